@@ -1,0 +1,69 @@
+//! Number types that attention arrives in.
+
+use std::borrow::Cow;
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+/// A type that rows are sorted and read in: `f32`, or `f64` where rows were
+/// combined in `f64` and rounding them back would lose what they carry.
+pub trait Key: Copy + PartialOrd + Send + Sync + Default + 'static {
+    /// The value as `f64`, exactly.
+    fn widen(self) -> f64;
+}
+
+impl Key for f32 {
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Key for f64 {
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        self
+    }
+}
+
+/// A type that attention is stored in. Every conversion is exact, so `f16` and
+/// `bf16` input gives what the same values would give as `f32`.
+pub trait Element: Copy + Send + Sync + 'static {
+    /// The type that this one is read as.
+    type Key: Key + Element<Key = Self::Key>;
+
+    /// The values as keys, borrowed where no conversion is needed.
+    fn to_keys(values: &[Self]) -> Cow<'_, [Self::Key]>;
+}
+
+impl Element for f32 {
+    type Key = f32;
+    fn to_keys(values: &[f32]) -> Cow<'_, [f32]> {
+        Cow::Borrowed(values)
+    }
+}
+
+impl Element for f64 {
+    type Key = f64;
+    fn to_keys(values: &[f64]) -> Cow<'_, [f64]> {
+        Cow::Borrowed(values)
+    }
+}
+
+impl Element for f16 {
+    type Key = f32;
+    fn to_keys(values: &[f16]) -> Cow<'_, [f32]> {
+        let mut keys = vec![0.0; values.len()];
+        values.convert_to_f32_slice(&mut keys);
+        Cow::Owned(keys)
+    }
+}
+
+impl Element for bf16 {
+    type Key = f32;
+    fn to_keys(values: &[bf16]) -> Cow<'_, [f32]> {
+        let mut keys = vec![0.0; values.len()];
+        values.convert_to_f32_slice(&mut keys);
+        Cow::Owned(keys)
+    }
+}
