@@ -1,0 +1,283 @@
+//! How many tokens and how many heads.
+
+/// A budget or a head count that can't be met.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BudgetError {
+    /// R outside 1..=N.
+    #[error(
+        "{budget} asks for R = {kept} of {num_image_tokens} image tokens; possible is 1 to {num_image_tokens}"
+    )]
+    Kept {
+        /// The budget in words.
+        budget: String,
+        /// R as it came out.
+        kept: f64,
+        /// N.
+        num_image_tokens: usize,
+    },
+    /// A layer average that no R gives.
+    #[error(
+        "average_visual_tokens = {average} can't be had by pruning after layer {prune_layer} of {num_layers} with {num_image_tokens} image tokens: it gives R = {kept}; possible are averages from {lowest:.2} to {num_image_tokens}"
+    )]
+    Average {
+        /// B.
+        average: f64,
+        /// R as it came out.
+        kept: f64,
+        /// K.
+        prune_layer: usize,
+        /// L.
+        num_layers: usize,
+        /// N.
+        num_image_tokens: usize,
+        /// The average that R = 1 gives.
+        lowest: f64,
+    },
+    /// K outside 1..L.
+    #[error("can't prune after layer {prune_layer} of {num_layers}; possible is 1 to {}", num_layers.saturating_sub(1))]
+    PruneLayer {
+        /// K.
+        prune_layer: usize,
+        /// L.
+        num_layers: usize,
+    },
+    /// h outside 1..=H.
+    #[error("can't select {num_selected_heads} of {num_heads} heads; possible is 1 to {num_heads}")]
+    Heads {
+        /// h.
+        num_selected_heads: usize,
+        /// H.
+        num_heads: usize,
+    },
+}
+
+/// How many image tokens layers K+1..L work on, in one of three ways to say it.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenBudget {
+    /// B: visual tokens per layer, averaged over all layers, as papers state it.
+    AverageVisualTokens(f64),
+    /// R itself.
+    Kept(usize),
+    /// R / N.
+    Retention(f64),
+}
+
+impl TokenBudget {
+    /// R for N image tokens in a decoder of L layers that prunes after layer K.
+    ///
+    /// R = round((B·L − K·N) / (L − K)) for an average, round(N·retention) for a
+    /// share; halves round away from zero.
+    ///
+    /// # Errors
+    /// R outside 1..=N, or K outside 1..L.
+    pub fn kept(
+        &self,
+        num_image_tokens: usize,
+        num_layers: usize,
+        prune_layer: usize,
+    ) -> Result<usize, BudgetError> {
+        if prune_layer == 0 || prune_layer >= num_layers {
+            return Err(BudgetError::PruneLayer {
+                prune_layer,
+                num_layers,
+            });
+        }
+        let (n, l, k) = (
+            num_image_tokens as f64,
+            num_layers as f64,
+            prune_layer as f64,
+        );
+        let kept = match *self {
+            TokenBudget::AverageVisualTokens(average) => ((average * l - k * n) / (l - k)).round(),
+            TokenBudget::Kept(kept) => kept as f64,
+            TokenBudget::Retention(retention) => (n * retention).round(),
+        };
+        if (1.0..=n).contains(&kept) {
+            return Ok(kept as usize);
+        }
+        Err(match *self {
+            TokenBudget::AverageVisualTokens(average) => BudgetError::Average {
+                average,
+                kept,
+                prune_layer,
+                num_layers,
+                num_image_tokens,
+                lowest: average_visual_tokens(1.0, num_image_tokens, num_layers, prune_layer),
+            },
+            _ => BudgetError::Kept {
+                budget: self.to_string(),
+                kept,
+                num_image_tokens,
+            },
+        })
+    }
+}
+
+impl std::fmt::Display for TokenBudget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TokenBudget::AverageVisualTokens(average) => {
+                write!(f, "average_visual_tokens = {average}")
+            }
+            TokenBudget::Kept(kept) => write!(f, "kept = {kept}"),
+            TokenBudget::Retention(retention) => write!(f, "retention = {retention}"),
+        }
+    }
+}
+
+/// (K·N + (L − K)·R) / L: the visual tokens that an average layer works on.
+pub fn average_visual_tokens(
+    kept: f64,
+    num_image_tokens: usize,
+    num_layers: usize,
+    prune_layer: usize,
+) -> f64 {
+    let full = (prune_layer * num_image_tokens) as f64;
+    (full + (num_layers - prune_layer) as f64 * kept) / num_layers as f64
+}
+
+/// h, how many heads are selected. There is no default of *all*: with every head
+/// selected all head strategies are the same method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadCount {
+    /// Every head: the control `all_heads`, FastV itself.
+    All,
+    /// This many.
+    Count(usize),
+    /// H · numerator / denominator, rounded down; the study's grid is ¾, ½ and ¼.
+    Share {
+        /// Above the line.
+        numerator: usize,
+        /// Below it.
+        denominator: usize,
+    },
+}
+
+impl HeadCount {
+    /// Half of the heads, the default of a study.
+    pub const HALF: HeadCount = HeadCount::Share {
+        numerator: 1,
+        denominator: 2,
+    };
+
+    /// h of H heads.
+    ///
+    /// # Errors
+    /// h outside 1..=H.
+    pub fn resolve(&self, num_heads: usize) -> Result<usize, BudgetError> {
+        let num_selected_heads = match *self {
+            HeadCount::All => num_heads,
+            HeadCount::Count(count) => count,
+            HeadCount::Share {
+                numerator,
+                denominator,
+            } => (num_heads * numerator)
+                .checked_div(denominator)
+                .unwrap_or(0),
+        };
+        if num_selected_heads == 0 || num_selected_heads > num_heads {
+            return Err(BudgetError::Heads {
+                num_selected_heads,
+                num_heads,
+            });
+        }
+        Ok(num_selected_heads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_budgets() {
+        // The table of layer averages: 7B has 32 layers, 13B has 40.
+        for (layers, k, expected) in [
+            (32, 2, [166, 98, 30]),
+            (32, 3, [152, 82, 11]),
+            (40, 2, [172, 104, 37]),
+            (40, 3, [161, 92, 22]),
+        ] {
+            let kept = [192.0, 128.0, 64.0].map(|average| {
+                TokenBudget::AverageVisualTokens(average)
+                    .kept(576, layers, k)
+                    .unwrap()
+            });
+            assert_eq!(kept, expected, "L = {layers}, K = {k}");
+        }
+        // Any resolution: B / N = 1/3, 2/9, 1/9 of 2880.
+        let kept = [960.0, 640.0, 320.0].map(|average| {
+            TokenBudget::AverageVisualTokens(average)
+                .kept(2880, 32, 2)
+                .unwrap()
+        });
+        assert_eq!(kept, [832, 491, 149]);
+    }
+
+    #[test]
+    fn retention_of_the_published_budgets() {
+        let kept = [166.0, 98.0, 30.0].map(|kept| {
+            TokenBudget::Retention(kept / 576.0)
+                .kept(144, 12, 2)
+                .unwrap()
+        });
+        assert_eq!(kept, [42, 25, 8]);
+    }
+
+    #[test]
+    fn impossible_budgets_say_what_is_possible() {
+        let error = TokenBudget::AverageVisualTokens(36.0)
+            .kept(576, 32, 2)
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("possible are averages from 36.94 to 576"),
+            "{error}"
+        );
+        for budget in [
+            TokenBudget::Kept(0),
+            TokenBudget::Kept(577),
+            TokenBudget::Retention(0.0),
+            TokenBudget::Retention(1.1),
+            TokenBudget::Retention(f64::NAN),
+            TokenBudget::AverageVisualTokens(f64::NAN),
+            TokenBudget::AverageVisualTokens(577.0),
+        ] {
+            assert!(budget.kept(576, 32, 2).is_err(), "{budget}");
+        }
+        assert!(TokenBudget::Kept(5).kept(576, 32, 0).is_err());
+        assert!(TokenBudget::Kept(5).kept(576, 32, 32).is_err());
+        assert_eq!(TokenBudget::Kept(576).kept(576, 32, 31), Ok(576));
+    }
+
+    #[test]
+    fn head_counts() {
+        assert_eq!(HeadCount::HALF.resolve(32), Ok(16));
+        assert_eq!(
+            HeadCount::Share {
+                numerator: 3,
+                denominator: 4
+            }
+            .resolve(10),
+            Ok(7)
+        );
+        assert_eq!(HeadCount::All.resolve(5), Ok(5));
+        for count in [
+            HeadCount::Count(0),
+            HeadCount::Count(9),
+            HeadCount::Share {
+                numerator: 1,
+                denominator: 0,
+            },
+        ] {
+            assert!(matches!(
+                count.resolve(8),
+                Err(BudgetError::Heads { num_heads: 8, .. })
+            ));
+        }
+    }
+}

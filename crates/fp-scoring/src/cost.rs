@@ -1,0 +1,423 @@
+//! What a forward pass costs, with and without pruning.
+//!
+//! A decoder layer on n tokens with hidden size d and MLP width m takes
+//! 4nd² + 2n²d + 3ndm multiply-accumulates (MACs): four projections, QKᵀ and the
+//! weighted sum of V, three MLP matrices. One MAC is two FLOPs. The formula
+//! counts both halves of the attention square, as the literature does, although
+//! a causal mask needs only one. Norms, embeddings and the vocabulary head are
+//! left out: pruning doesn't change them.
+
+use crate::named::UnknownName;
+use crate::{BudgetError, TokenLayout, average_visual_tokens};
+
+/// FLOPs per multiply-accumulate.
+const FLOPS_PER_MAC: f64 = 2.0;
+
+/// How many matrices an MLP is counted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MlpConvention {
+    /// 3ndm: gate, up and down, what a LLaMA decoder has.
+    ThreeMatrices,
+    /// 2ndm, as the first FastV paper counts.
+    TwoMatrices,
+}
+
+impl MlpConvention {
+    /// Both ways to count.
+    pub const ALL: &'static [MlpConvention] =
+        &[MlpConvention::ThreeMatrices, MlpConvention::TwoMatrices];
+
+    /// Matrices of width m.
+    pub const fn num_matrices(self) -> usize {
+        match self {
+            MlpConvention::ThreeMatrices => 3,
+            MlpConvention::TwoMatrices => 2,
+        }
+    }
+}
+
+/// The sizes of a decoder that its cost depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecoderShape {
+    /// L.
+    pub num_layers: usize,
+    /// d.
+    pub hidden_size: usize,
+    /// m.
+    pub intermediate_size: usize,
+    /// H, query heads.
+    pub num_heads: usize,
+    /// Heads of K and V; fewer than H under grouped-query attention.
+    pub num_kv_heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+}
+
+impl DecoderShape {
+    /// The decoder of LLaVA-1.5 7B.
+    pub const LLAVA_1_5_7B: DecoderShape = DecoderShape {
+        num_layers: 32,
+        hidden_size: 4096,
+        intermediate_size: 11008,
+        num_heads: 32,
+        num_kv_heads: 32,
+        head_dim: 128,
+    };
+
+    /// The decoder of LLaVA-1.5 13B.
+    pub const LLAVA_1_5_13B: DecoderShape = DecoderShape {
+        num_layers: 40,
+        hidden_size: 5120,
+        intermediate_size: 13824,
+        num_heads: 40,
+        num_kv_heads: 40,
+        head_dim: 128,
+    };
+
+    /// Names that [`DecoderShape::preset`] knows.
+    pub const PRESETS: &'static [&'static str] = &["llava-1.5-7b", "llava-1.5-13b"];
+
+    /// The shape of a published model.
+    ///
+    /// # Errors
+    /// An unknown name, with the known ones.
+    pub fn preset(name: &str) -> Result<Self, UnknownName> {
+        match name {
+            "llava-1.5-7b" => Ok(Self::LLAVA_1_5_7B),
+            "llava-1.5-13b" => Ok(Self::LLAVA_1_5_13B),
+            _ => Err(UnknownName {
+                kind: "model shape",
+                name: name.to_owned(),
+                known: Self::PRESETS,
+            }),
+        }
+    }
+
+    /// Width of all query heads side by side, d where heads divide it.
+    fn query_width(&self) -> f64 {
+        self.num_heads as f64 * self.head_dim as f64
+    }
+
+    /// MACs of one layer on `num_tokens`: 4nd² + 2n²d + 3ndm where every query
+    /// head has its own K and V. In general Q and O take 2nd·(H·head_dim), K and
+    /// V 2nd·(kv heads·head_dim), the attention square 2n²·(H·head_dim).
+    ///
+    /// Fractional token counts are taken as they are, since published tables
+    /// use them.
+    pub fn layer_macs(&self, num_tokens: f64, mlp: MlpConvention) -> f64 {
+        let (n, d) = (num_tokens, self.hidden_size as f64);
+        let kv_width = self.num_kv_heads as f64 * self.head_dim as f64;
+        let projections = 2.0 * n * d * (self.query_width() + kv_width);
+        let attention = 2.0 * n * n * self.query_width();
+        let matrices = mlp.num_matrices() as f64;
+        projections + attention + matrices * n * d * self.intermediate_size as f64
+    }
+
+    /// MACs of all layers: K on `num_before` tokens, the rest on `num_after`.
+    ///
+    /// # Errors
+    /// K outside 1..L.
+    pub fn prefill_macs(
+        &self,
+        num_before: f64,
+        num_after: f64,
+        prune_layer: usize,
+        mlp: MlpConvention,
+    ) -> Result<f64, BudgetError> {
+        let num_pruned_layers = self.num_pruned_layers(prune_layer)?;
+        Ok(prune_layer as f64 * self.layer_macs(num_before, mlp)
+            + num_pruned_layers as f64 * self.layer_macs(num_after, mlp))
+    }
+
+    /// Bytes of K and V: K layers hold `num_before` tokens, the rest `num_after`.
+    ///
+    /// # Errors
+    /// K outside 1..L.
+    pub fn kv_bytes(
+        &self,
+        num_before: usize,
+        num_after: usize,
+        prune_layer: usize,
+        bytes_per_value: usize,
+    ) -> Result<u128, BudgetError> {
+        // Products of five sizes given by hand overflow 64 bits.
+        let [before, after, k, bytes] =
+            [num_before, num_after, prune_layer, bytes_per_value].map(|size| size as u128);
+        let num_pruned_layers = self.num_pruned_layers(prune_layer)? as u128;
+        let values_per_token = 2 * self.num_kv_heads as u128 * self.head_dim as u128;
+        Ok((k * before + num_pruned_layers * after) * values_per_token * bytes)
+    }
+
+    /// MACs of scoring itself, for a model whose attention kernel doesn't hand
+    /// out its rows: `num_query_rows` × `num_keys` × H·head_dim to make the rows
+    /// again, then one operation for each of H × N values that is read, per row to
+    /// combine the rows, once for the heads' statistics, once for the mean over
+    /// the selected heads.
+    pub fn scoring_macs(
+        &self,
+        num_query_rows: usize,
+        num_keys: usize,
+        num_image_tokens: usize,
+    ) -> f64 {
+        let rows = num_query_rows as f64;
+        let image_values = self.num_heads as f64 * num_image_tokens as f64;
+        rows * num_keys as f64 * self.query_width() + (rows + 2.0) * image_values
+    }
+
+    fn num_pruned_layers(&self, prune_layer: usize) -> Result<usize, BudgetError> {
+        match self.num_layers.checked_sub(prune_layer) {
+            Some(rest) if rest > 0 && prune_layer > 0 => Ok(rest),
+            _ => Err(BudgetError::PruneLayer {
+                prune_layer,
+                num_layers: self.num_layers,
+            }),
+        }
+    }
+}
+
+/// One prefill that keeps R image tokens after layer K, beside the unpruned one.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct PrunedCost {
+    /// How the MLP was counted.
+    pub mlp: MlpConvention,
+    /// R.
+    pub kept: usize,
+    /// B, the visual tokens of an average layer.
+    pub average_visual_tokens: f64,
+    /// MACs on image tokens alone.
+    pub visual_macs: f64,
+    /// The same without pruning.
+    pub unpruned_visual_macs: f64,
+    /// MACs on the whole sequence, scoring not included.
+    pub sequence_macs: f64,
+    /// The same without pruning.
+    pub unpruned_sequence_macs: f64,
+    /// MACs of scoring, see [`DecoderShape::scoring_macs`].
+    pub scoring_macs: f64,
+    /// Bytes of K and V of the whole sequence after the prefill.
+    pub kv_bytes: u128,
+    /// The same without pruning.
+    pub unpruned_kv_bytes: u128,
+}
+
+impl PrunedCost {
+    /// Cost of a prompt of `layout` that keeps `kept` image tokens after layer K,
+    /// scored from `num_query_rows` rows, with `bytes_per_value` in the KV cache.
+    ///
+    /// # Errors
+    /// R outside 1..=N, or K outside 1..L.
+    pub fn new(
+        shape: &DecoderShape,
+        layout: &TokenLayout,
+        prune_layer: usize,
+        kept: usize,
+        mlp: MlpConvention,
+        num_query_rows: usize,
+        bytes_per_value: usize,
+    ) -> Result<Self, BudgetError> {
+        let (num_image, sequence) = (layout.num_image, layout.sequence_len());
+        if kept == 0 || kept > num_image {
+            return Err(BudgetError::Kept {
+                budget: format!("kept = {kept}"),
+                kept: kept as f64,
+                num_image_tokens: num_image,
+            });
+        }
+        let after = sequence - num_image + kept;
+        let macs = |before: usize, after: usize| {
+            shape.prefill_macs(before as f64, after as f64, prune_layer, mlp)
+        };
+        let kv = |after| shape.kv_bytes(sequence, after, prune_layer, bytes_per_value);
+        Ok(PrunedCost {
+            mlp,
+            kept,
+            visual_macs: macs(num_image, kept)?,
+            unpruned_visual_macs: macs(num_image, num_image)?,
+            sequence_macs: macs(sequence, after)?,
+            unpruned_sequence_macs: macs(sequence, sequence)?,
+            scoring_macs: shape.scoring_macs(num_query_rows, sequence, num_image),
+            kv_bytes: kv(after)?,
+            unpruned_kv_bytes: kv(sequence)?,
+            average_visual_tokens: average_visual_tokens(
+                kept as f64,
+                num_image,
+                shape.num_layers,
+                prune_layer,
+            ),
+        })
+    }
+
+    /// MACs on image tokens as a share of the unpruned ones.
+    pub fn visual_ratio(&self) -> f64 {
+        self.visual_macs / self.unpruned_visual_macs
+    }
+
+    /// MACs on the whole sequence, scoring included, as a share of the unpruned ones.
+    pub fn sequence_ratio(&self) -> f64 {
+        (self.sequence_macs + self.scoring_macs) / self.unpruned_sequence_macs
+    }
+
+    /// FLOPs on image tokens alone.
+    pub fn visual_flops(&self) -> f64 {
+        FLOPS_PER_MAC * self.visual_macs
+    }
+
+    /// FLOPs on the whole sequence, scoring included.
+    pub fn sequence_flops(&self) -> f64 {
+        FLOPS_PER_MAC * (self.sequence_macs + self.scoring_macs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TokenBudget;
+
+    const MIB: f64 = (1024 * 1024) as f64;
+
+    fn costs(shape: &DecoderShape) -> [PrunedCost; 3] {
+        let layout = TokenLayout {
+            num_system: 35,
+            num_image: 576,
+            num_text: 29,
+        };
+        [192.0, 128.0, 64.0].map(|average| {
+            let kept = TokenBudget::AverageVisualTokens(average)
+                .kept(layout.num_image, shape.num_layers, 2)
+                .unwrap();
+            PrunedCost::new(shape, &layout, 2, kept, MlpConvention::ThreeMatrices, 1, 2).unwrap()
+        })
+    }
+
+    #[track_caller]
+    fn check_table(shape: &DecoderShape, unpruned: &str, pruned: [&str; 3], kv: [f64; 4]) {
+        let costs = costs(shape);
+        let tera = |macs: f64| format!("{:.3}", macs / 1e12);
+        assert_eq!(tera(costs[0].unpruned_visual_macs), unpruned);
+        assert_eq!(costs.map(|cost| tera(cost.visual_macs)), pruned);
+        assert_eq!(costs[0].unpruned_kv_bytes as f64 / MIB, kv[0]);
+        for (cost, kv) in costs.iter().zip(&kv[1..]) {
+            // Stated to four decimals.
+            assert!(
+                (cost.kv_bytes as f64 / MIB - kv).abs() <= 0.5e-4,
+                "{cost:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn published_models() {
+        check_table(
+            &DecoderShape::LLAVA_1_5_7B,
+            "3.817",
+            ["1.253", "0.836", "0.421"],
+            [320.0, 127.8125, 95.9375, 64.0625],
+        );
+        check_table(
+            &DecoderShape::LLAVA_1_5_13B,
+            "7.444",
+            ["2.457", "1.630", "0.819"],
+            [500.0, 200.1563, 149.6875, 99.9609],
+        );
+    }
+
+    #[test]
+    fn one_layers_average_of_fastv() {
+        // 13B, two MLP matrices, 612 tokens of which 576 are visual, in 10⁹ MACs.
+        let shape = DecoderShape::LLAVA_1_5_13B;
+        let average = |prune_layer, retained: f64| {
+            let after = 612.0 - 576.0 * (1.0 - retained);
+            let macs = shape
+                .prefill_macs(612.0, after, prune_layer, MlpConvention::TwoMatrices)
+                .unwrap();
+            format!("{:.1}", macs / shape.num_layers as f64 / 1e9)
+        };
+        assert_eq!(average(2, 1.0), "154.6");
+        for (k, expected) in [
+            (2, ["29.7", "50.2", "84.6"]),
+            (3, ["33.0", "52.9", "86.4"]),
+            (5, ["39.6", "58.4", "90.1"]),
+        ] {
+            assert_eq!(
+                [0.1, 0.25, 0.5].map(|retained| average(k, retained)),
+                expected,
+                "K = {k}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_layer_by_hand() {
+        let shape = DecoderShape {
+            num_layers: 3,
+            hidden_size: 4,
+            intermediate_size: 5,
+            num_heads: 2,
+            num_kv_heads: 2,
+            head_dim: 2,
+        };
+        // 4·3·16 + 2·9·4 + 3·3·4·5 = 192 + 72 + 180.
+        assert_eq!(shape.layer_macs(3.0, MlpConvention::ThreeMatrices), 444.0);
+        assert_eq!(shape.layer_macs(3.0, MlpConvention::TwoMatrices), 384.0);
+        // Half the KV heads: K and V projections take 2·3·4·2 instead of 2·3·4·4.
+        let grouped = DecoderShape {
+            num_kv_heads: 1,
+            ..shape
+        };
+        assert_eq!(grouped.layer_macs(3.0, MlpConvention::ThreeMatrices), 396.0);
+        // (1·10 + 2·6) tokens × K and V × 1 head × 2 wide × 2 bytes.
+        assert_eq!(grouped.kv_bytes(10, 6, 1, 2), Ok(176));
+        // 2 rows × 10 keys × 4, and each of 2 × 5 values read 2 + 2 times.
+        assert_eq!(shape.scoring_macs(2, 10, 5), 120.0);
+    }
+
+    #[test]
+    fn keeping_everything_costs_what_no_pruning_costs() {
+        let layout = TokenLayout {
+            num_system: 3,
+            num_image: 7,
+            num_text: 2,
+        };
+        let mlp = MlpConvention::TwoMatrices;
+        let cost = PrunedCost::new(&DecoderShape::LLAVA_1_5_7B, &layout, 2, 7, mlp, 1, 2).unwrap();
+        assert_eq!(cost.visual_ratio(), 1.0);
+        assert_eq!(cost.kv_bytes, cost.unpruned_kv_bytes);
+        assert!(cost.sequence_ratio() > 1.0, "scoring is not free");
+        assert_eq!(cost.visual_flops(), 2.0 * cost.visual_macs);
+    }
+
+    #[test]
+    fn impossible_layers_budgets_and_names_are_errors() {
+        let shape = DecoderShape::LLAVA_1_5_7B;
+        let layout = TokenLayout {
+            num_system: 1,
+            num_image: 4,
+            num_text: 1,
+        };
+        let cost =
+            |k, kept| PrunedCost::new(&shape, &layout, k, kept, MlpConvention::ThreeMatrices, 1, 2);
+        for k in [0, 32, usize::MAX] {
+            assert!(
+                matches!(cost(k, 2), Err(BudgetError::PruneLayer { .. })),
+                "K = {k}"
+            );
+        }
+        for kept in [0, 5] {
+            assert!(
+                matches!(cost(2, kept), Err(BudgetError::Kept { .. })),
+                "R = {kept}"
+            );
+        }
+        assert_eq!(
+            DecoderShape::preset("llava-1.5-13b"),
+            Ok(DecoderShape::LLAVA_1_5_13B)
+        );
+        let error = DecoderShape::preset("llava").unwrap_err().to_string();
+        assert!(
+            error.contains("known are llava-1.5-7b, llava-1.5-13b"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! What can be wrong with attention or with what is asked of it.
+
+use fp_kernels::KernelError;
+
+use crate::{BudgetError, HeadStrategy, UnknownName};
+
+/// Why no selection was made.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScoringError {
+    /// An attention value that no softmax gives.
+    #[error(
+        "attention of {}head {head}{} to image token {token} is {value}; after a softmax it is finite and not negative",
+        place("layer", *layer), row.map_or(String::new(), |row| format!(" from row {row}"))
+    )]
+    InvalidAttention {
+        /// Layer K, counted from 1, where it is known.
+        layer: Option<usize>,
+        /// Head, counted from 0.
+        head: usize,
+        /// Row in the sequence, where it is known.
+        row: Option<usize>,
+        /// Image token, counted from 0.
+        token: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// Every head's attention to the image is zero.
+    #[error(
+        "no attention from the chosen rows to the image{}: every head has zero mass, so nothing can be told from it; allow degenerate selections to keep the first tokens",
+        if rows.is_empty() { String::new() } else { format!(" (rows {rows:?})") }
+    )]
+    NoAttention {
+        /// The rows, where they are known.
+        rows: Vec<usize>,
+    },
+    /// No row is there to look from.
+    #[error(
+        "no query row to look from: the sequence has neither a token before nor after the image"
+    )]
+    NoQueryRows,
+    /// A row that a strategy looks from was not given.
+    #[error("row {row} is needed, but attention was given of rows {given:?} only")]
+    MissingRow {
+        /// The row that is missing.
+        row: usize,
+        /// The rows that are there.
+        given: Vec<usize>,
+    },
+    /// Rows that are not ascending or lie outside the sequence.
+    #[error("attention rows must be ascending and below {sequence_len}, got {rows:?}")]
+    InvalidRows {
+        /// The rows as given.
+        rows: Vec<usize>,
+        /// S.
+        sequence_len: usize,
+    },
+    /// An image range that doesn't lie in the sequence.
+    #[error(
+        "image range {start}..{end} doesn't lie in a sequence of {sequence_len} tokens; it is half open, so 35..611 holds 576 tokens"
+    )]
+    ImageRange {
+        /// First image token.
+        start: usize,
+        /// One past the last.
+        end: usize,
+        /// S.
+        sequence_len: usize,
+    },
+    /// A strategy that compares heads was given too few.
+    #[error("`{strategy}` compares heads and needs at least {needed}, got {got}")]
+    TooFewHeads {
+        /// The strategy.
+        strategy: HeadStrategy,
+        /// Heads it needs.
+        needed: usize,
+        /// Heads given.
+        got: usize,
+    },
+    /// Kept tokens that are not ascending, repeat, or lie outside the image.
+    #[error("kept tokens must be ascending, unique and below {num_image_tokens}; {token} is not")]
+    InvalidKeptTokens {
+        /// The first that breaks the rule.
+        token: usize,
+        /// N.
+        num_image_tokens: usize,
+    },
+    /// A covered area that is negative or not finite.
+    #[error("covered area of image token {token} is {value}; an area is finite and not negative")]
+    InvalidArea {
+        /// Image token, counted from 0.
+        token: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// Two things that should cover the same tokens don't.
+    #[error("{what} has {got} entries, {expected} are needed")]
+    LengthMismatch {
+        /// What has the wrong length.
+        what: &'static str,
+        /// Length needed.
+        expected: usize,
+        /// Length found.
+        got: usize,
+    },
+    /// One sample of a batch can't be scored.
+    #[error("sample {sample}: {source}")]
+    Sample {
+        /// Index in the batch.
+        sample: usize,
+        /// Why.
+        source: Box<ScoringError>,
+    },
+    /// A budget or head count that can't be met.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    /// A name that nothing has.
+    #[error(transparent)]
+    UnknownName(#[from] UnknownName),
+    /// A shape that a buffer doesn't fill.
+    #[error(transparent)]
+    Kernel(KernelError),
+}
+
+fn place(name: &str, index: Option<usize>) -> String {
+    index.map_or(String::new(), |index| format!("{name} {index}, "))
+}
+
+impl From<KernelError> for ScoringError {
+    fn from(error: KernelError) -> Self {
+        match error {
+            KernelError::InvalidAttention {
+                row,
+                position,
+                value,
+            } => ScoringError::InvalidAttention {
+                layer: None,
+                head: row,
+                row: None,
+                token: position,
+                value,
+            },
+            other => ScoringError::Kernel(other),
+        }
+    }
+}
+
+impl ScoringError {
+    /// The same error, naming the layer that the attention came from.
+    #[must_use]
+    pub(crate) fn in_layer(self, layer: Option<usize>) -> Self {
+        match self {
+            ScoringError::InvalidAttention {
+                head,
+                row,
+                token,
+                value,
+                ..
+            } => ScoringError::InvalidAttention {
+                layer,
+                head,
+                row,
+                token,
+                value,
+            },
+            other => other,
+        }
+    }
+
+    /// The same error, naming the rows that were looked from.
+    #[must_use]
+    pub(crate) fn from_rows(self, rows: &[usize]) -> Self {
+        match self {
+            ScoringError::NoAttention { .. } => ScoringError::NoAttention {
+                rows: rows.to_vec(),
+            },
+            other => other,
+        }
+    }
+}

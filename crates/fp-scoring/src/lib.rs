@@ -1,0 +1,56 @@
+//! Which attention heads and which query tokens tell which visual tokens to keep.
+//!
+//! A [`QueryStrategy`] turns the attention rows of layer K into one row per
+//! head, a [`HeadStrategy`] scores the heads, and the mean over the best of them
+//! is each image token's importance. The R most important are kept. Everything
+//! that decided the outcome stands in the [`SelectionAudit`] beside it.
+//!
+//! ```
+//! use fp_scoring::{HeadCount, HeadStrategy, ImageAttention, Normalization, SelectOptions, score_all};
+//!
+//! // Two heads over four image tokens.
+//! let attention = [0.1_f32, 0.1, 0.1, 0.1, 0.0, 0.3, 0.0, 0.1];
+//! let attention = ImageAttention::new(&attention, 2, 4)?;
+//! let options = SelectOptions {
+//!     normalization: Normalization::L1,
+//!     num_selected_heads: HeadCount::Count(1),
+//!     kept: 2,
+//!     allow_degenerate: false,
+//! };
+//! for selection in score_all(&attention, HeadStrategy::STUDY, &options)? {
+//!     println!("{}: {:?}", selection.head_strategy, selection.kept_tokens.as_slice());
+//! }
+//! # Ok::<(), fp_scoring::ScoringError>(())
+//! ```
+//!
+//! This crate sees slices and shapes, never model tensors.
+
+mod audit;
+mod budget;
+mod config;
+mod control;
+mod cost;
+mod equivalence;
+mod error;
+mod head;
+mod kept;
+mod layout;
+mod named;
+mod query;
+mod score;
+
+pub use audit::{CutAudit, NEAR_TIE_GAP, QueryAudit, SelectionAudit};
+pub use budget::{BudgetError, HeadCount, TokenBudget, average_visual_tokens};
+pub use config::{Normalization, PruneConfig};
+pub use control::{Control, oracle_tokens, random_tokens, uniform_grid_tokens};
+pub use cost::{DecoderShape, MlpConvention, PrunedCost};
+pub use equivalence::{Equivalence, EquivalenceMatrix};
+pub use error::ScoringError;
+pub use head::HeadStrategy;
+pub use kept::KeptTokens;
+pub use layout::TokenLayout;
+pub use named::{StrategyCard, UnknownName};
+pub use query::{AttentionRows, QueryStrategy};
+pub use score::{
+    ImageAttention, SelectOptions, Selection, image_attention, score_all, score_batch, select,
+};

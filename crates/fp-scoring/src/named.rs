@@ -1,0 +1,157 @@
+//! Enums whose variants are known by a name in configs, flags and reports.
+
+/// What the documentation, `finepruner strategies` and reports say of a strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StrategyCard {
+    /// What is computed, in the notation of the study.
+    pub formula: &'static str,
+    /// Why it might tell which tokens matter; registered before any run.
+    pub hypothesis: &'static str,
+    /// Where the measure comes from.
+    pub source: &'static str,
+}
+
+/// A name that no variant has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {kind} `{name}`{}; known are {}", did_you_mean(name, known), known.join(", "))]
+pub struct UnknownName {
+    /// What kind of thing was to be named.
+    pub kind: &'static str,
+    /// The name as given.
+    pub name: String,
+    /// The names that there are.
+    pub known: &'static [&'static str],
+}
+
+/// Points at the known name that is a few letters off, if there is one.
+fn did_you_mean(name: &str, known: &[&str]) -> String {
+    known
+        .iter()
+        .map(|known| (edit_distance(name, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= known.len() / 3)
+        .map_or(String::new(), |(_, known)| {
+            format!(" (did you mean `{known}`?)")
+        })
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Defines an enum whose variants have a name: `name()`, `ALL`, `Display`,
+/// `FromStr` and serde all speak it.
+macro_rules! named_enum {
+    (
+        $(#[$doc:meta])*
+        pub enum $type:ident as $kind:literal {
+            $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "&'static str")]
+        pub enum $type {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $type {
+            /// Every variant, in the order of the documentation.
+            pub const ALL: &'static [$type] = &[$($type::$variant,)+];
+
+            /// Every variant's name, in the order of [`Self::ALL`].
+            pub const NAMES: &'static [&'static str] = &[$($name,)+];
+
+            /// The name in configs, flags and reports.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $($type::$variant => $name,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                match name {
+                    $($name => Ok($type::$variant),)+
+                    _ => Err($crate::UnknownName {
+                        kind: $kind,
+                        name: name.to_owned(),
+                        known: Self::NAMES,
+                    }),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = $crate::UnknownName;
+
+            fn try_from(name: String) -> Result<Self, Self::Error> {
+                name.parse()
+            }
+        }
+
+        impl From<$type> for &'static str {
+            fn from(value: $type) -> &'static str {
+                value.name()
+            }
+        }
+    };
+}
+pub(crate) use named_enum;
+
+#[cfg(test)]
+mod tests {
+    use crate::{HeadStrategy, Normalization, QueryStrategy};
+
+    #[test]
+    fn names_round_trip() {
+        for &strategy in HeadStrategy::ALL {
+            assert_eq!(strategy.name().parse(), Ok(strategy));
+            let json = serde_json::to_string(&strategy).unwrap();
+            assert_eq!(json, format!("\"{strategy}\""));
+            assert_eq!(
+                serde_json::from_str::<HeadStrategy>(&json).unwrap(),
+                strategy
+            );
+        }
+        for &strategy in QueryStrategy::ALL {
+            assert_eq!(strategy.name().parse(), Ok(strategy));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = "variance_".parse::<HeadStrategy>().unwrap_err().to_string();
+        assert!(
+            error.contains("`variance_` (did you mean `variance`?)"),
+            "{error}"
+        );
+        assert!(
+            HeadStrategy::NAMES.iter().all(|name| error.contains(name)),
+            "{error}"
+        );
+        let error = "l2".parse::<Normalization>().unwrap_err().to_string();
+        assert_eq!(error, "unknown normalization `l2`; known are l1, softmax");
+    }
+}

@@ -1,0 +1,224 @@
+//! Attention rows, and their combination into one row per head.
+
+use fp_kernels::cpu::{combine_rows, row_totals};
+use fp_kernels::{Element, Key};
+
+use super::{QueryPlan, QueryStrategy, Weighting};
+use crate::{QueryAudit, ScoringError, TokenLayout};
+
+/// Layer K's attention from some query rows to the image, `[H, Q, N]`.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionRows<'a, T> {
+    values: &'a [T],
+    rows: &'a [usize],
+    num_heads: usize,
+    layout: TokenLayout,
+    layer: Option<usize>,
+    is_causal: bool,
+}
+
+impl<'a, T: Element> AttentionRows<'a, T> {
+    /// Attention `[H, Q, N]` of the Q `rows`, positions in the sequence, ascending.
+    ///
+    /// # Errors
+    /// Rows that are not ascending or lie outside the sequence, or a length other
+    /// than H·Q·N.
+    pub fn new(
+        values: &'a [T],
+        rows: &'a [usize],
+        num_heads: usize,
+        layout: TokenLayout,
+    ) -> Result<Self, ScoringError> {
+        let sequence_len = layout.sequence_len();
+        let is_inside = rows.last().is_none_or(|&last| last < sequence_len);
+        if !is_inside || !rows.is_sorted_by(|a, b| a < b) {
+            return Err(ScoringError::InvalidRows {
+                rows: rows.to_vec(),
+                sequence_len,
+            });
+        }
+        let expected = num_heads * rows.len() * layout.num_image;
+        if values.len() != expected {
+            let what = "attention [heads, rows, image tokens]";
+            return Err(ScoringError::LengthMismatch {
+                what,
+                expected,
+                got: values.len(),
+            });
+        }
+        Ok(AttentionRows {
+            values,
+            rows,
+            num_heads,
+            layout,
+            layer: None,
+            is_causal: false,
+        })
+    }
+
+    /// As [`Self::new`], of a model with a causal mask: rows before the image may
+    /// be left out, since they are zero.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn causal(
+        values: &'a [T],
+        rows: &'a [usize],
+        num_heads: usize,
+        layout: TokenLayout,
+    ) -> Result<Self, ScoringError> {
+        Ok(AttentionRows {
+            is_causal: true,
+            ..Self::new(values, rows, num_heads, layout)?
+        })
+    }
+
+    /// Names the layer, counted from 1, in errors.
+    #[must_use]
+    pub fn with_layer(self, layer: usize) -> Self {
+        AttentionRows {
+            layer: Some(layer),
+            ..self
+        }
+    }
+
+    /// H.
+    pub fn num_heads(&self) -> usize {
+        self.num_heads
+    }
+
+    /// Where the image stands.
+    pub fn layout(&self) -> &TokenLayout {
+        &self.layout
+    }
+
+    /// Layer K, where it was named.
+    pub(crate) fn layer(&self) -> Option<usize> {
+        self.layer
+    }
+
+    /// One row per head, `[H, N]`, as `strategy` combines them, and where it looked from.
+    pub(crate) fn combine(
+        &self,
+        strategy: QueryStrategy,
+    ) -> Result<(Vec<f64>, QueryAudit), ScoringError> {
+        let plan = strategy.plan(&self.layout)?;
+        let positions = self.positions(&plan)?;
+        for &row in positions.iter().flatten() {
+            self.check_row(row)?;
+        }
+        let weights = self.weights(&plan, &positions)?;
+        let picks: Vec<(usize, f64)> = positions
+            .iter()
+            .zip(&weights)
+            .filter_map(|(position, &weight)| position.map(|row| (row, weight)))
+            .filter(|(_, weight)| *weight != 0.0)
+            .collect();
+        let combined = if picks.is_empty() {
+            vec![0.0; self.num_heads * self.layout.num_image]
+        } else {
+            let (rows, tokens) = (self.rows.len(), self.layout.num_image);
+            combine_rows(self.values, self.num_heads, rows, tokens, &picks)?
+        };
+        Ok((
+            combined,
+            QueryAudit {
+                strategy,
+                branch: plan.branch,
+                rows: plan.rows,
+                weights,
+            },
+        ))
+    }
+
+    /// Where each row of the plan stands in `values`; none for a row that the
+    /// causal mask makes zero.
+    fn positions(&self, plan: &QueryPlan) -> Result<Vec<Option<usize>>, ScoringError> {
+        let find = |&row: &usize| match self.rows.binary_search(&row) {
+            Ok(position) => Ok(Some(position)),
+            Err(_) if self.is_causal && row < self.layout.num_system => Ok(None),
+            Err(_) => Err(ScoringError::MissingRow {
+                row,
+                given: self.rows.to_vec(),
+            }),
+        };
+        plan.rows.iter().map(find).collect()
+    }
+
+    fn weights(
+        &self,
+        plan: &QueryPlan,
+        positions: &[Option<usize>],
+    ) -> Result<Vec<f64>, ScoringError> {
+        if let Weighting::Fixed(weights) = &plan.weighting {
+            return Ok(weights.clone());
+        }
+        let all = match self.rows.is_empty() {
+            true => Vec::new(),
+            false => row_totals(
+                self.values,
+                self.num_heads,
+                self.rows.len(),
+                self.layout.num_image,
+            )?,
+        };
+        let totals: Vec<f64> = positions
+            .iter()
+            .map(|position| position.map_or(0.0, |row| all[row]))
+            .collect();
+        let max = totals.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Ok(match plan.weighting {
+            Weighting::LargestTotal => {
+                let largest = totals.iter().position(|&total| total == max);
+                (0..totals.len())
+                    .map(|i| f64::from(u8::from(Some(i) == largest)))
+                    .collect()
+            }
+            _ => {
+                let exponentials: Vec<f64> = totals.iter().map(|t| (t - max).exp()).collect();
+                let sum: f64 = exponentials.iter().sum();
+                exponentials.iter().map(|e| e / sum).collect()
+            }
+        })
+    }
+
+    /// Finds a value that no softmax gives, which a weighted sum would hide.
+    fn check_row(&self, row: usize) -> Result<(), ScoringError> {
+        let n = self.layout.num_image;
+        for head in 0..self.num_heads {
+            let values = &self.values[(head * self.rows.len() + row) * n..][..n];
+            let keys = T::to_keys(values);
+            let is_valid = |key: &T::Key| (0.0..=f64::MAX).contains(&key.widen());
+            if let Some(token) = keys.iter().position(|key| !is_valid(key)) {
+                return Err(ScoringError::InvalidAttention {
+                    layer: self.layer,
+                    head,
+                    row: Some(self.rows[row]),
+                    token,
+                    value: keys[token].widen(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[track_caller]
+pub(super) fn check_weights(
+    strategy: QueryStrategy,
+    layout: TokenLayout,
+    rows: &[usize],
+    attention: &[f64],
+    weights: &[f64],
+) {
+    let attention = AttentionRows::new(attention, rows, 1, layout).unwrap();
+    let (_, audit) = attention.combine(strategy).unwrap();
+    assert_eq!(audit.rows, rows);
+    for (got, expected) in audit.weights.iter().zip(weights) {
+        assert!(
+            (got - expected).abs() < 1e-15,
+            "{got} instead of {expected}"
+        );
+    }
+}
