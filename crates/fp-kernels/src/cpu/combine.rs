@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::check_shape;
-use crate::{Element, Key, KernelError};
+use crate::{Element, KernelError, Key};
 
 /// Σ w · a\[h, q, n\] over `picks` of (q, w): attention `[H, Q, N]` to `[H, N]`.
 ///
@@ -23,7 +23,11 @@ pub fn combine_rows<T: Element>(
     let shape = [num_heads, num_rows, num_image_tokens];
     check_shape(OP, "attention", &shape, attention.len())?;
     if let Some(&(index, _)) = picks.iter().find(|(row, _)| *row >= num_rows) {
-        return Err(KernelError::IndexOutOfRange { op: OP, index, len: num_rows });
+        return Err(KernelError::IndexOutOfRange {
+            op: OP,
+            index,
+            len: num_rows,
+        });
     }
     let mut combined = vec![0.0; num_heads * num_image_tokens];
     attention

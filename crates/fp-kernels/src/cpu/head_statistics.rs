@@ -7,11 +7,11 @@
 
 use rayon::prelude::*;
 
-use super::math::{exp_nonpositive, ln, sum, sum_of};
+use super::math::{exp_nonpositive, extremes, ln, sum, sum_of};
 use super::sort::{Lanes, SORT_LANES, sort_lanes};
 use crate::error::check_shape;
 use crate::isa::instantiate;
-use crate::{Element, HeadStatistics, Isa, Key, KernelError, Normalization, StatisticsOptions};
+use crate::{Element, HeadStatistics, Isa, KernelError, Key, Normalization, StatisticsOptions};
 
 /// Statistics of each row of `rows`, `[num_rows, N]` row-major; for a batch
 /// `num_rows` is B·H.
@@ -42,7 +42,12 @@ pub fn head_statistics_on<T: Element>(
     num_image_tokens: usize,
     options: &StatisticsOptions,
 ) -> Result<Vec<HeadStatistics>, KernelError> {
-    check_shape("head_statistics", "attention", &[num_rows, num_image_tokens], rows.len())?;
+    check_shape(
+        "head_statistics",
+        "attention",
+        &[num_rows, num_image_tokens],
+        rows.len(),
+    )?;
     let mut statistics = vec![HeadStatistics::default(); num_rows];
     rows.par_chunks(SORT_LANES * num_image_tokens)
         .zip(statistics.par_chunks_mut(SORT_LANES))
@@ -65,7 +70,10 @@ fn is_valid(value: f64) -> bool {
 
 fn first_invalid<T: Element>(rows: &[T], num_image_tokens: usize) -> KernelError {
     let keys = T::to_keys(rows);
-    let index = keys.iter().position(|key| !is_valid(key.widen())).unwrap_or(0);
+    let index = keys
+        .iter()
+        .position(|key| !is_valid(key.widen()))
+        .unwrap_or(0);
     KernelError::InvalidAttention {
         row: index / num_image_tokens,
         position: index % num_image_tokens,
@@ -100,15 +108,26 @@ fn group_statistics<K: Key>(
     statistics: &mut [HeadStatistics],
 ) -> Result<(), Invalid> {
     scratch.row.resize(num_image_tokens, 0.0);
-    scratch.terms.resize(num_image_tokens.max(ORDER_BLOCK * SORT_LANES), 0.0);
-    for (row, statistics) in rows.chunks_exact(num_image_tokens).zip(statistics.iter_mut()) {
+    scratch
+        .terms
+        .resize(num_image_tokens.max(ORDER_BLOCK * SORT_LANES), 0.0);
+    for (row, statistics) in rows
+        .chunks_exact(num_image_tokens)
+        .zip(statistics.iter_mut())
+    {
         *statistics = row_statistics(isa, row, options, &mut scratch.row, &mut scratch.terms)
             .ok_or(Invalid)?;
     }
     if options.order_statistics {
         transpose(isa, rows, num_image_tokens, &mut scratch.columns);
         sort_lanes(isa, &mut scratch.columns);
-        order_statistics(isa, options, &scratch.columns, &mut scratch.terms, statistics);
+        order_statistics(
+            isa,
+            options,
+            &scratch.columns,
+            &mut scratch.terms,
+            statistics,
+        );
     }
     Ok(())
 }
@@ -131,22 +150,23 @@ fn row_statistics_body<K: Key>(
     terms: &mut [f64],
 ) -> Option<HeadStatistics> {
     let terms = &mut terms[..row.len()];
-    let mut are_valid = true;
-    let (mut max, mut min) = (0.0_f64, f64::MAX);
     for (value, key) in row.iter_mut().zip(keys) {
         *value = key.widen();
-        are_valid &= is_valid(*value);
-        max = if *value > max { *value } else { max };
-        min = if *value < min { *value } else { min };
-    }
-    if !are_valid {
-        return None;
     }
     let n = row.len() as f64;
     let total = sum(row);
+    let (min, max) = extremes(row);
+    // A comparison passes over NaN, but a sum doesn't.
+    if total.is_nan() || min < 0.0 || max > f64::MAX {
+        return None;
+    }
     let mean = total / n;
     let deviations = sum_of(row, |a| (a - mean) * (a - mean));
-    let variance = if row.len() > 1 { deviations / (n - 1.0) } else { 0.0 };
+    let variance = if row.len() > 1 {
+        deviations / (n - 1.0)
+    } else {
+        0.0
+    };
     let distribution = match options.normalization {
         Normalization::L1 => l1_distribution(row, terms, total, max, options.threshold),
         Normalization::Softmax => softmax_distribution(row, terms, max, options.threshold),
@@ -318,7 +338,11 @@ fn order_statistics_body<K: Key>(
     }
     for (lane, statistics) in statistics.iter_mut().enumerate() {
         statistics.top_k_sum = top[lane];
-        statistics.gini = if mass[lane] > 0.0 { weighted[lane] / (n * mass[lane]) } else { 0.0 };
+        statistics.gini = if mass[lane] > 0.0 {
+            weighted[lane] / (n * mass[lane])
+        } else {
+            0.0
+        };
     }
 }
 
@@ -378,7 +402,11 @@ mod tests {
     fn shapes_are_checked() {
         assert!(matches!(
             head_statistics(&[0.0_f32; 5], 2, 3, &OPTIONS),
-            Err(KernelError::ShapeMismatch { expected: 6, got: 5, .. })
+            Err(KernelError::ShapeMismatch {
+                expected: 6,
+                got: 5,
+                ..
+            })
         ));
         assert!(matches!(
             head_statistics::<f32>(&[], 0, 3, &OPTIONS),

@@ -35,6 +35,36 @@ pub(crate) fn sum_of(values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
     tree_sum(lanes)
 }
 
+/// The smallest and the largest value; (∞, −∞) for none. NaN is passed over.
+#[inline(always)]
+pub(crate) fn extremes(values: &[f64]) -> (f64, f64) {
+    let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            min[lane] = if chunk[lane] < min[lane] {
+                chunk[lane]
+            } else {
+                min[lane]
+            };
+            max[lane] = if chunk[lane] > max[lane] {
+                chunk[lane]
+            } else {
+                max[lane]
+            };
+        }
+    }
+    let smaller = |a: f64, b: f64| if b < a { b } else { a };
+    let larger = |a: f64, b: f64| if b > a { b } else { a };
+    let rest = || rest.iter().copied();
+    (
+        min.into_iter().chain(rest()).fold(f64::INFINITY, smaller),
+        max.into_iter()
+            .chain(rest())
+            .fold(f64::NEG_INFINITY, larger),
+    )
+}
+
 /// Σ x·y in [`LANES`] interleaved accumulators.
 #[inline(always)]
 pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
@@ -159,6 +189,12 @@ mod tests {
             let values: Vec<f64> = (1..=len).map(f64::from).collect();
             let n = f64::from(len);
             assert_eq!(sum(&values), n * (n + 1.0) / 2.0);
+            let expected = if len == 0 {
+                (f64::INFINITY, f64::NEG_INFINITY)
+            } else {
+                (1.0, n)
+            };
+            assert_eq!(extremes(&values), expected);
             assert_eq!(dot(&values, &values), n * (n + 1.0) * (2.0 * n + 1.0) / 6.0);
         }
     }

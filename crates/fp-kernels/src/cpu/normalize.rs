@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::math::{exp_nonpositive, sum};
 use crate::error::check_shape;
 use crate::isa::instantiate;
-use crate::{Element, Isa, Key, KernelError, Normalization};
+use crate::{Element, Isa, KernelError, Key, Normalization};
 
 /// The distribution p of each row of `rows`, `[num_rows, N]` row-major, in `f64`.
 ///
@@ -20,7 +20,12 @@ pub fn normalize_rows<T: Element>(
     num_image_tokens: usize,
     normalization: Normalization,
 ) -> Result<Vec<f64>, KernelError> {
-    check_shape("normalize_rows", "attention", &[num_rows, num_image_tokens], rows.len())?;
+    check_shape(
+        "normalize_rows",
+        "attention",
+        &[num_rows, num_image_tokens],
+        rows.len(),
+    )?;
     let mut distributions = vec![0.0; rows.len()];
     rows.par_chunks(num_image_tokens)
         .zip(distributions.par_chunks_mut(num_image_tokens))

@@ -26,7 +26,11 @@ pub fn head_statistics(row: &[f64], options: &StatisticsOptions) -> HeadStatisti
     let sum: f64 = row.iter().sum();
     let mean = sum / n;
     let deviations: f64 = row.iter().map(|a| (a - mean).powi(2)).sum();
-    let variance = if row.len() > 1 { deviations / (n - 1.0) } else { 0.0 };
+    let variance = if row.len() > 1 {
+        deviations / (n - 1.0)
+    } else {
+        0.0
+    };
     let mut sorted = row.to_vec();
     sorted.sort_by(f64::total_cmp);
     let top_k_sum = sorted.iter().rev().take(options.top_k).sum();
@@ -45,10 +49,17 @@ pub fn head_statistics(row: &[f64], options: &StatisticsOptions) -> HeadStatisti
         variance,
         max: row.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         min: row.iter().copied().fold(f64::INFINITY, f64::min),
-        top_k_sum: if options.order_statistics { top_k_sum } else { f64::NAN },
+        top_k_sum: if options.order_statistics {
+            top_k_sum
+        } else {
+            f64::NAN
+        },
         p_max: p.iter().copied().fold(0.0, f64::max),
         p_squares: p.iter().map(|p| p * p).sum(),
-        p_entropy: -p.iter().map(|&p| if p > 0.0 { p * p.ln() } else { 0.0 }).sum::<f64>(),
+        p_entropy: -p
+            .iter()
+            .map(|&p| if p > 0.0 { p * p.ln() } else { 0.0 })
+            .sum::<f64>(),
         p_count: p.iter().filter(|&&p| p > options.threshold).count(),
         gini: match (options.order_statistics, mass > 0.0) {
             (false, _) => f64::NAN,
@@ -94,7 +105,9 @@ pub fn gram(rows: &[f64], num_rows: usize) -> Vec<f64> {
 pub fn token_importance(attention: &[f64], num_image_tokens: usize, heads: &[usize]) -> Vec<f64> {
     (0..num_image_tokens)
         .map(|token| {
-            let column = heads.iter().map(|head| attention[head * num_image_tokens + token]);
+            let column = heads
+                .iter()
+                .map(|head| attention[head * num_image_tokens + token]);
             column.sum::<f64>() / heads.len() as f64
         })
         .collect()
@@ -103,7 +116,11 @@ pub fn token_importance(attention: &[f64], num_image_tokens: usize, heads: &[usi
 /// The indices that [`super::top_r`] keeps: a stable sort, descending.
 pub fn top_r(values: &[f64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[b].partial_cmp(&values[a]).unwrap_or(std::cmp::Ordering::Equal));
+    order.sort_by(|&a, &b| {
+        values[b]
+            .partial_cmp(&values[a])
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
     order.truncate(count);
     order.sort_unstable();
     order

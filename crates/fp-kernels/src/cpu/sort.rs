@@ -91,7 +91,12 @@ mod tests {
             let mut expected: Vec<f32> = columns.iter().map(|column| column[lane]).collect();
             expected.sort_by(f32::total_cmp);
             let got: Vec<f32> = sorted.iter().map(|column| column[lane]).collect();
-            assert_eq!(got, expected, "lane {lane} of {} elements on {isa:?}", columns.len());
+            assert_eq!(
+                got,
+                expected,
+                "lane {lane} of {} elements on {isa:?}",
+                columns.len()
+            );
         }
     }
 
@@ -103,7 +108,9 @@ mod tests {
             let columns: Vec<Lanes<f32>> = (0..len)
                 .map(|_| {
                     std::array::from_fn(|_| {
-                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        state = state
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1);
                         f32::from(state >> 63 == 1)
                     })
                 })

@@ -2,7 +2,7 @@
 
 use crate::error::check_shape;
 use crate::isa::instantiate;
-use crate::{Element, Isa, Key, KernelError};
+use crate::{Element, Isa, KernelError, Key};
 
 /// Mean of the rows `heads` of `attention` `[H, N]`: the importance `[N]`.
 ///
@@ -17,14 +17,27 @@ pub fn token_importance<T: Element>(
     heads: &[usize],
 ) -> Result<Vec<f64>, KernelError> {
     const OP: &str = "token_importance";
-    check_shape(OP, "attention", &[num_heads, num_image_tokens], attention.len())?;
+    check_shape(
+        OP,
+        "attention",
+        &[num_heads, num_image_tokens],
+        attention.len(),
+    )?;
     if heads.is_empty() {
-        return Err(KernelError::CountOutOfRange { op: OP, count: 0, len: num_heads });
+        return Err(KernelError::CountOutOfRange {
+            op: OP,
+            count: 0,
+            len: num_heads,
+        });
     }
     let mut importance = vec![0.0; num_image_tokens];
     for &head in heads {
         if head >= num_heads {
-            return Err(KernelError::IndexOutOfRange { op: OP, index: head, len: num_heads });
+            return Err(KernelError::IndexOutOfRange {
+                op: OP,
+                index: head,
+                len: num_heads,
+            });
         }
         let row = &attention[head * num_image_tokens..][..num_image_tokens];
         add_row(Isa::best(), &T::to_keys(row), &mut importance);

@@ -33,10 +33,17 @@ pub struct TopR {
 /// A count of 0 or above the number of values.
 pub fn top_r(values: &[f64], count: usize) -> Result<TopR, KernelError> {
     if count == 0 || count > values.len() {
-        return Err(KernelError::CountOutOfRange { op: "top_r", count, len: values.len() });
+        return Err(KernelError::CountOutOfRange {
+            op: "top_r",
+            count,
+            len: values.len(),
+        });
     }
     if count == values.len() {
-        return Ok(TopR { kept: (0..count).collect(), cut: None });
+        return Ok(TopR {
+            kept: (0..count).collect(),
+            cut: None,
+        });
     }
     let mut keys: Vec<u64> = values.iter().map(|&value| ordered_key(value)).collect();
     let (smaller, &mut threshold, larger) = keys.select_nth_unstable(values.len() - count);
@@ -98,7 +105,12 @@ mod tests {
         check(&[3.0, 3.0, 3.0], 2, &[0, 1], (3, 2));
         check(&[0.0, 5.0, 0.0, 0.0, 5.0], 3, &[0, 1, 4], (3, 1));
         check(&[-0.0, 0.0, -1.0], 1, &[0], (2, 1));
-        check(&[f64::NEG_INFINITY, 1.0, f64::NEG_INFINITY], 2, &[0, 1], (2, 1));
+        check(
+            &[f64::NEG_INFINITY, 1.0, f64::NEG_INFINITY],
+            2,
+            &[0, 1],
+            (2, 1),
+        );
     }
 
     #[test]
