@@ -169,7 +169,7 @@ impl ScoringError {
 
     /// The same error, naming the rows that were looked from.
     #[must_use]
-    pub(crate) fn from_rows(self, rows: &[usize]) -> Self {
+    pub(crate) fn naming_rows(self, rows: &[usize]) -> Self {
         match self {
             ScoringError::NoAttention { .. } => ScoringError::NoAttention {
                 rows: rows.to_vec(),

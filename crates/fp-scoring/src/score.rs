@@ -116,7 +116,7 @@ pub fn select<T: Element>(
     let (values, audit) = image_attention(rows, query)?;
     let n = rows.layout().num_image;
     let mut selection = score_sample(&values, rows.num_heads(), n, &[head], options)
-        .map_err(|error| error.in_layer(rows.layer()).from_rows(&audit.rows))?
+        .map_err(|error| error.in_layer(rows.layer()).naming_rows(&audit.rows))?
         .remove(0);
     selection.audit.query = Some(audit);
     Ok(selection)

@@ -1,0 +1,106 @@
+//! What the benchmarks share: inputs that every run and every peer sees alike.
+
+use fp_scoring::{HeadCount, Normalization, SelectOptions};
+
+/// One workload of scoring: attention `[batch, heads, image tokens]`, R tokens
+/// kept by h of the heads, on so many threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Workload {
+    /// Name in records.
+    pub name: &'static str,
+    /// B.
+    pub batch_size: usize,
+    /// H.
+    pub num_heads: usize,
+    /// N.
+    pub num_image_tokens: usize,
+    /// h.
+    pub num_selected_heads: usize,
+    /// R.
+    pub kept: usize,
+    /// Threads, here and for peers.
+    pub num_threads: usize,
+}
+
+impl Workload {
+    /// LLaVA-1.5 and any-resolution shapes at the budget of 192 of 576.
+    pub const ALL: [Workload; 3] = [
+        Workload::new("1x32x576", 1, 576, 166, 1),
+        Workload::new("1x32x2880", 1, 2880, 832, 1),
+        Workload::new("64x32x576", 64, 576, 166, 2),
+    ];
+
+    const fn new(
+        name: &'static str,
+        batch_size: usize,
+        num_image_tokens: usize,
+        kept: usize,
+        num_threads: usize,
+    ) -> Self {
+        let (num_heads, num_selected_heads) = (32, 16);
+        Workload {
+            name,
+            batch_size,
+            num_heads,
+            num_image_tokens,
+            num_selected_heads,
+            kept,
+            num_threads,
+        }
+    }
+
+    /// What is asked of a selection.
+    pub fn options(&self) -> SelectOptions {
+        SelectOptions {
+            normalization: Normalization::L1,
+            num_selected_heads: HeadCount::Count(self.num_selected_heads),
+            kept: self.kept,
+            allow_degenerate: false,
+        }
+    }
+
+    /// Attention that differs in sharpness and mass from head to head, as real
+    /// attention does: a softmax of bell-shaped logits times the image's share.
+    pub fn attention(&self) -> Vec<f32> {
+        let mut noise = Noise(0x5eed);
+        let mut values = Vec::new();
+        for _ in 0..self.batch_size * self.num_heads {
+            let (sharpness, share) = (0.5 + 2.5 * noise.uniform(), 0.1 + 0.8 * noise.uniform());
+            let row: Vec<f64> = (0..self.num_image_tokens)
+                .map(|_| (sharpness * noise.bell()).exp())
+                .collect();
+            let total: f64 = row.iter().sum();
+            values.extend(row.iter().map(|weight| (share * weight / total) as f32));
+        }
+        values
+    }
+
+    /// A pool of the workload's threads.
+    ///
+    /// # Errors
+    /// Threads that can't be started.
+    pub fn pool(&self) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.num_threads)
+            .build()
+    }
+}
+
+/// A small generator, the same on every machine.
+struct Noise(u64);
+
+impl Noise {
+    /// In 0..1, by a 64-bit linear congruence (Knuth's constants).
+    fn uniform(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Mean 0, variance 1, nearly normal: a sum of twelve.
+    fn bell(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+}

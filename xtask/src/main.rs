@@ -1,0 +1,77 @@
+//! Tasks of this workspace: `cargo xtask <task>`.
+
+mod bench_peers;
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+/// Tasks of the FinePruner workspace.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Score the attention in examples/ under every strategy.
+    Demo,
+    /// Build everything and run every test, documentation examples included.
+    Test,
+    /// What continuous integration runs: format, lints, documentation, tests.
+    Ci,
+    /// Time scoring against PyTorch in one run and write the record.
+    BenchPeers(bench_peers::Args),
+}
+
+fn main() -> Result<()> {
+    match Task::parse() {
+        Task::Demo => demo(),
+        Task::Test => test(),
+        Task::Ci => ci(),
+        Task::BenchPeers(args) => bench_peers::run(&args),
+    }
+}
+
+fn demo() -> Result<()> {
+    cargo(
+        "run --release --quiet --package fp-cli -- score examples/attention.safetensors --image-range 5..69 --keep 16",
+    )
+}
+
+fn test() -> Result<()> {
+    cargo("test --workspace --locked")
+}
+
+fn ci() -> Result<()> {
+    cargo("fmt --all --check")?;
+    cargo("clippy --workspace --all-targets --locked -- --deny warnings")?;
+    run(Command::new("cargo")
+        .args(["doc", "--workspace", "--no-deps", "--locked"])
+        .env("RUSTDOCFLAGS", "--deny warnings"))?;
+    test()
+}
+
+/// Runs cargo with space-separated arguments at the root of the workspace.
+fn cargo(arguments: &str) -> Result<()> {
+    run(Command::new("cargo").args(arguments.split(' ')))
+}
+
+/// Runs a command at the root of the workspace, showing it first.
+fn run(command: &mut Command) -> Result<()> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    eprintln!("$ {}", shown(command));
+    let status = command
+        .current_dir(root)
+        .status()
+        .with_context(|| format!("can't start {}", shown(command)))?;
+    if !status.success() {
+        bail!("{} ended with {status}", shown(command));
+    }
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
