@@ -1,0 +1,95 @@
+//! What command lines share: flag spelling, `all`, and ranges.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::str::FromStr;
+
+/// Spells every flag with `-`, whichever of `-` and `_` it came with. Values,
+/// and everything after a bare `--`, stay as they are.
+pub(crate) fn normalize_flags(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut is_past_flags = false;
+    args.into_iter()
+        .map(|arg| {
+            is_past_flags |= arg == "--";
+            match arg.to_str() {
+                Some(text) if text.starts_with("--") && !is_past_flags => {
+                    let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+                    OsString::from(name.replace('_', "-") + value)
+                }
+                _ => arg,
+            }
+        })
+        .collect()
+}
+
+/// One of a kind, or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OneOrAll<T> {
+    All,
+    One(T),
+}
+
+impl<T: Copy> OneOrAll<T> {
+    /// The one, or all of `all`.
+    pub(crate) fn list(self, all: &[T]) -> Vec<T> {
+        match self {
+            OneOrAll::All => all.to_vec(),
+            OneOrAll::One(one) => vec![one],
+        }
+    }
+}
+
+impl<T: FromStr> FromStr for OneOrAll<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        match text {
+            "all" => Ok(OneOrAll::All),
+            _ => text.parse().map(OneOrAll::One),
+        }
+    }
+}
+
+/// Reads `A..B`, half open. Whether it lies in the sequence shows later.
+pub(crate) fn parse_range(text: &str) -> Result<Range<usize>, String> {
+    let wrong = || format!("`{text}` is no range; write A..B, half open, such as 35..611");
+    let (start, end) = text.split_once("..").ok_or_else(wrong)?;
+    let number = |part: &str| part.trim().parse::<usize>().map_err(|_| wrong());
+    Ok(number(start)?..number(end)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_flag_names_change() {
+        let args = [
+            "finepruner",
+            "a_b",
+            "--keep_it=x_y",
+            "--t_n",
+            "c_d",
+            "--",
+            "--e_f",
+        ];
+        let expected = [
+            "finepruner",
+            "a_b",
+            "--keep-it=x_y",
+            "--t-n",
+            "c_d",
+            "--",
+            "--e_f",
+        ];
+        assert_eq!(normalize_flags(args.map(OsString::from)), expected);
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(parse_range("35..611"), Ok(35..611));
+        for wrong in ["35", "35-611", "..5", "5..", "a..b", "1..=3", "-1..3"] {
+            assert!(parse_range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! One file per command.
+
+use std::io::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+
+pub(crate) mod budget;
+pub(crate) mod score;
+pub(crate) mod strategies;
+
+/// Prints `value` as JSON.
+fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    serde_json::to_writer(&mut out, value)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Prints text; unlike `print!` a closed pipe is an error to act on, not a panic.
+fn print_text(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! `finepruner strategies`: what there is to choose from.
+
+use anyhow::Result;
+use clap::Args;
+use fp_scoring::{Control, HeadStrategy, QueryStrategy, StrategyCard};
+use serde::Serialize;
+
+use super::{print_json, print_text};
+use crate::table::{WIDTH, wrap};
+
+/// List every head and query strategy with its formula, hypothesis and source.
+///
+/// Head strategies say which attention heads to believe, query strategies which
+/// rows of the attention to read, controls what both are held to.
+#[derive(Debug, Args)]
+pub(crate) struct StrategiesArgs {
+    /// Print JSON: {"head": [...], "query": [...], "control": [...]}.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Listing {
+    head: Vec<Entry>,
+    query: Vec<Entry>,
+    control: Vec<ControlEntry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    name: &'static str,
+    /// One of the nine that a study compares.
+    in_study: bool,
+    formula: &'static str,
+    hypothesis: &'static str,
+    source: &'static str,
+}
+
+#[derive(Serialize)]
+struct ControlEntry {
+    name: &'static str,
+    description: &'static str,
+}
+
+impl Entry {
+    fn new(name: &'static str, in_study: bool, card: StrategyCard) -> Self {
+        Entry {
+            name,
+            in_study,
+            formula: card.formula,
+            hypothesis: card.hypothesis,
+            source: card.source,
+        }
+    }
+}
+
+fn describe(control: Control) -> &'static str {
+    match control {
+        Control::Vanilla => "no pruning: what pruned answers are compared with",
+        Control::AllHeads => {
+            "the mean over every head, which is FastV; here: --num-selected-heads all"
+        }
+        Control::Random => "tokens kept by seeded chance; who doesn't beat it says nothing",
+        Control::UniformGrid => "evenly spaced tokens, whatever the image shows",
+        Control::Oracle => "tokens that ground-truth boxes cover most, the rest from uniform_grid",
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &StrategiesArgs) -> Result<()> {
+    let head = HeadStrategy::ALL.iter().map(|&strategy| {
+        let in_study = HeadStrategy::STUDY.contains(&strategy);
+        Entry::new(strategy.name(), in_study, strategy.card())
+    });
+    let query = QueryStrategy::ALL
+        .iter()
+        .map(|&strategy| Entry::new(strategy.name(), true, strategy.card()));
+    let control = Control::ALL.iter().map(|&control| ControlEntry {
+        name: control.name(),
+        description: describe(control),
+    });
+    let listing = Listing {
+        head: head.collect(),
+        query: query.collect(),
+        control: control.collect(),
+    };
+    if args.json {
+        print_json(&listing)
+    } else {
+        print_text(&listing.text())
+    }
+}
+
+impl Listing {
+    fn text(&self) -> String {
+        let mut text = String::from(
+            "Head-selection strategies: which heads to believe. Higher scores are better.\n\
+             a: a head's attention row over the image, p: that row normalised, h heads of H, N image tokens.\n",
+        );
+        for entry in &self.head {
+            text += &entry.text();
+        }
+        text += "\nQuery-selection strategies: which rows of the attention to read.\n";
+        for entry in &self.query {
+            text += &entry.text();
+        }
+        text += "\nControls: what every strategy is held to.\n\n";
+        for control in &self.control {
+            text += &labelled(control.name, control.description);
+        }
+        text
+    }
+}
+
+impl Entry {
+    fn text(&self) -> String {
+        let mark = if self.in_study {
+            ""
+        } else {
+            " (outside the study's nine)"
+        };
+        let mut text = format!("\n{}{mark}\n", self.name);
+        for (label, value) in [
+            ("formula", self.formula),
+            ("hypothesis", self.hypothesis),
+            ("source", self.source),
+        ] {
+            text += &labelled(label, value);
+        }
+        text
+    }
+}
+
+/// A label and its text, continued under itself.
+fn labelled(label: &str, text: &str) -> String {
+    const INDENT: usize = 16;
+    let lines = wrap(text, WIDTH - INDENT);
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    labels
+        .zip(lines)
+        .map(|(label, line)| format!("  {label:<width$}{line}\n", width = INDENT - 2))
+        .collect()
+}

@@ -1,0 +1,68 @@
+//! The `finepruner` command: which attention heads and which query tokens tell
+//! which visual tokens to keep.
+
+mod arguments;
+mod attention;
+mod commands;
+mod dump;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Which attention heads and which query tokens tell which visual tokens to keep.
+///
+/// Flags may be spelled with `-` or `_`: --num-selected-heads and
+/// --num_selected_heads are the same.
+#[derive(Debug, Parser)]
+#[command(name = "finepruner", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Score(commands::score::ScoreArgs),
+    Strategies(commands::strategies::StrategiesArgs),
+    Budget(commands::budget::BudgetArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(arguments::normalize_flags(std::env::args_os()));
+    let outcome = match &cli.command {
+        Command::Score(args) => commands::score::run(args),
+        Command::Strategies(args) => commands::strategies::run(args),
+        Command::Budget(args) => commands::budget::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of a pipe, such as `head`, has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(|io| io.kind());
+        let json = cause
+            .downcast_ref::<serde_json::Error>()
+            .and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,204 @@
+//! `finepruner budget` and `finepruner strategies`.
+
+mod common;
+
+use common::{fail, succeed};
+use fp_scoring::{Control, HeadStrategy, QueryStrategy};
+
+/// The cells of the line that starts with `label`, in the `nth` table that has one.
+#[track_caller]
+fn cells(text: &str, label: &str, nth: usize) -> Vec<String> {
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix(label));
+    let line = lines
+        .nth(nth)
+        .unwrap_or_else(|| panic!("no `{label}` in\n{text}"));
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn check_model(model: &str, unpruned: [&str; 2], rows: [[&str; 4]; 3]) {
+    let text = succeed(&["budget", "--model", model]);
+    assert_eq!(cells(&text, "unpruned ", 0)[2], unpruned[0], "{text}");
+    assert_eq!(cells(&text, "unpruned ", 1)[6], unpruned[1], "{text}");
+    for [budget, kept, macs, kv] in rows {
+        let visual = cells(&text, &format!("B {budget} "), 0);
+        assert_eq!(
+            (visual[0].as_str(), visual[2].as_str()),
+            (kept, macs),
+            "{text}"
+        );
+        assert_eq!(cells(&text, &format!("B {budget} "), 1)[6], kv, "{text}");
+    }
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+}
+
+#[test]
+fn cost_tables_of_the_published_models() {
+    check_model(
+        "llava-1.5-7b",
+        ["3.817", "320.0000"],
+        [
+            ["192", "166", "1.253", "127.8125"],
+            ["128", "98", "0.836", "95.9375"],
+            ["64", "30", "0.421", "64.0625"],
+        ],
+    );
+    check_model(
+        "llava-1.5-13b",
+        ["7.444", "500.0000"],
+        [
+            ["192", "172", "2.457", "200.1563"],
+            ["128", "104", "1.630", "149.6875"],
+            ["64", "37", "0.819", "99.9609"],
+        ],
+    );
+}
+
+#[test]
+fn the_budget_table() {
+    for (model, k, kept) in [
+        ("llava-1.5-7b", "2", ["166", "98", "30"]),
+        ("llava-1.5-7b", "3", ["152", "82", "11"]),
+        ("llava-1.5-13b", "2", ["172", "104", "37"]),
+        ("llava-1.5-13b", "3", ["161", "92", "22"]),
+    ] {
+        let text = succeed(&[
+            "budget",
+            "--model",
+            model,
+            "--prune_layer",
+            k,
+            "--average_visual_tokens",
+            "192,128,64",
+        ]);
+        let got = ["B 192 ", "B 128 ", "B 64 "].map(|label| cells(&text, label, 0)[0].clone());
+        assert_eq!(got, kept, "{model}, K = {k}");
+    }
+    // Any resolution scales what was published.
+    let text = succeed(&["budget", "--model=llava-1.5-7b", "--num-image-tokens=2880"]);
+    let got = ["B 960 ", "B 640 ", "B 320 "].map(|label| cells(&text, label, 0)[0].clone());
+    assert_eq!(got, ["832", "491", "149"]);
+}
+
+#[test]
+fn a_shape_by_hand_in_json() {
+    let text = succeed(&[
+        "budget",
+        "--num-layers=3",
+        "--hidden-size=4",
+        "--intermediate-size=5",
+        "--num-heads=2",
+        "--num-kv-heads=1",
+        "--num-image-tokens=3",
+        "--num-system-tokens=1",
+        "--num-text-tokens=1",
+        "--prune-layer=1",
+        "--keep=2,1",
+        "--json",
+    ]);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["shape"]["head_dim"], 2);
+    let budget = &report["budgets"][1];
+    assert_eq!(budget["kept"], 1);
+    assert_eq!(budget["budget"], serde_json::json!({"kept": 1}));
+    // (1·5 + 2·3) tokens × K and V × 1 head × 2 wide × 2 bytes.
+    assert_eq!(budget["three_matrices"]["kv_bytes"], 88);
+    assert_eq!(
+        budget["three_matrices"]["unpruned_visual_macs"],
+        3.0 * 396.0
+    );
+    assert_eq!(budget["two_matrices"]["mlp"], "two_matrices");
+    let flops = budget["three_matrices"]["visual_flops"].as_f64().unwrap();
+    assert_eq!(
+        flops,
+        2.0 * budget["three_matrices"]["visual_macs"].as_f64().unwrap()
+    );
+}
+
+#[test]
+fn impossible_budgets() {
+    let model = ["budget", "--model=llava-1.5-7b"];
+    let check = |flag: &str, parts: &[&str]| fail(&[model[0], model[1], flag], parts);
+    check(
+        "--average-visual-tokens=36",
+        &["possible are averages from 36.94 to 576"],
+    );
+    check("--keep=577", &["possible is 1 to 576"]);
+    check("--retention=0", &["possible is 1 to 576"]);
+    check("--prune-layer=32", &["possible is 1 to 31"]);
+    fail(
+        &["budget", "--model=llava-2"],
+        &["known are llava-1.5-7b, llava-1.5-13b"],
+    );
+    fail(
+        &["budget", "--num-layers=3"],
+        &["--hidden-size", "--intermediate-size"],
+    );
+    fail(&["budget", "--num-heads=3"], &["--num-layers"]);
+    fail(
+        &["budget", "--model=llava-1.5-7b", "--num-heads=3"],
+        &["--model"],
+    );
+    fail(&["budget", "--keep=3", "--retention=0.5"], &["--retention"]);
+    let shape = [
+        "budget",
+        "--num-layers=3",
+        "--hidden-size=100",
+        "--intermediate-size=5",
+    ];
+    fail(
+        &shape,
+        &["hidden size 100 is no multiple of 128", "--num-heads"],
+    );
+}
+
+#[test]
+fn every_strategy_is_listed() {
+    let text = succeed(&["strategies"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&succeed(&["strategies", "--json"])).unwrap();
+    for (kind, names) in [
+        ("head", HeadStrategy::NAMES),
+        ("query", QueryStrategy::NAMES),
+        ("control", Control::NAMES),
+    ] {
+        let listed = json[kind].as_array().unwrap();
+        assert!(
+            listed
+                .iter()
+                .map(|entry| &entry["name"])
+                .eq(names.iter().copied())
+        );
+        assert!(names.iter().all(|name| text.contains(name)));
+    }
+    assert!(
+        text.contains("hypothesis    high variance means focus"),
+        "{text}"
+    );
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+}
+
+#[test]
+fn help_teaches() {
+    let help = succeed(&["score", "--help"]);
+    for part in [
+        "[L, H, S, S]",
+        "--image-range <A..B>",
+        "Examples:",
+        "--num-selected-heads <h|all>",
+    ] {
+        assert!(help.contains(part), "{part} is not in\n{help}");
+    }
+    assert!(
+        succeed(&["budget", "--help"])
+            .contains("finepruner budget --model llava-1.5-13b --prune-layer 3")
+    );
+}

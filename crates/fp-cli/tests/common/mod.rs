@@ -1,0 +1,96 @@
+//! Runs the command on dumps that tests write.
+
+#![allow(dead_code)] // Each test binary uses its own part.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use safetensors::tensor::{Dtype, TensorView, serialize};
+
+/// What a run of the command left.
+pub(crate) struct Output {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs `finepruner` with `args`.
+pub(crate) fn finepruner(args: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_finepruner"))
+        .args(args)
+        .output()
+        .unwrap();
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs it and expects success.
+#[track_caller]
+pub(crate) fn succeed(args: &[&str]) -> String {
+    let output = finepruner(args);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    output.stdout
+}
+
+/// Runs it and expects code 2, nothing on standard output and `parts` in the message.
+#[track_caller]
+pub(crate) fn fail(args: &[&str], parts: &[&str]) {
+    let output = finepruner(args);
+    assert_eq!(output.code, Some(2), "{}{}", output.stdout, output.stderr);
+    assert_eq!(output.stdout, "");
+    assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
+    for part in parts {
+        assert!(
+            output.stderr.contains(part),
+            "{part} is not in: {}",
+            output.stderr
+        );
+    }
+}
+
+/// Writes f32 tensors as safetensors.
+pub(crate) fn write_dump(dir: &Path, tensors: &[(&str, &[usize], &[f32])]) -> PathBuf {
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, _, values)| {
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect()
+        })
+        .collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+        (
+            *name,
+            TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap(),
+        )
+    });
+    let path = dir.join("dump.safetensors");
+    std::fs::write(&path, serialize(views, None).unwrap()).unwrap();
+    path
+}
+
+/// Causal attention `[slabs, heads, S, S]` whose rows sum to 1, different in every slab and head.
+pub(crate) fn squares(slabs: usize, heads: usize, sequence: usize) -> Vec<f32> {
+    let mut values = Vec::new();
+    for slab in 0..slabs * heads {
+        for row in 0..sequence {
+            let weights: Vec<f64> = (0..sequence)
+                .map(|column| {
+                    let phase = (slab * 31 + row * 7 + column * 13) as f64;
+                    if column > row {
+                        0.0
+                    } else {
+                        (2.0 * phase.sin()).exp()
+                    }
+                })
+                .collect();
+            let sum: f64 = weights.iter().sum();
+            values.extend(weights.iter().map(|weight| (weight / sum) as f32));
+        }
+    }
+    values
+}
