@@ -8,6 +8,7 @@ heads, the h best, their mean, the R largest, sorted. Batches are batched.
 """
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -62,11 +63,11 @@ def select_all(a, num_heads, kept):
     return [select(strategy, a, num_heads, kept) for strategy in STRATEGIES]
 
 
-def timed(work, seconds=3.0):
+def timed(work, seconds=3.0, min_runs=30):
     for _ in range(5):
         work()
     runs, start = [], time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    while len(runs) < min_runs or time.perf_counter() - start < seconds:
         before = time.perf_counter()
         work()
         runs.append(time.perf_counter() - before)
@@ -96,6 +97,8 @@ def main(directory):
             theirs = work()
             runs = timed(work)
         compared, agreed = agreement(ours["samples"], theirs)
+        if agreed != compared:
+            sys.exit(f"{ours['name']}: {compared - agreed} of {compared} kept sets differ")
         median = statistics.median(runs)
         rows.append(
             {
@@ -114,7 +117,12 @@ def main(directory):
                 "kept_sets_equal": agreed,
             }
         )
-    record = {"pytorch_version": torch.__version__, "rows": rows}
+    record = {
+        "python_version": sys.version.split()[0],
+        "pytorch_version": torch.__version__,
+        "load_average": os.getloadavg(),
+        "rows": rows,
+    }
     (directory / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     print("| workload | threads | FinePruner ms (p10–p90) | PyTorch ms (p10–p90) | ratio | kept sets equal |")
     print("|---|---|---|---|---|---|")

@@ -44,7 +44,11 @@ impl Isa {
     /// `self` where this machine has it, the best one it has otherwise.
     pub(crate) fn or_best(self) -> Isa {
         let best = Isa::best();
-        if (self as u8) <= (best as u8) { self } else { best }
+        if (self as u8) <= (best as u8) {
+            self
+        } else {
+            best
+        }
     }
 }
 

@@ -16,15 +16,19 @@ fn attention() -> impl Strategy<Value = (usize, usize, Vec<f32>)> {
     ]
     .prop_map(|value| if value < 0.0 { value.exp() } else { value });
     (1usize..40, prop_oneof![1usize..70, 200usize..700]).prop_flat_map(move |(rows, n)| {
-        (Just(rows), Just(n), prop::collection::vec(value.clone(), rows * n), 0usize..=rows).prop_map(
-            |(rows, n, mut values, special)| {
+        (
+            Just(rows),
+            Just(n),
+            prop::collection::vec(value.clone(), rows * n),
+            0usize..=rows,
+        )
+            .prop_map(|(rows, n, mut values, special)| {
                 if special < rows {
                     let constant = values[special * n];
                     values[special * n..][..n].fill(constant);
                 }
                 (rows, n, values)
-            },
-        )
+            })
     })
 }
 
@@ -40,7 +44,10 @@ fn options(normalization: Normalization) -> StatisticsOptions {
 #[track_caller]
 fn assert_close(name: &str, got: f64, expected: f64, scale: f64) {
     let tolerance = 1e-12 * expected.abs().max(scale);
-    assert!((got - expected).abs() <= tolerance, "{name}: {got:e}, reference {expected:e}");
+    assert!(
+        (got - expected).abs() <= tolerance,
+        "{name}: {got:e}, reference {expected:e}"
+    );
 }
 
 #[track_caller]
@@ -48,7 +55,12 @@ fn assert_statistics(got: &HeadStatistics, expected: &HeadStatistics, row: &[f64
     let n = row.len() as f64;
     assert_close("sum", got.sum, expected.sum, 0.0);
     assert_close("mean", got.mean, expected.mean, 0.0);
-    assert_close("variance", got.variance, expected.variance, expected.mean.powi(2));
+    assert_close(
+        "variance",
+        got.variance,
+        expected.variance,
+        expected.mean.powi(2),
+    );
     assert_eq!((got.max, got.min), (expected.max, expected.min));
     assert_close("top_k_sum", got.top_k_sum, expected.top_k_sum, 0.0);
     assert_close("p_max", got.p_max, expected.p_max, 0.0);

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::head_statistics::TASK_LEN;
 use crate::error::check_shape;
 use crate::{Element, KernelError, Key};
 
@@ -33,6 +34,7 @@ pub fn combine_rows<T: Element>(
     attention
         .par_chunks(num_rows * num_image_tokens)
         .zip(combined.par_chunks_mut(num_image_tokens))
+        .with_min_len(TASK_LEN.div_ceil(picks.len().max(1) * num_image_tokens))
         .for_each(|(head, combined)| {
             for &(row, weight) in picks {
                 let row = &head[row * num_image_tokens..][..num_image_tokens];

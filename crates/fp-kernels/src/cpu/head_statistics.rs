@@ -49,8 +49,10 @@ pub fn head_statistics_on<T: Element>(
         rows.len(),
     )?;
     let mut statistics = vec![HeadStatistics::default(); num_rows];
-    rows.par_chunks(SORT_LANES * num_image_tokens)
+    let group_len = SORT_LANES * num_image_tokens;
+    rows.par_chunks(group_len)
         .zip(statistics.par_chunks_mut(SORT_LANES))
+        .with_min_len(TASK_LEN.div_ceil(group_len))
         .try_for_each_init(Scratch::default, |scratch, (rows, statistics)| {
             let keys = T::to_keys(rows);
             group_statistics(isa, &keys, num_image_tokens, options, scratch, statistics)
@@ -59,6 +61,10 @@ pub fn head_statistics_on<T: Element>(
         .map_err(|Invalid| first_invalid(rows, num_image_tokens))?;
     Ok(statistics)
 }
+
+/// Values per task below which another thread costs more than it brings: one
+/// sample of common size stays on one thread, so that batches divide by samples.
+pub(super) const TASK_LEN: usize = 1 << 15;
 
 /// A row holds a value that no softmax gives.
 struct Invalid;

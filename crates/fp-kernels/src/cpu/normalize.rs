@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::head_statistics::TASK_LEN;
 use super::math::{exp_nonpositive, sum};
 use crate::error::check_shape;
 use crate::isa::instantiate;
@@ -29,6 +30,7 @@ pub fn normalize_rows<T: Element>(
     let mut distributions = vec![0.0; rows.len()];
     rows.par_chunks(num_image_tokens)
         .zip(distributions.par_chunks_mut(num_image_tokens))
+        .with_min_len(TASK_LEN.div_ceil(num_image_tokens))
         .for_each(|(row, p)| normalize_row(Isa::best(), &T::to_keys(row), normalization, p));
     Ok(distributions)
 }
