@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fp_kernels::cpu::{TopR, token_importance, top_r};
+use fp_kernels::cpu::{token_importance, top_r};
 use fp_kernels::{Element, Key};
 use rayon::prelude::*;
 
@@ -216,18 +216,17 @@ fn score_sample<K: Key + Element<Key = K>>(
         return Err(ScoringError::NoAttention { rows: Vec::new() });
     }
     // Strategies often agree on the heads, and then on all that follows.
-    let mut by_heads: HashMap<Vec<usize>, (Vec<f64>, TopR)> = HashMap::new();
+    let mut by_heads: HashMap<Vec<usize>, TokenChoice> = HashMap::new();
     let mut selections = Vec::with_capacity(strategies.len());
     for &strategy in strategies {
         let scores = strategy.scores(&heads, num_selected_heads)?;
         let choice = HeadChoice::new(scores, num_selected_heads)?;
         if !by_heads.contains_key(&choice.selected) {
             let importance = token_importance(keys, num_heads, num_image_tokens, &choice.selected)?;
-            let top = top_r(&importance, options.kept)?;
-            by_heads.insert(choice.selected.clone(), (importance, top));
+            let tokens = TokenChoice::new(importance, options.kept)?;
+            by_heads.insert(choice.selected.clone(), tokens);
         }
-        let (importance, top) = &by_heads[&choice.selected];
-        let kept_tokens = KeptTokens::from_selection(top.kept.clone());
+        let tokens = &by_heads[&choice.selected];
         selections.push(Selection {
             head_strategy: strategy,
             num_selected_heads,
@@ -235,19 +234,40 @@ fn score_sample<K: Key + Element<Key = K>>(
                 is_head_score_constant: choice.is_constant(),
                 head_cut: choice.cut,
                 coarse_head_cut: choice.coarse_cut,
-                token_cut: top.cut.map(|cut| CutAudit::new(cut, importance)),
+                token_cut: tokens.cut,
                 zero_mass_heads: zero_mass_heads.clone(),
                 nan_heads: choice.nan_heads,
-                kept_tokens_hash: format!("{:016x}", kept_tokens.hash64()),
+                kept_tokens_hash: tokens.hash.clone(),
                 query: None,
             },
             head_scores: choice.scores,
             selected_heads: choice.selected,
-            token_importance: importance.clone(),
-            kept_tokens,
+            token_importance: tokens.importance.clone(),
+            kept_tokens: tokens.kept.clone(),
         });
     }
     Ok(selections)
+}
+
+/// The R most important tokens and how sharply they were told from the rest.
+struct TokenChoice {
+    importance: Vec<f64>,
+    kept: KeptTokens,
+    cut: Option<CutAudit>,
+    hash: String,
+}
+
+impl TokenChoice {
+    fn new(importance: Vec<f64>, kept: usize) -> Result<Self, ScoringError> {
+        let top = top_r(&importance, kept)?;
+        let kept = KeptTokens::from_selection(top.kept);
+        Ok(TokenChoice {
+            cut: top.cut.map(|cut| CutAudit::new(cut, &importance)),
+            hash: format!("{:016x}", kept.hash64()),
+            kept,
+            importance,
+        })
+    }
 }
 
 /// The h best heads and how sharply they were told from the rest.
