@@ -27,6 +27,7 @@ enum Command {
     Score(commands::score::ScoreArgs),
     Strategies(commands::strategies::StrategiesArgs),
     Budget(commands::budget::BudgetArgs),
+    Generate(Box<commands::generate::GenerateArgs>),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Score(args) => commands::score::run(args),
         Command::Strategies(args) => commands::strategies::run(args),
         Command::Budget(args) => commands::budget::run(args),
+        Command::Generate(args) => commands::generate::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

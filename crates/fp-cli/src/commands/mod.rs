@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 pub(crate) mod budget;
+pub(crate) mod generate;
 pub(crate) mod score;
 pub(crate) mod strategies;
 

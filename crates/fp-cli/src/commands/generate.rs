@@ -1,0 +1,249 @@
+//! `finepruner generate`: an answer to a question about an image.
+
+mod inputs;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Device};
+use clap::Args;
+use fp_model::image::ImageAspect;
+use fp_model::{GenerateOptions, LlavaModel, LoadOptions, Preset, Sample, Sampling};
+use fp_scoring::{HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, TokenBudget};
+
+use crate::arguments::OneOrAll;
+use inputs::Inputs;
+use report::Report;
+
+/// Answer a question about an image, with visual tokens pruned or without.
+///
+/// A budget (--keep, --average-visual-tokens or --retention) turns pruning on;
+/// without one nothing is pruned, and the other pruning flags are refused.
+///
+/// Examples:
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png --prompt "What is this?"
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png --prompt "What is this?" \
+///     --average-visual-tokens 64 --head-selection-strategy variance --json
+///   finepruner generate --weights random:llava-1.5-7b --keep 166 --max-new-tokens 8
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct GenerateArgs {
+    /// A checkpoint's folder: Hugging Face's layout or the original one.
+    #[arg(long, value_name = "DIR", required_unless_present = "weights")]
+    model: Option<PathBuf>,
+    /// Dummy weights of a known shape instead of a checkpoint, for timing, such as
+    /// random:llava-1.5-7b. Image and prompt are dummies too.
+    #[arg(long, value_name = "random:SHAPE", conflicts_with = "model", value_parser = parse_dummy)]
+    weights: Option<Preset>,
+    /// Seed of dummy weights and of sampling.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder of the vision tower, for the original layout; looked for beside the checkpoint.
+    #[arg(long, value_name = "DIR", requires = "model")]
+    vision_tower: Option<PathBuf>,
+    /// The image.
+    #[arg(long, value_name = "FILE", requires = "model")]
+    image: Option<PathBuf>,
+    /// The user's text; the template vicuna_v1 is put around it.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "model",
+        conflicts_with = "raw_prompt"
+    )]
+    prompt: Option<String>,
+    /// The whole prompt, with `<image>` where the image stands.
+    #[arg(long, value_name = "TEXT", requires = "model")]
+    raw_prompt: Option<String>,
+    /// What happens to an image that isn't square [default: what the checkpoint says, else pad].
+    #[arg(long, value_name = "pad|crop")]
+    aspect: Option<ImageAspect>,
+
+    /// Keep as many tokens as make this many visual tokens per layer on average, B.
+    #[arg(long, value_name = "B", conflicts_with_all = ["keep", "retention"])]
+    average_visual_tokens: Option<f64>,
+    /// Keep this many image tokens after layer K, R.
+    #[arg(long, value_name = "R", conflicts_with = "retention")]
+    keep: Option<usize>,
+    /// Keep this share of the image tokens after layer K, R/N.
+    #[arg(long, value_name = "SHARE")]
+    retention: Option<f64>,
+    /// Which heads to believe [default: sum].
+    #[arg(long, alias = "fixed-head-selection", value_name = "S")]
+    head_selection_strategy: Option<HeadStrategy>,
+    /// Which rows to read the attention from [default: last_token].
+    #[arg(long, value_name = "Q")]
+    query_selection_strategy: Option<QueryStrategy>,
+    /// h, how many of the best heads speak, or all [default: half of them].
+    #[arg(long, value_name = "h|all")]
+    num_selected_heads: Option<OneOrAll<usize>>,
+    /// K, counted from 1: tokens are dropped after this layer [default: 2].
+    #[arg(long, value_name = "K")]
+    prune_layer: Option<usize>,
+    /// How a row becomes a distribution: l1 or softmax [default: l1].
+    #[arg(long, value_name = "l1|softmax")]
+    normalize: Option<Normalization>,
+    /// Go on where the chosen rows have no attention to the image at all.
+    #[arg(long)]
+    allow_degenerate: bool,
+
+    /// Most tokens to decode.
+    #[arg(long, value_name = "T", default_value_t = 128)]
+    max_new_tokens: usize,
+    /// Sample at this temperature instead of taking the best token.
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
+    /// Sample among the most likely tokens that together reach this.
+    #[arg(
+        long,
+        value_name = "P",
+        requires = "temperature",
+        default_value_t = 1.0
+    )]
+    top_p: f64,
+
+    /// Where to compute: cpu, cuda or cuda:1.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Precision: f32, f16 or bf16 [default: cpu f32, else the checkpoint's].
+    #[arg(long, value_parser = parse_dtype)]
+    dtype: Option<DType>,
+    /// Write the logits at the prompt's last position to this safetensors file.
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
+    /// Print JSON: one object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
+    let prune = prune_config(args)?;
+    let options = LoadOptions {
+        device: device(&args.device)?,
+        dtype: args.dtype,
+        vision_tower: args.vision_tower.clone(),
+        ..LoadOptions::default()
+    };
+    // What is wrong with image or prompt shows before weights are read.
+    let inputs = match (&args.model, args.weights) {
+        (Some(dir), _) => Inputs::read(args, dir)?,
+        (None, Some(preset)) => Inputs::dummy(preset),
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    let start = Instant::now();
+    let model = match (&args.model, args.weights) {
+        (None, Some(preset)) => LlavaModel::random(preset, args.seed, &options)?,
+        (dir, _) => LlavaModel::load(dir.as_deref().unwrap_or("".as_ref()), &options)?,
+    };
+    let load = start.elapsed();
+    let start = Instant::now();
+    let features = inputs.features(&model)?;
+    let vision = start.elapsed();
+    let sampling = match args.temperature {
+        None => Sampling::Greedy,
+        Some(temperature) => Sampling::Random {
+            temperature,
+            top_p: args.top_p,
+            seed: args.seed,
+        },
+    };
+    let generate = GenerateOptions {
+        sampling,
+        ..GenerateOptions::greedy(&model, args.max_new_tokens)
+    };
+    let sample = Sample {
+        prompt: &inputs.prompt,
+        features: &features,
+    };
+    let (mut outputs, stages) = model.answer(&[sample], prune.as_ref(), &generate)?;
+    let output = outputs.pop().context("one sample has one answer")?;
+    if let Some(path) = &args.logits {
+        report::write_logits(path, &output.prompt_logits)?;
+    }
+    let text = inputs.decode(&output.generation.token_ids)?;
+    Report {
+        text,
+        output: &output,
+        prune: prune.as_ref(),
+        layout: Sample {
+            prompt: &inputs.prompt,
+            features: &features,
+        }
+        .layout(),
+        preprocess: inputs.preprocess,
+        load,
+        vision,
+        stages,
+    }
+    .print(args.json)
+}
+
+/// How to prune; none without a budget.
+fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
+    let budget = args
+        .keep
+        .map(TokenBudget::Kept)
+        .or(args
+            .average_visual_tokens
+            .map(TokenBudget::AverageVisualTokens))
+        .or(args.retention.map(TokenBudget::Retention));
+    let Some(budget) = budget else {
+        let is_pruning_meant = args.head_selection_strategy.is_some()
+            || args.query_selection_strategy.is_some()
+            || args.num_selected_heads.is_some()
+            || args.prune_layer.is_some()
+            || args.normalize.is_some();
+        ensure!(
+            !is_pruning_meant,
+            "pruning flags without a budget; say how much stays with --keep R, --average-visual-tokens B or --retention SHARE"
+        );
+        return Ok(None);
+    };
+    Ok(Some(PruneConfig {
+        head_strategy: args.head_selection_strategy.unwrap_or(HeadStrategy::Sum),
+        query_strategy: args
+            .query_selection_strategy
+            .unwrap_or(QueryStrategy::LastToken),
+        normalization: args.normalize.unwrap_or(Normalization::L1),
+        num_selected_heads: match args.num_selected_heads {
+            None => HeadCount::HALF,
+            Some(OneOrAll::All) => HeadCount::All,
+            Some(OneOrAll::One(count)) => HeadCount::Count(count),
+        },
+        budget,
+        prune_layer: args.prune_layer.unwrap_or(2),
+        allow_degenerate: args.allow_degenerate,
+    }))
+}
+
+fn device(name: &str) -> Result<Device> {
+    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+    let index: usize = index
+        .parse()
+        .with_context(|| format!("--device {name}: no device number"))?;
+    match kind {
+        "cpu" => Ok(Device::Cpu),
+        "cuda" => Device::new_cuda(index)
+            .with_context(|| format!("--device {name}: no CUDA device can be used here")),
+        _ => anyhow::bail!("--device {name}: known are cpu, cuda and cuda:NUMBER"),
+    }
+}
+
+fn parse_dtype(text: &str) -> Result<DType, String> {
+    match text {
+        "f32" => Ok(DType::F32),
+        "f16" => Ok(DType::F16),
+        "bf16" => Ok(DType::BF16),
+        _ => Err("known are f32, f16 and bf16".to_owned()),
+    }
+}
+
+fn parse_dummy(text: &str) -> Result<Preset> {
+    let name = text
+        .strip_prefix("random:")
+        .context("dummy weights are written random:SHAPE")?;
+    Ok(name.parse::<Preset>()?)
+}

@@ -1,0 +1,108 @@
+//! What `generate` prints and writes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fp_model::{SampleOutput, StageTimings};
+use fp_scoring::{PruneConfig, TokenLayout};
+use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use serde_json::json;
+
+use crate::commands::{print_json, print_text};
+use crate::table::ranges;
+
+/// One answer with how it came about.
+pub(super) struct Report<'a> {
+    pub(super) text: Option<String>,
+    pub(super) output: &'a SampleOutput,
+    pub(super) prune: Option<&'a PruneConfig>,
+    pub(super) layout: TokenLayout,
+    pub(super) preprocess: Duration,
+    pub(super) load: Duration,
+    pub(super) vision: Duration,
+    pub(super) stages: StageTimings,
+}
+
+impl Report<'_> {
+    pub(super) fn print(&self, as_json: bool) -> Result<()> {
+        if as_json {
+            print_json(&self.json())
+        } else {
+            print_text(&self.text())
+        }
+    }
+
+    /// Stages with their time in milliseconds, in the order that they ran.
+    fn timings(&self) -> [(&'static str, f64); 7] {
+        let ms = |time: Duration| 1e3 * time.as_secs_f64();
+        [
+            ("load_ms", ms(self.load)),
+            ("preprocess_ms", ms(self.preprocess)),
+            ("vision_ms", ms(self.vision)),
+            ("prefix_ms", ms(self.stages.prefix)),
+            ("scoring_ms", ms(self.stages.scoring)),
+            ("branch_ms", ms(self.stages.branch)),
+            ("decode_ms", ms(self.stages.decode)),
+        ]
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let selection = self.output.selection.as_ref();
+        json!({
+            "text": self.text,
+            "token_ids": self.output.generation.token_ids,
+            "finish_reason": self.output.generation.finish_reason,
+            "layout": self.layout,
+            "prune": self.prune,
+            "kept_tokens": selection.map(|selection| &selection.kept_tokens),
+            "selected_heads": selection.map(|selection| &selection.selected_heads),
+            "audit": selection.map(|selection| &selection.audit),
+            "timings": self.timings().into_iter().collect::<BTreeMap<_, _>>(),
+            "kv_bytes": self.output.kv_bytes,
+            "kv_tokens_per_layer": self.output.kv_tokens,
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut text = match &self.text {
+            Some(text) => format!("{text}\n\n"),
+            None => format!("tokens {:?}\n\n", self.output.generation.token_ids),
+        };
+        if let (Some(selection), Some(prune)) = (&self.output.selection, self.prune) {
+            text += &format!(
+                "kept {} of {} image tokens after layer {} ({} + {}, heads {}): {}\n",
+                selection.kept_tokens.len(),
+                self.layout.num_image,
+                prune.prune_layer,
+                prune.head_strategy,
+                prune.query_strategy,
+                ranges(&selection.selected_heads, 24),
+                ranges(selection.kept_tokens.as_slice(), 60),
+            );
+        }
+        let timings: Vec<String> = self
+            .timings()
+            .iter()
+            .map(|(stage, ms)| format!("{} {ms:.1}", stage.trim_end_matches("_ms")))
+            .collect();
+        text += &format!("ms: {}\n", timings.join(", "));
+        text += &format!(
+            "KV cache {:.2} MiB",
+            self.output.kv_bytes as f64 / f64::from(1 << 20)
+        );
+        text
+    }
+}
+
+/// Writes one tensor `logits` `[vocabulary]`, f32.
+pub(super) fn write_logits(path: &Path, logits: &[f32]) -> Result<()> {
+    let bytes: Vec<u8> = logits
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    let view = TensorView::new(Dtype::F32, vec![logits.len()], &bytes)?;
+    serialize_to_file([("logits", view)], None, path)
+        .with_context(|| format!("can't write {}", path.display()))
+}

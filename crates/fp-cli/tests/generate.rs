@@ -1,0 +1,116 @@
+//! `finepruner generate` on the small golden checkpoint, and on dummy weights.
+
+mod common;
+
+use common::{fail, succeed};
+use serde_json::Value;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests/golden");
+
+fn golden(flags: &[&str]) -> Vec<String> {
+    let fixed = [
+        "generate".to_owned(),
+        format!("--model={GOLDEN}/model"),
+        format!("--image={GOLDEN}/image0.png"),
+        "--prompt=How many?".to_owned(),
+        "--max-new-tokens=8".to_owned(),
+    ];
+    fixed
+        .into_iter()
+        .chain(flags.iter().map(|flag| (*flag).to_owned()))
+        .collect()
+}
+
+fn run(flags: &[&str]) -> String {
+    let args = golden(flags);
+    succeed(&args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn json(flags: &[&str]) -> Value {
+    serde_json::from_str(&run(&[flags, &["--json"]].concat())).unwrap()
+}
+
+#[test]
+fn pruned_and_unpruned_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("logits.safetensors");
+    let logits = format!("--logits={}", file.display());
+    let full = json(&[&logits]);
+    assert_eq!(full["token_ids"].as_array().unwrap().len(), 8);
+    assert_eq!(full["kept_tokens"], Value::Null);
+    let bytes = std::fs::read(&file).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("logits").unwrap().shape(), [505]);
+
+    let pruned = json(&["--average-visual-tokens=64", "--num_selected_heads=2"]);
+    assert_eq!(pruned["kept_tokens"].as_array().unwrap().len(), 30);
+    assert_eq!(pruned["selected_heads"].as_array().unwrap().len(), 2);
+    assert_eq!(pruned["audit"]["query"]["strategy"], "last_token");
+    for stage in [
+        "vision_ms",
+        "prefix_ms",
+        "scoring_ms",
+        "branch_ms",
+        "decode_ms",
+    ] {
+        assert!(pruned["timings"][stage].as_f64().unwrap() > 0.0, "{stage}");
+    }
+    assert!(pruned["kv_bytes"].as_u64().unwrap() < full["kv_bytes"].as_u64().unwrap());
+    let text = run(&["--keep=30"]);
+    assert!(
+        text.contains("kept 30 of 576 image tokens after layer 2 (sum + last_token"),
+        "{text}"
+    );
+}
+
+#[test]
+fn dummy_weights_need_no_checkpoint() {
+    let text = succeed(&[
+        "generate",
+        "--weights=random:tiny",
+        "--keep=4",
+        "--max-new-tokens=2",
+        "--json",
+    ]);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["text"], Value::Null);
+    assert_eq!(value["kept_tokens"].as_array().unwrap().len(), 4);
+}
+
+#[track_caller]
+fn check_refused(flags: &[&str], parts: &[&str]) {
+    let args = golden(flags);
+    fail(&args.iter().map(String::as_str).collect::<Vec<_>>(), parts);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused() {
+    check_refused(&["--normalize=l1"], &["without a budget", "--keep R"]);
+    check_refused(&["--keep=577"], &["R = 577 of 576", "possible is 1 to 576"]);
+    check_refused(
+        &["--average-visual-tokens=36"],
+        &["possible are averages from"],
+    );
+    check_refused(&["--keep=5", "--prune-layer=32"], &["after layer 32 of 32"]);
+    check_refused(&["--keep=5", "--num-selected-heads=9"], &["select 9 of 8"]);
+    check_refused(&["--device=tpu"], &["known are cpu, cuda"]);
+    check_refused(
+        &["--keep=5", "--head-selection-strategy=varience"],
+        &["did you mean `variance`"],
+    );
+    fail(
+        &[
+            "generate",
+            "--model=/nowhere",
+            "--image=x.png",
+            "--prompt=Hi",
+        ],
+        &["/nowhere"],
+    );
+    fail(&["generate", "--weights=random:gpt"], &["gpt", "tiny"]);
+    let model = format!("--model={GOLDEN}/model");
+    fail(
+        &["generate", &model, "--image=x.png", "--raw-prompt=none"],
+        &["holds 0 `<image>`"],
+    );
+}

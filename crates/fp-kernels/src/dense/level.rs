@@ -1,0 +1,90 @@
+//! Which instruction set the dense arithmetic runs on.
+
+use std::sync::OnceLock;
+
+/// Vector width and whether multiply-add is fused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// The compiler's baseline for the target.
+    Portable,
+    /// AVX2 with FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 F.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The widest one that this machine has, looked up once.
+    pub(crate) fn best() -> Level {
+        static BEST: OnceLock<Level> = OnceLock::new();
+        *BEST.get_or_init(|| Level::available().pop().unwrap_or(Level::Portable))
+    }
+
+    /// Every one that this machine has, narrowest first.
+    pub(crate) fn available() -> Vec<Level> {
+        #[allow(unused_mut)]
+        let mut available = vec![Level::Portable];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            available.push(Level::Avx2);
+            if is_x86_feature_detected!("avx512f") {
+                available.push(Level::Avx512);
+            }
+        }
+        available
+    }
+
+    /// Rows that one block of the matrix kernel holds in registers.
+    pub(crate) const fn block_rows(self) -> usize {
+        match self {
+            Level::Portable => 4,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => 6,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => 12,
+        }
+    }
+}
+
+/// `a · b + c`, in one rounding where `FUSED`.
+///
+/// Without hardware support a fused multiply-add is a slow library call, which
+/// is why the portable build of x86 rounds twice.
+#[inline(always)]
+pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Whether the baseline build has fused multiply-add.
+pub(crate) const BASELINE_FUSED: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+
+/// Defines `fn $name(level, args…)`, which runs `$body::<FUSED>(args…)` compiled
+/// for `level`; `$body` must be `#[inline(always)]`.
+macro_rules! for_level {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(level: $crate::dense::level::Level, $($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $ty),*) $(-> $ret)? { $body::<true>($($arg),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f")]
+            fn avx512($($arg: $ty),*) $(-> $ret)? { $body::<true>($($arg),*) }
+            match level {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: a `Level` above `Portable` exists only where it was detected.
+                $crate::dense::level::Level::Avx512 => unsafe { avx512($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                $crate::dense::level::Level::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::dense::level::Level::Portable => {
+                    $body::<{ $crate::dense::level::BASELINE_FUSED }>($($arg),*)
+                }
+            }
+        }
+    };
+}
+pub(crate) use for_level;

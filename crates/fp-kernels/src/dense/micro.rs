@@ -1,0 +1,159 @@
+//! The matrix kernel proper: one block of rows times one panel of columns.
+//!
+//! Computes `acc[r][j] += Σ_k a[k][r] · b[k][j]` for up to
+//! [`Level::block_rows`] rows and [`PANEL`] columns. `a` is `[k, rows]` and `b`
+//! `[k, PANEL]`, both contiguous, so the loop walks two pointers; the sums stay
+//! in registers over the whole of `k`.
+
+use super::level::{BASELINE_FUSED, Level, multiply_add};
+
+/// Columns of one panel.
+pub(crate) const PANEL: usize = 32;
+
+/// Most rows that any level's block has.
+pub(crate) const MAX_BLOCK_ROWS: usize = 12;
+
+/// Sums of one block: `[rows][PANEL]`, the first `rows` in use.
+pub(crate) type Sums = [[f32; PANEL]; MAX_BLOCK_ROWS];
+
+/// `sums[r] += Σ_k a[k][r] · b[k]` for `r < rows`.
+#[inline]
+pub(crate) fn accumulate(
+    level: Level,
+    rows: usize,
+    a: &[f32],
+    b: &[[f32; PANEL]],
+    sums: &mut Sums,
+) {
+    assert!(a.len() == rows * b.len());
+    macro_rules! by_rows {
+        ($kernel:path: $($n:literal)*) => {
+            match rows {
+                // SAFETY: the level was detected on this machine.
+                $($n => unsafe { $kernel(a.as_chunks::<$n>().0, b, sums) },)*
+                _ => unreachable!("blocks hold at most `Level::block_rows` rows"),
+            }
+        };
+    }
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => by_rows!(x86::avx512: 1 2 3 4 5 6 7 8 9 10 11 12),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => by_rows!(x86::avx2: 1 2 3 4 5 6),
+        Level::Portable => match rows {
+            1 => portable::<1>(a.as_chunks().0, b, sums),
+            2 => portable::<2>(a.as_chunks().0, b, sums),
+            3 => portable::<3>(a.as_chunks().0, b, sums),
+            4 => portable::<4>(a.as_chunks().0, b, sums),
+            _ => unreachable!("blocks hold at most `Level::block_rows` rows"),
+        },
+    }
+}
+
+/// The kernel in plain Rust, a quarter of a panel at a time.
+fn portable<const ROWS: usize>(a: &[[f32; ROWS]], b: &[[f32; PANEL]], sums: &mut Sums) {
+    const WIDTH: usize = 8;
+    for part in 0..PANEL / WIDTH {
+        let columns = part * WIDTH..(part + 1) * WIDTH;
+        let mut block = [[0.0_f32; WIDTH]; ROWS];
+        for (block, sums) in block.iter_mut().zip(sums.iter()) {
+            block.copy_from_slice(&sums[columns.clone()]);
+        }
+        for (a, b) in a.iter().zip(b) {
+            let b: &[f32] = &b[columns.clone()];
+            for (block, &a) in block.iter_mut().zip(a) {
+                for (sum, &b) in block.iter_mut().zip(b) {
+                    *sum = multiply_add::<BASELINE_FUSED>(a, b, *sum);
+                }
+            }
+        }
+        for (block, sums) in block.iter().zip(sums.iter_mut()) {
+            sums[columns.clone()].copy_from_slice(block);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{PANEL, Sums};
+    use std::arch::x86_64::*;
+
+    /// All 24 sums of twelve rows fit the 32 registers of 512 bits.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn avx512<const ROWS: usize>(
+        a: &[[f32; ROWS]],
+        b: &[[f32; PANEL]],
+        sums: &mut Sums,
+    ) {
+        let mut left = [_mm512_setzero_ps(); ROWS];
+        let mut right = [_mm512_setzero_ps(); ROWS];
+        for row in 0..ROWS {
+            // SAFETY: a row of sums holds 32 values.
+            unsafe {
+                left[row] = _mm512_loadu_ps(sums[row].as_ptr());
+                right[row] = _mm512_loadu_ps(sums[row].as_ptr().add(16));
+            }
+        }
+        for (a, b) in a.iter().zip(b) {
+            // SAFETY: a panel's row holds 32 values; a prefetch may go astray.
+            let (b_left, b_right) = unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL).cast());
+                _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL + 16).cast());
+                (
+                    _mm512_loadu_ps(b.as_ptr()),
+                    _mm512_loadu_ps(b.as_ptr().add(16)),
+                )
+            };
+            for row in 0..ROWS {
+                let a = _mm512_set1_ps(a[row]);
+                left[row] = _mm512_fmadd_ps(a, b_left, left[row]);
+                right[row] = _mm512_fmadd_ps(a, b_right, right[row]);
+            }
+        }
+        for row in 0..ROWS {
+            // SAFETY: a row of sums holds 32 values.
+            unsafe {
+                _mm512_storeu_ps(sums[row].as_mut_ptr(), left[row]);
+                _mm512_storeu_ps(sums[row].as_mut_ptr().add(16), right[row]);
+            }
+        }
+    }
+
+    /// Half a panel at a time: the twelve sums of six rows, of 16 registers.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn avx2<const ROWS: usize>(a: &[[f32; ROWS]], b: &[[f32; PANEL]], sums: &mut Sums) {
+        for half in 0..2 {
+            let column = half * 16;
+            let mut left = [_mm256_setzero_ps(); ROWS];
+            let mut right = [_mm256_setzero_ps(); ROWS];
+            for row in 0..ROWS {
+                // SAFETY: `column` is 0 or 16 of 32 values.
+                unsafe {
+                    left[row] = _mm256_loadu_ps(sums[row].as_ptr().add(column));
+                    right[row] = _mm256_loadu_ps(sums[row].as_ptr().add(column + 8));
+                }
+            }
+            for (a, b) in a.iter().zip(b) {
+                // SAFETY: as above.
+                let (b_left, b_right) = unsafe {
+                    (
+                        _mm256_loadu_ps(b.as_ptr().add(column)),
+                        _mm256_loadu_ps(b.as_ptr().add(column + 8)),
+                    )
+                };
+                for row in 0..ROWS {
+                    let a = _mm256_set1_ps(a[row]);
+                    left[row] = _mm256_fmadd_ps(a, b_left, left[row]);
+                    right[row] = _mm256_fmadd_ps(a, b_right, right[row]);
+                }
+            }
+            for row in 0..ROWS {
+                // SAFETY: as above.
+                unsafe {
+                    _mm256_storeu_ps(sums[row].as_mut_ptr().add(column), left[row]);
+                    _mm256_storeu_ps(sums[row].as_mut_ptr().add(column + 8), right[row]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Dense arithmetic of a transformer in `f32`, on the CPU.
+//!
+//! | operation | input | output |
+//! |---|---|---|
+//! | [`linear`] | `x [T, in]`, [`PackedMatrix`] `[out, in]` | `x Wᵀ (+ start) [T, out]` |
+//! | [`attention`] | query rows, keys and values per sequence | `[T, H · head_dim]` |
+//! | [`attention_rows`] | a few query rows, keys | post-softmax attention to some keys `[H, Q, N]` |
+//! | [`rms_norm`], [`layer_norm`] | `[T, D]` | `[T, D]` |
+//! | [`gated_silu`], [`quick_gelu`], [`gelu`] | pre-activations | activations |
+//! | [`rotate`] | query or key heads, cosines and sines | rotated in place |
+//!
+//! **Every output element is one fixed chain of operations.** A product sum runs
+//! over its terms from first to last in fused multiply-adds, whatever block the
+//! element falls into. So the bits of a row don't depend on how many rows it is
+//! computed with, on the number of threads, nor on the vector width; only a
+//! machine without fused multiply-add rounds differently.
+
+mod attention;
+mod gemm;
+mod level;
+mod math;
+mod micro;
+mod packed;
+mod raw;
+mod rowwise;
+
+pub use attention::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
+pub use gemm::{Start, linear};
+pub use packed::PackedMatrix;
+pub use rowwise::{gated_silu, gelu, layer_norm, quick_gelu, rms_norm, rotate};

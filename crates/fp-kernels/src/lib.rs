@@ -1,0 +1,23 @@
+//! The arithmetic of visual-token pruning, one function per operation.
+//!
+//! Each operation exists twice: [`cpu::reference`] is naive, sequential and in
+//! `f64`, written to be read beside the formula; the functions directly under
+//! [`cpu`] are what everything else calls. They run the instruction set found
+//! at run time ([`Isa`]) and give the same bits on every one of them, since
+//! lanes and reduction trees are fixed and nothing is contracted.
+//!
+//! This crate knows slices and shapes. What a strategy is, and which statistic
+//! it reads, is the business of the crate above.
+#![allow(unsafe_code)] // calls into code compiled for a detected instruction set
+
+pub mod cpu;
+pub mod dense;
+mod element;
+mod error;
+mod isa;
+mod statistics;
+
+pub use element::{Element, Key};
+pub use error::KernelError;
+pub use isa::Isa;
+pub use statistics::{HeadStatistics, Normalization, StatisticsOptions};

@@ -1,0 +1,195 @@
+//! Typed access to a JSON object that names the field at fault.
+
+use crate::error::{ModelError, Result};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// A JSON object, or the absence of one, with its place in the file.
+///
+/// `null` counts as absent: that is how configs write "the class default".
+pub(super) struct Fields<'a> {
+    map: Option<&'a Map<String, Value>>,
+    path: &'a Path,
+    prefix: String,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(value: &'a Value, path: &'a Path) -> Result<Self> {
+        let map = value.as_object().ok_or_else(|| ModelError::ConfigField {
+            path: path.to_owned(),
+            field: ".".to_owned(),
+            found: value.to_string(),
+            expected: "an object".to_owned(),
+        })?;
+        Ok(Fields {
+            map: Some(map),
+            path,
+            prefix: String::new(),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// Whether the object itself is there.
+    pub(super) fn is_present(&self) -> bool {
+        self.map.is_some()
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.map
+            .and_then(|map| map.get(name))
+            .filter(|value| !value.is_null())
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether `name` is written at all, be it as `null`.
+    pub(super) fn is_stated(&self, name: &str) -> bool {
+        self.map.is_some_and(|map| map.contains_key(name))
+    }
+
+    /// An error about `name`'s value.
+    pub(super) fn invalid(&self, name: &str, expected: &str) -> ModelError {
+        ModelError::ConfigField {
+            path: self.path.to_owned(),
+            field: format!("{}{name}", self.prefix),
+            found: self
+                .get(name)
+                .map_or_else(|| "absent".to_owned(), Value::to_string),
+            expected: expected.to_owned(),
+        }
+    }
+
+    /// The object under `name`, absent if `name` is.
+    pub(super) fn object(&self, name: &str) -> Result<Fields<'a>> {
+        let map = match self.get(name) {
+            None => None,
+            Some(value) => Some(
+                value
+                    .as_object()
+                    .ok_or_else(|| self.invalid(name, "an object"))?,
+            ),
+        };
+        Ok(Fields {
+            map,
+            path: self.path,
+            prefix: format!("{}{name}.", self.prefix),
+        })
+    }
+
+    pub(super) fn optional_string(&self, name: &str) -> Result<Option<String>> {
+        self.get(name)
+            .map(|value| {
+                value
+                    .as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| self.invalid(name, "a string"))
+            })
+            .transpose()
+    }
+
+    pub(super) fn string(&self, name: &str, default: &str) -> Result<String> {
+        Ok(self
+            .optional_string(name)?
+            .unwrap_or_else(|| default.to_owned()))
+    }
+
+    /// A size of at least 1.
+    pub(super) fn size(&self, name: &str, default: usize) -> Result<usize> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        value
+            .as_u64()
+            // Larger than any real dimension, and small enough that products can't overflow.
+            .filter(|&size| (1..1 << 28).contains(&size))
+            .and_then(|size| usize::try_from(size).ok())
+            .ok_or_else(|| self.invalid(name, "a positive integer below 2^28"))
+    }
+
+    pub(super) fn optional_size(&self, name: &str) -> Result<Option<usize>> {
+        self.has(name).then(|| self.size(name, 0)).transpose()
+    }
+
+    pub(super) fn integer(&self, name: &str, default: i64) -> Result<i64> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        value
+            .as_i64()
+            .ok_or_else(|| self.invalid(name, "an integer"))
+    }
+
+    /// A positive finite number.
+    pub(super) fn number(&self, name: &str, default: f64) -> Result<f64> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        value
+            .as_f64()
+            .filter(|number| number.is_finite() && *number > 0.0)
+            .ok_or_else(|| self.invalid(name, "a positive number"))
+    }
+
+    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        value
+            .as_bool()
+            .ok_or_else(|| self.invalid(name, "true or false"))
+    }
+
+    pub(super) fn token(&self, name: &str, default: u32) -> Result<u32> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        value
+            .as_u64()
+            .and_then(|id| u32::try_from(id).ok())
+            .ok_or_else(|| self.invalid(name, "a token id"))
+    }
+
+    /// A token id or a list of them.
+    pub(super) fn token_list(&self, name: &str) -> Result<Option<Vec<u32>>> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let single = std::slice::from_ref(value);
+        let ids: Option<Vec<u32>> = value
+            .as_array()
+            .map_or(single, Vec::as_slice)
+            .iter()
+            .map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok()))
+            .collect();
+        ids.map(Some)
+            .ok_or_else(|| self.invalid(name, "a token id or a list of them"))
+    }
+
+    /// A list of pairs of positive integers.
+    pub(super) fn size_pairs(&self, name: &str) -> Result<Vec<(usize, usize)>> {
+        let pair = |value: &Value| -> Option<(usize, usize)> {
+            match value.as_array()?.as_slice() {
+                [first, second] => {
+                    let size = |value: &Value| {
+                        value
+                            .as_u64()
+                            .filter(|&size| (1..1 << 20).contains(&size))
+                            .map(|size| size as usize)
+                    };
+                    Some((size(first)?, size(second)?))
+                }
+                _ => None,
+            }
+        };
+        self.get(name)
+            .and_then(Value::as_array)
+            .filter(|list| !list.is_empty())
+            .and_then(|list| list.iter().map(pair).collect())
+            .ok_or_else(|| self.invalid(name, "a list of [height, width]"))
+    }
+}

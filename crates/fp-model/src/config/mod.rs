@@ -1,0 +1,346 @@
+//! What a checkpoint's config files say about the model.
+//!
+//! Three forms are read: Hugging Face's `LlavaForConditionalGeneration` and
+//! `LlavaNextForConditionalGeneration`, and the original LLaVA layout. Fields
+//! that a Hugging Face config leaves out take the defaults of its class, as its
+//! own loader does.
+
+mod fields;
+mod original;
+pub(crate) use original::vision_tower as vision_tower_config;
+mod presets;
+mod text;
+mod vision;
+
+use crate::error::{ModelError, Result};
+use fields::Fields;
+pub use presets::Preset;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+pub use text::{RopeScaling, TextConfig};
+pub use vision::{Activation, VisionConfig};
+
+/// Which rows of the vision tower's output are image features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureSelect {
+    /// The patches, without the class token.
+    Patches,
+    /// The class token and the patches.
+    Full,
+}
+
+/// Whose folder layout a checkpoint has.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Hugging Face: everything in one folder.
+    HuggingFace,
+    /// The original project: the vision tower lies apart, under this name.
+    Original {
+        /// `mm_vision_tower`.
+        vision_tower: String,
+    },
+}
+
+/// The whole of a model's configuration.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ModelConfig {
+    /// The decoder.
+    pub text: TextConfig,
+    /// The vision tower.
+    pub vision: VisionConfig,
+    /// Activation between the projector's two layers.
+    pub projector_activation: Activation,
+    /// Id that stands for the image in a prompt; the original layout has none.
+    pub image_token: Option<u32>,
+    /// Index into the vision tower's hidden states, from the end if negative.
+    pub vision_feature_layer: i64,
+    /// Which rows are features.
+    pub feature_select: FeatureSelect,
+    /// Resolutions `(height, width)` of any-resolution input; `None` where one
+    /// square is all that the model takes.
+    pub grid_pinpoints: Option<Vec<(usize, usize)>>,
+    /// `image_aspect_ratio`, where the config states it.
+    pub image_aspect_ratio: Option<String>,
+    /// Number format of the stored weights, where the config states it.
+    pub stored_dtype: Option<String>,
+    /// Tokens at which generation stops.
+    pub eos_tokens: Vec<u32>,
+    /// Whether the outer config says that the output layer is the embedding
+    /// table. The decoder's own flag decides; this one counts only where the
+    /// checkpoint has no output layer.
+    pub tie_embeddings_outside: bool,
+    /// Folder layout.
+    pub origin: Origin,
+    /// The file that it was read from.
+    pub path: PathBuf,
+}
+
+impl ModelConfig {
+    /// Reads `config.json` (and `generation_config.json`, if there) in `dir`.
+    ///
+    /// An original-layout config gets the default vision tower's shape, CLIP
+    /// ViT-L/14 at 336; loading replaces it by what the tower's folder says.
+    ///
+    /// # Errors
+    /// A file that can't be read or parsed; a model type, activation or field
+    /// value that isn't supported, with what would be.
+    pub fn from_dir(dir: &Path) -> Result<ModelConfig> {
+        let path = dir.join("config.json");
+        let value = read_json(&path)?;
+        let mut config = ModelConfig::from_value(&value, &path)?;
+        let generation = dir.join("generation_config.json");
+        if generation.is_file() {
+            let value = read_json(&generation)?;
+            let tokens = Fields::new(&value, &generation)?.token_list("eos_token_id")?;
+            if let Some(tokens) = tokens {
+                config.eos_tokens = tokens;
+            }
+        }
+        Ok(config)
+    }
+
+    /// As [`ModelConfig::from_dir`], from a parsed `config.json`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_value(value: &Value, path: &Path) -> Result<ModelConfig> {
+        let fields = Fields::new(value, path)?;
+        if fields.has("mm_vision_tower") {
+            return original::parse(&fields);
+        }
+        let model_type = fields.string("model_type", "llava")?;
+        let next = match model_type.as_str() {
+            "llava" => false,
+            "llava_next" => true,
+            _ => {
+                return Err(fields.invalid(
+                    "model_type",
+                    "`llava`, `llava_next`, or an original LLaVA config with `mm_vision_tower`",
+                ));
+            }
+        };
+        let text = TextConfig::from_fields(&fields.object("text_config")?)?;
+        let vision = VisionConfig::from_hugging_face(&fields.object("vision_config")?)?;
+        let config = ModelConfig {
+            projector_activation: Activation::parse(&fields, "projector_hidden_act", "gelu")?,
+            image_token: Some(match fields.has("image_token_index") {
+                true => fields.token("image_token_index", 0)?,
+                // Newer releases renamed the field.
+                false => fields.token("image_token_id", 32000)?,
+            }),
+            vision_feature_layer: fields.integer("vision_feature_layer", -2)?,
+            feature_select: match fields
+                .string("vision_feature_select_strategy", "default")?
+                .as_str()
+            {
+                "default" => FeatureSelect::Patches,
+                "full" => FeatureSelect::Full,
+                _ => {
+                    return Err(
+                        fields.invalid("vision_feature_select_strategy", "`default` or `full`")
+                    );
+                }
+            },
+            grid_pinpoints: match next {
+                true => Some(match fields.has("image_grid_pinpoints") {
+                    true => fields.size_pairs("image_grid_pinpoints")?,
+                    false => default_grid_pinpoints(),
+                }),
+                false => None,
+            },
+            image_aspect_ratio: fields.optional_string("image_aspect_ratio")?,
+            stored_dtype: fields.optional_string("torch_dtype")?,
+            eos_tokens: text.eos_tokens.clone(),
+            tie_embeddings_outside: fields.flag("tie_word_embeddings", false)?,
+            origin: Origin::HuggingFace,
+            path: path.to_owned(),
+            text,
+            vision,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Number of vision layers to run for the features.
+    pub fn num_vision_layers_used(&self) -> usize {
+        let states = self.vision.num_layers as i64 + 1;
+        let index = match self.vision_feature_layer {
+            layer if layer < 0 => states + layer,
+            layer => layer,
+        };
+        usize::try_from(index)
+            .unwrap_or(0)
+            .min(self.vision.num_layers)
+    }
+
+    /// Image features that one square image gives.
+    pub fn tokens_per_square(&self) -> usize {
+        self.vision.num_patches()
+            + match self.feature_select {
+                FeatureSelect::Patches => 0,
+                FeatureSelect::Full => 1,
+            }
+    }
+
+    /// Checks that the parts fit together.
+    pub(crate) fn check(&self) -> Result<()> {
+        let states = self.vision.num_layers as i64 + 1;
+        if !(-states..states).contains(&self.vision_feature_layer) {
+            return Err(ModelError::ConfigField {
+                path: self.path.clone(),
+                field: "vision_feature_layer".to_owned(),
+                found: self.vision_feature_layer.to_string(),
+                expected: format!("an index into {states} hidden states"),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn default_grid_pinpoints() -> Vec<(usize, usize)> {
+    vec![(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)]
+}
+
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read(path).map_err(|source| ModelError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&text).map_err(|source| ModelError::Json {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(value: &Value) -> Result<ModelConfig> {
+        ModelConfig::from_value(value, Path::new("config.json"))
+    }
+
+    #[test]
+    fn absent_fields_take_the_class_defaults() {
+        let config = parse(&json!({"model_type": "llava"})).unwrap();
+        assert_eq!(
+            (config.text.hidden_size, config.text.num_layers),
+            (4096, 32)
+        );
+        assert_eq!(
+            (config.text.num_kv_heads, config.text.head_dim()),
+            (32, 128)
+        );
+        assert_eq!(
+            (config.text.rope_theta, config.text.rms_norm_eps),
+            (10000.0, 1e-6)
+        );
+        assert_eq!(
+            (config.vision.hidden_size, config.vision.num_layers),
+            (1024, 24)
+        );
+        assert_eq!(config.vision.num_patches(), 576);
+        assert_eq!(
+            (config.image_token, config.num_vision_layers_used()),
+            (Some(32000), 23)
+        );
+        // A vision_config that is there takes the class's own, other defaults.
+        let config = parse(&json!({"vision_config": {}})).unwrap();
+        assert_eq!(
+            (config.vision.hidden_size, config.vision.patch_size),
+            (768, 32)
+        );
+        assert_eq!(config.vision.activation, Activation::QuickGelu);
+        let config = parse(&json!({"text_config": {"model_type": "mistral"}})).unwrap();
+        assert_eq!(
+            (config.text.num_kv_heads, config.text.intermediate_size),
+            (8, 14336)
+        );
+    }
+
+    #[test]
+    fn bad_fields_are_named() {
+        for (value, field) in [
+            (json!({"model_type": "blip"}), "model_type"),
+            (
+                json!({"text_config": {"hidden_size": "x"}}),
+                "text_config.hidden_size",
+            ),
+            (
+                json!({"text_config": {"hidden_size": 0}}),
+                "text_config.hidden_size",
+            ),
+            (
+                json!({"text_config": {"model_type": "opt"}}),
+                "text_config.model_type",
+            ),
+            (
+                json!({"text_config": {"num_attention_heads": 7}}),
+                "text_config.hidden_size",
+            ),
+            (
+                json!({"text_config": {"num_key_value_heads": 5}}),
+                "text_config.num_key_value_heads",
+            ),
+            (
+                json!({"text_config": {"hidden_act": "relu"}}),
+                "text_config.hidden_act",
+            ),
+            (
+                json!({"text_config": {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}}),
+                "text_config.rope_scaling",
+            ),
+            (
+                json!({"vision_config": {"model_type": "siglip_vision_model"}}),
+                "vision_config.model_type",
+            ),
+            (
+                json!({"vision_config": {"image_size": 100}}),
+                "vision_config.image_size",
+            ),
+            (json!({"vision_feature_layer": 99}), "vision_feature_layer"),
+            (
+                json!({"vision_feature_select_strategy": "cls"}),
+                "vision_feature_select_strategy",
+            ),
+            (json!({"image_token_index": -200}), "image_token_index"),
+        ] {
+            match parse(&value) {
+                Err(ModelError::ConfigField { field: found, .. }) => assert_eq!(found, field),
+                other => panic!("{value}: {other:?}"),
+            }
+        }
+        assert!(parse(&json!([])).is_err());
+    }
+
+    #[test]
+    fn original_layout() {
+        let config = parse(&json!({
+            "model_type": "llava", "hidden_size": 5120, "num_hidden_layers": 40,
+            "num_attention_heads": 40, "intermediate_size": 13824, "rms_norm_eps": 1e-5,
+            "mm_vision_tower": "openai/clip-vit-large-patch14-336",
+            "mm_projector_type": "mlp2x_gelu", "mm_vision_select_layer": -2,
+            "mm_vision_select_feature": "patch", "image_aspect_ratio": "pad",
+        }))
+        .unwrap();
+        assert_eq!(config.text.num_layers, 40);
+        assert_eq!(config.image_token, None);
+        assert_eq!(
+            config.origin,
+            Origin::Original {
+                vision_tower: "openai/clip-vit-large-patch14-336".to_owned()
+            }
+        );
+        let error = parse(&json!({"mm_vision_tower": "x", "mm_projector_type": "linear"}));
+        assert!(matches!(error, Err(ModelError::ConfigField { .. })));
+    }
+
+    #[test]
+    fn any_resolution() {
+        let config = parse(&json!({"model_type": "llava_next"})).unwrap();
+        assert_eq!(config.grid_pinpoints.map(|grid| grid.len()), Some(5));
+    }
+}

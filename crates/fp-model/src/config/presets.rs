@@ -1,0 +1,125 @@
+//! Shapes of well-known models, for timing without a checkpoint.
+
+use super::{
+    Activation, FeatureSelect, ModelConfig, Origin, RopeScaling, TextConfig, VisionConfig,
+};
+use crate::error::{ModelError, Result};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A model shape that dummy weights can be made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// LLaVA-1.5 with a 7B decoder.
+    Llava15With7b,
+    /// LLaVA-1.5 with a 13B decoder.
+    Llava15With13b,
+    /// LLaVA-NeXT with a Vicuna 7B decoder.
+    LlavaNextWith7b,
+    /// A decoder of width 1024 with 12 layers behind a small tower that still
+    /// gives 576 image tokens: what a CPU can be timed on.
+    Bench1024,
+    /// A model of a few thousand weights, for tests and examples.
+    Tiny,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Preset; 5] = [
+        Preset::Llava15With7b,
+        Preset::Llava15With13b,
+        Preset::LlavaNextWith7b,
+        Preset::Bench1024,
+        Preset::Tiny,
+    ];
+
+    /// The name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Llava15With7b => "llava-1.5-7b",
+            Preset::Llava15With13b => "llava-1.5-13b",
+            Preset::LlavaNextWith7b => "llava-next-7b",
+            Preset::Bench1024 => "bench-1024",
+            Preset::Tiny => "tiny",
+        }
+    }
+
+    /// The shape.
+    pub fn config(self) -> ModelConfig {
+        let text =
+            |hidden: usize, intermediate: usize, layers: usize, heads: usize, vocab: usize| {
+                TextConfig {
+                    model_type: "llama".to_owned(),
+                    vocab_size: vocab,
+                    hidden_size: hidden,
+                    intermediate_size: intermediate,
+                    num_layers: layers,
+                    num_heads: heads,
+                    num_kv_heads: heads,
+                    explicit_head_dim: None,
+                    rms_norm_eps: 1e-5,
+                    rope_theta: 10000.0,
+                    rope_scaling: RopeScaling::None,
+                    max_positions: 4096,
+                    sliding_window: None,
+                    attention_bias: false,
+                    mlp_bias: false,
+                    tie_embeddings: false,
+                    eos_tokens: vec![2],
+                }
+            };
+        let small_tower = |hidden: usize, layers: usize, image: usize| VisionConfig {
+            hidden_size: hidden,
+            intermediate_size: 2 * hidden,
+            num_layers: layers,
+            num_heads: 4,
+            image_size: image,
+            ..VisionConfig::clip_large_336()
+        };
+        let clip = VisionConfig::clip_large_336();
+        let (text, vision, next) = match self {
+            Preset::Llava15With7b => (text(4096, 11008, 32, 32, 32064), clip, false),
+            Preset::Llava15With13b => (text(5120, 13824, 40, 40, 32064), clip, false),
+            Preset::LlavaNextWith7b => (text(4096, 11008, 32, 32, 32064), clip, true),
+            Preset::Bench1024 => (
+                text(1024, 2816, 12, 16, 32064),
+                small_tower(256, 4, 336),
+                false,
+            ),
+            Preset::Tiny => (text(32, 48, 4, 4, 512), small_tower(16, 2, 56), false),
+        };
+        ModelConfig {
+            projector_activation: Activation::Gelu,
+            image_token: Some(if self == Preset::Tiny { 500 } else { 32000 }),
+            vision_feature_layer: -2,
+            feature_select: FeatureSelect::Patches,
+            grid_pinpoints: next.then(super::default_grid_pinpoints),
+            image_aspect_ratio: Some("pad".to_owned()),
+            stored_dtype: None,
+            eos_tokens: text.eos_tokens.clone(),
+            tie_embeddings_outside: false,
+            origin: Origin::HuggingFace,
+            path: PathBuf::from(format!("random:{}", self.name())),
+            text,
+            vision,
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Preset> {
+        Preset::ALL
+            .into_iter()
+            .find(|preset| preset.name() == name)
+            .ok_or_else(|| ModelError::UnknownPreset {
+                found: name.to_owned(),
+                known: Preset::ALL
+                    .iter()
+                    .map(|preset| preset.name().to_owned())
+                    .collect(),
+            })
+    }
+}

@@ -1,0 +1,182 @@
+//! The decoder's configuration.
+
+use super::fields::Fields;
+use crate::error::Result;
+
+/// How rotary positions are stretched.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RopeScaling {
+    /// Not at all.
+    None,
+    /// Positions are divided by this factor.
+    Linear(f64),
+}
+
+/// A Llama-like decoder.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct TextConfig {
+    /// `llama`, `mistral` or the original layout's name.
+    pub model_type: String,
+    /// Size of the vocabulary.
+    pub vocab_size: usize,
+    /// D, width of the hidden states.
+    pub hidden_size: usize,
+    /// Width inside the gated MLP.
+    pub intermediate_size: usize,
+    /// L, number of decoder layers.
+    pub num_layers: usize,
+    /// H, number of query heads.
+    pub num_heads: usize,
+    /// Number of key and value heads.
+    pub num_kv_heads: usize,
+    /// Width of a head where the config states one.
+    pub explicit_head_dim: Option<usize>,
+    /// Added to the mean square in each RMS norm.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// Stretching of rotary positions.
+    pub rope_scaling: RopeScaling,
+    /// Longest sequence that the model is meant for.
+    pub max_positions: usize,
+    /// Longest distance that attention may span, where limited.
+    pub sliding_window: Option<usize>,
+    /// Whether the attention's four projections have a bias.
+    pub attention_bias: bool,
+    /// Whether the MLP's three projections have a bias.
+    pub mlp_bias: bool,
+    /// Whether the output layer is the embedding table.
+    pub tie_embeddings: bool,
+    /// Tokens at which generation stops, by this config.
+    pub eos_tokens: Vec<u32>,
+}
+
+impl TextConfig {
+    /// Reads the decoder's fields, or their absence.
+    pub(super) fn from_fields(fields: &Fields<'_>) -> Result<TextConfig> {
+        let model_type = fields.string("model_type", "llama")?;
+        let mistral = match model_type.as_str() {
+            "llama" | "llava" | "llava_llama" => false,
+            "mistral" | "llava_mistral" => true,
+            _ => return Err(fields.invalid("model_type", "`llama` or `mistral`")),
+        };
+        // Class defaults of Hugging Face's LlamaConfig and MistralConfig.
+        let (intermediate, max_positions, window) = match mistral {
+            true => (14336, 131_072, Some(4096)),
+            false => (11008, 2048, None),
+        };
+        let num_heads = fields.size("num_attention_heads", 32)?;
+        let config = TextConfig {
+            vocab_size: fields.size("vocab_size", 32000)?,
+            hidden_size: fields.size("hidden_size", 4096)?,
+            intermediate_size: fields.size("intermediate_size", intermediate)?,
+            num_layers: fields.size("num_hidden_layers", 32)?,
+            num_kv_heads: fields
+                .size("num_key_value_heads", if mistral { 8 } else { num_heads })?,
+            explicit_head_dim: fields.optional_size("head_dim")?,
+            rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
+            rope_theta: fields.number("rope_theta", 10000.0)?,
+            rope_scaling: rope_scaling(fields)?,
+            max_positions: fields.size("max_position_embeddings", max_positions)?,
+            // `null` switches the window off; only silence means the default.
+            sliding_window: match fields.is_stated("sliding_window") {
+                true => fields.optional_size("sliding_window")?,
+                false => window,
+            },
+            attention_bias: fields.flag("attention_bias", false)?,
+            mlp_bias: fields.flag("mlp_bias", false)?,
+            tie_embeddings: fields.flag("tie_word_embeddings", false)?,
+            eos_tokens: fields
+                .token_list("eos_token_id")?
+                .unwrap_or_else(|| vec![2]),
+            num_heads,
+            model_type,
+        };
+        if fields.string("hidden_act", "silu")? != "silu" {
+            return Err(fields.invalid("hidden_act", "`silu`"));
+        }
+        if config.explicit_head_dim.is_none() && !config.hidden_size.is_multiple_of(num_heads) {
+            return Err(fields.invalid("hidden_size", &format!("a multiple of {num_heads} heads")));
+        }
+        if !config.head_dim().is_multiple_of(2) {
+            return Err(fields.invalid("head_dim", "an even head width"));
+        }
+        if !num_heads.is_multiple_of(config.num_kv_heads) {
+            return Err(fields.invalid(
+                "num_key_value_heads",
+                &format!("a divisor of {num_heads} heads"),
+            ));
+        }
+        Ok(config)
+    }
+
+    /// Width of a head.
+    pub fn head_dim(&self) -> usize {
+        self.explicit_head_dim
+            .unwrap_or(self.hidden_size / self.num_heads)
+    }
+
+    /// Bytes of keys and values per token and layer, at `bytes_per_value`.
+    pub fn kv_bytes_per_token(&self, bytes_per_value: usize) -> usize {
+        2 * self.num_kv_heads * self.head_dim() * bytes_per_value
+    }
+
+    /// Bytes of a KV cache that holds `full` tokens in layers 1..=`prune_layer`
+    /// and `pruned` tokens in the others.
+    pub fn kv_bytes(
+        &self,
+        full: usize,
+        pruned: usize,
+        prune_layer: usize,
+        bytes_per_value: usize,
+    ) -> usize {
+        let first = prune_layer.min(self.num_layers);
+        (first * full + (self.num_layers - first) * pruned)
+            * self.kv_bytes_per_token(bytes_per_value)
+    }
+}
+
+fn rope_scaling(fields: &Fields<'_>) -> Result<RopeScaling> {
+    let scaling = fields.object("rope_scaling")?;
+    let kind = match scaling.has("rope_type") {
+        true => scaling.string("rope_type", "default")?,
+        false => scaling.string("type", "default")?,
+    };
+    match kind.as_str() {
+        "default" => Ok(RopeScaling::None),
+        "linear" if scaling.has("factor") => {
+            Ok(RopeScaling::Linear(scaling.number("factor", 1.0)?))
+        }
+        _ => Err(fields.invalid("rope_scaling", "none, or type `linear` with a factor")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Preset;
+
+    #[test]
+    fn kv_bytes_of_published_shapes() {
+        // f16, 64 further tokens; MiB as published for budgets 192, 128 and 64.
+        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+        for (preset, unpruned, budgets) in [
+            (
+                Preset::Llava15With7b,
+                320.0,
+                [(166, 127.8125), (98, 95.9375), (30, 64.0625)],
+            ),
+            (
+                Preset::Llava15With13b,
+                500.0,
+                [(172, 200.15625), (104, 149.6875), (37, 99.960_937_5)],
+            ),
+        ] {
+            let text = preset.config().text;
+            assert_eq!(mib(text.kv_bytes(640, 640, 2, 2)), unpruned);
+            for (kept, expected) in budgets {
+                assert_eq!(mib(text.kv_bytes(640, kept + 64, 2, 2)), expected);
+            }
+        }
+    }
+}

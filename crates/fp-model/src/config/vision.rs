@@ -1,0 +1,109 @@
+//! The vision tower's configuration.
+
+use super::fields::Fields;
+use crate::error::Result;
+
+/// An elementwise activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x · Φ(x).
+    Gelu,
+    /// x / (1 + e^(−1.702 x)).
+    QuickGelu,
+}
+
+impl Activation {
+    pub(super) fn parse(fields: &Fields<'_>, name: &str, default: &str) -> Result<Activation> {
+        match fields.string(name, default)?.as_str() {
+            "gelu" => Ok(Activation::Gelu),
+            "quick_gelu" => Ok(Activation::QuickGelu),
+            _ => Err(fields.invalid(name, "`gelu` or `quick_gelu`")),
+        }
+    }
+}
+
+/// A CLIP vision transformer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct VisionConfig {
+    /// Width of the hidden states.
+    pub hidden_size: usize,
+    /// Width inside the MLP.
+    pub intermediate_size: usize,
+    /// Number of layers, of which features may need fewer.
+    pub num_layers: usize,
+    /// Number of heads.
+    pub num_heads: usize,
+    /// Channels of the input.
+    pub num_channels: usize,
+    /// Side of the square input in pixels.
+    pub image_size: usize,
+    /// Side of a patch in pixels.
+    pub patch_size: usize,
+    /// Activation of the MLP.
+    pub activation: Activation,
+    /// Added to the variance in each layer norm.
+    pub layer_norm_eps: f64,
+}
+
+impl VisionConfig {
+    /// CLIP ViT-L/14 at 336 pixels, the tower of LLaVA-1.5.
+    pub fn clip_large_336() -> VisionConfig {
+        VisionConfig {
+            hidden_size: 1024,
+            intermediate_size: 4096,
+            num_layers: 24,
+            num_heads: 16,
+            num_channels: 3,
+            image_size: 336,
+            patch_size: 14,
+            activation: Activation::QuickGelu,
+            layer_norm_eps: 1e-5,
+        }
+    }
+
+    /// Reads a `vision_config`; its absence means [`VisionConfig::clip_large_336`].
+    pub(super) fn from_hugging_face(fields: &Fields<'_>) -> Result<VisionConfig> {
+        if !fields.is_present() {
+            return Ok(VisionConfig::clip_large_336());
+        }
+        if fields.string("model_type", "clip_vision_model")? != "clip_vision_model" {
+            return Err(fields.invalid("model_type", "`clip_vision_model`"));
+        }
+        // Class defaults of Hugging Face's CLIPVisionConfig.
+        let config = VisionConfig {
+            hidden_size: fields.size("hidden_size", 768)?,
+            intermediate_size: fields.size("intermediate_size", 3072)?,
+            num_layers: fields.size("num_hidden_layers", 12)?,
+            num_heads: fields.size("num_attention_heads", 12)?,
+            num_channels: fields.size("num_channels", 3)?,
+            image_size: fields.size("image_size", 224)?,
+            patch_size: fields.size("patch_size", 32)?,
+            activation: Activation::parse(fields, "hidden_act", "quick_gelu")?,
+            layer_norm_eps: fields.number("layer_norm_eps", 1e-5)?,
+        };
+        if !config.hidden_size.is_multiple_of(config.num_heads) {
+            return Err(fields.invalid(
+                "hidden_size",
+                &format!("a multiple of {} heads", config.num_heads),
+            ));
+        }
+        if !config.image_size.is_multiple_of(config.patch_size) {
+            return Err(fields.invalid(
+                "image_size",
+                &format!("a multiple of the patch size {}", config.patch_size),
+            ));
+        }
+        Ok(config)
+    }
+
+    /// Patches along one side of the image.
+    pub fn patches_per_side(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+
+    /// Patches of one image.
+    pub fn num_patches(&self) -> usize {
+        self.patches_per_side().pow(2)
+    }
+}

@@ -1,0 +1,184 @@
+//! Everything that can go wrong with a checkpoint or with what a model is asked to do.
+
+use std::path::PathBuf;
+
+/// Result of this crate's functions.
+pub type Result<T, E = ModelError> = std::result::Result<T, E>;
+
+/// What went wrong, where, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A file or folder can't be read.
+    #[error("can't read {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A JSON file doesn't parse.
+    #[error("{} is not valid JSON", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why it doesn't parse.
+        source: serde_json::Error,
+    },
+    /// A field of a config has a value that can't be used.
+    #[error("{}: field `{field}` is {found}; expected {expected}", path.display())]
+    ConfigField {
+        /// The config file.
+        path: PathBuf,
+        /// Dotted name of the field.
+        field: String,
+        /// The value found.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// The folder holds no weights in a known form.
+    #[error("no weights in {}; looked for {}", dir.display(), looked_for.join(", "))]
+    NoWeights {
+        /// The checkpoint's folder.
+        dir: PathBuf,
+        /// File names that would have been right.
+        looked_for: Vec<String>,
+    },
+    /// A weight file is cut short, damaged, or contradicts its index.
+    #[error("weight file {} is unusable: {reason}", path.display())]
+    Shard {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The names of the tensors fit no known layout.
+    #[error(
+        "the tensors of {} fit no known layout; expected one of {}", dir.display(), expected.join(", ")
+    )]
+    UnknownNames {
+        /// The checkpoint's folder.
+        dir: PathBuf,
+        /// One tensor name of each known layout.
+        expected: Vec<String>,
+    },
+    /// A tensor that the config asks for isn't there.
+    #[error(
+        "tensor `{name}` of shape {expected:?} is missing from {}; {} asks for it",
+        location.display(), config.display()
+    )]
+    TensorMissing {
+        /// Name of the tensor.
+        name: String,
+        /// Shape that it should have.
+        expected: Vec<usize>,
+        /// The shard that the index names, or the folder searched.
+        location: PathBuf,
+        /// The config that asks for it.
+        config: PathBuf,
+    },
+    /// A tensor's shape contradicts the config.
+    #[error(
+        "tensor `{name}` in {} has shape {got:?}, but {} asks for {expected:?}",
+        shard.display(), config.display()
+    )]
+    TensorShape {
+        /// Name of the tensor.
+        name: String,
+        /// The file that holds it.
+        shard: PathBuf,
+        /// Shape by the config.
+        expected: Vec<usize>,
+        /// Shape found.
+        got: Vec<usize>,
+        /// The config that asks for it.
+        config: PathBuf,
+    },
+    /// A tensor's number format isn't one that weights come in.
+    #[error("tensor `{name}` in {} is {found}; expected F32, F16 or BF16", shard.display())]
+    TensorDtype {
+        /// Name of the tensor.
+        name: String,
+        /// The file that holds it.
+        shard: PathBuf,
+        /// Format found.
+        found: String,
+    },
+    /// The vision tower of an original-layout checkpoint isn't where it should be.
+    #[error(
+        "the vision tower `{name}` was not found; give its folder, or put it at one of {}",
+        searched.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    VisionTowerMissing {
+        /// Its name in the config.
+        name: String,
+        /// Places looked at.
+        searched: Vec<PathBuf>,
+    },
+    /// A name of dummy weights that isn't known.
+    #[error("no dummy weights called `{found}`; known are {}", known.join(", "))]
+    UnknownPreset {
+        /// The name given.
+        found: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// The prompt doesn't hold the image exactly once.
+    #[error(
+        "the prompt holds the image token (id {image_token}) {count} times; expected exactly once"
+    )]
+    ImageTokenCount {
+        /// Id of the image token.
+        image_token: u32,
+        /// Times found.
+        count: usize,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token id {id} at position {position} is outside the vocabulary of {vocab_size}")]
+    TokenId {
+        /// The id.
+        id: u32,
+        /// Where in the prompt.
+        position: usize,
+        /// Ids below this exist.
+        vocab_size: usize,
+    },
+    /// An argument has the wrong shape.
+    #[error("{what} has shape {got:?}; expected {expected}")]
+    InputShape {
+        /// Which argument.
+        what: &'static str,
+        /// Shape found.
+        got: Vec<usize>,
+        /// What would be right.
+        expected: String,
+    },
+    /// An argument has a value that can't be used.
+    #[error("{what} is {found}; expected {expected}")]
+    InputValue {
+        /// Which argument.
+        what: &'static str,
+        /// Value found.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// The model produced something that isn't a number.
+    #[error("{what} holds NaN or infinity at index {index}; weights or inputs are damaged")]
+    NotFinite {
+        /// Which result.
+        what: &'static str,
+        /// First index at fault.
+        index: usize,
+    },
+    /// A budget or head count that can't be met.
+    #[error(transparent)]
+    Budget(#[from] fp_scoring::BudgetError),
+    /// Scoring or selection failed.
+    #[error(transparent)]
+    Scoring(#[from] fp_scoring::ScoringError),
+    /// The tensor library failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}

@@ -1,0 +1,169 @@
+//! Decoding, greedy or sampled, of any number of sequences together.
+
+use crate::branch::{Branch, Branches};
+use crate::error::{ModelError, Result};
+use crate::llama::Step;
+use crate::model::LlavaModel;
+use crate::sampling::{Sampler, Sampling};
+
+/// How tokens are decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GenerateOptions {
+    /// Most tokens per sequence.
+    pub max_new_tokens: usize,
+    /// Tokens that end a sequence; they are not part of it.
+    pub stop_tokens: Vec<u32>,
+    /// How a token is chosen.
+    pub sampling: Sampling,
+}
+
+/// Why a sequence ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// A stop token came.
+    Stop,
+    /// As many tokens as were asked for.
+    Length,
+}
+
+/// What one sequence was decoded to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Generation {
+    /// The new tokens, without the stop token.
+    pub token_ids: Vec<u32>,
+    /// Why there are no more.
+    pub finish_reason: FinishReason,
+}
+
+/// A sequence that is being decoded.
+struct Running<'a> {
+    branch: &'a mut Branch,
+    sampler: Sampler,
+    generation: Generation,
+    done: bool,
+}
+
+impl LlavaModel {
+    /// Decodes all sequences together; one [`Generation`] per request. A second
+    /// call goes on where the first one ended.
+    ///
+    /// Room for `max_new_tokens` keys and values per sequence is reserved first,
+    /// in all layers.
+    ///
+    /// # Errors
+    /// Sampling parameters that make no sense, or logits that aren't finite.
+    pub fn generate(
+        &self,
+        branches: &mut Branches,
+        options: &GenerateOptions,
+    ) -> Result<Vec<Generation>> {
+        let num_layers = self.config().text.num_layers;
+        let mut running = Vec::with_capacity(branches.distinct.len());
+        for branch in &mut branches.distinct {
+            self.check_length(branch.next_position + options.max_new_tokens)?;
+            self.decoder
+                .reserve(&mut branch.cache, 0..num_layers, options.max_new_tokens)?;
+            running.push(Running {
+                branch,
+                // Every sequence draws from its own stream, whatever its company.
+                sampler: Sampler::new(&options.sampling)?,
+                generation: Generation {
+                    token_ids: Vec::new(),
+                    finish_reason: FinishReason::Length,
+                },
+                done: false,
+            });
+        }
+        for _ in 0..options.max_new_tokens {
+            self.run_pending(&mut running)?;
+            for sequence in running.iter_mut().filter(|sequence| !sequence.done) {
+                sequence.choose(options);
+            }
+        }
+        let generations: Vec<Generation> = running
+            .into_iter()
+            .map(|running| running.generation)
+            .collect();
+        Ok(branches
+            .of_request
+            .iter()
+            .filter_map(|&index| generations.get(index).cloned())
+            .collect())
+    }
+
+    /// Runs the model on the tokens that were chosen last.
+    fn run_pending(&self, running: &mut [Running<'_>]) -> Result<()> {
+        let mut tokens = Vec::new();
+        let mut active = Vec::new();
+        for sequence in running.iter_mut().filter(|sequence| !sequence.done) {
+            if let Some(token) = sequence.branch.pending.take() {
+                tokens.push(token);
+                active.push(sequence);
+            }
+        }
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let hidden = self.decoder.embed(&tokens)?;
+        let positions: Vec<usize> = active
+            .iter()
+            .map(|sequence| sequence.branch.next_position)
+            .collect();
+        let mut steps: Vec<Step<'_>> = active
+            .iter_mut()
+            .enumerate()
+            .map(|(row, sequence)| Step {
+                rows: row..row + 1,
+                cache: &mut sequence.branch.cache,
+            })
+            .collect();
+        let num_layers = self.config().text.num_layers;
+        let hidden = self
+            .decoder
+            .run(0..num_layers, &hidden, &positions, &mut steps, None)?;
+        drop(steps);
+        let rows: Vec<usize> = (0..tokens.len()).collect();
+        let logits = self.decoder.logits(&hidden, &rows)?;
+        for (sequence, logits) in active.into_iter().zip(logits) {
+            sequence.branch.logits = logits;
+            sequence.branch.next_position += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Running<'_> {
+    /// Chooses the next token. It is run when the one after it is asked for: the
+    /// last token's own logits are nobody's business.
+    fn choose(&mut self, options: &GenerateOptions) {
+        let token = self.sampler.choose(&self.branch.logits);
+        if options.stop_tokens.contains(&token) {
+            self.generation.finish_reason = FinishReason::Stop;
+            self.done = true;
+        } else {
+            self.generation.token_ids.push(token);
+            self.branch.pending = Some(token);
+        }
+    }
+}
+
+impl GenerateOptions {
+    /// Greedy decoding of at most `max_new_tokens`, ending at the tokens that
+    /// `model`'s config names.
+    pub fn greedy(model: &LlavaModel, max_new_tokens: usize) -> GenerateOptions {
+        GenerateOptions {
+            max_new_tokens,
+            stop_tokens: model.config().eos_tokens.clone(),
+            sampling: Sampling::Greedy,
+        }
+    }
+
+    /// Refuses what can't be meant.
+    ///
+    /// # Errors
+    /// Sampling parameters that make no sense.
+    pub fn check(&self) -> Result<(), ModelError> {
+        Sampler::new(&self.sampling).map(|_| ())
+    }
+}

@@ -1,0 +1,41 @@
+//! The quantised coefficients of one component.
+
+/// A component of the frame and its coefficients, filled scan by scan.
+#[derive(Debug)]
+pub(super) struct Component {
+    /// Its number in the file.
+    pub(super) id: u8,
+    /// Blocks of the component in one interleaved unit, across and down.
+    pub(super) sampling: [usize; 2],
+    /// Which quantisation table is its own.
+    pub(super) table: usize,
+    /// The image has this many times its columns and rows.
+    pub(super) scale: [usize; 2],
+    /// Samples that belong to the image.
+    pub(super) width: usize,
+    /// Rows of samples that belong to the image.
+    pub(super) height: usize,
+    /// Blocks stored per row: whole interleaved units.
+    pub(super) blocks_per_row: usize,
+    /// Rows of blocks stored.
+    pub(super) block_rows: usize,
+    /// 64 coefficients a block in zigzag order, blocks row by row.
+    pub(super) coefficients: Vec<i16>,
+    /// Its table as it was when the component's first scan began.
+    pub(super) quantization: Option<[u16; 64]>,
+    /// The last DC value, from which the next is a difference.
+    pub(super) last_dc: i32,
+}
+
+impl Component {
+    /// Blocks that belong to the image, across and down: what a scan of this component alone holds.
+    pub(super) fn own_blocks(&self) -> [usize; 2] {
+        [self.width.div_ceil(8), self.height.div_ceil(8)]
+    }
+
+    /// The block in column `x` of row `y`.
+    pub(super) fn block(&mut self, x: usize, y: usize) -> Option<&mut [i16]> {
+        let at = 64 * (y * self.blocks_per_row + x);
+        self.coefficients.get_mut(at..at + 64)
+    }
+}

@@ -1,0 +1,80 @@
+//! JPEG with the arithmetic of libjpeg-turbo, which Pillow decodes with.
+//!
+//! A JPEG does not determine its pixels: the inverse transform and the enlargement of the colour
+//! planes are left to the decoder. Photographs with 4:2:0 colour come out different in a quarter of
+//! their samples between two good decoders, which is far more than the study's comparison with
+//! earlier results bears, so this one follows the accurate integer transform and the triangle
+//! filter ("fancy upsampling") that are libjpeg-turbo's defaults.
+//!
+//! Read: baseline, extended sequential and progressive Huffman files of 8 bits, grey, YCbCr, RGB,
+//! CMYK and YCCK. Not read: arithmetic coding, lossless, 12 bits, hierarchical. A damaged stream is
+//! an error, not a grey rest.
+
+mod bits;
+mod coefficients;
+mod color;
+mod header;
+mod huffman;
+mod idct;
+mod scan;
+mod upsample;
+
+use super::super::{ImageError, RgbImage};
+use super::DecodeLimits;
+use coefficients::Component;
+use header::{Decoder, Marker};
+
+const FORMAT: &str = "JPEG";
+
+fn damaged(reason: impl Into<String>) -> ImageError {
+    ImageError::damaged(FORMAT, reason)
+}
+
+pub(super) fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError> {
+    let mut decoder = Decoder::new(bytes, limits)?;
+    loop {
+        match decoder.next_marker()? {
+            Marker::Scan => scan::decode(&mut decoder)?,
+            Marker::End => break,
+            Marker::Other => {}
+        }
+    }
+    let frame = decoder.into_frame()?;
+    let planes: Result<Vec<_>, ImageError> = frame.components.iter().map(plane).collect();
+    let rgb = color::to_rgb(&frame, &planes?);
+    RgbImage::new(frame.width, frame.height, rgb)
+}
+
+/// One component at its own resolution: rows of `stride` samples, of which
+/// `width` × `height` belong to the image.
+#[derive(Debug)]
+struct Plane {
+    samples: Vec<u8>,
+    stride: usize,
+    width: usize,
+    height: usize,
+    /// The image has this many times the columns and rows of the plane.
+    scale: [usize; 2],
+}
+
+impl Plane {
+    /// Row `y`, the samples that belong to the image only; below the last row, the last.
+    fn row(&self, y: usize) -> &[u8] {
+        let at = y.min(self.height - 1) * self.stride;
+        self.samples.get(at..at + self.width).unwrap_or_default()
+    }
+}
+
+fn plane(component: &Component) -> Result<Plane, ImageError> {
+    let table = component
+        .quantization
+        .as_ref()
+        .ok_or_else(|| damaged(format!("no scan holds component {}", component.id)))?;
+    Ok(Plane {
+        samples: idct::inverse(component, table),
+        stride: 8 * component.blocks_per_row,
+        width: component.width,
+        height: component.height,
+        scale: component.scale,
+    })
+}

@@ -1,0 +1,158 @@
+//! Image files to RGB, as Pillow's `Image.open(…).convert("RGB")` reads them.
+//!
+//! Only the first frame of an animation is read. Alpha is dropped, never blended. Samples of 16
+//! bits keep their high byte, but for grey ones, which Pillow clips at 255. EXIF orientation is
+//! left alone, a TIFF's own orientation tag is followed. Colour profiles and gamma are ignored.
+//!
+//! Samples equal Pillow's, with one exception: JPEG data inside a TIFF may be a step off.
+
+mod gif;
+mod jpeg;
+mod pixels;
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+
+use super::{ImageError, ImageSize, RgbImage};
+
+const KNOWN: &str = "PNG, JPEG, GIF, WebP, BMP, TIFF";
+
+/// What a file may ask for before it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Most pixels that an image may have, told from its header before anything is allocated.
+    pub max_pixels: u64,
+}
+
+impl Default for DecodeLimits {
+    /// 178 956 970 pixels, where Pillow too takes a file for a decompression bomb.
+    fn default() -> Self {
+        Self {
+            max_pixels: 178_956_970,
+        }
+    }
+}
+
+impl DecodeLimits {
+    fn check(self, width: u32, height: u32) -> Result<(), ImageError> {
+        if u64::from(width) * u64::from(height) > self.max_pixels {
+            return Err(ImageError::TooLarge {
+                width,
+                height,
+                max_pixels: self.max_pixels,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_size(self, size: ImageSize) -> Result<(), ImageError> {
+        let side = |s: usize| u32::try_from(s).unwrap_or(u32::MAX);
+        self.check(side(size.width), side(size.height))
+    }
+
+    /// Bytes that a decoder may hold: four samples of 16 bits a pixel and as much again to work in.
+    fn max_alloc(self) -> u64 {
+        self.max_pixels.saturating_mul(16).saturating_add(1 << 20)
+    }
+}
+
+/// Reads the image file at `path` with the default [`DecodeLimits`].
+///
+/// # Errors
+/// [`ImageError::Io`] if it cannot be read, else [`ImageError::InFile`] around what
+/// [`decode`] reports.
+pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {
+    let bytes = std::fs::read(path).map_err(|source| ImageError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    decode(&bytes, DecodeLimits::default()).map_err(|source| ImageError::InFile {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+/// Reads an image from the bytes of a PNG, JPEG, GIF, WebP, BMP or TIFF file, whatever its name.
+///
+/// # Errors
+/// [`ImageError::Empty`], [`ImageError::UnknownFormat`], [`ImageError::Damaged`] (a truncated
+/// file included), [`ImageError::Unsupported`] and [`ImageError::TooLarge`].
+pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes, limits),
+        Ok(ImageFormat::Gif) => gif::decode(bytes, limits),
+        Ok(ImageFormat::Png) => by_crate(bytes, ImageFormat::Png, "PNG", limits),
+        Ok(ImageFormat::WebP) => {
+            check_riff_length(bytes)?;
+            by_crate(bytes, ImageFormat::WebP, "WebP", limits)
+        }
+        Ok(ImageFormat::Bmp) => by_crate(bytes, ImageFormat::Bmp, "BMP", limits),
+        Ok(ImageFormat::Tiff) => by_crate(bytes, ImageFormat::Tiff, "TIFF", limits),
+        _ => Err(ImageError::UnknownFormat {
+            head: bytes.iter().take(8).copied().collect(),
+            known: KNOWN,
+        }),
+    }
+}
+
+/// A WebP file says at byte 4 how many bytes follow; the decoder is content with the first frame.
+fn check_riff_length(bytes: &[u8]) -> Result<(), ImageError> {
+    let stated = bytes
+        .get(4..8)
+        .and_then(|b| b.try_into().ok())
+        .map(u32::from_le_bytes);
+    let expected = u64::from(stated.unwrap_or(u32::MAX)) + 8;
+    if expected > bytes.len() as u64 {
+        let reason = format!("{expected} bytes announced, {} there", bytes.len());
+        return Err(ImageError::damaged("WebP", reason));
+    }
+    Ok(())
+}
+
+/// The formats whose decoder in the `image` crate agrees with Pillow's to the last bit.
+fn by_crate(
+    bytes: &[u8],
+    format: ImageFormat,
+    name: &'static str,
+    limits: DecodeLimits,
+) -> Result<RgbImage, ImageError> {
+    let failed = |error| crate_error(name, error);
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    limits.check(width, height)?;
+    let mut allowed = image::Limits::no_limits();
+    allowed.max_alloc = Some(limits.max_alloc());
+    decoder.set_limits(allowed).map_err(failed)?;
+    if decoder.original_color_type() == image::ExtendedColorType::Cmyk16 {
+        return Err(ImageError::unsupported(name, "16-bit CMYK"));
+    }
+    let turned = match format {
+        ImageFormat::Tiff => Some(decoder.orientation().map_err(failed)?),
+        _ => None,
+    };
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    if let Some(orientation) = turned {
+        decoded.apply_orientation(orientation);
+    }
+    // PNG's colour type, a fixed position: 4 is grey with alpha.
+    let has_alpha = format != ImageFormat::Png || bytes.get(25) == Some(&4);
+    pixels::to_rgb(decoded, has_alpha, name)
+}
+
+fn crate_error(format: &'static str, error: image::ImageError) -> ImageError {
+    match error {
+        image::ImageError::Unsupported(reason) => {
+            ImageError::unsupported(format, reason.to_string())
+        }
+        image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            ImageError::damaged(format, "the file ends before the image does")
+        }
+        other => ImageError::damaged(format, other.to_string()),
+    }
+}

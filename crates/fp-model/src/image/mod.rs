@@ -1,0 +1,32 @@
+//! From an image file to what the vision tower sees.
+//!
+//! [`decode`] reads a file as Pillow's `Image.open(…).convert("RGB")` does, [`ImageProcessor`]
+//! resizes and normalises as Hugging Face's processors do, and [`Tiling`] cuts any-resolution
+//! input into tiles. Equality with those references is what the module is for: a pixel that is one
+//! step off moves image features, and with them what is pruned.
+//!
+//! ```
+//! use fp_model::image::{ImageAspect, ImageProcessor, PreprocessorConfig, RgbImage};
+//!
+//! let image = RgbImage::new(2, 1, vec![0, 0, 0, 255, 255, 255])?;
+//! let processor = ImageProcessor::new(PreprocessorConfig::from_json(r#"{"size": 4, "crop_size": 4}"#)?);
+//! let pixels = processor.preprocess(&image, ImageAspect::Pad)?;
+//! assert_eq!(pixels.data.len(), 3 * 4 * 4);
+//! # Ok::<(), fp_model::image::ImageError>(())
+//! ```
+
+mod anyres;
+mod config;
+mod decode;
+mod error;
+mod processor;
+mod resample;
+mod rgb;
+
+pub use anyres::{AnyResPixels, FeaturePacking, GridPinpoints, Resolution, Tiling, TokenSource};
+pub use config::{ChannelStatistics, PreprocessorConfig, ResizeTarget};
+pub use decode::{DecodeLimits, decode, decode_file};
+pub use error::ImageError;
+pub use processor::{ImageAspect, ImageProcessor, PixelValues};
+pub use resample::{ResampleFilter, resize};
+pub use rgb::{ImageSize, RgbImage};

@@ -1,0 +1,392 @@
+//! Pixels to `pixel_values`: pad or not, resize, centre crop, rescale, normalise.
+
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::anyres::{AnyResPixels, GridPinpoints, Tiling};
+use super::config::{PreprocessorConfig, ResizeTarget};
+use super::resample::{Canvas, Crop, resize_canvas};
+use super::{DecodeLimits, ImageError, ImageSize, RgbImage};
+
+/// What happens to an image that is not square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageAspect {
+    /// Centred on a square of the longer side, the rest in the mean colour: nothing is lost.
+    /// `image_aspect_ratio: pad`, what LLaVA-1.5 was trained with.
+    Pad,
+    /// The shorter side fills the input, what sticks out of the longer one is cut off: what a
+    /// Hugging Face processor does on its own.
+    Crop,
+}
+
+impl ImageAspect {
+    /// Both, in the order of the documentation.
+    pub const ALL: [Self; 2] = [Self::Pad, Self::Crop];
+
+    /// The name in configurations and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pad => "pad",
+            Self::Crop => "crop",
+        }
+    }
+}
+
+impl fmt::Display for ImageAspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for ImageAspect {
+    type Err = ImageError;
+
+    fn from_str(name: &str) -> Result<Self, ImageError> {
+        Self::ALL
+            .into_iter()
+            .find(|a| a.as_str() == name)
+            .ok_or_else(|| ImageError::ConfigField {
+                field: "aspect",
+                got: format!("`{name}`"),
+                expected: "pad or crop",
+            })
+    }
+}
+
+/// One image as the vision tower takes it: `[3, height, width]`, channels first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PixelValues {
+    /// All red values row by row, then green, then blue.
+    pub data: Vec<f32>,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl PixelValues {
+    /// The values as an f32 tensor of shape `[1, 3, height, width]`.
+    ///
+    /// # Errors
+    /// Whatever candle reports, such as a device out of memory.
+    pub fn to_tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
+        Tensor::from_slice(&self.data, (1, 3, self.height, self.width), device)
+    }
+}
+
+/// Turns decoded images into pixel values, equal to those of Hugging Face's `CLIPImageProcessor`
+/// (slow, Pillow-backed) with the same configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageProcessor {
+    config: PreprocessorConfig,
+    /// The value of each of the 256 samples of each channel: after the resize everything is a
+    /// function of one 8-bit sample.
+    values: [Vec<f32>; 3],
+}
+
+impl ImageProcessor {
+    /// A processor for `config`.
+    #[must_use]
+    pub fn new(config: PreprocessorConfig) -> Self {
+        let values = [0, 1, 2].map(|channel| {
+            (0..=u8::MAX)
+                .map(|sample| value_of(&config, channel, sample))
+                .collect()
+        });
+        Self { config, values }
+    }
+
+    /// The configuration that it follows.
+    #[must_use]
+    pub fn config(&self) -> &PreprocessorConfig {
+        &self.config
+    }
+
+    /// The colour of the padding: the channel means in 8-bit samples, rounded down.
+    #[must_use]
+    pub fn padding_color(&self) -> [u8; 3] {
+        self.config.image_mean.map(|mean| (mean * 255.0) as u8)
+    }
+
+    /// Preprocesses one image.
+    ///
+    /// # Errors
+    /// [`ImageError::NoPixels`] if a configured size leaves nothing.
+    pub fn preprocess(
+        &self,
+        image: &RgbImage,
+        aspect: ImageAspect,
+    ) -> Result<PixelValues, ImageError> {
+        let canvas = match aspect {
+            ImageAspect::Pad => Canvas::square(image, self.padding_color()),
+            ImageAspect::Crop => Canvas::tight(image),
+        };
+        self.preprocess_canvas(image, canvas)
+    }
+
+    /// Preprocesses one image at any resolution: the whole image squeezed to the tower's input,
+    /// then the tiles of its enlargement to the best of `pinpoints`, row by row.
+    ///
+    /// # Errors
+    /// [`ImageError::PinpointNotTiled`], [`ImageError::NoFittingPinpoint`], and
+    /// [`ImageError::ConfigField`] if the configuration fixes no square tile.
+    pub fn preprocess_anyres(
+        &self,
+        image: &RgbImage,
+        pinpoints: &GridPinpoints,
+    ) -> Result<AnyResPixels, ImageError> {
+        let tile_side = self.tile_side()?;
+        let tiling = Tiling::new(image.size(), pinpoints, tile_side)?;
+        let base_side = match self.config.resize {
+            Some(ResizeTarget::ShortestEdge(side)) => side,
+            Some(ResizeTarget::Exact { height, width }) => height.min(width),
+            None => tile_side,
+        };
+        let base = ImageSize {
+            height: base_side,
+            width: base_side,
+        };
+        let base = super::resample::resize(image, base, self.config.resample)?;
+        let tiles = tiling.cut(image, self.config.resample)?;
+        let values: Result<Vec<_>, _> = std::iter::once(&base)
+            .chain(&tiles)
+            .map(|tile| self.preprocess_canvas(tile, Canvas::tight(tile)))
+            .collect();
+        Ok(AnyResPixels {
+            tiles: values?,
+            tiling,
+        })
+    }
+
+    /// The side of one tile: the crop, which has to be square for tiles to meet without a gap.
+    fn tile_side(&self) -> Result<usize, ImageError> {
+        match self.config.crop {
+            Some([height, width]) if height == width => Ok(height),
+            other => Err(ImageError::ConfigField {
+                field: "crop_size",
+                got: format!("{other:?}"),
+                expected: "a square crop, the side of one tile",
+            }),
+        }
+    }
+
+    fn preprocess_canvas(
+        &self,
+        image: &RgbImage,
+        canvas: Canvas,
+    ) -> Result<PixelValues, ImageError> {
+        let resized = match self.config.resize {
+            None => canvas.size,
+            Some(ResizeTarget::Exact { height, width }) => ImageSize { height, width },
+            Some(ResizeTarget::ShortestEdge(edge)) => shortest_edge(canvas.size, edge),
+        };
+        let [height, width] = self.config.crop.unwrap_or([resized.height, resized.width]);
+        // Without a crop an elongated image can ask for more than the file ever held.
+        DecodeLimits::default().check_size(ImageSize { height, width })?;
+        let rows = CropLine::new(resized.height, height);
+        let columns = CropLine::new(resized.width, width);
+        let crop = Crop {
+            rows: rows.source.clone(),
+            columns: columns.source.clone(),
+        };
+        let pixels = resize_canvas(image, canvas, resized, &crop, self.config.resample)?;
+
+        // Black, as the crop pads it, normalised like any other pixel.
+        let mut data = Vec::with_capacity(3 * height * width);
+        for values in &self.values {
+            data.resize(data.len() + height * width, values[0]);
+        }
+        data.par_chunks_exact_mut(height * width)
+            .zip(&self.values)
+            .enumerate()
+            .for_each(|(channel, (plane, values))| {
+                let targets = plane.chunks_exact_mut(width).skip(rows.target);
+                for (target, row) in targets.zip(pixels.rows()) {
+                    let samples = row.iter().skip(channel).step_by(3);
+                    for (value, &sample) in target.iter_mut().skip(columns.target).zip(samples) {
+                        *value = values[usize::from(sample)];
+                    }
+                }
+            });
+        Ok(PixelValues {
+            data,
+            height,
+            width,
+        })
+    }
+}
+
+/// Rescaling is done in f64 and rounded to f32, normalising in f32, as NumPy does it there.
+fn value_of(config: &PreprocessorConfig, channel: usize, sample: u8) -> f32 {
+    let rescaled = match config.rescale_factor {
+        Some(factor) => (f64::from(sample) * factor) as f32,
+        None => f32::from(sample),
+    };
+    match &config.normalize {
+        Some(statistics) => {
+            (rescaled - statistics.mean[channel] as f32) / statistics.std[channel] as f32
+        }
+        None => rescaled,
+    }
+}
+
+/// The size whose shorter side is `edge`; the longer one is rounded down.
+fn shortest_edge(size: ImageSize, edge: usize) -> ImageSize {
+    let (short, long) = (size.height.min(size.width), size.height.max(size.width));
+    let new_long = ((edge * long) as f64 / short as f64) as usize;
+    if size.width <= size.height {
+        ImageSize {
+            height: new_long,
+            width: edge,
+        }
+    } else {
+        ImageSize {
+            height: edge,
+            width: new_long,
+        }
+    }
+}
+
+/// One axis of a centre crop: which input samples survive and where they land. A crop larger than
+/// the input centres it on zeros, the larger half of an odd rest before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct CropLine {
+    source: std::ops::Range<usize>,
+    target: usize,
+}
+
+impl CropLine {
+    fn new(input: usize, crop: usize) -> Self {
+        if crop <= input {
+            let first = (input - crop) / 2;
+            Self {
+                source: first..first + crop,
+                target: 0,
+            }
+        } else {
+            Self {
+                source: 0..input,
+                target: (crop - input).div_ceil(2),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn striped(width: usize, height: usize) -> RgbImage {
+        let data = (0..height * width)
+            .flat_map(|i| [(i % 251) as u8, (i % 7) as u8, 9])
+            .collect();
+        RgbImage::new(width, height, data).expect("right length")
+    }
+
+    fn processor(json: &str) -> ImageProcessor {
+        ImageProcessor::new(PreprocessorConfig::from_json(json).expect("valid"))
+    }
+
+    #[test]
+    fn the_long_side_is_rounded_down() {
+        let size = |height, width| ImageSize { height, width };
+        assert_eq!(shortest_edge(size(333, 500), 336), size(336, 504));
+        assert_eq!(shortest_edge(size(420, 240), 336), size(588, 336));
+        assert_eq!(shortest_edge(size(3, 7), 10), size(10, 23));
+        assert_eq!(shortest_edge(size(5, 5), 8), size(8, 8));
+    }
+
+    #[test]
+    fn crops_and_pads_in_the_middle() {
+        assert_eq!(
+            CropLine::new(10, 4),
+            CropLine {
+                source: 3..7,
+                target: 0
+            }
+        );
+        assert_eq!(
+            CropLine::new(9, 4),
+            CropLine {
+                source: 2..6,
+                target: 0
+            }
+        );
+        assert_eq!(
+            CropLine::new(4, 4),
+            CropLine {
+                source: 0..4,
+                target: 0
+            }
+        );
+        assert_eq!(
+            CropLine::new(3, 6),
+            CropLine {
+                source: 0..3,
+                target: 2
+            }
+        );
+    }
+
+    #[test]
+    fn padding_takes_the_mean_colour_rounded_down() {
+        assert_eq!(
+            ImageProcessor::new(PreprocessorConfig::default()).padding_color(),
+            [122, 116, 104]
+        );
+    }
+
+    #[test]
+    fn a_wide_image_is_padded_above_and_below() {
+        let plain = r#"{"do_resize": false, "do_center_crop": false, "do_rescale": false,
+                        "do_normalize": false}"#;
+        let values = processor(plain)
+            .preprocess(&striped(5, 2), ImageAspect::Pad)
+            .expect("padded");
+        assert_eq!((values.height, values.width), (5, 5));
+        let red: Vec<_> = values.data[..25].chunks(5).map(|row| row[0]).collect();
+        assert_eq!(red, [122.0, 0.0, 5.0, 122.0, 122.0]);
+    }
+
+    #[test]
+    fn a_crop_beyond_the_image_is_black() {
+        let small = r#"{"do_resize": false, "crop_size": 4, "do_rescale": false,
+                        "do_normalize": false}"#;
+        let values = processor(small)
+            .preprocess(&striped(2, 1), ImageAspect::Crop)
+            .expect("cropped");
+        let mut red = [0.0; 16];
+        red[2 * 4 + 2] = 1.0; // rest 3 rows: two above; rest 2 columns: one left of samples 0, 1
+        assert_eq!(values.data[..16], red);
+    }
+
+    #[test]
+    fn extreme_shapes_stay_cheap() {
+        for (width, height) in [(1, 1), (20_000, 10), (10, 20_000), (1, 3), (5_000, 1)] {
+            for aspect in ImageAspect::ALL {
+                let values = ImageProcessor::new(PreprocessorConfig::default())
+                    .preprocess(&striped(width, height), aspect)
+                    .expect("any shape works");
+                assert_eq!(values.data.len(), 3 * 224 * 224);
+                assert!(values.data.iter().all(|v| v.is_finite()));
+            }
+        }
+    }
+
+    #[test]
+    fn aspects_have_names() {
+        for aspect in ImageAspect::ALL {
+            assert_eq!(
+                aspect.to_string().parse::<ImageAspect>().expect("known"),
+                aspect
+            );
+        }
+        assert!("stretch".parse::<ImageAspect>().is_err());
+    }
+}

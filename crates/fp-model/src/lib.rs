@@ -1,0 +1,65 @@
+//! LLaVA with visual-token pruning: one prefix, many branches.
+//!
+//! A sample runs through decoder layers 1..K once; that is a [`Prefix`], and
+//! with it comes layer K's attention to the image. Any number of kept sets then
+//! go through layers K+1..L as one batch of [`Branches`], and are decoded
+//! together. Nothing pruned, and the model gives what the reference
+//! implementations give.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use fp_model::prompt::EncodedPrompt;
+//! use fp_model::{GenerateOptions, LlavaModel, LoadOptions, Preset, PrefixOptions};
+//! use fp_scoring::KeptTokens;
+//!
+//! // Dummy weights; `LlavaModel::load` takes a checkpoint's folder instead.
+//! let model = LlavaModel::random(Preset::Tiny, 1, &LoadOptions::default())?;
+//! let side = model.config().vision.image_size;
+//! let pixels = Tensor::zeros((1, 3, side, side), DType::F32, &Device::Cpu)?;
+//! let image = model.encode_image(&pixels)?;
+//!
+//! // Three tokens, the image, three tokens.
+//! let prompt = EncodedPrompt { input_ids: vec![1, 7, 8, 500, 9, 10, 11], image_position: 3 };
+//! let last_row = 3 + image.num_tokens() + 2;
+//! let options = PrefixOptions { prune_layer: 2, query_rows: vec![last_row] };
+//! let prefix = model.prefill_prefix(&prompt, &image, &options)?;
+//!
+//! // Two ways to keep four image tokens, as one batch.
+//! let kept = [
+//!     KeptTokens::new(vec![0, 5, 10, 15], image.num_tokens())?,
+//!     KeptTokens::new(vec![0, 1, 2, 3], image.num_tokens())?,
+//! ];
+//! let mut branches = model.branch(&prefix, &kept)?;
+//! let answers = model.generate(&mut branches, &GenerateOptions::greedy(&model, 4))?;
+//! assert_eq!(answers.len(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod branch;
+mod clip;
+pub mod config;
+mod error;
+mod generate;
+pub mod image;
+mod inspect;
+mod linear;
+mod llama;
+mod model;
+mod ops;
+mod prefix;
+mod projector;
+pub mod prompt;
+mod prune;
+mod sampling;
+pub mod tokenizer;
+mod weights;
+
+pub use branch::Branches;
+pub use config::{ModelConfig, Preset};
+pub use error::{ModelError, Result};
+pub use generate::{FinishReason, GenerateOptions, Generation};
+pub use inspect::{Inspection, StoredValues, inspect};
+pub use model::{ImageFeatures, LlavaModel, LoadOptions};
+pub use prefix::{ImagePrefix, Prefix, PrefixOptions, Sample};
+pub use prune::{SampleOutput, StageTimings};
+pub use sampling::Sampling;

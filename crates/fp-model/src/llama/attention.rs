@@ -1,0 +1,193 @@
+//! Self-attention of a batch of sequences over their caches.
+
+use super::Step;
+use super::rope::Rotary;
+use crate::config::TextConfig;
+use crate::error::Result;
+use crate::linear::{Linear, into_rows};
+use crate::ops::{self, attention_weights, heads_of, with_values};
+use crate::weights::{Loader, Place};
+use candle_core::Tensor;
+use fp_kernels::dense::{self, AttentionShape, SequenceQueries};
+use std::ops::Range;
+
+/// One layer's attention. Queries, keys and values come from one matrix, side by side.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    query_key_value: Linear,
+    out: Linear,
+    shape: AttentionShape,
+    place: Place,
+}
+
+impl Attention {
+    pub(crate) fn load(
+        loader: &Loader<'_>,
+        config: &TextConfig,
+        prefix: &str,
+    ) -> Result<Attention> {
+        let head_dim = config.head_dim();
+        let (q, kv) = (config.num_heads * head_dim, config.num_kv_heads * head_dim);
+        let name = |part: &str| format!("{prefix}self_attn.{part}");
+        let bias = config.attention_bias;
+        Ok(Attention {
+            query_key_value: loader.linear(
+                &[
+                    (&name("q_proj"), q),
+                    (&name("k_proj"), kv),
+                    (&name("v_proj"), kv),
+                ],
+                config.hidden_size,
+                bias,
+            )?,
+            out: loader.linear(&[(&name("o_proj"), config.hidden_size)], q, bias)?,
+            shape: AttentionShape {
+                num_heads: config.num_heads,
+                num_kv_heads: config.num_kv_heads,
+                head_dim,
+                scale: 1.0 / (head_dim as f32).sqrt(),
+            },
+            place: loader.place.clone(),
+        })
+    }
+
+    fn query_width(&self) -> usize {
+        self.shape.num_heads * self.shape.head_dim
+    }
+
+    /// Rotated queries and keys, and values, side by side `[T, stride]`.
+    pub(crate) fn project(&self, x: &Tensor, rotary: &Rotary) -> Result<Tensor> {
+        let heads = self.shape.num_heads + self.shape.num_kv_heads;
+        let stride = (heads + self.shape.num_kv_heads) * self.shape.head_dim;
+        let mut outcome = Ok(());
+        let rotate = |mut values: Vec<f32>| {
+            outcome = rotary.rotate_values(&mut values, stride, heads);
+            values
+        };
+        let projected = self.query_key_value.forward_then(x, rotate, stride)?;
+        outcome?;
+        match projected {
+            Some(projected) => Ok(projected),
+            None => rotary.rotate(&self.query_key_value.forward(x)?, heads),
+        }
+    }
+
+    /// Puts the new keys and values into the caches of `layer` and returns
+    /// `residual` plus what the sequences' attention adds to it.
+    pub(crate) fn forward(
+        &self,
+        projected: &Tensor,
+        residual: &Tensor,
+        layer: usize,
+        steps: &mut [Step<'_>],
+    ) -> Result<Tensor> {
+        for step in steps.iter_mut() {
+            step.cache.layer_mut(layer)?.append(
+                projected,
+                step.rows.clone(),
+                self.query_width(),
+            )?;
+        }
+        let mixed = match self.place.kernels {
+            true => self.mix_values(projected, layer, steps)?,
+            false => self.mix_tensors(projected, layer, steps)?,
+        };
+        self.out.forward_onto(&mixed, residual)
+    }
+
+    fn mix_values(&self, projected: &Tensor, layer: usize, steps: &[Step<'_>]) -> Result<Tensor> {
+        let sequences = steps
+            .iter()
+            .map(|step| step.queries(layer))
+            .collect::<Result<Vec<_>>>()?;
+        let stride = projected.dim(1)?;
+        let mixed = with_values(projected, |rows| {
+            Ok(dense::attention(&self.shape, rows, stride, &sequences))
+        })?;
+        into_rows(mixed, self.query_width())
+    }
+
+    fn mix_tensors(&self, projected: &Tensor, layer: usize, steps: &[Step<'_>]) -> Result<Tensor> {
+        let mixed = steps
+            .iter()
+            .map(|step| {
+                let rows = step.rows.clone();
+                let queries = heads_of(
+                    projected,
+                    rows.clone(),
+                    0..self.query_width(),
+                    self.shape.head_dim,
+                )?;
+                let (keys, values) = step.cache.layer(layer)?.tensors()?;
+                let past = step.cache.layer(layer)?.len() - rows.len();
+                let visible: Vec<usize> = (0..rows.len()).map(|row| past + row + 1).collect();
+                let weights =
+                    attention_weights(&queries, &keys, f64::from(self.shape.scale), &visible)?;
+                let values = ops::repeat_heads(&values, self.shape.num_heads)?;
+                Ok(weights
+                    .to_dtype(values.dtype())?
+                    .matmul(&values)?
+                    .transpose(0, 1)?
+                    .reshape((rows.len(), self.query_width()))?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&mixed, 0)?)
+    }
+
+    /// Post-softmax attention `[H, Q, columns]` of some of a sequence's new rows
+    /// (indices into `projected`) to the cached tokens `columns`.
+    pub(crate) fn rows(
+        &self,
+        projected: &Tensor,
+        layer: usize,
+        step: &Step<'_>,
+        rows: &[usize],
+        columns: Range<usize>,
+    ) -> Result<Vec<f32>> {
+        if self.place.kernels {
+            let stride = projected.dim(1)?;
+            let sequence = step.queries(layer)?;
+            return with_values(projected, |queries| {
+                Ok(dense::attention_rows(
+                    &self.shape,
+                    queries,
+                    stride,
+                    &sequence,
+                    rows,
+                    columns,
+                ))
+            });
+        }
+        let selected = ops::gather_rows(projected, rows)?;
+        let queries = heads_of(
+            &selected,
+            0..rows.len(),
+            0..self.query_width(),
+            self.shape.head_dim,
+        )?;
+        let cache = step.cache.layer(layer)?;
+        let past = cache.len() - step.rows.len();
+        let visible: Vec<usize> = rows
+            .iter()
+            .map(|row| past + row - step.rows.start + 1)
+            .collect();
+        let (keys, _) = cache.tensors()?;
+        let weights = attention_weights(&queries, &keys, f64::from(self.shape.scale), &visible)?;
+        Ok(weights
+            .narrow(2, columns.start, columns.len())?
+            .flatten_all()?
+            .to_vec1()?)
+    }
+}
+
+impl Step<'_> {
+    /// This step as the CPU kernels take it, its new tokens already cached.
+    fn queries(&self, layer: usize) -> Result<SequenceQueries<'_>> {
+        let cache = self.cache.layer(layer)?;
+        Ok(SequenceQueries {
+            rows: self.rows.clone(),
+            runs: cache.views(),
+            past: Some(cache.len() - self.rows.len()),
+        })
+    }
+}

@@ -1,0 +1,301 @@
+//! Keys and values of past tokens.
+//!
+//! A layer's cache is a list of *runs* of consecutive tokens. A finished run is
+//! frozen and can be shared: branches share their prefix's runs, questions on
+//! one image share the image's. Only the last run of a sequence grows, into room
+//! that was reserved for it, so what is reported is what is allocated and
+//! nothing is ever copied to make room.
+
+use crate::config::TextConfig;
+use crate::error::{ModelError, Result};
+use crate::ops::{heads_of, with_values};
+use crate::weights::Place;
+use candle_core::Tensor;
+use fp_kernels::dense::KeyValues;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Keys and values of consecutive tokens in one layer: `[heads][capacity][head_dim]`.
+#[derive(Debug)]
+pub(crate) struct KvRun {
+    store: Store,
+    num_heads: usize,
+    head_dim: usize,
+    len: usize,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+enum Store {
+    /// For this project's CPU kernels.
+    Values { keys: Vec<f32>, values: Vec<f32> },
+    /// `[heads, capacity, head_dim]`, for the tensor library.
+    Tensors { keys: Tensor, values: Tensor },
+}
+
+impl KvRun {
+    fn new(config: &TextConfig, place: &Place, capacity: usize) -> Result<KvRun> {
+        let (num_heads, head_dim) = (config.num_kv_heads, config.head_dim());
+        let store = if place.kernels {
+            let len = num_heads * capacity * head_dim;
+            Store::Values {
+                keys: vec![0.0; len],
+                values: vec![0.0; len],
+            }
+        } else {
+            let zeros =
+                || Tensor::zeros((num_heads, capacity, head_dim), place.dtype, &place.device);
+            Store::Tensors {
+                keys: zeros()?,
+                values: zeros()?,
+            }
+        };
+        Ok(KvRun {
+            store,
+            num_heads,
+            head_dim,
+            len: 0,
+            capacity,
+        })
+    }
+
+    /// Bytes that the buffers take.
+    fn bytes(&self) -> usize {
+        match &self.store {
+            Store::Values { keys, values } => {
+                (keys.capacity() + values.capacity()) * std::mem::size_of::<f32>()
+            }
+            Store::Tensors { keys, values } => [keys, values]
+                .iter()
+                .map(|tensor| tensor.elem_count() * tensor.dtype().size_in_bytes())
+                .sum(),
+        }
+    }
+
+    /// Appends rows of `projected`, whose keys start at column `key_column` and
+    /// whose values follow them.
+    fn append(&mut self, projected: &Tensor, rows: Range<usize>, key_column: usize) -> Result<()> {
+        let (len, capacity, head_dim) = (self.len, self.capacity, self.head_dim);
+        let width = self.num_heads * head_dim;
+        if len + rows.len() > capacity {
+            return Err(ModelError::InputValue {
+                what: "the number of cached tokens",
+                found: format!("{len} + {}", rows.len()),
+                expected: format!("at most the {capacity} that were reserved"),
+            });
+        }
+        let count = rows.len();
+        match &mut self.store {
+            Store::Values { keys, values } => {
+                let stride = projected.dim(1)?;
+                with_values(projected, |projected| {
+                    let copy = |out: &mut [f32], column: usize| {
+                        let heads = out.par_chunks_mut((capacity * head_dim).max(1)).enumerate();
+                        heads.for_each(|(head, out)| {
+                            let column = column + head * head_dim;
+                            let out = out[len * head_dim..(len + count) * head_dim]
+                                .chunks_exact_mut(head_dim);
+                            for (out, row) in out.zip(rows.clone()) {
+                                out.copy_from_slice(
+                                    &projected[row * stride + column..][..head_dim],
+                                );
+                            }
+                        });
+                    };
+                    copy(keys, key_column);
+                    copy(values, key_column + width);
+                    Ok(())
+                })?;
+            }
+            Store::Tensors { keys, values } => {
+                for (store, column) in [(keys, key_column), (values, key_column + width)] {
+                    let new = heads_of(projected, rows.clone(), column..column + width, head_dim)?;
+                    store.slice_set(&new, 1, len)?;
+                }
+            }
+        }
+        self.len += count;
+        Ok(())
+    }
+
+    fn view(&self) -> Option<KeyValues<'_>> {
+        match &self.store {
+            Store::Values { keys, values } => Some(KeyValues {
+                keys,
+                values,
+                len: self.len,
+                head_stride: self.capacity * self.head_dim,
+            }),
+            Store::Tensors { .. } => None,
+        }
+    }
+
+    fn tensors(&self) -> Result<Option<(Tensor, Tensor)>> {
+        match &self.store {
+            Store::Values { .. } => Ok(None),
+            Store::Tensors { keys, values } => Ok(Some((
+                keys.narrow(1, 0, self.len)?,
+                values.narrow(1, 0, self.len)?,
+            ))),
+        }
+    }
+}
+
+/// One layer's cache of one sequence.
+#[derive(Debug, Default)]
+pub(crate) struct LayerCache {
+    frozen: Vec<Arc<KvRun>>,
+    open: Option<KvRun>,
+}
+
+impl LayerCache {
+    fn runs(&self) -> impl Iterator<Item = &KvRun> {
+        self.frozen
+            .iter()
+            .map(Arc::as_ref)
+            .chain(&self.open)
+            .filter(|run| run.len > 0)
+    }
+
+    /// Tokens cached.
+    pub(crate) fn len(&self) -> usize {
+        self.runs().map(|run| run.len).sum()
+    }
+
+    /// Appends rows of a projection; see [`KvRun::append`].
+    pub(crate) fn append(
+        &mut self,
+        projected: &Tensor,
+        rows: Range<usize>,
+        key_column: usize,
+    ) -> Result<()> {
+        match &mut self.open {
+            Some(run) => run.append(projected, rows, key_column),
+            None => Err(ModelError::InputValue {
+                what: "the number of cached tokens",
+                found: rows.len().to_string(),
+                expected: "0, since no room was reserved".to_owned(),
+            }),
+        }
+    }
+
+    /// What the CPU kernels read.
+    pub(crate) fn views(&self) -> Vec<KeyValues<'_>> {
+        self.runs().filter_map(KvRun::view).collect()
+    }
+
+    /// Keys and values `[heads, len, head_dim]` for the tensor library.
+    pub(crate) fn tensors(&self) -> Result<(Tensor, Tensor)> {
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for run in self.runs() {
+            if let Some((k, v)) = run.tensors()? {
+                keys.push(k);
+                values.push(v);
+            }
+        }
+        Ok((Tensor::cat(&keys, 1)?, Tensor::cat(&values, 1)?))
+    }
+
+    fn freeze(&mut self) {
+        self.frozen
+            .extend(self.open.take().filter(|run| run.len > 0).map(Arc::new));
+    }
+}
+
+/// A sequence's cache over all layers.
+#[derive(Debug)]
+pub(crate) struct SequenceCache {
+    layers: Vec<LayerCache>,
+}
+
+impl SequenceCache {
+    pub(crate) fn new(num_layers: usize) -> SequenceCache {
+        SequenceCache {
+            layers: (0..num_layers).map(|_| LayerCache::default()).collect(),
+        }
+    }
+
+    pub(crate) fn layer(&self, layer: usize) -> Result<&LayerCache> {
+        let count = self.layers.len();
+        self.layers.get(layer).ok_or_else(|| no_layer(layer, count))
+    }
+
+    pub(crate) fn layer_mut(&mut self, layer: usize) -> Result<&mut LayerCache> {
+        let count = self.layers.len();
+        self.layers
+            .get_mut(layer)
+            .ok_or_else(|| no_layer(layer, count))
+    }
+
+    /// Freezes what is there and reserves room for `tokens` more in `layers`.
+    pub(crate) fn reserve(
+        &mut self,
+        config: &TextConfig,
+        place: &Place,
+        layers: Range<usize>,
+        tokens: usize,
+    ) -> Result<()> {
+        for layer in layers {
+            let cache = self.layer_mut(layer)?;
+            cache.freeze();
+            if tokens > 0 {
+                cache.open = Some(KvRun::new(config, place, tokens)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Freezes all runs, so that they can be shared.
+    pub(crate) fn freeze(&mut self) {
+        self.layers.iter_mut().for_each(LayerCache::freeze);
+    }
+
+    /// A cache that shares this one's frozen runs; open runs must not be left.
+    pub(crate) fn share(&self) -> SequenceCache {
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| LayerCache {
+                frozen: layer.frozen.clone(),
+                open: None,
+            })
+            .collect();
+        SequenceCache { layers }
+    }
+
+    /// Tokens cached, layer by layer.
+    pub(crate) fn tokens(&self) -> Vec<usize> {
+        self.layers.iter().map(LayerCache::len).collect()
+    }
+
+    /// Bytes of every buffer that this sequence's cache holds on to, shared or not.
+    pub(crate) fn bytes(&self) -> usize {
+        self.all_runs().map(KvRun::bytes).sum()
+    }
+
+    fn all_runs(&self) -> impl Iterator<Item = &KvRun> {
+        self.layers
+            .iter()
+            .flat_map(|layer| layer.frozen.iter().map(Arc::as_ref).chain(&layer.open))
+    }
+}
+
+/// Bytes that several sequences' caches take together: shared runs count once.
+pub(crate) fn total_bytes<'a>(caches: impl IntoIterator<Item = &'a SequenceCache>) -> usize {
+    let mut seen = std::collections::HashSet::new();
+    caches
+        .into_iter()
+        .flat_map(SequenceCache::all_runs)
+        .filter(|run| seen.insert(std::ptr::from_ref::<KvRun>(run)))
+        .map(KvRun::bytes)
+        .sum()
+}
+
+fn no_layer(layer: usize, count: usize) -> ModelError {
+    ModelError::InputValue {
+        what: "a layer index",
+        found: layer.to_string(),
+        expected: format!("below {count}"),
+    }
+}

@@ -1,0 +1,214 @@
+//! The Llama decoder over a batch of sequences of any lengths.
+//!
+//! The rows of all sequences are concatenated: linear layers see one `[T, D]`
+//! matrix, attention goes by sequence. There is no padding, so a sequence's
+//! numbers don't depend on its company.
+
+mod attention;
+mod kv_cache;
+mod mlp;
+mod rope;
+
+use crate::config::{ModelConfig, TextConfig};
+use crate::error::{ModelError, Result};
+use crate::linear::{Embedding, Linear};
+use crate::ops;
+use crate::weights::{Loader, Names, Place};
+use attention::Attention;
+use candle_core::{DType, Tensor};
+pub(crate) use kv_cache::{SequenceCache, total_bytes};
+use mlp::Mlp;
+use rope::Rotary;
+use std::ops::Range;
+
+/// One sequence's part in a run through layers.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    /// Its rows in the batch.
+    pub(crate) rows: Range<usize>,
+    /// Its cache, with room for these rows.
+    pub(crate) cache: &'a mut SequenceCache,
+}
+
+/// Called with a layer's projections, after the new keys were cached.
+pub(crate) type Observer<'a> = &'a mut dyn FnMut(&LayerView<'_>, &[Step<'_>]) -> Result<()>;
+
+/// What an observer sees of a layer.
+pub(crate) struct LayerView<'a> {
+    attention: &'a Attention,
+    layer: usize,
+    /// Rotated queries, keys, and values of the batch, `[T, stride]`.
+    pub(crate) projected: &'a Tensor,
+}
+
+impl LayerView<'_> {
+    /// Post-softmax attention `[H, Q, columns]` of rows of the batch that belong
+    /// to `step`, to its sequence's tokens `columns`.
+    pub(crate) fn attention_rows(
+        &self,
+        step: &Step<'_>,
+        rows: &[usize],
+        columns: Range<usize>,
+    ) -> Result<Vec<f32>> {
+        self.attention
+            .rows(self.projected, self.layer, step, rows, columns)
+    }
+}
+
+#[derive(Debug)]
+struct DecoderLayer {
+    attention_norm: Tensor,
+    attention: Attention,
+    mlp_norm: Tensor,
+    mlp: Mlp,
+}
+
+/// The decoder, from embeddings to logits.
+#[derive(Debug)]
+pub(crate) struct Llama {
+    config: TextConfig,
+    embedding: Embedding,
+    layers: Vec<DecoderLayer>,
+    norm: Tensor,
+    head: Linear,
+    place: Place,
+}
+
+impl Llama {
+    pub(crate) fn load(loader: &Loader<'_>, config: &ModelConfig, names: &Names) -> Result<Llama> {
+        let text = &config.text;
+        let (d, vocab) = (text.hidden_size, text.vocab_size);
+        let (embedding, tied) = loader.embedding(
+            &format!("{}embed_tokens.weight", names.decoder),
+            vocab,
+            d,
+            text.tie_embeddings,
+        )?;
+        let layers = (0..text.num_layers)
+            .map(|layer| {
+                let prefix = format!("{}layers.{layer}.", names.decoder);
+                Ok(DecoderLayer {
+                    attention_norm: loader
+                        .tensor(&format!("{prefix}input_layernorm.weight"), &[d])?,
+                    attention: Attention::load(loader, text, &prefix)?,
+                    mlp_norm: loader
+                        .tensor(&format!("{prefix}post_attention_layernorm.weight"), &[d])?,
+                    mlp: Mlp::load(loader, text, &prefix)?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Llama {
+            embedding,
+            layers,
+            norm: loader.tensor(&format!("{}norm.weight", names.decoder), &[d])?,
+            head: match tied {
+                Some(head) => head,
+                None => loader.matrix(&[(names.head.to_owned(), vocab)], &[d], None)?,
+            },
+            place: loader.place.clone(),
+            config: text.clone(),
+        })
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Embeddings `[ids, D]`.
+    pub(crate) fn embed(&self, ids: &[u32]) -> Result<Tensor> {
+        let vocab_size = self.config.vocab_size;
+        if let Some((position, &id)) = ids
+            .iter()
+            .enumerate()
+            .find(|(_, id)| **id as usize >= vocab_size)
+        {
+            return Err(ModelError::TokenId {
+                id,
+                position,
+                vocab_size,
+            });
+        }
+        self.embedding.rows(ids)
+    }
+
+    /// Room for `tokens` more tokens in `layers` of a cache.
+    pub(crate) fn reserve(
+        &self,
+        cache: &mut SequenceCache,
+        layers: Range<usize>,
+        tokens: usize,
+    ) -> Result<()> {
+        cache.reserve(&self.config, &self.place, layers, tokens)
+    }
+
+    /// Runs `layers` on `hidden [T, D]` whose rows stand at `positions`. The
+    /// observer is called in the last of them.
+    pub(crate) fn run(
+        &self,
+        layers: Range<usize>,
+        hidden: &Tensor,
+        positions: &[usize],
+        steps: &mut [Step<'_>],
+        mut observer: Option<Observer<'_>>,
+    ) -> Result<Tensor> {
+        let rotary = Rotary::new(&self.config, positions, &self.place)?;
+        let last = layers.end.saturating_sub(1);
+        let mut hidden = hidden.clone();
+        for index in layers {
+            let Some(layer) = self.layers.get(index) else {
+                break;
+            };
+            let normed = self.rms_norm(&hidden, &layer.attention_norm)?;
+            let projected = layer.attention.project(&normed, &rotary)?;
+            hidden = layer.attention.forward(&projected, &hidden, index, steps)?;
+            if let Some(observer) = observer.as_mut().filter(|_| index == last) {
+                let view = LayerView {
+                    attention: &layer.attention,
+                    layer: index,
+                    projected: &projected,
+                };
+                observer(&view, steps)?;
+            }
+            let normed = self.rms_norm(&hidden, &layer.mlp_norm)?;
+            hidden = layer.mlp.forward(&normed, &hidden)?;
+        }
+        Ok(hidden)
+    }
+
+    /// A layer's view on projections that were kept from an earlier run.
+    pub(crate) fn view<'a>(&'a self, layer: usize, projected: &'a Tensor) -> Result<LayerView<'a>> {
+        let found = self
+            .layers
+            .get(layer)
+            .ok_or_else(|| ModelError::InputValue {
+                what: "a layer index",
+                found: layer.to_string(),
+                expected: format!("below {}", self.layers.len()),
+            })?;
+        Ok(LayerView {
+            attention: &found.attention,
+            layer,
+            projected,
+        })
+    }
+
+    /// Logits of some rows of the last layer's output, one vector per row.
+    pub(crate) fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let selected = ops::gather_rows(hidden, rows)?;
+        let logits = self.head.forward(&self.rms_norm(&selected, &self.norm)?)?;
+        let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+        for row in &logits {
+            if let Some(index) = row.iter().position(|logit| !logit.is_finite()) {
+                return Err(ModelError::NotFinite {
+                    what: "the logits",
+                    index,
+                });
+            }
+        }
+        Ok(logits)
+    }
+
+    fn rms_norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        ops::rms_norm(&self.place, x, weight, self.config.rms_norm_eps)
+    }
+}

@@ -1,0 +1,81 @@
+//! Rotary position embedding.
+
+use crate::config::{RopeScaling, TextConfig};
+use crate::error::Result;
+use crate::ops::with_values;
+use crate::weights::Place;
+use candle_core::{DType, Tensor};
+use fp_kernels::dense;
+
+/// Cosines and sines of a batch's positions, `[T, head_dim / 2]` each.
+#[derive(Debug, Clone)]
+pub(crate) struct Rotary {
+    cos: Tensor,
+    sin: Tensor,
+    head_dim: usize,
+}
+
+impl Rotary {
+    /// Angles `position · theta^(−2i / head_dim)`, in `f32` as the reference has them.
+    pub(crate) fn new(config: &TextConfig, positions: &[usize], place: &Place) -> Result<Rotary> {
+        let head_dim = config.head_dim();
+        let half = head_dim / 2;
+        let frequencies: Vec<f32> = (0..half)
+            .map(|i| config.rope_theta.powf(-2.0 * i as f64 / head_dim as f64) as f32)
+            .collect();
+        let stretch = match config.rope_scaling {
+            RopeScaling::None => 1.0,
+            RopeScaling::Linear(factor) => factor as f32,
+        };
+        let (mut cos, mut sin) = (Vec::new(), Vec::new());
+        for &position in positions {
+            for frequency in &frequencies {
+                let (s, c) = f64::from(position as f32 / stretch * frequency).sin_cos();
+                cos.push(c as f32);
+                sin.push(s as f32);
+            }
+        }
+        let tensor = |values| Tensor::from_vec(values, (positions.len(), half), &place.device);
+        Ok(Rotary {
+            cos: tensor(cos)?,
+            sin: tensor(sin)?,
+            head_dim,
+        })
+    }
+
+    /// Rotates, in place, the first `num_heads` heads of each row of CPU values.
+    pub(crate) fn rotate_values(
+        &self,
+        x: &mut [f32],
+        stride: usize,
+        num_heads: usize,
+    ) -> Result<()> {
+        with_values(&self.cos, |cos| {
+            with_values(&self.sin, |sin| {
+                dense::rotate(x, stride, num_heads, self.head_dim, cos, sin);
+                Ok(())
+            })
+        })
+    }
+
+    /// As [`Rotary::rotate_values`], by the tensor library.
+    pub(crate) fn rotate(&self, x: &Tensor, num_heads: usize) -> Result<Tensor> {
+        let (rows, stride) = x.dims2()?;
+        let (half, width) = (self.head_dim / 2, num_heads * self.head_dim);
+        let heads = x
+            .narrow(1, 0, width)?
+            .reshape((rows, num_heads, self.head_dim))?
+            .to_dtype(DType::F32)?;
+        let (a, b) = (heads.narrow(2, 0, half)?, heads.narrow(2, half, half)?);
+        let (cos, sin) = (self.cos.unsqueeze(1)?, self.sin.unsqueeze(1)?);
+        let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
+        let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
+        let rotated = Tensor::cat(&[first, second], 2)?
+            .reshape((rows, width))?
+            .to_dtype(x.dtype())?;
+        Ok(Tensor::cat(
+            &[rotated, x.narrow(1, width, stride - width)?],
+            1,
+        )?)
+    }
+}

@@ -1,0 +1,160 @@
+//! Operations on rows `[T, D]`: by this project's kernels for `f32` on the CPU,
+//! by the tensor library elsewhere.
+
+use crate::config::Activation;
+use crate::error::{ModelError, Result};
+use crate::linear::into_rows;
+use crate::weights::Place;
+use candle_core::{CpuStorage, D, DType, Storage, Tensor};
+use fp_kernels::dense;
+use std::ops::Range;
+
+/// Calls `f` with the values of a contiguous `f32` tensor on the CPU.
+pub(crate) fn with_values<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
+    let (storage, layout) = x.storage_and_layout();
+    let Storage::Cpu(CpuStorage::F32(values)) = &*storage else {
+        return Err(ModelError::InputShape {
+            what: "a tensor for the CPU kernels",
+            got: x.dims().to_vec(),
+            expected: "f32 values on the CPU".to_owned(),
+        });
+    };
+    let values = layout
+        .contiguous_offsets()
+        .and_then(|(start, end)| values.get(start..end));
+    match values {
+        Some(values) => f(values),
+        None => {
+            drop(storage);
+            let copy = x.flatten_all()?.to_vec1()?;
+            f(&copy)
+        }
+    }
+}
+
+/// `x / sqrt(mean(x²) + epsilon) · weight`.
+pub(crate) fn rms_norm(place: &Place, x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
+    if place.kernels {
+        let width = x.dim(1)?;
+        let y = with_values(x, |x| {
+            with_values(weight, |weight| {
+                Ok(dense::rms_norm(x, weight, epsilon as f32))
+            })
+        })?;
+        return into_rows(y, width);
+    }
+    let x32 = x.to_dtype(DType::F32)?;
+    let scale = (x32.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?;
+    Ok(x32
+        .broadcast_div(&scale)?
+        .to_dtype(x.dtype())?
+        .broadcast_mul(weight)?)
+}
+
+/// `(x − mean) / sqrt(variance + epsilon) · weight + bias`.
+pub(crate) fn layer_norm(
+    place: &Place,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    epsilon: f64,
+) -> Result<Tensor> {
+    if place.kernels {
+        let width = x.dim(1)?;
+        let y = with_values(x, |x| {
+            with_values(weight, |weight| {
+                with_values(bias, |bias| {
+                    Ok(dense::layer_norm(x, weight, bias, epsilon as f32))
+                })
+            })
+        })?;
+        return into_rows(y, width);
+    }
+    let x32 = x.to_dtype(DType::F32)?;
+    let centred = x32.broadcast_sub(&x32.mean_keepdim(D::Minus1)?)?;
+    let scale = (centred.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?;
+    let y = centred.broadcast_div(&scale)?.to_dtype(x.dtype())?;
+    Ok(y.broadcast_mul(weight)?.broadcast_add(bias)?)
+}
+
+/// The activation of CPU values, in place.
+pub(crate) fn activate_values(activation: Activation) -> fn(Vec<f32>) -> Vec<f32> {
+    match activation {
+        Activation::Gelu => dense::gelu,
+        Activation::QuickGelu => dense::quick_gelu,
+    }
+}
+
+/// The activation of a tensor, by the tensor library.
+pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    Ok(match activation {
+        Activation::Gelu => x.gelu_erf()?,
+        Activation::QuickGelu => (x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)?,
+    })
+}
+
+/// `silu(gate) · up` of `[T, 2 · width]`, gates first, by the tensor library.
+pub(crate) fn gated_silu(x: &Tensor, width: usize) -> Result<Tensor> {
+    Ok((x.narrow(1, 0, width)?.silu()? * x.narrow(1, width, width)?)?)
+}
+
+/// The rows `rows` of `x`, in this order.
+pub(crate) fn gather_rows(x: &Tensor, rows: &[usize]) -> Result<Tensor> {
+    let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+    Ok(x.index_select(&Tensor::new(rows, x.device())?, 0)?)
+}
+
+/// Softmax attention by the tensor library: queries `[H, Q, d]`, keys and values
+/// `[G, S, d]` with G dividing H, `visible[q]` keys seen by row `q`. Returns the
+/// weights `[H, Q, S]` in `f32`.
+pub(crate) fn attention_weights(
+    queries: &Tensor,
+    keys: &Tensor,
+    scale: f64,
+    visible: &[usize],
+) -> Result<Tensor> {
+    let (num_heads, num_rows, _) = queries.dims3()?;
+    let num_keys = keys.dim(1)?;
+    let keys = repeat_heads(keys, num_heads)?;
+    let scores = (queries
+        .matmul(&keys.transpose(1, 2)?.contiguous()?)?
+        .to_dtype(DType::F32)?
+        * scale)?;
+    let mask: Vec<f32> = visible
+        .iter()
+        .flat_map(|&seen| {
+            (0..num_keys).map(move |key| if key < seen { 0.0 } else { f32::NEG_INFINITY })
+        })
+        .collect();
+    let mask = Tensor::from_vec(mask, (1, num_rows, num_keys), queries.device())?;
+    Ok(candle_nn::ops::softmax_last_dim(
+        &scores.broadcast_add(&mask)?,
+    )?)
+}
+
+/// Repeats `[G, S, d]` to `[H, S, d]`, each head H/G times in a row.
+pub(crate) fn repeat_heads(x: &Tensor, num_heads: usize) -> Result<Tensor> {
+    let (groups, len, width) = x.dims3()?;
+    let repeats = num_heads / groups;
+    if repeats == 1 {
+        return Ok(x.contiguous()?);
+    }
+    Ok(x.unsqueeze(1)?
+        .broadcast_as((groups, repeats, len, width))?
+        .reshape((num_heads, len, width))?)
+}
+
+/// Columns `columns` of `rows` of `[T, stride]`, as heads `[heads, rows, width]`.
+pub(crate) fn heads_of(
+    x: &Tensor,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    head_dim: usize,
+) -> Result<Tensor> {
+    let heads = columns.len() / head_dim;
+    Ok(x.narrow(0, rows.start, rows.len())?
+        .narrow(1, columns.start, columns.len())?
+        .reshape((rows.len(), heads, head_dim))?
+        .transpose(0, 1)?
+        .contiguous()?)
+}

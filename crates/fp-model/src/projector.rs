@@ -1,0 +1,43 @@
+//! The two-layer projector from vision features to the decoder's width.
+
+use crate::config::{Activation, ModelConfig};
+use crate::error::Result;
+use crate::linear::Linear;
+use crate::ops;
+use crate::weights::{Loader, Names};
+use candle_core::Tensor;
+
+/// `linear₂(activation(linear₁(x)))`.
+#[derive(Debug)]
+pub(crate) struct Projector {
+    first: Linear,
+    second: Linear,
+    activation: Activation,
+    width: usize,
+}
+
+impl Projector {
+    pub(crate) fn load(
+        loader: &Loader<'_>,
+        config: &ModelConfig,
+        names: &Names,
+    ) -> Result<Projector> {
+        let (v, d) = (config.vision.hidden_size, config.text.hidden_size);
+        Ok(Projector {
+            first: loader.linear(&[(names.projector[0], d)], v, true)?,
+            second: loader.linear(&[(names.projector[1], d)], d, true)?,
+            activation: config.projector_activation,
+            width: d,
+        })
+    }
+
+    /// `[T, vision width]` to `[T, D]`.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let activate = ops::activate_values(self.activation);
+        let inner = match self.first.forward_then(x, activate, self.width)? {
+            Some(inner) => inner,
+            None => ops::activate(&self.first.forward(x)?, self.activation)?,
+        };
+        self.second.forward(&inner)
+    }
+}

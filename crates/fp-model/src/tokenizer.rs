@@ -1,0 +1,264 @@
+//! `tokenizer.json`, and prompts with an image in them.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use tokenizers::Tokenizer;
+
+use crate::prompt::{
+    EncodedPrompt, IMAGE_PLACEHOLDER, PromptError, count_placeholders, split_at_image,
+};
+
+const BOS: &str = "<s>";
+
+/// How the text around the image is cut into tokens.
+///
+/// With a tokenizer that puts a space before every piece of text, such as LLaMA's own, both give
+/// the same ids. With one that does so at the very beginning only, [`WholeText`](Self::WholeText)
+/// leaves out the space token after the image: one token fewer, and other logits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptTokenization {
+    /// Each side of the placeholder on its own, as the original project does. The tokenizer need
+    /// not know the placeholder.
+    #[default]
+    EachSide,
+    /// The whole text at once with the placeholder as an added token, as Hugging Face's processors
+    /// do.
+    WholeText,
+}
+
+impl PromptTokenization {
+    /// Both, in the order of the documentation.
+    pub const ALL: [Self; 2] = [Self::EachSide, Self::WholeText];
+
+    /// The name in configurations and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EachSide => "each_side",
+            Self::WholeText => "whole_text",
+        }
+    }
+}
+
+impl fmt::Display for PromptTokenization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for PromptTokenization {
+    type Err = PromptError;
+
+    fn from_str(name: &str) -> Result<Self, PromptError> {
+        Self::ALL
+            .into_iter()
+            .find(|t| t.as_str() == name)
+            .ok_or_else(|| PromptError::UnknownName {
+                kind: "prompt tokenisation",
+                name: name.to_owned(),
+                known: "each_side, whole_text",
+            })
+    }
+}
+
+/// Ids that a model's configuration gives; what it lacks is looked up in the tokenizer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpecialTokenIds {
+    /// `image_token_index`: stands for the image in the encoded prompt.
+    pub image: Option<u32>,
+    /// `bos_token_id`: begins every sequence.
+    pub bos: Option<u32>,
+}
+
+/// A LLaVA checkpoint's tokenizer.
+#[derive(Debug, Clone)]
+pub struct LlavaTokenizer {
+    inner: Tokenizer,
+    tokenization: PromptTokenization,
+    image_id: u32,
+    bos_id: u32,
+    knows_placeholder: bool,
+}
+
+impl LlavaTokenizer {
+    /// Loads the file `tokenizer.json` at `path`. Truncation and padding that it may ask for are
+    /// not applied.
+    ///
+    /// # Errors
+    /// [`PromptError::TokenizerFile`] and [`PromptError::TokenizerSyntax`] for the file,
+    /// [`PromptError::MissingToken`] if an id is given neither by it nor by `ids`,
+    /// [`PromptError::ContradictingToken`] if the two disagree about the image's.
+    pub fn from_file(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
+        let bytes = std::fs::read(path).map_err(|source| PromptError::TokenizerFile {
+            path: path.to_owned(),
+            source,
+        })?;
+        let syntax = |error: tokenizers::Error| PromptError::TokenizerSyntax {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let mut inner = Tokenizer::from_bytes(&bytes).map_err(syntax)?;
+        inner.with_truncation(None).map_err(syntax)?;
+        inner.with_padding(None);
+
+        let known = inner.token_to_id(IMAGE_PLACEHOLDER);
+        const IMAGE_FIELD: &str = "image_token_index";
+        let image_id = match (known, ids.image) {
+            (Some(tokenizer_id), Some(config_id)) if tokenizer_id != config_id => {
+                return Err(PromptError::ContradictingToken {
+                    token: IMAGE_PLACEHOLDER,
+                    tokenizer_id,
+                    config_id,
+                    config_field: IMAGE_FIELD,
+                });
+            }
+            (Some(id), _) | (None, Some(id)) => id,
+            (None, None) => {
+                return Err(PromptError::MissingToken {
+                    token: IMAGE_PLACEHOLDER,
+                    config_field: IMAGE_FIELD,
+                });
+            }
+        };
+        let bos_id =
+            ids.bos
+                .or_else(|| inner.token_to_id(BOS))
+                .ok_or(PromptError::MissingToken {
+                    token: BOS,
+                    config_field: "bos_token_id",
+                })?;
+        Ok(Self {
+            inner,
+            tokenization: PromptTokenization::default(),
+            image_id,
+            bos_id,
+            knows_placeholder: known.is_some(),
+        })
+    }
+
+    /// The same tokenizer with another way to cut prompts.
+    ///
+    /// # Errors
+    /// [`PromptError::PlaceholderNotInTokenizer`] if [`PromptTokenization::WholeText`] is asked of
+    /// a tokenizer that does not know the placeholder.
+    pub fn with_tokenization(mut self, how: PromptTokenization) -> Result<Self, PromptError> {
+        if how == PromptTokenization::WholeText && !self.knows_placeholder {
+            return Err(PromptError::PlaceholderNotInTokenizer);
+        }
+        self.tokenization = how;
+        Ok(self)
+    }
+
+    /// The id that stands for the image.
+    #[must_use]
+    pub fn image_id(&self) -> u32 {
+        self.image_id
+    }
+
+    /// The id that begins every sequence.
+    #[must_use]
+    pub fn bos_id(&self) -> u32 {
+        self.bos_id
+    }
+
+    /// Tokenises a whole prompt with one image placeholder. The beginning-of-sequence token is put
+    /// before it, once.
+    ///
+    /// # Errors
+    /// [`PromptError::PlaceholderCount`] unless there is exactly one placeholder,
+    /// [`PromptError::Encode`] if the tokenizer library fails.
+    pub fn encode(&self, prompt: &str) -> Result<EncodedPrompt, PromptError> {
+        let (system, text) = split_at_image(prompt)?;
+        let mut input_ids = vec![self.bos_id];
+        match self.tokenization {
+            PromptTokenization::EachSide => {
+                input_ids.extend(self.ids(system)?);
+                let image_position = input_ids.len();
+                input_ids.push(self.image_id);
+                input_ids.extend(self.ids(text)?);
+                Ok(EncodedPrompt {
+                    input_ids,
+                    image_position,
+                })
+            }
+            PromptTokenization::WholeText => {
+                input_ids.extend(self.ids(prompt)?);
+                let image_position = input_ids
+                    .iter()
+                    .position(|id| *id == self.image_id)
+                    .ok_or(PromptError::PlaceholderNotInTokenizer)?;
+                Ok(EncodedPrompt {
+                    input_ids,
+                    image_position,
+                })
+            }
+        }
+    }
+
+    /// Tokenises a prompt without an image, beginning-of-sequence included.
+    ///
+    /// # Errors
+    /// [`PromptError::UnexpectedPlaceholder`] if there is a placeholder after all,
+    /// [`PromptError::Encode`] if the tokenizer library fails.
+    pub fn encode_text_only(&self, prompt: &str) -> Result<Vec<u32>, PromptError> {
+        match count_placeholders(prompt) {
+            0 => {
+                let mut input_ids = vec![self.bos_id];
+                input_ids.extend(self.ids(prompt)?);
+                Ok(input_ids)
+            }
+            found => Err(PromptError::UnexpectedPlaceholder { found }),
+        }
+    }
+
+    /// Text of generated ids: special tokens left out, white space at both ends removed (what
+    /// Python's `strip` takes for white space).
+    ///
+    /// # Errors
+    /// [`PromptError::Decode`] if the tokenizer library fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, PromptError> {
+        let text = self
+            .inner
+            .decode(ids, true)
+            .map_err(|error| PromptError::Decode {
+                num_ids: ids.len(),
+                reason: error.to_string(),
+            })?;
+        Ok(text.trim_matches(is_python_space).to_owned())
+    }
+
+    /// The id of a token by its exact text, such as `</s>`.
+    #[must_use]
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The text of one token as the vocabulary has it, such as `▁the` or `<0x0A>`.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// Ids of one piece of text, nothing added.
+    fn ids(&self, text: &str) -> Result<Vec<u32>, PromptError> {
+        // The tokenizer's own template is left out: a checkpoint's tokenizer.json may or may not
+        // hold one, and a second beginning-of-sequence token would have to be taken out again.
+        let encoding =
+            self.inner
+                .encode_fast(text, false)
+                .map_err(|error| PromptError::Encode {
+                    text: text.chars().take(80).collect(),
+                    reason: error.to_string(),
+                })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+}
+
+/// Unicode white space and the four information separators.
+fn is_python_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}

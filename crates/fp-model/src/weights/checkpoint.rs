@@ -1,0 +1,229 @@
+//! A folder of shards.
+
+use super::pickle::PickleShard;
+use super::shard::{SafetensorsShard, StoredDtype, TensorEntry};
+use crate::config::read_json;
+use crate::error::{ModelError, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Weight files by the names that they are looked for under, best first.
+const FORMS: [(&str, bool); 4] = [
+    ("model.safetensors.index.json", true),
+    ("model.safetensors", false),
+    ("pytorch_model.bin.index.json", true),
+    ("pytorch_model.bin", false),
+];
+
+/// Values read at a time: 4 MiB of `f32`.
+const CHUNK_VALUES: usize = 1 << 20;
+
+#[derive(Debug)]
+enum Shard {
+    Safetensors(SafetensorsShard),
+    Pickle(PickleShard),
+}
+
+/// All tensors of a checkpoint's folder. Every shard has been opened and found whole.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    dir: PathBuf,
+    shards: Vec<(PathBuf, Shard)>,
+    tensors: BTreeMap<String, (usize, TensorEntry)>,
+    /// Shards by tensor name, where an index file says so.
+    promised: BTreeMap<String, PathBuf>,
+}
+
+impl Checkpoint {
+    /// Opens the weights in `dir`.
+    ///
+    /// # Errors
+    /// No weights, a damaged index, or a shard that is missing or cut short.
+    pub(crate) fn open(dir: &Path) -> Result<Checkpoint> {
+        let found = FORMS.into_iter().find(|(name, _)| dir.join(name).is_file());
+        let Some((name, is_index)) = found else {
+            return Err(ModelError::NoWeights {
+                dir: dir.to_owned(),
+                looked_for: FORMS.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            });
+        };
+        let promised = match is_index {
+            true => read_index(dir, &dir.join(name))?,
+            false => BTreeMap::new(),
+        };
+        let paths: BTreeSet<PathBuf> = match is_index {
+            true => promised.values().cloned().collect(),
+            false => BTreeSet::from([dir.join(name)]),
+        };
+        let mut checkpoint = Checkpoint {
+            dir: dir.to_owned(),
+            shards: Vec::new(),
+            tensors: BTreeMap::new(),
+            promised,
+        };
+        for path in paths {
+            checkpoint.add(&path)?;
+        }
+        checkpoint.check_promises()?;
+        Ok(checkpoint)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let (shard, entries) = match path.extension().is_some_and(|extension| extension == "bin") {
+            true => {
+                let (shard, entries) = PickleShard::open(path)?;
+                (Shard::Pickle(shard), entries)
+            }
+            false => {
+                let (shard, entries) = SafetensorsShard::open(path)?;
+                (Shard::Safetensors(shard), entries)
+            }
+        };
+        let index = self.shards.len();
+        self.shards.push((path.to_owned(), shard));
+        for (name, entry) in entries {
+            self.tensors.insert(name, (index, entry));
+        }
+        Ok(())
+    }
+
+    fn check_promises(&self) -> Result<()> {
+        for (name, path) in &self.promised {
+            let holder = self
+                .tensors
+                .get(name)
+                .and_then(|(shard, _)| self.shards.get(*shard));
+            if holder.is_none_or(|(held_in, _)| held_in != path) {
+                return Err(ModelError::Shard {
+                    path: path.clone(),
+                    reason: format!("the index promises tensor `{name}` in it, which isn't there"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Files of the checkpoint.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.shards.iter().map(|(path, _)| path.as_path())
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Shape and format of a tensor.
+    pub(crate) fn info(&self, name: &str) -> Option<(&[usize], Option<StoredDtype>)> {
+        self.tensors
+            .get(name)
+            .map(|(_, entry)| (entry.shape.as_slice(), entry.dtype))
+    }
+
+    /// Checks that `name` is there with this shape, in a format that can be read.
+    pub(crate) fn check(&self, name: &str, expected: &[usize], config: &Path) -> Result<()> {
+        self.entry(name, expected, config).map(|_| ())
+    }
+
+    fn entry(
+        &self,
+        name: &str,
+        expected: &[usize],
+        config: &Path,
+    ) -> Result<(&(PathBuf, Shard), &TensorEntry, StoredDtype)> {
+        let found = self
+            .tensors
+            .get(name)
+            .and_then(|(shard, entry)| self.shards.get(*shard).map(|shard| (shard, entry)));
+        let Some((shard, entry)) = found else {
+            let single = self.shards.first().filter(|_| self.shards.len() == 1);
+            return Err(ModelError::TensorMissing {
+                name: name.to_owned(),
+                expected: expected.to_vec(),
+                location: single.map_or_else(|| self.dir.clone(), |(path, _)| path.clone()),
+                config: config.to_owned(),
+            });
+        };
+        if entry.shape != expected {
+            return Err(ModelError::TensorShape {
+                name: name.to_owned(),
+                shard: shard.0.clone(),
+                expected: expected.to_vec(),
+                got: entry.shape.clone(),
+                config: config.to_owned(),
+            });
+        }
+        let dtype = entry.dtype.ok_or_else(|| ModelError::TensorDtype {
+            name: name.to_owned(),
+            shard: shard.0.clone(),
+            found: entry.dtype_name.clone(),
+        })?;
+        Ok((shard, entry, dtype))
+    }
+
+    /// Reads a tensor of this shape in runs of whole rows (entries of the first
+    /// dimension); `take` gets each run with the index of its first row.
+    pub(crate) fn read(
+        &self,
+        name: &str,
+        expected: &[usize],
+        config: &Path,
+        take: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        let ((_, shard), entry, dtype) = self.entry(name, expected, config)?;
+        let num_rows = expected.first().copied().unwrap_or(1);
+        let width: usize = expected.iter().skip(1).product();
+        match shard {
+            Shard::Pickle(shard) => take(0, &shard.read(name)?),
+            Shard::Safetensors(shard) => {
+                let run = (CHUNK_VALUES / width.max(1)).max(1);
+                let mut values = Vec::new();
+                for first in (0..num_rows).step_by(run) {
+                    let rows = run.min(num_rows - first);
+                    values.clear();
+                    shard.read(entry, dtype, first * width, rows * width, &mut values)?;
+                    take(first, &values);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The shard of each tensor, from an index file.
+fn read_index(dir: &Path, path: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let value = read_json(path)?;
+    let broken = |found: String| ModelError::ConfigField {
+        path: path.to_owned(),
+        field: "weight_map".to_owned(),
+        found,
+        expected: "an object from tensor names to file names in the same folder".to_owned(),
+    };
+    let map = value
+        .get("weight_map")
+        .and_then(|map| map.as_object())
+        .filter(|map| !map.is_empty())
+        .ok_or_else(|| broken("absent, empty or no object".to_owned()))?;
+    map.iter()
+        .map(|(name, file)| {
+            // A plain file name: an index must not lead out of its folder.
+            let file = file
+                .as_str()
+                .filter(|file| {
+                    Path::new(file)
+                        .file_name()
+                        .is_some_and(|name| name == *file)
+                })
+                .ok_or_else(|| broken(format!("{file} for `{name}`")))?;
+            Ok((name.clone(), dir.join(file)))
+        })
+        .collect()
+}

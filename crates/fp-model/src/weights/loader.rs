@@ -1,0 +1,193 @@
+//! From tensors on disk to the forms that the model computes with.
+
+use super::checkpoint::Checkpoint;
+use super::random::RandomWeights;
+use crate::error::Result;
+use crate::linear::{Embedding, Linear};
+use candle_core::{DType, Device, Tensor};
+use fp_kernels::dense::PackedMatrix;
+use half::{bf16, f16};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where and in what precision the model computes.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) device: Device,
+    /// Of hidden states and caches.
+    pub(crate) dtype: DType,
+    /// Precision that weights are rounded to before they are stored as `dtype`.
+    pub(crate) rounding: Option<DType>,
+    /// Whether this project's own CPU kernels do the work, and not the tensor library.
+    pub(crate) kernels: bool,
+}
+
+/// Where values come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Files on disk; the tower's folder may be another one.
+    Files {
+        main: Checkpoint,
+        tower: Option<Checkpoint>,
+    },
+    /// A seed.
+    Random(RandomWeights),
+}
+
+impl Source {
+    pub(crate) fn read(
+        &self,
+        name: &str,
+        shape: &[usize],
+        in_tower: bool,
+        config: &Path,
+        take: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        match self {
+            Source::Files { main, tower } => {
+                let tower = tower.as_ref().filter(|_| in_tower);
+                tower.unwrap_or(main).read(name, shape, config, take)
+            }
+            Source::Random(weights) => {
+                const CHUNK_VALUES: usize = 1 << 20;
+                let num_rows = shape.first().copied().unwrap_or(1);
+                let width: usize = shape.iter().skip(1).product();
+                let run = (CHUNK_VALUES / width.max(1)).max(1);
+                for first in (0..num_rows).step_by(run) {
+                    let mut values = vec![0.0; run.min(num_rows - first) * width];
+                    weights.fill(name, first * width, &mut values);
+                    take(first, &values);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Reads the parts of one model.
+pub(crate) struct Loader<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) place: &'a Place,
+    /// The config that asks for the tensors, for messages.
+    pub(crate) config: &'a Path,
+    /// Whether the tensors lie in the tower's own folder.
+    pub(crate) in_tower: bool,
+}
+
+impl Loader<'_> {
+    fn read(&self, name: &str, shape: &[usize], take: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
+        self.source.read(
+            name,
+            shape,
+            self.in_tower,
+            self.config,
+            &mut |first, values| match self.place.rounding {
+                Some(DType::F16) => {
+                    let rounded: Vec<f32> =
+                        values.iter().map(|&x| f16::from_f32(x).to_f32()).collect();
+                    take(first, &rounded);
+                }
+                Some(DType::BF16) => {
+                    let rounded: Vec<f32> =
+                        values.iter().map(|&x| bf16::from_f32(x).to_f32()).collect();
+                    take(first, &rounded);
+                }
+                _ => take(first, values),
+            },
+        )
+    }
+
+    /// All values of a tensor, in order.
+    pub(crate) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let mut all = Vec::with_capacity(shape.iter().product());
+        self.read(name, shape, &mut |_, values| all.extend_from_slice(values))?;
+        Ok(all)
+    }
+
+    /// A tensor as it is.
+    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let values = self.values(name, shape)?;
+        Ok(Tensor::from_vec(values, shape, &self.place.device)?.to_dtype(self.place.dtype)?)
+    }
+
+    /// The linear layers `names` (without `.weight`), of `rows` outputs each,
+    /// stacked into one that computes all their outputs side by side.
+    pub(crate) fn linear(
+        &self,
+        names: &[(&str, usize)],
+        num_in: usize,
+        has_bias: bool,
+    ) -> Result<Linear> {
+        let num_out = names.iter().map(|(_, rows)| rows).sum();
+        let bias = match has_bias {
+            false => None,
+            true => {
+                let mut bias = Vec::with_capacity(num_out);
+                for (name, rows) in names {
+                    bias.extend(self.values(&format!("{name}.bias"), &[*rows])?);
+                }
+                Some(
+                    Tensor::from_vec(bias, num_out, &self.place.device)?
+                        .to_dtype(self.place.dtype)?,
+                )
+            }
+        };
+        let names: Vec<(String, usize)> = names
+            .iter()
+            .map(|(name, rows)| (format!("{name}.weight"), *rows))
+            .collect();
+        self.matrix(&names, &[num_in], bias)
+    }
+
+    /// A stack of matrices by their full names. `inputs` is the shape of one
+    /// output's weights on disk, which may have several dimensions.
+    pub(crate) fn matrix(
+        &self,
+        names: &[(String, usize)],
+        inputs: &[usize],
+        bias: Option<Tensor>,
+    ) -> Result<Linear> {
+        let num_in = inputs.iter().product();
+        let num_out = names.iter().map(|(_, rows)| rows).sum();
+        if self.place.kernels {
+            let mut packed = PackedMatrix::zeros(num_out, num_in);
+            let mut start = 0;
+            for (name, rows) in names {
+                let shape: Vec<usize> = std::iter::once(*rows)
+                    .chain(inputs.iter().copied())
+                    .collect();
+                self.read(name, &shape, &mut |first, values| {
+                    packed.set_rows(start + first, values);
+                })?;
+                start += rows;
+            }
+            return Ok(Linear::packed(Arc::new(packed), bias));
+        }
+        let mut parts = Vec::with_capacity(names.len());
+        for (name, rows) in names {
+            let shape: Vec<usize> = std::iter::once(*rows)
+                .chain(inputs.iter().copied())
+                .collect();
+            parts.push(self.tensor(name, &shape)?.reshape((*rows, num_in))?);
+        }
+        Ok(Linear::dense(Tensor::cat(&parts, 0)?, bias))
+    }
+
+    /// An embedding table, and the output layer if it is the same table.
+    pub(crate) fn embedding(
+        &self,
+        name: &str,
+        num_rows: usize,
+        width: usize,
+        tied: bool,
+    ) -> Result<(Embedding, Option<Linear>)> {
+        if !tied {
+            return Ok((
+                Embedding::Table(self.tensor(name, &[num_rows, width])?),
+                None,
+            ));
+        }
+        let head = self.matrix(&[(name.to_owned(), num_rows)], &[width], None)?;
+        Ok((Embedding::Tied(head.clone()), Some(head)))
+    }
+}

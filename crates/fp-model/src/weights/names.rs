@@ -1,0 +1,206 @@
+//! What tensors are called, layout by layout, and which ones a model needs.
+
+use super::checkpoint::Checkpoint;
+use crate::config::{ModelConfig, Origin};
+use crate::error::{ModelError, Result};
+
+/// A tensor that the config asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExpectedTensor {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    /// Whether it lies in the vision tower's own folder, if there is one.
+    pub(crate) in_tower: bool,
+}
+
+/// Names of one layout's parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// What the layout is called.
+    pub(crate) title: &'static str,
+    /// Before `embed_tokens`, `layers` and `norm`.
+    pub(crate) decoder: &'static str,
+    /// The output layer.
+    pub(crate) head: &'static str,
+    /// Before `embeddings` and `encoder`.
+    pub(crate) vision: &'static str,
+    /// The projector's two layers.
+    pub(crate) projector: [&'static str; 2],
+    /// Any-resolution's end-of-row embedding.
+    pub(crate) newline: &'static str,
+}
+
+/// Hugging Face up to 4.51.
+const OLDER: Names = Names {
+    title: "Hugging Face, older names",
+    decoder: "language_model.model.",
+    head: "language_model.lm_head.weight",
+    vision: "vision_tower.vision_model.",
+    projector: [
+        "multi_modal_projector.linear_1",
+        "multi_modal_projector.linear_2",
+    ],
+    newline: "image_newline",
+};
+
+/// Hugging Face from 4.52 on.
+const NEWER: Names = Names {
+    title: "Hugging Face, newer names",
+    decoder: "model.language_model.",
+    head: "lm_head.weight",
+    vision: "model.vision_tower.vision_model.",
+    projector: [
+        "model.multi_modal_projector.linear_1",
+        "model.multi_modal_projector.linear_2",
+    ],
+    newline: "model.image_newline",
+};
+
+/// The original project, its tower in a CLIP folder.
+const ORIGINAL: Names = Names {
+    title: "original LLaVA",
+    decoder: "model.",
+    head: "lm_head.weight",
+    vision: "vision_model.",
+    projector: ["model.mm_projector.0", "model.mm_projector.2"],
+    newline: "model.image_newline",
+};
+
+/// The original project's checkpoints that bring a fine-tuned tower along.
+const ORIGINAL_WITH_TOWER: &str = "model.vision_tower.vision_tower.vision_model.";
+
+impl Names {
+    /// The layout that `checkpoint` has.
+    ///
+    /// # Errors
+    /// None of the known ones.
+    pub(crate) fn detect(checkpoint: &Checkpoint, origin: &Origin) -> Result<Names> {
+        let candidates = match origin {
+            Origin::HuggingFace => vec![OLDER, NEWER],
+            Origin::Original { .. } => vec![ORIGINAL],
+        };
+        let probe = |names: &Names| format!("{}embed_tokens.weight", names.decoder);
+        let expected = candidates.iter().map(probe).collect();
+        let mut names = candidates
+            .into_iter()
+            .find(|names| checkpoint.contains(&probe(names)))
+            .ok_or_else(|| ModelError::UnknownNames {
+                dir: checkpoint.dir().to_owned(),
+                expected,
+            })?;
+        let inside = format!("{ORIGINAL_WITH_TOWER}embeddings.class_embedding");
+        if names == ORIGINAL && checkpoint.contains(&inside) {
+            names.vision = ORIGINAL_WITH_TOWER;
+        }
+        Ok(names)
+    }
+
+    /// The layout that dummy weights pretend to have.
+    pub(crate) fn of_dummies() -> Names {
+        NEWER
+    }
+
+    /// Whether the vision tower lies in a folder of its own.
+    pub(crate) fn has_tower_apart(&self) -> bool {
+        self.vision == ORIGINAL.vision
+    }
+}
+
+/// Every tensor that running the model needs, with its shape. Vision layers past
+/// the feature layer aren't among them.
+pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<ExpectedTensor> {
+    let mut tensors = Vec::new();
+    let mut add = |name: String, shape: &[usize], in_tower: bool| {
+        tensors.push(ExpectedTensor {
+            name,
+            shape: shape.to_vec(),
+            in_tower,
+        });
+    };
+
+    let text = &config.text;
+    let (d, m) = (text.hidden_size, text.intermediate_size);
+    let (q, kv) = (
+        text.num_heads * text.head_dim(),
+        text.num_kv_heads * text.head_dim(),
+    );
+    add(
+        format!("{}embed_tokens.weight", names.decoder),
+        &[text.vocab_size, d],
+        false,
+    );
+    for layer in 0..text.num_layers {
+        let prefix = format!("{}layers.{layer}.", names.decoder);
+        for (name, rows, cols, bias) in [
+            ("self_attn.q_proj", q, d, text.attention_bias),
+            ("self_attn.k_proj", kv, d, text.attention_bias),
+            ("self_attn.v_proj", kv, d, text.attention_bias),
+            ("self_attn.o_proj", d, q, text.attention_bias),
+            ("mlp.gate_proj", m, d, text.mlp_bias),
+            ("mlp.up_proj", m, d, text.mlp_bias),
+            ("mlp.down_proj", d, m, text.mlp_bias),
+        ] {
+            add(format!("{prefix}{name}.weight"), &[rows, cols], false);
+            if bias {
+                add(format!("{prefix}{name}.bias"), &[rows], false);
+            }
+        }
+        for name in ["input_layernorm", "post_attention_layernorm"] {
+            add(format!("{prefix}{name}.weight"), &[d], false);
+        }
+    }
+    add(format!("{}norm.weight", names.decoder), &[d], false);
+    if !text.tie_embeddings {
+        add(names.head.to_owned(), &[text.vocab_size, d], false);
+    }
+
+    let vision = &config.vision;
+    let v = vision.hidden_size;
+    for (name, input) in names.projector.iter().zip([v, d]) {
+        add(format!("{name}.weight"), &[d, input], false);
+        add(format!("{name}.bias"), &[d], false);
+    }
+    if config.grid_pinpoints.is_some() {
+        add(names.newline.to_owned(), &[d], false);
+    }
+
+    let apart = names.has_tower_apart();
+    let prefix = format!("{}embeddings.", names.vision);
+    let patch = vision.patch_size;
+    add(format!("{prefix}class_embedding"), &[v], apart);
+    add(
+        format!("{prefix}patch_embedding.weight"),
+        &[v, vision.num_channels, patch, patch],
+        apart,
+    );
+    add(
+        format!("{prefix}position_embedding.weight"),
+        &[vision.num_patches() + 1, v],
+        apart,
+    );
+    let both = |add: &mut dyn FnMut(String, &[usize], bool), name: String, shape: &[usize]| {
+        add(format!("{name}.weight"), shape, apart);
+        add(format!("{name}.bias"), &shape[..1], apart);
+    };
+    both(&mut add, format!("{}pre_layrnorm", names.vision), &[v]);
+    for layer in 0..config.num_vision_layers_used() {
+        let prefix = format!("{}encoder.layers.{layer}.", names.vision);
+        for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+            both(&mut add, format!("{prefix}self_attn.{name}"), &[v, v]);
+        }
+        both(
+            &mut add,
+            format!("{prefix}mlp.fc1"),
+            &[vision.intermediate_size, v],
+        );
+        both(
+            &mut add,
+            format!("{prefix}mlp.fc2"),
+            &[v, vision.intermediate_size],
+        );
+        for name in ["layer_norm1", "layer_norm2"] {
+            both(&mut add, format!("{prefix}{name}"), &[v]);
+        }
+    }
+    tensors
+}

@@ -1,0 +1,170 @@
+//! One safetensors file.
+
+use crate::error::{ModelError, Result};
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Number formats that weights are stored in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoredDtype {
+    /// 32-bit float.
+    F32,
+    /// 16-bit float of IEEE 754.
+    F16,
+    /// The upper half of a 32-bit float.
+    Bf16,
+}
+
+impl StoredDtype {
+    /// Bytes of one value.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            StoredDtype::F32 => 4,
+            StoredDtype::F16 | StoredDtype::Bf16 => 2,
+        }
+    }
+
+    /// Appends the values in `bytes` to `out`.
+    fn decode(self, bytes: &[u8], out: &mut Vec<f32>) {
+        match self {
+            StoredDtype::F32 => {
+                out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
+            }
+            StoredDtype::F16 => {
+                out.extend(
+                    bytes
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|b| f16::from_le_bytes(*b).to_f32()),
+                );
+            }
+            StoredDtype::Bf16 => {
+                out.extend(
+                    bytes
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|b| bf16::from_le_bytes(*b).to_f32()),
+                );
+            }
+        }
+    }
+}
+
+/// Where a tensor stands in its shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TensorEntry {
+    /// `None` for a format that weights don't come in.
+    pub(crate) dtype: Option<StoredDtype>,
+    /// The format's name as the file has it.
+    pub(crate) dtype_name: String,
+    pub(crate) shape: Vec<usize>,
+    /// Byte offset in the file; unused for pickled shards.
+    pub(crate) offset: u64,
+}
+
+/// An open safetensors file whose header has been read and whose length fits it.
+#[derive(Debug)]
+pub(crate) struct SafetensorsShard {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+/// No header of a real checkpoint comes near this.
+const LARGEST_HEADER: u64 = 100 << 20;
+
+impl SafetensorsShard {
+    /// Opens `path`; returns the shard and its tensors.
+    pub(crate) fn open(path: &Path) -> Result<(SafetensorsShard, Vec<(String, TensorEntry)>)> {
+        let io = |source| ModelError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let broken = |reason: String| ModelError::Shard {
+            path: path.to_owned(),
+            reason,
+        };
+        let mut file = File::open(path).map_err(io)?;
+        let file_len = file.metadata().map_err(io)?.len();
+        let mut length = [0; 8];
+        if file_len < 8 {
+            return Err(broken(format!(
+                "{file_len} bytes are too few for a safetensors file"
+            )));
+        }
+        file.read_exact(&mut length).map_err(io)?;
+        let header_len = u64::from_le_bytes(length);
+        if header_len > LARGEST_HEADER || header_len + 8 > file_len {
+            return Err(broken(format!(
+                "it starts with a header length of {header_len}, but has {file_len} bytes; it is cut short or no safetensors file"
+            )));
+        }
+        let mut header = vec![0; header_len as usize];
+        file.read_exact(&mut header).map_err(io)?;
+        let metadata: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| broken(format!("its header doesn't parse: {error}")))?;
+        let data_start = 8 + header_len;
+        let expected = data_start + metadata.data_len() as u64;
+        if file_len != expected {
+            return Err(broken(format!(
+                "it has {file_len} bytes, its header promises {expected}; it was probably not copied whole"
+            )));
+        }
+        let entries = metadata
+            .tensors()
+            .into_iter()
+            .map(|(name, info)| {
+                let entry = TensorEntry {
+                    dtype: match info.dtype {
+                        Dtype::F32 => Some(StoredDtype::F32),
+                        Dtype::F16 => Some(StoredDtype::F16),
+                        Dtype::BF16 => Some(StoredDtype::Bf16),
+                        _ => None,
+                    },
+                    dtype_name: format!("{:?}", info.dtype),
+                    shape: info.shape.clone(),
+                    offset: data_start + info.data_offsets.0 as u64,
+                };
+                (name, entry)
+            })
+            .collect();
+        Ok((
+            SafetensorsShard {
+                path: path.to_owned(),
+                file: Mutex::new(file),
+            },
+            entries,
+        ))
+    }
+
+    /// Appends `count` values from the `first` one of a tensor on to `out`.
+    pub(crate) fn read(
+        &self,
+        entry: &TensorEntry,
+        dtype: StoredDtype,
+        first: usize,
+        count: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let mut bytes = vec![0; count * dtype.size()];
+        {
+            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.seek(SeekFrom::Start(
+                entry.offset + (first * dtype.size()) as u64,
+            ))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(|source| ModelError::Io {
+                path: self.path.clone(),
+                source,
+            })?;
+        }
+        dtype.decode(&bytes, out);
+        Ok(())
+    }
+}
