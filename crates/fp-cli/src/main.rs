@@ -28,6 +28,7 @@ enum Command {
     Strategies(commands::strategies::StrategiesArgs),
     Budget(commands::budget::BudgetArgs),
     Generate(Box<commands::generate::GenerateArgs>),
+    Inspect(commands::inspect::InspectArgs),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Strategies(args) => commands::strategies::run(args),
         Command::Budget(args) => commands::budget::run(args),
         Command::Generate(args) => commands::generate::run(args),
+        Command::Inspect(args) => commands::inspect::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

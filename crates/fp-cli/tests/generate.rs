@@ -114,3 +114,17 @@ fn what_cannot_be_done_is_refused() {
         &["holds 0 `<image>`"],
     );
 }
+
+#[test]
+fn a_checkpoint_is_inspected() {
+    let text = succeed(&["inspect", &format!("{GOLDEN}/model")]);
+    for part in ["32 layers", "576 image tokens", "vocabulary 505"] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "preprocessor_config.json"] {
+        std::fs::copy(format!("{GOLDEN}/model/{name}"), dir.path().join(name)).unwrap();
+    }
+    let folder = dir.path().to_str().unwrap();
+    fail(&["inspect", folder], &[folder]);
+}

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 pub(crate) mod budget;
 pub(crate) mod generate;
+pub(crate) mod inspect;
 pub(crate) mod score;
 pub(crate) mod strategies;
 

@@ -1,0 +1,59 @@
+//! `finepruner inspect`: what a checkpoint is, and what it lacks.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use fp_model::{Inspection, inspect};
+use serde::Serialize;
+
+use super::{print_json, print_text};
+
+/// Say what a checkpoint is, whether it will load, and what is missing.
+///
+/// Reads headers and configuration alone, so a folder of any size takes a moment.
+/// Ends with code 2 where something stands against loading it.
+///
+/// Example: finepruner inspect llava-1.5-7b-hf
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A checkpoint's folder: Hugging Face's layout or the original one.
+    #[arg(value_name = "DIR")]
+    model: PathBuf,
+    /// Folder of the vision tower, for the original layout; looked for beside the checkpoint.
+    #[arg(long, value_name = "DIR")]
+    vision_tower: Option<PathBuf>,
+    /// Print JSON: one object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found, for programs.
+#[derive(Serialize)]
+struct Record<'a> {
+    is_complete: bool,
+    #[serde(flatten)]
+    found: &'a Inspection,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &InspectArgs) -> Result<()> {
+    let found = inspect(&args.model, args.vision_tower.as_deref())?;
+    if args.json {
+        let is_complete = found.is_complete();
+        print_json(&Record {
+            is_complete,
+            found: &found,
+        })?;
+    } else {
+        print_text(&found.to_string())?;
+    }
+    if found.is_complete() {
+        return Ok(());
+    }
+    let count = found.problems.len();
+    bail!(
+        "{} can't be loaded: {count} problem(s)",
+        args.model.display()
+    )
+}
