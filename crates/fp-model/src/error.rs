@@ -124,16 +124,6 @@ pub enum ModelError {
         /// The names that there are.
         known: Vec<String>,
     },
-    /// The prompt doesn't hold the image exactly once.
-    #[error(
-        "the prompt holds the image token (id {image_token}) {count} times; expected exactly once"
-    )]
-    ImageTokenCount {
-        /// Id of the image token.
-        image_token: u32,
-        /// Times found.
-        count: usize,
-    },
     /// A token id outside the vocabulary.
     #[error("token id {id} at position {position} is outside the vocabulary of {vocab_size}")]
     TokenId {
@@ -175,6 +165,12 @@ pub enum ModelError {
     /// A budget or head count that can't be met.
     #[error(transparent)]
     Budget(#[from] fp_scoring::BudgetError),
+    /// An image can't be read or prepared.
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
+    /// A prompt can't be tokenised.
+    #[error(transparent)]
+    Prompt(#[from] crate::prompt::PromptError),
     /// Scoring or selection failed.
     #[error(transparent)]
     Scoring(#[from] fp_scoring::ScoringError),

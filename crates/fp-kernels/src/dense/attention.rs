@@ -9,7 +9,7 @@ use super::gemm::Blocks;
 use super::level::{Level, for_level, multiply_add};
 use super::math;
 use super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
-use super::raw::{Sheet, fill_sheet};
+use super::raw::{Sheet, zeroed};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -129,9 +129,8 @@ pub fn attention(
             })
         })
         .collect();
-    let mut out = vec![0.0; num_rows * width];
     let level = Level::best();
-    fill_sheet(&mut out, num_rows, width, |sheet| {
+    zeroed(num_rows, width, |sheet| {
         tasks.into_par_iter().for_each(|(index, kv_head, rows)| {
             let sequence = &sequences[index];
             let head = Head {
@@ -148,8 +147,7 @@ pub fn attention(
                 head.attend(rows, sheet);
             }
         });
-    });
-    out
+    })
 }
 
 /// Post-softmax attention `[num_heads, Q, columns]` of the rows `rows` (in the
@@ -267,13 +265,11 @@ impl Head<'_> {
                         &values[..limit],
                         &mut sums,
                     );
-                    for ((sums, &row), &total) in sums.iter().zip(&block).zip(&scratch.totals) {
-                        // SAFETY: tasks own disjoint rows of disjoint heads.
-                        let out = unsafe { sheet.segment(row, head * head_dim + col, width) };
+                    for ((sums, &row), &total) in sums.iter_mut().zip(&block).zip(&scratch.totals) {
                         let scale = 1.0 / total;
-                        for (out, &sum) in out.iter_mut().zip(sums) {
-                            *out = sum * scale;
-                        }
+                        sums.iter_mut().for_each(|sum| *sum *= scale);
+                        // SAFETY: tasks own disjoint rows of disjoint heads.
+                        unsafe { sheet.write(row, head * head_dim + col, &sums[..width]) };
                     }
                 }
             }
@@ -392,6 +388,7 @@ impl Head<'_> {
     /// As [`Head::attend`], without repacking: a new token's row meets each key once.
     fn attend_few(&self, rows: Range<usize>, sheet: &Sheet) {
         let mut scores = vec![0.0; self.sequence.num_keys()];
+        let mut mixed = vec![0.0; self.shape.head_dim];
         for row in rows {
             let scores = &mut scores[..self.sequence.visible(row)];
             for head in self.query_heads() {
@@ -400,14 +397,14 @@ impl Head<'_> {
                     *score = product(self.level, query, key) * self.shape.scale;
                 }
                 let total = exponentials(self.level, scores);
-                let start = head * self.shape.head_dim;
-                // SAFETY: tasks own disjoint rows of disjoint heads.
-                let out = unsafe { sheet.segment(row, start, self.shape.head_dim) };
+                mixed.fill(0.0);
                 for (&weight, (_, value)) in scores.iter().zip(self.key_values()) {
-                    add_scaled(self.level, weight, value, out);
+                    add_scaled(self.level, weight, value, &mut mixed);
                 }
                 let scale = 1.0 / total;
-                out.iter_mut().for_each(|out| *out *= scale);
+                mixed.iter_mut().for_each(|out| *out *= scale);
+                // SAFETY: tasks own disjoint rows of disjoint heads.
+                unsafe { sheet.write(row, head * self.shape.head_dim, &mixed) };
             }
         }
     }
@@ -466,5 +463,199 @@ for_level! {
 fn add_scaled_body<const FUSED: bool>(factor: f32, x: &[f32], out: &mut [f32]) {
     for (out, &x) in out.iter_mut().zip(x) {
         *out = multiply_add::<FUSED>(factor, x, *out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(len: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        (0..len)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / (1 << 22) as f32 - 2.0
+            })
+            .collect()
+    }
+
+    /// Weights and output of one row and head, in f64.
+    fn naive(
+        shape: &AttentionShape,
+        query: &[f32],
+        run: &KeyValues<'_>,
+        head: usize,
+        seen: usize,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let d = shape.head_dim;
+        let start = head / (shape.num_heads / shape.num_kv_heads) * run.head_stride;
+        let row = |x: &[f32], key: usize| {
+            x[start + key * d..][..d]
+                .iter()
+                .map(|&x| f64::from(x))
+                .collect::<Vec<_>>()
+        };
+        let scores: Vec<f64> = (0..seen)
+            .map(|key| {
+                let product: f64 = row(run.keys, key)
+                    .iter()
+                    .zip(query)
+                    .map(|(k, &q)| k * f64::from(q))
+                    .sum();
+                product * f64::from(shape.scale)
+            })
+            .collect();
+        let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut weights: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        weights.iter_mut().for_each(|weight| *weight /= total);
+        let mut out = vec![0.0; d];
+        for (key, weight) in weights.iter().enumerate() {
+            for (out, value) in out.iter_mut().zip(row(run.values, key)) {
+                *out += weight * value;
+            }
+        }
+        (weights, out)
+    }
+
+    #[test]
+    fn equals_the_naive_form() {
+        for (num_heads, num_kv_heads, head_dim, past, count, causal) in [
+            (2, 2, 4, 0, 30, true),
+            (4, 2, 12, 50, 17, true),
+            (3, 1, 40, 0, 70, false),
+            (2, 1, 64, 33, 1, true),
+            (2, 2, 8, 5, 3, true),
+            (1, 1, 6, 0, 500, true),
+        ] {
+            let shape = AttentionShape {
+                num_heads,
+                num_kv_heads,
+                head_dim,
+                scale: 0.4,
+            };
+            let (stride, len) = (num_heads * head_dim + 5, past + count);
+            let head_stride = (len + 2) * head_dim;
+            let queries = values(count * stride, 1);
+            let (keys, vals) = (
+                values(num_kv_heads * head_stride, 2),
+                values(num_kv_heads * head_stride, 3),
+            );
+            let run = KeyValues {
+                keys: &keys,
+                values: &vals,
+                len,
+                head_stride,
+            };
+            let sequence = SequenceQueries {
+                rows: 0..count,
+                runs: vec![run],
+                past: causal.then_some(past),
+            };
+            let out = attention(&shape, &queries, stride, std::slice::from_ref(&sequence));
+            let rows: Vec<usize> = (0..count).step_by(3).collect();
+            let columns = 1.min(len - 1)..len;
+            let weights =
+                attention_rows(&shape, &queries, stride, &sequence, &rows, columns.clone());
+            for head in 0..num_heads {
+                for row in 0..count {
+                    let query = &queries[row * stride + head * head_dim..][..head_dim];
+                    let seen = if causal { past + row + 1 } else { len };
+                    let (expected_weights, expected) = naive(&shape, query, &run, head, seen);
+                    let got = &out[(row * num_heads + head) * head_dim..][..head_dim];
+                    for (got, expected) in got.iter().zip(&expected) {
+                        assert!(
+                            (f64::from(*got) - expected).abs() < 1e-5,
+                            "{got} {expected}"
+                        );
+                    }
+                    if let Some(index) = rows.iter().position(|&chosen| chosen == row) {
+                        let got = &weights[(head * rows.len() + index) * columns.len()..]
+                            [..columns.len()];
+                        for (column, got) in columns.clone().zip(got) {
+                            let expected = expected_weights.get(column).copied().unwrap_or(0.0);
+                            assert!(
+                                (f64::from(*got) - expected).abs() < 1e-5,
+                                "{got} {expected}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cutting_keys_into_runs_and_rows_into_calls_changes_nothing() {
+        let shape = AttentionShape {
+            num_heads: 2,
+            num_kv_heads: 1,
+            head_dim: 20,
+            scale: 0.3,
+        };
+        let (stride, len) = (40, 60);
+        let (queries, keys, vals) = (
+            values(len * stride, 1),
+            values(len * 20, 2),
+            values(len * 20, 3),
+        );
+        let run = |range: Range<usize>| KeyValues {
+            keys: &keys[range.start * 20..],
+            values: &vals[range.start * 20..],
+            len: range.len(),
+            head_stride: 0,
+        };
+        let sequence = |rows, runs, past| SequenceQueries {
+            rows,
+            runs,
+            past: Some(past),
+        };
+        let whole = attention(
+            &shape,
+            &queries,
+            stride,
+            &[sequence(0..len, vec![run(0..len)], 0)],
+        );
+        let late = attention(
+            &shape,
+            &queries[35 * stride..],
+            stride,
+            &[sequence(
+                0..25,
+                vec![run(0..13), run(13..35), run(35..60)],
+                35,
+            )],
+        );
+        assert_eq!(late, whole[35 * 40..]);
+    }
+
+    #[test]
+    fn sequences_of_one_call_do_not_meet() {
+        let shape = AttentionShape {
+            num_heads: 1,
+            num_kv_heads: 1,
+            head_dim: 4,
+            scale: 1.0,
+        };
+        let (queries, keys, vals) = (values(12 * 4, 1), values(12 * 4, 2), values(12 * 4, 3));
+        let sequence = |rows: Range<usize>, range: Range<usize>| SequenceQueries {
+            rows,
+            runs: vec![KeyValues {
+                keys: &keys[range.start * 4..],
+                values: &vals[range.start * 4..],
+                len: range.len(),
+                head_stride: 0,
+            }],
+            past: Some(0),
+        };
+        let both = attention(
+            &shape,
+            &queries,
+            4,
+            &[sequence(0..7, 0..7), sequence(7..12, 7..12)],
+        );
+        let second = attention(&shape, &queries[7 * 4..], 4, &[sequence(0..5, 7..12)]);
+        assert_eq!(second, both[7 * 4..]);
     }
 }

@@ -3,7 +3,7 @@
 use super::level::Level;
 use super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
 use super::packed::PackedMatrix;
-use super::raw::{Sheet, fill_sheet};
+use super::raw::{Sheet, filled};
 use rayon::prelude::*;
 
 /// Inputs summed before the sums go back to memory: a panel's part of it is
@@ -70,7 +70,6 @@ pub(crate) fn linear_on(
 
     let blocks = Blocks::new(num_rows, level.block_rows());
     let rows = pack_rows(x, num_in, &blocks);
-    let mut out = vec![0.0; num_rows * num_out];
     let num_panels = weights.num_panels();
     // A product of few rows ends soon: smaller tasks keep all threads at it.
     let group = if num_panels < GROUP * 2 * rayon::current_num_threads() {
@@ -78,24 +77,24 @@ pub(crate) fn linear_on(
     } else {
         GROUP
     };
-    fill_sheet(&mut out, num_rows, num_out, |sheet| {
-        (0..num_panels.div_ceil(group))
-            .into_par_iter()
-            .for_each(|task| {
-                let panels = task * group..((task + 1) * group).min(num_panels);
-                let job = Job {
-                    level,
-                    blocks: &blocks,
-                    rows: &rows,
-                    weights,
-                    bias,
-                    residual,
-                    sheet,
-                };
-                job.run(panels);
-            });
-    });
-    out
+    let job = Job {
+        level,
+        blocks: &blocks,
+        rows: &rows,
+        weights,
+        bias,
+        residual,
+    };
+    // SAFETY: the tasks' panels cover all columns, their blocks all rows.
+    unsafe {
+        filled(num_rows, num_out, |sheet| {
+            (0..num_panels.div_ceil(group))
+                .into_par_iter()
+                .for_each(|task| {
+                    job.run(task * group..((task + 1) * group).min(num_panels), sheet);
+                });
+        })
+    }
 }
 
 /// A split of the rows into blocks whose sizes differ by one at most.
@@ -123,24 +122,25 @@ impl Blocks {
 fn pack_rows(x: &[f32], num_in: usize, blocks: &Blocks) -> Vec<f32> {
     let mut packed = vec![0.0; x.len()];
     let num_rows = x.len() / num_in;
-    packed
-        .par_chunks_mut(DEPTH * num_rows)
-        .enumerate()
-        .for_each(|(slice, packed)| {
-            let inputs = slice * DEPTH..((slice + 1) * DEPTH).min(num_in);
-            let mut rest = packed;
-            for block in blocks.iter() {
-                let (part, tail) = rest.split_at_mut(block.len() * inputs.len());
-                rest = tail;
-                interleave(x, num_in, inputs.clone(), block, part);
-            }
-        });
+    let mut parts = Vec::new();
+    for (slice, mut rest) in packed.chunks_mut(DEPTH * num_rows).enumerate() {
+        let inputs = slice * DEPTH..((slice + 1) * DEPTH).min(num_in);
+        for block in blocks.iter() {
+            let (part, tail) = rest.split_at_mut(block.len() * inputs.len());
+            rest = tail;
+            parts.push((inputs.clone(), block, part));
+        }
+    }
+    parts
+        .into_par_iter()
+        .with_min_len(4)
+        .for_each(|(inputs, block, part)| interleave(x, num_in, inputs, block, part));
     packed
 }
 
 /// Writes `x[rows][inputs]` as `[inputs][rows]`.
 #[inline]
-pub(crate) fn interleave(
+fn interleave(
     x: &[f32],
     stride: usize,
     inputs: std::ops::Range<usize>,
@@ -164,11 +164,10 @@ struct Job<'a> {
     weights: &'a PackedMatrix,
     bias: Option<&'a [f32]>,
     residual: Option<&'a [f32]>,
-    sheet: &'a Sheet,
 }
 
 impl Job<'_> {
-    fn run(&self, panels: std::ops::Range<usize>) {
+    fn run(&self, panels: std::ops::Range<usize>, sheet: &Sheet) {
         let (num_in, num_out) = (self.weights.num_in(), self.weights.num_out());
         let num_rows = self.blocks.starts.last().copied().unwrap_or(0);
         let mut sums = [[0.0; PANEL]; MAX_BLOCK_ROWS];
@@ -182,10 +181,10 @@ impl Job<'_> {
                     let col = panel * PANEL;
                     let width = PANEL.min(num_out - col);
                     for (sums, row) in sums.iter_mut().zip(block.clone()) {
-                        // SAFETY: tasks own disjoint panels, so disjoint columns.
-                        let out = unsafe { self.sheet.segment(row, col, width) };
                         if depth > 0 {
-                            sums[..width].copy_from_slice(out);
+                            // SAFETY: tasks own disjoint panels, so disjoint
+                            // columns; the slice before this one wrote them.
+                            unsafe { sheet.read(row, col, &mut sums[..width]) };
                         } else {
                             self.start(row, col, &mut sums[..width]);
                         }
@@ -193,9 +192,8 @@ impl Job<'_> {
                     let b = self.weights.panel(panel, inputs.clone());
                     accumulate(self.level, block.len(), a, b, &mut sums);
                     for (sums, row) in sums.iter().zip(block.clone()) {
-                        // SAFETY: as above.
-                        let out = unsafe { self.sheet.segment(row, col, width) };
-                        out.copy_from_slice(&sums[..width]);
+                        // SAFETY: tasks own disjoint columns.
+                        unsafe { sheet.write(row, col, &sums[..width]) };
                     }
                 }
             }

@@ -98,6 +98,11 @@ impl<'a> Fields<'a> {
             .unwrap_or_else(|| default.to_owned()))
     }
 
+    /// Number format of the weights, under its older or newer name.
+    pub(super) fn stored_dtype(&self) -> Result<Option<String>> {
+        self.optional_string(if self.has("torch_dtype") { "torch_dtype" } else { "dtype" })
+    }
+
     /// A size of at least 1.
     pub(super) fn size(&self, name: &str, default: usize) -> Result<usize> {
         let Some(value) = self.get(name) else {

@@ -151,7 +151,7 @@ impl ModelConfig {
                 false => None,
             },
             image_aspect_ratio: fields.optional_string("image_aspect_ratio")?,
-            stored_dtype: fields.optional_string("torch_dtype")?,
+            stored_dtype: fields.stored_dtype()?,
             eos_tokens: text.eos_tokens.clone(),
             tie_embeddings_outside: fields.flag("tie_word_embeddings", false)?,
             origin: Origin::HuggingFace,
@@ -334,8 +334,33 @@ mod tests {
                 vision_tower: "openai/clip-vit-large-patch14-336".to_owned()
             }
         );
-        let error = parse(&json!({"mm_vision_tower": "x", "mm_projector_type": "linear"}));
-        assert!(matches!(error, Err(ModelError::ConfigField { .. })));
+        for wrong in [
+            json!({"mm_vision_tower": "x", "mm_projector_type": "linear"}),
+            json!({"mm_vision_tower": "x", "mm_projector_type": "mlp2x_gelu", "image_aspect_ratio": "anyres_max_9"}),
+        ] {
+            assert!(matches!(parse(&wrong), Err(ModelError::ConfigField { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn newer_spellings() {
+        let config = parse(&json!({
+            "image_token_id": 7, "dtype": "bfloat16",
+            "text_config": {"rope_parameters": {"rope_theta": 5e5, "rope_type": "linear", "factor": 4.0}},
+        }))
+        .unwrap();
+        assert_eq!((config.image_token, config.stored_dtype.as_deref()), (Some(7), Some("bfloat16")));
+        assert_eq!((config.text.rope_theta, config.text.rope_scaling), (5e5, RopeScaling::Linear(4.0)));
+    }
+
+    #[test]
+    fn sliding_windows_end_where_they_are_switched_off() {
+        let window = |text: Value| {
+            parse(&json!({"text_config": text})).unwrap().text.sliding_window
+        };
+        assert_eq!(window(json!({"model_type": "mistral"})), Some(4096));
+        assert_eq!(window(json!({"model_type": "mistral", "sliding_window": null})), None);
+        assert_eq!(window(json!({})), None);
     }
 
     #[test]

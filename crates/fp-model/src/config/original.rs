@@ -21,7 +21,8 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<ModelConfig> {
     };
     let aspect = fields.optional_string("image_aspect_ratio")?;
     let grid_pinpoints = match aspect.as_deref() {
-        // The original states (width, height); the set is symmetric or written out.
+        None | Some("pad" | "square") => None,
+        // The original states (width, height).
         Some("anyres") => Some(
             fields
                 .size_pairs("image_grid_pinpoints")?
@@ -29,7 +30,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<ModelConfig> {
                 .map(|(width, height)| (height, width))
                 .collect(),
         ),
-        _ => None,
+        Some(_) => return Err(fields.invalid("image_aspect_ratio", "`pad`, `square` or `anyres`")),
     };
     let config = ModelConfig {
         vision: VisionConfig::clip_large_336(),
@@ -39,7 +40,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<ModelConfig> {
         feature_select,
         grid_pinpoints,
         image_aspect_ratio: aspect,
-        stored_dtype: fields.optional_string("torch_dtype")?,
+        stored_dtype: fields.stored_dtype()?,
         eos_tokens: text.eos_tokens.clone(),
         tie_embeddings_outside: false,
         origin: Origin::Original {

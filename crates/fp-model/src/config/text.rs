@@ -76,7 +76,7 @@ impl TextConfig {
                 .size("num_key_value_heads", if mistral { 8 } else { num_heads })?,
             explicit_head_dim: fields.optional_size("head_dim")?,
             rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
-            rope_theta: fields.number("rope_theta", 10000.0)?,
+            rope_theta: rope_theta(fields)?,
             rope_scaling: rope_scaling(fields)?,
             max_positions: fields.size("max_position_embeddings", max_positions)?,
             // `null` switches the window off; only silence means the default.
@@ -137,8 +137,18 @@ impl TextConfig {
     }
 }
 
+/// Newer configs state all that concerns rotation in one object.
+fn rope_theta(fields: &Fields<'_>) -> Result<f64> {
+    const DEFAULT: f64 = 10000.0;
+    match fields.has("rope_theta") {
+        true => fields.number("rope_theta", DEFAULT),
+        false => fields.object("rope_parameters")?.number("rope_theta", DEFAULT),
+    }
+}
+
 fn rope_scaling(fields: &Fields<'_>) -> Result<RopeScaling> {
-    let scaling = fields.object("rope_scaling")?;
+    let name = if fields.has("rope_parameters") { "rope_parameters" } else { "rope_scaling" };
+    let scaling = fields.object(name)?;
     let kind = match scaling.has("rope_type") {
         true => scaling.string("rope_type", "default")?,
         false => scaling.string("type", "default")?,
@@ -148,7 +158,7 @@ fn rope_scaling(fields: &Fields<'_>) -> Result<RopeScaling> {
         "linear" if scaling.has("factor") => {
             Ok(RopeScaling::Linear(scaling.number("factor", 1.0)?))
         }
-        _ => Err(fields.invalid("rope_scaling", "none, or type `linear` with a factor")),
+        _ => Err(fields.invalid(name, "none, or type `linear` with a factor")),
     }
 }
 

@@ -299,3 +299,38 @@ fn no_layer(layer: usize, count: usize) -> ModelError {
         expected: format!("below {count}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Preset;
+    use candle_core::{DType, Device};
+
+    /// Bytes of a half-precision cache with 64 further tokens, as published.
+    #[test]
+    fn allocations_are_those_of_the_published_table() {
+        let place = Place { device: Device::Cpu, dtype: DType::F16, rounding: None, kernels: false };
+        for (preset, kept, mib) in [
+            (Preset::Llava15With7b, 576, 320.0),
+            (Preset::Llava15With7b, 166, 127.8125),
+            (Preset::Llava15With7b, 98, 95.9375),
+            (Preset::Llava15With7b, 30, 64.0625),
+            (Preset::Llava15With13b, 576, 500.0),
+            (Preset::Llava15With13b, 172, 200.15625),
+            (Preset::Llava15With13b, 104, 149.6875),
+            (Preset::Llava15With13b, 37, 99.960_937_5),
+        ] {
+            let text = preset.config().text;
+            let mut cache = SequenceCache::new(text.num_layers);
+            cache.reserve(&text, &place, 0..2, 576).unwrap();
+            cache.reserve(&text, &place, 2..text.num_layers, kept).unwrap();
+            // Prefill has filled the runs, so that decoding opens new ones.
+            for layer in &mut cache.layers {
+                layer.open.iter_mut().for_each(|run| run.len = run.capacity);
+            }
+            cache.reserve(&text, &place, 0..text.num_layers, 64).unwrap();
+            assert_eq!(cache.bytes() as f64 / f64::from(1 << 20), mib);
+            assert_eq!(cache.bytes(), text.kv_bytes(576 + 64, kept + 64, 2, 2));
+        }
+    }
+}

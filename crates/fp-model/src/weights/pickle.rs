@@ -21,7 +21,7 @@ impl PickleShard {
         })?;
         let tensors = PthTensors::new(path, None).map_err(|error| ModelError::Shard {
             path: path.to_owned(),
-            reason: format!("it isn't a whole PyTorch archive: {error}"),
+            reason: format!("it isn't a whole PyTorch archive: {}", first_line(&error)),
         })?;
         let entries: Vec<_> = tensors
             .tensor_infos()
@@ -67,8 +67,23 @@ impl PickleShard {
             .transpose()
             .ok_or_else(|| broken(format!("tensor `{name}` is gone")))?
             .and_then(|tensor: Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
-            .map_err(|error| broken(format!("tensor `{name}` can't be read: {error}")))
+            .map_err(|error| {
+                broken(format!(
+                    "tensor `{name}` can't be read: {}",
+                    first_line(&error)
+                ))
+            })
     }
+}
+
+/// The reader's errors carry a backtrace after their first line.
+fn first_line(error: &candle_core::Error) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl std::fmt::Debug for PickleShard {

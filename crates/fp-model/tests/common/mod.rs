@@ -14,6 +14,7 @@ pub(crate) struct Case {
     pub(crate) image: String,
     pub(crate) aspect: String,
     pub(crate) prompt: String,
+    pub(crate) question: String,
     pub(crate) input_ids: Vec<u32>,
     pub(crate) image_position: usize,
     pub(crate) study: Option<String>,
@@ -108,4 +109,9 @@ pub(crate) fn greedy(max_new_tokens: usize) -> GenerateOptions {
         stop_tokens: Vec::new(),
         sampling: Sampling::Greedy,
     }
+}
+
+/// A golden image.
+pub(crate) fn image(name: &str) -> PathBuf {
+    golden(name)
 }

@@ -1,0 +1,75 @@
+//! Answers a question about an image, whole and with three budgets of image tokens.
+//!
+//! ```text
+//! cargo run --release -p fp-model --example answer -- CHECKPOINT IMAGE "QUESTION"
+//! ```
+//!
+//! The image is encoded once and layers 1..K run once; every budget is a branch
+//! of the same prefix, decoded together with the others.
+
+use candle_core::Device;
+use fp_model::image::{ImageAspect, ImageProcessor, PreprocessorConfig, decode_file};
+use fp_model::prompt::PromptTemplate;
+use fp_model::tokenizer::{LlavaTokenizer, SpecialTokenIds};
+use fp_model::{GenerateOptions, LlavaModel, LoadOptions, Sample};
+use fp_scoring::{HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, TokenBudget};
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [checkpoint, image, question] = args.as_slice() else {
+        return Err("usage: answer CHECKPOINT IMAGE QUESTION".into());
+    };
+    let dir = Path::new(checkpoint);
+
+    let model = LlavaModel::load(dir, &LoadOptions::default())?;
+    let ids = SpecialTokenIds {
+        image: model.config().image_token,
+        bos: None,
+    };
+    let tokenizer = LlavaTokenizer::from_file(&dir.join("tokenizer.json"), ids)?;
+    let preprocessor = PreprocessorConfig::load_or_default(&dir.join("preprocessor_config.json"))?;
+
+    let pixels = ImageProcessor::new(preprocessor)
+        .preprocess(&decode_file(Path::new(image))?, ImageAspect::Pad)?;
+    let features = model.encode_image(&pixels.to_tensor(&Device::Cpu)?)?;
+    let prompt = tokenizer.encode(&PromptTemplate::VicunaV1.render(question))?;
+    let sample = Sample {
+        prompt: &prompt,
+        features: &features,
+    };
+    let options = GenerateOptions::greedy(&model, 64);
+
+    let (whole, _) = model.answer(&[sample], None, &options)?;
+    println!(
+        "all {} tokens: {}",
+        features.num_tokens(),
+        tokenizer.decode(&whole[0].generation.token_ids)?
+    );
+
+    let config = |retention| PruneConfig {
+        head_strategy: HeadStrategy::Variance,
+        query_strategy: QueryStrategy::LastToken,
+        normalization: Normalization::L1,
+        num_selected_heads: HeadCount::HALF,
+        budget: TokenBudget::Retention(retention),
+        prune_layer: 2,
+        allow_degenerate: false,
+    };
+    let retentions = [0.3, 0.15, 0.05];
+    let prefix_options = model.prefix_options(&sample.layout(), &config(retentions[0]))?;
+    let prefix = model.prefill_prefix(&prompt, &features, &prefix_options)?;
+    let kept = retentions
+        .iter()
+        .map(|&retention| Ok(model.select(&prefix, &config(retention))?.kept_tokens))
+        .collect::<fp_model::Result<Vec<_>>>()?;
+    let mut branches = model.branch(&prefix, &kept)?;
+    for (kept, answer) in kept.iter().zip(model.generate(&mut branches, &options)?) {
+        println!(
+            "{} tokens: {}",
+            kept.len(),
+            tokenizer.decode(&answer.token_ids)?
+        );
+    }
+    Ok(())
+}
