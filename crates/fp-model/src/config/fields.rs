@@ -100,7 +100,11 @@ impl<'a> Fields<'a> {
 
     /// Number format of the weights, under its older or newer name.
     pub(super) fn stored_dtype(&self) -> Result<Option<String>> {
-        self.optional_string(if self.has("torch_dtype") { "torch_dtype" } else { "dtype" })
+        self.optional_string(if self.has("torch_dtype") {
+            "torch_dtype"
+        } else {
+            "dtype"
+        })
     }
 
     /// A size of at least 1.

@@ -338,7 +338,10 @@ mod tests {
             json!({"mm_vision_tower": "x", "mm_projector_type": "linear"}),
             json!({"mm_vision_tower": "x", "mm_projector_type": "mlp2x_gelu", "image_aspect_ratio": "anyres_max_9"}),
         ] {
-            assert!(matches!(parse(&wrong), Err(ModelError::ConfigField { .. })), "{wrong}");
+            assert!(
+                matches!(parse(&wrong), Err(ModelError::ConfigField { .. })),
+                "{wrong}"
+            );
         }
     }
 
@@ -349,17 +352,29 @@ mod tests {
             "text_config": {"rope_parameters": {"rope_theta": 5e5, "rope_type": "linear", "factor": 4.0}},
         }))
         .unwrap();
-        assert_eq!((config.image_token, config.stored_dtype.as_deref()), (Some(7), Some("bfloat16")));
-        assert_eq!((config.text.rope_theta, config.text.rope_scaling), (5e5, RopeScaling::Linear(4.0)));
+        assert_eq!(
+            (config.image_token, config.stored_dtype.as_deref()),
+            (Some(7), Some("bfloat16"))
+        );
+        assert_eq!(
+            (config.text.rope_theta, config.text.rope_scaling),
+            (5e5, RopeScaling::Linear(4.0))
+        );
     }
 
     #[test]
     fn sliding_windows_end_where_they_are_switched_off() {
         let window = |text: Value| {
-            parse(&json!({"text_config": text})).unwrap().text.sliding_window
+            parse(&json!({"text_config": text}))
+                .unwrap()
+                .text
+                .sliding_window
         };
         assert_eq!(window(json!({"model_type": "mistral"})), Some(4096));
-        assert_eq!(window(json!({"model_type": "mistral", "sliding_window": null})), None);
+        assert_eq!(
+            window(json!({"model_type": "mistral", "sliding_window": null})),
+            None
+        );
         assert_eq!(window(json!({})), None);
     }
 

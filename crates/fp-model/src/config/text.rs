@@ -142,12 +142,18 @@ fn rope_theta(fields: &Fields<'_>) -> Result<f64> {
     const DEFAULT: f64 = 10000.0;
     match fields.has("rope_theta") {
         true => fields.number("rope_theta", DEFAULT),
-        false => fields.object("rope_parameters")?.number("rope_theta", DEFAULT),
+        false => fields
+            .object("rope_parameters")?
+            .number("rope_theta", DEFAULT),
     }
 }
 
 fn rope_scaling(fields: &Fields<'_>) -> Result<RopeScaling> {
-    let name = if fields.has("rope_parameters") { "rope_parameters" } else { "rope_scaling" };
+    let name = if fields.has("rope_parameters") {
+        "rope_parameters"
+    } else {
+        "rope_scaling"
+    };
     let scaling = fields.object(name)?;
     let kind = match scaling.has("rope_type") {
         true => scaling.string("rope_type", "default")?,

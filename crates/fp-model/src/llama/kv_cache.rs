@@ -309,7 +309,12 @@ mod tests {
     /// Bytes of a half-precision cache with 64 further tokens, as published.
     #[test]
     fn allocations_are_those_of_the_published_table() {
-        let place = Place { device: Device::Cpu, dtype: DType::F16, rounding: None, kernels: false };
+        let place = Place {
+            device: Device::Cpu,
+            dtype: DType::F16,
+            rounding: None,
+            kernels: false,
+        };
         for (preset, kept, mib) in [
             (Preset::Llava15With7b, 576, 320.0),
             (Preset::Llava15With7b, 166, 127.8125),
@@ -323,12 +328,16 @@ mod tests {
             let text = preset.config().text;
             let mut cache = SequenceCache::new(text.num_layers);
             cache.reserve(&text, &place, 0..2, 576).unwrap();
-            cache.reserve(&text, &place, 2..text.num_layers, kept).unwrap();
+            cache
+                .reserve(&text, &place, 2..text.num_layers, kept)
+                .unwrap();
             // Prefill has filled the runs, so that decoding opens new ones.
             for layer in &mut cache.layers {
                 layer.open.iter_mut().for_each(|run| run.len = run.capacity);
             }
-            cache.reserve(&text, &place, 0..text.num_layers, 64).unwrap();
+            cache
+                .reserve(&text, &place, 0..text.num_layers, 64)
+                .unwrap();
             assert_eq!(cache.bytes() as f64 / f64::from(1 << 20), mib);
             assert_eq!(cache.bytes(), text.kv_bytes(576 + 64, kept + 64, 2, 2));
         }
