@@ -105,6 +105,18 @@ pub enum ModelError {
         /// Format found.
         found: String,
     },
+    /// A weight that isn't a number.
+    #[error("tensor `{name}` in {} holds {value} at index {index}; weights must be finite", shard.display())]
+    TensorValue {
+        /// Name of the tensor.
+        name: String,
+        /// The file that holds it.
+        shard: PathBuf,
+        /// Index in the flattened tensor.
+        index: usize,
+        /// What stands there.
+        value: f32,
+    },
     /// The vision tower of an original-layout checkpoint isn't where it should be.
     #[error(
         "the vision tower `{name}` was not found; give its folder, or put it at one of {}",
@@ -134,6 +146,12 @@ pub enum ModelError {
         /// Ids below this exist.
         vocab_size: usize,
     },
+    /// CUDA was asked of a build that has none.
+    #[error(
+        "this build computes on the CPU alone; build with `--features cuda`, which takes NVIDIA's \
+         CUDA toolkit, to compute on a GPU"
+    )]
+    NoCuda,
     /// An argument has the wrong shape.
     #[error("{what} has shape {got:?}; expected {expected}")]
     InputShape {

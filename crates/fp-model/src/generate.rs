@@ -6,6 +6,9 @@ use crate::llama::Step;
 use crate::model::LlavaModel;
 use crate::sampling::{Sampler, Sampling};
 
+/// Most tokens that one call may ask for.
+const MOST_NEW_TOKENS: usize = 1 << 20;
+
 /// How tokens are decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateOptions {
@@ -52,12 +55,13 @@ impl LlavaModel {
     /// in all layers.
     ///
     /// # Errors
-    /// Sampling parameters that make no sense, or logits that aren't finite.
+    /// Options that make no sense, or logits that aren't finite.
     pub fn generate(
         &self,
         branches: &mut Branches,
         options: &GenerateOptions,
     ) -> Result<Vec<Generation>> {
+        options.check()?;
         let num_layers = self.config().text.num_layers;
         let mut running = Vec::with_capacity(branches.distinct.len());
         for branch in &mut branches.distinct {
@@ -162,8 +166,16 @@ impl GenerateOptions {
     /// Refuses what can't be meant.
     ///
     /// # Errors
-    /// Sampling parameters that make no sense.
+    /// Sampling parameters that make no sense, or more tokens than any model's
+    /// positions reach.
     pub fn check(&self) -> Result<(), ModelError> {
+        if self.max_new_tokens > MOST_NEW_TOKENS {
+            return Err(ModelError::InputValue {
+                what: "the number of tokens to decode",
+                found: self.max_new_tokens.to_string(),
+                expected: format!("at most {MOST_NEW_TOKENS}; room for all of them is reserved"),
+            });
+        }
         Sampler::new(&self.sampling).map(|_| ())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::ModelConfig;
 use crate::error::Result;
-use crate::model::OpenedCheckpoint;
+use crate::opened::OpenedCheckpoint;
 use crate::weights::{StoredDtype, expected_tensors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -58,7 +58,7 @@ impl Inspection {
 /// single tensors at fault are reported in [`Inspection::problems`].
 pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Inspection> {
     let dir = dir.as_ref();
-    let opened = OpenedCheckpoint::open(dir, vision_tower)?;
+    let opened = OpenedCheckpoint::survey(dir, vision_tower)?;
     let expected = expected_tensors(&opened.config, &opened.names);
     let needed: BTreeSet<&str> = expected.iter().map(|tensor| tensor.name.as_str()).collect();
     let num_weights = expected
@@ -96,12 +96,7 @@ pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Ins
         kv_bytes_per_token_f16: opened.config.text.num_layers
             * opened.config.text.kv_bytes_per_token(2),
         unused,
-        problems: opened
-            .check_tensors()
-            .into_iter()
-            .filter_map(Result::err)
-            .map(|e| e.to_string())
-            .collect(),
+        problems: opened.problems().iter().map(ToString::to_string).collect(),
         missing_files,
         config: opened.config,
     })

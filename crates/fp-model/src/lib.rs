@@ -38,6 +38,7 @@
 mod branch;
 mod clip;
 pub mod config;
+mod device;
 mod error;
 mod generate;
 pub mod image;
@@ -45,6 +46,7 @@ mod inspect;
 mod linear;
 mod llama;
 mod model;
+mod opened;
 mod ops;
 mod prefix;
 mod projector;
@@ -56,10 +58,12 @@ mod weights;
 
 pub use branch::Branches;
 pub use config::{ModelConfig, Preset};
+pub use device::device;
 pub use error::{ModelError, Result};
 pub use generate::{FinishReason, GenerateOptions, Generation};
 pub use inspect::{Inspection, StoredValues, inspect};
 pub use model::{ImageFeatures, LlavaModel, LoadOptions};
+pub use opened::OpenedCheckpoint;
 pub use prefix::{ImagePrefix, Prefix, PrefixOptions, Sample};
 pub use prune::{SampleOutput, StageTimings};
 pub use sampling::Sampling;

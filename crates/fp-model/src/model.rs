@@ -1,14 +1,13 @@
 //! The model as a whole: loading, and image features.
 
 use crate::clip::VisionTower;
-use crate::config::{ModelConfig, Origin, Preset, vision_tower_config};
+use crate::config::{ModelConfig, Preset};
 use crate::error::{ModelError, Result};
 use crate::image::FeaturePacking;
 use crate::llama::Llama;
+use crate::opened::OpenedCheckpoint;
 use crate::projector::Projector;
-use crate::weights::{
-    Checkpoint, Loader, Names, Place, RandomWeights, Source, StoredDtype, expected_tensors,
-};
+use crate::weights::{Loader, Names, Place, RandomWeights, Source};
 use candle_core::{DType, Device, Tensor};
 use std::path::{Path, PathBuf};
 
@@ -44,7 +43,7 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
-    fn place(&self, stored: Option<&str>) -> Result<Place> {
+    pub(crate) fn place(&self, stored: Option<&str>) -> Result<Place> {
         if let Some(dtype) = self
             .dtype
             .filter(|dtype| !matches!(dtype, DType::F32 | DType::F16 | DType::BF16))
@@ -120,18 +119,7 @@ impl LlavaModel {
     /// # Ok::<(), fp_model::ModelError>(())
     /// ```
     pub fn load(dir: impl AsRef<Path>, options: &LoadOptions) -> Result<LlavaModel> {
-        let opened = OpenedCheckpoint::open(dir.as_ref(), options.vision_tower.as_deref())?;
-        for result in opened.check_tensors() {
-            result?;
-        }
-        let place = options.place(opened.config.stored_dtype.as_deref())?;
-        LlavaModel::build(
-            opened.config,
-            &opened.tower_config,
-            &opened.source,
-            &opened.names,
-            &place,
-        )
+        OpenedCheckpoint::open(dir.as_ref(), options.vision_tower.as_deref())?.load(options)
     }
 
     /// A model of a known shape with seeded dummy weights, for timing.
@@ -153,7 +141,7 @@ impl LlavaModel {
         LlavaModel::build(config, &path, &source, &Names::of_dummies(), &place)
     }
 
-    fn build(
+    pub(crate) fn build(
         config: ModelConfig,
         tower_config: &Path,
         source: &Source,
@@ -288,114 +276,4 @@ impl LlavaModel {
         }
         Ok(embeds)
     }
-}
-
-/// A checkpoint whose files have been opened and whose layout is known.
-pub(crate) struct OpenedCheckpoint {
-    pub(crate) config: ModelConfig,
-    pub(crate) tower_config: PathBuf,
-    pub(crate) source: Source,
-    pub(crate) names: Names,
-}
-
-impl OpenedCheckpoint {
-    pub(crate) fn open(dir: &Path, tower: Option<&Path>) -> Result<OpenedCheckpoint> {
-        let mut config = ModelConfig::from_dir(dir)?;
-        let main = Checkpoint::open(dir)?;
-        let names = Names::detect(&main, &config.origin)?;
-        if config.tie_embeddings_outside && !main.contains(names.head) {
-            config.text.tie_embeddings = true;
-        }
-        let mut tower_config = config.path.clone();
-        let tower = match &config.origin {
-            Origin::HuggingFace => None,
-            Origin::Original { vision_tower } => {
-                let folder = match tower {
-                    Some(folder) => Some(folder.to_owned()),
-                    None => find_tower(dir, vision_tower),
-                };
-                match folder {
-                    Some(folder) => {
-                        config.vision = vision_tower_config(&folder)?;
-                        config.check()?;
-                        tower_config = folder.join("config.json");
-                        names
-                            .has_tower_apart()
-                            .then(|| Checkpoint::open(&folder))
-                            .transpose()?
-                    }
-                    None => {
-                        return Err(ModelError::VisionTowerMissing {
-                            name: vision_tower.clone(),
-                            searched: tower_places(dir, vision_tower),
-                        });
-                    }
-                }
-            }
-        };
-        Ok(OpenedCheckpoint {
-            config,
-            tower_config,
-            source: Source::Files { main, tower },
-            names,
-        })
-    }
-
-    /// Each tensor that the config asks for: there and right, or what is wrong.
-    pub(crate) fn check_tensors(&self) -> Vec<Result<()>> {
-        let Source::Files { main, tower } = &self.source else {
-            return Vec::new();
-        };
-        expected_tensors(&self.config, &self.names)
-            .iter()
-            .map(|tensor| match tower.as_ref().filter(|_| tensor.in_tower) {
-                Some(tower) => tower.check(&tensor.name, &tensor.shape, &self.tower_config),
-                None => main.check(&tensor.name, &tensor.shape, &self.config.path),
-            })
-            .collect()
-    }
-
-    /// Files of weights, and bytes of values by format.
-    pub(crate) fn stored(&self) -> Vec<(String, usize, Option<StoredDtype>)> {
-        let Source::Files { main, tower } = &self.source else {
-            return Vec::new();
-        };
-        [Some(main), tower.as_ref()]
-            .into_iter()
-            .flatten()
-            .flat_map(|checkpoint| {
-                checkpoint.names().filter_map(|name| {
-                    let (shape, dtype) = checkpoint.info(name)?;
-                    Some((name.to_owned(), shape.iter().product(), dtype))
-                })
-            })
-            .collect()
-    }
-
-    pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let Source::Files { main, tower } = &self.source else {
-            return Vec::new();
-        };
-        main.files()
-            .chain(tower.iter().flat_map(Checkpoint::files))
-            .map(Path::to_owned)
-            .collect()
-    }
-}
-
-/// Where an original-layout checkpoint's tower may lie.
-fn tower_places(dir: &Path, name: &str) -> Vec<PathBuf> {
-    let base = Path::new(name).file_name().unwrap_or(name.as_ref());
-    let mut places = vec![dir.join(name), dir.join(base), dir.join("vision_tower")];
-    if let Some(parent) = dir.parent() {
-        places.extend([parent.join(name), parent.join(base)]);
-    }
-    places.push(PathBuf::from(name));
-    places
-}
-
-fn find_tower(dir: &Path, name: &str) -> Option<PathBuf> {
-    tower_places(dir, name)
-        .into_iter()
-        .find(|place| place.join("config.json").is_file())
 }

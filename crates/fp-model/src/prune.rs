@@ -1,6 +1,7 @@
 //! Samples from prompt to answer under a pruning configuration.
 
 use crate::branch::Branches;
+use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::generate::{GenerateOptions, Generation};
 use crate::model::LlavaModel;
@@ -34,6 +35,22 @@ pub struct StageTimings {
     pub branch: Duration,
     /// Decoding.
     pub decode: Duration,
+}
+
+impl ModelConfig {
+    /// Checks, before any work, that `prune` can be done to an image of
+    /// `num_image_tokens`.
+    ///
+    /// # Errors
+    /// A budget or head count that can't be met, or K outside 1..L.
+    pub fn check_pruning(&self, prune: &PruneConfig, num_image_tokens: usize) -> Result<()> {
+        let num_layers = self.text.num_layers;
+        prune
+            .budget
+            .kept(num_image_tokens, num_layers, prune.prune_layer)?;
+        prune.num_selected_heads.resolve(self.text.num_heads)?;
+        Ok(())
+    }
 }
 
 impl LlavaModel {
@@ -97,17 +114,9 @@ impl LlavaModel {
                 (branches, vec![None; samples.len()])
             }
             Some(config) => {
-                // A budget that can't be met is found before any work.
                 for sample in samples {
-                    let num_layers = self.config().text.num_layers;
-                    config.budget.kept(
-                        sample.layout().num_image,
-                        num_layers,
-                        config.prune_layer,
-                    )?;
-                    config
-                        .num_selected_heads
-                        .resolve(self.config().text.num_heads)?;
+                    self.config()
+                        .check_pruning(config, sample.layout().num_image)?;
                 }
                 let prefix_options = samples
                     .iter()

@@ -1,12 +1,15 @@
 //! `tokenizer.json`, and prompts with an image in them.
 
 use std::fmt;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use crate::config::{ModelConfig, Origin};
 use crate::prompt::{
     EncodedPrompt, IMAGE_PLACEHOLDER, PromptError, count_placeholders, split_at_image,
 };
@@ -85,6 +88,33 @@ pub struct LlavaTokenizer {
 }
 
 impl LlavaTokenizer {
+    /// Loads the tokenizer of the checkpoint in `dir`, whose configuration is `config`.
+    ///
+    /// A checkpoint of the original layout has no id for the image, and its tokenizer need not
+    /// know the placeholder: there the image's id in an encoded prompt is the first one past the
+    /// vocabulary, which no text has.
+    ///
+    /// # Errors
+    /// As [`from_file`](Self::from_file).
+    pub fn for_checkpoint(dir: &Path, config: &ModelConfig) -> Result<Self, PromptError> {
+        let path = dir.join("tokenizer.json");
+        let ids = SpecialTokenIds {
+            image: config.image_token,
+            bos: None,
+        };
+        let loaded = Self::from_file(&path, ids);
+        match (&loaded, &config.origin) {
+            (Err(PromptError::MissingToken { token, .. }), Origin::Original { .. })
+                if *token == IMAGE_PLACEHOLDER =>
+            {
+                let past = u32::try_from(config.text.vocab_size).unwrap_or(u32::MAX);
+                let image = Some(past);
+                Self::from_file(&path, SpecialTokenIds { image, ..ids })
+            }
+            _ => loaded,
+        }
+    }
+
     /// Loads the file `tokenizer.json` at `path`. Truncation and padding that it may ask for are
     /// not applied.
     ///
@@ -97,11 +127,12 @@ impl LlavaTokenizer {
             path: path.to_owned(),
             source,
         })?;
-        let syntax = |error: tokenizers::Error| PromptError::TokenizerSyntax {
+        let unusable = |reason: String| PromptError::TokenizerSyntax {
             path: path.to_owned(),
-            reason: error.to_string(),
+            reason,
         };
-        let mut inner = Tokenizer::from_bytes(&bytes).map_err(syntax)?;
+        let syntax = |error: tokenizers::Error| unusable(error.to_string());
+        let mut inner = parse(&bytes).map_err(unusable)?;
         inner.with_truncation(None).map_err(syntax)?;
         inner.with_padding(None);
 
@@ -255,6 +286,15 @@ impl LlavaTokenizer {
                     reason: error.to_string(),
                 })?;
         Ok(encoding.get_ids().to_vec())
+    }
+}
+
+/// The tokenizer library's own reading, which panics on some files that it can't use.
+fn parse(bytes: &[u8]) -> Result<Tokenizer, String> {
+    serde_json::from_slice::<Value>(bytes).map_err(|error| error.to_string())?;
+    match catch_unwind(|| Tokenizer::from_bytes(bytes)) {
+        Ok(parsed) => parsed.map_err(|error| error.to_string()),
+        Err(_) => Err("the tokenizer library gives up on its content".to_owned()),
     }
 }
 

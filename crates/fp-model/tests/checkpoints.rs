@@ -3,57 +3,15 @@
 mod common;
 
 use candle_core::{DType, Device, Tensor};
+use common::checkpoint::{
+    Tensors, golden_config, golden_tensors, save, save_shards, sharded, write_config,
+};
 use common::golden;
 use fp_model::{LlavaModel, LoadOptions, ModelError, Preset, inspect};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
-
-type Tensors = BTreeMap<String, Tensor>;
-
-fn golden_tensors() -> Tensors {
-    candle_core::safetensors::load(golden("model/model.safetensors"), &Device::Cpu)
-        .unwrap()
-        .into_iter()
-        .collect()
-}
-
-fn golden_config() -> Value {
-    serde_json::from_slice(&fs::read(golden("model/config.json")).unwrap()).unwrap()
-}
-
-fn write_config(dir: &Path, config: &Value) {
-    fs::create_dir_all(dir).unwrap();
-    fs::write(dir.join("config.json"), config.to_string()).unwrap();
-}
-
-fn save(tensors: &Tensors, path: &Path) {
-    let map: HashMap<String, Tensor> = tensors
-        .iter()
-        .map(|(name, t)| (name.clone(), t.clone()))
-        .collect();
-    candle_core::safetensors::save(&map, path).unwrap();
-}
-
-/// Writes three shards and their index.
-fn save_shards(tensors: &Tensors, dir: &Path) {
-    let mut shards = vec![Tensors::new(); 3];
-    let mut index = serde_json::Map::new();
-    for (i, (name, tensor)) in tensors.iter().enumerate() {
-        shards[i % 3].insert(name.clone(), tensor.clone());
-        index.insert(name.clone(), json!(format!("model-{}.safetensors", i % 3)));
-    }
-    for (i, shard) in shards.iter().enumerate() {
-        save(shard, &dir.join(format!("model-{i}.safetensors")));
-    }
-    fs::write(
-        dir.join("model.safetensors.index.json"),
-        json!({"weight_map": index}).to_string(),
-    )
-    .unwrap();
-}
 
 fn renamed(tensors: &Tensors, rules: &[(&str, &str)]) -> Tensors {
     tensors
@@ -203,14 +161,6 @@ fn stored_formats() {
         let stored = inspect(&dir, None).unwrap().stored;
         assert_eq!(stored.keys().collect::<Vec<_>>(), [dtype.as_str()]);
     }
-}
-
-/// A copy of the golden checkpoint in three shards, to be damaged.
-fn sharded() -> TempDir {
-    let root = TempDir::new().unwrap();
-    write_config(root.path(), &golden_config());
-    save_shards(&golden_tensors(), root.path());
-    root
 }
 
 #[test]

@@ -107,21 +107,28 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A size of at least 1.
+    /// A width, or another size of at least 1.
     pub(super) fn size(&self, name: &str, default: usize) -> Result<usize> {
+        self.size_up_to(name, default, 1 << 20)
+    }
+
+    /// A size from 1 to `limit`, which is more than any real one and small enough
+    /// that no product of sizes overflows.
+    pub(super) fn size_up_to(&self, name: &str, default: usize, limit: usize) -> Result<usize> {
         let Some(value) = self.get(name) else {
             return Ok(default);
         };
         value
             .as_u64()
-            // Larger than any real dimension, and small enough that products can't overflow.
-            .filter(|&size| (1..1 << 28).contains(&size))
             .and_then(|size| usize::try_from(size).ok())
-            .ok_or_else(|| self.invalid(name, "a positive integer below 2^28"))
+            .filter(|size| (1..=limit).contains(size))
+            .ok_or_else(|| self.invalid(name, &format!("a positive integer up to {limit}")))
     }
 
-    pub(super) fn optional_size(&self, name: &str) -> Result<Option<usize>> {
-        self.has(name).then(|| self.size(name, 0)).transpose()
+    pub(super) fn optional_size(&self, name: &str, limit: usize) -> Result<Option<usize>> {
+        self.has(name)
+            .then(|| self.size_up_to(name, 0, limit))
+            .transpose()
     }
 
     pub(super) fn integer(&self, name: &str, default: i64) -> Result<i64> {

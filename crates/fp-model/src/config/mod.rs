@@ -13,12 +13,19 @@ mod text;
 mod vision;
 
 use crate::error::{ModelError, Result};
+use crate::image::ImageAspect;
 use fields::Fields;
 pub use presets::Preset;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 pub use text::{RopeScaling, TextConfig};
 pub use vision::{Activation, VisionConfig};
+
+/// Most layers, heads or values of a head that a config may state; see
+/// [`Fields::size_up_to`].
+const MOST_LAYERS: usize = 1 << 10;
+const MOST_HEADS: usize = 1 << 12;
+const MOST_VALUES_OF_A_HEAD: usize = 1 << 12;
 
 /// Which rows of the vision tower's output are image features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -163,6 +170,16 @@ impl ModelConfig {
         Ok(config)
     }
 
+    /// What happens to an image that isn't square where nobody says otherwise: what
+    /// the config states, else padding.
+    pub fn image_aspect(&self) -> ImageAspect {
+        match self.image_aspect_ratio.as_deref() {
+            // The original's name for no padding.
+            Some("square") => ImageAspect::Crop,
+            _ => ImageAspect::Pad,
+        }
+    }
+
     /// Number of vision layers to run for the features.
     pub fn num_vision_layers_used(&self) -> usize {
         let states = self.vision.num_layers as i64 + 1;
@@ -186,14 +203,27 @@ impl ModelConfig {
 
     /// Checks that the parts fit together.
     pub(crate) fn check(&self) -> Result<()> {
+        let invalid = |field: &str, found: &str, expected: String| ModelError::ConfigField {
+            path: self.path.clone(),
+            field: field.to_owned(),
+            found: found.to_owned(),
+            expected,
+        };
         let states = self.vision.num_layers as i64 + 1;
         if !(-states..states).contains(&self.vision_feature_layer) {
-            return Err(ModelError::ConfigField {
-                path: self.path.clone(),
-                field: "vision_feature_layer".to_owned(),
-                found: self.vision_feature_layer.to_string(),
-                expected: format!("an index into {states} hidden states"),
-            });
+            return Err(invalid(
+                "vision_feature_layer",
+                &self.vision_feature_layer.to_string(),
+                format!("an index into {states} hidden states"),
+            ));
+        }
+        if self.grid_pinpoints.is_some() && self.feature_select == FeatureSelect::Full {
+            // A class token has no place in the grid that tiles are put together to.
+            return Err(invalid(
+                "vision_feature_select_strategy",
+                "full",
+                "`default` with any-resolution input".to_owned(),
+            ));
         }
         Ok(())
     }

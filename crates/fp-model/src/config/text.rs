@@ -1,7 +1,11 @@
 //! The decoder's configuration.
 
 use super::fields::Fields;
+use super::{MOST_HEADS, MOST_LAYERS, MOST_VALUES_OF_A_HEAD};
 use crate::error::Result;
+
+/// Longest sequence that a config may state.
+const MOST_POSITIONS: usize = 1 << 28;
 
 /// How rotary positions are stretched.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -66,22 +70,26 @@ impl TextConfig {
             true => (14336, 131_072, Some(4096)),
             false => (11008, 2048, None),
         };
-        let num_heads = fields.size("num_attention_heads", 32)?;
+        let num_heads = fields.size_up_to("num_attention_heads", 32, MOST_HEADS)?;
         let config = TextConfig {
-            vocab_size: fields.size("vocab_size", 32000)?,
+            vocab_size: fields.size_up_to("vocab_size", 32000, 1 << 24)?,
             hidden_size: fields.size("hidden_size", 4096)?,
             intermediate_size: fields.size("intermediate_size", intermediate)?,
-            num_layers: fields.size("num_hidden_layers", 32)?,
+            num_layers: fields.size_up_to("num_hidden_layers", 32, MOST_LAYERS)?,
             num_kv_heads: fields
                 .size("num_key_value_heads", if mistral { 8 } else { num_heads })?,
-            explicit_head_dim: fields.optional_size("head_dim")?,
+            explicit_head_dim: fields.optional_size("head_dim", MOST_VALUES_OF_A_HEAD)?,
             rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
             rope_theta: rope_theta(fields)?,
             rope_scaling: rope_scaling(fields)?,
-            max_positions: fields.size("max_position_embeddings", max_positions)?,
+            max_positions: fields.size_up_to(
+                "max_position_embeddings",
+                max_positions,
+                MOST_POSITIONS,
+            )?,
             // `null` switches the window off; only silence means the default.
             sliding_window: match fields.is_stated("sliding_window") {
-                true => fields.optional_size("sliding_window")?,
+                true => fields.optional_size("sliding_window", MOST_POSITIONS)?,
                 false => window,
             },
             attention_bias: fields.flag("attention_bias", false)?,

@@ -1,7 +1,11 @@
 //! The vision tower's configuration.
 
 use super::fields::Fields;
+use super::{MOST_HEADS, MOST_LAYERS};
 use crate::error::Result;
+
+/// Longest side of an input that a config may state, in pixels.
+const MOST_PIXELS: usize = 1 << 14;
 
 /// An elementwise activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -74,11 +78,11 @@ impl VisionConfig {
         let config = VisionConfig {
             hidden_size: fields.size("hidden_size", 768)?,
             intermediate_size: fields.size("intermediate_size", 3072)?,
-            num_layers: fields.size("num_hidden_layers", 12)?,
-            num_heads: fields.size("num_attention_heads", 12)?,
-            num_channels: fields.size("num_channels", 3)?,
-            image_size: fields.size("image_size", 224)?,
-            patch_size: fields.size("patch_size", 32)?,
+            num_layers: fields.size_up_to("num_hidden_layers", 12, MOST_LAYERS)?,
+            num_heads: fields.size_up_to("num_attention_heads", 12, MOST_HEADS)?,
+            num_channels: fields.size_up_to("num_channels", 3, 1 << 10)?,
+            image_size: fields.size_up_to("image_size", 224, MOST_PIXELS)?,
+            patch_size: fields.size_up_to("patch_size", 32, MOST_PIXELS)?,
             activation: Activation::parse(fields, "hidden_act", "quick_gelu")?,
             layer_norm_eps: fields.number("layer_norm_eps", 1e-5)?,
         };

@@ -64,7 +64,6 @@ impl Checkpoint {
         for path in paths {
             checkpoint.add(&path)?;
         }
-        checkpoint.check_promises()?;
         Ok(checkpoint)
     }
 
@@ -82,25 +81,31 @@ impl Checkpoint {
         let index = self.shards.len();
         self.shards.push((path.to_owned(), shard));
         for (name, entry) in entries {
-            self.tensors.insert(name, (index, entry));
+            // Of a tensor that two shards hold, the one counts that the index names.
+            let is_elsewhere = self.promised.get(&name).is_some_and(|place| place != path);
+            if !(is_elsewhere && self.tensors.contains_key(&name)) {
+                self.tensors.insert(name, (index, entry));
+            }
         }
         Ok(())
     }
 
-    fn check_promises(&self) -> Result<()> {
-        for (name, path) in &self.promised {
+    /// What the index says and the shards don't bear out.
+    pub(crate) fn broken_promises(&self) -> impl Iterator<Item = (&str, ModelError)> {
+        self.promised.iter().filter_map(|(name, path)| {
             let holder = self
                 .tensors
                 .get(name)
                 .and_then(|(shard, _)| self.shards.get(*shard));
-            if holder.is_none_or(|(held_in, _)| held_in != path) {
-                return Err(ModelError::Shard {
-                    path: path.clone(),
-                    reason: format!("the index promises tensor `{name}` in it, which isn't there"),
-                });
+            if holder.is_some_and(|(held_in, _)| held_in == path) {
+                return None;
             }
-        }
-        Ok(())
+            let error = ModelError::Shard {
+                path: path.clone(),
+                reason: format!("the index promises tensor `{name}` in it, which isn't there"),
+            };
+            Some((name.as_str(), error))
+        })
     }
 
     /// The folder.
@@ -145,10 +150,11 @@ impl Checkpoint {
             .and_then(|(shard, entry)| self.shards.get(*shard).map(|shard| (shard, entry)));
         let Some((shard, entry)) = found else {
             let single = self.shards.first().filter(|_| self.shards.len() == 1);
+            let place = self.promised.get(name).or(single.map(|(path, _)| path));
             return Err(ModelError::TensorMissing {
                 name: name.to_owned(),
                 expected: expected.to_vec(),
-                location: single.map_or_else(|| self.dir.clone(), |(path, _)| path.clone()),
+                location: place.unwrap_or(&self.dir).clone(),
                 config: config.to_owned(),
             });
         };
@@ -170,7 +176,8 @@ impl Checkpoint {
     }
 
     /// Reads a tensor of this shape in runs of whole rows (entries of the first
-    /// dimension); `take` gets each run with the index of its first row.
+    /// dimension); `take` gets each run with the index of its first row. A value
+    /// that isn't finite is an error: it would be one of everything computed.
     pub(crate) fn read(
         &self,
         name: &str,
@@ -178,11 +185,23 @@ impl Checkpoint {
         config: &Path,
         take: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
-        let ((_, shard), entry, dtype) = self.entry(name, expected, config)?;
+        let ((path, shard), entry, dtype) = self.entry(name, expected, config)?;
         let num_rows = expected.first().copied().unwrap_or(1);
         let width: usize = expected.iter().skip(1).product();
+        let mut take = |first: usize, values: &[f32]| match first_not_finite(values) {
+            None => {
+                take(first, values);
+                Ok(())
+            }
+            Some((index, value)) => Err(ModelError::TensorValue {
+                name: name.to_owned(),
+                shard: path.clone(),
+                index: first * width + index,
+                value,
+            }),
+        };
         match shard {
-            Shard::Pickle(shard) => take(0, &shard.read(name)?),
+            Shard::Pickle(shard) => take(0, &shard.read(name)?)?,
             Shard::Safetensors(shard) => {
                 let run = (CHUNK_VALUES / width.max(1)).max(1);
                 let mut values = Vec::new();
@@ -190,12 +209,26 @@ impl Checkpoint {
                     let rows = run.min(num_rows - first);
                     values.clear();
                     shard.read(entry, dtype, first * width, rows * width, &mut values)?;
-                    take(first, &values);
+                    take(first, &values)?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// The first NaN or infinity, if there is one.
+fn first_not_finite(values: &[f32]) -> Option<(usize, f32)> {
+    const EXPONENT: u32 = 0x7f80_0000;
+    // A block's largest exponent tells, with no branch per value.
+    let is_damaged = values.chunks(4096).any(|values| {
+        let exponents = values.iter().map(|value| value.to_bits() & EXPONENT);
+        exponents.fold(0, u32::max) == EXPONENT
+    });
+    let mut values = values.iter().copied().enumerate();
+    is_damaged
+        .then(|| values.find(|(_, value)| !value.is_finite()))
+        .flatten()
 }
 
 /// The shard of each tensor, from an index file.

@@ -1,6 +1,8 @@
 //! The golden cases: a tiny model, three images, and what the references gave.
 #![allow(dead_code)] // each test binary uses its own part
 
+pub(crate) mod checkpoint;
+
 use candle_core::{Device, Tensor};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{GenerateOptions, ImageFeatures, LlavaModel, LoadOptions, Sampling};

@@ -1,0 +1,59 @@
+//! Devices by their names on a command line.
+
+use crate::error::{ModelError, Result};
+use candle_core::Device;
+
+/// The device called `name`: `cpu`, `cuda` or `cuda:1`.
+///
+/// # Errors
+/// Another name; CUDA in a build without the feature `cuda`, with what to build
+/// instead; a GPU that isn't there or can't be used.
+///
+/// # Examples
+/// ```
+/// assert!(fp_model::device("cpu")?.is_cpu());
+/// assert!(fp_model::device("gpu").is_err());
+/// # Ok::<(), fp_model::ModelError>(())
+/// ```
+pub fn device(name: &str) -> Result<Device> {
+    let unknown = || ModelError::InputValue {
+        what: "the device",
+        found: format!("`{name}`"),
+        expected: "cpu, cuda or cuda:NUMBER".to_owned(),
+    };
+    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+    match kind {
+        "cpu" if kind == name => Ok(Device::Cpu),
+        "cuda" => {
+            let index = index.parse().map_err(|_| unknown())?;
+            if !cfg!(feature = "cuda") {
+                return Err(ModelError::NoCuda);
+            }
+            Ok(Device::new_cuda(index)?)
+        }
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_no_device() {
+        for name in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "CUDA"] {
+            let error = device(name).unwrap_err().to_string();
+            assert!(
+                error.contains("cpu, cuda or cuda:NUMBER"),
+                "{name}: {error}"
+            );
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_build_without_cuda_says_how_to_get_it() {
+        let error = device("cuda:1").unwrap_err().to_string();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+}

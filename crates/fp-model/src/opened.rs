@@ -1,0 +1,222 @@
+//! A checkpoint's folder before any weight is read.
+
+use crate::config::{ModelConfig, Origin, vision_tower_config};
+use crate::error::{ModelError, Result};
+use crate::image::{ImageProcessor, PreprocessorConfig};
+use crate::model::{LlavaModel, LoadOptions};
+use crate::tokenizer::LlavaTokenizer;
+use crate::weights::{Checkpoint, Names, Source, StoredDtype, expected_tensors};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A checkpoint whose files have been opened and whose layout is known, without
+/// any weight read: what is wrong with image, prompt or budget can be told before
+/// the minutes that loading may take.
+///
+/// # Examples
+/// ```no_run
+/// use fp_model::{LoadOptions, OpenedCheckpoint};
+///
+/// let opened = OpenedCheckpoint::open("llava-1.5-7b-hf", None)?;
+/// println!("{} image tokens", opened.config().tokens_per_square());
+/// let model = opened.load(&LoadOptions::default())?;
+/// # Ok::<(), fp_model::ModelError>(())
+/// ```
+pub struct OpenedCheckpoint {
+    dir: PathBuf,
+    pub(crate) config: ModelConfig,
+    pub(crate) names: Names,
+    tower_config: PathBuf,
+    source: Source,
+}
+
+impl OpenedCheckpoint {
+    /// Opens the folder `dir` and finds all that the model needs to be there,
+    /// whole and of the right shape. `vision_tower` is as in
+    /// [`LoadOptions::vision_tower`].
+    ///
+    /// # Errors
+    /// A config or weight file that is missing, damaged or unsupported; a tensor
+    /// that is missing or contradicts the config.
+    pub fn open(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<OpenedCheckpoint> {
+        let opened = OpenedCheckpoint::survey(dir.as_ref(), vision_tower)?;
+        match opened.problems().into_iter().next() {
+            None => Ok(opened),
+            Some(problem) => Err(problem),
+        }
+    }
+
+    /// The configuration, that of a vision tower in its own folder included.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The checkpoint's own tokenizer; see [`LlavaTokenizer::for_checkpoint`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn tokenizer(&self) -> Result<LlavaTokenizer> {
+        Ok(LlavaTokenizer::for_checkpoint(&self.dir, &self.config)?)
+    }
+
+    /// The file that says how images are prepared: `preprocessor_config.json` in the
+    /// checkpoint's folder, or else in that of its vision tower. It need not exist.
+    pub fn preprocessor_file(&self) -> PathBuf {
+        const NAME: &str = "preprocessor_config.json";
+        let own = self.dir.join(NAME);
+        match own.is_file() {
+            true => own,
+            false => self.tower_config.with_file_name(NAME),
+        }
+    }
+
+    /// Prepares images as that file says, or by the class defaults without one.
+    ///
+    /// # Errors
+    /// A file that can't be read or holds what can't be used.
+    pub fn image_processor(&self) -> Result<ImageProcessor> {
+        let config = PreprocessorConfig::load_or_default(&self.preprocessor_file())?;
+        Ok(ImageProcessor::new(config))
+    }
+
+    /// Reads the weights. `options` may name no other vision tower than was opened.
+    ///
+    /// # Errors
+    /// An unsupported dtype, weights that can't be read or aren't finite, or
+    /// whatever the device reports.
+    pub fn load(self, options: &LoadOptions) -> Result<LlavaModel> {
+        let place = options.place(self.config.stored_dtype.as_deref())?;
+        LlavaModel::build(
+            self.config,
+            &self.tower_config,
+            &self.source,
+            &self.names,
+            &place,
+        )
+    }
+
+    /// Opens `dir` without a look at single tensors.
+    pub(crate) fn survey(dir: &Path, tower: Option<&Path>) -> Result<OpenedCheckpoint> {
+        let mut config = ModelConfig::from_dir(dir)?;
+        let main = Checkpoint::open(dir)?;
+        let names = Names::detect(&main, &config.origin)?;
+        if config.tie_embeddings_outside && !main.contains(names.head) {
+            config.text.tie_embeddings = true;
+        }
+        let mut tower_config = config.path.clone();
+        let tower = match &config.origin {
+            Origin::HuggingFace => None,
+            Origin::Original { vision_tower } => {
+                let folder = match tower {
+                    Some(folder) => Some(folder.to_owned()),
+                    None => find_tower(dir, vision_tower),
+                };
+                match folder {
+                    Some(folder) => {
+                        config.vision = vision_tower_config(&folder)?;
+                        config.check()?;
+                        tower_config = folder.join("config.json");
+                        names
+                            .has_tower_apart()
+                            .then(|| Checkpoint::open(&folder))
+                            .transpose()?
+                    }
+                    None => {
+                        return Err(ModelError::VisionTowerMissing {
+                            name: vision_tower.clone(),
+                            searched: tower_places(dir, vision_tower),
+                        });
+                    }
+                }
+            }
+        };
+        Ok(OpenedCheckpoint {
+            dir: dir.to_owned(),
+            config,
+            tower_config,
+            source: Source::Files { main, tower },
+            names,
+        })
+    }
+
+    /// What is wrong with single tensors: with those that the config asks for,
+    /// then with those that only an index speaks of.
+    pub(crate) fn problems(&self) -> Vec<ModelError> {
+        let Source::Files { main, tower } = &self.source else {
+            return Vec::new();
+        };
+        let expected = expected_tensors(&self.config, &self.names);
+        let mut problems: Vec<ModelError> = expected
+            .iter()
+            .filter_map(|tensor| {
+                let checked = match tower.as_ref().filter(|_| tensor.in_tower) {
+                    Some(tower) => tower.check(&tensor.name, &tensor.shape, &self.tower_config),
+                    None => main.check(&tensor.name, &tensor.shape, &self.config.path),
+                };
+                checked.err()
+            })
+            .collect();
+        let needed: BTreeSet<&str> = expected.iter().map(|tensor| tensor.name.as_str()).collect();
+        for checkpoint in [Some(main), tower.as_ref()].into_iter().flatten() {
+            let broken = checkpoint
+                .broken_promises()
+                .filter(|(name, _)| checkpoint.contains(name) || !needed.contains(name));
+            problems.extend(broken.map(|(_, error)| error));
+        }
+        problems
+    }
+
+    /// Files of weights, and bytes of values by format.
+    pub(crate) fn stored(&self) -> Vec<(String, usize, Option<StoredDtype>)> {
+        let Source::Files { main, tower } = &self.source else {
+            return Vec::new();
+        };
+        [Some(main), tower.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|checkpoint| {
+                checkpoint.names().filter_map(|name| {
+                    let (shape, dtype) = checkpoint.info(name)?;
+                    Some((name.to_owned(), shape.iter().product(), dtype))
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let Source::Files { main, tower } = &self.source else {
+            return Vec::new();
+        };
+        main.files()
+            .chain(tower.iter().flat_map(Checkpoint::files))
+            .map(Path::to_owned)
+            .collect()
+    }
+}
+
+impl fmt::Debug for OpenedCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedCheckpoint")
+            .field("dir", &self.dir)
+            .field("layout", &self.names.title)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where an original-layout checkpoint's tower may lie.
+fn tower_places(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let base = Path::new(name).file_name().unwrap_or(name.as_ref());
+    let mut places = vec![dir.join(name), dir.join(base), dir.join("vision_tower")];
+    if let Some(parent) = dir.parent() {
+        places.extend([parent.join(name), parent.join(base)]);
+    }
+    places.push(PathBuf::from(name));
+    places
+}
+
+fn find_tower(dir: &Path, name: &str) -> Option<PathBuf> {
+    tower_places(dir, name)
+        .into_iter()
+        .find(|place| place.join("config.json").is_file())
+}
