@@ -93,7 +93,7 @@ fn what_cannot_be_done_is_refused() {
     );
     check_refused(&["--keep=5", "--prune-layer=32"], &["after layer 32 of 32"]);
     check_refused(&["--keep=5", "--num-selected-heads=9"], &["select 9 of 8"]);
-    check_refused(&["--device=tpu"], &["known are cpu, cuda"]);
+    check_refused(&["--device=tpu"], &["`tpu`", "cpu, cuda or cuda:NUMBER"]);
     check_refused(
         &["--keep=5", "--head-selection-strategy=varience"],
         &["did you mean `variance`"],

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fp_model::ModelConfig;
 use fp_model::prompt::{PromptError, PromptTemplate};
 use fp_model::tokenizer::{LlavaTokenizer, PromptTokenization, SpecialTokenIds};
 use proptest::prelude::*;
@@ -281,6 +282,34 @@ fn what_is_missing_is_named() {
         )
         .is_ok()
     );
+}
+
+/// The original layout gives the image no id, and its tokenizers don't know the placeholder.
+#[test]
+fn a_checkpoint_of_the_original_layout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = json!({"model_type": "llava", "mm_vision_tower": "clip", "vocab_size": 300,
+        "mm_projector_type": "mlp2x_gelu"});
+    let config = ModelConfig::from_value(&config, Path::new("config.json")).expect("a config");
+    for (knows_image, id) in [(false, 300), (true, IMAGE)] {
+        let tokenizer = small_tokenizer(Prefix::EachPiece, knows_image);
+        std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string())
+            .expect("written");
+        let tokenizer = LlavaTokenizer::for_checkpoint(folder.path(), &config).expect("loads");
+        let encoded = tokenizer.encode("b: <image>\nhi").expect("one image");
+        assert_eq!(encoded.input_ids[encoded.image_position], id);
+        assert_eq!((encoded.num_system(), encoded.num_text()), (5, 4));
+    }
+    // Elsewhere the config has the id, be it by default.
+    let config = ModelConfig::from_value(&json!({"model_type": "llava"}), Path::new("config.json"));
+    let found = LlavaTokenizer::for_checkpoint(folder.path(), &config.expect("a config"));
+    assert!(matches!(
+        found,
+        Err(PromptError::ContradictingToken {
+            config_id: 32000,
+            ..
+        })
+    ));
 }
 
 #[test]

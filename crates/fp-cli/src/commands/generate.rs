@@ -1,20 +1,25 @@
 //! `finepruner generate`: an answer to a question about an image.
 
 mod inputs;
+mod logits;
 mod report;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device};
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::DType;
 use clap::Args;
 use fp_model::image::ImageAspect;
-use fp_model::{GenerateOptions, LlavaModel, LoadOptions, Preset, Sample, Sampling};
+use fp_model::{
+    GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, Preset, Sample,
+    Sampling,
+};
 use fp_scoring::{HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, TokenBudget};
 
 use crate::arguments::OneOrAll;
 use inputs::Inputs;
+use logits::LogitsFile;
 use report::Report;
 
 /// Answer a question about an image, with visual tokens pruned or without.
@@ -118,67 +123,104 @@ pub(crate) struct GenerateArgs {
     json: bool,
 }
 
-/// Runs the command.
+/// Where the weights come from, before they are read.
+enum Weights {
+    Checkpoint(Box<OpenedCheckpoint>),
+    Dummy(Preset, Box<ModelConfig>),
+}
+
+impl Weights {
+    fn open(args: &GenerateArgs) -> Result<Weights> {
+        match (&args.model, args.weights) {
+            (Some(dir), _) => {
+                let opened = OpenedCheckpoint::open(dir, args.vision_tower.as_deref())?;
+                Ok(Weights::Checkpoint(Box::new(opened)))
+            }
+            (None, Some(preset)) => Ok(Weights::Dummy(preset, Box::new(preset.config()))),
+            (None, None) => bail!("a model is needed: --model DIR or --weights random:SHAPE"),
+        }
+    }
+
+    fn config(&self) -> &ModelConfig {
+        match self {
+            Weights::Checkpoint(opened) => opened.config(),
+            Weights::Dummy(_, config) => config,
+        }
+    }
+
+    fn load(self, seed: u64, options: &LoadOptions) -> fp_model::Result<LlavaModel> {
+        match self {
+            Weights::Checkpoint(opened) => opened.load(options),
+            Weights::Dummy(preset, _) => LlavaModel::random(preset, seed, options),
+        }
+    }
+}
+
+/// Runs the command. Whatever is wrong with flags, prompt, image or files shows
+/// before weights are read, and files are written when all else is done.
 pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let prune = prune_config(args)?;
     let options = LoadOptions {
-        device: device(&args.device)?,
+        device: fp_model::device(&args.device)
+            .with_context(|| format!("--device {}", args.device))?,
         dtype: args.dtype,
         vision_tower: args.vision_tower.clone(),
         ..LoadOptions::default()
     };
-    // What is wrong with image or prompt shows before weights are read.
-    let inputs = match (&args.model, args.weights) {
-        (Some(dir), _) => Inputs::read(args, dir)?,
-        (None, Some(preset)) => Inputs::dummy(preset),
-        (None, None) => unreachable!("clap asks for one of them"),
+    let logits = args.logits.as_deref().map(LogitsFile::at).transpose()?;
+    let weights = Weights::open(args)?;
+    let generate = generate_options(args, weights.config());
+    generate.check()?;
+    let inputs = match &weights {
+        Weights::Checkpoint(opened) => Inputs::read(args, opened)?,
+        Weights::Dummy(_, config) => Inputs::dummy(config),
     };
+    if let Some(prune) = &prune {
+        let config = weights.config();
+        config.check_pruning(prune, inputs.num_image_tokens(config))?;
+    }
+
     let start = Instant::now();
-    let model = match (&args.model, args.weights) {
-        (None, Some(preset)) => LlavaModel::random(preset, args.seed, &options)?,
-        (dir, _) => LlavaModel::load(dir.as_deref().unwrap_or("".as_ref()), &options)?,
-    };
+    let model = weights.load(args.seed, &options)?;
     let load = start.elapsed();
     let start = Instant::now();
     let features = inputs.features(&model)?;
     let vision = start.elapsed();
-    let sampling = match args.temperature {
-        None => Sampling::Greedy,
-        Some(temperature) => Sampling::Random {
-            temperature,
-            top_p: args.top_p,
-            seed: args.seed,
-        },
-    };
-    let generate = GenerateOptions {
-        sampling,
-        ..GenerateOptions::greedy(&model, args.max_new_tokens)
-    };
     let sample = Sample {
         prompt: &inputs.prompt,
         features: &features,
     };
     let (mut outputs, stages) = model.answer(&[sample], prune.as_ref(), &generate)?;
     let output = outputs.pop().context("one sample has one answer")?;
-    if let Some(path) = &args.logits {
-        report::write_logits(path, &output.prompt_logits)?;
-    }
-    let text = inputs.decode(&output.generation.token_ids)?;
-    Report {
-        text,
+    let report = Report {
+        text: inputs.decode(&output.generation.token_ids)?,
         output: &output,
         prune: prune.as_ref(),
-        layout: Sample {
-            prompt: &inputs.prompt,
-            features: &features,
-        }
-        .layout(),
+        layout: sample.layout(),
         preprocess: inputs.preprocess,
         load,
         vision,
         stages,
+    };
+    if let Some(file) = logits {
+        file.write(&output.prompt_logits)?;
     }
-    .print(args.json)
+    report.print(args.json)
+}
+
+fn generate_options(args: &GenerateArgs, config: &ModelConfig) -> GenerateOptions {
+    GenerateOptions {
+        max_new_tokens: args.max_new_tokens,
+        stop_tokens: config.eos_tokens.clone(),
+        sampling: match args.temperature {
+            None => Sampling::Greedy,
+            Some(temperature) => Sampling::Random {
+                temperature,
+                top_p: args.top_p,
+                seed: args.seed,
+            },
+        },
+    }
 }
 
 /// How to prune; none without a budget.
@@ -217,19 +259,6 @@ fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
         prune_layer: args.prune_layer.unwrap_or(2),
         allow_degenerate: args.allow_degenerate,
     }))
-}
-
-fn device(name: &str) -> Result<Device> {
-    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
-    let index: usize = index
-        .parse()
-        .with_context(|| format!("--device {name}: no device number"))?;
-    match kind {
-        "cpu" => Ok(Device::Cpu),
-        "cuda" => Device::new_cuda(index)
-            .with_context(|| format!("--device {name}: no CUDA device can be used here")),
-        _ => anyhow::bail!("--device {name}: known are cpu, cuda and cuda:NUMBER"),
-    }
 }
 
 fn parse_dtype(text: &str) -> Result<DType, String> {

@@ -1,17 +1,13 @@
 //! Image and prompt, ready for the model.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
-use fp_model::image::{
-    AnyResPixels, GridPinpoints, ImageAspect, ImageProcessor, PixelValues, PreprocessorConfig,
-    decode_file,
-};
+use fp_model::image::{AnyResPixels, GridPinpoints, ImageProcessor, PixelValues, decode_file};
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
-use fp_model::tokenizer::{LlavaTokenizer, SpecialTokenIds};
-use fp_model::{ImageFeatures, LlavaModel, ModelConfig, Preset};
+use fp_model::tokenizer::LlavaTokenizer;
+use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint};
 
 use super::GenerateArgs;
 
@@ -31,10 +27,22 @@ enum Pixels {
     Dummy,
 }
 
+impl Pixels {
+    /// Height and width of what the vision tower will see.
+    fn size(&self) -> Option<(usize, usize)> {
+        match self {
+            Pixels::Square(pixels) => Some(pixels),
+            Pixels::AnyResolution(tiles) => tiles.tiles.first(),
+            Pixels::Dummy => None,
+        }
+        .map(|pixels| (pixels.height, pixels.width))
+    }
+}
+
 impl Inputs {
     /// Reads what the flags name, with the checkpoint's own preprocessing.
-    pub(super) fn read(args: &GenerateArgs, dir: &Path) -> Result<Inputs> {
-        let config = ModelConfig::from_dir(dir)?;
+    pub(super) fn read(args: &GenerateArgs, opened: &OpenedCheckpoint) -> Result<Inputs> {
+        let config = opened.config();
         let path = args
             .image
             .as_deref()
@@ -42,31 +50,33 @@ impl Inputs {
         let text = match (&args.prompt, &args.raw_prompt) {
             (Some(text), _) => PromptTemplate::VicunaV1.render(text),
             (None, Some(raw)) => raw.clone(),
-            (None, None) => {
-                anyhow::bail!("a question is needed: --prompt TEXT or --raw-prompt TEXT")
-            }
+            (None, None) => bail!("a question is needed: --prompt TEXT or --raw-prompt TEXT"),
         };
-        let ids = SpecialTokenIds {
-            image: config.image_token,
-            bos: None,
-        };
-        let tokenizer = LlavaTokenizer::from_file(&dir.join("tokenizer.json"), ids)?;
+        let tokenizer = opened.tokenizer()?;
         let prompt = tokenizer.encode(&text)?;
         let start = Instant::now();
-        let image = decode_file(path).with_context(|| format!("image {}", path.display()))?;
-        let processor = ImageProcessor::new(PreprocessorConfig::load_or_default(
-            &dir.join("preprocessor_config.json"),
-        )?);
+        let image = decode_file(path).context("--image")?;
+        let processor = opened.image_processor()?;
         let pixels = match (&config.grid_pinpoints, args.aspect) {
             (Some(pinpoints), None) => {
+                check_pinpoints(pinpoints, opened, &processor)?;
                 let pinpoints = GridPinpoints::new(pinpoints)?;
                 Pixels::AnyResolution(processor.preprocess_anyres(&image, &pinpoints)?)
             }
             (_, aspect) => {
-                let aspect = aspect.unwrap_or(ImageAspect::Pad);
+                let aspect = aspect.unwrap_or(config.image_aspect());
                 Pixels::Square(processor.preprocess(&image, aspect)?)
             }
         };
+        let side = config.vision.image_size;
+        if let Some((height, width)) = pixels.size() {
+            ensure!(
+                (height, width) == (side, side),
+                "{} (class defaults for what it lacks) makes images of {width}x{height} pixels; \
+                 the vision tower takes {side}x{side}",
+                opened.preprocessor_file().display(),
+            );
+        }
         let preprocess = start.elapsed();
         Ok(Inputs {
             prompt,
@@ -77,10 +87,10 @@ impl Inputs {
     }
 
     /// As long as the prompt of a benchmark question, of tokens that mean nothing.
-    pub(super) fn dummy(preset: Preset) -> Inputs {
+    pub(super) fn dummy(config: &ModelConfig) -> Inputs {
         const NUM_SYSTEM: usize = 35;
         const NUM_TEXT: usize = 29;
-        let vocab = preset.config().text.vocab_size as u32;
+        let vocab = config.text.vocab_size as u32;
         let id = |index: usize| 3 + index as u32 % (vocab - 3).max(1);
         Inputs {
             prompt: EncodedPrompt {
@@ -93,14 +103,25 @@ impl Inputs {
         }
     }
 
+    /// How many tokens the image will become.
+    pub(super) fn num_image_tokens(&self, config: &ModelConfig) -> usize {
+        match &self.pixels {
+            Pixels::Square(_) | Pixels::Dummy => config.tokens_per_square(),
+            Pixels::AnyResolution(tiles) => {
+                let packing = tiles.tiling.packing(config.vision.patches_per_side());
+                packing.num_image_tokens()
+            }
+        }
+    }
+
     /// Runs the vision tower and the projector.
     pub(super) fn features(&self, model: &LlavaModel) -> Result<ImageFeatures> {
         let device = model.device();
         Ok(match &self.pixels {
             Pixels::Square(pixels) => model.encode_image(&pixels.to_tensor(device)?)?,
             Pixels::AnyResolution(tiles) => {
-                let vision = &model.config().vision;
-                let packing = tiles.tiling.packing(vision.image_size / vision.patch_size);
+                let side = model.config().vision.patches_per_side();
+                let packing = tiles.tiling.packing(side);
                 model.encode_tiles(&tiles.to_tensor(device)?, &packing)?
             }
             Pixels::Dummy => {
@@ -118,4 +139,20 @@ impl Inputs {
             .map(|tokenizer| tokenizer.decode(ids))
             .transpose()?)
     }
+}
+
+/// Tiles are cut by one file's grid and put together by the other's.
+fn check_pinpoints(
+    pinpoints: &[(usize, usize)],
+    opened: &OpenedCheckpoint,
+    processor: &ImageProcessor,
+) -> Result<()> {
+    let other = processor.config().grid_pinpoints.as_deref();
+    ensure!(
+        other.is_none_or(|other| other == pinpoints),
+        "`image_grid_pinpoints` is {other:?} in {}, but {pinpoints:?} in {}",
+        opened.preprocessor_file().display(),
+        opened.config().path.display(),
+    );
+    Ok(())
 }

@@ -1,13 +1,11 @@
-//! What `generate` prints and writes.
+//! What `generate` prints.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fp_model::{SampleOutput, StageTimings};
 use fp_scoring::{PruneConfig, TokenLayout};
-use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::json;
 
 use crate::commands::{print_json, print_text};
@@ -94,15 +92,4 @@ impl Report<'_> {
         );
         text
     }
-}
-
-/// Writes one tensor `logits` `[vocabulary]`, f32.
-pub(super) fn write_logits(path: &Path, logits: &[f32]) -> Result<()> {
-    let bytes: Vec<u8> = logits
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
-    let view = TensorView::new(Dtype::F32, vec![logits.len()], &bytes)?;
-    serialize_to_file([("logits", view)], None, path)
-        .with_context(|| format!("can't write {}", path.display()))
 }
