@@ -1,0 +1,41 @@
+//! Statistics of paired comparisons: the same questions, answered two ways, with
+//! questions on one image taken together.
+//!
+//! [`compare_paired`] is what studies and reports use; figures that are no mean over
+//! questions go through [`compare_statistic`]. Everything is `f64`, depends on a seed
+//! alone and uses one thread.
+
+mod bootstrap;
+mod clustered;
+mod clusters;
+mod comparison;
+mod distribution;
+mod equivalence;
+mod error;
+mod holm;
+mod intervals;
+mod mcnemar;
+mod nonadditive;
+mod permutation;
+mod power;
+mod random;
+
+pub use bootstrap::{
+    Bootstrap, BootstrapOptions, IntervalMethod, bootstrap_mean, bootstrap_statistic, quantile,
+};
+pub use clustered::{
+    PairedTTest, clustered_paired_t_test, clustered_standard_error, differences, mean,
+    paired_t_test, standard_error,
+};
+pub use clusters::Clusters;
+pub use comparison::{CompareOptions, PairedComparison, compare_paired};
+pub use equivalence::{Equivalence, NonInferiority, equivalence, non_inferiority};
+pub use error::StatsError;
+pub use holm::{benjamini_hochberg, bonferroni, holm};
+pub use intervals::{Interval, clustered_mean_interval, wilson_interval};
+pub use mcnemar::Discordant;
+pub use nonadditive::{ClusterTotals, StatisticComparison, compare_statistic};
+pub use permutation::{
+    PermutationMethod, PermutationOptions, PermutationTest, label_swap_test, sign_flip_test,
+};
+pub use power::{PowerPlan, min_detectable_difference};

@@ -1,0 +1,135 @@
+//! Where the golden cases lie, and how they are counted.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+/// The environment variable that names the folder.
+const FOLDER: &str = "FINEPRUNER_METRICS_FIXTURES";
+
+/// One file of cases, with what ran and what didn't.
+pub(crate) struct Fixture {
+    set: &'static str,
+    /// The whole file.
+    pub(crate) root: Value,
+    num_run: usize,
+    skipped: Vec<String>,
+}
+
+impl Fixture {
+    /// The cases of `set`, or `None` with a printed reason where the folder is absent.
+    pub(crate) fn open(set: &'static str) -> Option<Self> {
+        let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
+            println!("{set}: skipped, {FOLDER} is not set");
+            return None;
+        };
+        let path = folder.join(format!("{set}.json"));
+        if !folder.is_dir() {
+            println!("{set}: skipped, {} is no folder", folder.display());
+            return None;
+        }
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let root: Value = serde_json::from_str(&text).expect("a fixture is JSON");
+        assert_eq!(root["set"], set);
+        Some(Fixture {
+            set,
+            root,
+            num_run: 0,
+            skipped: Vec::new(),
+        })
+    }
+
+    /// Runs `check` over every case; the case's id stands in every failure.
+    pub(crate) fn run(&mut self, check: impl Fn(&Value) -> Outcome) {
+        let cases = self.root["cases"].as_array().expect("cases");
+        assert_eq!(self.root["n_cases"], cases.len());
+        for case in cases {
+            let id = case["id"]
+                .as_str()
+                .map_or_else(|| case["id"].to_string(), str::to_owned);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(case)));
+            match result {
+                Ok(Outcome::Ran) => self.num_run += 1,
+                Ok(Outcome::Skipped(reason)) => self.skipped.push(format!("{id}: {reason}")),
+                Err(_) => panic!("case {id} of {} failed, see above", self.set),
+            }
+        }
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        let (set, run, skipped) = (self.set, self.num_run, self.skipped.len());
+        println!("{set}: {run} cases ran, {skipped} skipped");
+        for line in &self.skipped {
+            println!("  skipped {line}");
+        }
+    }
+}
+
+/// What became of a case.
+pub(crate) enum Outcome {
+    /// It was checked.
+    Ran,
+    /// It couldn't be, for this reason.
+    Skipped(&'static str),
+}
+
+/// A number of a case.
+#[track_caller]
+pub(crate) fn number(value: &Value) -> f64 {
+    match value {
+        Value::String(text) if text == "inf" => f64::INFINITY,
+        Value::String(text) if text == "nan" => f64::NAN,
+        _ => value
+            .as_f64()
+            .unwrap_or_else(|| panic!("{value} is no number")),
+    }
+}
+
+/// Numbers of a case.
+#[track_caller]
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
+    let values = value
+        .as_array()
+        .unwrap_or_else(|| panic!("{value} is no list"));
+    values.iter().map(number).collect()
+}
+
+/// A string of a case.
+#[track_caller]
+pub(crate) fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no string"))
+}
+
+/// Strings of a case.
+#[track_caller]
+pub(crate) fn texts(value: &Value) -> Vec<String> {
+    let values = value
+        .as_array()
+        .unwrap_or_else(|| panic!("{value} is no list"));
+    values.iter().map(|value| text(value).to_owned()).collect()
+}
+
+/// Fails unless `got` is the expected number within 1e-9 of its size.
+#[track_caller]
+pub(crate) fn check(what: &str, got: f64, expected: &Value) {
+    let expected = number(expected);
+    // Sums that cancel to 0 leave rounding behind, which no relative tolerance admits.
+    let is_zero = expected.abs() < 1e-12 && got.abs() < 1e-12;
+    let is_close = got == expected || (got - expected).abs() <= 1e-9 * expected.abs();
+    assert!(is_close || is_zero, "{what}: {got} instead of {expected}");
+}
+
+/// Fails unless `got` is the expected number within 1e-9.
+#[track_caller]
+pub(crate) fn check_absolute(what: &str, got: f64, expected: &Value) {
+    let expected = number(expected);
+    assert!(
+        (got - expected).abs() <= 1e-9,
+        "{what}: {got} instead of {expected}"
+    );
+}
