@@ -29,6 +29,7 @@ enum Command {
     Budget(commands::budget::BudgetArgs),
     Generate(Box<commands::generate::GenerateArgs>),
     Inspect(commands::inspect::InspectArgs),
+    Data(commands::data::DataArgs),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Budget(args) => commands::budget::run(args),
         Command::Generate(args) => commands::generate::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
+        Command::Data(args) => commands::data::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 pub(crate) mod budget;
+pub(crate) mod data;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod score;

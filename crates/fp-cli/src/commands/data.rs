@@ -1,0 +1,125 @@
+//! `finepruner data`: making and reading data sets.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use fp_eval::scene::{GenerateOptions, Mixture, Split, write_benchmark, write_training};
+
+/// Make and read data sets.
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    Generate(GenerateArgs),
+}
+
+/// Draw scenes and ask questions about them: more of the embedded benchmark.
+///
+/// The same seed gives the same bytes on every machine and number of threads. The
+/// splits of one seed share no background and no layout.
+///
+/// Examples:
+///   finepruner data generate --split confirm --images 200 --output scenes
+///   finepruner data generate --split train --images 1000 --mixture attribute=1,chain=2 \
+///     --form training --output raw
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+struct GenerateArgs {
+    /// The part of the benchmark that is generated.
+    #[arg(long, value_enum)]
+    split: SplitName,
+    /// Folder to write, new or empty.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Scenes.
+    #[arg(long, default_value_t = 200)]
+    images: u64,
+    /// Questions per scene; some more where several belong together.
+    #[arg(long, default_value_t = 6)]
+    questions_per_image: usize,
+    /// Families of questions and their weights.
+    #[arg(long, default_value_t = Mixture::default())]
+    mixture: Mixture,
+    /// Objects per scene, such as 4..7.
+    #[arg(long, default_value = "4..7", value_parser = parse_range)]
+    objects: RangeInclusive<usize>,
+    /// Seed of the whole benchmark.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Files for evaluation, or raw arrays for training.
+    #[arg(long, value_enum, default_value_t = Form::Plain)]
+    form: Form,
+    /// Print JSON: one object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SplitName {
+    Train,
+    Validation,
+    Select,
+    Confirm,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    Plain,
+    Training,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &DataArgs) -> Result<()> {
+    match &args.command {
+        DataCommand::Generate(args) => generate(args),
+    }
+}
+
+fn generate(args: &GenerateArgs) -> Result<()> {
+    let options = GenerateOptions {
+        seed: args.seed,
+        split: match args.split {
+            SplitName::Train => Split::Train,
+            SplitName::Validation => Split::Validation,
+            SplitName::Select => Split::Select,
+            SplitName::Confirm => Split::Confirm,
+        },
+        num_images: args.images,
+        questions_per_image: args.questions_per_image,
+        mixture: args.mixture.clone(),
+        num_objects: args.objects.clone(),
+    };
+    let mut progress = |done: u64| {
+        if done % 8192 == 0 {
+            eprintln!("{done} of {} scenes", args.images);
+        }
+    };
+    let generated = match args.form {
+        Form::Plain => write_benchmark(&args.output, &options, &mut progress)?,
+        Form::Training => write_training(&args.output, &options, &mut progress)?,
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&generated)?);
+    } else {
+        println!(
+            "{} scenes with {} questions in {}",
+            generated.images,
+            generated.questions,
+            args.output.display()
+        );
+    }
+    Ok(())
+}
+
+fn parse_range(text: &str) -> Result<RangeInclusive<usize>> {
+    let (low, high) = text
+        .split_once("..")
+        .with_context(|| format!("`{text}` is no range; write it like 4..7"))?;
+    Ok(low.trim().parse()?..=high.trim().parse()?)
+}

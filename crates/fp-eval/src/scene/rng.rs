@@ -1,0 +1,126 @@
+//! The generator behind every scene: the same numbers on every machine, for ever.
+
+/// SplitMix64, with the few draws that scenes need.
+///
+/// Written out here because a benchmark's pixels must not change with a library's
+/// version. Source: Steele, Lea & Flood, "Fast splittable pseudorandom number
+/// generators", 2014.
+#[derive(Debug, Clone)]
+pub struct SceneRng {
+    state: u64,
+}
+
+impl SceneRng {
+    /// The generator of one image. Different seeds, splits and indices give streams
+    /// that have nothing in common.
+    pub fn for_image(seed: u64, split: u64, index: u64) -> SceneRng {
+        let mut state = mix(seed);
+        for part in [split, index] {
+            state = mix(state ^ mix(part.wrapping_add(GAMMA)));
+        }
+        SceneRng { state }
+    }
+
+    /// A generator for one part of the work, such as the questions: drawing more or
+    /// less from it doesn't move what the others draw.
+    #[must_use]
+    pub fn fork(&self, part: u64) -> SceneRng {
+        SceneRng {
+            state: mix(self.state ^ mix(part.wrapping_mul(GAMMA))),
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(GAMMA);
+        finish(self.state)
+    }
+
+    /// A number below `bound`, which must not be 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        // The high half of the product: no division, and a bias below 2⁻⁵⁰.
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn range(&mut self, low: i32, high: i32) -> i32 {
+        low + self.below((high - low + 1) as usize) as i32
+    }
+
+    /// True in `num` of `den` cases.
+    pub fn chance(&mut self, num: usize, den: usize) -> bool {
+        self.below(den) < num
+    }
+
+    /// One of `items`, which must not be empty.
+    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+
+    /// Shuffles `items` (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+
+    /// `count` different ones of `items`, in random order; all of them if there are fewer.
+    pub fn sample<T: Copy>(&mut self, items: &[T], count: usize) -> Vec<T> {
+        let mut items = items.to_vec();
+        self.shuffle(&mut items);
+        items.truncate(count);
+        items
+    }
+}
+
+const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mix(value: u64) -> u64 {
+    finish(value.wrapping_add(GAMMA))
+}
+
+fn finish(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_of_images_splits_and_seeds_differ() {
+        let mut first = std::collections::HashSet::new();
+        for seed in 0..10 {
+            for split in 0..3 {
+                for index in 0..100 {
+                    first.insert(SceneRng::for_image(seed, split, index).next());
+                }
+            }
+        }
+        assert_eq!(first.len(), 10 * 3 * 100);
+    }
+
+    #[test]
+    fn draws_cover_their_range_evenly() {
+        let mut rng = SceneRng::for_image(1, 0, 0);
+        let mut counts = [0_usize; 7];
+        for _ in 0..70_000 {
+            counts[(rng.range(-3, 3) + 3) as usize] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (9_500..10_500).contains(count)),
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn a_fork_is_not_moved_by_what_its_parent_draws_later() {
+        let parent = SceneRng::for_image(1, 2, 3);
+        let mut before = parent.fork(1);
+        let mut moved = parent.clone();
+        moved.next();
+        assert_eq!(before.next(), parent.fork(1).next());
+        assert_ne!(parent.fork(1).next(), parent.fork(2).next());
+    }
+}
