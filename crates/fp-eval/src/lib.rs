@@ -1,3 +1,9 @@
 //! Data sets, metrics, studies, statistics and reports.
 
+pub mod dataset;
+mod hash;
+pub mod sample;
+pub mod scene;
 pub mod stats;
+
+pub use sample::Sample;

@@ -1,0 +1,28 @@
+//! One question about one image, as every data set gives it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A question, its image, and what is right.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Unique in its data set.
+    pub id: String,
+    /// What the samples of one image share: the cluster of every statistic.
+    pub image_id: String,
+    /// The image's file.
+    pub image: PathBuf,
+    /// Width and height in pixels, where the data set says it.
+    pub image_size: Option<[usize; 2]>,
+    /// The user's whole text, instruction included, without the image's placeholder.
+    pub question: String,
+    /// Answers that count, at least one.
+    pub answers: Vec<String>,
+    /// The kind of question that results are broken down by.
+    pub family: String,
+    /// Further categories, by name.
+    pub keys: BTreeMap<String, String>,
+    /// Boxes of what decides the answer, `[x0, y0, x1, y1]` in pixels of the image
+    /// as stored; empty where nothing is known or nothing is to be seen.
+    pub boxes: Vec<[f64; 4]>,
+}
