@@ -19,6 +19,8 @@ pub(crate) struct Branch {
     pub(crate) pending: Option<u32>,
     /// Where the next token stands: the unpruned length plus what was decoded.
     pub(crate) next_position: usize,
+    /// Smallest distance between the two largest logits of the tokens chosen so far.
+    pub(crate) min_margin: f32,
 }
 
 /// Sequences that were prefilled in one batch, to be decoded together. Requests
@@ -46,7 +48,7 @@ impl Branches {
         self.distinct.len()
     }
 
-    fn get(&self, request: usize) -> Option<&Branch> {
+    pub(crate) fn get(&self, request: usize) -> Option<&Branch> {
         self.distinct.get(*self.of_request.get(request)?)
     }
 
@@ -230,6 +232,7 @@ impl LlavaModel {
                     logits,
                     pending: None,
                     next_position,
+                    min_margin: f32::INFINITY,
                 }
             })
             .collect())

@@ -3,6 +3,7 @@
 use crate::branch::{Branch, Branches};
 use crate::error::{ModelError, Result};
 use crate::llama::Step;
+use crate::margin::margin;
 use crate::model::LlavaModel;
 use crate::sampling::{Sampler, Sampling};
 
@@ -142,6 +143,7 @@ impl Running<'_> {
     /// last token's own logits are nobody's business.
     fn choose(&mut self, options: &GenerateOptions) {
         let token = self.sampler.choose(&self.branch.logits);
+        self.branch.min_margin = self.branch.min_margin.min(margin(&self.branch.logits));
         if options.stop_tokens.contains(&token) {
             self.generation.finish_reason = FinishReason::Stop;
             self.done = true;

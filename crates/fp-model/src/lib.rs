@@ -45,6 +45,7 @@ pub mod image;
 mod inspect;
 mod linear;
 mod llama;
+mod margin;
 mod model;
 mod opened;
 mod ops;

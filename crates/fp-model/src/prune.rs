@@ -18,6 +18,8 @@ pub struct SampleOutput {
     pub selection: Option<Selection>,
     /// Logits `[vocab]` at the prompt's last position.
     pub prompt_logits: Vec<f32>,
+    /// As [`Branches::min_margin`].
+    pub min_margin: Option<f32>,
     /// Tokens cached per layer at the end.
     pub kv_tokens: Vec<usize>,
     /// Bytes of the key and value buffers, room for tokens that didn't come included.
@@ -155,6 +157,7 @@ impl LlavaModel {
                     generation,
                     selection,
                     prompt_logits,
+                    min_margin: branches.min_margin(index),
                     kv_tokens: branches.kv_tokens_of(index).unwrap_or_default(),
                     kv_bytes: branches.kv_bytes_of(index).unwrap_or_default(),
                 },

@@ -1,0 +1,46 @@
+//! How close greedy decoding came to another token.
+
+use crate::branch::Branches;
+
+impl Branches {
+    /// Smallest distance between the largest logit and the runner-up over all
+    /// tokens that were chosen for a request so far, the stop token included: what
+    /// rounding would have to exceed to change its text. `None` before the first
+    /// token, past the last request, or for a vocabulary of one.
+    pub fn min_margin(&self, request: usize) -> Option<f32> {
+        self.get(request)
+            .map(|branch| branch.min_margin)
+            .filter(|margin| margin.is_finite())
+    }
+}
+
+/// Distance of the largest logit to the second largest; infinite for fewer than two.
+pub(crate) fn margin(logits: &[f32]) -> f32 {
+    let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for &logit in logits {
+        if logit > first {
+            second = first;
+            first = logit;
+        } else if logit > second {
+            second = logit;
+        }
+    }
+    match second == f32::NEG_INFINITY {
+        true => f32::INFINITY,
+        false => first - second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::margin;
+
+    #[test]
+    fn distance_of_the_two_largest() {
+        assert_eq!(margin(&[1.0, 4.0, 3.5, -2.0]), 0.5);
+        assert_eq!(margin(&[4.0, 3.0]), 1.0);
+        assert_eq!(margin(&[2.0, 2.0]), 0.0);
+        assert_eq!(margin(&[2.0]), f32::INFINITY);
+        assert_eq!(margin(&[]), f32::INFINITY);
+    }
+}
