@@ -2,6 +2,7 @@
 
 pub mod dataset;
 mod hash;
+pub mod metric;
 pub mod sample;
 pub mod scene;
 pub mod stats;

@@ -2,4 +2,8 @@
 //! them belong to others, so they are read where they lie and never copied here.
 
 mod fixture;
+mod scienceqa;
 mod statistics;
+mod textvqa;
+mod vqa;
+mod yes_no;

@@ -1,0 +1,363 @@
+//! The rule by which one answer is scored, named in configurations and data sets.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::error::MetricError;
+use super::vqa::VqaRule;
+use super::yes_no::YesNo;
+use super::{gqa, mme, pope, scienceqa};
+
+/// How an answer becomes a score from 0 to 1.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(try_from = "String", into = "&'static str")]
+pub enum AnswerRule {
+    /// Equality after trimming, lower-casing and dropping trailing dots.
+    #[default]
+    Exact,
+    /// VQA accuracy by LLaVA's route: M4C's form of the answer, then the official tool.
+    VqaOfficial,
+    /// VQA accuracy of the raw answer by the official tool.
+    VqaOfficialRaw,
+    /// VQA accuracy by M4C: TextVQA, and VizWiz as lmms-eval scores it.
+    VqaM4c,
+    /// VQA accuracy by lmms-eval's cleaning.
+    VqaLmmsEval,
+    /// VQA accuracy by VLMEvalKit's cleaning.
+    VqaVlmevalkit,
+    /// VQA accuracy by the VizWiz API.
+    VizwizApi,
+    /// Equality after dropping trailing dots and lower-casing, as LLaVA does for GQA.
+    Gqa,
+    /// GQA by lmms-eval: without case and punctuation.
+    GqaLmmsEval,
+    /// GQA by VLMEvalKit: without case and white space around.
+    GqaVlmevalkit,
+    /// Yes or no, read as LLaVA does for POPE.
+    Pope,
+    /// Yes or no, read as lmms-eval does for POPE.
+    PopeLmmsEval,
+    /// Yes or no, read as VLMEvalKit does.
+    PopeVlmevalkit,
+    /// Yes or no, read as the official tool of MME does.
+    Mme,
+    /// Yes or no, read as lmms-eval does for MME.
+    MmeLmmsEval,
+    /// Yes or no, read as VLMEvalKit does.
+    MmeVlmevalkit,
+    /// A choice's letter, read as LLaVA does for ScienceQA.
+    Scienceqa,
+    /// A choice's letter, read as lmms-eval does.
+    ScienceqaLmmsEval,
+}
+
+impl AnswerRule {
+    /// Every rule.
+    pub const ALL: [AnswerRule; 18] = [
+        AnswerRule::Exact,
+        AnswerRule::VqaOfficial,
+        AnswerRule::VqaOfficialRaw,
+        AnswerRule::VqaM4c,
+        AnswerRule::VqaLmmsEval,
+        AnswerRule::VqaVlmevalkit,
+        AnswerRule::VizwizApi,
+        AnswerRule::Gqa,
+        AnswerRule::GqaLmmsEval,
+        AnswerRule::GqaVlmevalkit,
+        AnswerRule::Pope,
+        AnswerRule::PopeLmmsEval,
+        AnswerRule::PopeVlmevalkit,
+        AnswerRule::Mme,
+        AnswerRule::MmeLmmsEval,
+        AnswerRule::MmeVlmevalkit,
+        AnswerRule::Scienceqa,
+        AnswerRule::ScienceqaLmmsEval,
+    ];
+
+    /// The name in configurations, flags and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AnswerRule::Exact => "exact",
+            AnswerRule::VqaOfficial => "vqa_official",
+            AnswerRule::VqaOfficialRaw => "vqa_official_raw",
+            AnswerRule::VqaM4c => "vqa_m4c",
+            AnswerRule::VqaLmmsEval => "vqa_lmms_eval",
+            AnswerRule::VqaVlmevalkit => "vqa_vlmevalkit",
+            AnswerRule::VizwizApi => "vizwiz_api",
+            AnswerRule::Gqa => "gqa",
+            AnswerRule::GqaLmmsEval => "gqa_lmms_eval",
+            AnswerRule::GqaVlmevalkit => "gqa_vlmevalkit",
+            AnswerRule::Pope => "pope",
+            AnswerRule::PopeLmmsEval => "pope_lmms_eval",
+            AnswerRule::PopeVlmevalkit => "pope_vlmevalkit",
+            AnswerRule::Mme => "mme",
+            AnswerRule::MmeLmmsEval => "mme_lmms_eval",
+            AnswerRule::MmeVlmevalkit => "mme_vlmevalkit",
+            AnswerRule::Scienceqa => "scienceqa",
+            AnswerRule::ScienceqaLmmsEval => "scienceqa_lmms_eval",
+        }
+    }
+
+    /// Score of `prediction`, 0 to 1. `answers` are what people gave; where a rule
+    /// knows one right answer, any of them counts. Without answers nothing is right.
+    pub fn score(self, prediction: &str, answers: &[impl AsRef<str>]) -> f64 {
+        let is_right = match self {
+            AnswerRule::VqaOfficial => return VqaRule::OfficialAfterM4c.score(prediction, answers),
+            AnswerRule::VqaOfficialRaw => return VqaRule::Official.score(prediction, answers),
+            AnswerRule::VqaM4c => return VqaRule::M4c.score(prediction, answers),
+            AnswerRule::VqaLmmsEval => return VqaRule::LmmsEval.score(prediction, answers),
+            AnswerRule::VqaVlmevalkit => return VqaRule::VlmEvalKit.score(prediction, answers),
+            AnswerRule::VizwizApi => return VqaRule::VizWizApi.score(prediction, answers),
+            AnswerRule::Exact => {
+                let form = exact_form(prediction);
+                any(answers, |gold| exact_form(gold) == form)
+            }
+            AnswerRule::Gqa => {
+                let form = gqa::prediction(prediction);
+                any(answers, |gold| gold == form)
+            }
+            AnswerRule::GqaLmmsEval => {
+                let form = gqa::prediction_lmms_eval(prediction);
+                any(answers, |gold| gqa::prediction_lmms_eval(gold) == form)
+            }
+            AnswerRule::GqaVlmevalkit => {
+                let form = gqa::prediction_vlmevalkit(prediction);
+                any(answers, |gold| gqa::prediction_vlmevalkit(gold) == form)
+            }
+            AnswerRule::Pope => any_label(answers, pope::parse(prediction)),
+            AnswerRule::PopeLmmsEval => any_label(answers, pope::parse_lmms_eval(prediction)),
+            AnswerRule::PopeVlmevalkit | AnswerRule::MmeVlmevalkit => {
+                any_label(answers, YesNo::by_whole_words(prediction))
+            }
+            AnswerRule::Mme => any_label(answers, mme::parse(prediction)),
+            AnswerRule::MmeLmmsEval => any_label(answers, mme::parse_lmms_eval(prediction)),
+            AnswerRule::Scienceqa => {
+                let letter = scienceqa::parse(prediction);
+                letter.is_some_and(|letter| any(answers, |gold| gold == letter.to_string()))
+            }
+            AnswerRule::ScienceqaLmmsEval => any(answers, |gold| {
+                scienceqa::is_right_lmms_eval(prediction, gold)
+            }),
+        };
+        f64::from(u8::from(is_right))
+    }
+
+    /// Checks that a question's answers are such as the rule can score.
+    ///
+    /// # Errors
+    /// No answers; fewer than two where people's agreement counts; labels other than yes
+    /// and no where only those are read.
+    pub fn check_answers(self, answers: &[impl AsRef<str>]) -> Result<(), MetricError> {
+        let (needed, min) = if self.is_vqa() {
+            ("at least 2", 2)
+        } else {
+            ("at least 1", 1)
+        };
+        if answers.len() < min {
+            return Err(MetricError::AnswerCount {
+                rule: self.name(),
+                needed,
+                got: answers.len(),
+            });
+        }
+        let labels = answers.iter().map(AsRef::as_ref);
+        let bad_label = |label: &&str| YesNo::from_label(label).is_none();
+        match labels.clone().find(bad_label) {
+            Some(label) if self.is_yes_no() => Err(MetricError::Label {
+                what: "an answer of a yes-or-no question",
+                got: label.to_owned(),
+                expected: "yes or no",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether scores lie between 0 and 1 by people's agreement.
+    pub const fn is_vqa(self) -> bool {
+        matches!(
+            self,
+            AnswerRule::VqaOfficial
+                | AnswerRule::VqaOfficialRaw
+                | AnswerRule::VqaM4c
+                | AnswerRule::VqaLmmsEval
+                | AnswerRule::VqaVlmevalkit
+                | AnswerRule::VizwizApi
+        )
+    }
+
+    /// Whether answers are yes or no.
+    pub const fn is_yes_no(self) -> bool {
+        matches!(
+            self,
+            AnswerRule::Pope
+                | AnswerRule::PopeLmmsEval
+                | AnswerRule::PopeVlmevalkit
+                | AnswerRule::Mme
+                | AnswerRule::MmeLmmsEval
+                | AnswerRule::MmeVlmevalkit
+        )
+    }
+}
+
+/// What [`AnswerRule::Exact`] compares.
+pub fn exact_form(answer: &str) -> String {
+    answer
+        .trim()
+        .to_lowercase()
+        .trim_end_matches('.')
+        .trim_end()
+        .to_owned()
+}
+
+fn any(answers: &[impl AsRef<str>], is_right: impl Fn(&str) -> bool) -> bool {
+    answers.iter().any(|gold| is_right(gold.as_ref()))
+}
+
+fn any_label(answers: &[impl AsRef<str>], said: YesNo) -> bool {
+    any(answers, |gold| YesNo::from_label(gold) == Some(said))
+}
+
+impl fmt::Display for AnswerRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for AnswerRule {
+    type Err = MetricError;
+
+    fn from_str(name: &str) -> Result<Self, MetricError> {
+        Self::ALL
+            .into_iter()
+            .find(|rule| rule.name() == name)
+            .ok_or_else(|| MetricError::UnknownRule {
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::name).join(", "),
+            })
+    }
+}
+
+impl TryFrom<String> for AnswerRule {
+    type Error = MetricError;
+
+    fn try_from(name: String) -> Result<Self, MetricError> {
+        name.parse()
+    }
+}
+
+impl From<AnswerRule> for &'static str {
+    fn from(rule: AnswerRule) -> Self {
+        rule.name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rule: AnswerRule, prediction: &str, answers: &[&str], expected: f64) {
+        assert_eq!(
+            rule.score(prediction, answers),
+            expected,
+            "{rule}: {prediction:?}"
+        );
+    }
+
+    #[test]
+    fn exact_ignores_case_dots_and_space() {
+        check(AnswerRule::Exact, " Red..\n", &["red"], 1.0);
+        check(AnswerRule::Exact, "red", &["blue", "RED."], 1.0);
+        check(AnswerRule::Exact, "3.5", &["35"], 0.0);
+        check(AnswerRule::Exact, "", &[], 0.0);
+    }
+
+    #[test]
+    fn each_rule_reads_in_its_own_way() {
+        check(AnswerRule::Gqa, "Yes.", &["yes"], 1.0);
+        check(AnswerRule::Gqa, "Yes. ", &["yes"], 0.0);
+        check(AnswerRule::GqaLmmsEval, "t-shirt", &["tshirt"], 1.0);
+        check(AnswerRule::GqaVlmevalkit, " Yes ", &["yes"], 1.0);
+        check(AnswerRule::Pope, "NO", &["no"], 0.0);
+        check(AnswerRule::PopeLmmsEval, "NO", &["no"], 1.0);
+        check(AnswerRule::PopeVlmevalkit, "Surely no.", &["no"], 1.0);
+        check(AnswerRule::Mme, "Know", &["No"], 1.0);
+        check(AnswerRule::MmeLmmsEval, "n.", &["No"], 1.0);
+        check(AnswerRule::MmeVlmevalkit, "Know", &["No"], 0.0);
+        check(AnswerRule::Scienceqa, "B. two", &["B"], 1.0);
+        check(AnswerRule::Scienceqa, "b", &["B"], 0.0);
+        check(AnswerRule::ScienceqaLmmsEval, "b", &["B"], 1.0);
+        check(AnswerRule::VqaM4c, "Two", &["2", "2", "2", "2", "3"], 1.0);
+        check(
+            AnswerRule::VqaOfficialRaw,
+            "Two",
+            &["two", "two", "two", "two"],
+            0.0,
+        );
+        check(
+            AnswerRule::VqaOfficial,
+            "Cat.",
+            &["cat", "cat", "cat", "cat"],
+            1.0,
+        );
+        check(
+            AnswerRule::VqaLmmsEval,
+            "The cat",
+            &["cat", "cat", "cat", "cat"],
+            1.0,
+        );
+        check(AnswerRule::VqaVlmevalkit, "5.", &["5", "5", "5", "5"], 0.0);
+        check(
+            AnswerRule::VizwizApi,
+            "The cat",
+            &["a cat", "a cat", "a cat", "a cat"],
+            0.0,
+        );
+    }
+
+    #[test]
+    fn names_round_trip_and_unknown_ones_list_the_known() {
+        for rule in AnswerRule::ALL {
+            assert_eq!(rule.name().parse(), Ok(rule));
+            let json = serde_json::to_string(&rule).unwrap();
+            assert_eq!(json, format!("\"{rule}\""));
+            assert_eq!(serde_json::from_str::<AnswerRule>(&json).unwrap(), rule);
+        }
+        let error = "vqa".parse::<AnswerRule>().unwrap_err().to_string();
+        assert!(
+            error.contains("`vqa`") && error.contains("vqa_m4c"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn answers_that_a_rule_cannot_score_are_errors() {
+        let none: [&str; 0] = [];
+        for rule in AnswerRule::ALL {
+            assert!(rule.check_answers(&none).is_err(), "{rule}");
+            assert!(rule.check_answers(&["yes", "no"]).is_ok(), "{rule}");
+            assert_eq!(
+                rule.check_answers(&["yes"]).is_err(),
+                rule.is_vqa(),
+                "{rule}"
+            );
+            assert_eq!(
+                rule.check_answers(&["red", "red"]).is_err(),
+                rule.is_yes_no(),
+                "{rule}"
+            );
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What answers and kept tokens are worth: the rules of the published benchmarks, with
+//! the variants in which evaluators differ, and measures of visual tokens.
+
+pub mod answer;
+mod breakdown;
+mod error;
+pub mod gqa;
+pub mod mme;
+pub mod pope;
+mod python_text;
+pub mod scienceqa;
+pub mod textvqa;
+pub mod vqa;
+mod yes_no;
+
+pub use answer::AnswerRule;
+pub use breakdown::{Breakdown, GroupScore, round_percent};
+pub use error::MetricError;
+pub use yes_no::YesNo;

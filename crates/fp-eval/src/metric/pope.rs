@@ -1,0 +1,251 @@
+//! POPE: is an object in the image? Yes or no, per way of choosing absent objects.
+
+use super::breakdown::GroupScore;
+use super::error::MetricError;
+use super::yes_no::YesNo;
+
+/// LLaVA's reading of an answer: its first sentence without commas says no if one of
+/// the words `No`, `not`, `no` stands between single spaces, else yes. So `NO`, `Nope`,
+/// `don't`, `No!` and an empty answer are yes.
+pub fn parse(answer: &str) -> YesNo {
+    let sentence = answer
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .replace(',', "");
+    let is_no = sentence
+        .split(' ')
+        .any(|word| matches!(word, "No" | "not" | "no"));
+    if is_no { YesNo::No } else { YesNo::Yes }
+}
+
+/// lmms-eval's reading: the answer itself, without white space around, in lower case.
+pub fn parse_lmms_eval(answer: &str) -> YesNo {
+    match super::python_text::strip(&answer.to_lowercase()) {
+        "yes" => YesNo::Yes,
+        "no" => YesNo::No,
+        _ => YesNo::Other,
+    }
+}
+
+/// Counts of answers by what is right; yes is positive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct YesNoCounts {
+    /// Said yes, rightly.
+    pub true_positive: usize,
+    /// Said yes, wrongly.
+    pub false_positive: usize,
+    /// Said no, rightly.
+    pub true_negative: usize,
+    /// Said no, wrongly.
+    pub false_negative: usize,
+    /// Said neither where yes was right.
+    pub other_positive: usize,
+    /// Said neither where no was right.
+    pub other_negative: usize,
+}
+
+impl YesNoCounts {
+    /// Adds one answer.
+    ///
+    /// # Errors
+    /// A gold label that is neither yes nor no.
+    pub fn add(&mut self, said: YesNo, gold: YesNo) -> Result<(), MetricError> {
+        let count = match (said, gold) {
+            (YesNo::Yes, YesNo::Yes) => &mut self.true_positive,
+            (YesNo::Yes, YesNo::No) => &mut self.false_positive,
+            (YesNo::No, YesNo::No) => &mut self.true_negative,
+            (YesNo::No, YesNo::Yes) => &mut self.false_negative,
+            (YesNo::Other, YesNo::Yes) => &mut self.other_positive,
+            (YesNo::Other, YesNo::No) => &mut self.other_negative,
+            (_, YesNo::Other) => {
+                return Err(MetricError::Label {
+                    what: "a gold label",
+                    got: "other".to_owned(),
+                    expected: "yes or no",
+                });
+            }
+        };
+        *count += 1;
+        Ok(())
+    }
+
+    /// All answers.
+    pub fn total(&self) -> usize {
+        self.num_gold_yes() + self.false_positive + self.true_negative + self.other_negative
+    }
+
+    fn num_gold_yes(&self) -> usize {
+        self.true_positive + self.false_negative + self.other_positive
+    }
+
+    /// Share of right answers; saying neither is wrong.
+    pub fn accuracy(&self) -> Option<f64> {
+        ratio(self.true_positive + self.true_negative, self.total())
+    }
+
+    /// Share of right ones among yes; `None` if none said yes.
+    pub fn precision(&self) -> Option<f64> {
+        ratio(self.true_positive, self.true_positive + self.false_positive)
+    }
+
+    /// Share of yes where it was right, among yes and no; `None` if it never was.
+    pub fn recall(&self) -> Option<f64> {
+        ratio(self.true_positive, self.true_positive + self.false_negative)
+    }
+
+    /// Harmonic mean of precision and recall; `None` where either has no value or both are 0.
+    pub fn f1(&self) -> Option<f64> {
+        let (precision, recall) = (self.precision()?, self.recall()?);
+        (precision + recall > 0.0).then(|| 2.0 * precision * recall / (precision + recall))
+    }
+
+    /// Share of answers that say yes.
+    pub fn yes_ratio(&self) -> Option<f64> {
+        ratio(self.true_positive + self.false_positive, self.total())
+    }
+
+    /// Share of questions where yes is right: what lmms-eval reports as `yes_ratio`.
+    pub fn gold_yes_ratio(&self) -> Option<f64> {
+        ratio(self.num_gold_yes(), self.total())
+    }
+}
+
+fn ratio(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// Counts per category, categories as they come.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PopeReport {
+    /// adversarial, popular, random; any others too.
+    pub categories: std::collections::BTreeMap<String, YesNoCounts>,
+}
+
+impl PopeReport {
+    /// Adds one answer to its category.
+    ///
+    /// # Errors
+    /// A gold label that is neither yes nor no.
+    pub fn add(&mut self, category: &str, said: YesNo, gold: YesNo) -> Result<(), MetricError> {
+        self.categories
+            .entry(category.to_owned())
+            .or_default()
+            .add(said, gold)
+    }
+
+    /// The headline: mean of the categories' F1; `None` if one has no value.
+    pub fn mean_f1(&self) -> Option<f64> {
+        self.mean(YesNoCounts::f1)
+    }
+
+    /// Mean of the categories' accuracy.
+    pub fn mean_accuracy(&self) -> Option<f64> {
+        self.mean(YesNoCounts::accuracy)
+    }
+
+    /// Counts over all categories, which lmms-eval takes its F1 from.
+    pub fn pooled(&self) -> YesNoCounts {
+        self.categories
+            .values()
+            .fold(YesNoCounts::default(), |sum, counts| YesNoCounts {
+                true_positive: sum.true_positive + counts.true_positive,
+                false_positive: sum.false_positive + counts.false_positive,
+                true_negative: sum.true_negative + counts.true_negative,
+                false_negative: sum.false_negative + counts.false_negative,
+                other_positive: sum.other_positive + counts.other_positive,
+                other_negative: sum.other_negative + counts.other_negative,
+            })
+    }
+
+    fn mean(&self, rate: impl Fn(&YesNoCounts) -> Option<f64>) -> Option<f64> {
+        let mut mean = GroupScore::default();
+        for counts in self.categories.values() {
+            mean.add(rate(counts)?);
+        }
+        mean.mean()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn llavas_reading() {
+        for (answer, expected) in [
+            ("No, I see none.", YesNo::No),
+            ("There is not. Or is there", YesNo::No),
+            ("Sure. But no", YesNo::Yes),
+            ("NO", YesNo::Yes),
+            ("Nothing", YesNo::Yes),
+            ("No!", YesNo::Yes),
+            ("No\n", YesNo::Yes),
+            ("", YesNo::Yes),
+        ] {
+            assert_eq!(parse(answer), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn lmms_evals_reading() {
+        assert_eq!(parse_lmms_eval(" NO\n"), YesNo::No);
+        assert_eq!(parse_lmms_eval("yes"), YesNo::Yes);
+        assert_eq!(parse_lmms_eval("Yes."), YesNo::Other);
+    }
+
+    #[test]
+    fn rates_by_hand() {
+        let mut counts = YesNoCounts::default();
+        for (said, gold) in [
+            (YesNo::Yes, YesNo::Yes),
+            (YesNo::Yes, YesNo::Yes),
+            (YesNo::Yes, YesNo::No),
+            (YesNo::No, YesNo::No),
+            (YesNo::No, YesNo::Yes),
+            (YesNo::Other, YesNo::Yes),
+        ] {
+            counts.add(said, gold).unwrap();
+        }
+        assert_eq!(counts.total(), 6);
+        assert_eq!(counts.accuracy(), Some(0.5));
+        assert_eq!(counts.precision(), Some(2.0 / 3.0));
+        assert_eq!(counts.recall(), Some(2.0 / 3.0));
+        assert!((counts.f1().unwrap() - 2.0 / 3.0).abs() < 1e-15);
+        assert_eq!(counts.yes_ratio(), Some(0.5));
+        assert_eq!(counts.gold_yes_ratio(), Some(4.0 / 6.0));
+        assert!(counts.add(YesNo::Yes, YesNo::Other).is_err());
+    }
+
+    #[test]
+    fn what_divides_by_nothing_has_no_value() {
+        let counts = YesNoCounts {
+            true_negative: 3,
+            ..YesNoCounts::default()
+        };
+        assert_eq!(
+            (counts.precision(), counts.recall(), counts.f1()),
+            (None, None, None)
+        );
+        assert_eq!(YesNoCounts::default().accuracy(), None);
+        let wrong = YesNoCounts {
+            false_positive: 1,
+            false_negative: 1,
+            ..counts
+        };
+        assert_eq!((wrong.precision(), wrong.f1()), (Some(0.0), None));
+    }
+
+    #[test]
+    fn the_headline_is_the_mean_over_categories() {
+        let mut report = PopeReport::default();
+        // F1 1 in one category; precision ½, recall 1 in the other: F1 2/3.
+        report.add("random", YesNo::Yes, YesNo::Yes).unwrap();
+        report.add("popular", YesNo::Yes, YesNo::Yes).unwrap();
+        report.add("popular", YesNo::Yes, YesNo::No).unwrap();
+        assert!((report.mean_f1().unwrap() - 5.0 / 6.0).abs() < 1e-15);
+        assert_eq!(report.mean_accuracy(), Some(0.75));
+        assert!((report.pooled().f1().unwrap() - 0.8).abs() < 1e-15);
+        assert_eq!(PopeReport::default().mean_f1(), None);
+    }
+}

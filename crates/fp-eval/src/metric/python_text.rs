@@ -1,0 +1,84 @@
+//! Strings as Python treats them, since the reference evaluators are Python.
+
+/// Whether Python's `str.isspace` holds: Unicode white space and U+001C–U+001F.
+pub(crate) fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// `str.strip()`.
+pub(crate) fn strip(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// `str.split()`: words between any run of white space.
+pub(crate) fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(is_space).filter(|word| !word.is_empty())
+}
+
+/// `str.lower()` of Python 2, one character for one: U+0130 becomes a plain i.
+pub(crate) fn lower_python_2(text: &str) -> String {
+    text.chars()
+        .filter_map(|c| c.to_lowercase().next())
+        .collect()
+}
+
+/// `str.capitalize()`: the first character in title case, the rest lower-cased.
+pub(crate) fn capitalize(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        // Rust has no title case; it differs from upper case for a few ligatures only.
+        Some(first) => first
+            .to_uppercase()
+            .chain(chars.as_str().to_lowercase().chars())
+            .collect(),
+        None => String::new(),
+    }
+}
+
+/// Whether `\d` of Python 3 matches: a decimal digit of any script (category Nd).
+pub(crate) fn is_decimal_digit(c: char) -> bool {
+    let code = u32::from(c);
+    match ZEROS.binary_search(&code) {
+        Ok(_) => true,
+        Err(0) => false,
+        Err(next) => code - ZEROS[next - 1] < 10,
+    }
+}
+
+/// The zeros of all scripts, ascending; each is followed by its nine other digits.
+/// Source: Unicode 14, general category Nd.
+const ZEROS: [u32; 66] = [
+    0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66,
+    0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
+    0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10,
+    0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0, 0x112f0, 0x11450, 0x114d0, 0x11650,
+    0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50, 0x11da0, 0x16a60, 0x16ac0, 0x16b50,
+    0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_is_pythons() {
+        assert_eq!(strip("\u{a0}\u{1f} x \u{3000}"), "x");
+        assert_eq!(strip("\u{200b}x"), "\u{200b}x");
+        assert_eq!(split(" a\tb\u{1c}c  ").collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(split(" \n").count(), 0);
+    }
+
+    #[test]
+    fn digits_of_any_script() {
+        assert!("09٠٩５𝟗".chars().all(is_decimal_digit));
+        assert!(!"/:²½ⅷa٪".chars().any(is_decimal_digit));
+        assert!(ZEROS.is_sorted());
+    }
+
+    #[test]
+    fn case() {
+        assert_eq!(lower_python_2("İSTANBUL"), "istanbul");
+        assert_eq!(capitalize("what's THIS?"), "What's this?");
+        assert_eq!(capitalize(""), "");
+    }
+}

@@ -1,0 +1,180 @@
+//! ScienceQA: the letter of a choice.
+
+use super::breakdown::GroupScore;
+
+/// Letters that an answer may consist of.
+const LETTERS: &str = "ABCDE";
+
+/// LLaVA's reading: the answer is a letter A–E; or starts with one, a dot and a space;
+/// or holds `The answer is X.` exactly once, where the dot may be any character.
+/// Case matters and nothing is stripped. `None` is what its script calls FAILED.
+pub fn parse(answer: &str) -> Option<char> {
+    let mut chars = answer.chars();
+    if let Some(first) = chars.next().filter(|first| LETTERS.contains(*first))
+        && (chars.as_str().is_empty() || chars.as_str().starts_with(". "))
+    {
+        return Some(first);
+    }
+    let mut found = None;
+    let mut rest = answer;
+    while let Some(start) = rest.find(STATEMENT) {
+        let after = &rest[start + STATEMENT.len()..];
+        let mut chars = after.chars();
+        let letter = chars.next().filter(char::is_ascii_uppercase);
+        let is_match = letter.is_some() && chars.next().is_some_and(|c| c != '\n');
+        if is_match {
+            if found.is_some() {
+                return None;
+            }
+            found = letter;
+            rest = chars.as_str();
+        } else {
+            rest = after;
+        }
+    }
+    found
+}
+
+const STATEMENT: &str = "The answer is ";
+
+/// Index of a letter among the choices; `None` for one beyond them.
+pub fn choice_index(letter: char, num_choices: usize) -> Option<usize> {
+    LETTERS.find(letter).filter(|&index| index < num_choices)
+}
+
+/// lmms-eval's comparison with the gold letter: equality without case and white space
+/// around, or a capital letter before a dot.
+pub fn is_right_lmms_eval(answer: &str, gold: &str) -> bool {
+    let clean = |text: &str| super::python_text::strip(text).to_lowercase();
+    if clean(answer) == clean(gold) {
+        return true;
+    }
+    let mut chars = answer.chars();
+    let first = chars.next();
+    chars.next() == Some('.')
+        && first.is_some_and(|first| first.is_uppercase() && gold == first.to_string())
+}
+
+/// The user's message: `Context: ` and the hint if there is one, the question, and a
+/// line per choice. LLaVA's question files hold it in this form already.
+pub fn question_text(hint: &str, question: &str, choices: &[impl AsRef<str>]) -> String {
+    let mut text = String::new();
+    if !hint.is_empty() {
+        text = format!("Context: {hint}\n");
+    }
+    text.push_str(question);
+    for (letter, choice) in ('A'..='Z').zip(choices) {
+        text.push_str(&format!("\n{letter}. {}", choice.as_ref()));
+    }
+    text
+}
+
+/// What follows the choices.
+pub const INSTRUCTION: &str = "Answer with the option's letter from the given choices directly.";
+
+/// Accuracy, with and without an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ScienceQaReport {
+    /// All questions.
+    pub all: GroupScore,
+    /// Questions with an image: the figure to quote where only those were asked.
+    pub with_image: GroupScore,
+}
+
+impl ScienceQaReport {
+    /// Adds one question. One without a prediction counts as wrong and without image, as
+    /// in LLaVA's script.
+    pub fn add(&mut self, is_right: bool, has_image: bool) {
+        let score = f64::from(u8::from(is_right));
+        self.all.add(score);
+        if has_image {
+            self.with_image.add(score);
+        }
+    }
+
+    /// The line that LLaVA's script prints; `None` where it would divide by zero.
+    pub fn printed(&self) -> Option<String> {
+        Some(format!(
+            "Total: {}, Correct: {}, Accuracy: {:.2}%, IMG-Accuracy: {:.2}%",
+            self.all.count,
+            self.all.sum,
+            self.all.percent()?,
+            self.with_image.percent()?
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn llavas_reading() {
+        for (answer, expected) in [
+            ("C", Some('C')),
+            ("F", None),
+            ("c", None),
+            (" C", None),
+            ("C.", None),
+            ("C. ", Some('C')),
+            ("D. because", Some('D')),
+            ("D.because", None),
+            ("So: The answer is B!", Some('B')),
+            ("The answer is Q.", Some('Q')),
+            ("The answer is B", None),
+            ("The answer is B\n", None),
+            ("the answer is B.", None),
+            ("The answer is A. No. The answer is B.", None),
+            ("The answer is The answer is E.", Some('T')),
+            // The first match takes the T, so the second statement has lost its start.
+            ("The answer is AThe answer is B.", Some('A')),
+            ("", None),
+        ] {
+            assert_eq!(parse(answer), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn letters_beyond_the_choices() {
+        assert_eq!(choice_index('B', 2), Some(1));
+        assert_eq!(choice_index('C', 2), None);
+        assert_eq!(choice_index('Q', 5), None);
+    }
+
+    #[test]
+    fn lmms_evals_comparison() {
+        for (answer, gold, expected) in [
+            ("b", "B", true),
+            (" B\n", "B", true),
+            ("B. two", "B", true),
+            ("b. two", "B", false),
+            ("B) two", "B", false),
+            ("The answer is B.", "B", false),
+            ("", "B", false),
+        ] {
+            assert_eq!(is_right_lmms_eval(answer, gold), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn messages() {
+        assert_eq!(
+            question_text("It rains.", "What now?", &["Umbrella", "Sun hat"]),
+            "Context: It rains.\nWhat now?\nA. Umbrella\nB. Sun hat"
+        );
+        assert_eq!(question_text("", "What?", &["This"]), "What?\nA. This");
+    }
+
+    #[test]
+    fn a_report_by_hand() {
+        let mut report = ScienceQaReport::default();
+        for (is_right, has_image) in [(true, true), (false, true), (true, false)] {
+            report.add(is_right, has_image);
+        }
+        assert_eq!(
+            report.printed().unwrap(),
+            "Total: 3, Correct: 2, Accuracy: 66.67%, IMG-Accuracy: 50.00%"
+        );
+        assert_eq!(ScienceQaReport::default().printed(), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! VQA accuracy: ten people answered, and an answer is right as far as others gave it.
+
+mod contractions;
+mod normalize;
+
+use super::breakdown::{Breakdown, GroupScore, round_percent};
+pub use normalize::VqaNormalizer;
+
+/// Whose comparison of an answer with the golds it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VqaRule {
+    /// The official tool on M4C's form of the answer: LLaVA's route to the VQAv2 server.
+    OfficialAfterM4c,
+    /// The official tool on the raw answer, which fails unanimous questions on case.
+    Official,
+    /// M4C on answer and golds: TextVQA, and lmms-eval's VizWiz.
+    M4c,
+    /// lmms-eval's VQAv2: its cleaning of answer and golds, always.
+    LmmsEval,
+    /// VLMEvalKit's cleaning of answer and golds.
+    VlmEvalKit,
+    /// The VizWiz API: official cleaning of the answer alone, always.
+    VizWizApi,
+}
+
+impl VqaRule {
+    /// All of them.
+    pub const ALL: [VqaRule; 6] = [
+        VqaRule::OfficialAfterM4c,
+        VqaRule::Official,
+        VqaRule::M4c,
+        VqaRule::LmmsEval,
+        VqaRule::VlmEvalKit,
+        VqaRule::VizWizApi,
+    ];
+
+    /// Accuracy of one answer, 0 to 1: for each of N golds, the share min(1, m/3) with m
+    /// matches among the other N − 1, averaged. 0 without golds, and with only one.
+    pub fn score(self, answer: &str, golds: &[impl AsRef<str>]) -> f64 {
+        let golds = golds.iter().map(AsRef::as_ref);
+        let num_matches = |normalizer: VqaNormalizer| {
+            let answer = normalizer.normalize(answer);
+            let equals = |gold: &&str| normalizer.normalize(gold) == answer;
+            golds.clone().filter(equals).count()
+        };
+        let num_golds = golds.len();
+        let num_matches = match self {
+            VqaRule::OfficialAfterM4c => {
+                official_matches(&VqaNormalizer::M4c.normalize(answer), golds)
+            }
+            VqaRule::Official => official_matches(answer, golds),
+            VqaRule::M4c => num_matches(VqaNormalizer::M4c),
+            VqaRule::LmmsEval => num_matches(VqaNormalizer::LmmsEval),
+            VqaRule::VlmEvalKit => num_matches(VqaNormalizer::VlmEvalKit),
+            VqaRule::VizWizApi => {
+                let answer = VqaNormalizer::Official.normalize(answer);
+                golds.filter(|gold| *gold == answer).count()
+            }
+        };
+        leave_one_out(num_matches, num_golds)
+    }
+}
+
+/// Golds that equal the answer; cleaned only where the golds don't all agree.
+fn official_matches<'a>(answer: &str, golds: impl Iterator<Item = &'a str> + Clone) -> usize {
+    let official = VqaNormalizer::Official;
+    let prepared: Vec<String> = golds.map(|gold| official.prepare(gold)).collect();
+    let answer = official.prepare(answer);
+    if prepared.windows(2).all(|pair| pair[0] == pair[1]) {
+        return prepared.iter().filter(|gold| **gold == answer).count();
+    }
+    let answer = official.normalize(&answer);
+    let equals = |gold: &&String| official.normalize(gold) == answer;
+    prepared.iter().filter(equals).count()
+}
+
+fn leave_one_out(num_matches: usize, num_golds: usize) -> f64 {
+    if num_golds == 0 {
+        return 0.0;
+    }
+    let share = |matches: usize| (matches as f64 / 3.0).min(1.0);
+    let without_another = (num_golds - num_matches) as f64 * share(num_matches);
+    let without_a_match = num_matches as f64 * share(num_matches.saturating_sub(1));
+    (without_another + without_a_match) / num_golds as f64
+}
+
+/// Accuracy over questions, by kind.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct VqaReport {
+    /// All questions.
+    pub overall: GroupScore,
+    /// By the kind of answer: yes/no, number, other.
+    pub by_answer_type: Breakdown,
+    /// By the question's first words.
+    pub by_question_type: Breakdown,
+}
+
+impl VqaReport {
+    /// Adds one question's accuracy.
+    pub fn add(&mut self, score: f64, answer_type: &str, question_type: &str) {
+        self.overall.add(score);
+        self.by_answer_type.add(answer_type, score);
+        self.by_question_type.add(question_type, score);
+    }
+
+    /// The figure that papers print, percent to two decimals; `None` without questions.
+    pub fn printed(&self) -> Option<f64> {
+        self.overall.percent().map(round_percent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten golds of which `matching` are `gold`, the others all different.
+    fn golds(gold: &str, matching: usize) -> Vec<String> {
+        (0..10)
+            .map(|i| {
+                if i < matching {
+                    gold.to_owned()
+                } else {
+                    format!("thing{i}")
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn matches_among_the_others() {
+        for (matching, expected) in [(0, 0.0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1.0), (10, 1.0)] {
+            let score = VqaRule::Official.score("kite", &golds("kite", matching));
+            assert!((score - expected).abs() < 1e-12, "{matching}: {score}");
+        }
+        let none: [&str; 0] = [];
+        for rule in VqaRule::ALL {
+            assert_eq!(rule.score("kite", &none), 0.0);
+        }
+    }
+
+    #[test]
+    fn unanimous_golds_are_compared_as_they_are() {
+        let unanimous = golds("blue", 10);
+        assert_eq!(VqaRule::Official.score("Blue", &unanimous), 0.0);
+        assert_eq!(VqaRule::OfficialAfterM4c.score("Blue.", &unanimous), 1.0);
+        assert_eq!(VqaRule::LmmsEval.score("Blue.", &unanimous), 1.0);
+        assert_eq!(VqaRule::Official.score("\tblue\n", &unanimous), 1.0);
+        // One dissent, and everything is cleaned.
+        assert_eq!(VqaRule::Official.score("Blue.", &golds("The blue", 9)), 1.0);
+        // White space around golds is no dissent.
+        let spaced: Vec<String> = (0..10).map(|i| " ".repeat(i) + "Blue").collect();
+        assert_eq!(VqaRule::Official.score("blue", &spaced), 0.0);
+    }
+
+    #[test]
+    fn the_variants_part_on_possessives_and_periods() {
+        let mut mixed = golds("Wendy's", 9);
+        assert_eq!(VqaRule::Official.score("wendy's", &mixed), 1.0);
+        assert_eq!(VqaRule::OfficialAfterM4c.score("wendy's", &mixed), 0.0);
+        assert_eq!(VqaRule::M4c.score("wendy's", &mixed), 1.0);
+        mixed = golds("5", 9);
+        assert_eq!(VqaRule::LmmsEval.score("5.", &mixed), 1.0);
+        assert_eq!(VqaRule::VlmEvalKit.score("5.", &mixed), 0.0);
+        // The VizWiz API leaves golds as they are.
+        assert_eq!(
+            VqaRule::VizWizApi.score("The cup", &golds("the cup", 10)),
+            0.0
+        );
+        assert_eq!(VqaRule::VizWizApi.score("The cup", &golds("cup", 10)), 1.0);
+    }
+
+    #[test]
+    fn a_report_by_hand() {
+        let mut report = VqaReport::default();
+        report.add(1.0, "yes/no", "is the");
+        report.add(0.3, "other", "what is");
+        report.add(0.0, "other", "what is");
+        assert_eq!(report.printed(), Some(43.33));
+        assert_eq!(report.by_answer_type.mean("other"), Some(0.15));
+        assert_eq!(report.by_question_type.mean("is the"), Some(1.0));
+        assert_eq!(VqaReport::default().printed(), None);
+    }
+}
