@@ -6,15 +6,19 @@
 //! at run time ([`Isa`]) and give the same bits on every one of them, since
 //! lanes and reduction trees are fixed and nothing is contracted.
 //!
+//! [`map`] is here for another reason: mapping a file into memory is `unsafe`, and
+//! all `unsafe` of the workspace is in this crate.
+//!
 //! This crate knows slices and shapes. What a strategy is, and which statistic
 //! it reads, is the business of the crate above.
-#![allow(unsafe_code)] // calls into code compiled for a detected instruction set
+#![allow(unsafe_code)] // calls into code compiled for a detected instruction set, mapped files
 
 pub mod cpu;
 pub mod dense;
 mod element;
 mod error;
 mod isa;
+pub mod map;
 mod statistics;
 
 pub use element::{Element, Key};

@@ -123,6 +123,34 @@ fn weights_that_are_no_numbers() {
     }
 }
 
+/// A header that promises more than a number can hold.
+#[test]
+fn sizes_beyond_measure() {
+    for (shape, end) in [
+        (json!([u64::MAX]), u64::MAX),
+        (json!([u64::MAX, 2]), u64::MAX),
+        (json!([1_u64 << 63]), 1 << 63),
+        (json!([4]), 4),
+    ] {
+        let header = json!({"a": {"dtype": "U8", "shape": shape, "data_offsets": [0, end]}});
+        let header = header.to_string();
+        let root = TempDir::new().unwrap();
+        write_config(root.path(), &golden_config());
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend([0; 3]);
+        fs::write(root.path().join("model.safetensors"), bytes).unwrap();
+        let error = open(root.path()).unwrap_err();
+        assert!(matches!(error, ModelError::Shard { .. }), "{error}");
+    }
+    // A folder where a shard should be.
+    let root = sharded();
+    let shard = root.path().join("model-1.safetensors");
+    fs::remove_file(&shard).unwrap();
+    fs::create_dir(&shard).unwrap();
+    assert!(matches!(open(root.path()), Err(ModelError::Io { path, .. }) if path == shard));
+}
+
 #[test]
 fn configs_that_contradict_the_tower_or_the_projector() {
     for (part, field, value) in [

@@ -1,10 +1,9 @@
 //! Weights on disk: which tensors there are, and their values a few rows at a time.
 //!
-//! Safetensors shards are read at positions, not mapped into memory: a mapped
-//! page of a file counts as the process's own memory until the system takes it
-//! back, and a file that shrinks under a mapping kills the process, where a read
-//! returns an error. Values go through one small buffer into their final form,
-//! so the peak while loading is the weights plus that buffer.
+//! Safetensors shards are mapped into memory and read a few rows at a time into
+//! their final form. A mapped page counts as the process's own memory until the
+//! system takes it back, so pages are given back as soon as their values have been
+//! taken: the peak while loading is the weights plus one small buffer.
 
 mod checkpoint;
 mod loader;

@@ -1,13 +1,11 @@
 //! One safetensors file.
 
 use crate::error::{ModelError, Result};
+use fp_kernels::map::MappedFile;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 /// Number formats that weights are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,51 +64,50 @@ pub(crate) struct TensorEntry {
     pub(crate) dtype_name: String,
     pub(crate) shape: Vec<usize>,
     /// Byte offset in the file; unused for pickled shards.
-    pub(crate) offset: u64,
+    pub(crate) offset: usize,
 }
 
-/// An open safetensors file whose header has been read and whose length fits it.
+/// A mapped safetensors file whose header has been read and whose length fits it.
 #[derive(Debug)]
 pub(crate) struct SafetensorsShard {
     path: PathBuf,
-    file: Mutex<File>,
+    file: MappedFile,
 }
 
 /// No header of a real checkpoint comes near this.
-const LARGEST_HEADER: u64 = 100 << 20;
+const LARGEST_HEADER: usize = 100 << 20;
 
 impl SafetensorsShard {
     /// Opens `path`; returns the shard and its tensors.
     pub(crate) fn open(path: &Path) -> Result<(SafetensorsShard, Vec<(String, TensorEntry)>)> {
-        let io = |source| ModelError::Io {
-            path: path.to_owned(),
-            source,
-        };
         let broken = |reason: String| ModelError::Shard {
             path: path.to_owned(),
             reason,
         };
-        let mut file = File::open(path).map_err(io)?;
-        let file_len = file.metadata().map_err(io)?.len();
-        let mut length = [0; 8];
-        if file_len < 8 {
+        let file = MappedFile::open(path).map_err(|source| ModelError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let file_len = file.len();
+        let Some(length) = file.bytes(0..8).and_then(|bytes| bytes.try_into().ok()) else {
             return Err(broken(format!(
                 "{file_len} bytes are too few for a safetensors file"
             )));
-        }
-        file.read_exact(&mut length).map_err(io)?;
+        };
         let header_len = u64::from_le_bytes(length);
-        if header_len > LARGEST_HEADER || header_len + 8 > file_len {
+        let header = usize::try_from(header_len)
+            .ok()
+            .filter(|len| *len <= LARGEST_HEADER)
+            .and_then(|len| file.bytes(8..8 + len));
+        let Some(header) = header else {
             return Err(broken(format!(
                 "it starts with a header length of {header_len}, but has {file_len} bytes; it is cut short or no safetensors file"
             )));
-        }
-        let mut header = vec![0; header_len as usize];
-        file.read_exact(&mut header).map_err(io)?;
-        let metadata: Metadata = serde_json::from_slice(&header)
+        };
+        let data_start = 8 + header.len();
+        let metadata: Metadata = serde_json::from_slice(header)
             .map_err(|error| broken(format!("its header doesn't parse: {error}")))?;
-        let data_start = 8 + header_len;
-        let expected = data_start + metadata.data_len() as u64;
+        let expected = data_start.saturating_add(metadata.data_len());
         if file_len != expected {
             return Err(broken(format!(
                 "it has {file_len} bytes, its header promises {expected}; it was probably not copied whole"
@@ -129,7 +126,7 @@ impl SafetensorsShard {
                     },
                     dtype_name: format!("{:?}", info.dtype),
                     shape: info.shape.clone(),
-                    offset: data_start + info.data_offsets.0 as u64,
+                    offset: data_start + info.data_offsets.0,
                 };
                 (name, entry)
             })
@@ -137,13 +134,14 @@ impl SafetensorsShard {
         Ok((
             SafetensorsShard {
                 path: path.to_owned(),
-                file: Mutex::new(file),
+                file,
             },
             entries,
         ))
     }
 
-    /// Appends `count` values from the `first` one of a tensor on to `out`.
+    /// Appends `count` values from the `first` one of a tensor on to `out`. Their
+    /// pages are given back: what is read once isn't kept twice.
     pub(crate) fn read(
         &self,
         entry: &TensorEntry,
@@ -152,19 +150,18 @@ impl SafetensorsShard {
         count: usize,
         out: &mut Vec<f32>,
     ) -> Result<()> {
-        let mut bytes = vec![0; count * dtype.size()];
-        {
-            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.seek(SeekFrom::Start(
-                entry.offset + (first * dtype.size()) as u64,
-            ))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(|source| ModelError::Io {
+        let start = entry.offset + first * dtype.size();
+        let range = start..start + count * dtype.size();
+        self.file.prefetch(range.clone());
+        let bytes = self
+            .file
+            .bytes(range.clone())
+            .ok_or_else(|| ModelError::Shard {
                 path: self.path.clone(),
-                source,
+                reason: format!("bytes {range:?} are past its end"),
             })?;
-        }
-        dtype.decode(&bytes, out);
+        dtype.decode(bytes, out);
+        self.file.release(range);
         Ok(())
     }
 }
