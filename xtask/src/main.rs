@@ -1,6 +1,7 @@
 //! Tasks of this workspace: `cargo xtask <task>`.
 
 mod bench_peers;
+mod train_tiny;
 
 use std::process::Command;
 
@@ -19,6 +20,7 @@ enum Task {
     Ci,
     /// Time scoring against PyTorch in one run and write the record.
     BenchPeers(bench_peers::Args),
+    TrainTiny(train_tiny::Args),
 }
 
 fn main() -> Result<()> {
@@ -27,6 +29,7 @@ fn main() -> Result<()> {
         Task::Test => test(),
         Task::Ci => ci(),
         Task::BenchPeers(args) => bench_peers::run(&args),
+        Task::TrainTiny(args) => train_tiny::run_task(&args),
     }
 }
 

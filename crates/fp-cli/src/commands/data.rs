@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
+use fp_eval::dataset::{SheetOptions, contact_sheet, plain};
 use fp_eval::scene::{GenerateOptions, Mixture, Split, write_benchmark, write_training};
 
 /// Make and read data sets.
@@ -17,6 +18,7 @@ pub(crate) struct DataArgs {
 #[derive(Debug, Subcommand)]
 enum DataCommand {
     Generate(GenerateArgs),
+    Sheet(SheetArgs),
 }
 
 /// Draw scenes and ask questions about them: more of the embedded benchmark.
@@ -74,10 +76,34 @@ enum Form {
     Training,
 }
 
+/// Draw a contact sheet: images with their questions, answers and boxes, as SVG.
+///
+/// Example:
+///   finepruner data sheet assets/benchmark/confirm --output sheet.svg
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+struct SheetArgs {
+    /// A data set's folder in the plain form.
+    dataset: PathBuf,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// Images, the first ones.
+    #[arg(long, default_value_t = 8)]
+    images: usize,
+    /// Images beside each other.
+    #[arg(long, default_value_t = 4)]
+    columns: usize,
+    /// Questions under each image, at most 6.
+    #[arg(long, default_value_t = 4)]
+    questions: usize,
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &DataArgs) -> Result<()> {
     match &args.command {
         DataCommand::Generate(args) => generate(args),
+        DataCommand::Sheet(args) => sheet(args),
     }
 }
 
@@ -115,6 +141,18 @@ fn generate(args: &GenerateArgs) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn sheet(args: &SheetArgs) -> Result<()> {
+    let dataset = plain::load(&args.dataset)?;
+    let options = SheetOptions {
+        images: args.images,
+        columns: args.columns,
+        questions: args.questions,
+    };
+    let sheet = contact_sheet(&dataset, &options)?;
+    std::fs::write(&args.output, sheet)
+        .with_context(|| format!("can't write {}", args.output.display()))
 }
 
 fn parse_range(text: &str) -> Result<RangeInclusive<usize>> {

@@ -2,8 +2,10 @@
 
 mod error;
 pub mod plain;
+mod sheet;
 
 pub use error::{DatasetError, LineProblem, ProblemKind, Problems};
+pub use sheet::{SheetError, SheetOptions, contact_sheet};
 
 use crate::sample::Sample;
 use std::path::PathBuf;

@@ -1,0 +1,170 @@
+"""Stage 2: the decoder and the projector learn to answer, the vision tower being fixed.
+
+The loss is the cross-entropy of the answer and of the end after it, plus a penalty on
+the *amount* that questions read from the image in the first layers (squared norm of
+that part of a layer's output, relative to the residual). Without it a shallow model
+moves all evidence into the text at once, and dropping image tokens later shows
+nothing. No attention weight of any layer enters a loss, no head starts with a role,
+and no strategy is looked at; the measure for choosing is accuracy on the validation
+split.
+
+A curriculum: scenes of three objects first, then everything. In training only some
+background tokens are shown, so that steps are cheap.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from data import SYSTEM, Scenes, Vocabulary
+from model import Shape, TinyLlava
+from muon import optimizers
+
+
+def cached_features(model, scenes, path):
+    """Features of all scenes, `[images, patches, width]` in bf16; computed once."""
+    count, patches, width = scenes.count, model.shape.patches, model.shape.vision_width
+    if not path.exists():
+        features = torch.empty(count, patches, width, dtype=torch.bfloat16)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            for start in range(0, count, 250):
+                chunk = np.arange(start, min(start + 250, count))
+                features[chunk] = model.vision(scenes.pixel_values(chunk)).to(torch.bfloat16)
+        torch.save(features, path)
+    return torch.load(path, mmap=True)
+
+
+def choose_patches(rng, labels, num_image):
+    """Every patch that shows an object, and background at random, `[B, num_image]`."""
+    shown = (labels[..., 0] > 0).numpy()
+    order = rng.random(shown.shape) + shown
+    kept = np.argsort(-order, axis=1)[:, :num_image]
+    return torch.from_numpy(np.sort(kept, axis=1))
+
+
+def evaluate(model, system, scenes, features, vocabulary, early_layers, limit=240):
+    """Accuracy by family on whole images: unpruned, without any image token after the
+    early layers, and without an image from the start."""
+    hits = defaultdict(lambda: defaultdict(list))
+    ways = {"": None, "dropped": early_layers, "blind": 0}
+    rng = np.random.default_rng(0)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for start in range(0, min(limit, scenes.count), 24):
+            images = np.arange(start, min(start + 24, scenes.count))
+            kept = torch.arange(model.shape.patches).expand(len(images), -1)
+            for group in range(2):
+                text, rows, targets, families = scenes.batch(rng, images, 6, vocabulary, group)
+                for way, layer in ways.items():
+                    seen = None
+                    if layer is not None:
+                        mask = torch.zeros(len(images), text.shape[1], kept.shape[1], dtype=torch.bool)
+                        seen = layer, mask
+                    inputs = features[images].float()
+                    logits, _ = model(system, inputs, kept, text, rows, seen)
+                    right = (logits[:, :, 0].argmax(-1) == targets[:, :, 0]).tolist()
+                    for names, marks in zip(families, right):
+                        for name, mark in zip(names, marks):
+                            hits[way][name].append(mark)
+                            hits[way]["all"].append(mark)
+    return {way or "unpruned": {k: round(float(np.mean(v)), 4) for k, v in sorted(h.items())} for way, h in hits.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="folder with the sets train, easy, validation, words")
+    parser.add_argument("--vision", required=True, help="checkpoint of stage 1")
+    parser.add_argument("--out", required=True, help="checkpoint to write, and to resume from")
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--images", type=int, default=12, help="images a step")
+    parser.add_argument("--questions", type=int, default=16, help="questions an image")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--easy", type=float, default=0.2, help="share of the steps that only see three objects")
+    parser.add_argument("--early-layers", type=int, default=2)
+    parser.add_argument("--early-weight", type=float, default=0.1, help="weight of the penalty on early reading")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    stage_1 = torch.load(args.vision)
+    vocabulary = Vocabulary(stage_1["words"])
+    model = TinyLlava(Shape(**stage_1["shape"]))
+    model.load_state_dict(stage_1["model"])
+    sets = {}
+    for name in ("train", "easy", "validation"):
+        scenes = Scenes(f"{args.data}/{name}")
+        features = cached_features(model, scenes, Path(f"{args.data}/{name}.features.pt"))
+        scenes.encode(vocabulary, 2 if name == "validation" else 3)
+        sets[name] = scenes, features
+    trained = [(name, p) for name, p in model.named_parameters() if not name.startswith("vision.")]
+    steps = optimizers(trained, args.lr)
+    system = torch.tensor([vocabulary.ids["<s>"]] + vocabulary.encode(SYSTEM))
+    curve, first, seconds = [], 0, 0.0
+    if os.path.exists(args.out):
+        saved = torch.load(args.out)
+        model.load_state_dict(saved["model"])
+        for optimizer, state in zip(steps, saved["optimizers"]):
+            optimizer.load_state_dict(state)
+        curve, first, seconds = saved["decoder_curve"], saved["step"], saved["seconds"]
+    start, recent = time.time() - seconds, []
+    for step in range(first, args.steps):
+        done = step / args.steps
+        lr = args.lr * min(1, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        for optimizer in steps:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        # A step's draw depends on its number alone, so that a resumed run is the same run.
+        rng = np.random.default_rng([args.seed, step])
+        is_easy = done < args.easy or rng.random() < 0.1
+        scenes, features = sets["easy" if is_easy else "train"]
+        shares = (0.6, 0.3, 0.1) if done < 0.8 else (0.4, 0.3, 0.3)
+        num_image = int(rng.choice([32, 48, 72] if done < args.easy else [52, 80, 144], p=shares))
+        num_images = max(4, args.images * 52 // max(52, num_image))
+        images = np.sort(rng.choice(scenes.count, num_images, replace=False))
+        kept = choose_patches(rng, scenes.labels[images], num_image)
+        text, rows, targets, _ = scenes.batch(rng, images, args.questions, vocabulary)
+        inputs = features[images].gather(1, kept[..., None].expand(-1, -1, features.shape[-1])).float()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, early = model(system, inputs, kept, text, rows, early_layers=args.early_layers)
+        answer = F.cross_entropy(logits[:, :, 0].flatten(0, 1), targets[:, :, 0].flatten())
+        end = F.cross_entropy(logits[:, :, 1].flatten(0, 1), targets[:, :, 1].flatten())
+        loss = answer + 0.05 * end + args.early_weight * early
+        for optimizer in steps:
+            optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([p for _, p in trained], 1.0)
+        for optimizer in steps:
+            optimizer.step()
+        right = (logits[:, :, 0].argmax(-1) == targets[:, :, 0]).float().mean().item()
+        recent.append((answer.item(), right, early.item()))
+        is_last = step + 1 == args.steps or time.time() - start - seconds > args.stop_after
+        if (step + 1) % args.save_every == 0 or is_last:
+            mean = np.mean(recent[-args.save_every :], axis=0)
+            point = dict(step=step + 1, seconds=round(time.time() - start), loss=round(mean[0], 4))
+            point.update(accuracy=round(mean[1], 4), early=round(mean[2], 4), lr=float(f"{lr:.2e}"))
+            if (step + 1) % (5 * args.save_every) == 0 or is_last:
+                point.update(evaluate(model, system, *sets["validation"], vocabulary, args.early_layers))
+            curve.append(point)
+            print(json.dumps(point), flush=True)
+            saved = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in steps])
+            saved.update(shape=model.shape.as_dict(), words=vocabulary.words, step=step + 1)
+            saved.update(seconds=time.time() - start, decoder_curve=curve, vision_curve=stage_1["vision_curve"])
+            saved.update(arguments=vars(args))
+            torch.save(saved, args.out + ".new")
+            os.replace(args.out + ".new", args.out)
+        if is_last:
+            break
+
+
+if __name__ == "__main__":
+    main()

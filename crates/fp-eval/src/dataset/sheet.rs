@@ -1,0 +1,246 @@
+//! A contact sheet: images of a data set with their questions, answers and boxes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Dataset;
+use crate::Sample;
+
+/// Width of a picture on the sheet, in pixels.
+const PICTURE: f64 = 300.0;
+/// Space between and around pictures.
+const MARGIN: f64 = 18.0;
+/// Height of a line of text, and letters that fit beside each other.
+const LINE: f64 = 16.0;
+/// See [`LINE`].
+const LETTERS: usize = 46;
+/// Colours of a picture's questions and their boxes: bright enough for any picture,
+/// dark enough for text on white.
+const COLORS: [&str; 6] = [
+    "#d81b60", "#1565c0", "#2e7d32", "#e65100", "#6a1b9a", "#00838f",
+];
+
+/// Why a sheet can't be drawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SheetError {
+    /// An image can't be read.
+    #[error("can't read the image {}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A sheet of nothing.
+    #[error("a sheet needs at least 1 image, 1 column and 1 question per image")]
+    Empty,
+}
+
+/// How a sheet is laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct SheetOptions {
+    /// Images, the first ones of the data set.
+    pub images: usize,
+    /// Images beside each other.
+    pub columns: usize,
+    /// Questions under each image, at most as many as there are colours (6).
+    pub questions: usize,
+}
+
+/// Draws a sheet as SVG, with the images inside it. Boxes and question of one
+/// colour belong together; a question without boxes has nothing that decides it.
+///
+/// # Errors
+/// An image that can't be read, or an empty sheet.
+pub fn contact_sheet(dataset: &Dataset, options: &SheetOptions) -> Result<String, SheetError> {
+    let questions = options.questions.min(COLORS.len());
+    if options.images == 0 || options.columns == 0 || questions == 0 {
+        return Err(SheetError::Empty);
+    }
+    let mut by_image: Vec<(&str, Vec<&Sample>)> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for sample in &dataset.samples {
+        let place = *places.entry(&sample.image_id).or_insert_with(|| {
+            by_image.push((&sample.image_id, Vec::new()));
+            by_image.len() - 1
+        });
+        by_image[place].1.push(sample);
+    }
+    by_image.truncate(options.images);
+    let columns = options.columns.min(by_image.len().max(1));
+    let width = MARGIN + columns as f64 * (PICTURE + MARGIN);
+    let mut body = String::new();
+    let mut top = MARGIN;
+    for row in by_image.chunks(columns) {
+        let mut bottom = top;
+        for (column, (_, samples)) in row.iter().enumerate() {
+            let left = MARGIN + column as f64 * (PICTURE + MARGIN);
+            let samples = &samples[..samples.len().min(questions)];
+            bottom = f64::max(bottom, card(&mut body, left, top, samples)?);
+        }
+        top = bottom + MARGIN;
+    }
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" width=\"{width}\" height=\"{top}\" \
+         font-family=\"system-ui, sans-serif\" font-size=\"12\">\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{body}</svg>\n"
+    ))
+}
+
+/// A picture with its boxes and, below it, its questions; gives where it ends.
+fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f64, SheetError> {
+    let Some(first) = samples.first() else {
+        return Ok(top);
+    };
+    let [width, height] = size_of(first)?;
+    let scale = PICTURE / width;
+    let shown_height = height * scale;
+    let bytes = read(&first.image)?;
+    // Writing to a String can't fail.
+    let _ = writeln!(
+        body,
+        "<image x=\"{left}\" y=\"{top}\" width=\"{PICTURE}\" height=\"{shown_height}\" \
+         style=\"image-rendering:pixelated\" href=\"data:{};base64,{}\"/>",
+        media_type(&first.image),
+        STANDARD.encode(bytes)
+    );
+    let mut y = top + shown_height + LINE;
+    for (number, (sample, color)) in samples.iter().zip(COLORS).enumerate() {
+        // Boxes of one object under several questions lie side by side.
+        let grow = 2.0 + 2.5 * number as f64;
+        for [x0, y0, x1, y1] in &sample.boxes {
+            let _ = writeln!(
+                body,
+                "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>",
+                left + x0 * scale - grow,
+                top + y0 * scale - grow,
+                (x1 - x0) * scale + 2.0 * grow,
+                (y1 - y0) * scale + 2.0 * grow,
+            );
+        }
+        let answer = sample.answers.first().map_or("", String::as_str);
+        let text = format!("{} → {answer}", sample.question.replace('\n', " "));
+        for line in wrapped(&text) {
+            let _ = writeln!(
+                body,
+                "<text x=\"{left}\" y=\"{y}\" fill=\"{color}\">{}</text>",
+                escaped(&line)
+            );
+            y += LINE;
+        }
+        y += LINE / 4.0;
+    }
+    Ok(y)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SheetError> {
+    std::fs::read(path).map_err(|source| SheetError::Image {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Width and height, as the data set says it or the file.
+fn size_of(sample: &Sample) -> Result<[f64; 2], SheetError> {
+    if let Some([width, height]) = sample.image_size {
+        return Ok([width as f64, height as f64]);
+    }
+    let (width, height) =
+        image::image_dimensions(&sample.image).map_err(|error| SheetError::Image {
+            path: sample.image.clone(),
+            source: std::io::Error::other(error),
+        })?;
+    Ok([f64::from(width), f64::from(height)])
+}
+
+fn media_type(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("png") => "image/png",
+        Some("webp") => "image/webp",
+        Some("gif") => "image/gif",
+        _ => "image/jpeg",
+    }
+}
+
+/// Lines of at most [`LETTERS`] letters, broken between words.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= LETTERS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_broken_between_words() {
+        let text = "word ".repeat(30);
+        let lines = wrapped(&text);
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= LETTERS));
+        assert_eq!(lines.join(" "), text.trim_end());
+    }
+
+    #[test]
+    fn a_sheet_names_what_it_shows() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("a.png");
+        std::fs::write(&image, "not looked into").unwrap();
+        let sample = Sample {
+            id: "1".to_owned(),
+            image_id: "a".to_owned(),
+            image,
+            image_size: Some([168, 84]),
+            question: "Is 1 < 2?".to_owned(),
+            answers: vec!["yes".to_owned()],
+            family: "existence".to_owned(),
+            keys: BTreeMap::new(),
+            boxes: vec![[0.0, 0.0, 10.0, 10.0]],
+        };
+        let dataset = Dataset {
+            name: "test".to_owned(),
+            split: "test".to_owned(),
+            answer_rule: "exact".to_owned(),
+            families: Vec::new(),
+            license: None,
+            source: None,
+            files: Vec::new(),
+            samples: vec![sample],
+        };
+        let options = SheetOptions {
+            images: 4,
+            columns: 2,
+            questions: 3,
+        };
+        let sheet = contact_sheet(&dataset, &options).unwrap();
+        assert!(sheet.contains("Is 1 &lt; 2? → yes") && sheet.contains("data:image/png;base64,"));
+        assert_eq!(sheet.matches("<rect").count(), 2, "the ground and one box");
+        let nothing = SheetOptions {
+            images: 0,
+            ..options
+        };
+        assert!(matches!(
+            contact_sheet(&dataset, &nothing),
+            Err(SheetError::Empty)
+        ));
+    }
+}

@@ -1,0 +1,117 @@
+//! `cargo xtask train-tiny`: the embedded model, from nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use clap::Args as ClapArgs;
+
+use crate::{cargo, run};
+
+/// Families and weights of the questions that the model is trained on.
+const MIXTURE: &str = "attribute=3,existence=2,paired=1,glyph=2,chain=7";
+/// The same for scenes of three objects, where chains are rarer.
+const EASY_MIXTURE: &str = "attribute=3,existence=1,paired=1,glyph=3,chain=4";
+
+/// Draws the training scenes, trains both stages and writes assets/finepruner-tiny.
+///
+/// Needs Python with torch, numpy and safetensors. Every part that is there already
+/// is kept, and a stage that was interrupted goes on where it stopped.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Where scenes and checkpoints go: 7 GB.
+    #[arg(long, default_value = "target/train-tiny")]
+    work: PathBuf,
+    /// The Python to use.
+    #[arg(long, default_value = "python3")]
+    python: String,
+    /// Folder of the finished model.
+    #[arg(long, default_value = "assets/finepruner-tiny")]
+    output: PathBuf,
+    /// Steps of stage 1, vision tower and projector.
+    #[arg(long, default_value_t = 2200)]
+    vision_steps: u32,
+    /// Steps of stage 2, decoder and projector.
+    #[arg(long, default_value_t = 8000)]
+    decoder_steps: u32,
+    /// Threads of PyTorch.
+    #[arg(long, default_value_t = 2)]
+    threads: u32,
+}
+
+pub(crate) fn run_task(args: &Args) -> Result<()> {
+    let data = args.work.join("data");
+    cargo("build --release --quiet --package fp-cli")?;
+    let sets = [
+        ("train", "train", "1", "40000", "48", "4..7", MIXTURE),
+        ("easy", "train", "101", "12000", "24", "3..3", EASY_MIXTURE),
+        (
+            "validation",
+            "validation",
+            "1",
+            "300",
+            "12",
+            "4..7",
+            MIXTURE,
+        ),
+    ];
+    for (name, split, seed, images, questions, objects, mixture) in sets {
+        let common = ["--seed", seed, "--images", images, "--objects", objects];
+        let rest = ["--questions-per-image", questions, "--mixture", mixture];
+        generate(
+            &data.join(name),
+            split,
+            &[common.as_slice(), &rest].concat(),
+        )?;
+    }
+    // Every family, for the words of all of them.
+    let words = ["--images", "2000", "--questions-per-image", "12"];
+    generate(&data.join("words"), "validation", &words)?;
+
+    let (vision, decoder) = (args.work.join("vision.pt"), args.work.join("decoder.pt"));
+    let (data, vision, decoder) = (shown(&data)?, shown(&vision)?, shown(&decoder)?);
+    let (threads, steps) = (args.threads.to_string(), args.vision_steps.to_string());
+    if !Path::new(vision).exists() {
+        let flags = [
+            "--data",
+            data,
+            "--out",
+            vision,
+            "--steps",
+            &steps,
+            "--threads",
+            &threads,
+        ];
+        python(args, "vision.py", &flags)?;
+    }
+    let steps = args.decoder_steps.to_string();
+    let flags = ["--data", data, "--vision", vision, "--out", decoder];
+    let rest = ["--steps", &steps, "--threads", &threads];
+    python(args, "decoder.py", &[flags.as_slice(), &rest].concat())?;
+    let flags = ["--checkpoint", decoder, "--out", shown(&args.output)?];
+    python(args, "export.py", &flags)
+}
+
+/// Draws a set of scenes, unless it is there: `meta.json` is written last.
+fn generate(dir: &Path, split: &str, flags: &[&str]) -> Result<()> {
+    if dir.join("meta.json").exists() {
+        return Ok(());
+    }
+    let mut command = Command::new("target/release/finepruner");
+    command.args([
+        "data", "generate", "--form", "training", "--split", split, "--output",
+    ]);
+    run(command.arg(dir).args(flags))
+}
+
+fn python(args: &Args, script: &str, flags: &[&str]) -> Result<()> {
+    let script = Path::new("assets/training").join(script);
+    run(Command::new(&args.python).arg(script).args(flags))
+}
+
+fn shown(path: &Path) -> Result<&str> {
+    match path.to_str() {
+        Some(text) => Ok(text),
+        None => bail!("{} has to be readable as text", path.display()),
+    }
+}
