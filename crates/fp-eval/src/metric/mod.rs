@@ -10,6 +10,7 @@ pub mod pope;
 mod python_text;
 pub mod scienceqa;
 pub mod textvqa;
+pub mod token_quality;
 pub mod vqa;
 mod yes_no;
 

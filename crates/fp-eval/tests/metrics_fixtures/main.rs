@@ -5,5 +5,6 @@ mod fixture;
 mod scienceqa;
 mod statistics;
 mod textvqa;
+mod token_quality;
 mod vqa;
 mod yes_no;

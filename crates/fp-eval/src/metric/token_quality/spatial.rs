@@ -1,0 +1,178 @@
+//! Where on the grid the kept tokens lie. Distances are in cells.
+
+use fp_scoring::KeptTokens;
+
+use super::coverage::CoverageGrid;
+use super::overlap::membership;
+use crate::metric::MetricError;
+
+/// Blocks per row and column for [`Spatial::block_coverage`].
+const BLOCKS: usize = 4;
+
+/// How the kept tokens spread over the image.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Spatial {
+    /// Mean row and column.
+    pub centroid: [f64; 2],
+    /// Root mean square distance to the centroid.
+    pub rms_radius: f64,
+    /// Mean distance over pairs; none for a single token.
+    pub mean_pairwise: Option<f64>,
+    /// Mean distance to the nearest other kept token; none for a single token.
+    pub mean_nearest: Option<f64>,
+    /// Share of 4 × 4 blocks of the grid with a kept token.
+    pub block_coverage: f64,
+    /// Share of rows with one.
+    pub rows_covered: f64,
+    /// Share of columns with one.
+    pub columns_covered: f64,
+    /// Largest distance of any cell from the nearest kept token.
+    pub fill_distance: f64,
+}
+
+impl Spatial {
+    /// Measures `kept` on a grid of `side` × `side` tokens.
+    ///
+    /// # Errors
+    /// None kept, or one outside the grid.
+    pub fn new(kept: &KeptTokens, side: usize) -> Result<Self, MetricError> {
+        membership(kept, side * side)?;
+        let tokens = kept.as_slice();
+        let places: Vec<[f64; 2]> = tokens
+            .iter()
+            .map(|&token| [(token / side) as f64, (token % side) as f64])
+            .collect();
+        let k = places.len() as f64;
+        let mean = |axis: usize| places.iter().map(|place| place[axis]).sum::<f64>() / k;
+        let centroid = [mean(0), mean(1)];
+        let squares: f64 = places
+            .iter()
+            .map(|place| distance(*place, centroid).powi(2))
+            .sum();
+        let mut pairwise = 0.0;
+        let mut nearest = vec![f64::INFINITY; places.len()];
+        for i in 1..places.len() {
+            for j in 0..i {
+                let apart = distance(places[i], places[j]);
+                pairwise += apart;
+                nearest[i] = nearest[i].min(apart);
+                nearest[j] = nearest[j].min(apart);
+            }
+        }
+        let has_pairs = places.len() > 1;
+        let share_hit = |parts: usize, part_of: &dyn Fn(usize) -> usize| {
+            let mut hit = vec![false; parts];
+            tokens.iter().for_each(|&token| hit[part_of(token)] = true);
+            hit.iter().filter(|hit| **hit).count() as f64 / parts as f64
+        };
+        // A grid smaller than the blocks has a block per cell.
+        let blocks = BLOCKS.min(side);
+        let block = |index: usize| index * blocks / side;
+        let cells = (0..side * side).map(|cell| [(cell / side) as f64, (cell % side) as f64]);
+        let to_nearest = |cell: [f64; 2]| {
+            let distances = places.iter().map(|place| distance(cell, *place));
+            distances.fold(f64::INFINITY, f64::min)
+        };
+        Ok(Spatial {
+            centroid,
+            rms_radius: (squares / k).sqrt(),
+            mean_pairwise: has_pairs.then(|| pairwise / (0.5 * k * (k - 1.0))),
+            mean_nearest: has_pairs.then(|| nearest.iter().sum::<f64>() / k),
+            block_coverage: share_hit(blocks * blocks, &|token| {
+                block(token / side) * blocks + block(token % side)
+            }),
+            rows_covered: share_hit(side, &|token| token / side),
+            columns_covered: share_hit(side, &|token| token % side),
+            fill_distance: cells.map(to_nearest).fold(0.0, f64::max),
+        })
+    }
+}
+
+fn distance(a: [f64; 2], b: [f64; 2]) -> f64 {
+    (a[0] - b[0]).hypot(a[1] - b[1])
+}
+
+/// Share of the kept tokens whose cell lies entirely in the padding.
+///
+/// # Errors
+/// None kept, or one outside the grid.
+pub fn padding_waste(grid: &CoverageGrid, kept: &KeptTokens) -> Result<f64, MetricError> {
+    membership(kept, grid.num_tokens())?;
+    let wasted = kept
+        .as_slice()
+        .iter()
+        .filter(|&&token| grid.is_padding()[token]);
+    Ok(wasted.count() as f64 / kept.len() as f64)
+}
+
+/// `[side]`, share of the kept tokens in each row of the image, from the top: pruning
+/// early in the decoder keeps mostly the bottom (FEATHER, arXiv 2412.13180).
+///
+/// # Errors
+/// None kept, or one outside the grid.
+pub fn row_profile(kept: &KeptTokens, side: usize) -> Result<Vec<f64>, MetricError> {
+    membership(kept, side * side)?;
+    let mut profile = vec![0.0; side];
+    for &token in kept.as_slice() {
+        profile[token / side] += 1.0;
+    }
+    let k = kept.len() as f64;
+    profile.iter_mut().for_each(|share| *share /= k);
+    Ok(profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::token_quality::Framing;
+    use fp_model::image::ImageAspect;
+
+    fn kept(tokens: &[usize], num_tokens: usize) -> KeptTokens {
+        KeptTokens::new(tokens.to_vec(), num_tokens).unwrap()
+    }
+
+    #[test]
+    fn three_tokens_by_hand() {
+        // (0, 0), (0, 4), (3, 0) on 8 × 8: sides 4, 3 and 5.
+        let measures = Spatial::new(&kept(&[0, 4, 24], 64), 8).unwrap();
+        assert_eq!(measures.centroid, [1.0, 4.0 / 3.0]);
+        assert_eq!(measures.mean_pairwise, Some(4.0));
+        assert_eq!(measures.mean_nearest, Some(10.0 / 3.0));
+        // Squared distances to the centroid sum to (9 + 16 + 25)/3.
+        assert!((measures.rms_radius - (50.0_f64 / 9.0).sqrt()).abs() < 1e-14);
+        // Blocks of 2 × 2: three different ones.
+        assert_eq!(measures.block_coverage, 3.0 / 16.0);
+        assert_eq!(
+            (measures.rows_covered, measures.columns_covered),
+            (0.25, 0.25)
+        );
+        // The far corner (7, 7) to (0, 4) or (3, 0).
+        assert_eq!(measures.fill_distance, 58.0_f64.sqrt());
+    }
+
+    #[test]
+    fn a_single_token_has_no_pairs() {
+        let measures = Spatial::new(&kept(&[4], 9), 3).unwrap();
+        assert_eq!(
+            (measures.mean_pairwise, measures.mean_nearest),
+            (None, None)
+        );
+        assert_eq!(
+            (measures.rms_radius, measures.fill_distance),
+            (0.0, 2.0_f64.sqrt())
+        );
+        assert_eq!(measures.block_coverage, 1.0 / 9.0);
+    }
+
+    #[test]
+    fn padding_and_rows_by_hand() {
+        // 4 × 2: rows 0 and 3 of 4 are padding.
+        let framing = Framing::new(4, 2, ImageAspect::Pad, 0).unwrap();
+        let grid = CoverageGrid::new(&[], &framing, 4).unwrap();
+        let tokens = kept(&[0, 5, 6, 15], 16);
+        assert_eq!(padding_waste(&grid, &tokens), Ok(0.5));
+        assert_eq!(row_profile(&tokens, 4).unwrap(), [0.25, 0.5, 0.0, 0.25]);
+        assert!(row_profile(&tokens, 3).is_err());
+        assert!(Spatial::new(&tokens, 3).is_err());
+    }
+}
