@@ -1,16 +1,14 @@
-//! What runs together gives what runs alone.
+//! What runs together gives what runs alone, to the last bit.
 
 mod common;
 
-use common::{cases, expected, features, greedy, largest_difference, load};
+use common::{cases, expected, features, greedy, load};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{ImageFeatures, LlavaModel, PrefixOptions, Sample, Sampling};
 use fp_scoring::{
     HeadCount, HeadStrategy, KeptTokens, Normalization, PruneConfig, QueryStrategy, TokenBudget,
     random_tokens,
 };
-
-const TOLERANCE: f32 = 1e-5;
 
 /// Prompts of different lengths.
 fn prompts(count: usize) -> Vec<EncodedPrompt> {
@@ -73,16 +71,18 @@ fn branches_equal_single_runs() {
     for (index, kept) in kept.iter().enumerate() {
         let prefix = model.prefill_prefix(prompt, features, &options).unwrap();
         let mut alone = model.branch(&prefix, std::slice::from_ref(kept)).unwrap();
-        assert!(largest_difference(alone.logits(0).unwrap(), &logits[index]) < TOLERANCE);
+        assert_eq!(alone.logits(0).unwrap(), logits[index]);
         assert_eq!(
             model.generate(&mut alone, &greedy(6)).unwrap()[0],
             generations[index]
         );
+        // Those of the last token that was run.
+        assert_eq!(alone.logits(0), together.logits(index));
         assert_eq!(alone.kv_bytes_of(0), together.kv_bytes_of(index));
     }
     // Keeping all is not pruning.
     let mut whole = model.prefill(&[Sample { prompt, features }]).unwrap();
-    assert!(largest_difference(whole.logits(0).unwrap(), &logits[5]) < TOLERANCE);
+    assert_eq!(whole.logits(0).unwrap(), logits[5]);
     assert_eq!(
         model.generate(&mut whole, &greedy(6)).unwrap()[0],
         generations[5]
@@ -110,9 +110,7 @@ fn a_batch_equals_single_runs() {
                 .unwrap();
             assert_eq!(alone[0].generation, batched.generation);
             assert_eq!(alone[0].kv_tokens, batched.kv_tokens);
-            assert!(
-                largest_difference(&alone[0].prompt_logits, &batched.prompt_logits) < TOLERANCE
-            );
+            assert_eq!(alone[0].prompt_logits, batched.prompt_logits);
             assert_eq!(alone[0].selection, batched.selection);
         }
     }
@@ -139,17 +137,16 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
         let reused = model
             .prefill_question(&shared, prompt, &query_rows)
             .unwrap();
-        assert!(
-            largest_difference(fresh.image_attention_rows(), reused.image_attention_rows()) < 1e-7
-        );
+        assert_eq!(fresh.image_attention_rows(), reused.image_attention_rows());
         let kept = [random_tokens(features.num_tokens(), 40, 9).unwrap()];
         let mut a = model.branch(&fresh, &kept).unwrap();
         let mut b = model.branch(&reused, &kept).unwrap();
-        assert!(largest_difference(a.logits(0).unwrap(), b.logits(0).unwrap()) < TOLERANCE);
+        assert_eq!(a.logits(0), b.logits(0));
         assert_eq!(
             model.generate(&mut a, &greedy(6)).unwrap(),
             model.generate(&mut b, &greedy(6)).unwrap()
         );
+        assert_eq!(a.logits(0), b.logits(0));
     }
     // A prompt that begins otherwise is refused.
     let mut other = prompts[0].clone();
@@ -157,28 +154,59 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
     assert!(model.prefill_question(&shared, &other, &[]).is_err());
 }
 
+/// A token that was decoded is a token of a longer prompt.
+#[test]
+fn decoding_equals_prefilling_the_longer_prompt() {
+    let model = load();
+    let features = &some_features(&model)[3];
+    let mut prompt = prompts(1)[0].clone();
+    let prefill = |prompt: &EncodedPrompt| model.prefill(&[Sample { prompt, features }]).unwrap();
+    let mut decoded = prefill(&prompt);
+    for _ in 0..4 {
+        let token = model.generate(&mut decoded, &greedy(1)).unwrap()[0].token_ids[0];
+        // The token is run when the one after it is asked for.
+        let mut probe = greedy(1);
+        probe.stop_tokens = (0..model.config().text.vocab_size as u32).collect();
+        model.generate(&mut decoded, &probe).unwrap();
+        prompt.input_ids.push(token);
+        assert_eq!(decoded.logits(0), prefill(&prompt).logits(0));
+    }
+}
+
 #[test]
 fn thread_count_changes_nothing() {
     let model = load();
-    let features = &some_features(&model)[1];
-    let prompt = &prompts(1)[0];
+    let features = some_features(&model);
+    let prompts = prompts(3);
+    let samples: Vec<Sample<'_>> = prompts
+        .iter()
+        .zip(&features)
+        .map(|(prompt, features)| Sample { prompt, features })
+        .collect();
+    let pixels = &expected()["pixel_values_1_crop"].unsqueeze(0).unwrap();
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
         pool.install(|| {
+            let encoded = model.encode_image(pixels).unwrap();
             let config = pruning(QueryStrategy::TextTokensOnly);
-            let (outputs, _) = model
-                .answer(&[Sample { prompt, features }], Some(&config), &greedy(3))
-                .unwrap();
-            let output = outputs.into_iter().next().unwrap();
-            (output.prompt_logits, output.generation, output.selection)
+            let (outputs, _) = model.answer(&samples, Some(&config), &greedy(4)).unwrap();
+            let mut whole = model.prefill(&samples).unwrap();
+            let generations = model.generate(&mut whole, &greedy(4)).unwrap();
+            let logits: Vec<Vec<f32>> = (0..3).map(|i| whole.logits(i).unwrap().to_vec()).collect();
+            let pruned: Vec<_> = outputs
+                .into_iter()
+                .map(|output| (output.prompt_logits, output.generation, output.selection))
+                .collect();
+            (common::flat(encoded.embeds()), pruned, generations, logits)
         })
     };
     let one = run(1);
-    assert_eq!(one, run(2));
-    assert_eq!(one, run(5));
+    for threads in [2, 3, 5] {
+        assert!(one == run(threads), "{threads} threads");
+    }
 }
 
 #[test]

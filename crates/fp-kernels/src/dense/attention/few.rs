@@ -1,0 +1,94 @@
+//! Few query rows, as a new token's: keys are turned a panel at a time, and values
+//! are read as they lie.
+
+use super::super::level::{for_level, multiply_add};
+use super::super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
+use super::super::raw::Sheet;
+use super::head::{Head, exponentials};
+use std::ops::Range;
+
+impl Head<'_> {
+    /// As [`Head::attend`], in the same order of operations.
+    pub(super) fn attend_few(&self, rows: Range<usize>, sheet: &Sheet) {
+        let head_dim = self.shape.head_dim;
+        // A lane is one row in one of the query heads.
+        let lanes: Vec<(usize, usize)> = self
+            .query_heads()
+            .flat_map(|head| rows.clone().map(move |row| (head, row)))
+            .collect();
+        let (mut scores, stride) = self.scores(&lanes);
+        let mut mixed = vec![0.0; head_dim];
+        for (&(head, row), scores) in lanes.iter().zip(scores.chunks_exact_mut(stride)) {
+            let seen = &mut scores[..self.sequence.visible(row)];
+            let total = exponentials(self.level, seen);
+            mixed.fill(0.0);
+            let mut weights = &*seen;
+            for (_, values) in self.runs() {
+                let (here, rest) = weights.split_at(weights.len().min(values.len() / head_dim));
+                add_weighted(self.level, here, values, &mut mixed);
+                weights = rest;
+            }
+            let scale = 1.0 / total;
+            mixed.iter_mut().for_each(|out| *out *= scale);
+            // SAFETY: tasks own disjoint rows of disjoint heads.
+            unsafe { sheet.write(row, head * head_dim, &mixed) };
+        }
+    }
+
+    /// Scores of `lanes` on all keys: `[lanes, stride]`, and the stride.
+    fn scores(&self, lanes: &[(usize, usize)]) -> (Vec<f32>, usize) {
+        let head_dim = self.shape.head_dim;
+        // The last panel of a run sticks out past its keys.
+        let stride = self.sequence.num_keys() + PANEL;
+        let mut scores = vec![0.0; lanes.len() * stride];
+        let queries: Vec<Vec<f32>> = lanes
+            .chunks(self.level.block_rows())
+            .map(|block| {
+                let mut query = vec![0.0; head_dim * block.len()];
+                self.interleave(block.iter().copied(), block.len(), &mut query);
+                query
+            })
+            .collect();
+        let mut turned = vec![[0.0; PANEL]; head_dim];
+        let mut first = 0;
+        for (keys, _) in self.runs() {
+            for keys in keys.chunks(PANEL * head_dim) {
+                turn(keys, &mut turned);
+                let blocks = scores.chunks_mut(self.level.block_rows() * stride);
+                for (block, query) in blocks.zip(&queries) {
+                    let mut sums = [[0.0; PANEL]; MAX_BLOCK_ROWS];
+                    let count = block.len() / stride;
+                    accumulate(self.level, count, query, &turned, &mut sums);
+                    for (scores, sums) in block.chunks_exact_mut(stride).zip(&sums) {
+                        scores[first..first + PANEL].copy_from_slice(sums);
+                    }
+                }
+                first += keys.len() / head_dim;
+            }
+        }
+        (scores, stride)
+    }
+}
+
+/// Writes up to [`PANEL`] keys `[keys, head_dim]` as `[head_dim][PANEL]`.
+fn turn(keys: &[f32], turned: &mut [[f32; PANEL]]) {
+    for (lane, key) in keys.chunks_exact(turned.len()).enumerate() {
+        for (slot, &value) in turned.iter_mut().zip(key) {
+            slot[lane] = value;
+        }
+    }
+}
+
+for_level! {
+    /// `out += Σ weights[i] · values[i]`, key after key.
+    fn add_weighted(weights: &[f32], values: &[f32], out: &mut [f32]) = add_weighted_body
+}
+
+#[inline(always)]
+fn add_weighted_body<const FUSED: bool>(weights: &[f32], values: &[f32], out: &mut [f32]) {
+    for (&weight, values) in weights.iter().zip(values.chunks_exact(out.len())) {
+        for (out, &value) in out.iter_mut().zip(values) {
+            *out = multiply_add::<FUSED>(weight, value, *out);
+        }
+    }
+}
