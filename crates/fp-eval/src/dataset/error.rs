@@ -16,6 +16,15 @@ pub enum DatasetError {
         /// Why.
         source: std::io::Error,
     },
+    /// A folder in no known form.
+    #[error(
+        "{} isn't a data set: no {} in it",
+        folder.display(), super::plain::DESCRIPTION_FILE
+    )]
+    UnknownForm {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A description that isn't what it has to be.
     #[error("{}: {reason}", path.display())]
     Description {

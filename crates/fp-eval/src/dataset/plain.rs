@@ -18,6 +18,7 @@
 
 use super::{Dataset, DatasetError, ProblemKind, Problems};
 use crate::hash::sha256_hex;
+use crate::metric::MetricError;
 use crate::sample::Sample;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -122,6 +123,13 @@ pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
 pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let description_path = folder.join(DESCRIPTION_FILE);
     let description = describe(&description_path)?;
+    let answer_rule = description
+        .answer_rule
+        .parse()
+        .map_err(|error: MetricError| DatasetError::Description {
+            path: description_path.clone(),
+            reason: error.to_string(),
+        })?;
     let path = folder.join(QUESTIONS_FILE);
     let bytes = read_file(&path)?;
     if let Some(expected) = &description.sha256 {
@@ -155,10 +163,11 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
         dataset: Dataset {
             name: description.name,
             split: description.split,
-            answer_rule: description.answer_rule,
+            answer_rule,
             families: description.families,
             license: description.license,
             source: description.source,
+            folder: folder.to_owned(),
             files: vec![description_path, path],
             samples: lines.samples,
         },

@@ -1,0 +1,145 @@
+//! Where the shipped model and benchmark lie.
+//!
+//! Looked for in this order: the folder that the environment variable
+//! [`VARIABLE`] names, where it is set; beside the running program (`assets/`,
+//! `../assets/`, `../share/finepruner/`); in the workspace that the program was
+//! built from.
+
+use std::path::{Path, PathBuf};
+
+/// Environment variable that names the folder of shipped files.
+pub const VARIABLE: &str = "FINEPRUNER_ASSETS";
+
+/// Folder of the shipped model, inside the folder of shipped files.
+const MODEL: &str = "finepruner-tiny";
+/// Folder of the shipped benchmark's splits.
+const BENCHMARK: &str = "benchmark";
+/// Splits of the shipped benchmark.
+pub const SPLITS: [&str; 2] = ["select", "confirm"];
+
+/// A shipped file that isn't there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddedError {
+    /// No place has it.
+    #[error(
+        "the shipped {what} isn't there; looked in {}; name the folder that holds it with the environment variable {VARIABLE}",
+        searched.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    Missing {
+        /// What was looked for.
+        what: String,
+        /// Where.
+        searched: Vec<PathBuf>,
+    },
+    /// A split that the shipped benchmark doesn't have.
+    #[error("the shipped benchmark has no split {name:?}; it has {}", SPLITS.join(", "))]
+    UnknownSplit {
+        /// The name given.
+        name: String,
+    },
+}
+
+/// Folder of the shipped model, a Hugging Face LLaVA checkpoint.
+///
+/// # Errors
+/// It is nowhere.
+pub fn model_dir() -> Result<PathBuf, EmbeddedError> {
+    find(Path::new(MODEL), "config.json", "model", &roots())
+}
+
+/// Folder of a split of the shipped benchmark, in the plain form.
+///
+/// # Errors
+/// It is nowhere, or no such split is shipped.
+pub fn benchmark_dir(split: &str) -> Result<PathBuf, EmbeddedError> {
+    if !SPLITS.contains(&split) {
+        return Err(EmbeddedError::UnknownSplit {
+            name: split.to_owned(),
+        });
+    }
+    let path = Path::new(BENCHMARK).join(split);
+    let what = format!("benchmark's split {split}");
+    find(
+        &path,
+        crate::dataset::plain::DESCRIPTION_FILE,
+        &what,
+        &roots(),
+    )
+}
+
+fn find(
+    path: &Path,
+    marker: &str,
+    what: &str,
+    roots: &[PathBuf],
+) -> Result<PathBuf, EmbeddedError> {
+    let searched: Vec<PathBuf> = roots.iter().map(|root| root.join(path)).collect();
+    match searched.iter().find(|path| path.join(marker).is_file()) {
+        Some(found) => Ok(found.clone()),
+        None => Err(EmbeddedError::Missing {
+            what: what.to_owned(),
+            searched,
+        }),
+    }
+}
+
+/// Folders that shipped files may lie in. A folder that was named is the only one.
+fn roots() -> Vec<PathBuf> {
+    if let Some(named) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+        return vec![PathBuf::from(named)];
+    }
+    let mut roots = Vec::new();
+    let program = std::env::current_exe().and_then(|path| path.canonicalize());
+    if let Some(folder) = program.ok().as_deref().and_then(Path::parent) {
+        roots.push(folder.join("assets"));
+        if let Some(above) = folder.parent() {
+            roots.push(above.join("assets"));
+            roots.push(above.join("share").join("finepruner"));
+        }
+    }
+    roots.push(workspace().join("assets"));
+    roots
+}
+
+fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_place_that_has_it_counts() {
+        let [empty, full] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let folder = full.path().join(MODEL);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("config.json"), "{}").unwrap();
+        let roots = [empty.path().to_owned(), full.path().to_owned()];
+        let found = find(Path::new(MODEL), "config.json", "model", &roots);
+        assert_eq!(found, Ok(folder));
+        let missing = find(Path::new(MODEL), "config.json", "model", &roots[..1]);
+        let message = missing.unwrap_err().to_string();
+        assert!(
+            message.contains(&empty.path().display().to_string()),
+            "{message}"
+        );
+        assert!(message.contains(VARIABLE), "{message}");
+    }
+
+    #[test]
+    fn only_shipped_splits() {
+        let message = benchmark_dir("train").unwrap_err().to_string();
+        assert!(
+            message.contains("\"train\"; it has select, confirm"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn the_workspace_is_the_one_of_this_source() {
+        assert!(workspace().join("Cargo.lock").is_file());
+    }
+}

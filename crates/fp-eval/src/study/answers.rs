@@ -1,0 +1,155 @@
+//! From choices and the model's runs to a sample's record.
+
+use super::choose::{Choice, Visible};
+use super::inputs::Inputs;
+use super::record::{CellRecord, Look, RunRecord, SampleRecord, Seen};
+use crate::hash::sha256_hex;
+use crate::metric::AnswerRule;
+use crate::sample::Sample;
+use fp_model::{Generation, ModelError};
+use fp_scoring::TokenLayout;
+use std::path::Path;
+
+/// A sample of a run: where it stands and how it is scored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed<'a> {
+    pub(crate) index: usize,
+    pub(crate) dataset: usize,
+    pub(crate) rule: AnswerRule,
+    /// Where the data set lies.
+    pub(crate) folder: &'a Path,
+    pub(crate) sample: &'a Sample,
+}
+
+/// What one run of the model gave.
+pub(crate) type Outcome = Result<(Generation, Option<f32>), String>;
+
+impl Placed<'_> {
+    /// The record of a sample about which nothing is known yet.
+    fn record(&self, inputs: &Inputs, image_size: Option<[usize; 2]>) -> SampleRecord {
+        let sample = self.sample;
+        let mut prompt_hash = sha256_hex(inputs.prompt_text(&sample.question).as_bytes());
+        prompt_hash.truncate(16);
+        SampleRecord {
+            index: self.index,
+            dataset: self.dataset,
+            id: sample.id.clone(),
+            image_id: sample.image_id.clone(),
+            image: sample
+                .image
+                .strip_prefix(self.folder)
+                .unwrap_or(&sample.image)
+                .display()
+                .to_string(),
+            image_size: image_size.or(sample.image_size),
+            family: sample.family.clone(),
+            keys: sample.keys.clone(),
+            question: sample.question.clone(),
+            answers: sample.answers.clone(),
+            boxes: sample.boxes.clone(),
+            prompt_hash,
+            layout: None,
+            looks: Vec::new(),
+            runs: Vec::new(),
+            cells: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// The record of a sample that failed as a whole.
+    pub(crate) fn failed(
+        &self,
+        inputs: &Inputs,
+        image_size: Option<[usize; 2]>,
+        error: &str,
+    ) -> SampleRecord {
+        SampleRecord {
+            error: Some(error.to_owned()),
+            ..self.record(inputs, image_size)
+        }
+    }
+}
+
+/// A sample's record while its runs come in.
+pub(crate) struct Answers<'a> {
+    placed: Placed<'a>,
+    inputs: &'a Inputs,
+    record: SampleRecord,
+}
+
+impl<'a> Answers<'a> {
+    pub(crate) fn new(
+        placed: Placed<'a>,
+        inputs: &'a Inputs,
+        image_size: [usize; 2],
+        layout: TokenLayout,
+        looks: Vec<Look>,
+    ) -> Answers<'a> {
+        let record = placed.record(inputs, Some(image_size));
+        Answers {
+            placed,
+            inputs,
+            record: SampleRecord {
+                layout: Some(layout),
+                looks,
+                ..record
+            },
+        }
+    }
+
+    /// Adds the next cell with its answer; cells with the same answer from the same
+    /// tokens share a run.
+    pub(crate) fn add(&mut self, choice: Choice, outcome: Option<&Outcome>) {
+        let Choice {
+            visible,
+            record: mut cell,
+        } = choice;
+        match (visible, outcome) {
+            (Some(visible), Some(Ok((generation, margin)))) => {
+                match self.run(&visible, generation, *margin) {
+                    Ok(run) => cell.run = Some(run),
+                    Err(error) => cell.error = Some(error.to_string()),
+                }
+            }
+            (Some(_), Some(Err(error))) => cell.error = Some(error.clone()),
+            (Some(_), None) => cell = CellRecord::failed("the model wasn't run for this cell"),
+            (None, _) => {}
+        }
+        self.record.cells.push(cell);
+    }
+
+    fn run(
+        &mut self,
+        visible: &Visible,
+        generation: &Generation,
+        min_margin: Option<f32>,
+    ) -> Result<usize, ModelError> {
+        let (seen, kept_hash) = match visible {
+            Visible::All => (Seen::All, None),
+            Visible::NoImage => (Seen::NoImage, None),
+            Visible::Kept(kept) => (
+                Seen::Kept(kept.as_slice().to_vec()),
+                Some(format!("{:016x}", kept.hash64())),
+            ),
+        };
+        let text = self.inputs.answer(&generation.token_ids)?;
+        let run = RunRecord {
+            seen,
+            kept_hash,
+            score: self.placed.rule.score(&text, &self.placed.sample.answers),
+            text,
+            token_ids: generation.token_ids.clone(),
+            finish_reason: generation.finish_reason,
+            min_margin,
+        };
+        if let Some(same) = self.record.runs.iter().position(|other| *other == run) {
+            return Ok(same);
+        }
+        self.record.runs.push(run);
+        Ok(self.record.runs.len() - 1)
+    }
+
+    pub(crate) fn finish(self) -> SampleRecord {
+        self.record
+    }
+}

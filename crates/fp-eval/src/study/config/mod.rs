@@ -1,0 +1,248 @@
+//! What a study asks, as its configuration file says it.
+
+mod check;
+mod heads;
+// schema
+
+pub use check::ConfigError;
+pub use heads::HeadSetting;
+
+use fp_model::image::ImageAspect;
+use fp_model::prompt::PromptTemplate;
+use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What a study varies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StudyKind {
+    /// Head strategies, looked at from one query strategy.
+    A,
+    /// Query strategies, with one head strategy.
+    B,
+    /// Every head strategy with every query strategy.
+    Full,
+}
+
+impl StudyKind {
+    /// The name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            StudyKind::A => "a",
+            StudyKind::B => "b",
+            StudyKind::Full => "full",
+        }
+    }
+}
+
+/// A whole study: strategies, budgets, controls, model, data and statistics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyConfig {
+    /// Where the schema of this file lies; for editors.
+    #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// What is varied.
+    pub study: StudyKind,
+    /// Head strategies; exactly one in study B, where it is the fixed one.
+    pub head_selection_strategies: Vec<HeadStrategy>,
+    /// Query strategies; exactly one in study A, where it is the fixed one.
+    pub query_selection_strategies: Vec<QueryStrategy>,
+    /// How a head's row becomes a distribution.
+    #[serde(default = "l1")]
+    pub normalization: Normalization,
+    /// K, counted from 1: attention is read in this layer, tokens are dropped after it.
+    #[serde(default = "two")]
+    pub prune_layer: usize,
+    /// How many image tokens stay, each in one of three ways to say it.
+    pub budgets: Vec<TokenBudget>,
+    /// h: counts such as 16, or shares of the model's heads such as `"3/4"`.
+    #[serde(default = "HeadSetting::grid")]
+    pub num_selected_heads: Vec<HeadSetting>,
+    /// What strategies are held to.
+    #[serde(default)]
+    pub controls: Controls,
+    /// A checkpoint's folder, or `embedded` for the shipped model.
+    #[serde(default = "embedded")]
+    pub model: String,
+    /// Folder of the vision tower, for checkpoints of the original layout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vision_tower: Option<String>,
+    /// Folders of data sets, or `embedded:select`, `embedded:confirm`.
+    pub datasets: Vec<String>,
+    /// How a question becomes a prompt.
+    #[serde(default)]
+    pub prompt_template: PromptTemplate,
+    /// What happens to an image that isn't square; the checkpoint's way by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_aspect: Option<ImageAspect>,
+    /// Where to compute: `cpu`, `cuda` or `cuda:1`.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// Precision; `f32` on the CPU, else the checkpoint's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<Precision>,
+    /// Most tokens of an answer.
+    #[serde(default = "sixteen")]
+    pub max_new_tokens: usize,
+    /// Only this many samples of each data set, the first ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Seed of the statistics.
+    #[serde(default)]
+    pub seed: u64,
+    /// Go on where the chosen rows have no attention to the image at all.
+    #[serde(default)]
+    pub allow_degenerate: bool,
+    /// How differences are judged.
+    #[serde(default)]
+    pub statistics: Statistics,
+}
+
+/// What strategies are held to. Everything is on by default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Controls {
+    /// No pruning.
+    pub vanilla: bool,
+    /// FastV: the mean over every head.
+    pub all_heads: bool,
+    /// One control of chance per seed.
+    pub random_seeds: Vec<u64>,
+    /// Evenly spaced tokens.
+    pub uniform_grid: bool,
+    /// The tokens that ground-truth boxes cover.
+    pub oracle: bool,
+    /// No image token after layer K: what pruning can lose at most.
+    pub drop_all: bool,
+    /// The question without its image: what the text alone gives away.
+    pub no_image: bool,
+}
+
+impl Default for Controls {
+    fn default() -> Controls {
+        Controls {
+            vanilla: true,
+            all_heads: true,
+            random_seeds: vec![1, 2, 3],
+            uniform_grid: true,
+            oracle: true,
+            drop_all: true,
+            no_image: true,
+        }
+    }
+}
+
+/// Number format of the model's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// 16 bits, IEEE.
+    F16,
+    /// 16 bits, brain.
+    Bf16,
+}
+
+/// Which tests are corrected together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HolmFamily {
+    /// All strategies and head counts at one budget.
+    #[default]
+    Budget,
+    /// All strategies at one budget and one head count.
+    BudgetAndHeads,
+    /// Everything that the study tests.
+    Study,
+}
+
+/// How differences are judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Statistics {
+    /// The strategy that the others are tested against: a name among those that
+    /// are varied. By default `sum` where head strategies are, else `last_token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// Which tests are corrected together.
+    pub holm_family: HolmFamily,
+    /// Differences up to this many percentage points count as none.
+    pub equivalence_margin: f64,
+    /// How sure intervals are.
+    pub confidence: f64,
+    /// Bootstrap draws and permutations.
+    pub num_draws: usize,
+}
+
+impl Default for Statistics {
+    fn default() -> Statistics {
+        Statistics {
+            baseline: None,
+            holm_family: HolmFamily::Budget,
+            equivalence_margin: 0.5,
+            confidence: 0.95,
+            num_draws: 10_000,
+        }
+    }
+}
+
+impl StudyConfig {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// A file that can't be read, an unknown key, or a value that can't be meant.
+    pub fn read(path: &Path) -> Result<StudyConfig, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let config: StudyConfig =
+            serde_json::from_str(&text).map_err(|source| ConfigError::Json {
+                path: path.to_owned(),
+                source,
+            })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The strategy that the others are tested against.
+    pub fn baseline(&self) -> &str {
+        match (&self.statistics.baseline, self.study) {
+            (Some(name), _) => name,
+            (None, StudyKind::A | StudyKind::Full) => HeadStrategy::Sum.name(),
+            (None, StudyKind::B) => QueryStrategy::LastToken.name(),
+        }
+    }
+
+    /// The query strategy of the control `all_heads`: the fixed one of study A,
+    /// FastV's own where query strategies vary.
+    pub fn all_heads_query(&self) -> QueryStrategy {
+        match (self.study, self.query_selection_strategies.as_slice()) {
+            (StudyKind::A, [fixed]) => *fixed,
+            _ => QueryStrategy::LastToken,
+        }
+    }
+}
+
+fn l1() -> Normalization {
+    Normalization::L1
+}
+
+fn two() -> usize {
+    2
+}
+
+fn sixteen() -> usize {
+    16
+}
+
+fn embedded() -> String {
+    "embedded".to_owned()
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
+}

@@ -1,0 +1,230 @@
+//! Every cell by itself, from the vision tower on.
+
+use super::{ImageJob, Prompts, Question, Worker, subject, timing_of};
+use crate::study::answers::{Answers, Outcome};
+use crate::study::choose::{Choice, Visible, scored_by};
+use crate::study::grid::Cell;
+use crate::study::inputs::LoadedImage;
+use crate::study::record::{Look, SampleRecord};
+use crate::study::timings::{StopWatch, TimingRecord, seconds};
+use fp_model::{ModelError, PrefixOptions, Sample};
+use fp_scoring::{KeptTokens, PruneConfig, QueryAudit, Selection, TokenBudget, TokenLayout};
+
+pub(super) fn run(
+    worker: &Worker<'_>,
+    images: Vec<ImageJob<'_>>,
+) -> (Vec<SampleRecord>, Vec<TimingRecord>) {
+    let mut timing = timing_of(&images);
+    let mut records = Vec::new();
+    for ImageJob { image, questions } in images {
+        for question in questions {
+            let placed = question.placed;
+            let size = image.as_ref().ok().map(|image| image.size);
+            let answered = match (&image, &question.prompts) {
+                (Ok(image), Ok(prompts)) => answer(worker, &question, prompts, image, &mut timing)
+                    .map_err(|error| error.to_string()),
+                (Err(error), _) | (_, Err(error)) => Err(error.clone()),
+            };
+            records.push(match answered {
+                Ok(record) => record,
+                Err(error) => placed.failed(worker.inputs, size, &error),
+            });
+        }
+    }
+    (records, vec![timing])
+}
+
+fn answer(
+    worker: &Worker<'_>,
+    question: &Question<'_>,
+    prompts: &Prompts,
+    image: &LoadedImage,
+    timing: &mut TimingRecord,
+) -> Result<SampleRecord, ModelError> {
+    let mut looks: Vec<Look> = Vec::new();
+    let mut cells = Vec::new();
+    let mut layout: Option<TokenLayout> = None;
+    for cell in &worker.grid.cells {
+        let one = answer_cell(worker, question, prompts, image, cell, timing)?;
+        if let Some((audit, zero_mass_heads)) = one.look
+            && !looks
+                .iter()
+                .any(|look| look.query_strategy == audit.strategy)
+        {
+            let mut look = Look::new(&audit.branch, audit.strategy, &audit.rows, &audit.weights);
+            look.zero_mass_heads = zero_mass_heads;
+            looks.push(look);
+        }
+        timing.num_answers += usize::from(one.choice.visible.is_some());
+        layout = Some(one.layout);
+        cells.push((one.choice, one.outcome));
+    }
+    let layout = layout.unwrap_or(TokenLayout {
+        num_system: prompts.with_image.num_system(),
+        num_image: 0,
+        num_text: prompts.with_image.num_text(),
+    });
+    let looks = worker
+        .grid
+        .query_strategies()
+        .into_iter()
+        .map(|query| {
+            let found = looks.iter().find(|look| look.query_strategy == query);
+            found
+                .cloned()
+                .unwrap_or_else(|| Look::new("none", query, &[], &[]))
+        })
+        .collect();
+    let mut answers = Answers::new(question.placed, worker.inputs, image.size, layout, looks);
+    for (choice, outcome) in cells {
+        answers.add(choice, outcome.as_ref());
+    }
+    Ok(answers.finish())
+}
+
+/// One cell's answer to one question.
+struct CellAnswer {
+    choice: Choice,
+    outcome: Option<Outcome>,
+    layout: TokenLayout,
+    look: Option<(QueryAudit, Vec<usize>)>,
+}
+
+fn answer_cell(
+    worker: &Worker<'_>,
+    question: &Question<'_>,
+    prompts: &Prompts,
+    image: &LoadedImage,
+    cell: &Cell,
+    timing: &mut TimingRecord,
+) -> Result<CellAnswer, ModelError> {
+    let mut watch = StopWatch::start();
+    let features = image.features(worker.model)?;
+    timing.seconds.vision += watch.lap();
+    let subject = subject(question, &prompts.with_image, image, &features);
+    let sample = Sample {
+        prompt: &prompts.with_image,
+        features: &features,
+    };
+    let (choice, outcome, selection) = match worker.chooser.control(cell, &subject) {
+        Some(choice) => {
+            let outcome = choice.visible.as_ref().map(|visible| {
+                answer_control(worker, prompts, &sample, visible, timing)
+                    .unwrap_or_else(|error| Err(error.to_string()))
+            });
+            (choice, outcome, None)
+        }
+        None => match answer_strategy(worker, &sample, cell, timing) {
+            Ok((selection, outcome)) => {
+                (Choice::selected(&selection), Some(outcome), Some(selection))
+            }
+            Err(error) => (Choice::failed(error), None, None),
+        },
+    };
+    let look = selection.and_then(|selection| {
+        let audit = selection.audit;
+        Some((audit.query?, audit.zero_mass_heads))
+    });
+    Ok(CellAnswer {
+        choice,
+        outcome,
+        layout: subject.layout,
+        look,
+    })
+}
+
+fn answer_control(
+    worker: &Worker<'_>,
+    prompts: &Prompts,
+    sample: &Sample<'_>,
+    visible: &Visible,
+    timing: &mut TimingRecord,
+) -> Result<Outcome, ModelError> {
+    match visible {
+        Visible::NoImage => Ok(match &prompts.without_image {
+            Some(ids) => worker.answer_without_image(ids, timing),
+            None => Err("no prompt without an image was made".to_owned()),
+        }),
+        Visible::All => {
+            let (mut outputs, stages) = worker.model.answer(&[*sample], None, &worker.generate)?;
+            timing.num_runs += 1;
+            timing.seconds.prefix += seconds(stages.prefix);
+            timing.seconds.decode += seconds(stages.decode);
+            Ok(match outputs.pop() {
+                Some(output) => {
+                    timing.num_decoded += output.generation.token_ids.len();
+                    Ok((output.generation, output.min_margin))
+                }
+                None => Err("the model gave no answer".to_owned()),
+            })
+        }
+        Visible::Kept(kept) => answer_kept(worker, sample, kept, timing),
+    }
+}
+
+/// Answers with tokens that no attention chose.
+fn answer_kept(
+    worker: &Worker<'_>,
+    sample: &Sample<'_>,
+    kept: &KeptTokens,
+    timing: &mut TimingRecord,
+) -> Result<Outcome, ModelError> {
+    let options = PrefixOptions {
+        prune_layer: worker.chooser.prune_layer,
+        query_rows: Vec::new(),
+    };
+    let mut watch = StopWatch::start();
+    let prefix = worker
+        .model
+        .prefill_prefix(sample.prompt, sample.features, &options)?;
+    timing.seconds.prefix += watch.lap();
+    let mut branches = worker.model.branch(&prefix, std::slice::from_ref(kept))?;
+    timing.seconds.suffix += watch.lap();
+    timing.num_suffix_rows +=
+        prefix.layout().sequence_len() - prefix.layout().num_image + kept.len();
+    let first = worker.decode(&mut branches, timing)?.into_iter().next();
+    Ok(first.unwrap_or_else(|| Err("the model gave no answer".to_owned())))
+}
+
+/// Answers with tokens that attention chose.
+fn answer_strategy(
+    worker: &Worker<'_>,
+    sample: &Sample<'_>,
+    cell: &Cell,
+    timing: &mut TimingRecord,
+) -> Result<(Selection, Outcome), ModelError> {
+    let layout = sample.layout();
+    let (head_strategy, num_selected_heads) = scored_by(&cell.method);
+    let config = PruneConfig {
+        head_strategy,
+        query_strategy: cell
+            .method
+            .query_strategy()
+            .unwrap_or(fp_scoring::QueryStrategy::LastToken),
+        normalization: worker.chooser.normalization,
+        num_selected_heads,
+        budget: TokenBudget::Kept(worker.chooser.kept(cell, layout.num_image)?),
+        prune_layer: worker.chooser.prune_layer,
+        allow_degenerate: worker.chooser.allow_degenerate,
+    };
+    let (mut outputs, stages) = worker
+        .model
+        .answer(&[*sample], Some(&config), &worker.generate)?;
+    timing.num_runs += 1;
+    timing.seconds.prefix += seconds(stages.prefix);
+    timing.seconds.scoring += seconds(stages.scoring);
+    timing.seconds.suffix += seconds(stages.branch);
+    timing.seconds.decode += seconds(stages.decode);
+    let missing = || ModelError::InputValue {
+        what: "the model's answer",
+        found: "none".to_owned(),
+        expected: "one with a selection".to_owned(),
+    };
+    let output = outputs.pop().ok_or_else(missing)?;
+    let selection = output.selection.ok_or_else(missing)?;
+    timing.num_decoded += output.generation.token_ids.len();
+    timing.num_suffix_rows +=
+        layout.sequence_len() - layout.num_image + selection.kept_tokens.len();
+    timing.kv_bytes = timing.kv_bytes.max(output.kv_bytes);
+    Ok((selection, Ok((output.generation, output.min_margin))))
+}

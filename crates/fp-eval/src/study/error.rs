@@ -1,0 +1,158 @@
+//! Why a study can't be run, gone on with, or read.
+
+use super::config::ConfigError;
+use super::grid::GridError;
+use super::line::LineError;
+use std::path::PathBuf;
+
+/// Why a study can't be run, gone on with, or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudyError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration on this model.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// The data.
+    #[error(transparent)]
+    Dataset(#[from] crate::dataset::DatasetError),
+    /// The shipped files.
+    #[error(transparent)]
+    Embedded(#[from] crate::embedded::EmbeddedError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] fp_model::ModelError),
+    /// A name that no device has.
+    #[error("device `{name}`: {reason}")]
+    Device {
+        /// As configured.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file or folder that can't be read or written.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of a run folder that isn't what it has to be.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A line of the records that was changed or damaged.
+    #[error(
+        "{}, line {line}: {source}; the lines before it are whole, so cutting the file there lets the run go on from it",
+        path.display()
+    )]
+    Line {
+        /// The records.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        source: LineError,
+    },
+    /// A record that isn't the one that belongs there.
+    #[error("{}, line {line}: it is sample {found}, where {expected} belongs", path.display())]
+    Order {
+        /// The records.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The sample found.
+        found: usize,
+        /// The sample, or end, that belongs there.
+        expected: String,
+    },
+    /// A folder with other files in it.
+    #[error("{} isn't a run's folder and isn't empty; name a new one", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run that was started otherwise.
+    #[error(
+        "{} was started with {} than now; go on with what it was started with, name another folder, or accept the change (--accept-changes)",
+        path.display(), changes.join(", ")
+    )]
+    Changed {
+        /// The run's folder.
+        path: PathBuf,
+        /// What differs.
+        changes: Vec<String>,
+    },
+    /// A run whose records can't be gone on with, whatever is accepted.
+    #[error("{}: {reason}; its records can't be gone on with, name another folder", path.display())]
+    Incompatible {
+        /// The run's folder.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// Another program writes to the folder.
+    #[error("another run is writing to {}", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Runs that aren't pieces of one.
+    #[error("{} and {} can't be merged: {reason}", first.display(), second.display())]
+    Merge {
+        /// One folder.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Pieces that don't make a whole.
+    #[error(
+        "{missing} of {expected} samples are in none of the folders, the first one is sample {first}"
+    )]
+    Incomplete {
+        /// Samples missing.
+        missing: usize,
+        /// Samples of the whole run.
+        expected: usize,
+        /// The first one missing.
+        first: usize,
+    },
+    /// A setting of the run itself.
+    #[error("{what}: {found}; {expected}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// Threads that couldn't be started.
+    #[error("cannot start threads: {0}")]
+    Threads(String),
+}
+
+impl StudyError {
+    pub(crate) fn io(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> StudyError {
+        let path = path.into();
+        move |source| StudyError::Io {
+            doing,
+            path,
+            source,
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! A run's folder: `run.json`, `records.jsonl`, `timings.jsonl`.
+
+use super::error::StudyError;
+use super::hashes;
+use super::line::{self, LineError};
+use super::record::SampleRecord;
+use super::spec::{FORMAT, RunSpec};
+use super::timings::TimingRecord;
+use serde::Deserialize;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// What a run is of.
+pub const SPEC_FILE: &str = "run.json";
+/// One line per sample.
+pub const RECORDS_FILE: &str = "records.jsonl";
+/// What the stages took; differs from run to run.
+pub const TIMINGS_FILE: &str = "timings.jsonl";
+
+/// A run's folder, open for writing by this program alone.
+#[derive(Debug)]
+pub(crate) struct RunFolder {
+    records_path: PathBuf,
+    records: File,
+    /// Bytes of whole lines.
+    len: u64,
+    timings_path: PathBuf,
+    timings: File,
+    /// Records that are there already.
+    pub(crate) num_done: usize,
+}
+
+impl RunFolder {
+    /// Starts a run in a new or empty folder, or goes on with the one that lies
+    /// there. `order` are the samples of the run in the order of recording.
+    pub(crate) fn open(
+        path: &Path,
+        spec: &RunSpec,
+        order: &[usize],
+        accept_changes: bool,
+    ) -> Result<RunFolder, StudyError> {
+        fs::create_dir_all(path).map_err(StudyError::io("create", path))?;
+        let spec_path = path.join(SPEC_FILE);
+        let old = match spec_path.is_file() {
+            true => Some(read_spec(path)?),
+            false if is_empty(path)? => None,
+            false => {
+                return Err(StudyError::NotARun {
+                    path: path.to_owned(),
+                });
+            }
+        };
+        let records_path = path.join(RECORDS_FILE);
+        let mut records = open_growing(&records_path)?;
+        match records.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StudyError::Busy {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(StudyError::io("lock", &records_path)(error));
+            }
+        }
+        match old {
+            None => write_spec(path, spec)?,
+            Some(old) => go_on(path, &old, spec, accept_changes)?,
+        }
+        let (num_done, len) = scan(&records_path, &mut records, order)?;
+        records
+            .set_len(len)
+            .map_err(StudyError::io("write", &records_path))?;
+        records
+            .seek(SeekFrom::End(0))
+            .map_err(StudyError::io("read", &records_path))?;
+        let timings_path = path.join(TIMINGS_FILE);
+        let mut timings = open_growing(&timings_path)?;
+        drop_torn_line(&mut timings).map_err(StudyError::io("write", &timings_path))?;
+        Ok(RunFolder {
+            records_path,
+            records,
+            len,
+            timings_path,
+            timings,
+            num_done,
+        })
+    }
+
+    /// Appends records and what they took. Either all lines are written, or the
+    /// file ends with whole lines as before.
+    pub(crate) fn append(
+        &mut self,
+        records: &[SampleRecord],
+        timings: &[TimingRecord],
+    ) -> Result<(), StudyError> {
+        let mut lines = Vec::new();
+        for record in records {
+            let line = line::encode(record).map_err(|error| StudyError::Content {
+                path: self.records_path.clone(),
+                reason: error.to_string(),
+            })?;
+            lines.extend(line);
+        }
+        if let Err(error) = self.records.write_all(&lines) {
+            // What can't be cut off now is a torn line, and is dropped on going on.
+            let _ = self.records.set_len(self.len);
+            return Err(StudyError::io("write", &self.records_path)(error));
+        }
+        self.len += lines.len() as u64;
+        let mut lines = Vec::new();
+        for timing in timings {
+            if serde_json::to_writer(&mut lines, timing).is_ok() {
+                lines.push(b'\n');
+            }
+        }
+        self.timings
+            .write_all(&lines)
+            .map_err(StudyError::io("write", &self.timings_path))
+    }
+
+    /// Waits until everything is on the disk.
+    pub(crate) fn sync(&mut self) -> Result<(), StudyError> {
+        self.records
+            .sync_data()
+            .map_err(StudyError::io("write", &self.records_path))
+    }
+}
+
+/// Reads what a run is of.
+///
+/// # Errors
+/// No such file, or one of another version.
+pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
+    let path = folder.join(SPEC_FILE);
+    let bytes = fs::read(&path).map_err(StudyError::io("read", &path))?;
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let wrong = |reason: String| StudyError::Content {
+        path: path.clone(),
+        reason,
+    };
+    let version: Version =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    if version.format != FORMAT {
+        return Err(wrong(format!(
+            "format {}, this program reads format {FORMAT}",
+            version.format
+        )));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
+}
+
+/// Reads every record of a run, in the order of the file. A last line that was
+/// torn off is left out.
+///
+/// # Errors
+/// A file that can't be read, or the first line that is damaged.
+pub fn read_records(folder: &Path) -> Result<Vec<SampleRecord>, StudyError> {
+    let mut records = Vec::new();
+    for_each_line(&folder.join(RECORDS_FILE), |_, line| {
+        records.push(line::decode(line)?);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// Reads what the stages of a run took; lines that can't be read are left out.
+///
+/// # Errors
+/// A file that can't be read.
+pub fn read_timings(folder: &Path) -> Result<Vec<TimingRecord>, StudyError> {
+    let path = folder.join(TIMINGS_FILE);
+    let text = fs::read(&path).map_err(StudyError::io("read", &path))?;
+    Ok(text
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect())
+}
+
+/// Calls `visit` with the number, from 1, and the content of every whole line.
+pub(crate) fn for_each_line(
+    path: &Path,
+    mut visit: impl FnMut(usize, &[u8]) -> Result<(), LineError>,
+) -> Result<(), StudyError> {
+    let file = File::open(path).map_err(StudyError::io("read", path))?;
+    let mut lines = Lines::new(file);
+    while let Some(line) = lines.next().map_err(StudyError::io("read", path))? {
+        let number = line.number;
+        visit(number, line.content).map_err(|source| StudyError::Line {
+            path: path.to_owned(),
+            line: number,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let write = || {
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&part, path)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&part);
+        StudyError::io("write", path)(error)
+    })
+}
+
+pub(crate) fn write_spec(folder: &Path, spec: &RunSpec) -> Result<(), StudyError> {
+    let path = folder.join(SPEC_FILE);
+    let mut text = serde_json::to_vec_pretty(spec).map_err(|error| StudyError::Content {
+        path: path.clone(),
+        reason: error.to_string(),
+    })?;
+    text.push(b'\n');
+    write_whole(&path, &text)
+}
+
+/// Only what a run that was cut off before its first line leaves behind may lie there.
+fn is_empty(path: &Path) -> Result<bool, StudyError> {
+    for entry in fs::read_dir(path).map_err(StudyError::io("read", path))? {
+        let entry = entry.map_err(StudyError::io("read", path))?;
+        let name = entry.file_name();
+        let is_ours = name == *RECORDS_FILE || name.to_str() == Some("run.json.part");
+        let len = entry
+            .metadata()
+            .map_err(StudyError::io("read", path))?
+            .len();
+        if !is_ours || (name == *RECORDS_FILE && len > 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn open_growing(path: &Path) -> Result<File, StudyError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(StudyError::io("open", path))
+}
+
+/// Whether a run may be gone on with as it is asked for now.
+fn go_on(
+    path: &Path,
+    old: &RunSpec,
+    new: &RunSpec,
+    accept_changes: bool,
+) -> Result<(), StudyError> {
+    let changes = changes(old, new).map_err(|error| StudyError::Content {
+        path: path.join(SPEC_FILE),
+        reason: error.to_string(),
+    })?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    if !accept_changes {
+        return Err(StudyError::Changed {
+            path: path.to_owned(),
+            changes,
+        });
+    }
+    let reason = if old.grid.cells != new.grid.cells {
+        Some("it has other cells")
+    } else if old.num_samples != new.num_samples {
+        Some("it has another number of samples")
+    } else if old.shard != new.shard {
+        Some("it is another piece")
+    } else {
+        None
+    };
+    if let Some(reason) = reason {
+        return Err(StudyError::Incompatible {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+    let mut spec = new.clone();
+    spec.accepted_changes = old.accepted_changes.clone();
+    spec.accepted_changes.extend(changes);
+    write_spec(path, &spec)
+}
+
+/// What differs between two runs, in words.
+pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde_json::Error> {
+    let mut changes = Vec::new();
+    if old.config_sha256 != new.config_sha256 {
+        let keys = hashes::changed_keys(&old.config, &new.config)?;
+        changes.push(format!("another configuration ({})", keys.join(", ")));
+    }
+    if old.datasets.len() != new.datasets.len() {
+        changes.push("another number of data sets".to_owned());
+    } else {
+        let pairs = old.datasets.iter().zip(&new.datasets);
+        changes.extend(
+            pairs
+                .filter(|(old, new)| old.sha256 != new.sha256)
+                .map(|(old, _)| format!("other data ({} {})", old.name, old.split)),
+        );
+    }
+    if old.model.sha256 != new.model.sha256 {
+        let changed = old
+            .model
+            .files
+            .iter()
+            .filter(|file| !new.model.files.contains(file));
+        let names: Vec<&str> = changed.map(|file| file.name.as_str()).collect();
+        changes.push(format!("another model ({})", names.join(", ")));
+    }
+    let piece = |spec: &RunSpec| spec.shard.map_or("the whole".to_owned(), |s| s.to_string());
+    if old.shard != new.shard {
+        changes.push(format!("piece {} instead of {}", piece(old), piece(new)));
+    }
+    Ok(changes)
+}
+
+/// Checks all whole lines against the order; their number and bytes.
+fn scan(path: &Path, file: &mut File, order: &[usize]) -> Result<(usize, u64), StudyError> {
+    let mut lines = Lines::new(file);
+    let mut done = 0;
+    while let Some(line) = lines.next().map_err(StudyError::io("read", path))? {
+        let at = |source| StudyError::Line {
+            path: path.to_owned(),
+            line: line.number,
+            source,
+        };
+        let found = index_of(line.content).map_err(at)?;
+        if order.get(done) != Some(&found) {
+            return Err(StudyError::Order {
+                path: path.to_owned(),
+                line: line.number,
+                found,
+                expected: match order.get(done) {
+                    Some(index) => format!("sample {index}"),
+                    None => "the end".to_owned(),
+                },
+            });
+        }
+        done += 1;
+    }
+    Ok((done, lines.whole))
+}
+
+/// The index of a line's sample, its checksum checked.
+pub(crate) fn index_of(line: &[u8]) -> Result<usize, LineError> {
+    #[derive(Deserialize)]
+    struct Index {
+        index: usize,
+    }
+    let content = line::content(line)?;
+    let index: Index =
+        serde_json::from_slice(content).map_err(|error| LineError::Content(error.to_string()))?;
+    Ok(index.index)
+}
+
+/// Whole lines of a file: those that end.
+struct Lines<R> {
+    reader: BufReader<R>,
+    buffer: Vec<u8>,
+    number: usize,
+    /// Bytes of the whole lines so far.
+    whole: u64,
+}
+
+struct Line<'a> {
+    number: usize,
+    content: &'a [u8],
+}
+
+impl<R: Read> Lines<R> {
+    fn new(reader: R) -> Lines<R> {
+        Lines {
+            reader: BufReader::with_capacity(1 << 16, reader),
+            buffer: Vec::new(),
+            number: 0,
+            whole: 0,
+        }
+    }
+
+    fn next(&mut self) -> std::io::Result<Option<Line<'_>>> {
+        self.buffer.clear();
+        let read = self.reader.read_until(b'\n', &mut self.buffer)?;
+        match self.buffer.strip_suffix(b"\n") {
+            None => Ok(None),
+            Some(content) => {
+                self.number += 1;
+                self.whole += read as u64;
+                Ok(Some(Line {
+                    number: self.number,
+                    content,
+                }))
+            }
+        }
+    }
+}
+
+/// Cuts off what follows the last line's end.
+fn drop_torn_line(file: &mut File) -> std::io::Result<()> {
+    let mut lines = Lines::new(&mut *file);
+    while lines.next()?.is_some() {}
+    let whole = lines.whole;
+    file.set_len(whole)?;
+    file.seek(SeekFrom::End(0))?;
+    Ok(())
+}

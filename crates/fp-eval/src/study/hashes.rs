@@ -1,0 +1,113 @@
+//! What a run depends on, as hashes.
+
+use super::config::StudyConfig;
+use super::error::StudyError;
+use super::spec::{FileHash, ImagesHashed};
+use crate::dataset::Dataset;
+use crate::hash::{sha256_file, sha256_hex};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Up to this much, images are hashed byte by byte.
+const MOST_IMAGE_BYTES: u64 = 2 << 30;
+
+/// Keys that say where things lie and where to compute, not what is asked.
+const PLACES: [&str; 4] = ["$schema", "model", "vision_tower", "datasets"];
+
+/// SHA-256 of a configuration without its [`PLACES`].
+pub(crate) fn config(config: &StudyConfig) -> Result<String, serde_json::Error> {
+    let mut value = serde_json::to_value(config)?;
+    if let Some(keys) = value.as_object_mut() {
+        keys.retain(|key, _| !PLACES.contains(&key.as_str()));
+    }
+    Ok(sha256_hex(value.to_string().as_bytes()))
+}
+
+/// Keys in which two configurations differ, places left out.
+pub(crate) fn changed_keys(
+    old: &StudyConfig,
+    new: &StudyConfig,
+) -> Result<Vec<String>, serde_json::Error> {
+    let (old, new) = (serde_json::to_value(old)?, serde_json::to_value(new)?);
+    let keys: BTreeSet<&String> = [&old, &new]
+        .into_iter()
+        .filter_map(|value| value.as_object())
+        .flat_map(|keys| keys.keys())
+        .collect();
+    Ok(keys
+        .into_iter()
+        .filter(|key| !PLACES.contains(&key.as_str()) && old.get(key) != new.get(key))
+        .cloned()
+        .collect())
+}
+
+/// Hash over all files that a model is defined by, and the files.
+pub(crate) fn model(
+    folder: &Path,
+    weights: &[PathBuf],
+) -> Result<(String, Vec<FileHash>), StudyError> {
+    const BESIDE: [&str; 6] = [
+        "config.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "added_tokens.json",
+    ];
+    let beside = BESIDE.iter().map(|name| folder.join(name));
+    let paths: BTreeSet<PathBuf> = beside
+        .filter(|path| path.is_file())
+        .chain(weights.iter().cloned())
+        .collect();
+    let mut files = Vec::new();
+    for path in paths {
+        let sha256 = sha256_file(&path).map_err(StudyError::io("read", &path))?;
+        let name = path.strip_prefix(folder).unwrap_or(&path);
+        files.push(FileHash {
+            name: name.display().to_string(),
+            sha256,
+        });
+    }
+    let mut list = String::new();
+    for file in &files {
+        // Writing to a string can't fail.
+        let _ = writeln!(list, "{} {}", file.sha256, file.name);
+    }
+    Ok((sha256_hex(list.as_bytes()), files))
+}
+
+/// Hash over a data set's files and the images of its samples.
+pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), StudyError> {
+    let mut list = String::new();
+    for path in &dataset.files {
+        let sha256 = sha256_file(path).map_err(StudyError::io("read", path))?;
+        let _ = writeln!(list, "{sha256}");
+    }
+    let images: BTreeSet<&Path> = dataset
+        .samples
+        .iter()
+        .map(|sample| sample.image.as_path())
+        .collect();
+    let mut sizes = Vec::with_capacity(images.len());
+    for path in images {
+        let size = std::fs::metadata(path)
+            .map_err(StudyError::io("read", path))?
+            .len();
+        sizes.push((path, size));
+    }
+    let total: u64 = sizes.iter().map(|(_, size)| size).sum();
+    let how = match total <= MOST_IMAGE_BYTES {
+        true => ImagesHashed::Content,
+        false => ImagesHashed::Sizes,
+    };
+    for (path, size) in sizes {
+        let content = match how {
+            ImagesHashed::Content => sha256_file(path).map_err(StudyError::io("read", path))?,
+            ImagesHashed::Sizes => size.to_string(),
+        };
+        let name = path.strip_prefix(&dataset.folder).unwrap_or(path);
+        let _ = writeln!(list, "{content} {}", name.display());
+    }
+    Ok((sha256_hex(list.as_bytes()), how))
+}

@@ -1,0 +1,124 @@
+//! Images and questions, ready for the model.
+
+use fp_model::image::{
+    AnyResPixels, GridPinpoints, ImageAspect, ImageProcessor, PixelValues, PreprocessorConfig,
+    decode_file,
+};
+use fp_model::prompt::{EncodedPrompt, PromptTemplate};
+use fp_model::tokenizer::LlavaTokenizer;
+use fp_model::{ImageFeatures, LlavaModel, ModelConfig, ModelError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Turns files and texts into what the model takes, the checkpoint's own way.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    processor: ImageProcessor,
+    pinpoints: Option<GridPinpoints>,
+    aspect: ImageAspect,
+    tokenizer: LlavaTokenizer,
+    template: PromptTemplate,
+}
+
+/// A decoded and preprocessed image.
+#[derive(Debug)]
+pub(crate) struct LoadedImage {
+    /// Width and height of the file's image.
+    pub(crate) size: [usize; 2],
+    pixels: Pixels,
+    /// What decoding and preprocessing took.
+    pub(crate) duration: Duration,
+}
+
+#[derive(Debug)]
+enum Pixels {
+    Square(PixelValues),
+    AnyResolution(AnyResPixels),
+}
+
+impl Inputs {
+    /// What the checkpoint in `dir` asks for. An `aspect` that is given replaces
+    /// the checkpoint's own, any-resolution tiles included.
+    pub(crate) fn new(
+        dir: &Path,
+        config: &ModelConfig,
+        aspect: Option<ImageAspect>,
+        template: PromptTemplate,
+    ) -> Result<Inputs, ModelError> {
+        let preprocessor =
+            PreprocessorConfig::load_or_default(&dir.join("preprocessor_config.json"))?;
+        let pinpoints = match (&config.grid_pinpoints, aspect) {
+            (Some(pinpoints), None) => Some(GridPinpoints::new(pinpoints)?),
+            _ => None,
+        };
+        Ok(Inputs {
+            processor: ImageProcessor::new(preprocessor),
+            pinpoints,
+            aspect: aspect.unwrap_or_else(|| config.image_aspect()),
+            tokenizer: LlavaTokenizer::for_checkpoint(dir, config)?,
+            template,
+        })
+    }
+
+    /// What happens to an image that isn't square; none for any-resolution tiles.
+    pub(crate) fn aspect(&self) -> Option<ImageAspect> {
+        match self.pinpoints {
+            Some(_) => None,
+            None => Some(self.aspect),
+        }
+    }
+
+    /// Decodes and preprocesses an image.
+    pub(crate) fn image(&self, path: &Path) -> Result<LoadedImage, ModelError> {
+        let start = Instant::now();
+        let image = decode_file(path)?;
+        let size = [image.width(), image.height()];
+        let pixels = match &self.pinpoints {
+            Some(pinpoints) => {
+                Pixels::AnyResolution(self.processor.preprocess_anyres(&image, pinpoints)?)
+            }
+            None => Pixels::Square(self.processor.preprocess(&image, self.aspect)?),
+        };
+        Ok(LoadedImage {
+            size,
+            pixels,
+            duration: start.elapsed(),
+        })
+    }
+
+    /// The whole prompt of a question.
+    pub(crate) fn prompt_text(&self, question: &str) -> String {
+        self.template.render(question)
+    }
+
+    /// A question's prompt with its image.
+    pub(crate) fn prompt(&self, question: &str) -> Result<EncodedPrompt, ModelError> {
+        Ok(self.tokenizer.encode(&self.prompt_text(question))?)
+    }
+
+    /// The prompt of a question whose image is left out.
+    pub(crate) fn prompt_without_image(&self, question: &str) -> Result<Vec<u32>, ModelError> {
+        let text = self.template.render_text_only(question);
+        Ok(self.tokenizer.encode_text_only(&text)?)
+    }
+
+    /// An answer's text, white space around it cut off.
+    pub(crate) fn answer(&self, token_ids: &[u32]) -> Result<String, ModelError> {
+        Ok(self.tokenizer.decode(token_ids)?.trim().to_owned())
+    }
+}
+
+impl LoadedImage {
+    /// Runs the vision tower and the projector.
+    pub(crate) fn features(&self, model: &LlavaModel) -> Result<ImageFeatures, ModelError> {
+        let device = model.device();
+        match &self.pixels {
+            Pixels::Square(pixels) => model.encode_image(&pixels.to_tensor(device)?),
+            Pixels::AnyResolution(tiles) => {
+                let vision = &model.config().vision;
+                let packing = tiles.tiling.packing(vision.patches_per_side());
+                model.encode_tiles(&tiles.to_tensor(device)?, &packing)
+            }
+        }
+    }
+}

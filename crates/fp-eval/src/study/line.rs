@@ -1,0 +1,58 @@
+//! One checksummed line of a run's records.
+
+use super::record::SampleRecord;
+
+const HEAD: &str = "{\"crc32\":\"";
+const MIDDLE: &str = "\",\"sample\":";
+const TAIL: &str = "}";
+const NUM_DIGITS: usize = 8;
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LineError {
+    /// Not framed as `{"crc32":"…","sample":{…}}`.
+    #[error("it isn't of the form {{\"crc32\":\"…\",\"sample\":{{…}}}}")]
+    Frame,
+    /// Changed since it was written.
+    #[error("its checksum is {found:08x}, written was {written}")]
+    Checksum {
+        /// What the line says.
+        written: String,
+        /// What its content gives.
+        found: u32,
+    },
+    /// Whole, and yet no record of this version.
+    #[error("{0}")]
+    Content(String),
+}
+
+/// A record as a line, the line's end included.
+pub(crate) fn encode(record: &SampleRecord) -> Result<Vec<u8>, serde_json::Error> {
+    let content = serde_json::to_string(record)?;
+    let sum = crc32fast::hash(content.as_bytes());
+    Ok(format!("{HEAD}{sum:08x}{MIDDLE}{content}{TAIL}\n").into_bytes())
+}
+
+/// The content of a line without its end, after its checksum was checked.
+pub(crate) fn content(line: &[u8]) -> Result<&[u8], LineError> {
+    let rest = line.strip_prefix(HEAD.as_bytes()).ok_or(LineError::Frame)?;
+    let (written, rest) = rest.split_at_checked(NUM_DIGITS).ok_or(LineError::Frame)?;
+    let content = rest
+        .strip_prefix(MIDDLE.as_bytes())
+        .and_then(|rest| rest.strip_suffix(TAIL.as_bytes()))
+        .ok_or(LineError::Frame)?;
+    let found = crc32fast::hash(content);
+    match written == format!("{found:08x}").as_bytes() {
+        true => Ok(content),
+        false => Err(LineError::Checksum {
+            written: String::from_utf8_lossy(written).into_owned(),
+            found,
+        }),
+    }
+}
+
+/// The record of a line without its end.
+pub(crate) fn decode(line: &[u8]) -> Result<SampleRecord, LineError> {
+    serde_json::from_slice(content(line)?).map_err(|error| LineError::Content(error.to_string()))
+}

@@ -1,0 +1,154 @@
+//! How much of a study fits into memory at once.
+
+use fp_model::ModelConfig;
+use fp_scoring::TokenLayout;
+
+/// Where a machine doesn't say what it has.
+const UNKNOWN_AVAILABLE: u64 = 2 << 30;
+
+/// Rows that run through the layers together at most: enough to fill the machine.
+/// More only spread the activations over slower memory.
+const MOST_ROWS: usize = 4096;
+
+/// Half of the memory that is free now.
+pub(crate) fn default_limit() -> u64 {
+    available().unwrap_or(UNKNOWN_AVAILABLE) / 2
+}
+
+/// Bytes that programs can still take, as Linux says it.
+fn available() -> Option<u64> {
+    proc_value("/proc/meminfo", "MemAvailable:")
+}
+
+/// The most memory that this process had at any time, in bytes.
+pub(crate) fn peak() -> Option<u64> {
+    proc_value("/proc/self/status", "VmHWM:")
+}
+
+fn proc_value(path: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// What a worker may hold at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryPlan {
+    bytes: u64,
+    num_layers: u64,
+    prune_layer: u64,
+    /// Keys and values of one token in one layer.
+    kv_bytes: u64,
+    hidden_bytes: u64,
+    /// Activations of one row while it runs through a layer.
+    activation_bytes: u64,
+    logits_bytes: u64,
+    max_new_tokens: u64,
+}
+
+impl MemoryPlan {
+    /// For a worker that may take `bytes` beside the weights.
+    pub(crate) fn new(
+        bytes: u64,
+        config: &ModelConfig,
+        bytes_per_value: usize,
+        prune_layer: usize,
+        max_new_tokens: usize,
+    ) -> MemoryPlan {
+        let text = &config.text;
+        let value = bytes_per_value as u64;
+        let [hidden, inner, layers, vocab] = [
+            text.hidden_size,
+            text.intermediate_size,
+            text.num_layers,
+            text.vocab_size,
+        ]
+        .map(|size| size as u64);
+        let kv_bytes = text.kv_bytes_per_token(bytes_per_value) as u64 / layers.max(1);
+        MemoryPlan {
+            bytes,
+            num_layers: layers,
+            prune_layer: prune_layer as u64,
+            kv_bytes,
+            hidden_bytes: hidden * value,
+            // Input, norm, projections with their copies, attention's output, gate and up.
+            activation_bytes: (6 * hidden + 3 * inner) * value + 2 * kv_bytes,
+            logits_bytes: vocab * 4,
+            max_new_tokens: max_new_tokens as u64,
+        }
+    }
+
+    /// Questions whose prefixes may be held at once; half of the memory is theirs.
+    pub(crate) fn questions(&self, layout: &TokenLayout) -> usize {
+        let tokens = layout.sequence_len() as u64;
+        let prefix = tokens * (self.prune_layer * self.kv_bytes + 2 * self.hidden_bytes);
+        usize::try_from(self.bytes / 2 / prefix.max(1))
+            .unwrap_or(usize::MAX)
+            .max(1)
+    }
+
+    /// Splits sequences of these lengths into batches that fit into the other half,
+    /// each of at least one; ends of the batches.
+    pub(crate) fn batches(&self, lens: &[usize]) -> Vec<usize> {
+        let (mut ends, mut bytes, mut rows) = (Vec::new(), 0, 0);
+        for (index, &len) in lens.iter().enumerate() {
+            let needed = self.branch_bytes(len as u64);
+            let is_full = bytes + needed > self.bytes / 2 || rows + len > MOST_ROWS;
+            if rows > 0 && is_full {
+                ends.push(index);
+                (bytes, rows) = (0, 0);
+            }
+            bytes += needed;
+            rows += len;
+        }
+        if rows > 0 {
+            ends.push(lens.len());
+        }
+        ends
+    }
+
+    fn branch_bytes(&self, len: u64) -> u64 {
+        let kept = (self.num_layers - self.prune_layer.min(self.num_layers)) * len;
+        let decoded = self.num_layers * self.max_new_tokens;
+        (kept + decoded) * self.kv_bytes + len * self.activation_bytes + 2 * self.logits_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fp_model::Preset;
+
+    #[test]
+    fn batches_fit_and_leave_nothing_out() {
+        let config = Preset::Tiny.config();
+        let plan = |bytes| MemoryPlan::new(bytes, &config, 4, 2, 4);
+        let lens = [10, 20, 30, 40];
+        assert_eq!(plan(u64::MAX).batches(&lens), [4]);
+        assert_eq!(plan(0).batches(&lens), [1, 2, 3, 4]);
+        assert_eq!(plan(1 << 20).batches(&[]), [0; 0]);
+        let two = 2 * (plan(0).branch_bytes(10) + plan(0).branch_bytes(20));
+        assert_eq!(plan(two).batches(&lens)[0], 2);
+        assert_eq!(plan(u64::MAX).batches(&[4000, 90, 10]), [2, 3]);
+    }
+
+    #[test]
+    fn at_least_one_question() {
+        let config = Preset::Tiny.config();
+        let layout = TokenLayout {
+            num_system: 5,
+            num_image: 16,
+            num_text: 10,
+        };
+        assert_eq!(MemoryPlan::new(0, &config, 4, 2, 4).questions(&layout), 1);
+        assert!(MemoryPlan::new(1 << 30, &config, 4, 2, 4).questions(&layout) > 1000);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn linux_says_what_it_has() {
+        assert!(available().unwrap() > 0);
+        assert!(peak().unwrap() > 0);
+    }
+}

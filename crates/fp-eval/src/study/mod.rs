@@ -1,0 +1,42 @@
+//! Studies: which strategies are compared on which data, run and recorded.
+//!
+//! A [`StudyConfig`] says what is asked. With a model's shape it becomes a
+//! [`Grid`] of cells; [`run()`] answers every sample under every cell and appends
+//! one [`SampleRecord`] per sample to a run folder, from which every table and
+//! test is derived.
+//!
+//! Who owns what: `prepare` reads data and model, `order` decides in which order
+//! samples come, `run` has the threads, `engine` answers, `choose` lets cells
+//! choose their tokens, `answers` makes records, `folder` writes them.
+
+mod answers;
+mod choose;
+pub mod config;
+mod coverage;
+mod engine;
+mod error;
+mod folder;
+mod grid;
+mod hashes;
+mod inputs;
+mod line;
+mod memory;
+mod order;
+mod prepare;
+mod record;
+mod run;
+mod spec;
+mod timings;
+
+pub use config::StudyConfig;
+pub use engine::Engine;
+pub use error::StudyError;
+pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
+pub use grid::{Budget, Cell, Grid, GridError, Method, ModelShape};
+pub use line::LineError;
+pub use order::Shard;
+pub use prepare::{dataset_dir, model_dir};
+pub use record::{CellRecord, CutRecord, Look, NEAR_TIE_MARGIN, RunRecord, SampleRecord, Seen};
+pub use run::{Progress, RunOptions, RunSummary, run};
+pub use spec::{DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, ModelSpec, RunSpec};
+pub use timings::{Stages, TimingRecord};

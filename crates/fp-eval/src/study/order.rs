@@ -1,0 +1,107 @@
+//! The order in which samples are run and recorded: image by image, so that the
+//! image's work is done once, each image where its first sample stands.
+
+use crate::sample::Sample;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// One of several pieces of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// Which piece, counted from 1.
+    pub index: usize,
+    /// How many pieces.
+    pub count: usize,
+}
+
+impl Shard {
+    fn holds(self, group: usize) -> bool {
+        group % self.count == self.index - 1
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Shard, String> {
+        let wrong =
+            || format!("`{text}` is no piece of a run; write i/n with i from 1 to n, such as 1/4");
+        let (index, count) = text.split_once('/').ok_or_else(wrong)?;
+        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
+        let (index, count) = (number(index)?, number(count)?);
+        match (1..=count).contains(&index) {
+            true => Ok(Shard { index, count }),
+            false => Err(wrong()),
+        }
+    }
+}
+
+/// Samples by image: indices over all data sets, in the order of running.
+pub(crate) fn image_groups(datasets: &[&[Sample]], shard: Option<Shard>) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut first = 0;
+    for samples in datasets {
+        let mut by_image: HashMap<&Path, usize> = HashMap::new();
+        for (offset, sample) in samples.iter().enumerate() {
+            let group = *by_image.entry(&sample.image).or_insert_with(|| {
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+            groups[group].push(first + offset);
+        }
+        first += samples.len();
+    }
+    match shard {
+        None => groups,
+        Some(shard) => groups
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, group)| shard.holds(index).then_some(group))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(images: &[&str]) -> Vec<Sample> {
+        images
+            .iter()
+            .map(|image| Sample {
+                image: image.into(),
+                ..Sample::default()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn images_come_together_and_shards_share_them_out() {
+        let (a, b) = (samples(&["x", "y", "x", "z"]), samples(&["x", "x"]));
+        let datasets = [a.as_slice(), b.as_slice()];
+        let whole = image_groups(&datasets, None);
+        assert_eq!(whole, [vec![0, 2], vec![1], vec![3], vec![4, 5]]);
+        let pieces = ["1/3", "2/3", "3/3"].map(|text| image_groups(&datasets, text.parse().ok()));
+        assert_eq!(pieces[0], [vec![0, 2], vec![4, 5]]);
+        assert_eq!(pieces[1], [vec![1]]);
+        assert_eq!(pieces[2], [vec![3]]);
+    }
+
+    #[test]
+    fn pieces_are_counted_from_one() {
+        assert_eq!("2/4".parse(), Ok(Shard { index: 2, count: 4 }));
+        for wrong in ["0/4", "5/4", "1", "a/b", "1/0", "-1/2"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+}

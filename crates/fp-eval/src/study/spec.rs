@@ -1,0 +1,151 @@
+//! What a run is of: the part of a run folder that doesn't grow.
+
+use super::config::StudyConfig;
+use super::grid::{Grid, ModelShape};
+use super::order::Shard;
+use crate::metric::AnswerRule;
+use fp_model::image::ImageAspect;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Version of the form of run folders.
+pub const FORMAT: u32 = 1;
+
+/// What a run is of, stored as `run.json` in its folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The study's configuration.
+    pub config: StudyConfig,
+    /// SHA-256 of the configuration without what says only where things lie.
+    pub config_sha256: String,
+    /// The model.
+    pub model: ModelSpec,
+    /// The data sets, in the order of the configuration.
+    pub datasets: Vec<DatasetSpec>,
+    /// Budgets and cells.
+    pub grid: Grid,
+    /// Samples of the whole run, all pieces together.
+    pub num_samples: usize,
+    /// Which piece this is; none for a whole run.
+    pub shard: Option<Shard>,
+    /// Changes that were accepted when the run was gone on with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_changes: Vec<String>,
+    /// Where the run was started.
+    pub environment: Environment,
+}
+
+/// The model of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Sizes of the decoder and number of image tokens.
+    pub shape: ModelShape,
+    /// Side of the vision tower's input in pixels.
+    pub image_side: usize,
+    /// Image tokens along one side of a square.
+    pub patches_per_side: usize,
+    /// What happens to an image that isn't square; none for any-resolution tiles.
+    pub image_aspect: Option<ImageAspect>,
+    /// Number format that it computes in.
+    pub dtype: String,
+    /// Bytes of one value of keys and values.
+    pub bytes_per_value: usize,
+    /// Files that it is defined by.
+    pub files: Vec<FileHash>,
+    /// SHA-256 over the names and hashes of the files.
+    pub sha256: String,
+}
+
+/// A file and what it held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileHash {
+    /// Its name, relative to the folder.
+    pub name: String,
+    /// SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// How a data set's images went into its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImagesHashed {
+    /// Every byte.
+    Content,
+    /// Paths and sizes: there is too much to read it all.
+    Sizes,
+}
+
+/// One data set of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetSpec {
+    /// What it is called.
+    pub name: String,
+    /// Which part of it this is.
+    pub split: String,
+    /// Its folder; the images of records are relative to it.
+    pub path: PathBuf,
+    /// How answers are scored.
+    pub answer_rule: AnswerRule,
+    /// Kinds of question, where it says them.
+    pub families: Vec<String>,
+    /// Terms of use.
+    pub license: Option<String>,
+    /// Where it comes from.
+    pub source: Option<String>,
+    /// Index of its first sample in the run.
+    pub first_index: usize,
+    /// Samples that are run.
+    pub num_samples: usize,
+    /// SHA-256 over its questions and images.
+    pub sha256: String,
+    /// How the images went into that.
+    pub images_hashed: ImagesHashed,
+}
+
+/// Where a run was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Version of this program.
+    pub version: String,
+    /// Operating system.
+    pub os: String,
+    /// Processor's architecture.
+    pub arch: String,
+    /// The processor's name, where the system says it.
+    pub cpu: Option<String>,
+    /// Threads that the machine runs at once.
+    pub num_cpus: usize,
+    /// Start, in seconds since 1970.
+    pub started: u64,
+}
+
+impl Environment {
+    pub(crate) fn now() -> Environment {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").ok();
+        let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Environment {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            os: std::env::consts::OS.to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            cpu: cpu.as_deref().and_then(cpu_name).map(str::to_owned),
+            num_cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            started: started.map_or(0, |duration| duration.as_secs()),
+        }
+    }
+}
+
+fn cpu_name(cpuinfo: &str) -> Option<&str> {
+    let line = cpuinfo
+        .lines()
+        .find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim())
+}

@@ -1,0 +1,329 @@
+//! Studies from configuration to records, on a tiny model.
+
+mod study_support;
+
+use fp_eval::study::{
+    Engine, Method, RunOptions, SampleRecord, Seen, StudyConfig, StudyError, read_records,
+    read_spec, read_timings,
+};
+use std::path::Path;
+use study_support::{World, records, run};
+
+fn options(folder: &Path, threads: usize, batch_size: usize, engine: Engine) -> RunOptions {
+    RunOptions {
+        threads,
+        batch_size,
+        engine,
+        ..RunOptions::new(folder)
+    }
+}
+
+#[test]
+fn threads_batches_memory_and_engines_change_nothing() {
+    let world = World::new();
+    for (name, config) in [("a", world.study_a()), ("b", world.study_b())] {
+        let folder = world.path(&format!("{name}_base"));
+        let summary = run(&config, &options(&folder, 1, 16, Engine::Shared)).unwrap();
+        assert_eq!((summary.num_samples, summary.num_failed), (12, 0));
+        let base = records(&folder);
+        for (threads, batch_size, engine) in [
+            (2, 16, Engine::Shared),
+            (1, 1, Engine::Shared),
+            (2, 3, Engine::Shared),
+            (2, 16, Engine::Sequential),
+        ] {
+            let folder = world.path(&format!("{name}_{threads}_{batch_size}_{engine:?}"));
+            run(&config, &options(&folder, threads, batch_size, engine)).unwrap();
+            assert!(
+                records(&folder) == base,
+                "study {name}, {threads} threads, batch {batch_size}, {engine:?}: {}",
+                first_difference(&base, &records(&folder))
+            );
+        }
+        let folder = world.path(&format!("{name}_little_memory"));
+        let little = RunOptions {
+            memory_limit: Some(1),
+            ..options(&folder, 2, 16, Engine::Shared)
+        };
+        run(&config, &little).unwrap();
+        assert!(records(&folder) == base, "study {name} in little memory");
+    }
+}
+
+fn first_difference(a: &[u8], b: &[u8]) -> String {
+    let at = a
+        .iter()
+        .zip(b)
+        .position(|(a, b)| a != b)
+        .unwrap_or(a.len().min(b.len()));
+    let around = |bytes: &[u8]| {
+        let range = at.saturating_sub(60)..(at + 60).min(bytes.len());
+        String::from_utf8_lossy(&bytes[range]).into_owned()
+    };
+    format!("at byte {at}:\n{}\n{}", around(a), around(b))
+}
+
+#[test]
+fn a_record_holds_what_the_grid_asks_for() {
+    let world = World::new();
+    let folder = world.path("run");
+    run(&world.study_a(), &RunOptions::new(&folder)).unwrap();
+    let spec = read_spec(&folder).unwrap();
+    // 5 strategies × 2 h, FastV, 3 seeds, grid, oracle: by 2 budgets; and 3 without one.
+    assert_eq!(spec.grid.cells.len(), (10 + 1 + 3 + 1 + 1) * 2 + 3);
+    assert!(spec.grid.position("variance+last_token/h4/R6").is_some());
+    let kept: Vec<_> = spec.grid.budgets.iter().map(|budget| budget.kept).collect();
+    assert_eq!(kept, [Some(6), Some(2)]);
+
+    let records = read_records(&folder).unwrap();
+    // Image by image, each where its first question stands.
+    let order: Vec<usize> = records.iter().map(|record| record.index).collect();
+    assert_eq!(order, [0, 2, 8, 1, 5, 11, 3, 10, 4, 9, 6, 7]);
+    for record in &records {
+        assert_eq!(record.error, None);
+        assert_eq!(record.cells.len(), spec.grid.cells.len());
+        assert_eq!(record.looks.len(), 1);
+        assert_eq!(record.layout.unwrap().num_image, 16);
+        for (index, cell) in spec.grid.cells.iter().enumerate() {
+            check_cell(
+                record,
+                index,
+                &cell.method,
+                cell.budget.and_then(|b| kept[b]),
+            );
+        }
+        let distinct: std::collections::HashSet<_> = record
+            .runs
+            .iter()
+            .map(|run| format!("{:?}", run.seen))
+            .collect();
+        assert_eq!(distinct.len(), record.runs.len());
+    }
+    let timings = read_timings(&folder).unwrap();
+    let timed: usize = timings.iter().map(|timing| timing.samples.len()).sum();
+    assert_eq!(timed, 12);
+}
+
+fn check_cell(record: &SampleRecord, index: usize, method: &Method, kept: Option<usize>) {
+    let cell = &record.cells[index];
+    assert_eq!(cell.error, None);
+    if *method == Method::Oracle && record.boxes.is_empty() {
+        assert_eq!(cell.skipped.as_deref(), Some("no boxes"));
+        assert!(record.run_of(index).is_none());
+        return;
+    }
+    let run = record.run_of(index).unwrap();
+    match (&run.seen, method) {
+        (Seen::All, Method::Vanilla) | (Seen::NoImage, Method::NoImage) => {}
+        (Seen::Kept(tokens), Method::DropAll) => assert!(tokens.is_empty()),
+        (Seen::Kept(tokens), _) => {
+            assert_eq!(Some(tokens.len()), kept);
+            assert!(tokens.is_sorted_by(|a, b| a < b));
+        }
+        (seen, _) => panic!("{seen:?} under {method:?}"),
+    }
+    assert!(run.min_margin.unwrap() > 0.0);
+    assert_eq!(cell.heads.is_empty(), method.query_strategy().is_none());
+    assert_eq!(cell.token_cut.is_some(), method.query_strategy().is_some());
+    if let Method::Strategy {
+        num_selected_heads, ..
+    } = method
+    {
+        assert_eq!(cell.heads.len(), *num_selected_heads);
+        assert!(cell.head_cut.is_some());
+    }
+}
+
+/// Copies a run's folder with its records cut off after `len` bytes.
+fn killed(from: &Path, to: &Path, len: usize) {
+    std::fs::create_dir(to).unwrap();
+    std::fs::copy(from.join("run.json"), to.join("run.json")).unwrap();
+    std::fs::write(to.join("records.jsonl"), &records(from)[..len]).unwrap();
+    std::fs::write(to.join("timings.jsonl"), b"{\"samples\":[0").unwrap();
+}
+
+#[test]
+fn a_run_cut_off_anywhere_goes_on_to_the_same_end() {
+    let world = World::new();
+    let config = world.study_a();
+    let folder = world.path("whole");
+    run(&config, &RunOptions::new(&folder)).unwrap();
+    let whole = records(&folder);
+    let ends: Vec<usize> = (0..whole.len()).filter(|&at| whole[at] == b'\n').collect();
+    let mut points = vec![
+        0,
+        1,
+        whole.len() - 1,
+        whole.len(),
+        ends[0],
+        ends[0] + 1,
+        ends[5] + 1,
+    ];
+    // Scattered over the file; the stride is coprime to any likely length.
+    points.extend((1..14).map(|i| i * 7919 * 13 % whole.len()));
+    for (number, point) in points.into_iter().enumerate() {
+        let again = world.path(&format!("killed_{number}"));
+        killed(&folder, &again, point);
+        let summary = run(&config, &RunOptions::new(&again)).unwrap();
+        let expected = ends.iter().filter(|&&end| end < point).count();
+        assert_eq!(summary.num_resumed, expected, "cut off at {point}");
+        assert!(records(&again) == whole, "cut off at {point}");
+        read_timings(&again).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_line_is_named_and_nothing_is_lost() {
+    let world = World::new();
+    let config = world.study_a();
+    let folder = world.path("run");
+    run(&config, &RunOptions::new(&folder)).unwrap();
+    let mut bytes = records(&folder);
+    let third = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .nth(1)
+        .unwrap()
+        .0
+        + 1;
+    bytes[third + 200] ^= 1;
+    std::fs::write(folder.join("records.jsonl"), &bytes).unwrap();
+    for error in [
+        run(&config, &RunOptions::new(&folder)).unwrap_err(),
+        read_records(&folder).unwrap_err(),
+    ] {
+        assert!(matches!(error, StudyError::Line { line: 3, .. }), "{error}");
+        assert!(
+            error.to_string().contains("line 3: its checksum is"),
+            "{error}"
+        );
+    }
+    assert!(records(&folder) == bytes);
+}
+
+#[test]
+fn lines_in_another_order_are_refused() {
+    let world = World::new();
+    let config = world.study_a();
+    let folder = world.path("run");
+    run(&config, &RunOptions::new(&folder)).unwrap();
+    let bytes = records(&folder);
+    let mut lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+    lines.swap(1, 2);
+    std::fs::write(folder.join("records.jsonl"), lines.concat()).unwrap();
+    let error = run(&config, &RunOptions::new(&folder)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("line 2: it is sample 8, where sample 2 belongs"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_run_started_otherwise_is_refused() {
+    let world = World::new();
+    let config = world.study_a();
+    let folder = world.path("run");
+    run(&config, &RunOptions::new(&folder)).unwrap();
+    let refused = |config: &StudyConfig| {
+        run(config, &RunOptions::new(&folder))
+            .unwrap_err()
+            .to_string()
+    };
+
+    let longer = StudyConfig {
+        max_new_tokens: 4,
+        ..config.clone()
+    };
+    let message = refused(&longer);
+    assert!(
+        message.contains("another configuration (max_new_tokens)"),
+        "{message}"
+    );
+
+    let image = world.data().join("images/2.png");
+    let before = std::fs::read(&image).unwrap();
+    std::fs::copy(world.data().join("images/0.png"), &image).unwrap();
+    let message = refused(&config);
+    assert!(message.contains("other data (waves test)"), "{message}");
+    std::fs::write(&image, before).unwrap();
+
+    let file = world.model().join("generation_config.json");
+    let before = std::fs::read(&file).unwrap();
+    std::fs::write(&file, [before.as_slice(), b"\n"].concat()).unwrap();
+    let message = refused(&config);
+    assert!(
+        message.contains("another model (generation_config.json)"),
+        "{message}"
+    );
+
+    // Accepted, and noted.
+    let accepting = RunOptions {
+        accept_changes: true,
+        ..RunOptions::new(&folder)
+    };
+    run(&config, &accepting).unwrap();
+    let accepted = read_spec(&folder).unwrap().accepted_changes;
+    assert_eq!(accepted, ["another model (generation_config.json)"]);
+    std::fs::write(&file, before).unwrap();
+    run(&config, &accepting).unwrap();
+
+    // Other cells can't go into the same records.
+    let mut other = config;
+    other.controls.oracle = false;
+    let message = run(&other, &accepting).unwrap_err().to_string();
+    assert!(message.contains("it has other cells"), "{message}");
+}
+
+#[test]
+fn places_may_change() {
+    let world = World::new();
+    let mut config = world.study_a();
+    let folder = world.path("run");
+    run(&config, &RunOptions::new(&folder)).unwrap();
+    std::fs::rename(world.data(), world.path("moved")).unwrap();
+    config.datasets = vec![world.path("moved").display().to_string()];
+    run(&config, &RunOptions::new(&folder)).unwrap();
+}
+
+#[test]
+fn folders_that_cant_be_written_to_are_named() {
+    let world = World::new();
+    let config = world.study_a();
+    let foreign = world.path("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("thesis.tex"), "").unwrap();
+    let error = run(&config, &RunOptions::new(&foreign)).unwrap_err();
+    assert!(matches!(error, StudyError::NotARun { .. }), "{error}");
+
+    let file = world.path("file");
+    std::fs::write(&file, "").unwrap();
+    let error = run(&config, &RunOptions::new(file.join("run"))).unwrap_err();
+    assert!(error.to_string().starts_with("cannot create"), "{error}");
+
+    let busy = world.path("busy");
+    run(&config, &RunOptions::new(&busy)).unwrap();
+    let held = std::fs::File::open(busy.join("records.jsonl")).unwrap();
+    held.lock().unwrap();
+    let error = run(&config, &RunOptions::new(&busy)).unwrap_err();
+    assert!(matches!(error, StudyError::Busy { .. }), "{error}");
+}
+
+#[test]
+fn a_sample_that_fails_is_a_counted_record() {
+    let world = World::new();
+    std::fs::write(world.data().join("images/1.png"), b"no image").unwrap();
+    let folder = world.path("run");
+    let summary = run(&world.study_a(), &RunOptions::new(&folder)).unwrap();
+    assert_eq!((summary.num_samples, summary.num_failed), (12, 3));
+    let failed: Vec<_> = read_records(&folder)
+        .unwrap()
+        .into_iter()
+        .filter(|record| record.error.is_some())
+        .collect();
+    assert_eq!(failed.len(), 3);
+    assert!(failed.iter().all(|record| record.image == "images/1.png"));
+    assert!(failed[0].error.as_ref().unwrap().contains("images/1.png"));
+}
