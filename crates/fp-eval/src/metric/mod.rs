@@ -4,13 +4,17 @@
 pub mod answer;
 mod breakdown;
 mod error;
+pub mod flops;
 pub mod gqa;
+pub mod mmbench;
 pub mod mme;
+pub mod mmvet;
 pub mod pope;
 mod python_text;
 pub mod scienceqa;
 pub mod textvqa;
 pub mod token_quality;
+pub mod vizwiz;
 pub mod vqa;
 mod yes_no;
 

@@ -35,6 +35,31 @@ pub(crate) fn capitalize(text: &str) -> String {
     }
 }
 
+/// `json.dumps` of a string: printable ASCII as it is, the rest escaped.
+pub(crate) fn json_string(text: &str) -> String {
+    let mut json = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            '\u{8}' => json.push_str("\\b"),
+            '\u{c}' => json.push_str("\\f"),
+            ' '..='~' => json.push(c),
+            _ => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    json.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    json.push('"');
+    json
+}
+
 /// Whether `\d` of Python 3 matches: a decimal digit of any script (category Nd).
 pub(crate) fn is_decimal_digit(c: char) -> bool {
     let code = u32::from(c);

@@ -42,11 +42,14 @@ pub fn choice_index(letter: char, num_choices: usize) -> Option<usize> {
     LETTERS.find(letter).filter(|&index| index < num_choices)
 }
 
-/// lmms-eval's comparison with the gold letter: equality without case and white space
-/// around, or a capital letter before a dot.
+/// lmms-eval's comparison with the gold letter, white space around left out: equality
+/// without case, or a capital letter before a dot.
 pub fn is_right_lmms_eval(answer: &str, gold: &str) -> bool {
-    let clean = |text: &str| super::python_text::strip(text).to_lowercase();
-    if clean(answer) == clean(gold) {
+    let (answer, gold) = (
+        super::python_text::strip(answer),
+        super::python_text::strip(gold),
+    );
+    if answer.to_lowercase() == gold.to_lowercase() {
         return true;
     }
     let mut chars = answer.chars();
@@ -147,6 +150,7 @@ mod tests {
             ("b", "B", true),
             (" B\n", "B", true),
             ("B. two", "B", true),
+            (" B. two", "B", true),
             ("b. two", "B", false),
             ("B) two", "B", false),
             ("The answer is B.", "B", false),

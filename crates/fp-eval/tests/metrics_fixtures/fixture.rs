@@ -1,5 +1,6 @@
 //! Where the golden cases lie, and how they are counted.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -13,30 +14,18 @@ pub(crate) struct Fixture {
     /// The whole file.
     pub(crate) root: Value,
     num_run: usize,
-    skipped: Vec<String>,
+    /// Ids of the cases of which something couldn't be checked, by what.
+    unchecked: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Fixture {
     /// The cases of `set`, or `None` with a printed reason where the folder is absent.
     pub(crate) fn open(set: &'static str) -> Option<Self> {
-        let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
-            println!("{set}: skipped, {FOLDER} is not set");
-            return None;
-        };
-        let path = folder.join(format!("{set}.json"));
-        if !folder.is_dir() {
-            println!("{set}: skipped, {} is no folder", folder.display());
-            return None;
-        }
-        let text = std::fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let root: Value = serde_json::from_str(&text).expect("a fixture is JSON");
-        assert_eq!(root["set"], set);
         Some(Fixture {
             set,
-            root,
+            root: read(set)?,
             num_run: 0,
-            skipped: Vec::new(),
+            unchecked: BTreeMap::new(),
         })
     }
 
@@ -50,20 +39,43 @@ impl Fixture {
                 .map_or_else(|| case["id"].to_string(), str::to_owned);
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(case)));
             match result {
-                Ok(Outcome::Ran) => self.num_run += 1,
-                Ok(Outcome::Skipped(reason)) => self.skipped.push(format!("{id}: {reason}")),
+                Ok(outcome) => {
+                    self.num_run += 1;
+                    if let Outcome::Partly(what) = outcome {
+                        self.unchecked.entry(what).or_default().push(id);
+                    }
+                }
                 Err(_) => panic!("case {id} of {} failed, see above", self.set),
             }
         }
     }
 }
 
+/// The whole file of `set`, or `None` with a printed reason where the folder is absent.
+pub(crate) fn read(set: &'static str) -> Option<Value> {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
+        println!("{set}: skipped, {FOLDER} is not set");
+        return None;
+    };
+    if !folder.is_dir() {
+        println!("{set}: skipped, {} is no folder", folder.display());
+        return None;
+    }
+    let path = folder.join(format!("{set}.json"));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let root: Value = serde_json::from_str(&text).expect("a fixture is JSON");
+    assert_eq!(root["set"], set);
+    Some(root)
+}
+
 impl Drop for Fixture {
     fn drop(&mut self) {
-        let (set, run, skipped) = (self.set, self.num_run, self.skipped.len());
-        println!("{set}: {run} cases ran, {skipped} skipped");
-        for line in &self.skipped {
-            println!("  skipped {line}");
+        let cases = self.root["cases"].as_array().map_or(0, Vec::len);
+        let (set, run) = (self.set, self.num_run);
+        println!("{set}: {run} cases ran, {} skipped", cases - run);
+        for (what, ids) in &self.unchecked {
+            println!("{set}: {} without {what} ({})", ids.len(), ids.join(", "));
         }
     }
 }
@@ -72,8 +84,8 @@ impl Drop for Fixture {
 pub(crate) enum Outcome {
     /// It was checked.
     Ran,
-    /// It couldn't be, for this reason.
-    Skipped(&'static str),
+    /// It was checked but for what can't be, with the reason.
+    Partly(&'static str),
 }
 
 /// A number of a case.

@@ -1,7 +1,10 @@
 //! Golden cases of every metric, made by running the reference evaluators. Parts of
 //! them belong to others, so they are read where they lie and never copied here.
 
+mod convert;
 mod fixture;
+mod gqa;
+mod mmbench;
 mod scienceqa;
 mod statistics;
 mod textvqa;

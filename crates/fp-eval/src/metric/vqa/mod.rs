@@ -2,9 +2,11 @@
 
 mod contractions;
 mod normalize;
+mod upload;
 
 use super::breakdown::{Breakdown, GroupScore, round_percent};
 pub use normalize::VqaNormalizer;
+pub use upload::{VqaEntry, upload};
 
 /// Whose comparison of an answer with the golds it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,64 @@
+//! GQA: one word or phrase, right or wrong.
+
+mod grounding;
+mod question;
+mod report;
+
+pub use grounding::grounding;
+pub use question::{
+    GqaAnnotations, GqaChoices, GqaGroups, GqaObject, GqaQuestion, GqaScene, GqaStep, GqaTypes,
+};
+pub use report::{GqaAttention, GqaExtras, GqaReport};
+
+/// LLaVA's form of an answer: without trailing dots, in lower case, nothing else.
+pub fn prediction(answer: &str) -> String {
+    answer.trim_end_matches('.').to_lowercase()
+}
+
+/// One entry of the file that the official script takes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GqaEntry {
+    /// The question.
+    pub question_id: String,
+    /// The answer in the form of [`prediction`].
+    pub prediction: String,
+}
+
+impl GqaEntry {
+    /// The entry of one answer.
+    pub fn new(question_id: &str, answer: &str) -> Self {
+        GqaEntry {
+            question_id: question_id.to_owned(),
+            prediction: prediction(answer),
+        }
+    }
+}
+
+/// lmms-eval's form of answer and gold: in lower case, without ASCII punctuation.
+pub fn prediction_lmms_eval(answer: &str) -> String {
+    let mut lower = answer.to_lowercase();
+    lower.retain(|c| !c.is_ascii_punctuation());
+    lower
+}
+
+/// VLMEvalKit's form of answer and gold: without white space around, in lower case.
+pub fn prediction_vlmevalkit(answer: &str) -> String {
+    crate::metric::python_text::strip(answer).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_an_answer() {
+        assert_eq!(prediction("No.."), "no");
+        assert_eq!(prediction("St. John"), "st. john");
+        assert_eq!(prediction("Yes. "), "yes. ");
+        let json = serde_json::to_string(&GqaEntry::new("05", "Left.")).unwrap();
+        assert_eq!(json, r#"{"questionId":"05","prediction":"left"}"#);
+        assert_eq!(prediction_lmms_eval("T-Shirt, red."), "tshirt red");
+        assert_eq!(prediction_vlmevalkit(" Yes.\n"), "yes.");
+    }
+}

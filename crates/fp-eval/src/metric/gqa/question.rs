@@ -1,0 +1,140 @@
+//! The official files of GQA, as far as scores need them.
+
+use std::collections::BTreeMap;
+
+/// One question of a `*_questions.json`, which maps ids to these.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GqaQuestion {
+    /// The question.
+    pub question: String,
+    /// The one right answer.
+    pub answer: String,
+    /// Which image.
+    pub image_id: String,
+    /// Whether it belongs to the balanced part, which alone is scored.
+    pub is_balanced: bool,
+    /// What kind of question it is.
+    pub types: GqaTypes,
+    /// The steps of reasoning.
+    pub semantic: Vec<GqaStep>,
+    /// What it is alike.
+    pub groups: GqaGroups,
+    /// Questions whose answers follow from this one's; itself may be among them.
+    #[serde(default)]
+    pub entailed: Vec<String>,
+    /// Objects that words point to.
+    #[serde(default)]
+    pub annotations: GqaAnnotations,
+}
+
+/// Kinds of a question.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+pub struct GqaTypes {
+    /// choose, compare, logical, query or verify; query is open, the others binary.
+    pub structural: String,
+    /// attr, cat, global, obj or rel.
+    pub semantic: String,
+    /// A finer kind.
+    pub detailed: String,
+}
+
+/// One step of reasoning.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+pub struct GqaStep {
+    /// What is done.
+    pub operation: String,
+    /// With what.
+    pub argument: String,
+}
+
+/// Groups of like questions.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+pub struct GqaGroups {
+    /// Questions that share a distribution of answers; none for some.
+    pub global: Option<String>,
+}
+
+/// Word positions to object ids of the scene graph.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GqaAnnotations {
+    /// In the question.
+    #[serde(default)]
+    pub question: BTreeMap<String, String>,
+    /// In the full answer.
+    #[serde(default)]
+    pub full_answer: BTreeMap<String, String>,
+}
+
+/// Answers that would make sense, from `*_choices.json`.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+pub struct GqaChoices {
+    /// In the scope of the question.
+    pub valid: Vec<String>,
+    /// Reasonable, given the world.
+    pub plausible: Vec<String>,
+}
+
+/// A scene graph from `*_sceneGraphs.json`.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+pub struct GqaScene {
+    /// Of the image in pixels.
+    pub width: f64,
+    /// Of the image in pixels.
+    pub height: f64,
+    /// By object id.
+    pub objects: BTreeMap<String, GqaObject>,
+}
+
+/// An object's box in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
+pub struct GqaObject {
+    /// Left.
+    pub x: f64,
+    /// Top.
+    pub y: f64,
+    /// Width.
+    pub w: f64,
+    /// Height.
+    pub h: f64,
+}
+
+impl GqaQuestion {
+    /// Steps of reasoning that count: those whose text holds neither `exist` nor
+    /// `query: name` nor `choose name`.
+    pub fn num_steps(&self) -> usize {
+        let counts = |step: &&GqaStep| {
+            let text = format!("{}: {}", step.operation, step.argument);
+            !["exist", "query: name", "choose name"]
+                .iter()
+                .any(|part| text.contains(part))
+        };
+        self.semantic.iter().filter(counts).count()
+    }
+
+    /// Words of the question.
+    pub fn num_words(&self) -> usize {
+        crate::metric::python_text::split(&self.question).count()
+    }
+
+    /// Whether the answer is open: not one of two.
+    pub fn is_open(&self) -> bool {
+        self.types.structural == "query"
+    }
+
+    /// Whether the question asks what two things have in common.
+    pub(super) fn asks_what_is_common(&self) -> bool {
+        self.types.detailed.contains("Common")
+    }
+
+    /// Objects that the question and the full answer point to, one entry per word.
+    pub fn pointed_objects(&self) -> impl Iterator<Item = &str> {
+        let annotations = &self.annotations;
+        let pointers = annotations
+            .question
+            .values()
+            .chain(annotations.full_answer.values());
+        pointers.map(String::as_str)
+    }
+}

@@ -1,0 +1,54 @@
+//! VizWiz: questions of blind people about their photographs. Accuracy is
+//! [`super::vqa::VqaRule::M4c`]'s as lmms-eval scores it, or
+//! [`super::vqa::VqaRule::VizWizApi`]'s.
+
+use super::python_text::capitalize;
+use super::vqa::VqaNormalizer;
+
+/// The user's message: the question with its first letter in upper and the rest in lower
+/// case, and what to say where the picture doesn't tell.
+pub fn question_text(question: &str) -> String {
+    let question = capitalize(question);
+    format!(
+        "{question}\nWhen the provided information is insufficient, respond with \
+         'Unanswerable'.\nAnswer the question using a single word or phrase."
+    )
+}
+
+/// One entry of the file that the server takes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VizWizEntry {
+    /// File name of the image.
+    pub image: String,
+    /// M4C's form of the answer.
+    pub answer: String,
+}
+
+impl VizWizEntry {
+    /// The entry of one answer.
+    pub fn new(image: &str, answer: &str) -> Self {
+        VizWizEntry {
+            image: image.to_owned(),
+            answer: VqaNormalizer::M4c.normalize(answer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_and_entries() {
+        assert_eq!(
+            question_text("what is THIS?"),
+            "What is this?\nWhen the provided information is insufficient, respond with \
+             'Unanswerable'.\nAnswer the question using a single word or phrase."
+        );
+        let entry = VizWizEntry::new("a.jpg", "The Soup's can.");
+        assert_eq!(
+            (entry.image.as_str(), entry.answer.as_str()),
+            ("a.jpg", "soup 's can")
+        );
+    }
+}
