@@ -3,8 +3,8 @@
 mod study_support;
 
 use fp_eval::study::{
-    Engine, Method, RunOptions, SampleRecord, Seen, StudyConfig, StudyError, read_records,
-    read_spec, read_timings,
+    Engine, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results,
+    merge, read_records, read_spec, read_timings,
 };
 use std::path::Path;
 use study_support::{World, records, run};
@@ -326,4 +326,104 @@ fn a_sample_that_fails_is_a_counted_record() {
     assert_eq!(failed.len(), 3);
     assert!(failed.iter().all(|record| record.image == "images/1.png"));
     assert!(failed[0].error.as_ref().unwrap().contains("images/1.png"));
+}
+
+#[test]
+fn pieces_merged_in_any_order_are_the_whole() {
+    let world = World::new();
+    let config = world.study_a();
+    let folder = world.path("whole");
+    run(&config, &RunOptions::new(&folder)).unwrap();
+    let mut pieces = Vec::new();
+    for index in 1..=3 {
+        let piece = world.path(&format!("piece_{index}"));
+        let options = RunOptions {
+            shard: Some(Shard { index, count: 3 }),
+            ..RunOptions::new(&piece)
+        };
+        run(&config, &options).unwrap();
+        // A piece is gone on with as that piece alone.
+        let message = run(&config, &RunOptions::new(&piece))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains(&format!("piece {index}/3 instead of the whole")),
+            "{message}"
+        );
+        pieces.push(piece);
+    }
+    for (name, order) in [
+        ("forth", [0, 1, 2]),
+        ("back", [2, 1, 0]),
+        ("mixed", [1, 2, 0]),
+    ] {
+        let merged = world.path(name);
+        let pieces = order.map(|index| pieces[index].clone());
+        assert_eq!(merge(&merged, &pieces).unwrap(), 12);
+        assert!(records(&merged) == records(&folder), "{name}");
+        // And it is a run like any other.
+        let summary = run(&config, &RunOptions::new(&merged)).unwrap();
+        assert_eq!(summary.num_resumed, 12);
+    }
+    // The whole with a piece of itself changes nothing.
+    let twice = world.path("twice");
+    merge(&twice, &[pieces[1].clone(), folder.clone()]).unwrap();
+    assert!(records(&twice) == records(&folder));
+    assert!(matches!(
+        merge(&twice, std::slice::from_ref(&folder)),
+        Err(StudyError::NotARun { .. })
+    ));
+
+    let message = merge(&world.path("short"), &pieces[..2])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("2 of 12 samples are in none of the folders"),
+        "{message}"
+    );
+    let other = world.path("other");
+    let mut changed = config;
+    changed.max_new_tokens = 2;
+    run(&changed, &RunOptions::new(&other)).unwrap();
+    let message = merge(&world.path("no"), &[folder, other])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("another configuration (max_new_tokens)"),
+        "{message}"
+    );
+}
+
+#[test]
+fn cells_are_what_their_records_say() {
+    let world = World::new();
+    let folder = world.path("run");
+    run(&world.study_a(), &RunOptions::new(&folder)).unwrap();
+    let (spec, records) = (read_spec(&folder).unwrap(), read_records(&folder).unwrap());
+    let results = cell_results(&spec, &records);
+    assert_eq!(results.len(), spec.grid.cells.len());
+    for (index, result) in results.iter().enumerate() {
+        let scores: Vec<f64> = records
+            .iter()
+            .filter_map(|record| Some(record.run_of(index)?.score))
+            .collect();
+        assert_eq!(result.accuracy.n, scores.len());
+        assert_eq!(
+            result.accuracy.n + result.num_skipped + result.num_failed,
+            12
+        );
+        let by_family: usize = result.by_family.values().map(|mean| mean.n).sum();
+        assert_eq!(by_family, result.accuracy.n);
+    }
+    let find = |id: &str| &results[spec.grid.position(id).unwrap()];
+    assert_eq!(find("oracle/R6").num_skipped, 3);
+    assert_eq!(find("vanilla").mean_kept, 16.0);
+    assert_eq!(find("drop_all").mean_kept, 0.0);
+    let vanilla = find("vanilla").costs[0];
+    assert_eq!((vanilla.visual_ratio, vanilla.sequence_ratio), (1.0, 1.0));
+    let pruned = find("variance+last_token/h4/R6").costs[0];
+    // (2 · 16 + 4 · 6) / 6 tokens on average.
+    assert!((pruned.average_visual_tokens - 56.0 / 6.0).abs() < 1e-12);
+    assert!(pruned.sequence_ratio < 1.0 && pruned.scoring_macs > 0.0);
+    assert_eq!(find("uniform_grid/R6").costs[0].scoring_macs, 0.0);
 }

@@ -219,10 +219,11 @@ mod tests {
         let dataset = Dataset {
             name: "test".to_owned(),
             split: "test".to_owned(),
-            answer_rule: "exact".to_owned(),
+            answer_rule: crate::metric::AnswerRule::Exact,
             families: Vec::new(),
             license: None,
             source: None,
+            folder: dir.path().to_owned(),
             files: Vec::new(),
             samples: vec![sample],
         };

@@ -2,7 +2,7 @@
 
 use super::choose::{Choice, Visible};
 use super::inputs::Inputs;
-use super::record::{CellRecord, Look, RunRecord, SampleRecord, Seen};
+use super::record::{CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen};
 use crate::hash::sha256_hex;
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
@@ -50,6 +50,7 @@ impl Placed<'_> {
             prompt_hash,
             layout: None,
             looks: Vec::new(),
+            attentions: Vec::new(),
             runs: Vec::new(),
             cells: Vec::new(),
             error: None,
@@ -102,11 +103,23 @@ impl<'a> Answers<'a> {
     pub(crate) fn add(&mut self, choice: Choice, outcome: Option<&Outcome>) {
         let Choice {
             visible,
+            attention,
+            diversity,
             record: mut cell,
         } = choice;
+        cell.attention = attention.map(|attention| {
+            let known = &mut self.record.attentions;
+            match known.iter().position(|other| *other == attention) {
+                Some(same) => same,
+                None => {
+                    known.push(attention);
+                    known.len() - 1
+                }
+            }
+        });
         match (visible, outcome) {
             (Some(visible), Some(Ok((generation, margin)))) => {
-                match self.run(&visible, generation, *margin) {
+                match self.run(&visible, generation, *margin, diversity) {
                     Ok(run) => cell.run = Some(run),
                     Err(error) => cell.error = Some(error.to_string()),
                 }
@@ -123,6 +136,7 @@ impl<'a> Answers<'a> {
         visible: &Visible,
         generation: &Generation,
         min_margin: Option<f32>,
+        diversity: Option<DiversityRecord>,
     ) -> Result<usize, ModelError> {
         let (seen, kept_hash) = match visible {
             Visible::All => (Seen::All, None),
@@ -141,6 +155,7 @@ impl<'a> Answers<'a> {
             token_ids: generation.token_ids.clone(),
             finish_reason: generation.finish_reason,
             min_margin,
+            diversity,
         };
         if let Some(same) = self.record.runs.iter().position(|other| *other == run) {
             return Ok(same);

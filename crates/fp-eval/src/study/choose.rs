@@ -1,14 +1,15 @@
 //! What each cell of the grid keeps of one sample.
 
-use super::coverage::covered_area;
 use super::grid::{Cell, Grid, Method};
-use super::record::{CellRecord, Look};
+use super::quality::{Attentions, TokenFeatures};
+use super::record::{AttentionRecord, CellRecord, DiversityRecord, Look};
+use crate::metric::token_quality::{CoverageGrid, Framing};
 use crate::sample::Sample;
 use fp_model::image::ImageAspect;
 use fp_scoring::{
     AttentionRows, HeadCount, HeadStrategy, ImageAttention, KeptTokens, Normalization,
     QueryStrategy, ScoringError, SelectOptions, Selection, TokenLayout, image_attention,
-    oracle_tokens, random_tokens, score_all, uniform_grid_tokens,
+    oracle_tokens, random_tokens, score_all, select, uniform_grid_tokens,
 };
 use std::collections::HashMap;
 
@@ -27,36 +28,41 @@ pub(crate) enum Visible {
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
     pub(crate) visible: Option<Visible>,
+    /// What tokens were chosen by.
+    pub(crate) attention: Option<AttentionRecord>,
+    /// How different the chosen tokens are.
+    pub(crate) diversity: Option<DiversityRecord>,
     pub(crate) record: CellRecord,
 }
 
 impl Choice {
-    fn plain(visible: Visible) -> Choice {
+    fn new(visible: Option<Visible>, record: CellRecord) -> Choice {
         Choice {
-            visible: Some(visible),
-            record: CellRecord::default(),
+            visible,
+            attention: None,
+            diversity: None,
+            record,
         }
     }
 
-    pub(crate) fn selected(selection: &Selection) -> Choice {
+    fn plain(visible: Visible) -> Choice {
+        Choice::new(Some(visible), CellRecord::default())
+    }
+
+    pub(crate) fn selected(selection: &Selection, attention: Option<AttentionRecord>) -> Choice {
+        let visible = Visible::Kept(selection.kept_tokens.clone());
         Choice {
-            visible: Some(Visible::Kept(selection.kept_tokens.clone())),
-            record: CellRecord::of_selection(selection),
+            attention,
+            ..Choice::new(Some(visible), CellRecord::of_selection(selection))
         }
     }
 
     pub(crate) fn failed(error: impl ToString) -> Choice {
-        Choice {
-            visible: None,
-            record: CellRecord::failed(error),
-        }
+        Choice::new(None, CellRecord::failed(error))
     }
 
     fn skipped(reason: &str) -> Choice {
-        Choice {
-            visible: None,
-            record: CellRecord::skipped(reason),
-        }
+        Choice::new(None, CellRecord::skipped(reason))
     }
 }
 
@@ -70,17 +76,59 @@ pub(crate) struct Chooser<'a> {
     pub(crate) allow_degenerate: bool,
     /// None for any-resolution tiles.
     pub(crate) aspect: Option<ImageAspect>,
+    /// Side of the vision tower's input.
+    pub(crate) image_side: usize,
 }
 
 /// The sample that is chosen for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Subject<'a> {
     pub(crate) sample: &'a Sample,
-    pub(crate) image_size: [usize; 2],
     pub(crate) layout: TokenLayout,
+    /// Which tokens the boxes cover, or why that can't be said.
+    evidence: Result<CoverageGrid, String>,
+}
+
+impl Subject<'_> {
+    pub(crate) fn evidence(&self) -> Option<&CoverageGrid> {
+        self.evidence.as_ref().ok()
+    }
 }
 
 impl Chooser<'_> {
+    /// A sample on an image of `size` pixels.
+    pub(crate) fn subject<'a>(
+        &self,
+        sample: &'a Sample,
+        size: [usize; 2],
+        layout: TokenLayout,
+    ) -> Subject<'a> {
+        Subject {
+            sample,
+            layout,
+            evidence: self.evidence(sample, size, layout.num_image),
+        }
+    }
+
+    fn evidence(
+        &self,
+        sample: &Sample,
+        [width, height]: [usize; 2],
+        num_image_tokens: usize,
+    ) -> Result<CoverageGrid, String> {
+        if sample.boxes.is_empty() {
+            return Err("no boxes".to_owned());
+        }
+        let side = num_image_tokens.isqrt();
+        let aspect = self
+            .aspect
+            .filter(|_| side * side == num_image_tokens)
+            .ok_or("image tokens aren't one square grid")?;
+        Framing::new(width, height, aspect, self.image_side)
+            .and_then(|framing| CoverageGrid::new(&sample.boxes, &framing, side))
+            .map_err(|error| error.to_string())
+    }
+
     /// R of a cell's budget for an image of N tokens.
     pub(crate) fn kept(&self, cell: &Cell, num_image_tokens: usize) -> Result<usize, ScoringError> {
         let budget = cell.budget.and_then(|index| self.grid.budgets.get(index));
@@ -122,16 +170,12 @@ impl Chooser<'_> {
     }
 
     fn oracle(&self, cell: &Cell, subject: &Subject<'_>) -> Choice {
-        if subject.sample.boxes.is_empty() {
-            return Choice::skipped("no boxes");
-        }
-        let n = subject.layout.num_image;
-        let side = n.isqrt();
-        let Some(aspect) = self.aspect.filter(|_| side * side == n) else {
-            return Choice::skipped("image tokens aren't one square grid");
+        let evidence = match &subject.evidence {
+            Ok(evidence) => evidence,
+            Err(reason) => return Choice::skipped(reason),
         };
-        let area = covered_area(&subject.sample.boxes, subject.image_size, aspect, side);
-        match self.kept(cell, n).and_then(|r| oracle_tokens(&area, r)) {
+        let kept = self.kept(cell, subject.layout.num_image);
+        match kept.and_then(|r| oracle_tokens(evidence.covered(), r)) {
             Ok(tokens) => Choice::plain(Visible::Kept(tokens)),
             Err(error) => Choice::failed(error),
         }
@@ -146,26 +190,28 @@ impl Chooser<'_> {
     ) -> (Vec<Look>, Vec<Choice>) {
         let mut looks = Vec::new();
         let mut selections: HashMap<usize, Choice> = HashMap::new();
+        let mut attentions = Attentions::default();
         for query in self.grid.query_strategies() {
-            match image_attention(attention, query) {
+            let look = match image_attention(attention, query) {
                 Ok((values, audit)) => {
                     let mut look = Look::new(&audit.branch, query, &audit.rows, &audit.weights);
-                    look.zero_mass_heads = self.score(
+                    let scored = Scored {
                         query,
-                        &values,
-                        attention.num_heads(),
-                        subject,
-                        &mut selections,
-                    );
-                    looks.push(look);
+                        rows: attention,
+                        values: &values,
+                    };
+                    look.zero_mass_heads =
+                        self.score(&scored, subject, &mut attentions, &mut selections);
+                    look
                 }
                 Err(error) => {
-                    looks.push(Look::new("none", query, &[], &[]));
                     for (index, _) in self.cells_of(query) {
                         selections.insert(index, Choice::failed(&error));
                     }
+                    Look::new("none", query, &[], &[])
                 }
-            }
+            };
+            looks.push(look);
         }
         let choices = self
             .grid
@@ -189,56 +235,103 @@ impl Chooser<'_> {
     /// Scores all cells of one query strategy; returns the heads without mass.
     fn score(
         &self,
-        query: QueryStrategy,
-        values: &[f64],
-        num_heads: usize,
+        scored: &Scored<'_>,
         subject: &Subject<'_>,
+        attentions: &mut Attentions,
         selections: &mut HashMap<usize, Choice>,
     ) -> Vec<usize> {
-        // Cells of one budget and one h differ in the head strategy alone.
-        let mut alike: Vec<((Option<usize>, HeadCount), Vec<(usize, HeadStrategy)>)> = Vec::new();
-        for (index, cell) in self.cells_of(query) {
-            let (head, count) = scored_by(&cell.method);
-            let key = (cell.budget, count);
-            match alike.iter_mut().find(|(other, _)| *other == key) {
-                Some((_, cells)) => cells.push((index, head)),
-                None => alike.push((key, vec![(index, head)])),
-            }
-        }
+        let n = subject.layout.num_image;
         let mut zero_mass_heads = Vec::new();
-        for ((_, num_selected_heads), cells) in alike {
-            let score = |cells: &[(usize, HeadStrategy)]| {
-                let heads: Vec<HeadStrategy> = cells.iter().map(|&(_, head)| head).collect();
-                let cell = &self.grid.cells[cells[0].0];
-                let options = SelectOptions {
+        for alike in self.cells_alike(scored.query) {
+            let options = |cell: &Cell| -> Result<SelectOptions, ScoringError> {
+                Ok(SelectOptions {
                     normalization: self.normalization,
-                    num_selected_heads,
-                    kept: self.kept(cell, subject.layout.num_image)?,
+                    num_selected_heads: alike.num_selected_heads,
+                    kept: self.kept(cell, n)?,
                     allow_degenerate: self.allow_degenerate,
-                };
-                let attention = ImageAttention::new(values, num_heads, subject.layout.num_image)?;
-                score_all(&attention.with_layer(self.prune_layer), &heads, &options)
+                })
             };
-            match score(&cells) {
-                Ok(chosen) => {
-                    for (&(index, _), selection) in cells.iter().zip(&chosen) {
+            let first = &self.grid.cells[alike.cells[0]];
+            let together = options(first).and_then(|options| {
+                let heads = scored.rows.num_heads();
+                let attention = ImageAttention::new(scored.values, heads, n)?;
+                score_all(&attention, &alike.head_strategies, &options)
+            });
+            let chosen: Vec<Result<Selection, ScoringError>> = match together {
+                Ok(chosen) => chosen.into_iter().map(Ok).collect(),
+                // One strategy that can't be had must not take the others with it,
+                // and alone each one says best what is wrong.
+                Err(_) => alike
+                    .head_strategies
+                    .iter()
+                    .map(|&head| select(scored.rows, head, scored.query, &options(first)?))
+                    .collect(),
+            };
+            for (&index, chosen) in alike.cells.iter().zip(chosen) {
+                let choice = match chosen {
+                    Ok(selection) => {
                         zero_mass_heads.clone_from(&selection.audit.zero_mass_heads);
-                        selections.insert(index, Choice::selected(selection));
+                        let attention = attentions.of(scored.query, &selection, subject.evidence());
+                        Choice::selected(&selection, attention)
                     }
-                }
-                // One strategy that can't be had must not take the others with it.
-                Err(_) => {
-                    for cell in cells {
-                        let choice = match score(&[cell]) {
-                            Ok(chosen) => Choice::selected(&chosen[0]),
-                            Err(error) => Choice::failed(error),
-                        };
-                        selections.insert(cell.0, choice);
-                    }
-                }
+                    Err(error) => Choice::failed(error),
+                };
+                selections.insert(index, choice);
             }
         }
         zero_mass_heads
+    }
+
+    /// Cells of one query strategy, those together that differ in the head strategy alone.
+    fn cells_alike(&self, query: QueryStrategy) -> Vec<Alike> {
+        let mut groups: Vec<Alike> = Vec::new();
+        for (index, cell) in self.cells_of(query) {
+            let (head, num_selected_heads) = scored_by(&cell.method);
+            let same = groups.iter_mut().find(|group| {
+                group.budget == cell.budget && group.num_selected_heads == num_selected_heads
+            });
+            match same {
+                Some(group) => {
+                    group.cells.push(index);
+                    group.head_strategies.push(head);
+                }
+                None => groups.push(Alike {
+                    budget: cell.budget,
+                    num_selected_heads,
+                    cells: vec![index],
+                    head_strategies: vec![head],
+                }),
+            }
+        }
+        groups
+    }
+}
+
+/// Attention as one query strategy combines it.
+struct Scored<'a> {
+    query: QueryStrategy,
+    rows: &'a AttentionRows<'a, f32>,
+    values: &'a [f64],
+}
+
+/// Cells that differ in the head strategy alone; at least one.
+struct Alike {
+    budget: Option<usize>,
+    num_selected_heads: HeadCount,
+    cells: Vec<usize>,
+    head_strategies: Vec<HeadStrategy>,
+}
+
+/// Measures how different the tokens of each choice are, each distinct set once.
+pub(crate) fn measure_diversity(choices: &mut [Choice], features: &TokenFeatures) {
+    let mut known: HashMap<KeptTokens, Option<DiversityRecord>> = HashMap::new();
+    for choice in choices {
+        if let Some(Visible::Kept(kept)) = &choice.visible {
+            let measured = known
+                .entry(kept.clone())
+                .or_insert_with(|| features.diversity(kept));
+            choice.diversity.clone_from(measured);
+        }
     }
 }
 

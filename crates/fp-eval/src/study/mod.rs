@@ -10,9 +10,9 @@
 //! choose their tokens, `answers` makes records, `folder` writes them.
 
 mod answers;
+mod cells;
 mod choose;
 pub mod config;
-mod coverage;
 mod engine;
 mod error;
 mod folder;
@@ -21,22 +21,29 @@ mod hashes;
 mod inputs;
 mod line;
 mod memory;
+mod merge;
 mod order;
 mod prepare;
+mod quality;
 mod record;
 mod run;
 mod spec;
 mod timings;
 
+pub use cells::{CellCost, CellResult, Mean, cell_results};
 pub use config::StudyConfig;
 pub use engine::Engine;
 pub use error::StudyError;
 pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
 pub use grid::{Budget, Cell, Grid, GridError, Method, ModelShape};
 pub use line::LineError;
+pub use merge::merge;
 pub use order::Shard;
 pub use prepare::{dataset_dir, model_dir};
-pub use record::{CellRecord, CutRecord, Look, NEAR_TIE_MARGIN, RunRecord, SampleRecord, Seen};
+pub use record::{
+    AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
+    SampleRecord, Seen,
+};
 pub use run::{Progress, RunOptions, RunSummary, run};
 pub use spec::{DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, ModelSpec, RunSpec};
 pub use timings::{Stages, TimingRecord};

@@ -40,6 +40,9 @@ pub struct SampleRecord {
     /// Where each query strategy of the grid looked from, in the grid's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub looks: Vec<Look>,
+    /// The distinct attentions that strategies chose by: the means over their heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attentions: Vec<AttentionRecord>,
     /// The distinct runs of the model: cells that keep the same tokens share one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunRecord>,
@@ -67,6 +70,55 @@ pub struct Look {
     /// Heads without any attention to the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zero_mass_heads: Vec<usize>,
+}
+
+/// How the mean attention over some heads lies over the image, divided by its sum.
+/// See [`crate::metric::token_quality`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionRecord {
+    /// −Σ p ln p.
+    pub entropy: f32,
+    /// Gini coefficient.
+    pub gini: f32,
+    /// The largest p.
+    pub max: f32,
+    /// The smallest number of tokens that hold 90 % of the mass.
+    pub nucleus: usize,
+    /// Mass on the boxes; none without boxes, or where tokens aren't one square grid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub box_mass: Option<f32>,
+    /// Attention on the rectangle around the boxes, relative to the mean over all
+    /// rectangles of its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub box_ratio: Option<f32>,
+    /// Whether the most attended token is covered by a box.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_pointing_hit: Option<bool>,
+}
+
+/// How different the kept tokens are, by the projector's output.
+/// See [`crate::metric::token_quality::Diversity`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiversityRecord {
+    /// Mean of 1 − cosine over pairs.
+    pub mean_cosine_distance: f32,
+    /// The smallest of them.
+    pub min_cosine_distance: f32,
+    /// Mean over kept tokens of the largest cosine with another one.
+    pub redundancy: f32,
+    /// Mean over all tokens of the largest cosine with a kept one.
+    pub coverage: f32,
+    /// Effective rank of the row-normalised features, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_rank: Option<f32>,
+    /// Vendi score, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendi: Option<f32>,
+    /// ln det(I + x̂x̂ᵀ), where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_det_plus_identity: Option<f32>,
 }
 
 /// What a run of the model saw of the image after layer K.
@@ -100,6 +152,9 @@ pub struct RunRecord {
     pub min_margin: Option<f32>,
     /// 0 to 1, by the data set's rule.
     pub score: f64,
+    /// How different the kept tokens are; none for fewer than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diversity: Option<DiversityRecord>,
 }
 
 /// Logit margins below this are near-ties: rounding may decide the token.
@@ -160,6 +215,9 @@ pub struct CellRecord {
     /// Heads that were selected, ascending; of strategies alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heads: Vec<usize>,
+    /// Which of the sample's attentions tokens were chosen by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<usize>,
     /// The choice of heads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_cut: Option<CutRecord>,

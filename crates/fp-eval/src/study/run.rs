@@ -265,6 +265,7 @@ impl<'a> Answering<'a> {
                 normalization: config.normalization,
                 allow_degenerate: config.allow_degenerate,
                 aspect: spec.model.image_aspect,
+                image_side: spec.model.image_side,
             },
             generate: GenerateOptions::greedy(self.model, config.max_new_tokens),
             engine: self.options.engine,
@@ -276,6 +277,7 @@ impl<'a> Answering<'a> {
                 config.max_new_tokens,
             ),
             batch_size: self.options.batch_size,
+            diversity: config.token_diversity,
         }
     }
 

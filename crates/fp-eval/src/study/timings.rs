@@ -19,11 +19,13 @@ pub struct Stages {
     pub suffix: f64,
     /// Decoding.
     pub decode: f64,
+    /// Measuring how different kept tokens are; no part of answering.
+    pub diversity: f64,
 }
 
 impl Stages {
     /// The stages by name, in order.
-    pub fn named(&self) -> [(&'static str, f64); 6] {
+    pub fn named(&self) -> [(&'static str, f64); 7] {
         [
             ("preprocess", self.preprocess),
             ("vision", self.vision),
@@ -31,6 +33,7 @@ impl Stages {
             ("scoring", self.scoring),
             ("suffix", self.suffix),
             ("decode", self.decode),
+            ("diversity", self.diversity),
         ]
     }
 
@@ -42,6 +45,7 @@ impl Stages {
         self.scoring += other.scoring;
         self.suffix += other.suffix;
         self.decode += other.decode;
+        self.diversity += other.diversity;
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod check;
 mod heads;
-// schema
+pub mod schema;
 
 pub use check::ConfigError;
 pub use heads::HeadSetting;
@@ -95,6 +95,9 @@ pub struct StudyConfig {
     /// Go on where the chosen rows have no attention to the image at all.
     #[serde(default)]
     pub allow_degenerate: bool,
+    /// What is measured of how different kept tokens are.
+    #[serde(default)]
+    pub token_diversity: TokenDiversity,
     /// How differences are judged.
     #[serde(default)]
     pub statistics: Statistics,
@@ -144,6 +147,19 @@ pub enum Precision {
     F16,
     /// 16 bits, brain.
     Bf16,
+}
+
+/// What is measured of how different kept tokens are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenDiversity {
+    /// Nothing.
+    None,
+    /// What follows from the cosines between tokens.
+    #[default]
+    Cosine,
+    /// Effective rank and what else takes a decomposition, too; slow for many tokens.
+    Full,
 }
 
 /// Which tests are corrected together.

@@ -9,6 +9,7 @@ mod shared;
 
 use super::answers::{Outcome, Placed};
 use super::choose::{Chooser, Subject, Visible};
+use super::config::TokenDiversity;
 use super::grid::Grid;
 use super::inputs::{Inputs, LoadedImage};
 use super::memory::MemoryPlan;
@@ -90,6 +91,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) plan: MemoryPlan,
     /// Questions whose branches are run together at most.
     pub(crate) batch_size: usize,
+    /// What is measured of kept tokens.
+    pub(crate) diversity: TokenDiversity,
 }
 
 impl Worker<'_> {
@@ -146,16 +149,16 @@ impl Worker<'_> {
 
 /// The subject of choices about a question.
 fn subject<'a>(
+    worker: &Worker<'_>,
     question: &Question<'a>,
     prompt: &EncodedPrompt,
     image: &LoadedImage,
     features: &ImageFeatures,
 ) -> Subject<'a> {
-    Subject {
-        sample: question.placed.sample,
-        image_size: image.size,
-        layout: Sample { prompt, features }.layout(),
-    }
+    let layout = Sample { prompt, features }.layout();
+    worker
+        .chooser
+        .subject(question.placed.sample, image.size, layout)
 }
 
 /// A line of timings about `images`, with what loading them took.

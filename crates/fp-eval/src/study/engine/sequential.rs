@@ -2,13 +2,15 @@
 
 use super::{ImageJob, Prompts, Question, Worker, subject, timing_of};
 use crate::study::answers::{Answers, Outcome};
-use crate::study::choose::{Choice, Visible, scored_by};
+use crate::study::choose::{Choice, Subject, Visible, measure_diversity, scored_by};
+use crate::study::config::TokenDiversity;
 use crate::study::grid::Cell;
 use crate::study::inputs::LoadedImage;
+use crate::study::quality::{Attentions, TokenFeatures};
 use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord, seconds};
 use fp_model::{ModelError, PrefixOptions, Sample};
-use fp_scoring::{KeptTokens, PruneConfig, QueryAudit, Selection, TokenBudget, TokenLayout};
+use fp_scoring::{KeptTokens, PruneConfig, QueryAudit, Selection, TokenBudget};
 
 pub(super) fn run(
     worker: &Worker<'_>,
@@ -41,96 +43,109 @@ fn answer(
     image: &LoadedImage,
     timing: &mut TimingRecord,
 ) -> Result<SampleRecord, ModelError> {
-    let mut looks: Vec<Look> = Vec::new();
-    let mut cells = Vec::new();
-    let mut layout: Option<TokenLayout> = None;
+    let mut watch = StopWatch::start();
+    let features = image.features(worker.model)?;
+    timing.seconds.vision += watch.lap();
+    // What is only measured, and no part of answering, is shared among the cells.
+    let mut measured = Measured {
+        subject: subject(worker, question, &prompts.with_image, image, &features),
+        looks: Vec::new(),
+        attentions: Attentions::default(),
+    };
+    let mut features = Some(features);
+    let (mut choices, mut outcomes) = (Vec::new(), Vec::new());
     for cell in &worker.grid.cells {
-        let one = answer_cell(worker, question, prompts, image, cell, timing)?;
-        if let Some((audit, zero_mass_heads)) = one.look
-            && !looks
-                .iter()
-                .any(|look| look.query_strategy == audit.strategy)
-        {
-            let mut look = Look::new(&audit.branch, audit.strategy, &audit.rows, &audit.weights);
-            look.zero_mass_heads = zero_mass_heads;
-            looks.push(look);
-        }
-        timing.num_answers += usize::from(one.choice.visible.is_some());
-        layout = Some(one.layout);
-        cells.push((one.choice, one.outcome));
+        // The first cell's features were made above.
+        let mut watch = StopWatch::start();
+        let features = match features.take() {
+            Some(features) => features,
+            None => image.features(worker.model)?,
+        };
+        timing.seconds.vision += watch.lap();
+        let sample = Sample {
+            prompt: &prompts.with_image,
+            features: &features,
+        };
+        let (choice, outcome) = answer_cell(worker, prompts, &sample, cell, &mut measured, timing);
+        timing.num_answers += usize::from(choice.visible.is_some());
+        choices.push(choice);
+        outcomes.push(outcome);
     }
-    let layout = layout.unwrap_or(TokenLayout {
-        num_system: prompts.with_image.num_system(),
-        num_image: 0,
-        num_text: prompts.with_image.num_text(),
-    });
-    let looks = worker
-        .grid
-        .query_strategies()
-        .into_iter()
-        .map(|query| {
-            let found = looks.iter().find(|look| look.query_strategy == query);
-            found
-                .cloned()
-                .unwrap_or_else(|| Look::new("none", query, &[], &[]))
-        })
-        .collect();
+    let mut watch = StopWatch::start();
+    if worker.diversity != TokenDiversity::None {
+        let features = image.features(worker.model)?;
+        if let Some(tokens) = TokenFeatures::new(&features, worker.diversity)? {
+            measure_diversity(&mut choices, &tokens);
+        }
+    }
+    timing.seconds.diversity += watch.lap();
+    let layout = measured.subject.layout;
+    let looks = measured.looks(worker);
     let mut answers = Answers::new(question.placed, worker.inputs, image.size, layout, looks);
-    for (choice, outcome) in cells {
+    for (choice, outcome) in choices.into_iter().zip(outcomes) {
         answers.add(choice, outcome.as_ref());
     }
     Ok(answers.finish())
 }
 
-/// One cell's answer to one question.
-struct CellAnswer {
-    choice: Choice,
-    outcome: Option<Outcome>,
-    layout: TokenLayout,
-    look: Option<(QueryAudit, Vec<usize>)>,
+/// What is recorded of a question beside its answers.
+struct Measured<'a> {
+    subject: Subject<'a>,
+    looks: Vec<Look>,
+    attentions: Attentions,
+}
+
+impl Measured<'_> {
+    fn add_look(&mut self, audit: &QueryAudit, zero_mass_heads: &[usize]) {
+        let is_known = |look: &Look| look.query_strategy == audit.strategy;
+        if !self.looks.iter().any(is_known) {
+            let mut look = Look::new(&audit.branch, audit.strategy, &audit.rows, &audit.weights);
+            look.zero_mass_heads = zero_mass_heads.to_vec();
+            self.looks.push(look);
+        }
+    }
+
+    /// One look per query strategy, in the order of the grid.
+    fn looks(&self, worker: &Worker<'_>) -> Vec<Look> {
+        let queries = worker.grid.query_strategies().into_iter();
+        queries
+            .map(|query| {
+                let found = self.looks.iter().find(|look| look.query_strategy == query);
+                found
+                    .cloned()
+                    .unwrap_or_else(|| Look::new("none", query, &[], &[]))
+            })
+            .collect()
+    }
 }
 
 fn answer_cell(
     worker: &Worker<'_>,
-    question: &Question<'_>,
     prompts: &Prompts,
-    image: &LoadedImage,
+    sample: &Sample<'_>,
     cell: &Cell,
+    measured: &mut Measured<'_>,
     timing: &mut TimingRecord,
-) -> Result<CellAnswer, ModelError> {
-    let mut watch = StopWatch::start();
-    let features = image.features(worker.model)?;
-    timing.seconds.vision += watch.lap();
-    let subject = subject(question, &prompts.with_image, image, &features);
-    let sample = Sample {
-        prompt: &prompts.with_image,
-        features: &features,
-    };
-    let (choice, outcome, selection) = match worker.chooser.control(cell, &subject) {
-        Some(choice) => {
-            let outcome = choice.visible.as_ref().map(|visible| {
-                answer_control(worker, prompts, &sample, visible, timing)
-                    .unwrap_or_else(|error| Err(error.to_string()))
-            });
-            (choice, outcome, None)
-        }
-        None => match answer_strategy(worker, &sample, cell, timing) {
-            Ok((selection, outcome)) => {
-                (Choice::selected(&selection), Some(outcome), Some(selection))
+) -> (Choice, Option<Outcome>) {
+    if let Some(choice) = worker.chooser.control(cell, &measured.subject) {
+        let outcome = choice.visible.as_ref().map(|visible| {
+            answer_control(worker, prompts, sample, visible, timing)
+                .unwrap_or_else(|error| Err(error.to_string()))
+        });
+        return (choice, outcome);
+    }
+    match answer_strategy(worker, sample, cell, timing) {
+        Ok((selection, outcome)) => {
+            let mut attention = None;
+            if let Some(audit) = &selection.audit.query {
+                measured.add_look(audit, &selection.audit.zero_mass_heads);
+                let evidence = measured.subject.evidence();
+                attention = measured.attentions.of(audit.strategy, &selection, evidence);
             }
-            Err(error) => (Choice::failed(error), None, None),
-        },
-    };
-    let look = selection.and_then(|selection| {
-        let audit = selection.audit;
-        Some((audit.query?, audit.zero_mass_heads))
-    });
-    Ok(CellAnswer {
-        choice,
-        outcome,
-        layout: subject.layout,
-        look,
-    })
+            (Choice::selected(&selection, attention), Some(outcome))
+        }
+        Err(error) => (Choice::failed(error), None),
+    }
 }
 
 fn answer_control(

@@ -2,7 +2,9 @@
 
 use super::{ImageJob, Prompts, Question, Worker, all_failed, position_of, subject, timing_of};
 use crate::study::answers::{Answers, Outcome, Placed};
-use crate::study::choose::{Choice, Visible};
+use crate::study::choose::{Choice, Visible, measure_diversity};
+use crate::study::inputs::LoadedImage;
+use crate::study::quality::TokenFeatures;
 use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord};
 use fp_model::{ImageFeatures, ImagePrefix, ModelError, Prefix};
@@ -31,6 +33,16 @@ enum Entry<'a> {
     Waiting(Box<Pending<'a>>),
 }
 
+/// An image whose work is done.
+struct SeenImage<'a> {
+    image: &'a LoadedImage,
+    features: ImageFeatures,
+    /// Where the study asks how different tokens are.
+    tokens: Option<TokenFeatures>,
+    /// System and image after layers 1..K; made for the first question.
+    prefix: Option<ImagePrefix>,
+}
+
 pub(super) fn run(
     worker: &Worker<'_>,
     images: Vec<ImageJob<'_>>,
@@ -57,17 +69,24 @@ pub(super) fn run(
             }
         };
         timing.seconds.vision += watch.lap();
-        let mut image_prefix = None;
+        let tokens = match TokenFeatures::new(&features, worker.diversity) {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                let failed = all_failed(worker, &questions, Some(image.size), &error.to_string());
+                entries.extend(failed.into_iter().map(|r| Entry::Finished(Box::new(r))));
+                continue;
+            }
+        };
+        timing.seconds.diversity += watch.lap();
+        let mut seen = SeenImage {
+            image: &image,
+            features,
+            tokens,
+            prefix: None,
+        };
         for question in questions {
             let placed = question.placed;
-            let entry = match choose(
-                worker,
-                question,
-                &image,
-                &features,
-                &mut image_prefix,
-                &mut timing,
-            ) {
+            let entry = match choose(worker, question, &mut seen, &mut timing) {
                 Ok(pending) => Entry::Waiting(Box::new(pending)),
                 Err(error) => {
                     let failed = placed.failed(worker.inputs, Some(image.size), &error);
@@ -100,22 +119,26 @@ fn is_full(worker: &Worker<'_>, entries: &[Entry<'_>]) -> bool {
 fn choose<'a>(
     worker: &Worker<'_>,
     question: Question<'a>,
-    image: &crate::study::inputs::LoadedImage,
-    features: &ImageFeatures,
-    image_prefix: &mut Option<ImagePrefix>,
+    image: &mut SeenImage<'_>,
     timing: &mut TimingRecord,
 ) -> Result<Pending<'a>, String> {
     let prompts = match &question.prompts {
         Ok(prompts) => prompts,
         Err(error) => return Err(error.clone()),
     };
-    let subject = subject(&question, &prompts.with_image, image, features);
+    let subject = subject(
+        worker,
+        &question,
+        &prompts.with_image,
+        image.image,
+        &image.features,
+    );
     let mut watch = StopWatch::start();
-    let prefix = prefix(worker, prompts, &subject.layout, features, image_prefix)
-        .map_err(|error| error.to_string())?;
+    let prefix =
+        prefix(worker, prompts, &subject.layout, image).map_err(|error| error.to_string())?;
     timing.seconds.prefix += watch.lap();
     let attention = prefix.attention().map_err(|error| error.to_string())?;
-    let (looks, choices) = worker.chooser.all(&subject, &attention);
+    let (looks, mut choices) = worker.chooser.all(&subject, &attention);
     let mut distinct = Vec::new();
     let run_of_cell: Vec<Option<usize>> = choices
         .iter()
@@ -125,10 +148,14 @@ fn choose<'a>(
         })
         .collect();
     timing.seconds.scoring += watch.lap();
+    if let Some(tokens) = &image.tokens {
+        measure_diversity(&mut choices, tokens);
+        timing.seconds.diversity += watch.lap();
+    }
     timing.num_answers += run_of_cell.iter().flatten().count();
     Ok(Pending {
         placed: question.placed,
-        image_size: image.size,
+        image_size: image.image.size,
         layout: subject.layout,
         prefix,
         without_image: question
@@ -147,16 +174,16 @@ fn prefix(
     worker: &Worker<'_>,
     prompts: &Prompts,
     layout: &TokenLayout,
-    features: &ImageFeatures,
-    image_prefix: &mut Option<ImagePrefix>,
+    image: &mut SeenImage<'_>,
 ) -> Result<Prefix, ModelError> {
     let prompt = &prompts.with_image;
-    let shared = match image_prefix.take() {
+    let shared = match image.prefix.take() {
         Some(shared) => shared,
         None => {
+            let prune_layer = worker.chooser.prune_layer;
             worker
                 .model
-                .prefill_image(prompt.system_ids(), features, worker.chooser.prune_layer)?
+                .prefill_image(prompt.system_ids(), &image.features, prune_layer)?
         }
     };
     // A strategy that finds nothing to look from says so when it chooses.
@@ -169,7 +196,7 @@ fn prefix(
         .collect();
     let rows: Vec<usize> = rows.into_iter().collect();
     let prefix = worker.model.prefill_question(&shared, prompt, &rows);
-    *image_prefix = Some(shared);
+    image.prefix = Some(shared);
     prefix
 }
 

@@ -1,0 +1,192 @@
+//! What came of each cell, from records alone.
+
+use super::grid::{Cell, Method};
+use super::record::{SampleRecord, Seen};
+use super::spec::RunSpec;
+use fp_scoring::{MlpConvention, PrunedCost, TokenLayout};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A mean over samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Mean {
+    /// Samples.
+    pub n: usize,
+    /// 0 to 1; 0 where there is no sample.
+    pub mean: f64,
+}
+
+impl Mean {
+    fn of(values: impl IntoIterator<Item = f64>) -> Mean {
+        let (mut n, mut sum) = (0, 0.0);
+        for value in values {
+            n += 1;
+            sum += value;
+        }
+        Mean {
+            n,
+            mean: if n == 0 { 0.0 } else { sum / n as f64 },
+        }
+    }
+}
+
+/// What answering takes, counted and not measured; means over samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CellCost {
+    /// How the MLP was counted.
+    pub mlp: MlpConvention,
+    /// B: image tokens of an average layer.
+    pub average_visual_tokens: f64,
+    /// Multiply-accumulates on image tokens alone.
+    pub visual_macs: f64,
+    /// Of the whole prompt, scoring included.
+    pub sequence_macs: f64,
+    /// Of that, scoring.
+    pub scoring_macs: f64,
+    /// FLOPs of the whole prompt, scoring included.
+    pub sequence_flops: f64,
+    /// Bytes of keys and values after the prompt.
+    pub kv_bytes: f64,
+    /// `visual_macs` as a share of the unpruned ones.
+    pub visual_ratio: f64,
+    /// `sequence_macs` as a share of the unpruned ones.
+    pub sequence_ratio: f64,
+}
+
+/// One cell over all samples of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CellResult {
+    /// The cell.
+    #[serde(flatten)]
+    pub cell: Cell,
+    /// Over the samples that it answered.
+    pub accuracy: Mean,
+    /// The same by kind of question.
+    pub by_family: BTreeMap<String, Mean>,
+    /// The same by data set, in their order.
+    pub by_dataset: Vec<Mean>,
+    /// Samples that it doesn't apply to.
+    pub num_skipped: usize,
+    /// Samples that it failed on, or that failed as a whole.
+    pub num_failed: usize,
+    /// Samples in which rounding may have decided.
+    pub num_near_ties: usize,
+    /// Mean number of image tokens after layer K.
+    pub mean_kept: f64,
+    /// Counted with three matrices per MLP and with two; empty without an image.
+    pub costs: Vec<CellCost>,
+}
+
+/// What came of each cell of a run, in the order of the grid.
+pub fn cell_results(spec: &RunSpec, records: &[SampleRecord]) -> Vec<CellResult> {
+    let cells = spec.grid.cells.iter().enumerate();
+    cells
+        .map(|(index, cell)| result(spec, records, index, cell))
+        .collect()
+}
+
+fn result(spec: &RunSpec, records: &[SampleRecord], index: usize, cell: &Cell) -> CellResult {
+    let answered: Vec<_> = records
+        .iter()
+        .filter_map(|record| Some((record, record.run_of(index)?)))
+        .collect();
+    let scores = |is_wanted: &dyn Fn(&SampleRecord) -> bool| {
+        let wanted = answered.iter().filter(|(record, _)| is_wanted(record));
+        Mean::of(wanted.map(|(_, run)| run.score))
+    };
+    let families: std::collections::BTreeSet<&str> = answered
+        .iter()
+        .map(|(record, _)| record.family.as_str())
+        .collect();
+    let is_skipped = |record: &&SampleRecord| {
+        let cell = record.cells.get(index);
+        cell.is_some_and(|cell| cell.skipped.is_some())
+    };
+    let num_skipped = records.iter().filter(is_skipped).count();
+    let kept = answered.iter().map(|(record, run)| match &run.seen {
+        Seen::All => record.layout.map_or(0, |layout| layout.num_image),
+        Seen::Kept(kept) => kept.len(),
+        Seen::NoImage => 0,
+    });
+    CellResult {
+        accuracy: scores(&|_| true),
+        by_family: families
+            .into_iter()
+            .map(|family| (family.to_owned(), scores(&|record| record.family == family)))
+            .collect(),
+        by_dataset: (0..spec.datasets.len())
+            .map(|dataset| scores(&|record| record.dataset == dataset))
+            .collect(),
+        num_skipped,
+        num_failed: records.len() - answered.len() - num_skipped,
+        num_near_ties: answered
+            .iter()
+            .filter(|(record, _)| record.is_near_tie(index))
+            .count(),
+        mean_kept: Mean::of(kept.map(|count| count as f64)).mean,
+        costs: MlpConvention::ALL
+            .iter()
+            .filter_map(|&mlp| {
+                let costs: Vec<PrunedCost> = answered
+                    .iter()
+                    .filter_map(|(record, run)| cost(spec, record, &run.seen, cell, mlp))
+                    .collect();
+                mean_cost(mlp, &costs)
+            })
+            .collect(),
+        cell: cell.clone(),
+    }
+}
+
+/// What one answer takes; none where that isn't defined, without any image token.
+fn cost(
+    spec: &RunSpec,
+    record: &SampleRecord,
+    seen: &Seen,
+    cell: &Cell,
+    mlp: MlpConvention,
+) -> Option<PrunedCost> {
+    let layout: TokenLayout = record.layout?;
+    let kept = match seen {
+        Seen::All => layout.num_image,
+        Seen::Kept(kept) => kept.len(),
+        Seen::NoImage => return None,
+    };
+    let rows = cell.method.query_strategy().map_or(0, |query| {
+        let look = record
+            .looks
+            .iter()
+            .find(|look| look.query_strategy == query);
+        look.map_or(0, |look| look.rows.len())
+    });
+    let model = &spec.model;
+    let mut cost = PrunedCost::new(
+        &model.shape.decoder,
+        &layout,
+        spec.config.prune_layer,
+        kept,
+        mlp,
+        rows,
+        model.bytes_per_value,
+    )
+    .ok()?;
+    if rows == 0 || cell.method == Method::Vanilla {
+        cost.scoring_macs = 0.0;
+    }
+    Some(cost)
+}
+
+fn mean_cost(mlp: MlpConvention, costs: &[PrunedCost]) -> Option<CellCost> {
+    let mean = |value: &dyn Fn(&PrunedCost) -> f64| Mean::of(costs.iter().map(value)).mean;
+    (!costs.is_empty()).then(|| CellCost {
+        mlp,
+        average_visual_tokens: mean(&|cost| cost.average_visual_tokens),
+        visual_macs: mean(&|cost| cost.visual_macs),
+        sequence_macs: mean(&|cost| cost.sequence_macs + cost.scoring_macs),
+        scoring_macs: mean(&|cost| cost.scoring_macs),
+        sequence_flops: mean(&PrunedCost::sequence_flops),
+        kv_bytes: mean(&|cost| cost.kv_bytes as f64),
+        visual_ratio: mean(&PrunedCost::visual_ratio),
+        sequence_ratio: mean(&PrunedCost::sequence_ratio),
+    })
+}

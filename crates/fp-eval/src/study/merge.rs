@@ -1,0 +1,216 @@
+//! Putting the pieces of a run together.
+
+use super::error::StudyError;
+use super::folder::{
+    RECORDS_FILE, TIMINGS_FILE, changes, for_each_line, index_of, read_spec, write_spec,
+};
+use super::line::LineError;
+use super::spec::RunSpec;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    piece: usize,
+    offset: u64,
+    len: usize,
+}
+
+/// Puts pieces of one run together in a new folder, which then holds what the run
+/// in one piece holds, whatever the order of the pieces. Samples that are in
+/// several pieces have to be the same in each. Returns the number of samples.
+///
+/// # Errors
+/// Pieces of different runs, samples that differ or are in none of them, a damaged
+/// line, a folder that isn't new.
+pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
+    let specs = pieces
+        .iter()
+        .map(|piece| read_spec(piece))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (Some(first), Some(first_piece)) = (specs.first(), pieces.first()) else {
+        return Err(StudyError::Setting {
+            what: "pieces",
+            found: "none".to_owned(),
+            expected: "at least one run's folder".to_owned(),
+        });
+    };
+    for (spec, piece) in specs.iter().zip(pieces) {
+        check_same(first, first_piece, spec, piece)?;
+    }
+    let mut files = pieces
+        .iter()
+        .map(|piece| {
+            let path = piece.join(RECORDS_FILE);
+            File::open(&path).map_err(StudyError::io("read", path))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let (places, order) = places(pieces, &mut files)?;
+    if let Some(missing) = (0..first.num_samples).find(|index| !places.contains_key(index)) {
+        return Err(StudyError::Incomplete {
+            missing: first.num_samples - places.len(),
+            expected: first.num_samples,
+            first: missing,
+        });
+    }
+    start(output)?;
+    let path = output.join(RECORDS_FILE);
+    let file = File::create(&path).map_err(StudyError::io("create", &path))?;
+    let mut writer = BufWriter::new(file);
+    for index in order {
+        let Some(place) = places.get(&index) else {
+            continue;
+        };
+        let mut line = read_line(&mut files[place.piece], *place)
+            .map_err(StudyError::io("read", &pieces[place.piece]))?;
+        line.push(b'\n');
+        writer
+            .write_all(&line)
+            .map_err(StudyError::io("write", &path))?;
+    }
+    writer.flush().map_err(StudyError::io("write", &path))?;
+    merge_timings(output, pieces)?;
+    write_spec(
+        output,
+        &RunSpec {
+            shard: None,
+            ..first.clone()
+        },
+    )?;
+    Ok(places.len())
+}
+
+fn check_same(
+    first: &RunSpec,
+    first_piece: &Path,
+    spec: &RunSpec,
+    piece: &Path,
+) -> Result<(), StudyError> {
+    let refuse = |reason: String| StudyError::Merge {
+        first: first_piece.to_owned(),
+        second: piece.to_owned(),
+        reason,
+    };
+    let whole = |spec: &RunSpec| RunSpec {
+        shard: None,
+        ..spec.clone()
+    };
+    let changes =
+        changes(&whole(first), &whole(spec)).map_err(|error| refuse(error.to_string()))?;
+    if !changes.is_empty() {
+        return Err(refuse(format!("the second has {}", changes.join(", "))));
+    }
+    if first.accepted_changes != spec.accepted_changes {
+        return Err(refuse("changes were accepted in one of them".to_owned()));
+    }
+    if first.grid != spec.grid || first.num_samples != spec.num_samples {
+        return Err(refuse("they have other cells or samples".to_owned()));
+    }
+    Ok(())
+}
+
+/// Where each sample's record lies, and the order in which one run records them.
+///
+/// A piece holds every n-th image, images in order, so a sample's place in the
+/// whole follows from its image's first sample, which every record of the image
+/// comes right behind.
+fn places(
+    pieces: &[PathBuf],
+    files: &mut [File],
+) -> Result<(HashMap<usize, Place>, Vec<usize>), StudyError> {
+    let mut places: HashMap<usize, Place> = HashMap::new();
+    let mut images: HashMap<(usize, String), Vec<usize>> = HashMap::new();
+    for (number, piece) in pieces.iter().enumerate() {
+        let path = piece.join(RECORDS_FILE);
+        let mut offset = 0;
+        let mut found = Vec::new();
+        for_each_line(&path, |_, line| {
+            let index = index_of(line)?;
+            let (dataset, image) = image_of(line)?;
+            found.push((index, dataset, image, offset, line.len()));
+            offset += line.len() as u64 + 1;
+            Ok(())
+        })?;
+        for (index, dataset, image, offset, len) in found {
+            let place = Place {
+                piece: number,
+                offset,
+                len,
+            };
+            match places.get(&index).copied() {
+                None => {
+                    places.insert(index, place);
+                    images.entry((dataset, image)).or_default().push(index);
+                }
+                Some(other) => {
+                    let [a, b] = [other, place].map(|place| {
+                        read_line(&mut files[place.piece], place)
+                            .map_err(StudyError::io("read", &pieces[place.piece]))
+                    });
+                    if a? != b? {
+                        return Err(StudyError::Merge {
+                            first: pieces[other.piece].clone(),
+                            second: piece.clone(),
+                            reason: format!("sample {index} differs"),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    let mut groups: Vec<Vec<usize>> = images.into_values().collect();
+    groups.iter_mut().for_each(|group| group.sort_unstable());
+    groups.sort_unstable();
+    Ok((places, groups.concat()))
+}
+
+fn image_of(line: &[u8]) -> Result<(usize, String), LineError> {
+    #[derive(serde::Deserialize)]
+    struct Image {
+        dataset: usize,
+        image: String,
+    }
+    let content = super::line::content(line)?;
+    let image: Image =
+        serde_json::from_slice(content).map_err(|error| LineError::Content(error.to_string()))?;
+    Ok((image.dataset, image.image))
+}
+
+fn read_line(file: &mut File, place: Place) -> std::io::Result<Vec<u8>> {
+    let mut line = vec![0; place.len];
+    file.seek(SeekFrom::Start(place.offset))?;
+    file.read_exact(&mut line)?;
+    Ok(line)
+}
+
+fn start(output: &Path) -> Result<(), StudyError> {
+    fs::create_dir_all(output).map_err(StudyError::io("create", output))?;
+    let mut entries = fs::read_dir(output).map_err(StudyError::io("read", output))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(StudyError::NotARun {
+            path: output.to_owned(),
+        }),
+    }
+}
+
+/// Timings one after the other; pieces without any have none.
+fn merge_timings(output: &Path, pieces: &[PathBuf]) -> Result<(), StudyError> {
+    let path = output.join(TIMINGS_FILE);
+    let mut all = Vec::new();
+    for piece in pieces {
+        let from = piece.join(TIMINGS_FILE);
+        if from.is_file() {
+            let bytes = fs::read(&from).map_err(StudyError::io("read", &from))?;
+            let whole = bytes
+                .iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |at| at + 1);
+            all.extend_from_slice(&bytes[..whole]);
+        }
+    }
+    fs::write(&path, all).map_err(StudyError::io("write", path))
+}
