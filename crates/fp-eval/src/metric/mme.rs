@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use super::error::MetricError;
 use super::pope::YesNoCounts;
+use super::vqa::{INSTRUCTION, question_text as with_instruction};
 use super::yes_no::YesNo;
 
 /// What ends every official question.
 const OFFICIAL_INSTRUCTION: &str = "Please answer yes or no.";
-
-/// What ends it in LLaVA's question files.
-const LLAVA_INSTRUCTION: &str = "Answer the question using a single word or phrase.";
 
 /// Tasks whose sum is the perception score.
 pub const PERCEPTION: [&str; 10] = [
@@ -60,6 +58,12 @@ fn yes_or_no_in_prefix(lower: &str) -> YesNo {
     } else {
         YesNo::Other
     }
+}
+
+/// The user's message: the official question with LLaVA's instruction for its own.
+pub fn question_text(official_question: &str) -> String {
+    let question = official_question.replace(OFFICIAL_INSTRUCTION, "");
+    with_instruction(super::python_text::strip(&question))
 }
 
 /// One answer of a task.
@@ -226,8 +230,8 @@ pub fn official_row(
     let name = question_id.rsplit('/').next().unwrap_or_default();
     let file = format!("{}.txt", name.split('.').next().unwrap_or_default());
     let mut question = prompt.to_owned();
-    if prompt.contains(LLAVA_INSTRUCTION) {
-        question = super::python_text::strip(&prompt.replace(LLAVA_INSTRUCTION, "")).to_owned();
+    if prompt.contains(INSTRUCTION) {
+        question = super::python_text::strip(&prompt.replace(INSTRUCTION, "")).to_owned();
     }
     if !question.contains(OFFICIAL_INSTRUCTION) {
         let single = format!("{question} {OFFICIAL_INSTRUCTION}");
@@ -313,6 +317,14 @@ mod tests {
             (Some(200.0), None)
         );
         assert_eq!(report.total(), None);
+    }
+
+    #[test]
+    fn messages() {
+        assert_eq!(
+            question_text("Is it red?  Please answer yes or no."),
+            format!("Is it red?\n{INSTRUCTION}")
+        );
     }
 
     #[test]

@@ -3,12 +3,10 @@
 
 use super::error::MetricError;
 use super::python_text::capitalize;
+use super::vqa::{INSTRUCTION, VqaNormalizer};
 
 /// Gold answers that every question has.
 pub const NUM_GOLDS: usize = 10;
-
-/// What ends the prompt.
-pub const INSTRUCTION: &str = "Answer the question using a single word or phrase.";
 
 /// What precedes the OCR tokens.
 const OCR_LINE: &str = "Reference OCR token: ";
@@ -23,6 +21,20 @@ pub fn question_text(question: &str, ocr_tokens: Option<&[String]>) -> String {
         Some(tokens) => format!("{question}\n{OCR_LINE}{}\n{INSTRUCTION}", tokens.join(", ")),
         None => format!("{question}\n{INSTRUCTION}"),
     }
+}
+
+/// Which OCR tokens are the evidence: those that equal one of the answers in M4C's form.
+/// Their boxes are what the kept tokens should cover.
+pub fn evidence(ocr_tokens: &[String], answers: &[String]) -> Vec<usize> {
+    let form = |text: &String| VqaNormalizer::M4c.normalize(text);
+    let answers: std::collections::HashSet<String> = answers.iter().map(form).collect();
+    let is_evidence = |token: &String| {
+        let token = form(token);
+        !token.is_empty() && answers.contains(&token)
+    };
+    (0..ocr_tokens.len())
+        .filter(|&index| is_evidence(&ocr_tokens[index]))
+        .collect()
 }
 
 /// The question in lower case, recovered from a prompt; with the image it is the key by
@@ -67,6 +79,13 @@ mod tests {
         );
         assert!(question_text("why?", Some(&[])).contains("?\nReference OCR token: \nAnswer"));
         assert_eq!(question_text("why?", None), format!("Why?\n{INSTRUCTION}"));
+    }
+
+    #[test]
+    fn evidence_equals_an_answer() {
+        let tokens = ["STOP", "the", "Two", "stopped"].map(str::to_owned);
+        let answers = ["stop", "2", "the"].map(str::to_owned);
+        assert_eq!(evidence(&tokens, &answers), [0, 2]);
     }
 
     #[test]

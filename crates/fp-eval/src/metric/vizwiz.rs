@@ -3,7 +3,7 @@
 //! [`super::vqa::VqaRule::VizWizApi`]'s.
 
 use super::python_text::capitalize;
-use super::vqa::VqaNormalizer;
+use super::vqa::{INSTRUCTION, VqaNormalizer};
 
 /// The user's message: the question with its first letter in upper and the rest in lower
 /// case, and what to say where the picture doesn't tell.
@@ -11,7 +11,7 @@ pub fn question_text(question: &str) -> String {
     let question = capitalize(question);
     format!(
         "{question}\nWhen the provided information is insufficient, respond with \
-         'Unanswerable'.\nAnswer the question using a single word or phrase."
+         'Unanswerable'.\n{INSTRUCTION}"
     )
 }
 

@@ -33,11 +33,7 @@ pub fn grounding(
     }
     let mut total = 0.0;
     for id in question.pointed_objects() {
-        let object = scene.objects.get(id).ok_or_else(|| MetricError::Unpaired {
-            what: "GQA object",
-            id: id.to_owned(),
-            problem: "is not in the scene graph",
-        })?;
+        let object = scene.object(id)?;
         total += mass(
             attention,
             [object.x / scene.width, (object.x + object.w) / scene.width],
@@ -107,6 +103,11 @@ mod tests {
         // b covers half of every cell; regions add up.
         assert!((score(&[("0", "a"), ("1", "b")], "dog") - 0.6).abs() < 1e-15);
         assert_eq!(score(&[], "scene"), 0.0);
+        let boxes = question(&[("0", "b"), ("1", "a"), ("2", "b")], "dog").boxes(&scene());
+        assert_eq!(
+            boxes.unwrap(),
+            [[0.0, 0.0, 20.0, 10.0], [10.0, 0.0, 30.0, 20.0]]
+        );
     }
 
     #[test]

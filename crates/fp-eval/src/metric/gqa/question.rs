@@ -1,6 +1,9 @@
 //! The official files of GQA, as far as scores need them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::metric::error::MetricError;
+use crate::metric::python_text::split;
 
 /// One question of a `*_questions.json`, which maps ids to these.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
@@ -100,6 +103,23 @@ pub struct GqaObject {
     pub h: f64,
 }
 
+impl GqaScene {
+    /// An object by its id.
+    ///
+    /// # Errors
+    /// An id that the scene doesn't have.
+    pub fn object(&self, id: &str) -> Result<GqaObject, MetricError> {
+        self.objects
+            .get(id)
+            .copied()
+            .ok_or_else(|| MetricError::Unpaired {
+                what: "GQA object",
+                id: id.to_owned(),
+                problem: "is not in the scene graph",
+            })
+    }
+}
+
 impl GqaQuestion {
     /// Steps of reasoning that count: those whose text holds neither `exist` nor
     /// `query: name` nor `choose name`.
@@ -115,7 +135,7 @@ impl GqaQuestion {
 
     /// Words of the question.
     pub fn num_words(&self) -> usize {
-        crate::metric::python_text::split(&self.question).count()
+        split(&self.question).count()
     }
 
     /// Whether the answer is open: not one of two.
@@ -126,6 +146,20 @@ impl GqaQuestion {
     /// Whether the question asks what two things have in common.
     pub(super) fn asks_what_is_common(&self) -> bool {
         self.types.detailed.contains("Common")
+    }
+
+    /// Boxes of the objects that the question and the full answer point to,
+    /// `[x0, y0, x1, y1]` in pixels, each object once.
+    ///
+    /// # Errors
+    /// An object that the scene doesn't have.
+    pub fn boxes(&self, scene: &GqaScene) -> Result<Vec<[f64; 4]>, MetricError> {
+        let objects: BTreeSet<&str> = self.pointed_objects().collect();
+        let corners = |id: &str| {
+            let object = scene.object(id)?;
+            Ok([object.x, object.y, object.x + object.w, object.y + object.h])
+        };
+        objects.into_iter().map(corners).collect()
     }
 
     /// Objects that the question and the full answer point to, one entry per word.

@@ -200,7 +200,7 @@ mod tests {
         assert_eq!((report.vanilla_all.sum, report.vanilla_all.count), (4.0, 6));
         assert_eq!(report.by_category.mean("ocr"), Some(1.0));
         assert_eq!(report.by_l2_category.groups["coarse_perception"].count, 3);
-        assert_eq!(report.questions[&2], false);
+        assert!(!report.questions[&2]);
     }
 
     #[test]

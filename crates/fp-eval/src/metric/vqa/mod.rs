@@ -8,6 +8,14 @@ use super::breakdown::{Breakdown, GroupScore, round_percent};
 pub use normalize::VqaNormalizer;
 pub use upload::{VqaEntry, upload};
 
+/// What ends the prompt wherever a short answer is wanted: VQAv2, GQA, POPE and others.
+pub const INSTRUCTION: &str = "Answer the question using a single word or phrase.";
+
+/// The user's message of VQAv2, GQA and POPE: the question as it is, then the instruction.
+pub fn question_text(question: &str) -> String {
+    format!("{question}\n{INSTRUCTION}")
+}
+
 /// Whose comparison of an answer with the golds it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VqaRule {
@@ -169,6 +177,14 @@ mod tests {
             0.0
         );
         assert_eq!(VqaRule::VizWizApi.score("The cup", &golds("cup", 10)), 1.0);
+    }
+
+    #[test]
+    fn messages() {
+        assert_eq!(
+            question_text("Is it day?"),
+            "Is it day?\nAnswer the question using a single word or phrase."
+        );
     }
 
     #[test]
