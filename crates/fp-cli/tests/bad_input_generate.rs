@@ -156,7 +156,7 @@ fn files_that_are_no_whole_image() {
         model.path(),
         &golden("image0.png"),
         &["--aspect=stretch"],
-        &["stretch", "pad or crop"],
+        &["unknown image aspect `stretch`", "known are pad, crop"],
     );
 }
 

@@ -3,7 +3,8 @@
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, total_bytes};
 use crate::model::LlavaModel;
-use crate::prefix::{Prefix, Sample, kept_rows, steps};
+use crate::prefix::{Prefix, kept_rows};
+use crate::sample::{Sample, steps};
 use candle_core::Tensor;
 use fp_scoring::KeptTokens;
 use std::ops::Range;

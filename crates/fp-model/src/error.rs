@@ -128,14 +128,6 @@ pub enum ModelError {
         /// Places looked at.
         searched: Vec<PathBuf>,
     },
-    /// A name of dummy weights that isn't known.
-    #[error("no dummy weights called `{found}`; known are {}", known.join(", "))]
-    UnknownPreset {
-        /// The name given.
-        found: String,
-        /// The names that there are.
-        known: Vec<String>,
-    },
     /// A token id outside the vocabulary.
     #[error("token id {id} at position {position} is outside the vocabulary of {vocab_size}")]
     TokenId {

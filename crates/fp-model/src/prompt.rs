@@ -1,10 +1,8 @@
 //! Prompt templates, and where the image stands in a tokenised prompt.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use fp_scoring::TokenLayout;
+use fp_scoring::{TokenLayout, named_enum};
 use serde::{Deserialize, Serialize};
 
 /// What stands in a prompt's text for the image.
@@ -93,39 +91,19 @@ pub enum PromptError {
         /// What the tokenizer library says about it.
         reason: String,
     },
-    /// A name that belongs to no template or tokenisation.
-    #[error("unknown {kind} `{name}`; known: {known}")]
-    UnknownName {
-        /// What was looked for.
-        kind: &'static str,
-        /// The name given.
-        name: String,
-        /// The names that exist.
-        known: &'static str,
-    },
 }
 
-/// How a question becomes the text that the model was trained to answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PromptTemplate {
-    /// One system sentence, `USER:` and `ASSISTANT:`; no space after the last colon.
-    #[default]
-    VicunaV1,
+named_enum! {
+    /// How a question becomes the text that the model was trained to answer.
+    #[derive(Default)]
+    pub enum PromptTemplate as "prompt template" {
+        /// One system sentence, `USER:` and `ASSISTANT:`; no space after the last colon.
+        #[default]
+        VicunaV1 = "vicuna_v1",
+    }
 }
 
 impl PromptTemplate {
-    /// All templates.
-    pub const ALL: [Self; 1] = [Self::VicunaV1];
-
-    /// The name in configurations and on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::VicunaV1 => "vicuna_v1",
-        }
-    }
-
     /// The whole prompt for a question about an image: the user's message is the placeholder, a
     /// newline, then `question` as it is. A question that brings its own placeholder gives a prompt
     /// with two, which no tokenizer here accepts.
@@ -144,27 +122,6 @@ impl PromptTemplate {
                  USER: {message} ASSISTANT:"
             ),
         }
-    }
-}
-
-impl fmt::Display for PromptTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for PromptTemplate {
-    type Err = PromptError;
-
-    fn from_str(name: &str) -> Result<Self, PromptError> {
-        Self::ALL
-            .into_iter()
-            .find(|t| t.as_str() == name)
-            .ok_or_else(|| PromptError::UnknownName {
-                kind: "prompt template",
-                name: name.to_owned(),
-                known: "vicuna_v1",
-            })
     }
 }
 
@@ -281,19 +238,5 @@ mod tests {
         assert_eq!(prompt.system_ids(), [1, 7]);
         assert_eq!(prompt.text_ids(), [8, 9, 10]);
         assert!(matches!(prompt.layout(0), Err(PromptError::NoImageTokens)));
-    }
-
-    #[test]
-    fn templates_have_names() {
-        for template in PromptTemplate::ALL {
-            assert_eq!(
-                template
-                    .to_string()
-                    .parse::<PromptTemplate>()
-                    .expect("known"),
-                template
-            );
-        }
-        assert!("vicuna_v0".parse::<PromptTemplate>().is_err());
     }
 }

@@ -5,7 +5,8 @@ use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::generate::{GenerateOptions, Generation};
 use crate::model::LlavaModel;
-use crate::prefix::{Prefix, PrefixOptions, Sample};
+use crate::prefix::{Prefix, PrefixOptions};
+use crate::sample::Sample;
 use fp_scoring::{KeptTokens, PruneConfig, SelectOptions, Selection, TokenLayout, select};
 use std::time::{Duration, Instant};
 

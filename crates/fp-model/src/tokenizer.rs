@@ -1,11 +1,9 @@
 //! `tokenizer.json`, and prompts with an image in them.
 
-use std::fmt;
 use std::panic::catch_unwind;
 use std::path::Path;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use fp_scoring::named_enum;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -16,55 +14,22 @@ use crate::prompt::{
 
 const BOS: &str = "<s>";
 
-/// How the text around the image is cut into tokens.
-///
-/// With a tokenizer that puts a space before every piece of text, such as LLaMA's own, both give
-/// the same ids. With one that does so at the very beginning only, [`WholeText`](Self::WholeText)
-/// leaves out the space token after the image: one token fewer, and other logits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PromptTokenization {
-    /// Each side of the placeholder on its own, as the original project does. The tokenizer need
-    /// not know the placeholder.
-    #[default]
-    EachSide,
-    /// The whole text at once with the placeholder as an added token, as Hugging Face's processors
-    /// do.
-    WholeText,
-}
-
-impl PromptTokenization {
-    /// Both, in the order of the documentation.
-    pub const ALL: [Self; 2] = [Self::EachSide, Self::WholeText];
-
-    /// The name in configurations and on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::EachSide => "each_side",
-            Self::WholeText => "whole_text",
-        }
-    }
-}
-
-impl fmt::Display for PromptTokenization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for PromptTokenization {
-    type Err = PromptError;
-
-    fn from_str(name: &str) -> Result<Self, PromptError> {
-        Self::ALL
-            .into_iter()
-            .find(|t| t.as_str() == name)
-            .ok_or_else(|| PromptError::UnknownName {
-                kind: "prompt tokenisation",
-                name: name.to_owned(),
-                known: "each_side, whole_text",
-            })
+named_enum! {
+    /// How the text around the image is cut into tokens.
+    ///
+    /// With a tokenizer that puts a space before every piece of text, such as LLaMA's own, both
+    /// give the same ids. With one that does so at the very beginning only,
+    /// [`WholeText`](Self::WholeText) leaves out the space token after the image: one token fewer,
+    /// and other logits.
+    #[derive(Default)]
+    pub enum PromptTokenization as "prompt tokenisation" {
+        /// Each side of the placeholder on its own, as the original project does. The tokenizer
+        /// need not know the placeholder.
+        #[default]
+        EachSide = "each_side",
+        /// The whole text at once with the placeholder as an added token, as Hugging Face's
+        /// processors do.
+        WholeText = "whole_text",
     }
 }
 

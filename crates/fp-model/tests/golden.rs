@@ -51,14 +51,14 @@ fn image_features() {
     }
 }
 
-/// All cases: kept sets, logits and tokens.
-fn check_all(model: &LlavaModel) {
+/// Every `step`th case: kept sets, logits and tokens.
+fn check_cases(model: &LlavaModel, step: usize) {
     let expected = expected();
     let features = features(model, &expected);
     let cases = cases();
     assert_eq!(cases.len(), 108);
     let (mut worst, mut sets, mut tokens) = (0.0_f32, 0, 0);
-    for case in &cases {
+    for case in cases.iter().step_by(step) {
         let prompt = case.encoded();
         let sample = Sample {
             prompt: &prompt,
@@ -101,21 +101,25 @@ fn check_all(model: &LlavaModel) {
         "largest logit difference {worst:e}; {sets} decisive kept sets, {tokens} decisive generations"
     );
     // Nearly every case is decisive; a change here means that nothing is tested.
-    assert!(sets > 90 && tokens > 90, "{sets} {tokens}");
+    let most = 90 / step;
+    assert!(sets > most && tokens > most, "{sets} {tokens}");
 }
 
 #[test]
 fn all_cases() {
-    check_all(&load());
+    check_cases(&load(), 1);
 }
 
 #[test]
-fn all_cases_by_the_tensor_library() {
+fn cases_by_the_tensor_library() {
     let options = LoadOptions {
         kernels: false,
         ..LoadOptions::default()
     };
-    check_all(&LlavaModel::load(common::golden("model"), &options).unwrap());
+    check_cases(
+        &LlavaModel::load(common::golden("model"), &options).unwrap(),
+        7,
+    );
 }
 
 #[test]

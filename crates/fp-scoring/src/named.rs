@@ -51,7 +51,9 @@ fn edit_distance(a: &str, b: &str) -> usize {
 }
 
 /// Defines an enum whose variants have a name: `name()`, `ALL`, `Display`,
-/// `FromStr` and serde all speak it.
+/// `FromStr` and serde all speak it. The workspace's own; callers need serde.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! named_enum {
     (
         $(#[$doc:meta])*

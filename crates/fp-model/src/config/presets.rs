@@ -3,48 +3,28 @@
 use super::{
     Activation, FeatureSelect, ModelConfig, Origin, RopeScaling, TextConfig, VisionConfig,
 };
-use crate::error::{ModelError, Result};
+use fp_scoring::named_enum;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-/// A model shape that dummy weights can be made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Preset {
-    /// LLaVA-1.5 with a 7B decoder.
-    Llava15With7b,
-    /// LLaVA-1.5 with a 13B decoder.
-    Llava15With13b,
-    /// LLaVA-NeXT with a Vicuna 7B decoder.
-    LlavaNextWith7b,
-    /// A decoder of width 1024 with 12 layers behind a small tower that still
-    /// gives 576 image tokens: what a CPU can be timed on.
-    Bench1024,
-    /// A model of a few thousand weights, for tests and examples.
-    Tiny,
+named_enum! {
+    /// A model shape that dummy weights can be made for.
+    #[non_exhaustive]
+    pub enum Preset as "shape of dummy weights" {
+        /// LLaVA-1.5 with a 7B decoder.
+        Llava15With7b = "llava-1.5-7b",
+        /// LLaVA-1.5 with a 13B decoder.
+        Llava15With13b = "llava-1.5-13b",
+        /// LLaVA-NeXT with a Vicuna 7B decoder.
+        LlavaNextWith7b = "llava-next-7b",
+        /// A decoder of width 1024 with 12 layers behind a small tower that still
+        /// gives 576 image tokens: what a CPU can be timed on.
+        Bench1024 = "bench-1024",
+        /// A model of a few thousand weights, for tests and examples.
+        Tiny = "tiny",
+    }
 }
 
 impl Preset {
-    /// All of them.
-    pub const ALL: [Preset; 5] = [
-        Preset::Llava15With7b,
-        Preset::Llava15With13b,
-        Preset::LlavaNextWith7b,
-        Preset::Bench1024,
-        Preset::Tiny,
-    ];
-
-    /// The name on a command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Preset::Llava15With7b => "llava-1.5-7b",
-            Preset::Llava15With13b => "llava-1.5-13b",
-            Preset::LlavaNextWith7b => "llava-next-7b",
-            Preset::Bench1024 => "bench-1024",
-            Preset::Tiny => "tiny",
-        }
-    }
-
     /// The shape.
     pub fn config(self) -> ModelConfig {
         let text =
@@ -104,22 +84,5 @@ impl Preset {
             text,
             vision,
         }
-    }
-}
-
-impl FromStr for Preset {
-    type Err = ModelError;
-
-    fn from_str(name: &str) -> Result<Preset> {
-        Preset::ALL
-            .into_iter()
-            .find(|preset| preset.name() == name)
-            .ok_or_else(|| ModelError::UnknownPreset {
-                found: name.to_owned(),
-                known: Preset::ALL
-                    .iter()
-                    .map(|preset| preset.name().to_owned())
-                    .collect(),
-            })
     }
 }

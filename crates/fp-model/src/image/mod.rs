@@ -19,6 +19,7 @@ mod anyres;
 mod config;
 mod decode;
 mod error;
+mod framing;
 mod processor;
 mod resample;
 mod rgb;
@@ -27,6 +28,7 @@ pub use anyres::{AnyResPixels, FeaturePacking, GridPinpoints, Resolution, Tiling
 pub use config::{ChannelStatistics, PreprocessorConfig, ResizeTarget};
 pub use decode::{DecodeLimits, decode, decode_file};
 pub use error::ImageError;
-pub use processor::{ImageAspect, ImageProcessor, PixelValues};
+pub use framing::ImageAspect;
+pub use processor::{ImageProcessor, PixelValues};
 pub use resample::{ResampleFilter, resize};
 pub use rgb::{ImageSize, RgbImage};

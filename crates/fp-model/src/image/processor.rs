@@ -1,63 +1,13 @@
 //! Pixels to `pixel_values`: pad or not, resize, centre crop, rescale, normalise.
 
-use std::fmt;
-use std::str::FromStr;
-
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::anyres::{AnyResPixels, GridPinpoints, Tiling};
 use super::config::{PreprocessorConfig, ResizeTarget};
+use super::framing::{CropLine, shortest_edge};
 use super::resample::{Canvas, Crop, resize_canvas};
-use super::{DecodeLimits, ImageError, ImageSize, RgbImage};
-
-/// What happens to an image that is not square.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageAspect {
-    /// Centred on a square of the longer side, the rest in the mean colour: nothing is lost.
-    /// `image_aspect_ratio: pad`, what LLaVA-1.5 was trained with.
-    Pad,
-    /// The shorter side fills the input, what sticks out of the longer one is cut off: what a
-    /// Hugging Face processor does on its own.
-    Crop,
-}
-
-impl ImageAspect {
-    /// Both, in the order of the documentation.
-    pub const ALL: [Self; 2] = [Self::Pad, Self::Crop];
-
-    /// The name in configurations and on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pad => "pad",
-            Self::Crop => "crop",
-        }
-    }
-}
-
-impl fmt::Display for ImageAspect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for ImageAspect {
-    type Err = ImageError;
-
-    fn from_str(name: &str) -> Result<Self, ImageError> {
-        Self::ALL
-            .into_iter()
-            .find(|a| a.as_str() == name)
-            .ok_or_else(|| ImageError::ConfigField {
-                field: "aspect",
-                got: format!("`{name}`"),
-                expected: "pad or crop",
-            })
-    }
-}
+use super::{DecodeLimits, ImageAspect, ImageError, ImageSize, RgbImage};
 
 /// One image as the vision tower takes it: `[3, height, width]`, channels first.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,48 +186,6 @@ fn value_of(config: &PreprocessorConfig, channel: usize, sample: u8) -> f32 {
     }
 }
 
-/// The size whose shorter side is `edge`; the longer one is rounded down.
-fn shortest_edge(size: ImageSize, edge: usize) -> ImageSize {
-    let (short, long) = (size.height.min(size.width), size.height.max(size.width));
-    let new_long = ((edge * long) as f64 / short as f64) as usize;
-    if size.width <= size.height {
-        ImageSize {
-            height: new_long,
-            width: edge,
-        }
-    } else {
-        ImageSize {
-            height: edge,
-            width: new_long,
-        }
-    }
-}
-
-/// One axis of a centre crop: which input samples survive and where they land. A crop larger than
-/// the input centres it on zeros, the larger half of an odd rest before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct CropLine {
-    source: std::ops::Range<usize>,
-    target: usize,
-}
-
-impl CropLine {
-    fn new(input: usize, crop: usize) -> Self {
-        if crop <= input {
-            let first = (input - crop) / 2;
-            Self {
-                source: first..first + crop,
-                target: 0,
-            }
-        } else {
-            Self {
-                source: 0..input,
-                target: (crop - input).div_ceil(2),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,47 +199,6 @@ mod tests {
 
     fn processor(json: &str) -> ImageProcessor {
         ImageProcessor::new(PreprocessorConfig::from_json(json).expect("valid"))
-    }
-
-    #[test]
-    fn the_long_side_is_rounded_down() {
-        let size = |height, width| ImageSize { height, width };
-        assert_eq!(shortest_edge(size(333, 500), 336), size(336, 504));
-        assert_eq!(shortest_edge(size(420, 240), 336), size(588, 336));
-        assert_eq!(shortest_edge(size(3, 7), 10), size(10, 23));
-        assert_eq!(shortest_edge(size(5, 5), 8), size(8, 8));
-    }
-
-    #[test]
-    fn crops_and_pads_in_the_middle() {
-        assert_eq!(
-            CropLine::new(10, 4),
-            CropLine {
-                source: 3..7,
-                target: 0
-            }
-        );
-        assert_eq!(
-            CropLine::new(9, 4),
-            CropLine {
-                source: 2..6,
-                target: 0
-            }
-        );
-        assert_eq!(
-            CropLine::new(4, 4),
-            CropLine {
-                source: 0..4,
-                target: 0
-            }
-        );
-        assert_eq!(
-            CropLine::new(3, 6),
-            CropLine {
-                source: 0..3,
-                target: 2
-            }
-        );
     }
 
     #[test]
@@ -369,7 +236,7 @@ mod tests {
     #[test]
     fn extreme_shapes_stay_cheap() {
         for (width, height) in [(1, 1), (20_000, 10), (10, 20_000), (1, 3), (5_000, 1)] {
-            for aspect in ImageAspect::ALL {
+            for &aspect in ImageAspect::ALL {
                 let values = ImageProcessor::new(PreprocessorConfig::default())
                     .preprocess(&striped(width, height), aspect)
                     .expect("any shape works");
@@ -377,16 +244,5 @@ mod tests {
                 assert!(values.data.iter().all(|v| v.is_finite()));
             }
         }
-    }
-
-    #[test]
-    fn aspects_have_names() {
-        for aspect in ImageAspect::ALL {
-            assert_eq!(
-                aspect.to_string().parse::<ImageAspect>().expect("known"),
-                aspect
-            );
-        }
-        assert!("stretch".parse::<ImageAspect>().is_err());
     }
 }

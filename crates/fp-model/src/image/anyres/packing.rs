@@ -1,0 +1,92 @@
+//! How the features of tiles become image tokens.
+
+use std::ops::Range;
+
+/// The order of image tokens: all patches of the squeezed image, then the stitched feature map
+/// without its padding, row by row, a newline embedding after each row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeaturePacking {
+    pub(super) patches_per_side: usize,
+    pub(super) tile_columns: usize,
+    /// Rows of the stitched feature map that are kept.
+    pub rows: Range<usize>,
+    /// Columns of the stitched feature map that are kept.
+    pub columns: Range<usize>,
+}
+
+impl FeaturePacking {
+    /// Image tokens in all, newlines included.
+    #[must_use]
+    pub fn num_image_tokens(&self) -> usize {
+        let base = self.patches_per_side * self.patches_per_side;
+        base + self.rows.len() * (self.columns.len() + 1)
+    }
+
+    /// Where each image token's embedding lies.
+    pub fn sources(&self) -> impl Iterator<Item = TokenSource> + '_ {
+        let side = self.patches_per_side;
+        let base = (0..side * side).map(|patch| TokenSource::Patch { tile: 0, patch });
+        let stitched = self.rows.clone().flat_map(move |row| {
+            let patch = move |column: usize| TokenSource::Patch {
+                tile: 1 + row / side * self.tile_columns + column / side,
+                patch: row % side * side + column % side,
+            };
+            self.columns
+                .clone()
+                .map(patch)
+                .chain(std::iter::once(TokenSource::Newline))
+        });
+        base.chain(stitched)
+    }
+
+    /// The same as indices into the rows of `[tiles + 1, P · P, D]` features flattened to
+    /// `[(tiles + 1) · P · P, D]`, with the newline embedding appended as a last row at
+    /// `newline_row`.
+    #[must_use]
+    pub fn gather_indices(&self, newline_row: u32) -> Vec<u32> {
+        let per_tile = self.patches_per_side * self.patches_per_side;
+        self.sources()
+            .map(|source| match source {
+                TokenSource::Patch { tile, patch } => (tile * per_tile + patch) as u32,
+                TokenSource::Newline => newline_row,
+            })
+            .collect()
+    }
+}
+
+/// Where the embedding of one image token comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenSource {
+    /// A patch of the vision tower's output.
+    Patch {
+        /// 0 for the squeezed whole image, then the tiles row by row.
+        tile: usize,
+        /// Row-major position within the tile.
+        patch: usize,
+    },
+    /// The learnt end of a feature row.
+    Newline,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{GridPinpoints, Tiling};
+    use crate::image::ImageSize;
+
+    fn size(height: usize, width: usize) -> ImageSize {
+        ImageSize { height, width }
+    }
+
+    #[test]
+    fn every_kept_feature_is_named_once_and_newlines_end_the_rows() {
+        let pinpoints = GridPinpoints::new(&[(4, 8)]).expect("valid");
+        let tiling = Tiling::new(size(4, 8), &pinpoints, 4).expect("tiles");
+        let packing = tiling.packing(2);
+        assert_eq!(packing.num_image_tokens(), 4 + 2 * 5);
+        // Tiles 1 and 2 side by side: rows run across both.
+        assert_eq!(
+            packing.gather_indices(99),
+            [0, 1, 2, 3, 4, 5, 8, 9, 99, 6, 7, 10, 11, 99]
+        );
+    }
+}

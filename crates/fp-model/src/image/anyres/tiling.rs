@@ -1,0 +1,200 @@
+//! From an image to tiles, and how many of their features will be left.
+
+use super::super::resample::{Canvas, Crop, resize_canvas};
+use super::super::{DecodeLimits, ImageError, ImageSize, ResampleFilter, RgbImage};
+use super::{FeaturePacking, GridPinpoints, Resolution};
+
+/// How one image is cut into tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tiling {
+    /// The image before preprocessing.
+    pub image: ImageSize,
+    /// What it is enlarged and padded to.
+    pub resolution: Resolution,
+    /// Side of a tile in pixels, the vision tower's input.
+    pub tile_side: usize,
+}
+
+impl Tiling {
+    /// Chooses the resolution for an image of size `image`.
+    ///
+    /// # Errors
+    /// [`ImageError::NoFittingPinpoint`], [`ImageError::TooLarge`] for a pinpoint beyond what an
+    /// image may have, and [`ImageError::PinpointNotTiled`] if tiles of `tile_side` do not fill
+    /// the chosen one.
+    pub fn new(
+        image: ImageSize,
+        pinpoints: &GridPinpoints,
+        tile_side: usize,
+    ) -> Result<Self, ImageError> {
+        let resolution = pinpoints.select(image)?;
+        let Resolution { height, width } = resolution;
+        DecodeLimits::default().check_size(ImageSize { height, width })?;
+        let fills = |side: usize| side.checked_rem(tile_side) == Some(0);
+        if !fills(resolution.height) || !fills(resolution.width) {
+            return Err(ImageError::PinpointNotTiled {
+                pinpoint: resolution,
+                tile_side,
+            });
+        }
+        Ok(Self {
+            image,
+            resolution,
+            tile_side,
+        })
+    }
+
+    /// Rows and columns of tiles.
+    #[must_use]
+    pub fn grid(&self) -> [usize; 2] {
+        [
+            self.resolution.height / self.tile_side,
+            self.resolution.width / self.tile_side,
+        ]
+    }
+
+    /// Number of tiles, the squeezed whole image not counted.
+    #[must_use]
+    pub fn num_tiles(&self) -> usize {
+        let [rows, columns] = self.grid();
+        rows * columns
+    }
+
+    /// The image's size once enlarged, before the padding to the resolution.
+    #[must_use]
+    pub fn enlarged(&self) -> ImageSize {
+        let Resolution { height, width } = self.resolution;
+        let by_width = width as f64 / self.image.width as f64;
+        let by_height = height as f64 / self.image.height as f64;
+        if by_width < by_height {
+            let scaled = (self.image.height as f64 * by_width).ceil() as usize;
+            ImageSize {
+                height: scaled.min(height),
+                width,
+            }
+        } else {
+            let scaled = (self.image.width as f64 * by_height).ceil() as usize;
+            ImageSize {
+                height,
+                width: scaled.min(width),
+            }
+        }
+    }
+
+    /// Enlarges the image, centres it on black and cuts out the tiles, row by row.
+    pub(in crate::image) fn cut(
+        &self,
+        image: &RgbImage,
+        filter: ResampleFilter,
+    ) -> Result<Vec<RgbImage>, ImageError> {
+        let size = self.enlarged();
+        let enlarged = resize_canvas(
+            image,
+            Canvas::tight(image),
+            size,
+            &Crop::whole(size),
+            filter,
+        )?;
+        let top = (self.resolution.height - size.height) / 2;
+        let left = (self.resolution.width - size.width) / 2;
+        let [rows, columns] = self.grid();
+        let side = self.tile_side;
+        let tile = |row: usize, column: usize| {
+            let mut data = vec![0_u8; 3 * side * side];
+            for (y, target) in data.chunks_exact_mut(3 * side).enumerate() {
+                let Some(y) = (row * side + y)
+                    .checked_sub(top)
+                    .filter(|y| *y < size.height)
+                else {
+                    continue;
+                };
+                // Columns of the enlarged image that fall into this tile.
+                let first = (column * side).saturating_sub(left).min(size.width);
+                let end = ((column + 1) * side).saturating_sub(left).min(size.width);
+                let at = first + left - (column * side).min(first + left);
+                let from = 3 * (y * size.width + first)..3 * (y * size.width + end);
+                let to = 3 * at..3 * (at + end - first);
+                if let (Some(to), Some(from)) = (target.get_mut(to), enlarged.as_raw().get(from)) {
+                    to.copy_from_slice(from);
+                }
+            }
+            RgbImage::new(side, side, data)
+        };
+        (0..rows)
+            .flat_map(|row| (0..columns).map(move |column| (row, column)))
+            .map(|(row, column)| tile(row, column))
+            .collect()
+    }
+
+    /// How the features of base and tiles become image tokens, for a tower of
+    /// `patches_per_side` × `patches_per_side` patches per tile.
+    #[must_use]
+    pub fn packing(&self, patches_per_side: usize) -> FeaturePacking {
+        let [tile_rows, tile_columns] = self.grid();
+        let (rows, columns) = (
+            tile_rows * patches_per_side,
+            tile_columns * patches_per_side,
+        );
+        let (height, width) = (self.image.height as f64, self.image.width as f64);
+        let middle = |all: usize, used: usize| {
+            let padding = all.saturating_sub(used) / 2;
+            padding..all - padding
+        };
+        let (kept_rows, kept_columns) = if width / height > columns as f64 / rows as f64 {
+            let used = (height * (columns as f64 / width)) as usize;
+            (middle(rows, used), 0..columns)
+        } else {
+            let used = (width * (rows as f64 / height)) as usize;
+            (0..rows, middle(columns, used))
+        };
+        FeaturePacking {
+            patches_per_side,
+            tile_columns,
+            rows: kept_rows,
+            columns: kept_columns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(height: usize, width: usize) -> ImageSize {
+        ImageSize { height, width }
+    }
+
+    #[test]
+    fn tiles_hold_the_centred_image() {
+        let pinpoints = GridPinpoints::new(&[(4, 8)]).expect("valid");
+        let image = RgbImage::new(5, 4, [200; 60].to_vec()).expect("right length");
+        let tiling = Tiling::new(image.size(), &pinpoints, 4).expect("tiles");
+        let tiles = tiling.cut(&image, ResampleFilter::Bicubic).expect("cut");
+        let columns: Vec<u8> = tiles
+            .iter()
+            .flat_map(|t| t.as_raw()[..12].iter().step_by(3).copied())
+            .collect();
+        assert_eq!(columns, [0, 200, 200, 200, 200, 200, 0, 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_tiled_is_an_error() {
+        assert!(matches!(
+            GridPinpoints::new(&[]),
+            Err(ImageError::NoPinpoints)
+        ));
+        let pinpoints = GridPinpoints::new(&[(300, 600)]).expect("ok");
+        assert!(matches!(
+            Tiling::new(size(10, 10), &pinpoints, 336),
+            Err(ImageError::PinpointNotTiled { .. })
+        ));
+        assert!(matches!(
+            Tiling::new(size(10, 10), &pinpoints, 0),
+            Err(ImageError::PinpointNotTiled { .. })
+        ));
+        assert!(matches!(
+            pinpoints.select(size(1, 20_000)),
+            Err(ImageError::NoFittingPinpoint { .. })
+        ));
+    }
+}

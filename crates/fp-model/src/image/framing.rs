@@ -1,0 +1,105 @@
+//! What part of an image the vision tower sees, and how large.
+
+use fp_scoring::named_enum;
+
+use super::ImageSize;
+
+named_enum! {
+    /// What happens to an image that is not square.
+    pub enum ImageAspect as "image aspect" {
+        /// Centred on a square of the longer side, the rest in the mean colour: nothing is lost.
+        /// `image_aspect_ratio: pad`, what LLaVA-1.5 was trained with.
+        Pad = "pad",
+        /// The shorter side fills the input, what sticks out of the longer one is cut off: what a
+        /// Hugging Face processor does on its own.
+        Crop = "crop",
+    }
+}
+
+/// The size whose shorter side is `edge`; the longer one is rounded down.
+pub(super) fn shortest_edge(size: ImageSize, edge: usize) -> ImageSize {
+    let (short, long) = (size.height.min(size.width), size.height.max(size.width));
+    let new_long = ((edge * long) as f64 / short as f64) as usize;
+    if size.width <= size.height {
+        ImageSize {
+            height: new_long,
+            width: edge,
+        }
+    } else {
+        ImageSize {
+            height: edge,
+            width: new_long,
+        }
+    }
+}
+
+/// One axis of a centre crop: which input samples survive and where they land. A crop larger than
+/// the input centres it on zeros, the larger half of an odd rest before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CropLine {
+    pub(super) source: std::ops::Range<usize>,
+    pub(super) target: usize,
+}
+
+impl CropLine {
+    pub(super) fn new(input: usize, crop: usize) -> Self {
+        if crop <= input {
+            let first = (input - crop) / 2;
+            Self {
+                source: first..first + crop,
+                target: 0,
+            }
+        } else {
+            Self {
+                source: 0..input,
+                target: (crop - input).div_ceil(2),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_long_side_is_rounded_down() {
+        let size = |height, width| ImageSize { height, width };
+        assert_eq!(shortest_edge(size(333, 500), 336), size(336, 504));
+        assert_eq!(shortest_edge(size(420, 240), 336), size(588, 336));
+        assert_eq!(shortest_edge(size(3, 7), 10), size(10, 23));
+        assert_eq!(shortest_edge(size(5, 5), 8), size(8, 8));
+    }
+
+    #[test]
+    fn crops_and_pads_in_the_middle() {
+        assert_eq!(
+            CropLine::new(10, 4),
+            CropLine {
+                source: 3..7,
+                target: 0
+            }
+        );
+        assert_eq!(
+            CropLine::new(9, 4),
+            CropLine {
+                source: 2..6,
+                target: 0
+            }
+        );
+        assert_eq!(
+            CropLine::new(4, 4),
+            CropLine {
+                source: 0..4,
+                target: 0
+            }
+        );
+        assert_eq!(
+            CropLine::new(3, 6),
+            CropLine {
+                source: 0..3,
+                target: 2
+            }
+        );
+    }
+}

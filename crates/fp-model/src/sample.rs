@@ -1,0 +1,102 @@
+//! Samples: prompts with their images, and rows and caches for a batch of them.
+
+use crate::error::{ModelError, Result};
+use crate::llama::{SequenceCache, Step};
+use crate::model::{ImageFeatures, LlavaModel};
+use crate::prompt::EncodedPrompt;
+use candle_core::Tensor;
+use fp_scoring::TokenLayout;
+use std::ops::Range;
+
+/// A sample to be run: its prompt and its image.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// The prompt, the image being one id in it.
+    pub prompt: &'a EncodedPrompt,
+    /// The image's features.
+    pub features: &'a ImageFeatures,
+}
+
+impl Sample<'_> {
+    /// Where system, image and text stand.
+    pub fn layout(&self) -> TokenLayout {
+        TokenLayout {
+            num_system: self.prompt.num_system(),
+            num_image: self.features.num_tokens(),
+            num_text: self.prompt.num_text(),
+        }
+    }
+}
+
+impl LlavaModel {
+    /// Embeddings of samples one after the other, and each one's rows.
+    pub(crate) fn embed_samples(
+        &self,
+        samples: &[Sample<'_>],
+    ) -> Result<(Tensor, Vec<Range<usize>>)> {
+        let mut parts = Vec::new();
+        let mut ranges = Vec::with_capacity(samples.len());
+        let mut start = 0;
+        for sample in samples {
+            let prompt = sample.prompt;
+            if prompt.image_position >= prompt.input_ids.len() {
+                return Err(ModelError::InputValue {
+                    what: "the image's position",
+                    found: prompt.image_position.to_string(),
+                    expected: format!("below the prompt's length {}", prompt.input_ids.len()),
+                });
+            }
+            if !prompt.system_ids().is_empty() {
+                parts.push(self.decoder.embed(prompt.system_ids())?);
+            }
+            parts.push(sample.features.embeds().clone());
+            if !prompt.text_ids().is_empty() {
+                parts.push(self.decoder.embed(prompt.text_ids())?);
+            }
+            let len = sample.layout().sequence_len();
+            self.check_length(len)?;
+            ranges.push(start..start + len);
+            start += len;
+        }
+        Ok((Tensor::cat(&parts, 0)?, ranges))
+    }
+
+    /// Caches with room for `lens` tokens in `layers`.
+    pub(crate) fn caches(
+        &self,
+        lens: impl IntoIterator<Item = usize>,
+        layers: Range<usize>,
+    ) -> Result<Vec<SequenceCache>> {
+        lens.into_iter()
+            .map(|len| {
+                let mut cache = SequenceCache::new(self.config().text.num_layers);
+                self.decoder.reserve(&mut cache, layers.clone(), len)?;
+                Ok(cache)
+            })
+            .collect()
+    }
+
+    /// A sequence that a sliding window would cut can't be run.
+    pub(crate) fn check_length(&self, len: usize) -> Result<()> {
+        match self.config().text.sliding_window {
+            Some(window) if len > window => Err(ModelError::InputValue {
+                what: "the sequence's length",
+                found: len.to_string(),
+                expected: format!("at most the model's attention window of {window}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Pairs caches with their rows.
+pub(crate) fn steps<'a>(caches: &'a mut [SequenceCache], ranges: &[Range<usize>]) -> Vec<Step<'a>> {
+    caches
+        .iter_mut()
+        .zip(ranges)
+        .map(|(cache, rows)| Step {
+            rows: rows.clone(),
+            cache,
+        })
+        .collect()
+}
