@@ -22,6 +22,14 @@ fn for_rows(out: &mut [f32], width: usize, body: impl Fn(usize, &mut [f32]) + Sy
         });
 }
 
+/// Runs `body` on all values in place, in parallel where it pays.
+fn for_values(mut x: Vec<f32>, body: fn(Level, &mut [f32])) -> Vec<f32> {
+    let level = Level::best();
+    x.par_chunks_mut(TASK_VALUES)
+        .for_each(|values| body(level, values));
+    x
+}
+
 /// `y = x / sqrt(mean(x²) + epsilon) · weight`, per row of `x [T, D]`.
 ///
 /// # Panics
@@ -134,11 +142,8 @@ fn gated_silu_body<const FUSED: bool>(gate: &[f32], up: &[f32], out: &mut [f32])
 
 /// `x / (1 + e^(−1.702 x))` of every value, the sigmoid stand-in for GELU that
 /// CLIP was trained with.
-pub fn quick_gelu(mut x: Vec<f32>) -> Vec<f32> {
-    let level = Level::best();
-    x.par_chunks_mut(TASK_VALUES)
-        .for_each(|x| quick_gelu_slice(level, x));
-    x
+pub fn quick_gelu(x: Vec<f32>) -> Vec<f32> {
+    for_values(x, quick_gelu_slice)
 }
 
 for_level! {
@@ -153,11 +158,8 @@ fn quick_gelu_body<const FUSED: bool>(x: &mut [f32]) {
 }
 
 /// `x · Φ(x)` of every value: GELU in its exact form, to `f32`'s precision.
-pub fn gelu(mut x: Vec<f32>) -> Vec<f32> {
-    let level = Level::best();
-    x.par_chunks_mut(TASK_VALUES)
-        .for_each(|x| gelu_slice(level, x));
-    x
+pub fn gelu(x: Vec<f32>) -> Vec<f32> {
+    for_values(x, gelu_slice)
 }
 
 for_level! {

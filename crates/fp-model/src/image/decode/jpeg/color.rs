@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::header::Frame;
+use super::frame::Frame;
 use super::{Plane, upsample};
 
 /// What the components mean.

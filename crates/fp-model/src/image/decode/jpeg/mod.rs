@@ -13,6 +13,7 @@
 mod bits;
 mod coefficients;
 mod color;
+mod frame;
 mod header;
 mod huffman;
 mod idct;

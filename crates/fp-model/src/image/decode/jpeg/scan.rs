@@ -3,7 +3,8 @@
 use super::super::super::ImageError;
 use super::bits::BitReader;
 use super::damaged;
-use super::header::{Coding, Decoder, Frame, ScanHeader};
+use super::frame::{Coding, Frame, ScanHeader};
+use super::header::Decoder;
 use super::huffman::HuffmanTable;
 
 /// How one block of this scan is read.
