@@ -4,6 +4,7 @@ pub mod dataset;
 pub mod embedded;
 mod hash;
 pub mod metric;
+pub mod report;
 pub mod sample;
 pub mod scene;
 pub mod stats;

@@ -1,0 +1,91 @@
+//! A mean with its interval, over samples that come several to an image.
+
+use serde::Serialize;
+
+use crate::report::error::ReportError;
+use crate::stats::{Clusters, clustered_mean_interval, clustered_standard_error, mean, wilson_interval};
+
+/// A mean over samples, 0 to 1, with its clustered interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Samples.
+    pub n: usize,
+    /// Images.
+    pub num_images: usize,
+    /// The mean; none without samples.
+    pub mean: Option<f64>,
+    /// Standard error with samples of one image taken together; none with fewer than
+    /// two images.
+    pub standard_error: Option<f64>,
+    /// Ends of the interval, within 0 to 1; none with fewer than two images.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl Estimate {
+    /// Estimates the mean of 0-to-1 `values`, each with its image in `clusters`.
+    ///
+    /// Where every value is 0, or every one is 1, there is no spread to estimate from:
+    /// the interval is then Wilson's with images as trials.
+    pub(crate) fn new(
+        values: &[f64],
+        clusters: &[usize],
+        confidence: f64,
+    ) -> Result<Estimate, ReportError> {
+        if values.is_empty() {
+            return Ok(Estimate {
+                n: 0,
+                num_images: 0,
+                mean: None,
+                standard_error: None,
+                interval: None,
+            });
+        }
+        let clusters = Clusters::new(clusters)?;
+        let mut estimate = Estimate {
+            n: values.len(),
+            num_images: clusters.len(),
+            mean: Some(mean(values)?),
+            standard_error: None,
+            interval: None,
+        };
+        if clusters.len() < 2 {
+            return Ok(estimate);
+        }
+        estimate.standard_error = Some(clustered_standard_error(values, &clusters)?);
+        let images = clusters.len() as u64;
+        let interval = if values.iter().all(|&value| value == 0.0) {
+            wilson_interval(0, images, confidence)?
+        } else if values.iter().all(|&value| value == 1.0) {
+            wilson_interval(images, images, confidence)?
+        } else {
+            clustered_mean_interval(values, &clusters, confidence)?
+        };
+        estimate.interval = Some([interval.low.max(0.0), interval.high.min(1.0)]);
+        Ok(estimate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        // SE² = 7/48, one degree of freedom; at 90 % far beyond 0 to 1.
+        let estimate = Estimate::new(&[1.0, 1.0, 0.0, 0.0], &[0, 0, 1, 1], 0.9).unwrap();
+        assert_eq!((estimate.n, estimate.num_images), (4, 2));
+        assert_eq!(estimate.mean, Some(0.5));
+        assert!((estimate.standard_error.unwrap() - (7.0_f64 / 48.0).sqrt()).abs() < 1e-15);
+        assert_eq!(estimate.interval, Some([0.0, 1.0]));
+    }
+
+    #[test]
+    fn no_spread_is_not_no_doubt() {
+        let estimate = Estimate::new(&[1.0; 20], &(0..20).collect::<Vec<_>>(), 0.95).unwrap();
+        let [low, high] = estimate.interval.unwrap();
+        assert!(low > 0.8 && low < 0.9 && high == 1.0, "{low} {high}");
+        assert_eq!(Estimate::new(&[], &[], 0.95).unwrap().mean, None);
+        let one_image = Estimate::new(&[1.0, 0.0], &[3, 3], 0.95).unwrap();
+        assert_eq!((one_image.mean, one_image.interval), (Some(0.5), None));
+    }
+}

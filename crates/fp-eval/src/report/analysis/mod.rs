@@ -1,0 +1,190 @@
+//! From a run's records to everything that a report says: pure functions of the
+//! records and the run's specification.
+
+mod agreement;
+mod audit;
+mod best;
+mod cells;
+mod compare;
+mod cost;
+mod estimate;
+mod evidence;
+mod flips;
+mod hypotheses;
+mod kept;
+mod noise;
+mod references;
+mod roster;
+mod scores;
+mod steadiness;
+mod strata;
+mod tokens;
+mod verdict;
+
+pub use agreement::{AgreementMatrix, SAME_IN_PRACTICE, StrategyPair};
+pub use audit::{CellAudit, DEGENERATE_SHARE, HeadUsage, LookAudit, LookWeight};
+pub use best::{BestCell, BestOfMany, Halves};
+pub use cells::{CellSummary, RandomControl, StratumAccuracy};
+pub use compare::{Comparison, Outcome, POWER};
+pub use cost::{CountedCost, CountedMacs, FLOPS_PER_MAC};
+pub use estimate::Estimate;
+pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
+pub use hypotheses::{Answer, Hypothesis};
+pub use noise::NoiseFloor;
+pub use references::{Reference, ReferenceComparisons};
+pub use strata::{Strata, Stratum};
+pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
+pub use verdict::Verdict;
+
+pub(crate) use compare::{Judge, Pair};
+pub(crate) use evidence::evidence;
+pub(crate) use kept::kept_tokens;
+pub(crate) use roster::Roster;
+pub(crate) use scores::{Column, Scores};
+
+use serde::Serialize;
+
+use super::error::ReportError;
+use super::run::Run;
+
+/// Everything that a run's records say.
+#[derive(Debug, Clone, Serialize)]
+pub struct Analysis {
+    /// What it comes to, in sentences.
+    pub verdict: Verdict,
+    /// Differences up to this count as none; 0 to 1.
+    pub margin: f64,
+    /// Samples, images and failures.
+    pub samples: SampleCounts,
+    /// How samples are grouped.
+    pub strata: Vec<Strata>,
+    /// Accuracy of every cell.
+    pub cells: Vec<CellSummary>,
+    /// The control of chance, over seeds.
+    pub random: Vec<RandomControl>,
+    /// Every studied cell against what it is held to.
+    pub references: Vec<ReferenceComparisons>,
+    /// The controls among themselves.
+    pub controls: Vec<Comparison>,
+    /// The best of many, chosen and tested on separate halves.
+    pub best: Option<BestOfMany>,
+    /// The registered hypotheses, answered.
+    pub hypotheses: Vec<Hypothesis>,
+    /// Agreement of kept tokens at each budget and head count.
+    pub agreement: Vec<AgreementMatrix>,
+    /// Agreement of each pair over all of them.
+    pub pairs: Vec<StrategyPair>,
+    /// What decided selections.
+    pub audit: Vec<CellAudit>,
+    /// Where query strategies looked from.
+    pub looks: Vec<LookAudit>,
+    /// How often each head was selected.
+    pub head_usage: Vec<HeadUsage>,
+    /// What kept tokens see.
+    pub token_quality: Vec<TokenQuality>,
+    /// Evidence kept, against chance.
+    pub recall_against_random: Vec<Comparison>,
+    /// How often each token was kept.
+    pub retention: Vec<Retention>,
+    /// What cells cost, counted.
+    pub costs: Vec<CountedCost>,
+    /// What flips against no pruning.
+    pub flips: Vec<CellFlips>,
+    /// What differs between two runs of the same, where a second one was given.
+    pub noise_floor: Option<NoiseFloor>,
+}
+
+/// Samples of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SampleCounts {
+    /// Recorded, failed ones included.
+    pub recorded: usize,
+    /// Of the whole run.
+    pub expected: usize,
+    /// Images of those recorded.
+    pub images: usize,
+    /// Failed as a whole, with why: index, id, error.
+    pub failed: Vec<(usize, String, String)>,
+}
+
+/// Analyses a run; `repetition` is a second run of the same, for the noise floor.
+///
+/// # Errors
+/// Records that don't fit the run, or a repetition with other cells.
+pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportError> {
+    let statistics = &run.spec.config.statistics;
+    let confidence = statistics.confidence;
+    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    let scores = Scores::new(run);
+    let judge = Judge::new(statistics, run.spec.config.seed, scores.clusters.clone());
+    let evidence = evidence(run)?;
+    let strata = strata::strata(run, &evidence);
+    let cells = cells::summaries(run, &scores, &strata, confidence)?;
+    let measured = tokens::MeasuredRuns::new(run, &evidence)?;
+    let (agreement, pairs) = agreement::agreement(run, &roster, &scores);
+    let hypotheses = hypotheses::answers(&hypotheses::Grounds {
+        run,
+        roster: &roster,
+        scores: &scores,
+        judge: &judge,
+        strata: &strata,
+        pairs: &pairs,
+    })?;
+    let mut analysis = Analysis {
+        verdict: Verdict::default(),
+        margin: judge.margin(),
+        samples: sample_counts(run, &scores),
+        random: cells::random_controls(&roster, &scores, &cells, confidence)?,
+        references: references::against_references(run, &roster, &scores, &judge)?,
+        controls: references::controls(run, &roster, &scores, &judge)?,
+        best: best::best_of_many(run, &roster, &scores, &judge)?,
+        hypotheses,
+        agreement,
+        pairs,
+        audit: audit::cell_audits(run),
+        looks: audit::look_audits(run),
+        head_usage: audit::head_usage(run, &roster),
+        token_quality: tokens::token_quality(run, &measured),
+        recall_against_random: tokens::recall_against_random(run, &roster, &measured, &judge)?,
+        retention: tokens::retention(run),
+        costs: cost::costs(run).map_err(|error| ReportError::Record {
+            index: run.records[0].index,
+            id: run.records[0].id.clone(),
+            reason: error.to_string(),
+        })?,
+        flips: flips::flips(run, &scores, &strata, roster.vanilla),
+        noise_floor: repetition
+            .map(|repetition| noise::noise_floor(run, repetition))
+            .transpose()?,
+        strata,
+        cells,
+    };
+    analysis.verdict = verdict::verdict(run, &roster, &analysis);
+    Ok(analysis)
+}
+
+fn sample_counts(run: &Run, scores: &Scores) -> SampleCounts {
+    let failed = run.records.iter().filter_map(|record| {
+        let error = record.error.clone()?;
+        Some((record.index, record.id.clone(), error))
+    });
+    SampleCounts {
+        recorded: run.records.len(),
+        expected: run.spec.num_samples,
+        images: scores.num_images,
+        failed: failed.collect(),
+    }
+}
+
+impl Analysis {
+    /// The summary of a cell.
+    pub fn cell(&self, id: &str) -> Option<&CellSummary> {
+        self.cells.iter().find(|cell| cell.id == id)
+    }
+
+    /// The comparison of a cell with a reference.
+    pub fn comparison(&self, reference: Reference, cell_id: &str) -> Option<&Comparison> {
+        let set = self.references.iter().find(|set| set.reference == reference)?;
+        set.of(cell_id)
+    }
+}

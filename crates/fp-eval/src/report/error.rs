@@ -1,0 +1,64 @@
+//! Why a report can't be made.
+
+use std::path::PathBuf;
+
+use crate::metric::MetricError;
+use crate::stats::StatsError;
+use crate::study::StudyError;
+
+/// Why a report can't be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The run's folder.
+    #[error(transparent)]
+    Study(#[from] StudyError),
+    /// A record that doesn't fit the run that it is from.
+    #[error("sample {index} ({id}): {reason}")]
+    Record {
+        /// Position of the sample in the run.
+        index: usize,
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nothing to report on.
+    #[error("{} holds no sample yet; run the study first", folder.display())]
+    NoSamples {
+        /// The run's folder.
+        folder: PathBuf,
+    },
+    /// Two runs that have nothing in common.
+    #[error("{} and {} can't be compared: {reason}", first.display(), second.display())]
+    Incomparable {
+        /// One run's folder.
+        first: PathBuf,
+        /// The other's.
+        second: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A statistic that can't be computed.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    /// A measure of visual tokens that can't be computed.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// Results that can't be written as JSON.
+    #[error("cannot write {what} as JSON: {source}")]
+    Json {
+        /// What was to be written.
+        what: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A file that can't be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,106 @@
+//! From a run's folder to results and a report that one wants to read.
+//!
+//! [`analyse`] turns records into an [`Analysis`], the renderers turn that into
+//! files; [`write()`] does both for a folder.
+
+mod analysis;
+mod error;
+pub mod format;
+mod measured;
+mod render;
+mod run;
+
+pub use analysis::*;
+pub use error::ReportError;
+pub use measured::{MeasuredTimes, measured_times};
+pub use render::RESULTS_VERSION;
+pub use run::Run;
+
+use std::path::{Path, PathBuf};
+
+/// Everything for programs; the same for every run of the same study.
+pub const RESULTS_FILE: &str = "results.json";
+/// One line per cell.
+pub const CELLS_FILE: &str = "cells.csv";
+/// Verdict and main tables, to paste.
+pub const SUMMARY_FILE: &str = "summary.md";
+/// Accuracies as a LaTeX table.
+pub const TABLE_FILE: &str = "table.tex";
+/// What was measured in seconds.
+pub const TIMES_FILE: &str = "timings.json";
+/// The report for people: one page that needs nothing else.
+pub const PAGE_FILE: &str = "report.html";
+
+/// A report that was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What it says.
+    pub analysis: Analysis,
+    /// What the run took, where that was measured.
+    pub times: Option<MeasuredTimes>,
+    /// The files.
+    pub files: Vec<PathBuf>,
+}
+
+/// Analyses the run in `folder` and writes its results and report there.
+///
+/// # Errors
+/// A folder that isn't a run's or can't be written, damaged records.
+pub fn write(folder: &Path) -> Result<Written, ReportError> {
+    write_with(folder, None)
+}
+
+/// As [`write()`], with the folder of a second run of the same study for the noise floor.
+///
+/// # Errors
+/// As [`write()`], or a second run with other cells.
+pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, ReportError> {
+    let run = Run::read(folder)?;
+    let repetition = repetition.map(Run::read).transpose()?;
+    let analysis = analyse(&run, repetition.as_ref())?;
+    let times = measured_times(&run);
+    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    let source = render::Source {
+        run: &run,
+        analysis: &analysis,
+        roster: &roster,
+        times: times.as_ref(),
+    };
+    let mut contents = vec![
+        (RESULTS_FILE, render::results_json(&source)?),
+        (CELLS_FILE, render::cells_csv(&source)),
+        (SUMMARY_FILE, render::summary_md(&source)),
+        (TABLE_FILE, render::table_tex(&source)),
+    ];
+    if let Some(times) = &times {
+        contents.push((TIMES_FILE, render::timings_json(times)?));
+    }
+    contents.push((PAGE_FILE, render::page(&source)?));
+    let mut files = Vec::new();
+    for (name, content) in contents {
+        let path = folder.join(name);
+        write_whole(&path, content.as_bytes())?;
+        files.push(path);
+    }
+    Ok(Written {
+        analysis,
+        times,
+        files,
+    })
+}
+
+/// Writes a file whole or not at all.
+fn write_whole(path: &Path, content: &[u8]) -> Result<(), ReportError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let written = std::fs::write(&part, content).and_then(|()| std::fs::rename(&part, path));
+    written.map_err(|source| {
+        // What can't be written whole is not left lying about.
+        let _ = std::fs::remove_file(&part);
+        ReportError::Io {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
