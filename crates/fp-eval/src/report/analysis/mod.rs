@@ -8,6 +8,7 @@ mod cells;
 mod compare;
 mod cost;
 mod estimate;
+mod described;
 mod evidence;
 mod flips;
 mod hypotheses;
@@ -27,6 +28,7 @@ pub use best::{BestCell, BestOfMany, Halves};
 pub use cells::{CellSummary, RandomControl, StratumAccuracy};
 pub use compare::{Comparison, Outcome, POWER};
 pub use cost::{CountedCost, CountedMacs, FLOPS_PER_MAC};
+pub use described::{MeanAttention, MeanDiversity};
 pub use estimate::Estimate;
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
 pub use hypotheses::{Answer, Hypothesis};
@@ -36,11 +38,11 @@ pub use strata::{Strata, Stratum};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 
-pub(crate) use compare::{Judge, Pair};
+pub(crate) use compare::Judge;
 pub(crate) use evidence::evidence;
 pub(crate) use kept::kept_tokens;
 pub(crate) use roster::Roster;
-pub(crate) use scores::{Column, Scores};
+pub(crate) use scores::Scores;
 
 use serde::Serialize;
 

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::compare::{Comparison, Judge, Pair};
+use super::described::{MeanAttention, MeanDiversity, mean_attention, mean_diversity};
 use super::evidence::Evidence;
 use super::kept::kept_tokens;
 use super::roster::Roster;
@@ -27,6 +28,10 @@ pub struct TokenQuality {
     pub spread: Option<MeanSpread>,
     /// `[rows]`, share of the kept tokens in each row of the grid, from the top.
     pub row_profile: Vec<f64>,
+    /// The attention that chose them; of methods that read any.
+    pub attention: Option<MeanAttention>,
+    /// How different they are by the projector's output, where that was asked for.
+    pub diversity: Option<MeanDiversity>,
 }
 
 /// Means of the overlap with ground-truth boxes.
@@ -201,6 +206,8 @@ pub(crate) fn token_quality(run: &Run, measured: &MeasuredRuns) -> Vec<TokenQual
                 by_area: by_area.collect(),
                 spread: mean_spread(&all),
                 row_profile: mean_profile(&all),
+                attention: mean_attention(run, index),
+                diversity: mean_diversity(run, index),
             }
         })
         .collect()
