@@ -8,10 +8,9 @@
 //! of the same prefix, decoded together with the others.
 
 use candle_core::Device;
-use fp_model::image::{ImageAspect, ImageProcessor, PreprocessorConfig, decode_file};
+use fp_model::image::decode_file;
 use fp_model::prompt::PromptTemplate;
-use fp_model::tokenizer::{LlavaTokenizer, SpecialTokenIds};
-use fp_model::{GenerateOptions, LlavaModel, LoadOptions, Sample};
+use fp_model::{GenerateOptions, LoadOptions, OpenedCheckpoint, Sample};
 use fp_scoring::{HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, TokenBudget};
 use std::path::Path;
 
@@ -20,20 +19,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [checkpoint, image, question] = args.as_slice() else {
         return Err("usage: answer CHECKPOINT IMAGE QUESTION".into());
     };
-    let dir = Path::new(checkpoint);
 
-    let model = LlavaModel::load(dir, &LoadOptions::default())?;
-    let ids = SpecialTokenIds {
-        image: model.config().image_token,
-        bos: None,
-    };
-    let tokenizer = LlavaTokenizer::from_file(&dir.join("tokenizer.json"), ids)?;
-    let preprocessor = PreprocessorConfig::load_or_default(&dir.join("preprocessor_config.json"))?;
-
-    let pixels = ImageProcessor::new(preprocessor)
-        .preprocess(&decode_file(Path::new(image))?, ImageAspect::Pad)?;
-    let features = model.encode_image(&pixels.to_tensor(&Device::Cpu)?)?;
+    // What is wrong with image or question shows before weights are read.
+    let opened = OpenedCheckpoint::open(checkpoint, None)?;
+    let tokenizer = opened.tokenizer()?;
     let prompt = tokenizer.encode(&PromptTemplate::VicunaV1.render(question))?;
+    let aspect = opened.config().image_aspect();
+    let pixels = opened
+        .image_processor()?
+        .preprocess(&decode_file(Path::new(image))?, aspect)?;
+    let model = opened.load(&LoadOptions::default())?;
+    let features = model.encode_image(&pixels.to_tensor(&Device::Cpu)?)?;
     let sample = Sample {
         prompt: &prompt,
         features: &features,
