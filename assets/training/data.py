@@ -105,6 +105,8 @@ class Scenes:
             questions.sort(key=lambda question: len(question[0]))
             size = max(1, -(-len(questions) // groups))
             self.groups.append([questions[i : i + size] for i in range(0, len(questions), size)])
+        # Now and then a scene has nothing to ask for.
+        self.askable = np.array([image for image, group in enumerate(self.groups) if group])
         self.texts = None
 
     def batch(self, rng, images, num_questions, vocabulary, group=None):
@@ -113,7 +115,7 @@ class Scenes:
         chosen, share = [], rng.random() if group is None else None
         for image in images:
             groups = self.groups[image]
-            pool = groups[min(int(share * len(groups)), len(groups) - 1)] if group is None else groups[group]
+            pool = groups[min(int(share * len(groups)), len(groups) - 1)] if group is None else groups[min(group, len(groups) - 1)]
             picks = rng.permutation(len(pool))[:num_questions]
             if len(picks) < num_questions:
                 picks = np.concatenate([picks, rng.integers(0, len(pool), num_questions - len(picks))])

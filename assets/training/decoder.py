@@ -8,8 +8,9 @@ nothing. No attention weight of any layer enters a loss, no head starts with a r
 and no strategy is looked at; the measure for choosing is accuracy on the validation
 split.
 
-A curriculum: scenes of three objects first, then everything. In training only some
-background tokens are shown, so that steps are cheap.
+A curriculum: look-ups on scenes of three or four objects first, in short words, then
+everything; yes and no can be guessed and teach little to begin with. In training only
+some background tokens are shown, so that steps are cheap.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import torch.nn.functional as F
 
 from data import SYSTEM, Scenes, Vocabulary
 from model import Shape, TinyLlava
-from muon import optimizers
+from muon import optimizers, set_rate
 
 
 def cached_features(model, scenes, path):
@@ -57,8 +58,8 @@ def evaluate(model, system, scenes, features, vocabulary, early_layers, limit=24
     ways = {"": None, "dropped": early_layers, "blind": 0}
     rng = np.random.default_rng(0)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        for start in range(0, min(limit, scenes.count), 24):
-            images = np.arange(start, min(start + 24, scenes.count))
+        for start in range(0, min(limit, len(scenes.askable)), 24):
+            images = scenes.askable[start : min(start + 24, limit)]
             kept = torch.arange(model.shape.patches).expand(len(images), -1)
             for group in range(2):
                 text, rows, targets, families = scenes.batch(rng, images, 6, vocabulary, group)
@@ -86,9 +87,10 @@ def main():
     parser.add_argument("--images", type=int, default=12, help="images a step")
     parser.add_argument("--questions", type=int, default=16, help="questions an image")
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--easy", type=float, default=0.2, help="share of the steps that only see three objects")
+    parser.add_argument("--matrix-factor", type=float, default=1.0, help="Muon's rate over AdamW's")
+    parser.add_argument("--easy", type=float, default=0.3, help="share of the steps that only see three objects")
     parser.add_argument("--early-layers", type=int, default=2)
-    parser.add_argument("--early-weight", type=float, default=0.1, help="weight of the penalty on early reading")
+    parser.add_argument("--early-weight", type=float, default=0.3, help="weight of the penalty on early reading")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=100)
@@ -100,6 +102,9 @@ def main():
     vocabulary = Vocabulary(stage_1["words"])
     model = TinyLlava(Shape(**stage_1["shape"]))
     model.load_state_dict(stage_1["model"])
+    with torch.no_grad():
+        # Words as long as image tokens, which are sums of four of them.
+        model.embed_tokens.weight.mul_(2.0)
     sets = {}
     for name in ("train", "easy", "validation"):
         scenes = Scenes(f"{args.data}/{name}")
@@ -107,7 +112,7 @@ def main():
         scenes.encode(vocabulary, 2 if name == "validation" else 3)
         sets[name] = scenes, features
     trained = [(name, p) for name, p in model.named_parameters() if not name.startswith("vision.")]
-    steps = optimizers(trained, args.lr)
+    steps = optimizers(trained, args.lr, args.matrix_factor)
     system = torch.tensor([vocabulary.ids["<s>"]] + vocabulary.encode(SYSTEM))
     curve, first, seconds = [], 0, 0.0
     if os.path.exists(args.out):
@@ -119,26 +124,32 @@ def main():
     start, recent = time.time() - seconds, []
     for step in range(first, args.steps):
         done = step / args.steps
-        lr = args.lr * min(1, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        for optimizer in steps:
-            for group in optimizer.param_groups:
-                group["lr"] = lr
+        lr = args.lr * min(1, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        set_rate(steps, lr)
         # A step's draw depends on its number alone, so that a resumed run is the same run.
         rng = np.random.default_rng([args.seed, step])
         is_easy = done < args.easy or rng.random() < 0.1
         scenes, features = sets["easy" if is_easy else "train"]
         shares = (0.6, 0.3, 0.1) if done < 0.8 else (0.4, 0.3, 0.3)
-        num_image = int(rng.choice([32, 48, 72] if done < args.easy else [52, 80, 144], p=shares))
+        is_first = done < args.easy / 2
+        sizes = [16, 20, 24] if is_first else [24, 40, 64] if done < args.easy else [52, 80, 144]
+        num_image = int(rng.choice(sizes, p=shares))
         num_images = max(4, args.images * 52 // max(52, num_image))
-        images = np.sort(rng.choice(scenes.count, num_images, replace=False))
+        images = np.sort(rng.choice(scenes.askable, num_images, replace=False))
         kept = choose_patches(rng, scenes.labels[images], num_image)
-        text, rows, targets, _ = scenes.batch(rng, images, args.questions, vocabulary)
+        # Short texts only, to begin with.
+        group = 0 if is_first else None
+        text, rows, targets, _ = scenes.batch(rng, images, args.questions, vocabulary, group)
         inputs = features[images].gather(1, kept[..., None].expand(-1, -1, features.shape[-1])).float()
         with torch.autocast("cpu", torch.bfloat16):
-            logits, early = model(system, inputs, kept, text, rows, early_layers=args.early_layers)
+            # Positions are relative: without the system's words, all the rest stays in place.
+            shown = system[-2:] if is_first else system
+            logits, early = model(shown, inputs, kept, text, rows, early_layers=args.early_layers)
         answer = F.cross_entropy(logits[:, :, 0].flatten(0, 1), targets[:, :, 0].flatten())
         end = F.cross_entropy(logits[:, :, 1].flatten(0, 1), targets[:, :, 1].flatten())
-        loss = answer + 0.05 * end + args.early_weight * early
+        # The penalty sets in when look-ups have been learned, and little by little.
+        early_weight = args.early_weight * min(1.0, max(0.0, 10 * (done - args.easy)))
+        loss = answer + 0.05 * end + early_weight * early
         for optimizer in steps:
             optimizer.zero_grad()
         loss.backward()

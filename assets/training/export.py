@@ -64,6 +64,7 @@ def config(shape, vocabulary):
         "ignore_index": -100,
         "image_token_index": vocabulary.ids["<image>"],
         "pad_token_id": vocabulary.ids["<pad>"],
+        "image_seq_length": shape.patches,
         "projector_hidden_act": "gelu",
         "tie_word_embeddings": False,
         "torch_dtype": "float16",

@@ -47,10 +47,21 @@ class Muon(torch.optim.Optimizer):
                     matrix.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-scale)
 
 
-def optimizers(named, lr, weight_decay=0.02):
-    """Muon for the matrices of transformer layers, AdamW for everything else."""
+def optimizers(named, lr, matrix_factor=1.0, weight_decay=0.02):
+    """Muon for the matrices of transformer layers, at `matrix_factor` times the rate,
+    and AdamW for everything else."""
     matrices = [p for name, p in named if p.dim() == 2 and ".layers." in f".{name}"]
     chosen = {id(p) for p in matrices}
     rest = [p for _, p in named if id(p) not in chosen]
     adam = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
-    return [Muon(matrices, lr=lr, weight_decay=weight_decay), adam]
+    muon = Muon(matrices, lr=lr, weight_decay=weight_decay / matrix_factor)
+    for optimizer, factor in ((muon, matrix_factor), (adam, 1.0)):
+        for group in optimizer.param_groups:
+            group["factor"] = factor
+    return [muon, adam]
+
+
+def set_rate(optimizers, lr):
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group["factor"]

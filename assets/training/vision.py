@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from data import LABEL_WORDS, Scenes, Vocabulary
 from model import Shape, TinyLlava
-from muon import optimizers
+from muon import optimizers, set_rate
 
 # Weight of patches without an object, and of each kind of label.
 BACKGROUND = 0.15
@@ -80,9 +80,7 @@ def main():
     curve, start = [], time.time()
     for step in range(args.steps):
         lr = args.lr * min(1, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / args.steps)))
-        for optimizer in steps:
-            for group in optimizer.param_groups:
-                group["lr"] = lr
+        set_rate(steps, lr)
         images = np.random.default_rng([args.seed, step]).integers(0, train.count, args.batch)
         loss, _ = losses(model, table, train.pixel_values(images), train.labels[images])
         for optimizer in steps:

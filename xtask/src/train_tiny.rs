@@ -10,8 +10,8 @@ use crate::{cargo, run};
 
 /// Families and weights of the questions that the model is trained on.
 const MIXTURE: &str = "attribute=3,existence=2,paired=1,glyph=2,chain=7";
-/// The same for scenes of three objects, where chains are rarer.
-const EASY_MIXTURE: &str = "attribute=3,existence=1,paired=1,glyph=3,chain=4";
+/// The same for scenes of three or four objects, which come first.
+const EASY_MIXTURE: &str = "attribute=3,glyph=3,chain=4";
 
 /// Draws the training scenes, trains both stages and writes assets/finepruner-tiny.
 ///
@@ -44,7 +44,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     cargo("build --release --quiet --package fp-cli")?;
     let sets = [
         ("train", "train", "1", "40000", "48", "4..7", MIXTURE),
-        ("easy", "train", "101", "12000", "24", "3..3", EASY_MIXTURE),
+        ("easy", "train", "101", "16000", "60", "3..4", EASY_MIXTURE),
         (
             "validation",
             "validation",
