@@ -162,7 +162,7 @@ fn timings(records: &[SampleRecord]) -> String {
             "num_decoded": record.runs.len(), "kv_bytes": 1 << 20,
             "seconds": {
                 "preprocess": 0.002, "vision": 0.004, "prefix": 0.006, "scoring": 0.003,
-                "suffix": 0.0005 * record.runs.len() as f64, "decode": 0.004,
+                "suffix": 0.0005 * record.runs.len() as f64, "decode": 0.004, "diversity": 0.001,
             },
         });
         value.to_string() + "\n"
@@ -252,6 +252,10 @@ fn record(
             "seen": seen, "kept_hash": hash, "text": if is_right { gold } else { "purple" },
             "token_ids": [if is_right { 7 } else { 9 }], "finish_reason": "stop",
             "min_margin": 0.5 + luck, "score": f64::from(u8::from(is_right)),
+            "diversity": {
+                "mean_cosine_distance": 0.5, "min_cosine_distance": 0.25, "redundancy": 0.75,
+                "coverage": 0.625,
+            },
         });
         let position = runs.iter().position(|other| *other == run).unwrap_or_else(|| {
             runs.push(run);
@@ -288,6 +292,7 @@ fn record(
         "prompt_hash": format!("{index:016x}"),
         "layout": layout,
         "looks": looks,
+        "attentions": [{"entropy": 3.0, "gini": 0.5, "max": 0.125, "nucleus": 40}],
         "runs": runs,
         "cells": cells,
     }))
@@ -386,5 +391,5 @@ fn cell_record(method: &Method, run: usize, index: usize) -> Value {
         true => json!({"gap": 0.0, "num_tied": 3, "num_tied_kept": 2}),
         false => json!({"gap": 0.02}),
     };
-    json!({"run": run, "heads": heads, "head_cut": head_cut, "token_cut": {"gap": 1e-7 + (index % 3) as f64}})
+    json!({"run": run, "heads": heads, "attention": 0, "head_cut": head_cut, "token_cut": {"gap": 1e-7 + (index % 3) as f64}})
 }

@@ -358,17 +358,10 @@ fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
         let answers = counted(failures, "answer");
         cautions.push(format!("{answers} of single cells failed and are left out."));
     }
-    let degenerate: Vec<String> = analysis
-        .audit
-        .iter()
-        .filter(|audit| audit.is_degenerate())
-        .map(|audit: &CellAudit| {
-            format!("{} ({} %)", audit.cell, percent(audit.index_order_share()))
-        })
-        .collect();
+    let degenerate = degenerate(roster, analysis);
     if !degenerate.is_empty() {
         cautions.push(format!(
-            "Degenerate: index order, not the score, chose heads in {}.",
+            "Degenerate: index order, not the score, chose heads of {}.",
             listed(&degenerate)
         ));
     }
@@ -389,4 +382,18 @@ fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
         ));
     }
     cautions
+}
+
+/// Strategies of which some cell is degenerate, with the largest share of samples.
+fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
+    let of_strategy = |strategy: usize| {
+        let cells = roster.cells_of(strategy);
+        let audits = analysis.audit.iter().filter(|audit| {
+            audit.is_degenerate() && cells.iter().any(|&cell| analysis.cells[cell].id == audit.cell)
+        });
+        let worst = audits.map(CellAudit::index_order_share).max_by(f64::total_cmp)?;
+        let name = &roster.strategies[strategy].name;
+        Some(format!("{name} (in up to {} % of samples)", percent(worst)))
+    };
+    (0..roster.strategies.len()).filter_map(of_strategy).collect()
 }

@@ -1,7 +1,5 @@
 //! Pieces of HTML.
 
-use std::fmt::Write;
-
 /// Appends formatted text; writing to a string can't fail.
 macro_rules! put {
     ($out:expr, $($argument:tt)*) => {{
@@ -26,17 +24,18 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A table that scrolls by itself where it is wider than the page.
+/// A table that scrolls by itself where it is wider than the page. Columns in which
+/// no row has anything are left out.
 #[derive(Debug)]
 pub(super) struct Table {
     label: String,
-    head: String,
-    body: String,
     class: &'static str,
+    columns: Vec<String>,
+    rows: Vec<Vec<Field>>,
 }
 
 /// One cell of a table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Field {
     /// Heads its row.
     Head(String),
@@ -50,48 +49,67 @@ pub(super) enum Field {
     Empty,
 }
 
+impl Field {
+    fn write(&self, out: &mut String) {
+        match self {
+            Field::Head(text) => put!(out, "<th scope=\"row\">{}</th>", escape(text)),
+            Field::Text(text) => put!(out, "<td>{}</td>", escape(text)),
+            Field::Number(text) => put!(out, "<td class=\"n\">{}</td>", escape(text)),
+            Field::Shaded(text, shade) => put!(
+                out,
+                "<td class=\"n s\" style=\"--v:{:.0}%\">{}</td>",
+                100.0 * shade.clamp(0.0, 1.0),
+                escape(text)
+            ),
+            Field::Empty => out.push_str("<td></td>"),
+        }
+    }
+
+    fn is_figure(&self) -> bool {
+        matches!(self, Field::Number(_) | Field::Shaded(..))
+    }
+}
+
 impl Table {
     /// `label` is what readers by ear get.
     pub(super) fn new(label: &str, class: &'static str, columns: &[&str]) -> Table {
-        let mut head = String::new();
-        for (index, column) in columns.iter().enumerate() {
-            let align = if index == 0 { "" } else { " class=\"n\"" };
-            put!(&mut head, "<th scope=\"col\"{align}>{}</th>", escape(column));
-        }
         Table {
             label: escape(label),
-            head,
-            body: String::new(),
             class,
+            columns: columns.iter().map(|column| escape(column)).collect(),
+            rows: Vec::new(),
         }
     }
 
     pub(super) fn row(&mut self, fields: impl IntoIterator<Item = Field>) {
-        self.body.push_str("<tr>");
-        for field in fields {
-            match field {
-                Field::Head(text) => put!(&mut self.body, "<th scope=\"row\">{}</th>", escape(&text)),
-                Field::Text(text) => put!(&mut self.body, "<td>{}</td>", escape(&text)),
-                Field::Number(text) => put!(&mut self.body, "<td class=\"n\">{}</td>", escape(&text)),
-                Field::Shaded(text, shade) => put!(
-                    &mut self.body,
-                    "<td class=\"n s\" style=\"--v:{:.0}%\">{}</td>",
-                    100.0 * shade.clamp(0.0, 1.0),
-                    escape(&text)
-                ),
-                Field::Empty => self.body.push_str("<td></td>"),
-            }
-        }
-        self.body.push_str("</tr>\n");
+        self.rows.push(fields.into_iter().collect());
     }
 
     pub(super) fn finish(self) -> String {
-        let mut text = String::new();
-        let _ = write!(
-            text,
-            "<div class=\"scroll\" role=\"region\" aria-label=\"{0}\" tabindex=\"0\"><table class=\"{1}\"><caption class=\"ear\">{0}</caption><thead><tr>{2}</tr></thead><tbody>\n{3}</tbody></table></div>\n",
-            self.label, self.class, self.head, self.body
+        let field = |row: &'_ [Field], column: usize| {
+            row.get(column).cloned().unwrap_or(Field::Empty)
+        };
+        let shown: Vec<usize> = (0..self.columns.len())
+            .filter(|&column| self.rows.iter().any(|row| field(row, column) != Field::Empty))
+            .collect();
+        let mut text = format!(
+            "<div class=\"scroll\" role=\"region\" aria-label=\"{0}\" tabindex=\"0\"><table class=\"{1}\"><caption class=\"ear\">{0}</caption><thead><tr>",
+            self.label, self.class
         );
+        for &column in &shown {
+            let is_figures = self.rows.iter().any(|row| field(row, column).is_figure());
+            let class = if is_figures { " class=\"n\"" } else { "" };
+            put!(&mut text, "<th scope=\"col\"{class}>{}</th>", self.columns[column]);
+        }
+        text.push_str("</tr></thead><tbody>\n");
+        for row in &self.rows {
+            text.push_str("<tr>");
+            for &column in &shown {
+                field(row, column).write(&mut text);
+            }
+            text.push_str("</tr>\n");
+        }
+        text.push_str("</tbody></table></div>\n");
         text
     }
 }
@@ -138,5 +156,15 @@ mod tests {
         let text = table.finish();
         assert!(!text.contains("<script>") && !text.contains("<x>"));
         assert!(text.contains("a&quot;b"));
+    }
+
+    #[test]
+    fn empty_columns_are_left_out() {
+        let mut table = Table::new("t", "", &["a", "b", "c"]);
+        table.row([Field::Head("1".into()), Field::Empty, Field::Number("2".into())]);
+        table.row([Field::Head("3".into())]);
+        let text = table.finish();
+        assert!(!text.contains(">b<") && text.contains("<th scope=\"col\" class=\"n\">c</th>"));
+        assert_eq!(text.matches("<td></td>").count(), 1);
     }
 }
