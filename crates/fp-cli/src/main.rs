@@ -30,6 +30,10 @@ enum Command {
     Generate(Box<commands::generate::GenerateArgs>),
     Inspect(commands::inspect::InspectArgs),
     Data(commands::data::DataArgs),
+    Eval(Box<commands::eval::EvalArgs>),
+    Study(Box<commands::study::StudyArgs>),
+    Merge(commands::merge::MergeArgs),
+    Config(commands::config::ConfigArgs),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +45,10 @@ fn main() -> ExitCode {
         Command::Generate(args) => commands::generate::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Data(args) => commands::data::run(args),
+        Command::Eval(args) => commands::eval::run(args),
+        Command::Study(args) => commands::study::run(args),
+        Command::Merge(args) => commands::merge::run(args),
+        Command::Config(args) => commands::config::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,11 +6,15 @@ use anyhow::Result;
 use serde::Serialize;
 
 pub(crate) mod budget;
+pub(crate) mod config;
 pub(crate) mod data;
+pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+pub(crate) mod merge;
 pub(crate) mod score;
 pub(crate) mod strategies;
+pub(crate) mod study;
 
 /// Prints `value` as JSON.
 fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {

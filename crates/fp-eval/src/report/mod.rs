@@ -4,6 +4,7 @@
 //! files; [`write()`] does both for a folder.
 
 mod analysis;
+mod compare;
 mod error;
 pub mod format;
 mod measured;
@@ -11,6 +12,7 @@ mod render;
 mod run;
 
 pub use analysis::*;
+pub use compare::{CellDifference, RunComparison, compare, compare_runs};
 pub use error::ReportError;
 pub use measured::{MeasuredTimes, measured_times};
 pub use render::RESULTS_VERSION;

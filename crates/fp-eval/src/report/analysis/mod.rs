@@ -38,11 +38,11 @@ pub use strata::{Strata, Stratum};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 
-pub(crate) use compare::Judge;
+pub(crate) use compare::{Judge, Pair};
 pub(crate) use evidence::evidence;
 pub(crate) use kept::kept_tokens;
 pub(crate) use roster::Roster;
-pub(crate) use scores::Scores;
+pub(crate) use scores::{Column, Scores};
 
 use serde::Serialize;
 

@@ -23,6 +23,11 @@ impl HeadSetting {
             .to_vec()
     }
 
+    /// Half of the heads.
+    pub fn half() -> HeadSetting {
+        HeadSetting(HeadCount::HALF)
+    }
+
     /// A fixed number of heads.
     pub fn count(count: usize) -> HeadSetting {
         HeadSetting(HeadCount::Count(count))

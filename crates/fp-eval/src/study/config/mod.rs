@@ -137,6 +137,21 @@ impl Default for Controls {
     }
 }
 
+impl Controls {
+    /// No control at all.
+    pub fn none() -> Controls {
+        Controls {
+            vanilla: false,
+            all_heads: false,
+            random_seeds: Vec::new(),
+            uniform_grid: false,
+            oracle: false,
+            drop_all: false,
+            no_image: false,
+        }
+    }
+}
+
 /// Number format of the model's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -224,12 +239,34 @@ impl StudyConfig {
         Ok(config)
     }
 
-    /// The strategy that the others are tested against.
+    /// The strategy that the others are tested against: the configured one, else
+    /// `sum` or `last_token`, else the first of those that are varied.
     pub fn baseline(&self) -> &str {
-        match (&self.statistics.baseline, self.study) {
-            (Some(name), _) => name,
-            (None, StudyKind::A | StudyKind::Full) => HeadStrategy::Sum.name(),
-            (None, StudyKind::B) => QueryStrategy::LastToken.name(),
+        if let Some(name) = &self.statistics.baseline {
+            return name;
+        }
+        let first = |names: &[&'static str], usual: &'static str| match names {
+            [] => usual,
+            names if names.contains(&usual) => usual,
+            [first, ..] => first,
+        };
+        match self.study {
+            StudyKind::A | StudyKind::Full => {
+                let names: Vec<_> = self
+                    .head_selection_strategies
+                    .iter()
+                    .map(|s| s.name())
+                    .collect();
+                first(&names, HeadStrategy::Sum.name())
+            }
+            StudyKind::B => {
+                let names: Vec<_> = self
+                    .query_selection_strategies
+                    .iter()
+                    .map(|s| s.name())
+                    .collect();
+                first(&names, QueryStrategy::LastToken.name())
+            }
         }
     }
 

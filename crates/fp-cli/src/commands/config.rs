@@ -1,0 +1,240 @@
+//! `finepruner config`: what a study's configuration asks for.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use fp_eval::study::config::schema::schema;
+use fp_eval::study::{Cell, Grid, Method, ModelShape, StudyConfig, model_dir};
+use fp_model::{ModelConfig, Preset};
+use serde::Serialize;
+
+use super::study::overrides::Overrides;
+use super::{print_json, print_text};
+use crate::table::{table, wrap};
+
+/// Check and explain the configuration of a study.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Check(CheckArgs),
+    Explain(ExplainArgs),
+    /// Print the JSON schema of configurations.
+    Schema,
+}
+
+/// Say whether configurations are right.
+///
+/// Examples:
+///   finepruner config check configs/*_config.json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+struct CheckArgs {
+    /// Configurations.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Say what a configuration comes to on its model: budgets, cells, controls, tests.
+///
+/// Examples:
+///   finepruner config explain configs/ablation_a_config.json
+///   finepruner config explain configs/original_a.json --shape llava-1.5-7b
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+struct ExplainArgs {
+    /// The configuration.
+    file: PathBuf,
+    /// A known shape in place of the configuration's model, which then needn't be there.
+    #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
+    shape: Option<Preset>,
+    /// Print JSON: the configuration and its grid.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    overrides: Box<Overrides>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &ConfigArgs) -> Result<()> {
+    match &args.command {
+        ConfigCommand::Check(args) => check(&args.files),
+        ConfigCommand::Explain(args) => explain(args),
+        ConfigCommand::Schema => print_text(&serde_json::to_string_pretty(&schema())?),
+    }
+}
+
+fn check(files: &[PathBuf]) -> Result<()> {
+    let mut text = String::new();
+    for file in files {
+        StudyConfig::read(file)?;
+        text += &format!("{}: right\n", file.display());
+    }
+    print_text(&text)
+}
+
+fn explain(args: &ExplainArgs) -> Result<()> {
+    let config = args.overrides.read(&args.file)?;
+    let model = match args.shape {
+        Some(shape) => shape.config(),
+        None => model_config(&config)?,
+    };
+    let shape = ModelShape::new(&model);
+    let grid = Grid::new(&config, &shape)?;
+    if args.json {
+        #[derive(Serialize)]
+        struct Explained<'a> {
+            config: &'a StudyConfig,
+            shape: &'a ModelShape,
+            grid: &'a Grid,
+        }
+        return print_json(&Explained {
+            config: &config,
+            shape: &shape,
+            grid: &grid,
+        });
+    }
+    print_text(&text(&args.file, &config, &shape, &grid))
+}
+
+fn model_config(config: &StudyConfig) -> Result<ModelConfig> {
+    let folder = model_dir(config)?;
+    ModelConfig::from_dir(&folder).with_context(|| {
+        format!(
+            "model {}; name another with --model DIR, or only its shape with --shape",
+            folder.display()
+        )
+    })
+}
+
+fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> String {
+    let decoder = &shape.decoder;
+    let count = |is_wanted: fn(&Cell) -> bool| grid.cells.iter().filter(|c| is_wanted(c)).count();
+    let studied = count(|cell| cell.method.is_studied());
+    let mut out = format!(
+        "{}: study {} on {} layers with {} heads and {} image tokens, pruned after layer {}\n\n",
+        file.display(),
+        config.study.name(),
+        decoder.num_layers,
+        decoder.num_heads,
+        shape
+            .num_image_tokens
+            .map_or("any number of".to_owned(), |n| n.to_string()),
+        config.prune_layer,
+    );
+    out += &budget_table(grid);
+    let heads = names(config.head_selection_strategies.iter().map(|s| s.name()));
+    let queries = names(config.query_selection_strategies.iter().map(|s| s.name()));
+    let counts = names(head_counts(grid).iter().map(ToString::to_string));
+    out += "\n\n";
+    for (key, value) in [
+        ("head strategies", heads),
+        ("query strategies", queries),
+        ("heads selected", format!("{counts} of {}", decoder.num_heads)),
+        ("normalisation", config.normalization.to_string()),
+        ("controls", controls(grid)),
+        ("data sets", names(config.datasets.iter())),
+        (
+            "samples",
+            config
+                .limit
+                .map_or("all".to_owned(), |limit| format!("the first {limit} of each")),
+        ),
+        ("answers", format!("at most {} tokens", config.max_new_tokens)),
+        ("tests", tests(config)),
+    ] {
+        let lines = wrap(&value, crate::table::WIDTH - 20);
+        for (index, line) in lines.iter().enumerate() {
+            let key = if index == 0 { key } else { "" };
+            out += &format!("{key:<18}{line}\n");
+        }
+    }
+    out += &format!(
+        "\n{} cells, {studied} studied and {} controls: {}",
+        grid.cells.len(),
+        grid.cells.len() - studied,
+        wrap(
+            &names(grid.cells.iter().take(6).map(|cell| cell.id.as_str())),
+            crate::table::WIDTH
+        )
+        .join("\n")
+    );
+    out + ", … (--json lists all)\n"
+}
+
+fn budget_table(grid: &Grid) -> String {
+    let rows: Vec<Vec<String>> = grid
+        .budgets
+        .iter()
+        .map(|budget| {
+            let by_image = || "by image".to_owned();
+            vec![
+                budget.label.clone(),
+                budget.setting.to_string(),
+                budget.kept.map_or_else(by_image, |kept| kept.to_string()),
+                budget
+                    .average_visual_tokens
+                    .map_or_else(by_image, |average| format!("{average:.2}")),
+            ]
+        })
+        .collect();
+    let header = ["budget", "as configured", "R, tokens kept", "B, layer average"];
+    table(&header, &rows, &[2, 3])
+}
+
+fn head_counts(grid: &Grid) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for cell in &grid.cells {
+        if let Method::Strategy {
+            num_selected_heads, ..
+        } = cell.method
+            && !counts.contains(&num_selected_heads)
+        {
+            counts.push(num_selected_heads);
+        }
+    }
+    counts
+}
+
+/// The controls, each once, whatever the budget.
+fn controls(grid: &Grid) -> String {
+    let mut labels: Vec<String> = Vec::new();
+    for cell in grid.cells.iter().filter(|cell| !cell.method.is_studied()) {
+        let label = cell.method.label();
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    match labels.is_empty() {
+        true => "none".to_owned(),
+        false => labels.join(", "),
+    }
+}
+
+fn tests(config: &StudyConfig) -> String {
+    use fp_eval::study::config::HolmFamily;
+    let statistics = &config.statistics;
+    let family = match statistics.holm_family {
+        HolmFamily::Budget => "those at one budget",
+        HolmFamily::BudgetAndHeads => "those at one budget and one head count",
+        HolmFamily::Study => "all of the study",
+    };
+    format!(
+        "against {}, Holm over {family}; equivalent within {} points; {} % intervals of {} draws, seed {}",
+        config.baseline(),
+        statistics.equivalence_margin,
+        100.0 * statistics.confidence,
+        statistics.num_draws,
+        config.seed,
+    )
+}
+
+fn names<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
+    let names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
+    names.join(", ")
+}

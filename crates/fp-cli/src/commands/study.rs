@@ -1,0 +1,111 @@
+//! `finepruner study`: runs a configuration, records every sample, reports.
+
+mod outcome;
+pub(super) mod overrides;
+mod progress;
+mod run_args;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use fp_eval::study::{RunSummary, StudyConfig};
+
+use overrides::Overrides;
+use progress::ProgressLine;
+pub(super) use run_args::RunArgs;
+
+/// Run a study: every strategy, budget and head count on every sample, and report.
+///
+/// Every finished sample is on the disk. Starting the same study with the same output
+/// goes on where it was cut off; a folder that was started with another configuration,
+/// other data or other weights is refused.
+///
+/// Examples:
+///   finepruner study --config configs/ablation_a_config.json
+///   finepruner study --config configs/ablation_a_config.json --quick --output runs/look
+///   finepruner study --config configs/original_a.json --model llava-1.5-7b-hf \
+///     --dataset data/gqa --shard 1/4 --output runs/gqa-1
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct StudyArgs {
+    /// The study's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the run [default: runs/ and the name of the configuration].
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print JSON: one object with a result per cell.
+    #[arg(long)]
+    json: bool,
+    /// Record only, without a report.
+    #[arg(long)]
+    no_report: bool,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &StudyArgs) -> Result<()> {
+    let path = overrides::config_path(args.config.as_deref())?;
+    let config = args.overrides.read(&path)?;
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => default_output(&path, &args.overrides, &args.run)?,
+    };
+    let finished = Finish {
+        json: args.json,
+        report: !args.no_report,
+    };
+    execute(&config, output, &args.run, &finished)
+}
+
+/// What is done with a finished run.
+pub(super) struct Finish {
+    pub(super) json: bool,
+    pub(super) report: bool,
+}
+
+/// Runs a study and says what came of it.
+pub(super) fn execute(
+    config: &StudyConfig,
+    output: PathBuf,
+    args: &RunArgs,
+    finish: &Finish,
+) -> Result<()> {
+    let options = args.options(output);
+    let mut line = ProgressLine::new(finish.json);
+    let summary = fp_eval::study::run(config, &options, &mut |progress| line.show(progress))
+        .with_context(|| format!("run in {}", options.output.display()))?;
+    anyhow::ensure!(
+        summary.num_failed < summary.num_samples,
+        "all {} samples failed; the first lines of {} say why",
+        summary.num_samples,
+        summary.output.join(fp_eval::study::RECORDS_FILE).display()
+    );
+    // A piece of a study is no study: it is reported when it is merged.
+    let report = match finish.report && !args.is_piece() {
+        true => Some(report(&summary)?),
+        false => None,
+    };
+    outcome::print(&summary, report.as_ref(), finish.json)
+}
+
+/// Writes the report of a finished run.
+fn report(summary: &RunSummary) -> Result<fp_eval::report::Written> {
+    let folder = &summary.output;
+    fp_eval::report::write(folder).with_context(|| format!("report of {}", folder.display()))
+}
+
+/// `runs/` and the name of the configuration; a quick look and a piece have their own.
+fn default_output(config: &Path, overrides: &Overrides, run: &RunArgs) -> Result<PathBuf> {
+    let name = config
+        .file_stem()
+        .and_then(|name| name.to_str())
+        .with_context(|| format!("{} has no name", config.display()))?;
+    let quick = if overrides.quick { "-quick" } else { "" };
+    let piece = run.piece_name();
+    Ok(Path::new("runs").join(format!("{name}{quick}{piece}")))
+}

@@ -1,0 +1,86 @@
+//! Flags that say how a study is run; none of them changes what comes out.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use fp_eval::study::{Engine, RunOptions, Shard};
+
+/// How a study is run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How it is run; nothing of this changes what comes out")]
+pub(crate) struct RunArgs {
+    /// Threads that compute [default: all].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Questions that are answered together at most.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    batch_size: usize,
+    /// shared: an image's and a question's work once for all cells, equal kept sets once,
+    /// the distinct ones in batches. sequential: each cell by itself from scratch.
+    #[arg(long, value_name = "shared|sequential", default_value = "shared")]
+    engine: Engine,
+    /// Memory beside the weights, such as 4G or 500M [default: half of what is free].
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    memory_limit: Option<u64>,
+    /// Only piece i of n; `finepruner merge` puts pieces together.
+    #[arg(long, value_name = "i/n")]
+    shard: Option<Shard>,
+    /// Go on with a run though configuration, data or weights differ from those that it
+    /// was started with. What differs is noted in the run.
+    #[arg(long)]
+    accept_changes: bool,
+}
+
+impl RunArgs {
+    pub(super) fn options(&self, output: PathBuf) -> RunOptions {
+        let defaults = RunOptions::new(output);
+        RunOptions {
+            threads: self.threads.unwrap_or(defaults.threads),
+            batch_size: self.batch_size,
+            engine: self.engine,
+            memory_limit: self.memory_limit,
+            shard: self.shard,
+            accept_changes: self.accept_changes,
+            ..defaults
+        }
+    }
+
+    /// The end of a folder's name: nothing, or which piece it is for.
+    pub(crate) fn piece_name(&self) -> String {
+        self.shard
+            .map_or(String::new(), |shard| format!("-{}of{}", shard.index, shard.count))
+    }
+
+    /// Whether only a piece of the study is run.
+    pub(super) fn is_piece(&self) -> bool {
+        self.shard.is_some()
+    }
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no amount of memory; write bytes, or 500M, 4G");
+    let (digits, factor) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_bytes;
+
+    #[test]
+    fn amounts_of_memory() {
+        assert_eq!(parse_bytes("512"), Ok(512));
+        assert_eq!(parse_bytes("3G"), Ok(3 << 30));
+        assert_eq!(parse_bytes("2m"), Ok(2 << 20));
+        for wrong in ["", "G", "1.5G", "-1", "1T", "99999999999G"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}
