@@ -135,17 +135,23 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
     for (key, value) in [
         ("head strategies", heads),
         ("query strategies", queries),
-        ("heads selected", format!("{counts} of {}", decoder.num_heads)),
+        (
+            "heads selected",
+            format!("{counts} of {}", decoder.num_heads),
+        ),
         ("normalisation", config.normalization.to_string()),
         ("controls", controls(grid)),
         ("data sets", names(config.datasets.iter())),
         (
             "samples",
-            config
-                .limit
-                .map_or("all".to_owned(), |limit| format!("the first {limit} of each")),
+            config.limit.map_or("all".to_owned(), |limit| {
+                format!("the first {limit} of each")
+            }),
         ),
-        ("answers", format!("at most {} tokens", config.max_new_tokens)),
+        (
+            "answers",
+            format!("at most {} tokens", config.max_new_tokens),
+        ),
         ("tests", tests(config)),
     ] {
         let lines = wrap(&value, crate::table::WIDTH - 20);
@@ -183,7 +189,12 @@ fn budget_table(grid: &Grid) -> String {
             ]
         })
         .collect();
-    let header = ["budget", "as configured", "R, tokens kept", "B, layer average"];
+    let header = [
+        "budget",
+        "as configured",
+        "R, tokens kept",
+        "B, layer average",
+    ];
     table(&header, &rows, &[2, 3])
 }
 

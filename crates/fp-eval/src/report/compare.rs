@@ -67,8 +67,11 @@ pub fn compare_runs(first: &Run, second: &Run) -> Result<RunComparison, ReportEr
         second: second.folder.clone(),
         reason: reason.to_owned(),
     };
-    let by_key: HashMap<_, _> =
-        second.records.iter().map(|record| (key(second, record), record)).collect();
+    let by_key: HashMap<_, _> = second
+        .records
+        .iter()
+        .map(|record| (key(second, record), record))
+        .collect();
     let shared: Vec<(&SampleRecord, &SampleRecord)> = first
         .records
         .iter()
@@ -117,7 +120,11 @@ fn changes(first: &Run, second: &Run) -> Vec<String> {
         changes.push("another model".to_owned());
     }
     let data = |run: &Run| -> Vec<String> {
-        run.spec.datasets.iter().map(|dataset| dataset.sha256.clone()).collect()
+        run.spec
+            .datasets
+            .iter()
+            .map(|dataset| dataset.sha256.clone())
+            .collect()
     };
     if data(first) != data(second) {
         changes.push("other data".to_owned());
@@ -173,7 +180,13 @@ fn cells(
         let score = |record: &SampleRecord, cell: usize| Some(record.run_of(cell)?.score);
         let of_first: Column = shared.iter().map(|(a, _)| score(a, index)).collect();
         let of_second: Column = shared.iter().map(|(_, b)| score(b, other)).collect();
-        pairs.push(Pair::new(cell.id.clone(), &of_second, "first run", &of_first, "all cells"));
+        pairs.push(Pair::new(
+            cell.id.clone(),
+            &of_second,
+            "first run",
+            &of_first,
+            "all cells",
+        ));
         differences.push(difference);
     }
     let samples: Vec<usize> = (0..shared.len()).collect();

@@ -127,8 +127,14 @@ mod tests {
         assert_eq!(signed_points(-0.031), "−3.1");
         assert_eq!(signed_points(-0.0001), "0.0");
         assert_eq!(signed_points(0.0001), "0.0");
-        assert_eq!(interval_points([0.012, 0.05], 0.95), "95 % interval 1.2 to 5.0");
-        assert_eq!(interval_points([-0.012, 0.05], 0.975), "97.5 % interval −1.2 to 5.0");
+        assert_eq!(
+            interval_points([0.012, 0.05], 0.95),
+            "95 % interval 1.2 to 5.0"
+        );
+        assert_eq!(
+            interval_points([-0.012, 0.05], 0.975),
+            "97.5 % interval −1.2 to 5.0"
+        );
         assert_eq!(p_value("p", 0.0042), "p = 0.004");
         assert_eq!(p_value("p", 0.0001), "p < 0.001");
         assert_eq!(p_value("p", 1.0), "p = 1");

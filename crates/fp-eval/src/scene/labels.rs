@@ -38,9 +38,9 @@ pub(super) fn patch_labels(objects: &[Object]) -> Vec<u8> {
         for (patch, (&area, &ink)) in covered.iter().zip(&ink).enumerate() {
             let label = &mut labels[patch * LABELS..(patch + 1) * LABELS];
             if area * 100 >= SHOWS_OBJECT * FULL * PATCH * PATCH {
-                label[0] = place_in(&Shape::ALL, object.shape);
-                label[1] = place_in(&Color::ALL, object.color);
-                label[2] = place_in(&Size::ALL, object.size);
+                label[0] = place_in(&Shape::ALL, &object.shape);
+                label[1] = place_in(&Color::ALL, &object.color);
+                label[2] = place_in(&Size::ALL, &object.size);
                 if let Some(digit) = object.digit
                     && ink * 100 >= SHOWS_DIGIT * GLYPH_WIDTH * GLYPH_HEIGHT
                 {
@@ -56,8 +56,8 @@ fn patch_at(x: i32, y: i32) -> usize {
     ((y / PATCH) * (IMAGE_SIDE / PATCH) + x / PATCH) as usize
 }
 
-fn place_in<T: PartialEq>(all: &[T], value: T) -> u8 {
+fn place_in<T: PartialEq>(all: &[T], value: &T) -> u8 {
     all.iter()
-        .position(|other| *other == value)
+        .position(|other| other == value)
         .map_or(0, |index| index as u8 + 1)
 }

@@ -57,7 +57,7 @@ impl Choice {
         }
     }
 
-    pub(crate) fn failed(error: impl ToString) -> Choice {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Choice {
         Choice::new(None, CellRecord::failed(error))
     }
 

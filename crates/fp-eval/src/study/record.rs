@@ -251,7 +251,7 @@ impl CellRecord {
     }
 
     /// A cell that failed.
-    pub(crate) fn failed(error: impl ToString) -> CellRecord {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> CellRecord {
         CellRecord {
             error: Some(error.to_string()),
             ..CellRecord::default()

@@ -282,6 +282,10 @@ impl<'a> Answering<'a> {
     }
 
     /// Loads jobs one after the other, as far ahead as the queue lets it.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the queue ends when its sender is dropped, here"
+    )]
     fn load(&self, jobs: &[Vec<Vec<usize>>], loaded: SyncSender<Job<'a>>, stop: &AtomicBool) {
         let cells = &self.prepared.spec.grid.cells;
         let needs_text_alone = cells.iter().any(|cell| cell.method == Method::NoImage);

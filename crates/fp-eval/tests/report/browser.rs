@@ -7,7 +7,12 @@ use serde_json::Value;
 
 use crate::synthetic::{Size, write_run};
 
-const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const NAMES: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
 
 /// Looks at the page from inside and leaves what it found in an element.
 const PROBE: &str = r#"<script>
@@ -97,9 +102,17 @@ fn browser() -> Option<PathBuf> {
 fn probe(browser: &Path, page: &Path, profile: &Path, width: u32, is_dark: bool) -> Value {
     let mut command = Command::new(browser);
     command.args([
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--hide-scrollbars", "--virtual-time-budget=5000", "--dump-dom",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
     ]);
     command.arg(format!("--user-data-dir={}", profile.display()));
     command.arg("--window-size=1400,1000");
@@ -117,7 +130,10 @@ fn probe(browser: &Path, page: &Path, profile: &Path, width: u32, is_dark: bool)
     });
     let found = &text[start + "<pre id=\"probe\">".len()..];
     let found = found.split("</pre>").next().unwrap();
-    let plain = found.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let plain = found
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&");
     serde_json::from_str(&plain).unwrap()
 }
 
@@ -157,14 +173,25 @@ fn check(found: &Value, width: u32, lines: &crate::naive::Lines) {
     for list in ["errors", "overlaps", "empty", "small", "hidden", "wide"] {
         assert_eq!(found[list], Value::Array(vec![]), "{list} at {width}");
     }
-    assert!(found["scroll"].as_u64().unwrap() <= u64::from(width), "{}", found["scroll"]);
+    assert!(
+        found["scroll"].as_u64().unwrap() <= u64::from(width),
+        "{}",
+        found["scroll"]
+    );
     assert_eq!(found["samples"], lines.samples.len());
     assert_eq!(found["cards"], serde_json::json!([12, 24]));
     assert_eq!(found["views"], 48);
-    assert!(found["pictures"].as_u64().unwrap() >= 48, "{}", found["pictures"]);
+    assert!(
+        found["pictures"].as_u64().unwrap() >= 48,
+        "{}",
+        found["pictures"]
+    );
     assert_eq!(found["unfocusable"], 0);
     // The explorer's filters against the records.
-    let (first, second) = (found["first"].as_str().unwrap(), found["second"].as_str().unwrap());
+    let (first, second) = (
+        found["first"].as_str().unwrap(),
+        found["second"].as_str().unwrap(),
+    );
     let count = |fits: &dyn Fn(f64, f64, f64) -> bool| {
         let of = |sample: &&Value| {
             let score = |cell: &str| lines.score(sample, cell).unwrap();

@@ -19,7 +19,13 @@ fn read(folder: &Path, name: &str) -> String {
 #[test]
 fn the_same_records_give_the_same_bytes() {
     let folder = run(1);
-    let files = ["results.json", "cells.csv", "summary.md", "table.tex", "report.html"];
+    let files = [
+        "results.json",
+        "cells.csv",
+        "summary.md",
+        "table.tex",
+        "report.html",
+    ];
     report::write(folder.path()).unwrap();
     let first = files.map(|name| read(folder.path(), name));
     report::write(folder.path()).unwrap();
@@ -51,15 +57,27 @@ fn files_are_well_formed() {
     let summary = read(folder.path(), "summary.md");
     assert!(summary.contains(&written.analysis.verdict.headline));
     for table in summary.split("\n\n").filter(|part| part.starts_with('|')) {
-        let bars: Vec<usize> = table.lines().map(|line| line.matches('|').count()).collect();
+        let bars: Vec<usize> = table
+            .lines()
+            .map(|line| line.matches('|').count())
+            .collect();
         assert!(bars.iter().all(|count| *count == bars[0]), "{table}");
     }
     let table = read(folder.path(), "table.tex");
-    assert_eq!(table.matches("\\begin").count(), table.matches("\\end").count());
+    assert_eq!(
+        table.matches("\\begin").count(),
+        table.matches("\\end").count()
+    );
     assert!(table.contains("gini\\_coefficient") && table.contains("$^\\dagger$"));
     let page = read(folder.path(), "report.html");
     assert!(page.len() < 6_000_000, "{}", page.len());
-    for outside in ["src=\"http", "href=\"http", "url(http", "@import", "src=\"//"] {
+    for outside in [
+        "src=\"http",
+        "href=\"http",
+        "url(http",
+        "@import",
+        "src=\"//",
+    ] {
         assert!(!page.contains(outside), "{outside}");
     }
 }
@@ -70,10 +88,16 @@ fn a_repetition_is_the_noise_floor() {
     let floor = |repetition: &Path| {
         let repetition = Run::read(repetition).unwrap();
         let run = Run::read(folder.path()).unwrap();
-        report::analyse(&run, Some(&repetition)).unwrap().noise_floor.unwrap()
+        report::analyse(&run, Some(&repetition))
+            .unwrap()
+            .noise_floor
+            .unwrap()
     };
     let none = floor(same.path());
-    assert_eq!((none.texts_differ, none.kept_differ, none.unexplained), (0, 0, 0));
+    assert_eq!(
+        (none.texts_differ, none.kept_differ, none.unexplained),
+        (0, 0, 0)
+    );
     assert_eq!(none.num_samples, 120);
     let some = floor(other.path());
     assert!(some.scores_differ > 0 && some.largest_cell_difference > 0.0);
@@ -84,7 +108,10 @@ fn a_repetition_is_the_noise_floor() {
 fn two_runs_are_compared_by_sample() {
     let [first, same, other] = [run(1), run(1), run(2)];
     let none = report::compare(first.path(), same.path()).unwrap();
-    assert_eq!((none.num_shared, none.only_first, none.cells.len()), (120, 0, 102));
+    assert_eq!(
+        (none.num_shared, none.only_first, none.cells.len()),
+        (120, 0, 102)
+    );
     assert!(none.changes.is_empty(), "{:?}", none.changes);
     assert!(none.cells.iter().all(|cell| {
         let comparison = cell.comparison.as_ref().unwrap();
@@ -92,9 +119,8 @@ fn two_runs_are_compared_by_sample() {
     }));
     let some = report::compare(first.path(), other.path()).unwrap();
     let vanilla = &some.cells[0];
-    let means = [first.path(), other.path()].map(|folder| {
-        crate::naive::mean(&crate::naive::Lines::read(folder).scores("vanilla"))
-    });
+    let means = [first.path(), other.path()]
+        .map(|folder| crate::naive::mean(&crate::naive::Lines::read(folder).scores("vanilla")));
     let difference = vanilla.comparison.as_ref().unwrap().difference;
     assert!((difference - (means[1] - means[0])).abs() < 1e-12);
     assert!(vanilla.texts_differ > 0 && vanilla.kept_differ == 0);
@@ -103,15 +129,24 @@ fn two_runs_are_compared_by_sample() {
 #[test]
 fn what_cannot_be_reported_is_an_error() {
     let empty = tempfile::tempdir().unwrap();
-    assert!(matches!(report::write(empty.path()), Err(ReportError::Study(_))));
+    assert!(matches!(
+        report::write(empty.path()),
+        Err(ReportError::Study(_))
+    ));
     let folder = run(1);
     let records = folder.path().join("records.jsonl");
     let text = read(folder.path(), "records.jsonl");
     std::fs::write(&records, text.replacen("red", "rad", 1)).unwrap();
     let error = report::write(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("line") && error.contains("checksum"), "{error}");
+    assert!(
+        error.contains("line") && error.contains("checksum"),
+        "{error}"
+    );
     std::fs::write(&records, "").unwrap();
-    assert!(matches!(report::write(folder.path()), Err(ReportError::NoSamples { .. })));
+    assert!(matches!(
+        report::write(folder.path()),
+        Err(ReportError::NoSamples { .. })
+    ));
     let first = text.lines().next().unwrap();
     std::fs::write(&records, format!("{first}\n{first}\n")).unwrap();
     let error = report::write(folder.path()).unwrap_err().to_string();
@@ -126,6 +161,9 @@ fn one_sample_is_enough_for_a_page() {
     std::fs::write(folder.path().join("records.jsonl"), format!("{first}\n")).unwrap();
     let written = report::write(folder.path()).unwrap();
     let cautions = written.analysis.verdict.cautions.join(" ");
-    assert!(cautions.contains("1 of 120 samples are recorded"), "{cautions}");
+    assert!(
+        cautions.contains("1 of 120 samples are recorded"),
+        "{cautions}"
+    );
     assert!(written.analysis.references.is_empty());
 }

@@ -24,7 +24,10 @@ impl Lines {
         let cells = spec["grid"]["cells"].as_array().unwrap();
         Lines {
             samples,
-            cells: cells.iter().map(|cell| cell["id"].as_str().unwrap().to_owned()).collect(),
+            cells: cells
+                .iter()
+                .map(|cell| cell["id"].as_str().unwrap().to_owned())
+                .collect(),
         }
     }
 
@@ -121,7 +124,9 @@ pub(crate) fn sign_flip_p(differences: &[(String, f64)]) -> f64 {
         }
         distribution = next;
     }
-    let extreme = distribution.iter().filter(|(total, _)| total.abs() >= observed);
+    let extreme = distribution
+        .iter()
+        .filter(|(total, _)| total.abs() >= observed);
     extreme.map(|(_, probability)| probability).sum()
 }
 

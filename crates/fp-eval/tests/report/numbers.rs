@@ -27,7 +27,10 @@ fn case(study: &str) -> Case {
 #[track_caller]
 fn close(found: &Value, expected: f64) {
     let found = found.as_f64().unwrap();
-    assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
+    assert!(
+        (found - expected).abs() < 1e-9,
+        "{found} instead of {expected}"
+    );
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
@@ -53,7 +56,10 @@ fn accuracies() {
         assert!((width - 2.0 * 2.022_691 * error).abs() < 1e-6 || ends[1] == 1.0);
         for stratum in list(cell, "strata") {
             if stratum["by"] == "family" {
-                let of_family = lines.samples.iter().filter(|s| s["family"] == stratum["group"]);
+                let of_family = lines
+                    .samples
+                    .iter()
+                    .filter(|s| s["family"] == stratum["group"]);
                 let scores: Vec<(String, f64)> = of_family
                     .filter_map(|sample| Some((naive::image(sample), lines.score(sample, id)?)))
                     .collect();
@@ -93,7 +99,11 @@ fn comparisons() {
             let error = naive::standard_error(&differences);
             close(&c["standard_error"], error);
             let p = naive::sign_flip_p(&differences);
-            assert!((c["p"].as_f64().unwrap() - p).abs() < 1e-9, "{a} {b}: {} {p}", c["p"]);
+            assert!(
+                (c["p"].as_f64().unwrap() - p).abs() < 1e-9,
+                "{a} {b}: {} {p}",
+                c["p"]
+            );
             let count = |sign: f64| differences.iter().filter(|(_, d)| *d == sign).count();
             assert_eq!(c["discordant"]["b"], count(1.0));
             assert_eq!(c["discordant"]["c"], count(-1.0));
@@ -105,11 +115,16 @@ fn comparisons() {
             }
             tested += 1;
         }
-        let mut families: Vec<&str> =
-            comparisons.iter().map(|c| c["family"].as_str().unwrap()).collect();
+        let mut families: Vec<&str> = comparisons
+            .iter()
+            .map(|c| c["family"].as_str().unwrap())
+            .collect();
         families.dedup();
         for family in families {
-            let of: Vec<&Value> = comparisons.iter().filter(|c| c["family"] == family).collect();
+            let of: Vec<&Value> = comparisons
+                .iter()
+                .filter(|c| c["family"] == family)
+                .collect();
             let p: Vec<f64> = of.iter().map(|c| c["p"].as_f64().unwrap()).collect();
             for (c, expected) in of.iter().zip(naive::holm(&p)) {
                 close(&c["p_holm"], expected);
@@ -133,7 +148,10 @@ fn comparisons() {
 fn comparisons_with_chance() {
     let Case { lines, results, .. } = case("a");
     let sets = list(&results["analysis"], "references");
-    let set = sets.iter().find(|set| set["reference"] == "random").unwrap();
+    let set = sets
+        .iter()
+        .find(|set| set["reference"] == "random")
+        .unwrap();
     for c in list(set, "comparisons") {
         let budget = c["b"].as_str().unwrap().strip_prefix("random/").unwrap();
         let differences: Vec<(String, f64)> = lines
@@ -141,15 +159,24 @@ fn comparisons_with_chance() {
             .iter()
             .map(|sample| {
                 let of = |cell: &str| lines.score(sample, cell).unwrap();
-                let chance: f64 =
-                    (1..=3).map(|seed| of(&format!("random/s{seed}/{budget}"))).sum();
-                (naive::image(sample), 3.0 * of(c["a"].as_str().unwrap()) - chance)
+                let chance: f64 = (1..=3)
+                    .map(|seed| of(&format!("random/s{seed}/{budget}")))
+                    .sum();
+                (
+                    naive::image(sample),
+                    3.0 * of(c["a"].as_str().unwrap()) - chance,
+                )
             })
             .collect();
         close(&c["difference"], naive::mean(&differences) / 3.0);
         // In thirds the differences are whole again.
         let p = naive::sign_flip_p(&differences);
-        assert!((c["p"].as_f64().unwrap() - p).abs() < 1e-9, "{}: {} {p}", c["a"], c["p"]);
+        assert!(
+            (c["p"].as_f64().unwrap() - p).abs() < 1e-9,
+            "{}: {} {p}",
+            c["a"],
+            c["p"]
+        );
     }
 }
 
@@ -167,8 +194,11 @@ fn best_of_many() {
     assert_eq!(best["num_select"], select.len());
     assert_eq!(best["num_confirm"], lines.samples.len() - select.len());
     let mean_of = |samples: &[&Value], strategy: &str| {
-        let cells: Vec<&String> =
-            lines.cells.iter().filter(|id| id.starts_with(&format!("{strategy}+"))).collect();
+        let cells: Vec<&String> = lines
+            .cells
+            .iter()
+            .filter(|id| id.starts_with(&format!("{strategy}+")))
+            .collect();
         assert_eq!(cells.len(), 9);
         let total: f64 = samples
             .iter()
@@ -180,12 +210,22 @@ fn best_of_many() {
     for entry in ranking {
         close(&entry[1], mean_of(&select, entry[0].as_str().unwrap()));
     }
-    assert!(ranking.windows(2).all(|pair| pair[0][1].as_f64() >= pair[1][1].as_f64()));
+    assert!(
+        ranking
+            .windows(2)
+            .all(|pair| pair[0][1].as_f64() >= pair[1][1].as_f64())
+    );
     assert_eq!(best["candidate"], "entropy");
     assert_eq!(best["recommended"], "entropy");
     let confirm: Vec<&Value> = lines.samples.iter().filter(|s| !is_select(s)).collect();
-    let test = list(best, "confirmation").iter().find(|c| c["b"] == "sum").unwrap();
-    close(&test["difference"], mean_of(&confirm, "entropy") - mean_of(&confirm, "sum"));
+    let test = list(best, "confirmation")
+        .iter()
+        .find(|c| c["b"] == "sum")
+        .unwrap();
+    close(
+        &test["difference"],
+        mean_of(&confirm, "entropy") - mean_of(&confirm, "sum"),
+    );
 }
 
 #[test]
@@ -203,11 +243,17 @@ fn tokens() {
         let kept = cell.rsplit('R').next().unwrap().parse::<f64>().unwrap();
         assert_eq!(quality["overlap"]["n"], recalls.len());
         close(&quality["overlap"]["area_recall"], naive::mean(&recalls));
-        close(&quality["overlap"]["lift"], naive::mean(&recalls) / (kept / 144.0));
+        close(
+            &quality["overlap"]["lift"],
+            naive::mean(&recalls) / (kept / 144.0),
+        );
         let retention = list(analysis, "retention");
         let counts = &retention.iter().find(|r| r["cell"] == cell).unwrap()["counts"];
         for token in 0..144 {
-            let kept = lines.samples.iter().filter_map(|sample| lines.kept(sample, cell));
+            let kept = lines
+                .samples
+                .iter()
+                .filter_map(|sample| lines.kept(sample, cell));
             let expected = kept.filter(|kept| kept.contains(&token)).count();
             assert_eq!(counts[token as usize], expected);
         }
@@ -246,7 +292,10 @@ fn flips_heads_and_audit() {
         let id = flips["cell"].as_str().unwrap();
         let differences = lines.differences(id, "vanilla");
         let count = |sign: f64| differences.iter().filter(|(_, d)| *d == sign).count();
-        assert_eq!((&flips["won"], &flips["lost"]), (&count(1.0).into(), &count(-1.0).into()));
+        assert_eq!(
+            (&flips["won"], &flips["lost"]),
+            (&count(1.0).into(), &count(-1.0).into())
+        );
         let n: u64 = ["both_right", "lost", "won", "both_wrong"]
             .iter()
             .map(|key| flips[key].as_u64().unwrap())
@@ -254,13 +303,17 @@ fn flips_heads_and_audit() {
         assert_eq!(n as usize, differences.len());
     }
     for usage in list(analysis, "head_usage") {
-        let (strategy, h) = (usage["strategy"].as_str().unwrap(), &usage["num_selected_heads"]);
+        let (strategy, h) = (
+            usage["strategy"].as_str().unwrap(),
+            &usage["num_selected_heads"],
+        );
         let cell = format!("{strategy}+last_token/h{h}/R42");
         let index = lines.cells.iter().position(|id| *id == cell).unwrap();
         for head in 0..8 {
-            let selected = lines.samples.iter().filter(|sample| {
-                list(&sample["cells"][index], "heads").contains(&head.into())
-            });
+            let selected = lines
+                .samples
+                .iter()
+                .filter(|sample| list(&sample["cells"][index], "heads").contains(&head.into()));
             let share = selected.count() as f64 / lines.samples.len() as f64;
             close(&usage["shares"][head], share);
         }
@@ -268,13 +321,20 @@ fn flips_heads_and_audit() {
     // Every seventh sample of sparsity fell on a tie.
     for audit in list(analysis, "audit") {
         let is_sparsity = audit["cell"].as_str().unwrap().starts_with("sparsity");
-        let expected = if is_sparsity { 120_usize.div_ceil(7) } else { 0 };
+        let expected = if is_sparsity {
+            120_usize.div_ceil(7)
+        } else {
+            0
+        };
         assert_eq!(audit["head_ties"], expected, "{audit}");
     }
     let cautions = results["analysis"]["verdict"]["cautions"].to_string();
     assert!(cautions.contains("chose heads of sparsity"), "{cautions}");
     let sentences = results["analysis"]["verdict"]["sentences"].to_string();
-    assert!(sentences.contains("max_attention and attention_range (same tokens"), "{sentences}");
+    assert!(
+        sentences.contains("max_attention and attention_range (same tokens"),
+        "{sentences}"
+    );
 }
 
 #[test]
@@ -283,7 +343,10 @@ fn hypotheses_of_both_studies() {
         let results = case(study).results;
         let hypotheses = list(&results["analysis"], "hypotheses").clone();
         let text = |value: &Value| value.as_str().unwrap_or("several").to_owned();
-        hypotheses.iter().map(|h| (text(&h["strategy"]), text(&h["answer"]))).collect()
+        hypotheses
+            .iter()
+            .map(|h| (text(&h["strategy"]), text(&h["answer"])))
+            .collect()
     };
     let of = |answers: &[(String, String)], name: &str| {
         let found = answers.iter().find(|(strategy, _)| strategy == name);

@@ -50,16 +50,29 @@ pub(crate) fn config(study: &str, size: Size) -> StudyConfig {
     let (heads, queries) = match study {
         "a" => (
             json!([
-                "sum", "variance", "entropy", "max_attention", "attention_range", "sparsity",
-                "top_k_sum", "weighted_quality", "gini_coefficient"
+                "sum",
+                "variance",
+                "entropy",
+                "max_attention",
+                "attention_range",
+                "sparsity",
+                "top_k_sum",
+                "weighted_quality",
+                "gini_coefficient"
             ]),
             json!(["last_token"]),
         ),
         _ => (
             json!(["variance"]),
             json!([
-                "last_token", "last_n_tokens", "last_5_tokens", "text_tokens_only",
-                "weighted_recent", "system_and_text", "attention_weighted", "max_attention_token",
+                "last_token",
+                "last_n_tokens",
+                "last_5_tokens",
+                "text_tokens_only",
+                "weighted_recent",
+                "system_and_text",
+                "attention_weighted",
+                "max_attention_token",
                 "adaptive_by_length"
             ]),
         ),
@@ -103,14 +116,30 @@ pub(crate) fn write_run(folder: &Path, study: &str, size: Size, seed: u64) -> Ve
     let mut answers = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1);
     let mut records = Vec::new();
     for image in 0..size.images {
-        let boxes = draw(&data.join(format!("images/{image}.png")), size.side, &mut random);
+        let boxes = draw(
+            &data.join(format!("images/{image}.png")),
+            size.side,
+            &mut random,
+        );
         for question in 0..size.questions {
             let index = image * size.questions + question;
-            records.push(record(&grid, size, index, image, &boxes, &mut random, &mut answers));
+            records.push(record(
+                &grid,
+                size,
+                index,
+                image,
+                &boxes,
+                &mut random,
+                &mut answers,
+            ));
         }
     }
     let samples = records.len();
-    std::fs::write(folder.join("run.json"), spec(&config, &grid, &data, size, samples)).unwrap();
+    std::fs::write(
+        folder.join("run.json"),
+        spec(&config, &grid, &data, size, samples),
+    )
+    .unwrap();
     let mut lines = String::new();
     for record in &records {
         let content = serde_json::to_string(record).unwrap();
@@ -181,7 +210,11 @@ fn draw(path: &Path, side: usize, random: &mut Random) -> Vec<[f64; 4]> {
     for _ in 0..4 {
         let length = 12 + random.below(18);
         let (x, y) = (random.below(pixels - length), random.below(pixels - length));
-        let color = [random.below(256) as u8, random.below(256) as u8, random.below(256) as u8];
+        let color = [
+            random.below(256) as u8,
+            random.below(256) as u8,
+            random.below(256) as u8,
+        ];
         for row in y..y + length {
             for column in x..x + length {
                 image.put_pixel(column as u32, row as u32, image::Rgb(color));
@@ -257,10 +290,13 @@ fn record(
                 "coverage": 0.625,
             },
         });
-        let position = runs.iter().position(|other| *other == run).unwrap_or_else(|| {
-            runs.push(run);
-            runs.len() - 1
-        });
+        let position = runs
+            .iter()
+            .position(|other| *other == run)
+            .unwrap_or_else(|| {
+                runs.push(run);
+                runs.len() - 1
+            });
         cells.push(cell_record(&cell.method, position, index));
     }
     let looks: Vec<Value> = grid
@@ -339,7 +375,11 @@ fn keep(
                 ("max_attention" | "attention_range", _) => 0.3,
                 _ => 0.5,
             };
-            let number = if head_strategy.name() == "max_attention" { 3 } else { number };
+            let number = if head_strategy.name() == "max_attention" {
+                3
+            } else {
+                number
+            };
             (skill, number * 10 + num_selected_heads)
         }
         Method::AllHeads { .. } => (0.55, 1000),
@@ -348,7 +388,8 @@ fn keep(
         Method::Random { seed } => (0.0, 2000 + *seed as usize),
         _ => (0.0, 0),
     };
-    let mut random = Random(((shuffle * 1e15) as u64) ^ ((index + 1) * 7919 * (seed + 1)) as u64 | 1);
+    let mut random =
+        Random(((shuffle * 1e15) as u64) ^ ((index + 1) * 7919 * (seed + 1)) as u64 | 1);
     random.next();
     let mut chosen: Vec<usize> = evidence
         .iter()
@@ -381,10 +422,11 @@ fn cell_record(method: &Method, run: usize, index: usize) -> Value {
         };
     };
     // Sparsity is decided by index order now and then.
-    let is_tie = head_strategy.name() == "sparsity" && index % 7 == 0;
+    let is_tie = head_strategy.name() == "sparsity" && index.is_multiple_of(7);
     let first = head_strategy.name().len() % 3;
-    let mut heads: Vec<usize> =
-        (0..*num_selected_heads).map(|at| (first + at + index % 2 * at) % 8).collect();
+    let mut heads: Vec<usize> = (0..*num_selected_heads)
+        .map(|at| (first + at + index % 2 * at) % 8)
+        .collect();
     heads.sort_unstable();
     heads.dedup();
     let head_cut = match is_tie {

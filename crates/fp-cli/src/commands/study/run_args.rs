@@ -48,8 +48,9 @@ impl RunArgs {
 
     /// The end of a folder's name: nothing, or which piece it is for.
     pub(crate) fn piece_name(&self) -> String {
-        self.shard
-            .map_or(String::new(), |shard| format!("-{}of{}", shard.index, shard.count))
+        self.shard.map_or(String::new(), |shard| {
+            format!("-{}of{}", shard.index, shard.count)
+        })
     }
 
     /// Whether only a piece of the study is run.

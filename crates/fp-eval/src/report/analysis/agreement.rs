@@ -141,8 +141,10 @@ fn pair_sums(run: &Run, scores: &Scores, cells: &[usize]) -> (usize, Vec<PairSum
     let mut sums = vec![PairSums::default(); size * size];
     let mut n = 0;
     for (sample, record) in run.records.iter().enumerate() {
-        let kept: Option<Vec<&[usize]>> =
-            cells.iter().map(|&cell| kept_tokens(record, cell)).collect();
+        let kept: Option<Vec<&[usize]>> = cells
+            .iter()
+            .map(|&cell| kept_tokens(record, cell))
+            .collect();
         let Some(kept) = kept else { continue };
         n += 1;
         let bits: Vec<TokenBits> = kept.iter().map(|tokens| TokenBits::new(tokens)).collect();
@@ -151,7 +153,11 @@ fn pair_sums(run: &Run, scores: &Scores, cells: &[usize]) -> (usize, Vec<PairSum
                 let is_same = kept[a] == kept[b];
                 let score = |cell: usize| scores.cells[cells[cell]][sample];
                 let add = PairSums {
-                    jaccard: if is_same { 1.0 } else { bits[a].jaccard(&bits[b]) },
+                    jaccard: if is_same {
+                        1.0
+                    } else {
+                        bits[a].jaccard(&bits[b])
+                    },
                     identical: usize::from(is_same),
                     differs: usize::from(score(a) != score(b)),
                 };

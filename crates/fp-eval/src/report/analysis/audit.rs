@@ -105,8 +105,10 @@ pub(crate) fn cell_audits(run: &Run) -> Vec<CellAudit> {
                 .flat_map(|record| [record.head_cut, record.coarse_head_cut])
                 .flatten()
                 .collect();
-            let token_cuts: Vec<CutRecord> =
-                records.iter().filter_map(|record| record.token_cut).collect();
+            let token_cuts: Vec<CutRecord> = records
+                .iter()
+                .filter_map(|record| record.token_cut)
+                .collect();
             let count = |cuts: &[CutRecord], is: fn(&CutRecord) -> bool| {
                 cuts.iter().filter(|cut| is(cut)).count()
             };
@@ -143,7 +145,10 @@ pub(crate) fn look_audits(run: &Run) -> Vec<LookAudit> {
             .records
             .iter()
             .filter_map(|record| {
-                let look = record.looks.iter().find(|look| look.query_strategy == strategy)?;
+                let look = record
+                    .looks
+                    .iter()
+                    .find(|look| look.query_strategy == strategy)?;
                 Some((record.layout?, look))
             })
             .filter(|(_, look)| !look.rows.is_empty())
@@ -230,7 +235,10 @@ pub(crate) fn head_usage(run: &Run, roster: &Roster) -> Vec<HeadUsage> {
                 strategy: roster.strategies[strategy].name.clone(),
                 num_selected_heads: roster.head_counts[count],
                 n,
-                shares: counts.iter().map(|&count| count as f64 / n as f64).collect(),
+                shares: counts
+                    .iter()
+                    .map(|&count| count as f64 / n as f64)
+                    .collect(),
             });
         }
     }

@@ -60,7 +60,12 @@ pub struct BestCell {
 
 /// Whether each sample is one to choose by.
 fn halves(run: &Run) -> (Halves, Vec<bool>) {
-    let has = |split: &str| run.spec.datasets.iter().any(|dataset| dataset.split == split);
+    let has = |split: &str| {
+        run.spec
+            .datasets
+            .iter()
+            .any(|dataset| dataset.split == split)
+    };
     if has("select") && has("confirm") {
         let is_select = run
             .records
@@ -69,8 +74,12 @@ fn halves(run: &Run) -> (Halves, Vec<bool>) {
             .collect();
         return (Halves::BySplit, is_select);
     }
-    let is_even = |image: &str| crate::hash::sha256_hex(image.as_bytes()).as_bytes()[0] % 2 == 0;
-    let is_select = run.records.iter().map(|record| is_even(&record.image_id)).collect();
+    let is_even = |image: &str| crate::hash::sha256_hex(image.as_bytes()).as_bytes()[0].is_multiple_of(2);
+    let is_select = run
+        .records
+        .iter()
+        .map(|record| is_even(&record.image_id))
+        .collect();
     (Halves::ByImageHash, is_select)
 }
 
@@ -105,7 +114,13 @@ pub(crate) fn best_of_many(
     let name = |strategy: usize| roster.strategies[strategy].name.clone();
     let others = ranking[1..].iter().map(|&(other, _)| {
         let family = "candidate against the others, select half";
-        Pair::new(name(other), &pooled[other], name(candidate), &pooled[candidate], family)
+        Pair::new(
+            name(other),
+            &pooled[other],
+            name(candidate),
+            &pooled[candidate],
+            family,
+        )
     });
     let on_select = judge.judge(&others.collect::<Vec<_>>(), &select)?;
     let contenders = on_select
@@ -125,7 +140,10 @@ pub(crate) fn best_of_many(
         halves,
         num_select: select.len(),
         num_confirm: confirm.len(),
-        ranking: ranking.iter().map(|&(strategy, mean)| (name(strategy), mean)).collect(),
+        ranking: ranking
+            .iter()
+            .map(|&(strategy, mean)| (name(strategy), mean))
+            .collect(),
         candidate: name(candidate),
         contenders,
         recommended: is_confirmed.then(|| name(candidate)),
@@ -164,9 +182,12 @@ fn candidate_pairs(
     pooled: &[Column],
     candidate: usize,
 ) -> Vec<Pair> {
-    let baseline = roster
-        .reference_of(candidate)
-        .map(|baseline| (roster.strategies[baseline].name.clone(), pooled[baseline].clone()));
+    let baseline = roster.reference_of(candidate).map(|baseline| {
+        (
+            roster.strategies[baseline].name.clone(),
+            pooled[baseline].clone(),
+        )
+    });
     let random = pooled_random(roster, scores).map(|column| ("random".to_owned(), column));
     let all_heads = pooled_all_heads(roster, scores).map(|column| ("all_heads".to_owned(), column));
     [baseline, random, all_heads]
@@ -193,8 +214,11 @@ fn per_budget(
     for (budget, label) in roster.budgets.iter().enumerate() {
         let mut leader: Option<(usize, usize, usize, f64)> = None;
         for (strategy, count, at, cell) in roster.studied() {
-            let (values, _) =
-                present(&scores.cells[cell], &scores.clusters, select.iter().copied());
+            let (values, _) = present(
+                &scores.cells[cell],
+                &scores.clusters,
+                select.iter().copied(),
+            );
             if at != budget || values.is_empty() {
                 continue;
             }

@@ -95,7 +95,10 @@ pub(crate) fn summaries(
                     });
                 }
             }
-            let failed = records.iter().filter(|record| record.error.is_some()).count();
+            let failed = records
+                .iter()
+                .filter(|record| record.error.is_some())
+                .count();
             Ok(CellSummary {
                 id: cell.id.clone(),
                 method: cell.method.clone(),
@@ -134,8 +137,7 @@ pub(crate) fn random_controls(
             budget: roster.budgets[budget].clone(),
             num_seeds: seeds.len(),
             accuracy: Estimate::new(&values, &images, confidence)?,
-            seed_deviation: (means.len() > 1)
-                .then(|| (squares / (means.len() - 1) as f64).sqrt()),
+            seed_deviation: (means.len() > 1).then(|| (squares / (means.len() - 1) as f64).sqrt()),
             min: means.iter().copied().fold(f64::INFINITY, f64::min),
             max: means.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         });

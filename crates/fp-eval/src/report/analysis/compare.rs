@@ -244,13 +244,19 @@ impl Judge {
     pub(crate) fn correct(&self, comparisons: &mut [Comparison]) -> Result<(), ReportError> {
         let mut families: Vec<(String, Vec<usize>)> = Vec::new();
         for (index, comparison) in comparisons.iter().enumerate() {
-            match families.iter_mut().find(|(name, _)| *name == comparison.family) {
+            match families
+                .iter_mut()
+                .find(|(name, _)| *name == comparison.family)
+            {
                 Some((_, members)) => members.push(index),
                 None => families.push((comparison.family.clone(), vec![index])),
             }
         }
         for (_, members) in families {
-            let p: Vec<f64> = members.iter().map(|&member| comparisons[member].p).collect();
+            let p: Vec<f64> = members
+                .iter()
+                .map(|&member| comparisons[member].p)
+                .collect();
             for (&member, adjusted) in members.iter().zip(holm(&p)?) {
                 let comparison = &mut comparisons[member];
                 comparison.p_holm = adjusted;
@@ -296,8 +302,12 @@ mod tests {
     #[test]
     fn families_are_corrected_by_themselves() {
         let clusters: Vec<usize> = (0..40).map(|i| i / 2).collect();
-        let good: Column = (0..40).map(|i| Some(f64::from(u8::from(i % 8 > 0)))).collect();
-        let bad: Column = (0..40).map(|i| Some(f64::from(u8::from(i % 8 == 0)))).collect();
+        let good: Column = (0..40)
+            .map(|i| Some(f64::from(u8::from(i % 8 > 0))))
+            .collect();
+        let bad: Column = (0..40)
+            .map(|i| Some(f64::from(u8::from(i % 8 == 0))))
+            .collect();
         let same = Arc::clone(&bad);
         let all: Vec<usize> = (0..40).collect();
         let pairs = [
@@ -322,7 +332,15 @@ mod tests {
     fn what_one_image_says_is_no_test() {
         let column: Column = Arc::from([Some(1.0), Some(0.0), None]);
         let pairs = [Pair::new("a", &column, "b", &column, "x")];
-        assert!(judge(&[0, 0, 1]).judge(&pairs, &[0, 1, 2]).unwrap().is_empty());
-        assert_eq!(judge(&[0, 1, 2]).judge(&pairs, &[0, 1, 2]).unwrap().len(), 1);
+        assert!(
+            judge(&[0, 0, 1])
+                .judge(&pairs, &[0, 1, 2])
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            judge(&[0, 1, 2]).judge(&pairs, &[0, 1, 2]).unwrap().len(),
+            1
+        );
     }
 }

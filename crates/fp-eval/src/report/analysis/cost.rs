@@ -75,7 +75,9 @@ struct Sums {
 }
 
 pub(crate) fn costs(run: &Run) -> Result<Vec<CountedCost>, BudgetError> {
-    (0..run.spec.grid.cells.len()).map(|cell| cost(run, cell)).collect()
+    (0..run.spec.grid.cells.len())
+        .map(|cell| cost(run, cell))
+        .collect()
 }
 
 fn cost(run: &Run, index: usize) -> Result<CountedCost, BudgetError> {
@@ -120,7 +122,10 @@ fn num_rows(record: &SampleRecord, method: &Method) -> usize {
     let Some((query, layout)) = method.query_strategy().zip(record.layout) else {
         return 0;
     };
-    let look = record.looks.iter().find(|look| look.query_strategy == query);
+    let look = record
+        .looks
+        .iter()
+        .find(|look| look.query_strategy == query);
     look.map_or(0, |look| {
         let rows = look.rows.iter();
         rows.filter(|&&row| row >= layout.num_system).count()
@@ -145,7 +150,8 @@ fn add(
         _ => layout.num_image,
     };
     let text = sequence - layout.num_image;
-    let macs = |before: usize, after: usize| shape.prefill_macs(before as f64, after as f64, k, mlp);
+    let macs =
+        |before: usize, after: usize| shape.prefill_macs(before as f64, after as f64, k, mlp);
     let kv = |before, after| shape.kv_bytes(before, after, k, model.bytes_per_value);
     let scoring = match rows {
         0 => 0.0,

@@ -89,9 +89,8 @@ pub(crate) fn mean_diversity(run: &Run, cell: usize) -> Option<MeanDiversity> {
         .iter()
         .filter_map(|record| record.run_of(cell)?.diversity.as_ref())
         .collect();
-    let of = |value: &dyn Fn(&DiversityRecord) -> f32| {
-        mean(of_cell.iter().map(|d| f64::from(value(d))))
-    };
+    let of =
+        |value: &dyn Fn(&DiversityRecord) -> f32| mean(of_cell.iter().map(|d| f64::from(value(d))));
     let some = |value: &dyn Fn(&DiversityRecord) -> Option<f32>| {
         mean(of_cell.iter().filter_map(|d| value(d).map(f64::from)))
     };

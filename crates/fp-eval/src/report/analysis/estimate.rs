@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::report::error::ReportError;
-use crate::stats::{Clusters, clustered_mean_interval, clustered_standard_error, mean, wilson_interval};
+use crate::stats::{
+    Clusters, clustered_mean_interval, clustered_standard_error, mean, wilson_interval,
+};
 
 /// A mean over samples, 0 to 1, with its clustered interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

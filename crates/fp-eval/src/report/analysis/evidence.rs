@@ -13,7 +13,11 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// Tokens that the boxes touch.
     pub(crate) fn num_tokens(&self) -> usize {
-        self.grid.covered().iter().filter(|&&share| share > 0.0).count()
+        self.grid
+            .covered()
+            .iter()
+            .filter(|&&share| share > 0.0)
+            .count()
     }
 
     /// Third of the grid, from the top, that the evidence's centre of area lies in.

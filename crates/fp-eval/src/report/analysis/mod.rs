@@ -7,8 +7,8 @@ mod best;
 mod cells;
 mod compare;
 mod cost;
-mod estimate;
 mod described;
+mod estimate;
 mod evidence;
 mod flips;
 mod hypotheses;
@@ -186,7 +186,10 @@ impl Analysis {
 
     /// The comparison of a cell with a reference.
     pub fn comparison(&self, reference: Reference, cell_id: &str) -> Option<&Comparison> {
-        let set = self.references.iter().find(|set| set.reference == reference)?;
+        let set = self
+            .references
+            .iter()
+            .find(|set| set.reference == reference)?;
         set.of(cell_id)
     }
 }

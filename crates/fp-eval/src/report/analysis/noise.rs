@@ -56,7 +56,9 @@ pub(crate) fn noise_floor(run: &Run, repetition: &Run) -> Result<NoiseFloor, Rep
     };
     let mut sums = vec![(0.0, 0_usize); cells.len()];
     for record in &run.records {
-        let other = by_index.get(&record.index).map(|&at| &repetition.records[at]);
+        let other = by_index
+            .get(&record.index)
+            .map(|&at| &repetition.records[at]);
         let Some(other) = other.filter(|other| other.prompt_hash == record.prompt_hash) else {
             continue;
         };

@@ -60,7 +60,9 @@ pub struct ReferenceComparisons {
 impl ReferenceComparisons {
     /// The comparison of a cell.
     pub fn of(&self, cell_id: &str) -> Option<&Comparison> {
-        self.comparisons.iter().find(|comparison| comparison.a == cell_id)
+        self.comparisons
+            .iter()
+            .find(|comparison| comparison.a == cell_id)
     }
 }
 
@@ -155,7 +157,13 @@ pub(crate) fn controls(
     let mut add = |a: Option<usize>, name: String, column: &Column| {
         if let Some(a) = a {
             let family = "controls";
-            pairs.push(Pair::new(cells[a].id.clone(), &scores.cells[a], name, column, family));
+            pairs.push(Pair::new(
+                cells[a].id.clone(),
+                &scores.cells[a],
+                name,
+                column,
+                family,
+            ));
         }
     };
     if let Some(vanilla) = roster.vanilla {

@@ -112,7 +112,10 @@ impl Roster {
                     .strategies
                     .iter()
                     .position(|s| s.head == *head_strategy && s.query == *query_strategy);
-                let count = self.head_counts.iter().position(|h| h == num_selected_heads);
+                let count = self
+                    .head_counts
+                    .iter()
+                    .position(|h| h == num_selected_heads);
                 if let (Some(strategy), Some(count)) = (strategy, count) {
                     self.studied[strategy][count][budget] = Some(index);
                 }

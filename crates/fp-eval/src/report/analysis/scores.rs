@@ -47,7 +47,12 @@ impl Scores {
 
     /// The mean of some cells on each sample that all of them have.
     pub(crate) fn mean_of(&self, cells: &[usize]) -> Column {
-        mean_columns(&cells.iter().map(|&cell| &self.cells[cell]).collect::<Vec<_>>())
+        mean_columns(
+            &cells
+                .iter()
+                .map(|&cell| &self.cells[cell])
+                .collect::<Vec<_>>(),
+        )
     }
 }
 

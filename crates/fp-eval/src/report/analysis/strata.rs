@@ -50,18 +50,33 @@ pub(crate) fn strata(run: &Run, evidence: &[Option<Evidence>]) -> Vec<Strata> {
     if run.spec.datasets.len() > 1 {
         all.push(by_dataset(run));
     }
-    all.push(group("text length", &LENGTHS.map(|(name, _)| name), records, |at| {
-        let num_text = records[at].layout?.num_text;
-        LENGTHS.iter().position(|(_, most)| num_text <= *most)
-    }));
-    all.push(group("size of the evidence", &SIZES.map(|(name, _)| name), records, |at| {
-        let num_tokens = evidence[at].as_ref()?.num_tokens();
-        SIZES.iter().position(|(_, most)| (1..=*most).contains(&num_tokens))
-    }));
+    all.push(group(
+        "text length",
+        &LENGTHS.map(|(name, _)| name),
+        records,
+        |at| {
+            let num_text = records[at].layout?.num_text;
+            LENGTHS.iter().position(|(_, most)| num_text <= *most)
+        },
+    ));
+    all.push(group(
+        "size of the evidence",
+        &SIZES.map(|(name, _)| name),
+        records,
+        |at| {
+            let num_tokens = evidence[at].as_ref()?.num_tokens();
+            SIZES
+                .iter()
+                .position(|(_, most)| (1..=*most).contains(&num_tokens))
+        },
+    ));
     all.push(group("place of the evidence", &PLACES, records, |at| {
         evidence[at].as_ref()?.third()
     }));
-    if records.iter().any(|record| record.keys.contains_key("hops")) {
+    if records
+        .iter()
+        .any(|record| record.keys.contains_key("hops"))
+    {
         let hops = ["1 look-up", "2 look-ups", "3 look-ups"];
         all.push(group("look-ups in a row", &hops, records, |at| {
             let hops: usize = records[at].keys.get("hops")?.parse().ok()?;
@@ -74,7 +89,10 @@ pub(crate) fn strata(run: &Run, evidence: &[Option<Evidence>]) -> Vec<Strata> {
 
 /// Families of questions, in the order in which the data sets name or hold them.
 pub(crate) fn by_family(records: &[SampleRecord]) -> Strata {
-    let mut names: Vec<&str> = records.iter().map(|record| record.family.as_str()).collect();
+    let mut names: Vec<&str> = records
+        .iter()
+        .map(|record| record.family.as_str())
+        .collect();
     names.sort_unstable();
     names.dedup();
     group("family", &names, records, |at| {
@@ -90,7 +108,9 @@ fn by_dataset(run: &Run) -> Strata {
         .map(|dataset| format!("{} {}", dataset.name, dataset.split))
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    group("data set", &names, &run.records, |at| Some(run.records[at].dataset))
+    group("data set", &names, &run.records, |at| {
+        Some(run.records[at].dataset)
+    })
 }
 
 fn group(

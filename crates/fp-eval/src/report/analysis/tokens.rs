@@ -114,11 +114,17 @@ impl MeasuredRuns {
             .map(|(record, evidence)| measure(record, evidence.as_ref()))
             .collect::<Result<_, _>>()?;
         let stratum = |evidence: &Evidence| {
-            evidence.grid.has_evidence().then(|| evidence.grid.stratum())
+            evidence
+                .grid
+                .has_evidence()
+                .then(|| evidence.grid.stratum())
         };
         Ok(MeasuredRuns {
             runs,
-            strata: evidence.iter().map(|e| e.as_ref().and_then(stratum)).collect(),
+            strata: evidence
+                .iter()
+                .map(|e| e.as_ref().and_then(stratum))
+                .collect(),
         })
     }
 
@@ -167,7 +173,9 @@ fn measure(
                 continue;
             }
         };
-        let same = record.runs[..index].iter().position(|other| other.seen == run.seen);
+        let same = record.runs[..index]
+            .iter()
+            .position(|other| other.seen == run.seen);
         measured.push(match same {
             Some(same) => measured[same].clone(),
             None => Some(measure(tokens)?),
@@ -252,10 +260,15 @@ fn mean_spread(measured: &[&Measured]) -> Option<MeanSpread> {
 }
 
 fn mean_profile(measured: &[&Measured]) -> Vec<f64> {
-    let rows = measured.first().map_or(0, |measures| measures.row_profile.len());
+    let rows = measured
+        .first()
+        .map_or(0, |measures| measures.row_profile.len());
     (0..rows)
         .map(|row| {
-            let sum: f64 = measured.iter().map(|measures| measures.row_profile[row]).sum();
+            let sum: f64 = measured
+                .iter()
+                .map(|measures| measures.row_profile[row])
+                .sum();
             sum / measured.len() as f64
         })
         .collect()
@@ -275,7 +288,10 @@ pub(crate) fn recall_against_random(
             continue;
         }
         let label = &roster.budgets[budget];
-        let chance: Vec<Column> = seeds.iter().map(|&cell| measured.recall(run, cell)).collect();
+        let chance: Vec<Column> = seeds
+            .iter()
+            .map(|&cell| measured.recall(run, cell))
+            .collect();
         let chance = mean_columns(&chance.iter().collect::<Vec<_>>());
         for (.., cell) in roster.studied().filter(|(_, _, at, _)| *at == budget) {
             pairs.push(Pair::new(

@@ -35,9 +35,7 @@ pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdic
     for (index, budget) in run.spec.grid.budgets.iter().enumerate() {
         let (found, sentence) = at_budget(roster, analysis, index, budget, baseline);
         if let Some(sentence) = sentence {
-            if found.is_some_and(|found| {
-                headline.as_ref().is_none_or(|(best, _)| found > *best)
-            }) {
+            if found.is_some_and(|found| headline.as_ref().is_none_or(|(best, _)| found > *best)) {
                 headline = Some((found.unwrap_or_default(), sentence.clone()));
             }
             sentences.push(sentence);
@@ -170,7 +168,10 @@ fn at_budget(
 }
 
 fn nothing_differs(roster: &Roster, analysis: &Analysis, baseline: &str) -> String {
-    let set = analysis.references.iter().find(|set| set.reference == Reference::Baseline);
+    let set = analysis
+        .references
+        .iter()
+        .find(|set| set.reference == Reference::Baseline);
     let comparisons = set.map_or(&[] as &[_], |set| set.comparisons.as_slice());
     let is_equivalent = |c: &&Comparison| c.outcome == Outcome::Equivalent;
     let equivalent = comparisons.iter().filter(is_equivalent).count();
@@ -205,7 +206,10 @@ fn controls_only(analysis: &Analysis) -> String {
 fn confirmed(analysis: &Analysis) -> Option<String> {
     let best = analysis.best.as_ref()?;
     let name = &best.candidate;
-    let test = best.confirmation.iter().find(|c| !["random", "all_heads"].contains(&c.b.as_str()));
+    let test = best
+        .confirmation
+        .iter()
+        .find(|c| !["random", "all_heads"].contains(&c.b.as_str()));
     let contenders = match best.contenders.len() {
         0 => String::new(),
         n => format!(" ({} not shown to be worse there)", counted(n, "other")),
@@ -235,7 +239,10 @@ fn confirmed(analysis: &Analysis) -> Option<String> {
 
 /// Which strategies say anything at all: those that beat chance somewhere.
 fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<String> {
-    let set = analysis.references.iter().find(|set| set.reference == Reference::Random)?;
+    let set = analysis
+        .references
+        .iter()
+        .find(|set| set.reference == Reference::Random)?;
     let mut parts = Vec::new();
     for (index, budget) in run.spec.grid.budgets.iter().enumerate() {
         let cells: Vec<&CellSummary> = roster
@@ -262,7 +269,8 @@ fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<Str
         .filter(|&strategy| {
             let cells = roster.cells_of(strategy);
             !cells.iter().any(|&cell| {
-                set.of(&analysis.cells[cell].id).is_some_and(|c| c.outcome == Outcome::Better)
+                set.of(&analysis.cells[cell].id)
+                    .is_some_and(|c| c.outcome == Outcome::Better)
             })
         })
         .map(|strategy| roster.strategies[strategy].name.clone())
@@ -272,13 +280,22 @@ fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<Str
         n if n == roster.strategies.len() => {
             " No strategy beats it anywhere: here they say nothing.".to_owned()
         }
-        _ => format!(" Nowhere shown to beat it, and so saying nothing: {}.", listed(&never)),
+        _ => format!(
+            " Nowhere shown to beat it, and so saying nothing: {}.",
+            listed(&never)
+        ),
     };
-    Some(format!("Shown to beat random: {}.{never}", parts.join("; ")))
+    Some(format!(
+        "Shown to beat random: {}.{never}",
+        parts.join("; ")
+    ))
 }
 
 fn against_all_heads(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<String> {
-    let set = analysis.references.iter().find(|set| set.reference == Reference::AllHeads)?;
+    let set = analysis
+        .references
+        .iter()
+        .find(|set| set.reference == Reference::AllHeads)?;
     let (mut better, mut worse) = (0, 0);
     let mut best: Option<(String, &Comparison)> = None;
     for (strategy, count, budget, cell) in roster.studied() {
@@ -287,7 +304,10 @@ fn against_all_heads(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<
         };
         better += usize::from(comparison.outcome == Outcome::Better);
         worse += usize::from(comparison.outcome == Outcome::Worse);
-        if best.as_ref().is_none_or(|(_, most)| comparison.difference > most.difference) {
+        if best
+            .as_ref()
+            .is_none_or(|(_, most)| comparison.difference > most.difference)
+        {
             let budget = budget_text(&run.spec.grid.budgets[budget]);
             let name = format!("{} at {budget}", cell_text(roster, strategy, count));
             best = Some((name, comparison));
@@ -351,12 +371,21 @@ fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
     }
     let failed = analysis.samples.failed.len();
     if failed > 0 {
-        cautions.push(format!("{} failed and are left out.", counted(failed, "sample")));
+        cautions.push(format!(
+            "{} failed and are left out.",
+            counted(failed, "sample")
+        ));
     }
-    let failures: usize = analysis.cells.iter().map(|cell| cell.num_failed - failed).sum();
+    let failures: usize = analysis
+        .cells
+        .iter()
+        .map(|cell| cell.num_failed - failed)
+        .sum();
     if failures > 0 {
         let answers = counted(failures, "answer");
-        cautions.push(format!("{answers} of single cells failed and are left out."));
+        cautions.push(format!(
+            "{answers} of single cells failed and are left out."
+        ));
     }
     let degenerate = degenerate(roster, analysis);
     if !degenerate.is_empty() {
@@ -375,7 +404,11 @@ fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
         let changes = run.spec.accepted_changes.join("; ");
         cautions.push(format!("Changed while it ran: {changes}."));
     }
-    if let Some(noise) = analysis.noise_floor.as_ref().filter(|noise| noise.unexplained > 0) {
+    if let Some(noise) = analysis
+        .noise_floor
+        .as_ref()
+        .filter(|noise| noise.unexplained > 0)
+    {
         cautions.push(format!(
             "A repeated run differs in {} that no near-tie explains.",
             counted(noise.unexplained, "answer")
@@ -389,11 +422,18 @@ fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
     let of_strategy = |strategy: usize| {
         let cells = roster.cells_of(strategy);
         let audits = analysis.audit.iter().filter(|audit| {
-            audit.is_degenerate() && cells.iter().any(|&cell| analysis.cells[cell].id == audit.cell)
+            audit.is_degenerate()
+                && cells
+                    .iter()
+                    .any(|&cell| analysis.cells[cell].id == audit.cell)
         });
-        let worst = audits.map(CellAudit::index_order_share).max_by(f64::total_cmp)?;
+        let worst = audits
+            .map(CellAudit::index_order_share)
+            .max_by(f64::total_cmp)?;
         let name = &roster.strategies[strategy].name;
         Some(format!("{name} (in up to {} % of samples)", percent(worst)))
     };
-    (0..roster.strategies.len()).filter_map(of_strategy).collect()
+    (0..roster.strategies.len())
+        .filter_map(of_strategy)
+        .collect()
 }

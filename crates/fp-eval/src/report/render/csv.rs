@@ -9,9 +9,23 @@ use crate::study::Method;
 /// One line per cell. Scores are 0 to 1; empty where a figure doesn't exist.
 pub(crate) fn cells_csv(source: &Source<'_>) -> String {
     let mut header = vec![
-        "cell", "method", "head_strategy", "query_strategy", "num_selected_heads", "budget",
-        "mean_kept", "average_visual_tokens", "n", "num_images", "accuracy", "standard_error",
-        "low", "high", "skipped", "failed", "near_ties",
+        "cell",
+        "method",
+        "head_strategy",
+        "query_strategy",
+        "num_selected_heads",
+        "budget",
+        "mean_kept",
+        "average_visual_tokens",
+        "n",
+        "num_images",
+        "accuracy",
+        "standard_error",
+        "low",
+        "high",
+        "skipped",
+        "failed",
+        "near_ties",
     ]
     .into_iter()
     .map(str::to_owned)
@@ -23,12 +37,23 @@ pub(crate) fn cells_csv(source: &Source<'_>) -> String {
         }
     }
     for figure in [
-        "area_recall", "area_precision", "lift", "hit", "macs_visual", "macs_sequence", "kv_bytes",
-        "lost", "won",
+        "area_recall",
+        "area_precision",
+        "lift",
+        "hit",
+        "macs_visual",
+        "macs_sequence",
+        "kv_bytes",
+        "lost",
+        "won",
     ] {
         header.push(figure.to_owned());
     }
-    let families = source.analysis.strata.iter().filter(|strata| strata.by == "family");
+    let families = source
+        .analysis
+        .strata
+        .iter()
+        .filter(|strata| strata.by == "family");
     for group in families.flat_map(|strata| &strata.groups) {
         header.push(format!("accuracy_{}", group.name));
     }
@@ -90,7 +115,10 @@ fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
     for reference in Reference::ALL {
         fields.extend(comparison(analysis.comparison(reference, &cell.id)));
     }
-    let quality = analysis.token_quality.iter().find(|quality| quality.cell == cell.id);
+    let quality = analysis
+        .token_quality
+        .iter()
+        .find(|quality| quality.cell == cell.id);
     let overlap = quality.and_then(|quality| quality.overlap);
     let flips = analysis.flips.iter().find(|flips| flips.cell == cell.id);
     fields.extend([
@@ -150,7 +178,10 @@ mod tests {
     #[test]
     fn odd_fields_stand_in_quotes() {
         let mut text = String::new();
-        line(&mut text, &["a".into(), "b,c".into(), "d\"e".into(), String::new()]);
+        line(
+            &mut text,
+            &["a".into(), "b,c".into(), "d\"e".into(), String::new()],
+        );
         assert_eq!(text, "a,\"b,c\",\"d\"\"e\",\r\n");
     }
 }

@@ -20,7 +20,10 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     add("% needs \\usepackage{booktabs}");
     add("\\begin{table}");
     add("\\centering");
-    add(&format!("\\begin{{tabular}}{{ll{}}}", "r".repeat(budgets.len())));
+    add(&format!(
+        "\\begin{{tabular}}{{ll{}}}",
+        "r".repeat(budgets.len())
+    ));
     add("\\toprule");
     let header: Vec<String> = budgets.iter().map(|budget| escape(budget)).collect();
     add(&format!("strategy & $h$ & {} \\\\", header.join(" & ")));
@@ -38,7 +41,9 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
         for (count, heads) in roster.head_counts.iter().enumerate() {
             let mut row = format!("{} & {heads}", escape(&entry.name));
             for (budget, best) in best.iter().enumerate() {
-                let cell = roster.cell(strategy, count, budget).map(|cell| &analysis.cells[cell]);
+                let cell = roster
+                    .cell(strategy, count, budget)
+                    .map(|cell| &analysis.cells[cell]);
                 let mean = cell.and_then(|cell| cell.accuracy.mean);
                 let value = mean.map_or("--".to_owned(), percent);
                 let value = match mean.is_some() && mean == *best {
@@ -73,7 +78,12 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     if !analysis.random.is_empty() {
         let values: Vec<String> = budgets
             .iter()
-            .map(|budget| analysis.random.iter().find(|random| random.budget == *budget))
+            .map(|budget| {
+                analysis
+                    .random
+                    .iter()
+                    .find(|random| random.budget == *budget)
+            })
             .map(|random| random.and_then(|random| random.accuracy.mean))
             .map(|mean| mean.map_or("--".to_owned(), percent))
             .collect();
@@ -81,7 +91,9 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     }
     add("\\bottomrule");
     add("\\end{tabular}");
-    let vanilla = roster.vanilla.and_then(|cell| analysis.cells[cell].accuracy.mean);
+    let vanilla = roster
+        .vanilla
+        .and_then(|cell| analysis.cells[cell].accuracy.mean);
     let unpruned = vanilla.map_or(String::new(), |mean| {
         format!(" Unpruned: {}\\,\\%.", percent(mean))
     });
@@ -97,5 +109,7 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('_', "\\_").replace('%', "\\%").replace('&', "\\&")
+    text.replace('_', "\\_")
+        .replace('%', "\\%")
+        .replace('&', "\\&")
 }

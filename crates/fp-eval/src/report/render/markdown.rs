@@ -11,7 +11,11 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     let (analysis, run) = (source.analysis, source.run);
     let mut text = String::new();
     // Writing to a string can't fail.
-    let _ = writeln!(text, "# Study {}: verdict\n", run.spec.config.study.name().to_uppercase());
+    let _ = writeln!(
+        text,
+        "# Study {}: verdict\n",
+        run.spec.config.study.name().to_uppercase()
+    );
     let _ = writeln!(text, "**{}**\n", analysis.verdict.headline);
     for sentence in &analysis.verdict.sentences {
         let _ = writeln!(text, "* {sentence}");
@@ -40,15 +44,29 @@ fn accuracy(source: &Source<'_>, text: &mut String) {
         counted(analysis.samples.recorded, "question"),
         counted(analysis.samples.images, "image"),
     );
-    row(text, ["strategy", "h"].into_iter().map(str::to_owned).chain(roster.budgets.iter().cloned()));
-    row(text, (0..2 + roster.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()));
+    row(
+        text,
+        ["strategy", "h"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(roster.budgets.iter().cloned()),
+    );
+    row(
+        text,
+        (0..2 + roster.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()),
+    );
     for (strategy, entry) in roster.strategies.iter().enumerate() {
         for (count, heads) in roster.head_counts.iter().enumerate() {
             let cells = (0..roster.budgets.len()).map(|budget| {
                 let cell = roster.cell(strategy, count, budget);
                 cell.map_or("–".to_owned(), |cell| with_mark(source, cell))
             });
-            row(text, [entry.name.clone(), heads.to_string()].into_iter().chain(cells));
+            row(
+                text,
+                [entry.name.clone(), heads.to_string()]
+                    .into_iter()
+                    .chain(cells),
+            );
         }
     }
 }
@@ -78,8 +96,16 @@ fn estimate(estimate: &crate::report::analysis::Estimate) -> String {
 fn controls(source: &Source<'_>, text: &mut String) {
     let (analysis, roster) = (source.analysis, source.roster);
     text.push_str("\n## Controls, accuracy in %\n\n");
-    row(text, ["control".to_owned()].into_iter().chain(roster.budgets.iter().cloned()));
-    row(text, (0..1 + roster.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()));
+    row(
+        text,
+        ["control".to_owned()]
+            .into_iter()
+            .chain(roster.budgets.iter().cloned()),
+    );
+    row(
+        text,
+        (0..1 + roster.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()),
+    );
     for (name, cell) in [
         ("vanilla (no pruning)", roster.vanilla),
         ("drop_all (no image token after layer K)", roster.drop_all),
@@ -87,7 +113,12 @@ fn controls(source: &Source<'_>, text: &mut String) {
     ] {
         if let Some(cell) = cell {
             let value = estimate(&analysis.cells[cell].accuracy);
-            row(text, [name.to_owned()].into_iter().chain(roster.budgets.iter().map(|_| value.clone())));
+            row(
+                text,
+                [name.to_owned()]
+                    .into_iter()
+                    .chain(roster.budgets.iter().map(|_| value.clone())),
+            );
         }
     }
     for (name, cells) in [
@@ -97,18 +128,23 @@ fn controls(source: &Source<'_>, text: &mut String) {
     ] {
         if cells.iter().any(Option::is_some) {
             let values = cells.iter().map(|cell| {
-                cell.map_or("–".to_owned(), |cell| estimate(&analysis.cells[cell].accuracy))
+                cell.map_or("–".to_owned(), |cell| {
+                    estimate(&analysis.cells[cell].accuracy)
+                })
             });
             row(text, [name.to_owned()].into_iter().chain(values));
         }
     }
     if !analysis.random.is_empty() {
         let values = roster.budgets.iter().map(|budget| {
-            let random = analysis.random.iter().find(|random| random.budget == *budget);
+            let random = analysis
+                .random
+                .iter()
+                .find(|random| random.budget == *budget);
             random.map_or("–".to_owned(), |random| {
-                let spread = random
-                    .seed_deviation
-                    .map_or(String::new(), |deviation| format!(" (seeds ± {})", percent(deviation)));
+                let spread = random.seed_deviation.map_or(String::new(), |deviation| {
+                    format!(" (seeds ± {})", percent(deviation))
+                });
                 format!("{}{spread}", estimate(&random.accuracy))
             })
         });
@@ -125,13 +161,19 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
         row(text, column.into_iter().map(str::to_owned));
     }
     for hypothesis in &source.analysis.hypotheses {
-        let about = hypothesis.strategy.clone().unwrap_or_else(|| "several".to_owned());
-        row(text, [
-            about,
-            hypothesis.hypothesis.clone(),
-            format!("**{}**", hypothesis.answer.name()),
-            hypothesis.because.clone(),
-        ]);
+        let about = hypothesis
+            .strategy
+            .clone()
+            .unwrap_or_else(|| "several".to_owned());
+        row(
+            text,
+            [
+                about,
+                hypothesis.hypothesis.clone(),
+                format!("**{}**", hypothesis.answer.name()),
+                hypothesis.because.clone(),
+            ],
+        );
     }
     if let Some(best) = &source.analysis.best {
         text.push_str("\n## Best of many, on the other half of the images\n\n");
@@ -163,7 +205,11 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
                     );
                 }
                 None => {
-                    let _ = writeln!(text, "* at {}: {}, the baseline itself", cell.budget, cell.cell);
+                    let _ = writeln!(
+                        text,
+                        "* at {}: {}, the baseline itself",
+                        cell.budget, cell.cell
+                    );
                 }
             }
         }
@@ -173,7 +219,11 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
 fn provenance(source: &Source<'_>, text: &mut String) {
     let spec = &source.run.spec;
     text.push_str("\n## What was run\n\n");
-    let _ = writeln!(text, "* model `{}`, SHA-256 `{}`, {}", spec.config.model, spec.model.sha256, spec.model.dtype);
+    let _ = writeln!(
+        text,
+        "* model `{}`, SHA-256 `{}`, {}",
+        spec.config.model, spec.model.sha256, spec.model.dtype
+    );
     for dataset in &spec.datasets {
         let _ = writeln!(
             text,
@@ -184,7 +234,10 @@ fn provenance(source: &Source<'_>, text: &mut String) {
     let _ = writeln!(
         text,
         "* K = {}, {} normalisation, configuration SHA-256 `{}`, finepruner {}",
-        spec.config.prune_layer, spec.config.normalization, spec.config_sha256, spec.environment.version
+        spec.config.prune_layer,
+        spec.config.normalization,
+        spec.config_sha256,
+        spec.environment.version
     );
 }
 

@@ -59,7 +59,10 @@ pub(crate) fn page(source: &Source<'_>) -> Result<String, ReportError> {
     );
     navigation(&body, &mut page);
     definitions(source, &pictures, &mut page);
-    put!(&mut page, "<main id=\"main\">\n{body}</main>\n<script>\n{SCRIPT}</script></body></html>\n");
+    put!(
+        &mut page,
+        "<main id=\"main\">\n{body}</main>\n<script>\n{SCRIPT}</script></body></html>\n"
+    );
     Ok(page)
 }
 
@@ -94,7 +97,11 @@ fn navigation(body: &str, page: &mut String) {
 
 /// Pictures, each once, in units of the grid; everything else refers to them.
 fn definitions(source: &Source<'_>, pictures: &Pictures<'_>, page: &mut String) {
-    let Some(side) = source.run.grid_side().filter(|_| !pictures.encoded.is_empty()) else {
+    let Some(side) = source
+        .run
+        .grid_side()
+        .filter(|_| !pictures.encoded.is_empty())
+    else {
         return;
     };
     page.push_str("<svg width=\"0\" height=\"0\" class=\"ear\" aria-hidden=\"true\"><defs>\n");

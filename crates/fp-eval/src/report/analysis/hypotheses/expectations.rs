@@ -55,7 +55,13 @@ fn lead(grounds: &Grounds<'_>, leaders: [&str; 2]) -> Result<Hypothesis, ReportE
         for other in (0..columns.len()).filter(|other| ![first, second].contains(other)) {
             let name = |strategy: usize| roster.strategies[strategy].name.as_str();
             let (a, b) = (&columns[leader], &columns[other]);
-            pairs.push(Pair::new(name(leader), a, name(other), b, "expected leaders"));
+            pairs.push(Pair::new(
+                name(leader),
+                a,
+                name(other),
+                b,
+                "expected leaders",
+            ));
         }
     }
     let comparisons = grounds.judge.judge(&pairs, &all_samples(grounds))?;
@@ -98,18 +104,30 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
     let strategy = roster.strategies.iter().position(|s| s.name == name);
     let baseline = strategy.and_then(|strategy| roster.reference_of(strategy));
     let (Some(strategy), Some(baseline)) = (strategy, baseline) else {
-        return Ok(not_tested(Some(name), &hypothesis, "the run lacks it or its baseline"));
+        return Ok(not_tested(
+            Some(name),
+            &hypothesis,
+            "the run lacks it or its baseline",
+        ));
     };
     let columns = pooled(roster, grounds.scores);
     let mut comparisons = Vec::new();
     for family in families(grounds) {
         let label = format!("{} on {}", roster.strategies[baseline].name, family.name);
-        let pair = Pair::new(name, &columns[strategy], label, &columns[baseline], "by task");
+        let pair = Pair::new(
+            name,
+            &columns[strategy],
+            label,
+            &columns[baseline],
+            "by task",
+        );
         comparisons.extend(grounds.judge.judge(&[pair], &family.samples)?);
     }
     grounds.judge.correct(&mut comparisons)?;
-    let better: Vec<&Comparison> =
-        comparisons.iter().filter(|c| c.outcome == Outcome::Better).collect();
+    let better: Vec<&Comparison> = comparisons
+        .iter()
+        .filter(|c| c.outcome == Outcome::Better)
+        .collect();
     let is_settled = |c: &Comparison| matches!(c.outcome, Outcome::Worse | Outcome::Equivalent);
     let answer = if comparisons.is_empty() {
         Answer::NotTested
@@ -120,10 +138,20 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
     } else {
         Answer::Undecided
     };
-    let best = comparisons.iter().max_by(|a, b| a.difference.total_cmp(&b.difference));
+    let best = comparisons
+        .iter()
+        .max_by(|a, b| a.difference.total_cmp(&b.difference));
     let because = match (better.as_slice(), best) {
-        ([], Some(best)) => format!("better on none of {}; at best {}", comparisons.len(), describe(best)),
-        (better, _) => better.iter().map(|c| describe(c)).collect::<Vec<_>>().join("; "),
+        ([], Some(best)) => format!(
+            "better on none of {}; at best {}",
+            comparisons.len(),
+            describe(best)
+        ),
+        (better, _) => better
+            .iter()
+            .map(|c| describe(c))
+            .collect::<Vec<_>>()
+            .join("; "),
     };
     Ok(Hypothesis {
         strategy: Some(name.to_owned()),
@@ -141,13 +169,20 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
 fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportError> {
     let roster = grounds.roster;
     let hypothesis = format!("{name} is steadiest over text lengths");
-    let lengths = grounds.strata.iter().find(|strata| strata.by == "text length");
+    let lengths = grounds
+        .strata
+        .iter()
+        .find(|strata| strata.by == "text length");
     let strategy = roster.strategies.iter().position(|s| s.name == name);
     let (Some(strategy), Some(lengths)) = (strategy, lengths) else {
         return Ok(not_tested(Some(name), &hypothesis, "the run lacks it"));
     };
     if lengths.groups.len() < 2 {
-        return Ok(not_tested(Some(name), &hypothesis, "all texts are of one length group"));
+        return Ok(not_tested(
+            Some(name),
+            &hypothesis,
+            "all texts are of one length group",
+        ));
     }
     let columns = pooled(roster, grounds.scores);
     let others: Vec<(&str, &Column)> = (0..columns.len())
@@ -208,7 +243,13 @@ fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError>
         for (several, other) in roster.strategies.iter().zip(&columns) {
             if is_single(&one.name) && !is_single(&several.name) {
                 let (a, b) = (one.name.as_str(), several.name.as_str());
-                pairs.push(Pair::new(a, column, b, other, "single rows on simple tasks"));
+                pairs.push(Pair::new(
+                    a,
+                    column,
+                    b,
+                    other,
+                    "single rows on simple tasks",
+                ));
             }
         }
     }
@@ -227,7 +268,9 @@ fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError>
             })
     };
     let fails = |single: &str| {
-        comparisons.iter().any(|c| c.a == single && c.outcome == Outcome::Worse)
+        comparisons
+            .iter()
+            .any(|c| c.a == single && c.outcome == Outcome::Worse)
     };
     let present: Vec<&str> = SINGLE_ROW
         .into_iter()
@@ -240,7 +283,9 @@ fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError>
     } else {
         Answer::Undecided
     };
-    let worst = comparisons.iter().min_by(|a, b| a.difference.total_cmp(&b.difference));
+    let worst = comparisons
+        .iter()
+        .min_by(|a, b| a.difference.total_cmp(&b.difference));
     let because = worst.map_or(String::new(), |c| {
         format!("the least favourable: {} {}", c.a, describe(c))
     });

@@ -112,7 +112,8 @@ fn of_strategies(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> 
             let find = |all: &[Comparison]| all.iter().find(|c| c.a == name(strategy)).cloned();
             let to_baseline = find(&against_baseline);
             let to_random = find(&against_random);
-            let (answer, because) = judge_strategy(grounds, to_baseline.as_ref(), to_random.as_ref());
+            let (answer, because) =
+                judge_strategy(grounds, to_baseline.as_ref(), to_random.as_ref());
             Hypothesis {
                 strategy: Some(name(strategy).to_owned()),
                 hypothesis: roster.card(strategy).hypothesis.to_owned(),
@@ -141,7 +142,10 @@ fn judge_strategy(
         names.contains(&comparison.a.as_str()) && names.contains(&comparison.b.as_str())
     });
     if same.is_some_and(StrategyPair::is_same) {
-        let because = format!("it kept the same tokens as {} on every sample", comparison.b);
+        let because = format!(
+            "it kept the same tokens as {} on every sample",
+            comparison.b
+        );
         return (Answer::Refuted, because);
     }
     let margin = points(grounds.judge.margin());

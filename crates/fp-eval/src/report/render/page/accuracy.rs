@@ -21,17 +21,23 @@ fn point(estimate: &Estimate) -> Option<(f64, Option<[f64; 2]>)> {
 pub(super) fn curves(source: &Source<'_>, out: &mut String) {
     let (analysis, roster) = (source.analysis, source.roster);
     let order = ascending_budgets(source);
-    let labels: Vec<String> = order.iter().map(|&budget| roster.budgets[budget].clone()).collect();
+    let labels: Vec<String> = order
+        .iter()
+        .map(|&budget| roster.budgets[budget].clone())
+        .collect();
     let confidence = level(source.run.spec.config.statistics.confidence);
     section(
         out,
         "accuracy",
         "Accuracy against budget",
-        &format!("Accuracy in %, with {confidence} % intervals that take questions on one image together."),
+        &format!(
+            "Accuracy in %, with {confidence} % intervals that take questions on one image together."
+        ),
     );
     let overview = overview(source, &order);
-    let per_strategy: Vec<Vec<Series>> =
-        (0..roster.strategies.len()).map(|strategy| of_strategy(source, strategy, &order)).collect();
+    let per_strategy: Vec<Vec<Series>> = (0..roster.strategies.len())
+        .map(|strategy| of_strategy(source, strategy, &order))
+        .collect();
     let scale = Scale::around(
         overview
             .iter()
@@ -40,8 +46,16 @@ pub(super) fn curves(source: &Source<'_>, out: &mut String) {
             .flat_map(|(mean, interval)| interval.map_or([*mean; 2], |ends| ends)),
     );
     out.push_str("<div class=\"pair\"><figure>");
-    out.push_str(&chart::lines("Controls, baseline and best strategy by budget", &labels, &overview, scale, true));
-    out.push_str("<figcaption>Controls beside the baseline and the best strategy (chosen on one half of the images).</figcaption></figure>\n");
+    out.push_str(&chart::lines(
+        "Controls, baseline and best strategy by budget",
+        &labels,
+        &overview,
+        scale,
+        true,
+    ));
+    let heads = roster.head_counts.get(middle_heads(source));
+    let heads = heads.map_or(String::new(), |h| format!(", both with h = {h}"));
+    put!(out, "<figcaption>Controls beside the baseline and the best other strategy{heads}.</figcaption></figure>\n");
     controls_table(source, out);
     out.push_str("</div>\n<h3>Each strategy</h3>\n<p class=\"legend\">");
     for (style, count) in roster.head_counts.iter().enumerate() {
@@ -49,7 +63,11 @@ pub(super) fn curves(source: &Source<'_>, out: &mut String) {
     }
     for (style, name, is_there) in [
         (6, "random", !analysis.random.is_empty()),
-        (7, "all heads (FastV)", roster.all_heads.iter().all(Option::is_some)),
+        (
+            7,
+            "all heads (FastV)",
+            roster.all_heads.iter().all(Option::is_some),
+        ),
     ] {
         if is_there {
             put!(out, "<span>{} {name}</span> ", chart::key(style));
@@ -90,8 +108,9 @@ fn cells_series(
     style: usize,
     cells: impl Iterator<Item = Option<usize>>,
 ) -> Option<Series> {
-    let points: Vec<_> =
-        cells.map(|cell| point(&source.analysis.cells[cell?].accuracy)).collect();
+    let points: Vec<_> = cells
+        .map(|cell| point(&source.analysis.cells[cell?].accuracy))
+        .collect();
     points.iter().any(Option::is_some).then(|| Series {
         name: name.to_owned(),
         style,
@@ -103,7 +122,11 @@ fn cells_series(
 pub(super) fn protagonists(source: &Source<'_>) -> (Option<usize>, Option<usize>) {
     let roster = source.roster;
     let position = |name: &str| roster.strategies.iter().position(|s| s.name == name);
-    let ranking = source.analysis.best.as_ref().map(|best| best.ranking.as_slice());
+    let ranking = source
+        .analysis
+        .best
+        .as_ref()
+        .map(|best| best.ranking.as_slice());
     let candidate = ranking.and_then(|ranking| position(&ranking.first()?.0));
     match candidate {
         Some(candidate) => match roster.reference_of(candidate) {
@@ -127,13 +150,23 @@ fn overview(source: &Source<'_>, order: &[usize]) -> Vec<Series> {
     let roster = source.roster;
     let everywhere = |cell: Option<usize>| order.iter().map(move |_| cell);
     let by_budget = |cells: &'_ [Option<usize>]| {
-        order.iter().map(|&budget| cells[budget]).collect::<Vec<_>>().into_iter()
+        order
+            .iter()
+            .map(|&budget| cells[budget])
+            .collect::<Vec<_>>()
+            .into_iter()
     };
     let count = middle_heads(source);
     let strategy = |strategy: Option<usize>, style: usize| {
         let strategy = strategy?;
-        let name = format!("{}, h = {}", roster.strategies[strategy].name, roster.head_counts.get(count)?);
-        let cells = order.iter().map(|&budget| roster.cell(strategy, count, budget));
+        let name = format!(
+            "{}, h = {}",
+            roster.strategies[strategy].name,
+            roster.head_counts.get(count)?
+        );
+        let cells = order
+            .iter()
+            .map(|&budget| roster.cell(strategy, count, budget));
         cells_series(source, &name, style, cells)
     };
     let (candidate, baseline) = protagonists(source);
@@ -160,13 +193,19 @@ fn of_strategy(source: &Source<'_>, strategy: usize, order: &[usize]) -> Vec<Ser
         .enumerate()
         .filter_map(|(count, heads)| {
             let name = format!("{}, h = {heads}", roster.strategies[strategy].name);
-            let cells = order.iter().map(|&budget| roster.cell(strategy, count, budget));
+            let cells = order
+                .iter()
+                .map(|&budget| roster.cell(strategy, count, budget));
             cells_series(source, &name, count, cells)
         })
         .collect();
     // Without their intervals, so that the strategy's own stay readable.
     let bare = |mut series: Series| {
-        series.points.iter_mut().flatten().for_each(|point| point.1 = None);
+        series
+            .points
+            .iter_mut()
+            .flatten()
+            .for_each(|point| point.1 = None);
         series
     };
     series.extend(random_series(source, order).map(bare));
@@ -213,7 +252,12 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
         }
     }
     if !analysis.random.is_empty() {
-        let of = |label: &String| analysis.random.iter().find(|random| random.budget == *label);
+        let of = |label: &String| {
+            analysis
+                .random
+                .iter()
+                .find(|random| random.budget == *label)
+        };
         let fields = roster.budgets.iter().map(|label| {
             Field::Number(of(label).map_or("–".to_owned(), |random| value(&random.accuracy)))
         });
@@ -222,7 +266,11 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
             let deviation = of(label).and_then(|random| random.seed_deviation);
             Field::Number(deviation.map_or("–".to_owned(), |d| format!("± {}", percent(d))))
         });
-        table.row([Field::Head("… over seeds".to_owned())].into_iter().chain(spread));
+        table.row(
+            [Field::Head("… over seeds".to_owned())]
+                .into_iter()
+                .chain(spread),
+        );
     }
     out.push_str("<div>");
     out.push_str(&table.finish());
@@ -231,7 +279,11 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
 
 pub(super) fn differences(source: &Source<'_>, out: &mut String) {
     let (analysis, roster) = (source.analysis, source.roster);
-    let Some(set) = analysis.references.iter().find(|set| set.reference == Reference::Baseline) else {
+    let Some(set) = analysis
+        .references
+        .iter()
+        .find(|set| set.reference == Reference::Baseline)
+    else {
         return;
     };
     let baseline = roster.baseline_name();
@@ -244,9 +296,12 @@ pub(super) fn differences(source: &Source<'_>, out: &mut String) {
             points(analysis.margin)
         ),
     );
-    let bounds = set.comparisons.iter().fold([-0.01_f64, 0.01_f64], |[low, high], c| {
-        [low.min(c.interval[0]), high.max(c.interval[1])]
-    });
+    let bounds = set
+        .comparisons
+        .iter()
+        .fold([-0.01_f64, 0.01_f64], |[low, high], c| {
+            [low.min(c.interval[0]), high.max(c.interval[1])]
+        });
     out.push_str("<div class=\"panels\">\n");
     for budget in ascending_budgets(source).into_iter().rev() {
         let mut rows: Vec<ForestRow> = Vec::new();
@@ -300,14 +355,21 @@ pub(super) fn heat_map(source: &Source<'_>, out: &mut String) {
             roster.baseline_name()
         ),
     );
-    let means: Vec<f64> =
-        roster.studied().filter_map(|(.., cell)| analysis.cells[cell].accuracy.mean).collect();
+    let means: Vec<f64> = roster
+        .studied()
+        .filter_map(|(.., cell)| analysis.cells[cell].accuracy.mean)
+        .collect();
     let low = means.iter().copied().fold(f64::INFINITY, f64::min);
     let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let columns: Vec<String> = roster
         .budgets
         .iter()
-        .flat_map(|budget| roster.head_counts.iter().map(move |h| format!("{budget} h {h}")))
+        .flat_map(|budget| {
+            roster
+                .head_counts
+                .iter()
+                .map(move |h| format!("{budget} h {h}"))
+        })
         .collect();
     let mut head = vec!["strategy"];
     head.extend(columns.iter().map(String::as_str));
@@ -316,7 +378,12 @@ pub(super) fn heat_map(source: &Source<'_>, out: &mut String) {
         let mut fields = vec![Field::Head(entry.name.clone())];
         for budget in 0..roster.budgets.len() {
             for count in 0..roster.head_counts.len() {
-                fields.push(heat_field(source, roster.cell(strategy, count, budget), low, high));
+                fields.push(heat_field(
+                    source,
+                    roster.cell(strategy, count, budget),
+                    low,
+                    high,
+                ));
             }
         }
         table.row(fields);

@@ -9,7 +9,9 @@ pub(super) fn encode(bytes: &[u8]) -> String {
         let bits = at(0) << 16 | at(1) << 8 | at(2);
         for digit in 0..4 {
             match digit <= chunk.len() {
-                true => text.push(char::from(ALPHABET[(bits >> (18 - 6 * digit) & 63) as usize])),
+                true => text.push(char::from(
+                    ALPHABET[(bits >> (18 - 6 * digit) & 63) as usize],
+                )),
                 false => text.push('='),
             }
         }

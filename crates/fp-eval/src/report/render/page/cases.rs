@@ -15,19 +15,26 @@ const PER_KIND: usize = 2;
 type Kind = (&'static str, fn(bool, bool, bool, Option<bool>) -> bool);
 
 const KINDS: [Kind; 5] = [
-    ("Right by the choice of tokens", |vanilla, candidate, baseline, _| {
-        vanilla && candidate && !baseline
-    }),
+    (
+        "Right by the choice of tokens",
+        |vanilla, candidate, baseline, _| vanilla && candidate && !baseline,
+    ),
     ("The other way round", |vanilla, candidate, baseline, _| {
         vanilla && !candidate && baseline
     }),
-    ("Lost under both, though the evidence alone would do", |vanilla, candidate, baseline, oracle| {
-        vanilla && !candidate && !baseline && oracle == Some(true)
+    (
+        "Lost under both, though the evidence alone would do",
+        |vanilla, candidate, baseline, oracle| {
+            vanilla && !candidate && !baseline && oracle == Some(true)
+        },
+    ),
+    ("Won by pruning", |vanilla, candidate, _, _| {
+        !vanilla && candidate
     }),
-    ("Won by pruning", |vanilla, candidate, _, _| !vanilla && candidate),
-    ("Wrong even without pruning", |vanilla, candidate, baseline, _| {
-        !vanilla && !candidate && !baseline
-    }),
+    (
+        "Wrong even without pruning",
+        |vanilla, candidate, baseline, _| !vanilla && !candidate && !baseline,
+    ),
 ];
 
 /// Cells of a case, each with its name.
@@ -62,13 +69,16 @@ fn cast(source: &Source<'_>) -> Option<(String, Cast)> {
     }
     let h = roster.head_counts.get(count)?;
     let at = format!("{}, h = {h}", roster.budgets[budget]);
-    Some((at, Cast {
-        vanilla: roster.vanilla?,
-        candidate: cell(candidate)?,
-        baseline: cell(baseline)?,
-        oracle: roster.oracle[budget],
-        shown,
-    }))
+    Some((
+        at,
+        Cast {
+            vanilla: roster.vanilla?,
+            candidate: cell(candidate)?,
+            baseline: cell(baseline)?,
+            oracle: roster.oracle[budget],
+            shown,
+        },
+    ))
 }
 
 pub(super) fn cases(source: &Source<'_>, pictures: &mut Pictures<'_>, out: &mut String) {
@@ -83,7 +93,9 @@ pub(super) fn cases(source: &Source<'_>, pictures: &mut Pictures<'_>, out: &mut 
         out,
         "cases",
         "Case studies",
-        &format!("At {at}. Dropped patches are dark; boxes frame the evidence. Chosen by rule: the first samples of each kind, of different families where possible."),
+        &format!(
+            "At {at}. Dropped patches are dark; boxes frame the evidence. Chosen by rule: the first samples of each kind, of different families where possible."
+        ),
     );
     for (kind, sample) in found {
         let record = &source.run.records[sample];
@@ -108,7 +120,11 @@ fn choose(source: &Source<'_>, cast: &Cast) -> Vec<(&'static str, usize)> {
             .copied()
             .filter(|&sample| {
                 let right = |cell: usize| is_right(&records[sample], cell);
-                let all = (right(cast.vanilla), right(cast.candidate), right(cast.baseline));
+                let all = (
+                    right(cast.vanilla),
+                    right(cast.candidate),
+                    right(cast.baseline),
+                );
                 matches!(all, (Some(v), Some(c), Some(b))
                     if fits(v, c, b, cast.oracle.and_then(right)))
             })
@@ -156,14 +172,22 @@ fn case(
             continue;
         };
         let right = run.score >= RIGHT;
-        let (sign, word) = if right { ("✓", "right") } else { ("✗", "wrong") };
+        let (sign, word) = if right {
+            ("✓", "right")
+        } else {
+            ("✗", "wrong")
+        };
         let kept = kept_tokens(record, *cell);
         put!(
             out,
             "<figure>{}<figcaption>{}<br><span class=\"{word}\"><span aria-hidden=\"true\">{sign}</span> {}<span class=\"ear\"> ({word})</span></span></figcaption></figure>\n",
             view(picture, &boxes, kept, side, name),
             escape(name),
-            escape(if run.text.is_empty() { "(empty)" } else { &run.text })
+            escape(if run.text.is_empty() {
+                "(empty)"
+            } else {
+                &run.text
+            })
         );
     }
     out.push_str("</div></article>\n");

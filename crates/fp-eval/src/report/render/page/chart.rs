@@ -7,6 +7,10 @@ use crate::report::format::{fixed, percent, signed_points};
 /// Width of a panel in its own units, close to pixels.
 const WIDTH: f64 = 350.0;
 const FONT: f64 = 12.0;
+/// Width of a letter, on the safe side.
+const LETTER: f64 = 7.0;
+/// Longest name that is written in full.
+const MOST_LETTERS: usize = 25;
 
 /// One line of a [`lines`] panel.
 #[derive(Debug, Clone)]
@@ -53,7 +57,9 @@ impl Scale {
 
     fn ticks(self) -> Vec<f64> {
         let count = ((self.high - self.low) / self.step).round() as usize;
-        (0..=count).map(|tick| self.low + tick as f64 * self.step).collect()
+        (0..=count)
+            .map(|tick| self.low + tick as f64 * self.step)
+            .collect()
     }
 
     fn place(self, value: f64, from: f64, to: f64) -> f64 {
@@ -73,7 +79,11 @@ pub(super) fn lines(
 ) -> String {
     let height = if is_labelled { 330.0 } else { 210.0 };
     let (left, top, bottom) = (34.0, 10.0, height - 40.0);
-    let right = if is_labelled { 212.0 } else { WIDTH - 10.0 };
+    let letters = series.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
+    let right = match is_labelled {
+        true => WIDTH - 12.0 - LETTER * letters.min(MOST_LETTERS) as f64,
+        false => WIDTH - 10.0,
+    };
     let mut svg = open(height, title);
     for tick in scale.ticks() {
         let y = scale.place(tick, bottom, top);
@@ -132,7 +142,7 @@ pub(super) fn lines(
                 series[index].style,
                 right + 8.0,
                 y + 4.0,
-                escape(&series[index].name)
+                escape(&shorten(&series[index].name))
             );
         }
     }
@@ -143,8 +153,15 @@ pub(super) fn lines(
 fn draw_line(svg: &mut String, line: &Series, places: &[(f64, f64, Option<[f64; 2]>)]) {
     let style = line.style;
     if places.len() > 1 {
-        let points: Vec<String> = places.iter().map(|(x, y, _)| format!("{x:.1},{y:.1}")).collect();
-        put!(svg, "<polyline class=\"line c{style}\" points=\"{}\"/>", points.join(" "));
+        let points: Vec<String> = places
+            .iter()
+            .map(|(x, y, _)| format!("{x:.1},{y:.1}"))
+            .collect();
+        put!(
+            svg,
+            "<polyline class=\"line c{style}\" points=\"{}\"/>",
+            points.join(" ")
+        );
     }
     for ((x, y, interval), point) in places.iter().zip(line.points.iter().flatten()) {
         if let Some([low, high]) = interval {
@@ -173,11 +190,7 @@ fn marker(svg: &mut String, style: usize, x: f64, y: f64, text: &str) {
             x - 3.3,
             y - 3.3
         ),
-        2 => put!(
-            svg,
-            "<path d=\"M{x:.1} {:.1}l4.2 7.4h-8.4z\"/>",
-            y - 4.6
-        ),
+        2 => put!(svg, "<path d=\"M{x:.1} {:.1}l4.2 7.4h-8.4z\"/>", y - 4.6),
         _ => put!(
             svg,
             "<path d=\"M{x:.1} {:.1}l4.3 4.3l-4.3 4.3l-4.3-4.3z\"/>",
@@ -192,7 +205,10 @@ pub(super) fn key(style: usize) -> String {
     let mut svg = String::from(
         "<svg class=\"key\" viewBox=\"0 0 28 12\" width=\"28\" height=\"12\" aria-hidden=\"true\">",
     );
-    put!(&mut svg, "<line class=\"line c{style}\" x1=\"1\" x2=\"27\" y1=\"6\" y2=\"6\"/>");
+    put!(
+        &mut svg,
+        "<line class=\"line c{style}\" x1=\"1\" x2=\"27\" y1=\"6\" y2=\"6\"/>"
+    );
     marker(&mut svg, style, 14.0, 6.0, "");
     svg.push_str("</svg>");
     svg
@@ -232,7 +248,9 @@ pub(super) struct ForestRow {
 pub(super) fn forest(title: &str, rows: &[ForestRow], bounds: [f64; 2], margin: f64) -> String {
     let (row_height, gap) = (17.0, 5.0);
     let gaps = rows.iter().filter(|row| row.is_first).count() as f64;
-    let (left, right, top) = (160.0, WIDTH - 44.0, 8.0);
+    let letters = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+    let left = 10.0 + LETTER * letters.min(MOST_LETTERS) as f64;
+    let (right, top) = (WIDTH - 44.0, 8.0);
     let bottom = top + rows.len() as f64 * row_height + gaps * gap;
     let scale = Scale::around(bounds.into_iter());
     let place = |value: f64| scale.place(value, left, right);
@@ -296,7 +314,7 @@ fn forest_row(
         "<text class=\"name\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text><g class=\"{class}\"><title>{}</title><line class=\"whisker\" x1=\"{low:.1}\" x2=\"{high:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
         left - 6.0,
         y + 4.0,
-        escape(&row.name),
+        escape(&shorten(&row.name)),
         escape(&row.tooltip)
     );
     match class {
@@ -317,6 +335,18 @@ fn forest_row(
         y + 4.0,
         signed_points(row.difference)
     );
+}
+
+/// A name that fits: where it is too long, its middle gives way.
+fn shorten(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= MOST_LETTERS {
+        return name.to_owned();
+    }
+    let (head, tail) = (MOST_LETTERS / 2, MOST_LETTERS - MOST_LETTERS / 2 - 1);
+    let start: String = letters[..head].iter().collect();
+    let end: String = letters[letters.len() - tail..].iter().collect();
+    format!("{start}…{end}")
 }
 
 fn whole_points(value: f64) -> String {
@@ -377,10 +407,29 @@ mod tests {
     }
 
     #[test]
+    fn long_names_give_way_in_the_middle() {
+        assert_eq!(shorten("entropy, h = 4"), "entropy, h = 4");
+        let short = shorten("weighted_quality+max_attention_token 16");
+        assert_eq!(short.chars().count(), MOST_LETTERS);
+        assert!(short.starts_with("weighted_qua") && short.ends_with("on_token 16"), "{short}");
+    }
+
+    #[test]
     fn labels_move_apart() {
-        let places = spread(vec![(10.0, 0), (12.0, 1), (11.0, 2), (95.0, 3)], 15.0, 0.0, 100.0);
+        let places = spread(
+            vec![(10.0, 0), (12.0, 1), (11.0, 2), (95.0, 3)],
+            15.0,
+            0.0,
+            100.0,
+        );
         let y: Vec<f64> = places.iter().map(|place| place.0).collect();
-        assert!(y.windows(2).all(|pair| pair[1] - pair[0] >= 15.0 - 1e-9), "{y:?}");
-        assert_eq!(places.iter().map(|place| place.1).collect::<Vec<_>>(), [0, 2, 1, 3]);
+        assert!(
+            y.windows(2).all(|pair| pair[1] - pair[0] >= 15.0 - 1e-9),
+            "{y:?}"
+        );
+        assert_eq!(
+            places.iter().map(|place| place.1).collect::<Vec<_>>(),
+            [0, 2, 1, 3]
+        );
     }
 }

@@ -58,8 +58,11 @@ pub(super) fn explorer(
     out: &mut String,
 ) -> Result<(), ReportError> {
     let run = source.run;
-    let records: Vec<&SampleRecord> =
-        run.records.iter().filter(|record| record.error.is_none()).collect();
+    let records: Vec<&SampleRecord> = run
+        .records
+        .iter()
+        .filter(|record| record.error.is_none())
+        .collect();
     let mut families: Vec<String> = records.iter().map(|record| record.family.clone()).collect();
     families.sort_unstable();
     families.dedup();
@@ -89,7 +92,13 @@ pub(super) fn explorer(
     let num_shown = samples.len();
     let data = Data {
         side: run.grid_side().unwrap_or(0),
-        cells: run.spec.grid.cells.iter().map(|cell| cell.id.clone()).collect(),
+        cells: run
+            .spec
+            .grid
+            .cells
+            .iter()
+            .map(|cell| cell.id.clone())
+            .collect(),
         vanilla: source.roster.vanilla,
         families,
         texts: texts.list,
@@ -97,8 +106,12 @@ pub(super) fn explorer(
     };
     let json = serde_json::to_string(&data).map_err(json_error)?;
     let lead = match every {
-        1 => "Every sample of the run. Dropped patches are dark; boxes frame the evidence.".to_owned(),
-        _ => format!("{num_shown} of {} samples, evenly spread: the page holds no more. Dropped patches are dark; boxes frame the evidence.", records.len()),
+        1 => "Every sample of the run. Dropped patches are dark; boxes frame the evidence."
+            .to_owned(),
+        _ => format!(
+            "{num_shown} of {} samples, evenly spread: the page holds no more. Dropped patches are dark; boxes frame the evidence.",
+            records.len()
+        ),
     };
     section(out, "explorer", "Sample explorer", &lead);
     controls(&data, out);
@@ -181,17 +194,29 @@ fn sample(
             Seen::NoImage => "-".to_owned(),
             Seen::Kept(tokens) => bits(tokens, num_tokens),
         };
-        (texts.index(&run.text), (run.score * 1e3).round() / 1e3, seen)
+        (
+            texts.index(&run.text),
+            (run.score * 1e3).round() / 1e3,
+            seen,
+        )
     });
     let runs: Vec<_> = runs.collect();
     let code = |run: Option<usize>| {
         let number = run.map_or(0, |run| run as u32 + 1);
         // Past the quotation marks, backslashes and controls that JSON would escape.
-        char::from_u32(if number < 44 { 48 + number } else { 0x100 + number }).unwrap_or('0')
+        char::from_u32(if number < 44 {
+            48 + number
+        } else {
+            0x100 + number
+        })
+        .unwrap_or('0')
     };
     Sample {
         i: record.id.clone(),
-        f: families.iter().position(|family| *family == record.family).unwrap_or(0),
+        f: families
+            .iter()
+            .position(|family| *family == record.family)
+            .unwrap_or(0),
         q: record.question.clone(),
         a: record.answers.clone(),
         p: None,
@@ -220,6 +245,9 @@ mod tests {
     #[test]
     fn bits_by_hand() {
         // 0b1000_0011, 0b0000_0010.
-        assert_eq!(super::bits(&[0, 1, 7, 9], 12), super::base64::encode(&[0x83, 0x02]));
+        assert_eq!(
+            super::bits(&[0, 1, 7, 9], 12),
+            super::base64::encode(&[0x83, 0x02])
+        );
     }
 }

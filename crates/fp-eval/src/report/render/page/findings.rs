@@ -8,12 +8,26 @@ use crate::report::render::Source;
 pub(super) fn header(source: &Source<'_>, out: &mut String) {
     let (analysis, spec) = (source.analysis, &source.run.spec);
     let what = match spec.config.study {
-        crate::study::config::StudyKind::A => "Study A: which attention heads tell which visual tokens to keep",
-        crate::study::config::StudyKind::B => "Study B: which query tokens tell which visual tokens to keep",
-        crate::study::config::StudyKind::Full => "Full evaluation: head and query strategies together",
+        crate::study::config::StudyKind::A => {
+            "Study A: which attention heads tell which visual tokens to keep"
+        }
+        crate::study::config::StudyKind::B => {
+            "Study B: which query tokens tell which visual tokens to keep"
+        }
+        crate::study::config::StudyKind::Full => {
+            "Full evaluation: head and query strategies together"
+        }
     };
-    put!(out, "<header id=\"verdict\"><p class=\"kind\">{}</p>\n", escape(what));
-    put!(out, "<h1>{}</h1>\n<ul class=\"findings\">", escape(&analysis.verdict.headline));
+    put!(
+        out,
+        "<header id=\"verdict\"><p class=\"kind\">{}</p>\n",
+        escape(what)
+    );
+    put!(
+        out,
+        "<h1>{}</h1>\n<ul class=\"findings\">",
+        escape(&analysis.verdict.headline)
+    );
     for sentence in &analysis.verdict.sentences {
         put!(out, "<li>{}</li>", escape(sentence));
     }
@@ -27,7 +41,12 @@ pub(super) fn header(source: &Source<'_>, out: &mut String) {
     }
     out.push_str("<dl class=\"facts\">");
     let mut fact = |name: &str, value: String| {
-        put!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(&value));
+        put!(
+            out,
+            "<div><dt>{}</dt><dd>{}</dd></div>",
+            escape(name),
+            escape(&value)
+        );
     };
     fact("questions", analysis.samples.recorded.to_string());
     fact("images", analysis.samples.images.to_string());
@@ -87,7 +106,9 @@ fn comparison_table(label: &str) -> Table {
     Table::new(
         label,
         "plain words",
-        &["at", "tested", "against", "points", "interval", "Holm p", "outcome"],
+        &[
+            "at", "tested", "against", "points", "interval", "Holm p", "outcome",
+        ],
     )
 }
 
@@ -126,7 +147,10 @@ pub(super) fn hypotheses(source: &Source<'_>, out: &mut String) {
             Answer::NotTested => "–",
         };
         let class = hypothesis.answer.name().replace(' ', "-");
-        let about = hypothesis.strategy.as_deref().unwrap_or("several strategies");
+        let about = hypothesis
+            .strategy
+            .as_deref()
+            .unwrap_or("several strategies");
         put!(
             out,
             "<article class=\"card {class}\"><p class=\"badge\"><span aria-hidden=\"true\">{sign}</span> {}</p><h3>{}</h3><p>{}</p><p class=\"because\">{}</p><details><summary>Test</summary><p>{}</p>",

@@ -21,8 +21,10 @@ pub(super) fn head_usage(source: &Source<'_>, out: &mut String) {
         "Share of samples in %, by head of layer K (counted from 0). A strategy whose row is all 100 or 0 chooses the same heads whatever the question.",
     );
     let counts = &source.roster.head_counts;
-    let groups: Vec<(String, String)> =
-        counts.iter().map(|h| (h.to_string(), format!("h = {h}"))).collect();
+    let groups: Vec<(String, String)> = counts
+        .iter()
+        .map(|h| (h.to_string(), format!("h = {h}")))
+        .collect();
     chooser(out, "heads", "Heads kept", &groups);
     for (index, h) in counts.iter().enumerate() {
         group(out, "heads", &h.to_string(), index == 0);
@@ -32,12 +34,20 @@ pub(super) fn head_usage(source: &Source<'_>, out: &mut String) {
         columns.extend(names.iter().map(String::as_str));
         let label = format!("Share of samples that selected each head, h = {h}");
         let mut table = Table::new(&label, "heat", &columns);
-        for usage in analysis.head_usage.iter().filter(|usage| usage.num_selected_heads == *h) {
+        for usage in analysis
+            .head_usage
+            .iter()
+            .filter(|usage| usage.num_selected_heads == *h)
+        {
             let fields = usage
                 .shares
                 .iter()
                 .map(|share| Field::Shaded(format!("{:.0}", 100.0 * share), *share));
-            table.row([Field::Head(usage.strategy.clone())].into_iter().chain(fields));
+            table.row(
+                [Field::Head(usage.strategy.clone())]
+                    .into_iter()
+                    .chain(fields),
+            );
         }
         out.push_str(&table.finish());
         out.push_str("</div>\n");
@@ -61,7 +71,11 @@ pub(super) fn agreement(source: &Source<'_>, out: &mut String) {
         .iter()
         .filter(|pair| pair.is_same_in_practice())
         .map(|pair| {
-            let how = if pair.is_same() { "the same" } else { "one in practice" };
+            let how = if pair.is_same() {
+                "the same"
+            } else {
+                "one in practice"
+            };
             format!(
                 "{} and {}: {how} (identical in {} % of cases, scores differ in {} %)",
                 pair.a,
@@ -111,10 +125,17 @@ pub(super) fn agreement(source: &Source<'_>, out: &mut String) {
                 } else if matrix.identical_share[a][b] == 1.0 {
                     Field::Shaded("=".to_owned(), 1.0)
                 } else {
-                    Field::Shaded(fixed(jaccard, 2).trim_start_matches('0').to_owned(), jaccard)
+                    Field::Shaded(
+                        fixed(jaccard, 2).trim_start_matches('0').to_owned(),
+                        jaccard,
+                    )
                 }
             });
-            table.row([Field::Head(format!("{} {name}", a + 1))].into_iter().chain(fields));
+            table.row(
+                [Field::Head(format!("{} {name}", a + 1))]
+                    .into_iter()
+                    .chain(fields),
+            );
         }
         out.push_str(&table.finish());
         out.push_str("</div>\n");
@@ -145,7 +166,11 @@ fn shade(value: f64) -> [u8; 3] {
 
 pub(super) fn retention(source: &Source<'_>, out: &mut String) {
     let (analysis, roster) = (source.analysis, source.roster);
-    let Some(side) = source.run.grid_side().filter(|_| !analysis.retention.is_empty()) else {
+    let Some(side) = source
+        .run
+        .grid_side()
+        .filter(|_| !analysis.retention.is_empty())
+    else {
         return;
     };
     section(
@@ -169,8 +194,14 @@ pub(super) fn retention(source: &Source<'_>, out: &mut String) {
         let mut maps: Vec<(String, &Retention)> = Vec::new();
         let mut add = |name: &str, cell: Option<usize>| {
             let id = cell.map(|cell| analysis.cells[cell].id.as_str());
-            let map = analysis.retention.iter().find(|map| Some(map.cell.as_str()) == id);
-            maps.extend(map.filter(|map| map.n > 0).map(|map| (name.to_owned(), map)));
+            let map = analysis
+                .retention
+                .iter()
+                .find(|map| Some(map.cell.as_str()) == id);
+            maps.extend(
+                map.filter(|map| map.n > 0)
+                    .map(|map| (name.to_owned(), map)),
+            );
         };
         for (strategy, entry) in roster.strategies.iter().enumerate() {
             add(&entry.name, roster.cell(strategy, count, budget));
@@ -192,7 +223,9 @@ pub(super) fn retention(source: &Source<'_>, out: &mut String) {
             percent(most)
         );
         for (name, map) in maps {
-            let shares: Vec<f64> = (0..map.counts.len()).map(|token| share(map, token)).collect();
+            let shares: Vec<f64> = (0..map.counts.len())
+                .map(|token| share(map, token))
+                .collect();
             let Some(picture) = picture(&shares, side, most) else {
                 continue;
             };
@@ -220,7 +253,8 @@ fn picture(shares: &[f64], side: usize, most: f64) -> Option<String> {
     let mut png = Vec::new();
     let encoder = image::codecs::png::PngEncoder::new(&mut png);
     let side = u32::try_from(side).ok()?;
-    encoder.write_image(&pixels, side, side, ExtendedColorType::Rgb8).ok()?;
+    encoder
+        .write_image(&pixels, side, side, ExtendedColorType::Rgb8)
+        .ok()?;
     Some(base64::encode(&png))
 }
-

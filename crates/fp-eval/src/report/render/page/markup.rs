@@ -86,11 +86,14 @@ impl Table {
     }
 
     pub(super) fn finish(self) -> String {
-        let field = |row: &'_ [Field], column: usize| {
-            row.get(column).cloned().unwrap_or(Field::Empty)
-        };
+        let field =
+            |row: &'_ [Field], column: usize| row.get(column).cloned().unwrap_or(Field::Empty);
         let shown: Vec<usize> = (0..self.columns.len())
-            .filter(|&column| self.rows.iter().any(|row| field(row, column) != Field::Empty))
+            .filter(|&column| {
+                self.rows
+                    .iter()
+                    .any(|row| field(row, column) != Field::Empty)
+            })
             .collect();
         let mut text = format!(
             "<div class=\"scroll\" role=\"region\" aria-label=\"{0}\" tabindex=\"0\"><table class=\"{1}\"><caption class=\"ear\">{0}</caption><thead><tr>",
@@ -99,7 +102,11 @@ impl Table {
         for &column in &shown {
             let is_figures = self.rows.iter().any(|row| field(row, column).is_figure());
             let class = if is_figures { " class=\"n\"" } else { "" };
-            put!(&mut text, "<th scope=\"col\"{class}>{}</th>", self.columns[column]);
+            put!(
+                &mut text,
+                "<th scope=\"col\"{class}>{}</th>",
+                self.columns[column]
+            );
         }
         text.push_str("</tr></thead><tbody>\n");
         for row in &self.rows {
@@ -134,7 +141,12 @@ pub(super) fn chooser(out: &mut String, name: &str, label: &str, groups: &[(Stri
         escape(label)
     );
     for (value, text) in groups {
-        put!(out, "<option value=\"{}\">{}</option>", escape(value), escape(text));
+        put!(
+            out,
+            "<option value=\"{}\">{}</option>",
+            escape(value),
+            escape(text)
+        );
     }
     out.push_str("</select></label></p>\n");
 }
@@ -142,7 +154,11 @@ pub(super) fn chooser(out: &mut String, name: &str, label: &str, groups: &[(Stri
 /// Opens one of the groups of a [`chooser`].
 pub(super) fn group(out: &mut String, name: &str, value: &str, is_first: bool) {
     let hidden = if is_first { "" } else { " hidden" };
-    put!(out, "<div class=\"group\" data-group=\"{name}\" data-value=\"{}\"{hidden}>\n", escape(value));
+    put!(
+        out,
+        "<div class=\"group\" data-group=\"{name}\" data-value=\"{}\"{hidden}>\n",
+        escape(value)
+    );
 }
 
 #[cfg(test)]
@@ -161,7 +177,11 @@ mod tests {
     #[test]
     fn empty_columns_are_left_out() {
         let mut table = Table::new("t", "", &["a", "b", "c"]);
-        table.row([Field::Head("1".into()), Field::Empty, Field::Number("2".into())]);
+        table.row([
+            Field::Head("1".into()),
+            Field::Empty,
+            Field::Number("2".into()),
+        ]);
         table.row([Field::Head("3".into())]);
         let text = table.finish();
         assert!(!text.contains(">b<") && text.contains("<th scope=\"col\" class=\"n\">c</th>"));

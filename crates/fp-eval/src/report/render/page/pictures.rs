@@ -45,7 +45,9 @@ impl<'a> Pictures<'a> {
         if let Some(known) = self.known.get(&path) {
             return *known;
         }
-        let encoded = self.encode(&path).filter(|text| text.len() <= self.bytes_left);
+        let encoded = self
+            .encode(&path)
+            .filter(|text| text.len() <= self.bytes_left);
         let index = encoded.map(|text| {
             self.bytes_left -= text.len();
             self.encoded.push(text);
@@ -94,9 +96,11 @@ fn squared(image: &RgbImage, aspect: ImageAspect) -> RgbImage {
 
 /// Boxes of a sample on its grid, `[x, y, width, height]` in tokens.
 pub(super) fn boxes_on_grid(run: &Run, record: &SampleRecord) -> Vec<[f64; 4]> {
-    let (Some(side), Some(aspect), Some([width, height])) =
-        (run.grid_side(), run.spec.model.image_aspect, record.image_size)
-    else {
+    let (Some(side), Some(aspect), Some([width, height])) = (
+        run.grid_side(),
+        run.spec.model.image_aspect,
+        record.image_size,
+    ) else {
         return Vec::new();
     };
     let square = match aspect {

@@ -45,7 +45,11 @@ fn budget_groups(source: &Source<'_>) -> (Vec<usize>, Vec<(String, String)>) {
 
 pub(super) fn quality(source: &Source<'_>, out: &mut String) {
     let analysis = source.analysis;
-    if analysis.token_quality.iter().all(|quality| quality.spread.is_none()) {
+    if analysis
+        .token_quality
+        .iter()
+        .all(|quality| quality.spread.is_none())
+    {
         return;
     }
     section(
@@ -69,24 +73,41 @@ pub(super) fn quality(source: &Source<'_>, out: &mut String) {
 fn quality_table(source: &Source<'_>, budget: usize, out: &mut String) {
     let analysis = source.analysis;
     let find = |cell: usize| -> Option<&TokenQuality> {
-        analysis.token_quality.iter().find(|quality| quality.cell == analysis.cells[cell].id)
+        analysis
+            .token_quality
+            .iter()
+            .find(|quality| quality.cell == analysis.cells[cell].id)
     };
-    let label = format!("Quality of kept tokens at {}", source.roster.budgets[budget]);
+    let label = format!(
+        "Quality of kept tokens at {}",
+        source.roster.budgets[budget]
+    );
     let mut table = Table::new(
         &label,
         "plain",
         &[
-            "cell", "recall %", "lift", "precision %", "soft IoU %", "hit %", "half %", "nearest",
-            "fill", "blocks %", "padding %", "effective number", "box attention", "cosine distance",
+            "cell",
+            "recall %",
+            "lift",
+            "precision %",
+            "soft IoU %",
+            "hit %",
+            "half %",
+            "nearest",
+            "fill",
+            "blocks %",
+            "padding %",
+            "effective number",
+            "box attention",
+            "cosine distance",
             "redundancy",
         ],
     );
     let number = |value: Option<f64>, digits: usize| {
         value.map_or(Field::Empty, |value| Field::Number(fixed(value, digits)))
     };
-    let share = |value: Option<f64>| {
-        value.map_or(Field::Empty, |value| Field::Number(percent(value)))
-    };
+    let share =
+        |value: Option<f64>| value.map_or(Field::Empty, |value| Field::Number(percent(value)));
     for (name, cell) in cells_at(source, budget) {
         let Some(quality) = find(cell) else { continue };
         let outcome = analysis
@@ -128,14 +149,21 @@ fn quality_table(source: &Source<'_>, budget: usize, out: &mut String) {
 /// Recall by size of the evidence.
 fn by_area(source: &Source<'_>, budget: usize, out: &mut String) {
     let analysis = source.analysis;
-    let label = format!("Recall by size of the evidence at {}", source.roster.budgets[budget]);
+    let label = format!(
+        "Recall by size of the evidence at {}",
+        source.roster.budgets[budget]
+    );
     let columns = ["cell", "below 0.5 %", "0.5 to 5 %", "5 % and more"];
     let mut table = Table::new(&label, "plain", &columns);
     let mut is_empty = true;
     use crate::metric::token_quality::AreaStratum::{Large, Medium, Small};
     for (name, cell) in cells_at(source, budget) {
         let id = &analysis.cells[cell].id;
-        let Some(quality) = analysis.token_quality.iter().find(|quality| quality.cell == *id) else {
+        let Some(quality) = analysis
+            .token_quality
+            .iter()
+            .find(|quality| quality.cell == *id)
+        else {
             continue;
         };
         is_empty &= quality.by_area.is_empty();
@@ -149,7 +177,11 @@ fn by_area(source: &Source<'_>, budget: usize, out: &mut String) {
         table.row([Field::Head(name)].into_iter().chain(fields));
     }
     if !is_empty {
-        put!(out, "<details><summary>Recall in % by size of the evidence, as a share of the image</summary>{}</details>", table.finish());
+        put!(
+            out,
+            "<details><summary>Recall in % by size of the evidence, as a share of the image</summary>{}</details>",
+            table.finish()
+        );
     }
 }
 
@@ -188,12 +220,21 @@ pub(super) fn cost(source: &Source<'_>, out: &mut String) {
         row("samples per second", fixed(times.samples_per_second, 2));
         row("answers per second", fixed(times.answers_per_second, 1));
         row("answers", times.num_answers.to_string());
-        row("runs after equal kept sets were joined", times.num_runs.to_string());
+        row(
+            "runs after equal kept sets were joined",
+            times.num_runs.to_string(),
+        );
         if let Some(rate) = times.decoded_per_second {
             row("tokens decoded per second", fixed(rate, 1));
         }
-        row("most bytes of keys and values", bytes(times.peak_kv_bytes as f64));
-        row("decoding and preprocessing images, beside", format!("{} s", fixed(times.stages.preprocess, 2)));
+        row(
+            "most bytes of keys and values",
+            bytes(times.peak_kv_bytes as f64),
+        );
+        row(
+            "decoding and preprocessing images, beside",
+            format!("{} s", fixed(times.stages.preprocess, 2)),
+        );
         out.push_str(&table.finish());
         out.push_str("</div></div>\n");
     } else {
@@ -221,8 +262,16 @@ fn counted(source: &Source<'_>, out: &mut String) {
         "Counted cost of a prefill",
         "plain",
         &[
-            "cell", "mean tokens per layer", "MACs, image", "FLOPs, image", "MACs, prompt",
-            "FLOPs, prompt", "of unpruned", "of it scoring", "MACs, two-matrix MLP", "keys and values",
+            "cell",
+            "mean tokens per layer",
+            "MACs, image",
+            "FLOPs, image",
+            "MACs, prompt",
+            "FLOPs, prompt",
+            "of unpruned",
+            "of it scoring",
+            "MACs, two-matrix MLP",
+            "keys and values",
         ],
     );
     let mut cells: Vec<(String, Option<usize>)> = vec![("vanilla".to_owned(), roster.vanilla)];
@@ -233,12 +282,17 @@ fn counted(source: &Source<'_>, out: &mut String) {
         let strategy = baseline.filter(|_| !roster.head_counts.is_empty());
         let studied = strategy.and_then(|strategy| roster.cell(strategy, count, budget));
         cells.push((format!("any strategy, {label}"), studied));
-        cells.push((format!("random, {label}"), roster.random[budget].first().copied()));
+        cells.push((
+            format!("random, {label}"),
+            roster.random[budget].first().copied(),
+        ));
     }
     for (name, cell) in cells {
         let Some(cell) = cell else { continue };
         let cost = &analysis.costs[cell];
-        let [three, two] = cost.macs.as_slice() else { continue };
+        let [three, two] = cost.macs.as_slice() else {
+            continue;
+        };
         table.row([
             Field::Head(name),
             Field::Number(fixed(cost.average_visual_tokens, 1)),
@@ -273,18 +327,29 @@ pub(super) fn flips(source: &Source<'_>, out: &mut String) {
     let mut shown: Vec<(String, Vec<Option<usize>>)> = Vec::new();
     let order: Vec<usize> = ascending_budgets(source).into_iter().rev().collect();
     for strategy in [candidate, baseline].into_iter().flatten() {
-        let cells = order.iter().map(|&budget| roster.cell(strategy, count, budget)).collect();
+        let cells = order
+            .iter()
+            .map(|&budget| roster.cell(strategy, count, budget))
+            .collect();
         let h = roster.head_counts.get(count).copied().unwrap_or_default();
-        shown.push((format!("{}, h = {h}", roster.strategies[strategy].name), cells));
+        shown.push((
+            format!("{}, h = {h}", roster.strategies[strategy].name),
+            cells,
+        ));
     }
     let by_budget = |cells: &[Option<usize>]| order.iter().map(|&budget| cells[budget]).collect();
     shown.push(("all_heads".to_owned(), by_budget(&roster.all_heads)));
-    let first_random: Vec<Option<usize>> =
-        roster.random.iter().map(|seeds| seeds.first().copied()).collect();
+    let first_random: Vec<Option<usize>> = roster
+        .random
+        .iter()
+        .map(|seeds| seeds.first().copied())
+        .collect();
     shown.push(("random".to_owned(), by_budget(&first_random)));
     shown.retain(|(_, cells)| cells.iter().any(Option::is_some));
-    let groups: Vec<(String, String)> =
-        shown.iter().map(|(name, _)| (name.clone(), name.clone())).collect();
+    let groups: Vec<(String, String)> = shown
+        .iter()
+        .map(|(name, _)| (name.clone(), name.clone()))
+        .collect();
     chooser(out, "flips", "Cell", &groups);
     for (index, (name, cells)) in shown.iter().enumerate() {
         group(out, "flips", name, index == 0);
@@ -316,7 +381,11 @@ pub(super) fn flips(source: &Source<'_>, out: &mut String) {
                         .map(|f| f.flips)
                         .next()
                 });
-                flip_row(&mut table, format!("{}: {}", strata.by, stratum.name), of.collect());
+                flip_row(
+                    &mut table,
+                    format!("{}: {}", strata.by, stratum.name),
+                    of.collect(),
+                );
             }
         }
         out.push_str(&table.finish());
@@ -335,7 +404,10 @@ fn flip_row(table: &mut Table, name: String, flips: Vec<Option<Flips>>) {
         match flips.filter(|flips| flips.n() > 0) {
             Some(flips) => {
                 let share = |count: usize| count as f64 / flips.n() as f64;
-                fields.push(Field::Shaded(percent(share(flips.lost)), 2.0 * share(flips.lost)));
+                fields.push(Field::Shaded(
+                    percent(share(flips.lost)),
+                    2.0 * share(flips.lost),
+                ));
                 fields.push(Field::Number(percent(share(flips.won))));
             }
             None => fields.extend([Field::Empty, Field::Empty]),
@@ -356,20 +428,44 @@ pub(super) fn audit(source: &Source<'_>, out: &mut String) {
         "Ties by strategy over all budgets and h",
         "plain",
         &[
-            "strategy", "selections", "head ties", "near-ties", "widest", "token ties", "near-ties",
-            "widest", "constant", "not a number", "answer near-ties",
+            "strategy",
+            "selections",
+            "head ties",
+            "near-ties",
+            "widest",
+            "token ties",
+            "near-ties",
+            "widest",
+            "constant",
+            "not a number",
+            "answer near-ties",
         ],
     );
     let mut add = |name: &str, cells: &[usize]| {
-        let ids: Vec<&str> = cells.iter().map(|&cell| analysis.cells[cell].id.as_str()).collect();
-        let of: Vec<_> =
-            analysis.audit.iter().filter(|audit| ids.contains(&audit.cell.as_str())).collect();
+        let ids: Vec<&str> = cells
+            .iter()
+            .map(|&cell| analysis.cells[cell].id.as_str())
+            .collect();
+        let of: Vec<_> = analysis
+            .audit
+            .iter()
+            .filter(|audit| ids.contains(&audit.cell.as_str()))
+            .collect();
         let sum = |value: &dyn Fn(&crate::report::analysis::CellAudit) -> usize| {
-            Field::Number(of.iter().map(|audit| value(audit)).sum::<usize>().to_string())
+            Field::Number(
+                of.iter()
+                    .map(|audit| value(audit))
+                    .sum::<usize>()
+                    .to_string(),
+            )
         };
         let most = |value: &dyn Fn(&crate::report::analysis::CellAudit) -> usize| {
             let most = of.iter().map(|audit| value(audit)).max().unwrap_or(0);
-            Field::Number(if most > 0 { most.to_string() } else { "–".to_owned() })
+            Field::Number(if most > 0 {
+                most.to_string()
+            } else {
+                "–".to_owned()
+            })
         };
         table.row([
             Field::Head(name.to_owned()),
@@ -419,13 +515,23 @@ fn looks(source: &Source<'_>, out: &mut String) {
         "Rows looked from by query strategy",
         "plain",
         &[
-            "query strategy", "rows", "system", "image", "earlier text", "last five but one",
-            "last row", "heads without mass", "rule it came to",
+            "query strategy",
+            "rows",
+            "system",
+            "image",
+            "earlier text",
+            "last five but one",
+            "last row",
+            "heads without mass",
+            "rule it came to",
         ],
     );
     for look in &source.analysis.looks {
-        let branches: Vec<String> =
-            look.branches.iter().map(|(name, n)| format!("{name} {n}×")).collect();
+        let branches: Vec<String> = look
+            .branches
+            .iter()
+            .map(|(name, n)| format!("{name} {n}×"))
+            .collect();
         table.row([
             Field::Head(look.query_strategy.clone()),
             Field::Number(fixed(look.mean_rows, 1)),
@@ -449,17 +555,26 @@ pub(super) fn provenance(source: &Source<'_>, out: &mut String) {
     let mut fact = |name: &str, value: &str| {
         put!(out, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
     };
-    fact("model", &format!("{}, computed in {}", spec.config.model, spec.model.dtype));
+    fact(
+        "model",
+        &format!("{}, computed in {}", spec.config.model, spec.model.dtype),
+    );
     fact("weights SHA-256", &spec.model.sha256);
     for dataset in &spec.datasets {
-        let text = format!("{} {}, {} samples", dataset.name, dataset.split, dataset.num_samples);
+        let text = format!(
+            "{} {}, {} samples",
+            dataset.name, dataset.split, dataset.num_samples
+        );
         fact("data", &text);
         fact("data SHA-256", &dataset.sha256);
     }
     fact("configuration SHA-256", &spec.config_sha256);
     fact(
         "pruning",
-        &format!("after layer {}, {} normalisation", spec.config.prune_layer, spec.config.normalization),
+        &format!(
+            "after layer {}, {} normalisation",
+            spec.config.prune_layer, spec.config.normalization
+        ),
     );
     fact(
         "statistics",
