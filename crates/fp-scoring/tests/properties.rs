@@ -42,9 +42,25 @@ fn all(values: &[f32], heads: usize, tokens: usize, options: &SelectOptions) -> 
     score_all(&attention, HeadStrategy::ALL, options).unwrap()
 }
 
-/// Whether rounding could have decided the heads, or the tokens.
+/// Whether rounding could have decided the heads, or the tokens. Where all scores are
+/// one number but for rounding (`graph_based` on two heads that look alike gives both
+/// the sum of their features), gaps are shares of that rounding and say nothing.
 fn is_near_tie(selection: &Selection) -> bool {
     let audit = &selection.audit;
+    let scores = || {
+        selection
+            .head_scores
+            .iter()
+            .copied()
+            .filter(|score| score.is_finite())
+    };
+    let (low, high) = (
+        scores().fold(f64::MAX, f64::min),
+        scores().fold(f64::MIN, f64::max),
+    );
+    if high - low < 1e-12 * high.abs().max(low.abs()) {
+        return true;
+    }
     [audit.head_cut, audit.coarse_head_cut, audit.token_cut]
         .iter()
         .flatten()
