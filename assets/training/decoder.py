@@ -89,6 +89,9 @@ def main():
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--matrix-factor", type=float, default=1.0, help="Muon's rate over AdamW's")
     parser.add_argument("--easy", type=float, default=0.3, help="share of the steps that only see three objects")
+    parser.add_argument("--init", help="checkpoint of an earlier run of this stage to start from")
+    parser.add_argument("--first", default="easy", help="the set of the curriculum's first part")
+    parser.add_argument("--first-share", type=float, default=1.0, help="share of that part's steps that use it")
     parser.add_argument("--early-layers", type=int, default=2)
     parser.add_argument("--early-weight", type=float, default=0.3, help="weight of the penalty on early reading")
     parser.add_argument("--seed", type=int, default=1)
@@ -105,8 +108,10 @@ def main():
     with torch.no_grad():
         # Words as long as image tokens, which are sums of four of them.
         model.embed_tokens.weight.mul_(2.0)
+    if args.init:
+        model.load_state_dict(torch.load(args.init)["model"])
     sets = {}
-    for name in ("train", "easy", "validation"):
+    for name in ("train", args.first, "validation"):
         scenes = Scenes(f"{args.data}/{name}")
         features = cached_features(model, scenes, Path(f"{args.data}/{name}.features.pt"))
         scenes.encode(vocabulary, 2 if name == "validation" else 3)
@@ -128,11 +133,12 @@ def main():
         set_rate(steps, lr)
         # A step's draw depends on its number alone, so that a resumed run is the same run.
         rng = np.random.default_rng([args.seed, step])
-        is_easy = done < args.easy or rng.random() < 0.1
-        scenes, features = sets["easy" if is_easy else "train"]
+        is_easy = rng.random() < (args.first_share if done < args.easy else 0.1)
+        scenes, features = sets[args.first if is_easy else "train"]
         shares = (0.6, 0.3, 0.1) if done < 0.8 else (0.4, 0.3, 0.3)
-        is_first = done < args.easy / 2
-        sizes = [16, 20, 24] if is_first else [24, 40, 64] if done < args.easy else [52, 80, 144]
+        is_first = is_easy and done < args.easy / 2
+        is_small = is_easy and done < args.easy
+        sizes = [16, 20, 24] if is_first else [24, 40, 64] if is_small else [52, 80, 144]
         num_image = int(rng.choice(sizes, p=shares))
         num_images = max(4, args.images * 52 // max(52, num_image))
         images = np.sort(rng.choice(scenes.askable, num_images, replace=False))
@@ -148,7 +154,8 @@ def main():
         answer = F.cross_entropy(logits[:, :, 0].flatten(0, 1), targets[:, :, 0].flatten())
         end = F.cross_entropy(logits[:, :, 1].flatten(0, 1), targets[:, :, 1].flatten())
         # The penalty sets in when look-ups have been learned, and little by little.
-        early_weight = args.early_weight * min(1.0, max(0.0, 10 * (done - args.easy)))
+        ramp = 1.0 if args.init else min(1.0, max(0.0, 10 * (done - args.easy)))
+        early_weight = args.early_weight * ramp
         loss = answer + 0.05 * end + early_weight * early
         for optimizer in steps:
             optimizer.zero_grad()

@@ -1,5 +1,6 @@
 //! Tasks of this workspace: `cargo xtask <task>`.
 
+mod ablate;
 mod bench_peers;
 mod train_tiny;
 
@@ -12,6 +13,12 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
+    /// Study A, which attention heads tell best: on the embedded model and benchmark by default.
+    AblateA(ablate::Args),
+    /// Study B, which query tokens tell best: on the embedded model and benchmark by default.
+    AblateB(ablate::Args),
+    /// All four phases: A, B with A's best heads, both in full, errors and cases.
+    Study(ablate::Args),
     /// Score the attention in examples/ under every strategy.
     Demo,
     /// Build everything and run every test, documentation examples included.
@@ -25,6 +32,9 @@ enum Task {
 
 fn main() -> Result<()> {
     match Task::parse() {
+        Task::AblateA(args) => ablate::ablate_a(&args),
+        Task::AblateB(args) => ablate::ablate_b(&args),
+        Task::Study(args) => ablate::four_phases(&args),
         Task::Demo => demo(),
         Task::Test => test(),
         Task::Ci => ci(),
@@ -57,9 +67,14 @@ fn cargo(arguments: &str) -> Result<()> {
     run(Command::new("cargo").args(arguments.split(' ')))
 }
 
+/// The root of the workspace.
+fn root() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/..").to_owned()
+}
+
 /// Runs a command at the root of the workspace, showing it first.
 fn run(command: &mut Command) -> Result<()> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let root = root();
     eprintln!("$ {}", shown(command));
     let status = command
         .current_dir(root)
