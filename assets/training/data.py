@@ -97,9 +97,9 @@ class Scenes:
         tail = vocabulary.encode(TAIL)
         per_image = [[] for _ in range(self.count)]
         for line in self.texts:
-            image, family, text, answer = line.split("\t")
+            image, family, text, answer, link = line.split("\t")
             ids = vocabulary.encode(text.replace("\\n", "\n")) + tail
-            per_image[int(image)].append((ids, vocabulary.ids[answer], family))
+            per_image[int(image)].append((ids, vocabulary.ids[answer], family, vocabulary.ids.get(link)))
         self.groups = []
         for questions in per_image:
             questions.sort(key=lambda question: len(question[0]))
@@ -110,8 +110,10 @@ class Scenes:
         self.texts = None
 
     def batch(self, rng, images, num_questions, vocabulary, group=None):
-        """`text [B, Q, T]`, `rows [B, Q, 2]`, `targets [B, Q, 2]` and families `[B][Q]`:
-        the rows that predict the answer and the end, and what they should predict."""
+        """`text [B, Q, T]`, `rows [B, Q, 3]`, `targets [B, Q, 3]` and families `[B][Q]`:
+        the rows that predict the answer and the end, and what they should predict;
+        last the question mark of a chain, and what the chain has found before its last
+        look-up (-100 for none)."""
         chosen, share = [], rng.random() if group is None else None
         for image in images:
             groups = self.groups[image]
@@ -122,12 +124,16 @@ class Scenes:
             chosen.append([pool[pick] for pick in picks])
         longest = max(len(question[0]) for questions in chosen for question in questions) + 1
         text = np.full((len(chosen), num_questions, longest), vocabulary.ids["<pad>"], np.int64)
-        rows = np.zeros((len(chosen), num_questions, 2), np.int64)
-        targets = np.full((len(chosen), num_questions, 2), vocabulary.ids["</s>"], np.int64)
+        rows = np.zeros((len(chosen), num_questions, 3), np.int64)
+        targets = np.full((len(chosen), num_questions, 3), vocabulary.ids["</s>"], np.int64)
+        targets[..., 2] = -100
         for b, questions in enumerate(chosen):
-            for q, (ids, answer, _) in enumerate(questions):
+            for q, (ids, answer, _, link) in enumerate(questions):
                 text[b, q, : len(ids) + 1] = ids + [answer]
-                rows[b, q] = len(ids) - 1, len(ids)
+                rows[b, q, :2] = len(ids) - 1, len(ids)
                 targets[b, q, 0] = answer
+                if link is not None:
+                    rows[b, q, 2] = ids.index(vocabulary.ids["?"])
+                    targets[b, q, 2] = link
         families = [[question[2] for question in questions] for questions in chosen]
         return torch.from_numpy(text), torch.from_numpy(rows), torch.from_numpy(targets), families

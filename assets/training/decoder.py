@@ -4,7 +4,8 @@ The loss is the cross-entropy of the answer and of the end after it, plus a pena
 the *amount* that questions read from the image in the first layers (squared norm of
 that part of a layer's output, relative to the residual). Without it a shallow model
 moves all evidence into the text at once, and dropping image tokens later shows
-nothing. No attention weight of any layer enters a loss, no head starts with a role,
+nothing. A second run may add a loss on what a chain of look-ups finds on its way: its
+question mark, read by the LM head after a middle layer, should say it. No attention weight of any layer enters a loss, no head starts with a role,
 and no strategy is looked at; the measure for choosing is accuracy on the validation
 split.
 
@@ -69,7 +70,7 @@ def evaluate(model, system, scenes, features, vocabulary, early_layers, limit=24
                         mask = torch.zeros(len(images), text.shape[1], kept.shape[1], dtype=torch.bool)
                         seen = layer, mask
                     inputs = features[images].float()
-                    logits, _ = model(system, inputs, kept, text, rows, seen)
+                    logits, *_ = model(system, inputs, kept, text, rows[..., :2], seen)
                     right = (logits[:, :, 0].argmax(-1) == targets[:, :, 0]).tolist()
                     for names, marks in zip(families, right):
                         for name, mark in zip(names, marks):
@@ -94,6 +95,8 @@ def main():
     parser.add_argument("--first-share", type=float, default=1.0, help="share of that part's steps that use it")
     parser.add_argument("--early-layers", type=int, default=2)
     parser.add_argument("--early-weight", type=float, default=0.3, help="weight of the penalty on early reading")
+    parser.add_argument("--link-weight", type=float, default=0.0, help="weight of the loss on links of chains")
+    parser.add_argument("--link-layers", type=int, default=5, help="layers after which a link should be known")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=100)
@@ -150,13 +153,20 @@ def main():
         with torch.autocast("cpu", torch.bfloat16):
             # Positions are relative: without the system's words, all the rest stays in place.
             shown = system[-2:] if is_first else system
-            logits, early = model(shown, inputs, kept, text, rows, early_layers=args.early_layers)
+            link = (args.link_layers, rows[..., 2]) if args.link_weight > 0 else None
+            logits, early, middle = model(
+                shown, inputs, kept, text, rows[..., :2], early_layers=args.early_layers, link=link
+            )
         answer = F.cross_entropy(logits[:, :, 0].flatten(0, 1), targets[:, :, 0].flatten())
         end = F.cross_entropy(logits[:, :, 1].flatten(0, 1), targets[:, :, 1].flatten())
         # The penalty sets in when look-ups have been learned, and little by little.
         ramp = 1.0 if args.init else min(1.0, max(0.0, 10 * (done - args.easy)))
         early_weight = args.early_weight * ramp
         loss = answer + 0.05 * end + early_weight * early
+        linked, links = 0.0, targets[:, :, 2].flatten()
+        if link is not None and (links >= 0).any():
+            loss = loss + args.link_weight * F.cross_entropy(middle.flatten(0, 1), links)
+            linked = (middle.flatten(0, 1).argmax(-1) == links)[links >= 0].float().mean().item()
         for optimizer in steps:
             optimizer.zero_grad()
         loss.backward()
@@ -164,12 +174,14 @@ def main():
         for optimizer in steps:
             optimizer.step()
         right = (logits[:, :, 0].argmax(-1) == targets[:, :, 0]).float().mean().item()
-        recent.append((answer.item(), right, early.item()))
+        recent.append((answer.item(), right, early.item(), linked))
         is_last = step + 1 == args.steps or time.time() - start - seconds > args.stop_after
         if (step + 1) % args.save_every == 0 or is_last:
             mean = np.mean(recent[-args.save_every :], axis=0)
             point = dict(step=step + 1, seconds=round(time.time() - start), loss=round(mean[0], 4))
             point.update(accuracy=round(mean[1], 4), early=round(mean[2], 4), lr=float(f"{lr:.2e}"))
+            if args.link_weight > 0:
+                point.update(link=round(mean[3], 4))
             if (step + 1) % (5 * args.save_every) == 0 or is_last:
                 point.update(evaluate(model, system, *sets["validation"], vocabulary, args.early_layers))
             curve.append(point)

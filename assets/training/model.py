@@ -173,15 +173,17 @@ class TinyLlava(nn.Module):
     def rotation(self, positions):
         return self.cos[positions].unsqueeze(-3), self.sin[positions].unsqueeze(-3)
 
-    def forward(self, system, features, kept, text, answer_rows, seen=None, early_layers=0):
-        """Logits at rows of each question, and the squared share of early image reading.
+    def forward(self, system, features, kept, text, answer_rows, seen=None, early_layers=0, link=None):
+        """Logits at rows of each question, the squared share of early image reading, and
+        logits in the middle.
 
         `system [P]` token ids; `features [B, n, vision width]` of patches `kept [B, n]`;
         `text [B, Q, T]` token ids; `answer_rows [B, Q, A]`. `seen` is None or a pair:
         a layer (from 0), and a mask `[B, Q, n]` of the image tokens that questions
         still see from there on. The second result is the mean over text rows of
         |what the image adds in this layer|² / |residual|², summed over the first
-        `early_layers` layers.
+        `early_layers` layers. The third is None, or what the head makes of rows
+        `link = (layers, rows [B, Q])` after so many layers.
         """
         batch, num_questions, length = text.shape
         num_system, num_image = len(system), kept.shape[1]
@@ -200,7 +202,8 @@ class TinyLlava(nn.Module):
         if seen is not None:
             hidden_mask = torch.where(seen[1], 0.0, -1e4)[:, None, :, None, :]
             hidden_mask = hidden_mask.expand(-1, -1, -1, length, -1).flatten(2, 3)
-        early = x.new_zeros(())
+        early, middle = x.new_zeros(()), None
+        flat_rows = lambda rows: (rows + length * torch.arange(num_questions)[None, :, None]).flatten(1)
         heads = self.shape.heads
         for number, layer in enumerate(self.layers):
             sq, sk, sv = layer.project(s, sys_rotation)
@@ -234,12 +237,15 @@ class TinyLlava(nn.Module):
                 early = early + (read.float().pow(2).sum(-1) / base).mean()
             if number + 1 < len(self.layers):
                 x = layer.finish(x, torch.cat([image_out, text_out], 2))
+                if link is not None and number + 1 == link[0]:
+                    pick = flat_rows(link[1][..., None])[..., None].expand(-1, -1, self.shape.width)
+                    middle = self.lm_head(self.norm(x[:, num_image:].gather(1, pick))).float()
             else:
                 # Of the last layer only the rows that answer are wanted.
-                rows = (answer_rows + length * torch.arange(num_questions)[None, :, None]).flatten(1)
+                rows = flat_rows(answer_rows)
                 pick = rows[..., None].expand(-1, -1, self.shape.width)
                 text_out = text_out.transpose(1, 2).reshape(batch, num_questions * length, -1)
                 text_out = text_out.gather(1, pick).view(batch, rows.shape[1], heads, -1).transpose(1, 2)
                 x = layer.finish(x[:, num_image:].gather(1, pick), text_out)
         logits = self.lm_head(self.norm(x))
-        return logits.float().view(batch, num_questions, -1, self.shape.vocab), early
+        return logits.float().view(batch, num_questions, -1, self.shape.vocab), early, middle

@@ -137,7 +137,7 @@ pub fn write_benchmark(
 /// Writes raw arrays to a folder that is new or empty: `images.rgb`
 /// `[images, side, side, 3]`, `labels.u8` `[images, patches, 4]` (shape, colour,
 /// size and digit from 1, 0 for none), `questions.tsv` (image, family, text,
-/// answer, objects; line breaks as `\n`) and `meta.json`, the last one last.
+/// answer, and what a chain finds on its way; line breaks as `\n`) and `meta.json`, the last one last.
 ///
 /// # Errors
 /// As [`write_benchmark`].
@@ -167,8 +167,10 @@ pub fn write_training(
             let text = question.text.replace('\n', "\\n");
             writeln!(
                 table,
-                "{index}\t{}\t{text}\t{}",
-                question.family, question.answer
+                "{index}\t{}\t{text}\t{}\t{}",
+                question.family,
+                question.answer,
+                question.link.unwrap_or_default()
             )
             .map_err(cant_write(&table_path))?;
         }

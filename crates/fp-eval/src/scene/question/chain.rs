@@ -34,7 +34,9 @@ fn number_by_link(objects: &[Object], rng: &mut SceneRng) -> Option<Question> {
     let (word, phrase) = (link.word(), reference.phrase());
     let short = format!("number with the {word} of the {phrase}?");
     let full = format!("what number is on the object with the {word} of the {phrase}?");
-    Some(chain(&digit.to_string(), vec![anchor, target], "number").text(worded(rng, &short, &full)))
+    let question = chain(&digit.to_string(), vec![anchor, target], "number")
+        .link(link.of(&objects[anchor]));
+    Some(question.text(worded(rng, &short, &full)))
 }
 
 /// `What shape is the other object with the color of the number 5?`
@@ -52,6 +54,7 @@ fn attribute_by_number(objects: &[Object], rng: &mut SceneRng) -> Option<Questio
         format!("what {asked_word} is the other object with the {link_word} of the {phrase}?");
     Some(
         chain(asked.of(&objects[target]), vec![anchor, target], asked_word)
+            .link(link.of(&objects[anchor]))
             .text(worded(rng, &short, &full)),
     )
 }
@@ -85,7 +88,9 @@ fn number_by_two_links(objects: &[Object], rng: &mut SceneRng) -> Option<Questio
         "what number is on the object with the shape of the small object with the color of the {phrase}?"
     );
     let evidence = vec![anchor, middle, target];
-    let question = chain(&digit.to_string(), evidence, "number").key("hops", "3");
+    let question = chain(&digit.to_string(), evidence, "number")
+        .link(Asked::Shape.of(&objects[middle]))
+        .key("hops", "3");
     Some(question.text(worded(rng, &short, &full)))
 }
 

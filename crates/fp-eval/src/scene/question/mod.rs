@@ -103,6 +103,8 @@ pub struct Question {
     pub evidence: Vec<usize>,
     /// Further categories, such as `hops`.
     pub keys: BTreeMap<&'static str, String>,
+    /// What a chain has found before its last look-up; for training, never shown.
+    pub link: Option<&'static str>,
 }
 
 impl Question {
@@ -113,12 +115,20 @@ impl Question {
             answer: answer.to_owned(),
             evidence,
             keys: BTreeMap::new(),
+            link: None,
         }
     }
 
     fn key(mut self, key: &'static str, value: &str) -> Question {
         self.keys.insert(key, value.to_owned());
         self
+    }
+
+    fn link(self, link: &'static str) -> Question {
+        Question {
+            link: Some(link),
+            ..self
+        }
     }
 
     fn text(self, text: String) -> Question {
