@@ -31,12 +31,12 @@ from model import Shape, TinyLlava
 from muon import optimizers, set_rate
 
 
-def cached_features(model, scenes, path):
+def cached_features(model, scenes, path, mixed):
     """Features of all scenes, `[images, patches, width]` in bf16; computed once."""
     count, patches, width = scenes.count, model.shape.patches, model.shape.vision_width
     if not path.exists():
         features = torch.empty(count, patches, width, dtype=torch.bfloat16)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), mixed:
             for start in range(0, count, 250):
                 chunk = np.arange(start, min(start + 250, count))
                 features[chunk] = model.vision(scenes.pixel_values(chunk)).to(torch.bfloat16)
@@ -52,13 +52,13 @@ def choose_patches(rng, labels, num_image):
     return torch.from_numpy(np.sort(kept, axis=1))
 
 
-def evaluate(model, system, scenes, features, vocabulary, early_layers, limit=240):
+def evaluate(model, system, scenes, features, vocabulary, early_layers, mixed, limit=240):
     """Accuracy by family on whole images: unpruned, without any image token after the
     early layers, and without an image from the start."""
     hits = defaultdict(lambda: defaultdict(list))
     ways = {"": None, "dropped": early_layers, "blind": 0}
     rng = np.random.default_rng(0)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), mixed:
         for start in range(0, min(limit, len(scenes.askable)), 24):
             images = scenes.askable[start : min(start + 24, limit)]
             kept = torch.arange(model.shape.patches).expand(len(images), -1)
@@ -98,12 +98,14 @@ def main():
     parser.add_argument("--link-weight", type=float, default=0.0, help="weight of the loss on links of chains")
     parser.add_argument("--link-layers", type=int, default=5, help="layers after which a link should be known")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--precision", choices=("bf16", "f32"), default="bf16", help="f32 where bf16 is emulated")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
+    mixed = torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16")
     stage_1 = torch.load(args.vision)
     vocabulary = Vocabulary(stage_1["words"])
     model = TinyLlava(Shape(**stage_1["shape"]))
@@ -116,7 +118,7 @@ def main():
     sets = {}
     for name in ("train", args.first, "validation"):
         scenes = Scenes(f"{args.data}/{name}")
-        features = cached_features(model, scenes, Path(f"{args.data}/{name}.features.pt"))
+        features = cached_features(model, scenes, Path(f"{args.data}/{name}.features.pt"), mixed)
         scenes.encode(vocabulary, 2 if name == "validation" else 3)
         sets[name] = scenes, features
     trained = [(name, p) for name, p in model.named_parameters() if not name.startswith("vision.")]
@@ -150,7 +152,7 @@ def main():
         group = 0 if is_first else None
         text, rows, targets, _ = scenes.batch(rng, images, args.questions, vocabulary, group)
         inputs = features[images].gather(1, kept[..., None].expand(-1, -1, features.shape[-1])).float()
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed:
             # Positions are relative: without the system's words, all the rest stays in place.
             shown = system[-2:] if is_first else system
             link = (args.link_layers, rows[..., 2]) if args.link_weight > 0 else None
@@ -183,7 +185,7 @@ def main():
             if args.link_weight > 0:
                 point.update(link=round(mean[3], 4))
             if (step + 1) % (5 * args.save_every) == 0 or is_last:
-                point.update(evaluate(model, system, *sets["validation"], vocabulary, args.early_layers))
+                point.update(evaluate(model, system, *sets["validation"], vocabulary, args.early_layers, mixed))
             curve.append(point)
             print(json.dumps(point), flush=True)
             saved = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in steps])

@@ -33,6 +33,8 @@ enum Command {
     Eval(Box<commands::eval::EvalArgs>),
     Study(Box<commands::study::StudyArgs>),
     Merge(commands::merge::MergeArgs),
+    Report(commands::report::ReportArgs),
+    Compare(commands::compare::CompareArgs),
     Config(commands::config::ConfigArgs),
 }
 
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(args),
         Command::Study(args) => commands::study::run(args),
         Command::Merge(args) => commands::merge::run(args),
+        Command::Report(args) => commands::report::run(args),
+        Command::Compare(args) => commands::compare::run(args),
         Command::Config(args) => commands::config::run(args),
     };
     match outcome {

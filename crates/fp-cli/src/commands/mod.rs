@@ -6,12 +6,14 @@ use anyhow::Result;
 use serde::Serialize;
 
 pub(crate) mod budget;
+pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;
+pub(crate) mod report;
 pub(crate) mod score;
 pub(crate) mod strategies;
 pub(crate) mod study;

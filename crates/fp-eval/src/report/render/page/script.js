@@ -76,6 +76,9 @@
       return element;
     }
 
+    // A long name may break after its parts, and only there.
+    const breakable = (name) => name.replace(/[+/]/g, "$&\u200b");
+
     function card(sample) {
       const article = make("article", undefined, "sample");
       article.append(make("p", data.families[sample.f] + " · " + sample.i, "kind"), make("h3", sample.q));
@@ -85,7 +88,7 @@
       for (const cell of cells) {
         const run = runOf(sample, cell);
         if (!run) continue;
-        const figure = make("figure"), caption = make("figcaption", data.cells[cell]);
+        const figure = make("figure"), caption = make("figcaption", breakable(data.cells[cell]));
         const right = isRight(run);
         const text = data.texts[run[0]] || "(empty)";
         caption.append(make("br"), make("span", (right ? "✓ right: " : "✗ wrong: ") + text, right ? "right" : "wrong"));

@@ -1,0 +1,52 @@
+//! `finepruner report`: results and report of a run, written once more.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use fp_eval::report;
+
+use super::{print_json, print_text};
+
+/// Analyse a run and write its results and its report.
+///
+/// Written into the run's folder: results.json (everything, for programs), cells.csv,
+/// summary.md and table.tex (to paste), timings.json, and report.html, one page that
+/// needs no network. The records are only read; the same records give the same bytes.
+///
+/// Examples:
+///   finepruner report runs/ablation_a_config
+///   finepruner report runs/a --repetition runs/a-again
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ReportArgs {
+    /// Folder of a run.
+    run: PathBuf,
+    /// A second run of the same study, for the noise floor.
+    #[arg(long, value_name = "DIR")]
+    repetition: Option<PathBuf>,
+    /// Print JSON: the whole analysis.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &ReportArgs) -> Result<()> {
+    let written = report::write_with(&args.run, args.repetition.as_deref())
+        .with_context(|| format!("report of {}", args.run.display()))?;
+    if args.json {
+        return print_json(&serde_json::json!({
+            "analysis": written.analysis,
+            "files": written.files,
+        }));
+    }
+    let verdict = &written.analysis.verdict;
+    let mut text = format!("{}\n\n", verdict.headline);
+    for caution in &verdict.cautions {
+        text += &format!("note: {caution}\n\n");
+    }
+    for file in &written.files {
+        text += &format!("wrote {}\n", file.display());
+    }
+    print_text(&text)
+}
