@@ -52,7 +52,7 @@ def choose_patches(rng, labels, num_image):
     return torch.from_numpy(np.sort(kept, axis=1))
 
 
-def evaluate(model, system, scenes, features, vocabulary, early_layers, mixed, limit=240):
+def evaluate(model, system, scenes, features, vocabulary, early_layers, mixed, limit):
     """Accuracy by family on whole images: unpruned, without any image token after the
     early layers, and without an image from the start."""
     hits = defaultdict(lambda: defaultdict(list))
@@ -101,6 +101,7 @@ def main():
     parser.add_argument("--precision", choices=("bf16", "f32"), default="bf16", help="f32 where bf16 is emulated")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--validate", type=int, default=240, help="validation images at every fifth point")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -185,7 +186,7 @@ def main():
             if args.link_weight > 0:
                 point.update(link=round(mean[3], 4))
             if (step + 1) % (5 * args.save_every) == 0 or is_last:
-                point.update(evaluate(model, system, *sets["validation"], vocabulary, args.early_layers, mixed))
+                point.update(evaluate(model, system, *sets["validation"], vocabulary, args.early_layers, mixed, args.validate))
             curve.append(point)
             print(json.dumps(point), flush=True)
             saved = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in steps])

@@ -33,7 +33,7 @@ pub(crate) fn ablate_b(args: &Args) -> Result<()> {
     study(CONFIG_B, &args.flags)
 }
 
-fn build() -> Result<()> {
+pub(crate) fn build() -> Result<()> {
     cargo("build --release --quiet --package fp-cli")
 }
 
@@ -41,7 +41,7 @@ fn binary() -> Command {
     Command::new(Path::new(&root()).join("target/release/finepruner"))
 }
 
-fn study(config: &str, flags: &[String]) -> Result<()> {
+pub(crate) fn study(config: &str, flags: &[String]) -> Result<()> {
     run(binary().args(["study", "--config", config]).args(flags))
 }
 
@@ -103,21 +103,23 @@ fn both(best: &str, baseline: &str) -> String {
 /// The strategy that a study goes on with: the one that a test on the other half of
 /// the images confirms, or else the baseline, which nothing was shown to beat.
 fn chosen(folder: &str) -> Result<String> {
+    let results = results(folder)?;
+    let confirmed = &results["analysis"]["best"]["recommended"];
+    let baseline = &results["run"]["config"]["statistics"]["baseline"];
+    let name = confirmed.as_str().or(baseline.as_str());
+    let name = name.with_context(|| format!("{folder} names no strategy to go on with"))?;
+    let why = match confirmed.is_string() {
+        true => "confirmed on the other half",
+        false => "nothing was shown to beat it",
+    };
+    eprintln!("going on with {name}: {why}");
+    Ok(name.to_owned())
+}
+
+/// What a run found.
+pub(crate) fn results(folder: &str) -> Result<Value> {
     let path = Path::new(&root()).join(folder).join("results.json");
     let shown = path.display();
     let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {shown}"))?;
-    let results: Value = serde_json::from_str(&text).with_context(|| format!("{shown}"))?;
-    let confirmed = &results["analysis"]["best"]["recommended"];
-    let baseline = &results["analysis"]["baseline"];
-    let name = confirmed.as_str().or(baseline.as_str());
-    let name = name.with_context(|| format!("{shown} names no strategy to go on with"))?;
-    eprintln!(
-        "going on with {name}: {}",
-        if confirmed.is_string() {
-            "confirmed on the other half"
-        } else {
-            "nothing was shown to beat it"
-        }
-    );
-    Ok(name.to_owned())
+    serde_json::from_str(&text).with_context(|| format!("{shown}"))
 }

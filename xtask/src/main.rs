@@ -2,6 +2,7 @@
 
 mod ablate;
 mod bench_peers;
+mod testbed;
 mod train_tiny;
 
 use std::process::Command;
@@ -19,6 +20,7 @@ enum Task {
     AblateB(ablate::Args),
     /// All four phases: A, B with A's best heads, both in full, errors and cases.
     Study(ablate::Args),
+    Testbed(testbed::Args),
     /// Score the attention in examples/ under every strategy.
     Demo,
     /// Build everything and run every test, documentation examples included.
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
         Task::AblateA(args) => ablate::ablate_a(&args),
         Task::AblateB(args) => ablate::ablate_b(&args),
         Task::Study(args) => ablate::four_phases(&args),
+        Task::Testbed(args) => testbed::run_task(&args),
         Task::Demo => demo(),
         Task::Test => test(),
         Task::Ci => ci(),

@@ -74,7 +74,8 @@ fn halves(run: &Run) -> (Halves, Vec<bool>) {
             .collect();
         return (Halves::BySplit, is_select);
     }
-    let is_even = |image: &str| crate::hash::sha256_hex(image.as_bytes()).as_bytes()[0].is_multiple_of(2);
+    let is_even =
+        |image: &str| crate::hash::sha256_hex(image.as_bytes()).as_bytes()[0].is_multiple_of(2);
     let is_select = run
         .records
         .iter()

@@ -34,8 +34,8 @@ fn number_by_link(objects: &[Object], rng: &mut SceneRng) -> Option<Question> {
     let (word, phrase) = (link.word(), reference.phrase());
     let short = format!("number with the {word} of the {phrase}?");
     let full = format!("what number is on the object with the {word} of the {phrase}?");
-    let question = chain(&digit.to_string(), vec![anchor, target], "number")
-        .link(link.of(&objects[anchor]));
+    let question =
+        chain(&digit.to_string(), vec![anchor, target], "number").link(link.of(&objects[anchor]));
     Some(question.text(worded(rng, &short, &full)))
 }
 

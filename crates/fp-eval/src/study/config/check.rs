@@ -146,7 +146,11 @@ impl StudyConfig {
     }
 }
 
-fn wrong(field: &'static str, found: impl std::fmt::Display, expected: impl Into<String>) -> ConfigError {
+fn wrong(
+    field: &'static str,
+    found: impl std::fmt::Display,
+    expected: impl Into<String>,
+) -> ConfigError {
     ConfigError::Value {
         field,
         found: found.to_string(),

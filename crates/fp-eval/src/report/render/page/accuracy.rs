@@ -55,7 +55,10 @@ pub(super) fn curves(source: &Source<'_>, out: &mut String) {
     ));
     let heads = roster.head_counts.get(middle_heads(source));
     let heads = heads.map_or(String::new(), |h| format!(", both with h = {h}"));
-    put!(out, "<figcaption>Controls beside the baseline and the best other strategy{heads}.</figcaption></figure>\n");
+    put!(
+        out,
+        "<figcaption>Controls beside the baseline and the best other strategy{heads}.</figcaption></figure>\n"
+    );
     controls_table(source, out);
     out.push_str("</div>\n<h3>Each strategy</h3>\n<p class=\"legend\">");
     for (style, count) in roster.head_counts.iter().enumerate() {

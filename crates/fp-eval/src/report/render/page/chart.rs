@@ -79,7 +79,11 @@ pub(super) fn lines(
 ) -> String {
     let height = if is_labelled { 330.0 } else { 210.0 };
     let (left, top, bottom) = (34.0, 10.0, height - 40.0);
-    let letters = series.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
+    let letters = series
+        .iter()
+        .map(|line| line.name.chars().count())
+        .max()
+        .unwrap_or(0);
     let right = match is_labelled {
         true => WIDTH - 12.0 - LETTER * letters.min(MOST_LETTERS) as f64,
         false => WIDTH - 10.0,
@@ -248,7 +252,11 @@ pub(super) struct ForestRow {
 pub(super) fn forest(title: &str, rows: &[ForestRow], bounds: [f64; 2], margin: f64) -> String {
     let (row_height, gap) = (17.0, 5.0);
     let gaps = rows.iter().filter(|row| row.is_first).count() as f64;
-    let letters = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+    let letters = rows
+        .iter()
+        .map(|row| row.name.chars().count())
+        .max()
+        .unwrap_or(0);
     let left = 10.0 + LETTER * letters.min(MOST_LETTERS) as f64;
     let (right, top) = (WIDTH - 44.0, 8.0);
     let bottom = top + rows.len() as f64 * row_height + gaps * gap;
@@ -411,7 +419,10 @@ mod tests {
         assert_eq!(shorten("entropy, h = 4"), "entropy, h = 4");
         let short = shorten("weighted_quality+max_attention_token 16");
         assert_eq!(short.chars().count(), MOST_LETTERS);
-        assert!(short.starts_with("weighted_qua") && short.ends_with("on_token 16"), "{short}");
+        assert!(
+            short.starts_with("weighted_qua") && short.ends_with("on_token 16"),
+            "{short}"
+        );
     }
 
     #[test]
