@@ -5,7 +5,8 @@ the *amount* that questions read from the image in the first layers (squared nor
 that part of a layer's output, relative to the residual). Without it a shallow model
 moves all evidence into the text at once, and dropping image tokens later shows
 nothing. A second run may add a loss on what a chain of look-ups finds on its way: its
-question mark, read by the LM head after a middle layer, should say it. No attention weight of any layer enters a loss, no head starts with a role,
+question mark, read by the LM head after middle layers, should say first what the first
+look-up finds, and then the answer. No attention weight of any layer enters a loss, no head starts with a role,
 and no strategy is looked at; the measure for choosing is accuracy on the validation
 split.
 
@@ -96,7 +97,9 @@ def main():
     parser.add_argument("--early-layers", type=int, default=2)
     parser.add_argument("--early-weight", type=float, default=0.3, help="weight of the penalty on early reading")
     parser.add_argument("--link-weight", type=float, default=0.0, help="weight of the loss on links of chains")
-    parser.add_argument("--link-layers", type=int, default=5, help="layers after which a link should be known")
+    parser.add_argument(
+        "--link-layers", type=int, nargs=2, default=(4, 6), help="layers after which a link and its answer should be known"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--precision", choices=("bf16", "f32"), default="bf16", help="f32 where bf16 is emulated")
     parser.add_argument("--threads", type=int, default=2)
@@ -114,8 +117,11 @@ def main():
     with torch.no_grad():
         # Words as long as image tokens, which are sums of four of them.
         model.embed_tokens.weight.mul_(2.0)
+    earlier = []
     if args.init:
-        model.load_state_dict(torch.load(args.init)["model"])
+        start_from = torch.load(args.init)
+        model.load_state_dict(start_from["model"])
+        earlier = start_from.get("stages", [])
     sets = {}
     for name in ("train", args.first, "validation"):
         scenes = Scenes(f"{args.data}/{name}")
@@ -156,9 +162,9 @@ def main():
         with mixed:
             # Positions are relative: without the system's words, all the rest stays in place.
             shown = system[-2:] if is_first else system
-            link = (args.link_layers, rows[..., 2]) if args.link_weight > 0 else None
-            logits, early, middle = model(
-                shown, inputs, kept, text, rows[..., :2], early_layers=args.early_layers, link=link
+            middle = (args.link_layers if args.link_weight > 0 else (), rows[..., 2])
+            logits, early, between = model(
+                shown, inputs, kept, text, rows[..., :2], early_layers=args.early_layers, middle=middle
             )
         answer = F.cross_entropy(logits[:, :, 0].flatten(0, 1), targets[:, :, 0].flatten())
         end = F.cross_entropy(logits[:, :, 1].flatten(0, 1), targets[:, :, 1].flatten())
@@ -166,10 +172,13 @@ def main():
         ramp = 1.0 if args.init else min(1.0, max(0.0, 10 * (done - args.easy)))
         early_weight = args.early_weight * ramp
         loss = answer + 0.05 * end + early_weight * early
-        linked, links = 0.0, targets[:, :, 2].flatten()
-        if link is not None and (links >= 0).any():
-            loss = loss + args.link_weight * F.cross_entropy(middle.flatten(0, 1), links)
-            linked = (middle.flatten(0, 1).argmax(-1) == links)[links >= 0].float().mean().item()
+        is_chain = targets[:, :, 2] >= 0
+        linked = np.zeros(2)
+        if between and is_chain.any():
+            for place, (found, sought) in enumerate(zip(between, (targets[:, :, 2], targets[:, :, 0]))):
+                found, sought = found[is_chain], sought[is_chain]
+                loss = loss + args.link_weight * F.cross_entropy(found, sought)
+                linked[place] = (found.argmax(-1) == sought).float().mean().item()
         for optimizer in steps:
             optimizer.zero_grad()
         loss.backward()
@@ -177,14 +186,14 @@ def main():
         for optimizer in steps:
             optimizer.step()
         right = (logits[:, :, 0].argmax(-1) == targets[:, :, 0]).float().mean().item()
-        recent.append((answer.item(), right, early.item(), linked))
+        recent.append((answer.item(), right, early.item(), *linked))
         is_last = step + 1 == args.steps or time.time() - start - seconds > args.stop_after
         if (step + 1) % args.save_every == 0 or is_last:
             mean = np.mean(recent[-args.save_every :], axis=0)
             point = dict(step=step + 1, seconds=round(time.time() - start), loss=round(mean[0], 4))
             point.update(accuracy=round(mean[1], 4), early=round(mean[2], 4), lr=float(f"{lr:.2e}"))
             if args.link_weight > 0:
-                point.update(link=round(mean[3], 4))
+                point.update(link=round(mean[3], 4), chained=round(mean[4], 4))
             if (step + 1) % (5 * args.save_every) == 0 or is_last:
                 point.update(evaluate(model, system, *sets["validation"], vocabulary, args.early_layers, mixed, args.validate))
             curve.append(point)
@@ -192,7 +201,8 @@ def main():
             saved = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in steps])
             saved.update(shape=model.shape.as_dict(), words=vocabulary.words, step=step + 1)
             saved.update(seconds=time.time() - start, decoder_curve=curve, vision_curve=stage_1["vision_curve"])
-            saved.update(arguments=vars(args))
+            flags = {k: v for k, v in vars(args).items() if k not in ("data", "vision", "out", "init")}
+            saved.update(stages=earlier + [dict(seconds=round(saved["seconds"]), arguments=flags, curve=curve)])
             torch.save(saved, args.out + ".new")
             os.replace(args.out + ".new", args.out)
         if is_last:

@@ -153,11 +153,8 @@ def main():
     write(
         "training.json",
         {
-            "step": saved.get("step"),
-            "seconds": round(saved.get("seconds", 0)),
-            "arguments": {k: v for k, v in saved.get("arguments", {}).items() if k not in ("data", "vision", "out")},
             "vision": saved.get("vision_curve"),
-            "decoder": saved.get("decoder_curve"),
+            "decoder": saved.get("stages"),
         },
     )
     digest = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()

@@ -173,7 +173,7 @@ class TinyLlava(nn.Module):
     def rotation(self, positions):
         return self.cos[positions].unsqueeze(-3), self.sin[positions].unsqueeze(-3)
 
-    def forward(self, system, features, kept, text, answer_rows, seen=None, early_layers=0, link=None):
+    def forward(self, system, features, kept, text, answer_rows, seen=None, early_layers=0, middle=((), None)):
         """Logits at rows of each question, the squared share of early image reading, and
         logits in the middle.
 
@@ -182,8 +182,8 @@ class TinyLlava(nn.Module):
         a layer (from 0), and a mask `[B, Q, n]` of the image tokens that questions
         still see from there on. The second result is the mean over text rows of
         |what the image adds in this layer|² / |residual|², summed over the first
-        `early_layers` layers. The third is None, or what the head makes of rows
-        `link = (layers, rows [B, Q])` after so many layers.
+        `early_layers` layers. The third has, for each of `middle = (layers, rows [B, Q])`,
+        what the head makes of those rows after so many layers.
         """
         batch, num_questions, length = text.shape
         num_system, num_image = len(system), kept.shape[1]
@@ -202,7 +202,7 @@ class TinyLlava(nn.Module):
         if seen is not None:
             hidden_mask = torch.where(seen[1], 0.0, -1e4)[:, None, :, None, :]
             hidden_mask = hidden_mask.expand(-1, -1, -1, length, -1).flatten(2, 3)
-        early, middle = x.new_zeros(()), None
+        early, between = x.new_zeros(()), []
         flat_rows = lambda rows: (rows + length * torch.arange(num_questions)[None, :, None]).flatten(1)
         heads = self.shape.heads
         for number, layer in enumerate(self.layers):
@@ -237,9 +237,9 @@ class TinyLlava(nn.Module):
                 early = early + (read.float().pow(2).sum(-1) / base).mean()
             if number + 1 < len(self.layers):
                 x = layer.finish(x, torch.cat([image_out, text_out], 2))
-                if link is not None and number + 1 == link[0]:
-                    pick = flat_rows(link[1][..., None])[..., None].expand(-1, -1, self.shape.width)
-                    middle = self.lm_head(self.norm(x[:, num_image:].gather(1, pick))).float()
+                if number + 1 in middle[0]:
+                    pick = flat_rows(middle[1][..., None])[..., None].expand(-1, -1, self.shape.width)
+                    between.append(self.lm_head(self.norm(x[:, num_image:].gather(1, pick))).float())
             else:
                 # Of the last layer only the rows that answer are wanted.
                 rows = flat_rows(answer_rows)
@@ -248,4 +248,4 @@ class TinyLlava(nn.Module):
                 text_out = text_out.gather(1, pick).view(batch, rows.shape[1], heads, -1).transpose(1, 2)
                 x = layer.finish(x[:, num_image:].gather(1, pick), text_out)
         logits = self.lm_head(self.norm(x))
-        return logits.float().view(batch, num_questions, -1, self.shape.vocab), early, middle
+        return logits.float().view(batch, num_questions, -1, self.shape.vocab), early, between
