@@ -31,8 +31,8 @@ def word_table(vocabulary):
     ]
 
 
-def losses(model, table, pixels, labels, with_accuracy=False):
-    with torch.autocast("cpu", torch.bfloat16):
+def losses(model, table, mixed, pixels, labels, with_accuracy=False):
+    with mixed:
         embeds = model.project_image(model.vision(pixels))
     embeds = embeds.float()
     words = model.embed_tokens.weight.detach()
@@ -62,9 +62,11 @@ def main():
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--precision", choices=("bf16", "f32"), default="bf16", help="f32 where bf16 is emulated")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    mixed = torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16")
     torch.manual_seed(args.seed)
     vocabulary = Vocabulary.of(Scenes(f"{args.data}/words").question_texts())
     train, validation = Scenes(f"{args.data}/train"), Scenes(f"{args.data}/validation")
@@ -82,7 +84,7 @@ def main():
         lr = args.lr * min(1, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / args.steps)))
         set_rate(steps, lr)
         images = np.random.default_rng([args.seed, step]).integers(0, train.count, args.batch)
-        loss, _ = losses(model, table, train.pixel_values(images), train.labels[images])
+        loss, _ = losses(model, table, mixed, train.pixel_values(images), train.labels[images])
         for optimizer in steps:
             optimizer.zero_grad()
         loss.backward()
@@ -91,7 +93,7 @@ def main():
             optimizer.step()
         if step % 100 == 0 or step + 1 == args.steps:
             with torch.no_grad():
-                held_loss, accuracy = losses(model, table, *held, with_accuracy=True)
+                held_loss, accuracy = losses(model, table, mixed, *held, with_accuracy=True)
             point = dict(step=step, seconds=round(time.time() - start), loss=round(held_loss.item(), 3))
             point.update({name: round(value, 4) for name, value in accuracy.items()})
             curve.append(point)
