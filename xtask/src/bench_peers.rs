@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::machine::machine;
+
 /// Where the record goes and which Python computes the peer's side.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -68,30 +70,4 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         folder = args.record.display(),
     );
     std::fs::write(record.join("score_strategies.md"), text).context("can't write the record")
-}
-
-/// The processor and how many of it there are.
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        let line = info.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split(": ").nth(1))
-            .unwrap_or("unknown")
-            .to_owned()
-    };
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let features = ["avx2", "avx512f"].map(|flag| match field("flags").contains(flag) {
-        true => flag.to_owned(),
-        false => format!("no {flag}"),
-    });
-    format!(
-        "{}, family {} model {}, {cores} cores, {}.",
-        field("model name"),
-        field("cpu family"),
-        info.lines()
-            .filter(|line| line.starts_with("model\t"))
-            .find_map(|line| line.split(": ").nth(1))
-            .unwrap_or("?"),
-        features.join(", "),
-    )
 }

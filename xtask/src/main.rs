@@ -1,7 +1,9 @@
 //! Tasks of this workspace: `cargo xtask <task>`.
 
 mod ablate;
+mod bench_engine;
 mod bench_peers;
+mod machine;
 mod testbed;
 mod train_tiny;
 
@@ -29,6 +31,8 @@ enum Task {
     Ci,
     /// Time scoring against PyTorch in one run and write the record.
     BenchPeers(bench_peers::Args),
+    /// Time the study engine with and without what it saves, and write the record.
+    BenchEngine(bench_engine::Args),
     TrainTiny(train_tiny::Args),
 }
 
@@ -42,6 +46,7 @@ fn main() -> Result<()> {
         Task::Test => test(),
         Task::Ci => ci(),
         Task::BenchPeers(args) => bench_peers::run(&args),
+        Task::BenchEngine(args) => bench_engine::run(&args),
         Task::TrainTiny(args) => train_tiny::run_task(&args),
     }
 }

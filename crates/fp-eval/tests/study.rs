@@ -3,65 +3,11 @@
 mod study_support;
 
 use fp_eval::study::{
-    Engine, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results,
-    merge, read_records, read_spec, read_timings,
+    Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results, merge,
+    read_records, read_spec, read_timings,
 };
 use std::path::Path;
 use study_support::{World, records, run};
-
-fn options(folder: &Path, threads: usize, batch_size: usize, engine: Engine) -> RunOptions {
-    RunOptions {
-        threads,
-        batch_size,
-        engine,
-        ..RunOptions::new(folder)
-    }
-}
-
-#[test]
-fn threads_batches_memory_and_engines_change_nothing() {
-    let world = World::new();
-    for (name, config) in [("a", world.study_a()), ("b", world.study_b())] {
-        let folder = world.path(&format!("{name}_base"));
-        let summary = run(&config, &options(&folder, 1, 16, Engine::Shared)).unwrap();
-        assert_eq!((summary.num_samples, summary.num_failed), (12, 0));
-        let base = records(&folder);
-        for (threads, batch_size, engine) in [
-            (2, 16, Engine::Shared),
-            (1, 1, Engine::Shared),
-            (2, 3, Engine::Shared),
-            (2, 16, Engine::Sequential),
-        ] {
-            let folder = world.path(&format!("{name}_{threads}_{batch_size}_{engine:?}"));
-            run(&config, &options(&folder, threads, batch_size, engine)).unwrap();
-            assert!(
-                records(&folder) == base,
-                "study {name}, {threads} threads, batch {batch_size}, {engine:?}: {}",
-                first_difference(&base, &records(&folder))
-            );
-        }
-        let folder = world.path(&format!("{name}_little_memory"));
-        let little = RunOptions {
-            memory_limit: Some(1),
-            ..options(&folder, 2, 16, Engine::Shared)
-        };
-        run(&config, &little).unwrap();
-        assert!(records(&folder) == base, "study {name} in little memory");
-    }
-}
-
-fn first_difference(a: &[u8], b: &[u8]) -> String {
-    let at = a
-        .iter()
-        .zip(b)
-        .position(|(a, b)| a != b)
-        .unwrap_or(a.len().min(b.len()));
-    let around = |bytes: &[u8]| {
-        let range = at.saturating_sub(60)..(at + 60).min(bytes.len());
-        String::from_utf8_lossy(&bytes[range]).into_owned()
-    };
-    format!("at byte {at}:\n{}\n{}", around(a), around(b))
-}
 
 #[test]
 fn a_record_holds_what_the_grid_asks_for() {

@@ -85,7 +85,8 @@ impl LlavaModel {
     ///
     /// The hidden states of dropped image tokens are left behind; those kept,
     /// system and text go on at their original positions, and the caches of these
-    /// layers hold nothing else.
+    /// layers hold nothing else. A system part that went through all layers before
+    /// isn't run again.
     ///
     /// # Errors
     /// A kept set that isn't of this prefix's image.
@@ -133,9 +134,14 @@ impl LlavaModel {
         let (mut caches, mut ranges): (Vec<SequenceCache>, Vec<Range<usize>>) =
             (Vec::new(), Vec::new());
         for (prefix, kept) in &distinct {
-            let rows = original_positions(prefix, kept)?;
-            hidden.push(kept_rows(prefix, &rows)?);
+            let mut rows = original_positions(prefix, kept)?;
             let mut cache = prefix.cache.share();
+            match prefix.num_tokens_after_k()? {
+                // Some row has to be run for there to be logits.
+                cached if cached == rows.len() => cache = prefix.cache.share_up_to(prune_layer),
+                cached => drop(rows.drain(..cached)),
+            }
+            hidden.push(kept_rows(prefix, &rows)?);
             self.decoder
                 .reserve(&mut cache, prune_layer..num_layers, rows.len())?;
             caches.push(cache);
@@ -143,17 +149,16 @@ impl LlavaModel {
             positions.extend(rows);
         }
         let hidden = Tensor::cat(&hidden, 0)?;
-        let hidden = self.decoder.run(
+        let hidden = self.decoder.run_to_last_rows(
             prune_layer..num_layers,
             &hidden,
             &positions,
             &mut steps(&mut caches, &ranges),
-            None,
         )?;
         let details = distinct
             .iter()
             .map(|(prefix, kept)| (Some((*kept).clone()), prefix.layout().sequence_len()));
-        let distinct = self.finish(&hidden, caches, &ranges, details)?;
+        let distinct = self.finish(&hidden, caches, details)?;
         Ok(Branches {
             distinct,
             of_request,
@@ -180,31 +185,46 @@ impl LlavaModel {
     /// # Errors
     /// No tokens, or token ids outside the vocabulary.
     pub fn prefill_text(&self, ids: &[u32]) -> Result<Branches> {
-        if ids.is_empty() {
-            return Err(ModelError::InputValue {
-                what: "the prompt",
-                found: "empty".to_owned(),
-                expected: "at least one token".to_owned(),
-            });
+        self.prefill_texts(&[ids])
+    }
+
+    /// As [`LlavaModel::prefill_text`], for several prompts in one batch.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prefill_texts(&self, prompts: &[&[u32]]) -> Result<Branches> {
+        let mut ranges: Vec<Range<usize>> = Vec::with_capacity(prompts.len());
+        let mut start = 0;
+        for ids in prompts {
+            if ids.is_empty() {
+                return Err(ModelError::InputValue {
+                    what: "the prompt",
+                    found: "empty".to_owned(),
+                    expected: "at least one token".to_owned(),
+                });
+            }
+            self.check_length(ids.len())?;
+            ranges.push(start..start + ids.len());
+            start += ids.len();
         }
-        self.check_length(ids.len())?;
-        let rows = 0..ids.len();
-        self.prefill_rows(&self.decoder.embed(ids)?, std::slice::from_ref(&rows))
+        if prompts.is_empty() {
+            return self.prefill(&[]);
+        }
+        self.prefill_rows(&self.decoder.embed(&prompts.concat())?, &ranges)
     }
 
     fn prefill_rows(&self, hidden: &Tensor, ranges: &[Range<usize>]) -> Result<Branches> {
         let num_layers = self.config().text.num_layers;
         let positions: Vec<usize> = ranges.iter().flat_map(|range| 0..range.len()).collect();
         let mut caches = self.caches(ranges.iter().map(Range::len), 0..num_layers)?;
-        let hidden = self.decoder.run(
+        let hidden = self.decoder.run_to_last_rows(
             0..num_layers,
             hidden,
             &positions,
             &mut steps(&mut caches, ranges),
-            None,
         )?;
         let details = ranges.iter().map(|range| (None, range.len()));
-        let distinct = self.finish(&hidden, caches, ranges, details)?;
+        let distinct = self.finish(&hidden, caches, details)?;
         let of_request = (0..distinct.len()).collect();
         Ok(Branches {
             distinct,
@@ -212,15 +232,14 @@ impl LlavaModel {
         })
     }
 
+    /// Sequences whose last rows came out of the layers as `hidden`.
     fn finish(
         &self,
         hidden: &Tensor,
         caches: Vec<SequenceCache>,
-        ranges: &[Range<usize>],
         details: impl Iterator<Item = (Option<KeptTokens>, usize)>,
     ) -> Result<Vec<Branch>> {
-        let last: Vec<usize> = ranges.iter().map(|range| range.end - 1).collect();
-        let logits = self.decoder.logits(hidden, &last)?;
+        let logits = self.decoder.logits(hidden)?;
         Ok(caches
             .into_iter()
             .zip(logits)

@@ -128,8 +128,7 @@ impl LlavaModel {
             .decoder
             .run(0..num_layers, &hidden, &positions, &mut steps, None)?;
         drop(steps);
-        let rows: Vec<usize> = (0..tokens.len()).collect();
-        let logits = self.decoder.logits(&hidden, &rows)?;
+        let logits = self.decoder.logits(&hidden)?;
         for (sequence, logits) in active.into_iter().zip(logits) {
             sequence.branch.logits = logits;
             sequence.branch.next_position += 1;

@@ -1,21 +1,24 @@
-//! What all questions on one image share: system and image up to the end of layer K.
+//! What all questions on one image share: the image up to the end of layer K, behind
+//! what comes before it.
 
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, Step};
 use crate::model::{ImageFeatures, LlavaModel};
 use crate::prefix::{Prefix, check_rows};
 use crate::prompt::EncodedPrompt;
-use crate::sample::steps;
+use crate::system_prefix::SystemPrefix;
 use candle_core::Tensor;
 use fp_scoring::TokenLayout;
 
 /// The part of a prefix that doesn't depend on the question: system and image
-/// after layers 1..K.
+/// after layers 1..K, and the system's keys and values in the layers after K.
 #[derive(Debug)]
 pub struct ImagePrefix {
+    /// Output of layer K, system first, `[system + N, D]`.
     hidden: Tensor,
     cache: SequenceCache,
-    /// Layer K's rotated queries, for strategies whose window reaches into the image.
+    /// Layer K's projections of the image's rows with their rotated queries, for
+    /// strategies whose window reaches into the image.
     queries: Tensor,
     system_ids: Vec<u32>,
     num_image: usize,
@@ -35,48 +38,50 @@ impl ImagePrefix {
 }
 
 impl LlavaModel {
-    /// Runs system and image through layers 1..K, for any number of questions.
+    /// Runs an image through layers 1..K behind what comes before it, for any number
+    /// of questions.
     ///
     /// # Errors
-    /// K outside 1..L, or token ids outside the vocabulary.
+    /// A sequence longer than the model's attention window.
     pub fn prefill_image(
         &self,
-        system_ids: &[u32],
+        system: &SystemPrefix,
         features: &ImageFeatures,
-        prune_layer: usize,
     ) -> Result<ImagePrefix> {
-        self.check_prune_layer(prune_layer)?;
-        let hidden = match system_ids {
-            [] => features.embeds().clone(),
-            ids => Tensor::cat(&[&self.decoder.embed(ids)?, features.embeds()], 0)?,
-        };
-        let len = hidden.dim(0)?;
-        self.check_length(len)?;
-        let positions: Vec<usize> = (0..len).collect();
-        let mut caches = self.caches([len], 0..prune_layer)?;
+        let (prune_layer, past) = (system.prune_layer, system.ids.len());
+        let num_image = features.num_tokens();
+        self.check_length(past + num_image)?;
+        let positions: Vec<usize> = (past..past + num_image).collect();
+        let mut cache = system.cache.share();
+        self.decoder
+            .reserve(&mut cache, 0..prune_layer, num_image)?;
         let mut queries = None;
         let text = &self.config().text;
         let width = text.num_heads * text.head_dim();
-        let hidden = self.decoder.run(
+        let image = self.decoder.run(
             0..prune_layer,
-            &hidden,
+            features.embeds(),
             &positions,
-            &mut steps(&mut caches, std::slice::from_ref(&(0..len))),
+            &mut [Step {
+                rows: 0..num_image,
+                cache: &mut cache,
+            }],
             Some(&mut |view, _| {
                 queries = Some(view.projected.narrow(1, 0, width)?.contiguous()?);
                 Ok(())
             }),
         )?;
-        let (Some(mut cache), Some(queries)) = (caches.pop(), queries) else {
-            return Err(no_layers());
-        };
+        let queries = queries.ok_or_else(no_layers)?;
         cache.freeze();
         Ok(ImagePrefix {
-            hidden,
+            hidden: match &system.hidden {
+                Some(system) => Tensor::cat(&[system, &image], 0)?,
+                None => image,
+            },
             cache,
             queries,
-            system_ids: system_ids.to_vec(),
-            num_image: features.num_tokens(),
+            system_ids: system.ids.clone(),
+            num_image,
             prune_layer,
         })
     }
@@ -117,11 +122,13 @@ impl LlavaModel {
             rows => {
                 let mut cache = image.cache.share();
                 let step = Step {
-                    rows: 0..shared,
+                    rows: 0..image.num_image,
                     cache: &mut cache,
                 };
                 let view = self.decoder.view(last_layer, &image.queries)?;
-                view.attention_rows(&step, rows, layout.image_range())?
+                let first = layout.num_system;
+                let rows: Vec<usize> = rows.iter().map(|row| row - first).collect();
+                view.attention_rows(&step, &rows, layout.image_range())?
             }
         };
         let mut cache = image.cache.share();

@@ -6,6 +6,10 @@
 //! together. Nothing pruned, and the model gives what the reference
 //! implementations give.
 //!
+//! What several samples begin with is run once: the [`SystemPrefix`] of all prompts
+//! of a template, through all layers, and the [`ImagePrefix`] of all questions on an
+//! image. Nothing of it changes a bit of what comes out.
+//!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
 //! use fp_model::prompt::EncodedPrompt;
@@ -56,6 +60,7 @@ pub mod prompt;
 mod prune;
 mod sample;
 mod sampling;
+mod system_prefix;
 pub mod tokenizer;
 mod weights;
 
@@ -72,3 +77,4 @@ pub use prefix::{Prefix, PrefixOptions};
 pub use prune::{SampleOutput, StageTimings};
 pub use sample::Sample;
 pub use sampling::Sampling;
+pub use system_prefix::SystemPrefix;

@@ -26,7 +26,8 @@ pub struct PrefixOptions {
 pub struct Prefix {
     /// Output of layer K, `[S, D]`.
     pub(crate) hidden: Tensor,
-    /// Keys and values of layers 1..K, frozen.
+    /// Keys and values of layers 1..K, and of the system part in the others where that
+    /// was run ahead; frozen.
     pub(crate) cache: SequenceCache,
     pub(crate) attention: Vec<f32>,
     pub(crate) rows: Vec<usize>,
@@ -71,7 +72,13 @@ impl Prefix {
         Ok(rows.with_layer(self.prune_layer))
     }
 
-    /// Bytes of keys and values that the prefix holds.
+    /// Tokens from the first on whose keys and values the layers after K have too, so
+    /// that no branch runs them.
+    pub(crate) fn num_tokens_after_k(&self) -> Result<usize> {
+        Ok(self.cache.layer(self.prune_layer)?.len())
+    }
+
+    /// Bytes of keys and values that the prefix holds, shared ones included.
     pub fn kv_bytes(&self) -> usize {
         self.cache.bytes()
     }

@@ -121,9 +121,8 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
     let model = load();
     let features = &some_features(&model)[2];
     let prompts = prompts(2);
-    let shared = model
-        .prefill_image(prompts[0].system_ids(), features, 3)
-        .unwrap();
+    let system = model.prefill_system(prompts[0].system_ids(), 3).unwrap();
+    let shared = model.prefill_image(&system, features).unwrap();
     for prompt in &prompts {
         let layout = Sample { prompt, features }.layout();
         // Rows in the image and in the text, as a window longer than the text has them.

@@ -88,7 +88,7 @@ impl MemoryPlan {
             .max(1)
     }
 
-    /// Splits sequences of these lengths into batches that fit into the other half,
+    /// Splits sequences of which so many rows are run into batches that fit into the other half,
     /// each of at least one; ends of the batches.
     pub(crate) fn batches(&self, lens: &[usize]) -> Vec<usize> {
         let (mut ends, mut bytes, mut rows) = (Vec::new(), 0, 0);

@@ -278,6 +278,7 @@ impl<'a> Answering<'a> {
             ),
             batch_size: self.options.batch_size,
             diversity: config.token_diversity,
+            system: Mutex::new(None),
         }
     }
 

@@ -3,5 +3,6 @@
 mod browser;
 mod files;
 mod naive;
+mod near_ties;
 mod numbers;
 mod synthetic;

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use fp_eval::study::{StudyConfig, StudyError};
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Side of the images that the model takes, in pixels: a grid of 4 × 4 tokens.
@@ -36,6 +36,18 @@ impl World {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Gives the questions other answers, by their ids.
+    pub(crate) fn set_answers(&self, answers: &BTreeMap<String, String>) {
+        let path = self.data().join("questions.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = text.lines().map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            line["answers"] = json!([answers[line["id"].as_str().unwrap()]]);
+            line.to_string() + "\n"
+        });
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
     }
 
     /// Study A with everything on, small enough to be quick.
@@ -177,4 +189,18 @@ pub(crate) fn run(
     options: &fp_eval::study::RunOptions,
 ) -> Result<fp_eval::study::RunSummary, StudyError> {
     fp_eval::study::run(config, options, &mut |_| {})
+}
+
+/// Where two files first differ, with what stands around it.
+pub(crate) fn first_difference(a: &[u8], b: &[u8]) -> String {
+    let at = a
+        .iter()
+        .zip(b)
+        .position(|(a, b)| a != b)
+        .unwrap_or(a.len().min(b.len()));
+    let around = |bytes: &[u8]| {
+        let range = at.saturating_sub(60)..(at + 60).min(bytes.len());
+        String::from_utf8_lossy(&bytes[range]).into_owned()
+    };
+    format!("at byte {at}:\n{}\n{}", around(a), around(b))
 }

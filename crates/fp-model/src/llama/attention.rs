@@ -1,6 +1,7 @@
 //! Self-attention of a batch of sequences over their caches.
 
 use super::Step;
+use super::kv_cache::SequenceCache;
 use super::rope::Rotary;
 use crate::config::TextConfig;
 use crate::error::Result;
@@ -81,24 +82,69 @@ impl Attention {
         layer: usize,
         steps: &mut [Step<'_>],
     ) -> Result<Tensor> {
-        for step in steps.iter_mut() {
+        self.append(projected, layer, steps)?;
+        let queries: Vec<Queries<'_>> = steps.iter().map(Queries::of).collect();
+        self.mix(projected, residual, layer, &queries)
+    }
+
+    /// As [`Attention::forward`] for each sequence's last row alone; the others leave
+    /// their keys and values. `[sequences, D]`.
+    pub(crate) fn forward_last_rows(
+        &self,
+        projected: &Tensor,
+        residual: &Tensor,
+        layer: usize,
+        steps: &mut [Step<'_>],
+    ) -> Result<Tensor> {
+        self.append(projected, layer, steps)?;
+        let last: Vec<usize> = steps.iter().map(|step| step.rows.end - 1).collect();
+        let queries: Vec<Queries<'_>> = steps
+            .iter()
+            .enumerate()
+            .map(|(row, step)| Queries {
+                rows: row..row + 1,
+                cache: step.cache,
+            })
+            .collect();
+        let projected = ops::gather_rows(projected, &last)?;
+        let residual = ops::gather_rows(residual, &last)?;
+        self.mix(&projected, &residual, layer, &queries)
+    }
+
+    fn append(&self, projected: &Tensor, layer: usize, steps: &mut [Step<'_>]) -> Result<()> {
+        for step in steps {
             step.cache.layer_mut(layer)?.append(
                 projected,
                 step.rows.clone(),
                 self.query_width(),
             )?;
         }
+        Ok(())
+    }
+
+    fn mix(
+        &self,
+        projected: &Tensor,
+        residual: &Tensor,
+        layer: usize,
+        queries: &[Queries<'_>],
+    ) -> Result<Tensor> {
         let mixed = match self.place.kernels {
-            true => self.mix_values(projected, layer, steps)?,
-            false => self.mix_tensors(projected, layer, steps)?,
+            true => self.mix_values(projected, layer, queries)?,
+            false => self.mix_tensors(projected, layer, queries)?,
         };
         self.out.forward_onto(&mixed, residual)
     }
 
-    fn mix_values(&self, projected: &Tensor, layer: usize, steps: &[Step<'_>]) -> Result<Tensor> {
-        let sequences = steps
+    fn mix_values(
+        &self,
+        projected: &Tensor,
+        layer: usize,
+        queries: &[Queries<'_>],
+    ) -> Result<Tensor> {
+        let sequences = queries
             .iter()
-            .map(|step| step.queries(layer))
+            .map(|queries| queries.for_kernels(layer))
             .collect::<Result<Vec<_>>>()?;
         let stride = projected.dim(1)?;
         let mixed = with_values(projected, |rows| {
@@ -107,19 +153,24 @@ impl Attention {
         into_rows(mixed, self.query_width())
     }
 
-    fn mix_tensors(&self, projected: &Tensor, layer: usize, steps: &[Step<'_>]) -> Result<Tensor> {
-        let mixed = steps
+    fn mix_tensors(
+        &self,
+        projected: &Tensor,
+        layer: usize,
+        queries: &[Queries<'_>],
+    ) -> Result<Tensor> {
+        let mixed = queries
             .iter()
-            .map(|step| {
-                let rows = step.rows.clone();
+            .map(|Queries { rows, cache }| {
                 let queries = heads_of(
                     projected,
                     rows.clone(),
                     0..self.query_width(),
                     self.shape.head_dim,
                 )?;
-                let (keys, values) = step.cache.layer(layer)?.tensors()?;
-                let past = step.cache.layer(layer)?.len() - rows.len();
+                let cache = cache.layer(layer)?;
+                let (keys, values) = cache.tensors()?;
+                let past = cache.len() - rows.len();
                 let visible: Vec<usize> = (0..rows.len()).map(|row| past + row + 1).collect();
                 let weights =
                     attention_weights(&queries, &keys, f64::from(self.shape.scale), &visible)?;
@@ -146,7 +197,7 @@ impl Attention {
     ) -> Result<Vec<f32>> {
         if self.place.kernels {
             let stride = projected.dim(1)?;
-            let sequence = step.queries(layer)?;
+            let sequence = Queries::of(step).for_kernels(layer)?;
             return with_values(projected, |queries| {
                 Ok(dense::attention_rows(
                     &self.shape,
@@ -180,9 +231,22 @@ impl Attention {
     }
 }
 
-impl Step<'_> {
-    /// This step as the CPU kernels take it, its new tokens already cached.
-    fn queries(&self, layer: usize) -> Result<SequenceQueries<'_>> {
+/// The last tokens of a sequence's cache, with their rows among the projections.
+struct Queries<'a> {
+    rows: Range<usize>,
+    cache: &'a SequenceCache,
+}
+
+impl<'a> Queries<'a> {
+    /// All rows of a step, its new tokens already cached.
+    fn of(step: &'a Step<'_>) -> Queries<'a> {
+        Queries {
+            rows: step.rows.clone(),
+            cache: step.cache,
+        }
+    }
+
+    fn for_kernels(&self, layer: usize) -> Result<SequenceQueries<'a>> {
         let cache = self.cache.layer(layer)?;
         Ok(SequenceQueries {
             rows: self.rows.clone(),

@@ -264,6 +264,15 @@ impl SequenceCache {
         SequenceCache { layers }
     }
 
+    /// As [`SequenceCache::share`], nothing of the layers from `end` on.
+    pub(crate) fn share_up_to(&self, end: usize) -> SequenceCache {
+        let mut cache = self.share();
+        for layer in cache.layers.iter_mut().skip(end) {
+            *layer = LayerCache::default();
+        }
+        cache
+    }
+
     /// Tokens cached, layer by layer.
     pub(crate) fn tokens(&self) -> Vec<usize> {
         self.layers.iter().map(LayerCache::len).collect()
@@ -292,7 +301,7 @@ pub(crate) fn total_bytes<'a>(caches: impl IntoIterator<Item = &'a SequenceCache
         .sum()
 }
 
-fn no_layer(layer: usize, count: usize) -> ModelError {
+pub(super) fn no_layer(layer: usize, count: usize) -> ModelError {
     ModelError::InputValue {
         what: "a layer index",
         found: layer.to_string(),

@@ -16,6 +16,7 @@ use crate::ops;
 use crate::weights::{Loader, Names, Place};
 use attention::Attention;
 use candle_core::{DType, Tensor};
+use kv_cache::no_layer;
 pub(crate) use kv_cache::{SequenceCache, total_bytes};
 use mlp::Mlp;
 use rope::Rotary;
@@ -149,9 +150,45 @@ impl Llama {
         hidden: &Tensor,
         positions: &[usize],
         steps: &mut [Step<'_>],
-        mut observer: Option<Observer<'_>>,
+        observer: Option<Observer<'_>>,
     ) -> Result<Tensor> {
         let rotary = Rotary::new(&self.config, positions, &self.place)?;
+        self.run_layers(layers, hidden, &rotary, steps, observer)
+    }
+
+    /// As [`Llama::run`] for the output of each sequence's last row alone,
+    /// `[steps, D]`. All rows of the last layer but those leave only their keys and
+    /// values behind, so it is hardly run for them.
+    pub(crate) fn run_to_last_rows(
+        &self,
+        layers: Range<usize>,
+        hidden: &Tensor,
+        positions: &[usize],
+        steps: &mut [Step<'_>],
+    ) -> Result<Tensor> {
+        let rotary = Rotary::new(&self.config, positions, &self.place)?;
+        let before = layers.start..layers.end.saturating_sub(1);
+        let index = before.end;
+        let hidden = self.run_layers(before, hidden, &rotary, steps, None)?;
+        let Some(layer) = self.layers.get(index) else {
+            return Err(no_layer(index, self.layers.len()));
+        };
+        let normed = self.rms_norm(&hidden, &layer.attention_norm)?;
+        let projected = layer.attention.project(&normed, &rotary)?;
+        let attention = &layer.attention;
+        let hidden = attention.forward_last_rows(&projected, &hidden, index, steps)?;
+        let normed = self.rms_norm(&hidden, &layer.mlp_norm)?;
+        layer.mlp.forward(&normed, &hidden)
+    }
+
+    fn run_layers(
+        &self,
+        layers: Range<usize>,
+        hidden: &Tensor,
+        rotary: &Rotary,
+        steps: &mut [Step<'_>],
+        mut observer: Option<Observer<'_>>,
+    ) -> Result<Tensor> {
         let last = layers.end.saturating_sub(1);
         let mut hidden = hidden.clone();
         for index in layers {
@@ -159,7 +196,7 @@ impl Llama {
                 break;
             };
             let normed = self.rms_norm(&hidden, &layer.attention_norm)?;
-            let projected = layer.attention.project(&normed, &rotary)?;
+            let projected = layer.attention.project(&normed, rotary)?;
             hidden = layer.attention.forward(&projected, &hidden, index, steps)?;
             if let Some(observer) = observer.as_mut().filter(|_| index == last) {
                 let view = LayerView {
@@ -180,11 +217,7 @@ impl Llama {
         let found = self
             .layers
             .get(layer)
-            .ok_or_else(|| ModelError::InputValue {
-                what: "a layer index",
-                found: layer.to_string(),
-                expected: format!("below {}", self.layers.len()),
-            })?;
+            .ok_or_else(|| no_layer(layer, self.layers.len()))?;
         Ok(LayerView {
             attention: &found.attention,
             layer,
@@ -192,10 +225,9 @@ impl Llama {
         })
     }
 
-    /// Logits of some rows of the last layer's output, one vector per row.
-    pub(crate) fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Vec<Vec<f32>>> {
-        let selected = ops::gather_rows(hidden, rows)?;
-        let logits = self.head.forward(&self.rms_norm(&selected, &self.norm)?)?;
+    /// Logits of the last layer's output, one vector per row.
+    pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Vec<Vec<f32>>> {
+        let logits = self.head.forward(&self.rms_norm(hidden, &self.norm)?)?;
         let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         for row in &logits {
             if let Some(index) = row.iter().position(|logit| !logit.is_finite()) {

@@ -16,9 +16,10 @@ pub(crate) struct RunArgs {
     /// Questions that are answered together at most.
     #[arg(long, value_name = "N", default_value_t = 16)]
     batch_size: usize,
-    /// shared: an image's and a question's work once for all cells, equal kept sets once,
-    /// the distinct ones in batches. sequential: each cell by itself from scratch.
-    #[arg(long, value_name = "shared|sequential", default_value = "shared")]
+    /// sequential: each cell by itself from scratch. prefix: an image's and a question's
+    /// work once for all cells. distinct: and equal kept sets once. shared: and the
+    /// distinct ones in batches.
+    #[arg(long, value_name = "NAME", default_value = "shared")]
     engine: Engine,
     /// Memory beside the weights, such as 4G or 500M [default: half of what is free].
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]

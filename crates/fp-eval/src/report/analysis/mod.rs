@@ -13,6 +13,7 @@ mod evidence;
 mod flips;
 mod hypotheses;
 mod kept;
+mod near_ties;
 mod noise;
 mod references;
 mod roster;
@@ -32,7 +33,8 @@ pub use described::{MeanAttention, MeanDiversity};
 pub use estimate::Estimate;
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
 pub use hypotheses::{Answer, Hypothesis};
-pub use noise::NoiseFloor;
+pub use near_ties::NearTie;
+pub use noise::{AnswerDifference, NoiseFloor};
 pub use references::{Reference, ReferenceComparisons};
 pub use strata::{Strata, Stratum};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
@@ -78,6 +80,8 @@ pub struct Analysis {
     pub pairs: Vec<StrategyPair>,
     /// What decided selections.
     pub audit: Vec<CellAudit>,
+    /// Answers that rounding may have decided, each by itself.
+    pub near_ties: Vec<NearTie>,
     /// Where query strategies looked from.
     pub looks: Vec<LookAudit>,
     /// How often each head was selected.
@@ -144,6 +148,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         agreement,
         pairs,
         audit: audit::cell_audits(run),
+        near_ties: near_ties::near_ties(run),
         looks: audit::look_audits(run),
         head_usage: audit::head_usage(run, &roster),
         token_quality: tokens::token_quality(run, &measured),

@@ -4,11 +4,12 @@
 //! What a record holds doesn't depend on the worker, on its company in the job, or
 //! on the engine.
 
+mod runs;
 mod sequential;
 mod shared;
 
 use super::answers::{Outcome, Placed};
-use super::choose::{Chooser, Subject, Visible};
+use super::choose::{Chooser, Subject};
 use super::config::TokenDiversity;
 use super::grid::Grid;
 use super::inputs::{Inputs, LoadedImage};
@@ -16,34 +17,68 @@ use super::memory::MemoryPlan;
 use super::record::SampleRecord;
 use super::timings::{Stages, StopWatch, TimingRecord, seconds};
 use fp_model::prompt::EncodedPrompt;
-use fp_model::{Branches, GenerateOptions, ImageFeatures, LlavaModel, ModelError, Sample};
+use fp_model::{
+    Branches, GenerateOptions, ImageFeatures, LlavaModel, ModelError, Sample, SystemPrefix,
+};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// How cells are run.
+/// How cells are run. Each engine saves what the one before it saves and more; all
+/// give the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
-    /// An image's and a question's work once for all cells, equal kept sets once,
-    /// the distinct ones in batches.
-    #[default]
-    Shared,
     /// Each cell of each sample by itself from the vision tower on, as evaluations
     /// are commonly run. Decoded images are shared here too.
     Sequential,
+    /// An image's and a question's work up to the choice of tokens once for all cells,
+    /// and what comes before the image once for all samples.
+    Prefix,
+    /// And equal kept sets once.
+    Distinct,
+    /// And the distinct ones in batches.
+    #[default]
+    Shared,
+}
+
+impl Engine {
+    /// All engines, from the one that saves nothing to the one that saves most.
+    pub const ALL: [Engine; 4] = [
+        Engine::Sequential,
+        Engine::Prefix,
+        Engine::Distinct,
+        Engine::Shared,
+    ];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Sequential => "sequential",
+            Engine::Prefix => "prefix",
+            Engine::Distinct => "distinct",
+            Engine::Shared => "shared",
+        }
+    }
+
+    fn runs_equals_once(self) -> bool {
+        matches!(self, Engine::Distinct | Engine::Shared)
+    }
+
+    fn runs_in_batches(self) -> bool {
+        self == Engine::Shared
+    }
 }
 
 impl FromStr for Engine {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Engine, String> {
-        match name {
-            "shared" => Ok(Engine::Shared),
-            "sequential" => Ok(Engine::Sequential),
-            _ => Err(format!(
-                "unknown engine `{name}`; known are shared, sequential"
-            )),
-        }
+        let found = Engine::ALL.into_iter().find(|engine| engine.name() == name);
+        found.ok_or_else(|| {
+            let known = Engine::ALL.map(Engine::name).join(", ");
+            format!("unknown engine `{name}`; known are {known}")
+        })
     }
 }
 
@@ -93,14 +128,15 @@ pub(crate) struct Worker<'a> {
     pub(crate) batch_size: usize,
     /// What is measured of kept tokens.
     pub(crate) diversity: TokenDiversity,
+    pub(crate) system: Mutex<Option<Arc<SystemPrefix>>>,
 }
 
 impl Worker<'_> {
     /// Answers a job's questions.
     pub(crate) fn run(&self, job: Job<'_>) -> Done {
         let (records, timings) = match self.engine {
-            Engine::Shared => shared::run(self, job.images),
             Engine::Sequential => sequential::run(self, job.images),
+            Engine::Prefix | Engine::Distinct | Engine::Shared => shared::run(self, job.images),
         };
         Done {
             number: job.number,
@@ -109,20 +145,29 @@ impl Worker<'_> {
         }
     }
 
-    /// Answers a question whose image is left out.
-    fn answer_without_image(&self, ids: &[u32], timing: &mut TimingRecord) -> Outcome {
+    /// Answers questions whose images are left out.
+    fn answer_without_image(
+        &self,
+        prompts: &[&[u32]],
+        timing: &mut TimingRecord,
+    ) -> Result<Vec<Outcome>, ModelError> {
         let mut watch = StopWatch::start();
-        let mut branches = self
-            .model
-            .prefill_text(ids)
-            .map_err(|error| error.to_string())?;
+        let mut branches = self.model.prefill_texts(prompts)?;
         timing.seconds.prefix += watch.lap();
-        let outcome = self.decode(&mut branches, timing);
-        let first = outcome
-            .map_err(|error| error.to_string())?
-            .into_iter()
-            .next();
-        first.unwrap_or_else(|| Err("the model gave no answer".to_owned()))
+        self.decode(&mut branches, timing)
+    }
+
+    /// What comes before the image, run ahead. Prompts of one template begin alike, so
+    /// the last one run is the one that is asked for.
+    fn system(&self, ids: &[u32]) -> Result<Arc<SystemPrefix>, ModelError> {
+        let mut last = self.system.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(system) = last.as_ref().filter(|system| system.ids() == ids) {
+            return Ok(Arc::clone(system));
+        }
+        let prune_layer = self.chooser.prune_layer;
+        let system = Arc::new(self.model.prefill_system(ids, prune_layer)?);
+        *last = Some(Arc::clone(&system));
+        Ok(system)
     }
 
     /// Decodes branches to the end.
@@ -190,15 +235,4 @@ fn all_failed(
         .iter()
         .map(|question| question.placed.failed(worker.inputs, image_size, error))
         .collect()
-}
-
-/// Position of `visible` among the distinct ones, which it joins if it is new.
-fn position_of(distinct: &mut Vec<Visible>, visible: &Visible) -> usize {
-    match distinct.iter().position(|other| other == visible) {
-        Some(position) => position,
-        None => {
-            distinct.push(visible.clone());
-            distinct.len() - 1
-        }
-    }
 }

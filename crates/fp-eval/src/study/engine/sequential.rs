@@ -156,10 +156,13 @@ fn answer_control(
     timing: &mut TimingRecord,
 ) -> Result<Outcome, ModelError> {
     match visible {
-        Visible::NoImage => Ok(match &prompts.without_image {
-            Some(ids) => worker.answer_without_image(ids, timing),
-            None => Err("no prompt without an image was made".to_owned()),
-        }),
+        Visible::NoImage => match &prompts.without_image {
+            Some(ids) => {
+                let outcomes = worker.answer_without_image(&[ids], timing)?;
+                Ok(only(outcomes))
+            }
+            None => Ok(Err("no prompt without an image was made".to_owned())),
+        },
         Visible::All => {
             let (mut outputs, stages) = worker.model.answer(&[*sample], None, &worker.generate)?;
             timing.num_runs += 1;
@@ -170,7 +173,7 @@ fn answer_control(
                     timing.num_decoded += output.generation.token_ids.len();
                     Ok((output.generation, output.min_margin))
                 }
-                None => Err("the model gave no answer".to_owned()),
+                None => only(Vec::new()),
             })
         }
         Visible::Kept(kept) => answer_kept(worker, sample, kept, timing),
@@ -197,8 +200,13 @@ fn answer_kept(
     timing.seconds.suffix += watch.lap();
     timing.num_suffix_rows +=
         prefix.layout().sequence_len() - prefix.layout().num_image + kept.len();
-    let first = worker.decode(&mut branches, timing)?.into_iter().next();
-    Ok(first.unwrap_or_else(|| Err("the model gave no answer".to_owned())))
+    Ok(only(worker.decode(&mut branches, timing)?))
+}
+
+/// The outcome of a single run.
+fn only(outcomes: Vec<Outcome>) -> Outcome {
+    let first = outcomes.into_iter().next();
+    first.unwrap_or_else(|| Err("the model gave no answer".to_owned()))
 }
 
 /// Answers with tokens that attention chose.

@@ -1,6 +1,7 @@
 //! Everything once: the image, the question, each distinct kept set.
 
-use super::{ImageJob, Prompts, Question, Worker, all_failed, position_of, subject, timing_of};
+use super::runs::run_waiting;
+use super::{ImageJob, Prompts, Question, Worker, all_failed, subject, timing_of};
 use crate::study::answers::{Answers, Outcome, Placed};
 use crate::study::choose::{Choice, Visible, measure_diversity};
 use crate::study::inputs::LoadedImage;
@@ -8,27 +9,27 @@ use crate::study::quality::TokenFeatures;
 use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord};
 use fp_model::{ImageFeatures, ImagePrefix, ModelError, Prefix};
-use fp_scoring::{KeptTokens, TokenLayout};
-use std::collections::BTreeSet;
+use fp_scoring::TokenLayout;
+use std::collections::{BTreeSet, HashMap};
 
 /// A question whose cells have chosen and wait for the model.
-struct Pending<'a> {
+pub(super) struct Pending<'a> {
     placed: Placed<'a>,
     image_size: [usize; 2],
-    layout: TokenLayout,
-    prefix: Prefix,
-    without_image: Option<Vec<u32>>,
+    pub(super) layout: TokenLayout,
+    pub(super) prefix: Prefix,
+    pub(super) without_image: Option<Vec<u32>>,
     looks: Vec<Look>,
     choices: Vec<Choice>,
     /// What is to be run, and what came of it.
-    distinct: Vec<Visible>,
-    outcomes: Vec<Option<Outcome>>,
-    /// For each cell, which of `distinct` answers it.
+    pub(super) runs: Vec<Visible>,
+    pub(super) outcomes: Vec<Option<Outcome>>,
+    /// For each cell, which of the runs answers it.
     run_of_cell: Vec<Option<usize>>,
 }
 
 /// An entry is a finished record, or a question that is waiting; in the order of the job.
-enum Entry<'a> {
+pub(super) enum Entry<'a> {
     Finished(Box<SampleRecord>),
     Waiting(Box<Pending<'a>>),
 }
@@ -139,14 +140,7 @@ fn choose<'a>(
     timing.seconds.prefix += watch.lap();
     let attention = prefix.attention().map_err(|error| error.to_string())?;
     let (looks, mut choices) = worker.chooser.all(&subject, &attention);
-    let mut distinct = Vec::new();
-    let run_of_cell: Vec<Option<usize>> = choices
-        .iter()
-        .map(|choice| {
-            let visible = choice.visible.as_ref()?;
-            Some(position_of(&mut distinct, visible))
-        })
-        .collect();
+    let (runs, run_of_cell) = runs_of(worker, &choices);
     timing.seconds.scoring += watch.lap();
     if let Some(tokens) = &image.tokens {
         measure_diversity(&mut choices, tokens);
@@ -164,10 +158,33 @@ fn choose<'a>(
             .and_then(|prompts| prompts.without_image),
         looks,
         choices,
-        outcomes: vec![None; distinct.len()],
-        distinct,
+        outcomes: vec![None; runs.len()],
+        runs,
         run_of_cell,
     })
+}
+
+/// The runs that choices come to, and which of them answers each cell.
+fn runs_of(worker: &Worker<'_>, choices: &[Choice]) -> (Vec<Visible>, Vec<Option<usize>>) {
+    let mut runs: Vec<Visible> = Vec::new();
+    let mut known: HashMap<&Visible, usize> = HashMap::new();
+    let run_of_cell = choices
+        .iter()
+        .map(|choice| {
+            let visible = choice.visible.as_ref()?;
+            let equal = known.get(visible).copied();
+            Some(
+                equal
+                    .filter(|_| worker.engine.runs_equals_once())
+                    .unwrap_or_else(|| {
+                        known.insert(visible, runs.len());
+                        runs.push(visible.clone());
+                        runs.len() - 1
+                    }),
+            )
+        })
+        .collect();
+    (runs, run_of_cell)
 }
 
 fn prefix(
@@ -180,10 +197,8 @@ fn prefix(
     let shared = match image.prefix.take() {
         Some(shared) => shared,
         None => {
-            let prune_layer = worker.chooser.prune_layer;
-            worker
-                .model
-                .prefill_image(prompt.system_ids(), &image.features, prune_layer)?
+            let system = worker.system(prompt.system_ids())?;
+            worker.model.prefill_image(&system, &image.features)?
         }
     };
     // A strategy that finds nothing to look from says so when it chooses.
@@ -207,93 +222,13 @@ fn flush(
     records: &mut Vec<SampleRecord>,
     timing: &mut TimingRecord,
 ) {
-    let mut requests: Vec<(usize, usize, KeptTokens)> = Vec::new();
-    for (at, entry) in entries.iter_mut().enumerate() {
-        let Entry::Waiting(pending) = entry else {
-            continue;
-        };
-        for (run, visible) in pending.distinct.iter().enumerate() {
-            match visible {
-                Visible::Kept(kept) => requests.push((at, run, kept.clone())),
-                Visible::All => {
-                    requests.push((at, run, KeptTokens::all(pending.layout.num_image)));
-                }
-                Visible::NoImage => {
-                    pending.outcomes[run] = pending
-                        .without_image
-                        .as_deref()
-                        .map(|ids| worker.answer_without_image(ids, timing));
-                }
-            }
-        }
-    }
-    let lens: Vec<usize> = requests
-        .iter()
-        .map(|(at, _, kept)| match &entries[*at] {
-            Entry::Waiting(pending) => {
-                pending.layout.sequence_len() - pending.layout.num_image + kept.len()
-            }
-            Entry::Finished(_) => 0,
-        })
-        .collect();
-    let mut start = 0;
-    for end in worker.plan.batches(&lens) {
-        timing.num_suffix_rows += lens[start..end].iter().sum::<usize>();
-        answer(worker, entries, &requests[start..end], timing);
-        start = end;
-    }
+    run_waiting(worker, entries, timing);
     for entry in entries.drain(..) {
         records.push(match entry {
             Entry::Finished(record) => *record,
             Entry::Waiting(pending) => pending.finish(worker),
         });
     }
-}
-
-/// Answers requests as one batch; where that fails, in halves, so that one that
-/// can't be run takes no other with it.
-fn answer(
-    worker: &Worker<'_>,
-    entries: &mut [Entry<'_>],
-    requests: &[(usize, usize, KeptTokens)],
-    timing: &mut TimingRecord,
-) {
-    let outcomes = match (
-        answer_batch(worker, entries, requests, timing),
-        requests.len(),
-    ) {
-        (Ok(outcomes), _) => outcomes,
-        (Err(error), 0 | 1) => vec![Err(error.to_string())],
-        (Err(_), count) => {
-            let (first, second) = requests.split_at(count / 2);
-            answer(worker, entries, first, timing);
-            return answer(worker, entries, second, timing);
-        }
-    };
-    for ((at, run, _), outcome) in requests.iter().zip(outcomes) {
-        if let Entry::Waiting(pending) = &mut entries[*at] {
-            pending.outcomes[*run] = Some(outcome);
-        }
-    }
-}
-
-fn answer_batch(
-    worker: &Worker<'_>,
-    entries: &[Entry<'_>],
-    requests: &[(usize, usize, KeptTokens)],
-    timing: &mut TimingRecord,
-) -> Result<Vec<Outcome>, ModelError> {
-    let pairs: Vec<(&Prefix, &KeptTokens)> = requests
-        .iter()
-        .filter_map(|(at, _, kept)| match &entries[*at] {
-            Entry::Waiting(pending) => Some((&pending.prefix, kept)),
-            Entry::Finished(_) => None,
-        })
-        .collect();
-    let mut watch = StopWatch::start();
-    let mut branches = worker.model.branch_all(&pairs)?;
-    timing.seconds.suffix += watch.lap();
-    worker.decode(&mut branches, timing)
 }
 
 impl Pending<'_> {

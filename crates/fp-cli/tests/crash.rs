@@ -1,0 +1,320 @@
+//! Studies that are killed, cut off or meet a full disk go on to the result that an
+//! undisturbed one has.
+#![cfg(unix)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{fail, finepruner};
+use serde_json::Value;
+
+/// Kills, each at another point.
+const KILLS: usize = 20;
+
+/// A small study of the embedded model, in `folder`.
+fn arguments(folder: &Path) -> Vec<String> {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/ablation_a_config.json");
+    let mut arguments: Vec<String> = [
+        "study",
+        "--head-selection-strategy=sum,variance",
+        "--num-selected-heads=1/2",
+        "--keep=25",
+        "--random-seeds=1",
+        "--dataset=embedded:select",
+        "--limit=16",
+        "--num-draws=1000",
+        "--max-new-tokens=3",
+        "--threads=1",
+        "--batch-size=1",
+        "--json",
+    ]
+    .map(str::to_owned)
+    .into();
+    arguments.push(format!("--config={}", config.display()));
+    arguments.push(format!("--output={}", folder.display()));
+    arguments
+}
+
+/// Runs the study to its end and returns how many samples were there before.
+#[track_caller]
+fn finish(folder: &Path) -> usize {
+    let arguments = arguments(folder);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = finepruner(&arguments);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let outcome: Value = serde_json::from_str(&output.stdout).unwrap();
+    outcome["summary"]["num_resumed"].as_u64().unwrap() as usize
+}
+
+fn read(folder: &Path, name: &str) -> Vec<u8> {
+    std::fs::read(folder.join(name)).unwrap_or_default()
+}
+
+fn num_lines(folder: &Path) -> usize {
+    let records = read(folder, "records.jsonl");
+    records.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// What an undisturbed run leaves.
+struct Whole {
+    records: Vec<u8>,
+    results: Vec<u8>,
+}
+
+impl Whole {
+    fn run(folder: &Path) -> Whole {
+        assert_eq!(finish(folder), 0);
+        let whole = Whole {
+            records: read(folder, "records.jsonl"),
+            results: read(folder, "results.json"),
+        };
+        assert_eq!(num_lines(folder), 16);
+        assert!(!whole.results.is_empty());
+        whole
+    }
+
+    #[track_caller]
+    fn check(&self, folder: &Path) {
+        assert!(read(folder, "records.jsonl") == self.records);
+        assert!(read(folder, "results.json") == self.results);
+    }
+
+    /// What was recorded so far is the beginning of the whole, but for a torn last line.
+    #[track_caller]
+    fn check_part(&self, folder: &Path) {
+        let records = read(folder, "records.jsonl");
+        let whole_lines = records.iter().rposition(|byte| *byte == b'\n');
+        let len = whole_lines.map_or(0, |at| at + 1);
+        assert!(self.records.starts_with(&records[..len]));
+    }
+}
+
+fn start(folder: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_finepruner"))
+        .args(arguments(folder))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Pseudo-random numbers from 0 to 1, the same in every run of the test.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[test]
+fn a_run_killed_at_any_point_goes_on_to_the_same_result() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = |number: usize| -> PathBuf { temporary.path().join(number.to_string()) };
+    let begin = Instant::now();
+    let whole = Whole::run(&folder(0));
+    let length = begin.elapsed();
+
+    let mut random = Random(20_261_126);
+    let (mut kills, mut current) = (0, 1);
+    let mut points = Vec::new();
+    while kills < KILLS {
+        let before = num_lines(&folder(current));
+        let mut child = start(&folder(current));
+        // From the very start to a little past the usual end.
+        std::thread::sleep(length.mul_f64(1.05 * random.next()));
+        let ended = child.try_wait().unwrap();
+        // `kill` is SIGKILL: no handler, no destructor, no flush.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(num_lines(&folder(current)) >= before, "a sample was lost");
+        whole.check_part(&folder(current));
+        match ended {
+            None => {
+                kills += 1;
+                points.push(num_lines(&folder(current)));
+            }
+            Some(status) => {
+                assert!(status.success());
+                whole.check(&folder(current));
+                current += 1;
+            }
+        }
+    }
+    println!("samples recorded when killed: {points:?}");
+    let before = num_lines(&folder(current));
+    assert_eq!(finish(&folder(current)), before);
+    whole.check(&folder(current));
+}
+
+/// As a full disk, but that it is full for this program alone: the system refuses to
+/// write further than so many units of 512 bytes into any file.
+fn run_limited(folder: &Path, blocks: usize) -> std::process::Output {
+    Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\""])
+        .arg(blocks.to_string())
+        .arg(env!("CARGO_BIN_EXE_finepruner"))
+        .args(arguments(folder))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_full_disk_is_named_and_nothing_is_lost() {
+    let temporary = tempfile::tempdir().unwrap();
+    let whole = Whole::run(&temporary.path().join("whole"));
+    let all = whole.records.len() / 512;
+    let folder = temporary.path().join("run");
+    let mut seen = Vec::new();
+    // Not enough for the description; for some records; for all, and not for the result.
+    for blocks in [1, all / 3, all / 2, all + 1] {
+        let before = num_lines(&folder);
+        let output = run_limited(&folder, blocks);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{blocks}: {message}");
+        assert!(message.starts_with("error: "), "{message}");
+        let file = ["run.json", "records.jsonl", "results.json"]
+            .into_iter()
+            .find(|file| message.contains(file));
+        seen.push(file.unwrap_or_else(|| panic!("{blocks}: {message}")));
+        assert!(message.contains("File too large"), "{message}");
+        assert!(num_lines(&folder) >= before);
+        whole.check_part(&folder);
+        // What can't be written whole isn't there at all.
+        assert!(
+            read(&folder, "records.jsonl")
+                .last()
+                .is_none_or(|byte| *byte == b'\n')
+        );
+        assert!(!folder.join("results.json").exists());
+    }
+    assert_eq!(
+        seen,
+        ["run.json", "records.jsonl", "records.jsonl", "results.json"]
+    );
+    assert_eq!(finish(&folder), 16);
+    whole.check(&folder);
+}
+
+#[test]
+fn a_damaged_line_and_another_configuration_are_refused_and_lose_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("run");
+    let whole = Whole::run(&folder);
+    let arguments = arguments(&folder);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+
+    let path = folder.join("records.jsonl");
+    let first = whole
+        .records
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap()
+        + 1;
+    let mut damaged = whole.records.clone();
+    damaged[first + 300] ^= 4;
+    std::fs::write(&path, &damaged).unwrap();
+    fail(
+        &arguments,
+        &[
+            "records.jsonl, line 2",
+            "checksum",
+            "cutting the file there",
+        ],
+    );
+    assert!(std::fs::read(&path).unwrap() == damaged);
+    // As the message says.
+    std::fs::write(&path, &damaged[..first]).unwrap();
+    assert_eq!(finish(&folder), 1);
+    whole.check(&folder);
+
+    let other = [&arguments[..], &["--keep=12"]].concat();
+    let other: Vec<&str> = other
+        .into_iter()
+        .filter(|flag| *flag != "--keep=25")
+        .collect();
+    fail(
+        &other,
+        &["another configuration (budgets)", "--accept-changes"],
+    );
+    let fewer = [&arguments[..], &["--limit=15"]].concat();
+    let fewer: Vec<&str> = fewer
+        .into_iter()
+        .filter(|flag| *flag != "--limit=16")
+        .collect();
+    fail(&fewer, &["another configuration (limit)"]);
+    whole.check(&folder);
+    assert_eq!(finish(&folder), 16);
+    whole.check(&folder);
+}
+
+#[test]
+fn folders_that_cant_be_written_to_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let refused = |folder: &Path| {
+        let arguments = arguments(folder);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        fail(&arguments, &["cannot", &folder.display().to_string()]);
+    };
+    // Nobody may make folders here, not even the superuser.
+    #[cfg(target_os = "linux")]
+    refused(Path::new("/proc/finepruner"));
+
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("run");
+    let whole = Whole::run(&folder);
+    let mode = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&folder, permissions).unwrap();
+    };
+    mode(0o555);
+    if std::fs::write(folder.join("probe"), "").is_ok() {
+        println!("skipped: this user may write into read-only folders");
+        return mode(0o755);
+    }
+    let cut = whole
+        .records
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap()
+        + 1;
+    refused(&temporary.path().join("run/inside"));
+    let arguments = arguments(&folder);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // Its records can be added to, but a report can't be put in place.
+    std::fs::write(folder.join("records.jsonl"), &whole.records[..cut]).unwrap();
+    fail(&arguments, &["report of"]);
+    mode(0o755);
+    assert_eq!(finish(&folder), 16);
+    whole.check(&folder);
+}
+
+/// A second program in the same folder is told so, and the first one isn't disturbed.
+#[test]
+fn a_folder_in_use_is_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let whole = Whole::run(&temporary.path().join("whole"));
+    let folder = temporary.path().join("run");
+    let mut first = start(&folder);
+    let patience = Instant::now() + Duration::from_secs(60);
+    while num_lines(&folder) == 0 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let is_running = first.try_wait().unwrap().is_none();
+    let second = run_limited(&folder, 1 << 30);
+    let message = String::from_utf8_lossy(&second.stderr).into_owned();
+    let was_running = is_running && first.try_wait().unwrap().is_none();
+    assert!(first.wait().unwrap().success());
+    if was_running {
+        assert!(message.contains("another run is writing"), "{message}");
+    }
+    whole.check(&folder);
+}

@@ -1,0 +1,198 @@
+//! The model's runs for everything that waits: branches of prefixes, and texts alone.
+
+use super::Worker;
+use super::shared::{Entry, Pending};
+use crate::study::answers::Outcome;
+use crate::study::choose::Visible;
+use crate::study::timings::{StopWatch, TimingRecord};
+use fp_model::{ModelError, Prefix};
+use fp_scoring::KeptTokens;
+
+/// Which of the waiting questions, and which of its runs.
+type At = (usize, usize);
+
+/// A prefix's kept set, to be run through the layers after K.
+struct BranchRequest {
+    at: At,
+    kept: KeptTokens,
+    /// Rows that have to be run.
+    len: usize,
+}
+
+/// A prompt without its image, and everyone who asks for it.
+struct TextRequest {
+    ids: Vec<u32>,
+    at: Vec<At>,
+}
+
+/// Runs everything that waits.
+pub(super) fn run_waiting(
+    worker: &Worker<'_>,
+    entries: &mut [Entry<'_>],
+    timing: &mut TimingRecord,
+) {
+    let mut branches: Vec<BranchRequest> = Vec::new();
+    let mut texts: Vec<TextRequest> = Vec::new();
+    for (number, pending) in waiting(entries) {
+        for (run, visible) in pending.runs.iter().enumerate() {
+            let at = (number, run);
+            match (visible, &pending.without_image) {
+                (Visible::Kept(kept), _) => branches.push(branch(pending, at, kept.clone())),
+                (Visible::All, _) => {
+                    let all = KeptTokens::all(pending.layout.num_image);
+                    branches.push(branch(pending, at, all));
+                }
+                (Visible::NoImage, Some(ids)) => add_text(worker, &mut texts, ids, at),
+                (Visible::NoImage, None) => {}
+            }
+        }
+    }
+    let outcomes = run_texts(worker, &texts, timing);
+    for (text, outcome) in texts.into_iter().zip(outcomes) {
+        for at in text.at {
+            set(entries, at, outcome.clone());
+        }
+    }
+    let outcomes = run_branches(worker, entries, &branches, timing);
+    for (request, outcome) in branches.into_iter().zip(outcomes) {
+        set(entries, request.at, outcome);
+    }
+}
+
+fn waiting<'e, 'a>(
+    entries: &'e [Entry<'a>],
+) -> impl Iterator<Item = (usize, &'e Pending<'a>)> + use<'e, 'a> {
+    let entries = entries.iter().enumerate();
+    entries.filter_map(|(number, entry)| match entry {
+        Entry::Waiting(pending) => Some((number, pending.as_ref())),
+        Entry::Finished(_) => None,
+    })
+}
+
+fn set(entries: &mut [Entry<'_>], (number, run): At, outcome: Outcome) {
+    if let Entry::Waiting(pending) = &mut entries[number] {
+        pending.outcomes[run] = Some(outcome);
+    }
+}
+
+fn branch(pending: &Pending<'_>, at: At, kept: KeptTokens) -> BranchRequest {
+    let layout = &pending.layout;
+    BranchRequest {
+        at,
+        // The system part went through all layers ahead.
+        len: layout.num_text + kept.len(),
+        kept,
+    }
+}
+
+fn add_text(worker: &Worker<'_>, texts: &mut Vec<TextRequest>, ids: &[u32], at: At) {
+    let same = texts.iter_mut().find(|text| text.ids == ids);
+    match same.filter(|_| worker.engine.runs_equals_once()) {
+        Some(text) => text.at.push(at),
+        None => texts.push(TextRequest {
+            ids: ids.to_vec(),
+            at: vec![at],
+        }),
+    }
+}
+
+fn run_texts(
+    worker: &Worker<'_>,
+    texts: &[TextRequest],
+    timing: &mut TimingRecord,
+) -> Vec<Outcome> {
+    let lens: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
+    let mut outcomes = Vec::with_capacity(texts.len());
+    let mut start = 0;
+    for end in batches(worker, &lens) {
+        outcomes.extend(in_halves(&texts[start..end], &mut |texts| {
+            let prompts: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
+            worker.answer_without_image(&prompts, timing)
+        }));
+        start = end;
+    }
+    outcomes
+}
+
+fn run_branches(
+    worker: &Worker<'_>,
+    entries: &[Entry<'_>],
+    requests: &[BranchRequest],
+    timing: &mut TimingRecord,
+) -> Vec<Outcome> {
+    let lens: Vec<usize> = requests.iter().map(|request| request.len).collect();
+    let mut outcomes = Vec::with_capacity(requests.len());
+    let mut start = 0;
+    for end in batches(worker, &lens) {
+        timing.num_suffix_rows += lens[start..end].iter().sum::<usize>();
+        outcomes.extend(in_halves(&requests[start..end], &mut |requests| {
+            let pairs: Vec<(&Prefix, &KeptTokens)> = requests
+                .iter()
+                .filter_map(|request| match &entries[request.at.0] {
+                    Entry::Waiting(pending) => Some((&pending.prefix, &request.kept)),
+                    Entry::Finished(_) => None,
+                })
+                .collect();
+            let mut watch = StopWatch::start();
+            let mut branches = worker.model.branch_all(&pairs)?;
+            timing.seconds.suffix += watch.lap();
+            worker.decode(&mut branches, timing)
+        }));
+        start = end;
+    }
+    outcomes
+}
+
+/// Ends of the batches.
+fn batches(worker: &Worker<'_>, lens: &[usize]) -> Vec<usize> {
+    match worker.engine.runs_in_batches() {
+        true => worker.plan.batches(lens),
+        false => (1..=lens.len()).collect(),
+    }
+}
+
+/// Runs requests as one batch; where that fails, in halves, so that one that can't be
+/// run takes no other with it.
+fn in_halves<T>(
+    requests: &[T],
+    run: &mut dyn FnMut(&[T]) -> Result<Vec<Outcome>, ModelError>,
+) -> Vec<Outcome> {
+    match (run(requests), requests) {
+        (Ok(outcomes), _) => outcomes,
+        (Err(_), []) => Vec::new(),
+        (Err(error), [_]) => vec![Err(error.to_string())],
+        (Err(_), several) => {
+            let (first, second) = several.split_at(several.len() / 2);
+            let mut outcomes = in_halves(first, run);
+            outcomes.extend(in_halves(second, run));
+            outcomes
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_fails_takes_no_other_with_it() {
+        let mut calls = 0;
+        let outcomes = in_halves(&[1, 2, 3, 4, 5], &mut |requests| {
+            calls += 1;
+            match requests.contains(&3) {
+                true => Err(ModelError::NotFinite {
+                    what: "the logits",
+                    index: 3,
+                }),
+                false => Ok(requests.iter().map(|n| Err(n.to_string())).collect()),
+            }
+        });
+        let texts: Vec<String> = outcomes.into_iter().map(Result::unwrap_err).collect();
+        assert_eq!(texts.len(), 5);
+        assert!(texts[2].contains("the logits"), "{texts:?}");
+        for at in [0, 1, 3, 4] {
+            assert_eq!(texts[at], (at + 1).to_string());
+        }
+        assert_eq!(calls, 5);
+    }
+}

@@ -1,0 +1,33 @@
+//! What a record says of the machine that it was measured on.
+
+/// The processor and how many of it there are.
+pub(crate) fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split(": ").nth(1))
+            .unwrap_or("unknown")
+            .to_owned()
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let features = ["avx2", "avx512f"].map(|flag| match field("flags").contains(flag) {
+        true => flag.to_owned(),
+        false => format!("no {flag}"),
+    });
+    format!(
+        "{}, family {} model {}, {cores} cores, {}.",
+        field("model name"),
+        field("cpu family"),
+        info.lines()
+            .filter(|line| line.starts_with("model\t"))
+            .find_map(|line| line.split(": ").nth(1))
+            .unwrap_or("?"),
+        features.join(", "),
+    )
+}
+
+/// Runnable programs over the last minute, where the system says it.
+pub(crate) fn load_average() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split(' ').next()?.parse().ok()
+}
