@@ -33,6 +33,7 @@ enum Command {
     Eval(Box<commands::eval::EvalArgs>),
     Study(Box<commands::study::StudyArgs>),
     Merge(commands::merge::MergeArgs),
+    Rescore(commands::rescore::RescoreArgs),
     Config(commands::config::ConfigArgs),
 }
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(args),
         Command::Study(args) => commands::study::run(args),
         Command::Merge(args) => commands::merge::run(args),
+        Command::Rescore(args) => commands::rescore::run(args),
         Command::Config(args) => commands::config::run(args),
     };
     match outcome {

@@ -12,6 +12,7 @@ pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;
+pub(crate) mod rescore;
 pub(crate) mod score;
 pub(crate) mod strategies;
 pub(crate) mod study;
