@@ -35,6 +35,7 @@ enum Command {
     Merge(commands::merge::MergeArgs),
     Report(commands::report::ReportArgs),
     Compare(commands::compare::CompareArgs),
+    Rescore(commands::rescore::RescoreArgs),
     Config(commands::config::ConfigArgs),
 }
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Merge(args) => commands::merge::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Compare(args) => commands::compare::run(args),
+        Command::Rescore(args) => commands::rescore::run(args),
         Command::Config(args) => commands::config::run(args),
     };
     match outcome {

@@ -5,6 +5,7 @@ pub mod embedded;
 mod hash;
 pub mod metric;
 pub mod report;
+pub mod rescore;
 pub mod sample;
 pub mod scene;
 pub mod stats;

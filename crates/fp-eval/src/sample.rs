@@ -1,7 +1,9 @@
 //! One question about one image, as every data set gives it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+
+use crate::dataset::ImageRef;
+use crate::metric::AnswerRule;
 
 /// A question, its image, and what is right.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -10,14 +12,16 @@ pub struct Sample {
     pub id: String,
     /// What the samples of one image share: the cluster of every statistic.
     pub image_id: String,
-    /// The image's file.
-    pub image: PathBuf,
+    /// Where the image lies.
+    pub image: ImageRef,
     /// Width and height in pixels, where the data set says it.
     pub image_size: Option<[usize; 2]>,
     /// The user's whole text, instruction included, without the image's placeholder.
     pub question: String,
-    /// Answers that count, at least one.
+    /// Answers that count; at least one wherever answers are scored here.
     pub answers: Vec<String>,
+    /// Texts of the options A, B, … of a choice; empty for other questions.
+    pub choices: Vec<String>,
     /// The kind of question that results are broken down by.
     pub family: String,
     /// Further categories, by name.
@@ -25,4 +29,11 @@ pub struct Sample {
     /// Boxes of what decides the answer, `[x0, y0, x1, y1]` in pixels of the image
     /// as stored; empty where nothing is known or nothing is to be seen.
     pub boxes: Vec<[f64; 4]>,
+}
+
+impl Sample {
+    /// Score of an answer by a rule, 0 to 1.
+    pub fn score(&self, rule: AnswerRule, answer: &str) -> f64 {
+        rule.score_among(answer, &self.answers, &self.choices)
+    }
 }

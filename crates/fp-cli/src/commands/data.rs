@@ -1,12 +1,16 @@
 //! `finepruner data`: making and reading data sets.
 
+mod check;
+mod convert;
+
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use fp_eval::dataset::{SheetOptions, contact_sheet, plain};
+use fp_eval::dataset::{SheetOptions, contact_sheet, open};
 use fp_eval::scene::{GenerateOptions, Mixture, Split, write_benchmark, write_training};
+use fp_eval::study::dataset_selector;
 
 /// Make and read data sets.
 #[derive(Debug, Args)]
@@ -18,6 +22,9 @@ pub(crate) struct DataArgs {
 #[derive(Debug, Subcommand)]
 enum DataCommand {
     Generate(GenerateArgs),
+    Check(check::CheckArgs),
+    Convert(convert::ConvertArgs),
+    Export(convert::ExportArgs),
     Sheet(SheetArgs),
 }
 
@@ -83,8 +90,8 @@ enum Form {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct SheetArgs {
-    /// A data set's folder in the plain form.
-    dataset: PathBuf,
+    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    dataset: String,
     /// The file to write.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -103,6 +110,9 @@ struct SheetArgs {
 pub(crate) fn run(args: &DataArgs) -> Result<()> {
     match &args.command {
         DataCommand::Generate(args) => generate(args),
+        DataCommand::Check(args) => check::run(args),
+        DataCommand::Convert(args) => convert::convert(args),
+        DataCommand::Export(args) => convert::export_layout(args),
         DataCommand::Sheet(args) => sheet(args),
     }
 }
@@ -122,7 +132,7 @@ fn generate(args: &GenerateArgs) -> Result<()> {
         num_objects: args.objects.clone(),
     };
     let mut progress = |done: u64| {
-        if done % 8192 == 0 {
+        if done.is_multiple_of(8192) {
             eprintln!("{done} of {} scenes", args.images);
         }
     };
@@ -144,7 +154,7 @@ fn generate(args: &GenerateArgs) -> Result<()> {
 }
 
 fn sheet(args: &SheetArgs) -> Result<()> {
-    let dataset = plain::load(&args.dataset)?;
+    let dataset = open(&dataset_selector(&args.dataset)?)?;
     let options = SheetOptions {
         images: args.images,
         columns: args.columns,

@@ -14,6 +14,7 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;
 pub(crate) mod report;
+pub(crate) mod rescore;
 pub(crate) mod score;
 pub(crate) mod strategies;
 pub(crate) mod study;

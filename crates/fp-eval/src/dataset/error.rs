@@ -18,12 +18,94 @@ pub enum DatasetError {
     },
     /// A folder in no known form.
     #[error(
-        "{} isn't a data set: no {} in it",
-        folder.display(), super::plain::DESCRIPTION_FILE
+        "{} is no data set that is known: it has no {}, no file of questions of {}, and no Parquet file with the columns of one of them",
+        folder.display(), super::plain::DESCRIPTION_FILE, super::Benchmark::titles()
     )]
     UnknownForm {
         /// The folder.
         folder: PathBuf,
+    },
+    /// A folder with several data sets, none of them named.
+    #[error(
+        "{} holds several data sets; name one: {}",
+        folder.display(),
+        selectors.join(", ")
+    )]
+    Ambiguous {
+        /// The folder.
+        folder: PathBuf,
+        /// How each is named.
+        selectors: Vec<String>,
+    },
+    /// A part of a folder that it doesn't have.
+    #[error(
+        "{} has no part `{name}`; it has {}",
+        folder.display(),
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )]
+    UnknownPart {
+        /// The folder.
+        folder: PathBuf,
+        /// The name given.
+        name: String,
+        /// Parts that it has.
+        known: Vec<String>,
+    },
+    /// A file that a data set can't do without.
+    #[error("{} has no {what}; looked for {}", folder.display(), names.join(", "))]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+        /// What the file holds.
+        what: &'static str,
+        /// Names that were looked for.
+        names: Vec<String>,
+    },
+    /// A file that doesn't hold what it has to.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// Nothing to score by.
+    #[error(
+        "{name} ({split}) has no answers to score by; its answers go to {judge}: `finepruner rescore --upload` writes the file"
+    )]
+    NoAnswers {
+        /// The data set.
+        name: String,
+        /// Its split.
+        split: String,
+        /// Who scores it.
+        judge: String,
+    },
+    /// A file or folder that can't be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A folder that would have to be overwritten.
+    #[error("{} isn't empty; nothing is overwritten", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Samples that a layout has no place for.
+    #[error("none of the {count} samples of {name} can be written as {layout}: {reason}")]
+    NothingFits {
+        /// The data set.
+        name: String,
+        /// Its samples.
+        count: usize,
+        /// The layout.
+        layout: &'static str,
+        /// What the layout asks for.
+        reason: &'static str,
     },
     /// A description that isn't what it has to be.
     #[error("{}: {reason}", path.display())]
@@ -43,7 +125,7 @@ pub enum DatasetError {
         /// The hash of the file.
         found: String,
     },
-    /// Lines that can't be used.
+    /// Lines, rows or entries that can't be used.
     #[error("{}: {problems}", path.display())]
     Lines {
         /// The file.
@@ -60,15 +142,22 @@ pub enum DatasetError {
 }
 
 /// What is wrong with a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// Not the JSON object that a line has to be.
+    /// Not in the encoding of the rest.
+    Encoding,
+    /// Not the JSON object or the row that it has to be.
     Malformed,
+    /// A value of another type than the key or column has.
+    WrongType,
     /// An id that an earlier line has.
     DuplicateId,
     /// An image that isn't there.
     MissingImage,
+    /// A question that the annotations have no answer to.
+    MissingAnswer,
     /// A value that can't be meant.
     InvalidValue,
 }
@@ -77,16 +166,19 @@ impl ProblemKind {
     /// In words, for a count before it.
     pub const fn name(self) -> &'static str {
         match self {
+            ProblemKind::Encoding => "in another encoding",
             ProblemKind::Malformed => "malformed",
+            ProblemKind::WrongType => "with a value of the wrong type",
             ProblemKind::DuplicateId => "with a duplicate id",
             ProblemKind::MissingImage => "with a missing image",
+            ProblemKind::MissingAnswer => "without an answer to score by",
             ProblemKind::InvalidValue => "with an invalid value",
         }
     }
 }
 
 /// One line that can't be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LineProblem {
     /// Counted from 1.
     pub line: usize,
@@ -97,13 +189,29 @@ pub struct LineProblem {
 }
 
 /// Every line that can't be used, counted by kind; the first ones in full.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problems {
+    unit: &'static str,
     counts: BTreeMap<ProblemKind, usize>,
     first: Vec<LineProblem>,
 }
 
+impl Default for Problems {
+    fn default() -> Self {
+        Problems::of("line")
+    }
+}
+
 impl Problems {
+    /// None yet, of things that are called `unit`, such as `line`.
+    pub(crate) fn of(unit: &'static str) -> Self {
+        Problems {
+            unit,
+            counts: BTreeMap::new(),
+            first: Vec::new(),
+        }
+    }
+
     /// How many problems are kept in full.
     pub const MOST_KEPT: usize = 1000;
     /// How many problems a message names.
@@ -143,7 +251,12 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.len() == 1 { "line" } else { "lines" };
+        let unit = self.unit;
+        let plural = match (self.len(), unit) {
+            (1, unit) => unit.to_owned(),
+            (_, "entry") => "entries".to_owned(),
+            (_, unit) => format!("{unit}s"),
+        };
         write!(f, "{} {plural} can't be used (", self.len())?;
         for (index, (kind, count)) in self.counts.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
@@ -151,7 +264,7 @@ impl fmt::Display for Problems {
         }
         f.write_str(")")?;
         for problem in self.first.iter().take(Self::MOST_SHOWN) {
-            write!(f, "\n  line {}: {}", problem.line, problem.message)?;
+            write!(f, "\n  {unit} {}: {}", problem.line, problem.message)?;
         }
         if self.len() > Self::MOST_SHOWN {
             write!(f, "\n  and {} more", self.len() - Self::MOST_SHOWN)?;

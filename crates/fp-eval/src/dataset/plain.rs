@@ -13,16 +13,20 @@
 //!  "answers": ["red"], "family": "attribute", "keys": {"hops": "1"}, "boxes": [[3, 4, 20, 21]]}
 //! ```
 //!
-//! `image_id` is the image's path by default; `keys`, `boxes` and `image_size`
-//! (`[width, height]`) may be left out. Unknown keys are refused.
+//! `image_id` is the image's path by default; `keys`, `boxes`, `choices` (the texts of
+//! options A, B, …) and `image_size` (`[width, height]`) may be left out. Unknown keys are
+//! refused. A description with `judge` names who scores answers that the data set has not.
 
-use super::{Dataset, DatasetError, ProblemKind, Problems};
-use crate::hash::sha256_hex;
-use crate::metric::MetricError;
+use super::collect::Collector;
+use super::export::Exporter;
+use super::lines::{for_each_line, parse};
+use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use crate::hash::sha256_file;
+use crate::metric::{AnswerRule, MetricError};
 use crate::sample::Sample;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Component, Path, PathBuf};
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 
 /// Name of the file that describes a data set.
 pub const DESCRIPTION_FILE: &str = "benchmark.json";
@@ -51,6 +55,9 @@ pub struct Description {
     /// Folder that image paths are relative to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
+    /// Who scores answers where lines have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<String>,
     /// Of `questions.jsonl`, as hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -74,6 +81,9 @@ pub struct Line {
     pub question: String,
     /// Answers that count.
     pub answers: Vec<String>,
+    /// Texts of the options A, B, ….
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
     /// Kind of question.
     pub family: String,
     /// Further categories.
@@ -84,18 +94,16 @@ pub struct Line {
     pub boxes: Vec<[f64; 4]>,
 }
 
-/// A data set as far as it can be used, and what can't.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// Everything that can be used.
-    pub dataset: Dataset,
-    /// Lines that can't.
-    pub problems: Problems,
-}
-
 /// Whether `folder` looks like a data set in this form.
 pub fn is_plain(folder: &Path) -> bool {
     folder.join(DESCRIPTION_FILE).is_file()
+}
+
+pub(super) fn parts(folder: &Path) -> Vec<String> {
+    match is_plain(folder) {
+        true => vec![String::new()],
+        false => Vec::new(),
+    }
 }
 
 /// Loads a data set; every line has to be right.
@@ -103,15 +111,7 @@ pub fn is_plain(folder: &Path) -> bool {
 /// # Errors
 /// As [`read`], and any line that can't be used, by number.
 pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
-    let Reading { dataset, problems } = read(folder)?;
-    let path = folder.join(QUESTIONS_FILE);
-    if !problems.is_empty() {
-        return Err(DatasetError::Lines { path, problems });
-    }
-    if dataset.samples.is_empty() {
-        return Err(DatasetError::Empty { path });
-    }
-    Ok(dataset)
+    read(folder)?.whole()
 }
 
 /// Reads a data set, setting lines that can't be used apart. Images are looked
@@ -123,158 +123,121 @@ pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
 pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let description_path = folder.join(DESCRIPTION_FILE);
     let description = describe(&description_path)?;
-    let answer_rule = description
-        .answer_rule
-        .parse()
-        .map_err(|error: MetricError| DatasetError::Description {
-            path: description_path.clone(),
-            reason: error.to_string(),
-        })?;
+    let answer_rule: AnswerRule =
+        description
+            .answer_rule
+            .parse()
+            .map_err(|error: MetricError| DatasetError::Description {
+                path: description_path.clone(),
+                reason: error.to_string(),
+            })?;
     let path = folder.join(QUESTIONS_FILE);
-    let bytes = read_file(&path)?;
-    if let Some(expected) = &description.sha256 {
-        let found = sha256_hex(&bytes);
-        if !expected.eq_ignore_ascii_case(&found) {
-            return Err(DatasetError::Hash {
-                path,
-                expected: expected.clone(),
-                found,
-            });
-        }
-    }
-    let mut lines = Lines {
-        images: match &description.images {
-            Some(images) => folder.join(images),
-            None => folder.to_owned(),
-        },
-        families: description.families.iter().cloned().collect(),
-        ids: HashSet::new(),
-        is_there: HashMap::new(),
-        problems: Problems::default(),
-        samples: Vec::new(),
-    };
-    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    if !text.is_empty() {
-        for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-            lines.add(index + 1, line);
-        }
+    let images = [match &description.images {
+        Some(images) => folder.join(images),
+        None => folder.to_owned(),
+    }];
+    let families: HashSet<&str> = description.families.iter().map(String::as_str).collect();
+    let rule = description.judge.is_none().then_some(answer_rule);
+    let mut collector = Collector::new("line", rule);
+    let found = for_each_line(&path, |number, line| {
+        let sample = line.and_then(parse::<Line>).and_then(|line| {
+            if !families.is_empty() && !families.contains(line.family.as_str()) {
+                let message = format!(
+                    "family {:?} isn't one that {DESCRIPTION_FILE} names",
+                    line.family
+                );
+                return Err((ProblemKind::InvalidValue, message));
+            }
+            Ok(Sample {
+                image: collector.image(&images, &line.image)?,
+                id: line.id,
+                image_id: line.image_id.unwrap_or(line.image),
+                image_size: line.image_size,
+                question: line.question,
+                answers: line.answers,
+                choices: line.choices,
+                family: line.family,
+                keys: line.keys,
+                boxes: line.boxes,
+            })
+        });
+        collector.take(number, sample);
+    })?;
+    if let Some(expected) = description.sha256
+        && !expected.eq_ignore_ascii_case(&found)
+    {
+        return Err(DatasetError::Hash {
+            path,
+            expected,
+            found,
+        });
     }
     Ok(Reading {
+        problems: collector.problems,
         dataset: Dataset {
             name: description.name,
             split: description.split,
+            benchmark: Benchmark::Plain,
             answer_rule,
+            judge: description.judge,
             families: description.families,
             license: description.license,
             source: description.source,
             folder: folder.to_owned(),
-            files: vec![description_path, path],
-            samples: lines.samples,
+            // The first file is the one that problems are named by.
+            files: vec![path, description_path],
+            notes: Vec::new(),
+            samples: collector.samples,
         },
-        problems: lines.problems,
     })
 }
 
 fn describe(path: &Path) -> Result<Description, DatasetError> {
-    serde_json::from_slice(&read_file(path)?).map_err(|error| DatasetError::Description {
+    let bytes = std::fs::read(path).map_err(|source| DatasetError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| DatasetError::Description {
         path: path.to_owned(),
         reason: error.to_string(),
     })
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, DatasetError> {
-    std::fs::read(path).map_err(|source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-struct Lines {
-    images: PathBuf,
-    families: HashSet<String>,
-    ids: HashSet<String>,
-    /// Whether each image that was named is there; most are named several times.
-    is_there: HashMap<String, bool>,
-    problems: Problems,
-    samples: Vec<Sample>,
-}
-
-impl Lines {
-    fn add(&mut self, number: usize, line: &[u8]) {
-        let line = match serde_json::from_slice::<Line>(line) {
-            Ok(line) => line,
-            Err(error) => {
-                // The line is known better than by a parser that saw only it.
-                let text = error.to_string();
-                let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-                let message = format!("{text} (column {})", error.column());
-                return self.problems.add(number, ProblemKind::Malformed, message);
-            }
+/// Writes a data set in this form, images included.
+pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
+    let mut lines = out.lines(QUESTIONS_FILE)?;
+    for sample in &dataset.samples {
+        let name = out.image(sample, "images")?;
+        let line = Line {
+            id: sample.id.clone(),
+            image: format!("images/{name}"),
+            image_id: Some(sample.image_id.clone()),
+            image_size: sample.image_size,
+            question: sample.question.clone(),
+            answers: sample.answers.clone(),
+            choices: sample.choices.clone(),
+            family: sample.family.clone(),
+            keys: sample.keys.clone(),
+            boxes: sample.boxes.clone(),
         };
-        if let Some(reason) = self.invalid_value(&line) {
-            return self.problems.add(number, ProblemKind::InvalidValue, reason);
-        }
-        let images = &self.images;
-        let is_there = self
-            .is_there
-            .entry(line.image.clone())
-            .or_insert_with(|| images.join(&line.image).is_file());
-        if !*is_there {
-            let message = format!("no image {}", images.join(&line.image).display());
-            return self
-                .problems
-                .add(number, ProblemKind::MissingImage, message);
-        }
-        if !self.ids.insert(line.id.clone()) {
-            let message = format!("id {:?} is that of an earlier line", line.id);
-            return self.problems.add(number, ProblemKind::DuplicateId, message);
-        }
-        self.samples.push(Sample {
-            id: line.id,
-            image_id: line.image_id.unwrap_or_else(|| line.image.clone()),
-            image: self.images.join(line.image),
-            image_size: line.image_size,
-            question: line.question,
-            answers: line.answers,
-            family: line.family,
-            keys: line.keys,
-            boxes: line.boxes,
-        });
+        lines.write(&serde_json::to_value(&line).unwrap_or_default())?;
     }
-
-    fn invalid_value(&self, line: &Line) -> Option<String> {
-        if line.id.is_empty() {
-            return Some("the id is empty".to_owned());
-        }
-        let mut components = Path::new(&line.image).components();
-        if line.image.is_empty() || !components.all(|part| matches!(part, Component::Normal(_))) {
-            return Some(format!(
-                "image {:?} is no path inside the folder of images",
-                line.image
-            ));
-        }
-        if line.answers.is_empty() {
-            return Some("no answers; at least one is needed to score by".to_owned());
-        }
-        if line.question.contains(fp_model::prompt::IMAGE_PLACEHOLDER) {
-            return Some(format!(
-                "the question holds {}, which the prompt's template puts in",
-                fp_model::prompt::IMAGE_PLACEHOLDER
-            ));
-        }
-        if !self.families.is_empty() && !self.families.contains(&line.family) {
-            return Some(format!(
-                "family {:?} isn't one that {DESCRIPTION_FILE} names",
-                line.family
-            ));
-        }
-        let is_right = |&[x0, y0, x1, y1]: &[f64; 4]| {
-            [x0, y0, x1, y1].iter().all(|value| value.is_finite()) && x0 < x1 && y0 < y1
-        };
-        line.boxes.iter().find(|area| !is_right(area)).map(|area| {
-            format!("box {area:?} is empty or not finite; a box is [x0, y0, x1, y1] with x0 < x1 and y0 < y1")
-        })
-    }
+    lines.finish()?;
+    let path = out.folder.join(QUESTIONS_FILE);
+    let sha256 = sha256_file(&path).map_err(|source| DatasetError::Io { path, source })?;
+    let description = Description {
+        name: dataset.name.clone(),
+        split: dataset.split.clone(),
+        answer_rule: dataset.answer_rule.name().to_owned(),
+        families: dataset.families.clone(),
+        license: dataset.license.clone(),
+        source: dataset.source.clone(),
+        images: None,
+        judge: dataset.judge.clone(),
+        sha256: Some(sha256),
+    };
+    let text = serde_json::to_string_pretty(&description).unwrap_or_default();
+    out.text(DESCRIPTION_FILE, &(text + "\n"))
 }
 
 #[cfg(test)]
@@ -304,7 +267,7 @@ mod tests {
             panic!("one sample")
         };
         assert_eq!(sample.image_id, "a.png");
-        assert_eq!(sample.image, folder.path().join("a.png"));
+        assert_eq!(sample.image, folder.path().join("a.png").into());
         assert_eq!(sample.boxes, [[0.0, 1.0, 2.5, 3.0]]);
         assert_eq!(sample.keys["k"], "v");
     }
@@ -336,7 +299,7 @@ mod tests {
             .iter()
             .map(|problem| (problem.line, problem.kind))
             .collect();
-        use ProblemKind::{DuplicateId, InvalidValue, Malformed, MissingImage};
+        use ProblemKind::{DuplicateId, InvalidValue, Malformed, MissingImage, WrongType};
         assert_eq!(
             found,
             [
@@ -350,11 +313,11 @@ mod tests {
                 (9, InvalidValue),
                 (10, InvalidValue),
                 (11, Malformed),
-                (12, Malformed),
+                (12, WrongType),
             ]
         );
         let message = load(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("11 lines can't be used (4 malformed, 1 with a duplicate id, 1 with a missing image, 5 with an invalid value)"), "{message}");
+        assert!(message.contains("11 lines can't be used (3 malformed, 1 with a value of the wrong type, 1 with a duplicate id, 1 with a missing image, 5 with an invalid value)"), "{message}");
         assert!(
             message.contains("line 11: unknown field `key`"),
             "{message}"

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Dataset;
+use super::{Dataset, ImageRef};
 use crate::Sample;
 
 /// Width of a picture on the sheet, in pixels.
@@ -101,12 +101,12 @@ fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f
     let scale = PICTURE / width;
     let shown_height = height * scale;
     let bytes = read(&first.image)?;
+    let media_type = media_type(&bytes);
     // Writing to a String can't fail.
     let _ = writeln!(
         body,
         "<image x=\"{left}\" y=\"{top}\" width=\"{PICTURE}\" height=\"{shown_height}\" \
-         style=\"image-rendering:pixelated\" href=\"data:{};base64,{}\"/>",
-        media_type(&first.image),
+         style=\"image-rendering:pixelated\" href=\"data:{media_type};base64,{}\"/>",
         STANDARD.encode(bytes)
     );
     let mut y = top + shown_height + LINE;
@@ -138,11 +138,8 @@ fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f
     Ok(y)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, SheetError> {
-    std::fs::read(path).map_err(|source| SheetError::Image {
-        path: path.to_owned(),
-        source,
-    })
+fn read(image: &ImageRef) -> Result<Vec<u8>, SheetError> {
+    image.read().map_err(cant_read(image))
 }
 
 /// Width and height, as the data set says it or the file.
@@ -150,20 +147,23 @@ fn size_of(sample: &Sample) -> Result<[f64; 2], SheetError> {
     if let Some([width, height]) = sample.image_size {
         return Ok([width as f64, height as f64]);
     }
-    let (width, height) =
-        image::image_dimensions(&sample.image).map_err(|error| SheetError::Image {
-            path: sample.image.clone(),
-            source: std::io::Error::other(error),
-        })?;
+    let bytes = read(&sample.image)?;
+    let reader = image::ImageReader::new(std::io::Cursor::new(&bytes)).with_guessed_format();
+    let (width, height) = reader
+        .and_then(|reader| reader.into_dimensions().map_err(std::io::Error::other))
+        .map_err(cant_read(&sample.image))?;
     Ok([f64::from(width), f64::from(height)])
 }
 
-fn media_type(path: &Path) -> &'static str {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("png") => "image/png",
-        Some("webp") => "image/webp",
-        Some("gif") => "image/gif",
-        _ => "image/jpeg",
+fn cant_read(image: &ImageRef) -> impl FnOnce(std::io::Error) -> SheetError {
+    let path = image.container().to_owned();
+    move |source| SheetError::Image { path, source }
+}
+
+fn media_type(bytes: &[u8]) -> &'static str {
+    match image::guess_format(bytes) {
+        Ok(format) => format.to_mime_type(),
+        Err(_) => "image/jpeg",
     }
 }
 
@@ -204,22 +204,25 @@ mod tests {
     fn a_sheet_names_what_it_shows() {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("a.png");
-        std::fs::write(&image, "not looked into").unwrap();
+        std::fs::write(&image, b"\x89PNG\r\n\x1a\nnot looked into").unwrap();
         let sample = Sample {
             id: "1".to_owned(),
             image_id: "a".to_owned(),
-            image,
+            image: image.into(),
             image_size: Some([168, 84]),
             question: "Is 1 < 2?".to_owned(),
             answers: vec!["yes".to_owned()],
             family: "existence".to_owned(),
-            keys: BTreeMap::new(),
             boxes: vec![[0.0, 0.0, 10.0, 10.0]],
+            ..Sample::default()
         };
         let dataset = Dataset {
             name: "test".to_owned(),
             split: "test".to_owned(),
+            benchmark: crate::dataset::Benchmark::Plain,
             answer_rule: crate::metric::AnswerRule::Exact,
+            judge: None,
+            notes: Vec::new(),
             families: Vec::new(),
             license: None,
             source: None,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::error::MetricError;
 use super::vqa::VqaRule;
 use super::yes_no::YesNo;
-use super::{gqa, mme, pope, scienceqa};
+use super::{gqa, mmbench, mme, pope, scienceqa};
 
 /// How an answer becomes a score from 0 to 1.
 #[derive(
@@ -61,11 +61,15 @@ pub enum AnswerRule {
     Scienceqa,
     /// A choice's letter, read as lmms-eval does.
     ScienceqaLmmsEval,
+    /// A choice's letter, read as VLMEvalKit does without a judge.
+    Mmbench,
+    /// A choice's letter, read as lmms-eval does, its `static` mode where that finds none.
+    MmbenchLmmsEval,
 }
 
 impl AnswerRule {
     /// Every rule.
-    pub const ALL: [AnswerRule; 18] = [
+    pub const ALL: [AnswerRule; 20] = [
         AnswerRule::Exact,
         AnswerRule::VqaOfficial,
         AnswerRule::VqaOfficialRaw,
@@ -84,6 +88,8 @@ impl AnswerRule {
         AnswerRule::MmeVlmevalkit,
         AnswerRule::Scienceqa,
         AnswerRule::ScienceqaLmmsEval,
+        AnswerRule::Mmbench,
+        AnswerRule::MmbenchLmmsEval,
     ];
 
     /// The name in configurations, flags and reports.
@@ -107,12 +113,25 @@ impl AnswerRule {
             AnswerRule::MmeVlmevalkit => "mme_vlmevalkit",
             AnswerRule::Scienceqa => "scienceqa",
             AnswerRule::ScienceqaLmmsEval => "scienceqa_lmms_eval",
+            AnswerRule::Mmbench => "mmbench",
+            AnswerRule::MmbenchLmmsEval => "mmbench_lmms_eval",
         }
     }
 
     /// Score of `prediction`, 0 to 1. `answers` are what people gave; where a rule
     /// knows one right answer, any of them counts. Without answers nothing is right.
     pub fn score(self, prediction: &str, answers: &[impl AsRef<str>]) -> f64 {
+        self.score_among::<_, &str>(prediction, answers, &[])
+    }
+
+    /// As [`AnswerRule::score`], with the texts of the options A, B, …: MMBench's rules
+    /// look for them in the answer, and without them take any letter A–D.
+    pub fn score_among<A: AsRef<str>, C: AsRef<str>>(
+        self,
+        prediction: &str,
+        answers: &[A],
+        choices: &[C],
+    ) -> f64 {
         let is_right = match self {
             AnswerRule::VqaOfficial => return VqaRule::OfficialAfterM4c.score(prediction, answers),
             AnswerRule::VqaOfficialRaw => return VqaRule::Official.score(prediction, answers),
@@ -150,6 +169,16 @@ impl AnswerRule {
             AnswerRule::ScienceqaLmmsEval => any(answers, |gold| {
                 scienceqa::is_right_lmms_eval(prediction, gold)
             }),
+            AnswerRule::Mmbench => {
+                any_letter(answers, mmbench::vlmevalkit(prediction, &options(choices)))
+            }
+            AnswerRule::MmbenchLmmsEval => {
+                let options = options(choices);
+                let letters: Vec<char> = options.iter().map(|(letter, _)| *letter).collect();
+                let letter = mmbench::lmms_eval(prediction, &options)
+                    .or_else(|| mmbench::lmms_eval_static(prediction, &letters));
+                any_letter(answers, letter)
+            }
         };
         f64::from(u8::from(is_right))
     }
@@ -158,8 +187,12 @@ impl AnswerRule {
     ///
     /// # Errors
     /// No answers; fewer than two where people's agreement counts; labels other than yes
-    /// and no where only those are read.
-    pub fn check_answers(self, answers: &[impl AsRef<str>]) -> Result<(), MetricError> {
+    /// and no where only those are read; a letter that none of the choices has.
+    pub fn check_answers<A: AsRef<str>, C: AsRef<str>>(
+        self,
+        answers: &[A],
+        choices: &[C],
+    ) -> Result<(), MetricError> {
         let (needed, min) = if self.is_vqa() {
             ("at least 2", 2)
         } else {
@@ -175,13 +208,36 @@ impl AnswerRule {
         let labels = answers.iter().map(AsRef::as_ref);
         let bad_label = |label: &&str| YesNo::from_label(label).is_none();
         match labels.clone().find(bad_label) {
-            Some(label) if self.is_yes_no() => Err(MetricError::Label {
-                what: "an answer of a yes-or-no question",
+            Some(label) if self.is_yes_no() => {
+                return Err(MetricError::Label {
+                    what: "an answer of a yes-or-no question",
+                    got: label.to_owned(),
+                    expected: "yes or no",
+                });
+            }
+            _ => {}
+        }
+        let letters = options(choices);
+        let is_option = |label: &&str| letters.iter().any(|(letter, _)| is_letter(label, *letter));
+        match labels.clone().find(|label| !is_option(label)) {
+            Some(label) if self.is_choice() => Err(MetricError::Label {
+                what: "an answer of a choice",
                 got: label.to_owned(),
-                expected: "yes or no",
+                expected: "the letter of one of its choices, A for the first",
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether answers are letters of choices.
+    pub const fn is_choice(self) -> bool {
+        matches!(
+            self,
+            AnswerRule::Scienceqa
+                | AnswerRule::ScienceqaLmmsEval
+                | AnswerRule::Mmbench
+                | AnswerRule::MmbenchLmmsEval
+        )
     }
 
     /// Whether scores lie between 0 and 1 by people's agreement.
@@ -223,6 +279,23 @@ pub fn exact_form(answer: &str) -> String {
 
 fn any(answers: &[impl AsRef<str>], is_right: impl Fn(&str) -> bool) -> bool {
     answers.iter().any(|gold| is_right(gold.as_ref()))
+}
+
+/// Letters of the choices; A to D where they are not known.
+fn options(choices: &[impl AsRef<str>]) -> Vec<(char, &str)> {
+    match choices.is_empty() {
+        true => ('A'..='D').map(|letter| (letter, "")).collect(),
+        false => ('A'..='Z').zip(choices.iter().map(AsRef::as_ref)).collect(),
+    }
+}
+
+fn is_letter(label: &str, letter: char) -> bool {
+    let mut chars = label.chars();
+    chars.next() == Some(letter) && chars.next().is_none()
+}
+
+fn any_letter(answers: &[impl AsRef<str>], said: Option<char>) -> bool {
+    said.is_some_and(|letter| any(answers, |gold| is_letter(gold, letter)))
 }
 
 fn any_label(answers: &[impl AsRef<str>], said: YesNo) -> bool {
@@ -328,6 +401,20 @@ mod tests {
     }
 
     #[test]
+    fn choices_are_found_by_letter_or_text() {
+        let score = |rule: AnswerRule, said: &str| {
+            rule.score_among(said, &["B"], &["a red kite", "two owls"])
+        };
+        for said in ["B", "B. two owls", "Two owls!", "The answer is B"] {
+            assert_eq!(score(AnswerRule::Mmbench, said), 1.0, "{said}");
+        }
+        assert_eq!(score(AnswerRule::MmbenchLmmsEval, "(B)"), 1.0);
+        assert_eq!(score(AnswerRule::Mmbench, "C"), 0.0);
+        check(AnswerRule::Mmbench, "two owls", &["B"], 0.0);
+        check(AnswerRule::Mmbench, "(B)", &["B"], 1.0);
+    }
+
+    #[test]
     fn names_round_trip_and_unknown_ones_list_the_known() {
         for rule in AnswerRule::ALL {
             assert_eq!(rule.name().parse(), Ok(rule));
@@ -345,19 +432,16 @@ mod tests {
     #[test]
     fn answers_that_a_rule_cannot_score_are_errors() {
         let none: [&str; 0] = [];
+        let choices = ["red", "blue"];
         for rule in AnswerRule::ALL {
-            assert!(rule.check_answers(&none).is_err(), "{rule}");
-            assert!(rule.check_answers(&["yes", "no"]).is_ok(), "{rule}");
-            assert_eq!(
-                rule.check_answers(&["yes"]).is_err(),
-                rule.is_vqa(),
-                "{rule}"
-            );
-            assert_eq!(
-                rule.check_answers(&["red", "red"]).is_err(),
-                rule.is_yes_no(),
-                "{rule}"
-            );
+            let is_wrong = |answers: &[&str]| rule.check_answers(answers, &choices).is_err();
+            assert!(is_wrong(&none), "{rule}");
+            assert_eq!(is_wrong(&["yes", "no"]), rule.is_choice(), "{rule}");
+            assert_eq!(is_wrong(&["B", "A"]), rule.is_yes_no(), "{rule}");
+            assert_eq!(is_wrong(&["C", "A"]), rule.is_choice() || rule.is_yes_no());
+            if !rule.is_choice() {
+                assert_eq!(is_wrong(&["yes"]), rule.is_vqa(), "{rule}");
+            }
         }
     }
 }

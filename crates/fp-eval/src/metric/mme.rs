@@ -8,7 +8,7 @@ use super::vqa::{INSTRUCTION, question_text as with_instruction};
 use super::yes_no::YesNo;
 
 /// What ends every official question.
-const OFFICIAL_INSTRUCTION: &str = "Please answer yes or no.";
+pub const OFFICIAL_INSTRUCTION: &str = "Please answer yes or no.";
 
 /// Tasks whose sum is the perception score.
 pub const PERCEPTION: [&str; 10] = [
@@ -58,6 +58,15 @@ fn yes_or_no_in_prefix(lower: &str) -> YesNo {
     } else {
         YesNo::Other
     }
+}
+
+/// A question without either instruction: by this, official questions and LLaVA's
+/// prompts are told to be the same.
+pub fn official_question(text: &str) -> String {
+    let text = text
+        .replace(OFFICIAL_INSTRUCTION, "")
+        .replace(INSTRUCTION, "");
+    super::python_text::strip(&text).to_owned()
 }
 
 /// The user's message: the official question with LLaVA's instruction for its own.

@@ -126,6 +126,7 @@ pub fn write_benchmark(
             options.num_objects.end(),
         )),
         images: None,
+        judge: None,
         sha256: Some(sha256_hex(lines.as_bytes())),
     };
     let path = dir.join(DESCRIPTION_FILE);
@@ -256,6 +257,7 @@ fn line(
         image_size: Some([IMAGE_SIDE as usize; 2]),
         question: question.text.clone(),
         answers: vec![question.answer.clone()],
+        choices: Vec::new(),
         family: question.family.name().to_owned(),
         keys,
         boxes: boxes.iter().map(|edges| edges.map(f64::from)).collect(),

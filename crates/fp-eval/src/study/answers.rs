@@ -35,12 +35,7 @@ impl Placed<'_> {
             dataset: self.dataset,
             id: sample.id.clone(),
             image_id: sample.image_id.clone(),
-            image: sample
-                .image
-                .strip_prefix(self.folder)
-                .unwrap_or(&sample.image)
-                .display()
-                .to_string(),
+            image: sample.image.name(self.folder),
             image_size: image_size.or(sample.image_size),
             family: sample.family.clone(),
             keys: sample.keys.clone(),
@@ -150,7 +145,7 @@ impl<'a> Answers<'a> {
         let run = RunRecord {
             seen,
             kept_hash,
-            score: self.placed.rule.score(&text, &self.placed.sample.answers),
+            score: self.placed.sample.score(self.placed.rule, &text),
             text,
             token_ids: generation.token_ids.clone(),
             finish_reason: generation.finish_reason,

@@ -80,15 +80,19 @@ pub(crate) fn model(
 /// Hash over a data set's files and the images of its samples.
 pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), StudyError> {
     let mut list = String::new();
-    for path in &dataset.files {
-        let sha256 = sha256_file(path).map_err(StudyError::io("read", path))?;
-        let _ = writeln!(list, "{sha256}");
-    }
+    // A file that holds images too, such as a Parquet file, counts as one of them.
     let images: BTreeSet<&Path> = dataset
         .samples
         .iter()
-        .map(|sample| sample.image.as_path())
+        .map(|sample| sample.image.container())
         .collect();
+    for path in &dataset.files {
+        if images.contains(path.as_path()) {
+            continue;
+        }
+        let sha256 = sha256_file(path).map_err(StudyError::io("read", path))?;
+        let _ = writeln!(list, "{sha256}");
+    }
     let mut sizes = Vec::with_capacity(images.len());
     for path in images {
         let size = std::fs::metadata(path)

@@ -1,8 +1,9 @@
 //! Images and questions, ready for the model.
 
+use crate::dataset::ImageRef;
 use fp_model::image::{
-    AnyResPixels, GridPinpoints, ImageAspect, ImageProcessor, PixelValues, PreprocessorConfig,
-    decode_file,
+    AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
+    PixelValues, PreprocessorConfig, decode, decode_file,
 };
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
@@ -69,9 +70,22 @@ impl Inputs {
     }
 
     /// Decodes and preprocesses an image.
-    pub(crate) fn image(&self, path: &Path) -> Result<LoadedImage, ModelError> {
+    pub(crate) fn image(&self, source: &ImageRef) -> Result<LoadedImage, ModelError> {
         let start = Instant::now();
-        let image = decode_file(path)?;
+        let image = match source.as_file() {
+            Some(path) => decode_file(path)?,
+            None => {
+                let bytes = source.read().map_err(|error| ImageError::Io {
+                    path: source.container().to_owned(),
+                    source: error,
+                })?;
+                let inside = |error| ImageError::InFile {
+                    path: source.to_string().into(),
+                    source: Box::new(error),
+                };
+                decode(&bytes, DecodeLimits::default()).map_err(inside)?
+            }
+        };
         let size = [image.width(), image.height()];
         let pixels = match &self.pinpoints {
             Some(pinpoints) => {

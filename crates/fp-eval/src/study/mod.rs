@@ -39,7 +39,7 @@ pub use grid::{Budget, Cell, Grid, GridError, Method, ModelShape};
 pub use line::LineError;
 pub use merge::merge;
 pub use order::Shard;
-pub use prepare::{dataset_dir, model_dir};
+pub use prepare::{dataset_selector, model_dir};
 pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
     SampleRecord, Seen,

@@ -1,11 +1,11 @@
 //! The order in which samples are run and recorded: image by image, so that the
 //! image's work is done once, each image where its first sample stands.
 
+use crate::dataset::ImageRef;
 use crate::sample::Sample;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
 /// One of several pieces of a run.
@@ -51,7 +51,7 @@ pub(crate) fn image_groups(datasets: &[&[Sample]], shard: Option<Shard>) -> Vec<
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut first = 0;
     for samples in datasets {
-        let mut by_image: HashMap<&Path, usize> = HashMap::new();
+        let mut by_image: HashMap<&ImageRef, usize> = HashMap::new();
         for (offset, sample) in samples.iter().enumerate() {
             let group = *by_image.entry(&sample.image).or_insert_with(|| {
                 groups.push(Vec::new());
@@ -79,7 +79,7 @@ mod tests {
         images
             .iter()
             .map(|image| Sample {
-                image: image.into(),
+                image: std::path::PathBuf::from(image).into(),
                 ..Sample::default()
             })
             .collect()

@@ -36,14 +36,15 @@ pub fn model_dir(config: &StudyConfig) -> Result<PathBuf, StudyError> {
     })
 }
 
-/// Folder of a data set by the name that a configuration has for it.
+/// What a data set is opened by, from the name that a configuration has for it: a
+/// folder, or a folder and a part of it, `FOLDER:PART`.
 ///
 /// # Errors
 /// A shipped data set is named and isn't there.
-pub fn dataset_dir(name: &str) -> Result<PathBuf, StudyError> {
+pub fn dataset_selector(name: &str) -> Result<String, StudyError> {
     Ok(match name.split_once(':') {
-        Some((EMBEDDED, split)) => embedded::benchmark_dir(split)?,
-        _ => PathBuf::from(name),
+        Some((EMBEDDED, split)) => embedded::benchmark_dir(split)?.display().to_string(),
+        _ => name.to_owned(),
     })
 }
 
@@ -66,7 +67,8 @@ impl Prepared {
         let mut specs: Vec<DatasetSpec> = Vec::new();
         let mut first_index = 0;
         for name in &config.datasets {
-            let mut dataset = dataset::load(&dataset_dir(name)?)?;
+            let mut dataset = dataset::open(&dataset_selector(name)?)?;
+            dataset.require_answers()?;
             dataset.samples.truncate(config.limit.unwrap_or(usize::MAX));
             specs.push(dataset_spec(&dataset, first_index)?);
             first_index += dataset.samples.len();

@@ -314,10 +314,10 @@ impl<'a> Answering<'a> {
                 prompts: prompts(inputs, &placed.sample.question, needs_text_alone),
             })
             .collect();
-        let path = &questions.first()?.placed.sample.image;
+        let source = &questions.first()?.placed.sample.image;
         let image = inputs
-            .image(path)
-            .map_err(|error| format!("image {}: {error}", path.display()));
+            .image(source)
+            .map_err(|error| format!("image {source}: {error}"));
         Some(ImageJob { image, questions })
     }
 

@@ -1,0 +1,94 @@
+//! `finepruner data convert` and `finepruner data export`: one layout to another.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use fp_eval::dataset::export::{Exported, export};
+use fp_eval::dataset::{Benchmark, open};
+use fp_eval::study::dataset_selector;
+
+use crate::commands::{print_json, print_text};
+
+/// Write any data set in the plain form: benchmark.json, questions.jsonl and images.
+///
+/// Prompts, answers, choices, categories and boxes are kept as they were read. A data set
+/// with lines that can't be used is refused: `finepruner data check` names them.
+///
+/// Examples:
+///   finepruner data convert playground/data/eval/pope --output pope-plain
+///   finepruner data convert playground/data/eval/textvqa:noocr --output textvqa-plain
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ConvertArgs {
+    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    dataset: String,
+    /// Folder to write, new or empty.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Print JSON: one object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Write a data set in the layout that LLaVA's evaluation has for a benchmark.
+///
+/// Reading the result gives the same prompts, answers, images and boxes, so that a
+/// pipeline can be tried on a small data set of known answers. Samples that a layout has
+/// no place for are left out and counted: POPE and MME want yes or no, ScienceQA and
+/// MMBench choices.
+///
+/// Examples:
+///   finepruner data export embedded:confirm --layout gqa --output gqa
+///   finepruner data export embedded:select --layout pope --output pope --json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ExportArgs {
+    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    dataset: String,
+    /// Whose layout: vqav2, gqa, textvqa, pope, mme, scienceqa, mmbench, vizwiz, mmvet or plain.
+    #[arg(long, value_name = "BENCHMARK")]
+    layout: Benchmark,
+    /// Folder to write, new or empty.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Print JSON: one object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `convert`.
+pub(crate) fn convert(args: &ConvertArgs) -> Result<()> {
+    write(&args.dataset, Benchmark::Plain, &args.output, args.json)
+}
+
+/// Runs `export`.
+pub(crate) fn export_layout(args: &ExportArgs) -> Result<()> {
+    write(&args.dataset, args.layout, &args.output, args.json)
+}
+
+fn write(name: &str, layout: Benchmark, output: &Path, json: bool) -> Result<()> {
+    let dataset = open(&dataset_selector(name)?)?;
+    let exported = export(&dataset, layout, output)?;
+    match json {
+        true => print_json(&exported),
+        false => print_text(&text(&exported, layout)),
+    }
+}
+
+fn text(exported: &Exported, layout: Benchmark) -> String {
+    let mut text = format!(
+        "{} questions on {} images in {}, as {}",
+        exported.num_samples,
+        exported.num_images,
+        exported.folder.display(),
+        layout.title(),
+    );
+    if let Some(reason) = exported.reason {
+        text += &format!(
+            "\n{} questions are left out; there {reason}",
+            exported.num_left_out
+        );
+    }
+    text
+}

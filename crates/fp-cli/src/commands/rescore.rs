@@ -1,0 +1,201 @@
+//! `finepruner rescore`: metrics of answers that others produced.
+
+mod report;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use fp_eval::dataset::{Dataset, open};
+use fp_eval::rescore::{AnswerFile, Comparison, Scored, compare_all, upload};
+use fp_eval::stats::CompareOptions;
+use fp_eval::study::dataset_selector;
+
+use super::{print_json, print_text};
+
+/// Score files of answers that others produced, and test them against each other.
+///
+/// Answers are LLaVA's JSON lines (question_id, text), lists as servers take them
+/// (.json), a folder of MME's official tool (a .txt per task), or a table of MMBench with
+/// a column `prediction` (.tsv). The latter two hold their questions, so that they need no
+/// --dataset. Every rule set of the benchmark is applied; files are compared pairwise on
+/// the same questions, images as clusters, with Holm's correction over the pairs.
+///
+/// Questions without an answer count as wrong; how many there are, and whatever else
+/// doesn't fit, is said in warnings. --strict makes them errors.
+///
+/// Examples:
+///   finepruner rescore --dataset eval/gqa vanilla=gqa/7b.jsonl pruned=gqa/7b-192.jsonl
+///   finepruner rescore answers/llava-7b answers/llava-7b-192
+///   finepruner rescore --dataset eval/mm-vet mm-vet/7b.jsonl --upload to-judge
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct RescoreArgs {
+    /// Files of answers, or NAME=FILE to call one NAME.
+    #[arg(required = true, value_name = "[NAME=]FILE")]
+    answers: Vec<String>,
+    /// The data set: a folder, FOLDER:PART, or embedded:confirm.
+    #[arg(long, value_name = "DIR")]
+    dataset: Option<String>,
+    /// Compare with this one only, not every pair.
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
+    /// Write the files that servers and judges take here, instead of scoring.
+    #[arg(long, value_name = "DIR")]
+    upload: Option<PathBuf>,
+    /// Take missing answers, unknown ids and unreadable lines for errors.
+    #[arg(long)]
+    strict: bool,
+    /// Bootstrap draws and permutations.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    num_draws: usize,
+    /// Seed of both.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print JSON: one object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &RescoreArgs) -> Result<()> {
+    let files = files(&args.answers)?;
+    let dataset = dataset(args, &files)?;
+    if let Some(folder) = &args.upload {
+        return write_uploads(folder, &files, &dataset, args);
+    }
+    let mut scored = Vec::new();
+    for (name, file) in &files {
+        scored.push(Scored::new(name, file, &dataset)?);
+    }
+    for scored in &scored {
+        warn(&scored.name, &scored.joined.warnings, args.strict)?;
+    }
+    if let Some(baseline) = &args.baseline {
+        let names: Vec<&str> = scored.iter().map(|scored| scored.name.as_str()).collect();
+        ensure!(
+            names.contains(&baseline.as_str()),
+            "no file is called `{baseline}`; they are called {}",
+            names.join(", ")
+        );
+    }
+    let options = CompareOptions {
+        num_draws: args.num_draws,
+        num_permutations: args.num_draws,
+        seed: args.seed,
+        ..CompareOptions::default()
+    };
+    let comparisons: Vec<Comparison> =
+        compare_all(&dataset, &scored, args.baseline.as_deref(), &options)?;
+    match args.json {
+        true => print_json(&serde_json::json!({
+            "dataset": dataset.name,
+            "split": dataset.split,
+            "benchmark": dataset.benchmark,
+            "notes": dataset.notes,
+            "files": scored,
+            "comparisons": comparisons,
+        })),
+        false => print_text(&report::text(&dataset, &scored, &comparisons)),
+    }
+}
+
+/// Reads the files; each has a name of its own.
+fn files(arguments: &[String]) -> Result<Vec<(String, AnswerFile)>> {
+    let mut names = HashSet::new();
+    let mut files = Vec::new();
+    for argument in arguments {
+        let (name, path) = match argument.split_once('=') {
+            Some((name, path)) if !Path::new(argument).exists() => (name.to_owned(), path),
+            _ => (name_of(argument), argument.as_str()),
+        };
+        if !names.insert(name.clone()) {
+            bail!("two files are called `{name}`; give one another name: NAME={path}");
+        }
+        files.push((name, AnswerFile::read(Path::new(path))?));
+    }
+    Ok(files)
+}
+
+fn name_of(path: &str) -> String {
+    let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str());
+    stem.unwrap_or(path).to_owned()
+}
+
+/// The data set that is named, or else the one in the first file.
+fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset> {
+    if let Some(name) = &args.dataset {
+        return Ok(open(&dataset_selector(name)?)?);
+    }
+    let Some((first, rest)) = files.split_first() else {
+        bail!("no file of answers");
+    };
+    let questions = first.1.questions.clone();
+    let dataset = questions.with_context(|| {
+        format!(
+            "{} holds answers alone; name their questions with --dataset",
+            first.1.path.display()
+        )
+    })?;
+    let ids = |dataset: &Dataset| -> HashSet<String> {
+        dataset
+            .samples
+            .iter()
+            .map(|sample| sample.id.clone())
+            .collect()
+    };
+    for (name, file) in rest {
+        // Another file may have fewer answers, but not to other questions.
+        if let Some(questions) = &file.questions
+            && !ids(questions).is_subset(&ids(&dataset))
+        {
+            bail!(
+                "{name} answers questions that {} doesn't; name the data set of both with --dataset",
+                first.0
+            );
+        }
+    }
+    Ok(dataset)
+}
+
+fn warn(name: &str, warnings: &[String], strict: bool) -> Result<()> {
+    for warning in warnings {
+        ensure!(!strict, "{name}: {warning}");
+        eprintln!("warning: {name}: {warning}");
+    }
+    Ok(())
+}
+
+fn write_uploads(
+    folder: &Path,
+    files: &[(String, AnswerFile)],
+    dataset: &Dataset,
+    args: &RescoreArgs,
+) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    let mut written = Vec::new();
+    for (name, file) in files {
+        let upload = upload(file, dataset)?;
+        warn(name, &upload.warnings, args.strict)?;
+        let path = folder.join(format!("{name}.json"));
+        ensure!(
+            !path.exists(),
+            "{} is there already; nothing is overwritten",
+            path.display()
+        );
+        std::fs::write(&path, upload.content)
+            .with_context(|| format!("can't write {}", path.display()))?;
+        written.push(path);
+    }
+    match args.json {
+        true => print_json(&serde_json::json!({ "dataset": dataset.name, "files": written })),
+        false => {
+            let lines: Vec<String> = written
+                .iter()
+                .map(|p| format!("wrote {}", p.display()))
+                .collect();
+            print_text(&lines.join("\n"))
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The benchmarks that are known, each in a file of its own: the one place to add the
+//! next.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::export::Exporter;
+use super::{
+    Dataset, DatasetError, Reading, gqa, mmbench, mme, mmvet, plain, pope, scienceqa, textvqa,
+    vizwiz, vqav2,
+};
+use crate::metric::{AnswerRule, YesNo};
+use crate::sample::Sample;
+
+/// A benchmark, and with it the layout that LLaVA's evaluation has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Benchmark {
+    /// One's own data: `benchmark.json` and `questions.jsonl`.
+    Plain,
+    /// VQAv2.
+    Vqav2,
+    /// GQA.
+    Gqa,
+    /// TextVQA.
+    Textvqa,
+    /// POPE.
+    Pope,
+    /// MME.
+    Mme,
+    /// ScienceQA, the questions with an image.
+    Scienceqa,
+    /// MMBench, English or Chinese.
+    Mmbench,
+    /// VizWiz.
+    Vizwiz,
+    /// MM-Vet.
+    Mmvet,
+}
+
+impl Benchmark {
+    /// All of them, the plain form first.
+    pub const ALL: [Benchmark; 10] = [
+        Benchmark::Plain,
+        Benchmark::Vqav2,
+        Benchmark::Gqa,
+        Benchmark::Textvqa,
+        Benchmark::Pope,
+        Benchmark::Mme,
+        Benchmark::Scienceqa,
+        Benchmark::Mmbench,
+        Benchmark::Vizwiz,
+        Benchmark::Mmvet,
+    ];
+
+    /// The name on the command line and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Benchmark::Plain => "plain",
+            Benchmark::Vqav2 => "vqav2",
+            Benchmark::Gqa => "gqa",
+            Benchmark::Textvqa => "textvqa",
+            Benchmark::Pope => "pope",
+            Benchmark::Mme => "mme",
+            Benchmark::Scienceqa => "scienceqa",
+            Benchmark::Mmbench => "mmbench",
+            Benchmark::Vizwiz => "vizwiz",
+            Benchmark::Mmvet => "mmvet",
+        }
+    }
+
+    /// The name as papers write it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Benchmark::Plain => "plain form",
+            Benchmark::Vqav2 => "VQAv2",
+            Benchmark::Gqa => "GQA",
+            Benchmark::Textvqa => "TextVQA",
+            Benchmark::Pope => "POPE",
+            Benchmark::Mme => "MME",
+            Benchmark::Scienceqa => "ScienceQA-IMG",
+            Benchmark::Mmbench => "MMBench",
+            Benchmark::Vizwiz => "VizWiz",
+            Benchmark::Mmvet => "MM-Vet",
+        }
+    }
+
+    /// Titles of all but the plain form, as a list in a sentence.
+    pub(super) fn titles() -> String {
+        let titles: Vec<&str> = Self::ALL[1..].iter().map(|it| it.title()).collect();
+        titles.join(", ")
+    }
+
+    /// How answers are scored; none for the plain form, which says it itself, and for
+    /// MM-Vet, which needs a judge.
+    pub const fn answer_rule(self) -> Option<AnswerRule> {
+        match self {
+            Benchmark::Plain | Benchmark::Mmvet => None,
+            Benchmark::Vqav2 => Some(AnswerRule::VqaOfficial),
+            Benchmark::Gqa => Some(AnswerRule::Gqa),
+            Benchmark::Textvqa | Benchmark::Vizwiz => Some(AnswerRule::VqaM4c),
+            Benchmark::Pope => Some(AnswerRule::Pope),
+            Benchmark::Mme => Some(AnswerRule::Mme),
+            Benchmark::Scienceqa => Some(AnswerRule::Scienceqa),
+            Benchmark::Mmbench => Some(AnswerRule::Mmbench),
+        }
+    }
+
+    /// Other evaluators' rules for the same answers.
+    pub const fn other_rules(self) -> &'static [AnswerRule] {
+        match self {
+            Benchmark::Plain | Benchmark::Mmvet => &[],
+            Benchmark::Vqav2 => &[
+                AnswerRule::VqaOfficialRaw,
+                AnswerRule::VqaM4c,
+                AnswerRule::VqaLmmsEval,
+                AnswerRule::VqaVlmevalkit,
+            ],
+            Benchmark::Gqa => &[AnswerRule::GqaLmmsEval, AnswerRule::GqaVlmevalkit],
+            Benchmark::Textvqa => &[AnswerRule::VqaVlmevalkit],
+            Benchmark::Vizwiz => &[AnswerRule::VizwizApi],
+            Benchmark::Pope => &[AnswerRule::PopeLmmsEval, AnswerRule::PopeVlmevalkit],
+            Benchmark::Mme => &[AnswerRule::MmeLmmsEval, AnswerRule::MmeVlmevalkit],
+            Benchmark::Scienceqa => &[AnswerRule::ScienceqaLmmsEval],
+            Benchmark::Mmbench => &[AnswerRule::MmbenchLmmsEval],
+        }
+    }
+
+    /// What results are called: the benchmark and what sets its parts apart.
+    pub(super) fn result_name(self, part: &str) -> String {
+        let is = |word: &str| part.split(['-', '_']).any(|part| part == word);
+        match self {
+            Benchmark::Textvqa if is(textvqa::WITHOUT_OCR) => "textvqa_noocr".to_owned(),
+            Benchmark::Textvqa => "textvqa_ocr".to_owned(),
+            Benchmark::Mmbench if is("cn") => "mmbench_cn".to_owned(),
+            Benchmark::Mmbench => "mmbench_en".to_owned(),
+            Benchmark::Scienceqa => "scienceqa_img".to_owned(),
+            _ => self.name().to_owned(),
+        }
+    }
+
+    /// Parts of it that a folder has in LLaVA's layout, or the plain form.
+    pub(super) fn parts(self, folder: &Path) -> Vec<String> {
+        match self {
+            Benchmark::Plain => plain::parts(folder),
+            Benchmark::Vqav2 => vqav2::parts(folder),
+            Benchmark::Gqa => gqa::parts(folder),
+            Benchmark::Textvqa => textvqa::parts(folder),
+            Benchmark::Pope => pope::parts(folder),
+            Benchmark::Mme => mme::parts(folder),
+            Benchmark::Scienceqa => scienceqa::parts(folder),
+            Benchmark::Mmbench => mmbench::parts(folder),
+            Benchmark::Vizwiz => vizwiz::parts(folder),
+            Benchmark::Mmvet => mmvet::parts(folder),
+        }
+    }
+
+    /// Reads a part.
+    pub(super) fn read(self, folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+        match self {
+            Benchmark::Plain => plain::read(folder),
+            Benchmark::Vqav2 => vqav2::read(folder, part),
+            Benchmark::Gqa => gqa::read(folder, part),
+            Benchmark::Textvqa => textvqa::read(folder, part),
+            Benchmark::Pope => pope::read(folder, part),
+            Benchmark::Mme => mme::read(folder, part),
+            Benchmark::Scienceqa => scienceqa::read(folder, part),
+            Benchmark::Mmbench => mmbench::read(folder, part),
+            Benchmark::Vizwiz => vizwiz::read(folder, part),
+            Benchmark::Mmvet => mmvet::read(folder, part),
+        }
+    }
+
+    /// Writes samples that all fit.
+    pub(super) fn write(self, dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
+        match self {
+            Benchmark::Plain => plain::export(dataset, out),
+            Benchmark::Vqav2 => vqav2::export(dataset, out),
+            Benchmark::Gqa => gqa::export(dataset, out),
+            Benchmark::Textvqa => textvqa::export(dataset, out),
+            Benchmark::Pope => pope::export(dataset, out),
+            Benchmark::Mme => mme::export(dataset, out),
+            Benchmark::Scienceqa => scienceqa::export(dataset, out),
+            Benchmark::Mmbench => mmbench::export(dataset, out),
+            Benchmark::Vizwiz => vizwiz::export(dataset, out),
+            Benchmark::Mmvet => mmvet::export(dataset, out),
+        }
+    }
+
+    /// Whether its layout has a place for a sample.
+    pub(super) fn fits(self, sample: &Sample) -> bool {
+        let answers = &sample.answers;
+        let is_yes_no = || answers.len() == 1 && YesNo::from_label(&answers[0]).is_some();
+        match self {
+            Benchmark::Plain | Benchmark::Mmvet => true,
+            Benchmark::Vqav2 | Benchmark::Vizwiz => !answers.is_empty(),
+            Benchmark::Textvqa => matches!(answers.len(), 1 | 10),
+            Benchmark::Gqa => answers.len() == 1,
+            Benchmark::Pope | Benchmark::Mme => is_yes_no(),
+            Benchmark::Scienceqa => {
+                sample.choices.len() >= 2 && super::collect::is_inside(&sample.id)
+            }
+            Benchmark::Mmbench => mmbench::fits(sample),
+        }
+    }
+
+    /// What a sample has to be to fit.
+    pub(super) const fn needs(self) -> &'static str {
+        match self {
+            Benchmark::Plain | Benchmark::Mmvet => "anything fits",
+            Benchmark::Vqav2 | Benchmark::Vizwiz => "a question has answers",
+            Benchmark::Textvqa => "a question has one answer or ten, and is asked once per image",
+            Benchmark::Gqa => "a question has one answer",
+            Benchmark::Pope => "the answer is yes or no",
+            Benchmark::Mme => "two questions on an image in a family, one answered yes, one no",
+            Benchmark::Scienceqa => "a question is a choice, with options as lines `A. …`",
+            Benchmark::Mmbench => {
+                "a question is a choice of two to four, options as lines `A. …`, and MMBench's instruction after them"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Benchmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Benchmark {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|benchmark| benchmark.name() == name)
+            .ok_or_else(|| format!("unknown benchmark `{name}`; known are {known}"))
+    }
+}

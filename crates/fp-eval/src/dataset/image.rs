@@ -1,0 +1,150 @@
+//! Where a sample's image lies: a file of its own, or a place inside another file.
+
+use std::fmt;
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::tsv::read_row;
+
+/// An image that is read when it is needed, and no earlier.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ImageRef {
+    /// A file.
+    File(PathBuf),
+    /// A cell of a table with tabs, in Base64.
+    Cell {
+        /// The table.
+        table: Arc<Path>,
+        /// Byte at which the row begins.
+        row_start: u64,
+        /// Column, counted from 0.
+        column: usize,
+    },
+}
+
+impl Default for ImageRef {
+    fn default() -> Self {
+        ImageRef::File(PathBuf::new())
+    }
+}
+
+impl From<PathBuf> for ImageRef {
+    fn from(path: PathBuf) -> Self {
+        ImageRef::File(path)
+    }
+}
+
+impl ImageRef {
+    /// The bytes of the image's file, still encoded.
+    ///
+    /// # Errors
+    /// The file can't be read, or holds no image at that place.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        match self {
+            ImageRef::File(path) => std::fs::read(path),
+            ImageRef::Cell {
+                table,
+                row_start,
+                column,
+            } => read_cell(table, *row_start, *column),
+        }
+    }
+
+    /// The file that holds it, itself or among others.
+    pub fn container(&self) -> &Path {
+        match self {
+            ImageRef::File(path) => path,
+            ImageRef::Cell { table, .. } => table,
+        }
+    }
+
+    /// Its path where it is a file of its own.
+    pub fn as_file(&self) -> Option<&Path> {
+        match self {
+            ImageRef::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Its name relative to `folder`: a path, or a path and a place such as
+    /// `table.tsv#byte=7`.
+    pub fn name(&self, folder: &Path) -> String {
+        let container = self.container();
+        let path = container.strip_prefix(folder).unwrap_or(container);
+        match self {
+            ImageRef::File(_) => path.display().to_string(),
+            ImageRef::Cell { row_start, .. } => format!("{}#byte={row_start}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name(Path::new("")))
+    }
+}
+
+fn read_cell(table: &Path, row_start: u64, column: usize) -> io::Result<Vec<u8>> {
+    let mut file = io::BufReader::with_capacity(1 << 16, std::fs::File::open(table)?);
+    file.seek(SeekFrom::Start(row_start))?;
+    let mut cells = Vec::new();
+    read_row(&mut file, &mut cells)?;
+    let cell = cells
+        .get(column)
+        .ok_or_else(|| io::Error::other(format!("the row has no column {column}")))?;
+    STANDARD
+        .decode(cell.trim_ascii())
+        .map_err(|error| io::Error::other(format!("the cell isn't Base64: {error}")))
+}
+
+/// The usual ending of a file with these bytes; `bin` for none that is known.
+pub(super) fn extension(bytes: &[u8]) -> &'static str {
+    match image::guess_format(bytes) {
+        Ok(image::ImageFormat::Jpeg) => "jpg",
+        Ok(format) => format.extensions_str().first().copied().unwrap_or("bin"),
+        Err(_) => "bin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_found_by_its_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.tsv");
+        let first = "index\timage\n";
+        let second = "1\t\"a\nb\"\n";
+        std::fs::write(&path, format!("{first}{second}2\taGk=\n")).unwrap();
+        let cell = |row_start: usize| ImageRef::Cell {
+            table: path.clone().into(),
+            row_start: row_start as u64,
+            column: 1,
+        };
+        let found = cell(first.len() + second.len());
+        assert_eq!(found.read().unwrap(), b"hi");
+        assert_eq!(found.name(dir.path()), "t.tsv#byte=20");
+        assert!(cell(first.len()).read().is_err());
+    }
+
+    #[test]
+    fn files_have_their_own_name() {
+        let image = ImageRef::from(PathBuf::from("/data/images/a.png"));
+        assert_eq!(image.name(Path::new("/data")), "images/a.png");
+        assert_eq!(image.to_string(), "/data/images/a.png");
+        assert_eq!(image.as_file(), Some(Path::new("/data/images/a.png")));
+    }
+
+    #[test]
+    fn endings_come_from_content() {
+        assert_eq!(extension(b"\x89PNG\r\n\x1a\n0000"), "png");
+        assert_eq!(extension(&[0xff, 0xd8, 0xff, 0xe0]), "jpg");
+        assert_eq!(extension(b"?"), "bin");
+    }
+}

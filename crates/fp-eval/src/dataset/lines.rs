@@ -1,0 +1,139 @@
+//! Files of lines, read one at a time: UTF-8, with or without a mark at the start,
+//! lines ending in LF or CR LF.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::{DatasetError, ProblemKind};
+use crate::hash::hex;
+
+/// What is wrong with a line that can't be taken as text.
+pub(crate) type LineFault = (ProblemKind, String);
+
+/// Hands every line on, counted from 1; the last line's end may be missing. Gives the
+/// SHA-256 of the file.
+///
+/// # Errors
+/// A file that can't be read, or that begins as UTF-16 does.
+pub(crate) fn for_each_line(
+    path: &Path,
+    mut take: impl FnMut(usize, Result<&str, LineFault>),
+) -> Result<String, DatasetError> {
+    let io_error = |source| DatasetError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = BufReader::with_capacity(1 << 18, File::open(path).map_err(io_error)?);
+    let mut digest = Sha256::new();
+    let mut bytes = Vec::new();
+    let mut number = 0;
+    loop {
+        bytes.clear();
+        if file.read_until(b'\n', &mut bytes).map_err(io_error)? == 0 {
+            break;
+        }
+        digest.update(&bytes);
+        number += 1;
+        let mut line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        line = line.strip_suffix(b"\r").unwrap_or(line);
+        if number == 1 {
+            if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
+                return Err(DatasetError::Content {
+                    path: path.to_owned(),
+                    reason: "it is in UTF-16; files of lines have to be in UTF-8".to_owned(),
+                });
+            }
+            line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        }
+        take(number, text(line));
+    }
+    Ok(hex(digest.finalize().as_slice()))
+}
+
+fn text(line: &[u8]) -> Result<&str, LineFault> {
+    std::str::from_utf8(line).map_err(|error| {
+        let at = error.valid_up_to();
+        let byte = line.get(at).copied().unwrap_or_default();
+        (
+            ProblemKind::Encoding,
+            format!(
+                "byte {byte:#04x} at column {} isn't UTF-8, as other lines are; is it Latin-1 or Windows-1252?",
+                at + 1
+            ),
+        )
+    })
+}
+
+/// Parses a line as JSON; the fault says at which column it goes wrong.
+pub(crate) fn parse<'a, T: serde::Deserialize<'a>>(line: &'a str) -> Result<T, LineFault> {
+    serde_json::from_str(line).map_err(|error| {
+        // The line is known better than by a parser that saw only it.
+        let text = error.to_string();
+        let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        let kind = match text.starts_with("invalid type") {
+            true => ProblemKind::WrongType,
+            false => ProblemKind::Malformed,
+        };
+        (kind, format!("{text} (column {})", error.column()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::sha256_hex;
+
+    fn lines(bytes: &[u8]) -> Vec<Result<String, LineFault>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let mut found = Vec::new();
+        let sha256 = for_each_line(file.path(), |number, line| {
+            assert_eq!(number, found.len() + 1);
+            found.push(line.map(str::to_owned));
+        });
+        assert_eq!(sha256.unwrap(), sha256_hex(bytes));
+        found
+    }
+
+    #[test]
+    fn ends_and_marks_are_no_text() {
+        let found = lines(b"\xef\xbb\xbfone\r\n\ntwo");
+        assert_eq!(found, [Ok("one".into()), Ok("".into()), Ok("two".into())]);
+        assert_eq!(lines(b""), []);
+        assert_eq!(lines(b"one\n"), [Ok("one".into())]);
+    }
+
+    #[test]
+    fn a_line_in_another_encoding_is_named_and_the_rest_is_read() {
+        let found = lines(b"a\nca\xe9f\nb\n");
+        assert_eq!((&found[0], &found[2]), (&Ok("a".into()), &Ok("b".into())));
+        let (kind, message) = found[1].clone().unwrap_err();
+        assert_eq!(kind, ProblemKind::Encoding);
+        assert!(message.contains("0xe9 at column 3"), "{message}");
+    }
+
+    #[test]
+    fn utf_16_is_refused_as_a_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"\xff\xfea\0").unwrap();
+        let error = for_each_line(file.path(), |_, _| {}).unwrap_err();
+        assert!(error.to_string().contains("UTF-16"), "{error}");
+    }
+
+    #[test]
+    fn faults_of_json_have_a_kind_and_a_column() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Id {
+            #[allow(dead_code)]
+            id: String,
+        }
+        let kind = |text: &str| parse::<Id>(text).unwrap_err().0;
+        assert_eq!(kind("{\"id\": 3}"), ProblemKind::WrongType);
+        assert_eq!(kind("{\"id\": \"3\""), ProblemKind::Malformed);
+        let (_, message) = parse::<Id>("{").unwrap_err();
+        assert!(message.contains("(column 1)"), "{message}");
+    }
+}

@@ -1,0 +1,139 @@
+//! What the layouts of LLaVA's evaluation share: question files with an object a line
+//! (`question_id`, `image`, `text`, `category`), and files beside them.
+//!
+//! A line may also have `bbox`, one box or several as `[x, y, width, height]` in
+//! pixels, as COCO and RefCOCO write them.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::DatasetError;
+use super::lines::{LineFault, for_each_line, parse};
+
+/// An id, written as a string or as a number.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Id {
+    /// Digits.
+    Number(u64),
+    /// Anything.
+    Text(String),
+}
+
+impl Id {
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Id::Number(number) => number.to_string(),
+            Id::Text(text) => text,
+        }
+    }
+}
+
+/// One box, or several.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Boxes {
+    One([f64; 4]),
+    Several(Vec<[f64; 4]>),
+}
+
+impl Boxes {
+    /// As corners `[x0, y0, x1, y1]`.
+    pub(super) fn corners(&self) -> Vec<[f64; 4]> {
+        let boxes = match self {
+            Boxes::One(area) => std::slice::from_ref(area),
+            Boxes::Several(areas) => areas,
+        };
+        boxes
+            .iter()
+            .map(|&[x, y, width, height]| [x, y, x + width, y + height])
+            .collect()
+    }
+}
+
+/// A line of a question file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(super) struct Question {
+    pub(super) question_id: Id,
+    pub(super) image: String,
+    pub(super) text: String,
+    #[serde(default)]
+    pub(super) category: Option<String>,
+    #[serde(default)]
+    pub(super) bbox: Option<Boxes>,
+}
+
+impl Question {
+    pub(super) fn boxes(&self) -> Vec<[f64; 4]> {
+        self.bbox.as_ref().map(Boxes::corners).unwrap_or_default()
+    }
+}
+
+/// Hands every line of a question file on, counted from 1.
+pub(super) fn for_each_question(
+    path: &Path,
+    mut take: impl FnMut(usize, Result<Question, LineFault>),
+) -> Result<(), DatasetError> {
+    for_each_line(path, |number, line| {
+        take(number, line.and_then(parse::<Question>));
+    })?;
+    Ok(())
+}
+
+/// The first of several files that is there; names may lead into folders.
+pub(super) fn find(folder: &Path, names: &[&str]) -> Option<PathBuf> {
+    let mut paths = names.iter().map(|name| folder.join(name));
+    paths.find(|path| path.is_file())
+}
+
+/// As [`find`], for a file that can't be done without.
+pub(super) fn need(
+    folder: &Path,
+    what: &'static str,
+    names: &[&str],
+) -> Result<PathBuf, DatasetError> {
+    find(folder, names).ok_or_else(|| DatasetError::Missing {
+        folder: folder.to_owned(),
+        what,
+        names: names.iter().map(|&name| name.to_owned()).collect(),
+    })
+}
+
+/// Folders that images may lie in: those that are there, or else the usual one, which
+/// messages then name.
+pub(super) fn image_folders(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
+    let paths = names.iter().map(|name| folder.join(name));
+    let found: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+    match (found.is_empty(), names.first()) {
+        (true, Some(usual)) => vec![folder.join(usual)],
+        _ => found,
+    }
+}
+
+/// A file's name without its ending.
+pub(super) fn stem(name: &str) -> &str {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_boxes_in_every_form() {
+        let line = r#"{"question_id": 7, "image": "a/b.c.jpg", "text": "t", "category": "default", "bbox": [1, 2, 3, 4.5], "more": null}"#;
+        let question: Question = parse(line).unwrap();
+        assert_eq!(question.boxes(), [[1.0, 2.0, 4.0, 6.5]]);
+        assert_eq!(question.question_id.into_text(), "7");
+        assert_eq!(stem(&question.image), "b.c");
+        let line = r#"{"question_id": "x/1.png", "image": "a", "text": "t", "bbox": [[0,0,1,1],[1,1,2,2]]}"#;
+        let question: Question = parse(line).unwrap();
+        assert_eq!(
+            question.boxes(),
+            [[0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 3.0, 3.0]]
+        );
+        assert!(parse::<Question>(r#"{"question_id": 7, "image": "a"}"#).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! ScienceQA, questions with an image: `llava_test_CQM-A.json` with `problems.json`,
+//! images in `images/test/<id>/`. Questions without an image are left out and counted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::collect::Collector;
+use super::export::Exporter;
+use super::json_stream::for_each_entry;
+use super::lines::LineFault;
+use super::llava::{Boxes, Id, find, image_folders, need};
+use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use crate::metric::scienceqa::INSTRUCTION;
+use crate::sample::Sample;
+
+const QUESTIONS: [&str; 2] = ["llava_test_CQM-A.json", "llava_test_CQM-I.json"];
+const PROBLEMS: &str = "problems.json";
+const SPLITS: &str = "pid_splits.json";
+
+/// Parts that a folder has.
+pub(super) fn parts(folder: &Path) -> Vec<String> {
+    match find(folder, &QUESTIONS) {
+        Some(_) => vec!["test".to_owned()],
+        None => Vec::new(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id: Id,
+    #[serde(default)]
+    image: Option<String>,
+    conversations: Vec<Turn>,
+    #[serde(default)]
+    bbox: Option<Boxes>,
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    choices: Vec<String>,
+    answer: usize,
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    topic: Option<String>,
+    #[serde(default)]
+    grade: Option<String>,
+}
+
+/// Reads the questions that have an image.
+pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    let path = need(folder, "question file", &QUESTIONS)?;
+    let problems_path = need(folder, "file of problems", &[PROBLEMS])?;
+    let mut problems: HashMap<String, Problem> = HashMap::new();
+    for_each_entry(&problems_path, None, |id, problem: Problem| {
+        problems.insert(id.unwrap_or_default(), problem);
+    })?;
+    let images = image_folders(folder, &["images/test", "test", "images"]);
+    let mut collector = Collector::new("entry", Benchmark::Scienceqa.answer_rule());
+    let (mut number, mut num_without) = (0, 0);
+    for_each_entry(&path, None, |_, entry: Entry| {
+        number += 1;
+        let Some(name) = &entry.image else {
+            num_without += 1;
+            return;
+        };
+        let sample = collector.image(&images, name).and_then(|image| {
+            let mut sample = sample(&entry, &problems)?;
+            sample.image = image;
+            Ok(sample)
+        });
+        collector.take(number, sample);
+    })?;
+    let files = vec![path, problems_path];
+    let mut reading = Reading::new(Benchmark::Scienceqa, part, folder, files, collector);
+    if num_without > 0 {
+        reading.dataset.notes = vec![format!(
+            "{num_without} of {number} questions have no image and are left out"
+        )];
+    }
+    Ok(reading)
+}
+
+fn sample(entry: &Entry, problems: &HashMap<String, Problem>) -> Result<Sample, LineFault> {
+    let id = entry.id.clone().into_text();
+    let Some(problem) = problems.get(&id) else {
+        let message = format!("question {id} isn't in {PROBLEMS}");
+        return Err((ProblemKind::MissingAnswer, message));
+    };
+    let Some(turn) = entry.conversations.first() else {
+        let message = "no conversation; its first turn is the question".to_owned();
+        return Err((ProblemKind::Malformed, message));
+    };
+    let text = turn.value.replace(fp_model::prompt::IMAGE_PLACEHOLDER, "");
+    let mut keys = BTreeMap::new();
+    for (key, value) in [("topic", &problem.topic), ("grade", &problem.grade)] {
+        if let Some(value) = value {
+            keys.insert(key.to_owned(), value.clone());
+        }
+    }
+    Ok(Sample {
+        image_id: id.clone(),
+        id,
+        question: format!("{}\n{INSTRUCTION}", text.trim()),
+        answers: letter(problem.answer).into_iter().collect(),
+        choices: problem.choices.clone(),
+        family: problem
+            .subject
+            .clone()
+            .unwrap_or_else(|| "scienceqa".to_owned()),
+        keys,
+        boxes: entry.bbox.as_ref().map(Boxes::corners).unwrap_or_default(),
+        ..Sample::default()
+    })
+}
+
+/// The letter of a choice, counted from 0.
+pub(super) fn letter(index: usize) -> Option<String> {
+    ('A'..='Z').nth(index).map(String::from)
+}
+
+/// Writes questions, problems and splits, an image per question.
+pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
+    let mut entries = Vec::new();
+    let mut problems = serde_json::Map::new();
+    let mut ids = Vec::new();
+    for sample in &dataset.samples {
+        let image = out.own_image(sample, &format!("images/test/{}", sample.id), "image")?;
+        let text = sample
+            .question
+            .strip_suffix(INSTRUCTION)
+            .unwrap_or(&sample.question);
+        let text = text.trim_end();
+        let answer = sample.answers.first();
+        let mut entry = json!({
+            "id": sample.id,
+            "image": format!("{}/{image}", sample.id),
+            "conversations": [
+                {"from": "human", "value": format!("<image>\n{text}")},
+                {"from": "gpt", "value": answer},
+            ],
+        });
+        out.add_boxes(sample, &mut entry);
+        entries.push(entry);
+        let index = ('A'..='Z').position(|l| answer.is_some_and(|a| a.starts_with(l)));
+        problems.insert(
+            sample.id.clone(),
+            json!({
+                "question": text.lines().next(),
+                "choices": sample.choices,
+                "answer": index,
+                "hint": "",
+                "image": image,
+                "task": "closed choice",
+                "subject": sample.family,
+                "topic": sample.keys.get("topic"),
+                "grade": sample.keys.get("grade"),
+                "split": "test",
+            }),
+        );
+        ids.push(sample.id.clone());
+    }
+    out.json(QUESTIONS[0], &json!(entries))?;
+    out.json(PROBLEMS, &json!(problems))?;
+    out.json(SPLITS, &json!({"test": ids, "train": [], "val": []}))
+}

@@ -1,0 +1,134 @@
+//! Tables with tabs as pandas writes them: a cell in double quotes may hold tabs, line
+//! breaks and, doubled, quotes.
+
+use std::io::{self, BufRead, Write};
+
+/// Reads one row into `cells`, the bytes of each; gives how many bytes it took, 0 at the
+/// end of the file.
+pub(super) fn read_row(file: &mut impl BufRead, cells: &mut Vec<Vec<u8>>) -> io::Result<u64> {
+    cells.clear();
+    let mut line = Vec::new();
+    // Inside quotes a line break belongs to the cell: the row goes on.
+    while line.is_empty() || is_open(&line) {
+        if file.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+    }
+    let num_bytes = line.len() as u64;
+    if num_bytes == 0 {
+        return Ok(0);
+    }
+    let row = line.strip_suffix(b"\n").unwrap_or(&line);
+    let row = row.strip_suffix(b"\r").unwrap_or(row);
+    split(row, cells);
+    Ok(num_bytes)
+}
+
+/// Whether a row ends inside quotes: only those that begin a cell count.
+fn is_open(row: &[u8]) -> bool {
+    let mut is_open = false;
+    let mut starts_cell = true;
+    let mut closed_just_now = false;
+    for &byte in row {
+        let is_quote = byte == b'"';
+        // The second of two quotes inside a cell opens it again.
+        let toggles = is_quote && (is_open || starts_cell || closed_just_now);
+        closed_just_now = toggles && is_open;
+        is_open ^= toggles;
+        starts_cell = byte == b'\t' && !is_open;
+    }
+    is_open
+}
+
+fn split(row: &[u8], cells: &mut Vec<Vec<u8>>) {
+    let mut rest = row;
+    loop {
+        let mut cell = Vec::new();
+        if let Some(quoted) = rest.strip_prefix(b"\"") {
+            rest = quoted;
+            loop {
+                let Some(end) = rest.iter().position(|&byte| byte == b'"') else {
+                    cell.extend_from_slice(rest);
+                    rest = &[];
+                    break;
+                };
+                cell.extend_from_slice(&rest[..end]);
+                rest = &rest[end + 1..];
+                match rest.strip_prefix(b"\"") {
+                    Some(after) => {
+                        cell.push(b'"');
+                        rest = after;
+                    }
+                    None => break,
+                }
+            }
+        }
+        let end = rest.iter().position(|&byte| byte == b'\t');
+        cell.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
+        cells.push(cell);
+        match end {
+            Some(end) => rest = &rest[end + 1..],
+            None => return,
+        }
+    }
+}
+
+/// Writes one row, cells in quotes where they have to be.
+pub(super) fn write_row(file: &mut impl Write, cells: &[&str]) -> io::Result<()> {
+    for (place, cell) in cells.iter().enumerate() {
+        if place > 0 {
+            file.write_all(b"\t")?;
+        }
+        match cell.contains(['"', '\t', '\n', '\r']) {
+            true => write!(file, "\"{}\"", cell.replace('"', "\"\""))?,
+            false => file.write_all(cell.as_bytes())?,
+        }
+    }
+    file.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Vec<Vec<String>> {
+        let mut file = io::Cursor::new(text);
+        let (mut cells, mut rows) = (Vec::new(), Vec::new());
+        while read_row(&mut file, &mut cells).unwrap() > 0 {
+            let text = |cell: &Vec<u8>| String::from_utf8(cell.clone()).unwrap();
+            rows.push(cells.iter().map(text).collect());
+        }
+        rows
+    }
+
+    #[test]
+    fn quotes_hold_anything() {
+        let rows =
+            read("a\tb\r\n\"x\ty\"\t\"two\nlines\"\n\t\"he said \"\"no\"\"\"\nit's \"ok\"\t1");
+        assert_eq!(
+            rows,
+            [
+                vec!["a", "b"],
+                vec!["x\ty", "two\nlines"],
+                vec!["", "he said \"no\""],
+                vec!["it's \"ok\"", "1"],
+            ]
+        );
+        assert!(read("").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            rows in prop::collection::vec(prop::collection::vec("[a\"\t\n ]{0,5}", 2..4), 1..5)
+        ) {
+            let mut file = Vec::new();
+            for row in &rows {
+                let cells: Vec<&str> = row.iter().map(String::as_str).collect();
+                write_row(&mut file, &cells).unwrap();
+            }
+            prop_assert_eq!(read(std::str::from_utf8(&file).unwrap()), rows);
+        }
+    }
+}

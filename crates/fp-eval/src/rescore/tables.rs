@@ -1,0 +1,154 @@
+//! Files that hold questions and answers both: MME's result folders, MMBench's tables.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::{Answer, AnswerFile, RescoreError};
+use crate::dataset::lines::for_each_line;
+use crate::dataset::{
+    Benchmark, Dataset, DatasetError, Occurrences, ProblemKind, Problems, read_table, table_row,
+};
+use crate::metric::YesNo;
+use crate::sample::Sample;
+
+fn dataset(benchmark: Benchmark, name: &str, path: &Path, samples: Vec<Sample>) -> Dataset {
+    Dataset {
+        name: name.to_owned(),
+        split: "answers".to_owned(),
+        benchmark,
+        answer_rule: benchmark.answer_rule().unwrap_or_default(),
+        judge: None,
+        families: Vec::new(),
+        license: None,
+        source: None,
+        folder: path.to_owned(),
+        files: vec![path.to_owned()],
+        notes: Vec::new(),
+        samples,
+    }
+}
+
+/// A folder with a file per task, `<task>.txt`, of lines with four columns between tabs:
+/// image, question, right answer, answer.
+pub(super) fn mme_folder(folder: &Path) -> Result<AnswerFile, RescoreError> {
+    let io_error = |source| DatasetError::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let entries = std::fs::read_dir(folder).map_err(io_error)?;
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "txt"))
+        .collect();
+    paths.sort();
+    if paths.is_empty() {
+        return Err(RescoreError::Form {
+            path: folder.to_owned(),
+            reason: "no .txt file in it; a folder of answers has one per task of MME".to_owned(),
+        });
+    }
+    let mut samples = Vec::new();
+    let mut answers = Vec::new();
+    let mut problems = Problems::default();
+    let mut occurrences = Occurrences::default();
+    for path in paths {
+        let task = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
+        for_each_line(&path, |number, line| {
+            let columns: Vec<&str> = match &line {
+                Ok(line) => line.split('\t').collect(),
+                Err((kind, message)) => {
+                    return problems.add(number, *kind, format!("{task}.txt: {message}"));
+                }
+            };
+            let [image, question, gold, answer] = columns[..] else {
+                let message = format!("{task}.txt: {} columns instead of 4", columns.len());
+                return problems.add(number, ProblemKind::Malformed, message);
+            };
+            if YesNo::from_label(gold).is_none() {
+                let message = format!("{task}.txt: the right answer is {gold:?}, not yes or no");
+                return problems.add(number, ProblemKind::InvalidValue, message);
+            }
+            let image_id = format!("{task}/{image}");
+            let id = occurrences.next(&image_id);
+            answers.push(Answer {
+                id: id.clone(),
+                prompt: None,
+                text: answer.to_owned(),
+            });
+            samples.push(Sample {
+                id,
+                image_id,
+                question: question.to_owned(),
+                answers: vec![gold.to_owned()],
+                family: task.to_owned(),
+                ..Sample::default()
+            });
+        })?;
+    }
+    Ok(AnswerFile {
+        path: folder.to_owned(),
+        answers,
+        problems,
+        questions: Some(dataset(Benchmark::Mme, "mme", folder, samples)),
+    })
+}
+
+/// A table with the columns that MMBench's server takes: index, question, A to D,
+/// prediction, answer.
+pub(super) fn mmbench_table(path: &Path) -> Result<AnswerFile, RescoreError> {
+    let (header, rows) = read_table(path)?;
+    let columns: HashMap<&str, usize> = header.iter().map(String::as_str).zip(0..).collect();
+    for name in ["index", "prediction"] {
+        if !columns.contains_key(name) {
+            return Err(RescoreError::Form {
+                path: path.to_owned(),
+                reason: format!(
+                    "no column `{name}`; a table of answers has index, question, A, B, C, D, prediction and answer"
+                ),
+            });
+        }
+    }
+    let has_questions = columns.contains_key("answer") && columns.contains_key("A");
+    let (mut samples, mut answers) = (Vec::new(), Vec::new());
+    let mut problems = Problems::of("row");
+    for (row, number) in rows.iter().zip(1..) {
+        let cell = |name: &str| {
+            let place = columns.get(name).copied();
+            place
+                .and_then(|place| row.get(place))
+                .map_or("", String::as_str)
+        };
+        // Excel has numbers as decimal ones.
+        let index = cell("index").trim_end_matches(".0");
+        let Ok(index) = index.parse::<u64>() else {
+            let message = format!("index {:?} is no number", cell("index"));
+            problems.add(number, ProblemKind::WrongType, message);
+            continue;
+        };
+        let sample = table_row(index, cell);
+        if has_questions && sample.answers.is_empty() {
+            problems.add(
+                number,
+                ProblemKind::MissingAnswer,
+                "the column `answer` is empty",
+            );
+            continue;
+        }
+        answers.push(Answer {
+            id: index.to_string(),
+            prompt: None,
+            text: cell("prediction").to_owned(),
+        });
+        samples.push(sample);
+    }
+    let questions = has_questions.then(|| dataset(Benchmark::Mmbench, "mmbench", path, samples));
+    Ok(AnswerFile {
+        path: path.to_owned(),
+        answers,
+        problems,
+        questions,
+    })
+}

@@ -1,0 +1,84 @@
+//! Files for those who score answers elsewhere.
+
+use std::collections::HashMap;
+
+use super::{AnswerFile, RescoreError, join};
+use crate::dataset::{Benchmark, Dataset};
+use crate::metric::gqa::GqaEntry;
+use crate::metric::mmvet;
+use crate::metric::vizwiz::VizWizEntry;
+use crate::metric::vqa;
+
+/// A file to hand in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Its content, JSON.
+    pub content: String,
+    /// What its receiver won't say: how many questions have no answer in it.
+    pub warnings: Vec<String>,
+}
+
+/// The file that VQAv2's and VizWiz's servers, GQA's script or MM-Vet's judge take.
+///
+/// # Errors
+/// A benchmark without such a file, answers to nothing of the data set.
+pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreError> {
+    let form = |reason: String| RescoreError::Form {
+        path: file.path.clone(),
+        reason,
+    };
+    let (texts, joined) = join(file, dataset)?;
+    let answers = || {
+        let answered = dataset.samples.iter().zip(&texts);
+        answered.filter_map(|(sample, text)| Some((sample, text.as_deref()?)))
+    };
+    let number = |id: &str| {
+        let number = id.parse::<u64>();
+        number.map_err(|_| form(format!("question_id {id:?} is no number")))
+    };
+    let json = |value: serde_json::Result<String>| value.map_err(|e| form(e.to_string()));
+    let content = match dataset.benchmark {
+        Benchmark::Vqav2 => {
+            let ids = dataset.samples.iter().map(|sample| number(&sample.id));
+            let ids = ids.collect::<Result<Vec<u64>, _>>()?;
+            let mut by_id = HashMap::new();
+            for (sample, text) in answers() {
+                by_id.insert(number(&sample.id)?, text.to_owned());
+            }
+            json(serde_json::to_string(&vqa::upload(&ids, &by_id).0))?
+        }
+        Benchmark::Vizwiz => {
+            let entries: Vec<VizWizEntry> = answers()
+                .map(|(sample, text)| VizWizEntry::new(&sample.image_id, text))
+                .collect();
+            json(serde_json::to_string(&entries))?
+        }
+        Benchmark::Gqa => {
+            let entries: Vec<GqaEntry> = answers()
+                .map(|(sample, text)| GqaEntry::new(&sample.id, text))
+                .collect();
+            json(serde_json::to_string(&entries))?
+        }
+        Benchmark::Mmvet => {
+            let mut entries = Vec::new();
+            for (sample, text) in answers() {
+                entries.push((number(&sample.id)?, text));
+            }
+            mmvet::export(entries)
+        }
+        other => {
+            return Err(form(format!(
+                "nobody takes a file of answers for {}; it is scored here",
+                other.title()
+            )));
+        }
+    };
+    let count_as_wrong = " and count as wrong";
+    let warnings = joined.warnings.iter();
+    Ok(Upload {
+        content,
+        warnings: warnings
+            .map(|text| text.replace(count_as_wrong, ""))
+            .collect(),
+    })
+}
