@@ -94,6 +94,7 @@ def main():
     parser.add_argument("--init", help="checkpoint of an earlier run of this stage to start from")
     parser.add_argument("--first", default="easy", help="the set of the curriculum's first part")
     parser.add_argument("--first-share", type=float, default=1.0, help="share of that part's steps that use it")
+    parser.add_argument("--first-contexts", type=int, nargs=3, help="image tokens of that part's steps")
     parser.add_argument("--early-layers", type=int, default=2)
     parser.add_argument("--early-weight", type=float, default=0.3, help="weight of the penalty on early reading")
     parser.add_argument("--link-weight", type=float, default=0.0, help="weight of the loss on links of chains")
@@ -150,7 +151,8 @@ def main():
         shares = (0.6, 0.3, 0.1) if done < 0.8 else (0.4, 0.3, 0.3)
         is_first = is_easy and done < args.easy / 2
         is_small = is_easy and done < args.easy
-        sizes = [16, 20, 24] if is_first else [24, 40, 64] if is_small else [52, 80, 144]
+        few = args.first_contexts or ([16, 20, 24] if is_first else [24, 40, 64])
+        sizes = few if is_small else [52, 80, 144]
         num_image = int(rng.choice(sizes, p=shares))
         num_images = max(4, args.images * 52 // max(52, num_image))
         images = np.sort(rng.choice(scenes.askable, num_images, replace=False))
