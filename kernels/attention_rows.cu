@@ -92,7 +92,8 @@ __device__ float warp_sum(float value) {
 }
 
 /// Grid: tiles of keys, key heads, samples. Each warp takes rows in turn; a lane is a key.
-__global__ void __launch_bounds__(kTileThreads) tile_logits(const AttentionKernelArgs kernel) {
+__global__ void __launch_bounds__(kTileThreads)
+    tile_logits(const __grid_constant__ AttentionKernelArgs kernel) {
   const fp_attention_rows_args &args = kernel.args;
   const unsigned tile = blockIdx.x, kv_head = blockIdx.y, sample = blockIdx.z;
   const unsigned warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
@@ -146,7 +147,8 @@ __global__ void __launch_bounds__(kTileThreads) tile_logits(const AttentionKerne
 }
 
 /// Grid: chunks of image columns, heads, samples; a thread per column.
-__global__ void __launch_bounds__(kColumnThreads) merge_rows(const AttentionKernelArgs kernel) {
+__global__ void __launch_bounds__(kColumnThreads)
+    merge_rows(const __grid_constant__ AttentionKernelArgs kernel) {
   const fp_attention_rows_args &args = kernel.args;
   const unsigned head = blockIdx.y, sample = blockIdx.z;
   const unsigned column = blockIdx.x * kColumnThreads + threadIdx.x;

@@ -14,7 +14,11 @@ namespace fp {
 namespace {
 
 constexpr unsigned kClusterSize = 8;  // the largest that every device with clusters runs
-constexpr unsigned kBlockThreads = 512;
+/// Threads of a block: several groups, or one where each thread holds many values.
+template <int THREADS, int ELEMENTS>
+constexpr unsigned kBlockThreads = ELEMENTS > 8 ? THREADS : 512;
+template <int THREADS, int ELEMENTS>
+constexpr unsigned kGroups = kBlockThreads<THREADS, ELEMENTS> / THREADS;
 /// Heads of one block. With the longest rows their shared memory is 128 KiB.
 constexpr unsigned kMaxHeadsOfBlock = 8;
 
@@ -25,10 +29,10 @@ struct FusedKernelArgs {
 };
 
 template <int THREADS, int ELEMENTS> constexpr unsigned fused_bytes(const FusedKernelArgs &kernel) {
-  constexpr unsigned kGroups = kBlockThreads / THREADS;
   const unsigned heads = kernel.heads_of_block;
-  return kGroups * (RowScratch<THREADS, ELEMENTS>::kBytes +
-                    SelectionScratch<THREADS, ELEMENTS>::kBytes) +
+  return kGroups<THREADS, ELEMENTS> *
+             (RowScratch<THREADS, ELEMENTS>::kBytes +
+              SelectionScratch<THREADS, ELEMENTS>::kBytes) +
          heads * ((kernel.args.num_image_tokens + 3) & ~3u) * unsigned(sizeof(float)) +
          (heads + 1) * (kernel.args.strategies.count + 1) * unsigned(sizeof(double));
 }
@@ -110,17 +114,18 @@ __device__ void select_for(const Group<THREADS> &group,
 }
 
 template <int THREADS, int ELEMENTS>
-__global__ void __launch_bounds__(kBlockThreads) fused(const FusedKernelArgs kernel) {
-  constexpr unsigned kGroups = kBlockThreads / THREADS;
+__global__ void __launch_bounds__(kBlockThreads)
+    fused(const __grid_constant__ FusedKernelArgs kernel) {
+  constexpr unsigned kNumGroups = kGroups<THREADS, ELEMENTS>;
   const fp_fused_args &args = kernel.args;
   const Group<THREADS> group(false);
   SharedArena arena;
-  const RowScratch<THREADS, ELEMENTS> row_scratch(arena, group.index, kGroups);
-  const SelectionScratch<THREADS, ELEMENTS> scratch(arena, group.index, kGroups);
+  const RowScratch<THREADS, ELEMENTS> row_scratch(arena, group.index, kNumGroups);
+  const SelectionScratch<THREADS, ELEMENTS> scratch(arena, group.index, kNumGroups);
   const ClusterHeads heads(arena, kernel);
   const unsigned rank = cluster_rank(), sample = blockIdx.y;
   for (unsigned head = rank + kClusterSize * group.index; head < args.num_heads;
-       head += kClusterSize * kGroups)
+       head += kClusterSize * kNumGroups)
     score_head(group, row_scratch, heads, kernel, sample, head);
   cluster_sync();
   if (!args.allow_degenerate && rank == 0 && threadIdx.x == 0) {
@@ -130,7 +135,7 @@ __global__ void __launch_bounds__(kBlockThreads) fused(const FusedKernelArgs ker
       report(global<unsigned long long>(args.error), FP_DATA_NO_ATTENTION, sample, 0);
   }
   for (unsigned strategy = rank + kClusterSize * group.index; strategy < args.strategies.count;
-       strategy += kClusterSize * kGroups)
+       strategy += kClusterSize * kNumGroups)
     select_for(group, scratch, heads, args, sample, strategy);
   cluster_sync();  // no block may leave while another reads its memory
 }
@@ -172,7 +177,8 @@ int launch_cluster(const fp_fused_args &args, void *stream) {
     constexpr int kThreads = shape.kThreads, kElements = shape.kElements;
     const FusedKernelArgs kernel = {args, needs_order(args.strategies),
                                     (args.num_heads + kClusterSize - 1) / kClusterSize};
-    const LaunchShape launch_shape = {dim3(kClusterSize, args.batch_size), kBlockThreads,
+    const LaunchShape launch_shape = {dim3(kClusterSize, args.batch_size),
+                                      kBlockThreads<kThreads, kElements>,
                                       fused_bytes<kThreads, kElements>(kernel), kClusterSize};
     return launch(fused<kThreads, kElements>, launch_shape, stream, kernel);
   });

@@ -40,7 +40,8 @@ template <class Args> __device__ Layout layout_of(const Args &args, unsigned sam
 }
 
 /// Grid: chunks of 16-byte words of one `[rows, row]` target, outer, samples.
-__global__ void __launch_bounds__(kThreads) gather_tokens(const fp_gather_tokens_args args) {
+__global__ void __launch_bounds__(kThreads)
+    gather_tokens(const __grid_constant__ fp_gather_tokens_args args) {
   const unsigned outer = blockIdx.y, sample = blockIdx.z;
   const Layout layout = layout_of(args, sample);
   const unsigned row_words = args.row_bytes / sizeof(uint4);
@@ -74,7 +75,8 @@ __global__ void __launch_bounds__(kThreads) gather_tokens(const fp_gather_tokens
 }
 
 /// Grid: chunks of rows, samples.
-__global__ void __launch_bounds__(kThreads) gather_positions(const fp_gather_positions_args args) {
+__global__ void __launch_bounds__(kThreads)
+    gather_positions(const __grid_constant__ fp_gather_positions_args args) {
   const unsigned row = blockIdx.x * kThreads + threadIdx.x, sample = blockIdx.y;
   const Layout layout = layout_of(args, sample);
   if (row >= layout.num_rows()) return;

@@ -13,7 +13,8 @@ struct HeadScoreKernelArgs {
 };
 
 template <int THREADS, int ELEMENTS>
-__global__ void __launch_bounds__(THREADS) head_score(const HeadScoreKernelArgs kernel) {
+__global__ void __launch_bounds__(THREADS)
+    head_score(const __grid_constant__ HeadScoreKernelArgs kernel) {
   const fp_head_score_args &args = kernel.args;
   const Group<THREADS> group(true);
   SharedArena arena;

@@ -10,7 +10,8 @@ constexpr int kThreads = 256;
 constexpr unsigned kReductionBytes = Group<kThreads>::kWarps * kReduceValues * sizeof(double);
 
 /// Grid: query rows, samples. How much a row attends to the image over all heads.
-__global__ void __launch_bounds__(kThreads) row_totals(const fp_query_weights_args args) {
+__global__ void __launch_bounds__(kThreads)
+    row_totals(const __grid_constant__ fp_query_weights_args args) {
   const Group<kThreads> group(true);
   SharedArena arena;
   const Shared<double> scratch =
@@ -32,7 +33,8 @@ __global__ void __launch_bounds__(kThreads) row_totals(const fp_query_weights_ar
 }
 
 /// Grid: samples. Rows that were left out come first in the sequence and have total 0.
-__global__ void __launch_bounds__(kThreads) weigh_rows(const fp_query_weights_args args) {
+__global__ void __launch_bounds__(kThreads)
+    weigh_rows(const __grid_constant__ fp_query_weights_args args) {
   const Group<kThreads> group(true);
   SharedArena arena;
   const Shared<double> scratch =
@@ -64,7 +66,8 @@ __global__ void __launch_bounds__(kThreads) weigh_rows(const fp_query_weights_ar
 }
 
 /// Grid: chunks of image columns, heads, samples; a thread per column.
-__global__ void __launch_bounds__(kThreads) combine_rows(const fp_combine_rows_args args) {
+__global__ void __launch_bounds__(kThreads)
+    combine_rows(const __grid_constant__ fp_combine_rows_args args) {
   const unsigned head = blockIdx.y, sample = blockIdx.z;
   const unsigned column = blockIdx.x * kThreads + threadIdx.x;
   if (column >= args.num_image_tokens) return;

@@ -24,7 +24,8 @@ __device__ void check_mass(const Group<THREADS> &group, Shared<double> scratch,
 }
 
 template <int THREADS, int ELEMENTS>
-__global__ void __launch_bounds__(THREADS) select_tokens(const fp_select_args args) {
+__global__ void __launch_bounds__(THREADS)
+    select_tokens(const __grid_constant__ fp_select_args args) {
   const Group<THREADS> group(true);
   SharedArena arena;
   const SelectionScratch<THREADS, ELEMENTS> scratch(arena, 0, 1);

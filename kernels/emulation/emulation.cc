@@ -20,6 +20,7 @@ namespace fp::emulation {
 namespace {
 
 constexpr size_t kStackBytes = 64 << 10;
+constexpr size_t kStackStagger = 832;
 constexpr unsigned kWarp = 32;
 constexpr unsigned kNumBarriers = 16;
 constexpr unsigned char kPoison = 0xcb;
@@ -119,7 +120,8 @@ void start_or_resume(Fiber &fiber) {
     fiber.stack = static_cast<unsigned char *>(stack);
   }
   fiber.start.uc_stack.ss_sp = fiber.stack;
-  fiber.start.uc_stack.ss_size = kStackBytes;
+  // Stacks that begin at the same place of their pages would fall on the same cache lines.
+  fiber.start.uc_stack.ss_size = kStackBytes - machine.current % kWarp * kStackStagger;
   fiber.start.uc_link = nullptr;
   makecontext(&fiber.start, fiber_main, 0);
   setcontext(&fiber.start);
@@ -173,40 +175,64 @@ uint64_t next_random(uint64_t &state) {
   return state >> 33;
 }
 
+/// The order in which threads get their turn: warp after warp, both shuffled where an order
+/// was asked for.
+std::vector<unsigned> turns(unsigned count) {
+  std::vector<unsigned> warps(count / kWarp), order;
+  std::iota(warps.begin(), warps.end(), 0u);
+  uint64_t random = machine.order_seed;
+  const auto shuffle = [&](std::vector<unsigned> &values) {
+    if (machine.order_seed == 0) return;
+    for (size_t i = values.size() - 1; i > 0; --i)
+      std::swap(values[i], values[next_random(random) % (i + 1)]);
+  };
+  shuffle(warps);
+  std::vector<unsigned> lanes(kWarp);
+  std::iota(lanes.begin(), lanes.end(), 0u);
+  for (unsigned warp : warps) {
+    shuffle(lanes);
+    for (unsigned lane : lanes) order.push_back(warp * kWarp + lane);
+  }
+  return order;
+}
+
+/// Gives each ready thread of a warp a turn; false if there was none.
+bool run_warp(const unsigned *threads) {
+  bool has_progress = false;
+  for (unsigned lane = 0; lane < kWarp && !machine.has_fault; ++lane) {
+    Fiber &fiber = *machine.fibers[threads[lane]];
+    if (fiber.state != State::kReady) continue;
+    machine.current = threads[lane];
+    threadIdx.x = fiber.thread;
+    blockIdx = machine.blocks[fiber.block_in_cluster].index;
+    start_or_resume(fiber);
+    has_progress = true;
+  }
+  return has_progress;
+}
+
 /// Runs every thread of the cluster to its end; false on a fault.
 bool run_cluster() {
   const unsigned count = unsigned(machine.blocks.size()) * machine.threads;
-  std::vector<unsigned> order(count);
-  std::iota(order.begin(), order.end(), 0u);
-  uint64_t random = machine.order_seed;
-  if (machine.order_seed != 0)
-    for (unsigned i = count - 1; i > 0; --i) std::swap(order[i], order[next_random(random) % (i + 1)]);
   for (unsigned i = 0; i < count; ++i) {
     Fiber &fiber = *machine.fibers[i];
     fiber.state = State::kReady;
     fiber.block_in_cluster = i / machine.threads;
     fiber.thread = i % machine.threads;
   }
-  for (bool is_any_left = true; is_any_left;) {
-    is_any_left = false;
-    bool has_progress = false;
-    for (unsigned i : order) {
-      Fiber &fiber = *machine.fibers[i];
-      if (fiber.state == State::kWaiting) is_any_left = true;
-      if (fiber.state != State::kReady) continue;
-      machine.current = i;
-      threadIdx.x = fiber.thread;
-      blockIdx = machine.blocks[fiber.block_in_cluster].index;
-      start_or_resume(fiber);
-      if (machine.has_fault) return false;
-      has_progress = true;
-      is_any_left |= fiber.state != State::kDone;
-    }
-    if (is_any_left && !has_progress) {
+  const std::vector<unsigned> order = turns(count);
+  for (bool has_progress = true; has_progress && !machine.has_fault;) {
+    has_progress = false;
+    // A warp goes on for as long as it can by itself: its stacks stay in the cache.
+    for (unsigned first = 0; first < count && !machine.has_fault; first += kWarp)
+      while (run_warp(&order[first])) has_progress = true;
+  }
+  if (machine.has_fault) return false;
+  for (unsigned i = 0; i < count; ++i)
+    if (machine.fibers[i]->state != State::kDone) {
       report_deadlock();
       return false;
     }
-  }
   return true;
 }
 
