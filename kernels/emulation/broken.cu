@@ -51,8 +51,7 @@ __global__ void broken(const __grid_constant__ BrokenArgs args) {
     tile[thread] = float(input[first + thread]);
 
   if (args.mistake == kBarrierInBranch) {
-    if (skips) return;  // before what it would read is there
-    block_sync();
+    if (!skips) block_sync();
   } else if (args.mistake == kBarriersOfTwoPlaces) {
     if (skips)
       block_sync();
@@ -62,7 +61,9 @@ __global__ void broken(const __grid_constant__ BrokenArgs args) {
     block_sync();
   }
   if (args.mistake == kShuffleInBranch && !skips) shuffle_xor(thread, 1);
-  output[first + thread] = float(tile[63 - thread]);
+  // The one that skipped the barrier would read what isn't there yet.
+  const bool is_ahead = args.mistake == kBarrierInBranch && skips;
+  output[first + thread] = is_ahead ? 0.0f : float(tile[63 - thread]);
 }
 
 /// The same with a read of the other block of the cluster after it began to leave.

@@ -62,13 +62,18 @@ fn demo() -> Result<()> {
     )
 }
 
+/// Also the CUDA kernels, in their emulation, by the host's C++ compiler.
+const EMULATION: &str = "--features fp-kernels/emulation";
+
 fn test() -> Result<()> {
-    cargo("test --workspace --locked")
+    cargo(&format!("test --workspace --locked {EMULATION}"))
 }
 
 fn ci(cuda: bool) -> Result<()> {
     cargo("fmt --all --check")?;
-    cargo("clippy --workspace --all-targets --locked -- --deny warnings")?;
+    cargo(&format!(
+        "clippy --workspace --all-targets --locked {EMULATION} -- --deny warnings"
+    ))?;
     run(Command::new("cargo")
         .args(["doc", "--workspace", "--no-deps", "--locked"])
         .env("RUSTDOCFLAGS", "--deny warnings"))?;
