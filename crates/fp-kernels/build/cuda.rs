@@ -91,19 +91,19 @@ fn sources(kernels: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// Each source by itself, since several together turn on relocatable device code.
 fn compile(toolkit: &Path, kernels: &Path, sources: &[PathBuf]) -> Result<(), String> {
+    set_env("NVCC", &toolkit.join("bin/nvcc"));
     let mut archive = cc::Build::new();
     for source in sources {
         let mut build = cc::Build::new();
         build
             .cuda(true)
             .cudart("none")
-            .compiler(toolkit.join("bin/nvcc"))
             .cargo_metadata(false)
             .debug(false) // would build for the debugger, unoptimised
             .opt_level(3)
-            .std("c++17")
             .include(kernels)
             .warnings(false)
+            .flag("-std=c++17")
             .flag("--expt-relaxed-constexpr")
             .flag("-lineinfo");
         for (architecture, code) in TARGETS {
@@ -151,9 +151,7 @@ fn bind(workspace: &Path, kernels: &Path) -> Result<(), String> {
     if env::var_os("LIBCLANG_PATH").is_none() {
         let prepared = workspace.join(".cuda/libclang");
         if prepared.is_dir() {
-            #[allow(unsafe_code)] // bindgen takes it from the environment alone
-            // SAFETY: a build script's only thread, before anything else reads it.
-            unsafe { env::set_var("LIBCLANG_PATH", prepared) };
+            set_env("LIBCLANG_PATH", &prepared);
         }
     }
     // A libclang from a package comes without the compiler's own headers.
@@ -183,4 +181,13 @@ fn bind(workspace: &Path, kernels: &Path) -> Result<(), String> {
     bindings
         .write_to_file(out.join("fp_kernels.rs"))
         .map_err(|error| format!("can't write the bindings: {error}"))
+}
+
+/// For crates that take a path from the environment alone.
+fn set_env(name: &str, path: &Path) {
+    #[allow(unsafe_code)]
+    // SAFETY: a build script's only thread.
+    unsafe {
+        env::set_var(name, path);
+    }
 }
