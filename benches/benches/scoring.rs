@@ -71,5 +71,28 @@ fn kernels(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scoring, kernels);
+/// Every shape and batch, as the GPU's benchmarks have them.
+fn grid(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cpu");
+    group.sample_size(10);
+    for workload in Workload::grid() {
+        let attention = workload.attention();
+        let pool = workload.pool().expect("threads for the benchmark");
+        let (b, h, n) = (
+            workload.batch_size,
+            workload.num_heads,
+            workload.num_image_tokens,
+        );
+        let options = workload.options();
+        let name = format!("nine strategies {}", workload.shape_name());
+        group.bench_function(name, |bencher| {
+            pool.install(|| {
+                bencher.iter(|| score_batch(&attention, b, h, n, HeadStrategy::STUDY, &options));
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, scoring, kernels, grid);
 criterion_main!(benches);

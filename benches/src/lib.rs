@@ -49,6 +49,39 @@ impl Workload {
         }
     }
 
+    /// Heads, image tokens and kept tokens of LLaVA-1.5 7B and 13B and of any-resolution
+    /// input, at half of the heads and the budget of 192 of 576.
+    pub const SHAPES: [(usize, usize, usize); 3] =
+        [(32, 576, 166), (40, 576, 172), (32, 2880, 832)];
+
+    /// Sizes of batches, from one sample to what fills a large GPU.
+    pub const BATCHES: [usize; 4] = [1, 16, 64, 256];
+
+    /// Each of [`Self::SHAPES`] in each of [`Self::BATCHES`].
+    pub fn grid() -> impl Iterator<Item = Workload> {
+        Self::SHAPES
+            .into_iter()
+            .flat_map(|(num_heads, num_image_tokens, kept)| {
+                Self::BATCHES.into_iter().map(move |batch_size| Workload {
+                    name: "grid",
+                    batch_size,
+                    num_heads,
+                    num_image_tokens,
+                    num_selected_heads: num_heads / 2,
+                    kept,
+                    num_threads: 2,
+                })
+            })
+    }
+
+    /// `BxHxN`.
+    pub fn shape_name(&self) -> String {
+        format!(
+            "{}x{}x{}",
+            self.batch_size, self.num_heads, self.num_image_tokens
+        )
+    }
+
     /// What is asked of a selection.
     pub fn options(&self) -> SelectOptions {
         SelectOptions {

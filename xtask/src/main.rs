@@ -3,6 +3,9 @@
 mod ablate;
 mod bench_engine;
 mod bench_peers;
+mod cuda_report;
+mod cuda_setup;
+mod gpu_bundle;
 mod machine;
 mod testbed;
 mod train_tiny;
@@ -28,12 +31,19 @@ enum Task {
     /// Build everything and run every test, documentation examples included.
     Test,
     /// What continuous integration runs: format, lints, documentation, tests.
-    Ci,
+    Ci {
+        /// The CUDA kernels and what calls them too, by the tool kit of cuda-setup.
+        #[arg(long)]
+        cuda: bool,
+    },
     /// Time scoring against PyTorch in one run and write the record.
     BenchPeers(bench_peers::Args),
     /// Time the study engine with and without what it saves, and write the record.
     BenchEngine(bench_engine::Args),
     TrainTiny(train_tiny::Args),
+    CudaSetup(cuda_setup::Args),
+    CudaReport(cuda_report::Args),
+    GpuBundle(gpu_bundle::Args),
 }
 
 fn main() -> Result<()> {
@@ -44,10 +54,13 @@ fn main() -> Result<()> {
         Task::Testbed(args) => testbed::run_task(&args),
         Task::Demo => demo(),
         Task::Test => test(),
-        Task::Ci => ci(),
+        Task::Ci { cuda } => ci(cuda),
         Task::BenchPeers(args) => bench_peers::run(&args),
         Task::BenchEngine(args) => bench_engine::run(&args),
         Task::TrainTiny(args) => train_tiny::run_task(&args),
+        Task::CudaSetup(args) => cuda_setup::run_task(&args),
+        Task::CudaReport(args) => cuda_report::run_task(&args),
+        Task::GpuBundle(args) => gpu_bundle::run_task(&args),
     }
 }
 
@@ -57,17 +70,32 @@ fn demo() -> Result<()> {
     )
 }
 
+/// Also the CUDA kernels, in their emulation, by the host's C++ compiler.
+const EMULATION: &str = "--features fp-kernels/emulation";
+
 fn test() -> Result<()> {
-    cargo("test --workspace --locked")
+    cargo(&format!("test --workspace --locked {EMULATION}"))
 }
 
-fn ci() -> Result<()> {
+fn ci(cuda: bool) -> Result<()> {
     cargo("fmt --all --check")?;
-    cargo("clippy --workspace --all-targets --locked -- --deny warnings")?;
+    cargo(&format!(
+        "clippy --workspace --all-targets --locked {EMULATION} -- --deny warnings"
+    ))?;
     run(Command::new("cargo")
         .args(["doc", "--workspace", "--no-deps", "--locked"])
         .env("RUSTDOCFLAGS", "--deny warnings"))?;
-    test()
+    test()?;
+    if cuda {
+        cuda_setup::run_task(&cuda_setup::Args::default())?;
+        // Without the tensor library's own kernels, which build for a quarter of an hour.
+        let packages = "--package fp-kernels --package fp-scoring --features fp-scoring/cuda";
+        cargo(&format!(
+            "clippy {packages} --all-targets --locked -- --deny warnings"
+        ))?;
+        cargo(&format!("test {packages} --locked"))?;
+    }
+    Ok(())
 }
 
 /// Runs cargo with space-separated arguments at the root of the workspace.

@@ -14,6 +14,8 @@
 #![allow(unsafe_code)] // calls into code compiled for a detected instruction set, mapped files
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod dense;
 mod element;
 mod error;

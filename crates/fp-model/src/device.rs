@@ -7,7 +7,7 @@ use candle_core::Device;
 ///
 /// # Errors
 /// Another name; CUDA in a build without the feature `cuda`, with what to build
-/// instead; a GPU that isn't there or can't be used.
+/// instead; CUDA on a machine without a driver; a GPU that isn't there or can't be used.
 ///
 /// # Examples
 /// ```
@@ -26,12 +26,23 @@ pub fn device(name: &str) -> Result<Device> {
         "cpu" if kind == name => Ok(Device::Cpu),
         "cuda" => {
             let index = index.parse().map_err(|_| unknown())?;
-            if !cfg!(feature = "cuda") {
-                return Err(ModelError::NoCuda);
-            }
-            Ok(Device::new_cuda(index)?)
+            cuda_device(index)
         }
         _ => Err(unknown()),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_device(_: usize) -> Result<Device> {
+    Err(ModelError::NoCuda)
+}
+
+#[cfg(feature = "cuda")]
+fn cuda_device(index: usize) -> Result<Device> {
+    // The tensor library would panic where there is no driver to load.
+    match fp_kernels::cuda::is_driver_present() {
+        true => Ok(Device::new_cuda(index)?),
+        false => Err(ModelError::NoDriver),
     }
 }
 
@@ -47,6 +58,15 @@ mod tests {
                 error.contains("cpu, cuda or cuda:NUMBER"),
                 "{name}: {error}"
             );
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn a_machine_without_a_driver_says_so() {
+        if !fp_kernels::cuda::is_driver_present() {
+            let error = device("cuda").unwrap_err().to_string();
+            assert!(error.contains("no CUDA driver"), "{error}");
         }
     }
 

@@ -144,6 +144,12 @@ pub enum ModelError {
          CUDA toolkit, to compute on a GPU"
     )]
     NoCuda,
+    /// CUDA was asked for on a machine that has no driver.
+    #[error(
+        "this machine has no CUDA driver (libcuda.so.1 can't be loaded); install NVIDIA's driver, \
+         or compute on the CPU with `--device cpu`"
+    )]
+    NoDriver,
     /// An argument has the wrong shape.
     #[error("{what} has shape {got:?}; expected {expected}")]
     InputShape {

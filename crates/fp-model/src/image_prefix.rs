@@ -1,6 +1,7 @@
 //! What all questions on one image share: the image up to the end of layer K, behind
 //! what comes before it.
 
+use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, Step};
 use crate::model::{ImageFeatures, LlavaModel};
@@ -118,7 +119,7 @@ impl LlavaModel {
         let last_layer = image.prune_layer - 1;
 
         let early_attention = match early {
-            [] => Vec::new(),
+            [] => AttentionStore::default(),
             rows => {
                 let mut cache = image.cache.share();
                 let step = Step {
@@ -133,12 +134,12 @@ impl LlavaModel {
         };
         let mut cache = image.cache.share();
         let (hidden, late_attention) = match prompt.text_ids() {
-            [] => (image.hidden.clone(), Vec::new()),
+            [] => (image.hidden.clone(), AttentionStore::default()),
             ids => {
                 self.decoder
                     .reserve(&mut cache, 0..image.prune_layer, ids.len())?;
                 let positions: Vec<usize> = (shared..shared + ids.len()).collect();
-                let mut attention = Vec::new();
+                let mut attention = AttentionStore::default();
                 let text = self.decoder.run(
                     0..image.prune_layer,
                     &self.decoder.embed(ids)?,
@@ -163,7 +164,7 @@ impl LlavaModel {
         Ok(Prefix {
             hidden,
             cache,
-            attention: interleave_heads(&early_attention, &late_attention, num_heads),
+            attention: AttentionStore::join(early_attention, late_attention, num_heads)?,
             rows: query_rows.to_vec(),
             num_heads,
             layout,
@@ -178,15 +179,4 @@ fn no_layers() -> ModelError {
         found: "0".to_owned(),
         expected: "at least 1".to_owned(),
     }
-}
-
-/// Joins `[H, Q₁, N]` and `[H, Q₂, N]` to `[H, Q₁ + Q₂, N]`.
-fn interleave_heads(first: &[f32], second: &[f32], num_heads: usize) -> Vec<f32> {
-    let (a, b) = (first.len() / num_heads, second.len() / num_heads);
-    let mut joined = Vec::with_capacity(first.len() + second.len());
-    for head in 0..num_heads {
-        joined.extend_from_slice(&first[head * a..(head + 1) * a]);
-        joined.extend_from_slice(&second[head * b..(head + 1) * b]);
-    }
-    joined
 }

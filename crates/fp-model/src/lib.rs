@@ -39,12 +39,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attention_store;
 mod branch;
 mod clip;
 pub mod config;
 mod device;
 mod error;
 mod generate;
+#[cfg(feature = "cuda")]
+mod gpu;
 pub mod image;
 mod image_prefix;
 mod inspect;

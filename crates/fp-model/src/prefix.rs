@@ -1,5 +1,6 @@
 //! What all branches of a sample share: the sequence up to the end of layer K.
 
+use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::SequenceCache;
 use crate::model::{ImageFeatures, LlavaModel};
@@ -29,7 +30,7 @@ pub struct Prefix {
     /// Keys and values of layers 1..K, and of the system part in the others where that
     /// was run ahead; frozen.
     pub(crate) cache: SequenceCache,
-    pub(crate) attention: Vec<f32>,
+    pub(crate) attention: AttentionStore,
     pub(crate) rows: Vec<usize>,
     pub(crate) num_heads: usize,
     pub(crate) layout: TokenLayout,
@@ -53,9 +54,12 @@ impl Prefix {
     }
 
     /// Layer K's attention `[H, Q, N]` of the rows that were asked for to the
-    /// image, the softmax taken over the whole causal row.
-    pub fn image_attention_rows(&self) -> &[f32] {
-        &self.attention
+    /// image, the softmax taken over the whole causal row. What is on a GPU is copied.
+    ///
+    /// # Errors
+    /// A GPU that fails.
+    pub fn image_attention_rows(&self) -> Result<&[f32]> {
+        self.attention.values()
     }
 
     /// The rows that were asked for.
@@ -66,9 +70,14 @@ impl Prefix {
     /// The attention in the form that scoring takes.
     ///
     /// # Errors
-    /// None that a prefix made by a model gives rise to.
+    /// A GPU that fails; none else that a prefix made by a model gives rise to.
     pub fn attention(&self) -> Result<AttentionRows<'_, f32>> {
-        let rows = AttentionRows::causal(&self.attention, &self.rows, self.num_heads, self.layout)?;
+        let rows = AttentionRows::causal(
+            self.attention.values()?,
+            &self.rows,
+            self.num_heads,
+            self.layout,
+        )?;
         Ok(rows.with_layer(self.prune_layer))
     }
 

@@ -87,6 +87,16 @@ impl LlavaModel {
             kept,
             allow_degenerate: config.allow_degenerate,
         };
+        #[cfg(feature = "cuda")]
+        if let Some(rows) = prefix.attention.on_device() {
+            return crate::gpu::select(
+                prefix,
+                rows,
+                config.head_strategy,
+                config.query_strategy,
+                &options,
+            );
+        }
         Ok(select(
             &prefix.attention()?,
             config.head_strategy,

@@ -136,7 +136,10 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
         let reused = model
             .prefill_question(&shared, prompt, &query_rows)
             .unwrap();
-        assert_eq!(fresh.image_attention_rows(), reused.image_attention_rows());
+        assert_eq!(
+            fresh.image_attention_rows().unwrap(),
+            reused.image_attention_rows().unwrap()
+        );
         let kept = [random_tokens(features.num_tokens(), 40, 9).unwrap()];
         let mut a = model.branch(&fresh, &kept).unwrap();
         let mut b = model.branch(&reused, &kept).unwrap();

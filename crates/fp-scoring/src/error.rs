@@ -117,6 +117,12 @@ pub enum ScoringError {
     /// A name that nothing has.
     #[error(transparent)]
     UnknownName(#[from] UnknownName),
+    /// Scoring on a GPU failed.
+    #[error("scoring on the GPU failed: {reason}")]
+    Gpu {
+        /// The operation, what it found, and where.
+        reason: String,
+    },
     /// A shape that a buffer doesn't fill.
     #[error(transparent)]
     Kernel(KernelError),

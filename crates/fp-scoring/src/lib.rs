@@ -30,6 +30,8 @@ mod budget;
 mod config;
 mod control;
 mod cost;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod equivalence;
 mod error;
 mod head;

@@ -172,17 +172,8 @@ fn load_options(config: &StudyConfig) -> Result<LoadOptions, StudyError> {
 }
 
 fn device(name: &str) -> Result<Device, StudyError> {
-    let wrong = |reason: String| StudyError::Device {
+    fp_model::device(name).map_err(|error| StudyError::Device {
         name: name.to_owned(),
-        reason,
-    };
-    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
-    let index: usize = index
-        .parse()
-        .map_err(|_| wrong(format!("`{index}` is no device number")))?;
-    match kind {
-        "cpu" => Ok(Device::Cpu),
-        "cuda" => Device::new_cuda(index).map_err(|error| wrong(error.to_string())),
-        _ => Err(wrong("known are cpu, cuda and cuda:NUMBER".to_owned())),
-    }
+        reason: error.to_string(),
+    })
 }

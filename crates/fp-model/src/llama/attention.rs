@@ -3,6 +3,7 @@
 use super::Step;
 use super::kv_cache::SequenceCache;
 use super::rope::Rotary;
+use crate::attention_store::AttentionStore;
 use crate::config::TextConfig;
 use crate::error::Result;
 use crate::linear::{Linear, into_rows};
@@ -194,28 +195,22 @@ impl Attention {
         step: &Step<'_>,
         rows: &[usize],
         columns: Range<usize>,
-    ) -> Result<Vec<f32>> {
+    ) -> Result<AttentionStore> {
         if self.place.kernels {
             let stride = projected.dim(1)?;
             let sequence = Queries::of(step).for_kernels(layer)?;
             return with_values(projected, |queries| {
-                Ok(dense::attention_rows(
+                Ok(AttentionStore::host(dense::attention_rows(
                     &self.shape,
                     queries,
                     stride,
                     &sequence,
                     rows,
                     columns,
-                ))
+                )))
             });
         }
         let selected = ops::gather_rows(projected, rows)?;
-        let queries = heads_of(
-            &selected,
-            0..rows.len(),
-            0..self.query_width(),
-            self.shape.head_dim,
-        )?;
         let cache = step.cache.layer(layer)?;
         let past = cache.len() - step.rows.len();
         let visible: Vec<usize> = rows
@@ -223,11 +218,26 @@ impl Attention {
             .map(|row| past + row - step.rows.start + 1)
             .collect();
         let (keys, _) = cache.tensors()?;
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            let heads = crate::gpu::Rows {
+                selected: &selected,
+                keys: &keys,
+                shape: &self.shape,
+                visible: &visible,
+                columns,
+            };
+            return Ok(AttentionStore::device(heads.attention()?));
+        }
+        let queries = heads_of(
+            &selected,
+            0..rows.len(),
+            0..self.query_width(),
+            self.shape.head_dim,
+        )?;
         let weights = attention_weights(&queries, &keys, f64::from(self.shape.scale), &visible)?;
-        Ok(weights
-            .narrow(2, columns.start, columns.len())?
-            .flatten_all()?
-            .to_vec1()?)
+        let values = weights.narrow(2, columns.start, columns.len())?;
+        Ok(AttentionStore::host(values.flatten_all()?.to_vec1()?))
     }
 }
 

@@ -9,6 +9,7 @@ mod kv_cache;
 mod mlp;
 mod rope;
 
+use crate::attention_store::AttentionStore;
 use crate::config::{ModelConfig, TextConfig};
 use crate::error::{ModelError, Result};
 use crate::linear::{Embedding, Linear};
@@ -50,7 +51,7 @@ impl LayerView<'_> {
         step: &Step<'_>,
         rows: &[usize],
         columns: Range<usize>,
-    ) -> Result<Vec<f32>> {
+    ) -> Result<AttentionStore> {
         self.attention
             .rows(self.projected, self.layer, step, rows, columns)
     }

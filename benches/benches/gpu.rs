@@ -1,0 +1,109 @@
+//! The CUDA kernels, each alone and fused, timed by events on the device.
+//!
+//! Inputs are rotated: by the time one is read again, more than the level-2 cache holds
+//! was read in between. The floors that figures are held against (bytes over the measured
+//! bandwidth of a copy, the time of a launch that does next to nothing) are benchmarks
+//! here too. Without a GPU nothing is timed, and that is said.
+#![allow(missing_docs)]
+
+mod support;
+
+use criterion::Criterion;
+use cudarc::driver::sys::CUstreamCaptureMode;
+use cudarc::driver::{CudaGraph, sys};
+use fp_benches::Workload;
+use support::{Bench, Gpu, Kernel, Outcome};
+
+fn main() -> Outcome {
+    let mut criterion = Criterion::default().configure_from_args();
+    match Gpu::open()? {
+        None => eprintln!("no CUDA driver on this machine: nothing was timed"),
+        Some(gpu) => {
+            floors(&mut criterion, &gpu)?;
+            for workload in Workload::grid() {
+                let mut bench = Bench::new(&gpu, &workload)?;
+                for kernel in Kernel::ALL {
+                    time(&mut criterion, &gpu, &workload, kernel, &mut bench)?;
+                }
+                graph(&mut criterion, &gpu, &workload, &mut bench)?;
+            }
+        }
+    }
+    criterion.final_summary();
+    Ok(())
+}
+
+/// Copy bandwidth, as the time of a copy of 1 GiB, and the shortest launch.
+fn floors(criterion: &mut Criterion, gpu: &Gpu) -> Outcome {
+    const BYTES: usize = 1 << 30;
+    let source = gpu.stream.alloc_zeros::<u8>(BYTES)?;
+    let mut target = gpu.stream.alloc_zeros::<u8>(BYTES)?;
+    let mut group = criterion.benchmark_group("floor");
+    group.sample_size(20);
+    group.bench_function("copy 1 GiB", |bencher| {
+        bencher.iter_custom(|iterations| {
+            gpu.timed(iterations, |_| {
+                Ok(gpu.stream.memcpy_dtod(&source, &mut target)?)
+            })
+        });
+    });
+    let mut smallest = support::Smallest::new(gpu)?;
+    group.bench_function("smallest launch", |bencher| {
+        bencher.iter_custom(|iterations| gpu.timed(iterations, |_| smallest.launch(gpu)));
+    });
+    group.finish();
+    Ok(())
+}
+
+fn time(
+    criterion: &mut Criterion,
+    gpu: &Gpu,
+    workload: &Workload,
+    kernel: Kernel,
+    bench: &mut Bench,
+) -> Outcome {
+    // Once without a clock, so that what can't run is an error and not a figure.
+    bench.launch(gpu, kernel, 0)?;
+    bench.check(gpu)?;
+    let mut group = criterion.benchmark_group("gpu");
+    group.sample_size(20);
+    let name = format!("{} {}", kernel.name(), workload.shape_name());
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|iterations| {
+            gpu.timed(iterations, |index| bench.launch(gpu, kernel, index))
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
+/// The fused pass over every input, captured as one graph: what the device takes when no
+/// launch waits for the host. Criterion's figure is of one pass.
+fn graph(criterion: &mut Criterion, gpu: &Gpu, workload: &Workload, bench: &mut Bench) -> Outcome {
+    let count = bench.num_inputs() as u64;
+    let graph = capture(gpu, bench, count)?;
+    let mut group = criterion.benchmark_group("gpu");
+    group.sample_size(20);
+    let name = format!("fused in a graph {}", workload.shape_name());
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|iterations| {
+            let launches = iterations.div_ceil(count);
+            let taken = gpu.timed(launches, |_| Ok(graph.launch()?));
+            taken.mul_f64(iterations as f64 / (launches * count) as f64)
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
+fn capture(gpu: &Gpu, bench: &mut Bench, count: u64) -> Outcome<CudaGraph> {
+    let relaxed = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+    gpu.stream.begin_capture(relaxed)?;
+    let launched = (0..count).try_for_each(|index| bench.launch(gpu, Kernel::Fused, index));
+    // Ends the capture even where a launch failed, so that the stream can be used again.
+    let graph = gpu.stream.end_capture(
+        sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH,
+    );
+    launched?;
+    Ok(graph?.ok_or("the capture holds no launch")?)
+}

@@ -1,0 +1,88 @@
+#!/bin/sh
+# Correctness, benchmarks and comparison on a GPU host, in one go. Needs the driver; what
+# else it finds it uses: compute-sanitizer for checks of memory and races, Python with
+# PyTorch for the peers. What it can't do it says and records.
+#
+#   ./run.sh [FOLDER FOR RESULTS]
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-$here/results}
+mkdir -p "$out" || exit 1
+steps="$out/steps.jsonl"
+: >"$steps"
+failed=0
+
+# step NAME STATUS NOTE: one line of the record.
+step() {
+    note=$(printf '%s' "$3" | tr '\n\t"\\' "  ''")
+    printf '{"step": "%s", "status": "%s", "note": "%s"}\n' "$1" "$2" "$note" >>"$steps"
+    printf '%-34s %-8s %s\n' "$1" "$2" "$note"
+    if [ "$2" = failed ]; then failed=1; fi
+}
+
+# try NAME COMMAND…: runs it with its output in a file.
+try() {
+    name=$1
+    shift
+    log="$out/$name.log"
+    if "$@" >"$log" 2>&1; then
+        step "$name" passed "$(grep -E '^test result' "$log" | head -n 1)"
+    else
+        step "$name" failed "see $name.log: $(tail -n 1 "$log")"
+    fi
+}
+
+has_gpu=no
+if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >"$out/gpus.txt" 2>&1; then
+    has_gpu=yes
+    nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader \
+        >"$out/gpu.csv" 2>&1
+    step gpu found "$(head -n 1 "$out/gpu.csv")"
+else
+    step gpu skipped "no GPU: nvidia-smi is missing or lists none"
+fi
+
+# Without a GPU the tests still show that the binaries start.
+try kernel-tests "$here/bin/kernel-tests" --test-threads=1
+
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -n 1)
+for tool in memcheck racecheck; do
+    if [ "$has_gpu" = no ]; then
+        step "$tool" skipped "no GPU"
+    elif [ -z "$sanitizer" ]; then
+        step "$tool" skipped "compute-sanitizer is neither on PATH nor under /usr/local/cuda*/bin"
+    else
+        try "$tool" "$sanitizer" --tool "$tool" --error-exitcode 9 \
+            "$here/bin/kernel-tests" --test-threads=1
+    fi
+done
+
+if [ -x "$here/bin/finepruner" ]; then
+    try finepruner-starts "$here/bin/finepruner" --version
+else
+    step finepruner-starts skipped "this bundle was made without it"
+fi
+
+if [ "$has_gpu" = yes ]; then
+    CRITERION_HOME="$out/criterion" try benchmarks "$here/bin/kernel-bench" --bench
+else
+    step benchmarks skipped "no GPU"
+fi
+
+python=${PYTHON:-$(command -v python3 || echo none)}
+if [ "$python" = none ]; then
+    step peers skipped "no python3"
+elif ! "$python" -c 'import torch' >/dev/null 2>&1; then
+    step peers skipped "$python has no PyTorch"
+elif [ "$has_gpu" = no ]; then
+    step peers skipped "no GPU"
+else
+    try peers "$python" "$here/peers/gpu_select.py" "$out/peers.json"
+fi
+
+if [ "$python" = none ]; then
+    step summary skipped "no python3: figures are in $out/criterion"
+else
+    "$python" "$here/peers/gpu_summary.py" "$out" || failed=1
+fi
+exit $failed

@@ -1,0 +1,193 @@
+//! nvcc through `cc`, the C header through bindgen.
+//!
+//! The CUDA runtime is linked in, and it looks for the driver when it is first called:
+//! what is built here starts on a machine without one.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Virtual architectures and what to make of each: machine code for Ampere and Hopper,
+/// PTX for what comes later.
+const TARGETS: [(&str, &str); 3] = [
+    ("compute_80", "sm_80"),
+    ("compute_90", "sm_90"),
+    ("compute_90", "compute_90"),
+];
+const SETUP: &str = "run `cargo xtask cuda-setup`, which finds or installs it";
+const HEADER: &str = "fp_kernels.h";
+
+pub(super) fn build() -> Result<(), String> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let kernels = workspace.join("kernels");
+    for name in ["CUDA_HOME", "CUDA_PATH", "PATH", "LIBCLANG_PATH"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    println!("cargo:rerun-if-changed=build");
+    println!(
+        "cargo:rerun-if-changed={}",
+        workspace.join(".cuda/toolkit/bin/nvcc").display()
+    );
+    let toolkit = toolkit(&workspace.join(".cuda/toolkit"))?;
+    let sources = sources(&kernels)?;
+    compile(&toolkit, &kernels, &sources)?;
+    link(&toolkit)?;
+    bind(&workspace, &kernels)
+}
+
+/// The tool kit: as the environment names it, by nvcc's place, or where cuda-setup put it.
+fn toolkit(prepared: &Path) -> Result<PathBuf, String> {
+    let has_nvcc = |folder: &PathBuf| folder.join("bin/nvcc").is_file();
+    for name in ["CUDA_HOME", "CUDA_PATH"] {
+        if let Some(folder) = env::var_os(name).map(PathBuf::from) {
+            return match has_nvcc(&folder) {
+                true => Ok(folder),
+                false => Err(format!(
+                    "{name} is {}, and there is no bin/nvcc in it; correct it, or unset it and {SETUP}",
+                    folder.display()
+                )),
+            };
+        }
+    }
+    let paths = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&paths)
+        .filter_map(|folder| folder.join("nvcc").canonicalize().ok())
+        .filter_map(|nvcc| Some(nvcc.parent()?.parent()?.to_owned()))
+        .chain([prepared.to_owned()])
+        .find(has_nvcc)
+        .ok_or_else(|| {
+            format!(
+                "the feature `cuda` takes NVIDIA's nvcc, which is neither in CUDA_HOME nor on PATH \
+                 nor in {}; {SETUP}",
+                prepared.display()
+            )
+        })
+}
+
+/// Every `.cu`, sorted; headers are watched too.
+fn sources(kernels: &Path) -> Result<Vec<PathBuf>, String> {
+    let wrong = |error| format!("can't read {}: {error}", kernels.display());
+    println!("cargo:rerun-if-changed={}", kernels.display());
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(kernels).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        match path.extension().and_then(OsStr::to_str) {
+            Some("cu") => sources.push(path),
+            Some("cuh" | "h") => println!("cargo:rerun-if-changed={}", path.display()),
+            _ => {}
+        }
+    }
+    sources.sort();
+    for source in &sources {
+        println!("cargo:rerun-if-changed={}", source.display());
+    }
+    match sources.is_empty() {
+        true => Err(format!("no kernels in {}", kernels.display())),
+        false => Ok(sources),
+    }
+}
+
+/// Each source by itself, since several together turn on relocatable device code.
+fn compile(toolkit: &Path, kernels: &Path, sources: &[PathBuf]) -> Result<(), String> {
+    set_env("NVCC", &toolkit.join("bin/nvcc"));
+    let mut archive = cc::Build::new();
+    for source in sources {
+        let mut build = cc::Build::new();
+        build
+            .cuda(true)
+            .cudart("none")
+            .cargo_metadata(false)
+            .debug(false) // would build for the debugger, unoptimised
+            .opt_level(3)
+            .include(kernels)
+            .warnings(false)
+            .flag("-std=c++17")
+            .flag("--expt-relaxed-constexpr")
+            .flag("-lineinfo");
+        for (architecture, code) in TARGETS {
+            build.flag("-gencode");
+            build.flag(format!("arch={architecture},code={code}"));
+        }
+        let objects = build
+            .file(source)
+            .try_compile_intermediates()
+            .map_err(|error| format!("nvcc failed on {}: {error}", source.display()))?;
+        archive.objects(objects);
+    }
+    archive
+        .try_compile("fp_kernels_cuda")
+        .map_err(|error| format!("can't archive the kernels: {error}"))
+}
+
+fn link(toolkit: &Path) -> Result<(), String> {
+    let folder = [
+        "lib64",
+        "lib",
+        "targets/x86_64-linux/lib",
+        "lib/x86_64-linux-gnu",
+    ]
+    .into_iter()
+    .map(|name| toolkit.join(name))
+    .find(|folder| folder.join("libcudart_static.a").is_file())
+    .ok_or_else(|| {
+        format!(
+            "{} holds no libcudart_static.a; install the CUDA runtime's development files, \
+                 or unset CUDA_HOME and {SETUP}",
+            toolkit.display()
+        )
+    })?;
+    println!("cargo:rustc-link-search=native={}", folder.display());
+    println!("cargo:rustc-link-lib=static=cudart_static");
+    for name in ["stdc++", "rt", "pthread", "dl"] {
+        println!("cargo:rustc-link-lib=dylib={name}");
+    }
+    Ok(())
+}
+
+fn bind(workspace: &Path, kernels: &Path) -> Result<(), String> {
+    let mut arguments = Vec::new();
+    if env::var_os("LIBCLANG_PATH").is_none() {
+        let prepared = workspace.join(".cuda/libclang");
+        if prepared.is_dir() {
+            set_env("LIBCLANG_PATH", &prepared);
+        }
+    }
+    // A libclang from a package comes without the compiler's own headers.
+    if let Ok(found) = Command::new("cc").arg("-print-file-name=include").output() {
+        arguments.push("-idirafter".to_owned());
+        arguments.push(String::from_utf8_lossy(&found.stdout).trim().to_owned());
+    }
+    // bindgen panics where it finds no libclang: say what to do about it.
+    if std::panic::catch_unwind(bindgen::clang_version).is_err() {
+        return Err(format!(
+            "the feature `cuda` takes libclang, which is not in LIBCLANG_PATH, nor in \
+             .cuda/libclang, nor among the system's libraries; {SETUP}"
+        ));
+    }
+    let bindings = bindgen::builder()
+        .header(kernels.join(HEADER).display().to_string())
+        .clang_args(arguments)
+        .allowlist_item("fp_.*")
+        .allowlist_item("FP_.*")
+        .prepend_enum_name(false)
+        .derive_default(true)
+        .derive_partialeq(true)
+        .layout_tests(false)
+        .generate()
+        .map_err(|error| format!("can't bind {HEADER}: {error}"))?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    bindings
+        .write_to_file(out.join("fp_kernels.rs"))
+        .map_err(|error| format!("can't write the bindings: {error}"))
+}
+
+/// For crates that take a path from the environment alone.
+fn set_env(name: &str, path: &Path) {
+    #[allow(unsafe_code)]
+    // SAFETY: a build script's only thread.
+    unsafe {
+        env::set_var(name, path);
+    }
+}

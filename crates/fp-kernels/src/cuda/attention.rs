@@ -1,0 +1,357 @@
+//! Attention of chosen query rows to the image.
+
+use super::check::{check_max, check_multiple, dim, reach};
+use super::element::DeviceElement;
+use super::error::CudaError;
+use super::error_word::ErrorWord;
+use super::launch::Launch;
+use super::score::ScoreShape;
+use super::sys;
+use crate::KernelError;
+use crate::error::check_shape;
+use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceSlice};
+
+/// Sizes of queries, keys and the image among them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heads {
+    /// B, H and N of the attention that comes out.
+    pub shape: ScoreShape,
+    /// H_kv, a divisor of H.
+    pub num_kv_heads: usize,
+    /// Q.
+    pub num_rows: usize,
+    /// S.
+    pub sequence_len: usize,
+    /// D, a multiple of 8.
+    pub head_dim: usize,
+    /// Where the image begins.
+    pub image_start: usize,
+    /// Of logits, usually 1/√D.
+    pub scale: f32,
+}
+
+/// Strides of queries `[B, H, Q, D]` in values; D is dense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryStrides {
+    /// From sample to sample.
+    pub batch: usize,
+    /// From head to head.
+    pub head: usize,
+    /// From row to row.
+    pub row: usize,
+}
+
+/// Strides of keys `[B, H_kv, S, D]` in values; D is dense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyStrides {
+    /// From sample to sample.
+    pub batch: usize,
+    /// From head to head.
+    pub head: usize,
+    /// From token to token.
+    pub token: usize,
+}
+
+/// Arguments of [`attention_rows`].
+#[derive(Debug)]
+pub struct AttentionRows<'a, T> {
+    /// Sizes.
+    pub heads: Heads,
+    /// `[B, H, Q, D]`, rotated.
+    pub queries: CudaView<'a, T>,
+    /// Where queries lie.
+    pub query_strides: QueryStrides,
+    /// `[B, H_kv, S, D]`, rotated.
+    pub keys: CudaView<'a, T>,
+    /// Where keys lie.
+    pub key_strides: KeyStrides,
+    /// `[Q]`: row q sees keys up to this position.
+    pub row_positions: CudaView<'a, u32>,
+    /// `[B, Q]`, or `[Q]` for all samples: rows are summed by these weights.
+    pub weights: Option<CudaView<'a, f64>>,
+    /// Out: `[B, H, N]` with weights, `[B, H, Q, N]` without.
+    pub attention: CudaViewMut<'a, f32>,
+    /// Of [`attention_rows_workspace`] bytes.
+    pub workspace: CudaViewMut<'a, u8>,
+    /// Where bad values are told.
+    pub error: &'a mut ErrorWord,
+}
+
+const ATTENTION_ROWS: &str = "attention_rows";
+
+/// The sizes, checked, as the launcher takes them.
+fn raw_sizes(heads: &Heads) -> Result<sys::fp_attention_rows_args, CudaError> {
+    const OP: &str = ATTENTION_ROWS;
+    let [batch_size, num_heads, num_image_tokens] = heads.shape.check(OP)?;
+    let rest = [
+        heads.num_kv_heads,
+        heads.num_rows,
+        heads.sequence_len,
+        heads.head_dim,
+    ];
+    if rest.contains(&0) {
+        return Err(KernelError::EmptyShape {
+            op: OP,
+            tensor: "[key heads, rows, sequence, head size]",
+            shape: rest.to_vec(),
+        }
+        .into());
+    }
+    check_multiple(OP, "H", heads.shape.num_heads, heads.num_kv_heads)?;
+    check_multiple(OP, "D", heads.head_dim, 8)?;
+    check_max(OP, "D", heads.head_dim, sys::FP_MAX_HEAD_DIM as usize)?;
+    let end = heads
+        .image_start
+        .saturating_add(heads.shape.num_image_tokens);
+    if end > heads.sequence_len {
+        return Err(KernelError::IndexOutOfRange {
+            op: OP,
+            index: end,
+            len: heads.sequence_len + 1,
+        }
+        .into());
+    }
+    if !heads.scale.is_finite() || heads.scale <= 0.0 {
+        return Err(CudaError::Scale {
+            op: OP,
+            scale: heads.scale,
+        });
+    }
+    Ok(sys::fp_attention_rows_args {
+        batch_size,
+        num_heads,
+        num_image_tokens,
+        num_kv_heads: dim(OP, "key heads", heads.num_kv_heads)?,
+        num_rows: dim(OP, "Q", heads.num_rows)?,
+        sequence_len: dim(OP, "S", heads.sequence_len)?,
+        head_dim: dim(OP, "D", heads.head_dim)?,
+        image_start: dim(OP, "the image's start", heads.image_start)?,
+        scale: heads.scale,
+        ..Default::default()
+    })
+}
+
+/// Bytes of scratch memory that [`attention_rows`] takes.
+///
+/// # Errors
+/// Sizes that can't be run on.
+pub fn attention_rows_workspace(heads: &Heads) -> Result<usize, CudaError> {
+    let sizes = raw_sizes(heads)?;
+    // SAFETY: reads the sizes alone.
+    Ok(unsafe { sys::fp_attention_rows_workspace(&sizes) })
+}
+
+/// Post-softmax attention of query rows to the image, the softmax over the whole causal
+/// row, without the attention of all rows.
+///
+/// # Errors
+/// Buffers that sizes and strides reach out of, that overlap, are on another device or
+/// misaligned; sizes that can't be run on; a launch that fails. Logits that are no
+/// numbers and positions outside the sequence are told by the error word.
+pub fn attention_rows<T: DeviceElement>(
+    stream: &CudaStream,
+    mut call: AttentionRows<'_, T>,
+) -> Result<(), CudaError> {
+    const OP: &str = ATTENTION_ROWS;
+    let heads = call.heads;
+    let mut args = raw_sizes(&heads)?;
+    let workspace_bytes = attention_rows_workspace(&heads)?;
+    let [b, h, n] = heads.shape.dims();
+    let (q, d) = (heads.num_rows, heads.head_dim);
+    let (query, key) = (call.query_strides, call.key_strides);
+    check_reach(
+        "queries",
+        call.queries.len(),
+        &[b, h, q, d],
+        [query.batch, query.head, query.row],
+        size_of::<T>(),
+    )?;
+    check_reach(
+        "keys",
+        call.keys.len(),
+        &[b, heads.num_kv_heads, heads.sequence_len, d],
+        [key.batch, key.head, key.token],
+        size_of::<T>(),
+    )?;
+    let mut launch = Launch::new(OP, stream);
+    args.queries = launch.read("queries", &call.queries)?.cast();
+    args.keys = launch.read("keys", &call.keys)?.cast();
+    launch.check_aligned()?;
+    args.row_positions = launch.input("row positions", &call.row_positions, &[q])?;
+    let out_shape = match &call.weights {
+        Some(weights) => {
+            args.weights_batch_stride = weights_stride(OP, weights, b, q)?;
+            args.weights = launch.read("weights", weights)?;
+            vec![b, h, n]
+        }
+        None => vec![b, h, q, n],
+    };
+    args.attention = launch.output("attention", &mut call.attention, &out_shape)?;
+    args.workspace = launch.workspace(&mut call.workspace, workspace_bytes)?;
+    args.workspace_bytes = workspace_bytes;
+    args.error = launch.error(call.error)?;
+    args.query_batch_stride = query.batch;
+    args.query_head_stride = query.head;
+    args.query_row_stride = query.row;
+    args.key_batch_stride = key.batch;
+    args.key_head_stride = key.head;
+    args.key_token_stride = key.token;
+    args.dtype = T::DTYPE;
+    // SAFETY: every pointer leads to as many values as sizes and strides reach, on the
+    // stream's device, aligned, held until the launch is enqueued and freed in stream
+    // order. The kernel checks row positions before it reads by them.
+    launch.run(|stream| unsafe { sys::fp_attention_rows(&args, stream) })
+}
+
+fn check_reach(
+    tensor: &'static str,
+    got: usize,
+    dims: &[usize; 4],
+    strides: [usize; 3],
+    bytes: usize,
+) -> Result<(), CudaError> {
+    const OP: &str = ATTENTION_ROWS;
+    for stride in strides {
+        let multiple = sys::FP_ALIGNMENT as usize / bytes;
+        check_multiple(OP, "a stride of queries or keys", stride, multiple)?;
+    }
+    let [batch, head, row] = strides;
+    let expected = reach(dims, &[batch, head, row, 1]);
+    match got < expected {
+        true => Err(KernelError::ShapeMismatch {
+            op: OP,
+            tensor,
+            shape: dims.to_vec(),
+            expected,
+            got,
+        }
+        .into()),
+        false => Ok(()),
+    }
+}
+
+/// 0 for weights `[Q]`, Q for `[B, Q]`.
+fn weights_stride(
+    op: &'static str,
+    weights: &impl DeviceSlice<f64>,
+    batch_size: usize,
+    num_rows: usize,
+) -> Result<usize, CudaError> {
+    if weights.len() == num_rows {
+        return Ok(0);
+    }
+    check_shape(op, "weights", &[batch_size, num_rows], weights.len())?;
+    Ok(num_rows)
+}
+
+/// How [`query_weights`] weighs rows by their total attention to the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weighting {
+    /// A softmax of the totals.
+    SoftmaxOfTotals,
+    /// Weight 1 for the largest; ties to the lower row.
+    LargestTotal,
+}
+
+/// Arguments of [`query_weights`].
+#[derive(Debug)]
+pub struct QueryWeights<'a, T> {
+    /// B, H and N.
+    pub shape: ScoreShape,
+    /// Q.
+    pub num_rows: usize,
+    /// Rows before the image that were left out: their totals are 0.
+    pub num_unseen_rows: usize,
+    /// `[B, H, Q, N]`.
+    pub rows: CudaView<'a, T>,
+    /// How.
+    pub weighting: Weighting,
+    /// Out, `[B, Q]`.
+    pub totals: CudaViewMut<'a, f64>,
+    /// Out, `[B, Q]`.
+    pub weights: CudaViewMut<'a, f64>,
+    /// Where bad values are told.
+    pub error: &'a mut ErrorWord,
+}
+
+/// Weights of query rows that depend on their attention.
+///
+/// # Errors
+/// Buffers that don't fill their shapes, overlap or are on another device; a launch that
+/// fails. Bad values are told by the error word.
+pub fn query_weights<T: DeviceElement>(
+    stream: &CudaStream,
+    mut call: QueryWeights<'_, T>,
+) -> Result<(), CudaError> {
+    const OP: &str = "query_weights";
+    let [batch_size, num_heads, num_image_tokens] = call.shape.check(OP)?;
+    let [b, h, n] = call.shape.dims();
+    let q = call.num_rows;
+    let mut launch = Launch::new(OP, stream);
+    let args = sys::fp_query_weights_args {
+        rows: launch.input("rows", &call.rows, &[b, h, q, n])?.cast(),
+        totals: launch.output("totals", &mut call.totals, &[b, q])?,
+        weights: launch.output("weights", &mut call.weights, &[b, q])?,
+        error: launch.error(call.error)?,
+        batch_size,
+        num_heads,
+        num_rows: dim(OP, "Q", q)?,
+        num_image_tokens,
+        num_unseen_rows: dim(OP, "rows left out", call.num_unseen_rows)?,
+        dtype: T::DTYPE,
+        weighting: match call.weighting {
+            Weighting::SoftmaxOfTotals => sys::FP_SOFTMAX_OF_TOTALS,
+            Weighting::LargestTotal => sys::FP_LARGEST_TOTAL,
+        },
+    };
+    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
+    // device, aligned, held until the launch is enqueued and freed in stream order.
+    launch.run(|stream| unsafe { sys::fp_query_weights(&args, stream) })
+}
+
+/// Arguments of [`combine_rows`].
+#[derive(Debug)]
+pub struct CombineRows<'a, T> {
+    /// B, H and N.
+    pub shape: ScoreShape,
+    /// Q.
+    pub num_rows: usize,
+    /// `[B, H, Q, N]`.
+    pub rows: CudaView<'a, T>,
+    /// `[B, Q]`, or `[Q]` for all samples.
+    pub weights: CudaView<'a, f64>,
+    /// Out, `[B, H, N]`.
+    pub attention: CudaViewMut<'a, f32>,
+    /// Where bad values are told.
+    pub error: &'a mut ErrorWord,
+}
+
+/// Query rows into one row per head, summed in `f64` by their weights.
+///
+/// # Errors
+/// As [`query_weights`].
+pub fn combine_rows<T: DeviceElement>(
+    stream: &CudaStream,
+    mut call: CombineRows<'_, T>,
+) -> Result<(), CudaError> {
+    const OP: &str = "combine_rows";
+    let [batch_size, num_heads, num_image_tokens] = call.shape.check(OP)?;
+    let [b, h, n] = call.shape.dims();
+    let q = call.num_rows;
+    let weights_batch_stride = weights_stride(OP, &call.weights, b, q)?;
+    let mut launch = Launch::new(OP, stream);
+    let args = sys::fp_combine_rows_args {
+        rows: launch.input("rows", &call.rows, &[b, h, q, n])?.cast(),
+        weights: launch.read("weights", &call.weights)?,
+        attention: launch.output("attention", &mut call.attention, &[b, h, n])?,
+        error: launch.error(call.error)?,
+        weights_batch_stride,
+        batch_size,
+        num_heads,
+        num_rows: dim(OP, "Q", q)?,
+        num_image_tokens,
+        dtype: T::DTYPE,
+    };
+    // SAFETY: as in `query_weights`.
+    launch.run(|stream| unsafe { sys::fp_combine_rows(&args, stream) })
+}

@@ -1,0 +1,81 @@
+//! What device memory can hold.
+
+use super::sys;
+use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
+use half::{bf16, f16};
+
+/// A number format that kernels read attention, queries and keys in.
+pub trait DeviceElement: DeviceRepr + sealed::Sealed {
+    /// Its `fp_dtype`.
+    #[doc(hidden)]
+    const DTYPE: u32;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for half::f16 {}
+    impl Sealed for half::bf16 {}
+}
+
+impl DeviceElement for f32 {
+    const DTYPE: u32 = sys::FP_F32;
+}
+
+impl DeviceElement for f16 {
+    const DTYPE: u32 = sys::FP_F16;
+}
+
+impl DeviceElement for bf16 {
+    const DTYPE: u32 = sys::FP_BF16;
+}
+
+/// The statistics of one row, as the device writes them.
+pub type HeadStatistics = sys::fp_head_statistics;
+/// A cut of a ranking, as the device writes it.
+pub type Cut = sys::fp_cut;
+/// What decided one selection, as the device writes it.
+pub type SelectionAudit = sys::fp_selection_audit;
+
+// SAFETY: `repr(C)` structs of numbers, laid out by the header that the kernels use.
+unsafe impl DeviceRepr for HeadStatistics {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Cut {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for SelectionAudit {}
+// SAFETY: every bit pattern is a value of each field, zeros too.
+unsafe impl ValidAsZeroBits for HeadStatistics {}
+// SAFETY: as above.
+unsafe impl ValidAsZeroBits for Cut {}
+// SAFETY: as above.
+unsafe impl ValidAsZeroBits for SelectionAudit {}
+
+impl From<HeadStatistics> for crate::HeadStatistics {
+    fn from(row: HeadStatistics) -> Self {
+        crate::HeadStatistics {
+            sum: row.sum,
+            mean: row.mean,
+            variance: row.variance,
+            max: row.max,
+            min: row.min,
+            top_k_sum: row.top_k_sum,
+            p_max: row.p_max,
+            p_squares: row.p_squares,
+            p_entropy: row.p_entropy,
+            p_count: row.p_count as usize,
+            gini: row.gini,
+        }
+    }
+}
+
+impl Cut {
+    /// The cut in the form that the CPU gives; none where nothing was dropped.
+    pub fn known(&self) -> Option<crate::cpu::Cut> {
+        (!self.first_dropped.is_nan()).then_some(crate::cpu::Cut {
+            last_kept: self.last_kept,
+            first_dropped: self.first_dropped,
+            num_tied: self.num_tied as usize,
+            num_tied_kept: self.num_tied_kept as usize,
+        })
+    }
+}

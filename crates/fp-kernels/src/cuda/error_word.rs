@@ -1,0 +1,118 @@
+//! What kernels found wrong with their data, told after the fact.
+
+use super::error::{CudaError, DataError};
+use super::sys;
+use cudarc::driver::{CudaSlice, CudaStream, DevicePtrMut, result};
+use std::sync::Arc;
+
+/// The word as it is before anything was found.
+const NO_DATA_ERROR: u64 = u64::MAX;
+
+/// A word on the device that kernels lower when they find a value that they can't work
+/// with: the first row at fault is named, whatever ran first.
+///
+/// One word serves any number of launches; [`ErrorWord::check`] waits for them.
+#[derive(Debug)]
+pub struct ErrorWord {
+    word: CudaSlice<u64>,
+}
+
+impl ErrorWord {
+    /// A word on the stream's device, reset.
+    ///
+    /// # Errors
+    /// Memory that can't be had.
+    pub fn new(stream: &Arc<CudaStream>) -> Result<ErrorWord, CudaError> {
+        let word = stream.alloc_zeros(1).map_err(|source| CudaError::Driver {
+            op: "error word",
+            source,
+        })?;
+        let mut word = ErrorWord { word };
+        word.reset(stream)?;
+        Ok(word)
+    }
+
+    /// Forgets what was found, in the order of the stream. Can be captured.
+    ///
+    /// # Errors
+    /// A driver that fails.
+    pub fn reset(&mut self, stream: &CudaStream) -> Result<(), CudaError> {
+        let failed = |source| CudaError::Driver {
+            op: "error word",
+            source,
+        };
+        stream.context().bind_to_thread().map_err(failed)?;
+        let (pointer, _guard) = self.word.device_ptr_mut(stream);
+        // SAFETY: the word is one u64 in device memory, and all its bits are set.
+        unsafe { result::memset_d8_async(pointer, 0xff, size_of::<u64>(), stream.cu_stream()) }
+            .map_err(failed)
+    }
+
+    /// Waits for the stream and tells what the launches since the last reset found.
+    /// `op` names them.
+    ///
+    /// # Errors
+    /// What was found, or a driver that fails.
+    pub fn check(&self, stream: &Arc<CudaStream>, op: &'static str) -> Result<(), CudaError> {
+        let word = stream
+            .clone_dtoh(&self.word)
+            .and_then(|word| stream.synchronize().map(|()| word))
+            .map_err(|source| CudaError::Driver { op, source })?;
+        match word.first().copied().and_then(found) {
+            Some(source) => Err(CudaError::Data { op, source }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn slice_mut(&mut self) -> &mut CudaSlice<u64> {
+        &mut self.word
+    }
+}
+
+/// row << 32 | position << 8 | code, in words.
+fn found(word: u64) -> Option<DataError> {
+    if word == NO_DATA_ERROR {
+        return None;
+    }
+    let row = (word >> 32) as usize;
+    let position = (word >> 8 & 0x00ff_ffff) as usize;
+    let code = (word & 0xff) as u8;
+    Some(match u32::from(code) {
+        sys::FP_DATA_INVALID_ATTENTION => DataError::InvalidAttention { row, position },
+        sys::FP_DATA_NO_ATTENTION => DataError::NoAttention { row },
+        sys::FP_DATA_INVALID_LOGITS => DataError::InvalidLogits { row },
+        sys::FP_DATA_BAD_INDEX => DataError::BadIndex { row, position },
+        sys::FP_DATA_BAD_POSITION => DataError::BadPosition { row },
+        _ => DataError::Unknown {
+            row,
+            position,
+            code,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_name_row_and_position() {
+        assert_eq!(found(NO_DATA_ERROR), None);
+        assert_eq!(
+            found(7 << 32 | 575 << 8 | 1),
+            Some(DataError::InvalidAttention {
+                row: 7,
+                position: 575
+            })
+        );
+        assert_eq!(found(3 << 32 | 2), Some(DataError::NoAttention { row: 3 }));
+        assert_eq!(
+            found(1 << 32 | 2 << 8 | 77),
+            Some(DataError::Unknown {
+                row: 1,
+                position: 2,
+                code: 77
+            })
+        );
+    }
+}

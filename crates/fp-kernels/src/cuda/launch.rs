@@ -1,0 +1,174 @@
+//! One launch: its buffers checked and held until it is enqueued.
+
+use super::check::{Region, check_device, check_disjoint};
+use super::error::CudaError;
+use super::error_word::ErrorWord;
+use super::sys;
+use crate::error::check_shape;
+use cudarc::driver::{CudaStream, DevicePtr, DevicePtrMut, SyncOnDrop};
+use std::ffi::{CStr, c_int, c_void};
+
+/// Buffers of a launch on `stream`.
+pub(super) struct Launch<'a> {
+    op: &'static str,
+    stream: &'a CudaStream,
+    reads: Vec<Region>,
+    writes: Vec<Region>,
+    /// Dropped after the launch: they tell other streams when a buffer is free.
+    guards: Vec<SyncOnDrop<'a>>,
+}
+
+impl<'a> Launch<'a> {
+    pub(super) fn new(op: &'static str, stream: &'a CudaStream) -> Launch<'a> {
+        Launch {
+            op,
+            stream,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            guards: Vec::new(),
+        }
+    }
+
+    /// A buffer that is read, dense and of this shape.
+    pub(super) fn input<T>(
+        &mut self,
+        tensor: &'static str,
+        slice: &'a impl DevicePtr<T>,
+        shape: &[usize],
+    ) -> Result<*const T, CudaError> {
+        check_shape(self.op, tensor, shape, slice.len())?;
+        self.read(tensor, slice)
+    }
+
+    /// A buffer that is read, whose length was checked.
+    pub(super) fn read<T>(
+        &mut self,
+        tensor: &'static str,
+        slice: &'a impl DevicePtr<T>,
+    ) -> Result<*const T, CudaError> {
+        self.check_place(tensor, slice.stream())?;
+        let bytes = slice.num_bytes();
+        let (address, guard) = slice.device_ptr(self.stream);
+        let region = Region {
+            tensor,
+            address,
+            bytes,
+        };
+        region.check_alignment(self.op, align_of::<T>())?;
+        self.reads.push(region);
+        self.guards.push(guard);
+        Ok(address as *const T)
+    }
+
+    /// A buffer that is written, dense and of this shape.
+    pub(super) fn output<T>(
+        &mut self,
+        tensor: &'static str,
+        slice: &'a mut impl DevicePtrMut<T>,
+        shape: &[usize],
+    ) -> Result<*mut T, CudaError> {
+        check_shape(self.op, tensor, shape, slice.len())?;
+        self.write(tensor, slice)
+    }
+
+    /// As [`Self::output`], null where it isn't wanted.
+    pub(super) fn optional_output<T>(
+        &mut self,
+        tensor: &'static str,
+        slice: Option<&'a mut impl DevicePtrMut<T>>,
+        shape: &[usize],
+    ) -> Result<*mut T, CudaError> {
+        match slice {
+            Some(slice) => self.output(tensor, slice, shape),
+            None => Ok(std::ptr::null_mut()),
+        }
+    }
+
+    /// Scratch memory of at least so many bytes, aligned for 16-byte accesses.
+    pub(super) fn workspace(
+        &mut self,
+        slice: &'a mut impl DevicePtrMut<u8>,
+        bytes: usize,
+    ) -> Result<*mut c_void, CudaError> {
+        if slice.len() < bytes {
+            return Err(CudaError::Workspace {
+                op: self.op,
+                expected: bytes,
+                got: slice.len(),
+            });
+        }
+        let pointer = self.write("the workspace", slice)?;
+        self.check_aligned()?;
+        Ok(pointer.cast())
+    }
+
+    /// The word that tells what is wrong with the data.
+    pub(super) fn error(&mut self, word: &'a mut ErrorWord) -> Result<*mut u64, CudaError> {
+        self.write("the error word", word.slice_mut())
+    }
+
+    fn write<T>(
+        &mut self,
+        tensor: &'static str,
+        slice: &'a mut impl DevicePtrMut<T>,
+    ) -> Result<*mut T, CudaError> {
+        self.check_place(tensor, slice.stream())?;
+        let bytes = slice.num_bytes();
+        let (address, guard) = slice.device_ptr_mut(self.stream);
+        let region = Region {
+            tensor,
+            address,
+            bytes,
+        };
+        region.check_alignment(self.op, align_of::<T>())?;
+        self.writes.push(region);
+        self.guards.push(guard);
+        Ok(address as *mut T)
+    }
+
+    fn check_place(&self, tensor: &'static str, of: &CudaStream) -> Result<(), CudaError> {
+        let ordinal = |stream: &CudaStream| stream.context().ordinal();
+        check_device(self.op, tensor, ordinal(of), ordinal(self.stream))
+    }
+
+    /// Whether every buffer so far starts at a multiple of 16 bytes.
+    pub(super) fn check_aligned(&self) -> Result<(), CudaError> {
+        self.reads
+            .iter()
+            .chain(&self.writes)
+            .filter(|region| region.tensor != "the error word")
+            .try_for_each(|region| region.check_alignment(self.op, sys::FP_ALIGNMENT as usize))
+    }
+
+    /// Enqueues by `launcher`, which gets the stream.
+    pub(super) fn run(self, launcher: impl FnOnce(*mut c_void) -> c_int) -> Result<(), CudaError> {
+        let op = self.op;
+        check_disjoint(op, &self.reads, &self.writes)?;
+        // The launcher works on whichever device is current.
+        let context = self.stream.context();
+        context
+            .bind_to_thread()
+            .map_err(|source| CudaError::Driver { op, source })?;
+        match launcher(self.stream.cu_stream().cast()) {
+            sys::FP_OK => Ok(()),
+            status => Err(CudaError::Launch {
+                op,
+                status,
+                reason: status_text(status),
+            }),
+        }
+    }
+}
+
+/// What a launcher's status means.
+fn status_text(status: c_int) -> String {
+    // SAFETY: takes any number and returns null or a string of static storage.
+    let text = unsafe { sys::fp_status_string(status) };
+    if text.is_null() {
+        return "unknown status".to_owned();
+    }
+    // SAFETY: not null, so it is a string of static storage.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,104 @@
+//! From scores to kept tokens.
+
+use super::check::{check_count, dim};
+use super::element::{DeviceElement, HeadStatistics, SelectionAudit};
+use super::error::CudaError;
+use super::error_word::ErrorWord;
+use super::launch::Launch;
+use super::score::ScoreShape;
+use super::sys;
+use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
+
+/// Arguments of [`select`].
+#[derive(Debug)]
+pub struct Select<'a, T> {
+    /// B, H and N.
+    pub shape: ScoreShape,
+    /// `[B, H, N]`.
+    pub attention: CudaView<'a, T>,
+    /// `[B, strategies, H]`.
+    pub scores: CudaView<'a, f64>,
+    /// Number of strategies.
+    pub num_strategies: usize,
+    /// `[B, H]`. With them a sample in which no head attends to the image is an error.
+    pub statistics: Option<CudaView<'a, HeadStatistics>>,
+    /// h.
+    pub num_selected_heads: usize,
+    /// R.
+    pub num_kept_tokens: usize,
+    /// Out, `[B, strategies, h]`, ascending.
+    pub selected_heads: Option<CudaViewMut<'a, u32>>,
+    /// Out, `[B, strategies, N]`.
+    pub token_importance: Option<CudaViewMut<'a, f64>>,
+    /// Out, `[B, strategies, R]`, ascending.
+    pub kept_tokens: CudaViewMut<'a, u32>,
+    /// Out, `[B, strategies]`.
+    pub audits: Option<CudaViewMut<'a, SelectionAudit>>,
+    /// Where bad values are told.
+    pub error: &'a mut ErrorWord,
+}
+
+/// The h best heads, the mean of their rows, the R most important tokens; ties to the
+/// lower index.
+///
+/// # Errors
+/// Buffers that don't fill their shapes, overlap or are on another device, h outside
+/// 1..=H, R outside 1..=N, a launch that fails. Bad values are told by the error word.
+pub fn select<T: DeviceElement>(
+    stream: &CudaStream,
+    mut call: Select<'_, T>,
+) -> Result<(), CudaError> {
+    const OP: &str = "select";
+    let [batch_size, num_heads, num_image_tokens] = call.shape.check(OP)?;
+    let [b, heads, tokens] = call.shape.dims();
+    let (count, h, r) = (
+        call.num_strategies,
+        call.num_selected_heads,
+        call.num_kept_tokens,
+    );
+    check_count(OP, h, heads)?;
+    check_count(OP, r, tokens)?;
+    if !(1..=sys::FP_NUM_STRATEGIES as usize).contains(&count) {
+        return Err(CudaError::Strategies {
+            op: OP,
+            reason: format!(
+                "{count} strategies; possible is 1 to {}",
+                sys::FP_NUM_STRATEGIES
+            ),
+        });
+    }
+    let mut launch = Launch::new(OP, stream);
+    let args = sys::fp_select_args {
+        attention: launch
+            .input("attention", &call.attention, &call.shape.dims())?
+            .cast(),
+        scores: launch.input("scores", &call.scores, &[b, count, heads])?,
+        statistics: match &call.statistics {
+            Some(statistics) => launch.input("statistics", statistics, &[b, heads])?,
+            None => std::ptr::null(),
+        },
+        selected_heads: launch.optional_output(
+            "selected heads",
+            call.selected_heads.as_mut(),
+            &[b, count, h],
+        )?,
+        token_importance: launch.optional_output(
+            "token importance",
+            call.token_importance.as_mut(),
+            &[b, count, tokens],
+        )?,
+        kept_tokens: launch.output("kept tokens", &mut call.kept_tokens, &[b, count, r])?,
+        audits: launch.optional_output("audits", call.audits.as_mut(), &[b, count])?,
+        error: launch.error(call.error)?,
+        batch_size,
+        num_heads,
+        num_image_tokens,
+        num_strategies: dim(OP, "strategies", count)?,
+        num_selected_heads: dim(OP, "h", h)?,
+        num_kept_tokens: dim(OP, "R", r)?,
+        dtype: T::DTYPE,
+    };
+    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
+    // device, aligned, held until the launch is enqueued and freed in stream order.
+    launch.run(|stream| unsafe { sys::fp_select(&args, stream) })
+}

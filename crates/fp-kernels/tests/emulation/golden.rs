@@ -1,0 +1,136 @@
+//! The original study's formulas in `f64`, as fp-scoring's tests hold them: heads and
+//! kept tokens through the kernels, wherever neither choice is a near-tie.
+
+use std::collections::BTreeMap;
+
+use fp_scoring::{HeadStrategy, NEAR_TIE_GAP, QueryStrategy, TokenLayout};
+use safetensors::SafeTensors;
+
+use crate::compare_heads;
+use crate::device::{Attention, Device};
+use crate::ffi::{F32, SOFTMAX};
+use crate::fused::{self, Sizes};
+use crate::query_weights;
+use crate::select;
+
+/// Input, strategy, h, R, heads, tokens, gaps of the two cuts.
+type HeadCase = (
+    String,
+    HeadStrategy,
+    usize,
+    usize,
+    Vec<u32>,
+    Vec<u32>,
+    f64,
+    f64,
+);
+type QueryCase = (
+    String,
+    QueryStrategy,
+    HeadStrategy,
+    usize,
+    usize,
+    Vec<u32>,
+    Vec<u32>,
+    f64,
+    f64,
+);
+
+#[derive(serde::Deserialize)]
+struct Cases {
+    layouts: BTreeMap<String, (usize, usize, usize)>,
+    head_selection: Vec<HeadCase>,
+    query_selection: Vec<QueryCase>,
+}
+
+static ATTENTION: &[u8] = include_bytes!("../../../fp-scoring/tests/golden/attention.safetensors");
+
+fn cases() -> Cases {
+    serde_json::from_str(include_str!("../../../fp-scoring/tests/golden/cases.json")).unwrap()
+}
+
+fn tensor(name: &str) -> (Vec<usize>, Vec<f32>) {
+    let file = SafeTensors::deserialize(ATTENTION).unwrap();
+    let view = file.tensor(name).unwrap();
+    let (values, _) = view.data().as_chunks::<4>();
+    let values = values
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
+    (view.shape().to_vec(), values)
+}
+
+/// Heads and tokens of one strategy, by the fused launch or by comparing heads.
+fn choose(attention: &Attention, sizes: &Sizes, strategy: HeadStrategy) -> (Vec<u32>, Vec<u32>) {
+    let id = HeadStrategy::ALL
+        .iter()
+        .position(|s| *s == strategy)
+        .unwrap();
+    if id < 9 {
+        // Both paths give the same bits, which another test sees to.
+        let outcome = fused::run_nine(attention, sizes, SOFTMAX, 2);
+        let heads = outcome.heads[id * sizes.h..][..sizes.h].to_vec();
+        return (
+            heads,
+            outcome.tokens[id * sizes.kept..][..sizes.kept].to_vec(),
+        );
+    }
+    let shape = (1, sizes.num_heads, sizes.n);
+    let scores = compare_heads::run(attention, shape, sizes.h, SOFTMAX, &[id as u8]).scores;
+    select::run(attention, &scores, shape, (sizes.h, sizes.kept))
+}
+
+#[track_caller]
+fn check(
+    case: &str,
+    (heads, tokens): (Vec<u32>, Vec<u32>),
+    (expected_heads, expected_tokens): (&[u32], &[u32]),
+    (head_gap, token_gap): (f64, f64),
+) {
+    if head_gap > NEAR_TIE_GAP {
+        assert_eq!(heads, expected_heads, "heads of {case}");
+        if token_gap > NEAR_TIE_GAP {
+            assert_eq!(tokens, expected_tokens, "tokens of {case}");
+        }
+    }
+}
+
+#[test]
+fn head_selection() {
+    let cases = cases().head_selection;
+    assert_eq!(cases.len(), 240);
+    for (input, strategy, h, kept, heads, tokens, head_gap, token_gap) in &cases {
+        let _device = Device::new();
+        let (shape, values) = tensor(input);
+        let attention = Attention::new(&values, F32);
+        let sizes = Sizes::of_one(shape[0], shape[1], *h, *kept);
+        let got = choose(&attention, &sizes, *strategy);
+        let case = format!("{input} {strategy} h {h} R {kept}");
+        check(&case, got, (heads, tokens), (*head_gap, *token_gap));
+    }
+}
+
+#[test]
+fn query_selection() {
+    let cases = cases();
+    assert_eq!(cases.query_selection.len(), 270);
+    for (input, query, head, h, kept, heads, tokens, head_gap, token_gap) in &cases.query_selection
+    {
+        let _device = Device::new();
+        let (num_system, num_image, num_text) = cases.layouts[input];
+        let layout = TokenLayout {
+            num_system,
+            num_image,
+            num_text,
+        };
+        let (shape, values) = tensor(input);
+        let end = layout.sequence_len();
+        let rows: Vec<usize> = ((end - 5).min(layout.text_range().start)..end).collect();
+        let combined = query_weights::combine_by(&values, &rows, shape[0], layout, *query);
+        let attention = Attention::new(&combined, F32);
+        let sizes = Sizes::of_one(shape[0], num_image, *h, *kept);
+        let got = choose(&attention, &sizes, *head);
+        let case = format!("{input} {query} {head} h {h} R {kept}");
+        check(&case, got, (heads, tokens), (*head_gap, *token_gap));
+    }
+}

@@ -1,0 +1,20 @@
+//! The CUDA kernels, run by the emulation of `kernels/emulation`, against the references.
+//!
+//! The same sources that nvcc compiles run here on the host. What that proves and what
+//! not stands at the head of `kernels/emulation/emulation.h`.
+#![cfg(feature = "emulation")]
+#![allow(unsafe_code)] // calls through the kernels' C interface
+
+mod attention_rows;
+mod broken;
+mod cases;
+mod compare_heads;
+mod device;
+mod ffi;
+mod fused;
+mod gather;
+mod golden;
+mod head_score;
+mod oracle;
+mod query_weights;
+mod select;

@@ -1,0 +1,74 @@
+//! Attention rows `[H, Q, N]`, where they were computed.
+
+use crate::error::Result;
+use std::sync::OnceLock;
+
+/// Attention that was read of a layer: values on the CPU, or a tensor on a GPU, which is
+/// copied to the host only if someone asks for the values there.
+#[derive(Debug, Default)]
+pub(crate) struct AttentionStore {
+    host: OnceLock<Vec<f32>>,
+    #[cfg(feature = "cuda")]
+    device: Option<candle_core::Tensor>,
+}
+
+impl AttentionStore {
+    pub(crate) fn host(values: Vec<f32>) -> AttentionStore {
+        AttentionStore {
+            host: OnceLock::from(values),
+            ..AttentionStore::default()
+        }
+    }
+
+    /// A tensor `[H, Q, N]` of `f32` on a GPU.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn device(rows: candle_core::Tensor) -> AttentionStore {
+        AttentionStore {
+            device: Some(rows),
+            ..AttentionStore::default()
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on_device(&self) -> Option<&candle_core::Tensor> {
+        self.device.as_ref()
+    }
+
+    /// The values, `[H, Q, N]`.
+    pub(crate) fn values(&self) -> Result<&[f32]> {
+        #[cfg(feature = "cuda")]
+        if let (None, Some(rows)) = (self.host.get(), &self.device) {
+            let values = rows.flatten_all()?.to_vec1()?;
+            return Ok(self.host.get_or_init(|| values));
+        }
+        Ok(self.host.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// Joins `[H, Q₁, N]` and `[H, Q₂, N]` to `[H, Q₁ + Q₂, N]`.
+    pub(crate) fn join(first: Self, second: Self, num_heads: usize) -> Result<AttentionStore> {
+        #[cfg(feature = "cuda")]
+        match (&first.device, &second.device) {
+            (Some(a), Some(b)) => {
+                return Ok(AttentionStore::device(candle_core::Tensor::cat(
+                    &[a, b],
+                    1,
+                )?));
+            }
+            (Some(_), None) => return Ok(first),
+            (None, Some(_)) => return Ok(second),
+            (None, None) => {}
+        }
+        let joined = interleave_heads(first.values()?, second.values()?, num_heads);
+        Ok(AttentionStore::host(joined))
+    }
+}
+
+fn interleave_heads(first: &[f32], second: &[f32], num_heads: usize) -> Vec<f32> {
+    let (a, b) = (first.len() / num_heads, second.len() / num_heads);
+    let mut joined = Vec::with_capacity(first.len() + second.len());
+    for head in 0..num_heads {
+        joined.extend_from_slice(&first[head * a..(head + 1) * a]);
+        joined.extend_from_slice(&second[head * b..(head + 1) * b]);
+    }
+    joined
+}

@@ -1,0 +1,200 @@
+//! Query rows on a GPU into one row per head.
+
+use std::sync::Arc;
+
+use cudarc::driver::{CudaSlice, CudaStream, CudaView};
+use fp_kernels::cuda::{self, CombineRows, CudaError, ErrorWord, QueryWeights, ScoreShape};
+
+use super::allocate;
+use crate::query::{QueryPlan, Weighting};
+use crate::{QueryAudit, QueryStrategy, ScoringError, TokenLayout};
+
+/// Layer K's attention of one sample on a GPU, `[H, Q, N]`, of a model with a causal mask.
+#[derive(Debug)]
+pub struct DeviceRows<'a> {
+    /// `[H, Q, N]`.
+    pub values: CudaView<'a, f32>,
+    /// Positions in the sequence, ascending; rows before the image are left out.
+    pub rows: &'a [usize],
+    /// H.
+    pub num_heads: usize,
+    /// Where the image stands.
+    pub layout: TokenLayout,
+}
+
+/// One row per head on a GPU, `[H, N]`, and where a strategy looked from.
+#[derive(Debug)]
+pub struct DeviceAttention {
+    values: CudaSlice<f32>,
+    audit: QueryAudit,
+    /// Weights of the visible rows, where attention decided them.
+    weights: Option<CudaSlice<f64>>,
+    num_unseen: usize,
+    /// One row takes all; ties to the lower one.
+    is_single: bool,
+    error: ErrorWord,
+    stream: Arc<CudaStream>,
+}
+
+impl DeviceAttention {
+    /// `[H, N]`.
+    pub fn values(&self) -> CudaView<'_, f32> {
+        self.values.as_view()
+    }
+
+    /// Waits for the device and tells where the strategy looked from.
+    ///
+    /// # Errors
+    /// Attention that no softmax gives, or a GPU that fails.
+    pub fn audit(&self) -> Result<QueryAudit, ScoringError> {
+        self.error.check(&self.stream, "combining query rows")?;
+        let mut audit = self.audit.clone();
+        if let Some(weights) = &self.weights {
+            let failed = |source| CudaError::Driver {
+                op: "reading query weights",
+                source,
+            };
+            audit.weights = vec![0.0; self.num_unseen];
+            let seen = self.stream.clone_dtoh(weights).map_err(failed)?;
+            // Rows that the mask hides have a total of 0: a softmax gives that a weight,
+            // and where no row has more it is the largest.
+            let rest = (1.0 - seen.iter().sum::<f64>()).max(0.0);
+            match (self.is_single, audit.weights.first_mut()) {
+                (_, None) => {}
+                (true, Some(first)) => *first = rest,
+                (false, Some(_)) => audit.weights.fill(rest / self.num_unseen as f64),
+            }
+            audit.weights.extend(seen);
+        }
+        Ok(audit)
+    }
+}
+
+/// As [`crate::image_attention`], on a GPU. Enqueues and returns.
+///
+/// # Errors
+/// A row that is needed and missing, or a GPU that fails.
+pub fn image_attention(
+    stream: &Arc<CudaStream>,
+    rows: &DeviceRows<'_>,
+    strategy: QueryStrategy,
+) -> Result<DeviceAttention, ScoringError> {
+    let plan = strategy.plan(&rows.layout)?;
+    let visible = visible_rows(rows, &plan)?;
+    let shape = ScoreShape {
+        batch_size: 1,
+        num_heads: rows.num_heads,
+        num_image_tokens: rows.layout.num_image,
+    };
+    let num_unseen = plan.rows.len() - visible.len();
+    let mut attention = DeviceAttention {
+        values: allocate(stream, rows.num_heads * rows.layout.num_image)?,
+        weights: None,
+        num_unseen,
+        is_single: matches!(plan.weighting, Weighting::LargestTotal),
+        error: ErrorWord::new(stream)?,
+        stream: Arc::clone(stream),
+        audit: QueryAudit {
+            strategy,
+            branch: plan.branch,
+            rows: plan.rows,
+            weights: Vec::new(),
+        },
+    };
+    if visible.is_empty() {
+        // Every row is masked: zeros, as they were allocated. Which weights the rows have
+        // is then of no account, and alike they are as any rule has them.
+        let num_rows = attention.audit.rows.len();
+        attention.audit.weights = match plan.weighting {
+            Weighting::Fixed(weights) => weights,
+            Weighting::LargestTotal => (0..num_rows).map(|row| f64::from(row == 0)).collect(),
+            Weighting::SoftmaxOfTotals => vec![1.0 / num_rows as f64; num_rows],
+        };
+        return Ok(attention);
+    }
+    let weights = match plan.weighting {
+        Weighting::Fixed(fixed) => {
+            let mut spread = vec![0.0; rows.rows.len()];
+            for (&index, weight) in visible.iter().zip(&fixed[num_unseen..]) {
+                spread[index] = *weight;
+            }
+            attention.audit.weights = fixed;
+            let failed = |source| CudaError::Driver {
+                op: "query weights",
+                source,
+            };
+            stream.clone_htod(&spread).map_err(failed)?
+        }
+        weighting => {
+            if visible.len() != rows.rows.len() {
+                return Err(ScoringError::Gpu {
+                    reason: format!(
+                        "{strategy} weighs rows {:?} by their attention; give these alone, not {:?}",
+                        attention.audit.rows, rows.rows
+                    ),
+                });
+            }
+            weigh(stream, rows, shape, &weighting, &mut attention)?
+        }
+    };
+    cuda::combine_rows(
+        stream,
+        CombineRows {
+            shape,
+            num_rows: rows.rows.len(),
+            rows: rows.values.slice(..),
+            weights: weights.as_view(),
+            attention: attention.values.as_view_mut(),
+            error: &mut attention.error,
+        },
+    )?;
+    if attention.audit.weights.is_empty() {
+        attention.weights = Some(weights);
+    }
+    Ok(attention)
+}
+
+fn weigh(
+    stream: &Arc<CudaStream>,
+    rows: &DeviceRows<'_>,
+    shape: ScoreShape,
+    weighting: &Weighting,
+    attention: &mut DeviceAttention,
+) -> Result<CudaSlice<f64>, ScoringError> {
+    let num_rows = rows.rows.len();
+    let mut totals = allocate(stream, num_rows)?;
+    let mut weights = allocate(stream, num_rows)?;
+    cuda::query_weights(
+        stream,
+        QueryWeights {
+            shape,
+            num_rows,
+            num_unseen_rows: attention.num_unseen,
+            rows: rows.values.slice(..),
+            weighting: match weighting {
+                Weighting::LargestTotal => cuda::Weighting::LargestTotal,
+                _ => cuda::Weighting::SoftmaxOfTotals,
+            },
+            totals: totals.as_view_mut(),
+            weights: weights.as_view_mut(),
+            error: &mut attention.error,
+        },
+    )?;
+    Ok(weights)
+}
+
+/// Where the plan's rows stand among those given, without those before the image.
+fn visible_rows(rows: &DeviceRows<'_>, plan: &QueryPlan) -> Result<Vec<usize>, ScoringError> {
+    plan.rows
+        .iter()
+        .filter(|&&row| row >= rows.layout.num_system)
+        .map(|&row| {
+            rows.rows
+                .binary_search(&row)
+                .map_err(|_| ScoringError::MissingRow {
+                    row,
+                    given: rows.rows.to_vec(),
+                })
+        })
+        .collect()
+}

@@ -1,0 +1,57 @@
+//! The kernels on a GPU against the CPU. On a machine without one every test says that
+//! it checked nothing, and passes.
+
+mod attention_rows;
+mod gather;
+mod refusals;
+mod scoring;
+
+use cudarc::driver::CudaStream;
+use fp_kernels::cuda::{is_driver_present, only_stream};
+use std::sync::Arc;
+
+/// The first GPU; none where there is no driver.
+fn gpu(test: &str) -> Option<Arc<CudaStream>> {
+    if !is_driver_present() {
+        eprintln!("{test}: no CUDA driver on this machine, nothing was checked");
+        return None;
+    }
+    Some(only_stream(0).expect("a machine with a driver has a GPU"))
+}
+
+/// A small generator, the same on every machine: Knuth's 64-bit linear congruence.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    fn between(&mut self, low: usize, high: usize) -> usize {
+        low + self.next() as usize % (high - low + 1)
+    }
+
+    /// In 0..1.
+    fn unit(&mut self) -> f32 {
+        (self.next() & 0xff_ffff) as f32 / (1 << 24) as f32
+    }
+
+    /// Attention of `rows` heads: different mass and sharpness, some ties, some zeros.
+    fn attention(&mut self, rows: usize, n: usize) -> Vec<f32> {
+        let mut values = Vec::with_capacity(rows * n);
+        for _ in 0..rows {
+            let (sharpness, mass) = (self.between(1, 12) as i32, self.unit());
+            let levels = [4.0_f32, 64.0, 1e6][self.between(0, 2)];
+            let row: Vec<f32> = (0..n)
+                .map(|_| ((self.unit() * levels).floor() / levels).powi(sharpness))
+                .collect();
+            let total = row.iter().sum::<f32>().max(1e-20);
+            values.extend(row.iter().map(|value| value * mass / total));
+        }
+        values
+    }
+}

@@ -1,0 +1,245 @@
+// Attention of chosen query rows to the image, without the attention of all rows.
+//
+// One kernel takes a tile of keys and gives the logits of image columns and, for the whole
+// causal row, the tile's maximum and sum of exponentials. A second one merges the tiles'
+// sums and turns logits into attention, weighted on the way where weights are known. What
+// lies between is `[B, H, Q, N]` at most, never S × S.
+
+#include "check.cuh"
+#include "group.cuh"
+
+namespace fp {
+namespace {
+
+constexpr unsigned kTileKeys = 32;  // one per lane
+constexpr unsigned kTileThreads = 128;
+constexpr unsigned kTileWarps = kTileThreads / kWarpSize;
+constexpr unsigned kColumnThreads = 256;
+/// Rows of shared memory are longer by this, so that lanes hit different banks.
+constexpr unsigned kPadding = 4;
+
+struct Sizes {
+  unsigned num_tiles;
+  size_t logits, maxima, sums;  // offsets into the workspace, in floats
+  size_t num_floats;
+
+  Sizes() = default;
+  explicit Sizes(const fp_attention_rows_args &args) {
+    num_tiles = (args.sequence_len + kTileKeys - 1) / kTileKeys;
+    const size_t rows = size_t(args.batch_size) * args.num_heads * args.num_rows;
+    logits = 0;
+    maxima = rows * args.num_image_tokens;
+    sums = maxima + rows * num_tiles;
+    num_floats = sums + rows * num_tiles;
+  }
+};
+
+struct AttentionKernelArgs {
+  fp_attention_rows_args args;
+  Sizes sizes;
+};
+
+/// Copies `length` values, a multiple of 8, into shared memory as f32, by 16-byte reads.
+/// `lane` of `lanes` threads take turns.
+__device__ void load_row(const fp_attention_rows_args &args, const void *source, size_t offset,
+                         Shared<float4> target, unsigned length, unsigned lane, unsigned lanes) {
+  if (args.dtype == FP_F32) {
+    const Global<const float4> words = global<const float4>(source) + offset / 4;
+    for (unsigned i = lane; i < length / 4; i += lanes) {
+      const float4 four = words[i];
+      target[i] = four;
+    }
+    return;
+  }
+  const bool is_half = args.dtype == FP_F16;
+  const auto widen = [&](unsigned bits) {
+    return is_half ? half_to_float(static_cast<unsigned short>(bits)) : bits_to_float(bits << 16);
+  };
+  const Global<const uint4> words = global<const uint4>(source) + offset / 8;
+  for (unsigned i = lane; i < length / 8; i += lanes) {
+    const uint4 eight = words[i];
+    target[2 * i] = float4{widen(eight.x & 0xffff), widen(eight.x >> 16), widen(eight.y & 0xffff),
+                           widen(eight.y >> 16)};
+    target[2 * i + 1] = float4{widen(eight.z & 0xffff), widen(eight.z >> 16),
+                               widen(eight.w & 0xffff), widen(eight.w >> 16)};
+  }
+}
+
+/// q · k over D values, in four interleaved sums.
+__device__ float dot(Shared<float4> query, Shared<float4> key, unsigned head_dim) {
+  float4 sums = {0.0f, 0.0f, 0.0f, 0.0f};
+  for (unsigned i = 0; i < head_dim / 4; ++i) {
+    const float4 q = query[i], k = key[i];
+    sums.x = fmaf(q.x, k.x, sums.x);
+    sums.y = fmaf(q.y, k.y, sums.y);
+    sums.z = fmaf(q.z, k.z, sums.z);
+    sums.w = fmaf(q.w, k.w, sums.w);
+  }
+  return (sums.x + sums.y) + (sums.z + sums.w);
+}
+
+__device__ float warp_max(float value) {
+  for (unsigned mask = kWarpSize / 2; mask > 0; mask /= 2) {
+    const float other = shuffle_xor(value, mask);
+    value = other > value ? other : value;
+  }
+  return value;
+}
+
+__device__ float warp_sum(float value) {
+  for (unsigned mask = kWarpSize / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
+  return value;
+}
+
+/// Grid: tiles of keys, key heads, samples. Each warp takes rows in turn; a lane is a key.
+__global__ void __launch_bounds__(kTileThreads)
+    tile_logits(const __grid_constant__ AttentionKernelArgs kernel) {
+  const fp_attention_rows_args &args = kernel.args;
+  const unsigned tile = blockIdx.x, kv_head = blockIdx.y, sample = blockIdx.z;
+  const unsigned warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
+  const unsigned stride = (args.head_dim + kPadding) / 4;  // in float4
+  SharedArena arena;
+  const Shared<float4> keys = arena.take<float4>(kTileKeys * stride);
+  const Shared<float4> query =
+      arena.take<float4>(kTileWarps * args.head_dim / 4) + warp * (args.head_dim / 4);
+  const Global<float> workspace = global<float>(args.workspace);
+  const Global<const unsigned> positions = global<const unsigned>(args.row_positions);
+  const Global<unsigned long long> error = global<unsigned long long>(args.error);
+
+  const unsigned key = tile * kTileKeys + lane;
+  for (unsigned i = warp; i < kTileKeys; i += kTileWarps)
+    if (tile * kTileKeys + i < args.sequence_len)
+      load_row(args, args.keys,
+               sample * args.key_batch_stride + kv_head * args.key_head_stride +
+                   size_t(tile * kTileKeys + i) * args.key_token_stride,
+               keys + i * stride, args.head_dim, lane, kWarpSize);
+  block_sync();
+
+  const unsigned group = args.num_heads / args.num_kv_heads;
+  for (unsigned i = warp; i < group * args.num_rows; i += kTileWarps) {
+    const unsigned head = kv_head * group + i / args.num_rows, row = i % args.num_rows;
+    const unsigned position = positions[row];
+    if (position >= args.sequence_len && lane == 0) report(error, FP_DATA_BAD_POSITION, row, 0);
+    load_row(args, args.queries,
+             sample * args.query_batch_stride + head * args.query_head_stride +
+                 row * args.query_row_stride,
+             query, args.head_dim, lane, kWarpSize);
+    warp_sync();
+    const size_t row_index = (size_t(sample) * args.num_heads + head) * args.num_rows + row;
+    const bool is_seen = key <= position && key < args.sequence_len;
+    float logit = -float(INFINITY);
+    if (is_seen) {
+      logit = args.scale * dot(query, keys + lane * stride, args.head_dim);
+      if (!isfinite(logit)) report(error, FP_DATA_INVALID_LOGITS, unsigned(row_index), key);
+    }
+    warp_sync();  // the query may be overwritten
+    const unsigned column = key - args.image_start;  // wraps for keys before the image
+    if (column < args.num_image_tokens)
+      workspace[kernel.sizes.logits + row_index * args.num_image_tokens + column] = logit;
+    const float maximum = warp_max(logit);
+    const float sum = warp_sum(is_seen ? expf(logit - maximum) : 0.0f);
+    if (lane == 0) {
+      const size_t slot = row_index * kernel.sizes.num_tiles + tile;
+      workspace[kernel.sizes.maxima + slot] = maximum;
+      workspace[kernel.sizes.sums + slot] = sum;
+    }
+  }
+}
+
+/// Grid: chunks of image columns, heads, samples; a thread per column.
+__global__ void __launch_bounds__(kColumnThreads)
+    merge_rows(const __grid_constant__ AttentionKernelArgs kernel) {
+  const fp_attention_rows_args &args = kernel.args;
+  const unsigned head = blockIdx.y, sample = blockIdx.z;
+  const unsigned column = blockIdx.x * kColumnThreads + threadIdx.x;
+  SharedArena arena;
+  const Shared<float> maxima = arena.take<float>(kColumnThreads);
+  const Shared<float> totals = arena.take<float>(kColumnThreads);
+  const Global<const float> workspace = global<const float>(args.workspace);
+  const Global<float> attention = global<float>(args.attention);
+  const Global<const double> weights = global<const double>(args.weights);
+  const size_t first_row = (size_t(sample) * args.num_heads + head) * args.num_rows;
+  double weighted = 0.0;
+  for (unsigned begin = 0; begin < args.num_rows; begin += kColumnThreads) {
+    const unsigned in_chunk =
+        args.num_rows - begin < kColumnThreads ? args.num_rows - begin : kColumnThreads;
+    if (threadIdx.x < in_chunk) {
+      const size_t slot = (first_row + begin + threadIdx.x) * kernel.sizes.num_tiles;
+      float maximum = -float(INFINITY), total = 0.0f;
+      for (unsigned tile = 0; tile < kernel.sizes.num_tiles; ++tile) {
+        const float other = workspace[kernel.sizes.maxima + slot + tile];
+        maximum = other > maximum ? other : maximum;
+      }
+      for (unsigned tile = 0; tile < kernel.sizes.num_tiles; ++tile) {
+        const float other = workspace[kernel.sizes.maxima + slot + tile];
+        total += workspace[kernel.sizes.sums + slot + tile] * expf(other - maximum);
+      }
+      maxima[threadIdx.x] = maximum;
+      totals[threadIdx.x] = total;
+    }
+    block_sync();
+    if (column < args.num_image_tokens)
+      for (unsigned i = 0; i < in_chunk; ++i) {
+        const size_t index = (first_row + begin + i) * args.num_image_tokens + column;
+        const float value = expf(workspace[kernel.sizes.logits + index] - maxima[i]) / totals[i];
+        if (args.weights)
+          weighted += weights[sample * args.weights_batch_stride + begin + i] * value;
+        else
+          attention[index] = value;
+      }
+    block_sync();
+  }
+  if (args.weights && column < args.num_image_tokens)
+    attention[(size_t(sample) * args.num_heads + head) * args.num_image_tokens + column] =
+        float(weighted);
+}
+
+int check(const fp_attention_rows_args &args) {
+  FP_CHECK(check_sizes(args.batch_size, args.num_heads, args.num_image_tokens));
+  if (args.num_kv_heads == 0 || args.num_rows == 0 || args.sequence_len == 0 || args.head_dim == 0)
+    return FP_BAD_SHAPE;
+  if (args.num_heads % args.num_kv_heads != 0 || args.head_dim % 8 != 0 ||
+      args.image_start >= args.sequence_len ||
+      args.num_image_tokens > args.sequence_len - args.image_start)
+    return FP_BAD_SHAPE;
+  const size_t rows = size_t(args.batch_size) * args.num_heads * args.num_rows;
+  if (args.head_dim > FP_MAX_HEAD_DIM || args.sequence_len > 1u << 24 || rows > UINT32_MAX)
+    return FP_TOO_LARGE;
+  return FP_OK;
+}
+
+}  // namespace
+}  // namespace fp
+
+size_t fp_attention_rows_workspace(const fp_attention_rows_args *args) {
+  using namespace fp;
+  return args && check(*args) == FP_OK ? Sizes(*args).num_floats * sizeof(float) : 0;
+}
+
+int fp_attention_rows(const fp_attention_rows_args *args, void *stream) {
+  using namespace fp;
+  if (!args || !args->queries || !args->keys || !args->row_positions || !args->attention ||
+      !args->workspace || !args->error)
+    return FP_NULL_POINTER;
+  FP_CHECK(check(*args));
+  if (!is_dtype(args->dtype)) return FP_BAD_DTYPE;
+  if (!(args->scale > 0.0f && args->scale < INFINITY)) return FP_BAD_OPTION;
+  const size_t strides = args->query_batch_stride | args->query_head_stride |
+                         args->query_row_stride | args->key_batch_stride | args->key_head_stride |
+                         args->key_token_stride;
+  if (!is_aligned(args->queries) || !is_aligned(args->keys) || !is_aligned(args->workspace) ||
+      strides % (FP_ALIGNMENT / dtype_bytes(args->dtype)) != 0)
+    return FP_MISALIGNED;
+  const AttentionKernelArgs kernel = {*args, Sizes(*args)};
+  if (args->workspace_bytes < kernel.sizes.num_floats * sizeof(float))
+    return FP_WORKSPACE_TOO_SMALL;
+  const unsigned stride = args->head_dim + kPadding;
+  const LaunchShape tiles = {dim3(kernel.sizes.num_tiles, args->num_kv_heads, args->batch_size),
+                             kTileThreads,
+                             (kTileKeys * stride + kTileWarps * args->head_dim) * sizeof(float), 1};
+  FP_CHECK(launch(tile_logits, tiles, stream, kernel));
+  const unsigned chunks = (args->num_image_tokens + kColumnThreads - 1) / kColumnThreads;
+  const LaunchShape columns = {dim3(chunks, args->num_heads, args->batch_size), kColumnThreads,
+                               2 * kColumnThreads * sizeof(float), 1};
+  return launch(merge_rows, columns, stream, kernel);
+}

@@ -1,0 +1,54 @@
+// What launchers check of their arguments on the host.
+#pragma once
+
+#include "fp_kernels.h"
+
+namespace fp {
+
+inline bool is_aligned(const void *address) {
+  return reinterpret_cast<uintptr_t>(address) % FP_ALIGNMENT == 0;
+}
+
+inline bool is_dtype(uint32_t dtype) { return dtype <= FP_BF16; }
+
+inline size_t dtype_bytes(uint32_t dtype) { return dtype == FP_F32 ? 4 : 2; }
+
+/// Batches ride on the y or z dimension of a grid.
+constexpr uint32_t kMaxGridYZ = 65535;
+
+/// B, H and N; rows b·H + h and their values must be countable in the error word.
+inline int check_sizes(uint32_t batch_size, uint32_t num_heads, uint32_t num_image_tokens) {
+  if (batch_size == 0 || num_heads == 0 || num_image_tokens == 0) return FP_BAD_SHAPE;
+  if (num_heads > FP_MAX_HEADS || num_image_tokens > FP_MAX_IMAGE_TOKENS ||
+      batch_size > kMaxGridYZ)
+    return FP_TOO_LARGE;
+  return FP_OK;
+}
+
+/// h and R.
+inline int check_counts(uint32_t num_selected_heads, uint32_t num_heads, uint32_t num_kept_tokens,
+                        uint32_t num_image_tokens) {
+  const bool is_possible = num_selected_heads >= 1 && num_selected_heads <= num_heads &&
+                           num_kept_tokens >= 1 && num_kept_tokens <= num_image_tokens;
+  return is_possible ? FP_OK : FP_BAD_COUNT;
+}
+
+/// Each strategy known, below `limit`, and named once.
+inline int check_strategies(const fp_strategies &strategies, uint32_t limit) {
+  if (strategies.count == 0 || strategies.count > FP_NUM_STRATEGIES) return FP_BAD_STRATEGY;
+  uint32_t seen = 0;
+  for (uint32_t i = 0; i < strategies.count; ++i) {
+    if (strategies.id[i] >= limit || (seen >> strategies.id[i] & 1)) return FP_BAD_STRATEGY;
+    seen |= 1u << strategies.id[i];
+  }
+  return FP_OK;
+}
+
+}  // namespace fp
+
+/// Returns from a launcher with the first status that isn't FP_OK.
+#define FP_CHECK(status)                       \
+  do {                                         \
+    const int fp_status_ = (status);           \
+    if (fp_status_ != FP_OK) return fp_status_; \
+  } while (0)

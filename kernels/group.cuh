@@ -1,0 +1,141 @@
+// Groups of threads that work on one row, and what they compute together.
+//
+// A block holds one or more groups of THREADS threads; each meets at a barrier of its
+// own, so that the groups of a block can work on different rows. All reductions go by the
+// same tree whatever the data and whoever arrives first.
+#pragma once
+
+#include "device.cuh"
+
+namespace fp {
+
+constexpr unsigned kWarpSize = 32;
+
+/// This thread's place in its group of THREADS threads.
+template <int THREADS> struct Group {
+  static constexpr unsigned kThreads = THREADS;
+  static constexpr unsigned kWarps = THREADS / kWarpSize;
+  static_assert(THREADS % kWarpSize == 0 && kWarps <= kWarpSize, "a group is whole warps");
+
+  unsigned index;  // of the group in its block
+  unsigned rank;   // of this thread in the group
+  bool is_alone;   // the group is the whole block
+
+  __device__ explicit Group(bool is_alone)
+      : index(threadIdx.x / THREADS), rank(threadIdx.x % THREADS), is_alone(is_alone) {}
+  __device__ __forceinline__ unsigned warp() const { return rank / kWarpSize; }
+  __device__ __forceinline__ unsigned lane() const { return rank % kWarpSize; }
+  /// Barrier 0 is the block's; the groups of a block have the next ones.
+  __device__ __forceinline__ void sync(FP_SITE_PARAMETERS) const {
+    if (is_alone)
+      block_sync(FP_SITE);
+    else
+      barrier_sync(index + 1, THREADS FP_AND_SITE);
+  }
+};
+
+/// The most values that one reduction combines.
+constexpr unsigned kReduceValues = 8;
+
+struct Sum {
+  __device__ static double combine(double a, double b) { return a + b; }
+};
+struct Max {
+  __device__ static double combine(double a, double b) { return b > a ? b : a; }
+};
+
+/// Combines each of `values` over the group; every thread gets the result. The lanes of a
+/// warp by a butterfly, the warps in ascending order. `scratch`: kWarps · COUNT values.
+template <class Operation, int THREADS, int COUNT>
+__device__ void reduce(const Group<THREADS> &group, Shared<double> scratch,
+                       double (&values)[COUNT]) {
+  static_assert(COUNT <= int(kReduceValues), "the scratch is made for fewer");
+#pragma unroll
+  for (int i = 0; i < COUNT; ++i)
+#pragma unroll
+    for (unsigned mask = kWarpSize / 2; mask > 0; mask /= 2)
+      values[i] = Operation::combine(values[i], shuffle_xor(values[i], mask));
+  if (group.lane() == 0)
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i) scratch[group.warp() * COUNT + i] = values[i];
+  group.sync();
+#pragma unroll
+  for (int i = 0; i < COUNT; ++i) values[i] = scratch[i];
+  for (unsigned warp = 1; warp < Group<THREADS>::kWarps; ++warp)
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i)
+      values[i] = Operation::combine(values[i], scratch[warp * COUNT + i]);
+  group.sync();  // the scratch is free again
+}
+
+/// Where each flagged element goes if the flagged ones are put together in index order;
+/// bit e of `flags` stands for element e of this thread, of index e·THREADS + rank.
+/// `position[e]` is the number of flagged elements before it. `scratch`: ELEMENTS · kWarps.
+template <int THREADS, int ELEMENTS>
+__device__ void count_before(const Group<THREADS> &group, Shared<unsigned> scratch,
+                             unsigned flags, unsigned (&position)[ELEMENTS]) {
+  constexpr unsigned kWarps = Group<THREADS>::kWarps;
+  constexpr unsigned kWords = ELEMENTS * kWarps;
+  const unsigned lanes_below = (1u << group.lane()) - 1;
+#pragma unroll
+  for (int e = 0; e < ELEMENTS; ++e) {
+    const unsigned votes = ballot(flags >> e & 1);
+    position[e] = count_bits(votes & lanes_below);
+    if (group.lane() == 0) scratch[e * kWarps + group.warp()] = count_bits(votes);
+  }
+  group.sync();
+  if (group.warp() == 0) {
+    // An exclusive prefix sum over the words, 32 at a time.
+    unsigned before = 0;
+    for (unsigned base = 0; base < kWords; base += kWarpSize) {
+      const unsigned word = base + group.lane();
+      const unsigned own = word < kWords ? unsigned(scratch[word]) : 0;
+      unsigned sum = own;
+#pragma unroll
+      for (unsigned distance = 1; distance < kWarpSize; distance *= 2) {
+        const unsigned lower = shuffle_up(sum, distance);
+        if (group.lane() >= distance) sum += lower;
+      }
+      if (word < kWords) scratch[word] = before + sum - own;
+      unsigned total = group.lane() == kWarpSize - 1 ? sum : 0;
+#pragma unroll
+      for (unsigned mask = kWarpSize / 2; mask > 0; mask /= 2) total += shuffle_xor(total, mask);
+      before += total;
+    }
+  }
+  group.sync();
+#pragma unroll
+  for (int e = 0; e < ELEMENTS; ++e) position[e] += scratch[e * kWarps + group.warp()];
+  group.sync();
+}
+
+/// Lowers the error word to what was found here.
+__device__ inline void report(Global<unsigned long long> error, fp_data_error code, unsigned row,
+                              unsigned position) {
+  atomic_min(error, static_cast<unsigned long long>(row) << 32 |
+                        static_cast<unsigned long long>(position) << 8 | unsigned(code));
+}
+
+/// Attention values of any of the three types, read as f32; all conversions are exact.
+struct Values {
+  Global<const float> words;
+  Global<const unsigned short> halves;
+  unsigned dtype;
+
+  __device__ Values(const void *address, unsigned dtype) : dtype(dtype) {
+    if (dtype == FP_F32)
+      words = global<const float>(address);
+    else
+      halves = global<const unsigned short>(address);
+  }
+  __device__ __forceinline__ float operator[](size_t index) const {
+    if (dtype == FP_F32) return words[index];
+    const unsigned short bits = halves[index];
+    return dtype == FP_F16 ? half_to_float(bits) : bits_to_float(unsigned(bits) << 16);
+  }
+};
+
+/// Whether a softmax can have given this value.
+__device__ inline bool is_attention(float value) { return value >= 0.0f && value <= 3.402823466e38f; }
+
+}  // namespace fp

@@ -1,0 +1,141 @@
+//! `cargo xtask gpu-bundle`: what a GPU host without Rust needs, in one archive.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::{root, run};
+
+/// Largest archive that is worth carrying about.
+const MAX_BYTES: u64 = 50_000_000;
+const CONFIG: [&str; 2] = ["--config", ".cargo/cuda.toml"];
+const PEERS: [&str; 3] = ["score_strategies.py", "gpu_select.py", "gpu_summary.py"];
+
+/// Builds the GPU's tests and benchmarks and finepruner, strips them and packs them with
+/// peers and a runner. There, unpack and start run.sh.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where the archive goes.
+    #[arg(long, default_value = "target/gpu-bundle/finepruner-gpu.tar.xz")]
+    output: PathBuf,
+    /// Leave finepruner out: it takes the tensor library's own kernels, which build for long.
+    #[arg(long)]
+    kernels_only: bool,
+    /// The profile to build in.
+    #[arg(long, default_value = "release")]
+    profile: String,
+}
+
+pub(crate) fn run_task(args: &Args) -> Result<()> {
+    let root = PathBuf::from(root());
+    ensure!(
+        root.join(".cuda/toolkit/bin/nvcc").is_file(),
+        "no tool kit in .cuda; run `cargo xtask cuda-setup`"
+    );
+    let work = root.join("target/gpu-bundle");
+    let bundle = work.join("finepruner-gpu");
+    if bundle.exists() {
+        fs::remove_dir_all(&bundle).with_context(|| format!("can't clear {}", bundle.display()))?;
+    }
+    for folder in ["bin", "peers"] {
+        let folder = bundle.join(folder);
+        fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    }
+    let tests = [
+        "test",
+        "--no-run",
+        "--package",
+        "fp-scoring",
+        "--test",
+        "gpu",
+    ];
+    let benches = [
+        "test",
+        "--no-run",
+        "--package",
+        "fp-benches",
+        "--bench",
+        "gpu",
+    ];
+    let binary = ["build", "--package", "fp-cli", "--bin", "finepruner"];
+    let mut wanted = vec![("kernel-tests", &tests[..]), ("kernel-bench", &benches[..])];
+    if !args.kernels_only {
+        wanted.push(("finepruner", &binary[..]));
+    }
+    for (name, command) in wanted {
+        let built = build(&root, command, &args.profile)?;
+        let packed = bundle.join("bin").join(name);
+        fs::copy(&built, &packed).with_context(|| format!("can't copy {}", built.display()))?;
+        run(Command::new("strip").arg(&packed))?;
+    }
+    for peer in PEERS {
+        copy(
+            &root.join("benches/peers").join(peer),
+            &bundle.join("peers").join(peer),
+        )?;
+    }
+    copy(&root.join("benches/gpu/run.sh"), &bundle.join("run.sh"))?;
+    pack(&work, &root.join(&args.output))
+}
+
+/// Runs cargo with the feature `cuda` and returns the executable that came of it.
+fn build(root: &Path, command: &[&str], profile: &str) -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(CONFIG)
+        .args(command)
+        .args(["--locked", "--features", "cuda", "--profile", profile])
+        .arg("--message-format=json-render-diagnostics")
+        // Machine code for several architectures compresses to a third.
+        .env("NVCC_APPEND_FLAGS", "--compress-mode=size")
+        .current_dir(root)
+        .stderr(Stdio::inherit());
+    eprintln!("$ {}", crate::shown(&cargo));
+    let output = cargo.output().context("can't start cargo")?;
+    ensure!(
+        output.status.success(),
+        "cargo {} ended with {}",
+        command.join(" "),
+        output.status
+    );
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executables
+        .next_back()
+        .with_context(|| format!("cargo {} made no executable", command.join(" ")))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to)
+        .with_context(|| format!("can't copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+/// One archive; the dictionary is large enough to see that binaries repeat each other.
+fn pack(work: &Path, archive: &Path) -> Result<()> {
+    if let Some(folder) = archive.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    }
+    run(Command::new("tar")
+        .arg("-C")
+        .arg(work)
+        .args(["--owner=0", "--group=0", "--sort=name", "-cJf"])
+        .arg(archive)
+        .arg("finepruner-gpu")
+        .env("XZ_OPT", "--lzma2=preset=6,dict=128MiB"))?;
+    let bytes = fs::metadata(archive)
+        .with_context(|| format!("can't read {}", archive.display()))?
+        .len();
+    println!("{} has {:.1} MB", archive.display(), bytes as f64 / 1e6);
+    ensure!(
+        bytes < MAX_BYTES,
+        "the archive has {bytes} bytes, more than the {MAX_BYTES} it may have"
+    );
+    Ok(())
+}
