@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::machine::{load_average, machine};
+use crate::machine::{children_cpu_seconds, load_average, machine};
 
 /// From nothing saved to everything, with what each one adds.
 const ENGINES: [(&str, &str); 4] = [
@@ -61,6 +61,8 @@ struct Timed {
     /// From reading the data to the last record.
     seconds: f64,
     all_seconds: Vec<f64>,
+    /// Processor time of the same run, which other work on the machine hardly changes.
+    cpu_seconds: Option<f64>,
     stages: Vec<f64>,
     num_answers: u64,
     num_runs: u64,
@@ -114,6 +116,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn time(args: &Args, engine: &'static str, adds: &'static str, folder: &Path) -> Result<Timed> {
     let binary = Path::new(&crate::root()).join("target/release/finepruner");
+    let cpu_before = children_cpu_seconds();
     let output = Command::new(binary)
         .current_dir(crate::root())
         .args(["study", "--json", "--no-report", "--engine", engine])
@@ -124,6 +127,7 @@ fn time(args: &Args, engine: &'static str, adds: &'static str, folder: &Path) ->
         .arg(folder)
         .output()
         .context("can't start finepruner")?;
+    let cpu_after = children_cpu_seconds();
     ensure!(
         output.status.success(),
         "{engine} failed: {}",
@@ -151,6 +155,9 @@ fn time(args: &Args, engine: &'static str, adds: &'static str, folder: &Path) ->
         adds,
         seconds,
         all_seconds: vec![seconds],
+        cpu_seconds: cpu_after
+            .zip(cpu_before)
+            .map(|(after, before)| after - before),
         stages: STAGES.iter().map(stage).collect(),
         num_answers: sum("num_answers"),
         num_runs: sum("num_runs"),
@@ -173,6 +180,7 @@ fn as_json(args: &Args, timed: &[Timed], load: Option<f64>) -> Value {
                 "adds": one.adds,
                 "seconds": one.seconds,
                 "all_seconds": one.all_seconds,
+                "cpu_seconds": one.cpu_seconds,
                 "stage_seconds": stages,
                 "answers": one.num_answers,
                 "model_runs": one.num_runs,
@@ -196,24 +204,28 @@ fn as_json(args: &Args, timed: &[Timed], load: Option<f64>) -> Value {
 
 fn as_markdown(args: &Args, timed: &[Timed], load: Option<f64>) -> String {
     let first = timed.first().map_or(f64::NAN, |one| one.seconds);
-    let mut before = first;
+    let cpu = |one: &Timed| one.cpu_seconds.unwrap_or(f64::NAN);
+    let first_cpu = timed.first().map_or(f64::NAN, cpu);
+    let (mut before, mut cpu_before) = (first, first_cpu);
     let mut table = String::new();
     let mut stages = String::new();
     for one in timed {
         // Writing to a string can't fail.
         let _ = writeln!(
             table,
-            "| {} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} |",
+            "| {} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} |",
             one.engine,
             one.adds,
             one.seconds,
-            args.questions as f64 / one.seconds,
             first / one.seconds,
             before / one.seconds,
+            cpu(one),
+            first_cpu / cpu(one),
+            cpu_before / cpu(one),
             one.num_runs,
             one.num_suffix_rows,
         );
-        before = one.seconds;
+        (before, cpu_before) = (one.seconds, cpu(one));
         let seconds: Vec<String> = one.stages.iter().map(|s| format!("{s:.2}")).collect();
         let _ = writeln!(stages, "| {} | {} |", one.engine, seconds.join(" | "));
     }
@@ -230,9 +242,10 @@ fn as_markdown(args: &Args, timed: &[Timed], load: Option<f64>) -> String {
          {machine}{load}\n\n\
          `{config}`, {questions} questions of `{dataset}`, {cells} cells each, {threads}. Every\n\
          engine recorded the same bytes. Seconds are whole runs, from reading the data to the last\n\
-         record, the fastest of {rounds}; a factor is to the line above.\n\n\
-         | engine | adds | seconds | questions/s | speed-up | factor | runs of the model | rows after K |\n\
-         |---|---|---|---|---|---|---|---|\n\
+         record, the fastest of {rounds}; a factor is to the line above. Processor time says the same\n\
+         where other work shares the machine.\n\n\
+         | engine | adds | seconds | speed-up | factor | CPU seconds | speed-up | factor | runs of the model | rows after K |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n\
          {table}\n\
          Seconds by stage:\n\n\
          | engine | {names} |\n\
