@@ -1,7 +1,7 @@
 // Scores of the strategies that compare heads with each other.
 //
-// Three launches: each head's distribution and its features, the cosines of each pair of
-// heads, then one block per sample that puts them together. All in f64: under softmax the
+// Each head's distribution and its features, the cosines of each pair of heads, then for
+// each strategy one block per sample that puts them together. All in f64: under softmax the
 // heads differ by less than f32 can tell.
 
 #include "check.cuh"
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 /// Grid: heads, samples. Cosines of one head and all heads, a warp per pair.
-__global__ void __launch_bounds__(kComparisonThreads, 1)
+__global__ void __launch_bounds__(kComparisonThreads)
     cosines(const __grid_constant__ ComparisonKernelArgs kernel) {
   const fp_compare_heads_args &args = kernel.args;
   const Group<kComparisonThreads> group(true);
@@ -106,27 +106,36 @@ __global__ void __launch_bounds__(kComparisonThreads, 1)
   }
 }
 
-/// Grid: samples. A thread per head.
-__global__ void __launch_bounds__(kComparisonThreads, 1)
+/// Grid: samples. A thread per head; one kernel per strategy keeps registers few.
+template <unsigned STRATEGY>
+__global__ void __launch_bounds__(kComparisonThreads)
     compare(const __grid_constant__ ComparisonKernelArgs kernel) {
   const fp_compare_heads_args &args = kernel.args;
   SharedArena arena;
   const Comparison comparison(arena, kernel, blockIdx.x);
-  for (unsigned slot = 0; slot < args.strategies.count; ++slot) {
-    const unsigned strategy = args.strategies.id[slot];
-    double score;
-    if (strategy == FP_MULTI_OBJECTIVE)
-      score = comparison.multi_objective();
-    else if (strategy == FP_GRAPH_BASED)
-      score = comparison.graph_based();
-    else if (strategy == FP_HIERARCHICAL)
-      score = comparison.hierarchical();
-    else
-      continue;
-    const size_t row = size_t(blockIdx.x) * args.strategies.count + slot;
-    if (threadIdx.x < args.num_heads)
-      global<double>(args.scores)[row * args.num_heads + threadIdx.x] =
-          comparison.has_distribution() ? score : -double(INFINITY);
+  double score;
+  if constexpr (STRATEGY == FP_MULTI_OBJECTIVE)
+    score = comparison.multi_objective();
+  else if constexpr (STRATEGY == FP_GRAPH_BASED)
+    score = comparison.graph_based();
+  else
+    score = comparison.hierarchical();
+  const size_t row = size_t(blockIdx.x) * args.strategies.count + kernel.slot;
+  if (threadIdx.x < args.num_heads)
+    global<double>(args.scores)[row * args.num_heads + threadIdx.x] =
+        comparison.has_distribution() ? score : -double(INFINITY);
+}
+
+/// Launches the comparison for the strategy in `slot`, if it is one that compares.
+int launch_comparison(ComparisonKernelArgs kernel, uint32_t slot, void *stream) {
+  kernel.slot = slot;
+  const LaunchShape samples = {dim3(kernel.args.batch_size), kComparisonThreads,
+                               Comparison::bytes(kernel.args.num_image_tokens), 1};
+  switch (kernel.args.strategies.id[slot]) {
+    case FP_MULTI_OBJECTIVE: return launch(compare<FP_MULTI_OBJECTIVE>, samples, stream, kernel);
+    case FP_GRAPH_BASED: return launch(compare<FP_GRAPH_BASED>, samples, stream, kernel);
+    case FP_HIERARCHICAL: return launch(compare<FP_HIERARCHICAL>, samples, stream, kernel);
+    default: return FP_OK;
   }
 }
 
@@ -156,7 +165,7 @@ int fp_compare_heads(const fp_compare_heads_args *args, void *stream) {
     if (args->strategies.id[i] == FP_MULTI_OBJECTIVE && args->num_heads < 2)
       return FP_BAD_STRATEGY;
   if (!is_aligned(args->workspace)) return FP_MISALIGNED;
-  const ComparisonKernelArgs kernel = {*args, ComparisonLayout(*args)};
+  const ComparisonKernelArgs kernel = {*args, ComparisonLayout(*args), 0};
   if (args->workspace_bytes < kernel.layout.num_doubles * sizeof(double))
     return FP_WORKSPACE_TOO_SMALL;
   const dim3 heads(args->num_heads, args->batch_size);
@@ -167,7 +176,7 @@ int fp_compare_heads(const fp_compare_heads_args *args, void *stream) {
                   LaunchShape{heads, unsigned(kThreads), bytes, 1}, stream, kernel);
   }));
   FP_CHECK(launch(cosines, LaunchShape{heads, kComparisonThreads, 0, 1}, stream, kernel));
-  const LaunchShape samples = {dim3(args->batch_size), kComparisonThreads,
-                               Comparison::bytes(args->num_image_tokens), 1};
-  return launch(compare, samples, stream, kernel);
+  for (uint32_t slot = 0; slot < args->strategies.count; ++slot)
+    FP_CHECK(launch_comparison(kernel, slot, stream));
+  return FP_OK;
 }

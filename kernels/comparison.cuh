@@ -37,6 +37,7 @@ struct ComparisonLayout {
 struct ComparisonKernelArgs {
   fp_compare_heads_args args;
   ComparisonLayout layout;
+  uint32_t slot;  // the strategy's place in the scores
 };
 
 /// The heads of one sample; each thread below H holds one of them.

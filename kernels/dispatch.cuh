@@ -16,8 +16,8 @@ template <class Run> int for_row_shape(unsigned num_image_tokens, const Run &run
   if (num_image_tokens <= 256) return run(RowShape<128, 2>());
   if (num_image_tokens <= 512) return run(RowShape<128, 4>());
   if (num_image_tokens <= 1024) return run(RowShape<128, 8>());
-  if (num_image_tokens <= 2048) return run(RowShape<256, 8>());
-  return run(RowShape<256, 16>());
+  if (num_image_tokens <= 2048) return run(RowShape<512, 4>());
+  return run(RowShape<512, 8>());
 }
 
 }  // namespace fp

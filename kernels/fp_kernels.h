@@ -254,7 +254,7 @@ typedef struct fp_fused_args {
 
 typedef enum fp_fused_path {
   FP_PATH_AUTO = 0,    /* one cluster launch where device and sizes allow, else two */
-  FP_PATH_CLUSTER = 1, /* one launch of thread-block clusters (sm_90 and later), or an error */
+  FP_PATH_CLUSTER = 1, /* one launch of clusters: sm_90, H ≤ 64, N ≤ 2048; else an error */
   FP_PATH_TWO = 2      /* fp_head_score, then fp_select */
 } fp_fused_path;
 

@@ -14,13 +14,11 @@ namespace fp {
 namespace {
 
 constexpr unsigned kClusterSize = 8;  // the largest that every device with clusters runs
-/// Threads of a block: several groups, or one where each thread holds many values.
-template <int THREADS, int ELEMENTS>
-constexpr unsigned kBlockThreads = ELEMENTS > 8 ? THREADS : 512;
-template <int THREADS, int ELEMENTS>
-constexpr unsigned kGroups = kBlockThreads<THREADS, ELEMENTS> / THREADS;
-/// Heads of one block. With the longest rows their shared memory is 128 KiB.
+constexpr unsigned kBlockThreads = 512;
+/// Heads of one block. With the longest rows their shared memory is 64 KiB.
 constexpr unsigned kMaxHeadsOfBlock = 8;
+/// Longer rows take more registers than the threads of such a block have.
+constexpr unsigned kMaxTokens = 2048;
 
 struct FusedKernelArgs {
   fp_fused_args args;
@@ -30,7 +28,7 @@ struct FusedKernelArgs {
 
 template <int THREADS, int ELEMENTS> constexpr unsigned fused_bytes(const FusedKernelArgs &kernel) {
   const unsigned heads = kernel.heads_of_block;
-  return kGroups<THREADS, ELEMENTS> *
+  return kBlockThreads / THREADS *
              (RowScratch<THREADS, ELEMENTS>::kBytes +
               SelectionScratch<THREADS, ELEMENTS>::kBytes) +
          heads * ((kernel.args.num_image_tokens + 3) & ~3u) * unsigned(sizeof(float)) +
@@ -116,16 +114,16 @@ __device__ void select_for(const Group<THREADS> &group,
 template <int THREADS, int ELEMENTS>
 __global__ void __launch_bounds__(kBlockThreads)
     fused(const __grid_constant__ FusedKernelArgs kernel) {
-  constexpr unsigned kNumGroups = kGroups<THREADS, ELEMENTS>;
+  constexpr unsigned kGroups = kBlockThreads / THREADS;
   const fp_fused_args &args = kernel.args;
-  const Group<THREADS> group(false);
+  const Group<THREADS> group(kGroups == 1);
   SharedArena arena;
-  const RowScratch<THREADS, ELEMENTS> row_scratch(arena, group.index, kNumGroups);
-  const SelectionScratch<THREADS, ELEMENTS> scratch(arena, group.index, kNumGroups);
+  const RowScratch<THREADS, ELEMENTS> row_scratch(arena, group.index, kGroups);
+  const SelectionScratch<THREADS, ELEMENTS> scratch(arena, group.index, kGroups);
   const ClusterHeads heads(arena, kernel);
   const unsigned rank = cluster_rank(), sample = blockIdx.y;
   for (unsigned head = rank + kClusterSize * group.index; head < args.num_heads;
-       head += kClusterSize * kNumGroups)
+       head += kClusterSize * kGroups)
     score_head(group, row_scratch, heads, kernel, sample, head);
   cluster_sync();
   if (!args.allow_degenerate && rank == 0 && threadIdx.x == 0) {
@@ -135,7 +133,7 @@ __global__ void __launch_bounds__(kBlockThreads)
       report(global<unsigned long long>(args.error), FP_DATA_NO_ATTENTION, sample, 0);
   }
   for (unsigned strategy = rank + kClusterSize * group.index; strategy < args.strategies.count;
-       strategy += kClusterSize * kNumGroups)
+       strategy += kClusterSize * kGroups)
     select_for(group, scratch, heads, args, sample, strategy);
   cluster_sync();  // no block may leave while another reads its memory
 }
@@ -175,12 +173,16 @@ int launch_two(const fp_fused_args &args, void *stream) {
 int launch_cluster(const fp_fused_args &args, void *stream) {
   return for_row_shape(args.num_image_tokens, [&](auto shape) {
     constexpr int kThreads = shape.kThreads, kElements = shape.kElements;
-    const FusedKernelArgs kernel = {args, needs_order(args.strategies),
-                                    (args.num_heads + kClusterSize - 1) / kClusterSize};
-    const LaunchShape launch_shape = {dim3(kClusterSize, args.batch_size),
-                                      kBlockThreads<kThreads, kElements>,
-                                      fused_bytes<kThreads, kElements>(kernel), kClusterSize};
-    return launch(fused<kThreads, kElements>, launch_shape, stream, kernel);
+    if constexpr (kThreads * kElements > int(kMaxTokens)) {
+      return int(FP_TOO_LARGE);
+    } else {
+      const FusedKernelArgs kernel = {args, needs_order(args.strategies),
+                                      (args.num_heads + kClusterSize - 1) / kClusterSize};
+      const LaunchShape launch_shape = {dim3(kClusterSize, args.batch_size),
+                                        kBlockThreads,
+                                        fused_bytes<kThreads, kElements>(kernel), kClusterSize};
+      return launch(fused<kThreads, kElements>, launch_shape, stream, kernel);
+    }
   });
 }
 
@@ -198,7 +200,8 @@ int fp_fused(const fp_fused_args *args, void *stream) {
   FP_CHECK(check_counts(args->num_selected_heads, args->num_heads, args->num_kept_tokens,
                         args->num_image_tokens));
   FP_CHECK(check_strategies(args->strategies, FP_NUM_OWN_STRATEGIES));
-  const bool fits_cluster = args->num_heads <= kClusterSize * kMaxHeadsOfBlock;
+  const bool fits_cluster = args->num_heads <= kClusterSize * kMaxHeadsOfBlock &&
+                            args->num_image_tokens <= kMaxTokens;
   if (args->path == FP_PATH_CLUSTER) {
     if (!fits_cluster) return FP_TOO_LARGE;
     if (!device_has_clusters()) return FP_BAD_OPTION;

@@ -68,19 +68,17 @@ __device__ void reduce(const Group<THREADS> &group, Shared<double> scratch,
   group.sync();  // the scratch is free again
 }
 
-/// Where each flagged element goes if the flagged ones are put together in index order;
-/// bit e of `flags` stands for element e of this thread, of index e·THREADS + rank.
-/// `position[e]` is the number of flagged elements before it. `scratch`: ELEMENTS · kWarps.
-template <int THREADS, int ELEMENTS>
-__device__ void count_before(const Group<THREADS> &group, Shared<unsigned> scratch,
-                             unsigned flags, unsigned (&position)[ELEMENTS]) {
+/// Calls `visit(e, position)` for each flagged element of this thread, where `position` is
+/// the number of flagged elements before it in index order; bit e of `flags` stands for the
+/// element of index e·THREADS + rank. `scratch`: ELEMENTS · kWarps words.
+template <int ELEMENTS, int THREADS, class Visit>
+__device__ void visit_in_order(const Group<THREADS> &group, Shared<unsigned> scratch,
+                               unsigned flags, const Visit &visit) {
   constexpr unsigned kWarps = Group<THREADS>::kWarps;
   constexpr unsigned kWords = ELEMENTS * kWarps;
-  const unsigned lanes_below = (1u << group.lane()) - 1;
 #pragma unroll
   for (int e = 0; e < ELEMENTS; ++e) {
     const unsigned votes = ballot(flags >> e & 1);
-    position[e] = count_bits(votes & lanes_below);
     if (group.lane() == 0) scratch[e * kWarps + group.warp()] = count_bits(votes);
   }
   group.sync();
@@ -104,9 +102,14 @@ __device__ void count_before(const Group<THREADS> &group, Shared<unsigned> scrat
     }
   }
   group.sync();
+  const unsigned lanes_below = (1u << group.lane()) - 1;
 #pragma unroll
-  for (int e = 0; e < ELEMENTS; ++e) position[e] += scratch[e * kWarps + group.warp()];
-  group.sync();
+  for (int e = 0; e < ELEMENTS; ++e) {
+    const unsigned votes = ballot(flags >> e & 1);
+    if (flags >> e & 1)
+      visit(e, scratch[e * kWarps + group.warp()] + count_bits(votes & lanes_below));
+  }
+  group.sync();  // the scratch is free again
 }
 
 /// Lowers the error word to what was found here.
@@ -136,6 +139,8 @@ struct Values {
 };
 
 /// Whether a softmax can have given this value.
-__device__ inline bool is_attention(float value) { return value >= 0.0f && value <= 3.402823466e38f; }
+__device__ inline bool is_attention(float value) {
+  return value >= 0.0f && value <= 3.402823466e38f;
+}
 
 }  // namespace fp

@@ -16,7 +16,8 @@ template <int THREADS, int ELEMENTS> struct RowScratch {
   Shared<unsigned> keys;
 
   static constexpr unsigned kBytes =
-      Group<THREADS>::kWarps * kReduceValues * sizeof(double) + THREADS * ELEMENTS * sizeof(unsigned);
+      Group<THREADS>::kWarps * kReduceValues * sizeof(double) +
+      THREADS * ELEMENTS * sizeof(unsigned);
 
   __device__ RowScratch(SharedArena &arena, unsigned group, unsigned num_groups) {
     constexpr unsigned kReduction = Group<THREADS>::kWarps * kReduceValues;

@@ -52,13 +52,10 @@ __device__ void select(const Group<THREADS> &group,
   const unsigned long long head_keys[1] = {ordered_key(head_score)};
   const unsigned is_selected =
       mark_top(group, head_scratch, head_keys, sizes.num_heads, sizes.num_selected_heads);
-  unsigned place[1];
-  count_before(group, head_scratch.counts, is_selected, place);
-  if (is_selected) {
-    scratch.heads[place[0]] = group.rank;
-    if (out.selected_heads) out.selected_heads[place[0]] = group.rank;
-  }
-  group.sync();
+  visit_in_order<1>(group, head_scratch.counts, is_selected, [&](int, unsigned place) {
+    scratch.heads[place] = group.rank;
+    if (out.selected_heads) out.selected_heads[place] = group.rank;
+  });
 
   unsigned long long keys[ELEMENTS];
 #pragma unroll
@@ -75,11 +72,9 @@ __device__ void select(const Group<THREADS> &group,
   }
   const unsigned kept =
       mark_top(group, scratch.top, keys, sizes.num_image_tokens, sizes.num_kept_tokens);
-  unsigned position[ELEMENTS];
-  count_before(group, scratch.top.counts, kept, position);
-#pragma unroll
-  for (int e = 0; e < ELEMENTS; ++e)
-    if (kept >> e & 1) out.kept_tokens[position[e]] = e * THREADS + group.rank;
+  visit_in_order<ELEMENTS>(group, scratch.top.counts, kept, [&](int e, unsigned position) {
+    out.kept_tokens[position] = e * THREADS + group.rank;
+  });
 
   if (!out.audit) return;
   fp_selection_audit audit;

@@ -11,7 +11,8 @@ const char *fp_status_string(int status) {
     case FP_BAD_DTYPE: return "an unknown element type";
     case FP_BAD_OPTION: return "an unknown option";
     case FP_BAD_COUNT: return "can't select none, or more than there are";
-    case FP_BAD_STRATEGY: return "no strategy, an unknown one, one named twice, or one not for this kernel";
+    case FP_BAD_STRATEGY:
+      return "no strategy, an unknown one, one named twice, or one not for this kernel";
     case FP_MISALIGNED: return "an address, stride or row is no multiple of 16 bytes";
     case FP_WORKSPACE_TOO_SMALL: return "the workspace is too small";
     case FP_EMULATION_FAULT: return "the emulation stopped the kernel";

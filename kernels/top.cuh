@@ -74,13 +74,14 @@ __device__ void find_bin(const Group<THREADS> &group, const TopScratch<THREADS, 
   }
 }
 
-/// A bit for each of the `count` largest keys of elements below `num_values`; element e of this thread
-/// has index e·THREADS + rank. By radix selection: eight bits at a time from the top until
+/// A bit for each of the `count` largest keys of elements below `num_values`; element e of
+/// this thread has index e·THREADS + rank. By radix selection: eight bits at a time from the top until
 /// what is wanted of a bin is all of it, or the keys in it are equal to the last bit.
 template <int THREADS, int ELEMENTS>
-__device__ unsigned mark_top(const Group<THREADS> &group, const TopScratch<THREADS, ELEMENTS> &scratch,
-                         const unsigned long long (&keys)[ELEMENTS], unsigned num_values,
-                         unsigned count) {
+__device__ unsigned mark_top(const Group<THREADS> &group,
+                             const TopScratch<THREADS, ELEMENTS> &scratch,
+                             const unsigned long long (&keys)[ELEMENTS], unsigned num_values,
+                             unsigned count) {
   unsigned wanted = count, in_bin = num_values;
   unsigned long long prefix = 0;  // the digits found so far, in place
   unsigned shift = 64;            // bits below it are open
@@ -112,11 +113,9 @@ __device__ unsigned mark_top(const Group<THREADS> &group, const TopScratch<THREA
     if (is_value && open_bits == cut_bits) tied |= 1u << e;
     if (is_value && open_bits > cut_bits) kept |= 1u << e;
   }
-  unsigned before[ELEMENTS];
-  count_before(group, scratch.counts, tied, before);
-#pragma unroll
-  for (int e = 0; e < ELEMENTS; ++e)
-    if ((tied >> e & 1) && before[e] < wanted) kept |= 1u << e;
+  visit_in_order<ELEMENTS>(group, scratch.counts, tied, [&](int e, unsigned position) {
+    if (position < wanted) kept |= 1u << e;
+  });
   return kept;
 }
 
@@ -127,7 +126,8 @@ __device__ fp_cut describe_cut(const Group<THREADS> &group,
                                const unsigned long long (&keys)[ELEMENTS], unsigned num_values,
                                unsigned kept) {
   constexpr double kInfinity = double(INFINITY);
-  double ends[4] = {-kInfinity, -kInfinity, -kInfinity, -kInfinity};  // −kept, dropped, −min, max
+  // −kept, dropped, −min, max
+  double ends[4] = {-kInfinity, -kInfinity, -kInfinity, -kInfinity};
   double counts[3] = {0.0, 0.0, 0.0};  // tied, tied and kept, dropped
 #pragma unroll
   for (int e = 0; e < ELEMENTS; ++e) {

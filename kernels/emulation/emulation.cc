@@ -135,7 +135,8 @@ void meet(Rendezvous &meeting, unsigned expected, const char *file, int line) {
     meeting.line = line;
   } else if (meeting.expected != expected || meeting.line != line ||
              std::strcmp(meeting.file, file) != 0) {
-    fault("divergence: thread %u of block %u meets at %s:%d (of %u) those who wait at %s:%d (of %u)",
+    fault("divergence: thread %u of block %u meets at %s:%d (of %u) those who wait at %s:%d "
+          "(of %u)",
           current_fiber().thread, blockIdx.x, file, line, expected, meeting.file, meeting.line,
           meeting.expected);
   }
@@ -164,7 +165,7 @@ void report_deadlock() {
   }
   char text[256];
   std::snprintf(text, sizeof text,
-                "divergence: %u of %u threads wait at %s:%d; in all %u wait and the others have left",
+                "divergence: %u of %u threads wait at %s:%d; in all %u wait, the others left",
                 first->arrived, first->expected, first->file, first->line, waiting);
   machine.fault = text;
   machine.has_fault = true;
@@ -268,7 +269,8 @@ const Buffer *find_buffer(uintptr_t address) {
 Block *this_block() { return &machine.blocks[current_fiber().block_in_cluster]; }
 
 Block *block_of_rank(unsigned rank) {
-  if (rank >= machine.blocks.size()) fault("rank %u in a cluster of %zu", rank, machine.blocks.size());
+  if (rank >= machine.blocks.size())
+    fault("rank %u in a cluster of %zu", rank, machine.blocks.size());
   return &machine.blocks[rank];
 }
 

@@ -184,7 +184,8 @@ template <class T> class Shared {
   Shared(emulation::Block *block, size_t offset, size_t count)
       : block_(block), offset_(offset), count_(count) {}
   emulation::SharedRef<T> operator[](size_t index) const {
-    if (index >= count_) emulation::fault("shared array of %zu read or written at %zu", count_, index);
+    if (index >= count_)
+      emulation::fault("shared array of %zu read or written at %zu", count_, index);
     return {block_, offset_ + index * sizeof(T)};
   }
   Shared operator+(size_t count) const {

@@ -1,83 +1,84 @@
 //! `cargo xtask cuda-report`: what each kernel takes of a GPU, and how it reads memory.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 use crate::root;
 
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
+const ARCHIVE: &str = "libfp_kernels_cuda.a";
 
-/// Compiles every kernel for each architecture and writes registers, shared memory,
-/// stack and spills, and the 16-byte accesses of the gather's machine code.
+/// Builds the kernels and writes what each one takes by its machine code: registers,
+/// shared memory, stack and local memory, and the 16-byte accesses of the gather.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Folder that resources.md is written to.
     #[arg(long, default_value = "benches/record/gpu")]
     record: PathBuf,
+    /// An archive of kernels that was built before, instead of building it.
+    #[arg(long)]
+    archive: Option<PathBuf>,
 }
 
-/// One kernel on one architecture.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+/// One kernel on one architecture. What spills goes to local memory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Resources {
+    kernel: String,
+    architecture: String,
     registers: u32,
-    barriers: u32,
     shared: u32,
     stack: u32,
-    spill_stores: u32,
-    spill_loads: u32,
+    local: u32,
 }
 
 pub(crate) fn run_task(args: &Args) -> Result<()> {
     let root = PathBuf::from(root());
     let toolkit = root.join(".cuda/toolkit");
     ensure!(
-        toolkit.join("bin/nvcc").is_file(),
-        "no tool kit at {}; run `cargo xtask cuda-setup`",
+        toolkit.join("bin/cuobjdump").is_file(),
+        "no cuobjdump in {}; run `cargo xtask cuda-setup`",
         toolkit.display()
     );
-    let work = root.join("target/cuda-report");
-    fs::create_dir_all(&work).with_context(|| format!("can't make {}", work.display()))?;
+    let archive = match &args.archive {
+        Some(archive) => archive.clone(),
+        None => build(&root)?,
+    };
+    let mut kernels = parse(&dump(&toolkit, &archive, &["--dump-resource-usage"])?)?;
+    ensure!(!kernels.is_empty(), "no kernels in {}", archive.display());
+    for kernel in &mut kernels {
+        kernel.kernel = readable(&kernel.kernel);
+    }
+    kernels.sort();
     let mut table = String::from(
-        "| kernel | architecture | registers | static shared memory | stack | spills |\n|---|---|---|---|---|---|\n",
+        "| kernel | architecture | registers | static shared memory | stack | local memory |\n\
+         |---|---|---|---|---|---|\n",
     );
     let mut offenders = Vec::new();
-    let mut accesses = String::new();
-    for source in sources(&root.join("kernels"))? {
-        let stem = source.file_stem().unwrap_or_default().to_string_lossy();
-        for architecture in ARCHITECTURES {
-            let cubin = work.join(format!("{stem}.{architecture}.cubin"));
-            let log = compile(&toolkit, &source, architecture, &cubin)?;
-            for (kernel, used) in parse(&log)? {
-                let kernel = readable(&kernel);
-                let spills = used.spill_stores + used.spill_loads;
-                writeln!(
-                    table,
-                    "| `{kernel}` | {architecture} | {} | {} | {} | {spills} |",
-                    used.registers, used.shared, used.stack
-                )?;
-                if used.stack + spills > 0 {
-                    offenders.push(format!("{kernel} on {architecture}"));
-                }
-            }
-            if stem == "gather" {
-                writeln!(
-                    accesses,
-                    "{}",
-                    count_accesses(&toolkit, &cubin, architecture)?
-                )?;
-            }
+    for used in &kernels {
+        writeln!(
+            table,
+            "| `{}` | {} | {} | {} | {} | {} |",
+            used.kernel, used.architecture, used.registers, used.shared, used.stack, used.local
+        )?;
+        if used.stack + used.local > 0 {
+            offenders.push(format!("{} on {}", used.kernel, used.architecture));
         }
+    }
+    let mut accesses = String::new();
+    for architecture in ARCHITECTURES {
+        let code = dump(&toolkit, &archive, &["-sass", "-arch", architecture])?;
+        writeln!(accesses, "{}", count_accesses(&code, architecture)?)?;
     }
     let record = root.join(&args.record);
     fs::create_dir_all(&record).with_context(|| format!("can't make {}", record.display()))?;
     let text = format!(
-        "# What the kernels take\n\n`cargo xtask cuda-report` wrote this, by {}. Bytes are per thread for stack and\n\
-         spills (loads and stores together), per block for static shared memory; what a launch\n\
+        "# What the kernels take\n\n`cargo xtask cuda-report` wrote this, of the machine code that {} made. Bytes are\n\
+         per thread for stack and local memory, per block for static shared memory; what a launch\n\
          adds in dynamic shared memory depends on its sizes.\n\n{table}\n\
          ## The gather's accesses\n\nCounted in the machine code of `gather_tokens`: rows move by 16 bytes, only the indices\n\
          of kept tokens are read by 4.\n\n{accesses}",
@@ -88,74 +89,70 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     println!("{table}\n{accesses}");
     match offenders.is_empty() {
         true => Ok(()),
-        false => bail!("local memory or spills in {}", offenders.join(", ")),
+        false => bail!("stack or local memory in {}", offenders.join(", ")),
     }
 }
 
-fn sources(kernels: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        fs::read_dir(kernels).with_context(|| format!("can't read {}", kernels.display()))?;
-    let mut sources = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cu") {
-            sources.push(path);
-        }
-    }
-    sources.sort();
-    Ok(sources)
-}
-
-/// Machine code for one architecture; returns what ptxas says of it.
-fn compile(toolkit: &Path, source: &Path, architecture: &str, cubin: &Path) -> Result<String> {
-    let output = Command::new(toolkit.join("bin/nvcc"))
-        .args(["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-lineinfo"])
-        .args(["-Xptxas=-v", "-cubin", "-arch", architecture, "-o"])
-        .arg(cubin)
-        .arg(source)
+/// The kernels as fp-kernels links them.
+fn build(root: &Path) -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["build", "--package", "fp-kernels", "--features", "cuda"])
+        .args(["--locked", "--message-format=json-render-diagnostics"])
+        .current_dir(root)
+        .stderr(std::process::Stdio::inherit())
         .output()
-        .context("can't start nvcc")?;
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        .context("can't start cargo")?;
+    ensure!(output.status.success(), "the kernels don't build");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|message| message["out_dir"].as_str().map(PathBuf::from))
+        .map(|folder| folder.join(ARCHIVE))
+        .find(|archive| archive.is_file())
+        .with_context(|| format!("the build made no {ARCHIVE}"))
+}
+
+fn dump(toolkit: &Path, archive: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(toolkit.join("bin/cuobjdump"))
+        .args(arguments)
+        .arg(archive)
+        .output()
+        .context("can't start cuobjdump")?;
     ensure!(
         output.status.success(),
-        "nvcc failed on {}:\n{log}",
-        source.display()
+        "cuobjdump failed on {}: {}",
+        archive.display(),
+        String::from_utf8_lossy(&output.stderr)
     );
-    Ok(log)
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The resources of each entry function, by its mangled name.
-fn parse(log: &str) -> Result<BTreeMap<String, Resources>> {
-    let mut kernels = BTreeMap::new();
-    let mut current: Option<(String, Resources)> = None;
-    for line in log.lines() {
-        if let Some(rest) = line.split("Compiling entry function '").nth(1) {
-            let name = rest.split('\'').next().unwrap_or_default();
-            current = Some((name.to_owned(), Resources::default()));
-        }
-        let Some((name, used)) = &mut current else {
-            continue;
-        };
-        if line.contains("bytes stack frame") {
-            used.stack = before(line, "bytes stack frame").unwrap_or(0);
-            used.spill_stores = before(line, "bytes spill stores").unwrap_or(0);
-            used.spill_loads = before(line, "bytes spill loads").unwrap_or(0);
-        }
-        if line.contains("Used ") {
-            used.registers = before(line, "registers")
-                .with_context(|| format!("no number of registers in `{line}`"))?;
-            used.barriers = before(line, "barriers").unwrap_or(0);
-            used.shared = before(line, "bytes smem").unwrap_or(0);
-            kernels.insert(name.clone(), used.clone());
+/// The resources of each kernel, by its mangled name.
+fn parse(dump: &str) -> Result<Vec<Resources>> {
+    let (mut architecture, mut function) = ("", "");
+    let mut kernels = Vec::new();
+    for line in dump.lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix("arch = ") {
+            architecture = rest;
+        } else if let Some(rest) = line.strip_prefix("Function ") {
+            function = rest.trim_end_matches(':');
+        } else if line.starts_with("REG:") {
+            let field = |name: &str| -> Result<u32> {
+                line.split_whitespace()
+                    .find_map(|word| word.strip_prefix(name)?.parse().ok())
+                    .with_context(|| format!("no {name} in `{line}`"))
+            };
+            kernels.push(Resources {
+                kernel: function.to_owned(),
+                architecture: architecture.to_owned(),
+                registers: field("REG:")?,
+                shared: field("SHARED:")?,
+                stack: field("STACK:")?,
+                local: field("LOCAL:")?,
+            });
         }
     }
     Ok(kernels)
-}
-
-/// The number that stands before `unit`.
-fn before(line: &str, unit: &str) -> Option<u32> {
-    let head = line.split(unit).next().filter(|head| *head != line)?;
-    head.split_whitespace().next_back()?.parse().ok()
 }
 
 /// A kernel's name without what is the same in all of them.
@@ -174,27 +171,15 @@ fn readable(mangled: &str) -> String {
 }
 
 /// Global loads and stores of `gather_tokens` by their width.
-fn count_accesses(toolkit: &Path, cubin: &Path, architecture: &str) -> Result<String> {
-    let output = Command::new(toolkit.join("bin/cuobjdump"))
-        .arg("-sass")
-        .arg(cubin)
-        .output()
-        .context("can't start cuobjdump")?;
-    ensure!(
-        output.status.success(),
-        "cuobjdump failed on {}",
-        cubin.display()
-    );
-    let code = String::from_utf8_lossy(&output.stdout);
+fn count_accesses(code: &str, architecture: &str) -> Result<String> {
+    let is_gather = |function: &&str| {
+        let name = function.lines().next();
+        name.is_some_and(|name| name.contains("gather_tokens"))
+    };
     let function = code
         .split("Function : ")
-        .find(|function| {
-            function
-                .lines()
-                .next()
-                .is_some_and(|name| name.contains("gather_tokens"))
-        })
-        .context("no gather_tokens in its machine code")?;
+        .find(is_gather)
+        .with_context(|| format!("no machine code of gather_tokens for {architecture}"))?;
     let count = |what: &str| function.lines().filter(|line| line.contains(what)).count();
     let (loads, wide_loads) = (count("LDG."), count("LDG.E.128"));
     let (stores, wide_stores) = (count("STG."), count("STG.E.128"));
@@ -225,22 +210,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_read() {
-        let log = "ptxas info    : 0 bytes gmem\n\
-            ptxas info    : Compiling entry function '_Zfoo' for 'sm_90'\n\
-            ptxas info    : Function properties for _Zfoo\n\
-            \x20   16 bytes stack frame, 4 bytes spill stores, 8 bytes spill loads\n\
-            ptxas info    : Used 36 registers, used 1 barriers, 16 bytes cumulative stack size, 1024 bytes smem\n";
-        let kernels = parse(log).unwrap();
-        let expected = Resources {
-            registers: 36,
-            barriers: 1,
-            shared: 1024,
-            stack: 16,
-            spill_stores: 4,
-            spill_loads: 8,
+    fn a_dump_is_read() {
+        let dump = "Fatbin elf code:\n================\narch = sm_80\n\nResource usage:\n Common:\n  GLOBAL:0\n \
+            Function _Zfoo:\n  REG:37 STACK:8 SHARED:16 LOCAL:4 CONSTANT[0]:552 TEXTURE:0\n\
+            Fatbin ptx code:\narch = sm_90\nFatbin elf code:\narch = sm_90\n Function _Zbar:\n  \
+            REG:56 STACK:0 SHARED:0 LOCAL:0 CONSTANT[0]:552\n";
+        let of = |kernel: &str, architecture: &str, numbers: [u32; 4]| Resources {
+            kernel: kernel.to_owned(),
+            architecture: architecture.to_owned(),
+            registers: numbers[0],
+            shared: numbers[1],
+            stack: numbers[2],
+            local: numbers[3],
         };
-        assert_eq!(kernels.get("_Zfoo"), Some(&expected));
-        assert_eq!(kernels.len(), 1);
+        let expected = [
+            of("_Zfoo", "sm_80", [37, 16, 8, 4]),
+            of("_Zbar", "sm_90", [56, 0, 0, 0]),
+        ];
+        assert_eq!(parse(dump).unwrap(), expected);
+    }
+
+    #[test]
+    fn narrow_stores_are_refused() {
+        let code = "Function : _Z13gather_tokens\n LDG.E R1\n LDG.E.128 R4\n STG.E.128 [R2]\n";
+        let counted = count_accesses(code, "sm_90").unwrap();
+        assert!(counted.contains("1 loads and 1 stores of 16 bytes, 1 loads"));
+        let code = code.replace("STG.E.128", "STG.E.64");
+        assert!(count_accesses(&code, "sm_90").is_err());
     }
 }

@@ -49,11 +49,12 @@ pub(crate) fn num_image_tokens(random: &mut Random, case: usize) -> usize {
     }
 }
 
-/// H up to 64; few for long rows, which take the emulation long.
-pub(crate) fn num_heads(random: &mut Random, num_image_tokens: usize) -> usize {
+/// H up to 64 now and then; few for long rows, which take the emulation long.
+pub(crate) fn num_heads(random: &mut Random, num_image_tokens: usize, case: usize) -> usize {
     match num_image_tokens {
-        0..=64 => random.between(1, 64),
-        65..=256 => random.between(1, 12),
+        0..=100 if case.is_multiple_of(10) => random.between(1, 64),
+        0..=100 => random.between(1, 12),
+        101..=256 => random.between(1, 6),
         257..=1024 => random.between(1, 4),
         _ => random.between(1, 2),
     }

@@ -67,13 +67,7 @@ fn choose(attention: &Attention, sizes: &Sizes, strategy: HeadStrategy) -> (Vec<
         .position(|s| *s == strategy)
         .unwrap();
     if id < 9 {
-        // Both paths give the same bits, which another test sees to.
-        let outcome = fused::run_nine(attention, sizes, SOFTMAX, 2);
-        let heads = outcome.heads[id * sizes.h..][..sizes.h].to_vec();
-        return (
-            heads,
-            outcome.tokens[id * sizes.kept..][..sizes.kept].to_vec(),
-        );
+        return fused::run_one(attention, sizes, SOFTMAX, id as u8);
     }
     let shape = (1, sizes.num_heads, sizes.n);
     let scores = compare_heads::run(attention, shape, sizes.h, SOFTMAX, &[id as u8]).scores;

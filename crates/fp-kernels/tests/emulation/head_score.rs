@@ -49,7 +49,7 @@ fn statistics_equal_reference(normalization: u32) {
         for case in 0..200 {
             let _device = Device::new();
             let n = cases::num_image_tokens(&mut random, case);
-            let num_heads = cases::num_heads(&mut random, n);
+            let num_heads = cases::num_heads(&mut random, n, case);
             let values = cases::attention(&mut random, num_heads, n);
             let attention = Attention::new(&values, dtype);
             let scored = run(&attention, (1, num_heads, n), normalization, &OWN);

@@ -92,7 +92,7 @@ fn select_equals_reference_to_the_last_bit() {
         for index in 0..200 {
             let _device = Device::new();
             let n = cases::num_image_tokens(&mut random, index);
-            let num_heads = cases::num_heads(&mut random, n);
+            let num_heads = cases::num_heads(&mut random, n, index);
             let (batch_size, strategies) = (random.between(1, 2), random.between(1, 3));
             let values = cases::attention(&mut random, batch_size * num_heads, n);
             let attention = Attention::new(&values, dtype);
