@@ -79,7 +79,8 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     let text = format!(
         "# What the kernels take\n\n`cargo xtask cuda-report` wrote this, of the machine code that {} made. Bytes are\n\
          per thread for stack and local memory, per block for static shared memory; what a launch\n\
-         adds in dynamic shared memory depends on its sizes.\n\n{table}\n\
+         adds in dynamic shared memory depends on its sizes. The 1024 bytes that kernels with\n\
+         dynamic shared memory show on sm_90 are set aside by the system.\n\n{table}\n\
          ## The gather's accesses\n\nCounted in the machine code of `gather_tokens`: rows move by 16 bytes, only the indices\n\
          of kept tokens are read by 4.\n\n{accesses}",
         version(&toolkit)?

@@ -17,7 +17,8 @@ pub enum FusedPath {
     /// One launch of clusters where device and sizes allow, else two.
     #[default]
     Auto,
-    /// One launch of thread-block clusters, or an error where there are none.
+    /// One launch of thread-block clusters, or an error where there are none or H or N
+    /// are above what a cluster's shared memory holds.
     Cluster,
     /// [`super::head_score`], then [`super::select()`].
     Two,
