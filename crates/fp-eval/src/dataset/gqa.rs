@@ -127,12 +127,13 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             let sample = question.and_then(|question| {
                 let id = question.question_id.clone().into_text();
                 let image = collector.image(&images, &question.image)?;
-                let known = known.get(&id).ok_or_else(|| unknown(&id, &path))?;
+                collector.refuse_known(&id)?;
+                let known = known.remove(&id).ok_or_else(|| unknown(&id, &path))?;
                 if known.image_id != stem(&question.image) {
                     return Err(other_image(&id, &known.image_id, &question.image));
                 }
-                objects.insert(id.clone(), known.objects.clone());
-                let mut sample = sample(id, known, question.text.clone());
+                let text = question.text.clone();
+                let mut sample = sample(id, known, text, &mut objects);
                 sample.image = image;
                 sample.boxes = question
                     .bbox
@@ -150,13 +151,12 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             number += 1;
             let id = id.unwrap_or_default();
             let known = Known::from(question);
-            let sample = collector
-                .image(&images, &format!("{}.jpg", known.image_id))
-                .map(|image| Sample {
-                    image,
-                    ..sample(id.clone(), &known, vqa::question_text(&known.text))
-                });
-            objects.insert(id, known.objects);
+            let image = collector.image(&images, &format!("{}.jpg", known.image_id));
+            let sample = image.map(|image| {
+                let text = vqa::question_text(&known.text);
+                let sample = sample(id, known, text, &mut objects);
+                Sample { image, ..sample }
+            });
             collector.take(number, sample);
         })?;
     }
@@ -184,14 +184,21 @@ fn other_image(id: &str, known: &str, found: &str) -> LineFault {
     (ProblemKind::InvalidValue, message)
 }
 
-fn sample(id: String, known: &Known, text: String) -> Sample {
+/// The sample without its image; the objects that it points to go to `objects`.
+fn sample(
+    id: String,
+    known: Known,
+    text: String,
+    objects: &mut HashMap<String, Vec<String>>,
+) -> Sample {
+    objects.insert(id.clone(), known.objects);
     Sample {
         id,
-        image_id: known.image_id.clone(),
+        image_id: known.image_id,
         question: text,
-        answers: vec![known.answer.clone()],
-        family: known.family.clone(),
-        keys: known.keys.clone(),
+        answers: vec![known.answer],
+        family: known.family,
+        keys: known.keys,
         ..Sample::default()
     }
 }

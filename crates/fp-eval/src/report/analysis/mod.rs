@@ -16,6 +16,7 @@ mod kept;
 mod near_ties;
 mod noise;
 mod references;
+mod relative;
 mod roster;
 mod scores;
 mod steadiness;
@@ -36,7 +37,8 @@ pub use hypotheses::{Answer, Hypothesis};
 pub use near_ties::NearTie;
 pub use noise::{AnswerDifference, NoiseFloor};
 pub use references::{Reference, ReferenceComparisons};
-pub use strata::{Strata, Stratum};
+pub use relative::RelativeAccuracy;
+pub use strata::{BY_DATASET, Strata, Stratum};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 
@@ -64,6 +66,9 @@ pub struct Analysis {
     pub strata: Vec<Strata>,
     /// Accuracy of every cell.
     pub cells: Vec<CellSummary>,
+    /// Cells relative to no pruning; empty for a single data set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relative: Vec<RelativeAccuracy>,
     /// The control of chance, over seeds.
     pub random: Vec<RandomControl>,
     /// Every studied cell against what it is held to.
@@ -140,6 +145,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         verdict: Verdict::default(),
         margin: judge.margin(),
         samples: sample_counts(run, &scores),
+        relative: relative::relative_accuracies(&cells, roster.vanilla),
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
         references: references::against_references(run, &roster, &scores, &judge)?,
         controls: references::controls(run, &roster, &scores, &judge)?,

@@ -6,6 +6,9 @@ use super::evidence::Evidence;
 use crate::report::run::Run;
 use crate::study::SampleRecord;
 
+/// What groups by data set are called.
+pub const BY_DATASET: &str = "data set";
+
 /// A way to group samples, and the groups.
 #[derive(Debug, Clone, Serialize)]
 pub struct Strata {
@@ -108,7 +111,7 @@ fn by_dataset(run: &Run) -> Strata {
         .map(|dataset| format!("{} {}", dataset.name, dataset.split))
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    group("data set", &names, &run.records, |at| {
+    group(BY_DATASET, &names, &run.records, |at| {
         Some(run.records[at].dataset)
     })
 }

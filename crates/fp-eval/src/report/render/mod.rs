@@ -1,6 +1,7 @@
 //! An analysis as files: for programs, for papers, for people.
 
 mod csv;
+mod datasets;
 mod json;
 mod latex;
 mod markdown;
