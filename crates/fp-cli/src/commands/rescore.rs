@@ -18,7 +18,7 @@ use super::{print_json, print_text};
 ///
 /// Answers are LLaVA's JSON lines (question_id, text), lists as servers take them
 /// (.json), a folder of MME's official tool (a .txt per task), or a table of MMBench with
-/// a column `prediction` (.tsv). The latter two hold their questions, so that they need no
+/// a column `prediction` (.tsv; .xlsx with the feature xlsx). The latter two hold their questions, so that they need no
 /// --dataset. Every rule set of the benchmark is applied; files are compared pairwise on
 /// the same questions, images as clusters, with Holm's correction over the pairs.
 ///

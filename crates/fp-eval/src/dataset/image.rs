@@ -25,6 +25,14 @@ pub enum ImageRef {
         /// Column, counted from 0.
         column: usize,
     },
+    /// A row of a Parquet file's column `image`.
+    #[cfg(feature = "parquet")]
+    Parquet {
+        /// The file, opened.
+        file: Arc<super::parquet::ImageColumn>,
+        /// Counted from 0.
+        row: usize,
+    },
 }
 
 impl Default for ImageRef {
@@ -52,6 +60,8 @@ impl ImageRef {
                 row_start,
                 column,
             } => read_cell(table, *row_start, *column),
+            #[cfg(feature = "parquet")]
+            ImageRef::Parquet { file, row } => file.read(*row),
         }
     }
 
@@ -60,6 +70,8 @@ impl ImageRef {
         match self {
             ImageRef::File(path) => path,
             ImageRef::Cell { table, .. } => table,
+            #[cfg(feature = "parquet")]
+            ImageRef::Parquet { file, .. } => file.path(),
         }
     }
 
@@ -79,6 +91,8 @@ impl ImageRef {
         match self {
             ImageRef::File(_) => path.display().to_string(),
             ImageRef::Cell { row_start, .. } => format!("{}#byte={row_start}", path.display()),
+            #[cfg(feature = "parquet")]
+            ImageRef::Parquet { row, .. } => format!("{}#row={row}", path.display()),
         }
     }
 }

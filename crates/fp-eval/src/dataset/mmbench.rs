@@ -244,39 +244,6 @@ impl Rows<'_> {
     }
 }
 
-/// The header and the rows of a table, as text.
-///
-/// # Errors
-/// A file that can't be read, is empty, or isn't UTF-8.
-pub(crate) fn read_table(path: &Path) -> Result<(Vec<String>, Vec<Vec<String>>), DatasetError> {
-    let io_error = |source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let content = |reason: String| DatasetError::Content {
-        path: path.to_owned(),
-        reason,
-    };
-    if path.extension().is_some_and(|ending| ending == "xlsx") {
-        return Err(content(
-            "workbooks of Excel aren't read; save the sheet as text with tabs (.tsv)".to_owned(),
-        ));
-    }
-    let mut file = BufReader::new(File::open(path).map_err(io_error)?);
-    let mut cells = Vec::new();
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    while read_row(&mut file, &mut cells).map_err(io_error)? > 0 {
-        let row: Result<Vec<String>, _> = cells.drain(..).map(String::from_utf8).collect();
-        let row = row.map_err(|_| content(format!("row {} isn't UTF-8", rows.len() + 1)))?;
-        rows.push(row);
-    }
-    if rows.is_empty() {
-        return Err(content("it is empty".to_owned()));
-    }
-    let header = rows.remove(0);
-    Ok((header, rows))
-}
-
 /// A question from the cells of a table, without image and instruction.
 pub(crate) fn table_row<'a>(index: u64, cell: impl Fn(&str) -> &'a str) -> Sample {
     let row = Row {

@@ -15,10 +15,13 @@ pub(crate) mod llava;
 mod mmbench;
 mod mme;
 mod mmvet;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod plain;
 mod pope;
 mod scienceqa;
 mod sheet;
+mod table;
 mod textvqa;
 mod tsv;
 mod vizwiz;
@@ -28,8 +31,9 @@ pub use benchmark::Benchmark;
 pub(crate) use collect::Occurrences;
 pub use error::{DatasetError, LineProblem, ProblemKind, Problems};
 pub use image::ImageRef;
-pub(crate) use mmbench::{read_table, table_row};
+pub(crate) use mmbench::table_row;
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
+pub(crate) use table::read_table;
 
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
@@ -143,6 +147,9 @@ pub enum Form {
     Plain,
     /// As LLaVA's evaluation has it.
     Llava,
+    /// Parquet with the columns of the Hugging Face Hub.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// A data set that a folder holds.
@@ -174,6 +181,8 @@ impl Part {
     pub fn read(&self) -> Result<Reading, DatasetError> {
         match self.form {
             Form::Plain | Form::Llava => self.benchmark.read(&self.folder, &self.name),
+            #[cfg(feature = "parquet")]
+            Form::Parquet => parquet::read(self.benchmark, &self.folder, &self.name),
         }
     }
 }
@@ -196,6 +205,8 @@ pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
             name,
         }));
     }
+    #[cfg(feature = "parquet")]
+    found.extend(parquet::find(folder)?);
     Ok(found)
 }
 

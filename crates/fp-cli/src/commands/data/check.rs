@@ -15,8 +15,10 @@ use crate::table::{WIDTH, table, wrap};
 ///
 /// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA, TextVQA,
 /// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet), or the plain form (benchmark.json and
-/// questions.jsonl). Where the folder itself holds none, the folders in it are looked at.
-/// Every line that can't be used is counted by kind; the first ones are named.
+/// questions.jsonl); programs built with the feature parquet also know Parquet files by the
+/// columns that these benchmarks have on the Hugging Face Hub. Where the folder itself
+/// holds none, the folders in it are looked at. Every line that can't be used is counted by
+/// kind; the first ones are named.
 ///
 /// Examples:
 ///   finepruner data check playground/data/eval

@@ -49,6 +49,10 @@ pub(crate) struct ExportArgs {
     /// Whose layout: vqav2, gqa, textvqa, pope, mme, scienceqa, mmbench, vizwiz, mmvet or plain.
     #[arg(long, value_name = "BENCHMARK")]
     layout: Benchmark,
+    /// As Parquet, with the columns that the benchmark has on the Hugging Face Hub.
+    #[cfg(feature = "parquet")]
+    #[arg(long)]
+    parquet: bool,
     /// Folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -64,15 +68,25 @@ pub(crate) fn convert(args: &ConvertArgs) -> Result<()> {
 
 /// Runs `export`.
 pub(crate) fn export_layout(args: &ExportArgs) -> Result<()> {
+    #[cfg(feature = "parquet")]
+    if args.parquet {
+        let dataset = open(&dataset_selector(&args.dataset)?)?;
+        let exported = fp_eval::dataset::parquet::export(&dataset, args.layout, &args.output)?;
+        return print(&exported, args.layout, args.json);
+    }
     write(&args.dataset, args.layout, &args.output, args.json)
 }
 
 fn write(name: &str, layout: Benchmark, output: &Path, json: bool) -> Result<()> {
     let dataset = open(&dataset_selector(name)?)?;
     let exported = export(&dataset, layout, output)?;
+    print(&exported, layout, json)
+}
+
+fn print(exported: &Exported, layout: Benchmark, json: bool) -> Result<()> {
     match json {
-        true => print_json(&exported),
-        false => print_text(&text(&exported, layout)),
+        true => print_json(exported),
+        false => print_text(&text(exported, layout)),
     }
 }
 

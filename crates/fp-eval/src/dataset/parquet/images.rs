@@ -1,0 +1,138 @@
+//! The column of images of a Parquet file, read row by row.
+
+use std::fmt;
+use std::fs::File;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
+use parquet::record::reader::RowIter;
+
+use super::table::{Cells, open, projection};
+
+/// Images that are decoded from the file's pages at a time.
+const BATCH: usize = 8;
+
+/// A file's column `image`: a structure of `bytes` and `path`, or bytes.
+///
+/// Reading rows in their order costs each page once. Going back, or far ahead, starts
+/// again at the row group that holds the row.
+pub struct ImageColumn {
+    path: PathBuf,
+    cursor: Mutex<Option<Cursor>>,
+}
+
+struct Cursor {
+    rows: RowIter<'static>,
+    next: usize,
+    /// Row at which the following group begins.
+    group_end: usize,
+}
+
+impl ImageColumn {
+    /// Of the file at `path`, which is opened when an image is first asked for.
+    pub fn new(path: &Path) -> Self {
+        ImageColumn {
+            path: path.to_owned(),
+            cursor: Mutex::new(None),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The image of a row, still encoded.
+    ///
+    /// # Errors
+    /// The file can't be read, or has no image there.
+    pub fn read(&self, row: usize) -> io::Result<Vec<u8>> {
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ahead = |cursor: &Cursor| (cursor.next..cursor.group_end).contains(&row);
+        let mut at = match cursor.take().filter(is_ahead) {
+            Some(at) => at,
+            None => self.open_at(row)?,
+        };
+        let skip = row - at.next;
+        let found = at.rows.nth(skip);
+        at.next = row + 1;
+        let found = found.ok_or_else(|| io::Error::other(format!("no row {row}")))?;
+        let found = found.map_err(io::Error::other)?;
+        let cells = Cells(&found);
+        let bytes = match cells.group("image") {
+            Some(image) => image.bytes("bytes"),
+            None => cells.bytes("image"),
+        };
+        let bytes = bytes.map(<[u8]>::to_vec).ok_or_else(|| {
+            io::Error::other(format!("row {row} has no bytes in its column `image`"))
+        });
+        *cursor = Some(at);
+        bytes
+    }
+
+    fn open_at(&self, row: usize) -> io::Result<Cursor> {
+        let reader = open(&self.path).map_err(io::Error::other)?;
+        let (mut group, mut start, mut end) = (0, 0, 0);
+        for (index, metadata) in reader.metadata().row_groups().iter().enumerate() {
+            let rows = usize::try_from(metadata.num_rows()).unwrap_or_default();
+            (group, start, end) = (index, end, end + rows);
+            if row < end {
+                break;
+            }
+        }
+        let schema = reader.metadata().file_metadata().schema();
+        let column = projection(schema, &["image"]).map_err(io::Error::other)?;
+        let only = move |_: &_, index: usize| index == group;
+        let options = ReadOptionsBuilder::new()
+            .with_predicate(Box::new(only))
+            .build();
+        let file = File::open(&self.path)?;
+        let reader =
+            SerializedFileReader::new_with_options(file, options).map_err(io::Error::other)?;
+        let rows = RowIter::from_file_into(Box::new(reader))
+            .project(Some(column))
+            .map_err(io::Error::other)?
+            .with_batch_size(BATCH);
+        Ok(Cursor {
+            rows,
+            next: start,
+            group_end: end,
+        })
+    }
+}
+
+impl PartialEq for ImageColumn {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for ImageColumn {}
+
+impl Hash for ImageColumn {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.path.hash(state);
+    }
+}
+
+impl PartialOrd for ImageColumn {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ImageColumn {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.path.cmp(&other.path)
+    }
+}
+
+impl fmt::Debug for ImageColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ImageColumn").field(&self.path).finish()
+    }
+}

@@ -1,0 +1,265 @@
+//! From a row's cells to a sample, benchmark by benchmark.
+
+use std::collections::BTreeMap;
+
+use super::table::Cells;
+use crate::dataset::lines::LineFault;
+use crate::dataset::textvqa::{WITHOUT_OCR, check_golds};
+use crate::dataset::{Benchmark, ProblemKind, mmbench as mmbench_table, scienceqa as letters};
+use crate::metric::{mme, scienceqa, textvqa, vizwiz, vqa};
+use crate::sample::Sample;
+
+/// Columns that a benchmark's samples are made of; those that a file lacks are left out.
+pub(super) fn columns(benchmark: Benchmark) -> Vec<&'static str> {
+    let own: &[&str] = match benchmark {
+        Benchmark::Plain => &[],
+        Benchmark::Vqav2 => &["image_id", "question_type", "answer_type"],
+        Benchmark::Gqa => &["id", "imageId", "types", "groups", "isBalanced"],
+        Benchmark::Textvqa => &["image_id", "ocr_tokens", "image_width", "image_height"],
+        Benchmark::Pope => &["id", "image_source", "category"],
+        Benchmark::Mme | Benchmark::Vizwiz => &["category"],
+        Benchmark::Scienceqa => &["choices", "hint", "subject", "topic", "grade"],
+        Benchmark::Mmbench => &[
+            "index",
+            "hint",
+            "A",
+            "B",
+            "C",
+            "D",
+            "category",
+            "L2-category",
+            "l2-category",
+        ],
+        Benchmark::Mmvet => &["capability"],
+    };
+    let shared = [
+        "question_id",
+        "question",
+        "answer",
+        "answers",
+        "prompt",
+        "bbox",
+    ];
+    own.iter().copied().chain(shared).collect()
+}
+
+/// What rows of one part have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    benchmark: Benchmark,
+    part: &'a str,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(benchmark: Benchmark, part: &'a str) -> Self {
+        Context { benchmark, part }
+    }
+
+    /// The sample without its image. `number` counts from 1.
+    pub(super) fn sample(self, number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
+        let mut sample = match self.benchmark {
+            Benchmark::Plain => {
+                return Err((
+                    ProblemKind::Malformed,
+                    "the plain form is no Parquet".to_owned(),
+                ));
+            }
+            Benchmark::Vqav2 => vqav2(cells)?,
+            Benchmark::Gqa => gqa(cells)?,
+            Benchmark::Textvqa => text_vqa(cells, self.part)?,
+            Benchmark::Pope => pope(cells)?,
+            Benchmark::Mme => mme_pair(number, cells)?,
+            Benchmark::Scienceqa => science_qa(number, cells)?,
+            Benchmark::Mmbench => mmbench(cells, self.part)?,
+            Benchmark::Vizwiz => viz_wiz(cells)?,
+            Benchmark::Mmvet => mmvet(cells)?,
+        };
+        if let Some(prompt) = cells.optional("prompt")? {
+            prompt.clone_into(&mut sample.question);
+        }
+        let numbers = cells.numbers("bbox")?;
+        let (boxes, rest) = numbers.as_chunks::<4>();
+        if !rest.is_empty() {
+            let message = format!(
+                "column `bbox` has {} numbers; a box has four",
+                numbers.len()
+            );
+            return Err((ProblemKind::InvalidValue, message));
+        }
+        sample.boxes = boxes
+            .iter()
+            .map(|&[x, y, w, h]| [x, y, x + w, y + h])
+            .collect();
+        Ok(sample)
+    }
+}
+
+fn key(keys: &mut BTreeMap<String, String>, name: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        keys.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+fn or_default(text: Option<&str>, default: &str) -> String {
+    text.unwrap_or(default).to_owned()
+}
+
+fn one_answer(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
+    Ok(cells
+        .optional("answer")?
+        .map(str::to_owned)
+        .into_iter()
+        .collect())
+}
+
+fn vqav2(cells: Cells<'_>) -> Result<Sample, LineFault> {
+    let mut keys = BTreeMap::new();
+    key(&mut keys, "question_type", cells.optional("question_type")?);
+    let id = cells.id("question_id")?;
+    Ok(Sample {
+        image_id: cells.id("image_id").unwrap_or_else(|_| id.clone()),
+        id,
+        question: vqa::question_text(cells.text("question")?),
+        answers: cells.texts("answers", "answer")?,
+        family: or_default(cells.optional("answer_type")?, "default"),
+        keys,
+        ..Sample::default()
+    })
+}
+
+fn gqa(cells: Cells<'_>) -> Result<Sample, LineFault> {
+    let types = cells.group("types");
+    let kind = |name: &str| types.map_or(Ok(None), |types| types.optional(name));
+    let mut keys = BTreeMap::new();
+    key(&mut keys, "semantic_type", kind("semantic")?);
+    let groups = cells.group("groups");
+    let group = groups.map_or(Ok(None), |groups| groups.optional("global"))?;
+    key(&mut keys, "group", group);
+    Ok(Sample {
+        id: cells.id("id")?,
+        image_id: cells.id("imageId")?,
+        question: vqa::question_text(cells.text("question")?),
+        answers: one_answer(cells)?,
+        family: or_default(kind("structural")?, "default"),
+        keys,
+        ..Sample::default()
+    })
+}
+
+fn text_vqa(cells: Cells<'_>, part: &str) -> Result<Sample, LineFault> {
+    let tokens = cells.texts("ocr_tokens", "word")?;
+    let is_without = part.ends_with(WITHOUT_OCR);
+    let answers = cells.texts("answers", "answer")?;
+    if !answers.is_empty() {
+        check_golds(&answers)?;
+    }
+    let side = |name: &str| cells.number(name).ok().map(|side| side as usize);
+    let id = cells.id("question_id")?;
+    let question = cells.text("question")?;
+    Ok(Sample {
+        image_id: cells.id("image_id").unwrap_or_else(|_| id.clone()),
+        id,
+        image_size: side("image_width")
+            .zip(side("image_height"))
+            .map(|(w, h)| [w, h]),
+        question: textvqa::question_text(question, (!is_without).then_some(&tokens[..])),
+        answers,
+        family: "textvqa".to_owned(),
+        ..Sample::default()
+    })
+}
+
+fn pope(cells: Cells<'_>) -> Result<Sample, LineFault> {
+    let id = cells.id("id").or_else(|_| cells.id("question_id"))?;
+    Ok(Sample {
+        image_id: cells.id("image_source").unwrap_or_else(|_| id.clone()),
+        id,
+        question: vqa::question_text(cells.text("question")?),
+        answers: one_answer(cells)?,
+        family: or_default(cells.optional("category")?, "default"),
+        ..Sample::default()
+    })
+}
+
+/// The question's id is the image's, and stands in two rows.
+fn mme_pair(number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
+    let image_id = cells.id("question_id")?;
+    Ok(Sample {
+        id: format!("{image_id}#row{number}"),
+        image_id,
+        question: mme::question_text(cells.text("question")?),
+        answers: one_answer(cells)?,
+        family: or_default(cells.optional("category")?, "default"),
+        ..Sample::default()
+    })
+}
+
+fn science_qa(number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
+    let choices = cells.texts("choices", "text")?;
+    let hint = cells.optional("hint")?.unwrap_or_default();
+    let text = scienceqa::question_text(hint, cells.text("question")?, &choices);
+    let answer = cells.number("answer")?;
+    let mut keys = BTreeMap::new();
+    for name in ["topic", "grade"] {
+        key(&mut keys, name, cells.optional(name)?);
+    }
+    // The columns have no id.
+    let id = cells
+        .id("question_id")
+        .unwrap_or_else(|_| (number - 1).to_string());
+    Ok(Sample {
+        image_id: id.clone(),
+        id,
+        question: format!("{text}\n{}", scienceqa::INSTRUCTION),
+        answers: letters::letter(answer as usize).into_iter().collect(),
+        choices,
+        family: or_default(cells.optional("subject")?, "scienceqa"),
+        keys,
+        ..Sample::default()
+    })
+}
+
+fn mmbench(cells: Cells<'_>, part: &str) -> Result<Sample, LineFault> {
+    let cell = |name: &str| Ok::<_, LineFault>(cells.optional(name)?.unwrap_or_default());
+    let row = mmbench_table::Row {
+        index: cells.number("index")?,
+        hint: cell("hint")?,
+        question: cells.text("question")?,
+        options: [cell("A")?, cell("B")?, cell("C")?, cell("D")?],
+        answer: cell("answer")?,
+        category: cell("category")?,
+        l2_category: match cell("L2-category")? {
+            "" => cell("l2-category")?,
+            category => category,
+        },
+    };
+    let part = part.replace('/', "_");
+    Ok(row.sample(mmbench_table::instruction(&part)))
+}
+
+fn viz_wiz(cells: Cells<'_>) -> Result<Sample, LineFault> {
+    let id = cells.id("question_id")?;
+    Ok(Sample {
+        image_id: id.clone(),
+        id,
+        question: vizwiz::question_text(cells.text("question")?),
+        answers: cells.texts("answers", "answer")?,
+        family: or_default(cells.optional("category")?, "default"),
+        ..Sample::default()
+    })
+}
+
+fn mmvet(cells: Cells<'_>) -> Result<Sample, LineFault> {
+    let id = cells.id("question_id")?;
+    Ok(Sample {
+        image_id: id.clone(),
+        id,
+        question: cells.text("question")?.to_owned(),
+        answers: one_answer(cells)?,
+        family: match cells.optional("capability") {
+            Ok(text) => or_default(text, "mm-vet"),
+            Err(_) => cells.texts("capability", "name")?.join("+"),
+        },
+        ..Sample::default()
+    })
+}

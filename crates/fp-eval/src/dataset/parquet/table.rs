@@ -1,0 +1,276 @@
+//! Rows of one split, out of one file or several.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+use parquet::schema::types::Type;
+
+use crate::dataset::lines::LineFault;
+use crate::dataset::{Benchmark, DatasetError, ProblemKind};
+
+/// The files of a split, opened as far as their description.
+#[derive(Debug)]
+pub(super) struct Table {
+    files: Vec<PathBuf>,
+    columns: HashSet<String>,
+}
+
+/// Opens a file; says so if its end is missing.
+pub(super) fn open(path: &Path) -> Result<SerializedFileReader<File>, DatasetError> {
+    let io_error = |source| DatasetError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(io_error)?;
+    let len = file.metadata().map_err(io_error)?.len();
+    SerializedFileReader::new(file).map_err(|error| content(path, len, &error))
+}
+
+pub(super) fn content(path: &Path, len: u64, error: &ParquetError) -> DatasetError {
+    let text = error.to_string();
+    let is_cut = matches!(error, ParquetError::EOF(_))
+        || text.contains("magic")
+        || text.contains("footer")
+        || text.contains("smaller than");
+    let reason = match is_cut {
+        true => format!(
+            "no whole Parquet file: it may have been cut off at its {len} bytes, or be a pointer to a file that was never downloaded ({text})"
+        ),
+        false => text,
+    };
+    DatasetError::Content {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+impl Table {
+    pub(super) fn open(files: &[PathBuf]) -> Result<Table, DatasetError> {
+        let mut columns: Option<HashSet<String>> = None;
+        for path in files {
+            let reader = open(path)?;
+            let schema = reader.metadata().file_metadata().schema();
+            let names = schema.get_fields().iter();
+            let names: HashSet<String> = names.map(|field| field.name().to_owned()).collect();
+            match &columns {
+                Some(columns) if *columns != names => {
+                    return Err(DatasetError::Content {
+                        path: path.clone(),
+                        reason: "its columns are not those of the split's first file".to_owned(),
+                    });
+                }
+                _ => columns = Some(names),
+            }
+        }
+        Ok(Table {
+            files: files.to_vec(),
+            columns: columns.unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.columns.contains(column)
+    }
+
+    /// Which benchmark has these columns.
+    pub(super) fn benchmark(&self) -> Option<Benchmark> {
+        let has = |names: &[&str]| names.iter().all(|name| self.has(name));
+        if !has(&["question"]) {
+            return None;
+        }
+        if has(&["imageId", "answer"]) {
+            return Some(Benchmark::Gqa);
+        }
+        if !has(&["image"]) {
+            return None;
+        }
+        let known: [(Benchmark, &[&str]); 8] = [
+            (Benchmark::Mmbench, &["index", "A", "B"]),
+            (Benchmark::Scienceqa, &["choices", "hint", "answer"]),
+            (Benchmark::Textvqa, &["ocr_tokens", "answers"]),
+            (
+                Benchmark::Vqav2,
+                &["question_id", "answers", "question_type"],
+            ),
+            (Benchmark::Vizwiz, &["question_id", "answers"]),
+            (Benchmark::Mmvet, &["capability", "answer"]),
+            (Benchmark::Pope, &["image_source", "category", "answer"]),
+            (Benchmark::Mme, &["question_id", "category", "answer"]),
+        ];
+        let found = known.iter().find(|(_, names)| has(names));
+        found.map(|(benchmark, _)| *benchmark)
+    }
+
+    /// Hands every row on: its number from 1, its file and place there from 0, and the
+    /// columns asked for, as far as the files have them.
+    pub(super) fn for_each_row(
+        &self,
+        columns: &[&str],
+        mut take: impl FnMut(usize, (usize, usize), Result<Row, LineFault>),
+    ) -> Result<(), DatasetError> {
+        let mut number = 0;
+        for (index, path) in self.files.iter().enumerate() {
+            let reader = open(path)?;
+            let len = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+            let fail = |error: ParquetError| content(path, len, &error);
+            let schema = reader.metadata().file_metadata().schema();
+            let chosen = projection(schema, columns).map_err(fail)?;
+            let rows = reader.get_row_iter(Some(chosen)).map_err(fail)?;
+            for (place, row) in rows.enumerate() {
+                number += 1;
+                // What can't be decoded ends the file: later rows would be counted wrongly.
+                let row = row.map_err(fail)?;
+                take(number, (index, place), Ok(row));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The schema with only some columns.
+pub(super) fn projection(schema: &Type, columns: &[&str]) -> Result<Type, ParquetError> {
+    let fields = schema.get_fields().iter();
+    let chosen: Vec<Arc<Type>> = fields
+        .filter(|field| columns.contains(&field.name()))
+        .cloned()
+        .collect();
+    Type::group_type_builder(schema.name())
+        .with_fields(chosen)
+        .build()
+}
+
+/// The cells of a row, by column.
+#[derive(Clone, Copy)]
+pub(super) struct Cells<'a>(pub(super) &'a Row);
+
+impl<'a> Cells<'a> {
+    fn get(self, column: &str) -> Option<&'a Field> {
+        let mut columns = self.0.get_column_iter();
+        columns
+            .find(|(name, _)| *name == column)
+            .map(|(_, field)| field)
+            .filter(|field| !matches!(field, Field::Null))
+    }
+
+    fn need(self, column: &str) -> Result<&'a Field, LineFault> {
+        self.get(column).ok_or_else(|| {
+            (
+                ProblemKind::Malformed,
+                format!("column `{column}` is empty"),
+            )
+        })
+    }
+
+    /// Text; nothing where the cell or the column is missing.
+    pub(super) fn optional(self, column: &str) -> Result<Option<&'a str>, LineFault> {
+        match self.get(column) {
+            None => Ok(None),
+            Some(Field::Str(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong_type(column, "text", other)),
+        }
+    }
+
+    pub(super) fn text(self, column: &str) -> Result<&'a str, LineFault> {
+        match self.need(column)? {
+            Field::Str(text) => Ok(text),
+            other => Err(wrong_type(column, "text", other)),
+        }
+    }
+
+    pub(super) fn number(self, column: &str) -> Result<u64, LineFault> {
+        let field = self.need(column)?;
+        number(field).ok_or_else(|| wrong_type(column, "a number from 0", field))
+    }
+
+    /// An id: text, or a number.
+    pub(super) fn id(self, column: &str) -> Result<String, LineFault> {
+        match self.need(column)? {
+            Field::Str(text) => Ok(text.clone()),
+            other => match number(other) {
+                Some(number) => Ok(number.to_string()),
+                None => Err(wrong_type(column, "text or a number", other)),
+            },
+        }
+    }
+
+    /// A list of texts, or of structures with the text under `key`; nothing where the
+    /// cell is missing.
+    pub(super) fn texts(self, column: &str, key: &str) -> Result<Vec<String>, LineFault> {
+        let list = match self.get(column) {
+            None => return Ok(Vec::new()),
+            Some(Field::ListInternal(list)) => list,
+            Some(other) => return Err(wrong_type(column, "a list", other)),
+        };
+        let text = |field: &Field| match field {
+            Field::Str(text) => Ok(text.clone()),
+            Field::Group(row) => Cells(row).text(key).map(str::to_owned),
+            other => Err(wrong_type(column, "a list of texts", other)),
+        };
+        list.elements().iter().map(text).collect()
+    }
+
+    /// A list of numbers; nothing where the cell is missing.
+    pub(super) fn numbers(self, column: &str) -> Result<Vec<f64>, LineFault> {
+        let list = match self.get(column) {
+            None => return Ok(Vec::new()),
+            Some(Field::ListInternal(list)) => list,
+            Some(other) => return Err(wrong_type(column, "a list of numbers", other)),
+        };
+        let number = |field: &Field| match field {
+            Field::Double(value) => Ok(*value),
+            Field::Float(value) => Ok(f64::from(*value)),
+            other => match number(other) {
+                // Pixels are far below where f64 has gaps.
+                Some(number) => Ok(number as f64),
+                None => Err(wrong_type(column, "a list of numbers", other)),
+            },
+        };
+        list.elements().iter().map(number).collect()
+    }
+
+    /// A structure's cells.
+    pub(super) fn group(self, column: &str) -> Option<Cells<'a>> {
+        match self.get(column) {
+            Some(Field::Group(row)) => Some(Cells(row)),
+            _ => None,
+        }
+    }
+
+    /// Bytes, or text as such.
+    pub(super) fn bytes(self, column: &str) -> Option<&'a [u8]> {
+        match self.get(column) {
+            Some(Field::Bytes(bytes)) => Some(bytes.data()),
+            Some(Field::Str(text)) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+}
+
+fn number(field: &Field) -> Option<u64> {
+    match *field {
+        Field::Byte(value) => value.try_into().ok(),
+        Field::Short(value) => value.try_into().ok(),
+        Field::Int(value) => value.try_into().ok(),
+        Field::Long(value) => value.try_into().ok(),
+        Field::UByte(value) => Some(value.into()),
+        Field::UShort(value) => Some(value.into()),
+        Field::UInt(value) => Some(value.into()),
+        Field::ULong(value) => Some(value),
+        _ => None,
+    }
+}
+
+fn wrong_type(column: &str, expected: &str, found: &Field) -> LineFault {
+    let mut text = format!("{found:?}");
+    if let Some((end, _)) = text.char_indices().nth(60) {
+        text.truncate(end);
+        text.push('…');
+    }
+    let message = format!("column `{column}` has to be {expected}, not {text}");
+    (ProblemKind::WrongType, message)
+}
