@@ -80,7 +80,10 @@ __device__ __forceinline__ void atomic_min(Global<unsigned long long> word,
   atomicMin(word, value);
 }
 
+// Whether this compilation is for devices that run clusters; kernels that use them are
+// empty elsewhere and never launched there.
 #if __CUDA_ARCH__ >= 900
+#define FP_HAS_CLUSTERS 1
 __device__ __forceinline__ unsigned cluster_rank() {
   return cooperative_groups::this_cluster().block_rank();
 }
@@ -90,9 +93,7 @@ template <class T> __device__ __forceinline__ Shared<T> on_rank(Shared<T> array,
   return cooperative_groups::this_cluster().map_shared_rank(array, rank);
 }
 #else
-// Never launched there; the code still has to compile.
-__device__ __forceinline__ unsigned cluster_rank() { return 0; }
-__device__ __forceinline__ void cluster_sync() { __trap(); }
+#define FP_HAS_CLUSTERS 0
 template <class T> __device__ __forceinline__ Shared<T> on_rank(Shared<T> array, unsigned) {
   return array;
 }

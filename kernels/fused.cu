@@ -114,6 +114,7 @@ __device__ void select_for(const Group<THREADS> &group,
 template <int THREADS, int ELEMENTS>
 __global__ void __launch_bounds__(kBlockThreads)
     fused(const __grid_constant__ FusedKernelArgs kernel) {
+#if FP_HAS_CLUSTERS
   constexpr unsigned kGroups = kBlockThreads / THREADS;
   const fp_fused_args &args = kernel.args;
   const Group<THREADS> group(kGroups == 1);
@@ -136,6 +137,7 @@ __global__ void __launch_bounds__(kBlockThreads)
        strategy += kClusterSize * kGroups)
     select_for(group, scratch, heads, args, sample, strategy);
   cluster_sync();  // no block may leave while another reads its memory
+#endif
 }
 
 int launch_two(const fp_fused_args &args, void *stream) {

@@ -75,8 +75,8 @@ __device__ void find_bin(const Group<THREADS> &group, const TopScratch<THREADS, 
 }
 
 /// A bit for each of the `count` largest keys of elements below `num_values`; element e of
-/// this thread has index e·THREADS + rank. By radix selection: eight bits at a time from the top until
-/// what is wanted of a bin is all of it, or the keys in it are equal to the last bit.
+/// this thread has index e·THREADS + rank. By radix selection: eight bits at a time from
+/// the top, until what is wanted of a bin is all of it or its keys are equal to the last bit.
 template <int THREADS, int ELEMENTS>
 __device__ unsigned mark_top(const Group<THREADS> &group,
                              const TopScratch<THREADS, ELEMENTS> &scratch,

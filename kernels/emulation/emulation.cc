@@ -155,10 +155,9 @@ void meet(Rendezvous &meeting, unsigned expected, const char *file, int line) {
 
 /// Nobody can go on: says how many wait where, and how many have left.
 void report_deadlock() {
-  unsigned done = 0, waiting = 0;
+  unsigned waiting = 0;
   const Rendezvous *first = nullptr;
   for (auto &fiber : machine.fibers) {
-    done += fiber->state == State::kDone;
     if (fiber->state != State::kWaiting) continue;
     waiting++;
     if (!first) first = fiber->waits_for;

@@ -41,6 +41,7 @@ uint64_t fp_emulation_num_launches(void);
 #define FP_SITE file, line
 #define FP_AND_SITE , file, line
 
+#define FP_HAS_CLUSTERS 1
 #define __global__
 #define __device__
 #define __host__
