@@ -16,7 +16,8 @@ impl AttentionStore {
     pub(crate) fn host(values: Vec<f32>) -> AttentionStore {
         AttentionStore {
             host: OnceLock::from(values),
-            ..AttentionStore::default()
+            #[cfg(feature = "cuda")]
+            device: None,
         }
     }
 
@@ -45,7 +46,7 @@ impl AttentionStore {
     }
 
     /// Joins `[H, Q₁, N]` and `[H, Q₂, N]` to `[H, Q₁ + Q₂, N]`.
-    pub(crate) fn join(first: Self, second: Self, num_heads: usize) -> Result<AttentionStore> {
+    pub(crate) fn join(first: &Self, second: &Self, num_heads: usize) -> Result<AttentionStore> {
         #[cfg(feature = "cuda")]
         match (&first.device, &second.device) {
             (Some(a), Some(b)) => {
@@ -54,8 +55,9 @@ impl AttentionStore {
                     1,
                 )?));
             }
-            (Some(_), None) => return Ok(first),
-            (None, Some(_)) => return Ok(second),
+            (Some(rows), None) | (None, Some(rows)) => {
+                return Ok(AttentionStore::device(rows.clone()));
+            }
             (None, None) => {}
         }
         let joined = interleave_heads(first.values()?, second.values()?, num_heads);

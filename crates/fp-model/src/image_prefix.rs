@@ -164,7 +164,7 @@ impl LlavaModel {
         Ok(Prefix {
             hidden,
             cache,
-            attention: AttentionStore::join(early_attention, late_attention, num_heads)?,
+            attention: AttentionStore::join(&early_attention, &late_attention, num_heads)?,
             rows: query_rows.to_vec(),
             num_heads,
             layout,

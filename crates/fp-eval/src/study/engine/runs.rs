@@ -153,10 +153,10 @@ fn batches(worker: &Worker<'_>, lens: &[usize]) -> Vec<usize> {
 
 /// Runs requests as one batch; where that fails, in halves, so that one that can't be
 /// run takes no other with it.
-fn in_halves<T>(
-    requests: &[T],
-    run: &mut dyn FnMut(&[T]) -> Result<Vec<Outcome>, ModelError>,
-) -> Vec<Outcome> {
+fn in_halves<T, F>(requests: &[T], run: &mut F) -> Vec<Outcome>
+where
+    F: FnMut(&[T]) -> Result<Vec<Outcome>, ModelError>,
+{
     match (run(requests), requests) {
         (Ok(outcomes), _) => outcomes,
         (Err(_), []) => Vec::new(),
