@@ -105,7 +105,10 @@ fn compile(toolkit: &Path, kernels: &Path, sources: &[PathBuf]) -> Result<(), St
             .warnings(false)
             .flag("-std=c++17")
             .flag("--expt-relaxed-constexpr")
-            .flag("-lineinfo");
+            .flag("-lineinfo")
+            // Contracted or not by the compiler's choice, the fused launch and the
+            // separate ones could round the same score differently.
+            .flag("-fmad=false");
         for (architecture, code) in TARGETS {
             build.flag("-gencode");
             build.flag(format!("arch={architecture},code={code}"));
