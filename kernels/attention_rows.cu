@@ -92,7 +92,7 @@ __device__ float warp_sum(float value) {
 }
 
 /// Grid: tiles of keys, key heads, samples. Each warp takes rows in turn; a lane is a key.
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, kMinBlocks)
     tile_logits(const __grid_constant__ AttentionKernelArgs kernel) {
   const fp_attention_rows_args &args = kernel.args;
   const unsigned tile = blockIdx.x, kv_head = blockIdx.y, sample = blockIdx.z;
@@ -147,7 +147,7 @@ __global__ void __launch_bounds__(kTileThreads)
 }
 
 /// Grid: chunks of image columns, heads, samples; a thread per column.
-__global__ void __launch_bounds__(kColumnThreads)
+__global__ void __launch_bounds__(kColumnThreads, kMinBlocks)
     merge_rows(const __grid_constant__ AttentionKernelArgs kernel) {
   const fp_attention_rows_args &args = kernel.args;
   const unsigned head = blockIdx.y, sample = blockIdx.z;

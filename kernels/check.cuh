@@ -25,12 +25,16 @@ inline int check_sizes(uint32_t batch_size, uint32_t num_heads, uint32_t num_ima
   return FP_OK;
 }
 
-/// h and R.
-inline int check_counts(uint32_t num_selected_heads, uint32_t num_heads, uint32_t num_kept_tokens,
-                        uint32_t num_image_tokens) {
-  const bool is_possible = num_selected_heads >= 1 && num_selected_heads <= num_heads &&
-                           num_kept_tokens >= 1 && num_kept_tokens <= num_image_tokens;
-  return is_possible ? FP_OK : FP_BAD_COUNT;
+/// h of H, or R of N.
+inline int check_count(uint32_t count, uint32_t of) {
+  return count >= 1 && count <= of ? FP_OK : FP_BAD_COUNT;
+}
+
+inline int check_selection(const fp_selection &selection, uint32_t num_heads,
+                           uint32_t num_image_tokens) {
+  if (!selection.kept_tokens) return FP_NULL_POINTER;
+  const int heads = check_count(selection.num_selected_heads, num_heads);
+  return heads != FP_OK ? heads : check_count(selection.num_kept_tokens, num_image_tokens);
 }
 
 /// Each strategy known, below `limit`, and named once.

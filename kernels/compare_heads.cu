@@ -14,7 +14,7 @@ namespace {
 
 /// Grid: heads, samples. The distribution of a row and what the strategies ask of it.
 template <int THREADS, int ELEMENTS>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, kMinBlocks)
     distributions(const __grid_constant__ ComparisonKernelArgs kernel) {
   const fp_compare_heads_args &args = kernel.args;
   const Group<THREADS> group(true);
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 /// Grid: heads, samples. Cosines of one head and all heads, a warp per pair.
-__global__ void __launch_bounds__(kComparisonThreads)
+__global__ void __launch_bounds__(kComparisonThreads, kMinBlocks)
     cosines(const __grid_constant__ ComparisonKernelArgs kernel) {
   const fp_compare_heads_args &args = kernel.args;
   const Group<kComparisonThreads> group(true);
@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(kComparisonThreads)
 
 /// Grid: samples. A thread per head; one kernel per strategy keeps registers few.
 template <unsigned STRATEGY>
-__global__ void __launch_bounds__(kComparisonThreads)
+__global__ void __launch_bounds__(kComparisonThreads, kMinBlocks)
     compare(const __grid_constant__ ComparisonKernelArgs kernel) {
   const fp_compare_heads_args &args = kernel.args;
   SharedArena arena;
@@ -159,7 +159,7 @@ int fp_compare_heads(const fp_compare_heads_args *args, void *stream) {
   FP_CHECK(check(*args));
   if (!is_dtype(args->dtype)) return FP_BAD_DTYPE;
   if (args->normalization > FP_SOFTMAX) return FP_BAD_OPTION;
-  FP_CHECK(check_counts(args->num_selected_heads, args->num_heads, 1, 1));
+  FP_CHECK(check_count(args->num_selected_heads, args->num_heads));
   FP_CHECK(check_strategies(args->strategies, FP_NUM_STRATEGIES));
   for (uint32_t i = 0; i < args->strategies.count; ++i)
     if (args->strategies.id[i] == FP_MULTI_OBJECTIVE && args->num_heads < 2)

@@ -216,18 +216,23 @@ typedef struct fp_selection_audit {
   uint32_t num_nan_heads; /* scores that are no number; they rank last */
 } fp_selection_audit;
 
+/* How much is selected, and where it goes. */
+typedef struct fp_selection {
+  uint32_t *selected_heads;   /* out [B, strategies, h], ascending, or NULL */
+  double *token_importance;   /* out [B, strategies, N], or NULL */
+  uint32_t *kept_tokens;      /* out [B, strategies, R], ascending */
+  fp_selection_audit *audits; /* out [B, strategies], or NULL */
+  uint32_t num_selected_heads, num_kept_tokens; /* h, R */
+} fp_selection;
+
 typedef struct fp_select_args {
   const void *attention; /* [B, H, N] */
   const double *scores;  /* [B, strategies, H] */
   /* [B, H], or NULL. With them, a sample whose sums are all 0 is FP_DATA_NO_ATTENTION. */
   const fp_head_statistics *statistics;
-  uint32_t *selected_heads;   /* out [B, strategies, h], ascending, or NULL */
-  double *token_importance;   /* out [B, strategies, N], or NULL */
-  uint32_t *kept_tokens;      /* out [B, strategies, R], ascending */
-  fp_selection_audit *audits; /* out [B, strategies], or NULL */
   uint64_t *error;
+  fp_selection selection;
   uint32_t batch_size, num_heads, num_image_tokens, num_strategies;
-  uint32_t num_selected_heads, num_kept_tokens; /* h, R */
   uint32_t dtype;
 } fp_select_args;
 
@@ -239,13 +244,9 @@ typedef struct fp_fused_args {
   const void *attention;          /* [B, H, N] */
   double *scores;                 /* out [B, strategies, H] */
   fp_head_statistics *statistics; /* out [B, H], or NULL where allow_degenerate */
-  uint32_t *selected_heads;       /* out [B, strategies, h], ascending, or NULL */
-  double *token_importance;       /* out [B, strategies, N], or NULL */
-  uint32_t *kept_tokens;          /* out [B, strategies, R], ascending */
-  fp_selection_audit *audits;     /* out [B, strategies], or NULL */
   uint64_t *error;
+  fp_selection selection;
   uint32_t batch_size, num_heads, num_image_tokens;
-  uint32_t num_selected_heads, num_kept_tokens; /* h, R */
   uint32_t dtype, normalization;
   uint32_t allow_degenerate; /* 0: a sample without any mass is FP_DATA_NO_ATTENTION */
   fp_strategies strategies;  /* only of the first nine */

@@ -96,15 +96,10 @@ __device__ void select_for(const Group<THREADS> &group,
                            const ClusterHeads &heads, const fp_fused_args &args, unsigned sample,
                            unsigned strategy) {
   const size_t slot = size_t(sample) * args.strategies.count + strategy;
-  SelectionOutputs out;
-  if (args.selected_heads)
-    out.selected_heads = global<unsigned>(args.selected_heads) + slot * args.num_selected_heads;
-  if (args.token_importance)
-    out.token_importance = global<double>(args.token_importance) + slot * args.num_image_tokens;
-  out.kept_tokens = global<unsigned>(args.kept_tokens) + slot * args.num_kept_tokens;
-  if (args.audits) out.audit = global<fp_selection_audit>(args.audits) + slot;
-  const SelectionSizes sizes = {args.num_heads, args.num_image_tokens, args.num_selected_heads,
-                                args.num_kept_tokens};
+  const SelectionOutputs out = outputs_of(args.selection, slot, args.num_image_tokens);
+  const SelectionSizes sizes = {args.num_heads, args.num_image_tokens,
+                                args.selection.num_selected_heads,
+                                args.selection.num_kept_tokens};
   select(
       group, scratch, sizes,
       [&](unsigned head) -> double { return heads.score(strategy, head); },
@@ -112,7 +107,7 @@ __device__ void select_for(const Group<THREADS> &group,
 }
 
 template <int THREADS, int ELEMENTS>
-__global__ void __launch_bounds__(kBlockThreads)
+__global__ void __launch_bounds__(kBlockThreads, kMinBlocks)
     fused(const __grid_constant__ FusedKernelArgs kernel) {
 #if FP_HAS_CLUSTERS
   constexpr unsigned kGroups = kBlockThreads / THREADS;
@@ -157,17 +152,12 @@ int launch_two(const fp_fused_args &args, void *stream) {
   select.attention = args.attention;
   select.scores = args.scores;
   select.statistics = args.allow_degenerate ? nullptr : args.statistics;
-  select.selected_heads = args.selected_heads;
-  select.token_importance = args.token_importance;
-  select.kept_tokens = args.kept_tokens;
-  select.audits = args.audits;
+  select.selection = args.selection;
   select.error = args.error;
   select.batch_size = args.batch_size;
   select.num_heads = args.num_heads;
   select.num_image_tokens = args.num_image_tokens;
   select.num_strategies = args.strategies.count;
-  select.num_selected_heads = args.num_selected_heads;
-  select.num_kept_tokens = args.num_kept_tokens;
   select.dtype = args.dtype;
   return fp_select(&select, stream);
 }
@@ -193,14 +183,13 @@ int launch_cluster(const fp_fused_args &args, void *stream) {
 
 int fp_fused(const fp_fused_args *args, void *stream) {
   using namespace fp;
-  if (!args || !args->attention || !args->scores || !args->kept_tokens || !args->error)
+  if (!args || !args->attention || !args->scores || !args->error)
     return FP_NULL_POINTER;
   if (!args->statistics && !args->allow_degenerate) return FP_NULL_POINTER;
   FP_CHECK(check_sizes(args->batch_size, args->num_heads, args->num_image_tokens));
   if (!is_dtype(args->dtype)) return FP_BAD_DTYPE;
   if (args->normalization > FP_SOFTMAX || args->path > FP_PATH_TWO) return FP_BAD_OPTION;
-  FP_CHECK(check_counts(args->num_selected_heads, args->num_heads, args->num_kept_tokens,
-                        args->num_image_tokens));
+  FP_CHECK(check_selection(args->selection, args->num_heads, args->num_image_tokens));
   FP_CHECK(check_strategies(args->strategies, FP_NUM_OWN_STRATEGIES));
   const bool fits_cluster = args->num_heads <= kClusterSize * kMaxHeadsOfBlock &&
                             args->num_image_tokens <= kMaxTokens;

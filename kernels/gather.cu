@@ -40,7 +40,7 @@ template <class Args> __device__ Layout layout_of(const Args &args, unsigned sam
 }
 
 /// Grid: chunks of 16-byte words of one `[rows, row]` target, outer, samples.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kMinBlocks)
     gather_tokens(const __grid_constant__ fp_gather_tokens_args args) {
   const unsigned outer = blockIdx.y, sample = blockIdx.z;
   const Layout layout = layout_of(args, sample);
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// Grid: chunks of rows, samples.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kMinBlocks)
     gather_positions(const __grid_constant__ fp_gather_positions_args args) {
   const unsigned row = blockIdx.x * kThreads + threadIdx.x, sample = blockIdx.y;
   const Layout layout = layout_of(args, sample);

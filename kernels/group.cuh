@@ -11,6 +11,10 @@ namespace fp {
 
 constexpr unsigned kWarpSize = 32;
 
+/// Every kernel asks for one block per multiprocessor: asked for nothing, the compiler aims
+/// at an occupancy of its own and spills registers to reach it.
+constexpr unsigned kMinBlocks = 1;
+
 /// This thread's place in its group of THREADS threads.
 template <int THREADS> struct Group {
   static constexpr unsigned kThreads = THREADS;
@@ -61,6 +65,7 @@ __device__ void reduce(const Group<THREADS> &group, Shared<double> scratch,
   group.sync();
 #pragma unroll
   for (int i = 0; i < COUNT; ++i) values[i] = scratch[i];
+#pragma unroll 1  // else the loads of all warps are in flight at once, and registers spill
   for (unsigned warp = 1; warp < Group<THREADS>::kWarps; ++warp)
 #pragma unroll
     for (int i = 0; i < COUNT; ++i)

@@ -13,7 +13,7 @@ struct HeadScoreKernelArgs {
 };
 
 template <int THREADS, int ELEMENTS>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, kMinBlocks)
     head_score(const __grid_constant__ HeadScoreKernelArgs kernel) {
   const fp_head_score_args &args = kernel.args;
   const Group<THREADS> group(true);

@@ -10,7 +10,7 @@ constexpr int kThreads = 256;
 constexpr unsigned kReductionBytes = Group<kThreads>::kWarps * kReduceValues * sizeof(double);
 
 /// Grid: query rows, samples. How much a row attends to the image over all heads.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kMinBlocks)
     row_totals(const __grid_constant__ fp_query_weights_args args) {
   const Group<kThreads> group(true);
   SharedArena arena;
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// Grid: samples. Rows that were left out come first in the sequence and have total 0.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kMinBlocks)
     weigh_rows(const __grid_constant__ fp_query_weights_args args) {
   const Group<kThreads> group(true);
   SharedArena arena;
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// Grid: chunks of image columns, heads, samples; a thread per column.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kMinBlocks)
     combine_rows(const __grid_constant__ fp_combine_rows_args args) {
   const unsigned head = blockIdx.y, sample = blockIdx.z;
   const unsigned column = blockIdx.x * kThreads + threadIdx.x;

@@ -24,7 +24,7 @@ __device__ void check_mass(const Group<THREADS> &group, Shared<double> scratch,
 }
 
 template <int THREADS, int ELEMENTS>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, kMinBlocks)
     select_tokens(const __grid_constant__ fp_select_args args) {
   const Group<THREADS> group(true);
   SharedArena arena;
@@ -34,15 +34,10 @@ __global__ void __launch_bounds__(THREADS)
   if (args.statistics && strategy == 0) check_mass(group, scratch.top.reduction, args, sample);
   const Values attention(args.attention, args.dtype);
   const Global<const double> scores = global<const double>(args.scores) + slot * args.num_heads;
-  SelectionOutputs out;
-  if (args.selected_heads)
-    out.selected_heads = global<unsigned>(args.selected_heads) + slot * args.num_selected_heads;
-  if (args.token_importance)
-    out.token_importance = global<double>(args.token_importance) + slot * args.num_image_tokens;
-  out.kept_tokens = global<unsigned>(args.kept_tokens) + slot * args.num_kept_tokens;
-  if (args.audits) out.audit = global<fp_selection_audit>(args.audits) + slot;
-  const SelectionSizes sizes = {args.num_heads, args.num_image_tokens, args.num_selected_heads,
-                                args.num_kept_tokens};
+  const SelectionOutputs out = outputs_of(args.selection, slot, args.num_image_tokens);
+  const SelectionSizes sizes = {args.num_heads, args.num_image_tokens,
+                                args.selection.num_selected_heads,
+                                args.selection.num_kept_tokens};
   select(
       group, scratch, sizes, [&](unsigned head) -> double { return scores[head]; },
       [&](unsigned head, unsigned token) -> double {
@@ -56,12 +51,11 @@ __global__ void __launch_bounds__(THREADS)
 
 int fp_select(const fp_select_args *args, void *stream) {
   using namespace fp;
-  if (!args || !args->attention || !args->scores || !args->kept_tokens || !args->error)
+  if (!args || !args->attention || !args->scores || !args->error)
     return FP_NULL_POINTER;
   FP_CHECK(check_sizes(args->batch_size, args->num_heads, args->num_image_tokens));
   if (!is_dtype(args->dtype)) return FP_BAD_DTYPE;
-  FP_CHECK(check_counts(args->num_selected_heads, args->num_heads, args->num_kept_tokens,
-                        args->num_image_tokens));
+  FP_CHECK(check_selection(args->selection, args->num_heads, args->num_image_tokens));
   if (args->num_strategies == 0 || args->num_strategies > FP_NUM_STRATEGIES)
     return FP_BAD_STRATEGY;
   return for_row_shape(args->num_image_tokens, [&](auto shape) {

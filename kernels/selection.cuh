@@ -13,10 +13,24 @@ struct SelectionOutputs {
   Global<fp_selection_audit> audit = Global<fp_selection_audit>();
 };
 
-/// What is selected from.
+/// What is selected from, and how much of it.
 struct SelectionSizes {
   unsigned num_heads, num_image_tokens, num_selected_heads, num_kept_tokens;
 };
+
+/// Where sample and strategy number `slot` writes.
+__device__ inline SelectionOutputs outputs_of(const fp_selection &selection, size_t slot,
+                                              unsigned num_image_tokens) {
+  SelectionOutputs out;
+  if (selection.selected_heads)
+    out.selected_heads =
+        global<unsigned>(selection.selected_heads) + slot * selection.num_selected_heads;
+  if (selection.token_importance)
+    out.token_importance = global<double>(selection.token_importance) + slot * num_image_tokens;
+  out.kept_tokens = global<unsigned>(selection.kept_tokens) + slot * selection.num_kept_tokens;
+  if (selection.audits) out.audit = global<fp_selection_audit>(selection.audits) + slot;
+  return out;
+}
 
 /// Shared memory of a group while it selects.
 template <int THREADS, int ELEMENTS> struct SelectionScratch {

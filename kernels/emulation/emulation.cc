@@ -5,11 +5,13 @@
 #include <csetjmp>
 #include <cstdarg>
 #include <cstdio>
+#include <deque>
 #include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -74,6 +76,7 @@ struct Machine {
   void (*body)(const void *) = nullptr;
   const void *argument = nullptr;
   std::vector<Buffer> buffers;
+  std::deque<Buffer> driver_buffers;  // seen by the running launch; addresses are stable
   std::string fault;
   bool has_fault = false;
   bool is_running = false;
@@ -259,10 +262,26 @@ void fault(const char *format, ...) {
   _longjmp(machine.scheduler, 1);
 }
 
+/// What the emulated driver of `driver/` knows of buffers, where this process has loaded it.
+using FindInDriver = int (*)(uintptr_t address, uintptr_t *begin, uintptr_t *end);
+static FindInDriver find_in_driver() {
+  void *library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
+  if (!library) return nullptr;
+  void *function = dlsym(library, "fp_emulated_driver_find");
+  dlclose(library);  // as it was: loaded
+  return reinterpret_cast<FindInDriver>(function);
+}
+
 const Buffer *find_buffer(uintptr_t address) {
   for (const Buffer &buffer : machine.buffers)
     if (address >= buffer.begin && address <= buffer.end) return &buffer;
-  return nullptr;
+  for (const Buffer &buffer : machine.driver_buffers)
+    if (address >= buffer.begin && address <= buffer.end) return &buffer;
+  Buffer found = {0, 0, true};
+  const FindInDriver find = find_in_driver();
+  if (!find || !find(address, &found.begin, &found.end)) return nullptr;
+  machine.driver_buffers.push_back(found);
+  return &machine.driver_buffers.back();
 }
 
 Block *this_block() { return &machine.blocks[current_fiber().block_in_cluster]; }
@@ -306,6 +325,7 @@ unsigned rank_in_cluster() { return current_fiber().block_in_cluster; }
 int run(const dim3 &grid, unsigned threads, size_t shared_bytes, unsigned cluster,
         void (*body)(const void *), const void *argument) {
   machine.num_launches++;
+  machine.driver_buffers.clear();
   machine.has_fault = false;
   machine.fault.clear();
   if (threads == 0 || threads > 1024 || threads % kWarp != 0 || cluster == 0 || cluster > 8 ||

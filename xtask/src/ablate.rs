@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
-use crate::{cargo, root, run};
+use crate::{cargo, finepruner, root, run};
 
 const CONFIG_A: &str = "configs/ablation_a_config.json";
 const CONFIG_B: &str = "configs/ablation_b_config.json";
@@ -37,12 +37,10 @@ pub(crate) fn build() -> Result<()> {
     cargo("build --release --quiet --package fp-cli")
 }
 
-fn binary() -> Command {
-    Command::new(Path::new(&root()).join("target/release/finepruner"))
-}
-
 pub(crate) fn study(config: &str, flags: &[String]) -> Result<()> {
-    run(binary().args(["study", "--config", config]).args(flags))
+    run(Command::new(finepruner()?)
+        .args(["study", "--config", config])
+        .args(flags))
 }
 
 /// All four phases: A; B with A's best head strategy; both with their baselines in full;

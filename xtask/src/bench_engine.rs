@@ -74,7 +74,7 @@ struct Timed {
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.rounds > 0, "--rounds has to be at least 1");
     crate::cargo("build --release --quiet --package fp-cli")?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = PathBuf::from(crate::root());
     let work = root.join("target/bench-engine");
     let load = load_average();
     let mut timed: Vec<Timed> = Vec::new();
@@ -115,7 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn time(args: &Args, engine: &'static str, adds: &'static str, folder: &Path) -> Result<Timed> {
-    let binary = Path::new(&crate::root()).join("target/release/finepruner");
+    let binary = crate::finepruner()?;
     let cpu_before = children_cpu_seconds();
     let output = Command::new(binary)
         .current_dir(crate::root())

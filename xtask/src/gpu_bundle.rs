@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{root, run};
+use crate::{emulated_gpu, root, run};
 
 /// Largest archive that is worth carrying about.
 const MAX_BYTES: u64 = 50_000_000;
@@ -24,6 +24,10 @@ pub(crate) struct Args {
     /// Leave finepruner out: it takes the tensor library's own kernels, which build for long.
     #[arg(long)]
     kernels_only: bool,
+    /// With launchers that run in the emulation and a driver whose device is the host: the
+    /// same bundle and runner, for a machine without a GPU. Takes no tool kit, but libclang.
+    #[arg(long, conflicts_with = "output")]
+    emulated: bool,
     /// The profile to build in.
     #[arg(long, default_value = "release")]
     profile: String,
@@ -36,7 +40,11 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
         "no tool kit in .cuda; run `cargo xtask cuda-setup`"
     );
     let work = root.join("target/gpu-bundle");
-    let bundle = work.join("finepruner-gpu");
+    let name = match args.emulated {
+        true => "finepruner-emulated-gpu",
+        false => "finepruner-gpu",
+    };
+    let bundle = work.join(name);
     if bundle.exists() {
         fs::remove_dir_all(&bundle).with_context(|| format!("can't clear {}", bundle.display()))?;
     }
@@ -62,11 +70,11 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     ];
     let binary = ["build", "--package", "fp-cli", "--bin", "finepruner"];
     let mut wanted = vec![("kernel-tests", &tests[..]), ("kernel-bench", &benches[..])];
-    if !args.kernels_only {
+    if !args.kernels_only && !args.emulated {
         wanted.push(("finepruner", &binary[..]));
     }
     for (name, command) in wanted {
-        let built = build(&root, command, &args.profile)?;
+        let built = build(&root, command, args)?;
         let packed = bundle.join("bin").join(name);
         fs::copy(&built, &packed).with_context(|| format!("can't copy {}", built.display()))?;
         run(Command::new("strip").arg(&packed))?;
@@ -78,19 +86,33 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
         )?;
     }
     copy(&root.join("benches/gpu/run.sh"), &bundle.join("run.sh"))?;
-    pack(&work, &root.join(&args.output))
+    if args.emulated {
+        emulated_gpu::build_driver(&bundle.join("lib"))?;
+        println!("start {}", bundle.join("run.sh").display());
+        return Ok(());
+    }
+    pack(&work, name, &root.join(&args.output))
 }
 
 /// Runs cargo with the feature `cuda` and returns the executable that came of it.
-fn build(root: &Path, command: &[&str], profile: &str) -> Result<PathBuf> {
+fn build(root: &Path, command: &[&str], args: &Args) -> Result<PathBuf> {
+    let features = match (args.emulated, command.contains(&"--bench")) {
+        (true, _) => emulated_gpu::FEATURES,
+        (false, true) => "cuda,peers",
+        (false, false) => "cuda",
+    };
     let mut cargo = Command::new("cargo");
     cargo
         .args(CONFIG)
         .args(command)
-        .args(["--locked", "--features", "cuda", "--profile", profile])
+        .args([
+            "--locked",
+            "--features",
+            features,
+            "--profile",
+            &args.profile,
+        ])
         .arg("--message-format=json-render-diagnostics")
-        // Machine code for several architectures compresses to a third.
-        .env("NVCC_APPEND_FLAGS", "--compress-mode=size")
         .current_dir(root)
         .stderr(Stdio::inherit());
     eprintln!("$ {}", crate::shown(&cargo));
@@ -118,7 +140,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// One archive; the dictionary is large enough to see that binaries repeat each other.
-fn pack(work: &Path, archive: &Path) -> Result<()> {
+fn pack(work: &Path, bundle: &str, archive: &Path) -> Result<()> {
     if let Some(folder) = archive.parent() {
         fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
     }
@@ -127,7 +149,7 @@ fn pack(work: &Path, archive: &Path) -> Result<()> {
         .arg(work)
         .args(["--owner=0", "--group=0", "--sort=name", "-cJf"])
         .arg(archive)
-        .arg("finepruner-gpu")
+        .arg(bundle)
         .env("XZ_OPT", "--lzma2=preset=6,dict=128MiB"))?;
     let bytes = fs::metadata(archive)
         .with_context(|| format!("can't read {}", archive.display()))?

@@ -5,11 +5,13 @@ mod bench_engine;
 mod bench_peers;
 mod cuda_report;
 mod cuda_setup;
+mod emulated_gpu;
 mod gpu_bundle;
 mod machine;
 mod testbed;
 mod train_tiny;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -32,7 +34,8 @@ enum Task {
     Test,
     /// What continuous integration runs: format, lints, documentation, tests.
     Ci {
-        /// The CUDA kernels and what calls them too, by the tool kit of cuda-setup.
+        /// The CUDA kernels and what calls them too, by the tool kit of cuda-setup; the
+        /// GPU's tests run in the emulation.
         #[arg(long)]
         cuda: bool,
     },
@@ -72,6 +75,8 @@ fn demo() -> Result<()> {
 
 /// Also the CUDA kernels, in their emulation, by the host's C++ compiler.
 const EMULATION: &str = "--features fp-kernels/emulation";
+/// What lints look at beside: code that tests don't run.
+const LINTED: &str = "--features fp-kernels/emulation,fp-benches/training";
 
 fn test() -> Result<()> {
     cargo(&format!("test --workspace --locked {EMULATION}"))
@@ -80,7 +85,7 @@ fn test() -> Result<()> {
 fn ci(cuda: bool) -> Result<()> {
     cargo("fmt --all --check")?;
     cargo(&format!(
-        "clippy --workspace --all-targets --locked {EMULATION} -- --deny warnings"
+        "clippy --workspace --all-targets --locked {LINTED} -- --deny warnings"
     ))?;
     run(Command::new("cargo")
         .args(["doc", "--workspace", "--no-deps", "--locked"])
@@ -89,11 +94,11 @@ fn ci(cuda: bool) -> Result<()> {
     if cuda {
         cuda_setup::run_task(&cuda_setup::Args::default())?;
         // Without the tensor library's own kernels, which build for a quarter of an hour.
-        let packages = "--package fp-kernels --package fp-scoring --features fp-scoring/cuda";
-        cargo(&format!(
-            "clippy {packages} --all-targets --locked -- --deny warnings"
-        ))?;
-        cargo(&format!("test {packages} --locked"))?;
+        cargo(
+            "clippy --package fp-kernels --package fp-scoring --package fp-benches --all-targets \
+             --features fp-scoring/cuda,fp-benches/cuda --locked -- --deny warnings",
+        )?;
+        emulated_gpu::test()?;
     }
     Ok(())
 }
@@ -103,9 +108,32 @@ fn cargo(arguments: &str) -> Result<()> {
     run(Command::new("cargo").args(arguments.split(' ')))
 }
 
-/// The root of the workspace.
+/// The root of the workspace that cargo started this in; checkouts may share a target
+/// folder, and with it this program.
 fn root() -> String {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/..").to_owned()
+    let package = std::env::var("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    format!("{package}/..")
+}
+
+/// The folder that cargo builds into.
+fn target_folder() -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .current_dir(root())
+        .output()
+        .context("can't start cargo")?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("can't read what `cargo metadata` says")?;
+    let folder = metadata["target_directory"].as_str();
+    folder
+        .map(PathBuf::from)
+        .context("`cargo metadata` names no target folder")
+}
+
+/// The release build of the command.
+fn finepruner() -> Result<PathBuf> {
+    Ok(target_folder()?.join("release/finepruner"))
 }
 
 /// Runs a command at the root of the workspace, showing it first.

@@ -3,6 +3,7 @@
 //! The CUDA runtime is linked in, and it looks for the driver when it is first called:
 //! what is built here starts on a machine without one.
 
+use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
@@ -18,6 +19,7 @@ const TARGETS: [(&str, &str); 3] = [
 ];
 const SETUP: &str = "run `cargo xtask cuda-setup`, which finds or installs it";
 const HEADER: &str = "fp_kernels.h";
+const PEERS: &str = "peers";
 
 pub(super) fn build() -> Result<(), String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -30,10 +32,20 @@ pub(super) fn build() -> Result<(), String> {
         "cargo:rerun-if-changed={}",
         workspace.join(".cuda/toolkit/bin/nvcc").display()
     );
-    let toolkit = toolkit(&workspace.join(".cuda/toolkit"))?;
-    let sources = sources(&kernels)?;
-    compile(&toolkit, &kernels, &sources)?;
-    link(&toolkit)?;
+    if cfg!(feature = "emulated-gpu") {
+        if cfg!(feature = "peers") {
+            return Err("the feature `peers` takes nvcc: leave `emulated-gpu` out".to_owned());
+        }
+        println!("cargo:rerun-if-changed={}", kernels.display());
+    } else {
+        let toolkit = toolkit(&workspace.join(".cuda/toolkit"))?;
+        let mut sources = sources(&kernels)?;
+        if cfg!(feature = "peers") {
+            sources.push(kernels.join(PEERS).join("segmented_sort.cu"));
+        }
+        compile(&toolkit, &kernels, &sources)?;
+        link(&toolkit)?;
+    }
     bind(&workspace, &kernels)
 }
 
@@ -92,6 +104,7 @@ fn sources(kernels: &Path) -> Result<Vec<PathBuf>, String> {
 /// Each source by itself, since several together turn on relocatable device code.
 fn compile(toolkit: &Path, kernels: &Path, sources: &[PathBuf]) -> Result<(), String> {
     set_env("NVCC", &toolkit.join("bin/nvcc"));
+    let jobs = env::var("NUM_JOBS").unwrap_or_else(|_| "1".to_owned());
     let mut archive = cc::Build::new();
     for source in sources {
         let mut build = cc::Build::new();
@@ -108,7 +121,10 @@ fn compile(toolkit: &Path, kernels: &Path, sources: &[PathBuf]) -> Result<(), St
             .flag("-lineinfo")
             // Contracted or not by the compiler's choice, the fused launch and the
             // separate ones could round the same score differently.
-            .flag("-fmad=false");
+            .flag("-fmad=false")
+            // The architectures side by side.
+            .flag("--threads")
+            .flag(&jobs);
         for (architecture, code) in TARGETS {
             build.flag("-gencode");
             build.flag(format!("arch={architecture},code={code}"));
@@ -169,7 +185,14 @@ fn bind(workspace: &Path, kernels: &Path) -> Result<(), String> {
              .cuda/libclang, nor among the system's libraries; {SETUP}"
         ));
     }
-    let bindings = bindgen::builder()
+    let mut builder = bindgen::builder();
+    if cfg!(feature = "peers") {
+        builder = builder.header(kernels.join(PEERS).join("fp_peers.h").display().to_string());
+    }
+    if cfg!(feature = "emulated-gpu") {
+        builder = builder.parse_callbacks(Box::new(Emulated));
+    }
+    let bindings = builder
         .header(kernels.join(HEADER).display().to_string())
         .clang_args(arguments)
         .allowlist_item("fp_.*")
@@ -184,6 +207,16 @@ fn bind(workspace: &Path, kernels: &Path) -> Result<(), String> {
     bindings
         .write_to_file(out.join("fp_kernels.rs"))
         .map_err(|error| format!("can't write the bindings: {error}"))
+}
+
+/// Binds to what the emulation exports.
+#[derive(Debug)]
+struct Emulated;
+
+impl ParseCallbacks for Emulated {
+    fn generated_link_name_override(&self, item: ItemInfo<'_>) -> Option<String> {
+        Some(item.name.replacen("fp_", "fp_emulated_", 1))
+    }
 }
 
 /// For crates that take a path from the environment alone.

@@ -1,11 +1,11 @@
 //! Scores and selection of all strategies in one or two launches.
 
-use super::check::{check_count, dim};
-use super::element::{DeviceElement, HeadStatistics, SelectionAudit};
+use super::element::{DeviceElement, HeadStatistics};
 use super::error::CudaError;
 use super::error_word::ErrorWord;
 use super::launch::Launch;
 use super::score::{ScoreShape, raw_normalization};
+use super::select::SelectionOutputs;
 use super::strategy::Strategies;
 use super::sys;
 use crate::Normalization;
@@ -35,10 +35,6 @@ pub struct Fused<'a, T> {
     pub normalization: Normalization,
     /// None of them may compare heads.
     pub strategies: &'a Strategies,
-    /// h.
-    pub num_selected_heads: usize,
-    /// R.
-    pub num_kept_tokens: usize,
     /// Go on where no head of a sample attends to the image.
     pub allow_degenerate: bool,
     /// How to run.
@@ -47,14 +43,8 @@ pub struct Fused<'a, T> {
     pub scores: CudaViewMut<'a, f64>,
     /// Out, `[B, H]`; needed unless `allow_degenerate`.
     pub statistics: Option<CudaViewMut<'a, HeadStatistics>>,
-    /// Out, `[B, strategies, h]`, ascending.
-    pub selected_heads: Option<CudaViewMut<'a, u32>>,
-    /// Out, `[B, strategies, N]`.
-    pub token_importance: Option<CudaViewMut<'a, f64>>,
-    /// Out, `[B, strategies, R]`, ascending.
-    pub kept_tokens: CudaViewMut<'a, u32>,
-    /// Out, `[B, strategies]`.
-    pub audits: Option<CudaViewMut<'a, SelectionAudit>>,
+    /// What is selected.
+    pub selection: SelectionOutputs<'a>,
     /// Where bad values are told.
     pub error: &'a mut ErrorWord,
 }
@@ -70,14 +60,8 @@ pub fn fused<T: DeviceElement>(
 ) -> Result<(), CudaError> {
     const OP: &str = "fused";
     let [batch_size, num_heads, num_image_tokens] = call.shape.check(OP)?;
-    let [b, heads, tokens] = call.shape.dims();
-    let (count, h, r) = (
-        call.strategies.count(),
-        call.num_selected_heads,
-        call.num_kept_tokens,
-    );
-    check_count(OP, h, heads)?;
-    check_count(OP, r, tokens)?;
+    let [b, heads, _] = call.shape.dims();
+    let count = call.strategies.count();
     let refused = |reason: &str| CudaError::Strategies {
         op: OP,
         reason: reason.to_owned(),
@@ -99,24 +83,11 @@ pub fn fused<T: DeviceElement>(
             .cast(),
         scores: launch.output("scores", &mut call.scores, &[b, count, heads])?,
         statistics: launch.optional_output("statistics", call.statistics.as_mut(), &[b, heads])?,
-        selected_heads: launch.optional_output(
-            "selected heads",
-            call.selected_heads.as_mut(),
-            &[b, count, h],
-        )?,
-        token_importance: launch.optional_output(
-            "token importance",
-            call.token_importance.as_mut(),
-            &[b, count, tokens],
-        )?,
-        kept_tokens: launch.output("kept tokens", &mut call.kept_tokens, &[b, count, r])?,
-        audits: launch.optional_output("audits", call.audits.as_mut(), &[b, count])?,
+        selection: call.selection.raw(&mut launch, &call.shape, count)?,
         error: launch.error(call.error)?,
         batch_size,
         num_heads,
         num_image_tokens,
-        num_selected_heads: dim(OP, "h", h)?,
-        num_kept_tokens: dim(OP, "R", r)?,
         dtype: T::DTYPE,
         normalization: raw_normalization(call.normalization),
         allow_degenerate: u32::from(call.allow_degenerate),

@@ -10,7 +10,7 @@ use std::ffi::{CStr, c_int, c_void};
 
 /// Buffers of a launch on `stream`.
 pub(super) struct Launch<'a> {
-    op: &'static str,
+    pub(super) op: &'static str,
     stream: &'a CudaStream,
     reads: Vec<Region>,
     writes: Vec<Region>,

@@ -27,6 +27,8 @@ mod error_word;
 mod fused;
 mod gather;
 mod launch;
+#[cfg(feature = "peers")]
+mod peers;
 mod score;
 mod select;
 mod strategy;
@@ -42,10 +44,12 @@ pub use error::{CudaError, DataError};
 pub use error_word::ErrorWord;
 pub use fused::{Fused, FusedPath, fused};
 pub use gather::{GatherPositions, GatherTokens, Sequence, gather_positions, gather_tokens};
+#[cfg(feature = "peers")]
+pub use peers::SegmentedSort;
 pub use score::{
     CompareHeads, HeadScore, ScoreShape, compare_heads, compare_heads_workspace, head_score,
 };
-pub use select::{Select, select};
+pub use select::{Select, SelectionOutputs, select};
 pub use strategy::{Strategies, Strategy};
 pub use stream::only_stream;
 pub use sys::{FP_MAX_HEAD_DIM, FP_MAX_HEADS, FP_MAX_IMAGE_TOKENS};

@@ -9,6 +9,56 @@ use super::score::ScoreShape;
 use super::sys;
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
 
+/// How much is selected, and where it goes.
+#[derive(Debug)]
+pub struct SelectionOutputs<'a> {
+    /// h.
+    pub num_selected_heads: usize,
+    /// R.
+    pub num_kept_tokens: usize,
+    /// Out, `[B, strategies, h]`, ascending.
+    pub selected_heads: Option<CudaViewMut<'a, u32>>,
+    /// Out, `[B, strategies, N]`.
+    pub token_importance: Option<CudaViewMut<'a, f64>>,
+    /// Out, `[B, strategies, R]`, ascending.
+    pub kept_tokens: CudaViewMut<'a, u32>,
+    /// Out, `[B, strategies]`.
+    pub audits: Option<CudaViewMut<'a, SelectionAudit>>,
+}
+
+impl<'a> SelectionOutputs<'a> {
+    /// Checks counts and buffers for `[B, strategies]` selections.
+    pub(super) fn raw<'b>(
+        &'b mut self,
+        launch: &mut Launch<'b>,
+        shape: &ScoreShape,
+        num_strategies: usize,
+    ) -> Result<sys::fp_selection, CudaError> {
+        let op = launch.op;
+        let [b, heads, tokens] = shape.dims();
+        let (h, r) = (self.num_selected_heads, self.num_kept_tokens);
+        check_count(op, h, heads)?;
+        check_count(op, r, tokens)?;
+        let of = |len| [b, num_strategies, len];
+        Ok(sys::fp_selection {
+            selected_heads: launch.optional_output(
+                "selected heads",
+                self.selected_heads.as_mut(),
+                &of(h),
+            )?,
+            token_importance: launch.optional_output(
+                "token importance",
+                self.token_importance.as_mut(),
+                &of(tokens),
+            )?,
+            kept_tokens: launch.output("kept tokens", &mut self.kept_tokens, &of(r))?,
+            audits: launch.optional_output("audits", self.audits.as_mut(), &[b, num_strategies])?,
+            num_selected_heads: dim(op, "h", h)?,
+            num_kept_tokens: dim(op, "R", r)?,
+        })
+    }
+}
+
 /// Arguments of [`select`].
 #[derive(Debug)]
 pub struct Select<'a, T> {
@@ -22,18 +72,8 @@ pub struct Select<'a, T> {
     pub num_strategies: usize,
     /// `[B, H]`. With them a sample in which no head attends to the image is an error.
     pub statistics: Option<CudaView<'a, HeadStatistics>>,
-    /// h.
-    pub num_selected_heads: usize,
-    /// R.
-    pub num_kept_tokens: usize,
-    /// Out, `[B, strategies, h]`, ascending.
-    pub selected_heads: Option<CudaViewMut<'a, u32>>,
-    /// Out, `[B, strategies, N]`.
-    pub token_importance: Option<CudaViewMut<'a, f64>>,
-    /// Out, `[B, strategies, R]`, ascending.
-    pub kept_tokens: CudaViewMut<'a, u32>,
-    /// Out, `[B, strategies]`.
-    pub audits: Option<CudaViewMut<'a, SelectionAudit>>,
+    /// What is selected.
+    pub selection: SelectionOutputs<'a>,
     /// Where bad values are told.
     pub error: &'a mut ErrorWord,
 }
@@ -50,14 +90,8 @@ pub fn select<T: DeviceElement>(
 ) -> Result<(), CudaError> {
     const OP: &str = "select";
     let [batch_size, num_heads, num_image_tokens] = call.shape.check(OP)?;
-    let [b, heads, tokens] = call.shape.dims();
-    let (count, h, r) = (
-        call.num_strategies,
-        call.num_selected_heads,
-        call.num_kept_tokens,
-    );
-    check_count(OP, h, heads)?;
-    check_count(OP, r, tokens)?;
+    let [b, heads, _] = call.shape.dims();
+    let count = call.num_strategies;
     if !(1..=sys::FP_NUM_STRATEGIES as usize).contains(&count) {
         return Err(CudaError::Strategies {
             op: OP,
@@ -77,25 +111,12 @@ pub fn select<T: DeviceElement>(
             Some(statistics) => launch.input("statistics", statistics, &[b, heads])?,
             None => std::ptr::null(),
         },
-        selected_heads: launch.optional_output(
-            "selected heads",
-            call.selected_heads.as_mut(),
-            &[b, count, h],
-        )?,
-        token_importance: launch.optional_output(
-            "token importance",
-            call.token_importance.as_mut(),
-            &[b, count, tokens],
-        )?,
-        kept_tokens: launch.output("kept tokens", &mut call.kept_tokens, &[b, count, r])?,
-        audits: launch.optional_output("audits", call.audits.as_mut(), &[b, count])?,
+        selection: call.selection.raw(&mut launch, &call.shape, count)?,
         error: launch.error(call.error)?,
         batch_size,
         num_heads,
         num_image_tokens,
         num_strategies: dim(OP, "strategies", count)?,
-        num_selected_heads: dim(OP, "h", h)?,
-        num_kept_tokens: dim(OP, "R", r)?,
         dtype: T::DTYPE,
     };
     // SAFETY: every pointer leads to as many values as the sizes say, on the stream's

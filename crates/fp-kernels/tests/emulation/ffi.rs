@@ -165,21 +165,27 @@ pub(crate) struct CompareHeadsArgs {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct SelectArgs {
-    pub(crate) attention: *const c_void,
-    pub(crate) scores: *const f64,
-    pub(crate) statistics: *const Statistics,
+pub(crate) struct Selection {
     pub(crate) selected_heads: *mut u32,
     pub(crate) token_importance: *mut f64,
     pub(crate) kept_tokens: *mut u32,
     pub(crate) audits: *mut Audit,
+    pub(crate) num_selected_heads: u32,
+    pub(crate) num_kept_tokens: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct SelectArgs {
+    pub(crate) attention: *const c_void,
+    pub(crate) scores: *const f64,
+    pub(crate) statistics: *const Statistics,
     pub(crate) error: *mut u64,
+    pub(crate) selection: Selection,
     pub(crate) batch_size: u32,
     pub(crate) num_heads: u32,
     pub(crate) num_image_tokens: u32,
     pub(crate) num_strategies: u32,
-    pub(crate) num_selected_heads: u32,
-    pub(crate) num_kept_tokens: u32,
     pub(crate) dtype: u32,
 }
 
@@ -189,16 +195,11 @@ pub(crate) struct FusedArgs {
     pub(crate) attention: *const c_void,
     pub(crate) scores: *mut f64,
     pub(crate) statistics: *mut Statistics,
-    pub(crate) selected_heads: *mut u32,
-    pub(crate) token_importance: *mut f64,
-    pub(crate) kept_tokens: *mut u32,
-    pub(crate) audits: *mut Audit,
     pub(crate) error: *mut u64,
+    pub(crate) selection: Selection,
     pub(crate) batch_size: u32,
     pub(crate) num_heads: u32,
     pub(crate) num_image_tokens: u32,
-    pub(crate) num_selected_heads: u32,
-    pub(crate) num_kept_tokens: u32,
     pub(crate) dtype: u32,
     pub(crate) normalization: u32,
     pub(crate) allow_degenerate: u32,

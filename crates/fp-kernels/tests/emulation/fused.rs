@@ -2,7 +2,7 @@
 
 use crate::cases::{self, DTYPES, Random};
 use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi::{self, Audit, F32, FusedArgs, L1, SOFTMAX, Statistics, Strategies};
+use crate::ffi::{self, Audit, F32, FusedArgs, L1, SOFTMAX, Selection, Statistics, Strategies};
 use crate::head_score::OWN;
 use crate::oracle;
 
@@ -70,16 +70,18 @@ fn run_with(
         attention: attention.ptr(),
         scores: scores.mut_ptr(),
         statistics: statistics.mut_ptr(),
-        selected_heads: heads.mut_ptr(),
-        token_importance: importance.mut_ptr(),
-        kept_tokens: tokens.mut_ptr(),
-        audits: audits.mut_ptr(),
         error: error.mut_ptr(),
+        selection: Selection {
+            selected_heads: heads.mut_ptr(),
+            token_importance: importance.mut_ptr(),
+            kept_tokens: tokens.mut_ptr(),
+            audits: audits.mut_ptr(),
+            num_selected_heads: sizes.h as u32,
+            num_kept_tokens: sizes.kept as u32,
+        },
         batch_size: sizes.batch_size as u32,
         num_heads: sizes.num_heads as u32,
         num_image_tokens: sizes.n as u32,
-        num_selected_heads: sizes.h as u32,
-        num_kept_tokens: sizes.kept as u32,
         dtype: attention.dtype,
         normalization,
         allow_degenerate,
@@ -276,16 +278,18 @@ fn what_no_cluster_holds_is_refused_or_takes_two_launches() {
         attention: attention.ptr(),
         scores: scores.mut_ptr(),
         statistics: std::ptr::null_mut(),
-        selected_heads: std::ptr::null_mut(),
-        token_importance: std::ptr::null_mut(),
-        kept_tokens: tokens.mut_ptr(),
-        audits: std::ptr::null_mut(),
         error: error.mut_ptr(),
+        selection: Selection {
+            selected_heads: std::ptr::null_mut(),
+            token_importance: std::ptr::null_mut(),
+            kept_tokens: tokens.mut_ptr(),
+            audits: std::ptr::null_mut(),
+            num_selected_heads: 1,
+            num_kept_tokens: 1,
+        },
         batch_size: 1,
         num_heads: 65,
         num_image_tokens: 1,
-        num_selected_heads: 1,
-        num_kept_tokens: 1,
         dtype: F32,
         normalization: L1,
         allow_degenerate: 1,

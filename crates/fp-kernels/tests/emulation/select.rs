@@ -4,7 +4,7 @@ use fp_kernels::cpu::reference;
 
 use crate::cases::{self, DTYPES, Random};
 use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi::{self, Audit, F32, SelectArgs, Statistics};
+use crate::ffi::{self, Audit, F32, SelectArgs, Selection, Statistics};
 use crate::oracle;
 
 /// Buffers of one selection; scores `[B, strategies, H]`.
@@ -40,17 +40,19 @@ impl Case {
             attention: attention.ptr(),
             scores: case.scores.ptr(),
             statistics: std::ptr::null(),
-            selected_heads: case.selected_heads.mut_ptr(),
-            token_importance: case.token_importance.mut_ptr(),
-            kept_tokens: case.kept_tokens.mut_ptr(),
-            audits: case.audits.mut_ptr(),
             error: case.error.mut_ptr(),
+            selection: Selection {
+                selected_heads: case.selected_heads.mut_ptr(),
+                token_importance: case.token_importance.mut_ptr(),
+                kept_tokens: case.kept_tokens.mut_ptr(),
+                audits: case.audits.mut_ptr(),
+                num_selected_heads: h as u32,
+                num_kept_tokens: kept as u32,
+            },
             batch_size: batch_size as u32,
             num_heads: num_heads as u32,
             num_image_tokens: n as u32,
             num_strategies: (slots / batch_size) as u32,
-            num_selected_heads: h as u32,
-            num_kept_tokens: kept as u32,
             dtype: attention.dtype,
         };
         case
@@ -145,9 +147,9 @@ fn outputs_may_be_left_out() {
     let _device = Device::new();
     let attention = Attention::new(&[0.5, 0.25, 0.125, 0.25, 0.0, 0.5], F32);
     let mut case = Case::new(&attention, &[1.0, 2.0], (1, 2, 3), (1, 2));
-    case.args.selected_heads = std::ptr::null_mut();
-    case.args.token_importance = std::ptr::null_mut();
-    case.args.audits = std::ptr::null_mut();
+    case.args.selection.selected_heads = std::ptr::null_mut();
+    case.args.selection.token_importance = std::ptr::null_mut();
+    case.args.selection.audits = std::ptr::null_mut();
     launch(ffi::fp_emulated_select, &case.args);
     assert_eq!(case.kept_tokens.read(), [0, 2]);
     assert!(case.selected_heads.is_untouched());
@@ -178,7 +180,8 @@ fn impossible_counts_are_refused() {
     let case = Case::new(&attention, &[1.0, 2.0, 3.0], (1, 3, 4), (1, 1));
     for (h, kept) in [(0, 1), (4, 1), (1, 0), (1, 5)] {
         let mut args = case.args;
-        (args.num_selected_heads, args.num_kept_tokens) = (h, kept);
+        let selection = &mut args.selection;
+        (selection.num_selected_heads, selection.num_kept_tokens) = (h, kept);
         let refused = try_launch(ffi::fp_emulated_select, &args).unwrap_err();
         assert_eq!(refused.0, -6, "{}", refused.1);
     }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use cudarc::driver::{CudaSlice, CudaStream, CudaView, DeviceRepr, ValidAsZeroBits};
 use fp_kernels::cuda::{
     self, CompareHeads, CudaError, Cut, DataError, DeviceElement, ErrorWord, Fused, FusedPath,
-    HeadScore, HeadStatistics, ScoreShape, Select, SelectionAudit, Strategies, Strategy,
+    HeadScore, HeadStatistics, ScoreShape, Select, SelectionAudit, SelectionOutputs, Strategies,
+    Strategy,
 };
 
 use crate::{BudgetError, HeadStrategy, ScoringError, SelectOptions};
@@ -136,16 +137,18 @@ impl DeviceSelections {
                 attention: attention.slice(..),
                 normalization: self.options.normalization.into(),
                 strategies,
-                num_selected_heads: self.num_selected_heads,
-                num_kept_tokens: self.options.kept,
                 allow_degenerate: self.options.allow_degenerate,
                 path: FusedPath::Auto,
                 scores: self.scores.as_view_mut(),
                 statistics: Some(self.statistics.as_view_mut()),
-                selected_heads: Some(self.selected_heads.as_view_mut()),
-                token_importance: Some(self.token_importance.as_view_mut()),
-                kept_tokens: self.kept_tokens.as_view_mut(),
-                audits: Some(self.audits.as_view_mut()),
+                selection: SelectionOutputs {
+                    num_selected_heads: self.num_selected_heads,
+                    num_kept_tokens: self.options.kept,
+                    selected_heads: Some(self.selected_heads.as_view_mut()),
+                    token_importance: Some(self.token_importance.as_view_mut()),
+                    kept_tokens: self.kept_tokens.as_view_mut(),
+                    audits: Some(self.audits.as_view_mut()),
+                },
                 error: &mut self.error,
             },
         )?;
@@ -198,12 +201,14 @@ impl DeviceSelections {
                 scores: self.scores.as_view(),
                 num_strategies: strategies.count(),
                 statistics,
-                num_selected_heads: self.num_selected_heads,
-                num_kept_tokens: self.options.kept,
-                selected_heads: Some(self.selected_heads.as_view_mut()),
-                token_importance: Some(self.token_importance.as_view_mut()),
-                kept_tokens: self.kept_tokens.as_view_mut(),
-                audits: Some(self.audits.as_view_mut()),
+                selection: SelectionOutputs {
+                    num_selected_heads: self.num_selected_heads,
+                    num_kept_tokens: self.options.kept,
+                    selected_heads: Some(self.selected_heads.as_view_mut()),
+                    token_importance: Some(self.token_importance.as_view_mut()),
+                    kept_tokens: self.kept_tokens.as_view_mut(),
+                    audits: Some(self.audits.as_view_mut()),
+                },
                 error: &mut self.error,
             },
         )?;

@@ -3,6 +3,8 @@
 
 mod attention_rows;
 mod gather;
+mod graphs;
+mod queries;
 mod refusals;
 mod scoring;
 
@@ -17,6 +19,14 @@ fn gpu(test: &str) -> Option<Arc<CudaStream>> {
         return None;
     }
     Some(only_stream(0).expect("a machine with a driver has a GPU"))
+}
+
+/// Whether the device is the host: a hundredth as fast, so that fewer cases must do.
+fn is_emulated(stream: &CudaStream) -> bool {
+    stream
+        .context()
+        .name()
+        .is_ok_and(|name| name.starts_with("emulated"))
 }
 
 /// A small generator, the same on every machine: Knuth's 64-bit linear congruence.

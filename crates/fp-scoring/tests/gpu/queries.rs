@@ -1,0 +1,61 @@
+//! Query strategies: rows of one sample into one row per head.
+
+use crate::{Random, gpu};
+use fp_scoring::cuda::{self, DeviceRows};
+use fp_scoring::{AttentionRows, QueryStrategy, TokenLayout, image_attention};
+
+#[test]
+fn every_query_strategy_combines_as_on_the_cpu() {
+    let Some(stream) = gpu("every_query_strategy_combines_as_on_the_cpu") else {
+        return;
+    };
+    let mut random = Random(23);
+    for _ in 0..12 {
+        let layout = TokenLayout {
+            num_system: random.between(0, 40),
+            num_image: random.between(1, 700),
+            num_text: random.between(1, 60),
+        };
+        let num_heads = random.between(1, 12);
+        for &strategy in QueryStrategy::ALL {
+            let rows = strategy.rows_needed(&layout).unwrap();
+            let values = random.attention(num_heads * rows.len(), layout.num_image);
+            let host = AttentionRows::causal(&values, &rows, num_heads, layout).unwrap();
+            let (expected, audit) = image_attention(&host, strategy).unwrap();
+
+            // cudarc refuses a buffer of no values; no kernel reads this one then.
+            let padded = if values.is_empty() {
+                &[0.0][..]
+            } else {
+                &values
+            };
+            let uploaded = stream.clone_htod(padded).unwrap();
+            let device = DeviceRows {
+                values: uploaded.slice(..values.len()),
+                rows: &rows,
+                num_heads,
+                layout,
+            };
+            let got = cuda::image_attention(&stream, &device, strategy).unwrap();
+            let got_audit = got.audit().unwrap();
+            assert_eq!(got_audit.rows, audit.rows, "{strategy}");
+            assert_eq!(got_audit.branch, audit.branch, "{strategy}");
+            for (got, expected) in got_audit.weights.iter().zip(&audit.weights) {
+                assert!(
+                    (got - expected).abs() <= 1e-12,
+                    "{strategy}: {got} for {expected}"
+                );
+            }
+            let got = stream.clone_dtoh(&got.values()).unwrap();
+            assert_eq!(got.len(), expected.len(), "{strategy}");
+            for (got, expected) in got.iter().zip(&expected) {
+                // Summed in f64, rounded to f32 once.
+                let difference = (f64::from(*got) - expected).abs();
+                assert!(
+                    difference <= 1e-7 * expected.abs() + 1e-30,
+                    "{strategy}, {layout:?}: {got} for {expected}"
+                );
+            }
+        }
+    }
+}
