@@ -11,8 +11,14 @@ import sys
 from pathlib import Path
 
 SLOTS = 9
-HIDDEN, SYSTEM, TEXT = 4096, 35, 27
-MAX_GATHERED = 8 << 30
+HIDDEN, HEAD_DIM, SYSTEM, TEXT = 4096, 128, 35, 27
+MAX_BYTES = 8 << 30
+KEPT = {(32, 576): 166, (40, 576): 172, (32, 2880): 832}
+PEERS = {
+    "gather_tokens": ["gather_us"],
+    "fused": ["eager_us", "eager_graph_us", "compiled_us", "compiled_graph_us"],
+    "fused in a graph": ["eager_graph_us", "compiled_graph_us"],
+}
 
 
 def read_json(path, default):
@@ -30,16 +36,22 @@ def benchmarks(folder):
     return found
 
 
-def floor_us(name, batch, heads, tokens, kept, bandwidth, launch):
-    """The larger of bytes over bandwidth and one launch."""
+def moved_bytes(kernel, batch, heads, tokens):
+    """What a kernel must read and write at least, each once."""
+    kept, sequence = KEPT[(heads, tokens)], SYSTEM + tokens + TEXT
     attention = batch * heads * tokens * 4
-    if name == "gather_tokens":
-        per_sample = (SYSTEM + tokens + TEXT) * HIDDEN * 2
-        samples = max(1, min(batch, MAX_GATHERED // per_sample))
-        moved = 2 * samples * (SYSTEM + kept + TEXT) * HIDDEN * 2
-    else:
-        moved = attention + batch * SLOTS * kept * 4
-    return max(1e6 * moved / bandwidth, launch)
+    if kernel == "gather_tokens":
+        samples = max(1, min(batch, MAX_BYTES // (sequence * HIDDEN * 2)))
+        return 2 * samples * (SYSTEM + kept + TEXT) * HIDDEN * 2
+    if kernel == "attention_rows":
+        of_sample = heads * sequence * HEAD_DIM * 2
+        samples = max(1, min(batch, MAX_BYTES // of_sample))
+        return samples * (of_sample + heads * tokens * 4)
+    if kernel == "segmented_sort":
+        return 2 * attention
+    if kernel in ("head_score", "compare_heads"):
+        return attention
+    return attention + batch * SLOTS * kept * 4
 
 
 def table(found, peers):
@@ -49,49 +61,79 @@ def table(found, peers):
     bandwidth = 2 * (1 << 30) / (copy * 1e-9)
     launch = found[("floor", "smallest launch")] / 1e3
     by_shape = {(r["batch"], r["heads"], r["tokens"]): r for r in peers.get("rows", [])}
-    kept_of = {(32, 576): 166, (40, 576): 172, (32, 2880): 832}
     rows = [{"kernel": "copy", "bytes_per_s": bandwidth}, {"kernel": "launch", "us": launch}]
     for (group, name), nanoseconds in sorted(found.items()):
         if group != "gpu":
             continue
         kernel, shape = name.rsplit(" ", 1)
-        batch, heads, tokens = map(int, shape.split("x"))
-        kept = kept_of[(heads, tokens)]
-        floor = floor_us(kernel, batch, heads, tokens, kept, bandwidth, launch)
-        row = {"kernel": kernel, "shape": shape, "us": nanoseconds / 1e3, "floor_us": floor}
-        peer = by_shape.get((batch, heads, tokens), {})
-        names = ["gather_us"] if kernel == "gather_tokens" else [
-            "eager_us", "eager_graph_us", "compiled_us", "compiled_graph_us", "sort_us",
-        ]
-        if kernel.startswith(("fused", "gather")):
-            row["peers_us"] = {name: peer[name] for name in names if name in peer}
+        sizes = tuple(map(int, shape.split("x")))
+        moved, us = moved_bytes(kernel, *sizes), nanoseconds / 1e3
+        row = {"kernel": kernel, "shape": shape, "us": us, "bytes": moved}
+        row["floor_us"] = max(1e6 * moved / bandwidth, launch)
+        row["share_of_bandwidth"] = 1e6 * moved / us / bandwidth
+        peer = by_shape.get(sizes, {})
+        row["peers_us"] = {n: peer[n] for n in PEERS.get(kernel, []) if n in peer}
         rows.append(row)
     return rows
+
+
+def demands(rows):
+    """What the kernels are held to, as (demand, what was measured, whether it holds)."""
+    timed = {(row["kernel"], row["shape"]): row for row in rows if "shape" in row}
+    one = timed.get(("fused", "1x32x576"), {})
+    peers = one.get("peers_us", {})
+    for name, least in [("eager_us", 25), ("compiled_graph_us", 5)]:
+        if name in peers:
+            ratio = peers[name] / one["us"]
+            yield f"one sample, {least}x PyTorch {name[:-3]}", f"{ratio:.1f}x", ratio >= least
+    for (kernel, shape), row in timed.items():
+        sort = timed.get(("segmented_sort", shape))
+        if kernel == "fused" and sort:
+            ratio = sort["us"] / row["us"]
+            yield f"fused faster than CUB's sort, {shape}", f"{ratio:.2f}x", ratio > 1
+        if kernel == "gather_tokens" and int(shape.split("x")[0]) >= 16:
+            share = row["share_of_bandwidth"]
+            yield f"gather at 80 % of a copy, {shape}", f"{100 * share:.0f} %", share >= 0.8
+
+
+def show(rows, checked):
+    print(f"{'kernel':<18} {'BxHxN':<12} {'us':>9} {'floor':>8} {'times':>6}  peers")
+    for row in rows:
+        if "shape" not in row:
+            continue
+        against = ", ".join(f"{k[:-3]} {v / row['us']:.1f}x" for k, v in row["peers_us"].items())
+        print(
+            f"{row['kernel']:<18} {row['shape']:<12} {row['us']:>9.2f} {row['floor_us']:>8.2f}"
+            f" {row['us'] / row['floor_us']:>6.1f}  {against}"
+        )
+    for demand, measured, holds in checked:
+        print(f"{'holds' if holds else 'FAILS':<6} {demand}: {measured}")
 
 
 def main(folder):
     steps = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
     rows = table(benchmarks(folder), read_json(folder / "peers.json", {}))
+    is_emulated = any(step["status"] == "emulated" for step in steps)
+    checked = [] if is_emulated else list(demands(rows))
     record = {
         "gpu": (folder / "gpu.csv").read_text().strip() if (folder / "gpu.csv").exists() else None,
+        "is_emulated": is_emulated,
         "steps": steps,
         "rows": rows,
+        "demands": [
+            {"demand": demand, "measured": measured, "holds": holds}
+            for demand, measured, holds in checked
+        ],
         "peers": read_json(folder / "peers.json", None),
     }
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     print(f"\nrecord: {folder / 'record.json'}")
-    timed = [row for row in rows if "shape" in row]
-    if not timed:
-        print("no figures: nothing was timed here")
+    if any("shape" in row for row in rows):
+        show(rows, checked)
     else:
-        print(f"{'kernel':<18} {'BxHxN':<12} {'us':>9} {'floor':>8} {'times':>6}  peers")
-        for row in timed:
-            peers = row.get("peers_us", {})
-            against = ", ".join(f"{k[:-3]} {v / row['us']:.1f}x" for k, v in peers.items())
-            print(
-                f"{row['kernel']:<18} {row['shape']:<12} {row['us']:>9.2f} {row['floor_us']:>8.2f}"
-                f" {row['us'] / row['floor_us']:>6.1f}  {against}"
-            )
+        print("no figures: nothing was timed here")
+    if is_emulated:
+        print("emulated on the host: no figure means anything")
     count = lambda status: sum(step["status"] == status for step in steps)
     print(f"steps: {count('passed')} passed, {count('failed')} failed, {count('skipped')} skipped")
 

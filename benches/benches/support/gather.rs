@@ -1,0 +1,66 @@
+//! The hidden states of what stays.
+
+use super::{Gpu, HIDDEN, MAX_BYTES, Outcome, SYSTEM, TEXT};
+use cudarc::driver::{CudaSlice, CudaStream, CudaView};
+use fp_kernels::cuda::{self, ErrorWord, GatherTokens, ScoreShape, Sequence};
+use half::bf16;
+
+/// Hidden states of whole sequences, and of what stays of them.
+pub(crate) struct Gathered {
+    sequence: Sequence,
+    batch_size: usize,
+    /// As often as it takes to exceed the level-2 cache.
+    hidden: CudaSlice<bf16>,
+    num_rounds: usize,
+    gathered: CudaSlice<bf16>,
+}
+
+impl Gathered {
+    /// For as many of the samples as memory is set aside for.
+    pub(crate) fn new(gpu: &Gpu, shape: &ScoreShape, num_kept_tokens: usize) -> Outcome<Gathered> {
+        let sequence = Sequence {
+            num_system: SYSTEM,
+            num_image_tokens: shape.num_image_tokens,
+            num_text: TEXT,
+            num_kept_tokens,
+        };
+        let values_of_sample = sequence.len() * HIDDEN;
+        let bytes_of_sample = values_of_sample * size_of::<bf16>();
+        let batch_size = shape.batch_size.min(MAX_BYTES / bytes_of_sample).max(1);
+        let num_rounds = gpu.copies(batch_size * bytes_of_sample)?;
+        let stream = &gpu.stream;
+        Ok(Gathered {
+            hidden: stream.alloc_zeros(num_rounds * batch_size * values_of_sample)?,
+            gathered: stream.alloc_zeros(batch_size * sequence.num_rows() * HIDDEN)?,
+            sequence,
+            batch_size,
+            num_rounds,
+        })
+    }
+
+    /// By the first of the kept tokens: ascending, one run per sample.
+    pub(crate) fn launch(
+        &mut self,
+        stream: &CudaStream,
+        index: u64,
+        kept_tokens: &CudaView<'_, u32>,
+        error: &mut ErrorWord,
+    ) -> Outcome {
+        let stride = self.sequence.len() * HIDDEN;
+        let round = index as usize % self.num_rounds;
+        let len = self.batch_size * stride;
+        let call = GatherTokens {
+            batch_size: self.batch_size,
+            outer: 1,
+            width: HIDDEN,
+            sequence: self.sequence,
+            source: self.hidden.slice(round * len..(round + 1) * len),
+            batch_stride: stride,
+            outer_stride: stride,
+            kept_tokens: kept_tokens.slice(..self.batch_size * self.sequence.num_kept_tokens),
+            target: self.gathered.as_view_mut(),
+            error,
+        };
+        Ok(cuda::gather_tokens(stream, call)?)
+    }
+}
