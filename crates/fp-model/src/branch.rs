@@ -136,12 +136,16 @@ impl LlavaModel {
         for (prefix, kept) in &distinct {
             let mut rows = original_positions(prefix, kept)?;
             let mut cache = prefix.cache.share();
-            match prefix.num_tokens_after_k()? {
+            let first = match prefix.num_tokens_after_k()? {
                 // Some row has to be run for there to be logits.
-                cached if cached == rows.len() => cache = prefix.cache.share_up_to(prune_layer),
-                cached => drop(rows.drain(..cached)),
-            }
-            hidden.push(kept_rows(prefix, &rows)?);
+                cached if cached == rows.len() => {
+                    cache = prefix.cache.share_up_to(prune_layer);
+                    0
+                }
+                cached => cached,
+            };
+            rows.drain(..first);
+            hidden.push(kept_rows(prefix, first, kept, &rows)?);
             self.decoder
                 .reserve(&mut cache, prune_layer..num_layers, rows.len())?;
             caches.push(cache);

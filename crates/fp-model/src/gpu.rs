@@ -1,20 +1,24 @@
 //! Layer K's attention and what is chosen by it, on a GPU from queries to kept tokens.
 
+use crate::combined::ScoreRequest;
 use crate::error::{ModelError, Result};
 use crate::prefix::Prefix;
 use candle_core::cuda_backend::CudaDType;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Storage, Tensor};
-use cudarc::driver::{CudaSlice, CudaView};
+use cudarc::driver::{CudaSlice, CudaStream, CudaView, DeviceRepr, ValidAsZeroBits};
 use fp_kernels::cuda::{
-    AttentionRows, CudaError, DeviceElement, ErrorWord, Heads, KeyStrides, QueryStrides,
-    ScoreShape, attention_rows, attention_rows_workspace,
+    AttentionRows, CudaError, DeviceElement, ErrorWord, GatherTokens, Heads, KeyStrides,
+    QueryStrides, ScoreShape, Sequence, attention_rows, attention_rows_workspace, gather_tokens,
 };
 use fp_kernels::dense::AttentionShape;
-use fp_scoring::cuda::{DeviceRows, image_attention, score_batch};
-use fp_scoring::{HeadStrategy, QueryStrategy, ScoringError, SelectOptions, Selection};
+use fp_scoring::cuda::{DeviceAttention, DeviceRows, image_attention, score_batch};
+use fp_scoring::{
+    HeadStrategy, KeptTokens, QueryAudit, QueryStrategy, ScoringError, SelectOptions, Selection,
+};
 use half::{bf16, f16};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Some rows of one sequence, and the keys that they see.
 pub(crate) struct Rows<'a> {
@@ -36,11 +40,7 @@ impl Rows<'_> {
             DType::F32 => self.attention_of::<f32>(),
             DType::F16 => self.attention_of::<f16>(),
             DType::BF16 => self.attention_of::<bf16>(),
-            other => Err(ModelError::InputValue {
-                what: "the number format of queries",
-                found: other.as_str().to_owned(),
-                expected: "f32, f16 or bf16".to_owned(),
-            }),
+            other => Err(number_format("queries", other)),
         }
     }
 
@@ -103,7 +103,70 @@ impl Rows<'_> {
     }
 }
 
-/// Chooses tokens of a prefix whose attention is on a GPU.
+/// One row per head on a GPU.
+#[derive(Debug)]
+pub(crate) struct DeviceCombined {
+    attention: DeviceAttention,
+    stream: Arc<CudaStream>,
+}
+
+/// Combines a prefix's rows `[H, Q, N]` into one per head. Enqueues and returns.
+///
+/// # Errors
+/// As [`fp_scoring::image_attention`], and a GPU that fails.
+pub(crate) fn combine(
+    prefix: &Prefix,
+    rows: &Tensor,
+    query: QueryStrategy,
+) -> Result<DeviceCombined> {
+    let stream = cuda_device(rows)?.cuda_stream();
+    let (storage, _) = rows.storage_and_layout();
+    let rows = DeviceRows {
+        values: view::<f32>(&storage, rows)?,
+        rows: prefix.query_rows(),
+        num_heads: prefix.num_heads,
+        layout: *prefix.layout(),
+    };
+    let attention = image_attention(&stream, &rows, query)?;
+    Ok(DeviceCombined { attention, stream })
+}
+
+impl DeviceCombined {
+    /// As [`crate::CombinedAttention::score`].
+    pub(crate) fn score(
+        &self,
+        num_heads: usize,
+        num_image_tokens: usize,
+        requests: &[ScoreRequest],
+    ) -> Vec<Result<Vec<Selection>>> {
+        let shape = ScoreShape {
+            batch_size: 1,
+            num_heads,
+            num_image_tokens,
+        };
+        let enqueued: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                let (strategies, options) = (&request.head_strategies, &request.options);
+                let values = self.attention.values();
+                score_batch(&self.stream, &values, shape, strategies, options)
+            })
+            .collect();
+        enqueued
+            .into_iter()
+            .map(|chosen| {
+                let mut samples = chosen?.read()?;
+                samples.pop().ok_or_else(|| nothing("selections"))
+            })
+            .collect()
+    }
+
+    pub(crate) fn audit(&self) -> Result<QueryAudit> {
+        Ok(self.attention.audit()?)
+    }
+}
+
+/// What one pair of strategies selects, with rows named in errors.
 ///
 /// # Errors
 /// As [`fp_scoring::select`], and a GPU that fails.
@@ -114,34 +177,117 @@ pub(crate) fn select(
     query: QueryStrategy,
     options: &SelectOptions,
 ) -> Result<Selection> {
-    let stream = cuda_device(rows)?.cuda_stream();
-    let (storage, _) = rows.storage_and_layout();
-    let rows = DeviceRows {
-        values: view::<f32>(&storage, rows)?,
-        rows: prefix.query_rows(),
-        num_heads: prefix.num_heads,
-        layout: *prefix.layout(),
+    let combined = combine(prefix, rows, query)?;
+    let request = ScoreRequest {
+        head_strategies: vec![head],
+        options: *options,
     };
-    let attention = image_attention(&stream, &rows, query)?;
-    let shape = ScoreShape {
-        batch_size: 1,
-        num_heads: prefix.num_heads,
-        num_image_tokens: prefix.layout().num_image,
-    };
-    let chosen = score_batch(&stream, &attention.values(), shape, &[head], options)?;
-    let audit = attention.audit()?;
-    let mut selection = chosen
-        .read()
-        .map_err(|error| alone(error, &audit.rows))?
+    let (heads, tokens) = (prefix.num_heads, prefix.layout().num_image);
+    let scored = combined.score(heads, tokens, &[request]).pop();
+    let audit = combined.audit()?;
+    let mut selection = scored
+        .ok_or_else(|| nothing("outcomes"))?
+        .map_err(|error| match error {
+            ModelError::Scoring(error) => alone(error, &audit.rows).into(),
+            other => other,
+        })?
         .pop()
-        .and_then(|mut selections| selections.pop())
-        .ok_or_else(|| ModelError::InputValue {
-            what: "the number of selections",
-            found: "0".to_owned(),
-            expected: "1".to_owned(),
-        })?;
+        .ok_or_else(|| nothing("selections"))?;
     selection.audit.query = Some(audit);
     Ok(selection)
+}
+
+/// Whether the kernel can gather what stays: hidden states on a GPU in rows of whole
+/// 16-byte words, some image tokens, and no row left out but such before the image.
+pub(crate) fn gathers(prefix: &Prefix, first: usize, kept: &KeptTokens) -> bool {
+    let hidden = &prefix.hidden;
+    let row_bytes = hidden
+        .dims()
+        .last()
+        .map_or(0, |width| width * hidden.dtype().size_in_bytes());
+    hidden.device().is_cuda()
+        && row_bytes % 16 == 0
+        && !kept.is_empty()
+        && first <= prefix.layout().num_system
+}
+
+/// Hidden states of what stays of a prefix, from row `first` of the sequence on, which
+/// is none of the image's: `[rows, D]`.
+///
+/// # Errors
+/// A GPU that fails.
+pub(crate) fn gather(prefix: &Prefix, first: usize, kept: &KeptTokens) -> Result<Tensor> {
+    match prefix.hidden.dtype() {
+        DType::F32 => gather_of::<f32>(prefix, first, kept),
+        DType::F16 => gather_of::<f16>(prefix, first, kept),
+        DType::BF16 => gather_of::<bf16>(prefix, first, kept),
+        other => Err(number_format("hidden states", other)),
+    }
+}
+
+fn gather_of<T: CudaDType + DeviceRepr + ValidAsZeroBits>(
+    prefix: &Prefix,
+    first: usize,
+    kept: &KeptTokens,
+) -> Result<Tensor> {
+    let device = cuda_device(&prefix.hidden)?;
+    let stream = device.cuda_stream();
+    let layout = prefix.layout();
+    let sequence = Sequence {
+        num_system: layout.num_system - first,
+        num_image_tokens: layout.num_image,
+        num_text: layout.num_text,
+        num_kept_tokens: kept.len(),
+    };
+    let hidden = prefix.hidden.narrow(0, first, sequence.len())?;
+    let width = hidden.dim(1)?;
+    let indices: Vec<u32> = kept.as_slice().iter().map(|&token| token as u32).collect();
+    let indices = driver("kept tokens", stream.clone_htod(&indices))?;
+    let len = sequence.num_rows() * width;
+    let mut gathered = driver("gathered rows", stream.alloc_zeros::<T>(len))?;
+    let mut error = gpu(ErrorWord::new(&stream))?;
+    let (storage, _) = hidden.storage_and_layout();
+    let stride = sequence.len() * width;
+    gpu(gather_tokens(
+        &stream,
+        GatherTokens {
+            batch_size: 1,
+            outer: 1,
+            width,
+            sequence,
+            source: view::<T>(&storage, &hidden)?,
+            batch_stride: stride,
+            outer_stride: stride,
+            kept_tokens: indices.as_view(),
+            target: gathered.as_view_mut(),
+            error: &mut error,
+        },
+    ))?;
+    // Kept tokens were checked on the host: nothing is waited for here.
+    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(gathered, device.clone()));
+    let dims = (sequence.num_rows(), width);
+    Ok(Tensor::from_storage(
+        storage,
+        dims,
+        BackpropOp::none(),
+        false,
+    ))
+}
+
+fn nothing(what: &'static str) -> ModelError {
+    ModelError::InputValue {
+        what,
+        found: "0".to_owned(),
+        expected: "1".to_owned(),
+    }
+}
+
+fn number_format(what: &'static str, found: DType) -> ModelError {
+    ModelError::InputValue {
+        what,
+        found: found.as_str().to_owned(),
+        expected: "f32, f16 or bf16".to_owned(),
+    }
 }
 
 /// An error of a batch of one, naming the rows that were looked from.

@@ -42,6 +42,7 @@
 mod attention_store;
 mod branch;
 mod clip;
+mod combined;
 pub mod config;
 mod device;
 mod error;
@@ -68,6 +69,7 @@ pub mod tokenizer;
 mod weights;
 
 pub use branch::Branches;
+pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
 pub use device::device;
 pub use error::{ModelError, Result};

@@ -7,7 +7,7 @@ use crate::generate::{GenerateOptions, Generation};
 use crate::model::LlavaModel;
 use crate::prefix::{Prefix, PrefixOptions};
 use crate::sample::Sample;
-use fp_scoring::{KeptTokens, PruneConfig, SelectOptions, Selection, TokenLayout, select};
+use fp_scoring::{KeptTokens, PruneConfig, SelectOptions, Selection, TokenLayout};
 use std::time::{Duration, Instant};
 
 /// What became of one sample.
@@ -87,22 +87,7 @@ impl LlavaModel {
             kept,
             allow_degenerate: config.allow_degenerate,
         };
-        #[cfg(feature = "cuda")]
-        if let Some(rows) = prefix.attention.on_device() {
-            return crate::gpu::select(
-                prefix,
-                rows,
-                config.head_strategy,
-                config.query_strategy,
-                &options,
-            );
-        }
-        Ok(select(
-            &prefix.attention()?,
-            config.head_strategy,
-            config.query_strategy,
-            &options,
-        )?)
+        prefix.select(config.head_strategy, config.query_strategy, &options)
     }
 
     /// Runs samples from prompt to answer in one batch, with pruning or without.

@@ -6,10 +6,10 @@ use super::record::{AttentionRecord, CellRecord, DiversityRecord, Look};
 use crate::metric::token_quality::{CoverageGrid, Framing};
 use crate::sample::Sample;
 use fp_model::image::ImageAspect;
+use fp_model::{CombinedAttention, ModelError, Prefix, ScoreRequest};
 use fp_scoring::{
-    AttentionRows, HeadCount, HeadStrategy, ImageAttention, KeptTokens, Normalization,
-    QueryStrategy, ScoringError, SelectOptions, Selection, TokenLayout, image_attention,
-    oracle_tokens, random_tokens, score_all, select, uniform_grid_tokens,
+    HeadCount, HeadStrategy, KeptTokens, Normalization, QueryStrategy, ScoringError, SelectOptions,
+    Selection, TokenLayout, oracle_tokens, random_tokens, uniform_grid_tokens,
 };
 use std::collections::HashMap;
 
@@ -181,29 +181,28 @@ impl Chooser<'_> {
         }
     }
 
-    /// What every cell keeps, all from the same rows, and where each query
+    /// What every cell keeps, all from the rows of one prefix, and where each query
     /// strategy of the grid looked from.
-    pub(crate) fn all(
-        &self,
-        subject: &Subject<'_>,
-        attention: &AttentionRows<'_, f32>,
-    ) -> (Vec<Look>, Vec<Choice>) {
+    pub(crate) fn all(&self, subject: &Subject<'_>, prefix: &Prefix) -> (Vec<Look>, Vec<Choice>) {
         let mut looks = Vec::new();
         let mut selections: HashMap<usize, Choice> = HashMap::new();
         let mut attentions = Attentions::default();
         for query in self.grid.query_strategies() {
-            let look = match image_attention(attention, query) {
-                Ok((values, audit)) => {
-                    let mut look = Look::new(&audit.branch, query, &audit.rows, &audit.weights);
-                    let scored = Scored {
-                        query,
-                        rows: attention,
-                        values: &values,
-                    };
-                    look.zero_mass_heads =
-                        self.score(&scored, subject, &mut attentions, &mut selections);
-                    look
-                }
+            let scored = prefix.combine(query).and_then(|combined| {
+                let scored = Scored {
+                    query,
+                    prefix,
+                    combined: &combined,
+                };
+                let zero_mass_heads =
+                    self.score(&scored, subject, &mut attentions, &mut selections);
+                Ok((combined.audit()?, zero_mass_heads))
+            });
+            let look = match scored {
+                Ok((audit, zero_mass_heads)) => Look {
+                    zero_mass_heads,
+                    ..Look::new(&audit.branch, query, &audit.rows, &audit.weights)
+                },
                 Err(error) => {
                     for (index, _) in self.cells_of(query) {
                         selections.insert(index, Choice::failed(&error));
@@ -242,32 +241,40 @@ impl Chooser<'_> {
     ) -> Vec<usize> {
         let n = subject.layout.num_image;
         let mut zero_mass_heads = Vec::new();
+        let (mut groups, mut requests) = (Vec::new(), Vec::new());
         for alike in self.cells_alike(scored.query) {
-            let options = |cell: &Cell| -> Result<SelectOptions, ScoringError> {
-                Ok(SelectOptions {
-                    normalization: self.normalization,
-                    num_selected_heads: alike.num_selected_heads,
-                    kept: self.kept(cell, n)?,
-                    allow_degenerate: self.allow_degenerate,
-                })
-            };
-            let first = &self.grid.cells[alike.cells[0]];
-            let together = options(first).and_then(|options| {
-                let heads = scored.rows.num_heads();
-                let attention = ImageAttention::new(scored.values, heads, n)?;
-                score_all(&attention, &alike.head_strategies, &options)
-            });
-            let chosen: Vec<Result<Selection, ScoringError>> = match together {
+            match self.kept(&self.grid.cells[alike.cells[0]], n) {
+                Ok(kept) => {
+                    requests.push(ScoreRequest {
+                        head_strategies: alike.head_strategies,
+                        options: SelectOptions {
+                            normalization: self.normalization,
+                            num_selected_heads: alike.num_selected_heads,
+                            kept,
+                            allow_degenerate: self.allow_degenerate,
+                        },
+                    });
+                    groups.push(alike.cells);
+                }
+                Err(error) => {
+                    let failed = |index| (index, Choice::failed(&error));
+                    selections.extend(alike.cells.into_iter().map(failed));
+                }
+            }
+        }
+        let together = scored.combined.score(&requests);
+        for ((cells, request), together) in groups.iter().zip(&requests).zip(together) {
+            let chosen: Vec<Result<Selection, ModelError>> = match together {
                 Ok(chosen) => chosen.into_iter().map(Ok).collect(),
                 // One strategy that can't be had must not take the others with it,
                 // and alone each one says best what is wrong.
-                Err(_) => alike
+                Err(_) => request
                     .head_strategies
                     .iter()
-                    .map(|&head| select(scored.rows, head, scored.query, &options(first)?))
+                    .map(|&head| scored.prefix.select(head, scored.query, &request.options))
                     .collect(),
             };
-            for (&index, chosen) in alike.cells.iter().zip(chosen) {
+            for (&index, chosen) in cells.iter().zip(chosen) {
                 let choice = match chosen {
                     Ok(selection) => {
                         zero_mass_heads.clone_from(&selection.audit.zero_mass_heads);
@@ -310,8 +317,8 @@ impl Chooser<'_> {
 /// Attention as one query strategy combines it.
 struct Scored<'a> {
     query: QueryStrategy,
-    rows: &'a AttentionRows<'a, f32>,
-    values: &'a [f64],
+    prefix: &'a Prefix,
+    combined: &'a CombinedAttention<'a>,
 }
 
 /// Cells that differ in the head strategy alone; at least one.

@@ -138,8 +138,7 @@ fn choose<'a>(
     let prefix =
         prefix(worker, prompts, &subject.layout, image).map_err(|error| error.to_string())?;
     timing.seconds.prefix += watch.lap();
-    let attention = prefix.attention().map_err(|error| error.to_string())?;
-    let (looks, mut choices) = worker.chooser.all(&subject, &attention);
+    let (looks, mut choices) = worker.chooser.all(&subject, &prefix);
     let (runs, run_of_cell) = runs_of(worker, &choices);
     timing.seconds.scoring += watch.lap();
     if let Some(tokens) = &image.tokens {

@@ -1,0 +1,102 @@
+//! Layer K's attention as one query strategy combines it, scored where it was computed.
+
+use crate::error::Result;
+use crate::prefix::Prefix;
+use fp_scoring::{
+    HeadStrategy, ImageAttention, QueryAudit, QueryStrategy, SelectOptions, Selection,
+    image_attention, score_all, select,
+};
+
+/// Head strategies that are asked for together, at one h and R.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreRequest {
+    /// The strategies.
+    pub head_strategies: Vec<HeadStrategy>,
+    /// Normalisation, h and R.
+    pub options: SelectOptions,
+}
+
+/// One row per head `[H, N]`; on a GPU for a prefix whose attention is there.
+#[derive(Debug)]
+pub struct CombinedAttention<'a> {
+    prefix: &'a Prefix,
+    rows: Combined,
+}
+
+#[derive(Debug)]
+enum Combined {
+    Host(Vec<f64>, QueryAudit),
+    #[cfg(feature = "cuda")]
+    Device(crate::gpu::DeviceCombined),
+}
+
+impl Prefix {
+    /// The attention of the rows that `query` looks from, combined into one row per head.
+    ///
+    /// # Errors
+    /// Rows that the prefix wasn't asked for, attention that no softmax gives (on a GPU
+    /// both scoring and [`CombinedAttention::audit`] say so instead), a GPU that fails.
+    pub fn combine(&self, query: QueryStrategy) -> Result<CombinedAttention<'_>> {
+        #[cfg(feature = "cuda")]
+        if let Some(rows) = self.attention.on_device() {
+            return Ok(CombinedAttention {
+                prefix: self,
+                rows: Combined::Device(crate::gpu::combine(self, rows, query)?),
+            });
+        }
+        let (values, audit) = image_attention(&self.attention()?, query)?;
+        Ok(CombinedAttention {
+            prefix: self,
+            rows: Combined::Host(values, audit),
+        })
+    }
+
+    /// What one pair of strategies selects, audited.
+    ///
+    /// # Errors
+    /// As [`Prefix::combine`], and attention that can't be scored.
+    pub fn select(
+        &self,
+        head: HeadStrategy,
+        query: QueryStrategy,
+        options: &SelectOptions,
+    ) -> Result<Selection> {
+        #[cfg(feature = "cuda")]
+        if let Some(rows) = self.attention.on_device() {
+            return crate::gpu::select(self, rows, head, query, options);
+        }
+        Ok(select(&self.attention()?, head, query, options)?)
+    }
+}
+
+impl CombinedAttention<'_> {
+    /// What each request selects, in their order. On a GPU everything is enqueued before
+    /// the first outcome is read, and outcomes alone come to the host.
+    pub fn score(&self, requests: &[ScoreRequest]) -> Vec<Result<Vec<Selection>>> {
+        let (heads, tokens) = (self.prefix.num_heads, self.prefix.layout().num_image);
+        match &self.rows {
+            Combined::Host(values, _) => requests
+                .iter()
+                .map(|request| {
+                    let attention = ImageAttention::new(values, heads, tokens)?;
+                    let chosen = score_all(&attention, &request.head_strategies, &request.options);
+                    Ok(chosen?)
+                })
+                .collect(),
+            #[cfg(feature = "cuda")]
+            Combined::Device(combined) => combined.score(heads, tokens, requests),
+        }
+    }
+
+    /// Where the strategy looked from, and how it weighed what it saw.
+    ///
+    /// # Errors
+    /// On a GPU: attention that no softmax gives, or a GPU that fails.
+    pub fn audit(&self) -> Result<QueryAudit> {
+        match &self.rows {
+            Combined::Host(_, audit) => Ok(audit.clone()),
+            #[cfg(feature = "cuda")]
+            Combined::Device(combined) => combined.audit(),
+        }
+    }
+}
