@@ -35,6 +35,7 @@ template <int THREADS, int ELEMENTS> constexpr unsigned fused_bytes(const FusedK
          (heads + 1) * (kernel.args.strategies.count + 1) * unsigned(sizeof(double));
 }
 
+#if FP_HAS_CLUSTERS
 /// What the blocks of a cluster share: rows, sums and scores of their own heads.
 struct ClusterHeads {
   Shared<float> rows;     // [heads_of_block, N], N rounded up to 4
@@ -105,6 +106,7 @@ __device__ void select_for(const Group<THREADS> &group,
       [&](unsigned head) -> double { return heads.score(strategy, head); },
       [&](unsigned head, unsigned token) -> double { return heads.value(head, token); }, out);
 }
+#endif
 
 template <int THREADS, int ELEMENTS>
 __global__ void __launch_bounds__(kBlockThreads, kMinBlocks)

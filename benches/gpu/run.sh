@@ -76,6 +76,19 @@ else
     step finepruner-starts skipped "this bundle was made without it"
 fi
 
+# A study on both devices must choose and answer alike.
+study() {
+    "$here/bin/finepruner" study --config "$here/configs/ablation_a_config.json" \
+        --dataset embedded:select --limit 60 --no-report --device "$1" --output "$out/study-$1"
+}
+if [ "$has_gpu" != yes ] || [ ! -x "$here/bin/finepruner" ]; then
+    step study skipped "no GPU, or no finepruner"
+else
+    rm -rf "$out/study-cpu" "$out/study-cuda"
+    try study-cpu study cpu
+    try study-cuda study cuda
+fi
+
 if [ "$has_gpu" = yes ]; then
     CRITERION_HOME="$out/criterion" try benchmarks "$here/bin/kernel-bench" --bench
 elif [ "$has_gpu" = emulated ]; then
@@ -88,6 +101,10 @@ else
 fi
 
 python=${PYTHON:-$(command -v python3 || echo none)}
+if [ -f "$out/study-cuda/records.jsonl" ] && [ "$python" != none ]; then
+    try study-alike "$python" "$here/peers/gpu_study.py" "$out/study-cpu" "$out/study-cuda"
+fi
+
 if [ "$python" = none ]; then
     step peers skipped "no python3"
 elif ! "$python" -c 'import torch' >/dev/null 2>&1; then

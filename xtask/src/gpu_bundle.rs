@@ -12,10 +12,26 @@ use crate::{emulated_gpu, root, run};
 /// Largest archive that is worth carrying about.
 const MAX_BYTES: u64 = 50_000_000;
 const CONFIG: [&str; 2] = ["--config", ".cargo/cuda.toml"];
-const PEERS: [&str; 3] = ["score_strategies.py", "gpu_select.py", "gpu_summary.py"];
+const PEERS: [&str; 4] = [
+    "score_strategies.py",
+    "gpu_select.py",
+    "gpu_study.py",
+    "gpu_summary.py",
+];
+/// What finepruner's study on a GPU host takes.
+const STUDY: [&str; 8] = [
+    "configs/ablation_a_config.json",
+    "assets/finepruner-tiny/config.json",
+    "assets/finepruner-tiny/generation_config.json",
+    "assets/finepruner-tiny/preprocessor_config.json",
+    "assets/finepruner-tiny/tokenizer.json",
+    "assets/finepruner-tiny/tokenizer_config.json",
+    "assets/finepruner-tiny/model.safetensors",
+    "assets/benchmark/select",
+];
 
 /// Builds the GPU's tests and benchmarks and finepruner, strips them and packs them with
-/// peers and a runner. There, unpack and start run.sh.
+/// peers, the shipped model and questions, and a runner. There, unpack and start run.sh.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where the archive goes.
@@ -72,6 +88,9 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     let mut wanted = vec![("kernel-tests", &tests[..]), ("kernel-bench", &benches[..])];
     if !args.kernels_only && !args.emulated {
         wanted.push(("finepruner", &binary[..]));
+        for path in STUDY {
+            copy_all(&root.join(path), &bundle.join(path))?;
+        }
     }
     for (name, command) in wanted {
         let built = build(&root, command, args)?;
@@ -136,6 +155,23 @@ fn build(root: &Path, command: &[&str], args: &Args) -> Result<PathBuf> {
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to)
         .with_context(|| format!("can't copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+/// A file, or a folder with everything in it.
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    let folder = if from.is_dir() { Some(to) } else { to.parent() };
+    if let Some(folder) = folder {
+        fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    }
+    if !from.is_dir() {
+        return copy(from, to);
+    }
+    let wrong = || format!("can't read {}", from.display());
+    for entry in fs::read_dir(from).with_context(wrong)? {
+        let entry = entry.with_context(wrong)?;
+        copy_all(&entry.path(), &to.join(entry.file_name()))?;
+    }
     Ok(())
 }
 

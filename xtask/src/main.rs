@@ -11,7 +11,7 @@ mod machine;
 mod testbed;
 mod train_tiny;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -113,7 +113,8 @@ fn cargo(arguments: &str) -> Result<()> {
 fn root() -> String {
     let package = std::env::var("CARGO_MANIFEST_DIR");
     let package = package.unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
-    format!("{package}/..")
+    let root = Path::new(&package).parent();
+    root.map_or_else(|| package.clone(), |root| root.display().to_string())
 }
 
 /// The folder that cargo builds into.

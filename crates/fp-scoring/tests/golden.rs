@@ -5,61 +5,16 @@
 //! the query cases `[H, Q, N]`: the last five rows and all rows after the image.
 //! Rows before the image are zero there and left out, as a causal mask allows.
 
+#[path = "golden/cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 
+use cases::{cases, tensor};
 use fp_scoring::{
-    AttentionRows, HeadCount, HeadStrategy, ImageAttention, NEAR_TIE_GAP, Normalization,
-    QueryStrategy, SelectOptions, Selection, TokenLayout, score_all, select,
+    AttentionRows, HeadCount, ImageAttention, NEAR_TIE_GAP, Normalization, SelectOptions,
+    Selection, TokenLayout, score_all, select,
 };
-use safetensors::SafeTensors;
-
-type HeadCase = (
-    String,
-    HeadStrategy,
-    usize,
-    usize,
-    Vec<usize>,
-    Vec<usize>,
-    f64,
-    f64,
-);
-type QueryCase = (
-    String,
-    QueryStrategy,
-    HeadStrategy,
-    usize,
-    usize,
-    Vec<usize>,
-    Vec<usize>,
-    f64,
-    f64,
-);
-
-#[derive(serde::Deserialize)]
-struct Cases {
-    layouts: BTreeMap<String, (usize, usize, usize)>,
-    head_selection: Vec<HeadCase>,
-    query_selection: Vec<QueryCase>,
-}
-
-static ATTENTION: &[u8] = include_bytes!("golden/attention.safetensors");
-
-fn cases() -> Cases {
-    serde_json::from_str(include_str!("golden/cases.json")).unwrap()
-}
-
-fn tensor(name: &str) -> (Vec<usize>, Vec<f32>) {
-    let file = SafeTensors::deserialize(ATTENTION).unwrap();
-    let view = file.tensor(name).unwrap();
-    let (values, _) = view.data().as_chunks::<4>();
-    (
-        view.shape().to_vec(),
-        values
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect(),
-    )
-}
 
 fn options(num_selected_heads: usize, kept: usize) -> SelectOptions {
     SelectOptions {

@@ -1,64 +1,15 @@
 //! The original study's formulas in `f64`, as fp-scoring's tests hold them: heads and
 //! kept tokens through the kernels, wherever neither choice is a near-tie.
 
-use std::collections::BTreeMap;
-
-use fp_scoring::{HeadStrategy, NEAR_TIE_GAP, QueryStrategy, TokenLayout};
-use safetensors::SafeTensors;
+use fp_scoring::{HeadStrategy, NEAR_TIE_GAP, TokenLayout};
 
 use crate::compare_heads;
 use crate::device::{Attention, Device};
 use crate::ffi::{F32, SOFTMAX};
 use crate::fused::{self, Sizes};
+use crate::golden_cases::{cases, tensor};
 use crate::query_weights;
 use crate::select;
-
-/// Input, strategy, h, R, heads, tokens, gaps of the two cuts.
-type HeadCase = (
-    String,
-    HeadStrategy,
-    usize,
-    usize,
-    Vec<u32>,
-    Vec<u32>,
-    f64,
-    f64,
-);
-type QueryCase = (
-    String,
-    QueryStrategy,
-    HeadStrategy,
-    usize,
-    usize,
-    Vec<u32>,
-    Vec<u32>,
-    f64,
-    f64,
-);
-
-#[derive(serde::Deserialize)]
-struct Cases {
-    layouts: BTreeMap<String, (usize, usize, usize)>,
-    head_selection: Vec<HeadCase>,
-    query_selection: Vec<QueryCase>,
-}
-
-static ATTENTION: &[u8] = include_bytes!("../../../fp-scoring/tests/golden/attention.safetensors");
-
-fn cases() -> Cases {
-    serde_json::from_str(include_str!("../../../fp-scoring/tests/golden/cases.json")).unwrap()
-}
-
-fn tensor(name: &str) -> (Vec<usize>, Vec<f32>) {
-    let file = SafeTensors::deserialize(ATTENTION).unwrap();
-    let view = file.tensor(name).unwrap();
-    let (values, _) = view.data().as_chunks::<4>();
-    let values = values
-        .iter()
-        .map(|bytes| f32::from_le_bytes(*bytes))
-        .collect();
-    (view.shape().to_vec(), values)
-}
 
 /// Heads and tokens of one strategy, by the fused launch or by comparing heads.
 fn choose(attention: &Attention, sizes: &Sizes, strategy: HeadStrategy) -> (Vec<u32>, Vec<u32>) {
@@ -74,17 +25,21 @@ fn choose(attention: &Attention, sizes: &Sizes, strategy: HeadStrategy) -> (Vec<
     select::run(attention, &scores, shape, (sizes.h, sizes.kept))
 }
 
+fn wide(indices: &[u32]) -> Vec<usize> {
+    indices.iter().map(|&index| index as usize).collect()
+}
+
 #[track_caller]
 fn check(
     case: &str,
     (heads, tokens): (Vec<u32>, Vec<u32>),
-    (expected_heads, expected_tokens): (&[u32], &[u32]),
+    (expected_heads, expected_tokens): (&[usize], &[usize]),
     (head_gap, token_gap): (f64, f64),
 ) {
     if head_gap > NEAR_TIE_GAP {
-        assert_eq!(heads, expected_heads, "heads of {case}");
+        assert_eq!(wide(&heads), expected_heads, "heads of {case}");
         if token_gap > NEAR_TIE_GAP {
-            assert_eq!(tokens, expected_tokens, "tokens of {case}");
+            assert_eq!(wide(&tokens), expected_tokens, "tokens of {case}");
         }
     }
 }

@@ -14,6 +14,8 @@ mod ffi;
 mod fused;
 mod gather;
 mod golden;
+#[path = "../../../fp-scoring/tests/golden/cases.rs"]
+mod golden_cases;
 mod head_score;
 mod oracle;
 mod query_weights;
