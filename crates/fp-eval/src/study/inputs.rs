@@ -27,7 +27,7 @@ pub(crate) struct LoadedImage {
     /// Width and height of the file's image.
     pub(crate) size: [usize; 2],
     pixels: Pixels,
-    /// What decoding and preprocessing took.
+    /// What reading, decoding and preprocessing took.
     pub(crate) duration: Duration,
 }
 
@@ -69,7 +69,7 @@ impl Inputs {
         }
     }
 
-    /// Decodes and preprocesses an image.
+    /// Reads, decodes and preprocesses an image.
     pub(crate) fn image(&self, source: &ImageRef) -> Result<LoadedImage, ModelError> {
         let start = Instant::now();
         let image = match source.as_file() {

@@ -51,6 +51,9 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) 
         },
         summary.output.display()
     );
+    if let Some(verdict) = summary.loading.verdict() {
+        text += &format!("{verdict}\n");
+    }
     for file in files.into_iter().flatten() {
         text += &format!("wrote {file}\n");
     }

@@ -232,11 +232,20 @@ pub(super) fn cost(source: &Source<'_>, out: &mut String) {
             bytes(times.peak_kv_bytes as f64),
         );
         row(
-            "decoding and preprocessing images, beside",
+            "reading, decoding and preprocessing images, beside",
             format!("{} s", fixed(times.stages.preprocess, 2)),
         );
+        if let Some(loading) = &times.loading {
+            row(
+                "waiting for images",
+                format!("{} s", fixed(loading.waiting, 2)),
+            );
+        }
         out.push_str(&table.finish());
         out.push_str("</div></div>\n");
+        if let Some(verdict) = times.loading.and_then(|loading| loading.verdict()) {
+            put!(out, "<p>{}</p>\n", escape(&verdict));
+        }
     } else {
         out.push_str("<p>This run holds no timings.</p>\n");
     }
