@@ -32,7 +32,7 @@ impl<'a> Answering<'a> {
     /// Answers all jobs and hands what comes of them to `record`, in their order.
     pub(super) fn run(
         &self,
-        jobs: &[Vec<Vec<usize>>],
+        jobs: &'a [Vec<Vec<usize>>],
         mut record: impl FnMut(Done) -> Result<(), StudyError>,
     ) -> Result<(), StudyError> {
         let sizes: Vec<usize> = jobs.iter().map(Vec::len).collect();
@@ -53,12 +53,12 @@ impl<'a> Answering<'a> {
                 parts: 2 * num_loaders,
             },
         );
-        let (worker, loader) = (self.worker(num_workers), Loader::new(self.prepared));
+        let (worker, loader) = (self.worker(num_workers), Loader::new(self.prepared, jobs));
         let (answered, to_record) = sync_channel::<Done>(2 * num_workers);
         std::thread::scope(|scope| {
             for pool in &loading {
-                let ahead = &ahead;
-                scope.spawn(move || pool.install(|| load(loader, jobs, ahead)));
+                let (loader, ahead) = (&loader, &ahead);
+                scope.spawn(move || pool.install(|| loader.run(ahead)));
             }
             for pool in &answering {
                 let answered = answered.clone();
@@ -107,14 +107,6 @@ impl<'a> Answering<'a> {
             diversity: config.token_diversity,
             system: Mutex::new(None),
         }
-    }
-}
-
-/// Loads images until there are none.
-fn load<'a>(loader: Loader<'a>, jobs: &[Vec<Vec<usize>>], ahead: &Ahead<Part<'a>>) {
-    let _guard = ahead.stop_on_panic();
-    while let Some((job, image)) = ahead.begin() {
-        ahead.hand_in((job, image), loader.image(&jobs[job][image]));
     }
 }
 

@@ -1,10 +1,15 @@
 //! What is loaded ahead of the workers: images decoded, questions tokenised.
 
+use super::ahead::Ahead;
 use super::answers::Placed;
 use super::engine::{ImageJob, Prompts, Question};
 use super::grid::Method;
-use super::inputs::Inputs;
+use super::inputs::EncodedImage;
 use super::prepare::Prepared;
+use std::sync::{Mutex, PoisonError};
+
+/// Samples on one image, and the image; none where there is no sample.
+type Begun<'a> = Option<(Vec<Placed<'a>>, EncodedImage<'a>)>;
 
 /// Images with questions that are still to be answered, put together until there
 /// are enough questions for a batch.
@@ -40,38 +45,59 @@ pub(super) fn jobs(
 }
 
 /// Loads images with their questions.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Loader<'a> {
     prepared: &'a Prepared,
+    jobs: &'a [Vec<Vec<usize>>],
     needs_text_alone: bool,
+    /// Held from choosing an image until what lies inside another file is read: a
+    /// Parquet file gives its rows one after the other, and going back costs a whole
+    /// group of them.
+    turn: Mutex<()>,
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(prepared: &'a Prepared) -> Loader<'a> {
+    pub(super) fn new(prepared: &'a Prepared, jobs: &'a [Vec<Vec<usize>>]) -> Loader<'a> {
         let cells = &prepared.spec.grid.cells;
         Loader {
             prepared,
+            jobs,
             needs_text_alone: cells.iter().any(|cell| cell.method == Method::NoImage),
+            turn: Mutex::new(()),
         }
     }
 
-    /// The image that the samples at these positions share, with their questions; none
-    /// where there is no sample.
-    pub(super) fn image(&self, group: &[usize]) -> Option<ImageJob<'a>> {
-        let inputs: &'a Inputs = &self.prepared.inputs;
-        let questions: Vec<Question<'a>> = group
-            .iter()
-            .filter_map(|&index| self.placed(index))
-            .map(|placed| Question {
-                placed,
-                prompts: self.prompts(&placed.sample.question),
-            })
-            .collect();
-        let source = &questions.first()?.placed.sample.image;
-        let image = inputs
-            .image(source)
-            .map_err(|error| format!("image {source}: {error}"));
-        Some(ImageJob { image, questions })
+    /// Loads images until there are none; an image of the jobs without any sample is none.
+    pub(super) fn run(&self, ahead: &Ahead<Option<ImageJob<'a>>>) {
+        let _guard = ahead.stop_on_panic();
+        while let Some((at, begun)) = self.begin(ahead) {
+            let loaded = begun.map(|(placed, encoded)| self.load(&placed, encoded));
+            ahead.hand_in(at, loaded);
+        }
+    }
+
+    fn begin(&self, ahead: &Ahead<Option<ImageJob<'a>>>) -> Option<((usize, usize), Begun<'a>)> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let (job, image) = ahead.begin()?;
+        let group = self.jobs[job][image].iter();
+        let placed: Vec<Placed<'a>> = group.filter_map(|&index| self.placed(index)).collect();
+        let source = placed.first().map(|first| &first.sample.image);
+        let begun = source.map(|source| (placed, EncodedImage::new(source)));
+        Some(((job, image), begun))
+    }
+
+    /// The image that samples share, with their questions.
+    fn load(&self, placed: &[Placed<'a>], encoded: EncodedImage<'_>) -> ImageJob<'a> {
+        let source = encoded.source();
+        let questions = placed.iter().map(|&placed| Question {
+            placed,
+            prompts: self.prompts(&placed.sample.question),
+        });
+        let image = self.prepared.inputs.image(encoded);
+        ImageJob {
+            questions: questions.collect(),
+            image: image.map_err(|error| format!("image {source}: {error}")),
+        }
     }
 
     fn prompts(&self, question: &str) -> Result<Prompts, String> {

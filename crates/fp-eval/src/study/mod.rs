@@ -40,6 +40,7 @@ pub use engine::Engine;
 pub use error::StudyError;
 pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
 pub use grid::{Budget, Cell, Grid, GridError, Method, ModelShape};
+pub(crate) use inputs::EncodedImage;
 pub use line::LineError;
 pub use merge::merge;
 pub use order::Shard;
