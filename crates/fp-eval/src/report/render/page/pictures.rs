@@ -24,7 +24,8 @@ const PADDING: Rgb<u8> = Rgb([122, 116, 104]);
 pub(super) struct Pictures<'a> {
     run: &'a Run,
     sources: ImageSources<'a>,
-    /// By data set and name.
+    /// By data set and what samples on one image share: a Parquet file holds an image
+    /// once for each of its questions.
     known: HashMap<(usize, String), Option<usize>>,
     /// Data of `data:image/jpeg;base64,` addresses.
     pub(super) encoded: Vec<String>,
@@ -53,7 +54,7 @@ impl<'a> Pictures<'a> {
     /// isn't one square, or would be too much.
     pub(super) fn of(&mut self, record: &SampleRecord) -> Option<usize> {
         let aspect = self.run.spec.model.image_aspect?;
-        let key = (record.dataset, record.image.clone());
+        let key = (record.dataset, record.image_id.clone());
         if let Some(known) = self.known.get(&key) {
             return *known;
         }
