@@ -114,13 +114,18 @@ impl<'a> Answering<'a> {
 fn work<'a>(worker: &Worker<'_>, ahead: &Ahead<Part<'a>>, answered: &SyncSender<Done>) {
     let _guard = ahead.stop_on_panic();
     let mut watch = StopWatch::start();
+    let mut is_first = true;
     while let Some((number, images)) = ahead.take() {
-        let waiting = watch.lap();
+        let waited = watch.lap();
         let images = images.into_iter().flatten().collect();
         let mut done = worker.run(Job { number, images });
         if let Some(timing) = done.timings.first_mut() {
-            timing.waiting = Some(waiting);
+            (timing.starting, timing.waiting) = match is_first {
+                true => (waited, Some(0.0)),
+                false => (0.0, Some(waited)),
+            };
         }
+        is_first = false;
         if answered.send(done).is_err() {
             return;
         }

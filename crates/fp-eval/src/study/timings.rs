@@ -77,10 +77,14 @@ pub struct TimingRecord {
     pub kv_bytes: usize,
     /// Seconds by stage.
     pub seconds: Stages,
-    /// Seconds that a worker waited for these samples to be loaded; none in runs that
-    /// were recorded before this was measured.
+    /// Seconds that a worker waited for these samples to be loaded when it was done with
+    /// others; none in runs that were recorded before this was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<f64>,
+    /// Seconds that a worker waited for its first samples: nothing is loaded ahead of
+    /// those.
+    #[serde(default)]
+    pub starting: f64,
 }
 
 /// A worker that waits longer than this share of its time is held up.
@@ -92,8 +96,10 @@ const HELD_UP: f64 = 0.05;
 pub struct LoadingTimes {
     /// Seconds of reading, decoding and preprocessing images, all threads together.
     pub loading: f64,
-    /// Seconds that workers waited for what was not yet loaded.
+    /// Seconds that workers waited for what was not yet loaded, their first jobs apart.
     pub waiting: f64,
+    /// Seconds that they waited for their first jobs.
+    pub starting: f64,
     /// Seconds of the stages of answering.
     pub answering: f64,
 }
@@ -104,12 +110,13 @@ impl LoadingTimes {
         if let Some(waiting) = timing.waiting {
             self.loading += timing.seconds.preprocess;
             self.waiting += waiting;
+            self.starting += timing.starting;
             self.answering += timing.seconds.answering();
         }
     }
 
-    /// Share of the workers' time that they waited, 0 to 1; none where nothing was
-    /// measured.
+    /// Share of the workers' time that they waited, 0 to 1, from their first jobs on;
+    /// none where nothing was measured.
     pub fn waiting_share(&self) -> Option<f64> {
         let total = self.waiting + self.answering;
         (total > 0.0).then(|| self.waiting / total)
@@ -123,10 +130,11 @@ impl LoadingTimes {
             false => "loading held the model up",
         };
         Some(format!(
-            "Workers waited for images for {:.1} % of their time ({:.1} s beside {:.1} s of answering, while {:.1} s went into loading): {kept_up}.",
+            "Workers waited for images for {:.1} % of their time ({:.2} s beside {:.2} s of answering, after {:.2} s for their first ones; loading took {:.2} s): {kept_up}.",
             100.0 * share,
             self.waiting,
             self.answering,
+            self.starting,
             self.loading,
         ))
     }
@@ -134,9 +142,10 @@ impl LoadingTimes {
 
 impl Serialize for LoadingTimes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("LoadingTimes", 4)?;
+        let mut fields = serializer.serialize_struct("LoadingTimes", 5)?;
         fields.serialize_field("loading_seconds", &self.loading)?;
         fields.serialize_field("waiting_seconds", &self.waiting)?;
+        fields.serialize_field("starting_seconds", &self.starting)?;
         fields.serialize_field("answering_seconds", &self.answering)?;
         fields.serialize_field("waiting_share", &self.waiting_share())?;
         fields.end()
@@ -188,7 +197,14 @@ mod tests {
         times.add(&timing(3.0, 2.0, Some(0.0)));
         times.add(&timing(1.0, 5.0, None));
         times.add(&timing(1.0, 7.0, Some(1.0)));
-        assert_eq!((times.loading, times.answering), (4.0, 9.0));
+        times.add(&TimingRecord {
+            starting: 50.0,
+            ..timing(0.0, 0.0, Some(0.0))
+        });
+        assert_eq!(
+            (times.loading, times.answering, times.starting),
+            (4.0, 9.0, 50.0)
+        );
         assert_eq!(times.waiting_share(), Some(0.1));
         let verdict = times.verdict().unwrap();
         assert!(verdict.contains("10.0 %") && verdict.ends_with("held the model up."));

@@ -39,9 +39,8 @@ fn table(source: &Source<'_>, names: &[String], budget: usize, out: &mut String)
         .iter()
         .map(|name| format!("{name}, relative"))
         .collect();
-    let mut columns = vec!["cell"];
+    let mut columns = vec!["cell", "relative mean"];
     columns.extend(names.iter().map(String::as_str));
-    columns.push("relative mean");
     columns.extend(relative.iter().map(String::as_str));
     let mut table = Table::new(&label, "plain", &columns);
     for (name, cells) in rows(source, budget) {
@@ -58,8 +57,8 @@ fn table(source: &Source<'_>, names: &[String], budget: usize, out: &mut String)
             None => Field::Empty,
         });
         let accuracies = values.accuracy.iter().map(|value| number(*value));
-        let fields = [Field::Head(name)].into_iter().chain(accuracies);
-        table.row(fields.chain([mean]).chain(by_dataset));
+        let fields = [Field::Head(name), mean].into_iter();
+        table.row(fields.chain(accuracies).chain(by_dataset));
     }
     out.push_str(&table.finish());
 }
