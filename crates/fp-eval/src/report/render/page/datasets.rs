@@ -29,6 +29,9 @@ pub(super) fn datasets(source: &Source<'_>, out: &mut String) {
         table(source, &names, budget, out);
         out.push_str("</div>\n");
     }
+    if source.roster.oracle.iter().any(Option::is_some) {
+        out.push_str("<p class=\"small\">oracle answers questions with boxes alone, and is set against all questions without pruning.</p>");
+    }
     out.push_str("</section>\n");
 }
 
