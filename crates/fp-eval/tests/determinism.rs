@@ -3,7 +3,7 @@
 mod study_support;
 
 use fp_eval::report::{self, NoiseFloor, Run};
-use fp_eval::study::{Engine, RunOptions, StudyConfig};
+use fp_eval::study::{Engine, RunOptions, StudyConfig, read_records, read_timings};
 use std::path::Path;
 use study_support::{World, first_difference, records, run};
 
@@ -94,4 +94,54 @@ fn two_runs_give_the_same_result_byte_by_byte() {
             assert!(a == b, "{name}: {}", first_difference(a, b));
         }
     }
+}
+
+#[test]
+fn loaders_change_nothing() {
+    let world = World::new();
+    let config = world.study_a();
+    // One image that can't be decoded fails in its place, and takes no other with it.
+    std::fs::write(world.data().join("images/2.png"), b"no image").unwrap();
+    let folder = |loaders: Option<usize>, threads: usize, batch_size: usize| {
+        let folder = world.path(&format!("{loaders:?}-{threads}-{batch_size}"));
+        let options = RunOptions {
+            threads,
+            loaders,
+            batch_size,
+            ..RunOptions::new(&folder)
+        };
+        let summary = run(&config, &options).unwrap();
+        assert_eq!((summary.num_samples, summary.num_failed), (12, 2));
+        let timings = read_timings(&folder).unwrap();
+        assert!(timings.iter().all(|timing| timing.waiting.is_some()));
+        let sum: f64 = timings.iter().filter_map(|timing| timing.waiting).sum();
+        assert!((summary.loading.waiting - sum).abs() < 1e-9);
+        assert!(summary.loading.loading > 0.0);
+        folder
+    };
+    let base = folder(Some(1), 1, 16);
+    let failed: Vec<usize> = read_records(&base)
+        .unwrap()
+        .iter()
+        .filter(|record| record.error.is_some())
+        .map(|record| record.index)
+        .collect();
+    assert_eq!(failed, [3, 10]);
+    for (loaders, threads, batch_size) in [
+        (None, 2, 16),
+        (Some(1), 3, 1),
+        (Some(2), 1, 1),
+        (Some(5), 2, 3),
+        (Some(9), 1, 16),
+    ] {
+        let other = folder(loaders, threads, batch_size);
+        let (a, b) = (records(&base), records(&other));
+        assert!(a == b, "{loaders:?}: {}", first_difference(&a, &b));
+    }
+    let none = RunOptions {
+        loaders: Some(0),
+        ..RunOptions::new(world.path("none"))
+    };
+    let error = run(&config, &none).unwrap_err().to_string();
+    assert_eq!(error, "loaders: 0; at least 1");
 }

@@ -2,14 +2,35 @@
 
 mod study_support;
 
+#[cfg(feature = "parquet")]
+use fp_eval::dataset::parquet;
 use fp_eval::dataset::{Benchmark, export::export, load};
 use fp_eval::report::{Run, analyse, write};
-use fp_eval::study::{RunOptions, run};
-use study_support::World;
+use fp_eval::scene::{GenerateOptions, Mixture, Split, write_benchmark};
+use fp_eval::study::{RunOptions, SampleRecord, run};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use study_support::{World, records};
+
+/// Makes every other answer of the unpruned model the right one.
+fn answer_as_unpruned(world: &World) {
+    let folder = world.path("unpruned");
+    let config = world.study_a();
+    run(&config, &RunOptions::new(&folder), &mut |_| {}).unwrap();
+    let run = Run::read(&folder).unwrap();
+    let vanilla = run.spec.grid.position("vanilla").unwrap();
+    let answer = |record: &SampleRecord| match record.index % 2 {
+        0 => record.run_of(vanilla).unwrap().text.clone(),
+        _ => "none of them".to_owned(),
+    };
+    let answers = run.records.iter().map(|r| (r.id.clone(), answer(r)));
+    world.set_answers(&answers.collect::<BTreeMap<_, _>>());
+}
 
 #[test]
 fn the_same_questions_in_another_layout_get_the_same_answers() {
     let world = World::new();
+    answer_as_unpruned(&world);
     let plain = load(&world.data()).unwrap();
     let exported = world.path("vqav2");
     export(&plain, Benchmark::Vqav2, &exported).unwrap();
@@ -28,7 +49,7 @@ fn the_same_questions_in_another_layout_get_the_same_answers() {
             (&first.error, &first.question),
             (&second.error, &second.question)
         );
-        let texts = |record: &fp_eval::study::SampleRecord| -> Vec<String> {
+        let texts = |record: &SampleRecord| -> Vec<String> {
             record.runs.iter().map(|run| run.text.clone()).collect()
         };
         assert_eq!(texts(first), texts(second));
@@ -44,6 +65,85 @@ fn the_same_questions_in_another_layout_get_the_same_answers() {
         text.contains("## Accuracy by data set in %") && text.contains("vqav2 val"),
         "{text}"
     );
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("<section id=\"datasets\">") && page.contains("href=\"#datasets\""));
+    assert!(page.contains(">vqav2 val, relative</th>") && page.contains(">relative mean</th>"));
+    let results = std::fs::read_to_string(folder.join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let relative = results["analysis"]["relative"].as_array().unwrap();
+    assert_eq!(relative.len(), analysis.cells.len());
+    assert!(analysis.relative.iter().all(|cell| cell.mean.is_some()));
+    for (relative, cell) in relative.iter().zip(&analysis.relative) {
+        assert_eq!(relative["mean"].as_f64(), cell.mean);
+    }
+}
+
+/// Images drawn as those of the shipped benchmark, as a table with Base64 in it.
+fn write_table(world: &World) -> PathBuf {
+    let scenes = world.path("scenes");
+    let options = GenerateOptions {
+        seed: 1,
+        split: Split::Confirm,
+        num_images: 3,
+        questions_per_image: 2,
+        mixture: "multiple_choice=1".parse::<Mixture>().unwrap(),
+        num_objects: 4..=7,
+    };
+    write_benchmark(&scenes, &options, &mut |_| {}).unwrap();
+    let table = world.path("mmbench");
+    export(&load(&scenes).unwrap(), Benchmark::Mmbench, &table).unwrap();
+    table
+}
+
+/// A study on data whose images lie inside other files: loaders change nothing, and the
+/// page shows every image as long as it is there.
+fn check_images_inside(world: &World, data: &Path, num_samples: usize, num_images: usize) {
+    let mut config = world.study_a();
+    config.datasets = vec![data.display().to_string()];
+    let folder = |loaders: usize| {
+        let folder = world.path(&format!("run_{loaders}"));
+        let options = RunOptions {
+            loaders: Some(loaders),
+            batch_size: 2,
+            ..RunOptions::new(&folder)
+        };
+        let summary = run(&config, &options, &mut |_| {}).unwrap();
+        assert_eq!((summary.num_samples, summary.num_failed), (num_samples, 0));
+        folder
+    };
+    let (one, many) = (folder(1), folder(6));
+    assert!(records(&one) == records(&many));
+    let pictures = || {
+        write(&many).unwrap();
+        let page = std::fs::read_to_string(many.join("report.html")).unwrap();
+        let count = page.matches("<image id=\"picture-").count();
+        (count, page)
+    };
+    let (count, page) = pictures();
+    assert_eq!(count, num_images);
+    assert!(!page.contains("be read any more"));
+    std::fs::remove_dir_all(data).unwrap();
+    let (count, page) = pictures();
+    assert_eq!(count, 0);
+    let note = format!("{num_images} images can&#39;t be read any more: ");
+    assert!(page.contains(&note));
+}
+
+#[test]
+fn images_in_a_table_are_loaded_and_shown() {
+    let world = World::new();
+    let table = write_table(&world);
+    let samples = load(&world.path("scenes")).unwrap().samples.len();
+    check_images_inside(&world, &table, samples, 3);
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn images_in_parquet_files_are_loaded_and_shown() {
+    let world = World::new();
+    let rows = world.path("parquet");
+    parquet::export(&load(&world.data()).unwrap(), Benchmark::Vqav2, &rows).unwrap();
+    check_images_inside(&world, &rows, 12, 5);
 }
 
 #[test]

@@ -40,11 +40,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
             "files": written.files,
         }));
     }
-    let verdict = &written.analysis.verdict;
-    let mut text = format!("{}\n\n", verdict.headline);
-    for caution in &verdict.cautions {
-        text += &format!("note: {caution}\n\n");
-    }
+    let mut text = written.analysis.verdict.brief();
     for file in &written.files {
         text += &format!("wrote {}\n", file.display());
     }

@@ -1,12 +1,13 @@
 //! The rule by which one answer is scored, named in configurations and data sets.
 
+mod score;
+
+pub use score::exact_form;
+
 use std::fmt;
 use std::str::FromStr;
 
 use super::error::MetricError;
-use super::vqa::VqaRule;
-use super::yes_no::YesNo;
-use super::{gqa, mmbench, mme, pope, scienceqa};
 
 /// How an answer becomes a score from 0 to 1.
 #[derive(
@@ -118,117 +119,6 @@ impl AnswerRule {
         }
     }
 
-    /// Score of `prediction`, 0 to 1. `answers` are what people gave; where a rule
-    /// knows one right answer, any of them counts. Without answers nothing is right.
-    pub fn score(self, prediction: &str, answers: &[impl AsRef<str>]) -> f64 {
-        self.score_among::<_, &str>(prediction, answers, &[])
-    }
-
-    /// As [`AnswerRule::score`], with the texts of the options A, B, …: MMBench's rules
-    /// look for them in the answer, and without them take any letter A–D.
-    pub fn score_among<A: AsRef<str>, C: AsRef<str>>(
-        self,
-        prediction: &str,
-        answers: &[A],
-        choices: &[C],
-    ) -> f64 {
-        let is_right = match self {
-            AnswerRule::VqaOfficial => return VqaRule::OfficialAfterM4c.score(prediction, answers),
-            AnswerRule::VqaOfficialRaw => return VqaRule::Official.score(prediction, answers),
-            AnswerRule::VqaM4c => return VqaRule::M4c.score(prediction, answers),
-            AnswerRule::VqaLmmsEval => return VqaRule::LmmsEval.score(prediction, answers),
-            AnswerRule::VqaVlmevalkit => return VqaRule::VlmEvalKit.score(prediction, answers),
-            AnswerRule::VizwizApi => return VqaRule::VizWizApi.score(prediction, answers),
-            AnswerRule::Exact => {
-                let form = exact_form(prediction);
-                any(answers, |gold| exact_form(gold) == form)
-            }
-            AnswerRule::Gqa => {
-                let form = gqa::prediction(prediction);
-                any(answers, |gold| gold == form)
-            }
-            AnswerRule::GqaLmmsEval => {
-                let form = gqa::prediction_lmms_eval(prediction);
-                any(answers, |gold| gqa::prediction_lmms_eval(gold) == form)
-            }
-            AnswerRule::GqaVlmevalkit => {
-                let form = gqa::prediction_vlmevalkit(prediction);
-                any(answers, |gold| gqa::prediction_vlmevalkit(gold) == form)
-            }
-            AnswerRule::Pope => any_label(answers, pope::parse(prediction)),
-            AnswerRule::PopeLmmsEval => any_label(answers, pope::parse_lmms_eval(prediction)),
-            AnswerRule::PopeVlmevalkit | AnswerRule::MmeVlmevalkit => {
-                any_label(answers, YesNo::by_whole_words(prediction))
-            }
-            AnswerRule::Mme => any_label(answers, mme::parse(prediction)),
-            AnswerRule::MmeLmmsEval => any_label(answers, mme::parse_lmms_eval(prediction)),
-            AnswerRule::Scienceqa => {
-                let letter = scienceqa::parse(prediction);
-                letter.is_some_and(|letter| any(answers, |gold| gold == letter.to_string()))
-            }
-            AnswerRule::ScienceqaLmmsEval => any(answers, |gold| {
-                scienceqa::is_right_lmms_eval(prediction, gold)
-            }),
-            AnswerRule::Mmbench => {
-                any_letter(answers, mmbench::vlmevalkit(prediction, &options(choices)))
-            }
-            AnswerRule::MmbenchLmmsEval => {
-                let options = options(choices);
-                let letters: Vec<char> = options.iter().map(|(letter, _)| *letter).collect();
-                let letter = mmbench::lmms_eval(prediction, &options)
-                    .or_else(|| mmbench::lmms_eval_static(prediction, &letters));
-                any_letter(answers, letter)
-            }
-        };
-        f64::from(u8::from(is_right))
-    }
-
-    /// Checks that a question's answers are such as the rule can score.
-    ///
-    /// # Errors
-    /// No answers; fewer than two where people's agreement counts; labels other than yes
-    /// and no where only those are read; a letter that none of the choices has.
-    pub fn check_answers<A: AsRef<str>, C: AsRef<str>>(
-        self,
-        answers: &[A],
-        choices: &[C],
-    ) -> Result<(), MetricError> {
-        let (needed, min) = if self.is_vqa() {
-            ("at least 2", 2)
-        } else {
-            ("at least 1", 1)
-        };
-        if answers.len() < min {
-            return Err(MetricError::AnswerCount {
-                rule: self.name(),
-                needed,
-                got: answers.len(),
-            });
-        }
-        let labels = answers.iter().map(AsRef::as_ref);
-        let bad_label = |label: &&str| YesNo::from_label(label).is_none();
-        match labels.clone().find(bad_label) {
-            Some(label) if self.is_yes_no() => {
-                return Err(MetricError::Label {
-                    what: "an answer of a yes-or-no question",
-                    got: label.to_owned(),
-                    expected: "yes or no",
-                });
-            }
-            _ => {}
-        }
-        let letters = options(choices);
-        let is_option = |label: &&str| letters.iter().any(|(letter, _)| is_letter(label, *letter));
-        match labels.clone().find(|label| !is_option(label)) {
-            Some(label) if self.is_choice() => Err(MetricError::Label {
-                what: "an answer of a choice",
-                got: label.to_owned(),
-                expected: "the letter of one of its choices, A for the first",
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// Whether answers are letters of choices.
     pub const fn is_choice(self) -> bool {
         matches!(
@@ -265,41 +155,6 @@ impl AnswerRule {
                 | AnswerRule::MmeVlmevalkit
         )
     }
-}
-
-/// What [`AnswerRule::Exact`] compares.
-pub fn exact_form(answer: &str) -> String {
-    answer
-        .trim()
-        .to_lowercase()
-        .trim_end_matches('.')
-        .trim_end()
-        .to_owned()
-}
-
-fn any(answers: &[impl AsRef<str>], is_right: impl Fn(&str) -> bool) -> bool {
-    answers.iter().any(|gold| is_right(gold.as_ref()))
-}
-
-/// Letters of the choices; A to D where they are not known.
-fn options(choices: &[impl AsRef<str>]) -> Vec<(char, &str)> {
-    match choices.is_empty() {
-        true => ('A'..='D').map(|letter| (letter, "")).collect(),
-        false => ('A'..='Z').zip(choices.iter().map(AsRef::as_ref)).collect(),
-    }
-}
-
-fn is_letter(label: &str, letter: char) -> bool {
-    let mut chars = label.chars();
-    chars.next() == Some(letter) && chars.next().is_none()
-}
-
-fn any_letter(answers: &[impl AsRef<str>], said: Option<char>) -> bool {
-    said.is_some_and(|letter| any(answers, |gold| is_letter(gold, letter)))
-}
-
-fn any_label(answers: &[impl AsRef<str>], said: YesNo) -> bool {
-    any(answers, |gold| YesNo::from_label(gold) == Some(said))
 }
 
 impl fmt::Display for AnswerRule {
@@ -340,80 +195,6 @@ impl From<AnswerRule> for &'static str {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(rule: AnswerRule, prediction: &str, answers: &[&str], expected: f64) {
-        assert_eq!(
-            rule.score(prediction, answers),
-            expected,
-            "{rule}: {prediction:?}"
-        );
-    }
-
-    #[test]
-    fn exact_ignores_case_dots_and_space() {
-        check(AnswerRule::Exact, " Red..\n", &["red"], 1.0);
-        check(AnswerRule::Exact, "red", &["blue", "RED."], 1.0);
-        check(AnswerRule::Exact, "3.5", &["35"], 0.0);
-        check(AnswerRule::Exact, "", &[], 0.0);
-    }
-
-    #[test]
-    fn each_rule_reads_in_its_own_way() {
-        check(AnswerRule::Gqa, "Yes.", &["yes"], 1.0);
-        check(AnswerRule::Gqa, "Yes. ", &["yes"], 0.0);
-        check(AnswerRule::GqaLmmsEval, "t-shirt", &["tshirt"], 1.0);
-        check(AnswerRule::GqaVlmevalkit, " Yes ", &["yes"], 1.0);
-        check(AnswerRule::Pope, "NO", &["no"], 0.0);
-        check(AnswerRule::PopeLmmsEval, "NO", &["no"], 1.0);
-        check(AnswerRule::PopeVlmevalkit, "Surely no.", &["no"], 1.0);
-        check(AnswerRule::Mme, "Know", &["No"], 1.0);
-        check(AnswerRule::MmeLmmsEval, "n.", &["No"], 1.0);
-        check(AnswerRule::MmeVlmevalkit, "Know", &["No"], 0.0);
-        check(AnswerRule::Scienceqa, "B. two", &["B"], 1.0);
-        check(AnswerRule::Scienceqa, "b", &["B"], 0.0);
-        check(AnswerRule::ScienceqaLmmsEval, "b", &["B"], 1.0);
-        check(AnswerRule::VqaM4c, "Two", &["2", "2", "2", "2", "3"], 1.0);
-        check(
-            AnswerRule::VqaOfficialRaw,
-            "Two",
-            &["two", "two", "two", "two"],
-            0.0,
-        );
-        check(
-            AnswerRule::VqaOfficial,
-            "Cat.",
-            &["cat", "cat", "cat", "cat"],
-            1.0,
-        );
-        check(
-            AnswerRule::VqaLmmsEval,
-            "The cat",
-            &["cat", "cat", "cat", "cat"],
-            1.0,
-        );
-        check(AnswerRule::VqaVlmevalkit, "5.", &["5", "5", "5", "5"], 0.0);
-        check(
-            AnswerRule::VizwizApi,
-            "The cat",
-            &["a cat", "a cat", "a cat", "a cat"],
-            0.0,
-        );
-    }
-
-    #[test]
-    fn choices_are_found_by_letter_or_text() {
-        let score = |rule: AnswerRule, said: &str| {
-            rule.score_among(said, &["B"], &["a red kite", "two owls"])
-        };
-        for said in ["B", "B. two owls", "Two owls!", "The answer is B"] {
-            assert_eq!(score(AnswerRule::Mmbench, said), 1.0, "{said}");
-        }
-        assert_eq!(score(AnswerRule::MmbenchLmmsEval, "(B)"), 1.0);
-        assert_eq!(score(AnswerRule::Mmbench, "C"), 0.0);
-        check(AnswerRule::Mmbench, "two owls", &["B"], 0.0);
-        check(AnswerRule::Mmbench, "(B)", &["B"], 1.0);
-    }
-
     #[test]
     fn names_round_trip_and_unknown_ones_list_the_known() {
         for rule in AnswerRule::ALL {
@@ -427,21 +208,5 @@ mod tests {
             error.contains("`vqa`") && error.contains("vqa_m4c"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn answers_that_a_rule_cannot_score_are_errors() {
-        let none: [&str; 0] = [];
-        let choices = ["red", "blue"];
-        for rule in AnswerRule::ALL {
-            let is_wrong = |answers: &[&str]| rule.check_answers(answers, &choices).is_err();
-            assert!(is_wrong(&none), "{rule}");
-            assert_eq!(is_wrong(&["yes", "no"]), rule.is_choice(), "{rule}");
-            assert_eq!(is_wrong(&["B", "A"]), rule.is_yes_no(), "{rule}");
-            assert_eq!(is_wrong(&["C", "A"]), rule.is_choice() || rule.is_yes_no());
-            if !rule.is_choice() {
-                assert_eq!(is_wrong(&["yes"]), rule.is_vqa(), "{rule}");
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::run::Run;
-use crate::study::Stages;
+use crate::study::{LoadingTimes, Stages};
 
 /// Times of a whole run, from its timings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -12,6 +12,8 @@ pub struct MeasuredTimes {
     pub stages: Stages,
     /// Seconds of all stages but preprocessing, which runs beside them.
     pub total: f64,
+    /// Whether loading kept up with the model; none in runs from before that was measured.
+    pub loading: Option<LoadingTimes>,
     /// Samples.
     pub num_samples: usize,
     /// Images, as often as they were encoded.
@@ -39,6 +41,7 @@ pub fn measured_times(run: &Run) -> Option<MeasuredTimes> {
     let mut times = MeasuredTimes {
         stages: Stages::default(),
         total: 0.0,
+        loading: None,
         num_samples: 0,
         num_images: 0,
         num_answers: 0,
@@ -50,7 +53,9 @@ pub fn measured_times(run: &Run) -> Option<MeasuredTimes> {
         answers_per_second: 0.0,
         decoded_per_second: None,
     };
+    let mut loading = LoadingTimes::default();
     for record in &run.timings {
+        loading.add(record);
         times.stages.add(&record.seconds);
         times.num_samples += record.samples.len();
         times.num_images += record.num_images;
@@ -60,9 +65,8 @@ pub fn measured_times(run: &Run) -> Option<MeasuredTimes> {
         times.num_decoded += record.num_decoded;
         times.peak_kv_bytes = times.peak_kv_bytes.max(record.kv_bytes);
     }
-    let named = times.stages.named();
-    let stages = named.iter().filter(|(name, _)| *name != "preprocess");
-    times.total = stages.map(|(_, seconds)| seconds).sum();
+    times.total = times.stages.answering();
+    times.loading = Some(loading).filter(|loading| loading.waiting_share().is_some());
     if times.total <= 0.0 {
         return None;
     }

@@ -95,6 +95,19 @@ impl Run {
         self.records.len() == self.spec.num_samples
     }
 
+    /// The data sets by name and part, in order; one that is there twice is told apart
+    /// by a number.
+    pub fn dataset_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for dataset in &self.spec.datasets {
+            let name = format!("{} {}", dataset.name, dataset.split);
+            let numbered = (2..).map(|number| format!("{name} ({number})"));
+            let mut candidates = std::iter::once(name.clone()).chain(numbered);
+            names.extend(candidates.find(|candidate| !names.contains(candidate)));
+        }
+        names
+    }
+
     /// Where a sample's image lies.
     pub fn image_path(&self, record: &SampleRecord) -> PathBuf {
         self.spec.datasets[record.dataset].path.join(&record.image)

@@ -4,6 +4,11 @@
 //! Source: Efron & Tibshirani, "An introduction to the bootstrap", 1993, chapters 13
 //! (percentile) and 14 (BCa: bias-corrected and accelerated).
 
+mod quantiles;
+
+pub use quantiles::quantile;
+
+use self::quantiles::{acceleration, bias_correction};
 use super::clusters::Clusters;
 use super::distribution::{normal_cdf, normal_quantile};
 use super::error::{StatsError, check_len, check_open_unit};
@@ -12,9 +17,6 @@ use super::random::{Random, Stream};
 
 /// Fewer draws than this place the ends of a 95 % interval by a handful of values.
 const MIN_DRAWS: usize = 1_000;
-
-/// Share of the draws' range below which two draws are the same but for rounding.
-const SAME_DRAW: f64 = 1e-12;
 
 /// Which quantiles of the draws bound the interval.
 #[derive(
@@ -202,52 +204,6 @@ fn summarise(
     })
 }
 
-/// Φ⁻¹ of the share of draws below the observed value, equal ones by half. Where all
-/// lie on one side the share is taken as half a draw, since Φ⁻¹ has no value there.
-fn bias_correction(sorted_draws: &[f64], observed: f64) -> f64 {
-    let num_draws = sorted_draws.len() as f64;
-    // Equal draws sum the same scores in another order: equal but for rounding.
-    let rounding = match (sorted_draws.first(), sorted_draws.last()) {
-        (Some(first), Some(last)) => SAME_DRAW * (last - first),
-        _ => 0.0,
-    };
-    let below = sorted_draws.partition_point(|&draw| draw < observed - rounding);
-    let up_to = sorted_draws.partition_point(|&draw| draw <= observed + rounding);
-    let share = 0.5 * (below + up_to) as f64 / num_draws;
-    normal_quantile(share.clamp(0.5 / num_draws, 1.0 - 0.5 / num_draws))
-}
-
-/// Σ(m − x)³ / (6 (Σ(m − x)²)^{3/2}) over the values without one cluster each; 0
-/// where they are all the same.
-fn acceleration(leave_one_out: impl IntoIterator<Item = Option<f64>>) -> f64 {
-    let values: Vec<f64> = leave_one_out.into_iter().flatten().collect();
-    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    let (squares, cubes) = values.iter().fold((0.0, 0.0), |(squares, cubes), value| {
-        let deviation = mean - value;
-        (
-            squares + deviation * deviation,
-            cubes + deviation * deviation * deviation,
-        )
-    });
-    if squares > 0.0 {
-        cubes / (6.0 * f64::powf(squares, 1.5))
-    } else {
-        0.0
-    }
-}
-
-/// The p quantile of ascending values, linear between neighbours (Hyndman & Fan type 7).
-pub fn quantile(ascending: &[f64], p: f64) -> f64 {
-    let Some(last) = ascending.len().checked_sub(1) else {
-        return f64::NAN;
-    };
-    let position = p.clamp(0.0, 1.0) * last as f64;
-    let below = position.floor() as usize;
-    let above = (below + 1).min(last);
-    let share = position - below as f64;
-    ascending[below] + share * (ascending[above] - ascending[below])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,27 +227,6 @@ mod tests {
         assert_eq!(result.observed, 0.5);
         assert_eq!((result.interval.low, result.interval.high), (0.0, 1.0));
         assert!((result.standard_error - 0.125_f64.sqrt()).abs() < 0.01);
-    }
-
-    #[test]
-    fn quantiles_by_hand() {
-        let values = [1.0, 2.0, 4.0];
-        assert_eq!(quantile(&values, 0.0), 1.0);
-        assert_eq!(quantile(&values, 0.25), 1.5);
-        assert_eq!(quantile(&values, 0.75), 3.0);
-        assert_eq!(quantile(&values, 1.0), 4.0);
-        assert!(quantile(&[], 0.5).is_nan());
-    }
-
-    #[test]
-    fn acceleration_by_hand() {
-        // Mean 1, deviations 1, 1, −2 → squares 6, cubes −6: −6 / (6·6^1.5).
-        let values = [Some(0.0), Some(0.0), Some(3.0)];
-        assert!((acceleration(values) + 6.0_f64.powf(-1.5)).abs() < 1e-15);
-        assert_eq!(acceleration([Some(2.0), Some(2.0), None]), 0.0);
-        // Half of the draws below, one equal: no bias.
-        assert!(bias_correction(&[1.0, 2.0, 3.0], 2.0).abs() < 1e-15);
-        assert!(bias_correction(&[1.0, 2.0], 9.0).is_finite());
     }
 
     #[test]

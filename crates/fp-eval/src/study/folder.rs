@@ -1,20 +1,29 @@
 //! A run's folder: `run.json`, `records.jsonl`, `timings.jsonl`.
 
+mod lines;
+mod resume;
+
+pub(crate) use lines::for_each_line;
+pub(crate) use resume::{changes, index_of};
+
+use self::lines::drop_torn_line;
+use self::resume::{go_on, scan};
 use super::error::StudyError;
-use super::hashes;
-use super::line::{self, LineError};
+use super::line;
 use super::record::SampleRecord;
 use super::spec::{FORMAT, RunSpec};
 use super::timings::TimingRecord;
 use serde::Deserialize;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// What a run is of.
 pub const SPEC_FILE: &str = "run.json";
+
 /// One line per sample.
 pub const RECORDS_FILE: &str = "records.jsonl";
+
 /// What the stages took; differs from run to run.
 pub const TIMINGS_FILE: &str = "timings.jsonl";
 
@@ -181,24 +190,6 @@ pub fn read_timings(folder: &Path) -> Result<Vec<TimingRecord>, StudyError> {
         .collect())
 }
 
-/// Calls `visit` with the number, from 1, and the content of every whole line.
-pub(crate) fn for_each_line(
-    path: &Path,
-    mut visit: impl FnMut(usize, &[u8]) -> Result<(), LineError>,
-) -> Result<(), StudyError> {
-    let file = File::open(path).map_err(StudyError::io("read", path))?;
-    let mut lines = Lines::new(file);
-    while let Some(line) = lines.next().map_err(StudyError::io("read", path))? {
-        let number = line.number;
-        visit(number, line.content).map_err(|source| StudyError::Line {
-            path: path.to_owned(),
-            line: number,
-            source,
-        })?;
-    }
-    Ok(())
-}
-
 /// Writes a file whole or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
     let mut part = path.as_os_str().to_owned();
@@ -251,168 +242,4 @@ fn open_growing(path: &Path) -> Result<File, StudyError> {
         .truncate(false)
         .open(path)
         .map_err(StudyError::io("open", path))
-}
-
-/// Whether a run may be gone on with as it is asked for now.
-fn go_on(
-    path: &Path,
-    old: &RunSpec,
-    new: &RunSpec,
-    accept_changes: bool,
-) -> Result<(), StudyError> {
-    let changes = changes(old, new).map_err(|error| StudyError::Content {
-        path: path.join(SPEC_FILE),
-        reason: error.to_string(),
-    })?;
-    if changes.is_empty() {
-        return Ok(());
-    }
-    if !accept_changes {
-        return Err(StudyError::Changed {
-            path: path.to_owned(),
-            changes,
-        });
-    }
-    let reason = if old.grid.cells != new.grid.cells {
-        Some("it has other cells")
-    } else if old.num_samples != new.num_samples {
-        Some("it has another number of samples")
-    } else if old.shard != new.shard {
-        Some("it is another piece")
-    } else {
-        None
-    };
-    if let Some(reason) = reason {
-        return Err(StudyError::Incompatible {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        });
-    }
-    let mut spec = new.clone();
-    spec.accepted_changes = old.accepted_changes.clone();
-    spec.accepted_changes.extend(changes);
-    write_spec(path, &spec)
-}
-
-/// What differs between two runs, in words.
-pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde_json::Error> {
-    let mut changes = Vec::new();
-    if old.config_sha256 != new.config_sha256 {
-        let keys = hashes::changed_keys(&old.config, &new.config)?;
-        changes.push(format!("another configuration ({})", keys.join(", ")));
-    }
-    if old.datasets.len() != new.datasets.len() {
-        changes.push("another number of data sets".to_owned());
-    } else {
-        let pairs = old.datasets.iter().zip(&new.datasets);
-        changes.extend(
-            pairs
-                .filter(|(old, new)| old.sha256 != new.sha256)
-                .map(|(old, _)| format!("other data ({} {})", old.name, old.split)),
-        );
-    }
-    if old.model.sha256 != new.model.sha256 {
-        let changed = old
-            .model
-            .files
-            .iter()
-            .filter(|file| !new.model.files.contains(file));
-        let names: Vec<&str> = changed.map(|file| file.name.as_str()).collect();
-        changes.push(format!("another model ({})", names.join(", ")));
-    }
-    let piece = |spec: &RunSpec| spec.shard.map_or("the whole".to_owned(), |s| s.to_string());
-    if old.shard != new.shard {
-        changes.push(format!("piece {} instead of {}", piece(old), piece(new)));
-    }
-    Ok(changes)
-}
-
-/// Checks all whole lines against the order; their number and bytes.
-fn scan(path: &Path, file: &mut File, order: &[usize]) -> Result<(usize, u64), StudyError> {
-    let mut lines = Lines::new(file);
-    let mut done = 0;
-    while let Some(line) = lines.next().map_err(StudyError::io("read", path))? {
-        let at = |source| StudyError::Line {
-            path: path.to_owned(),
-            line: line.number,
-            source,
-        };
-        let found = index_of(line.content).map_err(at)?;
-        if order.get(done) != Some(&found) {
-            return Err(StudyError::Order {
-                path: path.to_owned(),
-                line: line.number,
-                found,
-                expected: match order.get(done) {
-                    Some(index) => format!("sample {index}"),
-                    None => "the end".to_owned(),
-                },
-            });
-        }
-        done += 1;
-    }
-    Ok((done, lines.whole))
-}
-
-/// The index of a line's sample, its checksum checked.
-pub(crate) fn index_of(line: &[u8]) -> Result<usize, LineError> {
-    #[derive(Deserialize)]
-    struct Index {
-        index: usize,
-    }
-    let content = line::content(line)?;
-    let index: Index =
-        serde_json::from_slice(content).map_err(|error| LineError::Content(error.to_string()))?;
-    Ok(index.index)
-}
-
-/// Whole lines of a file: those that end.
-struct Lines<R> {
-    reader: BufReader<R>,
-    buffer: Vec<u8>,
-    number: usize,
-    /// Bytes of the whole lines so far.
-    whole: u64,
-}
-
-struct Line<'a> {
-    number: usize,
-    content: &'a [u8],
-}
-
-impl<R: Read> Lines<R> {
-    fn new(reader: R) -> Lines<R> {
-        Lines {
-            reader: BufReader::with_capacity(1 << 16, reader),
-            buffer: Vec::new(),
-            number: 0,
-            whole: 0,
-        }
-    }
-
-    fn next(&mut self) -> std::io::Result<Option<Line<'_>>> {
-        self.buffer.clear();
-        let read = self.reader.read_until(b'\n', &mut self.buffer)?;
-        match self.buffer.strip_suffix(b"\n") {
-            None => Ok(None),
-            Some(content) => {
-                self.number += 1;
-                self.whole += read as u64;
-                Ok(Some(Line {
-                    number: self.number,
-                    content,
-                }))
-            }
-        }
-    }
-}
-
-/// Cuts off what follows the last line's end.
-fn drop_torn_line(file: &mut File) -> std::io::Result<()> {
-    let mut lines = Lines::new(&mut *file);
-    while lines.next()?.is_some() {}
-    let whole = lines.whole;
-    file.set_len(whole)?;
-    file.seek(SeekFrom::End(0))?;
-    Ok(())
 }

@@ -6,9 +6,12 @@
 //! test is derived.
 //!
 //! Who owns what: `prepare` reads data and model, `order` decides in which order
-//! samples come, `run` has the threads, `engine` answers, `choose` lets cells
-//! choose their tokens, `answers` makes records, `folder` writes them.
+//! samples come, `run` goes from first to last, `answering` has the threads, `loading`
+//! gives them images ahead of time, `engine` answers, `choose` lets cells choose their
+//! tokens, `answers` makes records, `folder` writes them.
 
+mod ahead;
+mod answering;
 mod answers;
 mod cells;
 mod choose;
@@ -20,6 +23,7 @@ mod grid;
 mod hashes;
 mod inputs;
 mod line;
+mod loading;
 mod memory;
 mod merge;
 mod order;
@@ -36,6 +40,7 @@ pub use engine::Engine;
 pub use error::StudyError;
 pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
 pub use grid::{Budget, Cell, Grid, GridError, Method, ModelShape};
+pub(crate) use inputs::EncodedImage;
 pub use line::LineError;
 pub use merge::merge;
 pub use order::Shard;
@@ -46,4 +51,4 @@ pub use record::{
 };
 pub use run::{Progress, RunOptions, RunSummary, run};
 pub use spec::{DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, ModelSpec, RunSpec};
-pub use timings::{Stages, TimingRecord};
+pub use timings::{LoadingTimes, Stages, TimingRecord};

@@ -1,13 +1,14 @@
 //! What the stages of a run took.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use std::time::{Duration, Instant};
 
 /// Seconds by stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stages {
-    /// Decoding and preprocessing images, beside the other stages.
+    /// Reading, decoding and preprocessing images, beside the other stages.
     pub preprocess: f64,
     /// Vision tower and projector.
     pub vision: f64,
@@ -35,6 +36,13 @@ impl Stages {
             ("decode", self.decode),
             ("diversity", self.diversity),
         ]
+    }
+
+    /// Seconds of answering: all stages but the one beside them.
+    pub fn answering(&self) -> f64 {
+        let named = self.named();
+        let answering = named.iter().filter(|(name, _)| *name != "preprocess");
+        answering.map(|(_, seconds)| seconds).sum()
     }
 
     /// Adds another's seconds.
@@ -69,6 +77,79 @@ pub struct TimingRecord {
     pub kv_bytes: usize,
     /// Seconds by stage.
     pub seconds: Stages,
+    /// Seconds that a worker waited for these samples to be loaded when it was done with
+    /// others; none in runs that were recorded before this was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<f64>,
+    /// Seconds that a worker waited for its first samples: nothing is loaded ahead of
+    /// those.
+    #[serde(default)]
+    pub starting: f64,
+}
+
+/// A worker that waits longer than this share of its time is held up.
+const HELD_UP: f64 = 0.05;
+
+/// Whether images were loaded as fast as the model took them, over all jobs of which
+/// that was measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LoadingTimes {
+    /// Seconds of reading, decoding and preprocessing images, all threads together.
+    pub loading: f64,
+    /// Seconds that workers waited for what was not yet loaded, their first jobs apart.
+    pub waiting: f64,
+    /// Seconds that they waited for their first jobs.
+    pub starting: f64,
+    /// Seconds of the stages of answering.
+    pub answering: f64,
+}
+
+impl LoadingTimes {
+    /// Adds a job, if it was measured how long it was waited for.
+    pub fn add(&mut self, timing: &TimingRecord) {
+        if let Some(waiting) = timing.waiting {
+            self.loading += timing.seconds.preprocess;
+            self.waiting += waiting;
+            self.starting += timing.starting;
+            self.answering += timing.seconds.answering();
+        }
+    }
+
+    /// Share of the workers' time that they waited, 0 to 1, from their first jobs on;
+    /// none where nothing was measured.
+    pub fn waiting_share(&self) -> Option<f64> {
+        let total = self.waiting + self.answering;
+        (total > 0.0).then(|| self.waiting / total)
+    }
+
+    /// Whether loading starved the model, as a sentence; none where nothing was measured.
+    pub fn verdict(&self) -> Option<String> {
+        let share = self.waiting_share()?;
+        let kept_up = match share <= HELD_UP {
+            true => "loading kept up with the model",
+            false => "loading held the model up",
+        };
+        Some(format!(
+            "Workers waited for images for {:.1} % of their time ({:.2} s beside {:.2} s of answering, after {:.2} s for their first ones; loading took {:.2} s): {kept_up}.",
+            100.0 * share,
+            self.waiting,
+            self.answering,
+            self.starting,
+            self.loading,
+        ))
+    }
+}
+
+impl Serialize for LoadingTimes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("LoadingTimes", 5)?;
+        fields.serialize_field("loading_seconds", &self.loading)?;
+        fields.serialize_field("waiting_seconds", &self.waiting)?;
+        fields.serialize_field("starting_seconds", &self.starting)?;
+        fields.serialize_field("answering_seconds", &self.answering)?;
+        fields.serialize_field("waiting_share", &self.waiting_share())?;
+        fields.end()
+    }
 }
 
 /// Measures one stage after the other.
@@ -91,4 +172,59 @@ impl StopWatch {
 
 pub(crate) fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(preprocess: f64, decode: f64, waiting: Option<f64>) -> TimingRecord {
+        TimingRecord {
+            seconds: Stages {
+                preprocess,
+                decode,
+                ..Stages::default()
+            },
+            waiting,
+            ..TimingRecord::default()
+        }
+    }
+
+    #[test]
+    fn waiting_is_told_beside_the_workers_time() {
+        let mut times = LoadingTimes::default();
+        assert_eq!((times.waiting_share(), times.verdict()), (None, None));
+        times.add(&timing(3.0, 2.0, Some(0.0)));
+        times.add(&timing(1.0, 5.0, None));
+        times.add(&timing(1.0, 7.0, Some(1.0)));
+        times.add(&TimingRecord {
+            starting: 50.0,
+            ..timing(0.0, 0.0, Some(0.0))
+        });
+        assert_eq!(
+            (times.loading, times.answering, times.starting),
+            (4.0, 9.0, 50.0)
+        );
+        assert_eq!(times.waiting_share(), Some(0.1));
+        let verdict = times.verdict().unwrap();
+        assert!(verdict.contains("10.0 %") && verdict.ends_with("held the model up."));
+        times.add(&timing(1.0, 91.0, Some(0.0)));
+        assert!(
+            times
+                .verdict()
+                .unwrap()
+                .ends_with("kept up with the model.")
+        );
+        let json = serde_json::to_value(times).unwrap();
+        assert_eq!(json["waiting_share"], 1.0 / 101.0);
+    }
+
+    #[test]
+    fn records_from_before_waiting_was_measured_are_read() {
+        let old = r#"{"samples":[0],"num_images":1,"num_answers":4,"num_runs":3,"num_suffix_rows":9,
+            "num_decoded":5,"kv_bytes":64,"seconds":{"preprocess":0.5,"vision":0.1,"prefix":0.1,
+            "scoring":0.1,"suffix":0.1,"decode":0.1,"diversity":0.0}}"#;
+        let old: TimingRecord = serde_json::from_str(old).unwrap();
+        assert_eq!((old.waiting, old.seconds.preprocess), (None, 0.5));
+    }
 }

@@ -31,14 +31,7 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) 
             report: files,
         });
     }
-    let mut text = String::new();
-    if let Some(report) = report {
-        let verdict = &report.analysis.verdict;
-        text += &format!("{}\n\n", verdict.headline);
-        for caution in &verdict.cautions {
-            text += &format!("note: {caution}\n\n");
-        }
-    }
+    let mut text = report.map_or_else(String::new, |report| report.analysis.verdict.brief());
     text += &cell_table(&cells);
     text += &format!(
         "\n\n{} samples in {}, {} of them from before{}; records in {}\n",
@@ -51,6 +44,9 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) 
         },
         summary.output.display()
     );
+    if let Some(verdict) = summary.loading.verdict() {
+        text += &format!("{verdict}\n");
+    }
     for file in files.into_iter().flatten() {
         text += &format!("wrote {file}\n");
     }

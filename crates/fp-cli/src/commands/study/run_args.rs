@@ -13,6 +13,9 @@ pub(crate) struct RunArgs {
     /// Threads that compute [default: all].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Threads that load images beside them [default: as many].
+    #[arg(long, value_name = "N")]
+    loaders: Option<usize>,
     /// Questions that are answered together at most.
     #[arg(long, value_name = "N", default_value_t = 16)]
     batch_size: usize,
@@ -38,6 +41,7 @@ impl RunArgs {
         let defaults = RunOptions::new(output);
         RunOptions {
             threads: self.threads.unwrap_or(defaults.threads),
+            loaders: self.loaders,
             batch_size: self.batch_size,
             engine: self.engine,
             memory_limit: self.memory_limit,

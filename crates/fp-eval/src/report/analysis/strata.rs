@@ -14,7 +14,7 @@ pub const BY_DATASET: &str = "data set";
 pub struct Strata {
     /// What is grouped by, such as `text length`.
     pub by: String,
-    /// The groups, in a fixed order; empty ones are left out.
+    /// The groups, in a fixed order; empty ones are left out, but for data sets.
     pub groups: Vec<Stratum>,
 }
 
@@ -104,19 +104,27 @@ pub(crate) fn by_family(records: &[SampleRecord]) -> Strata {
 }
 
 fn by_dataset(run: &Run) -> Strata {
-    let names: Vec<String> = run
-        .spec
-        .datasets
-        .iter()
-        .map(|dataset| format!("{} {}", dataset.name, dataset.split))
-        .collect();
+    let names = run.dataset_names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    group(BY_DATASET, &names, &run.records, |at| {
+    // With those that have no sample yet: their order is that of the run's data sets.
+    all_groups(BY_DATASET, &names, &run.records, |at| {
         Some(run.records[at].dataset)
     })
 }
 
+/// The groups that have samples.
 fn group(
+    by: &str,
+    names: &[&str],
+    records: &[SampleRecord],
+    group_of: impl Fn(usize) -> Option<usize>,
+) -> Strata {
+    let mut strata = all_groups(by, names, records, group_of);
+    strata.groups.retain(|group| group.n > 0);
+    strata
+}
+
+fn all_groups(
     by: &str,
     names: &[&str],
     records: &[SampleRecord],
@@ -136,7 +144,6 @@ fn group(
             groups[group].n += 1;
         }
     }
-    groups.retain(|group| group.n > 0);
     Strata {
         by: by.to_owned(),
         groups,

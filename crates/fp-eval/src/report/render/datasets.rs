@@ -7,15 +7,11 @@ use crate::report::format::percent;
 
 /// The section of `summary.md`; nothing for a single data set.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {
-    let (analysis, spec) = (source.analysis, &source.run.spec);
-    if spec.datasets.len() < 2 {
+    let analysis = source.analysis;
+    let names = source.run.dataset_names();
+    if names.len() < 2 {
         return;
     }
-    let names: Vec<String> = spec
-        .datasets
-        .iter()
-        .map(|dataset| format!("{} {}", dataset.name, dataset.split))
-        .collect();
     let _ = writeln!(text, "\n## Accuracy by data set in %\n");
     let _ = writeln!(
         text,

@@ -5,15 +5,23 @@
 //! switches between groups and runs the sample explorer.
 
 mod accuracy;
+mod audit;
 mod base64;
 mod cases;
 mod chart;
+mod cost;
+mod datasets;
+mod differences;
 mod explorer;
 mod findings;
+mod flips;
+mod image_sources;
 mod maps;
 mod markup;
 mod pictures;
-mod tables;
+mod provenance;
+mod quality;
+mod roles;
 
 use self::markup::{escape, put};
 use self::pictures::Pictures;
@@ -32,20 +40,21 @@ pub(crate) fn page(source: &Source<'_>) -> Result<String, ReportError> {
     let mut pictures = Pictures::new(source.run, MOST_PICTURE_BYTES);
     findings::header(source, &mut body);
     accuracy::curves(source, &mut body);
-    accuracy::differences(source, &mut body);
-    accuracy::heat_map(source, &mut body);
+    differences::differences(source, &mut body);
+    differences::heat_map(source, &mut body);
+    datasets::datasets(source, &mut body);
     findings::best(source, &mut body);
     findings::hypotheses(source, &mut body);
     maps::head_usage(source, &mut body);
     maps::agreement(source, &mut body);
     maps::retention(source, &mut body);
-    tables::quality(source, &mut body);
-    tables::cost(source, &mut body);
-    tables::flips(source, &mut body);
-    tables::audit(source, &mut body);
+    quality::quality(source, &mut body);
+    cost::cost(source, &mut body);
+    flips::flips(source, &mut body);
+    audit::audit(source, &mut body);
     cases::cases(source, &mut pictures, &mut body);
     explorer::explorer(source, &mut pictures, &mut body)?;
-    tables::provenance(source, &mut body);
+    provenance::provenance(source, &mut body);
     let title = format!(
         "FinePruner, study {}: {}",
         source.run.spec.config.study.name(),
@@ -68,11 +77,12 @@ pub(crate) fn page(source: &Source<'_>) -> Result<String, ReportError> {
 
 /// Links to the sections that the page has.
 fn navigation(body: &str, page: &mut String) {
-    const SECTIONS: [(&str, &str); 16] = [
+    const SECTIONS: [(&str, &str); 17] = [
         ("verdict", "Verdict"),
         ("accuracy", "Accuracy"),
         ("differences", "Differences"),
         ("heat", "Heat map"),
+        ("datasets", "Data sets"),
         ("best", "Best of many"),
         ("hypotheses", "Hypotheses"),
         ("heads", "Heads"),

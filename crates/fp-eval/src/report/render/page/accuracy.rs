@@ -1,22 +1,11 @@
-//! Accuracy against budget, differences from the baseline, and the heat map.
+//! Accuracy against budget: curves of every strategy beside the controls.
 
-use super::chart::{self, ForestRow, Scale, Series};
+use super::chart::{self, Scale, Series};
 use super::markup::{Field, Table, escape, put, section};
-use crate::report::analysis::{Estimate, Outcome, Reference};
-use crate::report::format::{interval_points, level, p_value, percent, points, signed_points};
+use super::roles::{ascending_budgets, middle_heads, protagonists};
+use crate::report::analysis::Estimate;
+use crate::report::format::{level, percent};
 use crate::report::render::Source;
-
-/// Budgets by the number of tokens, fewest first: positions in the configuration.
-pub(super) fn ascending_budgets(source: &Source<'_>) -> Vec<usize> {
-    let budgets = &source.run.spec.grid.budgets;
-    let mut order: Vec<usize> = (0..budgets.len()).collect();
-    order.sort_by_key(|&index| budgets[index].kept.unwrap_or(usize::MAX));
-    order
-}
-
-fn point(estimate: &Estimate) -> Option<(f64, Option<[f64; 2]>)> {
-    Some((estimate.mean?, estimate.interval))
-}
 
 pub(super) fn curves(source: &Source<'_>, out: &mut String) {
     let (analysis, roster) = (source.analysis, source.roster);
@@ -89,6 +78,10 @@ pub(super) fn curves(source: &Source<'_>, out: &mut String) {
     out.push_str("</div></section>\n");
 }
 
+fn point(estimate: &Estimate) -> Option<(f64, Option<[f64; 2]>)> {
+    Some((estimate.mean?, estimate.interval))
+}
+
 fn random_series(source: &Source<'_>, order: &[usize]) -> Option<Series> {
     let random = &source.analysis.random;
     (!random.is_empty()).then(|| Series {
@@ -119,34 +112,6 @@ fn cells_series(
         style,
         points,
     })
-}
-
-/// The candidate and the baseline by name, the candidate none where it is the baseline.
-pub(super) fn protagonists(source: &Source<'_>) -> (Option<usize>, Option<usize>) {
-    let roster = source.roster;
-    let position = |name: &str| roster.strategies.iter().position(|s| s.name == name);
-    let ranking = source
-        .analysis
-        .best
-        .as_ref()
-        .map(|best| best.ranking.as_slice());
-    let candidate = ranking.and_then(|ranking| position(&ranking.first()?.0));
-    match candidate {
-        Some(candidate) => match roster.reference_of(candidate) {
-            Some(baseline) => (Some(candidate), Some(baseline)),
-            // The baseline leads: the runner-up stands beside it.
-            None => {
-                let runner_up = ranking.and_then(|ranking| position(&ranking.get(1)?.0));
-                (runner_up, Some(candidate))
-            }
-        },
-        None => (None, (!roster.strategies.is_empty()).then_some(0)),
-    }
-}
-
-/// The head count that stands for all: the middle one.
-pub(super) fn middle_heads(source: &Source<'_>) -> usize {
-    source.roster.head_counts.len() / 2
 }
 
 fn overview(source: &Source<'_>, order: &[usize]) -> Vec<Series> {
@@ -278,137 +243,4 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
     out.push_str("<div>");
     out.push_str(&table.finish());
     out.push_str("<p class=\"small\">vanilla: no pruning. drop_all: no image token after layer K, the most that pruning can lose. no_image: what the text alone gives away. oracle: the tokens under the ground-truth boxes; questions without boxes are left out of it. all_heads: FastV.</p></div>");
-}
-
-pub(super) fn differences(source: &Source<'_>, out: &mut String) {
-    let (analysis, roster) = (source.analysis, source.roster);
-    let Some(set) = analysis
-        .references
-        .iter()
-        .find(|set| set.reference == Reference::Baseline)
-    else {
-        return;
-    };
-    let baseline = roster.baseline_name();
-    section(
-        out,
-        "differences",
-        &format!("Differences from {baseline}"),
-        &format!(
-            "Paired by question at the same h and budget. ▲ better, ▼ worse (Holm-corrected, interval beyond 0), ■ equivalent within {} points (the grey band), ● undecided.",
-            points(analysis.margin)
-        ),
-    );
-    let bounds = set
-        .comparisons
-        .iter()
-        .fold([-0.01_f64, 0.01_f64], |[low, high], c| {
-            [low.min(c.interval[0]), high.max(c.interval[1])]
-        });
-    out.push_str("<div class=\"panels\">\n");
-    for budget in ascending_budgets(source).into_iter().rev() {
-        let mut rows: Vec<ForestRow> = Vec::new();
-        let mut last = None;
-        for (strategy, count, at, cell) in roster.studied() {
-            let Some(c) = set.of(&analysis.cells[cell].id).filter(|_| at == budget) else {
-                continue;
-            };
-            let name = &roster.strategies[strategy].name;
-            let text = format!(
-                "{} points, {}, p = {:.4}, {}",
-                signed_points(c.difference),
-                interval_points(c.interval, c.confidence),
-                c.p,
-                p_value("Holm p", c.p_holm)
-            );
-            rows.push(ForestRow {
-                name: format!("{name} {}", roster.head_counts[count]),
-                difference: c.difference,
-                interval: c.interval,
-                outcome: c.outcome.name(),
-                tooltip: format!("{}: {text}", c.a),
-                is_first: last != Some(strategy),
-            });
-            last = Some(strategy);
-        }
-        if !rows.is_empty() {
-            let title = format!("Differences from {baseline} at {}", roster.budgets[budget]);
-            put!(
-                out,
-                "<figure><figcaption class=\"above\">{}, strategy and h</figcaption>{}</figure>\n",
-                escape(&roster.budgets[budget]),
-                chart::forest(&title, &rows, bounds, analysis.margin)
-            );
-        }
-    }
-    out.push_str("</div></section>\n");
-}
-
-pub(super) fn heat_map(source: &Source<'_>, out: &mut String) {
-    let (analysis, roster) = (source.analysis, source.roster);
-    if roster.strategies.is_empty() {
-        return;
-    }
-    section(
-        out,
-        "heat",
-        "Strategy × budget × h",
-        &format!(
-            "Accuracy in %; darker is higher. Against {} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided.",
-            roster.baseline_name()
-        ),
-    );
-    let means: Vec<f64> = roster
-        .studied()
-        .filter_map(|(.., cell)| analysis.cells[cell].accuracy.mean)
-        .collect();
-    let low = means.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let columns: Vec<String> = roster
-        .budgets
-        .iter()
-        .flat_map(|budget| {
-            roster
-                .head_counts
-                .iter()
-                .map(move |h| format!("{budget} h {h}"))
-        })
-        .collect();
-    let mut head = vec!["strategy"];
-    head.extend(columns.iter().map(String::as_str));
-    let mut table = Table::new("Accuracy by strategy, budget and h", "heat", &head);
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
-        let mut fields = vec![Field::Head(entry.name.clone())];
-        for budget in 0..roster.budgets.len() {
-            for count in 0..roster.head_counts.len() {
-                fields.push(heat_field(
-                    source,
-                    roster.cell(strategy, count, budget),
-                    low,
-                    high,
-                ));
-            }
-        }
-        table.row(fields);
-    }
-    out.push_str(&table.finish());
-    out.push_str("</section>\n");
-}
-
-fn heat_field(source: &Source<'_>, cell: Option<usize>, low: f64, high: f64) -> Field {
-    let Some(cell) = cell.map(|cell| &source.analysis.cells[cell]) else {
-        return Field::Empty;
-    };
-    let Some(mean) = cell.accuracy.mean else {
-        return Field::Empty;
-    };
-    let comparison = source.analysis.comparison(Reference::Baseline, &cell.id);
-    let mark = match comparison.map(|comparison| comparison.outcome) {
-        Some(Outcome::Better) => " ▲",
-        Some(Outcome::Worse) => " ▼",
-        Some(Outcome::Equivalent) => " ≈",
-        Some(Outcome::Undecided) | None => "",
-    };
-    let shade = (mean - low) / (high - low).max(1e-9);
-    Field::Shaded(format!("{}{mark}", percent(mean)), shade)
 }

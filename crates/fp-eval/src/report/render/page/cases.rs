@@ -1,8 +1,8 @@
 //! Case studies: samples on which something flips, with what each cell saw.
 
-use super::accuracy::{ascending_budgets, middle_heads, protagonists};
 use super::markup::{escape, put, section};
 use super::pictures::{Pictures, boxes_on_grid};
+use super::roles::{ascending_budgets, middle_heads, protagonists};
 use crate::report::analysis::{RIGHT, kept_tokens};
 use crate::report::render::Source;
 use crate::study::SampleRecord;

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::accuracy::{ascending_budgets, middle_heads, protagonists};
 use super::base64;
 use super::markup::{escape, put, section};
 use super::pictures::{Pictures, boxes_on_grid};
+use super::roles::{ascending_budgets, middle_heads, protagonists};
 use crate::report::error::ReportError;
 use crate::report::render::Source;
 use crate::study::{SampleRecord, Seen};
@@ -114,6 +114,9 @@ pub(super) fn explorer(
         ),
     };
     section(out, "explorer", "Sample explorer", &lead);
+    if let Some(note) = pictures.note() {
+        put!(out, "<p class=\"small\">{}</p>\n", escape(&note));
+    }
     controls(&data, out);
     let [first, second] = beside(source);
     put!(

@@ -2,9 +2,9 @@
 
 use image::{ExtendedColorType, ImageEncoder};
 
-use super::accuracy::ascending_budgets;
 use super::base64;
 use super::markup::{Field, Table, chooser, escape, group, put, section};
+use super::roles::ascending_budgets;
 use crate::report::analysis::{Retention, SAME_IN_PRACTICE};
 use crate::report::format::{fixed, percent};
 use crate::report::render::Source;

@@ -1,15 +1,16 @@
 //! Images of samples as the vision tower sees them, small enough for a page.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
-use fp_model::image::{ImageAspect, decode_file};
+use fp_model::image::ImageAspect;
 use image::imageops::{FilterType, crop_imm, overlay, resize};
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
 
 use super::base64;
+use super::image_sources::ImageSources;
+use crate::report::format::counted;
 use crate::report::run::Run;
-use crate::study::SampleRecord;
+use crate::study::{EncodedImage, SampleRecord};
 
 /// Pixels along a picture's side, at most.
 const SIDE: u32 = 224;
@@ -22,46 +23,83 @@ const PADDING: Rgb<u8> = Rgb([122, 116, 104]);
 #[derive(Debug)]
 pub(super) struct Pictures<'a> {
     run: &'a Run,
-    known: HashMap<PathBuf, Option<usize>>,
+    sources: ImageSources<'a>,
+    /// By data set and what samples on one image share: a Parquet file holds an image
+    /// once for each of its questions.
+    known: HashMap<(usize, String), Option<usize>>,
     /// Data of `data:image/jpeg;base64,` addresses.
     pub(super) encoded: Vec<String>,
     bytes_left: usize,
+    num_left_out: usize,
+    num_unreadable: usize,
+    /// Why the first one that couldn't be read couldn't.
+    unreadable: Option<String>,
 }
 
 impl<'a> Pictures<'a> {
     pub(super) fn new(run: &'a Run, most_bytes: usize) -> Pictures<'a> {
         Pictures {
             run,
+            sources: ImageSources::new(run),
             known: HashMap::new(),
             encoded: Vec::new(),
             bytes_left: most_bytes,
+            num_left_out: 0,
+            num_unreadable: 0,
+            unreadable: None,
         }
     }
 
     /// Which picture shows a sample's image; none where it can't be read any more,
     /// isn't one square, or would be too much.
     pub(super) fn of(&mut self, record: &SampleRecord) -> Option<usize> {
-        let path = self.run.image_path(record);
-        if let Some(known) = self.known.get(&path) {
+        let aspect = self.run.spec.model.image_aspect?;
+        let key = (record.dataset, record.image_id.clone());
+        if let Some(known) = self.known.get(&key) {
             return *known;
         }
-        let encoded = self
-            .encode(&path)
-            .filter(|text| text.len() <= self.bytes_left);
-        let index = encoded.map(|text| {
-            self.bytes_left -= text.len();
-            self.encoded.push(text);
-            self.encoded.len() - 1
-        });
-        self.known.insert(path, index);
+        let index = match self.encode(record, aspect) {
+            Ok(text) if text.len() <= self.bytes_left => {
+                self.bytes_left -= text.len();
+                self.encoded.push(text);
+                Some(self.encoded.len() - 1)
+            }
+            Ok(_) => {
+                self.num_left_out += 1;
+                None
+            }
+            Err(reason) => {
+                self.num_unreadable += 1;
+                self.unreadable.get_or_insert(reason);
+                None
+            }
+        };
+        self.known.insert(key, index);
         index
     }
 
-    fn encode(&self, path: &std::path::Path) -> Option<String> {
-        let aspect = self.run.spec.model.image_aspect?;
-        let decoded = decode_file(path).ok()?;
+    /// What a reader should know of pictures that aren't there.
+    pub(super) fn note(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        if self.num_left_out > 0 {
+            let images = counted(self.num_left_out, "image");
+            parts.push(format!("{images} would have been too much for one page."));
+        }
+        if let Some(reason) = &self.unreadable {
+            let images = counted(self.num_unreadable, "image");
+            parts.push(format!("{images} can't be read any more: {reason}."));
+        }
+        (!parts.is_empty()).then(|| parts.join(" "))
+    }
+
+    fn encode(&mut self, record: &SampleRecord, aspect: ImageAspect) -> Result<String, String> {
+        let source = self.sources.of(record)?;
+        let decoded = EncodedImage::new(&source)
+            .decode()
+            .map_err(|error| error.to_string())?;
         let (width, height) = (decoded.width() as u32, decoded.height() as u32);
-        let image = RgbImage::from_raw(width, height, decoded.as_raw().to_vec())?;
+        let image = RgbImage::from_raw(width, height, decoded.as_raw().to_vec())
+            .ok_or_else(|| format!("{source} has not as many bytes as pixels"))?;
         let image = squared(&image, aspect);
         let side = image.width().min(SIDE);
         let image = match image.width() > SIDE {
@@ -71,8 +109,8 @@ impl<'a> Pictures<'a> {
         let mut jpeg = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
             .write_image(image.as_raw(), side, side, ExtendedColorType::Rgb8)
-            .ok()?;
-        Some(base64::encode(&jpeg))
+            .map_err(|error| error.to_string())?;
+        Ok(base64::encode(&jpeg))
     }
 }
 

@@ -1,0 +1,291 @@
+//! Jobs that are made ready ahead of those who take them.
+//!
+//! A job comes in parts. Several threads make parts, in the order of the jobs and all
+//! of one job at once if need be; others take whole jobs. How far ahead the parts may
+//! be made is limited, so that what waits fits into memory.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How much may be begun and not yet taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    /// Another job is begun while fewer jobs than these are ahead,
+    pub(super) jobs: usize,
+    /// or while they have fewer parts than these together.
+    pub(super) parts: usize,
+}
+
+/// What lies between those who make parts and those who take jobs.
+#[derive(Debug)]
+pub(super) struct Ahead<T> {
+    /// Parts of each job, at least one.
+    sizes: Vec<usize>,
+    limit: Limit,
+    state: Mutex<State<T>>,
+    /// A job was taken, or everything stops.
+    room: Condvar,
+    /// A job is whole, the last one was taken, or everything stops.
+    ready: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// Job and part that are begun next.
+    next: (usize, usize),
+    /// Jobs that were begun and not taken, in order.
+    begun: VecDeque<Begun<T>>,
+    is_stopped: bool,
+}
+
+#[derive(Debug)]
+struct Begun<T> {
+    job: usize,
+    parts: Vec<Option<T>>,
+    num_missing: usize,
+}
+
+impl<T> Ahead<T> {
+    /// For jobs of so many parts each, at least one.
+    pub(super) fn new(sizes: Vec<usize>, limit: Limit) -> Ahead<T> {
+        Ahead {
+            sizes,
+            limit,
+            state: Mutex::new(State {
+                next: (0, 0),
+                begun: VecDeque::new(),
+                is_stopped: false,
+            }),
+            room: Condvar::new(),
+            ready: Condvar::new(),
+        }
+    }
+
+    /// Job and part to be made next; waits while enough is ahead. None when all parts
+    /// are begun, or after [`Ahead::stop`].
+    pub(super) fn begin(&self) -> Option<(usize, usize)> {
+        let mut state = self.lock();
+        loop {
+            if state.is_stopped {
+                return None;
+            }
+            let (job, part) = state.next;
+            let size = *self.sizes.get(job)?;
+            if part == 0 && !self.has_room(&state) {
+                state = wait(&self.room, state);
+                continue;
+            }
+            if part == 0 {
+                state.begun.push_back(Begun {
+                    job,
+                    parts: std::iter::repeat_with(|| None).take(size).collect(),
+                    num_missing: size,
+                });
+            }
+            state.next = match part + 1 < size {
+                true => (job, part + 1),
+                false => (job + 1, 0),
+            };
+            return Some((job, part));
+        }
+    }
+
+    fn has_room(&self, state: &State<T>) -> bool {
+        let num_parts: usize = state.begun.iter().map(|begun| begun.parts.len()).sum();
+        state.begun.len() < self.limit.jobs || num_parts < self.limit.parts
+    }
+
+    /// Hands in a part that was begun.
+    pub(super) fn hand_in(&self, (job, part): (usize, usize), made: T) {
+        let mut state = self.lock();
+        let Some(begun) = state.begun.iter_mut().find(|begun| begun.job == job) else {
+            return;
+        };
+        begun.parts[part] = Some(made);
+        begun.num_missing -= 1;
+        if begun.num_missing == 0 {
+            self.ready.notify_all();
+        }
+    }
+
+    /// The first job that is whole, with its parts in order; waits for one. None when
+    /// all are taken, or after [`Ahead::stop`].
+    pub(super) fn take(&self) -> Option<(usize, Vec<T>)> {
+        let mut state = self.lock();
+        loop {
+            if state.is_stopped {
+                return None;
+            }
+            let whole = state.begun.iter().position(|begun| begun.num_missing == 0);
+            if let Some(begun) = whole.and_then(|at| state.begun.remove(at)) {
+                self.room.notify_all();
+                if self.is_over(&state) {
+                    self.ready.notify_all();
+                }
+                return Some((begun.job, begun.parts.into_iter().flatten().collect()));
+            }
+            if self.is_over(&state) {
+                return None;
+            }
+            state = wait(&self.ready, state);
+        }
+    }
+
+    fn is_over(&self, state: &State<T>) -> bool {
+        state.begun.is_empty() && state.next.0 >= self.sizes.len()
+    }
+
+    /// Nothing more is begun or taken, and nobody waits any longer.
+    pub(super) fn stop(&self) {
+        self.lock().is_stopped = true;
+        self.room.notify_all();
+        self.ready.notify_all();
+    }
+
+    /// Stops everything if the thread that holds this panics: the others must not
+    /// wait for it for ever.
+    pub(super) fn stop_on_panic(&self) -> StopOnPanic<'_, T> {
+        StopOnPanic(self)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wait<'a, S>(condition: &Condvar, guard: MutexGuard<'a, S>) -> MutexGuard<'a, S> {
+    condition
+        .wait(guard)
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// See [`Ahead::stop_on_panic`].
+pub(super) struct StopOnPanic<'a, T>(&'a Ahead<T>);
+
+impl<T> Drop for StopOnPanic<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const LIMIT: Limit = Limit { jobs: 2, parts: 5 };
+
+    /// Jobs as `num_takers` threads get them from `num_makers` others.
+    fn through(
+        sizes: &[usize],
+        num_makers: usize,
+        num_takers: usize,
+    ) -> Vec<(usize, Vec<[usize; 2]>)> {
+        let ahead = Ahead::new(sizes.to_vec(), LIMIT);
+        let taken = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..num_makers {
+                scope.spawn(|| {
+                    while let Some((job, part)) = ahead.begin() {
+                        ahead.hand_in((job, part), [job, part]);
+                    }
+                });
+            }
+            for _ in 0..num_takers {
+                scope.spawn(|| {
+                    while let Some(job) = ahead.take() {
+                        taken.lock().unwrap().push(job);
+                    }
+                });
+            }
+        });
+        let mut taken = taken.into_inner().unwrap();
+        taken.sort_unstable();
+        taken
+    }
+
+    #[test]
+    fn every_job_comes_once_and_whole() {
+        let sizes: Vec<usize> = (0..200).map(|job| 1 + job * 7 % 9).collect();
+        let whole = |(job, &size): (usize, &usize)| {
+            let parts: Vec<_> = (0..size).map(|part| [job, part]).collect();
+            (job, parts)
+        };
+        let expected: Vec<_> = sizes.iter().enumerate().map(whole).collect();
+        for (num_makers, num_takers) in [(1, 1), (1, 4), (4, 1), (3, 5)] {
+            assert_eq!(through(&sizes, num_makers, num_takers), expected);
+        }
+        assert!(through(&[], 2, 2).is_empty());
+    }
+
+    #[test]
+    fn one_maker_and_one_taker_keep_the_order() {
+        let ahead = Ahead::new(vec![2, 1], LIMIT);
+        let parts: Vec<_> = std::iter::from_fn(|| ahead.begin()).collect();
+        assert_eq!(parts, [(0, 0), (0, 1), (1, 0)]);
+        // Whichever part is ready first, a job is taken when it is whole.
+        ahead.hand_in((1, 0), 'c');
+        assert_eq!(ahead.take(), Some((1, vec!['c'])));
+        ahead.hand_in((0, 1), 'b');
+        ahead.hand_in((0, 0), 'a');
+        assert_eq!(ahead.take(), Some((0, vec!['a', 'b'])));
+        assert_eq!(ahead.take(), None);
+    }
+
+    #[test]
+    fn no_more_is_begun_than_may_be_ahead() {
+        let sizes = vec![3; 40];
+        let ahead = Ahead::new(sizes.clone(), LIMIT);
+        let (begun, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while let Some(at) = ahead.begin() {
+                        begun.fetch_add(1, Ordering::SeqCst);
+                        ahead.hand_in(at, ());
+                    }
+                });
+            }
+            while let Some((_, parts)) = ahead.take() {
+                taken.fetch_add(parts.len(), Ordering::SeqCst);
+                std::thread::yield_now();
+                // Jobs of three parts: the second one fills both limits.
+                let ahead_now = begun.load(Ordering::SeqCst) - taken.load(Ordering::SeqCst);
+                assert!(ahead_now <= 6, "{ahead_now}");
+            }
+        });
+        assert_eq!(taken.into_inner(), 3 * sizes.len());
+    }
+
+    #[test]
+    fn stopping_wakes_everyone() {
+        let ahead: Ahead<()> = Ahead::new(vec![1; 10], LIMIT);
+        std::thread::scope(|scope| {
+            // Takers wait for parts that are never handed in, makers for room.
+            let takers = [0; 2].map(|_| scope.spawn(|| ahead.take().is_none()));
+            let makers = [0; 2].map(|_| scope.spawn(|| while ahead.begin().is_some() {}));
+            while ahead.lock().begun.len() < 5 {
+                std::thread::yield_now();
+            }
+            ahead.stop();
+            assert!(takers.into_iter().all(|taker| taker.join().unwrap()));
+            assert!(makers.into_iter().all(|maker| maker.join().is_ok()));
+        });
+    }
+
+    #[test]
+    fn a_thread_that_panics_leaves_nobody_waiting() {
+        let ahead: Ahead<()> = Ahead::new(vec![1], LIMIT);
+        std::thread::scope(|scope| {
+            let maker = scope.spawn(|| {
+                let _guard = ahead.stop_on_panic();
+                ahead.begin();
+                std::panic::resume_unwind(Box::new("lost"));
+            });
+            assert!(ahead.take().is_none());
+            assert!(maker.join().is_err());
+        });
+    }
+}

@@ -1,0 +1,178 @@
+//! The threads of a run: some load ahead, some answer, one records.
+
+use super::ahead::{Ahead, Limit};
+use super::choose::Chooser;
+use super::engine::{Done, ImageJob, Job, Worker};
+use super::error::StudyError;
+use super::loading::Loader;
+use super::memory::{self, MemoryPlan};
+use super::prepare::Prepared;
+use super::run::RunOptions;
+use super::timings::StopWatch;
+use fp_model::{GenerateOptions, LlavaModel, ModelConfig};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Models whose weights are smaller than this are run by one worker per thread:
+/// their matrices are too small to be shared out.
+const SMALL_WEIGHTS: usize = 256 << 20;
+
+/// A loaded image; none where there was no sample for it.
+type Part<'a> = Option<ImageJob<'a>>;
+
+/// What answers jobs.
+pub(super) struct Answering<'a> {
+    pub(super) prepared: &'a Prepared,
+    pub(super) model: &'a LlavaModel,
+    pub(super) options: &'a RunOptions,
+}
+
+impl<'a> Answering<'a> {
+    /// Answers all jobs and hands what comes of them to `record`, in their order.
+    pub(super) fn run(
+        &self,
+        jobs: &'a [Vec<Vec<usize>>],
+        mut record: impl FnMut(Done) -> Result<(), StudyError>,
+    ) -> Result<(), StudyError> {
+        let sizes: Vec<usize> = jobs.iter().map(Vec::len).collect();
+        let (num_workers, threads) = workers(self.model, self.options.threads);
+        let num_loaders = self
+            .options
+            .num_loaders()
+            .min(sizes.iter().sum::<usize>().max(1));
+        let answering = pools(num_workers, threads)?;
+        // Decoding shares an image's work out too, but several images are better.
+        let loading = pools(num_loaders, 1)?;
+        let ahead: Ahead<Part<'a>> = Ahead::new(
+            sizes,
+            Limit {
+                // One waits for each worker, and one is being loaded.
+                jobs: num_workers + 1,
+                // Small jobs must not leave loaders without work.
+                parts: 2 * num_loaders,
+            },
+        );
+        let (worker, loader) = (self.worker(num_workers), Loader::new(self.prepared, jobs));
+        let (answered, to_record) = sync_channel::<Done>(2 * num_workers);
+        std::thread::scope(|scope| {
+            for pool in &loading {
+                let (loader, ahead) = (&loader, &ahead);
+                scope.spawn(move || pool.install(|| loader.run(ahead)));
+            }
+            for pool in &answering {
+                let answered = answered.clone();
+                let (worker, ahead) = (&worker, &ahead);
+                scope.spawn(move || pool.install(|| work(worker, ahead, &answered)));
+            }
+            drop(answered);
+            let outcome = record_in_order(&to_record, &mut record);
+            ahead.stop();
+            // Workers that wait to hand over what nobody takes any more must not wait for ever.
+            drop(to_record);
+            outcome
+        })
+    }
+
+    fn worker(&self, num_workers: usize) -> Worker<'a> {
+        let spec = &self.prepared.spec;
+        let config = &spec.config;
+        let limit = self
+            .options
+            .memory_limit
+            .unwrap_or_else(memory::default_limit);
+        Worker {
+            model: self.model,
+            inputs: &self.prepared.inputs,
+            grid: &spec.grid,
+            chooser: Chooser {
+                grid: &spec.grid,
+                num_layers: spec.model.shape.decoder.num_layers,
+                prune_layer: config.prune_layer,
+                normalization: config.normalization,
+                allow_degenerate: config.allow_degenerate,
+                aspect: spec.model.image_aspect,
+                image_side: spec.model.image_side,
+            },
+            generate: GenerateOptions::greedy(self.model, config.max_new_tokens),
+            engine: self.options.engine,
+            plan: MemoryPlan::new(
+                limit / num_workers as u64,
+                self.model.config(),
+                spec.model.bytes_per_value,
+                config.prune_layer,
+                config.max_new_tokens,
+            ),
+            batch_size: self.options.batch_size,
+            diversity: config.token_diversity,
+            system: Mutex::new(None),
+        }
+    }
+}
+
+/// Answers jobs until there are none, or nobody records them.
+fn work<'a>(worker: &Worker<'_>, ahead: &Ahead<Part<'a>>, answered: &SyncSender<Done>) {
+    let _guard = ahead.stop_on_panic();
+    let mut watch = StopWatch::start();
+    let mut is_first = true;
+    while let Some((number, images)) = ahead.take() {
+        let waited = watch.lap();
+        let images = images.into_iter().flatten().collect();
+        let mut done = worker.run(Job { number, images });
+        if let Some(timing) = done.timings.first_mut() {
+            (timing.starting, timing.waiting) = match is_first {
+                true => (waited, Some(0.0)),
+                false => (0.0, Some(waited)),
+            };
+        }
+        is_first = false;
+        if answered.send(done).is_err() {
+            return;
+        }
+        watch.lap();
+    }
+}
+
+/// Hands jobs on in the order of their numbers, in whichever order they come.
+fn record_in_order(
+    to_record: &Receiver<Done>,
+    record: &mut impl FnMut(Done) -> Result<(), StudyError>,
+) -> Result<(), StudyError> {
+    let mut early: BTreeMap<usize, Done> = BTreeMap::new();
+    let mut next = 0;
+    for done in to_record {
+        early.insert(done.number, done);
+        while let Some(done) = early.remove(&next) {
+            record(done)?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+/// How many workers, and how many threads each of them has.
+fn workers(model: &LlavaModel, threads: usize) -> (usize, usize) {
+    let is_small = model.device().is_cpu() && decoder_bytes(model.config()) < SMALL_WEIGHTS;
+    match is_small {
+        true => (threads, 1),
+        false => (1, threads),
+    }
+}
+
+/// Bytes of the decoder's matrices on the CPU.
+fn decoder_bytes(config: &ModelConfig) -> usize {
+    let text = &config.text;
+    let width = text.num_heads * text.head_dim();
+    let kv_width = text.num_kv_heads * text.head_dim();
+    let layer =
+        2 * text.hidden_size * (width + kv_width) + 3 * text.hidden_size * text.intermediate_size;
+    4 * text.num_layers * layer
+}
+
+/// So many pools of so many threads each.
+fn pools(count: usize, threads: usize) -> Result<Vec<rayon::ThreadPool>, StudyError> {
+    let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    (0..count)
+        .map(|_| pool().map_err(|error| StudyError::Threads(error.to_string())))
+        .collect()
+}

@@ -1,0 +1,128 @@
+//! Whether a run can be gone on with, and from where.
+
+use super::lines::Lines;
+use super::{SPEC_FILE, write_spec};
+use crate::study::error::StudyError;
+use crate::study::hashes;
+use crate::study::line::{self, LineError};
+use crate::study::spec::RunSpec;
+use serde::Deserialize;
+use std::fs::File;
+use std::path::Path;
+
+/// Whether a run may be gone on with as it is asked for now.
+pub(super) fn go_on(
+    path: &Path,
+    old: &RunSpec,
+    new: &RunSpec,
+    accept_changes: bool,
+) -> Result<(), StudyError> {
+    let changes = changes(old, new).map_err(|error| StudyError::Content {
+        path: path.join(SPEC_FILE),
+        reason: error.to_string(),
+    })?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    if !accept_changes {
+        return Err(StudyError::Changed {
+            path: path.to_owned(),
+            changes,
+        });
+    }
+    let reason = if old.grid.cells != new.grid.cells {
+        Some("it has other cells")
+    } else if old.num_samples != new.num_samples {
+        Some("it has another number of samples")
+    } else if old.shard != new.shard {
+        Some("it is another piece")
+    } else {
+        None
+    };
+    if let Some(reason) = reason {
+        return Err(StudyError::Incompatible {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+    let mut spec = new.clone();
+    spec.accepted_changes = old.accepted_changes.clone();
+    spec.accepted_changes.extend(changes);
+    write_spec(path, &spec)
+}
+
+/// What differs between two runs, in words.
+pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde_json::Error> {
+    let mut changes = Vec::new();
+    if old.config_sha256 != new.config_sha256 {
+        let keys = hashes::changed_keys(&old.config, &new.config)?;
+        changes.push(format!("another configuration ({})", keys.join(", ")));
+    }
+    if old.datasets.len() != new.datasets.len() {
+        changes.push("another number of data sets".to_owned());
+    } else {
+        let pairs = old.datasets.iter().zip(&new.datasets);
+        changes.extend(
+            pairs
+                .filter(|(old, new)| old.sha256 != new.sha256)
+                .map(|(old, _)| format!("other data ({} {})", old.name, old.split)),
+        );
+    }
+    if old.model.sha256 != new.model.sha256 {
+        let changed = old
+            .model
+            .files
+            .iter()
+            .filter(|file| !new.model.files.contains(file));
+        let names: Vec<&str> = changed.map(|file| file.name.as_str()).collect();
+        changes.push(format!("another model ({})", names.join(", ")));
+    }
+    let piece = |spec: &RunSpec| spec.shard.map_or("the whole".to_owned(), |s| s.to_string());
+    if old.shard != new.shard {
+        changes.push(format!("piece {} instead of {}", piece(old), piece(new)));
+    }
+    Ok(changes)
+}
+
+/// Checks all whole lines against the order; their number and bytes.
+pub(super) fn scan(
+    path: &Path,
+    file: &mut File,
+    order: &[usize],
+) -> Result<(usize, u64), StudyError> {
+    let mut lines = Lines::new(file);
+    let mut done = 0;
+    while let Some(line) = lines.next().map_err(StudyError::io("read", path))? {
+        let at = |source| StudyError::Line {
+            path: path.to_owned(),
+            line: line.number,
+            source,
+        };
+        let found = index_of(line.content).map_err(at)?;
+        if order.get(done) != Some(&found) {
+            return Err(StudyError::Order {
+                path: path.to_owned(),
+                line: line.number,
+                found,
+                expected: match order.get(done) {
+                    Some(index) => format!("sample {index}"),
+                    None => "the end".to_owned(),
+                },
+            });
+        }
+        done += 1;
+    }
+    Ok((done, lines.whole))
+}
+
+/// The index of a line's sample, its checksum checked.
+pub(crate) fn index_of(line: &[u8]) -> Result<usize, LineError> {
+    #[derive(Deserialize)]
+    struct Index {
+        index: usize,
+    }
+    let content = line::content(line)?;
+    let index: Index =
+        serde_json::from_slice(content).map_err(|error| LineError::Content(error.to_string()))?;
+    Ok(index.index)
+}

@@ -1,0 +1,158 @@
+//! What is loaded ahead of the workers: images decoded, questions tokenised.
+
+use super::ahead::Ahead;
+use super::answers::Placed;
+use super::engine::{ImageJob, Prompts, Question};
+use super::grid::Method;
+use super::inputs::EncodedImage;
+use super::prepare::Prepared;
+use std::sync::{Mutex, PoisonError};
+
+/// Samples on one image, and the image; none where there is no sample.
+type Begun<'a> = Option<(Vec<Placed<'a>>, EncodedImage<'a>)>;
+
+/// Images with questions that are still to be answered, put together until there
+/// are enough questions for a batch.
+pub(super) fn jobs(
+    groups: Vec<Vec<usize>>,
+    num_done: usize,
+    batch_size: usize,
+) -> Vec<Vec<Vec<usize>>> {
+    let mut skip = num_done;
+    let mut jobs: Vec<Vec<Vec<usize>>> = Vec::new();
+    let mut open = 0;
+    for group in groups {
+        let done = skip.min(group.len());
+        skip -= done;
+        let rest = group[done..].to_vec();
+        if rest.is_empty() {
+            continue;
+        }
+        let len = rest.len();
+        match jobs
+            .last_mut()
+            .filter(|_| open > 0 && open + len <= batch_size)
+        {
+            Some(job) => job.push(rest),
+            None => {
+                jobs.push(vec![rest]);
+                open = 0;
+            }
+        }
+        open += len;
+    }
+    jobs
+}
+
+/// Loads images with their questions.
+#[derive(Debug)]
+pub(super) struct Loader<'a> {
+    prepared: &'a Prepared,
+    jobs: &'a [Vec<Vec<usize>>],
+    needs_text_alone: bool,
+    /// Held from choosing an image until what lies inside another file is read: a
+    /// Parquet file gives its rows one after the other, and going back costs a whole
+    /// group of them.
+    turn: Mutex<()>,
+}
+
+impl<'a> Loader<'a> {
+    pub(super) fn new(prepared: &'a Prepared, jobs: &'a [Vec<Vec<usize>>]) -> Loader<'a> {
+        let cells = &prepared.spec.grid.cells;
+        Loader {
+            prepared,
+            jobs,
+            needs_text_alone: cells.iter().any(|cell| cell.method == Method::NoImage),
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Loads images until there are none; an image of the jobs without any sample is none.
+    pub(super) fn run(&self, ahead: &Ahead<Option<ImageJob<'a>>>) {
+        let _guard = ahead.stop_on_panic();
+        while let Some((at, begun)) = self.begin(ahead) {
+            let loaded = begun.map(|(placed, encoded)| self.load(&placed, encoded));
+            ahead.hand_in(at, loaded);
+        }
+    }
+
+    fn begin(&self, ahead: &Ahead<Option<ImageJob<'a>>>) -> Option<((usize, usize), Begun<'a>)> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let (job, image) = ahead.begin()?;
+        let group = self.jobs[job][image].iter();
+        let placed: Vec<Placed<'a>> = group.filter_map(|&index| self.placed(index)).collect();
+        let source = placed.first().map(|first| &first.sample.image);
+        let begun = source.map(|source| (placed, EncodedImage::new(source)));
+        Some(((job, image), begun))
+    }
+
+    /// The image that samples share, with their questions.
+    fn load(&self, placed: &[Placed<'a>], encoded: EncodedImage<'_>) -> ImageJob<'a> {
+        let source = encoded.source();
+        let questions = placed.iter().map(|&placed| Question {
+            placed,
+            prompts: self.prompts(&placed.sample.question),
+        });
+        let image = self.prepared.inputs.image(encoded);
+        ImageJob {
+            questions: questions.collect(),
+            image: image.map_err(|error| format!("image {source}: {error}")),
+        }
+    }
+
+    fn prompts(&self, question: &str) -> Result<Prompts, String> {
+        let inputs = &self.prepared.inputs;
+        let with_image = inputs.prompt(question).map_err(|error| error.to_string())?;
+        let without_image = self
+            .needs_text_alone
+            .then(|| inputs.prompt_without_image(question))
+            .transpose()
+            .map_err(|error| error.to_string())?;
+        Ok(Prompts {
+            with_image,
+            without_image,
+        })
+    }
+
+    /// The sample at a position over all data sets.
+    fn placed(&self, index: usize) -> Option<Placed<'a>> {
+        let prepared: &'a Prepared = self.prepared;
+        let specs = prepared.spec.datasets.iter();
+        specs
+            .zip(&prepared.datasets)
+            .enumerate()
+            .find_map(|(dataset, (spec, content))| {
+                let sample = content.samples.get(index.checked_sub(spec.first_index)?)?;
+                Some(Placed {
+                    index,
+                    dataset,
+                    rule: spec.answer_rule,
+                    folder: &content.folder,
+                    sample,
+                })
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_fill_batches_and_skip_what_is_done() {
+        let groups = vec![vec![0, 2], vec![1], vec![3, 4, 5, 6], vec![7]];
+        let all = jobs(groups.clone(), 0, 3);
+        assert_eq!(
+            all,
+            [
+                vec![vec![0, 2], vec![1]],
+                vec![vec![3, 4, 5, 6]],
+                vec![vec![7]]
+            ]
+        );
+        let rest = jobs(groups.clone(), 4, 16);
+        assert_eq!(rest, [vec![vec![4, 5, 6], vec![7]]]);
+        assert_eq!(jobs(groups.clone(), 8, 16), Vec::<Vec<Vec<usize>>>::new());
+        assert_eq!(jobs(groups, 0, 1).len(), 4);
+    }
+}
