@@ -1,13 +1,11 @@
 //! The figures that a benchmark reports, from the answers to its questions.
 
-use std::collections::{BTreeMap, HashMap};
+mod benchmarks;
+
+pub(super) use benchmarks::mmbench_report;
 
 use super::RescoreError;
 use crate::dataset::{Benchmark, Dataset};
-use crate::metric::gqa::{self, GqaExtras, GqaGroups, GqaQuestion, GqaReport, GqaStep, GqaTypes};
-use crate::metric::mmbench::{MmbenchReport, MmbenchRow};
-use crate::metric::mme::{self, MmeAnswer, MmePairing, MmeReport, MmeTask};
-use crate::metric::pope::{self, PopeReport};
 use crate::metric::{AnswerRule, Breakdown, GroupScore, YesNo};
 use crate::sample::Sample;
 
@@ -120,116 +118,6 @@ impl Figures {
             self.groups.push(Groups { by, scores });
         }
     }
-
-    fn add_gqa(&mut self, dataset: &Dataset, texts: &[Option<String>]) -> Result<(), RescoreError> {
-        let questions = dataset.samples.iter();
-        let questions: BTreeMap<String, GqaQuestion> = questions
-            .map(|sample| (sample.id.clone(), gqa_question(sample)))
-            .collect();
-        let answers = dataset.samples.iter().zip(texts);
-        let predictions: HashMap<String, String> = answers
-            .map(|(sample, text)| {
-                let text = text.as_deref().unwrap_or_default();
-                (sample.id.clone(), gqa::prediction(text))
-            })
-            .collect();
-        let report = GqaReport::new(&questions, &predictions, &GqaExtras::default())?;
-        self.add("accuracy (gqa)", report.accuracy.percent());
-        self.add("binary", report.binary.percent());
-        self.add("open", report.open.percent());
-        self.add("distribution, lower is better", report.distribution);
-        Ok(())
-    }
-
-    fn add_pope(
-        &mut self,
-        dataset: &Dataset,
-        texts: &[Option<String>],
-    ) -> Result<(), RescoreError> {
-        self.said = said(dataset, texts, pope::parse);
-        let report = pope_report(dataset, &self.said)?;
-        self.add("mean F1", report.mean_f1().map(|f1| 100.0 * f1));
-        let percent = |value: Option<f64>| value.map(|value| 100.0 * value);
-        self.add("mean accuracy", percent(report.mean_accuracy()));
-        for (category, counts) in &report.categories {
-            for (name, value) in [
-                ("accuracy", counts.accuracy()),
-                ("precision", counts.precision()),
-                ("recall", counts.recall()),
-                ("F1", counts.f1()),
-                ("yes ratio", counts.yes_ratio()),
-            ] {
-                self.add(format!("{category}: {name}"), percent(value));
-            }
-        }
-        let pooled = pope_report(dataset, &said(dataset, texts, pope::parse_lmms_eval))?.pooled();
-        self.add("pooled F1 (pope_lmms_eval)", percent(pooled.f1()));
-        Ok(())
-    }
-
-    fn add_mme(&mut self, dataset: &Dataset, texts: &[Option<String>]) -> Result<(), RescoreError> {
-        self.said = said(dataset, texts, mme::parse);
-        let mut by_task: BTreeMap<&str, Vec<MmeAnswer<'_>>> = BTreeMap::new();
-        for (sample, said) in dataset.samples.iter().zip(&self.said) {
-            by_task.entry(&sample.family).or_default().push(MmeAnswer {
-                image: &sample.image_id,
-                gold: gold(sample),
-                said: *said,
-            });
-        }
-        let mut report = MmeReport::default();
-        for (task, answers) in by_task {
-            let task_report = MmeTask::count(&answers, MmePairing::ByImage)?;
-            report.tasks.insert(task.to_owned(), task_report);
-        }
-        let all = report.tasks.values().map(MmeTask::score).sum();
-        match report.total() {
-            Some(total) => self.add("perception + cognition", Some(total)),
-            None => self.add("sum over the tasks there are", Some(all)),
-        }
-        self.add("perception", report.perception());
-        self.add("cognition", report.cognition());
-        for (task, counts) in &report.tasks {
-            self.add(format!("{task}: score"), Some(counts.score()));
-            self.add(
-                format!("{task}: accuracy+"),
-                Some(100.0 * counts.accuracy_plus()),
-            );
-        }
-        Ok(())
-    }
-
-    fn add_mmbench(
-        &mut self,
-        dataset: &Dataset,
-        by_rule: &impl Fn(AnswerRule) -> Vec<f64>,
-    ) -> Result<(), RescoreError> {
-        for rule in [AnswerRule::Mmbench, AnswerRule::MmbenchLmmsEval] {
-            let report = mmbench_report(dataset, &by_rule(rule))?;
-            let name = rule.name();
-            self.add(format!("circular ({name})"), report.circular.percent());
-            self.add(
-                format!("vanilla, first rotation ({name})"),
-                report.vanilla_first.percent(),
-            );
-            self.add(
-                format!("vanilla, all rows ({name})"),
-                report.vanilla_all.percent(),
-            );
-            if rule == AnswerRule::Mmbench {
-                for (by, scores) in [
-                    ("circular by l2-category", report.by_l2_category),
-                    ("circular by category", report.by_category),
-                ] {
-                    if scores.groups.len() > 1 {
-                        let by = by.to_owned();
-                        self.groups.push(Groups { by, scores });
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 fn scores(dataset: &Dataset, texts: &[Option<String>], rule: AnswerRule) -> Vec<f64> {
@@ -259,64 +147,4 @@ pub(super) fn gold(sample: &Sample) -> YesNo {
     answer
         .and_then(|answer| YesNo::from_label(answer))
         .unwrap_or(YesNo::Other)
-}
-
-fn pope_report(dataset: &Dataset, said: &[YesNo]) -> Result<PopeReport, RescoreError> {
-    let mut report = PopeReport::default();
-    for (sample, said) in dataset.samples.iter().zip(said) {
-        report.add(&sample.family, *said, gold(sample))?;
-    }
-    Ok(report)
-}
-
-/// MMBench's report of scores by row.
-pub(super) fn mmbench_report(
-    dataset: &Dataset,
-    scores: &[f64],
-) -> Result<MmbenchReport, RescoreError> {
-    let rows = dataset.samples.iter().zip(scores);
-    let rows: Vec<MmbenchRow<'_>> = rows
-        .map(|(sample, score)| MmbenchRow {
-            // Loading made sure that ids are numbers.
-            index: sample.id.parse().unwrap_or_default(),
-            is_right: *score > 0.0,
-            category: sample.keys.get("category").map_or("", String::as_str),
-            l2_category: &sample.family,
-        })
-        .collect();
-    Ok(MmbenchReport::new(&rows)?)
-}
-
-/// The official question, as far as scores need it.
-fn gqa_question(sample: &Sample) -> GqaQuestion {
-    let key = |name: &str| sample.keys.get(name).cloned();
-    let steps = key("steps")
-        .and_then(|steps| steps.parse().ok())
-        .unwrap_or(0);
-    let step = GqaStep {
-        operation: "select".to_owned(),
-        argument: String::new(),
-    };
-    GqaQuestion {
-        question: sample
-            .question
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-        answer: sample.answers.first().cloned().unwrap_or_default(),
-        image_id: sample.image_id.clone(),
-        is_balanced: key("is_balanced").is_none(),
-        types: GqaTypes {
-            structural: sample.family.clone(),
-            semantic: key("semantic_type").unwrap_or_default(),
-            detailed: String::new(),
-        },
-        semantic: vec![step; steps],
-        groups: GqaGroups {
-            global: key("group"),
-        },
-        entailed: Vec::new(),
-        annotations: gqa::GqaAnnotations::default(),
-    }
 }
