@@ -62,7 +62,7 @@ struct OfficialQuestion {
 
 /// One annotation, without what nothing needs.
 #[derive(Deserialize)]
-struct Gold {
+struct Entry {
     question_id: Id,
     image_id: Id,
     #[serde(default)]
@@ -70,6 +70,29 @@ struct Gold {
     #[serde(default)]
     answer_type: Option<String>,
     answers: Vec<Answer>,
+}
+
+/// What is kept of it until its question comes.
+struct Gold {
+    image_id: Id,
+    question_type: Option<String>,
+    answer_type: Option<String>,
+    answers: Vec<String>,
+}
+
+impl From<Entry> for Gold {
+    fn from(entry: Entry) -> Self {
+        let answers = entry.answers.into_iter().map(|answer| answer.answer);
+        let mut answers: Vec<String> = answers.collect();
+        // There are hundreds of thousands of these lists, each read with room for more.
+        answers.shrink_to_fit();
+        Gold {
+            image_id: entry.image_id,
+            question_type: entry.question_type,
+            answer_type: entry.answer_type,
+            answers,
+        }
+    }
 }
 
 /// What one of ten people said.
@@ -91,8 +114,8 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
 
 fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let annotations = need(folder, "file of annotations", &ANNOTATIONS)?;
-    let mut golds = Annotations::read(&annotations, Some("annotations"), |_, gold: Gold| {
-        (gold.question_id.clone().into_text(), gold)
+    let mut golds = Annotations::read(&annotations, Some("annotations"), |_, entry: Entry| {
+        (entry.question_id.clone().into_text(), Gold::from(entry))
     })?;
     let images = image_folders(folder, &["val2014", "images/val2014", "images"]);
     let rule = Benchmark::Vqav2.answer_rule();
@@ -180,7 +203,7 @@ fn sample(id: Id, question: String, golds: &mut Annotations<Gold>) -> Result<Sam
         id,
         image_id: gold.image_id.into_text(),
         question,
-        answers: gold.answers.into_iter().map(|entry| entry.answer).collect(),
+        answers: gold.answers,
         family: gold.answer_type.unwrap_or_else(|| "default".to_owned()),
         keys,
         ..Sample::default()

@@ -11,6 +11,7 @@ mod pictures;
 mod rows;
 mod schema;
 mod table;
+mod types;
 mod write;
 
 pub use images::ImageColumn;

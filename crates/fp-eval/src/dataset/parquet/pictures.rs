@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::schema::{Kind, check_column};
+use super::schema::check_column;
 use super::table::{Cells, Table};
+use super::types::Kind;
 use super::{ImageColumn, Split};
 use crate::dataset::image::ImageRef;
 use crate::dataset::lines::LineFault;
