@@ -4,12 +4,10 @@
 //! and, where it has a place for them, boxes. Ids are kept where the layout lets them
 //! be anything.
 
-mod exporter;
-mod writers;
+pub(super) mod exporter;
+pub(super) mod writers;
 
-pub(super) use exporter::{Exporter, read_image, widths};
-#[cfg(feature = "parquet")]
-pub(super) use writers::cant_write;
+pub(super) use exporter::Exporter;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

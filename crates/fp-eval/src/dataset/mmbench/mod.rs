@@ -4,10 +4,10 @@
 //! Rows of one question differ by a million in their index. The image of a rotation may
 //! stand for itself, or be the index of the row that has it.
 
-mod export;
+pub(super) mod export;
 mod rows;
 
-pub(super) use export::{export, fits, question_of, rotations};
+pub(super) use export::{export, fits};
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -55,7 +55,9 @@ fn expressions(sample: &Sample) -> Vec<String> {
 
 fn question(benchmark: Benchmark, sample: &Sample) -> String {
     match benchmark {
-        Benchmark::Mmbench | Benchmark::Scienceqa => mmbench::question_of(sample).to_owned(),
+        Benchmark::Mmbench | Benchmark::Scienceqa => {
+            mmbench::export::question_of(sample).to_owned()
+        }
         Benchmark::Mmvet => sample.question.clone(),
         // What is asked is made of the expression, which stands in another column.
         Benchmark::Refcoco => String::new(),

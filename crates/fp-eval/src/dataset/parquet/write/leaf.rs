@@ -6,7 +6,7 @@ use parquet::errors::ParquetError;
 
 use super::columns::Column;
 use crate::dataset::DatasetError;
-use crate::dataset::export::read_image;
+use crate::dataset::export::exporter::read_image;
 use crate::dataset::image::extension;
 use crate::dataset::llava::stem;
 use crate::sample::Sample;

@@ -13,7 +13,9 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use crate::dataset::export::{Exported, Exporter, cant_write, fitting, widths};
+use crate::dataset::export::exporter::widths;
+use crate::dataset::export::writers::cant_write;
+use crate::dataset::export::{Exported, Exporter, fitting};
 use crate::dataset::{Benchmark, Dataset, DatasetError, mmbench};
 use crate::sample::Sample;
 use columns::{Column, columns, text, usual_prompt};
@@ -52,7 +54,7 @@ pub fn export(
         Benchmark::Refcoco => "data/val-00000-of-00001.parquet",
         _ => "data/test-00000-of-00001.parquet",
     };
-    let indices = mmbench::rotations(&fitting);
+    let indices = mmbench::export::rotations(&fitting);
     let mut columns = columns(benchmark, &indices);
     if fitting
         .samples
