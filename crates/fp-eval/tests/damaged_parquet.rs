@@ -217,6 +217,24 @@ fn rows_are_named_by_their_file() {
 }
 
 #[test]
+fn columns_of_answers_with_nothing_in_them_are_no_answers() {
+    let (folder, path) = folder();
+    write(&path, &changed("answer", Values::Texts(vec!["", ""])));
+    let dataset = read(folder.path()).unwrap().whole().unwrap();
+    assert_eq!(dataset.samples.len(), 2);
+    let error = dataset.require_answers().unwrap_err().to_string();
+    assert!(error.contains("no answers to score by"), "{error}");
+    // One of them is a hole.
+    write(&path, &changed("answer", Values::Texts(vec!["Yes", ""])));
+    let problems = read(folder.path()).unwrap().problems;
+    assert_eq!(
+        problems.counts()[&ProblemKind::InvalidValue],
+        1,
+        "{problems}"
+    );
+}
+
+#[test]
 fn damaged_files_are_named() {
     let (folder, path) = folder();
     write(&path, &mme());

@@ -125,6 +125,21 @@ impl Reading {
         }
     }
 
+    /// Reads with the rule that answers are scored by, and without it where no question has
+    /// any: files of test parts have a column for them too, with nothing in it.
+    fn scored_or_not(
+        read: impl Fn(bool) -> Result<Reading, DatasetError>,
+    ) -> Result<Reading, DatasetError> {
+        let scored = read(true)?;
+        if !scored.dataset.samples.is_empty() || scored.problems.is_empty() {
+            return Ok(scored);
+        }
+        let unscored = read(false)?;
+        let samples = &unscored.dataset.samples;
+        let has_none = !samples.is_empty() && samples.iter().all(|s| s.answers.is_empty());
+        Ok(if has_none { unscored } else { scored })
+    }
+
     /// The data set, if nothing is wrong with it.
     ///
     /// # Errors

@@ -84,6 +84,21 @@ fn tables() {
             ),
         ],
     );
+    // A column of answers with nothing in it is that of a test part.
+    let path = folder.path().join("unanswered");
+    export(&dataset, Benchmark::Mmbench, &path).unwrap();
+    let table = path.join(TABLE);
+    let rows = text(&std::fs::read(&table).unwrap());
+    let without = |(place, row): (usize, &str)| {
+        let mut cells: Vec<&str> = row.split('\t').collect();
+        cells[7] = if place == 0 { cells[7] } else { "" };
+        cells.join("\t") + "\n"
+    };
+    let rows: String = rows.lines().enumerate().map(without).collect();
+    std::fs::write(&table, rows).unwrap();
+    let unanswered = read(&path).unwrap().whole().unwrap();
+    assert_eq!(unanswered.samples.len(), dataset.samples.len());
+    assert!(unanswered.judge.is_some());
     // The place of an image counts from the file's start, whatever the mark and line ends.
     let path = folder.path().join("marked");
     export(&dataset, Benchmark::Mmbench, &path).unwrap();

@@ -89,6 +89,10 @@ impl Row<'_> {
 
 /// Reads a table.
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    Reading::scored_or_not(|is_scored| read_rows(folder, part, is_scored))
+}
+
+fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, DatasetError> {
     let found = tables(folder).into_iter().find(|(name, _)| name == part);
     let (_, path) = found.ok_or_else(|| DatasetError::Missing {
         folder: folder.to_owned(),
@@ -119,10 +123,8 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             )));
         }
     }
-    let has_answers = columns.contains_key("answer");
-    let rule = has_answers
-        .then_some(())
-        .and(Benchmark::Mmbench.answer_rule());
+    let has_answers = columns.contains_key("answer") && is_scored;
+    let rule = Benchmark::Mmbench.answer_rule().filter(|_| has_answers);
     let mut rows = Rows::new(&path, &columns, num_columns, instruction(part));
     let mut collector = Collector::new("row", rule);
     let mut number = 0;

@@ -119,6 +119,15 @@ pub(super) fn read(
     folder: &Path,
     part: &str,
 ) -> Result<Reading, DatasetError> {
+    Reading::scored_or_not(|is_scored| read_rows(benchmark, folder, part, is_scored))
+}
+
+fn read_rows(
+    benchmark: Benchmark,
+    folder: &Path,
+    part: &str,
+    is_scored: bool,
+) -> Result<Reading, DatasetError> {
     let split = match benchmark {
         Benchmark::Textvqa => part.rsplit_once('-').map_or(part, |(split, _)| split),
         _ => part,
@@ -137,10 +146,8 @@ pub(super) fn read(
     let table = Table::open(&files)?;
     table.check(|path, schema| schema::check(path, schema, benchmark))?;
     let mut images = Images::of(benchmark, split, &splits, &files)?;
-    let rule = match table.has("answers") || table.has("answer") {
-        true => benchmark.answer_rule(),
-        false => None,
-    };
+    let has_answers = table.has("answers") || table.has("answer");
+    let rule = benchmark.answer_rule().filter(|_| has_answers && is_scored);
     let context = Context::new(benchmark, part);
     let mut collector = Collector::new("row", rule);
     let columns = schema::columns(benchmark).into_iter().map(|(name, _)| name);

@@ -104,11 +104,17 @@ fn or_default(text: Option<&str>, default: &str) -> String {
 }
 
 fn one_answer(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
-    Ok(cells
-        .optional("answer")?
-        .map(str::to_owned)
-        .into_iter()
-        .collect())
+    let answer = cells.optional("answer")?.filter(|text| !text.is_empty());
+    Ok(answer.map(str::to_owned).into_iter().collect())
+}
+
+/// What people answered. Test parts have empty texts in place of what they hold back.
+fn answers_of_people(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
+    let answers = cells.texts("answers", "answer")?;
+    match answers.iter().all(String::is_empty) {
+        true => Ok(Vec::new()),
+        false => Ok(answers),
+    }
 }
 
 fn vqav2(cells: Cells<'_>) -> Result<Sample, LineFault> {
@@ -119,7 +125,7 @@ fn vqav2(cells: Cells<'_>) -> Result<Sample, LineFault> {
         image_id: cells.id("image_id").unwrap_or_else(|_| id.clone()),
         id,
         question: vqa::question_text(cells.text("question")?),
-        answers: cells.texts("answers", "answer")?,
+        answers: answers_of_people(cells)?,
         family: or_default(cells.optional("answer_type")?, "default"),
         keys,
         ..Sample::default()
@@ -148,7 +154,7 @@ fn gqa(cells: Cells<'_>) -> Result<Sample, LineFault> {
 fn text_vqa(cells: Cells<'_>, part: &str) -> Result<Sample, LineFault> {
     let tokens = cells.texts("ocr_tokens", "word")?;
     let is_without = part.ends_with(WITHOUT_OCR);
-    let answers = cells.texts("answers", "answer")?;
+    let answers = answers_of_people(cells)?;
     if !answers.is_empty() {
         check_golds(&answers)?;
     }
@@ -242,7 +248,7 @@ fn viz_wiz(cells: Cells<'_>) -> Result<Sample, LineFault> {
         image_id: id.clone(),
         id,
         question: vizwiz::question_text(cells.text("question")?),
-        answers: cells.texts("answers", "answer")?,
+        answers: answers_of_people(cells)?,
         family: or_default(cells.optional("category")?, "default"),
         ..Sample::default()
     })
