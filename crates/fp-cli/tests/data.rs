@@ -194,3 +194,29 @@ fn mme_folders_and_mmbench_tables_need_no_data_set() {
     assert_eq!(result["files"][0]["figures"][0]["value"], 50.0);
     assert_eq!(result["files"][0]["figures"][1]["value"], 100.0);
 }
+
+/// The same questions and answers in both forms give the same figures.
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_needs_no_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = export("pope", folder.path());
+    let parquet = folder.path().join("parquet").display().to_string();
+    let args = ["data", "export", "embedded:select", "--layout", "pope"];
+    let written = json(&[&args[..], &["--parquet", "--output", &parquet, "--json"]].concat());
+    let checked = json(&["data", "check", &parquet, "--json"]);
+    let set = &checked["data_sets"][0];
+    assert_eq!(
+        (&set["form"], &set["is_whole"]),
+        (&"parquet".into(), &true.into())
+    );
+    assert_eq!(set["num_questions"], written["num_samples"]);
+    let path = folder.path().join("answers.jsonl");
+    answers(&lines, &path, 4, 0);
+    let path = path.display().to_string();
+    let figures = |dataset: &str| {
+        json(&["rescore", "--dataset", dataset, &path, "--strict", "--json"])["files"][0]["figures"]
+            .clone()
+    };
+    assert_eq!(figures(&parquet), figures(&lines));
+}

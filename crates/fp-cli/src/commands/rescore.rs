@@ -18,8 +18,8 @@ use super::{print_json, print_text};
 ///
 /// Answers are LLaVA's JSON lines (question_id, text), lists as servers take them
 /// (.json), a folder of MME's official tool (a .txt per task), or a table of MMBench with
-/// a column `prediction` (.tsv; .xlsx with the feature xlsx). The latter two hold their questions, so that they need no
-/// --dataset. Every rule set of the benchmark is applied; files are compared pairwise on
+/// a column `prediction` (.tsv or .xlsx). The latter two hold their questions, so that they
+/// need no --dataset. Every rule set of the benchmark is applied; files are compared pairwise on
 /// the same questions, images as clusters, with Holm's correction over the pairs.
 ///
 /// Questions without an answer count as wrong; how many there are, and whatever else
@@ -131,12 +131,13 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
     let Some((first, rest)) = files.split_first() else {
         bail!("no file of answers");
     };
+    let path = first.1.path.display();
     let questions = first.1.questions.clone();
-    let dataset = questions.with_context(|| {
-        format!(
-            "{} holds answers alone; name their questions with --dataset",
-            first.1.path.display()
-        )
+    let questions = questions.with_context(|| {
+        format!("{path} holds answers alone; name their questions with --dataset")
+    })?;
+    let dataset = questions.whole().with_context(|| {
+        format!("questions can't be taken from {path}; name their data set with --dataset")
     })?;
     let ids = |dataset: &Dataset| -> HashSet<String> {
         dataset
@@ -148,7 +149,7 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
     for (name, file) in rest {
         // Another file may have fewer answers, but not to other questions.
         if let Some(questions) = &file.questions
-            && !ids(questions).is_subset(&ids(&dataset))
+            && !ids(&questions.dataset).is_subset(&ids(&dataset))
         {
             bail!(
                 "{name} answers questions that {} doesn't; name the data set of both with --dataset",
@@ -178,7 +179,7 @@ fn write_uploads(
     for (name, file) in files {
         let upload = upload(file, dataset)?;
         warn(name, &upload.warnings, args.strict)?;
-        let path = folder.join(format!("{name}.json"));
+        let path = folder.join(format!("{name}.{}", upload.ending));
         ensure!(
             !path.exists(),
             "{} is there already; nothing is overwritten",

@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use super::export::Exporter;
 use super::{
-    Dataset, DatasetError, Reading, gqa, mmbench, mme, mmvet, plain, pope, scienceqa, textvqa,
-    vizwiz, vqav2,
+    Dataset, DatasetError, Reading, gqa, mmbench, mme, mmvet, plain, pope, refcoco, scienceqa,
+    textvqa, vizwiz, vqav2,
 };
 use crate::metric::{AnswerRule, YesNo};
 use crate::sample::Sample;
@@ -37,11 +37,13 @@ pub enum Benchmark {
     Vizwiz,
     /// MM-Vet.
     Mmvet,
+    /// RefCOCO, RefCOCO+ or RefCOCOg: boxes of what expressions describe.
+    Refcoco,
 }
 
 impl Benchmark {
     /// All of them, the plain form first.
-    pub const ALL: [Benchmark; 10] = [
+    pub const ALL: [Benchmark; 11] = [
         Benchmark::Plain,
         Benchmark::Vqav2,
         Benchmark::Gqa,
@@ -52,6 +54,7 @@ impl Benchmark {
         Benchmark::Mmbench,
         Benchmark::Vizwiz,
         Benchmark::Mmvet,
+        Benchmark::Refcoco,
     ];
 
     /// The name on the command line and in JSON.
@@ -67,6 +70,7 @@ impl Benchmark {
             Benchmark::Mmbench => "mmbench",
             Benchmark::Vizwiz => "vizwiz",
             Benchmark::Mmvet => "mmvet",
+            Benchmark::Refcoco => "refcoco",
         }
     }
 
@@ -83,6 +87,7 @@ impl Benchmark {
             Benchmark::Mmbench => "MMBench",
             Benchmark::Vizwiz => "VizWiz",
             Benchmark::Mmvet => "MM-Vet",
+            Benchmark::Refcoco => "RefCOCO",
         }
     }
 
@@ -104,13 +109,14 @@ impl Benchmark {
             Benchmark::Mme => Some(AnswerRule::Mme),
             Benchmark::Scienceqa => Some(AnswerRule::Scienceqa),
             Benchmark::Mmbench => Some(AnswerRule::Mmbench),
+            Benchmark::Refcoco => Some(AnswerRule::Refcoco),
         }
     }
 
     /// Other evaluators' rules for the same answers.
     pub const fn other_rules(self) -> &'static [AnswerRule] {
         match self {
-            Benchmark::Plain | Benchmark::Mmvet => &[],
+            Benchmark::Plain | Benchmark::Mmvet | Benchmark::Refcoco => &[],
             Benchmark::Vqav2 => &[
                 AnswerRule::VqaOfficialRaw,
                 AnswerRule::VqaM4c,
@@ -136,6 +142,8 @@ impl Benchmark {
             Benchmark::Mmbench if is("cn") => "mmbench_cn".to_owned(),
             Benchmark::Mmbench => "mmbench_en".to_owned(),
             Benchmark::Scienceqa => "scienceqa_img".to_owned(),
+            Benchmark::Refcoco if part.starts_with("refcoco+") => "refcoco+".to_owned(),
+            Benchmark::Refcoco if part.starts_with("refcocog") => "refcocog".to_owned(),
             _ => self.name().to_owned(),
         }
     }
@@ -153,6 +161,7 @@ impl Benchmark {
             Benchmark::Mmbench => mmbench::parts(folder),
             Benchmark::Vizwiz => vizwiz::parts(folder),
             Benchmark::Mmvet => mmvet::parts(folder),
+            Benchmark::Refcoco => refcoco::parts(folder),
         }
     }
 
@@ -169,6 +178,7 @@ impl Benchmark {
             Benchmark::Mmbench => mmbench::read(folder, part),
             Benchmark::Vizwiz => vizwiz::read(folder, part),
             Benchmark::Mmvet => mmvet::read(folder, part),
+            Benchmark::Refcoco => refcoco::read(folder, part),
         }
     }
 
@@ -185,6 +195,7 @@ impl Benchmark {
             Benchmark::Mmbench => mmbench::export(dataset, out),
             Benchmark::Vizwiz => vizwiz::export(dataset, out),
             Benchmark::Mmvet => mmvet::export(dataset, out),
+            Benchmark::Refcoco => refcoco::export(dataset, out),
         }
     }
 
@@ -202,6 +213,7 @@ impl Benchmark {
                 sample.choices.len() >= 2 && super::collect::is_inside(&sample.id)
             }
             Benchmark::Mmbench => mmbench::fits(sample),
+            Benchmark::Refcoco => refcoco::fits(sample),
         }
     }
 
@@ -218,6 +230,7 @@ impl Benchmark {
             Benchmark::Mmbench => {
                 "a question is a choice of two to four, options as lines `A. …`, and MMBench's instruction after them"
             }
+            Benchmark::Refcoco => "a question asks for the one box that an expression describes",
         }
     }
 }

@@ -69,6 +69,18 @@ pub enum DatasetError {
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// A column that is missing, or of another type.
+    #[error("{}: column `{column}` has to be {expected}; it is {found}", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What it has to be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// Nothing to score by.
     #[error(
         "{name} ({split}) has no answers to score by; its answers go to {judge}: `finepruner rescore --upload` writes the file"
@@ -163,6 +175,14 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// Of what a parser of JSON says.
+    pub(crate) fn of_json(error: &serde_json::Error) -> ProblemKind {
+        match error.to_string().starts_with("invalid type") {
+            true => ProblemKind::WrongType,
+            false => ProblemKind::Malformed,
+        }
+    }
+
     /// In words, for a count before it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -65,6 +65,17 @@ impl ImageRef {
         }
     }
 
+    /// Width and height in pixels, from the head of its bytes.
+    ///
+    /// # Errors
+    /// As [`ImageRef::read`], or bytes that are no image.
+    pub fn size(&self) -> io::Result<[usize; 2]> {
+        let bytes = self.read()?;
+        let reader = image::ImageReader::new(io::Cursor::new(&bytes)).with_guessed_format()?;
+        let (width, height) = reader.into_dimensions().map_err(io::Error::other)?;
+        Ok([width as usize, height as usize])
+    }
+
     /// The file that holds it, itself or among others.
     pub fn container(&self) -> &Path {
         match self {

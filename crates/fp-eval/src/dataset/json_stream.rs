@@ -2,32 +2,68 @@
 //! under one key of an object.
 
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
 use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::DatasetError;
+use super::encoding::open_text;
+use super::{DatasetError, ProblemKind, Problems};
 
 /// Hands every entry of a file on. `[…]` and, with `key`, `{"key": […]}` give entries
 /// without a name; `{"name": …}` gives each with its own.
 ///
 /// # Errors
-/// A file that can't be read, isn't JSON of that shape or lacks `key`; an entry of
-/// another type.
+/// A file that can't be read, isn't JSON of that shape or lacks `key`; entries of
+/// another type, each by its number from 1.
 pub(super) fn for_each_entry<T: DeserializeOwned>(
     path: &Path,
     key: Option<&str>,
-    mut take: impl FnMut(Option<String>, T),
+    take: impl FnMut(Option<String>, T),
 ) -> Result<(), DatasetError> {
-    let file = File::open(path).map_err(|source| DatasetError::Io {
+    let Err(error) = parse(path, key, take)? else {
+        return Ok(());
+    };
+    // Reading typed entries ends at the first wrong one. Which others are wrong is
+    // found out only now, since values of any type take several times as long.
+    if error.is_data() {
+        let mut problems = Problems::of("entry");
+        let mut number = 0;
+        let outcome = parse(path, key, |_, entry: serde_json::Value| {
+            number += 1;
+            if let Err(error) = T::deserialize(entry) {
+                problems.add(number, ProblemKind::of_json(&error), error.to_string());
+            }
+        })?;
+        if outcome.is_ok() && !problems.is_empty() {
+            return Err(DatasetError::Lines {
+                path: path.to_owned(),
+                problems,
+            });
+        }
+    }
+    let text = error.to_string();
+    let reason = if error.is_eof() {
+        format!("it is cut off: {text}")
+    } else if text.contains("unicode") {
+        format!("it isn't all UTF-8; is it Latin-1 or Windows-1252? {text}")
+    } else {
+        text
+    };
+    Err(DatasetError::Content {
         path: path.to_owned(),
-        source,
-    })?;
-    let reader = BufReader::with_capacity(1 << 18, file);
-    let mut parser = serde_json::Deserializer::from_reader(reader);
+        reason,
+    })
+}
+
+/// What the parser says, unless the file can't even be opened.
+fn parse<T: DeserializeOwned>(
+    path: &Path,
+    key: Option<&str>,
+    mut take: impl FnMut(Option<String>, T),
+) -> Result<serde_json::Result<()>, DatasetError> {
+    let (file, _) = open_text(path)?;
+    let mut parser = serde_json::Deserializer::from_reader(file);
     let mut found_key = key.is_none();
     let entries = Entries {
         key,
@@ -36,16 +72,13 @@ pub(super) fn for_each_entry<T: DeserializeOwned>(
         of: PhantomData,
     };
     let outcome = entries.deserialize(&mut parser).and_then(|()| parser.end());
-    let reason = match (outcome, found_key) {
-        (Ok(()), true) => return Ok(()),
-        (Ok(()), false) => format!("it has no key `{}`", key.unwrap_or_default()),
-        (Err(error), _) if error.is_eof() => format!("it is cut off: {error}"),
-        (Err(error), _) => error.to_string(),
-    };
-    Err(DatasetError::Content {
-        path: path.to_owned(),
-        reason,
-    })
+    Ok(outcome.and_then(|()| match found_key {
+        true => Ok(()),
+        false => {
+            let message = format!("it has no key `{}`", key.unwrap_or_default());
+            Err(serde::de::Error::custom(message))
+        }
+    }))
 }
 
 struct Entries<'a, T, F> {
@@ -141,6 +174,9 @@ mod tests {
             ("[1, 2", None, "cut off"),
             ("[1] 2", None, "trailing"),
             ("[\"a\"]", None, "invalid type"),
+            ("[\"a\", 1, 2.5]", None, "2 entries can't be used"),
+            ("[\"a\", 1, 2.5]", None, "entry 3: invalid type"),
+            ("{\"x\": 1, \"y\": \"a\"}", None, "entry 2: invalid type"),
             ("3", None, "a list or an object"),
             ("[1]", Some("data"), "an object with a list under `data`"),
             ("{\"a\": [1]}", Some("data"), "no key `data`"),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::encoding::{not_utf_8, refuse_utf_16};
 use super::{DatasetError, ProblemKind};
 use crate::hash::hex;
 
@@ -40,12 +41,7 @@ pub(crate) fn for_each_line(
         let mut line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         line = line.strip_suffix(b"\r").unwrap_or(line);
         if number == 1 {
-            if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
-                return Err(DatasetError::Content {
-                    path: path.to_owned(),
-                    reason: "it is in UTF-16; files of lines have to be in UTF-8".to_owned(),
-                });
-            }
+            refuse_utf_16(path, line)?;
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         }
         take(number, text(line));
@@ -57,13 +53,7 @@ fn text(line: &[u8]) -> Result<&str, LineFault> {
     std::str::from_utf8(line).map_err(|error| {
         let at = error.valid_up_to();
         let byte = line.get(at).copied().unwrap_or_default();
-        (
-            ProblemKind::Encoding,
-            format!(
-                "byte {byte:#04x} at column {} isn't UTF-8, as other lines are; is it Latin-1 or Windows-1252?",
-                at + 1
-            ),
-        )
+        (ProblemKind::Encoding, not_utf_8(byte, at))
     })
 }
 
@@ -73,10 +63,7 @@ pub(crate) fn parse<'a, T: serde::Deserialize<'a>>(line: &'a str) -> Result<T, L
         // The line is known better than by a parser that saw only it.
         let text = error.to_string();
         let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-        let kind = match text.starts_with("invalid type") {
-            true => ProblemKind::WrongType,
-            false => ProblemKind::Malformed,
-        };
+        let kind = ProblemKind::of_json(&error);
         (kind, format!("{text} (column {})", error.column()))
     })
 }

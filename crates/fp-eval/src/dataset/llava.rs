@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::DatasetError;
+use super::collect::Collector;
 use super::lines::{LineFault, for_each_line, parse};
+use super::{Benchmark, DatasetError, Reading};
+use crate::sample::Sample;
 
 /// An id, written as a string or as a number.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -79,6 +81,37 @@ pub(super) fn for_each_question(
         take(number, line.and_then(parse::<Question>));
     })?;
     Ok(())
+}
+
+/// Reads a question file of a part whose answers `judge` alone knows.
+pub(super) fn read_unanswered(
+    benchmark: Benchmark,
+    folder: &Path,
+    part: &str,
+    file: &str,
+    images: &str,
+    judge: &str,
+) -> Result<Reading, DatasetError> {
+    let path = need(folder, "question file", &[file])?;
+    let images = image_folders(folder, &[images]);
+    let mut collector = Collector::new("line", None);
+    for_each_question(&path, |number, question| {
+        let sample = question.and_then(|question| {
+            Ok(Sample {
+                image: collector.image(&images, &question.image)?,
+                boxes: question.boxes(),
+                id: question.question_id.into_text(),
+                image_id: question.image,
+                question: question.text,
+                family: "default".to_owned(),
+                ..Sample::default()
+            })
+        });
+        collector.take(number, sample);
+    })?;
+    let mut reading = Reading::new(benchmark, part, folder, vec![path], collector);
+    reading.dataset.judge = Some(judge.to_owned());
+    Ok(reading)
 }
 
 /// The first of several files that is there; names may lead into folders.

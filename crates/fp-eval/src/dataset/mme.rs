@@ -2,7 +2,7 @@
 //! `MME_Benchmark_release_version/<task>/x.txt`, or `…/<task>/questions_answers_YN/x.txt`
 //! for tasks with an `images/` folder.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -29,8 +29,42 @@ pub(super) fn parts(folder: &Path) -> Vec<String> {
 /// Official questions and their answers, by the file that they stand in.
 struct Release {
     folder: PathBuf,
+    files: HashMap<PathBuf, Asked>,
+}
+
+/// What a file of the release asks.
+#[derive(Default)]
+struct Asked {
     /// Question without its instruction, answer.
-    files: HashMap<PathBuf, Vec<(String, String)>>,
+    entries: Vec<(String, String)>,
+    /// What is wrong with its first bad line.
+    fault: Option<String>,
+}
+
+impl Asked {
+    fn read(path: &Path) -> Result<Asked, DatasetError> {
+        let mut asked = Asked::default();
+        for_each_line(path, |number, line| {
+            let entry = line.and_then(|line| match line.split_once('\t') {
+                Some((question, answer)) => Ok(Some((question, answer))),
+                None if line.trim().is_empty() => Ok(None),
+                None => Err((ProblemKind::Malformed, "no tab before an answer".to_owned())),
+            });
+            match entry {
+                Ok(Some((question, answer))) => {
+                    let entry = (official_question(question), answer.trim().to_owned());
+                    asked.entries.push(entry);
+                }
+                Ok(None) => {}
+                Err((_, reason)) => {
+                    asked
+                        .fault
+                        .get_or_insert(format!("line {number}: {reason}"));
+                }
+            }
+        })?;
+        Ok(asked)
+    }
 }
 
 impl Release {
@@ -51,21 +85,25 @@ impl Release {
             )));
         };
         if !self.files.contains_key(path) {
-            let mut entries = Vec::new();
-            for_each_line(path, |_, line| {
-                if let Some((question, answer)) = line.ok().and_then(|l| l.split_once('\t')) {
-                    entries.push((official_question(question), answer.trim().to_owned()));
-                }
-            })
-            .map_err(|error| missing(error.to_string()))?;
-            self.files.insert(path.clone(), entries);
+            let asked = Asked::read(path).map_err(|error| missing(error.to_string()))?;
+            self.files.insert(path.clone(), asked);
         }
-        let asked = official_question(prompt);
-        let entries = self.files.get(path).into_iter().flatten();
-        let mut found = entries.filter(|(question, _)| *question == asked);
-        match found.next() {
-            Some((_, answer)) => Ok(answer.clone()),
-            None => Err(missing(format!("{} doesn't ask {asked:?}", path.display()))),
+        let question = official_question(prompt);
+        let Some(asked) = self.files.get(path) else {
+            return Err(missing(format!("{} isn't read", path.display())));
+        };
+        let mut answers = asked.entries.iter().filter(|(text, _)| *text == question);
+        match (answers.next(), answers.next(), &asked.fault) {
+            (Some((_, answer)), None, _) => Ok(answer.clone()),
+            (Some(_), Some(_), _) => Err((
+                ProblemKind::DuplicateId,
+                format!("{} asks {question:?} twice", path.display()),
+            )),
+            (None, _, Some(fault)) => Err(missing(format!("{}: {fault}", path.display()))),
+            (None, _, None) => Err(missing(format!(
+                "{} doesn't ask {question:?}",
+                path.display()
+            ))),
         }
     }
 }
@@ -86,10 +124,16 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         });
     }
     let mut occurrences = Occurrences::default();
+    // The id is the image's and stands in two lines; with the text it stands in one.
+    let mut asked = HashSet::new();
     let mut collector = Collector::new("line", Benchmark::Mme.answer_rule());
     for_each_question(&path, |number, question| {
         let sample = question.and_then(|question| {
             let image_id = question.question_id.clone().into_text();
+            if !asked.insert((image_id.clone(), question.text.clone())) {
+                let message = format!("{:?} of {image_id} is asked twice", question.text);
+                return Err((ProblemKind::DuplicateId, message));
+            }
             let id = occurrences.next(&image_id);
             let Question { image, text, .. } = &question;
             let image = collector.image(&images, image)?;

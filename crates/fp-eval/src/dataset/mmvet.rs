@@ -1,15 +1,15 @@
 //! MM-Vet: `llava-mm-vet.jsonl`, images in `images/`, and `mm-vet.json` for what each
 //! question asks of a model. A judge scores the answers; nothing does here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use super::annotations::Annotations;
 use super::collect::Collector;
 use super::export::Exporter;
-use super::json_stream::for_each_entry;
 use super::llava::{find, for_each_question, image_folders, need};
 use super::{Benchmark, Dataset, DatasetError, Reading};
 use crate::sample::Sample;
@@ -39,11 +39,11 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &[QUESTIONS])?;
     let images = image_folders(folder, &["images"]);
     let mut files = vec![path.clone()];
-    let mut details: HashMap<String, Details> = HashMap::new();
+    let mut details = None;
     if let Some(path) = find(folder, &[DETAILS]) {
-        for_each_entry(&path, None, |id, entry: Details| {
-            details.insert(id.unwrap_or_default(), entry);
-        })?;
+        details = Some(Annotations::read(&path, None, |id, entry: Details| {
+            (id.unwrap_or_default(), entry)
+        })?);
         files.push(path);
     }
     let mut collector = Collector::new("line", None);
@@ -52,7 +52,10 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             let image = collector.image(&images, &question.image)?;
             let boxes = question.boxes();
             let id = question.question_id.into_text();
-            let known = details.remove(&format!("v1_{id}"));
+            let known = match &mut details {
+                Some(details) => Some(details.take(&format!("v1_{id}"))?),
+                None => None,
+            };
             let capabilities = known.as_ref().map(|known| known.capability.join("+"));
             Ok(Sample {
                 id,
@@ -69,6 +72,8 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     })?;
     let mut reading = Reading::new(Benchmark::Mmvet, part, folder, files, collector);
     reading.dataset.judge = Some(JUDGE.to_owned());
+    let note = details.and_then(|details| details.note());
+    reading.dataset.notes.extend(note);
     Ok(reading)
 }
 

@@ -3,8 +3,10 @@
 //! A data set is named by its folder, or by `FOLDER:PART` where the folder holds several:
 //! [`find`] lists them, [`open`] reads one.
 
+mod annotations;
 mod benchmark;
 mod collect;
+pub(crate) mod encoding;
 mod error;
 pub mod export;
 mod gqa;
@@ -19,13 +21,14 @@ mod mmvet;
 pub mod parquet;
 pub mod plain;
 mod pope;
+mod refcoco;
 mod scienceqa;
 mod sheet;
 mod table;
 mod textvqa;
 mod tsv;
 mod vizwiz;
-mod vqav2;
+pub(crate) mod vqav2;
 
 pub use benchmark::Benchmark;
 pub(crate) use collect::Occurrences;
@@ -33,7 +36,7 @@ pub use error::{DatasetError, LineProblem, ProblemKind, Problems};
 pub use image::ImageRef;
 pub(crate) use mmbench::table_row;
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
-pub(crate) use table::read_table;
+pub(crate) use table::{TextTable, for_each_tab_row, read_table};
 
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
@@ -122,6 +125,21 @@ impl Reading {
         }
     }
 
+    /// Reads with the rule that answers are scored by, and without it where no question has
+    /// any: files of test parts have a column for them too, with nothing in it.
+    fn scored_or_not(
+        read: impl Fn(bool) -> Result<Reading, DatasetError>,
+    ) -> Result<Reading, DatasetError> {
+        let scored = read(true)?;
+        if !scored.dataset.samples.is_empty() || scored.problems.is_empty() {
+            return Ok(scored);
+        }
+        let unscored = read(false)?;
+        let samples = &unscored.dataset.samples;
+        let has_none = !samples.is_empty() && samples.iter().all(|s| s.answers.is_empty());
+        Ok(if has_none { unscored } else { scored })
+    }
+
     /// The data set, if nothing is wrong with it.
     ///
     /// # Errors
@@ -190,7 +208,8 @@ impl Part {
 /// Every data set that a folder itself holds, in whichever form.
 ///
 /// # Errors
-/// A Parquet file that can't be read.
+/// A Parquet file that can't be read; Parquet files alone, whose columns are those of no
+/// benchmark.
 pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
     let mut found = Vec::new();
     for benchmark in Benchmark::ALL {
@@ -206,7 +225,13 @@ pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
         }));
     }
     #[cfg(feature = "parquet")]
-    found.extend(parquet::find(folder)?);
+    {
+        let (parts, unknown) = parquet::find(folder)?;
+        found.extend(parts);
+        if let Some(error) = unknown.filter(|_| found.is_empty()) {
+            return Err(error);
+        }
+    }
     Ok(found)
 }
 

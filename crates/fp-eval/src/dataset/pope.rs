@@ -14,7 +14,7 @@ use super::collect::Collector;
 use super::export::{Exporter, bare_question};
 use super::lines::{LineFault, for_each_line, parse};
 use super::llava::{Question, for_each_question, image_folders, need};
-use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use super::{Benchmark, Dataset, DatasetError, ProblemKind, Problems, Reading};
 use crate::sample::Sample;
 
 const QUESTIONS: &str = "llava_pope_test.jsonl";
@@ -38,6 +38,8 @@ struct Label {
 struct Labels {
     path: PathBuf,
     labels: Vec<Label>,
+    /// Place of the first one that may still be meant.
+    next: usize,
     num_used: usize,
 }
 
@@ -48,42 +50,45 @@ impl Labels {
         let names = names.each_ref().map(String::as_str);
         let path = need(folder, "file of labels for a category of questions", &names)?;
         let mut labels = Vec::new();
-        let mut fault = None;
+        let mut problems = Problems::default();
         for_each_line(&path, |number, line| match line.and_then(parse::<Label>) {
             Ok(label) => labels.push(label),
-            Err((_, reason)) => {
-                fault.get_or_insert(format!("line {number}: {reason}"));
-            }
+            Err((kind, reason)) => problems.add(number, kind, reason),
         })?;
-        match fault {
-            Some(reason) => Err(DatasetError::Content { path, reason }),
-            None => Ok(Labels {
+        match problems.is_empty() {
+            true => Ok(Labels {
                 path,
                 labels,
+                next: 0,
                 num_used: 0,
             }),
+            false => Err(DatasetError::Lines { path, problems }),
         }
     }
 
-    /// The label of the next question.
+    /// The label of the next question: the one in its place, or a later one where lines
+    /// before the question couldn't be read.
     fn next(&mut self, question: &Question) -> Result<String, LineFault> {
-        let place = self.num_used;
-        self.num_used += 1;
-        let path = self.path.display();
-        let Some(label) = self.labels.get(place) else {
-            let message = format!("{path} has {} labels only", self.labels.len());
-            return Err((ProblemKind::MissingAnswer, message));
+        let is_meant = |label: &Label| {
+            label.image == question.image && question.text.starts_with(label.text.as_str())
         };
-        if label.image != question.image || !question.text.starts_with(label.text.as_str()) {
-            let message = format!(
+        let left = self.labels.get(self.next..).unwrap_or_default();
+        if let Some(ahead) = left.iter().position(is_meant) {
+            self.next += ahead + 1;
+            self.num_used += 1;
+            return Ok(self.labels[self.next - 1].label.clone());
+        }
+        let path = self.path.display();
+        let message = match left.first() {
+            None => format!("{path} has {} labels only", self.labels.len()),
+            Some(label) => format!(
                 "label {} of {path} is about {} and {:?}; the random questions of LLaVA's file belong to the first release of POPE, with 2910 of them",
-                place + 1,
+                self.next + 1,
                 label.image,
                 label.text
-            );
-            return Err((ProblemKind::MissingAnswer, message));
-        }
-        Ok(label.label.clone())
+            ),
+        };
+        Err((ProblemKind::MissingAnswer, message))
     }
 }
 
@@ -96,6 +101,8 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let mut missing = None;
     for_each_question(&path, |number, question| {
         let sample = question.and_then(|question| {
+            // A question that is asked again has no label of its own.
+            collector.refuse_known(&question.question_id.clone().into_text())?;
             let category = question.category.clone().unwrap_or_default();
             if !labels.contains_key(&category) {
                 let read = Labels::read(folder, &category).map_err(|error| {

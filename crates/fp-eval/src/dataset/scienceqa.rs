@@ -1,12 +1,13 @@
 //! ScienceQA, questions with an image: `llava_test_CQM-A.json` with `problems.json`,
 //! images in `images/test/<id>/`. Questions without an image are left out and counted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use super::annotations::Annotations;
 use super::collect::Collector;
 use super::export::Exporter;
 use super::json_stream::for_each_entry;
@@ -59,9 +60,8 @@ struct Problem {
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &QUESTIONS)?;
     let problems_path = need(folder, "file of problems", &[PROBLEMS])?;
-    let mut problems: HashMap<String, Problem> = HashMap::new();
-    for_each_entry(&problems_path, None, |id, problem: Problem| {
-        problems.insert(id.unwrap_or_default(), problem);
+    let mut problems = Annotations::read(&problems_path, None, |id, problem: Problem| {
+        (id.unwrap_or_default(), problem)
     })?;
     let images = image_folders(folder, &["images/test", "test", "images"]);
     let mut collector = Collector::new("entry", Benchmark::Scienceqa.answer_rule());
@@ -73,7 +73,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             return;
         };
         let sample = collector.image(&images, name).and_then(|image| {
-            let mut sample = sample(&entry, &problems)?;
+            let mut sample = sample(&entry, &mut problems)?;
             sample.image = image;
             Ok(sample)
         });
@@ -89,21 +89,18 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     Ok(reading)
 }
 
-fn sample(entry: &Entry, problems: &HashMap<String, Problem>) -> Result<Sample, LineFault> {
+fn sample(entry: &Entry, problems: &mut Annotations<Problem>) -> Result<Sample, LineFault> {
     let id = entry.id.clone().into_text();
-    let Some(problem) = problems.get(&id) else {
-        let message = format!("question {id} isn't in {PROBLEMS}");
-        return Err((ProblemKind::MissingAnswer, message));
-    };
+    let problem = problems.take(&id)?;
     let Some(turn) = entry.conversations.first() else {
         let message = "no conversation; its first turn is the question".to_owned();
         return Err((ProblemKind::Malformed, message));
     };
     let text = turn.value.replace(fp_model::prompt::IMAGE_PLACEHOLDER, "");
     let mut keys = BTreeMap::new();
-    for (key, value) in [("topic", &problem.topic), ("grade", &problem.grade)] {
+    for (key, value) in [("topic", problem.topic), ("grade", problem.grade)] {
         if let Some(value) = value {
-            keys.insert(key.to_owned(), value.clone());
+            keys.insert(key.to_owned(), value);
         }
     }
     Ok(Sample {
@@ -111,11 +108,8 @@ fn sample(entry: &Entry, problems: &HashMap<String, Problem>) -> Result<Sample, 
         id,
         question: format!("{}\n{INSTRUCTION}", text.trim()),
         answers: letter(problem.answer).into_iter().collect(),
-        choices: problem.choices.clone(),
-        family: problem
-            .subject
-            .clone()
-            .unwrap_or_else(|| "scienceqa".to_owned()),
+        choices: problem.choices,
+        family: problem.subject.unwrap_or_else(|| "scienceqa".to_owned()),
         keys,
         boxes: entry.bbox.as_ref().map(Boxes::corners).unwrap_or_default(),
         ..Sample::default()

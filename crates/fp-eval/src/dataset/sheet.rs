@@ -147,12 +147,8 @@ fn size_of(sample: &Sample) -> Result<[f64; 2], SheetError> {
     if let Some([width, height]) = sample.image_size {
         return Ok([width as f64, height as f64]);
     }
-    let bytes = read(&sample.image)?;
-    let reader = image::ImageReader::new(std::io::Cursor::new(&bytes)).with_guessed_format();
-    let (width, height) = reader
-        .and_then(|reader| reader.into_dimensions().map_err(std::io::Error::other))
-        .map_err(cant_read(&sample.image))?;
-    Ok([f64::from(width), f64::from(height)])
+    let [width, height] = sample.image.size().map_err(cant_read(&sample.image))?;
+    Ok([width as f64, height as f64])
 }
 
 fn cant_read(image: &ImageRef) -> impl FnOnce(std::io::Error) -> SheetError {

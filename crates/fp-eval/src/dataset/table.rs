@@ -1,73 +1,172 @@
 //! Tables of text: with tabs, and with the feature `xlsx` workbooks of Excel.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
-use super::DatasetError;
+use super::encoding::{not_utf_8, open_text};
+use super::lines::LineFault;
 use super::tsv::read_row;
+use super::{DatasetError, ProblemKind};
 
-/// The header of a table, and its rows.
-pub(crate) type TextTable = (Vec<String>, Vec<Vec<String>>);
+/// A table: its header, and its rows, each by its number from 1.
+#[derive(Debug)]
+pub(crate) struct TextTable {
+    /// Names of the columns.
+    pub(crate) header: Vec<String>,
+    /// As many cells as there are columns, or what is wrong. Empty rows are left out.
+    pub(crate) rows: Vec<(usize, Result<Vec<String>, LineFault>)>,
+}
 
 /// Reads a table as text; of a workbook the first sheet.
 ///
 /// # Errors
-/// A file that can't be read, is empty, or isn't UTF-8.
+/// A file that can't be read, is empty or in UTF-16.
 pub(crate) fn read_table(path: &Path) -> Result<TextTable, DatasetError> {
     let is_workbook = path
         .extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
-    let mut rows = match is_workbook {
-        true => workbook(path)?,
-        false => tabs(path)?,
-    };
-    if rows.is_empty() {
-        return Err(content(path, "it is empty".to_owned()));
+    match is_workbook {
+        true => workbook(path),
+        false => tabs(path),
     }
-    let header = rows.remove(0);
-    Ok((header, rows))
 }
 
-fn content(path: &Path, reason: String) -> DatasetError {
+fn content(path: &Path, reason: impl Into<String>) -> DatasetError {
     DatasetError::Content {
         path: path.to_owned(),
-        reason,
+        reason: reason.into(),
     }
 }
 
-fn tabs(path: &Path) -> Result<Vec<Vec<String>>, DatasetError> {
+fn tabs(path: &Path) -> Result<TextTable, DatasetError> {
+    let mut rows: Vec<(usize, Result<Vec<String>, LineFault>)> = Vec::new();
+    for_each_tab_row(path, |number, cells| {
+        rows.push((number, cells.iter().map(|cell| text(cell)).collect()));
+    })?;
+    if rows.is_empty() {
+        return Err(content(path, "it is empty"));
+    }
+    let (_, header) = rows.remove(0);
+    let header = header.map_err(|(_, reason)| content(path, format!("header: {reason}")))?;
+    for (_, row) in &mut rows {
+        if let Ok(cells) = row
+            && cells.len() != header.len()
+        {
+            let fault = wrong_count(cells.len(), header.len());
+            *row = Err(fault);
+        }
+    }
+    Ok(TextTable { header, rows })
+}
+
+/// Says that a row of a table with tabs isn't as long as its header.
+pub(super) fn wrong_count(found: usize, expected: usize) -> LineFault {
+    let message = format!(
+        "{found} columns instead of {expected}; a tab or a quote is missing or too many, or the row is cut off"
+    );
+    (ProblemKind::Malformed, message)
+}
+
+/// Hands every row on that isn't empty: its number, 0 for the header, and its cells.
+///
+/// # Errors
+/// A file that can't be read or is in UTF-16.
+pub(crate) fn for_each_tab_row(
+    path: &Path,
+    mut take: impl FnMut(usize, &[Vec<u8>]),
+) -> Result<(), DatasetError> {
     let io_error = |source| DatasetError::Io {
         path: path.to_owned(),
         source,
     };
-    let mut file = BufReader::new(File::open(path).map_err(io_error)?);
+    let (mut file, _) = open_text(path)?;
     let mut cells = Vec::new();
-    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut number = 0;
     while read_row(&mut file, &mut cells).map_err(io_error)? > 0 {
-        let row: Result<Vec<String>, _> = cells.drain(..).map(String::from_utf8).collect();
-        let row = row.map_err(|_| content(path, format!("row {} isn't UTF-8", rows.len() + 1)))?;
-        rows.push(row);
+        if cells.len() > 1 || cells.iter().any(|cell| !cell.is_empty()) {
+            take(number, &cells);
+        }
+        number += 1;
     }
-    Ok(rows)
+    Ok(())
+}
+
+fn text(cell: &[u8]) -> Result<String, LineFault> {
+    std::str::from_utf8(cell)
+        .map(str::to_owned)
+        .map_err(|error| {
+            let at = error.valid_up_to();
+            let byte = cell.get(at).copied().unwrap_or_default();
+            (
+                ProblemKind::Encoding,
+                format!("in a cell, {}", not_utf_8(byte, at)),
+            )
+        })
 }
 
 #[cfg(feature = "xlsx")]
-fn workbook(path: &Path) -> Result<Vec<Vec<String>>, DatasetError> {
-    use calamine::{Reader, Xlsx, open_workbook};
+fn workbook(path: &Path) -> Result<TextTable, DatasetError> {
+    use calamine::{Data, Reader, Xlsx, open_workbook};
 
-    let mut workbook: Xlsx<_> = open_workbook(path)
-        .map_err(|error: calamine::XlsxError| content(path, error.to_string()))?;
+    let fail = |error: calamine::XlsxError| {
+        content(
+            path,
+            format!("no whole workbook of Excel; it may have been cut off ({error})"),
+        )
+    };
+    let mut workbook: Xlsx<_> = open_workbook(path).map_err(fail)?;
     let sheet = workbook.worksheet_range_at(0);
-    let sheet = sheet.ok_or_else(|| content(path, "it has no sheet".to_owned()))?;
-    let sheet = sheet.map_err(|error| content(path, error.to_string()))?;
-    let text = |row: &[calamine::Data]| row.iter().map(ToString::to_string).collect();
-    Ok(sheet.rows().map(text).collect())
+    let sheet = sheet.ok_or_else(|| content(path, "it has no sheet"))?;
+    let sheet = sheet.map_err(fail)?;
+    let text = |cell: &Data| match cell {
+        // As Python writes them, whose programs make such files.
+        Data::Bool(true) => "True".to_owned(),
+        Data::Bool(false) => "False".to_owned(),
+        other => other.to_string(),
+    };
+    let mut rows = sheet.rows().map(|row| row.iter().map(text).collect());
+    let header = rows.next().ok_or_else(|| content(path, "it is empty"))?;
+    let rows = (1..).zip(rows);
+    let rows = rows.filter(|(_, row): &(usize, Vec<String>)| row.iter().any(|c| !c.is_empty()));
+    Ok(TextTable {
+        header,
+        rows: rows.map(|(number, row)| (number, Ok(row))).collect(),
+    })
 }
 
 #[cfg(not(feature = "xlsx"))]
-fn workbook(path: &Path) -> Result<Vec<Vec<String>>, DatasetError> {
-    let reason =
-        "workbooks of Excel need the feature `xlsx`; or save the sheet as text with tabs (.tsv)";
-    Err(content(path, reason.to_owned()))
+fn workbook(path: &Path) -> Result<TextTable, DatasetError> {
+    Err(content(
+        path,
+        "workbooks of Excel need the feature `xlsx`; or save the sheet as text with tabs (.tsv)",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_do_not_fit_are_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let bytes = b"\xef\xbb\xbfindex\tA\r\n1\tx\r\n\r\n2\n3\tcaf\xe9\n";
+        std::fs::write(file.path(), bytes).unwrap();
+        let table = read_table(file.path()).unwrap();
+        assert_eq!(table.header, ["index", "A"]);
+        let kinds: Vec<_> = table
+            .rows
+            .iter()
+            .map(|(number, row)| (*number, row.as_ref().err().map(|(kind, _)| *kind)))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                (1, None),
+                (3, Some(ProblemKind::Malformed)),
+                (4, Some(ProblemKind::Encoding)),
+            ]
+        );
+        std::fs::write(file.path(), b"").unwrap();
+        let error = read_table(file.path()).unwrap_err().to_string();
+        assert!(error.contains("it is empty"), "{error}");
+    }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::annotations::Annotations;
 use super::collect::Collector;
 use super::export::{Exporter, ten};
 use super::json_stream::for_each_entry;
@@ -73,10 +74,8 @@ struct OcrBox {
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &[QUESTIONS])?;
     let annotations = need(folder, "file of annotations", &[ANNOTATIONS])?;
-    let mut golds: HashMap<(String, String), Gold> = HashMap::new();
-    for_each_entry(&annotations, Some("data"), |_, gold: Gold| {
-        let key = (gold.image_id.clone(), gold.question.to_lowercase());
-        golds.insert(key, gold);
+    let mut golds = Annotations::read(&annotations, Some("data"), |_, gold: Gold| {
+        (key(&gold.image_id, &gold.question.to_lowercase()), gold)
     })?;
     let mut files = vec![path.clone(), annotations];
     let images = image_folders(folder, &["train_images", "train_val_images/train_images"]);
@@ -90,7 +89,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         });
         collector.take(number, sample);
     })?;
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = golds.note().into_iter().collect();
     match find(folder, &[OCR]) {
         Some(ocr) => {
             add_boxes(&ocr, &mut collector)?;
@@ -103,20 +102,20 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     Ok(reading)
 }
 
+/// What a question is found by.
+fn key(image_id: &str, question: &str) -> String {
+    format!("{question:?} on image {image_id}")
+}
+
 fn sample(
     question: &Question,
     part: &str,
-    golds: &mut HashMap<(String, String), Gold>,
+    golds: &mut Annotations<Gold>,
 ) -> Result<Sample, LineFault> {
     let image_id = question.question_id.clone().into_text();
     // A prompt of another shape is taken as a question by itself.
-    let key = question_key(&question.text).unwrap_or_else(|_| question.text.to_lowercase());
-    let Some(gold) = golds.remove(&(image_id.clone(), key.clone())) else {
-        let message = format!(
-            "image {image_id} has no annotation of the question {key:?}, or this is asked twice"
-        );
-        return Err((ProblemKind::MissingAnswer, message));
-    };
+    let text = question_key(&question.text).unwrap_or_else(|_| question.text.to_lowercase());
+    let gold = golds.take(&key(&image_id, &text))?;
     check_golds(&gold.answers)?;
     Ok(Sample {
         id: gold.question_id.into_text(),

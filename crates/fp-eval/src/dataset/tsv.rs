@@ -8,9 +8,15 @@ use std::io::{self, BufRead, Write};
 pub(super) fn read_row(file: &mut impl BufRead, cells: &mut Vec<Vec<u8>>) -> io::Result<u64> {
     cells.clear();
     let mut line = Vec::new();
-    // Inside quotes a line break belongs to the cell: the row goes on.
-    while line.is_empty() || is_open(&line) {
+    let mut quotes = Quotes::default();
+    loop {
+        let start = line.len();
         if file.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        quotes.read(&line[start..]);
+        // Inside quotes a line break belongs to the cell: the row goes on.
+        if !quotes.is_open {
             break;
         }
     }
@@ -24,20 +30,35 @@ pub(super) fn read_row(file: &mut impl BufRead, cells: &mut Vec<Vec<u8>>) -> io:
     Ok(num_bytes)
 }
 
-/// Whether a row ends inside quotes: only those that begin a cell count.
-fn is_open(row: &[u8]) -> bool {
-    let mut is_open = false;
-    let mut starts_cell = true;
-    let mut closed_just_now = false;
-    for &byte in row {
-        let is_quote = byte == b'"';
-        // The second of two quotes inside a cell opens it again.
-        let toggles = is_quote && (is_open || starts_cell || closed_just_now);
-        closed_just_now = toggles && is_open;
-        is_open ^= toggles;
-        starts_cell = byte == b'\t' && !is_open;
+/// Whether what was read of a row ends inside quotes: only those that begin a cell count.
+#[derive(Debug)]
+struct Quotes {
+    is_open: bool,
+    starts_cell: bool,
+    closed_just_now: bool,
+}
+
+impl Default for Quotes {
+    fn default() -> Self {
+        Quotes {
+            is_open: false,
+            starts_cell: true,
+            closed_just_now: false,
+        }
     }
-    is_open
+}
+
+impl Quotes {
+    fn read(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            let is_quote = byte == b'"';
+            // The second of two quotes inside a cell opens it again.
+            let toggles = is_quote && (self.is_open || self.starts_cell || self.closed_just_now);
+            self.closed_just_now = toggles && self.is_open;
+            self.is_open ^= toggles;
+            self.starts_cell = byte == b'\t' && !self.is_open;
+        }
+    }
 }
 
 fn split(row: &[u8], cells: &mut Vec<Vec<u8>>) {

@@ -1,16 +1,16 @@
 //! VizWiz: `val.json` with images in `val/` (prompts from `llava_val.jsonl` where it is
 //! there), or LLaVA's `llava_test.jsonl` with images in `test/`, scored by the server.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use super::annotations::Annotations;
 use super::collect::{Collector, Occurrences};
 use super::export::{Exporter, ten};
 use super::json_stream::for_each_entry;
-use super::llava::{find, for_each_question, image_folders, need};
+use super::llava::{find, for_each_question, image_folders, need, read_unanswered};
 use super::vqav2::Answer;
 use super::{Benchmark, Dataset, DatasetError, Reading};
 use crate::metric::vizwiz;
@@ -43,92 +43,48 @@ struct Entry {
     answers: Vec<Answer>,
 }
 
+impl Entry {
+    /// What it says of a question, without the question itself.
+    fn sample(self) -> Sample {
+        Sample {
+            image_id: self.image,
+            answers: self.answers.into_iter().map(|one| one.answer).collect(),
+            family: self.answer_type.unwrap_or_else(|| "default".to_owned()),
+            ..Sample::default()
+        }
+    }
+}
+
 /// Reads a part.
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    let judge = "the VizWiz server";
     match part {
-        "test" => read_test(folder, part),
+        "test" => read_unanswered(Benchmark::Vizwiz, folder, part, TEST, "test", judge),
         _ => read_val(folder, part),
     }
 }
 
-fn read_test(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
-    let path = need(folder, "question file", &[TEST])?;
-    let images = image_folders(folder, &["test"]);
-    let mut collector = Collector::new("line", None);
-    for_each_question(&path, |number, question| {
-        let sample = question.and_then(|question| {
-            Ok(Sample {
-                image: collector.image(&images, &question.image)?,
-                id: question.question_id.into_text(),
-                image_id: question.image,
-                question: question.text,
-                family: "default".to_owned(),
-                ..Sample::default()
-            })
-        });
-        collector.take(number, sample);
-    })?;
-    let mut reading = Reading::new(Benchmark::Vizwiz, part, folder, vec![path], collector);
-    reading.dataset.judge = Some("the VizWiz server".to_owned());
-    Ok(reading)
-}
-
-/// An image has one question, so that its name is the question's id.
+/// An image has one question, so that its name is the question's id where nothing else
+/// gives one.
 fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "file of annotations", &ANNOTATIONS)?;
-    let images = image_folders(folder, &["val", "images/val"]);
-    let mut files = vec![path.clone()];
-    let mut asked = HashMap::new();
-    let mut occurrences = Occurrences::default();
-    if let Some(prompts) = find(folder, &[VAL]) {
-        for_each_question(&prompts, |_, question| {
-            // A line that can't be read is missed below, by its image.
-            if let Ok(question) = question {
-                asked.insert(occurrences.next(&question.image), question);
-            }
-        })?;
-        files.insert(0, prompts);
+    if let Some(asked) = find(folder, &[VAL]) {
+        return read_asked(folder, part, &asked, &path);
     }
-    let has_prompts = files.len() > 1;
-    let mut places = Occurrences::default();
+    let images = image_folders(folder, &["val", "images/val"]);
     let mut collector = Collector::new("entry", Benchmark::Vizwiz.answer_rule());
     let mut number = 0;
     for_each_entry(&path, None, |_, entry: Entry| {
         number += 1;
-        let place = places.next(&entry.image);
-        let prompt = asked.remove(&place);
-        let sample = collector.image(&images, &entry.image).and_then(|image| {
-            let (id, question, boxes) = match prompt {
-                Some(asked) => {
-                    let boxes = asked.boxes();
-                    (asked.question_id.into_text(), asked.text, boxes)
-                }
-                None if has_prompts => {
-                    let message = format!("{VAL} has no line on {}", entry.image);
-                    return Err((super::ProblemKind::Malformed, message));
-                }
-                None => {
-                    let text = vizwiz::question_text(&entry.question);
-                    (entry.image.clone(), text, Vec::new())
-                }
-            };
-            Ok(Sample {
-                id,
-                image,
-                image_id: entry.image,
-                question,
-                answers: entry
-                    .answers
-                    .into_iter()
-                    .map(|entry| entry.answer)
-                    .collect(),
-                family: entry.answer_type.unwrap_or_else(|| "default".to_owned()),
-                boxes,
-                ..Sample::default()
-            })
+        let sample = collector.image(&images, &entry.image).map(|image| Sample {
+            id: entry.image.clone(),
+            question: vizwiz::question_text(&entry.question),
+            image,
+            ..entry.sample()
         });
         collector.take(number, sample);
     })?;
+    let files = vec![path];
     Ok(Reading::new(
         Benchmark::Vizwiz,
         part,
@@ -136,6 +92,44 @@ fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         files,
         collector,
     ))
+}
+
+/// Prompts and ids are those of a question file; images tell which entry is meant, in
+/// their order where one stands in several.
+fn read_asked(
+    folder: &Path,
+    part: &str,
+    asked: &Path,
+    annotations: &Path,
+) -> Result<Reading, DatasetError> {
+    let images = image_folders(folder, &["val", "images/val"]);
+    let mut places = Occurrences::default();
+    let mut golds = Annotations::read(annotations, None, |_, entry: Entry| {
+        (places.next(&entry.image), entry)
+    })?;
+    let mut places = Occurrences::default();
+    let mut collector = Collector::new("line", Benchmark::Vizwiz.answer_rule());
+    for_each_question(asked, |number, question| {
+        let sample = question.and_then(|question| {
+            let boxes = question.boxes();
+            let id = question.question_id.into_text();
+            collector.refuse_known(&id)?;
+            let image = collector.image(&images, &question.image)?;
+            let entry = golds.take(&places.next(&question.image))?;
+            Ok(Sample {
+                id,
+                image,
+                boxes,
+                question: question.text,
+                ..entry.sample()
+            })
+        });
+        collector.take(number, sample);
+    })?;
+    let files = vec![asked.to_owned(), annotations.to_owned()];
+    let mut reading = Reading::new(Benchmark::Vizwiz, part, folder, files, collector);
+    reading.dataset.notes.extend(golds.note());
+    Ok(reading)
 }
 
 /// Writes the part `val`.

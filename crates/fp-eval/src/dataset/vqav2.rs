@@ -5,18 +5,19 @@
 //! images in `val2014/`. `test-dev`, `test`: `llava_vqav2_mscoco_test-dev2015.jsonl`,
 //! `…_test2015.jsonl`, images in `test2015/`, scored by the server alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use super::annotations::Annotations;
 use super::collect::Collector;
 use super::export::{Exporter, bare_question, ten};
 use super::json_stream::for_each_entry;
 use super::lines::LineFault;
-use super::llava::{Id, Question, find, for_each_question, image_folders, need};
-use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use super::llava::{Id, find, for_each_question, image_folders, need, read_unanswered};
+use super::{Benchmark, Dataset, DatasetError, Problems, Reading};
 use crate::metric::vqa;
 use crate::sample::Sample;
 
@@ -61,7 +62,7 @@ struct OfficialQuestion {
 
 /// One annotation, without what nothing needs.
 #[derive(Deserialize)]
-struct Annotation {
+struct Entry {
     question_id: Id,
     image_id: Id,
     #[serde(default)]
@@ -69,6 +70,29 @@ struct Annotation {
     #[serde(default)]
     answer_type: Option<String>,
     answers: Vec<Answer>,
+}
+
+/// What is kept of it until its question comes.
+struct Gold {
+    image_id: Id,
+    question_type: Option<String>,
+    answer_type: Option<String>,
+    answers: Vec<String>,
+}
+
+impl From<Entry> for Gold {
+    fn from(entry: Entry) -> Self {
+        let answers = entry.answers.into_iter().map(|answer| answer.answer);
+        let mut answers: Vec<String> = answers.collect();
+        // There are hundreds of thousands of these lists, each read with room for more.
+        answers.shrink_to_fit();
+        Gold {
+            image_id: entry.image_id,
+            question_type: entry.question_type,
+            answer_type: entry.answer_type,
+            answers,
+        }
+    }
 }
 
 /// What one of ten people said.
@@ -80,106 +104,97 @@ pub(super) struct Answer {
 /// Reads a part.
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     match TEST.iter().find(|(name, _)| *name == part) {
-        Some((_, file)) => read_test(folder, part, file),
+        Some((_, file)) => {
+            let judge = "the VQAv2 server";
+            read_unanswered(Benchmark::Vqav2, folder, part, file, "test2015", judge)
+        }
         None => read_val(folder, part),
     }
 }
 
-fn read_test(folder: &Path, part: &str, file: &str) -> Result<Reading, DatasetError> {
-    let path = need(folder, "question file", &[file])?;
-    let images = image_folders(folder, &["test2015"]);
-    let mut collector = Collector::new("line", None);
-    for_each_question(&path, |number, question| {
-        let sample = question.and_then(|question| {
-            Ok(Sample {
-                image: collector.image(&images, &question.image)?,
-                boxes: question.boxes(),
-                id: question.question_id.into_text(),
-                image_id: question.image,
-                question: question.text,
-                family: "default".to_owned(),
-                ..Sample::default()
-            })
-        });
-        collector.take(number, sample);
-    })?;
-    let mut reading = Reading::new(Benchmark::Vqav2, part, folder, vec![path], collector);
-    reading.dataset.judge = Some("the VQAv2 server".to_owned());
-    Ok(reading)
-}
-
 fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let annotations = need(folder, "file of annotations", &ANNOTATIONS)?;
-    let mut golds: HashMap<String, Annotation> = HashMap::new();
-    for_each_entry(&annotations, Some("annotations"), |_, entry: Annotation| {
-        golds.insert(entry.question_id.clone().into_text(), entry);
+    let mut golds = Annotations::read(&annotations, Some("annotations"), |_, entry: Entry| {
+        (entry.question_id.clone().into_text(), Gold::from(entry))
     })?;
     let images = image_folders(folder, &["val2014", "images/val2014", "images"]);
     let rule = Benchmark::Vqav2.answer_rule();
-    if let Some(path) = find(folder, &[VAL]) {
-        let mut collector = Collector::new("line", rule);
-        for_each_question(&path, |number, question| {
-            let sample = question.and_then(|question| {
-                let Question { image, text, .. } = &question;
-                let image = collector.image(&images, image)?;
-                let mut sample = sample(
-                    question.question_id.clone(),
-                    text.clone(),
-                    &mut golds,
-                    &collector,
-                )?;
-                sample.image = image;
-                sample.boxes = question.boxes();
-                Ok(sample)
-            });
-            collector.take(number, sample);
-        })?;
-        let files = vec![path, annotations];
-        return Ok(Reading::new(
-            Benchmark::Vqav2,
-            part,
-            folder,
-            files,
-            collector,
-        ));
-    }
-    let path = need(folder, "question file", &QUESTIONS)?;
-    let mut collector = Collector::new("entry", rule);
-    let mut number = 0;
-    for_each_entry(&path, Some("questions"), |_, entry: OfficialQuestion| {
-        number += 1;
-        let name = format!("COCO_val2014_{:012}.jpg", entry.image_id);
-        let text = vqa::question_text(&entry.question);
-        let sample = collector.image(&images, &name).and_then(|image| {
-            let mut sample = sample(entry.question_id, text, &mut golds, &collector)?;
-            sample.image = image;
-            Ok(sample)
-        });
-        collector.take(number, sample);
-    })?;
+    let mut collector;
+    let path = match find(folder, &[VAL]) {
+        Some(path) => {
+            collector = Collector::new("line", rule);
+            for_each_question(&path, |number, question| {
+                let sample = question.and_then(|question| {
+                    let boxes = question.boxes();
+                    let image = collector.image(&images, &question.image)?;
+                    let sample = sample(question.question_id, question.text, &mut golds)?;
+                    Ok(Sample {
+                        image,
+                        boxes,
+                        ..sample
+                    })
+                });
+                collector.take(number, sample);
+            })?;
+            path
+        }
+        None => {
+            let path = need(folder, "question file", &QUESTIONS)?;
+            collector = Collector::new("entry", rule);
+            let mut number = 0;
+            for_each_entry(&path, Some("questions"), |_, entry: OfficialQuestion| {
+                number += 1;
+                let name = format!("COCO_val2014_{:012}.jpg", entry.image_id);
+                let text = vqa::question_text(&entry.question);
+                let sample = collector.image(&images, &name).and_then(|image| {
+                    let sample = sample(entry.question_id, text, &mut golds)?;
+                    Ok(Sample { image, ..sample })
+                });
+                collector.take(number, sample);
+            })?;
+            path
+        }
+    };
     let files = vec![path, annotations];
-    Ok(Reading::new(
-        Benchmark::Vqav2,
-        part,
-        folder,
-        files,
-        collector,
-    ))
+    let mut reading = Reading::new(Benchmark::Vqav2, part, folder, files, collector);
+    reading.dataset.notes.extend(golds.note());
+    Ok(reading)
 }
 
-/// A question with its annotation, which is used up; the image is still to come.
-fn sample(
-    id: Id,
-    question: String,
-    golds: &mut HashMap<String, Annotation>,
-    collector: &Collector,
-) -> Result<Sample, LineFault> {
+/// Said where a file is handed in without the server's own list of questions.
+pub(crate) const NO_UPLOAD_LIST: &str = "the server takes every question of test2015, in the order of llava_vqav2_mscoco_test2015.jsonl, which isn't there: only the questions of this part are in the file";
+
+/// Ids of all questions that the server wants to see when a test part is handed in: those
+/// of the part `test`, beside which `test-dev` lies. None where that file isn't there.
+///
+/// # Errors
+/// A line of it that can't be read.
+pub(crate) fn upload_ids(dataset: &Dataset) -> Result<Option<Vec<String>>, DatasetError> {
+    let [(test_dev, _), (_, list)] = TEST;
+    let path = dataset.folder.join(list);
+    if dataset.split != test_dev {
+        let ids = dataset.samples.iter().map(|sample| sample.id.clone());
+        return Ok(Some(ids.collect()));
+    }
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let mut ids = Vec::new();
+    let mut problems = Problems::default();
+    for_each_question(&path, |number, question| match question {
+        Ok(question) => ids.push(question.question_id.into_text()),
+        Err((kind, message)) => problems.add(number, kind, message),
+    })?;
+    match problems.is_empty() {
+        true => Ok(Some(ids)),
+        false => Err(DatasetError::Lines { path, problems }),
+    }
+}
+
+/// A question with its annotation; the image is still to come.
+fn sample(id: Id, question: String, golds: &mut Annotations<Gold>) -> Result<Sample, LineFault> {
     let id = id.into_text();
-    collector.refuse_known(&id)?;
-    let Some(gold) = golds.remove(&id) else {
-        let message = format!("question {id} has no annotation");
-        return Err((ProblemKind::MissingAnswer, message));
-    };
+    let gold = golds.take(&id)?;
     let mut keys = BTreeMap::new();
     if let Some(kind) = gold.question_type {
         keys.insert("question_type".to_owned(), kind);
@@ -188,7 +203,7 @@ fn sample(
         id,
         image_id: gold.image_id.into_text(),
         question,
-        answers: gold.answers.into_iter().map(|entry| entry.answer).collect(),
+        answers: gold.answers,
         family: gold.answer_type.unwrap_or_else(|| "default".to_owned()),
         keys,
         ..Sample::default()

@@ -66,11 +66,13 @@ pub enum AnswerRule {
     Mmbench,
     /// A choice's letter, read as lmms-eval does, its `static` mode where that finds none.
     MmbenchLmmsEval,
+    /// A box that overlaps the right one by half: RefCOCO.
+    Refcoco,
 }
 
 impl AnswerRule {
     /// Every rule.
-    pub const ALL: [AnswerRule; 20] = [
+    pub const ALL: [AnswerRule; 21] = [
         AnswerRule::Exact,
         AnswerRule::VqaOfficial,
         AnswerRule::VqaOfficialRaw,
@@ -91,6 +93,7 @@ impl AnswerRule {
         AnswerRule::ScienceqaLmmsEval,
         AnswerRule::Mmbench,
         AnswerRule::MmbenchLmmsEval,
+        AnswerRule::Refcoco,
     ];
 
     /// The name in configurations, flags and reports.
@@ -116,6 +119,7 @@ impl AnswerRule {
             AnswerRule::ScienceqaLmmsEval => "scienceqa_lmms_eval",
             AnswerRule::Mmbench => "mmbench",
             AnswerRule::MmbenchLmmsEval => "mmbench_lmms_eval",
+            AnswerRule::Refcoco => "refcoco",
         }
     }
 

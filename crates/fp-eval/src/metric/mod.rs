@@ -11,6 +11,7 @@ pub mod mme;
 pub mod mmvet;
 pub mod pope;
 mod python_text;
+pub mod refcoco;
 pub mod scienceqa;
 pub mod textvqa;
 pub mod token_quality;

@@ -6,9 +6,10 @@ use serde::Deserialize;
 
 use super::RescoreError;
 use super::tables::{mmbench_table, mme_folder};
+use crate::dataset::encoding::read_text;
 use crate::dataset::lines::{for_each_line, parse};
 use crate::dataset::llava::Id;
-use crate::dataset::{Dataset, DatasetError, ProblemKind, Problems};
+use crate::dataset::{ProblemKind, Problems, Reading};
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct AnswerFile {
     /// Lines that can't be used.
     pub problems: Problems,
     /// The questions, where the file has them too: MME's and MMBench's forms do.
-    pub questions: Option<Dataset>,
+    pub questions: Option<Reading>,
 }
 
 #[derive(Deserialize)]
@@ -97,15 +98,12 @@ fn read_lines(path: &Path) -> Result<AnswerFile, RescoreError> {
 }
 
 fn read_list(path: &Path) -> Result<AnswerFile, RescoreError> {
-    let bytes = std::fs::read(path).map_err(|source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = read_text(path)?;
     let form = |reason: String| RescoreError::Form {
         path: path.to_owned(),
         reason,
     };
-    let entries: Vec<serde_json::Value> = serde_json::from_slice(&bytes)
+    let entries: Vec<serde_json::Value> = serde_json::from_str(&text)
         .map_err(|error| form(format!("no list of answers: {error}")))?;
     let mut answers = Vec::new();
     let mut problems = Problems::of("entry");
@@ -116,7 +114,7 @@ fn read_list(path: &Path) -> Result<AnswerFile, RescoreError> {
                 prompt: None,
                 text: entry.answer,
             }),
-            Err(error) => problems.add(number, ProblemKind::Malformed, error.to_string()),
+            Err(error) => problems.add(number, ProblemKind::of_json(&error), error.to_string()),
         }
     }
     Ok(AnswerFile {

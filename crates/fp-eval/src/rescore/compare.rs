@@ -109,6 +109,27 @@ pub fn compare(
     })
 }
 
+/// Images and families by number, per question.
+struct Places {
+    clusters: Vec<usize>,
+    num_clusters: usize,
+    families: Vec<usize>,
+    num_families: usize,
+}
+
+impl Places {
+    fn of(dataset: &Dataset) -> Places {
+        let clusters = clusters(dataset);
+        let (families, num_families) = families(dataset);
+        Places {
+            num_clusters: clusters.iter().max().map_or(0, |last| last + 1),
+            clusters,
+            families,
+            num_families,
+        }
+    }
+}
+
 /// Numbers of the images, per question.
 fn clusters(dataset: &Dataset) -> Vec<usize> {
     let mut known: HashMap<&str, usize> = HashMap::new();
@@ -140,11 +161,10 @@ fn compare_f1(
     b: &Scored,
     options: &CompareOptions,
 ) -> Result<StatisticComparison, RescoreError> {
-    let clusters = clusters(dataset);
-    let (families, num_families) = families(dataset);
-    let num_clusters = clusters.iter().max().map_or(0, |last| last + 1);
+    let places = Places::of(dataset);
+    let width = POPE_WIDTH * places.num_families;
     let totals = |scored: &Scored| {
-        let mut totals = ClusterTotals::zeros(num_clusters, POPE_WIDTH * num_families)?;
+        let mut totals = ClusterTotals::zeros(places.num_clusters, width)?;
         for (index, sample) in dataset.samples.iter().enumerate() {
             let place = match (scored.figures.said[index], gold(sample)) {
                 (YesNo::Yes, YesNo::Yes) => 0,
@@ -154,7 +174,8 @@ fn compare_f1(
                 (YesNo::Other, YesNo::Yes) => 4,
                 (YesNo::Other, _) => 5,
             };
-            totals.row_mut(clusters[index])[POPE_WIDTH * families[index] + place] += 1.0;
+            let family = POPE_WIDTH * places.families[index];
+            totals.row_mut(places.clusters[index])[family + place] += 1.0;
         }
         Ok::<_, RescoreError>(totals)
     };
@@ -172,7 +193,7 @@ fn compare_f1(
             };
             sum += counts.f1()?;
         }
-        Some(100.0 * sum / num_families as f64)
+        Some(100.0 * sum / places.num_families as f64)
     };
     Ok(compare_statistic(
         &totals(a)?,
@@ -191,16 +212,19 @@ fn compare_mme(
     b: &Scored,
     options: &CompareOptions,
 ) -> Result<StatisticComparison, RescoreError> {
-    let clusters = clusters(dataset);
-    let (families, num_families) = families(dataset);
-    let num_clusters = clusters.iter().max().map_or(0, |last| last + 1);
+    let places = Places::of(dataset);
+    let width = MME_WIDTH * places.num_families;
     let totals = |scored: &Scored| {
-        let mut totals = ClusterTotals::zeros(num_clusters, MME_WIDTH * num_families)?;
-        let mut right = vec![(0, 0.0, 0.0); num_clusters];
+        let mut totals = ClusterTotals::zeros(places.num_clusters, width)?;
+        let mut right = vec![(0, 0.0, 0.0); places.num_clusters];
         for (index, sample) in dataset.samples.iter().enumerate() {
             let is_right = f64::from(u8::from(scored.figures.said[index] == gold(sample)));
-            let of_image = &mut right[clusters[index]];
-            *of_image = (families[index], of_image.1 + is_right, of_image.2 + 1.0);
+            let of_image = &mut right[places.clusters[index]];
+            *of_image = (
+                places.families[index],
+                of_image.1 + is_right,
+                of_image.2 + 1.0,
+            );
         }
         for (cluster, &(family, num_right, count)) in right.iter().enumerate() {
             let row = &mut totals.row_mut(cluster)[MME_WIDTH * family..][..MME_WIDTH];

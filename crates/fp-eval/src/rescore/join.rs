@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{AnswerFile, RescoreError};
-use crate::dataset::{Benchmark, Dataset};
+use crate::dataset::{Benchmark, Dataset, Problems};
 use crate::sample::Sample;
 
 /// Ids that are named in a message.
@@ -18,12 +18,18 @@ pub struct Joined {
     pub num_answered: usize,
     /// The first ones that have none.
     pub missing: Vec<String>,
-    /// Answers to no question, or to one that has an answer already.
+    /// Answers to no question.
     pub num_unknown: usize,
     /// The first ones of them.
     pub unknown: Vec<String>,
+    /// Answers to a question that an earlier line answers.
+    pub num_duplicate: usize,
+    /// The first ones of them.
+    pub duplicate: Vec<String>,
     /// Answers to another wording than the data set's.
     pub num_other_prompts: usize,
+    /// The first ones of them.
+    pub other_prompts: Vec<String>,
     /// Lines of the file that can't be used.
     pub num_unusable: usize,
     /// What a reader of the figures has to know of all this.
@@ -69,17 +75,20 @@ pub fn join(
         let place = free().find(is_asked);
         if place.is_none() && free().next().is_some() {
             joined.num_other_prompts += 1;
+            name(&mut joined.other_prompts, &answer.id);
         }
         match place.or_else(|| free().next()) {
             Some(index) => {
                 texts[index] = Some(answer.text.clone());
                 joined.num_answered += 1;
             }
-            None => {
+            None if of_id.is_empty() => {
                 joined.num_unknown += 1;
-                if joined.unknown.len() < MOST_NAMED {
-                    joined.unknown.push(answer.id.clone());
-                }
+                name(&mut joined.unknown, &answer.id);
+            }
+            None => {
+                joined.num_duplicate += 1;
+                name(&mut joined.duplicate, &answer.id);
             }
         }
     }
@@ -104,8 +113,14 @@ pub fn join(
         .map(|(sample, _)| sample.id.clone())
         .take(MOST_NAMED)
         .collect();
-    joined.warnings = warnings(&joined);
+    joined.warnings = warnings(&joined, &file.problems);
     Ok((texts, joined))
+}
+
+fn name(names: &mut Vec<String>, id: &str) {
+    if names.len() < MOST_NAMED {
+        names.push(id.to_owned());
+    }
 }
 
 /// Whether a logged prompt is a sample's: MMBench's leaves the instruction out, and
@@ -115,16 +130,12 @@ fn is_same(prompt: &str, sample: &Sample) -> bool {
     sample.question == prompt || sample.question.starts_with(prompt)
 }
 
-fn warnings(joined: &Joined) -> Vec<String> {
+fn warnings(joined: &Joined, problems: &Problems) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |count: usize, what: &str, named: &[String]| {
         if count > 0 {
-            let named = match named {
-                [] => String::new(),
-                named if named.len() < count => format!(": {}, …", named.join(", ")),
-                named => format!(": {}", named.join(", ")),
-            };
-            warnings.push(format!("{count} {what}{named}"));
+            let more = if named.len() < count { ", …" } else { "" };
+            warnings.push(format!("{count} {what}: {}{more}", named.join(", ")));
         }
     };
     let num_missing = joined.num_questions - joined.num_answered;
@@ -135,14 +146,21 @@ fn warnings(joined: &Joined) -> Vec<String> {
     warn(num_missing, &of, &joined.missing);
     warn(
         joined.num_unknown,
-        "answers are to no question, or to one that is answered already, and are left out",
+        "answers are to no question and are left out",
         &joined.unknown,
+    );
+    warn(
+        joined.num_duplicate,
+        "answers are to a question that is answered before and are left out",
+        &joined.duplicate,
     );
     warn(
         joined.num_other_prompts,
         "answers were given to another wording of the question",
-        &[],
+        &joined.other_prompts,
     );
-    warn(joined.num_unusable, "lines of the file can't be read", &[]);
+    if !problems.is_empty() {
+        warnings.push(problems.to_string());
+    }
     warnings
 }

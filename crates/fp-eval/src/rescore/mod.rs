@@ -10,6 +10,7 @@ mod figures;
 mod join;
 mod tables;
 mod upload;
+mod workbook;
 
 pub use answers::{Answer, AnswerFile};
 pub use compare::{Comparison, compare, compare_all};

@@ -1,18 +1,27 @@
 //! Files that hold questions and answers both: MME's result folders, MMBench's tables.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{Answer, AnswerFile, RescoreError};
 use crate::dataset::lines::for_each_line;
 use crate::dataset::{
-    Benchmark, Dataset, DatasetError, Occurrences, ProblemKind, Problems, read_table, table_row,
+    Benchmark, Dataset, DatasetError, Occurrences, ProblemKind, Problems, Reading, TextTable,
+    read_table, table_row,
 };
 use crate::metric::YesNo;
 use crate::sample::Sample;
 
-fn dataset(benchmark: Benchmark, name: &str, path: &Path, samples: Vec<Sample>) -> Dataset {
-    Dataset {
+/// The questions that a file of answers has. A file in which something can't be used has
+/// no whole set of them.
+fn questions(
+    benchmark: Benchmark,
+    name: &str,
+    path: &Path,
+    samples: Vec<Sample>,
+    problems: Problems,
+) -> Reading {
+    let dataset = Dataset {
         name: name.to_owned(),
         split: "answers".to_owned(),
         benchmark,
@@ -25,7 +34,8 @@ fn dataset(benchmark: Benchmark, name: &str, path: &Path, samples: Vec<Sample>) 
         files: vec![path.to_owned()],
         notes: Vec::new(),
         samples,
-    }
+    };
+    Reading { dataset, problems }
 }
 
 /// A folder with a file per task, `<task>.txt`, of lines with four columns between tabs:
@@ -51,6 +61,7 @@ pub(super) fn mme_folder(folder: &Path) -> Result<AnswerFile, RescoreError> {
     let mut answers = Vec::new();
     let mut problems = Problems::default();
     let mut occurrences = Occurrences::default();
+    let mut num_lines: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for path in paths {
         let task = path
             .file_stem()
@@ -73,6 +84,7 @@ pub(super) fn mme_folder(folder: &Path) -> Result<AnswerFile, RescoreError> {
             }
             let image_id = format!("{task}/{image}");
             let id = occurrences.next(&image_id);
+            num_lines.entry(image_id.clone()).or_insert((number, 0)).1 += 1;
             answers.push(Answer {
                 id: id.clone(),
                 prompt: None,
@@ -88,18 +100,31 @@ pub(super) fn mme_folder(folder: &Path) -> Result<AnswerFile, RescoreError> {
             });
         })?;
     }
+    let mut of_questions = problems.clone();
+    for (image, (line, count)) in num_lines {
+        if count != 2 {
+            let message = format!("image {image} stands in {count} lines, not in 2");
+            of_questions.add(line, ProblemKind::InvalidValue, message);
+        }
+    }
     Ok(AnswerFile {
         path: folder.to_owned(),
         answers,
         problems,
-        questions: Some(dataset(Benchmark::Mme, "mme", folder, samples)),
+        questions: Some(questions(
+            Benchmark::Mme,
+            "mme",
+            folder,
+            samples,
+            of_questions,
+        )),
     })
 }
 
 /// A table with the columns that MMBench's server takes: index, question, A to D,
 /// prediction, answer.
 pub(super) fn mmbench_table(path: &Path) -> Result<AnswerFile, RescoreError> {
-    let (header, rows) = read_table(path)?;
+    let TextTable { header, rows } = read_table(path)?;
     let columns: HashMap<&str, usize> = header.iter().map(String::as_str).zip(0..).collect();
     for name in ["index", "prediction"] {
         if !columns.contains_key(name) {
@@ -114,7 +139,15 @@ pub(super) fn mmbench_table(path: &Path) -> Result<AnswerFile, RescoreError> {
     let has_questions = columns.contains_key("answer") && columns.contains_key("A");
     let (mut samples, mut answers) = (Vec::new(), Vec::new());
     let mut problems = Problems::of("row");
-    for (row, number) in rows.iter().zip(1..) {
+    let mut known = HashSet::new();
+    for (number, row) in rows {
+        let row = match row {
+            Ok(row) => row,
+            Err((kind, message)) => {
+                problems.add(number, kind, message);
+                continue;
+            }
+        };
         let cell = |name: &str| {
             let place = columns.get(name).copied();
             place
@@ -128,6 +161,11 @@ pub(super) fn mmbench_table(path: &Path) -> Result<AnswerFile, RescoreError> {
             problems.add(number, ProblemKind::WrongType, message);
             continue;
         };
+        if !known.insert(index) {
+            let message = format!("index {index} is that of an earlier row");
+            problems.add(number, ProblemKind::DuplicateId, message);
+            continue;
+        }
         let sample = table_row(index, cell);
         if has_questions && sample.answers.is_empty() {
             problems.add(
@@ -137,14 +175,20 @@ pub(super) fn mmbench_table(path: &Path) -> Result<AnswerFile, RescoreError> {
             );
             continue;
         }
-        answers.push(Answer {
-            id: index.to_string(),
-            prompt: None,
-            text: cell("prediction").to_owned(),
-        });
+        // An empty cell is no answer: what reads such tables takes it for missing.
+        if !cell("prediction").is_empty() {
+            answers.push(Answer {
+                id: index.to_string(),
+                prompt: None,
+                text: cell("prediction").to_owned(),
+            });
+        }
         samples.push(sample);
     }
-    let questions = has_questions.then(|| dataset(Benchmark::Mmbench, "mmbench", path, samples));
+    let questions = has_questions.then(|| {
+        let problems = problems.clone();
+        questions(Benchmark::Mmbench, "mmbench", path, samples, problems)
+    });
     Ok(AnswerFile {
         path: path.to_owned(),
         answers,

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{AnswerFile, RescoreError, join};
-use crate::dataset::{Benchmark, Dataset};
+use super::{AnswerFile, RescoreError, join, workbook};
+use crate::dataset::{Benchmark, Dataset, vqav2};
 use crate::metric::gqa::GqaEntry;
 use crate::metric::mmvet;
 use crate::metric::vizwiz::VizWizEntry;
@@ -12,13 +12,16 @@ use crate::metric::vqa;
 /// A file to hand in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// Its content, JSON.
-    pub content: String,
+    /// The ending of its name.
+    pub ending: &'static str,
+    /// Its content: JSON, or for MMBench a workbook.
+    pub content: Vec<u8>,
     /// What its receiver won't say: how many questions have no answer in it.
     pub warnings: Vec<String>,
 }
 
-/// The file that VQAv2's and VizWiz's servers, GQA's script or MM-Vet's judge take.
+/// The file that the servers of VQAv2, VizWiz and MMBench, GQA's script or MM-Vet's
+/// judge take. VQAv2's names every question of `test2015`, whichever part was answered.
 ///
 /// # Errors
 /// A benchmark without such a file, answers to nothing of the data set.
@@ -37,15 +40,36 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
         number.map_err(|_| form(format!("question_id {id:?} is no number")))
     };
     let json = |value: serde_json::Result<String>| value.map_err(|e| form(e.to_string()));
+    let count_as_wrong = " and count as wrong";
+    let mut warnings: Vec<String> = joined
+        .warnings
+        .iter()
+        .map(|text| text.replace(count_as_wrong, ""))
+        .collect();
     let content = match dataset.benchmark {
         Benchmark::Vqav2 => {
-            let ids = dataset.samples.iter().map(|sample| number(&sample.id));
+            let ids = match vqav2::upload_ids(dataset)? {
+                Some(ids) => ids,
+                None => {
+                    warnings.push(vqav2::NO_UPLOAD_LIST.to_owned());
+                    let ids = dataset.samples.iter().map(|sample| sample.id.clone());
+                    ids.collect()
+                }
+            };
+            let ids = ids.iter().map(|id| number(id));
             let ids = ids.collect::<Result<Vec<u64>, _>>()?;
             let mut by_id = HashMap::new();
             for (sample, text) in answers() {
                 by_id.insert(number(&sample.id)?, text.to_owned());
             }
             json(serde_json::to_string(&vqa::upload(&ids, &by_id).0))?
+        }
+        Benchmark::Mmbench => {
+            let by_index: HashMap<&str, &str> = answers()
+                .map(|(sample, text)| (sample.id.as_str(), text))
+                .collect();
+            let rows = workbook::mmbench(dataset, &by_index)?;
+            return workbook::workbook(&rows, dataset, warnings);
         }
         Benchmark::Vizwiz => {
             let entries: Vec<VizWizEntry> = answers()
@@ -73,12 +97,9 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
             )));
         }
     };
-    let count_as_wrong = " and count as wrong";
-    let warnings = joined.warnings.iter();
     Ok(Upload {
-        content,
-        warnings: warnings
-            .map(|text| text.replace(count_as_wrong, ""))
-            .collect(),
+        ending: "json",
+        content: content.into_bytes(),
+        warnings,
     })
 }

@@ -14,9 +14,9 @@ use crate::table::{WIDTH, table, wrap};
 /// Say what data sets a folder holds, how large they are, and what is missing.
 ///
 /// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA, TextVQA,
-/// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet), or the plain form (benchmark.json and
-/// questions.jsonl); programs built with the feature parquet also know Parquet files by the
-/// columns that these benchmarks have on the Hugging Face Hub. Where the folder itself
+/// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet), RefCOCO's lines of expressions, the
+/// plain form (benchmark.json and questions.jsonl), or Parquet files by the columns that
+/// these benchmarks have on the Hugging Face Hub. Where the folder itself
 /// holds none, the folders in it are looked at. Every line that can't be used is counted by
 /// kind; the first ones are named.
 ///
@@ -38,7 +38,7 @@ struct Checked {
     /// What `--dataset` takes.
     selector: String,
     benchmark: &'static str,
-    form: Form,
+    form: Option<Form>,
     /// Whether it can be used as it is.
     is_whole: bool,
     /// What is missing or wrong as a whole.
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         "{} holds no data set that is known, nor do the folders in it; `finepruner data check --help` says what is known",
         args.folder.display()
     );
-    let checked: Vec<Checked> = parts.iter().map(check).collect();
+    let checked: Vec<Checked> = parts.iter().map(Place::check).collect();
     match args.json {
         true => print_json(&serde_json::json!({
             "folder": args.folder,
@@ -80,24 +80,57 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
     }
 }
 
+/// A data set, or a folder that would be one if nothing were wrong with it.
+enum Place {
+    Part(Part),
+    Damaged(PathBuf, String),
+}
+
 /// Data sets of the folder, or else of the folders in it.
-fn parts(folder: &Path) -> Result<Vec<Part>> {
+fn parts(folder: &Path) -> Result<Vec<Place>> {
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))?;
-    let found = find(folder)?;
-    if !found.is_empty() {
-        return Ok(found);
+    let found = find(folder);
+    if let Ok(found) = &found
+        && !found.is_empty()
+    {
+        return Ok(found.iter().cloned().map(Place::Part).collect());
     }
     let mut folders: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())
         .collect();
     folders.sort();
-    let mut parts = Vec::new();
+    let mut places = Vec::new();
     for folder in folders {
-        parts.extend(find(&folder)?);
+        match find(&folder) {
+            Ok(found) => places.extend(found.into_iter().map(Place::Part)),
+            Err(error) => places.push(Place::Damaged(folder, error.to_string())),
+        }
     }
-    Ok(parts)
+    // What is wrong with the folder itself matters where the folders in it hold nothing.
+    match found {
+        Err(error) if !places.iter().any(|place| matches!(place, Place::Part(_))) => {
+            Err(error.into())
+        }
+        _ => Ok(places),
+    }
+}
+
+impl Place {
+    fn check(&self) -> Checked {
+        match self {
+            Place::Part(part) => check(part),
+            Place::Damaged(folder, error) => Checked {
+                selector: folder.display().to_string(),
+                benchmark: "–",
+                form: None,
+                is_whole: false,
+                error: Some(error.clone()),
+                found: None,
+            },
+        }
+    }
 }
 
 fn check(part: &Part) -> Checked {
@@ -111,7 +144,7 @@ fn check(part: &Part) -> Checked {
     Checked {
         selector: part.selector(),
         benchmark: part.benchmark.title(),
-        form: part.form,
+        form: Some(part.form),
         is_whole,
         error,
         found,

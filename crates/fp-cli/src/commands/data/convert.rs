@@ -46,7 +46,7 @@ pub(crate) struct ConvertArgs {
 pub(crate) struct ExportArgs {
     /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
     dataset: String,
-    /// Whose layout: vqav2, gqa, textvqa, pope, mme, scienceqa, mmbench, vizwiz, mmvet or plain.
+    /// Whose layout: vqav2, gqa, textvqa, pope, mme, scienceqa, mmbench, vizwiz, mmvet, refcoco or plain.
     #[arg(long, value_name = "BENCHMARK")]
     layout: Benchmark,
     /// As Parquet, with the columns that the benchmark has on the Hugging Face Hub.

@@ -1,5 +1,6 @@
 //! The column of images of a Parquet file, read row by row.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
@@ -12,17 +13,26 @@ use parquet::file::serialized_reader::ReadOptionsBuilder;
 use parquet::record::reader::RowIter;
 
 use super::table::{Cells, open, projection};
+use crate::dataset::DatasetError;
 
 /// Images that are decoded from the file's pages at a time.
 const BATCH: usize = 8;
 
 /// A file's column `image`: a structure of `bytes` and `path`, or bytes.
 ///
-/// Reading rows in their order costs each page once. Going back, or far ahead, starts
-/// again at the row group that holds the row.
+/// Reading rows in their order, each as often as need be, costs each page once. Going
+/// back, or far ahead, starts again at the row group that holds the row.
 pub struct ImageColumn {
     path: PathBuf,
-    cursor: Mutex<Option<Cursor>>,
+    state: Mutex<State>,
+}
+
+/// Where reading stands.
+#[derive(Default)]
+struct State {
+    cursor: Option<Cursor>,
+    /// The row that was read last and its image: questions on one image follow each other.
+    last: Option<(usize, Vec<u8>)>,
 }
 
 struct Cursor {
@@ -37,7 +47,7 @@ impl ImageColumn {
     pub fn new(path: &Path) -> Self {
         ImageColumn {
             path: path.to_owned(),
-            cursor: Mutex::new(None),
+            state: Mutex::new(State::default()),
         }
     }
 
@@ -51,9 +61,12 @@ impl ImageColumn {
     /// # Errors
     /// The file can't be read, or has no image there.
     pub fn read(&self, row: usize) -> io::Result<Vec<u8>> {
-        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bytes)) = state.last.as_ref().filter(|(last, _)| *last == row) {
+            return Ok(bytes.clone());
+        }
         let is_ahead = |cursor: &Cursor| (cursor.next..cursor.group_end).contains(&row);
-        let mut at = match cursor.take().filter(is_ahead) {
+        let mut at = match state.cursor.take().filter(is_ahead) {
             Some(at) => at,
             None => self.open_at(row)?,
         };
@@ -70,8 +83,36 @@ impl ImageColumn {
         let bytes = bytes.map(<[u8]>::to_vec).ok_or_else(|| {
             io::Error::other(format!("row {row} has no bytes in its column `image`"))
         });
-        *cursor = Some(at);
-        bytes
+        state.cursor = Some(at);
+        let bytes = bytes?;
+        state.last = Some((row, bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// Rows without bytes, as far as the file says of itself that there are any: nothing
+    /// is read where it says that there are none, or says nothing.
+    ///
+    /// # Errors
+    /// A file that can't be read.
+    pub(super) fn empty_rows(&self) -> Result<HashSet<usize>, DatasetError> {
+        let reader = open(&self.path)?;
+        let mut empty = HashSet::new();
+        let mut start = 0;
+        for group in reader.metadata().row_groups() {
+            let end = start + usize::try_from(group.num_rows()).unwrap_or_default();
+            let mut bytes = group.columns().iter().filter(|column| {
+                let path = column.column_path().string();
+                path == "image" || path == "image.bytes"
+            });
+            let count = bytes
+                .next()
+                .and_then(|column| column.statistics()?.null_count_opt());
+            if count.is_some_and(|count| count > 0) {
+                empty.extend((start..end).filter(|row| self.read(*row).is_err()));
+            }
+            start = end;
+        }
+        Ok(empty)
     }
 
     fn open_at(&self, row: usize) -> io::Result<Cursor> {

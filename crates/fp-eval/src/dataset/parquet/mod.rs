@@ -7,27 +7,28 @@
 //! x, y, width, height in pixels.
 
 mod images;
+mod pictures;
 mod rows;
+mod schema;
 mod table;
+mod types;
 mod write;
 
 pub use images::ImageColumn;
 pub use write::export;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::collect::Collector;
-use super::image::ImageRef;
+use super::lines::LineFault;
 use super::textvqa::{WITH_OCR, WITHOUT_OCR};
 use super::{Benchmark, DatasetError, Form, Part, ProblemKind, Reading, mmvet};
+use crate::metric::refcoco;
+use crate::sample::Sample;
+use pictures::Images;
 use rows::Context;
 use table::{Cells, Table};
-
-/// Ends the name of GQA's folders of questions, of which another holds the images.
-const INSTRUCTIONS: &str = "_instructions";
-const IMAGES: &str = "_images";
 
 /// A split: the files that hold it, in order.
 struct Split {
@@ -82,15 +83,18 @@ fn without_shard(stem: &str) -> &str {
     pieces.unwrap_or(stem)
 }
 
-/// Data sets that a folder has in this form.
+/// Data sets that a folder has in this form; second, what keeps its first other file from
+/// being one.
 ///
 /// # Errors
 /// A file that can't be read or is cut off.
-pub(super) fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
+pub(super) fn find(folder: &Path) -> Result<(Vec<Part>, Option<DatasetError>), DatasetError> {
     let mut parts = Vec::new();
+    let mut unknown = None;
     for split in splits(folder) {
         let table = Table::open(&split.files)?;
         let Some(benchmark) = table.benchmark() else {
+            unknown.get_or_insert_with(|| table.unknown());
             continue;
         };
         let names = match benchmark {
@@ -106,7 +110,7 @@ pub(super) fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
             name,
         }));
     }
-    Ok(parts)
+    Ok((parts, unknown))
 }
 
 /// Reads a split; images stay where they are.
@@ -114,6 +118,15 @@ pub(super) fn read(
     benchmark: Benchmark,
     folder: &Path,
     part: &str,
+) -> Result<Reading, DatasetError> {
+    Reading::scored_or_not(|is_scored| read_rows(benchmark, folder, part, is_scored))
+}
+
+fn read_rows(
+    benchmark: Benchmark,
+    folder: &Path,
+    part: &str,
+    is_scored: bool,
 ) -> Result<Reading, DatasetError> {
     let split = match benchmark {
         Benchmark::Textvqa => part.rsplit_once('-').map_or(part, |(split, _)| split),
@@ -131,120 +144,70 @@ pub(super) fn read(
     let found = splits.iter().find(|candidate| candidate.name == split);
     let files = found.ok_or_else(missing)?.files.clone();
     let table = Table::open(&files)?;
+    table.check(|path, schema| schema::check(path, schema, benchmark))?;
     let mut images = Images::of(benchmark, split, &splits, &files)?;
-    let rule = match table.has("answers") || table.has("answer") {
-        true => benchmark.answer_rule(),
-        false => None,
-    };
+    let has_answers = table.has("answers") || table.has("answer");
+    let rule = benchmark.answer_rule().filter(|_| has_answers && is_scored);
     let context = Context::new(benchmark, part);
     let mut collector = Collector::new("row", rule);
-    table.for_each_row(&rows::columns(benchmark), |number, place, row| {
-        let sample = row.and_then(|row| {
-            let cells = Cells(&row);
-            let mut sample = context.sample(number, cells)?;
-            sample.image = images.of_row(&sample.image_id, place)?;
-            Ok(sample)
+    let columns = schema::columns(benchmark).into_iter().map(|(name, _)| name);
+    let columns: Vec<&str> = columns.filter(|name| *name != "image").collect();
+    let mut asked = HashSet::new();
+    table.for_each_row(&columns, |number, place, row| {
+        // Rows are counted over all files of a split: say where this one is.
+        let in_file = |(kind, message): LineFault| match files.len() {
+            1 => (kind, message),
+            _ => {
+                let (file, row) = (files[place.0].display(), place.1 + 1);
+                (kind, format!("row {row} of {file}: {message}"))
+            }
+        };
+        let samples = context.samples(number, Cells(row)).and_then(|samples| {
+            let with_image = |mut sample: Sample| {
+                // The id is the image's and stands in two rows; with the text it stands in one.
+                let text = (sample.image_id.clone(), sample.question.clone());
+                if benchmark == Benchmark::Mme && !asked.insert(text) {
+                    let message = format!(
+                        "{:?} of {} is asked twice",
+                        sample.question, sample.image_id
+                    );
+                    return Err((ProblemKind::DuplicateId, message));
+                }
+                sample.image = images.of_row(&sample.image_id, place)?;
+                if benchmark == Benchmark::Refcoco {
+                    let size = images.size(&sample.image_id, &sample.image)?;
+                    let corners = sample.boxes.iter();
+                    sample.answers = corners.map(|area| refcoco::answer(*area, size)).collect();
+                    sample.image_size = Some(size);
+                }
+                Ok(sample)
+            };
+            samples
+                .into_iter()
+                .map(with_image)
+                .collect::<Result<Vec<_>, _>>()
         });
-        collector.take(number, sample);
+        match samples {
+            Ok(samples) => {
+                for sample in samples {
+                    collector.push(number, sample);
+                }
+            }
+            Err(fault) => collector.fault(number, in_file(fault)),
+        }
     })?;
     let mut files = files;
     files.extend(images.files());
     let mut reading = Reading::new(benchmark, part, folder, files, collector);
+    if benchmark == Benchmark::Refcoco {
+        reading.dataset.notes.push(super::refcoco::NOTE.to_owned());
+    }
     reading.dataset.judge = match (benchmark, rule) {
         (Benchmark::Mmvet, _) => Some(mmvet::JUDGE.to_owned()),
         (_, None) => Some("a server".to_owned()),
         _ => None,
     };
     Ok(reading)
-}
-
-/// Where rows have their images.
-enum Images {
-    /// In each row; rows with the same image's id share the first one's.
-    Rows {
-        files: Vec<Arc<ImageColumn>>,
-        first: HashMap<String, ImageRef>,
-    },
-    /// In other files, by id.
-    Ids {
-        files: Vec<PathBuf>,
-        by_id: HashMap<String, ImageRef>,
-    },
-}
-
-impl Images {
-    fn of(
-        benchmark: Benchmark,
-        split: &str,
-        splits: &[Split],
-        files: &[PathBuf],
-    ) -> Result<Images, DatasetError> {
-        let columns = |files: &[PathBuf]| -> Vec<Arc<ImageColumn>> {
-            files
-                .iter()
-                .map(|path| Arc::new(ImageColumn::new(path)))
-                .collect()
-        };
-        if benchmark != Benchmark::Gqa {
-            return Ok(Images::Rows {
-                files: columns(files),
-                first: HashMap::new(),
-            });
-        }
-        let other = split.replacen(INSTRUCTIONS, IMAGES, 1);
-        let found = splits.iter().find(|candidate| candidate.name == other);
-        let Some(found) = found.filter(|_| other != split) else {
-            return Err(DatasetError::Missing {
-                folder: files.first().cloned().unwrap_or_default(),
-                what: "folder of images beside it",
-                names: vec![format!("{other}.parquet")],
-            });
-        };
-        let columns = columns(&found.files);
-        let mut by_id = HashMap::new();
-        Table::open(&found.files)?.for_each_row(&["id"], |_, (file, row), cells| {
-            if let Ok(cells) = cells
-                && let Ok(id) = Cells(&cells).id("id")
-            {
-                let file = Arc::clone(&columns[file]);
-                by_id.insert(id, ImageRef::Parquet { file, row });
-            }
-        })?;
-        Ok(Images::Ids {
-            files: found.files.clone(),
-            by_id,
-        })
-    }
-
-    fn of_row(
-        &mut self,
-        image_id: &str,
-        (file, row): (usize, usize),
-    ) -> Result<ImageRef, super::lines::LineFault> {
-        match self {
-            Images::Rows { files, first } => {
-                let new = || ImageRef::Parquet {
-                    file: Arc::clone(&files[file]),
-                    row,
-                };
-                if let Some(known) = first.get(image_id) {
-                    return Ok(known.clone());
-                }
-                Ok(first.entry(image_id.to_owned()).or_insert_with(new).clone())
-            }
-            Images::Ids { by_id, .. } => by_id.get(image_id).cloned().ok_or_else(|| {
-                let message = format!("no image {image_id} among the images");
-                (ProblemKind::MissingImage, message)
-            }),
-        }
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        match self {
-            Images::Rows { .. } => Vec::new(),
-            Images::Ids { files, .. } => files.clone(),
-        }
-    }
 }
 
 #[cfg(test)]

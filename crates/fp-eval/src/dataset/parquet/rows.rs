@@ -5,43 +5,12 @@ use std::collections::BTreeMap;
 use super::table::Cells;
 use crate::dataset::lines::LineFault;
 use crate::dataset::textvqa::{WITHOUT_OCR, check_golds};
-use crate::dataset::{Benchmark, ProblemKind, mmbench as mmbench_table, scienceqa as letters};
+use crate::dataset::{
+    Benchmark, ProblemKind, mmbench as mmbench_table, refcoco, scienceqa as letters,
+};
+use crate::metric::refcoco::question_text;
 use crate::metric::{mme, scienceqa, textvqa, vizwiz, vqa};
 use crate::sample::Sample;
-
-/// Columns that a benchmark's samples are made of; those that a file lacks are left out.
-pub(super) fn columns(benchmark: Benchmark) -> Vec<&'static str> {
-    let own: &[&str] = match benchmark {
-        Benchmark::Plain => &[],
-        Benchmark::Vqav2 => &["image_id", "question_type", "answer_type"],
-        Benchmark::Gqa => &["id", "imageId", "types", "groups", "isBalanced"],
-        Benchmark::Textvqa => &["image_id", "ocr_tokens", "image_width", "image_height"],
-        Benchmark::Pope => &["id", "image_source", "category"],
-        Benchmark::Mme | Benchmark::Vizwiz => &["category"],
-        Benchmark::Scienceqa => &["choices", "hint", "subject", "topic", "grade"],
-        Benchmark::Mmbench => &[
-            "index",
-            "hint",
-            "A",
-            "B",
-            "C",
-            "D",
-            "category",
-            "L2-category",
-            "l2-category",
-        ],
-        Benchmark::Mmvet => &["capability"],
-    };
-    let shared = [
-        "question_id",
-        "question",
-        "answer",
-        "answers",
-        "prompt",
-        "bbox",
-    ];
-    own.iter().copied().chain(shared).collect()
-}
 
 /// What rows of one part have in common.
 #[derive(Debug, Clone, Copy)]
@@ -55,8 +24,8 @@ impl<'a> Context<'a> {
         Context { benchmark, part }
     }
 
-    /// The sample without its image. `number` counts from 1.
-    pub(super) fn sample(self, number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
+    /// The samples of a row, without their image. `number` counts from 1.
+    pub(super) fn samples(self, number: usize, cells: Cells<'_>) -> Result<Vec<Sample>, LineFault> {
         let mut sample = match self.benchmark {
             Benchmark::Plain => {
                 return Err((
@@ -73,25 +42,55 @@ impl<'a> Context<'a> {
             Benchmark::Mmbench => mmbench(cells, self.part)?,
             Benchmark::Vizwiz => viz_wiz(cells)?,
             Benchmark::Mmvet => mmvet(cells)?,
+            Benchmark::Refcoco => return expressions(cells),
         };
         if let Some(prompt) = cells.optional("prompt")? {
             prompt.clone_into(&mut sample.question);
         }
-        let numbers = cells.numbers("bbox")?;
-        let (boxes, rest) = numbers.as_chunks::<4>();
-        if !rest.is_empty() {
-            let message = format!(
-                "column `bbox` has {} numbers; a box has four",
-                numbers.len()
-            );
-            return Err((ProblemKind::InvalidValue, message));
-        }
-        sample.boxes = boxes
-            .iter()
-            .map(|&[x, y, w, h]| [x, y, x + w, y + h])
-            .collect();
-        Ok(sample)
+        sample.boxes = boxes(cells)?;
+        Ok(vec![sample])
     }
+}
+
+/// Boxes as corners, from x, y, width and height.
+fn boxes(cells: Cells<'_>) -> Result<Vec<[f64; 4]>, LineFault> {
+    let numbers = cells.numbers("bbox")?;
+    let (boxes, rest) = numbers.as_chunks::<4>();
+    if !rest.is_empty() {
+        let message = format!(
+            "column `bbox` has {} numbers; a box has four",
+            numbers.len()
+        );
+        return Err((ProblemKind::InvalidValue, message));
+    }
+    let corners = |&[x, y, w, h]: &[f64; 4]| [x, y, x + w, y + h];
+    Ok(boxes.iter().map(corners).collect())
+}
+
+/// A question per expression, which are several of one box. The right answer needs the
+/// image's size, and is filled in with it.
+fn expressions(cells: Cells<'_>) -> Result<Vec<Sample>, LineFault> {
+    let id = cells.id("question_id")?;
+    let image_id = refcoco::image_id(cells.text("file_name")?);
+    let boxes = boxes(cells)?;
+    if boxes.len() != 1 {
+        let message = format!("column `bbox` has {} boxes, not one", boxes.len());
+        return Err((ProblemKind::InvalidValue, message));
+    }
+    let expressions = cells.texts("answer", "answer")?;
+    if expressions.is_empty() {
+        let message = "column `answer` has no expression".to_owned();
+        return Err((ProblemKind::MissingAnswer, message));
+    }
+    let sample = |(text, place): (&String, usize)| Sample {
+        id: format!("{id}#{place}"),
+        image_id: image_id.clone(),
+        question: question_text(text),
+        family: "refcoco".to_owned(),
+        boxes: boxes.clone(),
+        ..Sample::default()
+    };
+    Ok(expressions.iter().zip(0..).map(sample).collect())
 }
 
 fn key(keys: &mut BTreeMap<String, String>, name: &str, value: Option<&str>) {
@@ -105,11 +104,17 @@ fn or_default(text: Option<&str>, default: &str) -> String {
 }
 
 fn one_answer(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
-    Ok(cells
-        .optional("answer")?
-        .map(str::to_owned)
-        .into_iter()
-        .collect())
+    let answer = cells.optional("answer")?.filter(|text| !text.is_empty());
+    Ok(answer.map(str::to_owned).into_iter().collect())
+}
+
+/// What people answered. Test parts have empty texts in place of what they hold back.
+fn answers_of_people(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
+    let answers = cells.texts("answers", "answer")?;
+    match answers.iter().all(String::is_empty) {
+        true => Ok(Vec::new()),
+        false => Ok(answers),
+    }
 }
 
 fn vqav2(cells: Cells<'_>) -> Result<Sample, LineFault> {
@@ -120,7 +125,7 @@ fn vqav2(cells: Cells<'_>) -> Result<Sample, LineFault> {
         image_id: cells.id("image_id").unwrap_or_else(|_| id.clone()),
         id,
         question: vqa::question_text(cells.text("question")?),
-        answers: cells.texts("answers", "answer")?,
+        answers: answers_of_people(cells)?,
         family: or_default(cells.optional("answer_type")?, "default"),
         keys,
         ..Sample::default()
@@ -149,7 +154,7 @@ fn gqa(cells: Cells<'_>) -> Result<Sample, LineFault> {
 fn text_vqa(cells: Cells<'_>, part: &str) -> Result<Sample, LineFault> {
     let tokens = cells.texts("ocr_tokens", "word")?;
     let is_without = part.ends_with(WITHOUT_OCR);
-    let answers = cells.texts("answers", "answer")?;
+    let answers = answers_of_people(cells)?;
     if !answers.is_empty() {
         check_golds(&answers)?;
     }
@@ -243,7 +248,7 @@ fn viz_wiz(cells: Cells<'_>) -> Result<Sample, LineFault> {
         image_id: id.clone(),
         id,
         question: vizwiz::question_text(cells.text("question")?),
-        answers: cells.texts("answers", "answer")?,
+        answers: answers_of_people(cells)?,
         family: or_default(cells.optional("category")?, "default"),
         ..Sample::default()
     })

@@ -10,6 +10,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 
+use super::schema::{MARKS, nearest};
 use crate::dataset::lines::LineFault;
 use crate::dataset::{Benchmark, DatasetError, ProblemKind};
 
@@ -80,30 +81,39 @@ impl Table {
     /// Which benchmark has these columns.
     pub(super) fn benchmark(&self) -> Option<Benchmark> {
         let has = |names: &[&str]| names.iter().all(|name| self.has(name));
-        if !has(&["question"]) {
-            return None;
-        }
-        if has(&["imageId", "answer"]) {
-            return Some(Benchmark::Gqa);
-        }
-        if !has(&["image"]) {
-            return None;
-        }
-        let known: [(Benchmark, &[&str]); 8] = [
-            (Benchmark::Mmbench, &["index", "A", "B"]),
-            (Benchmark::Scienceqa, &["choices", "hint", "answer"]),
-            (Benchmark::Textvqa, &["ocr_tokens", "answers"]),
-            (
-                Benchmark::Vqav2,
-                &["question_id", "answers", "question_type"],
-            ),
-            (Benchmark::Vizwiz, &["question_id", "answers"]),
-            (Benchmark::Mmvet, &["capability", "answer"]),
-            (Benchmark::Pope, &["image_source", "category", "answer"]),
-            (Benchmark::Mme, &["question_id", "category", "answer"]),
-        ];
-        let found = known.iter().find(|(_, names)| has(names));
+        let found = MARKS.iter().find(|(_, names)| has(names));
         found.map(|(benchmark, _)| *benchmark)
+    }
+
+    /// Says which columns a file lacks that no benchmark has as it is.
+    pub(super) fn unknown(&self) -> DatasetError {
+        let nearest = nearest(|column| self.has(column));
+        let nearest = nearest.iter().map(|(benchmark, missing)| {
+            format!("{}'s it lacks {}", benchmark.title(), missing.join(", "))
+        });
+        let nearest: Vec<String> = nearest.collect();
+        let mut columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+        columns.sort_unstable();
+        DatasetError::Content {
+            path: self.files.first().cloned().unwrap_or_default(),
+            reason: format!(
+                "its columns ({}) are those of no benchmark that is known; to be {}",
+                columns.join(", "),
+                nearest.join(", to be ")
+            ),
+        }
+    }
+
+    /// Refuses files whose columns aren't of the types that a benchmark's have.
+    pub(super) fn check(
+        &self,
+        check: impl Fn(&Path, &Type) -> Result<(), DatasetError>,
+    ) -> Result<(), DatasetError> {
+        for path in &self.files {
+            let reader = open(path)?;
+            check(path, reader.metadata().file_metadata().schema())?;
+        }
+        Ok(())
     }
 
     /// Hands every row on: its number from 1, its file and place there from 0, and the
@@ -111,7 +121,7 @@ impl Table {
     pub(super) fn for_each_row(
         &self,
         columns: &[&str],
-        mut take: impl FnMut(usize, (usize, usize), Result<Row, LineFault>),
+        mut take: impl FnMut(usize, (usize, usize), &Row),
     ) -> Result<(), DatasetError> {
         let mut number = 0;
         for (index, path) in self.files.iter().enumerate() {
@@ -125,7 +135,7 @@ impl Table {
                 number += 1;
                 // What can't be decoded ends the file: later rows would be counted wrongly.
                 let row = row.map_err(fail)?;
-                take(number, (index, place), Ok(row));
+                take(number, (index, place), &row);
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use super::AnswerRule;
 use crate::metric::error::MetricError;
 use crate::metric::vqa::VqaRule;
 use crate::metric::yes_no::YesNo;
-use crate::metric::{gqa, mmbench, mme, pope, scienceqa};
+use crate::metric::{gqa, mmbench, mme, pope, refcoco, scienceqa};
 
 impl AnswerRule {
     /// Score of `prediction`, 0 to 1. `answers` are what people gave; where a rule
@@ -68,6 +68,7 @@ impl AnswerRule {
                     .or_else(|| mmbench::lmms_eval_static(prediction, &letters));
                 any_letter(answers, letter)
             }
+            AnswerRule::Refcoco => any(answers, |gold| refcoco::is_right(prediction, gold)),
         };
         f64::from(u8::from(is_right))
     }
@@ -76,7 +77,8 @@ impl AnswerRule {
     ///
     /// # Errors
     /// No answers; fewer than two where people's agreement counts; labels other than yes
-    /// and no where only those are read; a letter that none of the choices has.
+    /// and no where only those are read; a letter that none of the choices has; a text
+    /// without a box where one is asked for.
     pub fn check_answers<A: AsRef<str>, C: AsRef<str>>(
         self,
         answers: &[A],
@@ -102,6 +104,17 @@ impl AnswerRule {
                     what: "an answer of a yes-or-no question",
                     got: label.to_owned(),
                     expected: "yes or no",
+                });
+            }
+            _ => {}
+        }
+        let has_no_box = |label: &&str| refcoco::parse(label).is_none();
+        match labels.clone().find(has_no_box) {
+            Some(label) if self == AnswerRule::Refcoco => {
+                return Err(MetricError::Label {
+                    what: "the box that an expression describes",
+                    got: label.to_owned(),
+                    expected: "[x0, y0, x1, y1]",
                 });
             }
             _ => {}
@@ -187,6 +200,12 @@ mod tests {
         check(AnswerRule::Mme, "Know", &["No"], 1.0);
         check(AnswerRule::MmeLmmsEval, "n.", &["No"], 1.0);
         check(AnswerRule::MmeVlmevalkit, "Know", &["No"], 0.0);
+        check(
+            AnswerRule::Refcoco,
+            "[0, 0, 0.6, 1]",
+            &["[0, 0, 1, 1]"],
+            1.0,
+        );
         check(AnswerRule::Scienceqa, "B. two", &["B"], 1.0);
         check(AnswerRule::Scienceqa, "b", &["B"], 0.0);
         check(AnswerRule::ScienceqaLmmsEval, "b", &["B"], 1.0);
@@ -239,6 +258,10 @@ mod tests {
         for rule in AnswerRule::ALL {
             let is_wrong = |answers: &[&str]| rule.check_answers(answers, &choices).is_err();
             assert!(is_wrong(&none), "{rule}");
+            if rule == AnswerRule::Refcoco {
+                assert!(is_wrong(&["yes"]) && !is_wrong(&["[0, 0, 0.5, 1]"]));
+                continue;
+            }
             assert_eq!(is_wrong(&["yes", "no"]), rule.is_choice(), "{rule}");
             assert_eq!(is_wrong(&["B", "A"]), rule.is_yes_no(), "{rule}");
             assert_eq!(is_wrong(&["C", "A"]), rule.is_choice() || rule.is_yes_no());

@@ -1,127 +1,23 @@
-//! The figures that a benchmark reports, from the answers to its questions.
+//! Figures of benchmarks that report more than an accuracy.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::RescoreError;
-use crate::dataset::{Benchmark, Dataset};
+use super::{Figures, Groups, gold, said};
+use crate::dataset::Dataset;
 use crate::metric::gqa::{self, GqaExtras, GqaGroups, GqaQuestion, GqaReport, GqaStep, GqaTypes};
 use crate::metric::mmbench::{MmbenchReport, MmbenchRow};
 use crate::metric::mme::{self, MmeAnswer, MmePairing, MmeReport, MmeTask};
 use crate::metric::pope::{self, PopeReport};
-use crate::metric::{AnswerRule, Breakdown, GroupScore, YesNo};
+use crate::metric::{AnswerRule, YesNo};
+use crate::rescore::RescoreError;
 use crate::sample::Sample;
 
-/// One number.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Figure {
-    /// What it is.
-    pub name: String,
-    /// Its value; none where it is undefined.
-    pub value: Option<f64>,
-}
-
-/// Scores by group.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Groups {
-    /// What the groups are by.
-    pub by: String,
-    /// Their scores, 0 to 1.
-    #[serde(flatten)]
-    pub scores: Breakdown,
-}
-
-/// Everything that a benchmark reports. The first figure is the one that papers print.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Figures {
-    /// Figures; accuracies in percent.
-    pub figures: Vec<Figure>,
-    /// Breakdowns.
-    pub groups: Vec<Groups>,
-    /// Score of each question, 0 to 1, by the benchmark's own rule.
-    #[serde(skip)]
-    pub scores: Vec<f64>,
-    /// What each answer says to a yes-or-no question; empty for others.
-    #[serde(skip)]
-    pub(super) said: Vec<YesNo>,
-}
-
 impl Figures {
-    /// Scores answers, `[questions]`; none is wrong under every rule.
-    pub(super) fn new(
+    pub(super) fn add_gqa(
+        &mut self,
         dataset: &Dataset,
         texts: &[Option<String>],
-    ) -> Result<Figures, RescoreError> {
-        let by_rule = |rule: AnswerRule| scores(dataset, texts, rule);
-        let rule = dataset.answer_rule;
-        let mut figures = Figures {
-            figures: Vec::new(),
-            groups: Vec::new(),
-            scores: by_rule(rule),
-            said: Vec::new(),
-        };
-        match dataset.benchmark {
-            Benchmark::Gqa => figures.add_gqa(dataset, texts)?,
-            Benchmark::Pope => figures.add_pope(dataset, texts)?,
-            Benchmark::Mme => figures.add_mme(dataset, texts)?,
-            Benchmark::Mmbench => figures.add_mmbench(dataset, &by_rule)?,
-            _ => figures.add_accuracy(rule.name(), &by_rule(rule)),
-        }
-        for &other in dataset.benchmark.other_rules() {
-            // MMBench's headline is another one, and has its own variants above.
-            if dataset.benchmark != Benchmark::Mmbench {
-                figures.add_accuracy(other.name(), &by_rule(other));
-            }
-        }
-        figures.add_groups("family", dataset, |sample| Some(&sample.family));
-        let keys = [
-            "question_type",
-            "category",
-            "semantic_type",
-            "steps",
-            "subject",
-            "topic",
-        ];
-        for key in keys {
-            figures.add_groups(key, dataset, |sample| sample.keys.get(key));
-        }
-        Ok(figures)
-    }
-
-    /// The figure that papers print.
-    pub fn headline(&self) -> Option<&Figure> {
-        self.figures.first()
-    }
-
-    fn add(&mut self, name: impl Into<String>, value: Option<f64>) {
-        let name = name.into();
-        self.figures.push(Figure { name, value });
-    }
-
-    fn add_accuracy(&mut self, rule: &str, scores: &[f64]) {
-        let mut mean = GroupScore::default();
-        scores.iter().for_each(|score| mean.add(*score));
-        self.add(format!("accuracy ({rule})"), mean.percent());
-    }
-
-    fn add_groups<'a>(
-        &mut self,
-        by: &str,
-        dataset: &'a Dataset,
-        group: impl Fn(&'a Sample) -> Option<&'a String>,
-    ) {
-        let mut scores = Breakdown::default();
-        for (sample, score) in dataset.samples.iter().zip(&self.scores) {
-            if let Some(group) = group(sample) {
-                scores.add(group, *score);
-            }
-        }
-        if scores.groups.len() > 1 {
-            let by = by.to_owned();
-            self.groups.push(Groups { by, scores });
-        }
-    }
-
-    fn add_gqa(&mut self, dataset: &Dataset, texts: &[Option<String>]) -> Result<(), RescoreError> {
+    ) -> Result<(), RescoreError> {
         let questions = dataset.samples.iter();
         let questions: BTreeMap<String, GqaQuestion> = questions
             .map(|sample| (sample.id.clone(), gqa_question(sample)))
@@ -141,7 +37,7 @@ impl Figures {
         Ok(())
     }
 
-    fn add_pope(
+    pub(super) fn add_pope(
         &mut self,
         dataset: &Dataset,
         texts: &[Option<String>],
@@ -167,7 +63,11 @@ impl Figures {
         Ok(())
     }
 
-    fn add_mme(&mut self, dataset: &Dataset, texts: &[Option<String>]) -> Result<(), RescoreError> {
+    pub(super) fn add_mme(
+        &mut self,
+        dataset: &Dataset,
+        texts: &[Option<String>],
+    ) -> Result<(), RescoreError> {
         self.said = said(dataset, texts, mme::parse);
         let mut by_task: BTreeMap<&str, Vec<MmeAnswer<'_>>> = BTreeMap::new();
         for (sample, said) in dataset.samples.iter().zip(&self.said) {
@@ -199,7 +99,7 @@ impl Figures {
         Ok(())
     }
 
-    fn add_mmbench(
+    pub(super) fn add_mmbench(
         &mut self,
         dataset: &Dataset,
         by_rule: &impl Fn(AnswerRule) -> Vec<f64>,
@@ -232,35 +132,6 @@ impl Figures {
     }
 }
 
-fn scores(dataset: &Dataset, texts: &[Option<String>], rule: AnswerRule) -> Vec<f64> {
-    let answers = dataset.samples.iter().zip(texts);
-    let score = |(sample, text): (&Sample, &Option<String>)| match text {
-        Some(text) => sample.score(rule, text),
-        None => 0.0,
-    };
-    answers.map(score).collect()
-}
-
-/// What is said. A missing answer is the wrong one of both: saying neither would leave
-/// recall as it is, and an empty text is yes to some.
-fn said(dataset: &Dataset, texts: &[Option<String>], parse: impl Fn(&str) -> YesNo) -> Vec<YesNo> {
-    let answers = dataset.samples.iter().zip(texts);
-    let said = |(sample, text): (&Sample, &Option<String>)| match (text, gold(sample)) {
-        (Some(text), _) => parse(text),
-        (None, YesNo::Yes) => YesNo::No,
-        (None, _) => YesNo::Yes,
-    };
-    answers.map(said).collect()
-}
-
-/// What is right; loading made sure that it is yes or no.
-pub(super) fn gold(sample: &Sample) -> YesNo {
-    let answer = sample.answers.first();
-    answer
-        .and_then(|answer| YesNo::from_label(answer))
-        .unwrap_or(YesNo::Other)
-}
-
 fn pope_report(dataset: &Dataset, said: &[YesNo]) -> Result<PopeReport, RescoreError> {
     let mut report = PopeReport::default();
     for (sample, said) in dataset.samples.iter().zip(said) {
@@ -270,7 +141,7 @@ fn pope_report(dataset: &Dataset, said: &[YesNo]) -> Result<PopeReport, RescoreE
 }
 
 /// MMBench's report of scores by row.
-pub(super) fn mmbench_report(
+pub(in crate::rescore) fn mmbench_report(
     dataset: &Dataset,
     scores: &[f64],
 ) -> Result<MmbenchReport, RescoreError> {

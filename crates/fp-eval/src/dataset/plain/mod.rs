@@ -17,11 +17,14 @@
 //! options A, B, …) and `image_size` (`[width, height]`) may be left out. Unknown keys are
 //! refused. A description with `judge` names who scores answers that the data set has not.
 
+mod export;
+
+pub(super) use export::export;
+
 use super::collect::Collector;
-use super::export::Exporter;
+use super::encoding::read_text;
 use super::lines::{for_each_line, parse};
 use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
-use crate::hash::sha256_file;
 use crate::metric::{AnswerRule, MetricError};
 use crate::sample::Sample;
 use serde::{Deserialize, Serialize};
@@ -193,51 +196,11 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
 }
 
 fn describe(path: &Path) -> Result<Description, DatasetError> {
-    let bytes = std::fs::read(path).map_err(|source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    serde_json::from_slice(&bytes).map_err(|error| DatasetError::Description {
+    let text = read_text(path)?;
+    serde_json::from_str(&text).map_err(|error| DatasetError::Description {
         path: path.to_owned(),
         reason: error.to_string(),
     })
-}
-
-/// Writes a data set in this form, images included.
-pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
-    let mut lines = out.lines(QUESTIONS_FILE)?;
-    for sample in &dataset.samples {
-        let name = out.image(sample, "images")?;
-        let line = Line {
-            id: sample.id.clone(),
-            image: format!("images/{name}"),
-            image_id: Some(sample.image_id.clone()),
-            image_size: sample.image_size,
-            question: sample.question.clone(),
-            answers: sample.answers.clone(),
-            choices: sample.choices.clone(),
-            family: sample.family.clone(),
-            keys: sample.keys.clone(),
-            boxes: sample.boxes.clone(),
-        };
-        lines.write(&serde_json::to_value(&line).unwrap_or_default())?;
-    }
-    lines.finish()?;
-    let path = out.folder.join(QUESTIONS_FILE);
-    let sha256 = sha256_file(&path).map_err(|source| DatasetError::Io { path, source })?;
-    let description = Description {
-        name: dataset.name.clone(),
-        split: dataset.split.clone(),
-        answer_rule: dataset.answer_rule.name().to_owned(),
-        families: dataset.families.clone(),
-        license: dataset.license.clone(),
-        source: dataset.source.clone(),
-        images: None,
-        judge: dataset.judge.clone(),
-        sha256: Some(sha256),
-    };
-    let text = serde_json::to_string_pretty(&description).unwrap_or_default();
-    out.text(DESCRIPTION_FILE, &(text + "\n"))
 }
 
 #[cfg(test)]

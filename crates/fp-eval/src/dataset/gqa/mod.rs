@@ -4,17 +4,19 @@
 //! Official files lie in the folder itself, in `data/`, or in `questions/` and
 //! `sceneGraphs/` of either; images in `data/images/` or `images/`.
 
+mod export;
+
+pub(super) use export::export;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
-use super::collect::Collector;
-use super::export::{Exporter, bare_question};
-use super::json_stream::for_each_entry;
-use super::lines::LineFault;
-use super::llava::{Boxes, find, for_each_question, image_folders, need, stem};
-use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use crate::dataset::annotations::Annotations;
+use crate::dataset::collect::Collector;
+use crate::dataset::json_stream::for_each_entry;
+use crate::dataset::lines::LineFault;
+use crate::dataset::llava::{find, for_each_question, image_folders, need, stem};
+use crate::dataset::{Benchmark, DatasetError, ProblemKind, Reading};
 use crate::metric::gqa::{GqaQuestion, GqaScene};
 use crate::metric::vqa;
 use crate::sample::Sample;
@@ -114,36 +116,34 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let rule = Benchmark::Gqa.answer_rule();
     let mut objects: HashMap<String, Vec<String>> = HashMap::new();
     let mut files = vec![path.clone()];
+    let mut notes = Vec::new();
     let mut collector;
     let asked = folder.join(question_file(part));
     if asked.is_file() {
         files.insert(0, asked.clone());
-        let mut known: HashMap<String, Known> = HashMap::new();
-        for_each_entry(&path, None, |id, question: GqaQuestion| {
-            known.insert(id.unwrap_or_default(), question.into());
+        let mut known = Annotations::read(&path, None, |id, question: GqaQuestion| {
+            (id.unwrap_or_default(), Known::from(question))
         })?;
         collector = Collector::new("line", rule);
         for_each_question(&asked, |number, question| {
             let sample = question.and_then(|question| {
-                let id = question.question_id.clone().into_text();
+                let boxes = question.boxes();
+                let id = question.question_id.into_text();
                 let image = collector.image(&images, &question.image)?;
-                collector.refuse_known(&id)?;
-                let known = known.remove(&id).ok_or_else(|| unknown(&id, &path))?;
+                let known = known.take(&id)?;
                 if known.image_id != stem(&question.image) {
                     return Err(other_image(&id, &known.image_id, &question.image));
                 }
-                let text = question.text.clone();
-                let mut sample = sample(id, known, text, &mut objects);
-                sample.image = image;
-                sample.boxes = question
-                    .bbox
-                    .as_ref()
-                    .map(Boxes::corners)
-                    .unwrap_or_default();
-                Ok(sample)
+                let sample = sample(id, known, question.text, &mut objects);
+                Ok(Sample {
+                    image,
+                    boxes,
+                    ..sample
+                })
             });
             collector.take(number, sample);
         })?;
+        notes.extend(known.note());
     } else {
         collector = Collector::new("entry", rule);
         let mut number = 0;
@@ -161,7 +161,6 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         })?;
     }
     let split = part.split('_').next().unwrap_or(part);
-    let mut notes = Vec::new();
     match official(folder, &format!("{split}_sceneGraphs.json")) {
         Some(scenes) => {
             notes.extend(add_boxes(&scenes, &objects, &mut collector)?);
@@ -172,11 +171,6 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let mut reading = Reading::new(Benchmark::Gqa, part, folder, files, collector);
     reading.dataset.notes = notes;
     Ok(reading)
-}
-
-fn unknown(id: &str, path: &Path) -> LineFault {
-    let message = format!("question {id} isn't in {}", path.display());
-    (ProblemKind::MissingAnswer, message)
 }
 
 fn other_image(id: &str, known: &str, found: &str) -> LineFault {
@@ -238,74 +232,4 @@ fn add_boxes(
             path.display()
         )
     }))
-}
-
-/// Writes the part `testdev_balanced`, with scene graphs that hold the boxes.
-pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
-    let part = PARTS[0];
-    let mut lines = out.lines(&question_file(part))?;
-    let mut questions = serde_json::Map::new();
-    let mut scenes: BTreeMap<String, ([usize; 2], serde_json::Map<String, _>)> = BTreeMap::new();
-    for sample in &dataset.samples {
-        let image = out.image(sample, "data/images")?;
-        let image_id = stem(&image).to_owned();
-        lines.write(&json!({
-            "question_id": sample.id, "image": image, "text": sample.question,
-            "category": "default",
-        }))?;
-        let size = out.size(sample)?;
-        let (_, objects) = scenes
-            .entry(image_id.clone())
-            .or_insert_with(|| (size, serde_json::Map::new()));
-        let mut pointers = serde_json::Map::new();
-        for (word, [x0, y0, x1, y1]) in sample.boxes.iter().enumerate() {
-            let object = format!("{:06}", objects.len());
-            pointers.insert(word.to_string(), json!(object));
-            let place = json!({"name": "object", "x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0});
-            objects.insert(object, place);
-        }
-        let is_binary = matches!(
-            sample.answers.first().map(String::as_str),
-            Some("yes" | "no")
-        );
-        let key = |name: &str| sample.keys.get(name).cloned();
-        let steps = key("steps")
-            .and_then(|steps| steps.parse().ok())
-            .unwrap_or(1);
-        let step = json!({"operation": "select", "argument": "object", "dependencies": []});
-        let structural = ["choose", "compare", "logical", "query", "verify"]
-            .into_iter()
-            .find(|kind| *kind == sample.family)
-            .unwrap_or(if is_binary { "verify" } else { "query" });
-        questions.insert(
-            sample.id.clone(),
-            json!({
-                "question": bare_question(&sample.question),
-                "answer": sample.answers.first(),
-                "fullAnswer": sample.answers.first(),
-                "imageId": image_id,
-                "isBalanced": key("is_balanced").is_none(),
-                "types": {
-                    "structural": structural,
-                    "semantic": key("semantic_type").unwrap_or_else(|| "obj".to_owned()),
-                    "detailed": sample.family,
-                },
-                "semantic": vec![step; steps],
-                "groups": {"global": key("group"), "local": null},
-                "entailed": [],
-                "equivalent": [sample.id],
-                "annotations": {"question": pointers, "answer": {}, "fullAnswer": {}},
-            }),
-        );
-    }
-    lines.finish()?;
-    out.json(&format!("data/{part}_questions.json"), &json!(questions))?;
-    let scenes: serde_json::Map<String, _> = scenes
-        .into_iter()
-        .map(|(image, ([width, height], objects))| {
-            let scene = json!({"width": width, "height": height, "objects": objects});
-            (image, scene)
-        })
-        .collect();
-    out.json("data/testdev_sceneGraphs.json", &json!(scenes))
 }

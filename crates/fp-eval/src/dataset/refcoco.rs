@@ -1,0 +1,150 @@
+//! RefCOCO, RefCOCO+ and RefCOCOg: `refcoco_val.jsonl`, `refcoco+_testA.jsonl` and others
+//! of that name, with an expression and its box a line, as evaluation scripts share them;
+//! images of COCO in `train2014/`.
+//!
+//! The box is the evidence that kept tokens should cover, and what the answer is held
+//! against.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::collect::{Collector, Occurrences};
+use super::export::Exporter;
+use super::lines::{for_each_line, parse};
+use super::llava::{image_folders, need, stem};
+use super::{Benchmark, Dataset, DatasetError, Reading};
+use crate::metric::refcoco::{answer, expression, question_text};
+use crate::sample::Sample;
+
+const PREFIXES: [&str; 3] = ["refcoco_", "refcoco+_", "refcocog_"];
+const EXPORTED: &str = "refcoco_val.jsonl";
+const IMAGES: [&str; 4] = [
+    "train2014",
+    "coco/train2014",
+    "data/coco/train2014",
+    "images",
+];
+/// Said of every part.
+pub(super) const NOTE: &str = "right answers are boxes in shares of the image's width and height, as lmms-eval asks for them, with an IoU of at least 0.5";
+
+/// Parts that a folder has: names of files without their ending.
+pub(super) fn parts(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut parts: Vec<String> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let part = name.strip_suffix(".jsonl")?;
+            let is_known = PREFIXES.iter().any(|prefix| part.starts_with(prefix));
+            is_known.then(|| part.to_owned())
+        })
+        .collect();
+    parts.sort();
+    parts
+}
+
+/// A line; the box as corners in pixels.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    image: String,
+    sent: String,
+    bbox: [f64; 4],
+    width: usize,
+    height: usize,
+}
+
+/// A question on the box of an expression, in an image of `[width, height]`.
+pub(super) fn sample(text: &str, corners: [f64; 4], size: [usize; 2]) -> Sample {
+    Sample {
+        image_size: Some(size),
+        question: question_text(text),
+        answers: vec![answer(corners, size)],
+        family: "refcoco".to_owned(),
+        boxes: vec![corners],
+        ..Sample::default()
+    }
+}
+
+/// The image of a file's name: those of single annotations end in `_` and a number.
+pub(super) fn image_id(file_name: &str) -> String {
+    let name = stem(file_name);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match name.rsplit_once('_') {
+        Some((image, number))
+            if is_number(number)
+                && image
+                    .rsplit('_')
+                    .next()
+                    .is_some_and(|id| id.len() == 12 && is_number(id)) =>
+        {
+            image.to_owned()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// Reads a part.
+pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    let path = need(folder, "file of expressions", &[&format!("{part}.jsonl")])?;
+    let images = image_folders(folder, &IMAGES);
+    let mut occurrences = Occurrences::default();
+    let mut collector = Collector::new("line", Benchmark::Refcoco.answer_rule());
+    for_each_line(&path, |number, line| {
+        let sample = line.and_then(parse::<Line>).and_then(|line| {
+            // Paths lead from wherever the file was made.
+            let name = line.image.rsplit('/').next().unwrap_or_default();
+            let image = collector.image(&images, name)?;
+            let image_id = image_id(name);
+            Ok(Sample {
+                // An object has several expressions, and nothing numbers them.
+                id: occurrences.next(&image_id),
+                image,
+                image_id,
+                ..sample(&line.sent, line.bbox, [line.width, line.height])
+            })
+        });
+        collector.take(number, sample);
+    })?;
+    let mut reading = Reading::new(Benchmark::Refcoco, part, folder, vec![path], collector);
+    reading.dataset.notes.push(NOTE.to_owned());
+    Ok(reading)
+}
+
+/// Whether a sample asks for one box.
+pub(super) fn fits(sample: &Sample) -> bool {
+    sample.boxes.len() == 1 && expression(&sample.question).is_some()
+}
+
+/// Writes expressions and boxes.
+pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
+    let mut lines = out.lines(EXPORTED)?;
+    for sample in &dataset.samples {
+        let image = out.image(sample, IMAGES[0])?;
+        let [width, height] = out.size(sample)?;
+        let line = Line {
+            image,
+            sent: expression(&sample.question).unwrap_or_default().to_owned(),
+            bbox: sample.boxes.first().copied().unwrap_or_default(),
+            width,
+            height,
+        };
+        lines.write(&serde_json::to_value(&line).unwrap_or_default())?;
+    }
+    lines.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_of_one_image_share_it() {
+        for name in [
+            "COCO_train2014_000000581857_16.jpg",
+            "COCO_train2014_000000581857.jpg",
+        ] {
+            assert_eq!(image_id(name), "COCO_train2014_000000581857");
+        }
+        assert_eq!(image_id("scene_17.png"), "scene_17");
+    }
+}

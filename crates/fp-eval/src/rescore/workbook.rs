@@ -1,0 +1,105 @@
+//! The workbook that MMBench's server takes: its table with a column of answers.
+
+use std::collections::HashMap;
+
+use super::{RescoreError, Upload};
+use crate::dataset::{Dataset, DatasetError, for_each_tab_row};
+
+/// Columns that are handed in, in this order. The answers stand before `answer`.
+const COLUMNS: [&str; 8] = ["index", "question", "A", "B", "C", "D", "answer", "split"];
+/// The column of answers.
+const PREDICTION: &str = "prediction";
+
+/// Rows of the data set's table with the answers to them, in its order.
+///
+/// # Errors
+/// A data set that was not read from such a table.
+pub(super) fn mmbench(
+    dataset: &Dataset,
+    answers: &HashMap<&str, &str>,
+) -> Result<Vec<Vec<String>>, RescoreError> {
+    let path = dataset.files.first().cloned().unwrap_or_default();
+    let is_table = path.extension().is_some_and(|ending| ending == "tsv");
+    if !is_table {
+        return Err(RescoreError::Form {
+            path,
+            reason: "MMBench's server takes the rows of its table: name the folder of mmbench_….tsv with --dataset".to_owned(),
+        });
+    }
+    let mut places: Vec<(&str, usize)> = Vec::new();
+    let mut rows = Vec::new();
+    for_each_tab_row(&path, |number, cells| {
+        // Reading the data set made sure that all of this is UTF-8.
+        let text = |place: usize| {
+            let cell = cells.get(place).map_or(&[][..], Vec::as_slice);
+            String::from_utf8_lossy(cell).into_owned()
+        };
+        if number == 0 {
+            let place = |name: &&str| (0..cells.len()).find(|&place| text(place) == **name);
+            let found = COLUMNS
+                .iter()
+                .filter_map(|name| Some((*name, place(name)?)));
+            places.extend(found);
+        }
+        let index = places.iter().find(|(name, _)| *name == "index");
+        let index = index.map(|(_, place)| text(*place)).unwrap_or_default();
+        let answer = match number {
+            0 => PREDICTION.to_owned(),
+            _ => answers
+                .get(index.as_str())
+                .map_or_else(String::new, |text| (*text).to_owned()),
+        };
+        let mut row: Vec<String> = places.iter().map(|(_, place)| text(*place)).collect();
+        let before = places
+            .iter()
+            .take_while(|(name, _)| !matches!(*name, "answer" | "split"));
+        row.insert(before.count(), answer);
+        rows.push(row);
+    })?;
+    Ok(rows)
+}
+
+/// The rows as a workbook of one sheet, numbers as such in the column `index`.
+#[cfg(feature = "xlsx")]
+pub(super) fn workbook(
+    rows: &[Vec<String>],
+    dataset: &Dataset,
+    warnings: Vec<String>,
+) -> Result<Upload, RescoreError> {
+    use rust_xlsxwriter::{Workbook, XlsxError};
+
+    let fail = |error: XlsxError| DatasetError::Content {
+        path: dataset.files.first().cloned().unwrap_or_default(),
+        reason: format!("as a workbook: {error}"),
+    };
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet();
+    for (row, cells) in (0..).zip(rows) {
+        for (column, cell) in (0..).zip(cells) {
+            let index = cell.parse::<u32>().ok().filter(|_| column == 0);
+            match index {
+                Some(index) => sheet.write_number(row, column, index),
+                None if cell.is_empty() => continue,
+                None => sheet.write_string(row, column, cell),
+            }
+            .map_err(fail)?;
+        }
+    }
+    Ok(Upload {
+        ending: "xlsx",
+        content: workbook.save_to_buffer().map_err(fail)?,
+        warnings,
+    })
+}
+
+/// As the other one, which needs the feature `xlsx`.
+#[cfg(not(feature = "xlsx"))]
+pub(super) fn workbook(
+    _rows: &[Vec<String>],
+    dataset: &Dataset,
+    _warnings: Vec<String>,
+) -> Result<Upload, RescoreError> {
+    let path = dataset.files.first().cloned().unwrap_or_default();
+    let reason = "the workbook that MMBench's server takes needs the feature `xlsx`".to_owned();
+    Err(DatasetError::Content { path, reason }.into())
+}

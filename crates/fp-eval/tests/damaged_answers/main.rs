@@ -1,0 +1,10 @@
+//! What can be wrong with files of answers: counted and named in warnings, or refused
+//! with the file's name. Never another number without a word.
+
+mod lines;
+mod tables;
+
+fn utf_16(text: &str) -> Vec<u8> {
+    let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+    [0xff, 0xfe].into_iter().chain(units).collect()
+}
