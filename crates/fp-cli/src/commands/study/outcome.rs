@@ -60,7 +60,10 @@ fn cell_table(cells: &[CellResult]) -> String {
         .map(|result| {
             vec![
                 result.cell.id.clone(),
-                format!("{:.1}", 100.0 * result.accuracy.mean),
+                match result.accuracy.n {
+                    0 => "–".to_owned(),
+                    _ => format!("{:.1}", 100.0 * result.accuracy.mean),
+                },
                 result.accuracy.n.to_string(),
                 format!("{:.1}", result.mean_kept),
                 match result.costs.first() {
