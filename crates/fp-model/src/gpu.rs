@@ -206,7 +206,7 @@ pub(crate) fn gathers(prefix: &Prefix, first: usize, kept: &KeptTokens) -> bool 
         .last()
         .map_or(0, |width| width * hidden.dtype().size_in_bytes());
     hidden.device().is_cuda()
-        && row_bytes % 16 == 0
+        && row_bytes.is_multiple_of(16)
         && !kept.is_empty()
         && first <= prefix.layout().num_system
 }
