@@ -170,9 +170,10 @@ pub(crate) const NO_UPLOAD_LIST: &str = "the server takes every question of test
 /// # Errors
 /// A line of it that can't be read.
 pub(crate) fn upload_ids(dataset: &Dataset) -> Result<Option<Vec<String>>, DatasetError> {
-    let [(test_dev, _), (_, list)] = TEST;
+    let [_, (_, list)] = TEST;
     let path = dataset.folder.join(list);
-    if dataset.split != test_dev {
+    // `testdev` on the Hugging Face Hub.
+    if dataset.split.replace('-', "") != "testdev" {
         let ids = dataset.samples.iter().map(|sample| sample.id.clone());
         return Ok(Some(ids.collect()));
     }

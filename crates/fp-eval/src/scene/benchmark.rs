@@ -6,13 +6,11 @@ use std::io::{BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use image::ImageEncoder;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::labels::{LABELS, patch_labels};
-use super::{IMAGE_SIDE, Mixture, Object, PATCH, Question, Scene, Split};
+use super::{IMAGE_SIDE, Mixture, Object, PATCH, Question, Scene, Split, png};
 use crate::dataset::plain::{DESCRIPTION_FILE, Description, Line, QUESTIONS_FILE};
 use crate::hash::sha256_hex;
 
@@ -283,11 +281,7 @@ fn evidence_tokens(boxes: &[[i32; 4]]) -> usize {
 }
 
 fn write_png(path: &Path, pixels: &[u8]) -> std::io::Result<()> {
-    let mut bytes = Vec::new();
-    let side = IMAGE_SIDE as u32;
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
-        .write_image(pixels, side, side, image::ExtendedColorType::Rgb8)
-        .map_err(std::io::Error::other)?;
+    let bytes = png::encode(pixels, IMAGE_SIDE as u32)?;
     fs::write(path, bytes)
 }
 

@@ -23,6 +23,7 @@ mod canvas;
 mod labels;
 mod layout;
 mod mask;
+mod png;
 mod question;
 mod render;
 mod rng;

@@ -9,7 +9,7 @@ mod rows;
 
 pub(super) use export::{export, fits};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::collect::Collector;
@@ -138,11 +138,24 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
         collector.take(number, sample);
         row_start += num_bytes;
     }
+    let note = note(&collector.samples);
     let mut reading = Reading::new(Benchmark::Mmbench, part, folder, vec![path], collector);
+    reading.dataset.notes.push(note);
     if !has_answers {
         reading.dataset.judge = Some("MMBench's server".to_owned());
     }
     Ok(reading)
+}
+
+/// Which list of questions this is: that of dev is shorter since its second release, and
+/// the server scores only what is left.
+pub(super) fn note(samples: &[Sample]) -> String {
+    let questions: HashSet<&str> = samples.iter().map(|s| s.image_id.as_str()).collect();
+    format!(
+        "{} rows of {} questions; dev has 1176 questions in its first release, and 1164 in later ones and on the server",
+        samples.len(),
+        questions.len()
+    )
 }
 
 /// A question from the cells of a table, without image and instruction.

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use super::collect::Collector;
 use super::lines::LineFault;
 use super::textvqa::{WITH_OCR, WITHOUT_OCR};
-use super::{Benchmark, DatasetError, Form, Part, ProblemKind, Reading, mmvet};
+use super::{Benchmark, DatasetError, Form, Part, ProblemKind, Reading, mmbench, mmvet};
 use crate::metric::refcoco;
 use crate::sample::Sample;
 use pictures::Images;
@@ -199,9 +199,12 @@ fn read_rows(
     let mut files = files;
     files.extend(images.files());
     let mut reading = Reading::new(benchmark, part, folder, files, collector);
-    if benchmark == Benchmark::Refcoco {
-        reading.dataset.notes.push(super::refcoco::NOTE.to_owned());
-    }
+    let note = match benchmark {
+        Benchmark::Refcoco => Some(super::refcoco::NOTE.to_owned()),
+        Benchmark::Mmbench => Some(mmbench::note(&reading.dataset.samples)),
+        _ => None,
+    };
+    reading.dataset.notes.extend(note);
     reading.dataset.judge = match (benchmark, rule) {
         (Benchmark::Mmvet, _) => Some(mmvet::JUDGE.to_owned()),
         (_, None) => Some("a server".to_owned()),
