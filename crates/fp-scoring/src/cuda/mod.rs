@@ -31,18 +31,38 @@ pub struct DeviceSelections {
     slot_of: Vec<usize>,
     scores: CudaSlice<f64>,
     statistics: CudaSlice<HeadStatistics>,
-    selected_heads: CudaSlice<u32>,
-    token_importance: CudaSlice<f64>,
-    kept_tokens: CudaSlice<u32>,
-    audits: CudaSlice<SelectionAudit>,
+    selected: Selected,
     coarse_cuts: Option<CudaSlice<Cut>>,
     error: ErrorWord,
+}
+
+/// What is selected of each sample by each slot.
+#[derive(Debug)]
+struct Selected {
+    heads: CudaSlice<u32>,
+    importance: CudaSlice<f64>,
+    tokens: CudaSlice<u32>,
+    audits: CudaSlice<SelectionAudit>,
+}
+
+impl Selected {
+    /// All of it as what a kernel writes, h heads and R tokens.
+    fn outputs(&mut self, num_selected_heads: usize, kept: usize) -> SelectionOutputs<'_> {
+        SelectionOutputs {
+            num_selected_heads,
+            num_kept_tokens: kept,
+            selected_heads: Some(self.heads.as_view_mut()),
+            token_importance: Some(self.importance.as_view_mut()),
+            kept_tokens: self.tokens.as_view_mut(),
+            audits: Some(self.audits.as_view_mut()),
+        }
+    }
 }
 
 impl DeviceSelections {
     /// `[B, slots, R]`, ascending; [`Self::slot`] tells a strategy's slot.
     pub fn kept_tokens(&self) -> &CudaSlice<u32> {
-        &self.kept_tokens
+        &self.selected.tokens
     }
 
     /// Number of slots.
@@ -110,10 +130,12 @@ pub fn score_batch<T: DeviceElement>(
         slot_of,
         scores: allocate(stream, b * count * num_heads)?,
         statistics: allocate(stream, b * num_heads)?,
-        selected_heads: allocate(stream, b * count * num_selected_heads)?,
-        token_importance: allocate(stream, b * count * num_image_tokens)?,
-        kept_tokens: allocate(stream, b * count * options.kept)?,
-        audits: allocate(stream, b * count)?,
+        selected: Selected {
+            heads: allocate(stream, b * count * num_selected_heads)?,
+            importance: allocate(stream, b * count * num_image_tokens)?,
+            tokens: allocate(stream, b * count * options.kept)?,
+            audits: allocate(stream, b * count)?,
+        },
         coarse_cuts: None,
         error: ErrorWord::new(stream)?,
     };
@@ -141,14 +163,9 @@ impl DeviceSelections {
                 path: FusedPath::Auto,
                 scores: self.scores.as_view_mut(),
                 statistics: Some(self.statistics.as_view_mut()),
-                selection: SelectionOutputs {
-                    num_selected_heads: self.num_selected_heads,
-                    num_kept_tokens: self.options.kept,
-                    selected_heads: Some(self.selected_heads.as_view_mut()),
-                    token_importance: Some(self.token_importance.as_view_mut()),
-                    kept_tokens: self.kept_tokens.as_view_mut(),
-                    audits: Some(self.audits.as_view_mut()),
-                },
+                selection: self
+                    .selected
+                    .outputs(self.num_selected_heads, self.options.kept),
                 error: &mut self.error,
             },
         )?;
@@ -201,14 +218,9 @@ impl DeviceSelections {
                 scores: self.scores.as_view(),
                 num_strategies: strategies.count(),
                 statistics,
-                selection: SelectionOutputs {
-                    num_selected_heads: self.num_selected_heads,
-                    num_kept_tokens: self.options.kept,
-                    selected_heads: Some(self.selected_heads.as_view_mut()),
-                    token_importance: Some(self.token_importance.as_view_mut()),
-                    kept_tokens: self.kept_tokens.as_view_mut(),
-                    audits: Some(self.audits.as_view_mut()),
-                },
+                selection: self
+                    .selected
+                    .outputs(self.num_selected_heads, self.options.kept),
                 error: &mut self.error,
             },
         )?;

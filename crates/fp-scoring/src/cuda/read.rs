@@ -19,10 +19,10 @@ impl DeviceSelections {
         let host = Host {
             scores: self.copy(&self.scores)?,
             sums: self.copy(&self.statistics)?.iter().map(|s| s.sum).collect(),
-            selected_heads: self.copy(&self.selected_heads)?,
-            token_importance: self.copy(&self.token_importance)?,
-            kept_tokens: self.copy(&self.kept_tokens)?,
-            audits: self.copy(&self.audits)?,
+            selected_heads: self.copy(&self.selected.heads)?,
+            token_importance: self.copy(&self.selected.importance)?,
+            kept_tokens: self.copy(&self.selected.tokens)?,
+            audits: self.copy(&self.selected.audits)?,
             coarse_cuts: match &self.coarse_cuts {
                 Some(cuts) => self.copy(cuts)?,
                 None => Vec::new(),
