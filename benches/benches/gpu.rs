@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use criterion::Criterion;
 use cudarc::driver::sys::CUstreamCaptureMode;
 use cudarc::driver::{CudaGraph, sys};
@@ -15,7 +17,12 @@ use fp_benches::Workload;
 use support::{Bench, Gpu, Kernel, Outcome};
 
 fn main() -> Outcome {
-    let mut criterion = Criterion::default().configure_from_args();
+    // There are about a hundred figures, and a GPU's clock is steady.
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
     match Gpu::open()? {
         None => eprintln!("no CUDA driver on this machine: nothing was timed"),
         Some(gpu) => {
@@ -40,7 +47,6 @@ fn floors(criterion: &mut Criterion, gpu: &Gpu) -> Outcome {
     let source = gpu.stream.alloc_zeros::<u8>(BYTES)?;
     let mut target = gpu.stream.alloc_zeros::<u8>(BYTES)?;
     let mut group = criterion.benchmark_group("floor");
-    group.sample_size(20);
     group.bench_function("copy 1 GiB", |bencher| {
         bencher.iter_custom(|iterations| {
             gpu.timed(iterations, |_| {
@@ -67,7 +73,6 @@ fn time(
     bench.launch(gpu, kernel, 0)?;
     bench.check(gpu)?;
     let mut group = criterion.benchmark_group("gpu");
-    group.sample_size(20);
     let name = format!("{} {}", kernel.name(), workload.shape_name());
     group.bench_function(name, |bencher| {
         bencher.iter_custom(|iterations| {
@@ -87,7 +92,6 @@ fn graph(criterion: &mut Criterion, gpu: &Gpu, workload: &Workload, bench: &mut 
         return Ok(());
     };
     let mut group = criterion.benchmark_group("gpu");
-    group.sample_size(20);
     let name = format!("fused in a graph {}", workload.shape_name());
     group.bench_function(name, |bencher| {
         bencher.iter_custom(|iterations| {

@@ -1,6 +1,6 @@
 //! Attention of query rows to the image against a softmax in `f64`.
 
-use crate::{Random, gpu};
+use crate::{Random, gpu, num_cases};
 use fp_kernels::cuda::{
     AttentionRows, ErrorWord, Heads, KeyStrides, QueryStrides, ScoreShape, attention_rows,
     attention_rows_workspace,
@@ -39,7 +39,7 @@ fn rows_equal_a_softmax_in_f64() {
         return;
     };
     let mut random = Random(11);
-    for _ in 0..60 {
+    for _ in 0..num_cases(&stream, 60) {
         let (num_kv_heads, group) = (random.between(1, 8), random.between(1, 4));
         let (before, n, after) = (
             random.between(0, 40),

@@ -1,6 +1,6 @@
 //! Tokens and positions that stay.
 
-use crate::{Random, gpu};
+use crate::{Random, gpu, num_cases};
 use fp_kernels::cuda::{
     ErrorWord, GatherPositions, GatherTokens, Sequence, gather_positions, gather_tokens,
 };
@@ -11,7 +11,7 @@ fn rows_and_positions_of_what_stays() {
         return;
     };
     let mut random = Random(7);
-    for _ in 0..100 {
+    for _ in 0..num_cases(&stream, 100) {
         let n = random.between(1, 800);
         let kept: Vec<u32> = (0..n as u32).filter(|_| random.unit() < 0.4).collect();
         let kept = if kept.is_empty() { vec![0] } else { kept };

@@ -1,6 +1,6 @@
 //! Query strategies: rows of one sample into one row per head.
 
-use crate::{Random, gpu};
+use crate::{Random, gpu, num_cases};
 use fp_scoring::cuda::{self, DeviceRows};
 use fp_scoring::{AttentionRows, QueryStrategy, TokenLayout, image_attention};
 
@@ -10,7 +10,7 @@ fn every_query_strategy_combines_as_on_the_cpu() {
         return;
     };
     let mut random = Random(23);
-    for _ in 0..12 {
+    for _ in 0..num_cases(&stream, 120) {
         let layout = TokenLayout {
             num_system: random.between(0, 40),
             num_image: random.between(1, 700),

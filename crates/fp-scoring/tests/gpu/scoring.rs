@@ -1,6 +1,6 @@
 //! Scores, heads and kept tokens of every strategy.
 
-use crate::{Random, gpu, is_emulated};
+use crate::{Random, gpu, num_cases};
 use cudarc::driver::{CudaStream, DeviceRepr};
 use fp_kernels::Element;
 use fp_kernels::cuda::{DeviceElement, ScoreShape};
@@ -85,8 +85,7 @@ fn random_shapes<T: DeviceElement + Element>(
 ) {
     let Some(stream) = gpu(test) else { return };
     let mut random = Random(0x5eed);
-    let num_cases = if is_emulated(&stream) { 4 } else { 60 };
-    for case in 0..num_cases {
+    for case in 0..num_cases(&stream, 60) {
         let n = match case % 4 {
             0 => random.between(1, 40),
             1 => random.between(41, 700),
