@@ -41,6 +41,11 @@ impl Default for Args {
     }
 }
 
+/// Whether .cuda leads to a tool kit.
+pub(crate) fn is_done() -> bool {
+    Path::new(&root()).join(".cuda/toolkit/bin/nvcc").is_file()
+}
+
 pub(crate) fn run_task(args: &Args) -> Result<()> {
     let folder = Path::new(&root()).join(".cuda");
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;

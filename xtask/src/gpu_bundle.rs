@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{emulated_gpu, root, run};
+use crate::{cuda_setup, emulated_gpu, root, run};
 
 /// Largest archive that is worth carrying about.
 const MAX_BYTES: u64 = 50_000_000;
@@ -52,7 +52,7 @@ pub(crate) struct Args {
 pub(crate) fn run_task(args: &Args) -> Result<()> {
     let root = PathBuf::from(root());
     ensure!(
-        root.join(".cuda/toolkit/bin/nvcc").is_file(),
+        args.emulated || cuda_setup::is_done(),
         "no tool kit in .cuda; run `cargo xtask cuda-setup`"
     );
     let work = root.join("target/gpu-bundle");

@@ -92,7 +92,9 @@ fn ci(cuda: bool) -> Result<()> {
         .env("RUSTDOCFLAGS", "--deny warnings"))?;
     test()?;
     if cuda {
-        cuda_setup::run_task(&cuda_setup::Args::default())?;
+        if !cuda_setup::is_done() {
+            cuda_setup::run_task(&cuda_setup::Args::default())?;
+        }
         // Without the tensor library's own kernels, which build for a quarter of an hour.
         cargo(
             "clippy --package fp-kernels --package fp-scoring --package fp-benches --all-targets \
