@@ -136,16 +136,12 @@ impl LlavaModel {
         for (prefix, kept) in &distinct {
             let mut rows = original_positions(prefix, kept)?;
             let mut cache = prefix.cache.share();
-            let first = match prefix.num_tokens_after_k()? {
+            match prefix.num_tokens_after_k()? {
                 // Some row has to be run for there to be logits.
-                cached if cached == rows.len() => {
-                    cache = prefix.cache.share_up_to(prune_layer);
-                    0
-                }
-                cached => cached,
-            };
-            rows.drain(..first);
-            hidden.push(kept_rows(prefix, first, kept, &rows)?);
+                cached if cached == rows.len() => cache = prefix.cache.share_up_to(prune_layer),
+                cached => drop(rows.drain(..cached)),
+            }
+            hidden.push(kept_rows(prefix, &rows)?);
             self.decoder
                 .reserve(&mut cache, prune_layer..num_layers, rows.len())?;
             caches.push(cache);

@@ -13,9 +13,7 @@ use fp_kernels::cuda::{
 };
 use fp_kernels::dense::AttentionShape;
 use fp_scoring::cuda::{DeviceAttention, DeviceRows, image_attention, score_batch};
-use fp_scoring::{
-    HeadStrategy, KeptTokens, QueryAudit, QueryStrategy, ScoringError, SelectOptions, Selection,
-};
+use fp_scoring::{HeadStrategy, QueryAudit, QueryStrategy, ScoringError, SelectOptions, Selection};
 use half::{bf16, f16};
 use std::ops::Range;
 use std::sync::Arc;
@@ -197,52 +195,47 @@ pub(crate) fn select(
     Ok(selection)
 }
 
-/// Whether the kernel can gather what stays: hidden states on a GPU in rows of whole
-/// 16-byte words, some image tokens, and no row left out but such before the image.
-pub(crate) fn gathers(prefix: &Prefix, first: usize, kept: &KeptTokens) -> bool {
-    let hidden = &prefix.hidden;
-    let row_bytes = hidden
-        .dims()
-        .last()
-        .map_or(0, |width| width * hidden.dtype().size_in_bytes());
-    hidden.device().is_cuda()
-        && row_bytes.is_multiple_of(16)
-        && !kept.is_empty()
-        && first <= prefix.layout().num_system
-}
-
-/// Hidden states of what stays of a prefix, from row `first` of the sequence on, which
-/// is none of the image's: `[rows, D]`.
+/// Rows of a prefix as [`crate::prefix::kept_rows`] takes them, by the kernel: `[rows, D]`.
+/// None where it can't: hidden states elsewhere than on a GPU or in rows of other than whole
+/// 16-byte words, or no image token.
 ///
 /// # Errors
 /// A GPU that fails.
-pub(crate) fn gather(prefix: &Prefix, first: usize, kept: &KeptTokens) -> Result<Tensor> {
-    match prefix.hidden.dtype() {
-        DType::F32 => gather_of::<f32>(prefix, first, kept),
-        DType::F16 => gather_of::<f16>(prefix, first, kept),
-        DType::BF16 => gather_of::<bf16>(prefix, first, kept),
+pub(crate) fn gather(prefix: &Prefix, rows: &[usize]) -> Result<Option<Tensor>> {
+    let hidden = &prefix.hidden;
+    let row_bytes = hidden.dim(1)? * hidden.dtype().size_in_bytes();
+    let image = prefix.layout().image_range();
+    let num_system = rows.partition_point(|&row| row < image.start);
+    let kept = &rows[num_system..rows.partition_point(|&row| row < image.end)];
+    if !hidden.device().is_cuda() || !row_bytes.is_multiple_of(16) || kept.is_empty() {
+        return Ok(None);
+    }
+    let sequence = Sequence {
+        num_system,
+        num_image_tokens: image.len(),
+        num_text: prefix.layout().num_text,
+        num_kept_tokens: kept.len(),
+    };
+    let hidden = hidden.narrow(0, image.start - num_system, sequence.len())?;
+    let kept: Vec<u32> = kept.iter().map(|row| (row - image.start) as u32).collect();
+    match hidden.dtype() {
+        DType::F32 => gather_of::<f32>(&hidden, sequence, &kept),
+        DType::F16 => gather_of::<f16>(&hidden, sequence, &kept),
+        DType::BF16 => gather_of::<bf16>(&hidden, sequence, &kept),
         other => Err(number_format("hidden states", other)),
     }
+    .map(Some)
 }
 
 fn gather_of<T: CudaDType + DeviceRepr + ValidAsZeroBits>(
-    prefix: &Prefix,
-    first: usize,
-    kept: &KeptTokens,
+    hidden: &Tensor,
+    sequence: Sequence,
+    kept: &[u32],
 ) -> Result<Tensor> {
-    let device = cuda_device(&prefix.hidden)?;
+    let device = cuda_device(hidden)?;
     let stream = device.cuda_stream();
-    let layout = prefix.layout();
-    let sequence = Sequence {
-        num_system: layout.num_system - first,
-        num_image_tokens: layout.num_image,
-        num_text: layout.num_text,
-        num_kept_tokens: kept.len(),
-    };
-    let hidden = prefix.hidden.narrow(0, first, sequence.len())?;
     let width = hidden.dim(1)?;
-    let indices: Vec<u32> = kept.as_slice().iter().map(|&token| token as u32).collect();
-    let indices = driver("kept tokens", stream.clone_htod(&indices))?;
+    let indices = driver("kept tokens", stream.clone_htod(kept))?;
     let len = sequence.num_rows() * width;
     let mut gathered = driver("gathered rows", stream.alloc_zeros::<T>(len))?;
     let mut error = gpu(ErrorWord::new(&stream))?;
@@ -255,7 +248,7 @@ fn gather_of<T: CudaDType + DeviceRepr + ValidAsZeroBits>(
             outer: 1,
             width,
             sequence,
-            source: view::<T>(&storage, &hidden)?,
+            source: view::<T>(&storage, hidden)?,
             batch_stride: stride,
             outer_stride: stride,
             kept_tokens: indices.as_view(),

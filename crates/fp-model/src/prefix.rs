@@ -8,7 +8,7 @@ use crate::ops::gather_rows;
 use crate::prompt::EncodedPrompt;
 use crate::sample::{Sample, steps};
 use candle_core::Tensor;
-use fp_scoring::{AttentionRows, KeptTokens, TokenLayout};
+use fp_scoring::{AttentionRows, TokenLayout};
 use std::ops::Range;
 
 /// Where a prefix ends and what is read of it.
@@ -206,20 +206,13 @@ impl LlavaModel {
     }
 }
 
-/// Hidden states of what stays of a prefix from row `first` on: `rows`, of the image the
-/// kept tokens alone.
-pub(crate) fn kept_rows(
-    prefix: &Prefix,
-    first: usize,
-    kept: &KeptTokens,
-    rows: &[usize],
-) -> Result<Tensor> {
+/// Rows of a prefix's hidden states: the last of the system's, some of the image's and
+/// all of the text's, ascending.
+pub(crate) fn kept_rows(prefix: &Prefix, rows: &[usize]) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
-    if crate::gpu::gathers(prefix, first, kept) {
-        return crate::gpu::gather(prefix, first, kept);
+    if let Some(gathered) = crate::gpu::gather(prefix, rows)? {
+        return Ok(gathered);
     }
-    // Where there is no GPU, `rows` say all.
-    let _ = (first, kept);
     gather_rows(&prefix.hidden, rows)
 }
 

@@ -64,6 +64,21 @@ fn alone(
     model.prefill_prefix(prompt, features, options).unwrap()
 }
 
+/// A sample by itself, and behind a system part and an image that were run ahead.
+fn alone_and_shared(
+    model: &LlavaModel,
+    prompt: &EncodedPrompt,
+    features: &ImageFeatures,
+    options: &PrefixOptions,
+) -> [Prefix; 2] {
+    let system = model
+        .prefill_system(prompt.system_ids(), options.prune_layer)
+        .unwrap();
+    let image = model.prefill_image(&system, features).unwrap();
+    let shared = model.prefill_question(&image, prompt, &options.query_rows);
+    [alone(model, prompt, features, options), shared.unwrap()]
+}
+
 #[test]
 fn branches_behind_a_shared_system_part_equal_those_without() {
     let model = load();
@@ -120,10 +135,7 @@ fn prefixes_with_and_without_a_shared_system_part_go_together() {
         prune_layer: 2,
         query_rows: Vec::new(),
     };
-    let fresh = alone(&model, &prompt, features, &options);
-    let system = model.prefill_system(prompt.system_ids(), 2).unwrap();
-    let image = model.prefill_image(&system, features).unwrap();
-    let shared = model.prefill_question(&image, &prompt, &[]).unwrap();
+    let [fresh, shared] = alone_and_shared(&model, &prompt, features, &options);
     let kept = kept_sets(features.num_tokens());
     let requests: Vec<(&Prefix, &KeptTokens)> = kept
         .iter()
@@ -150,12 +162,7 @@ fn the_tensor_library_shares_too() {
         prune_layer: 2,
         query_rows: vec![features.num_tokens() + 20],
     };
-    let fresh = alone(&model, &prompt, features, &options);
-    let system = model.prefill_system(prompt.system_ids(), 2).unwrap();
-    let image = model.prefill_image(&system, features).unwrap();
-    let shared = model
-        .prefill_question(&image, &prompt, &options.query_rows)
-        .unwrap();
+    let [fresh, shared] = alone_and_shared(&model, &prompt, features, &options);
     let rows = shared.image_attention_rows().unwrap();
     assert!(largest_difference(fresh.image_attention_rows().unwrap(), rows) < 1e-5);
     let kept = kept_sets(features.num_tokens());
@@ -177,10 +184,7 @@ fn a_prompt_of_nothing_but_its_system_part_has_logits() {
         prune_layer: 2,
         query_rows: Vec::new(),
     };
-    let fresh = alone(&model, &prompt, features, &options);
-    let system = model.prefill_system(prompt.system_ids(), 2).unwrap();
-    let image = model.prefill_image(&system, features).unwrap();
-    let shared = model.prefill_question(&image, &prompt, &[]).unwrap();
+    let [fresh, shared] = alone_and_shared(&model, &prompt, features, &options);
     let nothing = [KeptTokens::new(Vec::new(), n).unwrap()];
     let a = model.branch(&fresh, &nothing).unwrap();
     let b = model.branch(&shared, &nothing).unwrap();

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::collect::Collector;
 use super::lines::{LineFault, for_each_line, parse};
-use super::{Benchmark, DatasetError, Reading};
+use super::{Benchmark, DatasetError, ImageRef, Reading};
 use crate::sample::Sample;
 
 /// An id, written as a string or as a number.
@@ -70,6 +70,18 @@ impl Question {
     pub(super) fn boxes(&self) -> Vec<[f64; 4]> {
         self.bbox.as_ref().map(Boxes::corners).unwrap_or_default()
     }
+
+    /// What the line says by itself, on an image that was found.
+    pub(super) fn into_sample(self, image: ImageRef) -> Sample {
+        Sample {
+            image,
+            boxes: self.boxes(),
+            id: self.question_id.into_text(),
+            image_id: self.image,
+            question: self.text,
+            ..Sample::default()
+        }
+    }
 }
 
 /// Hands every line of a question file on, counted from 1.
@@ -97,14 +109,10 @@ pub(super) fn read_unanswered(
     let mut collector = Collector::new("line", None);
     for_each_question(&path, |number, question| {
         let sample = question.and_then(|question| {
+            let image = collector.image(&images, &question.image)?;
             Ok(Sample {
-                image: collector.image(&images, &question.image)?,
-                boxes: question.boxes(),
-                id: question.question_id.into_text(),
-                image_id: question.image,
-                question: question.text,
                 family: "default".to_owned(),
-                ..Sample::default()
+                ..question.into_sample(image)
             })
         });
         collector.take(number, sample);

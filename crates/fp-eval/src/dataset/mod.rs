@@ -98,6 +98,31 @@ pub struct Reading {
     pub problems: Problems,
 }
 
+impl Dataset {
+    /// A benchmark's, scored by its own rule and called by its name; without samples.
+    pub(crate) fn empty(
+        benchmark: Benchmark,
+        split: &str,
+        folder: &Path,
+        files: Vec<PathBuf>,
+    ) -> Dataset {
+        Dataset {
+            name: benchmark.name().to_owned(),
+            split: split.to_owned(),
+            benchmark,
+            answer_rule: benchmark.answer_rule().unwrap_or_default(),
+            judge: None,
+            families: Vec::new(),
+            license: None,
+            source: None,
+            folder: folder.to_owned(),
+            files,
+            notes: Vec::new(),
+            samples: Vec::new(),
+        }
+    }
+}
+
 impl Reading {
     fn new(
         benchmark: Benchmark,
@@ -106,21 +131,13 @@ impl Reading {
         files: Vec<PathBuf>,
         collector: collect::Collector,
     ) -> Reading {
+        let dataset = Dataset {
+            name: benchmark.result_name(part),
+            samples: collector.samples,
+            ..Dataset::empty(benchmark, part, folder, files)
+        };
         Reading {
-            dataset: Dataset {
-                name: benchmark.result_name(part),
-                split: part.to_owned(),
-                benchmark,
-                answer_rule: benchmark.answer_rule().unwrap_or_default(),
-                judge: None,
-                families: Vec::new(),
-                license: None,
-                source: None,
-                folder: folder.to_owned(),
-                files,
-                notes: Vec::new(),
-                samples: collector.samples,
-            },
+            dataset,
             problems: collector.problems,
         }
     }

@@ -114,15 +114,11 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             }
             let labels = labels.get_mut(&category);
             let label = labels.map(|labels| labels.next(&question)).transpose()?;
+            let image = collector.image(&images, &question.image)?;
             Ok(Sample {
-                image: collector.image(&images, &question.image)?,
-                boxes: question.boxes(),
-                id: question.question_id.into_text(),
-                image_id: question.image,
-                question: question.text,
                 answers: label.into_iter().collect(),
                 family: category,
-                ..Sample::default()
+                ..question.into_sample(image)
             })
         });
         collector.take(number, sample);

@@ -1,6 +1,6 @@
 //! Two files of answers to the same questions, tested against each other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::figures::{gold, mmbench_report};
 use super::{RescoreError, Scored};
@@ -90,13 +90,13 @@ pub fn compare(
             "questions",
             a.figures.scores.clone(),
             b.figures.scores.clone(),
-            clusters(dataset),
+            Places::of(dataset).clusters,
         ),
     };
     let paired = compare_paired(&scores_a, &scores_b, &clusters, options)?;
     let headline = match dataset.benchmark {
-        Benchmark::Pope => Some(compare_f1(dataset, a, b, options)?),
-        Benchmark::Mme => Some(compare_mme(dataset, a, b, options)?),
+        Benchmark::Pope => Some(compare_f1(dataset, [a, b], options)?),
+        Benchmark::Mme => Some(compare_mme(dataset, [a, b], options)?),
         _ => None,
     };
     Ok(Comparison {
@@ -119,37 +119,51 @@ struct Places {
 
 impl Places {
     fn of(dataset: &Dataset) -> Places {
-        let clusters = clusters(dataset);
-        let (families, num_families) = families(dataset);
+        let samples = dataset.samples.iter();
+        let (clusters, num_clusters) = numbered(samples.clone().map(|s| s.image_id.as_str()));
+        let (families, num_families) = numbered(samples.map(|s| s.family.as_str()));
         Places {
-            num_clusters: clusters.iter().max().map_or(0, |last| last + 1),
             clusters,
+            num_clusters,
             families,
             num_families,
         }
     }
 }
 
-/// Numbers of the images, per question.
-fn clusters(dataset: &Dataset) -> Vec<usize> {
+/// Numbers of names in the order of their first appearance, and how many there are.
+fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<usize>, usize) {
     let mut known: HashMap<&str, usize> = HashMap::new();
-    let mut clusters = Vec::with_capacity(dataset.samples.len());
-    for sample in &dataset.samples {
-        let next = known.len();
-        clusters.push(*known.entry(&sample.image_id).or_insert(next));
-    }
-    clusters
+    let numbers = names
+        .map(|name| {
+            let next = known.len();
+            *known.entry(name).or_insert(next)
+        })
+        .collect();
+    (numbers, known.len())
 }
 
-/// Numbers of the families, per question.
-fn families(dataset: &Dataset) -> (Vec<usize>, usize) {
-    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut families = Vec::new();
-    for sample in &dataset.samples {
-        let next = known.len();
-        families.push(*known.entry(&sample.family).or_insert(next));
-    }
-    (families, known.len())
+/// Compares a figure of totals, `[families, width]` per image, that `count` adds up.
+fn compare_totals(
+    dataset: &Dataset,
+    [a, b]: [&Scored; 2],
+    options: &CompareOptions,
+    width: usize,
+    count: impl Fn(&Scored, &Places, &mut ClusterTotals),
+    figure: impl Fn(&[f64]) -> Option<f64>,
+) -> Result<StatisticComparison, RescoreError> {
+    let places = Places::of(dataset);
+    let totals = |scored: &Scored| {
+        let mut totals = ClusterTotals::zeros(places.num_clusters, width * places.num_families)?;
+        count(scored, &places, &mut totals);
+        Ok::<_, RescoreError>(totals)
+    };
+    Ok(compare_statistic(
+        &totals(a)?,
+        &totals(b)?,
+        options,
+        figure,
+    )?)
 }
 
 /// Counts per category: said yes rightly, wrongly, no rightly, wrongly, neither.
@@ -157,14 +171,10 @@ const POPE_WIDTH: usize = 6;
 
 fn compare_f1(
     dataset: &Dataset,
-    a: &Scored,
-    b: &Scored,
+    both: [&Scored; 2],
     options: &CompareOptions,
 ) -> Result<StatisticComparison, RescoreError> {
-    let places = Places::of(dataset);
-    let width = POPE_WIDTH * places.num_families;
-    let totals = |scored: &Scored| {
-        let mut totals = ClusterTotals::zeros(places.num_clusters, width)?;
+    let count = |scored: &Scored, places: &Places, totals: &mut ClusterTotals| {
         for (index, sample) in dataset.samples.iter().enumerate() {
             let place = match (scored.figures.said[index], gold(sample)) {
                 (YesNo::Yes, YesNo::Yes) => 0,
@@ -177,7 +187,6 @@ fn compare_f1(
             let family = POPE_WIDTH * places.families[index];
             totals.row_mut(places.clusters[index])[family + place] += 1.0;
         }
-        Ok::<_, RescoreError>(totals)
     };
     let mean_f1 = |totals: &[f64]| {
         let mut sum = 0.0;
@@ -193,14 +202,9 @@ fn compare_f1(
             };
             sum += counts.f1()?;
         }
-        Some(100.0 * sum / places.num_families as f64)
+        Some(100.0 * sum / (totals.len() / POPE_WIDTH) as f64)
     };
-    Ok(compare_statistic(
-        &totals(a)?,
-        &totals(b)?,
-        options,
-        mean_f1,
-    )?)
+    compare_totals(dataset, both, options, POPE_WIDTH, count, mean_f1)
 }
 
 /// Totals per task: right questions, questions, images with both right, images.
@@ -208,14 +212,10 @@ const MME_WIDTH: usize = 4;
 
 fn compare_mme(
     dataset: &Dataset,
-    a: &Scored,
-    b: &Scored,
+    both: [&Scored; 2],
     options: &CompareOptions,
 ) -> Result<StatisticComparison, RescoreError> {
-    let places = Places::of(dataset);
-    let width = MME_WIDTH * places.num_families;
-    let totals = |scored: &Scored| {
-        let mut totals = ClusterTotals::zeros(places.num_clusters, width)?;
+    let count = |scored: &Scored, places: &Places, totals: &mut ClusterTotals| {
         let mut right = vec![(0, 0.0, 0.0); places.num_clusters];
         for (index, sample) in dataset.samples.iter().enumerate() {
             let is_right = f64::from(u8::from(scored.figures.said[index] == gold(sample)));
@@ -231,7 +231,6 @@ fn compare_mme(
             let is_whole = f64::from(u8::from(num_right == count));
             row.copy_from_slice(&[num_right, count, is_whole, 1.0]);
         }
-        Ok::<_, RescoreError>(totals)
     };
     let score = |totals: &[f64]| {
         let tasks = totals.chunks(MME_WIDTH).filter(|task| task[1] > 0.0);
@@ -241,5 +240,5 @@ fn compare_mme(
                 .sum(),
         )
     };
-    Ok(compare_statistic(&totals(a)?, &totals(b)?, options, score)?)
+    compare_totals(dataset, both, options, MME_WIDTH, count, score)
 }

@@ -23,17 +23,8 @@ fn questions(
 ) -> Reading {
     let dataset = Dataset {
         name: name.to_owned(),
-        split: "answers".to_owned(),
-        benchmark,
-        answer_rule: benchmark.answer_rule().unwrap_or_default(),
-        judge: None,
-        families: Vec::new(),
-        license: None,
-        source: None,
-        folder: path.to_owned(),
-        files: vec![path.to_owned()],
-        notes: Vec::new(),
         samples,
+        ..Dataset::empty(benchmark, "answers", path, vec![path.to_owned()])
     };
     Reading { dataset, problems }
 }

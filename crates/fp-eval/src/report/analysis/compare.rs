@@ -40,6 +40,16 @@ impl Outcome {
             Outcome::Undecided => "undecided",
         }
     }
+
+    /// What stands behind a figure that was compared.
+    pub const fn mark(self) -> &'static str {
+        match self {
+            Outcome::Better => " ▲",
+            Outcome::Worse => " ▼",
+            Outcome::Equivalent => " ≈",
+            Outcome::Undecided => "",
+        }
+    }
 }
 
 /// a against b on the samples that both have. Scores and differences are 0 to 1.

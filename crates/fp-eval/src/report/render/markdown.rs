@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Source;
-use crate::report::analysis::{Outcome, Reference};
+use crate::report::analysis::Reference;
 use crate::report::format::{counted, interval_points, level, p_value, percent, signed_points};
 
 /// Everything that one would paste into an issue or a paper's notes.
@@ -75,12 +75,7 @@ fn accuracy(source: &Source<'_>, text: &mut String) {
 fn with_mark(source: &Source<'_>, cell: usize) -> String {
     let cell = &source.analysis.cells[cell];
     let comparison = source.analysis.comparison(Reference::Baseline, &cell.id);
-    let mark = match comparison.map(|comparison| comparison.outcome) {
-        Some(Outcome::Better) => " ▲",
-        Some(Outcome::Worse) => " ▼",
-        Some(Outcome::Equivalent) => " ≈",
-        Some(Outcome::Undecided) | None => "",
-    };
+    let mark = comparison.map_or("", |comparison| comparison.outcome.mark());
     format!("{}{mark}", estimate(&cell.accuracy))
 }
 

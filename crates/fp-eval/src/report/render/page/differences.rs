@@ -3,7 +3,7 @@
 use super::chart::{self, ForestRow};
 use super::markup::{Field, Table, escape, put, section};
 use super::roles::ascending_budgets;
-use crate::report::analysis::{Outcome, Reference};
+use crate::report::analysis::Reference;
 use crate::report::format::{interval_points, p_value, percent, points, signed_points};
 use crate::report::render::Source;
 
@@ -130,12 +130,7 @@ fn heat_field(source: &Source<'_>, cell: Option<usize>, low: f64, high: f64) -> 
         return Field::Empty;
     };
     let comparison = source.analysis.comparison(Reference::Baseline, &cell.id);
-    let mark = match comparison.map(|comparison| comparison.outcome) {
-        Some(Outcome::Better) => " ▲",
-        Some(Outcome::Worse) => " ▼",
-        Some(Outcome::Equivalent) => " ≈",
-        Some(Outcome::Undecided) | None => "",
-    };
+    let mark = comparison.map_or("", |comparison| comparison.outcome.mark());
     let shade = (mean - low) / (high - low).max(1e-9);
     Field::Shaded(format!("{}{mark}", percent(mean)), shade)
 }
