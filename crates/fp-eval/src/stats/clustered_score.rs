@@ -19,9 +19,9 @@
 //!    V² / (Σ E⁴ + 10⁻⁸) is the effective number of clusters that carry V (Kish's); 10⁻⁸
 //!    lets differences below a hundredth fade into none. That all of k clusters fail to
 //!    show what a fixed share of them would is a chance that falls exponentially, hence
-//!    f ← (1 − λ) f + λ max(f, W) with λ = exp(−k r / 2), where W = Σ m² / n is the design
+//!    f ← (1 − λ) f + λ max(f, W′) with λ = exp(−k r / 2), where W′ = Σ m² / (1 − m / n) / n is the design
 //!    effect of clusters that move as one, and r, the mean of min(1, (m − 1) / (W − 1))
-//!    weighted by E², discounts clusters too small to show it; and
+//!    weighted by E² with W = Σ m² / n, discounts clusters too small to show it; and
 //!    g ← (1 − λ) g + λ with λ = exp(−k / 8).
 //! 2. *The score statistic* of Tango 1998 for matched pairs, on u = w / n in place of
 //!    1 / n: z(δ) = (D − δ) / √(u (2 q + δ (1 − δ))), where q ≥ 0 solves
@@ -249,9 +249,11 @@ impl Spread {
         let sizes: Vec<f64> = clusters.sizes().iter().map(|&m| f64::from(m)).collect();
         let worst = sizes.iter().map(|m| m * m).sum::<f64>() / n;
         let (mut robust, mut plain, mut fourth, mut telling) = (0.0, 0.0, 0.0, 0.0);
+        let mut together = 0.0;
         for (sum, m) in clusters.sums(&deviations)?.into_iter().zip(sizes) {
             let square = sum * sum;
             robust += square / (1.0 - m / n);
+            together += m * m / (1.0 - m / n) / n;
             plain += square;
             fourth += square * square;
             telling += square
@@ -264,7 +266,7 @@ impl Spread {
         let carriers = robust * robust / (fourth + AS_GOOD_AS_NONE);
         let effect = ratio(robust, squares).max(1.0);
         let pull = (-carriers * ratio(telling, plain) / CLUSTERS_FOR_EFFECT).exp();
-        let effect = (1.0 - pull) * effect + pull * effect.max(worst);
+        let effect = (1.0 - pull) * effect + pull * effect.max(together);
         let of_one = ratio(squares, n * (size - mean * mean)).min(1.0);
         let pull = (-carriers / CLUSTERS_FOR_SIZE).exp();
         let of_one = (1.0 - pull) * of_one + pull;

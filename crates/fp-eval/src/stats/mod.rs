@@ -10,6 +10,7 @@ mod clustered;
 mod clustered_score;
 mod clusters;
 mod comparison;
+pub mod coverage;
 mod distribution;
 mod equivalence;
 mod error;

@@ -34,6 +34,7 @@ mod naive {
         let sum = |name: usize| of(name).map(|(_, v)| v - d).sum::<f64>();
         let total = |f: &dyn Fn(usize) -> f64| names.iter().map(|&name| f(name)).sum::<f64>();
         let w = total(&|name| size(name).powi(2)) / n;
+        let together = total(&|name| size(name).powi(2) / (1.0 - size(name) / n)) / n;
         let v = total(&|name| sum(name).powi(2) / (1.0 - size(name) / n));
         let k = v * v / (total(&|name| sum(name).powi(4)) + 1e-8);
         let share = |m: f64| if m >= w { 1.0 } else { (m - 1.0) / (w - 1.0) };
@@ -54,7 +55,7 @@ mod naive {
             0.0
         };
         let (to_w, to_one) = ((-k * r / 2.0).exp(), (-k / 8.0).exp());
-        let f = (1.0 - to_w) * f + to_w * f.max(w);
+        let f = (1.0 - to_w) * f + to_w * f.max(together);
         let g = (1.0 - to_one) * g + to_one;
         Naive { d, a, u: f * g / n }
     }

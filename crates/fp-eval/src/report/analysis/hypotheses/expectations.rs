@@ -218,7 +218,7 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
     let because = found
         .iter()
         .max_by(|a, b| a.difference.total_cmp(&b.difference))
-        .map_or("no test was possible".to_owned(), |s| {
+        .map_or(steadiness::NOT_TESTED.to_owned(), |s| {
             format!(
                 "accuracy varies by {} points over text lengths, {} for {} ({} points, {}, {})",
                 points(s.spread),
