@@ -39,6 +39,9 @@ pub enum ReportError {
         /// Why.
         reason: String,
     },
+    /// Records whose cost can't be counted.
+    #[error(transparent)]
+    Budget(#[from] fp_scoring::BudgetError),
     /// A statistic that can't be computed.
     #[error(transparent)]
     Stats(#[from] StatsError),

@@ -19,7 +19,7 @@ struct Outcome<'a> {
 pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) -> Result<()> {
     let spec = read_spec(&summary.output)?;
     let records = read_records(&summary.output)?;
-    let cells = cell_results(&spec, &records);
+    let cells = cell_results(&spec, &records)?;
     let files = report.map(|report| {
         let files = report.files.iter();
         files.map(|file| file.display().to_string()).collect()

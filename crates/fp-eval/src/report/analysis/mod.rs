@@ -6,7 +6,6 @@ mod audit;
 mod best;
 mod cells;
 mod compare;
-mod cost;
 mod described;
 mod estimate;
 mod evidence;
@@ -29,7 +28,6 @@ pub use audit::{CellAudit, DEGENERATE_SHARE, HeadUsage, LookAudit, LookWeight};
 pub use best::{BestCell, BestOfMany, Halves};
 pub use cells::{CellSummary, RandomControl, StratumAccuracy};
 pub use compare::{Comparison, Outcome, POWER};
-pub use cost::{CountedCost, CountedMacs, FLOPS_PER_MAC};
 pub use described::{MeanAttention, MeanDiversity};
 pub use estimate::Estimate;
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
@@ -52,6 +50,7 @@ use serde::Serialize;
 
 use super::error::ReportError;
 use super::run::Run;
+use crate::study::{CountedCost, counted_cost};
 
 /// Everything that a run's records say.
 #[derive(Debug, Clone, Serialize)]
@@ -160,11 +159,9 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         token_quality: tokens::token_quality(run, &measured),
         recall_against_random: tokens::recall_against_random(run, &roster, &measured, &judge)?,
         retention: tokens::retention(run),
-        costs: cost::costs(run).map_err(|error| ReportError::Record {
-            index: run.records[0].index,
-            id: run.records[0].id.clone(),
-            reason: error.to_string(),
-        })?,
+        costs: (0..run.spec.grid.cells.len())
+            .map(|cell| counted_cost(&run.spec, &run.records, cell))
+            .collect::<Result<_, _>>()?,
         flips: flips::flips(run, &scores, &strata, roster.vanilla),
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))
