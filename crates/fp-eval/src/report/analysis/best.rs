@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::compare::{Comparison, Judge, Outcome, Pair};
+use super::compare::{Comparison, Judge, Outcome, Pair, Untested};
 use super::roster::Roster;
 use super::scores::{Column, Scores, mean_columns, present};
 use crate::report::error::ReportError;
@@ -38,6 +38,10 @@ pub struct BestOfMany {
     pub contenders: Vec<String>,
     /// The candidate against the baseline, chance and FastV on the samples to test on.
     pub confirmation: Vec<Comparison>,
+    /// The candidate against the other strategies on the samples to choose by, and
+    /// against what it is held to on the others, where no test was possible.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
     /// The candidate, if the test confirms that it beats the baseline; the study then
     /// goes on with it.
     pub recommended: Option<String>,
@@ -54,8 +58,12 @@ pub struct BestCell {
     pub cell: String,
     /// Its mean there.
     pub select_mean: f64,
-    /// The test on the other half; none where the cell is the baseline's own.
+    /// The test on the other half; none where the cell is the baseline's own, or where no
+    /// test was possible.
     pub confirmation: Option<Comparison>,
+    /// Why no test was possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untested: Option<Untested>,
 }
 
 /// Whether each sample is one to choose by.
@@ -84,7 +92,7 @@ fn halves(run: &Run) -> (Halves, Vec<bool>) {
     (Halves::ByImageHash, is_select)
 }
 
-/// None where the run has fewer than two strategies, or a half has fewer than two images.
+/// None where the run has fewer than two strategies, or no score to choose by.
 pub(crate) fn best_of_many(
     run: &Run,
     roster: &Roster,
@@ -125,6 +133,7 @@ pub(crate) fn best_of_many(
     });
     let on_select = judge.judge(&others.collect::<Vec<_>>(), &select)?;
     let contenders = on_select
+        .comparisons
         .iter()
         .filter(|comparison| comparison.outcome != Outcome::Worse)
         .map(|comparison| comparison.a.clone())
@@ -134,7 +143,7 @@ pub(crate) fn best_of_many(
         &confirm,
     )?;
     let baseline = roster.reference_of(candidate).map(name);
-    let is_confirmed = confirmation.iter().any(|comparison| {
+    let is_confirmed = confirmation.comparisons.iter().any(|comparison| {
         Some(&comparison.b) == baseline.as_ref() && comparison.outcome == Outcome::Better
     });
     Ok(Some(BestOfMany {
@@ -148,7 +157,8 @@ pub(crate) fn best_of_many(
         candidate: name(candidate),
         contenders,
         recommended: is_confirmed.then(|| name(candidate)),
-        confirmation,
+        confirmation: confirmation.comparisons,
+        untested: [on_select.untested, confirmation.untested].concat(),
         per_budget: per_budget(run, roster, scores, judge, &select, &confirm)?,
     }))
 }
@@ -246,12 +256,15 @@ fn per_budget(
             cell: cells[cell].id.clone(),
             select_mean,
             confirmation: None,
+            untested: None,
         });
     }
     let confirmed = judge.judge(&pairs, confirm)?;
     for cell in &mut best {
         let of_cell = |comparison: &&Comparison| comparison.a == cell.cell;
-        cell.confirmation = confirmed.iter().find(of_cell).cloned();
+        cell.confirmation = confirmed.comparisons.iter().find(of_cell).cloned();
+        let of_cell = |untested: &&Untested| untested.a == cell.cell;
+        cell.untested = confirmed.untested.iter().find(of_cell).cloned();
     }
     Ok(best)
 }

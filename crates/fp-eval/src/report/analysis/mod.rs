@@ -27,7 +27,7 @@ pub use agreement::{AgreementMatrix, SAME_IN_PRACTICE, StrategyPair};
 pub use audit::{CellAudit, DEGENERATE_SHARE, HeadUsage, LookAudit, LookWeight};
 pub use best::{BestCell, BestOfMany, Halves};
 pub use cells::{CellSummary, RandomControl, StratumAccuracy};
-pub use compare::{Comparison, Outcome, POWER};
+pub use compare::{Comparison, Outcome, POWER, Undecided, Untested, WhyUndecided, WhyUntested};
 pub use described::{MeanAttention, MeanDiversity};
 pub use estimate::Estimate;
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
@@ -74,6 +74,9 @@ pub struct Analysis {
     pub references: Vec<ReferenceComparisons>,
     /// The controls among themselves.
     pub controls: Vec<Comparison>,
+    /// Comparisons that were to be made and could not be, each with its reason: those with
+    /// references, among controls, of kept evidence, of the best of many and of hypotheses.
+    pub untested: Vec<Untested>,
     /// The best of many, chosen and tested on separate halves.
     pub best: Option<BestOfMany>,
     /// The registered hypotheses, answered.
@@ -140,15 +143,34 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         strata: &strata,
         pairs: &pairs,
     })?;
+    let (references, mut untested) = references::against_references(run, &roster, &scores, &judge)?;
+    let controls = references::controls(run, &roster, &scores, &judge)?;
+    untested.extend(controls.untested);
+    let recall = tokens::recall_against_random(run, &roster, &measured, &judge)?;
+    untested.extend(recall.untested);
+    let best = best::best_of_many(run, &roster, &scores, &judge)?;
+    if let Some(best) = &best {
+        untested.extend(best.untested.iter().cloned());
+        untested.extend(
+            best.per_budget
+                .iter()
+                .filter_map(|cell| cell.untested.clone()),
+        );
+    }
+    let of_hypotheses = hypotheses
+        .iter()
+        .flat_map(|hypothesis| &hypothesis.untested);
+    untested.extend(of_hypotheses.cloned());
     let mut analysis = Analysis {
         verdict: Verdict::default(),
         margin: judge.margin(),
         samples: sample_counts(run, &scores),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
-        references: references::against_references(run, &roster, &scores, &judge)?,
-        controls: references::controls(run, &roster, &scores, &judge)?,
-        best: best::best_of_many(run, &roster, &scores, &judge)?,
+        references,
+        controls: controls.comparisons,
+        untested,
+        best,
         hypotheses,
         agreement,
         pairs,
@@ -157,7 +179,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         looks: audit::look_audits(run),
         head_usage: audit::head_usage(run, &roster),
         token_quality: tokens::token_quality(run, &measured),
-        recall_against_random: tokens::recall_against_random(run, &roster, &measured, &judge)?,
+        recall_against_random: recall.comparisons,
         retention: tokens::retention(run),
         costs: (0..run.spec.grid.cells.len())
             .map(|cell| counted_cost(&run.spec, &run.records, cell))
