@@ -157,6 +157,12 @@ impl Roster {
         (this != &self.strategies[reference]).then_some(reference)
     }
 
+    /// Whether a strategy is one that others are tested against.
+    pub(crate) fn is_baseline(&self, strategy: usize) -> bool {
+        self.baseline_with(strategy)
+            .is_some_and(|baseline| self.strategies[baseline] == self.strategies[strategy])
+    }
+
     fn baseline_with(&self, strategy: usize) -> Option<usize> {
         let query = self.strategies[strategy].query;
         self.strategies.iter().position(|other| match self.kind {
