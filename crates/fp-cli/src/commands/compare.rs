@@ -87,14 +87,15 @@ fn text(comparison: &RunComparison) -> String {
          text or kept tokens differ."
             .to_owned(),
     );
-    let untested = comparison
+    let untested: Vec<&str> = comparison
         .cells
         .iter()
-        .filter(|cell| cell.comparison.is_none())
-        .count();
-    if untested > 0 {
+        .filter_map(|cell| Some(cell.untested.as_ref()?.because.as_str()))
+        .collect();
+    if let Some(because) = untested.first() {
         lines.push(format!(
-            "{untested} of {} cells can't be tested: fewer than two images have both answers.",
+            "{} of {} cells could not be tested. {because}",
+            untested.len(),
             comparison.cells.len()
         ));
     }
@@ -170,6 +171,7 @@ mod tests {
             texts_differ: 1234,
             kept_differ: 12345,
             comparison: None,
+            untested: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::best::mean_on;
-use super::compare::{Comparison, Judge, Pair};
+use super::compare::{Comparison, Judge, Pair, Untested};
 use super::halves::Split;
 use super::roster::Roster;
 use super::scores::{Column, Scores};
@@ -114,7 +114,7 @@ pub(super) fn at_best_heads(
     judge: &Judge,
     choice: &Choice,
     split: &Split,
-) -> Result<Vec<AtBestHeads>, ReportError> {
+) -> Result<(Vec<AtBestHeads>, Vec<Untested>), ReportError> {
     let samples = &split.confirm;
     let cells = &run.spec.grid.cells;
     let id = |cell: usize| cells[cell].id.clone();
@@ -154,8 +154,11 @@ pub(super) fn at_best_heads(
     let to_baseline = judge.judge(&to_baseline, samples)?;
     let find = |all: &[Comparison], cell: &str| all.iter().find(|c| c.a == cell).cloned();
     for entry in &mut entries {
-        entry.against_all_heads = find(&to_all_heads, &entry.cell);
-        entry.against_baseline = find(&to_baseline, &entry.cell);
+        entry.against_all_heads = find(&to_all_heads.comparisons, &entry.cell);
+        entry.against_baseline = find(&to_baseline.comparisons, &entry.cell);
     }
-    Ok(entries)
+    Ok((
+        entries,
+        [to_all_heads.untested, to_baseline.untested].concat(),
+    ))
 }

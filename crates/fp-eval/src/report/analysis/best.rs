@@ -9,7 +9,7 @@
 use serde::Serialize;
 
 use super::at_best_heads::{AtBestHeads, Choice, at_best_heads};
-use super::compare::{Comparison, Judge, Outcome, Pair};
+use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
 use super::halves::{Halves, Split};
 use super::roster::Roster;
 use super::samples::{distinct, is_answered};
@@ -42,6 +42,10 @@ pub struct BestOfMany {
     /// The candidate against the baseline (at its own best numbers of heads), chance and
     /// FastV on the samples to test on, means over all budgets.
     pub confirmation: Vec<Comparison>,
+    /// What could not be tested: of the candidate, of the other strategies, on either
+    /// half.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
     /// The candidate, if the test confirms that it beats the baseline; the next phase of
     /// the study then uses it.
     pub recommended: Option<String>,
@@ -106,10 +110,11 @@ pub(crate) fn best_of_many(
     let name = |strategy: usize| roster.strategies[strategy].name.clone();
     let confirmation = confirmation(roster, scores, judge, &columns, candidate, &split)?;
     let baseline = roster.reference_of(candidate).map(name);
-    let is_confirmed = confirmation.iter().any(|comparison| {
+    let is_confirmed = confirmation.comparisons.iter().any(|comparison| {
         Some(&comparison.b) == baseline.as_ref() && comparison.outcome == Outcome::Better
     });
-    let strategies = at_best_heads(run, roster, scores, judge, &choice, &split)?;
+    let contenders = contenders(roster, judge, &columns, &ranking, &split)?;
+    let (strategies, untested) = at_best_heads(run, roster, scores, judge, &choice, &split)?;
     let answered = |half: &[usize]| -> Vec<usize> {
         let half = half.iter().copied();
         half.filter(|&at| is_answered(&run.records[at])).collect()
@@ -122,9 +127,10 @@ pub(crate) fn best_of_many(
         num_confirm_images: distinct(confirm.iter().map(|&at| scores.clusters[at]).collect()),
         candidate: name(candidate),
         candidate_heads: choice.heads(roster, candidate),
-        contenders: contenders(roster, judge, &columns, &ranking, &split)?,
+        contenders: not_worse(contenders.comparisons),
+        untested: [contenders.untested, confirmation.untested, untested].concat(),
         recommended: is_confirmed.then(|| name(candidate)),
-        confirmation,
+        confirmation: confirmation.comparisons,
         per_budget: per_budget(roster, &strategies),
         strategies,
         ranking: ranking
@@ -140,29 +146,30 @@ pub(super) fn mean_on(column: &Column, samples: &[usize]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Strategies that aren't shown to be worse than the candidate where it was chosen.
+fn not_worse(comparisons: Vec<Comparison>) -> Vec<String> {
+    let comparisons = comparisons.into_iter();
+    let not_worse = comparisons.filter(|comparison| comparison.outcome != Outcome::Worse);
+    not_worse.map(|comparison| comparison.a).collect()
+}
+
+/// The other strategies against the candidate where it was chosen.
 fn contenders(
     roster: &Roster,
     judge: &Judge,
     columns: &[Option<Column>],
     ranking: &[(usize, f64)],
     split: &Split,
-) -> Result<Vec<String>, ReportError> {
+) -> Result<Judged, ReportError> {
     let name = |strategy: usize| roster.strategies[strategy].name.as_str();
     let [(candidate, _), others @ ..] = ranking else {
-        return Ok(Vec::new());
+        return Ok(Judged::default());
     };
     let pairs = others.iter().filter_map(|&(other, _)| {
         let family = "candidate against the others, select half";
         let (a, b) = (columns[other].as_ref()?, columns[*candidate].as_ref()?);
         Some(Pair::new(name(other), a, name(*candidate), b, family))
     });
-    let on_select = judge.judge(&pairs.collect::<Vec<_>>(), &split.select)?;
-    Ok(on_select
-        .into_iter()
-        .filter(|comparison| comparison.outcome != Outcome::Worse)
-        .map(|comparison| comparison.a)
-        .collect())
+    judge.judge(&pairs.collect::<Vec<_>>(), &split.select)
 }
 
 /// The candidate against what it is held to, one family.
@@ -173,9 +180,9 @@ fn confirmation(
     columns: &[Option<Column>],
     candidate: usize,
     split: &Split,
-) -> Result<Vec<Comparison>, ReportError> {
+) -> Result<Judged, ReportError> {
     let Some(column) = &columns[candidate] else {
-        return Ok(Vec::new());
+        return Ok(Judged::default());
     };
     let baseline = roster.reference_of(candidate).and_then(|baseline| {
         let name = roster.strategies[baseline].name.clone();

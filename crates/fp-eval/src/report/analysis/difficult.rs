@@ -9,7 +9,7 @@
 use serde::Serialize;
 
 use super::best::{BestOfMany, mean_on};
-use super::compare::{Comparison, Judge, Pair};
+use super::compare::{Comparison, Judge, Pair, Untested};
 use super::estimate::Estimate;
 use super::flips::RIGHT;
 use super::halves::Split;
@@ -37,6 +37,9 @@ pub struct DifficultSamples {
     pub against_all_heads: Vec<Comparison>,
     /// The same against the baseline at its own best number of heads; one family.
     pub against_baseline: Vec<Comparison>,
+    /// What could not be tested.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
 }
 
 impl DifficultSamples {
@@ -158,11 +161,14 @@ pub(crate) fn difficult_samples(
         return Ok(None);
     }
     let all: Vec<usize> = (0..run.records.len()).collect();
+    let to_all_heads = judge.judge(&tests.all_heads, &all)?;
+    let to_baseline = judge.judge(&tests.baseline, &all)?;
     Ok(Some(DifficultSamples {
         rule: rule(&names, is_single),
         budgets,
-        against_all_heads: judge.judge(&tests.all_heads, &all)?,
-        against_baseline: judge.judge(&tests.baseline, &all)?,
+        against_all_heads: to_all_heads.comparisons,
+        against_baseline: to_baseline.comparisons,
+        untested: [to_all_heads.untested, to_baseline.untested].concat(),
     }))
 }
 

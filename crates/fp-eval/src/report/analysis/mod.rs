@@ -40,7 +40,7 @@ pub use at_best_heads::AtBestHeads;
 pub use audit::{CellAudit, DEGENERATE_SHARE, HeadUsage, LookAudit, LookWeight};
 pub use best::{BestCell, BestOfMany};
 pub use cells::{CellSummary, RandomControl, StratumAccuracy};
-pub use compare::{Comparison, Outcome, POWER};
+pub use compare::{Comparison, Outcome, POWER, Undecided, Untested, WhyUndecided, WhyUntested};
 pub use cost::{CountedCost, CountedMacs, FLOPS_PER_MAC};
 pub use described::{MeanAttention, MeanDiversity};
 pub use difficult::{CHOOSING_CONTROLS, DifficultAccuracy, DifficultBudget, DifficultSamples};
@@ -92,6 +92,9 @@ pub struct Analysis {
     pub references: Vec<ReferenceComparisons>,
     /// The controls among themselves.
     pub controls: Vec<Comparison>,
+    /// Comparisons that were to be made and could not be, each with its reason: those with
+    /// references, among controls, of kept evidence, of the best of many and of hypotheses.
+    pub untested: Vec<Untested>,
     /// The best of many, chosen and tested on separate halves.
     pub best: Option<BestOfMany>,
     /// Every cell on the samples that an uninformed choice of tokens gets wrong; none
@@ -153,14 +156,30 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         strata: &strata,
         pairs: &pairs,
     })?;
+    let (references, mut untested) = references::against_references(run, &roster, &scores, &judge)?;
+    let controls = references::controls(run, &roster, &scores, &judge)?;
+    untested.extend(controls.untested);
+    let recall = tokens::recall_against_random(run, &roster, &measured, &judge)?;
+    untested.extend(recall.untested);
+    if let Some(best) = &best {
+        untested.extend(best.untested.iter().cloned());
+    }
+    if let Some(difficult) = &difficult {
+        untested.extend(difficult.untested.iter().cloned());
+    }
+    let of_hypotheses = hypotheses
+        .iter()
+        .flat_map(|hypothesis| &hypothesis.untested);
+    untested.extend(of_hypotheses.cloned());
     let mut analysis = Analysis {
         verdict: Verdict::default(),
         margin: judge.margin(),
         samples: SampleCounts::new(run, &scores),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
-        references: references::against_references(run, &roster, &scores, &judge)?,
-        controls: references::controls(run, &roster, &scores, &judge)?,
+        references,
+        controls: controls.comparisons,
+        untested,
         best,
         difficult,
         frequent_answers: answers::frequent_answers(run, &roster, &scores, &strata),
@@ -172,7 +191,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         looks: audit::look_audits(run),
         head_usage: audit::head_usage(run, &roster),
         token_quality: tokens::token_quality(run, &measured),
-        recall_against_random: tokens::recall_against_random(run, &roster, &measured, &judge)?,
+        recall_against_random: recall.comparisons,
         retention: tokens::retention(run),
         costs: cost::costs(run).map_err(|error| ReportError::Record {
             index: run.records[0].index,

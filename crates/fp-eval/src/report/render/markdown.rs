@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Source;
 use super::beside::note;
-use crate::report::analysis::Reference;
+use crate::report::analysis::{Comparison, Reference};
 use crate::report::format::{interval_points, level, p_value, percent, signed_points};
 
 /// Everything that one would paste into an issue or a paper's notes.
@@ -190,8 +190,11 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
                 signed_points(c.difference),
                 interval_points(c.interval, c.confidence),
                 p_value("Holm p", c.p_holm),
-                c.outcome.name()
+                outcome(c)
             );
+        }
+        for untested in &best.untested {
+            let _ = writeln!(text, "* no test: {}", untested.because);
         }
         for cell in &best.per_budget {
             for c in [&cell.against_all_heads, &cell.confirmation]
@@ -207,7 +210,7 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
                     signed_points(c.difference),
                     interval_points(c.interval, c.confidence),
                     p_value("Holm p", c.p_holm),
-                    c.outcome.name()
+                    outcome(c)
                 );
             }
             if cell.is_baseline {
@@ -218,6 +221,15 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
                 );
             }
         }
+    }
+}
+
+/// An outcome by its name, and why where it is undecided.
+fn outcome(comparison: &Comparison) -> String {
+    let name = comparison.outcome.name();
+    match &comparison.undecided {
+        Some(undecided) => format!("{name}. {}", undecided.because),
+        None => name.to_owned(),
     }
 }
 

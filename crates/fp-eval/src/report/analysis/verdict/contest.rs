@@ -22,6 +22,8 @@ pub(super) struct Contest<'a> {
     average: Option<&'a Comparison>,
     /// Every strategy at every budget that could be tested.
     entries: Vec<(&'a AtBestHeads, &'a Comparison)>,
+    /// Why a test with the reference wasn't possible, where one wasn't.
+    untested: Option<&'a str>,
     /// Whether the candidate is the reference itself.
     is_candidate: bool,
 }
@@ -73,6 +75,11 @@ impl<'a> Contest<'a> {
                 .iter()
                 .filter_map(|entry| Some((entry, test(entry)?)))
                 .collect(),
+            untested: best
+                .untested
+                .iter()
+                .find(|pair| pair.b.starts_with("all_heads") == is_fastv)
+                .map(|pair| pair.because.as_str()),
             is_candidate: !is_fastv && candidate.any(|entry| entry.is_baseline),
         })
     }
@@ -125,9 +132,17 @@ impl<'a> Contest<'a> {
             n => format!("{n} images with an answer"),
         };
         if tests().next().is_none() {
-            return Some(format!(
-                "the half of the images to confirm on holds {half}, and a test needs two"
-            ));
+            return Some(match self.untested {
+                Some(because) if images > 1 => {
+                    let because = because.trim_end_matches('.');
+                    format!(
+                        "on the half of the images to confirm on, no test is possible. {because}"
+                    )
+                }
+                _ => format!(
+                    "the half of the images to confirm on holds {half}, and a test needs two"
+                ),
+            });
         }
         let alpha = 1.0 - self.run.spec.config.statistics.confidence;
         // All images on one side is the most that a sign-flip test can see.
