@@ -13,7 +13,6 @@
 mod ahead;
 mod answering;
 mod answers;
-mod causes;
 mod cells;
 mod choose;
 pub mod config;
