@@ -88,7 +88,8 @@ fn the_weakest_h_of_the_baseline_crowns_nobody() {
     let text = verdict.brief();
     assert!(!text.contains("gini_coefficient (h = 2) beats"), "{text}");
     let best = analysis.best.unwrap();
-    assert_eq!((best.candidate.as_str(), best.recommended), ("sum", None));
+    assert_eq!(best.candidate, "sum");
+    assert_eq!(best.recommended, None);
     let gini = best.strategy("gini_coefficient", "R25").unwrap();
     let test = gini.against_baseline.as_ref().unwrap();
     assert_eq!(test.b, "sum+last_token/h6/R25");
