@@ -81,7 +81,7 @@ pub fn compare_runs(first: &Run, second: &Run) -> Result<RunComparison, ReportEr
         .filter_map(|record| Some((record, *by_key.get(&key(first, record))?)))
         .collect();
     if shared.is_empty() {
-        return Err(incomparable("they share no sample"));
+        return Err(incomparable("they have no sample in common"));
     }
     let only = |one: &Run, other: &Run| -> Vec<String> {
         let cells = one.spec.grid.cells.iter();
@@ -92,7 +92,7 @@ pub fn compare_runs(first: &Run, second: &Run) -> Result<RunComparison, ReportEr
     };
     let cells = cells(first, second, &shared)?;
     if cells.is_empty() {
-        return Err(incomparable("they share no cell"));
+        return Err(incomparable("they have no cell in common"));
     }
     Ok(RunComparison {
         first: first.folder.display().to_string(),
@@ -117,10 +117,10 @@ fn changes(first: &Run, second: &Run) -> Vec<String> {
     let (a, b) = (&first.spec, &second.spec);
     let mut changes = Vec::new();
     if a.config_sha256 != b.config_sha256 {
-        changes.push("another configuration".to_owned());
+        changes.push("configuration".to_owned());
     }
     if a.model.sha256 != b.model.sha256 {
-        changes.push("another model".to_owned());
+        changes.push("model".to_owned());
     }
     let data = |run: &Run| -> Vec<String> {
         run.spec
@@ -130,11 +130,11 @@ fn changes(first: &Run, second: &Run) -> Vec<String> {
             .collect()
     };
     if data(first) != data(second) {
-        changes.push("other data".to_owned());
+        changes.push("data".to_owned());
     }
     if a.environment.version != b.environment.version {
         changes.push(format!(
-            "version {} and then {}",
+            "version ({} and {})",
             a.environment.version, b.environment.version
         ));
     }
