@@ -134,7 +134,7 @@ impl ScoreArgs {
 }
 
 /// Runs the command. What is wrong with flags or headers shows before anything large is
-/// read, and the overlay is written when all else is done.
+/// read.
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let dumps = opened::open(args)?;
     let overlay = OverlayRequest::new(args, &dumps)?;
@@ -149,10 +149,12 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
         normalize: args.normalize,
         keep: args.keep,
     };
-    let drawn = overlay.map(|request| request.draw(&outcomes)).transpose()?;
-    match args.json {
-        true => print_json(&report.records())?,
-        false => print_text(&report.text())?,
+    // A file that can't be written is an error before anything is printed.
+    if let Some(request) = overlay {
+        request.draw(&outcomes)?.write()?;
     }
-    drawn.map_or(Ok(()), overlay::Drawn::write)
+    match args.json {
+        true => print_json(&report.records()),
+        false => print_text(&report.text()),
+    }
 }
