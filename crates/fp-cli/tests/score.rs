@@ -310,6 +310,12 @@ fn dumps_are_scored_together() {
     let text = succeed(&[&["score"], &paths[..], &flags[..2]].concat());
     assert!(text.contains("Over 2 samples"), "{text}");
     assert!(text.contains("0(1) 1(1)"), "{text}");
+    // One file twice is two samples.
+    let twice = ["score", paths[0], paths[0]];
+    let records = json(&[&twice[..], &flags].concat());
+    assert_eq!(records[0]["aggregate"]["num_samples"], 2);
+    assert_eq!(records[0]["equivalence"].as_object().unwrap().len(), 1);
+
     let other = write_dump(first.path(), &[("a", &[3, 4], &[0.25; 12])]);
     let args = ["score", other.to_str().unwrap(), paths[1], "--keep=2"];
     fail(&args, &["3 heads", "has 2", "apart"]);

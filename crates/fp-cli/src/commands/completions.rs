@@ -18,7 +18,8 @@ use super::print_text;
 ///   elvish      finepruner completions elvish >> ~/.config/elvish/rc.elv
 ///   powershell  finepruner completions powershell >> $PROFILE
 ///
-/// A new shell then completes; `source <(finepruner completions bash)` does at once.
+/// A new shell then completes. `source <(finepruner completions bash)` is enough
+/// for the shell at hand.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CompletionsArgs {

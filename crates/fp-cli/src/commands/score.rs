@@ -24,25 +24,28 @@ use scorer::Scorer;
 
 /// Say which heads and tokens strategies choose on attention dumps.
 ///
-/// A dump is a .safetensors or .npy file with post-softmax attention in f64, f32, f16
-/// or bf16, as `output_attentions=True` gives it:
-///   [H, N]        one row per head over the image tokens: no range, no query strategy
+/// A dump is a .safetensors or .npy file with post-softmax attention in f64, f32,
+/// f16 or bf16, as `output_attentions=True` gives it:
+///   [H, N]        one row per head over the image tokens; takes no range and no
+///                 query strategy
 ///   [H, S, S]     one layer over a whole sequence
 ///   [L, H, S, S]  several layers of one sample: choose one with --prune-layer K
 ///   [B, H, S, S]  one layer of several samples: say so with --batch
 ///
 /// The rule:
-///   1. The query strategy chooses rows of the attention and their weights, which sum
-///      to 1. A head's attention a[n] to image token n is the weighted mean over them.
+///   1. The query strategy chooses rows of the attention and their weights, which
+///      sum to 1. A head's attention a[n] to image token n is the weighted mean
+///      over them.
 ///   2. The head strategy gives each head a score by its formula, of a, or of the
 ///      distribution p over the image that --normalize makes of it: p = a / sum(a)
 ///      under l1, p = softmax(a) under softmax. A head without any attention to the
 ///      image scores lowest under l1.
 ///   3. The h heads with the highest scores are selected (--num-selected-heads).
-///   4. The importance of an image token is the mean of a, not of p, over those heads.
+///   4. The importance of an image token is the mean of a, not of p, over those
+///      heads.
 ///   5. The R tokens of the highest importance are kept (--keep).
-/// Where scores or importances are equal the lower index comes first; the audit says
-/// where that decided anything. `finepruner strategies` has every formula.
+/// Where scores or importances are equal the lower index comes first; the audit
+/// says where that decided anything. `finepruner strategies` has every formula.
 ///
 /// Several dumps are scored one by one, and together: how often strategies keep the
 /// same tokens, how often each head was selected, and mean gaps of the cuts.
@@ -50,7 +53,7 @@ use scorer::Scorer;
 /// Examples:
 ///   finepruner score dump.safetensors --keep 166
 ///   finepruner score layer2.npy --image-range 35..611 --keep 166 \
-///     --head-selection-strategy variance,entropy --query-selection-strategy all --json
+///     --head-selection-strategy variance,entropy --json
 ///   finepruner score a.safetensors b.safetensors --image-range 35..611 \
 ///     --image-range 35..600 --keep 64
 ///   finepruner score layer2.safetensors --image-range 35..611 --keep 64 \
@@ -140,8 +143,8 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let overlay = OverlayRequest::new(args, &dumps)?;
     let scorer = Scorer::new(args, &dumps)?;
     let mut outcomes = Vec::new();
-    for dump in dumps {
-        outcomes.extend(scorer.score(dump)?);
+    for (at, dump) in dumps.into_iter().enumerate() {
+        outcomes.extend(scorer.score(at, dump)?);
     }
     let report = Report {
         aggregate: &Aggregate::new(&outcomes)?,

@@ -39,7 +39,7 @@ impl Aggregate {
     /// same order.
     pub(super) fn new(outcomes: &[Outcome]) -> Result<Aggregate> {
         let samples: Vec<&[Outcome]> = outcomes
-            .chunk_by(|a, b| (&a.dump, a.sample) == (&b.dump, b.sample))
+            .chunk_by(|a, b| (a.dump_index, a.sample) == (b.dump_index, b.sample))
             .collect();
         let first = samples.first().copied().unwrap_or_default();
         let labels = first.iter().map(Outcome::label).collect();

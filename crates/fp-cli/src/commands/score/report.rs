@@ -11,6 +11,8 @@ use crate::table::{WIDTH, ranges, table, wrap};
 
 /// What one combination of strategies selected on one sample.
 pub(super) struct Outcome {
+    /// Which of the dumps, counted from 0; one file may be scored under several ranges.
+    pub(super) dump_index: usize,
     /// Path of the dump where there are several.
     pub(super) dump: Option<String>,
     /// Index in the batch, where the dump has one.
@@ -96,11 +98,10 @@ impl Report<'_> {
         );
         let place = |outcome: &Outcome| {
             let query = outcome.selection.audit.query.as_ref();
-            (outcome.sample, query.map(|query| query.strategy))
+            let query = query.map(|query| query.strategy);
+            (outcome.dump_index, outcome.sample, query)
         };
-        let groups = self
-            .outcomes
-            .chunk_by(|a, b| a.dump == b.dump && place(a) == place(b));
+        let groups = self.outcomes.chunk_by(|a, b| place(a) == place(b));
         for group in groups {
             text += &selections(group);
         }

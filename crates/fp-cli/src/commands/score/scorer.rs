@@ -62,7 +62,7 @@ impl Scorer {
     }
 
     /// Everything that is selected on one dump: sample by sample, then by query strategy.
-    pub(super) fn score(&self, opened: OpenedDump) -> Result<Vec<Outcome>> {
+    pub(super) fn score(&self, at: usize, opened: OpenedDump) -> Result<Vec<Outcome>> {
         let place = opened.place();
         let OpenedDump {
             mut dump,
@@ -94,6 +94,7 @@ impl Scorer {
             Some(name) => outcomes.with_context(|| name.clone())?,
         };
         for outcome in &mut outcomes {
+            outcome.dump_index = at;
             outcome.dump.clone_from(&name);
         }
         Ok(outcomes)
@@ -206,6 +207,7 @@ fn check_keep(keep: usize, dump: &OpenedDump) -> Result<()> {
 fn outcomes(slab: Option<Slab>, selections: Vec<Selection>) -> impl Iterator<Item = Outcome> {
     let (sample, layer) = slab.map_or((None, None), |slab| (slab.sample, slab.layer));
     selections.into_iter().map(move |selection| Outcome {
+        dump_index: 0,
         dump: None,
         sample,
         layer,
