@@ -253,7 +253,8 @@ fn a_folder_to_fill_in_is_a_dataset() {
         "--head-selection-strategy=sum,variance",
         "--json",
     ];
-    let summary = json(&[&study[..], &flags].concat());
+    let said = json(&[&study[..], &flags].concat());
+    let summary = &said["summary"];
     assert_eq!(
         (&summary["num_samples"], &summary["num_failed"]),
         (&3.into(), &0.into())

@@ -32,14 +32,17 @@ use report::Report;
 /// without one nothing is pruned, and the other pruning flags are refused.
 ///
 /// Examples:
-///   finepruner generate --model llava-1.5-7b-hf --image cat.png --prompt "What is this?"
-///   finepruner generate --model llava-1.5-7b-hf --image cat.png --prompt "What is this?" \
-///     --average-visual-tokens 64 --head-selection-strategy variance --json
-///   finepruner generate --weights random:llava-1.5-7b --keep 166 --max-new-tokens 8
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
+///     --prompt "What is this?"
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
+///     --prompt "What is this?" --average-visual-tokens 64 \
+///     --head-selection-strategy variance --json
+///   finepruner generate --weights random:llava-1.5-7b --keep 166 \
+///     --max-new-tokens 8
 ///   finepruner generate --model embedded --keep 16 --overlay kept.svg
 ///
-/// With `--model embedded` and no image it is asked the first question of the shipped
-/// benchmark, and says so.
+/// With `--model embedded` and no image it is asked the first question of the
+/// shipped benchmark, and says so.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct GenerateArgs {
