@@ -48,7 +48,7 @@ use report::Report;
 pub(crate) struct GenerateArgs {
     /// A checkpoint's folder, Hugging Face's layout or the original one, or embedded for the
     /// shipped model.
-    #[arg(long, value_name = "DIR|embedded", required_unless_present = "weights")]
+    #[arg(long, value_name = "DIR", required_unless_present = "weights")]
     model: Option<PathBuf>,
     /// Dummy weights of a known shape instead of a checkpoint, for timing, such as
     /// random:llava-1.5-7b. Image and prompt are dummies too.
