@@ -120,6 +120,8 @@ pub(crate) fn check(
 }
 
 pub(crate) fn read(path: &Path) -> Result<fp_eval::dataset::Reading, String> {
-    let part = find(path).map_err(|error| error.to_string())?.remove(0);
-    part.read().map_err(|error| error.to_string())
+    let part = find(path)
+        .map_err(|error| fp_eval::error_text(&error))?
+        .remove(0);
+    part.read().map_err(|error| fp_eval::error_text(&error))
 }

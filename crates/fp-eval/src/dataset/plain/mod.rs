@@ -307,7 +307,7 @@ mod tests {
             Err(DatasetError::Hash { .. })
         ));
         std::fs::write(&path, r#"{"name":"n","split":"s"}"#).unwrap();
-        let message = load(folder.path()).unwrap_err().to_string();
+        let message = crate::error_text(&load(folder.path()).unwrap_err());
         assert!(message.contains("missing field `answer_rule`"), "{message}");
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(load(folder.path()), Err(DatasetError::Io { .. })));
