@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use super::print_text;
+use super::print_verbatim;
 
 /// Write a script that lets a shell complete commands and flags.
 ///
@@ -33,5 +33,5 @@ pub(crate) fn run(args: &CompletionsArgs) -> Result<()> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     generate(args.shell, &mut command, name, &mut script);
-    print_text(&String::from_utf8(script)?)
+    print_verbatim(&String::from_utf8(script)?)
 }
