@@ -90,9 +90,9 @@ impl Report<'_> {
         let timings: Vec<String> = self
             .timings()
             .iter()
-            .map(|(stage, ms)| format!("{} {ms:.1} ms", stage.trim_end_matches("_ms")))
+            .map(|(stage, ms)| format!("{} {ms:.1}", stage.trim_end_matches("_ms")))
             .collect();
-        text += &lines(&timings.join(", "));
+        text += &lines(&format!("ms: {}", timings.join(", ")));
         text += &format!(
             "KV cache {:.2} MiB",
             self.output.kv_bytes as f64 / f64::from(1 << 20)
