@@ -44,6 +44,7 @@ use scorer::Scorer;
 ///   4. The importance of an image token is the mean of a, not of p, over those
 ///      heads.
 ///   5. The R tokens of the highest importance are kept (--keep).
+///
 /// Where scores or importances are equal the lower index comes first; the audit
 /// says where that decided anything. `finepruner strategies` has every formula.
 ///
