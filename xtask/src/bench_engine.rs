@@ -40,12 +40,13 @@ pub(crate) struct Args {
     /// The study's configuration.
     #[arg(long, default_value = "configs/ablation_a_config.json")]
     config: String,
-    /// The data set.
-    #[arg(long, default_value = "embedded:select")]
-    dataset: String,
-    /// Questions of it, from the first one on.
-    #[arg(long, default_value_t = 24)]
-    questions: usize,
+    /// The dataset, all of it [default: the first scenes of embedded:select, each with all
+    /// its questions, as what they share is one of the things that are measured].
+    #[arg(long)]
+    dataset: Option<String>,
+    /// Scenes, where no dataset is named.
+    #[arg(long, default_value_t = 4, conflicts_with = "dataset")]
+    scenes: usize,
     /// Threads of every engine.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -68,6 +69,7 @@ struct Timed {
     num_runs: u64,
     num_suffix_rows: u64,
     num_cells: u64,
+    num_questions: u64,
     peak_memory: Option<u64>,
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     crate::cargo("build --release --quiet --package fp-cli")?;
     let root = PathBuf::from(crate::root());
     let work = root.join("target/bench-engine");
+    let dataset = dataset(args, &work)?;
     let load = load_average();
     let mut timed: Vec<Timed> = Vec::new();
     let mut records: Option<Vec<u8>> = None;
@@ -86,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 std::fs::remove_dir_all(&folder)
                     .with_context(|| format!("can't clear {}", folder.display()))?;
             }
-            let one = time(args, engine, adds, &folder)?;
+            let one = time(args, &dataset, engine, adds, &folder)?;
             println!("round {round}, {engine}: {:.2} s", one.seconds);
             let path = folder.join("records.jsonl");
             let found = std::fs::read(&path).with_context(|| path.display().to_string())?;
@@ -114,14 +117,58 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     std::fs::write(record.join("engine.md"), text).context("can't write the record")
 }
 
-fn time(args: &Args, engine: &'static str, adds: &'static str, folder: &Path) -> Result<Timed> {
+/// The dataset that was named, or one of the first scenes of the shipped benchmark.
+fn dataset(args: &Args, work: &Path) -> Result<String> {
+    if let Some(dataset) = &args.dataset {
+        return Ok(dataset.clone());
+    }
+    let source = PathBuf::from(crate::root()).join("assets/benchmark/select");
+    let read = |name: &str| {
+        let path = source.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))
+    };
+    let mut description: Value = serde_json::from_str(&read("benchmark.json")?)?;
+    description["images"] = json!(source);
+    // Of other questions.
+    description
+        .as_object_mut()
+        .map(|keys| keys.remove("sha256"));
+    let mut images: Vec<Value> = Vec::new();
+    let mut questions = String::new();
+    for line in read("questions.jsonl")?.lines() {
+        let question: Value = serde_json::from_str(line)?;
+        if !images.contains(&question["image"]) {
+            images.push(question["image"].clone());
+        }
+        if images.len() > args.scenes {
+            break;
+        }
+        questions += &format!("{line}\n");
+    }
+    let folder = work.join("scenes");
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))
+    };
+    std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    write("benchmark.json", &description.to_string())?;
+    write("questions.jsonl", &questions)?;
+    Ok(folder.display().to_string())
+}
+
+fn time(
+    args: &Args,
+    dataset: &str,
+    engine: &'static str,
+    adds: &'static str,
+    folder: &Path,
+) -> Result<Timed> {
     let binary = crate::finepruner()?;
     let cpu_before = children_cpu_seconds();
     let output = Command::new(binary)
         .current_dir(crate::root())
         .args(["study", "--json", "--no-report", "--engine", engine])
-        .args(["--config", &args.config, "--dataset", &args.dataset])
-        .args(["--limit", &args.questions.to_string()])
+        .args(["--config", &args.config, "--dataset", dataset])
         .args(["--threads", &args.threads.to_string()])
         .arg("--output")
         .arg(folder)
@@ -163,6 +210,7 @@ fn time(args: &Args, engine: &'static str, adds: &'static str, folder: &Path) ->
         num_runs: sum("num_runs"),
         num_suffix_rows: sum("num_suffix_rows"),
         num_cells: summary["num_cells"].as_u64().unwrap_or_default(),
+        num_questions: summary["num_samples"].as_u64().unwrap_or_default(),
         peak_memory: summary["peak_memory_bytes"].as_u64(),
     })
 }
@@ -193,13 +241,21 @@ fn as_json(args: &Args, timed: &[Timed], load: Option<f64>) -> Value {
         "machine": machine(),
         "load_average_before": load,
         "config": args.config,
-        "dataset": args.dataset,
-        "questions": args.questions,
+        "dataset": what(args),
+        "questions": timed.first().map(|one| one.num_questions),
         "cells": timed.first().map(|one| one.num_cells),
         "threads": args.threads,
         "rounds": args.rounds,
         "engines": engines,
     })
+}
+
+/// What was answered, in words.
+fn what(args: &Args) -> String {
+    match &args.dataset {
+        Some(dataset) => format!("`{dataset}`"),
+        None => format!("the first {} scenes of `embedded:select`", args.scenes),
+    }
 }
 
 fn as_markdown(args: &Args, timed: &[Timed], load: Option<f64>) -> String {
@@ -240,7 +296,7 @@ fn as_markdown(args: &Args, timed: &[Timed], load: Option<f64>) -> String {
     format!(
         "# The study engine, saving one thing after the other\n\n\
          {machine}{load}\n\n\
-         `{config}`, {questions} questions of `{dataset}`, {cells} cells each, {threads}. Every\n\
+         `{config}`, {questions} questions of {dataset}, {cells} cells each, {threads}. Every\n\
          engine recorded the same bytes. Seconds are whole runs, from reading the data to the last\n\
          record, the fastest of {rounds}; a factor is to the line above. Processor time says the same\n\
          where other work shares the machine.\n\n\
@@ -254,8 +310,8 @@ fn as_markdown(args: &Args, timed: &[Timed], load: Option<f64>) -> String {
          `cargo xtask bench-engine --record {folder} --threads {number}` wrote this.\n",
         machine = machine(),
         config = args.config,
-        questions = args.questions,
-        dataset = args.dataset,
+        questions = timed.first().map_or(0, |one| one.num_questions),
+        dataset = what(args),
         rounds = args.rounds,
         names = STAGES.join(" | "),
         lines = "---|".repeat(STAGES.len()),

@@ -1,8 +1,11 @@
 //! What command lines share: flag spelling, `all`, and ranges.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
+
+use anyhow::{Result, ensure};
 
 /// Spells every flag with `-`, whichever of `-` and `_` it came with. Values,
 /// and everything after a bare `--`, stay as they are.
@@ -62,7 +65,7 @@ impl<T: Copy> OneOrAll<T> {
 impl<T: FromStr> FromStr for OneOrAll<T> {
     type Err = T::Err;
 
-    fn from_str(text: &str) -> Result<Self, T::Err> {
+    fn from_str(text: &str) -> std::result::Result<Self, T::Err> {
         match text {
             "all" => Ok(OneOrAll::All),
             _ => text.parse().map(OneOrAll::One),
@@ -70,8 +73,25 @@ impl<T: FromStr> FromStr for OneOrAll<T> {
     }
 }
 
+/// The list that names separated by commas make, `all` standing for all of `all`.
+///
+/// # Errors
+/// A name that comes twice, by itself or because `all` has it too.
+pub(crate) fn listed<T: Copy + PartialEq + Display>(
+    flag: &str,
+    names: &[OneOrAll<T>],
+    all: &[T],
+) -> Result<Vec<T>> {
+    let mut list: Vec<T> = Vec::new();
+    for one in names.iter().flat_map(|name| name.list(all)) {
+        ensure!(!list.contains(&one), "{flag} names {one} twice");
+        list.push(one);
+    }
+    Ok(list)
+}
+
 /// Reads `A..B`, half open. Whether it lies in the sequence shows later.
-pub(crate) fn parse_range(text: &str) -> Result<Range<usize>, String> {
+pub(crate) fn parse_range(text: &str) -> std::result::Result<Range<usize>, String> {
     let wrong = || format!("`{text}` is no range; write A..B, half open, such as 35..611");
     let (start, end) = text.split_once("..").ok_or_else(wrong)?;
     let number = |part: &str| part.trim().parse::<usize>().map_err(|_| wrong());
@@ -103,6 +123,19 @@ mod tests {
             "--e_f",
         ];
         assert_eq!(normalize_flags(args.map(OsString::from)), expected);
+    }
+
+    #[test]
+    fn lists_name_each_once() {
+        let all = [1, 2, 3];
+        let list = |names: &[OneOrAll<i32>]| listed("--n", names, &all);
+        assert_eq!(list(&[OneOrAll::All]).unwrap(), all);
+        let [one, three] = [1, 3].map(OneOrAll::One);
+        assert_eq!(list(&[three, one]).unwrap(), [3, 1]);
+        for twice in [[one, one], [OneOrAll::All, one]] {
+            let message = list(&twice).unwrap_err().to_string();
+            assert_eq!(message, "--n names 1 twice");
+        }
     }
 
     #[test]

@@ -1,11 +1,24 @@
 //! What a dump holds: attention per head, or whole attention squares.
 
+use std::fmt::Display;
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail, ensure};
 use fp_scoring::TokenLayout;
 
-use crate::dump::{Dump, Tensor};
+use crate::dump::{Dump, Tensor, Values};
+
+/// What the first of four dimensions was said to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstDimension {
+    /// Nothing was said.
+    Unsaid,
+    /// Layers, of which this one is read, counted from 1. Of a tensor of one layer it is
+    /// the layer's name alone.
+    Layers(usize),
+    /// Samples of one layer.
+    Samples,
+}
 
 /// What a tensor's shape says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +59,12 @@ impl Form {
     pub(crate) fn new(
         tensor: &Tensor,
         image_range: Option<Range<usize>>,
-        prune_layer: Option<usize>,
+        first: FirstDimension,
     ) -> Result<Self> {
         let (name, shape) = (&tensor.name, &tensor.shape);
         let whole = format!("tensor `{name}` of shape {shape:?}");
         ensure!(!shape.contains(&0), "{whole} is empty");
-        let (slabs, num_heads, rows, columns) = match (shape.as_slice(), prune_layer) {
+        let (slabs, num_heads, rows, columns) = match (shape.as_slice(), first) {
             (&[num_heads, num_image], _) => {
                 ensure!(
                     image_range.is_none(),
@@ -62,18 +75,27 @@ impl Form {
                     num_image,
                 });
             }
-            (&[num_heads, rows, columns], layer) => {
+            (&[num_heads, rows, columns], first) => {
+                let layer = match first {
+                    FirstDimension::Layers(layer) => Some(layer),
+                    _ => None,
+                };
                 let slab = Slab {
                     layer,
                     ..Slab::only()
                 };
                 (vec![slab], num_heads, rows, columns)
             }
-            (&[num_samples, num_heads, rows, columns], None) => {
+            // One of something is read alike, whatever it is one of.
+            (&[num_samples, num_heads, rows, columns], FirstDimension::Samples)
+            | (&[num_samples @ 1, num_heads, rows, columns], FirstDimension::Unsaid) => {
                 let slabs = (0..num_samples).map(Slab::of_sample).collect();
                 (slabs, num_heads, rows, columns)
             }
-            (&[num_layers, num_heads, rows, columns], Some(layer)) => {
+            (&[count, _, _, _], FirstDimension::Unsaid) => bail!(
+                "{whole} may hold {count} layers of one sample, [L, H, S, S], or {count} samples of one layer, [B, H, S, S]: choose a layer with --prune-layer K, or say --batch if these are samples"
+            ),
+            (&[num_layers, num_heads, rows, columns], FirstDimension::Layers(layer)) => {
                 ensure!(
                     (1..=num_layers).contains(&layer),
                     "--prune-layer {layer}: {whole} has layers 1 to {num_layers}"
@@ -149,19 +171,32 @@ pub(crate) fn read_per_head(
     tensor: &Tensor,
     num_heads: usize,
     num_image: usize,
-) -> Result<Vec<f32>> {
+) -> Result<Values> {
     let values = dump.read(tensor, 0, num_heads * num_image)?;
-    for (head, row) in values.chunks_exact(num_image).enumerate() {
-        check_values(row).with_context(|| format!("head {head} of tensor `{}`", tensor.name))?;
+    let in_head = |head: usize| format!("head {head} of tensor `{}`", tensor.name);
+    match &values {
+        Values::F64(values) => check_heads(values, num_image, in_head)?,
+        Values::F32(values) => check_heads(values, num_image, in_head)?,
     }
     Ok(values)
+}
+
+fn check_heads<T: Value>(
+    values: &[T],
+    num_image: usize,
+    in_head: impl Fn(usize) -> String,
+) -> Result<()> {
+    for (head, row) in values.chunks_exact(num_image).enumerate() {
+        check_values(row).with_context(|| in_head(head))?;
+    }
+    Ok(())
 }
 
 /// Query rows of one slab.
 #[derive(Debug)]
 pub(crate) struct ImageRows {
     /// `[H, Q, N]`.
-    pub(crate) values: Vec<f32>,
+    pub(crate) values: Values,
     /// What the rows sum to over the whole sequence.
     pub(crate) row_sums: RowSums,
 }
@@ -226,30 +261,65 @@ pub(crate) fn read_rows(
     rows: &[usize],
 ) -> Result<ImageRows> {
     let sequence = layout.sequence_len();
-    let mut values = Vec::with_capacity(num_heads * rows.len() * layout.num_image);
+    let capacity = num_heads * rows.len() * layout.num_image;
+    let mut values = tensor.precision.empty(capacity);
     let mut row_sums = RowSums::default();
     for head in 0..num_heads {
         // Neighbouring rows lie side by side in the file.
         for run in rows.chunk_by(|a, b| a + 1 == *b) {
             let first = (slab.index * num_heads + head) * sequence + run[0];
             let whole = dump.read(tensor, first * sequence, run.len() * sequence)?;
-            for (row, whole) in run.iter().zip(whole.chunks_exact(sequence)) {
-                check_values(whole).with_context(|| {
-                    let place = slab.place();
-                    format!("{place}head {head}, row {row} of tensor `{}`", tensor.name)
-                })?;
-                let sum = whole.iter().map(|&value| f64::from(value)).sum();
-                row_sums.add(sum, tensor.precision.row_sum_tolerance());
-                values.extend_from_slice(&whole[layout.image_range()]);
+            let mut taken = Taken {
+                tensor,
+                layout,
+                place: format!("{}head {head}", slab.place()),
+                row_sums: &mut row_sums,
+            };
+            match (&mut values, &whole) {
+                (Values::F64(values), Values::F64(whole)) => taken.take(run, whole, values)?,
+                (Values::F32(values), Values::F32(whole)) => taken.take(run, whole, values)?,
+                // A tensor is read in one precision.
+                _ => bail!("tensor `{}` changed its precision", tensor.name),
             }
         }
     }
     Ok(ImageRows { values, row_sums })
 }
 
+/// Whole rows of one head, of which the image's part is taken.
+struct Taken<'a> {
+    tensor: &'a Tensor,
+    layout: &'a TokenLayout,
+    /// Where they stand, for errors.
+    place: String,
+    row_sums: &'a mut RowSums,
+}
+
+impl Taken<'_> {
+    fn take<T: Value>(&mut self, rows: &[usize], whole: &[T], values: &mut Vec<T>) -> Result<()> {
+        let sequence = self.layout.sequence_len();
+        for (row, whole) in rows.iter().zip(whole.chunks_exact(sequence)) {
+            check_values(whole).with_context(|| {
+                format!("{}, row {row} of tensor `{}`", self.place, self.tensor.name)
+            })?;
+            let sum = whole.iter().map(|&value| value.into()).sum();
+            let tolerance = self.tensor.precision.row_sum_tolerance();
+            self.row_sums.add(sum, tolerance);
+            values.extend_from_slice(&whole[self.layout.image_range()]);
+        }
+        Ok(())
+    }
+}
+
+/// A number that attention is read as.
+trait Value: Copy + Display + Into<f64> {}
+
+impl Value for f32 {}
+impl Value for f64 {}
+
 /// Finds a value that no softmax gives.
-fn check_values(row: &[f32]) -> Result<()> {
-    let is_wrong = |value: &f32| !(0.0..=f32::MAX).contains(value);
+fn check_values<T: Value>(row: &[T]) -> Result<()> {
+    let is_wrong = |&value: &T| !(0.0..=f64::MAX).contains(&value.into());
     match row.iter().position(is_wrong) {
         None => Ok(()),
         Some(column) => bail!(

@@ -48,6 +48,7 @@ enum Command {
     Compare(commands::compare::CompareArgs),
     Rescore(commands::rescore::RescoreArgs),
     Config(commands::config::ConfigArgs),
+    Completions(commands::completions::CompletionsArgs),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => commands::compare::run(args),
         Command::Rescore(args) => commands::rescore::run(args),
         Command::Config(args) => commands::config::run(args),
+        Command::Completions(args) => commands::completions::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

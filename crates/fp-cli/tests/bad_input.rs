@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{error_object, fail, finepruner, squares, write_dump};
+use common::{error_object, fail, finepruner, npy, npy_header, squares, write_dump};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
 /// Runs `score` on the tensor given and expects an error with `parts`.
@@ -42,7 +42,8 @@ fn values_that_no_softmax_gives() {
         values[(3 + 2) * 100 + 9 * 10] = value;
         let flags = ["--keep=2", "--image-range=2..7"];
         let parts = ["sample 1, head 2, row 9", "column 0", name];
-        check(&[2, 3, 10, 10], &values, &flags, &parts);
+        let batch = [&flags[..], &["--batch"]].concat();
+        check(&[2, 3, 10, 10], &values, &batch, &parts);
         let parts = ["layer 2, head 2, row 9", "column 0", name];
         check(
             &[2, 3, 10, 10],
@@ -65,11 +66,112 @@ fn shapes_that_are_no_attention() {
     check(
         &[2, 2, 3, 4],
         &[0.1; 48],
-        &flags,
+        &[&flags[..], &["--batch"]].concat(),
         &["ragged", "not 3 and 4"],
     );
     check(&[6], &[0.1; 6], &["--keep=1"], &["1 dimensions", "[H, N]"]);
     check(&[0, 6], &[], &["--keep=1"], &["[0, 6] is empty"]);
+}
+
+#[test]
+fn four_dimensions_have_to_be_explained() {
+    let values = squares(2, 3, 10);
+    let parts = [
+        "2 layers of one sample, [L, H, S, S]",
+        "2 samples of one layer, [B, H, S, S]",
+        "--prune-layer K",
+        "--batch",
+    ];
+    let flags = ["--keep=1", "--image-range=0..2"];
+    check(&[2, 3, 10, 10], &values, &flags, &parts);
+    let both = [&flags[..], &["--batch", "--prune-layer=1"]].concat();
+    check(&[2, 3, 10, 10], &values, &both, &["cannot be used with"]);
+}
+
+/// Runs `score` on an `.npy` file of these bytes and expects an error with `parts`.
+#[track_caller]
+fn check_npy(bytes: &[u8], parts: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dump.npy");
+    std::fs::write(&path, bytes).unwrap();
+    let parts = [&["dump.npy"], parts].concat();
+    fail(&["score", path.to_str().unwrap(), "--keep=1"], &parts);
+}
+
+#[test]
+fn arrays_of_numpy_that_are_damaged_or_of_another_kind() {
+    let data = [0_u8; 24];
+    let header = npy_header("<f4", &[2, 3]);
+    let whole = npy(1, &header, &data);
+    check_npy(
+        &whole[..whole.len() - 1],
+        &["truncated", "24 bytes", "23 follow"],
+    );
+    check_npy(&[&whole[..], b"x"].concat(), &["damaged", "25 follow"]);
+    check_npy(&whole[..7], &["truncated", "inside its header"]);
+    check_npy(&whole[..30], &["truncated", "doesn't fit into 30"]);
+    check_npy(
+        &npy(4, &header, &data),
+        &["version 4", "versions 1, 2 and 3"],
+    );
+    let mut huge = npy(2, &header, &data);
+    huge[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+    check_npy(&huge, &["truncated", "4294967295 bytes"]);
+    let padded = header.clone() + &" ".repeat(70_000);
+    check_npy(&npy(2, &padded, &data), &["at most 65535"]);
+    let fortran = header.replace("False", "True");
+    check_npy(
+        &npy(1, &fortran, &data),
+        &["Fortran order", "ascontiguousarray"],
+    );
+    for (descr, part) in [
+        (">f4", "highest byte first"),
+        ("<i8", "its numbers are <i8"),
+        ("|V2", "bfloat16"),
+        ("|O", "Python objects"),
+    ] {
+        check_npy(&npy(1, &npy_header(descr, &[2, 3]), &data), &[part]);
+    }
+    let fields = header.replace("'<f4'", "[('a', '<f4')]");
+    check_npy(&npy(1, &fields, &data), &["records with fields"]);
+    let absurd = npy_header("<f4", &[usize::MAX, usize::MAX]);
+    check_npy(
+        &npy(1, &absurd, &data),
+        &["no file holds an array of shape"],
+    );
+    check_npy(&npy(1, "{'shape': (2, 3)}", &data), &["no key `descr`"]);
+    check_npy(&npy(1, "not a dictionary", &data), &["`{` expected"]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npy");
+    std::fs::write(&path, &whole).unwrap();
+    let args = ["score", path.to_str().unwrap(), "--keep=1", "--tensor=a"];
+    fail(&args, &["--tensor a", "one array without a name"]);
+}
+
+#[test]
+fn files_of_pytorch_are_to_be_converted() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("layer 2.pt", &b"PK\x03\x04 an archive"[..]),
+        ("old.pth", b"\x80\x02ctorch"),
+        ("pytorch_model.bin", b"anything"),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let to = path.with_extension("safetensors");
+        let parts = [
+            &format!("torch.load('{}'", path.display())[..],
+            "python3 -c \"import torch; from safetensors.torch import save_file;",
+            &format!("}}, '{}')\"", to.display()),
+        ];
+        fail(&["score", path.to_str().unwrap(), "--keep=1"], &parts);
+    }
+    let path = dir.path().join("several.npz");
+    std::fs::write(&path, b"PK\x03\x04").unwrap();
+    fail(
+        &["score", path.to_str().unwrap(), "--keep=1"],
+        &["numpy.save"],
+    );
 }
 
 #[test]
@@ -252,7 +354,7 @@ fn number_types_that_are_not_read() {
     let path = dir.path().join("dump.safetensors");
     std::fs::write(&path, bytes).unwrap();
     let args = ["score", path.to_str().unwrap(), "--keep=1"];
-    fail(&args, &["tensor `ids` is I64", "F32, F16 or BF16"]);
+    fail(&args, &["tensor `ids` is I64", "F64, F32, F16 or BF16"]);
 }
 
 /// The object that an error is with `--json`; people find it on standard error too.

@@ -213,6 +213,17 @@ fn any_resolution_images() {
         &[],
         &["too elongated", "20000"],
     );
+    // Of the whole image and its tiles the whole image is drawn, and that is said.
+    let overlay = dir.path().join("kept.svg");
+    let flag = format!("--overlay={}", overlay.display());
+    let kept = answer(model.path(), &image(60, 30), &["--keep=8", &flag]);
+    let kept = kept["kept_tokens"].as_array().unwrap();
+    let num_drawn = kept.iter().filter(|token| token.as_u64() < Some(4)).count();
+    let svg = fs::read_to_string(overlay).unwrap();
+    let counts = format!(">kept 8 of 14, {num_drawn} of 4 drawn</text>");
+    assert!(svg.contains(&counts), "{counts} is not in: {svg}");
+    let words = svg.replace("</text>", " ");
+    assert!(words.contains("of 14 image tokens the 4"), "{svg}");
     // One square is what remains of any image if asked for.
     let square = answer(model.path(), &image(20_000, 10), &["--aspect=pad"]);
     assert_eq!(square["layout"]["num_image"], 4);

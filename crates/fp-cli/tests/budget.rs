@@ -204,6 +204,42 @@ fn help_teaches() {
 }
 
 #[test]
+fn shells_complete_commands_and_flags() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = succeed(&["completions", shell]);
+        assert!(script.contains("num-selected-heads"), "{shell}");
+        // Each shell is told where its script belongs.
+        assert!(succeed(&["completions", "--help"]).contains(&format!("completions {shell}")));
+    }
+    fail(&["completions", "csh"], &["csh", "bash"]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("finepruner");
+    std::fs::write(&path, succeed(&["completions", "bash"])).unwrap();
+    let complete = |words: &[&str]| -> Option<String> {
+        let last = words.len() - 1;
+        let ask = format!(
+            "source '{}'; complete -p finepruner >/dev/null || exit 1; COMP_WORDS=({}); COMP_CWORD={last}; \
+             _finepruner finepruner {} {}; echo \"${{COMPREPLY[@]}}\"",
+            path.display(),
+            words.join(" "),
+            words[last],
+            words[last - 1]
+        );
+        let mut bash = std::process::Command::new("bash");
+        let output = bash.args(["--norc", "-c", &ask]).output().ok()?;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).ok()
+    };
+    // Machines without bash have seen enough.
+    let Some(commands) = complete(&["finepruner", "sco"]) else {
+        return;
+    };
+    assert_eq!(commands.trim(), "score");
+    let flags = complete(&["finepruner", "score", "--over"]).unwrap();
+    assert_eq!(flags.trim(), "--overlay");
+}
+
+#[test]
 fn schedules_of_several_stages() {
     for (schedule, by_input, by_output, last) in [
         ("3:309,7:204,16:113", "206.50", "192.03", "113"),

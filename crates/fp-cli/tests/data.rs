@@ -220,3 +220,48 @@ fn parquet_needs_no_flag() {
     };
     assert_eq!(figures(&parquet), figures(&lines));
 }
+
+#[test]
+fn a_folder_to_fill_in_is_a_dataset() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("mine").display().to_string();
+    let text = succeed(&["data", "init", &folder]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("README.md explains every field"), "{text}");
+    let checked = json(&["data", "check", &folder, "--json"]);
+    let set = &checked["data_sets"][0];
+    assert_eq!(
+        (&set["is_whole"], &set["num_questions"]),
+        (&true.into(), &3.into())
+    );
+    let config = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../configs/ablation_a_config.json"
+    );
+    let run = root.path().join("run").display().to_string();
+    let study = [
+        "study",
+        "--config",
+        config,
+        "--dataset",
+        &folder,
+        "--output",
+        &run,
+    ];
+    let flags = [
+        "--keep=8",
+        "--num-selected-heads=4",
+        "--head-selection-strategy=sum,variance",
+        "--json",
+    ];
+    let said = json(&[&study[..], &flags].concat());
+    let summary = &said["summary"];
+    assert_eq!(
+        (&summary["num_samples"], &summary["num_failed"]),
+        (&3.into(), &0.into())
+    );
+    fail(&["data", "init", &folder], &["isn't empty"]);
+    let other = root.path().join("other").display().to_string();
+    let written = json(&["data", "init", &other, "--json"]);
+    assert_eq!(written["files"].as_array().unwrap().len(), 5);
+}

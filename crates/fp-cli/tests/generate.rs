@@ -118,8 +118,9 @@ fn what_cannot_be_done_is_refused() {
 #[test]
 fn a_checkpoint_is_inspected() {
     let text = succeed(&["inspect", &format!("{GOLDEN}/model")]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in ["32 layers", "576 image tokens", "vocabulary 505"] {
-        assert!(text.contains(part), "{part} is not in: {text}");
+        assert!(words.contains(part), "{part} is not in: {text}");
     }
     let dir = tempfile::tempdir().unwrap();
     for name in ["config.json", "tokenizer.json", "preprocessor_config.json"] {
@@ -127,4 +128,57 @@ fn a_checkpoint_is_inspected() {
     }
     let folder = dir.path().to_str().unwrap();
     fail(&["inspect", folder], &[folder]);
+}
+
+#[test]
+fn the_shipped_model_needs_no_path() {
+    let text = succeed(&["inspect", "embedded"]);
+    assert!(text.contains("image tokens"), "{text}");
+    let flags = ["generate", "--model", "embedded", "--max-new-tokens=8"];
+    let text = succeed(&flags);
+    for part in ["image     ", "question  ", "right     ", "answer    "] {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    let value: Value = serde_json::from_str(&succeed(&[&flags[..], &["--json"]].concat())).unwrap();
+    assert!(value["image"].as_str().unwrap().ends_with(".png"));
+    assert_eq!(value["right_answer"], "4");
+    let own = [&flags[..], &["--prompt=Is there a circle?", "--json"]].concat();
+    let value: Value = serde_json::from_str(&succeed(&own)).unwrap();
+    assert_eq!(value["question"], "Is there a circle?");
+    assert_eq!(value["right_answer"], Value::Null);
+    let image = format!("--image={GOLDEN}/image0.png");
+    fail(&[&flags[..], &[&image]].concat(), &["a question is needed"]);
+    let model = format!("--model={GOLDEN}/model");
+    fail(&["generate", &model], &["an image is needed: --image FILE"]);
+}
+
+#[test]
+fn kept_tokens_are_drawn_on_what_the_model_saw() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| format!("--overlay={}", dir.path().join(name).display());
+    run(&["--keep=30", &file("a.svg")]);
+    let svg = std::fs::read_to_string(dir.path().join("a.svg")).unwrap();
+    let shapes = |name: &str| {
+        let rest = svg.split(&format!("<g class=\"{name}\">")).nth(1).unwrap();
+        rest.split("</g>").next().unwrap().trim().lines().count()
+    };
+    assert_eq!((shapes("importance"), shapes("kept")), (576, 30));
+    assert_eq!((shapes("picture"), shapes("dropped")), (1, 546));
+    assert!(svg.contains(">sum, h = 4</text>") && svg.contains(">kept 30 of 576</text>"));
+    run(&["--keep=30", &file("a.png")]);
+    let png = std::fs::read(dir.path().join("a.png")).unwrap();
+    let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    assert!(svg.contains(&format!("width=\"{}\" height=\"{}\"", size(16), size(20))));
+    // Dummy weights have no picture.
+    let dummy = [
+        "generate",
+        "--weights=random:tiny",
+        "--keep=4",
+        "--max-new-tokens=1",
+    ];
+    succeed(&[&dummy[..], &[&file("b.svg")]].concat());
+    let dummies = std::fs::read_to_string(dir.path().join("b.svg")).unwrap();
+    assert!(dummies.contains("there is no picture") && !dummies.contains("<image"));
+    check_refused(&[&file("c.svg")], &["--overlay", "without a budget"]);
+    check_refused(&["--keep=30", &file("c.jpg")], &["c.jpg", ".svg or .png"]);
 }

@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{finepruner, squares, succeed, write_dump};
+use common::{fail, finepruner, npy, npy_header, squares, succeed, write_dump};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
+use std::path::Path;
 
 fn json(args: &[&str]) -> Vec<Value> {
     serde_json::from_str(&succeed(args)).unwrap()
@@ -81,6 +82,7 @@ fn every_strategy_on_a_batch() {
     let args = [
         "score",
         path,
+        "--batch",
         "--image-range",
         "3..12",
         "--query-selection-strategy",
@@ -156,8 +158,304 @@ fn the_fixed_head_and_a_query_matrix() {
         "--query-selection-strategy=all",
         "--normalize=softmax",
     ]);
-    assert!(text.contains("9 variance + adaptive_by_length"), "{text}");
+    assert!(text.contains("9 adaptive_by_length"), "{text}");
     check_width(&text);
+}
+
+/// The same values in every form and precision that holds them exactly.
+#[test]
+fn every_form_gives_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let forms = |shape: &[usize], values: &[f32]| -> Vec<std::path::PathBuf> {
+        let f32s: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let wide = values.iter().map(|&v| f64::from(v));
+        let f64s: Vec<u8> = wide.flat_map(f64::to_le_bytes).collect();
+        let view = TensorView::new(Dtype::F64, shape.to_vec(), &f64s).unwrap();
+        let files = [
+            ("wide.safetensors", serialize([("a", view)], None).unwrap()),
+            ("one.npy", npy(1, &npy_header("<f4", shape), &f32s)),
+            ("two.npy", npy(2, &npy_header("<f8", shape), &f64s)),
+            ("three.npy", npy(3, &npy_header("<f4", shape), &f32s)),
+        ];
+        let mut paths = vec![write_dump(dir.path(), &[("a", shape, values)])];
+        paths.extend(files.map(|(name, bytes)| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        }));
+        paths
+    };
+    let check = |paths: &[std::path::PathBuf], flags: &[&str]| {
+        let run = |path: &Path| {
+            json(
+                &[
+                    &["score", path.to_str().unwrap(), "--keep=3", "--json"],
+                    flags,
+                ]
+                .concat(),
+            )
+        };
+        let first = run(&paths[0]);
+        for path in &paths[1..] {
+            assert_eq!(run(path), first, "{}", path.display());
+        }
+    };
+    check(&forms(&[4, 6], &PER_HEAD), &[]);
+    let range = ["--image-range=2..12", "--query-selection-strategy=all"];
+    check(&forms(&[4, 20, 20], &squares(1, 4, 20)), &range);
+
+    let halves: Vec<half::f16> = PER_HEAD.iter().map(|&v| half::f16::from_f32(v)).collect();
+    let bytes: Vec<u8> = halves.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let path = dir.path().join("half.npy");
+    std::fs::write(&path, npy(1, &npy_header("<f2", &[4, 6]), &bytes)).unwrap();
+    let widened: Vec<f32> = halves.iter().map(|v| v.to_f32()).collect();
+    check(&[path, forms(&[4, 6], &widened).remove(0)], &[]);
+}
+
+#[test]
+fn double_precision_is_not_rounded() {
+    // In f32 tokens 0 and 3 are equal, and the lower index would be kept.
+    let row = [0.1, 0.0, 0.0, 0.1 + 1e-12];
+    assert_eq!(row[0] as f32, row[3] as f32);
+    let bytes: Vec<u8> = row.iter().flat_map(|v: &f64| v.to_le_bytes()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npy");
+    std::fs::write(&path, npy(1, &npy_header("<f8", &[1, 4]), &bytes)).unwrap();
+    let flags = ["--keep=1", "--num-selected-heads=all", "--json"];
+    let strategy = "--head-selection-strategy=sum";
+    let records = json(&[&["score", path.to_str().unwrap(), strategy], &flags[..]].concat());
+    assert_eq!(records[0]["kept_tokens"], serde_json::json!([3]));
+    assert_eq!(records[0]["audit"]["token_cut"]["is_tie"], false);
+}
+
+#[test]
+fn strategies_come_in_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_dump(dir.path(), &[("a", &[4, 40, 40], &squares(1, 4, 40))]);
+    let path = path.to_str().unwrap();
+    let fixed = ["score", path, "--image-range=3..30", "--keep=5"];
+    let lists = [
+        "--head-selection-strategy=variance,entropy",
+        "--query-selection-strategy=last_token,text_tokens_only",
+    ];
+    let records = json(&[&fixed[..], &lists, &["--json"]].concat());
+    let names: Vec<String> = records
+        .iter()
+        .map(|r| format!("{} {}", r["head_strategy"], r["query_strategy"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "variance last_token",
+            "entropy last_token",
+            "variance text_tokens_only",
+            "entropy text_tokens_only"
+        ]
+    );
+    check_width(&succeed(&[&fixed[..], &lists].concat()));
+    for (flag, list) in [
+        ("--head-selection-strategy", "all,variance"),
+        ("--query-selection-strategy", "last_token,last_token"),
+    ] {
+        let name = list.split(',').next_back().unwrap();
+        let message = format!("{flag} names {name} twice");
+        fail(&[&fixed[..], &[flag, list]].concat(), &[&message]);
+    }
+}
+
+/// Two heads' rows over four tokens; one of the heads has a peak.
+fn peaked(peak: usize) -> Vec<f32> {
+    let mut values = vec![0.25; 8];
+    values[4 * peak..4 * peak + 4].copy_from_slice(&[0.625, 0.25, 0.125, 0.0]);
+    values
+}
+
+#[test]
+fn dumps_are_scored_together() {
+    let [first, second] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let a = write_dump(first.path(), &[("a", &[2, 4], &peaked(0))]);
+    let b = write_dump(second.path(), &[("a", &[2, 4], &peaked(1))]);
+    let paths = [a.to_str().unwrap(), b.to_str().unwrap()];
+    let flags = [
+        "--head-selection-strategy=variance,max_attention,random_name",
+        "--keep=2",
+    ];
+    fail(&[&["score"], &paths[..], &flags].concat(), &["random_name"]);
+    let flags = [
+        "--head-selection-strategy=variance,sum",
+        "--keep=2",
+        "--json",
+    ];
+    let records = json(&[&["score"], &paths[..], &flags].concat());
+    assert_eq!(records.len(), 4);
+    assert_eq!(records[0]["dump"], paths[0]);
+    assert_eq!(records[3]["dump"], paths[1]);
+    // Variance finds the peak in either; sums are equal, so sum takes head 0 twice.
+    let aggregate = |record: usize, key: &str| records[record]["aggregate"][key].clone();
+    assert_eq!(aggregate(0, "num_samples"), 2);
+    assert_eq!(aggregate(0, "times_selected"), serde_json::json!([1, 1]));
+    assert_eq!(aggregate(1, "times_selected"), serde_json::json!([2, 0]));
+    assert_eq!(aggregate(1, "num_head_ties"), 2);
+    assert_eq!(records[0]["aggregate"], records[2]["aggregate"]);
+    let gap = |record: usize| {
+        records[record]["audit"]["token_cut"]["gap"]
+            .as_f64()
+            .unwrap()
+    };
+    let mean = aggregate(1, "mean_token_gap").as_f64().unwrap();
+    assert!((mean - (gap(1) + gap(3)) / 2.0).abs() < 1e-12);
+    // Head 0 of the second dump is even: its first two tokens are kept, as those of the peak.
+    assert_eq!(records[0]["equivalence"]["sum"]["mean_jaccard"], 1.0);
+
+    let text = succeed(&[&["score"], &paths[..], &flags[..2]].concat());
+    assert!(text.contains("Over 2 samples"), "{text}");
+    assert!(text.contains("0(1) 1(1)"), "{text}");
+    // One file twice is two samples.
+    let twice = ["score", paths[0], paths[0]];
+    let records = json(&[&twice[..], &flags].concat());
+    assert_eq!(records[0]["aggregate"]["num_samples"], 2);
+    assert_eq!(records[0]["equivalence"].as_object().unwrap().len(), 1);
+
+    let other = write_dump(first.path(), &[("a", &[3, 4], &[0.25; 12])]);
+    let args = ["score", other.to_str().unwrap(), paths[1], "--keep=2"];
+    fail(&args, &["3 heads", "has 2", "apart"]);
+}
+
+#[test]
+fn each_dump_has_its_own_range() {
+    let [first, second] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let a = write_dump(first.path(), &[("a", &[4, 20, 20], &squares(1, 4, 20))]);
+    let b = write_dump(second.path(), &[("a", &[4, 25, 25], &squares(1, 4, 25))]);
+    let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
+    let together = [
+        "score",
+        a,
+        b,
+        "--image-range",
+        "3..12",
+        "--image-range",
+        "4..18",
+        "--keep=4",
+    ];
+    let mut records = json(&[&together[..], &["--json"]].concat());
+    assert_eq!(records.len(), 24);
+    let alone = |path: &str, range: &str| {
+        json(&["score", path, "--image-range", range, "--keep=4", "--json"])
+    };
+    let mut apart = alone(a, "3..12");
+    apart.extend(alone(b, "4..18"));
+    for record in records.iter_mut().chain(&mut apart) {
+        for key in ["dump", "aggregate", "equivalence"] {
+            record[key].take();
+        }
+    }
+    assert_eq!(records, apart);
+    let text = succeed(&together);
+    assert!(text.contains("Keeping 4 of 9 to 14 image tokens"), "{text}");
+    check_width(&text);
+    // One range for both, and one too few for three.
+    succeed(&["score", a, b, "--image-range=3..12", "--keep=4"]);
+    let three = ["score", a, b, a, "--image-range=3..12,4..18", "--keep=4"];
+    fail(&three, &["given 2 times for 3 dump(s)"]);
+    let wrong = ["score", a, b, "--image-range=3..12,4..30", "--keep=4"];
+    fail(&wrong, &[b, "4..30"]);
+    let many = ["score", a, b, "--image-range=3..12", "--keep=10"];
+    fail(&many, &[a, "possible is 1 to 9"]);
+}
+
+#[test]
+fn one_of_something_needs_no_flag() {
+    let dir = tempfile::tempdir().unwrap();
+    let values = squares(1, 4, 20);
+    let flags = ["--image-range=3..12", "--keep=4", "--json"];
+    let path = write_dump(dir.path(), &[("a", &[1, 4, 20, 20], &values)]);
+    let mut batch = json(&[&["score", path.to_str().unwrap()], &flags[..]].concat());
+    let path = write_dump(dir.path(), &[("a", &[4, 20, 20], &values)]);
+    let alone = json(&[&["score", path.to_str().unwrap()], &flags[..]].concat());
+    for record in &mut batch {
+        assert_eq!(record["sample"].take(), 0);
+    }
+    assert_eq!(batch, alone);
+    let args = [
+        "score",
+        path.to_str().unwrap(),
+        "--batch",
+        "--image-range=3..12",
+        "--keep=4",
+    ];
+    fail(&args, &["--batch", "is of one sample"]);
+}
+
+/// Shapes of a group of an overlay, panel by panel.
+fn shapes(svg: &str, name: &str) -> Vec<usize> {
+    let opening = format!("<g class=\"{name}\">");
+    let count = |rest: &str| rest.split("</g>").next().unwrap().trim().lines().count();
+    svg.split(&opening).skip(1).map(count).collect()
+}
+
+#[test]
+fn overlays_show_what_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_dump(dir.path(), &[("a", &[4, 20, 20], &squares(1, 4, 20))]);
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let image = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../fp-model/tests/golden/image0.png"
+    );
+    let fixed = [
+        "score",
+        path.to_str().unwrap(),
+        "--image-range=3..12",
+        "--keep=4",
+        "--head-selection-strategy=variance,sum",
+    ];
+    let draw = |name: &str, more: &[&str]| {
+        let path = file(name);
+        succeed(&[&fixed[..], &["--overlay", &path], more].concat());
+        std::fs::read(path).unwrap()
+    };
+    let svg = String::from_utf8(draw("a.svg", &[])).unwrap();
+    assert_eq!(shapes(&svg, "importance"), [9, 9]);
+    assert_eq!(shapes(&svg, "kept"), [4, 4]);
+    assert!(svg.contains(">variance, h = 2</text>") && svg.contains(">last_token</text>"));
+    let svg = String::from_utf8(draw("b.svg", &["--image", image])).unwrap();
+    assert_eq!(shapes(&svg, "picture"), [1, 1]);
+    assert_eq!(shapes(&svg, "dropped"), [5, 5]);
+    // Two panels of twice 252 units, 12 between and around; two pixels a unit.
+    let png = draw("b.png", &["--image", image]);
+    let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    assert_eq!(&png[1..4], b"PNG");
+    assert_eq!(size(16), 2 * (12 + 2 * (252 + 12 + 252 + 12)));
+    assert!(svg.contains(&format!("width=\"{}\" height=\"{}\"", size(16), size(20))));
+
+    let svg = String::from_utf8(draw("c.svg", &["--grid", "2x3"])).unwrap();
+    assert_eq!(shapes(&svg, "importance"), [6, 6]);
+    assert!(svg.contains("of 6 drawn") && svg.contains("only the first 6 image tokens"));
+
+    let refuse = |flags: &[&str], parts: &[&str]| {
+        fail(&[&fixed[..], flags].concat(), parts);
+    };
+    refuse(&["--overlay", &file("a.gif")], &["a.gif", ".svg or .png"]);
+    refuse(
+        &["--overlay", &file("none/a.svg")],
+        &["can't write", "none/a.svg"],
+    );
+    let big = ["--overlay", &file("d.svg"), "--grid=5x2"];
+    refuse(&big, &["--grid 5x2", "image tokens, 9"]);
+    let values = squares(1, 4, 20);
+    let odd = write_dump(dir.path(), &[("a", &[4, 20, 20], &values)]);
+    let args = [
+        "score",
+        odd.to_str().unwrap(),
+        "--image-range=3..13",
+        "--keep=4",
+        "--overlay",
+    ];
+    fail(
+        &[&args[..], &[&file("d.svg")]].concat(),
+        &["10 image tokens", "--grid"],
+    );
+    assert!(!Path::new(&file("d.svg")).exists());
 }
 
 #[test]
@@ -185,7 +483,7 @@ fn rows_that_no_softmax_gave_are_warned_of() {
 fn check_width(text: &str) {
     for line in text.lines() {
         assert!(
-            line.chars().count() <= 100,
+            line.chars().count() <= 80,
             "{} columns: {line}",
             line.chars().count()
         );

@@ -6,6 +6,7 @@ mod error_check;
 
 use self::error_check::{CAUSE, check};
 use crate::dataset::{DatasetError, Problems, SheetError};
+use crate::drawing::OverlayError;
 use crate::embedded::EmbeddedError;
 use crate::error_text;
 use crate::metric::MetricError;
@@ -216,4 +217,14 @@ fn a_cause_is_told_once() {
     };
     let text = error_text(&error);
     assert_eq!(text.matches("unknown field").count(), 1, "{text}");
+}
+
+#[test]
+fn overlays() {
+    check(&every_variant!(OverlayError:
+        Ending { path: path() },
+        Panels { count: 0 },
+        Grid { columns: 2, rows: 3, num_tokens: 4 },
+        Encode { source: io_error() },
+    ));
 }

@@ -1,6 +1,7 @@
 //! Data sets, metrics, studies, statistics and reports.
 
 pub mod dataset;
+pub mod drawing;
 pub mod embedded;
 #[cfg(test)]
 mod error_kinds;

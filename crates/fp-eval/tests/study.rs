@@ -7,6 +7,7 @@ use fp_eval::study::{
     cell_results, merge, read_records, read_spec, read_timings,
 };
 use fp_scoring::QueryStrategy;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use study_support::{World, records, run};
@@ -264,6 +265,76 @@ fn a_run_started_otherwise_is_refused() {
     other.controls.oracle = false;
     let message = fp_eval::error_text(&run(&other, &accepting).unwrap_err());
     assert!(message.contains("it has other cells"), "{message}");
+}
+
+#[test]
+fn a_limited_run_keeps_its_samples() {
+    let world = World::new();
+    let mut config = world.study_a();
+    config.limit = Some(5);
+    let folder = world.path("run");
+    let summary = run(&config, &RunOptions::new(&folder)).unwrap();
+    assert_eq!(summary.num_samples, 5);
+    let records = read_records(&folder).unwrap();
+    let images: std::collections::BTreeSet<_> = records.iter().map(|r| &r.image_id).collect();
+    assert_eq!(images.len(), 5, "one question an image");
+    // The same command goes on with it, and has nothing left to do.
+    assert_eq!(
+        run(&config, &RunOptions::new(&folder)).unwrap().num_resumed,
+        5
+    );
+    let accepting = RunOptions {
+        accept_changes: true,
+        ..RunOptions::new(&folder)
+    };
+    let refused =
+        |config: &StudyConfig, options: &RunOptions| run(config, options).unwrap_err().to_string();
+
+    // Another seed chooses other samples, which can't go into the same records.
+    let mut other = config.clone();
+    other.seed = 1;
+    let message = refused(&other, &RunOptions::new(&folder));
+    for part in [
+        "(seed)",
+        "5 of 12 spread over its images with seed 0",
+        "seed 1",
+    ] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+    let message = refused(&other, &accepting);
+    assert!(
+        message.contains("its samples were chosen differently"),
+        "{message}"
+    );
+
+    // A run of before, of the first lines, says nothing of a subset.
+    let path = folder.join("run.json");
+    let mut spec: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(
+        spec["datasets"][0]["subset"],
+        json!({"rule": "spread_over_images", "seed": 0, "of": 12})
+    );
+    spec["datasets"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("subset");
+    std::fs::write(&path, spec.to_string()).unwrap();
+    let message = refused(&config, &RunOptions::new(&folder));
+    for part in ["other samples of", "its first 5, now 5 of 12 spread"] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+    assert!(!message.contains("other data"), "{message}");
+    let message = refused(&config, &accepting);
+    assert!(
+        message.contains("its samples were chosen differently"),
+        "{message}"
+    );
+
+    // A limit of everything is no limit.
+    config.limit = Some(12);
+    let whole = world.path("whole");
+    run(&config, &RunOptions::new(&whole)).unwrap();
+    assert_eq!(read_spec(&whole).unwrap().datasets[0].subset, None);
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
         (
             "samples",
             config.limit.map_or("all".to_owned(), |limit| {
-                format!("the first {limit} of each")
+                format!("{limit} of each, spread over its images")
             }),
         ),
         (

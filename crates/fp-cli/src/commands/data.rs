@@ -2,6 +2,7 @@
 
 mod check;
 mod convert;
+mod init;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) struct DataArgs {
 #[derive(Debug, Subcommand)]
 enum DataCommand {
     Generate(GenerateArgs),
+    Init(init::InitArgs),
     Check(check::CheckArgs),
     Convert(convert::ConvertArgs),
     Export(convert::ExportArgs),
@@ -110,6 +112,7 @@ struct SheetArgs {
 pub(crate) fn run(args: &DataArgs) -> Result<()> {
     match &args.command {
         DataCommand::Generate(args) => generate(args),
+        DataCommand::Init(args) => init::run(args),
         DataCommand::Check(args) => check::run(args),
         DataCommand::Convert(args) => convert::convert(args),
         DataCommand::Export(args) => convert::export_layout(args),

@@ -2,7 +2,9 @@
 
 mod inputs;
 mod logits;
+mod overlay;
 mod report;
+mod shipped;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
 use clap::Args;
+use fp_eval::study::model_folder;
 use fp_model::image::ImageAspect;
 use fp_model::{
     GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, Preset, Sample,
@@ -17,9 +20,10 @@ use fp_model::{
 };
 use fp_scoring::{HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, TokenBudget};
 
+use super::output_file::OutputFile;
 use crate::arguments::OneOrAll;
 use inputs::Inputs;
-use logits::LogitsFile;
+use overlay::OverlayFile;
 use report::Report;
 
 /// Answer a question about an image, with visual tokens pruned or without.
@@ -28,14 +32,22 @@ use report::Report;
 /// without one nothing is pruned, and the other pruning flags are refused.
 ///
 /// Examples:
-///   finepruner generate --model llava-1.5-7b-hf --image cat.png --prompt "What is this?"
-///   finepruner generate --model llava-1.5-7b-hf --image cat.png --prompt "What is this?" \
-///     --average-visual-tokens 64 --head-selection-strategy variance --json
-///   finepruner generate --weights random:llava-1.5-7b --keep 166 --max-new-tokens 8
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
+///     --prompt "What is this?"
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
+///     --prompt "What is this?" --average-visual-tokens 64 \
+///     --head-selection-strategy variance --json
+///   finepruner generate --weights random:llava-1.5-7b --keep 166 \
+///     --max-new-tokens 8
+///   finepruner generate --model embedded --keep 16 --overlay kept.svg
+///
+/// With `--model embedded` and no image it is asked the first question of the
+/// shipped benchmark, and says so.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct GenerateArgs {
-    /// A checkpoint's folder: Hugging Face's layout or the original one.
+    /// A checkpoint's folder, Hugging Face's layout or the original one, or embedded for the
+    /// shipped model.
     #[arg(long, value_name = "DIR", required_unless_present = "weights")]
     model: Option<PathBuf>,
     /// Dummy weights of a known shape instead of a checkpoint, for timing, such as
@@ -48,10 +60,11 @@ pub(crate) struct GenerateArgs {
     /// Folder of the vision tower, for the original layout; looked for beside the checkpoint.
     #[arg(long, value_name = "DIR", requires = "model")]
     vision_tower: Option<PathBuf>,
-    /// The image.
+    /// The image [default with --model embedded: one of the shipped benchmark].
     #[arg(long, value_name = "FILE", requires = "model")]
     image: Option<PathBuf>,
-    /// The user's text; the template vicuna_v1 is put around it.
+    /// The user's text; the template vicuna_v1 is put around it [default with --model embedded
+    /// and no image: that image's question].
     #[arg(
         long,
         value_name = "TEXT",
@@ -75,13 +88,13 @@ pub(crate) struct GenerateArgs {
     /// Keep this share of the image tokens after layer K, R/N.
     #[arg(long, value_name = "SHARE")]
     retention: Option<f64>,
-    /// Which heads to believe [default: sum].
+    /// How heads are scored: a strategy of `finepruner strategies` [default: sum].
     #[arg(long, alias = "fixed-head-selection", value_name = "S")]
     head_selection_strategy: Option<HeadStrategy>,
     /// Which rows to read the attention from [default: last_token].
     #[arg(long, value_name = "Q")]
     query_selection_strategy: Option<QueryStrategy>,
-    /// h, how many of the best heads speak, or all [default: half of them].
+    /// h, the number of top-scoring heads to average, or all [default: half of them].
     #[arg(long, value_name = "h|all")]
     num_selected_heads: Option<OneOrAll<usize>>,
     /// K, counted from 1: tokens are dropped after this layer [default: 2].
@@ -90,7 +103,7 @@ pub(crate) struct GenerateArgs {
     /// How a row becomes a distribution: l1 or softmax [default: l1].
     #[arg(long, value_name = "l1|softmax")]
     normalize: Option<Normalization>,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue where the chosen rows have no attention to the image at all.
     #[arg(long)]
     allow_degenerate: bool,
 
@@ -118,6 +131,9 @@ pub(crate) struct GenerateArgs {
     /// Write the logits at the prompt's last position to this safetensors file.
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
+    /// Draw the kept tokens on the picture that the model saw; takes a budget.
+    #[arg(long, value_name = "FILE.svg|png")]
+    overlay: Option<PathBuf>,
     /// Print JSON: one object.
     #[arg(long)]
     json: bool,
@@ -126,13 +142,15 @@ pub(crate) struct GenerateArgs {
 /// Where the weights come from, before they are read.
 enum Weights {
     Checkpoint(Box<OpenedCheckpoint>),
+    /// No checkpoint, but weights of a shape.
     Dummy(Preset, Box<ModelConfig>),
 }
 
 impl Weights {
     fn open(args: &GenerateArgs) -> Result<Weights> {
         match (&args.model, args.weights) {
-            (Some(dir), _) => {
+            (Some(name), _) => {
+                let dir = model_folder(name)?;
                 let opened = OpenedCheckpoint::open(dir, args.vision_tower.as_deref())?;
                 Ok(Weights::Checkpoint(Box::new(opened)))
             }
@@ -167,7 +185,12 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         vision_tower: args.vision_tower.clone(),
         ..LoadOptions::default()
     };
-    let logits = args.logits.as_deref().map(LogitsFile::at).transpose()?;
+    let logits = args
+        .logits
+        .as_deref()
+        .map(|path| OutputFile::at("--logits", path))
+        .transpose()?;
+    let overlay = OverlayFile::new(args.overlay.as_deref(), prune.is_some())?;
     let weights = Weights::open(args)?;
     let generate = generate_options(args, weights.config());
     generate.check()?;
@@ -196,14 +219,24 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         text: inputs.decode(&output.generation.token_ids)?,
         output: &output,
         prune: prune.as_ref(),
+        source: &inputs.source,
         layout: sample.layout(),
         preprocess: inputs.preprocess,
         load,
         vision,
         stages,
     };
+    let drawn = match (&overlay, &output.selection) {
+        (Some(overlay), Some(selection)) => {
+            Some(overlay.draw(&inputs, model.config(), selection)?)
+        }
+        _ => None,
+    };
     if let Some(file) = logits {
-        file.write(&output.prompt_logits)?;
+        file.write(&logits::content(&output.prompt_logits)?)?;
+    }
+    if let (Some(overlay), Some(drawn)) = (overlay, drawn) {
+        overlay.write(&drawn)?;
     }
     report.print(args.json)
 }

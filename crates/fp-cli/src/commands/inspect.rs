@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use fp_eval::study::model_folder;
 use fp_model::{Inspection, inspect};
 use serde::Serialize;
 
@@ -14,10 +15,14 @@ use super::{print_json, print_text};
 /// Reads headers and configuration alone, so a folder of any size takes a moment.
 /// Ends with code 2 where something stands against loading it.
 ///
-/// Example: finepruner inspect llava-1.5-7b-hf
+/// Examples:
+///   finepruner inspect llava-1.5-7b-hf
+///   finepruner inspect embedded
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct InspectArgs {
-    /// A checkpoint's folder: Hugging Face's layout or the original one.
+    /// A checkpoint's folder, Hugging Face's layout or the original one, or embedded for the
+    /// shipped model.
     #[arg(value_name = "DIR")]
     model: PathBuf,
     /// Folder of the vision tower, for the original layout; looked for beside the checkpoint.
@@ -38,7 +43,8 @@ struct Record<'a> {
 
 /// Runs the command.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let found = inspect(&args.model, args.vision_tower.as_deref())?;
+    let folder = model_folder(&args.model)?;
+    let found = inspect(&folder, args.vision_tower.as_deref())?;
     if args.json {
         let is_complete = found.is_complete();
         print_json(&Record {
@@ -52,8 +58,5 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         return Ok(());
     }
     let count = found.problems.len();
-    bail!(
-        "{} can't be loaded: {count} problem(s)",
-        args.model.display()
-    )
+    bail!("{} can't be loaded: {count} problem(s)", folder.display())
 }

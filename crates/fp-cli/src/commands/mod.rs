@@ -10,12 +10,14 @@ use crate::table::wrap_lines;
 
 pub(crate) mod budget;
 pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;
+mod output_file;
 pub(crate) mod report;
 pub(crate) mod rescore;
 pub(crate) mod score;

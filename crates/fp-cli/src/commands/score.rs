@@ -1,73 +1,119 @@
-//! `finepruner score`: what strategies choose on an attention dump.
+//! `finepruner score`: what strategies choose on attention dumps.
 
+mod aggregate;
+mod opened;
+mod overlay;
 mod report;
+mod scorer;
 
 use std::ops::Range;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Args;
-use fp_scoring::{
-    AttentionRows, BudgetError, EquivalenceMatrix, HeadCount, HeadStrategy, ImageAttention,
-    KeptTokens, Normalization, QueryStrategy, SelectOptions, Selection, TokenLayout,
-    image_attention, score_all,
-};
+use fp_model::image::ImageAspect;
+use fp_scoring::{HeadStrategy, Normalization, QueryStrategy};
 
 use super::{print_json, print_text};
 use crate::arguments::{OneOrAll, parse_range};
-use crate::attention::{Form, RowSums, Slab, read_per_head, read_rows};
-use crate::dump::{Dump, Tensor};
-use report::{Outcome, Report};
+use crate::attention::FirstDimension;
+use aggregate::Aggregate;
+use overlay::OverlayRequest;
+use report::Report;
+use scorer::Scorer;
 
-/// Say which heads and tokens strategies choose on an attention dump.
+/// Say which heads and tokens strategies choose on attention dumps.
 ///
-/// The dump is a safetensors file with post-softmax attention in f32, f16 or
-/// bf16, as `output_attentions=True` gives it:
-///   [H, N]        one row per head over the image tokens: no range, no query strategy
+/// A dump is a .safetensors or .npy file with post-softmax attention in f64, f32,
+/// f16 or bf16, as `output_attentions=True` gives it:
+///   [H, N]        one row per head over the image tokens; takes no range and no
+///                 query strategy
 ///   [H, S, S]     one layer over a whole sequence
-///   [B, H, S, S]  one layer of several samples
-///   [L, H, S, S]  several layers of one sample: choose one with --prune-layer
+///   [L, H, S, S]  several layers of one sample: choose one with --prune-layer K
+///   [B, H, S, S]  one layer of several samples: say so with --batch
+///
+/// The rule:
+///   1. The query strategy chooses rows of the attention and their weights, which
+///      sum to 1. A head's attention a[n] to image token n is the weighted mean
+///      over them.
+///   2. The head strategy gives each head a score by its formula, of a, or of the
+///      distribution p over the image that --normalize makes of it: p = a / sum(a)
+///      under l1, p = softmax(a) under softmax. A head without any attention to the
+///      image scores lowest under l1.
+///   3. The h heads with the highest scores are selected (--num-selected-heads).
+///   4. The importance of an image token is the mean of a, not of p, over those
+///      heads.
+///   5. The R tokens of the highest importance are kept (--keep).
+///
+/// Where scores or importances are equal the lower index comes first; the audit
+/// says where that decided anything. `finepruner strategies` has every formula.
+///
+/// Several dumps are scored one by one, and together: how often strategies keep the
+/// same tokens, how often each head was selected, and mean gaps of the cuts.
 ///
 /// Examples:
 ///   finepruner score dump.safetensors --keep 166
-///   finepruner score layer2.safetensors --image-range 35..611 --keep 166 \
-///     --head-selection-strategy variance --query-selection-strategy all --json
+///   finepruner score layer2.npy --image-range 35..611 --keep 166 \
+///     --head-selection-strategy variance,entropy --json
+///   finepruner score a.safetensors b.safetensors --image-range 35..611 \
+///     --image-range 35..600 --keep 64
+///   finepruner score layer2.safetensors --image-range 35..611 --keep 64 \
+///     --overlay kept.svg --image cat.png
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ScoreArgs {
-    /// The attention dump, a .safetensors file.
-    #[arg(value_name = "DUMP")]
-    dump: PathBuf,
-    /// Which tensor of the file; not needed if it has only one.
+    /// Attention dumps, .safetensors or .npy files.
+    #[arg(value_name = "DUMP", required = true)]
+    dumps: Vec<PathBuf>,
+    /// Which tensor of a .safetensors file; not needed if it has only one.
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
-    /// Where the image stands in the sequence, half open: 35..611 is 576 tokens after 35 others.
-    #[arg(long, value_name = "A..B", value_parser = parse_range)]
-    image_range: Option<Range<usize>>,
-    /// Which heads to believe: one strategy of `finepruner strategies`, or all.
-    #[arg(long, alias = "fixed-head-selection", value_name = "S|all", default_value = "all",
-        value_parser = parse_head)]
-    head_selection_strategy: OneOrAll<HeadStrategy>,
-    /// Which rows to read the attention from: one strategy, or all [default: last_token].
-    #[arg(long, value_name = "Q|all", value_parser = parse_query)]
-    query_selection_strategy: Option<OneOrAll<QueryStrategy>>,
-    /// h, how many of the best heads speak, or all [default: half of them].
+    /// Where the image stands in the sequence, half open: 35..611 is 576 tokens after 35
+    /// others. Once for all dumps, or once for each in their order.
+    #[arg(long, value_name = "A..B", value_delimiter = ',', value_parser = parse_range)]
+    image_range: Vec<Range<usize>>,
+    /// Head strategies of `finepruner strategies`, separated by commas, or all.
+    #[arg(long, alias = "fixed-head-selection", value_name = "S,…|all", value_delimiter = ',',
+        default_value = "all", value_parser = parse_head)]
+    head_selection_strategy: Vec<OneOrAll<HeadStrategy>>,
+    /// Query strategies, which rows the attention is read from, separated by commas, or
+    /// all [default: last_token].
+    #[arg(long, value_name = "Q,…|all", value_delimiter = ',', value_parser = parse_query)]
+    query_selection_strategy: Vec<OneOrAll<QueryStrategy>>,
+    /// h, the number of top-scoring heads to average, or all [default: half of them].
     #[arg(long, value_name = "h|all")]
     num_selected_heads: Option<OneOrAll<usize>>,
     /// R, how many image tokens to keep.
     #[arg(long, value_name = "R")]
     keep: usize,
-    /// K, counted from 1: which layer of an [L, H, S, S] dump; without it 4-D is a batch.
-    /// Of a dump of one layer it is the layer's name alone.
-    #[arg(long, value_name = "K")]
+    /// K, counted from 1: which layer of an [L, H, S, S] dump. Of a dump of one layer it is
+    /// the layer's name alone.
+    #[arg(long, value_name = "K", conflicts_with = "batch")]
     prune_layer: Option<usize>,
+    /// The first dimension of a dump with four is samples, [B, H, S, S].
+    #[arg(long)]
+    batch: bool,
     /// How a row becomes a distribution: l1 (a / sum a) or softmax (the original study's).
     #[arg(long, value_name = "l1|softmax", default_value = "l1")]
     normalize: Normalization,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue where the chosen rows have no attention to the image at all.
     #[arg(long)]
     allow_degenerate: bool,
-    /// Print JSON: an array, one object per sample, query strategy and head strategy.
+    /// Draw the selections, one panel each: tokens shaded by importance, kept ones framed.
+    #[arg(long, value_name = "FILE.svg|png")]
+    overlay: Option<PathBuf>,
+    /// The picture that the attention is of, shown beside each panel.
+    #[arg(long, value_name = "FILE", requires = "overlay")]
+    image: Option<PathBuf>,
+    /// How the model made a square of that picture [default: pad].
+    #[arg(long, value_name = "pad|crop", requires = "image")]
+    aspect: Option<ImageAspect>,
+    /// Tokens beside and below each other, such as 24x24; of more tokens the first ones are
+    /// drawn [default: a square of all].
+    #[arg(long, value_name = "COLUMNSxROWS", requires = "overlay", value_parser = overlay::parse_grid)]
+    grid: Option<overlay::Grid>,
+    /// Print JSON: an array, one object per dump, sample, query strategy and head strategy;
+    /// `aggregate` and `equivalence` are over all dumps and samples.
     #[arg(long)]
     json: bool,
 }
@@ -81,157 +127,38 @@ fn parse_query(text: &str) -> Result<OneOrAll<QueryStrategy>, fp_scoring::Unknow
     text.parse()
 }
 
-/// Runs the command.
-pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
-    let mut dump = Dump::open(&args.dump)?;
-    let tensor = dump.tensor(args.tensor.as_deref())?;
-    let form = Form::new(&tensor, args.image_range.clone(), args.prune_layer)?;
-    let scorer = Scorer::new(args, &form)?;
-    let outcomes = match &form {
-        Form::PerHead {
-            num_heads,
-            num_image,
-        } => {
-            ensure!(
-                args.query_selection_strategy.is_none(),
-                "tensor `{}` of shape {:?} has one row per head and no query rows to choose from: leave out --query-selection-strategy",
-                tensor.name,
-                tensor.shape
-            );
-            let values = read_per_head(&mut dump, &tensor, *num_heads, *num_image)?;
-            let attention = ImageAttention::new(&values, *num_heads, *num_image)?;
-            let selections = score_all(&attention, &scorer.head_strategies, &scorer.options)?;
-            scorer.outcomes(None, selections).collect()
+impl ScoreArgs {
+    fn first_dimension(&self) -> FirstDimension {
+        match (self.prune_layer, self.batch) {
+            (Some(layer), _) => FirstDimension::Layers(layer),
+            (None, true) => FirstDimension::Samples,
+            (None, false) => FirstDimension::Unsaid,
         }
-        Form::Squares {
-            num_heads,
-            layout,
-            slabs,
-        } => scorer.score_squares(&mut dump, &tensor, *num_heads, layout, slabs)?,
-    };
+    }
+}
+
+/// Runs the command. What is wrong with flags or headers shows before anything large is
+/// read.
+pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
+    let dumps = opened::open(args)?;
+    let overlay = OverlayRequest::new(args, &dumps)?;
+    let scorer = Scorer::new(args, &dumps)?;
+    let mut outcomes = Vec::new();
+    for (at, dump) in dumps.into_iter().enumerate() {
+        outcomes.extend(scorer.score(at, dump)?);
+    }
     let report = Report {
+        aggregate: &Aggregate::new(&outcomes)?,
         outcomes: &outcomes,
-        equivalence: &equivalence(&outcomes)?,
         normalize: args.normalize,
-        num_heads: form.num_heads(),
-        num_image_tokens: form.num_image(),
         keep: args.keep,
     };
-    if args.json {
-        print_json(&report.records())
-    } else {
-        print_text(&report.text())
+    // A file that can't be written is an error before anything is printed.
+    if let Some(request) = overlay {
+        request.draw(&outcomes)?.write()?;
     }
-}
-
-/// What is asked, checked against the dump's shape before anything large is read.
-struct Scorer {
-    head_strategies: Vec<HeadStrategy>,
-    query_strategies: Vec<QueryStrategy>,
-    options: SelectOptions,
-}
-
-impl Scorer {
-    fn new(args: &ScoreArgs, form: &Form) -> Result<Self> {
-        let num_selected_heads = match args.num_selected_heads {
-            None => HeadCount::HALF,
-            Some(OneOrAll::All) => HeadCount::All,
-            Some(OneOrAll::One(count)) => HeadCount::Count(count),
-        };
-        num_selected_heads
-            .resolve(form.num_heads())
-            .context("--num-selected-heads")?;
-        let num_image_tokens = form.num_image();
-        if !(1..=num_image_tokens).contains(&args.keep) {
-            let budget = format!("--keep {}", args.keep);
-            let kept = args.keep as f64;
-            return Err(BudgetError::Kept {
-                budget,
-                kept,
-                num_image_tokens,
-            }
-            .into());
-        }
-        let query = args.query_selection_strategy;
-        let query = query.unwrap_or(OneOrAll::One(QueryStrategy::LastToken));
-        Ok(Scorer {
-            head_strategies: args.head_selection_strategy.list(HeadStrategy::ALL),
-            query_strategies: query.list(QueryStrategy::ALL),
-            options: SelectOptions {
-                normalization: args.normalize,
-                num_selected_heads,
-                kept: args.keep,
-                allow_degenerate: args.allow_degenerate,
-            },
-        })
+    match args.json {
+        true => print_json(&report.records()),
+        false => print_text(&report.text()),
     }
-
-    fn score_squares(
-        &self,
-        dump: &mut Dump,
-        tensor: &Tensor,
-        num_heads: usize,
-        layout: &TokenLayout,
-        slabs: &[Slab],
-    ) -> Result<Vec<Outcome>> {
-        let mut rows = Vec::new();
-        for strategy in &self.query_strategies {
-            let used = strategy.rows(layout);
-            rows.extend(used.with_context(|| format!("query strategy {strategy}"))?);
-        }
-        rows.sort_unstable();
-        rows.dedup();
-        let mut outcomes = Vec::new();
-        let mut row_sums = RowSums::default();
-        for &slab in slabs {
-            let read = read_rows(dump, tensor, num_heads, layout, slab, &rows)?;
-            row_sums.merge(read.row_sums);
-            let attention = AttentionRows::new(&read.values, &rows, num_heads, *layout)?;
-            for &query in &self.query_strategies {
-                let place = || format!("{}query strategy {query}", slab.place());
-                let (values, audit) = image_attention(&attention, query).with_context(place)?;
-                let per_head = ImageAttention::new(&values, num_heads, layout.num_image)?;
-                let mut selections = score_all(&per_head, &self.head_strategies, &self.options)
-                    .with_context(place)?;
-                for selection in &mut selections {
-                    selection.audit.query = Some(audit.clone());
-                }
-                outcomes.extend(self.outcomes(Some(slab), selections));
-            }
-        }
-        if let Some(warning) = row_sums.warning() {
-            eprintln!("warning: {warning}");
-        }
-        Ok(outcomes)
-    }
-
-    fn outcomes(
-        &self,
-        slab: Option<Slab>,
-        selections: Vec<Selection>,
-    ) -> impl Iterator<Item = Outcome> {
-        let (sample, layer) = slab.map_or((None, None), |slab| (slab.sample, slab.layer));
-        selections.into_iter().map(move |selection| Outcome {
-            sample,
-            layer,
-            selection,
-        })
-    }
-}
-
-/// How often the combinations of strategies keep the same tokens, over samples.
-fn equivalence(outcomes: &[Outcome]) -> Result<EquivalenceMatrix> {
-    let mut samples = outcomes.chunk_by(|a, b| a.sample == b.sample).peekable();
-    let labels = samples.peek().map_or(Vec::new(), |first| {
-        first.iter().map(|outcome| outcome.label()).collect()
-    });
-    let mut matrix = EquivalenceMatrix::new(labels);
-    for sample in samples {
-        let kept: Vec<&KeptTokens> = sample
-            .iter()
-            .map(|outcome| &outcome.selection.kept_tokens)
-            .collect();
-        matrix.add_sample(&kept)?;
-    }
-    Ok(matrix)
 }

@@ -97,6 +97,26 @@ pub(crate) fn write_dump(dir: &Path, tensors: &[(&str, &[usize], &[f32])]) -> Pa
     path
 }
 
+/// An `.npy` file by hand: a version's preamble, the header's dictionary, the data.
+pub(crate) fn npy(version: u8, header: &str, data: &[u8]) -> Vec<u8> {
+    let length = header.len() as u32;
+    let mut bytes = b"\x93NUMPY".to_vec();
+    bytes.extend([version, 0]);
+    match version {
+        1 => bytes.extend((length as u16).to_le_bytes()),
+        _ => bytes.extend(length.to_le_bytes()),
+    }
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+/// What NumPy writes for an array in C order.
+pub(crate) fn npy_header(descr: &str, shape: &[usize]) -> String {
+    let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
+    format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({lengths}), }}\n")
+}
+
 /// Causal attention `[slabs, heads, S, S]` whose rows sum to 1, different in every slab and head.
 pub(crate) fn squares(slabs: usize, heads: usize, sequence: usize) -> Vec<f32> {
     let mut values = Vec::new();

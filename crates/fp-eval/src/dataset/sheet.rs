@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Dataset, ImageRef};
 use crate::Sample;
+use crate::drawing::{escaped, wrapped};
 
 /// Width of a picture on the sheet, in pixels.
 const PICTURE: f64 = 300.0;
@@ -125,7 +126,7 @@ fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f
         }
         let answer = sample.answers.first().map_or("", String::as_str);
         let text = format!("{} → {answer}", sample.question.replace('\n', " "));
-        for line in wrapped(&text) {
+        for line in wrapped(&text, LETTERS) {
             let _ = writeln!(
                 body,
                 "<text x=\"{left}\" y=\"{y}\" fill=\"{color}\">{}</text>",
@@ -163,38 +164,9 @@ fn media_type(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Lines of at most [`LETTERS`] letters, broken between words.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= LETTERS => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_texts_are_broken_between_words() {
-        let text = "word ".repeat(30);
-        let lines = wrapped(&text);
-        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= LETTERS));
-        assert_eq!(lines.join(" "), text.trim_end());
-    }
 
     #[test]
     fn a_sheet_names_what_it_shows() {

@@ -33,6 +33,7 @@ mod quality;
 mod record;
 mod run;
 mod spec;
+mod subset;
 mod timings;
 
 pub use cells::{CellCost, CellResult, Mean, cell_results};
@@ -46,11 +47,12 @@ pub(crate) use inputs::EncodedImage;
 pub use line::LineError;
 pub use merge::merge;
 pub use order::Shard;
-pub use prepare::{dataset_selector, model_dir};
+pub use prepare::{dataset_selector, is_embedded, model_dir, model_folder};
 pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
     SampleRecord, Seen,
 };
 pub use run::{Progress, RunOptions, RunSummary, run};
 pub use spec::{DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, ModelSpec, RunSpec};
+pub use subset::{Subset, SubsetRule};
 pub use timings::{LoadingTimes, Stages, TimingRecord};

@@ -7,6 +7,7 @@ use super::hashes;
 use super::inputs::Inputs;
 use super::order::Shard;
 use super::spec::{DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
+use super::subset::{Subset, spread};
 use crate::dataset::Dataset;
 use crate::{dataset, embedded};
 use candle_core::{DType, Device};
@@ -28,12 +29,25 @@ pub(crate) struct Prepared {
 /// Folder of the model that a configuration names.
 ///
 /// # Errors
-/// The shipped model is named and isn't there.
+/// As [`model_folder`].
 pub fn model_dir(config: &StudyConfig) -> Result<PathBuf, StudyError> {
-    Ok(match config.model.as_str() {
-        EMBEDDED => embedded::model_dir()?,
-        path => PathBuf::from(path),
+    model_folder(Path::new(&config.model))
+}
+
+/// Folder of a model by its name: a folder, or `embedded` for the shipped model.
+///
+/// # Errors
+/// The shipped model is named and isn't there.
+pub fn model_folder(name: &Path) -> Result<PathBuf, StudyError> {
+    Ok(match is_embedded(name) {
+        true => embedded::model_dir()?,
+        false => name.to_owned(),
     })
+}
+
+/// Whether a model's name stands for the shipped one.
+pub fn is_embedded(name: &Path) -> bool {
+    name.as_os_str() == EMBEDDED
 }
 
 /// What a data set is opened by, from the name that a configuration has for it: a
@@ -69,8 +83,9 @@ impl Prepared {
         for name in &config.datasets {
             let mut dataset = dataset::open(&dataset_selector(name)?)?;
             dataset.require_answers()?;
-            dataset.samples.truncate(config.limit.unwrap_or(usize::MAX));
-            specs.push(dataset_spec(&dataset, first_index)?);
+            let limit = config.limit.unwrap_or(usize::MAX);
+            let subset = spread(&mut dataset.samples, limit, config.seed);
+            specs.push(dataset_spec(&dataset, first_index, subset)?);
             first_index += dataset.samples.len();
             datasets.push(dataset);
         }
@@ -100,7 +115,11 @@ impl Prepared {
     }
 }
 
-fn dataset_spec(dataset: &Dataset, first_index: usize) -> Result<DatasetSpec, StudyError> {
+fn dataset_spec(
+    dataset: &Dataset,
+    first_index: usize,
+    subset: Option<Subset>,
+) -> Result<DatasetSpec, StudyError> {
     let (sha256, images_hashed) = hashes::dataset(dataset)?;
     Ok(DatasetSpec {
         name: dataset.name.clone(),
@@ -112,6 +131,7 @@ fn dataset_spec(dataset: &Dataset, first_index: usize) -> Result<DatasetSpec, St
         source: dataset.source.clone(),
         first_index,
         num_samples: dataset.samples.len(),
+        subset,
         sha256,
         images_hashed,
     })

@@ -3,6 +3,7 @@
 use super::config::StudyConfig;
 use super::grid::{Grid, ModelShape};
 use super::order::Shard;
+use super::subset::Subset;
 use crate::metric::AnswerRule;
 use fp_model::image::ImageAspect;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,10 @@ pub struct DatasetSpec {
     pub first_index: usize,
     /// Samples that are run.
     pub num_samples: usize,
+    /// How they were chosen, where a limit left some out. Runs of earlier versions
+    /// took the first ones and don't say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subset: Option<Subset>,
     /// SHA-256 over its questions and images.
     pub sha256: String,
     /// How the images went into that.

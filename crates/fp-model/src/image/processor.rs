@@ -64,6 +64,21 @@ impl ImageProcessor {
         self.config.image_mean.map(|mean| (mean * 255.0) as u8)
     }
 
+    /// The picture that pixel values came from, as the vision tower sees it: padded or
+    /// cropped, resized, and with rescaling and normalising undone.
+    ///
+    /// # Errors
+    /// [`ImageError::NoPixels`] or [`ImageError::RawLength`] for values that are no image.
+    pub fn picture(&self, pixels: &PixelValues) -> Result<RgbImage, ImageError> {
+        let len = pixels.width.saturating_mul(pixels.height);
+        let samples = (0..len.saturating_mul(3)).map_while(|at| {
+            let (pixel, channel) = (at / 3, at % 3);
+            let value = pixels.data.get(channel * len + pixel)?;
+            Some(nearest(&self.values[channel], *value))
+        });
+        RgbImage::new(pixels.width, pixels.height, samples.collect())
+    }
+
     /// Preprocesses one image.
     ///
     /// # Errors
@@ -172,6 +187,19 @@ impl ImageProcessor {
     }
 }
 
+/// The sample whose value, among the ascending `values`, is nearest.
+fn nearest(values: &[f32], value: f32) -> u8 {
+    let above = values.partition_point(|&other| other < value);
+    let below = above.saturating_sub(1);
+    let distance = |at: usize| values.get(at).map_or(f32::INFINITY, |v| (v - value).abs());
+    let sample = if distance(above) < distance(below) {
+        above
+    } else {
+        below
+    };
+    sample.min(usize::from(u8::MAX)) as u8
+}
+
 /// Rescaling is done in f64 and rounded to f32, normalising in f32, as NumPy does it there.
 fn value_of(config: &PreprocessorConfig, channel: usize, sample: u8) -> f32 {
     let rescaled = match config.rescale_factor {
@@ -207,6 +235,33 @@ mod tests {
             ImageProcessor::new(PreprocessorConfig::default()).padding_color(),
             [122, 116, 104]
         );
+    }
+
+    #[test]
+    fn what_the_tower_sees_is_the_image_where_nothing_is_resized() {
+        let image = striped(6, 6);
+        for json in [
+            r#"{"size": 6, "crop_size": 6}"#,
+            r#"{"size": 6, "crop_size": 6, "do_normalize": false}"#,
+            r#"{"size": 6, "crop_size": 6, "do_normalize": false, "do_rescale": false}"#,
+        ] {
+            let processor = processor(json);
+            let pixels = processor
+                .preprocess(&image, ImageAspect::Pad)
+                .expect("square");
+            assert_eq!(
+                processor.picture(&pixels).expect("an image"),
+                image,
+                "{json}"
+            );
+        }
+        let broken = PixelValues {
+            data: vec![0.0; 5],
+            height: 2,
+            width: 1,
+        };
+        let refused = ImageProcessor::new(PreprocessorConfig::default()).picture(&broken);
+        assert!(matches!(refused, Err(ImageError::RawLength { .. })));
     }
 
     #[test]

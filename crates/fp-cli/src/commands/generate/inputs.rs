@@ -1,23 +1,71 @@
 //! Image and prompt, ready for the model.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
-use fp_model::image::{AnyResPixels, GridPinpoints, ImageProcessor, PixelValues, decode_file};
+use fp_eval::study::is_embedded;
+use fp_model::image::{
+    AnyResPixels, GridPinpoints, ImageProcessor, PixelValues, RgbImage, decode_file,
+};
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint};
 
+use serde::Serialize;
+
 use super::GenerateArgs;
+use super::shipped::ShippedQuestion;
 
 /// What one answer is made from.
 pub(super) struct Inputs {
     pub(super) prompt: EncodedPrompt,
+    /// What was asked about what.
+    pub(super) source: Source,
     /// Time to decode and preprocess the image.
     pub(super) preprocess: Duration,
     pixels: Pixels,
+    /// None for dummies.
+    processor: Option<ImageProcessor>,
     tokenizer: Option<LlavaTokenizer>,
+}
+
+/// What was asked about what; none of it for dummies.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Source {
+    pub(super) image: Option<PathBuf>,
+    /// The user's text, or the whole prompt where that was given.
+    pub(super) question: Option<String>,
+    /// The right answer, where image and question are shipped ones.
+    pub(super) right_answer: Option<String>,
+}
+
+impl Source {
+    /// The image and the text that the flags name; for the shipped model those of the
+    /// shipped benchmark where no image is named.
+    fn of(args: &GenerateArgs) -> Result<Source> {
+        let is_embedded = args.model.as_deref().is_some_and(is_embedded);
+        let text = args.prompt.as_ref().or(args.raw_prompt.as_ref()).cloned();
+        match (&args.image, text) {
+            (Some(image), Some(text)) => Ok(Source {
+                image: Some(image.clone()),
+                question: Some(text),
+                right_answer: None,
+            }),
+            (Some(_), None) => bail!("a question is needed: --prompt TEXT or --raw-prompt TEXT"),
+            (None, text) if is_embedded => {
+                let shipped = ShippedQuestion::first()?;
+                let is_own = text.is_some();
+                Ok(Source {
+                    image: Some(shipped.image),
+                    question: Some(text.unwrap_or(shipped.question)),
+                    right_answer: (!is_own).then_some(shipped.answer),
+                })
+            }
+            (None, _) => bail!("an image is needed: --image FILE"),
+        }
+    }
 }
 
 enum Pixels {
@@ -43,19 +91,18 @@ impl Inputs {
     /// Reads what the flags name, with the checkpoint's own preprocessing.
     pub(super) fn read(args: &GenerateArgs, opened: &OpenedCheckpoint) -> Result<Inputs> {
         let config = opened.config();
-        let path = args
-            .image
-            .as_deref()
-            .context("an image is needed: --image FILE")?;
-        let text = match (&args.prompt, &args.raw_prompt) {
-            (Some(text), _) => PromptTemplate::VicunaV1.render(text),
-            (None, Some(raw)) => raw.clone(),
-            (None, None) => bail!("a question is needed: --prompt TEXT or --raw-prompt TEXT"),
+        let source = Source::of(args)?;
+        let asked = source.question.as_deref().unwrap_or_default();
+        let text = match args.raw_prompt {
+            Some(_) => asked.to_owned(),
+            None => PromptTemplate::VicunaV1.render(asked),
         };
         let tokenizer = opened.tokenizer()?;
         let prompt = tokenizer.encode(&text)?;
         let start = Instant::now();
-        let image = decode_file(path).context("--image")?;
+        let path = source.image.as_deref();
+        let image = decode_file(path.context("an image is needed: --image FILE")?);
+        let image = image.context("--image")?;
         let processor = opened.image_processor()?;
         let pixels = match (&config.grid_pinpoints, args.aspect) {
             (Some(pinpoints), None) => {
@@ -80,8 +127,10 @@ impl Inputs {
         let preprocess = start.elapsed();
         Ok(Inputs {
             prompt,
+            source,
             preprocess,
             pixels,
+            processor: Some(processor),
             tokenizer: Some(tokenizer),
         })
     }
@@ -97,8 +146,10 @@ impl Inputs {
                 input_ids: (0..NUM_SYSTEM + 1 + NUM_TEXT).map(id).collect(),
                 image_position: NUM_SYSTEM,
             },
+            source: Source::default(),
             preprocess: Duration::ZERO,
             pixels: Pixels::Dummy,
+            processor: None,
             tokenizer: None,
         }
     }
@@ -111,6 +162,20 @@ impl Inputs {
                 let packing = tiles.tiling.packing(config.vision.patches_per_side());
                 packing.num_image_tokens()
             }
+        }
+    }
+
+    /// What the vision tower sees: the square, or the whole image that comes before the
+    /// tiles of any resolution. None for dummies.
+    pub(super) fn seen(&self) -> Result<Option<RgbImage>> {
+        let pixels = match &self.pixels {
+            Pixels::Square(pixels) => Some(pixels),
+            Pixels::AnyResolution(tiles) => tiles.tiles.first(),
+            Pixels::Dummy => None,
+        };
+        match (pixels, &self.processor) {
+            (Some(pixels), Some(processor)) => Ok(Some(processor.picture(pixels)?)),
+            _ => Ok(None),
         }
     }
 

@@ -8,14 +8,16 @@ use fp_model::{SampleOutput, StageTimings};
 use fp_scoring::{PruneConfig, TokenLayout};
 use serde_json::json;
 
+use super::inputs::Source;
 use crate::commands::{print_json, print_text};
-use crate::table::ranges;
+use crate::table::{WIDTH, ranges, wrap};
 
 /// One answer with how it came about.
 pub(super) struct Report<'a> {
     pub(super) text: Option<String>,
     pub(super) output: &'a SampleOutput,
     pub(super) prune: Option<&'a PruneConfig>,
+    pub(super) source: &'a Source,
     pub(super) layout: TokenLayout,
     pub(super) preprocess: Duration,
     pub(super) load: Duration,
@@ -49,6 +51,9 @@ impl Report<'_> {
     fn json(&self) -> serde_json::Value {
         let selection = self.output.selection.as_ref();
         json!({
+            "image": self.source.image,
+            "question": self.source.question,
+            "right_answer": self.source.right_answer,
             "text": self.text,
             "token_ids": self.output.generation.token_ids,
             "finish_reason": self.output.generation.finish_reason,
@@ -64,13 +69,14 @@ impl Report<'_> {
     }
 
     fn text(&self) -> String {
-        let mut text = match &self.text {
+        let mut text = self.shipped();
+        text += &match &self.text {
             Some(text) => format!("{text}\n\n"),
             None => format!("tokens {:?}\n\n", self.output.generation.token_ids),
         };
         if let (Some(selection), Some(prune)) = (&self.output.selection, self.prune) {
-            text += &format!(
-                "kept {} of {} image tokens after layer {} ({} + {}, heads {}): {}\n",
+            let kept = format!(
+                "kept {} of {} image tokens after layer {} ({} + {}, heads {}): {}",
                 selection.kept_tokens.len(),
                 self.layout.num_image,
                 prune.prune_layer,
@@ -79,17 +85,49 @@ impl Report<'_> {
                 ranges(&selection.selected_heads, 24),
                 ranges(selection.kept_tokens.as_slice(), 60),
             );
+            text += &lines(&kept);
         }
         let timings: Vec<String> = self
             .timings()
             .iter()
             .map(|(stage, ms)| format!("{} {ms:.1}", stage.trim_end_matches("_ms")))
             .collect();
-        text += &format!("ms: {}\n", timings.join(", "));
+        text += &lines(&format!("ms: {}", timings.join(", ")));
         text += &format!(
             "KV cache {:.2} MiB",
             self.output.kv_bytes as f64 / f64::from(1 << 20)
         );
         text
     }
+    /// Image and question where they are shipped ones; nothing where the user named them.
+    fn shipped(&self) -> String {
+        let (Some(image), Some(question), Some(answer)) = (
+            &self.source.image,
+            &self.source.question,
+            &self.source.right_answer,
+        ) else {
+            return String::new();
+        };
+        format!(
+            "image     {}\n{}{}answer    ",
+            image.display(),
+            labelled("question", question),
+            labelled("right", answer),
+        )
+    }
+}
+
+/// Lines that fit a terminal.
+fn lines(text: &str) -> String {
+    wrap(text, WIDTH).join("\n") + "\n"
+}
+
+/// A name and, beside it, lines that fit a terminal.
+fn labelled(name: &str, text: &str) -> String {
+    let mut out = String::new();
+    for (number, line) in wrap(text, WIDTH - 10).iter().enumerate() {
+        let name = if number == 0 { name } else { "" };
+        out += &format!("{name:<10}{line}\n");
+    }
+    out
 }

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use fp_scoring::{
-    CutAudit, Equivalence, EquivalenceMatrix, Normalization, Selection, SelectionAudit,
-};
+use fp_scoring::{Equivalence, EquivalenceMatrix, Normalization, Selection, SelectionAudit};
 use serde::Serialize;
 
+use super::aggregate::{Aggregate, Combination, narrowest};
 use crate::table::{WIDTH, ranges, table, wrap};
 
 /// What one combination of strategies selected on one sample.
 pub(super) struct Outcome {
+    /// Which of the dumps, counted from 0; one file may be scored under several ranges.
+    pub(super) dump_index: usize,
+    /// Path of the dump where there are several.
+    pub(super) dump: Option<String>,
     /// Index in the batch, where the dump has one.
     pub(super) sample: Option<usize>,
     /// Layer, counted from 1, where it is known.
@@ -32,16 +35,15 @@ impl Outcome {
 /// Everything that was selected, and what is said above it.
 pub(super) struct Report<'a> {
     pub(super) outcomes: &'a [Outcome],
-    pub(super) equivalence: &'a EquivalenceMatrix,
+    pub(super) aggregate: &'a Aggregate,
     pub(super) normalize: Normalization,
-    pub(super) num_heads: usize,
-    pub(super) num_image_tokens: usize,
     pub(super) keep: usize,
 }
 
 /// One outcome for programs.
 #[derive(Serialize)]
 pub(super) struct Record<'a> {
+    dump: Option<&'a str>,
     sample: Option<usize>,
     layer: Option<usize>,
     query_strategy: Option<fp_scoring::QueryStrategy>,
@@ -51,39 +53,32 @@ pub(super) struct Record<'a> {
     /// `head_strategy` to `audit`.
     #[serde(flatten)]
     selection: &'a Selection,
-    /// Agreement with each other combination, over all samples.
+    /// The combination over all samples of all dumps.
+    aggregate: &'a Combination,
+    /// Its agreement with each other combination, over the same samples.
     equivalence: BTreeMap<&'a str, Equivalence>,
 }
 
 impl Report<'_> {
     /// One record per outcome.
     pub(super) fn records(&self) -> Vec<Record<'_>> {
-        let labels = self.equivalence.labels();
-        let num_combinations = labels.len().max(1);
+        let combinations = &self.aggregate.combinations;
+        // Every sample brings the same combinations in the same order.
+        let places = (0..combinations.len()).cycle();
         self.outcomes
             .iter()
-            .enumerate()
-            .map(|(index, outcome)| {
-                // Every sample brings the same combinations in the same order.
-                let row = index % num_combinations;
-                let others = labels
-                    .iter()
-                    .enumerate()
-                    .filter(|(column, _)| *column != row);
-                Record {
-                    sample: outcome.sample,
-                    layer: outcome.layer,
-                    query_strategy: outcome.selection.audit.query.as_ref().map(|q| q.strategy),
-                    normalize: self.normalize,
-                    num_image_tokens: self.num_image_tokens,
-                    keep: self.keep,
-                    selection: &outcome.selection,
-                    equivalence: others
-                        .filter_map(|(column, label)| {
-                            Some((label.as_str(), self.equivalence.get(row, column)?))
-                        })
-                        .collect(),
-                }
+            .zip(places)
+            .map(|(outcome, place)| Record {
+                dump: outcome.dump.as_deref(),
+                sample: outcome.sample,
+                layer: outcome.layer,
+                query_strategy: outcome.selection.audit.query.as_ref().map(|q| q.strategy),
+                normalize: self.normalize,
+                num_image_tokens: outcome.selection.token_importance.len(),
+                keep: self.keep,
+                selection: &outcome.selection,
+                aggregate: &combinations[place],
+                equivalence: self.aggregate.agreement(place),
             })
             .collect()
     }
@@ -96,41 +91,93 @@ impl Report<'_> {
         let mut text = format!(
             "Keeping {} of {} image tokens by {} of {} heads, {} normalisation\n\n",
             self.keep,
-            self.num_image_tokens,
+            self.num_image_tokens(),
             first.selection.num_selected_heads,
-            self.num_heads,
+            first.selection.head_scores.len(),
             self.normalize,
         );
         let place = |outcome: &Outcome| {
-            (
-                outcome.sample,
-                outcome
-                    .selection
-                    .audit
-                    .query
-                    .as_ref()
-                    .map(|query| query.strategy),
-            )
+            let query = outcome.selection.audit.query.as_ref();
+            let query = query.map(|query| query.strategy);
+            (outcome.dump_index, outcome.sample, query)
         };
-        for group in self.outcomes.chunk_by(|a, b| place(a) == place(b)) {
+        let groups = self.outcomes.chunk_by(|a, b| place(a) == place(b));
+        for group in groups {
             text += &selections(group);
         }
-        if self.equivalence.labels().len() > 1 {
-            text += &matrix(self.equivalence);
+        let equivalence = &self.aggregate.equivalence;
+        if equivalence.num_samples() > 1 {
+            text += &over_samples(self.aggregate);
+        }
+        if equivalence.labels().len() > 1 {
+            text += &matrix(equivalence);
         }
         text
     }
+
+    /// N, or from where to where it goes.
+    fn num_image_tokens(&self) -> String {
+        let counts = self.outcomes.iter();
+        let counts = counts.map(|outcome| outcome.selection.token_importance.len());
+        match (counts.clone().min(), counts.max()) {
+            (Some(least), Some(most)) if least < most => format!("{least} to {most}"),
+            (least, _) => least.unwrap_or(0).to_string(),
+        }
+    }
 }
 
-/// One sample under one query strategy: a line per head strategy.
+/// One sample under one query strategy: a line per head strategy, and what a reader must
+/// know of some of them.
 fn selections(outcomes: &[Outcome]) -> String {
     let Some(first) = outcomes.first() else {
         return String::new();
     };
+    let rows: Vec<Vec<String>> = outcomes
+        .iter()
+        .map(|outcome| {
+            let Outcome { selection, .. } = outcome;
+            let audit = &selection.audit;
+            vec![
+                selection.head_strategy.to_string(),
+                ranges(&selection.selected_heads, 14),
+                gap(narrowest(&[audit.head_cut, audit.coarse_head_cut])),
+                ranges(selection.kept_tokens.as_slice(), 22),
+                gap(narrowest(&[audit.token_cut])),
+            ]
+        })
+        .collect();
+    let header = [
+        "head strategy",
+        "heads",
+        "head gap",
+        "kept tokens",
+        "token gap",
+    ];
+    let mut text = String::new();
+    for line in wrap(&title(first), WIDTH) {
+        text += &format!("{line}\n");
+    }
+    text += &table(&header, &rows, &[2, 4]);
+    text.push('\n');
+    for outcome in outcomes {
+        let notes = notes(&outcome.selection.audit);
+        if !notes.is_empty() {
+            let note = format!("{}: {notes}", outcome.selection.head_strategy);
+            for line in wrap(&note, WIDTH - 2) {
+                text += &format!("  {line}\n");
+            }
+        }
+    }
+    text + "\n"
+}
+
+/// Where a sample's attention was looked at from; nothing where nothing is known.
+fn title(outcome: &Outcome) -> String {
     let mut title = Vec::new();
-    title.extend(first.sample.map(|sample| format!("sample {sample}")));
-    title.extend(first.layer.map(|layer| format!("layer {layer}")));
-    if let Some(query) = &first.selection.audit.query {
+    title.extend(outcome.dump.clone());
+    title.extend(outcome.sample.map(|sample| format!("sample {sample}")));
+    title.extend(outcome.layer.map(|layer| format!("layer {layer}")));
+    if let Some(query) = &outcome.selection.audit.query {
         let branch = match query.branch == query.strategy.name() {
             true => String::new(),
             false => format!(" (here {})", query.branch),
@@ -141,41 +188,95 @@ fn selections(outcomes: &[Outcome]) -> String {
             query.strategy
         ));
     }
-    let rows: Vec<Vec<String>> = outcomes
+    title.join(", ")
+}
+
+/// A cut's gap as a share of the scores' range.
+fn gap(gap: Option<f64>) -> String {
+    gap.map_or("-".to_owned(), |gap| format!("{gap:.1e}"))
+}
+
+/// Each combination over all samples.
+fn over_samples(aggregate: &Aggregate) -> String {
+    let mut text = format!(
+        "Over {}: the heads selected most often (times), and mean gaps of the cuts\n",
+        samples(&aggregate.equivalence)
+    );
+    let names = short(aggregate.equivalence.labels());
+    let combinations: Vec<(&str, &Combination)> = names
         .iter()
-        .map(|outcome| {
-            let Outcome { selection, .. } = outcome;
-            let audit = &selection.audit;
+        .map(String::as_str)
+        .zip(&aggregate.combinations)
+        .collect();
+    // Names are of both strategies where both vary; then there is a table for each query.
+    let query = |name: &'_ str| name.split_once(" + ").map(|(_, query)| query.to_owned());
+    for group in combinations.chunk_by(|a, b| query(a.0) == query(b.0)) {
+        if let Some(query) = group.first().and_then(|(name, _)| query(name)) {
+            text += &format!("looked at from {query}\n");
+        }
+        text += &combination_table(group);
+        text += "\n\n";
+    }
+    text
+}
+
+fn combination_table(combinations: &[(&str, &Combination)]) -> String {
+    let rows: Vec<Vec<String>> = combinations
+        .iter()
+        .map(|(name, combination)| {
+            let name = name.split_once(" + ").map_or(*name, |(head, _)| head);
             vec![
-                selection.head_strategy.to_string(),
-                ranges(&selection.selected_heads, 18),
-                narrowest(&[audit.head_cut, audit.coarse_head_cut]),
-                ranges(selection.kept_tokens.as_slice(), 28),
-                narrowest(&[audit.token_cut]),
-                notes(audit),
+                name.to_owned(),
+                often(combination),
+                gap(combination.mean_head_gap),
+                gap(combination.mean_token_gap),
+                ties(combination),
             ]
         })
         .collect();
-    let header = [
-        "head strategy",
-        "heads",
-        "head gap",
-        "kept tokens",
-        "token gap",
-        "notes",
-    ];
-    let title = match title.is_empty() {
-        true => String::new(),
-        false => title.join(", ") + "\n",
-    };
-    title + &table(&header, &rows, &[2, 4]) + "\n\n"
+    let header = ["strategy", "heads", "head gap", "token gap", "ties"];
+    table(&header, &rows, &[2, 3])
 }
 
-/// The gap of the cut that is nearest to a tie, as a share of the scores' range.
-fn narrowest(cuts: &[Option<CutAudit>]) -> String {
-    let gaps = cuts.iter().flatten().map(|cut| cut.gap);
-    gaps.reduce(f64::min)
-        .map_or("-".to_owned(), |gap| format!("{gap:.1e}"))
+/// Heads with how often each was selected, as many as fit.
+fn often(combination: &Combination) -> String {
+    let heads = combination.ranked_heads();
+    let shown = heads.iter().take(MAX_HEADS);
+    let shown: Vec<String> = shown
+        .map(|(head, times)| format!("{head}({times})"))
+        .collect();
+    let more = if heads.len() > MAX_HEADS { " …" } else { "" };
+    shown.join(" ") + more
+}
+
+/// Heads named in a line.
+const MAX_HEADS: usize = 3;
+
+fn ties(combination: &Combination) -> String {
+    match (combination.num_head_ties, combination.num_token_ties) {
+        (0, 0) => "-".to_owned(),
+        (heads, 0) => format!("heads {heads}"),
+        (0, tokens) => format!("tokens {tokens}"),
+        (heads, tokens) => format!("{heads} + {tokens}"),
+    }
+}
+
+/// Labels without what all of them have in common, the query or the head strategy.
+fn short(labels: &[String]) -> Vec<String> {
+    let parts: Vec<(&str, &str)> = labels
+        .iter()
+        .map(|label| label.split_once(" + ").unwrap_or((label, "")))
+        .collect();
+    let first = parts.first().copied().unwrap_or_default();
+    let is_one_query = parts.iter().all(|(_, query)| *query == first.1);
+    let is_one_head = parts.iter().all(|(head, _)| *head == first.0);
+    let name = |(label, (head, query)): (&String, &(&str, &str))| match (is_one_query, is_one_head)
+    {
+        (true, _) => (*head).to_owned(),
+        (false, true) => (*query).to_owned(),
+        (false, false) => label.clone(),
+    };
+    labels.iter().zip(&parts).map(name).collect()
 }
 
 /// What a reader must know before trusting the line.
@@ -211,14 +312,18 @@ fn notes(audit: &SelectionAudit) -> String {
 /// Combinations that fit side by side in a terminal.
 const MAX_COLUMNS: usize = 12;
 
-fn matrix(matrix: &EquivalenceMatrix) -> String {
-    let labels = matrix.labels();
-    let samples = match matrix.num_samples() {
+fn samples(matrix: &EquivalenceMatrix) -> String {
+    match matrix.num_samples() {
         1 => "one sample".to_owned(),
         count => format!("{count} samples"),
-    };
+    }
+}
+
+fn matrix(matrix: &EquivalenceMatrix) -> String {
+    let labels = short(matrix.labels());
     let mut text = format!(
-        "Which strategies are one strategy: mean Jaccard of the kept tokens over {samples};\n= where they are identical in each\n"
+        "Which strategies are one strategy: mean Jaccard of the kept tokens\nover {}; = where they are identical in each\n",
+        samples(matrix)
     );
     if labels.len() > MAX_COLUMNS {
         return text + &twins(matrix);
@@ -226,16 +331,27 @@ fn matrix(matrix: &EquivalenceMatrix) -> String {
     let numbers: Vec<String> = (1..=labels.len())
         .map(|number| number.to_string())
         .collect();
+    let named: Vec<String> = (1..)
+        .zip(&labels)
+        .map(|(number, label)| format!("{number:>2} {label}"))
+        .collect();
+    // A column is three letters and two spaces wide.
+    let longest = named.iter().map(|name| name.chars().count()).max();
+    let is_beside = longest.unwrap_or(0) + 5 * labels.len() <= WIDTH;
     let mut header = vec![""];
     header.extend(numbers.iter().map(String::as_str));
     let rows: Vec<Vec<String>> = (0..labels.len())
         .map(|i| {
-            let mut row = vec![format!("{:>2} {}", i + 1, labels[i])];
+            let name = if is_beside { &named[i] } else { &numbers[i] };
+            let mut row = vec![name.clone()];
             row.extend((0..labels.len()).map(|j| cell(matrix, i, j)));
             row
         })
         .collect();
     let right: Vec<usize> = (1..=labels.len()).collect();
+    if !is_beside {
+        text += &(named.join("\n") + "\n");
+    }
     text += &table(&header, &rows, &right);
     text
 }

@@ -87,7 +87,8 @@ pub(crate) struct Overrides {
     /// Most tokens of an answer.
     #[arg(long, value_name = "T")]
     max_new_tokens: Option<usize>,
-    /// Only the first samples of each data set.
+    /// Only this many samples of each data set, spread over its images: one question of
+    /// each image first, then a second of each, chosen by --seed.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Go on where the chosen rows have no attention to the image at all.
@@ -96,7 +97,7 @@ pub(crate) struct Overrides {
     /// What is measured of how different kept tokens are: none, cosine or full.
     #[arg(long, value_name = "none|cosine|full", value_parser = parse_named::<TokenDiversity>)]
     token_diversity: Option<TokenDiversity>,
-    /// Seed of the statistics.
+    /// Seed of the statistics, and of the samples that --limit chooses.
     #[arg(long)]
     seed: Option<u64>,
     /// The strategy that the others are tested against.
@@ -114,7 +115,8 @@ pub(crate) struct Overrides {
     /// Bootstrap draws and permutations.
     #[arg(long, value_name = "N")]
     num_draws: Option<usize>,
-    /// A quick look: 60 samples of each data set and half of the heads, unless said otherwise.
+    /// A quick look: 60 samples of each data set, each on another image where there are as
+    /// many, and half of the heads, unless said otherwise.
     #[arg(long)]
     pub(super) quick: bool,
 }

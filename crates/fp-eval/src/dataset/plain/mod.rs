@@ -18,8 +18,10 @@
 //! refused. A description with `judge` names who scores answers that the data set has not.
 
 mod export;
+mod init;
 
 pub(super) use export::export;
+pub use init::{README_FILE, init};
 
 use super::collect::Collector;
 use super::encoding::read_text;

@@ -86,10 +86,11 @@ pub struct StudyConfig {
     /// Most tokens of an answer.
     #[serde(default = "sixteen")]
     pub max_new_tokens: usize,
-    /// Only this many samples of each data set, the first ones.
+    /// Only this many samples of each data set, spread over its images: one question of
+    /// each image first, then a second of each, chosen by the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Seed of the statistics.
+    /// Seed of the statistics, and of the samples that a limit chooses.
     #[serde(default)]
     pub seed: u64,
     /// Go on where the chosen rows have no attention to the image at all.

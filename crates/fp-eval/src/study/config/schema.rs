@@ -88,11 +88,11 @@ pub fn schema() -> Value {
             },
             "max_new_tokens": count("Most tokens of an answer.", 1, &json!(16)),
             "limit": {
-                "description": "Only this many samples of each data set, the first ones.",
+                "description": "Only this many samples of each data set, spread over its images: one question of each image first, then a second of each, chosen by the seed.",
                 "type": "integer",
                 "minimum": 1,
             },
-            "seed": count("Seed of the statistics.", 0, &json!(0)),
+            "seed": count("Seed of the statistics, and of the samples that a limit chooses.", 0, &json!(0)),
             "allow_degenerate": flag("Go on where the chosen rows have no attention to the image at all.", false),
             "token_diversity": {
                 "description": "What is measured of how different kept tokens are: nothing, what follows from cosines, or effective rank and volume too.",

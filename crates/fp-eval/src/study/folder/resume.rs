@@ -5,7 +5,8 @@ use super::{SPEC_FILE, write_spec};
 use crate::study::error::StudyError;
 use crate::study::hashes;
 use crate::study::line::{self, LineError};
-use crate::study::spec::RunSpec;
+use crate::study::spec::{DatasetSpec, RunSpec};
+use crate::study::subset::{Subset, SubsetRule};
 use serde::Deserialize;
 use std::fs::File;
 use std::path::Path;
@@ -33,6 +34,8 @@ pub(super) fn go_on(
         Some("it has another number of samples")
     } else if old.shard != new.shard {
         Some("it is another piece")
+    } else if !chosen_otherwise(old, new).is_empty() {
+        Some("its samples were chosen differently")
     } else {
         None
     };
@@ -58,10 +61,12 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
     if old.datasets.len() != new.datasets.len() {
         changes.push("another number of data sets".to_owned());
     } else {
+        changes.extend(chosen_otherwise(old, new));
+        // Of other samples other images are hashed, whatever the data.
         let pairs = old.datasets.iter().zip(&new.datasets);
         changes.extend(
             pairs
-                .filter(|(old, new)| old.sha256 != new.sha256)
+                .filter(|(old, new)| old.subset == new.subset && old.sha256 != new.sha256)
                 .map(|(old, _)| format!("other data ({} {})", old.name, old.split)),
         );
     }
@@ -79,6 +84,32 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
         changes.push(format!("piece {} instead of {}", piece(old), piece(new)));
     }
     Ok(changes)
+}
+
+/// Data sets of which other samples are run, in words.
+fn chosen_otherwise(old: &RunSpec, new: &RunSpec) -> Vec<String> {
+    let pairs = old.datasets.iter().zip(&new.datasets);
+    pairs
+        .filter(|(old, new)| old.subset != new.subset)
+        .map(|(old, new)| {
+            let (before, now) = (chosen(old), chosen(new));
+            let (name, split) = (&old.name, &old.split);
+            format!("other samples of {name} {split} ({before}, now {now})")
+        })
+        .collect()
+}
+
+/// Which samples of a data set are run.
+fn chosen(dataset: &DatasetSpec) -> String {
+    let count = dataset.num_samples;
+    match &dataset.subset {
+        None => format!("its first {count}"),
+        Some(Subset {
+            rule: SubsetRule::SpreadOverImages,
+            seed,
+            of,
+        }) => format!("{count} of {of} spread over its images with seed {seed}"),
+    }
 }
 
 /// Checks all whole lines against the order; their number and bytes.

@@ -36,10 +36,9 @@ impl<'a> ImageSources<'a> {
             .get_or_insert_with(|| open(&spec.config.datasets[record.dataset]))
             .as_ref()
             .map_err(String::clone)?;
-        let place = record.index - spec.datasets[record.dataset].first_index;
-        let sample = dataset.samples.get(place);
-        // Data that was changed since then must not put another image beside an answer.
-        let same = sample.filter(|sample| {
+        // By its id, as a run may be of some samples only. Data that was changed since then
+        // must not put another image beside an answer.
+        let same = dataset.samples.iter().find(|sample| {
             sample.id == record.id && sample.image.name(&dataset.folder) == record.image
         });
         same.map(|sample| sample.image.clone())

@@ -5,6 +5,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use super::base64;
 use super::markup::{Field, Table, chooser, escape, group, put, section};
 use super::roles::ascending_budgets;
+use crate::drawing::shade;
 use crate::report::analysis::{Retention, SAME_IN_PRACTICE};
 use crate::report::format::{fixed, percent};
 use crate::report::render::Source;
@@ -141,27 +142,6 @@ pub(super) fn agreement(source: &Source<'_>, out: &mut String) {
         out.push_str("</div>\n");
     }
     out.push_str("</section>\n");
-}
-
-/// Six steps from dark blue to yellow whose lightness rises evenly (after cividis), so
-/// that they read alike to colour-blind eyes and in both themes.
-const SHADES: [[f64; 3]; 6] = [
-    [0.0, 34.0, 78.0],
-    [53.0, 69.0, 108.0],
-    [102.0, 105.0, 112.0],
-    [148.0, 142.0, 119.0],
-    [200.0, 184.0, 102.0],
-    [254.0, 232.0, 56.0],
-];
-
-fn shade(value: f64) -> [u8; 3] {
-    let place = value.clamp(0.0, 1.0) * (SHADES.len() - 1) as f64;
-    let below = (place as usize).min(SHADES.len() - 2);
-    let share = place - below as f64;
-    [0, 1, 2].map(|i| {
-        let (from, to) = (SHADES[below][i], SHADES[below + 1][i]);
-        (from + share * (to - from)).round() as u8
-    })
 }
 
 pub(super) fn retention(source: &Source<'_>, out: &mut String) {

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use fp_model::image::ImageAspect;
-use image::imageops::{FilterType, crop_imm, overlay, resize};
-use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
+use image::imageops::{FilterType, resize};
+use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::base64;
 use super::image_sources::ImageSources;
+use crate::drawing::squared;
 use crate::report::format::counted;
 use crate::report::run::Run;
 use crate::study::{EncodedImage, SampleRecord};
@@ -16,8 +17,6 @@ use crate::study::{EncodedImage, SampleRecord};
 const SIDE: u32 = 224;
 /// Of 100.
 const JPEG_QUALITY: u8 = 72;
-/// What padding is filled with before CLIP: the mean colour of its training images.
-const PADDING: Rgb<u8> = Rgb([122, 116, 104]);
 
 /// Pictures of a page, each encoded once, up to a number of bytes.
 #[derive(Debug)]
@@ -114,24 +113,6 @@ impl<'a> Pictures<'a> {
     }
 }
 
-/// The square that the grid of tokens lies on.
-fn squared(image: &RgbImage, aspect: ImageAspect) -> RgbImage {
-    let (width, height) = image.dimensions();
-    let (short, long) = (width.min(height), width.max(height));
-    match aspect {
-        ImageAspect::Pad => {
-            let mut square = RgbImage::from_pixel(long, long, PADDING);
-            let (x, y) = ((long - width) / 2, (long - height) / 2);
-            overlay(&mut square, image, i64::from(x), i64::from(y));
-            square
-        }
-        ImageAspect::Crop => {
-            let (x, y) = ((width - short) / 2, (height - short) / 2);
-            crop_imm(image, x, y, short, short).to_image()
-        }
-    }
-}
-
 /// Boxes of a sample on its grid, `[x, y, width, height]` in tokens.
 pub(super) fn boxes_on_grid(run: &Run, record: &SampleRecord) -> Vec<[f64; 4]> {
     let (Some(side), Some(aspect), Some([width, height])) = (
@@ -158,19 +139,4 @@ pub(super) fn boxes_on_grid(run: &Run, record: &SampleRecord) -> Vec<[f64; 4]> {
         })
         .filter(|b| b[2] > 0.0 && b[3] > 0.0)
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn squares_keep_the_image_in_the_middle() {
-        let image = RgbImage::from_pixel(4, 2, Rgb([9, 9, 9]));
-        let padded = squared(&image, ImageAspect::Pad);
-        assert_eq!(padded.dimensions(), (4, 4));
-        assert_eq!(*padded.get_pixel(0, 0), PADDING);
-        assert_eq!(*padded.get_pixel(0, 1), Rgb([9, 9, 9]));
-        assert_eq!(squared(&image, ImageAspect::Crop).dimensions(), (2, 2));
-    }
 }

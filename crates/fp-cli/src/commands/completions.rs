@@ -1,0 +1,37 @@
+//! `finepruner completions`: what a shell needs to complete the command line.
+
+use anyhow::Result;
+use clap::{Args, CommandFactory};
+use clap_complete::{Shell, generate};
+
+use super::print_verbatim;
+
+/// Write a script that lets a shell complete commands and flags.
+///
+/// Where it belongs:
+///   bash        finepruner completions bash > \
+///                 ~/.local/share/bash-completion/completions/finepruner
+///   zsh         finepruner completions zsh > ~/.zfunc/_finepruner
+///               with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc
+///   fish        finepruner completions fish > \
+///                 ~/.config/fish/completions/finepruner.fish
+///   elvish      finepruner completions elvish >> ~/.config/elvish/rc.elv
+///   powershell  finepruner completions powershell >> $PROFILE
+///
+/// A new shell then completes. `source <(finepruner completions bash)` is enough
+/// for the shell at hand.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    shell: Shell,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &CompletionsArgs) -> Result<()> {
+    let mut command = crate::Cli::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    generate(args.shell, &mut command, name, &mut script);
+    print_verbatim(&String::from_utf8(script)?)
+}

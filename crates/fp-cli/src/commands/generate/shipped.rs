@@ -1,0 +1,31 @@
+//! What `--model embedded` is asked about where no image is named.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fp_eval::dataset;
+use fp_eval::study::dataset_selector;
+
+/// An image of the shipped benchmark, and a question about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ShippedQuestion {
+    pub(super) image: PathBuf,
+    pub(super) question: String,
+    /// The right answer.
+    pub(super) answer: String,
+}
+
+impl ShippedQuestion {
+    /// The first one of the shipped benchmark's split for confirming.
+    pub(super) fn first() -> Result<ShippedQuestion> {
+        let dataset = dataset::open(&dataset_selector("embedded:confirm")?)?;
+        let sample = dataset.samples.into_iter().next();
+        let sample = sample.context("the shipped benchmark has no question")?;
+        let image = sample.image.as_file().map(Path::to_owned);
+        Ok(ShippedQuestion {
+            image: image.context("the shipped benchmark's images are no files")?,
+            question: sample.question,
+            answer: sample.answers.into_iter().next().unwrap_or_default(),
+        })
+    }
+}

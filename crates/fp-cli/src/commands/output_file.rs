@@ -1,0 +1,62 @@
+//! Files that flags name, written when all else is done.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::NamedTempFile;
+
+/// A file that will appear whole or not at all.
+pub(super) struct OutputFile {
+    path: PathBuf,
+}
+
+impl OutputFile {
+    /// Finds out, before the work whose result it shall hold, whether `path`, which `flag`
+    /// named, can be written. Leaves nothing behind.
+    pub(super) fn at(flag: &str, path: &Path) -> Result<OutputFile> {
+        let is_other = fs::metadata(path).is_ok_and(|found| !found.is_file());
+        ensure!(
+            !is_other,
+            "{flag} {}: that is no regular file",
+            path.display()
+        );
+        let file = OutputFile {
+            path: path.to_owned(),
+        };
+        file.beside().map(|_| file)
+    }
+
+    /// Where it will lie.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the whole content.
+    pub(super) fn write(&self, content: &[u8]) -> Result<()> {
+        let file = self.beside()?;
+        fs::write(file.path(), content).with_context(|| self.refused())?;
+        file.persist(&self.path).with_context(|| self.refused())?;
+        Ok(())
+    }
+
+    /// A new file in the same folder, gone when dropped.
+    fn beside(&self) -> Result<NamedTempFile> {
+        let parent = self.path.parent().filter(|path| *path != Path::new(""));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".finepruner-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // What a file that is written in place would have, less the umask.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        builder
+            .tempfile_in(parent.unwrap_or(Path::new(".")))
+            .with_context(|| self.refused())
+    }
+
+    fn refused(&self) -> String {
+        format!("can't write {}", self.path.display())
+    }
+}

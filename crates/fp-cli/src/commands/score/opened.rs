@@ -1,0 +1,109 @@
+//! Dumps whose headers were read and found to fit together.
+
+use std::ops::Range;
+
+use anyhow::{Context, Result, ensure};
+
+use super::ScoreArgs;
+use crate::attention::{FirstDimension, Form};
+use crate::dump::{Dump, Tensor};
+
+/// A dump before its values are read.
+pub(super) struct OpenedDump {
+    pub(super) dump: Dump,
+    pub(super) tensor: Tensor,
+    pub(super) form: Form,
+    /// Its path where there are several.
+    pub(super) name: Option<String>,
+}
+
+impl OpenedDump {
+    /// Words that an error about it begins with; nothing where it is the only one.
+    pub(super) fn place(&self) -> String {
+        let name = self.name.as_ref();
+        name.map(|name| format!("{name}: ")).unwrap_or_default()
+    }
+}
+
+/// Opens the dumps of a command line.
+pub(super) fn open(args: &ScoreArgs) -> Result<Vec<OpenedDump>> {
+    let (count, ranges) = (args.dumps.len(), &args.image_range);
+    ensure!(
+        ranges.len() <= 1 || ranges.len() == count,
+        "--image-range was given {} times for {count} dump(s): give it once for all, or once for each in their order",
+        ranges.len()
+    );
+    let mut dumps = Vec::with_capacity(count);
+    for (at, path) in args.dumps.iter().enumerate() {
+        let dump = Dump::open(path)?;
+        let range = if ranges.len() == count {
+            ranges.get(at)
+        } else {
+            ranges.first()
+        };
+        let opened = open_one(args, dump, range.cloned());
+        dumps.push(match count {
+            1 => opened?,
+            _ => opened.with_context(|| path.display().to_string())?,
+        });
+    }
+    check_batch(args, &dumps)?;
+    check_together(&dumps)?;
+    Ok(dumps)
+}
+
+fn open_one(args: &ScoreArgs, dump: Dump, range: Option<Range<usize>>) -> Result<OpenedDump> {
+    let tensor = dump.tensor(args.tensor.as_deref())?;
+    let form = Form::new(&tensor, range, args.first_dimension())?;
+    if let Form::PerHead { .. } = form {
+        ensure!(
+            args.query_selection_strategy.is_empty(),
+            "tensor `{}` of shape {:?} has one row per head and no query rows to choose from: leave out --query-selection-strategy",
+            tensor.name,
+            tensor.shape
+        );
+    }
+    let name = (args.dumps.len() > 1).then(|| dump.path().display().to_string());
+    Ok(OpenedDump {
+        dump,
+        tensor,
+        form,
+        name,
+    })
+}
+
+/// `--batch` is of dumps with four dimensions.
+fn check_batch(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<()> {
+    let is_batch = |dump: &OpenedDump| dump.tensor.shape.len() == 4;
+    let Some(first) = dumps.first() else {
+        return Ok(());
+    };
+    ensure!(
+        args.first_dimension() != FirstDimension::Samples || dumps.iter().any(is_batch),
+        "--batch: tensor `{}` of shape {:?} is of one sample; leave it out",
+        first.tensor.name,
+        first.tensor.shape
+    );
+    Ok(())
+}
+
+/// What is counted over several dumps has to be the same in each.
+fn check_together(dumps: &[OpenedDump]) -> Result<()> {
+    let Some((first, others)) = dumps.split_first() else {
+        return Ok(());
+    };
+    let is_per_head = |dump: &OpenedDump| matches!(dump.form, Form::PerHead { .. });
+    for other in others {
+        let (a, b) = (first.dump.path().display(), other.dump.path().display());
+        let (heads, other_heads) = (first.form.num_heads(), other.form.num_heads());
+        ensure!(
+            heads == other_heads,
+            "{a} has {heads} heads and {b} has {other_heads}: score dumps of different models apart"
+        );
+        ensure!(
+            is_per_head(first) == is_per_head(other),
+            "one of {a} and {b} has one row per head, [H, N], the other whole sequences: score them apart"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! Reading parts of a file of tensors: nothing is allocated that the file's own size
+//! doesn't vouch for, and of a tensor only the part asked for is read.
+
+mod foreign;
+mod header;
+mod npy;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+/// What attention may be stored as, in words.
+pub(crate) const PRECISIONS: &str = "F64, F32, F16 or BF16";
+
+/// A file of tensors whose header was found sound.
+#[derive(Debug)]
+pub(crate) struct Dump {
+    path: PathBuf,
+    file: File,
+    contents: Contents,
+}
+
+/// What a header says.
+#[derive(Debug)]
+enum Contents {
+    /// Tensors by name.
+    Safetensors(BTreeMap<String, Entry>),
+    /// One array without a name.
+    Npy(Entry),
+}
+
+/// A tensor as its header describes it, every byte of it inside the file.
+#[derive(Debug)]
+struct Entry {
+    /// The number type in the format's own words.
+    dtype: String,
+    /// None for a number type that attention isn't read in.
+    precision: Option<Precision>,
+    shape: Vec<usize>,
+    /// Of its first byte in the file.
+    start: u64,
+}
+
+/// Number types that attention is read in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precision {
+    F64,
+    F32,
+    F16,
+    Bf16,
+}
+
+/// One tensor of a dump.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) precision: Precision,
+    start: u64,
+}
+
+/// Values as exact as they are stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Values {
+    /// Of [`Precision::F64`].
+    F64(Vec<f64>),
+    /// Of all others.
+    F32(Vec<f32>),
+}
+
+impl Dump {
+    /// Opens `path` and reads its header.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::read_header(path).with_context(|| format!("can't read {}", path.display()))
+    }
+
+    fn read_header(path: &Path) -> Result<Self> {
+        let mut file = File::open(path)?;
+        let about = file.metadata()?;
+        ensure!(
+            about.is_file(),
+            "it is not a regular file; an attention dump is a .safetensors or .npy file"
+        );
+        let mut first = Vec::new();
+        Read::by_ref(&mut file).take(64).read_to_end(&mut first)?;
+        file.rewind()?;
+        if let Some(advice) = foreign::advice(path, &first) {
+            bail!(advice);
+        }
+        let contents = match npy::is_npy(&first) {
+            true => Contents::Npy(npy::read(&mut file, about.len())?),
+            false => Contents::Safetensors(header::read(&mut file, about.len())?),
+        };
+        Ok(Dump {
+            path: path.to_owned(),
+            file,
+            contents,
+        })
+    }
+
+    /// Where the file lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The tensor called `name`, or the only one there is.
+    pub(crate) fn tensor(&self, name: Option<&str>) -> Result<Tensor> {
+        let (name, entry) = match (&self.contents, name) {
+            (Contents::Npy(_), Some(name)) => bail!(
+                "--tensor {name}: {} holds one array without a name; leave it out",
+                self.path.display()
+            ),
+            (Contents::Npy(entry), None) => (self.file_stem(), entry),
+            (Contents::Safetensors(tensors), name) => self.named(tensors, name)?,
+        };
+        let precision = entry.precision.with_context(|| {
+            format!(
+                "tensor `{name}` is {}; attention is read as {PRECISIONS}",
+                entry.dtype
+            )
+        })?;
+        Ok(Tensor {
+            name,
+            shape: entry.shape.clone(),
+            precision,
+            start: entry.start,
+        })
+    }
+
+    /// What an array without a name is called.
+    fn file_stem(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    }
+
+    fn named<'a>(
+        &self,
+        tensors: &'a BTreeMap<String, Entry>,
+        name: Option<&str>,
+    ) -> Result<(String, &'a Entry)> {
+        let mut entries = tensors.iter();
+        let (name, entry) = match (name, entries.next(), entries.next()) {
+            (Some(name), ..) => tensors.get_key_value(name).with_context(|| {
+                format!(
+                    "{} has no tensor `{name}`; it has {}",
+                    self.path.display(),
+                    listing(tensors)
+                )
+            })?,
+            (None, Some(only), None) => only,
+            (None, None, _) => bail!("{} has no tensors", self.path.display()),
+            _ => bail!(
+                "{} has several tensors; name one with --tensor: {}",
+                self.path.display(),
+                listing(tensors)
+            ),
+        };
+        Ok((name.clone(), entry))
+    }
+
+    /// Reads `len` values of `tensor` from value `start` on; exact in every precision.
+    pub(crate) fn read(&mut self, tensor: &Tensor, start: usize, len: usize) -> Result<Values> {
+        let (precision, name) = (tensor.precision, &tensor.name);
+        let size = precision.bytes();
+        let read = |file: &mut File| -> std::io::Result<Vec<u8>> {
+            let mut bytes = vec![0; len * size];
+            file.seek(SeekFrom::Start(tensor.start + (start * size) as u64))?;
+            file.read_exact(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read(&mut self.file)
+            .with_context(|| format!("can't read tensor `{name}` of {}", self.path.display()))?;
+        Ok(precision.widen(&bytes))
+    }
+}
+
+fn listing(tensors: &BTreeMap<String, Entry>) -> String {
+    let entries: Vec<String> = tensors
+        .iter()
+        .map(|(name, entry)| format!("`{name}` {} {:?}", entry.dtype, entry.shape))
+        .collect();
+    match entries.is_empty() {
+        true => "none".to_owned(),
+        false => entries.join(", "),
+    }
+}
+
+/// Refuses a file whose tensors don't end where it does.
+fn check_len(announced: u64, present: u64) -> Result<()> {
+    ensure!(
+        announced <= present,
+        "truncated: its header announces {announced} bytes of tensors, {present} follow"
+    );
+    ensure!(
+        announced == present,
+        "damaged: its header announces {announced} bytes of tensors, but {present} follow"
+    );
+    Ok(())
+}
+
+impl Precision {
+    const fn bytes(self) -> usize {
+        match self {
+            Precision::F64 => 8,
+            Precision::F32 => 4,
+            Precision::F16 | Precision::Bf16 => 2,
+        }
+    }
+
+    /// How far a row may sum from 1: what rounding each value to this precision
+    /// can add up to, with room for a softmax made in that precision. An array of
+    /// F64 may well have been computed in F32.
+    pub(crate) const fn row_sum_tolerance(self) -> f64 {
+        match self {
+            Precision::F64 | Precision::F32 => 1e-3,
+            Precision::F16 | Precision::Bf16 => 1e-2,
+        }
+    }
+
+    /// Nothing, ready to take values of this precision.
+    pub(crate) fn empty(self, capacity: usize) -> Values {
+        match self {
+            Precision::F64 => Values::F64(Vec::with_capacity(capacity)),
+            _ => Values::F32(Vec::with_capacity(capacity)),
+        }
+    }
+
+    fn widen(self, bytes: &[u8]) -> Values {
+        let pairs = || bytes.as_chunks::<2>().0.iter();
+        match self {
+            Precision::F64 => {
+                let values = bytes.as_chunks::<8>().0.iter();
+                Values::F64(values.map(|value| f64::from_le_bytes(*value)).collect())
+            }
+            Precision::F32 => {
+                let values = bytes.as_chunks::<4>().0.iter();
+                Values::F32(values.map(|value| f32::from_le_bytes(*value)).collect())
+            }
+            Precision::F16 => {
+                let values: Vec<f16> = pairs().map(|value| f16::from_le_bytes(*value)).collect();
+                widen_half(&values)
+            }
+            Precision::Bf16 => {
+                let values: Vec<bf16> = pairs().map(|value| bf16::from_le_bytes(*value)).collect();
+                widen_half(&values)
+            }
+        }
+    }
+}
+
+fn widen_half<T>(values: &[T]) -> Values
+where
+    [T]: HalfFloatSliceExt,
+{
+    let mut wide = vec![0.0; values.len()];
+    values.convert_to_f32_slice(&mut wide);
+    Values::F32(wide)
+}
