@@ -143,7 +143,7 @@ fn unknown_strategies_list_the_known_ones() {
         &[3, 4],
         &values,
         &["--keep=1", "--normalize=l2"],
-        &["known are l1, softmax"],
+        &["expected one of: l1, softmax"],
     );
     let flags = ["--keep=1", "--query-selection-strategy=all"];
     check(

@@ -156,7 +156,7 @@ fn files_that_are_no_whole_image() {
         model.path(),
         &golden("image0.png"),
         &["--aspect=stretch"],
-        &["unknown image aspect `stretch`", "known are pad, crop"],
+        &["unknown image aspect `stretch`", "expected one of: pad, crop"],
     );
 }
 
@@ -361,7 +361,7 @@ fn flags_that_cannot_be_met() {
     for (flag, known) in [
         ("--head-selection-strategy=best", "gini_coefficient"),
         ("--query-selection-strategy=first", "adaptive_by_length"),
-        ("--normalize=l2", "known are l1, softmax"),
+        ("--normalize=l2", "expected one of: l1, softmax"),
     ] {
         let name = flag.split('=').next_back().unwrap();
         check(&["--keep=5", flag], &[name, known]);

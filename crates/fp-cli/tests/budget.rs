@@ -133,7 +133,7 @@ fn impossible_budgets() {
     check("--prune-layer=32", &["possible is 1 to 31"]);
     fail(
         &["budget", "--model=llava-2"],
-        &["known are llava-1.5-7b, llava-1.5-13b"],
+        &["expected one of: llava-1.5-7b, llava-1.5-13b"],
     );
     fail(
         &["budget", "--num-layers=3"],

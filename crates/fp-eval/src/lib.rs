@@ -2,7 +2,9 @@
 
 pub mod dataset;
 pub mod embedded;
+mod full_text;
 mod hash;
+mod json;
 pub mod metric;
 pub mod report;
 pub mod rescore;

@@ -51,7 +51,7 @@ pub use error::ScoringError;
 pub use head::HeadStrategy;
 pub use kept::KeptTokens;
 pub use layout::TokenLayout;
-pub use named::{StrategyCard, UnknownName};
+pub use named::{StrategyCard, UnknownName, did_you_mean, nearest};
 pub use query::{AttentionRows, QueryStrategy};
 pub use score::{
     ImageAttention, SelectOptions, Selection, image_attention, score_all, score_batch, select,

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use fp_eval::study::config::schema::schema;
+use fp_eval::study::config::{ConfigFile, Diagnostics, Model, StudyKind, surroundings};
 use fp_eval::study::{Cell, Grid, Method, ModelShape, StudyConfig, model_dir};
 use fp_model::{ModelConfig, Preset};
 use serde::Serialize;
 
 use super::study::overrides::Overrides;
-use super::{print_json, print_text};
+use super::{AlreadyReported, print_json, print_text};
 use crate::table::{table, wrap};
+
+/// Columns that everything fits.
+const WIDTH: usize = 80;
 
 /// Check and explain the configuration of a study.
 #[derive(Debug, Args)]
@@ -28,16 +32,28 @@ enum ConfigCommand {
     Schema,
 }
 
-/// Say whether configurations are right.
+/// Check configurations: report every problem of every file.
+///
+/// Each file is checked by itself: keys and values, then whether its model, its device and
+/// its datasets are there and fit: budgets, layers and heads are checked against the model,
+/// whose weights are not read. Where the model isn't here, --shape names a shape to check
+/// against. The exit code is 2 if any file has a problem.
 ///
 /// Examples:
 ///   finepruner config check configs/*_config.json
+///   finepruner config check my_study.json --shape llava-1.5-7b
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct CheckArgs {
     /// Configurations.
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// A known shape in place of each configuration's model, which then needn't be there.
+    #[arg(long, value_name = "SHAPE")]
+    shape: Option<Preset>,
+    /// Print JSON: an entry per file with its problems.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Say what a configuration comes to on its model: budgets, cells, controls, tests.
@@ -63,19 +79,98 @@ struct ExplainArgs {
 /// Runs the command.
 pub(crate) fn run(args: &ConfigArgs) -> Result<()> {
     match &args.command {
-        ConfigCommand::Check(args) => check(&args.files),
+        ConfigCommand::Check(args) => check(args),
         ConfigCommand::Explain(args) => explain(args),
         ConfigCommand::Schema => print_text(&serde_json::to_string_pretty(&schema())?),
     }
 }
 
-fn check(files: &[PathBuf]) -> Result<()> {
-    let mut text = String::new();
-    for file in files {
-        StudyConfig::read(file)?;
-        text += &format!("{}: right\n", file.display());
+/// What was found in one file.
+#[derive(Serialize)]
+struct CheckedFile<'a> {
+    file: &'a Path,
+    /// Whether a study can be run with it here.
+    is_ok: bool,
+    #[serde(flatten)]
+    found: Diagnostics,
+}
+
+fn check(args: &CheckArgs) -> Result<()> {
+    let checked: Vec<CheckedFile<'_>> = args
+        .files
+        .iter()
+        .map(|file| {
+            let found = check_file(file, args.shape);
+            CheckedFile {
+                file,
+                is_ok: found.is_empty(),
+                found,
+            }
+        })
+        .collect();
+    match args.json {
+        true => print_json(&serde_json::json!({ "files": checked }))?,
+        false => print_text(&check_text(&checked))?,
     }
-    print_text(&text)
+    match checked.iter().all(|file| file.is_ok) {
+        true => Ok(()),
+        false => Err(AlreadyReported.into()),
+    }
+}
+
+fn check_file(path: &Path, shape: Option<Preset>) -> Diagnostics {
+    let mut file = match ConfigFile::read(path) {
+        Ok(file) => file,
+        Err(error) => {
+            let mut found = Diagnostics::default();
+            found.add("", format!("{:#}", anyhow::Error::from(error)));
+            return found;
+        }
+    };
+    if let Some(config) = &file.config {
+        let model = match shape {
+            Some(shape) => Model::Shape(shape),
+            None if file.is_known("model") => Model::Named,
+            None => Model::Unknown,
+        };
+        let mut found = config.problems();
+        found.merge(surroundings(config, model, false));
+        file.add(found);
+    }
+    std::mem::take(file.diagnostics())
+}
+
+fn check_text(checked: &[CheckedFile<'_>]) -> String {
+    let mut out = String::new();
+    for CheckedFile { file, is_ok, found } in checked {
+        let mut lines = found.lines(Some(file));
+        if *is_ok {
+            lines.push(format!("{}: OK", file.display()));
+        }
+        let skipped = found.not_checked.iter();
+        lines.extend(skipped.map(|what| format!("{}: not checked: {what}", file.display())));
+        for line in lines {
+            out += &hanging(&line);
+        }
+    }
+    let num_problems: usize = checked.iter().map(|file| file.found.problems.len()).sum();
+    let num_bad = checked.iter().filter(|file| !file.is_ok).count();
+    if num_problems > 0 {
+        let s = |count: usize| if count == 1 { "" } else { "s" };
+        let num_files = checked.len();
+        out += &format!(
+            "\n{num_problems} problem{} in {num_bad} of {num_files} file{}\n",
+            s(num_problems),
+            s(num_files)
+        );
+    }
+    out
+}
+
+/// A line in the terminal's width, what follows indented.
+fn hanging(line: &str) -> String {
+    let lines = wrap(line, WIDTH - 4);
+    lines.join("\n    ") + "\n"
 }
 
 fn explain(args: &ExplainArgs) -> Result<()> {
@@ -116,17 +211,20 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
     let decoder = &shape.decoder;
     let count = |is_wanted: fn(&Cell) -> bool| grid.cells.iter().filter(|c| is_wanted(c)).count();
     let studied = count(|cell| cell.method.is_studied());
-    let mut out = format!(
-        "{}: study {} on {} layers with {} heads and {} image tokens, pruned after layer {}\n\n",
+    let tokens = shape
+        .num_image_tokens
+        .map_or("any number of".to_owned(), |n| n.to_string());
+    let title = format!(
+        "{}: study {} ({}) on {} layers with {} heads and {tokens} image tokens, pruned after \
+         layer {}",
         file.display(),
         config.study.name(),
+        varied(config),
         decoder.num_layers,
         decoder.num_heads,
-        shape
-            .num_image_tokens
-            .map_or("any number of".to_owned(), |n| n.to_string()),
         config.prune_layer,
     );
+    let mut out = wrap(&title, WIDTH).join("\n") + "\n\n";
     out += &budget_table(grid);
     let heads = names(config.head_selection_strategies.iter().map(|s| s.name()));
     let queries = names(config.query_selection_strategies.iter().map(|s| s.name()));
@@ -139,13 +237,13 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
             "heads selected",
             format!("{counts} of {}", decoder.num_heads),
         ),
-        ("normalisation", config.normalization.to_string()),
+        ("normalization", config.normalization.to_string()),
         ("controls", controls(grid)),
-        ("data sets", names(config.datasets.iter())),
+        ("datasets", names(config.datasets.iter())),
         (
             "samples",
             config.limit.map_or("all".to_owned(), |limit| {
-                format!("the first {limit} of each")
+                format!("at most {limit} of each dataset")
             }),
         ),
         (
@@ -154,23 +252,31 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
         ),
         ("tests", tests(config)),
     ] {
-        let lines = wrap(&value, crate::table::WIDTH - 20);
+        let lines = wrap(&value, WIDTH - 18);
         for (index, line) in lines.iter().enumerate() {
             let key = if index == 0 { key } else { "" };
             out += &format!("{key:<18}{line}\n");
         }
     }
     out += &format!(
-        "\n{} cells, {studied} studied and {} controls: {}",
+        "\n{} cells: {studied} of strategies, {} of controls, such as\n",
         grid.cells.len(),
         grid.cells.len() - studied,
-        wrap(
-            &names(grid.cells.iter().take(6).map(|cell| cell.id.as_str())),
-            crate::table::WIDTH
-        )
-        .join("\n")
     );
-    out + ", … (--json lists all)\n"
+    let examples = names(grid.cells.iter().take(6).map(|cell| cell.id.as_str()));
+    for line in wrap(&format!("{examples}, … (--json lists all)"), WIDTH - 2) {
+        out += &format!("  {line}\n");
+    }
+    out
+}
+
+/// What a study compares, in words.
+fn varied(config: &StudyConfig) -> &'static str {
+    match config.study {
+        StudyKind::A => "which heads",
+        StudyKind::B => "which query tokens",
+        StudyKind::Full => "heads by query tokens",
+    }
 }
 
 fn budget_table(grid: &Grid) -> String {
@@ -231,12 +337,13 @@ fn tests(config: &StudyConfig) -> String {
     use fp_eval::study::config::HolmFamily;
     let statistics = &config.statistics;
     let family = match statistics.holm_family {
-        HolmFamily::Budget => "those at one budget",
-        HolmFamily::BudgetAndHeads => "those at one budget and one head count",
-        HolmFamily::Study => "all of the study",
+        HolmFamily::Budget => "all tests at one budget",
+        HolmFamily::BudgetAndHeads => "all tests at one budget and head count",
+        HolmFamily::Study => "all tests of the study",
     };
     format!(
-        "against {}, Holm over {family}; equivalent within {} points; {} % intervals of {} draws, seed {}",
+        "each strategy against {}, with Holm's correction over {family}; equivalent within {} \
+         points; {} % intervals; {} bootstrap draws, seed {}",
         config.baseline(),
         statistics.equivalence_margin,
         100.0 * statistics.confidence,

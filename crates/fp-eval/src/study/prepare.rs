@@ -1,6 +1,6 @@
 //! From a configuration to everything that a run needs, the weights not yet read.
 
-use super::config::{Precision, StudyConfig};
+use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings};
 use super::error::StudyError;
 use super::grid::{Grid, ModelShape};
 use super::hashes;
@@ -14,7 +14,7 @@ use fp_model::{LlavaModel, LoadOptions, ModelConfig, inspect};
 use std::path::{Path, PathBuf};
 
 /// The name that stands for what is shipped.
-const EMBEDDED: &str = "embedded";
+pub(crate) const EMBEDDED: &str = "embedded";
 
 /// A study that is ready to be run.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub fn dataset_selector(name: &str) -> Result<String, StudyError> {
 impl Prepared {
     /// Reads data and the model's description, and hashes both.
     pub(crate) fn new(config: &StudyConfig, shard: Option<Shard>) -> Result<Prepared, StudyError> {
-        config.check()?;
+        check(config)?;
         let load = load_options(config)?;
         let folder = model_dir(config)?;
         let model_config = ModelConfig::from_dir(&folder)?;
@@ -63,16 +63,12 @@ impl Prepared {
             config.image_aspect,
             config.prompt_template,
         )?;
-        let mut datasets = Vec::new();
+        let datasets = open_all(config)?;
         let mut specs: Vec<DatasetSpec> = Vec::new();
         let mut first_index = 0;
-        for name in &config.datasets {
-            let mut dataset = dataset::open(&dataset_selector(name)?)?;
-            dataset.require_answers()?;
-            dataset.samples.truncate(config.limit.unwrap_or(usize::MAX));
-            specs.push(dataset_spec(&dataset, first_index)?);
+        for dataset in &datasets {
+            specs.push(dataset_spec(dataset, first_index)?);
             first_index += dataset.samples.len();
-            datasets.push(dataset);
         }
         let spec = RunSpec {
             format: FORMAT,
@@ -98,6 +94,48 @@ impl Prepared {
     pub(crate) fn load_model(&self) -> Result<LlavaModel, StudyError> {
         Ok(LlavaModel::load(&self.spec.model.path, &self.load)?)
     }
+}
+
+/// Refuses a configuration with everything that is wrong with it here.
+fn check(config: &StudyConfig) -> Result<(), StudyError> {
+    let mut diagnostics = config.problems();
+    diagnostics.merge(surroundings(config, Model::Named, true));
+    match diagnostics.is_empty() {
+        true => Ok(()),
+        false => Err(StudyError::Config(ConfigError::Invalid {
+            path: None,
+            diagnostics,
+        })),
+    }
+}
+
+/// Reads every dataset; what is wrong with one hides nothing of the next.
+fn open_all(config: &StudyConfig) -> Result<Vec<Dataset>, StudyError> {
+    let mut datasets = Vec::new();
+    let mut errors = Vec::new();
+    for name in &config.datasets {
+        match open(name) {
+            Ok(mut dataset) => {
+                dataset.samples.truncate(config.limit.unwrap_or(usize::MAX));
+                datasets.push(dataset);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    match (errors.len(), errors.pop()) {
+        (1, Some(only)) => Err(only),
+        (_, Some(last)) => {
+            errors.push(last);
+            Err(StudyError::Several(errors))
+        }
+        _ => Ok(datasets),
+    }
+}
+
+fn open(name: &str) -> Result<Dataset, StudyError> {
+    let dataset = dataset::open(&dataset_selector(name)?)?;
+    dataset.require_answers()?;
+    Ok(dataset)
 }
 
 fn json_error(path: &Path) -> impl FnOnce(serde_json::Error) -> StudyError {

@@ -121,5 +121,9 @@ pub(crate) fn check(
 
 pub(crate) fn read(path: &Path) -> Result<fp_eval::dataset::Reading, String> {
     let part = find(path).map_err(|error| error.to_string())?.remove(0);
-    part.read().map_err(|error| error.to_string())
+    let reading = part.read().map_err(|error| error.to_string())?;
+    match reading.faults.first() {
+        Some(fault) => Err(fault.to_string()),
+        None => Ok(reading),
+    }
 }

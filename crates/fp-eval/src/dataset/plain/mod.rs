@@ -18,18 +18,21 @@
 //! refused. A description with `judge` names who scores answers that the data set has not.
 
 mod export;
+pub mod schema;
 
 pub(super) use export::export;
 
 use super::collect::Collector;
 use super::encoding::read_text;
-use super::lines::{for_each_line, parse};
-use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use super::lines::{LineFault, for_each_line, parse};
+use super::{Benchmark, Dataset, DatasetError, ImageRef, ProblemKind, Reading};
+use crate::json::{Document, Problem};
 use crate::metric::{AnswerRule, MetricError};
 use crate::sample::Sample;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Name of the file that describes a data set.
 pub const DESCRIPTION_FILE: &str = "benchmark.json";
@@ -37,7 +40,7 @@ pub const DESCRIPTION_FILE: &str = "benchmark.json";
 pub const QUESTIONS_FILE: &str = "questions.jsonl";
 
 /// What `benchmark.json` holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
     /// What the data set is called.
@@ -103,7 +106,8 @@ pub fn is_plain(folder: &Path) -> bool {
 }
 
 pub(super) fn parts(folder: &Path) -> Vec<String> {
-    match is_plain(folder) {
+    // Questions without a description are a data set that lost it, not none.
+    match is_plain(folder) || folder.join(QUESTIONS_FILE).is_file() {
         true => vec![String::new()],
         false => Vec::new(),
     }
@@ -118,70 +122,94 @@ pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
 }
 
 /// Reads a data set, setting lines that can't be used apart. Images are looked
-/// for, not opened.
+/// for, not opened. A description that is not as it has to be, and questions that are not
+/// those its hash speaks of, are among [`Reading::faults`].
 ///
 /// # Errors
-/// A file that can't be read, a description that is not as it has to be, or
-/// questions that are not those the description's hash speaks of.
+/// Questions that can't be read.
 pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let description_path = folder.join(DESCRIPTION_FILE);
-    let description = describe(&description_path)?;
-    let answer_rule: AnswerRule =
-        description
-            .answer_rule
-            .parse()
-            .map_err(|error: MetricError| DatasetError::Description {
+    let (description, mut faults) = describe(&description_path);
+    // Where it can't be told how answers are scored, the rest of a line still can be read.
+    let answer_rule: Option<AnswerRule> = match description.answer_rule.parse() {
+        Ok(rule) => Some(rule),
+        Err(_) if !faults.is_empty() => None,
+        Err(error) => {
+            let error: MetricError = error;
+            faults.push(DatasetError::Description {
                 path: description_path.clone(),
                 reason: error.to_string(),
-            })?;
+            });
+            None
+        }
+    };
     let path = folder.join(QUESTIONS_FILE);
     let images = [match &description.images {
         Some(images) => folder.join(images),
         None => folder.to_owned(),
     }];
     let families: HashSet<&str> = description.families.iter().map(String::as_str).collect();
-    let rule = description.judge.is_none().then_some(answer_rule);
+    let rule = answer_rule.filter(|_| description.judge.is_none());
     let mut collector = Collector::new("line", rule);
     let found = for_each_line(&path, |number, line| {
-        let sample = line.and_then(parse::<Line>).and_then(|line| {
-            if !families.is_empty() && !families.contains(line.family.as_str()) {
-                let message = format!(
-                    "family {:?} isn't one that {DESCRIPTION_FILE} names",
-                    line.family
-                );
-                return Err((ProblemKind::InvalidValue, message));
-            }
-            Ok(Sample {
-                image: collector.image(&images, &line.image)?,
-                id: line.id,
-                image_id: line.image_id.unwrap_or(line.image),
-                image_size: line.image_size,
-                question: line.question,
-                answers: line.answers,
-                choices: line.choices,
-                family: line.family,
-                keys: line.keys,
-                boxes: line.boxes,
-            })
-        });
-        collector.take(number, sample);
-    })?;
-    if let Some(expected) = description.sha256
+        let line = match line.and_then(parse_line) {
+            Ok(line) => line,
+            Err(fault) => return collector.fault(number, fault),
+        };
+        let family = (!families.is_empty() && !families.contains(line.family.as_str()))
+            .then(|| unknown_family(&line.family, &families));
+        let image = collector.image(&images, &line.image);
+        let (image, no_image) = match image {
+            Ok(image) => (image, None),
+            Err(fault) => (ImageRef::default(), Some(fault)),
+        };
+        let sample = Sample {
+            image,
+            id: line.id,
+            image_id: line.image_id.unwrap_or(line.image),
+            image_size: line.image_size,
+            question: line.question,
+            answers: line.answers,
+            choices: line.choices,
+            family: line.family,
+            keys: line.keys,
+            boxes: line.boxes,
+        };
+        if family.is_none() && no_image.is_none() {
+            return collector.push(number, sample);
+        }
+        for fault in family.into_iter().chain(no_image) {
+            collector.fault(number, fault);
+        }
+        collector.note_faults(number, &sample);
+    });
+    let found = match (found, faults.is_empty()) {
+        (Ok(found), _) => Some(found),
+        (Err(error), true) => return Err(error),
+        // The description is wrong, too: that is said first.
+        (Err(error), false) => {
+            faults.push(error);
+            None
+        }
+    };
+    if let (Some(expected), Some(found)) = (description.sha256, found)
         && !expected.eq_ignore_ascii_case(&found)
     {
-        return Err(DatasetError::Hash {
-            path,
+        faults.push(DatasetError::Hash {
+            path: path.clone(),
             expected,
             found,
         });
     }
     Ok(Reading {
         problems: collector.problems,
+        numbers: collector.numbers,
+        faults: faults.into_iter().map(Arc::new).collect(),
         dataset: Dataset {
             name: description.name,
             split: description.split,
             benchmark: Benchmark::Plain,
-            answer_rule,
+            answer_rule: answer_rule.unwrap_or_default(),
             judge: description.judge,
             families: description.families,
             license: description.license,
@@ -195,12 +223,91 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     })
 }
 
-fn describe(path: &Path) -> Result<Description, DatasetError> {
-    let text = read_text(path)?;
-    serde_json::from_str(&text).map_err(|error| DatasetError::Description {
-        path: path.to_owned(),
-        reason: error.to_string(),
+fn unknown_family(family: &str, families: &HashSet<&str>) -> LineFault {
+    let meant = fp_scoring::did_you_mean(family, families.iter().copied());
+    let message = format!("family {family:?} isn't one that {DESCRIPTION_FILE} names{meant}");
+    (ProblemKind::InvalidValue, message)
+}
+
+/// A line, or all that keeps it from being one.
+fn parse_line(line: &str) -> Result<Line, LineFault> {
+    parse::<Line>(line).map_err(|(kind, message)| {
+        let value = serde_json::from_str(line).unwrap_or_default();
+        match faults_of(&schema::line(), &value) {
+            // It isn't JSON, or wrong in a way that the schema has no words for.
+            found if found.is_empty() => (kind, message),
+            found => (kind, found),
+        }
     })
+}
+
+fn faults_of(schema: &serde_json::Value, value: &serde_json::Value) -> String {
+    if value.is_null() {
+        return String::new();
+    }
+    let faults = crate::json::schema::check(schema, value);
+    let text = |fault: &crate::json::schema::Fault| match fault.path.to_string() {
+        path if path.is_empty() => fault.message.clone(),
+        path => format!("{path}: {}", fault.message),
+    };
+    faults.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+/// The description as far as it can be read, and everything that is wrong with it.
+fn describe(path: &Path) -> (Description, Vec<DatasetError>) {
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(error) => return (Description::default(), vec![error]),
+    };
+    let wrong = |reason: String| DatasetError::Description {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut document = match Document::parse(&text) {
+        Ok(document) => document,
+        Err(problem) => {
+            let place = problem
+                .line
+                .map_or(String::new(), |line| format!("line {line}: "));
+            let reason = format!("{place}{}", problem.message);
+            return (Description::default(), vec![wrong(reason)]);
+        }
+    };
+    let mut problems = std::mem::take(&mut document.duplicates);
+    let faults = crate::json::schema::check(&schema::description(), &document.value);
+    for fault in &faults {
+        let mut problem = Problem::new(fault.path.to_string(), fault.message.clone());
+        document.locate(&mut problem);
+        problems.push(problem);
+    }
+    problems.sort_by_key(|problem| problem.line);
+    let mut errors: Vec<DatasetError> = problems
+        .iter()
+        .map(|problem| match problem.line {
+            Some(line) => wrong(format!("line {line}: {problem}")),
+            None => wrong(problem.to_string()),
+        })
+        .collect();
+    let mut value = document.value;
+    if let Some(keys) = value.as_object_mut() {
+        for fault in &faults {
+            if let Some(crate::json::Step::Key(key)) = fault.path.0.first() {
+                keys.remove(key);
+            }
+        }
+        for key in ["name", "split", "answer_rule"] {
+            keys.entry(key).or_insert_with(|| "".into());
+        }
+    }
+    match serde_json::from_value(value) {
+        Ok(description) => (description, errors),
+        Err(error) => {
+            if errors.is_empty() {
+                errors.push(wrong(error.to_string()));
+            }
+            (Description::default(), errors)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -262,7 +369,9 @@ mod tests {
             .iter()
             .map(|problem| (problem.line, problem.kind))
             .collect();
-        use ProblemKind::{DuplicateId, InvalidValue, Malformed, MissingImage, WrongType};
+        use ProblemKind::{
+            DuplicateId, InvalidValue, Malformed, MissingAnswer, MissingImage, WrongType,
+        };
         assert_eq!(
             found,
             [
@@ -271,7 +380,7 @@ mod tests {
                 (4, Malformed),
                 (5, MissingImage),
                 (6, InvalidValue),
-                (7, InvalidValue),
+                (7, MissingAnswer),
                 (8, InvalidValue),
                 (9, InvalidValue),
                 (10, InvalidValue),
@@ -280,9 +389,9 @@ mod tests {
             ]
         );
         let message = load(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("11 lines can't be used (3 malformed, 1 with a value of the wrong type, 1 with a duplicate id, 1 with a missing image, 5 with an invalid value)"), "{message}");
+        assert!(message.contains("11 lines can't be used (3 malformed, 1 with a value of the wrong type, 1 with a duplicate id, 1 with a missing image, 1 without an answer to score by, 4 with an invalid value)"), "{message}");
         assert!(
-            message.contains("line 11: unknown field `key`"),
+            message.contains("line 11: key: unknown key `key` (did you mean `keys`?)"),
             "{message}"
         );
         assert!(message.contains("and 1 more"), "{message}");
@@ -304,9 +413,23 @@ mod tests {
         ));
         std::fs::write(&path, r#"{"name":"n","split":"s"}"#).unwrap();
         let message = load(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("missing field `answer_rule`"), "{message}");
+        assert!(message.contains("key `answer_rule` is missing"), "{message}");
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(load(folder.path()), Err(DatasetError::Io { .. })));
+        let description = r#"{"name":"n","splt":"s","answer_rule":"exct","licence":3}"#;
+        std::fs::write(&path, description).unwrap();
+        let reading = read(folder.path()).unwrap();
+        let faults: Vec<String> = reading.faults.iter().map(ToString::to_string).collect();
+        let expected = [
+            "key `split` is missing; expected a text",
+            "`exct` (did you mean `exact`?)",
+            "unknown key `licence` (did you mean `license`?)",
+            "unknown key `splt` (did you mean `split`?)",
+        ];
+        assert_eq!(faults.len(), expected.len(), "{faults:?}");
+        for (fault, expected) in faults.iter().zip(expected) {
+            assert!(fault.contains(expected), "{fault}");
+        }
     }
 
     #[test]
