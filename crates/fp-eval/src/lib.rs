@@ -2,7 +2,8 @@
 
 pub mod dataset;
 pub mod embedded;
-mod full_text;
+#[cfg(test)]
+mod error_kinds;
 mod hash;
 mod json;
 pub mod metric;
@@ -13,4 +14,5 @@ pub mod scene;
 pub mod stats;
 pub mod study;
 
+pub use fp_scoring::{error_chain, error_text};
 pub use sample::Sample;

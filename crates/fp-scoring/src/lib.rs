@@ -34,6 +34,12 @@ mod cost;
 pub mod cuda;
 mod equivalence;
 mod error;
+#[cfg(test)]
+#[macro_use]
+mod error_check;
+#[cfg(test)]
+mod error_kinds;
+mod error_text;
 mod head;
 mod kept;
 mod layout;
@@ -47,7 +53,8 @@ pub use config::{Normalization, PruneConfig};
 pub use control::{Control, oracle_tokens, random_tokens, uniform_grid_tokens};
 pub use cost::{DecoderShape, MlpConvention, PrunedCost};
 pub use equivalence::{Equivalence, EquivalenceMatrix};
-pub use error::ScoringError;
+pub use error::{ScoringError, SharedError};
+pub use error_text::{error_chain, error_text};
 pub use head::HeadStrategy;
 pub use kept::KeptTokens;
 pub use layout::TokenLayout;

@@ -12,10 +12,8 @@ use serde::Serialize;
 
 use super::study::overrides::Overrides;
 use super::{AlreadyReported, print_json, print_text};
-use crate::table::{table, wrap};
+use crate::table::{WIDTH, table, wrap};
 
-/// Columns that everything fits.
-const WIDTH: usize = 80;
 
 /// Check and explain the configuration of a study.
 #[derive(Debug, Args)]

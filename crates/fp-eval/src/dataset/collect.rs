@@ -138,7 +138,7 @@ impl Collector {
                 true => ProblemKind::MissingAnswer,
                 false => ProblemKind::InvalidValue,
             };
-            faults.push((kind, error.to_string()));
+            faults.push((kind, crate::error_text(&error)));
         }
         faults
     }

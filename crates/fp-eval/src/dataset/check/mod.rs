@@ -8,7 +8,7 @@ pub use images::{ImageFault, ImageProblem, ImageProblems};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::full_text::full_text;
+use crate::error_text;
 
 use super::{ImageRef, Part, ProblemKind, Problems, Reading, find_all};
 
@@ -57,7 +57,7 @@ pub fn check(part: &Part, look: Look) -> Checked {
         Ok(reading) => check_reading(reading, look),
         Err(error) => Checked {
             reading: None,
-            errors: vec![full_text(&error)],
+            errors: vec![error_text(&error)],
             problems: Problems::default(),
             images: ImageProblems::default(),
             num_cut_boxes: 0,
@@ -70,7 +70,7 @@ fn check_reading(reading: Reading, look: Look) -> Checked {
     let mut errors: Vec<String> = reading
         .faults
         .iter()
-        .map(|fault| full_text(fault.as_ref()))
+        .map(|fault| error_text(fault.as_ref()))
         .collect();
     if samples.is_empty() && reading.problems.is_empty() {
         let file = reading.dataset.files.first();
@@ -191,7 +191,7 @@ impl Places {
         let (parts, errors) = find_all(folder);
         self.found.extend(parts.into_iter().map(Place::Part));
         self.found.extend(errors.into_iter().map(|error| {
-            let text = full_text(&error);
+            let text = error_text(&error);
             Place::Damaged(folder.to_owned(), text)
         }));
     }

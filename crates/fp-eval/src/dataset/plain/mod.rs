@@ -136,9 +136,9 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
         Err(_) if !faults.is_empty() => None,
         Err(error) => {
             let error: MetricError = error;
-            faults.push(DatasetError::Description {
+            faults.push(DatasetError::Content {
                 path: description_path.clone(),
-                reason: error.to_string(),
+                reason: crate::error_text(&error),
             });
             None
         }
@@ -259,7 +259,7 @@ fn describe(path: &Path) -> (Description, Vec<DatasetError>) {
         Ok(text) => text,
         Err(error) => return (Description::default(), vec![error]),
     };
-    let wrong = |reason: String| DatasetError::Description {
+    let wrong = |reason: String| DatasetError::Content {
         path: path.to_owned(),
         reason,
     };

@@ -160,11 +160,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         token_quality: tokens::token_quality(run, &measured),
         recall_against_random: tokens::recall_against_random(run, &roster, &measured, &judge)?,
         retention: tokens::retention(run),
-        costs: cost::costs(run).map_err(|error| ReportError::Record {
-            index: run.records[0].index,
-            id: run.records[0].id.clone(),
-            reason: error.to_string(),
-        })?,
+        costs: cost::costs(run)?,
         flips: flips::flips(run, &scores, &strata, roster.vanilla),
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))
@@ -174,6 +170,12 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     };
     analysis.verdict = verdict::verdict(run, &roster, &analysis);
     Ok(analysis)
+}
+
+/// Every cell's accuracy alone.
+pub(crate) fn summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
+    let confidence = run.spec.config.statistics.confidence;
+    cells::summaries(run, &Scores::new(run), &[], confidence)
 }
 
 fn sample_counts(run: &Run, scores: &Scores) -> SampleCounts {

@@ -7,10 +7,8 @@ use fp_eval::dataset::check::{Checked, ImageProblems};
 use fp_eval::dataset::{Form, Part, Problems, Reading};
 use serde::Serialize;
 
-use crate::table::{table, wrap};
+use crate::table::{WIDTH, table, wrap};
 
-/// Columns that everything fits.
-const WIDTH: usize = 80;
 /// Problems of a dataset that are named, unless all are asked for.
 const MOST_NAMED: usize = 20;
 

@@ -4,7 +4,7 @@ use super::super::StudyConfig;
 use super::Diagnostics;
 use crate::dataset::locate;
 use crate::embedded;
-use crate::full_text::full_text;
+use crate::error_text;
 use crate::study::grid::{Grid, ModelShape};
 use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
 use fp_model::image::PreprocessorConfig;
@@ -69,9 +69,9 @@ fn check_device(name: &str, will_run: bool, found: &mut Diagnostics) {
     }
     match (fp_model::device(name), will_run) {
         (Ok(_), _) => {}
-        (Err(error), true) => found.add("device", format!("`{name}`: {}", full_text(&error))),
+        (Err(error), true) => found.add("device", format!("`{name}`: {}", error_text(&error))),
         (Err(error), false) => {
-            found.skip(format!("device `{name}` on this machine: {}", full_text(&error)));
+            found.skip(format!("device `{name}` on this machine: {}", error_text(&error)));
         }
     }
 }
@@ -85,7 +85,7 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
     let folder = match model_dir(config) {
         Ok(folder) => folder,
         Err(error) => {
-            found.add("model", full_text(&error));
+            found.add("model", error_text(&error));
             return None;
         }
     };
@@ -99,7 +99,7 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
     let model = match ModelConfig::from_dir(&folder) {
         Ok(model) => model,
         Err(error) => {
-            found.add("model", full_text(&error));
+            found.add("model", error_text(&error));
             return None;
         }
     };
@@ -145,11 +145,11 @@ fn check_files(config: &StudyConfig, folder: &Path, found: &mut Diagnostics) {
                 found.add("model", format!("{} has no {name}", folder.display()));
             }
         }
-        Err(error) => found.add("model", full_text(&error)),
+        Err(error) => found.add("model", error_text(&error)),
     }
     let preprocessor = folder.join("preprocessor_config.json");
     if let Err(error) = PreprocessorConfig::load_or_default(&preprocessor) {
-        found.add("model", full_text(&error));
+        found.add("model", error_text(&error));
     }
 }
 
@@ -162,7 +162,7 @@ fn dataset_problem(name: &str) -> Option<String> {
             let meant = did_you_mean(name, splits.iter().map(String::as_str));
             return Some(format!("`{name}`{meant}; expected one of: {}", expected()));
         }
-        return dataset_selector(name).err().map(|error| full_text(&error));
+        return dataset_selector(name).err().map(|error| error_text(&error));
     }
     let is_there = |path: &str| Path::new(path).exists();
     let folder = name.rsplit_once(':').map_or(name, |(folder, _)| folder);
@@ -173,5 +173,5 @@ fn dataset_problem(name: &str) -> Option<String> {
             expected()
         ));
     }
-    locate(name).err().map(|error| full_text(&error))
+    locate(name).err().map(|error| error_text(&error))
 }
