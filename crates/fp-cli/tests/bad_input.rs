@@ -389,3 +389,112 @@ fn failed_samples_are_named_with_their_cause() {
     assert_eq!(error.matches("p5.png").count(), 1, "{error}");
     assert!(error.contains("p5.png: damaged PNG image: "), "{error}");
 }
+
+/// Runs `config check` and expects code 2 with everything on standard output.
+#[track_caller]
+fn config_check(args: &[&str]) -> String {
+    let output = common::finepruner(&[&["config", "check"], args].concat());
+    assert_eq!(output.code, Some(2), "{}{}", output.stdout, output.stderr);
+    assert_eq!(output.stderr, "");
+    output.stdout
+}
+
+#[test]
+fn every_problem_of_every_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let good = file("good.json", r#"{"study": "a"}"#);
+    let first = file(
+        "first.json",
+        "{\"study\": \"a\",\n\"device\": \"gpu\",\n\"budgets\": [{\"retention\": 1.5}, {\"kept\": 8}]}",
+    );
+    let second = file(
+        "second.json",
+        "{\"study\": \"b\",\n\"model\": \"no-model\",\n\"prune_layer\": 99}",
+    );
+    let broken = file("broken.json", "{\"study\": }");
+    let missing = dir.path().join("missing.json").display().to_string();
+    let files = [&good, &first, &second, &broken, &missing];
+    let files: Vec<&str> = files.into_iter().map(String::as_str).collect();
+
+    let text = config_check(&files);
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        format!("{good}: OK"),
+        format!("{first}:2: device: `gpu`; expected one of: cpu, cuda, cuda:N"),
+        format!("{first}:3: budgets[0].retention: 1.5; must be above 0 and at most 1"),
+        format!("{second}:2: model: no folder `no-model`; expected the folder of a checkpoint"),
+        format!("{second}: not checked: prune_layer, budgets and num_selected_heads"),
+        format!("{broken}:1: not valid JSON: expected value"),
+        format!("{missing}: cannot read {missing}: No such file"),
+        "5 problems in 4 of 5 files".to_owned(),
+    ] {
+        assert!(flat.contains(&part), "{part}: {text}");
+    }
+    assert_eq!(flat.matches("No such file").count(), 1, "{text}");
+    let fits = |line: &str| line.chars().count() <= 80 || !line.trim().contains(' ');
+    assert!(text.lines().all(fits), "{text}");
+
+    let json = config_check(&[&files[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let of = |file: usize| &json["files"][file];
+    assert_eq!((&of(0)["is_ok"], &of(1)["is_ok"]), (&true.into(), &false.into()));
+    assert_eq!(of(1)["problems"][1]["line"], 3);
+    assert_eq!(of(1)["problems"][1]["place"], "budgets[0].retention");
+    assert_eq!(of(2)["not_checked"].as_array().unwrap().len(), 1);
+
+    // With a shape the model needn't be there, and what needs it is checked.
+    let text = config_check(&["--shape=llava-1.5-7b", &second]);
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(":3: prune_layer: can't prune after layer 99 of 32"), "{text}");
+    assert!(!flat.contains("no-model") && flat.contains("1 problem in 1 of 1 file"), "{text}");
+    let text = common::succeed(&["config", "check", &good]);
+    assert_eq!(text.trim_end().lines().last().unwrap().trim(), format!("{good}: OK"));
+}
+
+#[test]
+fn all_flags_of_a_study_are_checked_before_it_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("study.json");
+    std::fs::write(&path, "{\"study\": \"a\",\n\"max_new_tokens\": 0}").unwrap();
+    let config = path.display().to_string();
+    let output = dir.path().join("run");
+    for command in ["study", "eval"] {
+        fail(
+            &[
+                command,
+                "--config",
+                &config,
+                "--dataset=no/such,embedded:confrm",
+                "--prune-layer=12",
+                "--keep=0,145",
+                "--num-selected-heads=8",
+                "--controls=vanila",
+                "--output",
+                &output.display().to_string(),
+            ],
+            &[
+                "8 problems in the configuration",
+                &format!("{config}:2: max_new_tokens: 0; must be at least 1"),
+                "--dataset: no folder `no/such`",
+                "--dataset: `embedded:confrm` (did you mean `embedded:confirm`?)",
+                "--prune-layer: can't prune after layer 12 of 12; possible is 1 to 11",
+                "--keep: 0; must be at least 1",
+                "--keep: kept = 145 asks for R = 145 of 144 image tokens",
+                "--num-selected-heads: 8 selects all 8 heads",
+                "--controls: unknown control `vanila` (did you mean `vanilla`?)",
+            ],
+        );
+        assert!(!output.exists());
+    }
+    // A flag takes the place of what the file says, right or wrong.
+    std::fs::write(&path, r#"{"study": "a", "model": "no/such"}"#).unwrap();
+    let explained = ["config", "explain", &config, "--shape=llava-1.5-7b"];
+    let text = common::succeed(&explained);
+    assert!(text.contains("study a (which heads) on 32 layers"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}

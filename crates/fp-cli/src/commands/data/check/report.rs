@@ -161,39 +161,32 @@ fn overview(entries: &[Entry]) -> String {
             let found = entry.found.as_ref();
             found.map_or_else(|| "–".to_owned(), |found| of(found).to_string())
         };
+        let scored = match &entry.found {
+            Some(Found { judge: Some(_), .. }) => "elsewhere",
+            Some(found) => found.answer_rule.unwrap_or("–"),
+            None => "–",
+        };
         vec![
-            if entry.is_complete { "yes" } else { "no" }.to_owned(),
+            entry.selector.clone(),
+            entry.benchmark.to_owned(),
             number(|found| found.num_questions),
             number(|found| found.num_images),
             number(|found| found.num_with_boxes),
-            entry.benchmark.to_owned(),
-            short(&entry.selector),
+            scored.to_owned(),
+            if entry.is_complete { "yes" } else { "no" }.to_owned(),
         ]
     };
     let header = [
-        "complete",
+        "--dataset",
+        "benchmark",
         "questions",
         "images",
-        "boxes",
-        "benchmark",
-        "dataset",
+        "with boxes",
+        "scored by",
+        "complete",
     ];
     let rows: Vec<Vec<String>> = entries.iter().map(row).collect();
-    table(&header, &rows, &[1, 2, 3])
-}
-
-/// The end of a name that is too long for a column; it stands in full under the table or
-/// in `--json`.
-fn short(selector: &str) -> String {
-    const MOST: usize = 28;
-    let length = selector.chars().count();
-    match length > MOST {
-        true => {
-            let end: String = selector.chars().skip(length - MOST + 1).collect();
-            format!("…{end}")
-        }
-        false => selector.to_owned(),
-    }
+    table(&header, &rows, &[2, 3, 4])
 }
 
 /// Lines under a dataset's name, each with how far it is indented.
