@@ -302,7 +302,7 @@ fn errors_are_json_where_json_is_asked_for() {
 fn every_cause_is_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bad.json");
-    std::fs::write(&path, "{\"nonsense\": 1}").unwrap();
+    std::fs::write(&path, "{\"study\": \"a\", \"nonsense\": 1}").unwrap();
     let config = format!("--config={}", path.display());
     let output = finepruner(&["study", &config]);
     assert_eq!(output.code, Some(2));
@@ -442,7 +442,10 @@ fn every_problem_of_every_configuration() {
     let json = config_check(&[&files[..], &["--json"]].concat());
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let of = |file: usize| &json["files"][file];
-    assert_eq!((&of(0)["is_ok"], &of(1)["is_ok"]), (&true.into(), &false.into()));
+    assert_eq!(
+        (&of(0)["is_ok"], &of(1)["is_ok"]),
+        (&true.into(), &false.into())
+    );
     assert_eq!(of(1)["problems"][1]["line"], 3);
     assert_eq!(of(1)["problems"][1]["place"], "budgets[0].retention");
     assert_eq!(of(2)["not_checked"].as_array().unwrap().len(), 1);
@@ -450,10 +453,19 @@ fn every_problem_of_every_configuration() {
     // With a shape the model needn't be there, and what needs it is checked.
     let text = config_check(&["--shape=llava-1.5-7b", &second]);
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat.contains(":3: prune_layer: can't prune after layer 99 of 32"), "{text}");
-    assert!(!flat.contains("no-model") && flat.contains("1 problem in 1 of 1 file"), "{text}");
+    assert!(
+        flat.contains(":3: prune_layer: can't prune after layer 99 of 32"),
+        "{text}"
+    );
+    assert!(
+        !flat.contains("no-model") && flat.contains("1 problem in 1 of 1 file"),
+        "{text}"
+    );
     let text = common::succeed(&["config", "check", &good]);
-    assert_eq!(text.trim_end().lines().last().unwrap().trim(), format!("{good}: OK"));
+    assert_eq!(
+        text.trim_end().lines().last().unwrap().trim(),
+        format!("{good}: OK")
+    );
 }
 
 #[test]
@@ -470,7 +482,7 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
                 "--config",
                 &config,
                 "--dataset=no/such,embedded:confrm",
-                "--prune-layer=12",
+                "--prune-layer=8",
                 "--keep=0,145",
                 "--num-selected-heads=8",
                 "--controls=vanila",
@@ -482,7 +494,7 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
                 &format!("{config}:2: max_new_tokens: 0; must be at least 1"),
                 "--dataset: no folder `no/such`",
                 "--dataset: `embedded:confrm` (did you mean `embedded:confirm`?)",
-                "--prune-layer: can't prune after layer 12 of 12; possible is 1 to 11",
+                "--prune-layer: can't prune after layer 8 of 8; possible is 1 to 7",
                 "--keep: 0; must be at least 1",
                 "--keep: kept = 145 asks for R = 145 of 144 image tokens",
                 "--num-selected-heads: 8 selects all 8 heads",
@@ -495,6 +507,12 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
     std::fs::write(&path, r#"{"study": "a", "model": "no/such"}"#).unwrap();
     let explained = ["config", "explain", &config, "--shape=llava-1.5-7b"];
     let text = common::succeed(&explained);
-    assert!(text.contains("study a (which heads) on 32 layers"), "{text}");
-    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(
+        text.contains("study a (which heads) on 32 layers"),
+        "{text}"
+    );
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
 }

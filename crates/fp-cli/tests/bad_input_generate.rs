@@ -156,7 +156,10 @@ fn files_that_are_no_whole_image() {
         model.path(),
         &golden("image0.png"),
         &["--aspect=stretch"],
-        &["unknown image aspect `stretch`", "expected one of: pad, crop"],
+        &[
+            "unknown image aspect `stretch`",
+            "expected one of: pad, crop",
+        ],
     );
 }
 

@@ -340,19 +340,16 @@ fn bad_configurations_and_all_of_their_problems() {
         (
             r#"{"study": "a", "budget": [], "statistics": {"confidense": 0.9}}"#,
             vec![
-                "1: budget: unknown key `budget` (did you mean `budgets`?)".into(),
-                "1: statistics.confidense: unknown key `confidense` (did you mean `confidence`?)"
-                    .into(),
+                "1: budget: unknown key (did you mean `budgets`?)".into(),
+                "1: statistics.confidense: unknown key (did you mean `confidence`?)".into(),
             ],
         ),
         (
             "{\"study\": \"a\", \"datasets\": [\n\"embedded:selct\",\n\"no/such\",\n\"embedded\"]}",
             vec![
-                "2: datasets[0]: `embedded:selct` (did you mean `embedded:select`?); expected one \
-                 of: embedded:select, embedded:confirm"
-                    .into(),
+                "2: datasets[0]: `embedded:selct` (did you mean `embedded:select`?)".into(),
                 "3: datasets[1]: no folder `no/such`; expected a dataset's folder, FOLDER:PART, \
-                 or one of: embedded:select, embedded:confirm"
+                 embedded:select or embedded:confirm"
                     .into(),
                 "4: datasets[2]: `embedded`; expected one of: embedded:select, embedded:confirm"
                     .into(),
@@ -360,23 +357,23 @@ fn bad_configurations_and_all_of_their_problems() {
         ),
         (
             "{\"study\": \"a\", \"budgets\": [\n{\"retention\": 1.5},\n{\"retention\": 0},\n\
-             {\"kept\": 36},\n{\"retention\": 0.25},\n{\"kept\": 36},\n{\"keep\": 3},\n{\"kept\": 145}]}",
+             {\"kept\": 36},\n{\"retention\": 0.25},\n{\"kept\": 36},\n{\"kep\": 3},\n{\"kept\": 145}]}",
             vec![
                 "2: budgets[0].retention: 1.5; must be above 0 and at most 1".into(),
                 "3: budgets[1].retention: 0; must be above 0 and at most 1".into(),
                 "5: budgets[3]: kept = 36 and retention = 0.25 both come to R36; leave one out"
                     .into(),
-                "6: budgets[4]: an object comes twice".into(),
-                "7: budgets[5].keep: unknown key `keep` (did you mean `kept`?)".into(),
+                "6: budgets[4]: {\"kept\":36} comes twice".into(),
+                "7: budgets[5].kep: unknown key (did you mean `kept`?)".into(),
                 "8: budgets[6]: kept = 145 asks for R = 145 of 144 image tokens; possible is 1 \
                  to 144"
                     .into(),
             ],
         ),
         (
-            r#"{"study": "a", "prune_layer": 12, "num_selected_heads": [8, 16, "1/2", 4, "x", "4/4"]}"#,
+            r#"{"study": "a", "prune_layer": 8, "num_selected_heads": [8, 16, "1/2", 4, "x", "4/4"]}"#,
             vec![
-                "1: prune_layer: can't prune after layer 12 of 12; possible is 1 to 11".into(),
+                "1: prune_layer: can't prune after layer 8 of 8; possible is 1 to 7".into(),
                 "1: num_selected_heads[0]: 8 selects all 8 heads, and then every head strategy is \
                  the same method; leave it to the control all_heads"
                     .into(),
@@ -396,7 +393,7 @@ fn bad_configurations_and_all_of_their_problems() {
                 "1: head_selection_strategies: `sum` comes twice".into(),
                 heads("1: head_selection_strategies[0]: `varience` (did you mean `variance`?)"),
                 "3: controls.random_seeds[2]: 1 comes twice".into(),
-                "3: controls.oracel: unknown key `oracel` (did you mean `oracle`?)".into(),
+                "3: controls.oracel: unknown key (did you mean `oracle`?)".into(),
                 "4: max_new_tokens: 0; must be at least 1".into(),
                 "5: limit: -1; must be at least 1".into(),
                 "5: statistics.confidence: 1; must be between 0.5 and 1, both excluded".into(),
@@ -429,9 +426,15 @@ fn bad_configurations_and_all_of_their_problems() {
             ],
         ),
     ];
-    for (text, expected) in cases {
-        assert_eq!(said(text), expected, "{text}");
-    }
+    let found = |text: &str, expected: &[String]| match said(text) {
+        found if found == expected => None,
+        found => Some(format!("{text}\nsaid {found:#?}\nnot {expected:#?}")),
+    };
+    let cases = cases.iter();
+    let wrong: Vec<String> = cases
+        .filter_map(|(text, expected)| found(text, expected))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// What a study refuses is what the check finds, all of it.
@@ -446,12 +449,15 @@ fn a_configuration_is_read_with_all_of_its_problems() {
         message,
         format!(
             "2 problems in the configuration\n  {name}:2: limit: 0; must be at least 1\n  \
-             {name}:3: devise: unknown key `devise` (did you mean `device`?)"
+             {name}:3: devise: unknown key (did you mean `device`?)"
         )
     );
     std::fs::write(&path, b"\xff\xfe{").unwrap();
     let message = StudyConfig::read(&path).unwrap_err().to_string();
-    assert_eq!(message, format!("{name}: it is in UTF-16; save it as UTF-8"));
+    assert_eq!(
+        message,
+        format!("{name}: it is in UTF-16; save it as UTF-8")
+    );
     let error = StudyConfig::read(&folder.path().join("none.json")).unwrap_err();
     assert!(matches!(error, ConfigError::Io { .. }), "{error}");
 }
@@ -486,7 +492,10 @@ fn defaults_are_the_shipped_studies() {
         // What a run writes down is the whole of it.
         let written = serde_json::to_value(&least).unwrap();
         assert_eq!(parsed(written.clone()), least);
-        assert_eq!(written["head_selection_strategies"], value(&configs().join(file))["head_selection_strategies"]);
+        assert_eq!(
+            written["head_selection_strategies"],
+            value(&configs().join(file))["head_selection_strategies"]
+        );
     }
     let full = parsed(json!({"study": "full", "controls": "none"}));
     assert_eq!(full.head_selection_strategies.len(), 9);

@@ -174,6 +174,9 @@ mod tests {
             "{error}"
         );
         let error = "l2".parse::<Normalization>().unwrap_err().to_string();
-        assert_eq!(error, "unknown normalization `l2`; expected one of: l1, softmax");
+        assert_eq!(
+            error,
+            "unknown normalization `l2`; expected one of: l1, softmax"
+        );
     }
 }

@@ -1,19 +1,21 @@
 //! `finepruner config`: what a study's configuration asks for.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use fp_eval::error_text;
 use fp_eval::study::config::schema::schema;
-use fp_eval::study::config::{ConfigFile, Diagnostics, Model, StudyKind, surroundings};
+use fp_eval::study::config::{ConfigError, Diagnostics, StudyKind};
 use fp_eval::study::{Cell, Grid, Method, ModelShape, StudyConfig, model_dir};
 use fp_model::{ModelConfig, Preset};
 use serde::Serialize;
 
 use super::study::overrides::Overrides;
-use super::{AlreadyReported, print_json, print_text};
+use super::{print_json, print_text};
 use crate::table::{WIDTH, table, wrap};
-
 
 /// Check and explain the configuration of a study.
 #[derive(Debug, Args)]
@@ -24,34 +26,10 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    Check(CheckArgs),
+    Check(check::CheckArgs),
     Explain(ExplainArgs),
     /// Print the JSON schema of configurations.
     Schema,
-}
-
-/// Check configurations: report every problem of every file.
-///
-/// Each file is checked by itself: keys and values, then whether its model, its device and
-/// its datasets are there and fit: budgets, layers and heads are checked against the model,
-/// whose weights are not read. Where the model isn't here, --shape names a shape to check
-/// against. The exit code is 2 if any file has a problem.
-///
-/// Examples:
-///   finepruner config check configs/*_config.json
-///   finepruner config check my_study.json --shape llava-1.5-7b
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-struct CheckArgs {
-    /// Configurations.
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    /// A known shape in place of each configuration's model, which then needn't be there.
-    #[arg(long, value_name = "SHAPE")]
-    shape: Option<Preset>,
-    /// Print JSON: an entry per file with its problems.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Say what a configuration comes to on its model: budgets, cells, controls, tests.
@@ -77,98 +55,10 @@ struct ExplainArgs {
 /// Runs the command.
 pub(crate) fn run(args: &ConfigArgs) -> Result<()> {
     match &args.command {
-        ConfigCommand::Check(args) => check(args),
+        ConfigCommand::Check(args) => check::run(args),
         ConfigCommand::Explain(args) => explain(args),
         ConfigCommand::Schema => print_text(&serde_json::to_string_pretty(&schema())?),
     }
-}
-
-/// What was found in one file.
-#[derive(Serialize)]
-struct CheckedFile<'a> {
-    file: &'a Path,
-    /// Whether a study can be run with it here.
-    is_ok: bool,
-    #[serde(flatten)]
-    found: Diagnostics,
-}
-
-fn check(args: &CheckArgs) -> Result<()> {
-    let checked: Vec<CheckedFile<'_>> = args
-        .files
-        .iter()
-        .map(|file| {
-            let found = check_file(file, args.shape);
-            CheckedFile {
-                file,
-                is_ok: found.is_empty(),
-                found,
-            }
-        })
-        .collect();
-    match args.json {
-        true => print_json(&serde_json::json!({ "files": checked }))?,
-        false => print_text(&check_text(&checked))?,
-    }
-    match checked.iter().all(|file| file.is_ok) {
-        true => Ok(()),
-        false => Err(AlreadyReported.into()),
-    }
-}
-
-fn check_file(path: &Path, shape: Option<Preset>) -> Diagnostics {
-    let mut file = match ConfigFile::read(path) {
-        Ok(file) => file,
-        Err(error) => {
-            let mut found = Diagnostics::default();
-            found.add("", format!("{:#}", anyhow::Error::from(error)));
-            return found;
-        }
-    };
-    if let Some(config) = &file.config {
-        let model = match shape {
-            Some(shape) => Model::Shape(shape),
-            None if file.is_known("model") => Model::Named,
-            None => Model::Unknown,
-        };
-        let mut found = config.problems();
-        found.merge(surroundings(config, model, false));
-        file.add(found);
-    }
-    std::mem::take(file.diagnostics())
-}
-
-fn check_text(checked: &[CheckedFile<'_>]) -> String {
-    let mut out = String::new();
-    for CheckedFile { file, is_ok, found } in checked {
-        let mut lines = found.lines(Some(file));
-        if *is_ok {
-            lines.push(format!("{}: OK", file.display()));
-        }
-        let skipped = found.not_checked.iter();
-        lines.extend(skipped.map(|what| format!("{}: not checked: {what}", file.display())));
-        for line in lines {
-            out += &hanging(&line);
-        }
-    }
-    let num_problems: usize = checked.iter().map(|file| file.found.problems.len()).sum();
-    let num_bad = checked.iter().filter(|file| !file.is_ok).count();
-    if num_problems > 0 {
-        let s = |count: usize| if count == 1 { "" } else { "s" };
-        let num_files = checked.len();
-        out += &format!(
-            "\n{num_problems} problem{} in {num_bad} of {num_files} file{}\n",
-            s(num_problems),
-            s(num_files)
-        );
-    }
-    out
-}
-
-/// A line in the terminal's width, what follows indented.
-fn hanging(line: &str) -> String {
-    let lines = wrap(line, WIDTH - 4);
-    lines.join("\n    ") + "\n"
 }
 
 fn explain(args: &ExplainArgs) -> Result<()> {
@@ -178,6 +68,14 @@ fn explain(args: &ExplainArgs) -> Result<()> {
         None => model_config(&config)?,
     };
     let shape = ModelShape::new(&model);
+    let mut diagnostics = Diagnostics::default();
+    for (place, error) in Grid::problems(&config, &shape) {
+        diagnostics.add(place, error_text(&error));
+    }
+    if !diagnostics.is_empty() {
+        let path = Some(args.file.clone());
+        return Err(ConfigError::Invalid { path, diagnostics }.into());
+    }
     let grid = Grid::new(&config, &shape)?;
     if args.json {
         #[derive(Serialize)]

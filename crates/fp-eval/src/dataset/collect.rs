@@ -134,11 +134,11 @@ impl Collector {
             .rule
             .map(|rule| rule.check_answers(&sample.answers, &sample.choices));
         if let Some(Err(error)) = checked {
-            let kind = match sample.answers.is_empty() {
-                true => ProblemKind::MissingAnswer,
-                false => ProblemKind::InvalidValue,
-            };
-            faults.push((kind, crate::error_text(&error)));
+            let error = crate::error_text(&error);
+            faults.push(match sample.answers.is_empty() {
+                true => (ProblemKind::MissingAnswer, format!("no answer: {error}")),
+                false => (ProblemKind::InvalidValue, error),
+            });
         }
         faults
     }

@@ -24,7 +24,10 @@ impl Document {
     /// What keeps it from being JSON, with line and column.
     pub(crate) fn parse(text: &str) -> Result<Document, Problem> {
         if text.trim().is_empty() {
-            return Err(Problem::new("", "the file is empty; expected a JSON object"));
+            return Err(Problem::new(
+                "",
+                "the file is empty; expected a JSON object",
+            ));
         }
         let value = serde_json::from_str(text).map_err(|error| {
             let said = error.to_string();
@@ -202,7 +205,8 @@ mod tests {
 
     #[test]
     fn keys_that_come_twice_are_named() {
-        let document = Document::parse("{\"a\": 1,\n \"b\": {\"a\": 1, \"a\": 2},\n\"a\": 3}").unwrap();
+        let document =
+            Document::parse("{\"a\": 1,\n \"b\": {\"a\": 1, \"a\": 2},\n\"a\": 3}").unwrap();
         let found: Vec<_> = document
             .duplicates
             .iter()

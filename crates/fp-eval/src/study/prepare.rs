@@ -63,10 +63,11 @@ impl Prepared {
             config.image_aspect,
             config.prompt_template,
         )?;
-        let datasets = open_all(config)?;
+        let mut datasets = open_all(config)?;
         let mut specs: Vec<DatasetSpec> = Vec::new();
         let mut first_index = 0;
-        for dataset in &datasets {
+        for dataset in &mut datasets {
+            dataset.samples.truncate(config.limit.unwrap_or(usize::MAX));
             specs.push(dataset_spec(dataset, first_index)?);
             first_index += dataset.samples.len();
         }
@@ -115,10 +116,7 @@ fn open_all(config: &StudyConfig) -> Result<Vec<Dataset>, StudyError> {
     let mut errors = Vec::new();
     for name in &config.datasets {
         match open(name) {
-            Ok(mut dataset) => {
-                dataset.samples.truncate(config.limit.unwrap_or(usize::MAX));
-                datasets.push(dataset);
-            }
+            Ok(dataset) => datasets.push(dataset),
             Err(error) => errors.push(error),
         }
     }

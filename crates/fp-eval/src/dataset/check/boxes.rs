@@ -69,9 +69,11 @@ mod tests {
             ..Sample::default()
         };
         late.check(7, &sample, [100, 50]);
-        assert!(late.found.iter().all(|(line, kind, _)| {
-            (*line, *kind) == (7, ProblemKind::BoxOutside)
-        }));
+        assert!(
+            late.found
+                .iter()
+                .all(|(line, kind, _)| { (*line, *kind) == (7, ProblemKind::BoxOutside) })
+        );
         (late.found.len(), late.num_cut_boxes)
     }
 

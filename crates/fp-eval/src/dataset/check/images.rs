@@ -242,8 +242,15 @@ fn what_else(bytes: &[u8]) -> String {
     if start.iter().all(|byte| *byte == 0) {
         return "nothing but zero bytes".to_owned();
     }
-    let shown: String = bytes.iter().take(8).map(|byte| format!("{byte:02x} ")).collect();
-    format!("not an image in a known format (it begins with {})", shown.trim_end())
+    let shown: String = bytes
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x} "))
+        .collect();
+    format!(
+        "not an image in a known format (it begins with {})",
+        shown.trim_end()
+    )
 }
 
 fn size_of(bytes: &[u8], format: ImageFormat) -> Result<[usize; 2], image::ImageError> {
@@ -290,7 +297,11 @@ mod tests {
     fn encoded(format: ImageFormat, side: u32) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
         let picture = image::RgbImage::from_fn(side, side / 2, |x, y| {
-            image::Rgb([(x * 7 % 251) as u8, (y * 13 % 241) as u8, (x * y % 239) as u8])
+            image::Rgb([
+                (x * 7 % 251) as u8,
+                (y * 13 % 241) as u8,
+                (x * y % 239) as u8,
+            ])
         });
         picture.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
@@ -329,7 +340,11 @@ mod tests {
     fn something_behind_an_image_does_no_harm() {
         for format in [ImageFormat::Jpeg, ImageFormat::Png] {
             let bytes = [&encoded(format, 400)[..], &[0; 100]].concat();
-            assert_eq!(looks(&bytes), [Ok([400, 200]), Ok([400, 200])], "{format:?}");
+            assert_eq!(
+                looks(&bytes),
+                [Ok([400, 200]), Ok([400, 200])],
+                "{format:?}"
+            );
         }
     }
 
@@ -344,7 +359,11 @@ mod tests {
                 "Git LFS",
             ),
             ("\n<!DOCTYPE html><html>", ImageFault::NotAnImage, "HTML"),
-            ("<?xml version=\"1.0\"?><Error>", ImageFault::NotAnImage, "XML"),
+            (
+                "<?xml version=\"1.0\"?><Error>",
+                ImageFault::NotAnImage,
+                "XML",
+            ),
             ("\0\0\0\0", ImageFault::NotAnImage, "zero bytes"),
             (&long, ImageFault::NotAnImage, "begins with 78 78"),
             ("\0\0\0\x20ftypavif", ImageFault::Unsupported, "Avif"),

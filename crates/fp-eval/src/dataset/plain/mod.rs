@@ -17,16 +17,16 @@
 //! options A, B, …) and `image_size` (`[width, height]`) may be left out. Unknown keys are
 //! refused. A description with `judge` names who scores answers that the data set has not.
 
+mod description;
 mod export;
+mod line;
 pub mod schema;
 
 pub(super) use export::export;
 
 use super::collect::Collector;
-use super::encoding::read_text;
-use super::lines::{LineFault, for_each_line, parse};
+use super::lines::{LineFault, for_each_line};
 use super::{Benchmark, Dataset, DatasetError, ImageRef, ProblemKind, Reading};
-use crate::json::{Document, Problem};
 use crate::metric::{AnswerRule, MetricError};
 use crate::sample::Sample;
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,7 @@ pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
 /// Questions that can't be read.
 pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let description_path = folder.join(DESCRIPTION_FILE);
-    let (description, mut faults) = describe(&description_path);
+    let (description, mut faults) = description::read(&description_path);
     // Where it can't be told how answers are scored, the rest of a line still can be read.
     let answer_rule: Option<AnswerRule> = match description.answer_rule.parse() {
         Ok(rule) => Some(rule),
@@ -152,7 +152,7 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let rule = answer_rule.filter(|_| description.judge.is_none());
     let mut collector = Collector::new("line", rule);
     let found = for_each_line(&path, |number, line| {
-        let line = match line.and_then(parse_line) {
+        let line = match line.and_then(line::parse) {
             Ok(line) => line,
             Err(fault) => return collector.fault(number, fault),
         };
@@ -227,87 +227,6 @@ fn unknown_family(family: &str, families: &HashSet<&str>) -> LineFault {
     let meant = fp_scoring::did_you_mean(family, families.iter().copied());
     let message = format!("family {family:?} isn't one that {DESCRIPTION_FILE} names{meant}");
     (ProblemKind::InvalidValue, message)
-}
-
-/// A line, or all that keeps it from being one.
-fn parse_line(line: &str) -> Result<Line, LineFault> {
-    parse::<Line>(line).map_err(|(kind, message)| {
-        let value = serde_json::from_str(line).unwrap_or_default();
-        match faults_of(&schema::line(), &value) {
-            // It isn't JSON, or wrong in a way that the schema has no words for.
-            found if found.is_empty() => (kind, message),
-            found => (kind, found),
-        }
-    })
-}
-
-fn faults_of(schema: &serde_json::Value, value: &serde_json::Value) -> String {
-    if value.is_null() {
-        return String::new();
-    }
-    let faults = crate::json::schema::check(schema, value);
-    let text = |fault: &crate::json::schema::Fault| match fault.path.to_string() {
-        path if path.is_empty() => fault.message.clone(),
-        path => format!("{path}: {}", fault.message),
-    };
-    faults.iter().map(text).collect::<Vec<_>>().join("; ")
-}
-
-/// The description as far as it can be read, and everything that is wrong with it.
-fn describe(path: &Path) -> (Description, Vec<DatasetError>) {
-    let text = match read_text(path) {
-        Ok(text) => text,
-        Err(error) => return (Description::default(), vec![error]),
-    };
-    let wrong = |reason: String| DatasetError::Content {
-        path: path.to_owned(),
-        reason,
-    };
-    let mut document = match Document::parse(&text) {
-        Ok(document) => document,
-        Err(problem) => {
-            let place = problem
-                .line
-                .map_or(String::new(), |line| format!("line {line}: "));
-            let reason = format!("{place}{}", problem.message);
-            return (Description::default(), vec![wrong(reason)]);
-        }
-    };
-    let mut problems = std::mem::take(&mut document.duplicates);
-    let faults = crate::json::schema::check(&schema::description(), &document.value);
-    for fault in &faults {
-        let mut problem = Problem::new(fault.path.to_string(), fault.message.clone());
-        document.locate(&mut problem);
-        problems.push(problem);
-    }
-    problems.sort_by_key(|problem| problem.line);
-    let mut errors: Vec<DatasetError> = problems
-        .iter()
-        .map(|problem| match problem.line {
-            Some(line) => wrong(format!("line {line}: {problem}")),
-            None => wrong(problem.to_string()),
-        })
-        .collect();
-    let mut value = document.value;
-    if let Some(keys) = value.as_object_mut() {
-        for fault in &faults {
-            if let Some(crate::json::Step::Key(key)) = fault.path.0.first() {
-                keys.remove(key);
-            }
-        }
-        for key in ["name", "split", "answer_rule"] {
-            keys.entry(key).or_insert_with(|| "".into());
-        }
-    }
-    match serde_json::from_value(value) {
-        Ok(description) => (description, errors),
-        Err(error) => {
-            if errors.is_empty() {
-                errors.push(wrong(error.to_string()));
-            }
-            (Description::default(), errors)
-        }
-    }
 }
 
 #[cfg(test)]
@@ -391,7 +310,7 @@ mod tests {
         let message = load(folder.path()).unwrap_err().to_string();
         assert!(message.contains("11 lines can't be used (3 malformed, 1 with a value of the wrong type, 1 with a duplicate id, 1 with a missing image, 1 without an answer to score by, 4 with an invalid value)"), "{message}");
         assert!(
-            message.contains("line 11: key: unknown key `key` (did you mean `keys`?)"),
+            message.contains("line 11: key: unknown key (did you mean `keys`?)"),
             "{message}"
         );
         assert!(message.contains("and 1 more"), "{message}");
@@ -413,7 +332,10 @@ mod tests {
         ));
         std::fs::write(&path, r#"{"name":"n","split":"s"}"#).unwrap();
         let message = load(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("key `answer_rule` is missing"), "{message}");
+        assert!(
+            message.contains("key `answer_rule` is missing"),
+            "{message}"
+        );
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(load(folder.path()), Err(DatasetError::Io { .. })));
         let description = r#"{"name":"n","splt":"s","answer_rule":"exct","licence":3}"#;
@@ -423,8 +345,8 @@ mod tests {
         let expected = [
             "key `split` is missing; expected a text",
             "`exct` (did you mean `exact`?)",
-            "unknown key `licence` (did you mean `license`?)",
-            "unknown key `splt` (did you mean `split`?)",
+            "unknown key (did you mean `license`?)",
+            "unknown key (did you mean `split`?)",
         ];
         assert_eq!(faults.len(), expected.len(), "{faults:?}");
         for (fault, expected) in faults.iter().zip(expected) {

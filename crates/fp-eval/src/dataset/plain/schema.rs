@@ -60,7 +60,14 @@ mod tests {
             "name": "n", "split": "s", "answer_rule": "exact", "families": ["f"],
             "license": "l", "source": "s", "images": "i", "judge": "j", "sha256": "h",
         });
-        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         assert_eq!(keys(&description()["properties"]), keys(&full));
         let parsed: Description = serde_json::from_value(full.clone()).unwrap();
         assert_eq!(serde_json::to_value(parsed).unwrap(), full);

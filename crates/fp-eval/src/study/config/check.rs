@@ -110,7 +110,10 @@ impl Diagnostics {
             (1, [only]) => only.clone(),
             (count, lines) => {
                 let s = if count == 1 { "" } else { "s" };
-                format!("{count} problem{s} in the configuration\n  {}", lines.join("\n  "))
+                format!(
+                    "{count} problem{s} in the configuration\n  {}",
+                    lines.join("\n  ")
+                )
             }
         }
     }
@@ -260,7 +263,10 @@ fn at_least_one<T>(found: &mut Diagnostics, place: &str, entries: &[T]) {
 
 fn each_once<T: fmt::Display + Eq + Hash>(found: &mut Diagnostics, place: &str, entries: &[T]) {
     for (index, entry) in twice(entries) {
-        found.add(format!("{place}[{index}]"), format!("`{entry}` comes twice"));
+        found.add(
+            format!("{place}[{index}]"),
+            format!("`{entry}` comes twice"),
+        );
     }
 }
 

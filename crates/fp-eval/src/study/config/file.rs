@@ -125,7 +125,9 @@ impl ConfigFile {
         for (list, gone) in entries {
             let path = json::Path(list.clone());
             let kept: Vec<usize> = match path.find(value).and_then(Value::as_array) {
-                Some(all) => (0..all.len()).filter(|index| !gone.contains(index)).collect(),
+                Some(all) => (0..all.len())
+                    .filter(|index| !gone.contains(index))
+                    .collect(),
                 None => continue,
             };
             if kept.is_empty() {

@@ -7,8 +7,8 @@ mod lists;
 pub mod schema;
 
 pub use crate::json::Problem;
-pub use check::{ConfigError, Diagnostics};
 pub use check::surroundings::{Model, surroundings};
+pub use check::{ConfigError, Diagnostics};
 pub use file::ConfigFile;
 pub use heads::HeadSetting;
 

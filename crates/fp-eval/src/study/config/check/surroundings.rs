@@ -42,7 +42,7 @@ pub fn surroundings(config: &StudyConfig, model: Model, will_run: bool) -> Diagn
     match shape {
         Some(shape) => {
             for (place, error) in Grid::problems(config, &shape) {
-                found.add(place, error.to_string());
+                found.add(place, error_text(&error));
             }
         }
         None => found.skip(
@@ -60,8 +60,7 @@ pub fn surroundings(config: &StudyConfig, model: Model, will_run: bool) -> Diagn
 
 fn check_device(name: &str, will_run: bool, found: &mut Diagnostics) {
     if !fp_model::is_device_name(name) {
-        let meant = did_you_mean(name, ["cpu", "cuda"]);
-        let message = format!("`{name}`{meant}; expected one of: cpu, cuda, cuda:N");
+        let message = format!("`{name}`; expected one of: cpu, cuda, cuda:N");
         return found.add("device", message);
     }
     if name == "cpu" {
@@ -71,7 +70,10 @@ fn check_device(name: &str, will_run: bool, found: &mut Diagnostics) {
         (Ok(_), _) => {}
         (Err(error), true) => found.add("device", format!("`{name}`: {}", error_text(&error))),
         (Err(error), false) => {
-            found.skip(format!("device `{name}` on this machine: {}", error_text(&error)));
+            found.skip(format!(
+                "device `{name}` on this machine: {}",
+                error_text(&error)
+            ));
         }
     }
 }
@@ -156,21 +158,28 @@ fn check_files(config: &StudyConfig, folder: &Path, found: &mut Diagnostics) {
 /// What keeps a dataset from being opened, as far as its files' names tell.
 fn dataset_problem(name: &str) -> Option<String> {
     let splits = embedded::split_names();
-    let expected = || splits.join(", ");
-    if name == EMBEDDED || name.split_once(':').is_some_and(|(start, _)| start == EMBEDDED) {
-        if !splits.iter().any(|split| split == name) {
-            let meant = did_you_mean(name, splits.iter().map(String::as_str));
-            return Some(format!("`{name}`{meant}; expected one of: {}", expected()));
-        }
+    let splits = || splits.iter().map(String::as_str);
+    let prefix = name.split_once(':').map_or(name, |(prefix, _)| prefix);
+    if prefix == EMBEDDED && !splits().any(|split| split == name) {
+        let meant = match did_you_mean(name, splits()) {
+            meant if meant.is_empty() => {
+                let splits: Vec<&str> = splits().collect();
+                format!("; expected one of: {}", splits.join(", "))
+            }
+            meant => meant,
+        };
+        return Some(format!("`{name}`{meant}"));
+    }
+    if prefix == EMBEDDED {
         return dataset_selector(name).err().map(|error| error_text(&error));
     }
-    let is_there = |path: &str| Path::new(path).exists();
     let folder = name.rsplit_once(':').map_or(name, |(folder, _)| folder);
-    if !is_there(name) && !is_there(folder) {
-        let meant = did_you_mean(name, splits.iter().map(String::as_str));
+    if !Path::new(name).exists() && !Path::new(folder).exists() {
+        let meant = did_you_mean(name, splits());
+        let splits: Vec<&str> = splits().collect();
         return Some(format!(
-            "no folder `{folder}`{meant}; expected a dataset's folder, FOLDER:PART, or one of: {}",
-            expected()
+            "no folder `{folder}`{meant}; expected a dataset's folder, FOLDER:PART, {}",
+            splits.join(" or ")
         ));
     }
     locate(name).err().map(|error| error_text(&error))
