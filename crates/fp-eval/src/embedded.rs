@@ -142,7 +142,7 @@ mod tests {
     fn only_shipped_splits() {
         let message = benchmark_dir("train").unwrap_err().to_string();
         assert!(
-            message.contains("\"train\"; it has select, confirm"),
+            message.contains("`train`; expected one of: select, confirm"),
             "{message}"
         );
     }
