@@ -105,12 +105,12 @@ fn numbers_that_are_impossible() {
             &[3, 4],
             &values,
             &[&flag],
-            &[&format!("R = {keep}"), "possible is 1 to 4"],
+            &[&format!("R = {keep}"), "must be between 1 and 4"],
         );
     }
     for heads in ["0", "4"] {
         let flag = format!("--num-selected-heads={heads}");
-        let parts = [&format!("select {heads} of 3"), "possible is 1 to 3"];
+        let parts = [&format!("select {heads} of 3"), "must be between 1 and 3"];
         check(&[3, 4], &values, &["--keep=1", &flag], &parts);
     }
     let flags = ["--keep=1", "--image-range=1..3", "--prune-layer=3"];
@@ -472,7 +472,9 @@ fn every_problem_of_every_configuration() {
 fn all_flags_of_a_study_are_checked_before_it_starts() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("study.json");
-    std::fs::write(&path, "{\"study\": \"a\",\n\"max_new_tokens\": 0}").unwrap();
+    let text =
+        "{\"study\": \"a\",\n\"max_new_tokens\": 0,\n\"statistics\": {\"baseline\": \"summ\"}}";
+    std::fs::write(&path, text).unwrap();
     let config = path.display().to_string();
     let output = dir.path().join("run");
     for command in ["study", "eval"] {
@@ -490,11 +492,12 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
                 &output.display().to_string(),
             ],
             &[
-                "8 problems in the configuration",
+                "9 problems in the configuration",
                 &format!("{config}:2: max_new_tokens: 0; must be at least 1"),
+                &format!("{config}:3: statistics.baseline: `summ` (did you mean `sum`?)"),
                 "--dataset: no folder `no/such`",
                 "--dataset: `embedded:confrm` (did you mean `embedded:confirm`?)",
-                "--prune-layer: can't prune after layer 8 of 8; possible is 1 to 7",
+                "--prune-layer: can't prune after layer 8 of 8; the layer must be between 1 and 7",
                 "--keep: 0; must be at least 1",
                 "--keep: kept = 145 asks for R = 145 of 144 image tokens",
                 "--num-selected-heads: 8 selects all 8 heads",

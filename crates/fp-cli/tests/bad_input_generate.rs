@@ -349,7 +349,10 @@ fn tokenizers() {
 fn flags_that_cannot_be_met() {
     let (model, image) = (poisoned(), golden("image0.png"));
     let check = |flags: &[&str], parts: &[&str]| refuse(model.path(), &image, flags, parts);
-    check(&["--keep=0"], &["R = 0 of 576", "possible is 1 to 576"]);
+    check(
+        &["--keep=0"],
+        &["R = 0 of 576", "must be between 1 and 576"],
+    );
     check(&["--keep=577"], &["R = 577 of 576"]);
     check(&["--keep=-1"], &["invalid value"]);
     check(&["--keep=5", "--retention=0.5"], &["cannot be used with"]);

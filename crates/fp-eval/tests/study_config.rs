@@ -279,11 +279,11 @@ fn a_grid_that_a_model_cant_follow_says_why() {
     let message = refused(&|v| v["budgets"] = json!([{"kept": 144}, {"retention": 0.25}]));
     assert!(message.contains("both come to R144"), "{message}");
     let message = refused(&|v| v["budgets"] = json!([{"kept": 577}]));
-    assert!(message.contains("possible is 1 to 576"), "{message}");
+    assert!(message.contains("must be between 1 and 576"), "{message}");
     let message = refused(&|v| v["budgets"] = json!([{"average_visual_tokens": 30}]));
-    assert!(message.contains("possible are averages from"), "{message}");
+    assert!(message.contains("the average must be between"), "{message}");
     let message = refused(&|v| v["prune_layer"] = json!(32));
-    assert!(message.contains("possible is 1 to 31"), "{message}");
+    assert!(message.contains("must be between 1 and 31"), "{message}");
 }
 
 /// What `config check` says of a text, without the name of the file.
@@ -365,19 +365,19 @@ fn bad_configurations_and_all_of_their_problems() {
                     .into(),
                 "6: budgets[4]: {\"kept\":36} comes twice".into(),
                 "7: budgets[5].kep: unknown key (did you mean `kept`?)".into(),
-                "8: budgets[6]: kept = 145 asks for R = 145 of 144 image tokens; possible is 1 \
-                 to 144"
+                "8: budgets[6]: kept = 145 asks for R = 145 of 144 image tokens; R must be \
+                 between 1 and 144"
                     .into(),
             ],
         ),
         (
             r#"{"study": "a", "prune_layer": 8, "num_selected_heads": [8, 16, "1/2", 4, "x", "4/4"]}"#,
             vec![
-                "1: prune_layer: can't prune after layer 8 of 8; possible is 1 to 7".into(),
+                "1: prune_layer: can't prune after layer 8 of 8; the layer must be between 1 and 7".into(),
                 "1: num_selected_heads[0]: 8 selects all 8 heads, and then every head strategy is \
                  the same method; leave it to the control all_heads"
                     .into(),
-                "1: num_selected_heads[1]: can't select 16 of 8 heads; possible is 1 to 8".into(),
+                "1: num_selected_heads[1]: can't select 16 of 8 heads; the number must be between 1 and 8".into(),
                 "1: num_selected_heads[3]: 1/2 and 4 both come to h = 4; leave one out".into(),
                 "1: num_selected_heads[4]: `x`; expected a share such as \"3/4\"".into(),
                 "1: num_selected_heads[5]: `4/4` is no number of heads; write a count such as 16 \

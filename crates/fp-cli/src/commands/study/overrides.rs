@@ -260,6 +260,7 @@ impl Overrides {
     }
 
     fn apply_strategies(&self, config: &mut StudyConfig, replaced: &mut Replaced) {
+        let before = varied(config);
         let heads = named(&self.head_selection_strategy, HeadStrategy::STUDY);
         let queries = named(&self.query_selection_strategy, QueryStrategy::ALL);
         const HEADS: &str = "head_selection_strategies";
@@ -278,16 +279,12 @@ impl Overrides {
             config.query_selection_strategies = vec![query];
             replaced.push((QUERIES, "--fixed-query-selection"));
         }
-        // A baseline of the file that the flags took out of the study is no baseline any more.
-        let varied: Vec<&str> = match config.study {
-            StudyKind::B => map(&config.query_selection_strategies, |s| s.name()),
-            _ => map(&config.head_selection_strategies, |s| s.name()),
-        };
+        // A baseline of the file that the flags took out of the study is no baseline any
+        // more; one that never was in it is an error.
+        let now = varied(config);
         let baseline = &mut config.statistics.baseline;
-        if baseline
-            .as_deref()
-            .is_some_and(|name| !varied.contains(&name))
-        {
+        let is_gone = |name: &str| before.contains(&name) && !now.contains(&name);
+        if baseline.as_deref().is_some_and(is_gone) {
             *baseline = None;
         }
     }
@@ -337,6 +334,14 @@ fn named<T: Copy + PartialEq>(names: &[OneOrAll<T>], all: &[T]) -> Vec<T> {
 
 fn map<'a, T, U>(entries: &'a [T], convert: impl Fn(&'a T) -> U) -> Vec<U> {
     entries.iter().map(convert).collect()
+}
+
+/// Names of the strategies that a study varies.
+fn varied(config: &StudyConfig) -> Vec<&'static str> {
+    match config.study {
+        StudyKind::B => map(&config.query_selection_strategies, |s| s.name()),
+        _ => map(&config.head_selection_strategies, |s| s.name()),
+    }
 }
 
 /// Whether there was a value to put in.
