@@ -53,7 +53,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         false => Look::Header,
     };
     let mut entries: Vec<Entry> = Vec::new();
-    let mut not_recognized: Vec<PathBuf> = Vec::new();
+    let mut not_recognised: Vec<PathBuf> = Vec::new();
     let mut nothing = Vec::new();
     for folder in &args.folders {
         let (found, unknown) = find(folder);
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
                 Place::Damaged(place, error) => Entry::damaged(&place, error),
             });
         }
-        not_recognized.extend(unknown);
+        not_recognised.extend(unknown);
     }
     if entries.is_empty() {
         bail!(
@@ -82,9 +82,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         true => print_json(&serde_json::json!({
             "folders": args.folders,
             "datasets": entries,
-            "not_recognized": not_recognized,
+            "not_recognised": not_recognised,
         }))?,
-        false => print_text(&text(&entries, &not_recognized, args.all))?,
+        false => print_text(&text(&entries, &not_recognised, args.all))?,
     }
     match entries.iter().all(Entry::is_right) {
         true => Ok(()),

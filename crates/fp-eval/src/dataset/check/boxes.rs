@@ -30,7 +30,7 @@ impl Late {
             && sample.image_size != Some(size)
         {
             let message = format!(
-                "{}: the image is {width}×{height}, image_size says {stated_width}×{stated_height}",
+                "question {:?}: the image is {width}×{height}, image_size says {stated_width}×{stated_height}",
                 sample.id
             );
             self.found.push((number, ProblemKind::ImageSize, message));
@@ -49,7 +49,7 @@ impl Late {
                     false => "reaches beyond",
                 };
                 let message = format!(
-                    "{}: box {area:?} {how} the image of {}×{}; a box is [x0, y0, x1, y1]",
+                    "question {:?}: box {area:?} {how} the image of {}×{}; a box is [x0, y0, x1, y1]",
                     sample.id, size[0], size[1]
                 );
                 self.found.push((number, ProblemKind::BoxOutside, message));

@@ -311,12 +311,11 @@ mod tests {
     fn looks(bytes: &[u8]) -> [Found; 2] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        let found = [Look::Header, Look::Decode].map(|look| {
+        [Look::Header, Look::Decode].map(|look| {
             let by_file = look_at_file(file.path(), look);
             assert_eq!(by_file, look_at_bytes(bytes, look));
             by_file
-        });
-        found
+        })
     }
 
     #[test]

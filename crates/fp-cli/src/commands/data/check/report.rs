@@ -125,7 +125,7 @@ impl Found {
 }
 
 /// A table of all, and what is wrong with each.
-pub(super) fn text(entries: &[Entry], not_recognized: &[PathBuf], names_all: bool) -> String {
+pub(super) fn text(entries: &[Entry], not_recognised: &[PathBuf], names_all: bool) -> String {
     let mut out = overview(entries);
     for entry in entries {
         let remarks = remarks(entry, names_all);
@@ -144,8 +144,8 @@ pub(super) fn text(entries: &[Entry], not_recognized: &[PathBuf], names_all: boo
             out += &format!("\n{space}{}", lines.join(&format!("\n{space}  ")));
         }
     }
-    if !not_recognized.is_empty() {
-        let names: Vec<String> = not_recognized
+    if !not_recognised.is_empty() {
+        let names: Vec<String> = not_recognised
             .iter()
             .map(|path| path.display().to_string())
             .collect();
