@@ -11,9 +11,9 @@ const INDENT: usize = 2;
 
 /// A table with a line under its header; columns in `right` are numbers.
 ///
-/// Where the columns don't fit beside each other, their cells and headers go on in
-/// further lines, at spaces. Where the words are too long even for that, the first column
-/// becomes a heading above the others, and in the end every cell a line of its own.
+/// Where the columns don't fit beside each other, text and headers go on in further lines,
+/// at spaces. Where the words are too long even for that, the first column becomes a
+/// heading above the others, and in the end every cell a line of its own.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[usize]) -> String {
     let table = Cells {
         header,
@@ -81,28 +81,31 @@ impl Cells<'_> {
         let word = |text: &str| text.split_whitespace().map(|word| word.width()).max();
         let word = |text: &str| word(text).unwrap_or(0);
         let of_header = |column: usize| self.header[column].width();
-        let least = |&column: &usize| longest(column, &word).max(word(self.header[column]));
+        let is_number = |column: usize| self.right.contains(&column);
+        // A number and its unit, or an interval, stay in one line.
+        let least = |&column: &usize| match is_number(column) {
+            true => longest(column, &|text| text.width()).max(word(self.header[column])),
+            false => longest(column, &word).max(word(self.header[column])),
+        };
         let mut widths: Vec<usize> = columns.iter().map(least).collect();
         let mut spare = room.checked_sub(total(&widths))?;
         let of_cells: Vec<usize> = columns
             .iter()
             .map(|&column| longest(column, &|text| text.width()))
             .collect();
-        let mut grow = |is_meant: &dyn Fn(usize) -> bool, wanted: &dyn Fn(usize) -> usize| {
+        let mut grow = |wanted: &dyn Fn(usize) -> usize| {
             while spare > 0 {
                 let short = (0..columns.len())
-                    .filter(|&at| is_meant(columns[at]) && widths[at] < wanted(at))
+                    .filter(|&at| widths[at] < wanted(at))
                     .min_by_key(|&at| widths[at]);
                 let Some(short) = short else { break };
                 widths[short] += 1;
                 spare -= 1;
             }
         };
-        // Numbers are read best in one line, then text, then headers.
-        let is_number = |column: usize| self.right.contains(&column);
-        grow(&is_number, &|at| of_cells[at]);
-        grow(&|_| true, &|at| of_cells[at]);
-        grow(&|_| true, &|at| of_header(columns[at]));
+        // Text is read best in one line, and after it headers.
+        grow(&|at| of_cells[at]);
+        grow(&|at| of_header(columns[at]));
         Some(widths)
     }
 
@@ -155,7 +158,7 @@ pub(crate) fn labelled(label: &str, text: &str, indent: usize) -> Vec<String> {
     let mut texts = wrap(text, WIDTH.saturating_sub(indent)).into_iter();
     let mut lines = Vec::new();
     if label.width() + 1 > indent {
-        lines.push(label.to_owned());
+        lines.extend(wrap_lines(label).lines().map(str::to_owned));
     } else {
         let blank = " ".repeat(indent - label.width());
         let first = texts.next().unwrap_or_default();

@@ -32,7 +32,7 @@ fn check_model(model: &str, unpruned: [&str; 2], rows: [[&str; 4]; 3]) {
         assert_eq!(cells(&text, &format!("B {budget} "), 1)[6], kv, "{text}");
     }
     assert!(
-        text.lines().all(|line| line.chars().count() <= 100),
+        text.lines().all(|line| line.chars().count() <= 80),
         "{text}"
     );
 }

@@ -29,11 +29,52 @@ fn run(folder: &Path, args: &[&str]) -> [String; 2] {
     [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
-#[track_caller]
-fn check_width(args: &[&str], text: &str) {
-    for line in text.lines() {
-        let width = line.chars().count();
-        assert!(width <= WIDTH, "{args:?}: {width} columns: {line}");
+/// Everything that is wrong, told at once in the end.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn check_width(&mut self, args: &[&str], text: &str) {
+        for line in text.lines() {
+            let width = line.chars().count();
+            if width > WIDTH {
+                let command = args.join(" ");
+                self.0.push(format!("{command}: {width} columns: {line}"));
+            }
+        }
+    }
+
+    /// Runs a command and compares what it prints with the file of that name.
+    fn check(&mut self, name: &str, folder: &Path, args: &[&str]) {
+        let [stdout, stderr] = run(folder, args);
+        for text in [&stdout, &stderr] {
+            self.check_width(args, text);
+        }
+        let mut text = format!("$ finepruner {}\n{}", args.join(" "), steady(&stdout));
+        text = text.replace(&workspace().display().to_string(), ".");
+        if stdout.is_empty() {
+            self.0.push(format!("{name} printed nothing: {stderr}"));
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/terminal")
+            .join(format!("{name}.txt"));
+        if std::env::var_os("FINEPRUNER_UPDATE_SNAPSHOTS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &text).unwrap();
+        }
+        if std::fs::read_to_string(&path).unwrap_or_default() != text {
+            let path = path.display();
+            self.0.push(format!("{path} differs from this:\n{text}"));
+        }
+    }
+
+    #[track_caller]
+    fn finish(self) {
+        assert!(
+            self.0.is_empty(),
+            "if what differs is meant, run with FINEPRUNER_UPDATE_SNAPSHOTS=1\n{}",
+            self.0.join("\n")
+        );
     }
 }
 
@@ -72,31 +113,6 @@ fn steady(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// Runs a command and compares what it prints with the file of that name.
-#[track_caller]
-fn check(name: &str, folder: &Path, args: &[&str]) {
-    let [stdout, stderr] = run(folder, args);
-    for text in [&stdout, &stderr] {
-        check_width(args, text);
-    }
-    let mut text = format!("$ finepruner {}\n{}", args.join(" "), steady(&stdout));
-    let workspace = workspace().display().to_string();
-    text = text.replace(&workspace, ".");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/terminal")
-        .join(format!("{name}.txt"));
-    if std::env::var_os("FINEPRUNER_UPDATE_SNAPSHOTS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &text).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        text == kept,
-        "{} differs; if that is meant, run with FINEPRUNER_UPDATE_SNAPSHOTS=1\n{text}\n{stderr}",
-        path.display()
-    );
-}
-
 /// Commands below `args`, by the help of those above.
 fn subcommands(help: &str) -> Vec<&str> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
@@ -114,6 +130,7 @@ fn help_fits() {
     let folder = workspace();
     let mut waiting: Vec<Vec<String>> = vec![Vec::new()];
     let mut num_commands = 0;
+    let mut problems = Problems::default();
     while let Some(command) = waiting.pop() {
         num_commands += 1;
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -121,7 +138,7 @@ fn help_fits() {
             let args = [&words[..], &[flag]].concat();
             let [help, _] = run(&folder, &args);
             assert!(help.contains("Usage:"), "{args:?}: {help}");
-            check_width(&args, &help);
+            problems.check_width(&args, &help);
             if flag == "--help" {
                 let below = subcommands(&help).into_iter();
                 waiting.extend(below.map(|name| [&command[..], &[name.to_owned()]].concat()));
@@ -129,10 +146,12 @@ fn help_fits() {
         }
     }
     assert!(num_commands > 15, "{num_commands}");
+    problems.finish();
 }
 
 #[test]
 fn what_is_said_without_a_run() {
+    let mut problems = Problems::default();
     let root = workspace();
     let dir = tempfile::tempdir().unwrap();
     let score = [
@@ -141,14 +160,14 @@ fn what_is_said_without_a_run() {
         "--image-range=5..69",
         "--keep=16",
     ];
-    check("score", &root, &score);
-    check("strategies", &root, &["strategies"]);
-    check("budget", &root, &["budget"]);
-    check("inspect", &root, &["inspect", "assets/finepruner-tiny"]);
+    problems.check("score", &root, &score);
+    problems.check("strategies", &root, &["strategies"]);
+    problems.check("budget", &root, &["budget"]);
+    problems.check("inspect", &root, &["inspect", "assets/finepruner-tiny"]);
     let config = "configs/ablation_a_config.json";
-    check("config-check", &root, &["config", "check", config]);
-    check("config-explain", &root, &["config", "explain", config]);
-    check("data-check", &root, &["data", "check", "assets/benchmark"]);
+    problems.check("config-check", &root, &["config", "check", config]);
+    problems.check("config-explain", &root, &["config", "explain", config]);
+    problems.check("data-check", &root, &["data", "check", "assets/benchmark"]);
     let generate = [
         "generate",
         "--model=assets/finepruner-tiny",
@@ -156,11 +175,11 @@ fn what_is_said_without_a_run() {
         "--prompt=What color is the circle?",
         "--keep=18",
     ];
-    check("generate", &root, &generate);
+    problems.check("generate", &root, &generate);
     let scenes = [
         "data", "generate", "--split", "train", "--images", "2", "--output", "scenes",
     ];
-    check("data-generate", dir.path(), &scenes);
+    problems.check("data-generate", dir.path(), &scenes);
     let export = [
         "data",
         "export",
@@ -170,9 +189,10 @@ fn what_is_said_without_a_run() {
         "--output",
         "pope",
     ];
-    check("data-export", dir.path(), &export);
+    problems.check("data-export", dir.path(), &export);
     let convert = ["data", "convert", "pope", "--output", "plain"];
-    check("data-convert", dir.path(), &convert);
+    problems.check("data-convert", dir.path(), &convert);
+    problems.finish();
 }
 
 #[test]
@@ -203,18 +223,23 @@ fn what_is_said_of_answers() {
         "dense_llava-1.5-7b-hf.jsonl",
         "pruned_llava-1.5-7b-hf_192.jsonl",
     ];
-    check("rescore", dir.path(), &args);
+    let mut problems = Problems::default();
+    problems.check("rescore", dir.path(), &args);
+    problems.finish();
 }
 
 #[test]
 fn what_is_said_of_runs() {
     let dir = tempfile::tempdir().unwrap();
-    let config = workspace().join("configs/ablation_a_config.json");
-    std::fs::copy(config, dir.path().join("study.json")).unwrap();
+    let mut problems = Problems::default();
+    for (from, to) in [("ablation_a_config", "a"), ("ablation_b_config", "b")] {
+        let config = workspace().join(format!("configs/{from}.json"));
+        std::fs::copy(config, dir.path().join(format!("{to}.json"))).unwrap();
+    }
     let study = |output: &'static str, more: &[&'static str]| {
         let fixed = [
             "study",
-            "--config=study.json",
+            "--config=a.json",
             "--head-selection-strategy=sum,weighted_quality",
             "--num-selected-heads=1/2",
             "--keep=25",
@@ -225,12 +250,12 @@ fn what_is_said_of_runs() {
         ];
         [&fixed[..], more, &["--output", output]].concat()
     };
-    check("study", dir.path(), &study("run", &[]));
+    problems.check("study", dir.path(), &study("run", &[]));
     // Of study B the names of query strategies are what rows differ in.
     let queries = [
         "eval",
-        "--config=study.json",
-        "--head-selection-strategy=weighted_quality",
+        "--config=b.json",
+        "--fixed-head-selection=weighted_quality",
         "--query-selection-strategy=last_token,adaptive_by_length",
         "--num-selected-heads=1/2",
         "--keep=25",
@@ -239,16 +264,16 @@ fn what_is_said_of_runs() {
         "--limit=6",
         "--output=eval",
     ];
-    check("eval", dir.path(), &queries);
-    check("report", dir.path(), &["report", "run"]);
+    problems.check("eval", dir.path(), &queries);
+    problems.check("report", dir.path(), &["report", "run"]);
     run(
         dir.path(),
         &study("again", &["--dtype=bf16", "--no-report"]),
     );
-    check("compare", dir.path(), &["compare", "run", "again"]);
+    problems.check("compare", dir.path(), &["compare", "run", "again"]);
     run(dir.path(), &study("shard-1", &["--shard=1/2"]));
     run(dir.path(), &study("shard-2", &["--shard=2/2"]));
-    check(
+    problems.check(
         "merge",
         dir.path(),
         &["merge", "merged", "shard-1", "shard-2"],

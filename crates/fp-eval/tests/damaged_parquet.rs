@@ -97,9 +97,9 @@ fn write(path: &Path, columns: &Columns) {
 }
 
 fn read(folder: &Path) -> Result<Reading, String> {
-    let parts = find(folder).map_err(|error| error.to_string())?;
+    let parts = find(folder).map_err(|error| fp_eval::error_text(&error))?;
     assert_eq!(parts[0].benchmark, Benchmark::Mme);
-    parts[0].read().map_err(|error| error.to_string())
+    parts[0].read().map_err(|error| fp_eval::error_text(&error))
 }
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -156,7 +156,7 @@ fn missing_columns_are_named() {
     let (folder, path) = folder();
     let columns = mme().into_iter().filter(|(name, _)| *name != "answer");
     write(&path, &columns.collect());
-    let error = find(folder.path()).unwrap_err().to_string();
+    let error = fp_eval::error_text(&find(folder.path()).unwrap_err());
     assert!(error.contains("test-00000-of-00001.parquet"), "{error}");
     assert!(
         error.contains("(category, image, question, question_id)"),
@@ -212,7 +212,7 @@ fn rows_are_named_by_their_file() {
     check(ProblemKind::MissingImage, "row 1 of");
     columns.remove(3);
     write(&second, &columns);
-    let error = find(folder.path()).unwrap_err().to_string();
+    let error = fp_eval::error_text(&find(folder.path()).unwrap_err());
     assert!(error.contains("test-00001-of-00002.parquet"), "{error}");
 }
 
@@ -222,7 +222,7 @@ fn columns_of_answers_with_nothing_in_them_are_no_answers() {
     write(&path, &changed("answer", Values::Texts(vec!["", ""])));
     let dataset = read(folder.path()).unwrap().whole().unwrap();
     assert_eq!(dataset.samples.len(), 2);
-    let error = dataset.require_answers().unwrap_err().to_string();
+    let error = fp_eval::error_text(&dataset.require_answers().unwrap_err());
     assert!(error.contains("no answers to score by"), "{error}");
     // One of them is a hole.
     write(&path, &changed("answer", Values::Texts(vec!["Yes", ""])));
@@ -251,7 +251,7 @@ fn damaged_files_are_named() {
     let mut pages = bytes.clone();
     pages[4..60].fill(0xff);
     std::fs::write(&path, pages).unwrap();
-    let error =
-        read(folder.path()).and_then(|reading| reading.whole().map_err(|error| error.to_string()));
+    let error = read(folder.path())
+        .and_then(|reading| reading.whole().map_err(|error| fp_eval::error_text(&error)));
     assert!(error.unwrap_err().contains("test-00000-of-00001.parquet"));
 }

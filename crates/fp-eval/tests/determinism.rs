@@ -142,6 +142,6 @@ fn loaders_change_nothing() {
         loaders: Some(0),
         ..RunOptions::new(world.path("none"))
     };
-    let error = run(&config, &none).unwrap_err().to_string();
+    let error = fp_eval::error_text(&run(&config, &none).unwrap_err());
     assert_eq!(error, "loaders: 0; at least 1");
 }

@@ -102,14 +102,14 @@ fn exported(benchmark: Benchmark) -> (tempfile::TempDir, PathBuf) {
 fn parts_are_named() {
     let (_folder, path) = exported(Benchmark::Textvqa);
     let selector = path.display().to_string();
-    let error = locate(&selector).unwrap_err().to_string();
+    let error = fp_eval::error_text(&locate(&selector).unwrap_err());
     assert!(
         error.contains(":ocr") && error.contains(":noocr"),
         "{error}"
     );
     let part = locate(&format!("{selector}:noocr")).unwrap();
     assert_eq!(part.read().unwrap().dataset.name, "textvqa_noocr");
-    let error = locate(&format!("{selector}:val")).unwrap_err().to_string();
+    let error = fp_eval::error_text(&locate(&format!("{selector}:val")).unwrap_err());
     assert!(
         error.contains("no part `val`; it has ocr, noocr"),
         "{error}"

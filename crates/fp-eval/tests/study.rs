@@ -3,10 +3,11 @@
 mod study_support;
 
 use fp_eval::study::{
-    Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results, merge,
-    read_records, read_spec, read_timings,
+    Engine, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results,
+    merge, read_records, read_spec, read_timings,
 };
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use study_support::{World, records, run};
 
 #[test]
@@ -119,6 +120,44 @@ fn a_run_cut_off_anywhere_goes_on_to_the_same_end() {
 }
 
 #[test]
+fn a_run_that_is_asked_to_stop_is_resumed_to_the_same_end() {
+    let world = World::new();
+    let config = world.study_a();
+    let folder = world.path("whole");
+    run(&config, &RunOptions::new(&folder)).unwrap();
+    let whole = records(&folder);
+    for engine in Engine::ALL {
+        // Before the first answer, and wherever the progress says so.
+        for stop_at in [0, 1, 5] {
+            let again = world.path(&format!("stopped_{}_{stop_at}", engine.name()));
+            let options = RunOptions {
+                engine,
+                batch_size: 2,
+                ..RunOptions::new(&again)
+            };
+            let stop = &options.stop;
+            let stopped = fp_eval::study::run(&config, &options, &mut |progress| {
+                stop.store(progress.done >= stop_at, Ordering::Relaxed);
+            });
+            let recorded = records(&again);
+            let num_lines = recorded.iter().filter(|byte| **byte == b'\n').count();
+            match stopped {
+                Err(StudyError::Stopped { done, total, .. }) => {
+                    assert_eq!((done, total), (num_lines, 12));
+                    assert!(done >= stop_at, "{done}");
+                    assert!(stop_at > 0 || done == 0, "{done}");
+                }
+                // What was asked for when all was answered comes too late.
+                other => assert_eq!((other.unwrap().num_samples, num_lines), (12, 12)),
+            }
+            assert!(whole.starts_with(&recorded));
+            run(&config, &RunOptions::new(&again)).unwrap();
+            assert!(records(&again) == whole, "{engine:?} stopped at {stop_at}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_line_is_named_and_nothing_is_lost() {
     let world = World::new();
     let config = world.study_a();
@@ -141,7 +180,7 @@ fn a_damaged_line_is_named_and_nothing_is_lost() {
     ] {
         assert!(matches!(error, StudyError::Line { line: 3, .. }), "{error}");
         assert!(
-            error.to_string().contains("line 3: its checksum is"),
+            fp_eval::error_text(&error).contains("its checksum is"),
             "{error}"
         );
     }
@@ -219,7 +258,7 @@ fn a_run_started_otherwise_is_refused() {
     // Other cells can't go into the same records.
     let mut other = config;
     other.controls.oracle = false;
-    let message = run(&other, &accepting).unwrap_err().to_string();
+    let message = fp_eval::error_text(&run(&other, &accepting).unwrap_err());
     assert!(message.contains("it has other cells"), "{message}");
 }
 

@@ -6,7 +6,7 @@ use fp_scoring::{DecoderShape, MlpConvention, PrunedCost, TokenBudget, TokenLayo
 use serde::Serialize;
 
 use super::{print_json, print_text};
-use crate::table::{table, wrap_lines};
+use crate::table::table;
 
 /// Sizes beyond this are slips of the keyboard, and their products overflow.
 const MAX_SIZE: u64 = 100_000_000;
@@ -177,7 +177,7 @@ pub(crate) fn run(args: &BudgetArgs) -> Result<()> {
     if args.json {
         print_json(&report)
     } else {
-        print_text(&wrap_lines(&report.text()))
+        print_text(&report.text())
     }
 }
 

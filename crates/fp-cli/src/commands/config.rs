@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<()> {
     match &args.command {
         ConfigCommand::Check(args) => check::run(args),
         ConfigCommand::Explain(args) => explain(args),
-        ConfigCommand::Schema => print_text(&serde_json::to_string_pretty(&schema())?),
+        ConfigCommand::Schema => super::print_verbatim(&serde_json::to_string_pretty(&schema())?),
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::failure::note_output;
+use crate::table::wrap_lines;
 
 pub(crate) mod budget;
 pub(crate) mod compare;
@@ -43,8 +44,13 @@ fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
     Ok(())
 }
 
-/// Prints text; unlike `print!` a closed pipe is an error to act on, not a panic.
+/// Prints text, its lines broken at spaces to fit the terminal's columns.
 fn print_text(text: &str) -> Result<()> {
+    print_verbatim(&wrap_lines(text))
+}
+
+/// Prints text as it is; unlike `print!` a closed pipe is an error to act on, not a panic.
+fn print_verbatim(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     note_output();
     writeln!(out, "{}", text.trim_end())?;

@@ -13,20 +13,22 @@ use fp_eval::stats::CompareOptions;
 use fp_eval::study::dataset_selector;
 
 use super::{print_json, print_text};
+use crate::table::wrap_lines;
 
 /// Score answer files of other evaluations, and test them against each other.
 ///
 /// Answers are LLaVA's JSON lines (question_id, text), lists for evaluation servers
-/// (.json), a folder of MME's official tool (a .txt per task), or a table of MMBench with
-/// a column `prediction` (.tsv or .xlsx). The last two contain their questions and need
-/// no --dataset. All metrics of the benchmark are computed; files are compared pairwise
-/// on the same questions, clustered by image, with Holm's correction over the pairs.
+/// (.json), a folder of MME's official tool (a .txt per task), or a table of
+/// MMBench with a column `prediction` (.tsv or .xlsx). The last two contain their
+/// questions and need no --dataset. All metrics of the benchmark are computed;
+/// files are compared pairwise on the same questions, clustered by image, with
+/// Holm's correction over the pairs.
 ///
-/// Questions without an answer count as wrong; warnings say how many there are, and what
-/// else doesn't match. --strict turns warnings into errors.
+/// Questions without an answer count as wrong; warnings say how many there are,
+/// and what else doesn't match. --strict turns warnings into errors.
 ///
 /// Examples:
-///   finepruner rescore --dataset eval/gqa vanilla=gqa/7b.jsonl pruned=gqa/7b-192.jsonl
+///   finepruner rescore --dataset eval/gqa vanilla=7b.jsonl pruned=7b-192.jsonl
 ///   finepruner rescore answers/llava-7b answers/llava-7b-192
 ///   finepruner rescore --dataset eval/mm-vet mm-vet/7b.jsonl --upload to-judge
 #[derive(Debug, Args)]
@@ -163,7 +165,7 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
 fn warn(name: &str, warnings: &[String], strict: bool) -> Result<()> {
     for warning in warnings {
         ensure!(!strict, "{name}: {warning}");
-        eprintln!("warning: {name}: {warning}");
+        eprintln!("{}", wrap_lines(&format!("warning: {name}: {warning}")));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use fp_scoring::{Control, HeadStrategy, QueryStrategy, StrategyCard};
 use serde::Serialize;
 
 use super::{print_json, print_text};
-use crate::table::{labelled, wrap_lines};
+use crate::table::labelled;
 
 /// List every head and query strategy with its formula, hypothesis and source.
 ///
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &StrategiesArgs) -> Result<()> {
     if args.json {
         print_json(&listing)
     } else {
-        print_text(&wrap_lines(&listing.text()))
+        print_text(&listing.text())
     }
 }
 

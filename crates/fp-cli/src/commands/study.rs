@@ -18,13 +18,13 @@ pub(super) use run_args::RunArgs;
 
 /// Run a study: every strategy, budget and head count on every sample, and report.
 ///
-/// Every finished sample is saved to disk. The same command resumes a study that was
-/// interrupted (Ctrl-C) or killed; a folder of a run with another configuration, other
-/// data or other weights is refused.
+/// Every finished sample is saved to disk. The same command resumes a study that
+/// was interrupted (Ctrl-C) or killed; a folder of a run with another
+/// configuration, other data or other weights is refused.
 ///
 /// Examples:
 ///   finepruner study --config configs/ablation_a_config.json
-///   finepruner study --config configs/ablation_a_config.json --quick --output runs/look
+///   finepruner study --config configs/ablation_a_config.json --quick
 ///   finepruner study --config configs/original_a.json --model llava-1.5-7b-hf \
 ///     --dataset data/gqa --shard 1/4 --output runs/gqa-1
 #[derive(Debug, Args)]

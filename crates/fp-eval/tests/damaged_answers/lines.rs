@@ -49,8 +49,8 @@ struct Case<'a> {
 }
 
 fn score(path: &Path, dataset: &Dataset) -> Result<Scored, String> {
-    let file = AnswerFile::read(path).map_err(|error| error.to_string())?;
-    Scored::new("file", &file, dataset).map_err(|error| error.to_string())
+    let file = AnswerFile::read(path).map_err(|error| fp_eval::error_text(&error))?;
+    Scored::new("file", &file, dataset).map_err(|error| fp_eval::error_text(&error))
 }
 
 #[track_caller]

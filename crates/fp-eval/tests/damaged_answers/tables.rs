@@ -9,10 +9,11 @@ use crate::utf_16;
 /// Files that hold their questions: how they are read, and scored against themselves.
 #[track_caller]
 fn whole(path: &Path) -> Result<(f64, Vec<String>), String> {
-    let file = AnswerFile::read(path).map_err(|error| error.to_string())?;
+    let file = AnswerFile::read(path).map_err(|error| fp_eval::error_text(&error))?;
     let dataset = file.questions.clone().unwrap().whole();
-    let dataset = dataset.map_err(|error| error.to_string())?;
-    let scored = Scored::new("file", &file, &dataset).map_err(|error| error.to_string())?;
+    let dataset = dataset.map_err(|error| fp_eval::error_text(&error))?;
+    let scored =
+        Scored::new("file", &file, &dataset).map_err(|error| fp_eval::error_text(&error))?;
     let value = scored.figures.headline().and_then(|figure| figure.value);
     Ok((value.unwrap(), scored.joined.warnings))
 }
@@ -183,7 +184,7 @@ fn workbooks_give_what_tables_give() {
     let bytes = std::fs::read(&book).unwrap();
     for len in [0, 10, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&book, &bytes[..len]).unwrap();
-        let error = AnswerFile::read(&book).unwrap_err().to_string();
+        let error = fp_eval::error_text(&AnswerFile::read(&book).unwrap_err());
         assert!(
             error.contains("a.xlsx") && error.contains("cut off"),
             "{len}: {error}"

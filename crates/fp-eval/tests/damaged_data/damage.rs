@@ -120,10 +120,12 @@ pub(crate) fn check(
 }
 
 pub(crate) fn read(path: &Path) -> Result<fp_eval::dataset::Reading, String> {
-    let part = find(path).map_err(|error| error.to_string())?.remove(0);
-    let reading = part.read().map_err(|error| error.to_string())?;
+    let part = find(path)
+        .map_err(|error| fp_eval::error_text(&error))?
+        .remove(0);
+    let reading = part.read().map_err(|error| fp_eval::error_text(&error))?;
     match reading.faults.first() {
-        Some(fault) => Err(fault.to_string()),
+        Some(fault) => Err(fp_eval::error_text(fault.as_ref())),
         None => Ok(reading),
     }
 }

@@ -137,7 +137,7 @@ fn what_cannot_be_reported_is_an_error() {
     let records = folder.path().join("records.jsonl");
     let text = read(folder.path(), "records.jsonl");
     std::fs::write(&records, text.replacen("red", "rad", 1)).unwrap();
-    let error = report::write(folder.path()).unwrap_err().to_string();
+    let error = fp_eval::error_text(&report::write(folder.path()).unwrap_err());
     assert!(
         error.contains("line") && error.contains("checksum"),
         "{error}"
@@ -149,7 +149,7 @@ fn what_cannot_be_reported_is_an_error() {
     ));
     let first = text.lines().next().unwrap();
     std::fs::write(&records, format!("{first}\n{first}\n")).unwrap();
-    let error = report::write(folder.path()).unwrap_err().to_string();
+    let error = fp_eval::error_text(&report::write(folder.path()).unwrap_err());
     assert!(error.contains("recorded twice"), "{error}");
 }
 

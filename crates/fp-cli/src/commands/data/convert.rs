@@ -47,7 +47,7 @@ pub(crate) struct ExportArgs {
     /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
     dataset: String,
     /// Whose layout: vqav2, gqa, textvqa, pope, mme, scienceqa, mmbench, vizwiz, mmvet, refcoco or plain.
-    #[arg(long, value_name = "BENCHMARK")]
+    #[arg(long, value_name = "NAME")]
     layout: Benchmark,
     /// As Parquet, with the columns that the benchmark has on the Hugging Face Hub.
     #[cfg(feature = "parquet")]

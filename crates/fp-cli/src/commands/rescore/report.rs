@@ -3,7 +3,7 @@
 use fp_eval::dataset::Dataset;
 use fp_eval::rescore::{Comparison, Figures, Scored};
 
-use crate::table::{table, wrap_lines};
+use crate::table::table;
 
 /// Files beside each other in one table.
 const FILES_PER_TABLE: usize = 4;
@@ -31,7 +31,7 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
                  sign-flip p, and p after Holm's correction over these pairs. The last column \
                  counts the questions that only a and only b answers correctly.\n";
     }
-    wrap_lines(&text)
+    text
 }
 
 fn header<'a>(first: &'a str, scored: &'a [Scored]) -> Vec<&'a str> {
@@ -98,7 +98,7 @@ fn pairs(comparisons: &[Comparison]) -> String {
             "score".to_owned(),
             points(paired.difference),
             format!(
-                "{} … {}",
+                "{} to {}",
                 points(paired.interval.low),
                 points(paired.interval.high)
             ),
@@ -112,7 +112,7 @@ fn pairs(comparisons: &[Comparison]) -> String {
                 "headline".to_owned(),
                 format!("{:+.2}", headline.difference),
                 format!(
-                    "{:+.2} … {:+.2}",
+                    "{:+.2} to {:+.2}",
                     headline.interval.low, headline.interval.high
                 ),
                 format!("{:.4}", headline.p),

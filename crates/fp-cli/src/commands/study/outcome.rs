@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::progress::duration;
 use crate::commands::{print_json, print_text};
-use crate::table::{WIDTH, table, wrap, wrap_lines};
+use crate::table::{WIDTH, table, wrap};
 
 /// Failures that are named; the others are counted.
 const MOST_NAMED: usize = 3;
@@ -82,7 +82,7 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) 
     for file in files.into_iter().flatten() {
         text += &format!("wrote {file}\n");
     }
-    print_text(&wrap_lines(&text))
+    print_text(&text)
 }
 
 /// Accuracy of every cell, what is the same in all of them said once.
