@@ -52,8 +52,9 @@ struct GenerateArgs {
     /// Questions per scene; some more where several belong together.
     #[arg(long, default_value_t = 6)]
     questions_per_image: usize,
-    /// Families of questions and their weights.
-    #[arg(long, default_value_t = Mixture::default())]
+    /// Families of questions and their weights, such as attribute=2,chain=1; by default every
+    /// family of the benchmark with the same weight.
+    #[arg(long, default_value_t = Mixture::default(), hide_default_value = true)]
     mixture: Mixture,
     /// Objects per scene, such as 4..7.
     #[arg(long, default_value = "4..7", value_parser = parse_range)]
