@@ -1,8 +1,13 @@
 //! `finepruner budget`: how many tokens stay, and what that costs.
 
+mod schedule;
+
 use anyhow::{Context, Result, ensure};
 use clap::builder::RangedU64ValueParser;
-use fp_scoring::{DecoderShape, MlpConvention, PrunedCost, TokenBudget, TokenLayout};
+use fp_scoring::{
+    DecoderShape, MlpConvention, PrunedCost, ScheduleStages, TokenBudget, TokenLayout,
+    TokenSchedule,
+};
 use serde::Serialize;
 
 use super::{print_json, print_text};
@@ -91,6 +96,11 @@ pub(crate) struct BudgetArgs {
     #[arg(long, value_name = "SHARE,…", value_delimiter = ',', group = "budget")]
     retention: Vec<f64>,
 
+    /// Visual tokens layer by layer instead of one budget: LAYER:TOKENS for each stage,
+    /// such as 3:309,7:204,16:113 (309 tokens enter the layers after the third, …).
+    #[arg(long, value_name = "LAYER:TOKENS,…", group = "budget")]
+    schedule: Option<ScheduleStages>,
+
     /// Number of query rows that scoring reads.
     #[arg(long, value_name = "Q", default_value = "1", value_parser = size(1))]
     num_query_rows: usize,
@@ -173,6 +183,9 @@ impl CostReport {
 
 /// Runs the command.
 pub(crate) fn run(args: &BudgetArgs) -> Result<()> {
+    if let Some(stages) = &args.schedule {
+        return schedule::run(args, stages);
+    }
     let report = Report::new(args)?;
     if args.json {
         print_json(&report)
@@ -221,6 +234,14 @@ fn part(hidden_size: usize, parts: usize, flag: &str) -> Result<usize> {
     Ok(hidden_size / parts)
 }
 
+fn layout(args: &BudgetArgs) -> TokenLayout {
+    TokenLayout {
+        num_system: args.num_system_tokens,
+        num_image: args.num_image_tokens,
+        num_text: args.num_text_tokens,
+    }
+}
+
 /// What was asked for, or the published budgets scaled to N.
 fn budgets(args: &BudgetArgs) -> Vec<TokenBudget> {
     let averages = args
@@ -245,23 +266,20 @@ fn budgets(args: &BudgetArgs) -> Vec<TokenBudget> {
 impl Report {
     fn new(args: &BudgetArgs) -> Result<Self> {
         let shape = shape(args)?;
-        let layout = TokenLayout {
-            num_system: args.num_system_tokens,
-            num_image: args.num_image_tokens,
-            num_text: args.num_text_tokens,
-        };
+        let layout = layout(args);
         let (k, rows, bytes) = (args.prune_layer, args.num_query_rows, args.dtype.bytes());
         let mut reports = Vec::new();
         for budget in budgets(args) {
             let kept = budget.kept(layout.num_image, shape.num_layers, k)?;
-            let cost = |mlp| PrunedCost::new(&shape, &layout, k, kept, mlp, rows, bytes);
-            let three = cost(MlpConvention::ThreeMatrices)?;
+            let schedule = TokenSchedule::one_stage(shape.num_layers, layout.num_image, k, kept)?;
+            let cost = |mlp| PrunedCost::new(&shape, &layout, &schedule, mlp, rows, bytes);
+            let three = cost(MlpConvention::ThreeMatrices);
             reports.push(BudgetReport {
                 budget,
                 kept,
                 average_visual_tokens: three.average_visual_tokens,
                 three_matrices: CostReport::new(three),
-                two_matrices: CostReport::new(cost(MlpConvention::TwoMatrices)?),
+                two_matrices: CostReport::new(cost(MlpConvention::TwoMatrices)),
             });
         }
         Ok(Report {

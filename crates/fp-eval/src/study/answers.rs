@@ -122,7 +122,7 @@ impl<'a> Answers<'a> {
             }
             (Some(_), Some(Err(error))) => cell.error = Some(error.clone()),
             (Some(_), None) => {
-                cell = CellRecord::failed("the model wasn't run for this cell".to_owned())
+                cell = CellRecord::failed("the model wasn't run for this cell".to_owned());
             }
             (None, _) => {}
         }

@@ -111,9 +111,9 @@ fn pairs(comparisons: &[Comparison]) -> String {
                 String::new(),
                 "headline".to_owned(),
                 format!("{:+.2}", headline.difference),
-                format!(
-                    "{:+.2} to {:+.2}",
-                    headline.interval.low, headline.interval.high
+                headline.interval.map_or_else(
+                    || "–".to_owned(),
+                    |interval| format!("{:+.2} to {:+.2}", interval.low, interval.high),
                 ),
                 format!("{:.4}", headline.p),
                 String::new(),

@@ -40,7 +40,7 @@ struct Failed<'a> {
 
 pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) -> Result<()> {
     let run = Run::read(&summary.output)?;
-    let results = cell_results(&run.spec, &run.records);
+    let results = cell_results(&run.spec, &run.records)?;
     let cells = match report {
         Some(report) => report.analysis.cells.clone(),
         None => cell_summaries(&run)?,
@@ -65,6 +65,7 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) 
     }
     let mut text = report.map_or_else(String::new, |report| report.analysis.verdict.brief());
     text += &cell_table(&cells, &results, run.spec.config.statistics.confidence);
+    text += &on_same_questions(&cells);
     text += &format!(
         "\n\n{} samples in {}{}; records in {}\n",
         summary.num_samples,
@@ -127,6 +128,29 @@ fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) ->
         "near ties",
     ];
     shared.caption() + &table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
+}
+
+/// Vanilla's accuracy on the samples of those cells that answered others than it did.
+fn on_same_questions(cells: &[CellSummary]) -> String {
+    let mut groups: Vec<(usize, f64, Vec<&str>)> = Vec::new();
+    for cell in cells {
+        let Some(same) = cell.vanilla_on_same.filter(|same| !same.is_all) else {
+            continue;
+        };
+        let is_group = |group: &&mut (usize, f64, _)| (group.0, group.1) == (same.n, same.vanilla);
+        match groups.iter_mut().find(is_group) {
+            Some((.., ids)) => ids.push(&cell.id),
+            None => groups.push((same.n, same.vanilla, vec![&cell.id])),
+        }
+    }
+    let lines = groups.iter().map(|(n, vanilla, ids)| {
+        let vanilla = 100.0 * vanilla;
+        format!(
+            "\nbeside {}: vanilla has {vanilla:.1} % on the same {n} samples",
+            ids.join(", ")
+        )
+    });
+    lines.collect()
 }
 
 /// Strategies that all cells have in common.
