@@ -78,39 +78,32 @@ impl Problems {
     }
 }
 
-/// What is measured differs from run to run.
+/// The same text without what is measured, which differs from run to run.
 fn steady(text: &str) -> String {
-    let mut text = text.to_owned();
-    for (start, end) in [("samples in ", [';', ',']), ("Workers waited", ['.', '.'])] {
-        // Decimal points end no sentence.
-        let is_end = |rest: &str, at: usize| {
-            rest[at + 1..]
-                .chars()
-                .next()
-                .is_none_or(char::is_whitespace)
-        };
-        if let Some(at) = text.find(start) {
-            let from = at + start.len();
-            let rest = &text[from..];
-            let found = rest
-                .match_indices(end)
-                .find(|(at, _)| is_end(rest, *at))
-                .map_or(rest.len(), |(at, _)| at);
-            text.replace_range(from..from + found, "…");
+    let mut kept = String::new();
+    let mut is_measured = false;
+    for line in text.lines() {
+        // Lines about time go on to the end of their sentence or list.
+        let starts = ["Workers waited", "ms: "];
+        let is_start = starts.iter().any(|start| line.starts_with(start));
+        if is_start {
+            kept += "[times]\n";
+        }
+        let goes_on = is_measured && !line.starts_with("wrote ") && !line.starts_with("KV ");
+        is_measured = (is_start || goes_on) && !line.ends_with('.');
+        if is_start || goes_on {
+            continue;
+        }
+        // "12 samples in 3 s, 4 of them …"
+        match line.split_once(" samples in ") {
+            Some((count, rest)) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
+                let rest = rest.find([',', ';']).map_or("", |at| &rest[at..]);
+                kept += &format!("{count} samples in [time]{rest}\n");
+            }
+            _ => kept += &format!("{line}\n"),
         }
     }
-    let is_measured = |line: &&str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        words.windows(2).any(|pair| {
-            pair[0].parse::<f64>().is_ok()
-                && matches!(pair[1].trim_end_matches([',', ';']), "ms" | "s")
-        })
-    };
-    let lines = text.lines().map(|line| match is_measured(&line) {
-        true => "[measured]",
-        false => line,
-    });
-    lines.collect::<Vec<_>>().join("\n") + "\n"
+    kept
 }
 
 /// Commands below `args`, by the help of those above.

@@ -26,6 +26,8 @@ fn budgets() {
         Kept { budget: CAUSE.to_owned(), kept: 0.0, num_image_tokens: 4 },
         Average { average: 1.0, kept: 0.0, prune_layer: 1, num_layers: 2, num_image_tokens: 4, lowest: 2.5 },
         PruneLayer { prune_layer: 2, num_layers: 2 },
+        StageOrder { after_layer: 3 },
+        StageTokens { after_layer: 3, tokens: 9, entering: 8 },
         Heads { num_selected_heads: 5, num_heads: 4 },
     ));
     check(&[unknown()]);

@@ -52,8 +52,7 @@ struct GenerateArgs {
     /// Questions per scene; some more where several belong together.
     #[arg(long, default_value_t = 6)]
     questions_per_image: usize,
-    /// Families of questions and their weights, such as attribute=2,chain=1; by default every
-    /// family of the benchmark with the same weight.
+    /// Families of questions and their weights [default: all families, equally often].
     #[arg(long, default_value_t = Mixture::default(), hide_default_value = true)]
     mixture: Mixture,
     /// Objects per scene, such as 4..7.
