@@ -108,7 +108,8 @@ fn page(found: &[Found], effort: &Effort) -> String {
          sets, and in at most {:.1} % where {MANY_DISAGREE:.0} images or more disagree; a true \
          difference exactly at the margin passes for equivalent in at most {:.0} %, and at most \
          {:.0} % of families without any difference hold a \"better\" or \"worse\" (both with \
-         two standard errors of the simulation to spare).\n\n",
+         three standard errors of the simulation to spare, for the largest of hundreds of \
+         points; of unequal numbers of questions coverage alone is demanded).\n\n",
         found.len(),
         effort.num_runs,
         effort.num_bootstrapped,

@@ -38,8 +38,14 @@
 //! Where D = 0 the half-width is about √((t · SE)² + (t² u)²): the ordinary one where many
 //! disagree, t² u ≈ 3.9 / n without any.
 //!
-//! **Means** of values in 0..1 have Wilson's interval with the same u, t and quarter; a is
-//! then the mean itself.
+//! **Means** of values in 0..1 have Wilson's interval with the same u and t, and half of a
+//! step instead of a quarter; a is then the mean itself.
+//!
+//! **Limits.** Rare differences ten times as large as the usual ones go unseen on few
+//! images: with 9 % of such ones among ten disagreements the interval covered 81 to 88 %
+//! in simulation. Neither 0/1 scores nor VQA accuracies nor means of a few seeds are like
+//! that. Where a few images hold most of the questions (five of 100 with 30 each), a
+//! one-sided difference at the margin passed for equivalent in up to 11 %.
 //!
 //! Sources: Tango, "Equivalence test and confidence interval for the difference in
 //! proportions for the paired-sample design", Statistics in Medicine 17, 1998; Rao &
@@ -61,6 +67,8 @@ const CLUSTERS_FOR_SIZE: f64 = 8.0;
 const AS_GOOD_AS_NONE: f64 = 1e-8;
 /// Share of one disagreement that is taken off every distance.
 const CONTINUITY: f64 = 0.25;
+/// The same of means, whose lower end has to allow for a single rare answer: half of one.
+const CONTINUITY_OF_MEANS: f64 = 0.5;
 /// How far rounding may carry a score beyond its range.
 const ROUNDING: f64 = 1e-9;
 /// Halvings of a range of 2 at most, until doubles can't tell its ends apart.
@@ -215,9 +223,9 @@ pub fn clustered_score_interval(
     })
 }
 
-/// The larger π with (p − π)² = t² u π (1 − π), a quarter of a step added to p.
+/// The larger π with (p − π)² = t² u π (1 − π), half a step added to p.
 fn upper_end_of_mean(mean: f64, step: f64, quantile: f64) -> f64 {
-    let p = mean + CONTINUITY * step;
+    let p = mean + CONTINUITY_OF_MEANS * step;
     if p >= 1.0 {
         return 1.0;
     }

@@ -56,7 +56,7 @@ fn accuracies() {
             let (mean, step) = (naive::mean(&scores), naive::step(&scores));
             for (end, sign) in [(0, -1.0), (1, 1.0)] {
                 let end = cell["accuracy"]["interval"][end].as_f64().unwrap();
-                let distance = sign * (end - mean) - step / 4.0;
+                let distance = sign * (end - mean) - step / 2.0;
                 let reach = 2.022_691 * (step * end * (1.0 - end)).sqrt();
                 let is_bound = (end == 0.0 || end == 1.0) && distance <= 0.0;
                 assert!(is_bound || (distance - reach).abs() < 1e-6, "{id} {end}");
