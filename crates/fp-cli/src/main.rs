@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe, such as `head`, has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<commands::AlreadyReported>() => ExitCode::from(2),
         Err(error) => failure::failed(&error, json),
     }
 }

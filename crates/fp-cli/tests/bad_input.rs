@@ -207,12 +207,12 @@ fn numbers_that_are_impossible() {
             &[3, 4],
             &values,
             &[&flag],
-            &[&format!("R = {keep}"), "possible is 1 to 4"],
+            &[&format!("R = {keep}"), "must be between 1 and 4"],
         );
     }
     for heads in ["0", "4"] {
         let flag = format!("--num-selected-heads={heads}");
-        let parts = [&format!("select {heads} of 3"), "possible is 1 to 3"];
+        let parts = [&format!("select {heads} of 3"), "must be between 1 and 3"];
         check(&[3, 4], &values, &["--keep=1", &flag], &parts);
     }
     let flags = ["--keep=1", "--image-range=1..3", "--prune-layer=3"];
@@ -245,7 +245,7 @@ fn unknown_strategies_list_the_known_ones() {
         &[3, 4],
         &values,
         &["--keep=1", "--normalize=l2"],
-        &["known are l1, softmax"],
+        &["expected one of: l1, softmax"],
     );
     let flags = ["--keep=1", "--query-selection-strategy=all"];
     check(
@@ -405,7 +405,7 @@ fn errors_are_json_where_json_is_asked_for() {
 fn every_cause_is_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bad.json");
-    std::fs::write(&path, "{\"nonsense\": 1}").unwrap();
+    std::fs::write(&path, "{\"study\": \"a\", \"nonsense\": 1}").unwrap();
     let config = format!("--config={}", path.display());
     let output = finepruner(&["study", &config]);
     assert_eq!(output.code, Some(2));
@@ -491,4 +491,134 @@ fn failed_samples_are_named_with_their_cause() {
         .to_owned();
     assert_eq!(error.matches("p5.png").count(), 1, "{error}");
     assert!(error.contains("p5.png: damaged PNG image: "), "{error}");
+}
+
+/// Runs `config check` and expects code 2 with everything on standard output.
+#[track_caller]
+fn config_check(args: &[&str]) -> String {
+    let output = common::finepruner(&[&["config", "check"], args].concat());
+    assert_eq!(output.code, Some(2), "{}{}", output.stdout, output.stderr);
+    assert_eq!(output.stderr, "");
+    output.stdout
+}
+
+#[test]
+fn every_problem_of_every_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let good = file("good.json", r#"{"study": "a"}"#);
+    let first = file(
+        "first.json",
+        "{\"study\": \"a\",\n\"device\": \"gpu\",\n\"budgets\": [{\"retention\": 1.5}, {\"kept\": 8}]}",
+    );
+    let second = file(
+        "second.json",
+        "{\"study\": \"b\",\n\"model\": \"no-model\",\n\"prune_layer\": 99}",
+    );
+    let broken = file("broken.json", "{\"study\": }");
+    let missing = dir.path().join("missing.json").display().to_string();
+    let files = [&good, &first, &second, &broken, &missing];
+    let files: Vec<&str> = files.into_iter().map(String::as_str).collect();
+
+    let text = config_check(&files);
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        format!("{good}: OK"),
+        format!("{first}:2: device: `gpu`; expected one of: cpu, cuda, cuda:N"),
+        format!("{first}:3: budgets[0].retention: 1.5; must be above 0 and at most 1"),
+        format!("{second}:2: model: no folder `no-model`; expected the folder of a checkpoint"),
+        format!("{second}: not checked: prune_layer, budgets and num_selected_heads"),
+        format!("{broken}:1: not valid JSON: expected value"),
+        format!("{missing}: cannot read {missing}: No such file"),
+        "5 problems in 4 of 5 files".to_owned(),
+    ] {
+        assert!(flat.contains(&part), "{part}: {text}");
+    }
+    assert_eq!(flat.matches("No such file").count(), 1, "{text}");
+    let fits = |line: &str| line.chars().count() <= 80 || !line.trim().contains(' ');
+    assert!(text.lines().all(fits), "{text}");
+
+    let json = config_check(&[&files[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let of = |file: usize| &json["files"][file];
+    assert_eq!(
+        (&of(0)["is_ok"], &of(1)["is_ok"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(of(1)["problems"][1]["line"], 3);
+    assert_eq!(of(1)["problems"][1]["place"], "budgets[0].retention");
+    assert_eq!(of(2)["not_checked"].as_array().unwrap().len(), 1);
+
+    // With a shape the model needn't be there, and what needs it is checked.
+    let text = config_check(&["--shape=llava-1.5-7b", &second]);
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        flat.contains(":3: prune_layer: can't prune after layer 99 of 32"),
+        "{text}"
+    );
+    assert!(
+        !flat.contains("no-model") && flat.contains("1 problem in 1 of 1 file"),
+        "{text}"
+    );
+    let text = common::succeed(&["config", "check", &good]);
+    assert_eq!(
+        text.trim_end().lines().last().unwrap().trim(),
+        format!("{good}: OK")
+    );
+}
+
+#[test]
+fn all_flags_of_a_study_are_checked_before_it_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("study.json");
+    let text =
+        "{\"study\": \"a\",\n\"max_new_tokens\": 0,\n\"statistics\": {\"baseline\": \"summ\"}}";
+    std::fs::write(&path, text).unwrap();
+    let config = path.display().to_string();
+    let output = dir.path().join("run");
+    for command in ["study", "eval"] {
+        fail(
+            &[
+                command,
+                "--config",
+                &config,
+                "--dataset=no/such,embedded:confrm",
+                "--prune-layer=8",
+                "--keep=0,145",
+                "--num-selected-heads=8",
+                "--controls=vanila",
+                "--output",
+                &output.display().to_string(),
+            ],
+            &[
+                "9 problems in the configuration",
+                &format!("{config}:2: max_new_tokens: 0; must be at least 1"),
+                &format!("{config}:3: statistics.baseline: `summ` (did you mean `sum`?)"),
+                "--dataset: no folder `no/such`",
+                "--dataset: `embedded:confrm` (did you mean `embedded:confirm`?)",
+                "--prune-layer: can't prune after layer 8 of 8; the layer must be between 1 and 7",
+                "--keep: 0; must be at least 1",
+                "--keep: kept = 145 asks for R = 145 of 144 image tokens",
+                "--num-selected-heads: 8 selects all 8 heads",
+                "--controls: unknown control `vanila` (did you mean `vanilla`?)",
+            ],
+        );
+        assert!(!output.exists());
+    }
+    // A flag takes the place of what the file says, right or wrong.
+    std::fs::write(&path, r#"{"study": "a", "model": "no/such"}"#).unwrap();
+    let explained = ["config", "explain", &config, "--shape=llava-1.5-7b"];
+    let text = common::succeed(&explained);
+    assert!(
+        text.contains("study a (which heads) on 32 layers"),
+        "{text}"
+    );
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
 }

@@ -156,7 +156,10 @@ fn files_that_are_no_whole_image() {
         model.path(),
         &golden("image0.png"),
         &["--aspect=stretch"],
-        &["unknown image aspect `stretch`", "known are pad, crop"],
+        &[
+            "unknown image aspect `stretch`",
+            "expected one of: pad, crop",
+        ],
     );
 }
 
@@ -357,7 +360,10 @@ fn tokenizers() {
 fn flags_that_cannot_be_met() {
     let (model, image) = (poisoned(), golden("image0.png"));
     let check = |flags: &[&str], parts: &[&str]| refuse(model.path(), &image, flags, parts);
-    check(&["--keep=0"], &["R = 0 of 576", "possible is 1 to 576"]);
+    check(
+        &["--keep=0"],
+        &["R = 0 of 576", "must be between 1 and 576"],
+    );
     check(&["--keep=577"], &["R = 577 of 576"]);
     check(&["--keep=-1"], &["invalid value"]);
     check(&["--keep=5", "--retention=0.5"], &["cannot be used with"]);
@@ -372,7 +378,7 @@ fn flags_that_cannot_be_met() {
     for (flag, known) in [
         ("--head-selection-strategy=best", "gini_coefficient"),
         ("--query-selection-strategy=first", "adaptive_by_length"),
-        ("--normalize=l2", "known are l1, softmax"),
+        ("--normalize=l2", "expected one of: l1, softmax"),
     ] {
         let name = flag.split('=').next_back().unwrap();
         check(&["--keep=5", flag], &[name, known]);

@@ -126,14 +126,14 @@ fn impossible_budgets() {
     let check = |flag: &str, parts: &[&str]| fail(&[model[0], model[1], flag], parts);
     check(
         "--average-visual-tokens=36",
-        &["possible are averages from 36.94 to 576"],
+        &["the average must be between 36.94 and 576"],
     );
-    check("--keep=577", &["possible is 1 to 576"]);
-    check("--retention=0", &["possible is 1 to 576"]);
-    check("--prune-layer=32", &["possible is 1 to 31"]);
+    check("--keep=577", &["must be between 1 and 576"]);
+    check("--retention=0", &["must be between 1 and 576"]);
+    check("--prune-layer=32", &["must be between 1 and 31"]);
     fail(
         &["budget", "--model=llava-2"],
-        &["known are llava-1.5-7b, llava-1.5-13b"],
+        &["expected one of: llava-1.5-7b, llava-1.5-13b"],
     );
     fail(
         &["budget", "--num-layers=3"],

@@ -31,16 +31,16 @@ fn what_is_exported_is_recognised_and_converted() {
     export("textvqa", folder.path());
     let root = folder.path().display().to_string();
     let checked = json(&["data", "check", &root, "--json"]);
-    let sets = checked["data_sets"].as_array().unwrap();
+    let sets = checked["datasets"].as_array().unwrap();
     assert_eq!(sets.len(), 3);
-    assert!(sets.iter().all(|set| set["is_whole"] == true));
+    assert!(sets.iter().all(|set| set["is_complete"] == true));
     let text = succeed(&["data", "check", &root]);
-    assert!(text.contains("textvqa:noocr") && text.lines().all(|l| l.chars().count() <= 100));
+    assert!(text.contains("textvqa:noocr") && fits(&text), "{text}");
     let plain = folder.path().join("plain").display().to_string();
     let converted = json(&["data", "convert", &pope, "--output", &plain, "--json"]);
     assert_eq!(converted["num_left_out"], 0);
     let number = |selector: &str| {
-        json(&["data", "check", selector, "--json"])["data_sets"][0]["num_questions"].clone()
+        json(&["data", "check", selector, "--json"])["datasets"][0]["num_questions"].clone()
     };
     assert_eq!(number(&plain), number(&pope));
     fail(
@@ -65,19 +65,245 @@ fn what_is_exported_is_recognised_and_converted() {
 fn problems_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().display().to_string();
-    fail(&["data", "check", &empty], &["no data set that is known"]);
+    fail(&["data", "check", &empty], &["no dataset in", &empty]);
     let gqa = export("gqa", folder.path());
     let questions = Path::new(&gqa).join("llava_gqa_testdev_balanced.jsonl");
     let text = std::fs::read_to_string(&questions).unwrap();
     let first = text.lines().next().unwrap();
+    let count = text.lines().count();
     std::fs::write(&questions, format!("{text}{first}\n{{\n")).unwrap();
-    let checked = json(&["data", "check", &gqa, "--json"]);
-    let set = &checked["data_sets"][0];
-    assert_eq!(set["is_whole"], false);
+    let checked = checked(&[&gqa]);
+    let set = &checked["datasets"][0];
+    assert_eq!(set["is_complete"], false);
     assert_eq!(set["problems"]["counts"]["duplicate_id"], 1);
     assert_eq!(set["problems"]["counts"]["malformed"], 1);
-    let text = succeed(&["data", "check", &gqa]);
-    assert!(text.contains("2 lines can't be used"), "{text}");
+    let text = wrong(&[&gqa]);
+    let name = "llava_gqa_testdev_balanced.jsonl";
+    for part in [
+        format!("{name}: 2 lines with problems (1 malformed, 1 with a duplicate id)"),
+        format!("{name}:{}: ", count + 1),
+        format!("{name}:{}: ", count + 2),
+    ] {
+        assert!(unwrapped(&text).contains(&part), "{part}: {text}");
+    }
+}
+
+/// Lines put together again, with single spaces.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether every line fits a terminal, but for words that are longer.
+fn fits(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    lines.all(|line| line.chars().count() <= 80 || !line.contains(' '))
+}
+
+/// What `data check` says of folders with something wrong.
+#[track_caller]
+fn wrong(args: &[&str]) -> String {
+    let output = finepruner(&[&["data", "check"], args].concat());
+    assert_eq!(output.code, Some(2), "{}{}", output.stdout, output.stderr);
+    assert_eq!(output.stderr, "");
+    let is_json = args.contains(&"--json");
+    assert!(is_json || fits(&output.stdout), "{}", output.stdout);
+    output.stdout
+}
+
+#[track_caller]
+fn checked(args: &[&str]) -> Value {
+    serde_json::from_str(&wrong(&[args, &["--json"]].concat())).unwrap()
+}
+
+/// A dataset in the plain form whose images are copies of one of the embedded ones.
+fn plain(folder: &Path, lines: &[String], images: &[(&str, &[u8])]) -> String {
+    std::fs::create_dir_all(folder).unwrap();
+    let description = r#"{"name": "mine", "split": "test", "answer_rule": "exact"}"#;
+    std::fs::write(folder.join("benchmark.json"), description).unwrap();
+    std::fs::write(folder.join("questions.jsonl"), lines.join("\n")).unwrap();
+    for (name, bytes) in images {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    folder.display().to_string()
+}
+
+/// A PNG of the embedded benchmark, 168 by 168 pixels.
+fn png() -> Vec<u8> {
+    let folder = fp_eval::embedded::benchmark_dir("select").unwrap();
+    let dataset = fp_eval::dataset::load(&folder).unwrap();
+    let image = &dataset.samples[0].image;
+    assert_eq!(image.size().unwrap(), [168, 168]);
+    image.read().unwrap()
+}
+
+fn line(id: usize, image: &str, rest: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","image":"{image}","question":"Is it?","answers":["yes"],"family":"f"{rest}}}"#
+    )
+}
+
+#[test]
+fn everything_wrong_with_a_folder_is_found_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = png();
+    let lines = [
+        line(1, "whole.png", r#","boxes":[[0,0,168,168]]"#),
+        line(1, "whole.png", ""),
+        line(2, "none.png", ""),
+        line(3, "cut.png", ""),
+        line(4, "page.jpg", ""),
+        line(5, "pointer.png", ""),
+        line(6, "empty.png", ""),
+        line(7, "page.jpg", ""),
+        line(8, "whole.png", r#","boxes":[[0,0,200,40],[9,9,9,20]]"#),
+        line(
+            9,
+            "whole.png",
+            r#","boxes":[[170,0,180,40]],"image_size":[100,100]"#,
+        ),
+        line(10, "whole.png", r#","famly":"f","boxs":[]"#),
+        line(11, "whole.png", "").replace(r#"["yes"]"#, "[]"),
+        "{".to_owned(),
+        line(12, "none.png", "").replace(r#"["yes"]"#, "[]"),
+    ];
+    let path = plain(
+        folder.path(),
+        &lines,
+        &[
+            ("whole.png", &whole),
+            ("cut.png", &whole[..whole.len() / 2]),
+            ("page.jpg", b"<!DOCTYPE html><html>404</html>"),
+            (
+                "pointer.png",
+                b"version https://git-lfs.github.com/spec/v1\n",
+            ),
+            ("empty.png", b""),
+        ],
+    );
+    let text = wrong(&[&path]);
+    let flat = unwrapped(&text);
+    for part in [
+        "questions.jsonl: 8 lines with problems (2 malformed, 1 with a duplicate id, 2 with a missing image, 2 without an answer to score by, 1 with an invalid value",
+        "questions.jsonl:2: id \"1\" is that of an earlier question",
+        "questions.jsonl:3: no image",
+        "questions.jsonl:9: box [9.0, 9.0, 9.0, 20.0] is empty or not finite",
+        "questions.jsonl:10: question \"9\": box [170.0, 0.0, 180.0, 40.0] lies outside the image of 168×168",
+        "questions.jsonl:10: question \"9\": the image is 168×168, image_size says 100×100",
+        "questions.jsonl:11: boxs: unknown key (did you mean `boxes`?); famly: unknown key (did you mean `family`?)",
+        "questions.jsonl:12:",
+        "questions.jsonl:13: EOF",
+        "questions.jsonl:14: no image",
+        "4 images can't be used (1 empty, 2 not an image, 1 damaged or truncated)",
+        "cut.png: damaged PNG image",
+        "page.jpg: a web page (HTML), not an image: the download failed (2 questions)",
+        "pointer.png: a pointer of Git LFS",
+        "empty.png: the file is empty (0 bytes) (1 question)",
+    ] {
+        assert!(flat.contains(part), "{part}: {text}");
+    }
+    let set = &checked(&[&path])["datasets"][0];
+    assert_eq!(set["is_complete"], false);
+    let counts = &set["problems"]["counts"];
+    let expected = serde_json::json!({
+        "malformed": 2, "duplicate_id": 1, "missing_image": 2, "missing_answer": 2,
+        "invalid_value": 1, "box_outside": 1, "image_size": 1,
+    });
+    assert_eq!(*counts, expected);
+    let images = serde_json::json!({"empty": 1, "not_an_image": 2, "damaged": 1});
+    assert_eq!(set["image_problems"]["counts"], images);
+}
+
+#[test]
+fn pixels_are_looked_at_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut damaged = png();
+    let middle = damaged.len() / 2;
+    for byte in &mut damaged[middle..middle + 40] {
+        *byte ^= 0xff;
+    }
+    let path = plain(
+        folder.path(),
+        &[line(1, "a.png", "")],
+        &[("a.png", &damaged)],
+    );
+    succeed(&["data", "check", &path]);
+    let set = &checked(&[&path, "--decode"])["datasets"][0];
+    assert_eq!(set["image_problems"]["counts"]["damaged"], 1);
+    assert_eq!(set["image_problems"]["first"][0]["num_questions"], 1);
+}
+
+#[test]
+fn the_first_twenty_problems_or_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = (0..30).map(|id| line(id, "none.png", "")).collect();
+    let path = plain(folder.path(), &lines, &[]);
+    let text = wrong(&[&path]);
+    assert!(text.contains("questions.jsonl:20: ") && !text.contains("questions.jsonl:21: "));
+    assert!(
+        text.contains("and 10 more (--all names every one)"),
+        "{text}"
+    );
+    let text = wrong(&[&path, "--all"]);
+    assert!(
+        text.contains("questions.jsonl:30: ") && !text.contains("more"),
+        "{text}"
+    );
+    assert_eq!(
+        checked(&[&path])["datasets"][0]["problems"]["first"][29]["line"],
+        30
+    );
+}
+
+#[test]
+fn one_bad_dataset_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let sub = |name: &str| folder.path().join(name);
+    plain(&sub("good"), &[line(1, "a.png", "")], &[("a.png", &png())]);
+    // Questions whose description is gone, a description that says nothing right, and a
+    // folder that is no dataset at all.
+    plain(&sub("lost"), &[line(1, "a.png", "")], &[("a.png", &png())]);
+    std::fs::remove_file(sub("lost").join("benchmark.json")).unwrap();
+    plain(&sub("named"), &["{".to_owned()], &[]);
+    let description = "{\"name\": \"n\",\n\"answer_rule\": \"exct\",\n\"licence\": 1}";
+    std::fs::write(sub("named").join("benchmark.json"), description).unwrap();
+    std::fs::create_dir(sub("other")).unwrap();
+    std::fs::create_dir(sub("table")).unwrap();
+    std::fs::write(sub("table").join("test.parquet"), b"PAR1 no").unwrap();
+    let root = folder.path().display().to_string();
+    let found = checked(&[&root]);
+    let is_complete = |name: &str| {
+        let sets = found["datasets"].as_array().unwrap();
+        let ends = |set: &&Value| set["selector"].as_str().unwrap().ends_with(name);
+        sets.iter().find(ends).unwrap()["is_complete"].clone()
+    };
+    assert_eq!(is_complete("good"), true);
+    assert_eq!(is_complete("lost"), false);
+    assert_eq!(is_complete("named"), false);
+    if cfg!(feature = "parquet") {
+        assert_eq!(is_complete("table"), false);
+    }
+    let text = wrong(&[&root]);
+    let flat = unwrapped(&text);
+    for part in [
+        "benchmark.json: line 1: key `split` is missing; expected a text",
+        "line 2: answer_rule: `exct` (did you mean `exact`?); expected one of: exact,",
+        "line 3: licence: unknown key (did you mean `license`?)",
+        "questions.jsonl:1: EOF",
+        "not recognised as datasets:",
+    ] {
+        assert!(flat.contains(part), "{part}: {text}");
+    }
+    // Several folders, and names of one part.
+    let good = sub("good").display().to_string();
+    let named = checked(&[&good, "embedded:selct", "no/such"]);
+    let complete = |index: usize| named["datasets"][index]["is_complete"].clone();
+    assert_eq!(
+        (complete(0), complete(1), complete(2)),
+        (true.into(), false.into(), false.into())
+    );
+    let error = named["datasets"][1]["errors"][0].as_str().unwrap();
+    assert!(error.contains("did you mean `select`?"), "{error}");
+    succeed(&["data", "check", &good, "embedded:select"]);
 }
 
 /// Answers as LLaVA writes them: right but for every `wrong`-th.
@@ -205,9 +431,9 @@ fn parquet_needs_no_flag() {
     let args = ["data", "export", "embedded:select", "--layout", "pope"];
     let written = json(&[&args[..], &["--parquet", "--output", &parquet, "--json"]].concat());
     let checked = json(&["data", "check", &parquet, "--json"]);
-    let set = &checked["data_sets"][0];
+    let set = &checked["datasets"][0];
     assert_eq!(
-        (&set["form"], &set["is_whole"]),
+        (&set["form"], &set["is_complete"]),
         (&"parquet".into(), &true.into())
     );
     assert_eq!(set["num_questions"], written["num_samples"]);

@@ -86,10 +86,13 @@ fn check_refused(flags: &[&str], parts: &[&str]) {
 #[test]
 fn what_cannot_be_done_is_refused() {
     check_refused(&["--normalize=l1"], &["without a budget", "--keep R"]);
-    check_refused(&["--keep=577"], &["R = 577 of 576", "possible is 1 to 576"]);
+    check_refused(
+        &["--keep=577"],
+        &["R = 577 of 576", "must be between 1 and 576"],
+    );
     check_refused(
         &["--average-visual-tokens=36"],
-        &["possible are averages from"],
+        &["the average must be between"],
     );
     check_refused(&["--keep=5", "--prune-layer=32"], &["after layer 32 of 32"]);
     check_refused(&["--keep=5", "--num-selected-heads=9"], &["select 9 of 8"]);

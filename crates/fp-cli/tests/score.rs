@@ -360,7 +360,7 @@ fn each_dump_has_its_own_range() {
     let wrong = ["score", a, b, "--image-range=3..12,4..30", "--keep=4"];
     fail(&wrong, &[b, "4..30"]);
     let many = ["score", a, b, "--image-range=3..12", "--keep=10"];
-    fail(&many, &[a, "possible is 1 to 9"]);
+    fail(&many, &[a, "must be between 1 and 9"]);
 }
 
 #[test]

@@ -17,6 +17,11 @@ const BENCHMARK: &str = "benchmark";
 /// Splits of the shipped benchmark.
 pub const SPLITS: [&str; 2] = ["select", "confirm"];
 
+/// How configurations name the shipped splits: `embedded:select`, `embedded:confirm`.
+pub fn split_names() -> [String; 2] {
+    SPLITS.map(|split| format!("embedded:{split}"))
+}
+
 /// A shipped file that isn't there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -33,7 +38,11 @@ pub enum EmbeddedError {
         searched: Vec<PathBuf>,
     },
     /// A split that the shipped benchmark doesn't have.
-    #[error("the shipped benchmark has no split {name:?}; it has {}", SPLITS.join(", "))]
+    #[error(
+        "the shipped benchmark has no split `{name}`{}; expected one of: {}",
+        fp_scoring::did_you_mean(name, SPLITS),
+        SPLITS.join(", ")
+    )]
     UnknownSplit {
         /// The name given.
         name: String,
@@ -133,7 +142,7 @@ mod tests {
     fn only_shipped_splits() {
         let message = benchmark_dir("train").unwrap_err().to_string();
         assert!(
-            message.contains("\"train\"; it has select, confirm"),
+            message.contains("`train`; expected one of: select, confirm"),
             "{message}"
         );
     }

@@ -14,7 +14,7 @@ use crate::report::ReportError;
 use crate::rescore::RescoreError;
 use crate::scene::GenerateError;
 use crate::stats::StatsError;
-use crate::study::config::ConfigError;
+use crate::study::config::{ConfigError, Diagnostics};
 use crate::study::{GridError, LineError, StudyError};
 use fp_model::ModelError;
 use fp_scoring::{BudgetError, ScoringError};
@@ -48,6 +48,12 @@ fn budget() -> BudgetError {
         kept: 0.0,
         num_image_tokens: 4,
     }
+}
+
+fn diagnostics() -> Diagnostics {
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.add("limit", "0; must be at least 1");
+    diagnostics
 }
 
 fn dataset() -> DatasetError {
@@ -97,6 +103,7 @@ fn metrics() {
 fn datasets() {
     check(&every_variant!(DatasetError:
         Io { path: path(), source: io_error() },
+        Shared { 0: dataset().into() },
         UnknownForm { folder: path() },
         Ambiguous { folder: path(), selectors: vec![text()] },
         UnknownPart { folder: path(), name: text(), known: vec![text()] },
@@ -131,13 +138,12 @@ fn datasets() {
 fn studies() {
     check(&every_variant!(ConfigError:
         Io { path: path(), source: io_error() },
-        Json { path: path(), source: json() },
-        Value { field: "limit", found: "0".to_owned(), expected: text() },
+        Invalid { path: Some(path()), diagnostics: diagnostics() },
     ));
     check(&every_variant!(GridError:
         Budget { 0: budget() },
         AllHeads { setting: text(), num_heads: 4 },
-        Same { what: "budgets", first: text(), second: "other".to_owned(), value: "R".to_owned() },
+        Same { first: text(), second: "other".to_owned(), value: "R".to_owned() },
     ));
     check(&every_variant!(LineError:
         Frame {},
@@ -149,7 +155,8 @@ fn studies() {
         .num_threads(1)
         .build();
     check(&every_variant!(StudyError:
-        Config { 0: ConfigError::Json { path: path(), source: json() } },
+        Config { 0: ConfigError::Io { path: path(), source: io_error() } },
+        Several { 0: vec![StudyError::Dataset(dataset())] },
         Grid { 0: budget().into() },
         Dataset { 0: dataset() },
         Embedded { 0: EmbeddedError::UnknownSplit { name: CAUSE.to_owned() } },
@@ -209,14 +216,11 @@ fn a_cause_is_told_once() {
         error_text(&error),
         "cannot read data/questions.jsonl: No such file or directory (os error 2)"
     );
-    let unknown: serde_json::Error =
-        serde_json::from_str::<crate::study::StudyConfig>("{\"nmae\": 1}").unwrap_err();
-    let error = ConfigError::Json {
-        path: PathBuf::from("bad.json"),
-        source: unknown,
-    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{\"study\": \"a\", \"nmae\": 1}").unwrap();
+    let error = crate::study::StudyConfig::read(file.path()).unwrap_err();
     let text = error_text(&error);
-    assert_eq!(text.matches("unknown field").count(), 1, "{text}");
+    assert_eq!(text.matches("unknown key").count(), 1, "{text}");
 }
 
 #[test]

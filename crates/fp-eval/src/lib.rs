@@ -6,6 +6,7 @@ pub mod embedded;
 #[cfg(test)]
 mod error_kinds;
 mod hash;
+mod json;
 pub mod metric;
 pub mod report;
 pub mod rescore;

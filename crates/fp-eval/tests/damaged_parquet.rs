@@ -228,7 +228,7 @@ fn columns_of_answers_with_nothing_in_them_are_no_answers() {
     write(&path, &changed("answer", Values::Texts(vec!["Yes", ""])));
     let problems = read(folder.path()).unwrap().problems;
     assert_eq!(
-        problems.counts()[&ProblemKind::InvalidValue],
+        problems.counts()[&ProblemKind::MissingAnswer],
         1,
         "{problems}"
     );

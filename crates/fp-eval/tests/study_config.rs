@@ -1,5 +1,6 @@
 //! Configurations: the published schema, the shipped files, and what is refused.
 
+use fp_eval::study::config::{ConfigError, ConfigFile, Model, surroundings};
 use fp_eval::study::{Grid, ModelShape, StudyConfig, config};
 use fp_model::Preset;
 use serde_json::{Value, json};
@@ -86,6 +87,7 @@ fn schema_and_struct_have_the_same_keys() {
     for place in ["", "/controls", "/statistics"] {
         let of_schema = match place {
             "" => &schema["properties"],
+            "/controls" => &schema["properties"]["controls"]["oneOf"][1]["properties"],
             _ => &schema["properties"][&place[1..]]["properties"],
         };
         let mut known: Vec<&String> = of_schema.as_object().unwrap().keys().collect();
@@ -104,17 +106,12 @@ fn schema_and_struct_have_the_same_keys() {
 
 #[test]
 fn schema_defaults_are_the_structs() {
-    let least = json!({
-        "study": "b",
-        "head_selection_strategies": ["variance"],
-        "query_selection_strategies": ["last_token"],
-        "budgets": [{"kept": 8}],
-        "datasets": ["d"],
-    });
+    let least = json!({"study": "b"});
     let schema = config::schema::schema();
     assert_eq!(problem(&schema, &least), None);
     let parsed: StudyConfig = serde_json::from_value(least).unwrap();
     let written = serde_json::to_value(&parsed).unwrap();
+    let controls = schema["properties"]["controls"]["oneOf"][1].clone();
     let check = |of_schema: &Value, written: &Value| {
         for (key, property) in of_schema.as_object().unwrap() {
             if let Some(default) = property.get("default") {
@@ -123,9 +120,9 @@ fn schema_defaults_are_the_structs() {
         }
     };
     check(&schema["properties"], &written);
-    for part in ["controls", "statistics"] {
-        check(&schema["properties"][part]["properties"], &written[part]);
-    }
+    check(&controls["properties"], &written["controls"]);
+    let statistics = &schema["properties"]["statistics"];
+    check(&statistics["properties"], &written["statistics"]);
 }
 
 #[test]
@@ -133,7 +130,7 @@ fn schema_and_code_refuse_the_same() {
     let schema = config::schema::schema();
     let is_refused = |value: &Value| {
         let parsed = serde_json::from_value::<StudyConfig>(value.clone());
-        parsed.is_err() || parsed.unwrap().check().is_err()
+        parsed.is_err() || !parsed.unwrap().problems().is_empty()
     };
     assert!(!is_refused(&full()) && problem(&schema, &full()).is_none());
     for (pointer, wrong) in [
@@ -149,6 +146,13 @@ fn schema_and_code_refuse_the_same() {
         ("/budgets/0", json!({"keep": 8})),
         ("/budgets/0", json!({"kept": 8, "retention": 0.5})),
         ("/budgets/0", json!({"kept": 8.5})),
+        ("/budgets/0", json!({"kept": 0})),
+        ("/budgets/0", json!({"retention": 1.5})),
+        ("/budgets/0", json!({"retention": 0})),
+        ("/budgets/0", json!({"retention": 0.25})),
+        ("/num_selected_heads/1", json!(3)),
+        ("/head_selection_strategies", json!("sum")),
+        ("/controls", json!("vanilla")),
         ("/num_selected_heads", json!([])),
         ("/num_selected_heads/0", json!("all")),
         ("/num_selected_heads/0", json!(0)),
@@ -275,11 +279,228 @@ fn a_grid_that_a_model_cant_follow_says_why() {
     let message = refused(&|v| v["budgets"] = json!([{"kept": 144}, {"retention": 0.25}]));
     assert!(message.contains("both come to R144"), "{message}");
     let message = refused(&|v| v["budgets"] = json!([{"kept": 577}]));
-    assert!(message.contains("possible is 1 to 576"), "{message}");
+    assert!(message.contains("must be between 1 and 576"), "{message}");
     let message = refused(&|v| v["budgets"] = json!([{"average_visual_tokens": 30}]));
-    assert!(message.contains("possible are averages from"), "{message}");
+    assert!(message.contains("the average must be between"), "{message}");
     let message = refused(&|v| v["prune_layer"] = json!(32));
-    assert!(message.contains("possible is 1 to 31"), "{message}");
+    assert!(message.contains("must be between 1 and 31"), "{message}");
+}
+
+/// What `config check` says of a text, without the name of the file.
+fn said(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.json");
+    std::fs::write(&path, text).unwrap();
+    let mut file = ConfigFile::read(&path).unwrap();
+    if let Some(config) = &file.config {
+        let model = match file.is_known("model") {
+            true => Model::Named,
+            false => Model::Unknown,
+        };
+        let mut found = config.problems();
+        found.merge(surroundings(config, model, false));
+        file.add(found);
+    }
+    let lines = file.diagnostics().lines(Some(Path::new("")));
+    let lines = lines.into_iter().map(|line| line[1..].to_owned());
+    lines.map(|line| line.trim_start().to_owned()).collect()
+}
+
+#[test]
+fn bad_configurations_and_all_of_their_problems() {
+    const HEADS: &str = "; expected one of: all, sum, variance, entropy, max_attention, \
+        attention_range, sparsity, top_k_sum, weighted_quality, gini_coefficient, \
+        multi_objective, graph_based, hierarchical";
+    let heads = |text: &str| format!("{text}{HEADS}");
+    let cases: Vec<(&str, Vec<String>)> = vec![
+        (r#"{"study": "a"}"#, vec![]),
+        ("\u{feff}{\"study\": \"b\"}\r\n", vec![]),
+        ("", vec!["the file is empty; expected a JSON object".into()]),
+        ("[]", vec!["1: a list; expected an object".into()]),
+        (
+            "{\n\"study\": \"a\",\n}",
+            vec!["3: not valid JSON: trailing comma".into()],
+        ),
+        (
+            "{\"study\": \"a\",\n\"study\": \"b\"}",
+            vec!["2: study: the key comes twice; leave one of them out".into()],
+        ),
+        (
+            "{}",
+            vec!["1: key `study` is missing; expected one of: a, b, full".into()],
+        ),
+        (
+            r#"{"study": "c", "statistics": {"baseline": "last_token"}}"#,
+            vec!["1: study: `c`; expected one of: a, b, full".into()],
+        ),
+        (
+            r#"{"study": "a", "device": "gpu"}"#,
+            vec!["1: device: `gpu`; expected one of: cpu, cuda, cuda:N".into()],
+        ),
+        (
+            r#"{"study": "a", "budget": [], "statistics": {"confidense": 0.9}}"#,
+            vec![
+                "1: budget: unknown key (did you mean `budgets`?)".into(),
+                "1: statistics.confidense: unknown key (did you mean `confidence`?)".into(),
+            ],
+        ),
+        (
+            "{\"study\": \"a\", \"datasets\": [\n\"embedded:selct\",\n\"no/such\",\n\"embedded\"]}",
+            vec![
+                "2: datasets[0]: `embedded:selct` (did you mean `embedded:select`?)".into(),
+                "3: datasets[1]: no folder `no/such`; expected a dataset's folder, FOLDER:PART, \
+                 embedded:select or embedded:confirm"
+                    .into(),
+                "4: datasets[2]: `embedded`; expected one of: embedded:select, embedded:confirm"
+                    .into(),
+            ],
+        ),
+        (
+            "{\"study\": \"a\", \"budgets\": [\n{\"retention\": 1.5},\n{\"retention\": 0},\n\
+             {\"kept\": 36},\n{\"retention\": 0.25},\n{\"kept\": 36},\n{\"kep\": 3},\n{\"kept\": 145}]}",
+            vec![
+                "2: budgets[0].retention: 1.5; must be above 0 and at most 1".into(),
+                "3: budgets[1].retention: 0; must be above 0 and at most 1".into(),
+                "5: budgets[3]: kept = 36 and retention = 0.25 both come to R36; leave one out"
+                    .into(),
+                "6: budgets[4]: {\"kept\":36} comes twice".into(),
+                "7: budgets[5].kep: unknown key (did you mean `kept`?)".into(),
+                "8: budgets[6]: kept = 145 asks for R = 145 of 144 image tokens; R must be \
+                 between 1 and 144"
+                    .into(),
+            ],
+        ),
+        (
+            r#"{"study": "a", "prune_layer": 8, "num_selected_heads": [8, 16, "1/2", 4, "x", "4/4"]}"#,
+            vec![
+                "1: prune_layer: can't prune after layer 8 of 8; the layer must be between 1 and 7".into(),
+                "1: num_selected_heads[0]: 8 selects all 8 heads, and then every head strategy is \
+                 the same method; leave it to the control all_heads"
+                    .into(),
+                "1: num_selected_heads[1]: can't select 16 of 8 heads; the number must be between 1 and 8".into(),
+                "1: num_selected_heads[3]: 1/2 and 4 both come to h = 4; leave one out".into(),
+                "1: num_selected_heads[4]: `x`; expected a share such as \"3/4\"".into(),
+                "1: num_selected_heads[5]: `4/4` is no number of heads; write a count such as 16 \
+                 or a share below 1 such as 3/4; all heads are the control all_heads"
+                    .into(),
+            ],
+        ),
+        (
+            "{\"study\": \"a\", \"head_selection_strategies\": [\"varience\",\n\"sum\", \"all\"],\n\
+             \"controls\": {\"random_seeds\": [1, 2, 1], \"oracel\": true},\n\"max_new_tokens\": 0,\n\
+             \"limit\": -1, \"statistics\": {\"confidence\": 1, \"baseline\": \"sum\"}}",
+            vec![
+                "1: head_selection_strategies: `sum` comes twice".into(),
+                heads("1: head_selection_strategies[0]: `varience` (did you mean `variance`?)"),
+                "3: controls.random_seeds[2]: 1 comes twice".into(),
+                "3: controls.oracel: unknown key (did you mean `oracle`?)".into(),
+                "4: max_new_tokens: 0; must be at least 1".into(),
+                "5: limit: -1; must be at least 1".into(),
+                "5: statistics.confidence: 1; must be between 0.5 and 1, both excluded".into(),
+            ],
+        ),
+        (
+            r#"{"study": "a", "model": "no/such", "prune_layer": 0}"#,
+            vec![
+                "1: model: no folder `no/such`; expected the folder of a checkpoint, or embedded"
+                    .into(),
+                "1: prune_layer: 0; must be at least 1".into(),
+            ],
+        ),
+        (
+            r#"{"study": "a", "model": "random:tiny", "num_selected_heads": [4]}"#,
+            vec![
+                "1: model: `random:tiny` is a shape with random weights and no tokenizer, which \
+                 can't answer; expected the folder of a checkpoint, or embedded"
+                    .into(),
+                "1: num_selected_heads[0]: 4 selects all 4 heads, and then every head strategy is \
+                 the same method; leave it to the control all_heads"
+                    .into(),
+            ],
+        ),
+        (
+            r#"{"study": "a", "controls": "nothing", "query_selection_strategies": "last_token"}"#,
+            vec![
+                "1: controls: `nothing`; expected one of: all, none or an object".into(),
+                "1: query_selection_strategies: `last_token`; expected \"all\" or a list".into(),
+            ],
+        ),
+    ];
+    let found = |text: &str, expected: &[String]| match said(text) {
+        found if found == expected => None,
+        found => Some(format!("{text}\nsaid {found:#?}\nnot {expected:#?}")),
+    };
+    let cases = cases.iter();
+    let wrong: Vec<String> = cases
+        .filter_map(|(text, expected)| found(text, expected))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a study refuses is what the check finds, all of it.
+#[test]
+fn a_configuration_is_read_with_all_of_its_problems() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.json");
+    std::fs::write(&path, "{\"study\": \"a\",\n\"limit\": 0,\n\"devise\": 1}").unwrap();
+    let message = StudyConfig::read(&path).unwrap_err().to_string();
+    let name = path.display();
+    assert_eq!(
+        message,
+        format!(
+            "2 problems in the configuration\n  {name}:2: limit: 0; must be at least 1\n  \
+             {name}:3: devise: unknown key (did you mean `device`?)"
+        )
+    );
+    std::fs::write(&path, b"\xff\xfe{").unwrap();
+    let message = StudyConfig::read(&path).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        format!("{name}: it is in UTF-16; save it as UTF-8")
+    );
+    let error = StudyConfig::read(&folder.path().join("none.json")).unwrap_err();
+    assert!(matches!(error, ConfigError::Io { .. }), "{error}");
+}
+
+#[test]
+fn defaults_are_the_shipped_studies() {
+    let grid = |config: &StudyConfig| {
+        let mut tiny = Preset::Tiny.config();
+        tiny.text.num_layers = 12;
+        tiny.text.num_heads = 8;
+        tiny.vision.image_size = 168;
+        Grid::new(config, &ModelShape::new(&tiny)).unwrap()
+    };
+    let parsed = |value: Value| serde_json::from_value::<StudyConfig>(value).unwrap();
+    for (study, file) in [
+        ("a", "ablation_a_config.json"),
+        ("b", "ablation_b_config.json"),
+    ] {
+        let shipped = StudyConfig::read(&configs().join(file)).unwrap();
+        let least = parsed(json!({"study": study}));
+        assert_eq!(grid(&least), grid(&shipped), "{study}");
+        assert_eq!(least.datasets, shipped.datasets);
+        assert_eq!(least.model, shipped.model);
+        assert_eq!(least.baseline(), shipped.baseline());
+        let named = parsed(json!({
+            "study": study,
+            "controls": "all",
+            "head_selection_strategies": if study == "a" { json!(["all"]) } else { json!(["variance"]) },
+            "query_selection_strategies": if study == "b" { json!("all") } else { json!(["last_token"]) },
+        }));
+        assert_eq!(named, least);
+        // What a run writes down is the whole of it.
+        let written = serde_json::to_value(&least).unwrap();
+        assert_eq!(parsed(written.clone()), least);
+        assert_eq!(
+            written["head_selection_strategies"],
+            value(&configs().join(file))["head_selection_strategies"]
+        );
+    }
+    let full = parsed(json!({"study": "full", "controls": "none"}));
+    assert_eq!(full.head_selection_strategies.len(), 9);
+    assert_eq!(full.query_selection_strategies.len(), 9);
+    assert_eq!(full.controls, config::Controls::none());
 }
 
 /// What is wrong with `value` by the part of JSON schema that the schema uses.

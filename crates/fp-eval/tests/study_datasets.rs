@@ -7,7 +7,7 @@ use fp_eval::dataset::parquet;
 use fp_eval::dataset::{Benchmark, export::export, load};
 use fp_eval::report::{Run, analyse, write};
 use fp_eval::scene::{GenerateOptions, Mixture, Split, write_benchmark};
-use fp_eval::study::{RunOptions, SampleRecord, run};
+use fp_eval::study::{RunOptions, SampleRecord, StudyConfig, run};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use study_support::{World, records};
@@ -155,4 +155,51 @@ fn data_without_answers_is_refused() {
     config.datasets = vec![exported.display().to_string()];
     let error = run(&config, &RunOptions::new(world.path("run")), &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("rescore --upload"), "{error}");
+}
+
+/// What is wrong with one dataset hides neither what is wrong with the next nor with the
+/// rest of the configuration, and nothing is written.
+#[test]
+fn every_bad_dataset_is_named_before_anything_is_written() {
+    let world = World::new();
+    let mut config = world.study_a();
+    let copies: Vec<_> = ["one", "two"]
+        .map(|name| {
+            let copy = world.path(name);
+            export(&load(&world.data()).unwrap(), Benchmark::Plain, &copy).unwrap();
+            let description = copy.join("benchmark.json");
+            let text = std::fs::read_to_string(&description).unwrap();
+            let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            value.as_object_mut().unwrap().remove("sha256");
+            std::fs::write(&description, value.to_string()).unwrap();
+            std::fs::write(copy.join("questions.jsonl"), format!("{name}\n")).unwrap();
+            copy.display().to_string()
+        })
+        .to_vec();
+    config.datasets = copies.clone();
+    let folder = world.path("run");
+    let said = |config: &StudyConfig| {
+        let error = run(config, &RunOptions::new(&folder), &mut |_| {}).unwrap_err();
+        error.to_string()
+    };
+    let message = said(&config);
+    assert!(message.starts_with("2 datasets can't be used"), "{message}");
+    for copy in &copies {
+        let line = format!("{copy}/questions.jsonl: 1 line can't be used (1 malformed)");
+        assert!(message.contains(&line), "{line}: {message}");
+    }
+    config.datasets = vec!["no/such".to_owned(), "embedded:selct".to_owned()];
+    config.prune_layer = 6;
+    config.device = "gpu".to_owned();
+    let message = said(&config);
+    for part in [
+        "4 problems in the configuration",
+        "device: `gpu`; expected one of: cpu, cuda, cuda:N",
+        "prune_layer: can't prune after layer 6 of 6",
+        "datasets[0]: no folder `no/such`",
+        "datasets[1]: `embedded:selct` (did you mean `embedded:select`?)",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!folder.exists());
 }

@@ -51,7 +51,7 @@ pub enum KernelError {
         len: usize,
     },
     /// A count that selects nothing or more than there is.
-    #[error("{op}: can't keep {count} of {len}; possible is 1 to {len}")]
+    #[error("{op}: can't keep {count} of {len}; must be between 1 and {len}")]
     CountOutOfRange {
         /// Operation that was called.
         op: &'static str,

@@ -16,19 +16,33 @@ use candle_core::Device;
 /// # Ok::<(), fp_model::ModelError>(())
 /// ```
 pub fn device(name: &str) -> Result<Device> {
-    let unknown = || ModelError::InputValue {
-        what: "the device",
-        found: format!("`{name}`"),
-        expected: "cpu, cuda or cuda:NUMBER".to_owned(),
-    };
-    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
-    match kind {
-        "cpu" if kind == name => Ok(Device::Cpu),
-        "cuda" => {
-            let index = index.parse().map_err(|_| unknown())?;
-            cuda_device(index)
-        }
-        _ => Err(unknown()),
+    match kind(name) {
+        Some(Kind::Cpu) => Ok(Device::Cpu),
+        Some(Kind::Cuda(index)) => cuda_device(index),
+        None => Err(ModelError::InputValue {
+            what: "the device",
+            found: format!("`{name}`"),
+            expected: "cpu, cuda or cuda:NUMBER".to_owned(),
+        }),
+    }
+}
+
+/// Whether `name` is one that [`device`] knows, whatever this machine and this build have.
+pub fn is_device_name(name: &str) -> bool {
+    kind(name).is_some()
+}
+
+enum Kind {
+    Cpu,
+    Cuda(usize),
+}
+
+fn kind(name: &str) -> Option<Kind> {
+    match name.split_once(':') {
+        None if name == "cpu" => Some(Kind::Cpu),
+        None if name == "cuda" => Some(Kind::Cuda(0)),
+        Some(("cuda", index)) => index.parse().ok().map(Kind::Cuda),
+        _ => None,
     }
 }
 

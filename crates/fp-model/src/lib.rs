@@ -73,7 +73,7 @@ mod weights;
 pub use branch::Branches;
 pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
-pub use device::device;
+pub use device::{device, is_device_name};
 pub use error::{Cause, ModelError, Result};
 pub use generate::{FinishReason, GenerateOptions, Generation};
 pub use image_prefix::ImagePrefix;

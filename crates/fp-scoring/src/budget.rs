@@ -6,7 +6,7 @@
 pub enum BudgetError {
     /// R outside 1..=N.
     #[error(
-        "{budget} asks for R = {kept} of {num_image_tokens} image tokens; possible is 1 to {num_image_tokens}"
+        "{budget} asks for R = {kept} of {num_image_tokens} image tokens; R must be between 1 and {num_image_tokens}"
     )]
     Kept {
         /// The budget in words.
@@ -18,7 +18,7 @@ pub enum BudgetError {
     },
     /// A layer average that no R gives.
     #[error(
-        "average_visual_tokens = {average} can't be had by pruning after layer {prune_layer} of {num_layers} with {num_image_tokens} image tokens: it gives R = {kept}; possible are averages from {lowest:.2} to {num_image_tokens}"
+        "average_visual_tokens = {average} can't be had by pruning after layer {prune_layer} of {num_layers} with {num_image_tokens} image tokens: it gives R = {kept}; the average must be between {lowest:.2} and {num_image_tokens}"
     )]
     Average {
         /// B.
@@ -35,7 +35,7 @@ pub enum BudgetError {
         lowest: f64,
     },
     /// K outside 1..L.
-    #[error("can't prune after layer {prune_layer} of {num_layers}; possible is 1 to {}", num_layers.saturating_sub(1))]
+    #[error("can't prune after layer {prune_layer} of {num_layers}; the layer must be between 1 and {}", num_layers.saturating_sub(1))]
     PruneLayer {
         /// K.
         prune_layer: usize,
@@ -61,7 +61,9 @@ pub enum BudgetError {
         entering: usize,
     },
     /// h outside 1..=H.
-    #[error("can't select {num_selected_heads} of {num_heads} heads; possible is 1 to {num_heads}")]
+    #[error(
+        "can't select {num_selected_heads} of {num_heads} heads; the number must be between 1 and {num_heads}"
+    )]
     Heads {
         /// h.
         num_selected_heads: usize,
@@ -253,7 +255,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("possible are averages from 36.94 to 576"),
+                .contains("the average must be between 36.94 and 576"),
             "{error}"
         );
         for budget in [

@@ -381,7 +381,7 @@ mod tests {
         );
         let error = DecoderShape::preset("llava").unwrap_err().to_string();
         assert!(
-            error.contains("known are llava-1.5-7b, llava-1.5-13b"),
+            error.contains("expected one of: llava-1.5-7b, llava-1.5-13b"),
             "{error}"
         );
     }

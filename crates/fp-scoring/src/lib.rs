@@ -59,7 +59,7 @@ pub use error_text::{error_chain, error_text};
 pub use head::HeadStrategy;
 pub use kept::KeptTokens;
 pub use layout::TokenLayout;
-pub use named::{StrategyCard, UnknownName};
+pub use named::{StrategyCard, UnknownName, did_you_mean, nearest};
 pub use query::{AttentionRows, QueryStrategy};
 pub use schedule::{ScheduleStage, ScheduleStages, ScheduleSyntax, TokenSchedule};
 pub use score::{

@@ -13,7 +13,11 @@ pub struct StrategyCard {
 
 /// A name that no variant has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown {kind} `{name}`{}; known are {}", did_you_mean(name, known), known.join(", "))]
+#[error(
+    "unknown {kind} `{name}`{}; expected one of: {}",
+    did_you_mean(name, known.iter().copied()),
+    known.join(", ")
+)]
 pub struct UnknownName {
     /// What kind of thing was to be named.
     pub kind: &'static str,
@@ -23,16 +27,21 @@ pub struct UnknownName {
     pub known: &'static [&'static str],
 }
 
-/// Points at the known name that is a few letters off, if there is one.
-fn did_you_mean(name: &str, known: &[&str]) -> String {
+/// The name among `known` that is a few letters off `name`, if there is one. Upper and
+/// lower case are the same.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
     known
-        .iter()
-        .map(|known| (edit_distance(name, known), known))
+        .into_iter()
+        .map(|known| (edit_distance(&name, &known.to_lowercase()), known))
         .min()
-        .filter(|(distance, known)| *distance <= known.len() / 3)
-        .map_or(String::new(), |(_, known)| {
-            format!(" (did you mean `{known}`?)")
-        })
+        .filter(|(distance, known)| *distance <= known.chars().count() / 3)
+        .map(|(_, known)| known)
+}
+
+/// ` (did you mean …?)` where [`nearest`] finds a name, else nothing.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or(String::new(), |known| format!(" (did you mean `{known}`?)"))
 }
 
 fn edit_distance(a: &str, b: &str) -> usize {
@@ -124,6 +133,7 @@ pub(crate) use named_enum;
 
 #[cfg(test)]
 mod tests {
+    use super::{did_you_mean, nearest};
     use crate::{HeadStrategy, Normalization, QueryStrategy};
 
     #[test]
@@ -143,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn the_nearest_name_is_a_third_of_its_letters_off_at_most() {
+        let known = ["embedded:select", "embedded:confirm"];
+        assert_eq!(nearest("embedded:selct", known), Some("embedded:select"));
+        assert_eq!(nearest("Embedded:Select", known), Some("embedded:select"));
+        assert_eq!(nearest("select", known), None);
+        assert_eq!(nearest("b", ["a"]), None);
+        assert_eq!(did_you_mean("x", known), "");
+    }
+
+    #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = "variance_".parse::<HeadStrategy>().unwrap_err().to_string();
         assert!(
@@ -154,6 +174,9 @@ mod tests {
             "{error}"
         );
         let error = "l2".parse::<Normalization>().unwrap_err().to_string();
-        assert_eq!(error, "unknown normalization `l2`; known are l1, softmax");
+        assert_eq!(
+            error,
+            "unknown normalization `l2`; expected one of: l1, softmax"
+        );
     }
 }

@@ -1,17 +1,21 @@
 //! `finepruner config`: what a study's configuration asks for.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use fp_eval::error_text;
 use fp_eval::study::config::schema::schema;
+use fp_eval::study::config::{ConfigError, Diagnostics, StudyKind};
 use fp_eval::study::{Cell, Grid, Method, ModelShape, StudyConfig, model_dir};
 use fp_model::{ModelConfig, Preset};
 use serde::Serialize;
 
 use super::study::overrides::Overrides;
 use super::{print_json, print_text};
-use crate::table::{table, wrap};
+use crate::table::{WIDTH, table, wrap};
 
 /// Check and explain the configuration of a study.
 #[derive(Debug, Args)]
@@ -22,22 +26,10 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    Check(CheckArgs),
+    Check(check::CheckArgs),
     Explain(ExplainArgs),
     /// Print the JSON schema of configurations.
     Schema,
-}
-
-/// Say whether configurations are right.
-///
-/// Examples:
-///   finepruner config check configs/*_config.json
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-struct CheckArgs {
-    /// Configurations.
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
 }
 
 /// Say what a configuration comes to on its model: budgets, cells, controls, tests.
@@ -63,19 +55,10 @@ struct ExplainArgs {
 /// Runs the command.
 pub(crate) fn run(args: &ConfigArgs) -> Result<()> {
     match &args.command {
-        ConfigCommand::Check(args) => check(&args.files),
+        ConfigCommand::Check(args) => check::run(args),
         ConfigCommand::Explain(args) => explain(args),
         ConfigCommand::Schema => super::print_verbatim(&serde_json::to_string_pretty(&schema())?),
     }
-}
-
-fn check(files: &[PathBuf]) -> Result<()> {
-    let mut text = String::new();
-    for file in files {
-        StudyConfig::read(file)?;
-        text += &format!("{}: right\n", file.display());
-    }
-    print_text(&text)
 }
 
 fn explain(args: &ExplainArgs) -> Result<()> {
@@ -85,6 +68,14 @@ fn explain(args: &ExplainArgs) -> Result<()> {
         None => model_config(&config)?,
     };
     let shape = ModelShape::new(&model);
+    let mut diagnostics = Diagnostics::default();
+    for (place, error) in Grid::problems(&config, &shape) {
+        diagnostics.add(place, error_text(&error));
+    }
+    if !diagnostics.is_empty() {
+        let path = Some(args.file.clone());
+        return Err(ConfigError::Invalid { path, diagnostics }.into());
+    }
     let grid = Grid::new(&config, &shape)?;
     if args.json {
         #[derive(Serialize)]
@@ -116,17 +107,20 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
     let decoder = &shape.decoder;
     let count = |is_wanted: fn(&Cell) -> bool| grid.cells.iter().filter(|c| is_wanted(c)).count();
     let studied = count(|cell| cell.method.is_studied());
-    let mut out = format!(
-        "{}: study {} on {} layers with {} heads and {} image tokens, pruned after layer {}\n\n",
+    let tokens = shape
+        .num_image_tokens
+        .map_or("any number of".to_owned(), |n| n.to_string());
+    let title = format!(
+        "{}: study {} ({}) on {} layers with {} heads and {tokens} image tokens, pruned after \
+         layer {}",
         file.display(),
         config.study.name(),
+        varied(config),
         decoder.num_layers,
         decoder.num_heads,
-        shape
-            .num_image_tokens
-            .map_or("any number of".to_owned(), |n| n.to_string()),
         config.prune_layer,
     );
+    let mut out = wrap(&title, WIDTH).join("\n") + "\n\n";
     out += &budget_table(grid);
     let heads = names(config.head_selection_strategies.iter().map(|s| s.name()));
     let queries = names(config.query_selection_strategies.iter().map(|s| s.name()));
@@ -139,13 +133,13 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
             "heads selected",
             format!("{counts} of {}", decoder.num_heads),
         ),
-        ("normalisation", config.normalization.to_string()),
+        ("normalization", config.normalization.to_string()),
         ("controls", controls(grid)),
-        ("data sets", names(config.datasets.iter())),
+        ("datasets", names(config.datasets.iter())),
         (
             "samples",
             config.limit.map_or("all".to_owned(), |limit| {
-                format!("{limit} of each, spread over its images")
+                format!("{limit} of each dataset, spread over its images")
             }),
         ),
         (
@@ -154,23 +148,31 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
         ),
         ("tests", tests(config)),
     ] {
-        let lines = wrap(&value, crate::table::WIDTH - 20);
+        let lines = wrap(&value, WIDTH - 18);
         for (index, line) in lines.iter().enumerate() {
             let key = if index == 0 { key } else { "" };
             out += &format!("{key:<18}{line}\n");
         }
     }
     out += &format!(
-        "\n{} cells, {studied} studied and {} controls: {}",
+        "\n{} cells: {studied} of strategies, {} of controls, such as\n",
         grid.cells.len(),
         grid.cells.len() - studied,
-        wrap(
-            &names(grid.cells.iter().take(6).map(|cell| cell.id.as_str())),
-            crate::table::WIDTH
-        )
-        .join("\n")
     );
-    out + ", … (--json lists all)\n"
+    let examples = names(grid.cells.iter().take(6).map(|cell| cell.id.as_str()));
+    for line in wrap(&format!("{examples}, … (--json lists all)"), WIDTH - 2) {
+        out += &format!("  {line}\n");
+    }
+    out
+}
+
+/// What a study compares, in words.
+fn varied(config: &StudyConfig) -> &'static str {
+    match config.study {
+        StudyKind::A => "which heads",
+        StudyKind::B => "which query tokens",
+        StudyKind::Full => "heads by query tokens",
+    }
 }
 
 fn budget_table(grid: &Grid) -> String {
@@ -231,12 +233,13 @@ fn tests(config: &StudyConfig) -> String {
     use fp_eval::study::config::HolmFamily;
     let statistics = &config.statistics;
     let family = match statistics.holm_family {
-        HolmFamily::Budget => "those at one budget",
-        HolmFamily::BudgetAndHeads => "those at one budget and one head count",
-        HolmFamily::Study => "all of the study",
+        HolmFamily::Budget => "all tests at one budget",
+        HolmFamily::BudgetAndHeads => "all tests at one budget and head count",
+        HolmFamily::Study => "all tests of the study",
     };
     format!(
-        "against {}, Holm over {family}; equivalent within {} points; {} % intervals of {} draws, seed {}",
+        "each strategy against {}, with Holm's correction over {family}; equivalent within {} \
+         points; {} % intervals; {} bootstrap draws, seed {}",
         config.baseline(),
         statistics.equivalence_margin,
         100.0 * statistics.confidence,

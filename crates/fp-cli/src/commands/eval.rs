@@ -37,7 +37,9 @@ pub(crate) struct EvalArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &EvalArgs) -> Result<()> {
-    let config = args.overrides.read(&config_path(args.config.as_deref())?)?;
+    let config = args
+        .overrides
+        .read_to_run(&config_path(args.config.as_deref())?)?;
     let output = match &args.output {
         Some(output) => output.clone(),
         None => default_output(&config, &args.run)?,

@@ -24,6 +24,18 @@ pub(crate) mod score;
 pub(crate) mod strategies;
 pub(crate) mod study;
 
+/// What is wrong stands in the command's own output: nothing is left but the exit code 2.
+#[derive(Debug)]
+pub(crate) struct AlreadyReported;
+
+impl std::fmt::Display for AlreadyReported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("problems were found")
+    }
+}
+
+impl std::error::Error for AlreadyReported {}
+
 /// Prints `value` as JSON.
 fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

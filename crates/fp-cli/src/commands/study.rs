@@ -51,7 +51,7 @@ pub(crate) struct StudyArgs {
 /// Runs the command.
 pub(crate) fn run(args: &StudyArgs) -> Result<()> {
     let path = overrides::config_path(args.config.as_deref())?;
-    let config = args.overrides.read(&path)?;
+    let config = args.overrides.read_to_run(&path)?;
     let output = match &args.output {
         Some(output) => output.clone(),
         None => default_output(&path, &args.overrides, &args.run)?,

@@ -20,6 +20,8 @@ pub(super) struct Collector {
     images: HashMap<String, Option<PathBuf>>,
     pub(super) problems: Problems,
     pub(super) samples: Vec<Sample>,
+    /// Number of the line or row that each sample came from.
+    pub(super) numbers: Vec<usize>,
 }
 
 impl Collector {
@@ -31,6 +33,7 @@ impl Collector {
             images: HashMap::new(),
             problems: Problems::of(unit),
             samples: Vec::new(),
+            numbers: Vec::new(),
         }
     }
 
@@ -78,16 +81,25 @@ impl Collector {
         }
     }
 
-    /// Takes a question, unless something is wrong with it.
+    /// Takes a question, unless something is wrong with it; all that is wrong is noted.
     pub(super) fn push(&mut self, number: usize, sample: Sample) {
-        if let Some(fault) = self.fault_of(&sample) {
-            return self.fault(number, fault);
-        }
-        if let Err(fault) = self.refuse_known(&sample.id) {
-            return self.fault(number, fault);
+        if self.note_faults(number, &sample) {
+            return;
         }
         self.ids.insert(sample.id.clone());
         self.samples.push(sample);
+        self.numbers.push(number);
+    }
+
+    /// Notes everything that is wrong with a question, and whether anything is.
+    pub(super) fn note_faults(&mut self, number: usize, sample: &Sample) -> bool {
+        let mut faults = self.faults_of(sample);
+        faults.extend(self.refuse_known(&sample.id).err());
+        let has_faults = !faults.is_empty();
+        for fault in faults {
+            self.fault(number, fault);
+        }
+        has_faults
     }
 
     /// Takes what a loader made of a question.
@@ -98,29 +110,37 @@ impl Collector {
         }
     }
 
-    fn fault_of(&self, sample: &Sample) -> Option<LineFault> {
-        let invalid = |message| Some((ProblemKind::InvalidValue, message));
+    fn faults_of(&self, sample: &Sample) -> Vec<LineFault> {
+        let mut faults = Vec::new();
+        let mut invalid = |message: String| faults.push((ProblemKind::InvalidValue, message));
         if sample.id.is_empty() {
-            return invalid("the id is empty".to_owned());
+            invalid("the id is empty".to_owned());
         }
         if sample
             .question
             .contains(fp_model::prompt::IMAGE_PLACEHOLDER)
         {
-            return invalid(format!(
+            invalid(format!(
                 "the question holds {}, which the prompt's template puts in",
                 fp_model::prompt::IMAGE_PLACEHOLDER
             ));
         }
-        if let Some(area) = sample.boxes.iter().find(|area| !is_box(area)) {
-            return invalid(format!(
+        for area in sample.boxes.iter().filter(|area| !is_box(area)) {
+            invalid(format!(
                 "box {area:?} is empty or not finite; a box is [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
             ));
         }
-        let checked = self.rule?.check_answers(&sample.answers, &sample.choices);
-        checked
-            .err()
-            .and_then(|error| invalid(crate::error_text(&error)))
+        let checked = self
+            .rule
+            .map(|rule| rule.check_answers(&sample.answers, &sample.choices));
+        if let Some(Err(error)) = checked {
+            let error = crate::error_text(&error);
+            faults.push(match sample.answers.is_empty() {
+                true => (ProblemKind::MissingAnswer, format!("no answer: {error}")),
+                false => (ProblemKind::InvalidValue, error),
+            });
+        }
+        faults
     }
 }
 

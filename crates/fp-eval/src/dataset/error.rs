@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use fp_model::Cause;
 
@@ -18,6 +19,9 @@ pub enum DatasetError {
         /// Why.
         source: std::io::Error,
     },
+    /// An error that several readings of a data set share.
+    #[error(transparent)]
+    Shared(Arc<DatasetError>),
     /// A folder in no known form.
     #[error(
         "{} is no data set that is known: it has no {}, no file of questions of {}, and no Parquet file with the columns of one of them",
@@ -41,8 +45,9 @@ pub enum DatasetError {
     },
     /// A part of a folder that it doesn't have.
     #[error(
-        "{} has no part `{name}`; it has {}",
+        "{} has no part `{name}`{}; it has {}",
         folder.display(),
+        fp_scoring::did_you_mean(name, known.iter().map(String::as_str)),
         if known.is_empty() { "none".to_owned() } else { known.join(", ") }
     )]
     UnknownPart {
@@ -176,6 +181,10 @@ pub enum ProblemKind {
     MissingAnswer,
     /// A value that can't be meant.
     InvalidValue,
+    /// A box that lies outside its image, or reaches beyond it.
+    BoxOutside,
+    /// A size that isn't the image's.
+    ImageSize,
 }
 
 impl ProblemKind {
@@ -197,6 +206,8 @@ impl ProblemKind {
             ProblemKind::MissingImage => "with a missing image",
             ProblemKind::MissingAnswer => "without an answer to score by",
             ProblemKind::InvalidValue => "with an invalid value",
+            ProblemKind::BoxOutside => "with a box outside its image",
+            ProblemKind::ImageSize => "with another size than the image's",
         }
     }
 }
@@ -217,7 +228,10 @@ pub struct LineProblem {
 pub struct Problems {
     unit: &'static str,
     counts: BTreeMap<ProblemKind, usize>,
+    num_lines: usize,
     first: Vec<LineProblem>,
+    #[serde(skip)]
+    last_line: usize,
 }
 
 impl Default for Problems {
@@ -232,17 +246,24 @@ impl Problems {
         Problems {
             unit,
             counts: BTreeMap::new(),
+            num_lines: 0,
             first: Vec::new(),
+            last_line: 0,
         }
     }
 
     /// How many problems are kept in full.
-    pub const MOST_KEPT: usize = 1000;
+    pub const MOST_KEPT: usize = 100_000;
     /// How many problems a message names.
     const MOST_SHOWN: usize = 10;
 
     pub(crate) fn add(&mut self, line: usize, kind: ProblemKind, message: impl Into<String>) {
         *self.counts.entry(kind).or_default() += 1;
+        // Lines come in order, with one problem or several.
+        if line != self.last_line {
+            self.num_lines += 1;
+            self.last_line = line;
+        }
         if self.first.len() < Self::MOST_KEPT {
             self.first.push(LineProblem {
                 line,
@@ -252,17 +273,52 @@ impl Problems {
         }
     }
 
+    /// Adds the counts of problems that `other` has beyond those it keeps in full.
+    pub(crate) fn add_counts_beyond(&mut self, other: &Problems) {
+        let mut beyond = other.counts.clone();
+        for problem in &other.first {
+            if let Some(count) = beyond.get_mut(&problem.kind) {
+                *count -= 1;
+            }
+        }
+        for (kind, count) in beyond {
+            if count > 0 {
+                *self.counts.entry(kind).or_default() += count;
+            }
+        }
+        self.num_lines = self.num_lines.max(other.num_lines);
+    }
+
     /// Whether every line can be used.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 
-    /// Lines that can't be used.
+    /// Problems; a line may have several.
     pub fn len(&self) -> usize {
         self.counts.values().sum()
     }
 
-    /// Lines of each kind of problem.
+    /// Lines with a problem.
+    pub fn num_lines(&self) -> usize {
+        self.num_lines
+    }
+
+    /// What lines are called here: `line`, `row` or `entry`.
+    pub fn unit(&self) -> &'static str {
+        self.unit
+    }
+
+    /// `1 line`, `2 lines`, `3 entries`.
+    pub fn count_of_lines(&self) -> String {
+        match (self.num_lines, self.unit) {
+            (1, unit) => format!("1 {unit}"),
+            (count, "entry") => format!("{count} entries"),
+            (count, unit) => format!("{count} {unit}s"),
+        }
+    }
+
+    /// Problems of each kind.
     pub fn counts(&self) -> &BTreeMap<ProblemKind, usize> {
         &self.counts
     }
@@ -276,12 +332,7 @@ impl Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = self.unit;
-        let plural = match (self.len(), unit) {
-            (1, unit) => unit.to_owned(),
-            (_, "entry") => "entries".to_owned(),
-            (_, unit) => format!("{unit}s"),
-        };
-        write!(f, "{} {plural} can't be used (", self.len())?;
+        write!(f, "{} can't be used (", self.count_of_lines())?;
         for (index, (kind, count)) in self.counts.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{count} {}", kind.name())?;

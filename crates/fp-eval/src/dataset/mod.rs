@@ -5,6 +5,7 @@
 
 mod annotations;
 mod benchmark;
+pub mod check;
 mod collect;
 pub(crate) mod encoding;
 mod error;
@@ -41,6 +42,7 @@ pub(crate) use table::{TextTable, for_each_tab_row, read_table};
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A data set, read: what it says of itself, and its samples in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,12 +92,17 @@ impl Dataset {
 }
 
 /// A data set as far as it can be used, and what can't.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Reading {
     /// Everything that can be used.
     pub dataset: Dataset,
     /// Lines, rows or entries of its questions that can't.
     pub problems: Problems,
+    /// Number of the line, row or entry that each sample came from, counted from 1; empty
+    /// where that is not known.
+    pub numbers: Vec<usize>,
+    /// What is wrong with a file as a whole, where its lines could be read nevertheless.
+    pub faults: Vec<Arc<DatasetError>>,
 }
 
 impl Dataset {
@@ -139,6 +146,8 @@ impl Reading {
         Reading {
             dataset,
             problems: collector.problems,
+            numbers: collector.numbers,
+            faults: Vec::new(),
         }
     }
 
@@ -160,9 +169,18 @@ impl Reading {
     /// The data set, if nothing is wrong with it.
     ///
     /// # Errors
-    /// Any line that can't be used, by number; no question at all.
+    /// A file that is wrong as a whole; any line that can't be used, by number; no
+    /// question at all.
     pub fn whole(self) -> Result<Dataset, DatasetError> {
-        let Reading { dataset, problems } = self;
+        let Reading {
+            dataset,
+            problems,
+            faults,
+            ..
+        } = self;
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(Arc::try_unwrap(fault).unwrap_or_else(DatasetError::Shared));
+        }
         let path = dataset.files.first().cloned().unwrap_or_default();
         if !problems.is_empty() {
             return Err(DatasetError::Lines { path, problems });
@@ -228,6 +246,16 @@ impl Part {
 /// A Parquet file that can't be read; Parquet files alone, whose columns are those of no
 /// benchmark.
 pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
+    let (found, errors) = find_all(folder);
+    match errors.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(found),
+    }
+}
+
+/// Every data set that a folder itself holds; second, what is wrong with files that might
+/// be others. A bad file hides none of the rest.
+pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
     let mut found = Vec::new();
     for benchmark in Benchmark::ALL {
         let form = match benchmark {
@@ -242,14 +270,19 @@ pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
         }));
     }
     #[cfg(feature = "parquet")]
-    {
-        let (parts, unknown) = parquet::find(folder)?;
+    let errors = {
+        let parquet::Found {
+            parts,
+            unknown,
+            mut errors,
+        } = parquet::find(folder);
         found.extend(parts);
-        if let Some(error) = unknown.filter(|_| found.is_empty()) {
-            return Err(error);
-        }
-    }
-    Ok(found)
+        errors.extend(unknown.filter(|_| found.is_empty()));
+        errors
+    };
+    #[cfg(not(feature = "parquet"))]
+    let errors = Vec::new();
+    (found, errors)
 }
 
 /// The data set that `selector` names: a folder, or `FOLDER:PART`.

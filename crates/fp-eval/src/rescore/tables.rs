@@ -26,7 +26,12 @@ fn questions(
         samples,
         ..Dataset::empty(benchmark, "answers", path, vec![path.to_owned()])
     };
-    Reading { dataset, problems }
+    Reading {
+        dataset,
+        problems,
+        numbers: Vec::new(),
+        faults: Vec::new(),
+    }
 }
 
 /// A folder with a file per task, `<task>.txt`, of lines with four columns between tabs:

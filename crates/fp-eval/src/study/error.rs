@@ -3,6 +3,7 @@
 use super::config::ConfigError;
 use super::grid::GridError;
 use super::line::LineError;
+use crate::error_text;
 use std::path::PathBuf;
 
 /// Why a study can't be run, resumed, or read.
@@ -18,6 +19,9 @@ pub enum StudyError {
     /// The data.
     #[error(transparent)]
     Dataset(#[from] crate::dataset::DatasetError),
+    /// Several datasets, each with what is wrong with it.
+    #[error("{} datasets can't be used\n{}", .0.len(), texts(.0))]
+    Several(Vec<StudyError>),
     /// The shipped files.
     #[error(transparent)]
     Embedded(#[from] crate::embedded::EmbeddedError),
@@ -159,6 +163,11 @@ pub enum StudyError {
         /// Samples of this run or shard.
         total: usize,
     },
+}
+
+fn texts(errors: &[StudyError]) -> String {
+    let texts: Vec<String> = errors.iter().map(|error| error_text(error)).collect();
+    texts.join("\n")
 }
 
 impl StudyError {

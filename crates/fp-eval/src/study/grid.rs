@@ -142,7 +142,7 @@ pub enum GridError {
     Budget(#[from] BudgetError),
     /// Every head selected, which makes all head strategies one.
     #[error(
-        "num_selected_heads: {setting} selects all {num_heads} heads, and then every head strategy is the same method; leave it to the control all_heads"
+        "{setting} selects all {num_heads} heads, and then every head strategy is the same method; leave it to the control all_heads"
     )]
     AllHeads {
         /// As configured.
@@ -151,10 +151,8 @@ pub enum GridError {
         num_heads: usize,
     },
     /// Two settings that come to the same.
-    #[error("{what}: {first} and {second} both come to {value}; leave one out")]
+    #[error("{first} and {second} both come to {value}; leave one out")]
     Same {
-        /// The key.
-        what: &'static str,
         /// One setting.
         first: String,
         /// The other.
@@ -171,8 +169,13 @@ impl Grid {
     /// A budget, layer or head count that the model can't follow, or two that come
     /// to the same.
     pub fn new(config: &StudyConfig, shape: &ModelShape) -> Result<Grid, GridError> {
-        let budgets = budgets(config, shape)?;
-        let head_counts = head_counts(&config.num_selected_heads, shape.decoder.num_heads)?;
+        let mut problems = Vec::new();
+        let budgets = budgets(config, shape, &mut problems);
+        let settings = &config.num_selected_heads;
+        let head_counts = head_counts(settings, shape.decoder.num_heads, &mut problems);
+        if let Some((_, error)) = problems.into_iter().next() {
+            return Err(error);
+        }
         let controls = &config.controls;
         let mut cells = Vec::new();
         for (is_wanted, method) in [
@@ -226,6 +229,16 @@ impl Grid {
         Ok(Grid { budgets, cells })
     }
 
+    /// Everything that a model of `shape` can't follow, each with its place in the
+    /// configuration.
+    pub fn problems(config: &StudyConfig, shape: &ModelShape) -> Vec<(String, GridError)> {
+        let mut problems = Vec::new();
+        budgets(config, shape, &mut problems);
+        let settings = &config.num_selected_heads;
+        head_counts(settings, shape.decoder.num_heads, &mut problems);
+        problems
+    }
+
     /// The query strategies that some cell reads attention by, each once.
     pub fn query_strategies(&self) -> Vec<QueryStrategy> {
         let mut strategies = Vec::new();
@@ -247,32 +260,53 @@ impl Grid {
     }
 }
 
-fn budgets(config: &StudyConfig, shape: &ModelShape) -> Result<Vec<Budget>, GridError> {
+/// The budgets that can be met; what keeps the others from it goes to `problems`.
+fn budgets(
+    config: &StudyConfig,
+    shape: &ModelShape,
+    problems: &mut Vec<(String, GridError)>,
+) -> Vec<Budget> {
     let (num_layers, prune_layer) = (shape.decoder.num_layers, config.prune_layer);
-    if prune_layer == 0 || prune_layer >= num_layers {
-        return Err(GridError::Budget(BudgetError::PruneLayer {
+    let has_layer = (1..num_layers).contains(&prune_layer);
+    if !has_layer {
+        let error = BudgetError::PruneLayer {
             prune_layer,
             num_layers,
-        }));
+        };
+        problems.push(("prune_layer".to_owned(), error.into()));
     }
     let mut budgets: Vec<Budget> = Vec::new();
-    for &setting in &config.budgets {
+    for (index, &setting) in config.budgets.iter().enumerate() {
+        if !has_layer && matches!(setting, TokenBudget::AverageVisualTokens(_)) {
+            continue;
+        }
+        // R depends on the layer for averages alone.
+        let layer = if has_layer { prune_layer } else { 1 };
         let kept = shape
             .num_image_tokens
-            .map(|n| setting.kept(n, num_layers, prune_layer))
-            .transpose()?;
+            .map(|n| setting.kept(n, num_layers.max(2), layer))
+            .transpose();
+        let place = format!("budgets[{index}]");
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(error) => {
+                problems.push((place, error.into()));
+                continue;
+            }
+        };
         let label = match (kept, setting) {
             (Some(kept), _) | (None, TokenBudget::Kept(kept)) => format!("R{kept}"),
             (None, TokenBudget::AverageVisualTokens(average)) => format!("B{average}"),
             (None, TokenBudget::Retention(share)) => format!("r{share}"),
         };
         if let Some(same) = budgets.iter().find(|budget| budget.label == label) {
-            return Err(GridError::Same {
-                what: "budgets",
+            let error = GridError::Same {
                 first: same.setting.to_string(),
                 second: setting.to_string(),
                 value: label,
-            });
+            };
+            problems.push((place, error));
+            continue;
         }
         budgets.push(Budget {
             setting,
@@ -280,31 +314,41 @@ fn budgets(config: &StudyConfig, shape: &ModelShape) -> Result<Vec<Budget>, Grid
             kept,
             average_visual_tokens: kept
                 .zip(shape.num_image_tokens)
+                .filter(|_| has_layer)
                 .map(|(kept, n)| average_visual_tokens(kept as f64, n, num_layers, prune_layer)),
         });
     }
-    Ok(budgets)
+    budgets
 }
 
-fn head_counts(settings: &[HeadSetting], num_heads: usize) -> Result<Vec<usize>, GridError> {
-    let mut counts: Vec<usize> = Vec::new();
-    for setting in settings {
-        let count = setting.head_count().resolve(num_heads)?;
-        if count == num_heads {
-            return Err(GridError::AllHeads {
+/// The head counts that can be selected, each once; what is wrong goes to `problems`.
+fn head_counts(
+    settings: &[HeadSetting],
+    num_heads: usize,
+    problems: &mut Vec<(String, GridError)>,
+) -> Vec<usize> {
+    let mut counts: Vec<(usize, HeadSetting)> = Vec::new();
+    for (index, &setting) in settings.iter().enumerate() {
+        let found = setting.head_count().resolve(num_heads);
+        let error = match found {
+            Err(error) => error.into(),
+            Ok(count) if count == num_heads => GridError::AllHeads {
                 setting: setting.to_string(),
                 num_heads,
-            });
-        }
-        if let Some(same) = counts.iter().position(|&other| other == count) {
-            return Err(GridError::Same {
-                what: "num_selected_heads",
-                first: settings[same].to_string(),
-                second: setting.to_string(),
-                value: format!("h = {count}"),
-            });
-        }
-        counts.push(count);
+            },
+            Ok(count) => match counts.iter().find(|(other, _)| *other == count) {
+                Some((_, same)) => GridError::Same {
+                    first: same.to_string(),
+                    second: setting.to_string(),
+                    value: format!("h = {count}"),
+                },
+                None => {
+                    counts.push((count, setting));
+                    continue;
+                }
+            },
+        };
+        problems.push((format!("num_selected_heads[{index}]"), error));
     }
-    Ok(counts)
+    counts.into_iter().map(|(count, _)| count).collect()
 }

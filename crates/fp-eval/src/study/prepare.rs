@@ -1,6 +1,6 @@
 //! From a configuration to everything that a run needs, the weights not yet read.
 
-use super::config::{Precision, StudyConfig};
+use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings};
 use super::error::StudyError;
 use super::grid::{Grid, ModelShape};
 use super::hashes;
@@ -15,7 +15,7 @@ use fp_model::{LlavaModel, LoadOptions, ModelConfig, inspect};
 use std::path::{Path, PathBuf};
 
 /// The name that stands for what is shipped.
-const EMBEDDED: &str = "embedded";
+pub(crate) const EMBEDDED: &str = "embedded";
 
 /// A study that is ready to be run.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub fn dataset_selector(name: &str) -> Result<String, StudyError> {
 impl Prepared {
     /// Reads data and the model's description, and hashes both.
     pub(crate) fn new(config: &StudyConfig, shard: Option<Shard>) -> Result<Prepared, StudyError> {
-        config.check()?;
+        check(config)?;
         let load = load_options(config)?;
         let folder = model_dir(config)?;
         let model_config = ModelConfig::from_dir(&folder)?;
@@ -77,17 +77,14 @@ impl Prepared {
             config.image_aspect,
             config.prompt_template,
         )?;
-        let mut datasets = Vec::new();
+        let mut datasets = open_all(config)?;
         let mut specs: Vec<DatasetSpec> = Vec::new();
         let mut first_index = 0;
-        for name in &config.datasets {
-            let mut dataset = dataset::open(&dataset_selector(name)?)?;
-            dataset.require_answers()?;
+        for dataset in &mut datasets {
             let limit = config.limit.unwrap_or(usize::MAX);
             let subset = spread(&mut dataset.samples, limit, config.seed);
-            specs.push(dataset_spec(&dataset, first_index, subset)?);
+            specs.push(dataset_spec(dataset, first_index, subset)?);
             first_index += dataset.samples.len();
-            datasets.push(dataset);
         }
         let spec = RunSpec {
             format: FORMAT,
@@ -113,6 +110,45 @@ impl Prepared {
     pub(crate) fn load_model(&self) -> Result<LlavaModel, StudyError> {
         Ok(LlavaModel::load(&self.spec.model.path, &self.load)?)
     }
+}
+
+/// Refuses a configuration with everything that is wrong with it here.
+fn check(config: &StudyConfig) -> Result<(), StudyError> {
+    let mut diagnostics = config.problems();
+    diagnostics.merge(surroundings(config, Model::Named, true));
+    match diagnostics.is_empty() {
+        true => Ok(()),
+        false => Err(StudyError::Config(ConfigError::Invalid {
+            path: None,
+            diagnostics,
+        })),
+    }
+}
+
+/// Reads every dataset; what is wrong with one hides nothing of the next.
+fn open_all(config: &StudyConfig) -> Result<Vec<Dataset>, StudyError> {
+    let mut datasets = Vec::new();
+    let mut errors = Vec::new();
+    for name in &config.datasets {
+        match open(name) {
+            Ok(dataset) => datasets.push(dataset),
+            Err(error) => errors.push(error),
+        }
+    }
+    match (errors.len(), errors.pop()) {
+        (1, Some(only)) => Err(only),
+        (_, Some(last)) => {
+            errors.push(last);
+            Err(StudyError::Several(errors))
+        }
+        _ => Ok(datasets),
+    }
+}
+
+fn open(name: &str) -> Result<Dataset, StudyError> {
+    let dataset = dataset::open(&dataset_selector(name)?)?;
+    dataset.require_answers()?;
+    Ok(dataset)
 }
 
 fn dataset_spec(

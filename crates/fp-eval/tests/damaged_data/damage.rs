@@ -123,5 +123,9 @@ pub(crate) fn read(path: &Path) -> Result<fp_eval::dataset::Reading, String> {
     let part = find(path)
         .map_err(|error| fp_eval::error_text(&error))?
         .remove(0);
-    part.read().map_err(|error| fp_eval::error_text(&error))
+    let reading = part.read().map_err(|error| fp_eval::error_text(&error))?;
+    match reading.faults.first() {
+        Some(fault) => Err(fp_eval::error_text(fault.as_ref())),
+        None => Ok(reading),
+    }
 }

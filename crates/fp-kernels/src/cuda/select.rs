@@ -96,7 +96,7 @@ pub fn select<T: DeviceElement>(
         return Err(CudaError::Strategies {
             op: OP,
             reason: format!(
-                "{count} strategies; possible is 1 to {}",
+                "{count} strategies; must be between 1 and {}",
                 sys::FP_NUM_STRATEGIES
             ),
         });

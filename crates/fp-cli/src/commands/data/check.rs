@@ -1,232 +1,118 @@
 //! `finepruner data check`: what a folder holds, and what is wrong with it.
 
-use std::collections::{BTreeMap, HashSet};
+mod report;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail};
 use clap::Args;
-use fp_eval::dataset::{Form, Part, Problems, Reading, find};
-use serde::Serialize;
+use fp_eval::dataset::check::{Look, Place, check, places};
+use fp_eval::dataset::locate;
+use fp_eval::study::dataset_selector;
 
-use crate::commands::{print_json, print_text};
-use crate::table::{WIDTH, table, wrap};
+use crate::commands::{AlreadyReported, print_json, print_text};
+use report::{Entry, text};
 
-/// Say what data sets a folder holds, how large they are, and what is missing.
+/// Check datasets: what there is, how large it is, and everything that is wrong with it.
 ///
 /// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA, TextVQA,
 /// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet), RefCOCO's lines of expressions, the
 /// plain form (benchmark.json and questions.jsonl), or Parquet files by the columns that
-/// these benchmarks have on the Hugging Face Hub. Where the folder itself
-/// holds none, the folders in it are looked at. Every line that can't be used is counted by
-/// kind; the first ones are named.
+/// these benchmarks have on the Hugging Face Hub. Where the folder itself holds none, the
+/// folders in it are looked at.
+///
+/// Every line, every image's header and every box is checked; what is wrong is counted by
+/// kind and named with its file and line. A dataset is complete if nothing is wrong with it
+/// and its answers can be scored: then a study on it runs. The exit code is 2 if anything
+/// is wrong.
 ///
 /// Examples:
 ///   finepruner data check playground/data/eval
-///   finepruner data check playground/data/eval/gqa --json
+///   finepruner data check playground/data/eval/gqa my_data --decode --all
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CheckArgs {
-    /// A data set's folder, or a folder of such folders.
-    folder: PathBuf,
-    /// Print JSON: one object with an entry per data set.
+    /// Folders of datasets, or of such folders; FOLDER:PART or embedded:select for one.
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<String>,
+    /// Decode every image to its last pixel, and not only its header.
+    #[arg(long)]
+    decode: bool,
+    /// Name every problem, and not only the first 20 of each dataset.
+    #[arg(long)]
+    all: bool,
+    /// Print JSON: one object with an entry per dataset and all of its problems.
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Checked {
-    /// What `--dataset` takes.
-    selector: String,
-    benchmark: &'static str,
-    form: Option<Form>,
-    /// Whether it can be used as it is.
-    is_whole: bool,
-    /// What is missing or wrong as a whole.
-    error: Option<String>,
-    #[serde(flatten)]
-    found: Option<Found>,
-}
-
-#[derive(Serialize)]
-struct Found {
-    name: String,
-    split: String,
-    num_questions: usize,
-    num_images: usize,
-    num_with_boxes: usize,
-    families: BTreeMap<String, usize>,
-    answer_rule: Option<&'static str>,
-    judge: Option<String>,
-    files: Vec<PathBuf>,
-    notes: Vec<String>,
-    problems: Problems,
-}
-
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs) -> Result<()> {
-    let parts = parts(&args.folder)?;
-    ensure!(
-        !parts.is_empty(),
-        "{} holds no data set that is known, nor do the folders in it; `finepruner data check --help` says what is known",
-        args.folder.display()
-    );
-    let checked: Vec<Checked> = parts.iter().map(Place::check).collect();
+    let look = match args.decode {
+        true => Look::Decode,
+        false => Look::Header,
+    };
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut not_recognised: Vec<PathBuf> = Vec::new();
+    let mut nothing = Vec::new();
+    for folder in &args.folders {
+        let (found, unknown) = find(folder);
+        if found.is_empty() {
+            nothing.push(folder.as_str());
+        }
+        for place in found {
+            entries.push(match place {
+                Place::Part(part) => Entry::of(&part, check(&part, look)),
+                Place::Damaged(place, error) => Entry::damaged(&place, error),
+            });
+        }
+        not_recognised.extend(unknown);
+    }
+    if entries.is_empty() {
+        bail!(
+            "no dataset in {}, nor in the folders in it; `finepruner data check --help` says what is recognised",
+            nothing.join(", ")
+        );
+    }
+    for folder in nothing {
+        let error = "no dataset in it, nor in the folders in it".to_owned();
+        entries.push(Entry::damaged(Path::new(folder), error));
+    }
     match args.json {
         true => print_json(&serde_json::json!({
-            "folder": args.folder,
-            "data_sets": checked,
-        })),
-        false => print_text(&text(&checked)),
+            "folders": args.folders,
+            "datasets": entries,
+            "not_recognised": not_recognised,
+        }))?,
+        false => print_text(&text(&entries, &not_recognised, args.all))?,
+    }
+    match entries.iter().all(Entry::is_right) {
+        true => Ok(()),
+        false => Err(AlreadyReported.into()),
     }
 }
 
-/// A data set, or a folder that would be one if nothing were wrong with it.
-enum Place {
-    Part(Part),
-    Damaged(PathBuf, String),
-}
-
-/// Data sets of the folder, or else of the folders in it.
-fn parts(folder: &Path) -> Result<Vec<Place>> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))?;
-    let found = find(folder);
-    if let Ok(found) = &found
-        && !found.is_empty()
-    {
-        return Ok(found.iter().cloned().map(Place::Part).collect());
-    }
-    let mut folders: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir())
-        .collect();
-    folders.sort();
-    let mut places = Vec::new();
-    for folder in folders {
-        match find(&folder) {
-            Ok(found) => places.extend(found.into_iter().map(Place::Part)),
-            Err(error) => places.push(Place::Damaged(folder, error.to_string())),
-        }
-    }
-    // What is wrong with the folder itself matters where the folders in it hold nothing.
-    match found {
-        Err(error) if !places.iter().any(|place| matches!(place, Place::Part(_))) => {
-            Err(error.into())
-        }
-        _ => Ok(places),
-    }
-}
-
-impl Place {
-    fn check(&self) -> Checked {
-        match self {
-            Place::Part(part) => check(part),
-            Place::Damaged(folder, error) => Checked {
-                selector: folder.display().to_string(),
-                benchmark: "–",
-                form: None,
-                is_whole: false,
-                error: Some(error.clone()),
-                found: None,
-            },
-        }
-    }
-}
-
-fn check(part: &Part) -> Checked {
-    let (found, error) = match part.read() {
-        Ok(reading) => (Some(describe(reading)), None),
-        Err(error) => (None, Some(error.to_string())),
+/// What a folder, or the name of one dataset, stands for; second, folders that are
+/// nothing that is recognised.
+fn find(name: &str) -> (Vec<Place>, Vec<PathBuf>) {
+    let damaged = |error: anyhow::Error| {
+        let place = Place::Damaged(PathBuf::from(name), format!("{error:#}"));
+        (vec![place], Vec::new())
     };
-    let is_whole = found
-        .as_ref()
-        .is_some_and(|found| found.problems.is_empty() && found.num_questions > 0);
-    Checked {
-        selector: part.selector(),
-        benchmark: part.benchmark.title(),
-        form: Some(part.form),
-        is_whole,
-        error,
-        found,
+    let selector = match dataset_selector(name) {
+        Ok(selector) => selector,
+        Err(error) => return damaged(error.into()),
+    };
+    let folder = Path::new(&selector);
+    let is_part = !folder.is_dir() && selector.contains(':');
+    if is_part {
+        return match locate(&selector) {
+            Ok(part) => (vec![Place::Part(part)], Vec::new()),
+            Err(error) => damaged(error.into()),
+        };
     }
-}
-
-fn describe(reading: Reading) -> Found {
-    let Reading { dataset, problems } = reading;
-    let images: HashSet<_> = dataset.samples.iter().map(|sample| &sample.image).collect();
-    let mut families = BTreeMap::new();
-    for sample in &dataset.samples {
-        *families.entry(sample.family.clone()).or_default() += 1;
+    match places(folder) {
+        Ok(places) => (places.found, places.unknown),
+        Err(error) => damaged(error.into()),
     }
-    let with_boxes = dataset.samples.iter().filter(|s| !s.boxes.is_empty());
-    Found {
-        num_questions: dataset.samples.len(),
-        num_images: images.len(),
-        num_with_boxes: with_boxes.count(),
-        families,
-        answer_rule: dataset.judge.is_none().then(|| dataset.answer_rule.name()),
-        judge: dataset.judge,
-        name: dataset.name,
-        split: dataset.split,
-        files: dataset.files,
-        notes: dataset.notes,
-        problems,
-    }
-}
-
-fn text(checked: &[Checked]) -> String {
-    let rows: Vec<Vec<String>> = checked
-        .iter()
-        .map(|entry| {
-            let number = |of: fn(&Found) -> usize| {
-                let found = entry.found.as_ref();
-                found.map_or_else(|| "–".to_owned(), |found| of(found).to_string())
-            };
-            let scored = match &entry.found {
-                Some(Found { judge: Some(_), .. }) => "elsewhere",
-                Some(found) => found.answer_rule.unwrap_or("–"),
-                None => "–",
-            };
-            vec![
-                entry.selector.clone(),
-                entry.benchmark.to_owned(),
-                number(|found| found.num_questions),
-                number(|found| found.num_images),
-                number(|found| found.num_with_boxes),
-                scored.to_owned(),
-                if entry.is_whole { "yes" } else { "no" }.to_owned(),
-            ]
-        })
-        .collect();
-    let header = [
-        "--dataset",
-        "benchmark",
-        "questions",
-        "images",
-        "with boxes",
-        "scored by",
-        "whole",
-    ];
-    let mut text = table(&header, &rows, &[2, 3, 4]);
-    for entry in checked {
-        let mut remarks: Vec<String> = entry.error.iter().cloned().collect();
-        if let Some(found) = &entry.found {
-            remarks.extend(found.notes.iter().cloned());
-            let judge = found.judge.iter();
-            remarks
-                .extend(judge.map(|judge| format!("no answers to score by: they go to {judge}")));
-            if !found.problems.is_empty() {
-                remarks.push(found.problems.to_string());
-            }
-        }
-        if !remarks.is_empty() {
-            text += &format!("\n\n{}", entry.selector);
-        }
-        for remark in remarks.iter().flat_map(|remark| remark.lines()) {
-            for line in wrap(remark, WIDTH - 2) {
-                text += &format!("\n  {line}");
-            }
-        }
-    }
-    text
 }

@@ -6,11 +6,12 @@ use anyhow::{Context, Result};
 use clap::Args;
 use fp_eval::study::StudyConfig;
 use fp_eval::study::config::{
-    Controls, HeadSetting, HolmFamily, Precision, StudyKind, TokenDiversity,
+    ConfigFile, Controls, Diagnostics, HeadSetting, HolmFamily, Model, Precision, StudyKind,
+    TokenDiversity, surroundings,
 };
 use fp_model::image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
-use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget};
+use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget, did_you_mean};
 
 use crate::arguments::OneOrAll;
 
@@ -69,7 +70,7 @@ pub(crate) struct Overrides {
     /// Folder of the vision tower, for checkpoints of the original layout.
     #[arg(long, value_name = "DIR")]
     vision_tower: Option<String>,
-    /// Folders of data sets, or embedded:select, embedded:confirm; several flags or commas.
+    /// Folders of datasets, or embedded:select, embedded:confirm; several flags or commas.
     #[arg(long, value_name = "DIR,…", value_delimiter = ',')]
     dataset: Vec<String>,
     /// How a question becomes a prompt: vicuna_v1.
@@ -78,7 +79,7 @@ pub(crate) struct Overrides {
     /// What happens to an image that isn't square.
     #[arg(long, value_name = "pad|crop")]
     aspect: Option<ImageAspect>,
-    /// Where to compute: cpu, cuda or cuda:1.
+    /// Where to compute: cpu, cuda or cuda:N.
     #[arg(long)]
     device: Option<String>,
     /// Precision: f32, f16 or bf16.
@@ -121,40 +122,77 @@ pub(crate) struct Overrides {
     pub(super) quick: bool,
 }
 
+/// Keys that the flags replaced, and the flags.
+type Replaced = Vec<(&'static str, &'static str)>;
+
 impl Overrides {
-    /// The configuration in `path` with these flags applied.
+    /// The configuration in `path` with these flags applied, its values checked.
+    ///
+    /// Everything that is wrong with the file and with the flags is reported at once.
     pub(crate) fn read(&self, path: &Path) -> Result<StudyConfig> {
-        let mut config = StudyConfig::read(path)?;
-        self.apply(&mut config)?;
-        config
-            .check()
-            .context("the configuration with what the flags replace")?;
-        Ok(config)
+        Ok(self.look_at(path)?.finish()?)
     }
 
-    fn apply(&self, config: &mut StudyConfig) -> Result<()> {
-        self.apply_strategies(config);
-        let budgets = [
-            map(&self.average_visual_tokens, |&b| {
-                TokenBudget::AverageVisualTokens(b)
-            }),
-            map(&self.keep, |&kept| TokenBudget::Kept(kept)),
-            map(&self.retention, |&share| TokenBudget::Retention(share)),
-        ]
-        .concat();
-        replace_list(&mut config.budgets, &budgets);
-        replace_list(&mut config.num_selected_heads, &self.num_selected_heads);
+    /// As [`Overrides::read`], for a study that starts now: the device, the model and the
+    /// datasets have to be there and to fit.
+    pub(crate) fn read_to_run(&self, path: &Path) -> Result<StudyConfig> {
+        let mut file = self.look_at(path)?;
+        if let Some(config) = &file.config {
+            let model = match file.is_known("model") {
+                true => Model::Named,
+                false => Model::Unknown,
+            };
+            let found = surroundings(config, model, true);
+            file.add(found);
+        }
+        Ok(file.finish()?)
+    }
+
+    fn look_at(&self, path: &Path) -> Result<ConfigFile> {
+        let mut file = ConfigFile::read(path)?;
+        if let Some(mut config) = file.config.take() {
+            let mut found = Diagnostics::default();
+            for (key, flag) in self.apply(&mut config, &mut found) {
+                file.replace(key, flag);
+            }
+            found.merge(config.problems());
+            file.config = Some(config);
+            file.add(found);
+        }
+        Ok(file)
+    }
+
+    /// Puts the flags into `config`; gives the keys that they replaced.
+    fn apply(&self, config: &mut StudyConfig, found: &mut Diagnostics) -> Replaced {
+        let mut replaced = Replaced::new();
+        self.apply_budgets(config, &mut replaced);
+        let mut note = |is_given: bool, key: &'static str, flag: &'static str| {
+            if is_given {
+                replaced.push((key, flag));
+            }
+        };
+        let given = replace_list(&mut config.num_selected_heads, &self.num_selected_heads);
+        note(given, "num_selected_heads", "--num-selected-heads");
         replace(&mut config.normalization, self.normalize);
-        replace(&mut config.prune_layer, self.prune_layer);
-        self.apply_controls(&mut config.controls)?;
-        replace(&mut config.model, self.model.clone());
+        let given = replace(&mut config.prune_layer, self.prune_layer);
+        note(given, "prune_layer", "--prune-layer");
+        note(
+            self.apply_controls(&mut config.controls, found),
+            "controls.random_seeds",
+            "--random-seeds",
+        );
+        let given = replace(&mut config.model, self.model.clone());
+        note(given, "model", "--model");
         replace_optional(&mut config.vision_tower, self.vision_tower.clone());
-        replace_list(&mut config.datasets, &self.dataset);
+        let given = replace_list(&mut config.datasets, &self.dataset);
+        note(given, "datasets", "--dataset");
         replace(&mut config.prompt_template, self.prompt_template);
         replace_optional(&mut config.image_aspect, self.aspect);
-        replace(&mut config.device, self.device.clone());
+        let given = replace(&mut config.device, self.device.clone());
+        note(given, "device", "--device");
         replace_optional(&mut config.dtype, self.dtype);
-        replace(&mut config.max_new_tokens, self.max_new_tokens);
+        let given = replace(&mut config.max_new_tokens, self.max_new_tokens);
+        note(given, "max_new_tokens", "--max-new-tokens");
         config.allow_degenerate |= self.allow_degenerate;
         replace(&mut config.token_diversity, self.token_diversity);
         if self.quick {
@@ -163,43 +201,98 @@ impl Overrides {
                 config.num_selected_heads = vec![HeadSetting::half()];
             }
         }
-        replace_optional(&mut config.limit, self.limit);
+        let given = replace_optional(&mut config.limit, self.limit);
+        note(given, "limit", "--limit");
         replace(&mut config.seed, self.seed);
-        let statistics = &mut config.statistics;
-        replace_optional(&mut statistics.baseline, self.baseline.clone());
-        replace(&mut statistics.holm_family, self.holm_family);
-        replace(&mut statistics.equivalence_margin, self.equivalence_margin);
-        replace(&mut statistics.confidence, self.confidence);
-        replace(&mut statistics.num_draws, self.num_draws);
-        Ok(())
+        // After the other flags: which baselines there are depends on the strategies.
+        self.apply_strategies(config, &mut replaced);
+        self.apply_statistics(config, &mut replaced);
+        replaced
     }
 
-    fn apply_strategies(&self, config: &mut StudyConfig) {
+    fn apply_budgets(&self, config: &mut StudyConfig, replaced: &mut Replaced) {
+        let budgets = [
+            map(&self.average_visual_tokens, |&b| {
+                TokenBudget::AverageVisualTokens(b)
+            }),
+            map(&self.keep, |&kept| TokenBudget::Kept(kept)),
+            map(&self.retention, |&share| TokenBudget::Retention(share)),
+        ]
+        .concat();
+        let flag = match (self.keep.is_empty(), self.retention.is_empty()) {
+            (false, _) => "--keep",
+            (_, false) => "--retention",
+            _ => "--average-visual-tokens",
+        };
+        if replace_list(&mut config.budgets, &budgets) {
+            replaced.push(("budgets", flag));
+        }
+    }
+
+    fn apply_statistics(&self, config: &mut StudyConfig, replaced: &mut Replaced) {
+        let statistics = &mut config.statistics;
+        replace(&mut statistics.holm_family, self.holm_family);
+        let margin = &mut statistics.equivalence_margin;
+        for (is_given, key, flag) in [
+            (
+                replace_optional(&mut statistics.baseline, self.baseline.clone()),
+                "statistics.baseline",
+                "--baseline",
+            ),
+            (
+                replace(margin, self.equivalence_margin),
+                "statistics.equivalence_margin",
+                "--equivalence-margin",
+            ),
+            (
+                replace(&mut statistics.confidence, self.confidence),
+                "statistics.confidence",
+                "--confidence",
+            ),
+            (
+                replace(&mut statistics.num_draws, self.num_draws),
+                "statistics.num_draws",
+                "--num-draws",
+            ),
+        ] {
+            if is_given {
+                replaced.push((key, flag));
+            }
+        }
+    }
+
+    fn apply_strategies(&self, config: &mut StudyConfig, replaced: &mut Replaced) {
+        let before = varied(config);
         let heads = named(&self.head_selection_strategy, HeadStrategy::STUDY);
         let queries = named(&self.query_selection_strategy, QueryStrategy::ALL);
-        replace_list(&mut config.head_selection_strategies, &heads);
-        replace_list(&mut config.query_selection_strategies, &queries);
+        const HEADS: &str = "head_selection_strategies";
+        const QUERIES: &str = "query_selection_strategies";
+        if replace_list(&mut config.head_selection_strategies, &heads) {
+            replaced.push((HEADS, "--head-selection-strategy"));
+        }
+        if replace_list(&mut config.query_selection_strategies, &queries) {
+            replaced.push((QUERIES, "--query-selection-strategy"));
+        }
         if let Some(head) = self.fixed_head_selection {
             config.head_selection_strategies = vec![head];
+            replaced.push((HEADS, "--fixed-head-selection"));
         }
         if let Some(query) = self.fixed_query_selection {
             config.query_selection_strategies = vec![query];
+            replaced.push((QUERIES, "--fixed-query-selection"));
         }
-        // A baseline of the file that the flags took out of the study is no baseline any more.
-        let varied: Vec<&str> = match config.study {
-            StudyKind::B => map(&config.query_selection_strategies, |s| s.name()),
-            _ => map(&config.head_selection_strategies, |s| s.name()),
-        };
+        // A baseline of the file that the flags took out of the study is no baseline any
+        // more; one that never was in it is an error.
+        let now = varied(config);
         let baseline = &mut config.statistics.baseline;
-        if baseline
-            .as_deref()
-            .is_some_and(|name| !varied.contains(&name))
-        {
+        let is_gone = |name: &str| before.contains(&name) && !now.contains(&name);
+        if baseline.as_deref().is_some_and(is_gone) {
             *baseline = None;
         }
     }
 
-    fn apply_controls(&self, controls: &mut Controls) -> Result<()> {
+    /// Whether the seeds were replaced; a control that isn't known goes to `found`.
+    fn apply_controls(&self, controls: &mut Controls, found: &mut Diagnostics) -> bool {
         if !self.controls.is_empty() {
             let seeds = match controls.random_seeds.is_empty() {
                 true => Controls::default().random_seeds,
@@ -222,14 +315,11 @@ impl Overrides {
                     "oracle" => controls.oracle = true,
                     "drop_all" => controls.drop_all = true,
                     "no_image" => controls.no_image = true,
-                    _ => anyhow::bail!(
-                        "unknown control `{name}`; known are vanilla, all_heads, random, uniform_grid, oracle, drop_all, no_image, all, none"
-                    ),
+                    _ => found.add("--controls", unknown_control(name)),
                 }
             }
         }
-        replace_list(&mut controls.random_seeds, &self.random_seeds);
-        Ok(())
+        replace_list(&mut controls.random_seeds, &self.random_seeds)
     }
 }
 
@@ -248,22 +338,55 @@ fn map<'a, T, U>(entries: &'a [T], convert: impl Fn(&'a T) -> U) -> Vec<U> {
     entries.iter().map(convert).collect()
 }
 
-fn replace<T>(place: &mut T, value: Option<T>) {
+/// Names of the strategies that a study varies.
+fn varied(config: &StudyConfig) -> Vec<&'static str> {
+    match config.study {
+        StudyKind::B => map(&config.query_selection_strategies, |s| s.name()),
+        _ => map(&config.head_selection_strategies, |s| s.name()),
+    }
+}
+
+/// Whether there was a value to put in.
+fn replace<T>(place: &mut T, value: Option<T>) -> bool {
+    let is_given = value.is_some();
     if let Some(value) = value {
         *place = value;
     }
+    is_given
 }
 
-fn replace_optional<T>(place: &mut Option<T>, value: Option<T>) {
-    if value.is_some() {
+fn replace_optional<T>(place: &mut Option<T>, value: Option<T>) -> bool {
+    let is_given = value.is_some();
+    if is_given {
         *place = value;
     }
+    is_given
 }
 
-fn replace_list<T: Clone>(place: &mut Vec<T>, values: &[T]) {
+fn replace_list<T: Clone>(place: &mut Vec<T>, values: &[T]) -> bool {
     if !values.is_empty() {
         *place = values.to_vec();
     }
+    !values.is_empty()
+}
+
+fn unknown_control(name: &str) -> String {
+    const CONTROLS: [&str; 9] = [
+        "vanilla",
+        "all_heads",
+        "random",
+        "uniform_grid",
+        "oracle",
+        "drop_all",
+        "no_image",
+        "all",
+        "none",
+    ];
+    format!(
+        "unknown control `{name}`{}; expected one of: {}",
+        did_you_mean(name, CONTROLS),
+        CONTROLS.join(", ")
+    )
 }
 
 /// A value by the name that configurations have for it.

@@ -83,18 +83,33 @@ fn without_shard(stem: &str) -> &str {
     pieces.unwrap_or(stem)
 }
 
-/// Data sets that a folder has in this form; second, what keeps its first other file from
-/// being one.
-///
-/// # Errors
-/// A file that can't be read or is cut off.
-pub(super) fn find(folder: &Path) -> Result<(Vec<Part>, Option<DatasetError>), DatasetError> {
-    let mut parts = Vec::new();
-    let mut unknown = None;
+/// What a folder has in this form.
+pub(super) struct Found {
+    /// Data sets.
+    pub(super) parts: Vec<Part>,
+    /// What keeps the first file of other columns from being one.
+    pub(super) unknown: Option<DatasetError>,
+    /// Files that can't be read or are cut off.
+    pub(super) errors: Vec<DatasetError>,
+}
+
+/// Looks at every Parquet file of a folder.
+pub(super) fn find(folder: &Path) -> Found {
+    let mut found = Found {
+        parts: Vec::new(),
+        unknown: None,
+        errors: Vec::new(),
+    };
     for split in splits(folder) {
-        let table = Table::open(&split.files)?;
+        let table = match Table::open(&split.files) {
+            Ok(table) => table,
+            Err(error) => {
+                found.errors.push(error);
+                continue;
+            }
+        };
         let Some(benchmark) = table.benchmark() else {
-            unknown.get_or_insert_with(|| table.unknown());
+            found.unknown.get_or_insert_with(|| table.unknown());
             continue;
         };
         let names = match benchmark {
@@ -103,14 +118,14 @@ pub(super) fn find(folder: &Path) -> Result<(Vec<Part>, Option<DatasetError>), D
                 .to_vec(),
             _ => vec![split.name],
         };
-        parts.extend(names.into_iter().map(|name| Part {
+        found.parts.extend(names.into_iter().map(|name| Part {
             folder: folder.to_owned(),
             benchmark,
             form: Form::Parquet,
             name,
         }));
     }
-    Ok((parts, unknown))
+    found
 }
 
 /// Reads a split; images stay where they are.

@@ -17,21 +17,24 @@
 //! options A, B, …) and `image_size` (`[width, height]`) may be left out. Unknown keys are
 //! refused. A description with `judge` names who scores answers that the data set has not.
 
+mod description;
 mod export;
 mod init;
+mod line;
+pub mod schema;
 
 pub(super) use export::export;
 pub use init::{README_FILE, init};
 
 use super::collect::Collector;
-use super::encoding::read_text;
-use super::lines::{for_each_line, parse};
-use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use super::lines::{LineFault, for_each_line};
+use super::{Benchmark, Dataset, DatasetError, ImageRef, ProblemKind, Reading};
 use crate::metric::{AnswerRule, MetricError};
 use crate::sample::Sample;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Name of the file that describes a data set.
 pub const DESCRIPTION_FILE: &str = "benchmark.json";
@@ -39,7 +42,7 @@ pub const DESCRIPTION_FILE: &str = "benchmark.json";
 pub const QUESTIONS_FILE: &str = "questions.jsonl";
 
 /// What `benchmark.json` holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
     /// What the data set is called.
@@ -105,7 +108,8 @@ pub fn is_plain(folder: &Path) -> bool {
 }
 
 pub(super) fn parts(folder: &Path) -> Vec<String> {
-    match is_plain(folder) {
+    // Questions without a description are a data set that lost it, not none.
+    match is_plain(folder) || folder.join(QUESTIONS_FILE).is_file() {
         true => vec![String::new()],
         false => Vec::new(),
     }
@@ -120,71 +124,94 @@ pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
 }
 
 /// Reads a data set, setting lines that can't be used apart. Images are looked
-/// for, not opened.
+/// for, not opened. A description that is not as it has to be, and questions that are not
+/// those its hash speaks of, are among [`Reading::faults`].
 ///
 /// # Errors
-/// A file that can't be read, a description that is not as it has to be, or
-/// questions that are not those the description's hash speaks of.
+/// Questions that can't be read.
 pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let description_path = folder.join(DESCRIPTION_FILE);
-    let description = describe(&description_path)?;
-    let answer_rule: AnswerRule =
-        description
-            .answer_rule
-            .parse()
-            .map_err(|error: MetricError| DatasetError::Unreadable {
+    let (description, mut faults) = description::read(&description_path);
+    // Where it can't be told how answers are scored, the rest of a line still can be read.
+    let answer_rule: Option<AnswerRule> = match description.answer_rule.parse() {
+        Ok(rule) => Some(rule),
+        Err(_) if !faults.is_empty() => None,
+        Err(error) => {
+            let error: MetricError = error;
+            faults.push(DatasetError::Content {
                 path: description_path.clone(),
-                reason: "its `answer_rule` isn't one that there is".to_owned(),
-                source: error.into(),
-            })?;
+                reason: crate::error_text(&error),
+            });
+            None
+        }
+    };
     let path = folder.join(QUESTIONS_FILE);
     let images = [match &description.images {
         Some(images) => folder.join(images),
         None => folder.to_owned(),
     }];
     let families: HashSet<&str> = description.families.iter().map(String::as_str).collect();
-    let rule = description.judge.is_none().then_some(answer_rule);
+    let rule = answer_rule.filter(|_| description.judge.is_none());
     let mut collector = Collector::new("line", rule);
     let found = for_each_line(&path, |number, line| {
-        let sample = line.and_then(parse::<Line>).and_then(|line| {
-            if !families.is_empty() && !families.contains(line.family.as_str()) {
-                let message = format!(
-                    "family {:?} isn't one that {DESCRIPTION_FILE} names",
-                    line.family
-                );
-                return Err((ProblemKind::InvalidValue, message));
-            }
-            Ok(Sample {
-                image: collector.image(&images, &line.image)?,
-                id: line.id,
-                image_id: line.image_id.unwrap_or(line.image),
-                image_size: line.image_size,
-                question: line.question,
-                answers: line.answers,
-                choices: line.choices,
-                family: line.family,
-                keys: line.keys,
-                boxes: line.boxes,
-            })
-        });
-        collector.take(number, sample);
-    })?;
-    if let Some(expected) = description.sha256
+        let line = match line.and_then(line::parse) {
+            Ok(line) => line,
+            Err(fault) => return collector.fault(number, fault),
+        };
+        let family = (!families.is_empty() && !families.contains(line.family.as_str()))
+            .then(|| unknown_family(&line.family, &families));
+        let image = collector.image(&images, &line.image);
+        let (image, no_image) = match image {
+            Ok(image) => (image, None),
+            Err(fault) => (ImageRef::default(), Some(fault)),
+        };
+        let sample = Sample {
+            image,
+            id: line.id,
+            image_id: line.image_id.unwrap_or(line.image),
+            image_size: line.image_size,
+            question: line.question,
+            answers: line.answers,
+            choices: line.choices,
+            family: line.family,
+            keys: line.keys,
+            boxes: line.boxes,
+        };
+        if family.is_none() && no_image.is_none() {
+            return collector.push(number, sample);
+        }
+        for fault in family.into_iter().chain(no_image) {
+            collector.fault(number, fault);
+        }
+        collector.note_faults(number, &sample);
+    });
+    let found = match (found, faults.is_empty()) {
+        (Ok(found), _) => Some(found),
+        (Err(error), true) => return Err(error),
+        // The description is wrong, too: that is said first.
+        (Err(error), false) => {
+            faults.push(error);
+            None
+        }
+    };
+    if let (Some(expected), Some(found)) = (description.sha256, found)
         && !expected.eq_ignore_ascii_case(&found)
     {
-        return Err(DatasetError::Hash {
-            path,
+        faults.push(DatasetError::Hash {
+            path: path.clone(),
             expected,
             found,
         });
     }
     Ok(Reading {
         problems: collector.problems,
+        numbers: collector.numbers,
+        faults: faults.into_iter().map(Arc::new).collect(),
         dataset: Dataset {
             name: description.name,
             split: description.split,
             benchmark: Benchmark::Plain,
-            answer_rule,
+            answer_rule: answer_rule.unwrap_or_default(),
             judge: description.judge,
             families: description.families,
             license: description.license,
@@ -198,13 +225,10 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     })
 }
 
-fn describe(path: &Path) -> Result<Description, DatasetError> {
-    let text = read_text(path)?;
-    serde_json::from_str(&text).map_err(|error| DatasetError::Unreadable {
-        path: path.to_owned(),
-        reason: "not the description of a dataset that it has to be".to_owned(),
-        source: error.into(),
-    })
+fn unknown_family(family: &str, families: &HashSet<&str>) -> LineFault {
+    let meant = fp_scoring::did_you_mean(family, families.iter().copied());
+    let message = format!("family {family:?} isn't one that {DESCRIPTION_FILE} names{meant}");
+    (ProblemKind::InvalidValue, message)
 }
 
 #[cfg(test)]
@@ -266,7 +290,9 @@ mod tests {
             .iter()
             .map(|problem| (problem.line, problem.kind))
             .collect();
-        use ProblemKind::{DuplicateId, InvalidValue, Malformed, MissingImage, WrongType};
+        use ProblemKind::{
+            DuplicateId, InvalidValue, Malformed, MissingAnswer, MissingImage, WrongType,
+        };
         assert_eq!(
             found,
             [
@@ -275,7 +301,7 @@ mod tests {
                 (4, Malformed),
                 (5, MissingImage),
                 (6, InvalidValue),
-                (7, InvalidValue),
+                (7, MissingAnswer),
                 (8, InvalidValue),
                 (9, InvalidValue),
                 (10, InvalidValue),
@@ -284,9 +310,9 @@ mod tests {
             ]
         );
         let message = load(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("11 lines can't be used (3 malformed, 1 with a value of the wrong type, 1 with a duplicate id, 1 with a missing image, 5 with an invalid value)"), "{message}");
+        assert!(message.contains("11 lines can't be used (3 malformed, 1 with a value of the wrong type, 1 with a duplicate id, 1 with a missing image, 1 without an answer to score by, 4 with an invalid value)"), "{message}");
         assert!(
-            message.contains("line 11: unknown field `key`"),
+            message.contains("line 11: key: unknown key (did you mean `keys`?)"),
             "{message}"
         );
         assert!(message.contains("and 1 more"), "{message}");
@@ -307,10 +333,27 @@ mod tests {
             Err(DatasetError::Hash { .. })
         ));
         std::fs::write(&path, r#"{"name":"n","split":"s"}"#).unwrap();
-        let message = crate::error_text(&load(folder.path()).unwrap_err());
-        assert!(message.contains("missing field `answer_rule`"), "{message}");
+        let message = load(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("key `answer_rule` is missing"),
+            "{message}"
+        );
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(load(folder.path()), Err(DatasetError::Io { .. })));
+        let description = r#"{"name":"n","splt":"s","answer_rule":"exct","licence":3}"#;
+        std::fs::write(&path, description).unwrap();
+        let reading = read(folder.path()).unwrap();
+        let faults: Vec<String> = reading.faults.iter().map(ToString::to_string).collect();
+        let expected = [
+            "key `split` is missing; expected a text",
+            "`exct` (did you mean `exact`?)",
+            "unknown key (did you mean `license`?)",
+            "unknown key (did you mean `split`?)",
+        ];
+        assert_eq!(faults.len(), expected.len(), "{faults:?}");
+        for (fault, expected) in faults.iter().zip(expected) {
+            assert!(fault.contains(expected), "{fault}");
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! What a configuration can't mean.
+//! What a configuration can't mean, all of it at once.
+
+pub(super) mod surroundings;
 
 use super::{StudyConfig, StudyKind};
+use crate::json::Problem;
+use fp_scoring::{TokenBudget, did_you_mean};
 use std::collections::HashSet;
-use std::fmt::Debug;
+use std::fmt;
 use std::hash::Hash;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,154 +22,257 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// Not the JSON object that it has to be.
-    #[error("{} can't be used as a configuration", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What and where.
-        source: serde_json::Error,
+    /// Everything that is wrong with a configuration.
+    #[error("{}", diagnostics.text(path.as_deref()))]
+    Invalid {
+        /// The file, where it came from one.
+        path: Option<PathBuf>,
+        /// What is wrong with it.
+        diagnostics: Diagnostics,
     },
-    /// A value that can't be meant.
-    #[error("{field}: {found}; {expected}")]
-    Value {
-        /// The key.
-        field: &'static str,
-        /// What stands there.
-        found: String,
-        /// What would be right.
-        expected: String,
-    },
+}
+
+/// Problems as they are found, rather than the first of them; and what could not be
+/// checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Diagnostics {
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// Checks that were not made, and why.
+    pub not_checked: Vec<String>,
+}
+
+impl Diagnostics {
+    /// Adds what is wrong with the value at `place`.
+    pub fn add(&mut self, place: impl Into<String>, message: impl Into<String>) {
+        self.push(Problem::new(place, message));
+    }
+
+    pub(crate) fn push(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Adds what another check found. A value that already has a problem gets no second
+    /// one: what is wrong in itself is wrong for every model.
+    pub fn merge(&mut self, found: Diagnostics) {
+        let known = self.clone();
+        for problem in found.problems {
+            if !known.has_problem_at(&problem.place) {
+                self.push(problem);
+            }
+        }
+        self.not_checked.extend(found.not_checked);
+    }
+
+    /// Whether a value or a key in it has a problem.
+    pub(super) fn has_problem_at(&self, place: &str) -> bool {
+        let known = |problem: &Problem| {
+            let rest = problem.place.strip_prefix(place);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.problems.iter().any(known)
+    }
+
+    /// Notes a check that was not made.
+    pub(crate) fn skip(&mut self, what: impl Into<String>) {
+        self.not_checked.push(what.into());
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Puts the problems into the order of the file; those without a line come last.
+    pub(super) fn sort(&mut self) {
+        self.problems
+            .sort_by_key(|problem| (problem.line.unwrap_or(usize::MAX), problem.column));
+    }
+
+    /// A line per problem, each with the file; flags stand for themselves.
+    pub fn lines(&self, path: Option<&Path>) -> Vec<String> {
+        let line = |problem: &Problem| match (path, problem.line) {
+            _ if problem.place.starts_with("--") => problem.to_string(),
+            (Some(path), Some(line)) => format!("{}:{line}: {problem}", path.display()),
+            (Some(path), None) => format!("{}: {problem}", path.display()),
+            (None, _) => problem.to_string(),
+        };
+        self.problems.iter().map(line).collect()
+    }
+
+    fn text(&self, path: Option<&Path>) -> String {
+        let mut lines = self.lines(path);
+        let skipped = self.not_checked.iter();
+        lines.extend(skipped.map(|what| format!("not checked: {what}")));
+        match (self.problems.len(), lines.as_slice()) {
+            (1, [only]) => only.clone(),
+            (count, lines) => {
+                let s = if count == 1 { "" } else { "s" };
+                format!(
+                    "{count} problem{s} in the configuration\n  {}",
+                    lines.join("\n  ")
+                )
+            }
+        }
+    }
 }
 
 impl StudyConfig {
     /// Refuses what no model and no data could make sense of.
     ///
     /// # Errors
-    /// The first value that can't be meant, by its key.
+    /// Everything that [`StudyConfig::problems`] finds.
     pub fn check(&self) -> Result<(), ConfigError> {
+        let diagnostics = self.problems();
+        match diagnostics.is_empty() {
+            true => Ok(()),
+            false => Err(ConfigError::Invalid {
+                path: None,
+                diagnostics,
+            }),
+        }
+    }
+
+    /// Everything that no model and no data could make sense of.
+    pub fn problems(&self) -> Diagnostics {
+        let mut found = Diagnostics::default();
+        self.check_strategies(&mut found);
+        if self.prune_layer == 0 {
+            found.add("prune_layer", "0; must be at least 1");
+        }
+        self.check_budgets(&mut found);
+        let heads = &self.num_selected_heads;
+        let heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
+        each_once(&mut found, "num_selected_heads", &heads);
+        if heads.is_empty() {
+            let message = "[]; at least one is needed (all heads are the control all_heads)";
+            found.add("num_selected_heads", message);
+        }
+        let seeds = &self.controls.random_seeds;
+        each_once(&mut found, "controls.random_seeds", seeds);
+        at_least_one(&mut found, "datasets", &self.datasets);
+        each_once(&mut found, "datasets", &self.datasets);
+        if self.max_new_tokens == 0 {
+            found.add("max_new_tokens", "0; must be at least 1");
+        }
+        if self.limit == Some(0) {
+            found.add("limit", "0; must be at least 1");
+        }
+        self.check_statistics(&mut found);
+        found
+    }
+
+    fn check_strategies(&self, found: &mut Diagnostics) {
+        const HEADS: &str = "head_selection_strategies";
+        const QUERIES: &str = "query_selection_strategies";
         let (heads, queries) = (
             &self.head_selection_strategies,
             &self.query_selection_strategies,
         );
-        list("head_selection_strategies", heads)?;
-        list("query_selection_strategies", queries)?;
+        at_least_one(found, HEADS, heads);
+        at_least_one(found, QUERIES, queries);
+        // `all` stands for several: places in the list are not those in the file.
+        for (_, name) in twice(heads) {
+            found.add(HEADS, format!("`{name}` comes twice"));
+        }
+        for (_, name) in twice(queries) {
+            found.add(QUERIES, format!("`{name}` comes twice"));
+        }
         match self.study {
-            StudyKind::A if queries.len() != 1 => {
-                return Err(wrong(
-                    "query_selection_strategies",
-                    format!("{} of them", queries.len()),
-                    "study a varies heads and fixes one query strategy",
-                ));
-            }
-            StudyKind::B if heads.len() != 1 => {
-                return Err(wrong(
-                    "head_selection_strategies",
-                    format!("{} of them", heads.len()),
-                    "study b varies query strategies and fixes one head strategy",
-                ));
-            }
+            StudyKind::A if queries.len() > 1 => found.add(
+                QUERIES,
+                "several; study a varies heads and fixes one query strategy: name one",
+            ),
+            StudyKind::B if heads.len() > 1 => found.add(
+                HEADS,
+                "several; study b varies query strategies and fixes one head strategy: name one",
+            ),
             _ => {}
         }
-        if self.prune_layer == 0 {
-            return Err(wrong("prune_layer", "0", "layers are counted from 1"));
-        }
-        if self.budgets.is_empty() {
-            return Err(wrong("budgets", "none", "at least one is needed"));
-        }
-        if self.num_selected_heads.is_empty() {
-            return Err(wrong(
-                "num_selected_heads",
-                "none",
-                "at least one is needed; all heads are the control all_heads",
-            ));
-        }
-        let seeds = &self.controls.random_seeds;
-        if seeds.iter().collect::<HashSet<_>>().len() < seeds.len() {
-            let expected = "each seed once";
-            return Err(wrong(
-                "controls.random_seeds",
-                format!("{seeds:?}"),
-                expected,
-            ));
-        }
-        list("datasets", &self.datasets)?;
-        if self.max_new_tokens == 0 {
-            return Err(wrong("max_new_tokens", "0", "at least 1"));
-        }
-        if self.limit == Some(0) {
-            return Err(wrong("limit", "0", "at least 1, or left out"));
-        }
-        self.check_statistics()
     }
 
-    fn check_statistics(&self) -> Result<(), ConfigError> {
+    fn check_budgets(&self, found: &mut Diagnostics) {
+        at_least_one(found, "budgets", &self.budgets);
+        for (index, budget) in self.budgets.iter().enumerate() {
+            let place = |key: &str| format!("budgets[{index}].{key}");
+            match *budget {
+                TokenBudget::Kept(0) => found.add(place("kept"), "0; must be at least 1"),
+                TokenBudget::Retention(share) if !(share > 0.0 && share <= 1.0) => {
+                    let message = format!("{share}; must be above 0 and at most 1");
+                    found.add(place("retention"), message);
+                }
+                TokenBudget::AverageVisualTokens(average)
+                    if !(average > 0.0 && average.is_finite()) =>
+                {
+                    let message = format!("{average}; must be above 0");
+                    found.add(place("average_visual_tokens"), message);
+                }
+                _ => {}
+            }
+            if let Some(earlier) = self.budgets.iter().take(index).position(|b| b == budget) {
+                let message = format!("{budget} comes twice; budgets[{earlier}] is the same");
+                found.add(format!("budgets[{index}]"), message);
+            }
+        }
+    }
+
+    fn check_statistics(&self, found: &mut Diagnostics) {
         let statistics = &self.statistics;
         if let Some(name) = &statistics.baseline {
             let varied: Vec<&str> = match self.study {
-                StudyKind::B => self
-                    .query_selection_strategies
-                    .iter()
-                    .map(|s| s.name())
-                    .collect(),
-                _ => self
-                    .head_selection_strategies
-                    .iter()
-                    .map(|s| s.name())
-                    .collect(),
+                StudyKind::B => names(&self.query_selection_strategies, |s| s.name()),
+                _ => names(&self.head_selection_strategies, |s| s.name()),
             };
             if !varied.contains(&name.as_str()) {
-                return Err(wrong(
-                    "statistics.baseline",
-                    format!("`{name}`"),
-                    format!(
-                        "one of the strategies that are varied: {}",
-                        varied.join(", ")
-                    ),
-                ));
+                let message = format!(
+                    "`{name}`{}; expected one of the strategies that are varied: {}",
+                    did_you_mean(name, varied.iter().copied()),
+                    varied.join(", ")
+                );
+                found.add("statistics.baseline", message);
             }
         }
         let margin = statistics.equivalence_margin;
         if !(margin > 0.0 && margin <= 100.0) {
-            let expected = "percentage points above 0, at most 100";
-            return Err(wrong("statistics.equivalence_margin", margin, expected));
+            let message = format!("{margin}; must be above 0 and at most 100 percentage points");
+            found.add("statistics.equivalence_margin", message);
         }
         let confidence = statistics.confidence;
         if !(confidence > 0.5 && confidence < 1.0) {
-            let expected = "between 0.5 and 1";
-            return Err(wrong("statistics.confidence", confidence, expected));
+            let message = format!("{confidence}; must be between 0.5 and 1, both excluded");
+            found.add("statistics.confidence", message);
         }
         if statistics.num_draws < 1000 {
-            return Err(wrong(
-                "statistics.num_draws",
-                statistics.num_draws,
-                "at least 1000",
-            ));
+            let message = format!("{}; must be at least 1000", statistics.num_draws);
+            found.add("statistics.num_draws", message);
         }
-        Ok(())
     }
 }
 
-fn wrong(
-    field: &'static str,
-    found: impl std::fmt::Display,
-    expected: impl Into<String>,
-) -> ConfigError {
-    ConfigError::Value {
-        field,
-        found: found.to_string(),
-        expected: expected.into(),
-    }
+fn names<T>(entries: &[T], name: impl Fn(&T) -> &'static str) -> Vec<&'static str> {
+    entries.iter().map(name).collect()
 }
 
-/// At least one entry, none of them twice.
-fn list<T: Debug + Eq + Hash>(field: &'static str, entries: &[T]) -> Result<(), ConfigError> {
+fn at_least_one<T>(found: &mut Diagnostics, place: &str, entries: &[T]) {
     if entries.is_empty() {
-        return Err(wrong(field, "none", "at least one is needed"));
+        found.add(place, "[]; at least one is needed");
     }
+}
+
+fn each_once<T: fmt::Display + Eq + Hash>(found: &mut Diagnostics, place: &str, entries: &[T]) {
+    for (index, entry) in twice(entries) {
+        found.add(
+            format!("{place}[{index}]"),
+            format!("`{entry}` comes twice"),
+        );
+    }
+}
+
+/// Entries that an earlier one equals, with their index.
+fn twice<T: Eq + Hash>(entries: &[T]) -> Vec<(usize, &T)> {
     let mut seen = HashSet::new();
-    match entries.iter().find(|entry| !seen.insert(*entry)) {
-        Some(twice) => Err(wrong(field, format!("{twice:?} twice"), "each once")),
-        None => Ok(()),
-    }
+    let entries = entries.iter().enumerate();
+    entries.filter(|(_, entry)| !seen.insert(*entry)).collect()
 }

@@ -1,16 +1,21 @@
 //! What a study asks, as its configuration file says it.
 
 mod check;
+mod file;
 mod heads;
+mod lists;
 pub mod schema;
 
-pub use check::ConfigError;
+pub use crate::json::Problem;
+pub use check::surroundings::{Model, surroundings};
+pub use check::{ConfigError, Diagnostics};
+pub use file::ConfigFile;
 pub use heads::HeadSetting;
 
 use fp_model::image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
 
 /// What a study varies.
@@ -37,17 +42,25 @@ impl StudyKind {
 }
 
 /// A whole study: strategies, budgets, controls, model, data and statistics.
+///
+/// Only `study` has to be given: `{"study": "a"}` is the nine head strategies of study A
+/// with the shipped model on the shipped benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+// Defaults that depend on what is varied are filled in by the implementation below.
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct StudyConfig {
     /// Where the schema of this file lies; for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// What is varied.
     pub study: StudyKind,
-    /// Head strategies; exactly one in study B, where it is the fixed one.
+    /// Head strategies; exactly one in study B, where it is the fixed one. By default the
+    /// nine of study A, and `variance` in study B.
+    #[serde(default, deserialize_with = "lists::head_strategies")]
     pub head_selection_strategies: Vec<HeadStrategy>,
-    /// Query strategies; exactly one in study A, where it is the fixed one.
+    /// Query strategies; exactly one in study A, where it is the fixed one. By default all
+    /// nine, and `last_token` in study A.
+    #[serde(default, deserialize_with = "lists::query_strategies")]
     pub query_selection_strategies: Vec<QueryStrategy>,
     /// How a head's row becomes a distribution.
     #[serde(default = "l1")]
@@ -55,13 +68,15 @@ pub struct StudyConfig {
     /// K, counted from 1: attention is read in this layer, tokens are dropped after it.
     #[serde(default = "two")]
     pub prune_layer: usize,
-    /// How many image tokens stay, each in one of three ways to say it.
+    /// How many image tokens stay, each in one of three ways to say it. By default three
+    /// shares of them, [`default_budgets`].
+    #[serde(default = "default_budgets")]
     pub budgets: Vec<TokenBudget>,
     /// h: counts such as 16, or shares of the model's heads such as `"3/4"`.
     #[serde(default = "HeadSetting::grid")]
     pub num_selected_heads: Vec<HeadSetting>,
     /// What strategies are held to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lists::controls")]
     pub controls: Controls,
     /// A checkpoint's folder, or `embedded` for the shipped model.
     #[serde(default = "embedded")]
@@ -69,7 +84,8 @@ pub struct StudyConfig {
     /// Folder of the vision tower, for checkpoints of the original layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vision_tower: Option<String>,
-    /// Folders of data sets, or `embedded:select`, `embedded:confirm`.
+    /// Folders of datasets, or `embedded:select` and `embedded:confirm`, the default.
+    #[serde(default = "embedded_splits")]
     pub datasets: Vec<String>,
     /// How a question becomes a prompt.
     #[serde(default)]
@@ -221,23 +237,45 @@ impl Default for Statistics {
     }
 }
 
+impl Serialize for StudyConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        StudyConfig::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for StudyConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StudyConfig, D::Error> {
+        let mut config = StudyConfig::deserialize(deserializer)?;
+        // A list that was given is never empty.
+        if config.head_selection_strategies.is_empty() {
+            config.head_selection_strategies = match config.study {
+                StudyKind::B => vec![HeadStrategy::Variance],
+                StudyKind::A | StudyKind::Full => HeadStrategy::STUDY.to_vec(),
+            };
+        }
+        if config.query_selection_strategies.is_empty() {
+            config.query_selection_strategies = match config.study {
+                StudyKind::A => vec![QueryStrategy::LastToken],
+                StudyKind::B | StudyKind::Full => QueryStrategy::ALL.to_vec(),
+            };
+        }
+        Ok(config)
+    }
+}
+
 impl StudyConfig {
     /// Reads and checks a configuration file.
     ///
     /// # Errors
-    /// A file that can't be read, an unknown key, or a value that can't be meant.
+    /// A file that can't be read; everything in it that a study can't use, whatever the
+    /// model and the data.
     pub fn read(path: &Path) -> Result<StudyConfig, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-        let config: StudyConfig =
-            serde_json::from_str(&text).map_err(|source| ConfigError::Json {
-                path: path.to_owned(),
-                source,
-            })?;
-        config.check()?;
-        Ok(config)
+        let mut file = ConfigFile::read(path)?;
+        if let Some(config) = &file.config {
+            let found = config.problems();
+            file.add(found);
+        }
+        file.finish()
     }
 
     /// The strategy that the others are tested against: the configured one, else
@@ -291,6 +329,18 @@ fn two() -> usize {
 
 fn sixteen() -> usize {
     16
+}
+
+/// The shares of image tokens that published layer averages of 192, 128 and 64 leave of
+/// the 144 of the shipped model: R = 42, 25 and 8.
+pub fn default_budgets() -> Vec<TokenBudget> {
+    [0.2917, 0.1736, 0.0556]
+        .map(TokenBudget::Retention)
+        .to_vec()
+}
+
+fn embedded_splits() -> Vec<String> {
+    crate::embedded::split_names().to_vec()
 }
 
 fn embedded() -> String {

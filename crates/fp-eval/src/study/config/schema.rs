@@ -1,6 +1,8 @@
 //! The JSON schema of study configurations, published as `configs/study.schema.json`.
 
-use super::{Controls, HeadSetting, Statistics, TokenDiversity};
+use super::lists::{ALL, NONE};
+use super::{Controls, HeadSetting, Statistics, TokenDiversity, default_budgets};
+use crate::embedded::split_names;
 use fp_model::image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy};
@@ -14,22 +16,20 @@ pub fn schema() -> Value {
         "description": "Which strategies are compared, on which data, and how differences are judged.",
         "type": "object",
         "additionalProperties": false,
-        "required": [
-            "study", "head_selection_strategies", "query_selection_strategies", "budgets", "datasets",
-        ],
+        "required": ["study"],
         "properties": {
             "$schema": text("Where this schema lies; for editors."),
             "study": {
                 "description": "What is varied: a, head strategies; b, query strategies; full, every one with every other.",
                 "enum": ["a", "b", "full"],
             },
-            "head_selection_strategies": list(
-                "Which heads to believe; exactly one in study b.",
-                &json!({"enum": HeadStrategy::NAMES}),
+            "head_selection_strategies": strategies(
+                "How heads are chosen, or \"all\" for the nine of study a, the default; exactly one in study b, by default variance.",
+                HeadStrategy::NAMES,
             ),
-            "query_selection_strategies": list(
-                "Which rows to read the attention from; exactly one in study a.",
-                &json!({"enum": QueryStrategy::NAMES}),
+            "query_selection_strategies": strategies(
+                "Which rows the attention is read from, or \"all\", the default; exactly one in study a, by default last_token.",
+                QueryStrategy::NAMES,
             ),
             "normalization": {
                 "description": "How a head's row becomes a distribution.",
@@ -38,22 +38,25 @@ pub fn schema() -> Value {
             },
             "prune_layer": count("K, counted from 1: attention is read in this layer, tokens are dropped after it.", 1, &json!(2)),
             "budgets": {
-                "description": "How many image tokens stay, each in one of three ways to say it.",
+                "description": "How many image tokens stay, each in one of three ways to say it; by default the shares that published layer averages of 192, 128 and 64 leave.",
                 "type": "array",
                 "minItems": 1,
+                "uniqueItems": true,
                 "items": {"oneOf": [
-                    budget("average_visual_tokens", "B: image tokens of an average layer.", "number"),
-                    budget("kept", "R: image tokens that stay.", "integer"),
-                    budget("retention", "R / N: share of the image tokens that stays.", "number"),
+                    budget("average_visual_tokens", "B: image tokens of an average layer.", &json!({"type": "number", "exclusiveMinimum": 0})),
+                    budget("kept", "R: image tokens that stay.", &json!({"type": "integer", "minimum": 1})),
+                    budget("retention", "R / N: share of the image tokens that stays.", &json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1})),
                 ]},
+                "default": default_budgets(),
             },
             "num_selected_heads": {
                 "description": "h: a count such as 16, or a share of the model's heads such as \"3/4\". All heads are the control all_heads.",
                 "type": "array",
                 "minItems": 1,
+                "uniqueItems": true,
                 "items": {"oneOf": [
                     {"type": "integer", "minimum": 1},
-                    {"type": "string", "pattern": "^[1-9][0-9]*/[1-9][0-9]*$"},
+                    {"type": "string", "pattern": "^[1-9][0-9]*/[1-9][0-9]*$", "examples": ["3/4"]},
                 ]},
                 "default": HeadSetting::grid(),
             },
@@ -64,10 +67,14 @@ pub fn schema() -> Value {
                 "default": "embedded",
             },
             "vision_tower": text("Folder of the vision tower, for checkpoints of the original layout."),
-            "datasets": list(
-                "Folders of data sets, or embedded:select, embedded:confirm.",
-                &json!({"type": "string"}),
-            ),
+            "datasets": {
+                "description": "Folders of datasets, or embedded:select and embedded:confirm, the default.",
+                "type": "array",
+                "minItems": 1,
+                "uniqueItems": true,
+                "items": {"type": "string"},
+                "default": split_names(),
+            },
             "prompt_template": {
                 "description": "How a question becomes a prompt.",
                 "enum": PromptTemplate::ALL,
@@ -78,7 +85,7 @@ pub fn schema() -> Value {
                 "enum": ImageAspect::ALL,
             },
             "device": {
-                "description": "Where to compute: cpu, cuda or cuda:1.",
+                "description": "Where to compute: cpu, cuda or cuda:N.",
                 "type": "string",
                 "default": "cpu",
             },
@@ -88,7 +95,7 @@ pub fn schema() -> Value {
             },
             "max_new_tokens": count("Most tokens of an answer.", 1, &json!(16)),
             "limit": {
-                "description": "Only this many samples of each data set, spread over its images: one question of each image first, then a second of each, chosen by the seed.",
+                "description": "Only this many samples of each dataset, spread over its images: one question of each image first, then a second of each, chosen by the seed.",
                 "type": "integer",
                 "minimum": 1,
             },
@@ -106,8 +113,7 @@ pub fn schema() -> Value {
 
 fn controls() -> Value {
     let default = Controls::default();
-    json!({
-        "description": "What strategies are held to; all by default.",
+    let each = json!({
         "type": "object",
         "additionalProperties": false,
         "properties": {
@@ -125,6 +131,10 @@ fn controls() -> Value {
             "drop_all": flag("No image token after layer K: what pruning can lose at most.", default.drop_all),
             "no_image": flag("The question without its image: what the text alone gives away.", default.no_image),
         },
+    });
+    json!({
+        "description": "What strategies are held to; \"all\" by default, or \"none\", or each on or off.",
+        "oneOf": [{"enum": [ALL, NONE]}, each],
     })
 }
 
@@ -172,22 +182,23 @@ fn count(description: &str, minimum: usize, default: &Value) -> Value {
     json!({"description": description, "type": "integer", "minimum": minimum, "default": default})
 }
 
-fn list(description: &str, items: &Value) -> Value {
+fn strategies(description: &str, names: &[&str]) -> Value {
+    let names: Vec<&str> = std::iter::once(ALL).chain(names.iter().copied()).collect();
     json!({
         "description": description,
-        "type": "array",
-        "minItems": 1,
-        "uniqueItems": true,
-        "items": items,
+        "oneOf": [
+            {"enum": [ALL]},
+            {"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": names}},
+        ],
     })
 }
 
-fn budget(key: &str, description: &str, kind: &str) -> Value {
+fn budget(key: &str, description: &str, number: &Value) -> Value {
     json!({
         "description": description,
         "type": "object",
         "additionalProperties": false,
         "required": [key],
-        "properties": {key: {"type": kind, "exclusiveMinimum": 0}},
+        "properties": {key: number},
     })
 }

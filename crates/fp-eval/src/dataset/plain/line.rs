@@ -1,0 +1,30 @@
+//! A line of `questions.jsonl`.
+
+use super::{Line, schema};
+use crate::dataset::lines::{self, LineFault};
+use crate::json::schema::{Fault, check};
+use serde_json::Value;
+
+/// A line, or all that keeps it from being one.
+pub(super) fn parse(line: &str) -> Result<Line, LineFault> {
+    lines::parse::<Line>(line).map_err(|(kind, message)| {
+        let value = serde_json::from_str(line).unwrap_or_default();
+        match faults_of(&schema::line(), &value) {
+            // It isn't JSON, or wrong in a way that the schema has no words for.
+            found if found.is_empty() => (kind, message),
+            found => (kind, found),
+        }
+    })
+}
+
+fn faults_of(schema: &Value, value: &Value) -> String {
+    if value.is_null() {
+        return String::new();
+    }
+    let faults = check(schema, value);
+    let text = |fault: &Fault| match fault.path.to_string() {
+        path if path.is_empty() => fault.message.clone(),
+        path => format!("{path}: {}", fault.message),
+    };
+    faults.iter().map(text).collect::<Vec<_>>().join("; ")
+}

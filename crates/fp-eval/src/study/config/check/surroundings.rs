@@ -1,0 +1,186 @@
+//! What a configuration can't mean where it is to be run: its device, its model, its data.
+
+use super::super::StudyConfig;
+use super::Diagnostics;
+use crate::dataset::locate;
+use crate::embedded;
+use crate::error_text;
+use crate::study::grid::{Grid, ModelShape};
+use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
+use fp_model::image::PreprocessorConfig;
+use fp_model::{ModelConfig, Preset, inspect};
+use fp_scoring::did_you_mean;
+use std::path::Path;
+
+/// Problems of one checkpoint that are named.
+const MOST_NAMED: usize = 5;
+
+/// What a configuration is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// The model that it names.
+    Named,
+    /// Another shape in its place; whether the model is there doesn't matter.
+    Shape(Preset),
+    /// None: the name of the model can't be used.
+    Unknown,
+}
+
+/// Everything that keeps `config` from being run here, beside what
+/// [`StudyConfig::problems`] finds. No weight and no image is read.
+///
+/// A device that this machine or this build doesn't have is a problem if the study is to
+/// run now (`will_run`), else a check that was not made.
+pub fn surroundings(config: &StudyConfig, model: Model, will_run: bool) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    check_device(&config.device, will_run, &mut found);
+    let shape = match model {
+        Model::Named => check_model(config, &mut found),
+        Model::Shape(preset) => Some(ModelShape::new(&preset.config())),
+        Model::Unknown => None,
+    };
+    match shape {
+        Some(shape) => {
+            for (place, error) in Grid::problems(config, &shape) {
+                found.add(place, error_text(&error));
+            }
+        }
+        None => found.skip(
+            "prune_layer, budgets and num_selected_heads against the model, which can't be read; \
+             --shape NAME of `config check` names a shape to check them against",
+        ),
+    }
+    for (index, name) in config.datasets.iter().enumerate() {
+        if let Some(message) = dataset_problem(name) {
+            found.add(format!("datasets[{index}]"), message);
+        }
+    }
+    found
+}
+
+fn check_device(name: &str, will_run: bool, found: &mut Diagnostics) {
+    if !fp_model::is_device_name(name) {
+        let message = format!("`{name}`; expected one of: cpu, cuda, cuda:N");
+        return found.add("device", message);
+    }
+    if name == "cpu" {
+        return;
+    }
+    match (fp_model::device(name), will_run) {
+        (Ok(_), _) => {}
+        (Err(error), true) => found.add("device", format!("`{name}`: {}", error_text(&error))),
+        (Err(error), false) => {
+            found.skip(format!(
+                "device `{name}` on this machine: {}",
+                error_text(&error)
+            ));
+        }
+    }
+}
+
+/// The model's shape, as far as it can be read.
+fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelShape> {
+    let name = config.model.as_str();
+    if let Some(preset) = name.strip_prefix("random:") {
+        return random(preset, found);
+    }
+    let folder = match model_dir(config) {
+        Ok(folder) => folder,
+        Err(error) => {
+            found.add("model", error_text(&error));
+            return None;
+        }
+    };
+    if !folder.is_dir() {
+        let meant = did_you_mean(name, [EMBEDDED]);
+        let message =
+            format!("no folder `{name}`{meant}; expected the folder of a checkpoint, or embedded");
+        found.add("model", message);
+        return None;
+    }
+    let model = match ModelConfig::from_dir(&folder) {
+        Ok(model) => model,
+        Err(error) => {
+            found.add("model", error_text(&error));
+            return None;
+        }
+    };
+    check_files(config, &folder, found);
+    Some(ModelShape::new(&model))
+}
+
+/// A shape can be checked against, but it has nothing to read a question with.
+fn random(preset: &str, found: &mut Diagnostics) -> Option<ModelShape> {
+    match preset.parse::<Preset>() {
+        Ok(preset) => {
+            let message = format!(
+                "`random:{preset}` is a shape with random weights and no tokenizer, which can't \
+                 answer; expected the folder of a checkpoint, or embedded"
+            );
+            found.add("model", message);
+            Some(ModelShape::new(&preset.config()))
+        }
+        Err(error) => {
+            found.add("model", error.to_string());
+            None
+        }
+    }
+}
+
+/// Whether the checkpoint would load: files and shapes of tensors, no weights.
+fn check_files(config: &StudyConfig, folder: &Path, found: &mut Diagnostics) {
+    let tower = config.vision_tower.as_deref().map(Path::new);
+    match inspect(folder, tower) {
+        Ok(inspection) => {
+            let problems = &inspection.problems;
+            for problem in problems.iter().take(MOST_NAMED) {
+                found.add("model", problem.clone());
+            }
+            if problems.len() > MOST_NAMED {
+                let more = problems.len() - MOST_NAMED;
+                found.add(
+                    "model",
+                    format!("and {more} more; `finepruner inspect` names all"),
+                );
+            }
+            for name in &inspection.missing_files {
+                found.add("model", format!("{} has no {name}", folder.display()));
+            }
+        }
+        Err(error) => found.add("model", error_text(&error)),
+    }
+    let preprocessor = folder.join("preprocessor_config.json");
+    if let Err(error) = PreprocessorConfig::load_or_default(&preprocessor) {
+        found.add("model", error_text(&error));
+    }
+}
+
+/// What keeps a dataset from being opened, as far as its files' names tell.
+fn dataset_problem(name: &str) -> Option<String> {
+    let splits = embedded::split_names();
+    let splits = || splits.iter().map(String::as_str);
+    let prefix = name.split_once(':').map_or(name, |(prefix, _)| prefix);
+    if prefix == EMBEDDED && !splits().any(|split| split == name) {
+        let meant = match did_you_mean(name, splits()) {
+            meant if meant.is_empty() => {
+                let splits: Vec<&str> = splits().collect();
+                format!("; expected one of: {}", splits.join(", "))
+            }
+            meant => meant,
+        };
+        return Some(format!("`{name}`{meant}"));
+    }
+    if prefix == EMBEDDED {
+        return dataset_selector(name).err().map(|error| error_text(&error));
+    }
+    let folder = name.rsplit_once(':').map_or(name, |(folder, _)| folder);
+    if !Path::new(name).exists() && !Path::new(folder).exists() {
+        let meant = did_you_mean(name, splits());
+        let splits: Vec<&str> = splits().collect();
+        return Some(format!(
+            "no folder `{folder}`{meant}; expected a dataset's folder, FOLDER:PART, {}",
+            splits.join(" or ")
+        ));
+    }
+    locate(name).err().map(|error| error_text(&error))
+}

@@ -1,0 +1,82 @@
+//! Lists that a configuration may also write as `"all"`, and controls as a name.
+
+use super::Controls;
+use fp_scoring::{HeadStrategy, QueryStrategy};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// The name that stands for every one.
+pub(super) const ALL: &str = "all";
+/// The name that stands for none.
+pub(super) const NONE: &str = "none";
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a list of strategies, or \"all\"")]
+enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+pub(super) fn head_strategies<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<HeadStrategy>, D::Error> {
+    strategies(deserializer, HeadStrategy::STUDY)
+}
+
+pub(super) fn query_strategies<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<QueryStrategy>, D::Error> {
+    strategies(deserializer, QueryStrategy::ALL)
+}
+
+/// The strategies named, `all` being those of `all`; never an empty list.
+fn strategies<'de, D, T>(deserializer: D, all: &[T]) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display> + Copy,
+{
+    let names = match Names::deserialize(deserializer)? {
+        Names::Several(names) => names,
+        Names::One(name) if name == ALL => vec![name],
+        Names::One(name) => {
+            let message = format!("`{name}`; expected a list of strategies, or \"{ALL}\"");
+            return Err(D::Error::custom(message));
+        }
+    };
+    if names.is_empty() {
+        return Err(D::Error::custom("no strategy; at least one is needed"));
+    }
+    let mut found = Vec::new();
+    for name in &names {
+        match name.as_str() {
+            ALL => found.extend_from_slice(all),
+            name => found.push(name.parse().map_err(D::Error::custom)?),
+        }
+    }
+    Ok(found)
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the controls as an object, \"all\" or \"none\""
+)]
+enum ControlsOrName {
+    Name(String),
+    Each(Controls),
+}
+
+pub(super) fn controls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Controls, D::Error> {
+    match ControlsOrName::deserialize(deserializer)? {
+        ControlsOrName::Each(controls) => Ok(controls),
+        ControlsOrName::Name(name) => match name.as_str() {
+            ALL => Ok(Controls::default()),
+            NONE => Ok(Controls::none()),
+            _ => Err(D::Error::custom(format!(
+                "`{name}`; expected an object, \"{ALL}\" or \"{NONE}\""
+            ))),
+        },
+    }
+}
