@@ -5,6 +5,7 @@ mod arguments;
 mod attention;
 mod commands;
 mod dump;
+mod invocation;
 mod table;
 
 use std::process::ExitCode;

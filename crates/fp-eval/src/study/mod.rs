@@ -50,5 +50,7 @@ pub use record::{
     SampleRecord, Seen,
 };
 pub use run::{Progress, RunOptions, RunSummary, run};
-pub use spec::{DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, ModelSpec, RunSpec};
+pub use spec::{
+    DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec, RunSpec,
+};
 pub use timings::{LoadingTimes, Stages, TimingRecord};

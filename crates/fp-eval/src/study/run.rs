@@ -9,6 +9,7 @@ use super::loading::jobs;
 use super::memory;
 use super::order::{Shard, image_groups};
 use super::prepare::Prepared;
+use super::spec::Invocation;
 use super::timings::LoadingTimes;
 use crate::sample::Sample;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub struct RunOptions {
     pub shard: Option<Shard>,
     /// Go on though configuration, data or weights differ from those at the start.
     pub accept_changes: bool,
+    /// What is noted of how the run was started.
+    pub invocation: Invocation,
 }
 
 impl RunOptions {
@@ -50,6 +53,7 @@ impl RunOptions {
             memory_limit: None,
             shard: None,
             accept_changes: false,
+            invocation: Invocation::default(),
         }
     }
 
@@ -123,7 +127,8 @@ pub fn run(
 ) -> Result<RunSummary, StudyError> {
     options.check()?;
     let start = Instant::now();
-    let prepared = Prepared::new(config, options.shard)?;
+    let mut prepared = Prepared::new(config, options.shard)?;
+    prepared.spec.environment.invocation = options.invocation.clone();
     let samples: Vec<&[Sample]> = prepared
         .datasets
         .iter()

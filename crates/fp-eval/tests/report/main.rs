@@ -5,4 +5,5 @@ mod files;
 mod naive;
 mod near_ties;
 mod numbers;
+mod page;
 mod synthetic;
