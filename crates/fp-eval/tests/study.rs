@@ -3,7 +3,7 @@
 mod study_support;
 
 use fp_eval::study::{
-    Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results, merge,
+    Invocation, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results, merge,
     read_records, read_spec, read_timings,
 };
 use std::path::Path;
@@ -114,7 +114,10 @@ fn a_run_cut_off_anywhere_goes_on_to_the_same_end() {
         let expected = ends.iter().filter(|&&end| end < point).count();
         assert_eq!(summary.num_resumed, expected, "cut off at {point}");
         assert!(records(&again) == whole, "cut off at {point}");
-        read_timings(&again).unwrap();
+        // What recording took by the clock is told of every job, over all starts.
+        let timings = read_timings(&again).unwrap();
+        let wall: Option<f64> = timings.iter().map(|timing| timing.wall).sum();
+        assert!(wall.is_some_and(|wall| wall <= summary.seconds));
     }
 }
 
@@ -224,6 +227,33 @@ fn a_run_started_otherwise_is_refused() {
 }
 
 #[test]
+fn how_a_run_was_started_is_noted_and_never_compared() {
+    let world = World::new();
+    let config = world.study_a();
+    let folder = world.path("run");
+    let started = |word: &str| RunOptions {
+        invocation: Invocation {
+            command: vec!["finepruner".to_owned(), word.to_owned()],
+            commit: Some(word.repeat(4)),
+            ..Invocation::default()
+        },
+        ..RunOptions::new(&folder)
+    };
+    run(&config, &started("first")).unwrap();
+    let records = std::fs::read(folder.join("records.jsonl")).unwrap();
+    // Cut off and gone on with by another program from another folder.
+    let half = records.len() / 2;
+    std::fs::write(folder.join("records.jsonl"), &records[..half]).unwrap();
+    run(&config, &started("second")).unwrap();
+    assert!(std::fs::read(folder.join("records.jsonl")).unwrap() == records);
+    let environment = read_spec(&folder).unwrap().environment;
+    assert_eq!(environment.invocation.command, ["finepruner", "first"]);
+    assert_eq!(environment.invocation.commit.unwrap(), "first".repeat(4));
+    #[cfg(target_os = "linux")]
+    assert!(environment.memory_bytes.unwrap() > 1 << 20);
+}
+
+#[test]
 fn places_may_change() {
     let world = World::new();
     let mut config = world.study_a();
@@ -271,7 +301,10 @@ fn a_sample_that_fails_is_a_counted_record() {
         .collect();
     assert_eq!(failed.len(), 3);
     assert!(failed.iter().all(|record| record.image == "images/1.png"));
-    assert!(failed[0].error.as_ref().unwrap().contains("images/1.png"));
+    // The whole cause, and the file once.
+    let error = failed[0].error.as_ref().unwrap();
+    assert!(error.contains("not an image in a known format"), "{error}");
+    assert_eq!(error.matches("images/1.png").count(), 1, "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::clustered::{clustered_paired_t_test, differences};
 use super::clusters::Clusters;
 use super::equivalence::{Equivalence, NonInferiority, equivalence, non_inferiority};
 use super::error::{StatsError, check_len};
-use super::intervals::Interval;
+use super::intervals::{Interval, IntervalKind};
 use super::mcnemar::Discordant;
 use super::permutation::{PermutationMethod, PermutationOptions, sign_flip_test};
 use super::power::min_detectable_difference;
@@ -72,8 +72,12 @@ pub struct PairedComparison {
     pub difference: f64,
     /// Clustered standard error of the difference.
     pub standard_error: f64,
-    /// Cluster bootstrap interval of the difference.
+    /// Images on which a and b have different scores.
+    pub num_disagreeing: usize,
+    /// Interval of the difference.
     pub interval: Interval,
+    /// How the interval came about.
+    pub interval_method: IntervalKind,
     /// Two-sided p of the cluster sign-flip test, the primary one.
     pub p: f64,
     /// How `p` came about.
@@ -147,7 +151,12 @@ pub fn compare_paired(
         mean_b: b.iter().sum::<f64>() / n as f64,
         difference: t_test.difference,
         standard_error: t_test.standard_error,
+        num_disagreeing: num_disagreeing(&differences, &clusters)?,
         interval: bootstrap.interval,
+        interval_method: match options.interval_method {
+            IntervalMethod::Percentile => IntervalKind::BootstrapPercentile,
+            IntervalMethod::Bca => IntervalKind::BootstrapBca,
+        },
         p: test.p,
         method: test.method,
         t_test_p: t_test.p,
@@ -155,6 +164,13 @@ pub fn compare_paired(
         mcnemar_p: discordant.map(Discordant::exact_p),
         mcnemar_mid_p: discordant.map(Discordant::mid_p),
     })
+}
+
+/// Clusters that hold a difference other than 0.
+fn num_disagreeing(differences: &[f64], clusters: &Clusters) -> Result<usize, StatsError> {
+    let sizes: Vec<f64> = differences.iter().map(|d| d.abs()).collect();
+    let sums = clusters.sums(&sizes)?;
+    Ok(sums.iter().filter(|sum| **sum > 0.0).count())
 }
 
 #[cfg(test)]

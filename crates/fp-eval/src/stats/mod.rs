@@ -32,7 +32,7 @@ pub use comparison::{CompareOptions, PairedComparison, compare_paired};
 pub use equivalence::{Equivalence, NonInferiority, equivalence, non_inferiority};
 pub use error::StatsError;
 pub use holm::{benjamini_hochberg, bonferroni, holm};
-pub use intervals::{Interval, clustered_mean_interval, wilson_interval};
+pub use intervals::{Interval, IntervalKind, clustered_mean_interval, wilson_interval};
 pub use mcnemar::Discordant;
 pub use nonadditive::{ClusterTotals, StatisticComparison, compare_statistic};
 pub use permutation::{

@@ -1,5 +1,6 @@
 //! From choices and the model's runs to a sample's record.
 
+use super::causes::with_causes;
 use super::choose::{Choice, Visible};
 use super::inputs::Inputs;
 use super::record::{CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen};
@@ -116,7 +117,7 @@ impl<'a> Answers<'a> {
             (Some(visible), Some(Ok((generation, margin)))) => {
                 match self.run(&visible, generation, *margin, diversity) {
                     Ok(run) => cell.run = Some(run),
-                    Err(error) => cell.error = Some(error.to_string()),
+                    Err(error) => cell.error = Some(with_causes(&error)),
                 }
             }
             (Some(_), Some(Err(error))) => cell.error = Some(error.clone()),

@@ -61,6 +61,10 @@ pub struct CellResult {
     pub cell: Cell,
     /// Over the samples that it answered.
     pub accuracy: Mean,
+    /// Without pruning, over the samples that both answered, where these aren't just
+    /// those that each answered: only then may the two be read side by side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vanilla_on_same: Option<Mean>,
     /// The same by kind of question.
     pub by_family: BTreeMap<String, Mean>,
     /// The same by data set, in their order.
@@ -110,6 +114,7 @@ fn result(spec: &RunSpec, records: &[SampleRecord], index: usize, cell: &Cell) -
     });
     CellResult {
         accuracy: scores(&|_| true),
+        vanilla_on_same: vanilla_on_same(spec, records, index),
         by_family: families
             .into_iter()
             .map(|family| (family.to_owned(), scores(&|record| record.family == family)))
@@ -136,6 +141,25 @@ fn result(spec: &RunSpec, records: &[SampleRecord], index: usize, cell: &Cell) -
             .collect(),
         cell: cell.clone(),
     }
+}
+
+/// Vanilla on the samples that it and a cell both answered; none where neither answered
+/// any other.
+fn vanilla_on_same(spec: &RunSpec, records: &[SampleRecord], cell: usize) -> Option<Mean> {
+    let cells = &spec.grid.cells;
+    let vanilla = cells
+        .iter()
+        .position(|cell| cell.method == Method::Vanilla)?;
+    let is_both = |record: &&SampleRecord| record.run_of(cell).is_some();
+    let is_one =
+        |record: &SampleRecord| record.run_of(cell).is_some() != record.run_of(vanilla).is_some();
+    if !records.iter().any(is_one) {
+        return None;
+    }
+    let both = records.iter().filter(is_both);
+    Some(Mean::of(
+        both.filter_map(|record| Some(record.run_of(vanilla)?.score)),
+    ))
 }
 
 /// What one answer takes; none where that isn't defined, without any image token.

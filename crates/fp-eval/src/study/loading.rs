@@ -2,10 +2,12 @@
 
 use super::ahead::Ahead;
 use super::answers::Placed;
+use super::causes::with_causes;
 use super::engine::{ImageJob, Prompts, Question};
 use super::grid::Method;
 use super::inputs::EncodedImage;
 use super::prepare::Prepared;
+use fp_model::ModelError;
 use std::sync::{Mutex, PoisonError};
 
 /// Samples on one image, and the image; none where there is no sample.
@@ -96,18 +98,20 @@ impl<'a> Loader<'a> {
         let image = self.prepared.inputs.image(encoded);
         ImageJob {
             questions: questions.collect(),
-            image: image.map_err(|error| format!("image {source}: {error}")),
+            image: image.map_err(|error| in_image(&source.to_string(), &error)),
         }
     }
 
     fn prompts(&self, question: &str) -> Result<Prompts, String> {
         let inputs = &self.prepared.inputs;
-        let with_image = inputs.prompt(question).map_err(|error| error.to_string())?;
+        let with_image = inputs
+            .prompt(question)
+            .map_err(|error| with_causes(&error))?;
         let without_image = self
             .needs_text_alone
             .then(|| inputs.prompt_without_image(question))
             .transpose()
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| with_causes(&error))?;
         Ok(Prompts {
             with_image,
             without_image,
@@ -131,6 +135,15 @@ impl<'a> Loader<'a> {
                     sample,
                 })
             })
+    }
+}
+
+/// Why an image can't be used, with its name, which most errors tell themselves.
+fn in_image(source: &str, error: &ModelError) -> String {
+    let causes = with_causes(error);
+    match causes.contains(source) {
+        true => causes,
+        false => format!("{source}: {causes}"),
     }
 }
 

@@ -13,6 +13,7 @@
 mod ahead;
 mod answering;
 mod answers;
+mod causes;
 mod cells;
 mod choose;
 pub mod config;

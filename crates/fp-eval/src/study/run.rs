@@ -10,7 +10,7 @@ use super::memory;
 use super::order::{Shard, image_groups};
 use super::prepare::Prepared;
 use super::spec::Invocation;
-use super::timings::LoadingTimes;
+use super::timings::{LoadingTimes, StopWatch};
 use crate::sample::Sample;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -159,7 +159,11 @@ pub fn run(
             options,
         };
         let mut synced = Instant::now();
-        answering.run(&rest, |done| {
+        let mut wall = StopWatch::start();
+        answering.run(&rest, |mut done| {
+            if let Some(timing) = done.timings.first_mut() {
+                timing.wall = Some(wall.lap());
+            }
             folder.append(&done.records, &done.timings)?;
             done.timings.iter().for_each(|timing| loading.add(timing));
             if synced.elapsed() > SYNC_INTERVAL {

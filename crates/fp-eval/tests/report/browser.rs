@@ -309,10 +309,11 @@ fn explorer_works(found: &Value, lines: &Lines) {
         (&found["figures"], &found["views"], &found["pictures"]),
         (&3.into(), &2.into(), &3.into())
     );
-    assert_eq!(
-        found["tokens"],
-        serde_json::json!(["144 of 144 tokens", "8 of 144 tokens", "8 of 144 tokens"])
-    );
+    let tokens = found["tokens"].as_array().unwrap();
+    for (text, kept) in tokens.iter().zip(["144", "8", "8"]) {
+        let expected = format!("{kept} of 144 tokens");
+        assert!(text.as_str().unwrap().starts_with(&expected), "{text}");
+    }
     let kind = |index: usize| {
         let sample = &lines.samples[index];
         format!(

@@ -6,4 +6,6 @@ mod naive;
 mod near_ties;
 mod numbers;
 mod page;
+mod readings;
 mod synthetic;
+mod verdict;

@@ -193,22 +193,29 @@ fn best_of_many() {
     let select: Vec<&Value> = lines.samples.iter().filter(|s| is_select(s)).collect();
     assert_eq!(best["num_select"], select.len());
     assert_eq!(best["num_confirm"], lines.samples.len() - select.len());
-    let mean_of = |samples: &[&Value], strategy: &str| {
-        let cells: Vec<&String> = lines
-            .cells
-            .iter()
-            .filter(|id| id.starts_with(&format!("{strategy}+")))
-            .collect();
-        assert_eq!(cells.len(), 9);
-        let total: f64 = samples
-            .iter()
-            .flat_map(|sample| cells.iter().map(|cell| lines.score(sample, cell).unwrap()))
-            .sum();
-        total / (9 * samples.len()) as f64
+    let confirm: Vec<&Value> = lines.samples.iter().filter(|s| !is_select(s)).collect();
+    let mean = |samples: &[&Value], cell: &str| {
+        let total: f64 = samples.iter().map(|s| lines.score(s, cell).unwrap()).sum();
+        total / samples.len() as f64
+    };
+    // The number of heads with the largest mean, budget by budget; the first of equals.
+    let chosen = |strategy: &str| {
+        ["R42", "R25", "R8"].map(|budget| {
+            let cells = [6, 4, 2].map(|h| format!("{strategy}+last_token/h{h}/{budget}"));
+            let means = cells.each_ref().map(|cell| mean(&select, cell));
+            let most = means.iter().copied().fold(0.0, f64::max);
+            let first = means.iter().position(|mean| *mean == most).unwrap();
+            cells[first].clone()
+        })
+    };
+    let over_budgets = |samples: &[&Value], strategy: &str| {
+        let cells = chosen(strategy);
+        cells.iter().map(|cell| mean(samples, cell)).sum::<f64>() / 3.0
     };
     let ranking = list(best, "ranking");
+    assert_eq!(ranking.len(), 9);
     for entry in ranking {
-        close(&entry[1], mean_of(&select, entry[0].as_str().unwrap()));
+        close(&entry[1], over_budgets(&select, entry[0].as_str().unwrap()));
     }
     assert!(
         ranking
@@ -217,15 +224,43 @@ fn best_of_many() {
     );
     assert_eq!(best["candidate"], "entropy");
     assert_eq!(best["recommended"], "entropy");
-    let confirm: Vec<&Value> = lines.samples.iter().filter(|s| !is_select(s)).collect();
     let test = list(best, "confirmation")
         .iter()
         .find(|c| c["b"] == "sum")
         .unwrap();
-    close(
-        &test["difference"],
-        mean_of(&confirm, "entropy") - mean_of(&confirm, "sum"),
-    );
+    let [entropy, sum] = ["entropy", "sum"].map(|name| over_budgets(&confirm, name));
+    close(&test["difference"], entropy - sum);
+    let strategies = list(best, "strategies");
+    assert_eq!(strategies.len(), 27);
+    for entry in strategies {
+        let [strategy, budget] = ["strategy", "budget"].map(|key| entry[key].as_str().unwrap());
+        let at = ["R42", "R25", "R8"]
+            .iter()
+            .position(|b| *b == budget)
+            .unwrap();
+        let cell = &chosen(strategy)[at];
+        assert_eq!(entry["cell"], **cell);
+        let to_all_heads = &entry["against_all_heads"];
+        let all_heads = format!("all_heads+last_token/{budget}");
+        close(
+            &to_all_heads["difference"],
+            mean(&confirm, cell) - mean(&confirm, &all_heads),
+        );
+        assert_eq!(to_all_heads["family_size"], 27);
+        assert_eq!(entry["is_baseline"], strategy == "sum");
+        if strategy != "sum" {
+            let test = &entry["against_baseline"];
+            let sum = &chosen("sum")[at];
+            assert_eq!(
+                (&test["b"], &test["family_size"]),
+                (&sum.as_str().into(), &24.into())
+            );
+            close(
+                &test["difference"],
+                mean(&confirm, cell) - mean(&confirm, sum),
+            );
+        }
+    }
 }
 
 #[test]

@@ -160,6 +160,7 @@
       result.count[option.value] = total();
     }
     set("outcome", "");
+    at("list").querySelector("button").click();
     await wait(20);
     result.figures = at("sample").querySelectorAll("figure").length;
     result.views = at("sample").querySelectorAll("path.dropped").length;

@@ -24,6 +24,7 @@ mod navigation;
 mod pictures;
 mod provenance;
 mod quality;
+mod readings;
 mod roles;
 mod table;
 
@@ -80,6 +81,8 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
     maps::retention(source, &mut body);
     quality::quality(source, &mut body);
     cost::cost(source, &mut body);
+    readings::difficult(source, &mut body);
+    readings::answer_types(source, &mut body);
     flips::flips(source, &mut body);
     audit::audit(source, &mut body);
     cases::cases(source, &mut pictures, &mut body);

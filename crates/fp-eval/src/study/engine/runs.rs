@@ -3,6 +3,7 @@
 use super::Worker;
 use super::shared::{Entry, Pending};
 use crate::study::answers::Outcome;
+use crate::study::causes::with_causes;
 use crate::study::choose::Visible;
 use crate::study::timings::{StopWatch, TimingRecord};
 use fp_model::{ModelError, Prefix};
@@ -160,7 +161,7 @@ where
     match (run(requests), requests) {
         (Ok(outcomes), _) => outcomes,
         (Err(_), []) => Vec::new(),
-        (Err(error), [_]) => vec![Err(error.to_string())],
+        (Err(error), [_]) => vec![Err(with_causes(&error))],
         (Err(_), several) => {
             let (first, second) = several.split_at(several.len() / 2);
             let mut outcomes = in_halves(first, run);

@@ -2,6 +2,7 @@
 
 use super::{ImageJob, Prompts, Question, Worker, subject, timing_of};
 use crate::study::answers::{Answers, Outcome};
+use crate::study::causes::with_causes;
 use crate::study::choose::{Choice, Subject, Visible, measure_diversity, scored_by};
 use crate::study::config::TokenDiversity;
 use crate::study::grid::Cell;
@@ -24,7 +25,7 @@ pub(super) fn run(
             let size = image.as_ref().ok().map(|image| image.size);
             let answered = match (&image, &question.prompts) {
                 (Ok(image), Ok(prompts)) => answer(worker, &question, prompts, image, &mut timing)
-                    .map_err(|error| error.to_string()),
+                    .map_err(|error| with_causes(&error)),
                 (Err(error), _) | (_, Err(error)) => Err(error.clone()),
             };
             records.push(match answered {
@@ -130,7 +131,7 @@ fn answer_cell(
     if let Some(choice) = worker.chooser.control(cell, &measured.subject) {
         let outcome = choice.visible.as_ref().map(|visible| {
             answer_control(worker, prompts, sample, visible, timing)
-                .unwrap_or_else(|error| Err(error.to_string()))
+                .unwrap_or_else(|error| Err(with_causes(&error)))
         });
         return (choice, outcome);
     }
@@ -144,7 +145,7 @@ fn answer_cell(
             }
             (Choice::selected(&selection, attention), Some(outcome))
         }
-        Err(error) => (Choice::failed(error), None),
+        Err(error) => (Choice::failed(&error), None),
     }
 }
 

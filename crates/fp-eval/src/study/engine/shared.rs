@@ -3,6 +3,7 @@
 use super::runs::run_waiting;
 use super::{ImageJob, Prompts, Question, Worker, all_failed, subject, timing_of};
 use crate::study::answers::{Answers, Outcome, Placed};
+use crate::study::causes::with_causes;
 use crate::study::choose::{Choice, Visible, measure_diversity};
 use crate::study::inputs::LoadedImage;
 use crate::study::quality::TokenFeatures;
@@ -64,7 +65,7 @@ pub(super) fn run(
         let features = match image.features(worker.model) {
             Ok(features) => features,
             Err(error) => {
-                let failed = all_failed(worker, &questions, Some(image.size), &error.to_string());
+                let failed = all_failed(worker, &questions, Some(image.size), &with_causes(&error));
                 entries.extend(failed.into_iter().map(|r| Entry::Finished(Box::new(r))));
                 continue;
             }
@@ -73,7 +74,7 @@ pub(super) fn run(
         let tokens = match TokenFeatures::new(&features, worker.diversity) {
             Ok(tokens) => tokens,
             Err(error) => {
-                let failed = all_failed(worker, &questions, Some(image.size), &error.to_string());
+                let failed = all_failed(worker, &questions, Some(image.size), &with_causes(&error));
                 entries.extend(failed.into_iter().map(|r| Entry::Finished(Box::new(r))));
                 continue;
             }
@@ -136,7 +137,7 @@ fn choose<'a>(
     );
     let mut watch = StopWatch::start();
     let prefix =
-        prefix(worker, prompts, &subject.layout, image).map_err(|error| error.to_string())?;
+        prefix(worker, prompts, &subject.layout, image).map_err(|error| with_causes(&error))?;
     timing.seconds.prefix += watch.lap();
     let (looks, mut choices) = worker.chooser.all(&subject, &prefix);
     let (runs, run_of_cell) = runs_of(worker, &choices);

@@ -3,9 +3,10 @@
 use super::chart::{self, Place, Point, Scale, Series};
 use super::markup::{Field, Table, escape, heading, put, section};
 use super::roles::{Leader, ascending_budgets, baseline_at, best_at};
-use crate::report::analysis::Estimate;
+use crate::report::analysis::{Estimate, OnSameQuestions};
 use crate::report::format::{counted, fixed, level, percent};
 use crate::report::render::Source;
+use crate::report::render::beside::note;
 
 pub(super) fn curves(source: &Source<'_>, out: &mut String) {
     let order = ascending_budgets(source);
@@ -208,12 +209,12 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
     let mut columns = vec!["control"];
     columns.extend(roster.budgets.iter().map(String::as_str));
     let mut table = Table::new("Accuracy of the controls in %", "plain", &columns);
-    let value = |estimate: &Estimate| {
+    let value = |estimate: &Estimate, same: Option<OnSameQuestions>| {
         Field::or_dash(estimate.mean, |mean| {
             let interval = estimate.interval.map_or(String::new(), |[low, high]| {
                 format!(" ({} to {})", percent(low), percent(high))
             });
-            Field::percent(mean).marked(&interval)
+            Field::percent(mean).marked(&(interval + &note(same)))
         })
     };
     for (name, cell) in [
@@ -222,7 +223,10 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
         ("no_image", roster.no_image),
     ] {
         if let Some(cell) = cell {
-            let field = value(&analysis.cells[cell].accuracy);
+            let field = value(
+                &analysis.cells[cell].accuracy,
+                analysis.cells[cell].vanilla_on_same,
+            );
             let fields = roster.budgets.iter().map(|_| field.clone());
             table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
         }
@@ -234,7 +238,10 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
     ] {
         if cells.iter().any(Option::is_some) {
             let fields = cells.iter().map(|cell| match cell {
-                Some(cell) => value(&analysis.cells[*cell].accuracy),
+                Some(cell) => value(
+                    &analysis.cells[*cell].accuracy,
+                    analysis.cells[*cell].vanilla_on_same,
+                ),
                 None => Field::Number("–".to_owned()),
             });
             table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
@@ -248,7 +255,7 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
                 .find(|random| random.budget == *label)
         };
         let fields = roster.budgets.iter().map(|label| match of(label) {
-            Some(random) => value(&random.accuracy),
+            Some(random) => value(&random.accuracy, random.vanilla_on_same),
             None => Field::Number("–".to_owned()),
         });
         table.row([Field::Head("random".to_owned())].into_iter().chain(fields));

@@ -148,15 +148,25 @@ fn whole_run(times: &MeasuredTimes, out: &mut String) {
     row("thread-seconds of all stages", seconds(times.total));
     row("questions", Field::count(times.num_samples));
     row("answers", Field::count(times.num_answers));
+    let rate = |value: f64| Field::exact(fixed(value, 2), value);
+    if let (Some(samples), Some(answers)) = (times.samples_per_second, times.answers_per_second) {
+        row("questions per second by the clock", rate(samples));
+        row("answers per second by the clock", rate(answers));
+    }
+    row(
+        "questions per second of one thread",
+        rate(times.samples_per_thread_second),
+    );
+    row(
+        "answers per second of one thread",
+        rate(times.answers_per_thread_second),
+    );
     row(
         "runs after equal kept sets were joined",
         Field::count(times.num_runs),
     );
-    if let Some(rate) = times.decoded_per_second {
-        row(
-            "tokens decoded per second of decoding",
-            Field::exact(fixed(rate, 1), rate),
-        );
+    if let Some(decoded) = times.decoded_per_second {
+        row("tokens decoded per second of decoding", rate(decoded));
     }
     row(
         "most bytes of keys and values",

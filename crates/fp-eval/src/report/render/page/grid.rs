@@ -22,7 +22,7 @@ pub(super) fn grid(source: &Source<'_>, out: &mut String) {
     let marks = "Means and intervals in %, differences in points. ";
     put!(
         out,
-        "<p class=\"small\">{marks}Differences from {} are paired, at the same h and budget; those from no pruning are paired with it on the questions that the cell answered.</p>\n",
+        "<p class=\"small\">{marks}Differences from {} are paired, at the same h and budget; those from no pruning are paired with it on the questions that the cell answered; its mean on them stands beside cells that answered only some.</p>\n",
         escape(source.roster.baseline_name())
     );
     all_cells(source, out);
@@ -98,6 +98,7 @@ fn all_cells(source: &Source<'_>, out: &mut String) {
             "Holm p",
             "outcome",
             "minus vanilla",
+            "vanilla on the same",
             "near-ties",
             "failed",
         ],
@@ -159,7 +160,13 @@ fn fields(source: &Source<'_>, name: &str, index: usize) -> Vec<Field> {
         ]),
         None => fields.extend(std::iter::repeat_n(Field::Empty, 5)),
     }
-    fields.push(against(Reference::Vanilla).map_or(Field::Empty, difference));
+    fields.push(match (against(Reference::Vanilla), cell.vanilla_on_same) {
+        (Some(c), _) => difference(c),
+        (None, Some(same)) => signed(same.difference),
+        (None, None) => Field::Empty,
+    });
+    let same = cell.vanilla_on_same.filter(|same| !same.is_all);
+    fields.push(same.map_or(Field::Empty, |same| Field::percent(same.vanilla)));
     fields.push(Field::count(cell.num_near_ties));
     fields.push(match cell.num_failed {
         0 => Field::Empty,

@@ -32,6 +32,8 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
     (
         "Answers",
         &[
+            ("difficult", "Difficult samples"),
+            ("answers", "Answer types"),
             ("flips", "Flips"),
             ("audit", "Audit"),
             ("cases", "Cases"),

@@ -211,7 +211,7 @@ function explore() {
     const button = list.children[current].firstChild;
     button.setAttribute("aria-current", "true");
     const box = list.parentElement;
-    const [top, bottom] = [button.offsetTop - box.offsetTop, button.offsetTop - box.offsetTop + button.offsetHeight];
+    const [top, bottom] = [button.offsetTop, button.offsetTop + button.offsetHeight];
     if (top < box.scrollTop || bottom > box.scrollTop + box.clientHeight) box.scrollTop = top - box.clientHeight / 3;
     draw(matching[current], turn);
   }
@@ -246,7 +246,8 @@ function explore() {
       if (run) {
         caption.append(make("p", (run.right ? "✓ right: " : "✗ wrong: ") + (run.text || "(empty)"), run.right ? "right" : "wrong"));
         const score = run.score === 0 || run.score === 1 ? "" : ", score " + run.score;
-        caption.append(make("p", run.kept + " of " + sample.n + " tokens" + score, "small"));
+        const same = side === "B" && run.number === runOf(sample, pickers.a.cell)?.number ? ", the same as A" : "";
+        caption.append(make("p", run.kept + " of " + sample.n + " tokens" + same + score, "small"));
         if (choices.side > 0) figure.append(view(sample, seen[run.number], run.kept, picture, choices.cells[cell].id));
       } else {
         caption.append(make("p", "Not answered: this cell doesn't apply to the sample, or failed on it.", "small"));
