@@ -3,8 +3,8 @@
 mod study_support;
 
 use fp_eval::study::{
-    Invocation, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results, merge,
-    read_records, read_spec, read_timings,
+    Invocation, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError,
+    cell_results, merge, read_records, read_spec, read_timings,
 };
 use std::path::Path;
 use study_support::{World, records, run};

@@ -3,10 +3,10 @@
 use super::chart::{self, Place, Point, Scale, Series};
 use super::markup::{Field, Table, escape, heading, put, section};
 use super::roles::{Leader, ascending_budgets, baseline_at, best_at};
-use crate::report::analysis::{Estimate, OnSameQuestions};
+use crate::report::analysis::Estimate;
 use crate::report::format::{counted, fixed, level, percent};
 use crate::report::render::Source;
-use crate::report::render::beside::note;
+use crate::report::render::beside;
 
 pub(super) fn curves(source: &Source<'_>, out: &mut String) {
     let order = ascending_budgets(source);
@@ -209,12 +209,12 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
     let mut columns = vec!["control"];
     columns.extend(roster.budgets.iter().map(String::as_str));
     let mut table = Table::new("Accuracy of the controls in %", "plain", &columns);
-    let value = |estimate: &Estimate, same: Option<OnSameQuestions>| {
+    let value = |estimate: &Estimate| {
         Field::or_dash(estimate.mean, |mean| {
             let interval = estimate.interval.map_or(String::new(), |[low, high]| {
                 format!(" ({} to {})", percent(low), percent(high))
             });
-            Field::percent(mean).marked(&(interval + &note(same)))
+            Field::percent(mean).marked(&interval)
         })
     };
     for (name, cell) in [
@@ -223,10 +223,7 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
         ("no_image", roster.no_image),
     ] {
         if let Some(cell) = cell {
-            let field = value(
-                &analysis.cells[cell].accuracy,
-                analysis.cells[cell].vanilla_on_same,
-            );
+            let field = value(&analysis.cells[cell].accuracy);
             let fields = roster.budgets.iter().map(|_| field.clone());
             table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
         }
@@ -238,14 +235,18 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
     ] {
         if cells.iter().any(Option::is_some) {
             let fields = cells.iter().map(|cell| match cell {
-                Some(cell) => value(
-                    &analysis.cells[*cell].accuracy,
-                    analysis.cells[*cell].vanilla_on_same,
-                ),
+                Some(cell) => value(&analysis.cells[*cell].accuracy),
                 None => Field::Number("–".to_owned()),
             });
             table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
         }
+    }
+    if let Some(by_budget) = beside::oracle(source) {
+        let head = Field::Head("vanilla on the oracle's questions".to_owned());
+        let fields = by_budget
+            .into_iter()
+            .map(|same| Field::or_dash(same, |same| Field::percent(same.vanilla)));
+        table.row([head].into_iter().chain(fields));
     }
     if !analysis.random.is_empty() {
         let of = |label: &String| {
@@ -255,7 +256,7 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
                 .find(|random| random.budget == *label)
         };
         let fields = roster.budgets.iter().map(|label| match of(label) {
-            Some(random) => value(&random.accuracy, random.vanilla_on_same),
+            Some(random) => value(&random.accuracy),
             None => Field::Number("–".to_owned()),
         });
         table.row([Field::Head("random".to_owned())].into_iter().chain(fields));

@@ -13,7 +13,7 @@ pub(super) fn grid(source: &Source<'_>, out: &mut String) {
         "heat",
         "Every cell",
         &format!(
-            "Accuracy in %; darker is higher. Against {} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided.",
+            "Accuracy in %; the stronger the colour, the higher. Against {} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided.",
             source.roster.baseline_name()
         ),
     );

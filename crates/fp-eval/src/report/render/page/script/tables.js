@@ -84,10 +84,12 @@ function workTable(box) {
   const count = make("span", "", "count", { role: "status" });
   if (original.length >= FILTERED_ROWS) {
     const input = make("input", undefined, undefined, { type: "search", placeholder: "Filter rows", "aria-label": "Filter rows: " + name, size: "14", spellcheck: "false" });
+    // Every word has to be there; "h = 4" is one.
+    const plain = (text) => text.toLowerCase().replace(/\s*=\s*/g, "=");
     input.addEventListener("input", () => {
-      words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      words = plain(input.value).split(/\s+/).filter(Boolean);
       for (const row of original) {
-        const text = row.textContent.toLowerCase();
+        const text = plain([...row.cells].map((cell) => cell.textContent).join(" "));
         row.hidden = !words.every((word) => text.includes(word));
       }
       const found = shown().length;
