@@ -7,21 +7,7 @@ use clap::Args;
 use fp_eval::report::{self, CellDifference, RunComparison};
 
 use super::{print_json, print_text};
-use crate::table::wrap;
-
-/// Columns that everything fits.
-const WIDTH: usize = 80;
-
-/// Columns of the numbers behind a cell's id.
-const NUMBERS: [(&str, usize); 7] = [
-    ("first", 5),
-    ("second", 6),
-    ("diff.", 5),
-    ("interval", 13),
-    ("Holm p", 6),
-    ("texts", 5),
-    ("tokens", 6),
-];
+use crate::table::{table, wrap_lines};
 
 /// Compare two runs on the samples and cells that both have.
 ///
@@ -99,94 +85,39 @@ fn text(comparison: &RunComparison) -> String {
             comparison.cells.len()
         ));
     }
-    let mut text: String = lines
-        .iter()
-        .flat_map(|line| match line.is_empty() {
-            true => vec![String::new()],
-            false => wrap(line, WIDTH),
-        })
-        .map(|line| line + "\n")
-        .collect();
-    text += "\n";
-    text + &table(&comparison.cells)
+    let header = [
+        "cell",
+        "first",
+        "second",
+        "difference",
+        "interval",
+        "Holm p",
+        "texts",
+        "tokens",
+    ];
+    let rows: Vec<Vec<String>> = comparison.cells.iter().map(row).collect();
+    let table = table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7]);
+    format!("{}\n\n{table}\n", wrap_lines(&lines.join("\n")))
 }
 
-/// One line per cell where the longest id leaves room for the numbers, else two.
-fn table(cells: &[CellDifference]) -> String {
-    let numbers: usize = NUMBERS.iter().map(|(_, width)| width + 2).sum();
-    let longest = cells.iter().map(|cell| cell.cell.chars().count()).max();
-    let name = longest.unwrap_or(0).max("cell".len());
-    let is_narrow = name + numbers > WIDTH;
-    let header = NUMBERS.map(|(name, _)| name.to_owned());
-    let name = if is_narrow { WIDTH - numbers } else { name };
-    let mut text = format!("{:name$}{}\n", "cell", right(&header));
-    text += &format!("{}\n", "─".repeat(name + numbers));
-    for cell in cells {
-        let numbers = right(&row(cell));
-        match is_narrow {
-            true => text += &format!("{}\n{:name$}{numbers}\n", cell.cell, ""),
-            false => text += &format!("{:name$}{numbers}\n", cell.cell),
+fn row(cell: &CellDifference) -> Vec<String> {
+    let mut row = vec![cell.cell.clone()];
+    match &cell.comparison {
+        Some(test) => {
+            let [low, high] = test.interval.map(|end| format!("{:+.1}", 100.0 * end));
+            row.extend([
+                format!("{:.1}", 100.0 * test.mean_b),
+                format!("{:.1}", 100.0 * test.mean_a),
+                format!("{:+.1}", 100.0 * test.difference),
+                format!("{low} to {high}"),
+                match test.is_identical {
+                    true => "same".to_owned(),
+                    false => format!("{:.3}", test.p_holm),
+                },
+            ]);
         }
+        None => row.extend(std::iter::repeat_n("–".to_owned(), 5)),
     }
-    text
-}
-
-fn right(numbers: &[String; 7]) -> String {
-    let columns = numbers.iter().zip(NUMBERS);
-    columns
-        .map(|(text, (_, width))| format!("  {text:>width$}"))
-        .collect()
-}
-
-fn row(cell: &CellDifference) -> [String; 7] {
-    let counts = [cell.texts_differ, cell.kept_differ].map(|count| count.to_string());
-    let [texts, tokens] = counts;
-    let Some(test) = &cell.comparison else {
-        let [a, b, c, d, e] = std::array::from_fn(|_| "–".to_owned());
-        return [a, b, c, d, e, texts, tokens];
-    };
-    let [low, high] = test.interval.map(|end| format!("{:+.1}", 100.0 * end));
-    [
-        format!("{:.1}", 100.0 * test.mean_b),
-        format!("{:.1}", 100.0 * test.mean_a),
-        format!("{:+.1}", 100.0 * test.difference),
-        format!("{low} to {high}"),
-        match test.is_identical {
-            true => "same".to_owned(),
-            false => format!("{:.3}", test.p_holm),
-        },
-        texts,
-        tokens,
-    ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cell(id: &str) -> CellDifference {
-        CellDifference {
-            cell: id.to_owned(),
-            num_answers: 12,
-            texts_differ: 1234,
-            kept_differ: 12345,
-            comparison: None,
-            untested: None,
-        }
-    }
-
-    #[test]
-    fn the_longest_ids_fit_eighty_columns() {
-        for id in [
-            "vanilla",
-            "variance+last_token/h16/R166",
-            "weighted_quality+max_attention_token/h16/R166",
-            "gini_coefficient+adaptive_by_length/h16/r0.0525",
-        ] {
-            let text = table(&[cell("vanilla"), cell(id)]);
-            assert!(text.contains(id), "{text}");
-            let widest = text.lines().map(|line| line.chars().count()).max();
-            assert!(widest.is_some_and(|widest| widest <= WIDTH), "{text}");
-        }
-    }
+    row.extend([cell.texts_differ.to_string(), cell.kept_differ.to_string()]);
+    row
 }

@@ -7,10 +7,7 @@ use clap::Args;
 use fp_eval::report;
 
 use super::{print_json, print_text};
-use crate::table::wrap;
-
-/// Columns that paragraphs fit.
-const WIDTH: usize = 80;
+use crate::table::wrap_lines;
 
 /// Analyse a run and write its results and its report.
 ///
@@ -45,17 +42,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
             "files": written.files,
         }));
     }
-    let mut text = paragraphs(&written.analysis.verdict.brief());
+    let mut text = written.analysis.verdict.brief();
     for file in &written.files {
         text += &format!("wrote {}\n", file.display());
     }
-    print_text(&text)
-}
-
-/// Paragraphs broken into lines.
-fn paragraphs(text: &str) -> String {
-    let paragraphs = text.split("\n\n").filter(|text| !text.is_empty());
-    paragraphs
-        .map(|paragraph| wrap(paragraph, WIDTH).join("\n") + "\n\n")
-        .collect()
+    print_text(&wrap_lines(&text))
 }

@@ -9,6 +9,9 @@ use super::error::{StatsError, check_open_unit};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalKind {
+    /// Clustered score interval, which holds where few samples differ; see
+    /// [`crate::stats::ClusteredDifference`].
+    ClusteredScore,
     /// Quantiles of cluster bootstrap draws.
     BootstrapPercentile,
     /// The same, corrected for bias and acceleration.

@@ -1,9 +1,9 @@
 //! What each cell of the grid keeps of one sample.
 
-use super::causes::with_causes;
 use super::grid::{Cell, Grid, Method};
 use super::quality::{Attentions, TokenFeatures};
 use super::record::{AttentionRecord, CellRecord, DiversityRecord, Look};
+use crate::error_text;
 use crate::metric::token_quality::{CoverageGrid, Framing};
 use crate::sample::Sample;
 use fp_model::image::ImageAspect;
@@ -59,7 +59,7 @@ impl Choice {
     }
 
     pub(crate) fn failed(error: &dyn std::error::Error) -> Choice {
-        Choice::new(None, CellRecord::failed(with_causes(error)))
+        Choice::new(None, CellRecord::failed(error_text(error)))
     }
 
     fn skipped(reason: &str) -> Choice {
@@ -127,7 +127,7 @@ impl Chooser<'_> {
             .ok_or("image tokens aren't one square grid")?;
         Framing::new(width, height, aspect, self.image_side)
             .and_then(|framing| CoverageGrid::new(&sample.boxes, &framing, side))
-            .map_err(|error| with_causes(&error))
+            .map_err(|error| error_text(&error))
     }
 
     /// R of a cell's budget for an image of N tokens.
@@ -222,10 +222,8 @@ impl Chooser<'_> {
                 self.control(cell, subject)
                     .or_else(|| selections.remove(&index))
                     .unwrap_or_else(|| {
-                        Choice::new(
-                            None,
-                            CellRecord::failed("no attention was read for this cell"),
-                        )
+                        let reason = "no attention was read for this cell";
+                        Choice::new(None, CellRecord::failed(reason.to_owned()))
                     })
             })
             .collect();

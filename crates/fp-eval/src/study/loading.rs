@@ -2,12 +2,11 @@
 
 use super::ahead::Ahead;
 use super::answers::Placed;
-use super::causes::with_causes;
 use super::engine::{ImageJob, Prompts, Question};
 use super::grid::Method;
 use super::inputs::EncodedImage;
 use super::prepare::Prepared;
-use fp_model::ModelError;
+use crate::error_text;
 use std::sync::{Mutex, PoisonError};
 
 /// Samples on one image, and the image; none where there is no sample.
@@ -90,7 +89,6 @@ impl<'a> Loader<'a> {
 
     /// The image that samples share, with their questions.
     fn load(&self, placed: &[Placed<'a>], encoded: EncodedImage<'_>) -> ImageJob<'a> {
-        let source = encoded.source();
         let questions = placed.iter().map(|&placed| Question {
             placed,
             prompts: self.prompts(&placed.sample.question),
@@ -98,7 +96,7 @@ impl<'a> Loader<'a> {
         let image = self.prepared.inputs.image(encoded);
         ImageJob {
             questions: questions.collect(),
-            image: image.map_err(|error| in_image(&source.to_string(), &error)),
+            image: image.map_err(|error| error_text(&error)),
         }
     }
 
@@ -106,12 +104,12 @@ impl<'a> Loader<'a> {
         let inputs = &self.prepared.inputs;
         let with_image = inputs
             .prompt(question)
-            .map_err(|error| with_causes(&error))?;
+            .map_err(|error| error_text(&error))?;
         let without_image = self
             .needs_text_alone
             .then(|| inputs.prompt_without_image(question))
             .transpose()
-            .map_err(|error| with_causes(&error))?;
+            .map_err(|error| error_text(&error))?;
         Ok(Prompts {
             with_image,
             without_image,
@@ -135,15 +133,6 @@ impl<'a> Loader<'a> {
                     sample,
                 })
             })
-    }
-}
-
-/// Why an image can't be used, with its name, which most errors tell themselves.
-fn in_image(source: &str, error: &ModelError) -> String {
-    let causes = with_causes(error);
-    match causes.contains(source) {
-        true => causes,
-        false => format!("{source}: {causes}"),
     }
 }
 

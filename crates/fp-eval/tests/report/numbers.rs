@@ -50,10 +50,18 @@ fn accuracies() {
         close(&cell["accuracy"]["mean"], naive::mean(&scores));
         let error = naive::standard_error(&scores);
         close(&cell["accuracy"]["standard_error"], error);
-        // Student's t at 97.5 % with 39 degrees of freedom.
-        let ends = &cell["accuracy"]["interval"];
-        let width = ends[1].as_f64().unwrap() - ends[0].as_f64().unwrap();
-        assert!((width - 2.0 * 2.022_691 * error).abs() < 1e-6 || ends[1] == 1.0);
+        // Wilson's with the effective number of samples; Student's t at 97.5 % with 39
+        // degrees of freedom, where every image has as many samples.
+        if scores.len() == lines.samples.len() {
+            let (mean, step) = (naive::mean(&scores), naive::step(&scores));
+            for (end, sign) in [(0, -1.0), (1, 1.0)] {
+                let end = cell["accuracy"]["interval"][end].as_f64().unwrap();
+                let distance = sign * (end - mean) - step / 4.0;
+                let reach = 2.022_691 * (step * end * (1.0 - end)).sqrt();
+                let is_bound = (end == 0.0 || end == 1.0) && distance <= 0.0;
+                assert!(is_bound || (distance - reach).abs() < 1e-6, "{id} {end}");
+            }
+        }
         for stratum in list(cell, "strata") {
             if stratum["by"] == "family" {
                 let of_family = lines
@@ -107,12 +115,26 @@ fn comparisons() {
             let count = |sign: f64| differences.iter().filter(|(_, d)| *d == sign).count();
             assert_eq!(c["discordant"]["b"], count(1.0));
             assert_eq!(c["discordant"]["c"], count(-1.0));
-            close(&c["min_detectable_difference"], 2.801_585_218_061 * error);
-            // The bootstrap's ends are near the normal ones.
-            for (end, sign) in [(0, -1.96), (1, 1.96)] {
-                let found = c["interval"][end].as_f64().unwrap();
-                assert!((found - difference - sign * error).abs() < 0.02 + 0.2 * error);
+            let (step, reach) = (naive::step(&differences), 2.801_585_218_061);
+            let square = step * (naive::mean_size(&differences) - difference * difference);
+            let detectable = (reach * square.sqrt()).hypot(reach * reach * step);
+            close(&c["min_detectable_difference"], detectable.min(1.0));
+            // The score is Student's quantile at both ends, with 39 degrees of freedom
+            // where every image has as many samples.
+            if differences.len() == lines.samples.len() {
+                for end in [0, 1] {
+                    let end = c["interval"][end].as_f64().unwrap();
+                    let score = naive::score(&differences, end);
+                    assert!((score - 2.022_691).abs() < 1e-5, "{a} {b} {end}: {score}");
+                }
             }
+            let images = |is_in: &dyn Fn(f64) -> bool| {
+                let found = differences.iter().filter(|(_, d)| is_in(*d));
+                let found = found.map(|(image, _)| image);
+                found.collect::<std::collections::BTreeSet<_>>().len()
+            };
+            assert_eq!(c["num_disagreeing_images"], images(&|d| d != 0.0));
+            assert_eq!(c["interval_method"], "clustered_score");
             tested += 1;
         }
         let mut families: Vec<&str> = comparisons
@@ -137,6 +159,7 @@ fn comparisons() {
                     _ => "undecided",
                 };
                 assert_eq!(c["outcome"], outcome);
+                assert_eq!(c["undecided"].is_object(), outcome == "undecided");
             }
         }
     }

@@ -176,7 +176,11 @@ fn rule(names: &[String], is_single: bool) -> String {
     let chosen = format!(
         "A sample is difficult at a budget if {} {} it wrong there",
         crate::report::format::listed(names),
-        if names.len() == 1 { "gets" } else { "all get" }
+        match names.len() {
+            1 => "gets",
+            2 => "both get",
+            _ => "all get",
+        }
     );
     match is_single {
         true => format!(

@@ -9,7 +9,6 @@ mod audit;
 mod best;
 mod cells;
 mod compare;
-mod cost;
 mod described;
 mod difficult;
 mod estimate;
@@ -41,7 +40,6 @@ pub use audit::{CellAudit, DEGENERATE_SHARE, HeadUsage, LookAudit, LookWeight};
 pub use best::{BestCell, BestOfMany};
 pub use cells::{CellSummary, RandomControl, StratumAccuracy};
 pub use compare::{Comparison, Outcome, POWER, Undecided, Untested, WhyUndecided, WhyUntested};
-pub use cost::{CountedCost, CountedMacs, FLOPS_PER_MAC};
 pub use described::{MeanAttention, MeanDiversity};
 pub use difficult::{CHOOSING_CONTROLS, DifficultAccuracy, DifficultBudget, DifficultSamples};
 pub use estimate::Estimate;
@@ -69,6 +67,7 @@ use serde::Serialize;
 
 use super::error::ReportError;
 use super::run::Run;
+use crate::study::{CountedCost, counted_cost};
 
 /// Everything that a run's records say.
 #[derive(Debug, Clone, Serialize)]
@@ -193,11 +192,9 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         token_quality: tokens::token_quality(run, &measured),
         recall_against_random: recall.comparisons,
         retention: tokens::retention(run),
-        costs: cost::costs(run).map_err(|error| ReportError::Record {
-            index: run.records[0].index,
-            id: run.records[0].id.clone(),
-            reason: error.to_string(),
-        })?,
+        costs: (0..run.spec.grid.cells.len())
+            .map(|cell| counted_cost(&run.spec, &run.records, cell))
+            .collect::<Result<_, _>>()?,
         flips: flips::flips(run, &scores, &strata, roster.vanilla),
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))
@@ -207,6 +204,13 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     };
     analysis.verdict = verdict::verdict(run, &roster, &analysis);
     Ok(analysis)
+}
+
+/// Every cell's accuracy alone.
+pub(crate) fn summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
+    let confidence = run.spec.config.statistics.confidence;
+    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    cells::summaries(run, &roster, &Scores::new(run), &[], confidence)
 }
 
 impl Analysis {

@@ -157,10 +157,9 @@ impl Roster {
         (this != &self.strategies[reference]).then_some(reference)
     }
 
-    /// Whether a strategy is one that others are tested against.
+    /// Whether others are tested against the strategy.
     pub(crate) fn is_baseline(&self, strategy: usize) -> bool {
-        self.baseline_with(strategy)
-            .is_some_and(|baseline| self.strategies[baseline] == self.strategies[strategy])
+        self.baseline_with(strategy) == Some(strategy)
     }
 
     fn baseline_with(&self, strategy: usize) -> Option<usize> {

@@ -150,11 +150,11 @@ fn measure(
     };
     let grid = &evidence.grid;
     let measure = |tokens: &[usize]| -> Result<Measured, ReportError> {
-        let kept = KeptTokens::new(tokens.to_vec(), grid.num_tokens()).map_err(|error| {
-            ReportError::Record {
+        let kept = KeptTokens::new(tokens.to_vec(), grid.num_tokens()).map_err(|source| {
+            ReportError::Kept {
                 index: record.index,
                 id: record.id.clone(),
-                reason: error.to_string(),
+                source,
             }
         })?;
         Ok(Measured {

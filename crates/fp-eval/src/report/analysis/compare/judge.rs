@@ -298,8 +298,20 @@ mod tests {
         ];
         let results = judge(&clusters).judge(&pairs, &all).unwrap().comparisons;
         let outcomes: Vec<Outcome> = results.iter().map(|result| result.outcome).collect();
-        use Outcome::{Better, Equivalent, Worse};
-        assert_eq!(outcomes, [Better, Worse, Equivalent, Better]);
+        use Outcome::{Better, Undecided, Worse};
+        assert_eq!(outcomes, [Better, Worse, Undecided, Better]);
+        // Alike on 20 images: far too few to exclude half a point.
+        let undecided = results[2].undecided.as_ref().unwrap();
+        assert_eq!(undecided.reason, WhyUndecided::TooFewDisagreements);
+        assert!(
+            undecided
+                .because
+                .starts_with("The scores agree on all 20 images"),
+            "{}",
+            undecided.because
+        );
+        assert_eq!(results[2].num_disagreeing_images, 0);
+        assert!(results[0].undecided.is_none());
         assert!(results[2].is_identical && !results[0].is_identical);
         assert_eq!(results[0].family_size, 3);
         assert_eq!(results[3].p_holm, results[3].p);

@@ -201,8 +201,11 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
         .collect();
     let vanilla = roster.vanilla.map(|cell| &grounds.scores.cells[cell]);
     let found = steadiness::against(grounds.judge, &columns[strategy], &others, vanilla, lengths)?;
-    let is_steadier = |s: &Steadiness| s.p_holm < grounds.judge.alpha() && s.interval[1] < 0.0;
-    let is_shakier = |s: &Steadiness| s.p_holm < grounds.judge.alpha() && s.interval[0] > 0.0;
+    let is_shown = |s: &Steadiness, is_side: fn([f64; 2]) -> bool| {
+        s.p_holm < grounds.judge.alpha() && s.interval.is_ok_and(is_side)
+    };
+    let is_steadier = |s: &Steadiness| is_shown(s, |[_, high]| high < 0.0);
+    let is_shakier = |s: &Steadiness| is_shown(s, |[low, _]| low > 0.0);
     let answer = if found.is_empty() {
         Answer::NotTested
     } else if found.iter().all(is_steadier) {
@@ -215,14 +218,17 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
     let because = found
         .iter()
         .max_by(|a, b| a.difference.total_cmp(&b.difference))
-        .map_or("no test was possible".to_owned(), |s| {
+        .map_or(steadiness::NOT_TESTED.to_owned(), |s| {
             format!(
                 "accuracy varies by {} points over text lengths, {} for {} ({} points, {}, {})",
                 points(s.spread),
                 points(s.other_spread),
                 s.other,
                 signed_points(s.difference),
-                interval_points(s.interval, grounds.judge.confidence()),
+                match s.interval {
+                    Ok(interval) => interval_points(interval, grounds.judge.confidence()),
+                    Err(reason) => reason.to_string(),
+                },
                 p_value("Holm p", s.p_holm),
             )
         });

@@ -50,7 +50,7 @@ impl<'a> Contest<'a> {
         };
         let name = match is_fastv {
             true => "FastV (all_heads)".to_owned(),
-            false => format!("{} at its best h", roster.baseline_name()),
+            false => format!("{} (at its best h)", roster.baseline_name()),
         };
         let others = ["random", "all_heads"];
         let of_reference = |c: &&Comparison| match is_fastv {
@@ -90,6 +90,11 @@ impl<'a> Contest<'a> {
         entries
             .filter(|(_, test)| test.outcome == Outcome::Better)
             .collect()
+    }
+
+    /// Whether no test could show anything.
+    pub(super) fn is_open(&self) -> bool {
+        self.cannot_be_shown().is_some()
     }
 
     /// Whether anything is shown to beat the reference, at a budget or over all.

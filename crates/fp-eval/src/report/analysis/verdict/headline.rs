@@ -31,7 +31,7 @@ pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> Strin
     };
     let contest = |reference| Contest::new(run, roster, analysis, best, reference);
     match (contest(Reference::AllHeads), contest(Reference::Baseline)) {
-        (Some(fastv), Some(baseline)) if roster.kind == StudyKind::B => {
+        (Some(fastv), Some(baseline)) if roster.kind == StudyKind::B && !baseline.is_open() => {
             let more = match (fastv.is_beaten(), baseline.is_beaten()) {
                 (_, true) => baseline.answer(),
                 (true, false) => format!("None reliably beats {}.", baseline.name),
