@@ -7,6 +7,7 @@ mod commands;
 mod dump;
 mod failure;
 mod interrupt;
+mod invocation;
 mod table;
 
 use std::process::ExitCode;

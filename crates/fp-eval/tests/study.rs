@@ -3,8 +3,8 @@
 mod study_support;
 
 use fp_eval::study::{
-    CellResult, Engine, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError,
-    cell_results, merge, read_records, read_spec, read_timings,
+    CellResult, Engine, Invocation, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig,
+    StudyError, cell_results, merge, read_records, read_spec, read_timings,
 };
 use fp_scoring::QueryStrategy;
 use serde_json::{Value, json};
@@ -335,6 +335,33 @@ fn a_limited_run_keeps_its_samples() {
     let whole = world.path("whole");
     run(&config, &RunOptions::new(&whole)).unwrap();
     assert_eq!(read_spec(&whole).unwrap().datasets[0].subset, None);
+}
+
+#[test]
+fn how_a_run_was_started_is_noted_and_never_compared() {
+    let world = World::new();
+    let config = world.study_a();
+    let folder = world.path("run");
+    let started = |word: &str| RunOptions {
+        invocation: Invocation {
+            command: vec!["finepruner".to_owned(), word.to_owned()],
+            commit: Some(word.repeat(4)),
+            ..Invocation::default()
+        },
+        ..RunOptions::new(&folder)
+    };
+    run(&config, &started("first")).unwrap();
+    let records = std::fs::read(folder.join("records.jsonl")).unwrap();
+    // Cut off and gone on with by another program from another folder.
+    let half = records.len() / 2;
+    std::fs::write(folder.join("records.jsonl"), &records[..half]).unwrap();
+    run(&config, &started("second")).unwrap();
+    assert!(std::fs::read(folder.join("records.jsonl")).unwrap() == records);
+    let environment = read_spec(&folder).unwrap().environment;
+    assert_eq!(environment.invocation.command, ["finepruner", "first"]);
+    assert_eq!(environment.invocation.commit.unwrap(), "first".repeat(4));
+    #[cfg(target_os = "linux")]
+    assert!(environment.memory_bytes.unwrap() > 1 << 20);
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn the_same_questions_in_another_layout_get_the_same_answers() {
         "{text}"
     );
     let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
-    assert!(page.contains("<section id=\"datasets\">") && page.contains("href=\"#datasets\""));
+    assert!(page.contains("<section id=\"datasets\"") && page.contains("href=\"#datasets\""));
     assert!(page.contains(">vqav2 val, relative</th>") && page.contains(">relative mean</th>"));
     let results = std::fs::read_to_string(folder.join("results.json")).unwrap();
     let results: serde_json::Value = serde_json::from_str(&results).unwrap();

@@ -30,8 +30,10 @@ pub const SUMMARY_FILE: &str = "summary.md";
 pub const TABLE_FILE: &str = "table.tex";
 /// What was measured in seconds.
 pub const TIMES_FILE: &str = "timings.json";
-/// The report for people: one page that needs nothing else.
+/// The report for people: one page, which asks for nothing of a network.
 pub const PAGE_FILE: &str = "report.html";
+/// What the page's explorer shows, where that is too much for the page.
+pub const SAMPLES_FOLDER: &str = "report_samples";
 
 /// A report that was written.
 #[derive(Debug, Clone)]
@@ -85,8 +87,10 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
     if let Some(times) = &times {
         contents.push((TIMES_FILE, render::timings_json(times)?));
     }
-    contents.push((PAGE_FILE, render::page(&source)?));
+    let page = render::page(&source)?;
+    contents.push((PAGE_FILE, page.html));
     let mut files = Vec::new();
+    files.extend(write_apart(folder, &page.apart)?);
     for (name, content) in contents {
         let path = folder.join(name);
         write_whole(&path, content.as_bytes())?;
@@ -97,6 +101,34 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
         times,
         files,
     })
+}
+
+/// Writes what lies beside the page into a folder of its own, from which the scripts
+/// of an earlier report go first. Returns the folder, if there is one.
+fn write_apart(folder: &Path, apart: &[render::Apart]) -> Result<Option<PathBuf>, ReportError> {
+    let path = folder.join(SAMPLES_FOLDER);
+    let failed = |source| ReportError::Io {
+        path: path.clone(),
+        source,
+    };
+    if path.is_dir() {
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            let old = entry.map_err(failed)?.path();
+            if old.extension().is_some_and(|extension| extension == "js") {
+                std::fs::remove_file(&old).map_err(failed)?;
+            }
+        }
+        // Stays where something else lies in it.
+        let _ = std::fs::remove_dir(&path);
+    }
+    if apart.is_empty() {
+        return Ok(None);
+    }
+    std::fs::create_dir_all(&path).map_err(failed)?;
+    for file in apart {
+        write_whole(&path.join(&file.name), file.content.as_bytes())?;
+    }
+    Ok(Some(path))
 }
 
 /// Writes a file whole or not at all.

@@ -53,6 +53,8 @@ pub use record::{
     SampleRecord, Seen,
 };
 pub use run::{Progress, RunOptions, RunSummary, run};
-pub use spec::{DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, ModelSpec, RunSpec};
+pub use spec::{
+    DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec, RunSpec,
+};
 pub use subset::{Subset, SubsetRule};
 pub use timings::{LoadingTimes, Stages, TimingRecord};

@@ -9,6 +9,7 @@ use super::loading::jobs;
 use super::memory;
 use super::order::{Shard, image_groups};
 use super::prepare::Prepared;
+use super::spec::Invocation;
 use super::timings::{LoadingTimes, StopWatch};
 use crate::sample::Sample;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub struct RunOptions {
     /// Once this is set, the run stops before its next answer; jobs that aren't finished
     /// are not recorded.
     pub stop: Arc<AtomicBool>,
+    /// What is noted of how the run was started.
+    pub invocation: Invocation,
 }
 
 impl RunOptions {
@@ -56,6 +59,7 @@ impl RunOptions {
             shard: None,
             accept_changes: false,
             stop: Arc::default(),
+            invocation: Invocation::default(),
         }
     }
 
@@ -135,7 +139,8 @@ pub fn run(
 ) -> Result<RunSummary, StudyError> {
     options.check()?;
     let start = Instant::now();
-    let prepared = Prepared::new(config, options.shard)?;
+    let mut prepared = Prepared::new(config, options.shard)?;
+    prepared.spec.environment.invocation = options.invocation.clone();
     let samples: Vec<&[Sample]> = prepared
         .datasets
         .iter()

@@ -115,7 +115,8 @@ pub struct DatasetSpec {
     pub images_hashed: ImagesHashed,
 }
 
-/// Where a run was started.
+/// Where and how a run was started. Nothing of it is compared when a run is resumed or
+/// shards are merged. What runs from before it was recorded lack is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
@@ -131,12 +132,54 @@ pub struct Environment {
     pub num_cpus: usize,
     /// Start, in seconds since 1970.
     pub started: u64,
+    /// Name and version of the operating system, where it says them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Bytes of the machine's memory, where the system says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// How the run was started.
+    #[serde(default, skip_serializing_if = "Invocation::is_unknown")]
+    pub invocation: Invocation,
+}
+
+/// The program and the command that started a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Invocation {
+    /// The command line, the program first; empty where another program called the
+    /// library.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// The folder that it was given in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<PathBuf>,
+    /// Git commit that the program was built from, with `+changes` behind it where its
+    /// files differed from that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Version of the compiler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
+    /// Whether it was built with optimisation: `release` or `debug`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+}
+
+impl Invocation {
+    /// Whether nothing is known.
+    fn is_unknown(&self) -> bool {
+        *self == Invocation::default()
+    }
 }
 
 impl Environment {
     pub(crate) fn now() -> Environment {
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").ok();
+        let read = |path: &str| std::fs::read_to_string(path).ok();
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let cpu = read("/proc/cpuinfo");
+        let memory = read("/proc/meminfo");
+        let release = read("/etc/os-release");
         Environment {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             os: std::env::consts::OS.to_owned(),
@@ -144,6 +187,9 @@ impl Environment {
             cpu: cpu.as_deref().and_then(cpu_name).map(str::to_owned),
             num_cpus: std::thread::available_parallelism().map_or(1, usize::from),
             started: started.map_or(0, |duration| duration.as_secs()),
+            os_version: release.as_deref().and_then(os_name).map(str::to_owned),
+            memory_bytes: memory.as_deref().and_then(memory_bytes),
+            invocation: Invocation::default(),
         }
     }
 }
@@ -153,4 +199,51 @@ fn cpu_name(cpuinfo: &str) -> Option<&str> {
         .lines()
         .find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim())
+}
+
+/// `MemTotal` of `/proc/meminfo`, which counts in KiB.
+fn memory_bytes(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// `PRETTY_NAME` of `/etc/os-release`.
+fn os_name(release: &str) -> Option<&str> {
+    let mut lines = release.lines();
+    let name = lines.find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(name.trim().trim_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_as_linux_describes_them() {
+        let meminfo = "MemTotal:        8039584 kB\nMemFree: 1 kB\n";
+        assert_eq!(memory_bytes(meminfo), Some(8_039_584 * 1024));
+        assert_eq!(memory_bytes("MemFree: 1 kB"), None);
+        let release = "NAME=\"X\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
+        assert_eq!(os_name(release), Some("Debian GNU/Linux 12 (bookworm)"));
+    }
+
+    #[test]
+    fn environments_from_before_more_was_recorded_are_read() {
+        let old = r#"{"version":"0.1.0","os":"linux","arch":"x86_64","cpu":null,"num_cpus":2,
+            "started":1700000000}"#;
+        let old: Environment = serde_json::from_str(old).unwrap();
+        assert_eq!(
+            (old.memory_bytes, old.invocation.is_unknown()),
+            (None, true)
+        );
+        // And written as they were.
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(
+            !text.contains("invocation") && !text.contains("memory"),
+            "{text}"
+        );
+    }
 }

@@ -5,6 +5,7 @@ mod files;
 mod naive;
 mod near_ties;
 mod numbers;
+mod page;
 mod readings;
 mod synthetic;
 mod verdict;

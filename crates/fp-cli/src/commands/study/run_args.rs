@@ -48,6 +48,7 @@ impl RunArgs {
             memory_limit: self.memory_limit,
             shard: self.shard,
             accept_changes: self.accept_changes,
+            invocation: crate::invocation::current(),
             ..defaults
         }
     }

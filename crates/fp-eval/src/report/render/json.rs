@@ -12,7 +12,7 @@ use crate::report::measured::MeasuredTimes;
 pub const RESULTS_VERSION: u32 = 2;
 
 /// Keys of the run's environment that differ from run to run.
-const VOLATILE: [&str; 1] = ["started"];
+const VOLATILE: [&str; 3] = ["started", "memory_bytes", "invocation"];
 
 #[derive(Debug, Serialize)]
 struct Results<'a> {

@@ -15,7 +15,7 @@ pub(crate) use csv::cells_csv;
 pub(crate) use json::{results_json, timings_json};
 pub(crate) use latex::table_tex;
 pub(crate) use markdown::summary_md;
-pub(crate) use page::page;
+pub(crate) use page::{Apart, page};
 
 use super::analysis::{Analysis, Roster};
 use super::measured::MeasuredTimes;

@@ -1,8 +1,8 @@
 //! What decided: ties, near-ties, and where query strategies looked from.
 
-use super::markup::{Field, Table, put, section};
+use super::markup::{Field, Table, heading, put, section};
 use crate::report::analysis::CellAudit;
-use crate::report::format::{fixed, percent, points};
+use crate::report::format::{fixed, points};
 use crate::report::render::Source;
 
 pub(super) fn audit(source: &Source<'_>, out: &mut String) {
@@ -41,20 +41,11 @@ pub(super) fn audit(source: &Source<'_>, out: &mut String) {
             .filter(|audit| ids.contains(&audit.cell.as_str()))
             .collect();
         let sum = |value: &dyn Fn(&CellAudit) -> usize| {
-            Field::Number(
-                of.iter()
-                    .map(|audit| value(audit))
-                    .sum::<usize>()
-                    .to_string(),
-            )
+            Field::count(of.iter().map(|audit| value(audit)).sum())
         };
         let most = |value: &dyn Fn(&CellAudit) -> usize| {
             let most = of.iter().map(|audit| value(audit)).max().unwrap_or(0);
-            Field::Number(if most > 0 {
-                most.to_string()
-            } else {
-                "–".to_owned()
-            })
+            Field::or_dash((most > 0).then_some(most), Field::count)
         };
         table.row([
             Field::Head(name.to_owned()),
@@ -80,9 +71,10 @@ pub(super) fn audit(source: &Source<'_>, out: &mut String) {
     out.push_str(&table.finish());
     looks(source, out);
     if let Some(noise) = &analysis.noise_floor {
+        heading(out, "noise", "Noise floor from a repeated run");
         put!(
             out,
-            "<h3>Noise floor from a repeated run</h3><p>{} answers on {} samples: {} texts, {} scores and {} kept sets differ, {} of them not explained by a near-tie; the largest difference of a cell's mean is {} points.</p>\n",
+            "<p>{} answers on {} samples: {} texts, {} scores and {} kept sets differ, {} of them not explained by a near-tie; the largest difference of a cell's mean is {} points.</p>\n",
             noise.num_answers,
             noise.num_samples,
             noise.texts_differ,
@@ -99,7 +91,8 @@ fn looks(source: &Source<'_>, out: &mut String) {
     if source.analysis.looks.is_empty() {
         return;
     }
-    out.push_str("<h3>Where query strategies looked from</h3><p>Mean share of the weight in %. The last rows of a prompt are the template's own (its <code>ASSISTANT:</code>), not the question's.</p>");
+    heading(out, "looks", "Where query strategies looked from");
+    out.push_str("<p>Mean share of the weight in %. The last rows of a prompt are the template's own (its <code>ASSISTANT:</code>), not the question's.</p>");
     let mut table = Table::new(
         "Rows looked from by query strategy",
         "plain",
@@ -123,12 +116,12 @@ fn looks(source: &Source<'_>, out: &mut String) {
             .collect();
         table.row([
             Field::Head(look.query_strategy.clone()),
-            Field::Number(fixed(look.mean_rows, 1)),
-            Field::Number(percent(look.weight.system)),
-            Field::Number(percent(look.weight.image)),
-            Field::Number(percent(look.weight.earlier_text)),
-            Field::Number(percent(look.weight.last_five)),
-            Field::Number(percent(look.weight.last)),
+            Field::exact(fixed(look.mean_rows, 1), look.mean_rows),
+            Field::percent(look.weight.system),
+            Field::percent(look.weight.image),
+            Field::percent(look.weight.earlier_text),
+            Field::percent(look.weight.last_five),
+            Field::percent(look.weight.last),
             Field::Number(format!("{} of {}", look.zero_mass_samples, look.n)),
             Field::Text(branches.join(", ")),
         ]);

@@ -2,7 +2,7 @@
 
 use super::markup::{escape, put, section};
 use super::pictures::{Pictures, boxes_on_grid};
-use super::roles::{ascending_budgets, middle_heads, protagonists};
+use super::roles::{ascending_budgets, protagonists};
 use crate::report::analysis::{RIGHT, kept_tokens};
 use crate::report::render::Source;
 use crate::study::SampleRecord;
@@ -48,17 +48,14 @@ struct Cast {
 
 fn cast(source: &Source<'_>) -> Option<(String, Cast)> {
     let roster = source.roster;
-    let (candidate, baseline) = protagonists(source);
-    let (candidate, baseline) = (candidate?, baseline?);
     // The tightest budget shows most.
     let budget = *ascending_budgets(source).first()?;
-    let count = middle_heads(source);
-    let cell = |strategy: usize| roster.cell(strategy, count, budget);
-    let name = |strategy: usize| roster.strategies[strategy].name.clone();
+    let (candidate, baseline) = protagonists(source, budget);
+    let (candidate, baseline) = (candidate?, baseline?);
     let mut shown = vec![
         ("vanilla".to_owned(), roster.vanilla?),
-        (name(candidate), cell(candidate)?),
-        (name(baseline), cell(baseline)?),
+        (candidate.name(source), candidate.cell),
+        (baseline.name(source), baseline.cell),
     ];
     for (name, cell) in [
         ("all_heads", roster.all_heads[budget]),
@@ -67,14 +64,18 @@ fn cast(source: &Source<'_>) -> Option<(String, Cast)> {
     ] {
         shown.extend(cell.map(|cell| (name.to_owned(), cell)));
     }
-    let h = roster.head_counts.get(count)?;
-    let at = format!("{}, h = {h}", roster.budgets[budget]);
+    let at = format!(
+        "{}: the strategy and the baseline with the highest means there ({} and {})",
+        roster.budgets[budget],
+        candidate.name(source),
+        baseline.name(source)
+    );
     Some((
         at,
         Cast {
             vanilla: roster.vanilla?,
-            candidate: cell(candidate)?,
-            baseline: cell(baseline)?,
+            candidate: candidate.cell,
+            baseline: baseline.cell,
             oracle: roster.oracle[budget],
             shown,
         },
@@ -165,7 +166,7 @@ fn case(
         escape(&record.question),
         escape(&record.answers.join(" / "))
     );
-    let picture = pictures.of(record);
+    let picture = pictures.in_page(record);
     let boxes = boxes_on_grid(source.run, record);
     for (name, cell) in &cast.shown {
         let Some(run) = record.run_of(*cell) else {

@@ -1,22 +1,36 @@
 //! Charts as SVG. Panels are drawn at about the size at which a phone shows them, so
-//! that their text stays readable, and stand side by side on wider pages.
+//! that their text stays readable, and stand side by side on wider pages. What needs the
+//! width of a page is drawn twice, of which the style sheet shows one.
 
 mod forest;
 mod lines;
 
 pub(super) use forest::{ForestRow, forest};
-pub(super) use lines::{Series, key, lines};
+pub(super) use lines::{Place, Point, Series, lines};
 
 use super::markup::{escape, put};
 use crate::report::format::percent;
 
 /// Width of a panel in its own units, close to pixels.
-const WIDTH: f64 = 350.0;
+const NARROW: f64 = 350.0;
+/// Width of a chart that has the page's width to itself.
+const WIDE: f64 = 860.0;
 const FONT: f64 = 12.0;
+/// On a wide chart, which is also shown a little smaller than it is drawn.
+const WIDE_FONT: f64 = 13.0;
 /// Width of a letter, on the safe side.
 const LETTER: f64 = 7.0;
 /// Longest name that is written in full.
 const MOST_LETTERS: usize = 25;
+
+/// A chart for narrow and one for wide pages; the style sheet shows the one that fits.
+pub(super) fn both(draw: impl Fn(f64) -> String) -> String {
+    format!(
+        "<div class=\"for-wide\">{}</div><div class=\"for-narrow\">{}</div>",
+        draw(WIDE),
+        draw(NARROW)
+    )
+}
 
 /// Vertical scale of accuracies, 0 to 1.
 #[derive(Debug, Clone, Copy)]
@@ -64,14 +78,16 @@ impl Scale {
     }
 }
 
-/// Parts of a whole as one bar: name, share, and what a reader sees beside it.
-pub(super) fn stacked_bar(title: &str, parts: &[(String, f64)]) -> String {
+/// Parts of a whole as one bar, each with its name and share. Parts are told apart by
+/// their position's style.
+pub(super) fn stacked_bar(title: &str, parts: &[(String, f64)], width: f64) -> String {
     let total: f64 = parts.iter().map(|(_, value)| value).sum();
-    let mut svg = open(46.0, title);
+    let whole = width - 2.0;
+    let mut svg = open(width, 46.0, title);
     let mut x = 1.0;
     for (index, (name, value)) in parts.iter().enumerate() {
         let share = value / total.max(f64::MIN_POSITIVE);
-        let width = share * (WIDTH - 2.0);
+        let width = share * whole;
         put!(
             &mut svg,
             "<g><title>{}: {} %</title><rect class=\"part c{index}\" x=\"{x:.1}\" y=\"6\" width=\"{width:.1}\" height=\"34\"/>",
@@ -106,9 +122,10 @@ fn shorten(name: &str) -> String {
     format!("{start}…{end}")
 }
 
-fn open(height: f64, title: &str) -> String {
+fn open(width: f64, height: f64, title: &str) -> String {
+    let font = if width > NARROW { WIDE_FONT } else { FONT };
     format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height:.0}\" font-size=\"{FONT}\" role=\"img\" aria-label=\"{}\">",
+        "<svg class=\"chart\" viewBox=\"0 0 {width} {height:.0}\" font-size=\"{font}\" role=\"img\" aria-label=\"{}\">",
         escape(title)
     )
 }

@@ -3,7 +3,6 @@
 use super::markup::{Field, Table, chooser, group, section};
 use super::roles::{budget_groups, cells_at};
 use crate::report::analysis::BY_DATASET;
-use crate::report::format::percent;
 use crate::report::render::Source;
 
 /// Nothing for a run on a single data set.
@@ -48,12 +47,13 @@ fn table(source: &Source<'_>, names: &[String], budget: usize, out: &mut String)
     let mut table = Table::new(&label, "plain", &columns);
     for (name, cells) in rows(source, budget) {
         let values = Values::of(source, &cells, names.len());
-        let number = |value: Option<f64>| Field::Number(value.map_or_else(dash, percent));
+        let number = |value: Option<f64>| Field::or_dash(value, Field::percent);
         let mean = match (source.analysis.relative.is_empty(), values.mean) {
             (true, _) => Field::Empty,
-            (false, None) => Field::Number(dash()),
             // From half of the unpruned accuracy on, which nothing of interest falls below.
-            (false, Some(mean)) => Field::Shaded(percent(mean), 2.0 * mean - 1.0),
+            (false, mean) => {
+                Field::or_dash(mean, |mean| Field::percent(mean).shaded(2.0 * mean - 1.0))
+            }
         };
         let by_dataset = values.relative.iter().map(|value| match value {
             Some(_) => number(*value),
@@ -64,10 +64,6 @@ fn table(source: &Source<'_>, names: &[String], budget: usize, out: &mut String)
         table.row(fields.chain(accuracies).chain(by_dataset));
     }
     out.push_str(&table.finish());
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }
 
 /// What is not pruned first, then the budget's cells, chance as the mean over its seeds.

@@ -110,13 +110,13 @@ pub(super) fn best(source: &Source<'_>, out: &mut String) {
     out.push_str("<details><summary>Ranking on the questions to choose by</summary>");
     let mut ranking = Table::new("Ranking", "plain", &["strategy", "mean %"]);
     for (name, mean) in &best.ranking {
-        ranking.row([Field::Head(name.clone()), Field::Number(percent(*mean))]);
+        ranking.row([Field::Head(name.clone()), Field::percent(*mean)]);
     }
     out.push_str(&ranking.finish());
     out.push_str("</details></section>\n");
 }
 
-fn comparison_table(label: &str) -> Table {
+pub(super) fn comparison_table(label: &str) -> Table {
     Table::new(
         label,
         "plain words",
@@ -126,18 +126,18 @@ fn comparison_table(label: &str) -> Table {
     )
 }
 
-fn comparison_fields(at: &str, c: &Comparison) -> Vec<Field> {
+pub(super) fn comparison_fields(at: &str, c: &Comparison) -> Vec<Field> {
     vec![
         Field::Head(at.to_owned()),
         Field::Text(c.a.clone()),
         Field::Text(c.b.clone()),
-        Field::Number(signed_points(c.difference)),
+        Field::exact(signed_points(c.difference), 100.0 * c.difference),
         Field::Number(format!(
             "{} to {}",
             signed_points(c.interval[0]),
             signed_points(c.interval[1])
         )),
-        Field::Number(p_number(c.p_holm)),
+        Field::exact(p_number(c.p_holm), c.p_holm),
         Field::Text(c.outcome.name().to_owned()),
     ]
 }

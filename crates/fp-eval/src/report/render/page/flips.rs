@@ -1,9 +1,8 @@
 //! What flips through pruning, by group of questions.
 
-use super::markup::{Field, Table, chooser, group, section};
-use super::roles::{ascending_budgets, middle_heads, protagonists};
+use super::markup::{Field, Table, chooser, escape, group, put, section};
+use super::roles::{Leader, ascending_budgets, protagonists};
 use crate::report::analysis::Flips;
-use crate::report::format::percent;
 use crate::report::render::Source;
 
 pub(super) fn flips(source: &Source<'_>, out: &mut String) {
@@ -17,37 +16,18 @@ pub(super) fn flips(source: &Source<'_>, out: &mut String) {
         "What flips through pruning",
         "Lost: right without pruning, wrong with it. Won: the other way. In % of the group's questions.",
     );
-    let (candidate, baseline) = protagonists(source);
-    let count = middle_heads(source);
-    let mut shown: Vec<(String, Vec<Option<usize>>)> = Vec::new();
     let order: Vec<usize> = ascending_budgets(source).into_iter().rev().collect();
-    for strategy in [candidate, baseline].into_iter().flatten() {
-        let cells = order
-            .iter()
-            .map(|&budget| roster.cell(strategy, count, budget))
-            .collect();
-        let h = roster.head_counts.get(count).copied().unwrap_or_default();
-        shown.push((
-            format!("{}, h = {h}", roster.strategies[strategy].name),
-            cells,
-        ));
-    }
-    let by_budget = |cells: &[Option<usize>]| order.iter().map(|&budget| cells[budget]).collect();
-    shown.push(("all_heads".to_owned(), by_budget(&roster.all_heads)));
-    let first_random: Vec<Option<usize>> = roster
-        .random
-        .iter()
-        .map(|seeds| seeds.first().copied())
-        .collect();
-    shown.push(("random".to_owned(), by_budget(&first_random)));
-    shown.retain(|(_, cells)| cells.iter().any(Option::is_some));
+    let shown = rows(source, &order);
     let groups: Vec<(String, String)> = shown
         .iter()
-        .map(|(name, _)| (name.clone(), name.clone()))
+        .map(|row| (row.name.clone(), row.name.clone()))
         .collect();
     chooser(out, "flips", "Cell", &groups);
-    for (index, (name, cells)) in shown.iter().enumerate() {
+    for (index, Row { name, note, cells }) in shown.iter().enumerate() {
         group(out, "flips", name, index == 0);
+        if !note.is_empty() {
+            put!(out, "<p class=\"small\">{}</p>\n", escape(note));
+        }
         let columns: Vec<String> = order
             .iter()
             .flat_map(|&budget| {
@@ -89,21 +69,64 @@ pub(super) fn flips(source: &Source<'_>, out: &mut String) {
     out.push_str("</section>\n");
 }
 
+/// What stands for one choice, at each budget.
+struct Row {
+    name: String,
+    /// Which cells these are, where the name doesn't say it.
+    note: String,
+    cells: Vec<Option<usize>>,
+}
+
+fn rows(source: &Source<'_>, order: &[usize]) -> Vec<Row> {
+    let roster = source.roster;
+    let leaders = |name: String, of: usize| {
+        let leaders: Vec<Option<Leader>> = order
+            .iter()
+            .map(|&budget| {
+                let (other, baseline) = protagonists(source, budget);
+                [other, baseline][of]
+            })
+            .collect();
+        let names = order.iter().zip(&leaders).filter_map(|(&budget, leader)| {
+            let name = leader.as_ref()?.name(source);
+            Some(format!("{name} at {}", roster.budgets[budget]))
+        });
+        Row {
+            name,
+            note: format!("{}.", names.collect::<Vec<_>>().join("; ")),
+            cells: leaders
+                .iter()
+                .map(|leader| leader.map(|leader| leader.cell))
+                .collect(),
+        }
+    };
+    let plain = |name: &str, cell: &dyn Fn(usize) -> Option<usize>| Row {
+        name: name.to_owned(),
+        note: String::new(),
+        cells: order.iter().map(|&budget| cell(budget)).collect(),
+    };
+    let mut rows = vec![
+        leaders("best other strategy".to_owned(), 0),
+        leaders(format!("{} at its best h", roster.baseline_name()), 1),
+        plain("all_heads", &|budget| roster.all_heads[budget]),
+        plain("random", &|budget| roster.random[budget].first().copied()),
+    ];
+    rows.retain(|row| row.cells.iter().any(Option::is_some));
+    rows
+}
+
 fn flip_row(table: &mut Table, name: String, flips: Vec<Option<Flips>>) {
     let n = flips.iter().flatten().map(Flips::n).max().unwrap_or(0);
     if n == 0 {
         return;
     }
-    let mut fields = vec![Field::Head(name), Field::Number(n.to_string())];
+    let mut fields = vec![Field::Head(name), Field::count(n)];
     for flips in flips {
         match flips.filter(|flips| flips.n() > 0) {
             Some(flips) => {
                 let share = |count: usize| count as f64 / flips.n() as f64;
-                fields.push(Field::Shaded(
-                    percent(share(flips.lost)),
-                    2.0 * share(flips.lost),
-                ));
-                fields.push(Field::Number(percent(share(flips.won))));
+                fields.push(Field::percent(share(flips.lost)).shaded(2.0 * share(flips.lost)));
+                fields.push(Field::percent(share(flips.won)));
             }
             None => fields.extend([Field::Empty, Field::Empty]),
         }

@@ -40,10 +40,9 @@ pub(super) fn head_usage(source: &Source<'_>, out: &mut String) {
             .iter()
             .filter(|usage| usage.num_selected_heads == *h)
         {
-            let fields = usage
-                .shares
-                .iter()
-                .map(|share| Field::Shaded(format!("{:.0}", 100.0 * share), *share));
+            let fields = usage.shares.iter().map(|share| {
+                Field::exact(format!("{:.0}", 100.0 * share), 100.0 * share).shaded(*share)
+            });
             table.row(
                 [Field::Head(usage.strategy.clone())]
                     .into_iter()
@@ -124,12 +123,10 @@ pub(super) fn agreement(source: &Source<'_>, out: &mut String) {
                 if a == b {
                     Field::Text("·".to_owned())
                 } else if matrix.identical_share[a][b] == 1.0 {
-                    Field::Shaded("=".to_owned(), 1.0)
+                    Field::exact("=", 1.0).shaded(1.0)
                 } else {
-                    Field::Shaded(
-                        fixed(jaccard, 2).trim_start_matches('0').to_owned(),
-                        jaccard,
-                    )
+                    let text = fixed(jaccard, 2);
+                    Field::exact(text.trim_start_matches('0'), jaccard).shaded(jaccard)
                 }
             });
             table.row(

@@ -1,4 +1,4 @@
-//! Pieces of HTML.
+//! Parts of HTML.
 
 /// Appends formatted text; writing to a string can't fail.
 macro_rules! put {
@@ -7,6 +7,8 @@ macro_rules! put {
     }};
 }
 pub(super) use put;
+
+pub(super) use super::table::{Field, Table};
 
 /// Text as HTML shows it, fit for content and for attributes in double quotes.
 pub(super) fn escape(text: &str) -> String {
@@ -24,109 +26,42 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A table that scrolls by itself where it is wider than the page. Columns in which
-/// no row has anything are left out.
-#[derive(Debug)]
-pub(super) struct Table {
-    label: String,
-    class: &'static str,
-    columns: Vec<String>,
-    rows: Vec<Vec<Field>>,
-}
-
-/// One cell of a table.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Field {
-    /// Heads its row.
-    Head(String),
-    /// Words.
-    Text(String),
-    /// A figure, aligned with those above and below.
-    Number(String),
-    /// A figure on a shade of 0 to 1.
-    Shaded(String, f64),
-    /// Nothing to be said.
-    Empty,
-}
-
-impl Field {
-    fn write(&self, out: &mut String) {
-        match self {
-            Field::Head(text) => put!(out, "<th scope=\"row\">{}</th>", escape(text)),
-            Field::Text(text) => put!(out, "<td>{}</td>", escape(text)),
-            Field::Number(text) => put!(out, "<td class=\"n\">{}</td>", escape(text)),
-            Field::Shaded(text, shade) => put!(
-                out,
-                "<td class=\"n s\" style=\"--v:{:.0}%\">{}</td>",
-                100.0 * shade.clamp(0.0, 1.0),
-                escape(text)
-            ),
-            Field::Empty => out.push_str("<td></td>"),
-        }
-    }
-
-    fn is_figure(&self) -> bool {
-        matches!(self, Field::Number(_) | Field::Shaded(..))
-    }
-}
-
-impl Table {
-    /// `label` is what readers by ear get.
-    pub(super) fn new(label: &str, class: &'static str, columns: &[&str]) -> Table {
-        Table {
-            label: escape(label),
-            class,
-            columns: columns.iter().map(|column| escape(column)).collect(),
-            rows: Vec::new(),
-        }
-    }
-
-    pub(super) fn row(&mut self, fields: impl IntoIterator<Item = Field>) {
-        self.rows.push(fields.into_iter().collect());
-    }
-
-    pub(super) fn finish(self) -> String {
-        let field =
-            |row: &'_ [Field], column: usize| row.get(column).cloned().unwrap_or(Field::Empty);
-        let shown: Vec<usize> = (0..self.columns.len())
-            .filter(|&column| {
-                self.rows
-                    .iter()
-                    .any(|row| field(row, column) != Field::Empty)
-            })
-            .collect();
-        let mut text = format!(
-            "<div class=\"scroll\" role=\"region\" aria-label=\"{0}\" tabindex=\"0\"><table class=\"{1}\"><caption class=\"ear\">{0}</caption><thead><tr>",
-            self.label, self.class
-        );
-        for &column in &shown {
-            let is_figures = self.rows.iter().any(|row| field(row, column).is_figure());
-            let class = if is_figures { " class=\"n\"" } else { "" };
-            put!(
-                &mut text,
-                "<th scope=\"col\"{class}>{}</th>",
-                self.columns[column]
-            );
-        }
-        text.push_str("</tr></thead><tbody>\n");
-        for row in &self.rows {
-            text.push_str("<tr>");
-            for &column in &shown {
-                field(row, column).write(&mut text);
-            }
-            text.push_str("</tr>\n");
-        }
-        text.push_str("</tbody></table></div>\n");
-        text
-    }
-}
-
-/// Opens a section of the page.
+/// Opens a section of the page. Its heading links to itself, to be copied.
 pub(super) fn section(out: &mut String, id: &str, title: &str, lead: &str) {
-    put!(out, "<section id=\"{id}\"><h2>{}</h2>\n", escape(title));
+    put!(
+        out,
+        "<section id=\"{id}\" aria-labelledby=\"{id}-title\"><h2 id=\"{id}-title\">{}{}</h2>\n",
+        escape(title),
+        anchor(id, title)
+    );
     if !lead.is_empty() {
         put!(out, "<p class=\"lead\">{}</p>\n", escape(lead));
     }
+}
+
+/// A heading inside a section, with a link to itself.
+pub(super) fn heading(out: &mut String, id: &str, title: &str) {
+    put!(
+        out,
+        "<h3 id=\"{id}\">{}{}</h3>\n",
+        escape(title),
+        anchor(id, title)
+    );
+}
+
+fn anchor(id: &str, title: &str) -> String {
+    format!(
+        " <a class=\"anchor\" href=\"#{id}\" aria-label=\"Link to: {}\">#</a>",
+        escape(title)
+    )
+}
+
+/// JSON that can stand in a script element: nothing in it ends the element or opens a
+/// comment, and nothing ends a line of JavaScript.
+pub(super) fn script_json(json: &str) -> String {
+    json.replace('<', "\\u003c")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }
 
 /// A choice among groups of which one is shown: elements of class `group` and of the
@@ -166,25 +101,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_breaks_out() {
-        let mut table = Table::new("a\"b", "", &["<x>"]);
-        table.row([Field::Text("</td><script>".to_owned())]);
-        let text = table.finish();
-        assert!(!text.contains("<script>") && !text.contains("<x>"));
-        assert!(text.contains("a&quot;b"));
+    fn scripts_are_not_ended_by_data() {
+        let json = serde_json::to_string("</script><!--\u{2028}<script>").unwrap();
+        let safe = script_json(&json);
+        assert!(!safe.contains('<') && !safe.contains('\u{2028}'), "{safe}");
+        let back: String = serde_json::from_str(&safe).unwrap();
+        assert_eq!(back, "</script><!--\u{2028}<script>");
     }
 
     #[test]
-    fn empty_columns_are_left_out() {
-        let mut table = Table::new("t", "", &["a", "b", "c"]);
-        table.row([
-            Field::Head("1".into()),
-            Field::Empty,
-            Field::Number("2".into()),
-        ]);
-        table.row([Field::Head("3".into())]);
-        let text = table.finish();
-        assert!(!text.contains(">b<") && text.contains("<th scope=\"col\" class=\"n\">c</th>"));
-        assert_eq!(text.matches("<td></td>").count(), 1);
+    fn headings_are_escaped_and_linked() {
+        let mut out = String::new();
+        section(&mut out, "a", "x < \"y\"", "<b>");
+        assert!(
+            out.contains("x &lt; &quot;y&quot;") && out.contains("href=\"#a\""),
+            "{out}"
+        );
+        assert!(!out.contains("<b>"));
     }
 }

@@ -9,7 +9,7 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use super::base64;
 use super::image_sources::ImageSources;
 use crate::drawing::squared;
-use crate::report::format::counted;
+use crate::report::format::{bytes, counted};
 use crate::report::run::Run;
 use crate::study::{EncodedImage, SampleRecord};
 
@@ -17,8 +17,10 @@ use crate::study::{EncodedImage, SampleRecord};
 const SIDE: u32 = 224;
 /// Of 100.
 const JPEG_QUALITY: u8 = 72;
+/// No picture is smaller.
+const LEAST_BYTES: usize = 1024;
 
-/// Pictures of a page, each encoded once, up to a number of bytes.
+/// Pictures of a report, each encoded once, up to a number of bytes.
 #[derive(Debug)]
 pub(super) struct Pictures<'a> {
     run: &'a Run,
@@ -28,6 +30,11 @@ pub(super) struct Pictures<'a> {
     known: HashMap<(usize, String), Option<usize>>,
     /// Data of `data:image/jpeg;base64,` addresses.
     pub(super) encoded: Vec<String>,
+    /// Positions of those that the page shows by itself.
+    stay: Vec<usize>,
+    /// Whether the page holds those alone.
+    is_apart: bool,
+    most_bytes: usize,
     bytes_left: usize,
     num_left_out: usize,
     num_unreadable: usize,
@@ -42,6 +49,9 @@ impl<'a> Pictures<'a> {
             sources: ImageSources::new(run),
             known: HashMap::new(),
             encoded: Vec::new(),
+            stay: Vec::new(),
+            is_apart: false,
+            most_bytes,
             bytes_left: most_bytes,
             num_left_out: 0,
             num_unreadable: 0,
@@ -57,7 +67,17 @@ impl<'a> Pictures<'a> {
         if let Some(known) = self.known.get(&key) {
             return *known;
         }
-        let index = match self.encode(record, aspect) {
+        // What is full need not be tried.
+        let is_full = self.bytes_left < LEAST_BYTES;
+        let encoded = match is_full {
+            true => Ok(String::new()),
+            false => self.encode(record, aspect),
+        };
+        let index = match encoded {
+            Ok(_) if is_full => {
+                self.num_left_out += 1;
+                None
+            }
             Ok(text) if text.len() <= self.bytes_left => {
                 self.bytes_left -= text.len();
                 self.encoded.push(text);
@@ -77,12 +97,43 @@ impl<'a> Pictures<'a> {
         index
     }
 
+    /// Bytes of all pictures, encoded.
+    pub(super) fn bytes(&self) -> usize {
+        self.encoded.iter().map(String::len).sum()
+    }
+
+    /// Leaves to the page only what it shows by itself.
+    pub(super) fn keep_apart(&mut self) {
+        self.is_apart = true;
+    }
+
+    /// As [`Pictures::of`], for a picture that the page itself shows.
+    pub(super) fn in_page(&mut self, record: &SampleRecord) -> Option<usize> {
+        let index = self.of(record)?;
+        if !self.stay.contains(&index) {
+            self.stay.push(index);
+        }
+        Some(index)
+    }
+
+    /// Pictures that the page holds, with their positions.
+    pub(super) fn of_page(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.encoded
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !self.is_apart || self.stay.contains(index))
+            .map(|(index, data)| (index, data.as_str()))
+    }
+
     /// What a reader should know of pictures that aren't there.
     pub(super) fn note(&self) -> Option<String> {
         let mut parts = Vec::new();
         if self.num_left_out > 0 {
             let images = counted(self.num_left_out, "image");
-            parts.push(format!("{images} would have been too much for one page."));
+            let most = bytes(self.most_bytes as f64);
+            parts.push(format!(
+                "{images} not shown: a report holds pictures of {most} at most."
+            ));
         }
         if let Some(reason) = &self.unreadable {
             let images = counted(self.num_unreadable, "image");

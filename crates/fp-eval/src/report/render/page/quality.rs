@@ -3,7 +3,7 @@
 use super::markup::{Field, Table, chooser, group, put, section};
 use super::roles::{budget_groups, cells_at};
 use crate::report::analysis::{Outcome, TokenQuality};
-use crate::report::format::{fixed, percent};
+use crate::report::format::fixed;
 use crate::report::render::Source;
 
 pub(super) fn quality(source: &Source<'_>, out: &mut String) {
@@ -67,10 +67,11 @@ fn quality_table(source: &Source<'_>, budget: usize, out: &mut String) {
         ],
     );
     let number = |value: Option<f64>, digits: usize| {
-        value.map_or(Field::Empty, |value| Field::Number(fixed(value, digits)))
+        value.map_or(Field::Empty, |value| {
+            Field::exact(fixed(value, digits), value)
+        })
     };
-    let share =
-        |value: Option<f64>| value.map_or(Field::Empty, |value| Field::Number(percent(value)));
+    let share = |value: Option<f64>| value.map_or(Field::Empty, Field::percent);
     for (name, cell) in cells_at(source, budget) {
         let Some(quality) = find(cell) else { continue };
         let outcome = analysis
@@ -85,8 +86,8 @@ fn quality_table(source: &Source<'_>, budget: usize, out: &mut String) {
         };
         let (overlap, spread) = (quality.overlap, quality.spread);
         let recall = overlap.map_or(Field::Empty, |overlap| {
-            let text = format!("{}{mark}", percent(overlap.area_recall));
-            Field::Shaded(text, overlap.area_recall)
+            let recall = overlap.area_recall;
+            Field::percent(recall).shaded(recall).marked(mark)
         });
         table.row([
             Field::Head(name),
@@ -133,8 +134,9 @@ fn by_area(source: &Source<'_>, budget: usize, out: &mut String) {
         let fields = [Small, Medium, Large].map(|stratum| {
             let overlap = quality.by_area.iter().find(|(other, _)| *other == stratum);
             overlap.map_or(Field::Number("–".to_owned()), |(_, overlap)| {
-                let text = format!("{} (n {})", percent(overlap.area_recall), overlap.n);
-                Field::Shaded(text, overlap.area_recall)
+                let recall = overlap.area_recall;
+                let count = format!(" (n {})", overlap.n);
+                Field::percent(recall).shaded(recall).marked(&count)
             })
         });
         table.row([Field::Head(name)].into_iter().chain(fields));

@@ -10,6 +10,7 @@ pub(super) fn ascending_budgets(source: &Source<'_>) -> Vec<usize> {
     order
 }
 
+/// Most tokens first, with what a chooser calls them.
 pub(super) fn budget_groups(source: &Source<'_>) -> (Vec<usize>, Vec<(String, String)>) {
     let mut order = ascending_budgets(source);
     order.reverse();
@@ -23,32 +24,81 @@ pub(super) fn budget_groups(source: &Source<'_>) -> (Vec<usize>, Vec<(String, St
     (order, groups)
 }
 
-/// The candidate and the baseline by name, the candidate none where it is the baseline.
-pub(super) fn protagonists(source: &Source<'_>) -> (Option<usize>, Option<usize>) {
-    let roster = source.roster;
-    let position = |name: &str| roster.strategies.iter().position(|s| s.name == name);
-    let ranking = source
-        .analysis
-        .best
-        .as_ref()
-        .map(|best| best.ranking.as_slice());
-    let candidate = ranking.and_then(|ranking| position(&ranking.first()?.0));
-    match candidate {
-        Some(candidate) => match roster.reference_of(candidate) {
-            Some(baseline) => (Some(candidate), Some(baseline)),
-            // The baseline leads: the runner-up stands beside it.
-            None => {
-                let runner_up = ranking.and_then(|ranking| position(&ranking.get(1)?.0));
-                (runner_up, Some(candidate))
-            }
-        },
-        None => (None, (!roster.strategies.is_empty()).then_some(0)),
+/// The studied cell with the highest mean of some, at one budget. The highest of many
+/// means is too high by chance: this says where it is, not that it will stay there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Leader {
+    pub(super) strategy: usize,
+    /// Position among the head counts.
+    pub(super) count: usize,
+    pub(super) cell: usize,
+    /// Mean score, 0 to 1.
+    pub(super) mean: f64,
+    /// Cells with that very mean; it is the first of them in the configuration's order.
+    pub(super) num_equal: usize,
+}
+
+impl Leader {
+    /// Strategy and h.
+    pub(super) fn name(&self, source: &Source<'_>) -> String {
+        let roster = source.roster;
+        let name = &roster.strategies[self.strategy].name;
+        format!("{name}, h = {}", roster.head_counts[self.count])
+    }
+
+    /// The same, and that others are as high where they are.
+    pub(super) fn name_and_ties(&self, source: &Source<'_>) -> String {
+        let name = self.name(source);
+        match self.num_equal {
+            1 => name,
+            equal => format!("{name} (first of {equal} equal)"),
+        }
     }
 }
 
-/// The head count that stands for all: the middle one.
-pub(super) fn middle_heads(source: &Source<'_>) -> usize {
-    source.roster.head_counts.len() / 2
+/// The highest mean at a budget, of the strategies that fit, over every h.
+fn leader(source: &Source<'_>, budget: usize, fits: impl Fn(usize) -> bool) -> Option<Leader> {
+    let mut leader: Option<Leader> = None;
+    for (strategy, count, at, cell) in source.roster.studied() {
+        let mean = source.analysis.cells[cell].accuracy.mean;
+        let Some(mean) = mean.filter(|_| at == budget && fits(strategy)) else {
+            continue;
+        };
+        match &mut leader {
+            Some(first) if first.mean == mean => first.num_equal += 1,
+            Some(first) if first.mean > mean => {}
+            _ => {
+                leader = Some(Leader {
+                    strategy,
+                    count,
+                    cell,
+                    mean,
+                    num_equal: 1,
+                });
+            }
+        }
+    }
+    leader
+}
+
+/// The highest mean at a budget, over all strategies and every h.
+pub(super) fn best_at(source: &Source<'_>, budget: usize) -> Option<Leader> {
+    leader(source, budget, |_| true)
+}
+
+/// The baseline at the h at which it has its highest mean.
+pub(super) fn baseline_at(source: &Source<'_>, budget: usize) -> Option<Leader> {
+    leader(source, budget, |strategy| {
+        source.roster.is_baseline(strategy)
+    })
+}
+
+/// The best strategy of a budget and the baseline there, each at its best h; where the
+/// baseline leads, the best of the others stands beside it.
+pub(super) fn protagonists(source: &Source<'_>, budget: usize) -> (Option<Leader>, Option<Leader>) {
+    let roster = source.roster;
+    let other = leader(source, budget, |strategy| !roster.is_baseline(strategy));
+    (other, baseline_at(source, budget))
 }
 
 /// Cells of one budget with the names that tables give them: strategies at each h,
@@ -60,7 +110,7 @@ pub(super) fn cells_at(source: &Source<'_>, budget: usize) -> Vec<(String, usize
         .filter(|(_, _, at, _)| *at == budget)
         .map(|(strategy, count, _, cell)| {
             let name = &roster.strategies[strategy].name;
-            (format!("{name}, h {}", roster.head_counts[count]), cell)
+            (format!("{name}, h = {}", roster.head_counts[count]), cell)
         })
         .collect();
     for (name, cell) in [

@@ -1,6 +1,6 @@
 //! Differences with intervals, one row each.
 
-use super::{LETTER, MOST_LETTERS, Scale, WIDTH, open, shorten};
+use super::{LETTER, MOST_LETTERS, NARROW, Scale, open, shorten};
 use crate::report::format::{fixed, signed_points};
 use crate::report::render::page::markup::{escape, put};
 
@@ -33,11 +33,11 @@ pub(in crate::report::render::page) fn forest(
         .max()
         .unwrap_or(0);
     let left = 10.0 + LETTER * letters.min(MOST_LETTERS) as f64;
-    let (right, top) = (WIDTH - 44.0, 8.0);
+    let (right, top) = (NARROW - 44.0, 8.0);
     let bottom = top + rows.len() as f64 * row_height + gaps * gap;
     let scale = Scale::around(bounds.into_iter());
     let place = |value: f64| scale.place(value, left, right);
-    let mut svg = open(bottom + 40.0, title);
+    let mut svg = open(NARROW, bottom + 40.0, title);
     put!(
         &mut svg,
         "<rect class=\"band\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{:.1}\"><title>equivalence margin ±{} points</title></rect>",
@@ -114,7 +114,7 @@ fn forest_row(
     put!(
         svg,
         "</g><text class=\"figure\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-        WIDTH - 2.0,
+        NARROW - 2.0,
         y + 4.0,
         signed_points(row.difference)
     );

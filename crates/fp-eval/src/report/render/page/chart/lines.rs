@@ -1,40 +1,57 @@
 //! Values by budget as lines, with markers, intervals and names.
 
-use super::{LETTER, MOST_LETTERS, Scale, WIDTH, open, shorten};
+use super::{FONT, LETTER, MOST_LETTERS, NARROW, Scale, WIDE_FONT, open, shorten};
 use crate::report::format::percent;
 use crate::report::render::page::markup::{escape, put};
 
-/// One line of a [`lines`] panel.
+/// One line of a [`lines`] chart.
 #[derive(Debug, Clone)]
 pub(in crate::report::render::page) struct Series {
     pub(in crate::report::render::page) name: String,
     /// Which colour, marker and dash.
     pub(in crate::report::render::page) style: usize,
-    /// One value per position along x, with its interval.
-    pub(in crate::report::render::page) points: Vec<Option<(f64, Option<[f64; 2]>)>>,
+    /// One value per position along x.
+    pub(in crate::report::render::page) points: Vec<Option<Point>>,
 }
 
-/// Accuracy by budget: lines with intervals. `labels` are written along x; with
-/// `is_labelled` each line bears its name at its right end.
+/// One value of a [`Series`].
+#[derive(Debug, Clone)]
+pub(in crate::report::render::page) struct Point {
+    pub(in crate::report::render::page) mean: f64,
+    pub(in crate::report::render::page) interval: Option<[f64; 2]>,
+    /// What stands here, where that differs along the line.
+    pub(in crate::report::render::page) what: Option<String>,
+}
+
+/// A position along x: its name, and what is written below it where there is room.
+#[derive(Debug, Clone)]
+pub(in crate::report::render::page) struct Place {
+    pub(in crate::report::render::page) label: String,
+    pub(in crate::report::render::page) notes: Vec<String>,
+}
+
+/// Accuracy by budget: lines with intervals, each with its name at its right end.
+/// `width` is [`super::NARROW`] or [`super::WIDE`].
 pub(in crate::report::render::page) fn lines(
     title: &str,
-    labels: &[String],
+    places: &[Place],
     series: &[Series],
     scale: Scale,
-    is_labelled: bool,
+    width: f64,
 ) -> String {
-    let height = if is_labelled { 330.0 } else { 210.0 };
-    let (left, top, bottom) = (34.0, 10.0, height - 40.0);
-    let letters = series
-        .iter()
-        .map(|line| line.name.chars().count())
-        .max()
-        .unwrap_or(0);
-    let right = match is_labelled {
-        true => WIDTH - 12.0 - LETTER * letters.min(MOST_LETTERS) as f64,
-        false => WIDTH - 10.0,
+    let is_wide = width > NARROW;
+    let most_notes = places.iter().map(|place| place.notes.len()).max();
+    let notes = most_notes.filter(|_| is_wide).unwrap_or(0) as f64;
+    let height = if is_wide { 400.0 } else { 360.0 } + 17.0 * notes;
+    let (left, top, bottom) = (34.0, 10.0, height - 42.0 - 17.0 * notes);
+    let letters = series.iter().map(|line| line.name.chars().count()).max();
+    let letter = if is_wide {
+        LETTER * WIDE_FONT / FONT
+    } else {
+        LETTER
     };
-    let mut svg = open(height, title);
+    let right = width - 12.0 - letter * letters.unwrap_or(0).min(MOST_LETTERS) as f64;
+    let mut svg = open(width, height, title);
     for tick in scale.ticks() {
         let y = scale.place(tick, bottom, top);
         put!(
@@ -45,65 +62,73 @@ pub(in crate::report::render::page) fn lines(
             100.0 * tick
         );
     }
-    let place_x = |position: usize| {
-        let slot = (right - left) / labels.len() as f64;
-        left + (position as f64 + 0.5) * slot
-    };
-    for (position, label) in labels.iter().enumerate() {
-        put!(
-            &mut svg,
-            "<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            place_x(position),
-            bottom + 16.0,
-            escape(label)
-        );
+    let slot = (right - left) / places.len().max(1) as f64;
+    let place_x = |position: usize| left + (position as f64 + 0.5) * slot;
+    for (position, place) in places.iter().enumerate() {
+        let x = place_x(position);
+        let mut write = |class: &str, y: f64, text: &str| {
+            put!(
+                &mut svg,
+                "<text class=\"{class}\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+                escape(text)
+            );
+        };
+        write("tick", bottom + 17.0, &place.label);
+        for (line, note) in place.notes.iter().filter(|_| is_wide).enumerate() {
+            write("note", bottom + 35.0 + 17.0 * line as f64, note);
+        }
     }
     put!(
         &mut svg,
         "<text class=\"axis\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">image tokens after layer K</text>",
         (left + right) / 2.0,
-        bottom + 33.0
+        height - 6.0
     );
     let mut ends: Vec<(f64, usize)> = Vec::new();
     for (index, line) in series.iter().enumerate() {
         // Intervals at one budget stand beside, not on each other.
-        let nudge = (index as f64 - (series.len() - 1) as f64 / 2.0) * 5.0;
-        let places: Vec<(f64, f64, Option<[f64; 2]>)> = line
+        let gap = if is_wide { 11.0 } else { 5.0 };
+        let nudge = (index as f64 - (series.len() - 1) as f64 / 2.0) * gap;
+        let marks: Vec<(f64, f64, &Point)> = line
             .points
             .iter()
             .enumerate()
             .filter_map(|(position, point)| {
-                let (mean, interval) = (*point)?;
-                let y = scale.place(mean, bottom, top);
-                let interval = interval.map(|ends| ends.map(|end| scale.place(end, bottom, top)));
-                Some((place_x(position) + nudge, y, interval))
+                let point = point.as_ref()?;
+                let y = scale.place(point.mean, bottom, top);
+                Some((place_x(position) + nudge, y, point))
             })
             .collect();
-        draw_line(&mut svg, line, &places);
-        if let Some((_, y, _)) = places.last() {
+        draw_line(&mut svg, line, &marks, &|value| {
+            scale.place(value, bottom, top)
+        });
+        if let Some((_, y, _)) = marks.last() {
             ends.push((*y, index));
         }
     }
-    if is_labelled {
-        for (y, index) in spread(ends, 15.0, top, bottom) {
-            put!(
-                &mut svg,
-                "<text class=\"name c{}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                series[index].style,
-                right + 8.0,
-                y + 4.0,
-                escape(&shorten(&series[index].name))
-            );
-        }
+    for (y, index) in spread(ends, 16.0, top, bottom) {
+        put!(
+            &mut svg,
+            "<text class=\"name c{}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            series[index].style,
+            right + 8.0,
+            y + 4.0,
+            escape(&shorten(&series[index].name))
+        );
     }
     svg.push_str("</svg>");
     svg
 }
 
-fn draw_line(svg: &mut String, line: &Series, places: &[(f64, f64, Option<[f64; 2]>)]) {
+fn draw_line(
+    svg: &mut String,
+    line: &Series,
+    marks: &[(f64, f64, &Point)],
+    place_y: &dyn Fn(f64) -> f64,
+) {
     let style = line.style;
-    if places.len() > 1 {
-        let points: Vec<String> = places
+    if marks.len() > 1 {
+        let points: Vec<String> = marks
             .iter()
             .map(|(x, y, _)| format!("{x:.1},{y:.1}"))
             .collect();
@@ -113,17 +138,21 @@ fn draw_line(svg: &mut String, line: &Series, places: &[(f64, f64, Option<[f64; 
             points.join(" ")
         );
     }
-    for ((x, y, interval), point) in places.iter().zip(line.points.iter().flatten()) {
-        if let Some([low, high]) = interval {
+    for (x, y, point) in marks {
+        if let Some([low, high]) = point.interval.map(|ends| ends.map(place_y)) {
             put!(
                 svg,
                 "<line class=\"whisker c{style}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{low:.1}\" y2=\"{high:.1}\"/>"
             );
         }
-        let interval = point.1.map_or(String::new(), |[low, high]| {
+        let interval = point.interval.map_or(String::new(), |[low, high]| {
             format!(" ({} to {})", percent(low), percent(high))
         });
-        let text = format!("{}: {} %{interval}", line.name, percent(point.0));
+        let what = point
+            .what
+            .as_ref()
+            .map_or(String::new(), |what| format!(", {what}"));
+        let text = format!("{}{what}: {} %{interval}", line.name, percent(point.mean));
         marker(svg, style, *x, *y, &text);
     }
 }
@@ -148,20 +177,6 @@ fn marker(svg: &mut String, style: usize, x: f64, y: f64, text: &str) {
         ),
     }
     svg.push_str("</g>");
-}
-
-/// A sample of a line's look, for legends.
-pub(in crate::report::render::page) fn key(style: usize) -> String {
-    let mut svg = String::from(
-        "<svg class=\"key\" viewBox=\"0 0 28 12\" width=\"28\" height=\"12\" aria-hidden=\"true\">",
-    );
-    put!(
-        &mut svg,
-        "<line class=\"line c{style}\" x1=\"1\" x2=\"27\" y1=\"6\" y2=\"6\"/>"
-    );
-    marker(&mut svg, style, 14.0, 6.0, "");
-    svg.push_str("</svg>");
-    svg
 }
 
 /// Moves labels apart until each has its `gap`, keeping their order and the frame.
