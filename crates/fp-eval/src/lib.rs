@@ -1,6 +1,7 @@
 //! Data sets, metrics, studies, statistics and reports.
 
 pub mod dataset;
+pub mod efficiency;
 pub mod embedded;
 mod hash;
 pub mod metric;

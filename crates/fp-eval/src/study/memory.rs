@@ -25,6 +25,20 @@ pub(crate) fn peak() -> Option<u64> {
     proc_value("/proc/self/status", "VmHWM:")
 }
 
+/// Bytes of this process that are in memory now.
+pub(crate) fn resident() -> Option<u64> {
+    proc_value("/proc/self/status", "VmRSS:")
+}
+
+/// What is written to in order to reset [`peak`].
+pub(crate) const RESET_FILE: &str = "/proc/self/clear_refs";
+
+/// Sets [`peak`] back to what is in memory now.
+pub(crate) fn reset_peak() -> std::io::Result<()> {
+    // Linux: 5 resets the high-water mark of the resident set.
+    std::fs::write(RESET_FILE, "5")
+}
+
 fn proc_value(path: &str, key: &str) -> Option<u64> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
@@ -108,6 +122,13 @@ impl MemoryPlan {
         ends
     }
 
+    /// Bytes of one whole sequence of `len` tokens while it is prefilled and decoded.
+    pub(crate) fn sequence_bytes(&self, len: usize) -> u64 {
+        let len = len as u64;
+        let cached = self.num_layers * (len + self.max_new_tokens);
+        cached * self.kv_bytes + len * self.activation_bytes + 2 * self.logits_bytes
+    }
+
     fn branch_bytes(&self, len: u64) -> u64 {
         let kept = (self.num_layers - self.prune_layer.min(self.num_layers)) * len;
         let decoded = self.num_layers * self.max_new_tokens;
@@ -150,5 +171,11 @@ mod tests {
     fn linux_says_what_it_has() {
         assert!(available().unwrap() > 0);
         assert!(peak().unwrap() > 0);
+        let ballast = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let high = peak().unwrap();
+        assert!(high >= ballast.len() as u64);
+        drop(ballast);
+        reset_peak().unwrap();
+        assert!(peak().unwrap() <= high && resident().unwrap() > 0);
     }
 }

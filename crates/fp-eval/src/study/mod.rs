@@ -24,7 +24,7 @@ mod hashes;
 mod inputs;
 mod line;
 mod loading;
-mod memory;
+pub(crate) mod memory;
 mod merge;
 mod order;
 mod prepare;
@@ -40,15 +40,17 @@ pub use engine::Engine;
 pub use error::StudyError;
 pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
 pub use grid::{Budget, Cell, Grid, GridError, Method, ModelShape};
-pub(crate) use inputs::EncodedImage;
+pub(crate) use inputs::{EncodedImage, Inputs, LoadedImage};
 pub use line::LineError;
 pub use merge::merge;
 pub use order::Shard;
 pub use prepare::{dataset_selector, model_dir};
+pub(crate) use prepare::{load_options, number_format};
 pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
     SampleRecord, Seen,
 };
 pub use run::{Progress, RunOptions, RunSummary, run};
 pub use spec::{DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, ModelSpec, RunSpec};
+pub(crate) use timings::StopWatch;
 pub use timings::{LoadingTimes, Stages, TimingRecord};

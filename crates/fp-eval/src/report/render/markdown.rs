@@ -29,6 +29,7 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     accuracy(source, &mut text);
     super::datasets::section(source, &mut text);
     controls(source, &mut text);
+    super::efficiency::section(source, &mut text);
     hypotheses(source, &mut text);
     provenance(source, &mut text);
     text

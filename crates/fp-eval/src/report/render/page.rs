@@ -12,6 +12,7 @@ mod chart;
 mod cost;
 mod datasets;
 mod differences;
+mod efficiency;
 mod explorer;
 mod findings;
 mod flips;
@@ -50,6 +51,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<String, ReportError> {
     maps::retention(source, &mut body);
     quality::quality(source, &mut body);
     cost::cost(source, &mut body);
+    efficiency::efficiency(source, &mut body);
     flips::flips(source, &mut body);
     audit::audit(source, &mut body);
     cases::cases(source, &mut pictures, &mut body);
@@ -77,7 +79,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<String, ReportError> {
 
 /// Links to the sections that the page has.
 fn navigation(body: &str, page: &mut String) {
-    const SECTIONS: [(&str, &str); 17] = [
+    const SECTIONS: [(&str, &str); 18] = [
         ("verdict", "Verdict"),
         ("accuracy", "Accuracy"),
         ("differences", "Differences"),
@@ -90,6 +92,7 @@ fn navigation(body: &str, page: &mut String) {
         ("retention", "Retention"),
         ("quality", "Token quality"),
         ("cost", "Time and cost"),
+        ("efficiency", "Efficiency"),
         ("flips", "Flips"),
         ("audit", "Audit"),
         ("cases", "Cases"),

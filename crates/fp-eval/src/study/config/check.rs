@@ -96,6 +96,9 @@ impl StudyConfig {
         if self.limit == Some(0) {
             return Err(wrong("limit", "0", "at least 1, or left out"));
         }
+        if let Some(error) = self.efficiency.and_then(|settings| settings.check().err()) {
+            return Err(wrong("efficiency", error, "see configs/study.schema.json"));
+        }
         self.check_statistics()
     }
 

@@ -3,9 +3,11 @@
 
 mod forest;
 mod lines;
+mod scatter;
 
 pub(super) use forest::{ForestRow, forest};
 pub(super) use lines::{Series, key, lines};
+pub(super) use scatter::{Dot, scatter};
 
 use super::markup::{escape, put};
 use crate::report::format::percent;

@@ -129,7 +129,7 @@ fn draw_line(svg: &mut String, line: &Series, places: &[(f64, f64, Option<[f64; 
 }
 
 /// Shapes differ along with colours, so that neither alone tells lines apart.
-fn marker(svg: &mut String, style: usize, x: f64, y: f64, text: &str) {
+pub(super) fn marker(svg: &mut String, style: usize, x: f64, y: f64, text: &str) {
     let title = escape(text);
     put!(svg, "<g class=\"mark c{style}\"><title>{title}</title>");
     match style % 4 {
