@@ -205,12 +205,9 @@ impl LlavaModel {
             .decoder
             .run(0..split, &hidden, &positions, &mut steps, None)?;
         between()?;
-        let hidden = self.decoder.run_to_last_rows(
-            split..num_layers,
-            &hidden,
-            &positions,
-            &mut steps,
-        )?;
+        let hidden =
+            self.decoder
+                .run_to_last_rows(split..num_layers, &hidden, &positions, &mut steps)?;
         drop(steps);
         self.whole_sequences(&hidden, caches, &ranges)
     }

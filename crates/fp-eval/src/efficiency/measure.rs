@@ -134,7 +134,10 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// All rounds of a single sample: every schedule once in each, and every method.
-    fn rounds(&self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Samples, EfficiencyError> {
+    fn rounds(
+        &self,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Samples, EfficiencyError> {
         let plan = self.plan;
         let (warmup, repeats) = (plan.settings.warmup, plan.settings.repeats);
         let count = plan.schedules.len();

@@ -152,7 +152,8 @@ impl Plan {
             }
         }
         if pruning.drop_all {
-            self.schedules.push(self.schedule("drop_all", Some(0), None)?);
+            self.schedules
+                .push(self.schedule("drop_all", Some(0), None)?);
         }
         Ok(self)
     }

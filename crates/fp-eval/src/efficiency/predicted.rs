@@ -39,11 +39,7 @@ impl Counted<'_> {
     ///
     /// # Errors
     /// K outside 1..L.
-    pub(super) fn predict(
-        &self,
-        kept: usize,
-        query_rows: usize,
-    ) -> Result<Predicted, BudgetError> {
+    pub(super) fn predict(&self, kept: usize, query_rows: usize) -> Result<Predicted, BudgetError> {
         let (n, k) = (self.layout.num_image, self.prune_layer);
         let sequence = self.layout.sequence_len();
         let after = sequence - n + kept;
@@ -53,7 +49,9 @@ impl Counted<'_> {
             self.shape.prefill_macs(before, after, k, mlp)
         };
         let kv = |after| {
-            let bytes = self.shape.kv_bytes(sequence, after, k, self.bytes_per_value)?;
+            let bytes = self
+                .shape
+                .kv_bytes(sequence, after, k, self.bytes_per_value)?;
             Ok::<_, BudgetError>(u64::try_from(bytes).unwrap_or(u64::MAX))
         };
         let scoring_macs = match query_rows {
@@ -63,12 +61,7 @@ impl Counted<'_> {
         let sequence_macs = macs(after)? + scoring_macs;
         let dense_sequence_macs = macs(sequence)?;
         Ok(Predicted {
-            average_visual_tokens: average_visual_tokens(
-                kept as f64,
-                n,
-                self.shape.num_layers,
-                k,
-            ),
+            average_visual_tokens: average_visual_tokens(kept as f64, n, self.shape.num_layers, k),
             sequence_macs,
             scoring_macs,
             dense_sequence_macs,
@@ -106,10 +99,7 @@ mod tests {
             assert!((ratio - 1.0).abs() < 1e-15, "{predicted:?}");
             assert_eq!(predicted.dense_sequence_macs, cost.unpruned_sequence_macs);
             assert_eq!(u128::from(predicted.kv_bytes), cost.kv_bytes);
-            assert_eq!(
-                predicted.average_visual_tokens,
-                cost.average_visual_tokens
-            );
+            assert_eq!(predicted.average_visual_tokens, cost.average_visual_tokens);
             assert_eq!(predicted.scoring_macs, cost.scoring_macs);
         }
         let dense = counted.predict(576, 0).unwrap();
@@ -120,6 +110,13 @@ mod tests {
         assert!(none.prefill_speed_up > counted.predict(1, 1).unwrap().prefill_speed_up);
         // (2 × 640 + 30 × 64) tokens × 524288 / 32 bytes.
         assert_eq!(none.kv_bytes, (2 * 640 + 30 * 64) * 16384);
-        assert!(Counted { prune_layer: 32, ..counted }.predict(5, 1).is_err());
+        assert!(
+            Counted {
+                prune_layer: 32,
+                ..counted
+            }
+            .predict(5, 1)
+            .is_err()
+        );
     }
 }

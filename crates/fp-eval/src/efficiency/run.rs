@@ -73,11 +73,7 @@ fn methods(config: &StudyConfig) -> Vec<(HeadStrategy, QueryStrategy, HeadCount)
         }
     }
     if config.controls.all_heads {
-        methods.push((
-            HeadStrategy::Sum,
-            config.all_heads_query(),
-            HeadCount::All,
-        ));
+        methods.push((HeadStrategy::Sum, config.all_heads_query(), HeadCount::All));
     }
     methods
 }

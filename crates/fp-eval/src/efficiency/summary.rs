@@ -122,9 +122,13 @@ impl MeasuredSchedule {
     /// The batch size with the most samples per second.
     pub fn best_batch(&self) -> Option<&BatchRate> {
         let rate = |rate: &BatchRate| rate.samples_per_second.median;
-        self.batches
-            .iter()
-            .reduce(|best, other| if rate(other) > rate(best) { other } else { best })
+        self.batches.iter().reduce(|best, other| {
+            if rate(other) > rate(best) {
+                other
+            } else {
+                best
+            }
+        })
     }
 }
 
@@ -201,7 +205,10 @@ pub(super) fn summarise(
 }
 
 fn memory_method(peaks: &[Result<PeakMemory, String>]) -> String {
-    match (peaks.first(), peaks.iter().find_map(|peak| peak.as_ref().err())) {
+    match (
+        peaks.first(),
+        peaks.iter().find_map(|peak| peak.as_ref().err()),
+    ) {
         (None, _) => "not measured: it wasn't asked for".to_owned(),
         (_, Some(reason)) => format!("not measured: {reason}"),
         (Some(_), None) => METHOD.to_owned(),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::plan::Plan;
 use super::spread::Spread;
 use super::summary::{Efficiency, MeasuredSchedule};
-use crate::report::format::{bytes, fixed};
+use crate::report::format::{bytes, counted, fixed};
 
 /// A table: what it shows, its columns, its rows. The first column names the row, the
 /// others are figures.
@@ -74,18 +74,26 @@ pub fn describe(efficiency: &Efficiency) -> Vec<String> {
             plan.input,
         ),
         format!(
-            "{} in {} with {} thread(s); {} new tokens, end of sequence or not; {} rounds after {} to warm up, in which all schedules took turns in an order that rotates",
+            "{} in {} with {}; {}, end of sequence or not; {} after {} to warm up, in which all schedules took turns in an order that rotates",
             plan.device,
             plan.dtype,
-            plan.threads,
-            settings.new_tokens,
-            settings.repeats,
+            counted(plan.threads, "thread"),
+            counted(settings.new_tokens, "new token"),
+            counted(settings.repeats, "round"),
             settings.warmup,
         ),
         format!("{}; took {:.0} s", efficiency.machine.describe(), efficiency.seconds),
         "predicted: multiply-accumulates of the decoder with scoring, as `finepruner budget` counts them; the vision tower is not among them".to_owned(),
         format!("peak memory: {}; {}", efficiency.memory_method, efficiency.device_memory),
     ];
+    let widths = efficiency.schedules.iter();
+    let widest = widths.map(|measured| measured.first_token_ms.relative_width());
+    if let Some(widest) = widest.max_by(f64::total_cmp) {
+        lines.push(format!(
+            "p10 to p90 of a time to the first token: at most {} % of its median",
+            fixed(100.0 * widest, 0)
+        ));
+    }
     for skipped in &efficiency.skipped_batches {
         lines.push(format!(
             "batches of {} were left out: about {} beside the weights, {} may be used",
@@ -177,9 +185,10 @@ fn throughput(efficiency: &Efficiency, width: Width) -> TextTable {
         let best = measured.best_batch();
         vec![
             measured.label.clone(),
-            measured.decode_tokens_per_second.as_ref().map_or(dash(), |s| {
-                with_spread(s, self::rate)
-            }),
+            measured
+                .decode_tokens_per_second
+                .as_ref()
+                .map_or(dash(), |s| with_spread(s, self::rate)),
             single.map_or(dash(), |single| rate(&single.samples_per_second)),
             best.map_or(dash(), |best| rate(&best.samples_per_second)),
             best.map_or(dash(), |best| best.batch.to_string()),
@@ -207,7 +216,10 @@ fn memory(efficiency: &Efficiency) -> TextTable {
             measured.label.clone(),
             bytes(measured.kv_bytes as f64),
             bytes(schedule.predicted.kv_bytes as f64),
-            format!("{} %", fixed(100.0 * kv_share(schedule.predicted.kv_bytes, efficiency), 1)),
+            format!(
+                "{} %",
+                fixed(100.0 * kv_share(schedule.predicted.kv_bytes, efficiency), 1)
+            ),
             shown(peak.map(|peak| peak.peak_bytes)),
             shown(in_use),
         ]
@@ -228,7 +240,9 @@ fn memory(efficiency: &Efficiency) -> TextTable {
 
 fn kv_share(kv: u64, efficiency: &Efficiency) -> f64 {
     let dense = efficiency.plan.schedules.first();
-    dense.map_or(f64::NAN, |dense| kv as f64 / dense.predicted.kv_bytes as f64)
+    dense.map_or(f64::NAN, |dense| {
+        kv as f64 / dense.predicted.kv_bytes as f64
+    })
 }
 
 fn scoring(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
@@ -236,11 +250,15 @@ fn scoring(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
     let scored: Vec<usize> = (0..plan.schedules.len())
         .filter(|&index| plan.schedules[index].is_scored)
         .collect();
-    let columns = scored.iter().map(|&index| plan.schedules[index].label.clone());
+    let columns = scored
+        .iter()
+        .map(|&index| plan.schedules[index].label.clone());
     let mut header = vec!["strategy".to_owned(), "h".to_owned(), "rows".to_owned()];
     header.extend(columns.take(most_columns(width)));
     let rows = efficiency.scoring.iter().map(|scoring| {
-        let spreads = scored.iter().map(|&index| scoring.ms.get(index).copied().flatten());
+        let spreads = scored
+            .iter()
+            .map(|&index| scoring.ms.get(index).copied().flatten());
         let figures = spreads.map(|spread| {
             spread.map_or(dash(), |spread| match width {
                 Width::Terminal => ms(spread.median),
@@ -280,7 +298,11 @@ const fn most_columns(width: Width) -> usize {
 /// The table for summaries: one row per schedule, the figures that matter most.
 pub(crate) fn overview(efficiency: &Efficiency) -> TextTable {
     let rows = efficiency.schedules().map(|(schedule, measured)| {
-        overview_row(schedule.predicted.prefill_speed_up, measured, &efficiency.plan)
+        overview_row(
+            schedule.predicted.prefill_speed_up,
+            measured,
+            &efficiency.plan,
+        )
     });
     table(
         "",
@@ -408,7 +430,11 @@ mod tests {
 
     #[test]
     fn a_bar_does_not_end_a_cell() {
-        let table = table("", &["a", "b"], vec![vec!["x|y".to_owned(), "1".to_owned()]]);
+        let table = table(
+            "",
+            &["a", "b"],
+            vec![vec!["x|y".to_owned(), "1".to_owned()]],
+        );
         assert_eq!(
             table.markdown(),
             "| a | b |\n| --- | ---: |\n| x\\|y | 1 |\n"

@@ -79,7 +79,7 @@ impl MemoryPlan {
             text.vocab_size,
         ]
         .map(|size| size as u64);
-        let kv_bytes = text.kv_bytes_per_token(bytes_per_value) as u64 / layers.max(1);
+        let kv_bytes = text.kv_bytes_per_token(bytes_per_value) as u64;
         MemoryPlan {
             bytes,
             num_layers: layers,
@@ -152,6 +152,17 @@ mod tests {
         let two = 2 * (plan(0).branch_bytes(10) + plan(0).branch_bytes(20));
         assert_eq!(plan(two).batches(&lens)[0], 2);
         assert_eq!(plan(u64::MAX).batches(&[4000, 90, 10]), [2, 3]);
+    }
+
+    #[test]
+    fn one_more_token_takes_its_keys_and_values_in_every_layer() {
+        let config = Preset::Tiny.config();
+        let plan = MemoryPlan::new(0, &config, 4, 2, 0);
+        let more = plan.sequence_bytes(11) - plan.sequence_bytes(10);
+        let cached = more - plan.activation_bytes;
+        // 4 layers × K and V × 4 heads × 8 wide × 4 bytes.
+        assert_eq!(cached, 4 * 2 * 4 * 8 * 4);
+        assert_eq!(cached, config.text.kv_bytes(1, 1, 2, 4) as u64);
     }
 
     #[test]

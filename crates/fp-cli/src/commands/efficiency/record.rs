@@ -27,7 +27,9 @@ impl Record {
             .with_context(|| format!("can't make the folder {}", folder.display()))?;
         let paths = [EFFICIENCY_FILE, EFFICIENCY_TEXT_FILE].map(|file| match name {
             None => folder.join(file),
-            Some(name) => folder.join(file.replacen("efficiency", &format!("efficiency-{name}"), 1)),
+            Some(name) => {
+                folder.join(file.replacen("efficiency", &format!("efficiency-{name}"), 1))
+            }
         });
         Ok(Record { paths: Some(paths) })
     }
@@ -53,6 +55,8 @@ fn command_line() -> String {
             false => format!("'{}'", word.replace('\'', "'\\''")),
         }
     });
-    let words: Vec<String> = std::iter::once("finepruner".to_owned()).chain(words).collect();
+    let words: Vec<String> = std::iter::once("finepruner".to_owned())
+        .chain(words)
+        .collect();
     words.join(" ")
 }

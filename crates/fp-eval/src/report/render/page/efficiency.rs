@@ -134,7 +134,10 @@ fn points(source: &Source<'_>, efficiency: &Efficiency) -> Vec<Point> {
     }
     for (budget, seeds) in source.roster.random.iter().enumerate() {
         let label = &source.roster.budgets[budget];
-        let random = analysis.random.iter().find(|random| random.budget == *label);
+        let random = analysis
+            .random
+            .iter()
+            .find(|random| random.budget == *label);
         if let (Some(random), Some(&cell)) = (random, seeds.first()) {
             let name = format!("random/{label}");
             points.extend(point(source, efficiency, cell, name, 6, &random.accuracy));
@@ -226,9 +229,9 @@ fn front_table(points: &[Point], out: &mut String) {
         ],
     );
     for point in on_front {
-        let interval = point.interval.map(|[low, high]| {
-            Field::Number(format!("{} to {}", percent(low), percent(high)))
-        });
+        let interval = point
+            .interval
+            .map(|[low, high]| Field::Number(format!("{} to {}", percent(low), percent(high))));
         let which = match (point.is_on_time_front, point.is_on_macs_front) {
             (true, true) => "time and MACs",
             (true, false) => "time",
@@ -251,9 +254,8 @@ fn figures(efficiency: &Efficiency, out: &mut String) {
     let overview = overview(efficiency);
     plain_table("Measured efficiency", &overview.header, &overview.rows, out);
     if let Some(fastest) = efficiency.schedules.iter().skip(1).max_by(|a, b| {
-        let speed = |measured: &crate::efficiency::MeasuredSchedule| {
-            measured.first_token_speed_up.median
-        };
+        let speed =
+            |measured: &crate::efficiency::MeasuredSchedule| measured.first_token_speed_up.median;
         speed(a).total_cmp(&speed(b))
     }) {
         put!(
