@@ -317,7 +317,7 @@ fn efficiency_that_cannot_be_measured_is_an_error_first() {
     );
     fail(
         &with(&["--model=random:tiny", "--threads=0"]),
-        &["the number of threads is 0"],
+        &["'0'", "--threads"],
     );
     fail(
         &with(&["--model=random:tiny", "--image=cat.png", "--question=What?"]),

@@ -7,6 +7,7 @@ mod show;
 pub(super) use memory::ChildMeter;
 pub(super) use show::say_progress;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -115,7 +116,7 @@ pub(crate) struct EfficiencyArgs {
     no_peak_memory: bool,
     /// Threads that compute [default: all].
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
     /// Where to compute: cpu, cuda or cuda:1.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -174,7 +175,7 @@ pub(super) fn measure_with(
 }
 
 fn prepare(args: &EfficiencyArgs) -> Result<Prepared> {
-    let threads = args.threads.unwrap_or_else(all_threads);
+    let threads = args.threads.map_or_else(all_threads, NonZeroUsize::get);
     if let Some(folder) = &args.run {
         let spec = fp_eval::study::read_spec(folder)?;
         let settings = settings(args, spec.config.efficiency.unwrap_or_default());
@@ -243,7 +244,7 @@ fn or_default<T>(list: Vec<T>, default: T) -> Vec<T> {
     }
 }
 
-pub(super) fn all_threads() -> usize {
+fn all_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
