@@ -3,6 +3,7 @@
 mod ablate;
 mod bench_engine;
 mod bench_peers;
+mod coverage;
 mod cuda_report;
 mod cuda_setup;
 mod emulated_gpu;
@@ -43,6 +44,7 @@ enum Task {
     BenchPeers(bench_peers::Args),
     /// Time the study engine with and without what it saves, and write the record.
     BenchEngine(bench_engine::Args),
+    Coverage(coverage::Args),
     TrainTiny(train_tiny::Args),
     CudaSetup(cuda_setup::Args),
     CudaReport(cuda_report::Args),
@@ -60,6 +62,7 @@ fn main() -> Result<()> {
         Task::Ci { cuda } => ci(cuda),
         Task::BenchPeers(args) => bench_peers::run(&args),
         Task::BenchEngine(args) => bench_engine::run(&args),
+        Task::Coverage(args) => coverage::run(&args),
         Task::TrainTiny(args) => train_tiny::run_task(&args),
         Task::CudaSetup(args) => cuda_setup::run_task(&args),
         Task::CudaReport(args) => cuda_report::run_task(&args),

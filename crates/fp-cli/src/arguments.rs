@@ -22,6 +22,26 @@ pub(crate) fn normalize_flags(args: impl IntoIterator<Item = OsString>) -> Vec<O
         .collect()
 }
 
+/// Whether `--json` is among the flags, spelled with `-`. Also said of command lines that
+/// can't be parsed.
+pub(crate) fn asks_for_json(args: &[OsString]) -> bool {
+    let mut flags = args.iter().skip(1).take_while(|arg| *arg != "--");
+    flags.any(|arg| arg == "--json")
+}
+
+/// A command line as a shell takes it.
+pub(crate) fn command_line(args: impl IntoIterator<Item = OsString>) -> String {
+    let quoted = args.into_iter().map(|arg| {
+        let arg = arg.to_string_lossy().into_owned();
+        let is_plain = |c: char| c.is_alphanumeric() || "-_=+,./:@%".contains(c);
+        match !arg.is_empty() && arg.chars().all(is_plain) {
+            true => arg,
+            false => format!("'{}'", arg.replace('\'', r"'\''")),
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 /// One of a kind, or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OneOrAll<T> {
@@ -83,6 +103,25 @@ mod tests {
             "--e_f",
         ];
         assert_eq!(normalize_flags(args.map(OsString::from)), expected);
+    }
+
+    #[test]
+    fn json_is_asked_for_by_a_flag() {
+        let asks = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            asks_for_json(&args)
+        };
+        assert!(asks(&["finepruner", "--nonsense", "--json"]));
+        assert!(!asks(&["--json", "score", "--", "--json"]));
+    }
+
+    #[test]
+    fn command_lines_can_be_pasted() {
+        let args = ["finepruner", "--keep=1,2", "a b", "it's", ""].map(OsString::from);
+        assert_eq!(
+            command_line(args),
+            r"finepruner --keep=1,2 'a b' 'it'\''s' ''"
+        );
     }
 
     #[test]

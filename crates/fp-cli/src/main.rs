@@ -1,22 +1,33 @@
-//! The `finepruner` command: which attention heads and which query tokens tell
-//! which visual tokens to keep.
+//! The `finepruner` command: which attention heads and which query tokens best identify
+//! the visual tokens that a vision-language model may drop.
 
 mod arguments;
 mod attention;
 mod commands;
 mod dump;
+mod failure;
+mod interrupt;
 mod table;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Which attention heads and which query tokens tell which visual tokens to keep.
+/// Which attention heads and which query tokens best identify the visual tokens that a
+/// vision-language model may drop.
 ///
 /// Flags may be spelled with `-` or `_`: --num-selected-heads and
 /// --num_selected_heads are the same.
+///
+/// With --json every command prints JSON on standard output, and nothing else. An error
+/// is JSON there too: {"error": {"kind", "message", "causes", "exit_code"}}, where kind
+/// is usage, failed or interrupted; people find it in one line on standard error.
+///
+/// Exit codes: 0 if all went well, 2 for an error in the command line, configuration or
+/// data, 130 after Ctrl-C and 143 after SIGTERM. A study that was interrupted is resumed
+/// by the same command.
 #[derive(Debug, Parser)]
-#[command(name = "finepruner", version, max_term_width = 100)]
+#[command(name = "finepruner", version, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,7 +52,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(arguments::normalize_flags(std::env::args_os()));
+    let args = arguments::normalize_flags(std::env::args_os());
+    let json = arguments::asks_for_json(&args);
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return failure::misused(&error, json),
+    };
     let outcome = match &cli.command {
         Command::Score(args) => commands::score::run(args),
         Command::Strategies(args) => commands::strategies::run(args),
@@ -62,10 +78,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe, such as `head`, has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
+        Err(error) => failure::failed(&error, json),
     }
 }
 

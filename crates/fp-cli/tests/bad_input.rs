@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fail, squares, write_dump};
+use common::{error_object, fail, finepruner, squares, write_dump};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
 /// Runs `score` on the tensor given and expects an error with `parts`.
@@ -252,4 +252,140 @@ fn number_types_that_are_not_read() {
     std::fs::write(&path, bytes).unwrap();
     let args = ["score", path.to_str().unwrap(), "--keep=1"];
     fail(&args, &["tensor `ids` is I64", "F32, F16 or BF16"]);
+}
+
+/// The object that an error is with `--json`; people find it on standard error too.
+#[track_caller]
+fn told(args: &[&str]) -> serde_json::Value {
+    let output = finepruner(args);
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    let error = error_object(&output.stdout);
+    assert_eq!(error["exit_code"], 2);
+    assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
+    error
+}
+
+#[test]
+fn errors_are_json_where_json_is_asked_for() {
+    let error = told(&["score", "--json", "there-is-none.safetensors", "--keep=1"]);
+    assert_eq!(error["kind"], "failed");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("there-is-none.safetensors"), "{error}");
+    assert_eq!(
+        error["causes"].as_array().unwrap().last().unwrap(),
+        "No such file or directory (os error 2)"
+    );
+
+    // Whatever is wrong with the command line itself.
+    for (args, part) in [
+        (&["study", "--nonsense", "--json"][..], "'--nonsense'"),
+        (&["--json", "nonsense"], "nonsense"),
+        (&["score", "--json"], "<DUMP>"),
+        (&["budget", "--json", "--dtype=f8"], "'f8'"),
+    ] {
+        let error = told(args);
+        assert_eq!(error["kind"], "usage", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(part), "{error}");
+        assert!(
+            !message.contains("Usage") && !message.contains('\n'),
+            "{error}"
+        );
+    }
+    // Help is help.
+    let help = finepruner(&["study", "--json", "--help"]);
+    assert_eq!(help.code, Some(0));
+    assert!(help.stdout.contains("Usage: finepruner study"));
+}
+
+#[test]
+fn every_cause_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bad.json");
+    std::fs::write(&path, "{\"nonsense\": 1}").unwrap();
+    let config = format!("--config={}", path.display());
+    let output = finepruner(&["study", &config]);
+    assert_eq!(output.code, Some(2));
+    let count = |part: &str| output.stderr.matches(part).count();
+    assert_eq!(count("nonsense"), 1, "{}", output.stderr);
+    assert_eq!(count("bad.json"), 1, "{}", output.stderr);
+
+    let output = finepruner(&["study", "--config=there-is-none.json"]);
+    let count = |part: &str| output.stderr.matches(part).count();
+    assert_eq!(count("os error 2"), 1, "{}", output.stderr);
+    assert_eq!(count("there-is-none.json"), 1, "{}", output.stderr);
+}
+
+/// What a sample failed with is named by its file once, in the record and on the terminal.
+#[test]
+fn failed_samples_are_named_with_their_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let source = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../fp-model/tests/golden/image0.png"
+    );
+    let mut questions = String::new();
+    for number in 0..6 {
+        std::fs::copy(source, data.join(format!("p{number}.png"))).unwrap();
+        questions += &format!(
+            "{{\"id\":\"q{number}\",\"image\":\"p{number}.png\",\"question\":\"What?\",\
+             \"answers\":[\"red\"],\"family\":\"f\"}}\n"
+        );
+    }
+    std::fs::write(data.join("questions.jsonl"), questions).unwrap();
+    let description = r#"{"name": "n", "split": "s", "answer_rule": "exact", "families": ["f"]}"#;
+    std::fs::write(data.join("benchmark.json"), description).unwrap();
+    for number in [1, 2, 3, 5] {
+        std::fs::write(
+            data.join(format!("p{number}.png")),
+            b"\x89PNG\r\n\x1a\n cut off",
+        )
+        .unwrap();
+    }
+    let run = dir.path().join("run");
+    let config = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../configs/ablation_a_config.json"
+    );
+    let (dataset, output) = (
+        format!("--dataset={}", data.display()),
+        format!("--output={}", run.display()),
+    );
+    let args = [
+        "study",
+        "--config",
+        config,
+        "--head-selection-strategy=sum,variance",
+        "--num-selected-heads=1/2",
+        "--keep=8",
+        "--controls=vanilla",
+        "--num-draws=1000",
+        "--no-report",
+        &dataset,
+        &output,
+    ];
+    let text = common::succeed(&args);
+    assert!(text.contains("4 of 6 samples failed:"), "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for id in ["sample q1: ", "sample q2: ", "sample q3: "] {
+        assert!(words.contains(id), "{text}");
+    }
+    assert!(!words.contains("sample q5"), "{text}");
+    assert!(
+        words.contains("and 1 more; records.jsonl has every cause"),
+        "{text}"
+    );
+    let records = std::fs::read_to_string(run.join("records.jsonl")).unwrap();
+    let error = records
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .find(|line| line["sample"]["id"] == "q5")
+        .unwrap()["sample"]["error"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(error.matches("p5.png").count(), 1, "{error}");
+    assert!(error.contains("p5.png: damaged PNG image: "), "{error}");
 }

@@ -330,3 +330,59 @@ fn efficiency_that_cannot_be_measured_is_an_error_first() {
     );
     fail(&with(&["--run=nowhere"]), &["nowhere"]);
 }
+
+#[test]
+fn schedules_of_several_stages() {
+    for (schedule, by_input, by_output, last) in [
+        ("3:309,7:204,16:113", "206.50", "192.03", "113"),
+        ("3:312,7:117,16:39", "145.41", "128.63", "39"),
+        ("3:82,7:32,16:18", "82.25", "64.81", "18"),
+        ("2:300,6:200,16:110", "191.00", "176.44", "110"),
+    ] {
+        let text = succeed(&["budget", "--schedule", schedule]);
+        for expected in [
+            format!("{by_input}  entering a layer (B)"),
+            format!("{by_output}  leaving a layer"),
+            format!("{last}  after the last stage"),
+        ] {
+            assert!(text.contains(&expected), "{expected}\n{text}");
+        }
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        let json = succeed(&["budget", "--schedule", schedule, "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let layers = json["tokens_entering_each_layer"].as_array().unwrap();
+        let sum: f64 = layers.iter().filter_map(serde_json::Value::as_f64).sum();
+        assert_eq!((layers.len(), layers[0].as_u64()), (32, Some(576)));
+        assert_eq!(json["average_visual_tokens"]["by_input"], sum / 32.0);
+        // Every layer holds its visual tokens and 64 others: 16,384 bytes each.
+        let bytes = (sum + 64.0 * 32.0) * 16384.0;
+        assert_eq!(json["three_matrices"]["kv_bytes"].as_f64(), Some(bytes));
+    }
+    // One stage is a budget.
+    let one = succeed(&["budget", "--schedule", "2:166", "--json"]);
+    let budget = succeed(&["budget", "--keep", "166", "--json"]);
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(
+        parse(&one)["three_matrices"],
+        parse(&budget)["budgets"][0]["three_matrices"]
+    );
+}
+
+#[test]
+fn schedules_that_cannot_be() {
+    for (schedule, expected) in [
+        ("3", "expected LAYER:TOKENS"),
+        ("32:5", "can't prune after layer 32 of 32"),
+        ("7:100,3:50", "layer 3 does not come after"),
+        (
+            "3:100,7:200",
+            "200 tokens after layer 7, but only 100 enter it",
+        ),
+        ("3:600", "600 tokens after layer 3, but only 576 enter it"),
+    ] {
+        fail(&["budget", "--schedule", schedule], &[expected]);
+    }
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{fail, finepruner};
+use common::{error_object, fail, finepruner};
 use serde_json::Value;
 
 /// Kills, each at another point.
@@ -152,6 +152,76 @@ fn a_run_killed_at_any_point_goes_on_to_the_same_result() {
     let before = num_lines(&folder(current));
     assert_eq!(finish(&folder(current)), before);
     whole.check(&folder(current));
+}
+
+/// Starts the study, and tells it `signals` as soon as so many samples are recorded.
+fn interrupted(folder: &Path, num_samples: usize, signals: &[&str]) -> std::process::Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_finepruner"))
+        .args(arguments(folder))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while num_lines(folder) < num_samples && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for signal in signals {
+        let id = child.id().to_string();
+        Command::new("kill")
+            .args([*signal, id.as_str()])
+            .output()
+            .unwrap();
+    }
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn an_interrupted_study_says_how_it_is_resumed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let whole = Whole::run(&temporary.path().join("whole"));
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let folder = temporary.path().join(format!("it's run {code}"));
+        let output = interrupted(&folder, 2, &[signal]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        let recorded = num_lines(&folder);
+        assert!((2..16).contains(&recorded), "{recorded}: {message}");
+        whole.check_part(&folder);
+        assert_eq!(read(&folder, "records.jsonl").last(), Some(&b'\n'));
+        assert_eq!(message.lines().count(), 1, "{message}");
+        let said = format!("interrupted: {recorded} of 16 samples are recorded in ");
+        assert!(message.starts_with(&said), "{message}");
+        // What it says can be pasted into a shell.
+        let (_, command) = message
+            .split_once("the same command resumes the run: ")
+            .unwrap();
+        let error = error_object(&String::from_utf8_lossy(&output.stdout));
+        assert_eq!(error["kind"], "interrupted");
+        assert_eq!(error["exit_code"], code);
+        assert_eq!(error["resume"], command.trim_end());
+        let resumed = Command::new("sh").args(["-c", command]).output().unwrap();
+        assert!(resumed.status.success(), "{resumed:?}");
+        let outcome: Value = serde_json::from_slice(&resumed.stdout).unwrap();
+        assert_eq!(outcome["summary"]["num_resumed"], recorded);
+        whole.check(&folder);
+    }
+}
+
+/// The second one ends the program wherever it is, if the first one hasn't yet.
+#[test]
+fn two_interrupts_lose_nothing_either() {
+    let temporary = tempfile::tempdir().unwrap();
+    let whole = Whole::run(&temporary.path().join("whole"));
+    let folder = temporary.path().join("run");
+    let output = interrupted(&folder, 1, &["-INT", "-INT"]);
+    assert!(!output.status.success());
+    assert!(
+        matches!(output.status.code(), None | Some(130)),
+        "{output:?}"
+    );
+    whole.check_part(&folder);
+    finish(&folder);
+    whole.check(&folder);
 }
 
 /// As a full disk, but that it is full for this program alone: the system refuses to

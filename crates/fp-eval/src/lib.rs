@@ -3,6 +3,8 @@
 pub mod dataset;
 pub mod efficiency;
 pub mod embedded;
+#[cfg(test)]
+mod error_kinds;
 mod hash;
 pub mod metric;
 pub mod report;
@@ -12,4 +14,5 @@ pub mod scene;
 pub mod stats;
 pub mod study;
 
+pub use fp_scoring::{error_chain, error_text};
 pub use sample::Sample;

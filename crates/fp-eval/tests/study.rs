@@ -3,9 +3,10 @@
 mod study_support;
 
 use fp_eval::study::{
-    Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results, merge,
-    read_records, read_spec, read_timings,
+    CellResult, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError,
+    cell_results, merge, read_records, read_spec, read_timings,
 };
+use fp_scoring::QueryStrategy;
 use std::path::Path;
 use study_support::{World, records, run};
 
@@ -114,7 +115,10 @@ fn a_run_cut_off_anywhere_goes_on_to_the_same_end() {
         let expected = ends.iter().filter(|&&end| end < point).count();
         assert_eq!(summary.num_resumed, expected, "cut off at {point}");
         assert!(records(&again) == whole, "cut off at {point}");
-        read_timings(&again).unwrap();
+        // What recording took by the clock is told of every job, over all starts.
+        let timings = read_timings(&again).unwrap();
+        let wall: Option<f64> = timings.iter().map(|timing| timing.wall).sum();
+        assert!(wall.is_some_and(|wall| wall <= summary.seconds));
     }
 }
 
@@ -271,7 +275,10 @@ fn a_sample_that_fails_is_a_counted_record() {
         .collect();
     assert_eq!(failed.len(), 3);
     assert!(failed.iter().all(|record| record.image == "images/1.png"));
-    assert!(failed[0].error.as_ref().unwrap().contains("images/1.png"));
+    // The whole cause, and the file once.
+    let error = failed[0].error.as_ref().unwrap();
+    assert!(error.contains("not an image in a known format"), "{error}");
+    assert_eq!(error.matches("images/1.png").count(), 1, "{error}");
 }
 
 #[test]
@@ -346,7 +353,7 @@ fn cells_are_what_their_records_say() {
     let folder = world.path("run");
     run(&world.study_a(), &RunOptions::new(&folder)).unwrap();
     let (spec, records) = (read_spec(&folder).unwrap(), read_records(&folder).unwrap());
-    let results = cell_results(&spec, &records);
+    let results = cell_results(&spec, &records).unwrap();
     assert_eq!(results.len(), spec.grid.cells.len());
     for (index, result) in results.iter().enumerate() {
         let scores: Vec<f64> = records
@@ -372,4 +379,32 @@ fn cells_are_what_their_records_say() {
     assert!((pruned.average_visual_tokens - 56.0 / 6.0).abs() < 1e-12);
     assert!(pruned.sequence_ratio < 1.0 && pruned.scoring_macs > 0.0);
     assert_eq!(find("uniform_grid/R6").costs[0].scoring_macs, 0.0);
+    // Dropping everything after K, and leaving the image out, have their costs too.
+    let dropped = find("drop_all").costs[0];
+    assert!((dropped.average_visual_tokens - 2.0 * 16.0 / 6.0).abs() < 1e-12);
+    assert_eq!(find("no_image").costs[0].visual_macs, 0.0);
+}
+
+#[test]
+fn query_rows_before_the_image_are_not_scored_from() {
+    let world = World::new();
+    let folder = world.path("run");
+    let config = StudyConfig {
+        query_selection_strategies: vec![QueryStrategy::SystemAndText],
+        ..world.study_a()
+    };
+    run(&config, &RunOptions::new(&folder)).unwrap();
+    let (spec, records) = (read_spec(&folder).unwrap(), read_records(&folder).unwrap());
+    let results = cell_results(&spec, &records).unwrap();
+    let of = |result: &&CellResult| result.cell.method.is_studied();
+    let found = results.iter().find(of).unwrap().costs[0].scoring_macs;
+    let layouts = records.iter().filter_map(|record| record.layout);
+    let expected: Vec<f64> = layouts
+        .map(|layout| {
+            let decoder = &spec.model.shape.decoder;
+            decoder.scoring_macs(layout.num_text, layout.sequence_len(), layout.num_image)
+        })
+        .collect();
+    let mean = expected.iter().sum::<f64>() / expected.len() as f64;
+    assert!((found - mean).abs() < 1e-6 * mean, "{found} {mean}");
 }

@@ -19,6 +19,8 @@ pub mod cuda;
 pub mod dense;
 mod element;
 mod error;
+#[cfg(test)]
+mod error_kinds;
 mod isa;
 pub mod map;
 mod statistics;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 /// Result of this crate's functions.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;
 
+/// An error of another library, or a text of its own.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// What went wrong, where, and what would be right.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -52,6 +55,8 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+        /// What its reader says, where that found it.
+        source: Option<Cause>,
     },
     /// The names of the tensors fit no known layout.
     #[error(

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use fp_scoring::error_text;
+
 /// Values and bytes stored in one number format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct StoredValues {
@@ -96,7 +98,11 @@ pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Ins
         kv_bytes_per_token_f16: opened.config.text.num_layers
             * opened.config.text.kv_bytes_per_token(2),
         unused,
-        problems: opened.problems().iter().map(ToString::to_string).collect(),
+        problems: opened
+            .problems()
+            .iter()
+            .map(|error| error_text(error))
+            .collect(),
         missing_files,
         config: opened.config,
     })

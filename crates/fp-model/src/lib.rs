@@ -46,6 +46,8 @@ mod combined;
 pub mod config;
 mod device;
 mod error;
+#[cfg(test)]
+mod error_kinds;
 mod generate;
 #[cfg(feature = "cuda")]
 mod gpu;
@@ -73,7 +75,7 @@ pub use branch::Branches;
 pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
 pub use device::device;
-pub use error::{ModelError, Result};
+pub use error::{Cause, ModelError, Result};
 pub use generate::{FinishReason, GenerateOptions, Generation};
 pub use image_prefix::ImagePrefix;
 pub use inspect::{Inspection, StoredValues, inspect};

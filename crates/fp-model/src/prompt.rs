@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use fp_scoring::{TokenLayout, named_enum};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Cause;
+
 /// What stands in a prompt's text for the image.
 pub const IMAGE_PLACEHOLDER: &str = "<image>";
 
@@ -36,12 +38,12 @@ pub enum PromptError {
         source: std::io::Error,
     },
     /// tokenizer.json is not what its name says.
-    #[error("{}: not a usable tokenizer.json: {reason}", path.display())]
+    #[error("{} is not a usable tokenizer.json", path.display())]
     TokenizerSyntax {
         /// The file.
         path: PathBuf,
         /// What the tokenizer library says about it.
-        reason: String,
+        source: Cause,
     },
     /// A token without which no prompt can be encoded.
     #[error(
@@ -76,20 +78,20 @@ pub enum PromptError {
     )]
     PlaceholderNotInTokenizer,
     /// The tokenizer library failed on a text.
-    #[error("cannot tokenise {text:?}: {reason}")]
+    #[error("cannot tokenise {text:?}")]
     Encode {
         /// The text, its beginning if it is long.
         text: String,
         /// What the tokenizer library says about it.
-        reason: String,
+        source: Cause,
     },
     /// The tokenizer library failed on token ids.
-    #[error("cannot decode {num_ids} token ids: {reason}")]
+    #[error("cannot decode {num_ids} token ids")]
     Decode {
         /// Length of the sequence.
         num_ids: usize,
         /// What the tokenizer library says about it.
-        reason: String,
+        source: Cause,
     },
 }
 

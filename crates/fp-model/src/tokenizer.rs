@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::config::{ModelConfig, Origin};
+use crate::error::Cause;
 use crate::prompt::{
     EncodedPrompt, IMAGE_PLACEHOLDER, PromptError, count_placeholders, split_at_image,
 };
@@ -92,13 +93,12 @@ impl LlavaTokenizer {
             path: path.to_owned(),
             source,
         })?;
-        let unusable = |reason: String| PromptError::TokenizerSyntax {
+        let unusable = |source: Cause| PromptError::TokenizerSyntax {
             path: path.to_owned(),
-            reason,
+            source,
         };
-        let syntax = |error: tokenizers::Error| unusable(error.to_string());
         let mut inner = parse(&bytes).map_err(unusable)?;
-        inner.with_truncation(None).map_err(syntax)?;
+        inner.with_truncation(None).map_err(unusable)?;
         inner.with_padding(None);
 
         let known = inner.token_to_id(IMAGE_PLACEHOLDER);
@@ -220,9 +220,9 @@ impl LlavaTokenizer {
         let text = self
             .inner
             .decode(ids, true)
-            .map_err(|error| PromptError::Decode {
+            .map_err(|source| PromptError::Decode {
                 num_ids: ids.len(),
-                reason: error.to_string(),
+                source,
             })?;
         Ok(text.trim_matches(is_python_space).to_owned())
     }
@@ -246,20 +246,20 @@ impl LlavaTokenizer {
         let encoding =
             self.inner
                 .encode_fast(text, false)
-                .map_err(|error| PromptError::Encode {
+                .map_err(|source| PromptError::Encode {
                     text: text.chars().take(80).collect(),
-                    reason: error.to_string(),
+                    source,
                 })?;
         Ok(encoding.get_ids().to_vec())
     }
 }
 
 /// The tokenizer library's own reading, which panics on some files that it can't use.
-fn parse(bytes: &[u8]) -> Result<Tokenizer, String> {
-    serde_json::from_slice::<Value>(bytes).map_err(|error| error.to_string())?;
+fn parse(bytes: &[u8]) -> Result<Tokenizer, Cause> {
+    serde_json::from_slice::<Value>(bytes)?;
     match catch_unwind(|| Tokenizer::from_bytes(bytes)) {
-        Ok(parsed) => parsed.map_err(|error| error.to_string()),
-        Err(_) => Err("the tokenizer library gives up on its content".to_owned()),
+        Ok(parsed) => parsed,
+        Err(_) => Err("the tokenizer library gives up on its content".into()),
     }
 }
 

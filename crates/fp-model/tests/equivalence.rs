@@ -234,10 +234,12 @@ fn caches_hold_what_is_kept_and_report_what_is_allocated() {
         .map(|layer| if layer < 3 { len } else { kept_len } + new - 1)
         .collect();
     assert_eq!(outputs[0].kv_tokens, expected);
-    assert_eq!(
-        outputs[0].kv_bytes,
-        text.kv_bytes(len + new, kept_len + new, 3, 4)
-    );
+    let shape = text.decoder_shape();
+    let bytes = |first: usize, rest: usize| {
+        let lengths = (0..text.num_layers).map(|layer| if layer < 3 { first } else { rest });
+        shape.kv_bytes(lengths, 4) as usize
+    };
+    assert_eq!(outputs[0].kv_bytes, bytes(len + new, kept_len + new));
 
     // Branches share the prefix's part.
     let options = PrefixOptions {
@@ -249,7 +251,7 @@ fn caches_hold_what_is_kept_and_report_what_is_allocated() {
         .map(|seed| random_tokens(features.num_tokens(), 50, seed).unwrap())
         .collect();
     let branches = model.branch(&prefix, &kept).unwrap();
-    let own = text.kv_bytes(0, kept_len, 3, 4);
+    let own = bytes(0, kept_len);
     assert_eq!(branches.kv_bytes(), prefix.kv_bytes() + 3 * own);
     assert_eq!(branches.kv_bytes_of(0), Some(prefix.kv_bytes() + own));
 }

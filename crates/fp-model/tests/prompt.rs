@@ -332,10 +332,10 @@ fn a_missing_or_damaged_file_is_named() {
         match load() {
             Err(PromptError::TokenizerSyntax {
                 path: named,
-                reason,
+                source,
             }) => {
                 assert_eq!(named, path);
-                assert!(!reason.is_empty());
+                assert!(!source.to_string().is_empty());
             }
             other => panic!("{content}: {other:?}"),
         }

@@ -202,7 +202,11 @@ fn what_branches_share_is_counted_once() {
     let image = model.prefill_image(&system, features).unwrap();
     let prefix = model.prefill_question(&image, &prompt, &[]).unwrap();
     let text = &model.config().text;
-    let bytes = |first: u32, rest: u32| text.kv_bytes(first as usize, rest as usize, 2, 4);
+    let shape = text.decoder_shape();
+    let bytes = |first: u32, rest: u32| {
+        let lengths = (0..text.num_layers).map(|layer| if layer < 2 { first } else { rest });
+        shape.kv_bytes(lengths.map(|length| length as usize), 4) as usize
+    };
     let n = features.num_tokens() as u32;
     assert_eq!(system.kv_bytes(), bytes(num_system, num_system));
     assert_eq!(

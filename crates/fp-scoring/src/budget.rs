@@ -42,6 +42,24 @@ pub enum BudgetError {
         /// L.
         num_layers: usize,
     },
+    /// Stages of a schedule out of order.
+    #[error(
+        "schedule: layer {after_layer} does not come after the stage before it; list stages by ascending layer"
+    )]
+    StageOrder {
+        /// The stage's layer.
+        after_layer: usize,
+    },
+    /// A stage that lets through more tokens than entered it.
+    #[error("schedule: {tokens} tokens after layer {after_layer}, but only {entering} enter it")]
+    StageTokens {
+        /// The stage's layer.
+        after_layer: usize,
+        /// Tokens that it lets through.
+        tokens: usize,
+        /// Tokens that entered it.
+        entering: usize,
+    },
     /// h outside 1..=H.
     #[error("can't select {num_selected_heads} of {num_heads} heads; possible is 1 to {num_heads}")]
     Heads {

@@ -8,16 +8,19 @@
 //! left out: pruning doesn't change them.
 
 use crate::named::UnknownName;
-use crate::{BudgetError, TokenLayout, average_visual_tokens};
+use crate::{TokenLayout, TokenSchedule};
 
 /// FLOPs per multiply-accumulate.
-const FLOPS_PER_MAC: f64 = 2.0;
+pub const FLOPS_PER_MAC: f64 = 2.0;
 
 /// How many matrices an MLP is counted with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum MlpConvention {
     /// 3ndm: gate, up and down, what a LLaMA decoder has.
+    #[default]
     ThreeMatrices,
     /// 2ndm, as the first FastV paper counts.
     TwoMatrices,
@@ -115,76 +118,60 @@ impl DecoderShape {
         projections + attention + matrices * n * d * self.intermediate_size as f64
     }
 
-    /// MACs of all layers: K on `num_before` tokens, the rest on `num_after`.
-    ///
-    /// # Errors
-    /// K outside 1..L.
+    /// MACs of a prefill that each layer sees `num_other` tokens beside the visual ones
+    /// of `schedule` in: 0 counts visual tokens alone.
     pub fn prefill_macs(
         &self,
-        num_before: f64,
-        num_after: f64,
-        prune_layer: usize,
+        schedule: &TokenSchedule,
+        num_other: usize,
         mlp: MlpConvention,
-    ) -> Result<f64, BudgetError> {
-        let num_pruned_layers = self.num_pruned_layers(prune_layer)?;
-        Ok(prune_layer as f64 * self.layer_macs(num_before, mlp)
-            + num_pruned_layers as f64 * self.layer_macs(num_after, mlp))
+    ) -> f64 {
+        let layers = schedule.entering().iter();
+        layers
+            .map(|&visual| self.layer_macs((visual + num_other) as f64, mlp))
+            .sum()
     }
 
-    /// Bytes of K and V: K layers hold `num_before` tokens, the rest `num_after`.
-    ///
-    /// # Errors
-    /// K outside 1..L.
+    /// Bytes of K and V where the layers hold `lengths` tokens, `[L]`.
     pub fn kv_bytes(
         &self,
-        num_before: usize,
-        num_after: usize,
-        prune_layer: usize,
+        lengths: impl IntoIterator<Item = usize>,
         bytes_per_value: usize,
-    ) -> Result<u128, BudgetError> {
+    ) -> u128 {
         // Products of five sizes given by hand overflow 64 bits.
-        let [before, after, k, bytes] =
-            [num_before, num_after, prune_layer, bytes_per_value].map(|size| size as u128);
-        let num_pruned_layers = self.num_pruned_layers(prune_layer)? as u128;
         let values_per_token = 2 * self.num_kv_heads as u128 * self.head_dim as u128;
-        Ok((k * before + num_pruned_layers * after) * values_per_token * bytes)
+        let tokens: u128 = lengths.into_iter().map(|length| length as u128).sum();
+        tokens * values_per_token * bytes_per_value as u128
     }
 
     /// MACs of scoring itself, for a model whose attention kernel doesn't hand
     /// out its rows: `num_query_rows` × `num_keys` × H·head_dim to make the rows
     /// again, then one operation for each of H × N values that is read, per row to
     /// combine the rows, once for the heads' statistics, once for the mean over
-    /// the selected heads.
+    /// the selected heads. Nothing for no rows.
     pub fn scoring_macs(
         &self,
         num_query_rows: usize,
         num_keys: usize,
         num_image_tokens: usize,
     ) -> f64 {
+        if num_query_rows == 0 {
+            return 0.0;
+        }
         let rows = num_query_rows as f64;
         let image_values = self.num_heads as f64 * num_image_tokens as f64;
         rows * num_keys as f64 * self.query_width() + (rows + 2.0) * image_values
     }
-
-    fn num_pruned_layers(&self, prune_layer: usize) -> Result<usize, BudgetError> {
-        match self.num_layers.checked_sub(prune_layer) {
-            Some(rest) if rest > 0 && prune_layer > 0 => Ok(rest),
-            _ => Err(BudgetError::PruneLayer {
-                prune_layer,
-                num_layers: self.num_layers,
-            }),
-        }
-    }
 }
 
-/// One prefill that keeps R image tokens after layer K, beside the unpruned one.
+/// One prefill under a token schedule, beside the unpruned one.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct PrunedCost {
     /// How the MLP was counted.
     pub mlp: MlpConvention,
-    /// R.
+    /// R, the visual tokens that enter the last layer.
     pub kept: usize,
-    /// B, the visual tokens of an average layer.
+    /// B, the mean over layers of the visual tokens that enter a layer.
     pub average_visual_tokens: f64,
     /// MACs on image tokens alone.
     pub visual_macs: f64,
@@ -203,50 +190,36 @@ pub struct PrunedCost {
 }
 
 impl PrunedCost {
-    /// Cost of a prompt of `layout` that keeps `kept` image tokens after layer K,
-    /// scored from `num_query_rows` rows, with `bytes_per_value` in the KV cache.
-    ///
-    /// # Errors
-    /// R outside 1..=N, or K outside 1..L.
+    /// Cost of a prompt of `layout` whose layers see the visual tokens of `schedule`,
+    /// scored from `num_query_rows` rows (0: not scored), with `bytes_per_value` in the
+    /// KV cache.
     pub fn new(
         shape: &DecoderShape,
         layout: &TokenLayout,
-        prune_layer: usize,
-        kept: usize,
+        schedule: &TokenSchedule,
         mlp: MlpConvention,
         num_query_rows: usize,
         bytes_per_value: usize,
-    ) -> Result<Self, BudgetError> {
+    ) -> Self {
         let (num_image, sequence) = (layout.num_image, layout.sequence_len());
-        if kept == 0 || kept > num_image {
-            return Err(BudgetError::Kept {
-                budget: format!("kept = {kept}"),
-                kept: kept as f64,
-                num_image_tokens: num_image,
-            });
-        }
-        let after = sequence - num_image + kept;
-        let macs = |before: usize, after: usize| {
-            shape.prefill_macs(before as f64, after as f64, prune_layer, mlp)
+        let others = sequence - num_image;
+        let unpruned = TokenSchedule::constant(schedule.num_layers(), num_image);
+        let kv = |schedule: &TokenSchedule| {
+            let lengths = schedule.entering().iter().map(|visual| visual + others);
+            shape.kv_bytes(lengths, bytes_per_value)
         };
-        let kv = |after| shape.kv_bytes(sequence, after, prune_layer, bytes_per_value);
-        Ok(PrunedCost {
+        PrunedCost {
             mlp,
-            kept,
-            visual_macs: macs(num_image, kept)?,
-            unpruned_visual_macs: macs(num_image, num_image)?,
-            sequence_macs: macs(sequence, after)?,
-            unpruned_sequence_macs: macs(sequence, sequence)?,
+            kept: schedule.last(),
+            average_visual_tokens: schedule.average(),
+            visual_macs: shape.prefill_macs(schedule, 0, mlp),
+            unpruned_visual_macs: shape.prefill_macs(&unpruned, 0, mlp),
+            sequence_macs: shape.prefill_macs(schedule, others, mlp),
+            unpruned_sequence_macs: shape.prefill_macs(&unpruned, others, mlp),
             scoring_macs: shape.scoring_macs(num_query_rows, sequence, num_image),
-            kv_bytes: kv(after)?,
-            unpruned_kv_bytes: kv(sequence)?,
-            average_visual_tokens: average_visual_tokens(
-                kept as f64,
-                num_image,
-                shape.num_layers,
-                prune_layer,
-            ),
-        })
+            kv_bytes: kv(schedule),
+            unpruned_kv_bytes: kv(&unpruned),
+        }
     }
 
     /// MACs on image tokens as a share of the unpruned ones.
@@ -287,7 +260,16 @@ mod tests {
             let kept = TokenBudget::AverageVisualTokens(average)
                 .kept(layout.num_image, shape.num_layers, 2)
                 .unwrap();
-            PrunedCost::new(shape, &layout, 2, kept, MlpConvention::ThreeMatrices, 1, 2).unwrap()
+            let schedule =
+                TokenSchedule::one_stage(shape.num_layers, layout.num_image, 2, kept).unwrap();
+            PrunedCost::new(
+                shape,
+                &layout,
+                &schedule,
+                MlpConvention::ThreeMatrices,
+                1,
+                2,
+            )
         })
     }
 
@@ -327,11 +309,12 @@ mod tests {
     fn one_layers_average_of_fastv() {
         // 13B, two MLP matrices, 612 tokens of which 576 are visual, in 10⁹ MACs.
         let shape = DecoderShape::LLAVA_1_5_13B;
-        let average = |prune_layer, retained: f64| {
+        // The paper's numbers of tokens aren't whole ones.
+        let average = |prune_layer: usize, retained: f64| {
             let after = 612.0 - 576.0 * (1.0 - retained);
-            let macs = shape
-                .prefill_macs(612.0, after, prune_layer, MlpConvention::TwoMatrices)
-                .unwrap();
+            let layer = |tokens| shape.layer_macs(tokens, MlpConvention::TwoMatrices);
+            let rest = shape.num_layers - prune_layer;
+            let macs = prune_layer as f64 * layer(612.0) + rest as f64 * layer(after);
             format!("{:.1}", macs / shape.num_layers as f64 / 1e9)
         };
         assert_eq!(average(2, 1.0), "154.6");
@@ -368,9 +351,10 @@ mod tests {
         };
         assert_eq!(grouped.layer_macs(3.0, MlpConvention::ThreeMatrices), 396.0);
         // (1·10 + 2·6) tokens × K and V × 1 head × 2 wide × 2 bytes.
-        assert_eq!(grouped.kv_bytes(10, 6, 1, 2), Ok(176));
+        assert_eq!(grouped.kv_bytes([10, 6, 6], 2), 176);
         // 2 rows × 10 keys × 4, and each of 2 × 5 values read 2 + 2 times.
         assert_eq!(shape.scoring_macs(2, 10, 5), 120.0);
+        assert_eq!(shape.scoring_macs(0, 10, 5), 0.0);
     }
 
     #[test]
@@ -381,7 +365,8 @@ mod tests {
             num_text: 2,
         };
         let mlp = MlpConvention::TwoMatrices;
-        let cost = PrunedCost::new(&DecoderShape::LLAVA_1_5_7B, &layout, 2, 7, mlp, 1, 2).unwrap();
+        let schedule = TokenSchedule::one_stage(32, 7, 2, 7).unwrap();
+        let cost = PrunedCost::new(&DecoderShape::LLAVA_1_5_7B, &layout, &schedule, mlp, 1, 2);
         assert_eq!(cost.visual_ratio(), 1.0);
         assert_eq!(cost.kv_bytes, cost.unpruned_kv_bytes);
         assert!(cost.sequence_ratio() > 1.0, "scoring is not free");
@@ -389,27 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_layers_budgets_and_names_are_errors() {
-        let shape = DecoderShape::LLAVA_1_5_7B;
-        let layout = TokenLayout {
-            num_system: 1,
-            num_image: 4,
-            num_text: 1,
-        };
-        let cost =
-            |k, kept| PrunedCost::new(&shape, &layout, k, kept, MlpConvention::ThreeMatrices, 1, 2);
-        for k in [0, 32, usize::MAX] {
-            assert!(
-                matches!(cost(k, 2), Err(BudgetError::PruneLayer { .. })),
-                "K = {k}"
-            );
-        }
-        for kept in [0, 5] {
-            assert!(
-                matches!(cost(2, kept), Err(BudgetError::Kept { .. })),
-                "R = {kept}"
-            );
-        }
+    fn an_unknown_shape_is_an_error() {
         assert_eq!(
             DecoderShape::preset("llava-1.5-13b"),
             Ok(DecoderShape::LLAVA_1_5_13B)

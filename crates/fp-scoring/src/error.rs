@@ -1,5 +1,9 @@
 //! What can be wrong with attention or with what is asked of it.
 
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
 use fp_kernels::KernelError;
 
 use crate::{BudgetError, HeadStrategy, UnknownName};
@@ -104,7 +108,7 @@ pub enum ScoringError {
         got: usize,
     },
     /// One sample of a batch can't be scored.
-    #[error("sample {sample}: {source}")]
+    #[error("sample {sample} can't be scored")]
     Sample {
         /// Index in the batch.
         sample: usize,
@@ -118,14 +122,50 @@ pub enum ScoringError {
     #[error(transparent)]
     UnknownName(#[from] UnknownName),
     /// Scoring on a GPU failed.
-    #[error("scoring on the GPU failed: {reason}")]
+    #[error("scoring on the GPU failed")]
     Gpu {
         /// The operation, what it found, and where.
-        reason: String,
+        source: SharedError,
     },
     /// A shape that a buffer doesn't fill.
     #[error(transparent)]
     Kernel(KernelError),
+}
+
+/// An error of a kind that is known only where it comes from, shared so that the one it
+/// caused can be cloned. Equal are errors that say the same.
+#[derive(Clone)]
+pub struct SharedError(Arc<dyn Error + Send + Sync>);
+
+impl SharedError {
+    /// Shares `error`, a text or any error.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> SharedError {
+        SharedError(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Debug for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Error for SharedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl PartialEq for SharedError {
+    fn eq(&self, other: &SharedError) -> bool {
+        self.to_string() == other.to_string()
+    }
 }
 
 fn place(name: &str, index: Option<usize>) -> String {

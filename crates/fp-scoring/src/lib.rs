@@ -34,25 +34,34 @@ mod cost;
 pub mod cuda;
 mod equivalence;
 mod error;
+#[cfg(test)]
+#[macro_use]
+mod error_check;
+#[cfg(test)]
+mod error_kinds;
+mod error_text;
 mod head;
 mod kept;
 mod layout;
 mod named;
 mod query;
+mod schedule;
 mod score;
 
 pub use audit::{CutAudit, NEAR_TIE_GAP, QueryAudit, SelectionAudit};
 pub use budget::{BudgetError, HeadCount, TokenBudget, average_visual_tokens};
 pub use config::{Normalization, PruneConfig};
 pub use control::{Control, oracle_tokens, random_tokens, uniform_grid_tokens};
-pub use cost::{DecoderShape, MlpConvention, PrunedCost};
+pub use cost::{DecoderShape, FLOPS_PER_MAC, MlpConvention, PrunedCost};
 pub use equivalence::{Equivalence, EquivalenceMatrix};
-pub use error::ScoringError;
+pub use error::{ScoringError, SharedError};
+pub use error_text::{error_chain, error_text};
 pub use head::HeadStrategy;
 pub use kept::KeptTokens;
 pub use layout::TokenLayout;
 pub use named::{StrategyCard, UnknownName};
 pub use query::{AttentionRows, QueryStrategy};
+pub use schedule::{ScheduleStage, ScheduleStages, ScheduleSyntax, TokenSchedule};
 pub use score::{
     ImageAttention, SelectOptions, Selection, image_attention, score_all, score_batch, select,
 };

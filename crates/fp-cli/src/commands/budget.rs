@@ -1,12 +1,17 @@
 //! `finepruner budget`: how many tokens stay, and what that costs.
 
+mod schedule;
+
 use anyhow::{Context, Result, ensure};
 use clap::builder::RangedU64ValueParser;
-use fp_scoring::{DecoderShape, MlpConvention, PrunedCost, TokenBudget, TokenLayout};
+use fp_scoring::{
+    DecoderShape, MlpConvention, PrunedCost, ScheduleStages, TokenBudget, TokenLayout,
+    TokenSchedule,
+};
 use serde::Serialize;
 
 use super::{print_json, print_text};
-use crate::table::table;
+use crate::table::{table, wrap_lines};
 
 /// Sizes beyond this are slips of the keyboard, and their products overflow.
 const MAX_SIZE: u64 = 100_000_000;
@@ -18,10 +23,10 @@ const MIB: f64 = (1024 * 1024) as f64;
 /// The width of a head where neither it nor the number of heads was given.
 const USUAL_HEAD_DIM: usize = 128;
 
-/// Say what a budget means: R, layer average, MACs, FLOPs and KV cache.
+/// Show what a budget means: R, layer average, MACs, FLOPs and KV cache.
 ///
-/// Budgets are the layer average of visual tokens (192, 128, 64 in most papers),
-/// the number kept after layer K, or the share kept; they are never the same number.
+/// A budget is the layer average of visual tokens (192, 128, 64 in most papers), the
+/// number kept after layer K, or the share kept; the three are never the same number.
 ///
 /// Example: finepruner budget --model llava-1.5-13b --prune-layer 3
 #[derive(Debug, clap::Args)]
@@ -32,32 +37,32 @@ pub(crate) struct BudgetArgs {
         "hidden_size", "intermediate_size", "num_heads", "num_kv_heads", "head_dim"])]
     model: Option<DecoderShape>,
 
-    /// L, decoder layers of a model of your own.
+    /// L, the number of decoder layers, for a custom shape.
     #[arg(long, value_name = "L", value_parser = size(1),
         requires_all = ["hidden_size", "intermediate_size"])]
     num_layers: Option<usize>,
 
-    /// d.
+    /// d, the hidden size.
     #[arg(long, value_name = "D", value_parser = size(1), requires = "num_layers")]
     hidden_size: Option<usize>,
 
-    /// Width of the MLP.
+    /// m, the intermediate size of the MLP.
     #[arg(long, value_name = "M", value_parser = size(1), requires = "num_layers")]
     intermediate_size: Option<usize>,
 
-    /// Query heads [default: hidden size / head width].
+    /// Query heads [default: hidden size / head dimension].
     #[arg(long, value_name = "H", value_parser = size(1), requires = "num_layers")]
     num_heads: Option<usize>,
 
-    /// Heads of keys and values [default: as many as query heads].
+    /// KV heads [default: as many as query heads].
     #[arg(long, value_name = "H", value_parser = size(1), requires = "num_layers")]
     num_kv_heads: Option<usize>,
 
-    /// Width of one head [default: hidden size / heads, or 128 without --num-heads].
+    /// Head dimension [default: hidden size / heads, or 128 without --num-heads].
     #[arg(long, value_name = "D", value_parser = size(1), requires = "num_layers")]
     head_dim: Option<usize>,
 
-    /// N.
+    /// N, the number of image tokens.
     #[arg(long, value_name = "N", default_value = "576", value_parser = size(1))]
     num_image_tokens: usize,
 
@@ -65,16 +70,15 @@ pub(crate) struct BudgetArgs {
     #[arg(long, value_name = "T", default_value = "35", value_parser = size(0))]
     num_system_tokens: usize,
 
-    /// Tokens after the image; 64 with the system's by default.
+    /// Tokens after the image.
     #[arg(long, value_name = "T", default_value = "29", value_parser = size(0))]
     num_text_tokens: usize,
 
-    /// K, counted from 1: tokens are dropped after this layer.
+    /// K, counted from 1: tokens are pruned after this layer.
     #[arg(long, value_name = "K", default_value_t = 2)]
     prune_layer: usize,
 
-    /// Budgets as layer averages of visual tokens, B. Without any budget: those of
-    /// 192, 128 and 64 of 576.
+    /// Budgets as layer averages of visual tokens, B [default: 192, 128 and 64 of 576].
     #[arg(long, value_name = "B,…", value_delimiter = ',', group = "budget")]
     average_visual_tokens: Vec<f64>,
 
@@ -92,15 +96,20 @@ pub(crate) struct BudgetArgs {
     #[arg(long, value_name = "SHARE,…", value_delimiter = ',', group = "budget")]
     retention: Vec<f64>,
 
-    /// Query rows that scoring reads.
+    /// Visual tokens layer by layer instead of one budget: LAYER:TOKENS for each stage,
+    /// such as 3:309,7:204,16:113 (309 tokens enter the layers after the third, …).
+    #[arg(long, value_name = "LAYER:TOKENS,…", group = "budget")]
+    schedule: Option<ScheduleStages>,
+
+    /// Number of query rows that scoring reads.
     #[arg(long, value_name = "Q", default_value = "1", value_parser = size(1))]
     num_query_rows: usize,
 
-    /// Type of the KV cache.
+    /// Data type of the KV cache.
     #[arg(long, default_value = "f16")]
     dtype: CacheType,
 
-    /// Print JSON for programs.
+    /// Print JSON: one object.
     #[arg(long)]
     json: bool,
 }
@@ -174,11 +183,14 @@ impl CostReport {
 
 /// Runs the command.
 pub(crate) fn run(args: &BudgetArgs) -> Result<()> {
+    if let Some(stages) = &args.schedule {
+        return schedule::run(args, stages);
+    }
     let report = Report::new(args)?;
     if args.json {
         print_json(&report)
     } else {
-        print_text(&report.text())
+        print_text(&wrap_lines(&report.text()))
     }
 }
 
@@ -222,6 +234,14 @@ fn part(hidden_size: usize, parts: usize, flag: &str) -> Result<usize> {
     Ok(hidden_size / parts)
 }
 
+fn layout(args: &BudgetArgs) -> TokenLayout {
+    TokenLayout {
+        num_system: args.num_system_tokens,
+        num_image: args.num_image_tokens,
+        num_text: args.num_text_tokens,
+    }
+}
+
 /// What was asked for, or the published budgets scaled to N.
 fn budgets(args: &BudgetArgs) -> Vec<TokenBudget> {
     let averages = args
@@ -246,23 +266,20 @@ fn budgets(args: &BudgetArgs) -> Vec<TokenBudget> {
 impl Report {
     fn new(args: &BudgetArgs) -> Result<Self> {
         let shape = shape(args)?;
-        let layout = TokenLayout {
-            num_system: args.num_system_tokens,
-            num_image: args.num_image_tokens,
-            num_text: args.num_text_tokens,
-        };
+        let layout = layout(args);
         let (k, rows, bytes) = (args.prune_layer, args.num_query_rows, args.dtype.bytes());
         let mut reports = Vec::new();
         for budget in budgets(args) {
             let kept = budget.kept(layout.num_image, shape.num_layers, k)?;
-            let cost = |mlp| PrunedCost::new(&shape, &layout, k, kept, mlp, rows, bytes);
-            let three = cost(MlpConvention::ThreeMatrices)?;
+            let schedule = TokenSchedule::one_stage(shape.num_layers, layout.num_image, k, kept)?;
+            let cost = |mlp| PrunedCost::new(&shape, &layout, &schedule, mlp, rows, bytes);
+            let three = cost(MlpConvention::ThreeMatrices);
             reports.push(BudgetReport {
                 budget,
                 kept,
                 average_visual_tokens: three.average_visual_tokens,
                 three_matrices: CostReport::new(three),
-                two_matrices: CostReport::new(cost(MlpConvention::TwoMatrices)?),
+                two_matrices: CostReport::new(cost(MlpConvention::TwoMatrices)),
             });
         }
         Ok(Report {
@@ -278,12 +295,13 @@ impl Report {
     fn text(&self) -> String {
         let (shape, layout) = (&self.shape, &self.layout);
         format!(
-            "{} layers, hidden {}, MLP {}, {} heads ({} of keys and values); {} image tokens\n\
-             dropped after layer {}, {} other tokens\n\n\
-             Image tokens alone, in 10¹² (T)\n{}\n\n\
-             Whole sequence, scoring from {} row(s) included, in T; scoring in 10⁹ (G); KV cache in {:?}\n{}\n\n\
-             3ndm counts three MLP matrices (what a LLaMA decoder has), 2ndm two (the first FastV\n\
-             paper). FLOPs = 2 MACs. Shares are of the unpruned cost.",
+            "{} layers, hidden size {}, MLP size {}, {} heads ({} KV heads); {} image tokens \
+             pruned after layer {}, {} other tokens\n\n\
+             Image tokens only, in 10¹² (T)\n{}\n\n\
+             Whole sequence, scoring of {} query row(s) included, in T; scoring in 10⁹ (G); \
+             KV cache in {:?}\n{}\n\n\
+             3ndm counts three MLP matrices (as a LLaMA decoder has), 2ndm two (as the first \
+             FastV paper counts). FLOPs = 2 MACs. Shares are of the unpruned cost.",
             shape.num_layers,
             shape.hidden_size,
             shape.intermediate_size,

@@ -7,13 +7,14 @@ use clap::Args;
 use fp_eval::report::{self, CellDifference, RunComparison};
 
 use super::{print_json, print_text};
-use crate::table::table;
+use crate::table::{table, wrap_lines};
 
-/// Test two runs against each other on the samples and cells that both have.
+/// Compare two runs on the samples and cells that both have.
 ///
-/// Say, two checkpoints, two precisions, or the same study before and after a change.
-/// Differences are the second run's accuracy less the first's, in points, paired by
-/// sample and clustered by image; p is Holm's over all cells.
+/// For example two checkpoints, two precisions, or the same study before and after a
+/// change. A difference is the second run's accuracy minus the first's, in percentage
+/// points, paired by sample and clustered by image; p is corrected by Holm's method
+/// over all cells.
 ///
 /// Examples:
 ///   finepruner compare runs/f32 runs/f16
@@ -23,7 +24,7 @@ use crate::table::table;
 pub(crate) struct CompareArgs {
     /// Folder of the first run.
     first: PathBuf,
-    /// Folder of the second.
+    /// Folder of the second run.
     second: PathBuf,
     /// Print JSON: one object with every test.
     #[arg(long)]
@@ -40,27 +41,49 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
 }
 
 fn text(comparison: &RunComparison) -> String {
-    let mut text = match comparison.changes.is_empty() {
-        true => "the same configuration, model, data and version\n".to_owned(),
-        false => format!("what changed: {}\n", comparison.changes.join(", ")),
-    };
-    text += &format!("{} samples in both", comparison.num_shared);
+    let mut lines = vec![match comparison.changes.is_empty() {
+        true => "same configuration, model, data and version".to_owned(),
+        false => format!("what changed: {}", comparison.changes.join(", ")),
+    }];
+    let mut shared = format!("{} samples in both runs", comparison.num_shared);
     for (only, which) in [
         (comparison.only_first, "first"),
         (comparison.only_second, "second"),
     ] {
         if only > 0 {
-            text += &format!(", {only} only in the {which}");
+            shared += &format!(", {only} only in the {which}");
         }
     }
-    text += "\n";
+    lines.push(shared);
     for (cells, which) in [
         (&comparison.cells_only_first, "first"),
         (&comparison.cells_only_second, "second"),
     ] {
         if !cells.is_empty() {
-            text += &format!("only in the {which}: {}\n", cells.join(", "));
+            let number = cells.len();
+            lines.push(format!(
+                "{number} cells only in the {which}: {}",
+                cells.join(", ")
+            ));
         }
+    }
+    lines.push(String::new());
+    lines.push(
+        "Accuracy in %, differences in points; texts and tokens count the answers whose \
+         text or kept tokens differ."
+            .to_owned(),
+    );
+    let untested: Vec<&str> = comparison
+        .cells
+        .iter()
+        .filter_map(|cell| Some(cell.untested.as_ref()?.because.as_str()))
+        .collect();
+    if let Some(because) = untested.first() {
+        lines.push(format!(
+            "{} of {} cells could not be tested. {because}",
+            untested.len(),
+            comparison.cells.len()
+        ));
     }
     let header = [
         "cell",
@@ -68,32 +91,32 @@ fn text(comparison: &RunComparison) -> String {
         "second",
         "difference",
         "interval",
-        "p (Holm)",
-        "other text",
-        "other tokens",
+        "Holm p",
+        "texts",
+        "tokens",
     ];
     let rows: Vec<Vec<String>> = comparison.cells.iter().map(row).collect();
-    text + "\n" + &table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
+    let table = table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7]);
+    format!("{}\n\n{table}\n", wrap_lines(&lines.join("\n")))
 }
 
 fn row(cell: &CellDifference) -> Vec<String> {
     let mut row = vec![cell.cell.clone()];
     match &cell.comparison {
-        Some(test) => row.extend([
-            format!("{:.1}", 100.0 * test.mean_b),
-            format!("{:.1}", 100.0 * test.mean_a),
-            format!("{:+.1}", 100.0 * test.difference),
-            format!(
-                "{:+.1} to {:+.1}",
-                100.0 * test.interval[0],
-                100.0 * test.interval[1]
-            ),
-            match test.is_identical {
-                true => "same".to_owned(),
-                false => format!("{:.3}", test.p_holm),
-            },
-        ]),
-        None => row.extend(std::iter::repeat_n("-".to_owned(), 5)),
+        Some(test) => {
+            let [low, high] = test.interval.map(|end| format!("{:+.1}", 100.0 * end));
+            row.extend([
+                format!("{:.1}", 100.0 * test.mean_b),
+                format!("{:.1}", 100.0 * test.mean_a),
+                format!("{:+.1}", 100.0 * test.difference),
+                format!("{low} to {high}"),
+                match test.is_identical {
+                    true => "same".to_owned(),
+                    false => format!("{:.3}", test.p_holm),
+                },
+            ]);
+        }
+        None => row.extend(std::iter::repeat_n("–".to_owned(), 5)),
     }
     row.extend([cell.texts_differ.to_string(), cell.kept_differ.to_string()]);
     row

@@ -10,19 +10,20 @@ use fp_eval::study::StudyConfig;
 use super::study::overrides::{Overrides, config_path};
 use super::study::{Finish, RunArgs, execute};
 
-/// Evaluate one strategy, or some, under a study's configuration, beside its controls.
+/// Evaluate one or a few strategies of a study's configuration, with its controls.
 ///
 /// Examples:
-///   finepruner eval --head_selection_strategy variance --config configs/ablation_a_config.json
-///   finepruner eval --query_selection_strategy text_tokens_only --fixed_head_selection variance \
-///     --config configs/ablation_b_config.json
+///   finepruner eval --head_selection_strategy variance \
+///     --config configs/ablation_a_config.json
+///   finepruner eval --query_selection_strategy text_tokens_only \
+///     --fixed_head_selection variance --config configs/ablation_b_config.json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct EvalArgs {
-    /// The study's configuration.
+    /// Study configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Folder of the run [default: runs/ and a name that says what was evaluated].
+    /// Run folder [default: runs/eval-…, named after what is evaluated].
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Print JSON: one object with a result per cell.

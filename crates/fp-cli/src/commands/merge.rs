@@ -1,29 +1,30 @@
-//! `finepruner merge`: pieces of a run put together.
+//! `finepruner merge`: the shards of a run merged into one.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use fp_eval::report::format::counted;
 use fp_eval::study;
 
 use super::{print_json, print_text};
 
-/// Put the pieces of a study together that were run with --shard.
+/// Merge the shards of a study that was run with --shard.
 ///
-/// The new folder holds what the study run in one piece holds, whatever the order of
-/// the pieces. Pieces of different studies, or with samples missing, are refused.
+/// The new folder holds what the study would hold if run in one go, whatever the order
+/// of the shards. Shards of different studies and missing samples are errors.
 ///
 /// Examples:
 ///   finepruner merge runs/gqa runs/gqa-1 runs/gqa-2 runs/gqa-3 runs/gqa-4
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct MergeArgs {
-    /// Folder to write, new or empty.
+    /// Folder to write: new or empty.
     output: PathBuf,
-    /// Folders of the pieces.
+    /// Folders of the shards.
     #[arg(required = true)]
     pieces: Vec<PathBuf>,
-    /// Merge only, without a report.
+    /// Merge only, write no report.
     #[arg(long)]
     no_report: bool,
     /// Print JSON: one object.
@@ -51,8 +52,8 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
         }));
     }
     let mut text = format!(
-        "{num_samples} samples of {} pieces in {}\n",
-        args.pieces.len(),
+        "{num_samples} samples from {} in {}\n",
+        counted(args.pieces.len(), "shard"),
         args.output.display()
     );
     for file in &files {

@@ -5,6 +5,8 @@ use std::io::Write;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::failure::note_output;
+
 pub(crate) mod budget;
 pub(crate) mod compare;
 pub(crate) mod config;
@@ -23,6 +25,7 @@ pub(crate) mod study;
 /// Prints `value` as JSON.
 fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    note_output();
     serde_json::to_writer(&mut out, value)?;
     writeln!(out)?;
     out.flush()?;
@@ -32,6 +35,7 @@ fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
 /// Prints text; unlike `print!` a closed pipe is an error to act on, not a panic.
 fn print_text(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
+    note_output();
     writeln!(out, "{}", text.trim_end())?;
     out.flush()?;
     Ok(())

@@ -1,4 +1,4 @@
-//! `finepruner report`: results and report of a run, written once more.
+//! `finepruner report`: results and report of a run, written again.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,14 @@ use clap::Args;
 use fp_eval::report;
 
 use super::{print_json, print_text};
+use crate::table::wrap_lines;
 
 /// Analyse a run and write its results and its report.
 ///
-/// Written into the run's folder: results.json (everything, for programs), cells.csv,
-/// summary.md and table.tex (to paste), timings.json, and report.html, one page that
-/// needs no network. The records are only read; the same records give the same bytes.
+/// Files written into the run's folder: results.json (everything, for programs),
+/// cells.csv, summary.md and table.tex (to paste), timings.json, and report.html, a
+/// single page that needs no network. The records are only read, and the same records
+/// give the same bytes.
 ///
 /// Examples:
 ///   finepruner report runs/ablation_a_config
@@ -44,5 +46,5 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
     for file in &written.files {
         text += &format!("wrote {}\n", file.display());
     }
-    print_text(&text)
+    print_text(&wrap_lines(&text))
 }

@@ -14,16 +14,16 @@ use fp_eval::study::dataset_selector;
 
 use super::{print_json, print_text};
 
-/// Score files of answers that others produced, and test them against each other.
+/// Score answer files of other evaluations, and test them against each other.
 ///
-/// Answers are LLaVA's JSON lines (question_id, text), lists as servers take them
+/// Answers are LLaVA's JSON lines (question_id, text), lists for evaluation servers
 /// (.json), a folder of MME's official tool (a .txt per task), or a table of MMBench with
-/// a column `prediction` (.tsv or .xlsx). The latter two hold their questions, so that they
-/// need no --dataset. Every rule set of the benchmark is applied; files are compared pairwise on
-/// the same questions, images as clusters, with Holm's correction over the pairs.
+/// a column `prediction` (.tsv or .xlsx). The last two contain their questions and need
+/// no --dataset. All metrics of the benchmark are computed; files are compared pairwise
+/// on the same questions, clustered by image, with Holm's correction over the pairs.
 ///
-/// Questions without an answer count as wrong; how many there are, and whatever else
-/// doesn't fit, is said in warnings. --strict makes them errors.
+/// Questions without an answer count as wrong; warnings say how many there are, and what
+/// else doesn't match. --strict turns warnings into errors.
 ///
 /// Examples:
 ///   finepruner rescore --dataset eval/gqa vanilla=gqa/7b.jsonl pruned=gqa/7b-192.jsonl
@@ -32,25 +32,25 @@ use super::{print_json, print_text};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct RescoreArgs {
-    /// Files of answers, or NAME=FILE to call one NAME.
+    /// Answer files; NAME=FILE gives a file a name.
     #[arg(required = true, value_name = "[NAME=]FILE")]
     answers: Vec<String>,
-    /// The data set: a folder, FOLDER:PART, or embedded:confirm.
+    /// The dataset: a folder, FOLDER:PART, or embedded:confirm.
     #[arg(long, value_name = "DIR")]
     dataset: Option<String>,
-    /// Compare with this one only, not every pair.
+    /// Compare the others with this file only, not every pair.
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// Write the files that servers and judges take here, instead of scoring.
+    /// Write files for evaluation servers and judges into this folder instead of scoring.
     #[arg(long, value_name = "DIR")]
     upload: Option<PathBuf>,
-    /// Take missing answers, unknown ids and unreadable lines for errors.
+    /// Treat missing answers, unknown ids and unreadable lines as errors.
     #[arg(long)]
     strict: bool,
-    /// Bootstrap draws and permutations.
+    /// Number of bootstrap draws and of permutations.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     num_draws: usize,
-    /// Seed of both.
+    /// Seed of the draws and permutations.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Print JSON: one object.

@@ -6,12 +6,12 @@ use fp_scoring::{Control, HeadStrategy, QueryStrategy, StrategyCard};
 use serde::Serialize;
 
 use super::{print_json, print_text};
-use crate::table::{WIDTH, wrap};
+use crate::table::{labelled, wrap_lines};
 
 /// List every head and query strategy with its formula, hypothesis and source.
 ///
-/// Head strategies say which attention heads to believe, query strategies which
-/// rows of the attention to read, controls what both are held to.
+/// Head strategies choose attention heads, query strategies the rows of the attention to
+/// read; controls are what both are compared with.
 #[derive(Debug, Args)]
 pub(crate) struct StrategiesArgs {
     /// Print JSON: {"head": [...], "query": [...], "control": [...]}.
@@ -60,7 +60,9 @@ fn describe(control: Control) -> &'static str {
         Control::AllHeads => {
             "the mean over every head, which is FastV; here: --num-selected-heads all"
         }
-        Control::Random => "tokens kept by seeded chance; who doesn't beat it says nothing",
+        Control::Random => {
+            "tokens kept at random, by seed; a strategy that doesn't beat it is useless"
+        }
         Control::UniformGrid => "evenly spaced tokens, whatever the image shows",
         Control::Oracle => "tokens that ground-truth boxes cover most, the rest from uniform_grid",
     }
@@ -87,15 +89,16 @@ pub(crate) fn run(args: &StrategiesArgs) -> Result<()> {
     if args.json {
         print_json(&listing)
     } else {
-        print_text(&listing.text())
+        print_text(&wrap_lines(&listing.text()))
     }
 }
 
 impl Listing {
     fn text(&self) -> String {
         let mut text = String::from(
-            "Head-selection strategies: which heads to believe. Higher scores are better.\n\
-             a: a head's attention row over the image, p: that row normalised, h heads of H, N image tokens.\n",
+            "Head-selection strategies: which heads to average. The highest scores win.\n\
+             a: a head's attention row over the image, p: that row normalised, h heads of H, \
+             N image tokens.\n",
         );
         for entry in &self.head {
             text += &entry.text();
@@ -104,9 +107,9 @@ impl Listing {
         for entry in &self.query {
             text += &entry.text();
         }
-        text += "\nControls: what every strategy is held to.\n\n";
+        text += "\nControls: what every strategy is compared with.\n\n";
         for control in &self.control {
-            text += &labelled(control.name, control.description);
+            text += &entry(control.name, control.description);
         }
         text
     }
@@ -125,19 +128,14 @@ impl Entry {
             ("hypothesis", self.hypothesis),
             ("source", self.source),
         ] {
-            text += &labelled(label, value);
+            text += &entry(label, value);
         }
         text
     }
 }
 
 /// A label and its text, continued under itself.
-fn labelled(label: &str, text: &str) -> String {
+fn entry(label: &str, text: &str) -> String {
     const INDENT: usize = 16;
-    let lines = wrap(text, WIDTH - INDENT);
-    let labels = std::iter::once(label).chain(std::iter::repeat(""));
-    labels
-        .zip(lines)
-        .map(|(label, line)| format!("  {label:<width$}{line}\n", width = INDENT - 2))
-        .collect()
+    labelled(&format!("  {label}"), text, INDENT).join("\n") + "\n"
 }

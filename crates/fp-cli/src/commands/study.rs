@@ -10,17 +10,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use fp_eval::study::{RunSummary, StudyConfig};
+use fp_eval::study::{RunOptions, RunSummary, StudyConfig, StudyError};
 
+use crate::interrupt::Watch;
 use overrides::Overrides;
 use progress::ProgressLine;
 pub(super) use run_args::RunArgs;
 
 /// Run a study: every strategy, budget and head count on every sample, and report.
 ///
-/// Every finished sample is on the disk. Starting the same study with the same output
-/// goes on where it was cut off; a folder that was started with another configuration,
-/// other data or other weights is refused.
+/// Every finished sample is saved to disk. The same command resumes a study that was
+/// interrupted (Ctrl-C) or killed; a folder of a run with another configuration, other
+/// data or other weights is refused.
 ///
 /// Examples:
 ///   finepruner study --config configs/ablation_a_config.json
@@ -30,16 +31,16 @@ pub(super) use run_args::RunArgs;
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct StudyArgs {
-    /// The study's configuration.
+    /// Study configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Folder of the run [default: runs/ and the name of the configuration].
+    /// Run folder [default: runs/NAME, NAME being the configuration's].
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Print JSON: one object with a result per cell.
     #[arg(long)]
     json: bool,
-    /// Record only, without a report.
+    /// Only record samples; write no report.
     #[arg(long)]
     no_report: bool,
     /// Then measure time, throughput and memory of every budget alone, for the report, as
@@ -83,10 +84,22 @@ pub(super) fn execute(
     args: &RunArgs,
     finish: &Finish,
 ) -> Result<()> {
-    let options = args.options(output);
+    let watch = Watch::start().context("cannot watch for signals")?;
+    let options = RunOptions {
+        stop: watch.flag(),
+        ..args.options(output)
+    };
     let mut line = ProgressLine::new(finish.json);
-    let summary = fp_eval::study::run(config, &options, &mut |progress| line.show(progress))
-        .with_context(|| format!("run in {}", options.output.display()))?;
+    let outcome = fp_eval::study::run(config, &options, &mut |progress| line.show(progress));
+    line.end();
+    let folder = &options.output;
+    let summary = match outcome {
+        Err(StudyError::Stopped { done, total, .. }) => {
+            return Err(watch.interrupted(folder, done, total).into());
+        }
+        outcome => outcome.with_context(|| format!("run in {}", folder.display()))?,
+    };
+    watch.finish(folder, summary.num_samples);
     anyhow::ensure!(
         summary.num_failed < summary.num_samples,
         "all {} samples failed; the first lines of {} say why",

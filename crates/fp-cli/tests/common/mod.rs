@@ -35,13 +35,28 @@ pub(crate) fn succeed(args: &[&str]) -> String {
     output.stdout
 }
 
-/// Runs it and expects code 2, nothing on standard output and `parts` in the message.
+/// Runs it and expects code 2, `parts` in the message, and on standard output nothing, or
+/// with `--json` the same as JSON. No part of the message comes twice.
 #[track_caller]
 pub(crate) fn fail(args: &[&str], parts: &[&str]) {
     let output = finepruner(args);
     assert_eq!(output.code, Some(2), "{}{}", output.stdout, output.stderr);
-    assert_eq!(output.stdout, "");
+    match args.contains(&"--json") {
+        true => {
+            let told = error_object(&output.stdout);
+            assert_eq!(told["exit_code"], 2);
+        }
+        false => assert_eq!(output.stdout, ""),
+    }
     assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
+    let text = output.stderr.trim_end();
+    for (at, _) in text.match_indices(": ") {
+        let rest = &text[at + 2..];
+        assert!(
+            rest.len() < 8 || !text[..at].contains(rest),
+            "told twice: {text}"
+        );
+    }
     for part in parts {
         assert!(
             output.stderr.contains(part),
@@ -49,6 +64,15 @@ pub(crate) fn fail(args: &[&str], parts: &[&str]) {
             output.stderr
         );
     }
+}
+
+/// The object that an error is with `--json`, alone on standard output.
+#[track_caller]
+pub(crate) fn error_object(stdout: &str) -> serde_json::Value {
+    let told: serde_json::Value = serde_json::from_str(stdout).unwrap();
+    let fields = told.as_object().unwrap();
+    assert_eq!(fields.len(), 1, "{stdout}");
+    fields["error"].clone()
 }
 
 /// Writes f32 tensors as safetensors.

@@ -118,7 +118,9 @@ impl Collector {
             ));
         }
         let checked = self.rule?.check_answers(&sample.answers, &sample.choices);
-        checked.err().and_then(|error| invalid(error.to_string()))
+        checked
+            .err()
+            .and_then(|error| invalid(crate::error_text(&error)))
     }
 }
 

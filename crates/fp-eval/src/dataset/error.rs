@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use fp_model::Cause;
+
 /// A data set that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
     /// A file that can't be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -69,6 +71,16 @@ pub enum DatasetError {
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// A file that its reader gives up on.
+    #[error("{}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What it is not, or which part of it is meant.
+        reason: String,
+        /// What the reader says.
+        source: Cause,
+    },
     /// A column that is missing, or of another type.
     #[error("{}: column `{column}` has to be {expected}; it is {found}", path.display())]
     Column {
@@ -94,7 +106,7 @@ pub enum DatasetError {
         judge: String,
     },
     /// A file or folder that can't be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -118,14 +130,6 @@ pub enum DatasetError {
         layout: &'static str,
         /// What the layout asks for.
         reason: &'static str,
-    },
-    /// A description that isn't what it has to be.
-    #[error("{}: {reason}", path.display())]
-    Description {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and what would be right.
-        reason: String,
     },
     /// Content that isn't what its own hash says.
     #[error("{} has SHA-256 {found}, its description says {expected}", path.display())]

@@ -122,9 +122,7 @@ fn read_cell(table: &Path, row_start: u64, column: usize) -> io::Result<Vec<u8>>
     let cell = cells
         .get(column)
         .ok_or_else(|| io::Error::other(format!("the row has no column {column}")))?;
-    STANDARD
-        .decode(cell.trim_ascii())
-        .map_err(|error| io::Error::other(format!("the cell isn't Base64: {error}")))
+    STANDARD.decode(cell.trim_ascii()).map_err(io::Error::other)
 }
 
 /// The usual ending of a file with these bytes; `bin` for none that is known.

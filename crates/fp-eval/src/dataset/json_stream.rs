@@ -42,17 +42,19 @@ pub(super) fn for_each_entry<T: DeserializeOwned>(
             });
         }
     }
-    let text = error.to_string();
     let reason = if error.is_eof() {
-        format!("it is cut off: {text}")
-    } else if text.contains("unicode") {
-        format!("it isn't all UTF-8; is it Latin-1 or Windows-1252? {text}")
+        "it is cut off"
+    } else if error.to_string().contains("unicode") {
+        "it isn't all UTF-8; is it Latin-1 or Windows-1252?"
+    } else if error.is_data() {
+        "it doesn't hold what it has to"
     } else {
-        text
+        "it isn't valid JSON"
     };
-    Err(DatasetError::Content {
+    Err(DatasetError::Unreadable {
         path: path.to_owned(),
-        reason,
+        reason: reason.to_owned(),
+        source: error.into(),
     })
 }
 
@@ -153,7 +155,7 @@ mod tests {
         let mut found = Vec::new();
         for_each_entry(file.path(), key, |name, entry| found.push((name, entry)))
             .map(|()| found)
-            .map_err(|error| error.to_string())
+            .map_err(|error| crate::error_text(&error))
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Release {
             )));
         };
         if !self.files.contains_key(path) {
-            let asked = Asked::read(path).map_err(|error| missing(error.to_string()))?;
+            let asked = Asked::read(path).map_err(|error| missing(crate::error_text(&error)))?;
             self.files.insert(path.clone(), asked);
         }
         let question = official_question(prompt);

@@ -106,7 +106,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             let category = question.category.clone().unwrap_or_default();
             if !labels.contains_key(&category) {
                 let read = Labels::read(folder, &category).map_err(|error| {
-                    let message = error.to_string();
+                    let message = crate::error_text(&error);
                     missing.get_or_insert(error);
                     (ProblemKind::MissingAnswer, message)
                 })?;

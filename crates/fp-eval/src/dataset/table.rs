@@ -107,11 +107,10 @@ fn text(cell: &[u8]) -> Result<String, LineFault> {
 fn workbook(path: &Path) -> Result<TextTable, DatasetError> {
     use calamine::{Data, Reader, Xlsx, open_workbook};
 
-    let fail = |error: calamine::XlsxError| {
-        content(
-            path,
-            format!("no whole workbook of Excel; it may have been cut off ({error})"),
-        )
+    let fail = |error: calamine::XlsxError| DatasetError::Unreadable {
+        path: path.to_owned(),
+        reason: "no whole workbook of Excel; it may have been cut off".to_owned(),
+        source: error.into(),
     };
     let mut workbook: Xlsx<_> = open_workbook(path).map_err(fail)?;
     let sheet = workbook.worksheet_range_at(0);

@@ -50,12 +50,12 @@ pub enum EfficiencyError {
     #[error("cannot write the measurement as JSON")]
     Json(#[from] serde_json::Error),
     /// Threads that couldn't be started.
-    #[error("cannot start {count} threads")]
+    #[error("cannot start {count} threads: {reason}")]
     Threads {
         /// How many.
         count: usize,
         /// Why.
-        source: rayon::ThreadPoolBuildError,
+        reason: String,
     },
 }
 

@@ -1,6 +1,8 @@
 //! What counting multiply-accumulates and cached tokens predicts.
 
-use fp_scoring::{BudgetError, DecoderShape, MlpConvention, TokenLayout, average_visual_tokens};
+use fp_scoring::{
+    BudgetError, DecoderShape, MlpConvention, PrunedCost, TokenLayout, TokenSchedule,
+};
 use serde::{Deserialize, Serialize};
 
 /// Counted cost of one prefill, beside the dense one: what `finepruner budget` says, with
@@ -40,34 +42,25 @@ impl Counted<'_> {
     /// # Errors
     /// K outside 1..L.
     pub(super) fn predict(&self, kept: usize, query_rows: usize) -> Result<Predicted, BudgetError> {
-        let (n, k) = (self.layout.num_image, self.prune_layer);
-        let sequence = self.layout.sequence_len();
-        let after = sequence - n + kept;
-        let macs = |after: usize| {
-            let mlp = MlpConvention::ThreeMatrices;
-            let (before, after) = (sequence as f64, after as f64);
-            self.shape.prefill_macs(before, after, k, mlp)
-        };
-        let kv = |after| {
-            let bytes = self
-                .shape
-                .kv_bytes(sequence, after, k, self.bytes_per_value)?;
-            Ok::<_, BudgetError>(u64::try_from(bytes).unwrap_or(u64::MAX))
-        };
-        let scoring_macs = match query_rows {
-            0 => 0.0,
-            rows => self.shape.scoring_macs(rows, sequence, n),
-        };
-        let sequence_macs = macs(after)? + scoring_macs;
-        let dense_sequence_macs = macs(sequence)?;
+        let (num_layers, n) = (self.shape.num_layers, self.layout.num_image);
+        let schedule = TokenSchedule::one_stage(num_layers, n, self.prune_layer, kept)?;
+        let cost = PrunedCost::new(
+            self.shape,
+            self.layout,
+            &schedule,
+            MlpConvention::ThreeMatrices,
+            query_rows,
+            self.bytes_per_value,
+        );
+        let bytes = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
         Ok(Predicted {
-            average_visual_tokens: average_visual_tokens(kept as f64, n, self.shape.num_layers, k),
-            sequence_macs,
-            scoring_macs,
-            dense_sequence_macs,
-            prefill_speed_up: dense_sequence_macs / sequence_macs,
-            kv_bytes: kv(after)?,
-            dense_kv_bytes: kv(sequence)?,
+            average_visual_tokens: cost.average_visual_tokens,
+            sequence_macs: cost.sequence_macs + cost.scoring_macs,
+            scoring_macs: cost.scoring_macs,
+            dense_sequence_macs: cost.unpruned_sequence_macs,
+            prefill_speed_up: 1.0 / cost.sequence_ratio(),
+            kv_bytes: bytes(cost.kv_bytes),
+            dense_kv_bytes: bytes(cost.unpruned_kv_bytes),
         })
     }
 }
@@ -75,10 +68,9 @@ impl Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fp_scoring::PrunedCost;
 
     #[test]
-    fn the_figures_of_a_budget() {
+    fn figures_by_hand() {
         let layout = TokenLayout {
             num_system: 35,
             num_image: 576,
@@ -91,32 +83,26 @@ mod tests {
             prune_layer: 2,
             bytes_per_value: 2,
         };
-        let mlp = MlpConvention::ThreeMatrices;
-        for (kept, rows) in [(166, 1), (30, 5), (576, 1)] {
-            let cost = PrunedCost::new(&shape, &layout, 2, kept, mlp, rows, 2).unwrap();
-            let predicted = counted.predict(kept, rows).unwrap();
-            let ratio = predicted.prefill_speed_up * cost.sequence_ratio();
-            assert!((ratio - 1.0).abs() < 1e-15, "{predicted:?}");
-            assert_eq!(predicted.dense_sequence_macs, cost.unpruned_sequence_macs);
-            assert_eq!(u128::from(predicted.kv_bytes), cost.kv_bytes);
-            assert_eq!(predicted.average_visual_tokens, cost.average_visual_tokens);
-            assert_eq!(predicted.scoring_macs, cost.scoring_macs);
-        }
         let dense = counted.predict(576, 0).unwrap();
         assert_eq!(dense.prefill_speed_up, 1.0);
         assert_eq!(dense.kv_bytes, dense.dense_kv_bytes);
+        // 640 tokens × 524288 bytes.
+        assert_eq!(dense.kv_bytes, 640 * 524_288);
+        // The published layer average of 192 keeps 166.
+        let pruned = counted.predict(166, 1).unwrap();
+        assert!((pruned.average_visual_tokens - 191.625).abs() < 1e-12);
+        assert!(pruned.scoring_macs > 0.0 && pruned.prefill_speed_up > 2.0);
+        // Scoring is not free.
+        assert!(counted.predict(576, 1).unwrap().prefill_speed_up < 1.0);
         // Without any image token after layer K, which a budget can't ask for.
         let none = counted.predict(0, 0).unwrap();
         assert!(none.prefill_speed_up > counted.predict(1, 1).unwrap().prefill_speed_up);
         // (2 × 640 + 30 × 64) tokens × 524288 / 32 bytes.
         assert_eq!(none.kv_bytes, (2 * 640 + 30 * 64) * 16384);
-        assert!(
-            Counted {
-                prune_layer: 32,
-                ..counted
-            }
-            .predict(5, 1)
-            .is_err()
-        );
+        let last = Counted {
+            prune_layer: 32,
+            ..counted
+        };
+        assert!(last.predict(5, 1).is_err());
     }
 }

@@ -146,8 +146,10 @@ impl Prepared {
             });
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count);
-        pool.build()
-            .map_err(|source| EfficiencyError::Threads { count, source })
+        pool.build().map_err(|error| EfficiencyError::Threads {
+            count,
+            reason: error.to_string(),
+        })
     }
 
     /// Reads the weights.

@@ -1,7 +1,7 @@
 //! What a prefill costs in the conventions of the pruning literature, from
 //! [`fp_scoring::DecoderShape`]'s formula.
 
-use fp_scoring::{BudgetError, DecoderShape, MlpConvention};
+use fp_scoring::{BudgetError, DecoderShape, MlpConvention, TokenSchedule};
 
 /// A prefill with and without pruning after layer K, in multiply–accumulates. The papers
 /// call this number FLOPs; real FLOPs are twice as many.
@@ -36,10 +36,15 @@ impl PrefillCost {
                 num_image_tokens: num_visual.min(num_tokens),
             });
         }
-        let n = num_tokens as f64;
+        let schedule =
+            |kept| TokenSchedule::one_stage(shape.num_layers, num_visual, prune_layer, kept);
+        let macs = |kept| {
+            let schedule = schedule(kept)?;
+            Ok(shape.prefill_macs(&schedule, num_tokens - num_visual, mlp))
+        };
         Ok(PrefillCost {
-            full: shape.prefill_macs(n, n, prune_layer, mlp)?,
-            pruned: shape.prefill_macs(n, n - num_pruned, prune_layer, mlp)?,
+            full: macs(num_visual)?,
+            pruned: macs(num_visual - num_pruned as usize)?,
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::analysis::{Column, Comparison, Judge, Pair, kept_tokens};
+use super::analysis::{Column, Comparison, Judge, Pair, Untested, kept_tokens};
 use super::error::ReportError;
 use super::run::Run;
 use crate::study::SampleRecord;
@@ -45,8 +45,11 @@ pub struct CellDifference {
     pub texts_differ: usize,
     /// Kept sets that differ.
     pub kept_differ: usize,
-    /// The test, one family over all cells; none with fewer than two images.
+    /// The test, one family over all cells; none where no test was possible.
     pub comparison: Option<Comparison>,
+    /// Why no test was possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untested: Option<Untested>,
 }
 
 /// Reads and compares two runs.
@@ -78,7 +81,7 @@ pub fn compare_runs(first: &Run, second: &Run) -> Result<RunComparison, ReportEr
         .filter_map(|record| Some((record, *by_key.get(&key(first, record))?)))
         .collect();
     if shared.is_empty() {
-        return Err(incomparable("they share no sample"));
+        return Err(incomparable("they have no sample in common"));
     }
     let only = |one: &Run, other: &Run| -> Vec<String> {
         let cells = one.spec.grid.cells.iter();
@@ -89,7 +92,7 @@ pub fn compare_runs(first: &Run, second: &Run) -> Result<RunComparison, ReportEr
     };
     let cells = cells(first, second, &shared)?;
     if cells.is_empty() {
-        return Err(incomparable("they share no cell"));
+        return Err(incomparable("they have no cell in common"));
     }
     Ok(RunComparison {
         first: first.folder.display().to_string(),
@@ -114,10 +117,10 @@ fn changes(first: &Run, second: &Run) -> Vec<String> {
     let (a, b) = (&first.spec, &second.spec);
     let mut changes = Vec::new();
     if a.config_sha256 != b.config_sha256 {
-        changes.push("another configuration".to_owned());
+        changes.push("configuration".to_owned());
     }
     if a.model.sha256 != b.model.sha256 {
-        changes.push("another model".to_owned());
+        changes.push("model".to_owned());
     }
     let data = |run: &Run| -> Vec<String> {
         run.spec
@@ -127,11 +130,11 @@ fn changes(first: &Run, second: &Run) -> Vec<String> {
             .collect()
     };
     if data(first) != data(second) {
-        changes.push("other data".to_owned());
+        changes.push("data".to_owned());
     }
     if a.environment.version != b.environment.version {
         changes.push(format!(
-            "version {} and then {}",
+            "version ({} and {})",
             a.environment.version, b.environment.version
         ));
     }
@@ -167,6 +170,7 @@ fn cells(
             texts_differ: 0,
             kept_differ: 0,
             comparison: None,
+            untested: None,
         };
         for (a, b) in shared {
             let (Some(run_a), Some(run_b)) = (a.run_of(index), b.run_of(other)) else {
@@ -190,10 +194,12 @@ fn cells(
         differences.push(difference);
     }
     let samples: Vec<usize> = (0..shared.len()).collect();
-    let comparisons = judge.judge(&pairs, &samples)?;
+    let judged = judge.judge(&pairs, &samples)?;
     for difference in &mut differences {
         let of_cell = |comparison: &&Comparison| comparison.a == difference.cell;
-        difference.comparison = comparisons.iter().find(of_cell).cloned();
+        difference.comparison = judged.comparisons.iter().find(of_cell).cloned();
+        let of_cell = |untested: &&Untested| untested.a == difference.cell;
+        difference.untested = judged.untested.iter().find(of_cell).cloned();
     }
     Ok(differences)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use fp_scoring::{BudgetError, ScoringError};
+
 use crate::metric::MetricError;
 use crate::stats::StatsError;
 use crate::study::StudyError;
@@ -23,6 +25,19 @@ pub enum ReportError {
         /// What is wrong.
         reason: String,
     },
+    /// Kept tokens that no image has.
+    #[error("the tokens that sample {index} ({id}) kept can't be")]
+    Kept {
+        /// Position of the sample in the run.
+        index: usize,
+        /// Its id.
+        id: String,
+        /// What is wrong with them.
+        source: ScoringError,
+    },
+    /// Costs that can't be counted.
+    #[error("the costs of the run's cells can't be counted")]
+    Costs(#[from] BudgetError),
     /// Nothing to report on.
     #[error("{} holds no sample yet; run the study first", folder.display())]
     NoSamples {
@@ -49,7 +64,7 @@ pub enum ReportError {
     #[error(transparent)]
     Metric(#[from] MetricError),
     /// Results that can't be written as JSON.
-    #[error("cannot write {what} as JSON: {source}")]
+    #[error("cannot write {what} as JSON")]
     Json {
         /// What was to be written.
         what: &'static str,
@@ -57,7 +72,7 @@ pub enum ReportError {
         source: serde_json::Error,
     },
     /// A file that can't be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

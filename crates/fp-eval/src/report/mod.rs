@@ -46,6 +46,14 @@ pub struct Written {
     pub files: Vec<PathBuf>,
 }
 
+/// Accuracy of every cell with its interval, in the order of the grid; not by stratum.
+///
+/// # Errors
+/// Records from which no interval can be computed.
+pub fn cell_summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
+    analysis::summaries(run)
+}
+
 /// Analyses the run in `folder` and writes its results and report there.
 ///
 /// # Errors

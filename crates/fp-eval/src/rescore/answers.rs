@@ -99,12 +99,12 @@ fn read_lines(path: &Path) -> Result<AnswerFile, RescoreError> {
 
 fn read_list(path: &Path) -> Result<AnswerFile, RescoreError> {
     let text = read_text(path)?;
-    let form = |reason: String| RescoreError::Form {
-        path: path.to_owned(),
-        reason,
-    };
-    let entries: Vec<serde_json::Value> = serde_json::from_str(&text)
-        .map_err(|error| form(format!("no list of answers: {error}")))?;
+    let entries: Vec<serde_json::Value> =
+        serde_json::from_str(&text).map_err(|source| RescoreError::Json {
+            path: path.to_owned(),
+            reason: "no list of answers",
+            source,
+        })?;
     let mut answers = Vec::new();
     let mut problems = Problems::of("entry");
     for (entry, number) in entries.into_iter().zip(1..) {

@@ -44,6 +44,16 @@ pub enum RescoreError {
         /// What is known.
         reason: String,
     },
+    /// Answers that aren't the JSON that they have to be.
+    #[error("{}: {reason}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What it is not.
+        reason: &'static str,
+        /// What and where.
+        source: serde_json::Error,
+    },
     /// Answers to nothing that was asked.
     #[error("none of the {count} answers in {} is to a question of {dataset}; the first one's question_id is {first:?}", path.display())]
     NothingInCommon {

@@ -39,7 +39,13 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
         let number = id.parse::<u64>();
         number.map_err(|_| form(format!("question_id {id:?} is no number")))
     };
-    let json = |value: serde_json::Result<String>| value.map_err(|e| form(e.to_string()));
+    let json = |value: serde_json::Result<String>| {
+        value.map_err(|source| RescoreError::Json {
+            path: file.path.clone(),
+            reason: "its answers can't be written as JSON",
+            source,
+        })
+    };
     let count_as_wrong = " and count as wrong";
     let mut warnings: Vec<String> = joined
         .warnings

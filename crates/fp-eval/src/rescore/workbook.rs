@@ -68,9 +68,10 @@ pub(super) fn workbook(
 ) -> Result<Upload, RescoreError> {
     use rust_xlsxwriter::{Workbook, XlsxError};
 
-    let fail = |error: XlsxError| DatasetError::Content {
+    let fail = |error: XlsxError| DatasetError::Unreadable {
         path: dataset.files.first().cloned().unwrap_or_default(),
-        reason: format!("as a workbook: {error}"),
+        reason: "its answers can't be written as a workbook".to_owned(),
+        source: error.into(),
     };
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet();

@@ -3,6 +3,10 @@
 //!
 //! Source: Efron & Tibshirani, "An introduction to the bootstrap", 1993, chapters 13
 //! (percentile) and 14 (BCa: bias-corrected and accelerated).
+//!
+//! Draws can only repeat what was seen. Where the statistic is the same in all of them
+//! the quantiles coincide, and no interval is given: see [`NoInterval`]. Means and
+//! differences of means have [`super::ClusteredDifference`], which holds there.
 
 mod quantiles;
 
@@ -58,13 +62,44 @@ impl Default for BootstrapOptions {
     }
 }
 
+/// Why a bootstrap gives no interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum NoInterval {
+    /// All draws give the same value: a point would claim certainty that there isn't.
+    AllDrawsAlike,
+    /// So few clusters differ that draws of them cover far less often than they claim.
+    TooFewDiffer {
+        /// Clusters that differ.
+        got: usize,
+        /// Clusters that have to.
+        needed: usize,
+    },
+}
+
+impl std::fmt::Display for NoInterval {
+    /// The reason in a few words, to stand in place of the interval.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NoInterval::AllDrawsAlike => f.write_str("no interval: all bootstrap draws are alike"),
+            NoInterval::TooFewDiffer { got: 0, .. } => {
+                f.write_str("no interval: the two agree on every image")
+            }
+            NoInterval::TooFewDiffer { got, needed } => write!(
+                f,
+                "no interval: the two differ on {got} images, a bootstrap needs {needed}"
+            ),
+        }
+    }
+}
+
 /// What the draws say.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Bootstrap {
     /// The statistic on the data itself.
     pub observed: f64,
-    /// Its interval.
-    pub interval: Interval,
+    /// Its interval; none where all draws are alike.
+    pub interval: Option<Interval>,
     /// Standard deviation over draws.
     pub standard_error: f64,
     /// Draws in which the statistic had no value; they are left out.
@@ -194,11 +229,11 @@ fn summarise(
     };
     Ok(Bootstrap {
         observed,
-        interval: Interval {
+        interval: (draws[0] < draws[draws.len() - 1]).then(|| Interval {
             low: quantile(&draws, low),
             high: quantile(&draws, high),
             confidence: options.confidence,
-        },
+        }),
         standard_error: (squares / (num_draws - 1.0)).sqrt(),
         num_undefined,
     })
@@ -225,7 +260,8 @@ mod tests {
         let result =
             bootstrap_mean(&values, &clusters, &options(IntervalMethod::Percentile)).unwrap();
         assert_eq!(result.observed, 0.5);
-        assert_eq!((result.interval.low, result.interval.high), (0.0, 1.0));
+        let interval = result.interval.unwrap();
+        assert_eq!((interval.low, interval.high), (0.0, 1.0));
         assert!((result.standard_error - 0.125_f64.sqrt()).abs() < 0.01);
     }
 
@@ -245,10 +281,19 @@ mod tests {
                     ..options(method)
                 };
                 let result = bootstrap_mean(&values, &clusters, &options).unwrap();
-                covered += usize::from(result.interval.contains(0.5));
+                covered += usize::from(result.interval.unwrap().contains(0.5));
             }
             // 190 expected, standard deviation 3.
             assert!((176..=199).contains(&covered), "{method:?}: {covered}");
+        }
+    }
+
+    #[test]
+    fn draws_that_are_all_alike_give_no_interval() {
+        let clusters = Clusters::singletons(40).unwrap();
+        for method in [IntervalMethod::Percentile, IntervalMethod::Bca] {
+            let result = bootstrap_mean(&[0.0; 40], &clusters, &options(method)).unwrap();
+            assert_eq!((result.observed, result.interval), (0.0, None));
         }
     }
 
@@ -260,6 +305,7 @@ mod tests {
             bootstrap_mean(&values, &clusters, &options(method))
                 .unwrap()
                 .interval
+                .unwrap()
         };
         let (plain, bca) = (ends(IntervalMethod::Percentile), ends(IntervalMethod::Bca));
         assert!(
@@ -328,8 +374,9 @@ mod tests {
                 (size > 0.0).then_some(sum / size)
             })
             .unwrap();
-            prop_assert!((fast.interval.low - slow.interval.low).abs() < 1e-9);
-            prop_assert!((fast.interval.high - slow.interval.high).abs() < 1e-9);
+            let (of_fast, of_slow) = (fast.interval.unwrap(), slow.interval.unwrap());
+            prop_assert!((of_fast.low - of_slow.low).abs() < 1e-9);
+            prop_assert!((of_fast.high - of_slow.high).abs() < 1e-9);
             prop_assert!((fast.standard_error - slow.standard_error).abs() < 1e-9);
         }
     }

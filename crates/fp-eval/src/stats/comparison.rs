@@ -1,11 +1,12 @@
 //! Two strategies on the same questions: everything that a table or a verdict needs.
 
-use super::bootstrap::{BootstrapOptions, IntervalMethod, bootstrap_mean};
+use super::bootstrap::{BootstrapOptions, IntervalMethod};
 use super::clustered::{clustered_paired_t_test, differences};
+use super::clustered_score::ClusteredDifference;
 use super::clusters::Clusters;
 use super::equivalence::{Equivalence, NonInferiority, equivalence, non_inferiority};
 use super::error::{StatsError, check_len};
-use super::intervals::Interval;
+use super::intervals::{Interval, IntervalKind};
 use super::mcnemar::Discordant;
 use super::permutation::{PermutationMethod, PermutationOptions, sign_flip_test};
 use super::power::min_detectable_difference;
@@ -14,7 +15,7 @@ use super::power::min_detectable_difference;
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompareOptions {
-    /// Bootstrap draws; at least 1,000.
+    /// Bootstrap draws, of figures that are no mean over questions; at least 1,000.
     pub num_draws: usize,
     /// Random sign patterns where the exact distribution is out of reach.
     pub num_permutations: usize,
@@ -22,7 +23,7 @@ pub struct CompareOptions {
     pub seed: u64,
     /// How sure the interval is to be.
     pub confidence: f64,
-    /// How the draws become an interval.
+    /// How draws become an interval.
     pub interval_method: IntervalMethod,
 }
 
@@ -72,8 +73,14 @@ pub struct PairedComparison {
     pub difference: f64,
     /// Clustered standard error of the difference.
     pub standard_error: f64,
-    /// Cluster bootstrap interval of the difference.
+    /// Images on which a and b have different scores.
+    pub num_disagreeing: usize,
+    /// Interval of the difference.
     pub interval: Interval,
+    /// How the interval came about.
+    pub interval_method: IntervalKind,
+    /// What the interval and the tests for equivalence rest on.
+    pub score: ClusteredDifference,
     /// Two-sided p of the cluster sign-flip test, the primary one.
     pub p: f64,
     /// How `p` came about.
@@ -94,8 +101,7 @@ impl PairedComparison {
     /// # Errors
     /// A margin that is not positive, α outside 0..1.
     pub fn equivalence(&self, margin: f64, alpha: f64) -> Result<Equivalence, StatsError> {
-        let (error, freedom) = (self.standard_error, self.degrees_of_freedom());
-        equivalence(self.difference, error, freedom, margin, alpha)
+        equivalence(&self.score, margin, alpha)
     }
 
     /// Tests whether a is worse than b by less than `margin`.
@@ -103,8 +109,7 @@ impl PairedComparison {
     /// # Errors
     /// A margin that is not positive, α outside 0..1.
     pub fn non_inferiority(&self, margin: f64, alpha: f64) -> Result<NonInferiority, StatsError> {
-        let (error, freedom) = (self.standard_error, self.degrees_of_freedom());
-        non_inferiority(self.difference, error, freedom, margin, alpha)
+        non_inferiority(&self.score, margin, alpha)
     }
 
     /// The smallest difference that these questions would show with `power`.
@@ -112,20 +117,16 @@ impl PairedComparison {
     /// # Errors
     /// Probabilities outside 0..1.
     pub fn min_detectable_difference(&self, alpha: f64, power: f64) -> Result<f64, StatsError> {
-        min_detectable_difference(self.standard_error, alpha, power)
-    }
-
-    fn degrees_of_freedom(&self) -> f64 {
-        // At least two clusters were required when this was made.
-        self.num_clusters.saturating_sub(1).max(1) as f64
+        min_detectable_difference(self.score.standard_error(), self.score.step, alpha, power)
     }
 }
 
 /// Compares the scores of a and b, both `[samples]` in the same order; `clusters` is
-/// `[samples]`, any number per image. The result depends on the seed alone.
+/// `[samples]`, any number per image. Scores lie in 0..1. The result depends on the seed
+/// alone.
 ///
 /// # Errors
-/// Different lengths, NaN, fewer than two clusters, too few draws.
+/// Different lengths, NaN, scores that differ by more than 1, fewer than two clusters.
 pub fn compare_paired(
     a: &[f64],
     b: &[f64],
@@ -136,7 +137,7 @@ pub fn compare_paired(
     check_len("clusters", clusters.len(), a.len())?;
     let clusters = Clusters::new(clusters)?;
     let t_test = clustered_paired_t_test(a, b, &clusters, options.confidence)?;
-    let bootstrap = bootstrap_mean(&differences, &clusters, &options.bootstrap())?;
+    let score = ClusteredDifference::new(&differences, &clusters)?;
     let test = sign_flip_test(&clusters.sums(&differences)?, &options.permutation())?;
     let discordant = Discordant::count(a, b)?;
     let n = a.len();
@@ -147,7 +148,10 @@ pub fn compare_paired(
         mean_b: b.iter().sum::<f64>() / n as f64,
         difference: t_test.difference,
         standard_error: t_test.standard_error,
-        interval: bootstrap.interval,
+        num_disagreeing: num_disagreeing(&differences, &clusters)?,
+        interval: score.interval(options.confidence)?,
+        interval_method: IntervalKind::ClusteredScore,
+        score,
         p: test.p,
         method: test.method,
         t_test_p: t_test.p,
@@ -155,6 +159,13 @@ pub fn compare_paired(
         mcnemar_p: discordant.map(Discordant::exact_p),
         mcnemar_mid_p: discordant.map(Discordant::mid_p),
     })
+}
+
+/// Clusters that hold a difference other than 0.
+fn num_disagreeing(differences: &[f64], clusters: &Clusters) -> Result<usize, StatsError> {
+    let sizes: Vec<f64> = differences.iter().map(|d| d.abs()).collect();
+    let sums = clusters.sums(&sizes)?;
+    Ok(sums.iter().filter(|sum| **sum > 0.0).count())
 }
 
 #[cfg(test)]
@@ -177,12 +188,14 @@ mod tests {
         );
         assert_eq!(result.discordant, Some(Discordant { b: 2, c: 1 }));
         assert_eq!(result.mcnemar_p, Some(1.0));
-        assert_eq!((result.interval.low, result.interval.high), (-0.5, 1.0));
+        // Two images say next to nothing.
+        assert!(result.interval.low < -0.8 && result.interval.high > 0.95);
+        assert_eq!(result.num_disagreeing, 2);
         // Deviations ¾, ¾, −¼, −1¼: squares 2¾, cluster sums 1½ and −1½.
         let variance: f64 = 2.75 / 12.0 + (4.5 - 2.75) / 16.0;
         assert!((result.standard_error - variance.sqrt()).abs() < 1e-15);
         let detectable = result.min_detectable_difference(0.05, 0.8).unwrap();
-        assert!((detectable / result.standard_error - 2.8016).abs() < 1e-4);
+        assert_eq!(detectable, 1.0);
     }
 
     #[test]
@@ -194,10 +207,13 @@ mod tests {
             (result.difference, result.p, result.t_test_p),
             (0.0, 1.0, 1.0)
         );
-        assert_eq!((result.interval.low, result.interval.high), (0.0, 0.0));
-        assert_eq!(result.discordant, None);
-        assert!(result.equivalence(0.005, 0.05).unwrap().is_equivalent);
-        assert!(result.non_inferiority(0.005, 0.05).unwrap().is_non_inferior);
+        // Four questions on three images: no certainty, however alike they are.
+        assert_eq!((result.discordant, result.num_disagreeing), (None, 0));
+        assert_eq!(result.interval.low, -result.interval.high);
+        assert!(result.interval.high > 0.5, "{:?}", result.interval);
+        assert!(!result.equivalence(0.005, 0.05).unwrap().is_equivalent);
+        assert!(!result.non_inferiority(0.005, 0.05).unwrap().is_non_inferior);
+        assert_eq!(result.min_detectable_difference(0.05, 0.8), Ok(1.0));
     }
 
     #[test]
@@ -214,7 +230,8 @@ mod tests {
         let back = compare_paired(&b, &a, &images, &options).unwrap();
         assert_eq!(forth.p, back.p);
         assert_eq!(forth.mcnemar_p, back.mcnemar_p);
-        assert!((forth.interval.low + back.interval.high).abs() < 1e-12);
+        assert_eq!(forth.interval.low, -back.interval.high);
+        assert_eq!(forth.interval.high, -back.interval.low);
         assert_eq!(compare_paired(&a, &b, &images, &options).unwrap(), forth);
     }
 

@@ -1,7 +1,7 @@
 //! "As good as" needs its own test: a large p value of a difference is no evidence
 //! of equality. The margin is declared beforehand.
 
-use super::distribution::{student_t_quantile, student_t_tail};
+use super::clustered_score::ClusteredDifference;
 use super::error::{StatsError, check_non_negative, check_open_unit};
 
 /// Two one-sided tests (Schuirmann 1987): is the difference within ±margin?
@@ -40,52 +40,41 @@ pub struct NonInferiority {
     pub is_non_inferior: bool,
 }
 
-/// Tests whether `difference`, known to ±`standard_error`, lies within ±`margin`.
-/// Degrees of freedom: clusters less one for a clustered standard error.
+/// Tests whether a difference lies within ±`margin`, by the tails of the score statistic
+/// that its interval comes from.
 ///
 /// # Errors
-/// A margin that is not positive, a negative standard error, α outside 0..1, NaN.
+/// A margin that is not positive, α outside 0..½, NaN.
 pub fn equivalence(
-    difference: f64,
-    standard_error: f64,
-    degrees_of_freedom: f64,
+    difference: &ClusteredDifference,
     margin: f64,
     alpha: f64,
 ) -> Result<Equivalence, StatsError> {
-    let non_inferior = non_inferiority(
-        difference,
-        standard_error,
-        degrees_of_freedom,
-        margin,
-        alpha,
-    )?;
-    let p_upper = tail_p(margin - difference, standard_error, degrees_of_freedom)?;
+    let non_inferior = non_inferiority(difference, margin, alpha)?;
+    let p_upper = difference.p_at_least(margin)?;
     let p = non_inferior.p.max(p_upper);
+    let interval = difference.interval(1.0 - 2.0 * alpha)?;
     Ok(Equivalence {
         margin,
         alpha,
         p_lower: non_inferior.p,
         p_upper,
         p,
-        low: non_inferior.low,
-        high: 2.0 * difference - non_inferior.low,
+        low: interval.low,
+        high: interval.high,
         is_equivalent: p < alpha,
     })
 }
 
-/// Tests whether `difference` = mean(a) − mean(b) lies above −`margin`.
+/// Tests whether a difference mean(a) − mean(b) lies above −`margin`.
 ///
 /// # Errors
 /// As [`equivalence`].
 pub fn non_inferiority(
-    difference: f64,
-    standard_error: f64,
-    degrees_of_freedom: f64,
+    difference: &ClusteredDifference,
     margin: f64,
     alpha: f64,
 ) -> Result<NonInferiority, StatsError> {
-    super::error::check_finite("difference", &[difference])?;
-    check_non_negative("standard error", standard_error)?;
     check_non_negative("margin", margin)?;
     check_open_unit("alpha", alpha)?;
     if margin == 0.0 {
@@ -95,25 +84,21 @@ pub fn non_inferiority(
             expected: "a positive number: no data show that a difference is exactly 0",
         });
     }
-    let p = tail_p(difference + margin, standard_error, degrees_of_freedom)?;
-    let quantile = student_t_quantile(1.0 - alpha, degrees_of_freedom)?;
+    if alpha >= 0.5 {
+        return Err(StatsError::OutOfRange {
+            name: "alpha",
+            value: alpha,
+            expected: "a number below 0.5",
+        });
+    }
+    let p = difference.p_at_most(-margin)?;
     Ok(NonInferiority {
         margin,
         alpha,
         p,
-        low: difference - quantile * standard_error,
+        low: difference.interval(1.0 - 2.0 * alpha)?.low,
         is_non_inferior: p < alpha,
     })
-}
-
-/// P(T ≥ distance / standard error); without any spread the distance's sign decides.
-fn tail_p(distance: f64, standard_error: f64, degrees_of_freedom: f64) -> Result<f64, StatsError> {
-    let t = match (standard_error == 0.0, distance > 0.0) {
-        (true, true) => f64::INFINITY,
-        (true, false) => f64::NEG_INFINITY,
-        _ => distance / standard_error,
-    };
-    student_t_tail(t, degrees_of_freedom)
 }
 
 #[cfg(test)]
@@ -121,59 +106,62 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn two_degrees_of_freedom_by_hand() {
-        // P(T ≥ t) = ½ − t / (2√(2 + t²)); distances 3 and 1 over SE 1.
-        let tail = |t: f64| 0.5 - t / (2.0 * (2.0 + t * t).sqrt());
-        let result = equivalence(1.0, 1.0, 2.0, 2.0, 0.05).unwrap();
-        assert!((result.p_lower - tail(3.0)).abs() < 1e-13);
-        assert!((result.p_upper - tail(1.0)).abs() < 1e-13);
-        assert_eq!(result.p, result.p_upper);
-        assert!(!result.is_equivalent);
-        // Not worse by 2: p = .0477 is enough alone.
-        assert!(
-            non_inferiority(1.0, 1.0, 2.0, 2.0, 0.05)
-                .unwrap()
-                .is_non_inferior
-        );
+    /// n pairs on images of their own, of which b favour a and c favour b.
+    fn pairs(n: u32, b: u32, c: u32) -> ClusteredDifference {
+        let total = f64::from(n);
+        ClusteredDifference {
+            difference: (f64::from(b) - f64::from(c)) / total,
+            disagreement: f64::from(b + c) / total,
+            step: 1.0 / total,
+            degrees_of_freedom: total - 1.0,
+        }
     }
 
     #[test]
-    fn without_spread_the_difference_decides() {
-        assert!(
-            equivalence(0.004, 0.0, 9.0, 0.005, 0.05)
-                .unwrap()
-                .is_equivalent
-        );
-        let outside = equivalence(0.006, 0.0, 9.0, 0.005, 0.05).unwrap();
-        assert_eq!((outside.p, outside.is_equivalent), (1.0, false));
-        let at_the_margin = equivalence(0.005, 0.0, 9.0, 0.005, 0.05).unwrap();
-        assert!(!at_the_margin.is_equivalent);
+    fn agreement_is_evidence_by_its_amount() {
+        // Without any disagreement among n, a difference of 3/n or more has a chance of
+        // 5 % at most: 0.5 points need some 600 images, and 12 are far from it.
+        for (n, is_equivalent) in [(12, false), (399, false), (500, false), (800, true)] {
+            let result = equivalence(&pairs(n, 0, 0), 0.005, 0.05).unwrap();
+            assert_eq!(result.is_equivalent, is_equivalent, "{n}: {result:?}");
+            assert!(result.p > 0.0 && result.low == -result.high);
+        }
+        let few = equivalence(&pairs(12, 0, 0), 0.005, 0.05).unwrap();
+        assert!(few.p > 0.4, "{few:?}");
+    }
+
+    #[test]
+    fn a_difference_beyond_the_margin_is_never_equivalent() {
+        let outside = equivalence(&pairs(2000, 20, 0), 0.005, 0.05).unwrap();
+        assert!(outside.p > 0.9 && !outside.is_equivalent, "{outside:?}");
+        // Not worse, though.
+        let better = non_inferiority(&pairs(2000, 20, 0), 0.005, 0.05).unwrap();
+        assert!(better.is_non_inferior, "{better:?}");
     }
 
     #[test]
     fn impossible_settings_are_errors() {
-        for (difference, error, freedom, margin, alpha) in [
-            (f64::NAN, 1.0, 2.0, 1.0, 0.05),
-            (0.0, -1.0, 2.0, 1.0, 0.05),
-            (0.0, 1.0, 0.0, 1.0, 0.05),
-            (0.0, 1.0, 2.0, 0.0, 0.05),
-            (0.0, 1.0, 2.0, -1.0, 0.05),
-            (0.0, 1.0, 2.0, 1.0, 0.0),
+        for (margin, alpha) in [
+            (0.0, 0.05),
+            (-1.0, 0.05),
+            (f64::NAN, 0.05),
+            (1.0, 0.0),
+            (1.0, 0.5),
         ] {
-            assert!(equivalence(difference, error, freedom, margin, alpha).is_err());
+            assert!(equivalence(&pairs(100, 3, 2), margin, alpha).is_err());
         }
     }
 
     proptest! {
         #[test]
         fn equivalent_exactly_where_the_interval_fits(
-            difference in -1.0_f64..1.0, error in 0.01_f64..1.0, freedom in 1_u32..500,
+            n in 40_u32..3000, b in 0_u32..20, c in 0_u32..20, margin in 0.001_f64..0.2,
         ) {
-            let result = equivalence(difference, error, f64::from(freedom), 0.5, 0.05).unwrap();
+            let result = equivalence(&pairs(n, b, c), margin, 0.05).unwrap();
             // Rounding decides where they touch.
             prop_assume!((result.p - 0.05).abs() > 1e-9);
-            prop_assert_eq!(result.is_equivalent, -0.5 < result.low && result.high < 0.5);
+            let fits = -margin < result.low && result.high < margin;
+            prop_assert_eq!(result.is_equivalent, fits, "{:?}", result);
         }
     }
 }

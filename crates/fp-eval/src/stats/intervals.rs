@@ -5,6 +5,19 @@ use super::clusters::Clusters;
 use super::distribution::{normal_quantile, student_t_quantile};
 use super::error::{StatsError, check_open_unit};
 
+/// How an interval came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntervalKind {
+    /// Clustered score interval, which holds where few samples differ; see
+    /// [`crate::stats::ClusteredDifference`].
+    ClusteredScore,
+    /// Quantiles of cluster bootstrap draws.
+    BootstrapPercentile,
+    /// The same, corrected for bias and acceleration.
+    BootstrapBca,
+}
+
 /// A confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {

@@ -99,18 +99,28 @@ impl PowerPlan {
 }
 
 /// The smallest difference that a two-sided test at `alpha` finds with `power`, given
-/// the standard error of the difference as measured: (z_{1−α/2} + z_power) · SE, which
-/// is 2.8 · SE at 5 % and 80 %.
+/// the standard error of the difference as measured, and by how much one disagreement
+/// more moves the difference (1 / n for independent 0/1 scores).
+///
+/// With r = z_{1−α/2} + z_power, 2.8 at 5 % and 80 %: Δ = √((r · SE)² + (r² · step)²), at
+/// most 1. A true difference Δ brings disagreement of its own; without any in the data
+/// Δ = r² · step: 7.8 questions of n, of which a sign test needs to see 6, and
+/// does so 80 times in 100.
 ///
 /// # Errors
-/// A negative standard error, or probabilities outside 0..1.
+/// A negative standard error or step, or probabilities outside 0..1.
 pub fn min_detectable_difference(
     standard_error: f64,
+    step: f64,
     alpha: f64,
     power: f64,
 ) -> Result<f64, StatsError> {
     check_non_negative("standard error", standard_error)?;
-    Ok(reach(alpha, power)? * standard_error)
+    check_non_negative("step", step)?;
+    let reach = reach(alpha, power)?;
+    Ok((reach * standard_error)
+        .hypot(reach * reach * step)
+        .min(1.0))
 }
 
 /// z_{1−α/2} + z_power.
@@ -126,8 +136,12 @@ mod tests {
 
     #[test]
     fn the_usual_plan() {
-        let reach = min_detectable_difference(1.0, 0.05, 0.8).unwrap();
+        let reach = 100.0 * min_detectable_difference(0.01, 0.0, 0.05, 0.8).unwrap();
         assert!((reach - 2.801_585_218).abs() < 1e-9);
+        // 399 questions without a disagreement: 7.849 / 399.
+        let unseen = min_detectable_difference(0.0, 1.0 / 399.0, 0.05, 0.8).unwrap();
+        assert!((unseen - reach * reach / 399.0).abs() < 1e-15);
+        assert_eq!(min_detectable_difference(1.0, 0.0, 0.05, 0.8), Ok(1.0));
         let plan = PowerPlan::default();
         // Variance of a difference is ¼ + ¼ − ¼ = ¼: n = 2.8016² · ¼ / 0.02² = 4905.6.
         assert_eq!(plan.num_samples(0.02), Ok(4906));
@@ -149,7 +163,8 @@ mod tests {
             ..plan
         };
         assert!(twisted.num_samples(0.1).is_err());
-        assert!(min_detectable_difference(-1.0, 0.05, 0.8).is_err());
-        assert!(min_detectable_difference(1.0, 0.0, 0.8).is_err());
+        assert!(min_detectable_difference(-1.0, 0.1, 0.05, 0.8).is_err());
+        assert!(min_detectable_difference(1.0, -0.1, 0.05, 0.8).is_err());
+        assert!(min_detectable_difference(1.0, 0.1, 0.0, 0.8).is_err());
     }
 }

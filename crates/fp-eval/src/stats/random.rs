@@ -57,6 +57,8 @@ pub(crate) enum Stream {
     Bootstrap,
     /// Flipping signs or swapping labels of clusters.
     Permutation,
+    /// Drawing data sets whose truth is known.
+    Simulation,
 }
 
 impl Stream {
@@ -64,6 +66,7 @@ impl Stream {
         match self {
             Stream::Bootstrap => 0x626f_6f74_7374_7261,
             Stream::Permutation => 0x7065_726d_7574_6174,
+            Stream::Simulation => 0x7369_6d75_6c61_7465,
         }
     }
 }

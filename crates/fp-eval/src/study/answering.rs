@@ -106,6 +106,7 @@ impl<'a> Answering<'a> {
             batch_size: self.options.batch_size,
             diversity: config.token_diversity,
             system: Mutex::new(None),
+            stop: &self.options.stop,
         }
     }
 }
@@ -118,7 +119,10 @@ fn work<'a>(worker: &Worker<'_>, ahead: &Ahead<Part<'a>>, answered: &SyncSender<
     while let Some((number, images)) = ahead.take() {
         let waited = watch.lap();
         let images = images.into_iter().flatten().collect();
-        let mut done = worker.run(Job { number, images });
+        let Some(mut done) = worker.run(Job { number, images }) else {
+            ahead.stop();
+            return;
+        };
         if let Some(timing) = done.timings.first_mut() {
             (timing.starting, timing.waiting) = match is_first {
                 true => (waited, Some(0.0)),
@@ -172,7 +176,5 @@ fn decoder_bytes(config: &ModelConfig) -> usize {
 /// So many pools of so many threads each.
 fn pools(count: usize, threads: usize) -> Result<Vec<rayon::ThreadPool>, StudyError> {
     let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    (0..count)
-        .map(|_| pool().map_err(|error| StudyError::Threads(error.to_string())))
-        .collect()
+    (0..count).map(|_| Ok(pool()?)).collect()
 }

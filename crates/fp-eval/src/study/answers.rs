@@ -3,6 +3,7 @@
 use super::choose::{Choice, Visible};
 use super::inputs::Inputs;
 use super::record::{CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen};
+use crate::error_text;
 use crate::hash::sha256_hex;
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
@@ -116,11 +117,13 @@ impl<'a> Answers<'a> {
             (Some(visible), Some(Ok((generation, margin)))) => {
                 match self.run(&visible, generation, *margin, diversity) {
                     Ok(run) => cell.run = Some(run),
-                    Err(error) => cell.error = Some(error.to_string()),
+                    Err(error) => cell.error = Some(error_text(&error)),
                 }
             }
             (Some(_), Some(Err(error))) => cell.error = Some(error.clone()),
-            (Some(_), None) => cell = CellRecord::failed("the model wasn't run for this cell"),
+            (Some(_), None) => {
+                cell = CellRecord::failed("the model wasn't run for this cell".to_owned());
+            }
             (None, _) => {}
         }
         self.record.cells.push(cell);

@@ -1,9 +1,10 @@
 //! What came of each cell, from records alone.
 
+use super::cost::{CountedCost, CountedMacs, counted_cost};
 use super::grid::{Cell, Method};
 use super::record::{SampleRecord, Seen};
 use super::spec::RunSpec;
-use fp_scoring::{MlpConvention, PrunedCost, TokenLayout};
+use fp_scoring::{BudgetError, MlpConvention};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -30,7 +31,8 @@ impl Mean {
     }
 }
 
-/// What answering takes, counted and not measured; means over samples.
+/// What answering takes, counted and not measured; means over samples. The figures are
+/// those of [`counted_cost`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CellCost {
     /// How the MLP was counted.
@@ -61,6 +63,10 @@ pub struct CellResult {
     pub cell: Cell,
     /// Over the samples that it answered.
     pub accuracy: Mean,
+    /// Without pruning, over the samples that both answered, where these aren't just
+    /// those that each answered: only then may the two be read side by side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vanilla_on_same: Option<Mean>,
     /// The same by kind of question.
     pub by_family: BTreeMap<String, Mean>,
     /// The same by data set, in their order.
@@ -73,19 +79,30 @@ pub struct CellResult {
     pub num_near_ties: usize,
     /// Mean number of image tokens after layer K.
     pub mean_kept: f64,
-    /// Counted with three matrices per MLP and with two; empty without an image.
+    /// Counted with three matrices per MLP and with two; empty where nothing was answered.
     pub costs: Vec<CellCost>,
 }
 
 /// What came of each cell of a run, in the order of the grid.
-pub fn cell_results(spec: &RunSpec, records: &[SampleRecord]) -> Vec<CellResult> {
+///
+/// # Errors
+/// Records that keep more tokens than their images have.
+pub fn cell_results(
+    spec: &RunSpec,
+    records: &[SampleRecord],
+) -> Result<Vec<CellResult>, BudgetError> {
     let cells = spec.grid.cells.iter().enumerate();
     cells
         .map(|(index, cell)| result(spec, records, index, cell))
         .collect()
 }
 
-fn result(spec: &RunSpec, records: &[SampleRecord], index: usize, cell: &Cell) -> CellResult {
+fn result(
+    spec: &RunSpec,
+    records: &[SampleRecord],
+    index: usize,
+    cell: &Cell,
+) -> Result<CellResult, BudgetError> {
     let answered: Vec<_> = records
         .iter()
         .filter_map(|record| Some((record, record.run_of(index)?)))
@@ -108,8 +125,9 @@ fn result(spec: &RunSpec, records: &[SampleRecord], index: usize, cell: &Cell) -
         Seen::Kept(kept) => kept.len(),
         Seen::NoImage => 0,
     });
-    CellResult {
+    Ok(CellResult {
         accuracy: scores(&|_| true),
+        vanilla_on_same: vanilla_on_same(spec, records, index),
         by_family: families
             .into_iter()
             .map(|family| (family.to_owned(), scores(&|record| record.family == family)))
@@ -124,69 +142,46 @@ fn result(spec: &RunSpec, records: &[SampleRecord], index: usize, cell: &Cell) -
             .filter(|(record, _)| record.is_near_tie(index))
             .count(),
         mean_kept: Mean::of(kept.map(|count| count as f64)).mean,
-        costs: MlpConvention::ALL
-            .iter()
-            .filter_map(|&mlp| {
-                let costs: Vec<PrunedCost> = answered
-                    .iter()
-                    .filter_map(|(record, run)| cost(spec, record, &run.seen, cell, mlp))
-                    .collect();
-                mean_cost(mlp, &costs)
-            })
-            .collect(),
+        costs: CellCost::all(&counted_cost(spec, records, index)?),
         cell: cell.clone(),
-    }
-}
-
-/// What one answer takes; none where that isn't defined, without any image token.
-fn cost(
-    spec: &RunSpec,
-    record: &SampleRecord,
-    seen: &Seen,
-    cell: &Cell,
-    mlp: MlpConvention,
-) -> Option<PrunedCost> {
-    let layout: TokenLayout = record.layout?;
-    let kept = match seen {
-        Seen::All => layout.num_image,
-        Seen::Kept(kept) => kept.len(),
-        Seen::NoImage => return None,
-    };
-    let rows = cell.method.query_strategy().map_or(0, |query| {
-        let look = record
-            .looks
-            .iter()
-            .find(|look| look.query_strategy == query);
-        look.map_or(0, |look| look.rows.len())
-    });
-    let model = &spec.model;
-    let mut cost = PrunedCost::new(
-        &model.shape.decoder,
-        &layout,
-        spec.config.prune_layer,
-        kept,
-        mlp,
-        rows,
-        model.bytes_per_value,
-    )
-    .ok()?;
-    if rows == 0 || cell.method == Method::Vanilla {
-        cost.scoring_macs = 0.0;
-    }
-    Some(cost)
-}
-
-fn mean_cost(mlp: MlpConvention, costs: &[PrunedCost]) -> Option<CellCost> {
-    let mean = |value: &dyn Fn(&PrunedCost) -> f64| Mean::of(costs.iter().map(value)).mean;
-    (!costs.is_empty()).then(|| CellCost {
-        mlp,
-        average_visual_tokens: mean(&|cost| cost.average_visual_tokens),
-        visual_macs: mean(&|cost| cost.visual_macs),
-        sequence_macs: mean(&|cost| cost.sequence_macs + cost.scoring_macs),
-        scoring_macs: mean(&|cost| cost.scoring_macs),
-        sequence_flops: mean(&PrunedCost::sequence_flops),
-        kv_bytes: mean(&|cost| cost.kv_bytes as f64),
-        visual_ratio: mean(&PrunedCost::visual_ratio),
-        sequence_ratio: mean(&PrunedCost::sequence_ratio),
     })
+}
+
+/// Vanilla on the samples that it and a cell both answered; none where neither answered
+/// any other.
+fn vanilla_on_same(spec: &RunSpec, records: &[SampleRecord], cell: usize) -> Option<Mean> {
+    let cells = &spec.grid.cells;
+    let vanilla = cells
+        .iter()
+        .position(|cell| cell.method == Method::Vanilla)?;
+    let is_both = |record: &&SampleRecord| record.run_of(cell).is_some();
+    let is_one =
+        |record: &SampleRecord| record.run_of(cell).is_some() != record.run_of(vanilla).is_some();
+    if !records.iter().any(is_one) {
+        return None;
+    }
+    let both = records.iter().filter(is_both);
+    Some(Mean::of(
+        both.filter_map(|record| Some(record.run_of(vanilla)?.score)),
+    ))
+}
+
+impl CellCost {
+    fn all(cost: &CountedCost) -> Vec<CellCost> {
+        let of = |macs: &CountedMacs| CellCost {
+            mlp: macs.mlp,
+            average_visual_tokens: cost.average_visual_tokens,
+            visual_macs: macs.visual,
+            sequence_macs: macs.sequence,
+            scoring_macs: macs.scoring,
+            sequence_flops: macs.sequence_flops(),
+            kv_bytes: cost.kv_bytes,
+            visual_ratio: macs.visual_ratio(),
+            sequence_ratio: macs.sequence_ratio(),
+        };
+        match cost.n {
+            0 => Vec::new(),
+            _ => cost.macs.iter().map(of).collect(),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::grid::{Cell, Grid, Method};
 use super::quality::{Attentions, TokenFeatures};
 use super::record::{AttentionRecord, CellRecord, DiversityRecord, Look};
+use crate::error_text;
 use crate::metric::token_quality::{CoverageGrid, Framing};
 use crate::sample::Sample;
 use fp_model::image::ImageAspect;
@@ -57,8 +58,8 @@ impl Choice {
         }
     }
 
-    pub(crate) fn failed(error: impl std::fmt::Display) -> Choice {
-        Choice::new(None, CellRecord::failed(error))
+    pub(crate) fn failed(error: &dyn std::error::Error) -> Choice {
+        Choice::new(None, CellRecord::failed(error_text(error)))
     }
 
     fn skipped(reason: &str) -> Choice {
@@ -126,7 +127,7 @@ impl Chooser<'_> {
             .ok_or("image tokens aren't one square grid")?;
         Framing::new(width, height, aspect, self.image_side)
             .and_then(|framing| CoverageGrid::new(&sample.boxes, &framing, side))
-            .map_err(|error| error.to_string())
+            .map_err(|error| error_text(&error))
     }
 
     /// R of a cell's budget for an image of N tokens.
@@ -150,7 +151,7 @@ impl Chooser<'_> {
             .and_then(choose)
         {
             Ok(tokens) => Choice::plain(Visible::Kept(tokens)),
-            Err(error) => Choice::failed(error),
+            Err(error) => Choice::failed(&error),
         };
         Some(match &cell.method {
             Method::Strategy { .. } | Method::AllHeads { .. } => return None,
@@ -158,7 +159,7 @@ impl Chooser<'_> {
             Method::NoImage => Choice::plain(Visible::NoImage),
             Method::DropAll => match KeptTokens::new(Vec::new(), n) {
                 Ok(none) => Choice::plain(Visible::Kept(none)),
-                Err(error) => Choice::failed(error),
+                Err(error) => Choice::failed(&error),
             },
             Method::Random { seed } => {
                 let seed = stream_of(*seed, &subject.sample.id);
@@ -177,7 +178,7 @@ impl Chooser<'_> {
         let kept = self.kept(cell, subject.layout.num_image);
         match kept.and_then(|r| oracle_tokens(evidence.covered(), r)) {
             Ok(tokens) => Choice::plain(Visible::Kept(tokens)),
-            Err(error) => Choice::failed(error),
+            Err(error) => Choice::failed(&error),
         }
     }
 
@@ -220,7 +221,10 @@ impl Chooser<'_> {
             .map(|(index, cell)| {
                 self.control(cell, subject)
                     .or_else(|| selections.remove(&index))
-                    .unwrap_or_else(|| Choice::failed("no attention was read for this cell"))
+                    .unwrap_or_else(|| {
+                        let reason = "no attention was read for this cell";
+                        Choice::new(None, CellRecord::failed(reason.to_owned()))
+                    })
             })
             .collect();
         (looks, choices)
@@ -281,7 +285,7 @@ impl Chooser<'_> {
                         let attention = attentions.of(scored.query, &selection, subject.evidence());
                         Choice::selected(&selection, attention)
                     }
-                    Err(error) => Choice::failed(error),
+                    Err(error) => Choice::failed(&error),
                 };
                 selections.insert(index, choice);
             }

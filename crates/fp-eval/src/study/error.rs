@@ -1,11 +1,11 @@
-//! Why a study can't be run, gone on with, or read.
+//! Why a study can't be run, resumed, or read.
 
 use super::config::ConfigError;
 use super::grid::GridError;
 use super::line::LineError;
 use std::path::PathBuf;
 
-/// Why a study can't be run, gone on with, or read.
+/// Why a study can't be run, resumed, or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StudyError {
@@ -24,16 +24,16 @@ pub enum StudyError {
     /// The model.
     #[error(transparent)]
     Model(#[from] fp_model::ModelError),
-    /// A name that no device has.
-    #[error("device `{name}`: {reason}")]
+    /// A name that no device has, or a device that isn't there.
+    #[error("device `{name}` can't be used")]
     Device {
         /// As configured.
         name: String,
         /// What is wrong.
-        reason: String,
+        source: fp_model::ModelError,
     },
     /// A file or folder that can't be read or written.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}", path.display())]
     Io {
         /// What was tried.
         doing: &'static str,
@@ -50,9 +50,17 @@ pub enum StudyError {
         /// What is wrong.
         reason: String,
     },
+    /// A file of a run folder that isn't the JSON that it has to be.
+    #[error("{} doesn't hold the JSON of a run", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
     /// A line of the records that was changed or damaged.
     #[error(
-        "{}, line {line}: {source}; the lines before it are whole, so cutting the file there lets the run go on from it",
+        "{}, line {line} is damaged; the lines before it are whole, so cutting the file there lets the run be resumed from it",
         path.display()
     )]
     Line {
@@ -83,7 +91,7 @@ pub enum StudyError {
     },
     /// A run that was started otherwise.
     #[error(
-        "{} was started with {} than now; go on with what it was started with, name another folder, or accept the change (--accept-changes)",
+        "{} was started with {} than now; resume it with what it was started with, name another folder, or accept the change (--accept-changes)",
         path.display(), changes.join(", ")
     )]
     Changed {
@@ -93,7 +101,7 @@ pub enum StudyError {
         changes: Vec<String>,
     },
     /// A run whose records can't be gone on with, whatever is accepted.
-    #[error("{}: {reason}; its records can't be gone on with, name another folder", path.display())]
+    #[error("{}: {reason}; its records can't be added to; name another folder", path.display())]
     Incompatible {
         /// The run's folder.
         path: PathBuf,
@@ -139,11 +147,26 @@ pub enum StudyError {
         expected: String,
     },
     /// Threads that couldn't be started.
-    #[error("cannot start threads: {0}")]
-    Threads(String),
+    #[error("cannot start threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// Stopped as it was asked to, with everything recorded so far on the disk.
+    #[error("stopped with {done} of {total} samples recorded in {}", folder.display())]
+    Stopped {
+        /// The run's folder; the same study with the same folder is resumed there.
+        folder: PathBuf,
+        /// Samples that are recorded.
+        done: usize,
+        /// Samples of this run or shard.
+        total: usize,
+    },
 }
 
 impl StudyError {
+    pub(crate) fn json(path: impl Into<PathBuf>) -> impl FnOnce(serde_json::Error) -> StudyError {
+        let path = path.into();
+        move |source| StudyError::Json { path, source }
+    }
+
     pub(crate) fn io(
         doing: &'static str,
         path: impl Into<PathBuf>,

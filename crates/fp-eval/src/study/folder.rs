@@ -106,10 +106,7 @@ impl RunFolder {
     ) -> Result<(), StudyError> {
         let mut lines = Vec::new();
         for record in records {
-            let line = line::encode(record).map_err(|error| StudyError::Content {
-                path: self.records_path.clone(),
-                reason: error.to_string(),
-            })?;
+            let line = line::encode(record).map_err(StudyError::json(&self.records_path))?;
             lines.extend(line);
         }
         if let Err(error) = self.records.write_all(&lines) {
@@ -152,15 +149,14 @@ pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
         path: path.clone(),
         reason,
     };
-    let version: Version =
-        serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let version: Version = serde_json::from_slice(&bytes).map_err(StudyError::json(&path))?;
     if version.format != FORMAT {
         return Err(wrong(format!(
             "format {}, this program reads format {FORMAT}",
             version.format
         )));
     }
-    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
+    serde_json::from_slice(&bytes).map_err(StudyError::json(&path))
 }
 
 /// Reads every record of a run, in the order of the file. A last line that was
@@ -209,10 +205,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
 
 pub(crate) fn write_spec(folder: &Path, spec: &RunSpec) -> Result<(), StudyError> {
     let path = folder.join(SPEC_FILE);
-    let mut text = serde_json::to_vec_pretty(spec).map_err(|error| StudyError::Content {
-        path: path.clone(),
-        reason: error.to_string(),
-    })?;
+    let mut text = serde_json::to_vec_pretty(spec).map_err(StudyError::json(&path))?;
     text.push(b'\n');
     write_whole(&path, &text)
 }

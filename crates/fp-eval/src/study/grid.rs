@@ -19,16 +19,8 @@ pub struct ModelShape {
 impl ModelShape {
     /// The shape that a configuration describes.
     pub fn new(config: &ModelConfig) -> ModelShape {
-        let text = &config.text;
         ModelShape {
-            decoder: DecoderShape {
-                num_layers: text.num_layers,
-                hidden_size: text.hidden_size,
-                intermediate_size: text.intermediate_size,
-                num_heads: text.num_heads,
-                num_kv_heads: text.num_kv_heads,
-                head_dim: text.head_dim(),
-            },
+            decoder: config.text.decoder_shape(),
             num_image_tokens: match config.grid_pinpoints {
                 Some(_) => None,
                 None => Some(config.tokens_per_square()),

@@ -83,15 +83,23 @@ impl Inputs {
     /// Decodes and preprocesses an image.
     pub(crate) fn image(&self, encoded: EncodedImage<'_>) -> Result<LoadedImage, ModelError> {
         let start = Instant::now();
-        let reading = encoded.duration;
+        let (reading, source) = (encoded.duration, encoded.source());
         let image = encoded.decode()?;
         let size = [image.width(), image.height()];
         let pixels = match &self.pinpoints {
-            Some(pinpoints) => {
-                Pixels::AnyResolution(self.processor.preprocess_anyres(&image, pinpoints)?)
-            }
-            None => Pixels::Square(self.processor.preprocess(&image, self.aspect)?),
+            Some(pinpoints) => self
+                .processor
+                .preprocess_anyres(&image, pinpoints)
+                .map(Pixels::AnyResolution),
+            None => self
+                .processor
+                .preprocess(&image, self.aspect)
+                .map(Pixels::Square),
         };
+        let pixels = pixels.map_err(|error| ImageError::InFile {
+            path: source.to_string().into(),
+            source: Box::new(error),
+        })?;
         Ok(LoadedImage {
             size,
             pixels,

@@ -8,7 +8,7 @@ const TAIL: &str = "}";
 const NUM_DIGITS: usize = 8;
 
 /// What is wrong with a line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
     /// Not framed as `{"crc32":"…","sample":{…}}`.
@@ -23,8 +23,8 @@ pub enum LineError {
         found: u32,
     },
     /// Whole, and yet no record of this version.
-    #[error("{0}")]
-    Content(String),
+    #[error("it isn't a record of this version")]
+    Content(#[from] serde_json::Error),
 }
 
 /// A record as a line, the line's end included.
@@ -54,5 +54,5 @@ pub(crate) fn content(line: &[u8]) -> Result<&[u8], LineError> {
 
 /// The record of a line without its end.
 pub(crate) fn decode(line: &[u8]) -> Result<SampleRecord, LineError> {
-    serde_json::from_slice(content(line)?).map_err(|error| LineError::Content(error.to_string()))
+    Ok(serde_json::from_slice(content(line)?)?)
 }

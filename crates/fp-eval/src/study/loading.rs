@@ -6,6 +6,7 @@ use super::engine::{ImageJob, Prompts, Question};
 use super::grid::Method;
 use super::inputs::EncodedImage;
 use super::prepare::Prepared;
+use crate::error_text;
 use std::sync::{Mutex, PoisonError};
 
 /// Samples on one image, and the image; none where there is no sample.
@@ -88,7 +89,6 @@ impl<'a> Loader<'a> {
 
     /// The image that samples share, with their questions.
     fn load(&self, placed: &[Placed<'a>], encoded: EncodedImage<'_>) -> ImageJob<'a> {
-        let source = encoded.source();
         let questions = placed.iter().map(|&placed| Question {
             placed,
             prompts: self.prompts(&placed.sample.question),
@@ -96,18 +96,20 @@ impl<'a> Loader<'a> {
         let image = self.prepared.inputs.image(encoded);
         ImageJob {
             questions: questions.collect(),
-            image: image.map_err(|error| format!("image {source}: {error}")),
+            image: image.map_err(|error| error_text(&error)),
         }
     }
 
     fn prompts(&self, question: &str) -> Result<Prompts, String> {
         let inputs = &self.prepared.inputs;
-        let with_image = inputs.prompt(question).map_err(|error| error.to_string())?;
+        let with_image = inputs
+            .prompt(question)
+            .map_err(|error| error_text(&error))?;
         let without_image = self
             .needs_text_alone
             .then(|| inputs.prompt_without_image(question))
             .transpose()
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error_text(&error))?;
         Ok(Prompts {
             with_image,
             without_image,

@@ -2,7 +2,7 @@
 
 use super::error::StudyError;
 use super::folder::{
-    RECORDS_FILE, TIMINGS_FILE, changes, for_each_line, index_of, read_spec, write_spec,
+    RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, changes, for_each_line, index_of, read_spec, write_spec,
 };
 use super::line::LineError;
 use super::spec::RunSpec;
@@ -99,7 +99,7 @@ fn check_same(
         ..spec.clone()
     };
     let changes =
-        changes(&whole(first), &whole(spec)).map_err(|error| refuse(error.to_string()))?;
+        changes(&whole(first), &whole(spec)).map_err(StudyError::json(piece.join(SPEC_FILE)))?;
     if !changes.is_empty() {
         return Err(refuse(format!("the second has {}", changes.join(", "))));
     }
@@ -174,8 +174,7 @@ fn image_of(line: &[u8]) -> Result<(usize, String), LineError> {
         image: String,
     }
     let content = super::line::content(line)?;
-    let image: Image =
-        serde_json::from_slice(content).map_err(|error| LineError::Content(error.to_string()))?;
+    let image: Image = serde_json::from_slice(content)?;
     Ok((image.dataset, image.image))
 }
 

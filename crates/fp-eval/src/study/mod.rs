@@ -16,6 +16,7 @@ mod answers;
 mod cells;
 mod choose;
 pub mod config;
+mod cost;
 mod engine;
 mod error;
 mod folder;
@@ -36,6 +37,7 @@ mod timings;
 
 pub use cells::{CellCost, CellResult, Mean, cell_results};
 pub use config::StudyConfig;
+pub use cost::{CountedCost, CountedMacs, counted_cost};
 pub use engine::Engine;
 pub use error::StudyError;
 pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};

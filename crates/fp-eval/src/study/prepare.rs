@@ -77,7 +77,7 @@ impl Prepared {
         let spec = RunSpec {
             format: FORMAT,
             config: config.clone(),
-            config_sha256: hashes::config(config).map_err(json_error(&folder))?,
+            config_sha256: hashes::config(config).map_err(StudyError::json(&folder))?,
             model: model_spec(&folder, &model_config, shape, &inputs, &load)?,
             datasets: specs,
             grid,
@@ -97,14 +97,6 @@ impl Prepared {
     /// Reads the weights.
     pub(crate) fn load_model(&self) -> Result<LlavaModel, StudyError> {
         Ok(LlavaModel::load(&self.spec.model.path, &self.load)?)
-    }
-}
-
-fn json_error(path: &Path) -> impl FnOnce(serde_json::Error) -> StudyError {
-    let path = path.to_owned();
-    move |error| StudyError::Content {
-        path,
-        reason: error.to_string(),
     }
 }
 
@@ -179,8 +171,8 @@ pub(crate) fn load_options(config: &StudyConfig) -> Result<LoadOptions, StudyErr
 }
 
 fn device(name: &str) -> Result<Device, StudyError> {
-    fp_model::device(name).map_err(|error| StudyError::Device {
+    fp_model::device(name).map_err(|source| StudyError::Device {
         name: name.to_owned(),
-        reason: error.to_string(),
+        source,
     })
 }

@@ -251,9 +251,9 @@ impl CellRecord {
     }
 
     /// A cell that failed.
-    pub(crate) fn failed(error: impl std::fmt::Display) -> CellRecord {
+    pub(crate) fn failed(error: String) -> CellRecord {
         CellRecord {
-            error: Some(error.to_string()),
+            error: Some(error),
             ..CellRecord::default()
         }
     }

@@ -9,9 +9,11 @@ use super::loading::jobs;
 use super::memory;
 use super::order::{Shard, image_groups};
 use super::prepare::Prepared;
-use super::timings::LoadingTimes;
+use super::timings::{LoadingTimes, StopWatch};
 use crate::sample::Sample;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Records are forced to the disk about this often.
@@ -34,8 +36,11 @@ pub struct RunOptions {
     pub memory_limit: Option<u64>,
     /// Only this piece of the run.
     pub shard: Option<Shard>,
-    /// Go on though configuration, data or weights differ from those at the start.
+    /// Resume though configuration, data or weights differ from those at the start.
     pub accept_changes: bool,
+    /// Once this is set, the run stops before its next answer; jobs that aren't finished
+    /// are not recorded.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl RunOptions {
@@ -50,6 +55,7 @@ impl RunOptions {
             memory_limit: None,
             shard: None,
             accept_changes: false,
+            stop: Arc::default(),
         }
     }
 
@@ -57,6 +63,11 @@ impl RunOptions {
     /// may well be more than it takes.
     pub(super) fn num_loaders(&self) -> usize {
         self.loaders.unwrap_or(self.threads)
+    }
+
+    /// Whether the run has to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     fn check(&self) -> Result<(), StudyError> {
@@ -115,7 +126,8 @@ pub struct RunSummary {
 ///
 /// # Errors
 /// A configuration, data or model that can't be used; a folder of another run;
-/// a file that can't be written. Samples that fail are recorded as such.
+/// a file that can't be written; [`StudyError::Stopped`] where it was asked to stop.
+/// Samples that fail are recorded as such.
 pub fn run(
     config: &StudyConfig,
     options: &RunOptions,
@@ -145,7 +157,7 @@ pub fn run(
     };
     progress(state);
     let mut loading = LoadingTimes::default();
-    if state.done < state.total {
+    if state.done < state.total && !options.is_stopped() {
         let model = prepared.load_model()?;
         let rest = jobs(groups, folder.num_done, options.batch_size);
         let answering = Answering {
@@ -154,7 +166,11 @@ pub fn run(
             options,
         };
         let mut synced = Instant::now();
-        answering.run(&rest, |done| {
+        let mut wall = StopWatch::start();
+        answering.run(&rest, |mut done| {
+            if let Some(timing) = done.timings.first_mut() {
+                timing.wall = Some(wall.lap());
+            }
             folder.append(&done.records, &done.timings)?;
             done.timings.iter().for_each(|timing| loading.add(timing));
             if synced.elapsed() > SYNC_INTERVAL {
@@ -167,6 +183,13 @@ pub fn run(
             Ok(())
         })?;
         folder.sync()?;
+    }
+    if state.done < state.total && options.is_stopped() {
+        return Err(StudyError::Stopped {
+            folder: options.output.clone(),
+            done: state.done,
+            total: state.total,
+        });
     }
     Ok(RunSummary {
         output: options.output.clone(),

@@ -85,6 +85,12 @@ pub struct TimingRecord {
     /// those.
     #[serde(default)]
     pub starting: f64,
+    /// Seconds by the clock from the last record before these, or from when the model
+    /// was ready to answer, until these were recorded. Spans of one program don't
+    /// overlap, so their sum is what recording took, over all starts of a run; none in
+    /// runs that were recorded before this was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall: Option<f64>,
 }
 
 /// A worker that waits longer than this share of its time is held up.

@@ -5,4 +5,6 @@ mod files;
 mod naive;
 mod near_ties;
 mod numbers;
+mod readings;
 mod synthetic;
+mod verdict;

@@ -106,6 +106,59 @@ pub(crate) fn standard_error(values: &[(String, f64)]) -> f64 {
     (squares / (n - 1.0) / n + crossed / (n * n)).sqrt()
 }
 
+/// By how much one disagreement more may move a mean: the weight of a disagreement over
+/// n, from the design effect and the size of disagreements, each drawn to its worst case.
+pub(crate) fn step(values: &[(String, f64)]) -> f64 {
+    let (n, mean) = (values.len() as f64, mean(values));
+    let mut images: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for (image, value) in values {
+        let of_image = images.entry(image).or_default();
+        *of_image = (of_image.0 + 1.0, of_image.1 + value - mean);
+    }
+    let sum = |f: &dyn Fn(f64, f64) -> f64| images.values().map(|&(m, e)| f(m, e)).sum::<f64>();
+    let worst = sum(&|m, _| m * m) / n;
+    let together = sum(&|m, _| m * m / (1.0 - m / n)) / n;
+    let robust = sum(&|m, e| e * e / (1.0 - m / n));
+    let carriers = robust * robust / (sum(&|_, e| e.powi(4)) + 1e-8);
+    let telling = sum(&|m, e| e * e * ((m - 1.0) / (worst - 1.0)).min(1.0));
+    let telling = if robust > 0.0 {
+        telling / sum(&|_, e| e * e)
+    } else {
+        0.0
+    };
+    let squares: f64 = values.iter().map(|(_, x)| (x - mean) * (x - mean)).sum();
+    let (effect, size) = match squares > 0.0 {
+        true => {
+            let independent = n * (mean_size(values) - mean * mean);
+            (
+                (robust / squares).max(1.0),
+                (squares / independent).min(1.0),
+            )
+        }
+        false => (1.0, 0.0),
+    };
+    let pull = (-carriers * telling / 2.0).exp();
+    let effect = (1.0 - pull) * effect + pull * effect.max(together);
+    let pull = (-carriers / 8.0).exp();
+    effect * ((1.0 - pull) * size + pull) / n
+}
+
+pub(crate) fn mean_size(values: &[(String, f64)]) -> f64 {
+    values.iter().map(|(_, value)| value.abs()).sum::<f64>() / values.len() as f64
+}
+
+/// |z(δ)| of the score interval of a difference.
+pub(crate) fn score(values: &[(String, f64)], delta: f64) -> f64 {
+    let (size, step) = (mean_size(values), step(values));
+    let side = if delta < 0.0 { -1.0 } else { 1.0 };
+    let (d, delta) = (side * mean(values), side * delta);
+    let b = delta * (2.0 - d) - size;
+    let c = -0.5 * (size - d) * delta * (1.0 - delta);
+    let q = ((b * b - 8.0 * c).sqrt() - b) / 4.0;
+    let variance = step * (2.0 * q + delta * (1.0 - delta));
+    ((d - delta).abs() - step / 4.0) / variance.sqrt()
+}
+
 /// Two-sided p of flipping the signs of whole numbers, one per image: the distribution
 /// of the total, image by image.
 pub(crate) fn sign_flip_p(differences: &[(String, f64)]) -> f64 {

@@ -50,10 +50,18 @@ fn accuracies() {
         close(&cell["accuracy"]["mean"], naive::mean(&scores));
         let error = naive::standard_error(&scores);
         close(&cell["accuracy"]["standard_error"], error);
-        // Student's t at 97.5 % with 39 degrees of freedom.
-        let ends = &cell["accuracy"]["interval"];
-        let width = ends[1].as_f64().unwrap() - ends[0].as_f64().unwrap();
-        assert!((width - 2.0 * 2.022_691 * error).abs() < 1e-6 || ends[1] == 1.0);
+        // Wilson's with the effective number of samples; Student's t at 97.5 % with 39
+        // degrees of freedom, where every image has as many samples.
+        if scores.len() == lines.samples.len() {
+            let (mean, step) = (naive::mean(&scores), naive::step(&scores));
+            for (end, sign) in [(0, -1.0), (1, 1.0)] {
+                let end = cell["accuracy"]["interval"][end].as_f64().unwrap();
+                let distance = sign * (end - mean) - step / 4.0;
+                let reach = 2.022_691 * (step * end * (1.0 - end)).sqrt();
+                let is_bound = (end == 0.0 || end == 1.0) && distance <= 0.0;
+                assert!(is_bound || (distance - reach).abs() < 1e-6, "{id} {end}");
+            }
+        }
         for stratum in list(cell, "strata") {
             if stratum["by"] == "family" {
                 let of_family = lines
@@ -107,12 +115,26 @@ fn comparisons() {
             let count = |sign: f64| differences.iter().filter(|(_, d)| *d == sign).count();
             assert_eq!(c["discordant"]["b"], count(1.0));
             assert_eq!(c["discordant"]["c"], count(-1.0));
-            close(&c["min_detectable_difference"], 2.801_585_218_061 * error);
-            // The bootstrap's ends are near the normal ones.
-            for (end, sign) in [(0, -1.96), (1, 1.96)] {
-                let found = c["interval"][end].as_f64().unwrap();
-                assert!((found - difference - sign * error).abs() < 0.02 + 0.2 * error);
+            let (step, reach) = (naive::step(&differences), 2.801_585_218_061);
+            let square = step * (naive::mean_size(&differences) - difference * difference);
+            let detectable = (reach * square.sqrt()).hypot(reach * reach * step);
+            close(&c["min_detectable_difference"], detectable.min(1.0));
+            // The score is Student's quantile at both ends, with 39 degrees of freedom
+            // where every image has as many samples.
+            if differences.len() == lines.samples.len() {
+                for end in [0, 1] {
+                    let end = c["interval"][end].as_f64().unwrap();
+                    let score = naive::score(&differences, end);
+                    assert!((score - 2.022_691).abs() < 1e-5, "{a} {b} {end}: {score}");
+                }
             }
+            let images = |is_in: &dyn Fn(f64) -> bool| {
+                let found = differences.iter().filter(|(_, d)| is_in(*d));
+                let found = found.map(|(image, _)| image);
+                found.collect::<std::collections::BTreeSet<_>>().len()
+            };
+            assert_eq!(c["num_disagreeing_images"], images(&|d| d != 0.0));
+            assert_eq!(c["interval_method"], "clustered_score");
             tested += 1;
         }
         let mut families: Vec<&str> = comparisons
@@ -137,6 +159,7 @@ fn comparisons() {
                     _ => "undecided",
                 };
                 assert_eq!(c["outcome"], outcome);
+                assert_eq!(c["undecided"].is_object(), outcome == "undecided");
             }
         }
     }
@@ -193,22 +216,29 @@ fn best_of_many() {
     let select: Vec<&Value> = lines.samples.iter().filter(|s| is_select(s)).collect();
     assert_eq!(best["num_select"], select.len());
     assert_eq!(best["num_confirm"], lines.samples.len() - select.len());
-    let mean_of = |samples: &[&Value], strategy: &str| {
-        let cells: Vec<&String> = lines
-            .cells
-            .iter()
-            .filter(|id| id.starts_with(&format!("{strategy}+")))
-            .collect();
-        assert_eq!(cells.len(), 9);
-        let total: f64 = samples
-            .iter()
-            .flat_map(|sample| cells.iter().map(|cell| lines.score(sample, cell).unwrap()))
-            .sum();
-        total / (9 * samples.len()) as f64
+    let confirm: Vec<&Value> = lines.samples.iter().filter(|s| !is_select(s)).collect();
+    let mean = |samples: &[&Value], cell: &str| {
+        let total: f64 = samples.iter().map(|s| lines.score(s, cell).unwrap()).sum();
+        total / samples.len() as f64
+    };
+    // The number of heads with the largest mean, budget by budget; the first of equals.
+    let chosen = |strategy: &str| {
+        ["R42", "R25", "R8"].map(|budget| {
+            let cells = [6, 4, 2].map(|h| format!("{strategy}+last_token/h{h}/{budget}"));
+            let means = cells.each_ref().map(|cell| mean(&select, cell));
+            let most = means.iter().copied().fold(0.0, f64::max);
+            let first = means.iter().position(|mean| *mean == most).unwrap();
+            cells[first].clone()
+        })
+    };
+    let over_budgets = |samples: &[&Value], strategy: &str| {
+        let cells = chosen(strategy);
+        cells.iter().map(|cell| mean(samples, cell)).sum::<f64>() / 3.0
     };
     let ranking = list(best, "ranking");
+    assert_eq!(ranking.len(), 9);
     for entry in ranking {
-        close(&entry[1], mean_of(&select, entry[0].as_str().unwrap()));
+        close(&entry[1], over_budgets(&select, entry[0].as_str().unwrap()));
     }
     assert!(
         ranking
@@ -217,15 +247,43 @@ fn best_of_many() {
     );
     assert_eq!(best["candidate"], "entropy");
     assert_eq!(best["recommended"], "entropy");
-    let confirm: Vec<&Value> = lines.samples.iter().filter(|s| !is_select(s)).collect();
     let test = list(best, "confirmation")
         .iter()
         .find(|c| c["b"] == "sum")
         .unwrap();
-    close(
-        &test["difference"],
-        mean_of(&confirm, "entropy") - mean_of(&confirm, "sum"),
-    );
+    let [entropy, sum] = ["entropy", "sum"].map(|name| over_budgets(&confirm, name));
+    close(&test["difference"], entropy - sum);
+    let strategies = list(best, "strategies");
+    assert_eq!(strategies.len(), 27);
+    for entry in strategies {
+        let [strategy, budget] = ["strategy", "budget"].map(|key| entry[key].as_str().unwrap());
+        let at = ["R42", "R25", "R8"]
+            .iter()
+            .position(|b| *b == budget)
+            .unwrap();
+        let cell = &chosen(strategy)[at];
+        assert_eq!(entry["cell"], **cell);
+        let to_all_heads = &entry["against_all_heads"];
+        let all_heads = format!("all_heads+last_token/{budget}");
+        close(
+            &to_all_heads["difference"],
+            mean(&confirm, cell) - mean(&confirm, &all_heads),
+        );
+        assert_eq!(to_all_heads["family_size"], 27);
+        assert_eq!(entry["is_baseline"], strategy == "sum");
+        if strategy != "sum" {
+            let test = &entry["against_baseline"];
+            let sum = &chosen("sum")[at];
+            assert_eq!(
+                (&test["b"], &test["family_size"]),
+                (&sum.as_str().into(), &24.into())
+            );
+            close(
+                &test["difference"],
+                mean(&confirm, cell) - mean(&confirm, sum),
+            );
+        }
+    }
 }
 
 #[test]

@@ -140,13 +140,7 @@ pub(crate) fn write_run(folder: &Path, study: &str, size: Size, seed: u64) -> Ve
         spec(&config, &grid, &data, size, samples),
     )
     .unwrap();
-    let mut lines = String::new();
-    for record in &records {
-        let content = serde_json::to_string(record).unwrap();
-        let sum = crc32fast::hash(content.as_bytes());
-        lines += &format!("{{\"crc32\":\"{sum:08x}\",\"sample\":{content}}}\n");
-    }
-    std::fs::write(folder.join("records.jsonl"), lines).unwrap();
+    write_records(folder, &records);
     std::fs::write(folder.join("timings.jsonl"), timings(&records)).unwrap();
     records
 }
@@ -188,7 +182,7 @@ fn timings(records: &[SampleRecord]) -> String {
         let value = json!({
             "samples": [record.index], "num_images": 1, "num_answers": record.cells.len(),
             "num_runs": record.runs.len(), "num_suffix_rows": 60 * record.runs.len(),
-            "num_decoded": record.runs.len(), "kv_bytes": 1 << 20,
+            "num_decoded": record.runs.len(), "kv_bytes": 1 << 20, "wall": 0.05,
             "seconds": {
                 "preprocess": 0.002, "vision": 0.004, "prefix": 0.006, "scoring": 0.003,
                 "suffix": 0.0005 * record.runs.len() as f64, "decode": 0.004, "diversity": 0.001,
@@ -197,6 +191,42 @@ fn timings(records: &[SampleRecord]) -> String {
         value.to_string() + "\n"
     };
     records.iter().map(line).collect()
+}
+
+/// Changes every record of a made-up run.
+pub(crate) fn edit(folder: &Path, mut change: impl FnMut(&Grid, &mut SampleRecord)) {
+    let grid = fp_eval::study::read_spec(folder).unwrap().grid;
+    let mut records = fp_eval::study::read_records(folder).unwrap();
+    records.iter_mut().for_each(|record| change(&grid, record));
+    write_records(folder, &records);
+}
+
+/// Gives a cell an answer of its own.
+pub(crate) fn answer(record: &mut SampleRecord, cell: usize, text: &str, score: f64) {
+    let mut run = record.run_of(cell).unwrap().clone();
+    (run.text, run.score) = (text.to_owned(), score);
+    record.runs.push(run);
+    record.cells[cell].run = Some(record.runs.len() - 1);
+}
+
+/// Makes a sample one that failed as a whole.
+pub(crate) fn fail(record: &mut SampleRecord, error: &str) {
+    record.error = Some(error.to_owned());
+    record.layout = None;
+    record.looks.clear();
+    record.attentions.clear();
+    record.runs.clear();
+    record.cells.clear();
+}
+
+fn write_records(folder: &Path, records: &[SampleRecord]) {
+    let mut lines = String::new();
+    for record in records {
+        let content = serde_json::to_string(record).unwrap();
+        let sum = crc32fast::hash(content.as_bytes());
+        lines += &format!("{{\"crc32\":\"{sum:08x}\",\"sample\":{content}}}\n");
+    }
+    std::fs::write(folder.join("records.jsonl"), lines).unwrap();
 }
 
 /// Draws squares on a background; their boxes are aligned to whole pixels.

@@ -108,7 +108,7 @@ pub enum CudaError {
         reason: String,
     },
     /// The device found values that can't be worked with.
-    #[error("{op}: {source}")]
+    #[error("{op} can't work with the values that it read")]
     Data {
         /// Operation that was called.
         op: &'static str,

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::{MOST_HEADS, MOST_LAYERS, MOST_VALUES_OF_A_HEAD};
 use crate::error::Result;
+use fp_scoring::DecoderShape;
 
 /// Longest sequence that a config may state.
 const MOST_POSITIONS: usize = 1 << 28;
@@ -130,18 +131,16 @@ impl TextConfig {
         2 * self.num_kv_heads * self.head_dim() * bytes_per_value
     }
 
-    /// Bytes of a KV cache that holds `full` tokens in layers 1..=`prune_layer`
-    /// and `pruned` tokens in the others.
-    pub fn kv_bytes(
-        &self,
-        full: usize,
-        pruned: usize,
-        prune_layer: usize,
-        bytes_per_value: usize,
-    ) -> usize {
-        let first = prune_layer.min(self.num_layers);
-        (first * full + (self.num_layers - first) * pruned)
-            * self.kv_bytes_per_token(bytes_per_value)
+    /// The sizes that the decoder's cost depends on.
+    pub fn decoder_shape(&self) -> DecoderShape {
+        DecoderShape {
+            num_layers: self.num_layers,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_heads: self.num_heads,
+            num_kv_heads: self.num_kv_heads,
+            head_dim: self.head_dim(),
+        }
     }
 }
 
@@ -173,34 +172,5 @@ fn rope_scaling(fields: &Fields<'_>) -> Result<RopeScaling> {
             Ok(RopeScaling::Linear(scaling.number("factor", 1.0)?))
         }
         _ => Err(fields.invalid(name, "none, or type `linear` with a factor")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::config::Preset;
-
-    #[test]
-    fn kv_bytes_of_published_shapes() {
-        // f16, 64 further tokens; MiB as published for budgets 192, 128 and 64.
-        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-        for (preset, unpruned, budgets) in [
-            (
-                Preset::Llava15With7b,
-                320.0,
-                [(166, 127.8125), (98, 95.9375), (30, 64.0625)],
-            ),
-            (
-                Preset::Llava15With13b,
-                500.0,
-                [(172, 200.15625), (104, 149.6875), (37, 99.960_937_5)],
-            ),
-        ] {
-            let text = preset.config().text;
-            assert_eq!(mib(text.kv_bytes(640, 640, 2, 2)), unpruned);
-            for (kept, expected) in budgets {
-                assert_eq!(mib(text.kv_bytes(640, kept + 64, 2, 2)), expected);
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{ImageSize, Resolution};
+use crate::error::Cause;
 
 /// Every failure of decoding and preprocessing, with what was found and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,22 @@ pub enum ImageError {
         /// The feature that is missing.
         reason: String,
     },
+    /// The format is known, and its decoder gives up on the content.
+    #[error("damaged {format} image")]
+    Decoder {
+        /// Name of the format.
+        format: &'static str,
+        /// What the decoder says.
+        source: Cause,
+    },
+    /// A legal image that its decoder doesn't read.
+    #[error("unsupported {format} image")]
+    NoDecoder {
+        /// Name of the format.
+        format: &'static str,
+        /// What the decoder says.
+        source: Cause,
+    },
     /// The header promises more pixels than allowed; nothing was allocated.
     #[error(
         "the image is {width}x{height} = {} pixels, more than the limit of {max_pixels}",
@@ -85,7 +102,7 @@ pub enum ImageError {
         height: usize,
     },
     /// preprocessor_config.json is no JSON, or a field has the wrong type.
-    #[error("preprocessor configuration: {0}")]
+    #[error("the preprocessor configuration isn't what it has to be")]
     ConfigSyntax(#[from] serde_json::Error),
     /// A field of preprocessor_config.json with a value that cannot be used.
     #[error("preprocessor configuration: `{field}` is {got}, expected {expected}")]

@@ -1,7 +1,7 @@
 //! One `.bin` file, as PyTorch saves it.
 
 use super::shard::{StoredDtype, TensorEntry};
-use crate::error::{ModelError, Result};
+use crate::error::{Cause, ModelError, Result};
 use candle_core::pickle::PthTensors;
 use candle_core::{DType, Tensor};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ impl PickleShard {
         })?;
         let tensors = PthTensors::new(path, None).map_err(|error| ModelError::Shard {
             path: path.to_owned(),
-            reason: format!("it isn't a whole PyTorch archive: {}", first_line(&error)),
+            reason: "it isn't a whole PyTorch archive".to_owned(),
+            source: Some(first_line(&error).into()),
         })?;
         let entries: Vec<_> = tensors
             .tensor_infos()
@@ -45,6 +46,7 @@ impl PickleShard {
             return Err(ModelError::Shard {
                 path: path.to_owned(),
                 reason: "it holds no tensors".to_owned(),
+                source: None,
             });
         }
         Ok((
@@ -58,20 +60,19 @@ impl PickleShard {
 
     /// All values of a tensor.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<f32>> {
-        let broken = |reason: String| ModelError::Shard {
+        let broken = |reason: String, source: Option<Cause>| ModelError::Shard {
             path: self.path.clone(),
             reason,
+            source,
         };
         self.tensors
             .get(name)
             .transpose()
-            .ok_or_else(|| broken(format!("tensor `{name}` is gone")))?
+            .ok_or_else(|| broken(format!("tensor `{name}` is gone"), None))?
             .and_then(|tensor: Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
             .map_err(|error| {
-                broken(format!(
-                    "tensor `{name}` can't be read: {}",
-                    first_line(&error)
-                ))
+                let cause = first_line(&error).into();
+                broken(format!("tensor `{name}` can't be read"), Some(cause))
             })
     }
 }

@@ -83,6 +83,7 @@ impl SafetensorsShard {
         let broken = |reason: String| ModelError::Shard {
             path: path.to_owned(),
             reason,
+            source: None,
         };
         let file = MappedFile::open(path).map_err(|source| ModelError::Io {
             path: path.to_owned(),
@@ -105,8 +106,12 @@ impl SafetensorsShard {
             )));
         };
         let data_start = 8 + header.len();
-        let metadata: Metadata = serde_json::from_slice(header)
-            .map_err(|error| broken(format!("its header doesn't parse: {error}")))?;
+        let metadata: Metadata =
+            serde_json::from_slice(header).map_err(|error| ModelError::Shard {
+                path: path.to_owned(),
+                reason: "its header doesn't parse".to_owned(),
+                source: Some(error.into()),
+            })?;
         let expected = data_start.saturating_add(metadata.data_len());
         if file_len != expected {
             return Err(broken(format!(
@@ -159,6 +164,7 @@ impl SafetensorsShard {
             .ok_or_else(|| ModelError::Shard {
                 path: self.path.clone(),
                 reason: format!("bytes {range:?} are past its end"),
+                source: None,
             })?;
         dtype.decode(bytes, out);
         self.file.release(range);

@@ -15,7 +15,7 @@ use fp_kernels::cuda::{
     Strategy,
 };
 
-use crate::{BudgetError, HeadStrategy, ScoringError, SelectOptions};
+use crate::{BudgetError, HeadStrategy, ScoringError, SelectOptions, SharedError};
 pub use rows::{DeviceAttention, DeviceRows, image_attention};
 
 /// What head strategies chose for each sample of a batch, on the device.
@@ -268,11 +268,8 @@ impl From<CudaError> for ScoringError {
                 sample: row,
                 source: Box::new(ScoringError::NoAttention { rows: Vec::new() }),
             },
-            CudaError::Driver { op, source } => ScoringError::Gpu {
-                reason: format!("{op}: {source}"),
-            },
             other => ScoringError::Gpu {
-                reason: other.to_string(),
+                source: SharedError::new(other),
             },
         }
     }

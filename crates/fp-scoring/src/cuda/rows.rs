@@ -7,7 +7,7 @@ use fp_kernels::cuda::{self, CombineRows, CudaError, ErrorWord, QueryWeights, Sc
 
 use super::allocate;
 use crate::query::{QueryPlan, Weighting};
-use crate::{QueryAudit, QueryStrategy, ScoringError, TokenLayout};
+use crate::{QueryAudit, QueryStrategy, ScoringError, SharedError, TokenLayout};
 
 /// Layer K's attention of one sample on a GPU, `[H, Q, N]`, of a model with a causal mask.
 #[derive(Debug)]
@@ -128,10 +128,10 @@ pub fn image_attention(
         weighting => {
             if visible.len() != rows.rows.len() {
                 return Err(ScoringError::Gpu {
-                    reason: format!(
+                    source: SharedError::new(format!(
                         "{strategy} weighs rows {:?} by their attention; give these alone, not {:?}",
                         attention.audit.rows, rows.rows
-                    ),
+                    )),
                 });
             }
             weigh(stream, rows, shape, &weighting, &mut attention)?

@@ -3,7 +3,7 @@
 use fp_eval::dataset::Dataset;
 use fp_eval::rescore::{Comparison, Figures, Scored};
 
-use crate::table::table;
+use crate::table::{table, wrap_lines};
 
 /// Files beside each other in one table.
 const FILES_PER_TABLE: usize = 4;
@@ -27,11 +27,11 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
     }
     if !comparisons.is_empty() {
         text += &format!("\n{}\n", pairs(comparisons));
-        text += "\nDifferences in percentage points, a − b; images as clusters: bootstrap interval, \
-                 \nsign-flip p, and after Holm's correction over these pairs. Only a right: b and c \
-                 \ncount the questions that one file alone has right.\n";
+        text += "\nDifferences a − b in percentage points, clustered by image: bootstrap interval, \
+                 sign-flip p, and p after Holm's correction over these pairs. The last column \
+                 counts the questions that only a and only b answers correctly.\n";
     }
-    text
+    wrap_lines(&text)
 }
 
 fn header<'a>(first: &'a str, scored: &'a [Scored]) -> Vec<&'a str> {
@@ -111,9 +111,9 @@ fn pairs(comparisons: &[Comparison]) -> String {
                 String::new(),
                 "headline".to_owned(),
                 format!("{:+.2}", headline.difference),
-                format!(
-                    "{:+.2} … {:+.2}",
-                    headline.interval.low, headline.interval.high
+                headline.interval.map_or_else(
+                    || "–".to_owned(),
+                    |interval| format!("{:+.2} … {:+.2}", interval.low, interval.high),
                 ),
                 format!("{:.4}", headline.p),
                 String::new(),
@@ -121,6 +121,14 @@ fn pairs(comparisons: &[Comparison]) -> String {
             ]);
         }
     }
-    let header = ["a − b", "of", "difference", "95 %", "p", "p Holm", "b, c"];
+    let header = [
+        "a − b",
+        "of",
+        "difference",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+        "only a, b",
+    ];
     table(&header, &rows, &[2, 3, 4, 5, 6])
 }

@@ -1,82 +1,294 @@
 //! What came of a run, on standard output.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
-use fp_eval::report::Written;
-use fp_eval::study::{CellResult, RunSummary, cell_results, read_records, read_spec};
+use fp_eval::report::{CellSummary, Run, Written, cell_summaries};
+use fp_eval::study::{CellResult, Method, RunSummary, SampleRecord, cell_results};
 use serde::Serialize;
 
 use super::progress::duration;
 use crate::commands::{print_json, print_text};
-use crate::table::table;
+use crate::table::{WIDTH, table, wrap, wrap_lines};
+
+/// Failures that are named; the others are counted.
+const MOST_NAMED: usize = 3;
 
 #[derive(Serialize)]
 struct Outcome<'a> {
     summary: &'a RunSummary,
-    cells: &'a [CellResult],
+    cells: Vec<CellOutcome<'a>>,
+    failed: Vec<Failed<'a>>,
     report: Option<Vec<String>>,
 }
 
+#[derive(Serialize)]
+struct CellOutcome<'a> {
+    #[serde(flatten)]
+    result: &'a CellResult,
+    /// Of the accuracy, at the configured confidence; none with fewer than two images.
+    interval: Option<[f64; 2]>,
+}
+
+/// A sample that has no answer.
+#[derive(Serialize)]
+struct Failed<'a> {
+    index: usize,
+    id: &'a str,
+    error: &'a str,
+}
+
 pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) -> Result<()> {
-    let spec = read_spec(&summary.output)?;
-    let records = read_records(&summary.output)?;
-    let cells = cell_results(&spec, &records);
+    let run = Run::read(&summary.output)?;
+    let results = cell_results(&run.spec, &run.records)?;
+    let cells = match report {
+        Some(report) => report.analysis.cells.clone(),
+        None => cell_summaries(&run)?,
+    };
     let files = report.map(|report| {
         let files = report.files.iter();
         files.map(|file| file.display().to_string()).collect()
     });
     if json {
+        let cells = results.iter().zip(&cells);
         return print_json(&Outcome {
             summary,
-            cells: &cells,
+            cells: cells
+                .map(|(result, cell)| CellOutcome {
+                    result,
+                    interval: cell.accuracy.interval,
+                })
+                .collect(),
+            failed: failed(&run.records),
             report: files,
         });
     }
     let mut text = report.map_or_else(String::new, |report| report.analysis.verdict.brief());
-    text += &cell_table(&cells);
+    text += &cell_table(&cells, &results, run.spec.config.statistics.confidence);
+    text += &on_same_questions(&cells);
     text += &format!(
-        "\n\n{} samples in {}, {} of them from before{}; records in {}\n",
+        "\n\n{} samples in {}{}; records in {}\n",
         summary.num_samples,
         duration(summary.seconds),
-        summary.num_resumed,
-        match summary.num_failed {
+        match summary.num_resumed {
             0 => String::new(),
-            failed => format!(", {failed} failed"),
+            resumed => format!(", {resumed} of them recorded before"),
         },
         summary.output.display()
     );
+    text += &failures(&run, summary.num_samples);
     if let Some(verdict) = summary.loading.verdict() {
         text += &format!("{verdict}\n");
     }
     for file in files.into_iter().flatten() {
         text += &format!("wrote {file}\n");
     }
-    print_text(&text)
+    print_text(&wrap_lines(&text))
 }
 
-/// Accuracy of every cell.
-fn cell_table(cells: &[CellResult]) -> String {
+/// Accuracy of every cell, what is the same in all of them said once.
+fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) -> String {
+    let shared = Shared::of(cells);
     let rows: Vec<Vec<String>> = cells
         .iter()
-        .map(|result| {
+        .zip(results)
+        .map(|(cell, result)| {
+            let accuracy = &cell.accuracy;
+            let percent = |share: f64| format!("{:.1}", 100.0 * share);
             vec![
-                result.cell.id.clone(),
-                match result.accuracy.n {
-                    0 => "–".to_owned(),
-                    _ => format!("{:.1}", 100.0 * result.accuracy.mean),
+                shared.name(&cell.method),
+                num_heads(&cell.method),
+                cell.mean_kept.map_or_else(missing, kept),
+                accuracy.mean.map_or_else(missing, percent),
+                match accuracy.interval {
+                    Some([low, high]) => format!("{} to {}", percent(low), percent(high)),
+                    None => missing(),
                 },
-                result.accuracy.n.to_string(),
-                format!("{:.1}", result.mean_kept),
+                accuracy.n.to_string(),
                 match result.costs.first() {
-                    Some(cost) => format!("{:.1} %", 100.0 * cost.sequence_ratio),
-                    None => String::new(),
+                    Some(cost) => format!("{} %", percent(cost.sequence_ratio)),
+                    None => missing(),
                 },
-                match result.num_near_ties {
+                match cell.num_near_ties {
                     0 => String::new(),
                     count => count.to_string(),
                 },
             ]
         })
         .collect();
-    let header = ["cell", "accuracy", "samples", "kept", "MACs", "near-ties"];
-    table(&header, &rows, &[1, 2, 3, 4, 5])
+    let interval = format!("{} % interval", short(100.0 * confidence));
+    let header = [
+        "strategy",
+        "h",
+        "kept",
+        "accuracy",
+        &interval,
+        "n",
+        "MACs",
+        "near ties",
+    ];
+    shared.caption() + &table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
+}
+
+/// Vanilla's accuracy on the samples of those cells that answered others than it did.
+fn on_same_questions(cells: &[CellSummary]) -> String {
+    let mut groups: Vec<(usize, f64, Vec<&str>)> = Vec::new();
+    for cell in cells {
+        let Some(same) = cell.vanilla_on_same.filter(|same| !same.is_all) else {
+            continue;
+        };
+        let is_group = |group: &&mut (usize, f64, _)| (group.0, group.1) == (same.n, same.vanilla);
+        match groups.iter_mut().find(is_group) {
+            Some((.., ids)) => ids.push(&cell.id),
+            None => groups.push((same.n, same.vanilla, vec![&cell.id])),
+        }
+    }
+    let lines = groups.iter().map(|(n, vanilla, ids)| {
+        let vanilla = 100.0 * vanilla;
+        format!(
+            "\nbeside {}: vanilla has {vanilla:.1} % on the same {n} samples",
+            ids.join(", ")
+        )
+    });
+    lines.collect()
+}
+
+/// Strategies that all cells have in common.
+struct Shared<'a> {
+    head: Option<&'a str>,
+    query: Option<&'a str>,
+}
+
+impl Shared<'_> {
+    fn of(cells: &[CellSummary]) -> Shared<'static> {
+        let mut heads: Vec<&'static str> = Vec::new();
+        let mut queries: Vec<&'static str> = Vec::new();
+        for cell in cells {
+            if let Method::Strategy { head_strategy, .. } = &cell.method {
+                heads.push(head_strategy.name());
+            }
+            queries.extend(cell.method.query_strategy().map(|query| query.name()));
+        }
+        let only = |mut names: Vec<&'static str>| {
+            names.dedup();
+            match names.as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            }
+        };
+        let (head, query) = (only(heads), only(queries));
+        Shared {
+            // One of the two has to be left for the rows.
+            head: head.filter(|_| query.is_none()),
+            query,
+        }
+    }
+
+    fn caption(&self) -> String {
+        match (self.head, self.query) {
+            (Some(head), _) => format!("head strategy {head} throughout\n\n"),
+            (_, Some(query)) => format!("query strategy {query} throughout\n\n"),
+            _ => String::new(),
+        }
+    }
+
+    /// A method by what tells it from the others.
+    fn name(&self, method: &Method) -> String {
+        match method {
+            Method::Strategy {
+                head_strategy,
+                query_strategy,
+                ..
+            } => match (self.head, self.query) {
+                (_, Some(_)) => head_strategy.to_string(),
+                (Some(_), _) => query_strategy.to_string(),
+                _ => format!("{head_strategy} + {query_strategy}"),
+            },
+            Method::AllHeads { query_strategy } => match self.query {
+                Some(_) => "all_heads".to_owned(),
+                None => format!("all_heads + {query_strategy}"),
+            },
+            other => other.label(),
+        }
+    }
+}
+
+fn num_heads(method: &Method) -> String {
+    match method {
+        Method::Strategy {
+            num_selected_heads, ..
+        } => num_selected_heads.to_string(),
+        Method::AllHeads { .. } => "all".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn missing() -> String {
+    "–".to_owned()
+}
+
+/// Kept tokens; a mean has a decimal only where it isn't the same everywhere.
+fn kept(mean: f64) -> String {
+    match mean.fract() {
+        0.0 => format!("{mean:.0}"),
+        _ => format!("{mean:.1}"),
+    }
+}
+
+fn short(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn failed(records: &[SampleRecord]) -> Vec<Failed<'_>> {
+    let failed = records.iter().filter_map(|record| {
+        Some(Failed {
+            index: record.index,
+            id: &record.id,
+            error: record.error.as_deref()?,
+        })
+    });
+    failed.collect()
+}
+
+/// Which samples and which single answers failed and why: the first ones, and how many more.
+fn failures(run: &Run, num_samples: usize) -> String {
+    let samples = failed(&run.records);
+    let mut text = String::new();
+    if !samples.is_empty() {
+        text += &format!("{} of {num_samples} samples failed:\n", samples.len());
+        let named = samples.iter().map(|sample| (sample.id, sample.error));
+        text += &first_ones(named.collect());
+    }
+    // The same cause fails every cell that reads the same attention.
+    let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for record in &run.records {
+        for error in record.cells.iter().filter_map(|cell| cell.error.as_deref()) {
+            *causes.entry((&record.id, error)).or_default() += 1;
+        }
+    }
+    if !causes.is_empty() {
+        let count: usize = causes.values().sum();
+        text += &format!("{count} single answers failed:\n");
+        text += &first_ones(causes.into_keys().collect());
+    }
+    text
+}
+
+fn first_ones(failures: Vec<(&str, &str)>) -> String {
+    let more = failures.len().saturating_sub(MOST_NAMED);
+    let mut text = String::new();
+    for (id, error) in failures.into_iter().take(MOST_NAMED) {
+        for (number, line) in wrap(&format!("sample {id}: {error}"), WIDTH - 4)
+            .into_iter()
+            .enumerate()
+        {
+            let indent = if number == 0 { 2 } else { 4 };
+            text += &format!("{:indent$}{line}\n", "");
+        }
+    }
+    if more > 0 {
+        text += &format!("  and {more} more; records.jsonl has every cause\n");
+    }
+    text
 }

@@ -15,6 +15,8 @@ pub(super) struct ProgressLine {
     shown: Option<Instant>,
     is_terminal: bool,
     is_silent: bool,
+    /// A line is shown that has no end yet.
+    is_open: bool,
 }
 
 impl ProgressLine {
@@ -24,6 +26,15 @@ impl ProgressLine {
             shown: None,
             is_terminal: std::io::stderr().is_terminal(),
             is_silent,
+            is_open: false,
+        }
+    }
+
+    /// Leaves the line that renews itself, so that others can follow.
+    pub(super) fn end(&mut self) {
+        if self.is_open {
+            let _ = writeln!(std::io::stderr());
+            self.is_open = false;
         }
     }
 
@@ -51,6 +62,7 @@ impl ProgressLine {
             false => writeln!(out, "{text}"),
         };
         let _ = out.flush();
+        self.is_open = self.is_terminal && !is_end;
     }
 }
 

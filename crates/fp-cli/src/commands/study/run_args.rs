@@ -8,30 +8,31 @@ use fp_eval::study::{Engine, RunOptions, Shard};
 
 /// How a study is run.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "How it is run; nothing of this changes what comes out")]
+#[command(next_help_heading = "Execution (no effect on results)")]
 pub(crate) struct RunArgs {
-    /// Threads that compute [default: all].
+    /// Compute threads [default: all].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Threads that load images beside them [default: as many].
+    /// Image-loading threads [default: same as --threads].
     #[arg(long, value_name = "N")]
     loaders: Option<usize>,
-    /// Questions that are answered together at most.
+    /// Largest number of questions answered together.
     #[arg(long, value_name = "N", default_value_t = 16)]
     batch_size: usize,
-    /// sequential: each cell by itself from scratch. prefix: an image's and a question's
-    /// work once for all cells. distinct: and equal kept sets once. shared: and the
-    /// distinct ones in batches.
+    /// How much work cells share. sequential: none, each cell from scratch. prefix:
+    /// vision and layers 1..K. distinct: equal kept sets too. shared: distinct kept
+    /// sets run as batches.
     #[arg(long, value_name = "NAME", default_value = "shared")]
     engine: Engine,
-    /// Memory beside the weights, such as 4G or 500M [default: half of what is free].
+    /// Memory limit, excluding weights, such as 4G or 500M [default: half of the free
+    /// memory].
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     memory_limit: Option<u64>,
-    /// Only piece i of n; `finepruner merge` puts pieces together.
+    /// Run only shard i of n; combine shards with `finepruner merge`.
     #[arg(long, value_name = "i/n")]
     shard: Option<Shard>,
-    /// Go on with a run though configuration, data or weights differ from those that it
-    /// was started with. What differs is noted in the run.
+    /// Resume even though configuration, data or weights differ from those the run was
+    /// started with. The differences are recorded in the run.
     #[arg(long)]
     accept_changes: bool,
 }
@@ -65,7 +66,11 @@ impl RunArgs {
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no amount of memory; write bytes, or 500M, 4G");
+    let wrong = || {
+        format!(
+            "`{text}` is not an amount of memory; expected bytes, or a number such as 500M or 4G"
+        )
+    };
     let (digits, factor) = match text.char_indices().next_back() {
         Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
         Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),

@@ -110,10 +110,14 @@ impl Exporter {
     pub(in crate::dataset) fn size(&self, sample: &Sample) -> Result<[usize; 2], DatasetError> {
         match sample.image_size {
             Some(size) => Ok(size),
-            None => sample.image.size().map_err(|error| DatasetError::Content {
-                path: sample.image.container().to_owned(),
-                reason: format!("image {}: {error}", sample.image),
-            }),
+            None => sample
+                .image
+                .size()
+                .map_err(|error| DatasetError::Unreadable {
+                    path: sample.image.to_string().into(),
+                    reason: "it isn't a whole image".to_owned(),
+                    source: error.into(),
+                }),
         }
     }
 

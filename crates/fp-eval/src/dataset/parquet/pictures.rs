@@ -121,7 +121,7 @@ impl Images {
         }
         let size = image
             .size()
-            .map_err(|error| (ProblemKind::MissingImage, error.to_string()))?;
+            .map_err(|error| (ProblemKind::MissingImage, crate::error_text(&error)))?;
         self.sizes.insert(image_id.to_owned(), size);
         Ok(size)
     }

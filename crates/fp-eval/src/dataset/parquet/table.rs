@@ -29,10 +29,10 @@ pub(super) fn open(path: &Path) -> Result<SerializedFileReader<File>, DatasetErr
     };
     let file = File::open(path).map_err(io_error)?;
     let len = file.metadata().map_err(io_error)?.len();
-    SerializedFileReader::new(file).map_err(|error| content(path, len, &error))
+    SerializedFileReader::new(file).map_err(|error| content(path, len, error))
 }
 
-pub(super) fn content(path: &Path, len: u64, error: &ParquetError) -> DatasetError {
+pub(super) fn content(path: &Path, len: u64, error: ParquetError) -> DatasetError {
     let text = error.to_string();
     let is_cut = matches!(error, ParquetError::EOF(_))
         || text.contains("magic")
@@ -40,13 +40,14 @@ pub(super) fn content(path: &Path, len: u64, error: &ParquetError) -> DatasetErr
         || text.contains("smaller than");
     let reason = match is_cut {
         true => format!(
-            "no whole Parquet file: it may have been cut off at its {len} bytes, or be a pointer to a file that was never downloaded ({text})"
+            "no whole Parquet file; it may have been cut off at its {len} bytes, or be a pointer to a file that was never downloaded"
         ),
-        false => text,
+        false => "it can't be read as Parquet".to_owned(),
     };
-    DatasetError::Content {
+    DatasetError::Unreadable {
         path: path.to_owned(),
         reason,
+        source: error.into(),
     }
 }
 
@@ -127,7 +128,7 @@ impl Table {
         for (index, path) in self.files.iter().enumerate() {
             let reader = open(path)?;
             let len = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-            let fail = |error: ParquetError| content(path, len, &error);
+            let fail = |error: ParquetError| content(path, len, error);
             let schema = reader.metadata().file_metadata().schema();
             let chosen = projection(schema, columns).map_err(fail)?;
             let rows = reader.get_row_iter(Some(chosen)).map_err(fail)?;

@@ -130,9 +130,10 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
         description
             .answer_rule
             .parse()
-            .map_err(|error: MetricError| DatasetError::Description {
+            .map_err(|error: MetricError| DatasetError::Unreadable {
                 path: description_path.clone(),
-                reason: error.to_string(),
+                reason: "its `answer_rule` isn't one that there is".to_owned(),
+                source: error.into(),
             })?;
     let path = folder.join(QUESTIONS_FILE);
     let images = [match &description.images {
@@ -197,9 +198,10 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
 
 fn describe(path: &Path) -> Result<Description, DatasetError> {
     let text = read_text(path)?;
-    serde_json::from_str(&text).map_err(|error| DatasetError::Description {
+    serde_json::from_str(&text).map_err(|error| DatasetError::Unreadable {
         path: path.to_owned(),
-        reason: error.to_string(),
+        reason: "not the description of a dataset that it has to be".to_owned(),
+        source: error.into(),
     })
 }
 

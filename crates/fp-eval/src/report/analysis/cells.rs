@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::estimate::Estimate;
 use super::kept::num_kept;
+use super::on_same::{OnSameQuestions, on_same_questions};
 use super::roster::Roster;
 use super::scores::{Scores, present};
 use super::strata::Strata;
@@ -25,6 +26,9 @@ pub struct CellSummary {
     pub mean_kept: Option<f64>,
     /// Mean score.
     pub accuracy: Estimate,
+    /// Beside vanilla on the questions that both answered; none for vanilla itself and
+    /// without that control.
+    pub vanilla_on_same: Option<OnSameQuestions>,
     /// Samples to which the cell doesn't apply.
     pub num_skipped: usize,
     /// Samples on which it failed, those that failed as a whole included.
@@ -56,6 +60,8 @@ pub struct RandomControl {
     pub num_seeds: usize,
     /// Mean over seeds, with the interval of the samples' means.
     pub accuracy: Estimate,
+    /// Beside vanilla on the questions that all seeds answered.
+    pub vanilla_on_same: Option<OnSameQuestions>,
     /// Standard deviation over seeds; none with fewer than two.
     pub seed_deviation: Option<f64>,
     /// Smallest over seeds.
@@ -66,11 +72,13 @@ pub struct RandomControl {
 
 pub(crate) fn summaries(
     run: &Run,
+    roster: &Roster,
     scores: &Scores,
     strata: &[Strata],
     confidence: f64,
 ) -> Result<Vec<CellSummary>, ReportError> {
     let grid = &run.spec.grid;
+    let vanilla = |cell: &usize| roster.vanilla.filter(|vanilla| vanilla != cell);
     let estimate = |cell: usize, samples: &mut dyn Iterator<Item = usize>| {
         let (values, images) = present(&scores.cells[cell], &scores.clusters, samples);
         Estimate::new(&values, &images, confidence)
@@ -105,6 +113,9 @@ pub(crate) fn summaries(
                 budget: cell.budget.map(|budget| grid.budgets[budget].label.clone()),
                 mean_kept: (!kept.is_empty()).then(|| kept.iter().sum::<f64>() / kept.len() as f64),
                 accuracy: estimate(index, &mut (0..records.len()))?,
+                vanilla_on_same: vanilla(&index).and_then(|vanilla| {
+                    on_same_questions(&scores.cells[index], &scores.cells[vanilla])
+                }),
                 num_skipped: of_cell().filter(|cell| cell.skipped.is_some()).count(),
                 num_failed: failed + of_cell().filter(|cell| cell.error.is_some()).count(),
                 num_near_ties: records.iter().filter(|r| r.is_near_tie(index)).count(),
@@ -137,6 +148,9 @@ pub(crate) fn random_controls(
             budget: roster.budgets[budget].clone(),
             num_seeds: seeds.len(),
             accuracy: Estimate::new(&values, &images, confidence)?,
+            vanilla_on_same: roster
+                .vanilla
+                .and_then(|vanilla| on_same_questions(&column, &scores.cells[vanilla])),
             seed_deviation: (means.len() > 1).then(|| (squares / (means.len() - 1) as f64).sqrt()),
             min: means.iter().copied().fold(f64::INFINITY, f64::min),
             max: means.iter().copied().fold(f64::NEG_INFINITY, f64::max),

@@ -2,22 +2,28 @@
 //! records and the run's specification.
 
 mod agreement;
+mod answer_types;
+mod answers;
+mod at_best_heads;
 mod audit;
 mod best;
 mod cells;
 mod compare;
-mod cost;
 mod described;
+mod difficult;
 mod estimate;
 mod evidence;
 mod flips;
+mod halves;
 mod hypotheses;
 mod kept;
 mod near_ties;
 mod noise;
+mod on_same;
 mod references;
 mod relative;
 mod roster;
+mod samples;
 mod scores;
 mod steadiness;
 mod strata;
@@ -25,19 +31,27 @@ mod tokens;
 mod verdict;
 
 pub use agreement::{AgreementMatrix, SAME_IN_PRACTICE, StrategyPair};
+pub use answer_types::BY_ANSWER_TYPE;
+pub use answers::{
+    ALL_QUESTIONS, EXCESS_SHARE, FEWEST_ANSWERS, FrequentAnswer, GainByAnswer, ONE_ANSWER_SHARE,
+};
+pub use at_best_heads::AtBestHeads;
 pub use audit::{CellAudit, DEGENERATE_SHARE, HeadUsage, LookAudit, LookWeight};
-pub use best::{BestCell, BestOfMany, Halves};
+pub use best::{BestCell, BestOfMany};
 pub use cells::{CellSummary, RandomControl, StratumAccuracy};
-pub use compare::{Comparison, Outcome, POWER};
-pub use cost::{CountedCost, CountedMacs, FLOPS_PER_MAC};
+pub use compare::{Comparison, Outcome, POWER, Undecided, Untested, WhyUndecided, WhyUntested};
 pub use described::{MeanAttention, MeanDiversity};
+pub use difficult::{CHOOSING_CONTROLS, DifficultAccuracy, DifficultBudget, DifficultSamples};
 pub use estimate::Estimate;
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
+pub use halves::Halves;
 pub use hypotheses::{Answer, Hypothesis};
 pub use near_ties::NearTie;
 pub use noise::{AnswerDifference, NoiseFloor};
+pub use on_same::OnSameQuestions;
 pub use references::{Reference, ReferenceComparisons};
 pub use relative::RelativeAccuracy;
+pub use samples::SampleCounts;
 pub use strata::{BY_DATASET, Strata, Stratum};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
@@ -46,12 +60,14 @@ pub(crate) use compare::{Judge, Pair};
 pub(crate) use evidence::evidence;
 pub(crate) use kept::kept_tokens;
 pub(crate) use roster::Roster;
+pub(crate) use samples::is_answered;
 pub(crate) use scores::{Column, Scores};
 
 use serde::Serialize;
 
 use super::error::ReportError;
 use super::run::Run;
+use crate::study::{CountedCost, counted_cost};
 
 /// Everything that a run's records say.
 #[derive(Debug, Clone, Serialize)]
@@ -75,8 +91,17 @@ pub struct Analysis {
     pub references: Vec<ReferenceComparisons>,
     /// The controls among themselves.
     pub controls: Vec<Comparison>,
+    /// Comparisons that were to be made and could not be, each with its reason: those with
+    /// references, among controls, of kept evidence, of the best of many and of hypotheses.
+    pub untested: Vec<Untested>,
     /// The best of many, chosen and tested on separate halves.
     pub best: Option<BestOfMany>,
+    /// Every cell on the samples that an uninformed choice of tokens gets wrong; none
+    /// without a control that chooses them.
+    pub difficult: Option<DifficultSamples>,
+    /// Answers that cells give remarkably often: degenerate ones, and those that alone
+    /// make a gain.
+    pub frequent_answers: Vec<FrequentAnswer>,
     /// The registered hypotheses, answered.
     pub hypotheses: Vec<Hypothesis>,
     /// Agreement of kept tokens at each budget and head count.
@@ -105,19 +130,6 @@ pub struct Analysis {
     pub noise_floor: Option<NoiseFloor>,
 }
 
-/// Samples of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SampleCounts {
-    /// Recorded, failed ones included.
-    pub recorded: usize,
-    /// Of the whole run.
-    pub expected: usize,
-    /// Images of those recorded.
-    pub images: usize,
-    /// Failed as a whole, with why: index, id, error.
-    pub failed: Vec<(usize, String, String)>,
-}
-
 /// Analyses a run; `repetition` is a second run of the same, for the noise floor.
 ///
 /// # Errors
@@ -130,9 +142,11 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     let judge = Judge::new(statistics, run.spec.config.seed, scores.clusters.clone());
     let evidence = evidence(run)?;
     let strata = strata::strata(run, &evidence);
-    let cells = cells::summaries(run, &scores, &strata, confidence)?;
+    let cells = cells::summaries(run, &roster, &scores, &strata, confidence)?;
     let measured = tokens::MeasuredRuns::new(run, &evidence)?;
     let (agreement, pairs) = agreement::agreement(run, &roster, &scores);
+    let best = best::best_of_many(run, &roster, &scores, &judge)?;
+    let difficult = difficult::difficult_samples(run, &roster, &scores, &judge, best.as_ref())?;
     let hypotheses = hypotheses::answers(&hypotheses::Grounds {
         run,
         roster: &roster,
@@ -141,15 +155,33 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         strata: &strata,
         pairs: &pairs,
     })?;
+    let (references, mut untested) = references::against_references(run, &roster, &scores, &judge)?;
+    let controls = references::controls(run, &roster, &scores, &judge)?;
+    untested.extend(controls.untested);
+    let recall = tokens::recall_against_random(run, &roster, &measured, &judge)?;
+    untested.extend(recall.untested);
+    if let Some(best) = &best {
+        untested.extend(best.untested.iter().cloned());
+    }
+    if let Some(difficult) = &difficult {
+        untested.extend(difficult.untested.iter().cloned());
+    }
+    let of_hypotheses = hypotheses
+        .iter()
+        .flat_map(|hypothesis| &hypothesis.untested);
+    untested.extend(of_hypotheses.cloned());
     let mut analysis = Analysis {
         verdict: Verdict::default(),
         margin: judge.margin(),
-        samples: sample_counts(run, &scores),
+        samples: SampleCounts::new(run, &scores),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
-        references: references::against_references(run, &roster, &scores, &judge)?,
-        controls: references::controls(run, &roster, &scores, &judge)?,
-        best: best::best_of_many(run, &roster, &scores, &judge)?,
+        references,
+        controls: controls.comparisons,
+        untested,
+        best,
+        difficult,
+        frequent_answers: answers::frequent_answers(run, &roster, &scores, &strata),
         hypotheses,
         agreement,
         pairs,
@@ -158,13 +190,11 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         looks: audit::look_audits(run),
         head_usage: audit::head_usage(run, &roster),
         token_quality: tokens::token_quality(run, &measured),
-        recall_against_random: tokens::recall_against_random(run, &roster, &measured, &judge)?,
+        recall_against_random: recall.comparisons,
         retention: tokens::retention(run),
-        costs: cost::costs(run).map_err(|error| ReportError::Record {
-            index: run.records[0].index,
-            id: run.records[0].id.clone(),
-            reason: error.to_string(),
-        })?,
+        costs: (0..run.spec.grid.cells.len())
+            .map(|cell| counted_cost(&run.spec, &run.records, cell))
+            .collect::<Result<_, _>>()?,
         flips: flips::flips(run, &scores, &strata, roster.vanilla),
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))
@@ -176,17 +206,11 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     Ok(analysis)
 }
 
-fn sample_counts(run: &Run, scores: &Scores) -> SampleCounts {
-    let failed = run.records.iter().filter_map(|record| {
-        let error = record.error.clone()?;
-        Some((record.index, record.id.clone(), error))
-    });
-    SampleCounts {
-        recorded: run.records.len(),
-        expected: run.spec.num_samples,
-        images: scores.num_images,
-        failed: failed.collect(),
-    }
+/// Every cell's accuracy alone.
+pub(crate) fn summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
+    let confidence = run.spec.config.statistics.confidence;
+    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    cells::summaries(run, &roster, &Scores::new(run), &[], confidence)
 }
 
 impl Analysis {

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::compare::{Comparison, Judge, Pair};
+use super::compare::{Comparison, Judge, Judged, Pair, Untested};
 use super::roster::Roster;
 use super::scores::{Column, Scores};
 use crate::report::error::ReportError;
@@ -66,26 +66,28 @@ impl ReferenceComparisons {
     }
 }
 
+/// The comparisons with every reference, and the pairs that could not be tested.
 pub(crate) fn against_references(
     run: &Run,
     roster: &Roster,
     scores: &Scores,
     judge: &Judge,
-) -> Result<Vec<ReferenceComparisons>, ReportError> {
+) -> Result<(Vec<ReferenceComparisons>, Vec<Untested>), ReportError> {
     let samples: Vec<usize> = (0..run.records.len()).collect();
     let family = run.spec.config.statistics.holm_family;
-    let mut all = Vec::new();
+    let (mut all, mut untested) = (Vec::new(), Vec::new());
     for reference in Reference::ALL {
         let pairs = pairs(run, roster, scores, reference, family);
-        let comparisons = judge.judge(&pairs, &samples)?;
-        if !comparisons.is_empty() {
+        let judged = judge.judge(&pairs, &samples)?;
+        untested.extend(judged.untested);
+        if !judged.comparisons.is_empty() {
             all.push(ReferenceComparisons {
                 reference,
-                comparisons,
+                comparisons: judged.comparisons,
             });
         }
     }
-    Ok(all)
+    Ok((all, untested))
 }
 
 fn pairs(
@@ -151,7 +153,7 @@ pub(crate) fn controls(
     roster: &Roster,
     scores: &Scores,
     judge: &Judge,
-) -> Result<Vec<Comparison>, ReportError> {
+) -> Result<Judged, ReportError> {
     let cells = &run.spec.grid.cells;
     let mut pairs = Vec::new();
     let mut add = |a: Option<usize>, name: String, column: &Column| {

@@ -157,6 +157,11 @@ impl Roster {
         (this != &self.strategies[reference]).then_some(reference)
     }
 
+    /// Whether others are tested against the strategy.
+    pub(crate) fn is_baseline(&self, strategy: usize) -> bool {
+        self.baseline_with(strategy) == Some(strategy)
+    }
+
     fn baseline_with(&self, strategy: usize) -> Option<usize> {
         let query = self.strategies[strategy].query;
         self.strategies.iter().position(|other| match self.kind {

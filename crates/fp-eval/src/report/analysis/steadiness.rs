@@ -1,15 +1,13 @@
 //! How much a strategy's loss varies between groups of samples.
 
-use serde::Serialize;
-
 use super::compare::Judge;
 use super::scores::Column;
 use super::strata::Strata;
 use crate::report::error::ReportError;
-use crate::stats::{ClusterTotals, StatsError, compare_statistic, holm};
+use crate::stats::{ClusterTotals, NoInterval, StatsError, compare_statistic, holm};
 
 /// One strategy's spread against another's. 0 to 1, as scores.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Steadiness {
     /// The other strategy.
     pub(crate) other: String,
@@ -19,11 +17,15 @@ pub(crate) struct Steadiness {
     pub(crate) other_spread: f64,
     /// Below 0 where the strategy is steadier.
     pub(crate) difference: f64,
-    /// Cluster bootstrap interval of the difference.
-    pub(crate) interval: [f64; 2],
+    /// Cluster bootstrap interval of the difference, or why there is none.
+    pub(crate) interval: Result<[f64; 2], NoInterval>,
     /// After Holm's correction over the others.
     pub(crate) p_holm: f64,
 }
+
+/// Why nothing was found.
+pub(crate) const NOT_TESTED: &str =
+    "too few images: some group of text lengths has none in most bootstrap draws";
 
 /// The range over groups of a strategy's mean, less that of no pruning where there is
 /// one, against the other strategies'. A group is one width-two column of totals: sum
@@ -74,7 +76,10 @@ pub(crate) fn against(
             spread: result.value_a,
             other_spread: result.value_b,
             difference: result.difference,
-            interval: [result.interval.low, result.interval.high],
+            interval: match (result.interval, result.no_interval) {
+                (Some(interval), _) => Ok([interval.low, interval.high]),
+                (None, reason) => Err(reason.unwrap_or(NoInterval::AllDrawsAlike)),
+            },
             p_holm: result.p,
         });
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::answer_types::{ANSWER_TYPES, BY_ANSWER_TYPE, answer_type};
 use super::evidence::Evidence;
 use crate::report::run::Run;
 use crate::study::SampleRecord;
@@ -53,6 +54,9 @@ pub(crate) fn strata(run: &Run, evidence: &[Option<Evidence>]) -> Vec<Strata> {
     if run.spec.datasets.len() > 1 {
         all.push(by_dataset(run));
     }
+    all.push(group(BY_ANSWER_TYPE, &ANSWER_TYPES, records, |at| {
+        answer_type(&records[at])
+    }));
     all.push(group(
         "text length",
         &LENGTHS.map(|(name, _)| name),

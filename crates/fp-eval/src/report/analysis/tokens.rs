@@ -4,7 +4,7 @@ use fp_scoring::KeptTokens;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::compare::{Comparison, Judge, Pair};
+use super::compare::{Judge, Judged, Pair};
 use super::described::{MeanAttention, MeanDiversity, mean_attention, mean_diversity};
 use super::evidence::Evidence;
 use super::kept::kept_tokens;
@@ -150,11 +150,11 @@ fn measure(
     };
     let grid = &evidence.grid;
     let measure = |tokens: &[usize]| -> Result<Measured, ReportError> {
-        let kept = KeptTokens::new(tokens.to_vec(), grid.num_tokens()).map_err(|error| {
-            ReportError::Record {
+        let kept = KeptTokens::new(tokens.to_vec(), grid.num_tokens()).map_err(|source| {
+            ReportError::Kept {
                 index: record.index,
                 id: record.id.clone(),
-                reason: error.to_string(),
+                source,
             }
         })?;
         Ok(Measured {
@@ -280,7 +280,7 @@ pub(crate) fn recall_against_random(
     roster: &Roster,
     measured: &MeasuredRuns,
     judge: &Judge,
-) -> Result<Vec<Comparison>, ReportError> {
+) -> Result<Judged, ReportError> {
     let samples: Vec<usize> = (0..run.records.len()).collect();
     let mut pairs = Vec::new();
     for (budget, seeds) in roster.random.iter().enumerate() {

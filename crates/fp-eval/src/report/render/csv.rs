@@ -46,6 +46,11 @@ pub(crate) fn cells_csv(source: &Source<'_>) -> String {
         "kv_bytes",
         "lost",
         "won",
+        "n_with_vanilla",
+        "vanilla_on_same",
+        "difference_from_vanilla",
+        "n_difficult",
+        "accuracy_difficult",
     ] {
         header.push(figure.to_owned());
     }
@@ -120,6 +125,12 @@ fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
         .iter()
         .find(|quality| quality.cell == cell.id);
     let overlap = quality.and_then(|quality| quality.overlap);
+    let same = cell.vanilla_on_same;
+    // A cell without a budget stands beside every budget's difficult samples.
+    let difficult = cell.budget.as_ref().and_then(|budget| {
+        let difficult = analysis.difficult.as_ref()?;
+        difficult.accuracy(budget, &cell.id)
+    });
     let flips = analysis.flips.iter().find(|flips| flips.cell == cell.id);
     fields.extend([
         number(overlap.map(|overlap| overlap.area_recall)),
@@ -131,6 +142,11 @@ fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
         number(Some(cost.kv_bytes)),
         flips.map_or(String::new(), |flips| flips.all.lost.to_string()),
         flips.map_or(String::new(), |flips| flips.all.won.to_string()),
+        same.map_or(String::new(), |same| same.n.to_string()),
+        number(same.map(|same| same.vanilla)),
+        number(same.map(|same| same.difference)),
+        difficult.map_or(String::new(), |accuracy| accuracy.n.to_string()),
+        number(difficult.and_then(|accuracy| accuracy.mean)),
     ]);
     let families = cell.strata.iter().filter(|stratum| stratum.by == "family");
     fields.extend(families.map(|stratum| number(stratum.accuracy.mean)));

@@ -9,7 +9,7 @@ use crate::report::error::ReportError;
 use crate::report::measured::MeasuredTimes;
 
 /// Version of the form of `results.json`.
-pub const RESULTS_VERSION: u32 = 1;
+pub const RESULTS_VERSION: u32 = 2;
 
 /// Keys of the run's environment that differ from run to run.
 const VOLATILE: [&str; 1] = ["started"];

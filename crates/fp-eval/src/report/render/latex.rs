@@ -75,6 +75,15 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
             add(&format!("{name} & & {} \\\\", values.join(" & ")));
         }
     }
+    if let Some(beside) = super::beside::oracle(source) {
+        let values = beside
+            .iter()
+            .map(|same| same.map_or("--".to_owned(), |s| percent(s.vanilla)));
+        add(&format!(
+            "unpruned, oracle's questions & & {} \\\\",
+            values.collect::<Vec<_>>().join(" & ")
+        ));
+    }
     if !analysis.random.is_empty() {
         let values: Vec<String> = budgets
             .iter()
@@ -98,9 +107,8 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
         format!(" Unpruned: {}\\,\\%.", percent(mean))
     });
     add(&format!(
-        "\\caption{{Accuracy in \\% on {} questions about {} images.{unpruned} $\\dagger$: better than {} at the same $h$ and budget ({}\\,\\% level, sign-flip test over images, Holm-corrected).}}",
-        analysis.samples.recorded,
-        analysis.samples.images,
+        "\\caption{{Accuracy in \\% on {}.{unpruned} $\\dagger$: better than {} at the same $h$ and budget ({}\\,\\% level, sign-flip test over images, Holm-corrected).}}",
+        analysis.samples.text(),
         escape(roster.baseline_name()),
         level(1.0 - confidence),
     ));

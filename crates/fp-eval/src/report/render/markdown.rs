@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::Source;
-use crate::report::analysis::Reference;
-use crate::report::format::{counted, interval_points, level, p_value, percent, signed_points};
+use super::beside::note;
+use crate::report::analysis::{Comparison, Reference};
+use crate::report::format::{interval_points, level, p_value, percent, signed_points};
 
 /// Everything that one would paste into an issue or a paper's notes.
 pub(crate) fn summary_md(source: &Source<'_>) -> String {
@@ -17,7 +18,7 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
         run.spec.config.study.name().to_uppercase()
     );
     let _ = writeln!(text, "**{}**\n", analysis.verdict.headline);
-    for sentence in &analysis.verdict.sentences {
+    for sentence in analysis.verdict.details() {
         let _ = writeln!(text, "* {sentence}");
     }
     if !analysis.verdict.cautions.is_empty() {
@@ -30,6 +31,8 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     super::datasets::section(source, &mut text);
     controls(source, &mut text);
     super::efficiency::section(source, &mut text);
+    super::difficult::difficult(source, &mut text);
+    super::difficult::frequent_answers(source, &mut text);
     hypotheses(source, &mut text);
     provenance(source, &mut text);
     text
@@ -42,9 +45,8 @@ fn accuracy(source: &Source<'_>, text: &mut String) {
     let _ = writeln!(text, "\n## Accuracy in %\n");
     let _ = writeln!(
         text,
-        "{} on {}; ± is half of the clustered {confidence} % interval; ▲ better, ▼ worse, ≈ equivalent to {baseline} at the same h and budget.\n",
-        counted(analysis.samples.recorded, "question"),
-        counted(analysis.samples.images, "image"),
+        "{}; ± is half of the clustered {confidence} % interval; ▲ better, ▼ worse, ≈ equivalent to {baseline} at the same h and budget.\n",
+        analysis.samples.text(),
     );
     row(
         text,
@@ -77,10 +79,14 @@ fn with_mark(source: &Source<'_>, cell: usize) -> String {
     let cell = &source.analysis.cells[cell];
     let comparison = source.analysis.comparison(Reference::Baseline, &cell.id);
     let mark = comparison.map_or("", |comparison| comparison.outcome.mark());
-    format!("{}{mark}", estimate(&cell.accuracy))
+    format!(
+        "{}{mark}{}",
+        estimate(&cell.accuracy),
+        note(cell.vanilla_on_same)
+    )
 }
 
-fn estimate(estimate: &crate::report::analysis::Estimate) -> String {
+pub(super) fn estimate(estimate: &crate::report::analysis::Estimate) -> String {
     match (estimate.mean, estimate.interval) {
         (Some(mean), Some([low, high])) => {
             format!("{} ± {}", percent(mean), percent(0.5 * (high - low)))
@@ -126,7 +132,8 @@ fn controls(source: &Source<'_>, text: &mut String) {
         if cells.iter().any(Option::is_some) {
             let values = cells.iter().map(|cell| {
                 cell.map_or("–".to_owned(), |cell| {
-                    estimate(&analysis.cells[cell].accuracy)
+                    let cell = &analysis.cells[cell];
+                    estimate(&cell.accuracy) + &note(cell.vanilla_on_same)
                 })
             });
             row(text, [name.to_owned()].into_iter().chain(values));
@@ -142,7 +149,8 @@ fn controls(source: &Source<'_>, text: &mut String) {
                 let spread = random.seed_deviation.map_or(String::new(), |deviation| {
                     format!(" (seeds ± {})", percent(deviation))
                 });
-                format!("{}{spread}", estimate(&random.accuracy))
+                let beside = note(random.vanilla_on_same);
+                format!("{}{spread}{beside}", estimate(&random.accuracy))
             })
         });
         row(text, ["random".to_owned()].into_iter().chain(values));
@@ -183,33 +191,46 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
                 signed_points(c.difference),
                 interval_points(c.interval, c.confidence),
                 p_value("Holm p", c.p_holm),
-                c.outcome.name()
+                outcome(c)
             );
         }
+        for untested in &best.untested {
+            let _ = writeln!(text, "* no test: {}", untested.because);
+        }
         for cell in &best.per_budget {
-            match &cell.confirmation {
-                Some(c) => {
-                    let _ = writeln!(
-                        text,
-                        "* at {}: {} against {}: {} points, {}, {}: {}",
-                        cell.budget,
-                        cell.cell,
-                        c.b,
-                        signed_points(c.difference),
-                        interval_points(c.interval, c.confidence),
-                        p_value("Holm p", c.p_holm),
-                        c.outcome.name()
-                    );
-                }
-                None => {
-                    let _ = writeln!(
-                        text,
-                        "* at {}: {}, the baseline itself",
-                        cell.budget, cell.cell
-                    );
-                }
+            for c in [&cell.against_all_heads, &cell.confirmation]
+                .into_iter()
+                .flatten()
+            {
+                let _ = writeln!(
+                    text,
+                    "* at {}: {} against {}: {} points, {}, {}: {}",
+                    cell.budget,
+                    cell.cell,
+                    c.b,
+                    signed_points(c.difference),
+                    interval_points(c.interval, c.confidence),
+                    p_value("Holm p", c.p_holm),
+                    outcome(c)
+                );
+            }
+            if cell.is_baseline {
+                let _ = writeln!(
+                    text,
+                    "* at {}: {} is the baseline itself",
+                    cell.budget, cell.cell
+                );
             }
         }
+    }
+}
+
+/// An outcome by its name, and why where it is undecided.
+fn outcome(comparison: &Comparison) -> String {
+    let name = comparison.outcome.name();
+    match &comparison.undecided {
+        Some(undecided) => format!("{name}. {}", undecided.because),
+        None => name.to_owned(),
     }
 }
 
@@ -239,7 +260,7 @@ fn provenance(source: &Source<'_>, text: &mut String) {
 }
 
 /// A row of a table; a bar inside a cell would end it.
-fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
+pub(super) fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
     text.push('|');
     for cell in cells {
         let _ = write!(text, " {} |", cell.replace('|', "\\|").replace('\n', " "));

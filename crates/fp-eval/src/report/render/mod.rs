@@ -1,7 +1,9 @@
 //! An analysis as files: for programs, for papers, for people.
 
+mod beside;
 mod csv;
 mod datasets;
+mod difficult;
 mod efficiency;
 mod json;
 mod latex;

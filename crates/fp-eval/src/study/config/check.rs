@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ConfigError {
     /// A file that can't be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -19,7 +19,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Not the JSON object that it has to be.
-    #[error("{}: {source}", path.display())]
+    #[error("{} can't be used as a configuration", path.display())]
     Json {
         /// The file.
         path: PathBuf,

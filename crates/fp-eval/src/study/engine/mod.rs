@@ -22,6 +22,7 @@ use fp_model::{
 };
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How cells are run. Each engine saves what the one before it saves and more; all
@@ -129,20 +130,28 @@ pub(crate) struct Worker<'a> {
     /// What is measured of kept tokens.
     pub(crate) diversity: TokenDiversity,
     pub(crate) system: Mutex<Option<Arc<SystemPrefix>>>,
+    /// Set when no more is to be answered: whatever a job has come to is then dropped.
+    pub(crate) stop: &'a AtomicBool,
 }
 
 impl Worker<'_> {
-    /// Answers a job's questions.
-    pub(crate) fn run(&self, job: Job<'_>) -> Done {
+    /// Whether no more is to be answered.
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Answers a job's questions; none where it was stopped before its end.
+    pub(crate) fn run(&self, job: Job<'_>) -> Option<Done> {
         let (records, timings) = match self.engine {
             Engine::Sequential => sequential::run(self, job.images),
             Engine::Prefix | Engine::Distinct | Engine::Shared => shared::run(self, job.images),
         };
-        Done {
+        // What may have been cut short is no record.
+        (!self.is_stopped()).then_some(Done {
             number: job.number,
             records,
             timings,
-        }
+        })
     }
 
     /// Answers questions whose images are left out.

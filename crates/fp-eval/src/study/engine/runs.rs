@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::shared::{Entry, Pending};
+use crate::error_text;
 use crate::study::answers::Outcome;
 use crate::study::choose::Visible;
 use crate::study::timings::{StopWatch, TimingRecord};
@@ -105,6 +106,9 @@ fn run_texts(
     let mut outcomes = Vec::with_capacity(texts.len());
     let mut start = 0;
     for end in batches(worker, &lens) {
+        if worker.is_stopped() {
+            break;
+        }
         outcomes.extend(in_halves(&texts[start..end], &mut |texts| {
             let prompts: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
             worker.answer_without_image(&prompts, timing)
@@ -124,6 +128,9 @@ fn run_branches(
     let mut outcomes = Vec::with_capacity(requests.len());
     let mut start = 0;
     for end in batches(worker, &lens) {
+        if worker.is_stopped() {
+            break;
+        }
         timing.num_suffix_rows += lens[start..end].iter().sum::<usize>();
         outcomes.extend(in_halves(&requests[start..end], &mut |requests| {
             let pairs: Vec<(&Prefix, &KeptTokens)> = requests
@@ -160,7 +167,7 @@ where
     match (run(requests), requests) {
         (Ok(outcomes), _) => outcomes,
         (Err(_), []) => Vec::new(),
-        (Err(error), [_]) => vec![Err(error.to_string())],
+        (Err(error), [_]) => vec![Err(error_text(&error))],
         (Err(_), several) => {
             let (first, second) = several.split_at(several.len() / 2);
             let mut outcomes = in_halves(first, run);

@@ -1,6 +1,7 @@
 //! Every cell by itself, from the vision tower on.
 
 use super::{ImageJob, Prompts, Question, Worker, subject, timing_of};
+use crate::error_text;
 use crate::study::answers::{Answers, Outcome};
 use crate::study::choose::{Choice, Subject, Visible, measure_diversity, scored_by};
 use crate::study::config::TokenDiversity;
@@ -24,7 +25,7 @@ pub(super) fn run(
             let size = image.as_ref().ok().map(|image| image.size);
             let answered = match (&image, &question.prompts) {
                 (Ok(image), Ok(prompts)) => answer(worker, &question, prompts, image, &mut timing)
-                    .map_err(|error| error.to_string()),
+                    .map_err(|error| error_text(&error)),
                 (Err(error), _) | (_, Err(error)) => Err(error.clone()),
             };
             records.push(match answered {
@@ -55,6 +56,9 @@ fn answer(
     let mut features = Some(features);
     let (mut choices, mut outcomes) = (Vec::new(), Vec::new());
     for cell in &worker.grid.cells {
+        if worker.is_stopped() {
+            break;
+        }
         // The first cell's features were made above.
         let mut watch = StopWatch::start();
         let features = match features.take() {
@@ -130,7 +134,7 @@ fn answer_cell(
     if let Some(choice) = worker.chooser.control(cell, &measured.subject) {
         let outcome = choice.visible.as_ref().map(|visible| {
             answer_control(worker, prompts, sample, visible, timing)
-                .unwrap_or_else(|error| Err(error.to_string()))
+                .unwrap_or_else(|error| Err(error_text(&error)))
         });
         return (choice, outcome);
     }
@@ -144,7 +148,7 @@ fn answer_cell(
             }
             (Choice::selected(&selection, attention), Some(outcome))
         }
-        Err(error) => (Choice::failed(error), None),
+        Err(error) => (Choice::failed(&error), None),
     }
 }
 

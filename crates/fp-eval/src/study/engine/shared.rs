@@ -2,6 +2,7 @@
 
 use super::runs::run_waiting;
 use super::{ImageJob, Prompts, Question, Worker, all_failed, subject, timing_of};
+use crate::error_text;
 use crate::study::answers::{Answers, Outcome, Placed};
 use crate::study::choose::{Choice, Visible, measure_diversity};
 use crate::study::inputs::LoadedImage;
@@ -64,7 +65,7 @@ pub(super) fn run(
         let features = match image.features(worker.model) {
             Ok(features) => features,
             Err(error) => {
-                let failed = all_failed(worker, &questions, Some(image.size), &error.to_string());
+                let failed = all_failed(worker, &questions, Some(image.size), &error_text(&error));
                 entries.extend(failed.into_iter().map(|r| Entry::Finished(Box::new(r))));
                 continue;
             }
@@ -73,7 +74,7 @@ pub(super) fn run(
         let tokens = match TokenFeatures::new(&features, worker.diversity) {
             Ok(tokens) => tokens,
             Err(error) => {
-                let failed = all_failed(worker, &questions, Some(image.size), &error.to_string());
+                let failed = all_failed(worker, &questions, Some(image.size), &error_text(&error));
                 entries.extend(failed.into_iter().map(|r| Entry::Finished(Box::new(r))));
                 continue;
             }
@@ -86,6 +87,9 @@ pub(super) fn run(
             prefix: None,
         };
         for question in questions {
+            if worker.is_stopped() {
+                return (records, vec![timing]);
+            }
             let placed = question.placed;
             let entry = match choose(worker, question, &mut seen, &mut timing) {
                 Ok(pending) => Entry::Waiting(Box::new(pending)),
@@ -136,7 +140,7 @@ fn choose<'a>(
     );
     let mut watch = StopWatch::start();
     let prefix =
-        prefix(worker, prompts, &subject.layout, image).map_err(|error| error.to_string())?;
+        prefix(worker, prompts, &subject.layout, image).map_err(|error| error_text(&error))?;
     timing.seconds.prefix += watch.lap();
     let (looks, mut choices) = worker.chooser.all(&subject, &prefix);
     let (runs, run_of_cell) = runs_of(worker, &choices);

@@ -17,10 +17,7 @@ pub(super) fn go_on(
     new: &RunSpec,
     accept_changes: bool,
 ) -> Result<(), StudyError> {
-    let changes = changes(old, new).map_err(|error| StudyError::Content {
-        path: path.join(SPEC_FILE),
-        reason: error.to_string(),
-    })?;
+    let changes = changes(old, new).map_err(StudyError::json(path.join(SPEC_FILE)))?;
     if changes.is_empty() {
         return Ok(());
     }
@@ -122,7 +119,6 @@ pub(crate) fn index_of(line: &[u8]) -> Result<usize, LineError> {
         index: usize,
     }
     let content = line::content(line)?;
-    let index: Index =
-        serde_json::from_slice(content).map_err(|error| LineError::Content(error.to_string()))?;
+    let index: Index = serde_json::from_slice(content)?;
     Ok(index.index)
 }

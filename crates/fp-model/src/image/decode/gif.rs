@@ -19,7 +19,10 @@ pub(super) fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, Ima
     if let Some(bytes) = NonZeroU64::new(limits.max_alloc()) {
         options.set_memory_limit(MemoryLimit::Bytes(bytes));
     }
-    let failed = |error: gif::DecodingError| ImageError::damaged(FORMAT, error.to_string());
+    let failed = |error: gif::DecodingError| ImageError::Decoder {
+        format: FORMAT,
+        source: error.into(),
+    };
     let mut decoder = options.read_info(Cursor::new(bytes)).map_err(failed)?;
     let (screen_width, screen_height) = (decoder.width(), decoder.height());
     limits.check(u32::from(screen_width), u32::from(screen_height))?;

@@ -78,7 +78,8 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {
 ///
 /// # Errors
 /// [`ImageError::Empty`], [`ImageError::UnknownFormat`], [`ImageError::Damaged`] (a truncated
-/// file included), [`ImageError::Unsupported`] and [`ImageError::TooLarge`].
+/// file included), [`ImageError::Decoder`], [`ImageError::Unsupported`],
+/// [`ImageError::NoDecoder`] and [`ImageError::TooLarge`].
 pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
@@ -147,12 +148,16 @@ fn by_crate(
 
 fn crate_error(format: &'static str, error: image::ImageError) -> ImageError {
     match error {
-        image::ImageError::Unsupported(reason) => {
-            ImageError::unsupported(format, reason.to_string())
-        }
+        image::ImageError::Unsupported(reason) => ImageError::NoDecoder {
+            format,
+            source: reason.into(),
+        },
         image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             ImageError::damaged(format, "the file ends before the image does")
         }
-        other => ImageError::damaged(format, other.to_string()),
+        other => ImageError::Decoder {
+            format,
+            source: other.into(),
+        },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, Grounds, Hypothesis, describe};
 use crate::report::analysis::best::pooled;
-use crate::report::analysis::compare::{Comparison, Outcome, Pair};
+use crate::report::analysis::compare::{Comparison, Judged, Outcome, Pair};
 use crate::report::analysis::scores::Column;
 use crate::report::analysis::steadiness::{self, Steadiness};
 use crate::report::analysis::strata::Stratum;
@@ -38,6 +38,7 @@ fn not_tested(strategy: Option<&str>, hypothesis: &str, because: &str) -> Hypoth
         answer: Answer::NotTested,
         because: because.to_owned(),
         comparisons: Vec::new(),
+        untested: Vec::new(),
     }
 }
 
@@ -64,7 +65,10 @@ fn lead(grounds: &Grounds<'_>, leaders: [&str; 2]) -> Result<Hypothesis, ReportE
             ));
         }
     }
-    let comparisons = grounds.judge.judge(&pairs, &all_samples(grounds))?;
+    let Judged {
+        comparisons,
+        untested,
+    } = grounds.judge.judge(&pairs, &all_samples(grounds))?;
     let count = |outcome: Outcome| comparisons.iter().filter(|c| c.outcome == outcome).count();
     let (better, worse) = (count(Outcome::Better), count(Outcome::Worse));
     let answer = if comparisons.is_empty() {
@@ -94,6 +98,7 @@ fn lead(grounds: &Grounds<'_>, leaders: [&str; 2]) -> Result<Hypothesis, ReportE
         answer,
         because,
         comparisons,
+        untested,
     })
 }
 
@@ -111,7 +116,7 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
         ));
     };
     let columns = pooled(roster, grounds.scores);
-    let mut comparisons = Vec::new();
+    let mut judged = Judged::default();
     for family in families(grounds) {
         let label = format!("{} on {}", roster.strategies[baseline].name, family.name);
         let pair = Pair::new(
@@ -121,8 +126,12 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
             &columns[baseline],
             "by task",
         );
-        comparisons.extend(grounds.judge.judge(&[pair], &family.samples)?);
+        judged.extend(grounds.judge.judge(&[pair], &family.samples)?);
     }
+    let Judged {
+        mut comparisons,
+        untested,
+    } = judged;
     grounds.judge.correct(&mut comparisons)?;
     let better: Vec<&Comparison> = comparisons
         .iter()
@@ -162,6 +171,7 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
         answer,
         because,
         comparisons,
+        untested,
     })
 }
 
@@ -191,8 +201,11 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
         .collect();
     let vanilla = roster.vanilla.map(|cell| &grounds.scores.cells[cell]);
     let found = steadiness::against(grounds.judge, &columns[strategy], &others, vanilla, lengths)?;
-    let is_steadier = |s: &Steadiness| s.p_holm < grounds.judge.alpha() && s.interval[1] < 0.0;
-    let is_shakier = |s: &Steadiness| s.p_holm < grounds.judge.alpha() && s.interval[0] > 0.0;
+    let is_shown = |s: &Steadiness, is_side: fn([f64; 2]) -> bool| {
+        s.p_holm < grounds.judge.alpha() && s.interval.is_ok_and(is_side)
+    };
+    let is_steadier = |s: &Steadiness| is_shown(s, |[_, high]| high < 0.0);
+    let is_shakier = |s: &Steadiness| is_shown(s, |[low, _]| low > 0.0);
     let answer = if found.is_empty() {
         Answer::NotTested
     } else if found.iter().all(is_steadier) {
@@ -205,14 +218,17 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
     let because = found
         .iter()
         .max_by(|a, b| a.difference.total_cmp(&b.difference))
-        .map_or("no test was possible".to_owned(), |s| {
+        .map_or(steadiness::NOT_TESTED.to_owned(), |s| {
             format!(
                 "accuracy varies by {} points over text lengths, {} for {} ({} points, {}, {})",
                 points(s.spread),
                 points(s.other_spread),
                 s.other,
                 signed_points(s.difference),
-                interval_points(s.interval, grounds.judge.confidence()),
+                match s.interval {
+                    Ok(interval) => interval_points(interval, grounds.judge.confidence()),
+                    Err(reason) => reason.to_string(),
+                },
                 p_value("Holm p", s.p_holm),
             )
         });
@@ -226,6 +242,7 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
         answer,
         because,
         comparisons: Vec::new(),
+        untested: Vec::new(),
     })
 }
 
@@ -253,10 +270,16 @@ fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError>
             }
         }
     }
-    let comparisons = grounds.judge.judge(&pairs, &samples)?;
+    let Judged {
+        comparisons,
+        untested,
+    } = grounds.judge.judge(&pairs, &samples)?;
     if comparisons.is_empty() {
-        let because = "the run has no simple family or no strategies of both kinds";
-        return Ok(not_tested(None, hypothesis, because));
+        let because = untested.first().map(|pair| pair.because.as_str());
+        let missing = "the run has no strategies of both kinds";
+        let mut hypothesis = not_tested(None, hypothesis, because.unwrap_or(missing));
+        hypothesis.untested = untested;
+        return Ok(hypothesis);
     }
     let suffices = |single: &str| {
         let of_single = || comparisons.iter().filter(|c| c.a == single);
@@ -301,6 +324,7 @@ fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError>
         answer,
         because,
         comparisons,
+        untested,
     })
 }
 

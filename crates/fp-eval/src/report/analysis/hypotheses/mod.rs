@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::agreement::StrategyPair;
 use super::best::{pooled, pooled_random};
-use super::compare::{Comparison, Judge, Outcome, Pair};
+use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
 use super::roster::Roster;
 use super::scores::Scores;
 use super::strata::Strata;
@@ -55,6 +55,9 @@ pub struct Hypothesis {
     pub because: String,
     /// The tests behind it.
     pub comparisons: Vec<Comparison>,
+    /// The tests that were not possible.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
 }
 
 /// What hypotheses are answered from.
@@ -97,7 +100,7 @@ fn of_strategies(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> 
     let against_baseline = judge.judge(&against_baseline.collect::<Vec<_>>(), &samples)?;
     let random = pooled_random(roster, scores);
     let against_random = match &random {
-        None => Vec::new(),
+        None => Judged::default(),
         Some(random) => {
             let pairs = tested.iter().map(|&(strategy, _)| {
                 let family = "hypotheses against random, all budgets and h";
@@ -109,11 +112,20 @@ fn of_strategies(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> 
     Ok(tested
         .iter()
         .map(|&(strategy, _)| {
-            let find = |all: &[Comparison]| all.iter().find(|c| c.a == name(strategy)).cloned();
+            let find = |all: &Judged| {
+                let mut all = all.comparisons.iter();
+                all.find(|c| c.a == name(strategy)).cloned()
+            };
+            let untested: Vec<Untested> = [&against_baseline, &against_random]
+                .into_iter()
+                .flat_map(|all| &all.untested)
+                .filter(|pair| pair.a == name(strategy))
+                .cloned()
+                .collect();
             let to_baseline = find(&against_baseline);
             let to_random = find(&against_random);
             let (answer, because) =
-                judge_strategy(grounds, to_baseline.as_ref(), to_random.as_ref());
+                judge_strategy(grounds, to_baseline.as_ref(), to_random.as_ref(), &untested);
             Hypothesis {
                 strategy: Some(name(strategy).to_owned()),
                 hypothesis: roster.card(strategy).hypothesis.to_owned(),
@@ -123,6 +135,7 @@ fn of_strategies(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> 
                 answer,
                 because,
                 comparisons: [to_baseline, to_random].into_iter().flatten().collect(),
+                untested,
             }
         })
         .collect())
@@ -132,10 +145,11 @@ fn judge_strategy(
     grounds: &Grounds<'_>,
     to_baseline: Option<&Comparison>,
     to_random: Option<&Comparison>,
+    untested: &[Untested],
 ) -> (Answer, String) {
     let Some(comparison) = to_baseline else {
-        let because = "fewer than two images have both answers".to_owned();
-        return (Answer::NotTested, because);
+        let because = untested.first().map(|pair| pair.because.clone());
+        return (Answer::NotTested, because.unwrap_or_default());
     };
     let same = grounds.pairs.iter().find(|pair| {
         let names = [pair.a.as_str(), pair.b.as_str()];
@@ -152,6 +166,13 @@ fn judge_strategy(
     let numbers = describe(comparison);
     let beats_random = to_random.is_none_or(|random| random.outcome == Outcome::Better);
     match comparison.outcome {
+        Outcome::Better if let Some(untested) = untested.first() => {
+            let because = format!(
+                "{numbers}; but not tested against random: {}",
+                untested.because
+            );
+            (Answer::Undecided, because)
+        }
         Outcome::Better if beats_random => (Answer::Supported, numbers),
         Outcome::Better => {
             let because = format!("{numbers}; but it isn't shown to beat random");

@@ -1,17 +1,29 @@
 //! What stands in the way of believing a verdict.
 
-use crate::report::analysis::{Analysis, CellAudit, Roster};
-use crate::report::format::{counted, listed, percent, points};
+use crate::report::analysis::{
+    ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, ONE_ANSWER_SHARE, Roster, is_answered,
+};
+use crate::report::format::{counted, fixed, listed, percent, points, signed_points};
 use crate::report::run::Run;
+use crate::study::Method;
 
 /// Below this loss through dropping every image token, pruning can't be told from none.
 const STAKE: f64 = 0.05;
+
+/// Cases of one kind that are named; the rest is counted.
+const NAMED: usize = 3;
 
 pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
     let mut cautions = Vec::new();
     if run.spec.config.model == "embedded" {
         cautions.push(
             "The embedded model and benchmark are a testbed, not evidence about LLaVA-1.5."
+                .to_owned(),
+        );
+    }
+    if !roster.strategies.is_empty() && roster.all_heads.iter().all(Option::is_none) {
+        cautions.push(
+            "FastV (the control all_heads) is not part of this run, so nothing can be said against it."
                 .to_owned(),
         );
     }
@@ -30,32 +42,17 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     }
     if !run.is_complete() {
         cautions.push(format!(
-            "{} of {} samples are recorded: the run isn't finished, or is a piece of one.",
+            "{} of {} samples are recorded: the run isn't finished, or is one shard of it.",
             analysis.samples.recorded, analysis.samples.expected
         ));
     }
-    let failed = analysis.samples.failed.len();
-    if failed > 0 {
-        cautions.push(format!(
-            "{} failed and are left out.",
-            counted(failed, "sample")
-        ));
-    }
-    let failures: usize = analysis
-        .cells
-        .iter()
-        .map(|cell| cell.num_failed - failed)
-        .sum();
-    if failures > 0 {
-        let answers = counted(failures, "answer");
-        cautions.push(format!(
-            "{answers} of single cells failed and are left out."
-        ));
-    }
+    cautions.extend(analysis.samples.failures());
+    cautions.extend(failed_cells(run));
+    cautions.extend(frequent_answers(analysis));
     let degenerate = degenerate(roster, analysis);
     if !degenerate.is_empty() {
         cautions.push(format!(
-            "Degenerate: index order, not the score, chose heads of {}.",
+            "Index order, not the score, chose heads of {}.",
             listed(&degenerate)
         ));
     }
@@ -100,5 +97,105 @@ fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
     };
     (0..roster.strategies.len())
         .filter_map(of_strategy)
+        .collect()
+}
+
+/// Single answers that failed on samples that were answered otherwise.
+fn failed_cells(run: &Run) -> Option<String> {
+    let cells = &run.spec.grid.cells;
+    let mut failures = Vec::new();
+    for record in run.records.iter().filter(|record| is_answered(record)) {
+        for (cell, of_cell) in cells.iter().zip(&record.cells) {
+            if let Some(error) = &of_cell.error {
+                failures.push(format!("{} on {} ({error})", cell.id, record.id));
+            }
+        }
+    }
+    let num_failed = failures.len();
+    let more = match num_failed.saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    failures.truncate(NAMED);
+    (num_failed > 0).then(|| {
+        format!(
+            "{} of single cells failed and {} left out: {}{more}.",
+            counted(num_failed, "answer"),
+            if num_failed == 1 { "is" } else { "are" },
+            failures.join("; ")
+        )
+    })
+}
+
+/// Cells that answer one thing to nearly everything, and gains that one answer brings.
+/// Controls without an image are left out: what they say is meant to be worthless.
+fn frequent_answers(analysis: &Analysis) -> Vec<String> {
+    let is_studied = |found: &&FrequentAnswer| {
+        let cell = analysis.cell(&found.cell);
+        cell.is_some_and(|cell| !matches!(cell.method, Method::NoImage | Method::DropAll))
+    };
+    let found: Vec<&FrequentAnswer> = analysis
+        .frequent_answers
+        .iter()
+        .filter(is_studied)
+        .collect();
+    let of = |found: &FrequentAnswer| match found.by == ALL_QUESTIONS {
+        true => format!("all {} questions", found.n),
+        false => format!("{} questions of {} {}", found.n, found.by, found.group),
+    };
+    let before = |found: &FrequentAnswer| {
+        let share = found.vanilla_share.map(percent);
+        share.map_or(String::new(), |share| {
+            format!(", {share} % without pruning")
+        })
+    };
+    let degenerate: Vec<String> = found
+        .iter()
+        .filter(|found| found.is_degenerate)
+        .map(|found| {
+            format!(
+                "{} says “{}” to {} % of {} (ground truth {} %{})",
+                found.cell,
+                found.answer,
+                percent(found.share),
+                of(found),
+                percent(found.truth_share),
+                before(found)
+            )
+        })
+        .collect();
+    let gains: Vec<String> = found
+        .iter()
+        .filter_map(|found| {
+            let gain = found.gain?;
+            Some(format!(
+                "{} says “{}” to {} % of {} (ground truth {} %{}): {} points against no pruning, but {} where that is not the answer",
+                found.cell,
+                found.answer,
+                percent(found.share),
+                of(found),
+                percent(found.truth_share),
+                before(found),
+                signed_points(gain.difference),
+                signed_points(gain.elsewhere)
+            ))
+        })
+        .collect();
+    let told = |what: &str, mut cases: Vec<String>| {
+        let more = match cases.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        cases.truncate(NAMED);
+        (!cases.is_empty()).then(|| format!("{what}: {}{more}.", cases.join("; ")))
+    };
+    let one = format!(
+        "One answer to {} % of a group of questions or more",
+        fixed(100.0 * ONE_ANSWER_SHARE, 0)
+    );
+    let gain = "Accuracy rises because one answer pays, not because more is seen";
+    [told(&one, degenerate), told(gain, gains)]
+        .into_iter()
+        .flatten()
         .collect()
 }

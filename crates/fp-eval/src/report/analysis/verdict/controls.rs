@@ -1,8 +1,8 @@
 //! What the comparisons with chance and with FastV come to.
 
-use super::{budget_text, cell_text};
-use crate::report::analysis::{Analysis, CellSummary, Comparison, Outcome, Reference, Roster};
-use crate::report::format::{interval_points, listed, p_value, signed_points};
+use super::budget_text;
+use crate::report::analysis::{Analysis, CellSummary, Outcome, Reference, Roster};
+use crate::report::format::listed;
 use crate::report::run::Run;
 
 /// Which strategies say anything at all: those that beat chance somewhere.
@@ -46,12 +46,9 @@ pub(super) fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) ->
     let never = match never.len() {
         0 => String::new(),
         n if n == roster.strategies.len() => {
-            " No strategy beats it anywhere: here they say nothing.".to_owned()
+            " No strategy beats it anywhere, so none is shown to be of use here.".to_owned()
         }
-        _ => format!(
-            " Nowhere shown to beat it, and so saying nothing: {}.",
-            listed(&never)
-        ),
+        _ => format!(" Not shown to beat it anywhere: {}.", listed(&never)),
     };
     Some(format!(
         "Shown to beat random: {}.{never}",
@@ -59,34 +56,21 @@ pub(super) fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) ->
     ))
 }
 
-pub(super) fn against_all_heads(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<String> {
-    let set = analysis
-        .references
-        .iter()
-        .find(|set| set.reference == Reference::AllHeads)?;
-    let (mut better, mut worse) = (0, 0);
-    let mut best: Option<(String, &Comparison)> = None;
-    for (strategy, count, budget, cell) in roster.studied() {
-        let Some(comparison) = set.of(&analysis.cells[cell].id) else {
-            continue;
-        };
-        better += usize::from(comparison.outcome == Outcome::Better);
-        worse += usize::from(comparison.outcome == Outcome::Worse);
-        if best
-            .as_ref()
-            .is_none_or(|(_, most)| comparison.difference > most.difference)
-        {
-            let budget = budget_text(&run.spec.grid.budgets[budget]);
-            let name = format!("{} at {budget}", cell_text(roster, strategy, count));
-            best = Some((name, comparison));
-        }
-    }
-    let (name, most) = best?;
+/// How the cells stand to FastV on all questions, without a choice among them: the
+/// largest of many differences is too large by chance, so none is named.
+pub(super) fn against_all_heads(roster: &Roster, analysis: &Analysis) -> Option<String> {
+    let mut references = analysis.references.iter();
+    let set = references.find(|set| set.reference == Reference::AllHeads)?;
+    let outcomes: Vec<Outcome> = roster
+        .studied()
+        .filter_map(|(.., cell)| Some(set.of(&analysis.cells[cell].id)?.outcome))
+        .collect();
+    let count = |wanted: Outcome| outcomes.iter().filter(|of| **of == wanted).count();
     Some(format!(
-        "Against FastV (all heads): {better} of {} cells better, {worse} worse; the most favourable is {name}, {} points ({}, {}).",
-        set.comparisons.len(),
-        signed_points(most.difference),
-        interval_points(most.interval, most.confidence),
-        p_value("Holm p", most.p_holm),
+        "Over all questions, of {} cells {} are better than FastV, {} worse and {} equivalent.",
+        outcomes.len(),
+        count(Outcome::Better),
+        count(Outcome::Worse),
+        count(Outcome::Equivalent),
     ))
 }

@@ -47,8 +47,18 @@ fn measured(times: &MeasuredTimes, out: &mut String) {
         table.row([Field::Head(name.to_owned()), Field::Number(value)]);
     };
     row("seconds of all stages", fixed(times.total, 1));
-    row("samples per second", fixed(times.samples_per_second, 2));
-    row("answers per second", fixed(times.answers_per_second, 1));
+    if let (Some(samples), Some(answers)) = (times.samples_per_second, times.answers_per_second) {
+        row("samples per second by the clock", fixed(samples, 2));
+        row("answers per second by the clock", fixed(answers, 1));
+    }
+    row(
+        "samples per second of one thread",
+        fixed(times.samples_per_thread_second, 2),
+    );
+    row(
+        "answers per second of one thread",
+        fixed(times.answers_per_thread_second, 1),
+    );
     row("answers", times.num_answers.to_string());
     row(
         "runs after equal kept sets were joined",

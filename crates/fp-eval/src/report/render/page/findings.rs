@@ -28,7 +28,7 @@ pub(super) fn header(source: &Source<'_>, out: &mut String) {
         "<h1>{}</h1>\n<ul class=\"findings\">",
         escape(&analysis.verdict.headline)
     );
-    for sentence in &analysis.verdict.sentences {
+    for sentence in analysis.verdict.details() {
         put!(out, "<li>{}</li>", escape(sentence));
     }
     out.push_str("</ul>\n");
@@ -48,8 +48,19 @@ pub(super) fn header(source: &Source<'_>, out: &mut String) {
             escape(&value)
         );
     };
-    fact("questions", analysis.samples.recorded.to_string());
-    fact("images", analysis.samples.images.to_string());
+    let samples = &analysis.samples;
+    let of_all = |answered: usize, all: usize| match answered == all {
+        true => all.to_string(),
+        false => format!("{answered} of {all}"),
+    };
+    fact(
+        "questions answered",
+        of_all(samples.answered, samples.recorded),
+    );
+    fact("images", of_all(samples.answered_images, samples.images));
+    if !samples.failed.is_empty() {
+        fact("failed", samples.failed.len().to_string());
+    }
     let accuracy = |cell: Option<usize>| cell.and_then(|cell| analysis.cells[cell].accuracy.mean);
     for (name, cell) in [
         ("no pruning", source.roster.vanilla),
@@ -73,23 +84,26 @@ pub(super) fn best(source: &Source<'_>, out: &mut String) {
         "best",
         "The best of many, tested on the other half",
         &format!(
-            "The largest of many means is too large by chance. So the best is chosen on {} and tested on {} about other images.",
+            "The largest of many means is too large by chance. So each strategy's h, the baseline's too, and the best strategy are chosen on {} and tested on {} about other images.",
             counted(best.num_select, "question"),
             counted(best.num_confirm, "other")
         ),
     );
     let mut table = comparison_table("Tests on the other half");
     for comparison in &best.confirmation {
-        table.row(comparison_fields("all budgets and h", comparison));
+        table.row(comparison_fields("all budgets, best h", comparison));
     }
     for cell in &best.per_budget {
-        match &cell.confirmation {
-            Some(comparison) => table.row(comparison_fields(&cell.budget, comparison)),
-            None => table.row([
+        let tests = [&cell.against_all_heads, &cell.confirmation];
+        for comparison in tests.into_iter().flatten() {
+            table.row(comparison_fields(&cell.budget, comparison));
+        }
+        if cell.is_baseline {
+            table.row([
                 Field::Head(cell.budget.clone()),
                 Field::Text(cell.cell.clone()),
                 Field::Text("the baseline itself".to_owned()),
-            ]),
+            ]);
         }
     }
     out.push_str(&table.finish());

@@ -48,6 +48,6 @@ impl<'a> ImageSources<'a> {
 }
 
 fn open(name: &str) -> Result<Dataset, String> {
-    let selector = dataset_selector(name).map_err(|error| error.to_string())?;
-    dataset::open(&selector).map_err(|error| error.to_string())
+    let selector = dataset_selector(name).map_err(|error| crate::error_text(&error))?;
+    dataset::open(&selector).map_err(|error| crate::error_text(&error))
 }

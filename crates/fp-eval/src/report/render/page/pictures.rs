@@ -96,7 +96,7 @@ impl<'a> Pictures<'a> {
         let source = self.sources.of(record)?;
         let decoded = EncodedImage::new(&source)
             .decode()
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| crate::error_text(&error))?;
         let (width, height) = (decoded.width() as u32, decoded.height() as u32);
         let image = RgbImage::from_raw(width, height, decoded.as_raw().to_vec())
             .ok_or_else(|| format!("{source} has not as many bytes as pixels"))?;
@@ -109,7 +109,7 @@ impl<'a> Pictures<'a> {
         let mut jpeg = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
             .write_image(image.as_raw(), side, side, ExtendedColorType::Rgb8)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| crate::error_text(&error))?;
         Ok(base64::encode(&jpeg))
     }
 }

@@ -1,0 +1,134 @@
+//! How errors leave the program.
+//!
+//! People get one line on standard error. With `--json` programs get one object on
+//! standard output too, so that what reads it always gets JSON; where a part of a result
+//! has already been written there, the object takes the line's place instead.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::error::ErrorKind;
+use fp_eval::error_chain;
+use serde::Serialize;
+
+use crate::interrupt::Interrupted;
+
+/// What the command line, a configuration or data are refused with.
+const EXIT_CODE: u8 = 2;
+
+/// Whether standard output has got anything yet.
+static IS_PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that standard output gets something now.
+pub(crate) fn note_output() {
+    IS_PRINTED.store(true, Ordering::Relaxed);
+}
+
+#[derive(Serialize)]
+struct Failure {
+    /// `usage`, `interrupted` or `failed`.
+    kind: &'static str,
+    /// What went wrong.
+    message: String,
+    /// Why, outermost first.
+    causes: Vec<String>,
+    exit_code: u8,
+    /// The command that resumes what was interrupted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume: Option<String>,
+}
+
+impl Failure {
+    fn new(kind: &'static str, chain: Vec<String>, exit_code: u8) -> Failure {
+        let mut texts = chain.into_iter();
+        Failure {
+            kind,
+            message: texts.next().unwrap_or_default(),
+            causes: texts.collect(),
+            exit_code,
+            resume: None,
+        }
+    }
+
+    /// Tells people `line`, and programs that asked for it everything.
+    fn tell(&self, line: &str, json: bool) -> ExitCode {
+        let object = || serde_json::json!({ "error": self }).to_string();
+        let is_printed = IS_PRINTED.load(Ordering::Relaxed);
+        // Where nobody reads, there is nobody to tell.
+        let _ = match json && is_printed {
+            true => writeln!(std::io::stderr(), "{}", object()),
+            false => writeln!(std::io::stderr(), "{}", line.trim_end()),
+        };
+        if json && !is_printed {
+            let _ = writeln!(std::io::stdout(), "{}", object());
+        }
+        ExitCode::from(self.exit_code)
+    }
+}
+
+/// Tells why a command failed or was interrupted.
+pub(crate) fn failed(error: &anyhow::Error, json: bool) -> ExitCode {
+    let chain = error_chain(error.as_ref());
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        let line = interrupted.to_string();
+        let failure = Failure {
+            resume: Some(interrupted.command.clone()),
+            ..Failure::new("interrupted", chain, interrupted.exit_code())
+        };
+        return failure.tell(&line, json);
+    }
+    let line = format!("error: {}", chain.join(": "));
+    Failure::new("failed", chain, EXIT_CODE).tell(&line, json)
+}
+
+/// Tells what is wrong with a command line, or prints the help that it asks for.
+pub(crate) fn misused(error: &clap::Error, json: bool) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if !json {
+        let _ = error.print();
+        return ExitCode::from(EXIT_CODE);
+    }
+    let text = error.render().to_string();
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "a command is missing; see --help".to_owned()
+        }
+        _ => message(&text),
+    };
+    Failure::new("usage", vec![message], EXIT_CODE).tell(&text, json)
+}
+
+/// What clap says, without the lines on usage and help, in one line.
+fn message(text: &str) -> String {
+    let end = ["\n\nUsage:", "\n\nFor more information"]
+        .iter()
+        .filter_map(|part| text.find(part))
+        .min()
+        .unwrap_or(text.len());
+    let text = text[..end].trim();
+    let words = text
+        .strip_prefix("error:")
+        .unwrap_or(text)
+        .split_whitespace();
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::message;
+
+    #[test]
+    fn usage_is_left_out() {
+        let text = "error: the following required arguments were not provided:\n  <DUMP>\n\n\
+                    Usage: finepruner score <DUMP>\n\nFor more information, try '--help'.\n";
+        assert_eq!(
+            message(text),
+            "the following required arguments were not provided: <DUMP>"
+        );
+        assert_eq!(message("error: no\n"), "no");
+    }
+}

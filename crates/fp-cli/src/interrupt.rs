@@ -1,0 +1,150 @@
+//! Ctrl-C and SIGTERM while a study runs: everything recorded stays, and the same command
+//! resumes it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::arguments::command_line;
+
+/// A run that was asked to stop, and did.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    signal: i32,
+    /// Samples that are recorded.
+    done: usize,
+    /// Samples of this run or shard.
+    total: usize,
+    folder: PathBuf,
+    /// What resumes it.
+    pub(crate) command: String,
+}
+
+impl Interrupted {
+    /// As shells have it: 128 and the signal's number, so 130 after Ctrl-C.
+    pub(crate) fn exit_code(&self) -> u8 {
+        u8::try_from(128 + self.signal).unwrap_or(u8::MAX)
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Interrupted {
+            done,
+            total,
+            folder,
+            command,
+            ..
+        } = self;
+        let folder = folder.display();
+        write!(
+            f,
+            "interrupted: {done} of {total} samples are recorded in {folder}; \
+             the same command resumes the run: {command}"
+        )
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// What signals come to, from when they are watched to the end of the program.
+#[derive(Debug, Default)]
+struct State {
+    stop: Arc<AtomicBool>,
+    /// The signal that came first.
+    signal: AtomicI32,
+    /// What is said to a signal that comes when the run is over.
+    last_words: Mutex<Option<Interrupted>>,
+}
+
+/// Watches for signals.
+#[derive(Debug)]
+pub(crate) struct Watch(Arc<State>);
+
+impl Watch {
+    /// The first signal from now on asks the run to stop, the second one ends the program
+    /// at once.
+    ///
+    /// # Errors
+    /// The system allows no handler.
+    pub(crate) fn start() -> std::io::Result<Watch> {
+        let state = Arc::new(State::default());
+        watch(&state)?;
+        Ok(Watch(state))
+    }
+
+    /// Set when a run has to stop.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.stop)
+    }
+
+    /// What a run that stopped is told with.
+    pub(crate) fn interrupted(&self, folder: &Path, done: usize, total: usize) -> Interrupted {
+        Interrupted {
+            signal: self.0.signal.load(Ordering::SeqCst),
+            done,
+            total,
+            folder: folder.to_owned(),
+            command: command_line(std::env::args_os()),
+        }
+    }
+
+    /// The run is over and only its report is left: a signal ends the program at once.
+    pub(crate) fn finish(&self, folder: &Path, total: usize) {
+        let words = self.interrupted(folder, total, total);
+        *lock(&self.0.last_words) = Some(words);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(unix)]
+fn watch(state: &Arc<State>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let state = Arc::clone(state);
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                state.come(signal);
+            }
+        })?;
+    Ok(())
+}
+
+/// Elsewhere the system ends the program, which loses nothing either.
+#[cfg(not(unix))]
+fn watch(_: &Arc<State>) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+impl State {
+    fn come(&self, signal: i32) {
+        use std::io::{IsTerminal, Write};
+
+        let mut err = std::io::stderr();
+        if let Some(words) = lock(&self.last_words).take() {
+            // Every file is written whole or not at all, so that ending here is safe.
+            let words = Interrupted { signal, ..words };
+            let _ = writeln!(err, "{words}");
+            std::process::exit(i32::from(words.exit_code()));
+        }
+        if self.stop.load(Ordering::SeqCst) {
+            // Records survive that: a torn last line is dropped on resuming.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            return;
+        }
+        self.signal.store(signal, Ordering::SeqCst);
+        self.stop.store(true, Ordering::SeqCst);
+        if err.is_terminal() {
+            let _ = writeln!(err, "\nstopping; press Ctrl-C again to end at once");
+        }
+    }
+}

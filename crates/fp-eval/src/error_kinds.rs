@@ -1,0 +1,232 @@
+//! Every kind of error of this crate.
+
+#[macro_use]
+#[path = "../../fp-scoring/src/error_check.rs"]
+mod error_check;
+
+use self::error_check::{CAUSE, check};
+use crate::dataset::{DatasetError, Problems, SheetError};
+use crate::efficiency::EfficiencyError;
+use crate::embedded::EmbeddedError;
+use crate::error_text;
+use crate::metric::MetricError;
+use crate::report::ReportError;
+use crate::rescore::RescoreError;
+use crate::scene::GenerateError;
+use crate::stats::StatsError;
+use crate::study::config::ConfigError;
+use crate::study::{GridError, LineError, StudyError};
+use fp_model::ModelError;
+use fp_scoring::{BudgetError, ScoringError};
+use serde::de::Error as _;
+use std::io;
+use std::path::PathBuf;
+
+fn path() -> PathBuf {
+    PathBuf::from("runs/a")
+}
+
+fn text() -> String {
+    "some text".to_owned()
+}
+
+fn io_error() -> io::Error {
+    io::Error::other(CAUSE)
+}
+
+fn json() -> serde_json::Error {
+    serde_json::Error::custom(CAUSE)
+}
+
+fn stats() -> StatsError {
+    StatsError::Empty { what: CAUSE }
+}
+
+fn budget() -> BudgetError {
+    BudgetError::Kept {
+        budget: CAUSE.to_owned(),
+        kept: 0.0,
+        num_image_tokens: 4,
+    }
+}
+
+fn dataset() -> DatasetError {
+    DatasetError::Io {
+        path: path(),
+        source: io_error(),
+    }
+}
+
+fn model() -> ModelError {
+    ModelError::Json {
+        path: path(),
+        source: json(),
+    }
+}
+
+#[test]
+fn statistics() {
+    check(&every_variant!(StatsError:
+        Empty { what: "values" },
+        LengthMismatch { what: "values", expected: 2, got: 1 },
+        NotFinite { what: "values", index: 1, value: f64::NAN },
+        OutOfRange { name: "confidence", value: 2.0, expected: "less" },
+        TooFewClusters { got: 1, needed: 2 },
+        UndefinedStatistic {},
+        UndefinedDraws { undefined: 9, draws: 10 },
+    ));
+}
+
+#[test]
+fn metrics() {
+    check(&every_variant!(MetricError:
+        UnknownRule { name: text(), known: "exact".to_owned() },
+        AnswerCount { rule: "vqa", needed: "10", got: 9 },
+        Label { what: "the label", got: text(), expected: "yes" },
+        LengthMismatch { what: "values", expected: 2, got: 1 },
+        Empty { what: "values" },
+        Unpaired { what: "question", id: text(), problem: "has no answer" },
+        Prompt { prompt: text(), reason: "no question mark" },
+        OutOfRange { name: "area", value: -1.0, expected: "more" },
+        Undefined { what: "the rank", reason: "it is 0" },
+        Stats { 0: stats() },
+    ));
+}
+
+#[test]
+fn datasets() {
+    check(&every_variant!(DatasetError:
+        Io { path: path(), source: io_error() },
+        UnknownForm { folder: path() },
+        Ambiguous { folder: path(), selectors: vec![text()] },
+        UnknownPart { folder: path(), name: text(), known: vec![text()] },
+        Missing { folder: path(), what: "question file", names: vec![text()] },
+        Content { path: path(), reason: text() },
+        Unreadable { path: path(), reason: text(), source: json().into() },
+        Column { path: path(), column: text(), expected: text(), found: text() },
+        NoAnswers { name: text(), split: text(), judge: text() },
+        Write { path: path(), source: io_error() },
+        NotEmpty { path: path() },
+        NothingFits { name: text(), count: 3, layout: "POPE", reason: "yes or no" },
+        Hash { path: path(), expected: text(), found: text() },
+        Lines { path: path(), problems: Problems::default() },
+        Empty { path: path() },
+    ));
+    check(&every_variant!(SheetError:
+        Image { path: path(), source: io_error() },
+        Empty {},
+    ));
+    check(&every_variant!(GenerateError:
+        Write { path: path(), source: io_error() },
+        NotEmpty { path: path() },
+        Count { what: "images", found: text(), expected: "more" },
+    ));
+    check(&every_variant!(EmbeddedError:
+        Missing { what: text(), searched: vec![path()] },
+        UnknownSplit { name: text() },
+    ));
+}
+
+#[test]
+fn studies() {
+    check(&every_variant!(ConfigError:
+        Io { path: path(), source: io_error() },
+        Json { path: path(), source: json() },
+        Value { field: "limit", found: "0".to_owned(), expected: text() },
+    ));
+    check(&every_variant!(GridError:
+        Budget { 0: budget() },
+        AllHeads { setting: text(), num_heads: 4 },
+        Same { what: "budgets", first: text(), second: "other".to_owned(), value: "R".to_owned() },
+    ));
+    check(&every_variant!(LineError:
+        Frame {},
+        Checksum { written: text(), found: 7 },
+        Content { 0: json() },
+    ));
+    let threads = rayon::ThreadPoolBuilder::new()
+        .spawn_handler(|_| Err(io_error()))
+        .num_threads(1)
+        .build();
+    check(&every_variant!(StudyError:
+        Config { 0: ConfigError::Json { path: path(), source: json() } },
+        Grid { 0: budget().into() },
+        Dataset { 0: dataset() },
+        Embedded { 0: EmbeddedError::UnknownSplit { name: CAUSE.to_owned() } },
+        Model { 0: model() },
+        Device { name: "gpu".to_owned(), source: model() },
+        Io { doing: "read", path: path(), source: io_error() },
+        Content { path: path(), reason: text() },
+        Json { path: path(), source: json() },
+        Line { path: path(), line: 3, source: json().into() },
+        Order { path: path(), line: 3, found: 2, expected: text() },
+        NotARun { path: path() },
+        Changed { path: path(), changes: vec![text()] },
+        Incompatible { path: path(), reason: text() },
+        Busy { path: path() },
+        Merge { first: path(), second: path(), reason: text() },
+        Incomplete { missing: 1, expected: 2, first: 0 },
+        Setting { what: "threads", found: "0".to_owned(), expected: text() },
+        Threads { 0: threads.unwrap_err() },
+        Stopped { folder: path(), done: 1, total: 2 },
+    ));
+}
+
+#[test]
+fn reports() {
+    let scoring = ScoringError::Budget(budget());
+    check(&every_variant!(ReportError:
+        Study { 0: StudyError::Dataset(dataset()) },
+        Record { index: 1, id: "a".to_owned(), reason: text() },
+        Kept { index: 1, id: "a".to_owned(), source: scoring },
+        Costs { 0: budget() },
+        NoSamples { folder: path() },
+        Incomparable { first: path(), second: path(), reason: text() },
+        Stats { 0: stats() },
+        Metric { 0: MetricError::Stats(stats()) },
+        Json { what: "results", source: json() },
+        Io { path: path(), source: io_error() },
+        Efficiency { 0: EfficiencyError::Json(json()) },
+    ));
+    check(&every_variant!(EfficiencyError:
+        Model { 0: model() },
+        Study { 0: StudyError::Dataset(dataset()) },
+        Embedded { 0: EmbeddedError::UnknownSplit { name: text() } },
+        Dataset { 0: dataset() },
+        Setting { what: "the largest batch", found: text(), expected: text() },
+        Io { doing: "write", path: path(), source: io_error() },
+        Content { path: path(), source: json() },
+        Json { 0: json() },
+        Threads { count: 2, reason: text() },
+    ));
+    check(&every_variant!(RescoreError:
+        Dataset { 0: dataset() },
+        Metric { 0: MetricError::Stats(stats()) },
+        Stats { 0: stats() },
+        Form { path: path(), reason: text() },
+        Json { path: path(), reason: "no list of answers", source: json() },
+        NothingInCommon { path: path(), count: 2, dataset: text(), first: text() },
+        Different { first: text(), second: text() },
+    ));
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let missing = io::Error::from_raw_os_error(2);
+    let error = StudyError::Dataset(DatasetError::Io {
+        path: PathBuf::from("data/questions.jsonl"),
+        source: missing,
+    });
+    assert_eq!(
+        error_text(&error),
+        "cannot read data/questions.jsonl: No such file or directory (os error 2)"
+    );
+    let unknown: serde_json::Error =
+        serde_json::from_str::<crate::study::StudyConfig>("{\"nmae\": 1}").unwrap_err();
+    let error = ConfigError::Json {
+        path: PathBuf::from("bad.json"),
+        source: unknown,
+    };
+    let text = error_text(&error);
+    assert_eq!(text.matches("unknown field").count(), 1, "{text}");
+}

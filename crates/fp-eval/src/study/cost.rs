@@ -1,0 +1,185 @@
+//! What a cell's prefill costs, counted from records: the one place that `study --json`
+//! and every report take it from.
+
+use fp_scoring::{
+    BudgetError, FLOPS_PER_MAC, MlpConvention, PrunedCost, TokenLayout, TokenSchedule,
+};
+use serde::Serialize;
+
+use super::grid::Method;
+use super::record::{SampleRecord, Seen};
+use super::spec::RunSpec;
+
+/// Counted cost of one cell's prefill, means over the samples that it answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CountedCost {
+    /// The cell's id.
+    pub cell: String,
+    /// Samples.
+    pub n: usize,
+    /// B, the mean over layers of the visual tokens that enter a layer.
+    pub average_visual_tokens: f64,
+    /// MACs by each way to count an MLP.
+    pub macs: Vec<CountedMacs>,
+    /// Bytes of the KV cache of the whole sequence after the prefill.
+    pub kv_bytes: f64,
+    /// The same without pruning.
+    pub unpruned_kv_bytes: f64,
+}
+
+/// MACs; FLOPs are twice as many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct CountedMacs {
+    /// How an MLP is counted.
+    pub mlp: MlpConvention,
+    /// On image tokens alone.
+    pub visual: f64,
+    /// The same without pruning.
+    pub unpruned_visual: f64,
+    /// On the whole sequence, scoring included.
+    pub sequence: f64,
+    /// The same without pruning.
+    pub unpruned_sequence: f64,
+    /// Of scoring alone, contained in `sequence`.
+    pub scoring: f64,
+}
+
+impl CountedMacs {
+    /// FLOPs on image tokens alone.
+    pub fn visual_flops(&self) -> f64 {
+        FLOPS_PER_MAC * self.visual
+    }
+
+    /// FLOPs on the whole sequence, scoring included.
+    pub fn sequence_flops(&self) -> f64 {
+        FLOPS_PER_MAC * self.sequence
+    }
+
+    /// Share of the unpruned MACs on image tokens.
+    pub fn visual_ratio(&self) -> f64 {
+        self.visual / self.unpruned_visual
+    }
+
+    /// Share of the unpruned MACs on the whole sequence.
+    pub fn sequence_ratio(&self) -> f64 {
+        self.sequence / self.unpruned_sequence
+    }
+}
+
+/// Counts what the cell at `index` of the run's grid costs, over `records`.
+///
+/// # Errors
+/// A record that keeps more tokens than its image has, or a layer K that the model lacks.
+pub fn counted_cost(
+    spec: &RunSpec,
+    records: &[SampleRecord],
+    index: usize,
+) -> Result<CountedCost, BudgetError> {
+    let cell = &spec.grid.cells[index];
+    let mut cost = CountedCost {
+        cell: cell.id.clone(),
+        n: 0,
+        average_visual_tokens: 0.0,
+        macs: MlpConvention::ALL
+            .iter()
+            .map(|&mlp| CountedMacs {
+                mlp,
+                ..CountedMacs::default()
+            })
+            .collect(),
+        kv_bytes: 0.0,
+        unpruned_kv_bytes: 0.0,
+    };
+    for record in records {
+        let (Some(layout), Some(run)) = (record.layout, record.run_of(index)) else {
+            continue;
+        };
+        let schedule = schedule(spec, layout, &run.seen)?;
+        let rows = num_query_rows(record, layout, &cell.method);
+        cost.n += 1;
+        for (position, sums) in cost.macs.iter_mut().enumerate() {
+            let model = &spec.model;
+            let counted = PrunedCost::new(
+                &model.shape.decoder,
+                &layout,
+                &schedule,
+                sums.mlp,
+                rows,
+                model.bytes_per_value,
+            );
+            sums.visual += counted.visual_macs;
+            sums.unpruned_visual += counted.unpruned_visual_macs;
+            sums.sequence += counted.sequence_macs + counted.scoring_macs;
+            sums.unpruned_sequence += counted.unpruned_sequence_macs;
+            sums.scoring += counted.scoring_macs;
+            // The same whichever way an MLP is counted.
+            if position == 0 {
+                cost.average_visual_tokens += counted.average_visual_tokens;
+                cost.kv_bytes += counted.kv_bytes as f64;
+                cost.unpruned_kv_bytes += counted.unpruned_kv_bytes as f64;
+            }
+        }
+    }
+    cost.divide();
+    Ok(cost)
+}
+
+impl CountedCost {
+    /// From sums over `n` samples to means.
+    fn divide(&mut self) {
+        let n = self.n.max(1) as f64;
+        let totals = [
+            &mut self.average_visual_tokens,
+            &mut self.kv_bytes,
+            &mut self.unpruned_kv_bytes,
+        ];
+        let macs = self.macs.iter_mut().flat_map(|macs| {
+            [
+                &mut macs.visual,
+                &mut macs.unpruned_visual,
+                &mut macs.sequence,
+                &mut macs.unpruned_sequence,
+                &mut macs.scoring,
+            ]
+        });
+        for total in totals.into_iter().chain(macs) {
+            *total /= n;
+        }
+    }
+}
+
+/// The visual tokens that enter each layer where a run saw `seen` of the image.
+fn schedule(
+    spec: &RunSpec,
+    layout: TokenLayout,
+    seen: &Seen,
+) -> Result<TokenSchedule, BudgetError> {
+    let num_layers = spec.model.shape.decoder.num_layers;
+    match seen {
+        Seen::All => Ok(TokenSchedule::constant(num_layers, layout.num_image)),
+        // Left out from the first layer on, not from the one after K.
+        Seen::NoImage => Ok(TokenSchedule::constant(num_layers, 0)),
+        Seen::Kept(kept) => TokenSchedule::one_stage(
+            num_layers,
+            layout.num_image,
+            spec.config.prune_layer,
+            kept.len(),
+        ),
+    }
+}
+
+/// Rows that a method scores from on a sample; those before the image see nothing of
+/// it and needn't be computed.
+fn num_query_rows(record: &SampleRecord, layout: TokenLayout, method: &Method) -> usize {
+    let Some(query) = method.query_strategy() else {
+        return 0;
+    };
+    let look = record
+        .looks
+        .iter()
+        .find(|look| look.query_strategy == query);
+    look.map_or(0, |look| {
+        let rows = look.rows.iter();
+        rows.filter(|&&row| row >= layout.num_system).count()
+    })
+}

@@ -1,0 +1,61 @@
+//! Every kind of error of this crate.
+
+use super::error_check::{CAUSE, check};
+use crate::{BudgetError, HeadStrategy, ScoringError, SharedError, UnknownName};
+use fp_kernels::KernelError;
+
+fn budget() -> BudgetError {
+    BudgetError::Kept {
+        budget: CAUSE.to_owned(),
+        kept: 0.0,
+        num_image_tokens: 4,
+    }
+}
+
+fn unknown() -> UnknownName {
+    UnknownName {
+        kind: "strategy",
+        name: CAUSE.to_owned(),
+        known: &["sum"],
+    }
+}
+
+#[test]
+fn budgets() {
+    check(&every_variant!(BudgetError:
+        Kept { budget: CAUSE.to_owned(), kept: 0.0, num_image_tokens: 4 },
+        Average { average: 1.0, kept: 0.0, prune_layer: 1, num_layers: 2, num_image_tokens: 4, lowest: 2.5 },
+        PruneLayer { prune_layer: 2, num_layers: 2 },
+        StageOrder { after_layer: 3 },
+        StageTokens { after_layer: 3, tokens: 9, entering: 8 },
+        Heads { num_selected_heads: 5, num_heads: 4 },
+    ));
+    check(&[unknown()]);
+}
+
+#[test]
+fn scoring() {
+    let kernel = KernelError::CountOutOfRange {
+        op: CAUSE,
+        count: 0,
+        len: 1,
+    };
+    let wrapped = ScoringError::UnknownName(unknown());
+    check(&every_variant!(ScoringError:
+        InvalidAttention { layer: Some(2), head: 1, row: Some(3), token: 4, value: -1.0 },
+        NoAttention { rows: vec![1] },
+        NoQueryRows {},
+        MissingRow { row: 1, given: vec![2] },
+        InvalidRows { rows: vec![2, 1], sequence_len: 3 },
+        ImageRange { start: 2, end: 1, sequence_len: 3 },
+        TooFewHeads { strategy: HeadStrategy::ALL[0], needed: 2, got: 1 },
+        InvalidKeptTokens { token: 4, num_image_tokens: 4 },
+        InvalidArea { token: 1, value: -1.0 },
+        LengthMismatch { what: "areas", expected: 2, got: 1 },
+        Sample { sample: 3, source: Box::new(wrapped) },
+        Budget { 0: budget() },
+        UnknownName { 0: unknown() },
+        Gpu { source: SharedError::new(std::io::Error::other(CAUSE)) },
+        Kernel { 0: kernel },
+    ));
+}
