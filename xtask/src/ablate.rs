@@ -43,8 +43,8 @@ pub(crate) fn study(config: &str, flags: &[String]) -> Result<()> {
         .args(flags))
 }
 
-/// All four phases: A; B with A's best head strategy; both with their baselines in full;
-/// errors and cases, which are in the last report.
+/// All four phases: A; B with A's best head strategy; both with their baselines in full,
+/// with time and memory measured; errors and cases, which are in the last report.
 pub(crate) fn four_phases(args: &Args) -> Result<()> {
     build()?;
     let quick = args.flags.iter().any(|flag| flag == "--quick");
@@ -74,7 +74,7 @@ pub(crate) fn four_phases(args: &Args) -> Result<()> {
     let heads = both(&head, "sum");
     let queries = both(&query, "last_token");
     let flags = ["--output", &full, "--head-selection-strategy", &heads];
-    let rest = ["--query-selection-strategy", &queries];
+    let rest = ["--query-selection-strategy", &queries, "--efficiency"];
     study(
         "configs/full_config.json",
         &with(&args.flags, &[&flags[..], &rest].concat()),

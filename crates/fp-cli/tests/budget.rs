@@ -1,9 +1,10 @@
-//! `finepruner budget` and `finepruner strategies`.
+//! `finepruner budget`, `finepruner efficiency` and `finepruner strategies`.
 
 mod common;
 
 use common::{fail, succeed};
 use fp_scoring::{Control, HeadStrategy, QueryStrategy};
+use serde_json::Value;
 
 /// The cells of the line that starts with `label`, in the `nth` table that has one.
 #[track_caller]
@@ -201,6 +202,133 @@ fn help_teaches() {
         succeed(&["budget", "--help"])
             .contains("finepruner budget --model llava-1.5-13b --prune-layer 3")
     );
+}
+
+/// A measurement that takes no time: four of 16 tokens, and eight.
+const QUICK: [&str; 8] = [
+    "efficiency",
+    "--model=random:tiny",
+    "--keep=4,8",
+    "--new-tokens=3",
+    "--repeats=2",
+    "--warmup=0",
+    "--max-batch=2",
+    "--threads=1",
+];
+
+#[test]
+fn efficiency_predicts_what_a_budget_counts() {
+    let json = |args: &[&str]| -> Value { serde_json::from_str(&succeed(args)).unwrap() };
+    let measured = json(&[&QUICK[..], &["--json"]].concat());
+    let counted = json(&[
+        "budget",
+        "--num-layers=4",
+        "--hidden-size=32",
+        "--intermediate-size=48",
+        "--num-heads=4",
+        "--num-image-tokens=16",
+        "--keep=4,8",
+        "--dtype=f32",
+        "--json",
+    ]);
+    let schedules = measured["plan"]["schedules"].as_array().unwrap();
+    assert_eq!(schedules.len(), 3);
+    for (schedule, budget) in schedules[1..]
+        .iter()
+        .zip(counted["budgets"].as_array().unwrap())
+    {
+        let (predicted, cost) = (&schedule["predicted"], &budget["three_matrices"]);
+        assert_eq!(schedule["kept"], budget["kept"]);
+        assert_eq!(predicted["kv_bytes"], cost["kv_bytes"]);
+        assert_eq!(predicted["dense_kv_bytes"], cost["unpruned_kv_bytes"]);
+        assert_eq!(predicted["scoring_macs"], cost["scoring_macs"]);
+        let number = |value: &Value| value.as_f64().unwrap();
+        let product = number(&predicted["prefill_speed_up"]) * number(&cost["sequence_ratio"]);
+        assert!((product - 1.0).abs() < 1e-12, "{schedule}");
+    }
+    for schedule in measured["schedules"].as_array().unwrap() {
+        assert_eq!(schedule["token_ids"].as_array().unwrap().len(), 3);
+        assert_eq!(schedule["first_token_ms"]["n"], 2);
+        #[cfg(target_os = "linux")]
+        {
+            let bytes = |key: &str| schedule["peak_memory"][key].as_u64().unwrap();
+            assert!(bytes("peak_bytes") >= bytes("before_bytes"), "{schedule}");
+        }
+    }
+    assert_eq!(
+        measured["schedules"][1]["kv_bytes"],
+        schedules[1]["predicted"]["kv_bytes"]
+    );
+    assert_eq!(measured["is_repeatable"], true);
+}
+
+#[test]
+fn efficiency_fits_80_columns_and_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = format!("--record={}", folder.path().display());
+    let rest = [
+        "--head-selection-strategy=all",
+        "--query-selection-strategy=last_token,max_attention_token",
+        "--no-peak-memory",
+        "--name=tiny",
+        &output,
+    ];
+    let text = succeed(&[&QUICK[..], &rest].concat());
+    let shown = text.lines().filter(|line| !line.starts_with("wrote "));
+    for line in shown {
+        assert!(line.chars().count() <= 80, "{line}\n{text}");
+    }
+    for part in [
+        "dense",
+        "R4",
+        "R8",
+        "first token",
+        "not measured: it wasn't asked for",
+    ] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    // Nine head strategies with each query strategy, timed by themselves.
+    assert_eq!(text.matches("+max_attention_token").count(), 9);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let json: Value = serde_json::from_str(&read("efficiency-tiny.json")).unwrap();
+    assert_eq!(json["scoring"].as_array().unwrap().len(), 18);
+    let page = read("efficiency-tiny.md");
+    assert!(page.starts_with("# Efficiency of random:tiny\n"), "{page}");
+    assert!(
+        page.contains("`finepruner efficiency --model=random:tiny"),
+        "{page}"
+    );
+}
+
+#[test]
+fn efficiency_that_cannot_be_measured_is_an_error_first() {
+    let with = |flags: &[&'static str]| [&["efficiency"][..], flags].concat();
+    fail(
+        &with(&["--model=random:tny"]),
+        &["`tny`", "bench-1024, tiny"],
+    );
+    fail(
+        &with(&["--model=random:tiny", "--keep=17"]),
+        &["17", "16 image tokens"],
+    );
+    fail(
+        &with(&["--model=random:tiny", "--repeats=0"]),
+        &["the number of repeats is 0"],
+    );
+    fail(
+        &with(&["--model=random:tiny", "--threads=0"]),
+        &["'0'", "--threads"],
+    );
+    fail(
+        &with(&["--model=random:tiny", "--image=cat.png", "--question=What?"]),
+        &["cat.png", "dummy weights"],
+    );
+    fail(&with(&["--image=cat.png"]), &["--question"]);
+    fail(
+        &with(&["--run=nowhere", "--model=random:tiny"]),
+        &["cannot be used with"],
+    );
+    fail(&with(&["--run=nowhere"]), &["nowhere"]);
 }
 
 #[test]

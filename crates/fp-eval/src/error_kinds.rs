@@ -7,6 +7,7 @@ mod error_check;
 use self::error_check::{CAUSE, check};
 use crate::dataset::{DatasetError, Problems, SheetError};
 use crate::drawing::OverlayError;
+use crate::efficiency::EfficiencyError;
 use crate::embedded::EmbeddedError;
 use crate::error_text;
 use crate::metric::MetricError;
@@ -193,6 +194,18 @@ fn reports() {
         Metric { 0: MetricError::Stats(stats()) },
         Json { what: "results", source: json() },
         Io { path: path(), source: io_error() },
+        Efficiency { 0: EfficiencyError::Json(json()) },
+    ));
+    check(&every_variant!(EfficiencyError:
+        Model { 0: model() },
+        Study { 0: StudyError::Dataset(dataset()) },
+        Embedded { 0: EmbeddedError::UnknownSplit { name: text() } },
+        Dataset { 0: dataset() },
+        Setting { what: "the largest batch", found: text(), expected: text() },
+        Io { doing: "write", path: path(), source: io_error() },
+        Content { path: path(), source: json() },
+        Json { 0: json() },
+        Threads { count: 2, reason: text() },
     ));
     check(&every_variant!(RescoreError:
         Dataset { 0: dataset() },

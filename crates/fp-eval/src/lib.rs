@@ -2,6 +2,7 @@
 
 pub mod dataset;
 pub mod drawing;
+pub mod efficiency;
 pub mod embedded;
 #[cfg(test)]
 mod error_kinds;

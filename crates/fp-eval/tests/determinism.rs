@@ -2,6 +2,7 @@
 
 mod study_support;
 
+use fp_eval::efficiency::{self, EfficiencySettings};
 use fp_eval::report::{self, NoiseFloor, Run};
 use fp_eval::study::{Engine, RunOptions, StudyConfig, read_records, read_timings};
 use std::path::Path;
@@ -144,4 +145,78 @@ fn loaders_change_nothing() {
     };
     let error = fp_eval::error_text(&run(&config, &none).unwrap_err());
     assert_eq!(error, "loaders: 0; at least 1");
+}
+
+#[test]
+fn a_plan_of_efficiency_and_what_it_runs_do_not_vary() {
+    let world = World::new();
+    let config = StudyConfig {
+        efficiency: Some(EfficiencySettings {
+            new_tokens: 5,
+            warmup: 0,
+            repeats: 2,
+            max_batch: 2,
+        }),
+        ..world.study_a()
+    };
+    let folder = world.path("measured");
+    run_in(&folder, &config, BASE);
+    let before = records(&folder);
+    let settings = config.efficiency.unwrap();
+    let measured = |threads: usize| {
+        let prepared = efficiency::prepare_run(&folder, settings, threads).unwrap();
+        efficiency::measure(prepared, None, None, &mut |_| {}).unwrap()
+    };
+    let [one, two] = [1, 2].map(measured);
+    assert_eq!(one.plan.schedules, two.plan.schedules);
+    assert_eq!(one.plan.methods, two.plan.methods);
+    // Six kept of 16, two, and nothing after K; five strategies and all heads.
+    let labels: Vec<&str> = one.schedules.iter().map(|s| s.label.as_str()).collect();
+    assert_eq!(labels, ["dense", "R6", "R2", "drop_all"]);
+    assert_eq!(one.scoring.len(), 6);
+    assert_eq!(one.plan.methods[5].num_selected_heads, 8);
+    for ((schedule, a), b) in one.schedules().zip(&two.schedules) {
+        assert_eq!(a.token_ids.len(), 5, "{}", a.label);
+        assert_eq!(
+            (&a.token_ids, &a.kept_tokens),
+            (&b.token_ids, &b.kept_tokens)
+        );
+        assert_eq!(
+            a.kept_tokens.as_ref().map(Vec::len),
+            schedule.is_pruned.then_some(schedule.kept)
+        );
+        // What is counted is what is held.
+        assert_eq!(a.kv_bytes, schedule.predicted.kv_bytes, "{}", a.label);
+        let batches: Vec<usize> = a.batches.iter().map(|rate| rate.batch).collect();
+        assert_eq!(batches, [1, 2]);
+        assert_eq!(
+            (a.first_token_ms.n, a.scoring_ms.is_some()),
+            (2, schedule.is_scored)
+        );
+    }
+    assert!(one.is_repeatable && one.schedules[0].prefill_speed_up.median == 1.0);
+    // The run's own tokens: what the dense model kept on answering with begins alike.
+    let first = &read_records(&folder).unwrap()[0];
+    let vanilla = &first.runs[first.cells[0].run.unwrap()];
+    let answered = vanilla.token_ids.len();
+    assert_eq!(one.schedules[0].token_ids[..answered], vanilla.token_ids);
+    // It stays in the folder, is found again, and is in the report; the records stay.
+    let path = folder.join(efficiency::EFFICIENCY_FILE);
+    efficiency::write(&path, &one).unwrap();
+    let read_back = efficiency::read(&path).unwrap().unwrap();
+    assert_eq!(read_back.plan_sha256, one.plan.sha256().unwrap());
+    assert_eq!(read_back.schedules.len(), one.schedules.len());
+    let stored = |threads| {
+        let prepared = efficiency::prepare_run(&folder, settings, threads).unwrap();
+        efficiency::stored_for(&folder, prepared.plan()).unwrap()
+    };
+    assert!(stored(1).is_some() && stored(2).is_none());
+    run_in(&folder, &world.study_a(), BASE);
+    assert!(records(&folder) == before);
+    report::write(&folder).unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    assert!(read("summary.md").contains("## Efficiency, measured"));
+    let page = read("report.html");
+    assert!(page.contains("id=\"efficiency\"") && page.contains("class=\"front\""));
+    assert!(!read("results.json").contains("first_token_ms"));
 }

@@ -1,5 +1,6 @@
 //! Configurations: the published schema, the shipped files, and what is refused.
 
+use fp_eval::efficiency::EfficiencySettings;
 use fp_eval::study::config::{ConfigError, ConfigFile, Model, surroundings};
 use fp_eval::study::{Grid, ModelShape, StudyConfig, config};
 use fp_model::Preset;
@@ -75,6 +76,7 @@ fn full() -> Value {
             "baseline": "variance", "holm_family": "study", "equivalence_margin": 1.0,
             "confidence": 0.9, "num_draws": 2000,
         },
+        "efficiency": {"new_tokens": 9, "warmup": 0, "repeats": 5, "max_batch": 4},
     })
 }
 
@@ -84,7 +86,7 @@ fn schema_and_struct_have_the_same_keys() {
     let written = serde_json::to_value(&parsed).unwrap();
     assert_eq!(written, full());
     let schema = config::schema::schema();
-    for place in ["", "/controls", "/statistics"] {
+    for place in ["", "/controls", "/statistics", "/efficiency"] {
         let of_schema = match place {
             "" => &schema["properties"],
             "/controls" => &schema["properties"]["controls"]["oneOf"][1]["properties"],
@@ -123,6 +125,10 @@ fn schema_defaults_are_the_structs() {
     check(&controls["properties"], &written["controls"]);
     let statistics = &schema["properties"]["statistics"];
     check(&statistics["properties"], &written["statistics"]);
+    // Left out, nothing is measured; what is left out of it has a default.
+    assert_eq!(parsed.efficiency, None);
+    let settings = serde_json::to_value(EfficiencySettings::default()).unwrap();
+    check(&schema["properties"]["efficiency"]["properties"], &settings);
 }
 
 #[test]
@@ -141,6 +147,9 @@ fn schema_and_code_refuse_the_same() {
         ("/query_selection_strategies/0", json!("last")),
         ("/normalization", json!("l2")),
         ("/prune_layer", json!(0)),
+        ("/efficiency/repeats", json!(0)),
+        ("/efficiency/max_batch", json!("8")),
+        ("/efficiency/rounds", json!(3)),
         ("/prune_layer", json!("2")),
         ("/budgets", json!([])),
         ("/budgets/0", json!({"keep": 8})),

@@ -15,7 +15,9 @@
 
 use candle_core::{DType, Device, Tensor};
 use fp_model::prompt::EncodedPrompt;
-use fp_model::{ImageFeatures, LlavaModel, LoadOptions, PrefixOptions, Preset, Sample};
+use fp_model::{
+    DummyInput, ImageFeatures, LlavaModel, LoadOptions, ModelSource, PrefixOptions, Sample,
+};
 use fp_scoring::{DecoderShape, KeptTokens, MlpConvention, random_tokens};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -23,8 +25,11 @@ use std::io::BufRead;
 use std::time::Instant;
 
 /// Tokens before and after the image in a usual prompt.
-const SYSTEM: u32 = 35;
-const TEXT: u32 = 27;
+const SYSTEM: usize = 35;
+const TEXT: usize = 27;
+
+/// Seed of dummy weights and pixels.
+const SEED: u64 = 1;
 
 /// K, and the share of image tokens kept at the published budgets of 7B.
 const PRUNE_LAYER: usize = 2;
@@ -76,17 +81,13 @@ impl Bench {
     fn new(name: &str, inputs: Option<&str>) -> Result<Bench, Box<dyn Error>> {
         let options = LoadOptions::default();
         let start = Instant::now();
-        let model = match name.strip_prefix("random:") {
-            Some(preset) => LlavaModel::random(preset.parse::<Preset>()?, 1, &options)?,
-            None => LlavaModel::load(name, &options)?,
-        };
+        let model = ModelSource::open(name, None)?.load(SEED, &options)?;
         let load_seconds = start.elapsed().as_secs_f64();
-        let side = model.config().vision.image_size;
         let (pixels, input_ids) = match inputs {
-            None => (
-                Tensor::randn(0.0_f32, 1.0, (1, 3, side, side), &Device::Cpu)?,
-                (1..=SYSTEM + 1 + TEXT).collect(),
-            ),
+            None => {
+                let dummy = DummyInput::new(model.config(), SYSTEM, TEXT, SEED)?;
+                (dummy.pixel_values, dummy.prompt.input_ids)
+            }
             Some(path) => {
                 let tensors = candle_core::safetensors::load(path, &Device::Cpu)?;
                 let tensor = |name| tensors.get(name).ok_or(format!("{path}: no `{name}`"));
@@ -111,7 +112,7 @@ impl Bench {
             image,
             prompt: EncodedPrompt {
                 input_ids,
-                image_position: SYSTEM as usize,
+                image_position: SYSTEM,
             },
             kept,
             load_seconds,

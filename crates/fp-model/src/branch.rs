@@ -180,6 +180,38 @@ impl LlavaModel {
         self.prefill_rows(&hidden, &ranges)
     }
 
+    /// As [`LlavaModel::prefill`], and gives the same; `between` is called after layer
+    /// `split`, so that the layers before and after it can be timed.
+    ///
+    /// # Errors
+    /// As there, a layer outside 1..L, and what `between` returns.
+    pub fn prefill_in_two(
+        &self,
+        samples: &[Sample<'_>],
+        split: usize,
+        between: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Branches> {
+        self.check_prune_layer(split)?;
+        if samples.is_empty() {
+            between()?;
+            return self.prefill(samples);
+        }
+        let (hidden, ranges) = self.embed_samples(samples)?;
+        let num_layers = self.config().text.num_layers;
+        let positions: Vec<usize> = ranges.iter().flat_map(|range| 0..range.len()).collect();
+        let mut caches = self.caches(ranges.iter().map(Range::len), 0..num_layers)?;
+        let mut steps = steps(&mut caches, &ranges);
+        let hidden = self
+            .decoder
+            .run(0..split, &hidden, &positions, &mut steps, None)?;
+        between()?;
+        let hidden =
+            self.decoder
+                .run_to_last_rows(split..num_layers, &hidden, &positions, &mut steps)?;
+        drop(steps);
+        self.whole_sequences(&hidden, caches, &ranges)
+    }
+
     /// Runs a prompt without an image through all layers.
     ///
     /// # Errors
@@ -223,8 +255,18 @@ impl LlavaModel {
             &positions,
             &mut steps(&mut caches, ranges),
         )?;
+        self.whole_sequences(&hidden, caches, ranges)
+    }
+
+    /// Unpruned sequences whose last rows came out of the layers as `hidden`.
+    fn whole_sequences(
+        &self,
+        hidden: &Tensor,
+        caches: Vec<SequenceCache>,
+        ranges: &[Range<usize>],
+    ) -> Result<Branches> {
         let details = ranges.iter().map(|range| (None, range.len()));
-        let distinct = self.finish(&hidden, caches, details)?;
+        let distinct = self.finish(hidden, caches, details)?;
         let of_request = (0..distinct.len()).collect();
         Ok(Branches {
             distinct,

@@ -62,6 +62,21 @@ impl LlavaModel {
         branches: &mut Branches,
         options: &GenerateOptions,
     ) -> Result<Vec<Generation>> {
+        self.generate_observed(branches, options, &mut |_| Ok(()))
+    }
+
+    /// As [`LlavaModel::generate`]; `observer` is called with the number of tokens that
+    /// were decoded so far whenever another one of every sequence has been chosen: after
+    /// the first call there is a first token.
+    ///
+    /// # Errors
+    /// As there, and what `observer` returns.
+    pub fn generate_observed(
+        &self,
+        branches: &mut Branches,
+        options: &GenerateOptions,
+        observer: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Vec<Generation>> {
         options.check()?;
         let num_layers = self.config().text.num_layers;
         let mut running = Vec::with_capacity(branches.distinct.len());
@@ -80,11 +95,12 @@ impl LlavaModel {
                 done: false,
             });
         }
-        for _ in 0..options.max_new_tokens {
+        for step in 0..options.max_new_tokens {
             self.run_pending(&mut running)?;
             for sequence in running.iter_mut().filter(|sequence| !sequence.done) {
                 sequence.choose(options);
             }
+            observer(step + 1)?;
         }
         let generations: Vec<Generation> = running
             .into_iter()
@@ -160,6 +176,16 @@ impl GenerateOptions {
         GenerateOptions {
             max_new_tokens,
             stop_tokens: model.config().eos_tokens.clone(),
+            sampling: Sampling::Greedy,
+        }
+    }
+
+    /// Greedy decoding of exactly `num_tokens`: no token ends a sequence. What is timed
+    /// has to be equally long whatever the model says.
+    pub fn forced(num_tokens: usize) -> GenerateOptions {
+        GenerateOptions {
+            max_new_tokens: num_tokens,
+            stop_tokens: Vec::new(),
             sampling: Sampling::Greedy,
         }
     }

@@ -4,7 +4,9 @@ mod common;
 
 use common::{cases, expected, features, greedy, load};
 use fp_model::prompt::EncodedPrompt;
-use fp_model::{ImageFeatures, LlavaModel, PrefixOptions, Sample, Sampling};
+use fp_model::{
+    FinishReason, GenerateOptions, ImageFeatures, LlavaModel, PrefixOptions, Sample, Sampling,
+};
 use fp_scoring::{
     HeadCount, HeadStrategy, KeptTokens, Normalization, PruneConfig, QueryStrategy, TokenBudget,
     random_tokens,
@@ -334,4 +336,75 @@ fn requests_that_make_no_sense_are_refused() {
             .answer(&[Sample { prompt, features }], Some(&config), &greedy(1))
             .is_err()
     );
+}
+
+#[test]
+fn a_prefill_in_two_is_a_prefill() {
+    let model = load();
+    let features = some_features(&model);
+    let prompts = prompts(2);
+    let samples: Vec<Sample<'_>> = prompts
+        .iter()
+        .zip(&features)
+        .map(|(prompt, features)| Sample { prompt, features })
+        .collect();
+    let whole = model.prefill(&samples).unwrap();
+    let last = model.config().text.num_layers - 1;
+    for split in [1, last] {
+        let mut calls = 0;
+        let in_two = model
+            .prefill_in_two(&samples, split, &mut || {
+                calls += 1;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!((calls, in_two.len()), (1, samples.len()));
+        for request in 0..samples.len() {
+            assert_eq!(whole.logits(request), in_two.logits(request), "{split}");
+            assert_eq!(
+                whole.kv_bytes_of(request),
+                in_two.kv_bytes_of(request),
+                "{split}"
+            );
+        }
+    }
+    for outside in [0, last + 1] {
+        assert!(
+            model
+                .prefill_in_two(&samples, outside, &mut || Ok(()))
+                .is_err()
+        );
+    }
+}
+
+#[test]
+fn a_forced_length_is_that_length() {
+    let model = load();
+    let features = &some_features(&model)[0];
+    let prompt = &prompts(1)[0];
+    let sample = Sample { prompt, features };
+    let prefilled = || model.prefill(&[sample]).unwrap();
+    let greedy = |stop_tokens| GenerateOptions {
+        stop_tokens,
+        ..GenerateOptions::forced(12)
+    };
+    let mut counts = Vec::new();
+    let forced = model
+        .generate_observed(&mut prefilled(), &greedy(Vec::new()), &mut |count| {
+            counts.push(count);
+            Ok(())
+        })
+        .unwrap();
+    let tokens = &forced[0].token_ids;
+    assert_eq!(counts, (1..=12).collect::<Vec<_>>());
+    assert_eq!(
+        (tokens.len(), forced[0].finish_reason),
+        (12, FinishReason::Length)
+    );
+    // With the fourth of them as the end of the sequence there would be three or fewer.
+    let ended = model
+        .generate(&mut prefilled(), &greedy(vec![tokens[3]]))
+        .unwrap();
+    assert!(ended[0].token_ids.len() <= 3);
+    assert_eq!(ended[0].finish_reason, FinishReason::Stop);
 }

@@ -13,6 +13,7 @@ pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod data;
+pub(crate) mod efficiency;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;

@@ -1,5 +1,6 @@
 //! `finepruner study`: runs a configuration, records every sample, reports.
 
+mod efficiency;
 mod outcome;
 pub(super) mod overrides;
 mod progress;
@@ -42,6 +43,10 @@ pub(crate) struct StudyArgs {
     /// Only record samples; write no report.
     #[arg(long)]
     no_report: bool,
+    /// Then measure time, throughput and memory of every budget alone, for the report, as
+    /// `finepruner efficiency --run DIR` does.
+    #[arg(long)]
+    efficiency: bool,
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
@@ -51,7 +56,10 @@ pub(crate) struct StudyArgs {
 /// Runs the command.
 pub(crate) fn run(args: &StudyArgs) -> Result<()> {
     let path = overrides::config_path(args.config.as_deref())?;
-    let config = args.overrides.read_to_run(&path)?;
+    let mut config = args.overrides.read_to_run(&path)?;
+    if args.efficiency {
+        config.efficiency.get_or_insert_default();
+    }
     let output = match &args.output {
         Some(output) => output.clone(),
         None => default_output(&path, &args.overrides, &args.run)?,
@@ -98,12 +106,17 @@ pub(super) fn execute(
         summary.num_samples,
         summary.output.join(fp_eval::study::RECORDS_FILE).display()
     );
+    let measured = match config.efficiency {
+        Some(settings) => efficiency::measure_run(&summary, settings, &options, args, finish.json),
+        None => Ok(()),
+    };
     // A piece of a study is no study: it is reported when it is merged.
     let report = match finish.report && !args.is_piece() {
         true => Some(report(&summary)?),
         false => None,
     };
-    outcome::print(&summary, report.as_ref(), finish.json)
+    outcome::print(&summary, report.as_ref(), finish.json)?;
+    measured.context("the records are whole, but time and memory were not measured")
 }
 
 /// Writes the report of a finished run.

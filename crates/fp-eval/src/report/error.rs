@@ -54,6 +54,9 @@ pub enum ReportError {
         /// Why.
         reason: String,
     },
+    /// A measurement of efficiency that can't be read.
+    #[error(transparent)]
+    Efficiency(#[from] crate::efficiency::EfficiencyError),
     /// A statistic that can't be computed.
     #[error(transparent)]
     Stats(#[from] StatsError),

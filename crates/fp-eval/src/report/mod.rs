@@ -20,6 +20,8 @@ pub use run::Run;
 
 use std::path::{Path, PathBuf};
 
+use crate::efficiency;
+
 /// Everything for programs; the same for every run of the same study.
 pub const RESULTS_FILE: &str = "results.json";
 /// One line per cell.
@@ -71,12 +73,14 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
     let repetition = repetition.map(Run::read).transpose()?;
     let analysis = analyse(&run, repetition.as_ref())?;
     let times = measured_times(&run);
+    let efficiency = efficiency::read(&folder.join(efficiency::EFFICIENCY_FILE))?;
     let roster = Roster::new(&run.spec.config, &run.spec.grid);
     let source = render::Source {
         run: &run,
         analysis: &analysis,
         roster: &roster,
         times: times.as_ref(),
+        efficiency: efficiency.as_ref(),
     };
     let mut contents = vec![
         (RESULTS_FILE, render::results_json(&source)?),

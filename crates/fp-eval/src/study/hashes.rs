@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// Up to this much, images are hashed byte by byte.
 const MOST_IMAGE_BYTES: u64 = 2 << 30;
 
-/// Keys that say where things lie and where to compute, not what is asked.
-const PLACES: [&str; 4] = ["$schema", "model", "vision_tower", "datasets"];
+/// Keys that say where things lie and what is timed, not what is asked.
+const PLACES: [&str; 5] = ["$schema", "model", "vision_tower", "datasets", "efficiency"];
 
 /// SHA-256 of a configuration without its [`PLACES`].
 pub(crate) fn config(config: &StudyConfig) -> Result<String, serde_json::Error> {

@@ -167,6 +167,17 @@ impl<'a> EncodedImage<'a> {
 }
 
 impl LoadedImage {
+    /// How many tokens it will become.
+    pub(crate) fn num_tokens(&self, config: &ModelConfig) -> usize {
+        match &self.pixels {
+            Pixels::Square(_) => config.tokens_per_square(),
+            Pixels::AnyResolution(tiles) => {
+                let packing = tiles.tiling.packing(config.vision.patches_per_side());
+                packing.num_image_tokens()
+            }
+        }
+    }
+
     /// Runs the vision tower and the projector.
     pub(crate) fn features(&self, model: &LlavaModel) -> Result<ImageFeatures, ModelError> {
         let device = model.device();

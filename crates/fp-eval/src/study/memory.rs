@@ -25,6 +25,20 @@ pub(crate) fn peak() -> Option<u64> {
     proc_value("/proc/self/status", "VmHWM:")
 }
 
+/// Bytes of this process that are in memory now.
+pub(crate) fn resident() -> Option<u64> {
+    proc_value("/proc/self/status", "VmRSS:")
+}
+
+/// What is written to in order to reset [`peak`].
+pub(crate) const RESET_FILE: &str = "/proc/self/clear_refs";
+
+/// Sets [`peak`] back to what is in memory now.
+pub(crate) fn reset_peak() -> std::io::Result<()> {
+    // Linux: 5 resets the high-water mark of the resident set.
+    std::fs::write(RESET_FILE, "5")
+}
+
 fn proc_value(path: &str, key: &str) -> Option<u64> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
@@ -65,7 +79,7 @@ impl MemoryPlan {
             text.vocab_size,
         ]
         .map(|size| size as u64);
-        let kv_bytes = text.kv_bytes_per_token(bytes_per_value) as u64 / layers.max(1);
+        let kv_bytes = text.kv_bytes_per_token(bytes_per_value) as u64;
         MemoryPlan {
             bytes,
             num_layers: layers,
@@ -108,6 +122,13 @@ impl MemoryPlan {
         ends
     }
 
+    /// Bytes of one whole sequence of `len` tokens while it is prefilled and decoded.
+    pub(crate) fn sequence_bytes(&self, len: usize) -> u64 {
+        let len = len as u64;
+        let cached = self.num_layers * (len + self.max_new_tokens);
+        cached * self.kv_bytes + len * self.activation_bytes + 2 * self.logits_bytes
+    }
+
     fn branch_bytes(&self, len: u64) -> u64 {
         let kept = (self.num_layers - self.prune_layer.min(self.num_layers)) * len;
         let decoded = self.num_layers * self.max_new_tokens;
@@ -134,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn one_more_token_takes_its_keys_and_values_in_every_layer() {
+        let config = Preset::Tiny.config();
+        let plan = MemoryPlan::new(0, &config, 4, 2, 0);
+        let more = plan.sequence_bytes(11) - plan.sequence_bytes(10);
+        let cached = more - plan.activation_bytes;
+        // 4 layers × K and V × 4 heads × 8 wide × 4 bytes.
+        assert_eq!(cached, 4 * 2 * 4 * 8 * 4);
+    }
+
+    #[test]
     fn at_least_one_question() {
         let config = Preset::Tiny.config();
         let layout = TokenLayout {
@@ -150,5 +181,11 @@ mod tests {
     fn linux_says_what_it_has() {
         assert!(available().unwrap() > 0);
         assert!(peak().unwrap() > 0);
+        let ballast = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let high = peak().unwrap();
+        assert!(high >= ballast.len() as u64);
+        drop(ballast);
+        reset_peak().unwrap();
+        assert!(peak().unwrap() <= high && resident().unwrap() > 0);
     }
 }

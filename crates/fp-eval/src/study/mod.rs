@@ -25,7 +25,7 @@ mod hashes;
 mod inputs;
 mod line;
 mod loading;
-mod memory;
+pub(crate) mod memory;
 mod merge;
 mod order;
 mod prepare;
@@ -43,11 +43,12 @@ pub use engine::Engine;
 pub use error::StudyError;
 pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
 pub use grid::{Budget, Cell, Grid, GridError, Method, ModelShape};
-pub(crate) use inputs::EncodedImage;
+pub(crate) use inputs::{EncodedImage, Inputs, LoadedImage};
 pub use line::LineError;
 pub use merge::merge;
 pub use order::Shard;
 pub use prepare::{dataset_selector, is_embedded, model_dir, model_folder};
+pub(crate) use prepare::{load_options, number_format};
 pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
     SampleRecord, Seen,
@@ -57,4 +58,5 @@ pub use spec::{
     DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec, RunSpec,
 };
 pub use subset::{Subset, SubsetRule};
+pub(crate) use timings::StopWatch;
 pub use timings::{LoadingTimes, Stages, TimingRecord};

@@ -182,6 +182,22 @@ fn model_spec(
 ) -> Result<ModelSpec, StudyError> {
     let inspection = inspect(folder, load.vision_tower.as_deref())?;
     let (sha256, files) = hashes::model(folder, &inspection.files)?;
+    let (dtype, bytes_per_value) = number_format(load, config);
+    Ok(ModelSpec {
+        path: folder.to_owned(),
+        shape,
+        image_side: config.vision.image_size,
+        patches_per_side: config.vision.patches_per_side(),
+        image_aspect: inputs.aspect(),
+        dtype,
+        bytes_per_value,
+        files,
+        sha256,
+    })
+}
+
+/// The number format that a model computes in, and bytes of one of its keys or values.
+pub(crate) fn number_format(load: &LoadOptions, config: &ModelConfig) -> (String, usize) {
     let dtype = match (load.device.is_cpu(), load.dtype) {
         // On the CPU values are rounded to the format and kept in 32 bits.
         (true, Some(dtype)) => format!("f32 rounded to {}", dtype.as_str()),
@@ -193,20 +209,11 @@ fn model_spec(
             .unwrap_or_else(|| "f16".to_owned()),
     };
     let is_wide = load.device.is_cpu() || matches!(dtype.as_str(), "f32" | "float32");
-    Ok(ModelSpec {
-        path: folder.to_owned(),
-        shape,
-        image_side: config.vision.image_size,
-        patches_per_side: config.vision.patches_per_side(),
-        image_aspect: inputs.aspect(),
-        dtype,
-        bytes_per_value: if is_wide { 4 } else { 2 },
-        files,
-        sha256,
-    })
+    (dtype, if is_wide { 4 } else { 2 })
 }
 
-fn load_options(config: &StudyConfig) -> Result<LoadOptions, StudyError> {
+/// How a configuration's model is loaded.
+pub(crate) fn load_options(config: &StudyConfig) -> Result<LoadOptions, StudyError> {
     Ok(LoadOptions {
         device: device(&config.device)?,
         dtype: config.dtype.map(|precision| match precision {

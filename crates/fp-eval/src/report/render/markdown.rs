@@ -30,6 +30,7 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     accuracy(source, &mut text);
     super::datasets::section(source, &mut text);
     controls(source, &mut text);
+    super::efficiency::section(source, &mut text);
     super::difficult::difficult(source, &mut text);
     super::difficult::frequent_answers(source, &mut text);
     hypotheses(source, &mut text);

@@ -4,6 +4,7 @@ mod beside;
 mod csv;
 mod datasets;
 mod difficult;
+mod efficiency;
 mod json;
 mod latex;
 mod markdown;
@@ -20,6 +21,7 @@ pub(crate) use page::{Apart, page};
 use super::analysis::{Analysis, Roster};
 use super::measured::MeasuredTimes;
 use super::run::Run;
+use crate::efficiency::Efficiency;
 
 /// What renderers draw from.
 #[derive(Debug, Clone, Copy)]
@@ -29,4 +31,6 @@ pub(crate) struct Source<'a> {
     pub(crate) roster: &'a Roster,
     /// What the run took; differs from run to run.
     pub(crate) times: Option<&'a MeasuredTimes>,
+    /// What was measured of each budget alone, where that was done.
+    pub(crate) efficiency: Option<&'a Efficiency>,
 }

@@ -13,6 +13,7 @@ mod chart;
 mod cost;
 mod datasets;
 mod differences;
+mod efficiency;
 mod explorer;
 mod findings;
 mod flips;
@@ -81,6 +82,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
     maps::retention(source, &mut body);
     quality::quality(source, &mut body);
     cost::cost(source, &mut body);
+    efficiency::efficiency(source, &mut body);
     readings::difficult(source, &mut body);
     readings::answer_types(source, &mut body);
     flips::flips(source, &mut body);

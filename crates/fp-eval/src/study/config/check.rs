@@ -160,6 +160,9 @@ impl StudyConfig {
         if self.limit == Some(0) {
             found.add("limit", "0; must be at least 1");
         }
+        if let Some(error) = self.efficiency.and_then(|settings| settings.check().err()) {
+            found.add("efficiency", crate::error_text(&error));
+        }
         self.check_statistics(&mut found);
         found
     }

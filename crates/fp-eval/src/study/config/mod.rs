@@ -12,6 +12,7 @@ pub use check::{ConfigError, Diagnostics};
 pub use file::ConfigFile;
 pub use heads::HeadSetting;
 
+use crate::efficiency::EfficiencySettings;
 use fp_model::image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget};
@@ -118,6 +119,9 @@ pub struct StudyConfig {
     /// How differences are judged.
     #[serde(default)]
     pub statistics: Statistics,
+    /// Measure time and memory of every budget after the last record; not by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub efficiency: Option<EfficiencySettings>,
 }
 
 /// What strategies are held to. Everything is on by default.

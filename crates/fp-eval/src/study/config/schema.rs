@@ -2,6 +2,7 @@
 
 use super::lists::{ALL, NONE};
 use super::{Controls, HeadSetting, Statistics, TokenDiversity, default_budgets};
+use crate::efficiency::EfficiencySettings;
 use crate::embedded::split_names;
 use fp_model::image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
@@ -107,6 +108,7 @@ pub fn schema() -> Value {
                 "default": TokenDiversity::default(),
             },
             "statistics": statistics(),
+            "efficiency": efficiency(),
         },
     })
 }
@@ -166,6 +168,21 @@ fn statistics() -> Value {
                 "default": default.confidence,
             },
             "num_draws": count("Bootstrap draws and permutations.", 1000, &json!(default.num_draws)),
+        },
+    })
+}
+
+fn efficiency() -> Value {
+    let default = EfficiencySettings::default();
+    json!({
+        "description": "Measure time, throughput and memory of every budget after the last record; left out, nothing is measured. {} measures with the defaults.",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "new_tokens": count("Tokens that every run decodes, end of sequence or not.", 1, &json!(default.new_tokens)),
+            "warmup": count("Rounds that are run first and not counted.", 0, &json!(default.warmup)),
+            "repeats": count("Rounds that are counted; every budget runs once in each.", 1, &json!(default.repeats)),
+            "max_batch": count("Samples in a batch at most, tried as 1, 2, 4, … up to it.", 1, &json!(default.max_batch)),
         },
     })
 }

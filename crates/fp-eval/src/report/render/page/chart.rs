@@ -4,9 +4,11 @@
 
 mod forest;
 mod lines;
+mod scatter;
 
 pub(super) use forest::{ForestRow, forest};
-pub(super) use lines::{Place, Point, Series, lines};
+pub(super) use lines::{Place, Point, Series, key, lines};
+pub(super) use scatter::{Dot, scatter};
 
 use super::markup::{escape, put};
 use crate::report::format::percent;

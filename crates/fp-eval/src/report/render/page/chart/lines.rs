@@ -157,8 +157,22 @@ fn draw_line(
     }
 }
 
+/// A sample of a series' look, for legends.
+pub(in crate::report::render::page) fn key(style: usize) -> String {
+    let mut svg = String::from(
+        "<svg class=\"key\" viewBox=\"0 0 28 12\" width=\"28\" height=\"12\" aria-hidden=\"true\">",
+    );
+    put!(
+        &mut svg,
+        "<line class=\"line c{style}\" x1=\"1\" x2=\"27\" y1=\"6\" y2=\"6\"/>"
+    );
+    marker(&mut svg, style, 14.0, 6.0, "");
+    svg.push_str("</svg>");
+    svg
+}
+
 /// Shapes differ along with colours, so that neither alone tells lines apart.
-fn marker(svg: &mut String, style: usize, x: f64, y: f64, text: &str) {
+pub(super) fn marker(svg: &mut String, style: usize, x: f64, y: f64, text: &str) {
     let title = escape(text);
     put!(svg, "<g class=\"mark c{style}\"><title>{title}</title>");
     match style % 4 {

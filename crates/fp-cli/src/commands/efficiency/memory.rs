@@ -1,0 +1,57 @@
+//! The command starts itself once for every schedule, to see what memory that one takes.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use fp_eval::efficiency::{EfficiencySettings, PeakMemory};
+
+/// Runs schedules in processes of their own.
+pub(crate) struct ChildMeter {
+    /// What to start this program with; the schedule's index follows.
+    arguments: Vec<OsString>,
+}
+
+impl ChildMeter {
+    /// With the arguments of this very command.
+    pub(super) fn of_this_command() -> ChildMeter {
+        ChildMeter {
+            arguments: std::env::args_os().skip(1).collect(),
+        }
+    }
+
+    /// For the run of a study.
+    pub(crate) fn of_run(
+        folder: &Path,
+        settings: &EfficiencySettings,
+        threads: usize,
+    ) -> ChildMeter {
+        let mut arguments: Vec<OsString> = vec!["efficiency".into(), "--run".into(), folder.into()];
+        for (flag, value) in [
+            ("--new-tokens", settings.new_tokens),
+            ("--repeats", settings.repeats),
+            ("--warmup", settings.warmup),
+            ("--max-batch", settings.max_batch),
+            ("--threads", threads),
+        ] {
+            arguments.extend([flag.into(), value.to_string().into()]);
+        }
+        ChildMeter { arguments }
+    }
+
+    /// Memory of a process that runs this schedule once.
+    pub(crate) fn measure(&mut self, schedule: usize) -> Result<PeakMemory, String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let output = Command::new(program)
+            .args(&self.arguments)
+            .arg("--peak-of")
+            .arg(schedule.to_string())
+            .output()
+            .map_err(|error| format!("this program can't start itself: {error}"))?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr);
+            return Err(message.trim().trim_start_matches("error: ").to_owned());
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+    }
+}

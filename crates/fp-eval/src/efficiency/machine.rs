@@ -1,0 +1,78 @@
+//! What it was measured on, and what else the machine did.
+
+use serde::{Deserialize, Serialize};
+
+use crate::study::Environment;
+
+/// A machine, and how busy it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Program, system, processor, time of the start.
+    pub environment: Environment,
+    /// Vector instruction sets that it has, of those that the kernels use.
+    pub instruction_sets: Vec<String>,
+    /// `release` or `debug`: how the program was built.
+    pub build: String,
+    /// Programs that ran or waited to, on average over the last minute before the start;
+    /// where the system says it.
+    pub load_before: Option<f64>,
+    /// The same at the end, this measurement included.
+    pub load_after: Option<f64>,
+}
+
+impl Machine {
+    /// This machine now.
+    pub(super) fn now() -> Machine {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let flags = info.lines().find(|line| line.starts_with("flags"));
+        let has = |flag: &&str| flags.is_some_and(|line| line.split(' ').any(|f| f == *flag));
+        Machine {
+            environment: Environment::now(),
+            instruction_sets: ["avx2", "fma", "avx512f"]
+                .iter()
+                .filter(|flag| has(flag))
+                .map(|flag| (*flag).to_owned())
+                .collect(),
+            build: match cfg!(debug_assertions) {
+                true => "debug".to_owned(),
+                false => "release".to_owned(),
+            },
+            load_before: load_average(),
+            load_after: None,
+        }
+    }
+
+    /// Notes how busy the machine is at the end.
+    pub(super) fn finish(mut self) -> Machine {
+        self.load_after = load_average();
+        self
+    }
+
+    /// The machine in a line.
+    pub fn describe(&self) -> String {
+        let environment = &self.environment;
+        let cpu = environment.cpu.as_deref();
+        let load = |load: Option<f64>| load.map_or("unknown".to_owned(), |l| format!("{l:.2}"));
+        format!(
+            "{}, {} CPUs ({}), {} {}, finepruner {} ({} build); load average {} before, {} after",
+            cpu.unwrap_or("unknown processor"),
+            environment.num_cpus,
+            match self.instruction_sets.is_empty() {
+                true => "no known vector instructions".to_owned(),
+                false => self.instruction_sets.join(", "),
+            },
+            environment.os,
+            environment.arch,
+            environment.version,
+            self.build,
+            load(self.load_before),
+            load(self.load_after),
+        )
+    }
+}
+
+fn load_average() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split(' ').next()?.parse().ok()
+}

@@ -1,0 +1,271 @@
+//! Running everything in turns.
+
+use std::time::Instant;
+
+use fp_model::{LlavaModel, Prefix, PrefixOptions, Sample};
+use fp_scoring::KeptTokens;
+
+use super::error::EfficiencyError;
+use super::input::Input;
+use super::machine::Machine;
+use super::memory::PeakMeter;
+use super::pass::{Passed, StageSeconds, Watch, pass, select};
+use super::plan::Plan;
+use super::prepared::Prepared;
+use super::summary::{BatchSkipped, Efficiency, summarise};
+use crate::study::memory::{MemoryPlan, default_limit};
+
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The weights are read.
+    Loading,
+    /// So many rounds of all are done.
+    Rounds(usize, usize),
+    /// Batches of this size are run.
+    Batch(usize),
+    /// So many schedules of all have run in a process of their own.
+    Memory(usize, usize),
+}
+
+/// What came out of a schedule, the same in every round.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) kv_bytes: usize,
+    pub(super) kept: Option<KeptTokens>,
+    pub(super) tokens: Vec<u32>,
+}
+
+/// Everything that was measured, before it is summed up.
+#[derive(Debug)]
+pub(super) struct Samples {
+    /// `[schedules][rounds]`.
+    pub(super) stages: Vec<Vec<StageSeconds>>,
+    /// Of each schedule.
+    pub(super) outcomes: Vec<Outcome>,
+    /// Whether every round gave the same outcomes.
+    pub(super) is_repeatable: bool,
+    /// `[methods][schedules][rounds]` in seconds; empty where nothing is scored.
+    pub(super) scoring: Vec<Vec<Vec<f64>>>,
+    /// `(batch, [schedules][rounds])` in seconds of the whole batch.
+    pub(super) batches: Vec<(usize, Vec<Vec<f64>>)>,
+    /// Batches that would not have fitted.
+    pub(super) skipped: Vec<BatchSkipped>,
+}
+
+/// Which of `count` is run at `turn` of `round`: each round begins one further, so that
+/// nothing always follows the same.
+fn turn(round: usize, turn: usize, count: usize) -> usize {
+    (round + turn) % count
+}
+
+/// Measures everything that is planned. `meter` runs a schedule in a process of its own;
+/// `memory_limit` bounds what a batch may take, half of what is free by default.
+///
+/// # Errors
+/// A model that can't be read or run.
+pub fn measure(
+    prepared: Prepared,
+    memory_limit: Option<u64>,
+    meter: Option<&mut PeakMeter<'_>>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Efficiency, EfficiencyError> {
+    let start = Instant::now();
+    let machine = Machine::now();
+    progress(Progress::Loading);
+    let pool = prepared.pool()?;
+    let limit = memory_limit.unwrap_or_else(default_limit);
+    let bytes = |plan: &Plan, config: &fp_model::ModelConfig| {
+        let memory = MemoryPlan::new(
+            limit,
+            config,
+            plan.bytes_per_value,
+            plan.prune_layer,
+            plan.settings.new_tokens,
+        );
+        memory.sequence_bytes(plan.layout.sequence_len())
+    };
+    let sample_bytes = bytes(&prepared.plan, prepared.source.config());
+    let (plan, input, model) = prepared.load()?;
+    let bench = Bench {
+        plan: &plan,
+        input: &input,
+        model: &model,
+    };
+    let mut samples = pool.install(|| bench.rounds(progress))?;
+    for batch in plan.settings.batches() {
+        let needed = sample_bytes.saturating_mul(batch as u64);
+        if needed > limit {
+            samples.skipped.push(BatchSkipped {
+                batch,
+                needed_bytes: needed,
+                limit_bytes: limit,
+            });
+            continue;
+        }
+        progress(Progress::Batch(batch));
+        let seconds = pool.install(|| bench.batch(batch))?;
+        samples.batches.push((batch, seconds));
+    }
+    // The processes that measure memory need room for weights of their own.
+    drop(model);
+    let mut peaks = Vec::new();
+    if let Some(meter) = meter {
+        for schedule in 0..plan.schedules.len() {
+            progress(Progress::Memory(schedule, plan.schedules.len()));
+            peaks.push(meter(schedule));
+        }
+    }
+    let machine = machine.finish();
+    summarise(
+        plan,
+        machine,
+        &samples,
+        &peaks,
+        start.elapsed().as_secs_f64(),
+    )
+}
+
+struct Bench<'a> {
+    plan: &'a Plan,
+    input: &'a Input,
+    model: &'a LlavaModel,
+}
+
+impl Bench<'_> {
+    /// All rounds of a single sample: every schedule once in each, and every method.
+    fn rounds(
+        &self,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Samples, EfficiencyError> {
+        let plan = self.plan;
+        let (warmup, repeats) = (plan.settings.warmup, plan.settings.repeats);
+        let count = plan.schedules.len();
+        let mut stages = vec![Vec::with_capacity(repeats); count];
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; count];
+        let mut is_repeatable = true;
+        let scored = self.scored_prefix()?;
+        let mut scoring = vec![vec![Vec::with_capacity(repeats); count]; plan.methods.len()];
+        for round in 0..warmup + repeats {
+            progress(Progress::Rounds(round, warmup + repeats));
+            for position in 0..count {
+                let index = turn(round, position, count);
+                let passed = pass(self.model, self.input, plan, &plan.schedules[index], 1)?;
+                if round >= warmup {
+                    stages[index].push(passed.seconds);
+                }
+                let outcome = Outcome::of(passed);
+                match &outcomes[index] {
+                    Some(first) => is_repeatable &= *first == outcome,
+                    None => outcomes[index] = Some(outcome),
+                }
+            }
+            if let Some(prefix) = &scored {
+                self.score(prefix, round, |method, schedule, seconds| {
+                    if round >= warmup {
+                        scoring[method][schedule].push(seconds);
+                    }
+                })?;
+            }
+        }
+        Ok(Samples {
+            stages,
+            outcomes: outcomes.into_iter().flatten().collect(),
+            is_repeatable,
+            scoring,
+            batches: Vec::new(),
+            skipped: Vec::new(),
+        })
+    }
+
+    /// A prefix with the rows of every method; none where no schedule is scored.
+    fn scored_prefix(&self) -> Result<Option<Prefix>, EfficiencyError> {
+        let plan = self.plan;
+        if !plan.schedules.iter().any(|schedule| schedule.is_scored) {
+            return Ok(None);
+        }
+        let mut query_rows = Vec::new();
+        for method in &plan.methods {
+            query_rows.extend(method.query_strategy.rows_needed(&plan.layout)?);
+        }
+        query_rows.sort_unstable();
+        query_rows.dedup();
+        let features = self.input.features(self.model)?;
+        let sample = Sample {
+            prompt: self.input.prompt(),
+            features: &features,
+        };
+        let options = PrefixOptions {
+            prune_layer: plan.prune_layer,
+            query_rows,
+        };
+        let prefix = self
+            .model
+            .prefill_prefix(sample.prompt, sample.features, &options)?;
+        Ok(Some(prefix))
+    }
+
+    /// Scores by every method at every schedule once, in turns.
+    fn score(
+        &self,
+        prefix: &Prefix,
+        round: usize,
+        mut record: impl FnMut(usize, usize, f64),
+    ) -> Result<(), EfficiencyError> {
+        let plan = self.plan;
+        for position in 0..plan.methods.len() {
+            let index = turn(round, position, plan.methods.len());
+            for (schedule, found) in plan.schedules.iter().enumerate() {
+                if !found.is_scored {
+                    continue;
+                }
+                let mut watch = Watch::start(self.model)?;
+                select(prefix, plan, &plan.methods[index], found.kept)?;
+                record(index, schedule, watch.lap()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// `[schedules][rounds]` seconds of whole batches.
+    fn batch(&self, batch: usize) -> Result<Vec<Vec<f64>>, EfficiencyError> {
+        let plan = self.plan;
+        let count = plan.schedules.len();
+        let mut seconds = vec![Vec::new(); count];
+        for round in 0..plan.settings.batch_repeats() {
+            for position in 0..count {
+                let index = turn(round, position, count);
+                let schedule = &plan.schedules[index];
+                let passed = pass(self.model, self.input, plan, schedule, batch)?;
+                seconds[index].push(passed.seconds.total());
+            }
+        }
+        Ok(seconds)
+    }
+}
+
+impl Outcome {
+    fn of(passed: Passed) -> Outcome {
+        Outcome {
+            kv_bytes: passed.kv_bytes,
+            kept: passed.kept,
+            tokens: passed.tokens,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_round_begins_one_further_and_has_each_once() {
+        for round in 0..7 {
+            let order: Vec<usize> = (0..4).map(|position| turn(round, position, 4)).collect();
+            assert_eq!(order[0], round % 4);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3]);
+        }
+    }
+}

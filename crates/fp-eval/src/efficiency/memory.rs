@@ -1,0 +1,68 @@
+//! How much memory a run holds at most.
+//!
+//! The system keeps one high-water mark for a process, and memory that one run has given
+//! back is there for the next one: of several runs in one process only the largest could
+//! be told. Each schedule therefore runs in a process of its own, which resets the mark
+//! after the weights are loaded.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::EfficiencyError;
+use super::pass::pass;
+use super::prepared::Prepared;
+use crate::study::memory as process;
+
+/// How the peaks are measured, for records.
+pub(super) const METHOD: &str = "each schedule once in a process of its own; VmHWM, reset \
+     through /proc/self/clear_refs after the weights were loaded";
+
+/// Memory of a process that runs one schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeakMemory {
+    /// Bytes resident before the run: weights and program.
+    pub before_bytes: u64,
+    /// Most bytes resident during it.
+    pub peak_bytes: u64,
+}
+
+/// Runs the schedule of this index in a process of its own, or says why that can't be.
+pub type PeakMeter<'a> = dyn FnMut(usize) -> Result<PeakMemory, String> + 'a;
+
+impl Prepared {
+    /// Runs one schedule once in this process and says what memory that took. To be called
+    /// in a process that does nothing else.
+    ///
+    /// # Errors
+    /// A schedule that isn't there, a model that can't be run, a system that keeps no
+    /// high-water mark or doesn't let it be reset.
+    pub fn peak_memory(self, schedule: usize) -> Result<PeakMemory, EfficiencyError> {
+        let Some(found) = self.plan.schedules.get(schedule).cloned() else {
+            return Err(EfficiencyError::Setting {
+                what: "the schedule",
+                found: schedule.to_string(),
+                expected: format!("below {}", self.plan.schedules.len()),
+            });
+        };
+        let pool = self.pool()?;
+        let (plan, input, model) = self.load()?;
+        process::reset_peak().map_err(|source| EfficiencyError::Io {
+            doing: "reset the high-water mark through",
+            path: process::RESET_FILE.into(),
+            source,
+        })?;
+        let before = process::resident();
+        pool.install(|| pass(&model, &input, &plan, &found, 1))?;
+        match (before, process::peak()) {
+            (Some(before_bytes), Some(peak_bytes)) => Ok(PeakMemory {
+                before_bytes,
+                peak_bytes,
+            }),
+            _ => Err(EfficiencyError::Setting {
+                what: "this system's /proc/self/status",
+                found: "without VmRSS and VmHWM".to_owned(),
+                expected: "that of Linux".to_owned(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! From a request to a plan and everything that it takes, the weights not yet read.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::DType;
+use fp_model::{LlavaModel, LoadOptions, ModelSource};
+use fp_scoring::{HeadCount, HeadStrategy, Normalization, QueryStrategy, TokenBudget};
+
+use super::error::EfficiencyError;
+use super::input::{Input, InputSource};
+use super::plan::{Plan, Pruning};
+use super::settings::EfficiencySettings;
+use crate::embedded;
+use crate::study::{ModelShape, number_format};
+
+/// The name that stands for the shipped model.
+const EMBEDDED: &str = "embedded";
+
+/// Seed of dummy weights and inputs.
+const SEED: u64 = 1;
+
+/// What a measurement is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `embedded`, a checkpoint's folder, or `random:SHAPE`.
+    pub model: String,
+    /// Folder of the vision tower, for checkpoints of the original layout.
+    pub vision_tower: Option<PathBuf>,
+    /// Image and question.
+    pub input: InputSource,
+    /// How many image tokens stay, in any of three ways to say it.
+    pub budgets: Vec<TokenBudget>,
+    /// Strategies that choose them: every head strategy with every query strategy. The
+    /// first ones do so in the runs, the others are timed by themselves.
+    pub head_strategies: Vec<HeadStrategy>,
+    /// As above.
+    pub query_strategies: Vec<QueryStrategy>,
+    /// h.
+    pub num_selected_heads: HeadCount,
+    /// How a head's row becomes a distribution.
+    pub normalization: Normalization,
+    /// K, counted from 1.
+    pub prune_layer: usize,
+    /// Where to compute: `cpu`, `cuda` or `cuda:1`.
+    pub device: String,
+    /// Precision; as in [`LoadOptions::dtype`].
+    pub dtype: Option<DType>,
+    /// Threads that compute.
+    pub threads: usize,
+    /// How long, how often, how many at once.
+    pub settings: EfficiencySettings,
+    /// Go on where the chosen rows have no attention to the image at all.
+    pub allow_degenerate: bool,
+}
+
+/// A measurement that is ready to be made.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) plan: Plan,
+    pub(super) input: Input,
+    pub(super) source: ModelSource,
+    pub(super) options: LoadOptions,
+}
+
+impl Prepared {
+    /// Reads the model's description, the image and the question, and plans.
+    ///
+    /// # Errors
+    /// Whatever can't be read or met; nothing is left to be found out after the weights
+    /// are read but what is wrong with them.
+    pub fn new(request: &Request) -> Result<Prepared, EfficiencyError> {
+        request.settings.check()?;
+        let options = LoadOptions {
+            device: fp_model::device(&request.device)?,
+            dtype: request.dtype,
+            vision_tower: request.vision_tower.clone(),
+            ..LoadOptions::default()
+        };
+        let name = match request.model.as_str() {
+            EMBEDDED => embedded::model_dir()?.display().to_string(),
+            name => name.to_owned(),
+        };
+        let source = ModelSource::open(&name, request.vision_tower.as_deref())?;
+        let config = source.config();
+        let input = match (&request.input, source.is_random()) {
+            (InputSource::Usual, true) => Input::dummy(config, SEED)?,
+            (InputSource::File { image, .. }, true) => {
+                return Err(EfficiencyError::Setting {
+                    what: "the image for dummy weights",
+                    found: image.display().to_string(),
+                    expected: "none: they have no tokenizer and take random pixels and ids"
+                        .to_owned(),
+                });
+            }
+            (input, false) => Input::of_checkpoint(Path::new(&name), config, input)?,
+        };
+        let mut methods = Vec::new();
+        for &head in &request.head_strategies {
+            for &query in &request.query_strategies {
+                methods.push((head, query, request.num_selected_heads));
+            }
+        }
+        let plan = Plan {
+            normalization: request.normalization,
+            allow_degenerate: request.allow_degenerate,
+            ..bare(
+                &request.model,
+                &source,
+                &input,
+                &options,
+                request.prune_layer,
+            )
+        };
+        let plan = Plan {
+            device: request.device.clone(),
+            threads: request.threads,
+            settings: request.settings,
+            ..plan
+        };
+        let plan = plan.with(&Pruning {
+            budgets: &request.budgets,
+            drop_all: false,
+            methods: &methods,
+        })?;
+        Ok(Prepared {
+            plan,
+            input,
+            source,
+            options,
+        })
+    }
+
+    /// What will be measured.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The threads that compute.
+    pub(super) fn pool(&self) -> Result<rayon::ThreadPool, EfficiencyError> {
+        let count = self.plan.threads;
+        if count == 0 {
+            return Err(EfficiencyError::Setting {
+                what: "the number of threads",
+                found: "0".to_owned(),
+                expected: "at least 1".to_owned(),
+            });
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(count);
+        pool.build().map_err(|error| EfficiencyError::Threads {
+            count,
+            reason: error.to_string(),
+        })
+    }
+
+    /// Reads the weights.
+    pub(super) fn load(self) -> Result<(Plan, Input, LlavaModel), EfficiencyError> {
+        let model = self.source.load(SEED, &self.options)?;
+        Ok((self.plan, self.input, model))
+    }
+}
+
+/// A plan of a model and an input without anything that is asked of them.
+pub(super) fn bare(
+    name: &str,
+    source: &ModelSource,
+    input: &Input,
+    options: &LoadOptions,
+    prune_layer: usize,
+) -> Plan {
+    let (dtype, bytes_per_value) = number_format(options, source.config());
+    Plan {
+        model: name.to_owned(),
+        model_sha256: None,
+        config_sha256: None,
+        input: input.name().to_owned(),
+        layout: input.layout(),
+        shape: ModelShape::new(source.config()).decoder,
+        prune_layer,
+        normalization: Normalization::L1,
+        allow_degenerate: false,
+        device: "cpu".to_owned(),
+        dtype,
+        bytes_per_value,
+        threads: 1,
+        settings: EfficiencySettings::default(),
+        schedules: Vec::new(),
+        methods: Vec::new(),
+    }
+}

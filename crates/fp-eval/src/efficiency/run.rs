@@ -1,0 +1,119 @@
+//! The measurement of a study's run: its model, its budgets, one of its questions.
+
+use std::path::Path;
+
+use fp_model::{ModelConfig, ModelSource};
+use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, TokenBudget};
+
+use super::EFFICIENCY_FILE;
+use super::error::EfficiencyError;
+use super::input::Input;
+use super::plan::{Plan, Pruning};
+use super::prepared::{Prepared, bare};
+use super::settings::EfficiencySettings;
+use super::summary::{Efficiency, read};
+use crate::dataset;
+use crate::study::{
+    Inputs, RunSpec, StudyConfig, dataset_selector, load_options, read_records, read_spec,
+};
+
+/// Plans the measurement of the run in `folder`: every budget, the control `drop_all`
+/// where the run has it, and the scoring of every strategy at the middle one of its head
+/// counts, all on the run's first question.
+///
+/// # Errors
+/// A folder that isn't a run's, a model or data that isn't there any more.
+pub fn prepare_run(
+    folder: &Path,
+    settings: EfficiencySettings,
+    threads: usize,
+) -> Result<Prepared, EfficiencyError> {
+    let spec = read_spec(folder)?;
+    let config = &spec.config;
+    let options = load_options(config)?;
+    let path = spec.model.path.display().to_string();
+    let source = ModelSource::open(&path, options.vision_tower.as_deref())?;
+    let input = first_question(folder, &spec, source.config())?;
+    let budgets: Vec<TokenBudget> = spec.grid.budgets.iter().map(|b| b.setting).collect();
+    let plan = Plan {
+        model_sha256: Some(spec.model.sha256.clone()),
+        config_sha256: Some(spec.config_sha256.clone()),
+        normalization: config.normalization,
+        allow_degenerate: config.allow_degenerate,
+        ..bare(&config.model, &source, &input, &options, config.prune_layer)
+    };
+    let plan = Plan {
+        device: config.device.clone(),
+        threads,
+        settings,
+        ..plan
+    };
+    let plan = plan.with(&Pruning {
+        budgets: &budgets,
+        drop_all: config.controls.drop_all,
+        methods: &methods(config),
+    })?;
+    Ok(Prepared {
+        plan,
+        input,
+        source,
+        options,
+    })
+}
+
+/// Every pair of strategies at the middle head count, and the control of all heads.
+fn methods(config: &StudyConfig) -> Vec<(HeadStrategy, QueryStrategy, HeadCount)> {
+    let counts = &config.num_selected_heads;
+    let middle = counts.get(counts.len() / 2);
+    let heads = middle.map_or(HeadCount::HALF, |setting| setting.head_count());
+    let mut methods = Vec::new();
+    for &head in &config.head_selection_strategies {
+        for &query in &config.query_selection_strategies {
+            methods.push((head, query, heads));
+        }
+    }
+    if config.controls.all_heads {
+        methods.push((HeadStrategy::Sum, config.all_heads_query(), HeadCount::All));
+    }
+    methods
+}
+
+/// The first question that the run recorded.
+fn first_question(
+    folder: &Path,
+    spec: &RunSpec,
+    config: &ModelConfig,
+) -> Result<Input, EfficiencyError> {
+    let study = &spec.config;
+    let inputs = Inputs::new(
+        &spec.model.path,
+        config,
+        study.image_aspect,
+        study.prompt_template,
+    )?;
+    let records = read_records(folder)?;
+    let first = records.iter().min_by_key(|record| record.index);
+    let number = first.map_or(0, |record| record.dataset);
+    let name = study.datasets.get(number);
+    let missing = || EfficiencyError::Setting {
+        what: "the run's first question",
+        found: "missing".to_owned(),
+        expected: "one that its data still holds".to_owned(),
+    };
+    let selector = dataset_selector(name.ok_or_else(missing)?)?;
+    let dataset = dataset::open(&selector)?;
+    let id = first.map(|record| record.id.as_str());
+    let mut samples = dataset.samples.iter();
+    let sample = samples.find(|sample| id.is_none_or(|id| id == sample.id));
+    Input::of_sample(&inputs, config, sample.ok_or_else(missing)?)
+}
+
+/// The measurement in `folder`, if it is of this plan.
+///
+/// # Errors
+/// A file that can't be read or is no measurement of this version.
+pub fn stored_for(folder: &Path, plan: &Plan) -> Result<Option<Efficiency>, EfficiencyError> {
+    let stored = read(&folder.join(EFFICIENCY_FILE))?;
+    let sha256 = plan.sha256()?;
+    Ok(stored.filter(|stored| stored.plan_sha256 == sha256))
+}

@@ -1,0 +1,115 @@
+//! How long, how often and how many at once.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::EfficiencyError;
+
+/// Most rounds, tokens and samples that can be asked for; more is a slip of the keyboard.
+const MOST: usize = 100_000;
+
+/// How efficiency is measured. The key `efficiency` of a study's configuration has these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EfficiencySettings {
+    /// Tokens that every run decodes, end of sequence or not.
+    pub new_tokens: usize,
+    /// Rounds that are run first and not counted.
+    pub warmup: usize,
+    /// Rounds that are counted; every schedule runs once in each.
+    pub repeats: usize,
+    /// Samples in a batch at most, tried as 1, 2, 4, … up to it.
+    pub max_batch: usize,
+}
+
+impl Default for EfficiencySettings {
+    fn default() -> EfficiencySettings {
+        EfficiencySettings {
+            new_tokens: 32,
+            warmup: 2,
+            repeats: 10,
+            max_batch: 8,
+        }
+    }
+}
+
+impl EfficiencySettings {
+    /// Refuses what nothing can be measured with.
+    ///
+    /// # Errors
+    /// The first number that is too small or too large.
+    pub fn check(&self) -> Result<(), EfficiencyError> {
+        for (what, value, least) in [
+            ("the number of new tokens", self.new_tokens, 1),
+            ("the number of warm-up rounds", self.warmup, 0),
+            ("the number of repeats", self.repeats, 1),
+            ("the largest batch", self.max_batch, 1),
+        ] {
+            if !(least..=MOST).contains(&value) {
+                return Err(EfficiencyError::Setting {
+                    what,
+                    found: value.to_string(),
+                    expected: format!("a number between {least} and {MOST}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Batch sizes beyond one: powers of two, and the largest one asked for.
+    pub(crate) fn batches(&self) -> Vec<usize> {
+        let powers = std::iter::successors(Some(2_usize), |size| size.checked_mul(2));
+        let mut sizes: Vec<usize> = powers.take_while(|&size| size < self.max_batch).collect();
+        if self.max_batch > 1 {
+            sizes.push(self.max_batch);
+        }
+        sizes
+    }
+
+    /// Rounds of each larger batch: fewer, because they take longer and vary less.
+    pub(crate) fn batch_repeats(&self) -> usize {
+        self.repeats.div_ceil(4).clamp(1, 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(max_batch: usize) -> EfficiencySettings {
+        EfficiencySettings {
+            max_batch,
+            ..EfficiencySettings::default()
+        }
+    }
+
+    #[test]
+    fn batches_double_up_to_the_largest() {
+        assert!(with(1).batches().is_empty());
+        assert_eq!(with(2).batches(), [2]);
+        assert_eq!(with(8).batches(), [2, 4, 8]);
+        assert_eq!(with(6).batches(), [2, 4, 6]);
+    }
+
+    #[test]
+    fn senseless_numbers_are_named() {
+        assert!(EfficiencySettings::default().check().is_ok());
+        let error = with(0).check().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the largest batch is 0; expected a number between 1 and 100000"
+        );
+        let none = EfficiencySettings {
+            repeats: 0,
+            ..EfficiencySettings::default()
+        };
+        assert!(none.check().is_err());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let read = serde_json::from_str::<EfficiencySettings>;
+        assert_eq!(read("{}").unwrap(), EfficiencySettings::default());
+        assert_eq!(read(r#"{"repeats": 3}"#).unwrap().repeats, 3);
+        assert!(read(r#"{"repeat": 3}"#).is_err());
+    }
+}

@@ -1,0 +1,330 @@
+//! From samples to figures, each beside the one that counting predicts.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::EfficiencyError;
+use super::machine::Machine;
+use super::measure::{Outcome, Samples};
+use super::memory::{METHOD, PeakMemory};
+use super::pass::StageSeconds;
+use super::plan::{Plan, Schedule, ScoringMethod};
+use super::spread::Spread;
+use crate::study::RunSpec;
+
+/// Version of the form of a measurement.
+const VERSION: u32 = 1;
+
+/// What was measured, and of what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Efficiency {
+    /// Version of this form.
+    pub version: u32,
+    /// What was run.
+    pub plan: Plan,
+    /// SHA-256 of the plan.
+    pub plan_sha256: String,
+    /// On which machine.
+    pub machine: Machine,
+    /// Figures of each schedule of the plan, in its order.
+    pub schedules: Vec<MeasuredSchedule>,
+    /// Figures of each method of the plan, in its order.
+    pub scoring: Vec<MeasuredScoring>,
+    /// Batches that would not have fitted into memory.
+    pub skipped_batches: Vec<BatchSkipped>,
+    /// How peak memory was measured, or why it wasn't.
+    pub memory_method: String,
+    /// Peak memory of a GPU isn't measured; said here so that nobody looks for it.
+    pub device_memory: String,
+    /// Whether every round kept the same tokens and decoded the same text.
+    pub is_repeatable: bool,
+    /// Seconds that the whole measurement took.
+    pub seconds: f64,
+}
+
+/// One schedule's figures. Times are in milliseconds, of one sample alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredSchedule {
+    /// The schedule's label.
+    pub label: String,
+    /// Vision tower and projector.
+    pub vision_ms: Spread,
+    /// Layers 1..K, and the attention rows that scoring reads.
+    pub prefix_ms: Spread,
+    /// Scoring and selection by the plan's first method; none where nothing is scored.
+    pub scoring_ms: Option<Spread>,
+    /// Layers K+1..L and the LM head, until the first token is chosen.
+    pub suffix_ms: Spread,
+    /// The decoder until the first token: the three before.
+    pub prefill_ms: Spread,
+    /// From the preprocessed pixels to the first token: vision and prefill.
+    pub first_token_ms: Spread,
+    /// From the pixels to the last token.
+    pub total_ms: Spread,
+    /// Tokens per second after the first one; none where only one is decoded.
+    pub decode_tokens_per_second: Option<Spread>,
+    /// Dense ÷ this, round by round: what pruning saves of the decoder's prefill.
+    pub prefill_speed_up: Spread,
+    /// The same of the time to the first token.
+    pub first_token_speed_up: Spread,
+    /// The same of the time to the last token.
+    pub total_speed_up: Spread,
+    /// Median speed-up of the prefill as a share of the predicted one.
+    pub share_of_predicted: f64,
+    /// Samples per second by batch size, from one sample on.
+    pub batches: Vec<BatchRate>,
+    /// Bytes of the key and value buffers after the prefill.
+    pub kv_bytes: u64,
+    /// Memory of a process that runs nothing else.
+    pub peak_memory: Option<PeakMemory>,
+    /// The image tokens that stay; none in the dense model.
+    pub kept_tokens: Option<Vec<usize>>,
+    /// The tokens that were decoded.
+    pub token_ids: Vec<u32>,
+}
+
+/// Throughput of batches of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRate {
+    /// Samples that run together.
+    pub batch: usize,
+    /// Samples per second, from the pixels to the last token.
+    pub samples_per_second: Spread,
+}
+
+/// A batch that would not have fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSkipped {
+    /// Samples that should have run together.
+    pub batch: usize,
+    /// Bytes that the dense model would need beside its weights, estimated.
+    pub needed_bytes: u64,
+    /// Bytes that it may take.
+    pub limit_bytes: u64,
+}
+
+/// What it takes to choose tokens by one method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredScoring {
+    /// The method.
+    pub method: ScoringMethod,
+    /// Milliseconds at each schedule of the plan; none where nothing is scored.
+    pub ms: Vec<Option<Spread>>,
+}
+
+impl MeasuredSchedule {
+    /// The batch size with the most samples per second.
+    pub fn best_batch(&self) -> Option<&BatchRate> {
+        let rate = |rate: &BatchRate| rate.samples_per_second.median;
+        self.batches.iter().reduce(|best, other| {
+            if rate(other) > rate(best) {
+                other
+            } else {
+                best
+            }
+        })
+    }
+}
+
+impl Efficiency {
+    /// Whether it is of this run's model and configuration.
+    pub(crate) fn is_of(&self, spec: &RunSpec) -> bool {
+        self.plan.model_sha256.as_deref() == Some(&spec.model.sha256)
+            && self.plan.config_sha256.as_deref() == Some(&spec.config_sha256)
+    }
+
+    /// A schedule with its figures.
+    pub fn schedules(&self) -> impl Iterator<Item = (&Schedule, &MeasuredSchedule)> {
+        self.plan.schedules.iter().zip(&self.schedules)
+    }
+}
+
+pub(super) fn summarise(
+    plan: Plan,
+    machine: Machine,
+    samples: &Samples,
+    peaks: &[Result<PeakMemory, String>],
+    seconds: f64,
+) -> Result<Efficiency, EfficiencyError> {
+    let dense = samples.stages.first().map_or(&[][..], Vec::as_slice);
+    let mut schedules = Vec::new();
+    for (index, schedule) in plan.schedules.iter().enumerate() {
+        let rounds = samples.stages.get(index).map_or(&[][..], Vec::as_slice);
+        let outcome = samples.outcomes.get(index);
+        let (Some(figures), Some(outcome)) = (Figures::of(rounds, dense, &plan), outcome) else {
+            continue;
+        };
+        let mut batches = vec![BatchRate {
+            batch: 1,
+            samples_per_second: figures.rate,
+        }];
+        for (batch, seconds) in &samples.batches {
+            let rates = seconds[index].iter().map(|seconds| *batch as f64 / seconds);
+            batches.extend(Spread::of(rates).map(|samples_per_second| BatchRate {
+                batch: *batch,
+                samples_per_second,
+            }));
+        }
+        let peak = peaks.get(index).and_then(|peak| peak.as_ref().ok());
+        schedules.push(figures.finish(schedule, outcome, batches, peak.copied()));
+    }
+    let scoring = plan
+        .methods
+        .iter()
+        .zip(&samples.scoring)
+        .map(|(method, schedules)| MeasuredScoring {
+            method: *method,
+            ms: schedules
+                .iter()
+                .map(|rounds| Spread::of(rounds.iter().map(|seconds| 1e3 * seconds)))
+                .collect(),
+        })
+        .collect();
+    Ok(Efficiency {
+        version: VERSION,
+        plan_sha256: plan.sha256()?,
+        machine,
+        schedules,
+        scoring,
+        skipped_batches: samples.skipped.clone(),
+        memory_method: memory_method(peaks),
+        device_memory: match plan.device.as_str() {
+            "cpu" => "no device beside the processor".to_owned(),
+            device => format!("the peak memory of {device} is not measured"),
+        },
+        is_repeatable: samples.is_repeatable,
+        seconds,
+        plan,
+    })
+}
+
+fn memory_method(peaks: &[Result<PeakMemory, String>]) -> String {
+    match (
+        peaks.first(),
+        peaks.iter().find_map(|peak| peak.as_ref().err()),
+    ) {
+        (None, _) => "not measured: it wasn't asked for".to_owned(),
+        (_, Some(reason)) => format!("not measured: {reason}"),
+        (Some(_), None) => METHOD.to_owned(),
+    }
+}
+
+/// Times of a schedule.
+struct Figures {
+    stages: [Spread; 4],
+    prefill: Spread,
+    first_token: Spread,
+    total: Spread,
+    decode: Option<Spread>,
+    rate: Spread,
+    speed_ups: [Spread; 3],
+}
+
+impl Figures {
+    /// None without a round.
+    fn of(rounds: &[StageSeconds], dense: &[StageSeconds], plan: &Plan) -> Option<Figures> {
+        let of = |value: &dyn Fn(&StageSeconds) -> f64| Spread::of(rounds.iter().map(value));
+        let ms = |value: &dyn Fn(&StageSeconds) -> f64| of(&|s: &StageSeconds| 1e3 * value(s));
+        let against = |value: &dyn Fn(&StageSeconds) -> f64| {
+            let pairs = dense.iter().zip(rounds);
+            Spread::of(pairs.map(|(dense, this)| value(dense) / value(this)))
+        };
+        let further = plan.settings.new_tokens.saturating_sub(1) as f64;
+        Some(Figures {
+            stages: [
+                ms(&|s| s.vision)?,
+                ms(&|s| s.prefix)?,
+                ms(&|s| s.scoring)?,
+                ms(&|s| s.suffix)?,
+            ],
+            prefill: ms(&StageSeconds::prefill)?,
+            first_token: ms(&StageSeconds::first_token)?,
+            total: ms(&StageSeconds::total)?,
+            decode: of(&|s| further / s.decode).filter(|_| further > 0.0),
+            rate: of(&|s| 1.0 / s.total())?,
+            speed_ups: [
+                against(&StageSeconds::prefill)?,
+                against(&StageSeconds::first_token)?,
+                against(&StageSeconds::total)?,
+            ],
+        })
+    }
+
+    fn finish(
+        self,
+        schedule: &Schedule,
+        outcome: &Outcome,
+        batches: Vec<BatchRate>,
+        peak_memory: Option<PeakMemory>,
+    ) -> MeasuredSchedule {
+        let [vision_ms, prefix_ms, scoring_ms, suffix_ms] = self.stages;
+        let [prefill_speed_up, first_token_speed_up, total_speed_up] = self.speed_ups;
+        let kept = outcome.kept.as_ref();
+        MeasuredSchedule {
+            label: schedule.label.clone(),
+            vision_ms,
+            prefix_ms,
+            scoring_ms: Some(scoring_ms).filter(|_| schedule.is_scored),
+            suffix_ms,
+            prefill_ms: self.prefill,
+            first_token_ms: self.first_token,
+            total_ms: self.total,
+            decode_tokens_per_second: self.decode,
+            prefill_speed_up,
+            first_token_speed_up,
+            total_speed_up,
+            share_of_predicted: prefill_speed_up.median / schedule.predicted.prefill_speed_up,
+            batches,
+            kv_bytes: outcome.kv_bytes as u64,
+            peak_memory,
+            kept_tokens: kept.map(|kept| kept.as_slice().to_vec()),
+            token_ids: outcome.tokens.clone(),
+        }
+    }
+}
+
+/// Writes a measurement, whole or not at all.
+///
+/// # Errors
+/// A file that can't be written.
+pub fn write(path: &Path, efficiency: &Efficiency) -> Result<(), EfficiencyError> {
+    let text = serde_json::to_string_pretty(efficiency)? + "\n";
+    let part = path.with_extension("json.part");
+    let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
+    written.map_err(|source| {
+        // What can't be written whole is not left lying about.
+        let _ = std::fs::remove_file(&part);
+        EfficiencyError::Io {
+            doing: "write",
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+/// Reads a measurement; none where there is no such file.
+///
+/// # Errors
+/// A file that can't be read or is no measurement of this version.
+pub fn read(path: &Path) -> Result<Option<Efficiency>, EfficiencyError> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).map_err(|source| EfficiencyError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    let read: Efficiency =
+        serde_json::from_str(&text).map_err(|source| EfficiencyError::Content {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(Some(read))
+}
