@@ -455,9 +455,9 @@ fn a_folder_to_fill_in_is_a_dataset() {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("README.md explains every field"), "{text}");
     let checked = json(&["data", "check", &folder, "--json"]);
-    let set = &checked["data_sets"][0];
+    let set = &checked["datasets"][0];
     assert_eq!(
-        (&set["is_whole"], &set["num_questions"]),
+        (&set["is_complete"], &set["num_questions"]),
         (&true.into(), &3.into())
     );
     let config = concat!(

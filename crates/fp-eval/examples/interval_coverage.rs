@@ -109,7 +109,7 @@ fn page(found: &[Found], effort: &Effort) -> String {
          difference exactly at the margin passes for equivalent in at most {:.0} %, and at most \
          {:.0} % of families without any difference hold a \"better\" or \"worse\" (both with \
          three standard errors of the simulation to spare, for the largest of hundreds of \
-         points; of unequal numbers of questions coverage alone is demanded).\n\n",
+         points).\n\n",
         found.len(),
         effort.num_runs,
         effort.num_bootstrapped,

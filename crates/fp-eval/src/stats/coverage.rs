@@ -95,8 +95,7 @@ pub struct Found {
 impl Found {
     /// The demands that the point misses. False claims may exceed their bound by three
     /// standard errors of the simulation: at the margin 5 % is where a good test stands,
-    /// and the largest of hundreds lies that far above by chance. Of images with unequal
-    /// numbers of questions coverage alone is demanded.
+    /// and the largest of hundreds lies that far above by chance.
     pub fn missed(&self, effort: &Effort) -> Vec<String> {
         let mut missed = Vec::new();
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
@@ -105,9 +104,6 @@ impl Found {
         }
         if self.disagreeing >= MANY_DISAGREE && self.coverage > MAX_COVERAGE {
             missed.push(format!("covers {}", percent(self.coverage)));
-        }
-        if self.scenario.sizes == Sizes::Unequal {
-            return missed;
         }
         for (what, share, runs) in [
             ("equivalent", self.false_equivalent, effort.num_runs),

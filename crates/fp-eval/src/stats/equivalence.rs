@@ -113,6 +113,7 @@ mod tests {
             difference: (f64::from(b) - f64::from(c)) / total,
             disagreement: f64::from(b + c) / total,
             step: 1.0 / total,
+            lump: 1.0 / total,
             degrees_of_freedom: total - 1.0,
         }
     }

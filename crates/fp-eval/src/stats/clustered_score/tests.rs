@@ -20,6 +20,7 @@ mod naive {
         pub(super) d: f64,
         pub(super) a: f64,
         pub(super) u: f64,
+        pub(super) b: f64,
     }
 
     pub(super) fn figures(values: &[f64], labels: &[usize]) -> Naive {
@@ -57,7 +58,12 @@ mod naive {
         let (to_w, to_one) = ((-k * r / 2.0).exp(), (-k / 8.0).exp());
         let f = (1.0 - to_w) * f + to_w * f.max(together);
         let g = (1.0 - to_one) * g + to_one;
-        Naive { d, a, u: f * g / n }
+        let b = match e2 > 0.0 {
+            true => total(&|name| sum(name).abs().powi(3)) / e2 / n,
+            false => 0.0,
+        };
+        let u = f * g / n;
+        Naive { d, a, u, b }
     }
 
     impl Naive {
@@ -74,7 +80,8 @@ mod naive {
             );
             let q = ((b * b - 8.0 * c).max(0.0).sqrt() - b) / 4.0;
             let variance = self.u * (2.0 * q + delta * (1.0 - delta));
-            ((d - delta).abs() - self.u / 4.0).max(0.0) / variance.sqrt()
+            let off = self.u / 4.0 + (self.b - self.u).max(0.0);
+            ((d - delta).abs() - off).max(0.0) / variance.sqrt()
         }
     }
 }

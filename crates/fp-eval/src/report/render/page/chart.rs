@@ -74,6 +74,21 @@ impl Scale {
             .collect()
     }
 
+    /// A line across from `left` to `right` at every tick, with its value in % before it;
+    /// the scale goes from `bottom` up to `top`.
+    fn rules(self, svg: &mut String, [left, right]: [f64; 2], [bottom, top]: [f64; 2]) {
+        for tick in self.ticks() {
+            let y = self.place(tick, bottom, top);
+            put!(
+                svg,
+                "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{:.0}</text>",
+                left - 5.0,
+                y + 4.0,
+                100.0 * tick
+            );
+        }
+    }
+
     fn place(self, value: f64, from: f64, to: f64) -> f64 {
         let span = (self.high - self.low).max(1e-9);
         from + (value.clamp(self.low, self.high) - self.low) / span * (to - from)

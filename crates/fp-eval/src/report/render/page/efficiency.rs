@@ -62,7 +62,7 @@ fn charts(source: &Source<'_>, efficiency: &Efficiency, out: &mut String) {
             put!(out, "<span>{} {}</span> ", chart::key(style), escape(name));
         }
     }
-    out.push_str("<span>ringed and joined: the Pareto front</span></p>\n<div class=\"pair\">");
+    out.push_str("<span>ringed and joined: the Pareto front</span></p>\n<div class=\"panels\">");
     let time = dots(&points, |point| (point.ms, point.is_on_time_front));
     let macs = dots(&points, |point| (point.macs, point.is_on_macs_front));
     put!(

@@ -52,16 +52,7 @@ pub(in crate::report::render::page) fn lines(
     };
     let right = width - 12.0 - letter * letters.unwrap_or(0).min(MOST_LETTERS) as f64;
     let mut svg = open(width, height, title);
-    for tick in scale.ticks() {
-        let y = scale.place(tick, bottom, top);
-        put!(
-            &mut svg,
-            "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{:.0}</text>",
-            left - 5.0,
-            y + 4.0,
-            100.0 * tick
-        );
-    }
+    scale.rules(&mut svg, [left, right], [bottom, top]);
     let slot = (right - left) / places.len().max(1) as f64;
     let place_x = |position: usize| left + (position as f64 + 0.5) * slot;
     for (position, place) in places.iter().enumerate() {

@@ -33,16 +33,7 @@ pub(in crate::report::render::page) fn scatter(
     let most = ticks.last().copied().unwrap_or(1.0);
     let x = |cost: f64| left + cost / most * (right - left);
     let mut svg = open(NARROW, height, title);
-    for tick in scale.ticks() {
-        let y = scale.place(tick, bottom, top);
-        put!(
-            &mut svg,
-            "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{:.0}</text>",
-            left - 5.0,
-            y + 4.0,
-            100.0 * tick
-        );
-    }
+    scale.rules(&mut svg, [left, right], [bottom, top]);
     for tick in &ticks {
         let text = format(*tick);
         // The last one must not run over the edge.
