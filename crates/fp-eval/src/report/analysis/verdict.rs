@@ -92,5 +92,5 @@ fn same_strategies(analysis: &Analysis) -> Option<String> {
         .filter(|pair| pair.is_same_in_practice())
         .map(name)
         .collect();
-    (!pairs.is_empty()).then(|| format!("One strategy in practice: {}.", listed(&pairs)))
+    (!pairs.is_empty()).then(|| format!("Equivalent in practice: {}.", listed(&pairs)))
 }

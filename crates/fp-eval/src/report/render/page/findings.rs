@@ -9,10 +9,10 @@ pub(super) fn header(source: &Source<'_>, out: &mut String) {
     let (analysis, spec) = (source.analysis, &source.run.spec);
     let what = match spec.config.study {
         crate::study::config::StudyKind::A => {
-            "Study A: which attention heads tell which visual tokens to keep"
+            "Study A: which attention heads best identify the visual tokens to keep"
         }
         crate::study::config::StudyKind::B => {
-            "Study B: which query tokens tell which visual tokens to keep"
+            "Study B: which query tokens best identify the visual tokens to keep"
         }
         crate::study::config::StudyKind::Full => {
             "Full evaluation: head and query strategies together"
