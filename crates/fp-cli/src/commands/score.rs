@@ -34,7 +34,7 @@ use scorer::Scorer;
 ///
 /// The rule:
 ///   1. The query strategy chooses rows of the attention and their weights, which
-///      sum to 1. A head's attention a[n] to image token n is the weighted mean
+///      sum to 1. A head's attention a(n) to image token n is the weighted mean
 ///      over them.
 ///   2. The head strategy gives each head a score by its formula, of a, or of the
 ///      distribution p over the image that --normalize makes of it: p = a / sum(a)

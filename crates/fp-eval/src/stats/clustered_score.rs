@@ -29,14 +29,14 @@
 //!    that both strategies change places). The variance is that which the hypothesis
 //!    δ implies, so that it stays positive without any disagreement, and its skew is
 //!    that of rare events. A quarter of a disagreement, u / 4, is taken off |D − δ|, for
-//!    the statistic moves in steps; and where clusters are lumpier than that, with
-//!    b = Σ |E|³ / (n Σ E²) above u, so is b − u. The skew of lumps shifts the mean by
-//!    (1 + 2 z²) b / 6 against its standard error (Johnson 1978), which is b at the 5 %
-//!    of one side; u is what the variance of step 2 has accounted for.
+//!    the statistic moves in steps. In one-sided tests, where skew doesn't cancel, and
+//!    where clusters are lumpier than u, with b = Σ |E|³ / (n Σ E²) above it, so is b − u:
+//!    lumps shift the mean by (1 + 2 z²) b / 6 against its standard error (Johnson 1978),
+//!    which is b at the 5 % of one side, and u is what the variance above accounts for.
 //! 3. *The interval* holds all δ with |z(δ)| below the quantile of Student's t with
 //!    n² / Σ m² − 1 degrees of freedom, the effective number of clusters less one, at
-//!    least 1. One-sided tests take the tail of the same z(δ), so that a 1 − 2α interval
-//!    lies within ±margin exactly where both reject.
+//!    least 1. One-sided tests take the tail of z(δ) with b; their bounds lie within
+//!    ±margin exactly where both reject.
 //!
 //! Where D = 0 the half-width is about √((t · SE)² + (t² u)²): the ordinary one where many
 //! disagree, t² u ≈ 3.9 / n without any.
@@ -125,6 +125,20 @@ impl ClusteredDifference {
     /// # Errors
     /// A confidence outside 0..1.
     pub fn interval(&self, confidence: f64) -> Result<Interval, StatsError> {
+        let two_sided = ClusteredDifference { lump: 0.0, ..*self };
+        two_sided.ends(confidence)
+    }
+
+    /// The lower and the upper bound of the difference, each at level `alpha` by itself:
+    /// they lie within ±margin exactly where both one-sided tests reject.
+    ///
+    /// # Errors
+    /// An alpha outside 0..½.
+    pub fn bounds(&self, alpha: f64) -> Result<Interval, StatsError> {
+        self.ends(1.0 - 2.0 * alpha)
+    }
+
+    fn ends(&self, confidence: f64) -> Result<Interval, StatsError> {
         check_open_unit("confidence", confidence)?;
         let quantile = student_t_quantile(0.5 + 0.5 * confidence, self.degrees_of_freedom)?;
         Ok(Interval {

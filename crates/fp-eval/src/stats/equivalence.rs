@@ -53,7 +53,7 @@ pub fn equivalence(
     let non_inferior = non_inferiority(difference, margin, alpha)?;
     let p_upper = difference.p_at_least(margin)?;
     let p = non_inferior.p.max(p_upper);
-    let interval = difference.interval(1.0 - 2.0 * alpha)?;
+    let interval = difference.bounds(alpha)?;
     Ok(Equivalence {
         margin,
         alpha,
@@ -96,7 +96,7 @@ pub fn non_inferiority(
         margin,
         alpha,
         p,
-        low: difference.interval(1.0 - 2.0 * alpha)?.low,
+        low: difference.bounds(alpha)?.low,
         is_non_inferior: p < alpha,
     })
 }

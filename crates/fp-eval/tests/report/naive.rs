@@ -147,20 +147,6 @@ pub(crate) fn mean_size(values: &[(String, f64)]) -> f64 {
     values.iter().map(|(_, value)| value.abs()).sum::<f64>() / values.len() as f64
 }
 
-/// Σ |E|³ / (n Σ E²) over the images' sums of deviations.
-fn lump(values: &[(String, f64)]) -> f64 {
-    let (n, mean) = (values.len() as f64, mean(values));
-    let mut images: BTreeMap<&str, f64> = BTreeMap::new();
-    for (image, value) in values {
-        *images.entry(image).or_default() += value - mean;
-    }
-    let power = |p: i32| images.values().map(|e| e.abs().powi(p)).sum::<f64>();
-    match power(2) > 0.0 {
-        true => power(3) / power(2) / n,
-        false => 0.0,
-    }
-}
-
 /// |z(δ)| of the score interval of a difference.
 pub(crate) fn score(values: &[(String, f64)], delta: f64) -> f64 {
     let (size, step) = (mean_size(values), step(values));
@@ -170,8 +156,7 @@ pub(crate) fn score(values: &[(String, f64)], delta: f64) -> f64 {
     let c = -0.5 * (size - d) * delta * (1.0 - delta);
     let q = ((b * b - 8.0 * c).sqrt() - b) / 4.0;
     let variance = step * (2.0 * q + delta * (1.0 - delta));
-    let taken_off = step / 4.0 + (lump(values) - step).max(0.0);
-    ((d - delta).abs() - taken_off) / variance.sqrt()
+    ((d - delta).abs() - step / 4.0) / variance.sqrt()
 }
 
 /// Two-sided p of flipping the signs of whole numbers, one per image: the distribution

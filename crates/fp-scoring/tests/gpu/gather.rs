@@ -4,6 +4,7 @@ use crate::{Random, gpu, num_cases};
 use fp_kernels::cuda::{
     ErrorWord, GatherPositions, GatherTokens, Sequence, gather_positions, gather_tokens,
 };
+use fp_scoring::error_text;
 
 #[test]
 fn rows_and_positions_of_what_stays() {
@@ -105,10 +106,7 @@ fn tokens_that_can_not_be_kept_are_named() {
             error: &mut error,
         };
         gather_positions(&stream, call).unwrap();
-        let text = error
-            .check(&stream, "gather_positions")
-            .unwrap_err()
-            .to_string();
+        let text = error_text(&error.check(&stream, "gather_positions").unwrap_err());
         assert!(
             text.contains("gather_positions") && text.contains(place),
             "{text}"

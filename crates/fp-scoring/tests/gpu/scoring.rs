@@ -6,7 +6,7 @@ use fp_kernels::Element;
 use fp_kernels::cuda::{DeviceElement, ScoreShape};
 use fp_scoring::{
     HeadCount, HeadStrategy, Normalization, ScoringError, SelectOptions, Selection, cuda,
-    score_batch,
+    error_text, score_batch,
 };
 use half::{bf16, f16};
 use std::sync::Arc;
@@ -141,7 +141,7 @@ fn bad_values_are_named() {
     values[6 * 100 + 42] = f32::NAN;
     let options = options(2, 10, Normalization::L1);
     let error = on_gpu(&stream, &values, shape, HeadStrategy::STUDY, &options).unwrap_err();
-    let text = error.to_string();
+    let text = error_text(&error);
     assert!(
         text.contains("row 6") && text.contains("position 42"),
         "{text}"

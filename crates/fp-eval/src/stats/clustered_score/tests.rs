@@ -16,6 +16,7 @@ fn singles(n: usize, b: usize, c: usize) -> ClusteredDifference {
 
 /// The formulas of the module's head the plain way, each sum by itself.
 mod naive {
+    #[derive(Clone, Copy)]
     pub(super) struct Naive {
         pub(super) d: f64,
         pub(super) a: f64,
@@ -210,10 +211,15 @@ proptest! {
         prop_assert!((ours.difference - naive.d).abs() < 1e-12);
         prop_assert!((ours.step - naive.u).abs() < 1e-9 * naive.u, "{} {}", ours.step, naive.u);
         let quantile = student_t_quantile(0.975, ours.degrees_of_freedom).unwrap();
-        let interval = ours.interval(0.95).unwrap();
-        for (end, inwards) in [(interval.low, 1e-6), (interval.high, -1e-6)] {
-            prop_assert!(naive.z(end + inwards) < quantile + 1e-6);
-            prop_assert!(end.abs() > 1.0 - 1e-6 || naive.z(end - inwards) > quantile - 1e-6);
+        let two_sided = naive::Naive { b: 0.0, ..naive };
+        for (interval, naive) in [
+            (ours.interval(0.95).unwrap(), two_sided),
+            (ours.bounds(0.025).unwrap(), naive),
+        ] {
+            for (end, inwards) in [(interval.low, 1e-6), (interval.high, -1e-6)] {
+                prop_assert!(naive.z(end + inwards) < quantile + 1e-6);
+                prop_assert!(end.abs() > 1.0 - 1e-6 || naive.z(end - inwards) > quantile - 1e-6);
+            }
         }
     }
 
