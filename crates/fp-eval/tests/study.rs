@@ -278,7 +278,7 @@ fn a_limited_run_keeps_its_samples() {
     let records = read_records(&folder).unwrap();
     let images: std::collections::BTreeSet<_> = records.iter().map(|r| &r.image_id).collect();
     assert_eq!(images.len(), 5, "one question an image");
-    // The same command goes on with it, and has nothing left to do.
+    // The same command resumes it, and has nothing left to do.
     assert_eq!(
         run(&config, &RunOptions::new(&folder)).unwrap().num_resumed,
         5
@@ -352,7 +352,7 @@ fn how_a_run_was_started_is_noted_and_never_compared() {
     };
     run(&config, &started("first")).unwrap();
     let records = std::fs::read(folder.join("records.jsonl")).unwrap();
-    // Cut off and gone on with by another program from another folder.
+    // Interrupted, and resumed by another program from another folder.
     let half = records.len() / 2;
     std::fs::write(folder.join("records.jsonl"), &records[..half]).unwrap();
     run(&config, &started("second")).unwrap();

@@ -1,4 +1,4 @@
-//! Which strategies are one strategy in practice.
+//! Strategies that are equivalent in practice.
 
 use crate::{KeptTokens, ScoringError};
 

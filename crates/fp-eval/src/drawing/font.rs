@@ -7,7 +7,7 @@ pub(super) const HEIGHT: u32 = 8;
 /// From one letter to the next.
 pub(super) const ADVANCE: u32 = WIDTH + 1;
 
-/// Whether pixel (x, y) of a letter is ink. Letters that aren't known are boxes.
+/// Whether pixel (x, y) of a letter is ink. Unknown letters are drawn as boxes.
 pub(super) fn is_ink(letter: char, x: u32, y: u32) -> bool {
     let known = GLYPHS.iter().find(|(known, _)| *known == letter);
     let rows = known.map_or(UNKNOWN, |(_, rows)| rows);

@@ -96,7 +96,7 @@ pub fn describe(efficiency: &Efficiency) -> Vec<String> {
     }
     for skipped in &efficiency.skipped_batches {
         lines.push(format!(
-            "batches of {} were left out: about {} beside the weights, {} may be used",
+            "batches of {} were left out: they need about {}, excluding weights; the memory limit is {}",
             skipped.batch,
             bytes(skipped.needed_bytes as f64),
             bytes(skipped.limit_bytes as f64),

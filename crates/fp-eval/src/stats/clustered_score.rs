@@ -199,7 +199,7 @@ impl ClusteredDifference {
         if reduced == 0.0 {
             return 0.0;
         }
-        // No variance at ±1 and beyond: what can't be is infinitely far.
+        // No variance at ±1 and beyond: an impossible difference is infinitely far.
         (reduced / self.variance(delta).sqrt()).copysign(distance)
     }
 

@@ -33,7 +33,7 @@ pub struct RunOptions {
     pub batch_size: usize,
     /// How cells are run.
     pub engine: Engine,
-    /// Bytes beside the weights that may be used; half of what is free by default.
+    /// Memory limit in bytes, excluding weights; half of what is free by default.
     pub memory_limit: Option<u64>,
     /// Only this piece of the run.
     pub shard: Option<Shard>,

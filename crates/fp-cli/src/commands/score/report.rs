@@ -322,7 +322,7 @@ fn samples(matrix: &EquivalenceMatrix) -> String {
 fn matrix(matrix: &EquivalenceMatrix) -> String {
     let labels = short(matrix.labels());
     let mut text = format!(
-        "Which strategies are one strategy: mean Jaccard of the kept tokens\nover {}; = where they are identical in each\n",
+        "Equivalent strategies: mean Jaccard of the kept tokens\nover {}; = where they are identical in each\n",
         samples(matrix)
     );
     if labels.len() > MAX_COLUMNS {

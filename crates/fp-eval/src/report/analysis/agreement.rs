@@ -1,4 +1,4 @@
-//! Which strategies are one strategy: how far the tokens that they keep agree.
+//! Equivalent strategies: how far the tokens that they keep agree.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use super::roster::Roster;
 use super::scores::Scores;
 use crate::report::run::Run;
 
-/// Pairs that keep the same tokens on this share of samples are one strategy in practice.
+/// Pairs that keep the same tokens on this share of samples are equivalent in practice.
 pub const SAME_IN_PRACTICE: f64 = 0.95;
 
 /// Agreement of every pair at one budget and one head count.
@@ -49,7 +49,7 @@ impl StrategyPair {
         self.identical_share == 1.0
     }
 
-    /// Whether both are one strategy in practice, see [`SAME_IN_PRACTICE`].
+    /// Whether both are equivalent in practice, see [`SAME_IN_PRACTICE`].
     pub fn is_same_in_practice(&self) -> bool {
         self.identical_share >= SAME_IN_PRACTICE
     }

@@ -76,7 +76,7 @@ pub(crate) fn budget_text(budget: &Budget) -> String {
     }
 }
 
-/// Pairs that are one strategy.
+/// Pairs that are equivalent in practice.
 fn same_strategies(analysis: &Analysis) -> Option<String> {
     let name = |pair: &StrategyPair| {
         format!(

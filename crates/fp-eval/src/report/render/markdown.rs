@@ -183,16 +183,7 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
     if let Some(best) = &source.analysis.best {
         text.push_str("\n## Best of many, on the other half of the images\n\n");
         for c in &best.confirmation {
-            let _ = writeln!(
-                text,
-                "* {} against {}: {} points, {}, {}: {}",
-                c.a,
-                c.b,
-                signed_points(c.difference),
-                interval_points(c.interval, c.confidence),
-                p_value("Holm p", c.p_holm),
-                outcome(c)
-            );
+            let _ = writeln!(text, "* {} {}", c.a, against(c));
         }
         for untested in &best.untested {
             let _ = writeln!(text, "* no test: {}", untested.because);
@@ -202,17 +193,7 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
                 .into_iter()
                 .flatten()
             {
-                let _ = writeln!(
-                    text,
-                    "* at {}: {} against {}: {} points, {}, {}: {}",
-                    cell.budget,
-                    cell.cell,
-                    c.b,
-                    signed_points(c.difference),
-                    interval_points(c.interval, c.confidence),
-                    p_value("Holm p", c.p_holm),
-                    outcome(c)
-                );
+                let _ = writeln!(text, "* at {}: {} {}", cell.budget, cell.cell, against(c));
             }
             if cell.is_baseline {
                 let _ = writeln!(
@@ -223,6 +204,18 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
             }
         }
     }
+}
+
+/// What a test was made against, and what it came to.
+fn against(c: &Comparison) -> String {
+    format!(
+        "against {}: {} points, {}, {}: {}",
+        c.b,
+        signed_points(c.difference),
+        interval_points(c.interval, c.confidence),
+        p_value("Holm p", c.p_holm),
+        outcome(c)
+    )
 }
 
 /// An outcome by its name, and why where it is undecided.

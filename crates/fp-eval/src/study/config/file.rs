@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 pub struct ConfigFile {
     /// The file.
     pub path: PathBuf,
-    /// What it asks for, with defaults in place of what can't be used; none where nothing
-    /// can.
+    /// What it asks for, with defaults in place of invalid values; none where nothing is
+    /// valid.
     pub config: Option<StudyConfig>,
     diagnostics: Diagnostics,
     /// What was found about the values, by their places in the configuration.

@@ -63,7 +63,7 @@ pub(super) fn agreement(source: &Source<'_>, out: &mut String) {
     section(
         out,
         "agreement",
-        "Which strategies are one strategy",
+        "Equivalent strategies",
         "Mean Jaccard overlap of the kept tokens; = where they are identical on every sample.",
     );
     let same: Vec<String> = analysis
