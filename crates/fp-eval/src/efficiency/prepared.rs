@@ -10,11 +10,7 @@ use super::error::EfficiencyError;
 use super::input::{Input, InputSource};
 use super::plan::{Plan, Pruning};
 use super::settings::EfficiencySettings;
-use crate::embedded;
-use crate::study::{ModelShape, number_format};
-
-/// The name that stands for the shipped model.
-const EMBEDDED: &str = "embedded";
+use crate::study::{ModelShape, model_folder, number_format};
 
 /// Seed of dummy weights and inputs.
 const SEED: u64 = 1;
@@ -76,10 +72,8 @@ impl Prepared {
             vision_tower: request.vision_tower.clone(),
             ..LoadOptions::default()
         };
-        let name = match request.model.as_str() {
-            EMBEDDED => embedded::model_dir()?.display().to_string(),
-            name => name.to_owned(),
-        };
+        let folder = model_folder(Path::new(&request.model))?;
+        let name = folder.display().to_string();
         let source = ModelSource::open(&name, request.vision_tower.as_deref())?;
         let config = source.config();
         let input = match (&request.input, source.is_random()) {
@@ -92,17 +86,19 @@ impl Prepared {
                         .to_owned(),
                 });
             }
-            (input, false) => Input::of_checkpoint(Path::new(&name), config, input)?,
+            (input, false) => Input::of_checkpoint(&folder, config, input)?,
         };
-        let mut methods = Vec::new();
-        for &head in &request.head_strategies {
-            for &query in &request.query_strategies {
-                methods.push((head, query, request.num_selected_heads));
-            }
-        }
+        let methods = every_pair(
+            &request.head_strategies,
+            &request.query_strategies,
+            request.num_selected_heads,
+        );
         let plan = Plan {
             normalization: request.normalization,
             allow_degenerate: request.allow_degenerate,
+            device: request.device.clone(),
+            threads: request.threads,
+            settings: request.settings,
             ..bare(
                 &request.model,
                 &source,
@@ -110,12 +106,6 @@ impl Prepared {
                 &options,
                 request.prune_layer,
             )
-        };
-        let plan = Plan {
-            device: request.device.clone(),
-            threads: request.threads,
-            settings: request.settings,
-            ..plan
         };
         let plan = plan.with(&Pruning {
             budgets: &request.budgets,
@@ -157,6 +147,19 @@ impl Prepared {
         let model = self.source.load(SEED, &self.options)?;
         Ok((self.plan, self.input, model))
     }
+}
+
+/// Every head strategy with every query strategy, all with the same number of heads.
+pub(super) fn every_pair(
+    heads: &[HeadStrategy],
+    queries: &[QueryStrategy],
+    num_selected_heads: HeadCount,
+) -> Vec<(HeadStrategy, QueryStrategy, HeadCount)> {
+    let pairs = heads.iter().flat_map(|head| {
+        let of_head = queries.iter();
+        of_head.map(|query| (*head, *query, num_selected_heads))
+    });
+    pairs.collect()
 }
 
 /// A plan of a model and an input without anything that is asked of them.

@@ -9,7 +9,7 @@ use super::EFFICIENCY_FILE;
 use super::error::EfficiencyError;
 use super::input::Input;
 use super::plan::{Plan, Pruning};
-use super::prepared::{Prepared, bare};
+use super::prepared::{Prepared, bare, every_pair};
 use super::settings::EfficiencySettings;
 use super::summary::{Efficiency, read};
 use crate::dataset;
@@ -40,13 +40,10 @@ pub fn prepare_run(
         config_sha256: Some(spec.config_sha256.clone()),
         normalization: config.normalization,
         allow_degenerate: config.allow_degenerate,
-        ..bare(&config.model, &source, &input, &options, config.prune_layer)
-    };
-    let plan = Plan {
         device: config.device.clone(),
         threads,
         settings,
-        ..plan
+        ..bare(&config.model, &source, &input, &options, config.prune_layer)
     };
     let plan = plan.with(&Pruning {
         budgets: &budgets,
@@ -66,12 +63,11 @@ fn methods(config: &StudyConfig) -> Vec<(HeadStrategy, QueryStrategy, HeadCount)
     let counts = &config.num_selected_heads;
     let middle = counts.get(counts.len() / 2);
     let heads = middle.map_or(HeadCount::HALF, |setting| setting.head_count());
-    let mut methods = Vec::new();
-    for &head in &config.head_selection_strategies {
-        for &query in &config.query_selection_strategies {
-            methods.push((head, query, heads));
-        }
-    }
+    let mut methods = every_pair(
+        &config.head_selection_strategies,
+        &config.query_selection_strategies,
+        heads,
+    );
     if config.controls.all_heads {
         methods.push((HeadStrategy::Sum, config.all_heads_query(), HeadCount::All));
     }

@@ -40,10 +40,14 @@ pub(crate) fn reset_peak() -> std::io::Result<()> {
 }
 
 fn proc_value(path: &str, key: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(path).ok()?;
+    kib_value(&std::fs::read_to_string(path).ok()?, key)
+}
+
+/// A figure of a file under `/proc` by its `key`; Linux counts in KiB there.
+pub(super) fn kib_value(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
+    kib.checked_mul(1024)
 }
 
 /// What a worker may hold at once.

@@ -2,6 +2,7 @@
 
 use super::config::StudyConfig;
 use super::grid::{Grid, ModelShape};
+use super::memory::kib_value;
 use super::order::Shard;
 use super::subset::Subset;
 use crate::metric::AnswerRule;
@@ -201,13 +202,9 @@ fn cpu_name(cpuinfo: &str) -> Option<&str> {
     Some(line.split_once(':')?.1.trim())
 }
 
-/// `MemTotal` of `/proc/meminfo`, which counts in KiB.
+/// Bytes of the whole memory, by `/proc/meminfo`.
 fn memory_bytes(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
+    kib_value(meminfo, "MemTotal:")
 }
 
 /// `PRETTY_NAME` of `/etc/os-release`.
