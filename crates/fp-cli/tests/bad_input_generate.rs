@@ -13,13 +13,17 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const MODEL_TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests");
+const IMAGES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../fp-image/tests/golden_images"
+);
 
 fn golden(path: &str) -> PathBuf {
     Path::new(MODEL_TESTS).join("golden").join(path)
 }
 
 fn image_case(name: &str) -> PathBuf {
-    Path::new(MODEL_TESTS).join("golden_images").join(name)
+    Path::new(IMAGES).join(name)
 }
 
 /// A copy of the files of a folder.

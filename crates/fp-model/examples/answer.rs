@@ -8,9 +8,9 @@
 //! of the same prefix, decoded together with the others.
 
 use candle_core::Device;
-use fp_model::image::decode_file;
+use fp_image::decode_file;
 use fp_model::prompt::PromptTemplate;
-use fp_model::{GenerateOptions, LoadOptions, OpenedCheckpoint, Sample};
+use fp_model::{GenerateOptions, LoadOptions, OpenedCheckpoint, Sample, ToTensor};
 use fp_scoring::{HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, TokenBudget};
 use std::path::Path;
 

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
+use fp_scoring::Cause;
+
 /// Result of this crate's functions.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;
-
-/// An error of another library, or a text of its own.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong, where, and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +187,7 @@ pub enum ModelError {
     Budget(#[from] fp_scoring::BudgetError),
     /// An image can't be read or prepared.
     #[error(transparent)]
-    Image(#[from] crate::image::ImageError),
+    Image(#[from] fp_image::ImageError),
     /// A prompt can't be tokenised.
     #[error(transparent)]
     Prompt(#[from] crate::prompt::PromptError),

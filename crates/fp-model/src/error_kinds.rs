@@ -6,8 +6,8 @@ mod error_check;
 
 use self::error_check::{CAUSE, check};
 use crate::ModelError;
-use crate::image::{ImageError, ImageSize, Resolution};
 use crate::prompt::PromptError;
+use fp_image::ImageError;
 use fp_scoring::{BudgetError, ScoringError};
 use serde::de::Error as _;
 use std::io;
@@ -31,32 +31,6 @@ fn budget() -> BudgetError {
         kept: 0.0,
         num_image_tokens: 4,
     }
-}
-
-#[test]
-fn images() {
-    let resolution = Resolution {
-        width: 3,
-        height: 4,
-    };
-    check(&every_variant!(ImageError:
-        Io { path: path(), source: io::Error::other(CAUSE) },
-        InFile { path: path(), source: Box::new(ImageError::ConfigSyntax(json())) },
-        Empty {},
-        UnknownFormat { head: vec![1, 2], known: "PNG, JPEG" },
-        Damaged { format: "PNG", reason: text() },
-        Unsupported { format: "PNG", reason: text() },
-        Decoder { format: "PNG", source: CAUSE.into() },
-        NoDecoder { format: "PNG", source: CAUSE.into() },
-        TooLarge { width: 9, height: 9, max_pixels: 80 },
-        RawLength { width: 2, height: 2, expected: 12, got: 11 },
-        NoPixels { width: 0, height: 3 },
-        ConfigSyntax { 0: json() },
-        ConfigField { field: "size", got: text(), expected: "a number" },
-        NoPinpoints {},
-        PinpointNotTiled { pinpoint: resolution, tile_side: 2 },
-        NoFittingPinpoint { size: ImageSize { width: 1, height: 900 } },
-    ));
 }
 
 #[test]

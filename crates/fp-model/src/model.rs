@@ -3,12 +3,12 @@
 use crate::clip::VisionTower;
 use crate::config::{ModelConfig, Preset};
 use crate::error::{ModelError, Result};
-use crate::image::FeaturePacking;
 use crate::llama::Llama;
 use crate::opened::OpenedCheckpoint;
 use crate::projector::Projector;
 use crate::weights::{Loader, Names, Place, RandomWeights, Source};
 use candle_core::{DType, Device, Tensor};
+use fp_image::FeaturePacking;
 use std::path::{Path, PathBuf};
 
 /// How a model is loaded.

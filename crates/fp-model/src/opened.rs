@@ -2,10 +2,10 @@
 
 use crate::config::{ModelConfig, Origin, vision_tower_config};
 use crate::error::{ModelError, Result};
-use crate::image::{ImageProcessor, PreprocessorConfig};
 use crate::model::{LlavaModel, LoadOptions};
 use crate::tokenizer::LlavaTokenizer;
 use crate::weights::{Checkpoint, Names, Source, StoredDtype, expected_tensors};
+use fp_image::{ImageProcessor, PreprocessorConfig};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -2,13 +2,9 @@
 
 use std::path::PathBuf;
 
-use fp_scoring::{TokenLayout, named_enum};
+use fp_image::IMAGE_PLACEHOLDER;
+use fp_scoring::{Cause, TokenLayout, named_enum};
 use serde::{Deserialize, Serialize};
-
-use crate::error::Cause;
-
-/// What stands in a prompt's text for the image.
-pub const IMAGE_PLACEHOLDER: &str = "<image>";
 
 /// Every failure of prompt and tokenizer, with what was found and what would be right.
 #[derive(Debug, thiserror::Error)]

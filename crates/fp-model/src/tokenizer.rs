@@ -3,15 +3,13 @@
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use fp_scoring::named_enum;
+use fp_image::IMAGE_PLACEHOLDER;
+use fp_scoring::{Cause, named_enum};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::config::{ModelConfig, Origin};
-use crate::error::Cause;
-use crate::prompt::{
-    EncodedPrompt, IMAGE_PLACEHOLDER, PromptError, count_placeholders, split_at_image,
-};
+use crate::prompt::{EncodedPrompt, PromptError, count_placeholders, split_at_image};
 
 const BOS: &str = "<s>";
 

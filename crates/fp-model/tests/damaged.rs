@@ -6,7 +6,7 @@ mod common;
 use candle_core::{DType, Tensor};
 use common::checkpoint::{golden_config, golden_tensors, save, sharded, write_config};
 use common::golden;
-use fp_model::image::PreprocessorConfig;
+use fp_image::PreprocessorConfig;
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{LlavaModel, LoadOptions, ModelConfig, ModelError, OpenedCheckpoint, inspect};
 use serde_json::{Value, json};

@@ -4,10 +4,10 @@ mod common;
 
 use candle_core::Device;
 use common::{cases, expected, flat, golden, greedy, largest_difference, load};
-use fp_model::Sample;
-use fp_model::image::{ImageAspect, ImageProcessor, PreprocessorConfig, decode_file};
+use fp_image::{ImageAspect, ImageProcessor, PreprocessorConfig, decode_file};
 use fp_model::prompt::PromptTemplate;
 use fp_model::tokenizer::{LlavaTokenizer, SpecialTokenIds};
+use fp_model::{Sample, ToTensor};
 
 #[test]
 fn unpruned_cases_from_png_and_question() {
@@ -47,4 +47,27 @@ fn unpruned_cases_from_png_and_question() {
         let (outputs, _) = model.answer(&[sample], None, &greedy(8)).unwrap();
         assert_eq!(outputs[0].generation.token_ids, case.generated);
     }
+}
+
+/// The pixel values that the model's golden cases were made with: photographs' sizes, both aspects.
+#[test]
+fn golden_views_have_no_pixel_off() {
+    let config = golden("model/preprocessor_config.json");
+    let processor = ImageProcessor::new(PreprocessorConfig::load(&config).expect("valid"));
+    let mut views = 0;
+    for (name, tensor) in &expected() {
+        let Some(view) = name.strip_prefix("pixel_values_") else {
+            continue;
+        };
+        let (image, aspect) = view.split_once('_').expect("image and aspect");
+        let image = decode_file(&common::image(&format!("image{image}.png"))).expect("a PNG");
+        let values = processor
+            .preprocess(&image, aspect.parse().expect("known"))
+            .expect("values");
+        let got = values.to_tensor(&Device::Cpu).expect("a tensor");
+        assert_eq!(got.dims(), [1, 3, 336, 336]);
+        assert!(flat(&got) == flat(tensor), "{view}");
+        views += 1;
+    }
+    assert_eq!(views, 6);
 }

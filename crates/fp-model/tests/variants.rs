@@ -4,7 +4,7 @@ mod common;
 
 use candle_core::{DType, Device, Tensor};
 use common::{flat, golden, largest_difference};
-use fp_model::image::{GridPinpoints, ImageSize, Tiling};
+use fp_image::{GridPinpoints, ImageSize, Tiling};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{ImageFeatures, LlavaModel, LoadOptions, Sample};
 use std::collections::HashMap;

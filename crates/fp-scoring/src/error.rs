@@ -8,6 +8,9 @@ use fp_kernels::KernelError;
 
 use crate::{BudgetError, HeadStrategy, UnknownName};
 
+/// An error of another library, or a text of its own.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
 /// Why no selection was made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]

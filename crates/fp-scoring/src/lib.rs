@@ -54,7 +54,7 @@ pub use config::{Normalization, PruneConfig};
 pub use control::{Control, oracle_tokens, random_tokens, uniform_grid_tokens};
 pub use cost::{DecoderShape, FLOPS_PER_MAC, MlpConvention, PrunedCost};
 pub use equivalence::{Equivalence, EquivalenceMatrix};
-pub use error::{ScoringError, SharedError};
+pub use error::{Cause, ScoringError, SharedError};
 pub use error_text::{error_chain, error_text};
 pub use head::HeadStrategy;
 pub use kept::KeptTokens;

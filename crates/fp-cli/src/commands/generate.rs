@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
 use clap::Args;
 use fp_eval::study::model_folder;
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use fp_model::{
     GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, Preset, Sample,
     Sampling,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy};
 
 use super::{print_json, print_text};

@@ -116,13 +116,10 @@ impl Collector {
         if sample.id.is_empty() {
             invalid("the id is empty".to_owned());
         }
-        if sample
-            .question
-            .contains(fp_model::prompt::IMAGE_PLACEHOLDER)
-        {
+        if sample.question.contains(fp_image::IMAGE_PLACEHOLDER) {
             invalid(format!(
                 "the question holds {}, which the prompt's template puts in",
-                fp_model::prompt::IMAGE_PLACEHOLDER
+                fp_image::IMAGE_PLACEHOLDER
             ));
         }
         for area in sample.boxes.iter().filter(|area| !is_box(area)) {

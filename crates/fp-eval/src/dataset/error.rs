@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fp_model::Cause;
+use fp_scoring::Cause;
 
 /// A data set that can't be used.
 #[derive(Debug, thiserror::Error)]

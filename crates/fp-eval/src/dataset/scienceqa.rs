@@ -96,7 +96,7 @@ fn sample(entry: &Entry, problems: &mut Annotations<Problem>) -> Result<Sample, 
         let message = "no conversation; its first turn is the question".to_owned();
         return Err((ProblemKind::Malformed, message));
     };
-    let text = turn.value.replace(fp_model::prompt::IMAGE_PLACEHOLDER, "");
+    let text = turn.value.replace(fp_image::IMAGE_PLACEHOLDER, "");
     let mut keys = BTreeMap::new();
     for (key, value) in [("topic", problem.topic), ("grade", problem.grade)] {
         if let Some(value) = value {

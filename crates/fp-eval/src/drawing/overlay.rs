@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use image::RgbImage;
 
 use super::font;
@@ -134,7 +134,7 @@ impl Overlay {
     #[must_use]
     pub fn with_picture(
         mut self,
-        picture: &fp_model::image::RgbImage,
+        picture: &fp_image::RgbImage,
         aspect: Option<ImageAspect>,
     ) -> Overlay {
         let (width, height) = (picture.width() as u32, picture.height() as u32);
@@ -506,7 +506,7 @@ mod tests {
 
     #[test]
     fn a_picture_has_its_dropped_tokens_darkened() {
-        let picture = fp_model::image::RgbImage::new(4, 2, vec![200; 24]).unwrap();
+        let picture = fp_image::RgbImage::new(4, 2, vec![200; 24]).unwrap();
         let mut overlay = Overlay::new(2, 2).with_picture(&picture, Some(ImageAspect::Pad));
         overlay.add(panel(4, &[1, 2]));
         let svg = svg(&overlay);

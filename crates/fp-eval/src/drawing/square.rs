@@ -1,6 +1,6 @@
 //! The square of an image that a vision tower sees.
 
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use image::imageops::{crop_imm, overlay};
 use image::{Rgb, RgbImage};
 

@@ -6,7 +6,7 @@ use super::record::{AttentionRecord, CellRecord, DiversityRecord, Look};
 use crate::error_text;
 use crate::metric::token_quality::{CoverageGrid, Framing};
 use crate::sample::Sample;
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use fp_model::{CombinedAttention, ModelError, Prefix, ScoreRequest};
 use fp_scoring::{
     HeadCount, HeadStrategy, KeptTokens, Normalization, QueryStrategy, ScoringError, SelectOptions,

@@ -1,13 +1,13 @@
 //! Images and questions, ready for the model.
 
 use crate::dataset::ImageRef;
-use fp_model::image::{
+use fp_image::{
     AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
     PixelValues, PreprocessorConfig, RgbImage, decode, decode_file,
 };
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
-use fp_model::{ImageFeatures, LlavaModel, ModelConfig, ModelError};
+use fp_model::{ImageFeatures, LlavaModel, ModelConfig, ModelError, ToTensor};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

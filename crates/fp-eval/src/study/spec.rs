@@ -6,7 +6,7 @@ use super::memory::kib_value;
 use super::order::Shard;
 use super::subset::Subset;
 use crate::metric::AnswerRule;
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

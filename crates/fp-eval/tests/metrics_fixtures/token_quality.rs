@@ -4,7 +4,7 @@ use fp_eval::metric::token_quality::{
     AttentionOverlap, Concentration, CoverageGrid, Diversity, DiversityOptions, Framing, Overlap,
     Spatial, conditional_log_det,
 };
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use fp_scoring::KeptTokens;
 use serde_json::Value;
 

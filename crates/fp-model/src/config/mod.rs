@@ -15,8 +15,8 @@ mod text;
 mod vision;
 
 use crate::error::{ModelError, Result};
-use crate::image::ImageAspect;
 use fields::Fields;
+use fp_image::ImageAspect;
 pub use presets::Preset;
 use serde_json::Value;
 use std::path::{Path, PathBuf};

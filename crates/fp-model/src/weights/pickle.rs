@@ -1,9 +1,10 @@
 //! One `.bin` file, as PyTorch saves it.
 
 use super::shard::{StoredDtype, TensorEntry};
-use crate::error::{Cause, ModelError, Result};
+use crate::error::{ModelError, Result};
 use candle_core::pickle::PthTensors;
 use candle_core::{DType, Tensor};
+use fp_scoring::Cause;
 use std::path::{Path, PathBuf};
 
 /// A `.bin` file whose list of tensors has been read.

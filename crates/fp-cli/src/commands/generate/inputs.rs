@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use fp_eval::study::is_embedded;
-use fp_model::image::{
-    AnyResPixels, GridPinpoints, ImageProcessor, PixelValues, RgbImage, decode_file,
-};
+use fp_image::{AnyResPixels, GridPinpoints, ImageProcessor, PixelValues, RgbImage, decode_file};
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
-use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint};
+use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint, ToTensor};
 
 use serde::Serialize;
 

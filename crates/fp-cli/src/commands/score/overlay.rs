@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use fp_eval::drawing::{Overlay, OverlayFormat, Panel};
-use fp_model::image::{ImageAspect, RgbImage, decode_file};
+use fp_image::{ImageAspect, RgbImage, decode_file};
 
 use super::ScoreArgs;
 use super::opened::OpenedDump;

@@ -9,7 +9,7 @@ use fp_eval::study::config::{
     ConfigFile, Controls, Diagnostics, HeadSetting, HolmFamily, Model, Precision, StudyKind,
     TokenDiversity, surroundings,
 };
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget, did_you_mean};
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use fp_model::image::{DecodeLimits, ImageError, decode};
+use fp_image::{DecodeLimits, ImageError, decode};
 use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
 

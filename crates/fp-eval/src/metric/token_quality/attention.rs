@@ -112,7 +112,7 @@ pub(super) fn check_attention(attention: &[f64], num_tokens: usize) -> Result<()
 mod tests {
     use super::*;
     use crate::metric::token_quality::Framing;
-    use fp_model::image::ImageAspect;
+    use fp_image::ImageAspect;
 
     fn grid(boxes: &[[f64; 4]]) -> CoverageGrid {
         let framing = Framing::new(2, 2, ImageAspect::Pad, 0).unwrap();

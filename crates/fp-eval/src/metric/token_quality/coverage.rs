@@ -202,7 +202,7 @@ fn union_area(boxes: &[[f64; 4]]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fp_model::image::ImageAspect;
+    use fp_image::ImageAspect;
     use proptest::prelude::*;
 
     fn grid(boxes: &[[f64; 4]], size: [usize; 2], side: usize) -> CoverageGrid {

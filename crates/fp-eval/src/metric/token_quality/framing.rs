@@ -1,6 +1,6 @@
 //! Where the pixels of an image lie in the square that the vision tower sees.
 
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 
 use crate::metric::MetricError;
 

@@ -115,7 +115,7 @@ pub(super) fn membership(kept: &KeptTokens, num_tokens: usize) -> Result<Vec<boo
 mod tests {
     use super::*;
     use crate::metric::token_quality::Framing;
-    use fp_model::image::ImageAspect;
+    use fp_image::ImageAspect;
     use proptest::prelude::*;
 
     fn grid(boxes: &[[f64; 4]]) -> CoverageGrid {

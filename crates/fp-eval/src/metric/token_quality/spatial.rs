@@ -125,7 +125,7 @@ pub fn row_profile(kept: &KeptTokens, side: usize) -> Result<Vec<f64>, MetricErr
 mod tests {
     use super::*;
     use crate::metric::token_quality::Framing;
-    use fp_model::image::ImageAspect;
+    use fp_image::ImageAspect;
 
     fn kept(tokens: &[usize], num_tokens: usize) -> KeptTokens {
         KeptTokens::new(tokens.to_vec(), num_tokens).unwrap()

@@ -13,7 +13,7 @@ pub use file::ConfigFile;
 pub use heads::HeadSetting;
 
 use crate::efficiency::EfficiencySettings;
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fp_model::image::ImageAspect;
+use fp_image::ImageAspect;
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 

@@ -7,7 +7,7 @@ use crate::embedded;
 use crate::error_text;
 use crate::study::grid::{Grid, ModelShape};
 use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
-use fp_model::image::PreprocessorConfig;
+use fp_image::PreprocessorConfig;
 use fp_model::{ModelConfig, Preset, inspect};
 use fp_scoring::did_you_mean;
 use std::path::Path;

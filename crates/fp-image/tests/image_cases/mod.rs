@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fp_model::image::RgbImage;
+use fp_image::RgbImage;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]

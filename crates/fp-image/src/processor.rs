@@ -1,6 +1,5 @@
 //! Pixels to `pixel_values`: pad or not, resize, centre crop, rescale, normalise.
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::anyres::{AnyResPixels, GridPinpoints, Tiling};
@@ -18,16 +17,6 @@ pub struct PixelValues {
     pub height: usize,
     /// Columns.
     pub width: usize,
-}
-
-impl PixelValues {
-    /// The values as an f32 tensor of shape `[1, 3, height, width]`.
-    ///
-    /// # Errors
-    /// Whatever candle reports, such as a device out of memory.
-    pub fn to_tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
-        Tensor::from_slice(&self.data, (1, 3, self.height, self.width), device)
-    }
 }
 
 /// Turns decoded images into pixel values, equal to those of Hugging Face's `CLIPImageProcessor`

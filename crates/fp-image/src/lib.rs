@@ -2,23 +2,25 @@
 //!
 //! [`decode`] reads a file as Pillow's `Image.open(…).convert("RGB")` does, [`ImageProcessor`]
 //! resizes and normalises as Hugging Face's processors do, and [`Tiling`] cuts any-resolution
-//! input into tiles. Equality with those references is what the module is for: a pixel that is one
+//! input into tiles. Equality with those references is what the crate is for: a pixel that is one
 //! step off moves image features, and with them what is pruned.
 //!
 //! ```
-//! use fp_model::image::{ImageAspect, ImageProcessor, PreprocessorConfig, RgbImage};
+//! use fp_image::{ImageAspect, ImageProcessor, PreprocessorConfig, RgbImage};
 //!
 //! let image = RgbImage::new(2, 1, vec![0, 0, 0, 255, 255, 255])?;
 //! let processor = ImageProcessor::new(PreprocessorConfig::from_json(r#"{"size": 4, "crop_size": 4}"#)?);
 //! let pixels = processor.preprocess(&image, ImageAspect::Pad)?;
 //! assert_eq!(pixels.data.len(), 3 * 4 * 4);
-//! # Ok::<(), fp_model::image::ImageError>(())
+//! # Ok::<(), fp_image::ImageError>(())
 //! ```
 
 mod anyres;
 mod config;
 mod decode;
 mod error;
+#[cfg(test)]
+mod error_kinds;
 mod framing;
 mod processor;
 mod resample;
@@ -32,3 +34,6 @@ pub use framing::ImageAspect;
 pub use processor::{ImageProcessor, PixelValues};
 pub use resample::{ResampleFilter, resize};
 pub use rgb::{ImageSize, RgbImage};
+
+/// What stands in a prompt's text for the image.
+pub const IMAGE_PLACEHOLDER: &str = "<image>";

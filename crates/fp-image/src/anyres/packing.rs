@@ -71,7 +71,7 @@ pub enum TokenSource {
 #[cfg(test)]
 mod tests {
     use super::super::{GridPinpoints, Tiling};
-    use crate::image::ImageSize;
+    use crate::ImageSize;
 
     fn size(height: usize, width: usize) -> ImageSize {
         ImageSize { height, width }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use fp_scoring::Cause;
+
 use super::{ImageSize, Resolution};
-use crate::error::Cause;
 
 /// Every failure of decoding and preprocessing, with what was found and what would be right.
 #[derive(Debug, thiserror::Error)]

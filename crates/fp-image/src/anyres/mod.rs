@@ -12,8 +12,6 @@ pub use packing::{FeaturePacking, TokenSource};
 pub use pinpoints::{GridPinpoints, Resolution};
 pub use tiling::Tiling;
 
-use candle_core::{Device, Tensor};
-
 use super::PixelValues;
 
 /// One image at any resolution, ready for the vision tower.
@@ -23,19 +21,4 @@ pub struct AnyResPixels {
     pub tiles: Vec<PixelValues>,
     /// How the tiles were cut, for [`Tiling::packing`].
     pub tiling: Tiling,
-}
-
-impl AnyResPixels {
-    /// The values as an f32 tensor of shape `[tiles, 3, height, width]`.
-    ///
-    /// # Errors
-    /// Whatever candle reports, such as a device out of memory.
-    pub fn to_tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
-        let tiles: candle_core::Result<Vec<_>> = self
-            .tiles
-            .iter()
-            .map(|tile| tile.to_tensor(device))
-            .collect();
-        Tensor::cat(&tiles?, 0)
-    }
 }

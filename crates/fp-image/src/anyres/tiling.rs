@@ -82,7 +82,7 @@ impl Tiling {
     }
 
     /// Enlarges the image, centres it on black and cuts out the tiles, row by row.
-    pub(in crate::image) fn cut(
+    pub(crate) fn cut(
         &self,
         image: &RgbImage,
         filter: ResampleFilter,

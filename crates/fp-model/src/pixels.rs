@@ -1,0 +1,50 @@
+//! Prepared images as tensors.
+
+use candle_core::{Device, Tensor};
+use fp_image::{AnyResPixels, PixelValues};
+
+/// Pixel values that the vision tower takes as a tensor.
+pub trait ToTensor {
+    /// The values as an f32 tensor: `[1, 3, height, width]` of one image,
+    /// `[tiles, 3, height, width]` of one at any resolution.
+    ///
+    /// # Errors
+    /// Whatever candle reports, such as a device out of memory.
+    fn to_tensor(&self, device: &Device) -> candle_core::Result<Tensor>;
+}
+
+impl ToTensor for PixelValues {
+    fn to_tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
+        Tensor::from_slice(&self.data, (1, 3, self.height, self.width), device)
+    }
+}
+
+impl ToTensor for AnyResPixels {
+    fn to_tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
+        let tiles: candle_core::Result<Vec<_>> = self
+            .tiles
+            .iter()
+            .map(|tile| tile.to_tensor(device))
+            .collect();
+        Tensor::cat(&tiles?, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fp_image::{GridPinpoints, ImageProcessor, PreprocessorConfig, RgbImage};
+
+    #[test]
+    fn tiles_are_one_batch() {
+        let config = PreprocessorConfig::from_json(r#"{"size": 4, "crop_size": 4}"#).unwrap();
+        let pinpoints = GridPinpoints::new(&[(4, 8)]).unwrap();
+        let image = RgbImage::new(4, 8, (0..96).collect()).unwrap();
+        let pixels = ImageProcessor::new(config).preprocess_anyres(&image, &pinpoints);
+        let pixels = pixels.unwrap();
+        let tensor = pixels.to_tensor(&Device::Cpu).unwrap();
+        assert_eq!(tensor.dims(), [pixels.tiles.len(), 3, 4, 4]);
+        let tile = tensor.get(1).unwrap().flatten_all().unwrap();
+        assert_eq!(tile.to_vec1::<f32>().unwrap(), pixels.tiles[1].data);
+    }
+}
