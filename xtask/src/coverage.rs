@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = Command::new("cargo");
-    command.args("run --release --package fp-eval --example interval_coverage --".split(' '));
+    command.args("run --release --package fp-stats --example interval_coverage --".split(' '));
     if args.quick {
         command.arg("--quick");
     }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
-use fp_eval::error_chain;
+use fp_scoring::error_chain;
 use serde::Serialize;
 
 use crate::interrupt::Interrupted;

@@ -129,8 +129,8 @@ fn plain(folder: &Path, lines: &[String], images: &[(&str, &[u8])]) -> String {
 
 /// A PNG of the embedded benchmark, 168 by 168 pixels.
 fn png() -> Vec<u8> {
-    let folder = fp_eval::embedded::benchmark_dir("select").unwrap();
-    let dataset = fp_eval::dataset::load(&folder).unwrap();
+    let folder = fp_data::embedded::benchmark_dir("select").unwrap();
+    let dataset = fp_data::dataset::load(&folder).unwrap();
     let image = &dataset.samples[0].image;
     assert_eq!(image.size().unwrap(), [168, 168]);
     image.read().unwrap()

@@ -5,20 +5,14 @@
 mod error_check;
 
 use self::error_check::{CAUSE, check};
-use crate::dataset::{DatasetError, Problems, SheetError};
-use crate::drawing::OverlayError;
 use crate::efficiency::EfficiencyError;
-use crate::embedded::EmbeddedError;
-use crate::error_text;
-use crate::metric::MetricError;
-use crate::report::ReportError;
-use crate::rescore::RescoreError;
-use crate::scene::GenerateError;
-use crate::stats::StatsError;
 use crate::study::config::{ConfigError, Diagnostics};
 use crate::study::{GridError, LineError, StudyError};
+use fp_data::dataset::DatasetError;
+use fp_data::embedded::EmbeddedError;
 use fp_model::ModelError;
-use fp_scoring::{BudgetError, ScoringError};
+use fp_scoring::BudgetError;
+use fp_scoring::error_text;
 use serde::de::Error as _;
 use std::io;
 use std::path::PathBuf;
@@ -37,10 +31,6 @@ fn io_error() -> io::Error {
 
 fn json() -> serde_json::Error {
     serde_json::Error::custom(CAUSE)
-}
-
-fn stats() -> StatsError {
-    StatsError::Empty { what: CAUSE }
 }
 
 fn budget() -> BudgetError {
@@ -69,70 +59,6 @@ fn model() -> ModelError {
         path: path(),
         source: json(),
     }
-}
-
-#[test]
-fn statistics() {
-    check(&every_variant!(StatsError:
-        Empty { what: "values" },
-        LengthMismatch { what: "values", expected: 2, got: 1 },
-        NotFinite { what: "values", index: 1, value: f64::NAN },
-        OutOfRange { name: "confidence", value: 2.0, expected: "less" },
-        TooFewClusters { got: 1, needed: 2 },
-        UndefinedStatistic {},
-        UndefinedDraws { undefined: 9, draws: 10 },
-    ));
-}
-
-#[test]
-fn metrics() {
-    check(&every_variant!(MetricError:
-        UnknownRule { name: text(), known: "exact".to_owned() },
-        AnswerCount { rule: "vqa", needed: "10", got: 9 },
-        Label { what: "the label", got: text(), expected: "yes" },
-        LengthMismatch { what: "values", expected: 2, got: 1 },
-        Empty { what: "values" },
-        Unpaired { what: "question", id: text(), problem: "has no answer" },
-        Prompt { prompt: text(), reason: "no question mark" },
-        OutOfRange { name: "area", value: -1.0, expected: "more" },
-        Undefined { what: "the rank", reason: "it is 0" },
-        Stats { 0: stats() },
-    ));
-}
-
-#[test]
-fn datasets() {
-    check(&every_variant!(DatasetError:
-        Io { path: path(), source: io_error() },
-        Shared { 0: dataset().into() },
-        UnknownForm { folder: path() },
-        Ambiguous { folder: path(), selectors: vec![text()] },
-        UnknownPart { folder: path(), name: text(), known: vec![text()] },
-        Missing { folder: path(), what: "question file", names: vec![text()] },
-        Content { path: path(), reason: text() },
-        Unreadable { path: path(), reason: text(), source: json().into() },
-        Column { path: path(), column: text(), expected: text(), found: text() },
-        NoAnswers { name: text(), split: text(), judge: text() },
-        Write { path: path(), source: io_error() },
-        NotEmpty { path: path() },
-        NothingFits { name: text(), count: 3, layout: "POPE", reason: "yes or no" },
-        Hash { path: path(), expected: text(), found: text() },
-        Lines { path: path(), problems: Problems::default() },
-        Empty { path: path() },
-    ));
-    check(&every_variant!(SheetError:
-        Image { path: path(), source: io_error() },
-        Empty {},
-    ));
-    check(&every_variant!(GenerateError:
-        Write { path: path(), source: io_error() },
-        NotEmpty { path: path() },
-        Count { what: "images", found: text(), expected: "more" },
-    ));
-    check(&every_variant!(EmbeddedError:
-        Missing { what: text(), searched: vec![path()] },
-        UnknownSplit { name: text() },
-    ));
 }
 
 #[test]
@@ -181,21 +107,7 @@ fn studies() {
 }
 
 #[test]
-fn reports() {
-    let scoring = ScoringError::Budget(budget());
-    check(&every_variant!(ReportError:
-        Study { 0: StudyError::Dataset(dataset()) },
-        Record { index: 1, id: "a".to_owned(), reason: text() },
-        Kept { index: 1, id: "a".to_owned(), source: scoring },
-        Costs { 0: budget() },
-        NoSamples { folder: path() },
-        Incomparable { first: path(), second: path(), reason: text() },
-        Stats { 0: stats() },
-        Metric { 0: MetricError::Stats(stats()) },
-        Json { what: "results", source: json() },
-        Io { path: path(), source: io_error() },
-        Efficiency { 0: EfficiencyError::Json(json()) },
-    ));
+fn efficiency() {
     check(&every_variant!(EfficiencyError:
         Model { 0: model() },
         Study { 0: StudyError::Dataset(dataset()) },
@@ -206,15 +118,6 @@ fn reports() {
         Content { path: path(), source: json() },
         Json { 0: json() },
         Threads { count: 2, reason: text() },
-    ));
-    check(&every_variant!(RescoreError:
-        Dataset { 0: dataset() },
-        Metric { 0: MetricError::Stats(stats()) },
-        Stats { 0: stats() },
-        Form { path: path(), reason: text() },
-        Json { path: path(), reason: "no list of answers", source: json() },
-        NothingInCommon { path: path(), count: 2, dataset: text(), first: text() },
-        Different { first: text(), second: text() },
     ));
 }
 
@@ -234,14 +137,4 @@ fn a_cause_is_told_once() {
     let error = crate::study::StudyConfig::read(file.path()).unwrap_err();
     let text = error_text(&error);
     assert_eq!(text.matches("unknown key").count(), 1, "{text}");
-}
-
-#[test]
-fn overlays() {
-    check(&every_variant!(OverlayError:
-        Ending { path: path() },
-        Panels { count: 0 },
-        Grid { columns: 2, rows: 3, num_tokens: 4 },
-        Encode { source: io_error() },
-    ));
 }

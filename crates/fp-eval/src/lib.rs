@@ -1,20 +1,7 @@
-//! Data sets, metrics, studies, statistics and reports.
+//! Studies, and what pruning saves.
 
-pub mod dataset;
-pub mod drawing;
 pub mod efficiency;
-pub mod embedded;
 #[cfg(test)]
 mod error_kinds;
-mod hash;
-mod json;
-pub mod metric;
-pub mod report;
-pub mod rescore;
-pub mod sample;
-pub mod scene;
-pub mod stats;
+pub mod format;
 pub mod study;
-
-pub use fp_scoring::{error_chain, error_text};
-pub use sample::Sample;

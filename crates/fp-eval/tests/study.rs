@@ -185,7 +185,7 @@ fn a_damaged_line_is_named_and_nothing_is_lost() {
     ] {
         assert!(matches!(error, StudyError::Line { line: 3, .. }), "{error}");
         assert!(
-            fp_eval::error_text(&error).contains("its checksum is"),
+            fp_scoring::error_text(&error).contains("its checksum is"),
             "{error}"
         );
     }
@@ -263,7 +263,7 @@ fn a_run_started_otherwise_is_refused() {
     // Other cells can't go into the same records.
     let mut other = config;
     other.controls.oracle = false;
-    let message = fp_eval::error_text(&run(&other, &accepting).unwrap_err());
+    let message = fp_scoring::error_text(&run(&other, &accepting).unwrap_err());
     assert!(message.contains("it has other cells"), "{message}");
 }
 

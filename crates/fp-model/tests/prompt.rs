@@ -1,7 +1,12 @@
 //! Prompts and tokenizers: golden ids, both ways around the image, and what is missing.
 
+#[allow(dead_code)] // what other tests use of it
+#[path = "../../fp-data/tests/metrics_fixtures/fixture.rs"]
+mod fixture;
+
 use std::path::{Path, PathBuf};
 
+use fixture::{Fixture, Outcome, text};
 use fp_model::ModelConfig;
 use fp_model::prompt::{PromptError, PromptTemplate};
 use fp_model::tokenizer::{LlavaTokenizer, PromptTokenization, SpecialTokenIds};
@@ -385,4 +390,43 @@ proptest! {
         let alone = tokenizer.encode_text_only(&format!("\n{question} ASSISTANT:"));
         prop_assert_eq!(&alone.expect("text")[1..], encoded.text_ids());
     }
+}
+
+/// Names a LLaMA `tokenizer.json`, with which token ids can be checked too.
+const TOKENIZER: &str = "FINEPRUNER_LLAMA_TOKENIZER";
+
+#[test]
+fn prompt_tokens() {
+    let Some(mut fixture) = Fixture::open("prompt_tokens") else {
+        return;
+    };
+    let tokenizer = std::env::var_os(TOKENIZER).map(|path| {
+        LlavaTokenizer::from_file(Path::new(&path), SpecialTokenIds::default())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    });
+    fixture.run(|case| {
+        let expected = &case["expected"];
+        let prompt = PromptTemplate::VicunaV1.render_text_only(text(&case["user_text"]));
+        assert_eq!(prompt, text(&expected["prompt"]));
+        let ids: Vec<i64> = expected["input_ids"]
+            .as_array()
+            .expect("ids")
+            .iter()
+            .filter_map(Value::as_i64)
+            .collect();
+        let image = ids
+            .iter()
+            .position(|id| *id == -200)
+            .expect("an image slot");
+        assert_eq!(expected["n_before_image"], image);
+        assert_eq!(expected["n_after_image"], ids.len() - image - 1);
+        let Some(tokenizer) = &tokenizer else {
+            return Outcome::Partly("token ids: FINEPRUNER_LLAMA_TOKENIZER is not set");
+        };
+        let encoded = tokenizer.encode(&prompt).expect("a prompt with one image");
+        let side = |ids: &[u32]| ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>();
+        assert_eq!(side(encoded.system_ids()), ids[..image]);
+        assert_eq!(side(encoded.text_ids()), ids[image + 1..]);
+        Outcome::Ran
+    });
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use fp_eval::report::{self, CellDifference, RunComparison};
+use fp_report::{self as report, CellDifference, RunComparison};
 
 use super::{print_json, print_text};
 use crate::table::{table, wrap_lines};

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use fp_eval::error_text;
 use fp_eval::study::config::schema::schema;
 use fp_eval::study::config::{ConfigError, Diagnostics, StudyKind};
 use fp_eval::study::{Cell, Grid, Method, ModelShape, StudyConfig, model_dir};
 use fp_model::{ModelConfig, Preset};
+use fp_scoring::error_text;
 use serde::Serialize;
 
 use super::study::overrides::Overrides;

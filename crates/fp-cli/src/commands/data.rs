@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use fp_eval::dataset::{SheetOptions, contact_sheet, open};
-use fp_eval::scene::{GenerateOptions, Mixture, Split, write_benchmark, write_training};
+use fp_data::dataset::{SheetOptions, contact_sheet, open};
+use fp_data::scene::{GenerateOptions, Mixture, Split, write_benchmark, write_training};
 use fp_eval::study::dataset_selector;
 
 /// Make and read data sets.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use fp_eval::report::format::counted;
+use fp_eval::format::counted;
 use fp_eval::study;
 
 use super::{print_json, print_text};
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
     let files = match args.no_report {
         true => Vec::new(),
         false => {
-            fp_eval::report::write(&args.output)
+            fp_report::write(&args.output)
                 .with_context(|| format!("report of {}", args.output.display()))?
                 .files
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use fp_eval::report;
+use fp_report as report;
 
 use super::{print_json, print_text};
 use crate::table::wrap_lines;

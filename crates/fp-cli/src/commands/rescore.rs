@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use fp_eval::dataset::{Dataset, open};
-use fp_eval::rescore::{AnswerFile, Comparison, Scored, compare_all, upload};
-use fp_eval::stats::CompareOptions;
+use fp_data::dataset::{Dataset, open};
+use fp_data::rescore::{AnswerFile, Comparison, Scored, compare_all, upload};
 use fp_eval::study::dataset_selector;
+use fp_stats::CompareOptions;
 
 use super::{print_json, print_text};
 use crate::table::wrap_lines;

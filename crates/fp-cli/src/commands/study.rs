@@ -120,9 +120,9 @@ pub(super) fn execute(
 }
 
 /// Writes the report of a finished run.
-fn report(summary: &RunSummary) -> Result<fp_eval::report::Written> {
+fn report(summary: &RunSummary) -> Result<fp_report::Written> {
     let folder = &summary.output;
-    fp_eval::report::write(folder).with_context(|| format!("report of {}", folder.display()))
+    fp_report::write(folder).with_context(|| format!("report of {}", folder.display()))
 }
 
 /// `runs/` and the name of the configuration; a quick look and a piece have their own.

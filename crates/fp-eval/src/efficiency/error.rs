@@ -14,10 +14,10 @@ pub enum EfficiencyError {
     Study(#[from] crate::study::StudyError),
     /// The shipped files.
     #[error(transparent)]
-    Embedded(#[from] crate::embedded::EmbeddedError),
+    Embedded(#[from] fp_data::embedded::EmbeddedError),
     /// The data that an image and a question are taken from.
     #[error(transparent)]
-    Dataset(#[from] crate::dataset::DatasetError),
+    Dataset(#[from] fp_data::dataset::DatasetError),
     /// A setting that nothing can be measured with.
     #[error("{what} is {found}; expected {expected}")]
     Setting {

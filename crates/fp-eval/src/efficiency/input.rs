@@ -7,9 +7,9 @@ use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::{DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError};
 
 use super::error::EfficiencyError;
-use crate::dataset::{self, ImageRef};
-use crate::embedded;
 use crate::study::{EncodedImage, Inputs, LoadedImage};
+use fp_data::dataset::{self, ImageRef};
+use fp_data::embedded;
 
 /// Tokens before and after the image in a usual prompt, as `finepruner budget` has them.
 const NUM_SYSTEM: usize = 35;
@@ -91,7 +91,7 @@ impl Input {
     pub(super) fn of_sample(
         inputs: &Inputs,
         config: &ModelConfig,
-        sample: &crate::sample::Sample,
+        sample: &fp_data::Sample,
     ) -> Result<Input, EfficiencyError> {
         let name = format!("sample {}: {}", sample.id, sample.question);
         Input::new(inputs, config, name, &sample.image, &sample.question)

@@ -45,7 +45,7 @@ pub use summary::{
     BatchRate, BatchSkipped, Efficiency, MeasuredSchedule, MeasuredScoring, read, write,
 };
 pub use text::{TextTable, describe, markdown, tables};
-pub(crate) use text::{ms, overview, with_spread};
+pub use text::{ms, overview, with_spread};
 
 /// What was measured, in the folder of a run or of a record.
 pub const EFFICIENCY_FILE: &str = "efficiency.json";

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::EfficiencyError;
 use super::predicted::{Counted, Predicted};
 use super::settings::EfficiencySettings;
-use crate::hash::sha256_hex;
+use fp_data::hash::sha256_hex;
 
 /// Shares of the image tokens that the published budgets of LLaVA-1.5 7B keep after
 /// layer 2: 166, 98 and 30 of 576.

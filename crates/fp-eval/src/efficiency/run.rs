@@ -12,10 +12,10 @@ use super::plan::{Plan, Pruning};
 use super::prepared::{Prepared, bare, every_pair};
 use super::settings::EfficiencySettings;
 use super::summary::{Efficiency, read};
-use crate::dataset;
 use crate::study::{
     Inputs, RunSpec, StudyConfig, dataset_selector, load_options, read_records, read_spec,
 };
+use fp_data::dataset;
 
 /// Plans the measurement of the run in `folder`: every budget, the control `drop_all`
 /// where the run has it, and the scoring of every strategy at the middle one of its head

@@ -134,7 +134,7 @@ impl MeasuredSchedule {
 
 impl Efficiency {
     /// Whether it is of this run's model and configuration.
-    pub(crate) fn is_of(&self, spec: &RunSpec) -> bool {
+    pub fn is_of(&self, spec: &RunSpec) -> bool {
         self.plan.model_sha256.as_deref() == Some(&spec.model.sha256)
             && self.plan.config_sha256.as_deref() == Some(&spec.config_sha256)
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::plan::Plan;
 use super::spread::Spread;
 use super::summary::{Efficiency, MeasuredSchedule};
-use crate::report::format::{bytes, counted, fixed};
+use crate::format::{bytes, counted, fixed};
 
 /// A table: what it shows, its columns, its rows. The first column names the row, the
 /// others are figures.
@@ -296,7 +296,7 @@ const fn most_columns(width: Width) -> usize {
 }
 
 /// The table for summaries: one row per schedule, the figures that matter most.
-pub(crate) fn overview(efficiency: &Efficiency) -> TextTable {
+pub fn overview(efficiency: &Efficiency) -> TextTable {
     let rows = efficiency.schedules().map(|(schedule, measured)| {
         overview_row(
             schedule.predicted.prefill_speed_up,
@@ -383,7 +383,7 @@ fn dash() -> String {
 }
 
 /// Milliseconds with three digits that matter.
-pub(crate) fn ms(value: f64) -> String {
+pub fn ms(value: f64) -> String {
     match value {
         v if v >= 100.0 => fixed(v, 0),
         v if v >= 10.0 => fixed(v, 1),
@@ -405,7 +405,7 @@ fn two(value: f64) -> String {
 }
 
 /// Such as `12.5 (12.1–13.0)`.
-pub(crate) fn with_spread(spread: &Spread, format: fn(f64) -> String) -> String {
+pub fn with_spread(spread: &Spread, format: fn(f64) -> String) -> String {
     format!(
         "{} ({}–{})",
         format(spread.median),

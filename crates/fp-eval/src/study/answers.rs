@@ -3,12 +3,12 @@
 use super::choose::{Choice, Visible};
 use super::inputs::Inputs;
 use super::record::{CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen};
-use crate::error_text;
-use crate::hash::sha256_hex;
-use crate::metric::AnswerRule;
-use crate::sample::Sample;
+use fp_data::Sample;
+use fp_data::hash::sha256_hex;
+use fp_data::metric::AnswerRule;
 use fp_model::{Generation, ModelError};
 use fp_scoring::TokenLayout;
+use fp_scoring::error_text;
 use std::path::Path;
 
 /// A sample of a run: where it stands and how it is scored.

@@ -3,11 +3,11 @@
 use super::grid::{Cell, Grid, Method};
 use super::quality::{Attentions, TokenFeatures};
 use super::record::{AttentionRecord, CellRecord, DiversityRecord, Look};
-use crate::error_text;
-use crate::metric::token_quality::{CoverageGrid, Framing};
-use crate::sample::Sample;
+use fp_data::Sample;
+use fp_data::metric::token_quality::{CoverageGrid, Framing};
 use fp_image::ImageAspect;
 use fp_model::{CombinedAttention, ModelError, Prefix, ScoreRequest};
+use fp_scoring::error_text;
 use fp_scoring::{
     HeadCount, HeadStrategy, KeptTokens, Normalization, QueryStrategy, ScoringError, SelectOptions,
     Selection, TokenLayout, oracle_tokens, random_tokens, uniform_grid_tokens,

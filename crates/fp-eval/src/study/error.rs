@@ -3,7 +3,7 @@
 use super::config::ConfigError;
 use super::grid::GridError;
 use super::line::LineError;
-use crate::error_text;
+use fp_scoring::error_text;
 use std::path::PathBuf;
 
 /// Why a study can't be run, resumed, or read.
@@ -18,13 +18,13 @@ pub enum StudyError {
     Grid(#[from] GridError),
     /// The data.
     #[error(transparent)]
-    Dataset(#[from] crate::dataset::DatasetError),
+    Dataset(#[from] fp_data::dataset::DatasetError),
     /// Several datasets, each with what is wrong with it.
     #[error("{} datasets can't be used\n{}", .0.len(), texts(.0))]
     Several(Vec<StudyError>),
     /// The shipped files.
     #[error(transparent)]
-    Embedded(#[from] crate::embedded::EmbeddedError),
+    Embedded(#[from] fp_data::embedded::EmbeddedError),
     /// The model.
     #[error(transparent)]
     Model(#[from] fp_model::ModelError),

@@ -3,8 +3,8 @@
 use super::config::StudyConfig;
 use super::error::StudyError;
 use super::spec::{FileHash, ImagesHashed};
-use crate::dataset::Dataset;
-use crate::hash::{sha256_file, sha256_hex};
+use fp_data::dataset::Dataset;
+use fp_data::hash::{sha256_file, sha256_hex};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

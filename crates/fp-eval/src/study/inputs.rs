@@ -1,6 +1,6 @@
 //! Images and questions, ready for the model.
 
-use crate::dataset::ImageRef;
+use fp_data::dataset::ImageRef;
 use fp_image::{
     AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
     PixelValues, PreprocessorConfig, RgbImage, decode, decode_file,
@@ -33,7 +33,7 @@ pub(crate) struct LoadedImage {
 
 /// An image that is not decoded yet.
 #[derive(Debug)]
-pub(crate) struct EncodedImage<'a> {
+pub struct EncodedImage<'a> {
     source: &'a ImageRef,
     /// What a place inside another file holds; a file of its own is read when it is
     /// decoded.
@@ -132,7 +132,7 @@ impl Inputs {
 impl<'a> EncodedImage<'a> {
     /// Reads what lies inside another file, where images are quickest to read in their
     /// order and one at a time.
-    pub(crate) fn new(source: &'a ImageRef) -> EncodedImage<'a> {
+    pub fn new(source: &'a ImageRef) -> EncodedImage<'a> {
         let start = Instant::now();
         EncodedImage {
             source,
@@ -142,7 +142,7 @@ impl<'a> EncodedImage<'a> {
     }
 
     /// Where it lies.
-    pub(crate) fn source(&self) -> &'a ImageRef {
+    pub fn source(&self) -> &'a ImageRef {
         self.source
     }
 
@@ -150,7 +150,7 @@ impl<'a> EncodedImage<'a> {
     ///
     /// # Errors
     /// It can't be read or decoded.
-    pub(crate) fn decode(self) -> Result<RgbImage, ImageError> {
+    pub fn decode(self) -> Result<RgbImage, ImageError> {
         let path = || self.source.container().to_owned();
         let bytes = match self.inside {
             None => return decode_file(&path()),

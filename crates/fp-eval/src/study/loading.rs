@@ -6,7 +6,7 @@ use super::engine::{ImageJob, Prompts, Question};
 use super::grid::Method;
 use super::inputs::EncodedImage;
 use super::prepare::Prepared;
-use crate::error_text;
+use fp_scoring::error_text;
 use std::sync::{Mutex, PoisonError};
 
 /// Samples on one image, and the image; none where there is no sample.

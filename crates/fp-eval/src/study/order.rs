@@ -1,8 +1,8 @@
 //! The order in which samples are run and recorded: image by image, so that the
 //! image's work is done once, each image where its first sample stands.
 
-use crate::dataset::ImageRef;
-use crate::sample::Sample;
+use fp_data::Sample;
+use fp_data::dataset::ImageRef;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;

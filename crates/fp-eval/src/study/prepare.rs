@@ -8,9 +8,9 @@ use super::inputs::Inputs;
 use super::order::Shard;
 use super::spec::{DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
-use crate::dataset::Dataset;
-use crate::{dataset, embedded};
 use candle_core::{DType, Device};
+use fp_data::dataset::{self, Dataset};
+use fp_data::embedded;
 use fp_model::{LlavaModel, LoadOptions, ModelConfig, inspect};
 use std::path::{Path, PathBuf};
 

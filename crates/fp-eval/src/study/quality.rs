@@ -3,7 +3,7 @@
 
 use super::config::TokenDiversity;
 use super::record::{AttentionRecord, DiversityRecord};
-use crate::metric::token_quality::{
+use fp_data::metric::token_quality::{
     AttentionOverlap, Concentration, CoverageGrid, Diversity, DiversityOptions,
 };
 use fp_model::{ImageFeatures, ModelError};
@@ -155,7 +155,7 @@ fn cosines(rows: &[Vec<f64>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric::token_quality::coverage_of_all;
+    use fp_data::metric::token_quality::coverage_of_all;
 
     #[test]
     fn cosines_give_what_the_metric_gives() {

@@ -73,7 +73,7 @@ pub struct Look {
 }
 
 /// How the mean attention over some heads lies over the image, divided by its sum.
-/// See [`crate::metric::token_quality`].
+/// See [`fp_data::metric::token_quality`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttentionRecord {
@@ -98,7 +98,7 @@ pub struct AttentionRecord {
 }
 
 /// How different the kept tokens are, by the projector's output.
-/// See [`crate::metric::token_quality::Diversity`].
+/// See [`fp_data::metric::token_quality::Diversity`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiversityRecord {

@@ -11,7 +11,7 @@ use super::order::{Shard, image_groups};
 use super::prepare::Prepared;
 use super::spec::Invocation;
 use super::timings::{LoadingTimes, StopWatch};
-use crate::sample::Sample;
+use fp_data::Sample;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,7 +5,7 @@ use super::grid::{Grid, ModelShape};
 use super::memory::kib_value;
 use super::order::Shard;
 use super::subset::Subset;
-use crate::metric::AnswerRule;
+use fp_data::metric::AnswerRule;
 use fp_image::ImageAspect;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Which samples a limit leaves: spread over the images, so that few questions still say
 //! something about many images.
 
-use crate::sample::Sample;
-use crate::scene::SceneRng;
+use fp_data::Sample;
+use fp_data::scene::SceneRng;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_quick_look_at_the_shipped_benchmark_is_at_sixty_images() {
         let name = crate::study::dataset_selector("embedded:confirm").unwrap();
-        let whole = crate::dataset::open(&name).unwrap().samples;
+        let whole = fp_data::dataset::open(&name).unwrap().samples;
         let images = |samples: &[Sample]| -> HashSet<String> {
             samples
                 .iter()

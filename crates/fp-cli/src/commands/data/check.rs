@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fp_eval::dataset::check::{Look, Place, check, places};
-use fp_eval::dataset::locate;
+use fp_data::dataset::check::{Look, Place, check, places};
+use fp_data::dataset::locate;
 use fp_eval::study::dataset_selector;
 
 use crate::commands::{AlreadyReported, print_json, print_text};

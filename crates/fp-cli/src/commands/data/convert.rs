@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use fp_eval::dataset::export::{Exported, export};
-use fp_eval::dataset::{Benchmark, open};
+use fp_data::dataset::export::{Exported, export};
+use fp_data::dataset::{Benchmark, open};
 use fp_eval::study::dataset_selector;
 
 use crate::commands::{print_json, print_text};
@@ -71,7 +71,7 @@ pub(crate) fn export_layout(args: &ExportArgs) -> Result<()> {
     #[cfg(feature = "parquet")]
     if args.parquet {
         let dataset = open(&dataset_selector(&args.dataset)?)?;
-        let exported = fp_eval::dataset::parquet::export(&dataset, args.layout, &args.output)?;
+        let exported = fp_data::dataset::parquet::export(&dataset, args.layout, &args.output)?;
         return print(&exported, args.layout, args.json);
     }
     write(&args.dataset, args.layout, &args.output, args.json)

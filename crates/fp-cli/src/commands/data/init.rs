@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use fp_eval::dataset::plain::{README_FILE, init};
+use fp_data::dataset::plain::{README_FILE, init};
 use serde_json::json;
 
 use crate::commands::{print_json, print_text};

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use fp_eval::drawing::{Overlay, OverlayFormat, Panel};
 use fp_model::ModelConfig;
+use fp_report::drawing::{Overlay, OverlayFormat, Panel};
 use fp_scoring::Selection;
 
 use super::inputs::Inputs;

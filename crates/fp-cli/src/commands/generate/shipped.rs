@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use fp_eval::dataset;
+use fp_data::dataset;
 use fp_eval::study::dataset_selector;
 
 /// An image of the shipped benchmark, and a question about it.

@@ -1,7 +1,7 @@
 //! The tables of `finepruner rescore`.
 
-use fp_eval::dataset::Dataset;
-use fp_eval::rescore::{Comparison, Figures, Scored};
+use fp_data::dataset::Dataset;
+use fp_data::rescore::{Comparison, Figures, Scored};
 
 use crate::table::table;
 

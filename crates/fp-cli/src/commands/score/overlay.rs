@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use fp_eval::drawing::{Overlay, OverlayFormat, Panel};
 use fp_image::{ImageAspect, RgbImage, decode_file};
+use fp_report::drawing::{Overlay, OverlayFormat, Panel};
 
 use super::ScoreArgs;
 use super::opened::OpenedDump;

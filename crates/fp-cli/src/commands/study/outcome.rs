@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use fp_eval::report::{CellSummary, Run, Written, cell_summaries};
 use fp_eval::study::{CellResult, Method, RunSummary, SampleRecord, cell_results};
+use fp_report::{CellSummary, Run, Written, cell_summaries};
 use serde::Serialize;
 
 use super::progress::duration;

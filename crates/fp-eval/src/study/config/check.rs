@@ -3,7 +3,7 @@
 pub(super) mod surroundings;
 
 use super::{StudyConfig, StudyKind};
-use crate::json::Problem;
+use fp_data::json::Problem;
 use fp_scoring::{TokenBudget, did_you_mean};
 use std::collections::HashSet;
 use std::fmt;
@@ -161,7 +161,7 @@ impl StudyConfig {
             found.add("limit", "0; must be at least 1");
         }
         if let Some(error) = self.efficiency.and_then(|settings| settings.check().err()) {
-            found.add("efficiency", crate::error_text(&error));
+            found.add("efficiency", fp_scoring::error_text(&error));
         }
         self.check_statistics(&mut found);
         found

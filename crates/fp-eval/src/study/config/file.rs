@@ -2,9 +2,8 @@
 
 use super::check::{ConfigError, Diagnostics};
 use super::{HeadSetting, StudyConfig, StudyKind, schema};
-use crate::dataset::DatasetError;
-use crate::dataset::encoding::read_text;
-use crate::json::{self, Document, Problem, Step};
+use fp_data::dataset::{DatasetError, read_text};
+use fp_data::json::{self, Document, Problem, Step};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,6 @@ mod heads;
 mod lists;
 pub mod schema;
 
-pub use crate::json::Problem;
 pub use check::surroundings::{Model, surroundings};
 pub use check::{ConfigError, Diagnostics};
 pub use file::ConfigFile;
@@ -344,7 +343,7 @@ pub fn default_budgets() -> Vec<TokenBudget> {
 }
 
 fn embedded_splits() -> Vec<String> {
-    crate::embedded::split_names().to_vec()
+    fp_data::embedded::split_names().to_vec()
 }
 
 fn embedded() -> String {

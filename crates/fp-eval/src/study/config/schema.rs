@@ -3,7 +3,7 @@
 use super::lists::{ALL, NONE};
 use super::{Controls, HeadSetting, Statistics, TokenDiversity, default_budgets};
 use crate::efficiency::EfficiencySettings;
-use crate::embedded::split_names;
+use fp_data::embedded::split_names;
 use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy};

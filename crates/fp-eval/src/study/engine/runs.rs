@@ -2,12 +2,12 @@
 
 use super::Worker;
 use super::shared::{Entry, Pending};
-use crate::error_text;
 use crate::study::answers::Outcome;
 use crate::study::choose::Visible;
 use crate::study::timings::{StopWatch, TimingRecord};
 use fp_model::{ModelError, Prefix};
 use fp_scoring::KeptTokens;
+use fp_scoring::error_text;
 
 /// Which of the waiting questions, and which of its runs.
 type At = (usize, usize);

@@ -1,7 +1,6 @@
 //! Every cell by itself, from the vision tower on.
 
 use super::{ImageJob, Prompts, Question, Worker, subject, timing_of};
-use crate::error_text;
 use crate::study::answers::{Answers, Outcome};
 use crate::study::choose::{Choice, Subject, Visible, measure_diversity, scored_by};
 use crate::study::config::TokenDiversity;
@@ -11,6 +10,7 @@ use crate::study::quality::{Attentions, TokenFeatures};
 use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord, seconds};
 use fp_model::{ModelError, PrefixOptions, Sample};
+use fp_scoring::error_text;
 use fp_scoring::{KeptTokens, PruneConfig, QueryAudit, Selection, TokenBudget};
 
 pub(super) fn run(

@@ -2,7 +2,6 @@
 
 use super::runs::run_waiting;
 use super::{ImageJob, Prompts, Question, Worker, all_failed, subject, timing_of};
-use crate::error_text;
 use crate::study::answers::{Answers, Outcome, Placed};
 use crate::study::choose::{Choice, Visible, measure_diversity};
 use crate::study::inputs::LoadedImage;
@@ -11,6 +10,7 @@ use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord};
 use fp_model::{ImageFeatures, ImagePrefix, ModelError, Prefix};
 use fp_scoring::TokenLayout;
+use fp_scoring::error_text;
 use std::collections::{BTreeSet, HashMap};
 
 /// A question whose cells have chosen and wait for the model.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use fp_eval::dataset::check::{Checked, ImageProblems};
-use fp_eval::dataset::{Form, Part, Problems, Reading};
+use fp_data::dataset::check::{Checked, ImageProblems};
+use fp_data::dataset::{Form, Part, Problems, Reading};
 use serde::Serialize;
 
 use crate::table::{WIDTH, table, wrap};

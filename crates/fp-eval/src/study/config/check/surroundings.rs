@@ -2,14 +2,14 @@
 
 use super::super::StudyConfig;
 use super::Diagnostics;
-use crate::dataset::locate;
-use crate::embedded;
-use crate::error_text;
 use crate::study::grid::{Grid, ModelShape};
 use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
+use fp_data::dataset::locate;
+use fp_data::embedded;
 use fp_image::PreprocessorConfig;
 use fp_model::{ModelConfig, Preset, inspect};
 use fp_scoring::did_you_mean;
+use fp_scoring::error_text;
 use std::path::Path;
 
 /// Problems of one checkpoint that are named.

@@ -1,0 +1,204 @@
+//! Everything that is wrong with a data set: its lines, its images, its boxes.
+
+mod boxes;
+mod images;
+
+pub use images::{ImageFault, ImageProblem, ImageProblems};
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use fp_scoring::error_text;
+
+use super::{ImageRef, Part, ProblemKind, Problems, Reading, find_all};
+
+/// How closely images are looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Look {
+    /// Their beginning and their end; all of them where those look odd.
+    #[default]
+    Header,
+    /// Every pixel is decoded.
+    Decode,
+}
+
+/// A data set with everything that is wrong with it.
+#[derive(Debug)]
+pub struct Checked {
+    /// What could be read; none where not even its questions could.
+    pub reading: Option<Reading>,
+    /// What is wrong with files as a whole, each naming its file.
+    pub errors: Vec<String>,
+    /// Lines with a problem, boxes and sizes included.
+    pub problems: Problems,
+    /// Images with a problem.
+    pub images: ImageProblems,
+    /// Boxes of a benchmark that reach over the edge of their image, which cuts them.
+    pub num_cut_boxes: usize,
+}
+
+impl Checked {
+    /// Whether nothing is wrong.
+    pub fn is_right(&self) -> bool {
+        self.errors.is_empty() && self.problems.is_empty() && self.images.is_empty()
+    }
+
+    /// Whether a study on it runs: nothing is wrong, and its answers can be scored.
+    pub fn is_complete(&self) -> bool {
+        let dataset = self.reading.as_ref().map(|reading| &reading.dataset);
+        let has_answers = |judge: &Option<String>| judge.is_none();
+        self.is_right() && dataset.is_some_and(|dataset| has_answers(&dataset.judge))
+    }
+}
+
+/// Reads a data set and looks at all of it. Images are looked at by all threads.
+pub fn check(part: &Part, look: Look) -> Checked {
+    match part.read() {
+        Ok(reading) => check_reading(reading, look),
+        Err(error) => Checked {
+            reading: None,
+            errors: vec![error_text(&error)],
+            problems: Problems::default(),
+            images: ImageProblems::default(),
+            num_cut_boxes: 0,
+        },
+    }
+}
+
+fn check_reading(reading: Reading, look: Look) -> Checked {
+    let samples = &reading.dataset.samples;
+    let mut errors: Vec<String> = reading
+        .faults
+        .iter()
+        .map(|fault| error_text(fault.as_ref()))
+        .collect();
+    if samples.is_empty() && reading.problems.is_empty() {
+        let file = reading.dataset.files.first();
+        let name = file.map_or_else(String::new, |file| format!("{}: ", file.display()));
+        errors.push(format!("{name}no question in it"));
+    }
+    let mut places: HashMap<&ImageRef, usize> = HashMap::new();
+    let mut distinct: Vec<&ImageRef> = Vec::new();
+    let of_sample: Vec<usize> = samples
+        .iter()
+        .map(|sample| {
+            *places.entry(&sample.image).or_insert_with(|| {
+                distinct.push(&sample.image);
+                distinct.len() - 1
+            })
+        })
+        .collect();
+    let found = images::look_at(&distinct, look);
+    let mut images = ImageProblems::default();
+    let mut uses = vec![0_usize; distinct.len()];
+    for &place in &of_sample {
+        if let Some(count) = uses.get_mut(place) {
+            *count += 1;
+        }
+    }
+    for ((image, found), num_questions) in distinct.iter().zip(&found).zip(&uses) {
+        if let Err((fault, message)) = found {
+            images.add(*fault, image, message, *num_questions);
+        }
+    }
+    let mut late = boxes::Late::new(reading.dataset.benchmark);
+    for (index, (sample, place)) in samples.iter().zip(&of_sample).enumerate() {
+        if let Some(Ok(size)) = found.get(*place) {
+            let number = reading.numbers.get(index).copied().unwrap_or(index + 1);
+            late.check(number, sample, *size);
+        }
+    }
+    let num_cut_boxes = late.num_cut_boxes;
+    let problems = merged(&reading.problems, late.found);
+    Checked {
+        errors,
+        problems,
+        images,
+        num_cut_boxes,
+        reading: Some(reading),
+    }
+}
+
+/// Problems of reading and those found later, in the order of the file.
+fn merged(read: &Problems, later: Vec<(usize, ProblemKind, String)>) -> Problems {
+    if later.is_empty() {
+        return read.clone();
+    }
+    let mut all: Vec<(usize, ProblemKind, String)> = read
+        .first()
+        .iter()
+        .map(|problem| (problem.line, problem.kind, problem.message.clone()))
+        .collect();
+    all.extend(later);
+    all.sort_by_key(|(line, ..)| *line);
+    let mut problems = Problems::of(read.unit());
+    for (line, kind, message) in all {
+        problems.add(line, kind, message);
+    }
+    // Problems of reading beyond those kept in full are counted all the same.
+    problems.add_counts_beyond(read);
+    problems
+}
+
+/// A data set of a folder, or what is wrong with a file that might be one.
+#[derive(Debug)]
+pub enum Place {
+    /// A data set.
+    Part(Part),
+    /// The folder or file, and what is wrong.
+    Damaged(PathBuf, String),
+}
+
+/// What a folder holds, or else the folders in it.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Data sets, and what keeps files from being some.
+    pub found: Vec<Place>,
+    /// Folders in it that hold nothing that is recognised.
+    pub unknown: Vec<PathBuf>,
+}
+
+/// Data sets of the folder, or of the folders in it where it holds none itself.
+///
+/// # Errors
+/// A folder that can't be read.
+pub fn places(folder: &Path) -> std::io::Result<Places> {
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    let mut places = Places::default();
+    places.add(folder);
+    if places.has_part() {
+        return Ok(places);
+    }
+    for folder in folders {
+        let before = places.found.len();
+        places.add(&folder);
+        if places.found.len() == before {
+            places.unknown.push(folder);
+        }
+    }
+    Ok(places)
+}
+
+impl Places {
+    fn add(&mut self, folder: &Path) {
+        let (parts, errors) = find_all(folder);
+        self.found.extend(parts.into_iter().map(Place::Part));
+        self.found.extend(errors.into_iter().map(|error| {
+            let text = error_text(&error);
+            Place::Damaged(folder.to_owned(), text)
+        }));
+    }
+
+    /// Whether there is any data set.
+    pub fn has_part(&self) -> bool {
+        let is_part = |place: &Place| matches!(place, Place::Part(_));
+        self.found.iter().any(is_part)
+    }
+}

@@ -1,0 +1,170 @@
+//! What every loader does with a question: is its image there, is its id new, can its
+//! answers be scored?
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Component, Path, PathBuf};
+
+use super::image::ImageRef;
+use super::lines::LineFault;
+use super::{ProblemKind, Problems};
+use crate::metric::AnswerRule;
+use crate::sample::Sample;
+
+/// Samples as they are read, and the problems of those that can't be used.
+#[derive(Debug)]
+pub(super) struct Collector {
+    /// How answers are scored; none where nobody gave them.
+    rule: Option<AnswerRule>,
+    ids: HashSet<String>,
+    /// Where each name of an image leads; most are named several times.
+    images: HashMap<String, Option<PathBuf>>,
+    pub(super) problems: Problems,
+    pub(super) samples: Vec<Sample>,
+    /// Number of the line or row that each sample came from.
+    pub(super) numbers: Vec<usize>,
+}
+
+impl Collector {
+    /// For questions that `unit` names, such as `line`.
+    pub(super) fn new(unit: &'static str, rule: Option<AnswerRule>) -> Self {
+        Collector {
+            rule,
+            ids: HashSet::new(),
+            images: HashMap::new(),
+            problems: Problems::of(unit),
+            samples: Vec::new(),
+            numbers: Vec::new(),
+        }
+    }
+
+    /// Notes what is wrong with a question.
+    pub(super) fn fault(&mut self, number: usize, (kind, message): LineFault) {
+        self.problems.add(number, kind, message);
+    }
+
+    /// An image by its name in one of several folders, looked for, not opened.
+    pub(super) fn image(&mut self, folders: &[PathBuf], name: &str) -> Result<ImageRef, LineFault> {
+        if !is_inside(name) {
+            return Err((
+                ProblemKind::InvalidValue,
+                format!("image {name:?} is no path inside the folder of images"),
+            ));
+        }
+        if !self.images.contains_key(name) {
+            let mut places = folders.iter().map(|folder| folder.join(name));
+            let found = places.find(|path| path.is_file());
+            self.images.insert(name.to_owned(), found);
+        }
+        match self.images.get(name) {
+            Some(Some(path)) => Ok(ImageRef::File(path.clone())),
+            _ => {
+                let places: Vec<String> = folders
+                    .iter()
+                    .map(|folder| folder.join(name).display().to_string())
+                    .collect();
+                Err((
+                    ProblemKind::MissingImage,
+                    format!("no image {}", places.join(" nor ")),
+                ))
+            }
+        }
+    }
+
+    /// Refuses an id that an earlier question has.
+    pub(super) fn refuse_known(&self, id: &str) -> Result<(), LineFault> {
+        match self.ids.contains(id) {
+            true => {
+                let message = format!("id {id:?} is that of an earlier question");
+                Err((ProblemKind::DuplicateId, message))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Takes a question, unless something is wrong with it; all that is wrong is noted.
+    pub(super) fn push(&mut self, number: usize, sample: Sample) {
+        if self.note_faults(number, &sample) {
+            return;
+        }
+        self.ids.insert(sample.id.clone());
+        self.samples.push(sample);
+        self.numbers.push(number);
+    }
+
+    /// Notes everything that is wrong with a question, and whether anything is.
+    pub(super) fn note_faults(&mut self, number: usize, sample: &Sample) -> bool {
+        let mut faults = self.faults_of(sample);
+        faults.extend(self.refuse_known(&sample.id).err());
+        let has_faults = !faults.is_empty();
+        for fault in faults {
+            self.fault(number, fault);
+        }
+        has_faults
+    }
+
+    /// Takes what a loader made of a question.
+    pub(super) fn take(&mut self, number: usize, sample: Result<Sample, LineFault>) {
+        match sample {
+            Ok(sample) => self.push(number, sample),
+            Err(fault) => self.fault(number, fault),
+        }
+    }
+
+    fn faults_of(&self, sample: &Sample) -> Vec<LineFault> {
+        let mut faults = Vec::new();
+        let mut invalid = |message: String| faults.push((ProblemKind::InvalidValue, message));
+        if sample.id.is_empty() {
+            invalid("the id is empty".to_owned());
+        }
+        if sample.question.contains(fp_image::IMAGE_PLACEHOLDER) {
+            invalid(format!(
+                "the question holds {}, which the prompt's template puts in",
+                fp_image::IMAGE_PLACEHOLDER
+            ));
+        }
+        for area in sample.boxes.iter().filter(|area| !is_box(area)) {
+            invalid(format!(
+                "box {area:?} is empty or not finite; a box is [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
+            ));
+        }
+        let checked = self
+            .rule
+            .map(|rule| rule.check_answers(&sample.answers, &sample.choices));
+        if let Some(Err(error)) = checked {
+            let error = fp_scoring::error_text(&error);
+            faults.push(match sample.answers.is_empty() {
+                true => (ProblemKind::MissingAnswer, format!("no answer: {error}")),
+                false => (ProblemKind::InvalidValue, error),
+            });
+        }
+        faults
+    }
+}
+
+fn is_box(&[x0, y0, x1, y1]: &[f64; 4]) -> bool {
+    [x0, y0, x1, y1].iter().all(|value| value.is_finite()) && x0 < x1 && y0 < y1
+}
+
+/// Whether a path stays inside the folder that it is relative to.
+pub(super) fn is_inside(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Numbers the uses of ids that are not unique: `a#0`, `a#1`, …
+#[derive(Debug, Default)]
+pub(crate) struct Occurrences {
+    counts: HashMap<String, usize>,
+}
+
+impl Occurrences {
+    /// The next name of `id`.
+    pub(crate) fn next(&mut self, id: &str) -> String {
+        let count = match self.counts.get_mut(id) {
+            Some(count) => count,
+            None => self.counts.entry(id.to_owned()).or_default(),
+        };
+        *count += 1;
+        format!("{id}#{}", *count - 1)
+    }
+}

@@ -1,0 +1,100 @@
+//! How files of text are encoded: in UTF-8, with or without a mark at their start.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use super::DatasetError;
+
+/// What some programs put before UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Opens a file of text behind its mark. Second, the bytes of the mark.
+///
+/// # Errors
+/// A file that can't be read, or that begins as UTF-16 does.
+pub(super) fn open_text(path: &Path) -> Result<(BufReader<File>, usize), DatasetError> {
+    let io_error = |source| DatasetError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(io_error)?;
+    let mut file = BufReader::with_capacity(1 << 18, file);
+    let start = file.fill_buf().map_err(io_error)?;
+    refuse_utf_16(path, start)?;
+    let num_mark = if start.starts_with(MARK) {
+        MARK.len()
+    } else {
+        0
+    };
+    file.consume(num_mark);
+    Ok((file, num_mark))
+}
+
+/// Reads a whole file of text.
+///
+/// # Errors
+/// As [`open_text`], and bytes that aren't UTF-8.
+pub fn read_text(path: &Path) -> Result<String, DatasetError> {
+    let (mut file, _) = open_text(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .map_err(|source| DatasetError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let before = &error.as_bytes()[..at];
+        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let start = before.iter().rposition(|&byte| byte == b'\n');
+        let column = at - start.map_or(0, |start| start + 1);
+        let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+        DatasetError::Content {
+            path: path.to_owned(),
+            reason: format!("line {line}: {}", not_utf_8(byte, column)),
+        }
+    })
+}
+
+/// Says which byte isn't UTF-8; `column` counts from 0.
+pub(super) fn not_utf_8(byte: u8, column: usize) -> String {
+    format!(
+        "byte {byte:#04x} at column {} isn't UTF-8, as the rest is; is it Latin-1 or Windows-1252?",
+        column + 1
+    )
+}
+
+/// Refuses a file that begins with the mark of UTF-16.
+pub(super) fn refuse_utf_16(path: &Path, start: &[u8]) -> Result<(), DatasetError> {
+    match start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        true => Err(DatasetError::Content {
+            path: path.to_owned(),
+            reason: "it is in UTF-16; save it as UTF-8".to_owned(),
+        }),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<String, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        read_text(file.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn marks_are_no_text_and_other_encodings_are_named() {
+        assert_eq!(read(b"\xef\xbb\xbf{}\r\n"), Ok("{}\r\n".to_owned()));
+        assert_eq!(read(b""), Ok(String::new()));
+        for start in [b"\xff\xfe{\0", b"\xfe\xff\0{"] {
+            let error = read(start).unwrap_err();
+            assert!(error.contains("UTF-16"), "{error}");
+        }
+        let error = read(b"one\nca\xe9f").unwrap_err();
+        assert!(error.contains("line 2: byte 0xe9 at column 3"), "{error}");
+    }
+}

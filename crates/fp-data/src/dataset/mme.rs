@@ -1,0 +1,222 @@
+//! MME: `llava_mme.jsonl` and the official release, whose text files hold the answers:
+//! `MME_Benchmark_release_version/<task>/x.txt`, or `…/<task>/questions_answers_YN/x.txt`
+//! for tasks with an `images/` folder.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::collect::{Collector, Occurrences, is_inside};
+use super::export::{Exporter, bare_question};
+use super::lines::{LineFault, for_each_line};
+use super::llava::{Question, for_each_question, image_folders, need, stem};
+use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use crate::metric::mme::{OFFICIAL_INSTRUCTION, official_question};
+use crate::sample::Sample;
+
+const QUESTIONS: &str = "llava_mme.jsonl";
+const RELEASE: &str = "MME_Benchmark_release_version";
+
+/// Parts that a folder has.
+pub(super) fn parts(folder: &Path) -> Vec<String> {
+    match folder.join(QUESTIONS).is_file() {
+        true => vec!["test".to_owned()],
+        false => Vec::new(),
+    }
+}
+
+/// Official questions and their answers, by the file that they stand in.
+struct Release {
+    folder: PathBuf,
+    files: HashMap<PathBuf, Asked>,
+}
+
+/// What a file of the release asks.
+#[derive(Default)]
+struct Asked {
+    /// Question without its instruction, answer.
+    entries: Vec<(String, String)>,
+    /// What is wrong with its first bad line.
+    fault: Option<String>,
+}
+
+impl Asked {
+    fn read(path: &Path) -> Result<Asked, DatasetError> {
+        let mut asked = Asked::default();
+        for_each_line(path, |number, line| {
+            let entry = line.and_then(|line| match line.split_once('\t') {
+                Some((question, answer)) => Ok(Some((question, answer))),
+                None if line.trim().is_empty() => Ok(None),
+                None => Err((ProblemKind::Malformed, "no tab before an answer".to_owned())),
+            });
+            match entry {
+                Ok(Some((question, answer))) => {
+                    let entry = (official_question(question), answer.trim().to_owned());
+                    asked.entries.push(entry);
+                }
+                Ok(None) => {}
+                Err((_, reason)) => {
+                    asked
+                        .fault
+                        .get_or_insert(format!("line {number}: {reason}"));
+                }
+            }
+        })?;
+        Ok(asked)
+    }
+}
+
+impl Release {
+    /// The answer to a question about the image that `id` names.
+    fn answer(&mut self, id: &str, prompt: &str) -> Result<String, LineFault> {
+        let missing = |message| (ProblemKind::MissingAnswer, message);
+        let task = id.split('/').next().unwrap_or_default();
+        let file = format!("{}.txt", stem(id));
+        let task = self.folder.join(task);
+        let places = [
+            task.join("questions_answers_YN").join(&file),
+            task.join(&file),
+        ];
+        let Some(path) = places.iter().find(|path| path.is_file()) else {
+            return Err(missing(format!(
+                "no file of answers {}",
+                places[1].display()
+            )));
+        };
+        if !self.files.contains_key(path) {
+            let asked =
+                Asked::read(path).map_err(|error| missing(fp_scoring::error_text(&error)))?;
+            self.files.insert(path.clone(), asked);
+        }
+        let question = official_question(prompt);
+        let Some(asked) = self.files.get(path) else {
+            return Err(missing(format!("{} isn't read", path.display())));
+        };
+        let mut answers = asked.entries.iter().filter(|(text, _)| *text == question);
+        match (answers.next(), answers.next(), &asked.fault) {
+            (Some((_, answer)), None, _) => Ok(answer.clone()),
+            (Some(_), Some(_), _) => Err((
+                ProblemKind::DuplicateId,
+                format!("{} asks {question:?} twice", path.display()),
+            )),
+            (None, _, Some(fault)) => Err(missing(format!("{}: {fault}", path.display()))),
+            (None, _, None) => Err(missing(format!(
+                "{} doesn't ask {question:?}",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// Reads questions and answers.
+pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    let path = need(folder, "question file", &[QUESTIONS])?;
+    let images = image_folders(folder, &[RELEASE]);
+    let mut release = Release {
+        folder: images.first().cloned().unwrap_or_default(),
+        files: HashMap::new(),
+    };
+    if !release.folder.is_dir() {
+        return Err(DatasetError::Missing {
+            folder: folder.to_owned(),
+            what: "official release with images and answers",
+            names: vec![RELEASE.to_owned()],
+        });
+    }
+    let mut occurrences = Occurrences::default();
+    // The id is the image's and stands in two lines; with the text it stands in one.
+    let mut asked = HashSet::new();
+    let mut collector = Collector::new("line", Benchmark::Mme.answer_rule());
+    for_each_question(&path, |number, question| {
+        let sample = question.and_then(|question| {
+            let image_id = question.question_id.clone().into_text();
+            if !asked.insert((image_id.clone(), question.text.clone())) {
+                let message = format!("{:?} of {image_id} is asked twice", question.text);
+                return Err((ProblemKind::DuplicateId, message));
+            }
+            let id = occurrences.next(&image_id);
+            let Question { image, text, .. } = &question;
+            let image = collector.image(&images, image)?;
+            let answer = match is_inside(&image_id) {
+                true => release.answer(&image_id, text)?,
+                false => return Err(bad_id(&image_id)),
+            };
+            let task = image_id.split('/').next().unwrap_or_default();
+            Ok(Sample {
+                id,
+                image,
+                family: question.category.clone().unwrap_or_else(|| task.to_owned()),
+                boxes: question.boxes(),
+                question: question.text,
+                answers: vec![answer],
+                image_id,
+                ..Sample::default()
+            })
+        });
+        collector.take(number, sample);
+    })?;
+    let mut files = vec![path];
+    let mut answers: Vec<PathBuf> = release.files.into_keys().collect();
+    answers.sort();
+    files.extend(answers);
+    Ok(Reading::new(Benchmark::Mme, part, folder, files, collector))
+}
+
+fn bad_id(id: &str) -> LineFault {
+    let message = format!("question_id {id:?} is no path of an image inside {RELEASE}");
+    (ProblemKind::InvalidValue, message)
+}
+
+/// Pairs of questions, one to affirm and one to deny, on one image in one task.
+pub(super) fn pairs(dataset: &Dataset) -> Vec<usize> {
+    let mut by_image: BTreeMap<(&str, &str), [Vec<usize>; 2]> = BTreeMap::new();
+    for (index, sample) in dataset.samples.iter().enumerate() {
+        let side = match sample
+            .answers
+            .first()
+            .map(|answer| answer.to_ascii_lowercase())
+        {
+            Some(answer) if answer == "yes" => 0,
+            Some(answer) if answer == "no" => 1,
+            _ => continue,
+        };
+        let question = bare_question(&sample.question);
+        if question.contains(['\t', '\r', '\n']) || question.trim() != question {
+            continue;
+        }
+        let key = (sample.image_id.as_str(), sample.family.as_str());
+        let sides = by_image.entry(key).or_default();
+        sides[side].push(index);
+    }
+    // An image stands once in a task, with one question of each kind.
+    let pairs = by_image.into_values();
+    let mut kept: Vec<[usize; 2]> = pairs
+        .filter_map(|[yes, no]| Some([*yes.first()?, *no.first()?]))
+        .collect();
+    kept.sort();
+    kept.into_iter().flatten().collect()
+}
+
+/// Writes the release's files and LLaVA's questions; the samples come in pairs.
+pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
+    let mut lines = out.lines(QUESTIONS)?;
+    for pair in dataset.samples.chunks(2) {
+        let mut text = String::new();
+        for sample in pair {
+            let task = &sample.family;
+            let name = out.image(sample, &format!("{RELEASE}/{task}"))?;
+            let id = format!("{task}/{name}");
+            lines.write(&out.question(sample, &json!(id), &id, task))?;
+            let answer = match sample.answers.first() {
+                Some(answer) if answer.eq_ignore_ascii_case("yes") => "Yes",
+                _ => "No",
+            };
+            let question = bare_question(&sample.question);
+            text += &format!("{question} {OFFICIAL_INSTRUCTION}\t{answer}\n");
+            let file = format!("{RELEASE}/{task}/{}.txt", stem(&name));
+            out.text(&file, &text)?;
+        }
+    }
+    lines.finish()
+}

@@ -1,0 +1,339 @@
+//! Data sets: where samples come from.
+//!
+//! A data set is named by its folder, or by `FOLDER:PART` where the folder holds several:
+//! [`find`] lists them, [`open`] reads one.
+
+mod annotations;
+mod benchmark;
+pub mod check;
+mod collect;
+pub(crate) mod encoding;
+mod error;
+pub mod export;
+mod gqa;
+mod image;
+mod json_stream;
+pub(crate) mod lines;
+pub(crate) mod llava;
+mod mmbench;
+mod mme;
+mod mmvet;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+pub mod plain;
+mod pope;
+mod refcoco;
+mod scienceqa;
+mod sheet;
+mod table;
+mod textvqa;
+mod tsv;
+mod vizwiz;
+pub(crate) mod vqav2;
+
+pub use benchmark::Benchmark;
+pub(crate) use collect::Occurrences;
+pub use encoding::read_text;
+pub use error::{DatasetError, LineProblem, ProblemKind, Problems};
+pub use image::ImageRef;
+pub(crate) use mmbench::table_row;
+pub use sheet::{SheetError, SheetOptions, contact_sheet};
+pub(crate) use table::{TextTable, for_each_tab_row, read_table};
+
+use crate::metric::AnswerRule;
+use crate::sample::Sample;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A data set, read: what it says of itself, and its samples in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// What it is called.
+    pub name: String,
+    /// Which part of it this is.
+    pub split: String,
+    /// What it is.
+    pub benchmark: Benchmark,
+    /// How answers are scored.
+    pub answer_rule: AnswerRule,
+    /// Who scores answers where the data set can't say what is right.
+    pub judge: Option<String>,
+    /// Kinds of question that it holds; empty where it doesn't say.
+    pub families: Vec<String>,
+    /// Under what terms it may be used.
+    pub license: Option<String>,
+    /// Where it comes from.
+    pub source: Option<String>,
+    /// The folder it lies in.
+    pub folder: PathBuf,
+    /// Files that its content is defined by, beside the images. The first one holds the
+    /// questions.
+    pub files: Vec<PathBuf>,
+    /// What a reader of results should know, such as what was left out.
+    pub notes: Vec<String>,
+    /// The samples, in the order of the file.
+    pub samples: Vec<Sample>,
+}
+
+impl Dataset {
+    /// Refuses a data set that answers can't be scored by.
+    ///
+    /// # Errors
+    /// Someone else scores it.
+    pub fn require_answers(&self) -> Result<(), DatasetError> {
+        match &self.judge {
+            None => Ok(()),
+            Some(judge) => Err(DatasetError::NoAnswers {
+                name: self.name.clone(),
+                split: self.split.clone(),
+                judge: judge.clone(),
+            }),
+        }
+    }
+}
+
+/// A data set as far as it can be used, and what can't.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Everything that can be used.
+    pub dataset: Dataset,
+    /// Lines, rows or entries of its questions that can't.
+    pub problems: Problems,
+    /// Number of the line, row or entry that each sample came from, counted from 1; empty
+    /// where that is not known.
+    pub numbers: Vec<usize>,
+    /// What is wrong with a file as a whole, where its lines could be read nevertheless.
+    pub faults: Vec<Arc<DatasetError>>,
+}
+
+impl Dataset {
+    /// A benchmark's, scored by its own rule and called by its name; without samples.
+    pub(crate) fn empty(
+        benchmark: Benchmark,
+        split: &str,
+        folder: &Path,
+        files: Vec<PathBuf>,
+    ) -> Dataset {
+        Dataset {
+            name: benchmark.name().to_owned(),
+            split: split.to_owned(),
+            benchmark,
+            answer_rule: benchmark.answer_rule().unwrap_or_default(),
+            judge: None,
+            families: Vec::new(),
+            license: None,
+            source: None,
+            folder: folder.to_owned(),
+            files,
+            notes: Vec::new(),
+            samples: Vec::new(),
+        }
+    }
+}
+
+impl Reading {
+    fn new(
+        benchmark: Benchmark,
+        part: &str,
+        folder: &Path,
+        files: Vec<PathBuf>,
+        collector: collect::Collector,
+    ) -> Reading {
+        let dataset = Dataset {
+            name: benchmark.result_name(part),
+            samples: collector.samples,
+            ..Dataset::empty(benchmark, part, folder, files)
+        };
+        Reading {
+            dataset,
+            problems: collector.problems,
+            numbers: collector.numbers,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Reads with the rule that answers are scored by, and without it where no question has
+    /// any: files of test parts have a column for them too, with nothing in it.
+    fn scored_or_not(
+        read: impl Fn(bool) -> Result<Reading, DatasetError>,
+    ) -> Result<Reading, DatasetError> {
+        let scored = read(true)?;
+        if !scored.dataset.samples.is_empty() || scored.problems.is_empty() {
+            return Ok(scored);
+        }
+        let unscored = read(false)?;
+        let samples = &unscored.dataset.samples;
+        let has_none = !samples.is_empty() && samples.iter().all(|s| s.answers.is_empty());
+        Ok(if has_none { unscored } else { scored })
+    }
+
+    /// The data set, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// A file that is wrong as a whole; any line that can't be used, by number; no
+    /// question at all.
+    pub fn whole(self) -> Result<Dataset, DatasetError> {
+        let Reading {
+            dataset,
+            problems,
+            faults,
+            ..
+        } = self;
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(Arc::try_unwrap(fault).unwrap_or_else(DatasetError::Shared));
+        }
+        let path = dataset.files.first().cloned().unwrap_or_default();
+        if !problems.is_empty() {
+            return Err(DatasetError::Lines { path, problems });
+        }
+        if dataset.samples.is_empty() {
+            return Err(DatasetError::Empty { path });
+        }
+        Ok(dataset)
+    }
+}
+
+/// In which form a data set lies on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// `benchmark.json` and `questions.jsonl`.
+    Plain,
+    /// As LLaVA's evaluation has it.
+    Llava,
+    /// Parquet with the columns of the Hugging Face Hub.
+    #[cfg(feature = "parquet")]
+    Parquet,
+}
+
+/// A data set that a folder holds.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Part {
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// What it is.
+    pub benchmark: Benchmark,
+    /// How it lies there.
+    pub form: Form,
+    /// Its name in the folder; empty for the plain form.
+    pub name: String,
+}
+
+impl Part {
+    /// How [`open`] is told of it.
+    pub fn selector(&self) -> String {
+        match self.name.is_empty() {
+            true => self.folder.display().to_string(),
+            false => format!("{}:{}", self.folder.display(), self.name),
+        }
+    }
+
+    /// Reads it, setting apart what can't be used. Images are looked for, not opened.
+    ///
+    /// # Errors
+    /// A file that is missing, can't be read, or isn't what it has to be as a whole.
+    pub fn read(&self) -> Result<Reading, DatasetError> {
+        match self.form {
+            Form::Plain | Form::Llava => self.benchmark.read(&self.folder, &self.name),
+            #[cfg(feature = "parquet")]
+            Form::Parquet => parquet::read(self.benchmark, &self.folder, &self.name),
+        }
+    }
+}
+
+/// Every data set that a folder itself holds, in whichever form.
+///
+/// # Errors
+/// A Parquet file that can't be read; Parquet files alone, whose columns are those of no
+/// benchmark.
+pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
+    let (found, errors) = find_all(folder);
+    match errors.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(found),
+    }
+}
+
+/// Every data set that a folder itself holds; second, what is wrong with files that might
+/// be others. A bad file hides none of the rest.
+pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
+    let mut found = Vec::new();
+    for benchmark in Benchmark::ALL {
+        let form = match benchmark {
+            Benchmark::Plain => Form::Plain,
+            _ => Form::Llava,
+        };
+        found.extend(benchmark.parts(folder).into_iter().map(|name| Part {
+            folder: folder.to_owned(),
+            benchmark,
+            form,
+            name,
+        }));
+    }
+    #[cfg(feature = "parquet")]
+    let errors = {
+        let parquet::Found {
+            parts,
+            unknown,
+            mut errors,
+        } = parquet::find(folder);
+        found.extend(parts);
+        errors.extend(unknown.filter(|_| found.is_empty()));
+        errors
+    };
+    #[cfg(not(feature = "parquet"))]
+    let errors = Vec::new();
+    (found, errors)
+}
+
+/// The data set that `selector` names: a folder, or `FOLDER:PART`.
+///
+/// # Errors
+/// A folder in no known form, with several data sets none of which is named, or
+/// without the part that is.
+pub fn locate(selector: &str) -> Result<Part, DatasetError> {
+    let whole = Path::new(selector);
+    let (folder, name) = match selector.rsplit_once(':') {
+        Some((folder, name)) if !whole.is_dir() => (Path::new(folder), Some(name)),
+        _ => (whole, None),
+    };
+    let mut parts = find(folder)?;
+    if parts.is_empty() {
+        return Err(DatasetError::UnknownForm {
+            folder: folder.to_owned(),
+        });
+    }
+    let Some(name) = name else {
+        if parts.len() > 1 {
+            return Err(DatasetError::Ambiguous {
+                folder: folder.to_owned(),
+                selectors: parts.iter().map(Part::selector).collect(),
+            });
+        }
+        return Ok(parts.remove(0));
+    };
+    match parts.iter().position(|part| part.name == name) {
+        Some(place) => Ok(parts.remove(place)),
+        None => Err(DatasetError::UnknownPart {
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+            known: parts.into_iter().map(|part| part.name).collect(),
+        }),
+    }
+}
+
+/// Reads the data set that `selector` names; every line has to be right.
+///
+/// # Errors
+/// As [`locate`], or anything that is wrong with the data set.
+pub fn open(selector: &str) -> Result<Dataset, DatasetError> {
+    locate(selector)?.read()?.whole()
+}
+
+/// Loads the data set in `folder`, in whichever form it is.
+///
+/// # Errors
+/// As [`open`].
+pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
+    open(&folder.to_string_lossy())
+}

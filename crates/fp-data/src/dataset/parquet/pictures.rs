@@ -1,0 +1,182 @@
+//! Which image belongs to which row.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::schema::check_column;
+use super::table::{Cells, Table};
+use super::types::Kind;
+use super::{ImageColumn, Split};
+use crate::dataset::image::ImageRef;
+use crate::dataset::lines::LineFault;
+use crate::dataset::{Benchmark, DatasetError, ProblemKind, Problems};
+
+/// Ends the name of GQA's folders of questions, of which another holds the images.
+const INSTRUCTIONS: &str = "_instructions";
+/// See [`INSTRUCTIONS`].
+const IMAGES: &str = "_images";
+
+/// Where rows have their images.
+pub(super) struct Images {
+    source: Source,
+    /// In pixels, by image.
+    sizes: HashMap<String, [usize; 2]>,
+}
+
+enum Source {
+    /// In each row; rows with the same image's id share the first one's.
+    Rows {
+        files: Files,
+        first: HashMap<String, ImageRef>,
+    },
+    /// In other files, by id.
+    Ids {
+        files: Vec<PathBuf>,
+        by_id: HashMap<String, ImageRef>,
+    },
+}
+
+/// Columns of images, and the rows that have none in them.
+struct Files {
+    columns: Vec<Arc<ImageColumn>>,
+    empty: Vec<HashSet<usize>>,
+}
+
+impl Files {
+    fn new(paths: &[PathBuf]) -> Result<Files, DatasetError> {
+        let columns: Vec<_> = paths
+            .iter()
+            .map(|path| Arc::new(ImageColumn::new(path)))
+            .collect();
+        let empty = columns.iter().map(|column| column.empty_rows());
+        Ok(Files {
+            empty: empty.collect::<Result<_, _>>()?,
+            columns,
+        })
+    }
+
+    fn image(&self, (file, row): (usize, usize)) -> Result<ImageRef, LineFault> {
+        if self.empty[file].contains(&row) {
+            let message = "column `image` has no bytes".to_owned();
+            return Err((ProblemKind::MissingImage, message));
+        }
+        Ok(ImageRef::Parquet {
+            file: Arc::clone(&self.columns[file]),
+            row,
+        })
+    }
+}
+
+impl Images {
+    /// Of a split's rows.
+    ///
+    /// # Errors
+    /// GQA's images aren't beside its questions, or some have the same id or none.
+    pub(super) fn of(
+        benchmark: Benchmark,
+        split: &str,
+        splits: &[Split],
+        files: &[PathBuf],
+    ) -> Result<Images, DatasetError> {
+        let source = match benchmark {
+            Benchmark::Gqa => by_id(split, splits, files)?,
+            _ => Source::Rows {
+                files: Files::new(files)?,
+                first: HashMap::new(),
+            },
+        };
+        Ok(Images {
+            source,
+            sizes: HashMap::new(),
+        })
+    }
+
+    /// The image of a row.
+    pub(super) fn of_row(
+        &mut self,
+        image_id: &str,
+        place: (usize, usize),
+    ) -> Result<ImageRef, LineFault> {
+        match &mut self.source {
+            Source::Rows { files, first } => {
+                let image = files.image(place)?;
+                Ok(first.entry(image_id.to_owned()).or_insert(image).clone())
+            }
+            Source::Ids { by_id, .. } => by_id.get(image_id).cloned().ok_or_else(|| {
+                let message = format!("no image {image_id} among the images");
+                (ProblemKind::MissingImage, message)
+            }),
+        }
+    }
+
+    /// Width and height of an image, which is opened.
+    pub(super) fn size(
+        &mut self,
+        image_id: &str,
+        image: &ImageRef,
+    ) -> Result<[usize; 2], LineFault> {
+        if let Some(size) = self.sizes.get(image_id) {
+            return Ok(*size);
+        }
+        let size = image
+            .size()
+            .map_err(|error| (ProblemKind::MissingImage, fp_scoring::error_text(&error)))?;
+        self.sizes.insert(image_id.to_owned(), size);
+        Ok(size)
+    }
+
+    /// Files beside the rows'.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match &self.source {
+            Source::Rows { .. } => Vec::new(),
+            Source::Ids { files, .. } => files.clone(),
+        }
+    }
+}
+
+/// GQA's images, which lie in a folder of their own.
+fn by_id(split: &str, splits: &[Split], files: &[PathBuf]) -> Result<Source, DatasetError> {
+    let other = split.replacen(INSTRUCTIONS, IMAGES, 1);
+    let found = splits.iter().find(|candidate| candidate.name == other);
+    let Some(found) = found.filter(|_| other != split) else {
+        return Err(DatasetError::Missing {
+            folder: files.first().cloned().unwrap_or_default(),
+            what: "folder of images beside it",
+            names: vec![format!("{other}.parquet")],
+        });
+    };
+    let table = Table::open(&found.files)?;
+    table.check(|path, schema| {
+        check_column(path, schema, "id", Kind::Id, true)?;
+        check_column(path, schema, "image", Kind::Image, true)
+    })?;
+    let files = Files::new(&found.files)?;
+    let mut by_id = HashMap::new();
+    let mut problems = Problems::of("row");
+    table.for_each_row(&["id"], |number, place, row| {
+        let image = Cells(row).id("id").and_then(|id| {
+            let image = files.image(place)?;
+            match by_id.insert(id.clone(), image) {
+                None => Ok(()),
+                Some(_) => {
+                    let message = format!("image {id} is that of an earlier row");
+                    Err((ProblemKind::DuplicateId, message))
+                }
+            }
+        });
+        if let Err((kind, message)) = image {
+            problems.add(number, kind, message);
+        }
+    })?;
+    match problems.is_empty() {
+        true => Ok(Source::Ids {
+            files: found.files.clone(),
+            by_id,
+        }),
+        false => Err(DatasetError::Lines {
+            path: found.files.first().cloned().unwrap_or_default(),
+            problems,
+        }),
+    }
+}

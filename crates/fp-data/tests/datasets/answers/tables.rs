@@ -1,0 +1,193 @@
+//! Files of answers that hold their questions: MME's folders, MMBench's tables.
+
+use std::path::Path;
+
+use fp_data::rescore::{AnswerFile, Scored};
+
+use super::utf_16;
+
+/// Files that hold their questions: how they are read, and scored against themselves.
+#[track_caller]
+fn whole(path: &Path) -> Result<(f64, Vec<String>), String> {
+    let file = AnswerFile::read(path).map_err(|error| fp_scoring::error_text(&error))?;
+    let dataset = file.questions.clone().unwrap().whole();
+    let dataset = dataset.map_err(|error| fp_scoring::error_text(&error))?;
+    let scored =
+        Scored::new("file", &file, &dataset).map_err(|error| fp_scoring::error_text(&error))?;
+    let value = scored.figures.headline().and_then(|figure| figure.value);
+    Ok((value.unwrap(), scored.joined.warnings))
+}
+
+#[test]
+fn folders_of_tasks() {
+    const GOOD: &str = "1.jpg\tIs it?\tYes\tYes\n1.jpg\tIs it not?\tNo\tNo\n2.jpg\tIs it?\tYes\tno\n2.jpg\tIs it not?\tNo\tNo\n";
+    let folder = tempfile::tempdir().unwrap();
+    let task = folder.path().join("existence.txt");
+    let latin_1 = GOOD
+        .bytes()
+        .enumerate()
+        .map(|(at, byte)| if at == 8 { 0xe9 } else { byte });
+    for bytes in [
+        GOOD.as_bytes().to_vec(),
+        format!("\u{feff}{}", GOOD.replace('\n', "\r\n")).into_bytes(),
+    ] {
+        std::fs::write(&task, bytes).unwrap();
+        assert_eq!(whole(folder.path()), Ok((75.0 + 50.0, Vec::new())));
+    }
+    for (what, bytes, part) in [
+        ("UTF-16", utf_16(GOOD), "existence.txt: it is in UTF-16"),
+        (
+            "Latin-1",
+            latin_1.collect(),
+            "line 1: existence.txt: byte 0xe9",
+        ),
+        (
+            "short line",
+            GOOD.replacen("\tYes\tno", "\tYes", 1).into_bytes(),
+            "line 3: existence.txt: 3 columns instead of 4",
+        ),
+        (
+            "no gold",
+            GOOD.replacen("\tYes\tno", "\tMaybe\tno", 1).into_bytes(),
+            "the right answer is \"Maybe\"",
+        ),
+        (
+            "a line missing",
+            GOOD.lines()
+                .take(3)
+                .collect::<Vec<_>>()
+                .join("\n")
+                .into_bytes(),
+            "image existence/2.jpg stands in 1 lines, not in 2",
+        ),
+        (
+            "a line twice",
+            format!("{GOOD}{}", GOOD.lines().next().unwrap()).into_bytes(),
+            "image existence/1.jpg stands in 3 lines",
+        ),
+    ] {
+        std::fs::write(&task, bytes).unwrap();
+        let error = whole(folder.path()).unwrap_err();
+        assert!(error.contains(part), "{what}: {error}");
+    }
+}
+
+const TABLE: &str = "index\tquestion\tA\tB\tprediction\tanswer
+1\tWhich?\tup\tdown\tA\tA
+1000001\tWhich?\tdown\tup\tA. down\tB
+2\tWhich?\tin\tout\tout\tB
+3\tWhich \"way\"?\t3\t4.5\tB\tA
+";
+
+#[test]
+fn tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.tsv");
+    let write = |bytes: Vec<u8>| std::fs::write(&path, bytes).unwrap();
+    let circular = 100.0 / 3.0;
+    for text in [
+        TABLE.to_owned(),
+        format!("\u{feff}{}", TABLE.replace('\n', "\r\n")),
+        format!("{TABLE}\n\n"),
+    ] {
+        write(text.into_bytes());
+        let (value, warnings) = whole(&path).unwrap();
+        assert!(
+            (value - circular).abs() < 1e-12 && warnings.is_empty(),
+            "{value} {warnings:?}"
+        );
+    }
+    // An empty cell is no answer.
+    write(TABLE.replace("\tout\tB\n", "\t\tB\n").into_bytes());
+    let (value, warnings) = whole(&path).unwrap();
+    assert_eq!(value, 0.0);
+    assert_eq!(
+        warnings,
+        ["1 of 4 questions have no answer and count as wrong: 2"]
+    );
+    let latin_1 = TABLE.replace("down\tA\tA", "d?wn\tA\tA").into_bytes();
+    let latin_1 = latin_1
+        .iter()
+        .map(|&byte| if byte == b'?' { 0xf6 } else { byte });
+    for (what, bytes, part) in [
+        ("UTF-16", utf_16(TABLE), "UTF-16"),
+        ("Latin-1", latin_1.collect(), "row 1: in a cell, byte 0xf6"),
+        (
+            "short row",
+            TABLE.replacen("\tout\tB\n", "\tB\n", 1).into_bytes(),
+            "row 3: 5 columns instead of 6",
+        ),
+        (
+            "cut off",
+            TABLE.as_bytes()[..TABLE.len() - 9].to_vec(),
+            "columns instead of 6",
+        ),
+        (
+            "no number",
+            TABLE.replacen("\n2\t", "\ntwo\t", 1).into_bytes(),
+            "row 3: index \"two\" is no number",
+        ),
+        (
+            "a row twice",
+            format!("{TABLE}2\tWhich?\tin\tout\tin\tB\n").into_bytes(),
+            "row 5: index 2 is that",
+        ),
+        (
+            "no right answer",
+            TABLE.replacen("\tout\tB\n", "\tout\t\n", 1).into_bytes(),
+            "row 3: the column `answer` is empty",
+        ),
+        (
+            "no answers",
+            TABLE.replacen("prediction", "said", 1).into_bytes(),
+            "no column `prediction`",
+        ),
+        ("empty", Vec::new(), "it is empty"),
+    ] {
+        write(bytes);
+        let error = whole(&path).unwrap_err();
+        assert!(
+            error.contains("answers.tsv") && error.contains(part),
+            "{what}: {error}"
+        );
+    }
+}
+
+/// The same rows as a workbook, numbers as numbers.
+#[cfg(feature = "xlsx")]
+#[test]
+fn workbooks_give_what_tables_give() {
+    use rust_xlsxwriter::Workbook;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (table, book) = (folder.path().join("a.tsv"), folder.path().join("a.xlsx"));
+    std::fs::write(&table, TABLE).unwrap();
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet();
+    for (row, line) in (0..).zip(TABLE.lines()) {
+        for (column, cell) in (0..).zip(line.split('\t')) {
+            match cell.parse::<f64>() {
+                Ok(number) => sheet.write_number(row, column, number).unwrap(),
+                Err(_) => sheet.write_string(row, column, cell).unwrap(),
+            };
+        }
+    }
+    workbook.save(&book).unwrap();
+    let read = |path: &Path| {
+        let file = AnswerFile::read(path).unwrap();
+        let dataset = file.questions.clone().unwrap().whole().unwrap();
+        let scored = Scored::new("file", &file, &dataset).unwrap();
+        (file.answers, dataset.samples, scored.figures)
+    };
+    assert_eq!(read(&book), read(&table));
+
+    let bytes = std::fs::read(&book).unwrap();
+    for len in [0, 10, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&book, &bytes[..len]).unwrap();
+        let error = fp_scoring::error_text(&AnswerFile::read(&book).unwrap_err());
+        assert!(
+            error.contains("a.xlsx") && error.contains("cut off"),
+            "{len}: {error}"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! ScienceQA: readings, reports, messages.
+
+use fp_data::metric::scienceqa::{
+    INSTRUCTION, ScienceQaReport, choice_index, is_right_lmms_eval, parse,
+};
+use serde_json::Value;
+
+use crate::fixture::{Fixture, Outcome, check, text, texts};
+
+#[test]
+fn scienceqa_eval() {
+    let Some(mut fixture) = Fixture::open("scienceqa_eval") else {
+        return;
+    };
+    fixture.run(|case| {
+        let expected = &case["expected"];
+        assert_eq!(
+            texts(&case["fields"]),
+            ["id", "n_choices", "gold", "has_image", "pred_text"]
+        );
+        let mut report = ScienceQaReport::default();
+        let (mut indices, mut parsed) = (Vec::new(), Vec::new());
+        for problem in case["problems"].as_array().expect("problems") {
+            let num_choices = problem[1].as_u64().expect("a number") as usize;
+            // A problem without a prediction has none to read, and no prompt to tell an image.
+            let letter = problem[4].as_str().and_then(parse);
+            let index = letter.and_then(|letter| choice_index(letter, num_choices));
+            let gold = text(&problem[2])
+                .chars()
+                .next()
+                .and_then(|c| choice_index(c, 5));
+            let has_image = problem[3].as_bool().expect("a flag") && problem[4].is_string();
+            report.add(index == gold, has_image);
+            indices.push(index.map_or(-1, |index| index as i64));
+            parsed.push(letter.map_or("FAILED".to_owned(), String::from));
+        }
+        assert_eq!(Value::from(indices), expected["pred_index"]);
+        if expected["parsed"].is_array() {
+            assert_eq!(Value::from(parsed), expected["parsed"]);
+        }
+        assert_eq!(report.printed().as_deref(), expected["printed"].as_str());
+        check(
+            "acc",
+            report.all.percent().expect("problems"),
+            &expected["acc"],
+        );
+        assert_eq!(expected["count"], report.all.count);
+        check("correct", report.all.sum, &expected["correct"]);
+        Outcome::Ran
+    });
+}
+
+#[test]
+fn scienceqa_lmms() {
+    let Some(mut fixture) = Fixture::open("scienceqa_lmms") else {
+        return;
+    };
+    fixture.run(|case| {
+        for gold in ["A", "B"] {
+            let score = f64::from(u8::from(is_right_lmms_eval(text(&case["text"]), gold)));
+            check(gold, score, &case["expected_lmms"][gold]);
+        }
+        Outcome::Ran
+    });
+}
+
+#[test]
+fn scienceqa_prompt() {
+    let Some(mut fixture) = Fixture::open("scienceqa_prompt") else {
+        return;
+    };
+    fixture.run(|case| {
+        let conversation = text(&case["conversation_value"]);
+        let message = format!("{conversation}\n{INSTRUCTION}");
+        assert_eq!(message, text(&case["expected_user_text"]));
+        assert_eq!(
+            conversation.starts_with("<image>\n"),
+            case["image"].is_string()
+        );
+        Outcome::Ran
+    });
+}

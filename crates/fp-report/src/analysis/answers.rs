@@ -1,0 +1,261 @@
+//! Degenerate answers: cells that answer one thing to nearly everything, and gains that
+//! one answer alone brings.
+//!
+//! Where one answer is often right ("unanswerable" in VizWiz, "yes" in a yes/no
+//! benchmark), a model that sees less and says it more often may score higher without
+//! seeing anything better.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::answer_types::{gold, normalized};
+use super::roster::Roster;
+use super::scores::Scores;
+use super::strata::{Strata, Stratum};
+use crate::run::Run;
+
+/// A cell that gives one answer to this share of a group's questions, or more, is
+/// degenerate there, unless the ground truth does nearly the same.
+pub const ONE_ANSWER_SHARE: f64 = 0.9;
+
+/// How far the share of an answer has to lie above that of the ground truth, or above
+/// that without pruning, to count as more.
+pub const EXCESS_SHARE: f64 = 0.1;
+
+/// Groups with fewer answers say nothing.
+pub const FEWEST_ANSWERS: usize = 10;
+
+/// What the group of all questions is called.
+pub const ALL_QUESTIONS: &str = "all questions";
+
+/// One answer that a cell gives remarkably often in a group of questions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FrequentAnswer {
+    /// The cell's id.
+    pub cell: String,
+    /// What is grouped by, such as `answer type`; for no grouping both are
+    /// [`ALL_QUESTIONS`].
+    pub by: String,
+    /// The group.
+    pub group: String,
+    /// Answers of the cell in the group.
+    pub n: usize,
+    /// The answer, in lower case.
+    pub answer: String,
+    /// Share of the cell's answers that are this one.
+    pub share: f64,
+    /// Share of the same questions of which it is the ground truth.
+    pub truth_share: f64,
+    /// Share of the unpruned answers to the same questions; none without vanilla.
+    pub vanilla_share: Option<f64>,
+    /// Whether it is nearly the only answer, far beyond the ground truth:
+    /// [`ONE_ANSWER_SHARE`], [`EXCESS_SHARE`].
+    pub is_degenerate: bool,
+    /// Where the answer brings all of a gain: what the gain is made of.
+    pub gain: Option<GainByAnswer>,
+}
+
+/// A cell that is above vanilla only by an answer that it gives more often.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GainByAnswer {
+    /// Accuracy less vanilla's over the group, above 0.
+    pub difference: f64,
+    /// The same over the questions of which it isn't the ground truth: 0 or below.
+    pub elsewhere: f64,
+}
+
+/// What is known of one question under one cell.
+struct Given<'a> {
+    answer: &'a str,
+    truth: &'a str,
+    score: f64,
+    /// The unpruned answer and its score.
+    vanilla: Option<(&'a str, f64)>,
+}
+
+/// Every remarkable answer, cell by cell.
+pub(crate) fn frequent_answers(
+    run: &Run,
+    roster: &Roster,
+    scores: &Scores,
+    strata: &[Strata],
+) -> Vec<FrequentAnswer> {
+    let truths: Vec<Option<String>> = run.records.iter().map(gold).collect();
+    let all = Stratum {
+        name: ALL_QUESTIONS.to_owned(),
+        samples: (0..run.records.len()).collect(),
+        n: run.records.len(),
+    };
+    let by = [
+        super::answer_types::BY_ANSWER_TYPE,
+        super::strata::BY_DATASET,
+    ];
+    let mut groups = vec![(ALL_QUESTIONS, &all)];
+    for strata in strata
+        .iter()
+        .filter(|strata| by.contains(&strata.by.as_str()))
+    {
+        groups.extend(
+            strata
+                .groups
+                .iter()
+                .map(|group| (strata.by.as_str(), group)),
+        );
+    }
+    let said = |cell: usize| -> Vec<Option<String>> {
+        let text =
+            |record: &fp_eval::study::SampleRecord| Some(normalized(&record.run_of(cell)?.text));
+        run.records.iter().map(text).collect()
+    };
+    let unpruned = roster
+        .vanilla
+        .map(|vanilla| (said(vanilla), &scores.cells[vanilla]));
+    let mut found = Vec::new();
+    for (index, cell) in run.spec.grid.cells.iter().enumerate() {
+        let texts = said(index);
+        for (by, group) in &groups {
+            let given: Vec<Given<'_>> = group
+                .samples
+                .iter()
+                .filter_map(|&at| {
+                    let vanilla = unpruned.as_ref();
+                    Some(Given {
+                        answer: texts[at].as_deref()?,
+                        truth: truths[at].as_deref()?,
+                        score: scores.cells[index][at]?,
+                        vanilla: vanilla
+                            .and_then(|(said, score)| Some((said[at].as_deref()?, score[at]?))),
+                    })
+                })
+                .collect();
+            let is_vanilla = roster.vanilla == Some(index);
+            found.extend(remarkable(&given, is_vanilla).map(|answer| FrequentAnswer {
+                cell: cell.id.clone(),
+                by: (*by).to_owned(),
+                group: group.name.clone(),
+                ..answer
+            }));
+        }
+    }
+    found
+}
+
+/// The most frequent answer of a group, where it is degenerate or brings all of a gain.
+fn remarkable(given: &[Given<'_>], is_vanilla: bool) -> Option<FrequentAnswer> {
+    let n = given.len();
+    if n < FEWEST_ANSWERS {
+        return None;
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for given in given {
+        *counts.entry(given.answer).or_default() += 1;
+    }
+    let (answer, count) = counts
+        .into_iter()
+        .max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)))?;
+    let share_of =
+        |is: &dyn Fn(&&Given<'_>) -> bool| given.iter().filter(is).count() as f64 / n as f64;
+    let share = count as f64 / n as f64;
+    let truth_share = share_of(&|given| given.truth == answer);
+    let paired = !is_vanilla && given.iter().all(|given| given.vanilla.is_some());
+    let vanilla_share =
+        paired.then(|| share_of(&|given| given.vanilla.is_some_and(|(text, _)| text == answer)));
+    let is_degenerate = share >= ONE_ANSWER_SHARE && share - truth_share >= EXCESS_SHARE;
+    let gain = vanilla_share
+        .filter(|before| share - before >= EXCESS_SHARE)
+        .and_then(|_| gain_by(given, answer));
+    (is_degenerate || gain.is_some()).then(|| FrequentAnswer {
+        cell: String::new(),
+        by: String::new(),
+        group: String::new(),
+        n,
+        answer: answer.to_owned(),
+        share,
+        truth_share,
+        vanilla_share,
+        is_degenerate,
+        gain,
+    })
+}
+
+/// What a gain over vanilla is made of, if the answer brings all of it.
+fn gain_by(given: &[Given<'_>], answer: &str) -> Option<GainByAnswer> {
+    let mean = |of: &mut dyn Iterator<Item = &Given<'_>>| {
+        let (mut n, mut sum) = (0_usize, 0.0);
+        for given in of {
+            n += 1;
+            sum += given.score - given.vanilla?.1;
+        }
+        (n > 0).then(|| sum / n as f64)
+    };
+    let gain = GainByAnswer {
+        difference: mean(&mut given.iter())?,
+        elsewhere: mean(&mut given.iter().filter(|given| given.truth != answer))?,
+    };
+    (gain.difference > 0.0 && gain.elsewhere <= 0.0).then_some(gain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given<'a>(answer: &'a str, truth: &'a str, vanilla: &'a str) -> Given<'a> {
+        let score = |said: &str| f64::from(u8::from(said == truth));
+        Given {
+            answer,
+            truth,
+            score: score(answer),
+            vanilla: Some((vanilla, score(vanilla))),
+        }
+    }
+
+    #[test]
+    fn one_answer_to_everything_is_degenerate_unless_it_is_true() {
+        let half: Vec<_> = (0..20)
+            .map(|at| given("yes", ["yes", "no"][at % 2], ["yes", "no"][at % 2]))
+            .collect();
+        let found = remarkable(&half, false).unwrap();
+        assert!(found.is_degenerate && found.gain.is_none());
+        assert_eq!(
+            (found.answer.as_str(), found.share, found.truth_share),
+            ("yes", 1.0, 0.5)
+        );
+        assert_eq!(found.vanilla_share, Some(0.5));
+        let true_ones: Vec<_> = (0..20).map(|_| given("yes", "yes", "yes")).collect();
+        assert_eq!(remarkable(&true_ones, false), None);
+        // Nine answers say nothing.
+        assert_eq!(remarkable(&half[..9], false), None);
+    }
+
+    #[test]
+    fn a_gain_that_one_answer_brings_is_named() {
+        // Ten of twenty can't be answered. Unpruned: half of those are found out, and of
+        // the others six are right; pruned: all of those, and of the others four.
+        let mut all = Vec::new();
+        for at in 0..20 {
+            let is_unanswerable = at < 10;
+            let truth = if is_unanswerable {
+                "unanswerable"
+            } else {
+                "cup"
+            };
+            let vanilla = match at {
+                0..5 => "unanswerable",
+                10..16 => "cup",
+                _ => "box",
+            };
+            let pruned = match at {
+                0..10 | 14..18 => "unanswerable",
+                10..14 => "cup",
+                _ => "box",
+            };
+            all.push(given(pruned, truth, vanilla));
+        }
+        let found = remarkable(&all, false).unwrap();
+        assert!(!found.is_degenerate);
+        assert_eq!((found.share, found.vanilla_share), (0.7, Some(0.25)));
+        let gain = found.gain.unwrap();
+        assert!((gain.difference - 0.15).abs() < 1e-12 && (gain.elsewhere + 0.2).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,164 @@
+//! Each strategy at each budget with the number of heads that suits it best there.
+
+use serde::Serialize;
+
+use super::best::mean_on;
+use super::compare::{Comparison, Judge, Pair, Untested};
+use super::halves::Split;
+use super::roster::Roster;
+use super::scores::{Column, Scores};
+use crate::error::ReportError;
+use crate::run::Run;
+
+/// A strategy at one budget, with the number of heads that has its largest mean on the
+/// half to choose by; the tests are on the other half.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AtBestHeads {
+    /// The strategy.
+    pub strategy: String,
+    /// The budget's label.
+    pub budget: String,
+    /// h, as chosen.
+    pub num_selected_heads: usize,
+    /// The cell's id.
+    pub cell: String,
+    /// Mean score on the samples to choose by, 0 to 1.
+    pub select_mean: f64,
+    /// Mean score on the other samples; none without an answer there.
+    pub confirm_mean: Option<f64>,
+    /// Whether this is the baseline strategy.
+    pub is_baseline: bool,
+    /// Against FastV; all strategies and budgets are one family.
+    pub against_all_heads: Option<Comparison>,
+    /// Against the baseline at its own best number of heads; all strategies and budgets
+    /// are one family.
+    pub against_baseline: Option<Comparison>,
+}
+
+/// Which head count each strategy takes at each budget.
+#[derive(Debug, Clone)]
+pub(super) struct Choice {
+    /// `[strategies][budgets]`.
+    chosen: Vec<Vec<Option<Chosen>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen {
+    /// Position among the roster's head counts.
+    count: usize,
+    cell: usize,
+    mean: f64,
+}
+
+impl Choice {
+    /// Chooses by the means on `samples`; of equal means the first head count of the
+    /// configuration leads.
+    pub(super) fn new(roster: &Roster, scores: &Scores, samples: &[usize]) -> Choice {
+        let choose = |strategy: usize, budget: usize| {
+            let counts = 0..roster.head_counts.len();
+            let cells: Vec<(usize, usize)> = counts
+                .filter_map(|count| Some((count, roster.cell(strategy, count, budget)?)))
+                .collect();
+            // By the samples that every head count answered.
+            let all = scores.mean_of(&cells.iter().map(|(_, cell)| *cell).collect::<Vec<_>>());
+            let shared: Vec<usize> = samples
+                .iter()
+                .copied()
+                .filter(|&sample| all.get(sample).is_some_and(Option::is_some))
+                .collect();
+            let mut best: Option<Chosen> = None;
+            for (count, cell) in cells {
+                let Some(mean) = mean_on(&scores.cells[cell], &shared) else {
+                    continue;
+                };
+                if best.is_none_or(|best| mean > best.mean) {
+                    best = Some(Chosen { count, cell, mean });
+                }
+            }
+            best
+        };
+        let budgets = 0..roster.budgets.len();
+        Choice {
+            chosen: (0..roster.strategies.len())
+                .map(|strategy| budgets.clone().map(|at| choose(strategy, at)).collect())
+                .collect(),
+        }
+    }
+
+    fn at(&self, strategy: usize, budget: usize) -> Option<Chosen> {
+        self.chosen[strategy][budget]
+    }
+
+    /// A strategy's mean over all budgets, sample by sample; none where it lacks one.
+    pub(super) fn mean_over_budgets(&self, scores: &Scores, strategy: usize) -> Option<Column> {
+        let chosen = self.chosen[strategy].iter();
+        let cells: Option<Vec<usize>> = chosen.map(|c| c.map(|chosen| chosen.cell)).collect();
+        cells.map(|cells| scores.mean_of(&cells))
+    }
+
+    /// A strategy's number of heads at each budget.
+    pub(super) fn heads(&self, roster: &Roster, strategy: usize) -> Vec<usize> {
+        let chosen = self.chosen[strategy].iter().flatten();
+        chosen
+            .map(|chosen| roster.head_counts[chosen.count])
+            .collect()
+    }
+}
+
+/// Every strategy at every budget, strategies in the configuration's order, tested on
+/// the half that nothing was chosen by.
+pub(super) fn at_best_heads(
+    run: &Run,
+    roster: &Roster,
+    scores: &Scores,
+    judge: &Judge,
+    choice: &Choice,
+    split: &Split,
+) -> Result<(Vec<AtBestHeads>, Vec<Untested>), ReportError> {
+    let samples = &split.confirm;
+    let cells = &run.spec.grid.cells;
+    let id = |cell: usize| cells[cell].id.clone();
+    let column = |cell: usize| &scores.cells[cell];
+    let mut entries = Vec::new();
+    let (mut to_all_heads, mut to_baseline) = (Vec::new(), Vec::new());
+    for (strategy, entry) in roster.strategies.iter().enumerate() {
+        for (budget, label) in roster.budgets.iter().enumerate() {
+            let Some(Chosen { count, cell, mean }) = choice.at(strategy, budget) else {
+                continue;
+            };
+            if let Some(all_heads) = roster.all_heads[budget] {
+                let family = "each strategy at its best h against all_heads, confirm half";
+                let (a, b) = (column(cell), column(all_heads));
+                to_all_heads.push(Pair::new(id(cell), a, id(all_heads), b, family));
+            }
+            let baseline = roster.reference_of(strategy);
+            if let Some(baseline) = baseline.and_then(|other| choice.at(other, budget)) {
+                let family = "each strategy and the baseline at its best h, confirm half";
+                let (a, b) = (column(cell), column(baseline.cell));
+                to_baseline.push(Pair::new(id(cell), a, id(baseline.cell), b, family));
+            }
+            entries.push(AtBestHeads {
+                strategy: entry.name.clone(),
+                budget: label.clone(),
+                num_selected_heads: roster.head_counts[count],
+                cell: id(cell),
+                select_mean: mean,
+                confirm_mean: mean_on(column(cell), samples),
+                is_baseline: roster.is_baseline(strategy),
+                against_all_heads: None,
+                against_baseline: None,
+            });
+        }
+    }
+    let to_all_heads = judge.judge(&to_all_heads, samples)?;
+    let to_baseline = judge.judge(&to_baseline, samples)?;
+    let find = |all: &[Comparison], cell: &str| all.iter().find(|c| c.a == cell).cloned();
+    for entry in &mut entries {
+        entry.against_all_heads = find(&to_all_heads.comparisons, &entry.cell);
+        entry.against_baseline = find(&to_baseline.comparisons, &entry.cell);
+    }
+    Ok((
+        entries,
+        [to_all_heads.untested, to_baseline.untested].concat(),
+    ))
+}

@@ -1,0 +1,249 @@
+//! The best of many, chosen on one half of the images and tested on the other: the
+//! largest of many means is too large by chance.
+//!
+//! A strategy is compared where it stands best: for each budget, each strategy takes
+//! the number of heads with its largest mean on the half to choose by, and so does the
+//! baseline. At equal numbers of heads a strategy would win by the baseline's weakness
+//! there. Budgets are never chosen between: more tokens are better.
+
+use serde::Serialize;
+
+use super::at_best_heads::{AtBestHeads, Choice, at_best_heads};
+use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
+use super::halves::{Halves, Split};
+use super::roster::Roster;
+use super::samples::{distinct, is_answered};
+use super::scores::{Column, Scores, mean_columns};
+use crate::error::ReportError;
+use crate::run::Run;
+
+/// The best strategy, its number of heads chosen for each budget, and every other
+/// strategy chosen and tested alike.
+#[derive(Debug, Clone, Serialize)]
+pub struct BestOfMany {
+    /// How the images were split.
+    pub halves: Halves,
+    /// Answered samples to choose by.
+    pub num_select: usize,
+    /// Answered samples to test on.
+    pub num_confirm: usize,
+    /// Their images.
+    pub num_confirm_images: usize,
+    /// Mean score of each strategy on the samples to choose by, over all budgets, at
+    /// each with its best number of heads; best first.
+    pub ranking: Vec<(String, f64)>,
+    /// The first of the ranking.
+    pub candidate: String,
+    /// The candidate's number of heads at each budget, in the order of the budgets.
+    pub candidate_heads: Vec<usize>,
+    /// Strategies that the samples to choose by don't show to be worse than the
+    /// candidate.
+    pub contenders: Vec<String>,
+    /// The candidate against the baseline (at its own best numbers of heads), chance and
+    /// FastV on the samples to test on, means over all budgets.
+    pub confirmation: Vec<Comparison>,
+    /// What could not be tested: of the candidate, of the other strategies, on either
+    /// half.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
+    /// The candidate, if the test confirms that it beats the baseline; the next phase of
+    /// the study then uses it.
+    pub recommended: Option<String>,
+    /// The best cell of each budget.
+    pub per_budget: Vec<BestCell>,
+    /// Every strategy at every budget with its best number of heads, against FastV and
+    /// against the baseline on the samples to test on.
+    pub strategies: Vec<AtBestHeads>,
+}
+
+/// The best cell of one budget.
+#[derive(Debug, Clone, Serialize)]
+pub struct BestCell {
+    /// The budget's label.
+    pub budget: String,
+    /// The cell with the largest mean on the samples to choose by.
+    pub cell: String,
+    /// Its mean there.
+    pub select_mean: f64,
+    /// Against the baseline at its own best number of heads, on the other half; none
+    /// where the cell is the baseline's own or no test is possible.
+    pub confirmation: Option<Comparison>,
+    /// Against FastV on the other half; none without that control or where no test is
+    /// possible.
+    pub against_all_heads: Option<Comparison>,
+    /// Whether the cell is the baseline's own.
+    pub is_baseline: bool,
+}
+
+impl BestOfMany {
+    /// A strategy at a budget, each by name.
+    pub fn strategy(&self, strategy: &str, budget: &str) -> Option<&AtBestHeads> {
+        let mut strategies = self.strategies.iter();
+        strategies.find(|entry| entry.strategy == strategy && entry.budget == budget)
+    }
+}
+
+/// None where the run has no strategy, or no answer in the half to choose by.
+pub(crate) fn best_of_many(
+    run: &Run,
+    roster: &Roster,
+    scores: &Scores,
+    judge: &Judge,
+) -> Result<Option<BestOfMany>, ReportError> {
+    let split = Split::new(run);
+    let choice = Choice::new(roster, scores, &split.select);
+    let columns: Vec<Option<Column>> = (0..roster.strategies.len())
+        .map(|strategy| choice.mean_over_budgets(scores, strategy))
+        .collect();
+    let mut ranking: Vec<(usize, f64)> = columns
+        .iter()
+        .enumerate()
+        .filter_map(|(strategy, column)| {
+            Some((strategy, mean_on(column.as_ref()?, &split.select)?))
+        })
+        .collect();
+    // Stable: of equal means the first strategy of the configuration leads.
+    ranking.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let Some(&(candidate, _)) = ranking.first() else {
+        return Ok(None);
+    };
+    let name = |strategy: usize| roster.strategies[strategy].name.clone();
+    let confirmation = confirmation(roster, scores, judge, &columns, candidate, &split)?;
+    let baseline = roster.reference_of(candidate).map(name);
+    let is_confirmed = confirmation.comparisons.iter().any(|comparison| {
+        Some(&comparison.b) == baseline.as_ref() && comparison.outcome == Outcome::Better
+    });
+    let contenders = contenders(roster, judge, &columns, &ranking, &split)?;
+    let (strategies, untested) = at_best_heads(run, roster, scores, judge, &choice, &split)?;
+    let answered = |half: &[usize]| -> Vec<usize> {
+        let half = half.iter().copied();
+        half.filter(|&at| is_answered(&run.records[at])).collect()
+    };
+    let confirm = answered(&split.confirm);
+    Ok(Some(BestOfMany {
+        halves: split.halves,
+        num_select: answered(&split.select).len(),
+        num_confirm: confirm.len(),
+        num_confirm_images: distinct(confirm.iter().map(|&at| scores.clusters[at]).collect()),
+        candidate: name(candidate),
+        candidate_heads: choice.heads(roster, candidate),
+        contenders: not_worse(contenders.comparisons),
+        untested: [contenders.untested, confirmation.untested, untested].concat(),
+        recommended: is_confirmed.then(|| name(candidate)),
+        confirmation: confirmation.comparisons,
+        per_budget: per_budget(roster, &strategies),
+        strategies,
+        ranking: ranking
+            .into_iter()
+            .map(|(strategy, mean)| (name(strategy), mean))
+            .collect(),
+    }))
+}
+
+/// The mean of a column's values among `samples`.
+pub(super) fn mean_on(column: &Column, samples: &[usize]) -> Option<f64> {
+    let values: Vec<f64> = samples.iter().filter_map(|&at| column[at]).collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+fn not_worse(comparisons: Vec<Comparison>) -> Vec<String> {
+    let comparisons = comparisons.into_iter();
+    let not_worse = comparisons.filter(|comparison| comparison.outcome != Outcome::Worse);
+    not_worse.map(|comparison| comparison.a).collect()
+}
+
+/// The other strategies against the candidate where it was chosen.
+fn contenders(
+    roster: &Roster,
+    judge: &Judge,
+    columns: &[Option<Column>],
+    ranking: &[(usize, f64)],
+    split: &Split,
+) -> Result<Judged, ReportError> {
+    let name = |strategy: usize| roster.strategies[strategy].name.as_str();
+    let [(candidate, _), others @ ..] = ranking else {
+        return Ok(Judged::default());
+    };
+    let pairs = others.iter().filter_map(|&(other, _)| {
+        let family = "candidate against the others, select half";
+        let (a, b) = (columns[other].as_ref()?, columns[*candidate].as_ref()?);
+        Some(Pair::new(name(other), a, name(*candidate), b, family))
+    });
+    judge.judge(&pairs.collect::<Vec<_>>(), &split.select)
+}
+
+/// The candidate against what it is held to, one family.
+fn confirmation(
+    roster: &Roster,
+    scores: &Scores,
+    judge: &Judge,
+    columns: &[Option<Column>],
+    candidate: usize,
+    split: &Split,
+) -> Result<Judged, ReportError> {
+    let Some(column) = &columns[candidate] else {
+        return Ok(Judged::default());
+    };
+    let baseline = roster.reference_of(candidate).and_then(|baseline| {
+        let name = roster.strategies[baseline].name.clone();
+        Some((name, columns[baseline].clone()?))
+    });
+    let random = pooled_random(roster, scores).map(|column| ("random".to_owned(), column));
+    let all_heads = pooled_all_heads(roster, scores).map(|column| ("all_heads".to_owned(), column));
+    let pairs: Vec<Pair> = [baseline, random, all_heads]
+        .into_iter()
+        .flatten()
+        .map(|(name, other)| {
+            let family = "candidate at its best h, means over all budgets, confirm half";
+            let a = roster.strategies[candidate].name.clone();
+            Pair::new(a, column, name, &other, family)
+        })
+        .collect();
+    judge.judge(&pairs, &split.confirm)
+}
+
+/// Each strategy's mean over all head counts and budgets, sample by sample.
+pub(crate) fn pooled(roster: &Roster, scores: &Scores) -> Vec<Column> {
+    (0..roster.strategies.len())
+        .map(|strategy| scores.mean_of(&roster.cells_of(strategy)))
+        .collect()
+}
+
+/// Chance over all seeds and budgets; none without that control.
+pub(crate) fn pooled_random(roster: &Roster, scores: &Scores) -> Option<Column> {
+    let by_budget: Vec<Column> = roster
+        .random
+        .iter()
+        .filter(|seeds| !seeds.is_empty())
+        .map(|seeds| scores.mean_of(seeds))
+        .collect();
+    (by_budget.len() == roster.budgets.len())
+        .then(|| mean_columns(&by_budget.iter().collect::<Vec<_>>()))
+}
+
+fn pooled_all_heads(roster: &Roster, scores: &Scores) -> Option<Column> {
+    let cells: Option<Vec<usize>> = roster.all_heads.iter().copied().collect();
+    Some(scores.mean_of(&cells?))
+}
+
+/// The leader of each budget, with the tests that were made of it.
+fn per_budget(roster: &Roster, strategies: &[AtBestHeads]) -> Vec<BestCell> {
+    let best = roster.budgets.iter().filter_map(|budget| {
+        let mut leader: Option<&AtBestHeads> = None;
+        for entry in strategies.iter().filter(|entry| entry.budget == *budget) {
+            if leader.is_none_or(|leader| entry.select_mean > leader.select_mean) {
+                leader = Some(entry);
+            }
+        }
+        let leader = leader?;
+        Some(BestCell {
+            budget: budget.clone(),
+            cell: leader.cell.clone(),
+            select_mean: leader.select_mean,
+            confirmation: leader.against_baseline.clone(),
+            against_all_heads: leader.against_all_heads.clone(),
+            is_baseline: leader.is_baseline,
+        })
+    });
+    best.collect()
+}

@@ -1,0 +1,309 @@
+//! Difficult samples only: those that an uninformed choice of tokens gets wrong.
+//!
+//! On many questions any tokens will do. What is left where chance fails shows what
+//! choosing is worth, the idea of VTC-Bench. A sample is difficult at a budget if every
+//! cell of the choosing controls gets it wrong there. Those cells are not compared: they
+//! are wrong on all of these samples by construction. Of several seeds of chance a part
+//! chooses and the others are compared, so the choice favours nobody.
+
+use serde::Serialize;
+
+use super::best::{BestOfMany, mean_on};
+use super::compare::{Comparison, Judge, Pair, Untested};
+use super::estimate::Estimate;
+use super::flips::RIGHT;
+use super::halves::Split;
+use super::roster::Roster;
+use super::samples::distinct;
+use super::scores::{Column, Scores, present};
+use crate::error::ReportError;
+use crate::run::Run;
+use fp_eval::study::Method;
+
+/// Controls that choose what is difficult, by the first part of their names. Those that
+/// a run lacks choose nothing.
+pub const CHOOSING_CONTROLS: [&str; 2] = ["random", "downsample"];
+
+/// Every budget on its difficult samples.
+#[derive(Debug, Clone, Serialize)]
+pub struct DifficultSamples {
+    /// How they were chosen, in a sentence.
+    pub rule: String,
+    /// Budget by budget, in the configuration's order; without those of which no control
+    /// chooses.
+    pub budgets: Vec<DifficultBudget>,
+    /// Each strategy at its best number of heads (as chosen over all questions of the
+    /// one half) against FastV, on the difficult samples of the other half; one family.
+    pub against_all_heads: Vec<Comparison>,
+    /// The same against the baseline at its own best number of heads; one family.
+    pub against_baseline: Vec<Comparison>,
+    /// What could not be tested.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
+}
+
+impl DifficultSamples {
+    /// A cell's accuracy on the difficult samples of a budget; none for cells that chose
+    /// them.
+    pub fn accuracy(&self, budget: &str, cell: &str) -> Option<&Estimate> {
+        let mut budgets = self.budgets.iter();
+        let budget = budgets.find(|of| of.budget == budget)?;
+        let accuracy = budget.cells.iter().find(|of| of.cell == cell)?;
+        Some(&accuracy.accuracy)
+    }
+}
+
+/// The difficult samples of one budget.
+#[derive(Debug, Clone, Serialize)]
+pub struct DifficultBudget {
+    /// The budget's label.
+    pub budget: String,
+    /// Cells that chose: each gets every one of these samples wrong.
+    pub chosen_by: Vec<String>,
+    /// Difficult samples.
+    pub n: usize,
+    /// Their images.
+    pub num_images: usize,
+    /// Samples that were chosen from: those that all choosing cells answered.
+    pub of: usize,
+    /// Accuracy of every other cell of the budget, and of those without one, on them.
+    pub cells: Vec<DifficultAccuracy>,
+    /// Chance by the seeds that didn't choose; none with a single seed.
+    pub random: Option<Estimate>,
+}
+
+/// A cell on the difficult samples.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DifficultAccuracy {
+    /// The cell's id.
+    pub cell: String,
+    /// Mean score.
+    #[serde(flatten)]
+    pub accuracy: Estimate,
+}
+
+/// Cells that choose at one budget, and the seeds of chance that are left to compare.
+struct Choosers {
+    choosing: Vec<usize>,
+    left: Vec<usize>,
+}
+
+/// The name by which a control is known.
+fn control(method: &Method) -> String {
+    let label = method.label();
+    label.split(['/', '+']).next().unwrap_or(&label).to_owned()
+}
+
+impl Choosers {
+    /// The first seeds of each choosing control choose, as many as are left or one more.
+    fn new(run: &Run, budget: usize) -> Choosers {
+        let (mut choosing, mut left) = (Vec::new(), Vec::new());
+        for name in CHOOSING_CONTROLS {
+            let cells = run.spec.grid.cells.iter().enumerate();
+            let of: Vec<usize> = cells
+                .filter(|(_, cell)| cell.budget == Some(budget) && control(&cell.method) == name)
+                .map(|(index, _)| index)
+                .collect();
+            let (first, rest) = of.split_at(of.len().div_ceil(2));
+            choosing.extend_from_slice(first);
+            left.extend_from_slice(rest);
+        }
+        Choosers { choosing, left }
+    }
+}
+
+/// What the figures of a budget are made from.
+struct Grounds<'a> {
+    run: &'a Run,
+    roster: &'a Roster,
+    scores: &'a Scores,
+    judge: &'a Judge,
+}
+
+/// None where no control of the run chooses.
+pub(crate) fn difficult_samples(
+    run: &Run,
+    roster: &Roster,
+    scores: &Scores,
+    judge: &Judge,
+    best: Option<&BestOfMany>,
+) -> Result<Option<DifficultSamples>, ReportError> {
+    let grounds = Grounds {
+        run,
+        roster,
+        scores,
+        judge,
+    };
+    let (mut budgets, mut tests) = (Vec::new(), Tests::default());
+    let (mut is_single, mut names) = (false, Vec::new());
+    let confirm = Split::new(run).confirm;
+    for budget in 0..roster.budgets.len() {
+        let choosers = Choosers::new(run, budget);
+        if choosers.choosing.is_empty() {
+            continue;
+        }
+        is_single |= choosers.left.is_empty();
+        for &cell in &choosers.choosing {
+            let name = run.spec.grid.cells[cell].method.label();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let (of, samples) = difficult(scores, &choosers.choosing, run.records.len());
+        if let Some(best) = best {
+            let is_difficult = |at: &usize| samples.binary_search(at).is_ok();
+            let on: Vec<usize> = confirm.iter().copied().filter(is_difficult).collect();
+            tests.add(&grounds, best, budget, &on);
+        }
+        budgets.push(describe(&grounds, budget, &choosers, of, &samples)?);
+    }
+    if budgets.is_empty() {
+        return Ok(None);
+    }
+    let all: Vec<usize> = (0..run.records.len()).collect();
+    let to_all_heads = judge.judge(&tests.all_heads, &all)?;
+    let to_baseline = judge.judge(&tests.baseline, &all)?;
+    Ok(Some(DifficultSamples {
+        rule: rule(&names, is_single),
+        budgets,
+        against_all_heads: to_all_heads.comparisons,
+        against_baseline: to_baseline.comparisons,
+        untested: [to_all_heads.untested, to_baseline.untested].concat(),
+    }))
+}
+
+fn rule(names: &[String], is_single: bool) -> String {
+    let chosen = format!(
+        "A sample is difficult at a budget if {} {} it wrong there",
+        fp_eval::format::listed(names),
+        match names.len() {
+            1 => "gets",
+            2 => "both get",
+            _ => "all get",
+        }
+    );
+    match is_single {
+        true => format!(
+            "{chosen}; there is no second seed of random to compare, so random is not shown on these samples."
+        ),
+        false => format!("{chosen}; the other seeds of random are compared."),
+    }
+}
+
+/// How many samples all choosing cells answered, and those that all get wrong.
+fn difficult(scores: &Scores, choosing: &[usize], num_samples: usize) -> (usize, Vec<usize>) {
+    let columns: Vec<&Column> = choosing.iter().map(|&cell| &scores.cells[cell]).collect();
+    let answered = |at: &usize| columns.iter().all(|column| column[*at].is_some());
+    let is_wrong = |at: &usize| columns.iter().all(|c| c[*at].is_some_and(|s| s < RIGHT));
+    let of: Vec<usize> = (0..num_samples).filter(answered).collect();
+    let wrong = of.iter().copied().filter(is_wrong).collect();
+    (of.len(), wrong)
+}
+
+/// One budget on its difficult samples, which are ascending.
+fn describe(
+    grounds: &Grounds<'_>,
+    budget: usize,
+    choosers: &Choosers,
+    of: usize,
+    samples: &[usize],
+) -> Result<DifficultBudget, ReportError> {
+    let Grounds {
+        run, scores, judge, ..
+    } = grounds;
+    let cells = &run.spec.grid.cells;
+    let estimate = |column: &Column| {
+        let (values, images) = present(column, &scores.clusters, samples.iter().copied());
+        Estimate::new(&values, &images, judge.confidence())
+    };
+    let mut accuracies = Vec::new();
+    for (index, cell) in cells.iter().enumerate() {
+        let is_here = cell.budget.is_none_or(|at| at == budget);
+        if is_here && !choosers.choosing.contains(&index) {
+            accuracies.push(DifficultAccuracy {
+                cell: cell.id.clone(),
+                accuracy: estimate(&scores.cells[index])?,
+            });
+        }
+    }
+    let left: Vec<usize> = choosers
+        .left
+        .iter()
+        .copied()
+        .filter(|&cell| matches!(cells[cell].method, Method::Random { .. }))
+        .collect();
+    Ok(DifficultBudget {
+        budget: grounds.roster.budgets[budget].clone(),
+        chosen_by: choosers
+            .choosing
+            .iter()
+            .map(|&cell| cells[cell].id.clone())
+            .collect(),
+        n: samples.len(),
+        num_images: distinct(samples.iter().map(|&at| scores.clusters[at]).collect()),
+        of,
+        cells: accuracies,
+        random: match left.is_empty() {
+            true => None,
+            false => Some(estimate(&scores.mean_of(&left))?),
+        },
+    })
+}
+
+/// Pairs to be tested over all budgets.
+#[derive(Default)]
+struct Tests {
+    all_heads: Vec<Pair>,
+    baseline: Vec<Pair>,
+}
+
+impl Tests {
+    fn add(&mut self, grounds: &Grounds<'_>, best: &BestOfMany, budget: usize, samples: &[usize]) {
+        let Grounds {
+            run,
+            roster,
+            scores,
+            ..
+        } = grounds;
+        let label = &roster.budgets[budget];
+        let grid = &run.spec.grid;
+        // Only these samples: the others have no value.
+        let only = |cell: usize| -> Column {
+            let mut values = vec![None; run.records.len()];
+            for &sample in samples {
+                values[sample] = scores.cells[cell][sample];
+            }
+            values.into()
+        };
+        for entry in best
+            .strategies
+            .iter()
+            .filter(|entry| entry.budget == *label)
+        {
+            let Some(cell) = grid.position(&entry.cell) else {
+                continue;
+            };
+            let a = only(cell);
+            if mean_on(&a, samples).is_none() {
+                continue;
+            }
+            if let Some(other) = roster.all_heads[budget] {
+                let (b, family) = (only(other), "difficult samples against all_heads");
+                let name = grid.cells[other].id.clone();
+                self.all_heads
+                    .push(Pair::new(entry.cell.clone(), &a, name, &b, family));
+            }
+            let names = || roster.strategies.iter().map(|strategy| &strategy.name);
+            let baseline = names()
+                .position(|name| *name == entry.strategy)
+                .and_then(|strategy| roster.reference_of(strategy))
+                .and_then(|other| best.strategy(&roster.strategies[other].name, label));
+            if let Some(other) = baseline.and_then(|other| grid.position(&other.cell)) {
+                let (b, family) = (only(other), "difficult samples against the baseline");
+                let name = grid.cells[other].id.clone();
+                self.baseline
+                    .push(Pair::new(entry.cell.clone(), &a, name, &b, family));
+            }
+        }
+    }
+}

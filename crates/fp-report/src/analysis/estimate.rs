@@ -1,0 +1,83 @@
+//! A mean with its interval, over samples that come several to an image.
+
+use serde::Serialize;
+
+use crate::error::ReportError;
+use fp_stats::{Clusters, clustered_score_interval, clustered_standard_error, mean};
+
+/// A mean over samples, 0 to 1, with its clustered interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Samples.
+    pub n: usize,
+    /// Images.
+    pub num_images: usize,
+    /// The mean; none without samples.
+    pub mean: Option<f64>,
+    /// Standard error with samples of one image taken together; none with fewer than
+    /// two images.
+    pub standard_error: Option<f64>,
+    /// Ends of the clustered score interval, within 0 to 1; none with fewer than two images.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl Estimate {
+    /// Estimates the mean of 0-to-1 `values`, each with its image in `clusters`.
+    pub(crate) fn new(
+        values: &[f64],
+        clusters: &[usize],
+        confidence: f64,
+    ) -> Result<Estimate, ReportError> {
+        if values.is_empty() {
+            return Ok(Estimate {
+                n: 0,
+                num_images: 0,
+                mean: None,
+                standard_error: None,
+                interval: None,
+            });
+        }
+        let clusters = Clusters::new(clusters)?;
+        let mut estimate = Estimate {
+            n: values.len(),
+            num_images: clusters.len(),
+            mean: Some(mean(values)?),
+            standard_error: None,
+            interval: None,
+        };
+        if clusters.len() < 2 {
+            return Ok(estimate);
+        }
+        estimate.standard_error = Some(clustered_standard_error(values, &clusters)?);
+        let interval = clustered_score_interval(values, &clusters, confidence)?;
+        estimate.interval = Some([interval.low, interval.high]);
+        Ok(estimate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        // SE² = 7/48, one degree of freedom: two images say next to nothing.
+        let estimate = Estimate::new(&[1.0, 1.0, 0.0, 0.0], &[0, 0, 1, 1], 0.9).unwrap();
+        assert_eq!((estimate.n, estimate.num_images), (4, 2));
+        assert_eq!(estimate.mean, Some(0.5));
+        assert!((estimate.standard_error.unwrap() - (7.0_f64 / 48.0).sqrt()).abs() < 1e-15);
+        let [low, high] = estimate.interval.unwrap();
+        assert!(low < 0.05 && high > 0.95, "{low} {high}");
+    }
+
+    #[test]
+    fn no_spread_is_not_no_doubt() {
+        let estimate = Estimate::new(&[1.0; 20], &(0..20).collect::<Vec<_>>(), 0.95).unwrap();
+        let [low, high] = estimate.interval.unwrap();
+        // Of 20 without a miss, a share of 14 % misses or more has a chance below 5 %.
+        assert!(low > 0.75 && low < 0.86 && high == 1.0, "{low} {high}");
+        assert_eq!(Estimate::new(&[], &[], 0.95).unwrap().mean, None);
+        let one_image = Estimate::new(&[1.0, 0.0], &[3, 3], 0.95).unwrap();
+        assert_eq!((one_image.mean, one_image.interval), (Some(0.5), None));
+    }
+}

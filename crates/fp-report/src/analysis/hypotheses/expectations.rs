@@ -1,0 +1,338 @@
+//! What the study's authors expected of several strategies together.
+
+use super::{Answer, Grounds, Hypothesis, describe};
+use crate::analysis::best::pooled;
+use crate::analysis::compare::{Comparison, Judged, Outcome, Pair};
+use crate::analysis::scores::Column;
+use crate::analysis::steadiness::{self, Steadiness};
+use crate::analysis::strata::Stratum;
+use crate::error::ReportError;
+use fp_eval::format::{interval_points, p_value, points, signed_points};
+use fp_eval::study::config::StudyKind;
+
+/// Families that one look at the image answers.
+const SIMPLE: [&str; 3] = ["attribute", "existence", "glyph"];
+/// Query strategies that look from one row.
+const SINGLE_ROW: [&str; 2] = ["last_token", "max_attention_token"];
+
+pub(super) fn answers(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> {
+    Ok(match grounds.roster.kind {
+        StudyKind::A => vec![
+            lead(grounds, ["variance", "weighted_quality"])?,
+            on_some_families(grounds, "entropy")?,
+        ],
+        StudyKind::B => vec![
+            lead(grounds, ["text_tokens_only", "attention_weighted"])?,
+            steadiest(grounds, "adaptive_by_length")?,
+            single_rows_suffice(grounds)?,
+        ],
+        StudyKind::Full => Vec::new(),
+    })
+}
+
+fn not_tested(strategy: Option<&str>, hypothesis: &str, because: &str) -> Hypothesis {
+    Hypothesis {
+        strategy: strategy.map(str::to_owned),
+        hypothesis: hypothesis.to_owned(),
+        test: "none".to_owned(),
+        answer: Answer::NotTested,
+        because: because.to_owned(),
+        comparisons: Vec::new(),
+        untested: Vec::new(),
+    }
+}
+
+/// Both leaders against each other strategy.
+fn lead(grounds: &Grounds<'_>, leaders: [&str; 2]) -> Result<Hypothesis, ReportError> {
+    let roster = grounds.roster;
+    let hypothesis = format!("{} and {} lead", leaders[0], leaders[1]);
+    let position = |name: &str| roster.strategies.iter().position(|s| s.name == name);
+    let (Some(first), Some(second)) = (position(leaders[0]), position(leaders[1])) else {
+        return Ok(not_tested(None, &hypothesis, "the run lacks one of them"));
+    };
+    let columns = pooled(roster, grounds.scores);
+    let mut pairs = Vec::new();
+    for leader in [first, second] {
+        for other in (0..columns.len()).filter(|other| ![first, second].contains(other)) {
+            let name = |strategy: usize| roster.strategies[strategy].name.as_str();
+            let (a, b) = (&columns[leader], &columns[other]);
+            pairs.push(Pair::new(
+                name(leader),
+                a,
+                name(other),
+                b,
+                "expected leaders",
+            ));
+        }
+    }
+    let Judged {
+        comparisons,
+        untested,
+    } = grounds.judge.judge(&pairs, &all_samples(grounds))?;
+    let count = |outcome: Outcome| comparisons.iter().filter(|c| c.outcome == outcome).count();
+    let (better, worse) = (count(Outcome::Better), count(Outcome::Worse));
+    let answer = if comparisons.is_empty() {
+        Answer::NotTested
+    } else if worse > 0 {
+        Answer::Refuted
+    } else if better == comparisons.len() {
+        Answer::Supported
+    } else {
+        Answer::Undecided
+    };
+    let largest = comparisons
+        .iter()
+        .min_by(|a, b| a.difference.total_cmp(&b.difference))
+        .map(|c| format!("; the least favourable: {} {}", c.a, describe(c)));
+    let because = format!(
+        "better in {better} and worse in {worse} of {} comparisons with the other strategies{}",
+        comparisons.len(),
+        largest.unwrap_or_default()
+    );
+    Ok(Hypothesis {
+        strategy: None,
+        hypothesis,
+        test: "means over all budgets and h, each leader against each other strategy, Holm \
+               (all better: supported; any worse: refuted)"
+            .to_owned(),
+        answer,
+        because,
+        comparisons,
+        untested,
+    })
+}
+
+/// A strategy against the baseline, family by family.
+fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportError> {
+    let roster = grounds.roster;
+    let hypothesis = format!("{name} leads on some tasks");
+    let strategy = roster.strategies.iter().position(|s| s.name == name);
+    let baseline = strategy.and_then(|strategy| roster.reference_of(strategy));
+    let (Some(strategy), Some(baseline)) = (strategy, baseline) else {
+        return Ok(not_tested(
+            Some(name),
+            &hypothesis,
+            "the run lacks it or its baseline",
+        ));
+    };
+    let columns = pooled(roster, grounds.scores);
+    let mut judged = Judged::default();
+    for family in families(grounds) {
+        let label = format!("{} on {}", roster.strategies[baseline].name, family.name);
+        let pair = Pair::new(
+            name,
+            &columns[strategy],
+            label,
+            &columns[baseline],
+            "by task",
+        );
+        judged.extend(grounds.judge.judge(&[pair], &family.samples)?);
+    }
+    let Judged {
+        mut comparisons,
+        untested,
+    } = judged;
+    grounds.judge.correct(&mut comparisons)?;
+    let better: Vec<&Comparison> = comparisons
+        .iter()
+        .filter(|c| c.outcome == Outcome::Better)
+        .collect();
+    let is_settled = |c: &Comparison| matches!(c.outcome, Outcome::Worse | Outcome::Equivalent);
+    let answer = if comparisons.is_empty() {
+        Answer::NotTested
+    } else if !better.is_empty() {
+        Answer::Supported
+    } else if comparisons.iter().all(is_settled) {
+        Answer::Refuted
+    } else {
+        Answer::Undecided
+    };
+    let best = comparisons
+        .iter()
+        .max_by(|a, b| a.difference.total_cmp(&b.difference));
+    let because = match (better.as_slice(), best) {
+        ([], Some(best)) => format!(
+            "better on none of {}; at best {}",
+            comparisons.len(),
+            describe(best)
+        ),
+        (better, _) => better
+            .iter()
+            .map(|c| describe(c))
+            .collect::<Vec<_>>()
+            .join("; "),
+    };
+    Ok(Hypothesis {
+        strategy: Some(name.to_owned()),
+        hypothesis,
+        test: "mean over all budgets and h against the baseline in each family, Holm over \
+               families (better in one: supported; worse or equivalent in all: refuted)"
+            .to_owned(),
+        answer,
+        because,
+        comparisons,
+        untested,
+    })
+}
+
+/// Smallest spread of accuracy over text lengths.
+fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportError> {
+    let roster = grounds.roster;
+    let hypothesis = format!("{name} is steadiest over text lengths");
+    let lengths = grounds
+        .strata
+        .iter()
+        .find(|strata| strata.by == "text length");
+    let strategy = roster.strategies.iter().position(|s| s.name == name);
+    let (Some(strategy), Some(lengths)) = (strategy, lengths) else {
+        return Ok(not_tested(Some(name), &hypothesis, "the run lacks it"));
+    };
+    if lengths.groups.len() < 2 {
+        return Ok(not_tested(
+            Some(name),
+            &hypothesis,
+            "all texts are of one length group",
+        ));
+    }
+    let columns = pooled(roster, grounds.scores);
+    let others: Vec<(&str, &Column)> = (0..columns.len())
+        .filter(|&other| other != strategy)
+        .map(|other| (roster.strategies[other].name.as_str(), &columns[other]))
+        .collect();
+    let vanilla = roster.vanilla.map(|cell| &grounds.scores.cells[cell]);
+    let found = steadiness::against(grounds.judge, &columns[strategy], &others, vanilla, lengths)?;
+    let is_shown = |s: &Steadiness, is_side: fn([f64; 2]) -> bool| {
+        s.p_holm < grounds.judge.alpha() && s.interval.is_ok_and(is_side)
+    };
+    let is_steadier = |s: &Steadiness| is_shown(s, |[_, high]| high < 0.0);
+    let is_shakier = |s: &Steadiness| is_shown(s, |[low, _]| low > 0.0);
+    let answer = if found.is_empty() {
+        Answer::NotTested
+    } else if found.iter().all(is_steadier) {
+        Answer::Supported
+    } else if found.iter().any(is_shakier) {
+        Answer::Refuted
+    } else {
+        Answer::Undecided
+    };
+    let because = found
+        .iter()
+        .max_by(|a, b| a.difference.total_cmp(&b.difference))
+        .map_or(steadiness::NOT_TESTED.to_owned(), |s| {
+            format!(
+                "accuracy varies by {} points over text lengths, {} for {} ({} points, {}, {})",
+                points(s.spread),
+                points(s.other_spread),
+                s.other,
+                signed_points(s.difference),
+                match s.interval {
+                    Ok(interval) => interval_points(interval, grounds.judge.confidence()),
+                    Err(reason) => reason.to_string(),
+                },
+                p_value("Holm p", s.p_holm),
+            )
+        });
+    Ok(Hypothesis {
+        strategy: Some(name.to_owned()),
+        hypothesis,
+        test: "range of the loss against no pruning over groups of text length, cluster \
+               bootstrap against each other strategy, Holm (less than every other: supported; \
+               more than any: refuted)"
+            .to_owned(),
+        answer,
+        because,
+        comparisons: Vec::new(),
+        untested: Vec::new(),
+    })
+}
+
+/// Single rows against several, on families that need one look-up.
+fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError> {
+    let hypothesis = "single-row rules suffice on simple tasks";
+    let roster = grounds.roster;
+    let simple = families(grounds).filter(|family| SIMPLE.contains(&family.name.as_str()));
+    let mut samples: Vec<usize> = simple.flat_map(|family| family.samples.clone()).collect();
+    samples.sort_unstable();
+    let columns = pooled(roster, grounds.scores);
+    let is_single = |name: &str| SINGLE_ROW.contains(&name);
+    let mut pairs = Vec::new();
+    for (one, column) in roster.strategies.iter().zip(&columns) {
+        for (several, other) in roster.strategies.iter().zip(&columns) {
+            if is_single(&one.name) && !is_single(&several.name) {
+                let (a, b) = (one.name.as_str(), several.name.as_str());
+                pairs.push(Pair::new(
+                    a,
+                    column,
+                    b,
+                    other,
+                    "single rows on simple tasks",
+                ));
+            }
+        }
+    }
+    let Judged {
+        comparisons,
+        untested,
+    } = grounds.judge.judge(&pairs, &samples)?;
+    if comparisons.is_empty() {
+        let because = untested.first().map(|pair| pair.because.as_str());
+        let missing = "the run has no strategies of both kinds";
+        let mut hypothesis = not_tested(None, hypothesis, because.unwrap_or(missing));
+        hypothesis.untested = untested;
+        return Ok(hypothesis);
+    }
+    let suffices = |single: &str| {
+        let of_single = || comparisons.iter().filter(|c| c.a == single);
+        // Not worse by the margin than every one: each test at α, so all of them at α.
+        of_single().next().is_some()
+            && of_single().all(|c| {
+                let one_sided = c.interval[0] > -grounds.judge.margin();
+                one_sided && c.outcome != Outcome::Worse
+            })
+    };
+    let fails = |single: &str| {
+        comparisons
+            .iter()
+            .any(|c| c.a == single && c.outcome == Outcome::Worse)
+    };
+    let present: Vec<&str> = SINGLE_ROW
+        .into_iter()
+        .filter(|single| comparisons.iter().any(|c| c.a == *single))
+        .collect();
+    let answer = if present.iter().any(|single| suffices(single)) {
+        Answer::Supported
+    } else if present.iter().all(|single| fails(single)) {
+        Answer::Refuted
+    } else {
+        Answer::Undecided
+    };
+    let worst = comparisons
+        .iter()
+        .min_by(|a, b| a.difference.total_cmp(&b.difference));
+    let because = worst.map_or(String::new(), |c| {
+        format!("the least favourable: {} {}", c.a, describe(c))
+    });
+    Ok(Hypothesis {
+        strategy: None,
+        hypothesis: hypothesis.to_owned(),
+        test: format!(
+            "on {}: each single-row rule against each of several rows (one not worse by {} \
+             points than any: supported; each worse than some: refuted)",
+            SIMPLE.join(", "),
+            points(grounds.judge.margin())
+        ),
+        answer,
+        because,
+        comparisons,
+        untested,
+    })
+}
+
+fn families<'a>(grounds: &'a Grounds<'_>) -> impl Iterator<Item = &'a Stratum> {
+    let strata = grounds.strata.iter().filter(|strata| strata.by == "family");
+    strata.flat_map(|strata| &strata.groups)
+}
+
+fn all_samples(grounds: &Grounds<'_>) -> Vec<usize> {
+    (0..grounds.run.records.len()).collect()
+}

@@ -1,0 +1,230 @@
+//! From a run's records to everything that a report says: pure functions of the
+//! records and the run's specification.
+
+mod agreement;
+mod answer_types;
+mod answers;
+mod at_best_heads;
+mod audit;
+mod best;
+mod cells;
+mod compare;
+mod described;
+mod difficult;
+mod estimate;
+mod evidence;
+mod flips;
+mod halves;
+mod hypotheses;
+mod kept;
+mod near_ties;
+mod noise;
+mod on_same;
+mod references;
+mod relative;
+mod roster;
+mod samples;
+mod scores;
+mod steadiness;
+mod strata;
+mod tokens;
+mod verdict;
+
+pub use agreement::{AgreementMatrix, SAME_IN_PRACTICE, StrategyPair};
+pub use answer_types::BY_ANSWER_TYPE;
+pub use answers::{
+    ALL_QUESTIONS, EXCESS_SHARE, FEWEST_ANSWERS, FrequentAnswer, GainByAnswer, ONE_ANSWER_SHARE,
+};
+pub use at_best_heads::AtBestHeads;
+pub use audit::{CellAudit, DEGENERATE_SHARE, HeadUsage, LookAudit, LookWeight};
+pub use best::{BestCell, BestOfMany};
+pub use cells::{CellSummary, RandomControl, StratumAccuracy};
+pub use compare::{Comparison, Outcome, POWER, Undecided, Untested, WhyUndecided, WhyUntested};
+pub use described::{MeanAttention, MeanDiversity};
+pub use difficult::{CHOOSING_CONTROLS, DifficultAccuracy, DifficultBudget, DifficultSamples};
+pub use estimate::Estimate;
+pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
+pub use halves::Halves;
+pub use hypotheses::{Answer, Hypothesis};
+pub use near_ties::NearTie;
+pub use noise::{AnswerDifference, NoiseFloor};
+pub use on_same::OnSameQuestions;
+pub use references::{Reference, ReferenceComparisons};
+pub use relative::RelativeAccuracy;
+pub use samples::SampleCounts;
+pub use strata::{BY_DATASET, Strata, Stratum};
+pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
+pub use verdict::Verdict;
+
+pub(crate) use compare::{Judge, Pair};
+pub(crate) use evidence::evidence;
+pub(crate) use kept::kept_tokens;
+pub(crate) use roster::Roster;
+pub(crate) use samples::is_answered;
+pub(crate) use scores::{Column, Scores};
+
+use serde::Serialize;
+
+use super::error::ReportError;
+use super::run::Run;
+use fp_eval::study::{CountedCost, counted_cost};
+
+/// Everything that a run's records say.
+#[derive(Debug, Clone, Serialize)]
+pub struct Analysis {
+    /// What it comes to, in sentences.
+    pub verdict: Verdict,
+    /// Differences up to this count as none; 0 to 1.
+    pub margin: f64,
+    /// Samples, images and failures.
+    pub samples: SampleCounts,
+    /// How samples are grouped.
+    pub strata: Vec<Strata>,
+    /// Accuracy of every cell.
+    pub cells: Vec<CellSummary>,
+    /// Cells relative to no pruning; empty for a single data set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relative: Vec<RelativeAccuracy>,
+    /// The control of chance, over seeds.
+    pub random: Vec<RandomControl>,
+    /// Every studied cell against what it is held to.
+    pub references: Vec<ReferenceComparisons>,
+    /// The controls among themselves.
+    pub controls: Vec<Comparison>,
+    /// Comparisons that were to be made and could not be, each with its reason: those with
+    /// references, among controls, of kept evidence, of the best of many and of hypotheses.
+    pub untested: Vec<Untested>,
+    /// The best of many, chosen and tested on separate halves.
+    pub best: Option<BestOfMany>,
+    /// Every cell on the samples that an uninformed choice of tokens gets wrong; none
+    /// without a control that chooses them.
+    pub difficult: Option<DifficultSamples>,
+    /// Answers that cells give remarkably often: degenerate ones, and those that alone
+    /// make a gain.
+    pub frequent_answers: Vec<FrequentAnswer>,
+    /// The registered hypotheses, answered.
+    pub hypotheses: Vec<Hypothesis>,
+    /// Agreement of kept tokens at each budget and head count.
+    pub agreement: Vec<AgreementMatrix>,
+    /// Agreement of each pair over all of them.
+    pub pairs: Vec<StrategyPair>,
+    /// What decided selections.
+    pub audit: Vec<CellAudit>,
+    /// Answers that rounding may have decided, each by itself.
+    pub near_ties: Vec<NearTie>,
+    /// Where query strategies looked from.
+    pub looks: Vec<LookAudit>,
+    /// How often each head was selected.
+    pub head_usage: Vec<HeadUsage>,
+    /// What kept tokens see.
+    pub token_quality: Vec<TokenQuality>,
+    /// Evidence kept, against chance.
+    pub recall_against_random: Vec<Comparison>,
+    /// How often each token was kept.
+    pub retention: Vec<Retention>,
+    /// What cells cost, counted.
+    pub costs: Vec<CountedCost>,
+    /// What flips against no pruning.
+    pub flips: Vec<CellFlips>,
+    /// What differs between two runs of the same, where a second one was given.
+    pub noise_floor: Option<NoiseFloor>,
+}
+
+/// Analyses a run; `repetition` is a second run of the same, for the noise floor.
+///
+/// # Errors
+/// Records that don't fit the run, or a repetition with other cells.
+pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportError> {
+    let statistics = &run.spec.config.statistics;
+    let confidence = statistics.confidence;
+    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    let scores = Scores::new(run);
+    let judge = Judge::new(statistics, run.spec.config.seed, scores.clusters.clone());
+    let evidence = evidence(run)?;
+    let strata = strata::strata(run, &evidence);
+    let cells = cells::summaries(run, &roster, &scores, &strata, confidence)?;
+    let measured = tokens::MeasuredRuns::new(run, &evidence)?;
+    let (agreement, pairs) = agreement::agreement(run, &roster, &scores);
+    let best = best::best_of_many(run, &roster, &scores, &judge)?;
+    let difficult = difficult::difficult_samples(run, &roster, &scores, &judge, best.as_ref())?;
+    let hypotheses = hypotheses::answers(&hypotheses::Grounds {
+        run,
+        roster: &roster,
+        scores: &scores,
+        judge: &judge,
+        strata: &strata,
+        pairs: &pairs,
+    })?;
+    let (references, mut untested) = references::against_references(run, &roster, &scores, &judge)?;
+    let controls = references::controls(run, &roster, &scores, &judge)?;
+    untested.extend(controls.untested);
+    let recall = tokens::recall_against_random(run, &roster, &measured, &judge)?;
+    untested.extend(recall.untested);
+    if let Some(best) = &best {
+        untested.extend(best.untested.iter().cloned());
+    }
+    if let Some(difficult) = &difficult {
+        untested.extend(difficult.untested.iter().cloned());
+    }
+    let of_hypotheses = hypotheses
+        .iter()
+        .flat_map(|hypothesis| &hypothesis.untested);
+    untested.extend(of_hypotheses.cloned());
+    let mut analysis = Analysis {
+        verdict: Verdict::default(),
+        margin: judge.margin(),
+        samples: SampleCounts::new(run, &scores),
+        relative: relative::relative_accuracies(&cells, roster.vanilla),
+        random: cells::random_controls(&roster, &scores, &cells, confidence)?,
+        references,
+        controls: controls.comparisons,
+        untested,
+        best,
+        difficult,
+        frequent_answers: answers::frequent_answers(run, &roster, &scores, &strata),
+        hypotheses,
+        agreement,
+        pairs,
+        audit: audit::cell_audits(run),
+        near_ties: near_ties::near_ties(run),
+        looks: audit::look_audits(run),
+        head_usage: audit::head_usage(run, &roster),
+        token_quality: tokens::token_quality(run, &measured),
+        recall_against_random: recall.comparisons,
+        retention: tokens::retention(run),
+        costs: (0..run.spec.grid.cells.len())
+            .map(|cell| counted_cost(&run.spec, &run.records, cell))
+            .collect::<Result<_, _>>()?,
+        flips: flips::flips(run, &scores, &strata, roster.vanilla),
+        noise_floor: repetition
+            .map(|repetition| noise::noise_floor(run, repetition))
+            .transpose()?,
+        strata,
+        cells,
+    };
+    analysis.verdict = verdict::verdict(run, &roster, &analysis);
+    Ok(analysis)
+}
+
+/// Every cell's accuracy alone.
+pub(crate) fn summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
+    let confidence = run.spec.config.statistics.confidence;
+    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    cells::summaries(run, &roster, &Scores::new(run), &[], confidence)
+}
+
+impl Analysis {
+    /// The summary of a cell.
+    pub fn cell(&self, id: &str) -> Option<&CellSummary> {
+        self.cells.iter().find(|cell| cell.id == id)
+    }
+
+    /// The comparison of a cell with a reference.
+    pub fn comparison(&self, reference: Reference, cell_id: &str) -> Option<&Comparison> {
+        let set = self
+            .references
+            .iter()
+            .find(|set| set.reference == reference)?;
+        set.of(cell_id)
+    }
+}

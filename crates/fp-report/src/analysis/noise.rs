@@ -1,0 +1,157 @@
+//! The noise floor: what differs between two runs of the same study.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::kept::kept_tokens;
+use super::near_ties::NearTie;
+use crate::error::ReportError;
+use crate::run::Run;
+
+/// What differs between a run and its repetition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NoiseFloor {
+    /// Samples that both have.
+    pub num_samples: usize,
+    /// Answers that both have: samples × cells.
+    pub num_answers: usize,
+    /// Answers that only one of them has.
+    pub only_one: usize,
+    /// Answers whose tokens differ.
+    pub tokens_differ: usize,
+    /// Answers whose text differs.
+    pub texts_differ: usize,
+    /// Answers whose score differs.
+    pub scores_differ: usize,
+    /// Kept sets that differ.
+    pub kept_differ: usize,
+    /// Of the answers that differ in any way, those not marked as a near-tie in either
+    /// run: nothing but rounding may differ, so each is a fault.
+    pub unexplained: usize,
+    /// The answers that differ in any way, each by itself.
+    pub differences: Vec<AnswerDifference>,
+    /// Largest difference of a cell's mean score between the runs.
+    pub largest_cell_difference: f64,
+}
+
+/// An answer that differs between two runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct AnswerDifference {
+    /// The sample.
+    pub index: usize,
+    /// Its id in its data set.
+    pub id: String,
+    /// The cell's id.
+    pub cell: String,
+    /// Whether only one of the runs has it.
+    pub only_one: bool,
+    /// Whether its tokens differ.
+    pub tokens: bool,
+    /// Whether its text differs.
+    pub text: bool,
+    /// Whether its score differs.
+    pub score: bool,
+    /// Whether other tokens were kept.
+    pub kept: bool,
+    /// The near-tie that explains it, in the first run or else in the second; none for a
+    /// fault.
+    pub near_tie: Option<NearTie>,
+}
+
+impl NoiseFloor {
+    fn add(&mut self, difference: AnswerDifference) {
+        self.only_one += usize::from(difference.only_one);
+        self.tokens_differ += usize::from(difference.tokens);
+        self.texts_differ += usize::from(difference.text);
+        self.scores_differ += usize::from(difference.score);
+        self.kept_differ += usize::from(difference.kept);
+        self.unexplained += usize::from(difference.near_tie.is_none());
+        self.differences.push(difference);
+    }
+}
+
+/// Compares two runs with the same cells, sample by sample.
+pub(crate) fn noise_floor(run: &Run, repetition: &Run) -> Result<NoiseFloor, ReportError> {
+    let incomparable = |reason: &str| ReportError::Incomparable {
+        first: run.folder.clone(),
+        second: repetition.folder.clone(),
+        reason: reason.to_owned(),
+    };
+    let cells = &run.spec.grid.cells;
+    if *cells != repetition.spec.grid.cells {
+        return Err(incomparable("a noise floor needs the same cells in both"));
+    }
+    let by_index: HashMap<usize, usize> = repetition
+        .records
+        .iter()
+        .enumerate()
+        .map(|(position, record)| (record.index, position))
+        .collect();
+    let mut floor = NoiseFloor {
+        num_samples: 0,
+        num_answers: 0,
+        only_one: 0,
+        tokens_differ: 0,
+        texts_differ: 0,
+        scores_differ: 0,
+        kept_differ: 0,
+        unexplained: 0,
+        differences: Vec::new(),
+        largest_cell_difference: 0.0,
+    };
+    let mut sums = vec![(0.0, 0_usize); cells.len()];
+    for record in &run.records {
+        let other = by_index
+            .get(&record.index)
+            .map(|&at| &repetition.records[at]);
+        let Some(other) = other.filter(|other| other.prompt_hash == record.prompt_hash) else {
+            continue;
+        };
+        floor.num_samples += 1;
+        for (cell, sum) in sums.iter_mut().enumerate() {
+            let answers = (record.run_of(cell), other.run_of(cell));
+            let mut difference = match answers {
+                (None, None) => continue,
+                (Some(first), Some(second)) => {
+                    floor.num_answers += 1;
+                    sum.0 += first.score - second.score;
+                    sum.1 += 1;
+                    AnswerDifference {
+                        tokens: first.token_ids != second.token_ids,
+                        text: first.text != second.text,
+                        score: first.score != second.score,
+                        kept: kept_tokens(record, cell) != kept_tokens(other, cell),
+                        ..AnswerDifference::default()
+                    }
+                }
+                _ => AnswerDifference {
+                    only_one: true,
+                    ..AnswerDifference::default()
+                },
+            };
+            if difference == AnswerDifference::default() {
+                continue;
+            }
+            let id = &cells[cell].id;
+            difference.index = record.index;
+            difference.id.clone_from(&record.id);
+            difference.cell.clone_from(id);
+            // An answer that is missing is a failure, which no rounding explains.
+            difference.near_tie = [record, other]
+                .into_iter()
+                .filter(|_| !difference.only_one)
+                .find_map(|record| NearTie::of(record, cell, id));
+            floor.add(difference);
+        }
+    }
+    if floor.num_samples == 0 {
+        return Err(incomparable("they share no sample"));
+    }
+    floor.largest_cell_difference = sums
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(sum, n)| (sum / *n as f64).abs())
+        .fold(0.0, f64::max);
+    Ok(floor)
+}

@@ -1,0 +1,186 @@
+//! Which cell is what: strategies by h and budget, and the controls beside them.
+
+use fp_scoring::{HeadStrategy, QueryStrategy, StrategyCard};
+
+use fp_eval::study::config::StudyKind;
+use fp_eval::study::{Cell, Grid, Method, StudyConfig};
+
+/// A strategy that the study asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Strategy {
+    /// What is varied: a head strategy, a query strategy, or both joined by `+`.
+    pub(crate) name: String,
+    pub(crate) head: HeadStrategy,
+    pub(crate) query: QueryStrategy,
+}
+
+/// The cells of a grid by their roles. Indices are of the grid's cells.
+#[derive(Debug, Clone)]
+pub(crate) struct Roster {
+    pub(crate) kind: StudyKind,
+    pub(crate) strategies: Vec<Strategy>,
+    pub(crate) head_counts: Vec<usize>,
+    pub(crate) budgets: Vec<String>,
+    /// `[strategies][head counts][budgets]`.
+    studied: Vec<Vec<Vec<Option<usize>>>>,
+    pub(crate) vanilla: Option<usize>,
+    pub(crate) no_image: Option<usize>,
+    pub(crate) drop_all: Option<usize>,
+    /// `[budgets]`.
+    pub(crate) all_heads: Vec<Option<usize>>,
+    pub(crate) uniform_grid: Vec<Option<usize>>,
+    pub(crate) oracle: Vec<Option<usize>>,
+    /// `[budgets][seeds]`.
+    pub(crate) random: Vec<Vec<usize>>,
+    baseline: String,
+}
+
+impl Roster {
+    pub(crate) fn new(config: &StudyConfig, grid: &Grid) -> Roster {
+        let num_budgets = grid.budgets.len();
+        let mut roster = Roster {
+            kind: config.study,
+            strategies: Vec::new(),
+            head_counts: Vec::new(),
+            budgets: grid.budgets.iter().map(|b| b.label.clone()).collect(),
+            studied: Vec::new(),
+            vanilla: None,
+            no_image: None,
+            drop_all: None,
+            all_heads: vec![None; num_budgets],
+            uniform_grid: vec![None; num_budgets],
+            oracle: vec![None; num_budgets],
+            random: vec![Vec::new(); num_budgets],
+            baseline: config.baseline().to_owned(),
+        };
+        for cell in &grid.cells {
+            roster.note(cell);
+        }
+        let (rows, columns) = (roster.head_counts.len(), num_budgets);
+        roster.studied = vec![vec![vec![None; columns]; rows]; roster.strategies.len()];
+        for (index, cell) in grid.cells.iter().enumerate() {
+            roster.place(index, cell);
+        }
+        roster
+    }
+
+    /// Learns the strategies and head counts that there are.
+    fn note(&mut self, cell: &Cell) {
+        if let Method::Strategy {
+            head_strategy,
+            query_strategy,
+            num_selected_heads,
+        } = cell.method
+        {
+            let strategy = Strategy {
+                name: match self.kind {
+                    StudyKind::A => head_strategy.to_string(),
+                    StudyKind::B => query_strategy.to_string(),
+                    StudyKind::Full => format!("{head_strategy}+{query_strategy}"),
+                },
+                head: head_strategy,
+                query: query_strategy,
+            };
+            if !self.strategies.contains(&strategy) {
+                self.strategies.push(strategy);
+            }
+            if !self.head_counts.contains(&num_selected_heads) {
+                self.head_counts.push(num_selected_heads);
+            }
+        }
+    }
+
+    fn place(&mut self, index: usize, cell: &Cell) {
+        match (&cell.method, cell.budget) {
+            (Method::Vanilla, _) => self.vanilla = Some(index),
+            (Method::NoImage, _) => self.no_image = Some(index),
+            (Method::DropAll, _) => self.drop_all = Some(index),
+            (_, None) => {}
+            (Method::AllHeads { .. }, Some(budget)) => self.all_heads[budget] = Some(index),
+            (Method::UniformGrid, Some(budget)) => self.uniform_grid[budget] = Some(index),
+            (Method::Oracle, Some(budget)) => self.oracle[budget] = Some(index),
+            (Method::Random { .. }, Some(budget)) => self.random[budget].push(index),
+            (
+                Method::Strategy {
+                    head_strategy,
+                    query_strategy,
+                    num_selected_heads,
+                },
+                Some(budget),
+            ) => {
+                let strategy = self
+                    .strategies
+                    .iter()
+                    .position(|s| s.head == *head_strategy && s.query == *query_strategy);
+                let count = self
+                    .head_counts
+                    .iter()
+                    .position(|h| h == num_selected_heads);
+                if let (Some(strategy), Some(count)) = (strategy, count) {
+                    self.studied[strategy][count][budget] = Some(index);
+                }
+            }
+        }
+    }
+
+    /// The cell of a strategy at a head count and a budget, each by index.
+    pub(crate) fn cell(&self, strategy: usize, head_count: usize, budget: usize) -> Option<usize> {
+        self.studied[strategy][head_count][budget]
+    }
+
+    /// Every studied cell: strategy, head count, budget, cell.
+    pub(crate) fn studied(&self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+        let all = self.studied.iter().enumerate().flat_map(|(s, by_heads)| {
+            by_heads.iter().enumerate().flat_map(move |(h, by_budget)| {
+                by_budget
+                    .iter()
+                    .enumerate()
+                    .filter_map(move |(b, cell)| Some((s, h, b, (*cell)?)))
+            })
+        });
+        all.collect::<Vec<_>>().into_iter()
+    }
+
+    /// All cells of a strategy.
+    pub(crate) fn cells_of(&self, strategy: usize) -> Vec<usize> {
+        self.studied()
+            .filter(|(s, ..)| *s == strategy)
+            .map(|(.., cell)| cell)
+            .collect()
+    }
+
+    /// The strategy that another is tested against; none for the baseline itself and
+    /// where the run lacks it. With both kinds varied it is the baseline head strategy
+    /// with the same query strategy.
+    pub(crate) fn reference_of(&self, strategy: usize) -> Option<usize> {
+        let (this, reference) = (&self.strategies[strategy], self.baseline_with(strategy)?);
+        (this != &self.strategies[reference]).then_some(reference)
+    }
+
+    /// Whether others are tested against the strategy.
+    pub(crate) fn is_baseline(&self, strategy: usize) -> bool {
+        self.baseline_with(strategy) == Some(strategy)
+    }
+
+    fn baseline_with(&self, strategy: usize) -> Option<usize> {
+        let query = self.strategies[strategy].query;
+        self.strategies.iter().position(|other| match self.kind {
+            StudyKind::A | StudyKind::B => other.name == self.baseline,
+            StudyKind::Full => other.head.name() == self.baseline && other.query == query,
+        })
+    }
+
+    /// What the configuration calls the baseline.
+    pub(crate) fn baseline_name(&self) -> &str {
+        &self.baseline
+    }
+
+    /// Formula, hypothesis and source of what is varied.
+    pub(crate) fn card(&self, strategy: usize) -> StrategyCard {
+        let strategy = &self.strategies[strategy];
+        match self.kind {
+            StudyKind::B => strategy.query.card(),
+            StudyKind::A | StudyKind::Full => strategy.head.card(),
+        }
+    }
+}

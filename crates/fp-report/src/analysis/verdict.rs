@@ -1,0 +1,96 @@
+//! The verdict: what a run comes to, in sentences with numbers.
+//!
+//! The first sentence answers what a reader asks: does anything beat FastV? Every
+//! strategy stands there at its best number of heads, chosen on one half of the images
+//! and tested on the other. Comparisons at equal numbers of heads are never a headline.
+
+mod cautions;
+mod contest;
+mod controls;
+mod headline;
+
+use serde::Serialize;
+
+use super::Analysis;
+use super::agreement::StrategyPair;
+use super::roster::Roster;
+use crate::run::Run;
+use cautions::cautions;
+use controls::{against_all_heads, against_random};
+use fp_eval::format::{listed, percent};
+use fp_eval::study::Budget;
+
+/// What a run comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The plain line to take away: whether anything beats FastV, and what is best.
+    pub headline: String,
+    /// The numbers under it: the best strategy at each budget, and whether anything
+    /// beats the baseline.
+    pub numbers: Vec<String>,
+    /// What else is to be said, the most important first.
+    pub sentences: Vec<String>,
+    /// What stands in the way of believing it.
+    pub cautions: Vec<String>,
+}
+
+impl Verdict {
+    /// The headline, its numbers and the cautions as plain text, each a paragraph of
+    /// its own.
+    pub fn brief(&self) -> String {
+        let mut text = format!("{}\n\n", self.headline);
+        for line in &self.numbers {
+            text += &format!("{line}\n\n");
+        }
+        for caution in &self.cautions {
+            text += &format!("note: {caution}\n\n");
+        }
+        text
+    }
+
+    /// Numbers and sentences, in their order.
+    pub fn details(&self) -> impl Iterator<Item = &String> {
+        self.numbers.iter().chain(&self.sentences)
+    }
+}
+
+pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdict {
+    let sentences = [
+        against_random(run, roster, analysis),
+        against_all_heads(roster, analysis),
+        same_strategies(analysis),
+    ];
+    Verdict {
+        headline: headline::headline(run, roster, analysis),
+        numbers: headline::numbers(run, roster, analysis),
+        sentences: sentences.into_iter().flatten().collect(),
+        cautions: cautions(run, roster, analysis),
+    }
+}
+
+/// A budget in words.
+pub(crate) fn budget_text(budget: &Budget) -> String {
+    match (budget.kept, budget.average_visual_tokens) {
+        (Some(kept), Some(average)) => format!("R = {kept} (B = {average:.0})"),
+        _ => budget.label.clone(),
+    }
+}
+
+/// Pairs that are equivalent in practice.
+fn same_strategies(analysis: &Analysis) -> Option<String> {
+    let name = |pair: &StrategyPair| {
+        format!(
+            "{} and {} (same tokens in {} % of cases)",
+            pair.a,
+            pair.b,
+            percent(pair.identical_share)
+        )
+    };
+    let pairs: Vec<String> = analysis
+        .pairs
+        .iter()
+        .filter(|pair| pair.is_same_in_practice())
+        .map(name)
+        .collect();
+    (!pairs.is_empty()).then(|| format!("Equivalent in practice: {}.", listed(&pairs)))
+}

@@ -1,0 +1,201 @@
+//! What stands in the way of believing a verdict.
+
+use crate::analysis::{
+    ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, ONE_ANSWER_SHARE, Roster, is_answered,
+};
+use crate::run::Run;
+use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
+use fp_eval::study::Method;
+
+/// Below this loss through dropping every image token, pruning can't be told from none.
+const STAKE: f64 = 0.05;
+
+/// Cases of one kind that are named; the rest is counted.
+const NAMED: usize = 3;
+
+pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if run.spec.config.model == "embedded" {
+        cautions.push(
+            "The embedded model and benchmark are a testbed, not evidence about LLaVA-1.5."
+                .to_owned(),
+        );
+    }
+    if !roster.strategies.is_empty() && roster.all_heads.iter().all(Option::is_none) {
+        cautions.push(
+            "FastV (the control all_heads) is not part of this run, so nothing can be said against it."
+                .to_owned(),
+        );
+    }
+    let mean = |cell: Option<usize>| cell.and_then(|cell| analysis.cells[cell].accuracy.mean);
+    if let (Some(vanilla), Some(dropped)) = (mean(roster.vanilla), mean(roster.drop_all)) {
+        let stake = vanilla - dropped;
+        let k = run.spec.config.prune_layer;
+        if stake < STAKE {
+            cautions.push(format!(
+                "Dropping every image token after layer {k} costs only {} points ({} to {} %): what is left of the image hardly matters here, so strategies can hardly differ.",
+                points(stake),
+                percent(vanilla),
+                percent(dropped)
+            ));
+        }
+    }
+    if !run.is_complete() {
+        cautions.push(format!(
+            "{} of {} samples are recorded: the run isn't finished, or is one shard of it.",
+            analysis.samples.recorded, analysis.samples.expected
+        ));
+    }
+    cautions.extend(analysis.samples.failures());
+    cautions.extend(failed_cells(run));
+    cautions.extend(frequent_answers(analysis));
+    let degenerate = degenerate(roster, analysis);
+    if !degenerate.is_empty() {
+        cautions.push(format!(
+            "Index order, not the score, chose heads of {}.",
+            listed(&degenerate)
+        ));
+    }
+    if run.spec.config.normalization == fp_scoring::Normalization::Softmax {
+        cautions.push(
+            "Under softmax normalisation entropy and sparsity order heads as variance does."
+                .to_owned(),
+        );
+    }
+    if !run.spec.accepted_changes.is_empty() {
+        let changes = run.spec.accepted_changes.join("; ");
+        cautions.push(format!("Changed while it ran: {changes}."));
+    }
+    if let Some(noise) = analysis
+        .noise_floor
+        .as_ref()
+        .filter(|noise| noise.unexplained > 0)
+    {
+        cautions.push(format!(
+            "A repeated run differs in {} that no near-tie explains.",
+            counted(noise.unexplained, "answer")
+        ));
+    }
+    cautions
+}
+
+/// Strategies of which some cell is degenerate, with the largest share of samples.
+fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
+    let of_strategy = |strategy: usize| {
+        let cells = roster.cells_of(strategy);
+        let audits = analysis.audit.iter().filter(|audit| {
+            audit.is_degenerate()
+                && cells
+                    .iter()
+                    .any(|&cell| analysis.cells[cell].id == audit.cell)
+        });
+        let worst = audits
+            .map(CellAudit::index_order_share)
+            .max_by(f64::total_cmp)?;
+        let name = &roster.strategies[strategy].name;
+        Some(format!("{name} (in up to {} % of samples)", percent(worst)))
+    };
+    (0..roster.strategies.len())
+        .filter_map(of_strategy)
+        .collect()
+}
+
+/// Single answers that failed on samples that were answered otherwise.
+fn failed_cells(run: &Run) -> Option<String> {
+    let cells = &run.spec.grid.cells;
+    let mut failures = Vec::new();
+    for record in run.records.iter().filter(|record| is_answered(record)) {
+        for (cell, of_cell) in cells.iter().zip(&record.cells) {
+            if let Some(error) = &of_cell.error {
+                failures.push(format!("{} on {} ({error})", cell.id, record.id));
+            }
+        }
+    }
+    let num_failed = failures.len();
+    let more = match num_failed.saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    failures.truncate(NAMED);
+    (num_failed > 0).then(|| {
+        format!(
+            "{} of single cells failed and {} left out: {}{more}.",
+            counted(num_failed, "answer"),
+            if num_failed == 1 { "is" } else { "are" },
+            failures.join("; ")
+        )
+    })
+}
+
+/// Cells that answer one thing to nearly everything, and gains that one answer brings.
+/// Controls without an image are left out: what they say is meant to be worthless.
+fn frequent_answers(analysis: &Analysis) -> Vec<String> {
+    let is_studied = |found: &&FrequentAnswer| {
+        let cell = analysis.cell(&found.cell);
+        cell.is_some_and(|cell| !matches!(cell.method, Method::NoImage | Method::DropAll))
+    };
+    let found: Vec<&FrequentAnswer> = analysis
+        .frequent_answers
+        .iter()
+        .filter(is_studied)
+        .collect();
+    let of = |found: &FrequentAnswer| match found.by == ALL_QUESTIONS {
+        true => format!("all {} questions", found.n),
+        false => format!("{} questions of {} {}", found.n, found.by, found.group),
+    };
+    let before = |found: &FrequentAnswer| {
+        let share = found.vanilla_share.map(percent);
+        share.map_or(String::new(), |share| {
+            format!(", {share} % without pruning")
+        })
+    };
+    let degenerate: Vec<String> = found
+        .iter()
+        .filter(|found| found.is_degenerate)
+        .map(|found| {
+            format!(
+                "{} says “{}” to {} % of {} (ground truth {} %{})",
+                found.cell,
+                found.answer,
+                percent(found.share),
+                of(found),
+                percent(found.truth_share),
+                before(found)
+            )
+        })
+        .collect();
+    let gains: Vec<String> = found
+        .iter()
+        .filter_map(|found| {
+            let gain = found.gain?;
+            Some(format!(
+                "{} says “{}” to {} % of {} (ground truth {} %{}): {} points against no pruning, but {} where that is not the answer",
+                found.cell,
+                found.answer,
+                percent(found.share),
+                of(found),
+                percent(found.truth_share),
+                before(found),
+                signed_points(gain.difference),
+                signed_points(gain.elsewhere)
+            ))
+        })
+        .collect();
+    let told = |what: &str, mut cases: Vec<String>| {
+        let more = match cases.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        cases.truncate(NAMED);
+        (!cases.is_empty()).then(|| format!("{what}: {}{more}.", cases.join("; ")))
+    };
+    let one = format!(
+        "One answer to {} % of a group of questions or more",
+        fixed(100.0 * ONE_ANSWER_SHARE, 0)
+    );
+    let gain = "Accuracy rises because one answer pays, not because more is seen";
+    [told(&one, degenerate), told(gain, gains)]
+        .into_iter()
+        .flatten()
+        .collect()
+}

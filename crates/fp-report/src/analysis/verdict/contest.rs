@@ -1,0 +1,309 @@
+//! Whether anything beats a reference, each strategy at its best number of heads.
+
+use super::budget_text;
+use crate::analysis::{Analysis, AtBestHeads, BestOfMany, Comparison, Outcome, Reference, Roster};
+use crate::run::Run;
+use fp_eval::format::{interval_points, listed, points, signed_points};
+use fp_eval::study::Budget;
+use fp_eval::study::config::StudyKind;
+
+/// Tests against one reference on the half to confirm on.
+pub(super) struct Contest<'a> {
+    run: &'a Run,
+    kind: StudyKind,
+    best: &'a BestOfMany,
+    margin: f64,
+    /// What it is called.
+    pub(super) name: String,
+    /// The candidate, mean over all budgets; none where it is the reference itself or no
+    /// test was possible.
+    average: Option<&'a Comparison>,
+    /// Every strategy at every budget that could be tested.
+    entries: Vec<(&'a AtBestHeads, &'a Comparison)>,
+    /// Why a test with the reference wasn't possible, where one wasn't.
+    untested: Option<&'a str>,
+    /// Whether the candidate is the reference itself.
+    is_candidate: bool,
+}
+
+/// A test that was made, of a strategy at a budget.
+type Entry<'a> = (&'a AtBestHeads, &'a Comparison);
+
+impl<'a> Contest<'a> {
+    /// The contest with FastV or with the baseline; none where the run has no such cell.
+    pub(super) fn new(
+        run: &'a Run,
+        roster: &Roster,
+        analysis: &'a Analysis,
+        best: &'a BestOfMany,
+        reference: Reference,
+    ) -> Option<Contest<'a>> {
+        let is_fastv = reference == Reference::AllHeads;
+        let is_there = match is_fastv {
+            true => roster.all_heads.iter().any(Option::is_some),
+            false => {
+                best.strategies.iter().any(|entry| !entry.is_baseline)
+                    && best.strategies.iter().any(|entry| entry.is_baseline)
+            }
+        };
+        let name = match is_fastv {
+            true => "FastV (all_heads)".to_owned(),
+            false => format!("{} (at its best h)", roster.baseline_name()),
+        };
+        let others = ["random", "all_heads"];
+        let of_reference = |c: &&Comparison| match is_fastv {
+            true => c.b == "all_heads",
+            false => !others.contains(&c.b.as_str()),
+        };
+        let test = |entry: &'a AtBestHeads| match is_fastv {
+            true => entry.against_all_heads.as_ref(),
+            false => entry.against_baseline.as_ref(),
+        };
+        let candidate = best.strategies.iter();
+        let mut candidate = candidate.filter(|entry| entry.strategy == best.candidate);
+        is_there.then(|| Contest {
+            run,
+            kind: roster.kind,
+            best,
+            margin: analysis.margin,
+            name,
+            average: best.confirmation.iter().find(of_reference),
+            entries: best
+                .strategies
+                .iter()
+                .filter_map(|entry| Some((entry, test(entry)?)))
+                .collect(),
+            untested: best
+                .untested
+                .iter()
+                .find(|pair| pair.b.starts_with("all_heads") == is_fastv)
+                .map(|pair| pair.because.as_str()),
+            is_candidate: !is_fastv && candidate.any(|entry| entry.is_baseline),
+        })
+    }
+
+    /// Strategies that are shown to beat the reference at a budget.
+    pub(super) fn winners(&self) -> Vec<Entry<'a>> {
+        let entries = self.entries.iter().copied();
+        entries
+            .filter(|(_, test)| test.outcome == Outcome::Better)
+            .collect()
+    }
+
+    /// Whether no test could show anything.
+    pub(super) fn is_open(&self) -> bool {
+        self.cannot_be_shown().is_some()
+    }
+
+    /// Whether anything is shown to beat the reference, at a budget or over all.
+    pub(super) fn is_beaten(&self) -> bool {
+        self.is_average_better() || !self.winners().is_empty()
+    }
+
+    fn is_average_better(&self) -> bool {
+        self.average
+            .is_some_and(|test| test.outcome == Outcome::Better)
+    }
+
+    /// The answer in one sentence.
+    pub(super) fn answer(&self) -> String {
+        if let Some(reason) = self.cannot_be_shown() {
+            let subject = subject(self.kind);
+            return format!(
+                "Undecided whether any {subject} beats {}: {reason}.",
+                self.name
+            );
+        }
+        match self.average {
+            Some(test) if test.outcome == Outcome::Better => self.beaten_on_average(test),
+            _ if self.is_beaten() => self.beaten_somewhere(),
+            _ => self.not_beaten(),
+        }
+    }
+
+    /// Why no test could show anything, whatever the answers were.
+    fn cannot_be_shown(&self) -> Option<String> {
+        let tests = || {
+            self.average
+                .into_iter()
+                .chain(self.entries.iter().map(|e| e.1))
+        };
+        let images = self.best.num_confirm_images;
+        let half = match images {
+            0 => "no image with an answer".to_owned(),
+            1 => "1 image with an answer".to_owned(),
+            n => format!("{n} images with an answer"),
+        };
+        if tests().next().is_none() {
+            return Some(match self.untested {
+                Some(because) if images > 1 => {
+                    let because = because.trim_end_matches('.');
+                    format!(
+                        "on the half of the images to confirm on, no test is possible. {because}"
+                    )
+                }
+                _ => format!(
+                    "the half of the images to confirm on holds {half}, and a test needs two"
+                ),
+            });
+        }
+        let alpha = 1.0 - self.run.spec.config.statistics.confidence;
+        // All images on one side is the most that a sign-flip test can see.
+        let least = |test: &Comparison| {
+            let images = i32::try_from(test.num_images).unwrap_or(i32::MAX);
+            2.0_f64.powi(1 - images) * test.family_size as f64
+        };
+        let is_hopeless = tests().all(|test| least(test) >= alpha);
+        is_hopeless.then(|| {
+            format!(
+                "the half of the images to confirm on holds {half}, too few to show any difference even if all of them agreed"
+            )
+        })
+    }
+
+    fn beaten_on_average(&self, test: &Comparison) -> String {
+        let budgets = &self.run.spec.grid.budgets;
+        let won: Vec<String> = self
+            .winners()
+            .into_iter()
+            .filter(|(entry, _)| entry.strategy == self.best.candidate)
+            .map(|(entry, _)| short_budget(budgets, &entry.budget))
+            .collect();
+        let by_itself = match won.len() {
+            _ if budgets.len() == 1 => String::new(),
+            0 => ", though at no single budget by itself".to_owned(),
+            n if n == budgets.len() => ", and at each of them by itself".to_owned(),
+            _ => format!(", and by itself at {}", listed(&won)),
+        };
+        format!(
+            "{} beats {} by {} points {} ({}){by_itself}.",
+            self.candidate(),
+            self.name,
+            points(test.difference),
+            self.over_budgets(),
+            interval_points(test.interval, test.confidence),
+        )
+    }
+
+    fn beaten_somewhere(&self) -> String {
+        let winners = self.winners();
+        let budgets = &self.run.spec.grid.budgets;
+        let num_won = |entry: &AtBestHeads| {
+            let of = |(other, _): &&Entry<'_>| other.strategy == entry.strategy;
+            winners.iter().filter(of).count()
+        };
+        let top = winners.iter().max_by(|a, b| {
+            let difference = a.1.difference.total_cmp(&b.1.difference);
+            num_won(a.0).cmp(&num_won(b.0)).then(difference)
+        });
+        let Some((entry, test)) = top else {
+            return self.not_beaten();
+        };
+        let is_won = |budget: &&Budget| winners.iter().any(|(e, _)| e.budget == budget.label);
+        let open = budgets.len() - budgets.iter().filter(is_won).count();
+        let rest = match open {
+            0 => "some strategy beats it at every budget".to_owned(),
+            n => format!("at {n} of {} budgets nothing does", budgets.len()),
+        };
+        format!(
+            "{} (h = {}) beats {} by {} points at {} ({}); {rest}, and {} is not shown to on average over them.",
+            entry.strategy,
+            entry.num_selected_heads,
+            self.name,
+            points(test.difference),
+            short_budget(budgets, &entry.budget),
+            interval_points(test.interval, test.confidence),
+            match entry.strategy == self.best.candidate {
+                true => "it".to_owned(),
+                false => format!("{}, the best there,", self.best.candidate),
+            },
+        )
+    }
+
+    fn not_beaten(&self) -> String {
+        let budgets = &self.run.spec.grid.budgets;
+        let at = match budgets.as_slice() {
+            [only] => format!("at {}", budget_text(only)),
+            several => format!("at any of {} budgets", several.len()),
+        };
+        let nothing = format!(
+            "No {} reliably beats {} {at}",
+            subject(self.kind),
+            self.name
+        );
+        let numbers = |test: &Comparison| interval_points(test.interval, test.confidence);
+        let over = self.over_budgets();
+        let best = match self.average {
+            None if self.is_candidate => {
+                format!("{} itself has the largest mean of all", self.best.candidate)
+            }
+            None => format!("the best is {}", self.candidate()),
+            Some(test) => {
+                let best = format!("the best, {},", self.candidate());
+                let difference = signed_points(test.difference);
+                match test.outcome {
+                    Outcome::Worse => format!(
+                        "{best} is {} points worse {over} ({})",
+                        points(test.difference),
+                        numbers(test)
+                    ),
+                    Outcome::Equivalent => format!(
+                        "{best} is equivalent to it within {} points: {difference} {over} ({})",
+                        points(self.margin),
+                        numbers(test)
+                    ),
+                    _ => format!(
+                        "{best} differs from it by {difference} points {over} ({})",
+                        numbers(test)
+                    ),
+                }
+            }
+        };
+        format!("{nothing}; {best}.")
+    }
+
+    fn candidate(&self) -> String {
+        format!(
+            "{} ({})",
+            self.best.candidate,
+            heads_text(&self.best.candidate_heads)
+        )
+    }
+
+    fn over_budgets(&self) -> String {
+        let budgets = &self.run.spec.grid.budgets;
+        match budgets.as_slice() {
+            [only] => format!("at {}", budget_text(only)),
+            several => format!("on average over {} budgets", several.len()),
+        }
+    }
+}
+
+/// What a study varies.
+pub(super) fn subject(kind: StudyKind) -> &'static str {
+    match kind {
+        StudyKind::A => "head strategy",
+        StudyKind::B => "query strategy",
+        StudyKind::Full => "pair of head and query strategy",
+    }
+}
+
+/// Numbers of heads, one for each budget, or one for all where they are alike.
+fn heads_text(heads: &[usize]) -> String {
+    match heads {
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => format!("h = {first}"),
+        heads => {
+            let heads: Vec<String> = heads.iter().map(usize::to_string).collect();
+            format!("h = {}", listed(&heads))
+        }
+    }
+}
+
+/// A budget by its label, as short as words allow.
+fn short_budget(budgets: &[Budget], label: &str) -> String {
+    let budget = budgets.iter().find(|budget| budget.label == label);
+    match budget.and_then(|budget| budget.kept) {
+        Some(kept) => format!("R = {kept}"),
+        None => label.to_owned(),
+    }
+}

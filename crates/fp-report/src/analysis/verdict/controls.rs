@@ -1,0 +1,76 @@
+//! What the comparisons with chance and with FastV come to.
+
+use super::budget_text;
+use crate::analysis::{Analysis, CellSummary, Outcome, Reference, Roster};
+use crate::run::Run;
+use fp_eval::format::listed;
+
+/// Which strategies say anything at all: those that beat chance somewhere.
+pub(super) fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<String> {
+    let set = analysis
+        .references
+        .iter()
+        .find(|set| set.reference == Reference::Random)?;
+    let mut parts = Vec::new();
+    for (index, budget) in run.spec.grid.budgets.iter().enumerate() {
+        let cells: Vec<&CellSummary> = roster
+            .studied()
+            .filter(|(_, _, at, _)| *at == index)
+            .map(|(.., cell)| &analysis.cells[cell])
+            .collect();
+        let outcome = |wanted: Outcome| {
+            let of = |cell: &&&CellSummary| set.of(&cell.id).is_some_and(|c| c.outcome == wanted);
+            cells.iter().filter(of).count()
+        };
+        let worse = match outcome(Outcome::Worse) {
+            0 => String::new(),
+            n => format!(", {n} worse"),
+        };
+        parts.push(format!(
+            "{} of {} at {}{worse}",
+            outcome(Outcome::Better),
+            cells.len(),
+            budget_text(budget)
+        ));
+    }
+    let never: Vec<String> = (0..roster.strategies.len())
+        .filter(|&strategy| {
+            let cells = roster.cells_of(strategy);
+            !cells.iter().any(|&cell| {
+                set.of(&analysis.cells[cell].id)
+                    .is_some_and(|c| c.outcome == Outcome::Better)
+            })
+        })
+        .map(|strategy| roster.strategies[strategy].name.clone())
+        .collect();
+    let never = match never.len() {
+        0 => String::new(),
+        n if n == roster.strategies.len() => {
+            " No strategy beats it anywhere, so none is shown to be of use here.".to_owned()
+        }
+        _ => format!(" Not shown to beat it anywhere: {}.", listed(&never)),
+    };
+    Some(format!(
+        "Shown to beat random: {}.{never}",
+        parts.join("; ")
+    ))
+}
+
+/// How the cells stand to FastV on all questions, without a choice among them: the
+/// largest of many differences is too large by chance, so none is named.
+pub(super) fn against_all_heads(roster: &Roster, analysis: &Analysis) -> Option<String> {
+    let mut references = analysis.references.iter();
+    let set = references.find(|set| set.reference == Reference::AllHeads)?;
+    let outcomes: Vec<Outcome> = roster
+        .studied()
+        .filter_map(|(.., cell)| Some(set.of(&analysis.cells[cell].id)?.outcome))
+        .collect();
+    let count = |wanted: Outcome| outcomes.iter().filter(|of| **of == wanted).count();
+    Some(format!(
+        "Over all questions, of {} cells {} are better than FastV, {} worse and {} equivalent.",
+        outcomes.len(),
+        count(Outcome::Better),
+        count(Outcome::Worse),
+        count(Outcome::Equivalent),
+    ))
+}

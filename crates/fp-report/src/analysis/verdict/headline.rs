@@ -1,0 +1,138 @@
+//! The plain line for people, and the numbers under it.
+
+use super::budget_text;
+use super::contest::{Contest, subject};
+use crate::analysis::{Analysis, AtBestHeads, BestOfMany, Comparison, Reference, Roster};
+use crate::run::Run;
+use fp_eval::format::{counted, interval_points, p_value, signed_points};
+use fp_eval::study::config::StudyKind;
+
+/// Whether anything beats FastV, and what is best.
+pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> String {
+    let samples = &analysis.samples;
+    if samples.answered == 0 {
+        return format!(
+            "Undecided: none of {} was answered.",
+            counted(samples.recorded, "question")
+        );
+    }
+    if roster.strategies.is_empty() {
+        return format!(
+            "{} answered; this run holds controls alone and no strategy to compare.",
+            samples.text()
+        );
+    }
+    let Some(best) = &analysis.best else {
+        return format!(
+            "Undecided whether any {} beats FastV (all_heads): with {} answered, no answer falls into the half of the images to choose by.",
+            subject(roster.kind),
+            samples.text()
+        );
+    };
+    let contest = |reference| Contest::new(run, roster, analysis, best, reference);
+    match (contest(Reference::AllHeads), contest(Reference::Baseline)) {
+        (Some(fastv), Some(baseline)) if roster.kind == StudyKind::B && !baseline.is_open() => {
+            let more = match (fastv.is_beaten(), baseline.is_beaten()) {
+                (_, true) => baseline.answer(),
+                (true, false) => format!("None reliably beats {}.", baseline.name),
+                (false, false) => format!("None reliably beats {} either.", baseline.name),
+            };
+            format!("{} {more}", fastv.answer())
+        }
+        (Some(fastv), _) => fastv.answer(),
+        (None, Some(baseline)) => baseline.answer(),
+        (None, None) => format!(
+            "{} answered; this run has neither FastV (all_heads) nor a second strategy to compare {} with.",
+            samples.text(),
+            best.candidate
+        ),
+    }
+}
+
+/// The best strategy of each budget, and whether anything beats the baseline.
+pub(super) fn numbers(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
+    let Some(best) = &analysis.best else {
+        return Vec::new();
+    };
+    let fastv = Contest::new(run, roster, analysis, best, Reference::AllHeads);
+    let baseline = Contest::new(run, roster, analysis, best, Reference::Baseline);
+    let mut numbers = Vec::new();
+    // Without FastV the baseline's answer is the headline already.
+    if let (Some(_), Some(baseline)) = (&fastv, &baseline) {
+        numbers.push(baseline.answer());
+    }
+    for budget in &run.spec.grid.budgets {
+        let mut leaders = best.per_budget.iter();
+        let leader = leaders.find(|leader| leader.budget == budget.label);
+        let entry = leader.and_then(|leader| {
+            let mut entries = best.strategies.iter();
+            entries.find(|entry| entry.cell == leader.cell)
+        });
+        if let Some(entry) = entry {
+            let at = budget_text(budget);
+            numbers.extend(at_budget(&at, entry, best, roster.baseline_name()));
+        }
+    }
+    numbers.push(method(best));
+    numbers
+}
+
+/// The leader of one budget against FastV and the baseline; none where it could be
+/// tested against neither.
+fn at_budget(at: &str, entry: &AtBestHeads, best: &BestOfMany, baseline: &str) -> Option<String> {
+    let against = |name: &str, test: &Comparison| {
+        format!(
+            "{} points against {name} ({}, {} of {}): {}",
+            signed_points(test.difference),
+            interval_points(test.interval, test.confidence),
+            p_value("Holm p", test.p_holm),
+            counted(test.family_size, "test"),
+            test.outcome.name()
+        )
+    };
+    let mut parts = Vec::new();
+    if let Some(test) = &entry.against_all_heads {
+        parts.push(against("FastV", test));
+    }
+    if let Some(test) = &entry.against_baseline {
+        let mut entries = best.strategies.iter();
+        let other = entries.find(|other| other.cell == test.b);
+        let heads = other.map_or(String::new(), |o| {
+            format!(" (h = {})", o.num_selected_heads)
+        });
+        parts.push(against(&format!("{baseline}{heads}"), test));
+    }
+    let itself = match entry.is_baseline {
+        true => ", the baseline itself",
+        false => "",
+    };
+    (!parts.is_empty()).then(|| {
+        format!(
+            "At {at} the best is {} (h = {}){itself}: {}.",
+            entry.strategy,
+            entry.num_selected_heads,
+            parts.join("; ")
+        )
+    })
+}
+
+/// How these figures came about.
+fn method(best: &BestOfMany) -> String {
+    let contenders = match best.contenders.len() {
+        0 => String::new(),
+        n => format!(
+            " {} not shown to be worse than {} there.",
+            match n {
+                1 => "1 other strategy is".to_owned(),
+                n => format!("{n} other strategies are"),
+            },
+            best.candidate
+        ),
+    };
+    format!(
+        "Strategies and their numbers of heads h, the baseline's too, were chosen on {} and tested on {} other ones on {}.{contenders}",
+        counted(best.num_select, "question"),
+        best.num_confirm,
+        counted(best.num_confirm_images, "image"),
+    )
+}

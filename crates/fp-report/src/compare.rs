@@ -1,0 +1,205 @@
+//! Two runs, tested against each other sample by sample.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::analysis::{Column, Comparison, Judge, Pair, Untested, kept_tokens};
+use super::error::ReportError;
+use super::run::Run;
+use fp_eval::study::SampleRecord;
+
+/// Two runs on the samples and cells that both have. Differences are the second's less
+/// the first's.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunComparison {
+    /// The first run's folder.
+    pub first: String,
+    /// The second's.
+    pub second: String,
+    /// Samples that both have.
+    pub num_shared: usize,
+    /// Samples that only the first has, or has with another question.
+    pub only_first: usize,
+    /// The same of the second.
+    pub only_second: usize,
+    /// Cells that only the first has.
+    pub cells_only_first: Vec<String>,
+    /// Cells that only the second has.
+    pub cells_only_second: Vec<String>,
+    /// What the runs differ in beside their answers.
+    pub changes: Vec<String>,
+    /// Each cell that both have, in the first's order.
+    pub cells: Vec<CellDifference>,
+}
+
+/// One cell under both runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct CellDifference {
+    /// The cell's id.
+    pub cell: String,
+    /// Answers that both have.
+    pub num_answers: usize,
+    /// Answers whose text differs.
+    pub texts_differ: usize,
+    /// Kept sets that differ.
+    pub kept_differ: usize,
+    /// The test, one family over all cells; none where no test was possible.
+    pub comparison: Option<Comparison>,
+    /// Why no test was possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untested: Option<Untested>,
+}
+
+/// Reads and compares two runs.
+///
+/// # Errors
+/// A folder that isn't a run's, or runs without a common sample or cell.
+pub fn compare(first: &Path, second: &Path) -> Result<RunComparison, ReportError> {
+    compare_runs(&Run::read(first)?, &Run::read(second)?)
+}
+
+/// Compares two runs by the first one's statistical settings.
+///
+/// # Errors
+/// Runs without a common sample or cell.
+pub fn compare_runs(first: &Run, second: &Run) -> Result<RunComparison, ReportError> {
+    let incomparable = |reason: &str| ReportError::Incomparable {
+        first: first.folder.clone(),
+        second: second.folder.clone(),
+        reason: reason.to_owned(),
+    };
+    let by_key: HashMap<_, _> = second
+        .records
+        .iter()
+        .map(|record| (key(second, record), record))
+        .collect();
+    let shared: Vec<(&SampleRecord, &SampleRecord)> = first
+        .records
+        .iter()
+        .filter_map(|record| Some((record, *by_key.get(&key(first, record))?)))
+        .collect();
+    if shared.is_empty() {
+        return Err(incomparable("they have no sample in common"));
+    }
+    let only = |one: &Run, other: &Run| -> Vec<String> {
+        let cells = one.spec.grid.cells.iter();
+        cells
+            .filter(|cell| other.spec.grid.position(&cell.id).is_none())
+            .map(|cell| cell.id.clone())
+            .collect()
+    };
+    let cells = cells(first, second, &shared)?;
+    if cells.is_empty() {
+        return Err(incomparable("they have no cell in common"));
+    }
+    Ok(RunComparison {
+        first: first.folder.display().to_string(),
+        second: second.folder.display().to_string(),
+        num_shared: shared.len(),
+        only_first: first.records.len() - shared.len(),
+        only_second: second.records.len() - shared.len(),
+        cells_only_first: only(first, second),
+        cells_only_second: only(second, first),
+        changes: changes(first, second),
+        cells,
+    })
+}
+
+/// What makes a sample the same in two runs.
+fn key<'a>(run: &'a Run, record: &'a SampleRecord) -> (&'a str, &'a str, &'a str, &'a str) {
+    let dataset = &run.spec.datasets[record.dataset];
+    (&dataset.name, &dataset.split, &record.id, &record.question)
+}
+
+fn changes(first: &Run, second: &Run) -> Vec<String> {
+    let (a, b) = (&first.spec, &second.spec);
+    let mut changes = Vec::new();
+    if a.config_sha256 != b.config_sha256 {
+        changes.push("configuration".to_owned());
+    }
+    if a.model.sha256 != b.model.sha256 {
+        changes.push("model".to_owned());
+    }
+    let data = |run: &Run| -> Vec<String> {
+        run.spec
+            .datasets
+            .iter()
+            .map(|dataset| dataset.sha256.clone())
+            .collect()
+    };
+    if data(first) != data(second) {
+        changes.push("data".to_owned());
+    }
+    if a.environment.version != b.environment.version {
+        changes.push(format!(
+            "version ({} and {})",
+            a.environment.version, b.environment.version
+        ));
+    }
+    changes
+}
+
+fn cells(
+    first: &Run,
+    second: &Run,
+    shared: &[(&SampleRecord, &SampleRecord)],
+) -> Result<Vec<CellDifference>, ReportError> {
+    let mut images: HashMap<(usize, &str), usize> = HashMap::new();
+    let clusters = shared
+        .iter()
+        .map(|(record, _)| {
+            let next = images.len();
+            *images
+                .entry((record.dataset, record.image_id.as_str()))
+                .or_insert(next)
+        })
+        .collect();
+    let config = &first.spec.config;
+    let judge = Judge::new(&config.statistics, config.seed, clusters);
+    let mut differences = Vec::new();
+    let mut pairs = Vec::new();
+    for (index, cell) in first.spec.grid.cells.iter().enumerate() {
+        let Some(other) = second.spec.grid.position(&cell.id) else {
+            continue;
+        };
+        let mut difference = CellDifference {
+            cell: cell.id.clone(),
+            num_answers: 0,
+            texts_differ: 0,
+            kept_differ: 0,
+            comparison: None,
+            untested: None,
+        };
+        for (a, b) in shared {
+            let (Some(run_a), Some(run_b)) = (a.run_of(index), b.run_of(other)) else {
+                continue;
+            };
+            difference.num_answers += 1;
+            difference.texts_differ += usize::from(run_a.text != run_b.text);
+            let kept = kept_tokens(a, index) != kept_tokens(b, other);
+            difference.kept_differ += usize::from(kept);
+        }
+        let score = |record: &SampleRecord, cell: usize| Some(record.run_of(cell)?.score);
+        let of_first: Column = shared.iter().map(|(a, _)| score(a, index)).collect();
+        let of_second: Column = shared.iter().map(|(_, b)| score(b, other)).collect();
+        pairs.push(Pair::new(
+            cell.id.clone(),
+            &of_second,
+            "first run",
+            &of_first,
+            "all cells",
+        ));
+        differences.push(difference);
+    }
+    let samples: Vec<usize> = (0..shared.len()).collect();
+    let judged = judge.judge(&pairs, &samples)?;
+    for difference in &mut differences {
+        let of_cell = |comparison: &&Comparison| comparison.a == difference.cell;
+        difference.comparison = judged.comparisons.iter().find(of_cell).cloned();
+        let of_cell = |untested: &&Untested| untested.a == difference.cell;
+        difference.untested = judged.untested.iter().find(of_cell).cloned();
+    }
+    Ok(differences)
+}

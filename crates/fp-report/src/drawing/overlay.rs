@@ -1,0 +1,548 @@
+//! Selections side by side: each token a square shaded by its importance, kept ones
+//! framed, and beside it the picture with the dropped ones darkened.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fp_image::ImageAspect;
+use image::RgbImage;
+
+use super::font;
+use super::shapes::{Area, Color, Drawing, Group, Shape};
+use super::{shade, squared};
+use fp_data::text::wrapped;
+
+/// Side of a grid in units, at most.
+const SIDE: u32 = 252;
+/// Between and around panels.
+const MARGIN: u32 = 12;
+/// From one line of text to the next.
+const LINE: u32 = 11;
+/// Panels beside each other; half of them where each has a picture beside it.
+const COLUMNS: usize = 4;
+/// More than any command selects by default, and few enough to be drawn and shown.
+const MOST_PANELS: usize = 240;
+/// Longer sides of pictures are shrunk to this: more than is shown.
+const PICTURE_SIDE: u32 = 672;
+/// How much of a dropped token's picture is hidden, in %.
+const VEIL: u32 = 72;
+
+const INK: Color = [31, 35, 40];
+const GREY: Color = [101, 109, 118];
+/// Unlike every shade of the scale.
+const KEPT: Color = [230, 0, 122];
+const BLACK: Color = [0; 3];
+
+/// Why an overlay can't be drawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OverlayError {
+    /// A name that says of no form.
+    #[error("{}: an overlay's name ends in .svg or .png", path.display())]
+    Ending {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No panel, or too many.
+    #[error("an overlay shows 1 to {MOST_PANELS} selections, not {count}; choose fewer strategies")]
+    Panels {
+        /// How many there are.
+        count: usize,
+    },
+    /// A grid with more places than a selection has tokens, or none.
+    #[error(
+        "a grid of {columns}x{rows} has {} places, but there are {num_tokens} image tokens",
+        columns.saturating_mul(*rows)
+    )]
+    Grid {
+        /// Tokens beside each other.
+        columns: usize,
+        /// Tokens below each other.
+        rows: usize,
+        /// Image tokens of a selection.
+        num_tokens: usize,
+    },
+    /// A picture that can't be encoded.
+    #[error("a picture can't be encoded")]
+    Encode {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The form of an overlay's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverlayFormat {
+    /// For browsers and editors: shapes and text.
+    Svg,
+    /// Two pixels per unit.
+    Png,
+}
+
+impl OverlayFormat {
+    /// By the ending of a file's name.
+    ///
+    /// # Errors
+    /// Another ending.
+    pub fn of(path: &Path) -> Result<OverlayFormat, OverlayError> {
+        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        match ending.to_ascii_lowercase().as_str() {
+            "svg" => Ok(OverlayFormat::Svg),
+            "png" => Ok(OverlayFormat::Png),
+            _ => Err(OverlayError::Ending {
+                path: path.to_owned(),
+            }),
+        }
+    }
+}
+
+/// One selection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    /// What is selected by what, a line each.
+    pub titles: Vec<String>,
+    /// `[N]`, of every image token.
+    pub importance: Vec<f64>,
+    /// Tokens that are kept, ascending.
+    pub kept: Vec<usize>,
+}
+
+/// Selections on grids of one size.
+#[derive(Debug, Clone)]
+pub struct Overlay {
+    columns: usize,
+    rows: usize,
+    panels: Vec<Panel>,
+    picture: Option<RgbImage>,
+    notes: Vec<String>,
+}
+
+impl Overlay {
+    /// A grid of tokens, row by row: the first `columns · rows` of each selection. Further
+    /// ones, such as the tiles of an any-resolution model, are counted and not drawn.
+    pub fn new(columns: usize, rows: usize) -> Overlay {
+        Overlay {
+            columns,
+            rows,
+            panels: Vec::new(),
+            picture: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Shows a picture beside each grid, squared as the vision tower sees it by `aspect`,
+    /// or as it is.
+    #[must_use]
+    pub fn with_picture(
+        mut self,
+        picture: &fp_image::RgbImage,
+        aspect: Option<ImageAspect>,
+    ) -> Overlay {
+        let (width, height) = (picture.width() as u32, picture.height() as u32);
+        let pixels = RgbImage::from_raw(width, height, picture.as_raw().to_vec());
+        self.picture = pixels.map(|pixels| {
+            let seen = match aspect {
+                Some(aspect) => squared(&pixels, aspect),
+                None => pixels,
+            };
+            shrunk(seen)
+        });
+        self
+    }
+
+    /// Adds a selection.
+    pub fn add(&mut self, panel: Panel) {
+        self.panels.push(panel);
+    }
+
+    /// Adds a line below everything.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// The file's content.
+    ///
+    /// # Errors
+    /// No selection or too many, or a grid that has more places than tokens.
+    pub fn render(&self, format: OverlayFormat) -> Result<Vec<u8>, OverlayError> {
+        let drawing = self.drawing()?;
+        let content = match format {
+            OverlayFormat::Svg => drawing.svg().map(String::into_bytes),
+            OverlayFormat::Png => drawing.png(),
+        };
+        content.map_err(|source| OverlayError::Encode { source })
+    }
+
+    fn drawing(&self) -> Result<Drawing, OverlayError> {
+        let count = self.panels.len();
+        if !(1..=MOST_PANELS).contains(&count) {
+            return Err(OverlayError::Panels { count });
+        }
+        for panel in &self.panels {
+            self.check(panel)?;
+        }
+        let layout = Layout::new(self);
+        let mut groups = Vec::new();
+        for (at, panel) in self.panels.iter().enumerate() {
+            let (x, y) = layout.corner(at);
+            groups.extend(self.panel(&layout, panel, x, y));
+        }
+        let legend = self.legend(&layout);
+        let height = layout.legend_top() + legend.height;
+        groups.push(legend.group);
+        Ok(Drawing {
+            width: layout.width,
+            height,
+            groups,
+        })
+    }
+
+    fn check(&self, panel: &Panel) -> Result<(), OverlayError> {
+        let num_tokens = panel.importance.len();
+        match self.columns.checked_mul(self.rows) {
+            Some(places @ 1..) if places <= num_tokens => Ok(()),
+            _ => Err(OverlayError::Grid {
+                columns: self.columns,
+                rows: self.rows,
+                num_tokens,
+            }),
+        }
+    }
+
+    fn num_places(&self) -> usize {
+        self.columns * self.rows
+    }
+
+    /// Titles, tokens, and the picture where there is one.
+    fn panel(&self, layout: &Layout, panel: &Panel, x: u32, y: u32) -> Vec<Group> {
+        let mut titles = Vec::new();
+        for (line, title) in (0..).zip(&panel.titles) {
+            let color = if line == 0 { INK } else { GREY };
+            titles.push(text(x, y + line * LINE, title, layout.box_width, color));
+        }
+        let below = y + layout.num_titles * LINE;
+        let counts = self.counts(panel);
+        titles.push(text(x, below, &counts, layout.box_width, GREY));
+        let top = below + LINE + 2;
+        let mut groups = vec![Group {
+            name: "title",
+            shapes: titles,
+        }];
+        groups.extend(self.tokens(layout, panel, x, top));
+        if let Some(picture) = &self.picture {
+            let x = x + layout.box_width + MARGIN;
+            groups.extend(self.seen(layout, panel, picture, x, top));
+        }
+        groups
+    }
+
+    /// How many tokens are kept, and how many of those aren't drawn.
+    fn counts(&self, panel: &Panel) -> String {
+        let (kept, all) = (panel.kept.len(), panel.importance.len());
+        let places = self.num_places();
+        let drawn = panel.kept.iter().filter(|&&token| token < places).count();
+        match places == all {
+            true => format!("kept {kept} of {all}"),
+            false => format!("kept {kept} of {all}, {drawn} of {places} drawn"),
+        }
+    }
+
+    fn tokens(&self, layout: &Layout, panel: &Panel, x: u32, y: u32) -> [Group; 2] {
+        let drawn = &panel.importance[..self.num_places()];
+        let most = drawn.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let shades = drawn.iter().enumerate().map(|(token, importance)| {
+            let color = shade((importance / most).max(0.0).sqrt());
+            Shape::Fill(layout.cell(self.columns, token, x, y), color)
+        });
+        let kept = panel.kept.iter().filter(|&&token| token < drawn.len());
+        let frames = kept.map(|&token| Shape::Frame(layout.cell(self.columns, token, x, y), KEPT));
+        [
+            Group {
+                name: "importance",
+                shapes: shades.collect(),
+            },
+            Group {
+                name: "kept",
+                shapes: frames.collect(),
+            },
+        ]
+    }
+
+    fn seen(
+        &self,
+        layout: &Layout,
+        panel: &Panel,
+        picture: &RgbImage,
+        x: u32,
+        y: u32,
+    ) -> [Group; 2] {
+        let whole = Area {
+            x,
+            y,
+            width: layout.grid_width,
+            height: layout.grid_height,
+        };
+        let is_dropped = |token: &usize| panel.kept.binary_search(token).is_err();
+        let dropped = (0..self.num_places()).filter(is_dropped);
+        let veils =
+            dropped.map(|token| Shape::Veil(layout.cell(self.columns, token, x, y), BLACK, VEIL));
+        [
+            Group {
+                name: "picture",
+                shapes: vec![Shape::Picture(whole, picture.clone())],
+            },
+            Group {
+                name: "dropped",
+                shapes: veils.collect(),
+            },
+        ]
+    }
+
+    /// What shades and frames mean, and what else is to be said.
+    fn legend(&self, layout: &Layout) -> Legend {
+        let top = layout.legend_top();
+        let mut shapes = Vec::new();
+        let ramp = 0..64;
+        for step in ramp.clone() {
+            let area = Area {
+                x: MARGIN + step,
+                y: top,
+                width: 1,
+                height: font::HEIGHT,
+            };
+            shapes.push(Shape::Fill(area, shade(f64::from(step) / 63.0)));
+        }
+        let scale = "importance, 0 to the panel's largest, square-root scale";
+        let beside = MARGIN + ramp.end + 6;
+        let mut y = top;
+        for line in wrapped(scale, letters(layout.width - beside - MARGIN)) {
+            shapes.push(Shape::Text(beside, y, line, GREY));
+            y += LINE;
+        }
+        let frame = Area {
+            x: MARGIN,
+            y,
+            width: font::HEIGHT,
+            height: font::HEIGHT,
+        };
+        shapes.push(Shape::Frame(frame, KEPT));
+        let kept = match self.picture {
+            Some(_) => "kept; in the picture, dropped tokens are dark",
+            None => "kept",
+        };
+        let beside = MARGIN + font::HEIGHT + 6;
+        for line in wrapped(kept, letters(layout.width - beside - MARGIN)) {
+            shapes.push(Shape::Text(beside, y, line, GREY));
+            y += LINE;
+        }
+        for note in &self.notes {
+            for line in wrapped(note, letters(layout.width - 2 * MARGIN)) {
+                shapes.push(Shape::Text(MARGIN, y, line, GREY));
+                y += LINE;
+            }
+        }
+        Legend {
+            group: Group {
+                name: "legend",
+                shapes,
+            },
+            height: y - top + MARGIN,
+        }
+    }
+}
+
+struct Legend {
+    group: Group,
+    height: u32,
+}
+
+/// Where things are, in units.
+struct Layout {
+    /// Side of a token.
+    cell: u32,
+    grid_width: u32,
+    grid_height: u32,
+    /// Of a grid with its titles.
+    box_width: u32,
+    /// Lines above a grid, without that of counts.
+    num_titles: u32,
+    /// Of one selection with all that belongs to it, margins left out.
+    panel_width: u32,
+    panel_height: u32,
+    num_columns: usize,
+    num_rows: u32,
+    width: u32,
+}
+
+impl Layout {
+    fn new(overlay: &Overlay) -> Layout {
+        let longest = overlay.columns.max(overlay.rows) as u32;
+        let cell = (SIDE / longest.max(1)).max(3);
+        let (grid_width, grid_height) = (overlay.columns as u32 * cell, overlay.rows as u32 * cell);
+        let box_width = grid_width.max(SIDE);
+        let num_titles = overlay.panels.iter().map(|panel| panel.titles.len()).max();
+        let num_titles = num_titles.unwrap_or(0) as u32;
+        let (panel_width, most_columns) = match overlay.picture {
+            Some(_) => (2 * box_width + MARGIN, COLUMNS / 2),
+            None => (box_width, COLUMNS),
+        };
+        let num_columns = overlay.panels.len().min(most_columns);
+        let num_rows = overlay.panels.len().div_ceil(num_columns.max(1)) as u32;
+        Layout {
+            cell,
+            grid_width,
+            grid_height,
+            box_width,
+            num_titles,
+            panel_width,
+            panel_height: (num_titles + 1) * LINE + 2 + grid_height,
+            num_columns,
+            num_rows,
+            width: MARGIN + num_columns as u32 * (panel_width + MARGIN),
+        }
+    }
+
+    /// Upper left corner of a selection.
+    fn corner(&self, at: usize) -> (u32, u32) {
+        let (row, column) = (at / self.num_columns, at % self.num_columns);
+        (
+            MARGIN + column as u32 * (self.panel_width + MARGIN),
+            MARGIN + row as u32 * (self.panel_height + MARGIN),
+        )
+    }
+
+    fn legend_top(&self) -> u32 {
+        MARGIN + self.num_rows * (self.panel_height + MARGIN)
+    }
+
+    /// A token's place in a grid whose upper left corner is (x, y).
+    fn cell(&self, columns: usize, token: usize, x: u32, y: u32) -> Area {
+        let (row, column) = (token / columns, token % columns);
+        Area {
+            x: x + column as u32 * self.cell,
+            y: y + row as u32 * self.cell,
+            width: self.cell,
+            height: self.cell,
+        }
+    }
+}
+
+/// Letters that fit into a width.
+fn letters(width: u32) -> usize {
+    (width / font::ADVANCE) as usize
+}
+
+/// A line of text, cut where it would be wider than `width`.
+fn text(x: u32, y: u32, text: &str, width: u32, color: Color) -> Shape {
+    let most = letters(width);
+    let line = match text.chars().count() <= most {
+        true => text.to_owned(),
+        false => {
+            let start: String = text.chars().take(most.saturating_sub(1)).collect();
+            start + "…"
+        }
+    };
+    Shape::Text(x, y, line, color)
+}
+
+fn shrunk(picture: RgbImage) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let longest = width.max(height);
+    if longest <= PICTURE_SIDE {
+        return picture;
+    }
+    let side = |length: u32| {
+        let shrunk = u64::from(length) * u64::from(PICTURE_SIDE) / u64::from(longest);
+        (shrunk as u32).max(1)
+    };
+    image::imageops::resize(
+        &picture,
+        side(width),
+        side(height),
+        image::imageops::FilterType::Triangle,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel(num_tokens: usize, kept: &[usize]) -> Panel {
+        Panel {
+            titles: vec!["variance".to_owned(), "last_token".to_owned()],
+            importance: (0..num_tokens).map(|token| token as f64).collect(),
+            kept: kept.to_vec(),
+        }
+    }
+
+    fn svg(overlay: &Overlay) -> String {
+        String::from_utf8(overlay.render(OverlayFormat::Svg).unwrap()).unwrap()
+    }
+
+    /// Shapes of each group of a name.
+    fn shapes(svg: &str, name: &str) -> Vec<usize> {
+        let opening = format!("<g class=\"{name}\">");
+        let groups = svg.split(&opening).skip(1);
+        groups
+            .map(|rest| {
+                let group = rest.split("</g>").next().unwrap_or_default();
+                group.trim().lines().count()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_token_is_drawn_and_kept_ones_are_framed() {
+        let mut overlay = Overlay::new(3, 3);
+        overlay.add(panel(9, &[0, 4, 8]));
+        overlay.add(panel(9, &[1]));
+        let svg = svg(&overlay);
+        assert_eq!(shapes(&svg, "importance"), [9, 9]);
+        assert_eq!(shapes(&svg, "kept"), [3, 1]);
+        assert!(shapes(&svg, "dropped").is_empty() && svg.contains("kept 3 of 9"));
+        // The largest is brightest, and lies in the lower right corner of the first grid.
+        let last = "x=\"180\" y=\"215\" width=\"84\" height=\"84\" fill=\"#fee838\"";
+        assert!(svg.contains(last), "{svg}");
+    }
+
+    #[test]
+    fn a_picture_has_its_dropped_tokens_darkened() {
+        let picture = fp_image::RgbImage::new(4, 2, vec![200; 24]).unwrap();
+        let mut overlay = Overlay::new(2, 2).with_picture(&picture, Some(ImageAspect::Pad));
+        overlay.add(panel(4, &[1, 2]));
+        let svg = svg(&overlay);
+        assert_eq!(shapes(&svg, "picture"), [1]);
+        assert_eq!(shapes(&svg, "dropped"), [2]);
+        let png = overlay.render(OverlayFormat::Png).unwrap();
+        let image = image::load_from_memory(&png).unwrap().into_rgb8();
+        let width = MARGIN + 2 * SIDE + 2 * MARGIN;
+        assert_eq!(image.width(), 2 * width);
+        let height = format!("height=\"{}\"", image.height());
+        assert!(svg.contains(&height), "{height} is not in the SVG");
+    }
+
+    #[test]
+    fn what_is_not_drawn_is_said() {
+        let mut overlay = Overlay::new(2, 2);
+        overlay.add(panel(9, &[1, 5, 7]));
+        assert!(svg(&overlay).contains("kept 3 of 9, 1 of 4 drawn"));
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_refused() {
+        let none = Overlay::new(2, 2).render(OverlayFormat::Svg);
+        assert!(matches!(none, Err(OverlayError::Panels { count: 0 })));
+        for (columns, rows) in [(2, 3), (0, 4), (usize::MAX, 2)] {
+            let mut overlay = Overlay::new(columns, rows);
+            overlay.add(panel(4, &[]));
+            let refused = overlay.render(OverlayFormat::Png).unwrap_err();
+            assert!(refused.to_string().contains("4 image tokens"), "{refused}");
+        }
+        let refused = OverlayFormat::of(Path::new("a.gif")).unwrap_err();
+        assert!(refused.to_string().contains(".svg or .png"));
+        assert_eq!(
+            OverlayFormat::of(Path::new("a.PNG")).unwrap(),
+            OverlayFormat::Png
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! From a run's folder to results and a report that one wants to read.
+//!
+//! [`analyse`] turns records into an [`Analysis`], the renderers turn that into
+//! files; [`write()`] does both for a folder.
+
+mod analysis;
+mod compare;
+pub mod drawing;
+mod error;
+#[cfg(test)]
+mod error_kinds;
+mod measured;
+mod render;
+mod run;
+
+pub use analysis::*;
+pub use compare::{CellDifference, RunComparison, compare, compare_runs};
+pub use error::ReportError;
+pub use measured::{MeasuredTimes, measured_times};
+pub use render::RESULTS_VERSION;
+pub use run::Run;
+
+use std::path::{Path, PathBuf};
+
+use fp_eval::efficiency;
+
+/// Everything for programs; the same for every run of the same study.
+pub const RESULTS_FILE: &str = "results.json";
+/// One line per cell.
+pub const CELLS_FILE: &str = "cells.csv";
+/// Verdict and main tables, to paste.
+pub const SUMMARY_FILE: &str = "summary.md";
+/// Accuracies as a LaTeX table.
+pub const TABLE_FILE: &str = "table.tex";
+/// What was measured in seconds.
+pub const TIMES_FILE: &str = "timings.json";
+/// The report for people: one page, which asks for nothing of a network.
+pub const PAGE_FILE: &str = "report.html";
+/// What the page's explorer shows, where that is too much for the page.
+pub const SAMPLES_FOLDER: &str = "report_samples";
+
+/// A report that was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What it says.
+    pub analysis: Analysis,
+    /// What the run took, where that was measured.
+    pub times: Option<MeasuredTimes>,
+    /// The files.
+    pub files: Vec<PathBuf>,
+}
+
+/// Accuracy of every cell with its interval, in the order of the grid; not by stratum.
+///
+/// # Errors
+/// Records from which no interval can be computed.
+pub fn cell_summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
+    analysis::summaries(run)
+}
+
+/// Analyses the run in `folder` and writes its results and report there.
+///
+/// # Errors
+/// A folder that isn't a run's or can't be written, damaged records.
+pub fn write(folder: &Path) -> Result<Written, ReportError> {
+    write_with(folder, None)
+}
+
+/// As [`write()`], with the folder of a second run of the same study for the noise floor.
+///
+/// # Errors
+/// As [`write()`], or a second run with other cells.
+pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, ReportError> {
+    let run = Run::read(folder)?;
+    let repetition = repetition.map(Run::read).transpose()?;
+    let analysis = analyse(&run, repetition.as_ref())?;
+    let times = measured_times(&run);
+    let efficiency = efficiency::read(&folder.join(efficiency::EFFICIENCY_FILE))?;
+    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    let source = render::Source {
+        run: &run,
+        analysis: &analysis,
+        roster: &roster,
+        times: times.as_ref(),
+        efficiency: efficiency.as_ref(),
+    };
+    let mut contents = vec![
+        (RESULTS_FILE, render::results_json(&source)?),
+        (CELLS_FILE, render::cells_csv(&source)),
+        (SUMMARY_FILE, render::summary_md(&source)),
+        (TABLE_FILE, render::table_tex(&source)),
+    ];
+    if let Some(times) = &times {
+        contents.push((TIMES_FILE, render::timings_json(times)?));
+    }
+    let page = render::page(&source)?;
+    contents.push((PAGE_FILE, page.html));
+    let mut files = Vec::new();
+    files.extend(write_apart(folder, &page.apart)?);
+    for (name, content) in contents {
+        let path = folder.join(name);
+        write_whole(&path, content.as_bytes())?;
+        files.push(path);
+    }
+    Ok(Written {
+        analysis,
+        times,
+        files,
+    })
+}
+
+/// Writes what lies beside the page into a folder of its own, from which the scripts
+/// of an earlier report go first. Returns the folder, if there is one.
+fn write_apart(folder: &Path, apart: &[render::Apart]) -> Result<Option<PathBuf>, ReportError> {
+    let path = folder.join(SAMPLES_FOLDER);
+    let failed = |source| ReportError::Io {
+        path: path.clone(),
+        source,
+    };
+    if path.is_dir() {
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            let old = entry.map_err(failed)?.path();
+            if old.extension().is_some_and(|extension| extension == "js") {
+                std::fs::remove_file(&old).map_err(failed)?;
+            }
+        }
+        // Stays where something else lies in it.
+        let _ = std::fs::remove_dir(&path);
+    }
+    if apart.is_empty() {
+        return Ok(None);
+    }
+    std::fs::create_dir_all(&path).map_err(failed)?;
+    for file in apart {
+        write_whole(&path.join(&file.name), file.content.as_bytes())?;
+    }
+    Ok(Some(path))
+}
+
+/// Writes a file whole or not at all.
+fn write_whole(path: &Path, content: &[u8]) -> Result<(), ReportError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let written = std::fs::write(&part, content).and_then(|()| std::fs::rename(&part, path));
+    written.map_err(|source| {
+        // What can't be written whole is not left lying about.
+        let _ = std::fs::remove_file(&part);
+        ReportError::Io {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}

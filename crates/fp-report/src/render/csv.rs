@@ -1,0 +1,203 @@
+//! `cells.csv`: one line per cell, for spreadsheets and plotting programs.
+
+use std::fmt::Write;
+
+use super::Source;
+use crate::analysis::{Comparison, Reference};
+use fp_eval::study::Method;
+
+/// One line per cell. Scores are 0 to 1; empty where a figure doesn't exist.
+pub(crate) fn cells_csv(source: &Source<'_>) -> String {
+    let mut header = vec![
+        "cell",
+        "method",
+        "head_strategy",
+        "query_strategy",
+        "num_selected_heads",
+        "budget",
+        "mean_kept",
+        "average_visual_tokens",
+        "n",
+        "num_images",
+        "accuracy",
+        "standard_error",
+        "low",
+        "high",
+        "skipped",
+        "failed",
+        "near_ties",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .collect::<Vec<_>>();
+    for reference in Reference::ALL {
+        let name = reference.label("baseline");
+        for figure in ["difference", "low", "high", "p", "p_holm", "outcome"] {
+            header.push(format!("vs_{name}_{figure}"));
+        }
+    }
+    for figure in [
+        "area_recall",
+        "area_precision",
+        "lift",
+        "hit",
+        "macs_visual",
+        "macs_sequence",
+        "kv_bytes",
+        "lost",
+        "won",
+        "n_with_vanilla",
+        "vanilla_on_same",
+        "difference_from_vanilla",
+        "n_difficult",
+        "accuracy_difficult",
+    ] {
+        header.push(figure.to_owned());
+    }
+    let families = source
+        .analysis
+        .strata
+        .iter()
+        .filter(|strata| strata.by == "family");
+    for group in families.flat_map(|strata| &strata.groups) {
+        header.push(format!("accuracy_{}", group.name));
+    }
+    let mut text = String::new();
+    line(&mut text, &header);
+    for index in 0..source.analysis.cells.len() {
+        line(&mut text, &fields(source, index));
+    }
+    text
+}
+
+fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
+    let analysis = source.analysis;
+    let cell = &analysis.cells[index];
+    let (head, query, heads) = match &cell.method {
+        Method::Strategy {
+            head_strategy,
+            query_strategy,
+            num_selected_heads,
+        } => (
+            head_strategy.to_string(),
+            query_strategy.to_string(),
+            num_selected_heads.to_string(),
+        ),
+        Method::AllHeads { query_strategy } => {
+            (String::new(), query_strategy.to_string(), String::new())
+        }
+        _ => Default::default(),
+    };
+    let label = cell.method.label();
+    let method = match &cell.method {
+        Method::Strategy { .. } => "strategy",
+        _ => label.split(['+', '/']).next().unwrap_or(&label),
+    };
+    let cost = &analysis.costs[index];
+    let [low, high] = match cell.accuracy.interval {
+        Some(ends) => ends.map(Some),
+        None => [None; 2],
+    };
+    let mut fields = vec![
+        cell.id.clone(),
+        method.to_owned(),
+        head,
+        query,
+        heads,
+        cell.budget.clone().unwrap_or_default(),
+        number(cell.mean_kept),
+        number(Some(cost.average_visual_tokens)),
+        cell.accuracy.n.to_string(),
+        cell.accuracy.num_images.to_string(),
+        number(cell.accuracy.mean),
+        number(cell.accuracy.standard_error),
+        number(low),
+        number(high),
+        cell.num_skipped.to_string(),
+        cell.num_failed.to_string(),
+        cell.num_near_ties.to_string(),
+    ];
+    for reference in Reference::ALL {
+        fields.extend(comparison(analysis.comparison(reference, &cell.id)));
+    }
+    let quality = analysis
+        .token_quality
+        .iter()
+        .find(|quality| quality.cell == cell.id);
+    let overlap = quality.and_then(|quality| quality.overlap);
+    let same = cell.vanilla_on_same;
+    // A cell without a budget stands beside every budget's difficult samples.
+    let difficult = cell.budget.as_ref().and_then(|budget| {
+        let difficult = analysis.difficult.as_ref()?;
+        difficult.accuracy(budget, &cell.id)
+    });
+    let flips = analysis.flips.iter().find(|flips| flips.cell == cell.id);
+    fields.extend([
+        number(overlap.map(|overlap| overlap.area_recall)),
+        number(overlap.map(|overlap| overlap.area_precision)),
+        number(overlap.map(|overlap| overlap.lift)),
+        number(overlap.map(|overlap| overlap.hit)),
+        number(Some(cost.macs[0].visual)),
+        number(Some(cost.macs[0].sequence)),
+        number(Some(cost.kv_bytes)),
+        flips.map_or(String::new(), |flips| flips.all.lost.to_string()),
+        flips.map_or(String::new(), |flips| flips.all.won.to_string()),
+        same.map_or(String::new(), |same| same.n.to_string()),
+        number(same.map(|same| same.vanilla)),
+        number(same.map(|same| same.difference)),
+        difficult.map_or(String::new(), |accuracy| accuracy.n.to_string()),
+        number(difficult.and_then(|accuracy| accuracy.mean)),
+    ]);
+    let families = cell.strata.iter().filter(|stratum| stratum.by == "family");
+    fields.extend(families.map(|stratum| number(stratum.accuracy.mean)));
+    fields
+}
+
+fn comparison(comparison: Option<&Comparison>) -> Vec<String> {
+    match comparison {
+        None => vec![String::new(); 6],
+        Some(c) => vec![
+            number(Some(c.difference)),
+            number(Some(c.interval[0])),
+            number(Some(c.interval[1])),
+            number(Some(c.p)),
+            number(Some(c.p_holm)),
+            c.outcome.name().to_owned(),
+        ],
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+/// A line by RFC 4180: fields with commas, quotes or line ends stand in quotes.
+fn line(text: &mut String, fields: &[String]) {
+    for (index, field) in fields.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        if field.contains([',', '"', '\n', '\r']) {
+            // Writing to a string can't fail.
+            let _ = write!(text, "\"{}\"", field.replace('"', "\"\""));
+        } else {
+            text.push_str(field);
+        }
+    }
+    text.push_str("\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn odd_fields_stand_in_quotes() {
+        let mut text = String::new();
+        line(
+            &mut text,
+            &["a".into(), "b,c".into(), "d\"e".into(), String::new()],
+        );
+        assert_eq!(text, "a,\"b,c\",\"d\"\"e\",\r\n");
+    }
+}

@@ -1,0 +1,29 @@
+//! The measured efficiency in `summary.md`.
+
+use std::fmt::Write;
+
+use super::Source;
+use fp_eval::efficiency::{describe, overview};
+
+/// A table of what was measured, where it was. Unlike the rest of the summary it differs
+/// from measurement to measurement.
+pub(super) fn section(source: &Source<'_>, text: &mut String) {
+    let Some(efficiency) = source.efficiency else {
+        return;
+    };
+    text.push_str("\n## Efficiency, measured\n\n");
+    if !efficiency.is_of(&source.run.spec) {
+        text.push_str(OTHER_RUN);
+        text.push('\n');
+        return;
+    }
+    text.push_str(&overview(efficiency).markdown());
+    text.push('\n');
+    for line in describe(efficiency) {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "* {line}");
+    }
+}
+
+/// What is said instead of figures that belong to something else.
+pub(super) const OTHER_RUN: &str = "The efficiency.json in this folder was measured with another model or configuration, and is left out; `finepruner efficiency --run DIR` measures this run.";

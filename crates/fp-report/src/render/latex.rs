@@ -1,0 +1,123 @@
+//! `table.tex`: accuracy by strategy, h and budget, as a `booktabs` table.
+
+use std::fmt::Write;
+
+use super::Source;
+use crate::analysis::{Outcome, Reference};
+use fp_eval::format::{level, percent};
+
+/// Accuracies in percent; a dagger where a cell beats the baseline, bold for the
+/// largest studied one of a budget.
+pub(crate) fn table_tex(source: &Source<'_>) -> String {
+    let (analysis, roster) = (source.analysis, source.roster);
+    let budgets = &roster.budgets;
+    let mut text = String::new();
+    let confidence = source.run.spec.config.statistics.confidence;
+    let mut add = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    add("% needs \\usepackage{booktabs}");
+    add("\\begin{table}");
+    add("\\centering");
+    add(&format!(
+        "\\begin{{tabular}}{{ll{}}}",
+        "r".repeat(budgets.len())
+    ));
+    add("\\toprule");
+    let header: Vec<String> = budgets.iter().map(|budget| escape(budget)).collect();
+    add(&format!("strategy & $h$ & {} \\\\", header.join(" & ")));
+    add("\\midrule");
+    let best: Vec<Option<f64>> = (0..budgets.len())
+        .map(|budget| {
+            roster
+                .studied()
+                .filter(|(_, _, at, _)| *at == budget)
+                .filter_map(|(.., cell)| analysis.cells[cell].accuracy.mean)
+                .max_by(f64::total_cmp)
+        })
+        .collect();
+    for (strategy, entry) in roster.strategies.iter().enumerate() {
+        for (count, heads) in roster.head_counts.iter().enumerate() {
+            let mut row = format!("{} & {heads}", escape(&entry.name));
+            for (budget, best) in best.iter().enumerate() {
+                let cell = roster
+                    .cell(strategy, count, budget)
+                    .map(|cell| &analysis.cells[cell]);
+                let mean = cell.and_then(|cell| cell.accuracy.mean);
+                let value = mean.map_or("--".to_owned(), percent);
+                let value = match mean.is_some() && mean == *best {
+                    true => format!("\\textbf{{{value}}}"),
+                    false => value,
+                };
+                let is_better = cell
+                    .and_then(|cell| analysis.comparison(Reference::Baseline, &cell.id))
+                    .is_some_and(|comparison| comparison.outcome == Outcome::Better);
+                let mark = if is_better { "$^\\dagger$" } else { "" };
+                // Writing to a string can't fail.
+                let _ = write!(row, " & {value}{mark}");
+            }
+            add(&format!("{row} \\\\"));
+        }
+    }
+    add("\\midrule");
+    for (name, cells) in [
+        ("all\\_heads", &roster.all_heads),
+        ("uniform\\_grid", &roster.uniform_grid),
+        ("oracle", &roster.oracle),
+    ] {
+        if cells.iter().any(Option::is_some) {
+            let values: Vec<String> = cells
+                .iter()
+                .map(|cell| cell.and_then(|cell| analysis.cells[cell].accuracy.mean))
+                .map(|mean| mean.map_or("--".to_owned(), percent))
+                .collect();
+            add(&format!("{name} & & {} \\\\", values.join(" & ")));
+        }
+    }
+    if let Some(beside) = super::beside::oracle(source) {
+        let values = beside
+            .iter()
+            .map(|same| same.map_or("--".to_owned(), |s| percent(s.vanilla)));
+        add(&format!(
+            "unpruned, oracle's questions & & {} \\\\",
+            values.collect::<Vec<_>>().join(" & ")
+        ));
+    }
+    if !analysis.random.is_empty() {
+        let values: Vec<String> = budgets
+            .iter()
+            .map(|budget| {
+                analysis
+                    .random
+                    .iter()
+                    .find(|random| random.budget == *budget)
+            })
+            .map(|random| random.and_then(|random| random.accuracy.mean))
+            .map(|mean| mean.map_or("--".to_owned(), percent))
+            .collect();
+        add(&format!("random & & {} \\\\", values.join(" & ")));
+    }
+    add("\\bottomrule");
+    add("\\end{tabular}");
+    let vanilla = roster
+        .vanilla
+        .and_then(|cell| analysis.cells[cell].accuracy.mean);
+    let unpruned = vanilla.map_or(String::new(), |mean| {
+        format!(" Unpruned: {}\\,\\%.", percent(mean))
+    });
+    add(&format!(
+        "\\caption{{Accuracy in \\% on {}.{unpruned} $\\dagger$: better than {} at the same $h$ and budget ({}\\,\\% level, sign-flip test over images, Holm-corrected).}}",
+        analysis.samples.text(),
+        escape(roster.baseline_name()),
+        level(1.0 - confidence),
+    ));
+    add("\\end{table}");
+    text
+}
+
+fn escape(text: &str) -> String {
+    text.replace('_', "\\_")
+        .replace('%', "\\%")
+        .replace('&', "\\&")
+}

@@ -1,0 +1,262 @@
+//! `summary.md`: the verdict and the main tables, ready to paste.
+
+use std::fmt::Write;
+
+use super::Source;
+use super::beside::note;
+use crate::analysis::{Comparison, Reference};
+use fp_eval::format::{interval_points, level, p_value, percent, signed_points};
+
+/// Everything that one would paste into an issue or a paper's notes.
+pub(crate) fn summary_md(source: &Source<'_>) -> String {
+    let (analysis, run) = (source.analysis, source.run);
+    let mut text = String::new();
+    // Writing to a string can't fail.
+    let _ = writeln!(
+        text,
+        "# Study {}: verdict\n",
+        run.spec.config.study.name().to_uppercase()
+    );
+    let _ = writeln!(text, "**{}**\n", analysis.verdict.headline);
+    for sentence in analysis.verdict.details() {
+        let _ = writeln!(text, "* {sentence}");
+    }
+    if !analysis.verdict.cautions.is_empty() {
+        text.push_str("\nTo be kept in mind:\n\n");
+        for caution in &analysis.verdict.cautions {
+            let _ = writeln!(text, "* {caution}");
+        }
+    }
+    accuracy(source, &mut text);
+    super::datasets::section(source, &mut text);
+    controls(source, &mut text);
+    super::efficiency::section(source, &mut text);
+    super::difficult::difficult(source, &mut text);
+    super::difficult::frequent_answers(source, &mut text);
+    hypotheses(source, &mut text);
+    provenance(source, &mut text);
+    text
+}
+
+fn accuracy(source: &Source<'_>, text: &mut String) {
+    let (analysis, roster) = (source.analysis, source.roster);
+    let baseline = roster.baseline_name();
+    let confidence = level(source.run.spec.config.statistics.confidence);
+    let _ = writeln!(text, "\n## Accuracy in %\n");
+    let _ = writeln!(
+        text,
+        "{}; ± is half of the clustered {confidence} % interval; ▲ better, ▼ worse, ≈ equivalent to {baseline} at the same h and budget.\n",
+        analysis.samples.text(),
+    );
+    row(
+        text,
+        ["strategy", "h"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(roster.budgets.iter().cloned()),
+    );
+    row(
+        text,
+        (0..2 + roster.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()),
+    );
+    for (strategy, entry) in roster.strategies.iter().enumerate() {
+        for (count, heads) in roster.head_counts.iter().enumerate() {
+            let cells = (0..roster.budgets.len()).map(|budget| {
+                let cell = roster.cell(strategy, count, budget);
+                cell.map_or("–".to_owned(), |cell| with_mark(source, cell))
+            });
+            row(
+                text,
+                [entry.name.clone(), heads.to_string()]
+                    .into_iter()
+                    .chain(cells),
+            );
+        }
+    }
+}
+
+fn with_mark(source: &Source<'_>, cell: usize) -> String {
+    let cell = &source.analysis.cells[cell];
+    let comparison = source.analysis.comparison(Reference::Baseline, &cell.id);
+    let mark = comparison.map_or("", |comparison| comparison.outcome.mark());
+    format!(
+        "{}{mark}{}",
+        estimate(&cell.accuracy),
+        note(cell.vanilla_on_same)
+    )
+}
+
+pub(super) fn estimate(estimate: &crate::analysis::Estimate) -> String {
+    match (estimate.mean, estimate.interval) {
+        (Some(mean), Some([low, high])) => {
+            format!("{} ± {}", percent(mean), percent(0.5 * (high - low)))
+        }
+        (Some(mean), None) => percent(mean),
+        (None, _) => "–".to_owned(),
+    }
+}
+
+fn controls(source: &Source<'_>, text: &mut String) {
+    let (analysis, roster) = (source.analysis, source.roster);
+    text.push_str("\n## Controls, accuracy in %\n\n");
+    row(
+        text,
+        ["control".to_owned()]
+            .into_iter()
+            .chain(roster.budgets.iter().cloned()),
+    );
+    row(
+        text,
+        (0..1 + roster.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()),
+    );
+    for (name, cell) in [
+        ("vanilla (no pruning)", roster.vanilla),
+        ("drop_all (no image token after layer K)", roster.drop_all),
+        ("no_image (text alone)", roster.no_image),
+    ] {
+        if let Some(cell) = cell {
+            let value = estimate(&analysis.cells[cell].accuracy);
+            row(
+                text,
+                [name.to_owned()]
+                    .into_iter()
+                    .chain(roster.budgets.iter().map(|_| value.clone())),
+            );
+        }
+    }
+    for (name, cells) in [
+        ("all_heads (FastV)", &roster.all_heads),
+        ("uniform_grid", &roster.uniform_grid),
+        ("oracle (ground-truth boxes)", &roster.oracle),
+    ] {
+        if cells.iter().any(Option::is_some) {
+            let values = cells.iter().map(|cell| {
+                cell.map_or("–".to_owned(), |cell| {
+                    let cell = &analysis.cells[cell];
+                    estimate(&cell.accuracy) + &note(cell.vanilla_on_same)
+                })
+            });
+            row(text, [name.to_owned()].into_iter().chain(values));
+        }
+    }
+    if !analysis.random.is_empty() {
+        let values = roster.budgets.iter().map(|budget| {
+            let random = analysis
+                .random
+                .iter()
+                .find(|random| random.budget == *budget);
+            random.map_or("–".to_owned(), |random| {
+                let spread = random.seed_deviation.map_or(String::new(), |deviation| {
+                    format!(" (seeds ± {})", percent(deviation))
+                });
+                let beside = note(random.vanilla_on_same);
+                format!("{}{spread}{beside}", estimate(&random.accuracy))
+            })
+        });
+        row(text, ["random".to_owned()].into_iter().chain(values));
+    }
+}
+
+fn hypotheses(source: &Source<'_>, text: &mut String) {
+    if source.analysis.hypotheses.is_empty() {
+        return;
+    }
+    text.push_str("\n## Registered hypotheses\n\n");
+    for column in [["about", "hypothesis", "answer", "because"], ["---"; 4]] {
+        row(text, column.into_iter().map(str::to_owned));
+    }
+    for hypothesis in &source.analysis.hypotheses {
+        let about = hypothesis
+            .strategy
+            .clone()
+            .unwrap_or_else(|| "several".to_owned());
+        row(
+            text,
+            [
+                about,
+                hypothesis.hypothesis.clone(),
+                format!("**{}**", hypothesis.answer.name()),
+                hypothesis.because.clone(),
+            ],
+        );
+    }
+    if let Some(best) = &source.analysis.best {
+        text.push_str("\n## Best of many, on the other half of the images\n\n");
+        for c in &best.confirmation {
+            let _ = writeln!(text, "* {} {}", c.a, against(c));
+        }
+        for untested in &best.untested {
+            let _ = writeln!(text, "* no test: {}", untested.because);
+        }
+        for cell in &best.per_budget {
+            for c in [&cell.against_all_heads, &cell.confirmation]
+                .into_iter()
+                .flatten()
+            {
+                let _ = writeln!(text, "* at {}: {} {}", cell.budget, cell.cell, against(c));
+            }
+            if cell.is_baseline {
+                let _ = writeln!(
+                    text,
+                    "* at {}: {} is the baseline itself",
+                    cell.budget, cell.cell
+                );
+            }
+        }
+    }
+}
+
+/// What a test was made against, and what it came to.
+fn against(c: &Comparison) -> String {
+    format!(
+        "against {}: {} points, {}, {}: {}",
+        c.b,
+        signed_points(c.difference),
+        interval_points(c.interval, c.confidence),
+        p_value("Holm p", c.p_holm),
+        outcome(c)
+    )
+}
+
+/// An outcome by its name, and why where it is undecided.
+fn outcome(comparison: &Comparison) -> String {
+    let name = comparison.outcome.name();
+    match &comparison.undecided {
+        Some(undecided) => format!("{name}. {}", undecided.because),
+        None => name.to_owned(),
+    }
+}
+
+fn provenance(source: &Source<'_>, text: &mut String) {
+    let spec = &source.run.spec;
+    text.push_str("\n## What was run\n\n");
+    let _ = writeln!(
+        text,
+        "* model `{}`, SHA-256 `{}`, {}",
+        spec.config.model, spec.model.sha256, spec.model.dtype
+    );
+    for dataset in &spec.datasets {
+        let _ = writeln!(
+            text,
+            "* data `{} {}`, {} samples, SHA-256 `{}`",
+            dataset.name, dataset.split, dataset.num_samples, dataset.sha256
+        );
+    }
+    let _ = writeln!(
+        text,
+        "* K = {}, {} normalisation, configuration SHA-256 `{}`, finepruner {}",
+        spec.config.prune_layer,
+        spec.config.normalization,
+        spec.config_sha256,
+        spec.environment.version
+    );
+}
+
+/// A row of a table; a bar inside a cell would end it.
+pub(super) fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
+    text.push('|');
+    for cell in cells {
+        let _ = write!(text, " {} |", cell.replace('|', "\\|").replace('\n', " "));
+    }
+    text.push('\n');
+}

@@ -1,0 +1,282 @@
+//! Accuracy against budget: what is best at each, beside the baseline and the controls.
+
+use super::chart::{self, Place, Point, Scale, Series};
+use super::markup::{Field, Table, escape, heading, put, section};
+use super::roles::{Leader, ascending_budgets, baseline_at, best_at};
+use crate::analysis::Estimate;
+use crate::render::Source;
+use crate::render::beside;
+use fp_eval::format::{counted, fixed, level, percent};
+
+pub(super) fn curves(source: &Source<'_>, out: &mut String) {
+    let order = ascending_budgets(source);
+    let confidence = level(source.run.spec.config.statistics.confidence);
+    section(
+        out,
+        "accuracy",
+        "Accuracy against budget",
+        &format!(
+            "Accuracy in %, with {confidence} % intervals that take questions on one image together."
+        ),
+    );
+    let series = overview(source, &order);
+    let scale = Scale::around(
+        series
+            .iter()
+            .flat_map(|series| series.points.iter().flatten())
+            .flat_map(|point| point.interval.unwrap_or([point.mean; 2])),
+    );
+    let places: Vec<Place> = order.iter().map(|&budget| place(source, budget)).collect();
+    out.push_str("<figure>");
+    out.push_str(&chart::both(|width| {
+        let title = "Best strategy, baseline and controls by budget";
+        chart::lines(title, &places, &series, scale, width)
+    }));
+    put!(
+        out,
+        "<figcaption>{}</figcaption></figure>\n",
+        caption(source)
+    );
+    leaders_table(source, &order, out);
+    heading(out, "controls", "Controls");
+    controls_table(source, out);
+    out.push_str("</section>\n");
+}
+
+/// How much the first two lines are worth.
+fn caption(source: &Source<'_>) -> String {
+    let num_cells = source.roster.studied().count();
+    if num_cells == 0 {
+        return "The controls.".to_owned();
+    }
+    let num_budgets = source.roster.budgets.len().max(1);
+    let test = match &source.analysis.best {
+        Some(_) => {
+            "What holds on other questions is tested in <a href=\"#best\">The best of many</a>."
+        }
+        None => "This run has no test on other questions.",
+    };
+    format!(
+        "Best strategy: the highest mean at each budget among its {} studied cells, over all strategies and h; {}: the baseline at the h that is best for it there. Both are the highest means on these very questions, and so optimistic. {test}",
+        num_cells / num_budgets,
+        escape(source.roster.baseline_name()),
+    )
+}
+
+fn place(source: &Source<'_>, budget: usize) -> Place {
+    let note = |label: &str, leader: Option<Leader>| {
+        let leader = leader?;
+        Some(format!("{label}: {}", leader.name(source)))
+    };
+    let notes = [
+        note("best", best_at(source, budget)),
+        note("baseline", baseline_at(source, budget)),
+    ];
+    Place {
+        label: source.roster.budgets[budget].clone(),
+        notes: notes.into_iter().flatten().collect(),
+    }
+}
+
+fn point(estimate: &Estimate, what: Option<String>) -> Option<Point> {
+    Some(Point {
+        mean: estimate.mean?,
+        interval: estimate.interval,
+        what,
+    })
+}
+
+fn random_series(source: &Source<'_>, order: &[usize]) -> Option<Series> {
+    let random = &source.analysis.random;
+    (!random.is_empty()).then(|| Series {
+        name: "random".to_owned(),
+        style: 6,
+        points: order
+            .iter()
+            .map(|&budget| {
+                let label = &source.roster.budgets[budget];
+                random.iter().find(|random| random.budget == *label)
+            })
+            .map(|random| point(&random?.accuracy, None))
+            .collect(),
+    })
+}
+
+fn cells_series(
+    source: &Source<'_>,
+    name: &str,
+    style: usize,
+    cells: impl Iterator<Item = Option<(usize, Option<String>)>>,
+) -> Option<Series> {
+    let points: Vec<_> = cells
+        .map(|cell| {
+            let (cell, what) = cell?;
+            point(&source.analysis.cells[cell].accuracy, what)
+        })
+        .collect();
+    points.iter().any(Option::is_some).then(|| Series {
+        name: name.to_owned(),
+        style,
+        points,
+    })
+}
+
+fn overview(source: &Source<'_>, order: &[usize]) -> Vec<Series> {
+    let roster = source.roster;
+    let everywhere = |name: &str, style: usize, cell: Option<usize>| {
+        let cells = order.iter().map(|_| Some((cell?, None)));
+        cells_series(source, name, style, cells)
+    };
+    let by_budget = |name: &str, style: usize, cells: &[Option<usize>]| {
+        let cells = order.iter().map(|&budget| Some((cells[budget]?, None)));
+        cells_series(source, name, style, cells)
+    };
+    let leading = |name: &str, style: usize, at: fn(&Source<'_>, usize) -> Option<Leader>| {
+        let cells = order.iter().map(|&budget| {
+            let leader = at(source, budget)?;
+            Some((leader.cell, Some(leader.name_and_ties(source))))
+        });
+        cells_series(source, name, style, cells)
+    };
+    let baseline = format!("{}, best h", roster.baseline_name());
+    [
+        everywhere("vanilla", 3, roster.vanilla),
+        by_budget("oracle", 4, &roster.oracle),
+        leading("best strategy", 0, best_at),
+        leading(&baseline, 1, baseline_at),
+        by_budget("all_heads (FastV)", 7, &roster.all_heads),
+        by_budget("uniform_grid", 5, &roster.uniform_grid),
+        random_series(source, order),
+        everywhere("drop_all", 2, roster.drop_all),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The chart's first lines in words and figures, most tokens first.
+fn leaders_table(source: &Source<'_>, order: &[usize], out: &mut String) {
+    let roster = source.roster;
+    let mut table = Table::new(
+        "Highest mean at each budget",
+        "plain",
+        &[
+            "budget",
+            "best strategy",
+            "its mean %",
+            "baseline at its best h",
+            "baseline's mean %",
+            "all_heads (FastV) %",
+            "no pruning %",
+        ],
+    );
+    let mean = |cell: Option<usize>| {
+        let mean = cell.map(|cell| source.analysis.cells[cell].accuracy.mean);
+        mean.map_or(Field::Empty, |mean| Field::or_dash(mean, Field::percent))
+    };
+    for &budget in order.iter().rev() {
+        let leaders = [best_at(source, budget), baseline_at(source, budget)];
+        if leaders[0].is_none() {
+            continue;
+        }
+        let [best, baseline] = leaders.map(|leader| match leader {
+            Some(leader) => [
+                Field::Text(leader.name_and_ties(source)),
+                Field::percent(leader.mean),
+            ],
+            None => [Field::Empty, Field::Empty],
+        });
+        let head = Field::Head(roster.budgets[budget].clone());
+        let others = [mean(roster.all_heads[budget]), mean(roster.vanilla)];
+        table.row([head].into_iter().chain(best).chain(baseline).chain(others));
+    }
+    if !roster.strategies.is_empty() {
+        heading(out, "highest", "Highest mean at each budget");
+        put!(
+            out,
+            "<p class=\"small\">Of {} at each budget; on the questions that they were looked for on.</p>\n",
+            counted(
+                roster.studied().count() / roster.budgets.len().max(1),
+                "studied cell"
+            )
+        );
+        out.push_str(&table.finish());
+    }
+}
+
+fn controls_table(source: &Source<'_>, out: &mut String) {
+    let (analysis, roster) = (source.analysis, source.roster);
+    let mut columns = vec!["control"];
+    columns.extend(roster.budgets.iter().map(String::as_str));
+    let mut table = Table::new("Accuracy of the controls in %", "plain", &columns);
+    let value = |estimate: &Estimate| {
+        Field::or_dash(estimate.mean, |mean| {
+            let interval = estimate.interval.map_or(String::new(), |[low, high]| {
+                format!(" ({} to {})", percent(low), percent(high))
+            });
+            Field::percent(mean).marked(&interval)
+        })
+    };
+    for (name, cell) in [
+        ("vanilla", roster.vanilla),
+        ("drop_all", roster.drop_all),
+        ("no_image", roster.no_image),
+    ] {
+        if let Some(cell) = cell {
+            let field = value(&analysis.cells[cell].accuracy);
+            let fields = roster.budgets.iter().map(|_| field.clone());
+            table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
+        }
+    }
+    for (name, cells) in [
+        ("oracle", &roster.oracle),
+        ("all_heads", &roster.all_heads),
+        ("uniform_grid", &roster.uniform_grid),
+    ] {
+        if cells.iter().any(Option::is_some) {
+            let fields = cells.iter().map(|cell| match cell {
+                Some(cell) => value(&analysis.cells[*cell].accuracy),
+                None => Field::Number("–".to_owned()),
+            });
+            table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
+        }
+    }
+    if let Some(by_budget) = beside::oracle(source) {
+        let head = Field::Head("vanilla on the oracle's questions".to_owned());
+        let fields = by_budget
+            .into_iter()
+            .map(|same| Field::or_dash(same, |same| Field::percent(same.vanilla)));
+        table.row([head].into_iter().chain(fields));
+    }
+    if !analysis.random.is_empty() {
+        let of = |label: &String| {
+            analysis
+                .random
+                .iter()
+                .find(|random| random.budget == *label)
+        };
+        let fields = roster.budgets.iter().map(|label| match of(label) {
+            Some(random) => value(&random.accuracy),
+            None => Field::Number("–".to_owned()),
+        });
+        table.row([Field::Head("random".to_owned())].into_iter().chain(fields));
+        let spread = roster.budgets.iter().map(|label| {
+            let deviation = of(label).and_then(|random| random.seed_deviation);
+            Field::or_dash(deviation, |deviation| {
+                Field::exact(
+                    format!("± {}", fixed(100.0 * deviation, 1)),
+                    100.0 * deviation,
+                )
+            })
+        });
+        table.row(
+            [Field::Head(
+                "random, standard deviation over seeds".to_owned(),
+            )]
+            .into_iter()
+            .chain(spread),
+        );
+    }
+    out.push_str(&table.finish());
+    out.push_str("<p class=\"small\">vanilla: no pruning. drop_all: no image token after layer K, the most that pruning can lose. no_image: what the text alone gives away. oracle: the tokens under the ground-truth boxes; questions without boxes are left out of it. all_heads: FastV.</p>\n");
+}

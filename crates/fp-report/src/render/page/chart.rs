@@ -1,0 +1,174 @@
+//! Charts as SVG. Panels are drawn at about the size at which a phone shows them, so
+//! that their text stays readable, and stand side by side on wider pages. What needs the
+//! width of a page is drawn twice, of which the style sheet shows one.
+
+mod forest;
+mod lines;
+mod scatter;
+
+pub(super) use forest::{ForestRow, forest};
+pub(super) use lines::{Place, Point, Series, key, lines};
+pub(super) use scatter::{Dot, scatter};
+
+use super::markup::{escape, put};
+use fp_eval::format::percent;
+
+/// Width of a panel in its own units, close to pixels.
+const NARROW: f64 = 350.0;
+/// Width of a chart that has the page's width to itself.
+const WIDE: f64 = 860.0;
+const FONT: f64 = 12.0;
+/// On a wide chart, which is also shown a little smaller than it is drawn.
+const WIDE_FONT: f64 = 13.0;
+/// Width of a letter, on the safe side.
+const LETTER: f64 = 7.0;
+/// Longest name that is written in full.
+const MOST_LETTERS: usize = 25;
+
+/// A chart for narrow and one for wide pages; the style sheet shows the one that fits.
+pub(super) fn both(draw: impl Fn(f64) -> String) -> String {
+    format!(
+        "<div class=\"for-wide\">{}</div><div class=\"for-narrow\">{}</div>",
+        draw(WIDE),
+        draw(NARROW)
+    )
+}
+
+/// Vertical scale of accuracies, 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    low: f64,
+    high: f64,
+    step: f64,
+}
+
+impl Scale {
+    /// Round ends around all `values`.
+    pub(super) fn around(values: impl Iterator<Item = f64>) -> Scale {
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        if low > high {
+            return Scale {
+                low: 0.0,
+                high: 1.0,
+                step: 0.2,
+            };
+        }
+        let span = (high - low).max(0.02);
+        let step = [0.01, 0.02, 0.05, 0.1, 0.2]
+            .into_iter()
+            .find(|step| span / step <= 6.0)
+            .unwrap_or(0.2);
+        Scale {
+            low: (low / step).floor() * step,
+            high: (high / step).ceil() * step,
+            step,
+        }
+    }
+
+    fn ticks(self) -> Vec<f64> {
+        let count = ((self.high - self.low) / self.step).round() as usize;
+        (0..=count)
+            .map(|tick| self.low + tick as f64 * self.step)
+            .collect()
+    }
+
+    /// A line across from `left` to `right` at every tick, with its value in % before it;
+    /// the scale goes from `bottom` up to `top`.
+    fn rules(self, svg: &mut String, [left, right]: [f64; 2], [bottom, top]: [f64; 2]) {
+        for tick in self.ticks() {
+            let y = self.place(tick, bottom, top);
+            put!(
+                svg,
+                "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{:.0}</text>",
+                left - 5.0,
+                y + 4.0,
+                100.0 * tick
+            );
+        }
+    }
+
+    fn place(self, value: f64, from: f64, to: f64) -> f64 {
+        let span = (self.high - self.low).max(1e-9);
+        from + (value.clamp(self.low, self.high) - self.low) / span * (to - from)
+    }
+}
+
+/// Parts of a whole as one bar, each with its name and share. Parts are told apart by
+/// their position's style.
+pub(super) fn stacked_bar(title: &str, parts: &[(String, f64)], width: f64) -> String {
+    let total: f64 = parts.iter().map(|(_, value)| value).sum();
+    let whole = width - 2.0;
+    let mut svg = open(width, 46.0, title);
+    let mut x = 1.0;
+    for (index, (name, value)) in parts.iter().enumerate() {
+        let share = value / total.max(f64::MIN_POSITIVE);
+        let width = share * whole;
+        put!(
+            &mut svg,
+            "<g><title>{}: {} %</title><rect class=\"part c{index}\" x=\"{x:.1}\" y=\"6\" width=\"{width:.1}\" height=\"34\"/>",
+            escape(name),
+            percent(share)
+        );
+        // A number only where it fits.
+        if width > 34.0 {
+            put!(
+                &mut svg,
+                "<text class=\"inside\" text-anchor=\"middle\" x=\"{:.1}\" y=\"27\">{:.0} %</text>",
+                x + width / 2.0,
+                100.0 * share
+            );
+        }
+        svg.push_str("</g>");
+        x += width;
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// A name that fits: where it is too long, its middle gives way.
+fn shorten(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= MOST_LETTERS {
+        return name.to_owned();
+    }
+    let (head, tail) = (MOST_LETTERS / 2, MOST_LETTERS - MOST_LETTERS / 2 - 1);
+    let start: String = letters[..head].iter().collect();
+    let end: String = letters[letters.len() - tail..].iter().collect();
+    format!("{start}…{end}")
+}
+
+fn open(width: f64, height: f64, title: &str) -> String {
+    let font = if width > NARROW { WIDE_FONT } else { FONT };
+    format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {width} {height:.0}\" font-size=\"{font}\" role=\"img\" aria-label=\"{}\">",
+        escape(title)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_are_round() {
+        let scale = Scale::around([0.413, 0.778].into_iter());
+        assert_eq!((scale.low, scale.step), (0.4, 0.1));
+        assert!((scale.high - 0.8).abs() < 1e-12);
+        assert_eq!(scale.ticks().len(), 5);
+        assert_eq!(scale.place(0.6, 100.0, 0.0).round(), 50.0);
+        assert_eq!(Scale::around(std::iter::empty()).ticks().len(), 6);
+    }
+
+    #[test]
+    fn long_names_give_way_in_the_middle() {
+        assert_eq!(shorten("entropy, h = 4"), "entropy, h = 4");
+        let short = shorten("weighted_quality+max_attention_token 16");
+        assert_eq!(short.chars().count(), MOST_LETTERS);
+        assert!(
+            short.starts_with("weighted_qua") && short.ends_with("on_token 16"),
+            "{short}"
+        );
+    }
+}

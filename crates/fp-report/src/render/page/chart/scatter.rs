@@ -1,0 +1,147 @@
+//! Values against what they cost, with the Pareto front.
+
+use super::{FONT, LETTER, NARROW, Scale, open};
+use crate::render::page::markup::{escape, put};
+use fp_eval::format::percent;
+
+/// One point of a [`scatter`].
+#[derive(Debug, Clone)]
+pub(in crate::render::page) struct Dot {
+    pub(in crate::render::page) name: String,
+    /// Which colour and marker.
+    pub(in crate::render::page) style: usize,
+    /// Along x, at least 0.
+    pub(in crate::render::page) cost: f64,
+    /// Along y, 0 to 1.
+    pub(in crate::render::page) value: f64,
+    /// Whether it lies on the Pareto front.
+    pub(in crate::render::page) is_on_front: bool,
+}
+
+/// Accuracy against a cost that begins at 0. Points on the front have a ring and are
+/// joined by steps: what lies to the right of or below the line is beaten.
+pub(in crate::render::page) fn scatter(
+    title: &str,
+    axis: &str,
+    dots: &[Dot],
+    scale: Scale,
+    format: fn(f64) -> String,
+) -> String {
+    let height = 300.0;
+    let (left, right, top, bottom) = (34.0, NARROW - 12.0, 10.0, height - 40.0);
+    let ticks = cost_ticks(dots.iter().map(|dot| dot.cost).fold(0.0, f64::max));
+    let most = ticks.last().copied().unwrap_or(1.0);
+    let x = |cost: f64| left + cost / most * (right - left);
+    let mut svg = open(NARROW, height, title);
+    scale.rules(&mut svg, [left, right], [bottom, top]);
+    for tick in &ticks {
+        let text = format(*tick);
+        // The last one must not run over the edge.
+        let half = 0.5 * LETTER * text.chars().count() as f64;
+        put!(
+            &mut svg,
+            "<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            x(*tick).min(NARROW - half),
+            bottom + FONT + 4.0,
+            escape(&text)
+        );
+    }
+    put!(
+        &mut svg,
+        "<text class=\"axis\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+        (left + right) / 2.0,
+        bottom + 33.0,
+        escape(axis)
+    );
+    front(&mut svg, dots, scale, &x, [top, bottom, right]);
+    for dot in dots {
+        let (x, y) = (x(dot.cost), scale.place(dot.value, bottom, top));
+        if dot.is_on_front {
+            put!(
+                &mut svg,
+                "<circle class=\"ring\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"7.5\"/>"
+            );
+        }
+        let text = format!(
+            "{}: {} % at {}",
+            dot.name,
+            percent(dot.value),
+            format(dot.cost)
+        );
+        super::lines::marker(&mut svg, dot.style, x, y, &text);
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// Steps along the front, from its cheapest point to the right edge.
+fn front(
+    svg: &mut String,
+    dots: &[Dot],
+    scale: Scale,
+    x: &dyn Fn(f64) -> f64,
+    [top, bottom, right]: [f64; 3],
+) {
+    let mut points: Vec<(f64, f64)> = dots
+        .iter()
+        .filter(|dot| dot.is_on_front)
+        .map(|dot| (x(dot.cost), scale.place(dot.value, bottom, top)))
+        .collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((first, rest)) = points.split_first() else {
+        return;
+    };
+    let mut path = format!("M{:.1} {:.1}", first.0, first.1);
+    for point in rest {
+        put!(&mut path, "H{:.1}V{:.1}", point.0, point.1);
+    }
+    put!(svg, "<path class=\"front\" d=\"{path}H{right:.1}\"/>");
+}
+
+/// Up to six round numbers from 0 past `most`.
+fn cost_ticks(most: f64) -> Vec<f64> {
+    if !(most.is_finite() && most > 0.0) {
+        return vec![0.0, 1.0];
+    }
+    let power = 10.0_f64.powf((most / 5.0).log10().floor());
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * power);
+    let step = steps.into_iter().find(|step| most / step <= 5.0);
+    let step = step.unwrap_or(10.0 * power);
+    let count = (most / step).ceil() as usize;
+    (0..=count).map(|tick| tick as f64 * step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        assert_eq!(cost_ticks(47.0), [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]);
+        assert_eq!(cost_ticks(0.3), [0.0, 0.1, 0.2, 0.30000000000000004]);
+        assert_eq!(cost_ticks(1234.0).last(), Some(&1250.0));
+        assert_eq!(cost_ticks(0.0), [0.0, 1.0]);
+        for most in [0.013, 0.9, 7.0, 88.0, 3.817e12] {
+            let ticks = cost_ticks(most);
+            assert!((2..=6).contains(&ticks.len()), "{most}: {ticks:?}");
+            assert!(*ticks.last().unwrap() >= most);
+        }
+    }
+
+    #[test]
+    fn the_front_is_ringed() {
+        let dot = |name: &str, cost, value, is_on_front| Dot {
+            name: name.to_owned(),
+            style: 0,
+            cost,
+            value,
+            is_on_front,
+        };
+        let dots = [dot("a<b", 10.0, 0.8, true), dot("c", 12.0, 0.7, false)];
+        let scale = Scale::around([0.7, 0.8].into_iter());
+        let svg = scatter("t", "ms", &dots, scale, |ms| format!("{ms:.0} ms"));
+        assert_eq!(svg.matches("class=\"ring\"").count(), 1);
+        assert_eq!(svg.matches("class=\"front\"").count(), 1);
+        assert!(svg.contains("a&lt;b: 80.0 % at 10 ms"));
+    }
+}

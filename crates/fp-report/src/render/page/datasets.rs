@@ -1,0 +1,135 @@
+//! Accuracy by data set, and the mean of what is left of the unpruned accuracy.
+
+use super::markup::{Field, Table, chooser, group, section};
+use super::roles::{budget_groups, cells_at};
+use crate::analysis::BY_DATASET;
+use crate::render::Source;
+
+/// Nothing for a run on a single data set.
+pub(super) fn datasets(source: &Source<'_>, out: &mut String) {
+    let names = source.run.dataset_names();
+    if names.len() < 2 {
+        return;
+    }
+    let lead = match source.analysis.relative.is_empty() {
+        false => {
+            "Accuracy in %. Relative: of the accuracy without pruning on the same data set; the mean counts every data set alike, however many questions it has."
+        }
+        true => {
+            "Accuracy in %. The run has no cell without pruning that others could be set against."
+        }
+    };
+    section(out, "datasets", "Data set by data set", lead);
+    let (order, groups) = budget_groups(source);
+    chooser(out, "datasets", "Budget", &groups);
+    for (index, &budget) in order.iter().enumerate() {
+        let label = &source.roster.budgets[budget];
+        group(out, "datasets", label, index == 0);
+        table(source, &names, budget, out);
+        out.push_str("</div>\n");
+    }
+    if source.roster.oracle.iter().any(Option::is_some) {
+        out.push_str("<p class=\"small\">oracle answers questions with boxes alone, and is set against all questions without pruning.</p>");
+    }
+    out.push_str("</section>\n");
+}
+
+fn table(source: &Source<'_>, names: &[String], budget: usize, out: &mut String) {
+    let roster = source.roster;
+    let label = format!("Accuracy by data set at {}", roster.budgets[budget]);
+    let relative: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name}, relative"))
+        .collect();
+    let mut columns = vec!["cell", "relative mean"];
+    columns.extend(names.iter().map(String::as_str));
+    columns.extend(relative.iter().map(String::as_str));
+    let mut table = Table::new(&label, "plain", &columns);
+    for (name, cells) in rows(source, budget) {
+        let values = Values::of(source, &cells, names.len());
+        let number = |value: Option<f64>| Field::or_dash(value, Field::percent);
+        let mean = match (source.analysis.relative.is_empty(), values.mean) {
+            (true, _) => Field::Empty,
+            // From half of the unpruned accuracy on, which nothing of interest falls below.
+            (false, mean) => {
+                Field::or_dash(mean, |mean| Field::percent(mean).shaded(2.0 * mean - 1.0))
+            }
+        };
+        let by_dataset = values.relative.iter().map(|value| match value {
+            Some(_) => number(*value),
+            None => Field::Empty,
+        });
+        let accuracies = values.accuracy.iter().map(|value| number(*value));
+        let fields = [Field::Head(name), mean].into_iter();
+        table.row(fields.chain(accuracies).chain(by_dataset));
+    }
+    out.push_str(&table.finish());
+}
+
+/// What is not pruned first, then the budget's cells, chance as the mean over its seeds.
+fn rows(source: &Source<'_>, budget: usize) -> Vec<(String, Vec<usize>)> {
+    let roster = source.roster;
+    let mut rows: Vec<(String, Vec<usize>)> = Vec::new();
+    for (name, cell) in [
+        ("vanilla", roster.vanilla),
+        ("drop_all", roster.drop_all),
+        ("no_image", roster.no_image),
+    ] {
+        rows.extend(cell.map(|cell| (name.to_owned(), vec![cell])));
+    }
+    let seeds = &roster.random[budget];
+    for (name, cell) in cells_at(source, budget) {
+        let is_random = seeds.contains(&cell);
+        rows.push(match is_random && seeds.len() > 1 {
+            true => (
+                format!("{name}, mean of {} seeds", seeds.len()),
+                seeds.clone(),
+            ),
+            false => (name, vec![cell]),
+        });
+    }
+    rows
+}
+
+/// Means over some cells; none where one of them has none.
+struct Values {
+    /// By data set, as the others.
+    accuracy: Vec<Option<f64>>,
+    relative: Vec<Option<f64>>,
+    mean: Option<f64>,
+}
+
+impl Values {
+    fn of(source: &Source<'_>, cells: &[usize], num_datasets: usize) -> Values {
+        let analysis = source.analysis;
+        let accuracy = |cell: usize, dataset: usize| {
+            let strata = analysis.cells[cell].strata.iter();
+            let mut of_datasets = strata.filter(|stratum| stratum.by == BY_DATASET);
+            of_datasets.nth(dataset)?.accuracy.mean
+        };
+        let of = |cell: usize| {
+            let id = &analysis.cells[cell].id;
+            analysis
+                .relative
+                .iter()
+                .find(|relative| relative.cell == *id)
+        };
+        let relative =
+            |cell: usize, dataset: usize| of(cell)?.by_dataset.get(dataset).copied().flatten();
+        Values {
+            accuracy: (0..num_datasets)
+                .map(|dataset| mean(cells, |cell| accuracy(cell, dataset)))
+                .collect(),
+            relative: (0..num_datasets)
+                .map(|dataset| mean(cells, |cell| relative(cell, dataset)))
+                .collect(),
+            mean: mean(cells, |cell| of(cell)?.mean),
+        }
+    }
+}
+
+fn mean(cells: &[usize], value: impl Fn(usize) -> Option<f64>) -> Option<f64> {
+    let values: Option<Vec<f64>> = cells.iter().map(|&cell| value(cell)).collect();
+    let values = values.filter(|values| !values.is_empty())?;
+    Some(values.iter().sum::<f64>() / values.len() as f64)
+}

@@ -1,0 +1,113 @@
+//! Strategies against what they are held to: differences with intervals.
+
+use super::chart::{self, ForestRow};
+use super::markup::{chooser, escape, group, put, section};
+use super::roles::ascending_budgets;
+use crate::analysis::{Reference, ReferenceComparisons};
+use crate::render::Source;
+use fp_eval::format::{interval_points, p_value, points, signed_points};
+
+/// What a reader looks for first.
+const ORDER: [Reference; 5] = [
+    Reference::AllHeads,
+    Reference::Baseline,
+    Reference::Vanilla,
+    Reference::Random,
+    Reference::UniformGrid,
+];
+
+pub(super) fn differences(source: &Source<'_>, out: &mut String) {
+    let (analysis, roster) = (source.analysis, source.roster);
+    let mut sets: Vec<&ReferenceComparisons> = analysis.references.iter().collect();
+    sets.sort_by_key(|set| ORDER.iter().position(|other| *other == set.reference));
+    if sets.is_empty() {
+        return;
+    }
+    section(
+        out,
+        "differences",
+        "Differences, strategy by strategy",
+        &format!(
+            "Paired by question, in points of accuracy. ▲ better, ▼ worse (Holm-corrected, interval beyond 0), ■ equivalent within {} points (the grey band), ● undecided.",
+            points(analysis.margin)
+        ),
+    );
+    let label = |set: &ReferenceComparisons| set.reference.label(roster.baseline_name());
+    let groups: Vec<(String, String)> = sets
+        .iter()
+        .map(|set| (label(set), described(set.reference, &label(set))))
+        .collect();
+    chooser(out, "differences", "Difference from", &groups);
+    for (index, set) in sets.iter().enumerate() {
+        group(out, "differences", &label(set), index == 0);
+        panels(source, set, &label(set), out);
+        out.push_str("</div>\n");
+    }
+    out.push_str("</section>\n");
+}
+
+fn described(reference: Reference, label: &str) -> String {
+    match reference {
+        Reference::Baseline => format!("{label} at the same h"),
+        Reference::AllHeads => format!("{label} (FastV)"),
+        Reference::Vanilla => format!("{label} (no pruning)"),
+        Reference::Random => format!("{label}, mean over seeds"),
+        Reference::UniformGrid => label.to_owned(),
+    }
+}
+
+/// A panel for each budget, most tokens first, on one scale.
+fn panels(source: &Source<'_>, set: &ReferenceComparisons, against: &str, out: &mut String) {
+    let (analysis, roster) = (source.analysis, source.roster);
+    let bounds = set
+        .comparisons
+        .iter()
+        .fold([-0.01_f64, 0.01_f64], |[low, high], c| {
+            [low.min(c.interval[0]), high.max(c.interval[1])]
+        });
+    out.push_str("<div class=\"panels\">\n");
+    for budget in ascending_budgets(source).into_iter().rev() {
+        let rows = rows(source, set, budget);
+        if rows.is_empty() {
+            continue;
+        }
+        let title = format!("Differences from {against} at {}", roster.budgets[budget]);
+        put!(
+            out,
+            "<figure><figcaption class=\"above\">{}: strategy and h, minus {}</figcaption>{}</figure>\n",
+            escape(&roster.budgets[budget]),
+            escape(against),
+            chart::forest(&title, &rows, bounds, analysis.margin)
+        );
+    }
+    out.push_str("</div>\n");
+}
+
+fn rows(source: &Source<'_>, set: &ReferenceComparisons, budget: usize) -> Vec<ForestRow> {
+    let (analysis, roster) = (source.analysis, source.roster);
+    let mut rows: Vec<ForestRow> = Vec::new();
+    let mut last = None;
+    for (strategy, count, at, cell) in roster.studied() {
+        let Some(c) = set.of(&analysis.cells[cell].id).filter(|_| at == budget) else {
+            continue;
+        };
+        let name = &roster.strategies[strategy].name;
+        let text = format!(
+            "{} points, {}, p = {:.4}, {}",
+            signed_points(c.difference),
+            interval_points(c.interval, c.confidence),
+            c.p,
+            p_value("Holm p", c.p_holm)
+        );
+        rows.push(ForestRow {
+            name: format!("{name} {}", roster.head_counts[count]),
+            difference: c.difference,
+            interval: c.interval,
+            outcome: c.outcome.name(),
+            tooltip: format!("{}: {text}", c.a),
+            is_first: last != Some(strategy),
+        });
+        last = Some(strategy);
+    }
+    rows
+}

@@ -1,0 +1,291 @@
+//! What pruning saves, measured: accuracy against time and against what is counted.
+
+use super::chart::{self, Dot, Scale};
+use super::markup::{Field, Table, escape, put, section};
+use crate::analysis::Estimate;
+use crate::render::Source;
+use crate::render::efficiency::OTHER_RUN;
+use fp_eval::efficiency::{Efficiency, describe, ms, overview, pareto_front, tables, with_spread};
+use fp_eval::format::{percent, scaled};
+use fp_eval::study::Method;
+
+/// A way to answer, what it is worth, and what it costs.
+struct Point {
+    name: String,
+    style: usize,
+    accuracy: f64,
+    interval: Option<[f64; 2]>,
+    ms: f64,
+    macs: f64,
+    is_on_time_front: bool,
+    is_on_macs_front: bool,
+}
+
+/// Styles of points with the names of their groups.
+const GROUPS: [(usize, &str); 5] = [
+    (3, "dense"),
+    (0, "strategies"),
+    (7, "all_heads (FastV)"),
+    (6, "random (mean of seeds) and uniform_grid"),
+    (5, "drop_all"),
+];
+
+pub(super) fn efficiency(source: &Source<'_>, out: &mut String) {
+    let Some(efficiency) = source.efficiency else {
+        return;
+    };
+    section(
+        out,
+        "efficiency",
+        "Efficiency, measured",
+        "One sample alone, from the preprocessed pixels to the last token, dense and pruned in turns; medians, with the 10th and 90th percentile in brackets.",
+    );
+    if efficiency.is_of(&source.run.spec) {
+        charts(source, efficiency, out);
+        figures(efficiency, out);
+    } else {
+        put!(out, "<p>{}</p>\n", escape(OTHER_RUN));
+    }
+    out.push_str("</section>\n");
+}
+
+fn charts(source: &Source<'_>, efficiency: &Efficiency, out: &mut String) {
+    let points = points(source, efficiency);
+    if points.is_empty() {
+        out.push_str("<p>No answered cell belongs to a measured schedule.</p>\n");
+        return;
+    }
+    let scale = Scale::around(points.iter().map(|point| point.accuracy));
+    out.push_str("<p class=\"legend\">");
+    for (style, name) in GROUPS {
+        if points.iter().any(|point| point.style == style) {
+            put!(out, "<span>{} {}</span> ", chart::key(style), escape(name));
+        }
+    }
+    out.push_str("<span>ringed and joined: the Pareto front</span></p>\n<div class=\"panels\">");
+    let time = dots(&points, |point| (point.ms, point.is_on_time_front));
+    let macs = dots(&points, |point| (point.macs, point.is_on_macs_front));
+    put!(
+        out,
+        "<figure>{}<figcaption>Accuracy in % against the measured time to the first token.</figcaption></figure>\n",
+        chart::scatter(
+            "Accuracy against measured time to the first token",
+            "time to the first token, ms",
+            &time,
+            scale,
+            plain
+        )
+    );
+    put!(
+        out,
+        "<figure>{}<figcaption>Accuracy in % against counted multiply-accumulates of the decoder's prefill, scoring included.</figcaption></figure></div>\n",
+        chart::scatter(
+            "Accuracy against counted multiply-accumulates",
+            "multiply-accumulates per prompt",
+            &macs,
+            scale,
+            scaled
+        )
+    );
+    front_table(&points, out);
+    out.push_str("<p class=\"small\">On the front is what no other point beats in both cost and accuracy. It is drawn through means on these questions: of two points whose intervals overlap either may be the better one. Methods that keep equally many tokens differ in their scoring alone, so they share their budget's time but for the query strategy's. The oracle is left out, because it reads the answer's boxes, and so is no_image, which has no image to prune.</p>\n");
+}
+
+fn plain(value: f64) -> String {
+    match value.fract() == 0.0 {
+        true => format!("{value:.0}"),
+        false => ms(value),
+    }
+}
+
+fn dots(points: &[Point], of: fn(&Point) -> (f64, bool)) -> Vec<Dot> {
+    points
+        .iter()
+        .map(|point| {
+            let (cost, is_on_front) = of(point);
+            Dot {
+                name: point.name.clone(),
+                style: point.style,
+                cost,
+                value: point.accuracy,
+                is_on_front,
+            }
+        })
+        .collect()
+}
+
+/// Every cell that answered and whose schedule was measured.
+fn points(source: &Source<'_>, efficiency: &Efficiency) -> Vec<Point> {
+    let (analysis, grid) = (source.analysis, &source.run.spec.grid);
+    let mut points: Vec<Point> = Vec::new();
+    for (index, cell) in grid.cells.iter().enumerate() {
+        let style = match &cell.method {
+            Method::Vanilla => 3,
+            Method::Strategy { .. } => 0,
+            Method::AllHeads { .. } => 7,
+            Method::UniformGrid => 6,
+            Method::DropAll => 5,
+            // Seeds are averaged below; the others are no methods that one could use.
+            Method::Random { .. } | Method::Oracle | Method::NoImage => continue,
+        };
+        let accuracy = &analysis.cells[index].accuracy;
+        let name = analysis.cells[index].id.clone();
+        points.extend(point(source, efficiency, index, name, style, accuracy));
+    }
+    for (budget, seeds) in source.roster.random.iter().enumerate() {
+        let label = &source.roster.budgets[budget];
+        let random = analysis
+            .random
+            .iter()
+            .find(|random| random.budget == *label);
+        if let (Some(random), Some(&cell)) = (random, seeds.first()) {
+            let name = format!("random/{label}");
+            points.extend(point(source, efficiency, cell, name, 6, &random.accuracy));
+        }
+    }
+    let front = |cost: fn(&Point) -> f64| {
+        let pairs: Vec<(f64, f64)> = points.iter().map(|p| (cost(p), p.accuracy)).collect();
+        pareto_front(&pairs)
+    };
+    let (time, macs) = (front(|point| point.ms), front(|point| point.macs));
+    for ((point, time), macs) in points.iter_mut().zip(time).zip(macs) {
+        (point.is_on_time_front, point.is_on_macs_front) = (time, macs);
+    }
+    points
+}
+
+fn point(
+    source: &Source<'_>,
+    efficiency: &Efficiency,
+    cell: usize,
+    name: String,
+    style: usize,
+    accuracy: &Estimate,
+) -> Option<Point> {
+    Some(Point {
+        name,
+        style,
+        accuracy: accuracy.mean?,
+        interval: accuracy.interval,
+        ms: first_token_ms(source, efficiency, cell)?,
+        macs: source.analysis.costs.get(cell)?.macs.first()?.sequence,
+        is_on_time_front: false,
+        is_on_macs_front: false,
+    })
+}
+
+/// Median time to the first token of a cell's schedule, with its own scoring.
+fn first_token_ms(source: &Source<'_>, efficiency: &Efficiency, cell: usize) -> Option<f64> {
+    let grid = &source.run.spec.grid;
+    let cell = &grid.cells[cell];
+    let plan = &efficiency.plan;
+    let schedule = match (&cell.method, cell.budget) {
+        (Method::Vanilla, _) => plan.schedules.iter().position(|s| !s.is_pruned)?,
+        (Method::DropAll, _) => {
+            let mut schedules = plan.schedules.iter();
+            schedules.position(|s| s.is_pruned && !s.is_scored)?
+        }
+        (_, Some(budget)) => plan.schedule_of(&grid.budgets[budget].setting)?,
+        (_, None) => return None,
+    };
+    let measured = efficiency.schedules.get(schedule)?;
+    let scored = measured.scoring_ms.map_or(0.0, |scoring| scoring.median);
+    let without = measured.first_token_ms.median - scored;
+    match cell.method.query_strategy() {
+        None => Some(without),
+        // The strategy that the schedule was run with was timed where it belongs.
+        Some(query) if plan.methods.first()?.query_strategy == query => {
+            Some(measured.first_token_ms.median)
+        }
+        Some(query) => {
+            let alike = efficiency.scoring.iter();
+            let mut alike: Vec<f64> = alike
+                .filter(|scoring| scoring.method.query_strategy == query)
+                .filter_map(|scoring| Some(scoring.ms.get(schedule)?.as_ref()?.median))
+                .collect();
+            alike.sort_by(f64::total_cmp);
+            Some(without + alike.get(alike.len() / 2)?)
+        }
+    }
+}
+
+/// The points that lie on either front.
+fn front_table(points: &[Point], out: &mut String) {
+    let mut on_front: Vec<&Point> = points
+        .iter()
+        .filter(|point| point.is_on_time_front || point.is_on_macs_front)
+        .collect();
+    on_front.sort_by(|a, b| a.ms.total_cmp(&b.ms).then(a.name.cmp(&b.name)));
+    let mut table = Table::new(
+        "Points on the Pareto front",
+        "plain",
+        &[
+            "on the front",
+            "accuracy, %",
+            "interval",
+            "first token, ms",
+            "MACs",
+            "on the front of",
+        ],
+    );
+    for point in on_front {
+        let interval = point
+            .interval
+            .map(|[low, high]| Field::Number(format!("{} to {}", percent(low), percent(high))));
+        let which = match (point.is_on_time_front, point.is_on_macs_front) {
+            (true, true) => "time and MACs",
+            (true, false) => "time",
+            _ => "MACs",
+        };
+        table.row([
+            Field::Head(point.name.clone()),
+            Field::Number(percent(point.accuracy)),
+            interval.unwrap_or(Field::Empty),
+            Field::Number(ms(point.ms)),
+            Field::Number(scaled(point.macs)),
+            Field::Text(which.to_owned()),
+        ]);
+    }
+    out.push_str(&table.finish());
+}
+
+fn figures(efficiency: &Efficiency, out: &mut String) {
+    out.push_str("<h3>Dense and pruned</h3>\n");
+    let overview = overview(efficiency);
+    plain_table("Measured efficiency", &overview.header, &overview.rows, out);
+    if let Some(fastest) = efficiency.schedules.iter().skip(1).max_by(|a, b| {
+        let speed =
+            |measured: &fp_eval::efficiency::MeasuredSchedule| measured.first_token_speed_up.median;
+        speed(a).total_cmp(&speed(b))
+    }) {
+        put!(
+            out,
+            "<p>Of the time to the first token, pruning leaves the vision tower and layers 1 to K as they are: at {} it comes {} times as early as without pruning.</p>\n",
+            escape(&fastest.label),
+            with_spread(&fastest.first_token_speed_up, |value| format!("{value:.2}"))
+        );
+    }
+    out.push_str("<details><summary>Stages, throughput, memory and scoring</summary>\n");
+    for table in tables(efficiency) {
+        put!(out, "<p>{}</p>\n", escape(&table.title));
+        plain_table(&table.title, &table.header, &table.rows, out);
+    }
+    out.push_str("<ul class=\"small\">");
+    for line in describe(efficiency) {
+        put!(out, "<li>{}</li>", escape(&line));
+    }
+    out.push_str("</ul></details>\n");
+}
+
+fn plain_table(label: &str, header: &[String], rows: &[Vec<String>], out: &mut String) {
+    let columns: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut table = Table::new(label, "plain", &columns);
+    for row in rows {
+        let fields = row.iter().enumerate().map(|(column, text)| match column {
+            0 => Field::Head(text.clone()),
+            _ => Field::Number(text.clone()),
+        });
+        table.row(fields);
+    }
+    out.push_str(&table.finish());
+}

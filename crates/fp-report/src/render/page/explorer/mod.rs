@@ -1,0 +1,192 @@
+//! The sample explorer: every sample of the run under two cells of choice, beside no
+//! pruning. The page holds what can be chosen; the samples stand in the page where they
+//! are few, and in files beside it where they are many. The script draws them.
+
+mod files;
+mod samples;
+
+use serde::Serialize;
+
+use self::samples::Samples;
+use super::Apart;
+use super::markup::{escape, put, script_json, section};
+use super::pictures::Pictures;
+use super::roles::{ascending_budgets, protagonists};
+use crate::SAMPLES_FOLDER;
+use crate::error::ReportError;
+use crate::render::Source;
+use fp_eval::format::bytes;
+use fp_eval::study::{Cell, Method};
+
+/// More bytes than these of samples and pictures are stored apart.
+const MOST_BYTES: usize = 3_500_000;
+
+/// What can be chosen, and where the samples are.
+#[derive(Debug, Serialize)]
+struct Choices {
+    /// Image tokens along one side; 0 where they aren't one square.
+    side: usize,
+    /// Strategies and controls.
+    methods: Vec<String>,
+    heads: Vec<usize>,
+    budgets: Vec<String>,
+    /// In the order of the grid.
+    cells: Vec<Choice>,
+    vanilla: Option<usize>,
+    families: Vec<String>,
+    /// Cells that the explorer starts with.
+    first: usize,
+    second: usize,
+    num_samples: usize,
+    /// Which report the files beside the page are of.
+    run: String,
+    /// Folder of those files; none where the samples are in the page.
+    folder: Option<&'static str>,
+    per_file: usize,
+    pictures_per_file: usize,
+}
+
+/// One cell: positions of its method, h and budget in the lists.
+#[derive(Debug, Serialize)]
+struct Choice {
+    id: String,
+    m: usize,
+    h: Option<usize>,
+    b: Option<usize>,
+}
+
+/// Writes the section, and returns what is to be stored beside the page.
+pub(super) fn explorer(
+    source: &Source<'_>,
+    pictures: &mut Pictures<'_>,
+    out: &mut String,
+) -> Result<Vec<Apart>, ReportError> {
+    let samples = Samples::new(source, pictures);
+    let content = samples.to_json()?;
+    let size = content.len() + pictures.bytes();
+    let is_apart = size > MOST_BYTES;
+    let fingerprint = fp_data::hash::sha256_hex(content.as_bytes());
+    let choices = choices(source, &samples, &fingerprint[..16], is_apart);
+    let lead = format!(
+        "Every sample of the run ({}), without pruning and under two cells of choice. Dropped patches are dark; boxes frame the evidence. The address of the page keeps the choice.",
+        samples.list.len()
+    );
+    section(out, "explorer", "Sample explorer", &lead);
+    if is_apart {
+        put!(
+            out,
+            "<p class=\"small\">The samples lie beside the page, in <code>{}/</code>: {} are more than the {} that a page holds. Both have to be moved together.</p>\n",
+            SAMPLES_FOLDER,
+            bytes(size as f64),
+            bytes(MOST_BYTES as f64)
+        );
+    }
+    if let Some(note) = pictures.note() {
+        put!(out, "<p class=\"small\">{}</p>\n", escape(&note));
+    }
+    out.push_str(include_str!("frame.html"));
+    script(out, "choices", &to_json(&choices)?);
+    if is_apart {
+        pictures.keep_apart();
+        let files = files::files(&samples, pictures, &choices.run)?;
+        out.push_str("</section>\n");
+        return Ok(files);
+    }
+    script(out, "samples", &content);
+    out.push_str("</section>\n");
+    Ok(Vec::new())
+}
+
+fn script(out: &mut String, id: &str, json: &str) {
+    put!(
+        out,
+        "<script type=\"application/json\" id=\"explorer-{id}\">{}</script>\n",
+        script_json(json)
+    );
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, ReportError> {
+    serde_json::to_string(value).map_err(|source| ReportError::Json {
+        what: "the sample explorer",
+        source,
+    })
+}
+
+fn choices(source: &Source<'_>, samples: &Samples, run: &str, is_apart: bool) -> Choices {
+    let grid = &source.run.spec.grid;
+    let roster = source.roster;
+    let mut methods: Vec<String> = Vec::new();
+    let cells = grid
+        .cells
+        .iter()
+        .map(|cell| {
+            let (name, heads) = described(source, cell);
+            let known = methods.iter().position(|method| *method == name);
+            let m = known.unwrap_or_else(|| {
+                methods.push(name);
+                methods.len() - 1
+            });
+            let position = |h: usize| roster.head_counts.iter().position(|other| *other == h);
+            Choice {
+                id: cell.id.clone(),
+                m,
+                h: heads.and_then(position),
+                b: cell.budget,
+            }
+        })
+        .collect();
+    let [first, second] = beside(source);
+    Choices {
+        side: source.run.grid_side().unwrap_or(0),
+        methods,
+        heads: roster.head_counts.clone(),
+        budgets: roster.budgets.clone(),
+        cells,
+        vanilla: roster.vanilla,
+        families: samples.families.clone(),
+        first,
+        second,
+        num_samples: samples.list.len(),
+        run: run.to_owned(),
+        folder: is_apart.then_some(SAMPLES_FOLDER),
+        per_file: files::SAMPLES,
+        pictures_per_file: files::PICTURES,
+    }
+}
+
+/// What a cell's method is called beside its h and budget.
+fn described(source: &Source<'_>, cell: &Cell) -> (String, Option<usize>) {
+    match &cell.method {
+        Method::Strategy {
+            head_strategy,
+            query_strategy,
+            num_selected_heads,
+        } => {
+            let strategies = source.roster.strategies.iter();
+            let mut same = strategies.filter(|strategy| {
+                strategy.head == *head_strategy && strategy.query == *query_strategy
+            });
+            let name = same.next().map(|strategy| strategy.name.clone());
+            (name.unwrap_or_default(), Some(*num_selected_heads))
+        }
+        Method::Random { seed } => (format!("random, seed {seed}"), None),
+        _ => {
+            // Controls are called as their cells are, the budget left out.
+            let name = cell.id.split('/').next().unwrap_or(&cell.id);
+            (name.to_owned(), None)
+        }
+    }
+}
+
+/// The cells that the explorer starts with: the best other strategy and the baseline at
+/// the tightest budget, where the run has both.
+fn beside(source: &Source<'_>) -> [usize; 2] {
+    let tightest = ascending_budgets(source).first().copied();
+    let (other, baseline) = match tightest {
+        Some(budget) => protagonists(source, budget),
+        None => (None, None),
+    };
+    let second = baseline.map(|leader| leader.cell);
+    let second = second.or(source.roster.vanilla).unwrap_or(0);
+    [other.map_or(second, |leader| leader.cell), second]
+}

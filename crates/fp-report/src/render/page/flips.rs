@@ -1,0 +1,135 @@
+//! What flips through pruning, by group of questions.
+
+use super::markup::{Field, Table, chooser, escape, group, put, section};
+use super::roles::{Leader, ascending_budgets, protagonists};
+use crate::analysis::Flips;
+use crate::render::Source;
+
+pub(super) fn flips(source: &Source<'_>, out: &mut String) {
+    let (analysis, roster) = (source.analysis, source.roster);
+    if analysis.flips.is_empty() {
+        return;
+    }
+    section(
+        out,
+        "flips",
+        "What flips through pruning",
+        "Lost: right without pruning, wrong with it. Won: the other way. In % of the group's questions.",
+    );
+    let order: Vec<usize> = ascending_budgets(source).into_iter().rev().collect();
+    let shown = rows(source, &order);
+    let groups: Vec<(String, String)> = shown
+        .iter()
+        .map(|row| (row.name.clone(), row.name.clone()))
+        .collect();
+    chooser(out, "flips", "Cell", &groups);
+    for (index, Row { name, note, cells }) in shown.iter().enumerate() {
+        group(out, "flips", name, index == 0);
+        if !note.is_empty() {
+            put!(out, "<p class=\"small\">{}</p>\n", escape(note));
+        }
+        let columns: Vec<String> = order
+            .iter()
+            .flat_map(|&budget| {
+                let label = &roster.budgets[budget];
+                [format!("{label} lost"), format!("{label} won")]
+            })
+            .collect();
+        let mut head = vec!["group", "n"];
+        head.extend(columns.iter().map(String::as_str));
+        let mut table = Table::new(&format!("Flips of {name}"), "plain", &head);
+        let of_cells: Vec<_> = cells
+            .iter()
+            .map(|cell| {
+                let id = &analysis.cells[(*cell)?].id;
+                analysis.flips.iter().find(|flips| flips.cell == *id)
+            })
+            .collect();
+        let all = of_cells.iter().map(|flips| flips.map(|flips| flips.all));
+        flip_row(&mut table, "all questions".to_owned(), all.collect());
+        for strata in &analysis.strata {
+            for stratum in &strata.groups {
+                let of = of_cells.iter().map(|flips| {
+                    let found = flips.as_ref()?.strata.iter();
+                    found
+                        .filter(|f| f.by == strata.by && f.group == stratum.name)
+                        .map(|f| f.flips)
+                        .next()
+                });
+                flip_row(
+                    &mut table,
+                    format!("{}: {}", strata.by, stratum.name),
+                    of.collect(),
+                );
+            }
+        }
+        out.push_str(&table.finish());
+        out.push_str("</div>\n");
+    }
+    out.push_str("</section>\n");
+}
+
+/// What stands for one choice, at each budget.
+struct Row {
+    name: String,
+    /// Which cells these are, where the name doesn't say it.
+    note: String,
+    cells: Vec<Option<usize>>,
+}
+
+fn rows(source: &Source<'_>, order: &[usize]) -> Vec<Row> {
+    let roster = source.roster;
+    let leaders = |name: String, of: usize| {
+        let leaders: Vec<Option<Leader>> = order
+            .iter()
+            .map(|&budget| {
+                let (other, baseline) = protagonists(source, budget);
+                [other, baseline][of]
+            })
+            .collect();
+        let names = order.iter().zip(&leaders).filter_map(|(&budget, leader)| {
+            let name = leader.as_ref()?.name(source);
+            Some(format!("{name} at {}", roster.budgets[budget]))
+        });
+        Row {
+            name,
+            note: format!("{}.", names.collect::<Vec<_>>().join("; ")),
+            cells: leaders
+                .iter()
+                .map(|leader| leader.map(|leader| leader.cell))
+                .collect(),
+        }
+    };
+    let plain = |name: &str, cell: &dyn Fn(usize) -> Option<usize>| Row {
+        name: name.to_owned(),
+        note: String::new(),
+        cells: order.iter().map(|&budget| cell(budget)).collect(),
+    };
+    let mut rows = vec![
+        leaders("best other strategy".to_owned(), 0),
+        leaders(format!("{} at its best h", roster.baseline_name()), 1),
+        plain("all_heads", &|budget| roster.all_heads[budget]),
+        plain("random", &|budget| roster.random[budget].first().copied()),
+    ];
+    rows.retain(|row| row.cells.iter().any(Option::is_some));
+    rows
+}
+
+fn flip_row(table: &mut Table, name: String, flips: Vec<Option<Flips>>) {
+    let n = flips.iter().flatten().map(Flips::n).max().unwrap_or(0);
+    if n == 0 {
+        return;
+    }
+    let mut fields = vec![Field::Head(name), Field::count(n)];
+    for flips in flips {
+        match flips.filter(|flips| flips.n() > 0) {
+            Some(flips) => {
+                let share = |count: usize| count as f64 / flips.n() as f64;
+                fields.push(Field::percent(share(flips.lost)).shaded(2.0 * share(flips.lost)));
+                fields.push(Field::percent(share(flips.won)));
+            }
+            None => fields.extend([Field::Empty, Field::Empty]),
+        }
+    }
+    table.row(fields);
+}

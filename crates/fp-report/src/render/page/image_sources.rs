@@ -1,0 +1,52 @@
+//! Where the images of records lie, found as the study found them.
+
+use crate::run::Run;
+use fp_data::dataset::{self, Dataset, ImageRef};
+use fp_eval::study::{SampleRecord, dataset_selector};
+
+/// Images of a run's records.
+#[derive(Debug)]
+pub(super) struct ImageSources<'a> {
+    run: &'a Run,
+    /// Data sets whose images lie inside other files, by number; read when the first
+    /// such image is asked for.
+    datasets: Vec<Option<Result<Dataset, String>>>,
+}
+
+impl<'a> ImageSources<'a> {
+    pub(super) fn new(run: &'a Run) -> ImageSources<'a> {
+        ImageSources {
+            run,
+            datasets: run.spec.datasets.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// The image of a record; else why it isn't to be had.
+    pub(super) fn of(&mut self, record: &SampleRecord) -> Result<ImageRef, String> {
+        let path = self.run.image_path(record);
+        if path.is_file() {
+            return Ok(ImageRef::from(path));
+        }
+        // The name of a place inside another file says where, but not in which form.
+        if !record.image.contains('#') {
+            return Err(format!("{} is not there", path.display()));
+        }
+        let spec = &self.run.spec;
+        let dataset = self.datasets[record.dataset]
+            .get_or_insert_with(|| open(&spec.config.datasets[record.dataset]))
+            .as_ref()
+            .map_err(String::clone)?;
+        // By its id, as a run may be of some samples only. Data that was changed since then
+        // must not put another image beside an answer.
+        let same = dataset.samples.iter().find(|sample| {
+            sample.id == record.id && sample.image.name(&dataset.folder) == record.image
+        });
+        same.map(|sample| sample.image.clone())
+            .ok_or_else(|| format!("{} is no longer what it was", path.display()))
+    }
+}
+
+fn open(name: &str) -> Result<Dataset, String> {
+    let selector = dataset_selector(name).map_err(|error| fp_scoring::error_text(&error))?;
+    dataset::open(&selector).map_err(|error| fp_scoring::error_text(&error))
+}

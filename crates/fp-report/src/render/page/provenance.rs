@@ -1,0 +1,247 @@
+//! What was run: enough of model, data, settings, program and machine to repeat it.
+
+use super::markup::{escape, heading, put, section};
+use crate::error::ReportError;
+use crate::render::Source;
+use fp_eval::format::{bytes, counted, fixed, level};
+use fp_eval::study::config::HolmFamily;
+use fp_eval::study::{Environment, ImagesHashed};
+
+pub(super) fn provenance(source: &Source<'_>, out: &mut String) -> Result<(), ReportError> {
+    section(
+        out,
+        "run",
+        "What was run",
+        "Enough to repeat it: the same program, configuration, model and data give the same records.",
+    );
+    command(&source.run.spec.environment, out);
+    heading(out, "run-program", "Program and machine");
+    list(&environment(&source.run.spec.environment), out);
+    heading(out, "run-inputs", "Model, data and settings");
+    list(&inputs(source), out);
+    hashes(source, out);
+    configuration(source, out)?;
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn list(facts: &[(&str, String)], out: &mut String) {
+    out.push_str("<dl class=\"spec\">");
+    for (name, value) in facts {
+        put!(out, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
+    }
+    out.push_str("</dl>\n");
+}
+
+/// Text to be copied, with a button that the script makes work.
+fn copied(out: &mut String, id: &str, what: &str, text: &str) {
+    put!(
+        out,
+        "<div class=\"copied\"><button type=\"button\" data-copy=\"{id}\" hidden>Copy {what}</button><pre id=\"{id}\" tabindex=\"0\">{}</pre></div>\n",
+        escape(text)
+    );
+}
+
+fn command(environment: &Environment, out: &mut String) {
+    let invocation = &environment.invocation;
+    if invocation.command.is_empty() {
+        out.push_str("<p>Command line: unknown; the run was recorded by a program that didn't note it.</p>\n");
+        return;
+    }
+    let line: Vec<String> = invocation.command.iter().map(|word| quoted(word)).collect();
+    copied(out, "run-command", "command", &line.join(" "));
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+fn unknown(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn environment(environment: &Environment) -> Vec<(&'static str, String)> {
+    let invocation = &environment.invocation;
+    let profile = invocation.profile.as_ref();
+    let commit = invocation
+        .commit
+        .as_ref()
+        .map(|commit| match commit.strip_suffix("+changes") {
+            Some(hash) => format!("{hash}, with changes that were not committed"),
+            None => commit.clone(),
+        });
+    vec![
+        ("started", date(environment.started)),
+        (
+            "program",
+            format!(
+                "finepruner {}{}",
+                environment.version,
+                profile.map_or(String::new(), |profile| format!(", {profile} build"))
+            ),
+        ),
+        ("commit", unknown(commit)),
+        ("compiler", unknown(invocation.compiler.clone())),
+        (
+            "working directory",
+            unknown(
+                invocation
+                    .working_dir
+                    .as_ref()
+                    .map(|path| path.display().to_string()),
+            ),
+        ),
+        ("processor", unknown(environment.cpu.clone())),
+        (
+            "hardware threads",
+            format!("{} ({})", environment.num_cpus, environment.arch),
+        ),
+        (
+            "memory",
+            unknown(environment.memory_bytes.map(|size| bytes(size as f64))),
+        ),
+        (
+            "system",
+            match &environment.os_version {
+                Some(version) => format!("{version} ({})", environment.os),
+                None => environment.os.clone(),
+            },
+        ),
+    ]
+}
+
+fn inputs(source: &Source<'_>) -> Vec<(&'static str, String)> {
+    let spec = &source.run.spec;
+    let statistics = &spec.config.statistics;
+    let mut facts = vec![(
+        "model",
+        format!("{}, computed in {}", spec.config.model, spec.model.dtype),
+    )];
+    for dataset in &spec.datasets {
+        facts.push((
+            "dataset",
+            format!(
+                "{} {}, {}",
+                dataset.name,
+                dataset.split,
+                counted(dataset.num_samples, "sample")
+            ),
+        ));
+    }
+    facts.push(("seed", spec.config.seed.to_string()));
+    facts.push((
+        "pruning",
+        format!(
+            "after layer {}, {} normalisation",
+            spec.config.prune_layer, spec.config.normalization
+        ),
+    ));
+    facts.push((
+        "statistics",
+        format!(
+            "paired by question, clustered by image; sign-flip test, {} bootstrap draws; {} % intervals; Holm within {}; equivalence margin {} points (two one-sided tests, not corrected)",
+            statistics.num_draws,
+            level(statistics.confidence),
+            match statistics.holm_family {
+                HolmFamily::Budget => "each reference and budget",
+                HolmFamily::BudgetAndHeads => "each reference, budget and h",
+                HolmFamily::Study => "each reference",
+            },
+            fixed(statistics.equivalence_margin, 2),
+        ),
+    ));
+    if let Some(shard) = &spec.shard {
+        let text = format!("{} of {}", shard.index, shard.count);
+        facts.push(("shard", text));
+    }
+    if !spec.accepted_changes.is_empty() {
+        facts.push((
+            "changes accepted on the way",
+            spec.accepted_changes.join("; "),
+        ));
+    }
+    facts
+}
+
+fn hashes(source: &Source<'_>, out: &mut String) {
+    let spec = &source.run.spec;
+    let mut text = format!(
+        "configuration  {}\nmodel          {}\n",
+        spec.config_sha256, spec.model.sha256
+    );
+    for dataset in &spec.datasets {
+        let note = match dataset.images_hashed {
+            ImagesHashed::Content => "",
+            ImagesHashed::Sizes => "  (images by path and size)",
+        };
+        text += &format!(
+            "data           {}  {} {}{note}\n",
+            dataset.sha256, dataset.name, dataset.split
+        );
+    }
+    for file in &spec.model.files {
+        text += &format!("model file     {}  {}\n", file.sha256, file.name);
+    }
+    heading(out, "run-hashes", "SHA-256");
+    copied(out, "run-sums", "hashes", &text);
+}
+
+fn configuration(source: &Source<'_>, out: &mut String) -> Result<(), ReportError> {
+    let config = serde_json::to_string_pretty(&source.run.spec.config);
+    let config = config.map_err(|source| ReportError::Json {
+        what: "the configuration",
+        source,
+    })?;
+    heading(out, "run-config", "Whole configuration");
+    out.push_str("<details><summary>JSON, defaults included</summary>");
+    copied(out, "run-json", "configuration", &config);
+    out.push_str("</details>\n");
+    Ok(())
+}
+
+/// Seconds since 1970 as a date in UTC, by the civil calendar (H. Hinnant,
+/// chrono-compatible low-level date algorithms).
+fn date(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!(
+        "{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_by_hand() {
+        assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(date(1_700_000_000), "2023-11-14 22:13:20 UTC");
+        assert_eq!(date(4_107_542_399), "2100-02-28 23:59:59 UTC");
+    }
+
+    #[test]
+    fn commands_can_be_pasted() {
+        assert_eq!(quoted("--limit=12"), "--limit=12");
+        assert_eq!(quoted("my run"), "'my run'");
+        assert_eq!(quoted("it's $x"), "'it'\\''s $x'");
+        assert_eq!(quoted(""), "''");
+    }
+}

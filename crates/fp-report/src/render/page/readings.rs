@@ -1,0 +1,241 @@
+//! Other readings of the same answers: difficult samples alone, and by type of answer
+//! with answers that are given suspiciously often.
+
+use super::findings::{comparison_fields, comparison_table};
+use super::markup::{Field, Table, chooser, escape, group, heading, put, section};
+use super::roles::{budget_groups, cells_at};
+use crate::analysis::{BY_ANSWER_TYPE, DifficultSamples, Estimate, FrequentAnswer};
+use crate::render::Source;
+use fp_eval::format::{counted, percent, signed_points};
+
+pub(super) fn difficult(source: &Source<'_>, out: &mut String) {
+    let Some(difficult) = &source.analysis.difficult else {
+        return;
+    };
+    let lead = format!(
+        "{} Accuracy in %, over the difficult samples of both halves.",
+        difficult.rule
+    );
+    section(out, "difficult", "Difficult samples only", &lead);
+    let (order, groups) = budget_groups(source);
+    chooser(out, "difficult", "Budget", &groups);
+    for (index, &budget) in order.iter().enumerate() {
+        group(out, "difficult", &source.roster.budgets[budget], index == 0);
+        difficult_table(source, difficult, budget, out);
+        out.push_str("</div>\n");
+    }
+    difficult_tests(difficult, out);
+    out.push_str("</section>\n");
+}
+
+fn difficult_table(
+    source: &Source<'_>,
+    difficult: &DifficultSamples,
+    budget: usize,
+    out: &mut String,
+) {
+    let label = &source.roster.budgets[budget];
+    let Some(of) = difficult.budgets.iter().find(|of| of.budget == *label) else {
+        put!(
+            out,
+            "<p>At {} no control chooses: nothing is called difficult.</p>\n",
+            escape(label)
+        );
+        return;
+    };
+    put!(
+        out,
+        "<p class=\"small\">{} of {} questions, on {}; each is wrong under {}.</p>\n",
+        of.n,
+        of.of,
+        counted(of.num_images, "image"),
+        escape(&of.chosen_by.join(", "))
+    );
+    let caption = format!("Accuracy on difficult samples at {label}");
+    let columns = [
+        "cell",
+        "n",
+        "mean",
+        "mean low",
+        "mean high",
+        "on all questions",
+    ];
+    let mut table = Table::new(&caption, "plain", &columns);
+    let mut cells = cells_at(source, budget);
+    cells.extend(
+        source
+            .roster
+            .vanilla
+            .map(|cell| ("vanilla".to_owned(), cell)),
+    );
+    for (name, cell) in cells {
+        let summary = &source.analysis.cells[cell];
+        if let Some(accuracy) = difficult.accuracy(label, &summary.id) {
+            table.row(estimate(&name, accuracy, summary.accuracy.mean));
+        }
+    }
+    if let Some(random) = &of.random {
+        let all = source
+            .analysis
+            .random
+            .iter()
+            .find(|all| all.budget == *label);
+        let all = all.and_then(|all| all.accuracy.mean);
+        table.row(estimate("random, seeds that didn't choose", random, all));
+    }
+    out.push_str(&table.finish());
+}
+
+fn estimate(name: &str, accuracy: &Estimate, all: Option<f64>) -> Vec<Field> {
+    let end = |at: usize| Field::or_dash(accuracy.interval.map(|ends| ends[at]), Field::percent);
+    vec![
+        Field::Head(name.to_owned()),
+        Field::count(accuracy.n),
+        Field::or_dash(accuracy.mean, |mean| Field::percent(mean).shaded(mean)),
+        end(0),
+        end(1),
+        Field::or_dash(all, Field::percent),
+    ]
+}
+
+fn difficult_tests(difficult: &DifficultSamples, out: &mut String) {
+    let tests = [&difficult.against_all_heads, &difficult.against_baseline];
+    if tests.iter().any(|tests| !tests.is_empty()) {
+        heading(out, "difficult-tests", "Tested on the other half");
+        let mut table = comparison_table("Tests on difficult samples of the other half");
+        for comparison in tests.into_iter().flatten() {
+            table.row(comparison_fields("difficult", comparison));
+        }
+        out.push_str(&table.finish());
+    }
+    if !difficult.untested.is_empty() {
+        out.push_str("<details><summary>What could not be tested</summary><ul>");
+        for untested in &difficult.untested {
+            put!(out, "<li>{}</li>", escape(&untested.because));
+        }
+        out.push_str("</ul></details>\n");
+    }
+}
+
+pub(super) fn answer_types(source: &Source<'_>, out: &mut String) {
+    let analysis = source.analysis;
+    let types: Vec<&str> = analysis
+        .strata
+        .iter()
+        .filter(|strata| strata.by == BY_ANSWER_TYPE)
+        .flat_map(|strata| strata.groups.iter().map(|group| group.name.as_str()))
+        .collect();
+    if types.len() < 2 && analysis.frequent_answers.is_empty() {
+        return;
+    }
+    section(
+        out,
+        "answers",
+        "By type of answer",
+        "Accuracy in % on the questions of each type. ⚠ marks cells that give nearly one answer alone there, far more often than it is true, or gain by one answer alone.",
+    );
+    if types.len() > 1 {
+        let (order, groups) = budget_groups(source);
+        chooser(out, "answers", "Budget", &groups);
+        for (index, &budget) in order.iter().enumerate() {
+            group(out, "answers", &source.roster.budgets[budget], index == 0);
+            types_table(source, &types, budget, out);
+            out.push_str("</div>\n");
+        }
+    }
+    frequent(source, out);
+    out.push_str("</section>\n");
+}
+
+fn types_table(source: &Source<'_>, types: &[&str], budget: usize, out: &mut String) {
+    let analysis = source.analysis;
+    let caption = format!(
+        "Accuracy by type of answer at {}",
+        source.roster.budgets[budget]
+    );
+    let mut columns = vec!["cell"];
+    columns.extend(types);
+    let mut table = Table::new(&caption, "plain", &columns);
+    let whole = [
+        ("vanilla", source.roster.vanilla),
+        ("no_image", source.roster.no_image),
+    ];
+    let mut cells: Vec<(String, usize)> = whole
+        .into_iter()
+        .filter_map(|(name, cell)| Some((name.to_owned(), cell?)))
+        .collect();
+    cells.extend(cells_at(source, budget));
+    for (name, cell) in cells {
+        let summary = &analysis.cells[cell];
+        let fields = types.iter().map(|kind| {
+            let mut strata = summary.strata.iter();
+            let of = strata.find(|of| of.by == BY_ANSWER_TYPE && of.group == *kind);
+            let is_flagged = analysis.frequent_answers.iter().any(|answer| {
+                answer.cell == summary.id && answer.by == BY_ANSWER_TYPE && answer.group == *kind
+            });
+            let mark = if is_flagged { " ⚠" } else { "" };
+            Field::or_dash(of.and_then(|of| of.accuracy.mean), |mean| {
+                Field::percent(mean).shaded(mean).marked(mark)
+            })
+        });
+        let head = Field::Head(name);
+        table.row([head].into_iter().chain(fields));
+    }
+    out.push_str(&table.finish());
+}
+
+fn frequent(source: &Source<'_>, out: &mut String) {
+    let answers = &source.analysis.frequent_answers;
+    if answers.is_empty() {
+        out.push_str("<p>No cell gives one answer suspiciously often.</p>\n");
+        return;
+    }
+    heading(out, "frequent", "Answers that are given too often");
+    let mut table = Table::new(
+        "Answers that are given too often",
+        "plain words",
+        &[
+            "cell",
+            "by",
+            "group",
+            "n",
+            "answer",
+            "given %",
+            "true %",
+            "no pruning %",
+            "what is wrong",
+        ],
+    );
+    for answer in answers {
+        table.row([
+            Field::Head(answer.cell.clone()),
+            Field::Text(answer.by.clone()),
+            Field::Text(answer.group.clone()),
+            Field::count(answer.n),
+            Field::Text(answer.answer.clone()),
+            Field::percent(answer.share),
+            Field::percent(answer.truth_share),
+            Field::or_dash(answer.vanilla_share, Field::percent),
+            Field::Text(wrong(answer)),
+        ]);
+    }
+    out.push_str(&table.finish());
+}
+
+fn wrong(answer: &FrequentAnswer) -> String {
+    let mut parts = Vec::new();
+    if answer.is_degenerate {
+        parts.push(format!(
+            "nearly its only answer ({} %)",
+            percent(answer.share)
+        ));
+    }
+    if let Some(gain) = answer.gain {
+        parts.push(format!(
+            "above no pruning ({}) by this answer alone ({} elsewhere)",
+            signed_points(gain.difference),
+            signed_points(gain.elsewhere)
+        ));
+    }
+    parts.join("; ")
+}

@@ -1,0 +1,125 @@
+//! Which budgets, strategies and cells a section shows, and what it calls them.
+
+use crate::render::Source;
+
+/// Budgets by the number of tokens, fewest first: positions in the configuration.
+pub(super) fn ascending_budgets(source: &Source<'_>) -> Vec<usize> {
+    let budgets = &source.run.spec.grid.budgets;
+    let mut order: Vec<usize> = (0..budgets.len()).collect();
+    order.sort_by_key(|&index| budgets[index].kept.unwrap_or(usize::MAX));
+    order
+}
+
+/// Most tokens first, with what a chooser calls them.
+pub(super) fn budget_groups(source: &Source<'_>) -> (Vec<usize>, Vec<(String, String)>) {
+    let mut order = ascending_budgets(source);
+    order.reverse();
+    let groups = order
+        .iter()
+        .map(|&budget| {
+            let label = source.roster.budgets[budget].clone();
+            (label.clone(), label)
+        })
+        .collect();
+    (order, groups)
+}
+
+/// The studied cell with the highest mean of some, at one budget. The highest of many
+/// means is too high by chance: this says where it is, not that it will stay there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Leader {
+    pub(super) strategy: usize,
+    /// Position among the head counts.
+    pub(super) count: usize,
+    pub(super) cell: usize,
+    /// Mean score, 0 to 1.
+    pub(super) mean: f64,
+    /// Cells with that very mean; it is the first of them in the configuration's order.
+    pub(super) num_equal: usize,
+}
+
+impl Leader {
+    /// Strategy and h.
+    pub(super) fn name(&self, source: &Source<'_>) -> String {
+        let roster = source.roster;
+        let name = &roster.strategies[self.strategy].name;
+        format!("{name}, h = {}", roster.head_counts[self.count])
+    }
+
+    /// The same, and that others are as high where they are.
+    pub(super) fn name_and_ties(&self, source: &Source<'_>) -> String {
+        let name = self.name(source);
+        match self.num_equal {
+            1 => name,
+            equal => format!("{name} (first of {equal} equal)"),
+        }
+    }
+}
+
+/// The highest mean at a budget, of the strategies that fit, over every h.
+fn leader(source: &Source<'_>, budget: usize, fits: impl Fn(usize) -> bool) -> Option<Leader> {
+    let mut leader: Option<Leader> = None;
+    for (strategy, count, at, cell) in source.roster.studied() {
+        let mean = source.analysis.cells[cell].accuracy.mean;
+        let Some(mean) = mean.filter(|_| at == budget && fits(strategy)) else {
+            continue;
+        };
+        match &mut leader {
+            Some(first) if first.mean == mean => first.num_equal += 1,
+            Some(first) if first.mean > mean => {}
+            _ => {
+                leader = Some(Leader {
+                    strategy,
+                    count,
+                    cell,
+                    mean,
+                    num_equal: 1,
+                });
+            }
+        }
+    }
+    leader
+}
+
+/// The highest mean at a budget, over all strategies and every h.
+pub(super) fn best_at(source: &Source<'_>, budget: usize) -> Option<Leader> {
+    leader(source, budget, |_| true)
+}
+
+/// The baseline at the h at which it has its highest mean.
+pub(super) fn baseline_at(source: &Source<'_>, budget: usize) -> Option<Leader> {
+    leader(source, budget, |strategy| {
+        source.roster.is_baseline(strategy)
+    })
+}
+
+/// The best strategy of a budget and the baseline there, each at its best h; where the
+/// baseline leads, the best of the others stands beside it.
+pub(super) fn protagonists(source: &Source<'_>, budget: usize) -> (Option<Leader>, Option<Leader>) {
+    let roster = source.roster;
+    let other = leader(source, budget, |strategy| !roster.is_baseline(strategy));
+    (other, baseline_at(source, budget))
+}
+
+/// Cells of one budget with the names that tables give them: strategies at each h,
+/// then the controls.
+pub(super) fn cells_at(source: &Source<'_>, budget: usize) -> Vec<(String, usize)> {
+    let roster = source.roster;
+    let mut cells: Vec<(String, usize)> = roster
+        .studied()
+        .filter(|(_, _, at, _)| *at == budget)
+        .map(|(strategy, count, _, cell)| {
+            let name = &roster.strategies[strategy].name;
+            (format!("{name}, h = {}", roster.head_counts[count]), cell)
+        })
+        .collect();
+    for (name, cell) in [
+        ("all_heads", roster.all_heads[budget]),
+        ("uniform_grid", roster.uniform_grid[budget]),
+        ("random", roster.random[budget].first().copied()),
+        ("oracle", roster.oracle[budget]),
+    ] {
+        cells.extend(cell.map(|cell| (name.to_owned(), cell)));
+    }
+    cells
+}

@@ -1,0 +1,238 @@
+//! Tables: readable as they stand; the script makes them sortable, filterable and
+//! downloadable from what each cell says of itself.
+
+use super::markup::{escape, put};
+use fp_eval::format::percent;
+
+/// From as many rows on a table scrolls in a box of its own, under its head.
+const LONG: usize = 24;
+
+/// A table that scrolls by itself where it is wider than the page. Columns in which
+/// no row has anything are left out.
+#[derive(Debug)]
+pub(super) struct Table {
+    label: String,
+    class: &'static str,
+    columns: Vec<String>,
+    rows: Vec<Vec<Field>>,
+}
+
+/// One cell of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Field {
+    /// Heads its row.
+    Head(String),
+    /// Words.
+    Text(String),
+    /// A figure, aligned with those above and below.
+    Number(String),
+    /// A figure that is known in full.
+    Figure(Figure),
+    /// Nothing to be said.
+    Empty,
+}
+
+/// A figure as it is read and as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Figure {
+    text: String,
+    /// What is sorted by and downloaded, in the unit of the text.
+    value: f64,
+    /// 0 to 1.
+    shade: Option<f64>,
+}
+
+impl Field {
+    /// A figure as it is read, and in full in the same unit.
+    pub(super) fn exact(text: impl Into<String>, value: f64) -> Field {
+        Field::Figure(Figure {
+            text: text.into(),
+            value,
+            shade: None,
+        })
+    }
+
+    /// A count.
+    pub(super) fn count(count: usize) -> Field {
+        Field::exact(count.to_string(), count as f64)
+    }
+
+    /// A share of 0 to 1 in percent.
+    pub(super) fn percent(share: f64) -> Field {
+        Field::exact(percent(share), 100.0 * share)
+    }
+
+    /// What `value` makes of something, and a dash for nothing.
+    pub(super) fn or_dash<T>(value: Option<T>, field: impl FnOnce(T) -> Field) -> Field {
+        value.map_or_else(|| Field::Number("–".to_owned()), field)
+    }
+
+    /// The same on a shade of 0 to 1, where it is a figure.
+    pub(super) fn shaded(self, shade: f64) -> Field {
+        match self {
+            Field::Figure(figure) => Field::Figure(Figure {
+                shade: Some(shade),
+                ..figure
+            }),
+            other => other,
+        }
+    }
+
+    /// The same with a mark behind its text, where it is a figure.
+    pub(super) fn marked(self, mark: &str) -> Field {
+        match self {
+            Field::Figure(figure) => Field::Figure(Figure {
+                text: figure.text + mark,
+                ..figure
+            }),
+            other => other,
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Field::Head(text) => put!(out, "<th scope=\"row\">{}</th>", escape(text)),
+            Field::Text(text) => put!(out, "<td>{}</td>", escape(text)),
+            Field::Number(text) => put!(out, "<td class=\"n\">{}</td>", escape(text)),
+            Field::Figure(figure) => figure.write(out),
+            Field::Empty => out.push_str("<td></td>"),
+        }
+    }
+
+    fn is_figure(&self) -> bool {
+        matches!(self, Field::Number(_) | Field::Figure(_))
+    }
+}
+
+impl Figure {
+    fn write(&self, out: &mut String) {
+        out.push_str("<td class=\"n");
+        match self.shade {
+            Some(shade) => put!(
+                out,
+                " s\" style=\"--v:{:.0}%\"",
+                100.0 * shade.clamp(0.0, 1.0)
+            ),
+            None => out.push('"'),
+        }
+        if self.value.is_finite() {
+            put!(out, " data-v=\"{}\"", plain(self.value));
+        }
+        put!(out, ">{}</td>", escape(&self.text));
+    }
+}
+
+/// To twelve digits: as much as means and tests are good for, without the noise of a
+/// multiplication by 100 behind it.
+fn plain(value: f64) -> String {
+    let rounded: f64 = format!("{value:.11e}").parse().unwrap_or(value);
+    format!("{rounded}")
+}
+
+impl Table {
+    /// `label` is what readers by ear get, and what a download is called.
+    pub(super) fn new(label: &str, class: &'static str, columns: &[&str]) -> Table {
+        Table {
+            label: escape(label),
+            class,
+            columns: columns.iter().map(|column| escape(column)).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub(super) fn row(&mut self, fields: impl IntoIterator<Item = Field>) {
+        self.rows.push(fields.into_iter().collect());
+    }
+
+    pub(super) fn finish(self) -> String {
+        let shown: Vec<usize> = (0..self.columns.len())
+            .filter(|&column| self.rows.iter().any(|row| is_there(row, column)))
+            .collect();
+        let long = if self.rows.len() >= LONG { " long" } else { "" };
+        let mut text = format!(
+            "<div class=\"table\"><div class=\"scroll{long}\" role=\"region\" aria-label=\"{0}\" tabindex=\"0\"><table class=\"{1}\"><caption class=\"ear\">{0}</caption><thead><tr>",
+            self.label, self.class
+        );
+        for &column in &shown {
+            let is_figures = |row: &Vec<Field>| row.get(column).is_some_and(Field::is_figure);
+            let class = match self.rows.iter().any(is_figures) {
+                true => " class=\"n\"",
+                false => "",
+            };
+            put!(
+                &mut text,
+                "<th scope=\"col\"{class}>{}</th>",
+                self.columns[column]
+            );
+        }
+        text.push_str("</tr></thead><tbody>\n");
+        for row in &self.rows {
+            text.push_str("<tr>");
+            for &column in &shown {
+                row.get(column).unwrap_or(&Field::Empty).write(&mut text);
+            }
+            text.push_str("</tr>\n");
+        }
+        text.push_str("</tbody></table></div></div>\n");
+        text
+    }
+}
+
+fn is_there(row: &[Field], column: usize) -> bool {
+    row.get(column).is_some_and(|field| *field != Field::Empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_breaks_out() {
+        let mut table = Table::new("a\"b", "", &["<x>", "y"]);
+        table.row([
+            Field::Text("</td><script>".to_owned()),
+            Field::exact("<script>", 1.0),
+        ]);
+        let text = table.finish();
+        assert!(!text.contains("<script>") && !text.contains("<x>"));
+        assert!(text.contains("a&quot;b"));
+    }
+
+    #[test]
+    fn empty_columns_are_left_out() {
+        let mut table = Table::new("t", "", &["a", "b", "c"]);
+        table.row([
+            Field::Head("1".into()),
+            Field::Empty,
+            Field::Number("2".into()),
+        ]);
+        table.row([Field::Head("3".into())]);
+        let text = table.finish();
+        assert!(!text.contains(">b<") && text.contains("<th scope=\"col\" class=\"n\">c</th>"));
+        assert_eq!(text.matches("<td></td>").count(), 1);
+    }
+
+    #[test]
+    fn figures_are_there_in_full() {
+        let mut table = Table::new("t", "", &["a", "b", "c", "d"]);
+        table.row([
+            Field::percent(1.0 / 3.0),
+            Field::percent(0.1).shaded(0.5).marked(" ▲"),
+            Field::exact("none", f64::NAN),
+            Field::or_dash(None, Field::percent),
+        ]);
+        let text = table.finish();
+        assert!(
+            text.contains("<td class=\"n\" data-v=\"33.3333333333\">33.3</td>"),
+            "{text}"
+        );
+        assert!(
+            text.contains("<td class=\"n s\" style=\"--v:50%\" data-v=\"10\">10.0 ▲</td>"),
+            "{text}"
+        );
+        assert!(
+            text.contains("<td class=\"n\">none</td><td class=\"n\">–</td>"),
+            "{text}"
+        );
+    }
+}

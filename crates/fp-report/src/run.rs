@@ -1,0 +1,122 @@
+//! A run as its folder holds it: everything that a report is made from.
+
+use std::path::{Path, PathBuf};
+
+use super::error::ReportError;
+use fp_eval::study::{RunSpec, SampleRecord, TimingRecord, read_records, read_spec, read_timings};
+
+/// A run, read from its folder.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What the run is of.
+    pub spec: RunSpec,
+    /// Its samples, by index.
+    pub records: Vec<SampleRecord>,
+    /// What its stages took; empty where nothing was measured.
+    pub timings: Vec<TimingRecord>,
+}
+
+impl Run {
+    /// Reads a run's folder.
+    ///
+    /// # Errors
+    /// A file that can't be read, a damaged record, a record of other cells than the
+    /// run's, or no record at all.
+    pub fn read(folder: &Path) -> Result<Run, ReportError> {
+        let spec = read_spec(folder)?;
+        let mut records = read_records(folder)?;
+        records.sort_by_key(|record| record.index);
+        let timings = match folder.join(fp_eval::study::TIMINGS_FILE).is_file() {
+            true => read_timings(folder)?,
+            false => Vec::new(),
+        };
+        let run = Run {
+            folder: folder.to_owned(),
+            spec,
+            records,
+            timings,
+        };
+        run.check()?;
+        Ok(run)
+    }
+
+    fn check(&self) -> Result<(), ReportError> {
+        if self.records.is_empty() {
+            return Err(ReportError::NoSamples {
+                folder: self.folder.clone(),
+            });
+        }
+        let num_cells = self.spec.grid.cells.len();
+        for (position, record) in self.records.iter().enumerate() {
+            let wrong = |reason: String| ReportError::Record {
+                index: record.index,
+                id: record.id.clone(),
+                reason,
+            };
+            if position > 0 && self.records[position - 1].index == record.index {
+                return Err(wrong("it is recorded twice".to_owned()));
+            }
+            if record.dataset >= self.spec.datasets.len() {
+                let known = self.spec.datasets.len();
+                return Err(wrong(format!(
+                    "it is of data set {}, the run has {known}",
+                    record.dataset
+                )));
+            }
+            if record.error.is_some() {
+                continue;
+            }
+            if record.cells.len() != num_cells {
+                let found = record.cells.len();
+                return Err(wrong(format!(
+                    "it has {found} cells, the run has {num_cells}"
+                )));
+            }
+            let num_runs = record.runs.len();
+            let outside = record.cells.iter().filter_map(|cell| cell.run);
+            if let Some(run) = outside.into_iter().find(|&run| run >= num_runs) {
+                return Err(wrong(format!(
+                    "a cell points at run {run}, it has {num_runs}"
+                )));
+            }
+            let score = record.runs.iter().map(|run| run.score);
+            if let Some(score) = score.into_iter().find(|score| !score.is_finite()) {
+                return Err(wrong(format!("a score is {score}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every sample of the run, or of its piece, was there to be read. A piece
+    /// is never the whole.
+    pub fn is_complete(&self) -> bool {
+        self.records.len() == self.spec.num_samples
+    }
+
+    /// The data sets by name and part, in order; one that is there twice is told apart
+    /// by a number.
+    pub fn dataset_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for dataset in &self.spec.datasets {
+            let name = format!("{} {}", dataset.name, dataset.split);
+            let numbered = (2..).map(|number| format!("{name} ({number})"));
+            let mut candidates = std::iter::once(name.clone()).chain(numbered);
+            names.extend(candidates.find(|candidate| !names.contains(candidate)));
+        }
+        names
+    }
+
+    /// Where a sample's image lies.
+    pub fn image_path(&self, record: &SampleRecord) -> PathBuf {
+        self.spec.datasets[record.dataset].path.join(&record.image)
+    }
+
+    /// Image tokens along one side of their square, where every sample has one.
+    pub fn grid_side(&self) -> Option<usize> {
+        let n = self.spec.model.shape.num_image_tokens?;
+        let side = n.isqrt();
+        (side * side == n).then_some(side)
+    }
+}

@@ -1,0 +1,47 @@
+//! Statistics of paired comparisons: the same questions, answered two ways, with
+//! questions on one image taken together.
+//!
+//! [`compare_paired`] is what studies and reports use; figures that are no mean over
+//! questions go through [`compare_statistic`]. Everything is `f64`, depends on a seed
+//! alone and uses one thread.
+
+mod bootstrap;
+mod clustered;
+mod clustered_score;
+mod clusters;
+mod comparison;
+pub mod coverage;
+mod distribution;
+mod equivalence;
+mod error;
+#[cfg(test)]
+mod error_kinds;
+mod holm;
+mod intervals;
+mod mcnemar;
+mod nonadditive;
+mod permutation;
+mod power;
+mod random;
+
+pub use bootstrap::{
+    Bootstrap, BootstrapOptions, IntervalMethod, NoInterval, bootstrap_mean, bootstrap_statistic,
+    quantile,
+};
+pub use clustered::{
+    PairedTTest, clustered_paired_t_test, clustered_standard_error, differences, mean,
+    paired_t_test, standard_error,
+};
+pub use clustered_score::{ClusteredDifference, clustered_score_interval};
+pub use clusters::Clusters;
+pub use comparison::{CompareOptions, PairedComparison, compare_paired};
+pub use equivalence::{Equivalence, NonInferiority, equivalence, non_inferiority};
+pub use error::StatsError;
+pub use holm::{benjamini_hochberg, bonferroni, holm};
+pub use intervals::{Interval, IntervalKind, clustered_mean_interval, wilson_interval};
+pub use mcnemar::Discordant;
+pub use nonadditive::{ClusterTotals, MIN_DIFFERING, StatisticComparison, compare_statistic};
+pub use permutation::{
+    PermutationMethod, PermutationOptions, PermutationTest, label_swap_test, sign_flip_test,
+};
+pub use power::{PowerPlan, min_detectable_difference};
