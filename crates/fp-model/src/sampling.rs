@@ -1,7 +1,7 @@
 //! How a token is chosen from logits.
 
 use crate::error::{ModelError, Result};
-use crate::weights::mix;
+use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
 
 /// How a token is chosen from logits.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +64,7 @@ impl Sampler {
                 seed,
             } => {
                 self.draws += 1;
-                let bits = mix(seed.wrapping_add(self.draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+                let bits = split_mix(seed.wrapping_add(self.draws.wrapping_mul(GOLDEN_GAMMA)));
                 let uniform = (bits >> 11) as f64 / (1_u64 << 53) as f64;
                 draw(logits, temperature, top_p, uniform)
             }

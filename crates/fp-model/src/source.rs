@@ -6,8 +6,8 @@ use crate::error::{ModelError, Result};
 use crate::model::{LlavaModel, LoadOptions};
 use crate::opened::OpenedCheckpoint;
 use crate::prompt::EncodedPrompt;
-use crate::weights::mix;
 use candle_core::{DType, Device, Tensor};
+use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
 use std::path::Path;
 
 /// What stands before the name of a [`Preset`].
@@ -108,7 +108,7 @@ impl DummyInput {
         let side = config.vision.image_size;
         let pixels: Vec<f32> = (0..(3 * side * side) as u64)
             .map(|index| {
-                let bits = mix(seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+                let bits = split_mix(seed.wrapping_add(index.wrapping_mul(GOLDEN_GAMMA)));
                 let unit = (bits >> 40) as f32 / (1 << 23) as f32 - 1.0;
                 unit * 3.0_f32.sqrt()
             })

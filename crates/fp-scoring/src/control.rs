@@ -2,6 +2,7 @@
 
 use fp_kernels::cpu::top_r;
 
+use crate::hash::{GOLDEN_GAMMA, split_mix};
 use crate::named::named_enum;
 use crate::{BudgetError, KeptTokens, ScoringError};
 
@@ -33,7 +34,7 @@ pub fn random_tokens(
 ) -> Result<KeptTokens, ScoringError> {
     check_kept("random", num_image_tokens, kept)?;
     let mut order: Vec<(u64, usize)> = (0..num_image_tokens)
-        .map(|token| (split_mix(seed, token as u64), token))
+        .map(|token| (random(seed, token as u64), token))
         .collect();
     order.sort_unstable();
     let mut tokens: Vec<usize> = order[..kept].iter().map(|&(_, token)| token).collect();
@@ -42,12 +43,8 @@ pub fn random_tokens(
 }
 
 /// Output `index` of the SplitMix64 generator started at `seed`.
-/// Source: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014.
-fn split_mix(seed: u64, index: u64) -> u64 {
-    let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+fn random(seed: u64, index: u64) -> u64 {
+    split_mix(seed.wrapping_add((index + 1).wrapping_mul(GOLDEN_GAMMA)))
 }
 
 /// R tokens evenly spaced over 0..N: token ⌊(2i + 1)·N / (2R)⌋ for i in 0..R.

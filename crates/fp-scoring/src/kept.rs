@@ -1,6 +1,7 @@
 //! Which image tokens stay.
 
 use crate::ScoringError;
+use crate::hash::fnv1a;
 
 /// Image tokens that are kept: image-relative, ascending, unique.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -59,9 +60,7 @@ impl KeptTokens {
             .0
             .iter()
             .flat_map(|&token| (token as u32).to_le_bytes());
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        fnv1a(bytes)
     }
 
     /// |A ∩ B| / |A ∪ B|; 1 for two empty sets.

@@ -40,6 +40,7 @@ mod error_check;
 #[cfg(test)]
 mod error_kinds;
 mod error_text;
+pub mod hash;
 mod head;
 mod kept;
 mod layout;

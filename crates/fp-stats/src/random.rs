@@ -1,5 +1,7 @@
 //! The random numbers of resampling: the same on every machine for a seed.
 
+use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
+
 /// xoshiro256++ seeded by SplitMix64.
 ///
 /// Source: Blackman & Vigna, "Scrambled linear pseudorandom number generators", 2021;
@@ -14,11 +16,8 @@ impl Random {
     pub(crate) fn new(seed: u64, stream: Stream) -> Self {
         let mut mix = seed ^ stream.salt();
         let state = std::array::from_fn(|_| {
-            mix = mix.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = mix;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ (z >> 31)
+            mix = mix.wrapping_add(GOLDEN_GAMMA);
+            split_mix(mix)
         });
         Random { state }
     }

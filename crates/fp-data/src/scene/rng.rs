@@ -1,5 +1,7 @@
 //! The generator behind every scene: the same numbers on every machine, for ever.
 
+use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
+
 /// SplitMix64, with the few draws that scenes need.
 ///
 /// Written out here because a benchmark's pixels must not change with a library's
@@ -16,7 +18,7 @@ impl SceneRng {
     pub fn for_image(seed: u64, split: u64, index: u64) -> SceneRng {
         let mut state = mix(seed);
         for part in [split, index] {
-            state = mix(state ^ mix(part.wrapping_add(GAMMA)));
+            state = mix(state ^ mix(part.wrapping_add(GOLDEN_GAMMA)));
         }
         SceneRng { state }
     }
@@ -26,13 +28,13 @@ impl SceneRng {
     #[must_use]
     pub fn fork(&self, part: u64) -> SceneRng {
         SceneRng {
-            state: mix(self.state ^ mix(part.wrapping_mul(GAMMA))),
+            state: mix(self.state ^ mix(part.wrapping_mul(GOLDEN_GAMMA))),
         }
     }
 
     fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(GAMMA);
-        finish(self.state)
+        self.state = self.state.wrapping_add(GOLDEN_GAMMA);
+        split_mix(self.state)
     }
 
     /// A number below `bound`, which must not be 0.
@@ -72,16 +74,8 @@ impl SceneRng {
     }
 }
 
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-
 fn mix(value: u64) -> u64 {
-    finish(value.wrapping_add(GAMMA))
-}
-
-fn finish(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    split_mix(value.wrapping_add(GOLDEN_GAMMA))
 }
 
 #[cfg(test)]

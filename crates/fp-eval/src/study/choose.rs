@@ -383,8 +383,5 @@ impl Look {
 /// A seed for one sample under a study's seed: chance must not keep the same
 /// places in every image. 64-bit FNV-1a of the id, so that it is the same everywhere.
 fn stream_of(seed: u64, id: &str) -> u64 {
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    hash ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    fp_scoring::hash::fnv1a(id.bytes()) ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -15,5 +15,5 @@ mod shard;
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use loader::{Loader, Place, Source};
 pub(crate) use names::{Names, expected_tensors};
-pub(crate) use random::{RandomWeights, mix};
+pub(crate) use random::RandomWeights;
 pub(crate) use shard::StoredDtype;

@@ -1,5 +1,7 @@
 //! Seeded dummy weights, for timing a shape without its checkpoint.
 
+use fp_scoring::hash::{GOLDEN_GAMMA, fnv1a_seeded, split_mix};
+
 /// Values that depend on the seed, the tensor's name and the place in it alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RandomWeights {
@@ -22,26 +24,15 @@ impl RandomWeights {
         } else if name.ends_with(".bias") {
             out.fill(0.0);
         } else {
-            let stream = name
-                .bytes()
-                .fold(self.seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-                });
+            let stream = fnv1a_seeded(self.seed, name.bytes());
             let half_width = DEVIATION * 3.0_f32.sqrt();
             for (index, value) in (first as u64..).zip(out) {
-                let bits = mix(stream.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+                let bits = split_mix(stream.wrapping_add(index.wrapping_mul(GOLDEN_GAMMA)));
                 let unit = (bits >> 40) as f32 / (1 << 23) as f32 - 1.0;
                 *value = unit * half_width;
             }
         }
     }
-}
-
-/// The finaliser of splitmix64.
-pub(crate) fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
