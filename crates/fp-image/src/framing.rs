@@ -16,8 +16,41 @@ named_enum! {
     }
 }
 
+/// The square of an image that the vision tower sees, in pixels of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Square {
+    /// Its side.
+    pub side: usize,
+    /// Column of the square in which the image's first one lies; negative where the square
+    /// cuts the image.
+    pub left: isize,
+    /// The same of rows.
+    pub top: isize,
+}
+
+impl ImageAspect {
+    /// The square of an image of `size`: of its longer side where it is padded, of its
+    /// shorter one where it is cropped. The smaller half of an odd rest goes before.
+    pub fn square(self, size: ImageSize) -> Square {
+        let ImageSize { height, width } = size;
+        let side = match self {
+            ImageAspect::Pad => height.max(width),
+            ImageAspect::Crop => height.min(width),
+        };
+        let before = |length: usize| {
+            let half = (side.abs_diff(length) / 2) as isize;
+            if length > side { -half } else { half }
+        };
+        Square {
+            side,
+            left: before(width),
+            top: before(height),
+        }
+    }
+}
+
 /// The size whose shorter side is `edge`; the longer one is rounded down.
-pub(super) fn shortest_edge(size: ImageSize, edge: usize) -> ImageSize {
+pub fn shortest_edge(size: ImageSize, edge: usize) -> ImageSize {
     let (short, long) = (size.height.min(size.width), size.height.max(size.width));
     let new_long = ((edge * long) as f64 / short as f64) as usize;
     if size.width <= size.height {
@@ -69,6 +102,21 @@ mod tests {
         assert_eq!(shortest_edge(size(420, 240), 336), size(588, 336));
         assert_eq!(shortest_edge(size(3, 7), 10), size(10, 23));
         assert_eq!(shortest_edge(size(5, 5), 8), size(8, 8));
+    }
+
+    #[test]
+    fn squares_lie_in_the_middle() {
+        let square = |aspect: ImageAspect, width, height| {
+            let Square { side, left, top } = aspect.square(ImageSize { height, width });
+            (side, left, top)
+        };
+        assert_eq!(square(ImageAspect::Pad, 101, 50), (101, 0, 25));
+        assert_eq!(square(ImageAspect::Pad, 50, 101), (101, 25, 0));
+        assert_eq!(square(ImageAspect::Crop, 101, 50), (50, -25, 0));
+        assert_eq!(square(ImageAspect::Crop, 50, 101), (50, 0, -25));
+        for aspect in [ImageAspect::Pad, ImageAspect::Crop] {
+            assert_eq!(square(aspect, 7, 7), (7, 0, 0));
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use anyres::{AnyResPixels, FeaturePacking, GridPinpoints, Resolution, Tiling
 pub use config::{ChannelStatistics, PreprocessorConfig, ResizeTarget};
 pub use decode::{DecodeLimits, decode, decode_file};
 pub use error::ImageError;
-pub use framing::ImageAspect;
+pub use framing::{ImageAspect, Square, shortest_edge};
 pub use processor::{ImageProcessor, PixelValues};
 pub use resample::{ResampleFilter, resize};
 pub use rgb::{ImageSize, RgbImage};

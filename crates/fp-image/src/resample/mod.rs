@@ -19,6 +19,7 @@ use rayon::prelude::*;
 pub use filter::ResampleFilter;
 use filter::{Line, WEIGHT_BITS, Window};
 
+use super::ImageAspect;
 use super::rgb::{ImageSize, RgbImage};
 
 /// An image laid into a larger, elsewhere constant one.
@@ -44,15 +45,15 @@ impl Canvas {
     /// The image in the middle of a square of its longer side, the smaller half of an odd rest
     /// above or left of it.
     pub(super) fn square(image: &RgbImage, fill: [u8; 3]) -> Self {
-        let ImageSize { height, width } = image.size();
-        let side = height.max(width);
+        let square = ImageAspect::Pad.square(image.size());
         Self {
             size: ImageSize {
-                height: side,
-                width: side,
+                height: square.side,
+                width: square.side,
             },
-            top: (side - height) / 2,
-            left: (side - width) / 2,
+            // A padded square cuts nothing.
+            top: square.top.unsigned_abs(),
+            left: square.left.unsigned_abs(),
             fill,
         }
     }

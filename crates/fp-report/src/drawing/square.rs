@@ -1,7 +1,7 @@
 //! The square of an image that a vision tower sees.
 
-use fp_image::ImageAspect;
-use image::imageops::{crop_imm, overlay};
+use fp_image::{ImageAspect, ImageSize};
+use image::imageops::overlay;
 use image::{Rgb, RgbImage};
 
 /// What padding is filled with before CLIP: the mean colour of its training images.
@@ -9,20 +9,15 @@ const PADDING: Rgb<u8> = Rgb([122, 116, 104]);
 
 /// The square that the grid of tokens lies on.
 pub(crate) fn squared(image: &RgbImage, aspect: ImageAspect) -> RgbImage {
-    let (width, height) = image.dimensions();
-    let (short, long) = (width.min(height), width.max(height));
-    match aspect {
-        ImageAspect::Pad => {
-            let mut square = RgbImage::from_pixel(long, long, PADDING);
-            let (x, y) = ((long - width) / 2, (long - height) / 2);
-            overlay(&mut square, image, i64::from(x), i64::from(y));
-            square
-        }
-        ImageAspect::Crop => {
-            let (x, y) = ((width - short) / 2, (height - short) / 2);
-            crop_imm(image, x, y, short, short).to_image()
-        }
-    }
+    let size = ImageSize {
+        height: image.height() as usize,
+        width: image.width() as usize,
+    };
+    let square = aspect.square(size);
+    let (left, top) = (square.left as i64, square.top as i64);
+    let mut seen = RgbImage::from_pixel(square.side as u32, square.side as u32, PADDING);
+    overlay(&mut seen, image, left, top);
+    seen
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where the pixels of an image lie in the square that the vision tower sees.
 
-use fp_image::ImageAspect;
+use fp_image::{ImageAspect, ImageSize, shortest_edge};
 
 use crate::metric::MetricError;
 
@@ -32,47 +32,27 @@ impl Framing {
         aspect: ImageAspect,
         input_side: usize,
     ) -> Result<Self, MetricError> {
-        let (short, long) = (width.min(height), width.max(height));
-        if short == 0 || (aspect == ImageAspect::Crop && input_side == 0) {
+        if width == 0 || height == 0 || (aspect == ImageAspect::Crop && input_side == 0) {
             return Err(MetricError::OutOfRange {
                 name: "side of an image in pixels",
                 value: 0.0,
                 expected: "at least 1",
             });
         }
-        let size = [width as f64, height as f64];
-        Ok(match aspect {
-            ImageAspect::Pad => {
-                let margin = ((long - short) / 2) as f64;
-                Framing {
-                    size,
-                    side: long as f64,
-                    scale: [1.0; 2],
-                    offset: if width < height {
-                        [margin, 0.0]
-                    } else {
-                        [0.0, margin]
-                    },
-                }
-            }
-            ImageAspect::Crop => {
-                let long_scaled = (input_side * long) as f64 / short as f64;
-                let long_scaled = long_scaled.floor();
-                let cut = ((long_scaled - input_side as f64) / 2.0).floor();
-                let along_short = input_side as f64 / short as f64;
-                let along_long = long_scaled / long as f64;
-                let is_tall = width <= height;
-                Framing {
-                    size,
-                    side: input_side as f64,
-                    scale: if is_tall {
-                        [along_short, along_long]
-                    } else {
-                        [along_long, along_short]
-                    },
-                    offset: if is_tall { [0.0, -cut] } else { [-cut, 0.0] },
-                }
-            }
+        let size = ImageSize { height, width };
+        let seen = match aspect {
+            ImageAspect::Pad => size,
+            ImageAspect::Crop => shortest_edge(size, input_side),
+        };
+        let square = aspect.square(seen);
+        Ok(Framing {
+            size: [width as f64, height as f64],
+            side: square.side as f64,
+            scale: [
+                seen.width as f64 / width as f64,
+                seen.height as f64 / height as f64,
+            ],
+            offset: [square.left as f64, square.top as f64],
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fp_image::ImageAspect;
+use fp_image::{ImageAspect, ImageSize};
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
@@ -173,13 +173,9 @@ pub(super) fn boxes_on_grid(run: &Run, record: &SampleRecord) -> Vec<[f64; 4]> {
     ) else {
         return Vec::new();
     };
-    let square = match aspect {
-        ImageAspect::Pad => width.max(height),
-        ImageAspect::Crop => width.min(height),
-    };
-    let cell = square as f64 / side as f64;
-    let offset = |length: usize| (square as i64 - length as i64).div_euclid(2) as f64;
-    let (dx, dy) = (offset(width), offset(height));
+    let square = aspect.square(ImageSize { height, width });
+    let cell = square.side as f64 / side as f64;
+    let (dx, dy) = (square.left as f64, square.top as f64);
     let limit = |value: f64| (value / cell).clamp(0.0, side as f64);
     record
         .boxes
