@@ -7,7 +7,6 @@
 
 mod accuracy;
 mod audit;
-mod base64;
 mod cases;
 mod chart;
 mod cost;

@@ -1,8 +1,9 @@
 //! Maps: which heads were selected, which strategies are one, which patches are kept.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use image::{ExtendedColorType, ImageEncoder};
 
-use super::base64;
 use super::markup::{Field, Table, chooser, escape, group, put, section};
 use super::roles::ascending_budgets;
 use crate::analysis::{Retention, SAME_IN_PRACTICE};
@@ -233,5 +234,5 @@ fn picture(shares: &[f64], side: usize, most: f64) -> Option<String> {
     encoder
         .write_image(&pixels, side, side, ExtendedColorType::Rgb8)
         .ok()?;
-    Some(base64::encode(&png))
+    Some(STANDARD.encode(&png))
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fp_image::{ImageAspect, ImageSize};
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
-use super::base64;
 use super::image_sources::ImageSources;
 use crate::drawing::squared;
 use crate::run::Run;
@@ -160,7 +161,7 @@ impl<'a> Pictures<'a> {
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
             .write_image(image.as_raw(), side, side, ExtendedColorType::Rgb8)
             .map_err(|error| fp_scoring::error_text(&error))?;
-        Ok(base64::encode(&jpeg))
+        Ok(STANDARD.encode(&jpeg))
     }
 }
 

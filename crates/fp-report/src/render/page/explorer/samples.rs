@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::error::ReportError;
 use crate::render::Source;
-use crate::render::page::base64;
 use crate::render::page::pictures::{Pictures, boxes_on_grid};
 use fp_eval::study::{SampleRecord, Seen};
 
@@ -169,7 +170,7 @@ fn bits(tokens: &[usize], num_tokens: usize) -> String {
             *byte |= 1 << (token % 8);
         }
     }
-    base64::encode(&bytes)
+    STANDARD.encode(&bytes)
 }
 
 #[cfg(test)]
@@ -179,6 +180,6 @@ mod tests {
     #[test]
     fn bits_by_hand() {
         // 0b1000_0011, 0b0000_0010.
-        assert_eq!(bits(&[0, 1, 7, 9], 12), base64::encode(&[0x83, 0x02]));
+        assert_eq!(bits(&[0, 1, 7, 9], 12), STANDARD.encode([0x83, 0x02]));
     }
 }
