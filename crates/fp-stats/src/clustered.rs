@@ -19,25 +19,9 @@ pub fn mean(values: &[f64]) -> Result<f64, StatsError> {
     Ok(values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Standard error of the mean, samples independent: s / √n with the unbiased s².
-///
-/// # Errors
-/// Fewer than two values, NaN or infinity.
-pub fn standard_error(values: &[f64]) -> Result<f64, StatsError> {
-    let mean = mean(values)?;
-    if values.len() < 2 {
-        return Err(StatsError::TooFewClusters {
-            got: values.len(),
-            needed: 2,
-        });
-    }
-    let n = values.len() as f64;
-    Ok((sum_of_squares(values, mean) / (n * (n - 1.0))).sqrt())
-}
-
 /// Standard error of the mean when samples of one cluster move together:
 /// SE² = s²/n + n⁻² Σ over clusters Σ_{i≠j} (x_i − x̄)(x_j − x̄).
-/// With every sample its own cluster it is [`standard_error`].
+/// With every sample its own cluster it is s / √n with the unbiased s².
 ///
 /// # Errors
 /// Different lengths, fewer than two clusters, NaN or infinity.
@@ -80,22 +64,11 @@ pub struct PairedTTest {
     pub p: f64,
 }
 
-/// Paired t test, pairs independent.
-///
-/// # Errors
-/// Different lengths, fewer than two pairs, NaN or infinity, a confidence outside 0..1.
-pub fn paired_t_test(a: &[f64], b: &[f64], confidence: f64) -> Result<PairedTTest, StatsError> {
-    let differences = differences(a, b)?;
-    let standard_error = standard_error(&differences)?;
-    let degrees_of_freedom = (differences.len() - 1) as f64;
-    t_test(&differences, standard_error, degrees_of_freedom, confidence)
-}
-
 /// Paired t test with the clustered standard error and clusters less one as degrees
 /// of freedom.
 ///
 /// # Errors
-/// As [`paired_t_test`], with clusters in place of pairs.
+/// Different lengths, fewer than two clusters, NaN or infinity, a confidence outside 0..1.
 pub fn clustered_paired_t_test(
     a: &[f64],
     b: &[f64],
@@ -168,11 +141,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Standard error of the mean, samples independent: s / √n with the unbiased s².
+    fn standard_error(values: &[f64]) -> f64 {
+        let n = values.len() as f64;
+        let mean = mean(values).unwrap();
+        (sum_of_squares(values, mean) / (n * (n - 1.0))).sqrt()
+    }
+
+    fn paired_t_test(a: &[f64], b: &[f64], confidence: f64) -> Result<PairedTTest, StatsError> {
+        let clusters = Clusters::singletons(a.len()).unwrap();
+        clustered_paired_t_test(a, b, &clusters, confidence)
+    }
+
     #[test]
     fn standard_errors_by_hand() {
         // x̄ = ½, squares sum to 1: s² = 1/3, SE = √(1/12).
         let values = [1.0, 1.0, 0.0, 0.0];
-        let alone = standard_error(&values).unwrap();
+        let alone = standard_error(&values);
         assert!((alone - (1.0_f64 / 12.0).sqrt()).abs() < 1e-15);
         // Two images of two like answers: plus (1/16)·(½ + ½) = 1/12 + 1/16.
         let pairs = Clusters::new(&[5, 5, 9, 9]).unwrap();
@@ -211,7 +196,6 @@ mod tests {
             clustered_standard_error(&[1.0, 0.0], &one),
             Err(StatsError::TooFewClusters { got: 1, needed: 2 })
         ));
-        assert!(standard_error(&[1.0]).is_err());
         assert!(mean(&[]).is_err());
         assert!(differences(&[1.0], &[]).is_err());
         assert!(differences(&[f64::INFINITY], &[0.0]).is_err());
@@ -221,7 +205,7 @@ mod tests {
     proptest! {
         #[test]
         fn clusters_of_one_change_nothing(values in proptest::collection::vec(0.0_f64..1.0, 2..40)) {
-            let alone = standard_error(&values).unwrap();
+            let alone = standard_error(&values);
             let singletons = Clusters::singletons(values.len()).unwrap();
             let clustered = clustered_standard_error(&values, &singletons).unwrap();
             prop_assert!((alone - clustered).abs() < 1e-12);

@@ -42,7 +42,8 @@ impl Clusters {
     ///
     /// # Errors
     /// No samples at all.
-    pub fn singletons(num_samples: usize) -> Result<Self, StatsError> {
+    #[cfg(test)]
+    pub(crate) fn singletons(num_samples: usize) -> Result<Self, StatsError> {
         Self::new(&(0..num_samples).collect::<Vec<_>>())
     }
 

@@ -30,18 +30,17 @@ pub use bootstrap::{
 };
 pub use clustered::{
     PairedTTest, clustered_paired_t_test, clustered_standard_error, differences, mean,
-    paired_t_test, standard_error,
 };
 pub use clustered_score::{ClusteredDifference, clustered_score_interval};
 pub use clusters::Clusters;
 pub use comparison::{CompareOptions, PairedComparison, compare_paired};
 pub use equivalence::{Equivalence, NonInferiority, equivalence, non_inferiority};
 pub use error::StatsError;
-pub use holm::{benjamini_hochberg, bonferroni, holm};
-pub use intervals::{Interval, IntervalKind, clustered_mean_interval, wilson_interval};
+pub use holm::holm;
+pub use intervals::{Interval, IntervalKind};
 pub use mcnemar::Discordant;
 pub use nonadditive::{ClusterTotals, MIN_DIFFERING, StatisticComparison, compare_statistic};
 pub use permutation::{
     PermutationMethod, PermutationOptions, PermutationTest, label_swap_test, sign_flip_test,
 };
-pub use power::{PowerPlan, min_detectable_difference};
+pub use power::min_detectable_difference;

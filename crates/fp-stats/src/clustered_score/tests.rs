@@ -1,5 +1,6 @@
 use super::*;
-use crate::{clustered_standard_error, wilson_interval};
+use crate::clustered_standard_error;
+use crate::distribution::normal_quantile;
 use proptest::prelude::*;
 
 fn difference(values: &[f64], labels: &[usize]) -> ClusteredDifference {
@@ -159,12 +160,13 @@ fn means_have_wilsons_interval() {
     let clusters = Clusters::singletons(4000).unwrap();
     let values: Vec<f64> = (0..4000).map(|i| f64::from(u8::from(i % 5 > 0))).collect();
     let ours = clustered_score_interval(&values, &clusters, 0.95).unwrap();
-    let wilson = wilson_interval(3200, 4000, 0.95).unwrap();
-    assert!((ours.low - wilson.low).abs() < 3e-4, "{ours:?} {wilson:?}");
-    assert!(
-        (ours.high - wilson.high).abs() < 3e-4,
-        "{ours:?} {wilson:?}"
-    );
+    // Wilson 1927, the score interval of a proportion.
+    let (n, p, z) = (4000.0, 0.8, normal_quantile(0.975));
+    let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+    let spread = (p * (1.0_f64 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    let half_width = z / (1.0 + z * z / n) * spread;
+    assert!((ours.low - (centre - half_width)).abs() < 3e-4, "{ours:?}");
+    assert!((ours.high - (centre + half_width)).abs() < 3e-4, "{ours:?}");
     let flipped: Vec<f64> = values.iter().map(|value| 1.0 - value).collect();
     let flipped = clustered_score_interval(&flipped, &clusters, 0.95).unwrap();
     assert!((flipped.low + ours.high - 1.0).abs() < 1e-12);
