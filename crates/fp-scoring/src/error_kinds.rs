@@ -1,7 +1,9 @@
 //! Every kind of error of this crate.
 
 use super::error_check::{CAUSE, check};
-use crate::{BudgetError, HeadStrategy, ScoringError, SharedError, UnknownName};
+use crate::{
+    BudgetError, HeadStrategy, PlanError, ScoringError, SelectError, SharedError, Site, UnknownName,
+};
 use fp_kernels::KernelError;
 
 fn budget() -> BudgetError {
@@ -57,5 +59,23 @@ fn scoring() {
         UnknownName { 0: unknown() },
         Gpu { source: SharedError::new(std::io::Error::other(CAUSE)) },
         Kernel { 0: kernel },
+    ));
+}
+
+#[test]
+fn plans_and_selectors() {
+    check(&every_variant!(PlanError:
+        Budget { 0: budget() },
+        NoGrid { method: "pool".to_owned() },
+        StageOrder { method: "mine".to_owned(), index: 1, site: Site::Layer(2) },
+        StageTokens { method: "mine".to_owned(), site: Site::Layer(2), kept: 9, entering: 8 },
+        Setting { method: "mine".to_owned(), reason: "no heads".to_owned() },
+    ));
+    check(&every_variant!(SelectError:
+        NotApplicable { reason: "no boxes".to_owned() },
+        MissingEvidence { what: "attention" },
+        Invalid { reason: "token 4 comes twice".to_owned() },
+        Scoring { 0: ScoringError::UnknownName(unknown()) },
+        Other { 0: SharedError::new(std::io::Error::other(CAUSE)) },
     ));
 }

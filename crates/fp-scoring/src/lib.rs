@@ -28,7 +28,6 @@
 mod audit;
 mod budget;
 mod config;
-mod control;
 mod cost;
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -45,6 +44,7 @@ mod head;
 mod kept;
 mod layout;
 mod named;
+mod pruning;
 mod query;
 mod schedule;
 mod score;
@@ -52,7 +52,6 @@ mod score;
 pub use audit::{CutAudit, NEAR_TIE_GAP, QueryAudit, SelectionAudit};
 pub use budget::{BudgetError, HeadCount, TokenBudget, average_visual_tokens};
 pub use config::{Normalization, PruneConfig};
-pub use control::{Control, oracle_tokens, random_tokens, uniform_grid_tokens};
 pub use cost::{DecoderShape, FLOPS_PER_MAC, MlpConvention, PrunedCost};
 pub use equivalence::{Equivalence, EquivalenceMatrix};
 pub use error::{Cause, ScoringError, SharedError};
@@ -61,6 +60,13 @@ pub use head::HeadStrategy;
 pub use kept::KeptTokens;
 pub use layout::TokenLayout;
 pub use named::{StrategyCard, UnknownName, did_you_mean, nearest};
+pub use pruning::methods::{oracle_tokens, random_tokens, uniform_grid_tokens};
+pub use pruning::{
+    AttentionNeed, AttentionSelector, CoveredArea, DuplicateMethod, Evidence, ImageInput, Matrix,
+    Merge, MethodCard, MethodRegistry, MethodRole, Needs, OneStage, Plan, PlanError, PlanSetting,
+    PositionRule, PruningMethod, SelectError, Selected, Selector, Site, Stage, TokenSelection,
+    UnknownMethod, methods,
+};
 pub use query::{AttentionRows, QueryStrategy};
 pub use schedule::{ScheduleStage, ScheduleStages, ScheduleSyntax, TokenSchedule};
 pub use score::{

@@ -1,65 +1,60 @@
-//! Ways to keep tokens that no attention decides: what strategies are held to.
+//! The tokens that ground-truth boxes cover.
+
+use std::sync::Arc;
 
 use fp_kernels::cpu::top_r;
 
-use crate::hash::{GOLDEN_GAMMA, split_mix};
-use crate::named::named_enum;
-use crate::{BudgetError, KeptTokens, ScoringError};
+use super::{check_kept, uniform_grid_tokens};
+use crate::{
+    Evidence, KeptTokens, MethodCard, MethodRole, Needs, Plan, PlanError, PlanSetting,
+    PruningMethod, ScoringError, SelectError, Selected, Selector, TokenSelection,
+};
 
-named_enum! {
-    /// What every study carries beside its strategies.
-    pub enum Control as "control" {
-        /// No pruning.
-        Vanilla = "vanilla",
-        /// FastV: the mean over every head.
-        AllHeads = "all_heads",
-        /// Seeded chance; a strategy that doesn't beat it says nothing.
-        Random = "random",
-        /// Evenly spaced tokens.
-        UniformGrid = "uniform_grid",
-        /// The tokens that ground-truth boxes cover.
-        Oracle = "oracle",
+/// The tokens that ground-truth boxes cover most, after layer K.
+#[derive(Debug)]
+pub struct Oracle;
+
+impl PruningMethod for Oracle {
+    fn name(&self) -> &'static str {
+        "oracle"
+    }
+
+    fn card(&self) -> MethodCard {
+        MethodCard {
+            summary: "tokens that ground-truth boxes cover most, the rest from uniform_grid",
+            source: "ground truth: an upper bound for what knows where to look",
+        }
+    }
+
+    fn role(&self) -> MethodRole {
+        MethodRole::Control
+    }
+
+    fn plan(&self, setting: &PlanSetting) -> Result<Plan, PlanError> {
+        setting.staged(Arc::new(Covered))
     }
 }
 
-/// R of N tokens by chance: the same seed keeps the same tokens on every machine,
-/// and fewer tokens under one seed are a subset of more.
-///
-/// # Errors
-/// R outside 1..=N.
-pub fn random_tokens(
-    num_image_tokens: usize,
-    kept: usize,
-    seed: u64,
-) -> Result<KeptTokens, ScoringError> {
-    check_kept("random", num_image_tokens, kept)?;
-    let mut order: Vec<(u64, usize)> = (0..num_image_tokens)
-        .map(|token| (random(seed, token as u64), token))
-        .collect();
-    order.sort_unstable();
-    let mut tokens: Vec<usize> = order[..kept].iter().map(|&(_, token)| token).collect();
-    tokens.sort_unstable();
-    Ok(KeptTokens::from_selection(tokens))
-}
+#[derive(Debug)]
+struct Covered;
 
-/// Output `index` of the SplitMix64 generator started at `seed`.
-fn random(seed: u64, index: u64) -> u64 {
-    split_mix(seed.wrapping_add((index + 1).wrapping_mul(GOLDEN_GAMMA)))
-}
+impl Selector for Covered {
+    fn needs(&self) -> Needs {
+        Needs {
+            covered_area: true,
+            ..Needs::default()
+        }
+    }
 
-/// R tokens evenly spaced over 0..N: token ⌊(2i + 1)·N / (2R)⌋ for i in 0..R.
-///
-/// # Errors
-/// R outside 1..=N.
-pub fn uniform_grid_tokens(
-    num_image_tokens: usize,
-    kept: usize,
-) -> Result<KeptTokens, ScoringError> {
-    check_kept("uniform_grid", num_image_tokens, kept)?;
-    let tokens = (0..kept)
-        .map(|i| (2 * i + 1) * num_image_tokens / (2 * kept))
-        .collect();
-    Ok(KeptTokens::from_selection(tokens))
+    fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError> {
+        let whole = evidence.covered_area()?;
+        let area: Vec<f64> = evidence
+            .places()
+            .iter()
+            .map(|&place| whole.get(place).copied().unwrap_or(0.0))
+            .collect();
+        Ok(TokenSelection::from(&oracle_tokens(&area, kept)?).into())
+    }
 }
 
 /// The R tokens that ground-truth boxes cover most: by covered area descending,
@@ -100,31 +95,11 @@ pub fn oracle_tokens(covered_area: &[f64], kept: usize) -> Result<KeptTokens, Sc
     Ok(KeptTokens::from_selection(tokens))
 }
 
-fn check_kept(control: &str, num_image_tokens: usize, kept: usize) -> Result<(), BudgetError> {
-    if kept == 0 || kept > num_image_tokens {
-        return Err(BudgetError::Kept {
-            budget: format!("{control} with kept = {kept}"),
-            kept: kept as f64,
-            num_image_tokens,
-        });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random_tokens;
     use proptest::prelude::*;
-
-    #[test]
-    fn uniform_grid_by_hand() {
-        assert_eq!(
-            uniform_grid_tokens(10, 5).unwrap().as_slice(),
-            [1, 3, 5, 7, 9]
-        );
-        assert_eq!(uniform_grid_tokens(9, 3).unwrap().as_slice(), [1, 4, 7]);
-        assert_eq!(uniform_grid_tokens(7, 1).unwrap().as_slice(), [3]);
-    }
 
     #[test]
     fn oracle_by_hand() {
@@ -134,18 +109,6 @@ mod tests {
         // Covered 1, 3, 4; the grid for R = 5 is 0, 2, 4, 5, 7, of which 0, 2, 5, 7 are free.
         assert_eq!(oracle_tokens(&area, 5).unwrap().as_slice(), [1, 2, 3, 4, 7]);
         assert!(oracle_tokens(&[1.0, f64::NAN], 1).is_err());
-    }
-
-    #[test]
-    fn random_is_the_same_everywhere() {
-        assert_eq!(
-            random_tokens(20, 5, 7).unwrap(),
-            random_tokens(20, 5, 7).unwrap()
-        );
-        assert_ne!(
-            random_tokens(576, 30, 7).unwrap(),
-            random_tokens(576, 30, 8).unwrap()
-        );
     }
 
     proptest! {

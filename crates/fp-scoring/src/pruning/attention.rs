@@ -1,0 +1,64 @@
+//! Selection by attention: a query strategy, a head strategy and h.
+
+use super::{AttentionNeed, Evidence, Needs, SelectError, Selected, Selector, TokenSelection};
+use crate::{
+    HeadCount, HeadStrategy, Normalization, QueryStrategy, ScoringError, SelectOptions,
+    TokenLayout, select,
+};
+
+/// Keeps the tokens with the highest mean attention over the selected heads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionSelector {
+    /// Scores the heads.
+    pub head_strategy: HeadStrategy,
+    /// Chooses the rows.
+    pub query_strategy: QueryStrategy,
+    /// h; with all heads selected the head strategy is of no account.
+    pub num_selected_heads: HeadCount,
+    /// Makes distributions of rows.
+    pub normalization: Normalization,
+    /// Go on where the chosen rows have no attention to the image at all.
+    pub allow_degenerate: bool,
+}
+
+impl AttentionSelector {
+    /// What scoring takes, for R = `kept`.
+    pub fn options(&self, kept: usize) -> SelectOptions {
+        SelectOptions {
+            normalization: self.normalization,
+            num_selected_heads: self.num_selected_heads,
+            kept,
+            allow_degenerate: self.allow_degenerate,
+        }
+    }
+}
+
+impl Selector for AttentionSelector {
+    fn needs(&self) -> Needs {
+        Needs {
+            attention: Some(AttentionNeed::Here),
+            ..Needs::default()
+        }
+    }
+
+    fn query_rows(&self, layout: &TokenLayout) -> Result<Vec<usize>, ScoringError> {
+        self.query_strategy.rows_needed(layout)
+    }
+
+    fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError> {
+        let selection = select(
+            evidence.attention()?,
+            self.head_strategy,
+            self.query_strategy,
+            &self.options(kept),
+        )?;
+        Ok(Selected {
+            selection: TokenSelection::from(&selection.kept_tokens),
+            audit: Some(selection),
+        })
+    }
+
+    fn as_attention(&self) -> Option<&AttentionSelector> {
+        Some(self)
+    }
+}

@@ -1,0 +1,205 @@
+//! What a selector looks at.
+
+use super::SelectError;
+use crate::{AttentionRows, TokenLayout};
+
+/// A dense matrix, row-major.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    values: &'a [f32],
+    num_columns: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Values `[rows, columns]`; none where they don't fill whole rows.
+    pub fn new(values: &'a [f32], num_columns: usize) -> Option<Matrix<'a>> {
+        let is_whole = num_columns > 0 && values.len().is_multiple_of(num_columns);
+        is_whole.then_some(Matrix {
+            values,
+            num_columns,
+        })
+    }
+
+    /// Number of rows.
+    pub fn num_rows(&self) -> usize {
+        self.values.len() / self.num_columns
+    }
+
+    /// Number of columns.
+    pub fn num_columns(&self) -> usize {
+        self.num_columns
+    }
+
+    /// The rows, in order.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [f32]> {
+        self.values.chunks_exact(self.num_columns)
+    }
+
+    /// All values.
+    pub fn values(&self) -> &'a [f32] {
+        self.values
+    }
+}
+
+/// How much of each image token ground-truth boxes cover, `[N]`, or why that isn't known.
+pub type CoveredArea<'a> = Result<&'a [f64], &'a str>;
+
+/// What is known of a sample at a stage. Only what the selector's
+/// [`super::Selector::needs`] asked for is there beside the shapes.
+#[derive(Debug, Clone)]
+pub struct Evidence<'a> {
+    layout: TokenLayout,
+    places: &'a [usize],
+    num_image_tokens: usize,
+    sample_id: &'a str,
+    grid: Option<[usize; 2]>,
+    attention: Option<AttentionRows<'a, f32>>,
+    covered_area: Option<CoveredArea<'a>>,
+    embeds: Option<Matrix<'a>>,
+    hidden: Option<Matrix<'a>>,
+}
+
+impl<'a> Evidence<'a> {
+    /// A sample whose sequence stands at `layout` when it enters the stage, the tokens of
+    /// its image being those at `places` of N = `num_image_tokens`.
+    pub fn new(
+        layout: TokenLayout,
+        places: &'a [usize],
+        num_image_tokens: usize,
+        sample_id: &'a str,
+    ) -> Evidence<'a> {
+        Evidence {
+            layout,
+            places,
+            num_image_tokens,
+            sample_id,
+            grid: None,
+            attention: None,
+            covered_area: None,
+            embeds: None,
+            hidden: None,
+        }
+    }
+
+    /// Adds the grid of image tokens, columns and rows; none for any-resolution input.
+    #[must_use]
+    pub fn with_grid(self, grid: Option<[usize; 2]>) -> Self {
+        Evidence { grid, ..self }
+    }
+
+    /// Adds attention rows to the image tokens that are there, `[H, Q, n]`.
+    #[must_use]
+    pub fn with_attention(self, rows: AttentionRows<'a, f32>) -> Self {
+        Evidence {
+            attention: Some(rows),
+            ..self
+        }
+    }
+
+    /// Adds how much of each of N tokens boxes cover.
+    #[must_use]
+    pub fn with_covered_area(self, area: CoveredArea<'a>) -> Self {
+        Evidence {
+            covered_area: Some(area),
+            ..self
+        }
+    }
+
+    /// Adds the projector's output of the whole image, `[N, D]`.
+    #[must_use]
+    pub fn with_embeds(self, embeds: Matrix<'a>) -> Self {
+        Evidence {
+            embeds: Some(embeds),
+            ..self
+        }
+    }
+
+    /// Adds the hidden states of the image tokens that are there, `[n, D]`.
+    #[must_use]
+    pub fn with_hidden(self, hidden: Matrix<'a>) -> Self {
+        Evidence {
+            hidden: Some(hidden),
+            ..self
+        }
+    }
+
+    /// Where system, image and text stand as the stage is entered.
+    pub fn layout(&self) -> &TokenLayout {
+        &self.layout
+    }
+
+    /// n, the image tokens that enter the stage.
+    pub fn num_tokens(&self) -> usize {
+        self.layout.num_image
+    }
+
+    /// N, the image tokens before any stage.
+    pub fn num_image_tokens(&self) -> usize {
+        self.num_image_tokens
+    }
+
+    /// `[n]`: of each token that is there, which of the N tokens it stands at.
+    pub fn places(&self) -> &'a [usize] {
+        self.places
+    }
+
+    /// The sample's id: chance draws from a stream of its own for every sample.
+    pub fn sample_id(&self) -> &'a str {
+        self.sample_id
+    }
+
+    /// Columns and rows of the grid that the N tokens lie on.
+    ///
+    /// # Errors
+    /// Tokens that aren't one grid.
+    pub fn grid(&self) -> Result<[usize; 2], SelectError> {
+        self.grid.ok_or_else(|| SelectError::NotApplicable {
+            reason: "image tokens aren't one square grid".to_owned(),
+        })
+    }
+
+    /// Attention rows to the image tokens that are there.
+    ///
+    /// # Errors
+    /// They weren't asked for.
+    pub fn attention(&self) -> Result<&AttentionRows<'a, f32>, SelectError> {
+        let missing = SelectError::MissingEvidence { what: "attention" };
+        self.attention.as_ref().ok_or(missing)
+    }
+
+    /// How much of each of N tokens boxes cover.
+    ///
+    /// # Errors
+    /// It wasn't asked for, or the sample has no boxes that lie on a grid.
+    pub fn covered_area(&self) -> Result<&'a [f64], SelectError> {
+        match self.covered_area {
+            None => Err(SelectError::MissingEvidence {
+                what: "covered area",
+            }),
+            Some(Ok(area)) => Ok(area),
+            Some(Err(reason)) => Err(SelectError::NotApplicable {
+                reason: reason.to_owned(),
+            }),
+        }
+    }
+
+    /// The projector's output of the whole image, `[N, D]`.
+    ///
+    /// # Errors
+    /// It wasn't asked for.
+    pub fn embeds(&self) -> Result<Matrix<'a>, SelectError> {
+        let missing = SelectError::MissingEvidence { what: "embeddings" };
+        self.embeds.ok_or(missing)
+    }
+
+    /// Hidden states of the image tokens that are there, `[n, D]`.
+    ///
+    /// # Errors
+    /// They weren't asked for.
+    pub fn hidden(&self) -> Result<Matrix<'a>, SelectError> {
+        let missing = SelectError::MissingEvidence {
+            what: "hidden states",
+        };
+        self.hidden.ok_or(missing)
+    }
+}

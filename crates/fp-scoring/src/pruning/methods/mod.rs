@@ -1,0 +1,89 @@
+//! The methods that come with this crate, one file each.
+
+mod all_heads;
+mod downsample;
+mod drop_all;
+mod fixed_heads;
+mod no_image;
+mod oracle;
+mod pool;
+mod random;
+mod uniform_grid;
+mod vanilla;
+
+pub use all_heads::AllHeads;
+pub use downsample::Downsample;
+pub use drop_all::DropAll;
+pub use fixed_heads::FixedHeads;
+pub use no_image::NoImage;
+pub use oracle::{Oracle, oracle_tokens};
+pub use pool::Pool;
+pub use random::{Random, random_tokens};
+pub use uniform_grid::{UniformGrid, uniform_grid_tokens};
+pub use vanilla::Vanilla;
+
+use crate::{BudgetError, TokenSelection};
+
+/// Refuses R outside 1..=N.
+fn check_kept(name: &str, num_image_tokens: usize, kept: usize) -> Result<(), BudgetError> {
+    if kept == 0 || kept > num_image_tokens {
+        return Err(BudgetError::Kept {
+            budget: format!("{name} with kept = {kept}"),
+            kept: kept as f64,
+            num_image_tokens,
+        });
+    }
+    Ok(())
+}
+
+/// The grid of at most `kept` cells that a grid of `columns` × `rows` is brought down to:
+/// as many cells as possible, among those the one whose sides are nearest to the grid's own
+/// proportion, wider before taller. Sides differ by a factor of 2 at most, relative to it,
+/// where that is possible.
+fn smaller_grid([columns, rows]: [usize; 2], kept: usize) -> [usize; 2] {
+    let stretch = |w: usize, h: usize| {
+        let ratio = (w * rows) as f64 / (h * columns) as f64;
+        ratio.max(1.0 / ratio)
+    };
+    let mut best = ([1, 1], f64::INFINITY);
+    for w in 1..=columns.min(kept) {
+        for h in 1..=rows.min(kept / w) {
+            let stretched = stretch(w, h);
+            if stretched > 2.0 && !(kept < 2 || columns == 1 || rows == 1) {
+                continue;
+            }
+            let is_more = w * h > best.0[0] * best.0[1];
+            let is_alike = w * h == best.0[0] * best.0[1] && stretched <= best.1;
+            if is_more || is_alike {
+                best = ([w, h], stretched);
+            }
+        }
+    }
+    best.0
+}
+
+/// All of nothing.
+fn nothing() -> TokenSelection {
+    TokenSelection::all(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smaller_grids_by_hand() {
+        for (kept, expected) in [
+            (144, [12, 12]),
+            (143, [12, 11]),
+            (42, [7, 6]),
+            (25, [5, 5]),
+            (8, [4, 2]),
+            (7, [3, 2]),
+            (3, [2, 1]),
+            (1, [1, 1]),
+        ] {
+            assert_eq!(smaller_grid([12, 12], kept), expected, "{kept}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Pruning in general: where tokens are dropped, by what, and how many go on.
+//!
+//! A method is an ordered list of [`Stage`]s and a [`PositionRule`]; a stage is a
+//! [`Site`], a [`Selector`] and the number of tokens that go on. A selector turns
+//! [`Evidence`] into a [`TokenSelection`]. What a method costs follows from the number of
+//! tokens that enter each layer, its [`crate::TokenSchedule`].
+//!
+//! A [`PruningMethod`] makes the stages for a model and a budget. Those that are known by
+//! name stand in a [`MethodRegistry`]: one file under `methods/` and one line in
+//! [`MethodRegistry::standard`].
+
+mod attention;
+mod error;
+mod evidence;
+pub mod methods;
+mod plan;
+mod registry;
+mod selection;
+mod selector;
+mod site;
+
+pub use attention::AttentionSelector;
+pub use error::{PlanError, SelectError};
+pub use evidence::{CoveredArea, Evidence, Matrix};
+pub use plan::{ImageInput, Plan, PlanSetting, Stage};
+pub use registry::{
+    DuplicateMethod, MethodCard, MethodRegistry, MethodRole, OneStage, PruningMethod, UnknownMethod,
+};
+pub use selection::{Merge, TokenSelection};
+pub use selector::{AttentionNeed, Needs, Selected, Selector};
+pub use site::{PositionRule, Site};

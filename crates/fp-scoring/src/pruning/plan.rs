@@ -1,0 +1,265 @@
+//! A method on one model, one image size and one budget.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{PlanError, PositionRule, Selector, Site};
+use crate::{
+    BudgetError, DecoderShape, Normalization, QueryStrategy, ScheduleStage, ScheduleStages,
+    TokenBudget, TokenSchedule,
+};
+
+/// What the vision tower is given.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageInput {
+    /// The image as the model is made for it.
+    #[default]
+    Whole,
+    /// The image made smaller, in the upper left corner of the tower's input; what it
+    /// doesn't cover has the colour of padding.
+    Shrunk {
+        /// Width in patches.
+        columns: usize,
+        /// Height in patches.
+        rows: usize,
+    },
+    /// No image: the question alone.
+    None,
+}
+
+/// One place where tokens are dropped.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Where.
+    pub site: Site,
+    /// By what.
+    pub selector: Arc<dyn Selector>,
+    /// How many go on at most.
+    pub kept: usize,
+}
+
+/// What a method does with one model, image size and budget.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What the vision tower is given.
+    pub input: ImageInput,
+    /// In the order of their sites; none for no pruning.
+    pub stages: Vec<Stage>,
+    /// Positions of the tokens that go on.
+    pub positions: PositionRule,
+}
+
+impl Plan {
+    /// No pruning.
+    pub fn vanilla() -> Plan {
+        Plan {
+            input: ImageInput::Whole,
+            stages: Vec::new(),
+            positions: PositionRule::Keep,
+        }
+    }
+
+    /// One stage, positions kept: FastV's form.
+    pub fn one_stage(site: Site, selector: Arc<dyn Selector>, kept: usize) -> Plan {
+        Plan {
+            stages: vec![Stage {
+                site,
+                selector,
+                kept,
+            }],
+            ..Plan::vanilla()
+        }
+    }
+
+    /// Checks that stages follow one another and that none lets through more tokens than
+    /// enter it; `method` is named in errors.
+    ///
+    /// # Errors
+    /// The first stage that breaks a rule, or lies behind the last layer but one.
+    pub fn check(
+        &self,
+        method: &str,
+        num_layers: usize,
+        num_image_tokens: usize,
+    ) -> Result<(), PlanError> {
+        let mut before: Option<Site> = None;
+        let mut entering = num_image_tokens;
+        for (index, stage) in self.stages.iter().enumerate() {
+            let site = stage.site;
+            if before.is_some_and(|before| site <= before) {
+                return Err(PlanError::StageOrder {
+                    method: method.to_owned(),
+                    index,
+                    site,
+                });
+            }
+            if let Site::Layer(prune_layer) = site
+                && !(1..num_layers).contains(&prune_layer)
+            {
+                return Err(PlanError::Budget(BudgetError::PruneLayer {
+                    prune_layer,
+                    num_layers,
+                }));
+            }
+            if stage.kept > entering {
+                return Err(PlanError::StageTokens {
+                    method: method.to_owned(),
+                    site,
+                    kept: stage.kept,
+                    entering,
+                });
+            }
+            (before, entering) = (Some(site), stage.kept);
+        }
+        Ok(())
+    }
+
+    /// The visual tokens that enter each of L layers, if every stage lets through as many
+    /// as it may.
+    ///
+    /// # Errors
+    /// Stages that no model of L layers has.
+    pub fn schedule(
+        &self,
+        num_layers: usize,
+        num_image_tokens: usize,
+    ) -> Result<TokenSchedule, BudgetError> {
+        if self.input == ImageInput::None {
+            return Ok(TokenSchedule::constant(num_layers, 0));
+        }
+        // Before the decoder the last word counts.
+        let first = self.stages.iter().rfind(|stage| stage.site.depth() == 0);
+        let entering = first.map_or(num_image_tokens, |stage| stage.kept);
+        let stages: Vec<ScheduleStage> = self
+            .stages
+            .iter()
+            .filter(|stage| stage.site.depth() > 0)
+            .map(|stage| ScheduleStage {
+                after_layer: stage.site.depth(),
+                tokens: stage.kept,
+            })
+            .collect();
+        TokenSchedule::from_stages(num_layers, entering, &stages)
+    }
+}
+
+/// What a method is planned for.
+#[derive(Debug, Clone)]
+pub struct PlanSetting {
+    /// Sizes of the decoder.
+    pub shape: DecoderShape,
+    /// N.
+    pub num_image_tokens: usize,
+    /// Columns and rows of the image tokens; none for any-resolution input.
+    pub grid: Option<[usize; 2]>,
+    /// K, counted from 1.
+    pub prune_layer: usize,
+    /// How many tokens stay; none for methods that take no budget.
+    pub budget: Option<TokenBudget>,
+    /// Layers and what goes on after each, in place of one stage after layer K; such a
+    /// budget says that too.
+    pub schedule: Option<ScheduleStages>,
+    /// Where attention is read from.
+    pub query_strategy: QueryStrategy,
+    /// Makes distributions of rows.
+    pub normalization: Normalization,
+    /// Go on where the chosen rows have no attention to the image at all.
+    pub allow_degenerate: bool,
+    /// Seed of methods that draw by chance.
+    pub seed: u64,
+}
+
+impl PlanSetting {
+    /// `selector` after layer K, or after each layer of the schedule.
+    ///
+    /// # Errors
+    /// A budget that can't be met.
+    pub fn stages(&self, selector: Arc<dyn Selector>) -> Result<Vec<Stage>, BudgetError> {
+        let Some(schedule) = &self.schedule else {
+            return Ok(vec![Stage {
+                site: Site::Layer(self.prune_layer),
+                selector,
+                kept: self.kept_after_layer()?,
+            }]);
+        };
+        let (layers, n) = (self.shape.num_layers, self.num_image_tokens);
+        TokenSchedule::from_stages(layers, n, &schedule.0)?;
+        let stages = schedule.0.iter().map(|stage| Stage {
+            site: match stage.after_layer {
+                0 => Site::Embeddings,
+                layer => Site::Layer(layer),
+            },
+            selector: Arc::clone(&selector),
+            kept: stage.tokens,
+        });
+        Ok(stages.collect())
+    }
+
+    /// As [`PlanSetting::stages`], as a plan with positions kept.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn staged(&self, selector: Arc<dyn Selector>) -> Result<Plan, PlanError> {
+        Ok(Plan {
+            stages: self.stages(selector)?,
+            ..Plan::vanilla()
+        })
+    }
+
+    /// R, for a method that drops tokens after layer K.
+    ///
+    /// # Errors
+    /// A budget that can't be met.
+    pub fn kept_after_layer(&self) -> Result<usize, BudgetError> {
+        match &self.budget {
+            Some(budget) => budget.kept(
+                self.num_image_tokens,
+                self.shape.num_layers,
+                self.prune_layer,
+            ),
+            None => Ok(self.num_image_tokens),
+        }
+    }
+
+    /// R, for a method that drops tokens before layer 1. A budget says what is equal
+    /// among methods: a layer average is the number of tokens itself there, a number or a
+    /// share of tokens kept is the same as after layer K.
+    ///
+    /// # Errors
+    /// A budget that can't be met.
+    pub fn kept_before_decoder(&self) -> Result<usize, BudgetError> {
+        if let Some(schedule) = &self.schedule {
+            let (layers, n) = (self.shape.num_layers, self.num_image_tokens);
+            let schedule = TokenSchedule::from_stages(layers, n, &schedule.0)?;
+            return Ok(schedule.average().round() as usize);
+        }
+        match self.budget {
+            Some(budget @ TokenBudget::AverageVisualTokens(average)) => {
+                let kept = average.round();
+                if (1.0..=self.num_image_tokens as f64).contains(&kept) {
+                    return Ok(kept as usize);
+                }
+                Err(BudgetError::Kept {
+                    budget: budget.to_string(),
+                    kept,
+                    num_image_tokens: self.num_image_tokens,
+                })
+            }
+            _ => self.kept_after_layer(),
+        }
+    }
+
+    /// Columns and rows of the one grid that the image tokens lie on.
+    ///
+    /// # Errors
+    /// Any-resolution input, which has several.
+    pub fn one_grid(&self, method: &str) -> Result<[usize; 2], PlanError> {
+        self.grid.ok_or_else(|| PlanError::NoGrid {
+            method: method.to_owned(),
+        })
+    }
+}

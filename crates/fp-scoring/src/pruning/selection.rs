@@ -1,0 +1,235 @@
+//! Which tokens go on from a stage.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::SelectError;
+use crate::KeptTokens;
+
+/// The tokens that go on from a stage, in their order. Indices are of the tokens that
+/// enter it, 0..n.
+///
+/// Every token that goes on has a *place*, the token of before whose position it takes.
+/// Without a merge it is that token; with one it is a weighted sum of some. Two selections
+/// are equal where places and weights are, bit for bit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TokenSelection {
+    places: Arc<[usize]>,
+    merge: Option<Merge>,
+}
+
+/// Of each token that goes on, the tokens of before that it is a sum of, with their
+/// weights. Sums are taken in the order of the entries, in `f64`.
+#[derive(Debug, Clone)]
+pub struct Merge(Arc<[Vec<(usize, f64)>]>);
+
+impl Merge {
+    /// One list of tokens and weights per token that goes on.
+    pub fn rows(&self) -> &[Vec<(usize, f64)>] {
+        &self.0
+    }
+}
+
+impl PartialEq for Merge {
+    fn eq(&self, other: &Merge) -> bool {
+        let rows = self.0.iter().zip(other.0.iter());
+        self.0.len() == other.0.len()
+            && rows.into_iter().all(|(a, b)| {
+                a.len() == b.len()
+                    && a.iter()
+                        .zip(b)
+                        .all(|(a, b)| a.0 == b.0 && a.1.to_bits() == b.1.to_bits())
+            })
+    }
+}
+
+impl Eq for Merge {}
+
+impl Hash for Merge {
+    fn hash<S: Hasher>(&self, state: &mut S) {
+        for row in self.0.iter() {
+            row.len().hash(state);
+            for (token, weight) in row {
+                (token, weight.to_bits()).hash(state);
+            }
+        }
+    }
+}
+
+impl TokenSelection {
+    /// Every one of n tokens.
+    pub fn all(num_tokens: usize) -> TokenSelection {
+        TokenSelection {
+            places: (0..num_tokens).collect(),
+            merge: None,
+        }
+    }
+
+    /// Tokens in the order in which they go on, not necessarily ascending.
+    ///
+    /// # Errors
+    /// A token outside 0..n, or one that comes twice.
+    pub fn new(places: Vec<usize>, num_tokens: usize) -> Result<TokenSelection, SelectError> {
+        check_places(&places, num_tokens)?;
+        Ok(TokenSelection {
+            places: places.into(),
+            merge: None,
+        })
+    }
+
+    /// Tokens that are weighted sums: one entry per token that goes on, its place and the
+    /// tokens of before with their weights. Sums of one token with weight 1 throughout are
+    /// a selection without a merge.
+    ///
+    /// # Errors
+    /// A place or token outside 0..n, a place that comes twice, a sum of nothing or with a
+    /// token twice, a weight that isn't finite.
+    pub fn merged(
+        rows: Vec<(usize, Vec<(usize, f64)>)>,
+        num_tokens: usize,
+    ) -> Result<TokenSelection, SelectError> {
+        let (places, sums): (Vec<usize>, Vec<Vec<(usize, f64)>>) = rows.into_iter().unzip();
+        check_places(&places, num_tokens)?;
+        for (place, sum) in places.iter().zip(&sums) {
+            if sum.is_empty() {
+                return Err(invalid(format!("token {place} is a sum of no tokens")));
+            }
+            let mut tokens: Vec<usize> = sum.iter().map(|(token, _)| *token).collect();
+            tokens.sort_unstable();
+            if let Some(pair) = tokens.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(invalid(format!(
+                    "token {} comes twice in the sum at {place}",
+                    pair[0]
+                )));
+            }
+            for &(token, weight) in sum {
+                if token >= num_tokens {
+                    return Err(outside(token, num_tokens));
+                }
+                if !weight.is_finite() {
+                    return Err(invalid(format!(
+                        "the weight of token {token} in the sum at {place} is {weight}"
+                    )));
+                }
+            }
+        }
+        let is_identity = |(place, sum): (&usize, &Vec<(usize, f64)>)| matches!(sum.as_slice(), [(token, weight)] if token == place && *weight == 1.0);
+        let merge = if places.iter().zip(&sums).all(is_identity) {
+            None
+        } else {
+            Some(Merge(sums.into()))
+        };
+        Ok(TokenSelection {
+            places: places.into(),
+            merge,
+        })
+    }
+
+    /// Of each token that goes on the token of before whose position it takes.
+    pub fn places(&self) -> &[usize] {
+        &self.places
+    }
+
+    /// How tokens are summed, where some are.
+    pub fn merge(&self) -> Option<&Merge> {
+        self.merge.as_ref()
+    }
+
+    /// How many tokens go on.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether nothing goes on.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Whether every one of n tokens goes on as it was.
+    pub fn is_all(&self, num_tokens: usize) -> bool {
+        self.merge.is_none()
+            && self.places.len() == num_tokens
+            && self.places.iter().enumerate().all(|(i, place)| i == *place)
+    }
+
+    /// The tokens kept, where nothing is merged and they go on in their old order.
+    pub fn kept_tokens(&self) -> Option<KeptTokens> {
+        let is_plain = self.merge.is_none() && self.places.is_sorted_by(|a, b| a < b);
+        is_plain.then(|| KeptTokens::from_selection(self.places.to_vec()))
+    }
+}
+
+impl From<&KeptTokens> for TokenSelection {
+    fn from(kept: &KeptTokens) -> TokenSelection {
+        TokenSelection {
+            places: kept.as_slice().into(),
+            merge: None,
+        }
+    }
+}
+
+fn check_places(places: &[usize], num_tokens: usize) -> Result<(), SelectError> {
+    let mut is_taken = vec![false; num_tokens];
+    for &place in places {
+        let taken = is_taken
+            .get_mut(place)
+            .ok_or_else(|| outside(place, num_tokens))?;
+        if std::mem::replace(taken, true) {
+            return Err(invalid(format!("token {place} comes twice")));
+        }
+    }
+    Ok(())
+}
+
+fn outside(token: usize, num_tokens: usize) -> SelectError {
+    invalid(format!(
+        "token {token} is not below the number of tokens, {num_tokens}"
+    ))
+}
+
+fn invalid(reason: String) -> SelectError {
+    SelectError::Invalid { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_weights_are_a_selection() {
+        let merged = TokenSelection::merged(vec![(1, vec![(1, 1.0)]), (3, vec![(3, 1.0)])], 4);
+        let plain = TokenSelection::new(vec![1, 3], 4).unwrap();
+        assert_eq!(merged.unwrap(), plain);
+        assert_eq!(plain.kept_tokens().unwrap().as_slice(), [1, 3]);
+        assert!(!plain.is_all(2));
+        assert!(TokenSelection::all(3).is_all(3));
+    }
+
+    #[test]
+    fn what_is_impossible_is_refused() {
+        for (places, reason) in [(vec![0, 4], "not below"), (vec![2, 2], "twice")] {
+            let error = TokenSelection::new(places, 4).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        for (rows, reason) in [
+            (vec![(0, vec![])], "no tokens"),
+            (vec![(0, vec![(5, 1.0)])], "not below"),
+            (vec![(0, vec![(1, 0.5), (1, 0.5)])], "twice"),
+            (vec![(0, vec![(1, f64::NAN)])], "NaN"),
+        ] {
+            let error = TokenSelection::merged(rows, 4).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_order_or_weight_is_another_selection() {
+        let new = |places: &[usize]| TokenSelection::new(places.to_vec(), 4).unwrap();
+        assert_ne!(new(&[0, 1]), new(&[1, 0]));
+        assert_eq!(new(&[1, 0]).kept_tokens(), None);
+        let merged =
+            |weight| TokenSelection::merged(vec![(0, vec![(0, weight), (1, 0.5)])], 4).unwrap();
+        assert_eq!(merged(0.5), merged(0.5));
+        assert_ne!(merged(0.5), merged(0.25));
+    }
+}

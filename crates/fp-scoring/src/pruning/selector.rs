@@ -1,0 +1,79 @@
+//! What chooses tokens at a stage.
+
+use std::fmt::Debug;
+
+use super::{AttentionSelector, Evidence, SelectError, TokenSelection};
+use crate::{ScoringError, Selection, TokenLayout};
+
+/// Which layer's attention a selector at `layer k` looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AttentionNeed {
+    /// That of layer k itself, whose output the tokens are.
+    Here,
+    /// That of layer k + 1, which the tokens are about to enter.
+    Next,
+}
+
+/// The evidence that a selector asks for. What it doesn't ask for isn't computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Attention rows, see [`Selector::query_rows`].
+    pub attention: Option<AttentionNeed>,
+    /// How much of each token ground-truth boxes cover.
+    pub covered_area: bool,
+    /// The projector's output.
+    pub embeds: bool,
+    /// Hidden states of the image tokens at the stage.
+    pub hidden: bool,
+}
+
+/// What a selector chose, and what decided it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selected {
+    /// The tokens that go on.
+    pub selection: TokenSelection,
+    /// Heads, importance and cuts, where attention decided.
+    pub audit: Option<Selection>,
+}
+
+impl From<TokenSelection> for Selected {
+    fn from(selection: TokenSelection) -> Selected {
+        Selected {
+            selection,
+            audit: None,
+        }
+    }
+}
+
+/// A pure function from evidence and a number of tokens to a selection.
+///
+/// The same evidence gives the same selection, whatever the batch and the thread.
+pub trait Selector: Debug + Send + Sync {
+    /// The evidence that [`Selector::select`] reads.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    /// Rows of the sequence whose attention is read, ascending, for a sequence that
+    /// enters the stage at `layout`. None before the image: they see nothing of it.
+    ///
+    /// # Errors
+    /// A sequence that has no row to look from.
+    fn query_rows(&self, _layout: &TokenLayout) -> Result<Vec<usize>, ScoringError> {
+        Ok(Vec::new())
+    }
+
+    /// Chooses tokens, about `kept` of those that are there: a rule that can't meet the
+    /// number exactly takes fewer.
+    ///
+    /// # Errors
+    /// [`SelectError::NotApplicable`] where the rule has no meaning for the sample; all
+    /// else is a failure.
+    fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError>;
+
+    /// The attention rule that this selector is, if it is one: such selectors are scored
+    /// together.
+    fn as_attention(&self) -> Option<&AttentionSelector> {
+        None
+    }
+}
