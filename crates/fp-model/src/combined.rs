@@ -38,10 +38,10 @@ impl Prefix {
     /// both scoring and [`CombinedAttention::audit`] say so instead), a GPU that fails.
     pub fn combine(&self, query: QueryStrategy) -> Result<CombinedAttention<'_>> {
         #[cfg(feature = "cuda")]
-        if let Some(rows) = self.attention.on_device() {
+        if let Some(attention) = self.on_device() {
             return Ok(CombinedAttention {
                 prefix: self,
-                rows: Combined::Device(crate::gpu::combine(self, rows, query)?),
+                rows: Combined::Device(attention.combine(query)?),
             });
         }
         let (values, audit) = image_attention(&self.attention()?, query)?;
@@ -62,10 +62,21 @@ impl Prefix {
         options: &SelectOptions,
     ) -> Result<Selection> {
         #[cfg(feature = "cuda")]
-        if let Some(rows) = self.attention.on_device() {
-            return crate::gpu::select(self, rows, head, query, options);
+        if let Some(attention) = self.on_device() {
+            return attention.select(head, query, options);
         }
         Ok(select(&self.attention()?, head, query, options)?)
+    }
+
+    /// Layer K's attention where it is on a GPU.
+    #[cfg(feature = "cuda")]
+    fn on_device(&self) -> Option<crate::gpu::LayerAttention<'_>> {
+        Some(crate::gpu::LayerAttention {
+            values: self.attention.on_device()?,
+            rows: &self.rows,
+            num_heads: self.num_heads,
+            layout: self.layout,
+        })
     }
 }
 
@@ -84,7 +95,11 @@ impl CombinedAttention<'_> {
                 })
                 .collect(),
             #[cfg(feature = "cuda")]
-            Combined::Device(combined) => combined.score(heads, tokens, requests),
+            Combined::Device(combined) => combined.score(
+                requests
+                    .iter()
+                    .map(|request| (request.head_strategies.as_slice(), &request.options)),
+            ),
         }
     }
 

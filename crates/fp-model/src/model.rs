@@ -1,14 +1,13 @@
 //! The model as a whole: loading, and image features.
 
-use crate::clip::VisionTower;
 use crate::config::{ModelConfig, Preset};
 use crate::error::{ModelError, Result};
 use crate::llama::Llama;
 use crate::opened::OpenedCheckpoint;
 use crate::projector::Projector;
+use crate::vision::{VisionParts, VisionTower};
 use crate::weights::{Loader, Names, Place, RandomWeights, Source};
 use candle_core::{DType, Device, Tensor};
-use fp_image::FeaturePacking;
 use std::path::{Path, PathBuf};
 
 /// How a model is loaded.
@@ -29,6 +28,8 @@ pub struct LoadOptions {
     /// the CPU. Without, the tensor library does everything, on the same path as
     /// on a GPU: slower, and a check on both.
     pub kernels: bool,
+    /// Parts of the vision tower to load beside those that features take.
+    pub vision: VisionParts,
 }
 
 impl Default for LoadOptions {
@@ -38,6 +39,7 @@ impl Default for LoadOptions {
             dtype: None,
             vision_tower: None,
             kernels: true,
+            vision: VisionParts::default(),
         }
     }
 }
@@ -77,7 +79,7 @@ impl LoadOptions {
 /// image, used for any number of questions.
 #[derive(Debug, Clone)]
 pub struct ImageFeatures {
-    embeds: Tensor,
+    pub(crate) embeds: Tensor,
 }
 
 impl ImageFeatures {
@@ -96,9 +98,9 @@ impl ImageFeatures {
 #[derive(Debug)]
 pub struct LlavaModel {
     config: ModelConfig,
-    tower: VisionTower,
-    projector: Projector,
-    newline: Option<Tensor>,
+    pub(crate) tower: VisionTower,
+    pub(crate) projector: Projector,
+    pub(crate) newline: Option<Tensor>,
     pub(crate) decoder: Llama,
 }
 
@@ -138,7 +140,8 @@ impl LlavaModel {
         let place = options.place(None)?;
         let source = Source::Random(RandomWeights { seed });
         let path = config.path.clone();
-        LlavaModel::build(config, &path, &source, &Names::of_dummies(), &place)
+        let names = Names::of_dummies();
+        LlavaModel::build(config, &path, &source, &names, &place, &options.vision)
     }
 
     pub(crate) fn build(
@@ -147,6 +150,7 @@ impl LlavaModel {
         source: &Source,
         names: &Names,
         place: &Place,
+        vision: &VisionParts,
     ) -> Result<LlavaModel> {
         let loader = Loader {
             source,
@@ -161,7 +165,7 @@ impl LlavaModel {
             in_tower: names.has_tower_apart(),
         };
         Ok(LlavaModel {
-            tower: VisionTower::load(&tower, &config, names)?,
+            tower: VisionTower::load(&tower, &config, names, vision)?,
             projector: Projector::load(&loader, &config, names)?,
             newline: match config.grid_pinpoints {
                 Some(_) => Some(loader.tensor(names.newline, &[config.text.hidden_size])?),
@@ -187,56 +191,6 @@ impl LlavaModel {
         self.decoder.place().dtype
     }
 
-    /// Features of one square image with pixel values `[1, 3, side, side]`.
-    ///
-    /// # Errors
-    /// Pixel values of another shape, or any that isn't finite.
-    pub fn encode_image(&self, pixel_values: &Tensor) -> Result<ImageFeatures> {
-        if pixel_values.dims().first() != Some(&1) {
-            return Err(ModelError::InputShape {
-                what: "pixel values",
-                got: pixel_values.dims().to_vec(),
-                expected: "one image, [1, 3, side, side]; any-resolution tiles need their packing"
-                    .to_owned(),
-            });
-        }
-        let embeds = self.project(pixel_values)?;
-        Ok(ImageFeatures { embeds })
-    }
-
-    /// Features of any-resolution input: `pixel_values [tiles + 1, 3, side, side]`,
-    /// the squeezed image first, and how tiles become tokens.
-    ///
-    /// # Errors
-    /// A model without any-resolution input, pixel values of another shape, or a
-    /// packing of another number of tiles.
-    pub fn encode_tiles(
-        &self,
-        pixel_values: &Tensor,
-        packing: &FeaturePacking,
-    ) -> Result<ImageFeatures> {
-        let Some(newline) = &self.newline else {
-            return Err(ModelError::InputValue {
-                what: "any-resolution input",
-                found: "tiles".to_owned(),
-                expected: "one square image, which is all that this model takes".to_owned(),
-            });
-        };
-        let features = self.project(pixel_values)?;
-        let num_rows = features.dim(0)?;
-        let indices = packing.gather_indices(num_rows as u32);
-        if let Some(index) = indices.iter().find(|index| **index as usize > num_rows) {
-            return Err(ModelError::InputShape {
-                what: "pixel values",
-                got: pixel_values.dims().to_vec(),
-                expected: format!("enough tiles for feature row {index}"),
-            });
-        }
-        let table = Tensor::cat(&[&features, &newline.unsqueeze(0)?], 0)?;
-        let embeds = table.index_select(&Tensor::new(indices, table.device())?, 0)?;
-        Ok(ImageFeatures { embeds })
-    }
-
     /// Features that were made elsewhere, `[N, D]`.
     ///
     /// # Errors
@@ -258,22 +212,5 @@ impl LlavaModel {
             .to_dtype(self.dtype())?
             .contiguous()?;
         Ok(ImageFeatures { embeds })
-    }
-
-    /// Vision tower and projector: `[images · tokens, D]`.
-    fn project(&self, pixel_values: &Tensor) -> Result<Tensor> {
-        let features = self.tower.forward(pixel_values)?;
-        let embeds = self.projector.forward(&features.flatten_to(1)?)?;
-        let check = embeds.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?;
-        if !check.is_finite() {
-            let values: Vec<f32> = embeds.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-                return Err(ModelError::NotFinite {
-                    what: "the image features",
-                    index,
-                });
-            }
-        }
-        Ok(embeds)
     }
 }

@@ -4,7 +4,9 @@ use crate::config::{ModelConfig, Origin, vision_tower_config};
 use crate::error::{ModelError, Result};
 use crate::model::{LlavaModel, LoadOptions};
 use crate::tokenizer::LlavaTokenizer;
-use crate::weights::{Checkpoint, Names, Source, StoredDtype, expected_tensors};
+use crate::weights::{
+    Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors, extra_vision_tensors,
+};
 use fp_image::{ImageProcessor, PreprocessorConfig};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -83,16 +85,22 @@ impl OpenedCheckpoint {
     /// Reads the weights. `options` may name no other vision tower than was opened.
     ///
     /// # Errors
-    /// An unsupported dtype, weights that can't be read or aren't finite, or
-    /// whatever the device reports.
+    /// An unsupported dtype; parts of the vision tower that are asked for and missing or
+    /// misshapen; weights that can't be read or aren't finite; or whatever the device
+    /// reports.
     pub fn load(self, options: &LoadOptions) -> Result<LlavaModel> {
         let place = options.place(self.config.stored_dtype.as_deref())?;
+        options.vision.check(&self.config.vision)?;
+        for tensor in extra_vision_tensors(&self.config, &self.names, &options.vision) {
+            self.check_tensor(&tensor)?;
+        }
         LlavaModel::build(
             self.config,
             &self.tower_config,
             &self.source,
             &self.names,
             &place,
+            &options.vision,
         )
     }
 
@@ -149,13 +157,7 @@ impl OpenedCheckpoint {
         let expected = expected_tensors(&self.config, &self.names);
         let mut problems: Vec<ModelError> = expected
             .iter()
-            .filter_map(|tensor| {
-                let checked = match tower.as_ref().filter(|_| tensor.in_tower) {
-                    Some(tower) => tower.check(&tensor.name, &tensor.shape, &self.tower_config),
-                    None => main.check(&tensor.name, &tensor.shape, &self.config.path),
-                };
-                checked.err()
-            })
+            .filter_map(|tensor| self.check_tensor(tensor).err())
             .collect();
         let needed: BTreeSet<&str> = expected.iter().map(|tensor| tensor.name.as_str()).collect();
         for checkpoint in [Some(main), tower.as_ref()].into_iter().flatten() {
@@ -165,6 +167,17 @@ impl OpenedCheckpoint {
             problems.extend(broken.map(|(_, error)| error));
         }
         problems
+    }
+
+    /// Checks that a tensor is there, of its shape and in a format that can be read.
+    fn check_tensor(&self, tensor: &ExpectedTensor) -> Result<()> {
+        let Source::Files { main, tower } = &self.source else {
+            return Ok(());
+        };
+        match tower.as_ref().filter(|_| tensor.in_tower) {
+            Some(tower) => tower.check(&tensor.name, &tensor.shape, &self.tower_config),
+            None => main.check(&tensor.name, &tensor.shape, &self.config.path),
+        }
     }
 
     /// Files of weights, and bytes of values by format.

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::{MOST_HEADS, MOST_LAYERS};
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 
 /// Longest side of an input that a config may state, in pixels.
 const MOST_PIXELS: usize = 1 << 14;
@@ -101,6 +101,28 @@ impl VisionConfig {
         Ok(config)
     }
 
+    /// The layer, counted from 0, that `index` means among the tower's layers, as in
+    /// transformers' `attentions`: from the end if negative, so that −1 is the last layer.
+    ///
+    /// # Errors
+    /// An index outside −L..L, L being the number of layers.
+    pub fn layer_index(&self, index: i64) -> Result<usize> {
+        resolve(index, self.num_layers, "a vision layer")
+    }
+
+    /// The hidden state that `index` means, as in transformers' `hidden_states`: 0 is what
+    /// enters the first layer, L what the last one gives; from the end if negative.
+    ///
+    /// # Errors
+    /// An index outside −(L + 1)..=L.
+    pub fn state_index(&self, index: i64) -> Result<usize> {
+        resolve(
+            index,
+            self.num_layers + 1,
+            "a hidden state of the vision tower",
+        )
+    }
+
     /// Patches along one side of the image.
     pub fn patches_per_side(&self) -> usize {
         self.image_size / self.patch_size
@@ -110,4 +132,26 @@ impl VisionConfig {
     pub fn num_patches(&self) -> usize {
         self.patches_per_side().pow(2)
     }
+}
+
+/// The index into `count` entries that `index` means.
+fn resolve(index: i64, count: usize, what: &'static str) -> Result<usize> {
+    let from_start = if index < 0 {
+        i64::try_from(count)
+            .ok()
+            .and_then(|count| count.checked_add(index))
+    } else {
+        Some(index)
+    };
+    from_start
+        .and_then(|index| usize::try_from(index).ok())
+        .filter(|index| *index < count)
+        .ok_or_else(|| ModelError::InputValue {
+            what,
+            found: index.to_string(),
+            expected: format!(
+                "an index into {count}, −{count} to {}",
+                count.saturating_sub(1)
+            ),
+        })
 }

@@ -14,6 +14,6 @@ mod shard;
 
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use loader::{Loader, Place, Source};
-pub(crate) use names::{Names, expected_tensors};
+pub(crate) use names::{ExpectedTensor, Names, expected_tensors, extra_vision_tensors};
 pub(crate) use random::RandomWeights;
 pub(crate) use shard::StoredDtype;

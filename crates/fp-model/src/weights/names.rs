@@ -3,6 +3,7 @@
 use super::checkpoint::Checkpoint;
 use crate::config::{ModelConfig, Origin};
 use crate::error::{ModelError, Result};
+use crate::vision::VisionParts;
 
 /// A tensor that the config asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,29 +179,62 @@ pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<Expec
         &[vision.num_patches() + 1, v],
         apart,
     );
-    let both = |add: &mut dyn FnMut(String, &[usize], bool), name: String, shape: &[usize]| {
-        add(format!("{name}.weight"), shape, apart);
-        add(format!("{name}.bias"), &shape[..1], apart);
-    };
-    both(&mut add, format!("{}pre_layrnorm", names.vision), &[v]);
+    tensors.extend(norm(names, "pre_layrnorm", v));
     for layer in 0..config.num_vision_layers_used() {
-        let prefix = format!("{}encoder.layers.{layer}.", names.vision);
-        for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-            both(&mut add, format!("{prefix}self_attn.{name}"), &[v, v]);
-        }
-        both(
-            &mut add,
-            format!("{prefix}mlp.fc1"),
-            &[vision.intermediate_size, v],
-        );
-        both(
-            &mut add,
-            format!("{prefix}mlp.fc2"),
-            &[v, vision.intermediate_size],
-        );
-        for name in ["layer_norm1", "layer_norm2"] {
-            both(&mut add, format!("{prefix}{name}"), &[v]);
-        }
+        tensors.extend(vision_layer(config, names, layer));
     }
     tensors
+}
+
+/// Every further tensor that `parts` of the vision tower take.
+pub(crate) fn extra_vision_tensors(
+    config: &ModelConfig,
+    names: &Names,
+    parts: &VisionParts,
+) -> Vec<ExpectedTensor> {
+    let mut tensors: Vec<ExpectedTensor> = (config.num_vision_layers_used()..parts.num_layers)
+        .flat_map(|layer| vision_layer(config, names, layer))
+        .collect();
+    if parts.post_norm {
+        tensors.extend(norm(names, "post_layernorm", config.vision.hidden_size));
+    }
+    tensors
+}
+
+/// Weight and bias of a module of the vision tower.
+fn weight_and_bias(names: &Names, name: &str, weight: &[usize]) -> [ExpectedTensor; 2] {
+    let tensor = |part: &str, shape: &[usize]| ExpectedTensor {
+        name: format!("{}{name}.{part}", names.vision),
+        shape: shape.to_vec(),
+        in_tower: names.has_tower_apart(),
+    };
+    [
+        tensor("weight", weight),
+        tensor("bias", weight.get(..1).unwrap_or_default()),
+    ]
+}
+
+fn norm(names: &Names, name: &str, width: usize) -> [ExpectedTensor; 2] {
+    weight_and_bias(names, name, &[width])
+}
+
+/// A layer of the vision tower.
+fn vision_layer(config: &ModelConfig, names: &Names, layer: usize) -> Vec<ExpectedTensor> {
+    let (v, m) = (config.vision.hidden_size, config.vision.intermediate_size);
+    let matrices = [
+        ("self_attn.q_proj", [v, v]),
+        ("self_attn.k_proj", [v, v]),
+        ("self_attn.v_proj", [v, v]),
+        ("self_attn.out_proj", [v, v]),
+        ("mlp.fc1", [m, v]),
+        ("mlp.fc2", [v, m]),
+    ];
+    let name = |part: &str| format!("encoder.layers.{layer}.{part}");
+    let matrices = matrices
+        .iter()
+        .flat_map(|(part, shape)| weight_and_bias(names, &name(part), shape));
+    let norms = ["layer_norm1", "layer_norm2"]
+        .iter()
+        .flat_map(|part| norm(names, &name(part), v));
+    matrices.chain(norms).collect()
 }

@@ -1,0 +1,156 @@
+//! From pixels to what the decoder sees.
+
+use super::evidence::{VisionEvidence, check_finite};
+#[cfg(doc)]
+use super::request::VisionRead;
+use super::request::VisionRequest;
+use crate::error::{ModelError, Result};
+use crate::model::{ImageFeatures, LlavaModel};
+use candle_core::Tensor;
+use fp_image::FeaturePacking;
+
+impl LlavaModel {
+    /// Features of one square image with pixel values `[1, 3, side, side]`.
+    ///
+    /// # Errors
+    /// Pixel values of another shape, or any that isn't finite.
+    pub fn encode_image(&self, pixel_values: &Tensor) -> Result<ImageFeatures> {
+        let (features, _) = self.encode_image_with(pixel_values, &VisionRequest::new())?;
+        Ok(features)
+    }
+
+    /// As [`LlavaModel::encode_image`], to the bit, and what `request` asks for of the
+    /// vision tower.
+    ///
+    /// # Errors
+    /// As there, a request for a layer that the tower doesn't have or that wasn't loaded
+    /// ([`crate::LoadOptions::vision`]), or evidence that isn't finite.
+    ///
+    /// # Examples
+    /// ```
+    /// use candle_core::{DType, Device, Tensor};
+    /// use fp_model::{LlavaModel, LoadOptions, Preset, VisionRead, VisionRequest};
+    ///
+    /// let model = LlavaModel::random(Preset::Tiny, 1, &LoadOptions::default())?;
+    /// let vision = &model.config().vision;
+    /// // The layer that gave the features.
+    /// let read = VisionRead::ClassAttention(vision.layer_index(-2)?);
+    /// let side = vision.image_size;
+    /// let pixels = Tensor::zeros((1, 3, side, side), DType::F32, &Device::Cpu)?;
+    /// let (image, evidence) =
+    ///     model.encode_image_with(&pixels, &VisionRequest::from_iter([read]))?;
+    /// assert_eq!(evidence.get(read)?.dims(), [vision.num_heads, image.num_tokens()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn encode_image_with(
+        &self,
+        pixel_values: &Tensor,
+        request: &VisionRequest,
+    ) -> Result<(ImageFeatures, VisionEvidence)> {
+        if pixel_values.dims().first() != Some(&1) {
+            return Err(ModelError::InputShape {
+                what: "pixel values",
+                got: pixel_values.dims().to_vec(),
+                expected: "one image, [1, 3, side, side]; any-resolution tiles need their packing"
+                    .to_owned(),
+            });
+        }
+        let (embeds, mut evidence) = self.encode(pixel_values, request)?;
+        let evidence = evidence.pop().unwrap_or_default();
+        Ok((ImageFeatures { embeds }, evidence))
+    }
+
+    /// Features of any-resolution input: `pixel_values [tiles + 1, 3, side, side]`,
+    /// the squeezed image first, and how tiles become tokens.
+    ///
+    /// # Errors
+    /// A model without any-resolution input, pixel values of another shape, or a
+    /// packing of another number of tiles.
+    pub fn encode_tiles(
+        &self,
+        pixel_values: &Tensor,
+        packing: &FeaturePacking,
+    ) -> Result<ImageFeatures> {
+        let nothing = VisionRequest::new();
+        let (features, _) = self.encode_tiles_with(pixel_values, packing, &nothing)?;
+        Ok(features)
+    }
+
+    /// As [`LlavaModel::encode_tiles`], to the bit, and what `request` asks for of each
+    /// square: the squeezed image's first, then the tiles' in the order of the pixel
+    /// values. The squares' patches are more than the image's tokens: `packing` leaves out
+    /// those that cover padding and puts in ends of rows.
+    ///
+    /// # Errors
+    /// As there and as [`LlavaModel::encode_image_with`].
+    pub fn encode_tiles_with(
+        &self,
+        pixel_values: &Tensor,
+        packing: &FeaturePacking,
+        request: &VisionRequest,
+    ) -> Result<(ImageFeatures, Vec<VisionEvidence>)> {
+        let Some(newline) = &self.newline else {
+            return Err(ModelError::InputValue {
+                what: "any-resolution input",
+                found: "tiles".to_owned(),
+                expected: "one square image, which is all that this model takes".to_owned(),
+            });
+        };
+        let (features, evidence) = self.encode(pixel_values, request)?;
+        let num_rows = features.dim(0)?;
+        let indices = packing.gather_indices(num_rows as u32);
+        if let Some(index) = indices.iter().find(|index| **index as usize > num_rows) {
+            return Err(ModelError::InputShape {
+                what: "pixel values",
+                got: pixel_values.dims().to_vec(),
+                expected: format!("enough tiles for feature row {index}"),
+            });
+        }
+        let table = Tensor::cat(&[&features, &newline.unsqueeze(0)?], 0)?;
+        let embeds = table.index_select(&Tensor::new(indices, table.device())?, 0)?;
+        Ok((ImageFeatures { embeds }, evidence))
+    }
+
+    /// The projector alone, of features `[n, V]` as they would enter it
+    /// ([`VisionRead::Features`], rows of a hidden state, or sums of such). On the CPU's
+    /// kernels a row gives the same bits in any company.
+    ///
+    /// # Errors
+    /// Another shape, no rows, or values that aren't finite.
+    pub fn project_features(&self, features: &Tensor) -> Result<ImageFeatures> {
+        let width = self.config().vision.hidden_size;
+        match features.dims() {
+            [count, found] if *count > 0 && *found == width => {}
+            other => {
+                return Err(ModelError::InputShape {
+                    what: "vision features",
+                    got: other.to_vec(),
+                    expected: format!("[n, {width}] with n at least 1"),
+                });
+            }
+        }
+        let features = features
+            .to_device(self.device())?
+            .to_dtype(self.dtype())?
+            .contiguous()?;
+        let embeds = self.project(&features)?;
+        Ok(ImageFeatures { embeds })
+    }
+
+    /// Vision tower and projector: `[images · tokens, D]`, and each image's evidence.
+    fn encode(
+        &self,
+        pixel_values: &Tensor,
+        request: &VisionRequest,
+    ) -> Result<(Tensor, Vec<VisionEvidence>)> {
+        let (features, evidence) = self.tower.forward(pixel_values, request)?;
+        Ok((self.project(&features.flatten_to(1)?)?, evidence))
+    }
+
+    /// `[n, V]` to `[n, D]`.
+    fn project(&self, features: &Tensor) -> Result<Tensor> {
+        let embeds = self.projector.forward(features)?;
+        check_finite(&embeds, "the image features")?;
+        Ok(embeds)
+    }
+}

@@ -1,0 +1,173 @@
+//! What was read of the vision tower.
+
+use super::projections::{Part, Projections};
+use super::request::{VisionRead, VisionRequest};
+use crate::error::{ModelError, Result};
+use candle_core::{DType, Tensor};
+use std::collections::BTreeMap;
+
+/// Query rows whose attention exists at a time where only their mean is asked for.
+const MEAN_ROWS: usize = 64;
+
+/// What a [`VisionRequest`] asked for of one image, in the shapes that [`VisionRead`]
+/// states. On the CPU, or where the model computes.
+#[derive(Debug, Clone, Default)]
+pub struct VisionEvidence {
+    tensors: BTreeMap<VisionRead, Tensor>,
+}
+
+impl VisionEvidence {
+    /// What was read, in the number format of the model's hidden states where
+    /// [`VisionRead`] doesn't say `f32`.
+    ///
+    /// # Errors
+    /// What wasn't asked for.
+    pub fn get(&self, read: VisionRead) -> Result<&Tensor> {
+        self.tensors
+            .get(&read)
+            .ok_or_else(|| ModelError::InputValue {
+                what: "what is wanted of the vision tower",
+                found: format!("{read:?}"),
+                expected: format!(
+                    "one of what was asked for: {:?}",
+                    self.tensors.keys().collect::<Vec<_>>()
+                ),
+            })
+    }
+
+    /// The values of [`VisionEvidence::get`] on the CPU, in its order.
+    ///
+    /// # Errors
+    /// As there, and a GPU that fails.
+    pub fn values(&self, read: VisionRead) -> Result<Vec<f32>> {
+        let tensor = self.get(read)?.to_dtype(DType::F32)?;
+        Ok(tensor.flatten_all()?.to_vec1()?)
+    }
+
+    /// What was asked for.
+    pub fn reads(&self) -> impl Iterator<Item = VisionRead> {
+        self.tensors.keys().copied()
+    }
+
+    fn insert(&mut self, read: VisionRead, tensor: Tensor) -> Result<()> {
+        check_finite(&tensor, "what was read of the vision tower")?;
+        self.tensors.insert(read, tensor);
+        Ok(())
+    }
+}
+
+/// Collects what is asked for while the tower runs on some images.
+#[derive(Debug)]
+pub(super) struct Collector<'a> {
+    request: &'a VisionRequest,
+    images: Vec<VisionEvidence>,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(request: &'a VisionRequest, count: usize) -> Collector<'a> {
+        Collector {
+            request,
+            images: vec![VisionEvidence::default(); count],
+        }
+    }
+
+    pub(super) fn request(&self) -> &VisionRequest {
+        self.request
+    }
+
+    pub(super) fn finish(self) -> Vec<VisionEvidence> {
+        self.images
+    }
+
+    /// Takes what is of hidden states `[B, T, V]`, if that is asked for; `make` gives them.
+    pub(super) fn states(
+        &mut self,
+        read: VisionRead,
+        make: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<()> {
+        if !self.request.contains(read) {
+            return Ok(());
+        }
+        let states = make()?;
+        for (image, evidence) in self.images.iter_mut().enumerate() {
+            evidence.insert(read, states.get(image)?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what is asked for of the inside of a layer.
+    pub(super) fn layer(&mut self, layer: usize, projections: &Projections<'_>) -> Result<()> {
+        for read in self
+            .request
+            .iter()
+            .filter(|read| read.layer() == Some(layer))
+        {
+            for (image, evidence) in self.images.iter_mut().enumerate() {
+                if let Some(tensor) = inside(read, projections, image)? {
+                    evidence.insert(read, tensor)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One image's evidence of the inside of a layer; none where `read` is of something else.
+fn inside(read: VisionRead, projections: &Projections<'_>, image: usize) -> Result<Option<Tensor>> {
+    let all = 0..projections.num_tokens();
+    let patches = 1..projections.num_tokens();
+    let keys = || projections.by_head(Part::Key, image);
+    Ok(Some(match read {
+        VisionRead::ClassAttention(_) => projections
+            .weights(image, &keys()?, 0..1, patches)?
+            .squeeze(1)?,
+        VisionRead::Attention(_) => projections.weights(image, &keys()?, all.clone(), all)?,
+        VisionRead::ReceivedAttention(_) => mean_over_rows(projections, image, &keys()?)?,
+        VisionRead::Queries(_) => projections.side_by_side(Part::Query, image)?,
+        VisionRead::Keys(_) => projections.side_by_side(Part::Key, image)?,
+        VisionRead::MeanKeys(_) => keys()?
+            .to_dtype(DType::F64)?
+            .mean(0)?
+            .to_dtype(DType::F32)?,
+        VisionRead::Features | VisionRead::NormedFeatures | VisionRead::HiddenState(_) => {
+            return Ok(None);
+        }
+    }))
+}
+
+/// Mean over all rows of their attention to the patches, `[H, P]`: summed in `f64`.
+fn mean_over_rows(projections: &Projections<'_>, image: usize, keys: &Tensor) -> Result<Tensor> {
+    let len = projections.num_tokens();
+    let mut total: Option<Tensor> = None;
+    for start in (0..len).step_by(MEAN_ROWS) {
+        let rows = start..(start + MEAN_ROWS).min(len);
+        let sums = projections
+            .weights(image, keys, rows, 1..len)?
+            .to_dtype(DType::F64)?
+            .sum(1)?;
+        total = Some(match total {
+            Some(total) => (total + sums)?,
+            None => sums,
+        });
+    }
+    let total = total.ok_or(ModelError::InputValue {
+        what: "the number of tokens of an image",
+        found: "0".to_owned(),
+        expected: "at least 1".to_owned(),
+    })?;
+    Ok((total / len as f64)?.to_dtype(DType::F32)?)
+}
+
+/// Checks that all values of `tensor` are finite.
+pub(crate) fn check_finite(tensor: &Tensor, what: &'static str) -> Result<()> {
+    let values = tensor.to_dtype(DType::F32)?;
+    // One number tells, unless the sum overflows.
+    if values.sum_all()?.to_scalar::<f32>()?.is_finite() {
+        return Ok(());
+    }
+    let values: Vec<f32> = values.flatten_all()?.to_vec1()?;
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(ModelError::NotFinite { what, index }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,14 @@
+//! The vision tower, and what can be read of it.
+
+mod encode;
+mod evidence;
+mod layer;
+mod parts;
+mod projections;
+mod request;
+mod tower;
+
+pub use evidence::VisionEvidence;
+pub use parts::VisionParts;
+pub use request::{VisionRead, VisionRequest};
+pub(crate) use tower::VisionTower;

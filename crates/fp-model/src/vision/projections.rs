@@ -1,0 +1,206 @@
+//! Queries, keys and values of one layer, and the attention between them.
+
+use crate::error::Result;
+use crate::linear::into_rows;
+use crate::ops::{self, with_values};
+use crate::weights::Place;
+use candle_core::{D, Device, Tensor};
+use fp_kernels::dense::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
+use std::ops::Range;
+
+/// Which of the three projections.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part {
+    Query,
+    Key,
+    Value,
+}
+
+/// What a layer's norm and projections make of several images' hidden states.
+#[derive(Debug)]
+pub(super) struct Projections<'a> {
+    place: &'a Place,
+    /// `[B · T, 3 · V]`: queries, keys, values.
+    rows: Tensor,
+    /// B.
+    count: usize,
+    /// T.
+    len: usize,
+    num_heads: usize,
+    head_dim: usize,
+}
+
+impl<'a> Projections<'a> {
+    pub(super) fn new(
+        place: &'a Place,
+        rows: Tensor,
+        count: usize,
+        num_heads: usize,
+    ) -> Result<Projections<'a>> {
+        let (num_rows, width) = rows.dims2()?;
+        Ok(Projections {
+            place,
+            rows,
+            count,
+            len: num_rows / count,
+            num_heads,
+            head_dim: width / 3 / num_heads,
+        })
+    }
+
+    fn width(&self) -> usize {
+        self.num_heads * self.head_dim
+    }
+
+    /// T: the class token and the patches.
+    pub(super) fn num_tokens(&self) -> usize {
+        self.len
+    }
+
+    /// One image's queries, keys or values, heads side by side: `[T, V]`.
+    pub(super) fn side_by_side(&self, part: Part, image: usize) -> Result<Tensor> {
+        let width = self.width();
+        Ok(self
+            .rows
+            .narrow(0, image * self.len, self.len)?
+            .narrow(1, part as usize * width, width)?
+            .contiguous()?)
+    }
+
+    /// One image's queries, keys or values by head: `[H, T, d]`.
+    pub(super) fn by_head(&self, part: Part, image: usize) -> Result<Tensor> {
+        let width = self.width();
+        ops::heads_of(
+            &self.rows,
+            image * self.len..(image + 1) * self.len,
+            part as usize * width..(part as usize + 1) * width,
+            self.head_dim,
+        )
+    }
+
+    /// All images' queries, keys or values by head: `[B, H, T, d]`.
+    fn all_by_head(&self, part: Part) -> Result<Tensor> {
+        let width = self.width();
+        Ok(self
+            .rows
+            .narrow(D::Minus1, part as usize * width, width)?
+            .reshape((self.count, self.len, self.num_heads, self.head_dim))?
+            .transpose(1, 2)?
+            .contiguous()?)
+    }
+
+    fn kernel_shape(&self) -> AttentionShape {
+        AttentionShape {
+            num_heads: self.num_heads,
+            num_kv_heads: self.num_heads,
+            head_dim: self.head_dim,
+            scale: 1.0 / (self.head_dim as f32).sqrt(),
+        }
+    }
+
+    /// One image's query rows for the kernels, its keys and values by head.
+    fn sequence<'v>(
+        &self,
+        image: usize,
+        keys: &'v [f32],
+        values: &'v [f32],
+    ) -> SequenceQueries<'v> {
+        SequenceQueries {
+            rows: image * self.len..(image + 1) * self.len,
+            runs: vec![KeyValues {
+                keys,
+                values,
+                len: self.len,
+                head_stride: self.len * self.head_dim,
+            }],
+            past: None,
+        }
+    }
+
+    fn scale(&self) -> f64 {
+        1.0 / (self.head_dim as f64).sqrt()
+    }
+
+    /// What each image's tokens take of all of its own: `[B · T, V]`.
+    pub(super) fn attend(&self) -> Result<Tensor> {
+        let width = self.width();
+        if self.place.kernels {
+            let (keys, values) = (self.all_by_head(Part::Key)?, self.all_by_head(Part::Value)?);
+            let image = self.len * width;
+            let mixed = with_values(&self.rows, |rows| {
+                with_values(&keys, |keys| {
+                    with_values(&values, |values| {
+                        let sequences: Vec<_> = keys
+                            .chunks_exact(image)
+                            .zip(values.chunks_exact(image))
+                            .enumerate()
+                            .map(|(index, (keys, values))| self.sequence(index, keys, values))
+                            .collect();
+                        Ok(attention(&self.kernel_shape(), rows, 3 * width, &sequences))
+                    })
+                })
+            })?;
+            return into_rows(mixed, width);
+        }
+        let (queries, keys, values) = (
+            self.all_by_head(Part::Query)?,
+            self.all_by_head(Part::Key)?,
+            self.all_by_head(Part::Value)?,
+        );
+        let mixed = (0..self.count)
+            .map(|image| {
+                let weights = ops::attention_weights(
+                    &queries.get(image)?,
+                    &keys.get(image)?,
+                    self.scale(),
+                    &vec![self.len; self.len],
+                )?;
+                let values = values.get(image)?;
+                Ok(weights
+                    .to_dtype(values.dtype())?
+                    .matmul(&values)?
+                    .transpose(0, 1)?
+                    .reshape((self.len, width))?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&mixed, 0)?)
+    }
+
+    /// Attention of an image's tokens `rows` to its tokens `columns`, the softmax taken
+    /// over all of its tokens: `[H, rows, columns]` of `f32`. `keys` are the image's by
+    /// head.
+    pub(super) fn weights(
+        &self,
+        image: usize,
+        keys: &Tensor,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Tensor> {
+        let dims = (self.num_heads, rows.len(), columns.len());
+        if self.place.kernels {
+            let stride = 3 * self.width();
+            let start = image * self.len;
+            let rows: Vec<usize> = rows.map(|row| start + row).collect();
+            let weights = with_values(&self.rows, |queries| {
+                with_values(keys, |keys| {
+                    // No value is looked at; keys stand in for them.
+                    let sequence = self.sequence(image, keys, keys);
+                    let shape = self.kernel_shape();
+                    Ok(attention_rows(
+                        &shape, queries, stride, &sequence, &rows, columns,
+                    ))
+                })
+            })?;
+            return Ok(Tensor::from_vec(weights, dims, &Device::Cpu)?);
+        }
+        let queries = self
+            .by_head(Part::Query, image)?
+            .narrow(1, rows.start, rows.len())?
+            .contiguous()?;
+        let visible = vec![self.len; rows.len()];
+        let weights = ops::attention_weights(&queries, keys, self.scale(), &visible)?;
+        Ok(weights
+            .narrow(2, columns.start, columns.len())?
+            .contiguous()?)
+    }
+}

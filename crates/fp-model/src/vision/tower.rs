@@ -1,0 +1,199 @@
+//! The CLIP vision transformer, up to the layer whose output is the features, and as far
+//! beyond as is asked for.
+
+use super::evidence::{Collector, VisionEvidence};
+use super::layer::{EncoderLayer, Norm};
+use super::parts::VisionParts;
+use super::request::{VisionRead, VisionRequest};
+use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
+use crate::error::{ModelError, Result};
+use crate::linear::Linear;
+use crate::weights::{Loader, Names, Place};
+use candle_core::Tensor;
+
+/// Images encoded at a time, so that an any-resolution grid takes no more memory
+/// than this many squares.
+const BATCH: usize = 4;
+
+/// The vision tower.
+#[derive(Debug)]
+pub(crate) struct VisionTower {
+    config: VisionConfig,
+    feature_select: FeatureSelect,
+    patch_embedding: Linear,
+    class_embedding: Tensor,
+    position_embedding: Tensor,
+    pre_norm: Norm,
+    layers: Vec<EncoderLayer>,
+    /// Layers whose output is the features; more may be there.
+    num_feature_layers: usize,
+    post_norm: Option<Norm>,
+    place: Place,
+}
+
+impl VisionTower {
+    pub(crate) fn load(
+        loader: &Loader<'_>,
+        config: &ModelConfig,
+        names: &Names,
+        parts: &VisionParts,
+    ) -> Result<VisionTower> {
+        let vision = &config.vision;
+        parts.check(vision)?;
+        let v = vision.hidden_size;
+        let embeddings = format!("{}embeddings.", names.vision);
+        let patch = [vision.num_channels, vision.patch_size, vision.patch_size];
+        let num_feature_layers = config.num_vision_layers_used();
+        let layers = (0..num_feature_layers.max(parts.num_layers))
+            .map(|layer| {
+                let prefix = format!("{}encoder.layers.{layer}.", names.vision);
+                EncoderLayer::load(loader, &prefix, vision)
+            })
+            .collect::<Result<_>>()?;
+        let post_norm = parts
+            .post_norm
+            .then(|| Norm::load(loader, &format!("{}post_layernorm", names.vision), vision))
+            .transpose()?;
+        Ok(VisionTower {
+            feature_select: config.feature_select,
+            patch_embedding: loader.matrix(
+                &[(format!("{embeddings}patch_embedding.weight"), v)],
+                &patch,
+                None,
+            )?,
+            class_embedding: loader.tensor(&format!("{embeddings}class_embedding"), &[v])?,
+            position_embedding: loader.tensor(
+                &format!("{embeddings}position_embedding.weight"),
+                &[vision.num_patches() + 1, v],
+            )?,
+            pre_norm: Norm::load(loader, &format!("{}pre_layrnorm", names.vision), vision)?,
+            layers,
+            num_feature_layers,
+            post_norm,
+            place: loader.place.clone(),
+            config: vision.clone(),
+        })
+    }
+
+    /// Features `[B, N, V]` of pixel values `[B, channels, side, side]`, N being the
+    /// number of patches, plus one if the class token is kept; and what `request` asks for
+    /// of each image.
+    ///
+    /// # Errors
+    /// Pixel values of another shape, or a request for what isn't loaded.
+    pub(crate) fn forward(
+        &self,
+        pixels: &Tensor,
+        request: &VisionRequest,
+    ) -> Result<(Tensor, Vec<VisionEvidence>)> {
+        let config = &self.config;
+        request.check(config, self.layers.len(), self.post_norm.is_some())?;
+        let side = config.image_size;
+        match pixels.dims() {
+            [count, channels, height, width]
+                if *count > 0
+                    && (*channels, *height, *width) == (config.num_channels, side, side) => {}
+            other => {
+                return Err(ModelError::InputShape {
+                    what: "pixel values",
+                    got: other.to_vec(),
+                    expected: format!("[images, {}, {side}, {side}]", config.num_channels),
+                });
+            }
+        }
+        let count = pixels.dim(0)?;
+        let (mut features, mut evidence) = (Vec::new(), Vec::new());
+        for first in (0..count).step_by(BATCH) {
+            let pixels = pixels.narrow(0, first, BATCH.min(count - first))?;
+            let mut collector = Collector::new(request, pixels.dim(0)?);
+            features.push(self.forward_batch(&pixels, &mut collector)?);
+            evidence.extend(collector.finish());
+        }
+        Ok((Tensor::cat(&features, 0)?, evidence))
+    }
+
+    fn forward_batch(&self, pixels: &Tensor, collector: &mut Collector<'_>) -> Result<Tensor> {
+        let (config, place) = (&self.config, &self.place);
+        let (count, len) = (pixels.dim(0)?, config.num_patches() + 1);
+        let per_image =
+            |x: &Tensor| -> Result<Tensor> { Ok(x.reshape((count, len, config.hidden_size))?) };
+        let embedded = self.embed(pixels)?.flatten_to(1)?;
+        let mut x = self.pre_norm.forward(place, &embedded)?;
+        collector.states(VisionRead::HiddenState(0), || per_image(&x))?;
+        let mut layers = self.layers.iter().enumerate();
+        for (index, layer) in layers.by_ref().take(self.num_feature_layers) {
+            x = self.run_layer(index, layer, &x, count, collector)?;
+        }
+        let features = x.clone();
+        let num_run = collector.request().num_layers_run();
+        for (index, layer) in layers {
+            if index < num_run {
+                x = self.run_layer(index, layer, &x, count, collector)?;
+            } else {
+                // No output is needed any more.
+                if collector.request().looks_into(index) {
+                    collector.layer(index, &layer.project(place, config, &x, count)?)?;
+                }
+                break;
+            }
+        }
+        if let Some(norm) = &self.post_norm {
+            collector.states(VisionRead::NormedFeatures, || {
+                per_image(&norm.forward(place, &features)?)
+            })?;
+        }
+        let features = per_image(&features)?;
+        let features = match self.feature_select {
+            FeatureSelect::Full => features,
+            FeatureSelect::Patches => features.narrow(1, 1, len - 1)?.contiguous()?,
+        };
+        collector.states(VisionRead::Features, || Ok(features.clone()))?;
+        Ok(features)
+    }
+
+    /// A layer's output `[B · T, V]` for its input.
+    fn run_layer(
+        &self,
+        index: usize,
+        layer: &EncoderLayer,
+        x: &Tensor,
+        count: usize,
+        collector: &mut Collector<'_>,
+    ) -> Result<Tensor> {
+        let projections = layer.project(&self.place, &self.config, x, count)?;
+        collector.layer(index, &projections)?;
+        let x = layer.finish(&self.place, &self.config, x, &projections)?;
+        collector.states(VisionRead::HiddenState(index + 1), || {
+            Ok(x.reshape((count, x.dim(0)? / count, ()))?)
+        })?;
+        Ok(x)
+    }
+
+    /// Patches as rows through the patch matrix, behind the class token, plus
+    /// positions: `[B, patches + 1, width]`.
+    fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
+        let config = &self.config;
+        let count = pixels.dim(0)?;
+        let (grid, patch, channels) = (
+            config.patches_per_side(),
+            config.patch_size,
+            config.num_channels,
+        );
+        let patches = pixels
+            .to_device(&self.place.device)?
+            .to_dtype(self.place.dtype)?
+            .reshape(vec![count, channels, grid, patch, grid, patch])?
+            .permute(vec![0, 2, 4, 1, 3, 5])?
+            .contiguous()?
+            .reshape((count * grid * grid, channels * patch * patch))?;
+        let embedded = self
+            .patch_embedding
+            .forward(&patches)?
+            .reshape((count, grid * grid, ()))?;
+        let class = self
+            .class_embedding
+            .broadcast_as((count, 1, config.hidden_size))?;
+        Ok(Tensor::cat(&[&class.contiguous()?, &embedded], 1)?
+            .broadcast_add(&self.position_embedding)?)
+    }
+}
