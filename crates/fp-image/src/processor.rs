@@ -68,6 +68,48 @@ impl ImageProcessor {
         RgbImage::new(pixels.width, pixels.height, samples.collect())
     }
 
+    /// The picture of [`Self::picture`] made smaller, to `width` × `height` in the upper left
+    /// corner of pixel values of the same size; the rest has the padding's colour.
+    ///
+    /// # Errors
+    /// As [`Self::picture`], and a size of 0 or larger than the picture.
+    pub fn shrink(
+        &self,
+        pixels: &PixelValues,
+        width: usize,
+        height: usize,
+    ) -> Result<PixelValues, ImageError> {
+        if width > pixels.width || height > pixels.height {
+            return Err(ImageError::RawLength {
+                width,
+                height,
+                expected: pixels.width * pixels.height * 3,
+                got: width * height * 3,
+            });
+        }
+        let size = ImageSize { height, width };
+        let small = super::resample::resize(&self.picture(pixels)?, size, self.config.resample)?;
+        let padding = self.padding_color();
+        let mut data = Vec::with_capacity(pixels.data.len());
+        for (channel, values) in self.values.iter().enumerate() {
+            let mut plane =
+                vec![values[usize::from(padding[channel])]; pixels.width * pixels.height];
+            let targets = plane.chunks_exact_mut(pixels.width);
+            for (target, row) in targets.zip(small.rows()) {
+                let samples = row.iter().skip(channel).step_by(3);
+                for (value, &sample) in target.iter_mut().zip(samples) {
+                    *value = values[usize::from(sample)];
+                }
+            }
+            data.extend(plane);
+        }
+        Ok(PixelValues {
+            data,
+            height: pixels.height,
+            width: pixels.width,
+        })
+    }
+
     /// Preprocesses one image.
     ///
     /// # Errors
@@ -251,6 +293,25 @@ mod tests {
         };
         let refused = ImageProcessor::new(PreprocessorConfig::default()).picture(&broken);
         assert!(matches!(refused, Err(ImageError::RawLength { .. })));
+    }
+
+    #[test]
+    fn a_smaller_picture_lies_in_the_corner() {
+        let processor =
+            processor(r#"{"size": 4, "crop_size": 4, "do_normalize": false, "do_rescale": false}"#);
+        let image = RgbImage::new(4, 4, vec![7; 48]).expect("right length");
+        let pixels = processor
+            .preprocess(&image, ImageAspect::Pad)
+            .expect("square");
+        let small = processor.shrink(&pixels, 2, 3).expect("smaller");
+        let red: Vec<_> = small.data[..16].chunks(4).map(<[f32]>::to_vec).collect();
+        let inside = vec![7.0, 7.0, 122.0, 122.0];
+        assert_eq!(red[..3], [inside.clone(), inside.clone(), inside]);
+        assert_eq!(red[3], [122.0; 4]);
+        let whole = processor.shrink(&pixels, 4, 4).expect("as large");
+        assert_eq!(whole, pixels);
+        assert!(processor.shrink(&pixels, 5, 4).is_err());
+        assert!(processor.shrink(&pixels, 0, 4).is_err());
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Bench {
             Stage::Whole => drop(self.model.prefill(&[self.sample()])?),
             Stage::Pruned { budget, branches } => {
                 let options = PrefixOptions {
-                    prune_layer: PRUNE_LAYER,
+                    depth: PRUNE_LAYER,
                     query_rows: vec![self.sample().layout().sequence_len() - 1],
                 };
                 let prefix = self

@@ -1,27 +1,46 @@
 //! Sequences ready to be decoded: pruned branches of prefixes, or whole samples.
 
+use crate::advance::{Batch, different_depths};
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, total_bytes};
 use crate::model::LlavaModel;
-use crate::prefix::{Prefix, kept_rows};
+use crate::prefix::{Prefix, Segments};
 use crate::sample::{Sample, steps};
 use candle_core::Tensor;
-use fp_scoring::KeptTokens;
+use fp_scoring::{KeptTokens, PositionRule, TokenSelection};
 use std::ops::Range;
 
 /// One sequence after its prefill.
 #[derive(Debug)]
 pub(crate) struct Branch {
-    pub(crate) kept_tokens: Option<KeptTokens>,
     pub(crate) cache: SequenceCache,
     /// Of the next token, or of the pending one if there is one.
     pub(crate) logits: Vec<f32>,
     /// A token that was chosen and not run yet.
     pub(crate) pending: Option<u32>,
-    /// Where the next token stands: the unpruned length plus what was decoded.
-    pub(crate) next_position: usize,
+    /// Where the next token stands.
+    pub(crate) segments: Segments,
     /// Smallest distance between the two largest logits of the tokens chosen so far.
     pub(crate) min_margin: f32,
+}
+
+/// The last selection of a sequence, which then runs to the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending<'a> {
+    /// Where it goes on from.
+    pub prefix: &'a Prefix,
+    /// The tokens that go on, of those that are there.
+    pub selection: &'a TokenSelection,
+    /// Their positions.
+    pub positions: PositionRule,
+}
+
+impl Ending<'_> {
+    fn is_same(&self, other: &Ending<'_>) -> bool {
+        std::ptr::eq(self.prefix, other.prefix)
+            && self.positions == other.positions
+            && self.selection == other.selection
+    }
 }
 
 /// Sequences that were prefilled in one batch, to be decoded together. Requests
@@ -58,11 +77,6 @@ impl Branches {
         self.get(request).map(|branch| branch.logits.as_slice())
     }
 
-    /// What a request kept: `None` for a whole sample, or past the last one.
-    pub fn kept_tokens(&self, request: usize) -> Option<&KeptTokens> {
-        self.get(request)?.kept_tokens.as_ref()
-    }
-
     /// Bytes of the key and value buffers that a request's sequence uses, those
     /// that it shares included.
     pub fn kv_bytes_of(&self, request: usize) -> Option<usize> {
@@ -81,84 +95,83 @@ impl Branches {
 }
 
 impl LlavaModel {
-    /// Runs layers K+1..L on each kept set of one prefix, all in one batch.
-    ///
-    /// The hidden states of dropped image tokens are left behind; those kept,
-    /// system and text go on at their original positions, and the caches of these
-    /// layers hold nothing else. A system part that went through all layers before
-    /// isn't run again.
+    /// Runs the layers to come on each kept set of one prefix, all in one batch, the
+    /// tokens at their original positions.
     ///
     /// # Errors
-    /// A kept set that isn't of this prefix's image.
+    /// As [`LlavaModel::finish_all`].
     pub fn branch(&self, prefix: &Prefix, kept: &[KeptTokens]) -> Result<Branches> {
         let requests: Vec<_> = kept.iter().map(|kept| (prefix, kept)).collect();
         self.branch_all(&requests)
     }
 
-    /// As [`LlavaModel::branch`], over several prefixes of the same K.
+    /// As [`LlavaModel::branch`], over several prefixes of the same depth.
     ///
     /// # Errors
-    /// As there, and prefixes of different K.
+    /// As [`LlavaModel::finish_all`].
     pub fn branch_all(&self, requests: &[(&Prefix, &KeptTokens)]) -> Result<Branches> {
-        let mut distinct: Vec<(&Prefix, &KeptTokens)> = Vec::new();
+        let selections: Vec<TokenSelection> = requests
+            .iter()
+            .map(|(_, kept)| TokenSelection::from(*kept))
+            .collect();
+        let endings: Vec<Ending<'_>> = requests
+            .iter()
+            .zip(&selections)
+            .map(|((prefix, _), selection)| Ending {
+                prefix,
+                selection,
+                positions: PositionRule::Keep,
+            })
+            .collect();
+        self.finish_all(&endings)
+    }
+
+    /// Runs the layers to come on what is selected of prefixes, all in one batch.
+    ///
+    /// The hidden states of dropped image tokens are left behind; those that go on,
+    /// system and text take their positions by the rule, and the caches of these layers
+    /// hold nothing else. A system part that went through all layers before isn't run
+    /// again.
+    ///
+    /// # Errors
+    /// Prefixes of different depths, or a selection that isn't of its prefix's tokens.
+    pub fn finish_all(&self, requests: &[Ending<'_>]) -> Result<Branches> {
+        let mut distinct: Vec<&Ending<'_>> = Vec::new();
         let mut of_request = Vec::with_capacity(requests.len());
-        for (prefix, kept) in requests {
-            let same = distinct
-                .iter()
-                .position(|(p, k)| std::ptr::eq(*p, *prefix) && k == kept);
+        for request in requests {
+            let same = distinct.iter().position(|other| request.is_same(other));
             of_request.push(same.unwrap_or(distinct.len()));
             if same.is_none() {
-                distinct.push((prefix, kept));
+                distinct.push(request);
             }
         }
-        let Some((first, _)) = distinct.first() else {
+        let Some(first) = distinct.first() else {
             return Ok(Branches {
                 distinct: Vec::new(),
                 of_request,
             });
         };
-        let prune_layer = first.prune_layer();
-        if let Some((other, _)) = distinct
-            .iter()
-            .find(|(prefix, _)| prefix.prune_layer() != prune_layer)
-        {
-            return Err(ModelError::InputValue {
-                what: "K of a prefix",
-                found: other.prune_layer().to_string(),
-                expected: format!("{prune_layer}, as the other prefixes of the batch"),
-            });
+        let depth = first.prefix.depth();
+        if let Some(other) = distinct.iter().find(|other| other.prefix.depth() != depth) {
+            return Err(different_depths(depth, other.prefix.depth()));
         }
-
         let num_layers = self.config().text.num_layers;
-        let (mut hidden, mut positions) = (Vec::new(), Vec::new());
-        let (mut caches, mut ranges): (Vec<SequenceCache>, Vec<Range<usize>>) =
-            (Vec::new(), Vec::new());
-        for (prefix, kept) in &distinct {
-            let mut rows = original_positions(prefix, kept)?;
-            let mut cache = prefix.cache.share();
-            match prefix.num_tokens_after_k()? {
-                // Some row has to be run for there to be logits.
-                cached if cached == rows.len() => cache = prefix.cache.share_up_to(prune_layer),
-                cached => drop(rows.drain(..cached)),
-            }
-            hidden.push(kept_rows(prefix, &rows)?);
-            self.decoder
-                .reserve(&mut cache, prune_layer..num_layers, rows.len())?;
-            caches.push(cache);
-            ranges.push(positions.len()..positions.len() + rows.len());
-            positions.extend(rows);
+        let mut batch = Batch::default();
+        let mut segments = Vec::with_capacity(distinct.len());
+        for ending in &distinct {
+            let (prefix, selection) = (ending.prefix, ending.selection);
+            let continuation = self.continuation(prefix, selection, ending.positions, true)?;
+            segments.push(continuation.segments.clone());
+            batch.push(self, continuation, depth..num_layers)?;
         }
-        let hidden = Tensor::cat(&hidden, 0)?;
+        let hidden = Tensor::cat(&batch.hidden, 0)?;
         let hidden = self.decoder.run_to_last_rows(
-            prune_layer..num_layers,
+            depth..num_layers,
             &hidden,
-            &positions,
-            &mut steps(&mut caches, &ranges),
+            &batch.positions,
+            &mut steps(&mut batch.caches, &batch.ranges),
         )?;
-        let details = distinct
-            .iter()
-            .map(|(prefix, kept)| (Some((*kept).clone()), prefix.layout().sequence_len()));
-        let distinct = self.finish(&hidden, caches, details)?;
+        let distinct = self.finish(&hidden, batch.caches, segments)?;
         Ok(Branches {
             distinct,
             of_request,
@@ -265,8 +278,8 @@ impl LlavaModel {
         caches: Vec<SequenceCache>,
         ranges: &[Range<usize>],
     ) -> Result<Branches> {
-        let details = ranges.iter().map(|range| (None, range.len()));
-        let distinct = self.finish(hidden, caches, details)?;
+        let segments = ranges.iter().map(|range| Segments::whole(range.len()));
+        let distinct = self.finish(hidden, caches, segments.collect())?;
         let of_request = (0..distinct.len()).collect();
         Ok(Branches {
             distinct,
@@ -279,48 +292,23 @@ impl LlavaModel {
         &self,
         hidden: &Tensor,
         caches: Vec<SequenceCache>,
-        details: impl Iterator<Item = (Option<KeptTokens>, usize)>,
+        segments: Vec<Segments>,
     ) -> Result<Vec<Branch>> {
         let logits = self.decoder.logits(hidden)?;
         Ok(caches
             .into_iter()
             .zip(logits)
-            .zip(details)
-            .map(|((mut cache, logits), (kept_tokens, next_position))| {
+            .zip(segments)
+            .map(|((mut cache, logits), segments)| {
                 cache.freeze();
                 Branch {
-                    kept_tokens,
                     cache,
                     logits,
                     pending: None,
-                    next_position,
+                    segments,
                     min_margin: f32::INFINITY,
                 }
             })
             .collect())
     }
-}
-
-/// Positions of system, kept image tokens and text.
-fn original_positions(prefix: &Prefix, kept: &KeptTokens) -> Result<Vec<usize>> {
-    let layout = prefix.layout();
-    if let Some(&last) = kept
-        .as_slice()
-        .last()
-        .filter(|last| **last >= layout.num_image)
-    {
-        return Err(ModelError::InputValue {
-            what: "a kept token",
-            found: last.to_string(),
-            expected: format!("below this image's {} tokens", layout.num_image),
-        });
-    }
-    let image = kept
-        .as_slice()
-        .iter()
-        .map(|token| layout.num_system + token);
-    Ok((0..layout.num_system)
-        .chain(image)
-        .chain(layout.text_range())
-        .collect())
 }

@@ -132,6 +132,12 @@ pub enum ModelError {
         /// Places looked at.
         searched: Vec<PathBuf>,
     },
+    /// A selector that selected nothing.
+    #[error(transparent)]
+    Select(#[from] fp_scoring::SelectError),
+    /// A plan that this model can't follow.
+    #[error(transparent)]
+    Plan(#[from] fp_scoring::PlanError),
     /// A token id outside the vocabulary.
     #[error("token id {id} at position {position} is outside the vocabulary of {vocab_size}")]
     TokenId {

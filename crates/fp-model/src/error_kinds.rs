@@ -8,7 +8,7 @@ use self::error_check::{CAUSE, check};
 use crate::ModelError;
 use crate::prompt::PromptError;
 use fp_image::ImageError;
-use fp_scoring::{BudgetError, ScoringError};
+use fp_scoring::{BudgetError, PlanError, ScoringError, SelectError};
 use serde::de::Error as _;
 use std::io;
 use std::path::PathBuf;
@@ -63,6 +63,8 @@ fn models() {
         TensorDtype { name: text(), shard: path(), found: "I64".to_owned() },
         TensorValue { name: text(), shard: path(), index: 3, value: f32::NAN },
         VisionTowerMissing { name: text(), searched: vec![path()] },
+        Select { 0: SelectError::MissingEvidence { what: "attention" } },
+        Plan { 0: PlanError::Budget(budget()) },
         TokenId { id: 9, position: 1, vocab_size: 8 },
         NoCuda {},
         NoDriver {},

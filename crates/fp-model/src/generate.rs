@@ -81,7 +81,7 @@ impl LlavaModel {
         let num_layers = self.config().text.num_layers;
         let mut running = Vec::with_capacity(branches.distinct.len());
         for branch in &mut branches.distinct {
-            self.check_length(branch.next_position + options.max_new_tokens)?;
+            self.check_length(branch.segments.furthest() + options.max_new_tokens)?;
             self.decoder
                 .reserve(&mut branch.cache, 0..num_layers, options.max_new_tokens)?;
             running.push(Running {
@@ -126,28 +126,35 @@ impl LlavaModel {
         if tokens.is_empty() {
             return Ok(());
         }
-        let hidden = self.decoder.embed(&tokens)?;
-        let positions: Vec<usize> = active
-            .iter()
-            .map(|sequence| sequence.branch.next_position)
-            .collect();
-        let mut steps: Vec<Step<'_>> = active
-            .iter_mut()
-            .enumerate()
-            .map(|(row, sequence)| Step {
-                rows: row..row + 1,
-                cache: &mut sequence.branch.cache,
-            })
-            .collect();
+        let mut hidden = self.decoder.embed(&tokens)?;
         let num_layers = self.config().text.num_layers;
-        let hidden = self
-            .decoder
-            .run(0..num_layers, &hidden, &positions, &mut steps, None)?;
-        drop(steps);
+        // Layers between two of these see every sequence at one position.
+        let starts = active.iter().flat_map(|s| s.branch.segments.starts());
+        let mut bounds: Vec<usize> = starts.chain([num_layers]).collect();
+        bounds.sort_unstable();
+        bounds.dedup();
+        for piece in bounds.windows(2) {
+            let positions: Vec<usize> = active
+                .iter()
+                .map(|sequence| sequence.branch.segments.position(piece[0]))
+                .collect();
+            let mut steps: Vec<Step<'_>> = active
+                .iter_mut()
+                .enumerate()
+                .map(|(row, sequence)| Step {
+                    rows: row..row + 1,
+                    cache: &mut sequence.branch.cache,
+                })
+                .collect();
+            let layers = piece[0]..piece[1];
+            hidden = self
+                .decoder
+                .run(layers, &hidden, &positions, &mut steps, None)?;
+        }
         let logits = self.decoder.logits(&hidden)?;
         for (sequence, logits) in active.into_iter().zip(logits) {
             sequence.branch.logits = logits;
-            sequence.branch.next_position += 1;
+            sequence.branch.segments.advance();
         }
         Ok(())
     }

@@ -1,29 +1,41 @@
-//! What all questions on one image share: the image up to the end of layer K, behind
+//! What all questions on one image share: the image up to the end of some layers, behind
 //! what comes before it.
 
 use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, Step};
 use crate::model::{ImageFeatures, LlavaModel};
-use crate::prefix::{Prefix, check_rows};
+use crate::prefix::{Prefix, Segments, Standing, check_rows};
 use crate::prompt::EncodedPrompt;
 use crate::system_prefix::SystemPrefix;
 use candle_core::Tensor;
 use fp_scoring::TokenLayout;
+use std::sync::Arc;
 
-/// The part of a prefix that doesn't depend on the question: system and image
-/// after layers 1..K, and the system's keys and values in the layers after K.
+/// The part of prefixes that doesn't depend on the question: system and image after one
+/// or several numbers of layers, nothing dropped.
 #[derive(Debug)]
 pub struct ImagePrefix {
-    /// Output of layer K, system first, `[system + N, D]`.
-    hidden: Tensor,
+    /// By ascending depth.
+    stops: Vec<Stop>,
+    /// System and image, through the layers of the deepest stop.
     cache: SequenceCache,
-    /// Layer K's projections of the image's rows with their rotated queries, for
-    /// strategies whose window reaches into the image.
-    queries: Tensor,
+    /// The system's keys and values, through all layers.
+    system_cache: SequenceCache,
+    system_hidden: Arc<[Tensor]>,
     system_ids: Vec<u32>,
     num_image: usize,
-    prune_layer: usize,
+}
+
+/// System and image after so many layers.
+#[derive(Debug)]
+struct Stop {
+    depth: usize,
+    /// System first, `[system + N, D]`.
+    hidden: Tensor,
+    /// The last layer's projections of the image's rows with their rotated queries, for
+    /// rows to look from that lie in the image; none before layer 1.
+    queries: Option<Tensor>,
 }
 
 impl ImagePrefix {
@@ -32,62 +44,71 @@ impl ImagePrefix {
         self.system_ids.len() + self.num_image
     }
 
-    /// K.
-    pub fn prune_layer(&self) -> usize {
-        self.prune_layer
+    /// The numbers of layers that it can be gone on from, ascending.
+    pub fn depths(&self) -> Vec<usize> {
+        self.stops.iter().map(|stop| stop.depth).collect()
     }
 }
 
 impl LlavaModel {
-    /// Runs an image through layers 1..K behind what comes before it, for any number
-    /// of questions.
+    /// Runs an image behind what comes before it, for any number of questions, and stops
+    /// after each of `depths` layers, ascending; 0 is before layer 1.
     ///
     /// # Errors
-    /// A sequence longer than the model's attention window.
+    /// No depth, one outside 0..L, or one that doesn't ascend; a sequence longer than the
+    /// model's attention window.
     pub fn prefill_image(
         &self,
         system: &SystemPrefix,
         features: &ImageFeatures,
+        depths: &[usize],
     ) -> Result<ImagePrefix> {
-        let (prune_layer, past) = (system.prune_layer, system.ids.len());
-        let num_image = features.num_tokens();
+        self.check_depths(depths)?;
+        let (past, num_image) = (system.ids.len(), features.num_tokens());
         self.check_length(past + num_image)?;
         let positions: Vec<usize> = (past..past + num_image).collect();
-        let mut cache = system.cache.share();
-        self.decoder
-            .reserve(&mut cache, 0..prune_layer, num_image)?;
-        let mut queries = None;
+        let deepest = depths.last().copied().unwrap_or(0);
+        let mut cache = system.cache.share_up_to(deepest);
+        self.decoder.reserve(&mut cache, 0..deepest, num_image)?;
         let text = &self.config().text;
         let width = text.num_heads * text.head_dim();
-        let image = self.decoder.run(
-            0..prune_layer,
-            features.embeds(),
-            &positions,
-            &mut [Step {
+        let mut image = features.embeds().clone();
+        let mut before = 0;
+        let mut stops = Vec::with_capacity(depths.len());
+        for &depth in depths {
+            let mut queries = None;
+            let mut steps = [Step {
                 rows: 0..num_image,
                 cache: &mut cache,
-            }],
-            Some(&mut |view, _| {
+            }];
+            let observer: crate::llama::Observer<'_> = &mut |view, _| {
                 queries = Some(view.projected.narrow(1, 0, width)?.contiguous()?);
                 Ok(())
-            }),
-        )?;
-        let queries = queries.ok_or_else(no_layers)?;
+            };
+            let layers = before..depth;
+            image = self
+                .decoder
+                .run(layers, &image, &positions, &mut steps, Some(observer))?;
+            stops.push(Stop {
+                depth,
+                hidden: behind(system.hidden.get(depth), &image)?,
+                queries,
+            });
+            before = depth;
+        }
         cache.freeze();
         Ok(ImagePrefix {
-            hidden: match &system.hidden {
-                Some(system) => Tensor::cat(&[system, &image], 0)?,
-                None => image,
-            },
+            stops,
             cache,
-            queries,
+            system_cache: system.cache.share(),
+            system_hidden: Arc::clone(&system.hidden),
             system_ids: system.ids.clone(),
             num_image,
-            prune_layer,
         })
     }
 
-    /// As [`LlavaModel::prefill_prefix`], going on from a shared [`ImagePrefix`].
+    /// One [`Prefix`] for each of the image's depths, as [`LlavaModel::prefill_prefix`]
+    /// makes it; `query_rows` are those of each depth, in the same order.
     ///
     /// # Errors
     /// As there, and a prompt that begins otherwise than the shared part.
@@ -95,8 +116,8 @@ impl LlavaModel {
         &self,
         image: &ImagePrefix,
         prompt: &EncodedPrompt,
-        query_rows: &[usize],
-    ) -> Result<Prefix> {
+        query_rows: &[Vec<usize>],
+    ) -> Result<Vec<Prefix>> {
         if prompt.system_ids() != image.system_ids
             || prompt.image_position != image.system_ids.len()
         {
@@ -106,77 +127,124 @@ impl LlavaModel {
                 expected: format!("the {} tokens of the shared part", image.system_ids.len()),
             });
         }
+        if query_rows.len() != image.stops.len() {
+            return Err(ModelError::InputValue {
+                what: "the lists of query rows",
+                found: query_rows.len().to_string(),
+                expected: format!("{}, one per depth", image.stops.len()),
+            });
+        }
         let layout = TokenLayout {
             num_system: image.system_ids.len(),
             num_image: image.num_image,
             num_text: prompt.num_text(),
         };
         self.check_length(layout.sequence_len())?;
-        check_rows(&layout, query_rows)?;
+        for (stop, rows) in image.stops.iter().zip(query_rows) {
+            check_rows(&layout, stop.depth, rows)?;
+        }
         let shared = image.num_tokens();
-        let split = query_rows.partition_point(|&row| row < shared);
-        let (early, late) = query_rows.split_at(split);
-        let last_layer = image.prune_layer - 1;
-
-        let early_attention = match early {
-            [] => AttentionStore::default(),
-            rows => {
-                let mut cache = image.cache.share();
-                let step = Step {
-                    rows: 0..image.num_image,
+        let ids = prompt.text_ids();
+        let deepest = image.stops.last().map_or(0, |stop| stop.depth);
+        let mut cache = image.cache.share();
+        self.decoder.reserve(&mut cache, 0..deepest, ids.len())?;
+        let positions: Vec<usize> = (shared..shared + ids.len()).collect();
+        let mut text = if ids.is_empty() {
+            None
+        } else {
+            Some(self.decoder.embed(ids)?)
+        };
+        let mut before = 0;
+        let mut found = Vec::with_capacity(image.stops.len());
+        for (stop, rows) in image.stops.iter().zip(query_rows) {
+            let split = rows.partition_point(|&row| row < shared);
+            let (early, late) = rows.split_at(split);
+            let early = self.early_attention(image, stop, &layout, early)?;
+            let mut attention = AttentionStore::default();
+            if let Some(hidden) = &text {
+                let mut steps = [Step {
+                    rows: 0..ids.len(),
                     cache: &mut cache,
+                }];
+                let observer: crate::llama::Observer<'_> = &mut |view, steps| {
+                    let rows: Vec<usize> = late.iter().map(|row| row - shared).collect();
+                    if let Some(step) = steps.first() {
+                        attention = view.attention_rows(step, &rows, layout.image_range())?;
+                    }
+                    Ok(())
                 };
-                let view = self.decoder.view(last_layer, &image.queries)?;
-                let first = layout.num_system;
-                let rows: Vec<usize> = rows.iter().map(|row| row - first).collect();
-                view.attention_rows(&step, &rows, layout.image_range())?
+                let layers = before..stop.depth;
+                let run =
+                    self.decoder
+                        .run(layers, hidden, &positions, &mut steps, Some(observer))?;
+                text = Some(run);
             }
+            let hidden = match &text {
+                Some(text) => Tensor::cat(&[&stop.hidden, text], 0)?,
+                None => stop.hidden.clone(),
+            };
+            let num_heads = self.config().text.num_heads;
+            let attention = AttentionStore::join(&early, &attention, num_heads)?;
+            found.push((stop.depth, rows.clone(), hidden, attention));
+            before = stop.depth;
+        }
+        cache.freeze();
+        let prefixes = found
+            .into_iter()
+            .map(|(depth, rows, hidden, attention)| Prefix {
+                hidden,
+                cache: cache.spliced(depth, &image.system_cache),
+                attention,
+                rows,
+                num_heads: self.config().text.num_heads,
+                standing: Standing::whole(layout),
+                depth,
+                segments: Segments::whole(layout.sequence_len()),
+                system_hidden: Arc::clone(&image.system_hidden),
+            });
+        Ok(prefixes.collect())
+    }
+
+    /// Attention of rows that lie in the image.
+    fn early_attention(
+        &self,
+        image: &ImagePrefix,
+        stop: &Stop,
+        layout: &TokenLayout,
+        rows: &[usize],
+    ) -> Result<AttentionStore> {
+        let Some(queries) = stop.queries.as_ref().filter(|_| !rows.is_empty()) else {
+            return Ok(AttentionStore::default());
         };
         let mut cache = image.cache.share();
-        let (hidden, late_attention) = match prompt.text_ids() {
-            [] => (image.hidden.clone(), AttentionStore::default()),
-            ids => {
-                self.decoder
-                    .reserve(&mut cache, 0..image.prune_layer, ids.len())?;
-                let positions: Vec<usize> = (shared..shared + ids.len()).collect();
-                let mut attention = AttentionStore::default();
-                let text = self.decoder.run(
-                    0..image.prune_layer,
-                    &self.decoder.embed(ids)?,
-                    &positions,
-                    &mut [Step {
-                        rows: 0..ids.len(),
-                        cache: &mut cache,
-                    }],
-                    Some(&mut |view, steps| {
-                        let rows: Vec<usize> = late.iter().map(|row| row - shared).collect();
-                        if let Some(step) = steps.first() {
-                            attention = view.attention_rows(step, &rows, layout.image_range())?;
-                        }
-                        Ok(())
-                    }),
-                )?;
-                (Tensor::cat(&[&image.hidden, &text], 0)?, attention)
-            }
+        let step = Step {
+            rows: 0..image.num_image,
+            cache: &mut cache,
         };
-        cache.freeze();
-        let num_heads = self.config().text.num_heads;
-        Ok(Prefix {
-            hidden,
-            cache,
-            attention: AttentionStore::join(&early_attention, &late_attention, num_heads)?,
-            rows: query_rows.to_vec(),
-            num_heads,
-            layout,
-            prune_layer: image.prune_layer,
-        })
+        let view = self.decoder.view(stop.depth - 1, queries)?;
+        let rows: Vec<usize> = rows.iter().map(|row| row - layout.num_system).collect();
+        view.attention_rows(&step, &rows, layout.image_range())
+    }
+
+    fn check_depths(&self, depths: &[usize]) -> Result<()> {
+        for &depth in depths {
+            self.check_depth(depth)?;
+        }
+        if depths.is_empty() || !depths.is_sorted_by(|a, b| a < b) {
+            return Err(ModelError::InputValue {
+                what: "the numbers of layers to stop after",
+                found: format!("{depths:?}"),
+                expected: "at least one, ascending".to_owned(),
+            });
+        }
+        Ok(())
     }
 }
 
-fn no_layers() -> ModelError {
-    ModelError::InputValue {
-        what: "the number of layers run",
-        found: "0".to_owned(),
-        expected: "at least 1".to_owned(),
-    }
+/// Rows behind those of the system, where there are any.
+pub(crate) fn behind(system: Option<&Tensor>, rows: &Tensor) -> Result<Tensor> {
+    Ok(match system {
+        Some(system) => Tensor::cat(&[system, rows], 0)?,
+        None => rows.clone(),
+    })
 }

@@ -1,9 +1,9 @@
 //! LLaVA with visual-token pruning: one prefix, many branches.
 //!
 //! A sample runs through decoder layers 1..K once; that is a [`Prefix`], and
-//! with it comes layer K's attention to the image. Any number of kept sets then
-//! go through layers K+1..L as one batch of [`Branches`], and are decoded
-//! together. Nothing pruned, and the model gives what the reference
+//! with it comes layer K's attention to the image. What is selected of it goes on to a
+//! further layer, which gives another [`Prefix`], or to the end: any number of
+//! selections as one batch of [`Branches`], decoded together. Nothing pruned, and the model gives what the reference
 //! implementations give.
 //!
 //! What several samples begin with is run once: the [`SystemPrefix`] of all prompts
@@ -25,7 +25,7 @@
 //! // Three tokens, the image, three tokens.
 //! let prompt = EncodedPrompt { input_ids: vec![1, 7, 8, 500, 9, 10, 11], image_position: 3 };
 //! let last_row = 3 + image.num_tokens() + 2;
-//! let options = PrefixOptions { prune_layer: 2, query_rows: vec![last_row] };
+//! let options = PrefixOptions { depth: 2, query_rows: vec![last_row] };
 //! let prefix = model.prefill_prefix(&prompt, &image, &options)?;
 //!
 //! // Two ways to keep four image tokens, as one batch.
@@ -39,11 +39,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod advance;
 mod attention_store;
 mod branch;
-mod clip;
 mod combined;
 pub mod config;
+mod continuation;
 mod device;
 mod error;
 #[cfg(test)]
@@ -67,11 +68,14 @@ mod prune;
 mod sample;
 mod sampling;
 mod source;
+mod stages;
 mod system_prefix;
 pub mod tokenizer;
+mod vision;
 mod weights;
 
-pub use branch::Branches;
+pub use advance::Advance;
+pub use branch::{Branches, Ending};
 pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
 pub use device::{device, is_device_name};
@@ -83,8 +87,10 @@ pub use model::{ImageFeatures, LlavaModel, LoadOptions};
 pub use opened::OpenedCheckpoint;
 pub use pixels::ToTensor;
 pub use prefix::{Prefix, PrefixOptions};
-pub use prune::{SampleOutput, StageTimings};
+pub use prune::{PlannedSample, SampleOutput, StageOutput, StageTimings};
 pub use sample::Sample;
 pub use sampling::Sampling;
 pub use source::{DummyInput, ModelSource};
+pub use stages::SampleFacts;
 pub use system_prefix::SystemPrefix;
+pub use vision::{VisionEvidence, VisionParts, VisionRead, VisionRequest};

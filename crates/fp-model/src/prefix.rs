@@ -1,4 +1,4 @@
-//! What all branches of a sample share: the sequence up to the end of layer K.
+//! A sample up to the end of some layer, with or without tokens dropped on the way.
 
 use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
@@ -10,50 +10,161 @@ use crate::sample::{Sample, steps};
 use candle_core::Tensor;
 use fp_scoring::{AttentionRows, TokenLayout};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Where a prefix ends and what is read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixOptions {
-    /// K, counted from 1: the prefix runs through this layer, and this layer's
-    /// attention is read.
-    pub prune_layer: usize,
+    /// The prefix runs through so many layers, and the last one's attention is read; 0 is
+    /// before layer 1.
+    pub depth: usize,
     /// Rows of the sequence whose attention to the image is read, ascending. Rows
-    /// before the image can't be asked for: they see nothing of it.
+    /// before the image can't be asked for: they see nothing of it. None at depth 0.
     pub query_rows: Vec<usize>,
 }
 
-/// A sample after layers 1..K.
+/// A sample after some layers.
 #[derive(Debug)]
 pub struct Prefix {
-    /// Output of layer K, `[S, D]`.
+    /// Output of the last layer run, `[S, D]`; S counts the tokens that are there.
     pub(crate) hidden: Tensor,
-    /// Keys and values of layers 1..K, and of the system part in the others where that
-    /// was run ahead; frozen.
+    /// Keys and values of the layers that were run, and of the system part in the others
+    /// where that was run ahead; frozen.
     pub(crate) cache: SequenceCache,
     pub(crate) attention: AttentionStore,
     pub(crate) rows: Vec<usize>,
     pub(crate) num_heads: usize,
+    pub(crate) standing: Standing,
+    pub(crate) depth: usize,
+    pub(crate) segments: Segments,
+    /// The system part after each number of layers, where it was run ahead.
+    pub(crate) system_hidden: Arc<[Tensor]>,
+}
+
+/// Which tokens are there, and at which positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Of the tokens that are there.
     pub(crate) layout: TokenLayout,
-    pub(crate) prune_layer: usize,
+    /// `[n]`: which of the N image tokens each one stands for.
+    pub(crate) places: Vec<usize>,
+    /// `[S]`: position ids that they last ran at.
+    pub(crate) positions: Vec<usize>,
+    /// N, before anything was dropped.
+    pub(crate) num_image_tokens: usize,
+}
+
+impl Standing {
+    /// Nothing dropped.
+    pub(crate) fn whole(layout: TokenLayout) -> Standing {
+        Standing {
+            layout,
+            places: (0..layout.num_image).collect(),
+            positions: (0..layout.sequence_len()).collect(),
+            num_image_tokens: layout.num_image,
+        }
+    }
+
+    /// S before anything was dropped.
+    pub(crate) fn unpruned_len(&self) -> usize {
+        self.layout.num_system + self.num_image_tokens + self.layout.num_text
+    }
+}
+
+/// Position of the next token, by layers: where positions are numbered anew, layers that
+/// saw different numbers of tokens go on at different positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Segments(Vec<Segment>);
+
+/// Layers from this one on, counted from 0, up to the next segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Segment {
+    from_layer: usize,
+    next_position: usize,
+}
+
+impl Segments {
+    /// All layers at one position.
+    pub(crate) fn whole(next_position: usize) -> Segments {
+        Segments(vec![Segment {
+            from_layer: 0,
+            next_position,
+        }])
+    }
+
+    /// As before, but for the layers from `from_layer` on.
+    pub(crate) fn then(&self, from_layer: usize, next_position: usize) -> Segments {
+        let mut segments = self.0.clone();
+        segments.retain(|segment| segment.from_layer < from_layer);
+        let is_same = segments
+            .last()
+            .is_some_and(|last| last.next_position == next_position);
+        if !is_same {
+            segments.push(Segment {
+                from_layer,
+                next_position,
+            });
+        }
+        Segments(segments)
+    }
+
+    /// First layers of the segments.
+    pub(crate) fn starts(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|segment| segment.from_layer)
+    }
+
+    /// Where the next token stands in a layer.
+    pub(crate) fn position(&self, layer: usize) -> usize {
+        let segment = self.0.iter().rfind(|segment| segment.from_layer <= layer);
+        segment.map_or(0, |segment| segment.next_position)
+    }
+
+    /// The last position of all layers.
+    pub(crate) fn furthest(&self) -> usize {
+        let positions = self.0.iter().map(|segment| segment.next_position);
+        positions.max().unwrap_or(0)
+    }
+
+    /// One token further.
+    pub(crate) fn advance(&mut self) {
+        for segment in &mut self.0 {
+            segment.next_position += 1;
+        }
+    }
 }
 
 impl Prefix {
-    /// Where system, image and text stand.
+    /// Where system, image and text stand, of the tokens that are there.
     pub fn layout(&self) -> &TokenLayout {
-        &self.layout
+        &self.standing.layout
     }
 
-    /// K.
-    pub fn prune_layer(&self) -> usize {
-        self.prune_layer
+    /// How many layers were run.
+    pub fn depth(&self) -> usize {
+        self.depth
     }
 
-    /// Output of layer K, `[S, D]`.
+    /// `[n]`: which of the N image tokens each of those that are there stands for.
+    pub fn places(&self) -> &[usize] {
+        &self.standing.places
+    }
+
+    /// N, the image tokens before any were dropped.
+    pub fn num_image_tokens(&self) -> usize {
+        self.standing.num_image_tokens
+    }
+
+    /// `[S]`: position ids of the tokens that are there.
+    pub fn positions(&self) -> &[usize] {
+        &self.standing.positions
+    }
+
+    /// Output of the last layer run, `[S, D]`.
     pub fn hidden_states(&self) -> &Tensor {
         &self.hidden
     }
 
-    /// Layer K's attention `[H, Q, N]` of the rows that were asked for to the
+    /// The last layer's attention `[H, Q, n]` of the rows that were asked for to the
     /// image, the softmax taken over the whole causal row. What is on a GPU is copied.
     ///
     /// # Errors
@@ -76,15 +187,15 @@ impl Prefix {
             self.attention.values()?,
             &self.rows,
             self.num_heads,
-            self.layout,
+            self.standing.layout,
         )?;
-        Ok(rows.with_layer(self.prune_layer))
+        Ok(rows.with_layer(self.depth))
     }
 
-    /// Tokens from the first on whose keys and values the layers after K have too, so
-    /// that no branch runs them.
-    pub(crate) fn num_tokens_after_k(&self) -> Result<usize> {
-        Ok(self.cache.layer(self.prune_layer)?.len())
+    /// Tokens from the first on whose keys and values the layers to come have too, so
+    /// that nothing has to run them.
+    pub(crate) fn num_tokens_ahead(&self) -> Result<usize> {
+        Ok(self.cache.layer(self.depth)?.len())
     }
 
     /// Bytes of keys and values that the prefix holds, shared ones included.
@@ -94,10 +205,10 @@ impl Prefix {
 }
 
 impl LlavaModel {
-    /// Runs a sample through layers 1..K.
+    /// Runs a sample through the first layers.
     ///
     /// # Errors
-    /// K outside 1..L, rows outside image and text, token ids outside the
+    /// A depth outside 0..L, rows outside image and text, token ids outside the
     /// vocabulary, a prompt that is nothing but an image.
     pub fn prefill_prefix(
         &self,
@@ -117,7 +228,7 @@ impl LlavaModel {
     }
 
     /// As [`LlavaModel::prefill_prefix`], for several samples at once with one
-    /// `options` each, which must agree on K. Gives what single runs give.
+    /// `options` each, which must agree on the depth. Gives what single runs give.
     ///
     /// # Errors
     /// As there.
@@ -126,51 +237,45 @@ impl LlavaModel {
         samples: &[Sample<'_>],
         options: &[PrefixOptions],
     ) -> Result<Vec<Prefix>> {
-        let Some(prune_layer) = options.first().map(|options| options.prune_layer) else {
+        let Some(depth) = options.first().map(|options| options.depth) else {
             return Ok(Vec::new());
         };
-        if samples.len() != options.len()
-            || options
-                .iter()
-                .any(|options| options.prune_layer != prune_layer)
-        {
+        if samples.len() != options.len() || options.iter().any(|options| options.depth != depth) {
             return Err(ModelError::InputValue {
                 what: "prefix options",
                 found: format!(
-                    "{} for {} samples, or of different K",
+                    "{} for {} samples, or of different depths",
                     options.len(),
                     samples.len()
                 ),
-                expected: "one per sample, all with the same K".to_owned(),
+                expected: "one per sample, all of the same depth".to_owned(),
             });
         }
-        self.check_prune_layer(prune_layer)?;
+        self.check_depth(depth)?;
         let layouts: Vec<TokenLayout> = samples.iter().map(Sample::layout).collect();
         for (layout, options) in layouts.iter().zip(options) {
-            check_rows(layout, &options.query_rows)?;
+            check_rows(layout, depth, &options.query_rows)?;
         }
         let (hidden, ranges) = self.embed_samples(samples)?;
         let positions: Vec<usize> = ranges.iter().flat_map(|range| 0..range.len()).collect();
-        let mut caches = self.caches(ranges.iter().map(Range::len), 0..prune_layer)?;
+        let mut caches = self.caches(ranges.iter().map(Range::len), 0..depth)?;
         let mut attention = Vec::new();
+        let rows: Vec<&[usize]> = options.iter().map(|o| o.query_rows.as_slice()).collect();
         let mut steps = steps(&mut caches, &ranges);
         let hidden = self.decoder.run(
-            0..prune_layer,
+            0..depth,
             &hidden,
             &positions,
             &mut steps,
             Some(&mut |view, steps| {
-                for ((step, layout), options) in steps.iter().zip(&layouts).zip(options) {
-                    let rows: Vec<usize> = options
-                        .query_rows
-                        .iter()
-                        .map(|row| row + step.rows.start)
-                        .collect();
+                for ((step, layout), rows) in steps.iter().zip(&layouts).zip(&rows) {
+                    let rows: Vec<usize> = rows.iter().map(|row| row + step.rows.start).collect();
                     attention.push(view.attention_rows(step, &rows, layout.image_range())?);
                 }
                 Ok(())
             }),
         )?;
+        attention.resize_with(samples.len(), AttentionStore::default);
         let mut prefixes = Vec::with_capacity(samples.len());
         for ((((range, mut cache), attention), layout), options) in ranges
             .into_iter()
@@ -186,48 +291,69 @@ impl LlavaModel {
                 attention,
                 rows: options.query_rows.clone(),
                 num_heads: self.config().text.num_heads,
-                layout,
-                prune_layer,
+                standing: Standing::whole(layout),
+                depth,
+                segments: Segments::whole(layout.sequence_len()),
+                system_hidden: Arc::default(),
             });
         }
         Ok(prefixes)
     }
 
     pub(crate) fn check_prune_layer(&self, prune_layer: usize) -> Result<()> {
-        let num_layers = self.config().text.num_layers;
-        match prune_layer == 0 || prune_layer >= num_layers {
-            true => Err(fp_scoring::BudgetError::PruneLayer {
-                prune_layer,
-                num_layers,
-            }
-            .into()),
-            false => Ok(()),
+        if prune_layer == 0 {
+            return Err(self.no_such_layer(prune_layer));
         }
+        self.check_depth(prune_layer)
+    }
+
+    /// Refuses a depth after which no layer is left.
+    pub(crate) fn check_depth(&self, depth: usize) -> Result<()> {
+        if depth >= self.config().text.num_layers {
+            return Err(self.no_such_layer(depth));
+        }
+        Ok(())
+    }
+
+    fn no_such_layer(&self, prune_layer: usize) -> ModelError {
+        fp_scoring::BudgetError::PruneLayer {
+            prune_layer,
+            num_layers: self.config().text.num_layers,
+        }
+        .into()
     }
 }
 
 /// Rows of a prefix's hidden states: the last of the system's, some of the image's and
-/// all of the text's, ascending.
-pub(crate) fn kept_rows(prefix: &Prefix, rows: &[usize]) -> Result<Tensor> {
+/// all of the text's.
+pub(crate) fn rows_of(prefix: &Prefix, rows: &[usize]) -> Result<Tensor> {
+    // The kernel takes rows that keep their order.
     #[cfg(feature = "cuda")]
-    if let Some(gathered) = crate::gpu::gather(prefix, rows)? {
+    if rows.is_sorted_by(|a, b| a < b)
+        && let Some(gathered) = crate::gpu::gather(&prefix.hidden, prefix.layout(), rows)?
+    {
         return Ok(gathered);
     }
     gather_rows(&prefix.hidden, rows)
 }
 
-pub(crate) fn check_rows(layout: &TokenLayout, rows: &[usize]) -> Result<()> {
+/// Refuses rows that no attention is read of.
+pub(crate) fn check_rows(layout: &TokenLayout, depth: usize, rows: &[usize]) -> Result<()> {
     let (first, end) = (layout.num_system, layout.sequence_len());
-    let ascending = rows.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
-    match ascending && rows.iter().all(|row| (first..end).contains(row)) {
-        true => Ok(()),
-        false => Err(ModelError::InputValue {
-            what: "the query rows",
-            found: format!("{rows:?}"),
-            expected: format!(
+    let is_ascending = rows.is_sorted_by(|a, b| a < b);
+    let is_inside = rows.iter().all(|row| (first..end).contains(row));
+    if is_ascending && is_inside && (depth > 0 || rows.is_empty()) {
+        return Ok(());
+    }
+    Err(ModelError::InputValue {
+        what: "the query rows",
+        found: format!("{rows:?}"),
+        expected: match depth {
+            0 => "none before layer 1, where there is no attention yet".to_owned(),
+            _ => format!(
                 "ascending rows of image and text, {first} to {}",
                 end.saturating_sub(1)
             ),
-        }),
-    }
+        },
+    })
 }

@@ -1,13 +1,18 @@
-//! Samples from prompt to answer under a pruning configuration.
+//! Samples from prompt to answer under a pruning method.
 
-use crate::branch::Branches;
+use crate::advance::Advance;
+use crate::branch::{Branches, Ending};
 use crate::config::ModelConfig;
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 use crate::generate::{GenerateOptions, Generation};
 use crate::model::LlavaModel;
 use crate::prefix::{Prefix, PrefixOptions};
 use crate::sample::Sample;
-use fp_scoring::{KeptTokens, PruneConfig, SelectOptions, Selection, TokenLayout};
+use crate::stages::SampleFacts;
+use fp_scoring::{
+    AttentionSelector, Plan, PruneConfig, SelectOptions, Selected, Selection, Site, TokenLayout,
+};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What became of one sample.
@@ -15,8 +20,8 @@ use std::time::{Duration, Instant};
 pub struct SampleOutput {
     /// The answer's tokens.
     pub generation: Generation,
-    /// What was kept and why; `None` without pruning.
-    pub selection: Option<Selection>,
+    /// What each stage chose and why; none without pruning.
+    pub stages: Vec<StageOutput>,
     /// Logits `[vocab]` at the prompt's last position.
     pub prompt_logits: Vec<f32>,
     /// As [`Branches::min_margin`].
@@ -27,14 +32,35 @@ pub struct SampleOutput {
     pub kv_bytes: usize,
 }
 
+/// What one stage of a method chose on one sample.
+#[derive(Debug, Clone)]
+pub struct StageOutput {
+    /// Where.
+    pub site: Site,
+    /// Indices of the tokens that entered the stage.
+    pub selected: Selected,
+    /// `[n]`: which of the N image tokens each one that goes on stands for.
+    pub places: Vec<usize>,
+}
+
+impl SampleOutput {
+    /// What the last stage that looked at attention was decided by.
+    pub fn attention_audit(&self) -> Option<&Selection> {
+        self.stages
+            .iter()
+            .rev()
+            .find_map(|stage| stage.selected.audit.as_ref())
+    }
+}
+
 /// How long the stages of a batch took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StageTimings {
-    /// Layers 1..K; everything up to the logits if nothing is pruned.
+    /// Layers up to the first stage; everything up to the logits if nothing is pruned.
     pub prefix: Duration,
     /// Scoring and selection.
     pub scoring: Duration,
-    /// Layers K+1..L.
+    /// Layers after it.
     pub branch: Duration,
     /// Decoding.
     pub decode: Duration,
@@ -67,7 +93,7 @@ impl LlavaModel {
         config: &PruneConfig,
     ) -> Result<PrefixOptions> {
         Ok(PrefixOptions {
-            prune_layer: config.prune_layer,
+            depth: config.prune_layer,
             query_rows: config.query_strategy.rows_needed(layout)?,
         })
     }
@@ -90,6 +116,27 @@ impl LlavaModel {
         prefix.select(config.head_strategy, config.query_strategy, &options)
     }
 
+    /// The plan of a pruning configuration for an image of `num_image_tokens`.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::check_pruning`].
+    pub fn plan(&self, config: &PruneConfig, num_image_tokens: usize) -> Result<Plan> {
+        self.config().check_pruning(config, num_image_tokens)?;
+        let num_layers = self.config().text.num_layers;
+        let kept = config
+            .budget
+            .kept(num_image_tokens, num_layers, config.prune_layer)?;
+        let selector = AttentionSelector {
+            head_strategy: config.head_strategy,
+            query_strategy: config.query_strategy,
+            num_selected_heads: config.num_selected_heads,
+            normalization: config.normalization,
+            allow_degenerate: config.allow_degenerate,
+        };
+        let site = Site::Layer(config.prune_layer);
+        Ok(Plan::one_stage(site, Arc::new(selector), kept))
+    }
+
     /// Runs samples from prompt to answer in one batch, with pruning or without.
     /// Each one's result is what it would be alone.
     ///
@@ -102,42 +149,53 @@ impl LlavaModel {
         prune: Option<&PruneConfig>,
         options: &GenerateOptions,
     ) -> Result<(Vec<SampleOutput>, StageTimings)> {
+        let plans = samples
+            .iter()
+            .map(|sample| match prune {
+                Some(config) => self.plan(config, sample.layout().num_image),
+                None => Ok(Plan::vanilla()),
+            })
+            .collect::<Result<Vec<Plan>>>()?;
+        let requests: Vec<PlannedSample<'_>> = samples
+            .iter()
+            .zip(&plans)
+            .map(|(sample, plan)| PlannedSample {
+                sample: *sample,
+                plan,
+                facts: SampleFacts::of(""),
+            })
+            .collect();
+        self.answer_planned(&requests, options)
+    }
+
+    /// Runs samples from prompt to answer in one batch, each by its plan; plans must agree
+    /// on the sites of their stages. The features given must be those of the plan's input.
+    ///
+    /// # Errors
+    /// Plans of different sites, stages that this model doesn't have, and as the stages:
+    /// [`LlavaModel::prefill_prefix`], [`LlavaModel::select_stage`],
+    /// [`LlavaModel::advance`], [`LlavaModel::finish_all`], [`LlavaModel::generate`].
+    pub fn answer_planned(
+        &self,
+        requests: &[PlannedSample<'_>],
+        options: &GenerateOptions,
+    ) -> Result<(Vec<SampleOutput>, StageTimings)> {
         options.check()?;
         let mut timings = StageTimings::default();
-        let start = Instant::now();
-        let (mut branches, selections) = match prune {
-            None => {
-                let branches = self.prefill(samples)?;
-                timings.prefix = start.elapsed();
-                (branches, vec![None; samples.len()])
-            }
-            Some(config) => {
-                for sample in samples {
-                    self.config()
-                        .check_pruning(config, sample.layout().num_image)?;
-                }
-                let prefix_options = samples
-                    .iter()
-                    .map(|sample| self.prefix_options(&sample.layout(), config))
-                    .collect::<Result<Vec<_>>>()?;
-                let prefixes = self.prefill_prefixes(samples, &prefix_options)?;
-                timings.prefix = start.elapsed();
-                let start = Instant::now();
-                let selections = prefixes
-                    .iter()
-                    .map(|prefix| self.select(prefix, config))
-                    .collect::<Result<Vec<_>>>()?;
-                timings.scoring = start.elapsed();
-                let start = Instant::now();
-                let requests: Vec<(&Prefix, &KeptTokens)> = prefixes
-                    .iter()
-                    .zip(&selections)
-                    .map(|(prefix, selection)| (prefix, &selection.kept_tokens))
-                    .collect();
-                let branches = self.branch_all(&requests)?;
-                timings.branch = start.elapsed();
-                (branches, selections.into_iter().map(Some).collect())
-            }
+        let sites = sites_of(requests)?;
+        for request in requests {
+            let num_image = request.sample.layout().num_image;
+            let num_layers = self.config().text.num_layers;
+            request.plan.check("the plan", num_layers, num_image)?;
+        }
+        let samples: Vec<Sample<'_>> = requests.iter().map(|request| request.sample).collect();
+        let (mut branches, stages) = if sites.is_empty() {
+            let start = Instant::now();
+            let branches = self.prefill(&samples)?;
+            timings.prefix = start.elapsed();
+            (branches, vec![Vec::new(); samples.len()])
+        } else {
+            self.through_stages(requests, &sites, &mut timings)?
         };
         let prompt_logits = prompt_logits(&branches);
         let start = Instant::now();
@@ -145,13 +203,13 @@ impl LlavaModel {
         timings.decode = start.elapsed();
         let outputs = generations
             .into_iter()
-            .zip(selections)
+            .zip(stages)
             .zip(prompt_logits)
             .enumerate()
             .map(
-                |(index, ((generation, selection), prompt_logits))| SampleOutput {
+                |(index, ((generation, stages), prompt_logits))| SampleOutput {
                     generation,
-                    selection,
+                    stages,
                     prompt_logits,
                     min_margin: branches.min_margin(index),
                     kv_tokens: branches.kv_tokens_of(index).unwrap_or_default(),
@@ -160,6 +218,114 @@ impl LlavaModel {
             )
             .collect();
         Ok((outputs, timings))
+    }
+
+    /// Runs samples up to their logits, dropping tokens at each of `sites`.
+    fn through_stages(
+        &self,
+        requests: &[PlannedSample<'_>],
+        sites: &[Site],
+        timings: &mut StageTimings,
+    ) -> Result<(Branches, Vec<Vec<StageOutput>>)> {
+        let start = Instant::now();
+        let samples: Vec<Sample<'_>> = requests.iter().map(|request| request.sample).collect();
+        let prefix_options = requests
+            .iter()
+            .map(|request| {
+                let stage = &request.plan.stages[0];
+                Ok(PrefixOptions {
+                    depth: stage.site.depth(),
+                    query_rows: self.rows_for_stage(stage, &request.sample.layout())?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut prefixes = self.prefill_prefixes(&samples, &prefix_options)?;
+        timings.prefix = start.elapsed();
+        let mut outputs: Vec<Vec<StageOutput>> = vec![Vec::new(); requests.len()];
+        for (index, &site) in sites.iter().enumerate() {
+            let start = Instant::now();
+            for ((request, prefix), outputs) in requests.iter().zip(&prefixes).zip(&mut outputs) {
+                let stage = &request.plan.stages[index];
+                let features = request.sample.features;
+                let selected = self.select_stage(prefix, stage, features, &request.facts)?;
+                let tokens = selected.selection.places().iter();
+                outputs.push(StageOutput {
+                    site,
+                    places: tokens.map(|&token| prefix.places()[token]).collect(),
+                    selected,
+                });
+            }
+            timings.scoring += start.elapsed();
+            let Some(&next) = sites.get(index + 1) else {
+                break;
+            };
+            let start = Instant::now();
+            let advances = requests
+                .iter()
+                .zip(&prefixes)
+                .zip(&outputs)
+                .map(|((request, prefix), outputs)| {
+                    let selection = &outputs[index].selected.selection;
+                    let layout = TokenLayout {
+                        num_image: selection.len(),
+                        ..*prefix.layout()
+                    };
+                    let stage = &request.plan.stages[index + 1];
+                    Ok(Advance {
+                        prefix,
+                        selection,
+                        positions: request.plan.positions,
+                        query_rows: self.rows_for_stage(stage, &layout)?,
+                    })
+                })
+                .collect::<Result<Vec<_>>>()?;
+            prefixes = self.advance(&advances, next.depth())?;
+            timings.branch += start.elapsed();
+        }
+        let start = Instant::now();
+        let endings: Vec<Ending<'_>> = requests
+            .iter()
+            .zip(&prefixes)
+            .zip(&outputs)
+            .filter_map(|((request, prefix), outputs)| {
+                Some(Ending {
+                    prefix,
+                    selection: &outputs.last()?.selected.selection,
+                    positions: request.plan.positions,
+                })
+            })
+            .collect();
+        let branches = self.finish_all(&endings)?;
+        timings.branch += start.elapsed();
+        Ok((branches, outputs))
+    }
+}
+
+/// A sample with the method that it is answered by.
+#[derive(Debug, Clone, Copy)]
+pub struct PlannedSample<'a> {
+    /// Prompt and image.
+    pub sample: Sample<'a>,
+    /// What is dropped where.
+    pub plan: &'a Plan,
+    /// What selectors may look at.
+    pub facts: SampleFacts<'a>,
+}
+
+/// The sites that all plans share.
+fn sites_of(requests: &[PlannedSample<'_>]) -> Result<Vec<Site>> {
+    let sites = |plan: &Plan| -> Vec<Site> { plan.stages.iter().map(|s| s.site).collect() };
+    let first = requests
+        .first()
+        .map_or(Vec::new(), |request| sites(request.plan));
+    let is_other = |request: &&PlannedSample<'_>| sites(request.plan) != first;
+    match requests.iter().find(is_other) {
+        None => Ok(first),
+        Some(other) => Err(ModelError::InputValue {
+            what: "the sites of a plan",
+            found: format!("{:?}", sites(other.plan)),
+            expected: format!("{first:?}, as the other plans of the batch"),
+        }),
     }
 }
 

@@ -52,7 +52,7 @@ fn branches_equal_single_runs() {
     let features = &some_features(&model)[0];
     let prompt = &prompts(2)[1];
     let options = PrefixOptions {
-        prune_layer: 2,
+        depth: 2,
         query_rows: vec![],
     };
     let prefix = model.prefill_prefix(prompt, features, &options).unwrap();
@@ -113,7 +113,7 @@ fn a_batch_equals_single_runs() {
             assert_eq!(alone[0].generation, batched.generation);
             assert_eq!(alone[0].kv_tokens, batched.kv_tokens);
             assert_eq!(alone[0].prompt_logits, batched.prompt_logits);
-            assert_eq!(alone[0].selection, batched.selection);
+            assert_eq!(alone[0].attention_audit(), batched.attention_audit());
         }
     }
 }
@@ -123,28 +123,28 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
     let model = load();
     let features = &some_features(&model)[2];
     let prompts = prompts(2);
-    let system = model.prefill_system(prompts[0].system_ids(), 3).unwrap();
-    let shared = model.prefill_image(&system, features).unwrap();
+    let system = model.prefill_system(prompts[0].system_ids()).unwrap();
+    let shared = model.prefill_image(&system, features, &[3]).unwrap();
     for prompt in &prompts {
         let layout = Sample { prompt, features }.layout();
         // Rows in the image and in the text, as a window longer than the text has them.
         let text = layout.text_range();
         let query_rows = vec![text.start - 5, text.start - 1, text.start, text.end - 1];
         let options = PrefixOptions {
-            prune_layer: 3,
+            depth: 3,
             query_rows: query_rows.clone(),
         };
         let fresh = model.prefill_prefix(prompt, features, &options).unwrap();
-        let reused = model
-            .prefill_question(&shared, prompt, &query_rows)
-            .unwrap();
+        let rows = std::slice::from_ref(&query_rows);
+        let reused = model.prefill_question(&shared, prompt, rows).unwrap();
+        let reused = &reused[0];
         assert_eq!(
             fresh.image_attention_rows().unwrap(),
             reused.image_attention_rows().unwrap()
         );
         let kept = [random_tokens(features.num_tokens(), 40, 9).unwrap()];
         let mut a = model.branch(&fresh, &kept).unwrap();
-        let mut b = model.branch(&reused, &kept).unwrap();
+        let mut b = model.branch(reused, &kept).unwrap();
         assert_eq!(a.logits(0), b.logits(0));
         assert_eq!(
             model.generate(&mut a, &greedy(6)).unwrap(),
@@ -155,7 +155,7 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
     // A prompt that begins otherwise is refused.
     let mut other = prompts[0].clone();
     other.input_ids[1] += 1;
-    assert!(model.prefill_question(&shared, &other, &[]).is_err());
+    assert!(model.prefill_question(&shared, &other, &[vec![]]).is_err());
 }
 
 /// A token that was decoded is a token of a longer prompt.
@@ -202,7 +202,10 @@ fn thread_count_changes_nothing() {
             let logits: Vec<Vec<f32>> = (0..3).map(|i| whole.logits(i).unwrap().to_vec()).collect();
             let pruned: Vec<_> = outputs
                 .into_iter()
-                .map(|output| (output.prompt_logits, output.generation, output.selection))
+                .map(|output| {
+                    let audit = output.attention_audit().cloned();
+                    (output.prompt_logits, output.generation, audit)
+                })
                 .collect();
             (common::flat(encoded.embeds()), pruned, generations, logits)
         })
@@ -243,7 +246,7 @@ fn caches_hold_what_is_kept_and_report_what_is_allocated() {
 
     // Branches share the prefix's part.
     let options = PrefixOptions {
-        prune_layer: 3,
+        depth: 3,
         query_rows: vec![],
     };
     let prefix = model.prefill_prefix(prompt, features, &options).unwrap();
@@ -296,12 +299,12 @@ fn requests_that_make_no_sense_are_refused() {
     let features = &some_features(&model)[0];
     let prompt = &prompts(1)[0];
     let options = |prune_layer, query_rows| PrefixOptions {
-        prune_layer,
+        depth: prune_layer,
         query_rows,
     };
     let len = Sample { prompt, features }.layout().sequence_len();
     for wrong in [
-        options(0, vec![]),
+        options(0, vec![len - 1]),
         options(model.config().text.num_layers, vec![]),
         options(2, vec![len]),
         options(2, vec![3]), // before the image

@@ -71,7 +71,7 @@ fn check_cases(model: &LlavaModel, step: usize) {
         let output = &outputs[0];
         let name = case.logits_name();
 
-        let same_set = match (&output.selection, &case.kept_tokens) {
+        let same_set = match (output.attention_audit(), &case.kept_tokens) {
             (Some(selection), Some(kept)) => {
                 let same = selection.kept_tokens.as_slice() == kept;
                 let decisive = case.token_gap.unwrap() > DECISIVE_GAP;
@@ -134,7 +134,7 @@ fn given_kept_sets() {
         let prompt = case.encoded();
         let features = &features[&case.view()];
         let options = fp_model::PrefixOptions {
-            prune_layer: case.k.unwrap(),
+            depth: case.k.unwrap(),
             query_rows: vec![],
         };
         let prefix = model.prefill_prefix(&prompt, features, &options).unwrap();

@@ -71,12 +71,13 @@ fn alone_and_shared(
     features: &ImageFeatures,
     options: &PrefixOptions,
 ) -> [Prefix; 2] {
-    let system = model
-        .prefill_system(prompt.system_ids(), options.prune_layer)
+    let system = model.prefill_system(prompt.system_ids()).unwrap();
+    let image = model.prefill_image(&system, features, &[options.depth]);
+    let rows = std::slice::from_ref(&options.query_rows);
+    let mut shared = model
+        .prefill_question(&image.unwrap(), prompt, rows)
         .unwrap();
-    let image = model.prefill_image(&system, features).unwrap();
-    let shared = model.prefill_question(&image, prompt, &options.query_rows);
-    [alone(model, prompt, features, options), shared.unwrap()]
+    [alone(model, prompt, features, options), shared.remove(0)]
 }
 
 #[test]
@@ -86,22 +87,24 @@ fn branches_behind_a_shared_system_part_equal_those_without() {
     let num_layers = model.config().text.num_layers;
     for (num_system, prune_layer) in [(0, 2), (1, 1), (35, 2), (20, num_layers - 1)] {
         let prompts = [prompt(num_system, 9), prompt(num_system, 24)];
-        let system = model
-            .prefill_system(prompts[0].system_ids(), prune_layer)
-            .unwrap();
+        let system = model.prefill_system(prompts[0].system_ids()).unwrap();
         assert_eq!(system.ids().len(), num_system as usize);
         for prompt in &prompts {
             let layout = Sample { prompt, features }.layout();
             let (image, end) = (layout.image_range(), layout.sequence_len());
             let options = PrefixOptions {
-                prune_layer,
+                depth: prune_layer,
                 query_rows: vec![image.start, image.end - 1, image.end, end - 1],
             };
             let fresh = alone(&model, prompt, features, &options);
-            let shared = model.prefill_image(&system, features).unwrap();
             let shared = model
-                .prefill_question(&shared, prompt, &options.query_rows)
+                .prefill_image(&system, features, &[prune_layer])
                 .unwrap();
+            let rows = std::slice::from_ref(&options.query_rows);
+            let shared = model
+                .prefill_question(&shared, prompt, rows)
+                .unwrap()
+                .remove(0);
             assert_eq!(
                 common::flat(fresh.hidden_states()),
                 common::flat(shared.hidden_states())
@@ -132,7 +135,7 @@ fn prefixes_with_and_without_a_shared_system_part_go_together() {
     let features = &some_features(&model, 1)[0];
     let prompt = prompt(12, 9);
     let options = PrefixOptions {
-        prune_layer: 2,
+        depth: 2,
         query_rows: Vec::new(),
     };
     let [fresh, shared] = alone_and_shared(&model, &prompt, features, &options);
@@ -159,7 +162,7 @@ fn the_tensor_library_shares_too() {
     let features = &some_features(&model, 1)[0];
     let prompt = prompt(12, 9);
     let options = PrefixOptions {
-        prune_layer: 2,
+        depth: 2,
         query_rows: vec![features.num_tokens() + 20],
     };
     let [fresh, shared] = alone_and_shared(&model, &prompt, features, &options);
@@ -181,7 +184,7 @@ fn a_prompt_of_nothing_but_its_system_part_has_logits() {
     let n = features.num_tokens();
     let prompt = prompt(12, 0);
     let options = PrefixOptions {
-        prune_layer: 2,
+        depth: 2,
         query_rows: Vec::new(),
     };
     let [fresh, shared] = alone_and_shared(&model, &prompt, features, &options);
@@ -198,9 +201,12 @@ fn what_branches_share_is_counted_once() {
     let features = &some_features(&model, 1)[0];
     let (num_system, num_text) = (35, 9);
     let prompt = prompt(num_system, num_text);
-    let system = model.prefill_system(prompt.system_ids(), 2).unwrap();
-    let image = model.prefill_image(&system, features).unwrap();
-    let prefix = model.prefill_question(&image, &prompt, &[]).unwrap();
+    let system = model.prefill_system(prompt.system_ids()).unwrap();
+    let image = model.prefill_image(&system, features, &[2]).unwrap();
+    let prefix = model
+        .prefill_question(&image, &prompt, &[vec![]])
+        .unwrap()
+        .remove(0);
     let text = &model.config().text;
     let shape = text.decoder_shape();
     let bytes = |first: u32, rest: u32| {
@@ -240,19 +246,19 @@ fn texts_in_a_batch_equal_single_ones() {
 #[test]
 fn system_parts_that_make_no_sense_are_refused() {
     let model = load();
-    let num_layers = model.config().text.num_layers;
     let outside = model.config().text.vocab_size as u32;
-    for (ids, prune_layer) in [
-        (vec![1, 2], 0),
-        (vec![1, 2], num_layers),
-        (vec![1, outside], 2),
-    ] {
-        assert!(model.prefill_system(&ids, prune_layer).is_err(), "{ids:?}");
-    }
+    assert!(model.prefill_system(&[1, outside]).is_err());
     // A question behind another system part.
     let features = &some_features(&model, 1)[0];
-    let system = model.prefill_system(&[1, 2, 3], 2).unwrap();
-    let image = model.prefill_image(&system, features).unwrap();
-    let error = model.prefill_question(&image, &prompt(3, 5), &[]);
+    let system = model.prefill_system(&[1, 2, 3]).unwrap();
+    let image = model.prefill_image(&system, features, &[2]).unwrap();
+    let error = model.prefill_question(&image, &prompt(3, 5), &[vec![]]);
     assert!(error.unwrap_err().to_string().contains("beginning"));
+    let num_layers = model.config().text.num_layers;
+    for depths in [vec![], vec![num_layers], vec![2, 2], vec![3, 1]] {
+        let error = model.prefill_image(&system, features, &depths);
+        assert!(error.is_err(), "{depths:?}");
+    }
+    let question = prompt(3, 5);
+    assert!(model.prefill_question(&image, &question, &[]).is_err());
 }

@@ -112,7 +112,13 @@ impl Attention {
         self.mix(&projected, &residual, layer, &queries)
     }
 
-    fn append(&self, projected: &Tensor, layer: usize, steps: &mut [Step<'_>]) -> Result<()> {
+    /// Puts the new keys and values into the caches of `layer`.
+    pub(crate) fn append(
+        &self,
+        projected: &Tensor,
+        layer: usize,
+        steps: &mut [Step<'_>],
+    ) -> Result<()> {
         for step in steps {
             step.cache.layer_mut(layer)?.append(
                 projected,

@@ -273,6 +273,17 @@ impl SequenceCache {
         cache
     }
 
+    /// The layers before `layer` of this cache and those from it on of another; open runs
+    /// must not be left.
+    pub(crate) fn spliced(&self, layer: usize, others: &SequenceCache) -> SequenceCache {
+        let mut cache = self.share();
+        let theirs = others.share().layers.into_iter().skip(layer);
+        for (own, other) in cache.layers.iter_mut().skip(layer).zip(theirs) {
+            *own = other;
+        }
+        cache
+    }
+
     /// Tokens cached, layer by layer.
     pub(crate) fn tokens(&self) -> Vec<usize> {
         self.layers.iter().map(LayerCache::len).collect()

@@ -226,6 +226,33 @@ impl Llama {
         })
     }
 
+    /// Attention `[H, Q, columns]` in one layer of `rows` of its inputs `[S, D]` at
+    /// `positions`, a whole sequence; its keys and values go into `cache`.
+    pub(crate) fn attention_of_inputs(
+        &self,
+        layer: usize,
+        hidden: &Tensor,
+        positions: &[usize],
+        cache: &mut SequenceCache,
+        rows: &[usize],
+        columns: Range<usize>,
+    ) -> Result<AttentionStore> {
+        let found = self
+            .layers
+            .get(layer)
+            .ok_or_else(|| no_layer(layer, self.layers.len()))?;
+        let rotary = Rotary::new(&self.config, positions, &self.place)?;
+        let normed = self.rms_norm(hidden, &found.attention_norm)?;
+        let projected = found.attention.project(&normed, &rotary)?;
+        let mut steps = [Step {
+            rows: 0..positions.len(),
+            cache,
+        }];
+        found.attention.append(&projected, layer, &mut steps)?;
+        let [step] = &steps;
+        found.attention.rows(&projected, layer, step, rows, columns)
+    }
+
     /// Logits of the last layer's output, one vector per row.
     pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Vec<Vec<f32>>> {
         let logits = self.head.forward(&self.rms_norm(hidden, &self.norm)?)?;

@@ -1,0 +1,216 @@
+//! Prefixes that go on to a further layer with fewer tokens.
+
+use crate::attention_store::AttentionStore;
+use crate::continuation::Continuation;
+use crate::error::{ModelError, Result};
+use crate::image_prefix::behind;
+use crate::llama::{SequenceCache, Step};
+use crate::model::LlavaModel;
+use crate::prefix::{Prefix, check_rows};
+use candle_core::Tensor;
+use fp_scoring::{PositionRule, TokenSelection};
+use std::ops::Range;
+
+/// What of a prefix goes on to a further layer, and what is read there.
+#[derive(Debug, Clone)]
+pub struct Advance<'a> {
+    /// Where it goes on from.
+    pub prefix: &'a Prefix,
+    /// The tokens that go on, of those that are there.
+    pub selection: &'a TokenSelection,
+    /// Their positions.
+    pub positions: PositionRule,
+    /// Rows of the shorter sequence whose attention is read in the last layer that is
+    /// run, ascending, none before the image.
+    pub query_rows: Vec<usize>,
+}
+
+impl LlavaModel {
+    /// Runs what is selected of prefixes up to the end of layer `depth`, all in one batch.
+    /// A prefix and a selection give the same in any batch.
+    ///
+    /// # Errors
+    /// Prefixes of different depths, a depth before theirs or outside 0..L, a selection
+    /// that isn't of its prefix's tokens, rows outside image and text.
+    pub fn advance(&self, requests: &[Advance<'_>], depth: usize) -> Result<Vec<Prefix>> {
+        let Some(from) = requests.first().map(|request| request.prefix.depth) else {
+            return Ok(Vec::new());
+        };
+        self.check_depth(depth)?;
+        let is_other = |request: &&Advance<'_>| request.prefix.depth != from;
+        if let Some(other) = requests.iter().find(is_other) {
+            return Err(different_depths(from, other.prefix.depth));
+        }
+        if depth < from {
+            return Err(ModelError::InputValue {
+                what: "the layer to go on to",
+                found: depth.to_string(),
+                expected: format!("at least {from}, where the prefixes end"),
+            });
+        }
+        let mut batch = Batch::default();
+        let mut rest = Vec::with_capacity(requests.len());
+        for request in requests {
+            let Advance {
+                prefix,
+                selection,
+                positions,
+                query_rows,
+            } = request;
+            let continuation = self.continuation(prefix, selection, *positions, false)?;
+            let layout = continuation.standing.layout;
+            check_rows(&layout, depth, query_rows)?;
+            if depth == from && !query_rows.is_empty() {
+                return Err(ModelError::InputValue {
+                    what: "the query rows",
+                    found: format!("{query_rows:?}"),
+                    expected: "none where no layer is run".to_owned(),
+                });
+            }
+            rest.push((
+                continuation.num_ahead,
+                continuation.standing.clone(),
+                continuation.segments.clone(),
+            ));
+            batch.push(self, continuation, from..depth)?;
+        }
+        let mut attention = Vec::new();
+        attention.resize_with(requests.len(), AttentionStore::default);
+        // Sequences of which nothing is left to run take no part.
+        let active: Vec<usize> = (0..requests.len())
+            .filter(|&index| !batch.ranges[index].is_empty())
+            .collect();
+        let hidden = if active.is_empty() {
+            None
+        } else {
+            let sequences = batch.caches.iter_mut().zip(&batch.ranges);
+            let mut steps: Vec<Step<'_>> = sequences
+                .filter(|(_, rows)| !rows.is_empty())
+                .map(|(cache, rows)| Step {
+                    rows: rows.clone(),
+                    cache,
+                })
+                .collect();
+            let observer: crate::llama::Observer<'_> = &mut |view, steps| {
+                for (step, &index) in steps.iter().zip(&active) {
+                    let (ahead, standing, _) = &rest[index];
+                    // Rows of the sequence to rows of the batch.
+                    let rows: Vec<usize> = requests[index]
+                        .query_rows
+                        .iter()
+                        .map(|row| row - ahead + step.rows.start)
+                        .collect();
+                    let columns = standing.layout.image_range();
+                    attention[index] = view.attention_rows(step, &rows, columns)?;
+                }
+                Ok(())
+            };
+            let rows = Tensor::cat(&batch.hidden, 0)?;
+            Some(self.decoder.run(
+                from..depth,
+                &rows,
+                &batch.positions,
+                &mut steps,
+                Some(observer),
+            )?)
+        };
+        let mut prefixes = Vec::with_capacity(requests.len());
+        let parts = batch.caches.into_iter().zip(batch.ranges).zip(attention);
+        for ((request, (num_ahead, standing, segments)), ((mut cache, range), attention)) in
+            requests.iter().zip(rest).zip(parts)
+        {
+            cache.freeze();
+            let system = &request.prefix.system_hidden;
+            // Ahead are the system's rows, all of them or none.
+            let ahead = system.get(depth).filter(|_| num_ahead > 0);
+            let hidden = match (&hidden, range.len()) {
+                (Some(hidden), 1..) => behind(ahead, &hidden.narrow(0, range.start, range.len())?)?,
+                _ => match ahead {
+                    Some(system) => system.clone(),
+                    None => request.prefix.hidden.narrow(0, 0, 0)?,
+                },
+            };
+            prefixes.push(Prefix {
+                hidden,
+                cache,
+                attention,
+                rows: request.query_rows.clone(),
+                num_heads: request.prefix.num_heads,
+                standing,
+                depth,
+                segments,
+                system_hidden: system.clone(),
+            });
+        }
+        Ok(prefixes)
+    }
+
+    /// Attention `[H, Q, n]` in the layer that a prefix is about to enter, of `rows` of
+    /// its sequence to its image tokens, nothing dropped before it. Only that layer's
+    /// queries and keys are computed.
+    ///
+    /// # Errors
+    /// Rows outside image and text.
+    pub fn attention_ahead(&self, prefix: &Prefix, rows: &[usize]) -> Result<Vec<f32>> {
+        let layout = *prefix.layout();
+        check_rows(&layout, prefix.depth.max(1), rows)?;
+        let len = layout.sequence_len();
+        let mut cache = SequenceCache::new(self.config().text.num_layers);
+        let layer = prefix.depth;
+        self.decoder.reserve(&mut cache, layer..layer + 1, len)?;
+        let store = self.decoder.attention_of_inputs(
+            layer,
+            &prefix.hidden,
+            prefix.positions(),
+            &mut cache,
+            rows,
+            layout.image_range(),
+        )?;
+        Ok(store.values()?.to_vec())
+    }
+}
+
+/// Rows of several sequences, one after the other.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) hidden: Vec<Tensor>,
+    pub(crate) positions: Vec<usize>,
+    pub(crate) caches: Vec<SequenceCache>,
+    pub(crate) ranges: Vec<Range<usize>>,
+    num_rows: usize,
+}
+
+impl Batch {
+    /// Adds a sequence that will run `layers`.
+    pub(crate) fn push(
+        &mut self,
+        model: &LlavaModel,
+        continuation: Continuation,
+        layers: Range<usize>,
+    ) -> Result<()> {
+        let Continuation {
+            hidden,
+            positions,
+            mut cache,
+            ..
+        } = continuation;
+        model.decoder.reserve(&mut cache, layers, positions.len())?;
+        self.ranges
+            .push(self.num_rows..self.num_rows + positions.len());
+        self.num_rows += positions.len();
+        if !positions.is_empty() {
+            self.hidden.push(hidden);
+        }
+        self.positions.extend(positions);
+        self.caches.push(cache);
+        Ok(())
+    }
+}
+
+pub(crate) fn different_depths(expected: usize, found: usize) -> ModelError {
+    ModelError::InputValue {
+        what: "the depth of a prefix",
+        found: found.to_string(),
+        expected: format!("{expected}, as the other prefixes of the batch"),
+    }
+}

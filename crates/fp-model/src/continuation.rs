@@ -1,0 +1,158 @@
+//! From a prefix and a selection to the rows that the layers to come run.
+
+use crate::error::{ModelError, Result};
+use crate::llama::SequenceCache;
+use crate::model::LlavaModel;
+use crate::prefix::{Prefix, Segments, Standing, rows_of};
+use candle_core::{DType, Tensor};
+use fp_scoring::{Merge, PositionRule, TokenSelection};
+
+/// What of a prefix goes on.
+pub(crate) struct Continuation {
+    /// Of the rows that are run, `[rows, D]`.
+    pub(crate) hidden: Tensor,
+    /// Their positions.
+    pub(crate) positions: Vec<usize>,
+    /// Everything that is cached already, shared.
+    pub(crate) cache: SequenceCache,
+    /// The tokens that go on.
+    pub(crate) standing: Standing,
+    /// Where the next tokens stand.
+    pub(crate) segments: Segments,
+    /// Rows from the first on that aren't run, since the layers to come have them.
+    pub(crate) num_ahead: usize,
+}
+
+impl LlavaModel {
+    /// The tokens that `selection` lets through, at positions by `rule`. With `ends` some
+    /// row has to be run, for there to be logits.
+    pub(crate) fn continuation(
+        &self,
+        prefix: &Prefix,
+        selection: &TokenSelection,
+        rule: PositionRule,
+        ends: bool,
+    ) -> Result<Continuation> {
+        check_selection(prefix, selection)?;
+        let standing = standing(prefix, selection, rule);
+        let num_rows = standing.layout.sequence_len();
+        let (mut num_ahead, mut cache) = (prefix.num_tokens_ahead()?, prefix.cache.share());
+        if ends && num_ahead == num_rows {
+            (num_ahead, cache) = (0, prefix.cache.share_up_to(prefix.depth));
+        }
+        let next_position = match rule {
+            PositionRule::Keep => standing.unpruned_len(),
+            PositionRule::Renumber => num_rows,
+        };
+        Ok(Continuation {
+            hidden: self.hidden_rows(prefix, selection, num_ahead)?,
+            positions: standing.positions[num_ahead..].to_vec(),
+            cache,
+            segments: prefix.segments.then(prefix.depth, next_position),
+            standing,
+            num_ahead,
+        })
+    }
+
+    /// Hidden states of what goes on, without the first `num_ahead` rows of the system.
+    fn hidden_rows(
+        &self,
+        prefix: &Prefix,
+        selection: &TokenSelection,
+        num_ahead: usize,
+    ) -> Result<Tensor> {
+        let layout = prefix.layout();
+        let Some(merge) = selection.merge() else {
+            let image = selection.places().iter();
+            let rows: Vec<usize> = (num_ahead..layout.num_system)
+                .chain(image.map(|place| layout.num_system + place))
+                .chain(layout.text_range())
+                .collect();
+            return rows_of(prefix, &rows);
+        };
+        let image = prefix
+            .hidden
+            .narrow(0, layout.num_system, layout.num_image)?;
+        let part = |start: usize, end: usize| prefix.hidden.narrow(0, start, end - start);
+        let mut parts = Vec::with_capacity(3);
+        if num_ahead < layout.num_system {
+            parts.push(part(num_ahead, layout.num_system)?);
+        }
+        if !selection.is_empty() {
+            parts.push(merged_rows(&image, merge)?);
+        }
+        if layout.num_text > 0 {
+            parts.push(part(layout.text_range().start, layout.text_range().end)?);
+        }
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+}
+
+/// The tokens of a selection that is made from this prefix.
+fn standing(prefix: &Prefix, selection: &TokenSelection, rule: PositionRule) -> Standing {
+    let before = &prefix.standing;
+    let layout = fp_scoring::TokenLayout {
+        num_image: selection.len(),
+        ..before.layout
+    };
+    let places: Vec<usize> = selection
+        .places()
+        .iter()
+        .map(|&token| before.places[token])
+        .collect();
+    let positions = match rule {
+        PositionRule::Renumber => (0..layout.sequence_len()).collect(),
+        PositionRule::Keep => {
+            let text = layout.num_system + before.num_image_tokens;
+            (0..layout.num_system)
+                .chain(places.iter().map(|place| layout.num_system + place))
+                .chain(text..text + layout.num_text)
+                .collect()
+        }
+    };
+    Standing {
+        layout,
+        places,
+        positions,
+        num_image_tokens: before.num_image_tokens,
+    }
+}
+
+fn check_selection(prefix: &Prefix, selection: &TokenSelection) -> Result<()> {
+    let num_tokens = prefix.layout().num_image;
+    let summed = selection.merge().map_or(&[][..], |merge| merge.rows());
+    let tokens = summed.iter().flatten().map(|(token, _)| token);
+    let outside = selection
+        .places()
+        .iter()
+        .chain(tokens)
+        .find(|token| **token >= num_tokens);
+    match outside {
+        None => Ok(()),
+        Some(token) => Err(ModelError::InputValue {
+            what: "a kept token",
+            found: token.to_string(),
+            expected: format!("below this image's {num_tokens} tokens"),
+        }),
+    }
+}
+
+/// Weighted sums of rows `[n, D]`, taken in `f64` in the order of the weights. A sum of one
+/// row with weight 1 is that row, bit for bit.
+fn merged_rows(rows: &Tensor, merge: &Merge) -> Result<Tensor> {
+    let (_, width) = rows.dims2()?;
+    let values: Vec<f32> = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+    let mut merged = Vec::with_capacity(merge.rows().len() * width);
+    for sum in merge.rows() {
+        let mut total = vec![0.0_f64; width];
+        for &(token, weight) in sum {
+            let row = &values[token * width..(token + 1) * width];
+            for (total, value) in total.iter_mut().zip(row) {
+                *total += weight * f64::from(*value);
+            }
+        }
+        merged.extend(total.into_iter().map(|value| value as f32));
+    }
+    let merged = Tensor::from_vec(merged, (merge.rows().len(), width), rows.device())?;
+    Ok(merged.to_dtype(rows.dtype())?)
+}

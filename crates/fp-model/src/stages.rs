@@ -1,0 +1,119 @@
+//! What a stage of a pruning method chooses of a prefix.
+
+use crate::error::Result;
+use crate::model::{ImageFeatures, LlavaModel};
+use crate::prefix::Prefix;
+use candle_core::{DType, Tensor};
+use fp_scoring::{
+    AttentionNeed, AttentionRows, CoveredArea, Evidence, Matrix, Selected, Stage, TokenSelection,
+};
+
+/// What selectors may look at of a sample beside the model's own values.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleFacts<'a> {
+    /// Chance draws from a stream of its own for every sample.
+    pub id: &'a str,
+    /// Columns and rows of the grid of image tokens; none for any-resolution input.
+    pub grid: Option<[usize; 2]>,
+    /// How much of each token ground-truth boxes cover, or why that isn't known.
+    pub covered_area: CoveredArea<'a>,
+}
+
+impl SampleFacts<'_> {
+    /// A sample of which nothing is known but its id.
+    pub fn of(id: &str) -> SampleFacts<'_> {
+        SampleFacts {
+            id,
+            grid: None,
+            covered_area: Err("no boxes"),
+        }
+    }
+}
+
+impl LlavaModel {
+    /// Lets a stage's selector choose among the tokens of a prefix that ends at its site;
+    /// `features` are the image's, and the selector gets what it needs and no more.
+    ///
+    /// # Errors
+    /// A selector that fails or doesn't apply to the sample; attention that can't be
+    /// scored; a GPU that fails.
+    pub fn select_stage(
+        &self,
+        prefix: &Prefix,
+        stage: &Stage,
+        features: &ImageFeatures,
+        facts: &SampleFacts<'_>,
+    ) -> Result<Selected> {
+        let layout = *prefix.layout();
+        // A stage before this one may have let through fewer than it might.
+        let kept = stage.kept.min(layout.num_image);
+        if kept == 0 {
+            return Ok(TokenSelection::all(0).into());
+        }
+        if let Some(rule) = stage.selector.as_attention() {
+            let options = rule.options(kept);
+            let selection = prefix.select(rule.head_strategy, rule.query_strategy, &options)?;
+            return Ok(Selected {
+                selection: TokenSelection::from(&selection.kept_tokens),
+                audit: Some(selection),
+            });
+        }
+        let needs = stage.selector.needs();
+        let places = prefix.places();
+        let mut evidence = Evidence::new(layout, places, prefix.num_image_tokens(), facts.id)
+            .with_grid(facts.grid);
+        if needs.covered_area {
+            evidence = evidence.with_covered_area(facts.covered_area);
+        }
+        let (rows, ahead);
+        match needs.attention {
+            None => {}
+            Some(AttentionNeed::Here) => evidence = evidence.with_attention(prefix.attention()?),
+            Some(AttentionNeed::Next) => {
+                rows = stage.selector.query_rows(&layout)?;
+                ahead = self.attention_ahead(prefix, &rows)?;
+                let heads = self.config().text.num_heads;
+                let attention = AttentionRows::causal(&ahead, &rows, heads, layout)?;
+                evidence = evidence.with_attention(attention.with_layer(prefix.depth() + 1));
+            }
+        }
+        let (embeds, hidden);
+        let width = self.config().text.hidden_size;
+        if needs.embeds {
+            embeds = host_values(features.embeds())?;
+            if let Some(matrix) = Matrix::new(&embeds, width) {
+                evidence = evidence.with_embeds(matrix);
+            }
+        }
+        if needs.hidden {
+            let image = prefix
+                .hidden_states()
+                .narrow(0, layout.num_system, layout.num_image)?;
+            hidden = host_values(&image)?;
+            if let Some(matrix) = Matrix::new(&hidden, width) {
+                evidence = evidence.with_hidden(matrix);
+            }
+        }
+        Ok(stage.selector.select(&evidence, kept)?)
+    }
+
+    /// Rows whose attention has to be read at the end of a prefix of `layout` so that
+    /// `stage` can choose there.
+    ///
+    /// # Errors
+    /// A sequence that has no row to look from.
+    pub fn rows_for_stage(
+        &self,
+        stage: &Stage,
+        layout: &fp_scoring::TokenLayout,
+    ) -> Result<Vec<usize>> {
+        match stage.selector.needs().attention {
+            Some(AttentionNeed::Here) => Ok(stage.selector.query_rows(layout)?),
+            Some(AttentionNeed::Next) | None => Ok(Vec::new()),
+        }
+    }
+}
+
+fn host_values(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
