@@ -34,7 +34,7 @@ pub(super) fn open_text(path: &Path) -> Result<(BufReader<File>, usize), Dataset
 /// Reads a whole file of text.
 ///
 /// # Errors
-/// As [`open_text`], and bytes that aren't UTF-8.
+/// A file that can't be read, and bytes that aren't UTF-8.
 pub fn read_text(path: &Path) -> Result<String, DatasetError> {
     let (mut file, _) = open_text(path)?;
     let mut bytes = Vec::new();

@@ -8,8 +8,8 @@ use crate::dataset::{Benchmark, Dataset};
 use crate::metric::YesNo;
 use crate::metric::pope::YesNoCounts;
 use fp_stats::{
-    ClusterTotals, CompareOptions, PairedComparison, StatisticComparison, compare_paired,
-    compare_statistic, holm,
+    ClusterTotals, CompareOptions, PairedComparison, StatisticComparison, StatsError,
+    compare_paired, compare_statistic, holm,
 };
 
 /// a against b; differences are a − b.
@@ -27,8 +27,13 @@ pub struct Comparison {
     /// Its p after Holm's correction over all pairs that were asked for.
     pub p_holm: f64,
     /// The figure of papers where it is no mean over questions: POPE's mean F1 and MME's
-    /// score. In percent for POPE.
+    /// score. In percent for POPE. None for other benchmarks, and where the figure is
+    /// undefined.
     pub headline: Option<StatisticComparison>,
+    /// Why the figure of papers can't be compared, as a clause; none where it is, or is a
+    /// mean over questions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_headline: Option<String>,
 }
 
 /// Compares every pair, or every file with the one called `baseline`.
@@ -95,9 +100,16 @@ pub fn compare(
     };
     let paired = compare_paired(&scores_a, &scores_b, &clusters, options)?;
     let headline = match dataset.benchmark {
-        Benchmark::Pope => Some(compare_f1(dataset, [a, b], options)?),
-        Benchmark::Mme => Some(compare_mme(dataset, [a, b], options)?),
+        Benchmark::Pope => Some(compare_f1(dataset, [a, b], options)),
+        Benchmark::Mme => Some(compare_mme(dataset, [a, b], options)),
         _ => None,
+    };
+    use StatsError::{UndefinedDraws, UndefinedStatistic};
+    let (headline, no_headline) = match headline {
+        Some(Err(RescoreError::Stats(error @ (UndefinedStatistic | UndefinedDraws { .. })))) => {
+            (None, Some(why_undefined([a, b], &error)))
+        }
+        headline => (headline.transpose()?, None),
     };
     Ok(Comparison {
         a: a.name.clone(),
@@ -106,7 +118,23 @@ pub fn compare(
         p_holm: paired.p,
         paired,
         headline,
+        no_headline,
     })
+}
+
+/// Which file's headline has no value and why; else the error's own words.
+fn why_undefined(both: [&Scored; 2], error: &StatsError) -> String {
+    let of = both.iter().filter_map(|scored| {
+        let figure = scored.figures.headline()?;
+        let because = figure.undefined.as_ref()?;
+        Some(format!("{} has no {}: {because}", scored.name, figure.name))
+    });
+    let of: Vec<String> = of.collect();
+    if of.is_empty() {
+        error.to_string()
+    } else {
+        of.join("; ")
+    }
 }
 
 /// Images and families by number, per question.

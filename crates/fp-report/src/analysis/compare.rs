@@ -49,6 +49,18 @@ impl Outcome {
     }
 }
 
+/// Whether a beats b, as far as a test can tell: the one rule that verdicts go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Beats {
+    /// Shown: the outcome is [`Outcome::Better`].
+    Yes,
+    /// The data exclude that a is better by more than the margin.
+    No,
+    /// Not shown, and differences beyond the margin in favour of a are not excluded. However
+    /// few the samples are and however much they agree, this is never a `No`.
+    Undecided,
+}
+
 /// a against b on the samples that both have. Scores and differences are 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -101,6 +113,20 @@ pub struct Comparison {
     /// Why it is undecided; none for any other outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undecided: Option<Undecided>,
+}
+
+impl Comparison {
+    /// Whether a beats b; differences up to `margin`, 0 to 1, count as none.
+    pub(crate) fn beats(&self, margin: f64) -> Beats {
+        match self.outcome {
+            Outcome::Better => Beats::Yes,
+            Outcome::Worse | Outcome::Equivalent => Beats::No,
+            // Worse but for Holm's correction, or by too little to be told from equivalent:
+            // in either case nothing is left for a to win by.
+            Outcome::Undecided if self.interval[1] <= margin => Beats::No,
+            Outcome::Undecided => Beats::Undecided,
+        }
+    }
 }
 
 /// What was tested, and what could not be.

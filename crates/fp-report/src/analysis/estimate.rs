@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::ReportError;
-use fp_stats::{Clusters, clustered_score_interval, clustered_standard_error, mean};
+use fp_stats::{Clusters, IntervalKind, clustered_score_interval, clustered_standard_error, mean};
 
 /// A mean over samples, 0 to 1, with its clustered interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -19,6 +19,8 @@ pub struct Estimate {
     pub standard_error: Option<f64>,
     /// Ends of the clustered score interval, within 0 to 1; none with fewer than two images.
     pub interval: Option<[f64; 2]>,
+    /// How the interval came about; none where there is none.
+    pub interval_method: Option<IntervalKind>,
 }
 
 impl Estimate {
@@ -35,6 +37,7 @@ impl Estimate {
                 mean: None,
                 standard_error: None,
                 interval: None,
+                interval_method: None,
             });
         }
         let clusters = Clusters::new(clusters)?;
@@ -44,6 +47,7 @@ impl Estimate {
             mean: Some(mean(values)?),
             standard_error: None,
             interval: None,
+            interval_method: None,
         };
         if clusters.len() < 2 {
             return Ok(estimate);
@@ -51,6 +55,7 @@ impl Estimate {
         estimate.standard_error = Some(clustered_standard_error(values, &clusters)?);
         let interval = clustered_score_interval(values, &clusters, confidence)?;
         estimate.interval = Some([interval.low, interval.high]);
+        estimate.interval_method = Some(IntervalKind::ClusteredScore);
         Ok(estimate)
     }
 }
@@ -65,6 +70,7 @@ mod tests {
         let estimate = Estimate::new(&[1.0, 1.0, 0.0, 0.0], &[0, 0, 1, 1], 0.9).unwrap();
         assert_eq!((estimate.n, estimate.num_images), (4, 2));
         assert_eq!(estimate.mean, Some(0.5));
+        assert_eq!(estimate.interval_method, Some(IntervalKind::ClusteredScore));
         assert!((estimate.standard_error.unwrap() - (7.0_f64 / 48.0).sqrt()).abs() < 1e-15);
         let [low, high] = estimate.interval.unwrap();
         assert!(low < 0.05 && high > 0.95, "{low} {high}");
@@ -79,5 +85,6 @@ mod tests {
         assert_eq!(Estimate::new(&[], &[], 0.95).unwrap().mean, None);
         let one_image = Estimate::new(&[1.0, 0.0], &[3, 3], 0.95).unwrap();
         assert_eq!((one_image.mean, one_image.interval), (Some(0.5), None));
+        assert_eq!(one_image.interval_method, None);
     }
 }

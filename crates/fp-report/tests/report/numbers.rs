@@ -55,6 +55,7 @@ fn accuracies() {
         if scores.len() == lines.samples.len() {
             let (mean, step) = (naive::mean(&scores), naive::step(&scores));
             for (end, sign) in [(0, -1.0), (1, 1.0)] {
+                assert_eq!(cell["accuracy"]["interval_method"], "clustered_score");
                 let end = cell["accuracy"]["interval"][end].as_f64().unwrap();
                 let distance = sign * (end - mean) - step / 2.0;
                 let reach = 2.022_691 * (step * end * (1.0 - end)).sqrt();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fp_eval::study::{Grid, Method, ModelShape, SampleRecord, StudyConfig};
-use fp_scoring::{DecoderShape, KeptTokens};
+use fp_scoring::{DecoderShape, KeptTokens, MethodRegistry};
 use serde_json::{Value, json};
 
 /// Sizes of a made-up run.
@@ -109,7 +109,7 @@ fn shape(size: Size) -> ModelShape {
 /// Writes a run's folder with its data beside it. The seed moves the answers only.
 pub(crate) fn write_run(folder: &Path, study: &str, size: Size, seed: u64) -> Vec<SampleRecord> {
     let config = config(study, size);
-    let grid = Grid::new(&config, &shape(size)).unwrap();
+    let grid = Grid::new(&config, &shape(size), &MethodRegistry::standard()).unwrap();
     let data = folder.join("data");
     std::fs::create_dir_all(data.join("images")).unwrap();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -283,7 +283,7 @@ fn record(
     let shuffle = random.next();
     let (mut runs, mut cells): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     for cell in &grid.cells {
-        if cell.method == Method::Oracle && boxes.is_empty() {
+        if cell.method.is("oracle") && boxes.is_empty() {
             cells.push(json!({"skipped": "no boxes"}));
             continue;
         }
@@ -291,8 +291,8 @@ fn record(
             let kept = grid.budgets[budget].kept.unwrap();
             keep(&cell.method, kept, size.side, &evidence, shuffle, index)
         });
-        let sees = match (&cell.method, &kept) {
-            (Method::Vanilla, _) => 1.0,
+        let sees = match (cell.method.name(), &kept) {
+            (Some("vanilla"), _) => 1.0,
             (_, Some(kept)) if !evidence.is_empty() => {
                 evidence.iter().filter(|token| kept.contains(token)).count() as f64
                     / evidence.len() as f64
@@ -301,9 +301,9 @@ fn record(
             _ => 0.0,
         };
         let is_right = is_easy || luck < 0.25 + 0.5 * sees;
-        let seen = match (&cell.method, &kept) {
-            (Method::Vanilla, _) => json!("all"),
-            (Method::NoImage, _) => json!("no_image"),
+        let seen = match (cell.method.name(), &kept) {
+            (Some("vanilla"), _) => json!("all"),
+            (Some("no_image"), _) => json!("no_image"),
             (_, Some(kept)) => json!({"kept": kept}),
             _ => json!({"kept": []}),
         };
@@ -412,11 +412,13 @@ fn keep(
             };
             (skill, number * 10 + num_selected_heads)
         }
-        Method::AllHeads { .. } => (0.55, 1000),
-        Method::Oracle => (1.0, 1001),
-        Method::UniformGrid => (0.0, 1002),
-        Method::Random { seed } => (0.0, 2000 + *seed as usize),
-        _ => (0.0, 0),
+        Method::Named { name, seed, .. } => match (name.as_str(), seed) {
+            ("all_heads", _) => (0.55, 1000),
+            ("oracle", _) => (1.0, 1001),
+            ("uniform_grid", _) => (0.0, 1002),
+            (_, Some(seed)) => (0.0, 2000 + *seed as usize),
+            _ => (0.0, 0),
+        },
     };
     let mut random =
         Random(((shuffle * 1e15) as u64) ^ ((index + 1) * 7919 * (seed + 1)) as u64 | 1);
@@ -446,8 +448,8 @@ fn cell_record(method: &Method, run: usize, index: usize) -> Value {
         ..
     } = method
     else {
-        return match method {
-            Method::AllHeads { .. } => json!({"run": run, "token_cut": {"gap": 0.01}}),
+        return match method.name() {
+            Some("all_heads") => json!({"run": run, "token_cut": {"gap": 0.01}}),
             _ => json!({"run": run}),
         };
     };

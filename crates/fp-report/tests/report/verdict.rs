@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fp_eval::study::{Cell, Grid, Method};
-use fp_report::{self as report, Analysis, Outcome, Reference, Run};
+use fp_report::{self as report, Analysis, Answer, Outcome, Reference, Run};
 
 use crate::synthetic::{Size, answer, edit, fail, write_run};
 
@@ -48,8 +48,8 @@ fn accuracies(cell: &Cell, of: &dyn Fn(&str, usize) -> f64, fastv: f64) -> f64 {
             num_selected_heads,
             ..
         } => of(head_strategy.name(), *num_selected_heads),
-        Method::AllHeads { .. } => fastv,
-        _ => 0.9,
+        Method::Named { name, .. } if name == "all_heads" => fastv,
+        Method::Named { .. } => 0.9,
     }
 }
 
@@ -61,12 +61,12 @@ fn the_weakest_h_of_the_baseline_crowns_nobody() {
     let of = |name: &str, h: usize| match (name, h) {
         ("sum", 6) => 0.80,
         ("sum", 4) => 0.78,
-        ("sum", _) => 0.60,
-        ("gini_coefficient", 2) => 0.76,
-        ("gini_coefficient", _) => 0.70,
+        ("sum", _) => 0.50,
+        ("gini_coefficient", 2) => 0.66,
+        ("gini_coefficient", _) => 0.62,
         _ => 0.60,
     };
-    answer_by(folder.path(), |cell| accuracies(cell, &of, 0.84));
+    answer_by(folder.path(), |cell| accuracies(cell, &of, 0.98));
     let analysis = analyse(folder.path());
     let cell = "gini_coefficient+last_token/h2/R25";
     let at_equal_h = analysis.comparison(Reference::Baseline, cell).unwrap();
@@ -74,15 +74,16 @@ fn the_weakest_h_of_the_baseline_crowns_nobody() {
     let verdict = &analysis.verdict;
     assert!(
         verdict.headline.starts_with(
-            "No head strategy reliably beats FastV (all_heads) at any of 3 budgets; the best, \
-             sum (h = 6),"
+            "No head strategy beats FastV (all_heads) by more than 0.5 points at any of 3 \
+             budgets; sum (h = 6), chosen on the other images, is "
         ),
         "{}",
         verdict.headline
     );
     assert!(
         verdict.numbers[0].starts_with(
-            "No head strategy reliably beats sum (at its best h) at any of 3 budgets; "
+            "No head strategy beats sum (at its best h) by more than 0.5 points at any of 3 \
+             budgets; sum itself has the largest mean"
         ),
         "{:?}",
         verdict.numbers
@@ -122,16 +123,18 @@ fn what_beats_fastv_is_named_with_its_h_and_budgets() {
     );
     // Only at the tightest budget: the headline says where, and where not.
     let of = |name: &str, _: usize| if name == "entropy" { 0.80 } else { 0.60 };
-    answer_by(folder.path(), |cell| match (&cell.method, cell.budget) {
-        (Method::AllHeads { .. }, Some(2)) => 0.60,
-        (Method::AllHeads { .. }, _) => 0.90,
-        _ => accuracies(cell, &of, 0.0),
+    answer_by(folder.path(), |cell| {
+        match (cell.method.name(), cell.budget) {
+            (Some("all_heads"), Some(2)) => 0.60,
+            (Some("all_heads"), _) => 0.90,
+            _ => accuracies(cell, &of, 0.0),
+        }
     });
     let headline = analyse(folder.path()).verdict.headline;
     assert!(
         headline.starts_with("entropy (h = 6) beats FastV (all_heads) by ")
             && headline.contains(" points at R = 8 (95 % interval ")
-            && headline.contains("at 2 of 3 budgets nothing does"),
+            && headline.contains("at 2 of 3 budgets nothing is shown to"),
         "{headline}"
     );
 }
@@ -140,15 +143,27 @@ fn what_beats_fastv_is_named_with_its_h_and_budgets() {
 fn study_b_asks_about_fastv_and_the_last_token() {
     let folder = made_up("b", size(80, 3));
     answer_by(folder.path(), |cell| match &cell.method {
-        Method::Strategy { query_strategy, .. } if query_strategy.name() == "last_token" => 0.7,
+        Method::Strategy { query_strategy, .. } if query_strategy.name() == "last_token" => 0.8,
         Method::Strategy { .. } => 0.6,
-        Method::AllHeads { .. } => 0.8,
-        _ => 0.9,
+        Method::Named { name, .. } if name == "all_heads" => 0.98,
+        Method::Named { .. } => 0.9,
     });
     let headline = analyse(folder.path()).verdict.headline;
     assert!(
-        headline.starts_with("No query strategy reliably beats FastV (all_heads)")
-            && headline.ends_with("None reliably beats last_token (at its best h) either."),
+        headline.starts_with("No query strategy beats FastV (all_heads) by more than 0.5 points")
+            && headline
+                .ends_with("None beats last_token (at its best h) by more than that either."),
+        "{headline}"
+    );
+    // A single point is too little to be told from none.
+    answer_by(folder.path(), |cell| match &cell.method {
+        Method::Named { name, .. } if name == "all_heads" => 0.81,
+        _ => 0.80,
+    });
+    let headline = analyse(folder.path()).verdict.headline;
+    assert!(
+        headline.starts_with("Undecided whether any query strategy beats FastV (all_heads): ")
+            && headline.ends_with("Whether any beats last_token (at its best h) is undecided too."),
         "{headline}"
     );
 }
@@ -181,6 +196,148 @@ fn too_few_images_are_the_reason_and_no_other() {
     let headline = analyse(folder.path()).verdict.headline;
     assert!(
         headline.starts_with("Undecided") && headline.contains("too few to show any difference"),
+        "{headline}"
+    );
+}
+
+/// Every head strategy answers as every other one does, FastV too, and `variance` keeps the
+/// tokens of `sum`.
+fn alike(folder: &Path) {
+    answer_by(folder, |_| 0.7);
+    edit(folder, |grid: &Grid, record| {
+        let of_sum = |id: &str| grid.cells.iter().position(|cell| cell.id == id);
+        for (index, cell) in grid.cells.iter().enumerate() {
+            if let Some(rest) = cell.id.strip_prefix("variance+") {
+                let sum = of_sum(&format!("sum+{rest}")).unwrap();
+                record.cells[index].run = record.cells[sum].run;
+            }
+        }
+    });
+}
+
+#[test]
+fn twelve_questions_decide_nothing_though_all_agree() {
+    // 15 images fall into the half to choose by, 12 into the other.
+    let folder = made_up("a", size(27, 1));
+    alike(folder.path());
+    let analysis = analyse(folder.path());
+    let verdict = &analysis.verdict;
+    assert_eq!(
+        verdict.headline,
+        "Undecided whether any head strategy beats FastV (all_heads): 12 questions on 12 images \
+         can't reliably resolve a difference below 71.4 points; sum (h = 6), chosen on the other \
+         images, differs from it by 0.0 points on average over 3 budgets (95 % interval −33.6 to \
+         33.6)."
+    );
+    let [baseline, budgets @ .., method] = verdict.numbers.as_slice() else {
+        panic!("{:?}", verdict.numbers);
+    };
+    assert_eq!(
+        baseline,
+        "Undecided whether any head strategy beats sum (at its best h): 12 questions on 12 \
+         images can't reliably resolve a difference below 71.4 points; sum itself has the \
+         largest mean on the questions to choose by."
+    );
+    assert_eq!(budgets.len(), 3);
+    for line in budgets {
+        assert!(
+            line.contains(" has the largest mean on the questions to choose by; on the others: ")
+                && line.ends_with(": undecided."),
+            "{line}"
+        );
+    }
+    assert!(
+        method.ends_with(
+            " Which strategy is best is undecided: 8 others are not shown to be worse than sum \
+             there."
+        ),
+        "{method}"
+    );
+    let sentences = verdict.sentences.join(" ");
+    assert!(
+        sentences.contains("of 81 cells 0 are better than FastV, 0 worse, 0 equivalent and 81"),
+        "{sentences}"
+    );
+    for hypothesis in &analysis.hypotheses {
+        let answer = hypothesis.answer;
+        assert!(
+            matches!(answer, Answer::Undecided | Answer::NotTested),
+            "{hypothesis:?}"
+        );
+    }
+    let of = |name: &str| {
+        let mut all = analysis.hypotheses.iter();
+        all.find(|of| of.strategy.as_deref() == Some(name)).unwrap()
+    };
+    assert!(
+        of("variance").because.ends_with(
+            "the same tokens were kept on all 27 questions; 27 questions on 27 images can't \
+             reliably resolve a difference below 30.2 points"
+        ),
+        "{}",
+        of("variance").because
+    );
+    // What the interval excludes is decided by the same rule, however few questions there are.
+    set_margin(folder.path(), 40.0);
+    let analysis = analyse(folder.path());
+    assert_eq!(
+        analysis.verdict.headline,
+        "No head strategy beats FastV (all_heads) by more than 40.0 points at any of 3 budgets; \
+         sum (h = 6), chosen on the other images, is equivalent to it within 40.0 points: 0.0 on \
+         average over 3 budgets (95 % interval −33.6 to 33.6)."
+    );
+    let variance = analysis.hypotheses.iter();
+    let mut variance = variance.filter(|of| of.strategy.as_deref() == Some("variance"));
+    assert_eq!(variance.next().unwrap().answer, Answer::Refuted);
+}
+
+/// Changes the margin of equivalence of a made-up run, in points.
+fn set_margin(folder: &Path, points: f64) {
+    let path = folder.join("run.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut spec: serde_json::Value = serde_json::from_str(&text).unwrap();
+    spec["config"]["statistics"]["equivalence_margin"] = points.into();
+    std::fs::write(&path, spec.to_string()).unwrap();
+}
+
+#[test]
+fn a_lead_on_twelve_questions_is_no_verdict() {
+    // Better on the questions to choose by and on the others, but of those only on a few.
+    let folder = made_up("a", size(27, 1));
+    let of = |name: &str, _: usize| if name == "entropy" { 0.80 } else { 0.60 };
+    answer_by(folder.path(), |cell| accuracies(cell, &of, 0.65));
+    let analysis = analyse(folder.path());
+    let headline = &analysis.verdict.headline;
+    assert!(
+        headline.starts_with(
+            "Undecided whether any head strategy beats FastV (all_heads): 12 questions on 12 \
+             images can't reliably resolve a difference below "
+        ) && headline.contains(" points; entropy (h = 6), chosen on the other images, differs"),
+        "{headline}"
+    );
+    for hypothesis in &analysis.hypotheses {
+        assert_ne!(hypothesis.answer, Answer::Supported, "{hypothesis:?}");
+    }
+}
+
+#[test]
+fn what_is_decided_on_average_is_said_where_single_budgets_are_not() {
+    let folder = made_up("a", size(80, 3));
+    // Far below FastV at two budgets, on a par with it at the tightest one.
+    let of = |name: &str, _: usize| if name == "entropy" { 0.62 } else { 0.60 };
+    answer_by(folder.path(), |cell| {
+        match (cell.method.name(), cell.budget) {
+            (Some("all_heads"), Some(2)) => 0.62,
+            (Some("all_heads"), _) => 0.98,
+            _ => accuracies(cell, &of, 0.0),
+        }
+    });
+    let headline = analyse(folder.path()).verdict.headline;
+    assert!(
+        headline.starts_with(
+            "Undecided whether any head strategy beats FastV (all_heads) at any of 3 budgets: 9 \
+             of 27 tests can't tell; entropy (h = 6), chosen on the other images, is "
+        ) && headline.contains(" points worse on average over 3 budgets (95 % interval "),
         "{headline}"
     );
 }

@@ -187,7 +187,7 @@ fn every_bad_dataset_is_named_before_anything_is_written() {
         assert!(message.contains(&line), "{line}: {message}");
     }
     config.datasets = vec!["no/such".to_owned(), "embedded:selct".to_owned()];
-    config.prune_layer = 6;
+    config.prune_layer = 6.into();
     config.device = "gpu".to_owned();
     let message = said(&config);
     for part in [

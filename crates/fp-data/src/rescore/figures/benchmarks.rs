@@ -7,10 +7,14 @@ use crate::dataset::Dataset;
 use crate::metric::gqa::{self, GqaExtras, GqaGroups, GqaQuestion, GqaReport, GqaStep, GqaTypes};
 use crate::metric::mmbench::{MmbenchReport, MmbenchRow};
 use crate::metric::mme::{self, MmeAnswer, MmePairing, MmeReport, MmeTask};
-use crate::metric::pope::{self, PopeReport};
+use crate::metric::pope::{self, PopeReport, YesNoCounts};
 use crate::metric::{AnswerRule, YesNo};
 use crate::rescore::RescoreError;
 use crate::sample::Sample;
+
+pub(super) const NO_QUESTION: &str = "there is no question";
+const NO_YES: &str = "no answer is yes";
+const NO_RIGHT_YES: &str = "no answer is yes or no where yes is right";
 
 impl Figures {
     pub(super) fn add_gqa(
@@ -30,10 +34,26 @@ impl Figures {
             })
             .collect();
         let report = GqaReport::new(&questions, &predictions, &GqaExtras::default())?;
-        self.add("accuracy (gqa)", report.accuracy.percent());
-        self.add("binary", report.binary.percent());
-        self.add("open", report.open.percent());
-        self.add("distribution, lower is better", report.distribution);
+        self.add(
+            "accuracy (gqa)",
+            report.accuracy.percent(),
+            "no question is balanced",
+        );
+        self.add(
+            "binary",
+            report.binary.percent(),
+            "no balanced question has one of two answers",
+        );
+        self.add(
+            "open",
+            report.open.percent(),
+            "every balanced question has one of two answers",
+        );
+        self.add(
+            "distribution, lower is better",
+            report.distribution,
+            "no balanced question has a group",
+        );
         Ok(())
     }
 
@@ -44,22 +64,37 @@ impl Figures {
     ) -> Result<(), RescoreError> {
         self.said = said(dataset, texts, pope::parse);
         let report = pope_report(dataset, &self.said)?;
-        self.add("mean F1", report.mean_f1().map(|f1| 100.0 * f1));
         let percent = |value: Option<f64>| value.map(|value| 100.0 * value);
-        self.add("mean accuracy", percent(report.mean_accuracy()));
+        let without = report.categories.iter();
+        let without = without.filter(|(_, counts)| counts.f1().is_none());
+        let without: Vec<&str> = without.map(|(category, _)| category.as_str()).collect();
+        self.add(
+            "mean F1",
+            percent(report.mean_f1()),
+            &format!("F1 has no value in {}", without.join(", ")),
+        );
+        self.add(
+            "mean accuracy",
+            percent(report.mean_accuracy()),
+            NO_QUESTION,
+        );
         for (category, counts) in &report.categories {
-            for (name, value) in [
-                ("accuracy", counts.accuracy()),
-                ("precision", counts.precision()),
-                ("recall", counts.recall()),
-                ("F1", counts.f1()),
-                ("yes ratio", counts.yes_ratio()),
+            for (name, value, undefined) in [
+                ("accuracy", counts.accuracy(), NO_QUESTION),
+                ("precision", counts.precision(), NO_YES),
+                ("recall", counts.recall(), NO_RIGHT_YES),
+                ("F1", counts.f1(), no_f1(counts)),
+                ("yes ratio", counts.yes_ratio(), NO_QUESTION),
             ] {
-                self.add(format!("{category}: {name}"), percent(value));
+                self.add(format!("{category}: {name}"), percent(value), undefined);
             }
         }
         let pooled = pope_report(dataset, &said(dataset, texts, pope::parse_lmms_eval))?.pooled();
-        self.add("pooled F1 (pope_lmms_eval)", percent(pooled.f1()));
+        self.add(
+            "pooled F1 (pope_lmms_eval)",
+            percent(pooled.f1()),
+            no_f1(&pooled),
+        );
         Ok(())
     }
 
@@ -84,16 +119,26 @@ impl Figures {
         }
         let all = report.tasks.values().map(MmeTask::score).sum();
         match report.total() {
-            Some(total) => self.add("perception + cognition", Some(total)),
-            None => self.add("sum over the tasks there are", Some(all)),
+            Some(total) => self.add("perception + cognition", Some(total), ""),
+            None => self.add("sum over the tasks there are", Some(all), ""),
         }
-        self.add("perception", report.perception());
-        self.add("cognition", report.cognition());
+        let missing = |tasks: &[&'static str]| {
+            let is_missing = |task: &&str| !report.tasks.contains_key(*task);
+            let missing: Vec<&str> = tasks.iter().copied().filter(is_missing).collect();
+            format!("there is no question of {}", missing.join(", "))
+        };
+        self.add(
+            "perception",
+            report.perception(),
+            &missing(&mme::PERCEPTION),
+        );
+        self.add("cognition", report.cognition(), &missing(&mme::COGNITION));
         for (task, counts) in &report.tasks {
-            self.add(format!("{task}: score"), Some(counts.score()));
+            self.add(format!("{task}: score"), Some(counts.score()), "");
             self.add(
                 format!("{task}: accuracy+"),
                 Some(100.0 * counts.accuracy_plus()),
+                "",
             );
         }
         Ok(())
@@ -107,14 +152,20 @@ impl Figures {
         for rule in [AnswerRule::Mmbench, AnswerRule::MmbenchLmmsEval] {
             let report = mmbench_report(dataset, &by_rule(rule))?;
             let name = rule.name();
-            self.add(format!("circular ({name})"), report.circular.percent());
+            self.add(
+                format!("circular ({name})"),
+                report.circular.percent(),
+                NO_QUESTION,
+            );
             self.add(
                 format!("vanilla, first rotation ({name})"),
                 report.vanilla_first.percent(),
+                NO_QUESTION,
             );
             self.add(
                 format!("vanilla, all rows ({name})"),
                 report.vanilla_all.percent(),
+                NO_QUESTION,
             );
             if rule == AnswerRule::Mmbench {
                 for (by, scores) in [
@@ -129,6 +180,17 @@ impl Figures {
             }
         }
         Ok(())
+    }
+}
+
+/// Why F1 has no value.
+fn no_f1(counts: &YesNoCounts) -> &'static str {
+    if counts.precision().is_none() {
+        NO_YES
+    } else if counts.recall().is_none() {
+        NO_RIGHT_YES
+    } else {
+        "precision and recall are both 0"
     }
 }
 

@@ -16,6 +16,9 @@ pub struct Figure {
     pub name: String,
     /// Its value; none where it is undefined.
     pub value: Option<f64>,
+    /// Why it is undefined, as a clause; none where it has a value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undefined: Option<String>,
 }
 
 /// Scores by group.
@@ -90,15 +93,23 @@ impl Figures {
         self.figures.first()
     }
 
-    fn add(&mut self, name: impl Into<String>, value: Option<f64>) {
-        let name = name.into();
-        self.figures.push(Figure { name, value });
+    /// Adds a figure; `undefined` says why it has no value, where it has none.
+    fn add(&mut self, name: impl Into<String>, value: Option<f64>, undefined: &str) {
+        self.figures.push(Figure {
+            name: name.into(),
+            value,
+            undefined: value.is_none().then(|| undefined.to_owned()),
+        });
     }
 
     fn add_accuracy(&mut self, rule: &str, scores: &[f64]) {
         let mut mean = GroupScore::default();
         scores.iter().for_each(|score| mean.add(*score));
-        self.add(format!("accuracy ({rule})"), mean.percent());
+        self.add(
+            format!("accuracy ({rule})"),
+            mean.percent(),
+            benchmarks::NO_QUESTION,
+        );
     }
 
     fn add_groups<'a>(

@@ -269,6 +269,7 @@ fn bits(value: Option<f64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::Beats;
     use fp_stats::Discordant;
 
     fn judge(clusters: &[usize]) -> Judge {
@@ -300,6 +301,10 @@ mod tests {
         let outcomes: Vec<Outcome> = results.iter().map(|result| result.outcome).collect();
         use Outcome::{Better, Undecided, Worse};
         assert_eq!(outcomes, [Better, Worse, Undecided, Better]);
+        let beats: Vec<Beats> = results.iter().map(|result| result.beats(0.005)).collect();
+        assert_eq!(beats, [Beats::Yes, Beats::No, Beats::Undecided, Beats::Yes]);
+        // The same test with a margin that 20 images can exclude.
+        assert_eq!(results[2].beats(0.5), Beats::No);
         // Alike on 20 images: far too few to exclude half a point.
         let undecided = results[2].undecided.as_ref().unwrap();
         assert_eq!(undecided.reason, WhyUndecided::TooFewDisagreements);

@@ -96,6 +96,46 @@ pub struct Undecided {
     pub because: String,
 }
 
+impl Comparison {
+    /// Whether nothing but more samples could make the test tell.
+    pub(crate) fn is_too_small(&self) -> bool {
+        let reason = self.undecided.as_ref().map(|undecided| undecided.reason);
+        use WhyUndecided::{IntervalWiderThanMargin, TooFewDisagreements};
+        matches!(reason, Some(TooFewDisagreements | IntervalWiderThanMargin))
+    }
+
+    /// What keeps an undecided test from a decision, as a clause.
+    pub(crate) fn obstacle(&self) -> String {
+        match self.undecided.as_ref().map(|undecided| undecided.reason) {
+            Some(WhyUndecided::NotSignificant) => format!(
+                "p after Holm's correction over {} is not small enough ({})",
+                counted(self.family_size, "test"),
+                p_value("p", self.p_holm),
+            ),
+            Some(WhyUndecided::IntervalHoldsZero) => format!(
+                "the test shows a difference ({}), but its interval holds 0",
+                p_value("Holm p", self.p_holm),
+            ),
+            _ => {
+                let samples = format!(
+                    "{} on {}",
+                    counted(self.n, "question"),
+                    counted(self.num_images, "image")
+                );
+                let least = self.min_detectable_difference;
+                if least >= 1.0 {
+                    format!("{samples} can't resolve any difference")
+                } else {
+                    format!(
+                        "{samples} can't reliably resolve a difference below {} points",
+                        points(least)
+                    )
+                }
+            }
+        }
+    }
+}
+
 /// What stood in the way of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -75,7 +75,7 @@ fn lead(grounds: &Grounds<'_>, leaders: [&str; 2]) -> Result<Hypothesis, ReportE
         Answer::NotTested
     } else if worse > 0 {
         Answer::Refuted
-    } else if better == comparisons.len() {
+    } else if better == comparisons.len() && untested.is_empty() {
         Answer::Supported
     } else {
         Answer::Undecided
@@ -142,7 +142,7 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
         Answer::NotTested
     } else if !better.is_empty() {
         Answer::Supported
-    } else if comparisons.iter().all(is_settled) {
+    } else if comparisons.iter().all(is_settled) && untested.is_empty() {
         Answer::Refuted
     } else {
         Answer::Undecided

@@ -12,7 +12,7 @@ use super::scores::Scores;
 use super::strata::Strata;
 use crate::error::ReportError;
 use crate::run::Run;
-use fp_eval::format::{interval_points, p_value, points, signed_points};
+use fp_eval::format::{counted, interval_points, p_value, points, signed_points};
 
 /// What the data say of a hypothesis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -130,7 +130,7 @@ fn of_strategies(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> 
                 strategy: Some(name(strategy).to_owned()),
                 hypothesis: roster.card(strategy).hypothesis.to_owned(),
                 test: "mean over all budgets and h against the baseline (better: supported; \
-                       worse, equivalent or the same tokens: refuted) and against random"
+                       worse or equivalent: refuted) and against random"
                     .to_owned(),
                 answer,
                 because,
@@ -155,15 +155,14 @@ fn judge_strategy(
         let names = [pair.a.as_str(), pair.b.as_str()];
         names.contains(&comparison.a.as_str()) && names.contains(&comparison.b.as_str())
     });
-    if same.is_some_and(StrategyPair::is_same) {
-        let because = format!(
-            "it kept the same tokens as {} on every sample",
-            comparison.b
-        );
-        return (Answer::Refuted, because);
-    }
     let margin = points(grounds.judge.margin());
-    let numbers = describe(comparison);
+    let mut numbers = describe(comparison);
+    if same.is_some_and(StrategyPair::is_same) {
+        numbers += &format!(
+            "; the same tokens were kept on all {}",
+            counted(comparison.n, "question")
+        );
+    }
     let beats_random = to_random.is_none_or(|random| random.outcome == Outcome::Better);
     match comparison.outcome {
         Outcome::Better if let Some(untested) = untested.first() => {
@@ -184,8 +183,7 @@ fn judge_strategy(
             (Answer::Refuted, because)
         }
         Outcome::Undecided => {
-            let detectable = points(comparison.min_detectable_difference);
-            let because = format!("{numbers}; a difference of {detectable} would have been seen");
+            let because = format!("{numbers}; {}", comparison.obstacle());
             (Answer::Undecided, because)
         }
     }

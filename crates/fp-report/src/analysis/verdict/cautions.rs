@@ -5,7 +5,6 @@ use crate::analysis::{
 };
 use crate::run::Run;
 use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
-use fp_eval::study::Method;
 
 /// Below this loss through dropping every image token, pruning can't be told from none.
 const STAKE: f64 = 0.05;
@@ -30,7 +29,7 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     let mean = |cell: Option<usize>| cell.and_then(|cell| analysis.cells[cell].accuracy.mean);
     if let (Some(vanilla), Some(dropped)) = (mean(roster.vanilla), mean(roster.drop_all)) {
         let stake = vanilla - dropped;
-        let k = run.spec.config.prune_layer;
+        let k = run.spec.config.prune_layer.first();
         if stake < STAKE {
             cautions.push(format!(
                 "Dropping every image token after layer {k} costs only {} points ({} to {} %): what is left of the image hardly matters here, so strategies can hardly differ.",
@@ -132,7 +131,7 @@ fn failed_cells(run: &Run) -> Option<String> {
 fn frequent_answers(analysis: &Analysis) -> Vec<String> {
     let is_studied = |found: &&FrequentAnswer| {
         let cell = analysis.cell(&found.cell);
-        cell.is_some_and(|cell| !matches!(cell.method, Method::NoImage | Method::DropAll))
+        cell.is_some_and(|cell| !cell.method.is("no_image") && !cell.method.is("drop_all"))
     };
     let found: Vec<&FrequentAnswer> = analysis
         .frequent_answers

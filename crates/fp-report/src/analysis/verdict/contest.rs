@@ -1,11 +1,18 @@
 //! Whether anything beats a reference, each strategy at its best number of heads.
 
 use super::budget_text;
-use crate::analysis::{Analysis, AtBestHeads, BestOfMany, Comparison, Outcome, Reference, Roster};
+use crate::analysis::{
+    Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Outcome, Reference, Roster,
+};
 use crate::run::Run;
-use fp_eval::format::{interval_points, listed, points, signed_points};
+use fp_eval::format::{counted, interval_points, listed, points, signed_points};
 use fp_eval::study::Budget;
 use fp_eval::study::config::StudyKind;
+
+/// A test that reliably shows differences up to this one has answered whether a strategy
+/// is worth having: published ones differ by several points at these budgets. What it
+/// can't tell lies below, and is said with it.
+const SHARP: f64 = 0.05;
 
 /// Tests against one reference on the half to confirm on.
 pub(super) struct Contest<'a> {
@@ -95,14 +102,31 @@ impl<'a> Contest<'a> {
         self.cannot_be_shown().is_some()
     }
 
-    /// Whether anything is shown to beat the reference, at a budget or over all.
-    pub(super) fn is_beaten(&self) -> bool {
-        self.is_average_better() || !self.winners().is_empty()
+    /// Whether anything beats the reference, at a budget or over all: shown by one test
+    /// that shows it, excluded only where every test excludes it.
+    pub(super) fn beats(&self) -> Beats {
+        let tests = || self.tests().map(|test| test.beats(self.margin));
+        if tests().any(|beats| beats == Beats::Yes) {
+            Beats::Yes
+        } else if self.is_open() || tests().any(|beats| beats == Beats::Undecided) {
+            Beats::Undecided
+        } else {
+            Beats::No
+        }
     }
 
-    fn is_average_better(&self) -> bool {
-        self.average
-            .is_some_and(|test| test.outcome == Outcome::Better)
+    /// Every test against the reference.
+    fn tests(&self) -> impl Iterator<Item = &'a Comparison> {
+        let entries = self.entries.iter().map(|entry| entry.1);
+        self.average.into_iter().chain(entries)
+    }
+
+    /// Tests at single budgets that can't tell.
+    fn undecided(&self) -> Vec<&'a Comparison> {
+        let tests = self.entries.iter().map(|entry| entry.1);
+        tests
+            .filter(|test| test.beats(self.margin) == Beats::Undecided)
+            .collect()
     }
 
     /// The answer in one sentence.
@@ -114,27 +138,25 @@ impl<'a> Contest<'a> {
                 self.name
             );
         }
-        match self.average {
-            Some(test) if test.outcome == Outcome::Better => self.beaten_on_average(test),
-            _ if self.is_beaten() => self.beaten_somewhere(),
-            _ => self.not_beaten(),
+        match (self.beats(), self.average) {
+            (Beats::Yes, Some(test)) if test.outcome == Outcome::Better => {
+                self.beaten_on_average(test)
+            }
+            (Beats::Yes, _) => self.beaten_somewhere(),
+            (Beats::Undecided, _) => self.not_told(),
+            (Beats::No, _) => self.not_beaten(),
         }
     }
 
     /// Why no test could show anything, whatever the answers were.
     fn cannot_be_shown(&self) -> Option<String> {
-        let tests = || {
-            self.average
-                .into_iter()
-                .chain(self.entries.iter().map(|e| e.1))
-        };
         let images = self.best.num_confirm_images;
         let half = match images {
             0 => "no image with an answer".to_owned(),
             1 => "1 image with an answer".to_owned(),
             n => format!("{n} images with an answer"),
         };
-        if tests().next().is_none() {
+        if self.tests().next().is_none() {
             return Some(match self.untested {
                 Some(because) if images > 1 => {
                     let because = because.trim_end_matches('.');
@@ -153,7 +175,7 @@ impl<'a> Contest<'a> {
             let images = i32::try_from(test.num_images).unwrap_or(i32::MAX);
             2.0_f64.powi(1 - images) * test.family_size as f64
         };
-        let is_hopeless = tests().all(|test| least(test) >= alpha);
+        let is_hopeless = self.tests().all(|test| least(test) >= alpha);
         is_hopeless.then(|| {
             format!(
                 "the half of the images to confirm on holds {half}, too few to show any difference even if all of them agreed"
@@ -197,13 +219,13 @@ impl<'a> Contest<'a> {
             num_won(a.0).cmp(&num_won(b.0)).then(difference)
         });
         let Some((entry, test)) = top else {
-            return self.not_beaten();
+            return self.not_told();
         };
         let is_won = |budget: &&Budget| winners.iter().any(|(e, _)| e.budget == budget.label);
         let open = budgets.len() - budgets.iter().filter(is_won).count();
         let rest = match open {
             0 => "some strategy beats it at every budget".to_owned(),
-            n => format!("at {n} of {} budgets nothing does", budgets.len()),
+            n => format!("at {n} of {} budgets nothing is shown to", budgets.len()),
         };
         format!(
             "{} (h = {}) beats {} by {} points at {} ({}); {rest}, and {} is not shown to on average over them.",
@@ -213,53 +235,114 @@ impl<'a> Contest<'a> {
             points(test.difference),
             short_budget(budgets, &entry.budget),
             interval_points(test.interval, test.confidence),
-            match entry.strategy == self.best.candidate {
-                true => "it".to_owned(),
-                false => format!("{}, the best there,", self.best.candidate),
+            if entry.strategy == self.best.candidate {
+                "it".to_owned()
+            } else {
+                format!("{}, chosen on the other images,", self.best.candidate)
             },
         )
     }
 
-    fn not_beaten(&self) -> String {
-        let budgets = &self.run.spec.grid.budgets;
-        let at = match budgets.as_slice() {
-            [only] => format!("at {}", budget_text(only)),
-            several => format!("at any of {} budgets", several.len()),
-        };
-        let nothing = format!(
-            "No {} reliably beats {} {at}",
+    /// Nothing is shown to beat the reference, and some test can't exclude it.
+    fn not_told(&self) -> String {
+        let whether = format!(
+            "Undecided whether any {} beats {}",
             subject(self.kind),
             self.name
         );
-        let numbers = |test: &Comparison| interval_points(test.interval, test.confidence);
-        let over = self.over_budgets();
-        let best = match self.average {
-            None if self.is_candidate => {
-                format!("{} itself has the largest mean of all", self.best.candidate)
-            }
-            None => format!("the best is {}", self.candidate()),
-            Some(test) => {
-                let best = format!("the best, {},", self.candidate());
-                let difference = signed_points(test.difference);
-                match test.outcome {
-                    Outcome::Worse => format!(
-                        "{best} is {} points worse {over} ({})",
-                        points(test.difference),
-                        numbers(test)
-                    ),
-                    Outcome::Equivalent => format!(
-                        "{best} is equivalent to it within {} points: {difference} {over} ({})",
-                        points(self.margin),
-                        numbers(test)
-                    ),
-                    _ => format!(
-                        "{best} differs from it by {difference} points {over} ({})",
-                        numbers(test)
-                    ),
-                }
-            }
+        let open = self.undecided();
+        let cannot_tell = || {
+            let all = self.entries.len();
+            format!("{} of {} can't tell", open.len(), counted(all, "test"))
         };
-        format!("{nothing}; {best}.")
+        match self.average {
+            // Sharp enough to have shown what a reader looks for, and it didn't.
+            Some(test)
+                if test.beats(self.margin) == Beats::Undecided
+                    && test.min_detectable_difference <= SHARP =>
+            {
+                format!(
+                    "No {} reliably beats {} here: {}; {}.",
+                    subject(self.kind),
+                    self.name,
+                    self.against(test),
+                    test.obstacle()
+                )
+            }
+            Some(test) if test.beats(self.margin) == Beats::Undecided => {
+                format!("{whether}: {}; {}.", test.obstacle(), self.against(test))
+            }
+            Some(test) => format!(
+                "{whether} {}: {}; {}.",
+                self.at_budgets(),
+                cannot_tell(),
+                self.against(test)
+            ),
+            None => {
+                let least = |test: &Comparison| test.min_detectable_difference;
+                let sharpest = open.iter().min_by(|a, b| least(a).total_cmp(&least(b)));
+                let because = match sharpest {
+                    // What the sharpest test can't tell no other one can.
+                    Some(test) if open.iter().all(|test| test.is_too_small()) => test.obstacle(),
+                    _ => cannot_tell(),
+                };
+                format!("{whether}: {because}; {}.", self.leader())
+            }
+        }
+    }
+
+    /// Every test excludes that anything beats the reference by more than the margin.
+    fn not_beaten(&self) -> String {
+        format!(
+            "No {} beats {} by more than {} points {}; {}.",
+            subject(self.kind),
+            self.name,
+            points(self.margin),
+            self.at_budgets(),
+            self.average
+                .map_or_else(|| self.leader(), |test| self.against(test))
+        )
+    }
+
+    /// The candidate's test over all budgets, as a clause.
+    fn against(&self, test: &Comparison) -> String {
+        let numbers = interval_points(test.interval, test.confidence);
+        let over = self.over_budgets();
+        let chosen = format!("{}, chosen on the other images,", self.candidate());
+        match test.outcome {
+            Outcome::Worse => format!(
+                "{chosen} is {} points worse {over} ({numbers})",
+                points(test.difference)
+            ),
+            Outcome::Equivalent => format!(
+                "{chosen} is equivalent to it within {} points: {} {over} ({numbers})",
+                points(self.margin),
+                signed_points(test.difference)
+            ),
+            _ => format!(
+                "{chosen} differs from it by {} points {over} ({numbers})",
+                signed_points(test.difference)
+            ),
+        }
+    }
+
+    /// What was chosen, where it isn't tested over all budgets.
+    fn leader(&self) -> String {
+        if self.is_candidate {
+            let itself = &self.best.candidate;
+            return format!("{itself} itself has the largest mean on the questions to choose by");
+        }
+        format!(
+            "{} has the largest mean on the questions to choose by",
+            self.candidate()
+        )
+    }
+
+    fn at_budgets(&self) -> String {
+        match self.run.spec.grid.budgets.as_slice() {
+            [only] => format!("at {}", budget_text(only)),
+            several => format!("at any of {} budgets", several.len()),
+        }
     }
 
     fn candidate(&self) -> String {

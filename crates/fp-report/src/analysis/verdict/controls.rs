@@ -46,7 +46,8 @@ pub(super) fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) ->
     let never = match never.len() {
         0 => String::new(),
         n if n == roster.strategies.len() => {
-            " No strategy beats it anywhere, so none is shown to be of use here.".to_owned()
+            " No strategy is shown to beat it anywhere, so none is shown to be of use here."
+                .to_owned()
         }
         _ => format!(" Not shown to beat it anywhere: {}.", listed(&never)),
     };
@@ -67,10 +68,11 @@ pub(super) fn against_all_heads(roster: &Roster, analysis: &Analysis) -> Option<
         .collect();
     let count = |wanted: Outcome| outcomes.iter().filter(|of| **of == wanted).count();
     Some(format!(
-        "Over all questions, of {} cells {} are better than FastV, {} worse and {} equivalent.",
+        "Over all questions, of {} cells {} are better than FastV, {} worse, {} equivalent and {} undecided.",
         outcomes.len(),
         count(Outcome::Better),
         count(Outcome::Worse),
         count(Outcome::Equivalent),
+        count(Outcome::Undecided),
     ))
 }

@@ -2,9 +2,9 @@
 
 use super::budget_text;
 use super::contest::{Contest, subject};
-use crate::analysis::{Analysis, AtBestHeads, BestOfMany, Comparison, Reference, Roster};
+use crate::analysis::{Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Reference, Roster};
 use crate::run::Run;
-use fp_eval::format::{counted, interval_points, p_value, signed_points};
+use fp_eval::format::{counted, interval_points, p_value, points, signed_points};
 use fp_eval::study::config::StudyKind;
 
 /// Whether anything beats FastV, and what is best.
@@ -30,12 +30,18 @@ pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> Strin
         );
     };
     let contest = |reference| Contest::new(run, roster, analysis, best, reference);
+    let margin = points(analysis.margin);
     match (contest(Reference::AllHeads), contest(Reference::Baseline)) {
         (Some(fastv), Some(baseline)) if roster.kind == StudyKind::B && !baseline.is_open() => {
-            let more = match (fastv.is_beaten(), baseline.is_beaten()) {
-                (_, true) => baseline.answer(),
-                (true, false) => format!("None reliably beats {}.", baseline.name),
-                (false, false) => format!("None reliably beats {} either.", baseline.name),
+            let name = &baseline.name;
+            let more = match (fastv.beats(), baseline.beats()) {
+                (_, Beats::Yes) => baseline.answer(),
+                (Beats::No, Beats::No) => format!("None beats {name} by more than that either."),
+                (_, Beats::No) => format!("None beats {name} by more than {margin} points."),
+                (Beats::Undecided, Beats::Undecided) => {
+                    format!("Whether any beats {name} is undecided too.")
+                }
+                (_, Beats::Undecided) => format!("Whether any beats {name} is undecided."),
             };
             format!("{} {more}", fastv.answer())
         }
@@ -78,7 +84,8 @@ pub(super) fn numbers(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<St
 }
 
 /// The leader of one budget against FastV and the baseline; none where it could be
-/// tested against neither.
+/// tested against neither. It leads on the half to choose by, which doesn't make it the
+/// best.
 fn at_budget(at: &str, entry: &AtBestHeads, best: &BestOfMany, baseline: &str) -> Option<String> {
     let against = |name: &str, test: &Comparison| {
         format!(
@@ -103,12 +110,12 @@ fn at_budget(at: &str, entry: &AtBestHeads, best: &BestOfMany, baseline: &str) -
         parts.push(against(&format!("{baseline}{heads}"), test));
     }
     let itself = match entry.is_baseline {
-        true => ", the baseline itself",
+        true => ", the baseline itself,",
         false => "",
     };
     (!parts.is_empty()).then(|| {
         format!(
-            "At {at} the best is {} (h = {}){itself}: {}.",
+            "At {at} {} (h = {}){itself} has the largest mean on the questions to choose by; on the others: {}.",
             entry.strategy,
             entry.num_selected_heads,
             parts.join("; ")
@@ -121,10 +128,10 @@ fn method(best: &BestOfMany) -> String {
     let contenders = match best.contenders.len() {
         0 => String::new(),
         n => format!(
-            " {} not shown to be worse than {} there.",
+            " Which strategy is best is undecided: {} not shown to be worse than {} there.",
             match n {
-                1 => "1 other strategy is".to_owned(),
-                n => format!("{n} other strategies are"),
+                1 => "1 other is".to_owned(),
+                n => format!("{n} others are"),
             },
             best.candidate
         ),
