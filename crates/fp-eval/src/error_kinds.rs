@@ -6,13 +6,12 @@ mod error_check;
 
 use self::error_check::{CAUSE, check};
 use crate::efficiency::EfficiencyError;
-use crate::study::config::{ConfigError, Diagnostics};
-use crate::study::{GridError, LineError, StudyError};
+use crate::study::config::{ConfigError, Diagnostics, FixedHeadsError};
+use crate::study::{GridError, LineError, SelectionFileError, StudyError};
 use fp_data::dataset::DatasetError;
 use fp_data::embedded::EmbeddedError;
 use fp_model::ModelError;
-use fp_scoring::BudgetError;
-use fp_scoring::error_text;
+use fp_scoring::{BudgetError, DuplicateMethod, MethodRegistry, PlanError, error_text};
 use serde::de::Error as _;
 use std::io;
 use std::path::PathBuf;
@@ -71,6 +70,19 @@ fn studies() {
         Budget { 0: budget() },
         AllHeads { setting: text(), num_heads: 4 },
         Same { first: text(), second: "other".to_owned(), value: "R".to_owned() },
+        Method { 0: MethodRegistry::standard().get("nothing").unwrap_err() },
+        Duplicate { 0: DuplicateMethod { name: text() } },
+        Plan { 0: PlanError::Budget(budget()) },
+    ));
+    check(&every_variant!(FixedHeadsError:
+        Read { name: text(), path: path(), source: io_error() },
+        Json { name: text(), path: path(), source: json() },
+        Which { name: text() },
+        Plan { 0: PlanError::Budget(budget()) },
+    ));
+    check(&every_variant!(SelectionFileError:
+        Read { path: path(), source: dataset() },
+        Content { path: path(), problems: vec![text()], more: 2 },
     ));
     check(&every_variant!(LineError:
         Frame {},
@@ -85,6 +97,8 @@ fn studies() {
         Config { 0: ConfigError::Io { path: path(), source: io_error() } },
         Several { 0: vec![StudyError::Dataset(dataset())] },
         Grid { 0: budget().into() },
+        FixedHeads { 0: FixedHeadsError::Json { name: text(), path: path(), source: json() } },
+        Selections { 0: SelectionFileError::Read { path: path(), source: dataset() } },
         Dataset { 0: dataset() },
         Embedded { 0: EmbeddedError::UnknownSplit { name: CAUSE.to_owned() } },
         Model { 0: model() },

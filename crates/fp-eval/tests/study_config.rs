@@ -4,6 +4,7 @@ use fp_eval::efficiency::EfficiencySettings;
 use fp_eval::study::config::{ConfigError, ConfigFile, Model, surroundings};
 use fp_eval::study::{Grid, ModelShape, StudyConfig, config};
 use fp_model::Preset;
+use fp_scoring::MethodRegistry;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -55,11 +56,15 @@ fn full() -> Value {
         "normalization": "softmax",
         "prune_layer": 3,
         "budgets": [{"kept": 8}, {"retention": 0.25}, {"average_visual_tokens": 9.5}],
+        "schedules": ["1:9,2:4"],
         "num_selected_heads": [3, "1/2"],
         "controls": {
             "vanilla": true, "all_heads": true, "random_seeds": [7], "uniform_grid": false,
-            "oracle": true, "drop_all": false, "no_image": true,
+            "oracle": true, "drop_all": false, "no_image": true, "pool": true, "downsample": true,
         },
+        "methods": ["pool"],
+        "fixed_heads": [{"name": "hawk", "heads": [1, 3]}],
+        "selections": ["mine.jsonl"],
         "model": "m",
         "vision_tower": "t",
         "datasets": ["d"],
@@ -151,6 +156,12 @@ fn schema_and_code_refuse_the_same() {
         ("/efficiency/max_batch", json!("8")),
         ("/efficiency/rounds", json!(3)),
         ("/prune_layer", json!("2")),
+        ("/prune_layer", json!([])),
+        ("/prune_layer", json!([2, 2])),
+        ("/prune_layer", json!([2, 0])),
+        ("/methods", json!(["pool", "pool"])),
+        ("/selections", json!(["a.jsonl", "a.jsonl"])),
+        ("/fixed_heads/0/head", json!([1])),
         ("/budgets", json!([])),
         ("/budgets/0", json!({"keep": 8})),
         ("/budgets/0", json!({"kept": 8, "retention": 0.5})),
@@ -240,7 +251,12 @@ fn grids_of_the_shipped_studies() {
     tiny.vision.image_size = 168;
     for name in ["ablation_a_config.json", "ablation_b_config.json"] {
         let config = StudyConfig::read(&configs().join(name)).unwrap();
-        let grid = Grid::new(&config, &ModelShape::new(&tiny)).unwrap();
+        let grid = Grid::new(
+            &config,
+            &ModelShape::new(&tiny),
+            &MethodRegistry::standard(),
+        )
+        .unwrap();
         let kept: Vec<_> = grid.budgets.iter().map(|budget| budget.kept).collect();
         assert_eq!(kept, [Some(42), Some(25), Some(8)], "{name}");
         assert_eq!(grid.cells.len(), 3 + 3 * (9 * 3 + 1 + 3 + 1 + 1), "{name}");
@@ -248,7 +264,7 @@ fn grids_of_the_shipped_studies() {
     let seven = ModelShape::new(&Preset::Llava15With7b.config());
     for name in ["original_a.json", "original_b.json"] {
         let config = StudyConfig::read(&configs().join(name)).unwrap();
-        let grid = Grid::new(&config, &seven).unwrap();
+        let grid = Grid::new(&config, &seven, &MethodRegistry::standard()).unwrap();
         let labels: Vec<&str> = grid.budgets.iter().map(|b| b.label.as_str()).collect();
         assert_eq!(labels, ["R166", "R98", "R30"], "{name}");
         let averages: Vec<f64> = grid
@@ -273,7 +289,9 @@ fn a_grid_that_a_model_cant_follow_says_why() {
         value["budgets"] = json!([{"kept": 98}]);
         change(&mut value);
         let config: StudyConfig = serde_json::from_value(value).unwrap();
-        Grid::new(&config, &shape).unwrap_err().to_string()
+        Grid::new(&config, &shape, &MethodRegistry::standard())
+            .unwrap_err()
+            .to_string()
     };
     let message = refused(&|v| v["num_selected_heads"] = json!([32]));
     assert!(
@@ -307,7 +325,12 @@ fn said(text: &str) -> Vec<String> {
             false => Model::Unknown,
         };
         let mut found = config.problems();
-        found.merge(surroundings(config, model, false));
+        found.merge(surroundings(
+            config,
+            model,
+            false,
+            &MethodRegistry::standard(),
+        ));
         file.add(found);
     }
     let lines = file.diagnostics().lines(Some(Path::new("")));
@@ -478,7 +501,7 @@ fn defaults_are_the_shipped_studies() {
         tiny.text.num_layers = 12;
         tiny.text.num_heads = 8;
         tiny.vision.image_size = 168;
-        Grid::new(config, &ModelShape::new(&tiny)).unwrap()
+        Grid::new(config, &ModelShape::new(&tiny), &MethodRegistry::standard()).unwrap()
     };
     let parsed = |value: Value| serde_json::from_value::<StudyConfig>(value).unwrap();
     for (study, file) in [
@@ -493,7 +516,6 @@ fn defaults_are_the_shipped_studies() {
         assert_eq!(least.baseline(), shipped.baseline());
         let named = parsed(json!({
             "study": study,
-            "controls": "all",
             "head_selection_strategies": if study == "a" { json!(["all"]) } else { json!(["variance"]) },
             "query_selection_strategies": if study == "b" { json!("all") } else { json!(["last_token"]) },
         }));
@@ -510,6 +532,8 @@ fn defaults_are_the_shipped_studies() {
     assert_eq!(full.head_selection_strategies.len(), 9);
     assert_eq!(full.query_selection_strategies.len(), 9);
     assert_eq!(full.controls, config::Controls::none());
+    let all = parsed(json!({"study": "a", "controls": "all"}));
+    assert!(all.controls.has("pool") && all.controls.has("downsample"));
 }
 
 /// What is wrong with `value` by the part of JSON schema that the schema uses.

@@ -196,7 +196,7 @@ impl Bench<'_> {
             features: &features,
         };
         let options = PrefixOptions {
-            prune_layer: plan.prune_layer,
+            depth: plan.prune_layer,
             query_rows,
         };
         let prefix = self

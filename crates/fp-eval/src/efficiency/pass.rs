@@ -88,7 +88,7 @@ pub(super) fn pass(
                 None => Vec::new(),
             };
             let options = PrefixOptions {
-                prune_layer: plan.prune_layer,
+                depth: plan.prune_layer,
                 query_rows,
             };
             let prefixes = model.prefill_prefixes(&samples, &vec![options; batch])?;

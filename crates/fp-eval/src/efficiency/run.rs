@@ -34,7 +34,13 @@ pub fn prepare_run(
     let path = spec.model.path.display().to_string();
     let source = ModelSource::open(&path, options.vision_tower.as_deref())?;
     let input = first_question(folder, &spec, source.config())?;
-    let budgets: Vec<TokenBudget> = spec.grid.budgets.iter().map(|b| b.setting).collect();
+    let budgets: Vec<TokenBudget> = spec
+        .grid
+        .budgets
+        .iter()
+        .filter(|budget| budget.schedule.is_none())
+        .map(|budget| budget.setting)
+        .collect();
     let plan = Plan {
         model_sha256: Some(spec.model.sha256.clone()),
         config_sha256: Some(spec.config_sha256.clone()),
@@ -43,11 +49,17 @@ pub fn prepare_run(
         device: config.device.clone(),
         threads,
         settings,
-        ..bare(&config.model, &source, &input, &options, config.prune_layer)
+        ..bare(
+            &config.model,
+            &source,
+            &input,
+            &options,
+            config.prune_layer.first(),
+        )
     };
     let plan = plan.with(&Pruning {
         budgets: &budgets,
-        drop_all: config.controls.drop_all,
+        drop_all: config.controls.has("drop_all"),
         methods: &methods(config),
     })?;
     Ok(Prepared {
@@ -68,7 +80,7 @@ fn methods(config: &StudyConfig) -> Vec<(HeadStrategy, QueryStrategy, HeadCount)
         &config.query_selection_strategies,
         heads,
     );
-    if config.controls.all_heads {
+    if config.controls.has("all_heads") {
         methods.push((HeadStrategy::Sum, config.all_heads_query(), HeadCount::All));
     }
     methods

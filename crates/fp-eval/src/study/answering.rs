@@ -87,12 +87,15 @@ impl<'a> Answering<'a> {
             grid: &spec.grid,
             chooser: Chooser {
                 grid: &spec.grid,
-                num_layers: spec.model.shape.decoder.num_layers,
-                prune_layer: config.prune_layer,
+                registry: &self.prepared.registry,
+                shape: spec.model.shape.decoder,
+                prune_layer: config.prune_layer.first(),
+                all_heads_query: config.all_heads_query(),
                 normalization: config.normalization,
                 allow_degenerate: config.allow_degenerate,
                 aspect: spec.model.image_aspect,
                 image_side: spec.model.image_side,
+                plans: Mutex::default(),
             },
             generate: GenerateOptions::greedy(self.model, config.max_new_tokens),
             engine: self.options.engine,
@@ -100,11 +103,18 @@ impl<'a> Answering<'a> {
                 limit / num_workers as u64,
                 self.model.config(),
                 spec.model.bytes_per_value,
-                config.prune_layer,
+                config
+                    .prune_layer
+                    .as_slice()
+                    .iter()
+                    .copied()
+                    .max()
+                    .unwrap_or(0),
                 config.max_new_tokens,
             ),
             batch_size: self.options.batch_size,
             diversity: config.token_diversity,
+            names_layers: config.prune_layer.are_several(),
             system: Mutex::new(None),
             stop: &self.options.stop,
         }

@@ -1,8 +1,11 @@
 //! From choices and the model's runs to a sample's record.
 
-use super::choose::{Choice, Visible};
+use super::choose::Choice;
 use super::inputs::Inputs;
-use super::record::{CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen};
+use super::path::Visible;
+use super::record::{
+    CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen, SeenStage, SeenStages,
+};
 use fp_data::Sample;
 use fp_data::hash::sha256_hex;
 use fp_data::metric::AnswerRule;
@@ -72,6 +75,7 @@ pub(crate) struct Answers<'a> {
     placed: Placed<'a>,
     inputs: &'a Inputs,
     record: SampleRecord,
+    names_layers: bool,
 }
 
 impl<'a> Answers<'a> {
@@ -81,6 +85,7 @@ impl<'a> Answers<'a> {
         image_size: [usize; 2],
         layout: TokenLayout,
         looks: Vec<Look>,
+        names_layers: bool,
     ) -> Answers<'a> {
         let record = placed.record(inputs, Some(image_size));
         Answers {
@@ -91,6 +96,7 @@ impl<'a> Answers<'a> {
                 looks,
                 ..record
             },
+            names_layers,
         }
     }
 
@@ -136,17 +142,33 @@ impl<'a> Answers<'a> {
         min_margin: Option<f32>,
         diversity: Option<DiversityRecord>,
     ) -> Result<usize, ModelError> {
-        let (seen, kept_hash) = match visible {
-            Visible::All => (Seen::All, None),
-            Visible::NoImage => (Seen::NoImage, None),
-            Visible::Kept(kept) => (
-                Seen::Kept(kept.as_slice().to_vec()),
-                Some(format!("{:016x}", kept.hash64())),
-            ),
+        let plain = visible.kept_after_layer();
+        let kept_hash = plain
+            .as_ref()
+            .map(|(_, kept)| format!("{:016x}", kept.hash64()));
+        let after_layer = plain.as_ref().map(|(layer, _)| *layer);
+        let seen = match (visible, plain) {
+            (Visible::All, _) => Seen::All,
+            (Visible::NoImage, _) => Seen::NoImage,
+            (Visible::Path(_), Some((_, kept))) => Seen::Kept(kept.as_slice().to_vec()),
+            (Visible::Path(path), None) => Seen::Stages(SeenStages {
+                input: path.input,
+                positions: path.positions,
+                stages: path
+                    .stages
+                    .iter()
+                    .map(|stage| SeenStage {
+                        site: stage.site,
+                        kept: stage.places.clone(),
+                        merge: stage.selection.merge().map(|merge| merge.rows().to_vec()),
+                    })
+                    .collect(),
+            }),
         };
         let text = self.inputs.answer(&generation.token_ids)?;
         let run = RunRecord {
             seen,
+            after_layer: after_layer.filter(|_| self.names_layers),
             kept_hash,
             score: self.placed.sample.score(self.placed.rule, &text),
             text,

@@ -1,8 +1,8 @@
 //! What came of each cell, from records alone.
 
 use super::cost::{CountedCost, CountedMacs, counted_cost};
-use super::grid::{Cell, Method};
-use super::record::{SampleRecord, Seen};
+use super::grid::Cell;
+use super::record::SampleRecord;
 use super::spec::RunSpec;
 use fp_scoring::{BudgetError, MlpConvention};
 use serde::Serialize;
@@ -64,7 +64,8 @@ pub struct CellResult {
     /// Over the samples that it answered.
     pub accuracy: Mean,
     /// Without pruning, over the samples that both answered, where these aren't just
-    /// those that each answered: only then may the two be read side by side.
+    /// those that each answered: only then may the two be read side by side. See
+    /// [`on_same_questions`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vanilla_on_same: Option<Mean>,
     /// The same by kind of question.
@@ -77,7 +78,7 @@ pub struct CellResult {
     pub num_failed: usize,
     /// Samples in which rounding may have decided.
     pub num_near_ties: usize,
-    /// Mean number of image tokens after layer K.
+    /// Mean number of image tokens in the last layer.
     pub mean_kept: f64,
     /// Counted with three matrices per MLP and with two; empty where nothing was answered.
     pub costs: Vec<CellCost>,
@@ -120,10 +121,9 @@ fn result(
         cell.is_some_and(|cell| cell.skipped.is_some())
     };
     let num_skipped = records.iter().filter(is_skipped).count();
-    let kept = answered.iter().map(|(record, run)| match &run.seen {
-        Seen::All => record.layout.map_or(0, |layout| layout.num_image),
-        Seen::Kept(kept) => kept.len(),
-        Seen::NoImage => 0,
+    let kept = answered.iter().map(|(record, run)| {
+        let n = record.layout.map_or(0, |layout| layout.num_image);
+        run.seen.num_last(n)
     });
     Ok(CellResult {
         accuracy: scores(&|_| true),
@@ -148,22 +148,60 @@ fn result(
 }
 
 /// Vanilla on the samples that it and a cell both answered; none where neither answered
-/// any other.
+/// any other, or they share none.
 fn vanilla_on_same(spec: &RunSpec, records: &[SampleRecord], cell: usize) -> Option<Mean> {
     let cells = &spec.grid.cells;
-    let vanilla = cells
-        .iter()
-        .position(|cell| cell.method == Method::Vanilla)?;
-    let is_both = |record: &&SampleRecord| record.run_of(cell).is_some();
-    let is_one =
-        |record: &SampleRecord| record.run_of(cell).is_some() != record.run_of(vanilla).is_some();
-    if !records.iter().any(is_one) {
-        return None;
+    let vanilla = cells.iter().position(|cell| cell.method.is("vanilla"))?;
+    let score = |record: &SampleRecord, cell| Some(record.run_of(cell)?.score);
+    let same = on_same_questions(
+        records
+            .iter()
+            .map(|record| (score(record, cell), score(record, vanilla))),
+    )?;
+    (!same.is_all).then_some(Mean {
+        n: same.n,
+        mean: same.vanilla,
+    })
+}
+
+/// A cell and vanilla on the questions that both answered. Scores are 0 to 1.
+///
+/// Accuracies side by side are only comparable on the same questions: the oracle answers
+/// those with boxes alone, and a cell may fail where vanilla does not.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct OnSameQuestions {
+    /// Questions that both answered.
+    pub n: usize,
+    /// Vanilla's mean score on them.
+    pub vanilla: f64,
+    /// The cell's less vanilla's.
+    pub difference: f64,
+    /// Whether each answered just these; else their own accuracies are of different
+    /// questions and must not be read side by side.
+    pub is_all: bool,
+}
+
+/// Of `[samples]` scores of a cell and of vanilla; none without a question that both
+/// answered.
+pub fn on_same_questions(
+    scores: impl IntoIterator<Item = (Option<f64>, Option<f64>)>,
+) -> Option<OnSameQuestions> {
+    let (mut n, mut sum, mut sum_vanilla, mut is_all) = (0_usize, 0.0, 0.0, true);
+    for (cell, vanilla) in scores {
+        is_all &= cell.is_some() == vanilla.is_some();
+        if let (Some(cell), Some(vanilla)) = (cell, vanilla) {
+            n += 1;
+            sum += cell;
+            sum_vanilla += vanilla;
+        }
     }
-    let both = records.iter().filter(is_both);
-    Some(Mean::of(
-        both.filter_map(|record| Some(record.run_of(vanilla)?.score)),
-    ))
+    let mean = |sum: f64| sum / n as f64;
+    (n > 0).then(|| OnSameQuestions {
+        n,
+        vanilla: mean(sum_vanilla),
+        difference: mean(sum) - mean(sum_vanilla),
+        is_all,
+    })
 }
 
 impl CellCost {
@@ -183,5 +221,25 @@ impl CellCost {
             0 => Vec::new(),
             _ => cost.macs.iter().map(of).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vanilla_is_taken_where_the_cell_answered() {
+        let vanilla = [Some(0.0), Some(1.0), Some(1.0), None];
+        let oracle = [None, Some(1.0), Some(1.0), Some(1.0)];
+        let same = on_same_questions(oracle.into_iter().zip(vanilla)).unwrap();
+        assert_eq!((same.n, same.vanilla, same.difference), (2, 1.0, 0.0));
+        assert!(!same.is_all);
+        assert!(
+            on_same_questions(vanilla.into_iter().zip(vanilla))
+                .unwrap()
+                .is_all
+        );
+        assert_eq!(on_same_questions(oracle.into_iter().zip([None; 4])), None);
     }
 }

@@ -1,29 +1,21 @@
 //! What each cell of the grid keeps of one sample.
 
-use super::grid::{Cell, Grid, Method};
+use super::grid::{Cell, Grid};
+use super::method::Method;
+use super::path::{PathStage, Visible};
 use super::quality::{Attentions, TokenFeatures};
-use super::record::{AttentionRecord, CellRecord, DiversityRecord, Look};
+use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look};
 use fp_data::Sample;
 use fp_data::metric::token_quality::{CoverageGrid, Framing};
 use fp_image::ImageAspect;
-use fp_model::{CombinedAttention, ModelError, Prefix, ScoreRequest};
-use fp_scoring::error_text;
+use fp_model::{ModelError, SampleFacts};
 use fp_scoring::{
-    HeadCount, HeadStrategy, KeptTokens, Normalization, QueryStrategy, ScoringError, SelectOptions,
-    Selection, TokenLayout, oracle_tokens, random_tokens, uniform_grid_tokens,
+    AttentionSelector, DecoderShape, HeadCount, KeptTokens, MethodRegistry, Normalization, Plan,
+    PlanError, PlanSetting, QueryStrategy, SelectError, Selected, Selection, Site, TokenLayout,
+    error_text,
 };
 use std::collections::HashMap;
-
-/// What of the image goes on to the layers after K.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Visible {
-    /// All of it.
-    All,
-    /// These tokens.
-    Kept(KeptTokens),
-    /// The image was never there.
-    NoImage,
-}
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A cell's choice, and what decided it.
 #[derive(Debug, Clone)]
@@ -36,6 +28,16 @@ pub(crate) struct Choice {
     pub(crate) record: CellRecord,
 }
 
+/// What a stage of a cell chose.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    pub(crate) site: Site,
+    pub(crate) selected: Selected,
+    pub(crate) places: Vec<usize>,
+    /// What the attention looked like that it chose by.
+    pub(crate) attention: Option<AttentionRecord>,
+}
+
 impl Choice {
     fn new(visible: Option<Visible>, record: CellRecord) -> Choice {
         Choice {
@@ -46,15 +48,38 @@ impl Choice {
         }
     }
 
-    fn plain(visible: Visible) -> Choice {
-        Choice::new(Some(visible), CellRecord::default())
-    }
-
-    pub(crate) fn selected(selection: &Selection, attention: Option<AttentionRecord>) -> Choice {
-        let visible = Visible::Kept(selection.kept_tokens.clone());
+    /// What the stages of a plan chose of N tokens. The record is that of the last stage
+    /// that looked at attention, with the closest cut of tokens of all.
+    pub(crate) fn of_stages(plan: &Plan, chosen: Vec<Chosen>, num_image_tokens: usize) -> Choice {
+        let audits: Vec<&Selection> = chosen
+            .iter()
+            .filter_map(|stage| stage.selected.audit.as_ref())
+            .collect();
+        let mut record = audits
+            .last()
+            .map_or_else(CellRecord::default, |audit| CellRecord::of_selection(audit));
+        let cuts = audits.iter().filter_map(|audit| audit.audit.token_cut);
+        record.token_cut = cuts
+            .map(CutRecord::from)
+            .min_by(|a, b| a.gap.total_cmp(&b.gap));
+        let attention = chosen
+            .iter()
+            .rev()
+            .find_map(|stage| stage.attention.clone());
+        let stages = chosen.into_iter().map(|stage| PathStage {
+            site: stage.site,
+            selection: stage.selected.selection,
+            places: stage.places,
+        });
+        let visible = Visible::new(
+            plan.input,
+            plan.positions,
+            stages.collect(),
+            num_image_tokens,
+        );
         Choice {
             attention,
-            ..Choice::new(Some(visible), CellRecord::of_selection(selection))
+            ..Choice::new(Some(visible), record)
         }
     }
 
@@ -62,30 +87,55 @@ impl Choice {
         Choice::new(None, CellRecord::failed(error_text(error)))
     }
 
+    /// A cell that failed, or doesn't apply to the sample.
+    pub(crate) fn of_error(error: &ModelError) -> Choice {
+        match error {
+            ModelError::Select(SelectError::NotApplicable { reason }) => Choice::skipped(reason),
+            ModelError::Plan(error) => Choice::unplanned(error),
+            other => Choice::failed(other),
+        }
+    }
+
+    fn unplanned(error: &PlanError) -> Choice {
+        match error {
+            PlanError::NoGrid { .. } => Choice::skipped(&error.to_string()),
+            other => Choice::failed(other),
+        }
+    }
+
     fn skipped(reason: &str) -> Choice {
         Choice::new(None, CellRecord::skipped(reason))
     }
 }
 
-/// What choices depend on beside the attention.
-#[derive(Debug, Clone, Copy)]
+/// What choices depend on beside the model's own values.
+#[derive(Debug)]
 pub(crate) struct Chooser<'a> {
     pub(crate) grid: &'a Grid,
-    pub(crate) num_layers: usize,
+    pub(crate) registry: &'a MethodRegistry,
+    pub(crate) shape: DecoderShape,
+    /// K of cells that don't name another.
     pub(crate) prune_layer: usize,
+    pub(crate) all_heads_query: QueryStrategy,
     pub(crate) normalization: Normalization,
     pub(crate) allow_degenerate: bool,
     /// None for any-resolution tiles.
     pub(crate) aspect: Option<ImageAspect>,
     /// Side of the vision tower's input.
     pub(crate) image_side: usize,
+    /// Plans of all cells, by N.
+    pub(crate) plans: Mutex<HashMap<usize, Arc<CellPlans>>>,
 }
+
+/// The plan of each cell of the grid.
+pub(crate) type CellPlans = Vec<Result<Plan, PlanError>>;
 
 /// The sample that is chosen for.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject<'a> {
     pub(crate) sample: &'a Sample,
     pub(crate) layout: TokenLayout,
+    grid: Option<[usize; 2]>,
     /// Which tokens the boxes cover, or why that can't be said.
     evidence: Result<CoverageGrid, String>,
 }
@@ -93,6 +143,18 @@ pub(crate) struct Subject<'a> {
 impl Subject<'_> {
     pub(crate) fn evidence(&self) -> Option<&CoverageGrid> {
         self.evidence.as_ref().ok()
+    }
+
+    /// What selectors may look at.
+    pub(crate) fn facts(&self) -> SampleFacts<'_> {
+        SampleFacts {
+            id: &self.sample.id,
+            grid: self.grid,
+            covered_area: match &self.evidence {
+                Ok(grid) => Ok(grid.covered()),
+                Err(reason) => Err(reason),
+            },
+        }
     }
 }
 
@@ -107,8 +169,16 @@ impl Chooser<'_> {
         Subject {
             sample,
             layout,
+            grid: self.square_grid(layout.num_image),
             evidence: self.evidence(sample, size, layout.num_image),
         }
+    }
+
+    /// The one square grid that image tokens lie on, if they do.
+    fn square_grid(&self, num_image_tokens: usize) -> Option<[usize; 2]> {
+        let side = num_image_tokens.isqrt();
+        let is_square = self.aspect.is_some() && side * side == num_image_tokens;
+        is_square.then_some([side, side])
     }
 
     fn evidence(
@@ -120,242 +190,107 @@ impl Chooser<'_> {
         if sample.boxes.is_empty() {
             return Err("no boxes".to_owned());
         }
-        let side = num_image_tokens.isqrt();
-        let aspect = self
-            .aspect
-            .filter(|_| side * side == num_image_tokens)
+        let [side, _] = self
+            .square_grid(num_image_tokens)
             .ok_or("image tokens aren't one square grid")?;
+        let aspect = self.aspect.ok_or("image tokens aren't one square grid")?;
         Framing::new(width, height, aspect, self.image_side)
             .and_then(|framing| CoverageGrid::new(&sample.boxes, &framing, side))
             .map_err(|error| error_text(&error))
     }
 
-    /// R of a cell's budget for an image of N tokens.
-    pub(crate) fn kept(&self, cell: &Cell, num_image_tokens: usize) -> Result<usize, ScoringError> {
-        let budget = cell.budget.and_then(|index| self.grid.budgets.get(index));
-        match budget {
-            Some(budget) => {
-                Ok(budget
-                    .setting
-                    .kept(num_image_tokens, self.num_layers, self.prune_layer)?)
-            }
-            None => Ok(num_image_tokens),
-        }
-    }
-
-    /// What a method keeps that reads no attention; none for those that do.
-    pub(crate) fn control(&self, cell: &Cell, subject: &Subject<'_>) -> Option<Choice> {
-        let n = subject.layout.num_image;
-        let kept = |choose: &dyn Fn(usize) -> Result<KeptTokens, ScoringError>| match self
-            .kept(cell, n)
-            .and_then(choose)
-        {
-            Ok(tokens) => Choice::plain(Visible::Kept(tokens)),
-            Err(error) => Choice::failed(&error),
-        };
-        Some(match &cell.method {
-            Method::Strategy { .. } | Method::AllHeads { .. } => return None,
-            Method::Vanilla => Choice::plain(Visible::All),
-            Method::NoImage => Choice::plain(Visible::NoImage),
-            Method::DropAll => match KeptTokens::new(Vec::new(), n) {
-                Ok(none) => Choice::plain(Visible::Kept(none)),
-                Err(error) => Choice::failed(&error),
-            },
-            Method::Random { seed } => {
-                let seed = stream_of(*seed, &subject.sample.id);
-                kept(&|r| random_tokens(n, r, seed))
-            }
-            Method::UniformGrid => kept(&|r| uniform_grid_tokens(n, r)),
-            Method::Oracle => self.oracle(cell, subject),
-        })
-    }
-
-    fn oracle(&self, cell: &Cell, subject: &Subject<'_>) -> Choice {
-        let evidence = match &subject.evidence {
-            Ok(evidence) => evidence,
-            Err(reason) => return Choice::skipped(reason),
-        };
-        let kept = self.kept(cell, subject.layout.num_image);
-        match kept.and_then(|r| oracle_tokens(evidence.covered(), r)) {
-            Ok(tokens) => Choice::plain(Visible::Kept(tokens)),
-            Err(error) => Choice::failed(&error),
-        }
-    }
-
-    /// What every cell keeps, all from the rows of one prefix, and where each query
-    /// strategy of the grid looked from.
-    pub(crate) fn all(&self, subject: &Subject<'_>, prefix: &Prefix) -> (Vec<Look>, Vec<Choice>) {
-        let mut looks = Vec::new();
-        let mut selections: HashMap<usize, Choice> = HashMap::new();
-        let mut attentions = Attentions::default();
-        for query in self.grid.query_strategies() {
-            let scored = prefix.combine(query).and_then(|combined| {
-                let scored = Scored {
-                    query,
-                    prefix,
-                    combined: &combined,
-                };
-                let zero_mass_heads =
-                    self.score(&scored, subject, &mut attentions, &mut selections);
-                Ok((combined.audit()?, zero_mass_heads))
-            });
-            let look = match scored {
-                Ok((audit, zero_mass_heads)) => Look {
-                    zero_mass_heads,
-                    ..Look::new(&audit.branch, query, &audit.rows, &audit.weights)
-                },
-                Err(error) => {
-                    for (index, _) in self.cells_of(query) {
-                        selections.insert(index, Choice::failed(&error));
-                    }
-                    Look::new("none", query, &[], &[])
-                }
-            };
-            looks.push(look);
-        }
-        let choices = self
-            .grid
-            .cells
-            .iter()
-            .enumerate()
-            .map(|(index, cell)| {
-                self.control(cell, subject)
-                    .or_else(|| selections.remove(&index))
-                    .unwrap_or_else(|| {
-                        let reason = "no attention was read for this cell";
-                        Choice::new(None, CellRecord::failed(reason.to_owned()))
-                    })
-            })
-            .collect();
-        (looks, choices)
-    }
-
-    fn cells_of(&self, query: QueryStrategy) -> impl Iterator<Item = (usize, &Cell)> {
-        let cells = self.grid.cells.iter().enumerate();
-        cells.filter(move |(_, cell)| cell.method.query_strategy() == Some(query))
-    }
-
-    /// Scores all cells of one query strategy; returns the heads without mass.
-    fn score(
-        &self,
-        scored: &Scored<'_>,
-        subject: &Subject<'_>,
-        attentions: &mut Attentions,
-        selections: &mut HashMap<usize, Choice>,
-    ) -> Vec<usize> {
-        let n = subject.layout.num_image;
-        let mut zero_mass_heads = Vec::new();
-        let (mut groups, mut requests) = (Vec::new(), Vec::new());
-        for alike in self.cells_alike(scored.query) {
-            match self.kept(&self.grid.cells[alike.cells[0]], n) {
-                Ok(kept) => {
-                    requests.push(ScoreRequest {
-                        head_strategies: alike.head_strategies,
-                        options: SelectOptions {
-                            normalization: self.normalization,
-                            num_selected_heads: alike.num_selected_heads,
-                            kept,
-                            allow_degenerate: self.allow_degenerate,
-                        },
-                    });
-                    groups.push(alike.cells);
-                }
-                Err(error) => {
-                    let failed = |index| (index, Choice::failed(&error));
-                    selections.extend(alike.cells.into_iter().map(failed));
-                }
-            }
-        }
-        let together = scored.combined.score(&requests);
-        for ((cells, request), together) in groups.iter().zip(&requests).zip(together) {
-            let chosen: Vec<Result<Selection, ModelError>> = match together {
-                Ok(chosen) => chosen.into_iter().map(Ok).collect(),
-                // One strategy that can't be had must not take the others with it,
-                // and alone each one says best what is wrong.
-                Err(_) => request
-                    .head_strategies
-                    .iter()
-                    .map(|&head| scored.prefix.select(head, scored.query, &request.options))
+    /// The plan of every cell for an image of N tokens.
+    pub(crate) fn plans(&self, num_image_tokens: usize) -> Arc<CellPlans> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = plans.entry(num_image_tokens).or_insert_with(|| {
+            let cells = self.grid.cells.iter();
+            Arc::new(
+                cells
+                    .map(|cell| self.plan(cell, num_image_tokens))
                     .collect(),
-            };
-            for (&index, chosen) in cells.iter().zip(chosen) {
-                let choice = match chosen {
-                    Ok(selection) => {
-                        zero_mass_heads.clone_from(&selection.audit.zero_mass_heads);
-                        let attention = attentions.of(scored.query, &selection, subject.evidence());
-                        Choice::selected(&selection, attention)
-                    }
-                    Err(error) => Choice::failed(&error),
+            )
+        });
+        Arc::clone(made)
+    }
+
+    fn plan(&self, cell: &Cell, num_image_tokens: usize) -> Result<Plan, PlanError> {
+        let budget = cell.budget.and_then(|index| self.grid.budgets.get(index));
+        let mut setting = PlanSetting {
+            shape: self.shape,
+            num_image_tokens,
+            grid: self.square_grid(num_image_tokens),
+            prune_layer: cell.prune_layer.unwrap_or(self.prune_layer),
+            budget: budget.map(|budget| budget.setting),
+            schedule: budget.and_then(|budget| budget.schedule.clone()),
+            query_strategy: cell.method.query_strategy().unwrap_or(self.all_heads_query),
+            normalization: self.normalization,
+            allow_degenerate: self.allow_degenerate,
+            seed: 0,
+        };
+        let plan = match &cell.method {
+            Method::Strategy {
+                head_strategy,
+                query_strategy,
+                num_selected_heads,
+            } => {
+                let selector = AttentionSelector {
+                    head_strategy: *head_strategy,
+                    query_strategy: *query_strategy,
+                    num_selected_heads: HeadCount::Count(*num_selected_heads),
+                    normalization: self.normalization,
+                    allow_degenerate: self.allow_degenerate,
                 };
-                selections.insert(index, choice);
+                setting.staged(Arc::new(selector))?
             }
-        }
-        zero_mass_heads
+            Method::Named { name, seed, .. } => {
+                setting.seed = seed.unwrap_or(0);
+                let method = self
+                    .registry
+                    .get(name)
+                    .map_err(|error| PlanError::Setting {
+                        method: name.clone(),
+                        reason: error.to_string(),
+                    })?;
+                method.plan(&setting)?
+            }
+        };
+        let name = cell.method.label();
+        plan.check(&name, self.shape.num_layers, num_image_tokens)?;
+        Ok(plan)
     }
 
-    /// Cells of one query strategy, those together that differ in the head strategy alone.
-    fn cells_alike(&self, query: QueryStrategy) -> Vec<Alike> {
-        let mut groups: Vec<Alike> = Vec::new();
-        for (index, cell) in self.cells_of(query) {
-            let (head, num_selected_heads) = scored_by(&cell.method);
-            let same = groups.iter_mut().find(|group| {
-                group.budget == cell.budget && group.num_selected_heads == num_selected_heads
-            });
-            match same {
-                Some(group) => {
-                    group.cells.push(index);
-                    group.head_strategies.push(head);
-                }
-                None => groups.push(Alike {
-                    budget: cell.budget,
-                    num_selected_heads,
-                    cells: vec![index],
-                    head_strategies: vec![head],
-                }),
-            }
-        }
-        groups
+    /// The choice of a cell without a plan.
+    pub(crate) fn unplanned(error: &PlanError) -> Choice {
+        Choice::unplanned(error)
     }
 }
 
-/// Attention as one query strategy combines it.
-struct Scored<'a> {
-    query: QueryStrategy,
-    prefix: &'a Prefix,
-    combined: &'a CombinedAttention<'a>,
-}
-
-/// Cells that differ in the head strategy alone; at least one.
-struct Alike {
-    budget: Option<usize>,
-    num_selected_heads: HeadCount,
-    cells: Vec<usize>,
-    head_strategies: Vec<HeadStrategy>,
+/// How the attention lay that a selection was made by; `node` tells apart where it was
+/// read.
+pub(crate) fn describe(
+    attentions: &mut Attentions,
+    node: usize,
+    query: Option<QueryStrategy>,
+    selected: &Selected,
+    subject: &Subject<'_>,
+) -> Option<AttentionRecord> {
+    let selection = selected.audit.as_ref()?;
+    let query = query.or_else(|| Some(selection.audit.query.as_ref()?.strategy))?;
+    attentions.of((node, query), selection, subject.evidence())
 }
 
 /// Measures how different the tokens of each choice are, each distinct set once.
 pub(crate) fn measure_diversity(choices: &mut [Choice], features: &TokenFeatures) {
     let mut known: HashMap<KeptTokens, Option<DiversityRecord>> = HashMap::new();
     for choice in choices {
-        if let Some(Visible::Kept(kept)) = &choice.visible {
+        let visible = choice.visible.as_ref();
+        let kept = visible.and_then(|visible| visible.last_tokens(features.num_tokens()));
+        if let Some(kept) = kept {
             let measured = known
                 .entry(kept.clone())
-                .or_insert_with(|| features.diversity(kept));
+                .or_insert_with(|| features.diversity(&kept));
             choice.diversity.clone_from(measured);
         }
-    }
-}
-
-/// Head strategy and h that a method scores by; with every head selected the
-/// strategy is of no account.
-pub(crate) fn scored_by(method: &Method) -> (HeadStrategy, HeadCount) {
-    match method {
-        Method::Strategy {
-            head_strategy,
-            num_selected_heads,
-            ..
-        } => (*head_strategy, HeadCount::Count(*num_selected_heads)),
-        _ => (HeadStrategy::Sum, HeadCount::All),
     }
 }
 
@@ -371,17 +306,12 @@ impl Look {
             query_strategy,
             branch: branch.to_owned(),
             rows: rows.to_vec(),
-            weights: match is_even {
-                true => Vec::new(),
-                false => weights.iter().map(|w| (w * 1e4).round() / 1e4).collect(),
+            weights: if is_even {
+                Vec::new()
+            } else {
+                weights.iter().map(|w| (w * 1e4).round() / 1e4).collect()
             },
             zero_mass_heads: Vec::new(),
         }
     }
-}
-
-/// A seed for one sample under a study's seed: chance must not keep the same
-/// places in every image. 64-bit FNV-1a of the id, so that it is the same everywhere.
-fn stream_of(seed: u64, id: &str) -> u64 {
-    fp_scoring::hash::fnv1a(id.bytes()) ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -2,12 +2,13 @@
 //! and every report take it from.
 
 use fp_scoring::{
-    BudgetError, FLOPS_PER_MAC, MlpConvention, PrunedCost, TokenLayout, TokenSchedule,
+    BudgetError, FLOPS_PER_MAC, MlpConvention, PrunedCost, ScheduleStage, TokenLayout,
+    TokenSchedule,
 };
 use serde::Serialize;
 
-use super::grid::Method;
-use super::record::{SampleRecord, Seen};
+use super::method::Method;
+use super::record::{RunRecord, SampleRecord, Seen, SeenStage};
 use super::spec::RunSpec;
 
 /// Counted cost of one cell's prefill, means over the samples that it answered.
@@ -94,7 +95,7 @@ pub fn counted_cost(
         let (Some(layout), Some(run)) = (record.layout, record.run_of(index)) else {
             continue;
         };
-        let schedule = schedule(spec, layout, &run.seen)?;
+        let schedule = schedule(spec, layout, run)?;
         let rows = num_query_rows(record, layout, &cell.method);
         cost.n += 1;
         for (position, sums) in cost.macs.iter_mut().enumerate() {
@@ -148,23 +149,41 @@ impl CountedCost {
     }
 }
 
-/// The visual tokens that enter each layer where a run saw `seen` of the image.
+/// The visual tokens that enter each layer in a run.
 fn schedule(
     spec: &RunSpec,
     layout: TokenLayout,
-    seen: &Seen,
+    run: &RunRecord,
 ) -> Result<TokenSchedule, BudgetError> {
     let num_layers = spec.model.shape.decoder.num_layers;
-    match seen {
+    match &run.seen {
         Seen::All => Ok(TokenSchedule::constant(num_layers, layout.num_image)),
         // Left out from the first layer on, not from the one after K.
         Seen::NoImage => Ok(TokenSchedule::constant(num_layers, 0)),
         Seen::Kept(kept) => TokenSchedule::one_stage(
             num_layers,
             layout.num_image,
-            spec.config.prune_layer,
+            run.after_layer.unwrap_or(spec.config.prune_layer.first()),
             kept.len(),
         ),
+        Seen::Stages(seen) => {
+            // Of several stages before layer 1 the last one counts.
+            let (before, after): (Vec<&SeenStage>, Vec<&SeenStage>) = seen
+                .stages
+                .iter()
+                .partition(|stage| stage.site.depth() == 0);
+            let entering = before
+                .last()
+                .map_or(layout.num_image, |stage| stage.kept.len());
+            let stages: Vec<ScheduleStage> = after
+                .into_iter()
+                .map(|stage| ScheduleStage {
+                    after_layer: stage.site.depth(),
+                    tokens: stage.kept.len(),
+                })
+                .collect();
+            TokenSchedule::from_stages(num_layers, entering, &stages)
+        }
     }
 }
 

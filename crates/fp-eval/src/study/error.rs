@@ -16,6 +16,12 @@ pub enum StudyError {
     /// The configuration on this model.
     #[error(transparent)]
     Grid(#[from] GridError),
+    /// Heads that can't be fixed as configured.
+    #[error(transparent)]
+    FixedHeads(#[from] super::config::FixedHeadsError),
+    /// A file of selections.
+    #[error(transparent)]
+    Selections(#[from] super::selection_file::SelectionFileError),
     /// The data.
     #[error(transparent)]
     Dataset(#[from] fp_data::dataset::DatasetError),

@@ -1,9 +1,14 @@
 //! The cells of a study: strategy × budget × h, and the controls.
 
+use super::config::fixed_heads::PREFIX as FIXED_HEADS_PREFIX;
+use super::config::schema::SELECTION_PREFIX;
 use super::config::{HeadSetting, StudyConfig};
+use super::method::Method;
 use fp_model::ModelConfig;
 use fp_scoring::{
-    BudgetError, DecoderShape, HeadStrategy, QueryStrategy, TokenBudget, average_visual_tokens,
+    BudgetError, DecoderShape, DuplicateMethod, MethodRegistry, PlanError, PlanSetting,
+    PruningMethod, QueryStrategy, ScheduleStages, TokenBudget, TokenSchedule, UnknownMethod,
+    average_visual_tokens,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +22,14 @@ pub struct ModelShape {
 }
 
 impl ModelShape {
+    /// Columns and rows of the one square grid that image tokens lie on; none where they
+    /// lie on several, or the class token is among them.
+    pub fn grid(&self) -> Option<[usize; 2]> {
+        let n = self.num_image_tokens?;
+        let side = n.isqrt();
+        (side * side == n).then_some([side, side])
+    }
+
     /// The shape that a configuration describes.
     pub fn new(config: &ModelConfig) -> ModelShape {
         ModelShape {
@@ -40,76 +53,12 @@ pub struct Budget {
     pub kept: Option<usize>,
     /// B, where every image has as many tokens.
     pub average_visual_tokens: Option<f64>,
-}
-
-/// How a cell's image tokens are chosen.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "method", rename_all = "snake_case")]
-pub enum Method {
-    /// No pruning.
-    Vanilla,
-    /// The question without its image.
-    NoImage,
-    /// No image token after layer K.
-    DropAll,
-    /// By a head strategy and a query strategy: what is studied.
-    Strategy {
-        /// Scores the heads.
-        head_strategy: HeadStrategy,
-        /// Chooses the rows.
-        query_strategy: QueryStrategy,
-        /// h.
-        num_selected_heads: usize,
-    },
-    /// FastV: the mean over every head.
-    AllHeads {
-        /// Chooses the rows.
-        query_strategy: QueryStrategy,
-    },
-    /// Seeded chance.
-    Random {
-        /// The seed; each sample draws from its own stream under it.
-        seed: u64,
-    },
-    /// Evenly spaced tokens.
-    UniformGrid,
-    /// The tokens that ground-truth boxes cover.
-    Oracle,
-}
-
-impl Method {
-    /// Where attention is read from; none for methods that don't read any.
-    pub fn query_strategy(&self) -> Option<QueryStrategy> {
-        match self {
-            Method::Strategy { query_strategy, .. } | Method::AllHeads { query_strategy } => {
-                Some(*query_strategy)
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether this is what a study asks about, and not what it is held to.
-    pub fn is_studied(&self) -> bool {
-        matches!(self, Method::Strategy { .. })
-    }
-
-    /// The name without budget and h, such as `variance+last_token` or `random/s1`.
-    pub fn label(&self) -> String {
-        match self {
-            Method::Vanilla => "vanilla".to_owned(),
-            Method::NoImage => "no_image".to_owned(),
-            Method::DropAll => "drop_all".to_owned(),
-            Method::Strategy {
-                head_strategy,
-                query_strategy,
-                ..
-            } => format!("{head_strategy}+{query_strategy}"),
-            Method::AllHeads { query_strategy } => format!("all_heads+{query_strategy}"),
-            Method::Random { seed } => format!("random/s{seed}"),
-            Method::UniformGrid => "uniform_grid".to_owned(),
-            Method::Oracle => "oracle".to_owned(),
-        }
-    }
+    /// K, where the study has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_layer: Option<usize>,
+    /// The schedule that it is, where it is one; `setting` is then its layer average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleStages>,
 }
 
 /// One way to answer every sample.
@@ -122,6 +71,9 @@ pub struct Cell {
     pub method: Method,
     /// Index of the budget; none for cells that have none.
     pub budget: Option<usize>,
+    /// K, where the study has several and the method depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_layer: Option<usize>,
 }
 
 /// All cells of a study on a model.
@@ -140,6 +92,15 @@ pub enum GridError {
     /// A budget or head count that can't be met.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// A method that no registry has.
+    #[error(transparent)]
+    Method(#[from] UnknownMethod),
+    /// Two methods of one name.
+    #[error(transparent)]
+    Duplicate(#[from] DuplicateMethod),
+    /// A method that the model, or the setting, gives no plan for.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// Every head selected, which makes all head strategies one.
     #[error(
         "{setting} selects all {num_heads} heads, and then every head strategy is the same method; leave it to the control all_heads"
@@ -163,43 +124,39 @@ pub enum GridError {
 }
 
 impl Grid {
-    /// The cells of `config` on a model of `shape`.
+    /// The cells of `config` on a model of `shape`, with the methods of a registry.
     ///
     /// # Errors
-    /// A budget, layer or head count that the model can't follow, or two that come
-    /// to the same.
-    pub fn new(config: &StudyConfig, shape: &ModelShape) -> Result<Grid, GridError> {
+    /// A budget, layer or head count that the model can't follow, two that come to the
+    /// same, or a method that isn't registered.
+    pub fn new(
+        config: &StudyConfig,
+        shape: &ModelShape,
+        registry: &MethodRegistry,
+    ) -> Result<Grid, GridError> {
         let mut problems = Vec::new();
         let budgets = budgets(config, shape, &mut problems);
         let settings = &config.num_selected_heads;
         let head_counts = head_counts(settings, shape.decoder.num_heads, &mut problems);
+        let methods = methods(config, registry, &mut problems);
         if let Some((_, error)) = problems.into_iter().next() {
             return Err(error);
         }
-        let controls = &config.controls;
-        let mut cells = Vec::new();
-        for (is_wanted, method) in [
-            (controls.vanilla, Method::Vanilla),
-            (controls.no_image, Method::NoImage),
-            (controls.drop_all, Method::DropAll),
-        ] {
-            if is_wanted {
-                cells.push(Cell {
-                    id: method.label(),
-                    method,
-                    budget: None,
-                });
+        let mut grid = Grid {
+            budgets,
+            cells: Vec::new(),
+        };
+        let layers = config.prune_layer.as_slice();
+        for method in methods.iter().filter(|method| !method.takes_budget()) {
+            let several = layers.len() > 1 && method.takes_prune_layer();
+            for layer in &layers[..if several { layers.len() } else { 1 }] {
+                let layer = several.then_some(*layer);
+                for named in named(&**method, config) {
+                    grid.add(named, None, layer);
+                }
             }
         }
-        for (index, budget) in budgets.iter().enumerate() {
-            let mut add = |method: Method, heads: Option<usize>| {
-                let heads = heads.map_or(String::new(), |count| format!("/h{count}"));
-                cells.push(Cell {
-                    id: format!("{}{heads}/{}", method.label(), budget.label),
-                    method,
-                    budget: Some(index),
-                });
-            };
+        for index in 0..grid.budgets.len() {
             for &head_strategy in &config.head_selection_strategies {
                 for &query_strategy in &config.query_selection_strategies {
                     for &num_selected_heads in &head_counts {
@@ -208,34 +165,82 @@ impl Grid {
                             query_strategy,
                             num_selected_heads,
                         };
-                        add(method, Some(num_selected_heads));
+                        grid.add(method, Some(index), grid.budgets[index].prune_layer);
                     }
                 }
             }
-            if controls.all_heads {
-                let query_strategy = config.all_heads_query();
-                add(Method::AllHeads { query_strategy }, None);
-            }
-            for &seed in &controls.random_seeds {
-                add(Method::Random { seed }, None);
-            }
-            if controls.uniform_grid {
-                add(Method::UniformGrid, None);
-            }
-            if controls.oracle {
-                add(Method::Oracle, None);
+            for method in methods.iter().filter(|method| method.takes_budget()) {
+                for named in named(&**method, config) {
+                    grid.add(named, Some(index), grid.budgets[index].prune_layer);
+                }
             }
         }
-        Ok(Grid { budgets, cells })
+        Ok(grid)
+    }
+
+    fn add(&mut self, method: Method, budget: Option<usize>, prune_layer: Option<usize>) {
+        let mut id = method.label();
+        if let Method::Strategy {
+            num_selected_heads, ..
+        } = method
+        {
+            id += &format!("/h{num_selected_heads}");
+        }
+        match (budget, prune_layer) {
+            // A budget's label has its layer.
+            (Some(index), _) => id += &format!("/{}", self.budgets[index].label),
+            (None, Some(layer)) => id += &format!("/K{layer}"),
+            (None, None) => {}
+        }
+        self.cells.push(Cell {
+            id,
+            method,
+            budget,
+            prune_layer,
+        });
     }
 
     /// Everything that a model of `shape` can't follow, each with its place in the
     /// configuration.
-    pub fn problems(config: &StudyConfig, shape: &ModelShape) -> Vec<(String, GridError)> {
+    pub fn problems(
+        config: &StudyConfig,
+        shape: &ModelShape,
+        registry: &MethodRegistry,
+    ) -> Vec<(String, GridError)> {
         let mut problems = Vec::new();
-        budgets(config, shape, &mut problems);
+        let budgets = budgets(config, shape, &mut problems);
         let settings = &config.num_selected_heads;
         head_counts(settings, shape.decoder.num_heads, &mut problems);
+        let methods = methods(config, registry, &mut problems);
+        if !problems.is_empty() {
+            return problems;
+        }
+        // What a method itself can't follow.
+        for (method, budget) in methods
+            .iter()
+            .flat_map(|m| budgets.iter().map(move |b| (m, b)))
+        {
+            let Some(num_image_tokens) = shape.num_image_tokens else {
+                break;
+            };
+            let setting = PlanSetting {
+                shape: shape.decoder,
+                num_image_tokens,
+                grid: shape.grid(),
+                prune_layer: budget.prune_layer.unwrap_or(config.prune_layer.first()),
+                budget: method.takes_budget().then_some(budget.setting),
+                schedule: budget.schedule.clone(),
+                query_strategy: config.all_heads_query(),
+                normalization: config.normalization,
+                allow_degenerate: config.allow_degenerate,
+                seed: 0,
+            };
+            match method.plan(&setting) {
+                // Such cells are skipped, with the reason.
+                Ok(_) | Err(PlanError::NoGrid { .. }) => {}
+                Err(error) => problems.push(("methods".to_owned(), error.into())),
+            }
+        }
         problems
     }
 
@@ -260,65 +265,155 @@ impl Grid {
     }
 }
 
-/// The budgets that can be met; what keeps the others from it goes to `problems`.
+/// The registered methods that a configuration asks for, in the order of the registry; those
+/// that it doesn't know go to `problems`.
+fn methods(
+    config: &StudyConfig,
+    registry: &MethodRegistry,
+    problems: &mut Vec<(String, GridError)>,
+) -> Vec<std::sync::Arc<dyn PruningMethod>> {
+    let wanted = |method: &dyn PruningMethod| {
+        config.controls.has(method.name())
+            || config.methods.iter().any(|m| m == method.name())
+            // These are registered for the study that has them.
+            || [SELECTION_PREFIX, FIXED_HEADS_PREFIX]
+                .iter()
+                .any(|prefix| method.name().starts_with(prefix))
+    };
+    for (index, name) in config.methods.iter().enumerate() {
+        if let Err(error) = registry.get(name) {
+            problems.push((format!("methods[{index}]"), error.into()));
+        }
+    }
+    let found = registry.iter().filter(|method| wanted(&***method));
+    found.cloned().collect()
+}
+
+/// A registered method with each of its seeds.
+fn named(method: &dyn PruningMethod, config: &StudyConfig) -> Vec<Method> {
+    let query = method.takes_query().then(|| config.all_heads_query());
+    let with = |seed| Method::Named {
+        name: method.name().to_owned(),
+        query_strategy: query,
+        seed,
+    };
+    if method.takes_seed() {
+        let seeds = config.controls.random_seeds.iter();
+        seeds.map(|&seed| with(Some(seed))).collect()
+    } else {
+        vec![with(None)]
+    }
+}
+
+/// The budgets that can be met, layer by layer; what keeps the others from it goes to
+/// `problems`.
 fn budgets(
     config: &StudyConfig,
     shape: &ModelShape,
     problems: &mut Vec<(String, GridError)>,
 ) -> Vec<Budget> {
-    let (num_layers, prune_layer) = (shape.decoder.num_layers, config.prune_layer);
-    let has_layer = (1..num_layers).contains(&prune_layer);
-    if !has_layer {
-        let error = BudgetError::PruneLayer {
-            prune_layer,
-            num_layers,
-        };
-        problems.push(("prune_layer".to_owned(), error.into()));
-    }
+    let num_layers = shape.decoder.num_layers;
+    let layers = config.prune_layer.as_slice();
     let mut budgets: Vec<Budget> = Vec::new();
-    for (index, &setting) in config.budgets.iter().enumerate() {
-        if !has_layer && matches!(setting, TokenBudget::AverageVisualTokens(_)) {
-            continue;
+    for (position, &prune_layer) in layers.iter().enumerate() {
+        let has_layer = (1..num_layers).contains(&prune_layer);
+        if !has_layer {
+            let error = BudgetError::PruneLayer {
+                prune_layer,
+                num_layers,
+            };
+            let place = match layers.len() {
+                1 => "prune_layer".to_owned(),
+                _ => format!("prune_layer[{position}]"),
+            };
+            problems.push((place, error.into()));
         }
-        // R depends on the layer for averages alone.
-        let layer = if has_layer { prune_layer } else { 1 };
-        let kept = shape
-            .num_image_tokens
-            .map(|n| setting.kept(n, num_layers.max(2), layer))
-            .transpose();
-        let place = format!("budgets[{index}]");
-        let kept = match kept {
-            Ok(kept) => kept,
-            Err(error) => {
-                problems.push((place, error.into()));
+        for (index, &setting) in config.budgets.iter().enumerate() {
+            if !has_layer && matches!(setting, TokenBudget::AverageVisualTokens(_)) {
                 continue;
             }
-        };
-        let label = match (kept, setting) {
-            (Some(kept), _) | (None, TokenBudget::Kept(kept)) => format!("R{kept}"),
-            (None, TokenBudget::AverageVisualTokens(average)) => format!("B{average}"),
-            (None, TokenBudget::Retention(share)) => format!("r{share}"),
-        };
-        if let Some(same) = budgets.iter().find(|budget| budget.label == label) {
-            let error = GridError::Same {
-                first: same.setting.to_string(),
-                second: setting.to_string(),
-                value: label,
+            // R depends on the layer for averages alone.
+            let layer = if has_layer { prune_layer } else { 1 };
+            let kept = shape
+                .num_image_tokens
+                .map(|n| setting.kept(n, num_layers.max(2), layer))
+                .transpose();
+            let place = format!("budgets[{index}]");
+            let kept = match kept {
+                Ok(kept) => kept,
+                Err(error) => {
+                    problems.push((place, error.into()));
+                    continue;
+                }
             };
-            problems.push((place, error));
-            continue;
+            let label = label(layers, prune_layer, kept, setting);
+            if let Some(same) = budgets.iter().find(|budget| budget.label == label) {
+                let error = GridError::Same {
+                    first: same.setting.to_string(),
+                    second: setting.to_string(),
+                    value: label,
+                };
+                problems.push((place, error));
+                continue;
+            }
+            budgets.push(Budget {
+                setting,
+                label,
+                kept,
+                average_visual_tokens: kept.zip(shape.num_image_tokens).filter(|_| has_layer).map(
+                    |(kept, n)| average_visual_tokens(kept as f64, n, num_layers, prune_layer),
+                ),
+                prune_layer: (layers.len() > 1).then_some(prune_layer),
+                schedule: None,
+            });
         }
-        budgets.push(Budget {
-            setting,
-            label,
-            kept,
-            average_visual_tokens: kept
-                .zip(shape.num_image_tokens)
-                .filter(|_| has_layer)
-                .map(|(kept, n)| average_visual_tokens(kept as f64, n, num_layers, prune_layer)),
-        });
+    }
+    for (index, stages) in config.schedules.iter().enumerate() {
+        match scheduled(stages, shape) {
+            Ok(budget) => budgets.push(budget),
+            Err(error) => problems.push((format!("schedules[{index}]"), error.into())),
+        }
     }
     budgets
+}
+
+/// A schedule as a budget.
+fn scheduled(stages: &ScheduleStages, shape: &ModelShape) -> Result<Budget, BudgetError> {
+    let num_layers = shape.decoder.num_layers;
+    // Where images differ in their tokens, what fits one need not fit another.
+    let n = shape
+        .num_image_tokens
+        .unwrap_or(usize::MAX / num_layers.max(1));
+    let schedule = TokenSchedule::from_stages(num_layers, n, &stages.0)?;
+    let average = shape.num_image_tokens.map(|_| schedule.average());
+    Ok(Budget {
+        setting: match average {
+            Some(average) => TokenBudget::AverageVisualTokens(average),
+            None => TokenBudget::Kept(schedule.last()),
+        },
+        label: stages.to_string().replace(',', "_"),
+        kept: Some(schedule.last()),
+        average_visual_tokens: average,
+        prune_layer: None,
+        schedule: Some(stages.clone()),
+    })
+}
+
+fn label(
+    layers: &[usize],
+    prune_layer: usize,
+    kept: Option<usize>,
+    setting: TokenBudget,
+) -> String {
+    let tokens = match (kept, setting) {
+        (Some(kept), _) | (None, TokenBudget::Kept(kept)) => format!("R{kept}"),
+        (None, TokenBudget::AverageVisualTokens(average)) => format!("B{average}"),
+        (None, TokenBudget::Retention(share)) => format!("r{share}"),
+    };
+    match layers.len() {
+        1 => tokens,
+        _ => format!("K{prune_layer}/{tokens}"),
+    }
 }
 
 /// The head counts that can be selected, each once; what is wrong goes to `problems`.

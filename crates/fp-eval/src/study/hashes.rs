@@ -13,7 +13,14 @@ use std::path::{Path, PathBuf};
 const MOST_IMAGE_BYTES: u64 = 2 << 30;
 
 /// Keys that say where things lie and what is timed, not what is asked.
-const PLACES: [&str; 5] = ["$schema", "model", "vision_tower", "datasets", "efficiency"];
+const PLACES: [&str; 6] = [
+    "$schema",
+    "model",
+    "vision_tower",
+    "datasets",
+    "selections",
+    "efficiency",
+];
 
 /// SHA-256 of a configuration without its [`PLACES`].
 pub(crate) fn config(config: &StudyConfig) -> Result<String, serde_json::Error> {

@@ -8,6 +8,7 @@ use fp_image::{
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{ImageFeatures, LlavaModel, ModelConfig, ModelError, ToTensor};
+use fp_scoring::ImageInput;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -175,6 +176,24 @@ impl LoadedImage {
                 let packing = tiles.tiling.packing(config.vision.patches_per_side());
                 packing.num_image_tokens()
             }
+        }
+    }
+
+    /// As [`LoadedImage::features`], of the image as a method gives it to the tower.
+    pub(crate) fn features_of(
+        &self,
+        input: ImageInput,
+        model: &LlavaModel,
+        inputs: &Inputs,
+    ) -> Result<ImageFeatures, ModelError> {
+        match (input, &self.pixels) {
+            (ImageInput::Shrunk { columns, rows }, Pixels::Square(pixels)) => {
+                let patch = model.config().vision.patch_size;
+                let (width, height) = (columns * patch, rows * patch);
+                let shrunk = inputs.processor.shrink(pixels, width, height)?;
+                model.encode_image(&shrunk.to_tensor(model.device())?)
+            }
+            _ => self.features(model),
         }
     }
 

@@ -3,7 +3,6 @@
 use super::ahead::Ahead;
 use super::answers::Placed;
 use super::engine::{ImageJob, Prompts, Question};
-use super::grid::Method;
 use super::inputs::EncodedImage;
 use super::prepare::Prepared;
 use fp_scoring::error_text;
@@ -63,7 +62,7 @@ impl<'a> Loader<'a> {
         Loader {
             prepared,
             jobs,
-            needs_text_alone: cells.iter().any(|cell| cell.method == Method::NoImage),
+            needs_text_alone: cells.iter().any(|cell| cell.method.is("no_image")),
             turn: Mutex::new(()),
         }
     }

@@ -55,7 +55,8 @@ pub(super) fn kib_value(text: &str, key: &str) -> Option<u64> {
 pub(crate) struct MemoryPlan {
     bytes: u64,
     num_layers: u64,
-    prune_layer: u64,
+    /// Layers of the deepest prefix that a question holds on to.
+    depth: u64,
     /// Keys and values of one token in one layer.
     kv_bytes: u64,
     hidden_bytes: u64,
@@ -71,7 +72,7 @@ impl MemoryPlan {
         bytes: u64,
         config: &ModelConfig,
         bytes_per_value: usize,
-        prune_layer: usize,
+        depth: usize,
         max_new_tokens: usize,
     ) -> MemoryPlan {
         let text = &config.text;
@@ -87,7 +88,7 @@ impl MemoryPlan {
         MemoryPlan {
             bytes,
             num_layers: layers,
-            prune_layer: prune_layer as u64,
+            depth: depth as u64,
             kv_bytes,
             hidden_bytes: hidden * value,
             // Input, norm, projections with their copies, attention's output, gate and up.
@@ -100,18 +101,33 @@ impl MemoryPlan {
     /// Questions whose prefixes may be held at once; half of the memory is theirs.
     pub(crate) fn questions(&self, layout: &TokenLayout) -> usize {
         let tokens = layout.sequence_len() as u64;
-        let prefix = tokens * (self.prune_layer * self.kv_bytes + 2 * self.hidden_bytes);
+        let prefix = tokens * (self.depth * self.kv_bytes + 2 * self.hidden_bytes);
         usize::try_from(self.bytes / 2 / prefix.max(1))
             .unwrap_or(usize::MAX)
             .max(1)
     }
 
-    /// Splits sequences of which so many rows are run into batches that fit into the other half,
-    /// each of at least one; ends of the batches.
-    pub(crate) fn batches(&self, lens: &[usize]) -> Vec<usize> {
+    /// L.
+    pub(crate) fn num_layers(&self) -> usize {
+        usize::try_from(self.num_layers).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of a prefix of `len` tokens that went on by `layers`.
+    pub(crate) fn node_bytes(&self, len: usize, layers: usize) -> u64 {
+        len as u64 * (layers as u64 * self.kv_bytes + 2 * self.hidden_bytes)
+    }
+
+    /// Whether prefixes that went on take so much that what waits should be run.
+    pub(crate) fn is_held_too_much(&self, held: u64) -> bool {
+        held > self.bytes / 4
+    }
+
+    /// Splits sequences of which so many rows run through `layers` into batches that fit into
+    /// the other half, each of at least one; ends of the batches.
+    pub(crate) fn batches(&self, lens: &[usize], layers: usize) -> Vec<usize> {
         let (mut ends, mut bytes, mut rows) = (Vec::new(), 0, 0);
         for (index, &len) in lens.iter().enumerate() {
-            let needed = self.branch_bytes(len as u64);
+            let needed = self.branch_bytes(len as u64, layers as u64);
             let is_full = bytes + needed > self.bytes / 2 || rows + len > MOST_ROWS;
             if rows > 0 && is_full {
                 ends.push(index);
@@ -133,8 +149,8 @@ impl MemoryPlan {
         cached * self.kv_bytes + len * self.activation_bytes + 2 * self.logits_bytes
     }
 
-    fn branch_bytes(&self, len: u64) -> u64 {
-        let kept = (self.num_layers - self.prune_layer.min(self.num_layers)) * len;
+    fn branch_bytes(&self, len: u64, layers: u64) -> u64 {
+        let kept = layers * len;
         let decoded = self.num_layers * self.max_new_tokens;
         (kept + decoded) * self.kv_bytes + len * self.activation_bytes + 2 * self.logits_bytes
     }
@@ -150,12 +166,12 @@ mod tests {
         let config = Preset::Tiny.config();
         let plan = |bytes| MemoryPlan::new(bytes, &config, 4, 2, 4);
         let lens = [10, 20, 30, 40];
-        assert_eq!(plan(u64::MAX).batches(&lens), [4]);
-        assert_eq!(plan(0).batches(&lens), [1, 2, 3, 4]);
-        assert_eq!(plan(1 << 20).batches(&[]), [0; 0]);
-        let two = 2 * (plan(0).branch_bytes(10) + plan(0).branch_bytes(20));
-        assert_eq!(plan(two).batches(&lens)[0], 2);
-        assert_eq!(plan(u64::MAX).batches(&[4000, 90, 10]), [2, 3]);
+        assert_eq!(plan(u64::MAX).batches(&lens, 2), [4]);
+        assert_eq!(plan(0).batches(&lens, 2), [1, 2, 3, 4]);
+        assert_eq!(plan(1 << 20).batches(&[], 2), [0; 0]);
+        let two = 2 * (plan(0).branch_bytes(10, 2) + plan(0).branch_bytes(20, 2));
+        assert_eq!(plan(two).batches(&lens, 2)[0], 2);
+        assert_eq!(plan(u64::MAX).batches(&[4000, 90, 10], 2), [2, 3]);
     }
 
     #[test]

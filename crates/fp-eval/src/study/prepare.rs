@@ -2,17 +2,21 @@
 
 use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings};
 use super::error::StudyError;
-use super::grid::{Grid, ModelShape};
+use super::grid::{Grid, GridError, ModelShape};
 use super::hashes;
 use super::inputs::Inputs;
 use super::order::Shard;
-use super::spec::{DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
+use super::selection_file::SelectionFile;
+use super::spec::{DatasetSpec, Environment, FORMAT, FileHash, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
 use candle_core::{DType, Device};
 use fp_data::dataset::{self, Dataset};
 use fp_data::embedded;
+use fp_data::hash::sha256_file;
 use fp_model::{LlavaModel, LoadOptions, ModelConfig, inspect};
+use fp_scoring::{MethodRegistry, PruningMethod};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The name that stands for what is shipped.
 pub(crate) const EMBEDDED: &str = "embedded";
@@ -23,6 +27,8 @@ pub(crate) struct Prepared {
     pub(crate) spec: RunSpec,
     pub(crate) datasets: Vec<Dataset>,
     pub(crate) inputs: Inputs,
+    /// The methods that cells name.
+    pub(crate) registry: MethodRegistry,
     load: LoadOptions,
 }
 
@@ -64,13 +70,18 @@ pub fn dataset_selector(name: &str) -> Result<String, StudyError> {
 
 impl Prepared {
     /// Reads data and the model's description, and hashes both.
-    pub(crate) fn new(config: &StudyConfig, shard: Option<Shard>) -> Result<Prepared, StudyError> {
-        check(config)?;
+    pub(crate) fn new(
+        config: &StudyConfig,
+        shard: Option<Shard>,
+        registry: &MethodRegistry,
+    ) -> Result<Prepared, StudyError> {
+        let (registry, selections) = with_own_methods(config, registry)?;
+        check(config, &registry)?;
         let load = load_options(config)?;
         let folder = model_dir(config)?;
         let model_config = ModelConfig::from_dir(&folder)?;
         let shape = ModelShape::new(&model_config);
-        let grid = Grid::new(config, &shape)?;
+        let grid = Grid::new(config, &shape, &registry)?;
         let inputs = Inputs::new(
             &folder,
             &model_config,
@@ -78,6 +89,9 @@ impl Prepared {
             config.prompt_template,
         )?;
         let mut datasets = open_all(config)?;
+        for file in &selections {
+            file.check(&datasets, shape.num_image_tokens)?;
+        }
         let mut specs: Vec<DatasetSpec> = Vec::new();
         let mut first_index = 0;
         for dataset in &mut datasets {
@@ -93,6 +107,7 @@ impl Prepared {
             model: model_spec(&folder, &model_config, shape, &inputs, &load)?,
             datasets: specs,
             grid,
+            selections: selection_hashes(config)?,
             num_samples: first_index,
             shard,
             accepted_changes: Vec::new(),
@@ -102,6 +117,7 @@ impl Prepared {
             spec,
             datasets,
             inputs,
+            registry,
             load,
         })
     }
@@ -112,10 +128,49 @@ impl Prepared {
     }
 }
 
+/// The methods that a configuration can name: those of `registry`, one per list of fixed
+/// heads and one per file of selections.
+fn with_own_methods(
+    config: &StudyConfig,
+    registry: &MethodRegistry,
+) -> Result<(MethodRegistry, Vec<Arc<SelectionFile>>), StudyError> {
+    let mut registry = registry.clone();
+    for setting in &config.fixed_heads {
+        registry
+            .register(setting.method()?)
+            .map_err(GridError::from)?;
+    }
+    let mut files = Vec::new();
+    for path in &config.selections {
+        let file = Arc::new(SelectionFile::read(Path::new(path))?);
+        let known: Arc<dyn PruningMethod> = Arc::<SelectionFile>::clone(&file);
+        registry.add(known).map_err(GridError::from)?;
+        files.push(file);
+    }
+    Ok((registry, files))
+}
+
+fn selection_hashes(config: &StudyConfig) -> Result<Vec<FileHash>, StudyError> {
+    let paths = config.selections.iter();
+    paths
+        .map(|path| {
+            let sha256 = sha256_file(Path::new(path)).map_err(|source| StudyError::Io {
+                doing: "read",
+                path: path.into(),
+                source,
+            })?;
+            Ok(FileHash {
+                name: path.clone(),
+                sha256,
+            })
+        })
+        .collect()
+}
+
 /// Refuses a configuration with everything that is wrong with it here.
-fn check(config: &StudyConfig) -> Result<(), StudyError> {
+fn check(config: &StudyConfig, registry: &MethodRegistry) -> Result<(), StudyError> {
     let mut diagnostics = config.problems();
-    diagnostics.merge(surroundings(config, Model::Named, true));
+    diagnostics.merge(surroundings(config, Model::Named, true, registry));
     match diagnostics.is_empty() {
         true => Ok(()),
         false => Err(StudyError::Config(ConfigError::Invalid {

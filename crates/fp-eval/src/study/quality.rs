@@ -13,21 +13,24 @@ use std::collections::HashMap;
 /// Mass of the nucleus whose size is recorded.
 const NUCLEUS: f64 = 0.9;
 
+/// In which run, and by which query strategy.
+type LookedFrom = (usize, QueryStrategy);
+
 /// Descriptions of attention, made once for all cells that average the same heads.
 #[derive(Debug, Default)]
 pub(crate) struct Attentions {
-    known: HashMap<(QueryStrategy, Vec<usize>), Option<AttentionRecord>>,
+    known: HashMap<(LookedFrom, Vec<usize>), Option<AttentionRecord>>,
 }
 
 impl Attentions {
     /// Describes the importance that a selection chose by; none without any mass.
     pub(crate) fn of(
         &mut self,
-        query: QueryStrategy,
+        looked_from: LookedFrom,
         selection: &Selection,
         evidence: Option<&CoverageGrid>,
     ) -> Option<AttentionRecord> {
-        let key = (query, selection.selected_heads.clone());
+        let key = (looked_from, selection.selected_heads.clone());
         let describe = || describe(&selection.token_importance, evidence);
         self.known.entry(key).or_insert_with(describe).clone()
     }
@@ -81,6 +84,11 @@ impl TokenFeatures {
             rows,
             has_ranks: diversity == TokenDiversity::Full,
         }))
+    }
+
+    /// N.
+    pub(crate) fn num_tokens(&self) -> usize {
+        self.rows.len()
     }
 
     /// How different the kept tokens are; none for fewer than two.

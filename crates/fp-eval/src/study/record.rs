@@ -1,7 +1,7 @@
 //! What is stored of a sample: everything that tables, tests and pictures need.
 
 use fp_model::FinishReason;
-use fp_scoring::{CutAudit, QueryStrategy, Selection, TokenLayout};
+use fp_scoring::{CutAudit, ImageInput, PositionRule, QueryStrategy, Selection, Site, TokenLayout};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -121,16 +121,80 @@ pub struct DiversityRecord {
     pub log_det_plus_identity: Option<f32>,
 }
 
-/// What a run of the model saw of the image after layer K.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a run of the model saw of the image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Seen {
     /// Every token: no pruning.
     All,
-    /// These tokens, ascending; none of them in the control `drop_all`.
+    /// These tokens after layer K, ascending, at their old positions; none of them in the
+    /// control `drop_all`.
     Kept(Vec<usize>),
+    /// What the stages of another method let through.
+    Stages(SeenStages),
     /// The image was left out from the beginning.
     NoImage,
+}
+
+/// What the stages of a method let through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenStages {
+    /// What the vision tower was given, where it wasn't the whole image.
+    #[serde(default, skip_serializing_if = "is_whole")]
+    pub input: ImageInput,
+    /// Positions of the tokens that went on.
+    pub positions: PositionRule,
+    /// In the order of their sites.
+    pub stages: Vec<SeenStage>,
+}
+
+/// What one stage let through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenStage {
+    /// Where.
+    pub site: Site,
+    /// The tokens that went on, in their order, by their places in the image.
+    pub kept: Vec<usize>,
+    /// Where tokens were merged: of each one that went on, the tokens of before (by their
+    /// index among those that entered the stage) and their weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Vec<Vec<(usize, f64)>>>,
+}
+
+fn is_whole(input: &ImageInput) -> bool {
+    *input == ImageInput::Whole
+}
+
+impl Seen {
+    /// Image tokens that were there in the last layer, of N.
+    pub fn num_last(&self, num_image_tokens: usize) -> usize {
+        match self {
+            Seen::All => num_image_tokens,
+            Seen::Kept(kept) => kept.len(),
+            Seen::Stages(seen) => seen
+                .stages
+                .last()
+                .map_or(num_image_tokens, |s| s.kept.len()),
+            Seen::NoImage => 0,
+        }
+    }
+
+    /// The tokens of the image that were there in the last layer, in their order, where
+    /// some were dropped and none merged.
+    pub fn last_tokens(&self) -> Option<&[usize]> {
+        match self {
+            Seen::Kept(kept) => Some(kept),
+            Seen::Stages(seen) => {
+                let is_merged = |stage: &SeenStage| stage.merge.is_some();
+                let is_whole = seen.input == ImageInput::Whole;
+                let last = seen.stages.last().filter(|_| is_whole)?;
+                (!seen.stages.iter().any(is_merged)).then_some(last.kept.as_slice())
+            }
+            Seen::All | Seen::NoImage => None,
+        }
+    }
 }
 
 /// One run of the model.
@@ -139,6 +203,9 @@ pub enum Seen {
 pub struct RunRecord {
     /// What was seen of the image.
     pub seen: Seen,
+    /// K of `kept`, where the study has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_layer: Option<usize>,
     /// [`fp_scoring::KeptTokens::hash64`] of the tokens kept, 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_hash: Option<String>,

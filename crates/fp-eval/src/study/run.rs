@@ -12,6 +12,7 @@ use super::prepare::Prepared;
 use super::spec::Invocation;
 use super::timings::{LoadingTimes, StopWatch};
 use fp_data::Sample;
+use fp_scoring::MethodRegistry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,9 @@ pub struct RunOptions {
     pub engine: Engine,
     /// Memory limit in bytes, excluding weights; half of what is free by default.
     pub memory_limit: Option<u64>,
+    /// The methods that are known by name; what is registered here can be named in
+    /// configurations.
+    pub methods: Arc<MethodRegistry>,
     /// Only this piece of the run.
     pub shard: Option<Shard>,
     /// Resume though configuration, data or weights differ from those at the start.
@@ -56,6 +60,7 @@ impl RunOptions {
             batch_size: 16,
             engine: Engine::Shared,
             memory_limit: None,
+            methods: Arc::default(),
             shard: None,
             accept_changes: false,
             stop: Arc::default(),
@@ -139,7 +144,7 @@ pub fn run(
 ) -> Result<RunSummary, StudyError> {
     options.check()?;
     let start = Instant::now();
-    let mut prepared = Prepared::new(config, options.shard)?;
+    let mut prepared = Prepared::new(config, options.shard, &options.methods)?;
     prepared.spec.environment.invocation = options.invocation.clone();
     let samples: Vec<&[Sample]> = prepared
         .datasets

@@ -29,6 +29,9 @@ pub struct RunSpec {
     pub datasets: Vec<DatasetSpec>,
     /// Budgets and cells.
     pub grid: Grid,
+    /// Files of selections that cells are made of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selections: Vec<FileHash>,
     /// Samples of the whole run, all pieces together.
     pub num_samples: usize,
     /// Which piece this is; none for a whole run.

@@ -139,9 +139,7 @@ impl StudyConfig {
     pub fn problems(&self) -> Diagnostics {
         let mut found = Diagnostics::default();
         self.check_strategies(&mut found);
-        if self.prune_layer == 0 {
-            found.add("prune_layer", "0; must be at least 1");
-        }
+        self.check_layers(&mut found);
         self.check_budgets(&mut found);
         let heads = &self.num_selected_heads;
         let heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
@@ -194,6 +192,24 @@ impl StudyConfig {
             ),
             _ => {}
         }
+    }
+
+    fn check_layers(&self, found: &mut Diagnostics) {
+        let layers = self.prune_layer.as_slice();
+        for (index, layer) in layers.iter().enumerate() {
+            let place = match layers.len() {
+                1 => "prune_layer".to_owned(),
+                _ => format!("prune_layer[{index}]"),
+            };
+            if *layer == 0 {
+                found.add(place, "0; must be at least 1");
+            }
+        }
+        each_once(found, "prune_layer", layers);
+        each_once(found, "methods", &self.methods);
+        each_once(found, "selections", &self.selections);
+        let names: Vec<&str> = self.fixed_heads.iter().map(|f| f.name.as_str()).collect();
+        each_once(found, "fixed_heads", &names);
     }
 
     fn check_budgets(&self, found: &mut Diagnostics) {

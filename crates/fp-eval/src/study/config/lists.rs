@@ -1,9 +1,9 @@
 //! Lists that a configuration may also write as `"all"`, and controls as a name.
 
 use super::Controls;
-use fp_scoring::{HeadStrategy, QueryStrategy};
+use fp_scoring::{HeadStrategy, QueryStrategy, ScheduleStages};
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -29,6 +29,23 @@ pub(super) fn query_strategies<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<QueryStrategy>, D::Error> {
     strategies(deserializer, QueryStrategy::ALL)
+}
+
+/// Schedules, each as a text.
+pub(super) fn schedules<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<ScheduleStages>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let stages = texts.iter().map(|text| text.parse());
+    stages.collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
+/// Entries as they are displayed.
+pub(super) fn texts<S: Serializer, T: Display>(
+    entries: &[T],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().map(ToString::to_string))
 }
 
 /// The strategies named, `all` being those of `all`; never an empty list.
@@ -72,7 +89,7 @@ pub(super) fn controls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Con
     match ControlsOrName::deserialize(deserializer)? {
         ControlsOrName::Each(controls) => Ok(controls),
         ControlsOrName::Name(name) => match name.as_str() {
-            ALL => Ok(Controls::default()),
+            ALL => Ok(Controls::all()),
             NONE => Ok(Controls::none()),
             _ => Err(D::Error::custom(format!(
                 "`{name}`; expected an object, \"{ALL}\" or \"{NONE}\""

@@ -1,20 +1,26 @@
 //! What a study asks, as its configuration file says it.
 
 mod check;
+mod controls;
 mod file;
+pub(in crate::study) mod fixed_heads;
 mod heads;
 mod lists;
+mod prune_layers;
 pub mod schema;
 
 pub use check::surroundings::{Model, surroundings};
 pub use check::{ConfigError, Diagnostics};
+pub use controls::Controls;
 pub use file::ConfigFile;
+pub use fixed_heads::{FixedHeadsError, FixedHeadsSetting};
 pub use heads::HeadSetting;
+pub use prune_layers::PruneLayers;
 
 use crate::efficiency::EfficiencySettings;
 use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
-use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget};
+use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, ScheduleStages, TokenBudget};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
 
@@ -65,19 +71,38 @@ pub struct StudyConfig {
     /// How a head's row becomes a distribution.
     #[serde(default = "l1")]
     pub normalization: Normalization,
-    /// K, counted from 1: attention is read in this layer, tokens are dropped after it.
+    /// K, counted from 1: attention is read in this layer, tokens are dropped after it. A
+    /// list runs everything at each of its layers.
     #[serde(default = "two")]
-    pub prune_layer: usize,
+    pub prune_layer: PruneLayers,
     /// How many image tokens stay, each in one of three ways to say it. By default three
     /// shares of them, [`default_budgets`].
     #[serde(default = "default_budgets")]
     pub budgets: Vec<TokenBudget>,
+    /// Further budgets as schedules such as `"3:309,7:204,16:113"`: layers, and how many
+    /// image tokens go on after each.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "lists::texts",
+        deserialize_with = "lists::schedules"
+    )]
+    pub schedules: Vec<ScheduleStages>,
     /// h: counts such as 16, or shares of the model's heads such as `"3/4"`.
     #[serde(default = "HeadSetting::grid")]
     pub num_selected_heads: Vec<HeadSetting>,
     /// What strategies are held to.
     #[serde(default, deserialize_with = "lists::controls")]
     pub controls: Controls,
+    /// Methods of the registry that are compared too, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// Heads that are fixed beforehand, each list compared as a method.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixed_heads: Vec<FixedHeadsSetting>,
+    /// Files of selections that were made elsewhere, each compared as a method.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selections: Vec<String>,
     /// A checkpoint's folder, or `embedded` for the shipped model.
     #[serde(default = "embedded")]
     pub model: String,
@@ -121,55 +146,6 @@ pub struct StudyConfig {
     /// Measure time and memory of every budget after the last record; not by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub efficiency: Option<EfficiencySettings>,
-}
-
-/// What strategies are held to. Everything is on by default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Controls {
-    /// No pruning.
-    pub vanilla: bool,
-    /// FastV: the mean over every head.
-    pub all_heads: bool,
-    /// One control of chance per seed.
-    pub random_seeds: Vec<u64>,
-    /// Evenly spaced tokens.
-    pub uniform_grid: bool,
-    /// The tokens that ground-truth boxes cover.
-    pub oracle: bool,
-    /// No image token after layer K: what pruning can lose at most.
-    pub drop_all: bool,
-    /// The question without its image: what the text alone gives away.
-    pub no_image: bool,
-}
-
-impl Default for Controls {
-    fn default() -> Controls {
-        Controls {
-            vanilla: true,
-            all_heads: true,
-            random_seeds: vec![1, 2, 3],
-            uniform_grid: true,
-            oracle: true,
-            drop_all: true,
-            no_image: true,
-        }
-    }
-}
-
-impl Controls {
-    /// No control at all.
-    pub fn none() -> Controls {
-        Controls {
-            vanilla: false,
-            all_heads: false,
-            random_seeds: Vec::new(),
-            uniform_grid: false,
-            oracle: false,
-            drop_all: false,
-            no_image: false,
-        }
-    }
 }
 
 /// Number format of the model's values.
@@ -326,8 +302,8 @@ fn l1() -> Normalization {
     Normalization::L1
 }
 
-fn two() -> usize {
-    2
+fn two() -> PruneLayers {
+    PruneLayers::one(2)
 }
 
 fn sixteen() -> usize {

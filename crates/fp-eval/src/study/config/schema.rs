@@ -6,8 +6,11 @@ use crate::efficiency::EfficiencySettings;
 use fp_data::embedded::split_names;
 use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
-use fp_scoring::{HeadStrategy, Normalization, QueryStrategy};
+use fp_scoring::{HeadStrategy, MethodRegistry, MethodRole, Normalization, QueryStrategy};
 use serde_json::{Value, json};
+
+/// What names of methods begin with that are made of a file of selections.
+pub(in crate::study) const SELECTION_PREFIX: &str = "selection:";
 
 /// The schema, draft 2020-12.
 pub fn schema() -> Value {
@@ -37,7 +40,14 @@ pub fn schema() -> Value {
                 "enum": Normalization::NAMES,
                 "default": Normalization::L1,
             },
-            "prune_layer": count("K, counted from 1: attention is read in this layer, tokens are dropped after it.", 1, &json!(2)),
+            "prune_layer": {
+                "description": "K, counted from 1: attention is read in this layer, tokens are dropped after it. A list runs everything at each of its layers.",
+                "oneOf": [
+                    {"type": "integer", "minimum": 1},
+                    {"type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "integer", "minimum": 1}},
+                ],
+                "default": 2,
+            },
             "budgets": {
                 "description": "How many image tokens stay, each in one of three ways to say it; by default the shares that published layer averages of 192, 128 and 64 leave.",
                 "type": "array",
@@ -49,6 +59,12 @@ pub fn schema() -> Value {
                     budget("retention", "R / N: share of the image tokens that stays.", &json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1})),
                 ]},
                 "default": default_budgets(),
+            },
+            "schedules": {
+                "description": "Further budgets as schedules: layers, and how many image tokens go on after each.",
+                "type": "array",
+                "uniqueItems": true,
+                "items": {"type": "string", "examples": ["3:309,7:204,16:113"]},
             },
             "num_selected_heads": {
                 "description": "h: a count such as 16, or a share of the model's heads such as \"3/4\". All heads are the control all_heads.",
@@ -62,6 +78,44 @@ pub fn schema() -> Value {
                 "default": HeadSetting::grid(),
             },
             "controls": controls(),
+            "methods": {
+                "description": "Further methods to compare, by the names that `finepruner strategies` lists.",
+                "type": "array",
+                "uniqueItems": true,
+                "items": {"type": "string"},
+            },
+            "fixed_heads": {
+                "description": "Heads that are fixed beforehand, each compared as a method, fixed_heads:NAME: a list of heads, a weight per head, or a JSON file with either.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["name"],
+                    "properties": {
+                        "name": text("What the method is called."),
+                        "heads": {
+                            "description": "Heads of layer K, counted from 0, that all weigh the same.",
+                            "type": "array",
+                            "minItems": 1,
+                            "uniqueItems": true,
+                            "items": {"type": "integer", "minimum": 0},
+                        },
+                        "weights": {
+                            "description": "A weight for every head.",
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {"type": "number", "minimum": 0},
+                        },
+                        "file": text("A JSON file with heads or weights."),
+                    },
+                },
+            },
+            "selections": {
+                "description": "Files of selections that were made elsewhere, each compared as a method: JSON lines with id, site and kept.",
+                "type": "array",
+                "uniqueItems": true,
+                "items": {"type": "string"},
+            },
             "model": {
                 "description": "A checkpoint's folder, or embedded for the shipped model.",
                 "type": "string",
@@ -115,29 +169,44 @@ pub fn schema() -> Value {
 
 fn controls() -> Value {
     let default = Controls::default();
-    let each = json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "vanilla": flag("No pruning.", default.vanilla),
-            "all_heads": flag("FastV: the mean over every head.", default.all_heads),
-            "random_seeds": {
+    let mut each = serde_json::Map::new();
+    for method in MethodRegistry::standard().controls() {
+        let name = method.name();
+        if method.takes_seed() {
+            let seeds = json!({
                 "description": "One control of chance per seed.",
                 "type": "array",
                 "uniqueItems": true,
                 "items": {"type": "integer", "minimum": 0},
                 "default": default.random_seeds,
-            },
-            "uniform_grid": flag("Evenly spaced tokens.", default.uniform_grid),
-            "oracle": flag("The tokens that ground-truth boxes cover.", default.oracle),
-            "drop_all": flag("No image token after layer K: what pruning can lose at most.", default.drop_all),
-            "no_image": flag("The question without its image: what the text alone gives away.", default.no_image),
-        },
-    });
+            });
+            each.insert(format!("{name}_seeds"), seeds);
+        } else {
+            let summary = sentence(method.card().summary);
+            // Optional ones are written where they are on.
+            let value = match method.role() {
+                MethodRole::Control => flag(&summary, default.has(name)),
+                _ => json!({"description": summary, "type": "boolean"}),
+            };
+            each.insert(name.to_owned(), value);
+        }
+    }
     json!({
-        "description": "What strategies are held to; \"all\" by default, or \"none\", or each on or off.",
-        "oneOf": [{"enum": [ALL, NONE]}, each],
+        "description": "What strategies are held to: \"all\", \"none\", or each on or off.",
+        "oneOf": [
+            {"enum": [ALL, NONE]},
+            {"type": "object", "additionalProperties": false, "properties": each},
+        ],
     })
+}
+
+/// A summary as a sentence of its own.
+fn sentence(summary: &str) -> String {
+    let mut letters = summary.chars();
+    let first = letters
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().to_string());
+    format!("{first}{}.", letters.as_str())
 }
 
 fn statistics() -> Value {

@@ -4,9 +4,11 @@
 //! What a record holds doesn't depend on the worker, on its company in the job, or
 //! on the engine.
 
+mod choosing;
 mod runs;
 mod sequential;
 mod shared;
+mod tree;
 
 use super::answers::{Outcome, Placed};
 use super::choose::{Chooser, Subject};
@@ -129,6 +131,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) batch_size: usize,
     /// What is measured of kept tokens.
     pub(crate) diversity: TokenDiversity,
+    /// Whether records say after which layer tokens were kept.
+    pub(crate) names_layers: bool,
     pub(crate) system: Mutex<Option<Arc<SystemPrefix>>>,
     /// Set when no more is to be answered: whatever a job has come to is then dropped.
     pub(crate) stop: &'a AtomicBool,
@@ -173,8 +177,7 @@ impl Worker<'_> {
         if let Some(system) = last.as_ref().filter(|system| system.ids() == ids) {
             return Ok(Arc::clone(system));
         }
-        let prune_layer = self.chooser.prune_layer;
-        let system = Arc::new(self.model.prefill_system(ids, prune_layer)?);
+        let system = Arc::new(self.model.prefill_system(ids)?);
         *last = Some(Arc::clone(&system));
         Ok(system)
     }

@@ -1,21 +1,19 @@
 //! The model's runs for everything that waits: branches of prefixes, and texts alone.
 
 use super::Worker;
-use super::shared::{Entry, Pending};
+use super::shared::{Ending, Entry, Pending, Run};
 use crate::study::answers::Outcome;
-use crate::study::choose::Visible;
 use crate::study::timings::{StopWatch, TimingRecord};
-use fp_model::{ModelError, Prefix};
-use fp_scoring::KeptTokens;
+use fp_model::ModelError;
 use fp_scoring::error_text;
 
 /// Which of the waiting questions, and which of its runs.
 type At = (usize, usize);
 
-/// A prefix's kept set, to be run through the layers after K.
-struct BranchRequest {
+/// A last stretch, to be run to the end.
+struct EndingRequest {
     at: At,
-    kept: KeptTokens,
+    ending: Ending,
     /// Rows that have to be run.
     len: usize,
 }
@@ -32,31 +30,31 @@ pub(super) fn run_waiting(
     entries: &mut [Entry<'_>],
     timing: &mut TimingRecord,
 ) {
-    let mut branches: Vec<BranchRequest> = Vec::new();
+    let mut endings: Vec<EndingRequest> = Vec::new();
     let mut texts: Vec<TextRequest> = Vec::new();
     for (number, pending) in waiting(entries) {
-        for (run, visible) in pending.runs.iter().enumerate() {
+        for (run, waits) in pending.runs.iter().enumerate() {
             let at = (number, run);
-            match (visible, &pending.without_image) {
-                (Visible::Kept(kept), _) => branches.push(branch(pending, at, kept.clone())),
-                (Visible::All, _) => {
-                    let all = KeptTokens::all(pending.layout.num_image);
-                    branches.push(branch(pending, at, all));
-                }
-                (Visible::NoImage, Some(ids)) => add_text(worker, &mut texts, ids, at),
-                (Visible::NoImage, None) => {}
+            match (waits, &pending.without_image) {
+                (Run::Ending(ending), _) => endings.push(request(at, ending)),
+                (Run::Text, Some(ids)) => add_text(worker, &mut texts, ids, at),
+                (Run::Text, None) => {}
             }
         }
     }
+    // Only what starts after the same layer runs together.
+    endings.sort_by_key(|request| request.ending.prefix.depth());
     let outcomes = run_texts(worker, &texts, timing);
     for (text, outcome) in texts.into_iter().zip(outcomes) {
         for at in text.at {
             set(entries, at, outcome.clone());
         }
     }
-    let outcomes = run_branches(worker, entries, &branches, timing);
-    for (request, outcome) in branches.into_iter().zip(outcomes) {
-        set(entries, request.at, outcome);
+    for alike in endings.chunk_by(|a, b| a.ending.prefix.depth() == b.ending.prefix.depth()) {
+        let outcomes = run_endings(worker, alike, timing);
+        for (request, outcome) in alike.iter().zip(outcomes) {
+            set(entries, request.at, outcome);
+        }
     }
 }
 
@@ -76,13 +74,12 @@ fn set(entries: &mut [Entry<'_>], (number, run): At, outcome: Outcome) {
     }
 }
 
-fn branch(pending: &Pending<'_>, at: At, kept: KeptTokens) -> BranchRequest {
-    let layout = &pending.layout;
-    BranchRequest {
+fn request(at: At, ending: &Ending) -> EndingRequest {
+    EndingRequest {
         at,
         // The system part went through all layers ahead.
-        len: layout.num_text + kept.len(),
-        kept,
+        len: ending.prefix.layout().num_text + ending.selection.len(),
+        ending: ending.clone(),
     }
 }
 
@@ -105,7 +102,7 @@ fn run_texts(
     let lens: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
     let mut outcomes = Vec::with_capacity(texts.len());
     let mut start = 0;
-    for end in batches(worker, &lens) {
+    for end in batches(worker, &lens, worker.plan.num_layers()) {
         if worker.is_stopped() {
             break;
         }
@@ -118,30 +115,35 @@ fn run_texts(
     outcomes
 }
 
-fn run_branches(
+/// Runs last stretches that start after the same layer.
+fn run_endings(
     worker: &Worker<'_>,
-    entries: &[Entry<'_>],
-    requests: &[BranchRequest],
+    requests: &[EndingRequest],
     timing: &mut TimingRecord,
 ) -> Vec<Outcome> {
     let lens: Vec<usize> = requests.iter().map(|request| request.len).collect();
+    let depth = requests
+        .first()
+        .map_or(0, |request| request.ending.prefix.depth());
+    let layers = worker.plan.num_layers().saturating_sub(depth);
     let mut outcomes = Vec::with_capacity(requests.len());
     let mut start = 0;
-    for end in batches(worker, &lens) {
+    for end in batches(worker, &lens, layers) {
         if worker.is_stopped() {
             break;
         }
         timing.num_suffix_rows += lens[start..end].iter().sum::<usize>();
         outcomes.extend(in_halves(&requests[start..end], &mut |requests| {
-            let pairs: Vec<(&Prefix, &KeptTokens)> = requests
+            let endings: Vec<fp_model::Ending<'_>> = requests
                 .iter()
-                .filter_map(|request| match &entries[request.at.0] {
-                    Entry::Waiting(pending) => Some((&pending.prefix, &request.kept)),
-                    Entry::Finished(_) => None,
+                .map(|EndingRequest { ending, .. }| fp_model::Ending {
+                    prefix: &ending.prefix,
+                    selection: &ending.selection,
+                    positions: ending.positions,
                 })
                 .collect();
             let mut watch = StopWatch::start();
-            let mut branches = worker.model.branch_all(&pairs)?;
+            let mut branches = worker.model.finish_all(&endings)?;
             timing.seconds.suffix += watch.lap();
             worker.decode(&mut branches, timing)
         }));
@@ -151,10 +153,11 @@ fn run_branches(
 }
 
 /// Ends of the batches.
-fn batches(worker: &Worker<'_>, lens: &[usize]) -> Vec<usize> {
-    match worker.engine.runs_in_batches() {
-        true => worker.plan.batches(lens),
-        false => (1..=lens.len()).collect(),
+fn batches(worker: &Worker<'_>, lens: &[usize], layers: usize) -> Vec<usize> {
+    if worker.engine.runs_in_batches() {
+        worker.plan.batches(lens, layers)
+    } else {
+        (1..=lens.len()).collect()
     }
 }
 

@@ -1,32 +1,52 @@
-//! Everything once: the image, the question, each distinct kept set.
+//! Everything once: the image, the question, each distinct way through the stages.
 
 use super::runs::run_waiting;
+use super::tree::{Tree, Variant};
 use super::{ImageJob, Prompts, Question, Worker, all_failed, subject, timing_of};
 use crate::study::answers::{Answers, Outcome, Placed};
-use crate::study::choose::{Choice, Visible, measure_diversity};
+use crate::study::choose::{Choice, Subject, measure_diversity};
 use crate::study::inputs::LoadedImage;
+use crate::study::path::Visible;
 use crate::study::quality::TokenFeatures;
 use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord};
-use fp_model::{ImageFeatures, ImagePrefix, ModelError, Prefix};
-use fp_scoring::TokenLayout;
-use fp_scoring::error_text;
-use std::collections::{BTreeSet, HashMap};
+use fp_model::{ImageFeatures, Prefix};
+use fp_scoring::{ImageInput, PositionRule, TokenLayout, TokenSelection, error_text};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A question whose cells have chosen and wait for the model.
 pub(super) struct Pending<'a> {
     placed: Placed<'a>,
     image_size: [usize; 2],
     pub(super) layout: TokenLayout,
-    pub(super) prefix: Prefix,
     pub(super) without_image: Option<Vec<u32>>,
     looks: Vec<Look>,
     choices: Vec<Choice>,
     /// What is to be run, and what came of it.
-    pub(super) runs: Vec<Visible>,
+    pub(super) runs: Vec<Run>,
     pub(super) outcomes: Vec<Option<Outcome>>,
     /// For each cell, which of the runs answers it.
     run_of_cell: Vec<Option<usize>>,
+    /// Bytes of what was run for this question beside its prefixes.
+    held: u64,
+}
+
+/// A run that waits.
+#[derive(Debug, Clone)]
+pub(super) enum Run {
+    /// A prefix goes on to the end with what is selected of it.
+    Ending(Ending),
+    /// The prompt without its image.
+    Text,
+}
+
+/// The last stretch of a way through stages.
+#[derive(Debug, Clone)]
+pub(super) struct Ending {
+    pub(super) prefix: Arc<Prefix>,
+    pub(super) selection: TokenSelection,
+    pub(super) positions: PositionRule,
 }
 
 /// An entry is a finished record, or a question that is waiting; in the order of the job.
@@ -36,13 +56,14 @@ pub(super) enum Entry<'a> {
 }
 
 /// An image whose work is done.
-struct SeenImage<'a> {
-    image: &'a LoadedImage,
-    features: ImageFeatures,
+pub(super) struct SeenImage<'a> {
+    pub(super) image: &'a LoadedImage,
+    /// The image as it is.
+    pub(super) features: ImageFeatures,
     /// Where the study asks how different tokens are.
     tokens: Option<TokenFeatures>,
-    /// System and image after layers 1..K; made for the first question.
-    prefix: Option<ImagePrefix>,
+    /// What was run of it, by what the vision tower was given.
+    pub(super) variants: HashMap<ImageInput, Variant>,
 }
 
 pub(super) fn run(
@@ -84,7 +105,7 @@ pub(super) fn run(
             image: &image,
             features,
             tokens,
-            prefix: None,
+            variants: HashMap::new(),
         };
         for question in questions {
             if worker.is_stopped() {
@@ -109,18 +130,19 @@ pub(super) fn run(
 }
 
 fn is_full(worker: &Worker<'_>, entries: &[Entry<'_>]) -> bool {
-    let mut waiting = 0;
+    let (mut waiting, mut held) = (0, 0);
     let mut most = worker.batch_size;
     for entry in entries {
         if let Entry::Waiting(pending) = entry {
             waiting += 1;
+            held += pending.held;
             most = most.min(worker.plan.questions(&pending.layout));
         }
     }
-    waiting >= most
+    waiting >= most || worker.plan.is_held_too_much(held)
 }
 
-/// Runs a question up to layer K and lets every cell choose.
+/// Runs a question up to its stages and lets every cell choose.
 fn choose<'a>(
     worker: &Worker<'_>,
     question: Question<'a>,
@@ -138,13 +160,15 @@ fn choose<'a>(
         image.image,
         &image.features,
     );
+    let chosen = walk(worker, &subject, prompts, image, timing)?;
+    let mut choices: Vec<Choice> = Vec::with_capacity(chosen.cells.len());
+    let mut endings = Vec::with_capacity(chosen.cells.len());
+    for (choice, ending) in chosen.cells {
+        choices.push(choice);
+        endings.push(ending);
+    }
+    let (runs, run_of_cell) = runs_of(worker, &choices, endings);
     let mut watch = StopWatch::start();
-    let prefix =
-        prefix(worker, prompts, &subject.layout, image).map_err(|error| error_text(&error))?;
-    timing.seconds.prefix += watch.lap();
-    let (looks, mut choices) = worker.chooser.all(&subject, &prefix);
-    let (runs, run_of_cell) = runs_of(worker, &choices);
-    timing.seconds.scoring += watch.lap();
     if let Some(tokens) = &image.tokens {
         measure_diversity(&mut choices, tokens);
         timing.seconds.diversity += watch.lap();
@@ -154,68 +178,62 @@ fn choose<'a>(
         placed: question.placed,
         image_size: image.image.size,
         layout: subject.layout,
-        prefix,
         without_image: question
             .prompts
             .ok()
             .and_then(|prompts| prompts.without_image),
-        looks,
+        looks: chosen.looks,
         choices,
         outcomes: vec![None; runs.len()],
         runs,
         run_of_cell,
+        held: chosen.held,
     })
 }
 
+/// What the cells of a question chose.
+pub(super) struct Walked {
+    /// In the order of the grid, with the last stretch of their way.
+    pub(super) cells: Vec<(Choice, Option<Run>)>,
+    pub(super) looks: Vec<Look>,
+    pub(super) held: u64,
+}
+
+fn walk(
+    worker: &Worker<'_>,
+    subject: &Subject<'_>,
+    prompts: &Prompts,
+    image: &mut SeenImage<'_>,
+    timing: &mut TimingRecord,
+) -> Result<Walked, String> {
+    Tree::new(worker, subject, prompts, timing)
+        .walk(image)
+        .map_err(|error| error_text(&error))
+}
+
 /// The runs that choices come to, and which of them answers each cell.
-fn runs_of(worker: &Worker<'_>, choices: &[Choice]) -> (Vec<Visible>, Vec<Option<usize>>) {
-    let mut runs: Vec<Visible> = Vec::new();
+fn runs_of(
+    worker: &Worker<'_>,
+    choices: &[Choice],
+    endings: Vec<Option<Run>>,
+) -> (Vec<Run>, Vec<Option<usize>>) {
+    let mut runs: Vec<Run> = Vec::new();
     let mut known: HashMap<&Visible, usize> = HashMap::new();
     let run_of_cell = choices
         .iter()
-        .map(|choice| {
-            let visible = choice.visible.as_ref()?;
+        .zip(endings)
+        .map(|(choice, ending)| {
+            let (visible, ending) = (choice.visible.as_ref()?, ending?);
             let equal = known.get(visible).copied();
-            Some(
-                equal
-                    .filter(|_| worker.engine.runs_equals_once())
-                    .unwrap_or_else(|| {
-                        known.insert(visible, runs.len());
-                        runs.push(visible.clone());
-                        runs.len() - 1
-                    }),
-            )
+            let equal = equal.filter(|_| worker.engine.runs_equals_once());
+            Some(equal.unwrap_or_else(|| {
+                known.insert(visible, runs.len());
+                runs.push(ending);
+                runs.len() - 1
+            }))
         })
         .collect();
     (runs, run_of_cell)
-}
-
-fn prefix(
-    worker: &Worker<'_>,
-    prompts: &Prompts,
-    layout: &TokenLayout,
-    image: &mut SeenImage<'_>,
-) -> Result<Prefix, ModelError> {
-    let prompt = &prompts.with_image;
-    let shared = match image.prefix.take() {
-        Some(shared) => shared,
-        None => {
-            let system = worker.system(prompt.system_ids())?;
-            worker.model.prefill_image(&system, &image.features)?
-        }
-    };
-    // A strategy that finds nothing to look from says so when it chooses.
-    let rows: BTreeSet<usize> = worker
-        .grid
-        .query_strategies()
-        .iter()
-        .filter_map(|query| query.rows_needed(layout).ok())
-        .flatten()
-        .collect();
-    let rows: Vec<usize> = rows.into_iter().collect();
-    let prefix = worker.model.prefill_question(&shared, prompt, &rows);
-    image.prefix = Some(shared);
-    prefix
 }
 
 /// Runs everything that waits, and records it.
@@ -242,6 +260,7 @@ impl Pending<'_> {
             self.image_size,
             self.layout,
             self.looks,
+            worker.names_layers,
         );
         for (choice, run) in self.choices.into_iter().zip(self.run_of_cell) {
             let outcome = run.and_then(|run| self.outcomes.get(run)?.as_ref());

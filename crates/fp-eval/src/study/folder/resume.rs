@@ -70,6 +70,9 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
                 .map(|(old, _)| format!("other data ({} {})", old.name, old.split)),
         );
     }
+    if old.selections != new.selections {
+        changes.push("other selections in a file".to_owned());
+    }
     if old.model.sha256 != new.model.sha256 {
         let changed = old
             .model

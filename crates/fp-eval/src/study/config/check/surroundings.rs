@@ -8,8 +8,7 @@ use fp_data::dataset::locate;
 use fp_data::embedded;
 use fp_image::PreprocessorConfig;
 use fp_model::{ModelConfig, Preset, inspect};
-use fp_scoring::did_you_mean;
-use fp_scoring::error_text;
+use fp_scoring::{MethodRegistry, did_you_mean, error_text};
 use std::path::Path;
 
 /// Problems of one checkpoint that are named.
@@ -31,7 +30,12 @@ pub enum Model {
 ///
 /// A device that this machine or this build doesn't have is a problem if the study is to
 /// run now (`will_run`), else a check that was not made.
-pub fn surroundings(config: &StudyConfig, model: Model, will_run: bool) -> Diagnostics {
+pub fn surroundings(
+    config: &StudyConfig,
+    model: Model,
+    will_run: bool,
+    registry: &MethodRegistry,
+) -> Diagnostics {
     let mut found = Diagnostics::default();
     check_device(&config.device, will_run, &mut found);
     let shape = match model {
@@ -41,7 +45,7 @@ pub fn surroundings(config: &StudyConfig, model: Model, will_run: bool) -> Diagn
     };
     match shape {
         Some(shape) => {
-            for (place, error) in Grid::problems(config, &shape) {
+            for (place, error) in Grid::problems(config, &shape, registry) {
                 found.add(place, error_text(&error));
             }
         }

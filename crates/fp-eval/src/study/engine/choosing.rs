@@ -1,0 +1,192 @@
+//! How the cells at a node of the tree choose.
+
+use super::tree::{Node, Tree};
+use crate::study::choose::{Choice, Chosen, describe};
+use crate::study::record::Look;
+use crate::study::timings::StopWatch;
+use fp_model::{ImageFeatures, ModelError, ScoreRequest};
+use fp_scoring::{
+    AttentionSelector, HeadStrategy, Plan, QueryStrategy, SelectOptions, Selected, Selection,
+    Stage, TokenSelection,
+};
+use std::sync::Arc;
+
+/// A cell, the rule that it chooses by, and how many tokens it keeps.
+type Ruled = (usize, AttentionSelector, usize);
+
+impl Tree<'_, '_> {
+    /// Lets the cells of a node choose. Attention rules are scored together, everything
+    /// else by itself.
+    pub(super) fn choose(
+        &mut self,
+        node: &Node,
+        plans: &[(usize, &Plan)],
+        features: &ImageFeatures,
+    ) {
+        let mut watch = StopWatch::start();
+        let mut by_query: Vec<(QueryStrategy, Vec<Ruled>)> = Vec::new();
+        let mut others: Vec<(usize, &Stage)> = Vec::new();
+        for &cell in &node.cells {
+            let Some(stage) = self.next_stage(cell, plans) else {
+                continue;
+            };
+            let kept = stage.kept.min(node.prefix.layout().num_image);
+            match stage.selector.as_attention().filter(|_| kept > 0) {
+                Some(rule) => {
+                    let entry = (cell, *rule, kept);
+                    let query = rule.query_strategy;
+                    match by_query.iter_mut().find(|(known, _)| *known == query) {
+                        Some((_, cells)) => cells.push(entry),
+                        None => by_query.push((query, vec![entry])),
+                    }
+                }
+                None => others.push((cell, stage)),
+            }
+        }
+        for (query, cells) in by_query {
+            self.score(node, query, &cells, plans);
+        }
+        for (cell, stage) in others {
+            let (model, facts) = (self.worker.model, self.subject.facts());
+            let selected = model.select_stage(&node.prefix, stage, features, &facts);
+            let selected = selected.map_err(|error| Choice::of_error(&error));
+            self.put(node, cell, plans, None, selected);
+        }
+        self.timing.seconds.scoring += watch.lap();
+    }
+
+    /// Notes what a cell chose at a node.
+    fn put(
+        &mut self,
+        node: &Node,
+        cell: usize,
+        plans: &[(usize, &Plan)],
+        query: Option<QueryStrategy>,
+        selected: Result<Selected, Choice>,
+    ) {
+        let stage = self.next_stage(cell, plans);
+        match (selected, stage) {
+            (Ok(selected), Some(stage)) => {
+                let attention = describe(
+                    &mut self.attentions,
+                    node.number,
+                    query,
+                    &selected,
+                    self.subject,
+                );
+                let tokens = selected.selection.places().iter();
+                let places = tokens.map(|&token| node.prefix.places()[token]).collect();
+                self.cells[cell].chosen.push(Chosen {
+                    site: stage.site,
+                    selected,
+                    places,
+                    attention,
+                });
+            }
+            (Err(choice), _) => self.cells[cell].end = Some((choice, None)),
+            (Ok(_), None) => {}
+        }
+    }
+
+    /// Scores the cells of a node that look from one query strategy's rows.
+    fn score(
+        &mut self,
+        node: &Node,
+        query: QueryStrategy,
+        cells: &[Ruled],
+        plans: &[(usize, &Plan)],
+    ) {
+        let prefix = Arc::clone(&node.prefix);
+        let combined = match prefix.combine(query) {
+            Ok(combined) => combined,
+            Err(error) => {
+                for (cell, ..) in cells {
+                    self.cells[*cell].end = Some((Choice::of_error(&error), None));
+                }
+                return;
+            }
+        };
+        // Those together that differ in the head strategy alone.
+        let mut groups: Vec<(SelectOptions, Vec<(usize, HeadStrategy)>)> = Vec::new();
+        for (cell, rule, kept) in cells {
+            let options = rule.options(*kept);
+            let entry = (*cell, rule.head_strategy);
+            match groups.iter_mut().find(|(known, _)| *known == options) {
+                Some((_, together)) => together.push(entry),
+                None => groups.push((options, vec![entry])),
+            }
+        }
+        let requests: Vec<ScoreRequest> = groups
+            .iter()
+            .map(|(options, together)| ScoreRequest {
+                head_strategies: together.iter().map(|(_, head)| *head).collect(),
+                options: *options,
+            })
+            .collect();
+        let mut zero_mass_heads = Vec::new();
+        let scored = combined.score(&requests);
+        for ((options, together), scored) in groups.iter().zip(scored) {
+            let chosen: Vec<Result<Selection, ModelError>> = match scored {
+                Ok(chosen) => chosen.into_iter().map(Ok).collect(),
+                // One strategy that can't be had must not take the others with it,
+                // and alone each one says best what is wrong.
+                Err(_) => together
+                    .iter()
+                    .map(|(_, head)| prefix.select(*head, query, options))
+                    .collect(),
+            };
+            for ((cell, _), chosen) in together.iter().zip(chosen) {
+                let selected = chosen.map_err(|error| Choice::of_error(&error));
+                let selected = selected.map(|audit| {
+                    zero_mass_heads.clone_from(&audit.audit.zero_mass_heads);
+                    Selected {
+                        selection: TokenSelection::from(&audit.kept_tokens),
+                        audit: Some(audit),
+                    }
+                });
+                self.put(node, *cell, plans, Some(query), selected);
+            }
+        }
+        match combined.audit() {
+            Ok(audit) => {
+                let look = Look {
+                    zero_mass_heads,
+                    ..Look::new(&audit.branch, query, &audit.rows, &audit.weights)
+                };
+                let first = cells.iter().map(|(cell, ..)| *cell).min();
+                self.look(first.unwrap_or(usize::MAX), query, look);
+            }
+            Err(error) => {
+                for (cell, ..) in cells {
+                    self.cells[*cell].end = Some((Choice::of_error(&error), None));
+                }
+            }
+        }
+    }
+
+    /// Notes where a query strategy looked from; the first cell of the grid counts, at its
+    /// first stage.
+    fn look(&mut self, cell: usize, query: QueryStrategy, look: Look) {
+        let queries = self.worker.grid.query_strategies();
+        let Some(at) = queries.iter().position(|other| *other == query) else {
+            return;
+        };
+        match self.looks.get(&at) {
+            Some((first, _)) if *first <= cell => {}
+            _ => {
+                self.looks.insert(at, (cell, look));
+            }
+        }
+    }
+
+    /// One look per query strategy, in the order of the grid.
+    pub(super) fn looks(&mut self) -> Vec<Look> {
+        let queries = self.worker.grid.query_strategies().into_iter().enumerate();
+        queries
+            .map(|(at, query)| {
+                let found = self.looks.remove(&at);
+                found.map_or_else(|| Look::new("none", query, &[], &[]), |(_, look)| look)
+            })
+            .collect()
+    }
+}

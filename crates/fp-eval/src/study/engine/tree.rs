@@ -1,0 +1,388 @@
+//! The cells of a question as ways through a tree.
+//!
+//! A node is what a prefix of the model has run: an image as the tower was given it, and
+//! what stages let through so far. Cells that agree up to a node share it. At a node every
+//! selector chooses once for all cells that ask for the same; the cells that agree then go
+//! on to the next stage together, siblings as one batch, depth first. What is left is the
+//! last stretch of each way, which runs later, in batches over many questions.
+
+use super::shared::{Ending, Run, SeenImage, Walked};
+use super::{Prompts, Worker};
+use crate::study::choose::{Choice, Chooser, Chosen, Subject};
+use crate::study::quality::Attentions;
+use crate::study::record::Look;
+use crate::study::timings::{StopWatch, TimingRecord};
+use fp_model::{Advance, ImageFeatures, ImagePrefix, ModelError, Prefix, Sample};
+use fp_scoring::{ImageInput, Plan, PositionRule, Stage, TokenLayout, TokenSelection};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What was run of an image for one input of the vision tower; shared by its questions.
+pub(super) struct Variant {
+    features: ImageFeatures,
+    prefix: ImagePrefix,
+}
+
+/// A question on its way through the stages of all cells.
+pub(super) struct Tree<'w, 'a> {
+    pub(super) worker: &'w Worker<'a>,
+    pub(super) subject: &'w Subject<'w>,
+    prompts: &'w Prompts,
+    pub(super) timing: &'w mut TimingRecord,
+    pub(super) attentions: Attentions,
+    /// By query strategy of the grid, with the cell that looked.
+    pub(super) looks: BTreeMap<usize, (usize, Look)>,
+    num_nodes: usize,
+    held: u64,
+    pub(super) cells: Vec<Way>,
+}
+
+/// How far a cell has come.
+#[derive(Default)]
+pub(super) struct Way {
+    pub(super) chosen: Vec<Chosen>,
+    pub(super) end: Option<(Choice, Option<Run>)>,
+}
+
+/// A node and the cells at it.
+pub(super) struct Node {
+    pub(super) prefix: Arc<Prefix>,
+    /// Tells its attention from that of other nodes.
+    pub(super) number: usize,
+    /// Indices into the grid; all have their next stage here.
+    pub(super) cells: Vec<usize>,
+}
+
+/// Cells of a node that agree on what goes on, and to where.
+struct Group {
+    selection: TokenSelection,
+    positions: PositionRule,
+    depth: usize,
+    cells: Vec<usize>,
+}
+
+impl<'w, 'a> Tree<'w, 'a> {
+    pub(super) fn new(
+        worker: &'w Worker<'a>,
+        subject: &'w Subject<'w>,
+        prompts: &'w Prompts,
+        timing: &'w mut TimingRecord,
+    ) -> Tree<'w, 'a> {
+        let num_cells = worker.grid.cells.len();
+        Tree {
+            worker,
+            subject,
+            prompts,
+            timing,
+            attentions: Attentions::default(),
+            looks: BTreeMap::new(),
+            num_nodes: 0,
+            held: 0,
+            cells: std::iter::repeat_with(Way::default)
+                .take(num_cells)
+                .collect(),
+        }
+    }
+
+    /// Lets all cells choose.
+    ///
+    /// # Errors
+    /// What keeps the question from being run at all.
+    pub(super) fn walk(mut self, image: &mut SeenImage<'_>) -> Result<Walked, ModelError> {
+        let plans = self.worker.chooser.plans(self.subject.layout.num_image);
+        let mut by_input: BTreeMap<ImageInput, Vec<usize>> = BTreeMap::new();
+        for (index, plan) in plans.iter().enumerate() {
+            match plan {
+                Ok(plan) if plan.input == ImageInput::None => {
+                    let choice = Choice::of_stages(plan, Vec::new(), 0);
+                    self.cells[index].end = Some((choice, Some(Run::Text)));
+                }
+                Ok(plan) => by_input.entry(plan.input).or_default().push(index),
+                Err(error) => {
+                    self.cells[index].end = Some((Chooser::unplanned(error), None));
+                }
+            }
+        }
+        for (input, cells) in by_input {
+            let plans: Vec<(usize, &Plan)> = cells
+                .into_iter()
+                .filter_map(|index| Some((index, plans[index].as_ref().ok()?)))
+                .collect();
+            match self.roots(input, &plans, image) {
+                Ok(()) => {}
+                // The image as it is belongs to everything.
+                Err(error) if input == ImageInput::Whole => return Err(error),
+                Err(error) => {
+                    for (index, _) in plans {
+                        self.cells[index].end = Some((Choice::of_error(&error), None));
+                    }
+                }
+            }
+        }
+        let looks = self.looks();
+        let missing = "no attention was read for this cell";
+        let cells = self.cells.into_iter().map(|way| {
+            way.end.unwrap_or_else(|| {
+                let error = std::io::Error::other(missing);
+                (Choice::failed(&error), None)
+            })
+        });
+        Ok(Walked {
+            cells: cells.collect(),
+            looks,
+            held: self.held,
+        })
+    }
+
+    /// Runs the question up to the first stage of each plan, and goes on from there.
+    fn roots(
+        &mut self,
+        input: ImageInput,
+        plans: &[(usize, &Plan)],
+        image: &mut SeenImage<'_>,
+    ) -> Result<(), ModelError> {
+        let mut watch = StopWatch::start();
+        // Cells without a stage go on from the deepest root there is.
+        let mut depths: BTreeSet<usize> = plans
+            .iter()
+            .filter_map(|(_, plan)| Some(plan.stages.first()?.site.depth()))
+            .collect();
+        if depths.is_empty() {
+            depths.insert(self.worker.chooser.prune_layer);
+        }
+        let depths: Vec<usize> = depths.into_iter().collect();
+        let variant = self.variant(input, &depths, image)?;
+        let layout = Sample {
+            prompt: &self.prompts.with_image,
+            features: &variant.features,
+        }
+        .layout();
+        let rows: Vec<Vec<usize>> = depths
+            .iter()
+            .map(|&depth| {
+                let stages = plans.iter().filter_map(|(_, plan)| plan.stages.first());
+                let here = stages.filter(|stage| stage.site.depth() == depth);
+                self.rows(here, &layout)
+            })
+            .collect();
+        let prefixes =
+            self.worker
+                .model
+                .prefill_question(&variant.prefix, &self.prompts.with_image, &rows);
+        let features = variant.features.clone();
+        image.variants.insert(input, variant);
+        let prefixes: Vec<Arc<Prefix>> = prefixes?.into_iter().map(Arc::new).collect();
+        self.timing.seconds.prefix += watch.lap();
+        for (index, plan) in plans.iter().filter(|(_, plan)| plan.stages.is_empty()) {
+            if let Some(prefix) = prefixes.last() {
+                let n = prefix.layout().num_image;
+                let ending = Ending {
+                    prefix: Arc::clone(prefix),
+                    selection: TokenSelection::all(n),
+                    positions: plan.positions,
+                };
+                let choice = Choice::of_stages(plan, Vec::new(), n);
+                self.cells[*index].end = Some((choice, Some(Run::Ending(ending))));
+            }
+        }
+        for (depth, prefix) in depths.iter().zip(prefixes) {
+            let here = plans.iter().filter(|(_, plan)| {
+                let first = plan.stages.first();
+                first.is_some_and(|stage| stage.site.depth() == *depth)
+            });
+            let node = Node {
+                prefix,
+                number: self.number(),
+                cells: here.map(|(index, _)| *index).collect(),
+            };
+            self.expand(&node, plans, &features);
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> usize {
+        self.num_nodes += 1;
+        self.num_nodes
+    }
+
+    /// What was run of the image for an input of the tower.
+    fn variant(
+        &mut self,
+        input: ImageInput,
+        depths: &[usize],
+        image: &mut SeenImage<'_>,
+    ) -> Result<Variant, ModelError> {
+        if let Some(known) = image.variants.remove(&input) {
+            return Ok(known);
+        }
+        let worker = self.worker;
+        let mut watch = StopWatch::start();
+        let features = match input {
+            ImageInput::Whole | ImageInput::None => image.features.clone(),
+            ImageInput::Shrunk { .. } => {
+                image
+                    .image
+                    .features_of(input, worker.model, worker.inputs)?
+            }
+        };
+        self.timing.seconds.vision += watch.lap();
+        let system = worker.system(self.prompts.with_image.system_ids())?;
+        let prefix = worker.model.prefill_image(&system, &features, depths)?;
+        Ok(Variant { features, prefix })
+    }
+
+    /// Rows that any of the stages at one site looks from. One that finds nothing to look
+    /// from says so when it chooses.
+    fn rows<'s>(
+        &self,
+        stages: impl Iterator<Item = &'s Stage>,
+        layout: &TokenLayout,
+    ) -> Vec<usize> {
+        let rows: BTreeSet<usize> = stages
+            .filter_map(|stage| self.worker.model.rows_for_stage(stage, layout).ok())
+            .flatten()
+            .collect();
+        rows.into_iter().collect()
+    }
+
+    /// The stage that a cell comes to next.
+    pub(super) fn next_stage<'p>(
+        &self,
+        cell: usize,
+        plans: &[(usize, &'p Plan)],
+    ) -> Option<&'p Stage> {
+        plan_of(plans, cell)?
+            .stages
+            .get(self.cells[cell].chosen.len())
+    }
+
+    /// Lets the cells of a node choose and goes on with those that have another stage.
+    fn expand(&mut self, node: &Node, plans: &[(usize, &Plan)], features: &ImageFeatures) {
+        self.choose(node, plans, features);
+        // Those that go on, by what they agree on: selection, positions, next depth.
+        let mut groups: Vec<Group> = Vec::new();
+        for &cell in &node.cells {
+            let way = &self.cells[cell];
+            let (Some(plan), Some(last), true) =
+                (plan_of(plans, cell), way.chosen.last(), way.end.is_none())
+            else {
+                continue;
+            };
+            let selection = last.selected.selection.clone();
+            match plan.stages.get(way.chosen.len()) {
+                None => {
+                    let n = self.subject.layout.num_image;
+                    let ending = Ending {
+                        prefix: Arc::clone(&node.prefix),
+                        selection,
+                        positions: plan.positions,
+                    };
+                    let chosen = std::mem::take(&mut self.cells[cell].chosen);
+                    let choice = Choice::of_stages(plan, chosen, n);
+                    self.cells[cell].end = Some((choice, Some(Run::Ending(ending))));
+                }
+                Some(next) => {
+                    let depth = next.site.depth();
+                    let same = groups.iter_mut().find(|group| {
+                        (group.positions, group.depth) == (plan.positions, depth)
+                            && group.selection == selection
+                    });
+                    match same {
+                        Some(group) => group.cells.push(cell),
+                        None => groups.push(Group {
+                            selection,
+                            positions: plan.positions,
+                            depth,
+                            cells: vec![cell],
+                        }),
+                    }
+                }
+            }
+        }
+        let depths: BTreeSet<usize> = groups.iter().map(|group| group.depth).collect();
+        for depth in depths {
+            let here: Vec<_> = groups.iter().filter(|group| group.depth == depth).collect();
+            self.go_on(node, &here, depth, plans, features);
+        }
+    }
+
+    /// Runs siblings up to their next stage, as batches, and expands each.
+    fn go_on(
+        &mut self,
+        node: &Node,
+        groups: &[&Group],
+        depth: usize,
+        plans: &[(usize, &Plan)],
+        features: &ImageFeatures,
+    ) {
+        let worker = self.worker;
+        let mut advances = Vec::with_capacity(groups.len());
+        for Group {
+            selection,
+            positions,
+            cells,
+            ..
+        } in groups
+        {
+            let layout = TokenLayout {
+                num_image: selection.len(),
+                ..*node.prefix.layout()
+            };
+            let stages = cells
+                .iter()
+                .filter_map(|cell| self.next_stage(*cell, plans));
+            advances.push(Advance {
+                prefix: &node.prefix,
+                selection,
+                positions: *positions,
+                query_rows: self.rows(stages, &layout),
+            });
+        }
+        let layers = depth - node.prefix.depth();
+        let lens: Vec<usize> = advances
+            .iter()
+            .map(|advance| advance.selection.len() + node.prefix.layout().num_text)
+            .collect();
+        let ends = if worker.engine.runs_in_batches() {
+            worker.plan.batches(&lens, layers)
+        } else {
+            (1..=lens.len()).collect()
+        };
+        let mut start = 0;
+        for end in ends {
+            let mut watch = StopWatch::start();
+            let batch = &advances[start..end];
+            let advanced = worker.model.advance(batch, depth);
+            self.timing.seconds.suffix += watch.lap();
+            self.timing.num_suffix_rows += lens[start..end].iter().sum::<usize>();
+            match advanced {
+                Ok(prefixes) => {
+                    for (group, prefix) in groups[start..end].iter().zip(prefixes) {
+                        let len = prefix.layout().sequence_len();
+                        self.held += worker.plan.node_bytes(len, layers);
+                        let node = Node {
+                            prefix: Arc::new(prefix),
+                            number: self.number(),
+                            cells: group.cells.clone(),
+                        };
+                        self.expand(&node, plans, features);
+                    }
+                }
+                Err(error) => {
+                    for &cell in groups[start..end].iter().flat_map(|group| &group.cells) {
+                        self.cells[cell].end = Some((Choice::of_error(&error), None));
+                    }
+                }
+            }
+            start = end;
+        }
+    }
+}
+
+/// A cell's plan; plans are in the order of the grid.
+fn plan_of<'p>(plans: &[(usize, &'p Plan)], cell: usize) -> Option<&'p Plan> {
+    let at = plans
+        .binary_search_by_key(&cell, |(index, _)| *index)
+        .ok()?;
+    Some(plans[at].1)
+}

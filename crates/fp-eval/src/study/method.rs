@@ -1,0 +1,188 @@
+//! How a cell's image tokens are chosen, as grids and records name it.
+
+use fp_scoring::{HeadStrategy, QueryStrategy};
+use serde::{Deserialize, Serialize};
+
+/// How a cell's image tokens are chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Flat", into = "Flat")]
+pub enum Method {
+    /// By a head strategy and a query strategy, after layer K.
+    Strategy {
+        /// Scores the heads.
+        head_strategy: HeadStrategy,
+        /// Chooses the rows.
+        query_strategy: QueryStrategy,
+        /// h.
+        num_selected_heads: usize,
+    },
+    /// By a method of the registry, see [`fp_scoring::MethodRegistry`].
+    Named {
+        /// Its name.
+        name: String,
+        /// Where attention is read from, of methods that look from a query strategy's rows.
+        query_strategy: Option<QueryStrategy>,
+        /// The seed, of methods that draw by chance; each sample draws from its own
+        /// stream under it.
+        seed: Option<u64>,
+    },
+}
+
+/// As it is written: one object with what applies.
+#[derive(Serialize, Deserialize)]
+struct Flat {
+    method: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head_strategy: Option<HeadStrategy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    query_strategy: Option<QueryStrategy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    num_selected_heads: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+}
+
+/// The method of cells that a head strategy and a query strategy choose in.
+const STRATEGY: &str = "strategy";
+
+impl From<Method> for Flat {
+    fn from(method: Method) -> Flat {
+        match method {
+            Method::Strategy {
+                head_strategy,
+                query_strategy,
+                num_selected_heads,
+            } => Flat {
+                method: STRATEGY.to_owned(),
+                head_strategy: Some(head_strategy),
+                query_strategy: Some(query_strategy),
+                num_selected_heads: Some(num_selected_heads),
+                seed: None,
+            },
+            Method::Named {
+                name,
+                query_strategy,
+                seed,
+            } => Flat {
+                method: name,
+                head_strategy: None,
+                query_strategy,
+                num_selected_heads: None,
+                seed,
+            },
+        }
+    }
+}
+
+impl From<Flat> for Method {
+    fn from(flat: Flat) -> Method {
+        match (
+            flat.method.as_str(),
+            flat.head_strategy,
+            flat.query_strategy,
+            flat.num_selected_heads,
+        ) {
+            (STRATEGY, Some(head_strategy), Some(query_strategy), Some(num_selected_heads)) => {
+                Method::Strategy {
+                    head_strategy,
+                    query_strategy,
+                    num_selected_heads,
+                }
+            }
+            _ => Method::Named {
+                name: flat.method,
+                query_strategy: flat.query_strategy,
+                seed: flat.seed,
+            },
+        }
+    }
+}
+
+impl Method {
+    /// A method of the registry that needs no more than its name.
+    pub fn named(name: &str) -> Method {
+        Method::Named {
+            name: name.to_owned(),
+            query_strategy: None,
+            seed: None,
+        }
+    }
+
+    /// The name in the registry; none for strategies.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Method::Strategy { .. } => None,
+            Method::Named { name, .. } => Some(name),
+        }
+    }
+
+    /// Whether it is the registry's method of this name.
+    pub fn is(&self, name: &str) -> bool {
+        self.name() == Some(name)
+    }
+
+    /// Where attention is read from; none for methods that don't say.
+    pub fn query_strategy(&self) -> Option<QueryStrategy> {
+        match self {
+            Method::Strategy { query_strategy, .. } => Some(*query_strategy),
+            Method::Named { query_strategy, .. } => *query_strategy,
+        }
+    }
+
+    /// Whether it is a head strategy and a query strategy, what studies A and B vary.
+    pub fn is_studied(&self) -> bool {
+        matches!(self, Method::Strategy { .. })
+    }
+
+    /// The name without budget and h, such as `variance+last_token` or `random/s1`.
+    pub fn label(&self) -> String {
+        match self {
+            Method::Strategy {
+                head_strategy,
+                query_strategy,
+                ..
+            } => format!("{head_strategy}+{query_strategy}"),
+            Method::Named {
+                name,
+                query_strategy,
+                seed,
+            } => {
+                let query = query_strategy.map_or(String::new(), |query| format!("+{query}"));
+                let seed = seed.map_or(String::new(), |seed| format!("/s{seed}"));
+                format!("{name}{query}{seed}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_read_as_they_are_written() {
+        let strategy = Method::Strategy {
+            head_strategy: HeadStrategy::Variance,
+            query_strategy: QueryStrategy::LastToken,
+            num_selected_heads: 4,
+        };
+        let random = Method::Named {
+            name: "random".to_owned(),
+            query_strategy: None,
+            seed: Some(3),
+        };
+        for (method, json, label) in [
+            (
+                strategy,
+                r#"{"method":"strategy","head_strategy":"variance","query_strategy":"last_token","num_selected_heads":4}"#,
+                "variance+last_token",
+            ),
+            (random, r#"{"method":"random","seed":3}"#, "random/s3"),
+            (Method::named("pool"), r#"{"method":"pool"}"#, "pool"),
+        ] {
+            assert_eq!(serde_json::to_string(&method).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Method>(json).unwrap(), method);
+            assert_eq!(method.label(), label);
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! Selections that were made elsewhere, as a method of a file.
+//!
+//! JSON lines, one per sample:
+//!
+//! ```json
+//! {"id": "q1", "site": "layer 2", "kept": [3, 17, 40]}
+//! {"id": "q2", "positions": "renumber", "stages": [
+//!   {"site": "layer 3", "kept": [3, 17, 40]}, {"site": "layer 7", "kept": [17]}]}
+//! ```
+//!
+//! (each on one line). `kept` are places in the image, 0..N, in the order in which the
+//! tokens go on; `merge` beside it has, for each of them, the tokens of before that it is a
+//! sum of, as pairs of an index among those that enter the stage and a weight. Every line
+//! has the same sites, positions and input; numbers of tokens may differ.
+
+use super::config::schema::SELECTION_PREFIX;
+use super::record::{SampleRecord, SeenStage, SeenStages};
+use super::{Cell, Grid, RunSpec, Seen};
+use fp_data::dataset::{Dataset, read_text};
+use fp_scoring::{
+    Evidence, ImageInput, MethodCard, Plan, PlanError, PlanSetting, PositionRule, PruningMethod,
+    SelectError, Selected, Selector, Site, Stage, TokenSelection, error_text,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Problems of one file that are named.
+const MOST_NAMED: usize = 5;
+
+/// A file of selections that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectionFileError {
+    /// It can't be read.
+    #[error("cannot read the selections {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: fp_data::dataset::DatasetError,
+    },
+    /// What is wrong with it, line by line.
+    #[error("{}: {}", path.display(), listed(problems, *more))]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The first problems.
+        problems: Vec<String>,
+        /// How many more there are.
+        more: usize,
+    },
+}
+
+fn listed(problems: &[String], more: usize) -> String {
+    let more = match more {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("{}{more}", problems.join("; "))
+}
+
+/// A line of a file of selections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    site: Option<Site>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept: Option<Vec<usize>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    merge: Option<Vec<Vec<(usize, f64)>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stages: Option<Vec<SeenStage>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    positions: Option<PositionRule>,
+    #[serde(default, skip_serializing_if = "is_whole")]
+    input: ImageInput,
+}
+
+fn is_whole(input: &ImageInput) -> bool {
+    *input == ImageInput::Whole
+}
+
+impl Line {
+    /// Its stages, however they are written.
+    fn seen(self) -> Result<SeenStages, &'static str> {
+        let stages = match (self.site, self.kept, self.stages) {
+            (Some(site), Some(kept), None) => vec![SeenStage {
+                site,
+                kept,
+                merge: self.merge,
+            }],
+            (None, None, Some(stages)) if self.merge.is_none() && !stages.is_empty() => stages,
+            _ => return Err("expected either `site` and `kept`, or `stages`"),
+        };
+        Ok(SeenStages {
+            input: self.input,
+            positions: self.positions.unwrap_or(PositionRule::Keep),
+            stages,
+        })
+    }
+}
+
+/// Selections of a file, as a method.
+#[derive(Debug)]
+pub struct SelectionFile {
+    name: String,
+    path: PathBuf,
+    by_id: Arc<HashMap<String, SeenStages>>,
+    /// The line of each id.
+    lines: HashMap<String, usize>,
+    /// What all lines have in common.
+    input: ImageInput,
+    positions: PositionRule,
+    /// Sites, with the most tokens that go on.
+    sites: Vec<(Site, usize)>,
+}
+
+impl SelectionFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A file that can't be read; lines that are damaged, contradict one another, or have
+    /// an id that came before.
+    pub fn read(path: &Path) -> Result<SelectionFile, SelectionFileError> {
+        let text = read_text(path).map_err(|source| SelectionFileError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut problems = Vec::new();
+        let mut file = SelectionFile {
+            name: name_of(path),
+            path: path.to_owned(),
+            by_id: Arc::default(),
+            lines: HashMap::new(),
+            input: ImageInput::Whole,
+            positions: PositionRule::Keep,
+            sites: Vec::new(),
+        };
+        let mut by_id: HashMap<String, SeenStages> = HashMap::new();
+        for (number, line) in text.lines().enumerate() {
+            let number = number + 1;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let parsed = serde_json::from_str::<Line>(line).map_err(|error| error_text(&error));
+            let read = parsed.and_then(|line| {
+                let id = line.id.clone();
+                Ok((id, line.seen().map_err(str::to_owned)?))
+            });
+            match read {
+                Ok((id, seen)) => {
+                    if let Some(problem) = file.take(&id, &seen, number, by_id.is_empty()) {
+                        problems.push(format!("line {number}: {problem}"));
+                    } else {
+                        by_id.insert(id, seen);
+                    }
+                }
+                Err(problem) => problems.push(format!("line {number}: {problem}")),
+            }
+        }
+        if by_id.is_empty() && problems.is_empty() {
+            problems.push("it holds no selection".to_owned());
+        }
+        file.by_id = Arc::new(by_id);
+        file.refuse(problems)?;
+        Ok(file)
+    }
+
+    /// Notes a line; what is wrong with it beside those before.
+    fn take(
+        &mut self,
+        id: &str,
+        seen: &SeenStages,
+        number: usize,
+        is_first: bool,
+    ) -> Option<String> {
+        if let Some(earlier) = self.lines.insert(id.to_owned(), number) {
+            return Some(format!("id `{id}` stands in line {earlier} already"));
+        }
+        let sites: Vec<Site> = seen.stages.iter().map(|stage| stage.site).collect();
+        if !sites.is_sorted_by(|a, b| a < b) {
+            return Some("its sites don't follow one another".to_owned());
+        }
+        for stage in &seen.stages {
+            if let Some(problem) = problem_of(stage) {
+                return Some(format!("{}: {problem}", stage.site));
+            }
+        }
+        if is_first {
+            (self.input, self.positions) = (seen.input, seen.positions);
+            self.sites = sites.into_iter().map(|site| (site, 0)).collect();
+        } else if !self.sites.iter().map(|(site, _)| site).eq(&sites)
+            || (self.input, self.positions) != (seen.input, seen.positions)
+        {
+            return Some("it has other sites, positions or input than the lines before".to_owned());
+        }
+        for ((_, most), stage) in self.sites.iter_mut().zip(&seen.stages) {
+            *most = (*most).max(stage.kept.len());
+        }
+        None
+    }
+
+    fn refuse(&self, mut problems: Vec<String>) -> Result<(), SelectionFileError> {
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let more = problems.len().saturating_sub(MOST_NAMED);
+        problems.truncate(MOST_NAMED);
+        Err(SelectionFileError::Content {
+            path: self.path.clone(),
+            problems,
+            more,
+        })
+    }
+
+    /// Checks it against the samples that it is for; N where every image has as many
+    /// tokens.
+    ///
+    /// # Errors
+    /// Samples without a selection, selections of no sample, tokens outside the image.
+    pub fn check(
+        &self,
+        datasets: &[Dataset],
+        num_image_tokens: Option<usize>,
+    ) -> Result<(), SelectionFileError> {
+        let samples = datasets.iter().flat_map(|dataset| &dataset.samples);
+        let ids: HashSet<&str> = samples.map(|sample| sample.id.as_str()).collect();
+        let mut problems = Vec::new();
+        let mut missing: Vec<&str> = ids
+            .iter()
+            .copied()
+            .filter(|id| !self.by_id.contains_key(*id))
+            .collect();
+        missing.sort_unstable();
+        problems.extend(
+            missing
+                .iter()
+                .map(|id| format!("no selection of sample `{id}`")),
+        );
+        let mut lines: Vec<(usize, &String)> =
+            self.lines.iter().map(|(id, line)| (*line, id)).collect();
+        lines.sort_unstable();
+        for (line, id) in lines {
+            if !ids.contains(id.as_str()) {
+                problems.push(format!("line {line}: no sample has the id `{id}`"));
+                continue;
+            }
+            let (Some(n), Some(seen)) = (num_image_tokens, self.by_id.get(id)) else {
+                continue;
+            };
+            let places: Vec<usize> = (0..n).collect();
+            if let Err(error) = selections_of(seen, places) {
+                problems.push(format!("line {line}: {}", error_text(&error)));
+            }
+        }
+        self.refuse(problems)
+    }
+}
+
+/// `selection:` and the file's name without its ending.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map_or_else(String::new, |stem| {
+        stem.to_string_lossy().replace(['/', '+'], "_")
+    });
+    format!("{SELECTION_PREFIX}{stem}")
+}
+
+fn problem_of(stage: &SeenStage) -> Option<String> {
+    let mut seen = HashSet::new();
+    if let Some(twice) = stage.kept.iter().find(|token| !seen.insert(**token)) {
+        return Some(format!("token {twice} comes twice"));
+    }
+    match &stage.merge {
+        Some(merge) if merge.len() != stage.kept.len() => Some(format!(
+            "`merge` has {} sums for {} tokens",
+            merge.len(),
+            stage.kept.len()
+        )),
+        _ => None,
+    }
+}
+
+/// The selections of stages, for an image whose tokens stand at `places` at first.
+fn selections_of(
+    seen: &SeenStages,
+    mut places: Vec<usize>,
+) -> Result<Vec<TokenSelection>, SelectError> {
+    let mut selections = Vec::with_capacity(seen.stages.len());
+    for stage in &seen.stages {
+        selections.push(selection_of(stage, &places)?);
+        places.clone_from(&stage.kept);
+    }
+    Ok(selections)
+}
+
+/// The selection of a stage that tokens at `places` enter.
+fn selection_of(stage: &SeenStage, places: &[usize]) -> Result<TokenSelection, SelectError> {
+    let at: HashMap<usize, usize> = places.iter().enumerate().map(|(i, p)| (*p, i)).collect();
+    let index = |place: &usize| {
+        at.get(place).copied().ok_or_else(|| SelectError::Invalid {
+            reason: format!(
+                "token {place} is none of the {} that enter {}",
+                places.len(),
+                stage.site
+            ),
+        })
+    };
+    let indices = stage
+        .kept
+        .iter()
+        .map(index)
+        .collect::<Result<Vec<_>, _>>()?;
+    match &stage.merge {
+        None => TokenSelection::new(indices, places.len()),
+        Some(merge) => {
+            let rows = indices.into_iter().zip(merge.iter().cloned()).collect();
+            TokenSelection::merged(rows, places.len())
+        }
+    }
+}
+
+impl PruningMethod for SelectionFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn card(&self) -> MethodCard {
+        MethodCard {
+            summary: "the selections of a file",
+            source: "made elsewhere",
+        }
+    }
+
+    fn takes_budget(&self) -> bool {
+        false
+    }
+
+    fn takes_prune_layer(&self) -> bool {
+        false
+    }
+
+    fn plan(&self, setting: &PlanSetting) -> Result<Plan, PlanError> {
+        let stages = self
+            .sites
+            .iter()
+            .enumerate()
+            .map(|(index, (site, most))| Stage {
+                site: *site,
+                selector: Arc::new(OfFile {
+                    by_id: Arc::clone(&self.by_id),
+                    stage: index,
+                }),
+                kept: (*most).min(setting.num_image_tokens),
+            });
+        Ok(Plan {
+            input: self.input,
+            stages: stages.collect(),
+            positions: self.positions,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct OfFile {
+    by_id: Arc<HashMap<String, SeenStages>>,
+    stage: usize,
+}
+
+impl Selector for OfFile {
+    fn select(&self, evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
+        let seen = self.by_id.get(evidence.sample_id());
+        let stage = seen.and_then(|seen| seen.stages.get(self.stage));
+        let stage = stage.ok_or_else(|| SelectError::Invalid {
+            reason: format!("the file has none of sample `{}`", evidence.sample_id()),
+        })?;
+        Ok(selection_of(stage, evidence.places())?.into())
+    }
+}
+
+/// What a cell of a run kept, as the lines of a file of selections.
+///
+/// # Errors
+/// No such cell, one that keeps everything or leaves the image out, samples that it failed
+/// on or doesn't apply to; the text says which.
+pub fn selections_of_run(
+    spec: &RunSpec,
+    records: &[SampleRecord],
+    cell: &str,
+) -> Result<String, String> {
+    let grid: &Grid = &spec.grid;
+    let index = grid
+        .position(cell)
+        .ok_or_else(|| format!("the run has no cell `{cell}`"))?;
+    let mut text = String::new();
+    for record in records {
+        let run = record
+            .run_of(index)
+            .ok_or_else(|| format!("sample `{}` has no answer in `{cell}`", record.id))?;
+        let seen = match &run.seen {
+            Seen::All | Seen::NoImage => {
+                return Err(format!("`{cell}` selects no tokens"));
+            }
+            Seen::Kept(kept) => SeenStages {
+                input: ImageInput::Whole,
+                positions: PositionRule::Keep,
+                stages: vec![SeenStage {
+                    site: Site::Layer(layer_of(spec, &grid.cells[index], run.after_layer)),
+                    kept: kept.clone(),
+                    merge: None,
+                }],
+            },
+            Seen::Stages(seen) => seen.clone(),
+        };
+        let line = line_of(&record.id, seen);
+        text += &serde_json::to_string(&line).map_err(|error| error.to_string())?;
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn layer_of(spec: &RunSpec, cell: &Cell, after_layer: Option<usize>) -> usize {
+    let first = spec.config.prune_layer.first();
+    after_layer.or(cell.prune_layer).unwrap_or(first)
+}
+
+fn line_of(id: &str, seen: SeenStages) -> Line {
+    let positions = (seen.positions != PositionRule::Keep).then_some(seen.positions);
+    let mut line = Line {
+        id: id.to_owned(),
+        site: None,
+        kept: None,
+        merge: None,
+        stages: None,
+        positions,
+        input: seen.input,
+    };
+    let mut stages = seen.stages;
+    if let [_] = stages.as_slice()
+        && let Some(stage) = stages.pop()
+    {
+        (line.site, line.kept, line.merge) = (Some(stage.site), Some(stage.kept), stage.merge);
+    } else {
+        line.stages = Some(stages);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<SelectionFile, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.jsonl");
+        std::fs::write(&path, text).unwrap();
+        SelectionFile::read(&path).map_err(|error| error_text(&error))
+    }
+
+    #[test]
+    fn one_stage_and_several() {
+        let file = read("{\"id\":\"a\",\"site\":\"layer 2\",\"kept\":[1,5]}\n").unwrap();
+        assert_eq!(file.name(), "selection:mine");
+        assert_eq!(file.sites, [(Site::Layer(2), 2)]);
+        let file = read(
+            "{\"id\":\"a\",\"stages\":[{\"site\":\"embeddings\",\"kept\":[4,1]},{\"site\":\"layer 3\",\"kept\":[1]}]}\n",
+        )
+        .unwrap();
+        let selections = selections_of(&file.by_id["a"], (0..6).collect()).unwrap();
+        assert_eq!(selections[0].places(), [4, 1]);
+        // Of the two that are left, the second.
+        assert_eq!(selections[1].places(), [1]);
+    }
+
+    #[test]
+    fn what_is_damaged_is_refused_with_its_line() {
+        let good = r#"{"id":"a","site":"layer 2","kept":[1]}"#;
+        for (bad, said) in [
+            (
+                r#"{"id":"a","site":"layer 2","kept":[3]}"#,
+                "line 2: id `a`",
+            ),
+            (
+                r#"{"id":"b","site":"layer 0","kept":[3]}"#,
+                "line 2: unknown site",
+            ),
+            (r#"{"id":"b","site":"layer 2","kept":[3,3]}"#, "twice"),
+            (r#"{"id":"b","site":"layer 3","kept":[3]}"#, "other sites"),
+            (r#"{"id":"b","site":"layer 2"}"#, "expected either"),
+            (
+                r#"{"id":"b","site":"layer 2","kept":[3],"k":1}"#,
+                "unknown field",
+            ),
+            (
+                r#"{"id":"b","site":"layer 2","kept":[3],"merge":[]}"#,
+                "0 sums for 1",
+            ),
+            (r#"{"id":"b","site":"la"#, "line 2"),
+        ] {
+            let error = read(&format!("{good}\n{bad}\n")).unwrap_err();
+            assert!(error.contains(said), "{bad}: {error}");
+            assert!(error.contains("line 2"), "{error}");
+        }
+        assert!(read("\n").unwrap_err().contains("no selection"));
+    }
+}
