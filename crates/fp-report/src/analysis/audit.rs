@@ -89,8 +89,7 @@ pub struct LookWeight {
 
 pub(crate) fn cell_audits(run: &Run) -> Vec<CellAudit> {
     let cells = run.spec.grid.cells.iter().enumerate();
-    let reads_attention =
-        |method: &Method| matches!(method, Method::Strategy { .. } | Method::AllHeads { .. });
+    let reads_attention = |method: &Method| method.query_strategy().is_some();
     cells
         .filter(|(_, cell)| reads_attention(&cell.method))
         .map(|(index, cell)| {

@@ -18,7 +18,6 @@ use super::samples::distinct;
 use super::scores::{Column, Scores, present};
 use crate::error::ReportError;
 use crate::run::Run;
-use fp_eval::study::Method;
 
 /// Controls that choose what is difficult, by the first part of their names. Those that
 /// a run lacks choose nothing.
@@ -88,12 +87,6 @@ struct Choosers {
     left: Vec<usize>,
 }
 
-/// The name by which a control is known.
-fn control(method: &Method) -> String {
-    let label = method.label();
-    label.split(['/', '+']).next().unwrap_or(&label).to_owned()
-}
-
 impl Choosers {
     /// The first seeds of each choosing control choose, as many as are left or one more.
     fn new(run: &Run, budget: usize) -> Choosers {
@@ -101,7 +94,7 @@ impl Choosers {
         for name in CHOOSING_CONTROLS {
             let cells = run.spec.grid.cells.iter().enumerate();
             let of: Vec<usize> = cells
-                .filter(|(_, cell)| cell.budget == Some(budget) && control(&cell.method) == name)
+                .filter(|(_, cell)| cell.budget == Some(budget) && cell.method.is(name))
                 .map(|(index, _)| index)
                 .collect();
             let (first, rest) = of.split_at(of.len().div_ceil(2));
@@ -230,7 +223,7 @@ fn describe(
         .left
         .iter()
         .copied()
-        .filter(|&cell| matches!(cells[cell].method, Method::Random { .. }))
+        .filter(|&cell| cells[cell].method.is("random"))
         .collect();
     Ok(DifficultBudget {
         budget: grounds.roster.budgets[budget].clone(),

@@ -1,22 +1,18 @@
 //! Which image tokens a cell kept on a sample.
 
-use fp_eval::study::{SampleRecord, Seen};
+use fp_eval::study::SampleRecord;
 
 /// Tokens that a cell kept; none where it keeps all, doesn't apply, or left the image out.
 pub(crate) fn kept_tokens(record: &SampleRecord, cell: usize) -> Option<&[usize]> {
-    match &record.run_of(cell)?.seen {
-        Seen::Kept(tokens) => Some(tokens),
-        Seen::All | Seen::NoImage => None,
-    }
+    // Sets are compared as sets: those that go on in another order are left out.
+    let tokens = record.run_of(cell)?.seen.last_tokens()?;
+    tokens.is_sorted_by(|a, b| a < b).then_some(tokens)
 }
 
-/// How many image tokens a cell let through to the layers after K.
+/// How many image tokens a cell let through to the last layer.
 pub(crate) fn num_kept(record: &SampleRecord, cell: usize) -> Option<usize> {
-    Some(match &record.run_of(cell)?.seen {
-        Seen::Kept(tokens) => tokens.len(),
-        Seen::All => record.layout?.num_image,
-        Seen::NoImage => 0,
-    })
+    let seen = &record.run_of(cell)?.seen;
+    Some(seen.num_last(record.layout?.num_image))
 }
 
 /// A set of tokens as bits, for fast intersections.

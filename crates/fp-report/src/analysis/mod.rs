@@ -56,7 +56,7 @@ pub use strata::{BY_DATASET, Strata, Stratum};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 
-pub(crate) use compare::{Judge, Pair};
+pub(crate) use compare::{Beats, Judge, Pair};
 pub(crate) use evidence::evidence;
 pub(crate) use kept::kept_tokens;
 pub(crate) use roster::Roster;

@@ -147,7 +147,8 @@ fn pairs(
 }
 
 /// The controls among themselves, one family: FastV and evenly spaced tokens against
-/// chance, everything dropped and the image left out against no pruning.
+/// chance, everything dropped and the image left out against no pruning. And every other
+/// method of the run against FastV, a family of its own.
 pub(crate) fn controls(
     run: &Run,
     roster: &Roster,
@@ -184,6 +185,20 @@ pub(crate) fn controls(
         let column = scores.mean_of(seeds);
         for a in [roster.all_heads[budget], roster.uniform_grid[budget]] {
             add(a, format!("random/{}", roster.budgets[budget]), &column);
+        }
+    }
+    // Every other method against FastV: at its budget, or at all of them where it has none.
+    for other in &roster.others {
+        for (budget, &fastv) in roster.all_heads.iter().enumerate() {
+            if let (Some(cell), Some(fastv)) = (other.at(budget), fastv) {
+                pairs.push(Pair::new(
+                    cells[cell].id.clone(),
+                    &scores.cells[cell],
+                    cells[fastv].id.clone(),
+                    &scores.cells[fastv],
+                    "methods",
+                ));
+            }
         }
     }
     let samples: Vec<usize> = (0..run.records.len()).collect();

@@ -14,6 +14,24 @@ pub(crate) struct Strategy {
     pub(crate) query: QueryStrategy,
 }
 
+/// A method of the registry that has no role of its own in reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OtherMethod {
+    /// As cells are called, without the budget.
+    pub(crate) label: String,
+    /// Its cell, of a method that takes no budget.
+    pub(crate) without_budget: Option<usize>,
+    /// `[budgets]`.
+    pub(crate) cells: Vec<Option<usize>>,
+}
+
+impl OtherMethod {
+    /// Its cell beside those of a budget.
+    pub(crate) fn at(&self, budget: usize) -> Option<usize> {
+        self.without_budget.or(self.cells[budget])
+    }
+}
+
 /// The cells of a grid by their roles. Indices are of the grid's cells.
 #[derive(Debug, Clone)]
 pub(crate) struct Roster {
@@ -32,6 +50,8 @@ pub(crate) struct Roster {
     pub(crate) oracle: Vec<Option<usize>>,
     /// `[budgets][seeds]`.
     pub(crate) random: Vec<Vec<usize>>,
+    /// Every other method of the registry, in the order of the grid.
+    pub(crate) others: Vec<OtherMethod>,
     baseline: String,
 }
 
@@ -51,6 +71,7 @@ impl Roster {
             uniform_grid: vec![None; num_budgets],
             oracle: vec![None; num_budgets],
             random: vec![Vec::new(); num_budgets],
+            others: Vec::new(),
             baseline: config.baseline().to_owned(),
         };
         for cell in &grid.cells {
@@ -91,35 +112,57 @@ impl Roster {
     }
 
     fn place(&mut self, index: usize, cell: &Cell) {
-        match (&cell.method, cell.budget) {
-            (Method::Vanilla, _) => self.vanilla = Some(index),
-            (Method::NoImage, _) => self.no_image = Some(index),
-            (Method::DropAll, _) => self.drop_all = Some(index),
-            (_, None) => {}
-            (Method::AllHeads { .. }, Some(budget)) => self.all_heads[budget] = Some(index),
-            (Method::UniformGrid, Some(budget)) => self.uniform_grid[budget] = Some(index),
-            (Method::Oracle, Some(budget)) => self.oracle[budget] = Some(index),
-            (Method::Random { .. }, Some(budget)) => self.random[budget].push(index),
-            (
-                Method::Strategy {
-                    head_strategy,
-                    query_strategy,
-                    num_selected_heads,
-                },
-                Some(budget),
-            ) => {
-                let strategy = self
-                    .strategies
-                    .iter()
-                    .position(|s| s.head == *head_strategy && s.query == *query_strategy);
-                let count = self
-                    .head_counts
-                    .iter()
-                    .position(|h| h == num_selected_heads);
-                if let (Some(strategy), Some(count)) = (strategy, count) {
-                    self.studied[strategy][count][budget] = Some(index);
+        let (head_strategy, query_strategy, num_selected_heads) = match &cell.method {
+            Method::Named { name, .. } => {
+                match (name.as_str(), cell.budget) {
+                    ("vanilla", _) => self.vanilla = Some(index),
+                    ("no_image", _) => self.no_image = Some(index),
+                    // With several K the first one's.
+                    ("drop_all", _) => self.drop_all = self.drop_all.or(Some(index)),
+                    ("all_heads", Some(budget)) => self.all_heads[budget] = Some(index),
+                    ("uniform_grid", Some(budget)) => self.uniform_grid[budget] = Some(index),
+                    ("oracle", Some(budget)) => self.oracle[budget] = Some(index),
+                    ("random", Some(budget)) => self.random[budget].push(index),
+                    (_, budget) => self.place_other(index, cell, budget),
                 }
+                return;
             }
+            Method::Strategy {
+                head_strategy,
+                query_strategy,
+                num_selected_heads,
+            } => (head_strategy, query_strategy, num_selected_heads),
+        };
+        let Some(budget) = cell.budget else {
+            return;
+        };
+        let strategy = self
+            .strategies
+            .iter()
+            .position(|s| s.head == *head_strategy && s.query == *query_strategy);
+        let count = self
+            .head_counts
+            .iter()
+            .position(|h| h == num_selected_heads);
+        if let (Some(strategy), Some(count)) = (strategy, count) {
+            self.studied[strategy][count][budget] = Some(index);
+        }
+    }
+
+    fn place_other(&mut self, index: usize, cell: &Cell, budget: Option<usize>) {
+        let label = cell.method.label();
+        let known = self.others.iter().position(|other| other.label == label);
+        let at = known.unwrap_or_else(|| {
+            self.others.push(OtherMethod {
+                label,
+                without_budget: None,
+                cells: vec![None; self.budgets.len()],
+            });
+            self.others.len() - 1
+        });
+        match budget {
+            Some(budget) => self.others[at].cells[budget] = Some(index),
+            None => self.others[at].without_budget = Some(index),
         }
     }
 

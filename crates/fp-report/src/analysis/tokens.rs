@@ -13,7 +13,7 @@ use super::scores::{Column, mean_columns};
 use crate::error::ReportError;
 use crate::run::Run;
 use fp_data::metric::token_quality::{AreaStratum, Overlap, Spatial, padding_waste, row_profile};
-use fp_eval::study::{SampleRecord, Seen};
+use fp_eval::study::SampleRecord;
 
 /// Quality of the tokens that one cell kept, means over samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -166,8 +166,8 @@ fn measure(
     };
     let mut measured: Vec<Option<Measured>> = Vec::with_capacity(record.runs.len());
     for (index, run) in record.runs.iter().enumerate() {
-        let tokens = match &run.seen {
-            Seen::Kept(tokens) if !tokens.is_empty() => tokens,
+        let tokens = match run.seen.last_tokens() {
+            Some(tokens) if !tokens.is_empty() && tokens.is_sorted_by(|a, b| a < b) => tokens,
             _ => {
                 measured.push(None);
                 continue;

@@ -83,16 +83,13 @@ fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
             query_strategy.to_string(),
             num_selected_heads.to_string(),
         ),
-        Method::AllHeads { query_strategy } => {
-            (String::new(), query_strategy.to_string(), String::new())
-        }
-        _ => Default::default(),
+        Method::Named { query_strategy, .. } => (
+            String::new(),
+            query_strategy.map_or(String::new(), |query| query.to_string()),
+            String::new(),
+        ),
     };
-    let label = cell.method.label();
-    let method = match &cell.method {
-        Method::Strategy { .. } => "strategy",
-        _ => label.split(['+', '/']).next().unwrap_or(&label),
-    };
+    let method = cell.method.name().unwrap_or("strategy");
     let cost = &analysis.costs[index];
     let [low, high] = match cell.accuracy.interval {
         Some(ends) => ends.map(Some),

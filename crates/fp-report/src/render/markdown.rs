@@ -139,6 +139,16 @@ fn controls(source: &Source<'_>, text: &mut String) {
             row(text, [name.to_owned()].into_iter().chain(values));
         }
     }
+    for other in &roster.others {
+        let values = (0..roster.budgets.len()).map(|budget| match other.at(budget) {
+            Some(cell) => {
+                let cell = &analysis.cells[cell];
+                estimate(&cell.accuracy) + &note(cell.vanilla_on_same)
+            }
+            None => "–".to_owned(),
+        });
+        row(text, [other.label.clone()].into_iter().chain(values));
+    }
     if !analysis.random.is_empty() {
         let values = roster.budgets.iter().map(|budget| {
             let random = analysis

@@ -241,6 +241,13 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
             table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
         }
     }
+    for other in &roster.others {
+        let fields = (0..roster.budgets.len()).map(|budget| match other.at(budget) {
+            Some(cell) => value(&analysis.cells[cell].accuracy),
+            None => Field::Number("–".to_owned()),
+        });
+        table.row([Field::Head(other.label.clone())].into_iter().chain(fields));
+    }
     if let Some(by_budget) = beside::oracle(source) {
         let head = Field::Head("vanilla on the oracle's questions".to_owned());
         let fields = by_budget

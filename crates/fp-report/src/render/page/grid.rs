@@ -129,8 +129,10 @@ fn all_cells(source: &Source<'_>, out: &mut String) {
 }
 
 fn random_name(source: &Source<'_>, cell: usize) -> String {
-    match source.run.spec.grid.cells[cell].method {
-        Method::Random { seed } => format!("random, seed {seed}"),
+    match &source.run.spec.grid.cells[cell].method {
+        Method::Named {
+            seed: Some(seed), ..
+        } => format!("random, seed {seed}"),
         _ => "random".to_owned(),
     }
 }

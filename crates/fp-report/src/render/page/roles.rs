@@ -121,5 +121,8 @@ pub(super) fn cells_at(source: &Source<'_>, budget: usize) -> Vec<(String, usize
     ] {
         cells.extend(cell.map(|cell| (name.to_owned(), cell)));
     }
+    for other in &roster.others {
+        cells.extend(other.at(budget).map(|cell| (other.label.clone(), cell)));
+    }
     cells
 }

@@ -169,8 +169,12 @@ fn described(source: &Source<'_>, cell: &Cell) -> (String, Option<usize>) {
             let name = same.next().map(|strategy| strategy.name.clone());
             (name.unwrap_or_default(), Some(*num_selected_heads))
         }
-        Method::Random { seed } => (format!("random, seed {seed}"), None),
-        _ => {
+        Method::Named {
+            name,
+            seed: Some(seed),
+            ..
+        } => (format!("{name}, seed {seed}"), None),
+        Method::Named { .. } => {
             // Controls are called as their cells are, the budget left out.
             let name = cell.id.split('/').next().unwrap_or(&cell.id);
             (name.to_owned(), None)

@@ -121,11 +121,7 @@ fn sample(
 ) -> Sample {
     let num_tokens = record.layout.map_or(0, |layout| layout.num_image);
     let runs = record.runs.iter().map(|run| {
-        let kept = match &run.seen {
-            Seen::All => num_tokens,
-            Seen::NoImage => 0,
-            Seen::Kept(tokens) => tokens.len(),
-        };
+        let kept = run.seen.num_last(num_tokens);
         let score = (run.score * 1e3).round() / 1e3;
         (texts.index(&run.text), score, kept)
     });
@@ -157,7 +153,12 @@ fn seen(record: &SampleRecord) -> Vec<String> {
     let of = |seen: &Seen| match seen {
         Seen::All => "*".to_owned(),
         Seen::NoImage => "-".to_owned(),
+        // Of merged tokens the places that they stand at.
         Seen::Kept(tokens) => bits(tokens, num_tokens),
+        Seen::Stages(seen) => match seen.stages.last() {
+            Some(last) => bits(&last.kept, num_tokens),
+            None => "*".to_owned(),
+        },
     };
     record.runs.iter().map(|run| of(&run.seen)).collect()
 }
