@@ -465,9 +465,9 @@ fn failed_samples_are_named_with_their_cause() {
         "--keep=8",
         "--controls=vanilla",
         "--num-draws=1000",
-        "--no-report",
         &dataset,
         &output,
+        "--no-report",
     ];
     let text = common::succeed(&args);
     assert!(text.contains("4 of 6 samples failed:"), "{text}");
@@ -480,6 +480,13 @@ fn failed_samples_are_named_with_their_cause() {
         words.contains("and 1 more; records.jsonl has every cause"),
         "{text}"
     );
+    // With a report its notes name them, and nothing else does.
+    let text = common::succeed(&args[..args.len() - 1]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("4 of 6 questions failed"), "{text}");
+    for id in ["q1: ", "q2: ", "q3: "] {
+        assert_eq!(words.matches(id).count(), 1, "{text}");
+    }
     let records = std::fs::read_to_string(run.join("records.jsonl")).unwrap();
     let error = records
         .lines()

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{fail, succeed};
-use fp_scoring::{Control, HeadStrategy, QueryStrategy};
+use fp_scoring::{HeadStrategy, MethodRegistry, QueryStrategy};
 use serde_json::Value;
 
 /// The cells of the line that starts with `label`, in the `nth` table that has one.
@@ -166,7 +166,6 @@ fn every_strategy_is_listed() {
     for (kind, names) in [
         ("head", HeadStrategy::NAMES),
         ("query", QueryStrategy::NAMES),
-        ("control", Control::NAMES),
     ] {
         let listed = json[kind].as_array().unwrap();
         assert!(
@@ -176,6 +175,17 @@ fn every_strategy_is_listed() {
                 .eq(names.iter().copied())
         );
         assert!(names.iter().all(|name| text.contains(name)));
+    }
+    let registry = MethodRegistry::standard();
+    for (kind, is_control) in [("control", true), ("method", false)] {
+        let listed = json[kind].as_array().unwrap().iter();
+        let known: Vec<&str> = registry
+            .iter()
+            .filter(|m| (m.role() != fp_scoring::MethodRole::Studied) == is_control)
+            .map(|method| method.name())
+            .collect();
+        assert!(listed.map(|entry| &entry["name"]).eq(known.iter().copied()));
+        assert!(known.iter().all(|name| text.contains(name)));
     }
     assert!(
         text.contains("hypothesis    high variance means focus"),

@@ -371,6 +371,35 @@ fn answers_are_scored_and_compared() {
     let f1 = pair["headline"]["difference"].as_f64().unwrap();
     assert!((f1 - (headline(0) - headline(1))).abs() < 1e-9);
 
+    // Without a yes F1 has no value: said of the figure and of the pair, and no error.
+    let questions = std::fs::read_to_string(Path::new(&pope).join("llava_pope_test.jsonl"));
+    let never: String = questions
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let question: Value = serde_json::from_str(line).unwrap();
+            let id = &question["question_id"];
+            serde_json::json!({"question_id": id, "text": "No"}).to_string() + "\n"
+        })
+        .collect();
+    std::fs::write(file("never.jsonl"), never).unwrap();
+    let [good, never] = ["good.jsonl", "never.jsonl"].map(path);
+    let without = ["rescore", "--dataset", &pope, &good, &never];
+    let pair = json(&[&without[..], &["--json"]].concat())["comparisons"][0].clone();
+    assert!(pair["headline"].is_null(), "{pair}");
+    let because = pair["no_headline"].as_str().unwrap();
+    assert!(
+        because.starts_with("never has no mean F1: F1 has no value in "),
+        "{because}"
+    );
+    let text = succeed(&without);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains(": precision of never: no answer is yes")
+            && words.contains(&format!("– headline of good − never: {because}")),
+        "{text}"
+    );
+
     let short = path("short.jsonl");
     let output = finepruner(&["rescore", "--dataset", &pope, &short, "--json"]);
     assert!(output.stderr.contains("10 of"), "{}", output.stderr);
@@ -413,6 +442,15 @@ fn mme_folders_and_mmbench_tables_need_no_data_set() {
     let value = |place: usize| result["files"][place]["figures"][0]["value"].as_f64();
     assert_eq!((value(0), value(1)), (Some(200.0), Some(50.0)));
     assert_eq!(result["comparisons"][0]["headline"]["difference"], 150.0);
+    let text = succeed(&["rescore", &path("a"), &path("b")]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for reason in [
+        "– cognition: there is no question of commonsense_reasoning, numerical_calculation, \
+         text_translation, code_reasoning",
+        "– headline of a − b: no interval: the two differ on 6 images, a bootstrap needs 20",
+    ] {
+        assert!(words.contains(reason), "{text}");
+    }
 
     let table = "index\tquestion\tA\tB\tprediction\tanswer\n1\tWhich?\tup\tdown\tA\tA\n1000001\tWhich?\tdown\tup\tA. down\tB\n2\tWhich?\tin\tout\tout\tB\n";
     std::fs::write(folder.path().join("m.tsv"), table).unwrap();

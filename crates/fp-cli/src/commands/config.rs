@@ -10,7 +10,7 @@ use fp_eval::study::config::schema::schema;
 use fp_eval::study::config::{ConfigError, Diagnostics, StudyKind};
 use fp_eval::study::{Cell, Grid, Method, ModelShape, StudyConfig, model_dir};
 use fp_model::{ModelConfig, Preset};
-use fp_scoring::error_text;
+use fp_scoring::{MethodRegistry, error_text};
 use serde::Serialize;
 
 use super::study::overrides::Overrides;
@@ -68,15 +68,16 @@ fn explain(args: &ExplainArgs) -> Result<()> {
         None => model_config(&config)?,
     };
     let shape = ModelShape::new(&model);
+    let registry = MethodRegistry::standard();
     let mut diagnostics = Diagnostics::default();
-    for (place, error) in Grid::problems(&config, &shape) {
+    for (place, error) in Grid::problems(&config, &shape, &registry) {
         diagnostics.add(place, error_text(&error));
     }
     if !diagnostics.is_empty() {
         let path = Some(args.file.clone());
         return Err(ConfigError::Invalid { path, diagnostics }.into());
     }
-    let grid = Grid::new(&config, &shape)?;
+    let grid = Grid::new(&config, &shape, &registry)?;
     if args.json {
         #[derive(Serialize)]
         struct Explained<'a> {

@@ -7,6 +7,7 @@ mod report;
 mod shipped;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,10 +16,13 @@ use clap::Args;
 use fp_eval::study::model_folder;
 use fp_image::ImageAspect;
 use fp_model::{
-    GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, Preset, Sample,
-    Sampling,
+    GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, PlannedSample, Preset,
+    Sample, SampleFacts, Sampling,
 };
-use fp_scoring::{HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, TokenBudget};
+use fp_scoring::{
+    AttentionSelector, HeadCount, HeadStrategy, Normalization, Plan, PlanSetting, PositionRule,
+    PruneConfig, QueryStrategy, ScheduleStages, TokenBudget,
+};
 
 use super::output_file::OutputFile;
 use crate::arguments::OneOrAll;
@@ -28,8 +32,8 @@ use report::Report;
 
 /// Answer a question about an image, with visual tokens pruned or without.
 ///
-/// A budget (--keep, --average-visual-tokens or --retention) turns pruning on;
-/// without one nothing is pruned, and the other pruning flags are refused.
+/// A budget (--keep, --average-visual-tokens, --retention or --schedule) turns
+/// pruning on; without one nothing is pruned, and the other pruning flags are refused.
 ///
 /// Examples:
 ///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
@@ -100,6 +104,18 @@ pub(crate) struct GenerateArgs {
     /// K, counted from 1: tokens are dropped after this layer [default: 2].
     #[arg(long, value_name = "K")]
     prune_layer: Option<usize>,
+    /// Drop tokens in stages: 3:309,7:204,16:113 lets 309 go on after 3 layers, and so
+    /// forth, each time chosen by the attention there.
+    #[arg(
+        long,
+        value_name = "K:N,…",
+        conflicts_with_all = ["average_visual_tokens", "keep", "retention", "prune_layer"]
+    )]
+    schedule: Option<ScheduleStages>,
+    /// Position ids of the tokens that go on: keep their old ones, or renumber
+    /// [default: keep].
+    #[arg(long, value_name = "keep|renumber")]
+    positions: Option<PositionRule>,
     /// How a row becomes a distribution: l1 or softmax [default: l1].
     #[arg(long, value_name = "l1|softmax")]
     normalize: Option<Normalization>,
@@ -198,10 +214,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         Weights::Checkpoint(opened) => Inputs::read(args, opened)?,
         Weights::Dummy(_, config) => Inputs::dummy(config),
     };
-    if let Some(prune) = &prune {
-        let config = weights.config();
-        config.check_pruning(prune, inputs.num_image_tokens(config))?;
-    }
+    let plan = plan(args, prune.as_ref(), weights.config(), &inputs)?;
 
     let start = Instant::now();
     let model = weights.load(args.seed, &options)?;
@@ -213,7 +226,12 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         prompt: &inputs.prompt,
         features: &features,
     };
-    let (mut outputs, stages) = model.answer(&[sample], prune.as_ref(), &generate)?;
+    let request = PlannedSample {
+        sample,
+        plan: &plan,
+        facts: SampleFacts::of(""),
+    };
+    let (mut outputs, stages) = model.answer_planned(&[request], &generate)?;
     let output = outputs.pop().context("one sample has one answer")?;
     let report = Report {
         text: inputs.decode(&output.generation.token_ids)?,
@@ -226,9 +244,14 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         vision,
         stages,
     };
-    let drawn = match (&overlay, &output.selection) {
-        (Some(overlay), Some(selection)) => {
-            Some(overlay.draw(&inputs, model.config(), selection)?)
+    let first = output
+        .stages
+        .first()
+        .and_then(|stage| stage.selected.audit.as_ref());
+    let drawn = match (&overlay, first, output.stages.last()) {
+        (Some(overlay), Some(selection), Some(last)) => {
+            let kept = &last.places;
+            Some(overlay.draw(&inputs, model.config(), selection, kept)?)
         }
         _ => None,
     };
@@ -256,6 +279,49 @@ fn generate_options(args: &GenerateArgs, config: &ModelConfig) -> GenerateOption
     }
 }
 
+/// What is dropped where, for the image that was given.
+fn plan(
+    args: &GenerateArgs,
+    prune: Option<&PruneConfig>,
+    config: &ModelConfig,
+    inputs: &Inputs,
+) -> Result<Plan> {
+    let Some(prune) = prune else {
+        return Ok(Plan::vanilla());
+    };
+    let num_image_tokens = inputs.num_image_tokens(config);
+    prune.num_selected_heads.resolve(config.text.num_heads)?;
+    let setting = PlanSetting {
+        shape: config.text.decoder_shape(),
+        num_image_tokens,
+        grid: None,
+        prune_layer: prune.prune_layer,
+        budget: Some(prune.budget),
+        schedule: args.schedule.clone(),
+        query_strategy: prune.query_strategy,
+        normalization: prune.normalization,
+        allow_degenerate: prune.allow_degenerate,
+        seed: args.seed,
+    };
+    let selector = AttentionSelector {
+        head_strategy: prune.head_strategy,
+        query_strategy: prune.query_strategy,
+        num_selected_heads: prune.num_selected_heads,
+        normalization: prune.normalization,
+        allow_degenerate: prune.allow_degenerate,
+    };
+    let plan = Plan {
+        positions: args.positions.unwrap_or(PositionRule::Keep),
+        ..setting.staged(Arc::new(selector))?
+    };
+    ensure!(
+        plan.stages.iter().all(|stage| stage.site.depth() > 0),
+        "--schedule: before layer 1 there is no attention to choose by; layers count from 1"
+    );
+    plan.check("--schedule", config.text.num_layers, num_image_tokens)?;
+    Ok(plan)
+}
+
 /// How to prune; none without a budget.
 fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
     let budget = args
@@ -264,16 +330,21 @@ fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
         .or(args
             .average_visual_tokens
             .map(TokenBudget::AverageVisualTokens))
-        .or(args.retention.map(TokenBudget::Retention));
+        .or(args.retention.map(TokenBudget::Retention))
+        .or(args
+            .schedule
+            .as_ref()
+            .and_then(|schedule| Some(TokenBudget::Kept(schedule.0.last()?.tokens))));
     let Some(budget) = budget else {
         let is_pruning_meant = args.head_selection_strategy.is_some()
             || args.query_selection_strategy.is_some()
             || args.num_selected_heads.is_some()
             || args.prune_layer.is_some()
+            || args.positions.is_some()
             || args.normalize.is_some();
         ensure!(
             !is_pruning_meant,
-            "pruning flags without a budget; say how much stays with --keep R, --average-visual-tokens B or --retention SHARE"
+            "pruning flags without a budget; say how much stays with --keep R, --average-visual-tokens B, --retention SHARE or --schedule K:N,…"
         );
         return Ok(None);
     };
@@ -289,7 +360,10 @@ fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
             Some(OneOrAll::One(count)) => HeadCount::Count(count),
         },
         budget,
-        prune_layer: args.prune_layer.unwrap_or(2),
+        prune_layer: match &args.schedule {
+            Some(schedule) => schedule.0.first().map_or(2, |stage| stage.after_layer),
+            None => args.prune_layer.unwrap_or(2),
+        },
         allow_degenerate: args.allow_degenerate,
     }))
 }

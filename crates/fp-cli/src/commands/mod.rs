@@ -22,6 +22,7 @@ mod output_file;
 pub(crate) mod report;
 pub(crate) mod rescore;
 pub(crate) mod score;
+pub(crate) mod selections;
 pub(crate) mod strategies;
 pub(crate) mod study;
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use fp_scoring::{Control, HeadStrategy, QueryStrategy, StrategyCard};
+use fp_scoring::{HeadStrategy, MethodRegistry, MethodRole, QueryStrategy, StrategyCard};
 use serde::Serialize;
 
 use super::{print_json, print_text};
@@ -14,7 +14,7 @@ use crate::table::labelled;
 /// read; controls are what both are compared with.
 #[derive(Debug, Args)]
 pub(crate) struct StrategiesArgs {
-    /// Print JSON: {"head": [...], "query": [...], "control": [...]}.
+    /// Print JSON: {"head": [...], "query": [...], "control": [...], "method": [...]}.
     #[arg(long)]
     json: bool,
 }
@@ -23,7 +23,8 @@ pub(crate) struct StrategiesArgs {
 struct Listing {
     head: Vec<Entry>,
     query: Vec<Entry>,
-    control: Vec<ControlEntry>,
+    control: Vec<MethodEntry>,
+    method: Vec<MethodEntry>,
 }
 
 #[derive(Serialize)]
@@ -37,9 +38,12 @@ struct Entry {
 }
 
 #[derive(Serialize)]
-struct ControlEntry {
-    name: &'static str,
+struct MethodEntry {
+    name: String,
     description: &'static str,
+    source: &'static str,
+    /// In every study, unless its configuration says otherwise.
+    is_default: bool,
 }
 
 impl Entry {
@@ -54,20 +58,6 @@ impl Entry {
     }
 }
 
-fn describe(control: Control) -> &'static str {
-    match control {
-        Control::Vanilla => "no pruning: what pruned answers are compared with",
-        Control::AllHeads => {
-            "the mean over every head, which is FastV; here: --num-selected-heads all"
-        }
-        Control::Random => {
-            "tokens kept at random, by seed; a strategy that doesn't beat it is useless"
-        }
-        Control::UniformGrid => "evenly spaced tokens, whatever the image shows",
-        Control::Oracle => "tokens that ground-truth boxes cover most, the rest from uniform_grid",
-    }
-}
-
 /// Runs the command.
 pub(crate) fn run(args: &StrategiesArgs) -> Result<()> {
     let head = HeadStrategy::ALL.iter().map(|&strategy| {
@@ -77,14 +67,23 @@ pub(crate) fn run(args: &StrategiesArgs) -> Result<()> {
     let query = QueryStrategy::ALL
         .iter()
         .map(|&strategy| Entry::new(strategy.name(), true, strategy.card()));
-    let control = Control::ALL.iter().map(|&control| ControlEntry {
-        name: control.name(),
-        description: describe(control),
-    });
+    let registry = MethodRegistry::standard();
+    let entries = |is_control: bool| {
+        let methods = registry
+            .iter()
+            .filter(move |method| (method.role() != MethodRole::Studied) == is_control);
+        methods.map(|method| MethodEntry {
+            name: method.name().to_owned(),
+            description: method.card().summary,
+            source: method.card().source,
+            is_default: method.role() == MethodRole::Control,
+        })
+    };
     let listing = Listing {
         head: head.collect(),
         query: query.collect(),
-        control: control.collect(),
+        control: entries(true).collect(),
+        method: entries(false).collect(),
     };
     if args.json {
         print_json(&listing)
@@ -107,9 +106,22 @@ impl Listing {
         for entry in &self.query {
             text += &entry.text();
         }
-        text += "\nControls: what every strategy is compared with.\n\n";
+        text += "\nControls: what every strategy is compared with. Optional ones run where they are\n\
+                 named, or with --controls all.\n\n";
         for control in &self.control {
-            text += &entry(control.name, control.description);
+            let optional = if control.is_default {
+                ""
+            } else {
+                " (optional)"
+            };
+            let description = format!("{}{optional}", control.description);
+            text += &entry(&control.name, &description);
+        }
+        if !self.method.is_empty() {
+            text += "\nMethods: what a study compares beside strategies, by --methods.\n\n";
+            for method in &self.method {
+                text += &entry(&method.name, method.description);
+            }
         }
         text
     }

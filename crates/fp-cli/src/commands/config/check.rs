@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use fp_eval::study::config::{ConfigFile, Diagnostics, Model, surroundings};
 use fp_model::Preset;
+use fp_scoring::MethodRegistry;
 use serde::Serialize;
 
 use crate::commands::{AlreadyReported, print_json, print_text};
@@ -85,7 +86,12 @@ fn check_file(path: &Path, shape: Option<Preset>) -> Diagnostics {
             None => Model::Unknown,
         };
         let mut found = config.problems();
-        found.merge(surroundings(config, model, false));
+        found.merge(surroundings(
+            config,
+            model,
+            false,
+            &MethodRegistry::standard(),
+        ));
         file.add(found);
     }
     std::mem::take(file.diagnostics())

@@ -33,12 +33,14 @@ impl OverlayFile {
     }
 
     /// The file's content: the square that the vision tower sees. Of any-resolution input
-    /// that is the whole image, whose tokens come before those of the tiles.
+    /// that is the whole image, whose tokens come before those of the tiles. `selection` is
+    /// that of the first stage, `kept` what the last one let through.
     pub(super) fn draw(
         &self,
         inputs: &Inputs,
         config: &ModelConfig,
         selection: &Selection,
+        kept: &[usize],
     ) -> Result<Vec<u8>> {
         let side = config.vision.patches_per_side();
         let num_tokens = selection.token_importance.len();
@@ -64,7 +66,7 @@ impl OverlayFile {
         )];
         let query = selection.audit.query.as_ref();
         titles.extend(query.map(|query| query.strategy.to_string()));
-        let kept = selection.kept_tokens.as_slice().iter();
+        let kept = kept.iter();
         overlay.add(Panel {
             titles,
             importance: selection.token_importance[first..].to_vec(),

@@ -49,7 +49,7 @@ impl Report<'_> {
     }
 
     fn json(&self) -> serde_json::Value {
-        let selection = self.output.selection.as_ref();
+        let selection = self.output.attention_audit();
         json!({
             "image": self.source.image,
             "question": self.source.question,
@@ -59,7 +59,8 @@ impl Report<'_> {
             "finish_reason": self.output.generation.finish_reason,
             "layout": self.layout,
             "prune": self.prune,
-            "kept_tokens": selection.map(|selection| &selection.kept_tokens),
+            "kept_tokens": self.output.stages.last().map(|stage| &stage.places),
+            "stages": self.stages(),
             "selected_heads": selection.map(|selection| &selection.selected_heads),
             "audit": selection.map(|selection| &selection.audit),
             "timings": self.timings().into_iter().collect::<BTreeMap<_, _>>(),
@@ -68,23 +69,35 @@ impl Report<'_> {
         })
     }
 
+    /// Where tokens were dropped, and which went on.
+    fn stages(&self) -> Vec<serde_json::Value> {
+        let stages = self.output.stages.iter();
+        stages
+            .map(|stage| json!({"site": stage.site, "kept": stage.places}))
+            .collect()
+    }
+
     fn text(&self) -> String {
         let mut text = self.shipped();
         text += &match &self.text {
             Some(text) => format!("{text}\n\n"),
             None => format!("tokens {:?}\n\n", self.output.generation.token_ids),
         };
-        if let (Some(selection), Some(prune)) = (&self.output.selection, self.prune) {
+        let mut entering = self.layout.num_image;
+        for stage in &self.output.stages {
+            let (Some(selection), Some(prune)) = (&stage.selected.audit, self.prune) else {
+                continue;
+            };
             let kept = format!(
-                "kept {} of {} image tokens after layer {} ({} + {}, heads {}): {}",
-                selection.kept_tokens.len(),
-                self.layout.num_image,
-                prune.prune_layer,
+                "kept {} of {entering} image tokens after {} ({} + {}, heads {}): {}",
+                stage.places.len(),
+                stage.site,
                 prune.head_strategy,
                 prune.query_strategy,
                 ranges(&selection.selected_heads, 24),
-                ranges(selection.kept_tokens.as_slice(), 60),
+                ranges(&stage.places, 60),
             );
+            entering = stage.places.len();
             text += &lines(&kept);
         }
         let timings: Vec<String> = self

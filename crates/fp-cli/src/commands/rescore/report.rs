@@ -7,6 +7,8 @@ use crate::table::table;
 
 /// Files beside each other in one table.
 const FILES_PER_TABLE: usize = 4;
+/// What stands where there is no figure; the reason is below the table.
+const MISSING: &str = "–";
 
 /// Figures, breakdowns and comparisons.
 pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparison]) -> String {
@@ -21,15 +23,28 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
     }
     for scored in scored.chunks(FILES_PER_TABLE) {
         text += &format!("\n{}\n", figures(scored));
+        text += &undefined(scored);
         for place in 0..scored[0].figures.groups.len() {
             text += &format!("\n{}\n", groups(scored, place));
         }
     }
     if !comparisons.is_empty() {
         text += &format!("\n{}\n", pairs(comparisons));
-        text += "\nDifferences a − b in percentage points, clustered by image: bootstrap interval, \
+        text += &no_interval(comparisons);
+        text += "\nDifferences a − b in percentage points, clustered by image: score interval, \
                  sign-flip p, and p after Holm's correction over these pairs. The last column \
-                 counts the questions that only a and only b answers correctly.\n";
+                 counts the questions that only a and only b answers correctly.";
+        if comparisons.iter().any(|pair| pair.headline.is_some()) {
+            text += " Of headline, which is no mean over questions: bootstrap interval and \
+                     label-swap p.";
+        }
+        if comparisons
+            .iter()
+            .any(|pair| pair.paired.discordant.is_none())
+        {
+            text += &format!(" {MISSING} stands there where some score is neither 0 nor 1.");
+        }
+        text += "\n";
     }
     text
 }
@@ -44,7 +59,49 @@ fn right(scored: &[Scored]) -> Vec<usize> {
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"))
+    value.map_or_else(|| MISSING.to_owned(), |value| format!("{value:.2}"))
+}
+
+/// Why figures have no value, each reason once with the figures and files that it is of.
+fn undefined(scored: &[Scored]) -> String {
+    let mut text = String::new();
+    for figure in &scored[0].figures.figures {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for scored in scored {
+            let mut all = scored.figures.figures.iter();
+            let of = all.find(|other| other.name == figure.name);
+            let Some(because) = of.and_then(|of| of.undefined.as_deref()) else {
+                continue;
+            };
+            match reasons.iter_mut().find(|(other, _)| *other == because) {
+                Some((_, names)) => names.push(&scored.name),
+                None => reasons.push((because, vec![&scored.name])),
+            }
+        }
+        for (because, names) in reasons {
+            let of = if names.len() == scored.len() {
+                String::new()
+            } else {
+                format!(" of {}", names.join(", "))
+            };
+            text += &format!("{MISSING} {}{of}: {because}\n", figure.name);
+        }
+    }
+    text
+}
+
+/// Why headlines have no interval, or can't be compared.
+fn no_interval(comparisons: &[Comparison]) -> String {
+    let lines = comparisons.iter().filter_map(|pair| {
+        let no_interval = pair.headline.as_ref().and_then(|of| of.no_interval);
+        let no_interval = no_interval.map(|reason| reason.to_string());
+        let because = pair.no_headline.clone().or(no_interval)?;
+        Some(format!(
+            "{MISSING} headline of {} − {}: {because}\n",
+            pair.a, pair.b
+        ))
+    });
+    lines.collect()
 }
 
 fn figures(scored: &[Scored]) -> String {
@@ -104,21 +161,24 @@ fn pairs(comparisons: &[Comparison]) -> String {
             ),
             format!("{:.4}", paired.p),
             format!("{:.4}", pair.p_holm),
-            discordant.map_or_else(|| "–".to_owned(), |d| format!("{}, {}", d.b, d.c)),
+            discordant.map_or_else(|| MISSING.to_owned(), |d| format!("{}, {}", d.b, d.c)),
         ]);
+        let row = |cells: [String; 3]| {
+            let name = [String::new(), "headline".to_owned()];
+            let rest = [String::new(), String::new()];
+            name.into_iter().chain(cells).chain(rest).collect()
+        };
         if let Some(headline) = &pair.headline {
-            rows.push(vec![
-                String::new(),
-                "headline".to_owned(),
+            rows.push(row([
                 format!("{:+.2}", headline.difference),
                 headline.interval.map_or_else(
-                    || "–".to_owned(),
+                    || MISSING.to_owned(),
                     |interval| format!("{:+.2} to {:+.2}", interval.low, interval.high),
                 ),
                 format!("{:.4}", headline.p),
-                String::new(),
-                String::new(),
-            ]);
+            ]));
+        } else if pair.no_headline.is_some() {
+            rows.push(row([MISSING; 3].map(str::to_owned)));
         }
     }
     let header = [

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use fp_eval::study::{CellResult, Method, RunSummary, SampleRecord, cell_results};
+use fp_eval::study::{Cell, CellResult, Method, RunSummary, SampleRecord, cell_results};
 use fp_report::{CellSummary, Run, Written, cell_summaries};
+use fp_stats::IntervalKind;
 use serde::Serialize;
 
 use super::progress::duration;
@@ -28,6 +29,8 @@ struct CellOutcome<'a> {
     result: &'a CellResult,
     /// Of the accuracy, at the configured confidence; none with fewer than two images.
     interval: Option<[f64; 2]>,
+    /// How the interval came about.
+    interval_method: Option<IntervalKind>,
 }
 
 /// A sample that has no answer.
@@ -57,6 +60,7 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) 
                 .map(|(result, cell)| CellOutcome {
                     result,
                     interval: cell.accuracy.interval,
+                    interval_method: cell.accuracy.interval_method,
                 })
                 .collect(),
             failed: failed(&run.records),
@@ -76,7 +80,10 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) 
         },
         summary.output.display()
     );
-    text += &failures(&run, summary.num_samples);
+    // The verdict's notes name failures already.
+    if report.is_none() {
+        text += &failures(&run, summary.num_samples);
+    }
     if let Some(verdict) = summary.loading.verdict() {
         text += &format!("{verdict}\n");
     }
@@ -98,7 +105,8 @@ fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) ->
             vec![
                 shared.name(&cell.method),
                 num_heads(&cell.method),
-                cell.mean_kept.map_or_else(missing, kept),
+                cell.mean_kept
+                    .map_or_else(missing, |mean| at_layer(&result.cell) + &kept(mean)),
                 accuracy.mean.map_or_else(missing, percent),
                 match accuracy.interval {
                     Some([low, high]) => format!("{} to {}", percent(low), percent(high)),
@@ -204,9 +212,13 @@ impl Shared<'_> {
                 (Some(_), _) => query_strategy.to_string(),
                 _ => format!("{head_strategy} + {query_strategy}"),
             },
-            Method::AllHeads { query_strategy } => match self.query {
-                Some(_) => "all_heads".to_owned(),
-                None => format!("all_heads + {query_strategy}"),
+            Method::Named {
+                name,
+                query_strategy: Some(query_strategy),
+                ..
+            } => match self.query {
+                Some(_) => name.clone(),
+                None => format!("{name} + {query_strategy}"),
             },
             other => other.label(),
         }
@@ -218,13 +230,19 @@ fn num_heads(method: &Method) -> String {
         Method::Strategy {
             num_selected_heads, ..
         } => num_selected_heads.to_string(),
-        Method::AllHeads { .. } => "all".to_owned(),
-        _ => String::new(),
+        Method::Named { name, .. } if name == "all_heads" => "all".to_owned(),
+        Method::Named { .. } => String::new(),
     }
 }
 
 fn missing() -> String {
     "–".to_owned()
+}
+
+/// K, where the study has several.
+fn at_layer(cell: &Cell) -> String {
+    cell.prune_layer
+        .map_or(String::new(), |layer| format!("K{layer} "))
 }
 
 /// Kept tokens; a mean has a decimal only where it isn't the same everywhere.

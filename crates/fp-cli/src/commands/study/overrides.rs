@@ -6,12 +6,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 use fp_eval::study::StudyConfig;
 use fp_eval::study::config::{
-    ConfigFile, Controls, Diagnostics, HeadSetting, HolmFamily, Model, Precision, StudyKind,
-    TokenDiversity, surroundings,
+    ConfigFile, Controls, Diagnostics, HeadSetting, HolmFamily, Model, Precision, PruneLayers,
+    StudyKind, TokenDiversity, surroundings,
 };
 use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
-use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, TokenBudget, did_you_mean};
+use fp_scoring::{
+    HeadStrategy, MethodRegistry, Normalization, QueryStrategy, ScheduleStages, TokenBudget,
+};
 
 use crate::arguments::OneOrAll;
 
@@ -37,9 +39,10 @@ pub(crate) struct Overrides {
     /// How a head's row becomes a distribution: l1 or softmax.
     #[arg(long, value_name = "l1|softmax")]
     normalize: Option<Normalization>,
-    /// K, counted from 1: tokens are dropped after this layer.
-    #[arg(long, value_name = "K")]
-    prune_layer: Option<usize>,
+    /// K, counted from 1: tokens are dropped after this layer; several, separated by
+    /// commas, run everything at each.
+    #[arg(long, value_name = "K,…", value_delimiter = ',')]
+    prune_layer: Vec<usize>,
     /// Budgets as image tokens of an average layer, B, separated by commas.
     #[arg(long, value_name = "B,…", value_delimiter = ',', conflicts_with_all = ["keep", "retention"])]
     average_visual_tokens: Vec<f64>,
@@ -54,13 +57,25 @@ pub(crate) struct Overrides {
     /// Budgets as shares of the image tokens that stay, separated by commas.
     #[arg(long, value_name = "SHARE,…", value_delimiter = ',')]
     retention: Vec<f64>,
+    /// A schedule as a further budget, such as 3:309,7:204,16:113: after 3 layers 309
+    /// image tokens go on, and so forth. May be given several times.
+    #[arg(long, value_name = "K:N,…")]
+    schedule: Vec<ScheduleStages>,
     /// h, as counts such as 24,16,8 or shares such as 3/4,1/2.
     #[arg(long, value_name = "h,…", value_delimiter = ',')]
     num_selected_heads: Vec<HeadSetting>,
     /// Controls, separated by commas: vanilla, all_heads, random, uniform_grid, oracle,
-    /// drop_all, no_image; or all, or none.
+    /// drop_all, no_image, pool, downsample; or all, or none.
     #[arg(long, value_name = "C,…|all|none", value_delimiter = ',')]
     controls: Vec<String>,
+    /// Further methods to compare, separated by commas, as `finepruner strategies` lists
+    /// them.
+    #[arg(long, value_name = "M,…", value_delimiter = ',')]
+    methods: Vec<String>,
+    /// Selections that were made elsewhere, to be compared as a method: JSON lines with
+    /// id, site and kept. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    selection: Vec<String>,
     /// Seeds of the control random, separated by commas.
     #[arg(long, value_name = "SEED,…", value_delimiter = ',')]
     random_seeds: Vec<u64>,
@@ -142,7 +157,7 @@ impl Overrides {
                 true => Model::Named,
                 false => Model::Unknown,
             };
-            let found = surroundings(config, model, true);
+            let found = surroundings(config, model, true, &MethodRegistry::standard());
             file.add(found);
         }
         Ok(file.finish()?)
@@ -174,13 +189,20 @@ impl Overrides {
         let given = replace_list(&mut config.num_selected_heads, &self.num_selected_heads);
         note(given, "num_selected_heads", "--num-selected-heads");
         replace(&mut config.normalization, self.normalize);
-        let given = replace(&mut config.prune_layer, self.prune_layer);
+        let layers = PruneLayers::new(self.prune_layer.clone());
+        let given = replace(&mut config.prune_layer, layers);
         note(given, "prune_layer", "--prune-layer");
         note(
             self.apply_controls(&mut config.controls, found),
             "controls.random_seeds",
             "--random-seeds",
         );
+        let given = replace_list(&mut config.schedules, &self.schedule);
+        note(given, "schedules", "--schedule");
+        let given = replace_list(&mut config.selections, &self.selection);
+        note(given, "selections", "--selection");
+        let given = replace_list(&mut config.methods, &self.methods);
+        note(given, "methods", "--methods");
         let given = replace(&mut config.model, self.model.clone());
         note(given, "model", "--model");
         replace_optional(&mut config.vision_tower, self.vision_tower.clone());
@@ -294,29 +316,21 @@ impl Overrides {
     /// Whether the seeds were replaced; a control that isn't known goes to `found`.
     fn apply_controls(&self, controls: &mut Controls, found: &mut Diagnostics) -> bool {
         if !self.controls.is_empty() {
-            let seeds = match controls.random_seeds.is_empty() {
-                true => Controls::default().random_seeds,
-                false => controls.random_seeds.clone(),
-            };
+            let seeds = std::mem::take(&mut controls.random_seeds);
             *controls = Controls::none();
             for name in &self.controls {
                 match name.as_str() {
-                    "all" => {
-                        *controls = Controls {
-                            random_seeds: seeds.clone(),
-                            ..Controls::default()
-                        };
-                    }
+                    "all" => *controls = Controls::all(),
                     "none" => *controls = Controls::none(),
-                    "vanilla" => controls.vanilla = true,
-                    "all_heads" => controls.all_heads = true,
-                    "random" => controls.random_seeds.clone_from(&seeds),
-                    "uniform_grid" => controls.uniform_grid = true,
-                    "oracle" => controls.oracle = true,
-                    "drop_all" => controls.drop_all = true,
-                    "no_image" => controls.no_image = true,
-                    _ => found.add("--controls", unknown_control(name)),
+                    name => {
+                        if let Err(message) = controls.set(name, true) {
+                            found.add("--controls", message);
+                        }
+                    }
                 }
+            }
+            if !seeds.is_empty() && controls.has("random") {
+                controls.random_seeds = seeds;
             }
         }
         replace_list(&mut controls.random_seeds, &self.random_seeds)
@@ -368,25 +382,6 @@ fn replace_list<T: Clone>(place: &mut Vec<T>, values: &[T]) -> bool {
         *place = values.to_vec();
     }
     !values.is_empty()
-}
-
-fn unknown_control(name: &str) -> String {
-    const CONTROLS: [&str; 9] = [
-        "vanilla",
-        "all_heads",
-        "random",
-        "uniform_grid",
-        "oracle",
-        "drop_all",
-        "no_image",
-        "all",
-        "none",
-    ];
-    format!(
-        "unknown control `{name}`{}; expected one of: {}",
-        did_you_mean(name, CONTROLS),
-        CONTROLS.join(", ")
-    )
 }
 
 /// A value by the name that configurations have for it.
