@@ -159,7 +159,7 @@ impl<'a> Answers<'a> {
                     .iter()
                     .map(|stage| SeenStage {
                         site: stage.site,
-                        kept: stage.places.clone(),
+                        kept: stage.places.to_vec(),
                         merge: stage.selection.merge().map(|merge| merge.rows().to_vec()),
                     })
                     .collect(),

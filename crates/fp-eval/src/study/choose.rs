@@ -11,8 +11,8 @@ use fp_image::ImageAspect;
 use fp_model::{ModelError, SampleFacts};
 use fp_scoring::{
     AttentionSelector, DecoderShape, HeadCount, KeptTokens, MethodRegistry, Normalization, Plan,
-    PlanError, PlanSetting, QueryStrategy, SelectError, Selected, Selection, Site, TokenLayout,
-    error_text,
+    PlanError, PlanSetting, QueryStrategy, SelectError, Selected, Site, TokenLayout,
+    TokenSelection, error_text,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,10 +32,42 @@ pub(crate) struct Choice {
 #[derive(Debug, Clone)]
 pub(crate) struct Chosen {
     pub(crate) site: Site,
-    pub(crate) selected: Selected,
-    pub(crate) places: Vec<usize>,
+    pub(crate) selection: TokenSelection,
+    /// Which of the N image tokens each one that goes on stands for.
+    pub(crate) places: Arc<[usize]>,
     /// What the attention looked like that it chose by.
-    pub(crate) attention: Option<AttentionRecord>,
+    attention: Option<AttentionRecord>,
+    /// What decided it, where attention did.
+    record: Option<CellRecord>,
+}
+
+impl Chosen {
+    /// What was selected of tokens that stand for `places`. Of its audit only what is
+    /// recorded stays: a question has a hundred of them.
+    pub(crate) fn new(
+        site: Site,
+        selected: &Selected,
+        places: &[usize],
+        attention: Option<AttentionRecord>,
+    ) -> Chosen {
+        let selection = selected.selection.clone();
+        let is_whole = places.iter().enumerate().all(|(i, place)| i == *place);
+        Chosen {
+            site,
+            places: if is_whole {
+                selection.shared_places()
+            } else {
+                selection
+                    .places()
+                    .iter()
+                    .map(|&token| places[token])
+                    .collect()
+            },
+            selection,
+            attention,
+            record: selected.audit.as_ref().map(CellRecord::of_selection),
+        }
+    }
 }
 
 impl Choice {
@@ -51,32 +83,24 @@ impl Choice {
     /// What the stages of a plan chose of N tokens. The record is that of the last stage
     /// that looked at attention, with the closest cut of tokens of all.
     pub(crate) fn of_stages(plan: &Plan, chosen: Vec<Chosen>, num_image_tokens: usize) -> Choice {
-        let audits: Vec<&Selection> = chosen
-            .iter()
-            .filter_map(|stage| stage.selected.audit.as_ref())
-            .collect();
-        let mut record = audits
-            .last()
-            .map_or_else(CellRecord::default, |audit| CellRecord::of_selection(audit));
-        let cuts = audits.iter().filter_map(|audit| audit.audit.token_cut);
-        record.token_cut = cuts
-            .map(CutRecord::from)
-            .min_by(|a, b| a.gap.total_cmp(&b.gap));
-        let attention = chosen
-            .iter()
-            .rev()
-            .find_map(|stage| stage.attention.clone());
-        let stages = chosen.into_iter().map(|stage| PathStage {
-            site: stage.site,
-            selection: stage.selected.selection,
-            places: stage.places,
-        });
-        let visible = Visible::new(
-            plan.input,
-            plan.positions,
-            stages.collect(),
-            num_image_tokens,
-        );
+        let (mut record, mut attention) = (CellRecord::default(), None);
+        let mut closest: Option<CutRecord> = None;
+        let mut stages = Vec::with_capacity(chosen.len());
+        for stage in chosen {
+            attention = stage.attention.or(attention);
+            if let Some(of_stage) = stage.record {
+                let cuts = closest.into_iter().chain(of_stage.token_cut);
+                closest = cuts.min_by(|a, b| a.gap.total_cmp(&b.gap));
+                record = of_stage;
+            }
+            stages.push(PathStage {
+                site: stage.site,
+                selection: stage.selection,
+                places: stage.places,
+            });
+        }
+        record.token_cut = closest;
+        let visible = Visible::new(plan.input, plan.positions, stages, num_image_tokens);
         Choice {
             attention,
             ..Choice::new(Some(visible), record)

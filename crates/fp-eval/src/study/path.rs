@@ -30,7 +30,7 @@ pub(crate) struct PathStage {
     /// Of the tokens that entered the stage.
     pub(crate) selection: TokenSelection,
     /// Which of the N image tokens each of those that go on stands for.
-    pub(crate) places: Vec<usize>,
+    pub(crate) places: Arc<[usize]>,
 }
 
 impl Visible {
@@ -97,7 +97,7 @@ impl Visible {
         if path.input != ImageInput::Whole || path.stages.iter().any(is_merged) {
             return None;
         }
-        let mut places = path.stages.last()?.places.clone();
+        let mut places = path.stages.last()?.places.to_vec();
         places.sort_unstable();
         KeptTokens::new(places, num_image_tokens).ok()
     }
@@ -111,7 +111,7 @@ mod tests {
         PathStage {
             site,
             selection: TokenSelection::new(places.to_vec(), n).unwrap(),
-            places: places.to_vec(),
+            places: places.into(),
         }
     }
 

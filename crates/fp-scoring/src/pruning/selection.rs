@@ -130,6 +130,11 @@ impl TokenSelection {
         &self.places
     }
 
+    /// As [`TokenSelection::places`], shared.
+    pub fn shared_places(&self) -> Arc<[usize]> {
+        Arc::clone(&self.places)
+    }
+
     /// How tokens are summed, where some are.
     pub fn merge(&self) -> Option<&Merge> {
         self.merge.as_ref()

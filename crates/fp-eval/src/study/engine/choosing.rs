@@ -74,14 +74,9 @@ impl Tree<'_, '_> {
                     &selected,
                     self.subject,
                 );
-                let tokens = selected.selection.places().iter();
-                let places = tokens.map(|&token| node.prefix.places()[token]).collect();
-                self.cells[cell].chosen.push(Chosen {
-                    site: stage.site,
-                    selected,
-                    places,
-                    attention,
-                });
+                let places = node.prefix.places();
+                let chosen = Chosen::new(stage.site, &selected, places, attention);
+                self.cells[cell].chosen.push(chosen);
             }
             (Err(choice), _) => self.cells[cell].end = Some((choice, None)),
             (Ok(_), None) => {}

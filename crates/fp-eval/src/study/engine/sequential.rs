@@ -164,6 +164,7 @@ fn answer_cell(
     timing.num_decoded += output.generation.token_ids.len();
     timing.kv_bytes = timing.kv_bytes.max(output.kv_bytes);
     let mut chosen = Vec::with_capacity(output.stages.len());
+    let mut entering: Vec<usize> = (0..num_image_tokens).collect();
     for stage in output.stages {
         let layout = sample.layout();
         timing.num_suffix_rows +=
@@ -175,12 +176,14 @@ fn answer_cell(
         }
         let subject = &measured.subject;
         let attentions = &mut Attentions::default();
-        chosen.push(Chosen {
-            site: stage.site,
-            attention: describe(attentions, 0, None, &stage.selected, subject),
-            selected: stage.selected,
-            places: stage.places,
-        });
+        let attention = describe(attentions, 0, None, &stage.selected, subject);
+        chosen.push(Chosen::new(
+            stage.site,
+            &stage.selected,
+            &entering,
+            attention,
+        ));
+        entering = stage.places;
     }
     let choice = Choice::of_stages(plan, chosen, num_image_tokens);
     Ok((choice, Some(Ok((output.generation, output.min_margin)))))

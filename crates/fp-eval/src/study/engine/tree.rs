@@ -268,7 +268,7 @@ impl<'w, 'a> Tree<'w, 'a> {
             else {
                 continue;
             };
-            let selection = last.selected.selection.clone();
+            let selection = last.selection.clone();
             match plan.stages.get(way.chosen.len()) {
                 None => {
                     let n = self.subject.layout.num_image;
