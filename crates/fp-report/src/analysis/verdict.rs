@@ -70,9 +70,16 @@ pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdic
 
 /// A budget in words.
 pub(crate) fn budget_text(budget: &Budget) -> String {
-    match (budget.kept, budget.average_visual_tokens) {
-        (Some(kept), Some(average)) => format!("R = {kept} (B = {average:.0})"),
-        _ => budget.label.clone(),
+    let name = match (&budget.schedule, budget.prune_layer, budget.kept) {
+        (Some(schedule), _, _) => format!("schedule {schedule}"),
+        (None, Some(layer), Some(kept)) => format!("K = {layer}, R = {kept}"),
+        (None, None, Some(kept)) => format!("R = {kept}"),
+        (None, _, None) => return budget.label.clone(),
+    };
+    match budget.average_visual_tokens {
+        Some(average) => format!("{name} (B = {average:.0})"),
+        None if budget.prune_layer.is_none() && budget.schedule.is_none() => budget.label.clone(),
+        None => name,
     }
 }
 

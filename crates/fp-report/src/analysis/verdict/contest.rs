@@ -385,8 +385,9 @@ fn heads_text(heads: &[usize]) -> String {
 /// A budget by its label, as short as words allow.
 fn short_budget(budgets: &[Budget], label: &str) -> String {
     let budget = budgets.iter().find(|budget| budget.label == label);
-    match budget.and_then(|budget| budget.kept) {
-        Some(kept) => format!("R = {kept}"),
-        None => label.to_owned(),
+    match budget.map(|budget| (budget.kept, budget.prune_layer, &budget.schedule)) {
+        Some((Some(kept), Some(layer), None)) => format!("K = {layer}, R = {kept}"),
+        Some((Some(kept), None, None)) => format!("R = {kept}"),
+        _ => label.to_owned(),
     }
 }

@@ -63,7 +63,18 @@ fn caption(source: &Source<'_>) -> String {
     )
 }
 
+/// With more budgets than these there is no room to name strategies under each; the table
+/// below names them.
+const MOST_NAMED: usize = 4;
+
 fn place(source: &Source<'_>, budget: usize) -> Place {
+    let label = source.roster.budgets[budget].clone();
+    if source.roster.budgets.len() > MOST_NAMED {
+        return Place {
+            label,
+            notes: Vec::new(),
+        };
+    }
     let note = |label: &str, leader: Option<Leader>| {
         let leader = leader?;
         Some(format!("{label}: {}", leader.name(source)))
@@ -73,7 +84,7 @@ fn place(source: &Source<'_>, budget: usize) -> Place {
         note("baseline", baseline_at(source, budget)),
     ];
     Place {
-        label: source.roster.budgets[budget].clone(),
+        label,
         notes: notes.into_iter().flatten().collect(),
     }
 }
