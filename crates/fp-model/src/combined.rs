@@ -75,7 +75,7 @@ impl Prefix {
             values: self.attention.on_device()?,
             rows: &self.rows,
             num_heads: self.num_heads,
-            layout: self.layout,
+            layout: self.standing.layout,
         })
     }
 }
