@@ -2,16 +2,13 @@
 
 use crate::advance::Advance;
 use crate::branch::{Branches, Ending};
-use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::generate::{GenerateOptions, Generation};
 use crate::model::LlavaModel;
 use crate::prefix::{Prefix, PrefixOptions};
 use crate::sample::Sample;
 use crate::stages::SampleFacts;
-use fp_scoring::{
-    AttentionSelector, Plan, PruneConfig, SelectOptions, Selected, Selection, Site, TokenLayout,
-};
+use fp_scoring::{Plan, PruneConfig, Selected, Selection, Site, TokenLayout};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,22 +63,6 @@ pub struct StageTimings {
     pub decode: Duration,
 }
 
-impl ModelConfig {
-    /// Checks, before any work, that `prune` can be done to an image of
-    /// `num_image_tokens`.
-    ///
-    /// # Errors
-    /// A budget or head count that can't be met, or K outside 1..L.
-    pub fn check_pruning(&self, prune: &PruneConfig, num_image_tokens: usize) -> Result<()> {
-        let num_layers = self.text.num_layers;
-        prune
-            .budget
-            .kept(num_image_tokens, num_layers, prune.prune_layer)?;
-        prune.num_selected_heads.resolve(self.text.num_heads)?;
-        Ok(())
-    }
-}
-
 impl LlavaModel {
     /// Where a prefix must end, and which rows must be read, for `config`.
     ///
@@ -107,34 +88,22 @@ impl LlavaModel {
         let kept = config
             .budget
             .kept(prefix.layout().num_image, num_layers, config.prune_layer)?;
-        let options = SelectOptions {
-            normalization: config.normalization,
-            num_selected_heads: config.num_selected_heads,
-            kept,
-            allow_degenerate: config.allow_degenerate,
-        };
+        let options = config.selector().options(kept);
         prefix.select(config.head_strategy, config.query_strategy, &options)
     }
 
     /// The plan of a pruning configuration for an image of `num_image_tokens`.
     ///
     /// # Errors
-    /// As [`ModelConfig::check_pruning`].
+    /// A budget or head count that can't be met, or K outside 1..L.
     pub fn plan(&self, config: &PruneConfig, num_image_tokens: usize) -> Result<Plan> {
-        self.config().check_pruning(config, num_image_tokens)?;
-        let num_layers = self.config().text.num_layers;
+        let text = &self.config().text;
         let kept = config
             .budget
-            .kept(num_image_tokens, num_layers, config.prune_layer)?;
-        let selector = AttentionSelector {
-            head_strategy: config.head_strategy,
-            query_strategy: config.query_strategy,
-            num_selected_heads: config.num_selected_heads,
-            normalization: config.normalization,
-            allow_degenerate: config.allow_degenerate,
-        };
+            .kept(num_image_tokens, text.num_layers, config.prune_layer)?;
+        config.num_selected_heads.resolve(text.num_heads)?;
         let site = Site::Layer(config.prune_layer);
-        Ok(Plan::one_stage(site, Arc::new(selector), kept))
+        Ok(Plan::one_stage(site, Arc::new(config.selector()), kept))
     }
 
     /// Runs samples from prompt to answer in one batch, with pruning or without.

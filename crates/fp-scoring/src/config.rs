@@ -1,7 +1,7 @@
 //! How a model prunes.
 
 use crate::named::named_enum;
-use crate::{HeadCount, HeadStrategy, QueryStrategy, TokenBudget};
+use crate::{AttentionSelector, HeadCount, HeadStrategy, QueryStrategy, TokenBudget};
 
 named_enum! {
     /// How a head's attention row `a` becomes the distribution `p` that entropy,
@@ -43,4 +43,17 @@ pub struct PruneConfig {
     /// Go on where the chosen rows have no attention to the image at all.
     #[serde(default)]
     pub allow_degenerate: bool,
+}
+
+impl PruneConfig {
+    /// What it chooses tokens by.
+    pub fn selector(&self) -> AttentionSelector {
+        AttentionSelector {
+            head_strategy: self.head_strategy,
+            query_strategy: self.query_strategy,
+            num_selected_heads: self.num_selected_heads,
+            normalization: self.normalization,
+            allow_degenerate: self.allow_degenerate,
+        }
+    }
 }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::BudgetError;
+use crate::{BudgetError, Site};
 
 /// Where the number of visual tokens changes, and to what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -134,6 +134,30 @@ impl TokenSchedule {
             before = (Some(after_layer), tokens);
         }
         Ok(TokenSchedule(entering))
+    }
+
+    /// As [`TokenSchedule::from_stages`], of sites and what goes on from each. Of several
+    /// before layer 1 the last one counts.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_sites(
+        num_layers: usize,
+        num_image_tokens: usize,
+        sites: impl IntoIterator<Item = (Site, usize)>,
+    ) -> Result<Self, BudgetError> {
+        let mut entering = num_image_tokens;
+        let mut stages = Vec::new();
+        for (site, tokens) in sites {
+            match site.depth() {
+                0 => entering = tokens,
+                after_layer => stages.push(ScheduleStage {
+                    after_layer,
+                    tokens,
+                }),
+            }
+        }
+        Self::from_stages(num_layers, entering, &stages)
     }
 
     /// `[L]`: visual tokens that enter each layer.

@@ -20,8 +20,8 @@ use fp_model::{
     Sample, SampleFacts, Sampling,
 };
 use fp_scoring::{
-    AttentionSelector, HeadCount, HeadStrategy, Normalization, Plan, PlanSetting, PositionRule,
-    PruneConfig, QueryStrategy, ScheduleStages, TokenBudget,
+    HeadCount, HeadStrategy, Normalization, Plan, PlanSetting, PositionRule, PruneConfig,
+    QueryStrategy, ScheduleStages, TokenBudget,
 };
 
 use super::output_file::OutputFile;
@@ -303,16 +303,9 @@ fn plan(
         allow_degenerate: prune.allow_degenerate,
         seed: args.seed,
     };
-    let selector = AttentionSelector {
-        head_strategy: prune.head_strategy,
-        query_strategy: prune.query_strategy,
-        num_selected_heads: prune.num_selected_heads,
-        normalization: prune.normalization,
-        allow_degenerate: prune.allow_degenerate,
-    };
     let plan = Plan {
         positions: args.positions.unwrap_or(PositionRule::Keep),
-        ..setting.staged(Arc::new(selector))?
+        ..setting.staged(Arc::new(prune.selector()))?
     };
     ensure!(
         plan.stages.iter().all(|stage| stage.site.depth() > 0),

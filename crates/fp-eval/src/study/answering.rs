@@ -88,11 +88,8 @@ impl<'a> Answering<'a> {
             chooser: Chooser {
                 grid: &spec.grid,
                 registry: &self.prepared.registry,
+                config,
                 shape: spec.model.shape.decoder,
-                prune_layer: config.prune_layer.first(),
-                all_heads_query: config.all_heads_query(),
-                normalization: config.normalization,
-                allow_degenerate: config.allow_degenerate,
                 aspect: spec.model.image_aspect,
                 image_side: spec.model.image_side,
                 plans: Mutex::default(),

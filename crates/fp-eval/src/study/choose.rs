@@ -1,6 +1,7 @@
 //! What each cell of the grid keeps of one sample.
 
-use super::grid::{Cell, Grid};
+use super::config::StudyConfig;
+use super::grid::{Cell, Grid, square_grid};
 use super::method::Method;
 use super::path::{PathStage, Visible};
 use super::quality::{Attentions, TokenFeatures};
@@ -10,9 +11,9 @@ use fp_data::metric::token_quality::{CoverageGrid, Framing};
 use fp_image::ImageAspect;
 use fp_model::{ModelError, SampleFacts};
 use fp_scoring::{
-    AttentionSelector, DecoderShape, HeadCount, KeptTokens, MethodRegistry, Normalization, Plan,
-    PlanError, PlanSetting, QueryStrategy, SelectError, Selected, Site, TokenLayout,
-    TokenSelection, error_text,
+    AttentionSelector, DecoderShape, HeadCount, KeptTokens, MethodRegistry, Plan, PlanError,
+    PlanSetting, QueryStrategy, SelectError, Selected, Site, TokenLayout, TokenSelection,
+    error_text,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -120,7 +121,8 @@ impl Choice {
         }
     }
 
-    fn unplanned(error: &PlanError) -> Choice {
+    /// The choice of a cell without a plan.
+    pub(crate) fn unplanned(error: &PlanError) -> Choice {
         match error {
             PlanError::NoGrid { .. } => Choice::skipped(&error.to_string()),
             other => Choice::failed(other),
@@ -137,12 +139,8 @@ impl Choice {
 pub(crate) struct Chooser<'a> {
     pub(crate) grid: &'a Grid,
     pub(crate) registry: &'a MethodRegistry,
+    pub(crate) config: &'a StudyConfig,
     pub(crate) shape: DecoderShape,
-    /// K of cells that don't name another.
-    pub(crate) prune_layer: usize,
-    pub(crate) all_heads_query: QueryStrategy,
-    pub(crate) normalization: Normalization,
-    pub(crate) allow_degenerate: bool,
     /// None for any-resolution tiles.
     pub(crate) aspect: Option<ImageAspect>,
     /// Side of the vision tower's input.
@@ -200,9 +198,7 @@ impl Chooser<'_> {
 
     /// The one square grid that image tokens lie on, if they do.
     fn square_grid(&self, num_image_tokens: usize) -> Option<[usize; 2]> {
-        let side = num_image_tokens.isqrt();
-        let is_square = self.aspect.is_some() && side * side == num_image_tokens;
-        is_square.then_some([side, side])
+        self.aspect.and_then(|_| square_grid(num_image_tokens))
     }
 
     fn evidence(
@@ -239,17 +235,17 @@ impl Chooser<'_> {
 
     fn plan(&self, cell: &Cell, num_image_tokens: usize) -> Result<Plan, PlanError> {
         let budget = cell.budget.and_then(|index| self.grid.budgets.get(index));
+        let grid = self.square_grid(num_image_tokens);
+        let setting = self
+            .config
+            .plan_setting(self.shape, num_image_tokens, grid, budget);
         let mut setting = PlanSetting {
-            shape: self.shape,
-            num_image_tokens,
-            grid: self.square_grid(num_image_tokens),
-            prune_layer: cell.prune_layer.unwrap_or(self.prune_layer),
-            budget: budget.map(|budget| budget.setting),
-            schedule: budget.and_then(|budget| budget.schedule.clone()),
-            query_strategy: cell.method.query_strategy().unwrap_or(self.all_heads_query),
-            normalization: self.normalization,
-            allow_degenerate: self.allow_degenerate,
-            seed: 0,
+            prune_layer: cell.prune_layer.unwrap_or(setting.prune_layer),
+            query_strategy: cell
+                .method
+                .query_strategy()
+                .unwrap_or(setting.query_strategy),
+            ..setting
         };
         let plan = match &cell.method {
             Method::Strategy {
@@ -261,8 +257,8 @@ impl Chooser<'_> {
                     head_strategy: *head_strategy,
                     query_strategy: *query_strategy,
                     num_selected_heads: HeadCount::Count(*num_selected_heads),
-                    normalization: self.normalization,
-                    allow_degenerate: self.allow_degenerate,
+                    normalization: setting.normalization,
+                    allow_degenerate: setting.allow_degenerate,
                 };
                 setting.staged(Arc::new(selector))?
             }
@@ -281,11 +277,6 @@ impl Chooser<'_> {
         let name = cell.method.label();
         plan.check(&name, self.shape.num_layers, num_image_tokens)?;
         Ok(plan)
-    }
-
-    /// The choice of a cell without a plan.
-    pub(crate) fn unplanned(error: &PlanError) -> Choice {
-        Choice::unplanned(error)
     }
 }
 

@@ -2,13 +2,12 @@
 //! and every report take it from.
 
 use fp_scoring::{
-    BudgetError, FLOPS_PER_MAC, MlpConvention, PrunedCost, ScheduleStage, TokenLayout,
-    TokenSchedule,
+    BudgetError, FLOPS_PER_MAC, MlpConvention, PrunedCost, TokenLayout, TokenSchedule,
 };
 use serde::Serialize;
 
 use super::method::Method;
-use super::record::{RunRecord, SampleRecord, Seen, SeenStage};
+use super::record::{RunRecord, SampleRecord, Seen};
 use super::spec::RunSpec;
 
 /// Counted cost of one cell's prefill, means over the samples that it answered.
@@ -167,22 +166,11 @@ fn schedule(
             kept.len(),
         ),
         Seen::Stages(seen) => {
-            // Of several stages before layer 1 the last one counts.
-            let (before, after): (Vec<&SeenStage>, Vec<&SeenStage>) = seen
+            let sites = seen
                 .stages
                 .iter()
-                .partition(|stage| stage.site.depth() == 0);
-            let entering = before
-                .last()
-                .map_or(layout.num_image, |stage| stage.kept.len());
-            let stages: Vec<ScheduleStage> = after
-                .into_iter()
-                .map(|stage| ScheduleStage {
-                    after_layer: stage.site.depth(),
-                    tokens: stage.kept.len(),
-                })
-                .collect();
-            TokenSchedule::from_stages(num_layers, entering, &stages)
+                .map(|stage| (stage.site, stage.kept.len()));
+            TokenSchedule::from_sites(num_layers, layout.num_image, sites)
         }
     }
 }

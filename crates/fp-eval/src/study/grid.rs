@@ -1,13 +1,11 @@
 //! The cells of a study: strategy × budget × h, and the controls.
 
-use super::config::fixed_heads::PREFIX as FIXED_HEADS_PREFIX;
-use super::config::schema::SELECTION_PREFIX;
 use super::config::{HeadSetting, StudyConfig};
 use super::method::Method;
 use fp_model::ModelConfig;
 use fp_scoring::{
-    BudgetError, DecoderShape, DuplicateMethod, MethodRegistry, PlanError, PlanSetting,
-    PruningMethod, QueryStrategy, ScheduleStages, TokenBudget, TokenSchedule, UnknownMethod,
+    BudgetError, DecoderShape, DuplicateMethod, MethodRegistry, PlanError, PruningMethod,
+    QueryStrategy, ScheduleStages, TokenBudget, TokenSchedule, UnknownMethod,
     average_visual_tokens,
 };
 use serde::{Deserialize, Serialize};
@@ -25,9 +23,7 @@ impl ModelShape {
     /// Columns and rows of the one square grid that image tokens lie on; none where they
     /// lie on several, or the class token is among them.
     pub fn grid(&self) -> Option<[usize; 2]> {
-        let n = self.num_image_tokens?;
-        let side = n.isqrt();
-        (side * side == n).then_some([side, side])
+        square_grid(self.num_image_tokens?)
     }
 
     /// The shape that a configuration describes.
@@ -40,6 +36,12 @@ impl ModelShape {
             },
         }
     }
+}
+
+/// The square grid that so many image tokens make, if they make one.
+pub(crate) fn square_grid(num_image_tokens: usize) -> Option<[usize; 2]> {
+    let side = num_image_tokens.isqrt();
+    (side * side == num_image_tokens).then_some([side, side])
 }
 
 /// One budget of a study.
@@ -223,18 +225,9 @@ impl Grid {
             let Some(num_image_tokens) = shape.num_image_tokens else {
                 break;
             };
-            let setting = PlanSetting {
-                shape: shape.decoder,
-                num_image_tokens,
-                grid: shape.grid(),
-                prune_layer: budget.prune_layer.unwrap_or(config.prune_layer.first()),
-                budget: method.takes_budget().then_some(budget.setting),
-                schedule: budget.schedule.clone(),
-                query_strategy: config.all_heads_query(),
-                normalization: config.normalization,
-                allow_degenerate: config.allow_degenerate,
-                seed: 0,
-            };
+            let budget = method.takes_budget().then_some(budget);
+            let setting =
+                config.plan_setting(shape.decoder, num_image_tokens, shape.grid(), budget);
             match method.plan(&setting) {
                 // Such cells are skipped, with the reason.
                 Ok(_) | Err(PlanError::NoGrid { .. }) => {}
@@ -272,13 +265,9 @@ fn methods(
     registry: &MethodRegistry,
     problems: &mut Vec<(String, GridError)>,
 ) -> Vec<std::sync::Arc<dyn PruningMethod>> {
+    let names = config.method_names();
     let wanted = |method: &dyn PruningMethod| {
-        config.controls.has(method.name())
-            || config.methods.iter().any(|m| m == method.name())
-            // These are registered for the study that has them.
-            || [SELECTION_PREFIX, FIXED_HEADS_PREFIX]
-                .iter()
-                .any(|prefix| method.name().starts_with(prefix))
+        config.controls.has(method.name()) || names.iter().any(|name| name == method.name())
     };
     for (index, name) in config.methods.iter().enumerate() {
         if let Err(error) = registry.get(name) {

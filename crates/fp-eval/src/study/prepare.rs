@@ -7,12 +7,11 @@ use super::hashes;
 use super::inputs::Inputs;
 use super::order::Shard;
 use super::selection_file::SelectionFile;
-use super::spec::{DatasetSpec, Environment, FORMAT, FileHash, ModelSpec, RunSpec};
+use super::spec::{DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
 use candle_core::{DType, Device};
 use fp_data::dataset::{self, Dataset};
 use fp_data::embedded;
-use fp_data::hash::sha256_file;
 use fp_model::{LlavaModel, LoadOptions, ModelConfig, inspect};
 use fp_scoring::{MethodRegistry, PruningMethod};
 use std::path::{Path, PathBuf};
@@ -107,7 +106,7 @@ impl Prepared {
             model: model_spec(&folder, &model_config, shape, &inputs, &load)?,
             datasets: specs,
             grid,
-            selections: selection_hashes(config)?,
+            selections: selections.iter().map(|file| file.hash()).collect(),
             num_samples: first_index,
             shard,
             accepted_changes: Vec::new(),
@@ -148,23 +147,6 @@ fn with_own_methods(
         files.push(file);
     }
     Ok((registry, files))
-}
-
-fn selection_hashes(config: &StudyConfig) -> Result<Vec<FileHash>, StudyError> {
-    let paths = config.selections.iter();
-    paths
-        .map(|path| {
-            let sha256 = sha256_file(Path::new(path)).map_err(|source| StudyError::Io {
-                doing: "read",
-                path: path.into(),
-                source,
-            })?;
-            Ok(FileHash {
-                name: path.clone(),
-                sha256,
-            })
-        })
-        .collect()
 }
 
 /// Refuses a configuration with everything that is wrong with it here.

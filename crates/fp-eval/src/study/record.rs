@@ -141,7 +141,7 @@ pub enum Seen {
 #[serde(deny_unknown_fields)]
 pub struct SeenStages {
     /// What the vision tower was given, where it wasn't the whole image.
-    #[serde(default, skip_serializing_if = "is_whole")]
+    #[serde(default, skip_serializing_if = "ImageInput::is_whole")]
     pub input: ImageInput,
     /// Positions of the tokens that went on.
     pub positions: PositionRule,
@@ -163,10 +163,6 @@ pub struct SeenStage {
     pub merge: Option<Vec<Vec<(usize, f64)>>>,
 }
 
-fn is_whole(input: &ImageInput) -> bool {
-    *input == ImageInput::Whole
-}
-
 impl Seen {
     /// Image tokens that were there in the last layer, of N.
     pub fn num_last(&self, num_image_tokens: usize) -> usize {
@@ -181,16 +177,18 @@ impl Seen {
         }
     }
 
-    /// The tokens of the image that were there in the last layer, in their order, where
-    /// some were dropped and none merged.
+    /// The set of tokens of the image that were there in the last layer, ascending, where
+    /// some were dropped, none merged, and those left kept their order.
     pub fn last_tokens(&self) -> Option<&[usize]> {
         match self {
             Seen::Kept(kept) => Some(kept),
             Seen::Stages(seen) => {
                 let is_merged = |stage: &SeenStage| stage.merge.is_some();
-                let is_whole = seen.input == ImageInput::Whole;
+                let is_whole = seen.input.is_whole();
                 let last = seen.stages.last().filter(|_| is_whole)?;
-                (!seen.stages.iter().any(is_merged)).then_some(last.kept.as_slice())
+                let is_set =
+                    last.kept.is_sorted_by(|a, b| a < b) && !seen.stages.iter().any(is_merged);
+                is_set.then_some(last.kept.as_slice())
             }
             Seen::All | Seen::NoImage => None,
         }

@@ -13,10 +13,11 @@
 //! sum of, as pairs of an index among those that enter the stage and a weight. Every line
 //! has the same sites, positions and input; numbers of tokens may differ.
 
-use super::config::schema::SELECTION_PREFIX;
 use super::record::{SampleRecord, SeenStage, SeenStages};
-use super::{Cell, Grid, RunSpec, Seen};
+use super::spec::{FileHash, RunSpec};
+use super::{Cell, Grid, Seen};
 use fp_data::dataset::{Dataset, read_text};
+use fp_data::hash::sha256_hex;
 use fp_scoring::{
     Evidence, ImageInput, MethodCard, Plan, PlanError, PlanSetting, PositionRule, PruningMethod,
     SelectError, Selected, Selector, Site, Stage, TokenSelection, error_text,
@@ -25,6 +26,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What names of methods begin with that are made of a file of selections.
+const PREFIX: &str = "selection:";
 
 /// Problems of one file that are named.
 const MOST_NAMED: usize = 5;
@@ -76,12 +80,8 @@ struct Line {
     stages: Option<Vec<SeenStage>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     positions: Option<PositionRule>,
-    #[serde(default, skip_serializing_if = "is_whole")]
+    #[serde(default, skip_serializing_if = "ImageInput::is_whole")]
     input: ImageInput,
-}
-
-fn is_whole(input: &ImageInput) -> bool {
-    *input == ImageInput::Whole
 }
 
 impl Line {
@@ -109,6 +109,8 @@ impl Line {
 pub struct SelectionFile {
     name: String,
     path: PathBuf,
+    /// SHA-256 of the text.
+    sha256: String,
     by_id: Arc<HashMap<String, SeenStages>>,
     /// The line of each id.
     lines: HashMap<String, usize>,
@@ -134,6 +136,7 @@ impl SelectionFile {
         let mut file = SelectionFile {
             name: name_of(path),
             path: path.to_owned(),
+            sha256: sha256_hex(text.as_bytes()),
             by_id: Arc::default(),
             lines: HashMap::new(),
             input: ImageInput::Whole,
@@ -217,6 +220,14 @@ impl SelectionFile {
         })
     }
 
+    /// Its name and what it held.
+    pub(crate) fn hash(&self) -> FileHash {
+        FileHash {
+            name: self.path.display().to_string(),
+            sha256: self.sha256.clone(),
+        }
+    }
+
     /// Checks it against the samples that it is for; N where every image has as many
     /// tokens.
     ///
@@ -261,12 +272,12 @@ impl SelectionFile {
     }
 }
 
-/// `selection:` and the file's name without its ending.
-fn name_of(path: &Path) -> String {
+/// What the method of a file is called: `selection:` and the file's name without its ending.
+pub(super) fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map_or_else(String::new, |stem| {
         stem.to_string_lossy().replace(['/', '+'], "_")
     });
-    format!("{SELECTION_PREFIX}{stem}")
+    format!("{PREFIX}{stem}")
 }
 
 fn problem_of(stage: &SeenStage) -> Option<String> {

@@ -167,7 +167,7 @@ fn measure(
     let mut measured: Vec<Option<Measured>> = Vec::with_capacity(record.runs.len());
     for (index, run) in record.runs.iter().enumerate() {
         let tokens = match run.seen.last_tokens() {
-            Some(tokens) if !tokens.is_empty() && tokens.is_sorted_by(|a, b| a < b) => tokens,
+            Some(tokens) if !tokens.is_empty() => tokens,
             _ => {
                 measured.push(None);
                 continue;

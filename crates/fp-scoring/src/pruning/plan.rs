@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{PlanError, PositionRule, Selector, Site};
 use crate::{
-    BudgetError, DecoderShape, Normalization, QueryStrategy, ScheduleStage, ScheduleStages,
-    TokenBudget, TokenSchedule,
+    BudgetError, DecoderShape, Normalization, QueryStrategy, ScheduleStages, TokenBudget,
+    TokenSchedule,
 };
 
 /// What the vision tower is given.
@@ -51,6 +51,13 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Positions of the tokens that go on.
     pub positions: PositionRule,
+}
+
+impl ImageInput {
+    /// Whether it is the image as the model is made for it.
+    pub fn is_whole(&self) -> bool {
+        *self == ImageInput::Whole
+    }
 }
 
 impl Plan {
@@ -131,19 +138,8 @@ impl Plan {
         if self.input == ImageInput::None {
             return Ok(TokenSchedule::constant(num_layers, 0));
         }
-        // Before the decoder the last word counts.
-        let first = self.stages.iter().rfind(|stage| stage.site.depth() == 0);
-        let entering = first.map_or(num_image_tokens, |stage| stage.kept);
-        let stages: Vec<ScheduleStage> = self
-            .stages
-            .iter()
-            .filter(|stage| stage.site.depth() > 0)
-            .map(|stage| ScheduleStage {
-                after_layer: stage.site.depth(),
-                tokens: stage.kept,
-            })
-            .collect();
-        TokenSchedule::from_stages(num_layers, entering, &stages)
+        let sites = self.stages.iter().map(|stage| (stage.site, stage.kept));
+        TokenSchedule::from_sites(num_layers, num_image_tokens, sites)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// What names of methods begin with that are made of fixed heads.
-pub(in crate::study) const PREFIX: &str = "fixed_heads:";
+const PREFIX: &str = "fixed_heads:";
 
 /// Heads that are fixed beforehand: exactly one of `heads`, `weights` and `file`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -69,12 +69,17 @@ struct OfFile {
 }
 
 impl FixedHeadsSetting {
+    /// What the method is called.
+    pub fn method_name(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
+
     /// The method; reads the file where one is named.
     ///
     /// # Errors
     /// A file that can't be read, none or several ways to say it, impossible heads.
     pub fn method(&self) -> Result<FixedHeads, FixedHeadsError> {
-        let name = format!("{PREFIX}{}", self.name);
+        let name = self.method_name();
         let which = || FixedHeadsError::Which {
             name: self.name.clone(),
         };

@@ -3,7 +3,7 @@
 mod check;
 mod controls;
 mod file;
-pub(in crate::study) mod fixed_heads;
+mod fixed_heads;
 mod heads;
 mod lists;
 mod prune_layers;
@@ -17,10 +17,15 @@ pub use fixed_heads::{FixedHeadsError, FixedHeadsSetting};
 pub use heads::HeadSetting;
 pub use prune_layers::PruneLayers;
 
+use super::grid::Budget;
+use super::selection_file::name_of;
 use crate::efficiency::EfficiencySettings;
 use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
-use fp_scoring::{HeadStrategy, Normalization, QueryStrategy, ScheduleStages, TokenBudget};
+use fp_scoring::{
+    DecoderShape, HeadStrategy, Normalization, PlanSetting, QueryStrategy, ScheduleStages,
+    TokenBudget,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
 
@@ -285,6 +290,43 @@ impl StudyConfig {
                     .collect();
                 first(&names, QueryStrategy::LastToken.name())
             }
+        }
+    }
+
+    /// Names of the methods that are compared beside strategies and controls: those of the
+    /// registry, of fixed heads, and of files of selections.
+    pub(super) fn method_names(&self) -> Vec<String> {
+        let fixed = self.fixed_heads.iter().map(FixedHeadsSetting::method_name);
+        let files = self.selections.iter().map(|path| name_of(Path::new(path)));
+        self.methods
+            .iter()
+            .cloned()
+            .chain(fixed)
+            .chain(files)
+            .collect()
+    }
+
+    /// What a method is planned for: an image of N tokens on `grid`, at a budget or at none.
+    pub(super) fn plan_setting(
+        &self,
+        shape: DecoderShape,
+        num_image_tokens: usize,
+        grid: Option<[usize; 2]>,
+        budget: Option<&Budget>,
+    ) -> PlanSetting {
+        PlanSetting {
+            shape,
+            num_image_tokens,
+            grid,
+            prune_layer: budget
+                .and_then(|budget| budget.prune_layer)
+                .unwrap_or(self.prune_layer.first()),
+            budget: budget.map(|budget| budget.setting),
+            schedule: budget.and_then(|budget| budget.schedule.clone()),
+            query_strategy: self.all_heads_query(),
+            normalization: self.normalization,
+            allow_degenerate: self.allow_degenerate,
+            seed: 0,
         }
     }
 

@@ -9,9 +9,6 @@ use fp_model::prompt::PromptTemplate;
 use fp_scoring::{HeadStrategy, MethodRegistry, MethodRole, Normalization, QueryStrategy};
 use serde_json::{Value, json};
 
-/// What names of methods begin with that are made of a file of selections.
-pub(in crate::study) const SELECTION_PREFIX: &str = "selection:";
-
 /// The schema, draft 2020-12.
 pub fn schema() -> Value {
     json!({

@@ -1,13 +1,13 @@
 //! How the cells at a node of the tree choose.
 
 use super::tree::{Node, Tree};
-use crate::study::choose::{Choice, Chosen, describe};
+use crate::study::choose::{CellPlans, Choice, Chosen, describe};
 use crate::study::record::Look;
 use crate::study::timings::StopWatch;
 use fp_model::{ImageFeatures, ModelError, ScoreRequest};
 use fp_scoring::{
-    AttentionSelector, HeadStrategy, Plan, QueryStrategy, SelectOptions, Selected, Selection,
-    Stage, TokenSelection,
+    AttentionSelector, HeadStrategy, QueryStrategy, SelectOptions, Selected, Selection, Stage,
+    TokenSelection,
 };
 use std::sync::Arc;
 
@@ -17,12 +17,7 @@ type Ruled = (usize, AttentionSelector, usize);
 impl Tree<'_, '_> {
     /// Lets the cells of a node choose. Attention rules are scored together, everything
     /// else by itself.
-    pub(super) fn choose(
-        &mut self,
-        node: &Node,
-        plans: &[(usize, &Plan)],
-        features: &ImageFeatures,
-    ) {
+    pub(super) fn choose(&mut self, node: &Node, plans: &CellPlans, features: &ImageFeatures) {
         let mut watch = StopWatch::start();
         let mut by_query: Vec<(QueryStrategy, Vec<Ruled>)> = Vec::new();
         let mut others: Vec<(usize, &Stage)> = Vec::new();
@@ -60,7 +55,7 @@ impl Tree<'_, '_> {
         &mut self,
         node: &Node,
         cell: usize,
-        plans: &[(usize, &Plan)],
+        plans: &CellPlans,
         query: Option<QueryStrategy>,
         selected: Result<Selected, Choice>,
     ) {
@@ -84,13 +79,7 @@ impl Tree<'_, '_> {
     }
 
     /// Scores the cells of a node that look from one query strategy's rows.
-    fn score(
-        &mut self,
-        node: &Node,
-        query: QueryStrategy,
-        cells: &[Ruled],
-        plans: &[(usize, &Plan)],
-    ) {
+    fn score(&mut self, node: &Node, query: QueryStrategy, cells: &[Ruled], plans: &CellPlans) {
         let prefix = Arc::clone(&node.prefix);
         let combined = match prefix.combine(query) {
             Ok(combined) => combined,

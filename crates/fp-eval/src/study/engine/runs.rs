@@ -152,8 +152,8 @@ fn run_endings(
     outcomes
 }
 
-/// Ends of the batches.
-fn batches(worker: &Worker<'_>, lens: &[usize], layers: usize) -> Vec<usize> {
+/// Ends of the batches of sequences of which so many rows run through `layers`.
+pub(super) fn batches(worker: &Worker<'_>, lens: &[usize], layers: usize) -> Vec<usize> {
     if worker.engine.runs_in_batches() {
         worker.plan.batches(lens, layers)
     } else {

@@ -2,7 +2,7 @@
 
 use super::{ImageJob, Prompts, Question, Worker, subject, timing_of};
 use crate::study::answers::{Answers, Outcome};
-use crate::study::choose::{Choice, Chooser, Chosen, Subject, describe, measure_diversity};
+use crate::study::choose::{Choice, Chosen, Subject, describe, measure_diversity};
 use crate::study::config::TokenDiversity;
 use crate::study::inputs::LoadedImage;
 use crate::study::quality::{Attentions, TokenFeatures};
@@ -59,7 +59,7 @@ fn answer(
         let (choice, outcome) = match plan {
             Ok(plan) => answer_cell(worker, prompts, image, plan, &mut measured, timing)
                 .unwrap_or_else(|error| (Choice::of_error(&error), None)),
-            Err(error) => (Chooser::unplanned(error), None),
+            Err(error) => (Choice::unplanned(error), None),
         };
         timing.num_answers += usize::from(choice.visible.is_some());
         choices.push(choice);

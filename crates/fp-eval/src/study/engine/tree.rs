@@ -6,9 +6,10 @@
 //! on to the next stage together, siblings as one batch, depth first. What is left is the
 //! last stretch of each way, which runs later, in batches over many questions.
 
+use super::runs::batches;
 use super::shared::{Ending, Run, SeenImage, Walked};
 use super::{Prompts, Worker};
-use crate::study::choose::{Choice, Chooser, Chosen, Subject};
+use crate::study::choose::{CellPlans, Choice, Chosen, Subject};
 use crate::study::quality::Attentions;
 use crate::study::record::Look;
 use crate::study::timings::{StopWatch, TimingRecord};
@@ -99,22 +100,18 @@ impl<'w, 'a> Tree<'w, 'a> {
                 }
                 Ok(plan) => by_input.entry(plan.input).or_default().push(index),
                 Err(error) => {
-                    self.cells[index].end = Some((Chooser::unplanned(error), None));
+                    self.cells[index].end = Some((Choice::unplanned(error), None));
                 }
             }
         }
         for (input, cells) in by_input {
-            let plans: Vec<(usize, &Plan)> = cells
-                .into_iter()
-                .filter_map(|index| Some((index, plans[index].as_ref().ok()?)))
-                .collect();
-            match self.roots(input, &plans, image) {
+            match self.roots(input, &cells, &plans, image) {
                 Ok(()) => {}
                 // The image as it is belongs to everything.
-                Err(error) if input == ImageInput::Whole => return Err(error),
+                Err(error) if input.is_whole() => return Err(error),
                 Err(error) => {
-                    for (index, _) in plans {
-                        self.cells[index].end = Some((Choice::of_error(&error), None));
+                    for cell in cells {
+                        self.cells[cell].end = Some((Choice::of_error(&error), None));
                     }
                 }
             }
@@ -138,20 +135,22 @@ impl<'w, 'a> Tree<'w, 'a> {
     fn roots(
         &mut self,
         input: ImageInput,
-        plans: &[(usize, &Plan)],
+        cells: &[usize],
+        plans: &CellPlans,
         image: &mut SeenImage<'_>,
     ) -> Result<(), ModelError> {
-        let mut watch = StopWatch::start();
-        // Cells without a stage go on from the deepest root there is.
-        let mut depths: BTreeSet<usize> = plans
+        let first = |cell: usize| plan_of(plans, cell)?.stages.first();
+        // Cells without a stage start from the deepest root there is.
+        let mut depths: BTreeSet<usize> = cells
             .iter()
-            .filter_map(|(_, plan)| Some(plan.stages.first()?.site.depth()))
+            .filter_map(|&cell| Some(first(cell)?.site.depth()))
             .collect();
         if depths.is_empty() {
-            depths.insert(self.worker.chooser.prune_layer);
+            depths.insert(self.worker.chooser.config.prune_layer.first());
         }
         let depths: Vec<usize> = depths.into_iter().collect();
         let variant = self.variant(input, &depths, image)?;
+        let mut watch = StopWatch::start();
         let layout = Sample {
             prompt: &self.prompts.with_image,
             features: &variant.features,
@@ -160,7 +159,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         let rows: Vec<Vec<usize>> = depths
             .iter()
             .map(|&depth| {
-                let stages = plans.iter().filter_map(|(_, plan)| plan.stages.first());
+                let stages = cells.iter().filter_map(|&cell| first(cell));
                 let here = stages.filter(|stage| stage.site.depth() == depth);
                 self.rows(here, &layout)
             })
@@ -173,8 +172,9 @@ impl<'w, 'a> Tree<'w, 'a> {
         image.variants.insert(input, variant);
         let prefixes: Vec<Arc<Prefix>> = prefixes?.into_iter().map(Arc::new).collect();
         self.timing.seconds.prefix += watch.lap();
-        for (index, plan) in plans.iter().filter(|(_, plan)| plan.stages.is_empty()) {
-            if let Some(prefix) = prefixes.last() {
+        for &cell in cells {
+            let plan = plan_of(plans, cell).filter(|plan| plan.stages.is_empty());
+            if let (Some(plan), Some(prefix)) = (plan, prefixes.last()) {
                 let n = prefix.layout().num_image;
                 let ending = Ending {
                     prefix: Arc::clone(prefix),
@@ -182,18 +182,15 @@ impl<'w, 'a> Tree<'w, 'a> {
                     positions: plan.positions,
                 };
                 let choice = Choice::of_stages(plan, Vec::new(), n);
-                self.cells[*index].end = Some((choice, Some(Run::Ending(ending))));
+                self.cells[cell].end = Some((choice, Some(Run::Ending(ending))));
             }
         }
         for (depth, prefix) in depths.iter().zip(prefixes) {
-            let here = plans.iter().filter(|(_, plan)| {
-                let first = plan.stages.first();
-                first.is_some_and(|stage| stage.site.depth() == *depth)
-            });
+            let is_here = |cell: &usize| first(*cell).is_some_and(|s| s.site.depth() == *depth);
             let node = Node {
                 prefix,
                 number: self.number(),
-                cells: here.map(|(index, _)| *index).collect(),
+                cells: cells.iter().copied().filter(is_here).collect(),
             };
             self.expand(&node, plans, &features);
         }
@@ -228,6 +225,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         self.timing.seconds.vision += watch.lap();
         let system = worker.system(self.prompts.with_image.system_ids())?;
         let prefix = worker.model.prefill_image(&system, &features, depths)?;
+        self.timing.seconds.prefix += watch.lap();
         Ok(Variant { features, prefix })
     }
 
@@ -246,18 +244,14 @@ impl<'w, 'a> Tree<'w, 'a> {
     }
 
     /// The stage that a cell comes to next.
-    pub(super) fn next_stage<'p>(
-        &self,
-        cell: usize,
-        plans: &[(usize, &'p Plan)],
-    ) -> Option<&'p Stage> {
+    pub(super) fn next_stage<'p>(&self, cell: usize, plans: &'p CellPlans) -> Option<&'p Stage> {
         plan_of(plans, cell)?
             .stages
             .get(self.cells[cell].chosen.len())
     }
 
-    /// Lets the cells of a node choose and goes on with those that have another stage.
-    fn expand(&mut self, node: &Node, plans: &[(usize, &Plan)], features: &ImageFeatures) {
+    /// Lets the cells of a node choose, then advances those that have a further stage.
+    fn expand(&mut self, node: &Node, plans: &CellPlans, features: &ImageFeatures) {
         self.choose(node, plans, features);
         // Those that go on, by what they agree on: selection, positions, next depth.
         let mut groups: Vec<Group> = Vec::new();
@@ -312,7 +306,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         node: &Node,
         groups: &[&Group],
         depth: usize,
-        plans: &[(usize, &Plan)],
+        plans: &CellPlans,
         features: &ImageFeatures,
     ) {
         let worker = self.worker;
@@ -343,13 +337,8 @@ impl<'w, 'a> Tree<'w, 'a> {
             .iter()
             .map(|advance| advance.selection.len() + node.prefix.layout().num_text)
             .collect();
-        let ends = if worker.engine.runs_in_batches() {
-            worker.plan.batches(&lens, layers)
-        } else {
-            (1..=lens.len()).collect()
-        };
         let mut start = 0;
-        for end in ends {
+        for end in batches(worker, &lens, layers) {
             let mut watch = StopWatch::start();
             let batch = &advances[start..end];
             let advanced = worker.model.advance(batch, depth);
@@ -379,10 +368,7 @@ impl<'w, 'a> Tree<'w, 'a> {
     }
 }
 
-/// A cell's plan; plans are in the order of the grid.
-fn plan_of<'p>(plans: &[(usize, &'p Plan)], cell: usize) -> Option<&'p Plan> {
-    let at = plans
-        .binary_search_by_key(&cell, |(index, _)| *index)
-        .ok()?;
-    Some(plans[at].1)
+/// A cell's plan, where it has one.
+fn plan_of(plans: &CellPlans, cell: usize) -> Option<&Plan> {
+    plans.get(cell)?.as_ref().ok()
 }

@@ -7,12 +7,10 @@
 //! w·h tokens of the corner go on, numbered anew from the image's first position. What
 //! VTC-Bench found hard to beat is the same idea.
 
-use std::sync::Arc;
-
-use super::smaller_grid;
+use super::{before_decoder, check_whole, smaller_grid};
 use crate::{
-    Evidence, ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting, PositionRule,
-    PruningMethod, SelectError, Selected, Selector, Site, Stage, TokenSelection,
+    Evidence, ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting, PruningMethod,
+    SelectError, Selected, Selector, TokenSelection,
 };
 
 /// The image made smaller to the budget, before the vision tower.
@@ -41,22 +39,13 @@ impl PruningMethod for Downsample {
 
     fn plan(&self, setting: &PlanSetting) -> Result<Plan, PlanError> {
         let grid = setting.one_grid(self.name())?;
-        let [columns, rows] = smaller_grid(grid, setting.kept_before_decoder()?);
-        if [columns, rows] == grid {
+        let corner = smaller_grid(grid, setting.kept_before_decoder()?);
+        if corner == grid {
             return Ok(Plan::vanilla());
         }
-        Ok(Plan {
-            input: ImageInput::Shrunk { columns, rows },
-            stages: vec![Stage {
-                site: Site::Embeddings,
-                selector: Arc::new(Corner {
-                    grid,
-                    corner: [columns, rows],
-                }),
-                kept: columns * rows,
-            }],
-            positions: PositionRule::Renumber,
-        })
+        let [columns, rows] = corner;
+        let input = ImageInput::Shrunk { columns, rows };
+        Ok(before_decoder(input, Corner { grid, corner }, corner))
     }
 }
 
@@ -68,12 +57,8 @@ struct Corner {
 
 impl Selector for Corner {
     fn select(&self, evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
+        check_whole(evidence, self.grid)?;
         let [columns, rows] = self.grid;
-        if evidence.num_tokens() != columns * rows {
-            return Err(SelectError::NotApplicable {
-                reason: format!("image tokens aren't the whole {columns} × {rows} grid"),
-            });
-        }
         let [w, h] = self.corner;
         let tokens = (0..h).flat_map(|row| (0..w).map(move |column| row * columns + column));
         Ok(TokenSelection::new(tokens.collect(), columns * rows)?.into())

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::nothing;
 use crate::{
     Evidence, MethodCard, MethodRole, Plan, PlanError, PlanSetting, PruningMethod, SelectError,
-    Selected, Selector, Site,
+    Selected, Selector, Site, TokenSelection,
 };
 
 /// No image token after layer K: what pruning can lose at most.
@@ -43,6 +42,6 @@ struct Nothing;
 
 impl Selector for Nothing {
     fn select(&self, _evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
-        Ok(nothing().into())
+        Ok(TokenSelection::all(0).into())
     }
 }

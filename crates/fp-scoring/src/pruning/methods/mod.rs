@@ -22,7 +22,11 @@ pub use random::{Random, random_tokens};
 pub use uniform_grid::{UniformGrid, uniform_grid_tokens};
 pub use vanilla::Vanilla;
 
-use crate::{BudgetError, TokenSelection};
+use std::sync::Arc;
+
+use crate::{
+    BudgetError, Evidence, ImageInput, Plan, PositionRule, SelectError, Selector, Site, Stage,
+};
 
 /// Refuses R outside 1..=N.
 fn check_kept(name: &str, num_image_tokens: usize, kept: usize) -> Result<(), BudgetError> {
@@ -62,9 +66,31 @@ fn smaller_grid([columns, rows]: [usize; 2], kept: usize) -> [usize; 2] {
     best.0
 }
 
-/// All of nothing.
-fn nothing() -> TokenSelection {
-    TokenSelection::all(0)
+/// One stage before layer 1 that lets a grid of `cells` through, numbered anew.
+fn before_decoder(
+    input: ImageInput,
+    selector: impl Selector + 'static,
+    [columns, rows]: [usize; 2],
+) -> Plan {
+    Plan {
+        input,
+        stages: vec![Stage {
+            site: Site::Embeddings,
+            selector: Arc::new(selector),
+            kept: columns * rows,
+        }],
+        positions: PositionRule::Renumber,
+    }
+}
+
+/// Refuses image tokens that aren't the whole of a grid.
+fn check_whole(evidence: &Evidence<'_>, [columns, rows]: [usize; 2]) -> Result<(), SelectError> {
+    if evidence.num_tokens() == columns * rows {
+        return Ok(());
+    }
+    Err(SelectError::NotApplicable {
+        reason: format!("image tokens aren't the whole {columns} × {rows} grid"),
+    })
 }
 
 #[cfg(test)]

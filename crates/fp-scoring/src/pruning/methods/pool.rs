@@ -7,12 +7,11 @@
 //! tokens, numbered anew from the image's first position; often a few less than R.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::smaller_grid;
+use super::{before_decoder, check_whole, smaller_grid};
 use crate::{
-    Evidence, ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting, PositionRule,
-    PruningMethod, SelectError, Selected, Selector, Site, Stage, TokenSelection,
+    Evidence, ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting, PruningMethod,
+    SelectError, Selected, Selector, TokenSelection,
 };
 
 /// Average pooling of the feature grid to the budget, before layer 1.
@@ -42,15 +41,8 @@ impl PruningMethod for Pool {
     fn plan(&self, setting: &PlanSetting) -> Result<Plan, PlanError> {
         let grid = setting.one_grid(self.name())?;
         let cells = smaller_grid(grid, setting.kept_before_decoder()?);
-        Ok(Plan {
-            input: ImageInput::Whole,
-            stages: vec![Stage {
-                site: Site::Embeddings,
-                selector: Arc::new(Average { grid, cells }),
-                kept: cells[0] * cells[1],
-            }],
-            positions: PositionRule::Renumber,
-        })
+        let average = Average { grid, cells };
+        Ok(before_decoder(ImageInput::Whole, average, cells))
     }
 }
 
@@ -62,12 +54,8 @@ struct Average {
 
 impl Selector for Average {
     fn select(&self, evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
+        check_whole(evidence, self.grid)?;
         let [columns, rows] = self.grid;
-        if evidence.num_tokens() != columns * rows {
-            return Err(SelectError::NotApplicable {
-                reason: format!("image tokens aren't the whole {columns} × {rows} grid"),
-            });
-        }
         let [w, h] = self.cells;
         let mut merged = Vec::with_capacity(w * h);
         for j in 0..h {
