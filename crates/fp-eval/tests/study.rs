@@ -1,6 +1,7 @@
 //! Studies from configuration to records, on a tiny model.
 
 mod stages;
+mod static_heads;
 mod study_support;
 
 use fp_eval::study::{

@@ -63,6 +63,7 @@ fn full() -> Value {
             "oracle": true, "drop_all": false, "no_image": true, "pool": true, "downsample": true,
         },
         "methods": ["pool"],
+        "static_heads": true,
         "fixed_heads": [{"name": "hawk", "heads": [1, 3]}],
         "selections": ["mine.jsonl"],
         "model": "m",

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use fp_eval::study::config::schema::schema;
 use fp_eval::study::config::{ConfigError, Diagnostics, StudyKind};
-use fp_eval::study::{Cell, Grid, Method, ModelShape, StudyConfig, model_dir};
+use fp_eval::study::{Cell, Grid, ModelShape, StudyConfig, model_dir};
 use fp_model::{ModelConfig, Preset};
 use fp_scoring::{MethodRegistry, error_text};
 use serde::Serialize;
@@ -204,9 +204,7 @@ fn budget_table(grid: &Grid) -> String {
 fn head_counts(grid: &Grid) -> Vec<usize> {
     let mut counts = Vec::new();
     for cell in &grid.cells {
-        if let Method::Strategy {
-            num_selected_heads, ..
-        } = cell.method
+        if let Some(num_selected_heads) = cell.method.num_selected_heads()
             && !counts.contains(&num_selected_heads)
         {
             counts.push(num_selected_heads);

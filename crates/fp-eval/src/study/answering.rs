@@ -8,6 +8,7 @@ use super::loading::Loader;
 use super::memory::{self, MemoryPlan};
 use super::prepare::Prepared;
 use super::run::RunOptions;
+use super::static_heads::StaticHeads;
 use super::timings::StopWatch;
 use fp_model::{GenerateOptions, LlavaModel, ModelConfig};
 use std::collections::BTreeMap;
@@ -26,14 +27,44 @@ pub(super) struct Answering<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) model: &'a LlavaModel,
     pub(super) options: &'a RunOptions,
+    /// Heads of static variants, once they are ranked.
+    pub(super) static_heads: Option<&'a StaticHeads>,
+}
+
+/// How long a worker waited for a job to be loaded.
+pub(super) struct Waited {
+    seconds: f64,
+    is_first: bool,
 }
 
 impl<'a> Answering<'a> {
     /// Answers all jobs and hands what comes of them to `record`, in their order.
     pub(super) fn run(
         &self,
-        jobs: &'a [Vec<Vec<usize>>],
-        mut record: impl FnMut(Done) -> Result<(), StudyError>,
+        jobs: &[Vec<Vec<usize>>],
+        record: impl FnMut(Done) -> Result<(), StudyError>,
+    ) -> Result<(), StudyError> {
+        let work = |worker: &Worker<'_>, job: Job<'_>, waited: Waited| {
+            let mut done = worker.run(job)?;
+            if let Some(timing) = done.timings.first_mut() {
+                (timing.starting, timing.waiting) = if waited.is_first {
+                    (waited.seconds, Some(0.0))
+                } else {
+                    (0.0, Some(waited.seconds))
+                };
+            }
+            Some(done)
+        };
+        self.each_job(jobs, work, record)
+    }
+
+    /// Has `work` done on every job and hands what comes of them to `record`, in their
+    /// order. Everything stops where a worker gives none.
+    pub(super) fn each_job<T: Send>(
+        &self,
+        jobs: &[Vec<Vec<usize>>],
+        work: impl Fn(&Worker<'_>, Job<'_>, Waited) -> Option<T> + Sync,
+        mut record: impl FnMut(T) -> Result<(), StudyError>,
     ) -> Result<(), StudyError> {
         let sizes: Vec<usize> = jobs.iter().map(Vec::len).collect();
         let (num_workers, threads) = workers(self.model, self.options.threads);
@@ -44,7 +75,7 @@ impl<'a> Answering<'a> {
         let answering = pools(num_workers, threads)?;
         // Decoding shares an image's work out too, but several images are better.
         let loading = pools(num_loaders, 1)?;
-        let ahead: Ahead<Part<'a>> = Ahead::new(
+        let ahead: Ahead<Part<'_>> = Ahead::new(
             sizes,
             Limit {
                 // One waits for each worker, and one is being loaded.
@@ -54,7 +85,7 @@ impl<'a> Answering<'a> {
             },
         );
         let (worker, loader) = (self.worker(num_workers), Loader::new(self.prepared, jobs));
-        let (answered, to_record) = sync_channel::<Done>(2 * num_workers);
+        let (answered, to_record) = sync_channel::<(usize, T)>(2 * num_workers);
         std::thread::scope(|scope| {
             for pool in &loading {
                 let (loader, ahead) = (&loader, &ahead);
@@ -62,8 +93,8 @@ impl<'a> Answering<'a> {
             }
             for pool in &answering {
                 let answered = answered.clone();
-                let (worker, ahead) = (&worker, &ahead);
-                scope.spawn(move || pool.install(|| work(worker, ahead, &answered)));
+                let (worker, ahead, work) = (&worker, &ahead, &work);
+                scope.spawn(move || pool.install(|| take_jobs(worker, ahead, work, &answered)));
             }
             drop(answered);
             let outcome = record_in_order(&to_record, &mut record);
@@ -89,6 +120,7 @@ impl<'a> Answering<'a> {
                 grid: &spec.grid,
                 registry: &self.prepared.registry,
                 config,
+                static_heads: self.static_heads,
                 shape: spec.model.shape.decoder,
                 aspect: spec.model.image_aspect,
                 image_side: spec.model.image_side,
@@ -118,26 +150,27 @@ impl<'a> Answering<'a> {
     }
 }
 
-/// Answers jobs until there are none, or nobody records them.
-fn work<'a>(worker: &Worker<'_>, ahead: &Ahead<Part<'a>>, answered: &SyncSender<Done>) {
+/// Works on jobs until there are none, or nobody records them.
+fn take_jobs<'a, T>(
+    worker: &Worker<'_>,
+    ahead: &Ahead<Part<'a>>,
+    work: &impl Fn(&Worker<'_>, Job<'_>, Waited) -> Option<T>,
+    answered: &SyncSender<(usize, T)>,
+) {
     let _guard = ahead.stop_on_panic();
     let mut watch = StopWatch::start();
     let mut is_first = true;
     while let Some((number, images)) = ahead.take() {
-        let waited = watch.lap();
+        let waited = Waited {
+            seconds: watch.lap(),
+            is_first: std::mem::take(&mut is_first),
+        };
         let images = images.into_iter().flatten().collect();
-        let Some(mut done) = worker.run(Job { number, images }) else {
+        let Some(done) = work(worker, Job { images }, waited) else {
             ahead.stop();
             return;
         };
-        if let Some(timing) = done.timings.first_mut() {
-            (timing.starting, timing.waiting) = match is_first {
-                true => (waited, Some(0.0)),
-                false => (0.0, Some(waited)),
-            };
-        }
-        is_first = false;
-        if answered.send(done).is_err() {
+        if answered.send((number, done)).is_err() {
             return;
         }
         watch.lap();
@@ -145,14 +178,14 @@ fn work<'a>(worker: &Worker<'_>, ahead: &Ahead<Part<'a>>, answered: &SyncSender<
 }
 
 /// Hands jobs on in the order of their numbers, in whichever order they come.
-fn record_in_order(
-    to_record: &Receiver<Done>,
-    record: &mut impl FnMut(Done) -> Result<(), StudyError>,
+fn record_in_order<T>(
+    to_record: &Receiver<(usize, T)>,
+    record: &mut impl FnMut(T) -> Result<(), StudyError>,
 ) -> Result<(), StudyError> {
-    let mut early: BTreeMap<usize, Done> = BTreeMap::new();
+    let mut early: BTreeMap<usize, T> = BTreeMap::new();
     let mut next = 0;
-    for done in to_record {
-        early.insert(done.number, done);
+    for (number, done) in to_record {
+        early.insert(number, done);
         while let Some(done) = early.remove(&next) {
             record(done)?;
             next += 1;
@@ -164,10 +197,7 @@ fn record_in_order(
 /// How many workers, and how many threads each of them has.
 fn workers(model: &LlavaModel, threads: usize) -> (usize, usize) {
     let is_small = model.device().is_cpu() && decoder_bytes(model.config()) < SMALL_WEIGHTS;
-    match is_small {
-        true => (threads, 1),
-        false => (1, threads),
-    }
+    if is_small { (threads, 1) } else { (1, threads) }
 }
 
 /// Bytes of the decoder's matrices on the CPU.

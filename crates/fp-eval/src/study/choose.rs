@@ -1,19 +1,21 @@
 //! What each cell of the grid keeps of one sample.
 
 use super::config::StudyConfig;
+use super::engine::RankedRule;
 use super::grid::{Cell, Grid, square_grid};
 use super::method::Method;
 use super::path::{PathStage, Visible};
 use super::quality::{Attentions, TokenFeatures};
 use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look};
+use super::static_heads::StaticHeads;
 use fp_data::Sample;
 use fp_data::metric::token_quality::{CoverageGrid, Framing};
 use fp_image::ImageAspect;
 use fp_model::{ModelError, SampleFacts};
 use fp_scoring::{
     AttentionSelector, DecoderShape, HeadCount, KeptTokens, MethodRegistry, Plan, PlanError,
-    PlanSetting, QueryStrategy, SelectError, Selected, Site, TokenLayout, TokenSelection,
-    error_text,
+    PlanSetting, PruningMethod, QueryStrategy, SelectError, Selected, Site, TokenLayout,
+    TokenSelection, error_text,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -140,6 +142,8 @@ pub(crate) struct Chooser<'a> {
     pub(crate) grid: &'a Grid,
     pub(crate) registry: &'a MethodRegistry,
     pub(crate) config: &'a StudyConfig,
+    /// Heads of static variants, where the grid has such cells and they are ranked.
+    pub(crate) static_heads: Option<&'a StaticHeads>,
     pub(crate) shape: DecoderShape,
     /// None for any-resolution tiles.
     pub(crate) aspect: Option<ImageAspect>,
@@ -261,6 +265,16 @@ impl Chooser<'_> {
                     allow_degenerate: setting.allow_degenerate,
                 };
                 setting.staged(Arc::new(selector))?
+            }
+            Method::Static { .. } => {
+                let name = cell.method.label();
+                let missing = || PlanError::Setting {
+                    method: name.clone(),
+                    reason: "its heads were not ranked".to_owned(),
+                };
+                let rule = RankedRule::of(cell, self.config).ok_or_else(missing)?;
+                let heads = self.static_heads.ok_or_else(missing)?;
+                heads.method(&name, &rule)?.plan(&setting)?
             }
             Method::Named { name, seed, .. } => {
                 setting.seed = seed.unwrap_or(0);

@@ -16,9 +16,6 @@ pub enum StudyError {
     /// The configuration on this model.
     #[error(transparent)]
     Grid(#[from] GridError),
-    /// Heads that can't be fixed as configured.
-    #[error(transparent)]
-    FixedHeads(#[from] super::config::FixedHeadsError),
     /// A file of selections.
     #[error(transparent)]
     Selections(#[from] super::selection_file::SelectionFileError),

@@ -171,6 +171,9 @@ impl Grid {
                     }
                 }
             }
+            if config.static_heads {
+                grid.add_static_variants(index);
+            }
             for method in methods.iter().filter(|method| method.takes_budget()) {
                 for named in named(&**method, config) {
                     grid.add(named, Some(index), grid.budgets[index].prune_layer);
@@ -180,12 +183,31 @@ impl Grid {
         Ok(grid)
     }
 
+    /// A static variant of every strategy's cell at a budget.
+    fn add_static_variants(&mut self, budget: usize) {
+        let of_budget = self.cells.iter().filter(|cell| cell.budget == Some(budget));
+        let variants: Vec<Method> = of_budget
+            .filter_map(|cell| match cell.method {
+                Method::Strategy {
+                    head_strategy,
+                    query_strategy,
+                    num_selected_heads,
+                } => Some(Method::Static {
+                    head_strategy,
+                    query_strategy,
+                    num_selected_heads,
+                }),
+                _ => None,
+            })
+            .collect();
+        for method in variants {
+            self.add(method, Some(budget), self.budgets[budget].prune_layer);
+        }
+    }
+
     fn add(&mut self, method: Method, budget: Option<usize>, prune_layer: Option<usize>) {
         let mut id = method.label();
-        if let Method::Strategy {
-            num_selected_heads, ..
-        } = method
-        {
+        if let Some(num_selected_heads) = method.num_selected_heads() {
             id += &format!("/h{num_selected_heads}");
         }
         match (budget, prune_layer) {
@@ -231,7 +253,7 @@ impl Grid {
             match method.plan(&setting) {
                 // Such cells are skipped, with the reason.
                 Ok(_) | Err(PlanError::NoGrid { .. }) => {}
-                Err(error) => problems.push(("methods".to_owned(), error.into())),
+                Err(error) => problems.push((config.method_place(method.name()), error.into())),
             }
         }
         problems

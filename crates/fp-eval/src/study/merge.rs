@@ -6,6 +6,7 @@ use super::folder::{
 };
 use super::line::LineError;
 use super::spec::RunSpec;
+use super::static_heads::{STATIC_HEADS_FILE, StaticHeads};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -73,6 +74,7 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
     }
     writer.flush().map_err(StudyError::io("write", &path))?;
     merge_timings(output, pieces)?;
+    merge_static_heads(output, pieces)?;
     write_spec(
         output,
         &RunSpec {
@@ -194,6 +196,28 @@ fn start(output: &Path) -> Result<(), StudyError> {
             path: output.to_owned(),
         }),
     }
+}
+
+/// The heads of static variants, which every shard has ranked alike.
+fn merge_static_heads(output: &Path, pieces: &[PathBuf]) -> Result<(), StudyError> {
+    let mut known: Option<(&PathBuf, StaticHeads)> = None;
+    for piece in pieces {
+        let Some(heads) = StaticHeads::read(piece)? else {
+            continue;
+        };
+        match &known {
+            Some((first, other)) if *other != heads => {
+                return Err(StudyError::Merge {
+                    first: (*first).clone(),
+                    second: piece.clone(),
+                    reason: format!("their {STATIC_HEADS_FILE} differ"),
+                });
+            }
+            Some(_) => {}
+            None => known = Some((piece, heads)),
+        }
+    }
+    known.map_or(Ok(()), |(_, heads)| heads.write(output))
 }
 
 /// Timings one after the other; pieces without any have none.

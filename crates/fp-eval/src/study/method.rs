@@ -16,6 +16,16 @@ pub enum Method {
         /// h.
         num_selected_heads: usize,
     },
+    /// By the heads that a head strategy ranks highest by their mean score on the half to
+    /// choose by, the same heads for every sample.
+    Static {
+        /// Scores the heads.
+        head_strategy: HeadStrategy,
+        /// Chooses the rows.
+        query_strategy: QueryStrategy,
+        /// h.
+        num_selected_heads: usize,
+    },
     /// By a method of the registry, see [`fp_scoring::MethodRegistry`].
     Named {
         /// Its name.
@@ -44,6 +54,8 @@ struct Flat {
 
 /// The method of cells that a head strategy and a query strategy choose in.
 const STRATEGY: &str = "strategy";
+/// The method of their static variants.
+const STATIC: &str = "static";
 
 impl From<Method> for Flat {
     fn from(method: Method) -> Flat {
@@ -54,6 +66,17 @@ impl From<Method> for Flat {
                 num_selected_heads,
             } => Flat {
                 method: STRATEGY.to_owned(),
+                head_strategy: Some(head_strategy),
+                query_strategy: Some(query_strategy),
+                num_selected_heads: Some(num_selected_heads),
+                seed: None,
+            },
+            Method::Static {
+                head_strategy,
+                query_strategy,
+                num_selected_heads,
+            } => Flat {
+                method: STATIC.to_owned(),
                 head_strategy: Some(head_strategy),
                 query_strategy: Some(query_strategy),
                 num_selected_heads: Some(num_selected_heads),
@@ -89,6 +112,13 @@ impl From<Flat> for Method {
                     num_selected_heads,
                 }
             }
+            (STATIC, Some(head_strategy), Some(query_strategy), Some(num_selected_heads)) => {
+                Method::Static {
+                    head_strategy,
+                    query_strategy,
+                    num_selected_heads,
+                }
+            }
             _ => Method::Named {
                 name: flat.method,
                 query_strategy: flat.query_strategy,
@@ -111,7 +141,7 @@ impl Method {
     /// The name in the registry; none for strategies.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Method::Strategy { .. } => None,
+            Method::Strategy { .. } | Method::Static { .. } => None,
             Method::Named { name, .. } => Some(name),
         }
     }
@@ -124,7 +154,9 @@ impl Method {
     /// Where attention is read from; none for methods that don't say.
     pub fn query_strategy(&self) -> Option<QueryStrategy> {
         match self {
-            Method::Strategy { query_strategy, .. } => Some(*query_strategy),
+            Method::Strategy { query_strategy, .. } | Method::Static { query_strategy, .. } => {
+                Some(*query_strategy)
+            }
             Method::Named { query_strategy, .. } => *query_strategy,
         }
     }
@@ -132,6 +164,19 @@ impl Method {
     /// Whether it is a head strategy and a query strategy, what studies A and B vary.
     pub fn is_studied(&self) -> bool {
         matches!(self, Method::Strategy { .. })
+    }
+
+    /// h, of cells that select heads.
+    pub fn num_selected_heads(&self) -> Option<usize> {
+        match self {
+            Method::Strategy {
+                num_selected_heads, ..
+            }
+            | Method::Static {
+                num_selected_heads, ..
+            } => Some(*num_selected_heads),
+            Method::Named { .. } => None,
+        }
     }
 
     /// The name without budget and h, such as `variance+last_token` or `random/s1`.
@@ -142,6 +187,11 @@ impl Method {
                 query_strategy,
                 ..
             } => format!("{head_strategy}+{query_strategy}"),
+            Method::Static {
+                head_strategy,
+                query_strategy,
+                ..
+            } => format!("{STATIC}:{head_strategy}+{query_strategy}"),
             Method::Named {
                 name,
                 query_strategy,
@@ -166,6 +216,11 @@ mod tests {
             query_strategy: QueryStrategy::LastToken,
             num_selected_heads: 4,
         };
+        let fixed = Method::Static {
+            head_strategy: HeadStrategy::Variance,
+            query_strategy: QueryStrategy::LastToken,
+            num_selected_heads: 4,
+        };
         let random = Method::Named {
             name: "random".to_owned(),
             query_strategy: None,
@@ -176,6 +231,11 @@ mod tests {
                 strategy,
                 r#"{"method":"strategy","head_strategy":"variance","query_strategy":"last_token","num_selected_heads":4}"#,
                 "variance+last_token",
+            ),
+            (
+                fixed,
+                r#"{"method":"static","head_strategy":"variance","query_strategy":"last_token","num_selected_heads":4}"#,
+                "static:variance+last_token",
             ),
             (random, r#"{"method":"random","seed":3}"#, "random/s3"),
             (Method::named("pool"), r#"{"method":"pool"}"#, "pool"),

@@ -1,21 +1,20 @@
 //! From a configuration to everything that a run needs, the weights not yet read.
 
-use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings};
+use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings_with};
 use super::error::StudyError;
-use super::grid::{Grid, GridError, ModelShape};
+use super::grid::{Grid, ModelShape};
 use super::hashes;
 use super::inputs::Inputs;
 use super::order::Shard;
-use super::selection_file::SelectionFile;
+use super::own_methods::OwnMethods;
 use super::spec::{DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
 use candle_core::{DType, Device};
 use fp_data::dataset::{self, Dataset};
 use fp_data::embedded;
 use fp_model::{LlavaModel, LoadOptions, ModelConfig, inspect};
-use fp_scoring::{MethodRegistry, PruningMethod};
+use fp_scoring::MethodRegistry;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The name that stands for what is shipped.
 pub(crate) const EMBEDDED: &str = "embedded";
@@ -74,8 +73,13 @@ impl Prepared {
         shard: Option<Shard>,
         registry: &MethodRegistry,
     ) -> Result<Prepared, StudyError> {
-        let (registry, selections) = with_own_methods(config, registry)?;
-        check(config, &registry)?;
+        let own = OwnMethods::new(config, registry);
+        check(config, &own)?;
+        let OwnMethods {
+            registry,
+            selections,
+            ..
+        } = own;
         let load = load_options(config)?;
         let folder = model_dir(config)?;
         let model_config = ModelConfig::from_dir(&folder)?;
@@ -127,39 +131,17 @@ impl Prepared {
     }
 }
 
-/// The methods that a configuration can name: those of `registry`, one per list of fixed
-/// heads and one per file of selections.
-fn with_own_methods(
-    config: &StudyConfig,
-    registry: &MethodRegistry,
-) -> Result<(MethodRegistry, Vec<Arc<SelectionFile>>), StudyError> {
-    let mut registry = registry.clone();
-    for setting in &config.fixed_heads {
-        registry
-            .register(setting.method()?)
-            .map_err(GridError::from)?;
-    }
-    let mut files = Vec::new();
-    for path in &config.selections {
-        let file = Arc::new(SelectionFile::read(Path::new(path))?);
-        let known: Arc<dyn PruningMethod> = Arc::<SelectionFile>::clone(&file);
-        registry.add(known).map_err(GridError::from)?;
-        files.push(file);
-    }
-    Ok((registry, files))
-}
-
 /// Refuses a configuration with everything that is wrong with it here.
-fn check(config: &StudyConfig, registry: &MethodRegistry) -> Result<(), StudyError> {
+fn check(config: &StudyConfig, own: &OwnMethods) -> Result<(), StudyError> {
     let mut diagnostics = config.problems();
-    diagnostics.merge(surroundings(config, Model::Named, true, registry));
-    match diagnostics.is_empty() {
-        true => Ok(()),
-        false => Err(StudyError::Config(ConfigError::Invalid {
-            path: None,
-            diagnostics,
-        })),
+    diagnostics.merge(surroundings_with(config, Model::Named, true, own));
+    if diagnostics.is_empty() {
+        return Ok(());
     }
+    Err(StudyError::Config(ConfigError::Invalid {
+        path: None,
+        diagnostics,
+    }))
 }
 
 /// Reads every dataset; what is wrong with one hides nothing of the next.

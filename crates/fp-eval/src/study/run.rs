@@ -10,6 +10,7 @@ use super::memory;
 use super::order::{Shard, image_groups};
 use super::prepare::Prepared;
 use super::spec::Invocation;
+use super::static_heads::static_heads;
 use super::timings::{LoadingTimes, StopWatch};
 use fp_data::Sample;
 use fp_scoring::MethodRegistry;
@@ -108,6 +109,9 @@ pub struct Progress {
     pub resumed: usize,
     /// Samples that failed, since this program started.
     pub failed: usize,
+    /// Before the first answer of a run with static variants: samples that their heads are
+    /// ranked on, done and all.
+    pub ranked: Option<[usize; 2]>,
 }
 
 /// What came of a run.
@@ -164,19 +168,37 @@ pub fn run(
         done: folder.num_done,
         resumed: folder.num_done,
         failed: 0,
+        ranked: None,
     };
     progress(state);
     let mut loading = LoadingTimes::default();
     if state.done < state.total && !options.is_stopped() {
         let model = prepared.load_model()?;
         let rest = jobs(groups, folder.num_done, options.batch_size);
-        let answering = Answering {
+        let ranking = Answering {
             prepared: &prepared,
             model: &model,
             options,
+            static_heads: None,
+        };
+        let static_heads = static_heads(&ranking, &options.output, folder.num_done, |done, of| {
+            progress(Progress {
+                ranked: Some([done, of]),
+                ..state
+            });
+        })?;
+        let answering = Answering {
+            static_heads: static_heads.as_ref(),
+            ..ranking
         };
         let mut synced = Instant::now();
         let mut wall = StopWatch::start();
+        // A run that was stopped while heads were ranked has nothing to answer by.
+        let rest = if options.is_stopped() {
+            Vec::new()
+        } else {
+            rest
+        };
         answering.run(&rest, |mut done| {
             if let Some(timing) = done.timings.first_mut() {
                 timing.wall = Some(wall.lap());

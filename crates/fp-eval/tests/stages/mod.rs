@@ -129,6 +129,7 @@ fn mixed(world: &World) -> StudyConfig {
     keys.insert("schedules".into(), schedules);
     let fixed = serde_json::json!([{"name": "one", "heads": [1]}, {"name": "some", "weights": [0, 2, 1, 0, 0, 0, 0.5, 0]}]);
     keys.insert("fixed_heads".into(), fixed);
+    keys.insert("static_heads".into(), true.into());
     let heads = serde_json::json!(["sum", "variance", "hierarchical"]);
     keys.insert("head_selection_strategies".into(), heads);
     keys.insert("num_selected_heads".into(), serde_json::json!([2]));

@@ -1,18 +1,8 @@
 //! One half of the images to choose by, the other to confirm on.
 
-use serde::Serialize;
+pub use fp_eval::study::Halves;
 
 use crate::run::Run;
-
-/// How the halves came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Halves {
-    /// Datasets whose split is called `select`, and those called `confirm`.
-    BySplit,
-    /// Images by the parity of a hash of their names.
-    ByImageHash,
-}
 
 /// The samples of both halves, by position in the run's records.
 #[derive(Debug, Clone)]
@@ -25,17 +15,10 @@ pub(crate) struct Split {
 impl Split {
     pub(crate) fn new(run: &Run) -> Split {
         let datasets = &run.spec.datasets;
-        let has = |split: &str| datasets.iter().any(|dataset| dataset.split == split);
-        let halves = match has("select") && has("confirm") {
-            true => Halves::BySplit,
-            false => Halves::ByImageHash,
-        };
+        let halves = Halves::of(datasets);
         let is_select = |sample: &usize| {
             let record = &run.records[*sample];
-            match halves {
-                Halves::BySplit => datasets[record.dataset].split == "select",
-                Halves::ByImageHash => is_even(&record.image_id),
-            }
+            halves.is_select(&datasets[record.dataset].split, &record.image_id)
         };
         let (select, confirm) = (0..run.records.len()).partition(is_select);
         Split {
@@ -44,9 +27,4 @@ impl Split {
             confirm,
         }
     }
-}
-
-/// Whether the first hexadecimal digit of a name's hash, as a character, is even.
-fn is_even(image: &str) -> bool {
-    fp_data::hash::sha256_hex(image.as_bytes()).as_bytes()[0].is_multiple_of(2)
 }

@@ -25,6 +25,7 @@ mod relative;
 mod roster;
 mod samples;
 mod scores;
+mod static_heads;
 mod steadiness;
 mod strata;
 mod tokens;
@@ -52,6 +53,7 @@ pub use on_same::OnSameQuestions;
 pub use references::{Reference, ReferenceComparisons};
 pub use relative::RelativeAccuracy;
 pub use samples::SampleCounts;
+pub use static_heads::StaticHeadsTests;
 pub use strata::{BY_DATASET, Strata, Stratum};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
@@ -96,6 +98,9 @@ pub struct Analysis {
     pub untested: Vec<Untested>,
     /// The best of many, chosen and tested on separate halves.
     pub best: Option<BestOfMany>,
+    /// Head strategies against their static variants; none in runs without such cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub static_heads: Option<StaticHeadsTests>,
     /// Every cell on the samples that an uninformed choice of tokens gets wrong; none
     /// without a control that chooses them.
     pub difficult: Option<DifficultSamples>,
@@ -147,6 +152,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     let (agreement, pairs) = agreement::agreement(run, &roster, &scores);
     let best = best::best_of_many(run, &roster, &scores, &judge)?;
     let difficult = difficult::difficult_samples(run, &roster, &scores, &judge, best.as_ref())?;
+    let static_heads = static_heads::static_heads_tests(run, &roster, &scores, &judge)?;
     let hypotheses = hypotheses::answers(&hypotheses::Grounds {
         run,
         roster: &roster,
@@ -166,6 +172,9 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     if let Some(difficult) = &difficult {
         untested.extend(difficult.untested.iter().cloned());
     }
+    if let Some(tests) = &static_heads {
+        untested.extend(tests.untested.iter().cloned());
+    }
     let of_hypotheses = hypotheses
         .iter()
         .flat_map(|hypothesis| &hypothesis.untested);
@@ -180,6 +189,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         controls: controls.comparisons,
         untested,
         best,
+        static_heads,
         difficult,
         frequent_answers: answers::frequent_answers(run, &roster, &scores, &strata),
         hypotheses,

@@ -41,6 +41,8 @@ pub(crate) struct Roster {
     pub(crate) budgets: Vec<String>,
     /// `[strategies][head counts][budgets]`.
     studied: Vec<Vec<Vec<Option<usize>>>>,
+    /// Their static variants, alike.
+    statics: Vec<Vec<Vec<Option<usize>>>>,
     pub(crate) vanilla: Option<usize>,
     pub(crate) no_image: Option<usize>,
     pub(crate) drop_all: Option<usize>,
@@ -64,6 +66,7 @@ impl Roster {
             head_counts: Vec::new(),
             budgets: grid.budgets.iter().map(|b| b.label.clone()).collect(),
             studied: Vec::new(),
+            statics: Vec::new(),
             vanilla: None,
             no_image: None,
             drop_all: None,
@@ -79,6 +82,7 @@ impl Roster {
         }
         let (rows, columns) = (roster.head_counts.len(), num_budgets);
         roster.studied = vec![vec![vec![None; columns]; rows]; roster.strategies.len()];
+        roster.statics = roster.studied.clone();
         for (index, cell) in grid.cells.iter().enumerate() {
             roster.place(index, cell);
         }
@@ -112,6 +116,7 @@ impl Roster {
     }
 
     fn place(&mut self, index: usize, cell: &Cell) {
+        let is_static = matches!(cell.method, Method::Static { .. });
         let (head_strategy, query_strategy, num_selected_heads) = match &cell.method {
             Method::Named { name, .. } => {
                 match (name.as_str(), cell.budget) {
@@ -131,6 +136,11 @@ impl Roster {
                 head_strategy,
                 query_strategy,
                 num_selected_heads,
+            }
+            | Method::Static {
+                head_strategy,
+                query_strategy,
+                num_selected_heads,
             } => (head_strategy, query_strategy, num_selected_heads),
         };
         let Some(budget) = cell.budget else {
@@ -145,7 +155,12 @@ impl Roster {
             .iter()
             .position(|h| h == num_selected_heads);
         if let (Some(strategy), Some(count)) = (strategy, count) {
-            self.studied[strategy][count][budget] = Some(index);
+            let of = if is_static {
+                &mut self.statics
+            } else {
+                &mut self.studied
+            };
+            of[strategy][count][budget] = Some(index);
         }
     }
 
@@ -173,15 +188,12 @@ impl Roster {
 
     /// Every studied cell: strategy, head count, budget, cell.
     pub(crate) fn studied(&self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
-        let all = self.studied.iter().enumerate().flat_map(|(s, by_heads)| {
-            by_heads.iter().enumerate().flat_map(move |(h, by_budget)| {
-                by_budget
-                    .iter()
-                    .enumerate()
-                    .filter_map(move |(b, cell)| Some((s, h, b, (*cell)?)))
-            })
-        });
-        all.collect::<Vec<_>>().into_iter()
+        cells_in(&self.studied)
+    }
+
+    /// The cells of static variants: strategy, head count, budget, cell.
+    pub(crate) fn static_variants(&self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+        cells_in(&self.statics)
     }
 
     /// All cells of a strategy.
@@ -226,4 +238,18 @@ impl Roster {
             StudyKind::A | StudyKind::Full => strategy.head.card(),
         }
     }
+}
+
+/// The cells of `[strategies][head counts][budgets]`, each behind its place.
+fn cells_in(
+    cells: &[Vec<Vec<Option<usize>>>],
+) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    cells.iter().enumerate().flat_map(|(s, by_heads)| {
+        by_heads.iter().enumerate().flat_map(move |(h, by_budget)| {
+            by_budget
+                .iter()
+                .enumerate()
+                .filter_map(move |(b, cell)| Some((s, h, b, (*cell)?)))
+        })
+    })
 }

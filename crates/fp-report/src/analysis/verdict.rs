@@ -11,9 +11,9 @@ mod headline;
 
 use serde::Serialize;
 
-use super::Analysis;
 use super::agreement::StrategyPair;
 use super::roster::Roster;
+use super::{Analysis, StaticHeadsTests};
 use crate::run::Run;
 use cautions::cautions;
 use controls::{against_all_heads, against_random};
@@ -55,9 +55,11 @@ impl Verdict {
 }
 
 pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdict {
+    let static_heads = analysis.static_heads.as_ref();
     let sentences = [
         against_random(run, roster, analysis),
         against_all_heads(roster, analysis),
+        static_heads.map(StaticHeadsTests::sentence),
         same_strategies(analysis),
     ];
     Verdict {

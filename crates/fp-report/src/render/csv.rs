@@ -78,6 +78,11 @@ fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
             head_strategy,
             query_strategy,
             num_selected_heads,
+        }
+        | Method::Static {
+            head_strategy,
+            query_strategy,
+            num_selected_heads,
         } => (
             head_strategy.to_string(),
             query_strategy.to_string(),
@@ -89,7 +94,11 @@ fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
             String::new(),
         ),
     };
-    let method = cell.method.name().unwrap_or("strategy");
+    let method = match &cell.method {
+        Method::Strategy { .. } => "strategy",
+        Method::Static { .. } => "static",
+        Method::Named { name, .. } => name,
+    };
     let cost = &analysis.costs[index];
     let [low, high] = match cell.accuracy.interval {
         Some(ends) => ends.map(Some),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Source;
 use super::beside::note;
 use crate::analysis::{Comparison, Reference};
-use fp_eval::format::{interval_points, level, p_value, percent, signed_points};
+use fp_eval::format::{interval_points, level, p_number, p_value, percent, signed_points};
 
 /// Everything that one would paste into an issue or a paper's notes.
 pub(crate) fn summary_md(source: &Source<'_>) -> String {
@@ -30,6 +30,7 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     accuracy(source, &mut text);
     super::datasets::section(source, &mut text);
     controls(source, &mut text);
+    static_heads(source, &mut text);
     super::efficiency::section(source, &mut text);
     super::difficult::difficult(source, &mut text);
     super::difficult::frequent_answers(source, &mut text);
@@ -93,6 +94,41 @@ pub(super) fn estimate(estimate: &crate::analysis::Estimate) -> String {
         }
         (Some(mean), None) => percent(mean),
         (None, _) => "–".to_owned(),
+    }
+}
+
+fn static_heads(source: &Source<'_>, text: &mut String) {
+    let Some(tests) = &source.analysis.static_heads else {
+        return;
+    };
+    let _ = writeln!(text, "\n## Heads chosen per sample against static heads\n");
+    let _ = writeln!(text, "{}\n", tests.sentence());
+    row(
+        text,
+        [
+            "strategy",
+            "difference in points",
+            "interval",
+            "Holm p",
+            "outcome",
+        ]
+        .map(str::to_owned),
+    );
+    row(
+        text,
+        ["---", "---:", "---:", "---:", "---"].map(str::to_owned),
+    );
+    for c in &tests.comparisons {
+        row(
+            text,
+            [
+                c.a.clone(),
+                signed_points(c.difference),
+                interval_points(c.interval, c.confidence),
+                p_number(c.p_holm),
+                c.outcome.name().to_owned(),
+            ],
+        );
     }
 }
 

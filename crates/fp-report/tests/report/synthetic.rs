@@ -412,6 +412,7 @@ fn keep(
             };
             (skill, number * 10 + num_selected_heads)
         }
+        Method::Static { .. } => (0.4, 1003),
         Method::Named { name, seed, .. } => match (name.as_str(), seed) {
             ("all_heads", _) => (0.55, 1000),
             ("oracle", _) => (1.0, 1001),

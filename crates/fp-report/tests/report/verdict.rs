@@ -49,7 +49,7 @@ fn accuracies(cell: &Cell, of: &dyn Fn(&str, usize) -> f64, fastv: f64) -> f64 {
             ..
         } => of(head_strategy.name(), *num_selected_heads),
         Method::Named { name, .. } if name == "all_heads" => fastv,
-        Method::Named { .. } => 0.9,
+        Method::Named { .. } | Method::Static { .. } => 0.9,
     }
 }
 
@@ -146,7 +146,7 @@ fn study_b_asks_about_fastv_and_the_last_token() {
         Method::Strategy { query_strategy, .. } if query_strategy.name() == "last_token" => 0.8,
         Method::Strategy { .. } => 0.6,
         Method::Named { name, .. } if name == "all_heads" => 0.98,
-        Method::Named { .. } => 0.9,
+        Method::Named { .. } | Method::Static { .. } => 0.9,
     });
     let headline = analyse(folder.path()).verdict.headline;
     assert!(

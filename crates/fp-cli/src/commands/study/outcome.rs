@@ -212,6 +212,18 @@ impl Shared<'_> {
                 (Some(_), _) => query_strategy.to_string(),
                 _ => format!("{head_strategy} + {query_strategy}"),
             },
+            Method::Static {
+                head_strategy,
+                query_strategy,
+                num_selected_heads,
+            } => {
+                let name = self.name(&Method::Strategy {
+                    head_strategy: *head_strategy,
+                    query_strategy: *query_strategy,
+                    num_selected_heads: *num_selected_heads,
+                });
+                format!("{name}, static heads")
+            }
             Method::Named {
                 name,
                 query_strategy: Some(query_strategy),
@@ -228,6 +240,9 @@ impl Shared<'_> {
 fn num_heads(method: &Method) -> String {
     match method {
         Method::Strategy {
+            num_selected_heads, ..
+        }
+        | Method::Static {
             num_selected_heads, ..
         } => num_selected_heads.to_string(),
         Method::Named { name, .. } if name == "all_heads" => "all".to_owned(),

@@ -72,6 +72,10 @@ pub(crate) struct Overrides {
     /// them.
     #[arg(long, value_name = "M,…", value_delimiter = ',')]
     methods: Vec<String>,
+    /// Also compare each head strategy's static variant: the heads with the highest mean
+    /// score on the half to choose by, the same for every sample.
+    #[arg(long)]
+    static_heads: bool,
     /// Selections that were made elsewhere, to be compared as a method: JSON lines with
     /// id, site and kept. May be given several times.
     #[arg(long, value_name = "FILE")]
@@ -215,6 +219,7 @@ impl Overrides {
         replace_optional(&mut config.dtype, self.dtype);
         let given = replace(&mut config.max_new_tokens, self.max_new_tokens);
         note(given, "max_new_tokens", "--max-new-tokens");
+        config.static_heads |= self.static_heads;
         config.allow_degenerate |= self.allow_degenerate;
         replace(&mut config.token_diversity, self.token_diversity);
         if self.quick {

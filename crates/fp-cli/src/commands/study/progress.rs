@@ -72,7 +72,11 @@ fn line(progress: Progress, elapsed: Duration) -> String {
         done,
         resumed,
         failed,
+        ranked,
     } = progress;
+    if let Some([ranked, of]) = ranked {
+        return format!("ranking heads: {ranked} of {of} samples of the half to choose by");
+    }
     let mut text = format!("{done} of {total} samples");
     if resumed > 0 {
         text += &format!(", {resumed} from before");
@@ -113,6 +117,7 @@ mod tests {
             done,
             resumed,
             failed,
+            ranked: None,
         };
         let ten = Duration::from_secs(10);
         assert_eq!(

@@ -9,6 +9,7 @@ mod lists;
 mod prune_layers;
 pub mod schema;
 
+pub(crate) use check::surroundings::surroundings_with;
 pub use check::surroundings::{Model, surroundings};
 pub use check::{ConfigError, Diagnostics};
 pub use controls::Controls;
@@ -102,6 +103,10 @@ pub struct StudyConfig {
     /// Methods of the registry that are compared too, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
+    /// Also compare each head strategy's static variant: the heads with the highest mean
+    /// score on the half to choose by, the same for every sample.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub static_heads: bool,
     /// Heads that are fixed beforehand, each list compared as a method.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixed_heads: Vec<FixedHeadsSetting>,
@@ -306,6 +311,26 @@ impl StudyConfig {
             .collect()
     }
 
+    /// Where a method is named that is compared beside strategies and controls.
+    pub(super) fn method_place(&self, name: &str) -> String {
+        let at = self.method_names().iter().position(|other| other == name);
+        let lists = [
+            ("methods", self.methods.len()),
+            ("fixed_heads", self.fixed_heads.len()),
+            ("selections", self.selections.len()),
+        ];
+        let Some(mut index) = at else {
+            return "controls".to_owned();
+        };
+        for (list, len) in lists {
+            if index < len {
+                return format!("{list}[{index}]");
+            }
+            index -= len;
+        }
+        "methods".to_owned()
+    }
+
     /// What a method is planned for: an image of N tokens on `grid`, at a budget or at none.
     pub(super) fn plan_setting(
         &self,
@@ -338,6 +363,10 @@ impl StudyConfig {
             _ => QueryStrategy::LastToken,
         }
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn l1() -> Normalization {

@@ -81,6 +81,10 @@ pub fn schema() -> Value {
                 "uniqueItems": true,
                 "items": {"type": "string"},
             },
+            "static_heads": {
+                "description": "Also compare each head strategy's static variant: the heads with the highest mean score on the half to choose by, the same for every sample.",
+                "type": "boolean",
+            },
             "fixed_heads": {
                 "description": "Heads that are fixed beforehand, each compared as a method, fixed_heads:NAME: a list of heads, a weight per head, or a JSON file with either.",
                 "type": "array",

@@ -5,10 +5,13 @@
 //! on the engine.
 
 mod choosing;
+mod ranking;
 mod runs;
 mod sequential;
 mod shared;
 mod tree;
+
+pub(crate) use self::ranking::{HeadScores, RankedRule, rank};
 
 use super::answers::{Outcome, Placed};
 use super::choose::{Chooser, Subject};
@@ -87,8 +90,6 @@ impl FromStr for Engine {
 
 /// Some images with their questions, loaded.
 pub(crate) struct Job<'a> {
-    /// Jobs are recorded in the order of their numbers.
-    pub(crate) number: usize,
     pub(crate) images: Vec<ImageJob<'a>>,
 }
 
@@ -113,7 +114,6 @@ pub(crate) struct Prompts {
 
 /// What came of a job.
 pub(crate) struct Done {
-    pub(crate) number: usize,
     pub(crate) records: Vec<SampleRecord>,
     pub(crate) timings: Vec<TimingRecord>,
 }
@@ -151,11 +151,7 @@ impl Worker<'_> {
             Engine::Prefix | Engine::Distinct | Engine::Shared => shared::run(self, job.images),
         };
         // What may have been cut short is no record.
-        (!self.is_stopped()).then_some(Done {
-            number: job.number,
-            records,
-            timings,
-        })
+        (!self.is_stopped()).then_some(Done { records, timings })
     }
 
     /// Answers questions whose images are left out.

@@ -2,11 +2,12 @@
 //!
 //! importance = Σ_h w_h · a_h / Σ_h w_h over the heads with a weight, a being each head's
 //! attention row as the query strategy combines it; the R most important tokens go on, ties
-//! to the lower index. With equal weights that is the mean over those heads. HAWK's form.
+//! to the lower index. With equal weights that is the mean over those heads, as a head
+//! strategy takes it of the heads that it selects. HAWK's form.
 
 use std::sync::Arc;
 
-use fp_kernels::cpu::top_r;
+use fp_kernels::cpu::{token_importance, top_r};
 
 use crate::{
     AttentionNeed, Evidence, KeptTokens, MethodCard, Needs, Plan, PlanError, PlanSetting,
@@ -108,6 +109,7 @@ impl PruningMethod for FixedHeads {
         setting_of.staged(Arc::new(WeightedMean {
             weights: Arc::clone(&self.weights),
             query_strategy: setting_of.query_strategy,
+            allow_degenerate: setting_of.allow_degenerate,
         }))
     }
 }
@@ -116,6 +118,37 @@ impl PruningMethod for FixedHeads {
 struct WeightedMean {
     weights: Arc<[(usize, f64)]>,
     query_strategy: QueryStrategy,
+    allow_degenerate: bool,
+}
+
+impl WeightedMean {
+    /// `[N]` of the attention `[H, N]`.
+    fn importance(&self, rows: &[f64], num_tokens: usize) -> Result<Vec<f64>, ScoringError> {
+        let first = self.weights.first().map(|(_, weight)| *weight);
+        if self
+            .weights
+            .iter()
+            .all(|(_, weight)| Some(*weight) == first)
+        {
+            let heads: Vec<usize> = self.weights.iter().map(|(head, _)| *head).collect();
+            return Ok(token_importance(
+                rows,
+                rows.len() / num_tokens,
+                num_tokens,
+                &heads,
+            )?);
+        }
+        let mut importance = vec![0.0; num_tokens];
+        for (head, weight) in self.weights.iter() {
+            let row = &rows[head * num_tokens..(head + 1) * num_tokens];
+            for (sum, value) in importance.iter_mut().zip(row) {
+                *sum += weight * value;
+            }
+        }
+        let total: f64 = self.weights.iter().map(|(_, weight)| weight).sum();
+        importance.iter_mut().for_each(|sum| *sum /= total);
+        Ok(importance)
+    }
 }
 
 impl Selector for WeightedMean {
@@ -131,17 +164,11 @@ impl Selector for WeightedMean {
     }
 
     fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError> {
-        let (rows, _) = image_attention(evidence.attention()?, self.query_strategy)?;
-        let n = evidence.num_tokens();
-        let mut importance = vec![0.0; n];
-        for (head, weight) in self.weights.iter() {
-            let row = &rows[head * n..(head + 1) * n];
-            for (sum, value) in importance.iter_mut().zip(row) {
-                *sum += weight * value;
-            }
+        let (rows, audit) = image_attention(evidence.attention()?, self.query_strategy)?;
+        let importance = self.importance(&rows, evidence.num_tokens())?;
+        if importance.iter().all(|value| *value == 0.0) && !self.allow_degenerate {
+            return Err(ScoringError::NoAttention { rows: audit.rows }.into());
         }
-        let total: f64 = self.weights.iter().map(|(_, weight)| weight).sum();
-        importance.iter_mut().for_each(|sum| *sum /= total);
         let kept = top_r(&importance, kept).map_err(ScoringError::from)?.kept;
         Ok(TokenSelection::from(&KeptTokens::from_selection(kept)).into())
     }
@@ -166,6 +193,7 @@ mod tests {
         let selector = WeightedMean {
             weights: Arc::clone(&method.weights),
             query_strategy: QueryStrategy::LastToken,
+            allow_degenerate: false,
         };
         let selected = selector.select(&evidence, kept).unwrap();
         selected.selection.places().to_vec()

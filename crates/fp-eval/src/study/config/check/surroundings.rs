@@ -3,6 +3,7 @@
 use super::super::StudyConfig;
 use super::Diagnostics;
 use crate::study::grid::{Grid, ModelShape};
+use crate::study::own_methods::OwnMethods;
 use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
 use fp_data::dataset::locate;
 use fp_data::embedded;
@@ -36,7 +37,20 @@ pub fn surroundings(
     will_run: bool,
     registry: &MethodRegistry,
 ) -> Diagnostics {
+    surroundings_with(config, model, will_run, &OwnMethods::new(config, registry))
+}
+
+/// As [`surroundings`], with the methods that the configuration makes itself.
+pub(crate) fn surroundings_with(
+    config: &StudyConfig,
+    model: Model,
+    will_run: bool,
+    own: &OwnMethods,
+) -> Diagnostics {
     let mut found = Diagnostics::default();
+    for (place, message) in &own.problems {
+        found.add(place.clone(), message.clone());
+    }
     check_device(&config.device, will_run, &mut found);
     let shape = match model {
         Model::Named => check_model(config, &mut found),
@@ -45,7 +59,7 @@ pub fn surroundings(
     };
     match shape {
         Some(shape) => {
-            for (place, error) in Grid::problems(config, &shape, registry) {
+            for (place, error) in Grid::problems(config, &shape, &own.registry) {
                 found.add(place, error_text(&error));
             }
         }

@@ -169,6 +169,9 @@ fn described(source: &Source<'_>, cell: &Cell) -> (String, Option<usize>) {
             let name = same.next().map(|strategy| strategy.name.clone());
             (name.unwrap_or_default(), Some(*num_selected_heads))
         }
+        Method::Static {
+            num_selected_heads, ..
+        } => (cell.method.label(), Some(*num_selected_heads)),
         Method::Named {
             name,
             seed: Some(seed),

@@ -1,0 +1,153 @@
+//! Scores of heads alone: what static variants are ranked by.
+
+use super::{ImageJob, Job, Worker};
+use crate::study::config::StudyConfig;
+use crate::study::grid::Cell;
+use crate::study::method::Method;
+use fp_model::prompt::EncodedPrompt;
+use fp_model::{ImageFeatures, ImagePrefix, ModelError, Prefix, Sample, ScoreRequest};
+use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, SelectOptions, error_text};
+use std::collections::BTreeSet;
+
+/// A rule that heads are ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RankedRule {
+    pub(crate) head_strategy: HeadStrategy,
+    pub(crate) query_strategy: QueryStrategy,
+    pub(crate) num_selected_heads: usize,
+    pub(crate) prune_layer: usize,
+}
+
+impl RankedRule {
+    /// The rule of a cell that is a static variant; none for other cells.
+    pub(crate) fn of(cell: &Cell, config: &StudyConfig) -> Option<RankedRule> {
+        let Method::Static {
+            head_strategy,
+            query_strategy,
+            num_selected_heads,
+        } = cell.method
+        else {
+            return None;
+        };
+        Some(RankedRule {
+            head_strategy,
+            query_strategy,
+            num_selected_heads,
+            prune_layer: cell.prune_layer.unwrap_or(config.prune_layer.first()),
+        })
+    }
+}
+
+/// `[rules][H]`: every rule's scores on one sample.
+pub(crate) type HeadScores = Vec<Vec<f64>>;
+
+/// Scores the heads on each question of a job; none where it was stopped before its end.
+pub(crate) fn rank(
+    worker: &Worker<'_>,
+    rules: &[RankedRule],
+    job: Job<'_>,
+) -> Option<Vec<Result<HeadScores, String>>> {
+    let depths: BTreeSet<usize> = rules.iter().map(|rule| rule.prune_layer).collect();
+    let depths: Vec<usize> = depths.into_iter().collect();
+    let mut all = Vec::new();
+    for ImageJob { image, questions } in job.images {
+        let features = image.and_then(|image| {
+            let features = image.features(worker.model);
+            features.map_err(|error| error_text(&error))
+        });
+        let mut prefix = None;
+        for question in questions {
+            if worker.is_stopped() {
+                return None;
+            }
+            all.push(match (&features, &question.prompts) {
+                (Ok(features), Ok(prompts)) => {
+                    let prompt = &prompts.with_image;
+                    scores(worker, rules, &depths, features, &mut prefix, prompt)
+                        .map_err(|error| error_text(&error))
+                }
+                (Err(error), _) | (_, Err(error)) => Err(error.clone()),
+            });
+        }
+    }
+    Some(all)
+}
+
+/// One question's scores; `prefix` is what its image's questions share.
+fn scores(
+    worker: &Worker<'_>,
+    rules: &[RankedRule],
+    depths: &[usize],
+    features: &ImageFeatures,
+    prefix: &mut Option<ImagePrefix>,
+    prompt: &EncodedPrompt,
+) -> Result<HeadScores, ModelError> {
+    let system = worker.system(prompt.system_ids())?;
+    let shared = match prefix {
+        Some(shared) => shared,
+        None => prefix.insert(worker.model.prefill_image(&system, features, depths)?),
+    };
+    let layout = Sample { prompt, features }.layout();
+    let mut rows = Vec::with_capacity(depths.len());
+    for &depth in depths {
+        let mut here = BTreeSet::new();
+        for rule in rules.iter().filter(|rule| rule.prune_layer == depth) {
+            here.extend(rule.query_strategy.rows_needed(&layout)?);
+        }
+        rows.push(here.into_iter().collect());
+    }
+    let prefixes = worker.model.prefill_question(shared, prompt, &rows)?;
+    let mut scores: HeadScores = vec![Vec::new(); rules.len()];
+    for (depth, prefix) in depths.iter().zip(&prefixes) {
+        let here = |at: &usize| rules[*at].prune_layer == *depth;
+        let mut left: Vec<usize> = (0..rules.len()).filter(here).collect();
+        while let Some(&first) = left.first() {
+            let query = rules[first].query_strategy;
+            let (same, others) = left
+                .iter()
+                .partition(|at| rules[**at].query_strategy == query);
+            left = others;
+            score_together(worker, rules, &same, prefix, query, &mut scores)?;
+        }
+    }
+    Ok(scores)
+}
+
+/// Scores rules that look from the same rows.
+fn score_together(
+    worker: &Worker<'_>,
+    rules: &[RankedRule],
+    together: &[usize],
+    prefix: &Prefix,
+    query: QueryStrategy,
+    scores: &mut HeadScores,
+) -> Result<(), ModelError> {
+    let combined = prefix.combine(query)?;
+    let mut by_count: Vec<(usize, Vec<usize>)> = Vec::new();
+    for &at in together {
+        let count = rules[at].num_selected_heads;
+        match by_count.iter_mut().find(|(known, _)| *known == count) {
+            Some((_, same)) => same.push(at),
+            None => by_count.push((count, vec![at])),
+        }
+    }
+    let requests: Vec<ScoreRequest> = by_count
+        .iter()
+        .map(|(count, same)| ScoreRequest {
+            head_strategies: same.iter().map(|&at| rules[at].head_strategy).collect(),
+            options: SelectOptions {
+                normalization: worker.chooser.config.normalization,
+                num_selected_heads: HeadCount::Count(*count),
+                // Scores of heads don't depend on it.
+                kept: 1,
+                allow_degenerate: worker.chooser.config.allow_degenerate,
+            },
+        })
+        .collect();
+    for ((_, same), selections) in by_count.iter().zip(combined.score(&requests)) {
+        for (&at, selection) in same.iter().zip(selections?) {
+            scores[at] = selection.head_scores;
+        }
+    }
+    Ok(())
+}

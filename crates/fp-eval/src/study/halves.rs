@@ -1,0 +1,36 @@
+//! One half of the images to choose by, the other to confirm on.
+
+use super::spec::DatasetSpec;
+use fp_data::hash::sha256_hex;
+use serde::{Deserialize, Serialize};
+
+/// How the halves come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Halves {
+    /// Datasets whose split is called `select`, and those called `confirm`.
+    BySplit,
+    /// Images by the parity of a hash of their names.
+    ByImageHash,
+}
+
+impl Halves {
+    /// How the images of these datasets are split.
+    pub fn of(datasets: &[DatasetSpec]) -> Halves {
+        let has = |split: &str| datasets.iter().any(|dataset| dataset.split == split);
+        if has("select") && has("confirm") {
+            Halves::BySplit
+        } else {
+            Halves::ByImageHash
+        }
+    }
+
+    /// Whether an image of a dataset's `split` is of the half to choose by.
+    pub fn is_select(self, split: &str, image_id: &str) -> bool {
+        match self {
+            Halves::BySplit => split == "select",
+            // The first hexadecimal digit of the hash, as a character.
+            Halves::ByImageHash => sha256_hex(image_id.as_bytes()).as_bytes()[0].is_multiple_of(2),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The methods that a configuration makes itself: of fixed heads, and of files.
+
+use super::config::StudyConfig;
+use super::selection_file::SelectionFile;
+use fp_scoring::{MethodRegistry, PruningMethod, error_text};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The methods that a configuration can name: those of a registry, one per list of fixed
+/// heads and one per file of selections.
+#[derive(Debug)]
+pub(crate) struct OwnMethods {
+    pub(crate) registry: MethodRegistry,
+    pub(crate) selections: Vec<Arc<SelectionFile>>,
+    /// What is wrong with others, each with its place in the configuration.
+    pub(crate) problems: Vec<(String, String)>,
+}
+
+impl OwnMethods {
+    pub(crate) fn new(config: &StudyConfig, registry: &MethodRegistry) -> OwnMethods {
+        let mut own = OwnMethods {
+            registry: registry.clone(),
+            selections: Vec::new(),
+            problems: Vec::new(),
+        };
+        for (index, setting) in config.fixed_heads.iter().enumerate() {
+            let registered = match setting.method() {
+                Ok(method) => own.registry.register(method).map_err(|e| error_text(&e)),
+                Err(error) => Err(error_text(&error)),
+            };
+            own.note(format!("fixed_heads[{index}]"), registered);
+        }
+        for (index, path) in config.selections.iter().enumerate() {
+            let registered = match SelectionFile::read(Path::new(path)) {
+                Ok(file) => own.add_file(Arc::new(file)),
+                Err(error) => Err(error_text(&error)),
+            };
+            own.note(format!("selections[{index}]"), registered);
+        }
+        own
+    }
+
+    fn add_file(&mut self, file: Arc<SelectionFile>) -> Result<(), String> {
+        let method: Arc<dyn PruningMethod> = Arc::<SelectionFile>::clone(&file);
+        self.registry.add(method).map_err(|e| error_text(&e))?;
+        self.selections.push(file);
+        Ok(())
+    }
+
+    fn note(&mut self, place: String, registered: Result<(), String>) {
+        if let Err(message) = registered {
+            self.problems.push((place, message));
+        }
+    }
+}

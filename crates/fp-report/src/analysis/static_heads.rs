@@ -1,0 +1,109 @@
+//! Whether choosing heads per sample matters: each head strategy against its static variant.
+//!
+//! A static variant uses the heads with the highest mean score on the half to choose by.
+//! Both are compared on the other half, which had no part in that, as means over all budgets
+//! and head counts; Holm over the strategies.
+
+use serde::Serialize;
+
+use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
+use super::halves::Split;
+use super::roster::Roster;
+use super::samples::{distinct, is_answered};
+use super::scores::Scores;
+use crate::error::ReportError;
+use crate::run::Run;
+use fp_eval::study::Halves;
+
+/// Head strategies against their static variants.
+#[derive(Debug, Clone, Serialize)]
+pub struct StaticHeadsTests {
+    /// How the images were split.
+    pub halves: Halves,
+    /// Answered samples to test on.
+    pub num_confirm: usize,
+    /// Their images.
+    pub num_confirm_images: usize,
+    /// Heads chosen per sample (`a`) against the static variant (`b`), a strategy each.
+    pub comparisons: Vec<Comparison>,
+    /// What could not be tested.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
+}
+
+impl StaticHeadsTests {
+    /// How many comparisons came out so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        let all = self.comparisons.iter();
+        all.filter(|comparison| comparison.outcome == outcome)
+            .count()
+    }
+
+    /// What they come to, in one sentence.
+    pub fn sentence(&self) -> String {
+        if self.comparisons.is_empty() {
+            let because = self.untested.first().map(|pair| pair.because.as_str());
+            let because = because.unwrap_or("no strategy has answers beside its static variant");
+            return format!("Choosing heads per sample was not tested: {because}.");
+        }
+        format!(
+            "Choosing heads per sample against static heads, on {} held-out questions: better for {} of {} strategies, worse for {}, equivalent for {}, undecided for {}.",
+            self.num_confirm,
+            self.count(Outcome::Better),
+            self.comparisons.len(),
+            self.count(Outcome::Worse),
+            self.count(Outcome::Equivalent),
+            self.count(Outcome::Undecided),
+        )
+    }
+}
+
+/// None where the run has no static variant.
+pub(crate) fn static_heads_tests(
+    run: &Run,
+    roster: &Roster,
+    scores: &Scores,
+    judge: &Judge,
+) -> Result<Option<StaticHeadsTests>, ReportError> {
+    if roster.static_variants().next().is_none() {
+        return Ok(None);
+    }
+    let split = Split::new(run);
+    let mut pairs = Vec::new();
+    for (strategy, entry) in roster.strategies.iter().enumerate() {
+        // Only where both are there, so that both means are over the same budgets and h.
+        let both: Vec<(usize, usize)> = roster
+            .static_variants()
+            .filter(|(of, ..)| *of == strategy)
+            .filter_map(|(_, count, budget, fixed)| {
+                Some((roster.cell(strategy, count, budget)?, fixed))
+            })
+            .collect();
+        if both.is_empty() {
+            continue;
+        }
+        let (chosen, fixed): (Vec<usize>, Vec<usize>) = both.into_iter().unzip();
+        pairs.push(Pair::new(
+            entry.name.clone(),
+            &scores.mean_of(&chosen),
+            format!("static:{}", entry.name),
+            &scores.mean_of(&fixed),
+            "per-sample against static heads, means over all budgets and h, confirm half",
+        ));
+    }
+    let Judged {
+        comparisons,
+        untested,
+    } = judge.judge(&pairs, &split.confirm)?;
+    let answered = split.confirm.iter().copied();
+    let answered: Vec<usize> = answered
+        .filter(|&at| is_answered(&run.records[at]))
+        .collect();
+    Ok(Some(StaticHeadsTests {
+        halves: split.halves,
+        num_confirm: answered.len(),
+        num_confirm_images: distinct(answered.iter().map(|&at| scores.clusters[at]).collect()),
+        comparisons,
+        untested,
+    }))
+}
