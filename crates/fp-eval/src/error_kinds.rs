@@ -97,7 +97,6 @@ fn studies() {
         Config { 0: ConfigError::Io { path: path(), source: io_error() } },
         Several { 0: vec![StudyError::Dataset(dataset())] },
         Grid { 0: budget().into() },
-        FixedHeads { 0: FixedHeadsError::Json { name: text(), path: path(), source: json() } },
         Selections { 0: SelectionFileError::Read { path: path(), source: dataset() } },
         Dataset { 0: dataset() },
         Embedded { 0: EmbeddedError::UnknownSplit { name: CAUSE.to_owned() } },

@@ -140,6 +140,7 @@ impl LlavaModel {
                 depth,
                 segments,
                 system_hidden: system.clone(),
+                projector_rows: None,
             });
         }
         Ok(prefixes)

@@ -79,7 +79,13 @@ impl LlavaModel {
             parts.push(part(num_ahead, layout.num_system)?);
         }
         if !selection.is_empty() {
-            parts.push(merged_rows(&image, merge)?);
+            parts.push(if merge.is_before_projector() {
+                let rows = prefix.projector_rows.as_ref();
+                let rows = rows.ok_or_else(no_projector_rows)?;
+                self.project_features(&merged_rows(rows, merge)?)?.embeds
+            } else {
+                merged_rows(&image, merge)?
+            });
         }
         if layout.num_text > 0 {
             parts.push(part(layout.text_range().start, layout.text_range().end)?);
@@ -118,15 +124,29 @@ fn standing(prefix: &Prefix, selection: &TokenSelection, rule: PositionRule) -> 
     }
 }
 
+fn no_projector_rows() -> ModelError {
+    ModelError::InputValue {
+        what: "a sum before the projector",
+        found: "no rows that enter it".to_owned(),
+        expected: "a single square image, its features read with ModelConfig::vision_request"
+            .to_owned(),
+    }
+}
+
 fn check_selection(prefix: &Prefix, selection: &TokenSelection) -> Result<()> {
     let num_tokens = prefix.layout().num_image;
     let summed = selection.merge().map_or(&[][..], |merge| merge.rows());
-    let tokens = summed.iter().flatten().map(|(token, _)| token);
-    let outside = selection
-        .places()
-        .iter()
-        .chain(tokens)
-        .find(|token| **token >= num_tokens);
+    let mut tokens = summed.iter().flatten().map(|(token, _)| token);
+    let is_before_projector = selection.merge().is_some_and(Merge::is_before_projector);
+    let num_rows = match (is_before_projector, &prefix.projector_rows) {
+        (true, Some(rows)) => rows.dim(0)?,
+        (true, None) => return Err(no_projector_rows()),
+        (false, _) => num_tokens,
+    };
+    let mut places = selection.places().iter();
+    let outside = places
+        .find(|place| **place >= num_tokens)
+        .or_else(|| tokens.find(|token| **token >= num_rows));
     match outside {
         None => Ok(()),
         Some(token) => Err(ModelError::InputValue {

@@ -25,6 +25,7 @@ pub struct ImagePrefix {
     system_hidden: Arc<[Tensor]>,
     system_ids: Vec<u32>,
     num_image: usize,
+    projector_rows: Option<Tensor>,
 }
 
 /// System and image after so many layers.
@@ -104,6 +105,7 @@ impl LlavaModel {
             system_hidden: Arc::clone(&system.hidden),
             system_ids: system.ids.clone(),
             num_image,
+            projector_rows: self.projector_rows(features, depths[0])?,
         })
     }
 
@@ -201,6 +203,7 @@ impl LlavaModel {
                 depth,
                 segments: Segments::whole(layout.sequence_len()),
                 system_hidden: Arc::clone(&image.system_hidden),
+                projector_rows: image.projector_rows.clone().filter(|_| depth == 0),
             });
         Ok(prefixes.collect())
     }

@@ -5,10 +5,11 @@ use crate::error::{ModelError, Result};
 use crate::llama::Llama;
 use crate::opened::OpenedCheckpoint;
 use crate::projector::Projector;
-use crate::vision::{VisionParts, VisionTower};
+use crate::vision::{VisionEvidence, VisionParts, VisionTower};
 use crate::weights::{Loader, Names, Place, RandomWeights, Source};
 use candle_core::{DType, Device, Tensor};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How a model is loaded.
 #[derive(Debug, Clone)]
@@ -80,12 +81,23 @@ impl LoadOptions {
 #[derive(Debug, Clone)]
 pub struct ImageFeatures {
     pub(crate) embeds: Tensor,
+    /// What selectors may look at; none of any-resolution tiles.
+    pub(crate) vision: Option<Arc<VisionEvidence>>,
 }
 
 impl ImageFeatures {
     /// N.
     pub fn num_tokens(&self) -> usize {
         self.embeds.dims().first().copied().unwrap_or(0)
+    }
+
+    /// With what was read of the vision tower for the same image.
+    #[must_use]
+    pub fn with_vision(self, evidence: VisionEvidence) -> ImageFeatures {
+        ImageFeatures {
+            vision: Some(Arc::new(evidence)),
+            ..self
+        }
     }
 
     /// The embeddings, `[N, D]`.
@@ -211,6 +223,9 @@ impl LlavaModel {
             .to_device(self.device())?
             .to_dtype(self.dtype())?
             .contiguous()?;
-        Ok(ImageFeatures { embeds })
+        Ok(ImageFeatures {
+            embeds,
+            vision: None,
+        })
     }
 }

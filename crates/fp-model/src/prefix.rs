@@ -39,6 +39,8 @@ pub struct Prefix {
     pub(crate) segments: Segments,
     /// The system part after each number of layers, where it was run ahead.
     pub(crate) system_hidden: Arc<[Tensor]>,
+    /// Before layer 1, the rows that can enter the projector, where they were read.
+    pub(crate) projector_rows: Option<Tensor>,
 }
 
 /// Which tokens are there, and at which positions.
@@ -277,12 +279,14 @@ impl LlavaModel {
         )?;
         attention.resize_with(samples.len(), AttentionStore::default);
         let mut prefixes = Vec::with_capacity(samples.len());
-        for ((((range, mut cache), attention), layout), options) in ranges
+        let samples = samples.iter().map(|sample| sample.features);
+        for (((((range, mut cache), attention), layout), options), features) in ranges
             .into_iter()
             .zip(caches)
             .zip(attention)
             .zip(layouts)
             .zip(options)
+            .zip(samples)
         {
             cache.freeze();
             prefixes.push(Prefix {
@@ -295,6 +299,7 @@ impl LlavaModel {
                 depth,
                 segments: Segments::whole(layout.sequence_len()),
                 system_hidden: Arc::default(),
+                projector_rows: self.projector_rows(features, depth)?,
             });
         }
         Ok(prefixes)

@@ -1,11 +1,14 @@
 //! What a stage of a pruning method chooses of a prefix.
 
+use crate::config::FeatureSelect;
 use crate::error::Result;
 use crate::model::{ImageFeatures, LlavaModel};
 use crate::prefix::Prefix;
+use crate::vision::VisionRead;
 use candle_core::{DType, Tensor};
 use fp_scoring::{
-    AttentionNeed, AttentionRows, CoveredArea, Evidence, Matrix, Selected, Stage, TokenSelection,
+    AttentionNeed, AttentionRows, CoveredArea, Evidence, Matrix, Merge, SelectError, Selected,
+    Site, Stage, TokenSelection, VisionValues,
 };
 
 /// What selectors may look at of a sample beside the model's own values.
@@ -77,6 +80,21 @@ impl LlavaModel {
                 evidence = evidence.with_attention(attention.with_layer(prefix.depth() + 1));
             }
         }
+        let mut read = Vec::with_capacity(needs.vision.len());
+        let mut vision = VisionValues::default();
+        if let Some(known) = &features.vision {
+            for &need in &needs.vision {
+                let from = self.config().vision.read_for(need)?;
+                let width = known.get(from)?.dims().last().copied().unwrap_or(0);
+                read.push((need, known.values(from)?, width));
+            }
+            for (need, values, width) in &read {
+                if let Some(matrix) = Matrix::new(values, *width) {
+                    vision.insert(*need, matrix);
+                }
+            }
+            evidence = evidence.with_vision(&vision);
+        }
         let (embeds, hidden);
         let width = self.config().text.hidden_size;
         if needs.embeds {
@@ -94,7 +112,24 @@ impl LlavaModel {
                 evidence = evidence.with_hidden(matrix);
             }
         }
-        Ok(stage.selector.select(&evidence, kept)?)
+        let selected = stage.selector.select(&evidence, kept)?;
+        let merge = selected.selection.merge();
+        let is_of_site =
+            |merge: &Merge| merge.is_before_projector() == (stage.site == Site::Vision);
+        if merge.is_none_or(is_of_site) {
+            return Ok(selected);
+        }
+        Err(SelectError::Invalid {
+            reason: format!(
+                "sums at the site `{}` are of {}",
+                stage.site,
+                match stage.site {
+                    Site::Vision => "rows before the projector",
+                    Site::Embeddings | Site::Layer(_) => "hidden states",
+                }
+            ),
+        }
+        .into())
     }
 
     /// Rows whose attention has to be read at the end of a prefix of `layout` so that
@@ -110,6 +145,30 @@ impl LlavaModel {
         match stage.selector.needs().attention {
             Some(AttentionNeed::Here) => Ok(stage.selector.query_rows(layout)?),
             Some(AttentionNeed::Next) | None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl LlavaModel {
+    /// The rows that can enter the projector, `[N, V]` and behind them the class token's
+    /// where it is no feature; none but before layer 1, where they were read.
+    pub(crate) fn projector_rows(
+        &self,
+        features: &ImageFeatures,
+        depth: usize,
+    ) -> Result<Option<Tensor>> {
+        let Some(vision) = features.vision.as_ref().filter(|_| depth == 0) else {
+            return Ok(None);
+        };
+        let Ok(rows) = vision.get(VisionRead::Features) else {
+            return Ok(None);
+        };
+        match vision.get(self.config().class_state()) {
+            Ok(state) if self.config().feature_select == FeatureSelect::Patches => {
+                let class = state.narrow(0, 0, 1)?;
+                Ok(Some(Tensor::cat(&[rows, &class], 0)?))
+            }
+            _ => Ok(Some(rows.clone())),
         }
     }
 }

@@ -5,12 +5,28 @@ mod common;
 
 use common::{expected, greedy, load};
 use fp_model::prompt::EncodedPrompt;
-use fp_model::{Advance, Ending, ImageFeatures, LlavaModel, Prefix, PrefixOptions, Sample};
+use fp_model::{
+    Advance, Ending, ImageFeatures, LlavaModel, Prefix, PrefixOptions, Sample, VisionRead,
+    VisionRequest,
+};
 use fp_scoring::PositionRule::{Keep, Renumber};
-use fp_scoring::{PositionRule, TokenSelection, random_tokens};
+use fp_scoring::{
+    Evidence, Plan, PositionRule, SelectError, Selected, Selector, Site, Stage, TokenSelection,
+    random_tokens,
+};
 
 /// Logits after the prompt, tokens, tokens cached per layer.
 type Answer = (Vec<f32>, Vec<u32>, Vec<usize>);
+
+/// Tests select themselves.
+#[derive(Debug)]
+struct NoSelector;
+
+impl Selector for NoSelector {
+    fn select(&self, evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
+        Ok(TokenSelection::all(evidence.num_tokens()).into())
+    }
+}
 
 struct Case {
     model: LlavaModel,
@@ -24,9 +40,19 @@ impl Case {
         let mut views: Vec<_> = expected().into_iter().collect();
         views.retain(|(name, _)| name.starts_with("pixel_values_"));
         views.sort_by(|a, b| a.0.cmp(&b.0));
-        let features = model.encode_image(&views[0].1.unsqueeze(0).unwrap());
+        let pixels = views[0].1.unsqueeze(0).unwrap();
+        let stage = Stage {
+            site: Site::Vision,
+            selector: std::sync::Arc::new(NoSelector),
+            kept: 1,
+        };
+        let plan = Plan {
+            stages: vec![stage],
+            ..Plan::vanilla()
+        };
+        let request = model.config().vision_request([&plan]).unwrap();
         Case {
-            features: features.unwrap(),
+            features: model.encode_image_for(&pixels, &request).unwrap(),
             model,
             prompt: EncodedPrompt {
                 input_ids: (1..7).chain([500]).chain(20..32).collect(),
@@ -159,6 +185,80 @@ fn identity_weights_are_a_selection_and_others_are_sums() {
     let halves = rows.map(|&t| (t, vec![(t, 0.5), ((t + 1) % case.n(), 0.5)]));
     let halves = TokenSelection::merged(halves.collect(), case.n()).unwrap();
     assert_ne!(case.finish(&prefix, &halves, Keep).0, expected.0);
+}
+
+#[test]
+fn sums_before_the_projector_are_projected() {
+    let case = Case::new();
+    let n = case.n();
+    // Rows with weight 1 are the tokens themselves, bit for bit.
+    let plain = some(n, 9, 4);
+    let rows = plain.places().iter();
+    let rows = rows.map(|&t| (t, vec![(t, 1.0), (n, 0.0)]));
+    let summed = TokenSelection::merged_before_projector(rows.collect(), n).unwrap();
+    // And the sums of others are what the projector makes of them: a class token, a mean.
+    let rows = vec![
+        (0, vec![(n, 1.0)]),
+        (0, vec![(0, 1.0)]),
+        (7, vec![(7, 0.5), (9, 0.25), (n, 0.25)]),
+        (3, vec![]),
+    ];
+    let merged = TokenSelection::merged_before_projector(rows, n).unwrap();
+    let sample = Sample {
+        prompt: &case.prompt,
+        features: &case.features,
+    };
+    let pixels = expected();
+    let mut views: Vec<_> = pixels.into_iter().collect();
+    views.retain(|(name, _)| name.starts_with("pixel_values_"));
+    views.sort_by(|a, b| a.0.cmp(&b.0));
+    let vision = &case.model.config().vision;
+    let reads = [
+        VisionRead::Features,
+        VisionRead::HiddenState(case.model.config().num_vision_layers_used()),
+    ];
+    let (_, evidence) = case
+        .model
+        .encode_image_with(
+            &views[0].1.unsqueeze(0).unwrap(),
+            &VisionRequest::from_iter(reads),
+        )
+        .unwrap();
+    let width = vision.hidden_size;
+    let features = evidence.values(reads[0]).unwrap();
+    let class = evidence.values(reads[1]).unwrap()[..width].to_vec();
+    let row = |token: usize| &features[token * width..(token + 1) * width];
+    let mut values: Vec<f32> = class.clone();
+    values.extend(row(0));
+    values.extend((0..width).map(|i| {
+        let sum = 0.5 * f64::from(row(7)[i]) + 0.25 * f64::from(row(9)[i]);
+        (sum + 0.25 * f64::from(class[i])) as f32
+    }));
+    values.extend(vec![0.0; width]);
+    let rows = candle_core::Tensor::from_vec(values, (4, width), case.model.device()).unwrap();
+    let smaller = Case {
+        features: case.model.project_features(&rows).unwrap(),
+        ..Case::new()
+    };
+    let expected = smaller.vanilla();
+    assert_eq!(sample.layout().num_image, n);
+    for prefix in [case.prefix(0), case.shared(&[0]).remove(0)] {
+        let by_sums = case.finish(&prefix, &summed, Keep);
+        assert_eq!(by_sums, case.finish(&prefix, &plain, Keep));
+        assert_eq!(case.finish(&prefix, &merged, Renumber), expected);
+        let further = case.advance(&prefix, &merged, Renumber, 2);
+        let all = TokenSelection::all(4);
+        assert_eq!(case.finish(&further, &all, Renumber), expected);
+    }
+    // Behind layer 1 there is no projector.
+    let request = Advance {
+        prefix: &case.prefix(1),
+        selection: &merged,
+        positions: Renumber,
+        query_rows: Vec::new(),
+    };
+    let error = case.model.advance(&[request], 2).unwrap_err().to_string();
+    assert!(error.contains("before the projector"), "{error}");
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub use pruning::{
     AttentionNeed, AttentionSelector, CoveredArea, DuplicateMethod, Evidence, ImageInput, Matrix,
     Merge, MethodCard, MethodRegistry, MethodRole, Needs, OneStage, Plan, PlanError, PlanSetting,
     PositionRule, PruningMethod, SelectError, Selected, Selector, Site, Stage, TokenSelection,
-    UnknownMethod, methods,
+    UnknownMethod, VisionNeed, VisionValues, methods,
 };
 pub use query::{AttentionRows, QueryStrategy};
 pub use schedule::{ScheduleStage, ScheduleStages, ScheduleSyntax, TokenSchedule};

@@ -215,12 +215,17 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         Weights::Dummy(_, config) => Inputs::dummy(config),
     };
     let plan = plan(args, prune.as_ref(), weights.config(), &inputs)?;
+    let needed = weights.config().vision_request([&plan])?;
+    let options = LoadOptions {
+        vision: needed.parts(),
+        ..options
+    };
 
     let start = Instant::now();
     let model = weights.load(args.seed, &options)?;
     let load = start.elapsed();
     let start = Instant::now();
-    let features = inputs.features(&model)?;
+    let features = inputs.features(&model, &needed)?;
     let vision = start.elapsed();
     let sample = Sample {
         prompt: &inputs.prompt,

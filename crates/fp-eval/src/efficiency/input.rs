@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
-use fp_model::{DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError};
+use fp_model::{DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError, VisionRequest};
 
 use super::error::EfficiencyError;
 use crate::study::{EncodedImage, Inputs, LoadedImage};
@@ -134,7 +134,7 @@ impl Input {
     /// Runs the vision tower and the projector.
     pub(super) fn features(&self, model: &LlavaModel) -> Result<ImageFeatures, ModelError> {
         match &self.image {
-            Image::Loaded(image) => image.features(model),
+            Image::Loaded(image) => image.features(model, &VisionRequest::new()),
             Image::Dummy(pixels) => model.encode_image(&pixels.to_device(model.device())?),
         }
     }

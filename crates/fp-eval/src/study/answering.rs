@@ -115,17 +115,9 @@ impl<'a> Answering<'a> {
         Worker {
             model: self.model,
             inputs: &self.prepared.inputs,
+            vision: &self.prepared.vision,
             grid: &spec.grid,
-            chooser: Chooser {
-                grid: &spec.grid,
-                registry: &self.prepared.registry,
-                config,
-                static_heads: self.static_heads,
-                shape: spec.model.shape.decoder,
-                aspect: spec.model.image_aspect,
-                image_side: spec.model.image_side,
-                plans: Mutex::default(),
-            },
+            chooser: Chooser::new(spec, &self.prepared.registry, self.static_heads),
             generate: GenerateOptions::greedy(self.model, config.max_new_tokens),
             engine: self.options.engine,
             plan: MemoryPlan::new(

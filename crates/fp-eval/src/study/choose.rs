@@ -7,6 +7,7 @@ use super::method::Method;
 use super::path::{PathStage, Visible};
 use super::quality::{Attentions, TokenFeatures};
 use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look};
+use super::spec::RunSpec;
 use super::static_heads::StaticHeads;
 use fp_data::Sample;
 use fp_data::metric::token_quality::{CoverageGrid, Framing};
@@ -180,6 +181,26 @@ impl Subject<'_> {
                 Ok(grid) => Ok(grid.covered()),
                 Err(reason) => Err(reason),
             },
+        }
+    }
+}
+
+impl<'a> Chooser<'a> {
+    /// For the cells of a run.
+    pub(crate) fn new(
+        spec: &'a RunSpec,
+        registry: &'a MethodRegistry,
+        static_heads: Option<&'a StaticHeads>,
+    ) -> Chooser<'a> {
+        Chooser {
+            grid: &spec.grid,
+            registry,
+            config: &spec.config,
+            static_heads,
+            shape: spec.model.shape.decoder,
+            aspect: spec.model.image_aspect,
+            image_side: spec.model.image_side,
+            plans: Mutex::default(),
         }
     }
 }

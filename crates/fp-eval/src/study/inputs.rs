@@ -7,7 +7,7 @@ use fp_image::{
 };
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
-use fp_model::{ImageFeatures, LlavaModel, ModelConfig, ModelError, ToTensor};
+use fp_model::{ImageFeatures, LlavaModel, ModelConfig, ModelError, ToTensor, VisionRequest};
 use fp_scoring::ImageInput;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -185,23 +185,29 @@ impl LoadedImage {
         input: ImageInput,
         model: &LlavaModel,
         inputs: &Inputs,
+        request: &VisionRequest,
     ) -> Result<ImageFeatures, ModelError> {
         match (input, &self.pixels) {
             (ImageInput::Shrunk { columns, rows }, Pixels::Square(pixels)) => {
                 let patch = model.config().vision.patch_size;
                 let (width, height) = (columns * patch, rows * patch);
                 let shrunk = inputs.processor.shrink(pixels, width, height)?;
-                model.encode_image(&shrunk.to_tensor(model.device())?)
+                model.encode_image_for(&shrunk.to_tensor(model.device())?, request)
             }
-            _ => self.features(model),
+            _ => self.features(model, request),
         }
     }
 
-    /// Runs the vision tower and the projector.
-    pub(crate) fn features(&self, model: &LlavaModel) -> Result<ImageFeatures, ModelError> {
+    /// Runs the vision tower and the projector; what `request` asks for of the tower comes
+    /// with the features of a single square.
+    pub(crate) fn features(
+        &self,
+        model: &LlavaModel,
+        request: &VisionRequest,
+    ) -> Result<ImageFeatures, ModelError> {
         let device = model.device();
         match &self.pixels {
-            Pixels::Square(pixels) => model.encode_image(&pixels.to_tensor(device)?),
+            Pixels::Square(pixels) => model.encode_image_for(&pixels.to_tensor(device)?, request),
             Pixels::AnyResolution(tiles) => {
                 let vision = &model.config().vision;
                 let packing = tiles.tiling.packing(vision.patches_per_side());

@@ -1,5 +1,6 @@
 //! From a configuration to everything that a run needs, the weights not yet read.
 
+use super::choose::Chooser;
 use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings_with};
 use super::error::StudyError;
 use super::grid::{Grid, ModelShape};
@@ -12,7 +13,7 @@ use super::subset::{Subset, spread};
 use candle_core::{DType, Device};
 use fp_data::dataset::{self, Dataset};
 use fp_data::embedded;
-use fp_model::{LlavaModel, LoadOptions, ModelConfig, inspect};
+use fp_model::{LlavaModel, LoadOptions, ModelConfig, VisionRequest, inspect};
 use fp_scoring::MethodRegistry;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) inputs: Inputs,
     /// The methods that cells name.
     pub(crate) registry: MethodRegistry,
+    /// What the cells need of the vision tower.
+    pub(crate) vision: VisionRequest,
     load: LoadOptions,
 }
 
@@ -116,11 +119,17 @@ impl Prepared {
             accepted_changes: Vec::new(),
             environment: Environment::now(),
         };
+        let vision = vision_request(&spec, &registry, &model_config)?;
+        let load = LoadOptions {
+            vision: vision.parts(),
+            ..load
+        };
         Ok(Prepared {
             spec,
             datasets,
             inputs,
             registry,
+            vision,
             load,
         })
     }
@@ -129,6 +138,20 @@ impl Prepared {
     pub(crate) fn load_model(&self) -> Result<LlavaModel, StudyError> {
         Ok(LlavaModel::load(&self.spec.model.path, &self.load)?)
     }
+}
+
+/// What the cells need of the vision tower; nothing of any-resolution input, whose plans
+/// depend on the image.
+fn vision_request(
+    spec: &RunSpec,
+    registry: &MethodRegistry,
+    model: &ModelConfig,
+) -> Result<VisionRequest, StudyError> {
+    let Some(num_image_tokens) = spec.model.shape.num_image_tokens else {
+        return Ok(VisionRequest::new());
+    };
+    let plans = Chooser::new(spec, registry, None).plans(num_image_tokens);
+    Ok(model.vision_request(plans.iter().flatten())?)
 }
 
 /// Refuses a configuration with everything that is wrong with it here.

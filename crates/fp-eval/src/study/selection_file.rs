@@ -1,6 +1,6 @@
 //! Selections that were made elsewhere, as a method of a file.
 //!
-//! JSON lines, one per sample:
+//! JSON lines, or a Parquet file with columns of the same names, one row per sample:
 //!
 //! ```json
 //! {"id": "q1", "site": "layer 2", "kept": [3, 17, 40]}
@@ -10,14 +10,16 @@
 //!
 //! (each on one line). `kept` are places in the image, 0..N, in the order in which the
 //! tokens go on; `merge` beside it has, for each of them, the tokens of before that it is a
-//! sum of, as pairs of an index among those that enter the stage and a weight. Every line
-//! has the same sites, positions and input; numbers of tokens may differ.
+//! sum of, as pairs of an index among those that enter the stage and a weight; at the site
+//! `vision` index N is the class token. Every line has the same sites, positions and input; numbers of tokens may differ.
 
+mod rows;
+
+use self::rows::{Rows, read_rows};
 use super::record::{SampleRecord, SeenStage, SeenStages};
 use super::spec::{FileHash, RunSpec};
 use super::{Cell, Grid, Seen};
-use fp_data::dataset::{Dataset, read_text};
-use fp_data::hash::sha256_hex;
+use fp_data::dataset::Dataset;
 use fp_scoring::{
     Evidence, ImageInput, MethodCard, Plan, PlanError, PlanSetting, PositionRule, PruningMethod,
     SelectError, Selected, Selector, Site, Stage, TokenSelection, error_text,
@@ -109,8 +111,10 @@ impl Line {
 pub struct SelectionFile {
     name: String,
     path: PathBuf,
-    /// SHA-256 of the text.
+    /// SHA-256 of its content.
     sha256: String,
+    /// What problems count: `line` or `row`.
+    unit: &'static str,
     by_id: Arc<HashMap<String, SeenStages>>,
     /// The line of each id.
     lines: HashMap<String, usize>,
@@ -128,15 +132,17 @@ impl SelectionFile {
     /// A file that can't be read; lines that are damaged, contradict one another, or have
     /// an id that came before.
     pub fn read(path: &Path) -> Result<SelectionFile, SelectionFileError> {
-        let text = read_text(path).map_err(|source| SelectionFileError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let Rows { sha256, unit, rows } =
+            read_rows(path).map_err(|source| SelectionFileError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
         let mut problems = Vec::new();
         let mut file = SelectionFile {
             name: name_of(path),
             path: path.to_owned(),
-            sha256: sha256_hex(text.as_bytes()),
+            sha256,
+            unit,
             by_id: Arc::default(),
             lines: HashMap::new(),
             input: ImageInput::Whole,
@@ -144,25 +150,20 @@ impl SelectionFile {
             sites: Vec::new(),
         };
         let mut by_id: HashMap<String, SeenStages> = HashMap::new();
-        for (number, line) in text.lines().enumerate() {
-            let number = number + 1;
-            if line.trim().is_empty() {
-                continue;
-            }
-            let parsed = serde_json::from_str::<Line>(line).map_err(|error| error_text(&error));
-            let read = parsed.and_then(|line| {
+        for (number, row) in rows {
+            let read = row.and_then(|line: Line| {
                 let id = line.id.clone();
                 Ok((id, line.seen().map_err(str::to_owned)?))
             });
             match read {
                 Ok((id, seen)) => {
                     if let Some(problem) = file.take(&id, &seen, number, by_id.is_empty()) {
-                        problems.push(format!("line {number}: {problem}"));
+                        problems.push(format!("{unit} {number}: {problem}"));
                     } else {
                         by_id.insert(id, seen);
                     }
                 }
-                Err(problem) => problems.push(format!("line {number}: {problem}")),
+                Err(problem) => problems.push(format!("{unit} {number}: {problem}")),
             }
         }
         if by_id.is_empty() && problems.is_empty() {
@@ -182,7 +183,10 @@ impl SelectionFile {
         is_first: bool,
     ) -> Option<String> {
         if let Some(earlier) = self.lines.insert(id.to_owned(), number) {
-            return Some(format!("id `{id}` stands in line {earlier} already"));
+            return Some(format!(
+                "id `{id}` stands in {} {earlier} already",
+                self.unit
+            ));
         }
         let sites: Vec<Site> = seen.stages.iter().map(|stage| stage.site).collect();
         if !sites.is_sorted_by(|a, b| a < b) {
@@ -199,7 +203,7 @@ impl SelectionFile {
         } else if !self.sites.iter().map(|(site, _)| site).eq(&sites)
             || (self.input, self.positions) != (seen.input, seen.positions)
         {
-            return Some("it has other sites, positions or input than the lines before".to_owned());
+            return Some("it has other sites, positions or input than those before".to_owned());
         }
         for ((_, most), stage) in self.sites.iter_mut().zip(&seen.stages) {
             *most = (*most).max(stage.kept.len());
@@ -257,7 +261,7 @@ impl SelectionFile {
         lines.sort_unstable();
         for (line, id) in lines {
             if !ids.contains(id.as_str()) {
-                problems.push(format!("line {line}: no sample has the id `{id}`"));
+                problems.push(format!("{} {line}: no sample has the id `{id}`", self.unit));
                 continue;
             }
             let (Some(n), Some(seen)) = (num_image_tokens, self.by_id.get(id)) else {
@@ -265,7 +269,7 @@ impl SelectionFile {
             };
             let places: Vec<usize> = (0..n).collect();
             if let Err(error) = selections_of(seen, places) {
-                problems.push(format!("line {line}: {}", error_text(&error)));
+                problems.push(format!("{} {line}: {}", self.unit, error_text(&error)));
             }
         }
         self.refuse(problems)
@@ -329,7 +333,11 @@ fn selection_of(stage: &SeenStage, places: &[usize]) -> Result<TokenSelection, S
         None => TokenSelection::new(indices, places.len()),
         Some(merge) => {
             let rows = indices.into_iter().zip(merge.iter().cloned()).collect();
-            TokenSelection::merged(rows, places.len())
+            if stage.site == Site::Vision {
+                TokenSelection::merged_before_projector(rows, places.len())
+            } else {
+                TokenSelection::merged(rows, places.len())
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use fp_eval::study::{
 use fp_scoring::{
     AttentionNeed, Evidence, MethodCard, MethodRegistry, Needs, OneStage, Plan, PlanError,
     PlanSetting, PositionRule, PruningMethod, SelectError, Selected, Selector, Site, Stage,
-    TokenSelection, uniform_grid_tokens,
+    TokenSelection, VisionNeed, uniform_grid_tokens,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -106,6 +106,45 @@ impl PruningMethod for TwoStages {
     }
 }
 
+/// The class token, the patches that it attends to most, and all others as one sum, before
+/// the projector.
+#[derive(Debug)]
+struct Tower;
+
+const CLASS_ATTENTION: VisionNeed = VisionNeed::ClassAttention(-2);
+
+impl Selector for Tower {
+    fn needs(&self) -> Needs {
+        Needs {
+            vision: vec![
+                CLASS_ATTENTION,
+                VisionNeed::MeanKeys(-1),
+                VisionNeed::Features,
+            ],
+            ..Needs::default()
+        }
+    }
+
+    fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError> {
+        let n = evidence.num_tokens();
+        assert_eq!(evidence.vision(VisionNeed::Features)?.num_rows(), n);
+        assert_eq!(evidence.vision(VisionNeed::MeanKeys(-1))?.num_rows(), n + 1);
+        let attention = evidence.vision(CLASS_ATTENTION)?;
+        let score = |token: usize| -> f32 { attention.rows().map(|head| head[token]).sum() };
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
+        let (best, rest) = order.split_at(kept - 2);
+        let mut best = best.to_vec();
+        best.sort_unstable();
+        let mut rows = vec![(0, vec![(n, 1.0)])];
+        rows.extend(best.iter().map(|&token| (token, vec![(token, 1.0)])));
+        let weight = 1.0 / rest.len() as f64;
+        let rest: Vec<(usize, f64)> = rest.iter().map(|&token| (token, weight)).collect();
+        rows.push((rest[0].0, rest));
+        Ok(TokenSelection::merged_before_projector(rows, n)?.into())
+    }
+}
+
 fn registry() -> Arc<MethodRegistry> {
     let mut registry = MethodRegistry::standard();
     registry.register(TwoStages).unwrap();
@@ -114,6 +153,8 @@ fn registry() -> Arc<MethodRegistry> {
     let early = Largest { by_attention: true };
     let early = OneStage::at("early", CARD, Site::Embeddings, early);
     registry.register(early).unwrap();
+    let tower = OneStage::at("tower", CARD, Site::Vision, Tower);
+    registry.register(tower).unwrap();
     Arc::new(registry)
 }
 
@@ -123,7 +164,7 @@ fn mixed(world: &World) -> StudyConfig {
     let keys = value.as_object_mut().unwrap();
     keys.insert("prune_layer".into(), serde_json::json!([3, 2]));
     keys.insert("controls".into(), "all".into());
-    let methods = serde_json::json!(["two_stages", "pairs", "early"]);
+    let methods = serde_json::json!(["two_stages", "pairs", "early", "tower"]);
     keys.insert("methods".into(), methods);
     let schedules = serde_json::json!(["1:12,3:5", "2:12,3:5,5:0"]);
     keys.insert("schedules".into(), schedules);
@@ -256,6 +297,7 @@ fn what_is_counted_follows_from_the_stages() {
         // 2 · 16 + 12 + 2 · 5 + 0.
         ("all_heads+last_token/2:12_3:5_5:0", 54.0 / 6.0, 0.0),
         ("pool/K2/R6", 6.0, 6.0),
+        ("tower/K2/R6", 6.0, 6.0),
         ("downsample/K3/R2", 2.0, 2.0),
         ("drop_all/K3", 8.0, 0.0),
         ("no_image", 0.0, 0.0),
@@ -281,6 +323,7 @@ fn a_file_of_selections_gives_its_cell_again() {
         "two_stages/K2/R2",
         "pairs/K2/R6",
         "pool/K2/R6",
+        "tower/K2/R6",
         "sum+last_token/h2/2:12_3:5_5:0",
     ];
     let mut again = world.study_a();

@@ -57,7 +57,21 @@ impl LlavaModel {
         }
         let (embeds, mut evidence) = self.encode(pixel_values, request)?;
         let evidence = evidence.pop().unwrap_or_default();
-        Ok((ImageFeatures { embeds }, evidence))
+        Ok((features_of(embeds), evidence))
+    }
+
+    /// As [`LlavaModel::encode_image_with`], the evidence with the features, for selectors
+    /// to look at.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode_image_for(
+        &self,
+        pixel_values: &Tensor,
+        request: &VisionRequest,
+    ) -> Result<ImageFeatures> {
+        let (features, evidence) = self.encode_image_with(pixel_values, request)?;
+        Ok(features.with_vision(evidence))
     }
 
     /// Features of any-resolution input: `pixel_values [tiles + 1, 3, side, side]`,
@@ -108,7 +122,7 @@ impl LlavaModel {
         }
         let table = Tensor::cat(&[&features, &newline.unsqueeze(0)?], 0)?;
         let embeds = table.index_select(&Tensor::new(indices, table.device())?, 0)?;
-        Ok((ImageFeatures { embeds }, evidence))
+        Ok((features_of(embeds), evidence))
     }
 
     /// The projector alone, of features `[n, V]` as they would enter it
@@ -134,7 +148,7 @@ impl LlavaModel {
             .to_dtype(self.dtype())?
             .contiguous()?;
         let embeds = self.project(&features)?;
-        Ok(ImageFeatures { embeds })
+        Ok(features_of(embeds))
     }
 
     /// Vision tower and projector: `[images · tokens, D]`, and each image's evidence.
@@ -152,5 +166,12 @@ impl LlavaModel {
         let embeds = self.projector.forward(features)?;
         check_finite(&embeds, "the image features")?;
         Ok(embeds)
+    }
+}
+
+fn features_of(embeds: Tensor) -> ImageFeatures {
+    ImageFeatures {
+        embeds,
+        vision: None,
     }
 }

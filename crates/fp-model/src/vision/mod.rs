@@ -3,6 +3,7 @@
 mod encode;
 mod evidence;
 mod layer;
+mod needs;
 mod parts;
 mod projections;
 mod request;

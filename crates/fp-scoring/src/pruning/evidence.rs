@@ -1,6 +1,6 @@
 //! What a selector looks at.
 
-use super::SelectError;
+use super::{SelectError, VisionNeed, VisionValues};
 use crate::{AttentionRows, TokenLayout};
 
 /// A dense matrix, row-major.
@@ -57,6 +57,7 @@ pub struct Evidence<'a> {
     covered_area: Option<CoveredArea<'a>>,
     embeds: Option<Matrix<'a>>,
     hidden: Option<Matrix<'a>>,
+    vision: Option<&'a VisionValues<'a>>,
 }
 
 impl<'a> Evidence<'a> {
@@ -78,6 +79,7 @@ impl<'a> Evidence<'a> {
             covered_area: None,
             embeds: None,
             hidden: None,
+            vision: None,
         }
     }
 
@@ -119,6 +121,15 @@ impl<'a> Evidence<'a> {
     pub fn with_hidden(self, hidden: Matrix<'a>) -> Self {
         Evidence {
             hidden: Some(hidden),
+            ..self
+        }
+    }
+
+    /// Adds what was read of the vision tower.
+    #[must_use]
+    pub fn with_vision(self, values: &'a VisionValues<'a>) -> Self {
+        Evidence {
+            vision: Some(values),
             ..self
         }
     }
@@ -201,5 +212,19 @@ impl<'a> Evidence<'a> {
             what: "hidden states",
         };
         self.hidden.ok_or(missing)
+    }
+
+    /// What was read of the vision tower, in the shape that the need states.
+    ///
+    /// # Errors
+    /// It wasn't asked for, or the image is any-resolution tiles, which have it once per
+    /// tile.
+    pub fn vision(&self, need: VisionNeed) -> Result<Matrix<'a>, SelectError> {
+        match self.vision {
+            Some(values) => values.get(need),
+            None => Err(SelectError::NotApplicable {
+                reason: "evidence of the vision tower is read of single square images".to_owned(),
+            }),
+        }
     }
 }

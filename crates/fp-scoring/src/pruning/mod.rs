@@ -18,6 +18,7 @@ mod registry;
 mod selection;
 mod selector;
 mod site;
+mod vision;
 
 pub use attention::AttentionSelector;
 pub use error::{PlanError, SelectError};
@@ -29,3 +30,4 @@ pub use registry::{
 pub use selection::{Merge, TokenSelection};
 pub use selector::{AttentionNeed, Needs, Selected, Selector};
 pub use site::{PositionRule, Site};
+pub use vision::{VisionNeed, VisionValues};

@@ -10,8 +10,10 @@ use crate::KeptTokens;
 /// enter it, 0..n.
 ///
 /// Every token that goes on has a *place*, the token of before whose position it takes.
-/// Without a merge it is that token; with one it is a weighted sum of some. Two selections
-/// are equal where places and weights are, bit for bit.
+/// Without a merge it is that token; with one it is a weighted sum of some: of hidden
+/// states, or at the site `vision` of the rows that enter the projector, where index n
+/// is the class token's row. Two selections are equal where places and weights are, bit
+/// for bit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TokenSelection {
     places: Arc<[usize]>,
@@ -19,21 +21,31 @@ pub struct TokenSelection {
 }
 
 /// Of each token that goes on, the tokens of before that it is a sum of, with their
-/// weights. Sums are taken in the order of the entries, in `f64`.
+/// weights. Sums are taken in the order of the entries, in `f64`; a sum of nothing is the
+/// zero vector.
 #[derive(Debug, Clone)]
-pub struct Merge(Arc<[Vec<(usize, f64)>]>);
+pub struct Merge {
+    rows: Arc<[Vec<(usize, f64)>]>,
+    is_before_projector: bool,
+}
 
 impl Merge {
     /// One list of tokens and weights per token that goes on.
     pub fn rows(&self) -> &[Vec<(usize, f64)>] {
-        &self.0
+        &self.rows
+    }
+
+    /// Whether sums are of the rows that enter the projector.
+    pub fn is_before_projector(&self) -> bool {
+        self.is_before_projector
     }
 }
 
 impl PartialEq for Merge {
     fn eq(&self, other: &Merge) -> bool {
-        let rows = self.0.iter().zip(other.0.iter());
-        self.0.len() == other.0.len()
+        let rows = self.rows.iter().zip(other.rows.iter());
+        self.is_before_projector == other.is_before_projector
+            && self.rows.len() == other.rows.len()
             && rows.into_iter().all(|(a, b)| {
                 a.len() == b.len()
                     && a.iter()
@@ -47,7 +59,8 @@ impl Eq for Merge {}
 
 impl Hash for Merge {
     fn hash<S: Hasher>(&self, state: &mut S) {
-        for row in self.0.iter() {
+        self.is_before_projector.hash(state);
+        for row in self.rows.iter() {
             row.len().hash(state);
             for (token, weight) in row {
                 (token, weight.to_bits()).hash(state);
@@ -77,23 +90,44 @@ impl TokenSelection {
         })
     }
 
-    /// Tokens that are weighted sums: one entry per token that goes on, its place and the
-    /// tokens of before with their weights. Sums of one token with weight 1 throughout are
-    /// a selection without a merge.
+    /// Tokens that are weighted sums of hidden states: one entry per token that goes on, its
+    /// place and the tokens of before with their weights; no tokens are the zero vector.
+    /// Tokens without an origin of their own may share a place. Sums of one token with
+    /// weight 1 throughout are a selection without a merge.
     ///
     /// # Errors
-    /// A place or token outside 0..n, a place that comes twice, a sum of nothing or with a
-    /// token twice, a weight that isn't finite.
+    /// A place or token outside 0..n, a sum with a token twice, a weight that isn't finite.
     pub fn merged(
         rows: Vec<(usize, Vec<(usize, f64)>)>,
         num_tokens: usize,
     ) -> Result<TokenSelection, SelectError> {
+        TokenSelection::summed(rows, num_tokens, false)
+    }
+
+    /// As [`TokenSelection::merged`], at the site `vision`: sums of the rows that enter the
+    /// projector. Index n is the class token's row, where the features don't have it
+    /// already.
+    ///
+    /// # Errors
+    /// As there, and a token above n.
+    pub fn merged_before_projector(
+        rows: Vec<(usize, Vec<(usize, f64)>)>,
+        num_tokens: usize,
+    ) -> Result<TokenSelection, SelectError> {
+        TokenSelection::summed(rows, num_tokens, true)
+    }
+
+    fn summed(
+        rows: Vec<(usize, Vec<(usize, f64)>)>,
+        num_tokens: usize,
+        is_before_projector: bool,
+    ) -> Result<TokenSelection, SelectError> {
         let (places, sums): (Vec<usize>, Vec<Vec<(usize, f64)>>) = rows.into_iter().unzip();
-        check_places(&places, num_tokens)?;
+        let num_rows = num_tokens + usize::from(is_before_projector);
+        if let Some(place) = places.iter().find(|place| **place >= num_tokens) {
+            return Err(outside(*place, num_tokens));
+        }
         for (place, sum) in places.iter().zip(&sums) {
-            if sum.is_empty() {
-                return Err(invalid(format!("token {place} is a sum of no tokens")));
-            }
             let mut tokens: Vec<usize> = sum.iter().map(|(token, _)| *token).collect();
             tokens.sort_unstable();
             if let Some(pair) = tokens.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -103,8 +137,8 @@ impl TokenSelection {
                 )));
             }
             for &(token, weight) in sum {
-                if token >= num_tokens {
-                    return Err(outside(token, num_tokens));
+                if token >= num_rows {
+                    return Err(outside(token, num_rows));
                 }
                 if !weight.is_finite() {
                     return Err(invalid(format!(
@@ -115,9 +149,13 @@ impl TokenSelection {
         }
         let is_identity = |(place, sum): (&usize, &Vec<(usize, f64)>)| matches!(sum.as_slice(), [(token, weight)] if token == place && *weight == 1.0);
         let merge = if places.iter().zip(&sums).all(is_identity) {
+            check_places(&places, num_tokens)?;
             None
         } else {
-            Some(Merge(sums.into()))
+            Some(Merge {
+                rows: sums.into(),
+                is_before_projector,
+            })
         };
         Ok(TokenSelection {
             places: places.into(),
@@ -217,7 +255,8 @@ mod tests {
             assert!(error.contains(reason), "{error}");
         }
         for (rows, reason) in [
-            (vec![(0, vec![])], "no tokens"),
+            (vec![(4, vec![])], "not below"),
+            (vec![(0, vec![(0, 1.0)]), (0, vec![(0, 1.0)])], "twice"),
             (vec![(0, vec![(5, 1.0)])], "not below"),
             (vec![(0, vec![(1, 0.5), (1, 0.5)])], "twice"),
             (vec![(0, vec![(1, f64::NAN)])], "NaN"),
@@ -225,6 +264,19 @@ mod tests {
             let error = TokenSelection::merged(rows, 4).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn the_class_token_is_a_row_before_the_projector_alone() {
+        let rows = || vec![(0, vec![(4, 1.0)]), (0, vec![]), (2, vec![(2, 1.0)])];
+        assert!(TokenSelection::merged(rows(), 4).is_err());
+        let vision = TokenSelection::merged_before_projector(rows(), 4).unwrap();
+        assert!(vision.merge().unwrap().is_before_projector());
+        assert_eq!(vision.places(), [0, 0, 2]);
+        // The same sums of other rows are another selection.
+        let rows = || vec![(0, vec![(1, 1.0)])];
+        let vision = TokenSelection::merged_before_projector(rows(), 4).unwrap();
+        assert_ne!(vision, TokenSelection::merged(rows(), 4).unwrap());
     }
 
     #[test]

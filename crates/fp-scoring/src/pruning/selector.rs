@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::{AttentionSelector, Evidence, SelectError, TokenSelection};
+use super::{AttentionSelector, Evidence, SelectError, TokenSelection, VisionNeed};
 use crate::{ScoringError, Selection, TokenLayout};
 
 /// Which layer's attention a selector at `layer k` looks at.
@@ -15,7 +15,7 @@ pub enum AttentionNeed {
 }
 
 /// The evidence that a selector asks for. What it doesn't ask for isn't computed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Attention rows, see [`Selector::query_rows`].
     pub attention: Option<AttentionNeed>,
@@ -25,6 +25,8 @@ pub struct Needs {
     pub embeds: bool,
     /// Hidden states of the image tokens at the stage.
     pub hidden: bool,
+    /// What is read of the vision tower.
+    pub vision: Vec<VisionNeed>,
 }
 
 /// What a selector chose, and what decided it.

@@ -9,7 +9,7 @@ use fp_eval::study::is_embedded;
 use fp_image::{AnyResPixels, GridPinpoints, ImageProcessor, PixelValues, RgbImage, decode_file};
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
-use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint, ToTensor};
+use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint, ToTensor, VisionRequest};
 
 use serde::Serialize;
 
@@ -177,11 +177,18 @@ impl Inputs {
         }
     }
 
-    /// Runs the vision tower and the projector.
-    pub(super) fn features(&self, model: &LlavaModel) -> Result<ImageFeatures> {
+    /// Runs the vision tower and the projector; what `request` asks for of the tower comes
+    /// with the features of a single square.
+    pub(super) fn features(
+        &self,
+        model: &LlavaModel,
+        request: &VisionRequest,
+    ) -> Result<ImageFeatures> {
         let device = model.device();
         Ok(match &self.pixels {
-            Pixels::Square(pixels) => model.encode_image(&pixels.to_tensor(device)?)?,
+            Pixels::Square(pixels) => {
+                model.encode_image_for(&pixels.to_tensor(device)?, request)?
+            }
             Pixels::AnyResolution(tiles) => {
                 let side = model.config().vision.patches_per_side();
                 let packing = tiles.tiling.packing(side);
@@ -189,7 +196,8 @@ impl Inputs {
             }
             Pixels::Dummy => {
                 let side = model.config().vision.image_size;
-                model.encode_image(&Tensor::zeros((1, 3, side, side), DType::F32, device)?)?
+                let pixels = Tensor::zeros((1, 3, side, side), DType::F32, device)?;
+                model.encode_image_for(&pixels, request)?
             }
         })
     }

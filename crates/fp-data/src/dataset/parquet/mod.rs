@@ -6,6 +6,7 @@
 //! message where it isn't the usual one, and a column `bbox` has boxes, four numbers each:
 //! x, y, width, height in pixels.
 
+mod as_json;
 mod images;
 mod pictures;
 mod rows;
@@ -14,6 +15,7 @@ mod table;
 mod types;
 mod write;
 
+pub use as_json::json_rows;
 pub use images::ImageColumn;
 pub use write::export;
 

@@ -24,6 +24,7 @@ use super::timings::{Stages, StopWatch, TimingRecord, seconds};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
     Branches, GenerateOptions, ImageFeatures, LlavaModel, ModelError, Sample, SystemPrefix,
+    VisionRequest,
 };
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -122,6 +123,8 @@ pub(crate) struct Done {
 pub(crate) struct Worker<'a> {
     pub(crate) model: &'a LlavaModel,
     pub(crate) inputs: &'a Inputs,
+    /// What all cells together need of the vision tower.
+    pub(crate) vision: &'a VisionRequest,
     pub(crate) grid: &'a Grid,
     pub(crate) chooser: Chooser<'a>,
     pub(crate) generate: GenerateOptions,

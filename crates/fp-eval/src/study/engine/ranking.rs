@@ -5,7 +5,9 @@ use crate::study::config::StudyConfig;
 use crate::study::grid::Cell;
 use crate::study::method::Method;
 use fp_model::prompt::EncodedPrompt;
-use fp_model::{ImageFeatures, ImagePrefix, ModelError, Prefix, Sample, ScoreRequest};
+use fp_model::{
+    ImageFeatures, ImagePrefix, ModelError, Prefix, Sample, ScoreRequest, VisionRequest,
+};
 use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, SelectOptions, error_text};
 use std::collections::BTreeSet;
 
@@ -52,7 +54,7 @@ pub(crate) fn rank(
     let mut all = Vec::new();
     for ImageJob { image, questions } in job.images {
         let features = image.and_then(|image| {
-            let features = image.features(worker.model);
+            let features = image.features(worker.model, &VisionRequest::new());
             features.map_err(|error| error_text(&error))
         });
         let mut prefix = None;

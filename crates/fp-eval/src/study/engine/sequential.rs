@@ -8,7 +8,7 @@ use crate::study::inputs::LoadedImage;
 use crate::study::quality::{Attentions, TokenFeatures};
 use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord, seconds};
-use fp_model::{ModelError, PlannedSample, Sample};
+use fp_model::{ModelError, PlannedSample, Sample, VisionRequest};
 use fp_scoring::{ImageInput, Plan, QueryAudit, error_text};
 
 pub(super) fn run(
@@ -43,7 +43,7 @@ fn answer(
     timing: &mut TimingRecord,
 ) -> Result<SampleRecord, ModelError> {
     let mut watch = StopWatch::start();
-    let features = image.features(worker.model)?;
+    let features = image.features(worker.model, &VisionRequest::new())?;
     timing.seconds.vision += watch.lap();
     // What is only measured, and no part of answering, is shared among the cells.
     let mut measured = Measured {
@@ -67,7 +67,7 @@ fn answer(
     }
     let mut watch = StopWatch::start();
     if worker.diversity != TokenDiversity::None {
-        let features = image.features(worker.model)?;
+        let features = image.features(worker.model, &VisionRequest::new())?;
         if let Some(tokens) = TokenFeatures::new(&features, worker.diversity)? {
             measure_diversity(&mut choices, &tokens);
         }
@@ -140,7 +140,9 @@ fn answer_cell(
         return Ok((choice, Some(outcome)));
     }
     let mut watch = StopWatch::start();
-    let features = image.features_of(plan.input, worker.model, worker.inputs)?;
+    // A cell by itself has read what it needs, and no more.
+    let request = worker.model.config().vision_request([plan])?;
+    let features = image.features_of(plan.input, worker.model, worker.inputs, &request)?;
     timing.seconds.vision += watch.lap();
     let sample = Sample {
         prompt: &prompts.with_image,

@@ -83,7 +83,7 @@ pub(super) fn run(
             }
         };
         let mut watch = StopWatch::start();
-        let features = match image.features(worker.model) {
+        let features = match image.features(worker.model, worker.vision) {
             Ok(features) => features,
             Err(error) => {
                 let failed = all_failed(worker, &questions, Some(image.size), &error_text(&error));

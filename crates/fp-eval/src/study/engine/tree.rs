@@ -219,7 +219,7 @@ impl<'w, 'a> Tree<'w, 'a> {
             ImageInput::Shrunk { .. } => {
                 image
                     .image
-                    .features_of(input, worker.model, worker.inputs)?
+                    .features_of(input, worker.model, worker.inputs, worker.vision)?
             }
         };
         self.timing.seconds.vision += watch.lap();

@@ -1,0 +1,65 @@
+//! From what selectors need of the vision tower to what is read of it.
+
+use super::request::{VisionRead, VisionRequest};
+use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
+use crate::error::Result;
+use fp_scoring::{Plan, Site, VisionNeed};
+
+impl VisionConfig {
+    /// What is read for a need.
+    ///
+    /// # Errors
+    /// A layer or state that the tower doesn't have.
+    pub fn read_for(&self, need: VisionNeed) -> Result<VisionRead> {
+        Ok(match need {
+            VisionNeed::Features => VisionRead::Features,
+            VisionNeed::HiddenState(state) => VisionRead::HiddenState(self.state_index(state)?),
+            VisionNeed::ClassAttention(layer) => {
+                VisionRead::ClassAttention(self.layer_index(layer)?)
+            }
+            VisionNeed::ReceivedAttention(layer) => {
+                VisionRead::ReceivedAttention(self.layer_index(layer)?)
+            }
+            VisionNeed::Queries(layer) => VisionRead::Queries(self.layer_index(layer)?),
+            VisionNeed::Keys(layer) => VisionRead::Keys(self.layer_index(layer)?),
+            VisionNeed::MeanKeys(layer) => VisionRead::MeanKeys(self.layer_index(layer)?),
+        })
+    }
+}
+
+impl ModelConfig {
+    /// Everything that the stages of `plans` need of the vision tower: what their
+    /// selectors ask for, and the rows that sums before the projector are taken of.
+    ///
+    /// # Errors
+    /// A layer or state that the tower doesn't have.
+    pub fn vision_request<'a>(
+        &self,
+        plans: impl IntoIterator<Item = &'a Plan>,
+    ) -> Result<VisionRequest> {
+        let mut request = VisionRequest::new();
+        for stage in plans.into_iter().flat_map(|plan| &plan.stages) {
+            for need in stage.selector.needs().vision {
+                request.extend([self.vision.read_for(need)?]);
+            }
+            if stage.site == Site::Vision {
+                request.extend(self.projector_rows());
+            }
+        }
+        Ok(request)
+    }
+
+    /// The rows that can enter the projector: the features, and the class token's row where
+    /// that is none of them.
+    fn projector_rows(&self) -> Vec<VisionRead> {
+        match self.feature_select {
+            FeatureSelect::Full => vec![VisionRead::Features],
+            FeatureSelect::Patches => vec![VisionRead::Features, self.class_state()],
+        }
+    }
+
+    /// The hidden state that the features are of.
+    pub(crate) fn class_state(&self) -> VisionRead {
+        VisionRead::HiddenState(self.num_vision_layers_used())
+    }
+}
