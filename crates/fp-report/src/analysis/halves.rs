@@ -26,9 +26,10 @@ impl Split {
     pub(crate) fn new(run: &Run) -> Split {
         let datasets = &run.spec.datasets;
         let has = |split: &str| datasets.iter().any(|dataset| dataset.split == split);
-        let halves = match has("select") && has("confirm") {
-            true => Halves::BySplit,
-            false => Halves::ByImageHash,
+        let halves = if has("select") && has("confirm") {
+            Halves::BySplit
+        } else {
+            Halves::ByImageHash
         };
         let is_select = |sample: &usize| {
             let record = &run.records[*sample];

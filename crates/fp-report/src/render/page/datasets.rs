@@ -76,12 +76,13 @@ fn rows(source: &Source<'_>, budget: usize) -> Vec<(String, Vec<usize>)> {
     let seeds = &roster.random[budget];
     for (name, cell) in cells_at(source, budget) {
         let is_random = seeds.contains(&cell);
-        rows.push(match is_random && seeds.len() > 1 {
-            true => (
+        rows.push(if is_random && seeds.len() > 1 {
+            (
                 format!("{name}, mean of {} seeds", seeds.len()),
                 seeds.clone(),
-            ),
-            false => (name, vec![cell]),
+            )
+        } else {
+            (name, vec![cell])
         });
     }
     rows

@@ -104,9 +104,10 @@ fn charts(source: &Source<'_>, efficiency: &Efficiency) -> Markup {
 }
 
 fn plain(value: f64) -> String {
-    match value.fract() == 0.0 {
-        true => format!("{value:.0}"),
-        false => ms(value),
+    if value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        ms(value)
     }
 }
 
