@@ -139,9 +139,10 @@ pub fn score_batch<T: DeviceElement>(
         coarse_cuts: None,
         error: ErrorWord::new(stream)?,
     };
-    match raw.compare_heads() {
-        true => selections.in_three_steps(attention, &raw)?,
-        false => selections.in_one_step(attention, &raw)?,
+    if raw.compare_heads() {
+        selections.in_three_steps(attention, &raw)?;
+    } else {
+        selections.in_one_step(attention, &raw)?;
     }
     Ok(selections)
 }

@@ -98,14 +98,16 @@ impl Diversity {
             mean_distance: distances / num_pairs,
             redundancy: largest.iter().sum::<f64>() / k as f64,
             effective_rank: effective_rank(&values)?,
-            effective_rank_raw: match options.has_all_ranks {
-                true => Some(rank(FeatureForm::Raw)?),
-                false => None,
+            effective_rank_raw: if options.has_all_ranks {
+                Some(rank(FeatureForm::Raw)?)
+            } else {
+                None
             },
             // Tokens that are all alike leave nothing once centred.
-            effective_rank_centered: match options.has_all_ranks {
-                true => rank(FeatureForm::Centered).ok(),
-                false => None,
+            effective_rank_centered: if options.has_all_ranks {
+                rank(FeatureForm::Centered).ok()
+            } else {
+                None
             },
             vendi: exp_entropy(values.iter().map(|s| s * s / k as f64)),
             log_det: log_det(&values, k, EPSILON),
