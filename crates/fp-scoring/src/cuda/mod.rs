@@ -65,11 +65,6 @@ impl DeviceSelections {
         &self.selected.tokens
     }
 
-    /// Number of slots.
-    pub fn num_slots(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Slot of the strategy that stood at `index` of those asked for.
     pub fn slot(&self, index: usize) -> Option<usize> {
         self.slot_of.get(index).copied()
