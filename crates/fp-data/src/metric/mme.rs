@@ -176,11 +176,6 @@ impl MmeTask {
     pub fn score(&self) -> f64 {
         100.0 * self.accuracy() + 100.0 * self.accuracy_plus()
     }
-
-    /// Answers that say neither yes nor no.
-    pub fn num_other(&self) -> usize {
-        self.counts.other_positive + self.counts.other_negative
-    }
 }
 
 /// Figures of all tasks.
@@ -300,7 +295,11 @@ mod tests {
         ];
         let task = MmeTask::count(&answers, MmePairing::Consecutive).unwrap();
         assert_eq!((task.accuracy(), task.accuracy_plus()), (0.75, 0.5));
-        assert_eq!((task.score(), task.num_other()), (125.0, 1));
+        assert_eq!(task.score(), 125.0);
+        assert_eq!(
+            (task.counts.other_positive, task.counts.other_negative),
+            (1, 0)
+        );
         assert_eq!(task.counts.recall(), Some(1.0));
         assert_eq!(MmeTask::count(&answers, MmePairing::ByImage).unwrap(), task);
         // Another order: only grouping by image still sees it right.
