@@ -337,24 +337,3 @@ fn mme_verbose() {
         Outcome::Ran
     });
 }
-
-#[test]
-fn mme_convert() {
-    let Some(mut fixture) = Fixture::open("mme_convert") else {
-        return;
-    };
-    fixture.run(|case| {
-        let expected = texts(&case["expected_row"]);
-        let row = mme::official_row(
-            text(&case["question_id"]),
-            text(&case["prompt"]),
-            text(&case["text"]),
-            |_, file, question| {
-                (file == expected[0] && question == expected[1]).then(|| expected[2].clone())
-            },
-        )
-        .expect("the question is known");
-        assert_eq!(row.columns[..], expected[..]);
-        Outcome::Ran
-    });
-}
