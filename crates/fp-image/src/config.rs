@@ -219,16 +219,6 @@ impl PreprocessorConfig {
             grid_pinpoints,
         })
     }
-
-    /// Height and width of every preprocessed image, where the configuration fixes them.
-    #[must_use]
-    pub fn output_size(&self) -> Option<[usize; 2]> {
-        match (self.crop, self.resize) {
-            (Some(crop), _) => Some(crop),
-            (None, Some(ResizeTarget::Exact { height, width })) => Some([height, width]),
-            (None, _) => None,
-        }
-    }
 }
 
 fn resize_target(value: &Value) -> Result<ResizeTarget, ImageError> {
@@ -294,7 +284,7 @@ mod tests {
     fn an_empty_file_means_the_class_defaults() {
         let config = PreprocessorConfig::from_json("{}").expect("valid");
         assert_eq!(config, PreprocessorConfig::default());
-        assert_eq!(config.output_size(), Some([224, 224]));
+        assert_eq!(config.crop, Some([224, 224]));
     }
 
     #[test]
@@ -318,7 +308,6 @@ mod tests {
         assert_eq!(config.rescale_factor, None);
         assert_eq!(config.normalize, None);
         assert_eq!(config.image_mean, [0.5; 3]);
-        assert_eq!(config.output_size(), None);
     }
 
     #[test]

@@ -75,16 +75,6 @@ impl RgbImage {
         &self.data
     }
 
-    /// The pixel in column `x` of row `y`, `None` outside the image.
-    #[must_use]
-    pub fn pixel(&self, x: usize, y: usize) -> Option<[u8; 3]> {
-        if x >= self.size.width || y >= self.size.height {
-            return None;
-        }
-        let at = 3 * (y * self.size.width + x);
-        self.data.get(at..at + 3)?.try_into().ok()
-    }
-
     /// Rows from top to bottom, `3 * width` bytes each.
     pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, u8> {
         self.data.chunks_exact(3 * self.size.width)

@@ -54,12 +54,13 @@ fn toolkit(prepared: &Path) -> Result<PathBuf, String> {
     let has_nvcc = |folder: &PathBuf| folder.join("bin/nvcc").is_file();
     for name in ["CUDA_HOME", "CUDA_PATH"] {
         if let Some(folder) = env::var_os(name).map(PathBuf::from) {
-            return match has_nvcc(&folder) {
-                true => Ok(folder),
-                false => Err(format!(
+            return if has_nvcc(&folder) {
+                Ok(folder)
+            } else {
+                Err(format!(
                     "{name} is {}, and there is no bin/nvcc in it; correct it, or unset it and {SETUP}",
                     folder.display()
-                )),
+                ))
             };
         }
     }
@@ -95,9 +96,10 @@ fn sources(kernels: &Path) -> Result<Vec<PathBuf>, String> {
     for source in &sources {
         println!("cargo:rerun-if-changed={}", source.display());
     }
-    match sources.is_empty() {
-        true => Err(format!("no kernels in {}", kernels.display())),
-        false => Ok(sources),
+    if sources.is_empty() {
+        Err(format!("no kernels in {}", kernels.display()))
+    } else {
+        Ok(sources)
     }
 }
 

@@ -52,19 +52,12 @@ pub struct CellDifference {
     pub untested: Option<Untested>,
 }
 
-/// Reads and compares two runs.
+/// Reads and compares two runs, by the first one's statistical settings.
 ///
 /// # Errors
 /// A folder that isn't a run's, or runs without a common sample or cell.
 pub fn compare(first: &Path, second: &Path) -> Result<RunComparison, ReportError> {
-    compare_runs(&Run::read(first)?, &Run::read(second)?)
-}
-
-/// Compares two runs by the first one's statistical settings.
-///
-/// # Errors
-/// Runs without a common sample or cell.
-pub fn compare_runs(first: &Run, second: &Run) -> Result<RunComparison, ReportError> {
+    let (first, second) = (&Run::read(first)?, &Run::read(second)?);
     let incomparable = |reason: &str| ReportError::Incomparable {
         first: first.folder.clone(),
         second: second.folder.clone(),

@@ -14,9 +14,9 @@ mod render;
 mod run;
 
 pub use analysis::*;
-pub use compare::{CellDifference, RunComparison, compare, compare_runs};
+pub use compare::{CellDifference, RunComparison, compare};
 pub use error::ReportError;
-pub use measured::{MeasuredTimes, measured_times};
+pub use measured::MeasuredTimes;
 pub use render::RESULTS_VERSION;
 pub use run::Run;
 
@@ -74,7 +74,7 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
     let run = Run::read(folder)?;
     let repetition = repetition.map(Run::read).transpose()?;
     let analysis = analyse(&run, repetition.as_ref())?;
-    let times = measured_times(&run);
+    let times = measured::measured_times(&run);
     let efficiency = efficiency::read(&folder.join(efficiency::EFFICIENCY_FILE))?;
     let roster = Roster::new(&run.spec.config, &run.spec.grid);
     let source = render::Source {

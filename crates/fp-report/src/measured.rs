@@ -47,7 +47,7 @@ pub struct MeasuredTimes {
 }
 
 /// Sums up a run's timings; none where nothing was measured.
-pub fn measured_times(run: &Run) -> Option<MeasuredTimes> {
+pub(crate) fn measured_times(run: &Run) -> Option<MeasuredTimes> {
     let mut stages = Stages::default();
     let mut loading = LoadingTimes::default();
     for record in &run.timings {

@@ -28,9 +28,10 @@ impl Run {
         let spec = read_spec(folder)?;
         let mut records = read_records(folder)?;
         records.sort_by_key(|record| record.index);
-        let timings = match folder.join(fp_eval::study::TIMINGS_FILE).is_file() {
-            true => read_timings(folder)?,
-            false => Vec::new(),
+        let timings = if folder.join(fp_eval::study::TIMINGS_FILE).is_file() {
+            read_timings(folder)?
+        } else {
+            Vec::new()
         };
         let run = Run {
             folder: folder.to_owned(),
@@ -91,13 +92,13 @@ impl Run {
 
     /// Whether every sample of the run, or of its piece, was there to be read. A piece
     /// is never the whole.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.records.len() == self.spec.num_samples
     }
 
     /// The data sets by name and part, in order; one that is there twice is told apart
     /// by a number.
-    pub fn dataset_names(&self) -> Vec<String> {
+    pub(crate) fn dataset_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for dataset in &self.spec.datasets {
             let name = format!("{} {}", dataset.name, dataset.split);
@@ -109,12 +110,12 @@ impl Run {
     }
 
     /// Where a sample's image lies.
-    pub fn image_path(&self, record: &SampleRecord) -> PathBuf {
+    pub(crate) fn image_path(&self, record: &SampleRecord) -> PathBuf {
         self.spec.datasets[record.dataset].path.join(&record.image)
     }
 
     /// Image tokens along one side of their square, where every sample has one.
-    pub fn grid_side(&self) -> Option<usize> {
+    pub(crate) fn grid_side(&self) -> Option<usize> {
         let n = self.spec.model.shape.num_image_tokens?;
         let side = n.isqrt();
         (side * side == n).then_some(side)

@@ -280,9 +280,10 @@ mod tests {
             let stage = |after_layer, tokens| ScheduleStage { after_layer, tokens };
             prop_assume!(extra != k);
             let mut stages = vec![stage(k, kept)];
-            match extra < k {
-                true => stages.insert(0, stage(extra, 20)),
-                false => stages.push(stage(extra, kept)),
+            if extra < k {
+                stages.insert(0, stage(extra, 20));
+            } else {
+                stages.push(stage(extra, kept));
             }
             prop_assert_eq!(&TokenSchedule::from_stages(9, 20, &stages).unwrap(), &one);
             let expected = crate::average_visual_tokens(kept as f64, 20, 9, k);

@@ -56,9 +56,10 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<usize, Box<dyn std
             }
         }
     }
-    let (effort, points) = match is_quick {
-        true => (QUICK, quick_grid()),
-        false => (FULL, grid()),
+    let (effort, points) = if is_quick {
+        (QUICK, quick_grid())
+    } else {
+        (FULL, grid())
     };
     let done = AtomicUsize::new(0);
     let found: Vec<Found> = points
@@ -184,9 +185,10 @@ fn row(found: &Found, effort: &Effort) -> String {
         100.0 * found.coverage_bootstrap,
         share(found.false_equivalent),
         share(found.false_better),
-        match missed.is_empty() {
-            true => "holds".to_owned(),
-            false => format!("**{}**", missed.join(", ")),
+        if missed.is_empty() {
+            "holds".to_owned()
+        } else {
+            format!("**{}**", missed.join(", "))
         },
     )
 }

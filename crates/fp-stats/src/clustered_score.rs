@@ -183,9 +183,10 @@ impl ClusteredDifference {
         let (mut inside, mut outside) = (0.0, 1.0 - self.difference);
         for _ in 0..HALVINGS {
             let middle = 0.5 * (inside + outside);
-            match -self.statistic(self.difference + middle) < quantile {
-                true => inside = middle,
-                false => outside = middle,
+            if -self.statistic(self.difference + middle) < quantile {
+                inside = middle;
+            } else {
+                outside = middle;
             }
         }
         (self.difference + outside).min(1.0)
@@ -214,9 +215,10 @@ impl ClusteredDifference {
         let product = of_b_alone * spread;
         let root = (linear * linear + 8.0 * product).sqrt();
         // The form without cancellation.
-        let q = match linear > 0.0 {
-            true => 2.0 * product / (linear + root),
-            false => 0.25 * (root - linear),
+        let q = if linear > 0.0 {
+            2.0 * product / (linear + root)
+        } else {
+            0.25 * (root - linear)
         };
         self.step * (2.0 * q + spread).max(0.0)
     }
@@ -315,10 +317,7 @@ impl Spread {
 
 /// 0 of nothing.
 fn ratio(part: f64, whole: f64) -> f64 {
-    match whole > 0.0 {
-        true => part / whole,
-        false => 0.0,
-    }
+    if whole > 0.0 { part / whole } else { 0.0 }
 }
 
 fn check_range(

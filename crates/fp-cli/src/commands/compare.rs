@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use fp_report::{self as report, CellDifference, RunComparison};
+use fp_report::{CellDifference, RunComparison};
 
 use super::{print_json, print_text};
 use crate::table::{table, wrap_lines};
@@ -33,7 +33,7 @@ pub(crate) struct CompareArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
-    let comparison = report::compare(&args.first, &args.second)?;
+    let comparison = fp_report::compare(&args.first, &args.second)?;
     match args.json {
         true => print_json(&comparison),
         false => print_text(&text(&comparison)),

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use fp_report as report;
 
 use super::{print_json, print_text};
 use crate::table::wrap_lines;
@@ -34,7 +33,7 @@ pub(crate) struct ReportArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &ReportArgs) -> Result<()> {
-    let written = report::write_with(&args.run, args.repetition.as_deref())
+    let written = fp_report::write_with(&args.run, args.repetition.as_deref())
         .with_context(|| format!("report of {}", args.run.display()))?;
     if args.json {
         return print_json(&serde_json::json!({

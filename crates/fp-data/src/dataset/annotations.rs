@@ -46,16 +46,17 @@ impl<T> Annotations<T> {
                 }
             }
         })?;
-        match problems.is_empty() {
-            true => Ok(Annotations {
+        if problems.is_empty() {
+            Ok(Annotations {
                 path: path.to_owned(),
                 num_left: by_id.len(),
                 by_id,
-            }),
-            false => Err(DatasetError::Lines {
+            })
+        } else {
+            Err(DatasetError::Lines {
                 path: path.to_owned(),
                 problems,
-            }),
+            })
         }
     }
 

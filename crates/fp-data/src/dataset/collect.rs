@@ -72,12 +72,11 @@ impl Collector {
 
     /// Refuses an id that an earlier question has.
     pub(super) fn refuse_known(&self, id: &str) -> Result<(), LineFault> {
-        match self.ids.contains(id) {
-            true => {
-                let message = format!("id {id:?} is that of an earlier question");
-                Err((ProblemKind::DuplicateId, message))
-            }
-            false => Ok(()),
+        if self.ids.contains(id) {
+            let message = format!("id {id:?} is that of an earlier question");
+            Err((ProblemKind::DuplicateId, message))
+        } else {
+            Ok(())
         }
     }
 
@@ -132,9 +131,10 @@ impl Collector {
             .map(|rule| rule.check_answers(&sample.answers, &sample.choices));
         if let Some(Err(error)) = checked {
             let error = fp_scoring::error_text(&error);
-            faults.push(match sample.answers.is_empty() {
-                true => (ProblemKind::MissingAnswer, format!("no answer: {error}")),
-                false => (ProblemKind::InvalidValue, error),
+            faults.push(if sample.answers.is_empty() {
+                (ProblemKind::MissingAnswer, format!("no answer: {error}"))
+            } else {
+                (ProblemKind::InvalidValue, error)
             });
         }
         faults

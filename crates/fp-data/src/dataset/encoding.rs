@@ -67,12 +67,13 @@ pub(super) fn not_utf_8(byte: u8, column: usize) -> String {
 
 /// Refuses a file that begins with the mark of UTF-16.
 pub(super) fn refuse_utf_16(path: &Path, start: &[u8]) -> Result<(), DatasetError> {
-    match start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
-        true => Err(DatasetError::Content {
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        Err(DatasetError::Content {
             path: path.to_owned(),
             reason: "it is in UTF-16; save it as UTF-8".to_owned(),
-        }),
-        false => Ok(()),
+        })
+    } else {
+        Ok(())
     }
 }
 

@@ -190,9 +190,10 @@ pub enum ProblemKind {
 impl ProblemKind {
     /// Of what a parser of JSON says.
     pub(crate) fn of_json(error: &serde_json::Error) -> ProblemKind {
-        match error.to_string().starts_with("invalid type") {
-            true => ProblemKind::WrongType,
-            false => ProblemKind::Malformed,
+        if error.to_string().starts_with("invalid type") {
+            ProblemKind::WrongType
+        } else {
+            ProblemKind::Malformed
         }
     }
 

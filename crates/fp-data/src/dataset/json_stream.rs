@@ -74,9 +74,10 @@ fn parse<T: DeserializeOwned>(
         of: PhantomData,
     };
     let outcome = entries.deserialize(&mut parser).and_then(|()| parser.end());
-    Ok(outcome.and_then(|()| match found_key {
-        true => Ok(()),
-        false => {
+    Ok(outcome.and_then(|()| {
+        if found_key {
+            Ok(())
+        } else {
             let message = format!("it has no key `{}`", key.unwrap_or_default());
             Err(serde::de::Error::custom(message))
         }

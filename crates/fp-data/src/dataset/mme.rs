@@ -20,9 +20,10 @@ const RELEASE: &str = "MME_Benchmark_release_version";
 
 /// Parts that a folder has.
 pub(super) fn parts(folder: &Path) -> Vec<String> {
-    match folder.join(QUESTIONS).is_file() {
-        true => vec!["test".to_owned()],
-        false => Vec::new(),
+    if folder.join(QUESTIONS).is_file() {
+        vec!["test".to_owned()]
+    } else {
+        Vec::new()
     }
 }
 
@@ -138,9 +139,10 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             let id = occurrences.next(&image_id);
             let Question { image, text, .. } = &question;
             let image = collector.image(&images, image)?;
-            let answer = match is_inside(&image_id) {
-                true => release.answer(&image_id, text)?,
-                false => return Err(bad_id(&image_id)),
+            let answer = if is_inside(&image_id) {
+                release.answer(&image_id, text)?
+            } else {
+                return Err(bad_id(&image_id));
             };
             let task = image_id.split('/').next().unwrap_or_default();
             Ok(Sample {

@@ -21,9 +21,10 @@ pub(super) const JUDGE: &str = "MM-Vet's judge, a language model";
 
 /// Parts that a folder has.
 pub(super) fn parts(folder: &Path) -> Vec<String> {
-    match folder.join(QUESTIONS).is_file() {
-        true => vec!["test".to_owned()],
-        false => Vec::new(),
+    if folder.join(QUESTIONS).is_file() {
+        vec!["test".to_owned()]
+    } else {
+        Vec::new()
     }
 }
 

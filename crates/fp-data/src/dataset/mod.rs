@@ -222,9 +222,10 @@ pub struct Part {
 impl Part {
     /// How [`open`] is told of it.
     pub fn selector(&self) -> String {
-        match self.name.is_empty() {
-            true => self.folder.display().to_string(),
-            false => format!("{}:{}", self.folder.display(), self.name),
+        if self.name.is_empty() {
+            self.folder.display().to_string()
+        } else {
+            format!("{}:{}", self.folder.display(), self.name)
         }
     }
 

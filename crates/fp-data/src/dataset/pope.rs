@@ -21,9 +21,10 @@ const QUESTIONS: &str = "llava_pope_test.jsonl";
 
 /// Parts that a folder has.
 pub(super) fn parts(folder: &Path) -> Vec<String> {
-    match folder.join(QUESTIONS).is_file() {
-        true => vec!["test".to_owned()],
-        false => Vec::new(),
+    if folder.join(QUESTIONS).is_file() {
+        vec!["test".to_owned()]
+    } else {
+        Vec::new()
     }
 }
 
@@ -55,14 +56,15 @@ impl Labels {
             Ok(label) => labels.push(label),
             Err((kind, reason)) => problems.add(number, kind, reason),
         })?;
-        match problems.is_empty() {
-            true => Ok(Labels {
+        if problems.is_empty() {
+            Ok(Labels {
                 path,
                 labels,
                 next: 0,
                 num_used: 0,
-            }),
-            false => Err(DatasetError::Lines { path, problems }),
+            })
+        } else {
+            Err(DatasetError::Lines { path, problems })
         }
     }
 

@@ -24,9 +24,10 @@ pub(crate) fn read_table(path: &Path) -> Result<TextTable, DatasetError> {
     let is_workbook = path
         .extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
-    match is_workbook {
-        true => workbook(path),
-        false => tabs(path),
+    if is_workbook {
+        workbook(path)
+    } else {
+        tabs(path)
     }
 }
 

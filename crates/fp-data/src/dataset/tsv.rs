@@ -100,9 +100,10 @@ pub(super) fn write_row(file: &mut impl Write, cells: &[&str]) -> io::Result<()>
         if place > 0 {
             file.write_all(b"\t")?;
         }
-        match cell.contains(['"', '\t', '\n', '\r']) {
-            true => write!(file, "\"{}\"", cell.replace('"', "\"\""))?,
-            false => file.write_all(cell.as_bytes())?,
+        if cell.contains(['"', '\t', '\n', '\r']) {
+            write!(file, "\"{}\"", cell.replace('"', "\"\""))?;
+        } else {
+            file.write_all(cell.as_bytes())?;
         }
     }
     file.write_all(b"\n")

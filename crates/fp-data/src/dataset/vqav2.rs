@@ -186,9 +186,10 @@ pub(crate) fn upload_ids(dataset: &Dataset) -> Result<Option<Vec<String>>, Datas
         Ok(question) => ids.push(question.question_id.into_text()),
         Err((kind, message)) => problems.add(number, kind, message),
     })?;
-    match problems.is_empty() {
-        true => Ok(Some(ids)),
-        false => Err(DatasetError::Lines { path, problems }),
+    if problems.is_empty() {
+        Ok(Some(ids))
+    } else {
+        Err(DatasetError::Lines { path, problems })
     }
 }
 

@@ -33,9 +33,10 @@ impl Problem {
 /// `place: message`, without the line.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place.is_empty() {
-            true => f.write_str(&self.message),
-            false => write!(f, "{}: {}", self.place, self.message),
+        if self.place.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.place, self.message)
         }
     }
 }

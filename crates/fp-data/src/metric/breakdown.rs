@@ -54,17 +54,6 @@ impl Breakdown {
     }
 }
 
-/// A percentage to two decimals as Python 2 rounds it: a half goes away from zero.
-pub fn round_percent(percent: f64) -> f64 {
-    // Two decimals tie only where an odd number of eighths is left.
-    let eighths = percent * 8.0;
-    if eighths.fract() == 0.0 && eighths % 2.0 != 0.0 {
-        return (percent.abs() * 100.0 + 0.5).floor().copysign(percent) / 100.0;
-    }
-    // Formatting rounds the exact decimal value; multiplying by 100 first would not.
-    format!("{percent:.2}").parse().unwrap_or(percent)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,16 +68,5 @@ mod tests {
         assert_eq!(breakdown.groups["yes/no"].percent(), Some(100.0));
         assert_eq!(breakdown.mean("other"), None);
         assert_eq!(GroupScore::default().mean(), None);
-    }
-
-    #[test]
-    fn rounding_is_of_the_exact_value() {
-        assert_eq!(round_percent(12.125), 12.13);
-        assert_eq!(round_percent(-12.125), -12.13);
-        assert_eq!(round_percent(12.25), 12.25);
-        // Just below the half as a binary number.
-        assert_eq!(round_percent(1.005), 1.0);
-        assert_eq!(round_percent(100.0 / 3.0), 33.33);
-        assert_eq!(round_percent(0.0), 0.0);
     }
 }

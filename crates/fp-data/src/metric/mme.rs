@@ -176,11 +176,6 @@ impl MmeTask {
     pub fn score(&self) -> f64 {
         100.0 * self.accuracy() + 100.0 * self.accuracy_plus()
     }
-
-    /// Answers that say neither yes nor no.
-    pub fn num_other(&self) -> usize {
-        self.counts.other_positive + self.counts.other_negative
-    }
 }
 
 /// Figures of all tasks.
@@ -212,54 +207,6 @@ impl MmeReport {
             .map(|task| Some(self.tasks.get(*task)?.score()))
             .sum()
     }
-}
-
-/// A line of a task's file for the official tool: `name.txt`, question, gold, answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MmeRow {
-    /// The task, which names the file.
-    pub task: String,
-    /// The four columns, to be joined by tabs.
-    pub columns: [String; 4],
-}
-
-/// Turns one of LLaVA's answers into a row for the official tool: its instruction goes,
-/// the official one comes back after one space, or after two where the question is
-/// known only so. `gold` looks up task, file and question.
-///
-/// # Errors
-/// A question that the official files don't have.
-pub fn official_row(
-    question_id: &str,
-    prompt: &str,
-    answer: &str,
-    gold: impl Fn(&str, &str, &str) -> Option<String>,
-) -> Result<MmeRow, MetricError> {
-    let task = question_id.split('/').next().unwrap_or_default();
-    let name = question_id.rsplit('/').next().unwrap_or_default();
-    let file = format!("{}.txt", name.split('.').next().unwrap_or_default());
-    let mut question = prompt.to_owned();
-    if prompt.contains(INSTRUCTION) {
-        question = super::python_text::strip(&prompt.replace(INSTRUCTION, "")).to_owned();
-    }
-    if !question.contains(OFFICIAL_INSTRUCTION) {
-        let single = format!("{question} {OFFICIAL_INSTRUCTION}");
-        question = match gold(task, &file, &single) {
-            Some(_) => single,
-            None => format!("{question}  {OFFICIAL_INSTRUCTION}"),
-        };
-    }
-    let Some(gold) = gold(task, &file, &question) else {
-        return Err(MetricError::Unpaired {
-            what: "MME question",
-            id: format!("{task}/{file}: {question}"),
-            problem: "is not in the official files",
-        });
-    };
-    Ok(MmeRow {
-        task: task.to_owned(),
-        columns: [file, question, gold, answer.to_owned()],
-    })
 }
 
 #[cfg(test)]
@@ -300,7 +247,11 @@ mod tests {
         ];
         let task = MmeTask::count(&answers, MmePairing::Consecutive).unwrap();
         assert_eq!((task.accuracy(), task.accuracy_plus()), (0.75, 0.5));
-        assert_eq!((task.score(), task.num_other()), (125.0, 1));
+        assert_eq!(task.score(), 125.0);
+        assert_eq!(
+            (task.counts.other_positive, task.counts.other_negative),
+            (1, 0)
+        );
         assert_eq!(task.counts.recall(), Some(1.0));
         assert_eq!(MmeTask::count(&answers, MmePairing::ByImage).unwrap(), task);
         // Another order: only grouping by image still sees it right.
@@ -334,31 +285,5 @@ mod tests {
             question_text("Is it red?  Please answer yes or no."),
             format!("Is it red?\n{INSTRUCTION}")
         );
-    }
-
-    #[test]
-    fn rows_for_the_official_tool() {
-        let gold = |task: &str, file: &str, question: &str| {
-            let is_known = task == "color"
-                && file == "7.txt"
-                && matches!(
-                    question,
-                    "Is it red? Please answer yes or no." | "Is it blue?  Please answer yes or no."
-                );
-            is_known.then(|| "Yes".to_owned())
-        };
-        let row = |prompt: &str| official_row("color/images/7.jpg", prompt, "No", gold);
-        let instruction = "\nAnswer the question using a single word or phrase.";
-        let red = row(&format!("Is it red?{instruction}")).unwrap();
-        assert_eq!(red.task, "color");
-        assert_eq!(
-            red.columns,
-            ["7.txt", "Is it red? Please answer yes or no.", "Yes", "No"]
-        );
-        let blue = row(&format!("Is it blue?{instruction}")).unwrap();
-        assert_eq!(blue.columns[1], "Is it blue?  Please answer yes or no.");
-        let as_is = row("Is it red? Please answer yes or no.").unwrap();
-        assert_eq!(as_is.columns[1], red.columns[1]);
-        assert!(row("Is it green?").is_err());
     }
 }

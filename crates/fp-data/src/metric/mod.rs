@@ -20,6 +20,6 @@ pub mod vqa;
 mod yes_no;
 
 pub use answer::AnswerRule;
-pub use breakdown::{Breakdown, GroupScore, round_percent};
+pub use breakdown::{Breakdown, GroupScore};
 pub use error::MetricError;
 pub use yes_no::YesNo;

@@ -72,11 +72,8 @@ impl YesNoCounts {
 
     /// All answers.
     pub fn total(&self) -> usize {
-        self.num_gold_yes() + self.false_positive + self.true_negative + self.other_negative
-    }
-
-    fn num_gold_yes(&self) -> usize {
-        self.true_positive + self.false_negative + self.other_positive
+        let num_gold_yes = self.true_positive + self.false_negative + self.other_positive;
+        num_gold_yes + self.false_positive + self.true_negative + self.other_negative
     }
 
     /// Share of right answers; saying neither is wrong.
@@ -103,11 +100,6 @@ impl YesNoCounts {
     /// Share of answers that say yes.
     pub fn yes_ratio(&self) -> Option<f64> {
         ratio(self.true_positive + self.false_positive, self.total())
-    }
-
-    /// Share of questions where yes is right: what lmms-eval reports as `yes_ratio`.
-    pub fn gold_yes_ratio(&self) -> Option<f64> {
-        ratio(self.num_gold_yes(), self.total())
     }
 }
 
@@ -213,7 +205,6 @@ mod tests {
         assert_eq!(counts.recall(), Some(2.0 / 3.0));
         assert!((counts.f1().unwrap() - 2.0 / 3.0).abs() < 1e-15);
         assert_eq!(counts.yes_ratio(), Some(0.5));
-        assert_eq!(counts.gold_yes_ratio(), Some(4.0 / 6.0));
         assert!(counts.add(YesNo::Yes, YesNo::Other).is_err());
     }
 

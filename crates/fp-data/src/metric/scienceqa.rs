@@ -1,7 +1,5 @@
 //! ScienceQA: the letter of a choice.
 
-use super::breakdown::GroupScore;
-
 /// Letters that an answer may consist of.
 const LETTERS: &str = "ABCDE";
 
@@ -37,11 +35,6 @@ pub fn parse(answer: &str) -> Option<char> {
 
 const STATEMENT: &str = "The answer is ";
 
-/// Index of a letter among the choices; `None` for one beyond them.
-pub fn choice_index(letter: char, num_choices: usize) -> Option<usize> {
-    LETTERS.find(letter).filter(|&index| index < num_choices)
-}
-
 /// lmms-eval's comparison with the gold letter, white space around left out: equality
 /// without case, or a capital letter before a dot.
 pub fn is_right_lmms_eval(answer: &str, gold: &str) -> bool {
@@ -75,38 +68,6 @@ pub fn question_text(hint: &str, question: &str, choices: &[impl AsRef<str>]) ->
 /// What follows the choices.
 pub const INSTRUCTION: &str = "Answer with the option's letter from the given choices directly.";
 
-/// Accuracy, with and without an image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct ScienceQaReport {
-    /// All questions.
-    pub all: GroupScore,
-    /// Questions with an image: the figure to quote where only those were asked.
-    pub with_image: GroupScore,
-}
-
-impl ScienceQaReport {
-    /// Adds one question. One without a prediction counts as wrong and without image, as
-    /// in LLaVA's script.
-    pub fn add(&mut self, is_right: bool, has_image: bool) {
-        let score = f64::from(u8::from(is_right));
-        self.all.add(score);
-        if has_image {
-            self.with_image.add(score);
-        }
-    }
-
-    /// The line that LLaVA's script prints; `None` where it would divide by zero.
-    pub fn printed(&self) -> Option<String> {
-        Some(format!(
-            "Total: {}, Correct: {}, Accuracy: {:.2}%, IMG-Accuracy: {:.2}%",
-            self.all.count,
-            self.all.sum,
-            self.all.percent()?,
-            self.with_image.percent()?
-        ))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,13 +99,6 @@ mod tests {
     }
 
     #[test]
-    fn letters_beyond_the_choices() {
-        assert_eq!(choice_index('B', 2), Some(1));
-        assert_eq!(choice_index('C', 2), None);
-        assert_eq!(choice_index('Q', 5), None);
-    }
-
-    #[test]
     fn lmms_evals_comparison() {
         for (answer, gold, expected) in [
             ("b", "B", true),
@@ -167,18 +121,5 @@ mod tests {
             "Context: It rains.\nWhat now?\nA. Umbrella\nB. Sun hat"
         );
         assert_eq!(question_text("", "What?", &["This"]), "What?\nA. This");
-    }
-
-    #[test]
-    fn a_report_by_hand() {
-        let mut report = ScienceQaReport::default();
-        for (is_right, has_image) in [(true, true), (false, true), (true, false)] {
-            report.add(is_right, has_image);
-        }
-        assert_eq!(
-            report.printed().unwrap(),
-            "Total: 3, Correct: 2, Accuracy: 66.67%, IMG-Accuracy: 50.00%"
-        );
-        assert_eq!(ScienceQaReport::default().printed(), None);
     }
 }

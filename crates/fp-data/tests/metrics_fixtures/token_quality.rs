@@ -2,7 +2,7 @@
 
 use fp_data::metric::token_quality::{
     AttentionOverlap, Concentration, CoverageGrid, Diversity, DiversityOptions, Framing, Overlap,
-    Spatial, conditional_log_det,
+    Spatial,
 };
 use fp_image::ImageAspect;
 use fp_scoring::KeptTokens;
@@ -120,8 +120,7 @@ fn concentration(p: &[f64], expected: &Value) {
         ("gini", got.gini),
         ("kl_from_uniform", got.kl_from_uniform),
         ("max", got.max),
-        ("top1_mass", got.top_mass(1)),
-        ("top_half_mass", got.top_mass(p.len() / 2)),
+        ("top1_mass", got.max),
         ("n_for_mass_0_5", got.num_for_mass(0.5) as f64),
         ("n_for_mass_0_9", got.num_for_mass(0.9) as f64),
     ] {
@@ -158,10 +157,6 @@ fn diversity(case: &Value, expected: &Value) {
         got.effective_rank_centered,
         &expected["erank_centered"],
     );
-    if case["relevance"].is_array() {
-        let got = conditional_log_det(&features, &numbers(&case["relevance"])).expect("relevance");
-        check("conditional", got, &expected["logdet_conditional_eps1e_3"]);
-    }
 }
 
 fn spatial(kept: &KeptTokens, expected: &Value) {

@@ -97,15 +97,17 @@ fn pope_eval() {
                 );
                 check("recall", counts.recall().unwrap_or(0.0), &by_lmms["recall"]);
                 check("f1", counts.f1().unwrap_or(0.0), &by_lmms["f1_score"]);
-                check(
-                    "yes",
-                    counts.gold_yes_ratio().expect("answers"),
-                    &by_lmms["yes_ratio"],
-                );
+                check("yes", gold_yes_ratio(&counts), &by_lmms["yes_ratio"]);
             }
         }
         Outcome::Ran
     });
+}
+
+/// Share of questions where yes is right: lmms-eval's `yes_ratio`.
+fn gold_yes_ratio(counts: &YesNoCounts) -> f64 {
+    let num_yes = counts.true_positive + counts.false_negative + counts.other_positive;
+    num_yes as f64 / counts.total() as f64
 }
 
 /// Labels as a list of words or as a string of letters y and n.
@@ -280,12 +282,13 @@ fn run(case: &Value, parse: fn(&str) -> YesNo, pairing: MmePairing) -> MmeReport
 }
 
 fn task_figures(task: &MmeTask, expected: &Value) {
+    let neither = task.counts.other_positive + task.counts.other_negative;
     for (what, got) in [
         ("TP", task.counts.true_positive),
         ("FN", task.counts.false_negative),
         ("TN", task.counts.true_negative),
         ("FP", task.counts.false_positive),
-        ("other_num", task.num_other()),
+        ("other_num", neither),
     ] {
         assert_eq!(expected[what], got, "{what}");
     }
@@ -331,27 +334,6 @@ fn mme_verbose() {
             let is_right = AnswerRule::Mme.score(&row[2], &[&row[1]]) == 1.0;
             assert_eq!(is_right, answer.said == answer.gold, "{row:?}");
         }
-        Outcome::Ran
-    });
-}
-
-#[test]
-fn mme_convert() {
-    let Some(mut fixture) = Fixture::open("mme_convert") else {
-        return;
-    };
-    fixture.run(|case| {
-        let expected = texts(&case["expected_row"]);
-        let row = mme::official_row(
-            text(&case["question_id"]),
-            text(&case["prompt"]),
-            text(&case["text"]),
-            |_, file, question| {
-                (file == expected[0] && question == expected[1]).then(|| expected[2].clone())
-            },
-        )
-        .expect("the question is known");
-        assert_eq!(row.columns[..], expected[..]);
         Outcome::Ran
     });
 }

@@ -53,13 +53,6 @@ impl Tiling {
         ]
     }
 
-    /// Number of tiles, the squeezed whole image not counted.
-    #[must_use]
-    pub fn num_tiles(&self) -> usize {
-        let [rows, columns] = self.grid();
-        rows * columns
-    }
-
     /// The image's size once enlarged, before the padding to the resolution.
     #[must_use]
     pub fn enlarged(&self) -> ImageSize {

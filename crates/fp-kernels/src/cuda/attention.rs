@@ -217,16 +217,17 @@ fn check_reach(
     }
     let [batch, head, row] = strides;
     let expected = reach(dims, &[batch, head, row, 1]);
-    match got < expected {
-        true => Err(KernelError::ShapeMismatch {
+    if got < expected {
+        Err(KernelError::ShapeMismatch {
             op: OP,
             tensor,
             shape: dims.to_vec(),
             expected,
             got,
         }
-        .into()),
-        false => Ok(()),
+        .into())
+    } else {
+        Ok(())
     }
 }
 

@@ -59,14 +59,15 @@ pub(super) fn check_device(
     got: usize,
     expected: usize,
 ) -> Result<(), CudaError> {
-    match got == expected {
-        true => Ok(()),
-        false => Err(CudaError::OtherDevice {
+    if got == expected {
+        Ok(())
+    } else {
+        Err(CudaError::OtherDevice {
             op,
             tensor,
             got,
             expected,
-        }),
+        })
     }
 }
 
@@ -76,9 +77,10 @@ pub(super) fn check_max(
     got: usize,
     max: usize,
 ) -> Result<(), CudaError> {
-    match got <= max {
-        true => Ok(()),
-        false => Err(CudaError::TooLarge { op, what, got, max }),
+    if got <= max {
+        Ok(())
+    } else {
+        Err(CudaError::TooLarge { op, what, got, max })
     }
 }
 
@@ -100,9 +102,10 @@ pub(super) fn check_multiple(
 }
 
 pub(super) fn check_count(op: &'static str, count: usize, len: usize) -> Result<(), CudaError> {
-    match (1..=len).contains(&count) {
-        true => Ok(()),
-        false => Err(KernelError::CountOutOfRange { op, count, len }.into()),
+    if (1..=len).contains(&count) {
+        Ok(())
+    } else {
+        Err(KernelError::CountOutOfRange { op, count, len }.into())
     }
 }
 

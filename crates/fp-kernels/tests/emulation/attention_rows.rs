@@ -202,9 +202,10 @@ fn attention_rows_equal_reference() {
                 Some(weights) => (0..got.len())
                     .map(|at| {
                         let (head, column) = (at / sizes.n, at % sizes.n);
-                        let weights = match weights.len() == q {
-                            true => &weights[..],
-                            false => &weights[head / sizes.num_heads * q..][..q],
+                        let weights = if weights.len() == q {
+                            &weights[..]
+                        } else {
+                            &weights[head / sizes.num_heads * q..][..q]
                         };
                         let terms = weights.iter().enumerate();
                         terms

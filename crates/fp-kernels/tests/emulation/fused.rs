@@ -137,9 +137,10 @@ fn fused_equals(normalization: u32) {
             let _device = Device::new();
             // The edges are each one type's: other tests have them for all.
             let is_edge_of_another = case < 14 && case % 3 != seed;
-            let n = match is_edge_of_another {
-                true => random.between(1, 100),
-                false => cases::num_image_tokens(&mut random, case),
+            let n = if is_edge_of_another {
+                random.between(1, 100)
+            } else {
+                cases::num_image_tokens(&mut random, case)
             };
             let num_heads = cases::num_heads(&mut random, n, case).div_ceil(2);
             let sizes = Sizes {

@@ -175,11 +175,12 @@ fn rule(names: &[String], is_single: bool) -> String {
             _ => "all get",
         }
     );
-    match is_single {
-        true => format!(
+    if is_single {
+        format!(
             "{chosen}; there is no second seed of random to compare, so random is not shown on these samples."
-        ),
-        false => format!("{chosen}; the other seeds of random are compared."),
+        )
+    } else {
+        format!("{chosen}; the other seeds of random are compared.")
     }
 }
 
@@ -236,9 +237,10 @@ fn describe(
         num_images: distinct(samples.iter().map(|&at| scores.clusters[at]).collect()),
         of,
         cells: accuracies,
-        random: match left.is_empty() {
-            true => None,
-            false => Some(estimate(&scores.mean_of(&left))?),
+        random: if left.is_empty() {
+            None
+        } else {
+            Some(estimate(&scores.mean_of(&left))?)
         },
     })
 }

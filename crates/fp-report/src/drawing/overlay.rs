@@ -241,9 +241,10 @@ impl Overlay {
         let (kept, all) = (panel.kept.len(), panel.importance.len());
         let places = self.num_places();
         let drawn = panel.kept.iter().filter(|&&token| token < places).count();
-        match places == all {
-            true => format!("kept {kept} of {all}"),
-            false => format!("kept {kept} of {all}, {drawn} of {places} drawn"),
+        if places == all {
+            format!("kept {kept} of {all}")
+        } else {
+            format!("kept {kept} of {all}, {drawn} of {places} drawn")
         }
     }
 
@@ -435,12 +436,11 @@ fn letters(width: u32) -> usize {
 /// A line of text, cut where it would be wider than `width`.
 fn text(x: u32, y: u32, text: &str, width: u32, color: Color) -> Shape {
     let most = letters(width);
-    let line = match text.chars().count() <= most {
-        true => text.to_owned(),
-        false => {
-            let start: String = text.chars().take(most.saturating_sub(1)).collect();
-            start + "…"
-        }
+    let line = if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        let start: String = text.chars().take(most.saturating_sub(1)).collect();
+        start + "…"
     };
     Shape::Text(x, y, line, color)
 }

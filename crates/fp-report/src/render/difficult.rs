@@ -154,9 +154,10 @@ pub(super) fn frequent_answers(source: &Source<'_>, text: &mut String) {
             text,
             [
                 answer.cell.clone(),
-                match answer.by == answer.group {
-                    true => answer.group.clone(),
-                    false => format!("{}: {}", answer.by, answer.group),
+                if answer.by == answer.group {
+                    answer.group.clone()
+                } else {
+                    format!("{}: {}", answer.by, answer.group)
                 },
                 answer.n.to_string(),
                 answer.answer.clone(),

@@ -46,9 +46,10 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
                     .map(|cell| &analysis.cells[cell]);
                 let mean = cell.and_then(|cell| cell.accuracy.mean);
                 let value = mean.map_or("--".to_owned(), percent);
-                let value = match mean.is_some() && mean == *best {
-                    true => format!("\\textbf{{{value}}}"),
-                    false => value,
+                let value = if mean.is_some() && mean == *best {
+                    format!("\\textbf{{{value}}}")
+                } else {
+                    value
                 };
                 let is_better = cell
                     .and_then(|cell| analysis.comparison(Reference::Baseline, &cell.id))

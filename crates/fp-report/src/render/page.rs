@@ -28,7 +28,9 @@ mod readings;
 mod roles;
 mod table;
 
-use self::markup::{escape, put};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use self::markup::Section;
 use self::pictures::Pictures;
 use super::Source;
 use crate::error::ReportError;
@@ -67,65 +69,82 @@ pub(crate) struct Apart {
 
 /// The whole page.
 pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
-    let mut body = String::new();
     let mut pictures = Pictures::new(source.run, MOST_PICTURE_BYTES);
-    findings::header(source, &mut body);
-    accuracy::curves(source, &mut body);
-    differences::differences(source, &mut body);
-    grid::grid(source, &mut body);
-    datasets::datasets(source, &mut body);
-    findings::best(source, &mut body);
-    findings::hypotheses(source, &mut body);
-    maps::head_usage(source, &mut body);
-    maps::agreement(source, &mut body);
-    maps::retention(source, &mut body);
-    quality::quality(source, &mut body);
-    cost::cost(source, &mut body);
-    efficiency::efficiency(source, &mut body);
-    readings::difficult(source, &mut body);
-    readings::answer_types(source, &mut body);
-    flips::flips(source, &mut body);
-    audit::audit(source, &mut body);
-    cases::cases(source, &mut pictures, &mut body);
-    let apart = explorer::explorer(source, &mut pictures, &mut body)?;
-    provenance::provenance(source, &mut body)?;
-    let title = format!(
-        "FinePruner, study {}: {}",
-        source.run.spec.config.study.name(),
-        source.analysis.verdict.headline
-    );
-    let mut html = String::with_capacity(body.len() + (4 << 20));
-    put!(
-        &mut html,
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\"><title>{}</title><style>\n{}</style></head>\n<body><a class=\"skip\" href=\"#main\">Skip to the verdict</a>\n",
-        escape(&title),
-        STYLES.concat()
-    );
-    navigation::navigation(&body, &mut html);
-    definitions(source, &pictures, &mut html);
-    put!(
-        &mut html,
-        "<main id=\"main\" tabindex=\"-1\">\n{body}</main>\n<script>\n{}</script></body></html>\n",
-        SCRIPTS.concat()
-    );
-    Ok(Page { html, apart })
+    let cases = cases::cases(source, &mut pictures);
+    let (explorer, apart) = explorer::explorer(source, &mut pictures)?;
+    let sections = [
+        Some(findings::header(source)),
+        Some(accuracy::curves(source)),
+        differences::differences(source),
+        Some(grid::grid(source)),
+        datasets::datasets(source),
+        findings::best(source),
+        findings::hypotheses(source),
+        maps::head_usage(source),
+        maps::agreement(source),
+        maps::retention(source),
+        quality::quality(source),
+        Some(cost::cost(source)),
+        efficiency::efficiency(source),
+        readings::difficult(source),
+        readings::answer_types(source),
+        flips::flips(source),
+        Some(audit::audit(source)),
+        cases,
+        Some(explorer),
+        Some(provenance::provenance(source)?),
+    ];
+    let sections: Vec<Section> = sections.into_iter().flatten().collect();
+    let study = source.run.spec.config.study.name();
+    let html = html! {
+        (DOCTYPE) "\n"
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                link rel="icon" href="data:,";
+                title { "FinePruner, study " (study) ": " (source.analysis.verdict.headline) }
+                style { "\n" (PreEscaped(STYLES.concat())) }
+            }
+            "\n"
+            body {
+                a.skip href="#main" { "Skip to the verdict" }
+                "\n"
+                (navigation::navigation(&sections))
+                (definitions(source, &pictures))
+                main #main tabindex="-1" {
+                    "\n"
+                    @for section in &sections { (section.markup) }
+                }
+                "\n"
+                script { "\n" (PreEscaped(SCRIPTS.concat())) }
+            }
+        }
+        "\n"
+    };
+    Ok(Page {
+        html: html.into_string(),
+        apart,
+    })
 }
 
 /// Pictures, each once, in units of the grid; everything else refers to them.
-fn definitions(source: &Source<'_>, pictures: &Pictures<'_>, page: &mut String) {
-    let Some(side) = source
-        .run
-        .grid_side()
-        .filter(|_| pictures.of_page().next().is_some())
-    else {
-        return;
-    };
-    page.push_str("<svg width=\"0\" height=\"0\" class=\"ear\" aria-hidden=\"true\"><defs>\n");
-    for (index, data) in pictures.of_page() {
-        put!(
-            page,
-            "<image id=\"picture-{index}\" width=\"{side}\" height=\"{side}\" href=\"data:image/jpeg;base64,{data}\"/>\n"
-        );
+fn definitions(source: &Source<'_>, pictures: &Pictures<'_>) -> Markup {
+    let side = source.run.grid_side();
+    let side = side.filter(|_| pictures.of_page().next().is_some());
+    html! {
+        @if let Some(side) = side {
+            svg.ear width="0" height="0" aria-hidden="true" {
+                defs {
+                    @for (index, data) in pictures.of_page() {
+                        @let data = format!("data:image/jpeg;base64,{data}");
+                        image id={ "picture-" (index) } width=(side) height=(side) href=(data) {}
+                        "\n"
+                    }
+                }
+            }
+            "\n"
+        }
     }
-    page.push_str("</defs></svg>\n");
 }

@@ -67,9 +67,10 @@ fn plain(width: u32, is_dark: bool) -> Look<'static> {
 
 /// Writes the page of `folder` with the probe in it, looks, and returns what was found.
 fn probe(browser: &Path, folder: &Path, look: Look<'_>) -> Value {
-    let only = match look.looks_only {
-        true => "<script>window.probeLooksOnly = true;</script>",
-        false => "",
+    let only = if look.looks_only {
+        "<script>window.probeLooksOnly = true;</script>"
+    } else {
+        ""
     };
     let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
     let page = page

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fp_report::{self as report, ReportError, Run};
+use fp_report::{ReportError, Run};
 
 use crate::synthetic::{Size, write_run};
 
@@ -26,9 +26,9 @@ fn the_same_records_give_the_same_bytes() {
         "table.tex",
         "report.html",
     ];
-    report::write(folder.path()).unwrap();
+    fp_report::write(folder.path()).unwrap();
     let first = files.map(|name| read(folder.path(), name));
-    report::write(folder.path()).unwrap();
+    fp_report::write(folder.path()).unwrap();
     assert!(files.map(|name| read(folder.path(), name)) == first);
     // Other times, another start, the lines in another order: nothing but times changes.
     let timings = read(folder.path(), "timings.jsonl").replace("0.004", "0.005");
@@ -39,7 +39,7 @@ fn the_same_records_give_the_same_bytes() {
     let mut lines: Vec<&str> = records.lines().collect();
     lines.reverse();
     std::fs::write(folder.path().join("records.jsonl"), lines.join("\n") + "\n").unwrap();
-    report::write(folder.path()).unwrap();
+    fp_report::write(folder.path()).unwrap();
     for (name, before) in files.iter().zip(&first).take(4) {
         assert!(read(folder.path(), name) == *before, "{name}");
     }
@@ -48,7 +48,7 @@ fn the_same_records_give_the_same_bytes() {
 #[test]
 fn files_are_well_formed() {
     let folder = run(1);
-    let written = report::write(folder.path()).unwrap();
+    let written = fp_report::write(folder.path()).unwrap();
     assert_eq!(written.files.len(), 6);
     let csv = read(folder.path(), "cells.csv");
     let fields: Vec<usize> = csv.lines().map(|line| line.split(',').count()).collect();
@@ -88,7 +88,7 @@ fn a_repetition_is_the_noise_floor() {
     let floor = |repetition: &Path| {
         let repetition = Run::read(repetition).unwrap();
         let run = Run::read(folder.path()).unwrap();
-        report::analyse(&run, Some(&repetition))
+        fp_report::analyse(&run, Some(&repetition))
             .unwrap()
             .noise_floor
             .unwrap()
@@ -107,7 +107,7 @@ fn a_repetition_is_the_noise_floor() {
 #[test]
 fn two_runs_are_compared_by_sample() {
     let [first, same, other] = [run(1), run(1), run(2)];
-    let none = report::compare(first.path(), same.path()).unwrap();
+    let none = fp_report::compare(first.path(), same.path()).unwrap();
     assert_eq!(
         (none.num_shared, none.only_first, none.cells.len()),
         (120, 0, 102)
@@ -117,7 +117,7 @@ fn two_runs_are_compared_by_sample() {
         let comparison = cell.comparison.as_ref().unwrap();
         cell.texts_differ == 0 && comparison.is_identical
     }));
-    let some = report::compare(first.path(), other.path()).unwrap();
+    let some = fp_report::compare(first.path(), other.path()).unwrap();
     let vanilla = &some.cells[0];
     let means = [first.path(), other.path()]
         .map(|folder| crate::naive::mean(&crate::naive::Lines::read(folder).scores("vanilla")));
@@ -130,26 +130,26 @@ fn two_runs_are_compared_by_sample() {
 fn what_cannot_be_reported_is_an_error() {
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(
-        report::write(empty.path()),
+        fp_report::write(empty.path()),
         Err(ReportError::Study(_))
     ));
     let folder = run(1);
     let records = folder.path().join("records.jsonl");
     let text = read(folder.path(), "records.jsonl");
     std::fs::write(&records, text.replacen("red", "rad", 1)).unwrap();
-    let error = fp_scoring::error_text(&report::write(folder.path()).unwrap_err());
+    let error = fp_scoring::error_text(&fp_report::write(folder.path()).unwrap_err());
     assert!(
         error.contains("line") && error.contains("checksum"),
         "{error}"
     );
     std::fs::write(&records, "").unwrap();
     assert!(matches!(
-        report::write(folder.path()),
+        fp_report::write(folder.path()),
         Err(ReportError::NoSamples { .. })
     ));
     let first = text.lines().next().unwrap();
     std::fs::write(&records, format!("{first}\n{first}\n")).unwrap();
-    let error = fp_scoring::error_text(&report::write(folder.path()).unwrap_err());
+    let error = fp_scoring::error_text(&fp_report::write(folder.path()).unwrap_err());
     assert!(error.contains("recorded twice"), "{error}");
 }
 
@@ -159,7 +159,7 @@ fn one_sample_is_enough_for_a_page() {
     let text = read(folder.path(), "records.jsonl");
     let first = text.lines().next().unwrap();
     std::fs::write(folder.path().join("records.jsonl"), format!("{first}\n")).unwrap();
-    let written = report::write(folder.path()).unwrap();
+    let written = fp_report::write(folder.path()).unwrap();
     let cautions = written.analysis.verdict.cautions.join(" ");
     assert!(
         cautions.contains("1 of 120 samples are recorded"),

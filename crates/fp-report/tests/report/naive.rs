@@ -127,15 +127,14 @@ pub(crate) fn step(values: &[(String, f64)]) -> f64 {
         0.0
     };
     let squares: f64 = values.iter().map(|(_, x)| (x - mean) * (x - mean)).sum();
-    let (effect, size) = match squares > 0.0 {
-        true => {
-            let independent = n * (mean_size(values) - mean * mean);
-            (
-                (robust / squares).max(1.0),
-                (squares / independent).min(1.0),
-            )
-        }
-        false => (1.0, 0.0),
+    let (effect, size) = if squares > 0.0 {
+        let independent = n * (mean_size(values) - mean * mean);
+        (
+            (robust / squares).max(1.0),
+            (squares / independent).min(1.0),
+        )
+    } else {
+        (1.0, 0.0)
     };
     let pull = (-carriers * telling / 2.0).exp();
     let effect = (1.0 - pull) * effect + pull * effect.max(together);

@@ -144,7 +144,7 @@ fn what_was_run_can_be_repeated() {
         std::fs::write(&path, spec.to_string()).unwrap();
     });
     for text in [
-        "finepruner study --output &#39;my runs/it&#39;\\&#39;&#39;s &lt;b&gt;&#39;</pre>",
+        "finepruner study --output 'my runs/it'\\''s &lt;b&gt;'</pre>",
         "2023-11-14 22:13:20 UTC",
         "abababab, with changes that were not committed",
         "finepruner 0.0.0, release build",
@@ -206,18 +206,30 @@ fn time_is_told_by_stage_of_one_answer() {
 
 #[test]
 fn data_cannot_break_out() {
-    let evil = "</script><!--<img src=x onerror=alert(1)>\u{2028}'\"";
+    let evil = "</script><!--<script>alert(1)</script><img src=x onerror=alert(1)>\u{2028}'\"&lt;";
     let (page, ..) = page("a", |folder| {
+        let path = folder.join("run.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut spec: serde_json::Value = serde_json::from_str(&text).unwrap();
+        spec["datasets"][0]["name"] = evil.into();
+        // Twice, so that the page has a section and columns by data set.
+        let again = spec["datasets"][0].clone();
+        spec["datasets"].as_array_mut().unwrap().push(again);
+        std::fs::write(&path, spec.to_string()).unwrap();
         let path = folder.join("records.jsonl");
         let text = std::fs::read_to_string(&path).unwrap();
         let mut lines = String::new();
         for line in text.lines() {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let index = line["sample"]["index"].as_u64().unwrap();
+            line["sample"]["dataset"] = (index % 2).into();
             for key in ["id", "question", "family"] {
-                line["sample"][key] = format!("{evil}{}", line["sample"]["index"]).into();
+                line["sample"][key] = format!("{evil}{index}").into();
             }
             line["sample"]["answers"] = serde_json::json!([evil]);
-            line["sample"]["runs"][0]["text"] = evil.into();
+            for run in line["sample"]["runs"].as_array_mut().unwrap() {
+                run["text"] = evil.into();
+            }
             let content = line["sample"].to_string();
             let record: fp_eval::study::SampleRecord = serde_json::from_str(&content).unwrap();
             let content = serde_json::to_string(&record).unwrap();
@@ -226,10 +238,24 @@ fn data_cannot_break_out() {
         }
         std::fs::write(&path, lines).unwrap();
     });
-    assert!(!page.contains("<img src=x") && !page.contains("<!--"));
-    assert_eq!(
-        page.matches("<script").count(),
-        page.matches("</script>").count()
-    );
+    assert!(!page.contains("<img src=x") && !page.contains("<!--") && !page.contains(evil));
+    assert_eq!(page.matches("<script").count(), 3);
     assert_eq!(page.matches("</script>").count(), 3);
+    // Each is there as it was written: in text, in what is copied, and in the script.
+    let safe = "&lt;/script&gt;&lt;!--&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;\u{2028}'&quot;&amp;lt;";
+    for text in [
+        format!("<p>Right answer: <b>{safe}</b></p>"),
+        format!("</span> {safe}<span class=\"ear\"> (right)</span>"),
+        format!("<dt>dataset</dt><dd>{safe} all, 120 samples</dd>"),
+        format!("scope=\"col\">{safe} all, relative</th>"),
+        format!("  {safe} all\n"),
+    ] {
+        assert!(page.contains(&text), "{text}");
+    }
+    let script = "\\u003c/script>\\u003c!--\\u003cscript>alert(1)\\u003c/script>\\u003cimg src=x onerror=alert(1)>\\u2028'\\\"&lt;";
+    assert!(page.contains(&format!("\"q\":\"{script}")));
+    for question in page.split("<h3>").skip(1) {
+        let question = question.split("</h3>").next().unwrap();
+        assert!(!question.contains("alert") || question.starts_with(safe));
+    }
 }

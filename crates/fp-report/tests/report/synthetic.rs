@@ -271,9 +271,10 @@ fn record(
     let luck = answers.next();
     let box_index = random.below(boxes.len());
     // Existence questions about what isn't there have no evidence.
-    let boxes = match family == 1 && random.next() < 0.5 {
-        true => vec![],
-        false => vec![boxes[box_index]],
+    let boxes = if family == 1 && random.next() < 0.5 {
+        vec![]
+    } else {
+        vec![boxes[box_index]]
     };
     let evidence = covered(&boxes, size.side);
     let gold = COLORS[random.below(4)];
@@ -462,9 +463,10 @@ fn cell_record(method: &Method, run: usize, index: usize) -> Value {
         .collect();
     heads.sort_unstable();
     heads.dedup();
-    let head_cut = match is_tie {
-        true => json!({"gap": 0.0, "num_tied": 3, "num_tied_kept": 2}),
-        false => json!({"gap": 0.02}),
+    let head_cut = if is_tie {
+        json!({"gap": 0.0, "num_tied": 3, "num_tied_kept": 2})
+    } else {
+        json!({"gap": 0.02})
     };
     json!({"run": run, "heads": heads, "attention": 0, "head_cut": head_cut, "token_cut": {"gap": 1e-7 + (index % 3) as f64}})
 }

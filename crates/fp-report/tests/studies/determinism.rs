@@ -3,7 +3,7 @@
 use crate::study_support::{World, first_difference, records, run};
 use fp_eval::efficiency::{self, EfficiencySettings};
 use fp_eval::study::{Engine, RunOptions, StudyConfig, read_records, read_timings};
-use fp_report::{self as report, NoiseFloor, Run};
+use fp_report::{NoiseFloor, Run};
 use std::path::Path;
 
 /// Threads, batch size and engine.
@@ -34,7 +34,7 @@ fn run_in(folder: &Path, config: &StudyConfig, (threads, batch_size, engine): Wa
 /// What differs between two runs; each exception has to be a near-tie.
 fn floor(first: &Path, second: &Path) -> NoiseFloor {
     let [first, second] = [first, second].map(|folder| Run::read(folder).unwrap());
-    let analysis = report::analyse(&first, Some(&second)).unwrap();
+    let analysis = fp_report::analyse(&first, Some(&second)).unwrap();
     analysis.noise_floor.unwrap()
 }
 
@@ -79,7 +79,7 @@ fn two_runs_give_the_same_result_byte_by_byte() {
     let result = |name: &str, way: Way| {
         let folder = world.path(name);
         run_in(&folder, &config, way);
-        report::write(&folder).unwrap();
+        fp_report::write(&folder).unwrap();
         let files = ["results.json", "cells.csv", "summary.md", "table.tex"];
         files.map(|file| std::fs::read(folder.join(file)).unwrap())
     };
@@ -211,7 +211,7 @@ fn a_plan_of_efficiency_and_what_it_runs_do_not_vary() {
     assert!(stored(1).is_some() && stored(2).is_none());
     run_in(&folder, &world.study_a(), BASE);
     assert!(records(&folder) == before);
-    report::write(&folder).unwrap();
+    fp_report::write(&folder).unwrap();
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     assert!(read("summary.md").contains("## Efficiency, measured"));
     let page = read("report.html");

@@ -3,7 +3,6 @@
 
 use crate::study_support::{World, run};
 use fp_eval::study::{Engine, RunOptions, StudyConfig};
-use fp_report as report;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -155,7 +154,7 @@ fn case(study: impl Fn(&World) -> StudyConfig, engine: Engine) -> Case {
         ..RunOptions::new(&folder)
     };
     run(&config, &options).unwrap();
-    report::write(&folder).unwrap();
+    fp_report::write(&folder).unwrap();
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     Case {
         lines: Lines::read(&folder),

@@ -123,7 +123,7 @@ fn check_images_inside(world: &World, data: &Path, num_samples: usize, num_image
     std::fs::remove_dir_all(data).unwrap();
     let (count, page) = pictures();
     assert_eq!(count, 0);
-    let note = format!("{num_images} images can&#39;t be read any more: ");
+    let note = format!("{num_images} images can't be read any more: ");
     assert!(page.contains(&note));
 }
 

@@ -65,11 +65,6 @@ impl DeviceSelections {
         &self.selected.tokens
     }
 
-    /// Number of slots.
-    pub fn num_slots(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Slot of the strategy that stood at `index` of those asked for.
     pub fn slot(&self, index: usize) -> Option<usize> {
         self.slot_of.get(index).copied()
@@ -139,9 +134,10 @@ pub fn score_batch<T: DeviceElement>(
         coarse_cuts: None,
         error: ErrorWord::new(stream)?,
     };
-    match raw.compare_heads() {
-        true => selections.in_three_steps(attention, &raw)?,
-        false => selections.in_one_step(attention, &raw)?,
+    if raw.compare_heads() {
+        selections.in_three_steps(attention, &raw)?;
+    } else {
+        selections.in_one_step(attention, &raw)?;
     }
     Ok(selections)
 }

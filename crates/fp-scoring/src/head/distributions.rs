@@ -88,9 +88,12 @@ impl<'a> HeadContext<'a> {
     /// One score per head from its own statistics.
     pub(crate) fn score_each(&self, score: fn(&HeadStatistics) -> f64) -> Vec<f64> {
         (0..self.num_heads())
-            .map(|head| match self.has_distribution(head) {
-                true => score(&self.statistics[head]),
-                false => f64::NEG_INFINITY,
+            .map(|head| {
+                if self.has_distribution(head) {
+                    score(&self.statistics[head])
+                } else {
+                    f64::NEG_INFINITY
+                }
             })
             .collect()
     }
@@ -119,9 +122,10 @@ impl<'a> HeadContext<'a> {
             .flat_map(|&head| &all[head * n..][..n])
             .copied()
             .collect();
-        let mut cosines = match heads.is_empty() {
-            true => Vec::new(),
-            false => gram(&p, heads.len(), n)?,
+        let mut cosines = if heads.is_empty() {
+            Vec::new()
+        } else {
+            gram(&p, heads.len(), n)?
         };
         let count = heads.len();
         let norms: Vec<f64> = (0..count).map(|i| cosines[i * count + i].sqrt()).collect();

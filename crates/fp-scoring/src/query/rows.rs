@@ -153,14 +153,15 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         if let Weighting::Fixed(weights) = &plan.weighting {
             return Ok(weights.clone());
         }
-        let all = match self.rows.is_empty() {
-            true => Vec::new(),
-            false => row_totals(
+        let all = if self.rows.is_empty() {
+            Vec::new()
+        } else {
+            row_totals(
                 self.values,
                 self.num_heads,
                 self.rows.len(),
                 self.layout.num_image,
-            )?,
+            )?
         };
         let totals: Vec<f64> = positions
             .iter()

@@ -26,9 +26,10 @@ fn gpu(test: &str) -> Option<Arc<CudaStream>> {
 fn num_cases(stream: &CudaStream, all: usize) -> usize {
     let name = stream.context().name();
     let is_emulated = name.is_ok_and(|name| name.starts_with("emulated"));
-    match is_emulated || std::env::var_os("FINEPRUNER_FEW_CASES").is_some() {
-        true => all.div_ceil(15),
-        false => all,
+    if is_emulated || std::env::var_os("FINEPRUNER_FEW_CASES").is_some() {
+        all.div_ceil(15)
+    } else {
+        all
     }
 }
 

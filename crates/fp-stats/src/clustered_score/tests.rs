@@ -42,9 +42,10 @@ mod naive {
         let k = v * v / (total(&|name| sum(name).powi(4)) + 1e-8);
         let share = |m: f64| if m >= w { 1.0 } else { (m - 1.0) / (w - 1.0) };
         let e2 = total(&|name| sum(name).powi(2));
-        let r = match e2 > 0.0 {
-            true => total(&|name| sum(name).powi(2) * share(size(name))) / e2,
-            false => 0.0,
+        let r = if e2 > 0.0 {
+            total(&|name| sum(name).powi(2) * share(size(name))) / e2
+        } else {
+            0.0
         };
         let squares: f64 = values.iter().map(|v| (v - d).powi(2)).sum();
         let f = if squares > 0.0 {
@@ -60,9 +61,10 @@ mod naive {
         let (to_w, to_one) = ((-k * r / 2.0).exp(), (-k / 8.0).exp());
         let f = (1.0 - to_w) * f + to_w * f.max(together);
         let g = (1.0 - to_one) * g + to_one;
-        let b = match e2 > 0.0 {
-            true => total(&|name| sum(name).abs().powi(3)) / e2 / n,
-            false => 0.0,
+        let b = if e2 > 0.0 {
+            total(&|name| sum(name).abs().powi(3)) / e2 / n
+        } else {
+            0.0
         };
         let u = f * g / n;
         Naive { d, a, u, b }

@@ -108,9 +108,10 @@ impl Scenario {
                 drawn[random.below(drawn.len() as u32)]
             };
             drawn.push(sign);
-            match sign == 0.0 {
-                true => 0.0,
-                false => sign * magnitudes[random.below(magnitudes.len() as u32)],
+            if sign == 0.0 {
+                0.0
+            } else {
+                sign * magnitudes[random.below(magnitudes.len() as u32)]
             }
         };
         clusters.of_samples().iter().map(draw).collect()

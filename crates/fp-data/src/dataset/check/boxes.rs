@@ -44,9 +44,10 @@ impl Late {
             if is_cut && !is_outside && self.benchmark != Benchmark::Plain {
                 self.num_cut_boxes += 1;
             } else if is_outside || is_cut {
-                let how = match is_outside {
-                    true => "lies outside",
-                    false => "reaches beyond",
+                let how = if is_outside {
+                    "lies outside"
+                } else {
+                    "reaches beyond"
                 };
                 let message = format!(
                     "question {:?}: box {area:?} {how} the image of {}×{}; a box is [x0, y0, x1, y1]",

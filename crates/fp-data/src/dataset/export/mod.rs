@@ -60,12 +60,13 @@ pub(super) fn fitting(dataset: &Dataset, benchmark: Benchmark) -> Result<Dataset
         ..dataset.clone_head()
     };
     for sample in &dataset.samples {
-        let sample = match sample.choices.is_empty() {
-            true => Sample {
+        let sample = if sample.choices.is_empty() {
+            Sample {
                 choices: choices_of(&sample.question),
                 ..sample.clone()
-            },
-            false => sample.clone(),
+            }
+        } else {
+            sample.clone()
         };
         if benchmark.fits(&sample) && is_new(&sample, &mut asked) {
             fitting.samples.push(sample);

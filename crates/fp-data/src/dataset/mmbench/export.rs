@@ -26,9 +26,10 @@ pub(in crate::dataset) fn rotations(dataset: &Dataset) -> Vec<u64> {
                 && sample.question.lines().next() == last.question.lines().next()
                 && rotation < 3
         });
-        match is_next {
-            true => rotation += 1,
-            false => (question, rotation) = (question + 1, 0),
+        if is_next {
+            rotation += 1;
+        } else {
+            (question, rotation) = (question + 1, 0);
         }
         indices.push(question + rotation * ROTATION);
         last = Some(sample);

@@ -45,9 +45,10 @@ fn tables(folder: &Path) -> Vec<(String, PathBuf)> {
 
 /// What ends the prompt of a part.
 pub(super) fn instruction(part: &str) -> &'static str {
-    match part.split(['_', '-']).any(|word| word == "cn") {
-        true => INSTRUCTION_CN,
-        false => INSTRUCTION_EN,
+    if part.split(['_', '-']).any(|word| word == "cn") {
+        INSTRUCTION_CN
+    } else {
+        INSTRUCTION_EN
     }
 }
 

@@ -169,14 +169,15 @@ fn by_id(split: &str, splits: &[Split], files: &[PathBuf]) -> Result<Source, Dat
             problems.add(number, kind, message);
         }
     })?;
-    match problems.is_empty() {
-        true => Ok(Source::Ids {
+    if problems.is_empty() {
+        Ok(Source::Ids {
             files: found.files.clone(),
             by_id,
-        }),
-        false => Err(DatasetError::Lines {
+        })
+    } else {
+        Err(DatasetError::Lines {
             path: found.files.first().cloned().unwrap_or_default(),
             problems,
-        }),
+        })
     }
 }

@@ -111,9 +111,10 @@ fn one_answer(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
 /// What people answered. Test parts have empty texts in place of what they hold back.
 fn answers_of_people(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
     let answers = cells.texts("answers", "answer")?;
-    match answers.iter().all(String::is_empty) {
-        true => Ok(Vec::new()),
-        false => Ok(answers),
+    if answers.iter().all(String::is_empty) {
+        Ok(Vec::new())
+    } else {
+        Ok(answers)
     }
 }
 

@@ -38,11 +38,12 @@ pub(super) fn content(path: &Path, len: u64, error: ParquetError) -> DatasetErro
         || text.contains("magic")
         || text.contains("footer")
         || text.contains("smaller than");
-    let reason = match is_cut {
-        true => format!(
+    let reason = if is_cut {
+        format!(
             "no whole Parquet file; it may have been cut off at its {len} bytes, or be a pointer to a file that was never downloaded"
-        ),
-        false => "it can't be read as Parquet".to_owned(),
+        )
+    } else {
+        "it can't be read as Parquet".to_owned()
     };
     DatasetError::Unreadable {
         path: path.to_owned(),

@@ -109,9 +109,10 @@ pub fn is_plain(folder: &Path) -> bool {
 
 pub(super) fn parts(folder: &Path) -> Vec<String> {
     // Questions without a description are a data set that lost it, not none.
-    match is_plain(folder) || folder.join(QUESTIONS_FILE).is_file() {
-        true => vec![String::new()],
-        false => Vec::new(),
+    if is_plain(folder) || folder.join(QUESTIONS_FILE).is_file() {
+        vec![String::new()]
+    } else {
+        Vec::new()
     }
 }
 

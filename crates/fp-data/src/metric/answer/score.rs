@@ -148,9 +148,10 @@ fn any(answers: &[impl AsRef<str>], is_right: impl Fn(&str) -> bool) -> bool {
 
 /// Letters of the choices; A to D where they are not known.
 fn options(choices: &[impl AsRef<str>]) -> Vec<(char, &str)> {
-    match choices.is_empty() {
-        true => ('A'..='D').map(|letter| (letter, "")).collect(),
-        false => ('A'..='Z').zip(choices.iter().map(AsRef::as_ref)).collect(),
+    if choices.is_empty() {
+        ('A'..='D').map(|letter| (letter, "")).collect()
+    } else {
+        ('A'..='Z').zip(choices.iter().map(AsRef::as_ref)).collect()
     }
 }
 

@@ -111,9 +111,12 @@ impl GqaReport {
             }
             if let Some(choices) = extras.choices {
                 let choices = find(choices, id, "GQA question", "has no choices")?;
-                let belongs = |group: &[String]| match question.asks_what_is_common() {
-                    true => COMMON.contains(&prediction),
-                    false => group.iter().any(|choice| choice == prediction),
+                let belongs = |group: &[String]| {
+                    if question.asks_what_is_common() {
+                        COMMON.contains(&prediction)
+                    } else {
+                        group.iter().any(|choice| choice == prediction)
+                    }
                 };
                 add(&mut report.validity, score(belongs(&choices.valid)));
                 add(&mut report.plausibility, score(belongs(&choices.plausible)));

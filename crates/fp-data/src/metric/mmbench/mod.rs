@@ -68,35 +68,6 @@ pub fn question_text(hint: &str, question: &str, options: &Options<'_>) -> Strin
     text
 }
 
-/// lmms-eval's prompt: hint, question and `There are several options:` in one line, then
-/// the options, and the instruction after an empty line. Not comparable with LLaVA's.
-pub fn question_text_lmms_eval(hint: &str, question: &str, options: &Options<'_>) -> String {
-    let hint = if is_missing(hint) {
-        String::new()
-    } else {
-        format!("{hint} ")
-    };
-    let mut text = format!("{hint}{question} There are several options:");
-    for (letter, option) in options {
-        text.push_str(&format!("\n{letter}. {option}"));
-    }
-    text.push_str(&format!("\n\n{INSTRUCTION_EN}"));
-    text
-}
-
-/// The common abbreviation of an l2-category, or its name.
-pub fn abbreviation(l2_category: &str) -> &str {
-    match l2_category {
-        "coarse_perception" => "CP",
-        "finegrained_perception (instance-level)" => "FP-S",
-        "finegrained_perception (cross-instance)" => "FP-C",
-        "attribute_reasoning" => "AR",
-        "logic_reasoning" => "LR",
-        "relation_reasoning" => "RR",
-        other => other,
-    }
-}
-
 /// One row with its extracted answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MmbenchRow<'a> {
@@ -239,11 +210,5 @@ mod tests {
             question_text("nan", "Where?", &options),
             "Where?\nA. up\nB. down"
         );
-        assert_eq!(
-            question_text_lmms_eval("Look.", "Where?", &options),
-            format!("Look. Where? There are several options:\nA. up\nB. down\n\n{INSTRUCTION_EN}")
-        );
-        assert_eq!(abbreviation("logic_reasoning"), "LR");
-        assert_eq!(abbreviation("something"), "something");
     }
 }

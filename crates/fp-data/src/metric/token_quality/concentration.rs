@@ -1,9 +1,6 @@
 //! How concentrated a distribution of attention is. Natural logarithms, 0 · ln 0 = 0.
 
-use fp_scoring::KeptTokens;
-
 use super::attention::check_attention;
-use super::overlap::membership;
 use crate::metric::MetricError;
 
 /// Masses this close to the wanted one count as reached: sums of rounded values.
@@ -72,11 +69,6 @@ impl Concentration {
         })
     }
 
-    /// Mass of the `m` largest.
-    pub fn top_mass(&self, m: usize) -> f64 {
-        self.descending.iter().take(m).sum()
-    }
-
     /// The smallest m whose m largest hold `mass`: the size of the nucleus.
     pub fn num_for_mass(&self, mass: f64) -> usize {
         let mut sum = 0.0;
@@ -85,28 +77,6 @@ impl Concentration {
             sum >= mass - SAME_MASS
         });
         reached.map_or(self.descending.len(), |index| index + 1)
-    }
-
-    /// Mass of the kept tokens, attention divided by its sum. It is what selection by
-    /// attention maximises, so it says something only of another layer or query.
-    ///
-    /// # Errors
-    /// As [`Concentration::new`]; kept tokens outside the attention.
-    pub fn retained_mass(attention: &[f64], kept: &KeptTokens) -> Result<f64, MetricError> {
-        let is_kept = membership(kept, attention.len())?;
-        check_attention(attention, attention.len())?;
-        let total: f64 = attention.iter().sum();
-        if total <= 0.0 {
-            return Err(MetricError::Undefined {
-                what: "retained mass",
-                reason: "the attention has no mass",
-            });
-        }
-        let retained = attention
-            .iter()
-            .zip(is_kept)
-            .filter(|(_, is_kept)| *is_kept);
-        Ok(retained.map(|(a, _)| a).sum::<f64>() / total)
     }
 }
 
@@ -136,15 +106,9 @@ mod tests {
         // 2·(2·¼ + 3·¼ + 4·½)/4 − 5/4.
         check_close(measures.gini, 0.375);
         assert_eq!((measures.max, measures.share_below_uniform), (0.5, 0.25));
-        assert_eq!((measures.top_mass(2), measures.top_mass(9)), (0.75, 1.0));
         assert_eq!(
             [0.5, 0.51, 1.0].map(|mass| measures.num_for_mass(mass)),
             [1, 2, 3]
-        );
-        let kept = KeptTokens::new(vec![0, 1], 4).unwrap();
-        check_close(
-            Concentration::retained_mass(&[2.0, 4.0, 0.0, 2.0], &kept).unwrap(),
-            0.75,
         );
     }
 

@@ -13,7 +13,6 @@ pub struct CoverageGrid {
     covered: Vec<f64>,
     padding: Vec<bool>,
     gold_share: f64,
-    visible_share: Option<f64>,
 }
 
 impl CoverageGrid {
@@ -63,12 +62,9 @@ impl CoverageGrid {
         let covered: Vec<f64> = cells().map(|cell| share(&on_grid, cell)).collect();
         let padding = cells().map(|cell| share(&[image], cell) == 0.0).collect();
         let whole = union_area(&boxes.iter().copied().filter(has_area).collect::<Vec<_>>());
-        let whole_on_grid = union_area(&on_grid.into_iter().filter(has_area).collect::<Vec<_>>());
         Ok(CoverageGrid {
             side: grid_side,
             gold_share: whole / (framing.size[0] * framing.size[1]),
-            visible_share: (whole_on_grid > 0.0)
-                .then(|| (covered.iter().sum::<f64>() / whole_on_grid).min(1.0)),
             covered,
             padding,
         })
@@ -103,12 +99,6 @@ impl CoverageGrid {
     /// Area of the boxes' union as a share of the image.
     pub fn gold_share(&self) -> f64 {
         self.gold_share
-    }
-
-    /// Share of the boxes' area that the square shows: below 1 where cropping cut
-    /// evidence away; `None` without any.
-    pub fn visible_share(&self) -> Option<f64> {
-        self.visible_share
     }
 
     /// The stratum of the boxes' area.
@@ -220,7 +210,6 @@ mod tests {
         let is_padding: Vec<bool> = (0..16).map(|t| !(4..12).contains(&t)).collect();
         assert_eq!(grid.is_padding(), is_padding);
         assert_eq!(grid.gold_share(), 0.75 / 8.0);
-        assert_eq!(grid.visible_share(), Some(1.0));
         assert_eq!(grid.stratum(), AreaStratum::Large);
     }
 
@@ -243,7 +232,6 @@ mod tests {
         let framing = Framing::new(8, 4, ImageAspect::Crop, 4).unwrap();
         let grid = CoverageGrid::new(&[[0.0, 0.0, 4.0, 4.0]], &framing, 2).unwrap();
         assert_eq!(grid.covered(), [1.0, 0.0, 1.0, 0.0]);
-        assert_eq!(grid.visible_share(), Some(0.5));
         assert!(!grid.is_padding().contains(&true));
     }
 
@@ -251,7 +239,7 @@ mod tests {
     fn no_boxes_cover_nothing() {
         let empty = grid(&[], [3, 3], 3);
         assert!(!empty.has_evidence());
-        assert_eq!((empty.gold_share(), empty.visible_share()), (0.0, None));
+        assert_eq!(empty.gold_share(), 0.0);
         assert_eq!(empty.stratum(), AreaStratum::Small);
         assert_eq!(AreaStratum::of(0.005), AreaStratum::Medium);
     }

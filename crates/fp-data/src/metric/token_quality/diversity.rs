@@ -10,17 +10,6 @@ use crate::metric::MetricError;
 /// Added to the kernel's diagonal before its logarithmic determinant.
 const EPSILON: f64 = 1e-3;
 
-/// How features enter the effective rank; the forms differ a lot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FeatureForm {
-    /// As they are.
-    Raw,
-    /// Each token's divided by their length.
-    RowNormalized,
-    /// Less their mean over tokens.
-    Centered,
-}
-
 /// What to compute beside the pairwise distances; each costs a decomposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiversityOptions {
@@ -90,7 +79,7 @@ impl Diversity {
         }
         let num_pairs = (k * (k - 1) / 2) as f64;
         let values = singular_values(&unit)?;
-        let rank = |form| effective_rank(&singular_values(&in_form(features, &unit, form))?);
+        let rank = |features: &[Vec<f64>]| effective_rank(&singular_values(features)?);
         Ok(Diversity {
             mean_cosine_distance: 1.0 - cosines / num_pairs,
             min_cosine_distance: min,
@@ -98,58 +87,22 @@ impl Diversity {
             mean_distance: distances / num_pairs,
             redundancy: largest.iter().sum::<f64>() / k as f64,
             effective_rank: effective_rank(&values)?,
-            effective_rank_raw: match options.has_all_ranks {
-                true => Some(rank(FeatureForm::Raw)?),
-                false => None,
+            effective_rank_raw: if options.has_all_ranks {
+                Some(rank(features)?)
+            } else {
+                None
             },
             // Tokens that are all alike leave nothing once centred.
-            effective_rank_centered: match options.has_all_ranks {
-                true => rank(FeatureForm::Centered).ok(),
-                false => None,
+            effective_rank_centered: if options.has_all_ranks {
+                rank(&centered(features)).ok()
+            } else {
+                None
             },
             vendi: exp_entropy(values.iter().map(|s| s * s / k as f64)),
             log_det: log_det(&values, k, EPSILON),
             log_det_plus_identity: log_det(&values, k, 1.0),
         })
     }
-
-    /// Effective rank of features in one form.
-    ///
-    /// # Errors
-    /// As [`Diversity::new`]; all features 0 in that form.
-    pub fn effective_rank_of(features: &[Vec<f64>], form: FeatureForm) -> Result<f64, MetricError> {
-        check_matrix(features)?;
-        let unit = match form {
-            FeatureForm::RowNormalized => normalized(features)?,
-            _ => Vec::new(),
-        };
-        effective_rank(&singular_values(&in_form(features, &unit, form))?)
-    }
-}
-
-/// CDPruner's objective (arXiv 2506.10967): ln det(diag(r)·x̂x̂ᵀ·diag(r) + εI), ε = 0.001,
-/// for the relevance r of each kept token to the question.
-///
-/// # Errors
-/// As [`Diversity::new`]; another number of relevances than tokens, one not finite.
-pub fn conditional_log_det(features: &[Vec<f64>], relevance: &[f64]) -> Result<f64, MetricError> {
-    check_matrix(features)?;
-    if relevance.len() != features.len() {
-        return Err(MetricError::LengthMismatch {
-            what: "relevance",
-            expected: features.len(),
-            got: relevance.len(),
-        });
-    }
-    let mut weighted = normalized(features)?;
-    for (row, factor) in weighted.iter_mut().zip(relevance) {
-        row.iter_mut().for_each(|value| *value *= factor);
-    }
-    Ok(log_det(
-        &singular_values(&weighted)?,
-        features.len(),
-        EPSILON,
-    ))
 }
 
 /// Mean over **all** tokens of the largest cosine with a kept one: how well the kept
@@ -206,20 +159,15 @@ fn normalized(features: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, MetricError> {
         .collect()
 }
 
-fn in_form(features: &[Vec<f64>], unit: &[Vec<f64>], form: FeatureForm) -> Vec<Vec<f64>> {
-    match form {
-        FeatureForm::Raw => features.to_vec(),
-        FeatureForm::RowNormalized => unit.to_vec(),
-        FeatureForm::Centered => {
-            let k = features.len() as f64;
-            let width = features.first().map_or(0, Vec::len);
-            let mean: Vec<f64> = (0..width)
-                .map(|j| features.iter().map(|row| row[j]).sum::<f64>() / k)
-                .collect();
-            let centre = |row: &Vec<f64>| row.iter().zip(&mean).map(|(x, m)| x - m).collect();
-            features.iter().map(centre).collect()
-        }
-    }
+/// Less their mean over tokens.
+fn centered(features: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let k = features.len() as f64;
+    let width = features.first().map_or(0, Vec::len);
+    let mean: Vec<f64> = (0..width)
+        .map(|j| features.iter().map(|row| row[j]).sum::<f64>() / k)
+        .collect();
+    let centre = |row: &Vec<f64>| row.iter().zip(&mean).map(|(x, m)| x - m).collect();
+    features.iter().map(centre).collect()
 }
 
 #[cfg(test)]
@@ -285,17 +233,7 @@ mod tests {
         check_close(measures.vendi, 1.0);
         check_close(measures.min_cosine_distance, 0.0);
         assert_eq!(measures.effective_rank_centered, None);
-        let form = FeatureForm::RowNormalized;
-        check_close(Diversity::effective_rank_of(&alike, form).unwrap(), 1.0);
-    }
-
-    #[test]
-    fn relevance_scales_the_kernel() {
-        // Orthogonal: the determinant is (4 + ε)(0.25 + ε).
-        let features = [vec![1.0, 0.0], vec![0.0, 1.0]];
-        let got = conditional_log_det(&features, &[2.0, 0.5]).unwrap();
-        check_close(got, (4.001_f64 * 0.251).ln());
-        assert!(conditional_log_det(&features, &[1.0]).is_err());
+        check_close(measures.effective_rank, 1.0);
     }
 
     #[test]

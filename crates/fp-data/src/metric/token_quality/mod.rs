@@ -16,9 +16,7 @@ mod spatial;
 pub use attention::AttentionOverlap;
 pub use concentration::Concentration;
 pub use coverage::{AreaStratum, CoverageGrid};
-pub use diversity::{
-    Diversity, DiversityOptions, FeatureForm, conditional_log_det, coverage_of_all,
-};
+pub use diversity::{Diversity, DiversityOptions, coverage_of_all};
 pub use framing::Framing;
 pub use overlap::{Overlap, TokenOverlap};
 pub use singular_values::{effective_rank, singular_values};

@@ -4,7 +4,6 @@ mod contractions;
 mod normalize;
 mod upload;
 
-use super::breakdown::{Breakdown, GroupScore, round_percent};
 pub use normalize::VqaNormalizer;
 pub use upload::{VqaEntry, upload};
 
@@ -94,31 +93,6 @@ fn leave_one_out(num_matches: usize, num_golds: usize) -> f64 {
     (without_another + without_a_match) / num_golds as f64
 }
 
-/// Accuracy over questions, by kind.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct VqaReport {
-    /// All questions.
-    pub overall: GroupScore,
-    /// By the kind of answer: yes/no, number, other.
-    pub by_answer_type: Breakdown,
-    /// By the question's first words.
-    pub by_question_type: Breakdown,
-}
-
-impl VqaReport {
-    /// Adds one question's accuracy.
-    pub fn add(&mut self, score: f64, answer_type: &str, question_type: &str) {
-        self.overall.add(score);
-        self.by_answer_type.add(answer_type, score);
-        self.by_question_type.add(question_type, score);
-    }
-
-    /// The figure that papers print, percent to two decimals; `None` without questions.
-    pub fn printed(&self) -> Option<f64> {
-        self.overall.percent().map(round_percent)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,17 +159,5 @@ mod tests {
             question_text("Is it day?"),
             "Is it day?\nAnswer the question using a single word or phrase."
         );
-    }
-
-    #[test]
-    fn a_report_by_hand() {
-        let mut report = VqaReport::default();
-        report.add(1.0, "yes/no", "is the");
-        report.add(0.3, "other", "what is");
-        report.add(0.0, "other", "what is");
-        assert_eq!(report.printed(), Some(43.33));
-        assert_eq!(report.by_answer_type.mean("other"), Some(0.15));
-        assert_eq!(report.by_question_type.mean("is the"), Some(1.0));
-        assert_eq!(VqaReport::default().printed(), None);
     }
 }

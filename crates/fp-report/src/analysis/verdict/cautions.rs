@@ -138,9 +138,12 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         .iter()
         .filter(is_studied)
         .collect();
-    let of = |found: &FrequentAnswer| match found.by == ALL_QUESTIONS {
-        true => format!("all {} questions", found.n),
-        false => format!("{} questions of {} {}", found.n, found.by, found.group),
+    let of = |found: &FrequentAnswer| {
+        if found.by == ALL_QUESTIONS {
+            format!("all {} questions", found.n)
+        } else {
+            format!("{} questions of {} {}", found.n, found.by, found.group)
+        }
     };
     let before = |found: &FrequentAnswer| {
         let share = found.vanilla_share.map(percent);

@@ -46,25 +46,31 @@ impl<'a> Contest<'a> {
         reference: Reference,
     ) -> Option<Contest<'a>> {
         let is_fastv = reference == Reference::AllHeads;
-        let is_there = match is_fastv {
-            true => roster.all_heads.iter().any(Option::is_some),
-            false => {
-                best.strategies.iter().any(|entry| !entry.is_baseline)
-                    && best.strategies.iter().any(|entry| entry.is_baseline)
-            }
+        let is_there = if is_fastv {
+            roster.all_heads.iter().any(Option::is_some)
+        } else {
+            best.strategies.iter().any(|entry| !entry.is_baseline)
+                && best.strategies.iter().any(|entry| entry.is_baseline)
         };
-        let name = match is_fastv {
-            true => "FastV (all_heads)".to_owned(),
-            false => format!("{} (at its best h)", roster.baseline_name()),
+        let name = if is_fastv {
+            "FastV (all_heads)".to_owned()
+        } else {
+            format!("{} (at its best h)", roster.baseline_name())
         };
         let others = ["random", "all_heads"];
-        let of_reference = |c: &&Comparison| match is_fastv {
-            true => c.b == "all_heads",
-            false => !others.contains(&c.b.as_str()),
+        let of_reference = |c: &&Comparison| {
+            if is_fastv {
+                c.b == "all_heads"
+            } else {
+                !others.contains(&c.b.as_str())
+            }
         };
-        let test = |entry: &'a AtBestHeads| match is_fastv {
-            true => entry.against_all_heads.as_ref(),
-            false => entry.against_baseline.as_ref(),
+        let test = |entry: &'a AtBestHeads| {
+            if is_fastv {
+                entry.against_all_heads.as_ref()
+            } else {
+                entry.against_baseline.as_ref()
+            }
         };
         let candidate = best.strategies.iter();
         let mut candidate = candidate.filter(|entry| entry.strategy == best.candidate);

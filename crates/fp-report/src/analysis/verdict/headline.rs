@@ -109,9 +109,10 @@ fn at_budget(at: &str, entry: &AtBestHeads, best: &BestOfMany, baseline: &str) -
         });
         parts.push(against(&format!("{baseline}{heads}"), test));
     }
-    let itself = match entry.is_baseline {
-        true => ", the baseline itself,",
-        false => "",
+    let itself = if entry.is_baseline {
+        ", the baseline itself,"
+    } else {
+        ""
     };
     (!parts.is_empty()).then(|| {
         format!(

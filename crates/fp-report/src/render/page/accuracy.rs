@@ -1,23 +1,20 @@
 //! Accuracy against budget: what is best at each, beside the baseline and the controls.
 
+use maud::{Markup, html};
+
 use super::chart::{self, Place, Point, Scale, Series};
-use super::markup::{Field, Table, escape, heading, put, section};
+use super::markup::{Field, Section, Table, heading, section};
 use super::roles::{Leader, ascending_budgets, baseline_at, best_at};
 use crate::analysis::Estimate;
 use crate::render::Source;
 use crate::render::beside;
 use fp_eval::format::{counted, fixed, level, percent};
 
-pub(super) fn curves(source: &Source<'_>, out: &mut String) {
+pub(super) fn curves(source: &Source<'_>) -> Section {
     let order = ascending_budgets(source);
     let confidence = level(source.run.spec.config.statistics.confidence);
-    section(
-        out,
-        "accuracy",
-        "Accuracy against budget",
-        &format!(
-            "Accuracy in %, with {confidence} % intervals that take questions on one image together."
-        ),
+    let lead = format!(
+        "Accuracy in %, with {confidence} % intervals that take questions on one image together."
     );
     let series = overview(source, &order);
     let scale = Scale::around(
@@ -27,40 +24,39 @@ pub(super) fn curves(source: &Source<'_>, out: &mut String) {
             .flat_map(|point| point.interval.unwrap_or([point.mean; 2])),
     );
     let places: Vec<Place> = order.iter().map(|&budget| place(source, budget)).collect();
-    out.push_str("<figure>");
-    out.push_str(&chart::both(|width| {
-        let title = "Best strategy, baseline and controls by budget";
-        chart::lines(title, &places, &series, scale, width)
-    }));
-    put!(
-        out,
-        "<figcaption>{}</figcaption></figure>\n",
-        caption(source)
-    );
-    leaders_table(source, &order, out);
-    heading(out, "controls", "Controls");
-    controls_table(source, out);
-    out.push_str("</section>\n");
+    let title = "Best strategy, baseline and controls by budget";
+    let content = html! {
+        figure {
+            (chart::both(|width| chart::lines(title, &places, &series, scale, width)))
+            figcaption { (caption(source)) }
+        }
+        (leaders_table(source, &order))
+        (heading("controls", "Controls"))
+        (controls_table(source))
+    };
+    section("accuracy", "Accuracy against budget", &lead, content)
 }
 
 /// How much the first two lines are worth.
-fn caption(source: &Source<'_>) -> String {
+fn caption(source: &Source<'_>) -> Markup {
     let num_cells = source.roster.studied().count();
-    if num_cells == 0 {
-        return "The controls.".to_owned();
-    }
     let num_budgets = source.roster.budgets.len().max(1);
-    let test = match &source.analysis.best {
-        Some(_) => {
-            "What holds on other questions is tested in <a href=\"#best\">The best of many</a>."
+    html! {
+        @if num_cells == 0 {
+            "The controls."
+        } @else {
+            "Best strategy: the highest mean at each budget among its "
+            (num_cells / num_budgets)
+            " studied cells, over all strategies and h; "
+            (source.roster.baseline_name())
+            ": the baseline at the h that is best for it there. Both are the highest means on these very questions, and so optimistic. "
+            @if source.analysis.best.is_some() {
+                "What holds on other questions is tested in " a href="#best" { "The best of many" } "."
+            } @else {
+                "This run has no test on other questions."
+            }
         }
-        None => "This run has no test on other questions.",
-    };
-    format!(
-        "Best strategy: the highest mean at each budget among its {} studied cells, over all strategies and h; {}: the baseline at the h that is best for it there. Both are the highest means on these very questions, and so optimistic. {test}",
-        num_cells / num_budgets,
-        escape(source.roster.baseline_name()),
-    )
+    }
 }
 
 /// With more budgets than these there is no room to name strategies under each; the table
@@ -166,7 +162,7 @@ fn overview(source: &Source<'_>, order: &[usize]) -> Vec<Series> {
 }
 
 /// The chart's first lines in words and figures, most tokens first.
-fn leaders_table(source: &Source<'_>, order: &[usize], out: &mut String) {
+fn leaders_table(source: &Source<'_>, order: &[usize]) -> Markup {
     let roster = source.roster;
     let mut table = Table::new(
         "Highest mean at each budget",
@@ -201,21 +197,20 @@ fn leaders_table(source: &Source<'_>, order: &[usize], out: &mut String) {
         let others = [mean(roster.all_heads[budget]), mean(roster.vanilla)];
         table.row([head].into_iter().chain(best).chain(baseline).chain(others));
     }
-    if !roster.strategies.is_empty() {
-        heading(out, "highest", "Highest mean at each budget");
-        put!(
-            out,
-            "<p class=\"small\">Of {} at each budget; on the questions that they were looked for on.</p>\n",
-            counted(
-                roster.studied().count() / roster.budgets.len().max(1),
-                "studied cell"
-            )
-        );
-        out.push_str(&table.finish());
+    let num_cells = roster.studied().count() / roster.budgets.len().max(1);
+    html! {
+        @if !roster.strategies.is_empty() {
+            (heading("highest", "Highest mean at each budget"))
+            p.small {
+                "Of " (counted(num_cells, "studied cell"))
+                " at each budget; on the questions that they were looked for on."
+            }
+            (table)
+        }
     }
 }
 
-fn controls_table(source: &Source<'_>, out: &mut String) {
+fn controls_table(source: &Source<'_>) -> Markup {
     let (analysis, roster) = (source.analysis, source.roster);
     let mut columns = vec!["control"];
     columns.extend(roster.budgets.iter().map(String::as_str));
@@ -295,6 +290,10 @@ fn controls_table(source: &Source<'_>, out: &mut String) {
             .chain(spread),
         );
     }
-    out.push_str(&table.finish());
-    out.push_str("<p class=\"small\">vanilla: no pruning. drop_all: no image token after layer K, the most that pruning can lose. no_image: what the text alone gives away. oracle: the tokens under the ground-truth boxes; questions without boxes are left out of it. all_heads: FastV.</p>\n");
+    html! {
+        (table)
+        p.small {
+            "vanilla: no pruning. drop_all: no image token after layer K, the most that pruning can lose. no_image: what the text alone gives away. oracle: the tokens under the ground-truth boxes; questions without boxes are left out of it. all_heads: FastV."
+        }
+    }
 }

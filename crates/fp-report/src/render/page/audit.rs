@@ -1,18 +1,31 @@
 //! What decided: ties, near-ties, and where query strategies looked from.
 
-use super::markup::{Field, Table, heading, put, section};
-use crate::analysis::CellAudit;
+use maud::{Markup, html};
+
+use super::markup::{Field, Section, Table, heading, section};
+use crate::analysis::{CellAudit, NoiseFloor};
 use crate::render::Source;
 use fp_eval::format::{fixed, points};
 
-pub(super) fn audit(source: &Source<'_>, out: &mut String) {
-    let (analysis, roster) = (source.analysis, source.roster);
+pub(super) fn audit(source: &Source<'_>) -> Section {
+    let content = html! {
+        (ties(source))
+        (looks(source))
+        @if let Some(noise) = &source.analysis.noise_floor {
+            (heading("noise", "Noise floor from a repeated run"))
+            p { (repeated(noise)) }
+        }
+    };
     section(
-        out,
         "audit",
         "Audit: what decided",
         "A tie was decided by index order, a near-tie (below 1e-6 of the scores' range) could be decided by rounding.",
-    );
+        content,
+    )
+}
+
+fn ties(source: &Source<'_>) -> Table {
+    let (analysis, roster) = (source.analysis, source.roster);
     let mut table = Table::new(
         "Ties by strategy over all budgets and h",
         "plain",
@@ -68,31 +81,36 @@ pub(super) fn audit(source: &Source<'_>, out: &mut String) {
     if !all_heads.is_empty() {
         add("all_heads", &all_heads);
     }
-    out.push_str(&table.finish());
-    looks(source, out);
-    if let Some(noise) = &analysis.noise_floor {
-        heading(out, "noise", "Noise floor from a repeated run");
-        put!(
-            out,
-            "<p>{} answers on {} samples: {} texts, {} scores and {} kept sets differ, {} of them not explained by a near-tie; the largest difference of a cell's mean is {} points.</p>\n",
-            noise.num_answers,
-            noise.num_samples,
-            noise.texts_differ,
-            noise.scores_differ,
-            noise.kept_differ,
-            noise.unexplained,
-            points(noise.largest_cell_difference)
-        );
-    }
-    out.push_str("</section>\n");
+    table
 }
 
-fn looks(source: &Source<'_>, out: &mut String) {
-    if source.analysis.looks.is_empty() {
-        return;
+fn repeated(noise: &NoiseFloor) -> String {
+    format!(
+        "{} answers on {} samples: {} texts, {} scores and {} kept sets differ, {} of them not explained by a near-tie; the largest difference of a cell's mean is {} points.",
+        noise.num_answers,
+        noise.num_samples,
+        noise.texts_differ,
+        noise.scores_differ,
+        noise.kept_differ,
+        noise.unexplained,
+        points(noise.largest_cell_difference)
+    )
+}
+
+fn looks(source: &Source<'_>) -> Markup {
+    html! {
+        @if !source.analysis.looks.is_empty() {
+            (heading("looks", "Where query strategies looked from"))
+            p {
+                "Mean share of the weight in %. The last rows of a prompt are the template's own (its "
+                code { "ASSISTANT:" } "), not the question's."
+            }
+            (looks_table(source))
+        }
     }
-    heading(out, "looks", "Where query strategies looked from");
-    out.push_str("<p>Mean share of the weight in %. The last rows of a prompt are the template's own (its <code>ASSISTANT:</code>), not the question's.</p>");
+}
+
+fn looks_table(source: &Source<'_>) -> Table {
     let mut table = Table::new(
         "Rows looked from by query strategy",
         "plain",
@@ -126,5 +144,5 @@ fn looks(source: &Source<'_>, out: &mut String) {
             Field::Text(branches.join(", ")),
         ]);
     }
-    out.push_str(&table.finish());
+    table
 }

@@ -1,11 +1,15 @@
 //! Case studies: samples on which something flips, with what each cell saw.
 
-use super::markup::{escape, put, section};
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+
+use super::markup::{Section, section};
 use super::pictures::{Pictures, boxes_on_grid};
 use super::roles::{ascending_budgets, protagonists};
 use crate::analysis::{RIGHT, kept_tokens};
 use crate::render::Source;
-use fp_eval::study::SampleRecord;
+use fp_eval::study::{RunRecord, SampleRecord};
 
 /// Cases per kind.
 const PER_KIND: usize = 2;
@@ -82,27 +86,24 @@ fn cast(source: &Source<'_>) -> Option<(String, Cast)> {
     ))
 }
 
-pub(super) fn cases(source: &Source<'_>, pictures: &mut Pictures<'_>, out: &mut String) {
-    let (Some((at, cast)), Some(side)) = (cast(source), source.run.grid_side()) else {
-        return;
-    };
+pub(super) fn cases(source: &Source<'_>, pictures: &mut Pictures<'_>) -> Option<Section> {
+    let (at, cast) = cast(source)?;
+    let side = source.run.grid_side()?;
     let found = choose(source, &cast);
     if found.is_empty() {
-        return;
+        return None;
     }
-    section(
-        out,
-        "cases",
-        "Case studies",
-        &format!(
-            "At {at}. Dropped patches are dark; boxes frame the evidence. Chosen by rule: the first samples of each kind, of different families where possible."
-        ),
+    let lead = format!(
+        "At {at}. Dropped patches are dark; boxes frame the evidence. Chosen by rule: the first samples of each kind, of different families where possible."
     );
-    for (kind, sample) in found {
+    let cases = found.into_iter().map(|(kind, sample)| {
         let record = &source.run.records[sample];
-        case(source, pictures, &cast, kind, record, side, out);
-    }
-    out.push_str("</section>\n");
+        let picture = pictures.in_page(record);
+        case(source, picture, &cast, kind, record, side)
+    });
+    let cases: Vec<Markup> = cases.collect();
+    let content = html! { @for case in cases { (case) } };
+    Some(section("cases", "Case studies", &lead, content))
 }
 
 fn is_right(record: &SampleRecord, cell: usize) -> Option<bool> {
@@ -150,48 +151,45 @@ fn choose(source: &Source<'_>, cast: &Cast) -> Vec<(&'static str, usize)> {
 
 fn case(
     source: &Source<'_>,
-    pictures: &mut Pictures<'_>,
+    picture: Option<usize>,
     cast: &Cast,
     kind: &str,
     record: &SampleRecord,
     side: usize,
-    out: &mut String,
-) {
-    put!(
-        out,
-        "<article class=\"case\"><p class=\"kind\">{} · {} · {}</p><h3>{}</h3><p>Right answer: <b>{}</b></p><div class=\"maps\">\n",
-        escape(kind),
-        escape(&record.family),
-        escape(&record.id),
-        escape(&record.question),
-        escape(&record.answers.join(" / "))
-    );
-    let picture = pictures.in_page(record);
+) -> Markup {
     let boxes = boxes_on_grid(source.run, record);
-    for (name, cell) in &cast.shown {
-        let Some(run) = record.run_of(*cell) else {
-            continue;
-        };
-        let right = run.score >= RIGHT;
-        let (sign, word) = if right {
-            ("✓", "right")
-        } else {
-            ("✗", "wrong")
-        };
-        let kept = kept_tokens(record, *cell);
-        put!(
-            out,
-            "<figure>{}<figcaption>{}<br><span class=\"{word}\"><span aria-hidden=\"true\">{sign}</span> {}<span class=\"ear\"> ({word})</span></span></figcaption></figure>\n",
-            view(picture, &boxes, kept, side, name),
-            escape(name),
-            escape(if run.text.is_empty() {
-                "(empty)"
-            } else {
-                &run.text
-            })
-        );
+    html! {
+        article.case {
+            p.kind { (kind) " · " (record.family) " · " (record.id) }
+            h3 { (record.question) }
+            p { "Right answer: " b { (record.answers.join(" / ")) } }
+            div.maps {
+                @for (name, cell) in &cast.shown {
+                    @if let Some(run) = record.run_of(*cell) {
+                        figure {
+                            (view(picture, &boxes, kept_tokens(record, *cell), side, name))
+                            figcaption { (name) br; (answer(run)) }
+                        }
+                    }
+                }
+            }
+        }
     }
-    out.push_str("</div></article>\n");
+}
+
+fn answer(run: &RunRecord) -> Markup {
+    let (sign, word) = if run.score >= RIGHT {
+        ("✓", "right")
+    } else {
+        ("✗", "wrong")
+    };
+    html! {
+        span class=(word) {
+            span aria-hidden="true" { (sign) } " "
+            @if run.text.is_empty() { "(empty)" } @else { (run.text) }
+            span.ear { " (" (word) ")" }
+        }
+    }
 }
 
 /// The picture with dropped patches darkened and boxes framed.
@@ -201,31 +199,37 @@ fn view(
     kept: Option<&[usize]>,
     side: usize,
     name: &str,
-) -> String {
+) -> Markup {
     let what = match kept {
         None => "every patch".to_owned(),
         Some(kept) => format!("{} of {} patches kept", kept.len(), side * side),
     };
-    let mut svg = format!(
-        "<svg class=\"view\" viewBox=\"0 0 {side} {side}\" role=\"img\" aria-label=\"{}: {what}\"><rect class=\"ground\" width=\"{side}\" height=\"{side}\"/>",
-        escape(name)
-    );
-    if let Some(picture) = picture {
-        put!(&mut svg, "<use href=\"#picture-{picture}\"/>");
-    }
-    if let Some(kept) = kept {
-        let mut path = String::new();
-        for token in (0..side * side).filter(|token| !kept.contains(token)) {
-            put!(&mut path, "M{} {}h1v1h-1z", token % side, token / side);
+    html! {
+        svg.view viewBox={ "0 0 " (side) " " (side) } role="img" aria-label={ (name) ": " (what) } {
+            rect.ground width=(side) height=(side) {}
+            @if let Some(picture) = picture {
+                use href={ "#picture-" (picture) } {}
+            }
+            @if let Some(kept) = kept {
+                path.dropped d=(dropped(kept, side)) {}
+            }
+            @for [x, y, width, height] in boxes.iter().map(|corners| corners.map(hundredths)) {
+                rect.box x=(x) y=(y) width=(width) height=(height) {}
+            }
         }
-        put!(&mut svg, "<path class=\"dropped\" d=\"{path}\"/>");
     }
-    for [x, y, width, height] in boxes {
-        put!(
-            &mut svg,
-            "<rect class=\"box\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\"/>"
-        );
+}
+
+/// A path around each patch that isn't kept.
+fn dropped(kept: &[usize], side: usize) -> String {
+    let mut path = String::new();
+    for token in (0..side * side).filter(|token| !kept.contains(token)) {
+        // Writing to a string can't fail.
+        let _ = write!(path, "M{} {}h1v1h-1z", token % side, token / side);
     }
-    svg.push_str("</svg>");
-    svg
+    path
+}
+
+fn hundredths(value: f64) -> String {
+    format!("{value:.2}")
 }

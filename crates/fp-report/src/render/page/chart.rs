@@ -10,7 +10,8 @@ pub(super) use forest::{ForestRow, forest};
 pub(super) use lines::{Place, Point, Series, key, lines};
 pub(super) use scatter::{Dot, scatter};
 
-use super::markup::{escape, put};
+use maud::{Markup, Render, html};
+
 use fp_eval::format::percent;
 
 /// Width of a panel in its own units, close to pixels.
@@ -26,12 +27,11 @@ const LETTER: f64 = 7.0;
 const MOST_LETTERS: usize = 25;
 
 /// A chart for narrow and one for wide pages; the style sheet shows the one that fits.
-pub(super) fn both(draw: impl Fn(f64) -> String) -> String {
-    format!(
-        "<div class=\"for-wide\">{}</div><div class=\"for-narrow\">{}</div>",
-        draw(WIDE),
-        draw(NARROW)
-    )
+pub(super) fn both(draw: impl Fn(f64) -> Markup) -> Markup {
+    html! {
+        div.for-wide { (draw(WIDE)) }
+        div.for-narrow { (draw(NARROW)) }
+    }
 }
 
 /// Vertical scale of accuracies, 0 to 1.
@@ -76,16 +76,15 @@ impl Scale {
 
     /// A line across from `left` to `right` at every tick, with its value in % before it;
     /// the scale goes from `bottom` up to `top`.
-    fn rules(self, svg: &mut String, [left, right]: [f64; 2], [bottom, top]: [f64; 2]) {
-        for tick in self.ticks() {
-            let y = self.place(tick, bottom, top);
-            put!(
-                svg,
-                "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{:.0}</text>",
-                left - 5.0,
-                y + 4.0,
-                100.0 * tick
-            );
+    fn rules(self, [left, right]: [f64; 2], [bottom, top]: [f64; 2]) -> Markup {
+        html! {
+            @for tick in self.ticks() {
+                @let y = self.place(tick, bottom, top);
+                line.grid x1=(left) x2=(right) y1=(px(y)) y2=(px(y)) {}
+                text.tick text-anchor="end" x=(px(left - 5.0)) y=(px(y + 4.0)) {
+                    (format!("{:.0}", 100.0 * tick))
+                }
+            }
         }
     }
 
@@ -97,34 +96,38 @@ impl Scale {
 
 /// Parts of a whole as one bar, each with its name and share. Parts are told apart by
 /// their position's style.
-pub(super) fn stacked_bar(title: &str, parts: &[(String, f64)], width: f64) -> String {
+pub(super) fn stacked_bar(title: &str, parts: &[(String, f64)], width: f64) -> Markup {
     let total: f64 = parts.iter().map(|(_, value)| value).sum();
     let whole = width - 2.0;
-    let mut svg = open(width, 46.0, title);
     let mut x = 1.0;
-    for (index, (name, value)) in parts.iter().enumerate() {
+    let parts = parts.iter().enumerate().map(|(index, (name, value))| {
         let share = value / total.max(f64::MIN_POSITIVE);
-        let width = share * whole;
-        put!(
-            &mut svg,
-            "<g><title>{}: {} %</title><rect class=\"part c{index}\" x=\"{x:.1}\" y=\"6\" width=\"{width:.1}\" height=\"34\"/>",
-            escape(name),
-            percent(share)
-        );
-        // A number only where it fits.
-        if width > 34.0 {
-            put!(
-                &mut svg,
-                "<text class=\"inside\" text-anchor=\"middle\" x=\"{:.1}\" y=\"27\">{:.0} %</text>",
-                x + width / 2.0,
-                100.0 * share
-            );
+        let drawn = part(index, name, share, [x, share * whole]);
+        x += share * whole;
+        drawn
+    });
+    let parts: Vec<Markup> = parts.collect();
+    svg(width, 46.0, title, html! { @for part in parts { (part) } })
+}
+
+fn part(index: usize, name: &str, share: f64, [x, width]: [f64; 2]) -> Markup {
+    html! {
+        g {
+            title { (name) ": " (percent(share)) " %" }
+            rect class={ "part c" (index) } x=(px(x)) y="6" width=(px(width)) height="34" {}
+            // A number only where it fits.
+            @if width > 34.0 {
+                text.inside text-anchor="middle" x=(px(x + width / 2.0)) y="27" {
+                    (format!("{:.0} %", 100.0 * share))
+                }
+            }
         }
-        svg.push_str("</g>");
-        x += width;
     }
-    svg.push_str("</svg>");
-    svg
+}
+
+/// A place or a length, to a tenth of a unit.
+fn px(value: f64) -> String {
+    format!("{value:.1}")
 }
 
 /// A name that fits: where it is too long, its middle gives way.
@@ -139,12 +142,12 @@ fn shorten(name: &str) -> String {
     format!("{start}…{end}")
 }
 
-fn open(width: f64, height: f64, title: &str) -> String {
+fn svg(width: f64, height: f64, title: &str, content: impl Render) -> Markup {
     let font = if width > NARROW { WIDE_FONT } else { FONT };
-    format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {width} {height:.0}\" font-size=\"{font}\" role=\"img\" aria-label=\"{}\">",
-        escape(title)
-    )
+    let view = format!("0 0 {width} {height:.0}");
+    html! {
+        svg.chart viewBox=(view) font-size=(font) role="img" aria-label=(title) { (content) }
+    }
 }
 
 #[cfg(test)]

@@ -1,25 +1,32 @@
 //! Where time goes, measured and counted.
 
+use maud::{Markup, html};
+
 use super::chart;
-use super::markup::{Field, Table, escape, heading, put, section};
+use super::markup::{Field, Section, Table, heading, section};
 use super::roles::{ascending_budgets, best_at};
 use crate::measured::MeasuredTimes;
 use crate::render::Source;
 use fp_eval::format::{bytes, fixed, scaled};
 
-pub(super) fn cost(source: &Source<'_>, out: &mut String) {
+pub(super) fn cost(source: &Source<'_>) -> Section {
+    let content = html! {
+        @match source.times {
+            Some(times) => (measured(source, times)),
+            None => p { "This run holds no timings." },
+        }
+        (heading("counted", "Counted, per prefill"))
+        (counted(source))
+        p.small {
+            "Multiply-accumulates per layer on n tokens: 4nd² + 2n²d + 3ndm; one is two FLOPs; the prompt's include scoring. The first FastV paper counts two MLP matrices, 2ndm. Head strategies cost the same, query strategies as many rows as they look from."
+        }
+    };
     section(
-        out,
         "cost",
         "Where time goes",
         "Stage by stage of one answer, as this run measured it, and counted for each budget.",
-    );
-    match source.times {
-        Some(times) => measured(source, times, out),
-        None => out.push_str("<p>This run holds no timings.</p>\n"),
-    }
-    counted(source, out);
-    out.push_str("</section>\n");
+        content,
+    )
 }
 
 /// A stage of answering: how often it was done, and what it took.
@@ -71,43 +78,48 @@ fn stages(times: &MeasuredTimes) -> [Stage; 5] {
     ]
 }
 
-fn measured(source: &Source<'_>, times: &MeasuredTimes, out: &mut String) {
+fn measured(source: &Source<'_>, times: &MeasuredTimes) -> Markup {
     let stages = stages(times);
     let total: f64 = stages.iter().map(Stage::each).sum();
     let parts: Vec<(String, f64)> = stages
         .iter()
         .map(|stage| (stage.name.to_owned(), stage.each()))
         .collect();
-    out.push_str("<figure>");
-    out.push_str(&chart::both(|width| {
-        chart::stacked_bar("One answer by stage", &parts, width)
-    }));
-    put!(
-        out,
-        "<figcaption>One answer by itself: {} ms of work on one thread, from stages that the study shares among many answers. Mean over all cells, pruned or not.</figcaption></figure>\n<ul class=\"parts\">",
-        fixed(total, 2)
-    );
-    for (index, stage) in stages.iter().enumerate() {
-        put!(
-            out,
-            "<li><span class=\"swatch c{index}\" aria-hidden=\"true\"></span>{} {} ms</li>",
-            escape(stage.name),
-            fixed(stage.each(), 2)
-        );
+    html! {
+        figure {
+            (chart::both(|width| chart::stacked_bar("One answer by stage", &parts, width)))
+            figcaption {
+                "One answer by itself: " (fixed(total, 2))
+                " ms of work on one thread, from stages that the study shares among many answers. Mean over all cells, pruned or not."
+            }
+        }
+        ul.parts {
+            @for (index, stage) in stages.iter().enumerate() {
+                li {
+                    span class={ "swatch c" (index) } aria-hidden="true" {}
+                    (stage.name) " " (fixed(stage.each(), 2)) " ms"
+                }
+            }
+        }
+        (stage_table(times, &stages, total))
+        p.small {
+            "Done once for: a study encodes an image once for all of its questions, runs layers 1 to "
+            (source.run.spec.config.prune_layer)
+            " once for all cells of a question, and what keeps the same tokens once ("
+            (times.num_answers) " answers came to " (times.num_runs)
+            " runs). So an answer of the study takes less than one by itself. Thread-seconds, from stages that ran side by side."
+        }
+        details {
+            summary { "The whole run in figures" }
+            (whole_run(times))
+        }
+        @if let Some(verdict) = times.loading.and_then(|loading| loading.verdict()) {
+            p.small { (verdict) }
+        }
     }
-    out.push_str("</ul>\n");
-    stage_table(times, &stages, total, out);
-    put!(
-        out,
-        "<p class=\"small\">Done once for: a study encodes an image once for all of its questions, runs layers 1 to {} once for all cells of a question, and what keeps the same tokens once ({} answers came to {} runs). So an answer of the study takes less than one by itself. Thread-seconds, from stages that ran side by side.</p>\n",
-        source.run.spec.config.prune_layer,
-        times.num_answers,
-        times.num_runs
-    );
-    whole_run(times, out);
 }
 
-fn stage_table(times: &MeasuredTimes, stages: &[Stage], total: f64, out: &mut String) {
+fn stage_table(times: &MeasuredTimes, stages: &[Stage], total: f64) -> Table {
     let mut table = Table::new(
         "Time by stage",
         "plain",
@@ -136,10 +148,10 @@ fn stage_table(times: &MeasuredTimes, stages: &[Stage], total: f64, out: &mut St
             Field::exact(fixed(stage.seconds, 2), stage.seconds),
         ]);
     }
-    out.push_str(&table.finish());
+    table
 }
 
-fn whole_run(times: &MeasuredTimes, out: &mut String) {
+fn whole_run(times: &MeasuredTimes) -> Table {
     let mut table = Table::new("The whole run", "plain", &["of the whole run", "value"]);
     let mut row = |name: &str, value: Field| {
         table.row([Field::Head(name.to_owned()), value]);
@@ -183,15 +195,10 @@ fn whole_run(times: &MeasuredTimes, out: &mut String) {
     if let Some(loading) = &times.loading {
         row("waiting for images", seconds(loading.waiting));
     }
-    out.push_str("<details><summary>The whole run in figures</summary>");
-    out.push_str(&table.finish());
-    out.push_str("</details>\n");
-    if let Some(verdict) = times.loading.and_then(|loading| loading.verdict()) {
-        put!(out, "<p class=\"small\">{}</p>\n", escape(&verdict));
-    }
+    table
 }
 
-fn counted(source: &Source<'_>, out: &mut String) {
+fn counted(source: &Source<'_>) -> Table {
     let (analysis, roster) = (source.analysis, source.roster);
     let mut table = Table::new(
         "Counted cost of a prefill",
@@ -243,7 +250,5 @@ fn counted(source: &Source<'_>, out: &mut String) {
             Field::exact(bytes(cost.kv_bytes), cost.kv_bytes),
         ]);
     }
-    heading(out, "counted", "Counted, per prefill");
-    out.push_str(&table.finish());
-    out.push_str("<p class=\"small\">Multiply-accumulates per layer on n tokens: 4nd² + 2n²d + 3ndm; one is two FLOPs; the prompt's include scoring. The first FastV paper counts two MLP matrices, 2ndm. Head strategies cost the same, query strategies as many rows as they look from.</p>\n");
+    table
 }

@@ -1,40 +1,36 @@
 //! Accuracy by data set, and the mean of what is left of the unpruned accuracy.
 
-use super::markup::{Field, Table, chooser, group, section};
-use super::roles::{budget_groups, cells_at};
+use maud::{Render, html};
+
+use super::markup::{Field, Section, Table, chooser, section};
+use super::roles::{by_budget, cells_at};
 use crate::analysis::BY_DATASET;
 use crate::render::Source;
 
 /// Nothing for a run on a single data set.
-pub(super) fn datasets(source: &Source<'_>, out: &mut String) {
+pub(super) fn datasets(source: &Source<'_>) -> Option<Section> {
     let names = source.run.dataset_names();
     if names.len() < 2 {
-        return;
+        return None;
     }
-    let lead = match source.analysis.relative.is_empty() {
-        false => {
-            "Accuracy in %. Relative: of the accuracy without pruning on the same data set; the mean counts every data set alike, however many questions it has."
-        }
-        true => {
-            "Accuracy in %. The run has no cell without pruning that others could be set against."
+    let lead = if source.analysis.relative.is_empty() {
+        "Accuracy in %. The run has no cell without pruning that others could be set against."
+    } else {
+        "Accuracy in %. Relative: of the accuracy without pruning on the same data set; the mean counts every data set alike, however many questions it has."
+    };
+    let groups = by_budget(source, |budget| table(source, &names, budget).render());
+    let content = html! {
+        (chooser("datasets", "Budget", &groups))
+        @if source.roster.oracle.iter().any(Option::is_some) {
+            p.small {
+                "oracle answers questions with boxes alone, and is set against all questions without pruning."
+            }
         }
     };
-    section(out, "datasets", "Data set by data set", lead);
-    let (order, groups) = budget_groups(source);
-    chooser(out, "datasets", "Budget", &groups);
-    for (index, &budget) in order.iter().enumerate() {
-        let label = &source.roster.budgets[budget];
-        group(out, "datasets", label, index == 0);
-        table(source, &names, budget, out);
-        out.push_str("</div>\n");
-    }
-    if source.roster.oracle.iter().any(Option::is_some) {
-        out.push_str("<p class=\"small\">oracle answers questions with boxes alone, and is set against all questions without pruning.</p>");
-    }
-    out.push_str("</section>\n");
+    Some(section("datasets", "Data set by data set", lead, content))
 }
 
-fn table(source: &Source<'_>, names: &[String], budget: usize, out: &mut String) {
+fn table(source: &Source<'_>, names: &[String], budget: usize) -> Table {
     let roster = source.roster;
     let label = format!("Accuracy by data set at {}", roster.budgets[budget]);
     let relative: Vec<String> = names
@@ -63,7 +59,7 @@ fn table(source: &Source<'_>, names: &[String], budget: usize, out: &mut String)
         let fields = [Field::Head(name), mean].into_iter();
         table.row(fields.chain(accuracies).chain(by_dataset));
     }
-    out.push_str(&table.finish());
+    table
 }
 
 /// What is not pruned first, then the budget's cells, chance as the mean over its seeds.
@@ -80,12 +76,13 @@ fn rows(source: &Source<'_>, budget: usize) -> Vec<(String, Vec<usize>)> {
     let seeds = &roster.random[budget];
     for (name, cell) in cells_at(source, budget) {
         let is_random = seeds.contains(&cell);
-        rows.push(match is_random && seeds.len() > 1 {
-            true => (
+        rows.push(if is_random && seeds.len() > 1 {
+            (
                 format!("{name}, mean of {} seeds", seeds.len()),
                 seeds.clone(),
-            ),
-            false => (name, vec![cell]),
+            )
+        } else {
+            (name, vec![cell])
         });
     }
     rows

@@ -1,7 +1,9 @@
 //! Strategies against what they are held to: differences with intervals.
 
+use maud::{Markup, html};
+
 use super::chart::{self, ForestRow};
-use super::markup::{chooser, escape, group, put, section};
+use super::markup::{Group, Section, chooser, section};
 use super::roles::ascending_budgets;
 use crate::analysis::{Reference, ReferenceComparisons};
 use crate::render::Source;
@@ -16,34 +18,32 @@ const ORDER: [Reference; 5] = [
     Reference::UniformGrid,
 ];
 
-pub(super) fn differences(source: &Source<'_>, out: &mut String) {
+pub(super) fn differences(source: &Source<'_>) -> Option<Section> {
     let (analysis, roster) = (source.analysis, source.roster);
     let mut sets: Vec<&ReferenceComparisons> = analysis.references.iter().collect();
     sets.sort_by_key(|set| ORDER.iter().position(|other| *other == set.reference));
     if sets.is_empty() {
-        return;
+        return None;
     }
-    section(
-        out,
+    let lead = format!(
+        "Paired by question, in points of accuracy. ▲ better, ▼ worse (Holm-corrected, interval beyond 0), ■ equivalent within {} points (the grey band), ● undecided.",
+        points(analysis.margin)
+    );
+    let groups = sets.iter().map(|set| {
+        let label = set.reference.label(roster.baseline_name());
+        Group {
+            text: described(set.reference, &label),
+            content: panels(source, set, &label),
+            value: label,
+        }
+    });
+    let groups: Vec<Group> = groups.collect();
+    Some(section(
         "differences",
         "Differences, strategy by strategy",
-        &format!(
-            "Paired by question, in points of accuracy. ▲ better, ▼ worse (Holm-corrected, interval beyond 0), ■ equivalent within {} points (the grey band), ● undecided.",
-            points(analysis.margin)
-        ),
-    );
-    let label = |set: &ReferenceComparisons| set.reference.label(roster.baseline_name());
-    let groups: Vec<(String, String)> = sets
-        .iter()
-        .map(|set| (label(set), described(set.reference, &label(set))))
-        .collect();
-    chooser(out, "differences", "Difference from", &groups);
-    for (index, set) in sets.iter().enumerate() {
-        group(out, "differences", &label(set), index == 0);
-        panels(source, set, &label(set), out);
-        out.push_str("</div>\n");
-    }
-    out.push_str("</section>\n");
+        &lead,
+        chooser("differences", "Difference from", &groups),
+    ))
 }
 
 fn described(reference: Reference, label: &str) -> String {
@@ -57,7 +57,7 @@ fn described(reference: Reference, label: &str) -> String {
 }
 
 /// A panel for each budget, most tokens first, on one scale.
-fn panels(source: &Source<'_>, set: &ReferenceComparisons, against: &str, out: &mut String) {
+fn panels(source: &Source<'_>, set: &ReferenceComparisons, against: &str) -> Markup {
     let (analysis, roster) = (source.analysis, source.roster);
     let bounds = set
         .comparisons
@@ -65,22 +65,24 @@ fn panels(source: &Source<'_>, set: &ReferenceComparisons, against: &str, out: &
         .fold([-0.01_f64, 0.01_f64], |[low, high], c| {
             [low.min(c.interval[0]), high.max(c.interval[1])]
         });
-    out.push_str("<div class=\"panels\">\n");
-    for budget in ascending_budgets(source).into_iter().rev() {
+    let panel = |budget: usize| {
         let rows = rows(source, set, budget);
-        if rows.is_empty() {
-            continue;
+        let label = &roster.budgets[budget];
+        let title = format!("Differences from {against} at {label}");
+        html! {
+            @if !rows.is_empty() {
+                figure {
+                    figcaption.above { (label) ": strategy and h, minus " (against) }
+                    (chart::forest(&title, &rows, bounds, analysis.margin))
+                }
+            }
         }
-        let title = format!("Differences from {against} at {}", roster.budgets[budget]);
-        put!(
-            out,
-            "<figure><figcaption class=\"above\">{}: strategy and h, minus {}</figcaption>{}</figure>\n",
-            escape(&roster.budgets[budget]),
-            escape(against),
-            chart::forest(&title, &rows, bounds, analysis.margin)
-        );
+    };
+    html! {
+        div.panels {
+            @for budget in ascending_budgets(source).into_iter().rev() { (panel(budget)) }
+        }
     }
-    out.push_str("</div>\n");
 }
 
 fn rows(source: &Source<'_>, set: &ReferenceComparisons, budget: usize) -> Vec<ForestRow> {

@@ -1,11 +1,15 @@
 //! What pruning saves, measured: accuracy against time and against what is counted.
 
+use maud::{Markup, html};
+
 use super::chart::{self, Dot, Scale};
-use super::markup::{Field, Table, escape, put, section};
+use super::markup::{Field, Section, Table, section};
 use crate::analysis::Estimate;
 use crate::render::Source;
 use crate::render::efficiency::OTHER_RUN;
-use fp_eval::efficiency::{Efficiency, describe, ms, overview, pareto_front, tables, with_spread};
+use fp_eval::efficiency::{
+    Efficiency, MeasuredSchedule, describe, ms, overview, pareto_front, tables, with_spread,
+};
 use fp_eval::format::{percent, scaled};
 
 /// A way to answer, what it is worth, and what it costs.
@@ -29,71 +33,81 @@ const GROUPS: [(usize, &str); 5] = [
     (5, "drop_all"),
 ];
 
-pub(super) fn efficiency(source: &Source<'_>, out: &mut String) {
-    let Some(efficiency) = source.efficiency else {
-        return;
+pub(super) fn efficiency(source: &Source<'_>) -> Option<Section> {
+    let efficiency = source.efficiency?;
+    let content = html! {
+        @if efficiency.is_of(&source.run.spec) {
+            (charts(source, efficiency))
+            (figures(efficiency))
+        } @else {
+            p { (OTHER_RUN) }
+        }
     };
-    section(
-        out,
+    Some(section(
         "efficiency",
         "Efficiency, measured",
         "One sample alone, from the preprocessed pixels to the last token, dense and pruned in turns; medians, with the 10th and 90th percentile in brackets.",
-    );
-    if efficiency.is_of(&source.run.spec) {
-        charts(source, efficiency, out);
-        figures(efficiency, out);
-    } else {
-        put!(out, "<p>{}</p>\n", escape(OTHER_RUN));
-    }
-    out.push_str("</section>\n");
+        content,
+    ))
 }
 
-fn charts(source: &Source<'_>, efficiency: &Efficiency, out: &mut String) {
+fn charts(source: &Source<'_>, efficiency: &Efficiency) -> Markup {
     let points = points(source, efficiency);
     if points.is_empty() {
-        out.push_str("<p>No answered cell belongs to a measured schedule.</p>\n");
-        return;
+        return html! {
+            p { "No answered cell belongs to a measured schedule." }
+        };
     }
     let scale = Scale::around(points.iter().map(|point| point.accuracy));
-    out.push_str("<p class=\"legend\">");
-    for (style, name) in GROUPS {
-        if points.iter().any(|point| point.style == style) {
-            put!(out, "<span>{} {}</span> ", chart::key(style), escape(name));
+    let time = dots(&points, |point| (point.ms, point.is_on_time_front));
+    let time = chart::scatter(
+        "Accuracy against measured time to the first token",
+        "time to the first token, ms",
+        &time,
+        scale,
+        plain,
+    );
+    let macs = dots(&points, |point| (point.macs, point.is_on_macs_front));
+    let macs = chart::scatter(
+        "Accuracy against counted multiply-accumulates",
+        "multiply-accumulates per prompt",
+        &macs,
+        scale,
+        scaled,
+    );
+    html! {
+        p.legend {
+            @for (style, name) in GROUPS {
+                @if points.iter().any(|point| point.style == style) {
+                    span { (chart::key(style)) " " (name) } " "
+                }
+            }
+            span { "ringed and joined: the Pareto front" }
+        }
+        div.panels {
+            figure {
+                (time)
+                figcaption { "Accuracy in % against the measured time to the first token." }
+            }
+            figure {
+                (macs)
+                figcaption {
+                    "Accuracy in % against counted multiply-accumulates of the decoder's prefill, scoring included."
+                }
+            }
+        }
+        (front_table(&points))
+        p.small {
+            "On the front is what no other point beats in both cost and accuracy. It is drawn through means on these questions: of two points whose intervals overlap either may be the better one. Methods that keep equally many tokens differ in their scoring alone, so they share their budget's time but for the query strategy's. The oracle is left out, because it reads the answer's boxes, and so is no_image, which has no image to prune."
         }
     }
-    out.push_str("<span>ringed and joined: the Pareto front</span></p>\n<div class=\"panels\">");
-    let time = dots(&points, |point| (point.ms, point.is_on_time_front));
-    let macs = dots(&points, |point| (point.macs, point.is_on_macs_front));
-    put!(
-        out,
-        "<figure>{}<figcaption>Accuracy in % against the measured time to the first token.</figcaption></figure>\n",
-        chart::scatter(
-            "Accuracy against measured time to the first token",
-            "time to the first token, ms",
-            &time,
-            scale,
-            plain
-        )
-    );
-    put!(
-        out,
-        "<figure>{}<figcaption>Accuracy in % against counted multiply-accumulates of the decoder's prefill, scoring included.</figcaption></figure></div>\n",
-        chart::scatter(
-            "Accuracy against counted multiply-accumulates",
-            "multiply-accumulates per prompt",
-            &macs,
-            scale,
-            scaled
-        )
-    );
-    front_table(&points, out);
-    out.push_str("<p class=\"small\">On the front is what no other point beats in both cost and accuracy. It is drawn through means on these questions: of two points whose intervals overlap either may be the better one. Methods that keep equally many tokens differ in their scoring alone, so they share their budget's time but for the query strategy's. The oracle is left out, because it reads the answer's boxes, and so is no_image, which has no image to prune.</p>\n");
 }
 
 fn plain(value: f64) -> String {
-    match value.fract() == 0.0 {
-        true => format!("{value:.0}"),
-        false => ms(value),
+    if value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        ms(value)
     }
 }
 
@@ -210,7 +224,7 @@ fn first_token_ms(source: &Source<'_>, efficiency: &Efficiency, cell: usize) -> 
 }
 
 /// The points that lie on either front.
-fn front_table(points: &[Point], out: &mut String) {
+fn front_table(points: &[Point]) -> Table {
     let mut on_front: Vec<&Point> = points
         .iter()
         .filter(|point| point.is_on_time_front || point.is_on_macs_front)
@@ -246,41 +260,49 @@ fn front_table(points: &[Point], out: &mut String) {
             Field::Text(which.to_owned()),
         ]);
     }
-    out.push_str(&table.finish());
+    table
 }
 
-fn figures(efficiency: &Efficiency, out: &mut String) {
-    out.push_str("<h3>Dense and pruned</h3>\n");
+fn figures(efficiency: &Efficiency) -> Markup {
     let overview = overview(efficiency);
-    plain_table("Measured efficiency", &overview.header, &overview.rows, out);
-    // The fastest budget: dropping every image token is a control, not a way to prune.
+    html! {
+        h3 { "Dense and pruned" }
+        (plain_table("Measured efficiency", &overview.header, &overview.rows))
+        @if let Some(fastest) = fastest(efficiency) {
+            p {
+                "Of the time to the first token, pruning leaves the vision tower and layers 1 to K as they are: at "
+                (fastest.label) " it comes "
+                (with_spread(&fastest.first_token_speed_up, |value| format!("{value:.2}")))
+                " times as early as without pruning."
+            }
+        }
+        details {
+            summary { "Stages, throughput, memory and scoring" }
+            @for table in tables(efficiency) {
+                p { (table.title) }
+                (plain_table(&table.title, &table.header, &table.rows))
+            }
+            ul.small {
+                @for line in describe(efficiency) {
+                    li { (line) }
+                }
+            }
+        }
+    }
+}
+
+/// The fastest budget: dropping every image token is a control, not a way to prune.
+fn fastest(efficiency: &Efficiency) -> Option<&MeasuredSchedule> {
     let planned = efficiency.plan.schedules.iter().zip(&efficiency.schedules);
     let budgets = planned.filter(|(planned, _)| planned.is_scored);
-    if let Some((_, fastest)) = budgets.max_by(|(_, a), (_, b)| {
-        let speed =
-            |measured: &fp_eval::efficiency::MeasuredSchedule| measured.first_token_speed_up.median;
+    let measured = budgets.map(|(_, measured)| measured);
+    measured.max_by(|a, b| {
+        let speed = |of: &MeasuredSchedule| of.first_token_speed_up.median;
         speed(a).total_cmp(&speed(b))
-    }) {
-        put!(
-            out,
-            "<p>Of the time to the first token, pruning leaves the vision tower and layers 1 to K as they are: at {} it comes {} times as early as without pruning.</p>\n",
-            escape(&fastest.label),
-            with_spread(&fastest.first_token_speed_up, |value| format!("{value:.2}"))
-        );
-    }
-    out.push_str("<details><summary>Stages, throughput, memory and scoring</summary>\n");
-    for table in tables(efficiency) {
-        put!(out, "<p>{}</p>\n", escape(&table.title));
-        plain_table(&table.title, &table.header, &table.rows, out);
-    }
-    out.push_str("<ul class=\"small\">");
-    for line in describe(efficiency) {
-        put!(out, "<li>{}</li>", escape(&line));
-    }
-    out.push_str("</ul></details>\n");
+    })
 }
 
-fn plain_table(label: &str, header: &[String], rows: &[Vec<String>], out: &mut String) {
+fn plain_table(label: &str, header: &[String], rows: &[Vec<String>]) -> Table {
     let columns: Vec<&str> = header.iter().map(String::as_str).collect();
     let mut table = Table::new(label, "plain", &columns);
     for row in rows {
@@ -290,5 +312,5 @@ fn plain_table(label: &str, header: &[String], rows: &[Vec<String>], out: &mut S
         });
         table.row(fields);
     }
-    out.push_str(&table.finish());
+    table
 }

@@ -1,13 +1,15 @@
 //! The verdict, the best of many, and the hypotheses.
 
-use super::markup::{Field, Table, escape, put, section};
-use crate::analysis::{Answer, Comparison};
+use maud::{Markup, html};
+
+use super::markup::{Field, Section, Table, section};
+use crate::analysis::{Answer, Comparison, Hypothesis};
 use crate::render::Source;
 use fp_eval::format::{counted, interval_points, p_number, p_value, percent, signed_points};
 
-pub(super) fn header(source: &Source<'_>, out: &mut String) {
-    let (analysis, spec) = (source.analysis, &source.run.spec);
-    let what = match spec.config.study {
+pub(super) fn header(source: &Source<'_>) -> Section {
+    let verdict = &source.analysis.verdict;
+    let what = match source.run.spec.config.study {
         fp_eval::study::config::StudyKind::A => {
             "Study A: which attention heads best identify the visual tokens to keep"
         }
@@ -18,48 +20,56 @@ pub(super) fn header(source: &Source<'_>, out: &mut String) {
             "Full evaluation: head and query strategies together"
         }
     };
-    put!(
-        out,
-        "<header id=\"verdict\"><p class=\"kind\">{}</p>\n",
-        escape(what)
-    );
-    put!(
-        out,
-        "<h1>{}</h1>\n<ul class=\"findings\">",
-        escape(&analysis.verdict.headline)
-    );
-    for sentence in analysis.verdict.details() {
-        put!(out, "<li>{}</li>", escape(sentence));
-    }
-    out.push_str("</ul>\n");
-    if !analysis.verdict.cautions.is_empty() {
-        out.push_str("<aside><h2>To be kept in mind</h2><ul>");
-        for caution in &analysis.verdict.cautions {
-            put!(out, "<li>{}</li>", escape(caution));
+    let id = "verdict";
+    let markup = html! {
+        header id=(id) {
+            p.kind { (what) }
+            h1 { (verdict.headline) }
+            ul.findings {
+                @for sentence in verdict.details() {
+                    li { (sentence) }
+                }
+            }
+            @if !verdict.cautions.is_empty() {
+                aside {
+                    h2 { "To be kept in mind" }
+                    ul {
+                        @for caution in &verdict.cautions {
+                            li { (caution) }
+                        }
+                    }
+                }
+            }
+            dl.facts {
+                @for (name, value) in facts(source) {
+                    div { dt { (name) } dd { (value) } }
+                }
+            }
         }
-        out.push_str("</ul></aside>\n");
-    }
-    out.push_str("<dl class=\"facts\">");
-    let mut fact = |name: &str, value: String| {
-        put!(
-            out,
-            "<div><dt>{}</dt><dd>{}</dd></div>",
-            escape(name),
-            escape(&value)
-        );
+        "\n"
     };
+    Section { id, markup }
+}
+
+fn facts(source: &Source<'_>) -> Vec<(&'static str, String)> {
+    let analysis = source.analysis;
     let samples = &analysis.samples;
-    let of_all = |answered: usize, all: usize| match answered == all {
-        true => all.to_string(),
-        false => format!("{answered} of {all}"),
+    let of_all = |answered: usize, all: usize| {
+        if answered == all {
+            all.to_string()
+        } else {
+            format!("{answered} of {all}")
+        }
     };
-    fact(
-        "questions answered",
-        of_all(samples.answered, samples.recorded),
-    );
-    fact("images", of_all(samples.answered_images, samples.images));
+    let mut facts = vec![
+        (
+            "questions answered",
+            of_all(samples.answered, samples.recorded),
+        ),
+        ("images", of_all(samples.answered_images, samples.images)),
+    ];
     if !samples.failed.is_empty() {
-        fact("failed", samples.failed.len().to_string());
+        facts.push(("failed", samples.failed.len().to_string()));
     }
     let accuracy = |cell: Option<usize>| cell.and_then(|cell| analysis.cells[cell].accuracy.mean);
     for (name, cell) in [
@@ -68,26 +78,19 @@ pub(super) fn header(source: &Source<'_>, out: &mut String) {
         ("text alone", source.roster.no_image),
     ] {
         if let Some(mean) = accuracy(cell) {
-            fact(name, format!("{} %", percent(mean)));
+            facts.push((name, format!("{} %", percent(mean))));
         }
     }
-    fact("cells", analysis.cells.len().to_string());
-    out.push_str("</dl></header>\n");
+    facts.push(("cells", analysis.cells.len().to_string()));
+    facts
 }
 
-pub(super) fn best(source: &Source<'_>, out: &mut String) {
-    let Some(best) = &source.analysis.best else {
-        return;
-    };
-    section(
-        out,
-        "best",
-        "The best of many, tested on the other half",
-        &format!(
-            "The largest of many means is too large by chance. So each strategy's h, the baseline's too, and the best strategy are chosen on {} and tested on {} about other images.",
-            counted(best.num_select, "question"),
-            counted(best.num_confirm, "other")
-        ),
+pub(super) fn best(source: &Source<'_>) -> Option<Section> {
+    let best = source.analysis.best.as_ref()?;
+    let lead = format!(
+        "The largest of many means is too large by chance. So each strategy's h, the baseline's too, and the best strategy are chosen on {} and tested on {} about other images.",
+        counted(best.num_select, "question"),
+        counted(best.num_confirm, "other")
     );
     let mut table = comparison_table("Tests on the other half");
     for comparison in &best.confirmation {
@@ -106,14 +109,19 @@ pub(super) fn best(source: &Source<'_>, out: &mut String) {
             ]);
         }
     }
-    out.push_str(&table.finish());
-    out.push_str("<details><summary>Ranking on the questions to choose by</summary>");
     let mut ranking = Table::new("Ranking", "plain", &["strategy", "mean %"]);
     for (name, mean) in &best.ranking {
         ranking.row([Field::Head(name.clone()), Field::percent(*mean)]);
     }
-    out.push_str(&ranking.finish());
-    out.push_str("</details></section>\n");
+    let title = "The best of many, tested on the other half";
+    let content = html! {
+        (table)
+        details {
+            summary { "Ranking on the questions to choose by" }
+            (ranking)
+        }
+    };
+    Some(section("best", title, &lead, content))
 }
 
 pub(super) fn comparison_table(label: &str) -> Table {
@@ -142,55 +150,65 @@ pub(super) fn comparison_fields(at: &str, c: &Comparison) -> Vec<Field> {
     ]
 }
 
-pub(super) fn hypotheses(source: &Source<'_>, out: &mut String) {
-    if source.analysis.hypotheses.is_empty() {
-        return;
+pub(super) fn hypotheses(source: &Source<'_>) -> Option<Section> {
+    let hypotheses = &source.analysis.hypotheses;
+    if hypotheses.is_empty() {
+        return None;
     }
-    section(
-        out,
+    let content = html! {
+        div.cards {
+            @for hypothesis in hypotheses { (card(hypothesis)) }
+        }
+    };
+    Some(section(
         "hypotheses",
         "The registered hypotheses",
         "Written down before any run; each answered by its test.",
-    );
-    out.push_str("<div class=\"cards\">\n");
-    for hypothesis in &source.analysis.hypotheses {
-        let sign = match hypothesis.answer {
-            Answer::Supported => "✓",
-            Answer::Refuted => "✗",
-            Answer::Undecided => "?",
-            Answer::NotTested => "–",
-        };
-        let class = hypothesis.answer.name().replace(' ', "-");
-        let about = hypothesis
-            .strategy
-            .as_deref()
-            .unwrap_or("several strategies");
-        put!(
-            out,
-            "<article class=\"card {class}\"><p class=\"badge\"><span aria-hidden=\"true\">{sign}</span> {}</p><h3>{}</h3><p>{}</p><p class=\"because\">{}</p><details><summary>Test</summary><p>{}</p>",
-            hypothesis.answer.name(),
-            escape(about),
-            escape(&hypothesis.hypothesis),
-            escape(&hypothesis.because),
-            escape(&hypothesis.test)
-        );
-        if !hypothesis.comparisons.is_empty() {
-            out.push_str("<ul>");
-            for c in &hypothesis.comparisons {
-                put!(
-                    out,
-                    "<li>{} against {}: {} points, {}, {} of {}</li>",
-                    escape(&c.a),
-                    escape(&c.b),
-                    signed_points(c.difference),
-                    interval_points(c.interval, c.confidence),
-                    p_value("Holm p", c.p_holm),
-                    counted(c.family_size, "test")
-                );
+        content,
+    ))
+}
+
+fn card(hypothesis: &Hypothesis) -> Markup {
+    let sign = match hypothesis.answer {
+        Answer::Supported => "✓",
+        Answer::Refuted => "✗",
+        Answer::Undecided => "?",
+        Answer::NotTested => "–",
+    };
+    let answer = hypothesis.answer.name();
+    let about = hypothesis
+        .strategy
+        .as_deref()
+        .unwrap_or("several strategies");
+    html! {
+        article class={ "card " (answer.replace(' ', "-")) } {
+            p.badge { span aria-hidden="true" { (sign) } " " (answer) }
+            h3 { (about) }
+            p { (hypothesis.hypothesis) }
+            p.because { (hypothesis.because) }
+            details {
+                summary { "Test" }
+                p { (hypothesis.test) }
+                @if !hypothesis.comparisons.is_empty() {
+                    ul {
+                        @for c in &hypothesis.comparisons {
+                            li { (tested(c)) }
+                        }
+                    }
+                }
             }
-            out.push_str("</ul>");
         }
-        out.push_str("</details></article>\n");
     }
-    out.push_str("</div></section>\n");
+}
+
+fn tested(c: &Comparison) -> String {
+    format!(
+        "{} against {}: {} points, {}, {} of {}",
+        c.a,
+        c.b,
+        signed_points(c.difference),
+        interval_points(c.interval, c.confidence),
+        p_value("Holm p", c.p_holm),
+        counted(c.family_size, "test")
+    )
 }

@@ -1,72 +1,78 @@
 //! What flips through pruning, by group of questions.
 
-use super::markup::{Field, Table, chooser, escape, group, put, section};
+use maud::html;
+
+use super::markup::{Field, Group, Section, Table, chooser, section};
 use super::roles::{Leader, ascending_budgets, protagonists};
 use crate::analysis::Flips;
 use crate::render::Source;
 
-pub(super) fn flips(source: &Source<'_>, out: &mut String) {
-    let (analysis, roster) = (source.analysis, source.roster);
-    if analysis.flips.is_empty() {
-        return;
+pub(super) fn flips(source: &Source<'_>) -> Option<Section> {
+    if source.analysis.flips.is_empty() {
+        return None;
     }
-    section(
-        out,
+    let order: Vec<usize> = ascending_budgets(source).into_iter().rev().collect();
+    let groups = rows(source, &order).into_iter().map(|row| {
+        let content = html! {
+            @if !row.note.is_empty() {
+                p.small { (row.note) }
+            }
+            (flips_table(source, &order, &row))
+        };
+        Group {
+            value: row.name.clone(),
+            text: row.name,
+            content,
+        }
+    });
+    let groups: Vec<Group> = groups.collect();
+    Some(section(
         "flips",
         "What flips through pruning",
         "Lost: right without pruning, wrong with it. Won: the other way. In % of the group's questions.",
-    );
-    let order: Vec<usize> = ascending_budgets(source).into_iter().rev().collect();
-    let shown = rows(source, &order);
-    let groups: Vec<(String, String)> = shown
+        chooser("flips", "Cell", &groups),
+    ))
+}
+
+fn flips_table(source: &Source<'_>, order: &[usize], row: &Row) -> Table {
+    let (analysis, roster) = (source.analysis, source.roster);
+    let columns: Vec<String> = order
         .iter()
-        .map(|row| (row.name.clone(), row.name.clone()))
+        .flat_map(|&budget| {
+            let label = &roster.budgets[budget];
+            [format!("{label} lost"), format!("{label} won")]
+        })
         .collect();
-    chooser(out, "flips", "Cell", &groups);
-    for (index, Row { name, note, cells }) in shown.iter().enumerate() {
-        group(out, "flips", name, index == 0);
-        if !note.is_empty() {
-            put!(out, "<p class=\"small\">{}</p>\n", escape(note));
+    let mut head = vec!["group", "n"];
+    head.extend(columns.iter().map(String::as_str));
+    let mut table = Table::new(&format!("Flips of {}", row.name), "plain", &head);
+    let of_cells: Vec<_> = row
+        .cells
+        .iter()
+        .map(|cell| {
+            let id = &analysis.cells[(*cell)?].id;
+            analysis.flips.iter().find(|flips| flips.cell == *id)
+        })
+        .collect();
+    let all = of_cells.iter().map(|flips| flips.map(|flips| flips.all));
+    flip_row(&mut table, "all questions".to_owned(), all.collect());
+    for strata in &analysis.strata {
+        for stratum in &strata.groups {
+            let of = of_cells.iter().map(|flips| {
+                let found = flips.as_ref()?.strata.iter();
+                found
+                    .filter(|f| f.by == strata.by && f.group == stratum.name)
+                    .map(|f| f.flips)
+                    .next()
+            });
+            flip_row(
+                &mut table,
+                format!("{}: {}", strata.by, stratum.name),
+                of.collect(),
+            );
         }
-        let columns: Vec<String> = order
-            .iter()
-            .flat_map(|&budget| {
-                let label = &roster.budgets[budget];
-                [format!("{label} lost"), format!("{label} won")]
-            })
-            .collect();
-        let mut head = vec!["group", "n"];
-        head.extend(columns.iter().map(String::as_str));
-        let mut table = Table::new(&format!("Flips of {name}"), "plain", &head);
-        let of_cells: Vec<_> = cells
-            .iter()
-            .map(|cell| {
-                let id = &analysis.cells[(*cell)?].id;
-                analysis.flips.iter().find(|flips| flips.cell == *id)
-            })
-            .collect();
-        let all = of_cells.iter().map(|flips| flips.map(|flips| flips.all));
-        flip_row(&mut table, "all questions".to_owned(), all.collect());
-        for strata in &analysis.strata {
-            for stratum in &strata.groups {
-                let of = of_cells.iter().map(|flips| {
-                    let found = flips.as_ref()?.strata.iter();
-                    found
-                        .filter(|f| f.by == strata.by && f.group == stratum.name)
-                        .map(|f| f.flips)
-                        .next()
-                });
-                flip_row(
-                    &mut table,
-                    format!("{}: {}", strata.by, stratum.name),
-                    of.collect(),
-                );
-            }
-        }
-        out.push_str(&table.finish());
-        out.push_str("</div>\n");
     }
-    out.push_str("</section>\n");
+    table
 }
 
 /// What stands for one choice, at each budget.

@@ -1,39 +1,35 @@
 //! Every studied cell: as a heat map, and as a table with all of its figures.
 
-use super::markup::{Field, Table, escape, heading, put, section};
+use maud::html;
+
+use super::markup::{Field, Section, Table, heading, section};
 use super::roles::{ascending_budgets, cells_at};
 use crate::analysis::{CellSummary, Comparison, Reference};
 use crate::render::Source;
 use fp_eval::format::{fixed, p_number, signed_points};
 use fp_eval::study::Method;
 
-pub(super) fn grid(source: &Source<'_>, out: &mut String) {
-    section(
-        out,
-        "heat",
-        "Every cell",
-        &format!(
-            "Accuracy in %; the stronger the colour, the higher. Against {} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided.",
-            source.roster.baseline_name()
-        ),
+pub(super) fn grid(source: &Source<'_>) -> Section {
+    let baseline = source.roster.baseline_name();
+    let lead = format!(
+        "Accuracy in %; the stronger the colour, the higher. Against {baseline} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided."
     );
-    heat_map(source, out);
-    heading(out, "cells", "All cells in figures");
-    let marks = "Means and intervals in %, differences in points. ";
-    put!(
-        out,
-        "<p class=\"small\">{marks}Differences from {} are paired, at the same h and budget; those from no pruning are paired with it on the questions that the cell answered; its mean on them stands beside cells that answered only some.</p>\n",
-        escape(source.roster.baseline_name())
-    );
-    all_cells(source, out);
-    out.push_str("</section>\n");
+    let content = html! {
+        @if !source.roster.strategies.is_empty() {
+            (heat_map(source))
+        }
+        (heading("cells", "All cells in figures"))
+        p.small {
+            "Means and intervals in %, differences in points. Differences from " (baseline)
+            " are paired, at the same h and budget; those from no pruning are paired with it on the questions that the cell answered; its mean on them stands beside cells that answered only some."
+        }
+        (all_cells(source))
+    };
+    section("heat", "Every cell", &lead, content)
 }
 
-fn heat_map(source: &Source<'_>, out: &mut String) {
+fn heat_map(source: &Source<'_>) -> Table {
     let (analysis, roster) = (source.analysis, source.roster);
-    if roster.strategies.is_empty() {
-        return;
-    }
     let means: Vec<f64> = roster
         .studied()
         .filter_map(|(.., cell)| analysis.cells[cell].accuracy.mean)
@@ -61,7 +57,7 @@ fn heat_map(source: &Source<'_>, out: &mut String) {
         }
         table.row(fields);
     }
-    out.push_str(&table.finish());
+    table
 }
 
 fn heat_field(source: &Source<'_>, cell: Option<usize>, low: f64, high: f64) -> Field {
@@ -77,7 +73,7 @@ fn heat_field(source: &Source<'_>, cell: Option<usize>, low: f64, high: f64) -> 
     Field::percent(mean).shaded(shade).marked(mark)
 }
 
-fn all_cells(source: &Source<'_>, out: &mut String) {
+fn all_cells(source: &Source<'_>) -> Table {
     let roster = source.roster;
     let baseline = roster.baseline_name();
     let difference = format!("minus {baseline}");
@@ -125,7 +121,7 @@ fn all_cells(source: &Source<'_>, out: &mut String) {
             }
         }
     }
-    out.push_str(&table.finish());
+    table
 }
 
 fn random_name(source: &Source<'_>, cell: usize) -> String {

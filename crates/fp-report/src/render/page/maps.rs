@@ -3,73 +3,58 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::{ExtendedColorType, ImageEncoder};
+use maud::{Markup, Render, html};
 
-use super::markup::{Field, Table, chooser, escape, group, put, section};
+use super::markup::{Field, Group, Section, Table, chooser, section};
 use super::roles::ascending_budgets;
-use crate::analysis::{Retention, SAME_IN_PRACTICE};
+use crate::analysis::{AgreementMatrix, Retention, SAME_IN_PRACTICE};
 use crate::drawing::shade;
 use crate::render::Source;
 use fp_eval::format::{fixed, percent};
 
-pub(super) fn head_usage(source: &Source<'_>, out: &mut String) {
-    let analysis = source.analysis;
-    if analysis.head_usage.is_empty() {
-        return;
+pub(super) fn head_usage(source: &Source<'_>) -> Option<Section> {
+    if source.analysis.head_usage.is_empty() {
+        return None;
     }
-    section(
-        out,
+    let groups = source.roster.head_counts.iter().map(|&h| Group {
+        value: h.to_string(),
+        text: format!("h = {h}"),
+        content: usage_table(source, h).render(),
+    });
+    let groups: Vec<Group> = groups.collect();
+    Some(section(
         "heads",
         "Which heads were selected",
         "Share of samples in %, by head of layer K (counted from 0). A strategy whose row is all 100 or 0 chooses the same heads whatever the question.",
-    );
-    let counts = &source.roster.head_counts;
-    let groups: Vec<(String, String)> = counts
-        .iter()
-        .map(|h| (h.to_string(), format!("h = {h}")))
-        .collect();
-    chooser(out, "heads", "Heads kept", &groups);
-    for (index, h) in counts.iter().enumerate() {
-        group(out, "heads", &h.to_string(), index == 0);
-        let num_heads = source.run.spec.model.shape.decoder.num_heads;
-        let names: Vec<String> = (0..num_heads).map(|head| head.to_string()).collect();
-        let mut columns = vec!["strategy"];
-        columns.extend(names.iter().map(String::as_str));
-        let label = format!("Share of samples that selected each head, h = {h}");
-        let mut table = Table::new(&label, "heat", &columns);
-        for usage in analysis
-            .head_usage
-            .iter()
-            .filter(|usage| usage.num_selected_heads == *h)
-        {
-            let fields = usage.shares.iter().map(|share| {
-                Field::exact(format!("{:.0}", 100.0 * share), 100.0 * share).shaded(*share)
-            });
-            table.row(
-                [Field::Head(usage.strategy.clone())]
-                    .into_iter()
-                    .chain(fields),
-            );
-        }
-        out.push_str(&table.finish());
-        out.push_str("</div>\n");
-    }
-    out.push_str("</section>\n");
+        chooser("heads", "Heads kept", &groups),
+    ))
 }
 
-pub(super) fn agreement(source: &Source<'_>, out: &mut String) {
+fn usage_table(source: &Source<'_>, h: usize) -> Table {
+    let num_heads = source.run.spec.model.shape.decoder.num_heads;
+    let names: Vec<String> = (0..num_heads).map(|head| head.to_string()).collect();
+    let mut columns = vec!["strategy"];
+    columns.extend(names.iter().map(String::as_str));
+    let label = format!("Share of samples that selected each head, h = {h}");
+    let mut table = Table::new(&label, "heat", &columns);
+    let usages = source.analysis.head_usage.iter();
+    for usage in usages.filter(|usage| usage.num_selected_heads == h) {
+        let fields = usage.shares.iter().map(|share| {
+            Field::exact(format!("{:.0}", 100.0 * share), 100.0 * share).shaded(*share)
+        });
+        let head = Field::Head(usage.strategy.clone());
+        table.row([head].into_iter().chain(fields));
+    }
+    table
+}
+
+pub(super) fn agreement(source: &Source<'_>) -> Option<Section> {
     let analysis = source.analysis;
     if analysis.agreement.is_empty() {
-        return;
+        return None;
     }
-    section(
-        out,
-        "agreement",
-        "Equivalent strategies",
-        "Mean Jaccard overlap of the kept tokens; = where they are identical on every sample.",
-    );
-    let same: Vec<String> = analysis
-        .pairs
-        .iter()
+    let pairs = analysis.pairs.iter();
+    let same: Vec<String> = pairs
         .filter(|pair| pair.is_same_in_practice())
         .map(|pair| {
             let how = if pair.is_same() {
@@ -86,141 +71,149 @@ pub(super) fn agreement(source: &Source<'_>, out: &mut String) {
             )
         })
         .collect();
-    match same.as_slice() {
-        [] => put!(
-            out,
-            "<p>No pair keeps the same tokens in {} % of cases or more.</p>\n",
-            percent(SAME_IN_PRACTICE)
-        ),
-        same => {
-            out.push_str("<ul>");
-            for line in same {
-                put!(out, "<li>{}</li>", escape(line));
-            }
-            out.push_str("</ul>\n");
-        }
-    }
-    let value = |budget: &str, h: usize| format!("{budget}/h{h}");
-    let groups: Vec<(String, String)> = analysis
-        .agreement
-        .iter()
-        .map(|matrix| {
-            let (budget, h) = (&matrix.budget, matrix.num_selected_heads);
-            (value(budget, h), format!("{budget}, h = {h}"))
-        })
-        .collect();
-    chooser(out, "agreement", "At", &groups);
-    for (index, matrix) in analysis.agreement.iter().enumerate() {
+    let groups = analysis.agreement.iter().map(|matrix| {
         let (budget, h) = (&matrix.budget, matrix.num_selected_heads);
-        group(out, "agreement", &value(budget, h), index == 0);
-        let numbers: Vec<String> = (1..=matrix.labels.len()).map(|n| n.to_string()).collect();
-        let mut columns = vec!["strategy"];
-        columns.extend(numbers.iter().map(String::as_str));
-        let label = format!("Overlap of kept tokens at {budget}, h = {h}");
-        let mut table = Table::new(&label, "heat", &columns);
-        for (a, name) in matrix.labels.iter().enumerate() {
-            let fields = (0..matrix.labels.len()).map(|b| {
-                let jaccard = matrix.mean_jaccard[a][b];
-                if a == b {
-                    Field::Text("·".to_owned())
-                } else if matrix.identical_share[a][b] == 1.0 {
-                    Field::exact("=", 1.0).shaded(1.0)
-                } else {
-                    let text = fixed(jaccard, 2);
-                    Field::exact(text.trim_start_matches('0'), jaccard).shaded(jaccard)
-                }
-            });
-            table.row(
-                [Field::Head(format!("{} {name}", a + 1))]
-                    .into_iter()
-                    .chain(fields),
-            );
+        Group {
+            value: format!("{budget}/h{h}"),
+            text: format!("{budget}, h = {h}"),
+            content: agreement_table(matrix).render(),
         }
-        out.push_str(&table.finish());
-        out.push_str("</div>\n");
-    }
-    out.push_str("</section>\n");
+    });
+    let groups: Vec<Group> = groups.collect();
+    let content = html! {
+        @if same.is_empty() {
+            p {
+                "No pair keeps the same tokens in " (percent(SAME_IN_PRACTICE))
+                " % of cases or more."
+            }
+        } @else {
+            ul {
+                @for line in same {
+                    li { (line) }
+                }
+            }
+        }
+        (chooser("agreement", "At", &groups))
+    };
+    Some(section(
+        "agreement",
+        "Equivalent strategies",
+        "Mean Jaccard overlap of the kept tokens; = where they are identical on every sample.",
+        content,
+    ))
 }
 
-pub(super) fn retention(source: &Source<'_>, out: &mut String) {
+fn agreement_table(matrix: &AgreementMatrix) -> Table {
+    let (budget, h) = (&matrix.budget, matrix.num_selected_heads);
+    let numbers: Vec<String> = (1..=matrix.labels.len()).map(|n| n.to_string()).collect();
+    let mut columns = vec!["strategy"];
+    columns.extend(numbers.iter().map(String::as_str));
+    let label = format!("Overlap of kept tokens at {budget}, h = {h}");
+    let mut table = Table::new(&label, "heat", &columns);
+    for (a, name) in matrix.labels.iter().enumerate() {
+        let fields = (0..matrix.labels.len()).map(|b| {
+            let jaccard = matrix.mean_jaccard[a][b];
+            if a == b {
+                Field::Text("·".to_owned())
+            } else if matrix.identical_share[a][b] == 1.0 {
+                Field::exact("=", 1.0).shaded(1.0)
+            } else {
+                let text = fixed(jaccard, 2);
+                Field::exact(text.trim_start_matches('0'), jaccard).shaded(jaccard)
+            }
+        });
+        let head = Field::Head(format!("{} {name}", a + 1));
+        table.row([head].into_iter().chain(fields));
+    }
+    table
+}
+
+pub(super) fn retention(source: &Source<'_>) -> Option<Section> {
     let (analysis, roster) = (source.analysis, source.roster);
-    let Some(side) = source
-        .run
-        .grid_side()
-        .filter(|_| !analysis.retention.is_empty())
-    else {
-        return;
-    };
-    section(
-        out,
-        "retention",
-        "How often each patch is kept",
-        "One square per image patch. A picture that doesn't follow the evidence but the place, such as bright lower rows, is a bias of the strategy.",
-    );
+    if analysis.retention.is_empty() {
+        return None;
+    }
+    let side = source.run.grid_side()?;
     let mut groups = Vec::new();
-    let mut order = Vec::new();
     for budget in ascending_budgets(source).into_iter().rev() {
         for (count, h) in roster.head_counts.iter().enumerate() {
             let label = &roster.budgets[budget];
-            groups.push((format!("{label}/h{h}"), format!("{label}, h = {h}")));
-            order.push((budget, count));
+            groups.push(Group {
+                value: format!("{label}/h{h}"),
+                text: format!("{label}, h = {h}"),
+                content: retention_maps(source, side, budget, count),
+            });
         }
     }
-    chooser(out, "retention", "At", &groups);
-    for (index, ((value, _), (budget, count))) in groups.iter().zip(order).enumerate() {
-        group(out, "retention", value, index == 0);
-        let mut maps: Vec<(String, &Retention)> = Vec::new();
-        let mut add = |name: &str, cell: Option<usize>| {
-            let id = cell.map(|cell| analysis.cells[cell].id.as_str());
-            let map = analysis
-                .retention
-                .iter()
-                .find(|map| Some(map.cell.as_str()) == id);
-            maps.extend(
-                map.filter(|map| map.n > 0)
-                    .map(|map| (name.to_owned(), map)),
-            );
-        };
-        for (strategy, entry) in roster.strategies.iter().enumerate() {
-            add(&entry.name, roster.cell(strategy, count, budget));
-        }
-        add("all_heads", roster.all_heads[budget]);
-        add("uniform_grid", roster.uniform_grid[budget]);
-        add("random", roster.random[budget].first().copied());
-        add("oracle", roster.oracle[budget]);
-        // One scale for maps that stand together; evenly spaced tokens are always kept.
-        let share = |map: &Retention, token: usize| f64::from(map.counts[token]) / map.n as f64;
-        let most = maps
+    Some(section(
+        "retention",
+        "How often each patch is kept",
+        "One square per image patch. A picture that doesn't follow the evidence but the place, such as bright lower rows, is a bias of the strategy.",
+        chooser("retention", "At", &groups),
+    ))
+}
+
+/// The maps of all that keeps tokens at a budget, strategies at one h.
+fn retention_maps(source: &Source<'_>, side: usize, budget: usize, count: usize) -> Markup {
+    let (analysis, roster) = (source.analysis, source.roster);
+    let mut maps: Vec<(String, &Retention)> = Vec::new();
+    let mut add = |name: &str, cell: Option<usize>| {
+        let id = cell.map(|cell| analysis.cells[cell].id.as_str());
+        let map = analysis
+            .retention
             .iter()
-            .filter(|(name, _)| name != "uniform_grid")
-            .flat_map(|(_, map)| (0..map.counts.len()).map(|token| share(map, token)))
-            .fold(0.0, f64::max);
-        put!(
-            out,
-            "<p class=\"legend\"><span class=\"ramp\" aria-hidden=\"true\"></span> 0 to {} % of samples</p><div class=\"maps\">\n",
-            percent(most)
+            .find(|map| Some(map.cell.as_str()) == id);
+        maps.extend(
+            map.filter(|map| map.n > 0)
+                .map(|map| (name.to_owned(), map)),
         );
-        for (name, map) in maps {
-            let shares: Vec<f64> = (0..map.counts.len())
-                .map(|token| share(map, token))
-                .collect();
-            let Some(picture) = picture(&shares, side, most) else {
-                continue;
-            };
-            let third = |from: usize, to: usize| {
-                let kept: f64 = shares[from * side..to * side].iter().sum();
-                percent(kept / shares.iter().sum::<f64>().max(f64::MIN_POSITIVE))
-            };
-            let (upper, lower) = (third(0, side / 3), third(side - side / 3, side));
-            put!(
-                out,
-                "<figure><img class=\"map\" src=\"data:image/png;base64,{picture}\" width=\"132\" height=\"132\" alt=\"{0}: {upper} % of the kept tokens in the upper third, {lower} % in the lower\"><figcaption>{0}<br><span class=\"small\">lower third {lower} %</span></figcaption></figure>\n",
-                escape(&name)
-            );
-        }
-        out.push_str("</div></div>\n");
+    };
+    for (strategy, entry) in roster.strategies.iter().enumerate() {
+        add(&entry.name, roster.cell(strategy, count, budget));
     }
-    out.push_str("</section>\n");
+    add("all_heads", roster.all_heads[budget]);
+    add("uniform_grid", roster.uniform_grid[budget]);
+    add("random", roster.random[budget].first().copied());
+    add("oracle", roster.oracle[budget]);
+    let shares = |map: &Retention| -> Vec<f64> {
+        let counts = map.counts.iter();
+        counts
+            .map(|&count| f64::from(count) / map.n as f64)
+            .collect()
+    };
+    // One scale for maps that stand together; evenly spaced tokens are always kept.
+    let most = maps
+        .iter()
+        .filter(|(name, _)| name != "uniform_grid")
+        .flat_map(|(_, map)| shares(map))
+        .fold(0.0, f64::max);
+    html! {
+        p.legend {
+            span.ramp aria-hidden="true" {} " 0 to " (percent(most)) " % of samples"
+        }
+        div.maps {
+            @for (name, map) in maps { (retention_map(&name, &shares(map), side, most)) }
+        }
+    }
+}
+
+fn retention_map(name: &str, shares: &[f64], side: usize, most: f64) -> Markup {
+    let third = |from: usize, to: usize| {
+        let kept: f64 = shares[from * side..to * side].iter().sum();
+        percent(kept / shares.iter().sum::<f64>().max(f64::MIN_POSITIVE))
+    };
+    let (upper, lower) = (third(0, side / 3), third(side - side / 3, side));
+    let told =
+        format!("{name}: {upper} % of the kept tokens in the upper third, {lower} % in the lower");
+    html! {
+        @if let Some(picture) = picture(shares, side, most) {
+            figure {
+                @let picture = format!("data:image/png;base64,{picture}");
+                img.map src=(picture) width="132" height="132" alt=(told);
+                figcaption { (name) br; span.small { "lower third " (lower) " %" } }
+            }
+        }
+    }
 }
 
 fn picture(shares: &[f64], side: usize, most: f64) -> Option<String> {

@@ -1,99 +1,108 @@
-//! Parts of HTML.
+//! Parts that sections of the page share. What is put into a template is escaped by its
+//! type; only a [`ScriptJson`] has an escape of its own, and constants none.
 
-/// Appends formatted text; writing to a string can't fail.
-macro_rules! put {
-    ($out:expr, $($argument:tt)*) => {{
-        let _ = std::fmt::Write::write_fmt($out, format_args!($($argument)*));
-    }};
-}
-pub(super) use put;
+use std::fmt;
+
+use maud::{Markup, Render, html};
 
 pub(super) use super::table::{Field, Table};
 
-/// Text as HTML shows it, fit for content and for attributes in double quotes.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
+/// A section of the page, and what links to it are called by.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) id: &'static str,
+    pub(super) markup: Markup,
 }
 
-/// Opens a section of the page. Its heading links to itself, to be copied.
-pub(super) fn section(out: &mut String, id: &str, title: &str, lead: &str) {
-    put!(
-        out,
-        "<section id=\"{id}\" aria-labelledby=\"{id}-title\"><h2 id=\"{id}-title\">{}{}</h2>\n",
-        escape(title),
-        anchor(id, title)
-    );
-    if !lead.is_empty() {
-        put!(out, "<p class=\"lead\">{}</p>\n", escape(lead));
-    }
+/// A section. Its heading links to itself, to be copied.
+pub(super) fn section(id: &'static str, title: &str, lead: &str, content: impl Render) -> Section {
+    let markup = html! {
+        section id=(id) aria-labelledby={ (id) "-title" } {
+            h2 id={ (id) "-title" } { (title) (anchor(id, title)) }
+            @if !lead.is_empty() {
+                p.lead { (lead) }
+            }
+            (content)
+        }
+        "\n"
+    };
+    Section { id, markup }
 }
 
 /// A heading inside a section, with a link to itself.
-pub(super) fn heading(out: &mut String, id: &str, title: &str) {
-    put!(
-        out,
-        "<h3 id=\"{id}\">{}{}</h3>\n",
-        escape(title),
-        anchor(id, title)
-    );
-}
-
-fn anchor(id: &str, title: &str) -> String {
-    format!(
-        " <a class=\"anchor\" href=\"#{id}\" aria-label=\"Link to: {}\">#</a>",
-        escape(title)
-    )
-}
-
-/// JSON that can stand in a script element: nothing in it ends the element or opens a
-/// comment, and nothing ends a line of JavaScript.
-pub(super) fn script_json(json: &str) -> String {
-    json.replace('<', "\\u003c")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
-}
-
-/// A choice among groups of which one is shown: elements of class `group` and of the
-/// same `name`.
-pub(super) fn chooser(out: &mut String, name: &str, label: &str, groups: &[(String, String)]) {
-    if groups.len() < 2 {
-        return;
+pub(super) fn heading(id: &str, title: &str) -> Markup {
+    html! {
+        h3 id=(id) { (title) (anchor(id, title)) }
     }
-    put!(
-        out,
-        "<p class=\"choose\"><label>{} <select data-choose=\"{name}\">",
-        escape(label)
-    );
-    for (value, text) in groups {
-        put!(
-            out,
-            "<option value=\"{}\">{}</option>",
-            escape(value),
-            escape(text)
-        );
-    }
-    out.push_str("</select></label></p>\n");
 }
 
-/// Opens one of the groups of a [`chooser`].
-pub(super) fn group(out: &mut String, name: &str, value: &str, is_first: bool) {
-    let hidden = if is_first { "" } else { " hidden" };
-    put!(
-        out,
-        "<div class=\"group\" data-group=\"{name}\" data-value=\"{}\"{hidden}>\n",
-        escape(value)
-    );
+fn anchor(id: &str, title: &str) -> Markup {
+    html! {
+        " " a.anchor href={ "#" (id) } aria-label={ "Link to: " (title) } { "#" }
+    }
+}
+
+/// JSON that can stand in a script element, whose text isn't escaped as other text is:
+/// nothing in it ends the element or opens a comment, and nothing ends a line of
+/// JavaScript.
+#[derive(Debug)]
+pub(super) struct ScriptJson(String);
+
+impl ScriptJson {
+    pub(super) fn new(json: &str) -> ScriptJson {
+        let safe = json
+            .replace('<', "\\u003c")
+            .replace('\u{2028}', "\\u2028")
+            .replace('\u{2029}', "\\u2029");
+        ScriptJson(safe)
+    }
+}
+
+impl Render for ScriptJson {
+    fn render_to(&self, buffer: &mut String) {
+        buffer.push_str(&self.0);
+    }
+}
+
+/// For scripts that are files of their own.
+impl fmt::Display for ScriptJson {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// One of the groups of a [`chooser`].
+#[derive(Debug)]
+pub(super) struct Group {
+    /// What the script knows it by.
+    pub(super) value: String,
+    /// What it is called in the choice.
+    pub(super) text: String,
+    pub(super) content: Markup,
+}
+
+/// Groups of which one is shown, the first before anything is chosen, and the choice
+/// above them where there are several.
+pub(super) fn chooser(name: &str, label: &str, groups: &[Group]) -> Markup {
+    html! {
+        @if groups.len() > 1 {
+            p.choose {
+                label {
+                    (label) " "
+                    select data-choose=(name) {
+                        @for group in groups {
+                            option value=(group.value) { (group.text) }
+                        }
+                    }
+                }
+            }
+        }
+        @for (index, group) in groups.iter().enumerate() {
+            div.group data-group=(name) data-value=(group.value) hidden[index > 0] {
+                (group.content)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +112,7 @@ mod tests {
     #[test]
     fn scripts_are_not_ended_by_data() {
         let json = serde_json::to_string("</script><!--\u{2028}<script>").unwrap();
-        let safe = script_json(&json);
+        let safe = ScriptJson::new(&json).render().into_string();
         assert!(!safe.contains('<') && !safe.contains('\u{2028}'), "{safe}");
         let back: String = serde_json::from_str(&safe).unwrap();
         assert_eq!(back, "</script><!--\u{2028}<script>");
@@ -111,12 +120,30 @@ mod tests {
 
     #[test]
     fn headings_are_escaped_and_linked() {
-        let mut out = String::new();
-        section(&mut out, "a", "x < \"y\"", "<b>");
+        let section = section("a", "x < \"y\"", "<b>", html! {});
+        let text = section.markup.into_string();
         assert!(
-            out.contains("x &lt; &quot;y&quot;") && out.contains("href=\"#a\""),
-            "{out}"
+            text.contains("aria-label=\"Link to: x &lt; &quot;y&quot;\"")
+                && text.contains("href=\"#a\""),
+            "{text}"
         );
-        assert!(!out.contains("<b>"));
+        assert!(!text.contains("<b>"));
+    }
+
+    #[test]
+    fn one_group_is_shown_and_none_chosen() {
+        let group = |value: &str| Group {
+            value: value.to_owned(),
+            text: "\"<&".to_owned(),
+            content: html! { "content" },
+        };
+        let one = chooser("n", "At", &[group("a")]).into_string();
+        assert!(!one.contains("<select") && !one.contains("hidden"), "{one}");
+        let two = chooser("n", "At", &[group("a\""), group("b")]).into_string();
+        assert!(
+            two.contains("<option value=\"a&quot;\">&quot;&lt;&amp;</option>"),
+            "{two}"
+        );
+        assert_eq!(two.matches(" hidden>").count(), 1, "{two}");
     }
 }

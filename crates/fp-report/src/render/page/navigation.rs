@@ -1,6 +1,8 @@
 //! Links to the sections, which stay in sight.
 
-use super::markup::put;
+use maud::{Markup, html};
+
+use super::markup::Section;
 
 /// Sections by what they are about: id and name.
 const GROUPS: [(&str, &[(&str, &str)]); 5] = [
@@ -45,21 +47,31 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
 
 /// Links to those sections that the page has. Where there is little room they fold
 /// behind a button; without a script they are all there.
-pub(super) fn navigation(body: &str, page: &mut String) {
-    page.push_str("<nav id=\"nav\" aria-label=\"Sections\"><div class=\"bar\"><a class=\"brand\" href=\"#verdict\">FinePruner</a><button type=\"button\" id=\"menu\" aria-expanded=\"true\" aria-controls=\"links\" hidden>Sections</button></div><div id=\"links\">");
-    for (group, sections) in GROUPS {
-        let is_there = |id: &str| body.contains(&format!(" id=\"{id}\""));
-        let there: Vec<_> = sections.iter().filter(|(id, _)| is_there(id)).collect();
-        if there.is_empty() {
-            continue;
+pub(super) fn navigation(there: &[Section]) -> Markup {
+    let is_there = |id: &str| there.iter().any(|section| section.id == id);
+    html! {
+        nav #nav aria-label="Sections" {
+            div.bar {
+                a.brand href="#verdict" { "FinePruner" }
+                button #menu type="button" aria-expanded="true" aria-controls="links" hidden {
+                    "Sections"
+                }
+            }
+            div #links {
+                @for (group, sections) in GROUPS {
+                    @if sections.iter().any(|(id, _)| is_there(id)) {
+                        p { (group) }
+                        ul {
+                            @for (id, name) in sections.iter().filter(|(id, _)| is_there(id)) {
+                                li { a href={ "#" (id) } { (name) } }
+                            }
+                        }
+                    }
+                }
+            }
         }
-        put!(page, "<p>{group}</p><ul>");
-        for (id, name) in there {
-            put!(page, "<li><a href=\"#{id}\">{name}</a></li>");
-        }
-        page.push_str("</ul>");
+        "\n"
     }
-    page.push_str("</div></nav>\n");
 }
 
 #[cfg(test)]
@@ -68,8 +80,11 @@ mod tests {
 
     #[test]
     fn links_lead_to_what_is_there() {
-        let mut page = String::new();
-        navigation("<section id=\"cost\"><section id=\"run\">", &mut page);
+        let there = ["cost", "run"].map(|id| Section {
+            id,
+            markup: html! {},
+        });
+        let page = navigation(&there).into_string();
         assert_eq!(page.matches("<li>").count(), 2, "{page}");
         assert!(page.contains("<p>Cost</p>") && !page.contains("<p>Answers</p>"));
     }

@@ -70,9 +70,10 @@ impl<'a> Pictures<'a> {
         }
         // What is full need not be tried.
         let is_full = self.bytes_left < LEAST_BYTES;
-        let encoded = match is_full {
-            true => Ok(String::new()),
-            false => self.encode(record, aspect),
+        let encoded = if is_full {
+            Ok(String::new())
+        } else {
+            self.encode(record, aspect)
         };
         let index = match encoded {
             Ok(_) if is_full => {
@@ -153,9 +154,10 @@ impl<'a> Pictures<'a> {
             .ok_or_else(|| format!("{source} has not as many bytes as pixels"))?;
         let image = squared(&image, aspect);
         let side = image.width().min(SIDE);
-        let image = match image.width() > SIDE {
-            true => resize(&image, side, side, FilterType::Triangle),
-            false => image,
+        let image = if image.width() > SIDE {
+            resize(&image, side, side, FilterType::Triangle)
+        } else {
+            image
         };
         let mut jpeg = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)

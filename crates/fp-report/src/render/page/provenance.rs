@@ -1,63 +1,82 @@
 //! What was run: enough of model, data, settings, program and machine to repeat it.
 
-use super::markup::{escape, heading, put, section};
+use maud::{Markup, html};
+
+use super::markup::{Section, heading, section};
 use crate::error::ReportError;
 use crate::render::Source;
 use fp_eval::format::{bytes, counted, fixed, level};
 use fp_eval::study::config::HolmFamily;
 use fp_eval::study::{Environment, ImagesHashed};
 
-pub(super) fn provenance(source: &Source<'_>, out: &mut String) -> Result<(), ReportError> {
-    section(
-        out,
+pub(super) fn provenance(source: &Source<'_>) -> Result<Section, ReportError> {
+    let environment = &source.run.spec.environment;
+    let config = serde_json::to_string_pretty(&source.run.spec.config);
+    let config = config.map_err(|source| ReportError::Json {
+        what: "the configuration",
+        source,
+    })?;
+    let content = html! {
+        (command(environment))
+        (heading("run-program", "Program and machine"))
+        (list(&program(environment)))
+        (heading("run-inputs", "Model, data and settings"))
+        (list(&inputs(source)))
+        (heading("run-hashes", "SHA-256"))
+        (copied("run-sums", "hashes", &hashes(source)))
+        (heading("run-config", "Whole configuration"))
+        details {
+            summary { "JSON, defaults included" }
+            (copied("run-json", "configuration", &config))
+        }
+    };
+    Ok(section(
         "run",
         "What was run",
         "Enough to repeat it: the same program, configuration, model and data give the same records.",
-    );
-    command(&source.run.spec.environment, out);
-    heading(out, "run-program", "Program and machine");
-    list(&environment(&source.run.spec.environment), out);
-    heading(out, "run-inputs", "Model, data and settings");
-    list(&inputs(source), out);
-    hashes(source, out);
-    configuration(source, out)?;
-    out.push_str("</section>\n");
-    Ok(())
+        content,
+    ))
 }
 
-fn list(facts: &[(&str, String)], out: &mut String) {
-    out.push_str("<dl class=\"spec\">");
-    for (name, value) in facts {
-        put!(out, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
+fn list(facts: &[(&str, String)]) -> Markup {
+    html! {
+        dl.spec {
+            @for (name, value) in facts {
+                dt { (name) }
+                dd { (value) }
+            }
+        }
     }
-    out.push_str("</dl>\n");
 }
 
 /// Text to be copied, with a button that the script makes work.
-fn copied(out: &mut String, id: &str, what: &str, text: &str) {
-    put!(
-        out,
-        "<div class=\"copied\"><button type=\"button\" data-copy=\"{id}\" hidden>Copy {what}</button><pre id=\"{id}\" tabindex=\"0\">{}</pre></div>\n",
-        escape(text)
-    );
+fn copied(id: &str, what: &str, text: &str) -> Markup {
+    html! {
+        div.copied {
+            button type="button" data-copy=(id) hidden { "Copy " (what) }
+            pre id=(id) tabindex="0" { (text) }
+        }
+    }
 }
 
-fn command(environment: &Environment, out: &mut String) {
-    let invocation = &environment.invocation;
-    if invocation.command.is_empty() {
-        out.push_str("<p>Command line: unknown; the run was recorded by a program that didn't note it.</p>\n");
-        return;
+fn command(environment: &Environment) -> Markup {
+    let command = &environment.invocation.command;
+    if command.is_empty() {
+        return html! {
+            p { "Command line: unknown; the run was recorded by a program that didn't note it." }
+        };
     }
-    let line: Vec<String> = invocation.command.iter().map(|word| quoted(word)).collect();
-    copied(out, "run-command", "command", &line.join(" "));
+    let line: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+    copied("run-command", "command", &line.join(" "))
 }
 
 /// A word as a POSIX shell reads it back.
 fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
-    match !word.is_empty() && word.bytes().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 
@@ -65,7 +84,7 @@ fn unknown(value: Option<String>) -> String {
     value.unwrap_or_else(|| "unknown".to_owned())
 }
 
-fn environment(environment: &Environment) -> Vec<(&'static str, String)> {
+fn program(environment: &Environment) -> Vec<(&'static str, String)> {
     let invocation = &environment.invocation;
     let profile = invocation.profile.as_ref();
     let commit = invocation
@@ -168,7 +187,7 @@ fn inputs(source: &Source<'_>) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn hashes(source: &Source<'_>, out: &mut String) {
+fn hashes(source: &Source<'_>) -> String {
     let spec = &source.run.spec;
     let mut text = format!(
         "configuration  {}\nmodel          {}\n",
@@ -187,21 +206,7 @@ fn hashes(source: &Source<'_>, out: &mut String) {
     for file in &spec.model.files {
         text += &format!("model file     {}  {}\n", file.sha256, file.name);
     }
-    heading(out, "run-hashes", "SHA-256");
-    copied(out, "run-sums", "hashes", &text);
-}
-
-fn configuration(source: &Source<'_>, out: &mut String) -> Result<(), ReportError> {
-    let config = serde_json::to_string_pretty(&source.run.spec.config);
-    let config = config.map_err(|source| ReportError::Json {
-        what: "the configuration",
-        source,
-    })?;
-    heading(out, "run-config", "Whole configuration");
-    out.push_str("<details><summary>JSON, defaults included</summary>");
-    copied(out, "run-json", "configuration", &config);
-    out.push_str("</details>\n");
-    Ok(())
+    text
 }
 
 /// Seconds since 1970 as a date in UTC, by the civil calendar (H. Hinnant,

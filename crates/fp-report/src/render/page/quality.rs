@@ -1,39 +1,39 @@
 //! What the kept tokens see: overlap with the evidence, spread and diversity.
 
-use super::markup::{Field, Table, chooser, group, put, section};
-use super::roles::{budget_groups, cells_at};
+use maud::{Markup, html};
+
+use super::markup::{Field, Section, Table, chooser, section};
+use super::roles::{by_budget, cells_at};
 use crate::analysis::{Outcome, TokenQuality};
 use crate::render::Source;
 use fp_eval::format::fixed;
 
-pub(super) fn quality(source: &Source<'_>, out: &mut String) {
-    let analysis = source.analysis;
-    if analysis
-        .token_quality
-        .iter()
-        .all(|quality| quality.spread.is_none())
-    {
-        return;
+pub(super) fn quality(source: &Source<'_>) -> Option<Section> {
+    let mut qualities = source.analysis.token_quality.iter();
+    if qualities.all(|quality| quality.spread.is_none()) {
+        return None;
     }
-    section(
-        out,
+    let groups = by_budget(source, |budget| {
+        html! {
+            (quality_table(source, budget))
+            (by_area(source, budget))
+        }
+    });
+    let content = html! {
+        (chooser("quality", "Budget", &groups))
+        p.small {
+            "recall: share of the boxes' area that is kept. precision: share of the kept area inside boxes. hit: at least one token on the evidence. half: recall of tokens that boxes cover by half or more. nearest, fill: distances in patches to the next kept token, largest from any patch. blocks: share of 4 × 4 blocks with a kept token. effective number: exp of the entropy of the attention that chose. box attention: its mass on the boxes over what uniform attention would have. cosine distance, redundancy: of the kept tokens' features."
+        }
+    };
+    Some(section(
         "quality",
         "What the kept tokens see",
         "Against ground-truth boxes, on questions that have some. Lift 1 is what random tokens are expected to reach; ▲ keeps more of the evidence than random (Holm-corrected), ▼ less.",
-    );
-    let (order, groups) = budget_groups(source);
-    chooser(out, "quality", "Budget", &groups);
-    for (index, &budget) in order.iter().enumerate() {
-        let label = &source.roster.budgets[budget];
-        group(out, "quality", label, index == 0);
-        quality_table(source, budget, out);
-        by_area(source, budget, out);
-        out.push_str("</div>\n");
-    }
-    out.push_str("<p class=\"small\">recall: share of the boxes' area that is kept. precision: share of the kept area inside boxes. hit: at least one token on the evidence. half: recall of tokens that boxes cover by half or more. nearest, fill: distances in patches to the next kept token, largest from any patch. blocks: share of 4 × 4 blocks with a kept token. effective number: exp of the entropy of the attention that chose. box attention: its mass on the boxes over what uniform attention would have. cosine distance, redundancy: of the kept tokens' features.</p></section>\n");
+        content,
+    ))
 }
 
-fn quality_table(source: &Source<'_>, budget: usize, out: &mut String) {
+fn quality_table(source: &Source<'_>, budget: usize) -> Table {
     let analysis = source.analysis;
     let find = |cell: usize| -> Option<&TokenQuality> {
         analysis
@@ -107,11 +107,11 @@ fn quality_table(source: &Source<'_>, budget: usize, out: &mut String) {
             number(quality.diversity.map(|d| d.redundancy), 2),
         ]);
     }
-    out.push_str(&table.finish());
+    table
 }
 
 /// Recall by size of the evidence.
-fn by_area(source: &Source<'_>, budget: usize, out: &mut String) {
+fn by_area(source: &Source<'_>, budget: usize) -> Markup {
     let analysis = source.analysis;
     let label = format!(
         "Recall by size of the evidence at {}",
@@ -141,11 +141,12 @@ fn by_area(source: &Source<'_>, budget: usize, out: &mut String) {
         });
         table.row([Field::Head(name)].into_iter().chain(fields));
     }
-    if !is_empty {
-        put!(
-            out,
-            "<details><summary>Recall in % by size of the evidence, as a share of the image</summary>{}</details>",
-            table.finish()
-        );
+    html! {
+        @if !is_empty {
+            details {
+                summary { "Recall in % by size of the evidence, as a share of the image" }
+                (table)
+            }
+        }
     }
 }

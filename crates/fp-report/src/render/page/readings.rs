@@ -1,56 +1,59 @@
 //! Other readings of the same answers: difficult samples alone, and by type of answer
 //! with answers that are given suspiciously often.
 
+use maud::{Markup, Render, html};
+
 use super::findings::{comparison_fields, comparison_table};
-use super::markup::{Field, Table, chooser, escape, group, heading, put, section};
-use super::roles::{budget_groups, cells_at};
-use crate::analysis::{BY_ANSWER_TYPE, DifficultSamples, Estimate, FrequentAnswer};
+use super::markup::{Field, Section, Table, chooser, heading, section};
+use super::roles::{by_budget, cells_at};
+use crate::analysis::{
+    BY_ANSWER_TYPE, DifficultBudget, DifficultSamples, Estimate, FrequentAnswer,
+};
 use crate::render::Source;
 use fp_eval::format::{counted, percent, signed_points};
 
-pub(super) fn difficult(source: &Source<'_>, out: &mut String) {
-    let Some(difficult) = &source.analysis.difficult else {
-        return;
-    };
+pub(super) fn difficult(source: &Source<'_>) -> Option<Section> {
+    let difficult = source.analysis.difficult.as_ref()?;
     let lead = format!(
         "{} Accuracy in %, over the difficult samples of both halves.",
         difficult.rule
     );
-    section(out, "difficult", "Difficult samples only", &lead);
-    let (order, groups) = budget_groups(source);
-    chooser(out, "difficult", "Budget", &groups);
-    for (index, &budget) in order.iter().enumerate() {
-        group(out, "difficult", &source.roster.budgets[budget], index == 0);
-        difficult_table(source, difficult, budget, out);
-        out.push_str("</div>\n");
+    let groups = by_budget(source, |budget| at_budget(source, difficult, budget));
+    let content = html! {
+        (chooser("difficult", "Budget", &groups))
+        (difficult_tests(difficult))
+    };
+    Some(section(
+        "difficult",
+        "Difficult samples only",
+        &lead,
+        content,
+    ))
+}
+
+fn at_budget(source: &Source<'_>, difficult: &DifficultSamples, budget: usize) -> Markup {
+    let label = &source.roster.budgets[budget];
+    let of = difficult.budgets.iter().find(|of| of.budget == *label);
+    html! {
+        @if let Some(of) = of {
+            p.small {
+                (of.n) " of " (of.of) " questions, on " (counted(of.num_images, "image"))
+                "; each is wrong under " (of.chosen_by.join(", ")) "."
+            }
+            (difficult_table(source, difficult, of, budget))
+        } @else {
+            p { "At " (label) " no control chooses: nothing is called difficult." }
+        }
     }
-    difficult_tests(difficult, out);
-    out.push_str("</section>\n");
 }
 
 fn difficult_table(
     source: &Source<'_>,
     difficult: &DifficultSamples,
+    of: &DifficultBudget,
     budget: usize,
-    out: &mut String,
-) {
+) -> Table {
     let label = &source.roster.budgets[budget];
-    let Some(of) = difficult.budgets.iter().find(|of| of.budget == *label) else {
-        put!(
-            out,
-            "<p>At {} no control chooses: nothing is called difficult.</p>\n",
-            escape(label)
-        );
-        return;
-    };
-    put!(
-        out,
-        "<p class=\"small\">{} of {} questions, on {}; each is wrong under {}.</p>\n",
-        of.n,
-        of.of,
-        counted(of.num_images, "image"),
-        escape(&of.chosen_by.join(", "))
-    );
     let caption = format!("Accuracy on difficult samples at {label}");
     let columns = [
         "cell",
@@ -83,7 +86,7 @@ fn difficult_table(
         let all = all.and_then(|all| all.accuracy.mean);
         table.row(estimate("random, seeds that didn't choose", random, all));
     }
-    out.push_str(&table.finish());
+    table
 }
 
 fn estimate(name: &str, accuracy: &Estimate, all: Option<f64>) -> Vec<Field> {
@@ -98,26 +101,31 @@ fn estimate(name: &str, accuracy: &Estimate, all: Option<f64>) -> Vec<Field> {
     ]
 }
 
-fn difficult_tests(difficult: &DifficultSamples, out: &mut String) {
+fn difficult_tests(difficult: &DifficultSamples) -> Markup {
     let tests = [&difficult.against_all_heads, &difficult.against_baseline];
-    if tests.iter().any(|tests| !tests.is_empty()) {
-        heading(out, "difficult-tests", "Tested on the other half");
-        let mut table = comparison_table("Tests on difficult samples of the other half");
-        for comparison in tests.into_iter().flatten() {
-            table.row(comparison_fields("difficult", comparison));
-        }
-        out.push_str(&table.finish());
+    let mut table = comparison_table("Tests on difficult samples of the other half");
+    for comparison in tests.into_iter().flatten() {
+        table.row(comparison_fields("difficult", comparison));
     }
-    if !difficult.untested.is_empty() {
-        out.push_str("<details><summary>What could not be tested</summary><ul>");
-        for untested in &difficult.untested {
-            put!(out, "<li>{}</li>", escape(&untested.because));
+    html! {
+        @if tests.iter().any(|tests| !tests.is_empty()) {
+            (heading("difficult-tests", "Tested on the other half"))
+            (table)
         }
-        out.push_str("</ul></details>\n");
+        @if !difficult.untested.is_empty() {
+            details {
+                summary { "What could not be tested" }
+                ul {
+                    @for untested in &difficult.untested {
+                        li { (untested.because) }
+                    }
+                }
+            }
+        }
     }
 }
 
-pub(super) fn answer_types(source: &Source<'_>, out: &mut String) {
+pub(super) fn answer_types(source: &Source<'_>) -> Option<Section> {
     let analysis = source.analysis;
     let types: Vec<&str> = analysis
         .strata
@@ -126,28 +134,24 @@ pub(super) fn answer_types(source: &Source<'_>, out: &mut String) {
         .flat_map(|strata| strata.groups.iter().map(|group| group.name.as_str()))
         .collect();
     if types.len() < 2 && analysis.frequent_answers.is_empty() {
-        return;
+        return None;
     }
-    section(
-        out,
+    let content = html! {
+        @if types.len() > 1 {
+            @let groups = by_budget(source, |budget| types_table(source, &types, budget).render());
+            (chooser("answers", "Budget", &groups))
+        }
+        (frequent(source))
+    };
+    Some(section(
         "answers",
         "By type of answer",
         "Accuracy in % on the questions of each type. ⚠ marks cells that give nearly one answer alone there, far more often than it is true, or gain by one answer alone.",
-    );
-    if types.len() > 1 {
-        let (order, groups) = budget_groups(source);
-        chooser(out, "answers", "Budget", &groups);
-        for (index, &budget) in order.iter().enumerate() {
-            group(out, "answers", &source.roster.budgets[budget], index == 0);
-            types_table(source, &types, budget, out);
-            out.push_str("</div>\n");
-        }
-    }
-    frequent(source, out);
-    out.push_str("</section>\n");
+        content,
+    ))
 }
 
-fn types_table(source: &Source<'_>, types: &[&str], budget: usize, out: &mut String) {
+fn types_table(source: &Source<'_>, types: &[&str], budget: usize) -> Table {
     let analysis = source.analysis;
     let caption = format!(
         "Accuracy by type of answer at {}",
@@ -181,16 +185,22 @@ fn types_table(source: &Source<'_>, types: &[&str], budget: usize, out: &mut Str
         let head = Field::Head(name);
         table.row([head].into_iter().chain(fields));
     }
-    out.push_str(&table.finish());
+    table
 }
 
-fn frequent(source: &Source<'_>, out: &mut String) {
+fn frequent(source: &Source<'_>) -> Markup {
     let answers = &source.analysis.frequent_answers;
-    if answers.is_empty() {
-        out.push_str("<p>No cell gives one answer suspiciously often.</p>\n");
-        return;
+    html! {
+        @if answers.is_empty() {
+            p { "No cell gives one answer suspiciously often." }
+        } @else {
+            (heading("frequent", "Answers that are given too often"))
+            (frequent_table(answers))
+        }
     }
-    heading(out, "frequent", "Answers that are given too often");
+}
+
+fn frequent_table(answers: &[FrequentAnswer]) -> Table {
     let mut table = Table::new(
         "Answers that are given too often",
         "plain words",
@@ -219,7 +229,7 @@ fn frequent(source: &Source<'_>, out: &mut String) {
             Field::Text(wrong(answer)),
         ]);
     }
-    out.push_str(&table.finish());
+    table
 }
 
 fn wrong(answer: &FrequentAnswer) -> String {

@@ -1,5 +1,8 @@
 //! Which budgets, strategies and cells a section shows, and what it calls them.
 
+use maud::Markup;
+
+use super::markup::Group;
 use crate::render::Source;
 
 /// Budgets by the number of tokens, fewest first: positions in the configuration.
@@ -10,18 +13,19 @@ pub(super) fn ascending_budgets(source: &Source<'_>) -> Vec<usize> {
     order
 }
 
-/// Most tokens first, with what a chooser calls them.
-pub(super) fn budget_groups(source: &Source<'_>) -> (Vec<usize>, Vec<(String, String)>) {
-    let mut order = ascending_budgets(source);
-    order.reverse();
-    let groups = order
-        .iter()
-        .map(|&budget| {
-            let label = source.roster.budgets[budget].clone();
-            (label.clone(), label)
+/// What a section shows of each budget, most tokens first, for a choice among them.
+pub(super) fn by_budget(source: &Source<'_>, content: impl Fn(usize) -> Markup) -> Vec<Group> {
+    let order = ascending_budgets(source).into_iter().rev();
+    order
+        .map(|budget| {
+            let label = &source.roster.budgets[budget];
+            Group {
+                value: label.clone(),
+                text: label.clone(),
+                content: content(budget),
+            }
         })
-        .collect();
-    (order, groups)
+        .collect()
 }
 
 /// The studied cell with the highest mean of some, at one budget. The highest of many

@@ -1,7 +1,8 @@
 //! Tables: readable as they stand; the script makes them sortable, filterable and
 //! downloadable from what each cell says of itself.
 
-use super::markup::{escape, put};
+use maud::{Markup, Render, html};
+
 use fp_eval::format::percent;
 
 /// From as many rows on a table scrolls in a box of its own, under its head.
@@ -89,36 +90,33 @@ impl Field {
         }
     }
 
-    fn write(&self, out: &mut String) {
-        match self {
-            Field::Head(text) => put!(out, "<th scope=\"row\">{}</th>", escape(text)),
-            Field::Text(text) => put!(out, "<td>{}</td>", escape(text)),
-            Field::Number(text) => put!(out, "<td class=\"n\">{}</td>", escape(text)),
-            Field::Figure(figure) => figure.write(out),
-            Field::Empty => out.push_str("<td></td>"),
-        }
-    }
-
     fn is_figure(&self) -> bool {
         matches!(self, Field::Number(_) | Field::Figure(_))
     }
 }
 
-impl Figure {
-    fn write(&self, out: &mut String) {
-        out.push_str("<td class=\"n");
-        match self.shade {
-            Some(shade) => put!(
-                out,
-                " s\" style=\"--v:{:.0}%\"",
-                100.0 * shade.clamp(0.0, 1.0)
-            ),
-            None => out.push('"'),
+impl Render for Field {
+    fn render(&self) -> Markup {
+        html! {
+            @match self {
+                Field::Head(text) => th scope="row" { (text) },
+                Field::Text(text) => td { (text) },
+                Field::Number(text) => td.n { (text) },
+                Field::Figure(figure) => (figure),
+                Field::Empty => td {},
+            }
         }
-        if self.value.is_finite() {
-            put!(out, " data-v=\"{}\"", plain(self.value));
+    }
+}
+
+impl Render for Figure {
+    fn render(&self) -> Markup {
+        let shade = self.shade.map(|shade| 100.0 * shade.clamp(0.0, 1.0));
+        let style = shade.map(|shade| format!("--v:{shade:.0}%"));
+        let value = self.value.is_finite().then(|| plain(self.value));
+        html! {
+            td.n.s[style.is_some()] style=[&style] data-v=[value] { (self.text) }
         }
-        put!(out, ">{}</td>", escape(&self.text));
     }
 }
 
@@ -133,9 +131,9 @@ impl Table {
     /// `label` is what readers by ear get, and what a download is called.
     pub(super) fn new(label: &str, class: &'static str, columns: &[&str]) -> Table {
         Table {
-            label: escape(label),
+            label: label.to_owned(),
             class,
-            columns: columns.iter().map(|column| escape(column)).collect(),
+            columns: columns.iter().map(|&column| column.to_owned()).collect(),
             rows: Vec::new(),
         }
     }
@@ -144,37 +142,46 @@ impl Table {
         self.rows.push(fields.into_iter().collect());
     }
 
-    pub(super) fn finish(self) -> String {
+    fn has_figures(&self, column: usize) -> bool {
+        let mut rows = self.rows.iter();
+        rows.any(|row| row.get(column).is_some_and(Field::is_figure))
+    }
+}
+
+impl Render for Table {
+    fn render(&self) -> Markup {
         let shown: Vec<usize> = (0..self.columns.len())
             .filter(|&column| self.rows.iter().any(|row| is_there(row, column)))
             .collect();
-        let long = if self.rows.len() >= LONG { " long" } else { "" };
-        let mut text = format!(
-            "<div class=\"table\"><div class=\"scroll{long}\" role=\"region\" aria-label=\"{0}\" tabindex=\"0\"><table class=\"{1}\"><caption class=\"ear\">{0}</caption><thead><tr>",
-            self.label, self.class
-        );
-        for &column in &shown {
-            let is_figures = |row: &Vec<Field>| row.get(column).is_some_and(Field::is_figure);
-            let class = match self.rows.iter().any(is_figures) {
-                true => " class=\"n\"",
-                false => "",
-            };
-            put!(
-                &mut text,
-                "<th scope=\"col\"{class}>{}</th>",
-                self.columns[column]
-            );
-        }
-        text.push_str("</tr></thead><tbody>\n");
-        for row in &self.rows {
-            text.push_str("<tr>");
-            for &column in &shown {
-                row.get(column).unwrap_or(&Field::Empty).write(&mut text);
+        let is_long = self.rows.len() >= LONG;
+        html! {
+            div.table {
+                div.scroll.long[is_long] role="region" aria-label=(self.label) tabindex="0" {
+                    table class=(self.class) {
+                        caption.ear { (self.label) }
+                        thead {
+                            tr {
+                                @for &column in &shown {
+                                    @let class = self.has_figures(column).then_some("n");
+                                    th class=[class] scope="col" { (self.columns[column]) }
+                                }
+                            }
+                        }
+                        tbody {
+                            @for row in &self.rows {
+                                tr {
+                                    @for &column in &shown {
+                                        (row.get(column).unwrap_or(&Field::Empty))
+                                    }
+                                }
+                                "\n"
+                            }
+                        }
+                    }
+                }
             }
-            text.push_str("</tr>\n");
+            "\n"
         }
-        text.push_str("</tbody></table></div></div>\n");
-        text
     }
 }
 
@@ -193,7 +200,7 @@ mod tests {
             Field::Text("</td><script>".to_owned()),
             Field::exact("<script>", 1.0),
         ]);
-        let text = table.finish();
+        let text = table.render().into_string();
         assert!(!text.contains("<script>") && !text.contains("<x>"));
         assert!(text.contains("a&quot;b"));
     }
@@ -207,8 +214,8 @@ mod tests {
             Field::Number("2".into()),
         ]);
         table.row([Field::Head("3".into())]);
-        let text = table.finish();
-        assert!(!text.contains(">b<") && text.contains("<th scope=\"col\" class=\"n\">c</th>"));
+        let text = table.render().into_string();
+        assert!(!text.contains(">b<") && text.contains("<th class=\"n\" scope=\"col\">c</th>"));
         assert_eq!(text.matches("<td></td>").count(), 1);
     }
 
@@ -221,7 +228,7 @@ mod tests {
             Field::exact("none", f64::NAN),
             Field::or_dash(None, Field::percent),
         ]);
-        let text = table.finish();
+        let text = table.render().into_string();
         assert!(
             text.contains("<td class=\"n\" data-v=\"33.3333333333\">33.3</td>"),
             "{text}"

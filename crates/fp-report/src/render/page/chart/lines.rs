@@ -1,7 +1,8 @@
 //! Values by budget as lines, with markers, intervals and names.
 
-use super::{FONT, LETTER, MOST_LETTERS, NARROW, Scale, WIDE_FONT, open, shorten};
-use crate::render::page::markup::{escape, put};
+use maud::{Markup, html};
+
+use super::{FONT, LETTER, MOST_LETTERS, NARROW, Scale, WIDE_FONT, px, shorten, svg};
 use fp_eval::format::percent;
 
 /// One line of a [`lines`] chart.
@@ -38,7 +39,7 @@ pub(in crate::render::page) fn lines(
     series: &[Series],
     scale: Scale,
     width: f64,
-) -> String {
+) -> Markup {
     let is_wide = width > NARROW;
     let most_notes = places.iter().map(|place| place.notes.len()).max();
     let notes = most_notes.filter(|_| is_wide).unwrap_or(0) as f64;
@@ -51,30 +52,10 @@ pub(in crate::render::page) fn lines(
         LETTER
     };
     let right = width - 12.0 - letter * letters.unwrap_or(0).min(MOST_LETTERS) as f64;
-    let mut svg = open(width, height, title);
-    scale.rules(&mut svg, [left, right], [bottom, top]);
     let slot = (right - left) / places.len().max(1) as f64;
     let place_x = |position: usize| left + (position as f64 + 0.5) * slot;
-    for (position, place) in places.iter().enumerate() {
-        let x = place_x(position);
-        let mut write = |class: &str, y: f64, text: &str| {
-            put!(
-                &mut svg,
-                "<text class=\"{class}\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-                escape(text)
-            );
-        };
-        write("tick", bottom + 17.0, &place.label);
-        for (line, note) in place.notes.iter().filter(|_| is_wide).enumerate() {
-            write("note", bottom + 35.0 + 17.0 * line as f64, note);
-        }
-    }
-    put!(
-        &mut svg,
-        "<text class=\"axis\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">image tokens after layer K</text>",
-        (left + right) / 2.0,
-        height - 6.0
-    );
+    let place_y = |value: f64| scale.place(value, bottom, top);
+    let mut drawn: Vec<Markup> = Vec::new();
     let mut ends: Vec<(f64, usize)> = Vec::new();
     for (index, line) in series.iter().enumerate() {
         // Intervals at one budget stand beside, not on each other.
@@ -86,102 +67,93 @@ pub(in crate::render::page) fn lines(
             .enumerate()
             .filter_map(|(position, point)| {
                 let point = point.as_ref()?;
-                let y = scale.place(point.mean, bottom, top);
-                Some((place_x(position) + nudge, y, point))
+                Some((place_x(position) + nudge, place_y(point.mean), point))
             })
             .collect();
-        draw_line(&mut svg, line, &marks, &|value| {
-            scale.place(value, bottom, top)
-        });
+        drawn.push(draw_line(line, &marks, &place_y));
         if let Some((_, y, _)) = marks.last() {
             ends.push((*y, index));
         }
     }
-    for (y, index) in spread(ends, 16.0, top, bottom) {
-        put!(
-            &mut svg,
-            "<text class=\"name c{}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            series[index].style,
-            right + 8.0,
-            y + 4.0,
-            escape(&shorten(&series[index].name))
-        );
-    }
-    svg.push_str("</svg>");
-    svg
+    let content = html! {
+        (scale.rules([left, right], [bottom, top]))
+        @for (position, place) in places.iter().enumerate() {
+            @let x = place_x(position);
+            (below("tick", x, bottom + 17.0, &place.label))
+            @for (line, note) in place.notes.iter().filter(|_| is_wide).enumerate() {
+                (below("note", x, bottom + 35.0 + 17.0 * line as f64, note))
+            }
+        }
+        (below("axis", (left + right) / 2.0, height - 6.0, "image tokens after layer K"))
+        @for line in drawn { (line) }
+        @for (y, index) in spread(ends, 16.0, top, bottom) {
+            @let line = &series[index];
+            text class={ "name c" (line.style) } x=(px(right + 8.0)) y=(px(y + 4.0)) {
+                (shorten(&line.name))
+            }
+        }
+    };
+    svg(width, height, title, content)
 }
 
-fn draw_line(
-    svg: &mut String,
-    line: &Series,
-    marks: &[(f64, f64, &Point)],
-    place_y: &dyn Fn(f64) -> f64,
-) {
+fn below(class: &str, x: f64, y: f64, text: &str) -> Markup {
+    html! {
+        text class=(class) text-anchor="middle" x=(px(x)) y=(px(y)) { (text) }
+    }
+}
+
+fn draw_line(line: &Series, marks: &[(f64, f64, &Point)], place_y: &dyn Fn(f64) -> f64) -> Markup {
     let style = line.style;
-    if marks.len() > 1 {
-        let points: Vec<String> = marks
-            .iter()
-            .map(|(x, y, _)| format!("{x:.1},{y:.1}"))
-            .collect();
-        put!(
-            svg,
-            "<polyline class=\"line c{style}\" points=\"{}\"/>",
-            points.join(" ")
-        );
-    }
-    for (x, y, point) in marks {
-        if let Some([low, high]) = point.interval.map(|ends| ends.map(place_y)) {
-            put!(
-                svg,
-                "<line class=\"whisker c{style}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{low:.1}\" y2=\"{high:.1}\"/>"
-            );
+    let corners = marks.iter().map(|(x, y, _)| format!("{x:.1},{y:.1}"));
+    let corners: Vec<String> = corners.collect();
+    html! {
+        @if marks.len() > 1 {
+            polyline class={ "line c" (style) } points=(corners.join(" ")) {}
         }
-        let interval = point.interval.map_or(String::new(), |[low, high]| {
-            format!(" ({} to {})", percent(low), percent(high))
-        });
-        let what = point
-            .what
-            .as_ref()
-            .map_or(String::new(), |what| format!(", {what}"));
-        let text = format!("{}{what}: {} %{interval}", line.name, percent(point.mean));
-        marker(svg, style, *x, *y, &text);
+        @for (x, y, point) in marks {
+            @if let Some([low, high]) = point.interval.map(|ends| ends.map(place_y)) {
+                @let (x, low, high) = (px(*x), px(low), px(high));
+                line class={ "whisker c" (style) } x1=(x) x2=(x) y1=(low) y2=(high) {}
+            }
+            (marker(style, *x, *y, &tooltip(line, point)))
+        }
     }
+}
+
+fn tooltip(line: &Series, point: &Point) -> String {
+    let interval = point.interval.map_or(String::new(), |[low, high]| {
+        format!(" ({} to {})", percent(low), percent(high))
+    });
+    let what = point
+        .what
+        .as_ref()
+        .map_or(String::new(), |what| format!(", {what}"));
+    format!("{}{what}: {} %{interval}", line.name, percent(point.mean))
 }
 
 /// A sample of a series' look, for legends.
-pub(in crate::render::page) fn key(style: usize) -> String {
-    let mut svg = String::from(
-        "<svg class=\"key\" viewBox=\"0 0 28 12\" width=\"28\" height=\"12\" aria-hidden=\"true\">",
-    );
-    put!(
-        &mut svg,
-        "<line class=\"line c{style}\" x1=\"1\" x2=\"27\" y1=\"6\" y2=\"6\"/>"
-    );
-    marker(&mut svg, style, 14.0, 6.0, "");
-    svg.push_str("</svg>");
-    svg
+pub(in crate::render::page) fn key(style: usize) -> Markup {
+    html! {
+        svg.key viewBox="0 0 28 12" width="28" height="12" aria-hidden="true" {
+            line class={ "line c" (style) } x1="1" x2="27" y1="6" y2="6" {}
+            (marker(style, 14.0, 6.0, ""))
+        }
+    }
 }
 
 /// Shapes differ along with colours, so that neither alone tells lines apart.
-pub(super) fn marker(svg: &mut String, style: usize, x: f64, y: f64, text: &str) {
-    let title = escape(text);
-    put!(svg, "<g class=\"mark c{style}\"><title>{title}</title>");
-    match style % 4 {
-        0 => put!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.6\"/>"),
-        1 => put!(
-            svg,
-            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"6.6\" height=\"6.6\"/>",
-            x - 3.3,
-            y - 3.3
-        ),
-        2 => put!(svg, "<path d=\"M{x:.1} {:.1}l4.2 7.4h-8.4z\"/>", y - 4.6),
-        _ => put!(
-            svg,
-            "<path d=\"M{x:.1} {:.1}l4.3 4.3l-4.3 4.3l-4.3-4.3z\"/>",
-            y - 4.3
-        ),
+pub(super) fn marker(style: usize, x: f64, y: f64, text: &str) -> Markup {
+    html! {
+        g class={ "mark c" (style) } {
+            title { (text) }
+            @match style % 4 {
+                0 => circle cx=(px(x)) cy=(px(y)) r="3.6" {},
+                1 => rect x=(px(x - 3.3)) y=(px(y - 3.3)) width="6.6" height="6.6" {},
+                2 => path d=(format!("M{x:.1} {:.1}l4.2 7.4h-8.4z", y - 4.6)) {},
+                _ => path d=(format!("M{x:.1} {:.1}l4.3 4.3l-4.3 4.3l-4.3-4.3z", y - 4.3)) {},
+            }
+        }
     }
-    svg.push_str("</g>");
 }
 
 /// Moves labels apart until each has its `gap`, keeping their order and the frame.

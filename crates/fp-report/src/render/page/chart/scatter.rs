@@ -1,7 +1,11 @@
 //! Values against what they cost, with the Pareto front.
 
-use super::{FONT, LETTER, NARROW, Scale, open};
-use crate::render::page::markup::{escape, put};
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+
+use super::lines::marker;
+use super::{FONT, LETTER, NARROW, Scale, px, svg};
 use fp_eval::format::percent;
 
 /// One point of a [`scatter`].
@@ -26,76 +30,61 @@ pub(in crate::render::page) fn scatter(
     dots: &[Dot],
     scale: Scale,
     format: fn(f64) -> String,
-) -> String {
+) -> Markup {
     let height = 300.0;
     let (left, right, top, bottom) = (34.0, NARROW - 12.0, 10.0, height - 40.0);
     let ticks = cost_ticks(dots.iter().map(|dot| dot.cost).fold(0.0, f64::max));
     let most = ticks.last().copied().unwrap_or(1.0);
     let x = |cost: f64| left + cost / most * (right - left);
-    let mut svg = open(NARROW, height, title);
-    scale.rules(&mut svg, [left, right], [bottom, top]);
-    for tick in &ticks {
-        let text = format(*tick);
-        // The last one must not run over the edge.
-        let half = 0.5 * LETTER * text.chars().count() as f64;
-        put!(
-            &mut svg,
-            "<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            x(*tick).min(NARROW - half),
-            bottom + FONT + 4.0,
-            escape(&text)
-        );
-    }
-    put!(
-        &mut svg,
-        "<text class=\"axis\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-        (left + right) / 2.0,
-        bottom + 33.0,
-        escape(axis)
-    );
-    front(&mut svg, dots, scale, &x, [top, bottom, right]);
-    for dot in dots {
-        let (x, y) = (x(dot.cost), scale.place(dot.value, bottom, top));
-        if dot.is_on_front {
-            put!(
-                &mut svg,
-                "<circle class=\"ring\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"7.5\"/>"
-            );
+    let tooltip = |dot: &Dot| {
+        let (value, cost) = (percent(dot.value), format(dot.cost));
+        format!("{}: {value} % at {cost}", dot.name)
+    };
+    let content = html! {
+        (scale.rules([left, right], [bottom, top]))
+        @for tick in &ticks {
+            @let text = format(*tick);
+            // The last one must not run over the edge.
+            @let most = NARROW - 0.5 * LETTER * text.chars().count() as f64;
+            @let (x, y) = (x(*tick).min(most), bottom + FONT + 4.0);
+            text.tick text-anchor="middle" x=(px(x)) y=(px(y)) { (text) }
         }
-        let text = format!(
-            "{}: {} % at {}",
-            dot.name,
-            percent(dot.value),
-            format(dot.cost)
-        );
-        super::lines::marker(&mut svg, dot.style, x, y, &text);
-    }
-    svg.push_str("</svg>");
-    svg
+        text.axis text-anchor="middle" x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) { (axis) }
+        @if let Some(steps) = front(dots, scale, &x, [top, bottom, right]) {
+            path.front d=(steps) {}
+        }
+        @for dot in dots {
+            @let (x, y) = (x(dot.cost), scale.place(dot.value, bottom, top));
+            @if dot.is_on_front {
+                circle.ring cx=(px(x)) cy=(px(y)) r="7.5" {}
+            }
+            (marker(dot.style, x, y, &tooltip(dot)))
+        }
+    };
+    svg(NARROW, height, title, content)
 }
 
 /// Steps along the front, from its cheapest point to the right edge.
 fn front(
-    svg: &mut String,
     dots: &[Dot],
     scale: Scale,
     x: &dyn Fn(f64) -> f64,
     [top, bottom, right]: [f64; 3],
-) {
+) -> Option<String> {
     let mut points: Vec<(f64, f64)> = dots
         .iter()
         .filter(|dot| dot.is_on_front)
         .map(|dot| (x(dot.cost), scale.place(dot.value, bottom, top)))
         .collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let Some((first, rest)) = points.split_first() else {
-        return;
-    };
+    let (first, rest) = points.split_first()?;
     let mut path = format!("M{:.1} {:.1}", first.0, first.1);
     for point in rest {
-        put!(&mut path, "H{:.1}V{:.1}", point.0, point.1);
+        // Writing to a string can't fail.
+        let _ = write!(path, "H{:.1}V{:.1}", point.0, point.1);
     }
-    put!(svg, "<path class=\"front\" d=\"{path}H{right:.1}\"/>");
+    let _ = write!(path, "H{right:.1}");
+    Some(path)
 }
 
 /// Up to six round numbers from 0 past `most`.
@@ -140,6 +129,7 @@ mod tests {
         let dots = [dot("a<b", 10.0, 0.8, true), dot("c", 12.0, 0.7, false)];
         let scale = Scale::around([0.7, 0.8].into_iter());
         let svg = scatter("t", "ms", &dots, scale, |ms| format!("{ms:.0} ms"));
+        let svg = svg.into_string();
         assert_eq!(svg.matches("class=\"ring\"").count(), 1);
         assert_eq!(svg.matches("class=\"front\"").count(), 1);
         assert!(svg.contains("a&lt;b: 80.0 % at 10 ms"));

@@ -5,7 +5,7 @@ use super::samples::Samples;
 use super::to_json;
 use crate::error::ReportError;
 use crate::render::page::Apart;
-use crate::render::page::markup::script_json;
+use crate::render::page::markup::ScriptJson;
 use crate::render::page::pictures::Pictures;
 
 /// Samples in a file, by what was seen of their images.
@@ -33,7 +33,7 @@ fn file(kind: &str, number: usize, run: &str, json: &str) -> Apart {
         name: format!("{kind}-{number}.js"),
         content: format!(
             "fineprunerSamples(\"{kind}\", {number}, \"{run}\", {});\n",
-            script_json(json)
+            ScriptJson::new(json)
         ),
     }
 }

@@ -3,13 +3,15 @@
 //! are few, and in files beside it where they are many. The script draws them.
 
 mod files;
+mod frame;
 mod samples;
 
+use maud::{Markup, html};
 use serde::Serialize;
 
 use self::samples::Samples;
 use super::Apart;
-use super::markup::{escape, put, script_json, section};
+use super::markup::{ScriptJson, Section, section};
 use super::pictures::Pictures;
 use super::roles::{ascending_budgets, protagonists};
 use crate::SAMPLES_FOLDER;
@@ -55,54 +57,52 @@ struct Choice {
     b: Option<usize>,
 }
 
-/// Writes the section, and returns what is to be stored beside the page.
+/// The section, and what is to be stored beside the page.
 pub(super) fn explorer(
     source: &Source<'_>,
     pictures: &mut Pictures<'_>,
-    out: &mut String,
-) -> Result<Vec<Apart>, ReportError> {
+) -> Result<(Section, Vec<Apart>), ReportError> {
     let samples = Samples::new(source, pictures);
-    let content = samples.to_json()?;
-    let size = content.len() + pictures.bytes();
+    let json = samples.to_json()?;
+    let size = json.len() + pictures.bytes();
     let is_apart = size > MOST_BYTES;
-    let fingerprint = fp_data::hash::sha256_hex(content.as_bytes());
+    let fingerprint = fp_data::hash::sha256_hex(json.as_bytes());
     let choices = choices(source, &samples, &fingerprint[..16], is_apart);
     let lead = format!(
         "Every sample of the run ({}), without pruning and under two cells of choice. Dropped patches are dark; boxes frame the evidence. The address of the page keeps the choice.",
         samples.list.len()
     );
-    section(out, "explorer", "Sample explorer", &lead);
-    if is_apart {
-        put!(
-            out,
-            "<p class=\"small\">The samples lie beside the page, in <code>{}/</code>: {} are more than the {} that a page holds. Both have to be moved together.</p>\n",
-            SAMPLES_FOLDER,
-            bytes(size as f64),
-            bytes(MOST_BYTES as f64)
-        );
+    let content = html! {
+        @if is_apart {
+            p.small {
+                "The samples lie beside the page, in " code { (SAMPLES_FOLDER) "/" } ": "
+                (bytes(size as f64)) " are more than the " (bytes(MOST_BYTES as f64))
+                " that a page holds. Both have to be moved together."
+            }
+        }
+        @if let Some(note) = pictures.note() {
+            p.small { (note) }
+        }
+        (frame::frame())
+        (script("explorer-choices", &to_json(&choices)?))
+        @if !is_apart {
+            (script("explorer-samples", &json))
+        }
+    };
+    let section = section("explorer", "Sample explorer", &lead, content);
+    if !is_apart {
+        return Ok((section, Vec::new()));
     }
-    if let Some(note) = pictures.note() {
-        put!(out, "<p class=\"small\">{}</p>\n", escape(&note));
-    }
-    out.push_str(include_str!("frame.html"));
-    script(out, "choices", &to_json(&choices)?);
-    if is_apart {
-        pictures.keep_apart();
-        let files = files::files(&samples, pictures, &choices.run)?;
-        out.push_str("</section>\n");
-        return Ok(files);
-    }
-    script(out, "samples", &content);
-    out.push_str("</section>\n");
-    Ok(Vec::new())
+    pictures.keep_apart();
+    let files = files::files(&samples, pictures, &choices.run)?;
+    Ok((section, files))
 }
 
-fn script(out: &mut String, id: &str, json: &str) {
-    put!(
-        out,
-        "<script type=\"application/json\" id=\"explorer-{id}\">{}</script>\n",
-        script_json(json)
-    );
+fn script(id: &str, json: &str) -> Markup {
+    html! {
+        script type="application/json" id=(id) { (ScriptJson::new(json)) }
+        "\n"
+    }
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, ReportError> {
