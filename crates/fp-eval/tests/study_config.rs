@@ -1,5 +1,6 @@
 //! Configurations: the published schema, the shipped files, and what is refused.
 
+use fp_data::json::schema::check;
 use fp_eval::efficiency::EfficiencySettings;
 use fp_eval::study::config::{ConfigError, ConfigFile, Model, surroundings};
 use fp_eval::study::{Grid, ModelShape, StudyConfig, config};
@@ -119,21 +120,61 @@ fn schema_defaults_are_the_structs() {
     let parsed: StudyConfig = serde_json::from_value(least).unwrap();
     let written = serde_json::to_value(&parsed).unwrap();
     let controls = schema["properties"]["controls"]["oneOf"][1].clone();
-    let check = |of_schema: &Value, written: &Value| {
+    let compare = |of_schema: &Value, written: &Value| {
         for (key, property) in of_schema.as_object().unwrap() {
             if let Some(default) = property.get("default") {
                 assert_eq!(Some(default), written.get(key), "{key}");
             }
         }
     };
-    check(&schema["properties"], &written);
-    check(&controls["properties"], &written["controls"]);
+    compare(&schema["properties"], &written);
+    compare(&controls["properties"], &written["controls"]);
     let statistics = &schema["properties"]["statistics"];
-    check(&statistics["properties"], &written["statistics"]);
+    compare(&statistics["properties"], &written["statistics"]);
     // Left out, nothing is measured; what is left out of it has a default.
     assert_eq!(parsed.efficiency, None);
     let settings = serde_json::to_value(EfficiencySettings::default()).unwrap();
-    check(&schema["properties"]["efficiency"]["properties"], &settings);
+    compare(&schema["properties"]["efficiency"]["properties"], &settings);
+}
+
+/// What a run writes down of its configuration is one to run it with.
+#[test]
+fn what_is_written_follows_the_schema() {
+    let schema = config::schema::schema();
+    for least in [
+        full(),
+        json!({"study": "a"}),
+        json!({"study": "b", "controls": "all", "efficiency": {}}),
+        json!({"study": "full", "controls": "none"}),
+    ] {
+        let parsed: StudyConfig = serde_json::from_value(least.clone()).unwrap();
+        let written = serde_json::to_value(&parsed).unwrap();
+        assert_eq!(check(&schema, &written), [], "{least}");
+        assert_eq!(problem(&schema, &written), None);
+        let read: StudyConfig = serde_json::from_value(written).unwrap();
+        assert_eq!(read, parsed);
+    }
+}
+
+/// A word of the language that a check doesn't follow would let everything through.
+#[test]
+fn the_schema_says_nothing_that_a_check_does_not_follow() {
+    fn walk(schema: &Value) {
+        for (word, value) in schema.as_object().unwrap() {
+            match word.as_str() {
+                "properties" => value.as_object().unwrap().values().for_each(walk),
+                "items" => walk(value),
+                "oneOf" => value.as_array().unwrap().iter().for_each(walk),
+                "type" => assert!(value.is_string(), "{value}"),
+                "additionalProperties" => assert_eq!(value, &json!(false)),
+                "$schema" | "title" | "description" | "default" | "examples" => {}
+                "enum" | "required" | "minItems" | "uniqueItems" | "pattern" => {}
+                "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {}
+                word => panic!("{word}: {value}"),
+            }
+        }
+    }
+    walk(&config::schema::schema());
 }
 
 #[test]
