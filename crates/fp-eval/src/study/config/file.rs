@@ -39,7 +39,7 @@ impl ConfigFile {
     /// A file that can't be read.
     pub fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
         match read_text(path) {
-            Ok(text) => Ok(ConfigFile::parse(path, &text)),
+            Ok(text) => Ok(ConfigFile::of_text(path, &text)),
             Err(DatasetError::Io { path, source }) => Err(ConfigError::Io { path, source }),
             Err(DatasetError::Content { reason, .. }) => {
                 let mut file = ConfigFile::empty(path);
@@ -68,7 +68,7 @@ impl ConfigFile {
     }
 
     /// As [`ConfigFile::read`], of a text that was read from `path`.
-    fn parse(path: &Path, text: &str) -> ConfigFile {
+    pub fn of_text(path: &Path, text: &str) -> ConfigFile {
         let mut file = ConfigFile::empty(path);
         let mut document = match Document::parse(text) {
             Ok(document) => document,
