@@ -82,6 +82,12 @@ fn full() -> Value {
             "baseline": "variance", "holm_family": "study", "equivalence_margin": 1.0,
             "confidence": 0.9, "num_draws": 2000,
         },
+        "expectations": [
+            {"leaders": ["variance"]},
+            {"leads_on_some_families": "entropy"},
+            {"steadiest_over_text_length": "variance"},
+            {"suffice": {"strategies": ["sum"], "families": ["glyph"], "hypothesis": "sum does"}},
+        ],
         "efficiency": {"new_tokens": 9, "warmup": 0, "repeats": 5, "max_batch": 4},
     })
 }
@@ -234,6 +240,11 @@ fn schema_and_code_refuse_the_same() {
         ("/statistics/confidence", json!(1)),
         ("/statistics/num_draws", json!(10)),
         ("/statistics/alpha", json!(0.05)),
+        ("/expectations/0", json!({"leader": ["variance"]})),
+        ("/expectations/0", json!({"leaders": []})),
+        ("/expectations/1/leads_on_some_families", json!(["entropy"])),
+        ("/expectations/3/suffice/families", json!([])),
+        ("/expectations/3/suffice/family", json!("glyph")),
         ("/num_heads", json!(4)),
     ] {
         let mut value = full();
@@ -385,6 +396,10 @@ fn bad_configurations_and_all_of_their_problems() {
         attention_range, sparsity, top_k_sum, weighted_quality, gini_coefficient, \
         multi_objective, graph_based, hierarchical";
     let heads = |text: &str| format!("{text}{HEADS}");
+    let queries = |text: &str| {
+        let names = fp_scoring::QueryStrategy::NAMES.join(", ");
+        format!("{text}; expected one of: {names}")
+    };
     let cases: Vec<(&str, Vec<String>)> = vec![
         (r#"{"study": "a"}"#, vec![]),
         ("\u{feff}{\"study\": \"b\"}\r\n", vec![]),
@@ -490,6 +505,27 @@ fn bad_configurations_and_all_of_their_problems() {
                  the same method; leave it to the control all_heads"
                     .into(),
             ],
+        ),
+        (
+            "{\"study\": \"b\", \"expectations\": [\n{\"leads\": [\"last_token\"]},\n\
+             {\"leaders\": [\"last_token\", \"last_tokn\"]},\n{\"leads_on_some_families\": \"sum\"}]}",
+            vec![
+                "2: expectations[0].leads: unknown key (did you mean `leaders`?)".into(),
+                queries("3: expectations[1].leaders[1]: unknown query-selection strategy `last_tokn` (did you mean `last_token`?)"),
+                queries("4: expectations[2].leads_on_some_families: unknown query-selection strategy `sum`"),
+            ],
+        ),
+        (
+            r#"{"study": "full", "expectations": [{"leaders": ["sum", "sum+last_token"]}]}"#,
+            vec![
+                "1: expectations[0].leaders[0]: `sum`; expected a head and a query strategy such \
+                 as sum+last_token"
+                    .into(),
+            ],
+        ),
+        (
+            r#"{"study": "c", "expectations": [{"leaders": ["last_token"]}]}"#,
+            vec!["1: study: `c`; expected one of: a, b, full".into()],
         ),
         (
             r#"{"study": "a", "controls": "nothing", "query_selection_strategies": "last_token"}"#,

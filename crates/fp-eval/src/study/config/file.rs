@@ -209,10 +209,11 @@ impl ConfigFile {
 
     fn follows_from_what_is_left_out(&self, place: &str) -> bool {
         let key = place.split(['[', '.']).next().unwrap_or(place);
-        let depends_on_study = matches!(
-            place,
-            "head_selection_strategies" | "query_selection_strategies" | "statistics.baseline"
-        );
+        let depends_on_study = key == "expectations"
+            || matches!(
+                place,
+                "head_selection_strategies" | "query_selection_strategies" | "statistics.baseline"
+            );
         let lists = ["head_selection_strategies", "query_selection_strategies"];
         let lost_strategies = || {
             let lost = |key: &&str| self.origins.contains_key(*key) || self.dropped.contains(*key);

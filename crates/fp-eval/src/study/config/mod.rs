@@ -2,6 +2,7 @@
 
 mod check;
 mod controls;
+mod expectation;
 mod file;
 mod fixed_heads;
 mod heads;
@@ -12,6 +13,7 @@ pub mod schema;
 pub use check::surroundings::{Model, surroundings};
 pub use check::{ConfigError, Diagnostics};
 pub use controls::Controls;
+pub use expectation::{Expectation, Suffice};
 pub use file::ConfigFile;
 pub use fixed_heads::{FixedHeadsError, FixedHeadsSetting};
 pub use heads::HeadSetting;
@@ -181,6 +183,11 @@ pub struct StudyConfig {
     /// How differences are judged.
     #[serde(default)]
     pub statistics: Statistics,
+    /// What is expected of strategies together, answered in the report. A run that is
+    /// resumed keeps what was expected when it was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("uniqueItems" = true))]
+    pub expectations: Vec<Expectation>,
     /// Measure time, throughput and memory of every budget after the last record; left out,
     /// nothing is measured. {} measures with the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
