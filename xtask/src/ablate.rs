@@ -43,75 +43,12 @@ pub(crate) fn study(config: &str, flags: &[String]) -> Result<()> {
         .args(flags))
 }
 
-/// All four phases: A; B with A's best head strategy; both with their baselines in full,
-/// with time and memory measured; errors and cases, which are in the last report.
+/// All four phases: A; B with A's best head strategy; both in full; errors and cases.
 pub(crate) fn four_phases(args: &Args) -> Result<()> {
     build()?;
-    let quick = args.flags.iter().any(|flag| flag == "--quick");
-    let folder = if quick {
-        "runs/study-quick"
-    } else {
-        "runs/study"
-    };
-    let phase = |number: u8, what: &str| eprintln!("\nPhase {number} of 4: {what}");
-
-    phase(1, "study A, which heads");
-    let a = format!("{folder}/a");
-    study(CONFIG_A, &with(&args.flags, &["--output", &a]))?;
-    let head = chosen(&a)?;
-
-    phase(2, &format!("study B, which query tokens, heads by {head}"));
-    let b = format!("{folder}/b");
-    let flags = ["--output", &b, "--fixed-head-selection", &head];
-    study(CONFIG_B, &with(&args.flags, &flags))?;
-    let query = chosen(&b)?;
-
-    phase(
-        3,
-        &format!("{head} and {query} in full, beside sum and last_token"),
-    );
-    let full = format!("{folder}/full");
-    let heads = both(&head, "sum");
-    let queries = both(&query, "last_token");
-    let flags = ["--output", &full, "--head-selection-strategy", &heads];
-    let rest = ["--query-selection-strategy", &queries, "--efficiency"];
-    study(
-        "configs/full_config.json",
-        &with(&args.flags, &[&flags[..], &rest].concat()),
-    )?;
-
-    phase(4, "errors and cases");
-    eprintln!("What flips, by family, text length and evidence, and the cases with their");
-    eprintln!("pictures stand in {full}/report.html.");
-    Ok(())
-}
-
-fn with(flags: &[String], more: &[&str]) -> Vec<String> {
-    let more = more.iter().map(|flag| (*flag).to_owned());
-    flags.iter().cloned().chain(more).collect()
-}
-
-fn both(best: &str, baseline: &str) -> String {
-    match best == baseline {
-        true => best.to_owned(),
-        false => format!("{best},{baseline}"),
-    }
-}
-
-/// The strategy that a study goes on with: the one that a test on the other half of
-/// the images confirms, or else the baseline, which nothing was shown to beat.
-fn chosen(folder: &str) -> Result<String> {
-    let results = results(folder)?;
-    let confirmed = &results["analysis"]["best"]["recommended"];
-    let baseline = &results["run"]["config"]["statistics"]["baseline"];
-    let name = confirmed.as_str().or(baseline.as_str());
-    let name = name.with_context(|| format!("{folder} names no strategy to go on with"))?;
-    let why = match confirmed.is_string() {
-        true => "confirmed on the other half",
-        false => "nothing was shown to beat it",
-    };
-    eprintln!("going on with {name}: {why}");
-    Ok(name.to_owned())
+    run(Command::new(finepruner()?)
+        .args(["study", "--phases"])
+        .args(&args.flags))
 }
 
 /// What a run found.

@@ -74,6 +74,11 @@ impl Watch {
         Ok(Watch(state))
     }
 
+    /// A run begins, perhaps after another: a signal asks it to stop.
+    pub(crate) fn begin(&self) {
+        *lock(&self.0.last_words) = None;
+    }
+
     /// Set when a run has to stop.
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0.stop)

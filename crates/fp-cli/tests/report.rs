@@ -1,11 +1,11 @@
-//! From a study to its report, and two runs beside each other.
+//! From a study to its report, one study after another, and two runs beside each other.
 
 mod common;
 
 use std::path::Path;
 
 use common::{fail, succeed};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const CONFIG: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -73,4 +73,59 @@ fn what_is_no_run_is_refused() {
     let nothing = shown(dir.path());
     fail(&["report", nothing], &[nothing]);
     fail(&["compare", nothing, nothing], &[nothing]);
+}
+
+/// The study that follows takes the strategy that the one before confirmed, or else the
+/// baseline, which nothing was shown to beat.
+#[test]
+fn phases_go_on_with_what_the_one_before_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut args = vec!["study", "--phases", "--quick", "--limit=6", "--keep=8"];
+    args.extend(["--controls=vanilla,all_heads", "--dataset=embedded:select"]);
+    args.extend(["--num-draws=1000", "--max-new-tokens=2", "--json"]);
+    args.extend(["--output", shown(dir.path())]);
+    let said: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    let strategy = |choice: &str| {
+        let choice = &said[choice];
+        let is_confirmed = choice["is_confirmed"].as_bool().unwrap();
+        assert_ne!(is_confirmed, choice["strategy"] == choice["baseline"]);
+        choice["strategy"].clone()
+    };
+    let config = |name: &str| {
+        assert_eq!(said[name]["summary"]["num_samples"], 6);
+        let results = std::fs::read(dir.path().join(name).join("results.json")).unwrap();
+        let results: Value = serde_json::from_slice(&results).unwrap();
+        results["run"]["config"].clone()
+    };
+    let heads = &config("a")["head_selection_strategies"];
+    assert_eq!(heads.as_array().unwrap().len(), 9);
+    let head = strategy("head_selection");
+    assert_eq!(config("b")["head_selection_strategies"], json!([head]));
+    let query = strategy("query_selection");
+    let full = config("full");
+    assert_eq!(full["head_selection_strategies"][0], head);
+    assert_eq!(full["query_selection_strategies"][0], query);
+    assert!(dir.path().join("full/efficiency.json").is_file());
+    assert!(Path::new(said["report"].as_str().unwrap()).is_file());
+
+    let again: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    for name in ["a", "b", "full"] {
+        assert_eq!(again[name]["summary"]["num_resumed"], 6, "{name}");
+    }
+}
+
+#[test]
+fn phases_choose_their_own_studies_and_strategies() {
+    for flag in [
+        "--config=study.json",
+        "--fixed-head-selection=variance",
+        "--head-selection-strategy=variance",
+        "--baseline=sum",
+        "--shard=1/2",
+        "--no-report",
+        "--efficiency",
+    ] {
+        let name = flag.split('=').next().unwrap();
+        fail(&["study", "--phases", flag], &["'--phases'", name]);
+    }
 }

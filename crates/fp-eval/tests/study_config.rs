@@ -1,5 +1,6 @@
 //! Configurations: the published schema, the shipped files, and what is refused.
 
+use fp_data::json::schema::check;
 use fp_eval::efficiency::EfficiencySettings;
 use fp_eval::study::config::{ConfigError, ConfigFile, Model, surroundings};
 use fp_eval::study::{Grid, ModelShape, StudyConfig, config};
@@ -82,6 +83,12 @@ fn full() -> Value {
             "baseline": "variance", "holm_family": "study", "equivalence_margin": 1.0,
             "confidence": 0.9, "num_draws": 2000,
         },
+        "expectations": [
+            {"leaders": ["variance"]},
+            {"leads_on_some_families": "entropy"},
+            {"steadiest_over_text_length": "variance"},
+            {"suffice": {"strategies": ["sum"], "families": ["glyph"], "hypothesis": "sum does"}},
+        ],
         "efficiency": {"new_tokens": 9, "warmup": 0, "repeats": 5, "max_batch": 4},
     })
 }
@@ -120,21 +127,61 @@ fn schema_defaults_are_the_structs() {
     let parsed: StudyConfig = serde_json::from_value(least).unwrap();
     let written = serde_json::to_value(&parsed).unwrap();
     let controls = schema["properties"]["controls"]["oneOf"][1].clone();
-    let check = |of_schema: &Value, written: &Value| {
+    let compare = |of_schema: &Value, written: &Value| {
         for (key, property) in of_schema.as_object().unwrap() {
             if let Some(default) = property.get("default") {
                 assert_eq!(Some(default), written.get(key), "{key}");
             }
         }
     };
-    check(&schema["properties"], &written);
-    check(&controls["properties"], &written["controls"]);
+    compare(&schema["properties"], &written);
+    compare(&controls["properties"], &written["controls"]);
     let statistics = &schema["properties"]["statistics"];
-    check(&statistics["properties"], &written["statistics"]);
+    compare(&statistics["properties"], &written["statistics"]);
     // Left out, nothing is measured; what is left out of it has a default.
     assert_eq!(parsed.efficiency, None);
     let settings = serde_json::to_value(EfficiencySettings::default()).unwrap();
-    check(&schema["properties"]["efficiency"]["properties"], &settings);
+    compare(&schema["properties"]["efficiency"]["properties"], &settings);
+}
+
+/// What a run writes down of its configuration is one to run it with.
+#[test]
+fn what_is_written_follows_the_schema() {
+    let schema = config::schema::schema();
+    for least in [
+        full(),
+        json!({"study": "a"}),
+        json!({"study": "b", "controls": "all", "efficiency": {}}),
+        json!({"study": "full", "controls": "none"}),
+    ] {
+        let parsed: StudyConfig = serde_json::from_value(least.clone()).unwrap();
+        let written = serde_json::to_value(&parsed).unwrap();
+        assert_eq!(check(&schema, &written), [], "{least}");
+        assert_eq!(problem(&schema, &written), None);
+        let read: StudyConfig = serde_json::from_value(written).unwrap();
+        assert_eq!(read, parsed);
+    }
+}
+
+/// A word of the language that a check doesn't follow would let everything through.
+#[test]
+fn the_schema_says_nothing_that_a_check_does_not_follow() {
+    fn walk(schema: &Value) {
+        for (word, value) in schema.as_object().unwrap() {
+            match word.as_str() {
+                "properties" => value.as_object().unwrap().values().for_each(walk),
+                "items" => walk(value),
+                "oneOf" => value.as_array().unwrap().iter().for_each(walk),
+                "type" => assert!(value.is_string(), "{value}"),
+                "additionalProperties" => assert_eq!(value, &json!(false)),
+                "$schema" | "title" | "description" | "default" | "examples" => {}
+                "enum" | "required" | "minItems" | "uniqueItems" | "pattern" => {}
+                "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {}
+                word => panic!("{word}: {value}"),
+            }
+        }
+    }
+    walk(&config::schema::schema());
 }
 
 #[test]
@@ -194,6 +241,11 @@ fn schema_and_code_refuse_the_same() {
         ("/statistics/confidence", json!(1)),
         ("/statistics/num_draws", json!(10)),
         ("/statistics/alpha", json!(0.05)),
+        ("/expectations/0", json!({"leader": ["variance"]})),
+        ("/expectations/0", json!({"leaders": []})),
+        ("/expectations/1/leads_on_some_families", json!(["entropy"])),
+        ("/expectations/3/suffice/families", json!([])),
+        ("/expectations/3/suffice/family", json!("glyph")),
         ("/num_heads", json!(4)),
     ] {
         let mut value = full();
@@ -345,6 +397,10 @@ fn bad_configurations_and_all_of_their_problems() {
         attention_range, sparsity, top_k_sum, weighted_quality, gini_coefficient, \
         multi_objective, graph_based, hierarchical";
     let heads = |text: &str| format!("{text}{HEADS}");
+    let queries = |text: &str| {
+        let names = fp_scoring::QueryStrategy::NAMES.join(", ");
+        format!("{text}; expected one of: {names}")
+    };
     let cases: Vec<(&str, Vec<String>)> = vec![
         (r#"{"study": "a"}"#, vec![]),
         ("\u{feff}{\"study\": \"b\"}\r\n", vec![]),
@@ -450,6 +506,27 @@ fn bad_configurations_and_all_of_their_problems() {
                  the same method; leave it to the control all_heads"
                     .into(),
             ],
+        ),
+        (
+            "{\"study\": \"b\", \"expectations\": [\n{\"leads\": [\"last_token\"]},\n\
+             {\"leaders\": [\"last_token\", \"last_tokn\"]},\n{\"leads_on_some_families\": \"sum\"}]}",
+            vec![
+                "2: expectations[0].leads: unknown key (did you mean `leaders`?)".into(),
+                queries("3: expectations[1].leaders[1]: unknown query-selection strategy `last_tokn` (did you mean `last_token`?)"),
+                queries("4: expectations[2].leads_on_some_families: unknown query-selection strategy `sum`"),
+            ],
+        ),
+        (
+            r#"{"study": "full", "expectations": [{"leaders": ["sum", "sum+last_token"]}]}"#,
+            vec![
+                "1: expectations[0].leaders[0]: `sum`; expected a head and a query strategy such \
+                 as sum+last_token"
+                    .into(),
+            ],
+        ),
+        (
+            r#"{"study": "c", "expectations": [{"leaders": ["last_token"]}]}"#,
+            vec!["1: study: `c`; expected one of: a, b, full".into()],
         ),
         (
             r#"{"study": "a", "controls": "nothing", "query_selection_strategies": "last_token"}"#,

@@ -74,14 +74,20 @@ pub enum BudgetError {
 
 /// How many image tokens layers K+1..L work on, in one of three ways to say it.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TokenBudget {
-    /// B: visual tokens per layer, averaged over all layers, as papers state it.
-    AverageVisualTokens(f64),
-    /// R itself.
-    Kept(usize),
-    /// R / N.
-    Retention(f64),
+    /// B: image tokens of an average layer, as papers state it.
+    AverageVisualTokens(
+        #[cfg_attr(feature = "schema", schemars(extend("exclusiveMinimum" = 0)))] f64,
+    ),
+    /// R: image tokens that stay.
+    Kept(#[cfg_attr(feature = "schema", schemars(range(min = 1)))] usize),
+    /// R / N: share of the image tokens that stays.
+    Retention(
+        #[cfg_attr(feature = "schema", schemars(extend("exclusiveMinimum" = 0, "maximum" = 1)))]
+        f64,
+    ),
 }
 
 impl TokenBudget {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use fp_eval::study::StudyConfig;
+use fp_eval::study::config::ConfigFile;
 
 use super::study::overrides::{Overrides, config_path};
 use super::study::{Finish, RunArgs, execute};
@@ -37,9 +38,8 @@ pub(crate) struct EvalArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &EvalArgs) -> Result<()> {
-    let config = args
-        .overrides
-        .read_to_run(&config_path(args.config.as_deref())?)?;
+    let file = ConfigFile::read(&config_path(args.config.as_deref())?)?;
+    let config = args.overrides.to_run(file)?;
     let output = match &args.output {
         Some(output) => output.clone(),
         None => default_output(&config, &args.run)?,

@@ -3,6 +3,7 @@
 mod efficiency;
 mod outcome;
 pub(super) mod overrides;
+mod phases;
 mod progress;
 mod run_args;
 
@@ -10,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use fp_eval::study::config::ConfigFile;
 use fp_eval::study::{RunOptions, RunSummary, StudyConfig, StudyError};
+use fp_report::Written;
 
 use crate::interrupt::Watch;
 use overrides::Overrides;
@@ -28,16 +31,26 @@ pub(super) use run_args::RunArgs;
 ///   finepruner study --config configs/ablation_a_config.json --quick
 ///   finepruner study --config configs/original_a.json --model llava-1.5-7b-hf \
 ///     --dataset data/gqa --shard 1/4 --output runs/gqa-1
+///   finepruner study --phases --model llava-1.5-7b-hf --dataset data/gqa
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct StudyArgs {
     /// Study configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// In place of one study the shipped ones, each going on with what the one before
+    /// found: A, which heads; B, which query tokens, with A's heads; both in full with
+    /// their baselines, time and memory measured; errors and cases. Folders a, b and full
+    /// of --output [default: runs/study].
+    #[arg(long, conflicts_with_all = [
+        "config", "no_report", "efficiency", "shard", "baseline", "head_selection_strategy",
+        "query_selection_strategy", "fixed_head_selection", "fixed_query_selection",
+    ])]
+    phases: bool,
     /// Run folder [default: runs/NAME, NAME being the configuration's].
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Print JSON: one object with a result per cell.
+    /// Print JSON: one object with a result per cell, or with --phases one of all studies.
     #[arg(long)]
     json: bool,
     /// Only record samples; write no report.
@@ -53,10 +66,22 @@ pub(crate) struct StudyArgs {
     overrides: Overrides,
 }
 
+impl StudyArgs {
+    fn finish(&self) -> Finish {
+        Finish {
+            json: self.json,
+            report: !self.no_report,
+        }
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &StudyArgs) -> Result<()> {
+    if args.phases {
+        return phases::run(args);
+    }
     let path = overrides::config_path(args.config.as_deref())?;
-    let mut config = args.overrides.read_to_run(&path)?;
+    let mut config = args.overrides.to_run(ConfigFile::read(&path)?)?;
     if args.efficiency {
         config.efficiency.get_or_insert_default();
     }
@@ -64,17 +89,22 @@ pub(crate) fn run(args: &StudyArgs) -> Result<()> {
         Some(output) => output.clone(),
         None => default_output(&path, &args.overrides, &args.run)?,
     };
-    let finished = Finish {
-        json: args.json,
-        report: !args.no_report,
-    };
-    execute(&config, output, &args.run, &finished)
+    execute(&config, output, &args.run, &args.finish())
 }
 
 /// What is done with a finished run.
 pub(super) struct Finish {
     pub(super) json: bool,
     pub(super) report: bool,
+}
+
+/// A run that came to its end.
+struct Done {
+    summary: RunSummary,
+    report: Option<Written>,
+    /// Whether time and memory were measured, where they were to be: the records are whole
+    /// either way.
+    measured: Result<()>,
 }
 
 /// Runs a study and says what came of it.
@@ -85,6 +115,24 @@ pub(super) fn execute(
     finish: &Finish,
 ) -> Result<()> {
     let watch = Watch::start().context("cannot watch for signals")?;
+    let done = carry_out(config, output, args, finish, &watch)?;
+    if finish.json {
+        outcome::print_as_json(&done.summary, done.report.as_ref())?;
+    } else {
+        outcome::print(&done.summary, done.report.as_ref())?;
+    }
+    done.measured
+}
+
+/// Runs a study, measures it and writes its report.
+fn carry_out(
+    config: &StudyConfig,
+    output: PathBuf,
+    args: &RunArgs,
+    finish: &Finish,
+    watch: &Watch,
+) -> Result<Done> {
+    watch.begin();
     let options = RunOptions {
         stop: watch.flag(),
         ..args.options(output)
@@ -111,16 +159,20 @@ pub(super) fn execute(
         None => Ok(()),
     };
     // A piece of a study is no study: it is reported when it is merged.
-    let report = match finish.report && !args.is_piece() {
-        true => Some(report(&summary)?),
-        false => None,
+    let report = if finish.report && !args.is_piece() {
+        Some(report(&summary)?)
+    } else {
+        None
     };
-    outcome::print(&summary, report.as_ref(), finish.json)?;
-    measured.context("the records are whole, but time and memory were not measured")
+    Ok(Done {
+        summary,
+        report,
+        measured: measured.context("the records are whole, but time and memory were not measured"),
+    })
 }
 
 /// Writes the report of a finished run.
-fn report(summary: &RunSummary) -> Result<fp_report::Written> {
+fn report(summary: &RunSummary) -> Result<Written> {
     let folder = &summary.output;
     fp_report::write(folder).with_context(|| format!("report of {}", folder.display()))
 }

@@ -1,5 +1,6 @@
 //! How long, how often and how many at once.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::EfficiencyError;
@@ -8,16 +9,19 @@ use super::error::EfficiencyError;
 const MOST: usize = 100_000;
 
 /// How efficiency is measured. The key `efficiency` of a study's configuration has these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EfficiencySettings {
     /// Tokens that every run decodes, end of sequence or not.
+    #[schemars(range(min = 1))]
     pub new_tokens: usize,
     /// Rounds that are run first and not counted.
     pub warmup: usize,
-    /// Rounds that are counted; every schedule runs once in each.
+    /// Rounds that are counted; every budget runs once in each.
+    #[schemars(range(min = 1))]
     pub repeats: usize,
     /// Samples in a batch at most, tried as 1, 2, 4, … up to it.
+    #[schemars(range(min = 1))]
     pub max_batch: usize,
 }
 

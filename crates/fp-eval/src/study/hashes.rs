@@ -12,26 +12,27 @@ use std::path::{Path, PathBuf};
 /// Up to this much, images are hashed byte by byte.
 const MOST_IMAGE_BYTES: u64 = 2 << 30;
 
-/// Keys that say where things lie and what is timed, not what is asked.
-const PLACES: [&str; 6] = [
+/// Keys that say where things lie, what is timed and what is expected, not what is asked.
+const APART: [&str; 7] = [
     "$schema",
     "model",
     "vision_tower",
     "datasets",
     "selections",
     "efficiency",
+    "expectations",
 ];
 
-/// SHA-256 of a configuration without its [`PLACES`].
+/// SHA-256 of a configuration without its [`APART`].
 pub(crate) fn config(config: &StudyConfig) -> Result<String, serde_json::Error> {
     let mut value = serde_json::to_value(config)?;
     if let Some(keys) = value.as_object_mut() {
-        keys.retain(|key, _| !PLACES.contains(&key.as_str()));
+        keys.retain(|key, _| !APART.contains(&key.as_str()));
     }
     Ok(sha256_hex(value.to_string().as_bytes()))
 }
 
-/// Keys in which two configurations differ, places left out.
+/// Keys in which two configurations differ, those of [`APART`] left out.
 pub(crate) fn changed_keys(
     old: &StudyConfig,
     new: &StudyConfig,
@@ -44,7 +45,7 @@ pub(crate) fn changed_keys(
         .collect();
     Ok(keys
         .into_iter()
-        .filter(|key| !PLACES.contains(&key.as_str()) && old.get(key) != new.get(key))
+        .filter(|key| !APART.contains(&key.as_str()) && old.get(key) != new.get(key))
         .cloned()
         .collect())
 }
@@ -121,4 +122,22 @@ pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), Study
         let _ = writeln!(list, "{content} {}", name.display());
     }
     Ok((sha256_hex(list.as_bytes()), how))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_expected_asks_nothing_else() {
+        let parsed = |value| serde_json::from_value::<StudyConfig>(value).unwrap();
+        let least = parsed(json!({"study": "a"}));
+        let expecting = parsed(json!({"study": "a", "expectations": [{"leaders": ["variance"]}]}));
+        assert_eq!(config(&least).unwrap(), config(&expecting).unwrap());
+        assert!(changed_keys(&least, &expecting).unwrap().is_empty());
+        let seeded = parsed(json!({"study": "a", "seed": 1}));
+        assert_ne!(config(&least).unwrap(), config(&seeded).unwrap());
+        assert_eq!(changed_keys(&least, &seeded).unwrap(), ["seed"]);
+    }
 }

@@ -412,7 +412,7 @@ fn hypotheses_of_both_studies() {
         found.map(|(_, answer)| answer.clone()).unwrap()
     };
     let a = answers("a");
-    // Eight of their own, and two of the authors' expectations.
+    // Eight of their own, and two that the study expects.
     assert_eq!(a.len(), 10);
     assert_eq!(of(&a, "entropy"), "supported");
     assert_eq!(of(&a, "several"), "refuted");

@@ -88,8 +88,17 @@ pub(crate) fn config(study: &str, size: Size) -> StudyConfig {
         "num_selected_heads": ["3/4", "1/2", "1/4"],
         "datasets": ["made-up"],
         "statistics": {"num_draws": size.num_draws},
+        "expectations": shipped_expectations(study),
     }))
     .unwrap()
+}
+
+/// Those that the shipped configuration of a study registers.
+fn shipped_expectations(study: &str) -> Value {
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let path = configs.join(format!("ablation_{study}_config.json"));
+    let shipped: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    shipped["expectations"].clone()
 }
 
 fn shape(size: Size) -> ModelShape {

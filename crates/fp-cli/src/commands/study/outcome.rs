@@ -41,32 +41,59 @@ struct Failed<'a> {
     error: &'a str,
 }
 
-pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) -> Result<()> {
+/// The outcome as JSON, within something else.
+pub(super) fn value(summary: &RunSummary, report: Option<&Written>) -> Result<serde_json::Value> {
+    with_outcome(summary, report, |outcome| {
+        Ok(serde_json::to_value(outcome)?)
+    })
+}
+
+/// The outcome for programs.
+pub(super) fn print_as_json(summary: &RunSummary, report: Option<&Written>) -> Result<()> {
+    with_outcome(summary, report, |outcome| print_json(outcome))
+}
+
+fn with_outcome<T>(
+    summary: &RunSummary,
+    report: Option<&Written>,
+    then: impl FnOnce(&Outcome<'_>) -> Result<T>,
+) -> Result<T> {
     let run = Run::read(&summary.output)?;
     let results = cell_results(&run.spec, &run.records)?;
-    let cells = match report {
-        Some(report) => report.analysis.cells.clone(),
-        None => cell_summaries(&run)?,
-    };
-    let files = report.map(|report| {
-        let files = report.files.iter();
-        files.map(|file| file.display().to_string()).collect()
-    });
-    if json {
-        let cells = results.iter().zip(&cells);
-        return print_json(&Outcome {
-            summary,
-            cells: cells
-                .map(|(result, cell)| CellOutcome {
-                    result,
-                    interval: cell.accuracy.interval,
-                    interval_method: cell.accuracy.interval_method,
-                })
-                .collect(),
-            failed: failed(&run.records),
-            report: files,
+    let cells = summaries(&run, report)?;
+    let cells = results
+        .iter()
+        .zip(&cells)
+        .map(|(result, cell)| CellOutcome {
+            result,
+            interval: cell.accuracy.interval,
+            interval_method: cell.accuracy.interval_method,
         });
-    }
+    then(&Outcome {
+        summary,
+        cells: cells.collect(),
+        failed: failed(&run.records),
+        report: report.map(file_names),
+    })
+}
+
+fn summaries(run: &Run, report: Option<&Written>) -> Result<Vec<CellSummary>> {
+    Ok(match report {
+        Some(report) => report.analysis.cells.clone(),
+        None => cell_summaries(run)?,
+    })
+}
+
+fn file_names(report: &Written) -> Vec<String> {
+    let files = report.files.iter();
+    files.map(|file| file.display().to_string()).collect()
+}
+
+/// The outcome for people.
+pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()> {
+    let run = Run::read(&summary.output)?;
+    let results = cell_results(&run.spec, &run.records)?;
+    let cells = summaries(&run, report)?;
     let mut text = report.map_or_else(String::new, |report| report.analysis.verdict.brief());
     text += &cell_table(&cells, &results, run.spec.config.statistics.confidence);
     text += &on_same_questions(&cells);
@@ -87,7 +114,7 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>, json: bool) 
     if let Some(verdict) = summary.loading.verdict() {
         text += &format!("{verdict}\n");
     }
-    for file in files.into_iter().flatten() {
+    for file in report.map(file_names).into_iter().flatten() {
         text += &format!("wrote {file}\n");
     }
     print_text(&text)

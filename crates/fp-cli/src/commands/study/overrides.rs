@@ -149,13 +149,13 @@ impl Overrides {
     ///
     /// Everything that is wrong with the file and with the flags is reported at once.
     pub(crate) fn read(&self, path: &Path) -> Result<StudyConfig> {
-        Ok(self.look_at(path)?.finish()?)
+        Ok(self.look_at(ConfigFile::read(path)?).finish()?)
     }
 
-    /// As [`Overrides::read`], for a study that starts now: the device, the model and the
-    /// datasets have to be there and to fit.
-    pub(crate) fn read_to_run(&self, path: &Path) -> Result<StudyConfig> {
-        let mut file = self.look_at(path)?;
+    /// As [`Overrides::read`], of a file that was read and for a study that starts now: the
+    /// device, the model and the datasets have to be there and to fit.
+    pub(crate) fn to_run(&self, file: ConfigFile) -> Result<StudyConfig> {
+        let mut file = self.look_at(file);
         if let Some(config) = &file.config {
             let model = match file.is_known("model") {
                 true => Model::Named,
@@ -167,8 +167,7 @@ impl Overrides {
         Ok(file.finish()?)
     }
 
-    fn look_at(&self, path: &Path) -> Result<ConfigFile> {
-        let mut file = ConfigFile::read(path)?;
+    fn look_at(&self, mut file: ConfigFile) -> ConfigFile {
         if let Some(mut config) = file.config.take() {
             let mut found = Diagnostics::default();
             for (key, flag) in self.apply(&mut config, &mut found) {
@@ -178,7 +177,7 @@ impl Overrides {
             file.config = Some(config);
             file.add(found);
         }
-        Ok(file)
+        file
     }
 
     /// Puts the flags into `config`; gives the keys that they replaced.

@@ -2,7 +2,7 @@
 
 pub(super) mod surroundings;
 
-use super::{StudyConfig, StudyKind};
+use super::{StudyConfig, StudyKind, expectation};
 use fp_data::json::Problem;
 use fp_scoring::{TokenBudget, did_you_mean};
 use std::collections::HashSet;
@@ -162,6 +162,7 @@ impl StudyConfig {
             found.add("efficiency", fp_scoring::error_text(&error));
         }
         self.check_statistics(&mut found);
+        expectation::check(self, &mut found);
         found
     }
 
@@ -274,13 +275,17 @@ fn names<T>(entries: &[T], name: impl Fn(&T) -> &'static str) -> Vec<&'static st
     entries.iter().map(name).collect()
 }
 
-fn at_least_one<T>(found: &mut Diagnostics, place: &str, entries: &[T]) {
+pub(super) fn at_least_one<T>(found: &mut Diagnostics, place: &str, entries: &[T]) {
     if entries.is_empty() {
         found.add(place, "[]; at least one is needed");
     }
 }
 
-fn each_once<T: fmt::Display + Eq + Hash>(found: &mut Diagnostics, place: &str, entries: &[T]) {
+pub(super) fn each_once<T: fmt::Display + Eq + Hash>(
+    found: &mut Diagnostics,
+    place: &str,
+    entries: &[T],
+) {
     for (index, entry) in twice(entries) {
         found.add(
             format!("{place}[{index}]"),

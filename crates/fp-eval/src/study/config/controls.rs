@@ -1,9 +1,12 @@
 //! What strategies are held to: registered methods, each on or off.
 
 use fp_scoring::{MethodRegistry, MethodRole, did_you_mean};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, json};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -148,6 +151,48 @@ impl<'de> Deserialize<'de> for Controls {
 
         deserializer.deserialize_map(EachOnOrOff)
     }
+}
+
+impl JsonSchema for Controls {
+    fn schema_name() -> Cow<'static, str> {
+        "Controls".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let default = Controls::default();
+        let mut each = Map::new();
+        for method in MethodRegistry::standard().controls() {
+            let name = method.name();
+            if name == RANDOM {
+                let seeds = json!({
+                    "description": "One control of chance per seed.",
+                    "type": "array",
+                    "uniqueItems": true,
+                    "items": {"type": "integer", "minimum": 0},
+                    "default": default.random_seeds,
+                });
+                each.insert(SEEDS.to_owned(), seeds);
+                continue;
+            }
+            let summary = sentence(method.card().summary);
+            let mut flag = json!({"description": summary, "type": "boolean"});
+            // Optional ones are written where they are on.
+            if method.role() == MethodRole::Control {
+                flag["default"] = default.has(name).into();
+            }
+            each.insert(name.to_owned(), flag);
+        }
+        json_schema!({"type": "object", "additionalProperties": false, "properties": each})
+    }
+}
+
+/// A summary as a sentence of its own.
+fn sentence(summary: &str) -> String {
+    let mut letters = summary.chars();
+    let first = letters
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().to_string());
+    format!("{first}{}.", letters.as_str())
 }
 
 #[cfg(test)]

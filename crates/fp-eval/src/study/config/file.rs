@@ -39,7 +39,7 @@ impl ConfigFile {
     /// A file that can't be read.
     pub fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
         match read_text(path) {
-            Ok(text) => Ok(ConfigFile::parse(path, &text)),
+            Ok(text) => Ok(ConfigFile::of_text(path, &text)),
             Err(DatasetError::Io { path, source }) => Err(ConfigError::Io { path, source }),
             Err(DatasetError::Content { reason, .. }) => {
                 let mut file = ConfigFile::empty(path);
@@ -68,7 +68,7 @@ impl ConfigFile {
     }
 
     /// As [`ConfigFile::read`], of a text that was read from `path`.
-    fn parse(path: &Path, text: &str) -> ConfigFile {
+    pub fn of_text(path: &Path, text: &str) -> ConfigFile {
         let mut file = ConfigFile::empty(path);
         let mut document = match Document::parse(text) {
             Ok(document) => document,
@@ -209,10 +209,11 @@ impl ConfigFile {
 
     fn follows_from_what_is_left_out(&self, place: &str) -> bool {
         let key = place.split(['[', '.']).next().unwrap_or(place);
-        let depends_on_study = matches!(
-            place,
-            "head_selection_strategies" | "query_selection_strategies" | "statistics.baseline"
-        );
+        let depends_on_study = key == "expectations"
+            || matches!(
+                place,
+                "head_selection_strategies" | "query_selection_strategies" | "statistics.baseline"
+            );
         let lists = ["head_selection_strategies", "query_selection_strategies"];
         let lost_strategies = || {
             let lost = |key: &&str| self.origins.contains_key(*key) || self.dropped.contains(*key);

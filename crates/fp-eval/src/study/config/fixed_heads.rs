@@ -2,6 +2,7 @@
 
 use fp_scoring::PlanError;
 use fp_scoring::methods::FixedHeads;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -9,18 +10,20 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "fixed_heads:";
 
 /// Heads that are fixed beforehand: exactly one of `heads`, `weights` and `file`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FixedHeadsSetting {
-    /// What the method is called behind `fixed_heads:`.
+    /// What the method is called: fixed_heads:NAME.
     pub name: String,
     /// Heads of layer K, counted from 0, that all weigh the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub heads: Option<Vec<usize>>,
     /// A weight for every head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1), inner(range(min = 0)))]
     pub weights: Option<Vec<f64>>,
-    /// A JSON file with `heads` or `weights`.
+    /// A JSON file with heads or weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
 }

@@ -1,7 +1,9 @@
 //! h as configurations say it: a count, or a share of the model's heads.
 
 use fp_scoring::HeadCount;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -87,6 +89,19 @@ impl Serialize for HeadSetting {
             HeadCount::Count(count) => serializer.serialize_u64(count as u64),
             _ => serializer.collect_str(self),
         }
+    }
+}
+
+impl JsonSchema for HeadSetting {
+    fn schema_name() -> Cow<'static, str> {
+        "HeadSetting".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"oneOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "string", "pattern": "^[1-9][0-9]*/[1-9][0-9]*$", "examples": ["3/4"]},
+        ]})
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Controls;
 use fp_scoring::{HeadStrategy, QueryStrategy, ScheduleStages};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt::Display;
@@ -31,6 +32,22 @@ pub(super) fn query_strategies<'de, D: Deserializer<'de>>(
     strategies(deserializer, QueryStrategy::ALL)
 }
 
+pub(super) fn head_strategies_schema(_: &mut SchemaGenerator) -> Schema {
+    strategies_schema(HeadStrategy::NAMES)
+}
+
+pub(super) fn query_strategies_schema(_: &mut SchemaGenerator) -> Schema {
+    strategies_schema(QueryStrategy::NAMES)
+}
+
+fn strategies_schema(names: &[&str]) -> Schema {
+    let names: Vec<&str> = std::iter::once(ALL).chain(names.iter().copied()).collect();
+    json_schema!({"oneOf": [
+        {"enum": [ALL]},
+        {"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": names}},
+    ]})
+}
+
 /// Schedules, each as a text.
 pub(super) fn schedules<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -38,6 +55,11 @@ pub(super) fn schedules<'de, D: Deserializer<'de>>(
     let texts = Vec::<String>::deserialize(deserializer)?;
     let stages = texts.iter().map(|text| text.parse());
     stages.collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
+pub(super) fn schedules_schema(_: &mut SchemaGenerator) -> Schema {
+    let schedule = json_schema!({"type": "string", "examples": ["3:309,7:204,16:113"]});
+    json_schema!({"type": "array", "uniqueItems": true, "items": schedule})
 }
 
 /// Entries as they are displayed.
@@ -96,4 +118,9 @@ pub(super) fn controls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Con
             ))),
         },
     }
+}
+
+pub(super) fn controls_schema(generator: &mut SchemaGenerator) -> Schema {
+    let each = generator.subschema_for::<Controls>();
+    json_schema!({"oneOf": [{"enum": [ALL, NONE]}, each]})
 }

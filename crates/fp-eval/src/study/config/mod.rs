@@ -2,6 +2,7 @@
 
 mod check;
 mod controls;
+mod expectation;
 mod file;
 mod fixed_heads;
 mod heads;
@@ -13,6 +14,7 @@ pub(crate) use check::surroundings::surroundings_with;
 pub use check::surroundings::{Model, surroundings};
 pub use check::{ConfigError, Diagnostics};
 pub use controls::Controls;
+pub use expectation::{Expectation, Suffice};
 pub use file::ConfigFile;
 pub use fixed_heads::{FixedHeadsError, FixedHeadsSetting};
 pub use heads::HeadSetting;
@@ -27,11 +29,12 @@ use fp_scoring::{
     DecoderShape, HeadStrategy, Normalization, PlanSetting, QueryStrategy, ScheduleStages,
     TokenBudget,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
 
 /// What a study varies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StudyKind {
     /// Head strategies, looked at from one query strategy.
@@ -57,89 +60,120 @@ impl StudyKind {
 ///
 /// Only `study` has to be given: `{"study": "a"}` is the nine head strategies of study A
 /// with the shipped model on the shipped benchmark.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// What is said here of a key is what the JSON schema says of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 // Defaults that depend on what is varied are filled in by the implementation below.
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schemars(
+    title = "FinePruner study",
+    description = "Which strategies are compared, on which data, and how differences are judged."
+)]
 pub struct StudyConfig {
-    /// Where the schema of this file lies; for editors.
+    /// Where this schema lies; for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// What is varied.
+    /// What is varied: a, head strategies; b, query strategies; full, every one with every
+    /// other.
     pub study: StudyKind,
-    /// Head strategies; exactly one in study B, where it is the fixed one. By default the
-    /// nine of study A, and `variance` in study B.
-    #[serde(default, deserialize_with = "lists::head_strategies")]
+    /// How heads are chosen, or "all" for the nine of study a, the default; exactly one in
+    /// study b, by default variance.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lists::head_strategies"
+    )]
+    #[schemars(schema_with = "lists::head_strategies_schema")]
     pub head_selection_strategies: Vec<HeadStrategy>,
-    /// Query strategies; exactly one in study A, where it is the fixed one. By default all
-    /// nine, and `last_token` in study A.
-    #[serde(default, deserialize_with = "lists::query_strategies")]
+    /// Which rows the attention is read from, or "all", the default; exactly one in study a,
+    /// by default last_token.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lists::query_strategies"
+    )]
+    #[schemars(schema_with = "lists::query_strategies_schema")]
     pub query_selection_strategies: Vec<QueryStrategy>,
     /// How a head's row becomes a distribution.
     #[serde(default = "l1")]
+    #[schemars(with = "String", extend("enum" = Normalization::NAMES))]
     pub normalization: Normalization,
     /// K, counted from 1: attention is read in this layer, tokens are dropped after it. A
     /// list runs everything at each of its layers.
     #[serde(default = "two")]
     pub prune_layer: PruneLayers,
-    /// How many image tokens stay, each in one of three ways to say it. By default three
-    /// shares of them, [`default_budgets`].
+    /// How many image tokens stay, each in one of three ways to say it; by default the
+    /// shares that published layer averages of 192, 128 and 64 leave.
     #[serde(default = "default_budgets")]
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub budgets: Vec<TokenBudget>,
-    /// Further budgets as schedules such as `"3:309,7:204,16:113"`: layers, and how many
-    /// image tokens go on after each.
+    /// Further budgets as schedules: layers, and how many image tokens go on after each.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
         serialize_with = "lists::texts",
         deserialize_with = "lists::schedules"
     )]
+    #[schemars(schema_with = "lists::schedules_schema")]
     pub schedules: Vec<ScheduleStages>,
-    /// h: counts such as 16, or shares of the model's heads such as `"3/4"`.
+    /// h: a count such as 16, or a share of the model's heads such as "3/4". All heads are
+    /// the control all_heads.
     #[serde(default = "HeadSetting::grid")]
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub num_selected_heads: Vec<HeadSetting>,
-    /// What strategies are held to.
+    /// What strategies are held to: "all", "none", or each on or off.
     #[serde(default, deserialize_with = "lists::controls")]
+    #[schemars(schema_with = "lists::controls_schema")]
     pub controls: Controls,
-    /// Methods of the registry that are compared too, by name.
+    /// Further methods to compare, by the names that `finepruner strategies` lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("uniqueItems" = true))]
     pub methods: Vec<String>,
     /// Also compare each head strategy's static variant: the heads with the highest mean
     /// score on the half to choose by, the same for every sample.
     #[serde(default, skip_serializing_if = "is_false")]
     pub static_heads: bool,
-    /// Heads that are fixed beforehand, each list compared as a method.
+    /// Heads that are fixed beforehand, each compared as a method, fixed_heads:NAME: a list
+    /// of heads, a weight per head, or a JSON file with either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixed_heads: Vec<FixedHeadsSetting>,
-    /// Files of selections that were made elsewhere, each compared as a method.
+    /// Files of selections that were made elsewhere, each compared as a method: JSON lines
+    /// with id, site and kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("uniqueItems" = true))]
     pub selections: Vec<String>,
-    /// A checkpoint's folder, or `embedded` for the shipped model.
+    /// A checkpoint's folder, or embedded for the shipped model.
     #[serde(default = "embedded")]
     pub model: String,
     /// Folder of the vision tower, for checkpoints of the original layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vision_tower: Option<String>,
-    /// Folders of datasets, or `embedded:select` and `embedded:confirm`, the default.
+    /// Folders of datasets, or embedded:select and embedded:confirm, the default.
     #[serde(default = "embedded_splits")]
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub datasets: Vec<String>,
     /// How a question becomes a prompt.
     #[serde(default)]
+    #[schemars(with = "String", extend("enum" = PromptTemplate::NAMES))]
     pub prompt_template: PromptTemplate,
-    /// What happens to an image that isn't square; the checkpoint's way by default.
+    /// What happens to an image that isn't square; by default what the checkpoint says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("enum" = ImageAspect::NAMES))]
     pub image_aspect: Option<ImageAspect>,
-    /// Where to compute: `cpu`, `cuda` or `cuda:1`.
+    /// Where to compute: cpu, cuda or cuda:N.
     #[serde(default = "cpu")]
     pub device: String,
-    /// Precision; `f32` on the CPU, else the checkpoint's own by default.
+    /// Precision; f32 on the CPU, else the checkpoint's own by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<Precision>,
     /// Most tokens of an answer.
     #[serde(default = "sixteen")]
+    #[schemars(range(min = 1))]
     pub max_new_tokens: usize,
-    /// Only this many samples of each data set, spread over its images: one question of
-    /// each image first, then a second of each, chosen by the seed.
+    /// Only this many samples of each dataset, spread over its images: one question of each
+    /// image first, then a second of each, chosen by the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub limit: Option<usize>,
     /// Seed of the statistics, and of the samples that a limit chooses.
     #[serde(default)]
@@ -147,19 +181,26 @@ pub struct StudyConfig {
     /// Go on where the chosen rows have no attention to the image at all.
     #[serde(default)]
     pub allow_degenerate: bool,
-    /// What is measured of how different kept tokens are.
+    /// What is measured of how different kept tokens are: nothing, what follows from
+    /// cosines, or effective rank and volume too.
     #[serde(default)]
     pub token_diversity: TokenDiversity,
     /// How differences are judged.
     #[serde(default)]
     pub statistics: Statistics,
-    /// Measure time and memory of every budget after the last record; not by default.
+    /// What is expected of strategies together, answered in the report. A run that is
+    /// resumed keeps what was expected when it was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("uniqueItems" = true))]
+    pub expectations: Vec<Expectation>,
+    /// Measure time, throughput and memory of every budget after the last record; left out,
+    /// nothing is measured. {} measures with the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub efficiency: Option<EfficiencySettings>,
 }
 
 /// Number format of the model's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// 32 bits.
@@ -171,7 +212,7 @@ pub enum Precision {
 }
 
 /// What is measured of how different kept tokens are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenDiversity {
     /// Nothing.
@@ -184,7 +225,7 @@ pub enum TokenDiversity {
 }
 
 /// Which tests are corrected together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HolmFamily {
     /// All strategies and head counts at one budget.
@@ -197,20 +238,24 @@ pub enum HolmFamily {
 }
 
 /// How differences are judged.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Statistics {
-    /// The strategy that the others are tested against: a name among those that
-    /// are varied. By default `sum` where head strategies are, else `last_token`.
+    /// The strategy that the others are tested against, one of those that are varied; by
+    /// default sum, or last_token in study b.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// Which tests are corrected together.
+    /// Which tests are corrected together: those at one budget, those at one budget and one
+    /// head count, or all.
     pub holm_family: HolmFamily,
     /// Differences up to this many percentage points count as none.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 100))]
     pub equivalence_margin: f64,
     /// How sure intervals are.
+    #[schemars(extend("exclusiveMinimum" = 0.5, "exclusiveMaximum" = 1))]
     pub confidence: f64,
     /// Bootstrap draws and permutations.
+    #[schemars(range(min = 1000))]
     pub num_draws: usize,
 }
 

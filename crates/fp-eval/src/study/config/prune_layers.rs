@@ -1,7 +1,9 @@
 //! K as configurations say it: a layer, or several of them.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The layers after which tokens are dropped, each counted from 1; at least one.
@@ -57,6 +59,20 @@ impl Serialize for PruneLayers {
             [one] => one.serialize(serializer),
             several => several.serialize(serializer),
         }
+    }
+}
+
+impl JsonSchema for PruneLayers {
+    fn schema_name() -> Cow<'static, str> {
+        "PruneLayers".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let layer = json_schema!({"type": "integer", "minimum": 1});
+        json_schema!({"oneOf": [
+            layer,
+            {"type": "array", "minItems": 1, "uniqueItems": true, "items": layer},
+        ]})
     }
 }
 

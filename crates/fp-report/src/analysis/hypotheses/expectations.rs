@@ -1,4 +1,4 @@
-//! What the study's authors expected of several strategies together.
+//! What the study's configuration expects of several strategies together.
 
 use super::{Answer, Grounds, Hypothesis, describe};
 use crate::analysis::best::pooled;
@@ -7,27 +7,18 @@ use crate::analysis::scores::Column;
 use crate::analysis::steadiness::{self, Steadiness};
 use crate::analysis::strata::Stratum;
 use crate::error::ReportError;
-use fp_eval::format::{interval_points, p_value, points, signed_points};
-use fp_eval::study::config::StudyKind;
-
-/// Families that one look at the image answers.
-const SIMPLE: [&str; 3] = ["attribute", "existence", "glyph"];
-/// Query strategies that look from one row.
-const SINGLE_ROW: [&str; 2] = ["last_token", "max_attention_token"];
+use fp_eval::format::{interval_points, listed, p_value, points, signed_points};
+use fp_eval::study::config::{Expectation, Suffice};
 
 pub(super) fn answers(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> {
-    Ok(match grounds.roster.kind {
-        StudyKind::A => vec![
-            lead(grounds, ["variance", "weighted_quality"])?,
-            on_some_families(grounds, "entropy")?,
-        ],
-        StudyKind::B => vec![
-            lead(grounds, ["text_tokens_only", "attention_weighted"])?,
-            steadiest(grounds, "adaptive_by_length")?,
-            single_rows_suffice(grounds)?,
-        ],
-        StudyKind::Full => Vec::new(),
-    })
+    let expected = grounds.run.spec.config.expectations.iter();
+    let answers = expected.map(|expectation| match expectation {
+        Expectation::Leaders(names) => lead(grounds, names),
+        Expectation::LeadsOnSomeFamilies(name) => on_some_families(grounds, name),
+        Expectation::SteadiestOverTextLength(name) => steadiest(grounds, name),
+        Expectation::Suffice(expected) => suffice(grounds, expected),
+    });
+    answers.collect()
 }
 
 fn not_tested(strategy: Option<&str>, hypothesis: &str, because: &str) -> Hypothesis {
@@ -42,18 +33,23 @@ fn not_tested(strategy: Option<&str>, hypothesis: &str, because: &str) -> Hypoth
     }
 }
 
-/// Both leaders against each other strategy.
-fn lead(grounds: &Grounds<'_>, leaders: [&str; 2]) -> Result<Hypothesis, ReportError> {
+/// All leaders against each other strategy.
+fn lead(grounds: &Grounds<'_>, names: &[String]) -> Result<Hypothesis, ReportError> {
     let roster = grounds.roster;
-    let hypothesis = format!("{} and {} lead", leaders[0], leaders[1]);
-    let position = |name: &str| roster.strategies.iter().position(|s| s.name == name);
-    let (Some(first), Some(second)) = (position(leaders[0]), position(leaders[1])) else {
-        return Ok(not_tested(None, &hypothesis, "the run lacks one of them"));
+    let (only, verb, lacking) = match names {
+        [only] => (Some(only.as_str()), "leads", "the run lacks it"),
+        _ => (None, "lead", "the run lacks one of them"),
+    };
+    let hypothesis = format!("{} {verb}", listed(names));
+    let position = |name: &String| roster.strategies.iter().position(|s| s.name == *name);
+    let leaders: Option<Vec<usize>> = names.iter().map(position).collect();
+    let Some(leaders) = leaders else {
+        return Ok(not_tested(only, &hypothesis, lacking));
     };
     let columns = pooled(roster, grounds.scores);
     let mut pairs = Vec::new();
-    for leader in [first, second] {
-        for other in (0..columns.len()).filter(|other| ![first, second].contains(other)) {
+    for &leader in &leaders {
+        for other in (0..columns.len()).filter(|other| !leaders.contains(other)) {
             let name = |strategy: usize| roster.strategies[strategy].name.as_str();
             let (a, b) = (&columns[leader], &columns[other]);
             pairs.push(Pair::new(
@@ -90,7 +86,7 @@ fn lead(grounds: &Grounds<'_>, leaders: [&str; 2]) -> Result<Hypothesis, ReportE
         largest.unwrap_or_default()
     );
     Ok(Hypothesis {
-        strategy: None,
+        strategy: only.map(str::to_owned),
         hypothesis,
         test: "means over all budgets and h, each leader against each other strategy, Holm \
                (all better: supported; any worse: refuted)"
@@ -246,27 +242,27 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
     })
 }
 
-/// Single rows against several, on families that need one look-up.
-fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError> {
-    let hypothesis = "single-row rules suffice on simple tasks";
+/// Some strategies against all others, on some families.
+fn suffice(grounds: &Grounds<'_>, expected: &Suffice) -> Result<Hypothesis, ReportError> {
+    let (names, on) = (&expected.strategies, listed(&expected.families));
+    let verb = if names.len() == 1 {
+        "suffices"
+    } else {
+        "suffice"
+    };
+    let generic = || format!("{} {verb} on {on}", listed(names));
+    let hypothesis = expected.hypothesis.clone().unwrap_or_else(generic);
     let roster = grounds.roster;
-    let simple = families(grounds).filter(|family| SIMPLE.contains(&family.name.as_str()));
-    let mut samples: Vec<usize> = simple.flat_map(|family| family.samples.clone()).collect();
+    let wanted = families(grounds).filter(|family| expected.families.contains(&family.name));
+    let mut samples: Vec<usize> = wanted.flat_map(|family| family.samples.clone()).collect();
     samples.sort_unstable();
     let columns = pooled(roster, grounds.scores);
-    let is_single = |name: &str| SINGLE_ROW.contains(&name);
     let mut pairs = Vec::new();
     for (one, column) in roster.strategies.iter().zip(&columns) {
         for (several, other) in roster.strategies.iter().zip(&columns) {
-            if is_single(&one.name) && !is_single(&several.name) {
+            if names.contains(&one.name) && !names.contains(&several.name) {
                 let (a, b) = (one.name.as_str(), several.name.as_str());
-                pairs.push(Pair::new(
-                    a,
-                    column,
-                    b,
-                    other,
-                    "single rows on simple tasks",
-                ));
+                pairs.push(Pair::new(a, column, b, other, "expected to suffice"));
             }
         }
     }
@@ -277,31 +273,31 @@ fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError>
     if comparisons.is_empty() {
         let because = untested.first().map(|pair| pair.because.as_str());
         let missing = "the run has no strategies of both kinds";
-        let mut hypothesis = not_tested(None, hypothesis, because.unwrap_or(missing));
+        let mut hypothesis = not_tested(None, &hypothesis, because.unwrap_or(missing));
         hypothesis.untested = untested;
         return Ok(hypothesis);
     }
-    let suffices = |single: &str| {
-        let of_single = || comparisons.iter().filter(|c| c.a == single);
+    let suffices = |name: &str| {
+        let of_it = || comparisons.iter().filter(|c| c.a == name);
         // Not worse by the margin than every one: each test at α, so all of them at α.
-        of_single().next().is_some()
-            && of_single().all(|c| {
+        of_it().next().is_some()
+            && of_it().all(|c| {
                 let one_sided = c.interval[0] > -grounds.judge.margin();
                 one_sided && c.outcome != Outcome::Worse
             })
     };
-    let fails = |single: &str| {
+    let fails = |name: &str| {
         comparisons
             .iter()
-            .any(|c| c.a == single && c.outcome == Outcome::Worse)
+            .any(|c| c.a == name && c.outcome == Outcome::Worse)
     };
-    let present: Vec<&str> = SINGLE_ROW
-        .into_iter()
-        .filter(|single| comparisons.iter().any(|c| c.a == *single))
+    let present: Vec<&String> = names
+        .iter()
+        .filter(|name| comparisons.iter().any(|c| c.a == **name))
         .collect();
-    let answer = if present.iter().any(|single| suffices(single)) {
+    let answer = if present.iter().any(|name| suffices(name)) {
         Answer::Supported
-    } else if present.iter().all(|single| fails(single)) {
+    } else if present.iter().all(|name| fails(name)) {
         Answer::Refuted
     } else {
         Answer::Undecided
@@ -314,11 +310,12 @@ fn single_rows_suffice(grounds: &Grounds<'_>) -> Result<Hypothesis, ReportError>
     });
     Ok(Hypothesis {
         strategy: None,
-        hypothesis: hypothesis.to_owned(),
+        hypothesis,
         test: format!(
-            "on {}: each single-row rule against each of several rows (one not worse by {} \
-             points than any: supported; each worse than some: refuted)",
-            SIMPLE.join(", "),
+            "on {}: {} against each other strategy (one not worse by {} points than any: \
+             supported; each worse than some: refuted)",
+            expected.families.join(", "),
+            listed(names),
             points(grounds.judge.margin())
         ),
         answer,
