@@ -26,6 +26,7 @@ mod provenance;
 mod quality;
 mod readings;
 mod roles;
+mod static_heads;
 mod table;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -79,6 +80,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
         Some(grid::grid(source)),
         datasets::datasets(source),
         findings::best(source),
+        static_heads::static_heads(source),
         findings::hypotheses(source),
         maps::head_usage(source),
         maps::agreement(source),

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fp_eval::study::{Cell, Grid, Method};
-use fp_report::{Analysis, Answer, Outcome, Reference, Run};
+use fp_fp_report::{Analysis, Answer, Outcome, Reference, Run};
+use serde_json::{Value, json};
 
 use crate::synthetic::{Size, answer, edit, fail, write_run};
 
@@ -22,7 +23,7 @@ fn made_up(study: &str, size: Size) -> tempfile::TempDir {
 }
 
 fn analyse(folder: &Path) -> Analysis {
-    fp_report::analyse(&Run::read(folder).unwrap(), None).unwrap()
+    fp_fp_report::analyse(&Run::read(folder).unwrap(), None).unwrap()
 }
 
 /// Answers by a number per sample: a cell of accuracy a is right where the number is
@@ -293,11 +294,54 @@ fn twelve_questions_decide_nothing_though_all_agree() {
 
 /// Changes the margin of equivalence of a made-up run, in points.
 fn set_margin(folder: &Path, points: f64) {
+    reconfigure(folder, |config| {
+        config["statistics"]["equivalence_margin"] = points.into();
+    });
+}
+
+/// Changes what a made-up run says of its configuration.
+fn reconfigure(folder: &Path, change: impl FnOnce(&mut Value)) {
     let path = folder.join("run.json");
     let text = std::fs::read_to_string(&path).unwrap();
-    let mut spec: serde_json::Value = serde_json::from_str(&text).unwrap();
-    spec["config"]["statistics"]["equivalence_margin"] = points.into();
+    let mut spec: Value = serde_json::from_str(&text).unwrap();
+    change(&mut spec["config"]);
     std::fs::write(&path, spec.to_string()).unwrap();
+}
+
+#[test]
+fn only_what_a_study_registers_is_answered() {
+    let folder = made_up("a", size(40, 1));
+    let expected = |expectations: Value| -> Vec<String> {
+        reconfigure(folder.path(), |config| {
+            config["expectations"] = expectations;
+        });
+        let hypotheses = analyse(folder.path()).hypotheses;
+        // Eight strategies have a hypothesis of their own.
+        hypotheses[8..]
+            .iter()
+            .map(|of| format!("{}: {} ({})", of.hypothesis, of.answer.name(), of.test))
+            .collect()
+    };
+    assert!(expected(json!([])).is_empty());
+    let suffice = json!({"strategies": ["sum"], "families": ["existence", "no such family"]});
+    let said = expected(json!([
+        {"leaders": ["hierarchical"]},
+        {"leads_on_some_families": "graph_based"},
+        {"suffice": suffice},
+    ]));
+    let [leader, family, sum] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert_eq!(leader, "hierarchical leads: not tested (none)");
+    assert_eq!(family, "graph_based leads on some tasks: not tested (none)");
+    assert!(
+        sum.starts_with("sum suffices on existence and no such family: "),
+        "{sum}"
+    );
+    assert!(
+        sum.contains("(on existence: sum against each other strategy (one not worse by 0.5"),
+        "{sum}"
+    );
 }
 
 #[test]
@@ -350,7 +394,7 @@ fn failed_samples_are_no_answered_ones() {
             fail(record, "images/5.png: damaged PNG image: cut off");
         }
     });
-    let written = fp_report::write(folder.path()).unwrap();
+    let written = fp_fp_report::write(folder.path()).unwrap();
     let samples = &written.analysis.samples;
     assert_eq!((samples.recorded, samples.images), (60, 20));
     assert_eq!((samples.answered, samples.answered_images), (54, 18));
