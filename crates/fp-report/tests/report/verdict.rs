@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fp_eval::study::{Cell, Grid, Method};
-use fp_fp_report::{Analysis, Answer, Outcome, Reference, Run};
+use fp_report::{Analysis, Answer, Outcome, Reference, Run};
 use serde_json::{Value, json};
 
 use crate::synthetic::{Size, answer, edit, fail, write_run};
@@ -23,7 +23,7 @@ fn made_up(study: &str, size: Size) -> tempfile::TempDir {
 }
 
 fn analyse(folder: &Path) -> Analysis {
-    fp_fp_report::analyse(&Run::read(folder).unwrap(), None).unwrap()
+    fp_report::analyse(&Run::read(folder).unwrap(), None).unwrap()
 }
 
 /// Answers by a number per sample: a cell of accuracy a is right where the number is
@@ -394,7 +394,7 @@ fn failed_samples_are_no_answered_ones() {
             fail(record, "images/5.png: damaged PNG image: cut off");
         }
     });
-    let written = fp_fp_report::write(folder.path()).unwrap();
+    let written = fp_report::write(folder.path()).unwrap();
     let samples = &written.analysis.samples;
     assert_eq!((samples.recorded, samples.images), (60, 20));
     assert_eq!((samples.answered, samples.answered_images), (54, 18));
