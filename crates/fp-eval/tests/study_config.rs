@@ -373,9 +373,10 @@ fn said(text: &str) -> Vec<String> {
     std::fs::write(&path, text).unwrap();
     let mut file = ConfigFile::read(&path).unwrap();
     if let Some(config) = &file.config {
-        let model = match file.is_known("model") {
-            true => Model::Named,
-            false => Model::Unknown,
+        let model = if file.is_known("model") {
+            Model::Named
+        } else {
+            Model::Unknown
         };
         let mut found = config.problems();
         found.merge(surroundings(

@@ -170,9 +170,10 @@ impl fmt::Display for Inspection {
         for file in &self.missing_files {
             writeln!(f, "missing    {file}")?;
         }
-        match self.is_complete() {
-            true => write!(f, "complete"),
-            false => write!(f, "NOT complete"),
+        if self.is_complete() {
+            write!(f, "complete")
+        } else {
+            write!(f, "NOT complete")
         }
     }
 }

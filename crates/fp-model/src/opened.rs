@@ -67,9 +67,10 @@ impl OpenedCheckpoint {
     pub fn preprocessor_file(&self) -> PathBuf {
         const NAME: &str = "preprocessor_config.json";
         let own = self.dir.join(NAME);
-        match own.is_file() {
-            true => own,
-            false => self.tower_config.with_file_name(NAME),
+        if own.is_file() {
+            own
+        } else {
+            self.tower_config.with_file_name(NAME)
         }
     }
 

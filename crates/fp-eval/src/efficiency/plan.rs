@@ -52,9 +52,10 @@ pub struct ScoringMethod {
 impl ScoringMethod {
     /// The method's name; `all_heads` is FastV.
     pub fn label(&self, num_heads: usize) -> String {
-        match self.num_selected_heads == num_heads {
-            true => format!("all_heads+{}", self.query_strategy),
-            false => format!("{}+{}", self.head_strategy, self.query_strategy),
+        if self.num_selected_heads == num_heads {
+            format!("all_heads+{}", self.query_strategy)
+        } else {
+            format!("{}+{}", self.head_strategy, self.query_strategy)
         }
     }
 }

@@ -51,14 +51,14 @@ impl RunFolder {
     ) -> Result<RunFolder, StudyError> {
         fs::create_dir_all(path).map_err(StudyError::io("create", path))?;
         let spec_path = path.join(SPEC_FILE);
-        let old = match spec_path.is_file() {
-            true => Some(read_spec(path)?),
-            false if is_empty(path)? => None,
-            false => {
-                return Err(StudyError::NotARun {
-                    path: path.to_owned(),
-                });
-            }
+        let old = if spec_path.is_file() {
+            Some(read_spec(path)?)
+        } else if is_empty(path)? {
+            None
+        } else {
+            return Err(StudyError::NotARun {
+                path: path.to_owned(),
+            });
         };
         let records_path = path.join(RECORDS_FILE);
         let mut records = open_growing(&records_path)?;

@@ -109,9 +109,10 @@ pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), Study
         sizes.push((path, size));
     }
     let total: u64 = sizes.iter().map(|(_, size)| size).sum();
-    let how = match total <= MOST_IMAGE_BYTES {
-        true => ImagesHashed::Content,
-        false => ImagesHashed::Sizes,
+    let how = if total <= MOST_IMAGE_BYTES {
+        ImagesHashed::Content
+    } else {
+        ImagesHashed::Sizes
     };
     for (path, size) in sizes {
         let content = match how {

@@ -39,9 +39,10 @@ impl FromStr for Shard {
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
         let (index, count) = (number(index)?, number(count)?);
-        match (1..=count).contains(&index) {
-            true => Ok(Shard { index, count }),
-            false => Err(wrong()),
+        if (1..=count).contains(&index) {
+            Ok(Shard { index, count })
+        } else {
+            Err(wrong())
         }
     }
 }

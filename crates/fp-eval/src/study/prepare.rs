@@ -46,9 +46,10 @@ pub fn model_dir(config: &StudyConfig) -> Result<PathBuf, StudyError> {
 /// # Errors
 /// The shipped model is named and isn't there.
 pub fn model_folder(name: &Path) -> Result<PathBuf, StudyError> {
-    Ok(match is_embedded(name) {
-        true => embedded::model_dir()?,
-        false => name.to_owned(),
+    Ok(if is_embedded(name) {
+        embedded::model_dir()?
+    } else {
+        name.to_owned()
     })
 }
 

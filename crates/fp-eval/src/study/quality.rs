@@ -154,9 +154,10 @@ fn cosines(rows: &[Vec<f64>]) -> Vec<f64> {
             cosines[j * n + i] = cosine;
         }
     }
-    match cosines.iter().all(|cosine| cosine.is_finite()) {
-        true => cosines,
-        false => Vec::new(),
+    if cosines.iter().all(|cosine| cosine.is_finite()) {
+        cosines
+    } else {
+        Vec::new()
     }
 }
 

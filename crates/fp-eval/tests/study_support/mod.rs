@@ -118,13 +118,14 @@ fn write_model(to: &Path) {
             number.is_none_or(|number| number < 6)
         })
         .map(|(name, tensor)| {
-            let tensor = match name == positions {
-                true => tensor
+            let tensor = if name == positions {
+                tensor
                     .narrow(0, 0, PATCHES + 1)
                     .unwrap()
                     .contiguous()
-                    .unwrap(),
-                false => tensor,
+                    .unwrap()
+            } else {
+                tensor
             };
             (name, tensor)
         })

@@ -134,10 +134,11 @@ impl ModelConfig {
         let vision = VisionConfig::from_hugging_face(&fields.object("vision_config")?)?;
         let config = ModelConfig {
             projector_activation: Activation::parse(&fields, "projector_hidden_act", "gelu")?,
-            image_token: Some(match fields.has("image_token_index") {
-                true => fields.token("image_token_index", 0)?,
+            image_token: Some(if fields.has("image_token_index") {
+                fields.token("image_token_index", 0)?
+            } else {
                 // Newer releases renamed the field.
-                false => fields.token("image_token_id", 32000)?,
+                fields.token("image_token_id", 32000)?
             }),
             vision_feature_layer: fields.integer("vision_feature_layer", -2)?,
             feature_select: match fields
@@ -152,12 +153,14 @@ impl ModelConfig {
                     );
                 }
             },
-            grid_pinpoints: match next {
-                true => Some(match fields.has("image_grid_pinpoints") {
-                    true => fields.size_pairs("image_grid_pinpoints")?,
-                    false => default_grid_pinpoints(),
-                }),
-                false => None,
+            grid_pinpoints: if next {
+                Some(if fields.has("image_grid_pinpoints") {
+                    fields.size_pairs("image_grid_pinpoints")?
+                } else {
+                    default_grid_pinpoints()
+                })
+            } else {
+                None
             },
             image_aspect_ratio: fields.optional_string("image_aspect_ratio")?,
             stored_dtype: fields.stored_dtype()?,

@@ -136,9 +136,10 @@ impl Attention {
         layer: usize,
         queries: &[Queries<'_>],
     ) -> Result<Tensor> {
-        let mixed = match self.place.kernels {
-            true => self.mix_values(projected, layer, queries)?,
-            false => self.mix_tensors(projected, layer, queries)?,
+        let mixed = if self.place.kernels {
+            self.mix_values(projected, layer, queries)?
+        } else {
+            self.mix_tensors(projected, layer, queries)?
         };
         self.out.forward_onto(&mixed, residual)
     }

@@ -359,10 +359,8 @@ mod tests {
                 .reserve(&text, &place, 0..text.num_layers, 64)
                 .unwrap();
             assert_eq!(cache.bytes() as f64 / f64::from(1 << 20), mib);
-            let lengths = (0..text.num_layers).map(|layer| match layer < 2 {
-                true => 576 + 64,
-                false => kept + 64,
-            });
+            let lengths =
+                (0..text.num_layers).map(|layer| if layer < 2 { 576 + 64 } else { kept + 64 });
             let counted = text.decoder_shape().kv_bytes(lengths, 2);
             assert_eq!(cache.bytes() as u128, counted);
         }

@@ -119,18 +119,14 @@ impl Loader<'_> {
         has_bias: bool,
     ) -> Result<Linear> {
         let num_out = names.iter().map(|(_, rows)| rows).sum();
-        let bias = match has_bias {
-            false => None,
-            true => {
-                let mut bias = Vec::with_capacity(num_out);
-                for (name, rows) in names {
-                    bias.extend(self.values(&format!("{name}.bias"), &[*rows])?);
-                }
-                Some(
-                    Tensor::from_vec(bias, num_out, &self.place.device)?
-                        .to_dtype(self.place.dtype)?,
-                )
+        let bias = if has_bias {
+            let mut bias = Vec::with_capacity(num_out);
+            for (name, rows) in names {
+                bias.extend(self.values(&format!("{name}.bias"), &[*rows])?);
             }
+            Some(Tensor::from_vec(bias, num_out, &self.place.device)?.to_dtype(self.place.dtype)?)
+        } else {
+            None
         };
         let names: Vec<(String, usize)> = names
             .iter()

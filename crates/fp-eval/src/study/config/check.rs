@@ -126,12 +126,13 @@ impl StudyConfig {
     /// Everything that [`StudyConfig::problems`] finds.
     pub fn check(&self) -> Result<(), ConfigError> {
         let diagnostics = self.problems();
-        match diagnostics.is_empty() {
-            true => Ok(()),
-            false => Err(ConfigError::Invalid {
+        if diagnostics.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError::Invalid {
                 path: None,
                 diagnostics,
-            }),
+            })
         }
     }
 

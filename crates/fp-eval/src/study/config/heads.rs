@@ -71,12 +71,13 @@ impl FromStr for HeadSetting {
             },
             Some((numerator, denominator)) => {
                 let (numerator, denominator) = (number(numerator)?, number(denominator)?);
-                match numerator > 0 && numerator < denominator {
-                    true => Ok(HeadSetting(HeadCount::Share {
+                if numerator > 0 && numerator < denominator {
+                    Ok(HeadSetting(HeadCount::Share {
                         numerator,
                         denominator,
-                    })),
-                    false => Err(wrong()),
+                    }))
+                } else {
+                    Err(wrong())
                 }
             }
         }
