@@ -1,7 +1,8 @@
 //! Devices by their names on a command line.
 
-use crate::error::{ModelError, Result};
 use candle_core::Device;
+
+use crate::error::{ModelError, Result};
 
 /// The device called `name`: `cpu`, `cuda` or `cuda:1`.
 ///

@@ -45,7 +45,7 @@ pub(crate) fn fail(args: &[&str], parts: &[&str]) {
         let told = error_object(&output.stdout);
         assert_eq!(told["exit_code"], 2);
     } else {
-        assert_eq!(output.stdout, "")
+        assert_eq!(output.stdout, "");
     }
     assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
     let text = output.stderr.trim_end();

@@ -1,5 +1,6 @@
 //! What is measured: schedules of tokens, and what scores them.
 
+use fp_data::hash::sha256_hex;
 use fp_scoring::{
     BudgetError, DecoderShape, HeadCount, HeadStrategy, Normalization, QueryStrategy,
     SelectOptions, TokenBudget, TokenLayout,
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::error::EfficiencyError;
 use super::predicted::{Counted, Predicted};
 use super::settings::EfficiencySettings;
-use fp_data::hash::sha256_hex;
 
 /// Shares of the image tokens that the published budgets of LLaVA-1.5 7B keep after
 /// layer 2: 166, 98 and 30 of 576.

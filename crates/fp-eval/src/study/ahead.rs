@@ -173,8 +173,9 @@ impl<T> Drop for StopOnPanic<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
 
     const LIMIT: Limit = Limit { jobs: 2, parts: 5 };
 

@@ -1,5 +1,13 @@
 //! From a configuration to everything that a run needs, the weights not yet read.
 
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use fp_data::dataset::{self, Dataset};
+use fp_data::embedded;
+use fp_model::{LlavaModel, LoadOptions, ModelConfig, VisionRequest, inspect};
+use fp_scoring::MethodRegistry;
+
 use super::choose::Chooser;
 use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings_with};
 use super::error::StudyError;
@@ -10,12 +18,6 @@ use super::order::Shard;
 use super::own_methods::OwnMethods;
 use super::spec::{DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
-use candle_core::{DType, Device};
-use fp_data::dataset::{self, Dataset};
-use fp_data::embedded;
-use fp_model::{LlavaModel, LoadOptions, ModelConfig, VisionRequest, inspect};
-use fp_scoring::MethodRegistry;
-use std::path::{Path, PathBuf};
 
 /// The name that stands for what is shipped.
 pub(crate) const EMBEDDED: &str = "embedded";

@@ -1,8 +1,9 @@
 //! What the stages of a run took.
 
+use std::time::{Duration, Instant};
+
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
-use std::time::{Duration, Instant};
 
 /// Seconds by stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

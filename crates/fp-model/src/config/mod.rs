@@ -14,12 +14,14 @@ mod tests;
 mod text;
 mod vision;
 
+use fp_image::ImageAspect;
+
 use crate::error::{ModelError, Result};
 use fields::Fields;
-use fp_image::ImageAspect;
 pub use presets::Preset;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 pub use text::{RopeScaling, TextConfig};
 pub use vision::{Activation, VisionConfig};
 

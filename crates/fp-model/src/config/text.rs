@@ -1,9 +1,10 @@
 //! The decoder's configuration.
 
+use fp_scoring::DecoderShape;
+
 use super::fields::Fields;
 use super::{MOST_HEADS, MOST_LAYERS, MOST_VALUES_OF_A_HEAD};
 use crate::error::Result;
-use fp_scoring::DecoderShape;
 
 /// Longest sequence that a config may state.
 const MOST_POSITIONS: usize = 1 << 28;

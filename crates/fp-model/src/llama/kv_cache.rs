@@ -6,15 +6,17 @@
 //! that was reserved for it, so what is reported is what is allocated and
 //! nothing is ever copied to make room.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use fp_kernels::dense::KeyValues;
+use rayon::prelude::*;
+
 use crate::config::TextConfig;
 use crate::error::{ModelError, Result};
 use crate::ops::{heads_of, with_values};
 use crate::weights::Place;
-use candle_core::Tensor;
-use fp_kernels::dense::KeyValues;
-use rayon::prelude::*;
-use std::ops::Range;
-use std::sync::Arc;
 
 /// Keys and values of consecutive tokens in one layer: `[heads][capacity][head_dim]`.
 #[derive(Debug)]
@@ -322,9 +324,10 @@ pub(super) fn no_layer(layer: usize, count: usize) -> ModelError {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device};
+
     use super::*;
     use crate::config::Preset;
-    use candle_core::{DType, Device};
 
     /// Bytes of a half-precision cache with 64 further tokens, as published.
     #[test]

@@ -1,11 +1,12 @@
 //! A folder of shards.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
 use super::pickle::PickleShard;
 use super::shard::{SafetensorsShard, StoredDtype, TensorEntry};
 use crate::config::read_json;
 use crate::error::{ModelError, Result};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 /// Weight files by the names that they are looked for under, best first.
 const FORMS: [(&str, bool); 4] = [

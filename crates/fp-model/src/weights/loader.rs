@@ -1,14 +1,16 @@
 //! From tensors on disk to the forms that the model computes with.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use fp_kernels::dense::PackedMatrix;
+use half::{bf16, f16};
+
 use super::checkpoint::Checkpoint;
 use super::random::RandomWeights;
 use crate::error::Result;
 use crate::linear::{Embedding, Linear};
-use candle_core::{DType, Device, Tensor};
-use fp_kernels::dense::PackedMatrix;
-use half::{bf16, f16};
-use std::path::Path;
-use std::sync::Arc;
 
 /// Where and in what precision the model computes.
 #[derive(Debug, Clone)]

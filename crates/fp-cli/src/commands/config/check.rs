@@ -61,9 +61,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<()> {
         })
         .collect();
     if args.json {
-        print_json(&serde_json::json!({ "files": checked }))?
+        print_json(&serde_json::json!({ "files": checked }))?;
     } else {
-        print_text(&text(&checked))?
+        print_text(&text(&checked))?;
     }
     if checked.iter().all(|file| file.is_ok) {
         Ok(())

@@ -84,9 +84,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
             "folders": args.folders,
             "datasets": entries,
             "not_recognised": not_recognised,
-        }))?
+        }))?;
     } else {
-        print_text(&text(&entries, &not_recognised, args.all))?
+        print_text(&text(&entries, &not_recognised, args.all))?;
     }
     if entries.iter().all(Entry::is_right) {
         Ok(())

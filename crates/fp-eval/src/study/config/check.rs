@@ -2,13 +2,15 @@
 
 pub(super) mod surroundings;
 
-use super::{StudyConfig, StudyKind, expectation};
-use fp_data::json::Problem;
-use fp_scoring::{TokenBudget, did_you_mean};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
+
+use fp_data::json::Problem;
+use fp_scoring::{TokenBudget, did_you_mean};
+
+use super::{StudyConfig, StudyKind, expectation};
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]

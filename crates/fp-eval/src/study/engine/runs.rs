@@ -1,11 +1,12 @@
 //! The model's runs for everything that waits: branches of prefixes, and texts alone.
 
+use fp_model::ModelError;
+use fp_scoring::error_text;
+
 use super::Worker;
 use super::shared::{Ending, Entry, Pending, Run};
 use crate::study::answers::Outcome;
 use crate::study::timings::{StopWatch, TimingRecord};
-use fp_model::ModelError;
-use fp_scoring::error_text;
 
 /// Which of the waiting questions, and which of its runs.
 type At = (usize, usize);
