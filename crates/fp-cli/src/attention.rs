@@ -165,7 +165,7 @@ impl Slab {
     }
 }
 
-/// Reads an `[H, N]` tensor.
+/// Reads an `[H, N]` tensor, and refuses what can't be one row per head over the image.
 pub(crate) fn read_per_head(
     dump: &mut Dump,
     tensor: &Tensor,
@@ -173,22 +173,40 @@ pub(crate) fn read_per_head(
     num_image: usize,
 ) -> Result<Values> {
     let values = dump.read(tensor, 0, num_heads * num_image)?;
-    let in_head = |head: usize| format!("head {head} of tensor `{}`", tensor.name);
     match &values {
-        Values::F64(values) => check_heads(values, num_image, in_head)?,
-        Values::F32(values) => check_heads(values, num_image, in_head)?,
+        Values::F64(values) => check_heads(values, num_image, tensor)?,
+        Values::F32(values) => check_heads(values, num_image, tensor)?,
     }
     Ok(values)
 }
 
-fn check_heads<T: Value>(
-    values: &[T],
-    num_image: usize,
-    in_head: impl Fn(usize) -> String,
-) -> Result<()> {
+fn check_heads<T: Value>(values: &[T], num_image: usize, tensor: &Tensor) -> Result<()> {
+    let tolerance = tensor.precision.row_sum_tolerance();
     for (head, row) in values.chunks_exact(num_image).enumerate() {
-        check_values(row).with_context(|| in_head(head))?;
+        let in_head = || format!("head {head} of tensor `{}`", tensor.name);
+        check_values(row).with_context(in_head)?;
+        let sum: f64 = row.iter().map(|&value| value.into()).sum();
+        ensure!(
+            sum <= 1.0 + tolerance,
+            "{}: its row sums to {sum}; after a softmax the image's part of a row is at most 1. Is this attention before the softmax, or summed over rows or layers?",
+            in_head()
+        );
     }
+    // A row sees itself and what is before it: nothing above the diagonal.
+    let is_causal = |(row, values): (usize, &[T])| {
+        let (before, after) = values.split_at(row + 1);
+        after.iter().all(|&value| value.into() == 0.0)
+            && before.iter().any(|&value| value.into() > 0.0)
+    };
+    let num_heads = values.len() / num_image;
+    ensure!(
+        num_heads != num_image
+            || num_image < 2
+            || !values.chunks_exact(num_image).enumerate().all(is_causal),
+        "tensor `{}` of shape {:?} is zero above its diagonal, as one head's causal attention over {num_image} tokens is, and would be read as [heads, image tokens]: reshape it to [1, {num_image}, {num_image}] and say where the image stands with --image-range",
+        tensor.name,
+        tensor.shape
+    );
     Ok(())
 }
 
@@ -202,13 +220,14 @@ pub(crate) struct ImageRows {
 }
 
 /// Whether whole rows sum to 1, as they do after a softmax.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RowSums {
     num_rows: usize,
     /// Rows further from 1 than the precision explains.
     num_off: usize,
-    /// The sum that lies furthest from 1.
+    /// The sum that lies furthest from 1, and the row that has it.
     worst: f64,
+    place: String,
 }
 
 impl Default for RowSums {
@@ -217,17 +236,18 @@ impl Default for RowSums {
             num_rows: 0,
             num_off: 0,
             worst: 1.0,
+            place: String::new(),
         }
     }
 }
 
 impl RowSums {
     /// Takes in what another slab's rows sum to.
-    pub(crate) fn merge(&mut self, other: RowSums) {
+    pub(crate) fn merge(&mut self, other: &RowSums) {
         self.num_rows += other.num_rows;
         self.num_off += other.num_off;
         if (other.worst - 1.0).abs() > (self.worst - 1.0).abs() {
-            self.worst = other.worst;
+            (self.worst, self.place) = (other.worst, other.place.clone());
         }
     }
 
@@ -235,17 +255,17 @@ impl RowSums {
     pub(crate) fn warning(&self) -> Option<String> {
         (self.num_off > 0).then(|| {
             format!(
-                "{} of {} attention rows don't sum to 1 (furthest off: {}); is this attention after the softmax?",
-                self.num_off, self.num_rows, self.worst
+                "{} of {} attention rows don't sum to 1 (furthest off: {}, of {}); is this attention after the softmax?",
+                self.num_off, self.num_rows, self.worst, self.place
             )
         })
     }
 
-    fn add(&mut self, sum: f64, tolerance: f64) {
+    fn add(&mut self, sum: f64, tolerance: f64, place: impl FnOnce() -> String) {
         self.num_rows += 1;
         self.num_off += usize::from((sum - 1.0).abs() > tolerance);
         if (sum - 1.0).abs() > (self.worst - 1.0).abs() {
-            self.worst = sum;
+            (self.worst, self.place) = (sum, place());
         }
     }
 }
@@ -304,7 +324,8 @@ impl Taken<'_> {
             })?;
             let sum = whole.iter().map(|&value| value.into()).sum();
             let tolerance = self.tensor.precision.row_sum_tolerance();
-            self.row_sums.add(sum, tolerance);
+            let place = || format!("{}, row {row}", self.place);
+            self.row_sums.add(sum, tolerance, place);
             values.extend_from_slice(&whole[self.layout.image_range()]);
         }
         Ok(())

@@ -4,7 +4,7 @@ mod common;
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
-use common::{error_object, fail, finepruner, npy, npy_header, squares, write_dump};
+use common::{error_object, fail, finepruner, npy, npy_header, squares, succeed, write_dump};
 
 /// Runs `score` on the tensor given and expects an error with `parts`.
 #[track_caller]
@@ -629,4 +629,48 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
         text.lines().all(|line| line.chars().count() <= 80),
         "{text}"
     );
+}
+
+#[test]
+fn rows_per_head_are_parts_of_rows_that_sum_to_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let score = |shape: &[usize], values: &[f32]| {
+        let path = write_dump(dir.path(), &[("a", shape, values)]);
+        path.to_str().unwrap().to_owned()
+    };
+    // Before the softmax, summed over layers, one head of three alone.
+    for (values, head) in [
+        ([1.0, 2.0, 0.0, 0.1, 0.1, 0.0], "head 0"),
+        ([0.1, 0.1, 0.0, 0.4, 0.4, 0.3], "head 1"),
+        ([0.3, 0.3, 0.3, 3.0, 0.0, 0.0], "head 1"),
+    ] {
+        let path = score(&[2, 3], &values);
+        fail(
+            &["score", &path, "--keep=2"],
+            &[head, "sums to", "at most 1"],
+        );
+    }
+    // What rounding explains is no more than 1.
+    let path = score(&[2, 3], &[0.5, 0.25, 0.2505, 0.1, 0.2, 0.3]);
+    succeed(&["score", &path, "--keep=2"]);
+}
+
+#[test]
+fn one_heads_square_is_no_row_per_head() {
+    let dir = tempfile::tempdir().unwrap();
+    for sequence in [2, 5, 40] {
+        let path = write_dump(
+            dir.path(),
+            &[("a", &[sequence, sequence], &squares(1, 1, sequence))],
+        );
+        let path = path.to_str().unwrap();
+        let again = format!("[1, {sequence}, {sequence}]");
+        fail(
+            &["score", path, "--keep=1"],
+            &["zero above its diagonal", &again, "--image-range"],
+        );
+    }
+    // As many heads as tokens, and each sees all of them.
+    let path = write_dump(dir.path(), &[("a", &[2, 2], &[0.2, 0.3, 0.4, 0.1])]);
+    succeed(&["score", path.to_str().unwrap(), "--keep=1"]);
 }

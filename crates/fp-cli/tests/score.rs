@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
 
-use common::{fail, finepruner, npy, npy_header, squares, succeed, write_dump};
+use common::{fail, finepruner, npy, npy_header, squares, succeed, write_dump, write_dump_with};
 
 fn json(args: &[&str]) -> Vec<Value> {
     serde_json::from_str(&succeed(args)).unwrap()
@@ -475,10 +475,35 @@ fn rows_that_no_softmax_gave_are_warned_of() {
     assert!(
         output
             .stderr
-            .contains("4 of 4 attention rows don't sum to 1"),
+            .contains("4 of 4 attention rows don't sum to 1 (furthest off: 2.0000"),
         "{}",
         output.stderr
     );
+    assert!(
+        output.stderr.contains("row 19); is this"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn the_image_stands_where_the_file_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let values = squares(1, 4, 20);
+    let tensors: [(&str, &[usize], &[f32]); 1] = [("a", &[4, 20, 20], &values)];
+    let path = write_dump(dir.path(), &tensors);
+    let path = path.to_str().unwrap();
+    let by_flag = succeed(&["score", path, "--image-range=3..12", "--keep=4"]);
+    write_dump_with(dir.path(), &tensors, Some("3..12"));
+    assert_eq!(succeed(&["score", path, "--keep=4"]), by_flag);
+    let same = succeed(&["score", path, "--image-range=3..12", "--keep=4"]);
+    assert_eq!(same, by_flag);
+    fail(
+        &["score", path, "--image-range=3..13", "--keep=4"],
+        &["metadata", "`3..12`", "3..13"],
+    );
+    write_dump_with(dir.path(), &tensors, Some("3-12"));
+    fail(&["score", path, "--keep=4"], &["metadata", "`3-12`"]);
 }
 
 #[track_caller]

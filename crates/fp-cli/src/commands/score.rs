@@ -69,7 +69,8 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
     /// Where the image stands in the sequence, half open: 35..611 is 576 tokens after 35
-    /// others. Once for all dumps, or once for each in their order.
+    /// others. Once for all dumps, or once for each in their order. A safetensors file whose
+    /// metadata has `image_range` says it itself.
     #[arg(long, value_name = "A..B", value_delimiter = ',', value_parser = parse_range)]
     image_range: Vec<Range<usize>>,
     /// Head strategies of `finepruner strategies`, separated by commas, or all.

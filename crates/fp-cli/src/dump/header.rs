@@ -16,8 +16,12 @@ const LENGTH_BYTES: u64 = 8;
 /// The format's own limit on its header.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The tensors that a file of `file_bytes` announces and has.
-pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<BTreeMap<String, Entry>> {
+/// The key of the metadata that says where the image stands.
+pub(super) const IMAGE_RANGE: &str = "image_range";
+
+/// The tensors that a file of `file_bytes` announces and has, and what its metadata says of
+/// where the image stands.
+pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Header> {
     if file_bytes < LENGTH_BYTES {
         bail!(
             "not a safetensors file: it has {file_bytes} bytes, the header's length alone takes {LENGTH_BYTES}"
@@ -53,7 +57,18 @@ pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<BTreeMap<String, 
         };
         (name, entry)
     });
-    Ok(tensors.collect())
+    let said = metadata.metadata().as_ref();
+    Ok(Header {
+        tensors: tensors.collect(),
+        image_range: said.and_then(|said| said.get(IMAGE_RANGE).cloned()),
+    })
+}
+
+/// What a header says.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) tensors: BTreeMap<String, Entry>,
+    pub(super) image_range: Option<String>,
 }
 
 fn precision(dtype: Dtype) -> Option<Precision> {

@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
+use self::header::Header;
+
 /// What attention may be stored as, in words.
 pub(crate) const PRECISIONS: &str = "F64, F32, F16 or BF16";
 
@@ -29,7 +31,7 @@ pub(crate) struct Dump {
 #[derive(Debug)]
 enum Contents {
     /// Tensors by name.
-    Safetensors(BTreeMap<String, Entry>),
+    Safetensors(Header),
     /// One array without a name.
     Npy(Entry),
 }
@@ -109,6 +111,14 @@ impl Dump {
         &self.path
     }
 
+    /// Where the image stands by the file's own metadata, as it is written there.
+    pub(crate) fn image_range(&self) -> Option<&str> {
+        match &self.contents {
+            Contents::Safetensors(header) => header.image_range.as_deref(),
+            Contents::Npy(_) => None,
+        }
+    }
+
     /// The tensor called `name`, or the only one there is.
     pub(crate) fn tensor(&self, name: Option<&str>) -> Result<Tensor> {
         let (name, entry) = match (&self.contents, name) {
@@ -117,7 +127,7 @@ impl Dump {
                 self.path.display()
             ),
             (Contents::Npy(entry), None) => (self.file_stem(), entry),
-            (Contents::Safetensors(tensors), name) => self.named(tensors, name)?,
+            (Contents::Safetensors(header), name) => self.named(&header.tensors, name)?,
         };
         let precision = entry.precision.with_context(|| {
             format!(

@@ -76,6 +76,15 @@ pub(crate) fn error_object(stdout: &str) -> serde_json::Value {
 
 /// Writes f32 tensors as safetensors.
 pub(crate) fn write_dump(dir: &Path, tensors: &[(&str, &[usize], &[f32])]) -> PathBuf {
+    write_dump_with(dir, tensors, None)
+}
+
+/// As [`write_dump`], with metadata that says where the image stands.
+pub(crate) fn write_dump_with(
+    dir: &Path,
+    tensors: &[(&str, &[usize], &[f32])],
+    image_range: Option<&str>,
+) -> PathBuf {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
         .map(|(_, _, values)| {
@@ -92,7 +101,11 @@ pub(crate) fn write_dump(dir: &Path, tensors: &[(&str, &[usize], &[f32])]) -> Pa
         )
     });
     let path = dir.join("dump.safetensors");
-    std::fs::write(&path, serialize(views, None).unwrap()).unwrap();
+    let metadata = image_range.map(|range| {
+        let entry = ("image_range".to_owned(), range.to_owned());
+        std::collections::HashMap::from([entry])
+    });
+    std::fs::write(&path, serialize(views, metadata).unwrap()).unwrap();
     path
 }
 

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::ScoreArgs;
+use crate::arguments::parse_range;
 use crate::attention::{FirstDimension, Form};
 use crate::dump::{Dump, Tensor};
 
@@ -54,6 +55,11 @@ pub(super) fn open(args: &ScoreArgs) -> Result<Vec<OpenedDump>> {
 
 fn open_one(args: &ScoreArgs, dump: Dump, range: Option<Range<usize>>) -> Result<OpenedDump> {
     let tensor = dump.tensor(args.tensor.as_deref())?;
+    let range = match tensor.shape.len() {
+        // All of one row per head is image.
+        2 => range,
+        _ => image_range(&dump, range)?,
+    };
     let form = Form::new(&tensor, range, args.first_dimension())?;
     if let Form::PerHead { .. } = form {
         ensure!(
@@ -70,6 +76,29 @@ fn open_one(args: &ScoreArgs, dump: Dump, range: Option<Range<usize>>) -> Result
         form,
         name,
     })
+}
+
+/// Where the image stands: as the command line says it, or else the file's own metadata.
+fn image_range(dump: &Dump, asked: Option<Range<usize>>) -> Result<Option<Range<usize>>> {
+    let Some(text) = dump.image_range() else {
+        return Ok(asked);
+    };
+    let place = || {
+        format!(
+            "the metadata `image_range` of {} is `{text}`",
+            dump.path().display()
+        )
+    };
+    let said = parse_range(text).map_err(|error| anyhow!("{}: {error}", place()))?;
+    match asked {
+        Some(asked) if asked != said => bail!(
+            "{}, and --image-range is {}..{}: leave the flag out, or correct the file",
+            place(),
+            asked.start,
+            asked.end
+        ),
+        _ => Ok(Some(said)),
+    }
 }
 
 /// `--batch` is of dumps with four dimensions.

@@ -140,7 +140,7 @@ impl Scorer {
                 slab,
                 &rows,
             )?;
-            row_sums.merge(read.row_sums);
+            row_sums.merge(&read.row_sums);
             for &query in &self.query_strategies {
                 let selections = self
                     .select(squares, &rows, &read, query)
