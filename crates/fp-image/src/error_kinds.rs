@@ -5,7 +5,7 @@
 mod error_check;
 
 use self::error_check::{CAUSE, check};
-use crate::{ImageError, ImageSize, Resolution};
+use crate::{DecoderPanic, ImageError, ImageSize, Resolution};
 use serde::de::Error as _;
 use std::io;
 use std::path::PathBuf;
@@ -22,6 +22,13 @@ fn json() -> serde_json::Error {
     serde_json::Error::custom(CAUSE)
 }
 
+fn panicked() -> DecoderPanic {
+    DecoderPanic {
+        decoder: "TIFF decoder",
+        message: CAUSE.to_owned(),
+    }
+}
+
 #[test]
 fn images() {
     let resolution = Resolution {
@@ -36,8 +43,10 @@ fn images() {
         Damaged { format: "PNG", reason: text() },
         Unsupported { format: "PNG", reason: text() },
         Decoder { format: "PNG", source: CAUSE.into() },
+        Panicked { format: "TIFF", source: panicked() },
         NoDecoder { format: "PNG", source: CAUSE.into() },
         TooLarge { width: 9, height: 9, max_pixels: 80 },
+        TooLong { width: 9, height: 1, max_side: 8 },
         RawLength { width: 2, height: 2, expected: 12, got: 11 },
         NoPixels { width: 0, height: 3 },
         ConfigSyntax { 0: json() },

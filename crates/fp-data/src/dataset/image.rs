@@ -8,6 +8,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use fp_image::guarded;
+
 use super::tsv::read_row;
 
 /// An image that is read when it is needed, and no earlier.
@@ -72,7 +74,9 @@ impl ImageRef {
     pub fn size(&self) -> io::Result<[usize; 2]> {
         let bytes = self.read()?;
         let reader = image::ImageReader::new(io::Cursor::new(&bytes)).with_guessed_format()?;
-        let (width, height) = reader.into_dimensions().map_err(io::Error::other)?;
+        let dimensions = guarded("image decoder", || reader.into_dimensions());
+        let dimensions = dimensions.map_err(io::Error::other)?;
+        let (width, height) = dimensions.map_err(io::Error::other)?;
         Ok([width as usize, height as usize])
     }
 

@@ -26,6 +26,9 @@ use coefficients::Component;
 use header::{Decoder, Marker};
 
 const FORMAT: &str = "JPEG";
+/// Scans of a file. Each goes over the whole image, if only to find nothing in a few bytes;
+/// encoders write ten or so.
+const MOST_SCANS: usize = 64;
 
 fn damaged(reason: impl Into<String>) -> ImageError {
     ImageError::damaged(FORMAT, reason)
@@ -33,9 +36,16 @@ fn damaged(reason: impl Into<String>) -> ImageError {
 
 pub(super) fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError> {
     let mut decoder = Decoder::new(bytes, limits)?;
+    let mut num_scans = 0;
     loop {
         match decoder.next_marker()? {
-            Marker::Scan => scan::decode(&mut decoder)?,
+            Marker::Scan if num_scans == MOST_SCANS => {
+                return Err(damaged(format!("it has more than {MOST_SCANS} scans")));
+            }
+            Marker::Scan => {
+                num_scans += 1;
+                scan::decode(&mut decoder)?;
+            }
             Marker::End => break,
             Marker::Other => {}
         }
