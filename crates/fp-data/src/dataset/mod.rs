@@ -13,6 +13,8 @@ pub mod export;
 mod gqa;
 mod image;
 mod json_stream;
+#[cfg(any(feature = "parquet", feature = "xlsx"))]
+mod limit;
 pub(crate) mod lines;
 pub(crate) mod llava;
 mod mmbench;
@@ -30,12 +32,16 @@ mod textvqa;
 mod tsv;
 mod vizwiz;
 pub(crate) mod vqav2;
+#[cfg(feature = "xlsx")]
+mod workbook;
 
 pub use benchmark::Benchmark;
 pub(crate) use collect::Occurrences;
 pub use encoding::read_text;
 pub use error::{DatasetError, LineProblem, ProblemKind, Problems};
 pub use image::ImageRef;
+#[cfg(any(feature = "parquet", feature = "xlsx"))]
+pub use limit::LIMIT_VARIABLE;
 pub(crate) use mmbench::table_row;
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
 pub(crate) use table::{TextTable, for_each_tab_row, read_table};
