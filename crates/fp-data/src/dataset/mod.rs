@@ -16,6 +16,7 @@ mod json_stream;
 #[cfg(any(feature = "parquet", feature = "xlsx"))]
 mod limit;
 pub(crate) mod lines;
+mod links;
 pub(crate) mod llava;
 mod mmbench;
 mod mme;
@@ -42,6 +43,7 @@ pub use error::{DatasetError, LineProblem, ProblemKind, Problems};
 pub use image::ImageRef;
 #[cfg(any(feature = "parquet", feature = "xlsx"))]
 pub use limit::LIMIT_VARIABLE;
+pub use links::follow_links;
 pub(crate) use mmbench::table_row;
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
 pub(crate) use table::{TextTable, for_each_tab_row, read_table};
@@ -240,11 +242,14 @@ impl Part {
     /// # Errors
     /// A file that is missing, can't be read, or isn't what it has to be as a whole.
     pub fn read(&self) -> Result<Reading, DatasetError> {
-        match self.form {
-            Form::Plain | Form::Llava => self.benchmark.read(&self.folder, &self.name),
+        let mut reading = match self.form {
+            Form::Plain | Form::Llava => self.benchmark.read(&self.folder, &self.name)?,
             #[cfg(feature = "parquet")]
-            Form::Parquet => parquet::read(self.benchmark, &self.folder, &self.name),
-        }
+            Form::Parquet => parquet::read(self.benchmark, &self.folder, &self.name)?,
+        };
+        let leads_out = links::leading_out(&reading);
+        reading.faults.extend(leads_out.map(Arc::new));
+        Ok(reading)
     }
 }
 
