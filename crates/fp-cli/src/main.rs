@@ -8,6 +8,7 @@ mod dump;
 mod failure;
 mod interrupt;
 mod invocation;
+mod plain;
 mod table;
 
 use std::process::ExitCode;
