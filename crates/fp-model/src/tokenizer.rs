@@ -88,7 +88,7 @@ impl LlavaTokenizer {
     /// [`PromptError::MissingToken`] if an id is given neither by it nor by `ids`,
     /// [`PromptError::ContradictingToken`] if the two disagree about the image's.
     pub fn from_file(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
-        let bytes = std::fs::read(path).map_err(|source| PromptError::TokenizerFile {
+        let bytes = fp_scoring::read_file(path).map_err(|source| PromptError::TokenizerFile {
             path: path.to_owned(),
             source,
         })?;

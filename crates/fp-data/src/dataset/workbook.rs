@@ -7,6 +7,7 @@ use std::path::Path;
 
 use calamine::{Data, Reader, Xlsx, XlsxError};
 use fp_image::guarded;
+use fp_scoring::open_file;
 use zip::ZipArchive;
 
 use super::DatasetError;
@@ -38,7 +39,7 @@ pub(super) fn workbook(path: &Path) -> Result<TextTable, DatasetError> {
         source,
     };
     let limit = decoded_limit()?;
-    let open = || File::open(path).map(BufReader::new).map_err(io_error);
+    let open = || open_file(path).map(BufReader::new).map_err(io_error);
     let (measured, read) = (open()?, open()?);
     let cells = guarded("reader of workbooks", || {
         check_size(measured, limit)?;

@@ -142,7 +142,7 @@ impl RunFolder {
 /// No such file, one of another version, or one that contradicts itself.
 pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
     let path = folder.join(SPEC_FILE);
-    let bytes = fs::read(&path).map_err(StudyError::io("read", &path))?;
+    let bytes = fp_scoring::read_file(&path).map_err(StudyError::io("read", &path))?;
     #[derive(Deserialize)]
     struct Version {
         format: u32,
@@ -186,7 +186,7 @@ pub fn read_records(folder: &Path) -> Result<Vec<SampleRecord>, StudyError> {
 /// A file that can't be read.
 pub fn read_timings(folder: &Path) -> Result<Vec<TimingRecord>, StudyError> {
     let path = folder.join(TIMINGS_FILE);
-    let text = fs::read(&path).map_err(StudyError::io("read", &path))?;
+    let text = fp_scoring::read_file(&path).map_err(StudyError::io("read", &path))?;
     Ok(text
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice(line).ok())

@@ -13,6 +13,7 @@ mod pixels;
 use std::io::Cursor;
 use std::path::Path;
 
+use fp_scoring::read_file;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::{ImageError, ImageSize, RgbImage, guarded};
@@ -75,7 +76,7 @@ impl DecodeLimits {
 /// [`ImageError::Io`] if it cannot be read, else [`ImageError::InFile`] around what
 /// [`decode`] reports.
 pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {
-    let bytes = std::fs::read(path).map_err(|source| ImageError::Io {
+    let bytes = read_file(path).map_err(|source| ImageError::Io {
         path: path.to_owned(),
         source,
     })?;

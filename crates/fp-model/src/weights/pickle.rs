@@ -6,7 +6,7 @@ use crate::error::{ModelError, Result};
 use candle_core::pickle::{PthTensors, TensorInfo};
 use candle_core::{DType, Tensor};
 use fp_image::guarded;
-use fp_scoring::Cause;
+use fp_scoring::{Cause, open_file};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -25,7 +25,7 @@ pub(crate) struct PickleShard {
 impl PickleShard {
     pub(crate) fn open(path: &Path) -> Result<(PickleShard, Vec<(String, TensorEntry)>)> {
         // The reader reports a missing file without its name.
-        let file = File::open(path).map_err(|source| ModelError::Io {
+        let file = open_file(path).map_err(|source| ModelError::Io {
             path: path.to_owned(),
             source,
         })?;

@@ -1,11 +1,11 @@
 //! Whether images can be read, told from as few bytes as possible.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use fp_image::{DecodeLimits, ImageError, decode, guarded};
+use fp_scoring::{open_file, read_file};
 use image::error::DecodingError;
 use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
@@ -155,8 +155,8 @@ fn look_at_one(image: &ImageRef, look: Look) -> Found {
 
 fn look_at_file(path: &Path, look: Look) -> Found {
     let unreadable = |error: io::Error| (ImageFault::Unreadable, error.to_string());
-    let whole = || std::fs::read(path).map_err(unreadable);
-    let mut file = File::open(path).map_err(unreadable)?;
+    let whole = || read_file(path).map_err(unreadable);
+    let mut file = open_file(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     if look == Look::Decode || length <= HEAD {
         return look_at_bytes(&whole()?, look);

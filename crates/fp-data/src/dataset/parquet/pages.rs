@@ -9,6 +9,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use fp_image::guarded;
+use fp_scoring::open_file;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use super::reader::READER;
@@ -76,7 +77,7 @@ pub(super) fn check_pages<'a>(
         path: path.to_owned(),
         source,
     };
-    let mut file = BufReader::new(File::open(path).map_err(io_error)?);
+    let mut file = BufReader::new(open_file(path).map_err(io_error)?);
     let length = file.get_ref().metadata().map_err(io_error)?.len();
     for column in groups.into_iter().flat_map(RowGroupMetaData::columns) {
         let parts = column.column_path().parts();

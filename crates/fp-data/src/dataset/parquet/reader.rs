@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use fp_image::{DecoderPanic, guarded};
+use fp_scoring::open_file;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::ReadOptions;
@@ -23,7 +24,7 @@ pub(super) fn open(path: &Path) -> Result<SerializedFileReader<File>, DatasetErr
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(io_error)?;
+    let file = open_file(path).map_err(io_error)?;
     let len = file.metadata().map_err(io_error)?.len();
     let opened = guarded(READER, || SerializedFileReader::new(file));
     let reader = opened.unwrap_or_else(|panic| Err(panicked(panic)));
@@ -37,7 +38,7 @@ pub(super) fn open_part(
     path: &Path,
     options: ReadOptions,
 ) -> Result<SerializedFileReader<File>, ParquetError> {
-    let file = File::open(path)?;
+    let file = open_file(path)?;
     let opened = guarded(READER, || {
         SerializedFileReader::new_with_options(file, options)
     });
