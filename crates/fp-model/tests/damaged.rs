@@ -145,6 +145,34 @@ fn pickles_that_are_no_checkpoints() {
     assert!(!text.contains("pytorch_model.bin"), "{text}");
 }
 
+/// Templates at which the tokenizer library panics when it encodes.
+#[test]
+fn tokenizers_whose_templates_name_what_is_not_there() {
+    let root = copy_of(&golden("model"));
+    let path = root.path().join("tokenizer.json");
+    let whole: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let config = golden_config();
+    let config = ModelConfig::from_value(&config, Path::new("config.json")).unwrap();
+    let sequence = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+    for (single, pair) in [
+        (vec![sequence("B")], vec![sequence("A"), sequence("B")]),
+        (vec![sequence("B"), sequence("B")], vec![sequence("B")]),
+        (vec![], vec![sequence("B"), sequence("B")]),
+        (vec![sequence("A"), sequence("B")], vec![sequence("A")]),
+    ] {
+        let mut changed = whole.clone();
+        changed["post_processor"] = json!({
+            "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": {},
+        });
+        fs::write(&path, changed.to_string()).unwrap();
+        // Read or not, and encoded or not: whichever it is, an error at most.
+        match LlavaTokenizer::for_checkpoint(root.path(), &config) {
+            Ok(tokenizer) => drop(tokenizer.encode("one <image> of it")),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
 /// Of two shards with the same tensor the index decides.
 #[test]
 fn a_tensor_in_two_shards() {
