@@ -264,6 +264,31 @@ fn scans_have_a_limit() {
     }
 }
 
+/// Where scans are missing, libjpeg-turbo guesses what they would have said.
+#[test]
+fn progressive_images_without_their_later_scans_are_refused() {
+    for name in ["jpeg_420_progressive.jpg", "jpeg_444_progressive.jpg"] {
+        let jpeg = std::fs::read(folder().join(name)).expect("golden file");
+        let scans: Vec<usize> = jpeg
+            .windows(2)
+            .enumerate()
+            .filter(|(_, pair)| *pair == [0xff, 0xda])
+            .map(|(at, _)| at)
+            .collect();
+        assert!(scans.len() > 4, "{name}");
+        for cut in &scans[1..] {
+            let mut bytes = jpeg[..*cut].to_vec();
+            bytes.extend([0xff, 0xd9]);
+            let error = decode(&bytes, DecodeLimits::default()).unwrap_err();
+            assert!(
+                error.to_string().contains("without its later scans"),
+                "{name}: {error}"
+            );
+        }
+        assert!(decode(&jpeg, DecodeLimits::default()).is_ok());
+    }
+}
+
 /// A side has a limit of its own, told from the header.
 #[test]
 fn long_images_are_refused_by_their_header() {

@@ -4,11 +4,13 @@
 //! bits keep their high byte, but for grey ones, which Pillow clips at 255. EXIF orientation is
 //! left alone, a TIFF's own orientation tag is followed. Colour profiles and gamma are ignored.
 //!
-//! Samples equal Pillow's, with one exception: JPEG data inside a TIFF may be a step off.
+//! Samples equal Pillow's, with one exception: JPEG data inside a TIFF may be a step off. What is
+//! known to come out otherwise is refused (`refused.rs`, and progressive JPEG without all scans).
 
 mod gif;
 mod jpeg;
 mod pixels;
+mod refused;
 
 use std::io::Cursor;
 use std::path::Path;
@@ -102,6 +104,7 @@ pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError
     };
     let format = image::guess_format(bytes).map_err(|_| unknown())?;
     let (name, decoder) = names(format).ok_or_else(unknown)?;
+    refused::check(bytes, format, name)?;
     let decoded = guarded(decoder, || match format {
         ImageFormat::Jpeg => jpeg::decode(bytes, limits),
         ImageFormat::Gif => gif::decode(bytes, limits),
