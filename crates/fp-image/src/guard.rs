@@ -85,9 +85,10 @@ fn keep_quiet_inside() {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
 
     #[test]
     fn panics_become_errors_with_what_they_say() {

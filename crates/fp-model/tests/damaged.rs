@@ -3,16 +3,18 @@
 
 mod common;
 
+use std::fs;
+use std::path::Path;
+
 use candle_core::{DType, Tensor};
-use common::checkpoint::{golden_config, golden_tensors, save, sharded, write_config};
-use common::golden;
 use fp_image::PreprocessorConfig;
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{LlavaModel, LoadOptions, ModelConfig, ModelError, OpenedCheckpoint, inspect};
 use serde_json::{Value, json};
-use std::fs;
-use std::path::Path;
 use tempfile::TempDir;
+
+use common::checkpoint::{golden_config, golden_tensors, save, sharded, write_config};
+use common::golden;
 
 const LAYER: &str = "language_model.model.layers.3.";
 
@@ -79,6 +81,7 @@ fn a_tensor_that_its_shard_lacks() {
 /// A `.bin` file: an archive with one pickle, and as many bytes of storage.
 fn pickled(pickle: &[u8], storage: usize) -> TempDir {
     use std::io::Write;
+
     use zip::write::SimpleFileOptions;
     let root = TempDir::new().unwrap();
     write_config(root.path(), &golden_config());

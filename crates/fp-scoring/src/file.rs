@@ -71,8 +71,9 @@ pub fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usiz
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Cursor;
+
+    use super::*;
 
     /// A folder of this test's own, which goes with it.
     struct Folder(std::path::PathBuf);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-
 use fp_image::guarded;
 use fp_scoring::{open_file, read_file};
 

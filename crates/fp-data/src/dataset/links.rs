@@ -59,11 +59,12 @@ fn find(reading: &Reading) -> Option<DatasetError> {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::super::plain;
-    use super::find;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;
+
+    use super::super::plain;
+    use super::find;
 
     fn data_set(folder: &Path) {
         let description = r#"{"name": "n", "split": "s", "answer_rule": "exact"}"#;

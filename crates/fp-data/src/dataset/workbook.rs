@@ -152,11 +152,13 @@ fn table(cells: Cells) -> Result<TextTable, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use rust_xlsxwriter::Workbook;
     use std::io::Write;
+
+    use rust_xlsxwriter::Workbook;
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
+
+    use super::*;
 
     fn read(cells: &[(u32, u16, &str)]) -> Result<TextTable, DatasetError> {
         let mut book = Workbook::new();

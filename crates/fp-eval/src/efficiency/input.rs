@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
+use fp_data::dataset::{self, ImageRef};
+use fp_data::embedded;
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::{DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError, VisionRequest};
 
 use super::error::EfficiencyError;
 use crate::study::{EncodedImage, Inputs, LoadedImage};
-use fp_data::dataset::{self, ImageRef};
-use fp_data::embedded;
 
 /// Tokens before and after the image in a usual prompt, as `finepruner budget` has them.
 const NUM_SYSTEM: usize = 35;

@@ -1,5 +1,8 @@
 //! Images and questions, ready for the model.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use fp_data::dataset::ImageRef;
 use fp_image::{
     AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
@@ -9,8 +12,6 @@ use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{ImageFeatures, LlavaModel, ModelConfig, ModelError, ToTensor, VisionRequest};
 use fp_scoring::ImageInput;
-use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Turns files and texts into what the model takes, the checkpoint's own way.
 #[derive(Debug)]

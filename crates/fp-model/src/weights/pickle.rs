@@ -1,17 +1,19 @@
 //! One `.bin` file, as PyTorch saves it.
 
-use super::pickle_scan::scan;
-use super::shard::{StoredDtype, TensorEntry};
-use crate::error::{ModelError, Result};
-use candle_core::pickle::{PthTensors, TensorInfo};
-use candle_core::{DType, Tensor};
-use fp_image::guarded;
-use fp_scoring::{Cause, open_file};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+
+use candle_core::pickle::{PthTensors, TensorInfo};
+use candle_core::{DType, Tensor};
+use fp_image::guarded;
+use fp_scoring::{Cause, open_file};
 use zip::ZipArchive;
+
+use super::pickle_scan::scan;
+use super::shard::{StoredDtype, TensorEntry};
+use crate::error::{ModelError, Result};
 
 /// What is said to have given up where it panics.
 const READER: &str = "reader of PyTorch files";

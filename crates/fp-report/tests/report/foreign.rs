@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
+use fp_eval::study::SampleRecord;
 use fp_report::Run;
 use serde_json::{Value, json};
 
 use crate::synthetic::{Size, write_records, write_run};
-use fp_eval::study::SampleRecord;
 
 const SMALL: Size = Size {
     images: 3,

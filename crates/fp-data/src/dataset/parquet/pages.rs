@@ -288,8 +288,9 @@ impl Fields<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Write;
+
+    use super::*;
 
     fn header(bytes: &[u8]) -> io::Result<Header> {
         let mut file = tempfile::tempfile().unwrap();

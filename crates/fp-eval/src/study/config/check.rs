@@ -2,14 +2,16 @@
 
 pub(super) mod surroundings;
 
-use super::{StudyConfig, StudyKind, expectation};
-use fp_data::json::Problem;
-use fp_model::MOST_NEW_TOKENS;
-use fp_scoring::{TokenBudget, did_you_mean};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
+
+use fp_data::json::Problem;
+use fp_model::MOST_NEW_TOKENS;
+use fp_scoring::{TokenBudget, did_you_mean};
+
+use super::{StudyConfig, StudyKind, expectation};
 
 /// Below, quantiles of 95 % intervals are too coarse.
 const LEAST_DRAWS: usize = 1000;
@@ -132,12 +134,13 @@ impl StudyConfig {
     /// Everything that [`StudyConfig::problems`] finds.
     pub fn check(&self) -> Result<(), ConfigError> {
         let diagnostics = self.problems();
-        match diagnostics.is_empty() {
-            true => Ok(()),
-            false => Err(ConfigError::Invalid {
+        if diagnostics.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError::Invalid {
                 path: None,
                 diagnostics,
-            }),
+            })
         }
     }
 

@@ -1,11 +1,13 @@
 //! Whole lines of a file that grows.
 
-use crate::study::error::StudyError;
-use crate::study::line::LineError;
-use fp_scoring::{open_file, read_line};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+
+use fp_scoring::{open_file, read_line};
+
+use crate::study::error::StudyError;
+use crate::study::line::LineError;
 
 /// Calls `visit` with the number, from 1, and the content of every whole line.
 pub(crate) fn for_each_line(

@@ -1,16 +1,18 @@
 //! What a configuration can't mean where it is to be run: its device, its model, its data.
 
-use super::super::StudyConfig;
-use super::Diagnostics;
-use crate::study::grid::{Grid, ModelShape};
-use crate::study::own_methods::OwnMethods;
-use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
+use std::path::Path;
+
 use fp_data::dataset::locate;
 use fp_data::embedded;
 use fp_image::PreprocessorConfig;
 use fp_model::{ModelConfig, Preset, inspect};
 use fp_scoring::{MethodRegistry, did_you_mean, error_text};
-use std::path::Path;
+
+use super::super::StudyConfig;
+use super::Diagnostics;
+use crate::study::grid::{Grid, ModelShape};
+use crate::study::own_methods::OwnMethods;
+use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
 
 /// Problems of one checkpoint that are named.
 const MOST_NAMED: usize = 5;
