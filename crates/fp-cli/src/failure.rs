@@ -13,6 +13,7 @@ use fp_scoring::error_chain;
 use serde::Serialize;
 
 use crate::interrupt::Interrupted;
+use crate::plain::plain;
 
 /// What the command line, a configuration or data are refused with.
 const EXIT_CODE: u8 = 2;
@@ -59,7 +60,7 @@ impl Failure {
         let _ = if json && is_printed {
             writeln!(std::io::stderr(), "{}", object())
         } else {
-            writeln!(std::io::stderr(), "{}", line.trim_end())
+            writeln!(std::io::stderr(), "{}", plain(line.trim_end()))
         };
         if json && !is_printed {
             let _ = writeln!(std::io::stdout(), "{}", object());

@@ -8,6 +8,7 @@ mod dump;
 mod failure;
 mod interrupt;
 mod invocation;
+mod plain;
 mod table;
 
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "finepruner", version, max_term_width = 80)]
 struct Cli {
+    /// Let links in a data set's folder lead out of it.
+    #[arg(long, global = true, hide = true, env = "FINEPRUNER_FOLLOW_LINKS")]
+    follow_links: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -61,6 +65,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::misused(&error, json),
     };
+    if cli.follow_links {
+        fp_data::dataset::follow_links();
+    }
     let outcome = match &cli.command {
         Command::Score(args) => commands::score::run(args),
         Command::Strategies(args) => commands::strategies::run(args),

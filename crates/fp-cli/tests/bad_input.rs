@@ -604,7 +604,7 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
             ],
             &[
                 "9 problems in the configuration",
-                &format!("{config}:2: max_new_tokens: 0; must be at least 1"),
+                &format!("{config}:2: max_new_tokens: 0; must be between 1 and 1048576"),
                 &format!("{config}:3: statistics.baseline: `summ` (did you mean `sum`?)"),
                 "--dataset: no folder `no/such`",
                 "--dataset: `embedded:confrm` (did you mean `embedded:confirm`?)",

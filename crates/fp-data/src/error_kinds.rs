@@ -66,6 +66,7 @@ fn datasets() {
         Missing { folder: path(), what: "question file", names: vec![text()] },
         Content { path: path(), reason: text() },
         Unreadable { path: path(), reason: text(), source: json().into() },
+        LeadsOut { path: path(), found: path() },
         Column { path: path(), column: text(), expected: text(), found: text() },
         NoAnswers { name: text(), split: text(), judge: text() },
         Write { path: path(), source: io_error() },

@@ -15,7 +15,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// # Errors
 /// A file that can't be read.
 pub fn sha256_file(path: &Path) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = fp_scoring::open_file(path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

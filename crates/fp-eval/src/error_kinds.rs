@@ -90,6 +90,7 @@ fn studies() {
         Frame {},
         Checksum { written: text(), found: 7 },
         Content { 0: json() },
+        Value { reason: text() },
     ));
     let threads = rayon::ThreadPoolBuilder::new()
         .spawn_handler(|_| Err(io_error()))

@@ -133,7 +133,7 @@ impl PreprocessorConfig {
     /// [`ImageError::Io`] if it cannot be read (a missing file included), else as
     /// [`from_json`](Self::from_json), both naming the file.
     pub fn load(path: &Path) -> Result<Self, ImageError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ImageError::Io {
+        let text = fp_scoring::read_text_file(path).map_err(|source| ImageError::Io {
             path: path.to_owned(),
             source,
         })?;

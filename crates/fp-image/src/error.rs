@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fp_scoring::Cause;
 
-use super::{ImageSize, Resolution};
+use super::{DecoderPanic, ImageSize, Resolution};
 
 /// Every failure of decoding and preprocessing, with what was found and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,14 @@ pub enum ImageError {
         /// What the decoder says.
         source: Cause,
     },
+    /// The format is known, and its decoder panics on the content.
+    #[error("damaged {format} image, or one that its decoder doesn't know")]
+    Panicked {
+        /// Name of the format.
+        format: &'static str,
+        /// The decoder, and what it said.
+        source: DecoderPanic,
+    },
     /// A legal image that its decoder doesn't read.
     #[error("unsupported {format} image")]
     NoDecoder {
@@ -81,6 +89,16 @@ pub enum ImageError {
         height: u32,
         /// The limit, see [`DecodeLimits`](super::DecodeLimits).
         max_pixels: u64,
+    },
+    /// A side is longer than allowed; nothing was allocated.
+    #[error("the image is {width}x{height}, and its longer side above the limit of {max_side}")]
+    TooLong {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// The limit.
+        max_side: u32,
     },
     /// Raw pixels that do not fill the stated size.
     #[error("{width}x{height} RGB pixels need {expected} bytes, got {got}")]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::de::Error as _;
 
 use self::error_check::{CAUSE, check};
-use crate::{ImageError, ImageSize, Resolution};
+use crate::{DecoderPanic, ImageError, ImageSize, Resolution};
 
 fn path() -> PathBuf {
     PathBuf::from("image.png")
@@ -22,6 +22,13 @@ fn text() -> String {
 
 fn json() -> serde_json::Error {
     serde_json::Error::custom(CAUSE)
+}
+
+fn panicked() -> DecoderPanic {
+    DecoderPanic {
+        decoder: "TIFF decoder",
+        message: CAUSE.to_owned(),
+    }
 }
 
 #[test]
@@ -38,8 +45,10 @@ fn images() {
         Damaged { format: "PNG", reason: text() },
         Unsupported { format: "PNG", reason: text() },
         Decoder { format: "PNG", source: CAUSE.into() },
+        Panicked { format: "TIFF", source: panicked() },
         NoDecoder { format: "PNG", source: CAUSE.into() },
         TooLarge { width: 9, height: 9, max_pixels: 80 },
+        TooLong { width: 9, height: 1, max_side: 8 },
         RawLength { width: 2, height: 2, expected: 12, got: 11 },
         NoPixels { width: 0, height: 3 },
         ConfigSyntax { 0: json() },

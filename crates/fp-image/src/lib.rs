@@ -22,6 +22,7 @@ mod error;
 #[cfg(test)]
 mod error_kinds;
 mod framing;
+mod guard;
 mod processor;
 mod resample;
 mod rgb;
@@ -31,6 +32,7 @@ pub use config::{ChannelStatistics, PreprocessorConfig, ResizeTarget};
 pub use decode::{DecodeLimits, decode, decode_file};
 pub use error::ImageError;
 pub use framing::{ImageAspect, Square, shortest_edge};
+pub use guard::{DecoderPanic, guarded};
 pub use processor::{ImageProcessor, PixelValues};
 pub use resample::{ResampleFilter, resize};
 pub use rgb::{ImageSize, RgbImage};

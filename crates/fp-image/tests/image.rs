@@ -182,6 +182,128 @@ fn large_images_are_refused_by_their_header() {
     );
 }
 
+/// A tiled TIFF of separate planes, at which its decoder panics: `tiles` beside each other.
+fn planar_tiff(bits: u16, tiles: u16, planes: u16) -> Vec<u8> {
+    let (side, size) = (16_u32, 16 * 16 * u32::from(bits / 8));
+    let width = side * u32::from(tiles);
+    let count = u32::from(tiles * planes);
+    let entries: [(u16, u16, u32, u32); 12] = [
+        (256, 4, 1, width),
+        (257, 4, 1, side),
+        (258, 3, 1, bits.into()),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (277, 3, 1, planes.into()),
+        (284, 3, 1, 2),
+        (322, 4, 1, side),
+        (323, 4, 1, side),
+        (324, 4, count, 0),
+        (325, 4, count, 0),
+        (339, 3, 1, 1),
+    ];
+    let lists = 8 + 2 + 12 * entries.len() as u32 + 4;
+    let data = lists + 8 * count;
+    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, number, value) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
+        let value = match tag {
+            324 => lists,
+            325 => lists + 4 * count,
+            // Three equal numbers fit no entry: the first tile's offsets serve.
+            _ => value,
+        };
+        bytes.extend(number.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend([0; 4]);
+    for tile in 0..count {
+        bytes.extend((data + tile * size).to_le_bytes());
+    }
+    for _ in 0..count {
+        bytes.extend(size.to_le_bytes());
+    }
+    bytes.extend((0..count * size).map(|value| (value % 251) as u8));
+    bytes
+}
+
+/// What a decoder does with a file that it doesn't know is that file's error at most.
+#[test]
+fn decoders_that_give_up_are_errors() {
+    for (bits, tiles, planes) in [(8, 2, 3), (8, 3, 3), (16, 2, 3), (8, 1, 3), (8, 2, 4)] {
+        let bytes = planar_tiff(bits, tiles, planes);
+        let Err(error) = decode(&bytes, DecodeLimits::default()) else {
+            continue;
+        };
+        let text = error.to_string();
+        assert!(text.contains("TIFF"), "{text}");
+    }
+}
+
+/// The same scan again and again costs a few bytes and a pass over the whole image.
+#[test]
+fn scans_have_a_limit() {
+    let jpeg = std::fs::read(folder().join("jpeg_420_progressive.jpg")).expect("golden file");
+    let at = |marker: [u8; 2]| jpeg.windows(2).position(|pair| pair == marker);
+    let first = at([0xff, 0xda]).expect("a scan");
+    let rest = &jpeg[first + 2..];
+    let next = rest
+        .windows(2)
+        .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7));
+    let scan = &jpeg[first..first + 2 + next.expect("a marker after it")];
+    let repeated = |count: usize| {
+        let mut bytes = jpeg[..first].to_vec();
+        bytes.extend(scan.repeat(count));
+        bytes.extend(&jpeg[first + scan.len()..]);
+        decode(&bytes, DecodeLimits::default()).map_err(|error| error.to_string())
+    };
+    assert!(repeated(1).is_ok());
+    for count in [65, 200, 5000] {
+        let error = repeated(count).unwrap_err();
+        assert!(error.contains("more than 64 scans"), "{error}");
+    }
+}
+
+/// Where scans are missing, libjpeg-turbo guesses what they would have said.
+#[test]
+fn progressive_images_without_their_later_scans_are_refused() {
+    for name in ["jpeg_420_progressive.jpg", "jpeg_444_progressive.jpg"] {
+        let jpeg = std::fs::read(folder().join(name)).expect("golden file");
+        let scans: Vec<usize> = jpeg
+            .windows(2)
+            .enumerate()
+            .filter(|(_, pair)| *pair == [0xff, 0xda])
+            .map(|(at, _)| at)
+            .collect();
+        assert!(scans.len() > 4, "{name}");
+        for cut in &scans[1..] {
+            let mut bytes = jpeg[..*cut].to_vec();
+            bytes.extend([0xff, 0xd9]);
+            let error = decode(&bytes, DecodeLimits::default()).unwrap_err();
+            assert!(
+                error.to_string().contains("without its later scans"),
+                "{name}: {error}"
+            );
+        }
+        assert!(decode(&jpeg, DecodeLimits::default()).is_ok());
+    }
+}
+
+/// A side has a limit of its own, told from the header.
+#[test]
+fn long_images_are_refused_by_their_header() {
+    let mut png = std::fs::read(folder().join("png_rgb.png")).expect("golden file");
+    for (width, height) in [(1_u32 << 21, 1_u32), (1, 1 << 21), ((1 << 20) + 1, 2)] {
+        png[16..20].copy_from_slice(&width.to_be_bytes());
+        png[20..24].copy_from_slice(&height.to_be_bytes());
+        let checksum = digest(&png[12..29]);
+        png[29..33].copy_from_slice(&checksum.to_be_bytes());
+        let error = decode(&png, DecodeLimits::default()).unwrap_err();
+        assert!(matches!(error, ImageError::TooLong { .. }), "{error}");
+    }
+}
+
 /// Half a file is never an image: what is missing is not made up.
 #[test]
 fn truncated_files_are_errors() {
@@ -221,8 +343,16 @@ fn damaged_files_never_panic() {
                 let at = next(damaged.len());
                 damaged[at] = next(256) as u8;
             }
-            if let Ok(image) = decode(&damaged, limits) {
-                assert_eq!(image.as_raw().len(), 3 * image.width() * image.height());
+            match decode(&damaged, limits) {
+                Ok(image) => {
+                    assert_eq!(image.as_raw().len(), 3 * image.width() * image.height());
+                }
+                // This crate's own decoder has no excuse.
+                Err(error) => assert!(
+                    !case.file.ends_with("jpg") || !matches!(error, ImageError::Panicked { .. }),
+                    "{}: {error}",
+                    case.file
+                ),
             }
         }
     }

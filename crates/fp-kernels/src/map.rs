@@ -27,15 +27,16 @@ impl MappedFile {
     /// # Errors
     /// A file that can't be opened or mapped, or is none, such as a folder.
     pub fn open(path: &Path) -> io::Result<MappedFile> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        // Looked at before it is opened: opening a pipe waits.
+        let metadata = std::fs::metadata(path)?;
         if !metadata.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "that is no regular file",
             ));
         }
-        let len = usize::try_from(metadata.len())
+        let file = File::open(path)?;
+        let len = usize::try_from(file.metadata()?.len())
             .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         // SAFETY: the mapping is read-only and covers what the file holds. That
         // nobody shortens or rewrites the file meanwhile is asked of the user, as

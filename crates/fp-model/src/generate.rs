@@ -8,7 +8,7 @@ use crate::model::LlavaModel;
 use crate::sampling::{Sampler, Sampling};
 
 /// Most tokens that one call may ask for.
-const MOST_NEW_TOKENS: usize = 1 << 20;
+pub const MOST_NEW_TOKENS: usize = 1 << 20;
 
 /// How tokens are decoded.
 #[derive(Debug, Clone, PartialEq)]

@@ -80,7 +80,7 @@ pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
 pub use device::{device, is_device_name};
 pub use error::{ModelError, Result};
-pub use generate::{FinishReason, GenerateOptions, Generation};
+pub use generate::{FinishReason, GenerateOptions, Generation, MOST_NEW_TOKENS};
 pub use image_prefix::ImagePrefix;
 pub use inspect::{Inspection, StoredValues, inspect};
 pub use model::{ImageFeatures, LlavaModel, LoadOptions};

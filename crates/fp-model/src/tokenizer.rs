@@ -1,9 +1,8 @@
 //! `tokenizer.json`, and prompts with an image in them.
 
-use std::panic::catch_unwind;
 use std::path::Path;
 
-use fp_image::IMAGE_PLACEHOLDER;
+use fp_image::{IMAGE_PLACEHOLDER, guarded};
 use fp_scoring::{Cause, named_enum};
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -12,6 +11,8 @@ use crate::config::{ModelConfig, Origin};
 use crate::prompt::{EncodedPrompt, PromptError, count_placeholders, split_at_image};
 
 const BOS: &str = "<s>";
+/// What is said to have given up where it panics.
+const LIBRARY: &str = "tokenizer library";
 
 named_enum! {
     /// How the text around the image is cut into tokens.
@@ -87,7 +88,7 @@ impl LlavaTokenizer {
     /// [`PromptError::MissingToken`] if an id is given neither by it nor by `ids`,
     /// [`PromptError::ContradictingToken`] if the two disagree about the image's.
     pub fn from_file(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
-        let bytes = std::fs::read(path).map_err(|source| PromptError::TokenizerFile {
+        let bytes = fp_scoring::read_file(path).map_err(|source| PromptError::TokenizerFile {
             path: path.to_owned(),
             source,
         })?;
@@ -215,13 +216,12 @@ impl LlavaTokenizer {
     /// # Errors
     /// [`PromptError::Decode`] if the tokenizer library fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String, PromptError> {
-        let text = self
-            .inner
-            .decode(ids, true)
-            .map_err(|source| PromptError::Decode {
-                num_ids: ids.len(),
-                source,
-            })?;
+        let text = guarded(LIBRARY, || self.inner.decode(ids, true));
+        let text = text.unwrap_or_else(|panic| Err(panic.into()));
+        let text = text.map_err(|source| PromptError::Decode {
+            num_ids: ids.len(),
+            source,
+        })?;
         Ok(text.trim_matches(is_python_space).to_owned())
     }
 
@@ -241,13 +241,13 @@ impl LlavaTokenizer {
     fn ids(&self, text: &str) -> Result<Vec<u32>, PromptError> {
         // The tokenizer's own template is left out: a checkpoint's tokenizer.json may or may not
         // hold one, and a second beginning-of-sequence token would have to be taken out again.
-        let encoding =
-            self.inner
-                .encode_fast(text, false)
-                .map_err(|source| PromptError::Encode {
-                    text: text.chars().take(80).collect(),
-                    source,
-                })?;
+        // It panics on what some files ask of it, such as a template that names a second text.
+        let encoding = guarded(LIBRARY, || self.inner.encode_fast(text, false));
+        let encoding = encoding.unwrap_or_else(|panic| Err(panic.into()));
+        let encoding = encoding.map_err(|source| PromptError::Encode {
+            text: text.chars().take(80).collect(),
+            source,
+        })?;
         Ok(encoding.get_ids().to_vec())
     }
 }
@@ -255,10 +255,7 @@ impl LlavaTokenizer {
 /// The tokenizer library's own reading, which panics on some files that it can't use.
 fn parse(bytes: &[u8]) -> Result<Tokenizer, Cause> {
     serde_json::from_slice::<Value>(bytes)?;
-    match catch_unwind(|| Tokenizer::from_bytes(bytes)) {
-        Ok(parsed) => parsed,
-        Err(_) => Err("the tokenizer library gives up on its content".into()),
-    }
+    guarded(LIBRARY, || Tokenizer::from_bytes(bytes))?
 }
 
 /// Unicode white space and the four information separators.

@@ -78,6 +78,104 @@ fn a_tensor_that_its_shard_lacks() {
     assert_eq!(problems, [error.to_string()]);
 }
 
+/// A `.bin` file: an archive with one pickle, and as many bytes of storage.
+fn pickled(pickle: &[u8], storage: usize) -> TempDir {
+    use std::io::Write;
+
+    use zip::write::SimpleFileOptions;
+    let root = TempDir::new().unwrap();
+    write_config(root.path(), &golden_config());
+    let file = fs::File::create(root.path().join("pytorch_model.bin")).unwrap();
+    let mut archive = zip::ZipWriter::new(file);
+    let stored = || SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    archive.start_file("archive/data.pkl", stored()).unwrap();
+    archive.write_all(pickle).unwrap();
+    archive.start_file("archive/data/0", stored()).unwrap();
+    archive.write_all(&vec![0; storage]).unwrap();
+    archive.finish().unwrap();
+    root
+}
+
+/// A pickle of one tensor of `rows` × 4 values.
+fn tensor_pickle(rows: i32) -> Vec<u8> {
+    let mut pickle = b"\x80\x02}(X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((\
+        X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x08tQK\x00J"
+        .to_vec();
+    pickle.extend(rows.to_le_bytes());
+    pickle.extend(b"K\x04\x86K\x04K\x01\x86\x89}tRu.");
+    pickle
+}
+
+/// Pickles at which their reader panics, overflows the stack or allocates without end.
+#[test]
+fn pickles_that_are_no_checkpoints() {
+    let told = |pickle: &[u8], storage: usize| {
+        let root = pickled(pickle, storage);
+        let error = open(root.path()).unwrap_err();
+        assert!(matches!(error, ModelError::Shard { .. }), "{error}");
+        fp_scoring::error_text(&error)
+    };
+    let class = b"\x80\x02}X\x01\x00\x00\x00w";
+    for (reduced, said) in [
+        (&b"ctorch._utils\n_rebuild_tensor_v2\n)Rs."[..], "gives up"),
+        (b"ctorch._utils\n_rebuild_parameter\n)Rs.", "gives up"),
+        (b"ctorch._tensor\n_rebuild_from_type_v2\n)Rs.", "gives up"),
+        (
+            b"ctorch._tensor\n_rebuild_from_type_v2\nN\x85Rs.",
+            "gives up",
+        ),
+    ] {
+        let text = told(&[&class[..], reduced].concat(), 0);
+        assert!(
+            text.contains("pytorch_model.bin") && text.contains(said),
+            "{text}"
+        );
+    }
+    let deep = [&b"N"[..], &b"\x85".repeat(1 << 20), b"."].concat();
+    assert!(told(&deep, 0).contains("nested more than 64 deep"));
+    let doubled = [&b"]"[..], &b"q\x00h\x00\x86".repeat(64), b"."].concat();
+    assert!(told(&doubled, 0).contains("objects"));
+    assert!(told(b"X\xff\xff\xff\xff.", 0).contains("a text of 4294967295 bytes"));
+    // A tensor is as large as its storage at most.
+    let text = told(&tensor_pickle(3), 32);
+    assert!(
+        text.contains("tensor `w` of shape [3, 4] goes beyond the 32 bytes"),
+        "{text}"
+    );
+    assert!(told(&tensor_pickle(i32::MAX), 32).contains("goes beyond the 32 bytes"));
+    let whole = pickled(&tensor_pickle(2), 32);
+    let text = fp_scoring::error_text(&open(whole.path()).unwrap_err());
+    assert!(!text.contains("pytorch_model.bin"), "{text}");
+}
+
+/// Templates at which the tokenizer library panics when it encodes.
+#[test]
+fn tokenizers_whose_templates_name_what_is_not_there() {
+    let root = copy_of(&golden("model"));
+    let path = root.path().join("tokenizer.json");
+    let whole: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let config = golden_config();
+    let config = ModelConfig::from_value(&config, Path::new("config.json")).unwrap();
+    let sequence = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+    for (single, pair) in [
+        (vec![sequence("B")], vec![sequence("A"), sequence("B")]),
+        (vec![sequence("B"), sequence("B")], vec![sequence("B")]),
+        (vec![], vec![sequence("B"), sequence("B")]),
+        (vec![sequence("A"), sequence("B")], vec![sequence("A")]),
+    ] {
+        let mut changed = whole.clone();
+        changed["post_processor"] = json!({
+            "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": {},
+        });
+        fs::write(&path, changed.to_string()).unwrap();
+        // Read or not, and encoded or not: whichever it is, an error at most.
+        match LlavaTokenizer::for_checkpoint(root.path(), &config) {
+            Ok(tokenizer) => drop(tokenizer.encode("one <image> of it")),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
 /// Of two shards with the same tensor the index decides.
 #[test]
 fn a_tensor_in_two_shards() {

@@ -200,9 +200,12 @@ impl HeadCount {
             HeadCount::Share {
                 numerator,
                 denominator,
-            } => (num_heads * numerator)
-                .checked_div(denominator)
-                .unwrap_or(0),
+            } => {
+                let share = num_heads.saturating_mul(numerator).checked_div(denominator);
+                // Half of one head, which nobody asked for by its number, is that head.
+                let least = usize::from(*self == HeadCount::HALF);
+                share.unwrap_or(0).max(least)
+            }
         };
         if num_selected_heads == 0 || num_selected_heads > num_heads {
             return Err(BudgetError::Heads {
@@ -283,6 +286,10 @@ mod tests {
     #[test]
     fn head_counts() {
         assert_eq!(HeadCount::HALF.resolve(32), Ok(16));
+        for (num_heads, expected) in [(1, 1), (2, 1), (3, 1), (5, 2)] {
+            assert_eq!(HeadCount::HALF.resolve(num_heads), Ok(expected));
+        }
+        assert!(HeadCount::HALF.resolve(0).is_err());
         assert_eq!(
             HeadCount::Share {
                 numerator: 3,

@@ -39,6 +39,7 @@ mod error_check;
 #[cfg(test)]
 mod error_kinds;
 mod error_text;
+mod file;
 pub mod hash;
 mod head;
 mod head_ranking;
@@ -57,6 +58,7 @@ pub use cost::{DecoderShape, FLOPS_PER_MAC, MlpConvention, PrunedCost};
 pub use equivalence::{Equivalence, EquivalenceMatrix};
 pub use error::{Cause, ScoringError, SharedError};
 pub use error_text::{error_chain, error_text};
+pub use file::{open_file, read_file, read_line, read_text_file};
 pub use head::HeadStrategy;
 pub use head_ranking::HeadRanking;
 pub use kept::KeptTokens;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::failure::note_output;
+use crate::plain::plain;
 use crate::table::wrap_lines;
 
 pub(crate) mod budget;
@@ -53,11 +54,11 @@ fn print_text(text: &str) -> Result<()> {
     print_verbatim(&wrap_lines(text))
 }
 
-/// Prints text as it is; unlike `print!` a closed pipe is an error to act on, not a panic.
+/// Prints text as it is, but for what a terminal would obey; unlike `print!` a closed pipe is an error to act on, not a panic.
 fn print_verbatim(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     note_output();
-    writeln!(out, "{}", text.trim_end())?;
+    writeln!(out, "{}", plain(text.trim_end()))?;
     out.flush()?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use fp_eval::study::dataset_selector;
 use fp_stats::CompareOptions;
 
 use super::{print_json, print_text};
+use crate::plain::plain;
 use crate::table::wrap_lines;
 
 /// Score answer files of other evaluations, and test them against each other.
@@ -166,7 +167,8 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
 fn warn(name: &str, warnings: &[String], strict: bool) -> Result<()> {
     for warning in warnings {
         ensure!(!strict, "{name}: {warning}");
-        eprintln!("{}", wrap_lines(&format!("warning: {name}: {warning}")));
+        let line = format!("warning: {name}: {warning}");
+        eprintln!("{}", wrap_lines(&plain(&line)));
     }
     Ok(())
 }

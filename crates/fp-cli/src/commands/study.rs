@@ -154,6 +154,14 @@ fn carry_out(
         summary.num_samples,
         summary.output.join(fp_eval::study::RECORDS_FILE).display()
     );
+    let run = fp_report::Run::read(folder)?;
+    let mut cells = run.records.iter().flat_map(|record| &record.cells);
+    anyhow::ensure!(
+        cells.any(|cell| cell.error.is_none()),
+        "no cell has an answer to any of the {} samples; the first lines of {} say why",
+        summary.num_samples,
+        summary.output.join(fp_eval::study::RECORDS_FILE).display()
+    );
     let measured = match config.efficiency {
         Some(settings) => efficiency::measure_run(&summary, settings, &options, args, finish.json),
         None => Ok(()),

@@ -82,12 +82,13 @@ impl Dump {
     }
 
     fn read_header(path: &Path) -> Result<Self> {
-        let mut file = File::open(path)?;
-        let about = file.metadata()?;
+        // Looked at before it is opened: opening a pipe waits.
+        let about = std::fs::metadata(path)?;
         ensure!(
             about.is_file(),
             "it is not a regular file; an attention dump is a .safetensors or .npy file"
         );
+        let mut file = File::open(path)?;
         let mut first = Vec::new();
         Read::by_ref(&mut file).take(64).read_to_end(&mut first)?;
         file.rewind()?;

@@ -1,8 +1,10 @@
 //! How files of text are encoded: in UTF-8, with or without a mark at their start.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+
+use fp_scoring::{open_file, read_file};
 
 use super::DatasetError;
 
@@ -18,7 +20,7 @@ pub(super) fn open_text(path: &Path) -> Result<(BufReader<File>, usize), Dataset
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(io_error)?;
+    let file = open_file(path).map_err(io_error)?;
     let mut file = BufReader::with_capacity(1 << 18, file);
     let start = file.fill_buf().map_err(io_error)?;
     refuse_utf_16(path, start)?;
@@ -36,13 +38,15 @@ pub(super) fn open_text(path: &Path) -> Result<(BufReader<File>, usize), Dataset
 /// # Errors
 /// A file that can't be read, and bytes that aren't UTF-8.
 pub fn read_text(path: &Path) -> Result<String, DatasetError> {
-    let (mut file, _) = open_text(path)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)
-        .map_err(|source| DatasetError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+    // Before anything is held of it, whether all of it can be.
+    let mut bytes = read_file(path).map_err(|source| DatasetError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    refuse_utf_16(path, &bytes)?;
+    if bytes.starts_with(MARK) {
+        bytes.drain(..MARK.len());
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let before = &error.as_bytes()[..at];

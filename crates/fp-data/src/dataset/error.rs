@@ -86,6 +86,17 @@ pub enum DatasetError {
         /// What the reader says.
         source: Cause,
     },
+    /// An image outside of its data set's folder.
+    #[error(
+        "{} is a link that leads out of its data set's folder, to {}; if that is meant, --follow-links allows it",
+        path.display(), found.display()
+    )]
+    LeadsOut {
+        /// As the data set names it.
+        path: PathBuf,
+        /// Where it leads.
+        found: PathBuf,
+    },
     /// A column that is missing, or of another type.
     #[error("{}: column `{column}` has to be {expected}; it is {found}", path.display())]
     Column {

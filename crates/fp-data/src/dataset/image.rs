@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fp_image::guarded;
+use fp_scoring::{open_file, read_file};
 
 use super::tsv::read_row;
 
@@ -54,7 +56,7 @@ impl ImageRef {
     /// The file can't be read, or holds no image at that place.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         match self {
-            ImageRef::File(path) => std::fs::read(path),
+            ImageRef::File(path) => read_file(path),
             ImageRef::Cell {
                 table,
                 row_start,
@@ -72,7 +74,9 @@ impl ImageRef {
     pub fn size(&self) -> io::Result<[usize; 2]> {
         let bytes = self.read()?;
         let reader = image::ImageReader::new(io::Cursor::new(&bytes)).with_guessed_format()?;
-        let (width, height) = reader.into_dimensions().map_err(io::Error::other)?;
+        let dimensions = guarded("image decoder", || reader.into_dimensions());
+        let dimensions = dimensions.map_err(io::Error::other)?;
+        let (width, height) = dimensions.map_err(io::Error::other)?;
         Ok([width as usize, height as usize])
     }
 
@@ -115,7 +119,7 @@ impl fmt::Display for ImageRef {
 }
 
 fn read_cell(table: &Path, row_start: u64, column: usize) -> io::Result<Vec<u8>> {
-    let mut file = io::BufReader::with_capacity(1 << 16, std::fs::File::open(table)?);
+    let mut file = io::BufReader::with_capacity(1 << 16, open_file(table)?);
     file.seek(SeekFrom::Start(row_start))?;
     let mut cells = Vec::new();
     read_row(&mut file, &mut cells)?;

@@ -1,10 +1,10 @@
 //! Files of lines, read one at a time: UTF-8, with or without a mark at the start,
 //! lines ending in LF or CR LF.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 
+use fp_scoring::{open_file, read_line};
 use sha2::{Digest, Sha256};
 
 use super::encoding::{not_utf_8, refuse_utf_16};
@@ -27,13 +27,13 @@ pub(crate) fn for_each_line(
         path: path.to_owned(),
         source,
     };
-    let mut file = BufReader::with_capacity(1 << 18, File::open(path).map_err(io_error)?);
+    let mut file = BufReader::with_capacity(1 << 18, open_file(path).map_err(io_error)?);
     let mut digest = Sha256::new();
     let mut bytes = Vec::new();
     let mut number = 0;
     loop {
         bytes.clear();
-        if file.read_until(b'\n', &mut bytes).map_err(io_error)? == 0 {
+        if read_line(&mut file, &mut bytes).map_err(io_error)? == 0 {
             break;
         }
         digest.update(&bytes);

@@ -13,7 +13,10 @@ pub mod export;
 mod gqa;
 mod image;
 mod json_stream;
+#[cfg(any(feature = "parquet", feature = "xlsx"))]
+mod limit;
 pub(crate) mod lines;
+mod links;
 pub(crate) mod llava;
 mod mmbench;
 mod mme;
@@ -30,12 +33,17 @@ mod textvqa;
 mod tsv;
 mod vizwiz;
 pub(crate) mod vqav2;
+#[cfg(feature = "xlsx")]
+mod workbook;
 
 pub use benchmark::Benchmark;
 pub(crate) use collect::Occurrences;
 pub use encoding::read_text;
 pub use error::{DatasetError, LineProblem, ProblemKind, Problems};
 pub use image::ImageRef;
+#[cfg(any(feature = "parquet", feature = "xlsx"))]
+pub use limit::LIMIT_VARIABLE;
+pub use links::follow_links;
 pub(crate) use mmbench::table_row;
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
 pub(crate) use table::{TextTable, for_each_tab_row, read_table};
@@ -235,11 +243,14 @@ impl Part {
     /// # Errors
     /// A file that is missing, can't be read, or isn't what it has to be as a whole.
     pub fn read(&self) -> Result<Reading, DatasetError> {
-        match self.form {
-            Form::Plain | Form::Llava => self.benchmark.read(&self.folder, &self.name),
+        let mut reading = match self.form {
+            Form::Plain | Form::Llava => self.benchmark.read(&self.folder, &self.name)?,
             #[cfg(feature = "parquet")]
-            Form::Parquet => parquet::read(self.benchmark, &self.folder, &self.name),
-        }
+            Form::Parquet => parquet::read(self.benchmark, &self.folder, &self.name)?,
+        };
+        let leads_out = links::leading_out(&reading);
+        reading.faults.extend(leads_out.map(Arc::new));
+        Ok(reading)
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use super::encoding::{not_utf_8, open_text};
 use super::lines::LineFault;
 use super::tsv::read_row;
+#[cfg(feature = "xlsx")]
+use super::workbook::workbook;
 use super::{DatasetError, ProblemKind};
 
 /// A table: its header, and its rows, each by its number from 1.
@@ -102,35 +104,6 @@ fn text(cell: &[u8]) -> Result<String, LineFault> {
                 format!("in a cell, {}", not_utf_8(byte, at)),
             )
         })
-}
-
-#[cfg(feature = "xlsx")]
-fn workbook(path: &Path) -> Result<TextTable, DatasetError> {
-    use calamine::{Data, Reader, Xlsx, open_workbook};
-
-    let fail = |error: calamine::XlsxError| DatasetError::Unreadable {
-        path: path.to_owned(),
-        reason: "no whole workbook of Excel; it may have been cut off".to_owned(),
-        source: error.into(),
-    };
-    let mut workbook: Xlsx<_> = open_workbook(path).map_err(fail)?;
-    let sheet = workbook.worksheet_range_at(0);
-    let sheet = sheet.ok_or_else(|| content(path, "it has no sheet"))?;
-    let sheet = sheet.map_err(fail)?;
-    let text = |cell: &Data| match cell {
-        // As Python writes them, whose programs make such files.
-        Data::Bool(true) => "True".to_owned(),
-        Data::Bool(false) => "False".to_owned(),
-        other => other.to_string(),
-    };
-    let mut rows = sheet.rows().map(|row| row.iter().map(text).collect());
-    let header = rows.next().ok_or_else(|| content(path, "it is empty"))?;
-    let rows = (1..).zip(rows);
-    let rows = rows.filter(|(_, row): &(usize, Vec<String>)| row.iter().any(|c| !c.is_empty()));
-    Ok(TextTable {
-        header,
-        rows: rows.map(|(number, row)| (number, Ok(row))).collect(),
-    })
 }
 
 #[cfg(not(feature = "xlsx"))]

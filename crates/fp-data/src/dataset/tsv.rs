@@ -3,6 +3,11 @@
 
 use std::io::{self, BufRead, Write};
 
+use fp_scoring::read_line;
+
+/// Bytes of a row whose cells go over several lines.
+const MOST_OF_ROW: usize = 1 << 28;
+
 /// Reads one row into `cells`, the bytes of each; gives how many bytes it took, 0 at the
 /// end of the file.
 pub(super) fn read_row(file: &mut impl BufRead, cells: &mut Vec<Vec<u8>>) -> io::Result<u64> {
@@ -11,13 +16,17 @@ pub(super) fn read_row(file: &mut impl BufRead, cells: &mut Vec<Vec<u8>>) -> io:
     let mut quotes = Quotes::default();
     loop {
         let start = line.len();
-        if file.read_until(b'\n', &mut line)? == 0 {
+        if read_line(file, &mut line)? == 0 {
             break;
         }
         quotes.read(&line[start..]);
         // Inside quotes a line break belongs to the cell: the row goes on.
         if !quotes.is_open {
             break;
+        }
+        if line.len() > MOST_OF_ROW {
+            let message = format!("a quote is open for more than {MOST_OF_ROW} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
     }
     let num_bytes = line.len() as u64;

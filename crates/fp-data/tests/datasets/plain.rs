@@ -68,3 +68,47 @@ fn the_plain_form() {
         );
     }
 }
+
+/// `images` and the names of images stay inside the folder, whatever they are spelled like.
+#[test]
+fn folders_of_images_lead_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |images: &str| {
+        let description = serde_json::json!({
+            "name": "n", "split": "s", "answer_rule": "exact", "images": images,
+        });
+        std::fs::write(
+            folder.path().join("benchmark.json"),
+            description.to_string(),
+        )
+        .unwrap();
+    };
+    let line = r#"{"id": "1", "image": "a.png", "question": "q", "answers": ["x"], "family": "f"}"#;
+    std::fs::write(folder.path().join("questions.jsonl"), line).unwrap();
+    std::fs::create_dir_all(folder.path().join("images/deep")).unwrap();
+    for place in ["a.png", "images/a.png", "images/deep/a.png"] {
+        std::fs::write(folder.path().join(place), b"x").unwrap();
+    }
+    let load = || fp_data::dataset::load(folder.path());
+    for images in ["images", "./images", "images/deep", "."] {
+        write(images);
+        let samples = load().unwrap().samples;
+        assert_eq!(samples.len(), 1, "{images}");
+    }
+    for images in [
+        "/etc",
+        "..",
+        "../other",
+        "images/../..",
+        "images/../images",
+        "/",
+    ] {
+        write(images);
+        let error = fp_scoring::error_text(&load().unwrap_err());
+        assert!(error.contains("benchmark.json"), "{error}");
+        assert!(
+            error.contains("no path inside the data set's folder"),
+            "{error}"
+        );
+    }
+}

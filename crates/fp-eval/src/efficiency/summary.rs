@@ -316,7 +316,7 @@ pub fn read(path: &Path) -> Result<Option<Efficiency>, EfficiencyError> {
     if !path.is_file() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(path).map_err(|source| EfficiencyError::Io {
+    let text = fp_scoring::read_text_file(path).map_err(|source| EfficiencyError::Io {
         doing: "read",
         path: path.to_owned(),
         source,

@@ -2,6 +2,7 @@
 
 mod lines;
 mod resume;
+mod valid;
 
 pub(crate) use lines::for_each_line;
 pub(crate) use resume::{changes, index_of};
@@ -14,8 +15,9 @@ use serde::Deserialize;
 
 use self::lines::drop_torn_line;
 use self::resume::{go_on, scan};
+use self::valid::{check_record, check_spec};
 use super::error::StudyError;
-use super::line;
+use super::line::{self, LineError};
 use super::record::SampleRecord;
 use super::spec::{FORMAT, RunSpec};
 use super::timings::TimingRecord;
@@ -139,10 +141,10 @@ impl RunFolder {
 /// Reads what a run is of.
 ///
 /// # Errors
-/// No such file, or one of another version.
+/// No such file, one of another version, or one that contradicts itself.
 pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
     let path = folder.join(SPEC_FILE);
-    let bytes = fs::read(&path).map_err(StudyError::io("read", &path))?;
+    let bytes = fp_scoring::read_file(&path).map_err(StudyError::io("read", &path))?;
     #[derive(Deserialize)]
     struct Version {
         format: u32,
@@ -158,18 +160,23 @@ pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
             version.format
         )));
     }
-    serde_json::from_slice(&bytes).map_err(StudyError::json(&path))
+    let spec: RunSpec = serde_json::from_slice(&bytes).map_err(StudyError::json(&path))?;
+    check_spec(&spec).map_err(wrong)?;
+    Ok(spec)
 }
 
 /// Reads every record of a run, in the order of the file. A last line that was
 /// torn off is left out.
 ///
 /// # Errors
-/// A file that can't be read, or the first line that is damaged.
+/// A file that can't be read, or the first line that is damaged or can't be of this run.
 pub fn read_records(folder: &Path) -> Result<Vec<SampleRecord>, StudyError> {
+    let spec = read_spec(folder)?;
     let mut records = Vec::new();
     for_each_line(&folder.join(RECORDS_FILE), |_, line| {
-        records.push(line::decode(line)?);
+        let record = line::decode(line)?;
+        check_record(&spec, &record).map_err(|reason| LineError::Value { reason })?;
+        records.push(record);
         Ok(())
     })?;
     Ok(records)
@@ -181,7 +188,7 @@ pub fn read_records(folder: &Path) -> Result<Vec<SampleRecord>, StudyError> {
 /// A file that can't be read.
 pub fn read_timings(folder: &Path) -> Result<Vec<TimingRecord>, StudyError> {
     let path = folder.join(TIMINGS_FILE);
-    let text = fs::read(&path).map_err(StudyError::io("read", &path))?;
+    let text = fp_scoring::read_file(&path).map_err(StudyError::io("read", &path))?;
     Ok(text
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice(line).ok())

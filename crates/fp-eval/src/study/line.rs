@@ -25,6 +25,12 @@ pub enum LineError {
     /// Whole, and yet no record of this version.
     #[error("it isn't a record of this version")]
     Content(#[from] serde_json::Error),
+    /// A record that contradicts itself or its run.
+    #[error("it can't be of this run: {reason}")]
+    Value {
+        /// What contradicts.
+        reason: String,
+    },
 }
 
 /// A record as a line, the line's end included.

@@ -47,7 +47,7 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
         .iter()
         .map(|piece| {
             let path = piece.join(RECORDS_FILE);
-            File::open(&path).map_err(StudyError::io("read", path))
+            fp_scoring::open_file(&path).map_err(StudyError::io("read", path))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let (places, order) = places(pieces, &mut files)?;
@@ -228,7 +228,7 @@ fn merge_timings(output: &Path, pieces: &[PathBuf]) -> Result<(), StudyError> {
     for piece in pieces {
         let from = piece.join(TIMINGS_FILE);
         if from.is_file() {
-            let bytes = fs::read(&from).map_err(StudyError::io("read", &from))?;
+            let bytes = fp_scoring::read_file(&from).map_err(StudyError::io("read", &from))?;
             let whole = bytes
                 .iter()
                 .rposition(|&byte| byte == b'\n')

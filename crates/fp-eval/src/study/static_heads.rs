@@ -97,7 +97,7 @@ impl StaticHeads {
     /// A file that can't be read or isn't of a run.
     pub fn read(folder: &Path) -> Result<Option<StaticHeads>, StudyError> {
         let path = folder.join(STATIC_HEADS_FILE);
-        let text = match std::fs::read(&path) {
+        let text = match fp_scoring::read_file(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StudyError::io("read", path)(error)),

@@ -4,20 +4,27 @@
 //! bits keep their high byte, but for grey ones, which Pillow clips at 255. EXIF orientation is
 //! left alone, a TIFF's own orientation tag is followed. Colour profiles and gamma are ignored.
 //!
-//! Samples equal Pillow's, with one exception: JPEG data inside a TIFF may be a step off.
+//! Samples equal Pillow's, with one exception: JPEG data inside a TIFF may be a step off. What is
+//! known to come out otherwise is refused (`refused.rs`, and progressive JPEG without all scans).
 
 mod gif;
 mod jpeg;
 mod pixels;
+mod refused;
 
 use std::io::Cursor;
 use std::path::Path;
 
+use fp_scoring::read_file;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{ImageError, ImageSize, RgbImage};
+use super::{ImageError, ImageSize, RgbImage, guarded};
 
 const KNOWN: &str = "PNG, JPEG, GIF, WebP, BMP, TIFF";
+
+/// Pixels of a side: a picture that is one pixel high could be as long as all its pixels,
+/// and is resized by a table of its length.
+const MOST_SIDE: u32 = 1 << 20;
 
 /// What a file may ask for before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +44,13 @@ impl Default for DecodeLimits {
 
 impl DecodeLimits {
     fn check(self, width: u32, height: u32) -> Result<(), ImageError> {
+        if width.max(height) > MOST_SIDE {
+            return Err(ImageError::TooLong {
+                width,
+                height,
+                max_side: MOST_SIDE,
+            });
+        }
         if u64::from(width) * u64::from(height) > self.max_pixels {
             return Err(ImageError::TooLarge {
                 width,
@@ -64,7 +78,7 @@ impl DecodeLimits {
 /// [`ImageError::Io`] if it cannot be read, else [`ImageError::InFile`] around what
 /// [`decode`] reports.
 pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {
-    let bytes = std::fs::read(path).map_err(|source| ImageError::Io {
+    let bytes = read_file(path).map_err(|source| ImageError::Io {
         path: path.to_owned(),
         source,
     })?;
@@ -78,26 +92,46 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {
 ///
 /// # Errors
 /// [`ImageError::Empty`], [`ImageError::UnknownFormat`], [`ImageError::Damaged`] (a truncated
-/// file included), [`ImageError::Decoder`], [`ImageError::Unsupported`],
-/// [`ImageError::NoDecoder`] and [`ImageError::TooLarge`].
+/// file included), [`ImageError::Decoder`], [`ImageError::Panicked`], [`ImageError::Unsupported`],
+/// [`ImageError::NoDecoder`], [`ImageError::TooLarge`] and [`ImageError::TooLong`].
 pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes, limits),
-        Ok(ImageFormat::Gif) => gif::decode(bytes, limits),
-        Ok(ImageFormat::Png) => by_crate(bytes, ImageFormat::Png, "PNG", limits),
-        Ok(ImageFormat::WebP) => {
+    let unknown = || ImageError::UnknownFormat {
+        head: bytes.iter().take(8).copied().collect(),
+        known: KNOWN,
+    };
+    let format = image::guess_format(bytes).map_err(|_| unknown())?;
+    let (name, decoder) = names(format).ok_or_else(unknown)?;
+    refused::check(bytes, format, name)?;
+    let decoded = guarded(decoder, || match format {
+        ImageFormat::Jpeg => jpeg::decode(bytes, limits),
+        ImageFormat::Gif => gif::decode(bytes, limits),
+        ImageFormat::WebP => {
             check_riff_length(bytes)?;
-            by_crate(bytes, ImageFormat::WebP, "WebP", limits)
+            by_crate(bytes, format, name, limits)
         }
-        Ok(ImageFormat::Bmp) => by_crate(bytes, ImageFormat::Bmp, "BMP", limits),
-        Ok(ImageFormat::Tiff) => by_crate(bytes, ImageFormat::Tiff, "TIFF", limits),
-        _ => Err(ImageError::UnknownFormat {
-            head: bytes.iter().take(8).copied().collect(),
-            known: KNOWN,
-        }),
+        _ => by_crate(bytes, format, name, limits),
+    });
+    decoded.unwrap_or_else(|source| {
+        Err(ImageError::Panicked {
+            format: name,
+            source,
+        })
+    })
+}
+
+/// A format that is read here and its decoder, in words.
+fn names(format: ImageFormat) -> Option<(&'static str, &'static str)> {
+    match format {
+        ImageFormat::Png => Some(("PNG", "PNG decoder")),
+        ImageFormat::Jpeg => Some(("JPEG", "JPEG decoder")),
+        ImageFormat::Gif => Some(("GIF", "GIF decoder")),
+        ImageFormat::WebP => Some(("WebP", "WebP decoder")),
+        ImageFormat::Bmp => Some(("BMP", "BMP decoder")),
+        ImageFormat::Tiff => Some(("TIFF", "TIFF decoder")),
+        _ => None,
     }
 }
 

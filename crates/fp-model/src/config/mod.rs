@@ -241,7 +241,7 @@ fn default_grid_pinpoints() -> Vec<(usize, usize)> {
 }
 
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read(path).map_err(|source| ModelError::Io {
+    let text = fp_scoring::read_file(path).map_err(|source| ModelError::Io {
         path: path.to_owned(),
         source,
     })?;

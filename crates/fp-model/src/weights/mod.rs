@@ -9,6 +9,7 @@ mod checkpoint;
 mod loader;
 mod names;
 mod pickle;
+mod pickle_scan;
 mod random;
 mod shard;
 

@@ -1,13 +1,22 @@
 //! One `.bin` file, as PyTorch saves it.
 
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use candle_core::pickle::PthTensors;
+use candle_core::pickle::{PthTensors, TensorInfo};
 use candle_core::{DType, Tensor};
-use fp_scoring::Cause;
+use fp_image::guarded;
+use fp_scoring::{Cause, open_file};
+use zip::ZipArchive;
 
+use super::pickle_scan::scan;
 use super::shard::{StoredDtype, TensorEntry};
 use crate::error::{ModelError, Result};
+
+/// What is said to have given up where it panics.
+const READER: &str = "reader of PyTorch files";
 
 /// A `.bin` file whose list of tensors has been read.
 pub(crate) struct PickleShard {
@@ -18,15 +27,22 @@ pub(crate) struct PickleShard {
 impl PickleShard {
     pub(crate) fn open(path: &Path) -> Result<(PickleShard, Vec<(String, TensorEntry)>)> {
         // The reader reports a missing file without its name.
-        std::fs::File::open(path).map_err(|source| ModelError::Io {
+        let file = open_file(path).map_err(|source| ModelError::Io {
             path: path.to_owned(),
             source,
         })?;
-        let tensors = PthTensors::new(path, None).map_err(|error| ModelError::Shard {
+        let unusable = |source: Cause| ModelError::Shard {
             path: path.to_owned(),
             reason: "it isn't a whole PyTorch archive".to_owned(),
-            source: Some(first_line(&error).into()),
-        })?;
+            source: Some(source),
+        };
+        let storages = guarded(READER, || look(file))
+            .map_err(|panic| unusable(panic.into()))?
+            .map_err(unusable)?;
+        let tensors = guarded(READER, || PthTensors::new(path, None));
+        let tensors = tensors
+            .map_err(|panic| unusable(panic.into()))?
+            .map_err(|error| unusable(first_line(&error).into()))?;
         let entries: Vec<_> = tensors
             .tensor_infos()
             .iter()
@@ -45,6 +61,12 @@ impl PickleShard {
                 (name.clone(), entry)
             })
             .collect();
+        for info in tensors.tensor_infos().values() {
+            let held = storages.get(&info.path).copied();
+            if let Some(reason) = beyond(info, held) {
+                return Err(unusable(reason.into()));
+            }
+        }
         if entries.is_empty() {
             return Err(ModelError::Shard {
                 path: path.to_owned(),
@@ -68,16 +90,56 @@ impl PickleShard {
             reason,
             source,
         };
-        self.tensors
-            .get(name)
-            .transpose()
-            .ok_or_else(|| broken(format!("tensor `{name}` is gone"), None))?
-            .and_then(|tensor: Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
-            .map_err(|error| {
-                let cause = first_line(&error).into();
-                broken(format!("tensor `{name}` can't be read"), Some(cause))
-            })
+        let unreadable =
+            |cause: Cause| broken(format!("tensor `{name}` can't be read"), Some(cause));
+        let values = |tensor: Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
+        guarded(READER, || {
+            let tensor = self.tensors.get(name).transpose();
+            tensor.map(|tensor| tensor.and_then(values))
+        })
+        .map_err(|panic| unreadable(panic.into()))?
+        .ok_or_else(|| broken(format!("tensor `{name}` is gone"), None))?
+        .map_err(|error| unreadable(first_line(&error).into()))
     }
+}
+
+/// Looks at the pickles of an archive before its reader does, and says how many bytes each
+/// of its other files has.
+fn look(file: File) -> Result<HashMap<String, u64>, Cause> {
+    let mut archive = ZipArchive::new(BufReader::new(file))?;
+    let mut sizes = HashMap::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index)?;
+        let name = entry.name()?.into_owned();
+        if name.ends_with("data.pkl") {
+            scan(entry)?;
+        } else {
+            sizes.insert(name, entry.size());
+        }
+    }
+    Ok(sizes)
+}
+
+/// Why a tensor can't be what it says, if its storage can't hold it.
+fn beyond(info: &TensorInfo, held: Option<u64>) -> Option<String> {
+    let name = &info.name;
+    let Some(held) = held else {
+        return Some(format!(
+            "tensor `{name}` lies in {}, which isn't there",
+            info.path
+        ));
+    };
+    let mut dims = info.layout.dims().iter();
+    let values = dims.try_fold(1_usize, |product, dim| product.checked_mul(*dim));
+    let bytes = values.and_then(|values| values.checked_mul(info.dtype.size_in_bytes()));
+    let end = bytes.and_then(|bytes| bytes.checked_add(info.layout.start_offset()));
+    if end.is_some_and(|end| end as u64 <= held) {
+        return None;
+    }
+    let shape = info.layout.dims();
+    Some(format!(
+        "tensor `{name}` of shape {shape:?} goes beyond the {held} bytes of its storage"
+    ))
 }
 
 /// The reader's errors carry a backtrace after their first line.

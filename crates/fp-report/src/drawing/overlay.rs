@@ -142,7 +142,7 @@ impl Overlay {
         let pixels = RgbImage::from_raw(width, height, picture.as_raw().to_vec());
         self.picture = pixels.map(|pixels| {
             let seen = match aspect {
-                Some(aspect) => squared(&pixels, aspect),
+                Some(aspect) => squared(&pixels, aspect, PICTURE_SIDE),
                 None => pixels,
             };
             shrunk(seen)

@@ -110,7 +110,7 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     });
     add(&format!(
         "\\caption{{Accuracy in \\% on {}.{unpruned} $\\dagger$: better than {} at the same $h$ and budget ({}\\,\\% level, sign-flip test over images, Holm-corrected).}}",
-        analysis.samples.text(),
+        escape(&analysis.samples.text()),
         escape(roster.baseline_name()),
         level(1.0 - confidence),
     ));
@@ -119,7 +119,39 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('_', "\\_")
-        .replace('%', "\\%")
-        .replace('&', "\\&")
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '_' | '%' | '&' | '#' | '$' | '{' | '}' => escaped.extend(['\\', letter]),
+            '\\' => escaped.push_str("\\textbackslash{}"),
+            '~' => escaped.push_str("\\textasciitilde{}"),
+            '^' => escaped.push_str("\\textasciicircum{}"),
+            letter if letter.is_control() => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn names_are_no_commands() {
+        for (text, expected) in [
+            ("top_k_sum", "top\\_k\\_sum"),
+            (
+                "\\input{/etc/passwd}",
+                "\\textbackslash{}input\\{/etc/passwd\\}",
+            ),
+            ("$x^2$ & 50 %", "\\$x\\textasciicircum{}2\\$ \\& 50 \\%"),
+            (
+                "a\n\\end{table}#~",
+                "a \\textbackslash{}end\\{table\\}\\#\\textasciitilde{}",
+            ),
+        ] {
+            assert_eq!(escape(text), expected);
+        }
+    }
 }

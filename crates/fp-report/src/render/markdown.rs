@@ -37,7 +37,32 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     super::difficult::frequent_answers(source, &mut text);
     hypotheses(source, &mut text);
     provenance(source, &mut text);
-    text
+    harmless(&text)
+}
+
+/// The file without what names and answers of others could make of it: tags of HTML, links,
+/// pictures from elsewhere, and characters that are commands to a terminal.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let next = letters.peek().copied().unwrap_or(' ');
+        match letter {
+            // Before anything else it is "less than".
+            '<' if next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?') => {
+                shown.push_str("&lt;");
+            }
+            ']' if next == '(' => shown.push_str("]\\"),
+            letter if letter.is_control() && letter != '\n' => shown.push('\u{fffd}'),
+            letter => shown.push(letter),
+        }
+    }
+    shown
+}
+
+/// A name as code: nothing in it ends the code or its line.
+fn code(name: &str) -> String {
+    format!("`{}`", name.replace('`', "'").replace('\n', " "))
 }
 
 fn accuracy(source: &Source<'_>, text: &mut String) {
@@ -279,14 +304,18 @@ fn provenance(source: &Source<'_>, text: &mut String) {
     text.push_str("\n## What was run\n\n");
     let _ = writeln!(
         text,
-        "* model `{}`, SHA-256 `{}`, {}",
-        spec.config.model, spec.model.sha256, spec.model.dtype
+        "* model {}, SHA-256 {}, {}",
+        code(&spec.config.model),
+        code(&spec.model.sha256),
+        spec.model.dtype
     );
     for dataset in &spec.datasets {
         let _ = writeln!(
             text,
-            "* data `{} {}`, {} samples, SHA-256 `{}`",
-            dataset.name, dataset.split, dataset.num_samples, dataset.sha256
+            "* data {}, {} samples, SHA-256 {}",
+            code(&format!("{} {}", dataset.name, dataset.split)),
+            dataset.num_samples,
+            code(&dataset.sha256)
         );
     }
     let _ = writeln!(
@@ -306,4 +335,30 @@ pub(super) fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
         let _ = write!(text, " {} |", cell.replace('|', "\\|").replace('\n', " "));
     }
     text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{code, harmless};
+
+    #[test]
+    fn names_are_no_markup() {
+        for (text, expected) in [
+            ("<img src=x onerror=y>", "&lt;img src=x onerror=y>"),
+            ("[a](javascript:b)", "[a]\\(javascript:b)"),
+            (
+                "![](https://x.example/p.png)",
+                "![]\\(https://x.example/p.png)",
+            ),
+            ("\u{1b}[31mred", "\u{fffd}[31mred"),
+            (
+                "p < 0.001, </b><!-- <?a",
+                "p < 0.001, &lt;/b>&lt;!-- &lt;?a",
+            ),
+            ("[0.1, 0.2] **bold**\n| a |", "[0.1, 0.2] **bold**\n| a |"),
+        ] {
+            assert_eq!(harmless(text), expected);
+        }
+        assert_eq!(code("a` <b>\n# c"), "`a' <b> # c`");
+    }
 }

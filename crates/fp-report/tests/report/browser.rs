@@ -376,7 +376,7 @@ fn many_samples_lie_beside_the_page() {
         images: 20,
         questions: 18,
         side: 24,
-        num_draws: 100,
+        num_draws: 1000,
     };
     let folder = reported("a", size);
     let samples = folder.path().join("report_samples");

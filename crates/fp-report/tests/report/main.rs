@@ -2,6 +2,7 @@
 
 mod browser;
 mod files;
+mod foreign;
 mod naive;
 mod near_ties;
 mod numbers;

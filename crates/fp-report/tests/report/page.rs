@@ -213,8 +213,15 @@ fn data_cannot_break_out() {
         let mut spec: serde_json::Value = serde_json::from_str(&text).unwrap();
         spec["datasets"][0]["name"] = evil.into();
         // Twice, so that the page has a section and columns by data set.
-        let again = spec["datasets"][0].clone();
+        let mut again = spec["datasets"][0].clone();
+        let samples = spec["num_samples"].as_u64().unwrap();
+        let half = samples / 2;
+        spec["datasets"][0]["num_samples"] = half.into();
+        again["first_index"] = half.into();
+        again["num_samples"] = (samples - half).into();
         spec["datasets"].as_array_mut().unwrap().push(again);
+        let named = spec["config"]["datasets"].as_array_mut().unwrap();
+        named.push("made-up-again".into());
         std::fs::write(&path, spec.to_string()).unwrap();
         let path = folder.join("records.jsonl");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -222,7 +229,7 @@ fn data_cannot_break_out() {
         for line in text.lines() {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
             let index = line["sample"]["index"].as_u64().unwrap();
-            line["sample"]["dataset"] = (index % 2).into();
+            line["sample"]["dataset"] = u64::from(index >= half).into();
             for key in ["id", "question", "family"] {
                 line["sample"][key] = format!("{evil}{index}").into();
             }
@@ -246,7 +253,7 @@ fn data_cannot_break_out() {
     for text in [
         format!("<p>Right answer: <b>{safe}</b></p>"),
         format!("</span> {safe}<span class=\"ear\"> (right)</span>"),
-        format!("<dt>dataset</dt><dd>{safe} all, 120 samples</dd>"),
+        format!("<dt>dataset</dt><dd>{safe} all, 60 samples</dd>"),
         format!("scope=\"col\">{safe} all, relative</th>"),
         format!("  {safe} all\n"),
     ] {

@@ -228,7 +228,7 @@ pub(crate) fn fail(record: &mut SampleRecord, error: &str) {
     record.cells.clear();
 }
 
-fn write_records(folder: &Path, records: &[SampleRecord]) {
+pub(crate) fn write_records(folder: &Path, records: &[SampleRecord]) {
     let mut lines = String::new();
     for record in records {
         let content = serde_json::to_string(record).unwrap();

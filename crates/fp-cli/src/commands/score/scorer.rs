@@ -12,6 +12,7 @@ use super::report::Outcome;
 use crate::arguments::{OneOrAll, listed};
 use crate::attention::{Form, ImageRows, RowSums, Slab, read_per_head, read_rows};
 use crate::dump::{Dump, Tensor, Values};
+use crate::plain::plain;
 
 /// What is asked, checked against the dumps' shapes before anything large is read.
 pub(super) struct Scorer {
@@ -149,7 +150,7 @@ impl Scorer {
             }
         }
         if let Some(warning) = row_sums.warning() {
-            eprintln!("warning: {place}{warning}");
+            eprintln!("{}", plain(&format!("warning: {place}{warning}")));
         }
         Ok(found)
     }

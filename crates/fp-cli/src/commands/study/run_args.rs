@@ -6,18 +6,23 @@ use anyhow::Result;
 use clap::Args;
 use fp_eval::study::{Engine, RunOptions, Shard};
 
+/// Threads that a machine may be asked for.
+const MOST_THREADS: usize = 4096;
+/// Questions that may be answered together.
+const MOST_TOGETHER: usize = 65_536;
+
 /// How a study is run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Execution (no effect on results)")]
 pub(crate) struct RunArgs {
     /// Compute threads [default: all].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = up_to(MOST_THREADS))]
     threads: Option<usize>,
     /// Image-loading threads [default: same as --threads].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = up_to(MOST_THREADS))]
     loaders: Option<usize>,
     /// Largest number of questions answered together.
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = up_to(MOST_TOGETHER))]
     batch_size: usize,
     /// How much work cells share. sequential: none, each cell from scratch. prefix:
     /// vision and layers 1..K. distinct: equal kept sets too. shared: distinct kept
@@ -66,6 +71,14 @@ impl RunArgs {
     }
 }
 
+/// A number from 1 up to `most`.
+fn up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!("expected a number from 1 to {most}")),
+    }
+}
+
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let wrong = || {
         format!(
@@ -84,7 +97,17 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_bytes;
+    use super::{parse_bytes, up_to};
+
+    #[test]
+    fn numbers_have_bounds() {
+        let parse = up_to(7);
+        assert_eq!(parse("1"), Ok(1));
+        assert_eq!(parse("7"), Ok(7));
+        for wrong in ["0", "8", "-1", "18446744073709551616", "x", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn amounts_of_memory() {

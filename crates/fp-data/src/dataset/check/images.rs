@@ -1,11 +1,12 @@
 //! Whether images can be read, told from as few bytes as possible.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use fp_image::{DecodeLimits, ImageError, decode};
+use fp_image::{DecodeLimits, ImageError, decode, guarded};
+use fp_scoring::{open_file, read_file};
+use image::error::DecodingError;
 use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
 
@@ -154,8 +155,8 @@ fn look_at_one(image: &ImageRef, look: Look) -> Found {
 
 fn look_at_file(path: &Path, look: Look) -> Found {
     let unreadable = |error: io::Error| (ImageFault::Unreadable, error.to_string());
-    let whole = || std::fs::read(path).map_err(unreadable);
-    let mut file = File::open(path).map_err(unreadable)?;
+    let whole = || read_file(path).map_err(unreadable);
+    let mut file = open_file(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     if look == Look::Decode || length <= HEAD {
         return look_at_bytes(&whole()?, look);
@@ -255,7 +256,12 @@ fn what_else(bytes: &[u8]) -> String {
 
 fn size_of(bytes: &[u8], format: ImageFormat) -> Result<[usize; 2], image::ImageError> {
     let reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let (width, height) = reader.into_dimensions()?;
+    let dimensions = guarded("image decoder", || reader.into_dimensions());
+    let (width, height) = dimensions.unwrap_or_else(|panic| {
+        // As for any content that the decoder refuses.
+        let damage = DecodingError::new(format.into(), panic);
+        Err(image::ImageError::Decoding(damage))
+    })?;
     Ok([width as usize, height as usize])
 }
 
@@ -282,7 +288,7 @@ fn fault(error: &ImageError) -> (ImageFault, String) {
         ImageError::Empty => ImageFault::Empty,
         ImageError::UnknownFormat { .. } => ImageFault::NotAnImage,
         ImageError::Unsupported { .. } => ImageFault::Unsupported,
-        ImageError::TooLarge { .. } => ImageFault::TooLarge,
+        ImageError::TooLarge { .. } | ImageError::TooLong { .. } => ImageFault::TooLarge,
         ImageError::InFile { source, .. } => return fault(source),
         ImageError::Io { .. } => ImageFault::Unreadable,
         _ => ImageFault::Damaged,

@@ -7,8 +7,11 @@ use parquet::file::reader::FileReader;
 use parquet::record::{Field, List, Row};
 use serde_json::{Map, Number, Value};
 
-use super::table::{content, open};
+use super::pages::check_pages;
+use super::reader::{Rows, content, open};
+use super::table::bytes_of_row;
 use crate::dataset::DatasetError;
+use crate::dataset::limit::{decoded_limit, too_much};
 
 /// Every row as a JSON object by column; columns that are null are left out.
 ///
@@ -20,8 +23,19 @@ pub fn json_rows(path: &Path) -> Result<Vec<Value>, DatasetError> {
     let len = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let fail = |error: ParquetError| content(path, len, error);
     let mut rows = Vec::new();
-    for (index, row) in reader.get_row_iter(None).map_err(fail)?.enumerate() {
+    check_pages(path, reader.metadata().row_groups(), |_| true)?;
+    let limit = decoded_limit()?;
+    let mut decoded = 0_u64;
+    let whole = Rows::new(reader, None, None).map_err(fail)?;
+    for (index, row) in whole.enumerate() {
         let row = row.map_err(fail)?;
+        decoded = decoded.saturating_add(bytes_of_row(&row));
+        if decoded > limit {
+            return Err(DatasetError::Content {
+                path: path.to_owned(),
+                reason: too_much("its cells come", limit),
+            });
+        }
         rows.push(object(&row).map_err(|reason| DatasetError::Content {
             path: path.to_owned(),
             reason: format!("row {}, {reason}", index + 1),

@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::ReadOptionsBuilder;
-use parquet::record::reader::RowIter;
 
-use super::table::{Cells, open, projection};
+use super::pages::check_pages;
+use super::reader::{Rows, open, open_part};
+use super::table::{Cells, projection};
 use crate::dataset::DatasetError;
 
 /// Images that are decoded from the file's pages at a time.
@@ -36,7 +36,7 @@ struct State {
 }
 
 struct Cursor {
-    rows: RowIter<'static>,
+    rows: Rows,
     next: usize,
     /// Row at which the following group begins.
     group_end: usize,
@@ -61,9 +61,16 @@ impl ImageColumn {
     /// # Errors
     /// The file can't be read, or has no image there.
     pub fn read(&self, row: usize) -> io::Result<Vec<u8>> {
+        self.read_cell(row)?.ok_or_else(|| {
+            io::Error::other(format!("row {row} has no bytes in its column `image`"))
+        })
+    }
+
+    /// The same; nothing where the row has no bytes.
+    fn read_cell(&self, row: usize) -> io::Result<Option<Vec<u8>>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bytes)) = state.last.as_ref().filter(|(last, _)| *last == row) {
-            return Ok(bytes.clone());
+            return Ok(Some(bytes.clone()));
         }
         let is_ahead = |cursor: &Cursor| (cursor.next..cursor.group_end).contains(&row);
         let mut at = match state.cursor.take().filter(is_ahead) {
@@ -71,21 +78,19 @@ impl ImageColumn {
             None => self.open_at(row)?,
         };
         let skip = row - at.next;
-        let found = at.rows.nth(skip);
+        let found = at.rows.after(skip).map_err(io::Error::other)?;
         at.next = row + 1;
         let found = found.ok_or_else(|| io::Error::other(format!("no row {row}")))?;
-        let found = found.map_err(io::Error::other)?;
         let cells = Cells(&found);
         let bytes = match cells.group("image") {
             Some(image) => image.bytes("bytes"),
             None => cells.bytes("image"),
         };
-        let bytes = bytes.map(<[u8]>::to_vec).ok_or_else(|| {
-            io::Error::other(format!("row {row} has no bytes in its column `image`"))
-        });
+        let bytes = bytes.map(<[u8]>::to_vec);
         state.cursor = Some(at);
-        let bytes = bytes?;
-        state.last = Some((row, bytes.clone()));
+        if let Some(bytes) = &bytes {
+            state.last = Some((row, bytes.clone()));
+        }
         Ok(bytes)
     }
 
@@ -108,7 +113,16 @@ impl ImageColumn {
                 .next()
                 .and_then(|column| column.statistics()?.null_count_opt());
             if count.is_some_and(|count| count > 0) {
-                empty.extend((start..end).filter(|row| self.read(*row).is_err()));
+                for row in start..end {
+                    // Where one can't be read, none after it can.
+                    let bytes = self.read_cell(row).map_err(|source| DatasetError::Io {
+                        path: self.path.clone(),
+                        source,
+                    })?;
+                    if bytes.is_none() {
+                        empty.insert(row);
+                    }
+                }
             }
             start = end;
         }
@@ -125,19 +139,16 @@ impl ImageColumn {
                 break;
             }
         }
+        let groups = reader.metadata().row_groups().get(group);
+        check_pages(&self.path, groups, |name| name == "image").map_err(io::Error::other)?;
         let schema = reader.metadata().file_metadata().schema();
         let column = projection(schema, &["image"]).map_err(io::Error::other)?;
         let only = move |_: &_, index: usize| index == group;
         let options = ReadOptionsBuilder::new()
             .with_predicate(Box::new(only))
             .build();
-        let file = File::open(&self.path)?;
-        let reader =
-            SerializedFileReader::new_with_options(file, options).map_err(io::Error::other)?;
-        let rows = RowIter::from_file_into(Box::new(reader))
-            .project(Some(column))
-            .map_err(io::Error::other)?
-            .with_batch_size(BATCH);
+        let reader = open_part(&self.path, options).map_err(io::Error::other)?;
+        let rows = Rows::new(reader, Some(column), Some(BATCH)).map_err(io::Error::other)?;
         Ok(Cursor {
             rows,
             next: start,

@@ -8,7 +8,9 @@
 
 mod as_json;
 mod images;
+mod pages;
 mod pictures;
+mod reader;
 mod rows;
 mod schema;
 mod table;

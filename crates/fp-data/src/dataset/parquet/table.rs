@@ -1,16 +1,18 @@
 //! Rows of one split, out of one file or several.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::FileReader;
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 
+use super::pages::{LEAST_ROW_BYTES, check_pages};
+use super::reader::{Rows, content, open};
 use super::schema::{MARKS, nearest};
+use crate::dataset::limit::{decoded_limit, too_much};
 use crate::dataset::lines::LineFault;
 use crate::dataset::{Benchmark, DatasetError, ProblemKind};
 
@@ -19,37 +21,6 @@ use crate::dataset::{Benchmark, DatasetError, ProblemKind};
 pub(super) struct Table {
     files: Vec<PathBuf>,
     columns: HashSet<String>,
-}
-
-/// Opens a file; says so if its end is missing.
-pub(super) fn open(path: &Path) -> Result<SerializedFileReader<File>, DatasetError> {
-    let io_error = |source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(io_error)?;
-    let len = file.metadata().map_err(io_error)?.len();
-    SerializedFileReader::new(file).map_err(|error| content(path, len, error))
-}
-
-pub(super) fn content(path: &Path, len: u64, error: ParquetError) -> DatasetError {
-    let text = error.to_string();
-    let is_cut = matches!(error, ParquetError::EOF(_))
-        || text.contains("magic")
-        || text.contains("footer")
-        || text.contains("smaller than");
-    let reason = if is_cut {
-        format!(
-            "no whole Parquet file; it may have been cut off at its {len} bytes, or be a pointer to a file that was never downloaded"
-        )
-    } else {
-        "it can't be read as Parquet".to_owned()
-    };
-    DatasetError::Unreadable {
-        path: path.to_owned(),
-        reason,
-        source: error.into(),
-    }
 }
 
 impl Table {
@@ -125,6 +96,7 @@ impl Table {
         columns: &[&str],
         mut take: impl FnMut(usize, (usize, usize), &Row),
     ) -> Result<(), DatasetError> {
+        let limit = decoded_limit()?;
         let mut number = 0;
         for (index, path) in self.files.iter().enumerate() {
             let reader = open(path)?;
@@ -132,15 +104,42 @@ impl Table {
             let fail = |error: ParquetError| content(path, len, error);
             let schema = reader.metadata().file_metadata().schema();
             let chosen = projection(schema, columns).map_err(fail)?;
-            let rows = reader.get_row_iter(Some(chosen)).map_err(fail)?;
+            let groups = reader.metadata().row_groups();
+            check_pages(path, groups, |name| columns.contains(&name))?;
+            let rows = Rows::new(reader, Some(chosen), None).map_err(fail)?;
+            let mut decoded = 0_u64;
             for (place, row) in rows.enumerate() {
                 number += 1;
                 // What can't be decoded ends the file: later rows would be counted wrongly.
                 let row = row.map_err(fail)?;
+                // A dictionary's entry stands in the file once and in memory for each row.
+                decoded = decoded.saturating_add(bytes_of_row(&row));
+                if decoded > limit {
+                    return Err(DatasetError::Content {
+                        path: path.clone(),
+                        reason: too_much("its cells come", limit),
+                    });
+                }
                 take(number, (index, place), &row);
             }
         }
         Ok(())
+    }
+}
+
+/// What a row takes in memory, roughly.
+pub(super) fn bytes_of_row(row: &Row) -> u64 {
+    let cells = row.get_column_iter().map(|(_, field)| bytes_of(field));
+    cells.sum::<u64>() + LEAST_ROW_BYTES
+}
+
+fn bytes_of(field: &Field) -> u64 {
+    match field {
+        Field::Str(text) => text.len() as u64,
+        Field::Bytes(bytes) => bytes.len() as u64,
+        Field::Group(row) => bytes_of_row(row),
+        Field::ListInternal(list) => list.elements().iter().map(|cell| 8 + bytes_of(cell)).sum(),
+        _ => 8,
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) use export::export;
 pub use init::{README_FILE, init};
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,12 @@ pub(super) fn parts(folder: &Path) -> Vec<String> {
     }
 }
 
+/// Whether a folder of images is named by where it lies on this machine, or upwards.
+fn leads_out(images: &Path) -> bool {
+    let mut parts = images.components();
+    !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
 /// Loads a data set; every line has to be right.
 ///
 /// # Errors
@@ -150,6 +156,16 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     };
     let path = folder.join(QUESTIONS_FILE);
     let images = [match &description.images {
+        Some(images) if leads_out(images) => {
+            faults.push(DatasetError::Content {
+                path: description_path.clone(),
+                reason: format!(
+                    "`images` is {}, which is no path inside the data set's folder",
+                    images.display()
+                ),
+            });
+            folder.to_owned()
+        }
         Some(images) => folder.join(images),
         None => folder.to_owned(),
     }];

@@ -8,9 +8,15 @@ use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use fp_data::json::Problem;
+use fp_model::MOST_NEW_TOKENS;
 use fp_scoring::{TokenBudget, did_you_mean};
 
 use super::{StudyConfig, StudyKind, expectation};
+
+/// Below, quantiles of 95 % intervals are too coarse.
+const LEAST_DRAWS: usize = 1000;
+/// Draws are kept; with more of them no interval moves by what is printed of it.
+const MOST_DRAWS: usize = 1_000_000;
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -155,8 +161,13 @@ impl StudyConfig {
         each_once(&mut found, "controls.random_seeds", seeds);
         at_least_one(&mut found, "datasets", &self.datasets);
         each_once(&mut found, "datasets", &self.datasets);
-        if self.max_new_tokens == 0 {
+        let tokens = self.max_new_tokens;
+        if tokens == 0 {
             found.add("max_new_tokens", "0; must be at least 1");
+        }
+        if tokens > MOST_NEW_TOKENS {
+            let message = format!("{tokens}; must be at most {MOST_NEW_TOKENS}");
+            found.add("max_new_tokens", message);
         }
         if self.limit == Some(0) {
             found.add("limit", "0; must be at least 1");
@@ -267,8 +278,11 @@ impl StudyConfig {
             let message = format!("{confidence}; must be between 0.5 and 1, both excluded");
             found.add("statistics.confidence", message);
         }
-        if statistics.num_draws < 1000 {
-            let message = format!("{}; must be at least 1000", statistics.num_draws);
+        if !(LEAST_DRAWS..=MOST_DRAWS).contains(&statistics.num_draws) {
+            let message = format!(
+                "{}; must be at least {LEAST_DRAWS} and at most {MOST_DRAWS}",
+                statistics.num_draws
+            );
             found.add("statistics.num_draws", message);
         }
     }

@@ -106,7 +106,7 @@ impl FixedHeadsSetting {
     }
 
     fn read(&self, path: &Path) -> Result<OfFile, FixedHeadsError> {
-        let text = std::fs::read_to_string(path).map_err(|source| FixedHeadsError::Read {
+        let text = fp_scoring::read_text_file(path).map_err(|source| FixedHeadsError::Read {
             name: self.name.clone(),
             path: path.to_owned(),
             source,

@@ -170,7 +170,7 @@ pub struct StudyConfig {
     pub dtype: Option<Precision>,
     /// Most tokens of an answer.
     #[serde(default = "sixteen")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_048_576))]
     pub max_new_tokens: usize,
     /// Only this many samples of each dataset, spread over its images: one question of each
     /// image first, then a second of each, chosen by the seed.
@@ -257,7 +257,7 @@ pub struct Statistics {
     #[schemars(extend("exclusiveMinimum" = 0.5, "exclusiveMaximum" = 1))]
     pub confidence: f64,
     /// Bootstrap draws and permutations.
-    #[schemars(range(min = 1000))]
+    #[schemars(range(min = 1000, max = 1_000_000))]
     pub num_draws: usize,
 }
 

@@ -1,8 +1,10 @@
 //! Whole lines of a file that grows.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+
+use fp_scoring::{open_file, read_line};
 
 use crate::study::error::StudyError;
 use crate::study::line::LineError;
@@ -12,7 +14,7 @@ pub(crate) fn for_each_line(
     path: &Path,
     mut visit: impl FnMut(usize, &[u8]) -> Result<(), LineError>,
 ) -> Result<(), StudyError> {
-    let file = File::open(path).map_err(StudyError::io("read", path))?;
+    let file = open_file(path).map_err(StudyError::io("read", path))?;
     let mut lines = Lines::new(file);
     while let Some(line) = lines.next().map_err(StudyError::io("read", path))? {
         let number = line.number;
@@ -51,7 +53,7 @@ impl<R: Read> Lines<R> {
 
     pub(super) fn next(&mut self) -> std::io::Result<Option<Line<'_>>> {
         self.buffer.clear();
-        let read = self.reader.read_until(b'\n', &mut self.buffer)?;
+        let read = read_line(&mut self.reader, &mut self.buffer)?;
         match self.buffer.strip_suffix(b"\n") {
             None => Ok(None),
             Some(content) => {

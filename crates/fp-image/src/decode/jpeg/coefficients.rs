@@ -1,5 +1,9 @@
 //! The quantised coefficients of one component.
 
+/// Coefficients, DC included, that libjpeg-turbo guesses from the blocks around where scans
+/// that refine them are missing.
+pub(super) const NUM_SMOOTHED: usize = 10;
+
 /// A component of the frame and its coefficients, filled scan by scan.
 #[derive(Debug)]
 pub(super) struct Component {
@@ -23,6 +27,9 @@ pub(super) struct Component {
     pub(super) coefficients: Vec<i16>,
     /// Its table as it was when the component's first scan began.
     pub(super) quantization: Option<[u16; 64]>,
+    /// Of each of the first coefficients, the lowest bit that scans have sent; none yet where
+    /// they have sent nothing of it.
+    pub(super) sent: [Option<u32>; NUM_SMOOTHED],
     /// The last DC value, from which the next is a difference.
     pub(super) last_dc: i32,
 }

@@ -1,7 +1,7 @@
 //! Frame and scan headers: what the image is made of, and what comes next of it.
 
 use super::super::super::ImageError;
-use super::coefficients::Component;
+use super::coefficients::{Component, NUM_SMOOTHED};
 use super::header::{Decoder, Fields};
 use super::{FORMAT, damaged};
 
@@ -110,6 +110,7 @@ impl Decoder<'_> {
                 block_rows,
                 coefficients: vec![0; 64 * blocks_per_row * block_rows],
                 quantization: None,
+                sent: [None; NUM_SMOOTHED],
                 last_dc: 0,
             });
         }

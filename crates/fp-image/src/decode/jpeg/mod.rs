@@ -23,9 +23,13 @@ mod upsample;
 use super::super::{ImageError, RgbImage};
 use super::DecodeLimits;
 use coefficients::Component;
+use frame::Coding;
 use header::{Decoder, Marker};
 
 const FORMAT: &str = "JPEG";
+/// Scans of a file. Each goes over the whole image, if only to find nothing in a few bytes;
+/// encoders write ten or so.
+const MOST_SCANS: usize = 64;
 
 fn damaged(reason: impl Into<String>) -> ImageError {
     ImageError::damaged(FORMAT, reason)
@@ -33,14 +37,35 @@ fn damaged(reason: impl Into<String>) -> ImageError {
 
 pub(super) fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError> {
     let mut decoder = Decoder::new(bytes, limits)?;
+    let mut num_scans = 0;
     loop {
         match decoder.next_marker()? {
-            Marker::Scan => scan::decode(&mut decoder)?,
+            Marker::Scan if num_scans == MOST_SCANS => {
+                return Err(damaged(format!("it has more than {MOST_SCANS} scans")));
+            }
+            Marker::Scan => {
+                num_scans += 1;
+                scan::decode(&mut decoder)?;
+            }
             Marker::End => break,
             Marker::Other => {}
         }
     }
     let frame = decoder.into_frame()?;
+    if frame.coding == Coding::Progressive {
+        // Of a component without any scan it is said below.
+        let is_whole = |component: &Component| {
+            let mut sent = component.sent.iter();
+            component.quantization.is_none() || sent.all(|bit| *bit == Some(0))
+        };
+        if !frame.components.iter().all(is_whole) {
+            return Err(ImageError::unsupported(
+                FORMAT,
+                "a progressive image without its later scans, which other programs smooth; \
+                 convert it to PNG",
+            ));
+        }
+    }
     let planes: Result<Vec<_>, ImageError> = frame.components.iter().map(plane).collect();
     let rgb = color::to_rgb(&frame, &planes?);
     RgbImage::new(frame.width, frame.height, rgb)

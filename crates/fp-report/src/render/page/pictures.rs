@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use fp_eval::format::{bytes, counted};
 use fp_eval::study::{EncodedImage, SampleRecord};
 use fp_image::{ImageAspect, ImageSize};
-use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::image_sources::ImageSources;
@@ -152,13 +151,8 @@ impl<'a> Pictures<'a> {
         let (width, height) = (decoded.width() as u32, decoded.height() as u32);
         let image = RgbImage::from_raw(width, height, decoded.as_raw().to_vec())
             .ok_or_else(|| format!("{source} has not as many bytes as pixels"))?;
-        let image = squared(&image, aspect);
-        let side = image.width().min(SIDE);
-        let image = if image.width() > SIDE {
-            resize(&image, side, side, FilterType::Triangle)
-        } else {
-            image
-        };
+        let image = squared(&image, aspect, SIDE);
+        let side = image.width();
         let mut jpeg = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
             .write_image(image.as_raw(), side, side, ExtendedColorType::Rgb8)

@@ -126,7 +126,23 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
         }
     };
     check_files(config, &folder, found);
+    check_window(config, &model, found);
     Some(ModelShape::new(&model))
+}
+
+/// An answer has to leave room for the question in the positions that the model knows.
+fn check_window(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics) {
+    let text = &model.text;
+    let window = text.sliding_window.unwrap_or(text.max_positions);
+    let window = window.min(text.max_positions);
+    let tokens = config.max_new_tokens;
+    if tokens >= window {
+        let message = format!(
+            "{tokens}; must be below {window}: the model has as many positions, for image, \
+             question and answer"
+        );
+        found.add("max_new_tokens", message);
+    }
 }
 
 /// A shape can be checked against, but it has nothing to read a question with.
