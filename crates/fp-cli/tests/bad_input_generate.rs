@@ -610,8 +610,15 @@ fn contradictions_that_are_not_followed() {
     let mut config = read_json(&path);
     config["image_seq_length"] = json!(575);
     write_json(&path, &config);
-    let inspect = succeed(&["inspect", root.path().to_str().unwrap()]);
-    assert!(inspect.contains("note       "), "{inspect}");
+    let inspect = succeed(&["inspect", root.path().to_str().unwrap(), "--json"]);
+    let found: Value = serde_json::from_str(&inspect).unwrap();
+    assert_eq!(found["is_complete"], true);
+    assert!(
+        found["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("gives 576 tokens")
+    );
     let image = golden("image0.png");
     let args = args(root.path(), &image, &[]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -141,7 +141,7 @@ fn stored(weights: &Checkpoint) -> Option<(String, String)> {
     // No more than the numbers themselves may tell.
     weights.names().find_map(|name| {
         let format = weights.format(name)?;
-        let is_quantised = ["F8", "F4", "F6", "I8", "U8", "I4", "U4"]
+        let is_quantised = ["F8_", "F6_", "F4", "I8", "U8", "I4", "U4"]
             .iter()
             .any(|start| format.starts_with(start));
         (name.ends_with(".weight") && is_quantised)
