@@ -52,16 +52,17 @@ fn prompts() {
 
 #[test]
 fn checkpoints() {
-    let (sign, base) = ("a sign".to_owned(), Some("a base".to_owned()));
+    let sign = || "a sign".to_owned();
+    let base = || Some("a base".to_owned());
     check(&every_variant!(CheckpointError:
-        Adapter { file: path(), kind: text(), base: base.clone() },
-        AdapterBeside { file: path(), kind: text(), base: base },
+        Adapter { file: path(), kind: text(), base: base() },
+        AdapterBeside { file: path(), kind: text(), base: None },
         Unmerged { dir: path(), example: text(), count: 2 },
-        Quantised { dir: path(), method: text(), sign: sign.clone() },
+        Quantised { dir: path(), method: text(), sign: sign() },
         QuantisedByConfig { path: path(), field: "quantization_config", method: text() },
-        ProjectorOnly { dir: path(), sign: sign.clone() },
-        TowerOnly { dir: path(), sign: sign.clone() },
-        LanguageModelOnly { path: path(), sign: sign },
+        ProjectorOnly { dir: path(), sign: sign() },
+        TowerOnly { dir: path(), sign: sign() },
+        LanguageModelOnly { path: path(), sign: sign() },
         NoProjector { dir: path(), expected: text(), hint: "a hint".to_owned() },
         NoTower { dir: path(), expected: text() },
         OtherFamily { path: path(), field: "model_type", found: text(), expected: "another".to_owned() },
