@@ -2,6 +2,7 @@
 //! by its name, before tensors are counted, and the same way wherever a model is opened.
 
 mod adapters;
+mod class_token;
 #[path = "../common/mod.rs"]
 mod common;
 mod folder;
