@@ -334,29 +334,6 @@ fn grids_of_the_shipped_studies() {
     }
 }
 
-/// With the class token among them, image tokens are no square grid.
-#[test]
-fn methods_of_a_grid_are_refused_where_the_class_token_is_a_feature() {
-    let mut model = Preset::Llava15With7b.config();
-    model.feature_select = fp_model::config::FeatureSelect::Full;
-    let shape = ModelShape::new(&model);
-    assert_eq!((shape.num_image_tokens, shape.grid()), (Some(577), None));
-    for method in ["pool", "downsample"] {
-        let mut value = full();
-        value["budgets"] = json!([{"kept": 98}]);
-        value["controls"] = json!({"pool": false, "downsample": false});
-        value["methods"] = json!([method]);
-        let config: StudyConfig = serde_json::from_value(value).unwrap();
-        let problems = Grid::problems(&config, &shape, &MethodRegistry::standard());
-        let texts: Vec<String> = problems
-            .iter()
-            .map(|(_, error)| fp_scoring::error_text(error))
-            .collect();
-        let is_told = |text: &String| text.contains(method) && text.contains("class token");
-        assert!(texts.iter().any(is_told), "{texts:?}");
-    }
-}
-
 #[test]
 fn a_grid_that_a_model_cant_follow_says_why() {
     let shape = ModelShape::new(&Preset::Llava15With7b.config());
