@@ -14,6 +14,7 @@ use criterion::Criterion;
 use cudarc::driver::sys::CUstreamCaptureMode;
 use cudarc::driver::{CudaGraph, sys};
 use fp_benches::Workload;
+
 use support::{Bench, Gpu, Kernel, Outcome};
 
 fn main() -> Outcome {

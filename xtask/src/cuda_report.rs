@@ -88,9 +88,10 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     let file = record.join("resources.md");
     fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
     println!("{table}\n{accesses}");
-    match offenders.is_empty() {
-        true => Ok(()),
-        false => bail!("stack or local memory in {}", offenders.join(", ")),
+    if offenders.is_empty() {
+        Ok(())
+    } else {
+        bail!("stack or local memory in {}", offenders.join(", "))
     }
 }
 

@@ -56,9 +56,10 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
         "no tool kit in .cuda; run `cargo xtask cuda-setup`"
     );
     let work = root.join("target/gpu-bundle");
-    let name = match args.emulated {
-        true => "finepruner-emulated-gpu",
-        false => "finepruner-gpu",
+    let name = if args.emulated {
+        "finepruner-emulated-gpu"
+    } else {
+        "finepruner-gpu"
     };
     let bundle = work.join(name);
     if bundle.exists() {

@@ -10,9 +10,12 @@ pub(crate) fn machine() -> String {
             .to_owned()
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let features = ["avx2", "avx512f"].map(|flag| match field("flags").contains(flag) {
-        true => flag.to_owned(),
-        false => format!("no {flag}"),
+    let features = ["avx2", "avx512f"].map(|flag| {
+        if field("flags").contains(flag) {
+            flag.to_owned()
+        } else {
+            format!("no {flag}")
+        }
     });
     format!(
         "{}, family {} model {}, {cores} cores, {}.",

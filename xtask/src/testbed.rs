@@ -33,9 +33,10 @@ struct Demand {
 
 impl Demand {
     fn holds(&self) -> bool {
-        match self.is_at_least {
-            true => self.value >= self.bound,
-            false => self.value <= self.bound,
+        if self.is_at_least {
+            self.value >= self.bound
+        } else {
+            self.value <= self.bound
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The last token's attention from queries and keys of a layer.
 
-use super::{Gpu, HEAD_DIM, MAX_BYTES, Outcome, SYSTEM, TEXT};
 use cudarc::driver::{CudaSlice, CudaStream};
 use fp_kernels::cuda::{
     self, AttentionRows, ErrorWord, Heads, KeyStrides, QueryStrides, ScoreShape,
 };
 use half::bf16;
+
+use super::{Gpu, HEAD_DIM, MAX_BYTES, Outcome, SYSTEM, TEXT};
 
 /// Queries, keys and what comes of them.
 pub(crate) struct Attended {

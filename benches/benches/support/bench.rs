@@ -1,8 +1,5 @@
 //! The kernels on one workload, with inputs in rotation.
 
-use super::attention::Attended;
-use super::gather::Gathered;
-use super::{Gpu, Outcome};
 use cudarc::driver::CudaSlice;
 use cudarc::driver::CudaView;
 use fp_benches::Workload;
@@ -13,6 +10,10 @@ use fp_kernels::cuda::{
     self, CompareHeads, ErrorWord, Fused, FusedPath, HeadScore, HeadStatistics, ScoreShape, Select,
     SelectionOutputs, Strategies, Strategy,
 };
+
+use super::attention::Attended;
+use super::gather::Gathered;
+use super::{Gpu, Outcome};
 
 /// What is timed.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! The hidden states of what stays.
 
-use super::{Gpu, HIDDEN, MAX_BYTES, Outcome, SYSTEM, TEXT};
 use cudarc::driver::{CudaSlice, CudaStream, CudaView};
 use fp_kernels::cuda::{self, ErrorWord, GatherTokens, ScoreShape, Sequence};
 use half::bf16;
+
+use super::{Gpu, HIDDEN, MAX_BYTES, Outcome, SYSTEM, TEXT};
 
 /// Hidden states of whole sequences, and of what stays of them.
 pub(crate) struct Gathered {

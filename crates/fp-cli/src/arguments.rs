@@ -37,9 +37,10 @@ pub(crate) fn command_line(args: impl IntoIterator<Item = OsString>) -> String {
     let quoted = args.into_iter().map(|arg| {
         let arg = arg.to_string_lossy().into_owned();
         let is_plain = |c: char| c.is_alphanumeric() || "-_=+,./:@%".contains(c);
-        match !arg.is_empty() && arg.chars().all(is_plain) {
-            true => arg,
-            false => format!("'{}'", arg.replace('\'', r"'\''")),
+        if !arg.is_empty() && arg.chars().all(is_plain) {
+            arg
+        } else {
+            format!("'{}'", arg.replace('\'', r"'\''"))
         }
     });
     quoted.collect::<Vec<_>>().join(" ")

@@ -56,9 +56,10 @@ impl Failure {
         let object = || serde_json::json!({ "error": self }).to_string();
         let is_printed = IS_PRINTED.load(Ordering::Relaxed);
         // Where nobody reads, there is nobody to tell.
-        let _ = match json && is_printed {
-            true => writeln!(std::io::stderr(), "{}", object()),
-            false => writeln!(std::io::stderr(), "{}", line.trim_end()),
+        let _ = if json && is_printed {
+            writeln!(std::io::stderr(), "{}", object())
+        } else {
+            writeln!(std::io::stderr(), "{}", line.trim_end())
         };
         if json && !is_printed {
             let _ = writeln!(std::io::stdout(), "{}", object());

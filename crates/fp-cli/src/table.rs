@@ -83,9 +83,12 @@ impl Cells<'_> {
         let of_header = |column: usize| self.header[column].width();
         let is_number = |column: usize| self.right.contains(&column);
         // A number and its unit, or an interval, stay in one line.
-        let least = |&column: &usize| match is_number(column) {
-            true => longest(column, &|text| text.width()).max(word(self.header[column])),
-            false => longest(column, &word).max(word(self.header[column])),
+        let least = |&column: &usize| {
+            if is_number(column) {
+                longest(column, &|text| text.width()).max(word(self.header[column]))
+            } else {
+                longest(column, &word).max(word(self.header[column]))
+            }
         };
         let mut widths: Vec<usize> = columns.iter().map(least).collect();
         let mut spare = room.checked_sub(total(&widths))?;
@@ -120,9 +123,12 @@ impl Cells<'_> {
         let cells: Vec<Vec<String>> = columns
             .iter()
             .zip(widths)
-            .map(|(&column, &width)| match text(column).width() <= width {
-                true => vec![text(column).to_owned()],
-                false => wrap(text(column), width),
+            .map(|(&column, &width)| {
+                if text(column).width() <= width {
+                    vec![text(column).to_owned()]
+                } else {
+                    wrap(text(column), width)
+                }
             })
             .collect();
         let height = cells.iter().map(Vec::len).max().unwrap_or(0);
@@ -131,9 +137,10 @@ impl Cells<'_> {
             for (at, cell) in cells.iter().enumerate() {
                 let text = cell.get(number).map_or("", String::as_str);
                 let blank = " ".repeat(widths[at].saturating_sub(text.width()));
-                line += &match self.right.contains(&columns[at]) {
-                    true => format!("{blank}{text}"),
-                    false => format!("{text}{blank}"),
+                line += &if self.right.contains(&columns[at]) {
+                    format!("{blank}{text}")
+                } else {
+                    format!("{text}{blank}")
                 };
                 line += &" ".repeat(GAP);
             }

@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{error_object, fail, finepruner, npy, npy_header, squares, write_dump};
 use safetensors::tensor::{Dtype, TensorView, serialize};
+
+use common::{error_object, fail, finepruner, npy, npy_header, squares, write_dump};
 
 /// Runs `score` on the tensor given and expects an error with `parts`.
 #[track_caller]

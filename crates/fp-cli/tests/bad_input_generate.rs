@@ -6,11 +6,12 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{fail, finepruner, succeed};
 use safetensors::SafeTensors;
 use safetensors::tensor::serialize_to_file;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use common::{fail, finepruner, succeed};
 
 const MODEL_TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests");
 const IMAGES: &str = concat!(

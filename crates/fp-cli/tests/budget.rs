@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{fail, succeed};
 use fp_scoring::{HeadStrategy, MethodRegistry, QueryStrategy};
 use serde_json::Value;
+
+use common::{fail, succeed};
 
 /// The cells of the line that starts with `label`, in the `nth` table that has one.
 #[track_caller]

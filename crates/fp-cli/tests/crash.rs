@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{error_object, fail, finepruner};
 use serde_json::Value;
+
+use common::{error_object, fail, finepruner};
 
 /// Kills, each at another point.
 const KILLS: usize = 20;

@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{fail, finepruner, succeed};
-use serde_json::Value;
 use std::path::Path;
+
+use serde_json::Value;
+
+use common::{fail, finepruner, succeed};
 
 fn json(args: &[&str]) -> Value {
     serde_json::from_str(&succeed(args)).unwrap()

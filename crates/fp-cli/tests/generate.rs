@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{fail, succeed};
 use serde_json::Value;
+
+use common::{fail, succeed};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests/golden");
 

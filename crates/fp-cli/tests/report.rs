@@ -4,8 +4,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{fail, succeed};
 use serde_json::{Value, json};
+
+use common::{fail, succeed};
 
 const CONFIG: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

@@ -2,10 +2,12 @@
 
 mod common;
 
-use common::{fail, finepruner, npy, npy_header, squares, succeed, write_dump};
+use std::path::Path;
+
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
-use std::path::Path;
+
+use common::{fail, finepruner, npy, npy_header, squares, succeed, write_dump};
 
 fn json(args: &[&str]) -> Vec<Value> {
     serde_json::from_str(&succeed(args)).unwrap()

@@ -4,16 +4,18 @@
 #[path = "../../fp-scoring/src/error_check.rs"]
 mod error_check;
 
+use std::io;
+use std::path::PathBuf;
+
+use fp_stats::StatsError;
+use serde::de::Error as _;
+
 use self::error_check::{CAUSE, check};
 use crate::dataset::{DatasetError, Problems, SheetError};
 use crate::embedded::EmbeddedError;
 use crate::metric::MetricError;
 use crate::rescore::RescoreError;
 use crate::scene::GenerateError;
-use fp_stats::StatsError;
-use serde::de::Error as _;
-use std::io;
-use std::path::PathBuf;
 
 fn path() -> PathBuf {
     PathBuf::from("runs/a")

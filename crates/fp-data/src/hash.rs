@@ -1,8 +1,9 @@
 //! SHA-256 of what a run depends on.
 
-use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
+
+use sha2::{Digest, Sha256};
 
 /// SHA-256 of some bytes, as hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {

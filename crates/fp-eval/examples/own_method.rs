@@ -2,11 +2,12 @@
 //!
 //! `cargo run --release --package fp-eval --example own_method`
 
+use std::sync::Arc;
+
 use fp_eval::study::{RunOptions, StudyConfig, cell_results, read_records, read_spec, run};
 use fp_scoring::{
     Evidence, MethodCard, MethodRegistry, OneStage, SelectError, Selected, Selector, TokenSelection,
 };
-use std::sync::Arc;
 
 /// The tokens nearest to the middle of the image.
 #[derive(Debug)]

@@ -4,17 +4,19 @@
 #[path = "../../fp-scoring/src/error_check.rs"]
 mod error_check;
 
-use self::error_check::{CAUSE, check};
-use crate::efficiency::EfficiencyError;
-use crate::study::config::{ConfigError, Diagnostics, FixedHeadsError};
-use crate::study::{GridError, LineError, SelectionFileError, StudyError};
+use std::io;
+use std::path::PathBuf;
+
 use fp_data::dataset::DatasetError;
 use fp_data::embedded::EmbeddedError;
 use fp_model::ModelError;
 use fp_scoring::{BudgetError, DuplicateMethod, MethodRegistry, PlanError, error_text};
 use serde::de::Error as _;
-use std::io;
-use std::path::PathBuf;
+
+use self::error_check::{CAUSE, check};
+use crate::efficiency::EfficiencyError;
+use crate::study::config::{ConfigError, Diagnostics, FixedHeadsError};
+use crate::study::{GridError, LineError, SelectionFileError, StudyError};
 
 fn path() -> PathBuf {
     PathBuf::from("runs/a")

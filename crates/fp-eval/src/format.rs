@@ -30,9 +30,10 @@ pub fn level(confidence: f64) -> String {
 
 /// A p value with its name, such as `Holm p = 0.004`.
 pub fn p_value(name: &str, p: f64) -> String {
-    match p < 0.001 {
-        true => format!("{name} < 0.001"),
-        false => format!("{name} = {}", p_number(p)),
+    if p < 0.001 {
+        format!("{name} < 0.001")
+    } else {
+        format!("{name} = {}", p_number(p))
     }
 }
 
@@ -52,9 +53,10 @@ pub fn p_number(p: f64) -> String {
 /// A number with a sign, as typography has it.
 pub fn signed(value: f64, digits: usize) -> String {
     let text = fixed(value, digits);
-    match value > 0.0 && text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) {
-        true => format!("+{text}"),
-        false => text,
+    if value > 0.0 && text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) {
+        format!("+{text}")
+    } else {
+        text
     }
 }
 

@@ -4,14 +4,16 @@ mod stages;
 mod static_heads;
 mod study_support;
 
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
 use fp_eval::study::{
     CellResult, Engine, Invocation, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig,
     StudyError, cell_results, merge, read_records, read_spec, read_timings,
 };
 use fp_scoring::QueryStrategy;
 use serde_json::{Value, json};
-use std::path::Path;
-use std::sync::atomic::Ordering;
+
 use study_support::{World, records, run};
 
 #[test]

@@ -1,5 +1,7 @@
 //! Configurations: the published schema, the shipped files, and what is refused.
 
+use std::path::{Path, PathBuf};
+
 use fp_data::json::schema::check;
 use fp_eval::efficiency::EfficiencySettings;
 use fp_eval::study::config::{ConfigError, ConfigFile, Model, surroundings};
@@ -7,7 +9,6 @@ use fp_eval::study::{Grid, ModelShape, StudyConfig, config};
 use fp_model::Preset;
 use fp_scoring::MethodRegistry;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
 
 fn configs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
@@ -373,9 +374,10 @@ fn said(text: &str) -> Vec<String> {
     std::fs::write(&path, text).unwrap();
     let mut file = ConfigFile::read(&path).unwrap();
     if let Some(config) = &file.config {
-        let model = match file.is_known("model") {
-            true => Model::Named,
-            false => Model::Unknown,
+        let model = if file.is_known("model") {
+            Model::Named
+        } else {
+            Model::Unknown
         };
         let mut found = config.problems();
         found.merge(surroundings(

@@ -4,11 +4,13 @@
 #[path = "../../fp-scoring/src/error_check.rs"]
 mod error_check;
 
-use self::error_check::{CAUSE, check};
-use crate::{ImageError, ImageSize, Resolution};
-use serde::de::Error as _;
 use std::io;
 use std::path::PathBuf;
+
+use serde::de::Error as _;
+
+use self::error_check::{CAUSE, check};
+use crate::{ImageError, ImageSize, Resolution};
 
 fn path() -> PathBuf {
     PathBuf::from("image.png")

@@ -7,8 +7,9 @@ use fp_image::{
     DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor, ImageSize,
     PreprocessorConfig, ResampleFilter, RgbImage, Tiling, decode, decode_file, resize,
 };
-use image_cases::{digest, expected, folder, pixels};
 use proptest::prelude::*;
+
+use image_cases::{digest, expected, folder, pixels};
 
 fn values_digest<'a>(values: impl IntoIterator<Item = &'a f32>) -> u32 {
     digest(

@@ -3,12 +3,13 @@
 //! The CUDA runtime is linked in, and it looks for the driver when it is first called:
 //! what is built here starts on a machine without one.
 
-use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 
 /// Virtual architectures and what to make of each: machine code for Ampere and Hopper,
 /// PTX for what comes later.

@@ -1,10 +1,11 @@
 //! Files as memory.
 
-use memmap2::{Mmap, MmapOptions};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+
+use memmap2::{Mmap, MmapOptions};
 
 /// A file whose bytes are read as memory, a page at a time when it is first
 /// looked at.

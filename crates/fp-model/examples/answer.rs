@@ -7,12 +7,13 @@
 //! The image is encoded once and layers 1..K run once; every budget is a branch
 //! of the same prefix, decoded together with the others.
 
+use std::path::Path;
+
 use candle_core::Device;
 use fp_image::decode_file;
 use fp_model::prompt::PromptTemplate;
 use fp_model::{GenerateOptions, LoadOptions, OpenedCheckpoint, Sample, ToTensor};
 use fp_scoring::{HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, TokenBudget};
-use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -13,6 +13,10 @@
 //! to time comes as one line of JSON, and then each line on standard input, the
 //! index of a stage, is answered with the milliseconds that it took.
 
+use std::error::Error;
+use std::io::BufRead;
+use std::time::Instant;
+
 use candle_core::{DType, Device, Tensor};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
@@ -20,9 +24,6 @@ use fp_model::{
 };
 use fp_scoring::{DecoderShape, KeptTokens, MlpConvention, random_tokens};
 use serde_json::{Value, json};
-use std::error::Error;
-use std::io::BufRead;
-use std::time::Instant;
 
 /// Tokens before and after the image in a usual prompt.
 const SYSTEM: usize = 35;

@@ -1,5 +1,10 @@
 //! Prefixes that go on to a further layer with fewer tokens.
 
+use std::ops::Range;
+
+use candle_core::Tensor;
+use fp_scoring::{PositionRule, TokenSelection};
+
 use crate::attention_store::AttentionStore;
 use crate::continuation::Continuation;
 use crate::error::{ModelError, Result};
@@ -7,9 +12,6 @@ use crate::image_prefix::behind;
 use crate::llama::{SequenceCache, Step};
 use crate::model::LlavaModel;
 use crate::prefix::{Prefix, check_rows};
-use candle_core::Tensor;
-use fp_scoring::{PositionRule, TokenSelection};
-use std::ops::Range;
 
 /// What of a prefix goes on to a further layer, and what is read there.
 #[derive(Debug, Clone)]

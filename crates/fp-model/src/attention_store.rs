@@ -1,7 +1,8 @@
 //! Attention rows `[H, Q, N]`, where they were computed.
 
-use crate::error::Result;
 use std::sync::OnceLock;
+
+use crate::error::Result;
 
 /// Attention that was read of a layer: values on the CPU, or a tensor on a GPU, which is
 /// copied to the host only if someone asks for the values there.

@@ -1,14 +1,16 @@
 //! Sequences ready to be decoded: pruned branches of prefixes, or whole samples.
 
+use std::ops::Range;
+
+use candle_core::Tensor;
+use fp_scoring::{KeptTokens, PositionRule, TokenSelection};
+
 use crate::advance::{Batch, different_depths};
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, total_bytes};
 use crate::model::LlavaModel;
 use crate::prefix::{Prefix, Segments};
 use crate::sample::{Sample, steps};
-use candle_core::Tensor;
-use fp_scoring::{KeptTokens, PositionRule, TokenSelection};
-use std::ops::Range;
 
 /// One sequence after its prefill.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! Layer K's attention as one query strategy combines it, scored where it was computed.
 
-use crate::error::Result;
-use crate::prefix::Prefix;
 use fp_scoring::{
     HeadStrategy, ImageAttention, QueryAudit, QueryStrategy, SelectOptions, Selection,
     image_attention, score_all, select,
 };
+
+use crate::error::Result;
+use crate::prefix::Prefix;
 
 /// Head strategies that are asked for together, at one h and R.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,12 @@
 //! From a prefix and a selection to the rows that the layers to come run.
 
+use candle_core::{DType, Tensor};
+use fp_scoring::{Merge, PositionRule, TokenSelection};
+
 use crate::error::{ModelError, Result};
 use crate::llama::SequenceCache;
 use crate::model::LlavaModel;
 use crate::prefix::{Prefix, Segments, Standing, rows_of};
-use candle_core::{DType, Tensor};
-use fp_scoring::{Merge, PositionRule, TokenSelection};
 
 /// What of a prefix goes on.
 pub(crate) struct Continuation {

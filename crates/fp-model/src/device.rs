@@ -1,7 +1,8 @@
 //! Devices by their names on a command line.
 
-use crate::error::{ModelError, Result};
 use candle_core::Device;
+
+use crate::error::{ModelError, Result};
 
 /// The device called `name`: `cpu`, `cuda` or `cuda:1`.
 ///
@@ -54,9 +55,10 @@ fn cuda_device(_: usize) -> Result<Device> {
 #[cfg(feature = "cuda")]
 fn cuda_device(index: usize) -> Result<Device> {
     // The tensor library would panic where there is no driver to load.
-    match fp_kernels::cuda::is_driver_present() {
-        true => Ok(Device::new_cuda(index)?),
-        false => Err(ModelError::NoDriver),
+    if fp_kernels::cuda::is_driver_present() {
+        Ok(Device::new_cuda(index)?)
+    } else {
+        Err(ModelError::NoDriver)
     }
 }
 

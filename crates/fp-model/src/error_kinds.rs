@@ -4,14 +4,16 @@
 #[path = "../../fp-scoring/src/error_check.rs"]
 mod error_check;
 
-use self::error_check::{CAUSE, check};
-use crate::prompt::PromptError;
-use crate::{CheckpointError, ModelError};
+use std::io;
+use std::path::PathBuf;
+
 use fp_image::ImageError;
 use fp_scoring::{BudgetError, PlanError, ScoringError, SelectError};
 use serde::de::Error as _;
-use std::io;
-use std::path::PathBuf;
+
+use self::error_check::{CAUSE, check};
+use crate::prompt::PromptError;
+use crate::{CheckpointError, ModelError};
 
 fn path() -> PathBuf {
     PathBuf::from("llava/config.json")

@@ -1,6 +1,11 @@
 //! What all questions on one image share: the image up to the end of some layers, behind
 //! what comes before it.
 
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use fp_scoring::TokenLayout;
+
 use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, Step};
@@ -8,9 +13,6 @@ use crate::model::{ImageFeatures, LlavaModel};
 use crate::prefix::{Prefix, Segments, Standing, check_rows};
 use crate::prompt::EncodedPrompt;
 use crate::system_prefix::SystemPrefix;
-use candle_core::Tensor;
-use fp_scoring::TokenLayout;
-use std::sync::Arc;
 
 /// The part of prefixes that doesn't depend on the question: system and image after one
 /// or several numbers of layers, nothing dropped.

@@ -1,14 +1,15 @@
 //! What a checkpoint is, and what is missing or wrong in it.
 
-use crate::config::ModelConfig;
-use crate::error::Result;
-use crate::opened::OpenedCheckpoint;
-use crate::weights::{StoredDtype, expected_tensors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use fp_scoring::error_text;
+
+use crate::config::ModelConfig;
+use crate::error::Result;
+use crate::opened::OpenedCheckpoint;
+use crate::weights::{StoredDtype, expected_tensors};
 
 /// Values and bytes stored in one number format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]

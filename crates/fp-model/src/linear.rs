@@ -1,10 +1,12 @@
 //! Matrices in the form that the place of computation wants.
 
-use crate::error::Result;
-use crate::ops::with_values;
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use fp_kernels::dense::{self, PackedMatrix, Start};
-use std::sync::Arc;
+
+use crate::error::Result;
+use crate::ops::with_values;
 
 /// A linear layer: `x [T, in] → x Wᵀ + b [T, out]`.
 #[derive(Debug, Clone)]

@@ -25,9 +25,10 @@ pub(crate) fn margin(logits: &[f32]) -> f32 {
             second = logit;
         }
     }
-    match second == f32::NEG_INFINITY {
-        true => f32::INFINITY,
-        false => first - second,
+    if second == f32::NEG_INFINITY {
+        f32::INFINITY
+    } else {
+        first - second
     }
 }
 

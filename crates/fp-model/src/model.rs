@@ -1,5 +1,10 @@
 //! The model as a whole: loading, and image features.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+
 use crate::config::{ModelConfig, Preset};
 use crate::error::{ModelError, Result};
 use crate::llama::Llama;
@@ -7,9 +12,6 @@ use crate::opened::OpenedCheckpoint;
 use crate::projector::Projector;
 use crate::vision::{VisionEvidence, VisionParts, VisionTower};
 use crate::weights::{Loader, Names, Place, RandomWeights, Source};
-use candle_core::{DType, Device, Tensor};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// How a model is loaded.
 #[derive(Debug, Clone)]

@@ -1,5 +1,11 @@
 //! A checkpoint's folder before any weight is read.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use fp_image::{ImageProcessor, PreprocessorConfig};
+
 use crate::checkpoint_kind::{
     Folder, Inputs, check_folder, check_tensors, explain, lacking_part, unused_tensors,
 };
@@ -10,10 +16,6 @@ use crate::tokenizer::LlavaTokenizer;
 use crate::weights::{
     Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors, extra_vision_tensors,
 };
-use fp_image::{ImageProcessor, PreprocessorConfig};
-use std::collections::BTreeSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
 
 /// A checkpoint whose files have been opened and whose layout is known, without
 /// any weight read: what is wrong with image, prompt or budget can be told before
@@ -94,9 +96,10 @@ impl OpenedCheckpoint {
     pub fn preprocessor_file(&self) -> PathBuf {
         const NAME: &str = "preprocessor_config.json";
         let own = self.dir.join(NAME);
-        match own.is_file() {
-            true => own,
-            false => self.tower_config.with_file_name(NAME),
+        if own.is_file() {
+            own
+        } else {
+            self.tower_config.with_file_name(NAME)
         }
     }
 

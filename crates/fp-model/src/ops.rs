@@ -1,13 +1,15 @@
 //! Operations on rows `[T, D]`: by this project's kernels for `f32` on the CPU,
 //! by the tensor library elsewhere.
 
+use std::ops::Range;
+
+use candle_core::{CpuStorage, D, DType, Storage, Tensor};
+use fp_kernels::dense;
+
 use crate::config::Activation;
 use crate::error::{ModelError, Result};
 use crate::linear::into_rows;
 use crate::weights::Place;
-use candle_core::{CpuStorage, D, DType, Storage, Tensor};
-use fp_kernels::dense;
-use std::ops::Range;
 
 /// Calls `f` with the values of a contiguous `f32` tensor on the CPU.
 pub(crate) fn with_values<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {

@@ -32,8 +32,9 @@ impl ToTensor for AnyResPixels {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use fp_image::{GridPinpoints, ImageProcessor, PreprocessorConfig, RgbImage};
+
+    use super::*;
 
     #[test]
     fn tiles_are_one_batch() {

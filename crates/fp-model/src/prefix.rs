@@ -1,5 +1,11 @@
 //! A sample up to the end of some layer, with or without tokens dropped on the way.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use fp_scoring::{AttentionRows, TokenLayout};
+
 use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::SequenceCache;
@@ -7,10 +13,6 @@ use crate::model::{ImageFeatures, LlavaModel};
 use crate::ops::gather_rows;
 use crate::prompt::EncodedPrompt;
 use crate::sample::{Sample, steps};
-use candle_core::Tensor;
-use fp_scoring::{AttentionRows, TokenLayout};
-use std::ops::Range;
-use std::sync::Arc;
 
 /// Where a prefix ends and what is read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

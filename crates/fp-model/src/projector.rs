@@ -1,11 +1,12 @@
 //! The two-layer projector from vision features to the decoder's width.
 
+use candle_core::Tensor;
+
 use crate::config::{Activation, ModelConfig};
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops;
 use crate::weights::{Loader, Names};
-use candle_core::Tensor;
 
 /// `linear₂(activation(linear₁(x)))`.
 #[derive(Debug)]

@@ -1,5 +1,10 @@
 //! Samples from prompt to answer under a pruning method.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fp_scoring::{Plan, PruneConfig, Selected, Selection, Site, TokenLayout};
+
 use crate::advance::Advance;
 use crate::branch::{Branches, Ending};
 use crate::error::{ModelError, Result};
@@ -8,9 +13,6 @@ use crate::model::LlavaModel;
 use crate::prefix::{Prefix, PrefixOptions};
 use crate::sample::Sample;
 use crate::stages::SampleFacts;
-use fp_scoring::{Plan, PruneConfig, Selected, Selection, Site, TokenLayout};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// What became of one sample.
 #[derive(Debug, Clone)]

@@ -1,12 +1,14 @@
 //! Samples: prompts with their images, and rows and caches for a batch of them.
 
+use std::ops::Range;
+
+use candle_core::Tensor;
+use fp_scoring::TokenLayout;
+
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, Step};
 use crate::model::{ImageFeatures, LlavaModel};
 use crate::prompt::EncodedPrompt;
-use candle_core::Tensor;
-use fp_scoring::TokenLayout;
-use std::ops::Range;
 
 /// A sample to be run: its prompt and its image.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,8 @@
 //! How a token is chosen from logits.
 
-use crate::error::{ModelError, Result};
 use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
+
+use crate::error::{ModelError, Result};
 
 /// How a token is chosen from logits.
 #[derive(Debug, Clone, PartialEq)]

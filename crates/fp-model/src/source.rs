@@ -1,14 +1,16 @@
 //! Models by the names that command lines have for them, and inputs for those without
 //! files.
 
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
+
 use crate::config::{ModelConfig, Preset};
 use crate::error::{ModelError, Result};
 use crate::model::{LlavaModel, LoadOptions};
 use crate::opened::OpenedCheckpoint;
 use crate::prompt::EncodedPrompt;
-use candle_core::{DType, Device, Tensor};
-use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
-use std::path::Path;
 
 /// What stands before the name of a [`Preset`].
 const RANDOM: &str = "random:";

@@ -1,15 +1,16 @@
 //! What a stage of a pruning method chooses of a prefix.
 
-use crate::config::FeatureSelect;
-use crate::error::Result;
-use crate::model::{ImageFeatures, LlavaModel};
-use crate::prefix::Prefix;
-use crate::vision::VisionRead;
 use candle_core::{DType, Tensor};
 use fp_scoring::{
     AttentionNeed, AttentionRows, CoveredArea, Evidence, Matrix, Merge, SelectError, Selected,
     Site, Stage, TokenSelection, VisionValues,
 };
+
+use crate::config::FeatureSelect;
+use crate::error::Result;
+use crate::model::{ImageFeatures, LlavaModel};
+use crate::prefix::Prefix;
+use crate::vision::VisionRead;
 
 /// What selectors may look at of a sample beside the model's own values.
 #[derive(Debug, Clone, Copy)]

@@ -1,11 +1,13 @@
 //! What all samples of one prompt template share: the tokens before the image.
 
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
 use crate::error::Result;
 use crate::llama::SequenceCache;
 use crate::model::LlavaModel;
 use crate::sample::steps;
-use candle_core::Tensor;
-use std::sync::Arc;
 
 /// The tokens before the image, after all layers.
 ///

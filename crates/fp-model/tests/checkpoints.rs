@@ -2,16 +2,18 @@
 
 mod common;
 
+use std::fs;
+use std::path::Path;
+
 use candle_core::{DType, Device, Tensor};
+use fp_model::{LlavaModel, LoadOptions, ModelError, Preset, inspect};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
 use common::checkpoint::{
     Tensors, golden_config, golden_tensors, save, save_shards, sharded, write_config,
 };
 use common::golden;
-use fp_model::{LlavaModel, LoadOptions, ModelError, Preset, inspect};
-use serde_json::{Value, json};
-use std::fs;
-use std::path::Path;
-use tempfile::TempDir;
 
 fn renamed(tensors: &Tensors, rules: &[(&str, &str)]) -> Tensors {
     tensors

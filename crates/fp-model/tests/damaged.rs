@@ -3,16 +3,18 @@
 
 mod common;
 
+use std::fs;
+use std::path::Path;
+
 use candle_core::{DType, Tensor};
-use common::checkpoint::{golden_config, golden_tensors, save, sharded, write_config};
-use common::golden;
 use fp_image::PreprocessorConfig;
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{LlavaModel, LoadOptions, ModelConfig, ModelError, OpenedCheckpoint, inspect};
 use serde_json::{Value, json};
-use std::fs;
-use std::path::Path;
 use tempfile::TempDir;
+
+use common::checkpoint::{golden_config, golden_tensors, save, sharded, write_config};
+use common::golden;
 
 const LAYER: &str = "language_model.model.layers.3.";
 

@@ -2,7 +2,6 @@
 
 mod common;
 
-use common::{cases, expected, features, greedy, load};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
     FinishReason, GenerateOptions, ImageFeatures, LlavaModel, PrefixOptions, Sample, Sampling,
@@ -11,6 +10,8 @@ use fp_scoring::{
     HeadCount, HeadStrategy, KeptTokens, Normalization, PruneConfig, QueryStrategy, TokenBudget,
     random_tokens,
 };
+
+use common::{cases, expected, features, greedy, load};
 
 /// Prompts of different lengths.
 fn prompts(count: usize) -> Vec<EncodedPrompt> {

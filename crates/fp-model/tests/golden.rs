@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{Case, cases, expected, features, flat, greedy, largest_difference, load};
 use fp_model::{LlavaModel, LoadOptions, Sample};
 use fp_scoring::{HeadCount, HeadStrategy, KeptTokens, PruneConfig, QueryStrategy, TokenBudget};
+
+use common::{Case, cases, expected, features, flat, greedy, largest_difference, load};
 
 /// How far a logit or feature may be off.
 const TOLERANCE: f32 = 1e-3;

@@ -1,11 +1,12 @@
 //! Loading a sharded checkpoint takes the memory of its weights and little more.
 #![cfg(target_os = "linux")]
 
-use fp_model::{LlavaModel, LoadOptions};
-use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+
+use fp_model::{LlavaModel, LoadOptions};
+use serde_json::{Value, json};
 
 const SHARDS: usize = 4;
 

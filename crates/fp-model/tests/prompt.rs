@@ -6,12 +6,13 @@ mod fixture;
 
 use std::path::{Path, PathBuf};
 
-use fixture::{Fixture, Outcome, text};
 use fp_model::ModelConfig;
 use fp_model::prompt::{PromptError, PromptTemplate};
 use fp_model::tokenizer::{LlavaTokenizer, PromptTokenization, SpecialTokenIds};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use fixture::{Fixture, Outcome, text};
 
 fn golden(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

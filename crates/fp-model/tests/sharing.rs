@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{cases, expected, golden, greedy, largest_difference, load};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{Branches, ImageFeatures, LlavaModel, LoadOptions, Prefix, PrefixOptions, Sample};
 use fp_scoring::{KeptTokens, random_tokens};
+
+use common::{cases, expected, golden, greedy, largest_difference, load};
 
 /// Features of the first golden views.
 fn some_features(model: &LlavaModel, count: usize) -> Vec<ImageFeatures> {

@@ -3,7 +3,6 @@
 
 mod common;
 
-use common::{expected, greedy, load};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
     Advance, Ending, ImageFeatures, LlavaModel, Prefix, PrefixOptions, Sample, VisionRead,
@@ -14,6 +13,8 @@ use fp_scoring::{
     Evidence, Plan, PositionRule, SelectError, Selected, Selector, Site, Stage, TokenSelection,
     random_tokens,
 };
+
+use common::{expected, greedy, load};
 
 /// Logits after the prompt, tokens, tokens cached per layer.
 type Answer = (Vec<f32>, Vec<u32>, Vec<usize>);

@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::collections::HashMap;
+
 use candle_core::{DType, Device, Tensor};
-use common::{flat, golden, largest_difference};
 use fp_image::{GridPinpoints, ImageSize, Tiling};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{ImageFeatures, LlavaModel, LoadOptions, Sample};
-use std::collections::HashMap;
+
+use common::{flat, golden, largest_difference};
 
 const TOLERANCE: f32 = 1e-4;
 

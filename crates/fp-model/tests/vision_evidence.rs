@@ -8,12 +8,13 @@ mod naive;
 mod tiny;
 
 use candle_core::Tensor;
-use common::{flat, golden};
 use fp_image::{GridPinpoints, ImageSize, Tiling};
 use fp_model::{
     LlavaModel, LoadOptions, ModelError, Preset, VisionEvidence, VisionParts, VisionRead,
     VisionRequest,
 };
+
+use common::{flat, golden};
 use naive::Trace;
 use tiny::{
     EVERYTHING, HEADS, LAYERS, PATCHES, SIDE, WIDTH, checkpoint, checkpoint_with, load, pixels,

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
 use super::analysis::{Column, Comparison, Judge, Pair, Untested, kept_tokens};
 use super::error::ReportError;
 use super::run::Run;
-use fp_eval::study::SampleRecord;
 
 /// Two runs on the samples and cells that both have. Differences are the second's less
 /// the first's.

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use fp_scoring::{BudgetError, ScoringError};
-
 use fp_data::metric::MetricError;
 use fp_eval::study::StudyError;
+use fp_scoring::{BudgetError, ScoringError};
 use fp_stats::StatsError;
 
 /// Why a report can't be made.

@@ -4,17 +4,19 @@
 #[path = "../../fp-scoring/src/error_check.rs"]
 mod error_check;
 
-use self::error_check::{CAUSE, check};
-use crate::ReportError;
-use crate::drawing::OverlayError;
+use std::io;
+use std::path::PathBuf;
+
 use fp_data::metric::MetricError;
 use fp_eval::efficiency::EfficiencyError;
 use fp_eval::study::StudyError;
 use fp_scoring::{BudgetError, ScoringError};
 use fp_stats::StatsError;
 use serde::de::Error as _;
-use std::io;
-use std::path::PathBuf;
+
+use self::error_check::{CAUSE, check};
+use crate::ReportError;
+use crate::drawing::OverlayError;
 
 fn path() -> PathBuf {
     PathBuf::from("runs/a")

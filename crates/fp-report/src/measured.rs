@@ -1,9 +1,9 @@
 //! What a run took: the part of a report that differs from run to run.
 
+use fp_eval::study::{LoadingTimes, Stages, TimingRecord};
 use serde::Serialize;
 
 use super::run::Run;
-use fp_eval::study::{LoadingTimes, Stages, TimingRecord};
 
 /// Times of a whole run, from its timings.
 #[derive(Debug, Clone, PartialEq, Serialize)]

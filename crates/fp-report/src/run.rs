@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::ReportError;
 use fp_eval::study::{RunSpec, SampleRecord, TimingRecord, read_records, read_spec, read_timings};
+
+use super::error::ReportError;
 
 /// A run, read from its folder.
 #[derive(Debug, Clone)]

@@ -1,10 +1,11 @@
 //! Every kind of error of this crate.
 
+use fp_kernels::KernelError;
+
 use super::error_check::{CAUSE, check};
 use crate::{
     BudgetError, HeadStrategy, PlanError, ScoringError, SelectError, SharedError, Site, UnknownName,
 };
-use fp_kernels::KernelError;
 
 fn budget() -> BudgetError {
     BudgetError::Kept {

@@ -36,8 +36,9 @@ fn continues(text: &str, start: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io;
+
+    use super::*;
 
     #[derive(Debug, thiserror::Error)]
     #[error("{text}")]

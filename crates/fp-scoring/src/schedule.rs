@@ -198,8 +198,9 @@ impl TokenSchedule {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn llava_7b(text: &str) -> TokenSchedule {
         let stages: ScheduleStages = text.parse().unwrap();

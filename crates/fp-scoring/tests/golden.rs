@@ -10,11 +10,12 @@ mod cases;
 
 use std::collections::BTreeMap;
 
-use cases::{cases, tensor};
 use fp_scoring::{
     AttentionRows, HeadCount, ImageAttention, NEAR_TIE_GAP, Normalization, SelectOptions,
     Selection, TokenLayout, score_all, select,
 };
+
+use cases::{cases, tensor};
 
 fn options(num_selected_heads: usize, kept: usize) -> SelectOptions {
     SelectOptions {

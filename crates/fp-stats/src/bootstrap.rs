@@ -241,8 +241,9 @@ fn summarise(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn options(method: IntervalMethod) -> BootstrapOptions {
         BootstrapOptions {

@@ -138,8 +138,9 @@ fn sum_of_squares(values: &[f64], mean: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     /// Standard error of the mean, samples independent: s / √n with the unbiased s².
     fn standard_error(values: &[f64]) -> f64 {

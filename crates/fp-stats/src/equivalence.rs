@@ -103,8 +103,9 @@ pub fn non_inferiority(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     /// n pairs on images of their own, of which b favour a and c favour b.
     fn pairs(n: u32, b: u32, c: u32) -> ClusteredDifference {

@@ -37,8 +37,9 @@ fn ascending(p_values: &[f64]) -> Result<Vec<usize>, StatsError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[track_caller]
     fn check_close(got: &[f64], expected: &[f64]) {

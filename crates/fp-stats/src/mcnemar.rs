@@ -90,9 +90,10 @@ fn is_binary(score: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::distribution::normal_cdf;
-    use proptest::prelude::*;
 
     #[track_caller]
     fn check_close(got: f64, expected: f64) {

@@ -198,9 +198,10 @@ fn sample(differences: &[f64], threshold: f64, options: &PermutationOptions) -> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Discordant;
-    use proptest::prelude::*;
 
     #[test]
     fn three_clusters_by_hand() {

@@ -34,16 +34,18 @@ pub(crate) struct CompareArgs {
 /// Runs the command.
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let comparison = fp_report::compare(&args.first, &args.second)?;
-    match args.json {
-        true => print_json(&comparison),
-        false => print_text(&text(&comparison)),
+    if args.json {
+        print_json(&comparison)
+    } else {
+        print_text(&text(&comparison))
     }
 }
 
 fn text(comparison: &RunComparison) -> String {
-    let mut lines = vec![match comparison.changes.is_empty() {
-        true => "same configuration, model, data and version".to_owned(),
-        false => format!("what changed: {}", comparison.changes.join(", ")),
+    let mut lines = vec![if comparison.changes.is_empty() {
+        "same configuration, model, data and version".to_owned()
+    } else {
+        format!("what changed: {}", comparison.changes.join(", "))
     }];
     let mut shared = format!("{} samples in both runs", comparison.num_shared);
     for (only, which) in [
@@ -110,9 +112,10 @@ fn row(cell: &CellDifference) -> Vec<String> {
                 format!("{:.1}", 100.0 * test.mean_a),
                 format!("{:+.1}", 100.0 * test.difference),
                 format!("{low} to {high}"),
-                match test.is_identical {
-                    true => "same".to_owned(),
-                    false => format!("{:.3}", test.p_holm),
+                if test.is_identical {
+                    "same".to_owned()
+                } else {
+                    format!("{:.3}", test.p_holm)
                 },
             ]);
         }

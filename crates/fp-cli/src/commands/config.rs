@@ -222,9 +222,10 @@ fn controls(grid: &Grid) -> String {
             labels.push(label);
         }
     }
-    match labels.is_empty() {
-        true => "none".to_owned(),
-        false => labels.join(", "),
+    if labels.is_empty() {
+        "none".to_owned()
+    } else {
+        labels.join(", ")
     }
 }
 

@@ -231,17 +231,15 @@ fn budgets(args: &EfficiencyArgs) -> Vec<TokenBudget> {
     let kept = args.keep.iter().map(|&r| TokenBudget::Kept(r));
     let shares = args.retention.iter().map(|&s| TokenBudget::Retention(s));
     let asked: Vec<TokenBudget> = averages.chain(kept).chain(shares).collect();
-    match asked.is_empty() {
-        true => PUBLISHED_RETENTIONS.map(TokenBudget::Retention).to_vec(),
-        false => asked,
+    if asked.is_empty() {
+        PUBLISHED_RETENTIONS.map(TokenBudget::Retention).to_vec()
+    } else {
+        asked
     }
 }
 
 fn or_default<T>(list: Vec<T>, default: T) -> Vec<T> {
-    match list.is_empty() {
-        true => vec![default],
-        false => list,
-    }
+    if list.is_empty() { vec![default] } else { list }
 }
 
 fn all_threads() -> usize {

@@ -35,13 +35,12 @@ pub(crate) struct MergeArgs {
 /// Runs the command.
 pub(crate) fn run(args: &MergeArgs) -> Result<()> {
     let num_samples = study::merge(&args.output, &args.pieces)?;
-    let files = match args.no_report {
-        true => Vec::new(),
-        false => {
-            fp_report::write(&args.output)
-                .with_context(|| format!("report of {}", args.output.display()))?
-                .files
-        }
+    let files = if args.no_report {
+        Vec::new()
+    } else {
+        fp_report::write(&args.output)
+            .with_context(|| format!("report of {}", args.output.display()))?
+            .files
     };
     if args.json {
         return print_json(&serde_json::json!({

@@ -90,16 +90,17 @@ pub(crate) fn run(args: &RescoreArgs) -> Result<()> {
     };
     let comparisons: Vec<Comparison> =
         compare_all(&dataset, &scored, args.baseline.as_deref(), &options)?;
-    match args.json {
-        true => print_json(&serde_json::json!({
+    if args.json {
+        print_json(&serde_json::json!({
             "dataset": dataset.name,
             "split": dataset.split,
             "benchmark": dataset.benchmark,
             "notes": dataset.notes,
             "files": scored,
             "comparisons": comparisons,
-        })),
-        false => print_text(&report::text(&dataset, &scored, &comparisons)),
+        }))
+    } else {
+        print_text(&report::text(&dataset, &scored, &comparisons))
     }
 }
 
@@ -191,14 +192,13 @@ fn write_uploads(
             .with_context(|| format!("can't write {}", path.display()))?;
         written.push(path);
     }
-    match args.json {
-        true => print_json(&serde_json::json!({ "dataset": dataset.name, "files": written })),
-        false => {
-            let lines: Vec<String> = written
-                .iter()
-                .map(|p| format!("wrote {}", p.display()))
-                .collect();
-            print_text(&lines.join("\n"))
-        }
+    if args.json {
+        print_json(&serde_json::json!({ "dataset": dataset.name, "files": written }))
+    } else {
+        let lines: Vec<String> = written
+            .iter()
+            .map(|p| format!("wrote {}", p.display()))
+            .collect();
+        print_text(&lines.join("\n"))
     }
 }

@@ -157,8 +157,9 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     if let Some(request) = overlay {
         request.draw(&outcomes)?.write()?;
     }
-    match args.json {
-        true => print_json(&report.records()),
-        false => print_text(&report.text()),
+    if args.json {
+        print_json(&report.records())
+    } else {
+        print_text(&report.text())
     }
 }

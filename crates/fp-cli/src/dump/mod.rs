@@ -92,9 +92,10 @@ impl Dump {
         if let Some(advice) = foreign::advice(path, &first) {
             bail!(advice);
         }
-        let contents = match npy::is_npy(&first) {
-            true => Contents::Npy(npy::read(&mut file, about.len())?),
-            false => Contents::Safetensors(header::read(&mut file, about.len())?),
+        let contents = if npy::is_npy(&first) {
+            Contents::Npy(npy::read(&mut file, about.len())?)
+        } else {
+            Contents::Safetensors(header::read(&mut file, about.len())?)
         };
         Ok(Dump {
             path: path.to_owned(),
@@ -184,9 +185,10 @@ fn listing(tensors: &BTreeMap<String, Entry>) -> String {
         .iter()
         .map(|(name, entry)| format!("`{name}` {} {:?}", entry.dtype, entry.shape))
         .collect();
-    match entries.is_empty() {
-        true => "none".to_owned(),
-        false => entries.join(", "),
+    if entries.is_empty() {
+        "none".to_owned()
+    } else {
+        entries.join(", ")
     }
 }
 

@@ -41,12 +41,11 @@ pub(crate) fn succeed(args: &[&str]) -> String {
 pub(crate) fn fail(args: &[&str], parts: &[&str]) {
     let output = finepruner(args);
     assert_eq!(output.code, Some(2), "{}{}", output.stdout, output.stderr);
-    match args.contains(&"--json") {
-        true => {
-            let told = error_object(&output.stdout);
-            assert_eq!(told["exit_code"], 2);
-        }
-        false => assert_eq!(output.stdout, ""),
+    if args.contains(&"--json") {
+        let told = error_object(&output.stdout);
+        assert_eq!(told["exit_code"], 2);
+    } else {
+        assert_eq!(output.stdout, "")
     }
     assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
     let text = output.stderr.trim_end();

@@ -9,8 +9,9 @@ mod workbook;
 
 use std::path::{Path, PathBuf};
 
-use common::finepruner;
 use serde_json::{Value, json};
+
+use common::finepruner;
 
 /// Names the folder of golden cases, some of which belong to others: read where they lie.
 const FIXTURES: &str = "FINEPRUNER_METRICS_FIXTURES";

@@ -40,10 +40,11 @@ pub(crate) use mmbench::table_row;
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
 pub(crate) use table::{TextTable, for_each_tab_row, read_table};
 
-use crate::metric::AnswerRule;
-use crate::sample::Sample;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::metric::AnswerRule;
+use crate::sample::Sample;
 
 /// A data set, read: what it says of itself, and its samples in order.
 #[derive(Debug, Clone, PartialEq)]

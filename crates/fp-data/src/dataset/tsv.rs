@@ -111,8 +111,9 @@ pub(super) fn write_row(file: &mut impl Write, cells: &[&str]) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn read(text: &str) -> Vec<Vec<String>> {
         let mut file = io::Cursor::new(text);

@@ -1,7 +1,8 @@
 //! The way from a document to a value in it.
 
-use serde_json::Value;
 use std::fmt;
+
+use serde_json::Value;
 
 /// A key of an object, or an index of an array.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -333,8 +333,9 @@ fn is_share(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn said(schema: &Value, value: &Value) -> Vec<String> {
         let faults = check(schema, value);

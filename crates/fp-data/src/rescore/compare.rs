@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use fp_stats::{
+    ClusterTotals, CompareOptions, PairedComparison, StatisticComparison, StatsError,
+    compare_paired, compare_statistic, holm,
+};
+
 use super::figures::{gold, mmbench_report};
 use super::{RescoreError, Scored};
 use crate::dataset::{Benchmark, Dataset};
 use crate::metric::YesNo;
 use crate::metric::pope::YesNoCounts;
-use fp_stats::{
-    ClusterTotals, CompareOptions, PairedComparison, StatisticComparison, StatsError,
-    compare_paired, compare_statistic, holm,
-};
 
 /// a against b; differences are a − b.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -18,10 +18,12 @@ pub use figures::{Figure, Figures, Groups};
 pub use join::{Joined, join};
 pub use upload::{Upload, upload};
 
+use std::path::PathBuf;
+
+use fp_stats::StatsError;
+
 use crate::dataset::{Dataset, DatasetError};
 use crate::metric::MetricError;
-use fp_stats::StatsError;
-use std::path::PathBuf;
 
 /// Why answers can't be scored or compared.
 #[derive(Debug, thiserror::Error)]

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
+use Expect::{Problems, Same};
+use ProblemKind::{DuplicateId, InvalidValue, MissingAnswer};
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
 use crate::damage::{
     Expect, check, first_line_again, latin_1, replaced, small, utf_16, with_crlf, with_mark,
 };
-
-use Expect::{Problems, Same};
-use ProblemKind::{DuplicateId, InvalidValue, MissingAnswer};
 
 #[test]
 fn folders_of_answers() {

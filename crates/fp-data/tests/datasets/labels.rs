@@ -1,13 +1,12 @@
 //! POPE's labels, which belong to questions by their place.
 
+use Expect::{Problems, Refused, Same};
+use ProblemKind::{DuplicateId, Encoding, InvalidValue, Malformed, MissingAnswer};
 use fp_data::dataset::{Benchmark, ProblemKind};
 
 use crate::damage::{
     Expect, check, first_line_again, latin_1, replaced, small, text, utf_16, with_crlf, with_mark,
 };
-
-use Expect::{Problems, Refused, Same};
-use ProblemKind::{DuplicateId, Encoding, InvalidValue, Malformed, MissingAnswer};
 
 #[test]
 fn labels_by_place() {

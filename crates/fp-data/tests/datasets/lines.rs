@@ -1,5 +1,9 @@
 //! Files with an object a line, and what stands beside them.
 
+use Expect::{Problems, Refused, Same};
+use ProblemKind::{
+    DuplicateId, Encoding, InvalidValue, Malformed, MissingAnswer, MissingImage, WrongType,
+};
 use fp_data::dataset::{Benchmark, ProblemKind};
 
 use crate::damage::{
@@ -7,11 +11,6 @@ use crate::damage::{
     with_mark,
 };
 use crate::dataset_support::expressions;
-
-use Expect::{Problems, Refused, Same};
-use ProblemKind::{
-    DuplicateId, Encoding, InvalidValue, Malformed, MissingAnswer, MissingImage, WrongType,
-};
 
 #[test]
 fn lines_of_questions() {

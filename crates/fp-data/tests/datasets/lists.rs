@@ -1,12 +1,11 @@
 //! Files of JSON that are one list.
 
+use Expect::{Problems, Refused, Same};
+use ProblemKind::{DuplicateId, InvalidValue, Malformed, MissingAnswer, MissingImage};
 use fp_data::dataset::{Benchmark, ProblemKind};
 
 use crate::damage::{Expect, check, half, latin_1, replaced, utf_16, with_mark};
 use crate::dataset_support::choices;
-
-use Expect::{Problems, Refused, Same};
-use ProblemKind::{DuplicateId, InvalidValue, Malformed, MissingAnswer, MissingImage};
 
 #[test]
 fn lists_of_entries() {

@@ -1,8 +1,9 @@
 //! The embedded benchmark as Parquet with the columns of the Hugging Face Hub.
 #![cfg(feature = "parquet")]
 
-use crate::dataset_support::{check_layout, choices, embedded, expressions};
 use fp_data::dataset::{Benchmark, find, locate, parquet};
+
+use crate::dataset_support::{check_layout, choices, embedded, expressions};
 
 #[test]
 fn every_benchmark_has_its_columns() {

@@ -1,5 +1,7 @@
 //! The plain form.
 
+use Expect::{Refused, Same};
+use ProblemKind::{DuplicateId, Encoding, Malformed, MissingImage, WrongType};
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
@@ -7,9 +9,6 @@ use crate::damage::{
     Damage, Expect, append, check, first_line_again, half, latin_1, read, replaced, small, utf_16,
     with_crlf, with_mark,
 };
-
-use Expect::{Refused, Same};
-use ProblemKind::{DuplicateId, Encoding, Malformed, MissingImage, WrongType};
 
 #[test]
 fn the_plain_form() {

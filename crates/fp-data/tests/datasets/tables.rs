@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use Expect::{Problems, Refused};
+use ProblemKind::{DuplicateId, Encoding, InvalidValue, Malformed, MissingImage, WrongType};
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
@@ -9,9 +11,6 @@ use crate::damage::{
     Expect, append, check, latin_1, read, replaced, text, utf_16, with_crlf, with_mark,
 };
 use crate::dataset_support::choices;
-
-use Expect::{Problems, Refused};
-use ProblemKind::{DuplicateId, Encoding, InvalidValue, Malformed, MissingImage, WrongType};
 
 #[test]
 fn tables() {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use candle_core::Tensor;
+use fp_data::dataset::{self, ImageRef};
+use fp_data::embedded;
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::{
     DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError, OpenedCheckpoint, VisionRequest,
@@ -10,8 +12,6 @@ use fp_model::{
 
 use super::error::EfficiencyError;
 use crate::study::{EncodedImage, Inputs, LoadedImage};
-use fp_data::dataset::{self, ImageRef};
-use fp_data::embedded;
 
 /// Tokens before and after the image in a usual prompt, as `finepruner budget` has them.
 const NUM_SYSTEM: usize = 35;

@@ -34,9 +34,10 @@ impl Machine {
                 .filter(|flag| has(flag))
                 .map(|flag| (*flag).to_owned())
                 .collect(),
-            build: match cfg!(debug_assertions) {
-                true => "debug".to_owned(),
-                false => "release".to_owned(),
+            build: if cfg!(debug_assertions) {
+                "debug".to_owned()
+            } else {
+                "release".to_owned()
             },
             load_before: load_average(),
             load_after: None,
@@ -58,9 +59,10 @@ impl Machine {
             "{}, {} CPUs ({}), {} {}, finepruner {} ({} build); load average {} before, {} after",
             cpu.unwrap_or("unknown processor"),
             environment.num_cpus,
-            match self.instruction_sets.is_empty() {
-                true => "no known vector instructions".to_owned(),
-                false => self.instruction_sets.join(", "),
+            if self.instruction_sets.is_empty() {
+                "no known vector instructions".to_owned()
+            } else {
+                self.instruction_sets.join(", ")
             },
             environment.os,
             environment.arch,

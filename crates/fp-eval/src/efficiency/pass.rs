@@ -73,39 +73,36 @@ pub(super) fn pass(
             features,
         })
         .collect();
-    let (mut branches, kept) = match schedule.is_pruned {
-        false => {
-            let branches = model.prefill_in_two(&samples, plan.prune_layer, &mut || {
-                seconds.prefix = watch.lap()?;
-                Ok(())
-            })?;
-            (branches, None)
+    let (mut branches, kept) = if schedule.is_pruned {
+        let method = plan.methods.first().filter(|_| schedule.is_scored);
+        let query_rows = match method {
+            Some(method) => method.query_strategy.rows_needed(&plan.layout)?,
+            None => Vec::new(),
+        };
+        let options = PrefixOptions {
+            depth: plan.prune_layer,
+            query_rows,
+        };
+        let prefixes = model.prefill_prefixes(&samples, &vec![options; batch])?;
+        seconds.prefix = watch.lap()?;
+        let kept = prefixes
+            .iter()
+            .map(|prefix| match method {
+                Some(method) => select(prefix, plan, method, schedule.kept),
+                None => Ok(KeptTokens::new(Vec::new(), plan.layout.num_image)?),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if method.is_some() {
+            seconds.scoring = watch.lap()?;
         }
-        true => {
-            let method = plan.methods.first().filter(|_| schedule.is_scored);
-            let query_rows = match method {
-                Some(method) => method.query_strategy.rows_needed(&plan.layout)?,
-                None => Vec::new(),
-            };
-            let options = PrefixOptions {
-                depth: plan.prune_layer,
-                query_rows,
-            };
-            let prefixes = model.prefill_prefixes(&samples, &vec![options; batch])?;
+        let requests: Vec<(&Prefix, &KeptTokens)> = prefixes.iter().zip(&kept).collect();
+        (model.branch_all(&requests)?, kept.into_iter().next())
+    } else {
+        let branches = model.prefill_in_two(&samples, plan.prune_layer, &mut || {
             seconds.prefix = watch.lap()?;
-            let kept = prefixes
-                .iter()
-                .map(|prefix| match method {
-                    Some(method) => select(prefix, plan, method, schedule.kept),
-                    None => Ok(KeptTokens::new(Vec::new(), plan.layout.num_image)?),
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            if method.is_some() {
-                seconds.scoring = watch.lap()?;
-            }
-            let requests: Vec<(&Prefix, &KeptTokens)> = prefixes.iter().zip(&kept).collect();
-            (model.branch_all(&requests)?, kept.into_iter().next())
-        }
+            Ok(())
+        })?;
+        (branches, None)
     };
     let kv_bytes = branches.kv_bytes_of(0).unwrap_or_default();
     let options = GenerateOptions::forced(plan.settings.new_tokens);

@@ -1,5 +1,6 @@
 //! What is measured: schedules of tokens, and what scores them.
 
+use fp_data::hash::sha256_hex;
 use fp_scoring::{
     BudgetError, DecoderShape, HeadCount, HeadStrategy, Normalization, QueryStrategy,
     SelectOptions, TokenBudget, TokenLayout,
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::error::EfficiencyError;
 use super::predicted::{Counted, Predicted};
 use super::settings::EfficiencySettings;
-use fp_data::hash::sha256_hex;
 
 /// Shares of the image tokens that the published budgets of LLaVA-1.5 7B keep after
 /// layer 2: 166, 98 and 30 of 576.
@@ -52,9 +52,10 @@ pub struct ScoringMethod {
 impl ScoringMethod {
     /// The method's name; `all_heads` is FastV.
     pub fn label(&self, num_heads: usize) -> String {
-        match self.num_selected_heads == num_heads {
-            true => format!("all_heads+{}", self.query_strategy),
-            false => format!("{}+{}", self.head_strategy, self.query_strategy),
+        if self.num_selected_heads == num_heads {
+            format!("all_heads+{}", self.query_strategy)
+        } else {
+            format!("{}+{}", self.head_strategy, self.query_strategy)
         }
     }
 }

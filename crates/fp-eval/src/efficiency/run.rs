@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fp_data::dataset;
 use fp_model::ModelSource;
 use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, TokenBudget};
 
@@ -15,7 +16,6 @@ use super::summary::{Efficiency, read};
 use crate::study::{
     Inputs, RunSpec, StudyConfig, dataset_selector, load_options, read_records, read_spec,
 };
-use fp_data::dataset;
 
 /// Plans the measurement of the run in `folder`: every budget, the control `drop_all`
 /// where the run has it, and the scoring of every strategy at the middle one of its head

@@ -1,8 +1,7 @@
 //! The middle of what was measured, and how far it varied.
 
-use serde::{Deserialize, Serialize};
-
 use fp_stats::quantile;
+use serde::{Deserialize, Serialize};
 
 /// Median and tenth and ninetieth percentile of repeated measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -144,9 +144,10 @@ fn first_token(efficiency: &Efficiency, width: Width) -> TextTable {
 
 /// `layers 3–8`, or `layer 8` alone.
 fn layers(first: usize, last: usize) -> String {
-    match first == last {
-        true => format!("layer {first}"),
-        false => format!("layers {first}–{last}"),
+    if first == last {
+        format!("layer {first}")
+    } else {
+        format!("layers {first}–{last}")
     }
 }
 

@@ -82,9 +82,10 @@ impl<T> Ahead<T> {
                     num_missing: size,
                 });
             }
-            state.next = match part + 1 < size {
-                true => (job, part + 1),
-                false => (job + 1, 0),
+            state.next = if part + 1 < size {
+                (job, part + 1)
+            } else {
+                (job + 1, 0)
             };
             return Some((job, part));
         }
@@ -172,8 +173,9 @@ impl<T> Drop for StopOnPanic<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
 
     const LIMIT: Limit = Limit { jobs: 2, parts: 5 };
 

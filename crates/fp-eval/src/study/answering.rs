@@ -1,5 +1,11 @@
 //! The threads of a run: some load ahead, some answer, one records.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use fp_model::{GenerateOptions, LlavaModel, ModelConfig};
+
 use super::ahead::{Ahead, Limit};
 use super::choose::Chooser;
 use super::engine::{Done, ImageJob, Job, Worker};
@@ -10,10 +16,6 @@ use super::prepare::Prepared;
 use super::run::RunOptions;
 use super::static_heads::StaticHeads;
 use super::timings::StopWatch;
-use fp_model::{GenerateOptions, LlavaModel, ModelConfig};
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Models whose weights are smaller than this are run by one worker per thread:
 /// their matrices are too small to be shared out.

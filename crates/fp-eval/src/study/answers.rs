@@ -1,18 +1,20 @@
 //! From choices and the model's runs to a sample's record.
 
-use super::choose::Choice;
-use super::inputs::Inputs;
-use super::path::Visible;
-use super::record::{
-    CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen, SeenStage, SeenStages,
-};
+use std::path::Path;
+
 use fp_data::Sample;
 use fp_data::hash::sha256_hex;
 use fp_data::metric::AnswerRule;
 use fp_model::{Generation, ModelError};
 use fp_scoring::TokenLayout;
 use fp_scoring::error_text;
-use std::path::Path;
+
+use super::choose::Choice;
+use super::inputs::Inputs;
+use super::path::Visible;
+use super::record::{
+    CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen, SeenStage, SeenStages,
+};
 
 /// A sample of a run: where it stands and how it is scored.
 #[derive(Debug, Clone, Copy)]

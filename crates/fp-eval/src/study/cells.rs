@@ -1,12 +1,14 @@
 //! What came of each cell, from records alone.
 
+use std::collections::BTreeMap;
+
+use fp_scoring::{BudgetError, MlpConvention};
+use serde::Serialize;
+
 use super::cost::{CountedCost, CountedMacs, counted_cost};
 use super::grid::Cell;
 use super::record::SampleRecord;
 use super::spec::RunSpec;
-use fp_scoring::{BudgetError, MlpConvention};
-use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// A mean over samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

@@ -1,14 +1,8 @@
 //! What each cell of the grid keeps of one sample.
 
-use super::config::StudyConfig;
-use super::engine::RankedRule;
-use super::grid::{Cell, Grid, square_grid};
-use super::method::Method;
-use super::path::{PathStage, Visible};
-use super::quality::{Attentions, TokenFeatures};
-use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look};
-use super::spec::RunSpec;
-use super::static_heads::StaticHeads;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use fp_data::Sample;
 use fp_data::metric::token_quality::{CoverageGrid, Framing};
 use fp_image::ImageAspect;
@@ -18,8 +12,16 @@ use fp_scoring::{
     PlanSetting, PruningMethod, QueryStrategy, SelectError, Selected, Site, TokenLayout,
     TokenSelection, error_text,
 };
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+
+use super::config::StudyConfig;
+use super::engine::RankedRule;
+use super::grid::{Cell, Grid, square_grid};
+use super::method::Method;
+use super::path::{PathStage, Visible};
+use super::quality::{Attentions, TokenFeatures};
+use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look};
+use super::spec::RunSpec;
+use super::static_heads::StaticHeads;
 
 /// A cell's choice, and what decided it.
 #[derive(Debug, Clone)]

@@ -1,10 +1,12 @@
 //! Why a study can't be run, resumed, or read.
 
+use std::path::PathBuf;
+
+use fp_scoring::error_text;
+
 use super::config::ConfigError;
 use super::grid::GridError;
 use super::line::LineError;
-use fp_scoring::error_text;
-use std::path::PathBuf;
 
 /// Why a study can't be run, resumed, or read.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,12 @@ mod resume;
 pub(crate) use lines::for_each_line;
 pub(crate) use resume::{changes, index_of};
 
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
 use self::lines::drop_torn_line;
 use self::resume::{go_on, scan};
 use super::error::StudyError;
@@ -13,10 +19,6 @@ use super::line;
 use super::record::SampleRecord;
 use super::spec::{FORMAT, RunSpec};
 use super::timings::TimingRecord;
-use serde::Deserialize;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 
 /// What a run is of.
 pub const SPEC_FILE: &str = "run.json";

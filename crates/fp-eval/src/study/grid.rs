@@ -1,7 +1,5 @@
 //! The cells of a study: strategy × budget × h, and the controls.
 
-use super::config::{HeadSetting, StudyConfig};
-use super::method::Method;
 use fp_model::ModelConfig;
 use fp_scoring::{
     BudgetError, DecoderShape, DuplicateMethod, MethodRegistry, PlanError, PruningMethod,
@@ -9,6 +7,9 @@ use fp_scoring::{
     average_visual_tokens,
 };
 use serde::{Deserialize, Serialize};
+
+use super::config::{HeadSetting, StudyConfig};
+use super::method::Method;
 
 /// What a grid depends on of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! One half of the images to choose by, the other to confirm on.
 
-use super::spec::DatasetSpec;
 use fp_data::hash::sha256_hex;
 use serde::{Deserialize, Serialize};
+
+use super::spec::DatasetSpec;
 
 /// How the halves come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,15 @@
 //! What a run depends on, as hashes.
 
-use super::config::StudyConfig;
-use super::error::StudyError;
-use super::spec::{FileHash, ImagesHashed};
-use fp_data::dataset::Dataset;
-use fp_data::hash::{sha256_file, sha256_hex};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+
+use fp_data::dataset::Dataset;
+use fp_data::hash::{sha256_file, sha256_hex};
+
+use super::config::StudyConfig;
+use super::error::StudyError;
+use super::spec::{FileHash, ImagesHashed};
 
 /// Up to this much, images are hashed byte by byte.
 const MOST_IMAGE_BYTES: u64 = 2 << 30;
@@ -109,9 +111,10 @@ pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), Study
         sizes.push((path, size));
     }
     let total: u64 = sizes.iter().map(|(_, size)| size).sum();
-    let how = match total <= MOST_IMAGE_BYTES {
-        true => ImagesHashed::Content,
-        false => ImagesHashed::Sizes,
+    let how = if total <= MOST_IMAGE_BYTES {
+        ImagesHashed::Content
+    } else {
+        ImagesHashed::Sizes
     };
     for (path, size) in sizes {
         let content = match how {
@@ -126,8 +129,9 @@ pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), Study
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn what_is_expected_asks_nothing_else() {

@@ -1,5 +1,7 @@
 //! Images and questions, ready for the model.
 
+use std::time::{Duration, Instant};
+
 use fp_data::dataset::ImageRef;
 use fp_image::{
     AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
@@ -11,7 +13,6 @@ use fp_model::{
     ImageFeatures, LlavaModel, ModelConfig, ModelError, OpenedCheckpoint, ToTensor, VisionRequest,
 };
 use fp_scoring::ImageInput;
-use std::time::{Duration, Instant};
 
 /// Turns files and texts into what the model takes, the checkpoint's own way.
 #[derive(Debug)]

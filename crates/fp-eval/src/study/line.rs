@@ -43,12 +43,13 @@ pub(crate) fn content(line: &[u8]) -> Result<&[u8], LineError> {
         .and_then(|rest| rest.strip_suffix(TAIL.as_bytes()))
         .ok_or(LineError::Frame)?;
     let found = crc32fast::hash(content);
-    match written == format!("{found:08x}").as_bytes() {
-        true => Ok(content),
-        false => Err(LineError::Checksum {
+    if written == format!("{found:08x}").as_bytes() {
+        Ok(content)
+    } else {
+        Err(LineError::Checksum {
             written: String::from_utf8_lossy(written).into_owned(),
             found,
-        }),
+        })
     }
 }
 

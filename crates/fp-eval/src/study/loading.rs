@@ -1,12 +1,14 @@
 //! What is loaded ahead of the workers: images decoded, questions tokenised.
 
+use std::sync::{Mutex, PoisonError};
+
+use fp_scoring::error_text;
+
 use super::ahead::Ahead;
 use super::answers::Placed;
 use super::engine::{ImageJob, Prompts, Question};
 use super::inputs::EncodedImage;
 use super::prepare::Prepared;
-use fp_scoring::error_text;
-use std::sync::{Mutex, PoisonError};
 
 /// Samples on one image, and the image; none where there is no sample.
 type Begun<'a> = Option<(Vec<Placed<'a>>, EncodedImage<'a>)>;

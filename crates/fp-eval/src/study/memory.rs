@@ -158,8 +158,9 @@ impl MemoryPlan {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use fp_model::Preset;
+
+    use super::*;
 
     #[test]
     fn batches_fit_and_leave_nothing_out() {

@@ -1,5 +1,10 @@
 //! Putting the pieces of a run together.
 
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
 use super::error::StudyError;
 use super::folder::{
     RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, changes, for_each_line, index_of, read_spec, write_spec,
@@ -7,10 +12,6 @@ use super::folder::{
 use super::line::LineError;
 use super::spec::RunSpec;
 use super::static_heads::{STATIC_HEADS_FILE, StaticHeads};
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy)]

@@ -1,12 +1,13 @@
 //! The order in which samples are run and recorded: image by image, so that the
 //! image's work is done once, each image where its first sample stands.
 
-use fp_data::Sample;
-use fp_data::dataset::ImageRef;
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+
+use fp_data::Sample;
+use fp_data::dataset::ImageRef;
+use serde::{Deserialize, Serialize};
 
 /// One of several pieces of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +40,10 @@ impl FromStr for Shard {
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
         let (index, count) = (number(index)?, number(count)?);
-        match (1..=count).contains(&index) {
-            true => Ok(Shard { index, count }),
-            false => Err(wrong()),
+        if (1..=count).contains(&index) {
+            Ok(Shard { index, count })
+        } else {
+            Err(wrong())
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The methods that a configuration makes itself: of fixed heads, and of files.
 
-use super::config::StudyConfig;
-use super::selection_file::SelectionFile;
-use fp_scoring::{MethodRegistry, PruningMethod, error_text};
 use std::path::Path;
 use std::sync::Arc;
+
+use fp_scoring::{MethodRegistry, PruningMethod, error_text};
+
+use super::config::StudyConfig;
+use super::selection_file::SelectionFile;
 
 /// The methods that a configuration can name: those of a registry, one per list of fixed
 /// heads and one per file of selections.

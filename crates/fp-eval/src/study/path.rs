@@ -1,7 +1,8 @@
 //! What a run of the model sees of an image: its way through the stages of a method.
 
-use fp_scoring::{ImageInput, KeptTokens, PositionRule, Site, TokenSelection};
 use std::sync::Arc;
+
+use fp_scoring::{ImageInput, KeptTokens, PositionRule, Site, TokenSelection};
 
 /// What of the image a run of the model sees.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,5 +1,13 @@
 //! From a configuration to everything that a run needs, the weights not yet read.
 
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use fp_data::dataset::{self, Dataset};
+use fp_data::embedded;
+use fp_model::{LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, VisionRequest, inspect};
+use fp_scoring::MethodRegistry;
+
 use super::choose::Chooser;
 use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings_with};
 use super::error::StudyError;
@@ -10,12 +18,6 @@ use super::order::Shard;
 use super::own_methods::OwnMethods;
 use super::spec::{DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
-use candle_core::{DType, Device};
-use fp_data::dataset::{self, Dataset};
-use fp_data::embedded;
-use fp_model::{LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, VisionRequest, inspect};
-use fp_scoring::MethodRegistry;
-use std::path::{Path, PathBuf};
 
 /// The name that stands for what is shipped.
 pub(crate) const EMBEDDED: &str = "embedded";
@@ -46,9 +48,10 @@ pub fn model_dir(config: &StudyConfig) -> Result<PathBuf, StudyError> {
 /// # Errors
 /// The shipped model is named and isn't there.
 pub fn model_folder(name: &Path) -> Result<PathBuf, StudyError> {
-    Ok(match is_embedded(name) {
-        true => embedded::model_dir()?,
-        false => name.to_owned(),
+    Ok(if is_embedded(name) {
+        embedded::model_dir()?
+    } else {
+        name.to_owned()
     })
 }
 

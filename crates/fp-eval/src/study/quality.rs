@@ -1,14 +1,16 @@
 //! What can be measured of tokens only while the model's values are at hand:
 //! how concentrated the attention is, and how different the kept tokens are.
 
-use super::config::TokenDiversity;
-use super::record::{AttentionRecord, DiversityRecord};
+use std::collections::HashMap;
+
 use fp_data::metric::token_quality::{
     AttentionOverlap, Concentration, CoverageGrid, Diversity, DiversityOptions,
 };
 use fp_model::{ImageFeatures, ModelError};
 use fp_scoring::{KeptTokens, QueryStrategy, Selection};
-use std::collections::HashMap;
+
+use super::config::TokenDiversity;
+use super::record::{AttentionRecord, DiversityRecord};
 
 /// Mass of the nucleus whose size is recorded.
 const NUCLEUS: f64 = 0.9;
@@ -154,16 +156,18 @@ fn cosines(rows: &[Vec<f64>]) -> Vec<f64> {
             cosines[j * n + i] = cosine;
         }
     }
-    match cosines.iter().all(|cosine| cosine.is_finite()) {
-        true => cosines,
-        false => Vec::new(),
+    if cosines.iter().all(|cosine| cosine.is_finite()) {
+        cosines
+    } else {
+        Vec::new()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use fp_data::metric::token_quality::coverage_of_all;
+
+    use super::*;
 
     #[test]
     fn cosines_give_what_the_metric_gives() {

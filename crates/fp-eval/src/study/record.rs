@@ -1,9 +1,10 @@
 //! What is stored of a sample: everything that tables, tests and pictures need.
 
+use std::collections::BTreeMap;
+
 use fp_model::FinishReason;
 use fp_scoring::{CutAudit, ImageInput, PositionRule, QueryStrategy, Selection, Site, TokenLayout};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// One sample under every cell of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,13 @@
 //! Running a study from its configuration to the last record.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use fp_data::Sample;
+use fp_scoring::MethodRegistry;
+
 use super::answering::Answering;
 use super::config::StudyConfig;
 use super::engine::Engine;
@@ -12,12 +20,6 @@ use super::prepare::Prepared;
 use super::spec::Invocation;
 use super::static_heads::static_heads;
 use super::timings::{LoadingTimes, StopWatch};
-use fp_data::Sample;
-use fp_scoring::MethodRegistry;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 /// Records are forced to the disk about this often.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);

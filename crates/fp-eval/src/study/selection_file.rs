@@ -15,19 +15,21 @@
 
 mod rows;
 
-use self::rows::{Rows, read_rows};
-use super::record::{SampleRecord, SeenStage, SeenStages};
-use super::spec::{FileHash, RunSpec};
-use super::{Cell, Grid, Seen};
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use fp_data::dataset::Dataset;
 use fp_scoring::{
     Evidence, ImageInput, MethodCard, Plan, PlanError, PlanSetting, PositionRule, PruningMethod,
     SelectError, Selected, Selector, Site, Stage, TokenSelection, error_text,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+use self::rows::{Rows, read_rows};
+use super::record::{SampleRecord, SeenStage, SeenStages};
+use super::spec::{FileHash, RunSpec};
+use super::{Cell, Grid, Seen};
 
 /// What names of methods begin with that are made of a file of selections.
 const PREFIX: &str = "selection:";

@@ -1,14 +1,16 @@
 //! What a run is of: the part of a run folder that doesn't grow.
 
+use std::path::PathBuf;
+
+use fp_data::metric::AnswerRule;
+use fp_image::ImageAspect;
+use serde::{Deserialize, Serialize};
+
 use super::config::StudyConfig;
 use super::grid::{Grid, ModelShape};
 use super::memory::kib_value;
 use super::order::Shard;
 use super::subset::Subset;
-use fp_data::metric::AnswerRule;
-use fp_image::ImageAspect;
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// Version of the form of run folders.
 pub const FORMAT: u32 = 1;

@@ -4,6 +4,13 @@
 //! resumed run and every shard answer by the same heads. A shard ranks over the whole half,
 //! not over its piece of it.
 
+use std::path::Path;
+
+use fp_data::Sample;
+use fp_scoring::methods::FixedHeads;
+use fp_scoring::{HeadRanking, HeadStrategy, PlanError, QueryStrategy, ScoringError};
+use serde::{Deserialize, Serialize};
+
 use super::answering::Answering;
 use super::config::StudyConfig;
 use super::engine::{HeadScores, RankedRule, rank};
@@ -15,11 +22,6 @@ use super::loading::jobs;
 use super::method::Method;
 use super::order::image_groups;
 use super::prepare::Prepared;
-use fp_data::Sample;
-use fp_scoring::methods::FixedHeads;
-use fp_scoring::{HeadRanking, HeadStrategy, PlanError, QueryStrategy, ScoringError};
-use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The heads of a run's static variants.
 pub const STATIC_HEADS_FILE: &str = "static_heads.json";

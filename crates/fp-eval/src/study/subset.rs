@@ -1,10 +1,11 @@
 //! Which samples a limit leaves: spread over the images, so that few questions still say
 //! something about many images.
 
+use std::collections::HashMap;
+
 use fp_data::Sample;
 use fp_data::scene::SceneRng;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 /// How the samples of a limited data set were chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,8 +74,9 @@ fn by_image(samples: &[Sample]) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
+
+    use super::*;
 
     /// Image i has as many questions as `counts` says, image by image.
     fn samples(counts: &[usize]) -> Vec<Sample> {

@@ -1,8 +1,9 @@
 //! What the stages of a run took.
 
+use std::time::{Duration, Instant};
+
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
-use std::time::{Duration, Instant};
 
 /// Seconds by stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -131,9 +132,10 @@ impl LoadingTimes {
     /// Whether loading starved the model, as a sentence; none where nothing was measured.
     pub fn verdict(&self) -> Option<String> {
         let share = self.waiting_share()?;
-        let kept_up = match share <= HELD_UP {
-            true => "loading kept up with the model",
-            false => "loading held the model up",
+        let kept_up = if share <= HELD_UP {
+            "loading kept up with the model"
+        } else {
+            "loading held the model up"
         };
         Some(format!(
             "Workers waited for images for {:.1} % of their time ({:.2} s beside {:.2} s of answering, after {:.2} s for their first ones; loading took {:.2} s): {kept_up}.",

@@ -1,6 +1,8 @@
 //! Methods of several stages, merges, inputs and layers, in every engine.
 
-use crate::study_support::{World, records, run};
+use std::path::Path;
+use std::sync::Arc;
+
 use fp_eval::study::{
     Engine, RunOptions, SampleRecord, Seen, StudyConfig, cell_results, counted_cost, read_records,
     read_spec, selections_of_run,
@@ -10,8 +12,8 @@ use fp_scoring::{
     PlanSetting, PositionRule, PruningMethod, SelectError, Selected, Selector, Site, Stage,
     TokenSelection, VisionNeed, uniform_grid_tokens,
 };
-use std::path::Path;
-use std::sync::Arc;
+
+use crate::study_support::{World, records, run};
 
 const CARD: MethodCard = MethodCard {
     summary: "made for a test",

@@ -1,6 +1,7 @@
 //! Static variants of head strategies: heads ranked once, on the half to choose by.
 
-use crate::study_support::{World, records, run};
+use std::path::Path;
+
 use candle_core::Device;
 use fp_data::dataset;
 use fp_eval::study::{
@@ -11,7 +12,8 @@ use fp_image::decode_file;
 use fp_model::prompt::PromptTemplate;
 use fp_model::{LoadOptions, OpenedCheckpoint, PrefixOptions, ToTensor};
 use fp_scoring::{HeadCount, Normalization, SelectOptions};
-use std::path::Path;
+
+use crate::study_support::{World, records, run};
 
 fn config(world: &World) -> StudyConfig {
     StudyConfig {

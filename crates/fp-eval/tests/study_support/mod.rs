@@ -1,12 +1,13 @@
 //! A tiny model and a tiny data set for studies, made from the golden model.
 #![allow(dead_code)] // each test binary uses its own part
 
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
 use candle_core::{Device, Tensor};
 use fp_eval::study::{StudyConfig, StudyError};
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
 
 /// Side of the images that the model takes, in pixels: a grid of 4 × 4 tokens.
 const SIDE: u32 = 56;
@@ -118,13 +119,14 @@ fn write_model(to: &Path) {
             number.is_none_or(|number| number < 6)
         })
         .map(|(name, tensor)| {
-            let tensor = match name == positions {
-                true => tensor
+            let tensor = if name == positions {
+                tensor
                     .narrow(0, 0, PATCHES + 1)
                     .unwrap()
                     .contiguous()
-                    .unwrap(),
-                false => tensor,
+                    .unwrap()
+            } else {
+                tensor
             };
             (name, tensor)
         })

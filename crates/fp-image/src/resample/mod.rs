@@ -16,11 +16,10 @@ mod filter;
 
 use rayon::prelude::*;
 
-pub use filter::ResampleFilter;
-use filter::{Line, WEIGHT_BITS, Window};
-
 use super::ImageAspect;
 use super::rgb::{ImageSize, RgbImage};
+pub use filter::ResampleFilter;
+use filter::{Line, WEIGHT_BITS, Window};
 
 /// An image laid into a larger, elsewhere constant one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

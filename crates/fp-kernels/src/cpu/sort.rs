@@ -80,9 +80,10 @@ fn compare_runs<K: Key>(columns: &mut [Lanes<K>], start: usize, stride: usize, c
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Isa;
-    use proptest::prelude::*;
 
     fn check_sorts(columns: &[Lanes<f32>], isa: Isa) {
         let mut sorted = columns.to_vec();

@@ -1,5 +1,7 @@
 //! Attention of chosen query rows to the image.
 
+use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceSlice};
+
 use super::check::{check_max, check_multiple, dim, reach};
 use super::element::DeviceElement;
 use super::error::CudaError;
@@ -9,7 +11,6 @@ use super::score::ScoreShape;
 use super::sys;
 use crate::KernelError;
 use crate::error::check_shape;
-use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceSlice};
 
 /// Sizes of queries, keys and the image among them.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,8 +1,9 @@
 //! What device memory can hold.
 
-use super::sys;
 use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
 use half::{bf16, f16};
+
+use super::sys;
 
 /// A number format that kernels read attention, queries and keys in.
 pub trait DeviceElement: DeviceRepr + sealed::Sealed {

@@ -1,7 +1,8 @@
 //! What can go wrong on a GPU.
 
-use crate::KernelError;
 use cudarc::driver::DriverError;
+
+use crate::KernelError;
 
 /// An operation that can't be run, or that failed.
 #[derive(Debug, thiserror::Error)]

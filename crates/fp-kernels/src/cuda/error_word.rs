@@ -1,9 +1,11 @@
 //! What kernels found wrong with their data, told after the fact.
 
+use std::sync::Arc;
+
+use cudarc::driver::{CudaSlice, CudaStream, DevicePtrMut, result};
+
 use super::error::{CudaError, DataError};
 use super::sys;
-use cudarc::driver::{CudaSlice, CudaStream, DevicePtrMut, result};
-use std::sync::Arc;
 
 /// The word as it is before anything was found.
 const NO_DATA_ERROR: u64 = u64::MAX;

@@ -1,5 +1,7 @@
 //! Scores and selection of all strategies in one or two launches.
 
+use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
+
 use super::element::{DeviceElement, HeadStatistics};
 use super::error::CudaError;
 use super::error_word::ErrorWord;
@@ -9,7 +11,6 @@ use super::select::SelectionOutputs;
 use super::strategy::Strategies;
 use super::sys;
 use crate::Normalization;
-use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
 
 /// How [`fused`] is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,5 +1,7 @@
 //! What stays of the sequence.
 
+use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceRepr};
+
 use super::check::{check_count, check_max, check_multiple, dim, reach};
 use super::error::CudaError;
 use super::error_word::ErrorWord;
@@ -7,7 +9,6 @@ use super::launch::Launch;
 use super::sys;
 use crate::KernelError;
 use crate::error::check_shape;
-use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceRepr};
 
 /// Longest sequence that is gathered from.
 const MAX_SEQUENCE: usize = 1 << 24;

@@ -1,12 +1,14 @@
 //! One launch: its buffers checked and held until it is enqueued.
 
+use std::ffi::{CStr, c_int, c_void};
+
+use cudarc::driver::{CudaStream, DevicePtr, DevicePtrMut, SyncOnDrop};
+
 use super::check::{Region, check_device, check_disjoint};
 use super::error::CudaError;
 use super::error_word::ErrorWord;
 use super::sys;
 use crate::error::check_shape;
-use cudarc::driver::{CudaStream, DevicePtr, DevicePtrMut, SyncOnDrop};
-use std::ffi::{CStr, c_int, c_void};
 
 /// Buffers of a launch on `stream`.
 pub(super) struct Launch<'a> {

@@ -1,12 +1,14 @@
 //! What benchmarks hold the kernels beside (feature `peers`).
 
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use cudarc::driver::{CudaSlice, CudaStream, CudaView, CudaViewMut};
+
 use super::check::dim;
 use super::error::CudaError;
 use super::launch::Launch;
 use super::sys;
-use cudarc::driver::{CudaSlice, CudaStream, CudaView, CudaViewMut};
-use std::ffi::c_int;
-use std::sync::Arc;
 
 const OP: &str = "segmented sort";
 

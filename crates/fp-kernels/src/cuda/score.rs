@@ -1,5 +1,7 @@
 //! Statistics and scores of heads.
 
+use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
+
 use super::check::{check_count, check_max, dim};
 use super::element::{Cut, DeviceElement, HeadStatistics};
 use super::error::CudaError;
@@ -9,7 +11,6 @@ use super::strategy::Strategies;
 use super::sys;
 use crate::Normalization;
 use crate::error::check_shape;
-use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
 
 /// Sizes of attention `[B, H, N]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

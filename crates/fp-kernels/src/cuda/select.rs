@@ -1,5 +1,7 @@
 //! From scores to kept tokens.
 
+use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
+
 use super::check::{check_count, dim};
 use super::element::{DeviceElement, HeadStatistics, SelectionAudit};
 use super::error::CudaError;
@@ -7,7 +9,6 @@ use super::error_word::ErrorWord;
 use super::launch::Launch;
 use super::score::ScoreShape;
 use super::sys;
-use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
 
 /// How much is selected, and where it goes.
 #[derive(Debug)]

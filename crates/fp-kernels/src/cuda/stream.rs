@@ -1,9 +1,11 @@
 //! A GPU by its number.
 
+use std::sync::Arc;
+
+use cudarc::driver::{CudaContext, CudaStream};
+
 use super::error::CudaError;
 use super::is_driver_present;
-use cudarc::driver::{CudaContext, CudaStream};
-use std::sync::Arc;
 
 /// A stream of GPU `ordinal` for work that is all enqueued on it, without the events that
 /// cudarc keeps for each buffer otherwise: they cost time and can't be captured in a graph.

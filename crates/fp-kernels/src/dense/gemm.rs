@@ -1,10 +1,11 @@
 //! `y = x Wᵀ`, the product that nearly all of a transformer's time goes to.
 
+use rayon::prelude::*;
+
 use super::level::Level;
 use super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
 use super::packed::PackedMatrix;
 use super::raw::{Sheet, filled};
-use rayon::prelude::*;
 
 /// Inputs summed before the sums go back to memory: a panel's part of it is
 /// 64 KiB and the rows' part 24 KiB, which the caches next to a core hold.

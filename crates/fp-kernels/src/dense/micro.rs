@@ -75,8 +75,9 @@ fn portable<const ROWS: usize>(a: &[[f32; ROWS]], b: &[[f32; PANEL]], sums: &mut
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{PANEL, Sums};
     use std::arch::x86_64::*;
+
+    use super::{PANEL, Sums};
 
     /// All 24 sums of twelve rows fit the 32 registers of 512 bits.
     #[target_feature(enable = "avx512f")]

@@ -1,8 +1,9 @@
 //! What a transformer does to each row on its own.
 
+use rayon::prelude::*;
+
 use super::level::{Level, for_level, multiply_add};
 use super::math;
-use rayon::prelude::*;
 
 /// Values that one task takes at least; less isn't worth a thread's wake-up.
 const TASK_VALUES: usize = 16 * 1024;

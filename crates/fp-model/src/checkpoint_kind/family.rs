@@ -1,8 +1,9 @@
 //! Which family of models a config belongs to.
 
+use serde_json::Value;
+
 use super::error::CheckpointError;
 use super::folder::Folder;
-use serde_json::Value;
 
 /// Types of Hugging Face's LLaVA.
 const OURS: [&str; 2] = ["llava", "llava_next"];

@@ -1,10 +1,12 @@
 //! A folder's files and its config as they are.
 
-use crate::config::read_json;
-use crate::weights::Checkpoint;
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::config::read_json;
+use crate::weights::Checkpoint;
 
 /// What can be known of a folder without opening weights.
 #[derive(Debug)]

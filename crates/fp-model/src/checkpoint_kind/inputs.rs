@@ -1,15 +1,17 @@
 //! The files beside the weights: whether images and prompts can be made as they say, and
 //! what of them contradicts the model without changing what it answers.
 
+use std::path::{Path, PathBuf};
+
+use fp_image::{IMAGE_PLACEHOLDER, PreprocessorConfig, ResizeTarget};
+use fp_scoring::error_text;
+use serde_json::Value;
+
 use super::error::CheckpointError;
 use crate::config::{FeatureSelect, ModelConfig, Origin, read_json};
 use crate::error::{ModelError, Result};
 use crate::prompt::PromptError;
 use crate::tokenizer::LlavaTokenizer;
-use fp_image::{IMAGE_PLACEHOLDER, PreprocessorConfig, ResizeTarget};
-use fp_scoring::error_text;
-use serde_json::Value;
-use std::path::{Path, PathBuf};
 
 /// The files beside a checkpoint's weights, and the model that they belong to.
 pub(crate) struct Inputs<'a> {

@@ -1,10 +1,12 @@
 //! Quantised checkpoints, by what their config says and by what is stored.
 
+use std::path::PathBuf;
+
+use serde_json::Value;
+
 use super::error::CheckpointError;
 use super::folder::Folder;
 use crate::weights::Checkpoint;
-use serde_json::Value;
-use std::path::PathBuf;
 
 /// Fields of a config that describe quantisation.
 const FIELDS: [&str; 2] = ["quantization_config", "compression_config"];
@@ -151,8 +153,9 @@ fn stored(weights: &Checkpoint) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::method;
     use serde_json::json;
+
+    use super::method;
 
     #[test]
     fn methods_by_name() {

@@ -3,10 +3,11 @@
 //! A config that states too few layers, or no biases, describes another model than the
 //! one that is stored, and that one would answer in silence.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::error::CheckpointError;
 use crate::config::ModelConfig;
 use crate::weights::{Checkpoint, ExpectedTensor, Names};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Buffers that follow from the config, under any module.
 const BUFFERS: [&str; 6] = [

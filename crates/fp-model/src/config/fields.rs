@@ -1,8 +1,10 @@
 //! Typed access to a JSON object that names the field at fault.
 
-use crate::error::{ModelError, Result};
-use serde_json::{Map, Value};
 use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::error::{ModelError, Result};
 
 /// A JSON object, or the absence of one, with its place in the file.
 ///

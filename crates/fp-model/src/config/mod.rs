@@ -14,12 +14,14 @@ mod tests;
 mod text;
 mod vision;
 
+use fp_image::ImageAspect;
+
 use crate::error::{ModelError, Result};
 use fields::Fields;
-use fp_image::ImageAspect;
 pub use presets::Preset;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 pub use text::{RopeScaling, TextConfig};
 pub use vision::{Activation, VisionConfig};
 
@@ -152,12 +154,14 @@ impl ModelConfig {
                     );
                 }
             },
-            grid_pinpoints: match next {
-                true => Some(match fields.has("image_grid_pinpoints") {
-                    true => fields.size_pairs("image_grid_pinpoints")?,
-                    false => default_grid_pinpoints(),
-                }),
-                false => None,
+            grid_pinpoints: if next {
+                Some(if fields.has("image_grid_pinpoints") {
+                    fields.size_pairs("image_grid_pinpoints")?
+                } else {
+                    default_grid_pinpoints()
+                })
+            } else {
+                None
             },
             image_aspect_ratio: fields.optional_string("image_aspect_ratio")?,
             stored_dtype: fields.stored_dtype()?,

@@ -1,10 +1,11 @@
 //! Configs of the original LLaVA layout: the decoder's fields at the top, the
 //! multimodal ones beside them with the prefix `mm_`.
 
+use std::path::Path;
+
 use super::fields::Fields;
 use super::{Activation, FeatureSelect, ModelConfig, Origin, TextConfig, VisionConfig, read_json};
 use crate::error::Result;
-use std::path::Path;
 
 pub(super) fn parse(fields: &Fields<'_>) -> Result<ModelConfig> {
     let text = TextConfig::from_fields(fields)?;

@@ -1,10 +1,12 @@
 //! Shapes of well-known models, for timing without a checkpoint.
 
+use std::path::PathBuf;
+
+use fp_scoring::named_enum;
+
 use super::{
     Activation, FeatureSelect, ModelConfig, Origin, RopeScaling, TextConfig, VisionConfig,
 };
-use fp_scoring::named_enum;
-use std::path::PathBuf;
 
 named_enum! {
     /// A model shape that dummy weights can be made for.

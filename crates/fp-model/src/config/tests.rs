@@ -1,7 +1,8 @@
 //! Configs in full, in part, and wrong.
 
-use super::*;
 use serde_json::json;
+
+use super::*;
 
 fn parse(value: &Value) -> Result<ModelConfig> {
     ModelConfig::from_value(value, Path::new("config.json"))

@@ -1,9 +1,10 @@
 //! The decoder's configuration.
 
+use fp_scoring::DecoderShape;
+
 use super::fields::Fields;
 use super::{MOST_HEADS, MOST_LAYERS, MOST_VALUES_OF_A_HEAD};
 use crate::error::Result;
-use fp_scoring::DecoderShape;
 
 /// Longest sequence that a config may state.
 const MOST_POSITIONS: usize = 1 << 28;
@@ -67,9 +68,10 @@ impl TextConfig {
             _ => return Err(fields.invalid("model_type", "`llama` or `mistral`")),
         };
         // Class defaults of Hugging Face's LlamaConfig and MistralConfig.
-        let (intermediate, max_positions, window) = match mistral {
-            true => (14336, 131_072, Some(4096)),
-            false => (11008, 2048, None),
+        let (intermediate, max_positions, window) = if mistral {
+            (14336, 131_072, Some(4096))
+        } else {
+            (11008, 2048, None)
         };
         let num_heads = fields.size_up_to("num_attention_heads", 32, MOST_HEADS)?;
         let config = TextConfig {
@@ -89,9 +91,10 @@ impl TextConfig {
                 MOST_POSITIONS,
             )?,
             // `null` switches the window off; only silence means the default.
-            sliding_window: match fields.is_stated("sliding_window") {
-                true => fields.optional_size("sliding_window", MOST_POSITIONS)?,
-                false => window,
+            sliding_window: if fields.is_stated("sliding_window") {
+                fields.optional_size("sliding_window", MOST_POSITIONS)?
+            } else {
+                window
             },
             attention_bias: fields.flag("attention_bias", false)?,
             mlp_bias: fields.flag("mlp_bias", false)?,
@@ -147,11 +150,12 @@ impl TextConfig {
 /// Newer configs state all that concerns rotation in one object.
 fn rope_theta(fields: &Fields<'_>) -> Result<f64> {
     const DEFAULT: f64 = 10000.0;
-    match fields.has("rope_theta") {
-        true => fields.number("rope_theta", DEFAULT),
-        false => fields
+    if fields.has("rope_theta") {
+        fields.number("rope_theta", DEFAULT)
+    } else {
+        fields
             .object("rope_parameters")?
-            .number("rope_theta", DEFAULT),
+            .number("rope_theta", DEFAULT)
     }
 }
 
@@ -162,9 +166,10 @@ fn rope_scaling(fields: &Fields<'_>) -> Result<RopeScaling> {
         "rope_scaling"
     };
     let scaling = fields.object(name)?;
-    let kind = match scaling.has("rope_type") {
-        true => scaling.string("rope_type", "default")?,
-        false => scaling.string("type", "default")?,
+    let kind = if scaling.has("rope_type") {
+        scaling.string("rope_type", "default")?
+    } else {
+        scaling.string("type", "default")?
     };
     match kind.as_str() {
         "default" => Ok(RopeScaling::None),

@@ -1,7 +1,7 @@
 //! Attention of a layer's queries to the image.
 
-use super::{cuda_device, driver, gpu, number_format, view};
-use crate::error::Result;
+use std::ops::Range;
+
 use candle_core::cuda_backend::CudaDType;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Storage, Tensor};
@@ -12,7 +12,9 @@ use fp_kernels::cuda::{
 };
 use fp_kernels::dense::AttentionShape;
 use half::{bf16, f16};
-use std::ops::Range;
+
+use super::{cuda_device, driver, gpu, number_format, view};
+use crate::error::Result;
 
 /// Some rows of one sequence, and the keys that they see.
 pub(crate) struct Rows<'a> {

@@ -1,7 +1,5 @@
 //! Hidden states of the tokens that go on.
 
-use super::{cuda_device, driver, gpu, number_format, view};
-use crate::error::Result;
 use candle_core::cuda_backend::CudaDType;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, DType, Storage, Tensor};
@@ -9,6 +7,9 @@ use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
 use fp_kernels::cuda::{ErrorWord, GatherTokens, Sequence, gather_tokens};
 use fp_scoring::TokenLayout;
 use half::{bf16, f16};
+
+use super::{cuda_device, driver, gpu, number_format, view};
+use crate::error::Result;
 
 /// The rows `rows` of `hidden [S, D]` by the kernel, `[rows, D]`: the last of the system's,
 /// some of the image's and all of the text's, ascending, as `layout` has them. None where

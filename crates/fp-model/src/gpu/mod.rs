@@ -10,12 +10,13 @@ pub(crate) use attention::Rows;
 pub(crate) use gather::gather;
 pub(crate) use score::{DeviceCombined, LayerAttention};
 
-use crate::error::{ModelError, Result};
 use candle_core::cuda_backend::CudaDType;
 use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
 use cudarc::driver::{CudaSlice, CudaView};
 use fp_kernels::cuda::CudaError;
 use fp_scoring::ScoringError;
+
+use crate::error::{ModelError, Result};
 
 fn number_format(what: &'static str, found: DType) -> ModelError {
     ModelError::InputValue {

@@ -1,7 +1,7 @@
 //! From a layer's attention to kept tokens.
 
-use super::{cuda_device, view};
-use crate::error::{ModelError, Result};
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use cudarc::driver::CudaStream;
 use fp_kernels::cuda::ScoreShape;
@@ -9,7 +9,9 @@ use fp_scoring::cuda::{DeviceAttention, DeviceRows, image_attention, score_batch
 use fp_scoring::{
     HeadStrategy, QueryAudit, QueryStrategy, ScoringError, SelectOptions, Selection, TokenLayout,
 };
-use std::sync::Arc;
+
+use super::{cuda_device, view};
+use crate::error::{ModelError, Result};
 
 /// Some rows' attention to the image in one layer, on a GPU.
 #[derive(Debug, Clone, Copy)]

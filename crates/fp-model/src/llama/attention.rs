@@ -1,5 +1,10 @@
 //! Self-attention of a batch of sequences over their caches.
 
+use std::ops::Range;
+
+use candle_core::Tensor;
+use fp_kernels::dense::{self, AttentionShape, SequenceQueries};
+
 use super::Step;
 use super::kv_cache::SequenceCache;
 use super::rope::Rotary;
@@ -9,9 +14,6 @@ use crate::error::Result;
 use crate::linear::{Linear, into_rows};
 use crate::ops::{self, attention_weights, heads_of, with_values};
 use crate::weights::{Loader, Place};
-use candle_core::Tensor;
-use fp_kernels::dense::{self, AttentionShape, SequenceQueries};
-use std::ops::Range;
 
 /// One layer's attention. Queries, keys and values come from one matrix, side by side.
 #[derive(Debug)]
@@ -136,9 +138,10 @@ impl Attention {
         layer: usize,
         queries: &[Queries<'_>],
     ) -> Result<Tensor> {
-        let mixed = match self.place.kernels {
-            true => self.mix_values(projected, layer, queries)?,
-            false => self.mix_tensors(projected, layer, queries)?,
+        let mixed = if self.place.kernels {
+            self.mix_values(projected, layer, queries)?
+        } else {
+            self.mix_tensors(projected, layer, queries)?
         };
         self.out.forward_onto(&mixed, residual)
     }

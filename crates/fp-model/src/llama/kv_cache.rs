@@ -6,15 +6,17 @@
 //! that was reserved for it, so what is reported is what is allocated and
 //! nothing is ever copied to make room.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use fp_kernels::dense::KeyValues;
+use rayon::prelude::*;
+
 use crate::config::TextConfig;
 use crate::error::{ModelError, Result};
 use crate::ops::{heads_of, with_values};
 use crate::weights::Place;
-use candle_core::Tensor;
-use fp_kernels::dense::KeyValues;
-use rayon::prelude::*;
-use std::ops::Range;
-use std::sync::Arc;
 
 /// Keys and values of consecutive tokens in one layer: `[heads][capacity][head_dim]`.
 #[derive(Debug)]
@@ -322,9 +324,10 @@ pub(super) fn no_layer(layer: usize, count: usize) -> ModelError {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device};
+
     use super::*;
     use crate::config::Preset;
-    use candle_core::{DType, Device};
 
     /// Bytes of a half-precision cache with 64 further tokens, as published.
     #[test]
@@ -359,10 +362,8 @@ mod tests {
                 .reserve(&text, &place, 0..text.num_layers, 64)
                 .unwrap();
             assert_eq!(cache.bytes() as f64 / f64::from(1 << 20), mib);
-            let lengths = (0..text.num_layers).map(|layer| match layer < 2 {
-                true => 576 + 64,
-                false => kept + 64,
-            });
+            let lengths =
+                (0..text.num_layers).map(|layer| if layer < 2 { 576 + 64 } else { kept + 64 });
             let counted = text.decoder_shape().kv_bytes(lengths, 2);
             assert_eq!(cache.bytes() as u128, counted);
         }

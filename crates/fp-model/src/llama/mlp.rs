@@ -1,12 +1,13 @@
 //! The gated MLP.
 
+use candle_core::Tensor;
+use fp_kernels::dense;
+
 use crate::config::TextConfig;
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops;
 use crate::weights::Loader;
-use candle_core::Tensor;
-use fp_kernels::dense;
 
 /// Rows whose inner activations exist at a time: they are several times as wide
 /// as the hidden states, and the memory of a large batch's would go back to the

@@ -9,6 +9,8 @@ mod kv_cache;
 mod mlp;
 mod rope;
 
+use candle_core::{DType, Tensor};
+
 use crate::attention_store::AttentionStore;
 use crate::config::{ModelConfig, TextConfig};
 use crate::error::{ModelError, Result};
@@ -16,12 +18,12 @@ use crate::linear::{Embedding, Linear};
 use crate::ops;
 use crate::weights::{Loader, Names, Place};
 use attention::Attention;
-use candle_core::{DType, Tensor};
 use kv_cache::no_layer;
 pub(crate) use kv_cache::{SequenceCache, total_bytes};
+use std::ops::Range;
+
 use mlp::Mlp;
 use rope::Rotary;
-use std::ops::Range;
 
 /// One sequence's part in a run through layers.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! Rotary position embedding.
 
+use candle_core::{DType, Tensor};
+use fp_kernels::dense;
+
 use crate::config::{RopeScaling, TextConfig};
 use crate::error::Result;
 use crate::ops::with_values;
 use crate::weights::Place;
-use candle_core::{DType, Tensor};
-use fp_kernels::dense;
 
 /// Cosines and sines of a batch's positions, `[T, head_dim / 2]` each.
 #[derive(Debug, Clone)]

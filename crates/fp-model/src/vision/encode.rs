@@ -1,13 +1,14 @@
 //! From pixels to what the decoder sees.
 
+use candle_core::Tensor;
+use fp_image::FeaturePacking;
+
 use super::evidence::{VisionEvidence, check_finite};
 #[cfg(doc)]
 use super::request::VisionRead;
 use super::request::VisionRequest;
 use crate::error::{ModelError, Result};
 use crate::model::{ImageFeatures, LlavaModel};
-use candle_core::Tensor;
-use fp_image::FeaturePacking;
 
 impl LlavaModel {
     /// Features of one square image with pixel values `[1, 3, side, side]`.

@@ -1,10 +1,12 @@
 //! What was read of the vision tower.
 
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+
 use super::projections::{Part, Projections};
 use super::request::{VisionRead, VisionRequest};
 use crate::error::{ModelError, Result};
-use candle_core::{DType, Tensor};
-use std::collections::BTreeMap;
 
 /// Query rows whose attention exists at a time where only their mean is asked for.
 const MEAN_ROWS: usize = 64;

@@ -1,12 +1,13 @@
 //! One layer of the vision transformer.
 
+use candle_core::Tensor;
+
 use super::projections::Projections;
 use crate::config::VisionConfig;
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops;
 use crate::weights::{Loader, Place};
-use candle_core::Tensor;
 
 #[derive(Debug)]
 pub(super) struct Norm {

@@ -1,9 +1,10 @@
 //! From what selectors need of the vision tower to what is read of it.
 
+use fp_scoring::{Plan, Site, VisionNeed};
+
 use super::request::{VisionRead, VisionRequest};
 use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
 use crate::error::Result;
-use fp_scoring::{Plan, Site, VisionNeed};
 
 impl VisionConfig {
     /// What is read for a need.

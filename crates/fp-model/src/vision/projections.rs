@@ -1,12 +1,14 @@
 //! Queries, keys and values of one layer, and the attention between them.
 
+use std::ops::Range;
+
+use candle_core::{D, Device, Tensor};
+use fp_kernels::dense::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
+
 use crate::error::Result;
 use crate::linear::into_rows;
 use crate::ops::{self, with_values};
 use crate::weights::Place;
-use candle_core::{D, Device, Tensor};
-use fp_kernels::dense::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
-use std::ops::Range;
 
 /// Which of the three projections.
 #[derive(Debug, Clone, Copy)]

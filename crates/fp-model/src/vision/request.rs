@@ -1,9 +1,10 @@
 //! What can be read of the vision tower.
 
+use std::collections::BTreeSet;
+
 use super::parts::VisionParts;
 use crate::config::{ModelConfig, VisionConfig};
 use crate::error::{ModelError, Result};
-use std::collections::BTreeSet;
 
 /// One thing to read of the vision tower, per image.
 ///

@@ -1,6 +1,8 @@
 //! The CLIP vision transformer, up to the layer whose output is the features, and as far
 //! beyond as is asked for.
 
+use candle_core::Tensor;
+
 use super::evidence::{Collector, VisionEvidence};
 use super::layer::{EncoderLayer, Norm};
 use super::parts::VisionParts;
@@ -9,7 +11,6 @@ use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
 use crate::error::{ModelError, Result};
 use crate::linear::Linear;
 use crate::weights::{Loader, Names, Place};
-use candle_core::Tensor;
 
 /// Images encoded at a time, so that an any-resolution grid takes no more memory
 /// than this many squares.

@@ -1,11 +1,12 @@
 //! A folder of shards.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
 use super::pickle::PickleShard;
 use super::shard::{SafetensorsShard, StoredDtype, TensorEntry};
 use crate::config::read_json;
 use crate::error::{ModelError, Result};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 /// Weight files by the names that they are looked for under, best first.
 const FORMS: [(&str, bool); 4] = [
@@ -47,13 +48,15 @@ impl Checkpoint {
                 looked_for: FORMS.iter().map(|(name, _)| (*name).to_owned()).collect(),
             });
         };
-        let promised = match is_index {
-            true => read_index(dir, &dir.join(name))?,
-            false => BTreeMap::new(),
+        let promised = if is_index {
+            read_index(dir, &dir.join(name))?
+        } else {
+            BTreeMap::new()
         };
-        let paths: BTreeSet<PathBuf> = match is_index {
-            true => promised.values().cloned().collect(),
-            false => BTreeSet::from([dir.join(name)]),
+        let paths: BTreeSet<PathBuf> = if is_index {
+            promised.values().cloned().collect()
+        } else {
+            BTreeSet::from([dir.join(name)])
         };
         let mut checkpoint = Checkpoint {
             dir: dir.to_owned(),
@@ -73,15 +76,12 @@ impl Checkpoint {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let (shard, entries) = match path.extension().is_some_and(|extension| extension == "bin") {
-            true => {
-                let (shard, entries) = PickleShard::open(path)?;
-                (Shard::Pickle(shard), entries)
-            }
-            false => {
-                let (shard, entries) = SafetensorsShard::open(path)?;
-                (Shard::Safetensors(shard), entries)
-            }
+        let (shard, entries) = if path.extension().is_some_and(|extension| extension == "bin") {
+            let (shard, entries) = PickleShard::open(path)?;
+            (Shard::Pickle(shard), entries)
+        } else {
+            let (shard, entries) = SafetensorsShard::open(path)?;
+            (Shard::Safetensors(shard), entries)
         };
         let index = self.shards.len();
         self.shards.push((path.to_owned(), shard));

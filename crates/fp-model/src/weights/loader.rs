@@ -1,14 +1,16 @@
 //! From tensors on disk to the forms that the model computes with.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use fp_kernels::dense::PackedMatrix;
+use half::{bf16, f16};
+
 use super::checkpoint::Checkpoint;
 use super::random::RandomWeights;
 use crate::error::Result;
 use crate::linear::{Embedding, Linear};
-use candle_core::{DType, Device, Tensor};
-use fp_kernels::dense::PackedMatrix;
-use half::{bf16, f16};
-use std::path::Path;
-use std::sync::Arc;
 
 /// Where and in what precision the model computes.
 #[derive(Debug, Clone)]
@@ -119,18 +121,14 @@ impl Loader<'_> {
         has_bias: bool,
     ) -> Result<Linear> {
         let num_out = names.iter().map(|(_, rows)| rows).sum();
-        let bias = match has_bias {
-            false => None,
-            true => {
-                let mut bias = Vec::with_capacity(num_out);
-                for (name, rows) in names {
-                    bias.extend(self.values(&format!("{name}.bias"), &[*rows])?);
-                }
-                Some(
-                    Tensor::from_vec(bias, num_out, &self.place.device)?
-                        .to_dtype(self.place.dtype)?,
-                )
+        let bias = if has_bias {
+            let mut bias = Vec::with_capacity(num_out);
+            for (name, rows) in names {
+                bias.extend(self.values(&format!("{name}.bias"), &[*rows])?);
             }
+            Some(Tensor::from_vec(bias, num_out, &self.place.device)?.to_dtype(self.place.dtype)?)
+        } else {
+            None
         };
         let names: Vec<(String, usize)> = names
             .iter()

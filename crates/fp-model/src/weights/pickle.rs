@@ -1,11 +1,13 @@
 //! One `.bin` file, as PyTorch saves it.
 
-use super::shard::{StoredDtype, TensorEntry};
-use crate::error::{ModelError, Result};
+use std::path::{Path, PathBuf};
+
 use candle_core::pickle::PthTensors;
 use candle_core::{DType, Tensor};
 use fp_scoring::Cause;
-use std::path::{Path, PathBuf};
+
+use super::shard::{StoredDtype, TensorEntry};
+use crate::error::{ModelError, Result};
 
 /// A `.bin` file whose list of tensors has been read.
 pub(crate) struct PickleShard {

@@ -1,11 +1,13 @@
 //! One safetensors file.
 
-use crate::error::{ModelError, Result};
+use std::path::{Path, PathBuf};
+
 use fp_kernels::map::MappedFile;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
-use std::path::{Path, PathBuf};
+
+use crate::error::{ModelError, Result};
 
 /// Number formats that weights are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

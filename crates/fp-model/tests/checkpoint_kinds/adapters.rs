@@ -1,9 +1,10 @@
 //! Adapters: alone, beside weights, and among them.
 
-use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save};
-use crate::folder::{Folder, renamed, zeros};
 use fp_model::CheckpointError;
 use serde_json::{Value, json};
+
+use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save};
+use crate::folder::{Folder, renamed, zeros};
 
 const QUERY: &str = "language_model.model.layers.2.self_attn.q_proj";
 

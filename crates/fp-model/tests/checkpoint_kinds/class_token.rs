@@ -1,6 +1,5 @@
 //! A class token among the features is one image token more, and no cell of the grid.
 
-use crate::common::golden;
 use candle_core::{DType, Device, Tensor};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{LlavaModel, LoadOptions, PrefixOptions, SampleFacts, inspect};
@@ -8,6 +7,8 @@ use fp_scoring::{
     MethodRegistry, Normalization, PlanError, PlanSetting, QueryStrategy, Stage, TokenBudget,
     TokenLayout,
 };
+
+use crate::common::golden;
 
 /// A tiny checkpoint whose features are the class token and four patches.
 fn model() -> LlavaModel {

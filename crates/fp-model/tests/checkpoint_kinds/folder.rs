@@ -1,15 +1,17 @@
 //! A whole checkpoint made from the golden one, to be changed, and what is said of it.
 
-use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save, write_config};
-use crate::common::golden;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use candle_core::{DType, Device, Tensor};
 use fp_model::{
     CheckpointError, Inspection, LlavaModel, LoadOptions, ModelError, OpenedCheckpoint, inspect,
 };
 use serde_json::Value;
-use std::fs;
-use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save, write_config};
+use crate::common::golden;
 
 /// Files that lie beside the weights.
 const BESIDE: [&str; 3] = [

@@ -1,9 +1,10 @@
 //! The files beside the weights, held to the model.
 
-use crate::folder::Folder;
 use fp_model::prompt::PromptError;
 use fp_model::{CheckpointError, ModelError, OpenedCheckpoint};
 use serde_json::{Value, json};
+
+use crate::folder::Folder;
 
 /// Not complete, for the one reason that `parts` are of.
 #[track_caller]

@@ -1,11 +1,13 @@
 //! Quantised checkpoints, by their config and by what is stored.
 
-use crate::common::checkpoint::golden_config;
-use crate::folder::Folder;
+use std::fs;
+
 use fp_model::CheckpointError;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::{Value, json};
-use std::fs;
+
+use crate::common::checkpoint::golden_config;
+use crate::folder::Folder;
 
 /// What is stored in place of one weight: endings of names, formats, shapes.
 type Stored = &'static [(&'static str, Dtype, &'static [usize])];

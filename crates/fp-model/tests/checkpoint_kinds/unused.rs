@@ -1,9 +1,10 @@
 //! Stored tensors that nothing takes: those that would change the answers are an error,
 //! buffers and other models' parts are not.
 
-use crate::folder::{Folder, zeros};
 use fp_model::{CheckpointError, LlavaModel, LoadOptions, ModelError, OpenedCheckpoint};
 use serde_json::json;
+
+use crate::folder::{Folder, zeros};
 
 const LAYER: &str = "language_model.model.layers.2.";
 

@@ -1,12 +1,14 @@
 //! Checkpoints made from the golden one, to be renamed, cut up and damaged.
 
-use super::golden;
-use candle_core::{Device, Tensor};
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::golden;
 
 pub(crate) type Tensors = BTreeMap<String, Tensor>;
 

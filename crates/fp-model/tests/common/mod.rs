@@ -3,12 +3,13 @@
 
 pub(crate) mod checkpoint;
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use candle_core::{Device, Tensor};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{GenerateOptions, ImageFeatures, LlavaModel, LoadOptions, Sampling};
 use serde::Deserialize;
-use std::collections::HashMap;
-use std::path::PathBuf;
 
 /// One golden case.
 #[derive(Debug, Deserialize)]

@@ -1,7 +1,8 @@
 //! The vision tower, written down plainly in `f64`.
 
-use candle_core::{DType, Tensor};
 use std::collections::HashMap;
+
+use candle_core::{DType, Tensor};
 
 /// A matrix by rows.
 pub(crate) type Rows = Vec<Vec<f64>>;

@@ -1,11 +1,12 @@
 //! A tiny any-resolution checkpoint whose tower is random in every weight, biases too.
 
-use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save, write_config};
-use crate::naive::Tower;
 use candle_core::{Device, Tensor};
 use fp_model::{LlavaModel, LoadOptions, VisionParts};
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save, write_config};
+use crate::naive::Tower;
 
 pub(crate) const LAYERS: usize = 4;
 pub(crate) const HEADS: usize = 3;

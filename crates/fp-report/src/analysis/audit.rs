@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use fp_eval::study::{CellRecord, CutRecord, Method};
 use serde::Serialize;
 
 use super::roster::Roster;
 use crate::run::Run;
-use fp_eval::study::{CellRecord, CutRecord, Method};
 
 /// A strategy whose heads were chosen by index order on this share of samples is named
 /// as degenerate.

@@ -1,5 +1,6 @@
 //! Every cell's accuracy, whole and by stratum, and the spread of chance.
 
+use fp_eval::study::Method;
 use serde::Serialize;
 
 use super::estimate::Estimate;
@@ -10,7 +11,6 @@ use super::scores::{Scores, present};
 use super::strata::Strata;
 use crate::error::ReportError;
 use crate::run::Run;
-use fp_eval::study::Method;
 
 /// What one cell answered.
 #[derive(Debug, Clone, Serialize)]

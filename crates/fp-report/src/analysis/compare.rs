@@ -6,9 +6,8 @@ mod reasons;
 pub(crate) use judge::{Judge, Pair};
 pub use reasons::{Undecided, Untested, WhyUndecided, WhyUntested};
 
-use serde::{Deserialize, Serialize};
-
 use fp_stats::{Discordant, IntervalKind, PermutationMethod};
+use serde::{Deserialize, Serialize};
 
 /// Chance to find a difference that the smallest detectable one is stated for.
 pub const POWER: f64 = 0.8;

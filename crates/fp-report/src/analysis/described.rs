@@ -1,10 +1,10 @@
 //! Means of what was recorded while the model's values were at hand: how concentrated
 //! the attention was that chose, and how different the kept tokens were.
 
+use fp_eval::study::{AttentionRecord, DiversityRecord};
 use serde::Serialize;
 
 use crate::run::Run;
-use fp_eval::study::{AttentionRecord, DiversityRecord};
 
 /// The attention that tokens were chosen by, means over samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -1,9 +1,9 @@
 //! A mean with its interval, over samples that come several to an image.
 
+use fp_stats::{Clusters, IntervalKind, clustered_score_interval, clustered_standard_error, mean};
 use serde::Serialize;
 
 use crate::error::ReportError;
-use fp_stats::{Clusters, IntervalKind, clustered_score_interval, clustered_standard_error, mean};
 
 /// A mean over samples, 0 to 1, with its clustered interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -1,8 +1,9 @@
 //! Where the evidence of each sample lies on the grid of image tokens.
 
+use fp_data::metric::token_quality::{CoverageGrid, Framing};
+
 use crate::error::ReportError;
 use crate::run::Run;
-use fp_data::metric::token_quality::{CoverageGrid, Framing};
 
 /// Boxes of a sample on its grid of tokens.
 #[derive(Debug, Clone)]

@@ -45,9 +45,10 @@ impl TokenBits {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use fp_scoring::KeptTokens;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]

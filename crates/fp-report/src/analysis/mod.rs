@@ -65,11 +65,11 @@ pub(crate) use roster::Roster;
 pub(crate) use samples::is_answered;
 pub(crate) use scores::{Column, Scores};
 
+use fp_eval::study::{CountedCost, counted_cost};
 use serde::Serialize;
 
 use super::error::ReportError;
 use super::run::Run;
-use fp_eval::study::{CountedCost, counted_cost};
 
 /// Everything that a run's records say.
 #[derive(Debug, Clone, Serialize)]

@@ -1,9 +1,9 @@
 //! Answers that rounding may have decided, each named.
 
+use fp_eval::study::{CutRecord, RunRecord, SampleRecord};
 use serde::Serialize;
 
 use crate::run::Run;
-use fp_eval::study::{CutRecord, RunRecord, SampleRecord};
 
 /// An answer that rounding may have decided: another machine may give another one.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,7 +1,8 @@
 //! Vanilla on the questions that a cell answered, from columns of scores.
 
-use super::scores::Column;
 use fp_eval::study;
+
+use super::scores::Column;
 
 pub use study::OnSameQuestions;
 

@@ -1,6 +1,7 @@
 //! Every studied cell against what it is held to: the baseline strategy, chance,
 //! FastV, evenly spaced tokens, and no pruning.
 
+use fp_eval::study::config::HolmFamily;
 use serde::Serialize;
 
 use super::compare::{Comparison, Judge, Judged, Pair, Untested};
@@ -8,7 +9,6 @@ use super::roster::Roster;
 use super::scores::{Column, Scores};
 use crate::error::ReportError;
 use crate::run::Run;
-use fp_eval::study::config::HolmFamily;
 
 /// What cells are tested against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -1,9 +1,8 @@
 //! Which cell is what: strategies by h and budget, and the controls beside them.
 
-use fp_scoring::{HeadStrategy, QueryStrategy, StrategyCard};
-
 use fp_eval::study::config::StudyKind;
 use fp_eval::study::{Cell, Grid, Method, StudyConfig};
+use fp_scoring::{HeadStrategy, QueryStrategy, StrategyCard};
 
 /// A strategy that the study asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]

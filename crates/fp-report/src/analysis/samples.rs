@@ -1,11 +1,11 @@
 //! How many samples there are, how many were answered, and why the others weren't.
 
+use fp_eval::format::counted;
+use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
 use super::scores::Scores;
 use crate::run::Run;
-use fp_eval::format::counted;
-use fp_eval::study::SampleRecord;
 
 /// Failed samples that are named; the rest is counted.
 const NAMED: usize = 3;

@@ -4,6 +4,7 @@
 //! Both are compared on the other half, which had no part in that, as means over all budgets
 //! and head counts; Holm over the strategies.
 
+use fp_eval::study::Halves;
 use serde::Serialize;
 
 use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
@@ -13,7 +14,6 @@ use super::samples::{distinct, is_answered};
 use super::scores::Scores;
 use crate::error::ReportError;
 use crate::run::Run;
-use fp_eval::study::Halves;
 
 /// Head strategies against their static variants.
 #[derive(Debug, Clone, Serialize)]

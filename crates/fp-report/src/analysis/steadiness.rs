@@ -1,10 +1,11 @@
 //! How much a strategy's loss varies between groups of samples.
 
+use fp_stats::{ClusterTotals, NoInterval, StatsError, compare_statistic, holm};
+
 use super::compare::Judge;
 use super::scores::Column;
 use super::strata::Strata;
 use crate::error::ReportError;
-use fp_stats::{ClusterTotals, NoInterval, StatsError, compare_statistic, holm};
 
 /// One strategy's spread against another's. 0 to 1, as scores.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,11 @@
 //! Groups of samples: by family, length of the text, size and place of the evidence.
 
+use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
 use super::answer_types::{ANSWER_TYPES, BY_ANSWER_TYPE, answer_type};
 use super::evidence::Evidence;
 use crate::run::Run;
-use fp_eval::study::SampleRecord;
 
 /// What groups by data set are called.
 pub const BY_DATASET: &str = "data set";

@@ -1,5 +1,7 @@
 //! What kept tokens see: evidence, spread, and where on the image they lie.
 
+use fp_data::metric::token_quality::{AreaStratum, Overlap, Spatial, padding_waste, row_profile};
+use fp_eval::study::SampleRecord;
 use fp_scoring::KeptTokens;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -12,8 +14,6 @@ use super::roster::Roster;
 use super::scores::{Column, mean_columns};
 use crate::error::ReportError;
 use crate::run::Run;
-use fp_data::metric::token_quality::{AreaStratum, Overlap, Spatial, padding_waste, row_profile};
-use fp_eval::study::SampleRecord;
 
 /// Quality of the tokens that one cell kept, means over samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]

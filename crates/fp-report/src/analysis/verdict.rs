@@ -9,6 +9,8 @@ mod contest;
 mod controls;
 mod headline;
 
+use fp_eval::format::{listed, percent};
+use fp_eval::study::Budget;
 use serde::Serialize;
 
 use super::agreement::StrategyPair;
@@ -17,8 +19,6 @@ use super::{Analysis, StaticHeadsTests};
 use crate::run::Run;
 use cautions::cautions;
 use controls::{against_all_heads, against_random};
-use fp_eval::format::{listed, percent};
-use fp_eval::study::Budget;
 
 /// What a run comes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

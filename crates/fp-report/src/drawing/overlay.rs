@@ -4,13 +4,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fp_data::text::wrapped;
 use fp_image::ImageAspect;
 use image::RgbImage;
 
 use super::font;
 use super::shapes::{Area, Color, Drawing, Group, Shape};
 use super::{shade, squared};
-use fp_data::text::wrapped;
 
 /// Side of a grid in units, at most.
 const SIDE: u32 = 252;

@@ -5,11 +5,11 @@ use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fp_data::text::escaped;
 use image::imageops::{FilterType, overlay, resize};
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
 
 use super::font;
-use fp_data::text::escaped;
 
 /// Pixels of a PNG for one unit of a drawing.
 pub(super) const SCALE: u32 = 2;

@@ -1,8 +1,9 @@
 //! Figures beside those of vanilla: on the same questions, or with vanilla's on them.
 
+use fp_eval::format::{percent, signed_points};
+
 use super::Source;
 use crate::analysis::OnSameQuestions;
-use fp_eval::format::{percent, signed_points};
 
 /// Vanilla on the questions of the oracle, budget by budget; none where the oracle
 /// answered what vanilla did, or isn't there.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use fp_eval::study::Method;
+
 use super::Source;
 use crate::analysis::{Comparison, Reference};
-use fp_eval::study::Method;
 
 /// One line per cell. Scores are 0 to 1; empty where a figure doesn't exist.
 pub(crate) fn cells_csv(source: &Source<'_>) -> String {

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::Source;
 use fp_eval::format::percent;
+
+use super::Source;
 
 /// The section of `summary.md`; nothing for a single data set.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {

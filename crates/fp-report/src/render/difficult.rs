@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use fp_eval::format::{counted, interval_points, p_value, percent, signed_points};
+
 use super::Source;
 use super::markdown::{estimate, row};
 use crate::analysis::{AtBestHeads, Comparison, DifficultBudget, DifficultSamples};
-use fp_eval::format::{counted, interval_points, p_value, percent, signed_points};
 
 /// Every strategy at its best h and the controls, on difficult samples.
 pub(super) fn difficult(source: &Source<'_>, text: &mut String) {

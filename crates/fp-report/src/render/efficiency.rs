@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::Source;
 use fp_eval::efficiency::{describe, overview};
+
+use super::Source;
 
 /// A table of what was measured, where it was. Unlike the rest of the summary it differs
 /// from measurement to measurement.

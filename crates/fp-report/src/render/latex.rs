@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use fp_eval::format::{level, percent};
+
 use super::Source;
 use crate::analysis::{Outcome, Reference};
-use fp_eval::format::{level, percent};
 
 /// Accuracies in percent; a dagger where a cell beats the baseline, bold for the
 /// largest studied one of a budget.

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use fp_eval::format::{interval_points, level, p_number, p_value, percent, signed_points};
+
 use super::Source;
 use super::beside::note;
 use crate::analysis::{Comparison, Reference};
-use fp_eval::format::{interval_points, level, p_number, p_value, percent, signed_points};
 
 /// Everything that one would paste into an issue or a paper's notes.
 pub(crate) fn summary_md(source: &Source<'_>) -> String {

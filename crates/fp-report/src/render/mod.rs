@@ -18,10 +18,11 @@ pub(crate) use latex::table_tex;
 pub(crate) use markdown::summary_md;
 pub(crate) use page::{Apart, page};
 
+use fp_eval::efficiency::Efficiency;
+
 use super::analysis::{Analysis, Roster};
 use super::measured::MeasuredTimes;
 use super::run::Run;
-use fp_eval::efficiency::Efficiency;
 
 /// What renderers draw from.
 #[derive(Debug, Clone, Copy)]

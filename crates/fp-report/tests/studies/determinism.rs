@@ -1,10 +1,12 @@
 //! A study gives the same whatever computes it: kept sets, tokens, metrics, the result.
 
-use crate::study_support::{World, first_difference, records, run};
+use std::path::Path;
+
 use fp_eval::efficiency::{self, EfficiencySettings};
 use fp_eval::study::{Engine, RunOptions, StudyConfig, read_records, read_timings};
 use fp_report::{NoiseFloor, Run};
-use std::path::Path;
+
+use crate::study_support::{World, first_difference, records, run};
 
 /// Threads, batch size and engine.
 type Way = (usize, usize, Engine);

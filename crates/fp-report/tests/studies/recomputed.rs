@@ -1,11 +1,13 @@
 //! A run's result by another way: the lines as they lie in the folder, plain loops,
 //! nothing of the library that made them.
 
-use crate::study_support::{World, run};
-use fp_eval::study::{Engine, RunOptions, StudyConfig};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use fp_eval::study::{Engine, RunOptions, StudyConfig};
+use serde_json::Value;
+
+use crate::study_support::{World, run};
 
 /// A run's lines, their checksums checked, and what it is of.
 struct Lines {

@@ -1,14 +1,16 @@
 //! A study over several data sets, one of them in a benchmark's own layout.
 
-use crate::study_support::{World, records};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 #[cfg(feature = "parquet")]
 use fp_data::dataset::parquet;
 use fp_data::dataset::{Benchmark, export::export, load};
 use fp_data::scene::{GenerateOptions, Mixture, Split, write_benchmark};
 use fp_eval::study::{RunOptions, SampleRecord, StudyConfig, run};
 use fp_report::{Run, analyse, write};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+
+use crate::study_support::{World, records};
 
 /// Makes every other answer of the unpruned model the right one.
 fn answer_as_unpruned(world: &World) {

@@ -1,10 +1,11 @@
 //! Attention of query rows to the image against a softmax in `f64`.
 
-use crate::{Random, gpu, num_cases};
 use fp_kernels::cuda::{
     AttentionRows, ErrorWord, Heads, KeyStrides, QueryStrides, ScoreShape, attention_rows,
     attention_rows_workspace,
 };
+
+use crate::{Random, gpu, num_cases};
 
 /// `[H, Q, N]`.
 fn reference(heads: &Heads, queries: &[f32], keys: &[f32], positions: &[u32]) -> Vec<f64> {

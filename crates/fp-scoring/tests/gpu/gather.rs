@@ -1,10 +1,11 @@
 //! Tokens and positions that stay.
 
-use crate::{Random, gpu, num_cases};
 use fp_kernels::cuda::{
     ErrorWord, GatherPositions, GatherTokens, Sequence, gather_positions, gather_tokens,
 };
 use fp_scoring::error_text;
+
+use crate::{Random, gpu, num_cases};
 
 #[test]
 fn rows_and_positions_of_what_stays() {

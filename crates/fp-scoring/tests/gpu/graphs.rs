@@ -1,6 +1,5 @@
 //! Launches captured as a CUDA graph and replayed.
 
-use crate::{Random, gpu};
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode};
 use cudarc::driver::{CudaSlice, CudaStream};
 use fp_kernels::Normalization;
@@ -8,6 +7,8 @@ use fp_kernels::cuda::{
     CudaError, ErrorWord, Fused, FusedPath, ScoreShape, SelectionOutputs, Strategies, Strategy,
     fused,
 };
+
+use crate::{Random, gpu};
 
 const SHAPE: ScoreShape = ScoreShape {
     batch_size: 3,

@@ -8,9 +8,10 @@ mod queries;
 mod refusals;
 mod scoring;
 
+use std::sync::Arc;
+
 use cudarc::driver::CudaStream;
 use fp_kernels::cuda::{is_driver_present, only_stream};
-use std::sync::Arc;
 
 /// The first GPU; none where there is no driver.
 fn gpu(test: &str) -> Option<Arc<CudaStream>> {

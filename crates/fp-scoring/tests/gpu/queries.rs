@@ -1,8 +1,9 @@
 //! Query strategies: rows of one sample into one row per head.
 
-use crate::{Random, gpu, num_cases};
 use fp_scoring::cuda::{self, DeviceRows};
 use fp_scoring::{AttentionRows, QueryStrategy, TokenLayout, image_attention};
+
+use crate::{Random, gpu, num_cases};
 
 #[test]
 fn every_query_strategy_combines_as_on_the_cpu() {

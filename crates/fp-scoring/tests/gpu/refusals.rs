@@ -1,11 +1,12 @@
 //! What is refused before anything is launched.
 
-use crate::gpu;
 use fp_kernels::Normalization;
 use fp_kernels::cuda::{
     CudaError, ErrorWord, GatherTokens, HeadScore, ScoreShape, Sequence, Strategies, Strategy,
     gather_tokens, head_score,
 };
+
+use crate::gpu;
 
 #[test]
 fn buffers_that_do_not_fill_their_shape() {

@@ -1,6 +1,7 @@
 //! Scores, heads and kept tokens of every strategy.
 
-use crate::{Random, gpu, num_cases};
+use std::sync::Arc;
+
 use cudarc::driver::{CudaStream, DeviceRepr};
 use fp_kernels::Element;
 use fp_kernels::cuda::{DeviceElement, ScoreShape};
@@ -9,7 +10,8 @@ use fp_scoring::{
     error_text, score_batch,
 };
 use half::{bf16, f16};
-use std::sync::Arc;
+
+use crate::{Random, gpu, num_cases};
 
 /// Beyond this gap a cut is told apart by both sides.
 const SHARP: f64 = 1e-5;

@@ -1,7 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::clustered_standard_error;
 use crate::distribution::normal_quantile;
-use proptest::prelude::*;
 
 fn difference(values: &[f64], labels: &[usize]) -> ClusteredDifference {
     ClusteredDifference::new(values, &Clusters::new(labels).unwrap()).unwrap()

@@ -73,8 +73,9 @@ pub(super) fn convolve(differences: &[i64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]

@@ -58,9 +58,10 @@ pub(super) fn run(args: &BudgetArgs, stages: &ScheduleStages) -> Result<()> {
         three_matrices: cost(MlpConvention::ThreeMatrices),
         two_matrices: cost(MlpConvention::TwoMatrices),
     };
-    match args.json {
-        true => print_json(&report),
-        false => print_text(&text(&report)),
+    if args.json {
+        print_json(&report)
+    } else {
+        print_text(&text(&report))
     }
 }
 

@@ -60,13 +60,15 @@ pub(super) fn run(args: &CheckArgs) -> Result<()> {
             }
         })
         .collect();
-    match args.json {
-        true => print_json(&serde_json::json!({ "files": checked }))?,
-        false => print_text(&text(&checked))?,
+    if args.json {
+        print_json(&serde_json::json!({ "files": checked }))?
+    } else {
+        print_text(&text(&checked))?
     }
-    match checked.iter().all(|file| file.is_ok) {
-        true => Ok(()),
-        false => Err(AlreadyReported.into()),
+    if checked.iter().all(|file| file.is_ok) {
+        Ok(())
+    } else {
+        Err(AlreadyReported.into())
     }
 }
 

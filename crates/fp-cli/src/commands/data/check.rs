@@ -48,9 +48,10 @@ pub(crate) struct CheckArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs) -> Result<()> {
-    let look = match args.decode {
-        true => Look::Decode,
-        false => Look::Header,
+    let look = if args.decode {
+        Look::Decode
+    } else {
+        Look::Header
     };
     let mut entries: Vec<Entry> = Vec::new();
     let mut not_recognised: Vec<PathBuf> = Vec::new();
@@ -78,17 +79,19 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         let error = "no dataset in it, nor in the folders in it".to_owned();
         entries.push(Entry::damaged(Path::new(folder), error));
     }
-    match args.json {
-        true => print_json(&serde_json::json!({
+    if args.json {
+        print_json(&serde_json::json!({
             "folders": args.folders,
             "datasets": entries,
             "not_recognised": not_recognised,
-        }))?,
-        false => print_text(&text(&entries, &not_recognised, args.all))?,
+        }))?
+    } else {
+        print_text(&text(&entries, &not_recognised, args.all))?
     }
-    match entries.iter().all(Entry::is_right) {
-        true => Ok(()),
-        false => Err(AlreadyReported.into()),
+    if entries.iter().all(Entry::is_right) {
+        Ok(())
+    } else {
+        Err(AlreadyReported.into())
     }
 }
 

@@ -84,9 +84,10 @@ fn write(name: &str, layout: Benchmark, output: &Path, json: bool) -> Result<()>
 }
 
 fn print(exported: &Exported, layout: Benchmark, json: bool) -> Result<()> {
-    match json {
-        true => print_json(exported),
-        false => print_text(&text(exported, layout)),
+    if json {
+        print_json(exported)
+    } else {
+        print_text(&text(exported, layout))
     }
 }
 

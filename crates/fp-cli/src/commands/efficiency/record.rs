@@ -50,9 +50,10 @@ impl Record {
 fn command_line() -> String {
     let words = std::env::args().skip(1).map(|word| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=".contains(c);
-        match word.chars().all(is_plain) && !word.is_empty() {
-            true => word,
-            false => format!("'{}'", word.replace('\'', "'\\''")),
+        if word.chars().all(is_plain) && !word.is_empty() {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
         }
     });
     let words: Vec<String> = std::iter::once("finepruner".to_owned())

@@ -10,7 +10,6 @@ use fp_image::{AnyResPixels, GridPinpoints, ImageProcessor, PixelValues, RgbImag
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint, ToTensor, VisionRequest};
-
 use serde::Serialize;
 
 use super::GenerateArgs;

@@ -83,9 +83,10 @@ impl OverlayRequest {
             // A grid that isn't square is of a model that doesn't make squares.
             let is_square = columns == rows;
             overlay = overlay.with_picture(picture, is_square.then_some(*aspect));
-            let how = match is_square {
-                true => format!("made square by {aspect}"),
-                false => "stretched to the grid".to_owned(),
+            let how = if is_square {
+                format!("made square by {aspect}")
+            } else {
+                "stretched to the grid".to_owned()
             };
             overlay.note(format!("picture: {}, {how}", path.display()));
         }

@@ -178,9 +178,10 @@ fn title(outcome: &Outcome) -> String {
     title.extend(outcome.sample.map(|sample| format!("sample {sample}")));
     title.extend(outcome.layer.map(|layer| format!("layer {layer}")));
     if let Some(query) = &outcome.selection.audit.query {
-        let branch = match query.branch == query.strategy.name() {
-            true => String::new(),
-            false => format!(" (here {})", query.branch),
+        let branch = if query.branch == query.strategy.name() {
+            String::new()
+        } else {
+            format!(" (here {})", query.branch)
         };
         let rows = ranges(&query.rows, 40);
         title.push(format!(

@@ -41,9 +41,10 @@ impl Scorer {
                 .context("--num-selected-heads")?;
             check_keep(args.keep, dump)?;
         }
-        let queries = match args.query_selection_strategy.is_empty() {
-            true => &[OneOrAll::One(QueryStrategy::LastToken)][..],
-            false => &args.query_selection_strategy,
+        let queries = if args.query_selection_strategy.is_empty() {
+            &[OneOrAll::One(QueryStrategy::LastToken)][..]
+        } else {
+            &args.query_selection_strategy
         };
         Ok(Scorer {
             head_strategies: listed(

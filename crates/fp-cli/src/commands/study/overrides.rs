@@ -157,9 +157,10 @@ impl Overrides {
     pub(crate) fn to_run(&self, file: ConfigFile) -> Result<StudyConfig> {
         let mut file = self.look_at(file);
         if let Some(config) = &file.config {
-            let model = match file.is_known("model") {
-                true => Model::Named,
-                false => Model::Unknown,
+            let model = if file.is_known("model") {
+                Model::Named
+            } else {
+                Model::Unknown
             };
             let found = surroundings(config, model, true, &MethodRegistry::standard());
             file.add(found);

@@ -40,9 +40,10 @@ impl ProgressLine {
 
     /// Shows where the run is, unless that was just done.
     pub(super) fn show(&mut self, progress: Progress) {
-        let interval = match self.is_terminal {
-            true => TERMINAL_INTERVAL,
-            false => PLAIN_INTERVAL,
+        let interval = if self.is_terminal {
+            TERMINAL_INTERVAL
+        } else {
+            PLAIN_INTERVAL
         };
         let is_end = progress.done == progress.total;
         let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= interval);
@@ -57,9 +58,10 @@ impl ProgressLine {
         let text = line(progress, self.start.elapsed());
         let mut out = std::io::stderr().lock();
         // Where nobody reads, there is nobody to tell.
-        let _ = match self.is_terminal {
-            true => write!(out, "\r\x1b[2K{text}{}", if is_end { "\n" } else { "" }),
-            false => writeln!(out, "{text}"),
+        let _ = if self.is_terminal {
+            write!(out, "\r\x1b[2K{text}{}", if is_end { "\n" } else { "" })
+        } else {
+            writeln!(out, "{text}")
         };
         let _ = out.flush();
         self.is_open = self.is_terminal && !is_end;

@@ -76,12 +76,14 @@ fn values(list: &List) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
     use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
     use serde_json::json;
-    use std::sync::Arc;
+
+    use super::*;
 
     #[test]
     fn nested_lists_and_nulls() {

@@ -1,12 +1,13 @@
 //! `benchmark.json`, read as far as it goes.
 
+use std::path::Path;
+
 use super::Description;
 use super::schema::description;
 use crate::dataset::DatasetError;
 use crate::dataset::encoding::read_text;
 use crate::json::schema::check;
 use crate::json::{Document, Problem, Step};
-use std::path::Path;
 
 /// The description as far as it can be read, and everything that is wrong with it.
 pub(super) fn read(path: &Path) -> (Description, Vec<DatasetError>) {

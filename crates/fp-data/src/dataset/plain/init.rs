@@ -153,8 +153,9 @@ fn example_lines() -> [Line; 3] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::{Value, json};
+
+    use super::*;
 
     #[test]
     fn what_is_written_is_a_data_set() {

@@ -1,9 +1,10 @@
 //! A line of `questions.jsonl`.
 
+use serde_json::Value;
+
 use super::{Line, schema};
 use crate::dataset::lines::{self, LineFault};
 use crate::json::schema::{Fault, check};
-use serde_json::Value;
 
 /// A line, or all that keeps it from being one.
 pub(super) fn parse(line: &str) -> Result<Line, LineFault> {

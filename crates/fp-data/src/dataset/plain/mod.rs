@@ -26,15 +26,17 @@ pub mod schema;
 pub(super) use export::export;
 pub use init::{README_FILE, init};
 
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use super::collect::Collector;
 use super::lines::{LineFault, for_each_line};
 use super::{Benchmark, Dataset, DatasetError, ImageRef, ProblemKind, Reading};
 use crate::metric::{AnswerRule, MetricError};
 use crate::sample::Sample;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Name of the file that describes a data set.
 pub const DESCRIPTION_FILE: &str = "benchmark.json";

@@ -215,8 +215,9 @@ fn chi_square(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashMap;
+
+    use super::*;
 
     /// Structural type, group, answer; the question is "Is it?".
     fn question(structural: &str, group: Option<&str>, answer: &str) -> GqaQuestion {

@@ -110,9 +110,10 @@ pub(super) fn check_attention(attention: &[f64], num_tokens: usize) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use fp_image::ImageAspect;
+
     use super::*;
     use crate::metric::token_quality::Framing;
-    use fp_image::ImageAspect;
 
     fn grid(boxes: &[[f64; 4]]) -> CoverageGrid {
         let framing = Framing::new(2, 2, ImageAspect::Pad, 0).unwrap();

@@ -82,8 +82,9 @@ impl Concentration {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[track_caller]
     fn check_close(got: f64, expected: f64) {

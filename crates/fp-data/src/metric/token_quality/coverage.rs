@@ -191,9 +191,10 @@ fn union_area(boxes: &[[f64; 4]]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use fp_image::ImageAspect;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn grid(boxes: &[[f64; 4]], size: [usize; 2], side: usize) -> CoverageGrid {
         let framing = Framing::new(size[0], size[1], ImageAspect::Pad, 0).unwrap();

@@ -113,10 +113,11 @@ pub(super) fn membership(kept: &KeptTokens, num_tokens: usize) -> Result<Vec<boo
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::metric::token_quality::Framing;
     use fp_image::ImageAspect;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::metric::token_quality::Framing;
 
     fn grid(boxes: &[[f64; 4]]) -> CoverageGrid {
         let framing = Framing::new(3, 3, ImageAspect::Pad, 0).unwrap();

@@ -150,8 +150,9 @@ fn add_scaled(a: &mut [f64], b: &[f64], factor: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[track_caller]
     fn check_close(got: &[f64], expected: &[f64]) {

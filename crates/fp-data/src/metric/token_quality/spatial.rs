@@ -123,9 +123,10 @@ pub fn row_profile(kept: &KeptTokens, side: usize) -> Result<Vec<f64>, MetricErr
 
 #[cfg(test)]
 mod tests {
+    use fp_image::ImageAspect;
+
     use super::*;
     use crate::metric::token_quality::Framing;
-    use fp_image::ImageAspect;
 
     fn kept(tokens: &[usize], num_tokens: usize) -> KeptTokens {
         KeptTokens::new(tokens.to_vec(), num_tokens).unwrap()

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::utf_16;
 use fp_data::Sample;
 use fp_data::dataset::{Benchmark, Dataset};
 use fp_data::metric::AnswerRule;
 use fp_data::rescore::{AnswerFile, Scored};
+
+use super::utf_16;
 
 /// Four questions of one word.
 fn questions() -> Dataset {

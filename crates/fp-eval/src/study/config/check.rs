@@ -2,13 +2,15 @@
 
 pub(super) mod surroundings;
 
-use super::{StudyConfig, StudyKind, expectation};
-use fp_data::json::Problem;
-use fp_scoring::{TokenBudget, did_you_mean};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
+
+use fp_data::json::Problem;
+use fp_scoring::{TokenBudget, did_you_mean};
+
+use super::{StudyConfig, StudyKind, expectation};
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -126,12 +128,13 @@ impl StudyConfig {
     /// Everything that [`StudyConfig::problems`] finds.
     pub fn check(&self) -> Result<(), ConfigError> {
         let diagnostics = self.problems();
-        match diagnostics.is_empty() {
-            true => Ok(()),
-            false => Err(ConfigError::Invalid {
+        if diagnostics.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError::Invalid {
                 path: None,
                 diagnostics,
-            }),
+            })
         }
     }
 

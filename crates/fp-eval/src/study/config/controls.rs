@@ -1,14 +1,15 @@
 //! What strategies are held to: registered methods, each on or off.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
 use fp_scoring::{MethodRegistry, MethodRole, did_you_mean};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, json};
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::fmt;
 
 /// The control that runs once per seed; a configuration gives its seeds instead of
 /// turning it on.

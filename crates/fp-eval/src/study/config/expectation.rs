@@ -1,10 +1,11 @@
 //! What is expected of strategies together, registered with a study.
 
-use super::check::{at_least_one, each_once};
-use super::{Diagnostics, StudyConfig, StudyKind};
 use fp_scoring::{HeadStrategy, QueryStrategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::check::{at_least_one, each_once};
+use super::{Diagnostics, StudyConfig, StudyKind};
 
 /// One expectation of the strategies that a study varies, an object of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,12 +1,14 @@
 //! A configuration file: read as far as it goes, with everything that is wrong with it.
 
-use super::check::{ConfigError, Diagnostics};
-use super::{HeadSetting, StudyConfig, StudyKind, schema};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
 use fp_data::dataset::{DatasetError, read_text};
 use fp_data::json::{self, Document, Problem, Step};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+
+use super::check::{ConfigError, Diagnostics};
+use super::{HeadSetting, StudyConfig, StudyKind, schema};
 
 /// A configuration file and everything that was found to be wrong with it.
 ///

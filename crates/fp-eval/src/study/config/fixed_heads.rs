@@ -1,10 +1,11 @@
 //! Heads that a configuration fixes, each list a method.
 
+use std::path::{Path, PathBuf};
+
 use fp_scoring::PlanError;
 use fp_scoring::methods::FixedHeads;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
 
 /// What names of methods begin with that are made of fixed heads.
 const PREFIX: &str = "fixed_heads:";
@@ -120,8 +121,9 @@ impl FixedHeadsSetting {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use fp_scoring::{PruningMethod, error_text};
+
+    use super::*;
 
     fn setting(text: &str) -> Result<FixedHeads, FixedHeadsError> {
         let setting: FixedHeadsSetting = serde_json::from_str(text).unwrap();

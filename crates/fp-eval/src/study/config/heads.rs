@@ -1,11 +1,12 @@
 //! h as configurations say it: a count, or a share of the model's heads.
 
-use fp_scoring::HeadCount;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+
+use fp_scoring::HeadCount;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// How many heads a cell selects: a count such as `16`, or a share such as `"3/4"`,
 /// rounded down.
@@ -71,12 +72,13 @@ impl FromStr for HeadSetting {
             },
             Some((numerator, denominator)) => {
                 let (numerator, denominator) = (number(numerator)?, number(denominator)?);
-                match numerator > 0 && numerator < denominator {
-                    true => Ok(HeadSetting(HeadCount::Share {
+                if numerator > 0 && numerator < denominator {
+                    Ok(HeadSetting(HeadCount::Share {
                         numerator,
                         denominator,
-                    })),
-                    false => Err(wrong()),
+                    }))
+                } else {
+                    Err(wrong())
                 }
             }
         }

@@ -1,12 +1,14 @@
 //! Lists that a configuration may also write as `"all"`, and controls as a name.
 
-use super::Controls;
+use std::fmt::Display;
+use std::str::FromStr;
+
 use fp_scoring::{HeadStrategy, QueryStrategy, ScheduleStages};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
-use std::fmt::Display;
-use std::str::FromStr;
+
+use super::Controls;
 
 /// The name that stands for every one.
 pub(super) const ALL: &str = "all";

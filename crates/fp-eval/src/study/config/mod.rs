@@ -20,9 +20,8 @@ pub use fixed_heads::{FixedHeadsError, FixedHeadsSetting};
 pub use heads::HeadSetting;
 pub use prune_layers::PruneLayers;
 
-use super::grid::Budget;
-use super::selection_file::name_of;
-use crate::efficiency::EfficiencySettings;
+use std::path::Path;
+
 use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{
@@ -31,7 +30,10 @@ use fp_scoring::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::path::Path;
+
+use super::grid::Budget;
+use super::selection_file::name_of;
+use crate::efficiency::EfficiencySettings;
 
 /// What a study varies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

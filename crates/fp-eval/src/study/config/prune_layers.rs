@@ -1,10 +1,11 @@
 //! K as configurations say it: a layer, or several of them.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::borrow::Cow;
-use std::fmt;
 
 /// The layers after which tokens are dropped, each counted from 1; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]

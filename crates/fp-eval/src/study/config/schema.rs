@@ -1,11 +1,12 @@
 //! The JSON schema of study configurations, published as `configs/study.schema.json`: made
 //! of the types that a configuration is read into.
 
-use super::StudyConfig;
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
 use serde_json::Value;
+
+use super::StudyConfig;
 
 /// The schema, draft 2020-12.
 pub fn schema() -> Value {

@@ -1,15 +1,17 @@
 //! How the cells at a node of the tree choose.
 
-use super::tree::{Node, Tree};
-use crate::study::choose::{CellPlans, Choice, Chosen, describe};
-use crate::study::record::Look;
-use crate::study::timings::StopWatch;
+use std::sync::Arc;
+
 use fp_model::{ImageFeatures, ModelError, ScoreRequest};
 use fp_scoring::{
     AttentionSelector, HeadStrategy, QueryStrategy, SelectOptions, Selected, Selection, Stage,
     TokenSelection,
 };
-use std::sync::Arc;
+
+use super::tree::{Node, Tree};
+use crate::study::choose::{CellPlans, Choice, Chosen, describe};
+use crate::study::record::Look;
+use crate::study::timings::StopWatch;
 
 /// A cell, the rule that it chooses by, and how many tokens it keeps.
 type Ruled = (usize, AttentionSelector, usize);

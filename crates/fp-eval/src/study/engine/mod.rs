@@ -13,6 +13,17 @@ mod tree;
 
 pub(crate) use self::ranking::{HeadScores, RankedRule, rank};
 
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fp_model::prompt::EncodedPrompt;
+use fp_model::{
+    Branches, GenerateOptions, ImageFeatures, LlavaModel, ModelError, Sample, SystemPrefix,
+    VisionRequest,
+};
+use serde::{Deserialize, Serialize};
+
 use super::answers::{Outcome, Placed};
 use super::choose::{Chooser, Subject};
 use super::config::TokenDiversity;
@@ -21,15 +32,6 @@ use super::inputs::{Inputs, LoadedImage};
 use super::memory::MemoryPlan;
 use super::record::SampleRecord;
 use super::timings::{Stages, StopWatch, TimingRecord, seconds};
-use fp_model::prompt::EncodedPrompt;
-use fp_model::{
-    Branches, GenerateOptions, ImageFeatures, LlavaModel, ModelError, Sample, SystemPrefix,
-    VisionRequest,
-};
-use serde::{Deserialize, Serialize};
-use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// How cells are run. Each engine saves what the one before it saves and more; all
 /// give the same.

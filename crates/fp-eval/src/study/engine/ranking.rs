@@ -1,15 +1,17 @@
 //! Scores of heads alone: what static variants are ranked by.
 
-use super::{ImageJob, Job, Worker};
-use crate::study::config::StudyConfig;
-use crate::study::grid::Cell;
-use crate::study::method::Method;
+use std::collections::BTreeSet;
+
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
     ImageFeatures, ImagePrefix, ModelError, Prefix, Sample, ScoreRequest, VisionRequest,
 };
 use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, SelectOptions, error_text};
-use std::collections::BTreeSet;
+
+use super::{ImageJob, Job, Worker};
+use crate::study::config::StudyConfig;
+use crate::study::grid::Cell;
+use crate::study::method::Method;
 
 /// A rule that heads are ranked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! The model's runs for everything that waits: branches of prefixes, and texts alone.
 
+use fp_model::ModelError;
+use fp_scoring::error_text;
+
 use super::Worker;
 use super::shared::{Ending, Entry, Pending, Run};
 use crate::study::answers::Outcome;
 use crate::study::timings::{StopWatch, TimingRecord};
-use fp_model::ModelError;
-use fp_scoring::error_text;
 
 /// Which of the waiting questions, and which of its runs.
 type At = (usize, usize);
@@ -189,12 +190,13 @@ mod tests {
         let mut calls = 0;
         let outcomes = in_halves(&[1, 2, 3, 4, 5], &mut |requests| {
             calls += 1;
-            match requests.contains(&3) {
-                true => Err(ModelError::NotFinite {
+            if requests.contains(&3) {
+                Err(ModelError::NotFinite {
                     what: "the logits",
                     index: 3,
-                }),
-                false => Ok(requests.iter().map(|n| Err(n.to_string())).collect()),
+                })
+            } else {
+                Ok(requests.iter().map(|n| Err(n.to_string())).collect())
             }
         });
         let texts: Vec<String> = outcomes.into_iter().map(Result::unwrap_err).collect();

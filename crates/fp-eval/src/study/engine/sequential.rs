@@ -1,5 +1,8 @@
 //! Every cell by itself, from the vision tower on.
 
+use fp_model::{ModelError, PlannedSample, Sample, VisionRequest};
+use fp_scoring::{ImageInput, Plan, QueryAudit, error_text};
+
 use super::{ImageJob, Prompts, Question, Worker, subject, timing_of};
 use crate::study::answers::{Answers, Outcome};
 use crate::study::choose::{Choice, Chosen, Subject, describe, measure_diversity};
@@ -8,8 +11,6 @@ use crate::study::inputs::LoadedImage;
 use crate::study::quality::{Attentions, TokenFeatures};
 use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord, seconds};
-use fp_model::{ModelError, PlannedSample, Sample, VisionRequest};
-use fp_scoring::{ImageInput, Plan, QueryAudit, error_text};
 
 pub(super) fn run(
     worker: &Worker<'_>,

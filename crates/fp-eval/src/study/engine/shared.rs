@@ -1,5 +1,11 @@
 //! Everything once: the image, the question, each distinct way through the stages.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fp_model::{ImageFeatures, Prefix};
+use fp_scoring::{ImageInput, PositionRule, TokenLayout, TokenSelection, error_text};
+
 use super::runs::run_waiting;
 use super::tree::{Tree, Variant};
 use super::{ImageJob, Prompts, Question, Worker, all_failed, subject, timing_of};
@@ -10,10 +16,6 @@ use crate::study::path::Visible;
 use crate::study::quality::TokenFeatures;
 use crate::study::record::{Look, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord};
-use fp_model::{ImageFeatures, Prefix};
-use fp_scoring::{ImageInput, PositionRule, TokenLayout, TokenSelection, error_text};
-use std::collections::HashMap;
-use std::sync::Arc;
 
 /// A question whose cells have chosen and wait for the model.
 pub(super) struct Pending<'a> {

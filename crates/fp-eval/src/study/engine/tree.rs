@@ -6,6 +6,12 @@
 //! on to the next stage together, siblings as one batch, depth first. What is left is the
 //! last stretch of each way, which runs later, in batches over many questions.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fp_model::{Advance, ImageFeatures, ImagePrefix, ModelError, Prefix, Sample};
+use fp_scoring::{ImageInput, Plan, PositionRule, Stage, TokenLayout, TokenSelection};
+
 use super::runs::batches;
 use super::shared::{Ending, Run, SeenImage, Walked};
 use super::{Prompts, Worker};
@@ -13,10 +19,6 @@ use crate::study::choose::{CellPlans, Choice, Chosen, Subject};
 use crate::study::quality::Attentions;
 use crate::study::record::Look;
 use crate::study::timings::{StopWatch, TimingRecord};
-use fp_model::{Advance, ImageFeatures, ImagePrefix, ModelError, Prefix, Sample};
-use fp_scoring::{ImageInput, Plan, PositionRule, Stage, TokenLayout, TokenSelection};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// What was run of an image for one input of the vision tower; shared by its questions.
 pub(super) struct Variant {

@@ -1,10 +1,11 @@
 //! Whole lines of a file that grows.
 
-use crate::study::error::StudyError;
-use crate::study::line::LineError;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+
+use crate::study::error::StudyError;
+use crate::study::line::LineError;
 
 /// Calls `visit` with the number, from 1, and the content of every whole line.
 pub(crate) fn for_each_line(

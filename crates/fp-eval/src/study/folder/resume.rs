@@ -1,5 +1,10 @@
 //! Whether a run can be gone on with, and from where.
 
+use std::fs::File;
+use std::path::Path;
+
+use serde::Deserialize;
+
 use super::lines::Lines;
 use super::{SPEC_FILE, write_spec};
 use crate::study::error::StudyError;
@@ -7,9 +12,6 @@ use crate::study::hashes;
 use crate::study::line::{self, LineError};
 use crate::study::spec::{DatasetSpec, RunSpec};
 use crate::study::subset::{Subset, SubsetRule};
-use serde::Deserialize;
-use std::fs::File;
-use std::path::Path;
 
 /// Whether a run may be gone on with as it is asked for now.
 pub(super) fn go_on(

@@ -1,10 +1,12 @@
 //! The rows of a file of selections, whatever its form.
 
-use super::Line;
+use std::path::Path;
+
 use fp_data::dataset::{DatasetError, read_text};
 use fp_data::hash::sha256_hex;
 use fp_scoring::error_text;
-use std::path::Path;
+
+use super::Line;
 
 /// What a file holds, and how its rows are counted.
 pub(super) struct Rows {
@@ -90,8 +92,9 @@ fn parquet_rows(path: &Path) -> Result<Rows, DatasetError> {
 
 #[cfg(all(test, feature = "parquet"))]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn sums_of_columns_are_pairs() {

@@ -1,11 +1,12 @@
 //! Few query rows, as a new token's: keys are turned a panel at a time, and values
 //! are read as they lie.
 
+use std::ops::Range;
+
 use super::super::level::{for_level, multiply_add};
 use super::super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
 use super::super::raw::Sheet;
 use super::head::{Head, exponentials};
-use std::ops::Range;
 
 impl Head<'_> {
     /// As [`Head::attend`], in the same order of operations.

@@ -1,12 +1,13 @@
 //! One head of one sequence: scores, softmax, and the sum of values.
 
+use std::ops::Range;
+
 use super::super::gemm::Blocks;
 use super::super::level::{Level, for_level};
 use super::super::math;
 use super::super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
 use super::super::raw::Sheet;
 use super::{AttentionShape, SequenceQueries};
-use std::ops::Range;
 
 /// One key head of one sequence, with the query heads that share it.
 pub(super) struct Head<'a> {

@@ -14,11 +14,13 @@ mod head;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use super::level::Level;
 use super::raw::zeroed;
 use head::Head;
-use rayon::prelude::*;
-use std::ops::Range;
 
 /// Query rows of one task: many enough to repay the repacking of the keys.
 const TASK_ROWS: usize = 240;

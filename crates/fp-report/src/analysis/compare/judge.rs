@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fp_eval::study::config::Statistics;
+use fp_stats::{CompareOptions, PairedComparison, compare_paired, holm};
 use rayon::prelude::*;
 
 use super::{Comparison, Judged, Outcome, POWER, Undecided, Untested, WhyUndecided, WhyUntested};
 use crate::analysis::scores::Column;
 use crate::error::ReportError;
-use fp_eval::study::config::Statistics;
-use fp_stats::{CompareOptions, PairedComparison, compare_paired, holm};
 
 /// A comparison to be made.
 #[derive(Debug, Clone)]
@@ -268,9 +268,10 @@ fn bits(value: Option<f64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use fp_stats::Discordant;
+
     use super::*;
     use crate::analysis::Beats;
-    use fp_stats::Discordant;
 
     fn judge(clusters: &[usize]) -> Judge {
         let statistics = Statistics {

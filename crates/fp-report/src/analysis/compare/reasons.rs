@@ -1,9 +1,9 @@
 //! Why a pair could not be tested, and why a test decided nothing.
 
+use fp_eval::format::{counted, p_value, points, signed_points};
 use serde::{Deserialize, Serialize};
 
 use super::Comparison;
-use fp_eval::format::{counted, p_value, points, signed_points};
 
 /// A pair of which no test could be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,8 @@
 //! What the study's configuration expects of several strategies together.
 
+use fp_eval::format::{interval_points, listed, p_value, points, signed_points};
+use fp_eval::study::config::{Expectation, Suffice};
+
 use super::{Answer, Grounds, Hypothesis, describe};
 use crate::analysis::best::pooled;
 use crate::analysis::compare::{Comparison, Judged, Outcome, Pair};
@@ -7,8 +10,6 @@ use crate::analysis::scores::Column;
 use crate::analysis::steadiness::{self, Steadiness};
 use crate::analysis::strata::Stratum;
 use crate::error::ReportError;
-use fp_eval::format::{interval_points, listed, p_value, points, signed_points};
-use fp_eval::study::config::{Expectation, Suffice};
 
 pub(super) fn answers(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> {
     let expected = grounds.run.spec.config.expectations.iter();

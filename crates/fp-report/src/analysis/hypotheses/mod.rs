@@ -2,6 +2,7 @@
 
 mod expectations;
 
+use fp_eval::format::{counted, interval_points, p_value, points, signed_points};
 use serde::Serialize;
 
 use super::agreement::StrategyPair;
@@ -12,7 +13,6 @@ use super::scores::Scores;
 use super::strata::Strata;
 use crate::error::ReportError;
 use crate::run::Run;
-use fp_eval::format::{counted, interval_points, p_value, points, signed_points};
 
 /// What the data say of a hypothesis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

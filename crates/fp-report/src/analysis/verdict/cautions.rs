@@ -1,10 +1,11 @@
 //! What stands in the way of believing a verdict.
 
+use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
+
 use crate::analysis::{
     ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, ONE_ANSWER_SHARE, Roster, is_answered,
 };
 use crate::run::Run;
-use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
 
 /// Below this loss through dropping every image token, pruning can't be told from none.
 const STAKE: f64 = 0.05;

@@ -1,13 +1,14 @@
 //! Whether anything beats a reference, each strategy at its best number of heads.
 
+use fp_eval::format::{counted, interval_points, listed, points, signed_points};
+use fp_eval::study::Budget;
+use fp_eval::study::config::StudyKind;
+
 use super::budget_text;
 use crate::analysis::{
     Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Outcome, Reference, Roster,
 };
 use crate::run::Run;
-use fp_eval::format::{counted, interval_points, listed, points, signed_points};
-use fp_eval::study::Budget;
-use fp_eval::study::config::StudyKind;
 
 /// A test that reliably shows differences up to this one has answered whether a strategy
 /// is worth having: published ones differ by several points at these budgets. What it

@@ -1,9 +1,10 @@
 //! What the comparisons with chance and with FastV come to.
 
+use fp_eval::format::listed;
+
 use super::budget_text;
 use crate::analysis::{Analysis, CellSummary, Outcome, Reference, Roster};
 use crate::run::Run;
-use fp_eval::format::listed;
 
 /// Which strategies say anything at all: those that beat chance somewhere.
 pub(super) fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<String> {

@@ -1,11 +1,12 @@
 //! The plain line for people, and the numbers under it.
 
+use fp_eval::format::{counted, interval_points, p_value, points, signed_points};
+use fp_eval::study::config::StudyKind;
+
 use super::budget_text;
 use super::contest::{Contest, subject};
 use crate::analysis::{Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Reference, Roster};
 use crate::run::Run;
-use fp_eval::format::{counted, interval_points, p_value, points, signed_points};
-use fp_eval::study::config::StudyKind;
 
 /// Whether anything beats FastV, and what is best.
 pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> String {

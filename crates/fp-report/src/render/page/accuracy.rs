@@ -1,5 +1,6 @@
 //! Accuracy against budget: what is best at each, beside the baseline and the controls.
 
+use fp_eval::format::{counted, fixed, level, percent};
 use maud::{Markup, html};
 
 use super::chart::{self, Place, Point, Scale, Series};
@@ -8,7 +9,6 @@ use super::roles::{Leader, ascending_budgets, baseline_at, best_at};
 use crate::analysis::Estimate;
 use crate::render::Source;
 use crate::render::beside;
-use fp_eval::format::{counted, fixed, level, percent};
 
 pub(super) fn curves(source: &Source<'_>) -> Section {
     let order = ascending_budgets(source);

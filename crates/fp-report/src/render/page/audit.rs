@@ -1,11 +1,11 @@
 //! What decided: ties, near-ties, and where query strategies looked from.
 
+use fp_eval::format::{fixed, points};
 use maud::{Markup, html};
 
 use super::markup::{Field, Section, Table, heading, section};
 use crate::analysis::{CellAudit, NoiseFloor};
 use crate::render::Source;
-use fp_eval::format::{fixed, points};
 
 pub(super) fn audit(source: &Source<'_>) -> Section {
     let content = html! {

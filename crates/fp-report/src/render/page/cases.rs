@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use fp_eval::study::{RunRecord, SampleRecord};
 use maud::{Markup, html};
 
 use super::markup::{Section, section};
@@ -9,7 +10,6 @@ use super::pictures::{Pictures, boxes_on_grid};
 use super::roles::{ascending_budgets, protagonists};
 use crate::analysis::{RIGHT, kept_tokens};
 use crate::render::Source;
-use fp_eval::study::{RunRecord, SampleRecord};
 
 /// Cases per kind.
 const PER_KIND: usize = 2;

@@ -10,9 +10,8 @@ pub(super) use forest::{ForestRow, forest};
 pub(super) use lines::{Place, Point, Series, key, lines};
 pub(super) use scatter::{Dot, scatter};
 
-use maud::{Markup, Render, html};
-
 use fp_eval::format::percent;
+use maud::{Markup, Render, html};
 
 /// Width of a panel in its own units, close to pixels.
 const NARROW: f64 = 350.0;

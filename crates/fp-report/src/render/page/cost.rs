@@ -1,5 +1,6 @@
 //! Where time goes, measured and counted.
 
+use fp_eval::format::{bytes, fixed, scaled};
 use maud::{Markup, html};
 
 use super::chart;
@@ -7,7 +8,6 @@ use super::markup::{Field, Section, Table, heading, section};
 use super::roles::{ascending_budgets, best_at};
 use crate::measured::MeasuredTimes;
 use crate::render::Source;
-use fp_eval::format::{bytes, fixed, scaled};
 
 pub(super) fn cost(source: &Source<'_>) -> Section {
     let content = html! {

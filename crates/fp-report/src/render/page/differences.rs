@@ -1,5 +1,6 @@
 //! Strategies against what they are held to: differences with intervals.
 
+use fp_eval::format::{interval_points, p_value, points, signed_points};
 use maud::{Markup, html};
 
 use super::chart::{self, ForestRow};
@@ -7,7 +8,6 @@ use super::markup::{Group, Section, chooser, section};
 use super::roles::ascending_budgets;
 use crate::analysis::{Reference, ReferenceComparisons};
 use crate::render::Source;
-use fp_eval::format::{interval_points, p_value, points, signed_points};
 
 /// What a reader looks for first.
 const ORDER: [Reference; 5] = [

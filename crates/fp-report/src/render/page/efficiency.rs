@@ -1,5 +1,9 @@
 //! What pruning saves, measured: accuracy against time and against what is counted.
 
+use fp_eval::efficiency::{
+    Efficiency, MeasuredSchedule, describe, ms, overview, pareto_front, tables, with_spread,
+};
+use fp_eval::format::{percent, scaled};
 use maud::{Markup, html};
 
 use super::chart::{self, Dot, Scale};
@@ -7,10 +11,6 @@ use super::markup::{Field, Section, Table, section};
 use crate::analysis::Estimate;
 use crate::render::Source;
 use crate::render::efficiency::OTHER_RUN;
-use fp_eval::efficiency::{
-    Efficiency, MeasuredSchedule, describe, ms, overview, pareto_front, tables, with_spread,
-};
-use fp_eval::format::{percent, scaled};
 
 /// A way to answer, what it is worth, and what it costs.
 struct Point {

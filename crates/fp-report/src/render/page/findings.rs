@@ -1,11 +1,11 @@
 //! The verdict, the best of many, and the hypotheses.
 
+use fp_eval::format::{counted, interval_points, p_number, p_value, percent, signed_points};
 use maud::{Markup, html};
 
 use super::markup::{Field, Section, Table, section};
 use crate::analysis::{Answer, Comparison, Hypothesis};
 use crate::render::Source;
-use fp_eval::format::{counted, interval_points, p_number, p_value, percent, signed_points};
 
 pub(super) fn header(source: &Source<'_>) -> Section {
     let verdict = &source.analysis.verdict;

@@ -1,13 +1,13 @@
 //! Every studied cell: as a heat map, and as a table with all of its figures.
 
+use fp_eval::format::{fixed, p_number, signed_points};
+use fp_eval::study::Method;
 use maud::html;
 
 use super::markup::{Field, Section, Table, heading, section};
 use super::roles::{ascending_budgets, cells_at};
 use crate::analysis::{CellSummary, Comparison, Reference};
 use crate::render::Source;
-use fp_eval::format::{fixed, p_number, signed_points};
-use fp_eval::study::Method;
 
 pub(super) fn grid(source: &Source<'_>) -> Section {
     let baseline = source.roster.baseline_name();

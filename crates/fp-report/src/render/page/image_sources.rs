@@ -1,8 +1,9 @@
 //! Where the images of records lie, found as the study found them.
 
-use crate::run::Run;
 use fp_data::dataset::{self, Dataset, ImageRef};
 use fp_eval::study::{SampleRecord, dataset_selector};
+
+use crate::run::Run;
 
 /// Images of a run's records.
 #[derive(Debug)]

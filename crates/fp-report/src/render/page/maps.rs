@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fp_eval::format::{fixed, percent};
 use image::{ExtendedColorType, ImageEncoder};
 use maud::{Markup, Render, html};
 
@@ -10,7 +11,6 @@ use super::roles::ascending_budgets;
 use crate::analysis::{AgreementMatrix, Retention, SAME_IN_PRACTICE};
 use crate::drawing::shade;
 use crate::render::Source;
-use fp_eval::format::{fixed, percent};
 
 pub(super) fn head_usage(source: &Source<'_>) -> Option<Section> {
     if source.analysis.head_usage.is_empty() {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fp_eval::format::{bytes, counted};
+use fp_eval::study::{EncodedImage, SampleRecord};
 use fp_image::{ImageAspect, ImageSize};
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
@@ -11,8 +13,6 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use super::image_sources::ImageSources;
 use crate::drawing::squared;
 use crate::run::Run;
-use fp_eval::format::{bytes, counted};
-use fp_eval::study::{EncodedImage, SampleRecord};
 
 /// Pixels along a picture's side, at most.
 const SIDE: u32 = 224;

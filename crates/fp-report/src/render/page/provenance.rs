@@ -1,13 +1,13 @@
 //! What was run: enough of model, data, settings, program and machine to repeat it.
 
+use fp_eval::format::{bytes, counted, fixed, level};
+use fp_eval::study::config::HolmFamily;
+use fp_eval::study::{Environment, ImagesHashed};
 use maud::{Markup, html};
 
 use super::markup::{Section, heading, section};
 use crate::error::ReportError;
 use crate::render::Source;
-use fp_eval::format::{bytes, counted, fixed, level};
-use fp_eval::study::config::HolmFamily;
-use fp_eval::study::{Environment, ImagesHashed};
 
 pub(super) fn provenance(source: &Source<'_>) -> Result<Section, ReportError> {
     let environment = &source.run.spec.environment;

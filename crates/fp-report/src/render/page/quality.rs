@@ -1,12 +1,12 @@
 //! What the kept tokens see: overlap with the evidence, spread and diversity.
 
+use fp_eval::format::fixed;
 use maud::{Markup, html};
 
 use super::markup::{Field, Section, Table, chooser, section};
 use super::roles::{by_budget, cells_at};
 use crate::analysis::{Outcome, TokenQuality};
 use crate::render::Source;
-use fp_eval::format::fixed;
 
 pub(super) fn quality(source: &Source<'_>) -> Option<Section> {
     let mut qualities = source.analysis.token_quality.iter();

@@ -1,6 +1,7 @@
 //! Other readings of the same answers: difficult samples alone, and by type of answer
 //! with answers that are given suspiciously often.
 
+use fp_eval::format::{counted, percent, signed_points};
 use maud::{Markup, Render, html};
 
 use super::findings::{comparison_fields, comparison_table};
@@ -10,7 +11,6 @@ use crate::analysis::{
     BY_ANSWER_TYPE, DifficultBudget, DifficultSamples, Estimate, FrequentAnswer,
 };
 use crate::render::Source;
-use fp_eval::format::{counted, percent, signed_points};
 
 pub(super) fn difficult(source: &Source<'_>) -> Option<Section> {
     let difficult = source.analysis.difficult.as_ref()?;

@@ -1,9 +1,8 @@
 //! Tables: readable as they stand; the script makes them sortable, filterable and
 //! downloadable from what each cell says of itself.
 
-use maud::{Markup, Render, html};
-
 use fp_eval::format::percent;
+use maud::{Markup, Render, html};
 
 /// From as many rows on a table scrolls in a box of its own, under its head.
 const LONG: usize = 24;

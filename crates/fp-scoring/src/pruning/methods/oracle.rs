@@ -97,9 +97,10 @@ pub fn oracle_tokens(covered_area: &[f64], kept: usize) -> Result<KeptTokens, Sc
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::random_tokens;
-    use proptest::prelude::*;
 
     #[test]
     fn oracle_by_hand() {

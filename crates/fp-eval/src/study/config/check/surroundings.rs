@@ -1,15 +1,17 @@
 //! What a configuration can't mean where it is to be run: its device, its model, its data.
 
+use std::path::Path;
+
+use fp_data::dataset::locate;
+use fp_data::embedded;
+use fp_model::{Inspection, ModelConfig, Preset, inspect};
+use fp_scoring::{MethodRegistry, did_you_mean, error_text};
+
 use super::super::StudyConfig;
 use super::Diagnostics;
 use crate::study::grid::{Grid, ModelShape};
 use crate::study::own_methods::OwnMethods;
 use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
-use fp_data::dataset::locate;
-use fp_data::embedded;
-use fp_model::{Inspection, ModelConfig, Preset, inspect};
-use fp_scoring::{MethodRegistry, did_you_mean, error_text};
-use std::path::Path;
 
 /// Problems of one checkpoint that are named.
 const MOST_NAMED: usize = 5;

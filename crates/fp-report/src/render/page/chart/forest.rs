@@ -1,9 +1,9 @@
 //! Differences with intervals, one row each.
 
+use fp_eval::format::{fixed, signed_points};
 use maud::{Markup, html};
 
 use super::{LETTER, MOST_LETTERS, NARROW, Scale, px, shorten, svg};
-use fp_eval::format::{fixed, signed_points};
 
 /// One row of a [`forest`].
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 //! Values by budget as lines, with markers, intervals and names.
 
+use fp_eval::format::percent;
 use maud::{Markup, html};
 
 use super::{FONT, LETTER, MOST_LETTERS, NARROW, Scale, WIDE_FONT, px, shorten, svg};
-use fp_eval::format::percent;
 
 /// One line of a [`lines`] chart.
 #[derive(Debug, Clone)]

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use fp_eval::format::percent;
 use maud::{Markup, html};
 
 use super::lines::marker;
 use super::{FONT, LETTER, NARROW, Scale, px, svg};
-use fp_eval::format::percent;
 
 /// One point of a [`scatter`].
 #[derive(Debug, Clone)]

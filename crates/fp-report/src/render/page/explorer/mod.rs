@@ -6,6 +6,8 @@ mod files;
 mod frame;
 mod samples;
 
+use fp_eval::format::bytes;
+use fp_eval::study::{Cell, Method};
 use maud::{Markup, html};
 use serde::Serialize;
 
@@ -17,8 +19,6 @@ use super::roles::{ascending_budgets, protagonists};
 use crate::SAMPLES_FOLDER;
 use crate::error::ReportError;
 use crate::render::Source;
-use fp_eval::format::bytes;
-use fp_eval::study::{Cell, Method};
 
 /// More bytes than these of samples and pictures are stored apart.
 const MOST_BYTES: usize = 3_500_000;

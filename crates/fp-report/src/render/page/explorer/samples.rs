@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fp_eval::study::{SampleRecord, Seen};
 use serde::Serialize;
 
 use crate::error::ReportError;
 use crate::render::Source;
 use crate::render::page::pictures::{Pictures, boxes_on_grid};
-use fp_eval::study::{SampleRecord, Seen};
 
 /// Every sample of a run that was answered.
 #[derive(Debug, Serialize)]
