@@ -500,3 +500,148 @@ fn checkpoints() {
         &["none/config.json"],
     );
 }
+
+/// Refused in the same words, with code 2, by all that would run the model.
+#[track_caller]
+fn refuse_everywhere(model: &Path, parts: &[&str]) {
+    fail(&["inspect", model.to_str().unwrap()], parts);
+    refuse(model, &golden("image0.png"), &[], parts);
+    let study = study(model);
+    assert_eq!(study.code, Some(2), "{}", study.stderr);
+    // Lines of a study's errors are broken to fit a terminal.
+    let words: Vec<&str> = study.stderr.split_whitespace().collect();
+    let told = words.join(" ");
+    for part in parts {
+        assert!(told.contains(part), "{part} is not in: {told}");
+    }
+}
+
+/// A study of one question.
+fn study(model: &Path) -> common::Output {
+    let output = tempfile::tempdir().unwrap();
+    let config = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../configs/ablation_a_config.json"
+    );
+    finepruner(&[
+        "study",
+        &format!("--config={config}"),
+        &format!("--model={}", model.display()),
+        "--dataset=embedded:confirm",
+        "--limit=1",
+        "--head-selection-strategy=variance",
+        "--num-selected-heads=4",
+        "--average-visual-tokens=48",
+        "--controls=vanilla",
+        "--no-report",
+        &format!("--output={}", output.path().join("run").display()),
+    ])
+}
+
+#[test]
+fn folders_that_are_no_full_model() {
+    // An adapter beside the weights, and then without them.
+    let root = copy_of(&golden("model"));
+    let adapter = json!({"base_model_name_or_path": "someone/base", "peft_type": "LORA"});
+    write_json(&root.path().join("adapter_config.json"), &adapter);
+    refuse_everywhere(root.path(), &["a LoRA adapter for someone/base beside"]);
+    fs::remove_file(root.path().join("model.safetensors")).unwrap();
+    refuse_everywhere(root.path(), &["not a full model", "merge_and_unload"]);
+    // A projector alone.
+    fs::remove_file(root.path().join("adapter_config.json")).unwrap();
+    fs::write(root.path().join("mm_projector.bin"), b"").unwrap();
+    refuse_everywhere(root.path(), &["only a projector (mm_projector.bin)"]);
+
+    // Another family, and a quantised checkpoint.
+    let root = copy_of(&golden("model"));
+    let path = root.path().join("config.json");
+    let whole = read_json(&path);
+    let mut config = whole.clone();
+    config["model_type"] = json!("qwen2_vl");
+    write_json(&path, &config);
+    refuse_everywhere(root.path(), &["qwen2_vl", "another family", "`llava_next`"]);
+    let mut config = whole.clone();
+    config["quantization_config"] = json!({"quant_method": "awq", "bits": 4});
+    write_json(&path, &config);
+    refuse_everywhere(root.path(), &["AWQ, 4 bit", "quantization_config"]);
+}
+
+/// What `inspect` calls incomplete no command runs.
+#[test]
+fn inspecting_and_running_agree() {
+    let check = |root: &TempDir, parts: &[&str]| {
+        let inspect = finepruner(&["inspect", root.path().to_str().unwrap(), "--json"]);
+        assert_eq!(inspect.code, Some(2));
+        let found: Value = serde_json::from_str(&inspect.stdout).unwrap();
+        assert_eq!(found["is_complete"], false);
+        refuse(root.path(), &golden("image0.png"), &[], parts);
+        assert_eq!(study(root.path()).code, Some(2));
+    };
+    // Fewer layers than are stored.
+    let root = copy_of(&golden("model"));
+    let mut config = read_json(&root.path().join("config.json"));
+    config["text_config"]["num_hidden_layers"] = json!(31);
+    write_json(&root.path().join("config.json"), &config);
+    check(
+        &root,
+        &["9 stored tensors would change the answers", "layers.31."],
+    );
+    // Images of another size.
+    let root = copy_of(&golden("model"));
+    let path = root.path().join("preprocessor_config.json");
+    let mut preprocessor = read_json(&path);
+    preprocessor["crop_size"] = json!(224);
+    write_json(&path, &preprocessor);
+    check(&root, &["224x224", "takes 336x336"]);
+    // The slow tokenizer alone.
+    let root = copy_of(&golden("model"));
+    fs::rename(
+        root.path().join("tokenizer.json"),
+        root.path().join("tokenizer.model"),
+    )
+    .unwrap();
+    check(&root, &["tokenizer.model", "LlamaTokenizerFast"]);
+}
+
+/// Contradictions that change no answer are told beside it.
+#[test]
+fn contradictions_that_are_not_followed() {
+    let root = copy_of(&golden("model"));
+    let path = root.path().join("config.json");
+    let mut config = read_json(&path);
+    config["image_seq_length"] = json!(575);
+    write_json(&path, &config);
+    let inspect = succeed(&["inspect", root.path().to_str().unwrap(), "--json"]);
+    let found: Value = serde_json::from_str(&inspect).unwrap();
+    assert_eq!(found["is_complete"], true);
+    assert!(
+        found["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("gives 576 tokens")
+    );
+    let image = golden("image0.png");
+    let args = args(root.path(), &image, &[]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let output = finepruner(&args);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(
+        output.stderr.starts_with("warning: ") && output.stderr.contains("`image_seq_length` 575"),
+        "{}",
+        output.stderr
+    );
+
+    // The class token among the features: one token more, and no cell of the grid.
+    config["image_seq_length"] = json!(577);
+    config["vision_feature_select_strategy"] = json!("full");
+    write_json(&path, &config);
+    let kept = answer(root.path(), &image, &["--keep=577"]);
+    assert_eq!(kept["layout"]["num_image"], 577);
+    refuse(root.path(), &image, &["--keep=578"], &["R = 578 of 577"]);
+    let overlay = root.path().join("kept.svg");
+    let flag = format!("--overlay={}", overlay.display());
+    answer(root.path(), &image, &["--keep=577", &flag]);
+    let svg = fs::read_to_string(overlay).unwrap();
+    let words = svg.replace("</text>", " ");
+    assert!(words.contains("of 577 image tokens the 576"), "{svg}");
+}

@@ -11,6 +11,9 @@ pub type Result<T, E = ModelError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// A folder that isn't a checkpoint that runs, or whose files contradict each other.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint_kind::CheckpointError),
     /// A file or folder can't be read.
     #[error("can't read {}", path.display())]
     Io {

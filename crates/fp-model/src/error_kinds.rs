@@ -12,8 +12,8 @@ use fp_scoring::{BudgetError, PlanError, ScoringError, SelectError};
 use serde::de::Error as _;
 
 use self::error_check::{CAUSE, check};
-use crate::ModelError;
 use crate::prompt::PromptError;
+use crate::{CheckpointError, ModelError};
 
 fn path() -> PathBuf {
     PathBuf::from("llava/config.json")
@@ -42,6 +42,7 @@ fn prompts() {
         UnexpectedPlaceholder { found: 1 },
         NoImageTokens {},
         TokenizerFile { path: path(), source: io::Error::other(CAUSE) },
+        OnlySentencePiece { path: path() },
         TokenizerSyntax { path: path(), source: CAUSE.into() },
         MissingToken { token: "<s>", config_field: "bos_token_id" },
         ContradictingToken { token: "<image>", tokenizer_id: 1, config_id: 2, config_field: "id" },
@@ -52,8 +53,33 @@ fn prompts() {
 }
 
 #[test]
+fn checkpoints() {
+    let sign = || "a sign".to_owned();
+    let base = || Some("a base".to_owned());
+    check(&every_variant!(CheckpointError:
+        Adapter { file: path(), kind: text(), base: base() },
+        AdapterBeside { file: path(), kind: text(), base: None },
+        Unmerged { dir: path(), example: text(), count: 2 },
+        Quantised { dir: path(), method: text(), sign: sign() },
+        QuantisedByConfig { path: path(), field: "quantization_config", method: text() },
+        ProjectorOnly { dir: path(), sign: sign() },
+        TowerOnly { dir: path(), sign: sign() },
+        LanguageModelOnly { path: path(), sign: sign() },
+        NoProjector { dir: path(), expected: text(), hint: "a hint".to_owned() },
+        NoTower { dir: path(), expected: text() },
+        OtherFamily { path: path(), field: "model_type", found: text(), expected: "another".to_owned() },
+        ForeignFormat { file: path(), format: "GGUF" },
+        Unused { dir: path(), example: text(), count: 3, reason: "a reason".to_owned() },
+        ImageSize { path: path(), width: 224, height: 224, side: 336 },
+        Pinpoints { path: path(), found: vec![(1, 2)], config: path(), expected: vec![(2, 1)] },
+        Vocabulary { token: text(), id: 9, vocab_size: 8, config: path() },
+    ));
+}
+
+#[test]
 fn models() {
     check(&every_variant!(ModelError:
+        Checkpoint { 0: CheckpointError::Adapter { file: path(), kind: text(), base: None } },
         Io { path: path(), source: io::Error::other(CAUSE) },
         Json { path: path(), source: json() },
         ConfigField { path: path(), field: text(), found: "1".to_owned(), expected: "2".to_owned() },

@@ -40,14 +40,17 @@ pub struct Inspection {
     pub kv_bytes_per_token_f16: usize,
     /// Stored tensors that running the model doesn't take.
     pub unused: Vec<String>,
-    /// What is missing, misshapen or unreadable, in words. Empty: it will load.
+    /// What is missing, misshapen, unreadable or left over, and what beside the weights
+    /// doesn't fit them, in words. Empty, and no file missing: it will run.
     pub problems: Vec<String>,
     /// Files beside the weights that answering takes and that aren't there.
     pub missing_files: Vec<String>,
+    /// What files beside the weights say that contradicts the model and isn't followed.
+    pub notes: Vec<String>,
 }
 
 impl Inspection {
-    /// Whether nothing stands against loading the model.
+    /// Whether nothing stands against running the model on a picture and a question.
     pub fn is_complete(&self) -> bool {
         self.problems.is_empty() && self.missing_files.is_empty()
     }
@@ -57,8 +60,8 @@ impl Inspection {
 /// [`crate::LoadOptions::vision_tower`].
 ///
 /// # Errors
-/// A config or weight file that is missing, damaged or unsupported as a whole;
-/// single tensors at fault are reported in [`Inspection::problems`].
+/// A folder that is something else than a full model; a config or weight file that is
+/// missing, damaged or unsupported as a whole; single tensors at fault are reported in [`Inspection::problems`].
 pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Inspection> {
     let dir = dir.as_ref();
     let opened = OpenedCheckpoint::survey(dir, vision_tower)?;
@@ -85,11 +88,9 @@ pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Ins
             unused.push(name);
         }
     }
-    let missing_files = ["tokenizer.json"]
-        .into_iter()
-        .filter(|name| !dir.join(name).is_file())
-        .map(str::to_owned)
-        .collect();
+    let mut problems = opened.problems();
+    let (of_inputs, missing_files) = opened.inputs().problems();
+    problems.extend(of_inputs);
     Ok(Inspection {
         layout: opened.names.title,
         files: opened.files(),
@@ -99,11 +100,8 @@ pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Ins
         kv_bytes_per_token_f16: opened.config.text.num_layers
             * opened.config.text.kv_bytes_per_token(2),
         unused,
-        problems: opened
-            .problems()
-            .iter()
-            .map(|error| error_text(error))
-            .collect(),
+        problems: problems.iter().map(|error| error_text(error)).collect(),
+        notes: opened.notes(),
         missing_files,
         config: opened.config,
     })
@@ -170,6 +168,9 @@ impl fmt::Display for Inspection {
         }
         for file in &self.missing_files {
             writeln!(f, "missing    {file}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note       {note}")?;
         }
         if self.is_complete() {
             write!(f, "complete")

@@ -42,6 +42,7 @@
 mod advance;
 mod attention_store;
 mod branch;
+mod checkpoint_kind;
 mod combined;
 pub mod config;
 mod continuation;
@@ -76,6 +77,7 @@ mod weights;
 
 pub use advance::Advance;
 pub use branch::{Branches, Ending};
+pub use checkpoint_kind::CheckpointError;
 pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
 pub use device::{device, is_device_name};

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use fp_image::{ImageProcessor, PreprocessorConfig};
 
+use crate::checkpoint_kind::{
+    Folder, Inputs, check_folder, check_tensors, explain, lacking_part, unused_tensors,
+};
 use crate::config::{ModelConfig, Origin, vision_tower_config};
 use crate::error::{ModelError, Result};
 use crate::model::{LlavaModel, LoadOptions};
@@ -41,8 +44,9 @@ impl OpenedCheckpoint {
     /// [`LoadOptions::vision_tower`].
     ///
     /// # Errors
-    /// A config or weight file that is missing, damaged or unsupported; a tensor
-    /// that is missing or contradicts the config.
+    /// A folder that is something else than a full model, such as an adapter; a config or
+    /// weight file that is missing, damaged or unsupported; a tensor that is missing or
+    /// contradicts the config, or that would change the answers and isn't used.
     pub fn open(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<OpenedCheckpoint> {
         let opened = OpenedCheckpoint::survey(dir.as_ref(), vision_tower)?;
         match opened.problems().into_iter().next() {
@@ -59,9 +63,32 @@ impl OpenedCheckpoint {
     /// The checkpoint's own tokenizer; see [`LlavaTokenizer::for_checkpoint`].
     ///
     /// # Errors
-    /// As there.
+    /// As there, and a token whose id is outside the model's vocabulary.
     pub fn tokenizer(&self) -> Result<LlavaTokenizer> {
-        Ok(LlavaTokenizer::for_checkpoint(&self.dir, &self.config)?)
+        self.inputs().tokenizer()
+    }
+
+    /// Checks that what prepares images makes them as the vision tower takes them; where
+    /// `tiles` says so, those of any resolution too.
+    ///
+    /// # Errors
+    /// A file that can't be read, or whose images are of another size or grid.
+    pub fn check_images(&self, tiles: bool) -> Result<()> {
+        self.inputs().check_images(tiles)
+    }
+
+    /// What files beside the weights say that contradicts the model and isn't followed,
+    /// in words: answers are defined, and perhaps not those that were meant.
+    pub fn notes(&self) -> Vec<String> {
+        self.inputs().notes()
+    }
+
+    pub(crate) fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            dir: &self.dir,
+            config: &self.config,
+            preprocessor: self.preprocessor_file(),
+        }
     }
 
     /// The file that says how images are prepared: `preprocessor_config.json` in the
@@ -109,8 +136,11 @@ impl OpenedCheckpoint {
 
     /// Opens `dir` without a look at single tensors.
     pub(crate) fn survey(dir: &Path, tower: Option<&Path>) -> Result<OpenedCheckpoint> {
+        let folder = Folder::read(dir);
+        check_folder(&folder)?;
         let mut config = ModelConfig::from_dir(dir)?;
-        let main = Checkpoint::open(dir)?;
+        let main = Checkpoint::open(dir).map_err(|error| explain(&folder, error))?;
+        check_tensors(&folder, &main)?;
         let names = Names::detect(&main, &config.origin)?;
         if config.tie_embeddings_outside && !main.contains(names.head) {
             config.text.tie_embeddings = true;
@@ -142,6 +172,10 @@ impl OpenedCheckpoint {
                 }
             }
         };
+        let expected = expected_tensors(&config, &names);
+        if let Some(part) = lacking_part(&folder, &main, tower.as_ref(), &names, &expected) {
+            return Err(part.into());
+        }
         Ok(OpenedCheckpoint {
             dir: dir.to_owned(),
             config,
@@ -152,7 +186,7 @@ impl OpenedCheckpoint {
     }
 
     /// What is wrong with single tensors: with those that the config asks for,
-    /// then with those that only an index speaks of.
+    /// then with those that only an index speaks of, then with those that nothing takes.
     pub(crate) fn problems(&self) -> Vec<ModelError> {
         let Source::Files { main, tower } = &self.source else {
             return Vec::new();
@@ -168,6 +202,12 @@ impl OpenedCheckpoint {
                 .broken_promises()
                 .filter(|(name, _)| checkpoint.contains(name) || !needed.contains(name));
             problems.extend(broken.map(|(_, error)| error));
+        }
+        for (checkpoint, is_tower) in [(Some(main), false), (tower.as_ref(), true)] {
+            let unused = checkpoint.map(|weights| {
+                unused_tensors(weights, is_tower, &self.config, &self.names, &expected)
+            });
+            problems.extend(unused.into_iter().flatten().map(ModelError::from));
         }
         problems
     }

@@ -33,6 +33,16 @@ pub enum PromptError {
         /// Why the operating system refused.
         source: std::io::Error,
     },
+    /// A tokenizer in SentencePiece's own form alone.
+    #[error(
+        "{} is a SentencePiece model, and there is no tokenizer.json beside it; make one with \
+         transformers: `LlamaTokenizerFast.from_pretrained(FOLDER).save_pretrained(FOLDER)`",
+        path.display()
+    )]
+    OnlySentencePiece {
+        /// The file that is there.
+        path: PathBuf,
+    },
     /// tokenizer.json is not what its name says.
     #[error("{} is not a usable tokenizer.json", path.display())]
     TokenizerSyntax {

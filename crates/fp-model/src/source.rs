@@ -66,6 +66,14 @@ impl ModelSource {
         }
     }
 
+    /// The checkpoint; none of dummies.
+    pub fn checkpoint(&self) -> Option<&OpenedCheckpoint> {
+        match self {
+            ModelSource::Checkpoint(opened) => Some(opened),
+            ModelSource::Random(..) => None,
+        }
+    }
+
     /// Whether the weights are dummies, which have no tokenizer and no answers.
     pub fn is_random(&self) -> bool {
         matches!(self, ModelSource::Random(..))

@@ -65,7 +65,8 @@ impl LlavaModel {
         let needs = stage.selector.needs();
         let places = prefix.places();
         let mut evidence = Evidence::new(layout, places, prefix.num_image_tokens(), facts.id)
-            .with_grid(facts.grid);
+            .with_grid(facts.grid)
+            .with_class_token(self.config().feature_select == FeatureSelect::Full);
         if needs.covered_area {
             evidence = evidence.with_covered_area(facts.covered_area);
         }

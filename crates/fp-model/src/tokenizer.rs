@@ -60,9 +60,16 @@ impl LlavaTokenizer {
     /// vocabulary, which no text has.
     ///
     /// # Errors
-    /// As [`from_file`](Self::from_file).
+    /// [`PromptError::OnlySentencePiece`] if there is none but the slow tokenizer's file, else
+    /// as [`from_file`](Self::from_file).
     pub fn for_checkpoint(dir: &Path, config: &ModelConfig) -> Result<Self, PromptError> {
         let path = dir.join("tokenizer.json");
+        let sentence_piece = dir.join("tokenizer.model");
+        if !path.exists() && sentence_piece.is_file() {
+            return Err(PromptError::OnlySentencePiece {
+                path: sentence_piece,
+            });
+        }
         let ids = SpecialTokenIds {
             image: config.image_token,
             bos: None,
@@ -235,6 +242,26 @@ impl LlavaTokenizer {
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
+    }
+
+    /// The token with the largest id among those that text can become: of the vocabulary
+    /// itself, without tokens added to it, and the one that begins every sequence.
+    pub(crate) fn largest_id(&self) -> Option<(String, u32)> {
+        let vocabulary = self.inner.get_vocab(false).into_iter();
+        let texts = vocabulary.filter(|(token, _)| token != IMAGE_PLACEHOLDER);
+        texts
+            .chain([(BOS.to_owned(), self.bos_id)])
+            .max_by(|(a, a_id), (b, b_id)| (a_id, b).cmp(&(b_id, a)))
+    }
+
+    /// Whether each piece of text is tokenised with a space before it, as LLaMA's legacy
+    /// tokenizer does; none of a tokenizer that isn't LLaMA's.
+    pub(crate) fn puts_space_before_text(&self) -> Option<bool> {
+        const SPACE: &str = "▁";
+        self.inner.token_to_id("<0x0A>")?;
+        let space = self.inner.token_to_id(SPACE)?;
+        let ids = self.ids("\n").ok()?;
+        Some(ids.first() == Some(&space) && ids.len() > 1)
     }
 
     /// Ids of one piece of text, nothing added.

@@ -25,6 +25,7 @@ use fp_scoring::{
 };
 
 use super::output_file::OutputFile;
+use super::warn;
 use crate::arguments::OneOrAll;
 use inputs::Inputs;
 use overlay::OverlayFile;
@@ -215,6 +216,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         Weights::Dummy(_, config) => Inputs::dummy(config),
     };
     let plan = plan(args, prune.as_ref(), weights.config(), &inputs)?;
+    let notes = match &weights {
+        Weights::Checkpoint(opened) => opened.notes(),
+        Weights::Dummy(..) => Vec::new(),
+    };
     let needed = weights.config().vision_request([&plan])?;
     let options = LoadOptions {
         vision: needed.parts(),
@@ -266,6 +271,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     if let (Some(overlay), Some(drawn)) = (overlay, drawn) {
         overlay.write(&drawn)?;
     }
+    warn(&notes);
     report.print(args.json)
 }
 

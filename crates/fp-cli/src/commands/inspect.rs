@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::{print_json, print_text};
 
-/// Say what a checkpoint is, whether it will load, and what is missing.
+/// Say what a checkpoint is, whether it will run, and what is missing.
 ///
-/// Reads headers and configuration alone, so a folder of any size takes a moment.
-/// Ends with code 2 where something stands against loading it.
+/// Reads headers, configuration and tokenizer alone, so a folder of any size takes a
+/// moment. Ends with code 2 where something stands against running it.
 ///
 /// Examples:
 ///   finepruner inspect llava-1.5-7b-hf
@@ -57,6 +57,14 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     if found.is_complete() {
         return Ok(());
     }
-    let count = found.problems.len();
-    bail!("{} can't be loaded: {count} problem(s)", folder.display())
+    let counts = [
+        (found.problems.len(), "problem"),
+        (found.missing_files.len(), "missing file"),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }))
+        .collect();
+    bail!("{} can't be run: {}", folder.display(), counts.join(", "))
 }

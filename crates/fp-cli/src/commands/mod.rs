@@ -39,6 +39,13 @@ impl std::fmt::Display for AlreadyReported {
 
 impl std::error::Error for AlreadyReported {}
 
+/// Says on standard error what should be known of a result that is given all the same.
+fn warn(notes: &[String]) {
+    for note in notes {
+        eprintln!("{}", wrap_lines(&format!("warning: {note}")));
+    }
+}
+
 /// Prints `value` as JSON.
 fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use fp_eval::study::config::ConfigFile;
-use fp_eval::study::{RunOptions, RunSummary, StudyConfig, StudyError};
+use fp_eval::study::{RunOptions, RunSummary, StudyConfig, StudyError, model_notes};
 use fp_report::Written;
 
+use super::warn;
 use crate::interrupt::Watch;
 use overrides::Overrides;
 use progress::ProgressLine;
@@ -114,6 +115,7 @@ pub(super) fn execute(
     args: &RunArgs,
     finish: &Finish,
 ) -> Result<()> {
+    warn(&model_notes(config));
     let watch = Watch::start().context("cannot watch for signals")?;
     let done = carry_out(config, output, args, finish, &watch)?;
     if finish.json {

@@ -1,12 +1,14 @@
 //! The image and the question that are timed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::Tensor;
 use fp_data::dataset::{self, ImageRef};
 use fp_data::embedded;
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
-use fp_model::{DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError, VisionRequest};
+use fp_model::{
+    DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError, OpenedCheckpoint, VisionRequest,
+};
 
 use super::error::EfficiencyError;
 use crate::study::{EncodedImage, Inputs, LoadedImage};
@@ -58,13 +60,13 @@ impl Input {
         })
     }
 
-    /// For the checkpoint in `folder`.
+    /// For a checkpoint.
     pub(super) fn of_checkpoint(
-        folder: &Path,
-        config: &ModelConfig,
+        opened: &OpenedCheckpoint,
         source: &InputSource,
     ) -> Result<Input, EfficiencyError> {
-        let inputs = Inputs::new(folder, config, None, PromptTemplate::default())?;
+        let config = opened.config();
+        let inputs = Inputs::new(opened, None, PromptTemplate::default())?;
         match source {
             InputSource::File { image, question } => {
                 let name = format!("{}: {question}", image.display());

@@ -76,9 +76,9 @@ impl Prepared {
         let name = folder.display().to_string();
         let source = ModelSource::open(&name, request.vision_tower.as_deref())?;
         let config = source.config();
-        let input = match (&request.input, source.is_random()) {
-            (InputSource::Usual, true) => Input::dummy(config, SEED)?,
-            (InputSource::File { image, .. }, true) => {
+        let input = match (&request.input, source.checkpoint()) {
+            (InputSource::Usual, None) => Input::dummy(config, SEED)?,
+            (InputSource::File { image, .. }, None) => {
                 return Err(EfficiencyError::Setting {
                     what: "the image for dummy weights",
                     found: image.display().to_string(),
@@ -86,7 +86,7 @@ impl Prepared {
                         .to_owned(),
                 });
             }
-            (input, false) => Input::of_checkpoint(&folder, config, input)?,
+            (input, Some(opened)) => Input::of_checkpoint(opened, input)?,
         };
         let methods = every_pair(
             &request.head_strategies,

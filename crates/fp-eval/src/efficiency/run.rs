@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fp_data::dataset;
-use fp_model::{ModelConfig, ModelSource};
+use fp_model::ModelSource;
 use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, TokenBudget};
 
 use super::EFFICIENCY_FILE;
@@ -33,7 +33,7 @@ pub fn prepare_run(
     let options = load_options(config)?;
     let path = spec.model.path.display().to_string();
     let source = ModelSource::open(&path, options.vision_tower.as_deref())?;
-    let input = first_question(folder, &spec, source.config())?;
+    let input = first_question(folder, &spec, &source)?;
     let budgets: Vec<TokenBudget> = spec
         .grid
         .budgets
@@ -90,15 +90,17 @@ fn methods(config: &StudyConfig) -> Vec<(HeadStrategy, QueryStrategy, HeadCount)
 fn first_question(
     folder: &Path,
     spec: &RunSpec,
-    config: &ModelConfig,
+    source: &ModelSource,
 ) -> Result<Input, EfficiencyError> {
     let study = &spec.config;
-    let inputs = Inputs::new(
-        &spec.model.path,
-        config,
-        study.image_aspect,
-        study.prompt_template,
-    )?;
+    let opened = source
+        .checkpoint()
+        .ok_or_else(|| EfficiencyError::Setting {
+            what: "the run's model",
+            found: study.model.clone(),
+            expected: "the folder of a checkpoint".to_owned(),
+        })?;
+    let inputs = Inputs::new(opened, study.image_aspect, study.prompt_template)?;
     let records = read_records(folder)?;
     let first = records.iter().min_by_key(|record| record.index);
     let number = first.map_or(0, |record| record.dataset);
@@ -113,7 +115,7 @@ fn first_question(
     let id = first.map(|record| record.id.as_str());
     let mut samples = dataset.samples.iter();
     let sample = samples.find(|sample| id.is_none_or(|id| id == sample.id));
-    Input::of_sample(&inputs, config, sample.ok_or_else(missing)?)
+    Input::of_sample(&inputs, source.config(), sample.ok_or_else(missing)?)
 }
 
 /// The measurement in `folder`, if it is of this plan.

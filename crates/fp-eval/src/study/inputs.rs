@@ -1,16 +1,17 @@
 //! Images and questions, ready for the model.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fp_data::dataset::ImageRef;
 use fp_image::{
     AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
-    PixelValues, PreprocessorConfig, RgbImage, decode, decode_file,
+    PixelValues, RgbImage, decode, decode_file,
 };
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
-use fp_model::{ImageFeatures, LlavaModel, ModelConfig, ModelError, ToTensor, VisionRequest};
+use fp_model::{
+    ImageFeatures, LlavaModel, ModelConfig, ModelError, OpenedCheckpoint, ToTensor, VisionRequest,
+};
 use fp_scoring::ImageInput;
 
 /// Turns files and texts into what the model takes, the checkpoint's own way.
@@ -51,25 +52,24 @@ enum Pixels {
 }
 
 impl Inputs {
-    /// What the checkpoint in `dir` asks for. An `aspect` that is given replaces
-    /// the checkpoint's own, any-resolution tiles included.
+    /// What the checkpoint asks for. An `aspect` that is given replaces the checkpoint's
+    /// own, any-resolution tiles included.
     pub(crate) fn new(
-        dir: &Path,
-        config: &ModelConfig,
+        opened: &OpenedCheckpoint,
         aspect: Option<ImageAspect>,
         template: PromptTemplate,
     ) -> Result<Inputs, ModelError> {
-        let preprocessor =
-            PreprocessorConfig::load_or_default(&dir.join("preprocessor_config.json"))?;
+        let config = opened.config();
+        opened.check_images(aspect.is_none())?;
         let pinpoints = match (&config.grid_pinpoints, aspect) {
             (Some(pinpoints), None) => Some(GridPinpoints::new(pinpoints)?),
             _ => None,
         };
         Ok(Inputs {
-            processor: ImageProcessor::new(preprocessor),
+            processor: opened.image_processor()?,
             pinpoints,
             aspect: aspect.unwrap_or_else(|| config.image_aspect()),
-            tokenizer: LlavaTokenizer::for_checkpoint(dir, config)?,
+            tokenizer: opened.tokenizer()?,
             template,
         })
     }

@@ -56,7 +56,7 @@ pub use line::LineError;
 pub use merge::merge;
 pub use method::Method;
 pub use order::Shard;
-pub use prepare::{dataset_selector, is_embedded, model_dir, model_folder};
+pub use prepare::{dataset_selector, is_embedded, model_dir, model_folder, model_notes};
 pub(crate) use prepare::{load_options, number_format};
 pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use fp_data::dataset::{self, Dataset};
 use fp_data::embedded;
-use fp_model::{LlavaModel, LoadOptions, ModelConfig, VisionRequest, inspect};
+use fp_model::{LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, VisionRequest, inspect};
 use fp_scoring::MethodRegistry;
 
 use super::choose::Chooser;
@@ -55,6 +55,16 @@ pub fn model_folder(name: &Path) -> Result<PathBuf, StudyError> {
     })
 }
 
+/// What in the files of a configuration's model contradicts it and isn't followed, in
+/// words; nothing of a model that can't be opened, which running it says.
+pub fn model_notes(config: &StudyConfig) -> Vec<String> {
+    let tower = config.vision_tower.as_deref().map(Path::new);
+    let opened = model_dir(config)
+        .ok()
+        .and_then(|folder| OpenedCheckpoint::open(folder, tower).ok());
+    opened.map(|opened| opened.notes()).unwrap_or_default()
+}
+
 /// Whether a model's name stands for the shipped one.
 pub fn is_embedded(name: &Path) -> bool {
     name.as_os_str() == EMBEDDED
@@ -88,15 +98,11 @@ impl Prepared {
         } = own;
         let load = load_options(config)?;
         let folder = model_dir(config)?;
-        let model_config = ModelConfig::from_dir(&folder)?;
-        let shape = ModelShape::new(&model_config);
+        let opened = OpenedCheckpoint::open(&folder, load.vision_tower.as_deref())?;
+        let model_config = opened.config();
+        let shape = ModelShape::new(model_config);
         let grid = Grid::new(config, &shape, &registry)?;
-        let inputs = Inputs::new(
-            &folder,
-            &model_config,
-            config.image_aspect,
-            config.prompt_template,
-        )?;
+        let inputs = Inputs::new(&opened, config.image_aspect, config.prompt_template)?;
         let mut datasets = open_all(config)?;
         for file in &selections {
             file.check(&datasets, shape.num_image_tokens)?;
@@ -113,7 +119,7 @@ impl Prepared {
             format: FORMAT,
             config: config.clone(),
             config_sha256: hashes::config(config).map_err(StudyError::json(&folder))?,
-            model: model_spec(&folder, &model_config, shape, &inputs, &load)?,
+            model: model_spec(&folder, model_config, shape, &inputs, &load)?,
             datasets: specs,
             grid,
             selections: selections.iter().map(|file| file.hash()).collect(),
@@ -122,7 +128,7 @@ impl Prepared {
             accepted_changes: Vec::new(),
             environment: Environment::now(),
         };
-        let vision = vision_request(&spec, &registry, &model_config)?;
+        let vision = vision_request(&spec, &registry, model_config)?;
         let load = LoadOptions {
             vision: vision.parts(),
             ..load

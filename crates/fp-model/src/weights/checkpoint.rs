@@ -70,6 +70,11 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Whether `dir` has weights by one of the names that they are looked for under.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        FORMS.iter().any(|(name, _)| dir.join(name).is_file())
+    }
+
     fn add(&mut self, path: &Path) -> Result<()> {
         let (shard, entries) = if path.extension().is_some_and(|extension| extension == "bin") {
             let (shard, entries) = PickleShard::open(path)?;
@@ -132,6 +137,12 @@ impl Checkpoint {
         self.tensors
             .get(name)
             .map(|(_, entry)| (entry.shape.as_slice(), entry.dtype))
+    }
+
+    /// Name of a tensor's number format as its file has it.
+    pub(crate) fn format(&self, name: &str) -> Option<&str> {
+        let (_, entry) = self.tensors.get(name)?;
+        Some(&entry.dtype_name)
     }
 
     /// Checks that `name` is there with this shape, in a format that can be read.

@@ -11,7 +11,8 @@ pub enum PlanError {
     Budget(#[from] BudgetError),
     /// The method needs one square grid of image tokens.
     #[error(
-        "`{method}` needs one square grid of image tokens; any-resolution input has several grids"
+        "`{method}` needs one square grid of image tokens; any-resolution input has several grids, \
+         and a class token among the features is no cell of one"
     )]
     NoGrid {
         /// The method.

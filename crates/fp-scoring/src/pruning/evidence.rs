@@ -53,6 +53,7 @@ pub struct Evidence<'a> {
     num_image_tokens: usize,
     sample_id: &'a str,
     grid: Option<[usize; 2]>,
+    has_class_token: bool,
     attention: Option<AttentionRows<'a, f32>>,
     covered_area: Option<CoveredArea<'a>>,
     embeds: Option<Matrix<'a>>,
@@ -75,6 +76,7 @@ impl<'a> Evidence<'a> {
             num_image_tokens,
             sample_id,
             grid: None,
+            has_class_token: false,
             attention: None,
             covered_area: None,
             embeds: None,
@@ -87,6 +89,16 @@ impl<'a> Evidence<'a> {
     #[must_use]
     pub fn with_grid(self, grid: Option<[usize; 2]>) -> Self {
         Evidence { grid, ..self }
+    }
+
+    /// Says whether image token 0 is the vision tower's class token, which stands for the
+    /// whole image and is no cell of its grid.
+    #[must_use]
+    pub fn with_class_token(self, has_class_token: bool) -> Self {
+        Evidence {
+            has_class_token,
+            ..self
+        }
     }
 
     /// Adds attention rows to the image tokens that are there, `[H, Q, n]`.
@@ -132,6 +144,12 @@ impl<'a> Evidence<'a> {
             vision: Some(values),
             ..self
         }
+    }
+
+    /// How many of the tokens that are there are no cells of the image's grid: the class
+    /// token, which comes first where it is a feature and hasn't been dropped.
+    pub fn num_class_tokens(&self) -> usize {
+        usize::from(self.has_class_token && self.places.first() == Some(&0))
     }
 
     /// Where system, image and text stand as the stage is entered.

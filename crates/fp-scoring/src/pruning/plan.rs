@@ -252,7 +252,7 @@ impl PlanSetting {
     /// Columns and rows of the one grid that the image tokens lie on.
     ///
     /// # Errors
-    /// Any-resolution input, which has several.
+    /// Any-resolution input, which has several, and features with the class token among them.
     pub fn one_grid(&self, method: &str) -> Result<[usize; 2], PlanError> {
         self.grid.ok_or_else(|| PlanError::NoGrid {
             method: method.to_owned(),

@@ -95,6 +95,7 @@ impl Inputs {
             None => PromptTemplate::VicunaV1.render(asked),
         };
         let tokenizer = opened.tokenizer()?;
+        opened.check_images(args.aspect.is_none())?;
         let prompt = tokenizer.encode(&text)?;
         let start = Instant::now();
         let path = source.image.as_deref();
@@ -103,7 +104,6 @@ impl Inputs {
         let processor = opened.image_processor()?;
         let pixels = match (&config.grid_pinpoints, args.aspect) {
             (Some(pinpoints), None) => {
-                check_pinpoints(pinpoints, opened, &processor)?;
                 let pinpoints = GridPinpoints::new(pinpoints)?;
                 Pixels::AnyResolution(processor.preprocess_anyres(&image, &pinpoints)?)
             }
@@ -209,20 +209,4 @@ impl Inputs {
             .map(|tokenizer| tokenizer.decode(ids))
             .transpose()?)
     }
-}
-
-/// Tiles are cut by one file's grid and put together by the other's.
-fn check_pinpoints(
-    pinpoints: &[(usize, usize)],
-    opened: &OpenedCheckpoint,
-    processor: &ImageProcessor,
-) -> Result<()> {
-    let other = processor.config().grid_pinpoints.as_deref();
-    ensure!(
-        other.is_none_or(|other| other == pinpoints),
-        "`image_grid_pinpoints` is {other:?} in {}, but {pinpoints:?} in {}",
-        opened.preprocessor_file().display(),
-        opened.config().path.display(),
-    );
-    Ok(())
 }

@@ -38,9 +38,26 @@ struct Spread;
 
 impl Selector for Spread {
     fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError> {
-        let tokens = uniform_grid_tokens(evidence.num_tokens(), kept)?;
+        let first = evidence.num_class_tokens();
+        let tokens = grid_tokens(evidence.num_tokens(), first, kept)?;
         Ok(TokenSelection::from(&tokens).into())
     }
+}
+
+/// R tokens of which the first few are no cells of a grid: evenly spaced over the cells,
+/// and all tokens where the cells are too few.
+fn grid_tokens(
+    num_tokens: usize,
+    num_before: usize,
+    kept: usize,
+) -> Result<KeptTokens, ScoringError> {
+    let num_cells = num_tokens.saturating_sub(num_before);
+    if num_before == 0 || kept > num_cells {
+        return uniform_grid_tokens(num_tokens, kept);
+    }
+    let cells = uniform_grid_tokens(num_cells, kept)?;
+    let cells = cells.as_slice().iter().map(|cell| cell + num_before);
+    Ok(KeptTokens::from_selection(cells.collect()))
 }
 
 /// R tokens evenly spaced over 0..N: token ⌊(2i + 1)·N / (2R)⌋ for i in 0..R.
@@ -61,6 +78,24 @@ pub fn uniform_grid_tokens(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_token_is_no_cell() {
+        for (kept, expected) in [
+            (1, vec![3]),
+            (2, vec![2, 4]),
+            (4, vec![1, 2, 3, 4]),
+            // More than there are cells: everything.
+            (5, vec![0, 1, 2, 3, 4]),
+        ] {
+            let tokens = grid_tokens(5, 1, kept).unwrap();
+            assert_eq!(tokens.as_slice(), expected, "{kept} of 5");
+        }
+        assert!(grid_tokens(5, 1, 6).is_err());
+        assert!(grid_tokens(5, 1, 0).is_err());
+        let same = uniform_grid_tokens(10, 5).unwrap();
+        assert_eq!(grid_tokens(10, 0, 5).unwrap().as_slice(), same.as_slice());
+    }
 
     #[test]
     fn uniform_grid_by_hand() {

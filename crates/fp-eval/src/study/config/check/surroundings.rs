@@ -4,8 +4,7 @@ use std::path::Path;
 
 use fp_data::dataset::locate;
 use fp_data::embedded;
-use fp_image::PreprocessorConfig;
-use fp_model::{ModelConfig, Preset, inspect};
+use fp_model::{Inspection, ModelConfig, Preset, inspect};
 use fp_scoring::{MethodRegistry, did_you_mean, error_text};
 
 use super::super::StudyConfig;
@@ -118,14 +117,11 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
         found.add("model", message);
         return None;
     }
-    let model = match ModelConfig::from_dir(&folder) {
-        Ok(model) => model,
-        Err(error) => {
-            found.add("model", error_text(&error));
-            return None;
-        }
+    let model = match check_files(config, &folder, found) {
+        Some(inspection) => inspection.config,
+        // What it says of its shape can be held to, whatever else it lacks.
+        None => ModelConfig::from_dir(&folder).ok()?,
     };
-    check_files(config, &folder, found);
     check_window(config, &model, found);
     Some(ModelShape::new(&model))
 }
@@ -163,32 +159,31 @@ fn random(preset: &str, found: &mut Diagnostics) -> Option<ModelShape> {
     }
 }
 
-/// Whether the checkpoint would load: files and shapes of tensors, no weights.
-fn check_files(config: &StudyConfig, folder: &Path, found: &mut Diagnostics) {
+/// Whether the checkpoint would answer: all that `finepruner inspect` looks at, no weights.
+fn check_files(config: &StudyConfig, folder: &Path, found: &mut Diagnostics) -> Option<Inspection> {
     let tower = config.vision_tower.as_deref().map(Path::new);
-    match inspect(folder, tower) {
-        Ok(inspection) => {
-            let problems = &inspection.problems;
-            for problem in problems.iter().take(MOST_NAMED) {
-                found.add("model", problem.clone());
-            }
-            if problems.len() > MOST_NAMED {
-                let more = problems.len() - MOST_NAMED;
-                found.add(
-                    "model",
-                    format!("and {more} more; `finepruner inspect` names all"),
-                );
-            }
-            for name in &inspection.missing_files {
-                found.add("model", format!("{} has no {name}", folder.display()));
-            }
+    let inspection = match inspect(folder, tower) {
+        Ok(inspection) => inspection,
+        Err(error) => {
+            found.add("model", error_text(&error));
+            return None;
         }
-        Err(error) => found.add("model", error_text(&error)),
+    };
+    let problems = &inspection.problems;
+    for problem in problems.iter().take(MOST_NAMED) {
+        found.add("model", problem.clone());
     }
-    let preprocessor = folder.join("preprocessor_config.json");
-    if let Err(error) = PreprocessorConfig::load_or_default(&preprocessor) {
-        found.add("model", error_text(&error));
+    if problems.len() > MOST_NAMED {
+        let more = problems.len() - MOST_NAMED;
+        found.add(
+            "model",
+            format!("and {more} more; `finepruner inspect` names all"),
+        );
     }
+    for name in &inspection.missing_files {
+        found.add("model", format!("{} has no {name}", folder.display()));
+    }
+    Some(inspection)
 }
 
 /// What keeps a dataset from being opened, as far as its files' names tell.

@@ -1,0 +1,99 @@
+//! Which family of models a config belongs to.
+
+use serde_json::Value;
+
+use super::error::CheckpointError;
+use super::folder::Folder;
+
+/// Types of Hugging Face's LLaVA.
+const OURS: [&str; 2] = ["llava", "llava_next"];
+
+/// Types of the original project's, beside `mm_vision_tower`.
+const ORIGINAL: [&str; 5] = ["llava", "llava_llama", "llava_mistral", "llama", "mistral"];
+
+/// Classes of both.
+const CLASSES: [&str; 4] = [
+    "LlavaForConditionalGeneration",
+    "LlavaNextForConditionalGeneration",
+    "LlavaLlamaForCausalLM",
+    "LlavaMistralForCausalLM",
+];
+
+/// Types of vision towers, and of models that one is a half of.
+const TOWERS: [&str; 5] = [
+    "clip",
+    "clip_vision_model",
+    "siglip",
+    "siglip_vision_model",
+    "dinov2",
+];
+
+/// Refuses what isn't LLaVA by its own words.
+pub(super) fn check(folder: &Folder) -> Result<(), CheckpointError> {
+    let is_original = folder.field("mm_vision_tower").is_some();
+    let path = || folder.path("config.json");
+    let other = |field, found, expected| CheckpointError::OtherFamily {
+        path: path(),
+        field,
+        found,
+        expected,
+    };
+    if let Some(value) = folder.field("model_type") {
+        // What isn't text is told where fields are read.
+        let Some(found) = value.as_str() else {
+            return Ok(());
+        };
+        let sign = || format!("`model_type` {value}");
+        let known: &[&str] = if is_original { &ORIGINAL } else { &OURS };
+        if TOWERS.contains(&found) {
+            return Err(CheckpointError::TowerOnly {
+                dir: folder.dir().to_owned(),
+                sign: sign(),
+            });
+        }
+        if !known.contains(&found) && ORIGINAL.contains(&found) && is_plain_decoder(folder) {
+            return Err(CheckpointError::LanguageModelOnly {
+                path: path(),
+                sign: sign(),
+            });
+        }
+        if !known.contains(&found) {
+            let expected = format!(
+                "one of {}, or with `mm_vision_tower` one of {}",
+                listed(&OURS),
+                listed(&ORIGINAL)
+            );
+            let mut found = value.to_string();
+            if let Some(classes) = folder.field("architectures") {
+                found += &format!(" (`architectures` {classes})");
+            }
+            return Err(other("model_type", found, expected));
+        }
+    }
+    let Some(value) = folder.field("architectures") else {
+        return Ok(());
+    };
+    let classes: Vec<&str> = value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if classes.is_empty() || classes.iter().any(|class| CLASSES.contains(class)) {
+        return Ok(());
+    }
+    let expected = format!("one of {}", listed(&CLASSES));
+    Err(other("architectures", value.to_string(), expected))
+}
+
+/// Whether nothing of a second model is spoken of.
+fn is_plain_decoder(folder: &Folder) -> bool {
+    ["text_config", "vision_config"]
+        .iter()
+        .all(|field| folder.field(field).is_none())
+}
+
+fn listed(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}

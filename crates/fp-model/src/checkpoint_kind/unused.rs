@@ -1,0 +1,160 @@
+//! Stored tensors that would change the answers and that the model doesn't take.
+//!
+//! A config that states too few layers, or no biases, describes another model than the
+//! one that is stored, and that one would answer in silence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::CheckpointError;
+use crate::config::ModelConfig;
+use crate::weights::{Checkpoint, ExpectedTensor, Names};
+
+/// Buffers that follow from the config, under any module.
+const BUFFERS: [&str; 6] = [
+    "inv_freq",
+    "position_ids",
+    "cos_cached",
+    "sin_cached",
+    "masked_bias",
+    "_extra_state",
+];
+
+/// What tensors of a model's own modules begin with, layout by layout. What stands
+/// outside of them is another module's, such as a text encoder's.
+const MODULES: [&str; 5] = [
+    "model.",
+    "language_model.",
+    "vision_tower.",
+    "multi_modal_projector.",
+    "lm_head.",
+];
+
+/// Why a tensor isn't used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    DecoderLayer,
+    VisionLayer,
+    AttentionBias,
+    MlpBias,
+    Projector,
+    Unknown,
+}
+
+impl Reason {
+    fn text(self, config: &ModelConfig) -> String {
+        let (text, vision) = (&config.text, &config.vision);
+        let file = config.path.display();
+        match self {
+            Reason::DecoderLayer => format!(
+                "{file} states `num_hidden_layers` {} for the decoder; expected as many as are \
+                 stored",
+                text.num_layers
+            ),
+            Reason::VisionLayer => format!(
+                "the config states `num_hidden_layers` {} for the vision tower; expected as many \
+                 as are stored",
+                vision.num_layers
+            ),
+            Reason::AttentionBias => {
+                format!("{file} states no `attention_bias`; expected true where biases are stored")
+            }
+            Reason::MlpBias => {
+                format!("{file} states no `mlp_bias`; expected true where biases are stored")
+            }
+            Reason::Projector => {
+                "expected a projector of two linear layers, and nothing more".to_owned()
+            }
+            Reason::Unknown => format!(
+                "no part of the model that {file} describes takes them; expected weights and \
+                 config of one model"
+            ),
+        }
+    }
+}
+
+/// One error for each reason, of the folder's weights or of its tower's.
+pub(crate) fn unused_tensors(
+    weights: &Checkpoint,
+    is_tower: bool,
+    config: &ModelConfig,
+    names: &Names,
+    expected: &[ExpectedTensor],
+) -> Vec<CheckpointError> {
+    let needed: BTreeSet<&str> = expected.iter().map(|tensor| tensor.name.as_str()).collect();
+    let mut found: BTreeMap<Reason, (usize, &str)> = BTreeMap::new();
+    for name in weights.names().filter(|name| !needed.contains(name)) {
+        let reason = if is_tower {
+            let rest = name.strip_prefix(names.vision);
+            rest.and_then(|rest| of_tower(rest, config))
+        } else {
+            reason(name, config, names)
+        };
+        if let Some(reason) = reason {
+            found.entry(reason).or_insert((0, name)).0 += 1;
+        }
+    }
+    found
+        .into_iter()
+        .map(|(reason, (count, example))| CheckpointError::Unused {
+            dir: weights.dir().to_owned(),
+            example: example.to_owned(),
+            count,
+            reason: reason.text(config),
+        })
+        .collect()
+}
+
+/// Why a tensor that isn't needed would change the answers; none where it wouldn't.
+fn reason(name: &str, config: &ModelConfig, names: &Names) -> Option<Reason> {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    // A table that is tied to the embeddings, and any resolution's end of a row where one
+    // square is all that the config asks for, are left out by the config's own words.
+    if BUFFERS.contains(&last) || name == names.head || last == "image_newline" {
+        return None;
+    }
+    if let Some(rest) = name.strip_prefix(names.vision) {
+        return of_tower(rest, config);
+    }
+    if ["mm_projector.", "multi_modal_projector."]
+        .iter()
+        .any(|part| name.contains(part))
+    {
+        return Some(Reason::Projector);
+    }
+    if let Some(rest) = name.strip_prefix(names.decoder) {
+        return Some(of_decoder(rest, config));
+    }
+    let is_inside = MODULES.iter().any(|module| name.starts_with(module));
+    is_inside.then_some(Reason::Unknown)
+}
+
+fn of_decoder(rest: &str, config: &ModelConfig) -> Reason {
+    match layer(rest, "layers.") {
+        Some((index, _)) if index >= config.text.num_layers => Reason::DecoderLayer,
+        Some((_, part)) if part.ends_with(".bias") && part.starts_with("self_attn.") => {
+            Reason::AttentionBias
+        }
+        Some((_, part)) if part.ends_with(".bias") && part.starts_with("mlp.") => Reason::MlpBias,
+        _ => Reason::Unknown,
+    }
+}
+
+/// Layers past the one that features come from, and the norm after the last, are another
+/// output's.
+fn of_tower(rest: &str, config: &ModelConfig) -> Option<Reason> {
+    let last = rest.rsplit('.').next().unwrap_or(rest);
+    if BUFFERS.contains(&last) || rest.starts_with("post_layernorm.") {
+        return None;
+    }
+    match layer(rest, "encoder.layers.") {
+        Some((index, _)) if index >= config.vision.num_layers => Some(Reason::VisionLayer),
+        Some((index, _)) if index >= config.num_vision_layers_used() => None,
+        _ => Some(Reason::Unknown),
+    }
+}
+
+/// The index of a layer and the name inside it.
+fn layer<'a>(name: &'a str, prefix: &str) -> Option<(usize, &'a str)> {
+    let (index, part) = name.strip_prefix(prefix)?.split_once('.')?;
+    Some((index.parse().ok()?, part))
+}
