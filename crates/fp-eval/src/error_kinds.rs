@@ -14,7 +14,7 @@ use fp_scoring::{BudgetError, DuplicateMethod, MethodRegistry, PlanError, error_
 use serde::de::Error as _;
 
 use self::error_check::{CAUSE, check};
-use crate::efficiency::EfficiencyError;
+use crate::efficiency::{EfficiencyError, SettingOutOfRange};
 use crate::study::config::{ConfigError, Diagnostics, FixedHeadsError};
 use crate::study::{GridError, LineError, SelectionFileError, StudyError};
 
@@ -129,6 +129,7 @@ fn efficiency() {
         Study { 0: StudyError::Dataset(dataset()) },
         Embedded { 0: EmbeddedError::UnknownSplit { name: text() } },
         Dataset { 0: dataset() },
+        OutOfRange { 0: SettingOutOfRange { what: "the number of repeats", found: 0, least: 1, most: 9 } },
         Setting { what: "the largest batch", found: text(), expected: text() },
         Io { doing: "write", path: path(), source: io_error() },
         Content { path: path(), source: json() },

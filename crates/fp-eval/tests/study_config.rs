@@ -485,7 +485,7 @@ fn bad_configurations_and_all_of_their_problems() {
                 heads("1: head_selection_strategies[0]: `varience` (did you mean `variance`?)"),
                 "3: controls.random_seeds[2]: 1 comes twice".into(),
                 "3: controls.oracel: unknown key (did you mean `oracle`?)".into(),
-                "4: max_new_tokens: 0; must be at least 1".into(),
+                "4: max_new_tokens: 0; must be between 1 and 1048576".into(),
                 "5: limit: -1; must be at least 1".into(),
                 "5: statistics.confidence: 1; must be between 0.5 and 1, both excluded".into(),
             ],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fp_kernels::KernelError;
 
-use crate::{BudgetError, HeadStrategy, UnknownName};
+use crate::{BudgetError, UnknownName};
 
 /// An error of another library, or a text of its own.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -78,7 +78,7 @@ pub enum ScoringError {
     #[error("`{strategy}` compares heads and needs at least {needed}, got {got}")]
     TooFewHeads {
         /// The strategy.
-        strategy: HeadStrategy,
+        strategy: &'static str,
         /// Heads it needs.
         needed: usize,
         /// Heads given.

@@ -51,7 +51,7 @@ fn scoring() {
         MissingRow { row: 1, given: vec![2] },
         InvalidRows { rows: vec![2, 1], sequence_len: 3 },
         ImageRange { start: 2, end: 1, sequence_len: 3 },
-        TooFewHeads { strategy: HeadStrategy::ALL[0], needed: 2, got: 1 },
+        TooFewHeads { strategy: HeadStrategy::ALL[0].name(), needed: 2, got: 1 },
         InvalidKeptTokens { token: 4, num_image_tokens: 4 },
         InvalidArea { token: 1, value: -1.0 },
         LengthMismatch { what: "areas", expected: 2, got: 1 },

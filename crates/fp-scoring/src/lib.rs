@@ -46,6 +46,7 @@ mod head_ranking;
 mod kept;
 mod layout;
 mod named;
+mod normalization;
 mod pruning;
 mod query;
 mod schedule;
@@ -53,7 +54,7 @@ mod score;
 
 pub use audit::{CutAudit, NEAR_TIE_GAP, QueryAudit, SelectionAudit};
 pub use budget::{BudgetError, HeadCount, TokenBudget, average_visual_tokens};
-pub use config::{Normalization, PruneConfig};
+pub use config::PruneConfig;
 pub use cost::{DecoderShape, FLOPS_PER_MAC, MlpConvention, PrunedCost};
 pub use equivalence::{Equivalence, EquivalenceMatrix};
 pub use error::{Cause, ScoringError, SharedError};
@@ -64,6 +65,7 @@ pub use head_ranking::HeadRanking;
 pub use kept::KeptTokens;
 pub use layout::TokenLayout;
 pub use named::{StrategyCard, UnknownName, did_you_mean, nearest};
+pub use normalization::Normalization;
 pub use pruning::methods::{oracle_tokens, random_tokens, uniform_grid_tokens};
 pub use pruning::{
     AttentionNeed, AttentionSelector, CoveredArea, DuplicateMethod, Evidence, ImageInput, Matrix,

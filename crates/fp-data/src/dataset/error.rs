@@ -25,7 +25,7 @@ pub enum DatasetError {
     /// A folder in no known form.
     #[error(
         "{} is no data set that is known: it has no {}, no file of questions of {}, and no Parquet file with the columns of one of them",
-        folder.display(), super::plain::DESCRIPTION_FILE, super::Benchmark::titles()
+        folder.display(), super::benchmark::DESCRIPTION_FILE, super::Benchmark::titles()
     )]
     UnknownForm {
         /// The folder.

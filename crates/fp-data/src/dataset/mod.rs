@@ -7,6 +7,7 @@ mod annotations;
 mod benchmark;
 pub mod check;
 mod collect;
+mod dispatch;
 pub(crate) mod encoding;
 mod error;
 pub mod export;

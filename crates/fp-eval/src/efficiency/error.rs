@@ -18,6 +18,9 @@ pub enum EfficiencyError {
     /// The data that an image and a question are taken from.
     #[error(transparent)]
     Dataset(#[from] fp_data::dataset::DatasetError),
+    /// A number out of range.
+    #[error(transparent)]
+    OutOfRange(#[from] super::settings::SettingOutOfRange),
     /// A setting that nothing can be measured with.
     #[error("{what} is {found}; expected {expected}")]
     Setting {

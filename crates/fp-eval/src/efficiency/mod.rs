@@ -39,7 +39,7 @@ pub use plan::{PUBLISHED_RETENTIONS, Plan, Schedule, ScoringMethod};
 pub use predicted::Predicted;
 pub use prepared::{Prepared, Request};
 pub use run::{prepare_run, stored_for};
-pub use settings::EfficiencySettings;
+pub use settings::{EfficiencySettings, SettingOutOfRange};
 pub use spread::Spread;
 pub use summary::{
     BatchRate, BatchSkipped, Efficiency, MeasuredSchedule, MeasuredScoring, read, write,

@@ -3,10 +3,22 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::error::EfficiencyError;
-
 /// Most rounds, tokens and samples that can be asked for; more is a slip of the keyboard.
 const MOST: usize = 100_000;
+
+/// A number that nothing can be measured with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is {found}; expected a number between {least} and {most}")]
+pub struct SettingOutOfRange {
+    /// The setting.
+    pub what: &'static str,
+    /// What was given.
+    pub found: usize,
+    /// The least that it may be.
+    pub least: usize,
+    /// The most that it may be.
+    pub most: usize,
+}
 
 /// How efficiency is measured. The key `efficiency` of a study's configuration has these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,7 +53,7 @@ impl EfficiencySettings {
     ///
     /// # Errors
     /// The first number that is too small or too large.
-    pub fn check(&self) -> Result<(), EfficiencyError> {
+    pub fn check(&self) -> Result<(), SettingOutOfRange> {
         for (what, value, least) in [
             ("the number of new tokens", self.new_tokens, 1),
             ("the number of warm-up rounds", self.warmup, 0),
@@ -49,10 +61,11 @@ impl EfficiencySettings {
             ("the largest batch", self.max_batch, 1),
         ] {
             if !(least..=MOST).contains(&value) {
-                return Err(EfficiencyError::Setting {
+                return Err(SettingOutOfRange {
                     what,
-                    found: value.to_string(),
-                    expected: format!("a number between {least} and {MOST}"),
+                    found: value,
+                    least,
+                    most: MOST,
                 });
             }
         }

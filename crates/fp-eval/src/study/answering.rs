@@ -12,8 +12,8 @@ use super::engine::{Done, ImageJob, Job, Worker};
 use super::error::StudyError;
 use super::loading::Loader;
 use super::memory::{self, MemoryPlan};
+use super::options::RunOptions;
 use super::prepare::Prepared;
-use super::run::RunOptions;
 use super::static_heads::StaticHeads;
 use super::timings::StopWatch;
 

@@ -14,14 +14,13 @@ use fp_scoring::{
 };
 
 use super::config::StudyConfig;
-use super::engine::RankedRule;
 use super::grid::{Cell, Grid, square_grid};
 use super::method::Method;
 use super::path::{PathStage, Visible};
 use super::quality::{Attentions, TokenFeatures};
 use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look};
 use super::spec::RunSpec;
-use super::static_heads::StaticHeads;
+use super::static_heads::{RankedRule, StaticHeads};
 
 /// A cell's choice, and what decided it.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use fp_scoring::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::config::{HeadSetting, StudyConfig};
 use super::method::Method;
 
@@ -43,25 +44,6 @@ impl ModelShape {
 pub(crate) fn square_grid(num_image_tokens: usize) -> Option<[usize; 2]> {
     let side = num_image_tokens.isqrt();
     (side * side == num_image_tokens).then_some([side, side])
-}
-
-/// One budget of a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Budget {
-    /// As the configuration says it.
-    pub setting: TokenBudget,
-    /// Short and unique, such as `R42`; `B192` or `r0.25` where R depends on the image.
-    pub label: String,
-    /// R, where every image has as many tokens.
-    pub kept: Option<usize>,
-    /// B, where every image has as many tokens.
-    pub average_visual_tokens: Option<f64>,
-    /// K, where the study has several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prune_layer: Option<usize>,
-    /// The schedule that it is, where it is one; `setting` is then its layer average.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<ScheduleStages>,
 }
 
 /// One way to answer every sample.

@@ -13,6 +13,7 @@
 mod ahead;
 mod answering;
 mod answers;
+mod budget;
 mod cells;
 mod choose;
 pub mod config;
@@ -29,11 +30,14 @@ mod loading;
 pub(crate) mod memory;
 mod merge;
 mod method;
+mod names;
+mod options;
 mod order;
 mod own_methods;
 mod path;
 mod prepare;
 mod quality;
+mod rank_heads;
 mod record;
 mod run;
 mod selection_file;
@@ -42,27 +46,29 @@ mod static_heads;
 mod subset;
 mod timings;
 
+pub use budget::Budget;
 pub use cells::{CellCost, CellResult, Mean, OnSameQuestions, cell_results, on_same_questions};
 pub use config::StudyConfig;
 pub use cost::{CountedCost, CountedMacs, counted_cost};
 pub use engine::Engine;
 pub use error::StudyError;
 pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
-pub use grid::{Budget, Cell, Grid, GridError, ModelShape};
+pub use grid::{Cell, Grid, GridError, ModelShape};
 pub use halves::Halves;
 pub use inputs::EncodedImage;
 pub(crate) use inputs::{Inputs, LoadedImage};
 pub use line::LineError;
 pub use merge::merge;
 pub use method::Method;
+pub use names::{dataset_selector, is_embedded, model_dir, model_folder, model_notes};
+pub use options::RunOptions;
 pub use order::Shard;
-pub use prepare::{dataset_selector, is_embedded, model_dir, model_folder, model_notes};
 pub(crate) use prepare::{load_options, number_format};
 pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
     SampleRecord, Seen, SeenStage, SeenStages,
 };
-pub use run::{Progress, RunOptions, RunSummary, run};
+pub use run::{Progress, RunSummary, run};
 pub use selection_file::{SelectionFile, SelectionFileError, selections_of_run};
 pub use spec::{
     DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec, RunSpec,

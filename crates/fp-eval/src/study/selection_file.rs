@@ -27,12 +27,10 @@ use fp_scoring::{
 use serde::{Deserialize, Serialize};
 
 use self::rows::{Rows, read_rows};
+use super::config::name_of;
 use super::record::{SampleRecord, SeenStage, SeenStages};
 use super::spec::{FileHash, RunSpec};
 use super::{Cell, Grid, Seen};
-
-/// What names of methods begin with that are made of a file of selections.
-const PREFIX: &str = "selection:";
 
 /// Problems of one file that are named.
 const MOST_NAMED: usize = 5;
@@ -276,14 +274,6 @@ impl SelectionFile {
         }
         self.refuse(problems)
     }
-}
-
-/// What the method of a file is called: `selection:` and the file's name without its ending.
-pub(super) fn name_of(path: &Path) -> String {
-    let stem = path.file_stem().map_or_else(String::new, |stem| {
-        stem.to_string_lossy().replace(['/', '+'], "_")
-    });
-    format!("{PREFIX}{stem}")
 }
 
 fn problem_of(stage: &SeenStage) -> Option<String> {

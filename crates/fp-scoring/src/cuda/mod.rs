@@ -97,7 +97,7 @@ pub fn score_batch<T: DeviceElement>(
     for &strategy in strategies {
         if strategy == HeadStrategy::MultiObjective && shape.num_heads < 2 {
             return Err(ScoringError::TooFewHeads {
-                strategy,
+                strategy: strategy.name(),
                 needed: 2,
                 got: shape.num_heads,
             });

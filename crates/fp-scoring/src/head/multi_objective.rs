@@ -18,7 +18,7 @@ const EPSILON: f64 = 1e-8;
 pub(super) fn scores(heads: &HeadContext<'_>) -> Result<Vec<f64>, ScoringError> {
     if heads.num_heads() < 2 {
         return Err(ScoringError::TooFewHeads {
-            strategy: HeadStrategy::MultiObjective,
+            strategy: HeadStrategy::MultiObjective.name(),
             needed: 2,
             got: heads.num_heads(),
         });

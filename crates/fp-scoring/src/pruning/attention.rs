@@ -2,8 +2,8 @@
 
 use super::{AttentionNeed, Evidence, Needs, SelectError, Selected, Selector, TokenSelection};
 use crate::{
-    HeadCount, HeadStrategy, Normalization, QueryStrategy, ScoringError, SelectOptions,
-    TokenLayout, select,
+    HeadCount, HeadStrategy, Normalization, PruneConfig, QueryStrategy, ScoringError,
+    SelectOptions, TokenLayout, select,
 };
 
 /// Keeps the tokens with the highest mean attention over the selected heads.
@@ -19,6 +19,19 @@ pub struct AttentionSelector {
     pub normalization: Normalization,
     /// Go on where the chosen rows have no attention to the image at all.
     pub allow_degenerate: bool,
+}
+
+impl PruneConfig {
+    /// What it chooses tokens by.
+    pub fn selector(&self) -> AttentionSelector {
+        AttentionSelector {
+            head_strategy: self.head_strategy,
+            query_strategy: self.query_strategy,
+            num_selected_heads: self.num_selected_heads,
+            normalization: self.normalization,
+            allow_degenerate: self.allow_degenerate,
+        }
+    }
 }
 
 impl AttentionSelector {

@@ -1,45 +1,7 @@
 //! What a selector looks at.
 
-use super::{SelectError, VisionNeed, VisionValues};
+use super::{Matrix, SelectError, VisionNeed, VisionValues};
 use crate::{AttentionRows, TokenLayout};
-
-/// A dense matrix, row-major.
-#[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
-    values: &'a [f32],
-    num_columns: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// Values `[rows, columns]`; none where they don't fill whole rows.
-    pub fn new(values: &'a [f32], num_columns: usize) -> Option<Matrix<'a>> {
-        let is_whole = num_columns > 0 && values.len().is_multiple_of(num_columns);
-        is_whole.then_some(Matrix {
-            values,
-            num_columns,
-        })
-    }
-
-    /// Number of rows.
-    pub fn num_rows(&self) -> usize {
-        self.values.len() / self.num_columns
-    }
-
-    /// Number of columns.
-    pub fn num_columns(&self) -> usize {
-        self.num_columns
-    }
-
-    /// The rows, in order.
-    pub fn rows(&self) -> impl Iterator<Item = &'a [f32]> {
-        self.values.chunks_exact(self.num_columns)
-    }
-
-    /// All values.
-    pub fn values(&self) -> &'a [f32] {
-        self.values
-    }
-}
 
 /// How much of each image token ground-truth boxes cover, `[N]`, or why that isn't known.
 pub type CoveredArea<'a> = Result<&'a [f64], &'a str>;

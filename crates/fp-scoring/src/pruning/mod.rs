@@ -12,6 +12,7 @@
 mod attention;
 mod error;
 mod evidence;
+mod matrix;
 pub mod methods;
 mod plan;
 mod registry;
@@ -22,7 +23,8 @@ mod vision;
 
 pub use attention::AttentionSelector;
 pub use error::{PlanError, SelectError};
-pub use evidence::{CoveredArea, Evidence, Matrix};
+pub use evidence::{CoveredArea, Evidence};
+pub use matrix::Matrix;
 pub use plan::{ImageInput, Plan, PlanSetting, Stage};
 pub use registry::{
     DuplicateMethod, MethodCard, MethodRegistry, MethodRole, OneStage, PruningMethod, UnknownMethod,

@@ -12,9 +12,11 @@ use fp_image::guarded;
 use fp_scoring::open_file;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-use super::reader::READER;
 use crate::dataset::DatasetError;
 use crate::dataset::limit::{decoded_limit, too_much};
+
+/// What is said to have given up where it panics.
+pub(super) const READER: &str = "reader of Parquet files";
 
 /// A row takes no less in memory, whatever its cells.
 pub(super) const LEAST_ROW_BYTES: u64 = 64;

@@ -12,11 +12,8 @@ use parquet::record::Row;
 use parquet::record::reader::RowIter;
 use parquet::schema::types::Type;
 
-use super::pages::check_rows;
+use super::pages::{READER, check_rows};
 use crate::dataset::DatasetError;
-
-/// What is said to have given up where it panics.
-pub(super) const READER: &str = "reader of Parquet files";
 
 /// Opens a file; says so if its end is missing, or if it has more rows than it can hold.
 pub(super) fn open(path: &Path) -> Result<SerializedFileReader<File>, DatasetError> {

@@ -32,14 +32,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::benchmark::DESCRIPTION_FILE;
+
 use super::collect::Collector;
 use super::lines::{LineFault, for_each_line};
 use super::{Benchmark, Dataset, DatasetError, ImageRef, ProblemKind, Reading};
 use crate::metric::{AnswerRule, MetricError};
 use crate::sample::Sample;
 
-/// Name of the file that describes a data set.
-pub const DESCRIPTION_FILE: &str = "benchmark.json";
 /// Name of the file of questions.
 pub const QUESTIONS_FILE: &str = "questions.jsonl";
 

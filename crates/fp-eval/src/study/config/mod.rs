@@ -31,8 +31,7 @@ use fp_scoring::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::grid::Budget;
-use super::selection_file::name_of;
+use super::budget::Budget;
 use crate::efficiency::EfficiencySettings;
 
 /// What a study varies.
@@ -410,6 +409,18 @@ impl StudyConfig {
             _ => QueryStrategy::LastToken,
         }
     }
+}
+
+/// What names of methods begin with that are made of a file of selections.
+const SELECTION: &str = "selection:";
+
+/// What the method of a file of selections is called: `selection:` and the file's name
+/// without its ending.
+pub(super) fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map_or_else(String::new, |stem| {
+        stem.to_string_lossy().replace(['/', '+'], "_")
+    });
+    format!("{SELECTION}{stem}")
 }
 
 fn is_false(value: &bool) -> bool {

@@ -11,7 +11,7 @@ mod sequential;
 mod shared;
 mod tree;
 
-pub(crate) use self::ranking::{HeadScores, RankedRule, rank};
+pub(crate) use self::ranking::{HeadScores, rank};
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,41 +6,10 @@ use fp_model::prompt::EncodedPrompt;
 use fp_model::{
     ImageFeatures, ImagePrefix, ModelError, Prefix, Sample, ScoreRequest, VisionRequest,
 };
-use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, SelectOptions, error_text};
+use fp_scoring::{HeadCount, QueryStrategy, SelectOptions, error_text};
 
 use super::{ImageJob, Job, Worker};
-use crate::study::config::StudyConfig;
-use crate::study::grid::Cell;
-use crate::study::method::Method;
-
-/// A rule that heads are ranked by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RankedRule {
-    pub(crate) head_strategy: HeadStrategy,
-    pub(crate) query_strategy: QueryStrategy,
-    pub(crate) num_selected_heads: usize,
-    pub(crate) prune_layer: usize,
-}
-
-impl RankedRule {
-    /// The rule of a cell that is a static variant; none for other cells.
-    pub(crate) fn of(cell: &Cell, config: &StudyConfig) -> Option<RankedRule> {
-        let Method::Static {
-            head_strategy,
-            query_strategy,
-            num_selected_heads,
-        } = cell.method
-        else {
-            return None;
-        };
-        Some(RankedRule {
-            head_strategy,
-            query_strategy,
-            num_selected_heads,
-            prune_layer: cell.prune_layer.unwrap_or(config.prune_layer.first()),
-        })
-    }
-}
+use crate::study::static_heads::RankedRule;
 
 /// `[rules][H]`: every rule's scores on one sample.
 pub(crate) type HeadScores = Vec<Vec<f64>>;

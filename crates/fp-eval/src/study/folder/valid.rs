@@ -5,7 +5,8 @@ use std::path::{Component, Path};
 
 use fp_scoring::TokenLayout;
 
-use crate::study::grid::{Budget, Cell};
+use crate::study::budget::Budget;
+use crate::study::grid::Cell;
 use crate::study::method::Method;
 use crate::study::record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, RunRecord, SampleRecord, Seen,

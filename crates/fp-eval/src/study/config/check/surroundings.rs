@@ -10,8 +10,8 @@ use fp_scoring::{MethodRegistry, did_you_mean, error_text};
 use super::super::StudyConfig;
 use super::Diagnostics;
 use crate::study::grid::{Grid, ModelShape};
+use crate::study::names::{EMBEDDED, dataset_selector, model_dir};
 use crate::study::own_methods::OwnMethods;
-use crate::study::prepare::{EMBEDDED, dataset_selector, model_dir};
 
 /// Problems of one checkpoint that are named.
 const MOST_NAMED: usize = 5;

@@ -1,0 +1,59 @@
+//! From the names in a configuration to the folders that they stand for.
+
+use std::path::{Path, PathBuf};
+
+use fp_data::embedded;
+use fp_model::OpenedCheckpoint;
+
+use super::config::StudyConfig;
+use super::error::StudyError;
+
+/// The name that stands for what is shipped.
+pub(crate) const EMBEDDED: &str = "embedded";
+
+/// Folder of the model that a configuration names.
+///
+/// # Errors
+/// As [`model_folder`].
+pub fn model_dir(config: &StudyConfig) -> Result<PathBuf, StudyError> {
+    model_folder(Path::new(&config.model))
+}
+
+/// Folder of a model by its name: a folder, or `embedded` for the shipped model.
+///
+/// # Errors
+/// The shipped model is named and isn't there.
+pub fn model_folder(name: &Path) -> Result<PathBuf, StudyError> {
+    Ok(if is_embedded(name) {
+        embedded::model_dir()?
+    } else {
+        name.to_owned()
+    })
+}
+
+/// What in the files of a configuration's model contradicts it and isn't followed, in
+/// words; nothing of a model that can't be opened, which running it says.
+pub fn model_notes(config: &StudyConfig) -> Vec<String> {
+    let tower = config.vision_tower.as_deref().map(Path::new);
+    let opened = model_dir(config)
+        .ok()
+        .and_then(|folder| OpenedCheckpoint::open(folder, tower).ok());
+    opened.map(|opened| opened.notes()).unwrap_or_default()
+}
+
+/// Whether a model's name stands for the shipped one.
+pub fn is_embedded(name: &Path) -> bool {
+    name.as_os_str() == EMBEDDED
+}
+
+/// What a data set is opened by, from the name that a configuration has for it: a
+/// folder, or a folder and a part of it, `FOLDER:PART`.
+///
+/// # Errors
+/// A shipped data set is named and isn't there.
+pub fn dataset_selector(name: &str) -> Result<String, StudyError> {
+    Ok(match name.split_once(':') {
+        Some((EMBEDDED, split)) => embedded::benchmark_dir(split)?.display().to_string(),
+        _ => name.to_owned(),
+    })
+}

@@ -1,0 +1,88 @@
+//! How a study is run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fp_scoring::MethodRegistry;
+
+use super::engine::Engine;
+use super::error::StudyError;
+use super::order::Shard;
+use super::spec::Invocation;
+
+/// How a study is run; nothing of it changes what comes out.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run's folder: new, empty, or of a run to go on with.
+    pub output: PathBuf,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Threads that load images beside them; as many by default.
+    pub loaders: Option<usize>,
+    /// Questions that a worker answers together at most.
+    pub batch_size: usize,
+    /// How cells are run.
+    pub engine: Engine,
+    /// Memory limit in bytes, excluding weights; half of what is free by default.
+    pub memory_limit: Option<u64>,
+    /// The methods that are known by name; what is registered here can be named in
+    /// configurations.
+    pub methods: Arc<MethodRegistry>,
+    /// Only this piece of the run.
+    pub shard: Option<Shard>,
+    /// Resume though configuration, data or weights differ from those at the start.
+    pub accept_changes: bool,
+    /// Once this is set, the run stops before its next answer; jobs that aren't finished
+    /// are not recorded.
+    pub stop: Arc<AtomicBool>,
+    /// What is noted of how the run was started.
+    pub invocation: Invocation,
+}
+
+impl RunOptions {
+    /// All threads of the machine, sixteen questions at a time, the shared engine.
+    pub fn new(output: impl Into<PathBuf>) -> RunOptions {
+        RunOptions {
+            output: output.into(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            loaders: None,
+            batch_size: 16,
+            engine: Engine::Shared,
+            memory_limit: None,
+            methods: Arc::default(),
+            shard: None,
+            accept_changes: false,
+            stop: Arc::default(),
+            invocation: Invocation::default(),
+        }
+    }
+
+    /// Threads that load images. Those that find enough loaded do nothing, so there
+    /// may well be more than it takes.
+    pub(super) fn num_loaders(&self) -> usize {
+        self.loaders.unwrap_or(self.threads)
+    }
+
+    /// Whether the run has to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn check(&self) -> Result<(), StudyError> {
+        for (what, value) in [
+            ("threads", self.threads),
+            ("loaders", self.num_loaders()),
+            ("batch size", self.batch_size),
+        ] {
+            if value == 0 {
+                return Err(StudyError::Setting {
+                    what,
+                    found: "0".to_owned(),
+                    expected: "at least 1".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
