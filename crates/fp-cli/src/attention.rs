@@ -165,7 +165,7 @@ impl Slab {
     }
 }
 
-/// Reads an `[H, N]` tensor, and refuses what can't be one row per head over the image.
+/// Reads an `[H, N]` tensor, and refuses values that no head's attention to the image can have.
 pub(crate) fn read_per_head(
     dump: &mut Dump,
     tensor: &Tensor,

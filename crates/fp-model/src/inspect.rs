@@ -40,12 +40,13 @@ pub struct Inspection {
     pub kv_bytes_per_token_f16: usize,
     /// Stored tensors that running the model doesn't take.
     pub unused: Vec<String>,
-    /// What is missing, misshapen, unreadable or left over, and what beside the weights
+    /// What is missing, misshapen, unreadable or left over, and what of the other files
     /// doesn't fit them, in words. Empty, and no file missing: it will run.
     pub problems: Vec<String>,
-    /// Files beside the weights that answering takes and that aren't there.
+    /// Files other than weights that answering needs and that are missing.
     pub missing_files: Vec<String>,
-    /// What files beside the weights say that contradicts the model and isn't followed.
+    /// What configuration, preprocessor and tokenizer say that contradicts the model and
+    /// isn't followed.
     pub notes: Vec<String>,
 }
 

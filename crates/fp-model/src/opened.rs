@@ -77,7 +77,7 @@ impl OpenedCheckpoint {
         self.inputs().check_images(tiles)
     }
 
-    /// What files beside the weights say that contradicts the model and isn't followed,
+    /// What configuration, preprocessor and tokenizer say that contradicts the model and isn't followed,
     /// in words: answers are defined, and perhaps not those that were meant.
     pub fn notes(&self) -> Vec<String> {
         self.inputs().notes()

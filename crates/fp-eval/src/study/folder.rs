@@ -45,7 +45,7 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Starts a run in a new or empty folder, or goes on with the one that lies
+    /// Starts a run in a new or empty folder, or resumes the one that lies
     /// there. `order` are the samples of the run in the order of recording.
     pub(crate) fn open(
         path: &Path,
@@ -213,10 +213,14 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
 }
 
 pub(crate) fn write_spec(folder: &Path, spec: &RunSpec) -> Result<(), StudyError> {
-    let path = folder.join(SPEC_FILE);
-    let mut text = serde_json::to_vec_pretty(spec).map_err(StudyError::json(&path))?;
+    write_json(&folder.join(SPEC_FILE), spec)
+}
+
+/// Writes a value as indented JSON, whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StudyError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(StudyError::json(path))?;
     text.push(b'\n');
-    write_whole(&path, &text)
+    write_whole(path, &text)
 }
 
 /// Only what a run that was cut off before its first line leaves behind may lie there.

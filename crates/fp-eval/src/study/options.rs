@@ -14,7 +14,7 @@ use super::spec::Invocation;
 /// How a study is run; nothing of it changes what comes out.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// The run's folder: new, empty, or of a run to go on with.
+    /// The run's folder: new, empty, or of a run to resume.
     pub output: PathBuf,
     /// Threads that compute.
     pub threads: usize,

@@ -57,7 +57,7 @@ pub struct RunSummary {
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// Runs a study, or goes on with one, and tells `progress` after every job.
+/// Runs or resumes a study, and tells `progress` after every job.
 ///
 /// # Errors
 /// A configuration, data or model that can't be used; a folder of another run;

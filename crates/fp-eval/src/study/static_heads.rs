@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::StudyConfig;
 use super::error::StudyError;
-use super::folder::write_whole;
+use super::folder::write_json;
 use super::grid::{Cell, Grid};
 use super::halves::Halves;
 use super::method::Method;
@@ -58,18 +58,13 @@ pub struct StaticRanking {
 
 impl StaticRanking {
     pub(super) fn is_of(&self, rule: &RankedRule) -> bool {
-        let key = (
-            self.head_strategy,
-            self.query_strategy,
-            self.num_selected_heads,
-            self.prune_layer,
-        );
-        key == (
-            rule.head_strategy,
-            rule.query_strategy,
-            rule.num_selected_heads,
-            rule.prune_layer,
-        )
+        let own = RankedRule {
+            head_strategy: self.head_strategy,
+            query_strategy: self.query_strategy,
+            num_selected_heads: self.num_selected_heads,
+            prune_layer: self.prune_layer,
+        };
+        own == *rule
     }
 }
 
@@ -100,10 +95,7 @@ impl StaticHeads {
     }
 
     pub(super) fn write(&self, folder: &Path) -> Result<(), StudyError> {
-        let path = folder.join(STATIC_HEADS_FILE);
-        let mut text = serde_json::to_vec_pretty(self).map_err(StudyError::json(&path))?;
-        text.push(b'\n');
-        write_whole(&path, &text)
+        write_json(&folder.join(STATIC_HEADS_FILE), self)
     }
 }
 

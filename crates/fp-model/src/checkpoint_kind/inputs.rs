@@ -1,4 +1,4 @@
-//! The files beside the weights: whether images and prompts can be made as they say, and
+//! Configuration, preprocessor and tokenizer: whether images and prompts can be made as they say, and
 //! what of them contradicts the model without changing what it answers.
 
 use std::path::{Path, PathBuf};

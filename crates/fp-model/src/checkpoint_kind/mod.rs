@@ -5,7 +5,7 @@
 //! is judged first: by its files and config ([`Folder`]), then by the names of its
 //! tensors ([`check_tensors`]). What remains is a model of the expected kind, whose
 //! tensors are then counted, with those that would change its answers and that nothing
-//! takes ([`unused`]). [`inputs`] holds the files beside the weights to them.
+//! takes ([`unused`]). [`inputs`] checks configuration, preprocessor and tokenizer against them.
 
 mod adapter;
 mod error;

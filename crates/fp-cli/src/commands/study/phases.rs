@@ -46,7 +46,7 @@ struct Phases {
     report: PathBuf,
 }
 
-/// The strategy that the next phase goes on with, and why.
+/// The strategy that the next phase uses, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 struct Choice<S> {
     strategy: S,

@@ -2,16 +2,11 @@
 
 use std::path::Path;
 
-use parquet::errors::ParquetError;
-use parquet::file::reader::FileReader;
 use parquet::record::{Field, List, Row};
 use serde_json::{Map, Number, Value};
 
-use super::pages::check_pages;
-use super::reader::{Rows, content, open};
-use super::table::bytes_of_row;
+use super::table::Table;
 use crate::dataset::DatasetError;
-use crate::dataset::limit::{decoded_limit, too_much};
 
 /// Every row as a JSON object by column; columns that are null are left out.
 ///
@@ -19,29 +14,16 @@ use crate::dataset::limit::{decoded_limit, too_much};
 /// A file that can't be read, and a value that JSON has no form for (bytes, dates, numbers
 /// that aren't finite), with its row and column.
 pub fn json_rows(path: &Path) -> Result<Vec<Value>, DatasetError> {
-    let reader = open(path)?;
-    let len = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let fail = |error: ParquetError| content(path, len, error);
+    let table = Table::open(&[path.to_owned()])?;
+    let columns: Vec<&str> = table.columns().collect();
     let mut rows = Vec::new();
-    check_pages(path, reader.metadata().row_groups(), |_| true)?;
-    let limit = decoded_limit()?;
-    let mut decoded = 0_u64;
-    let whole = Rows::new(reader, None, None).map_err(fail)?;
-    for (index, row) in whole.enumerate() {
-        let row = row.map_err(fail)?;
-        decoded = decoded.saturating_add(bytes_of_row(&row));
-        if decoded > limit {
-            return Err(DatasetError::Content {
-                path: path.to_owned(),
-                reason: too_much("its cells come", limit),
-            });
-        }
-        rows.push(object(&row).map_err(|reason| DatasetError::Content {
+    table.for_each_row(&columns, |number, _, row| {
+        rows.push(object(row).map_err(|reason| DatasetError::Content {
             path: path.to_owned(),
-            reason: format!("row {}, {reason}", index + 1),
-        })?);
-    }
-    Ok(rows)
+            reason: format!("row {number}, {reason}"),
+        }));
+    })?;
+    rows.into_iter().collect()
 }
 
 fn object(row: &Row) -> Result<Value, String> {

@@ -47,6 +47,11 @@ impl Table {
         })
     }
 
+    /// Names of its columns, in no order.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(String::as_str)
+    }
+
     pub(super) fn has(&self, column: &str) -> bool {
         self.columns.contains(column)
     }
