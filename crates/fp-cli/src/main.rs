@@ -42,6 +42,8 @@ struct Cli {
 enum Command {
     Score(commands::score::ScoreArgs),
     Strategies(commands::strategies::StrategiesArgs),
+    Methods(commands::methods::MethodsArgs),
+    Select(commands::select::SelectArgs),
     Budget(commands::budget::BudgetArgs),
     Generate(Box<commands::generate::GenerateArgs>),
     Inspect(commands::inspect::InspectArgs),
@@ -71,6 +73,8 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Score(args) => commands::score::run(args),
         Command::Strategies(args) => commands::strategies::run(args),
+        Command::Methods(args) => commands::methods::run(args),
+        Command::Select(args) => commands::select::run(args),
         Command::Budget(args) => commands::budget::run(args),
         Command::Generate(args) => commands::generate::run(args),
         Command::Inspect(args) => commands::inspect::run(args),

@@ -4,7 +4,8 @@ use fp_kernels::KernelError;
 
 use super::error_check::{CAUSE, check};
 use crate::{
-    BudgetError, HeadStrategy, PlanError, ScoringError, SelectError, SharedError, Site, UnknownName,
+    BudgetError, HeadStrategy, PlanError, PublishedError, ScoringError, SelectError, SharedError,
+    Site, UnknownName,
 };
 
 fn budget() -> BudgetError {
@@ -78,5 +79,23 @@ fn plans_and_selectors() {
         Invalid { reason: "token 4 comes twice".to_owned() },
         Scoring { 0: ScoringError::UnknownName(unknown()) },
         Other { 0: SharedError::new(std::io::Error::other(CAUSE)) },
+    ));
+}
+
+#[test]
+fn published_methods() {
+    let select = SelectError::Other(SharedError::new(std::io::Error::other(CAUSE)));
+    check(&every_variant!(PublishedError:
+        UnknownMethod { name: "scoop".to_owned(), known: vec!["scope"] },
+        UnknownParam { method: "scope", param: "kep".to_owned(), known: vec!["keep"] },
+        ParamScope { method: "vscan", param: "layer", belongs: "a whole model's run", known: vec![] },
+        ParamTwice { method: "scope", param: "keep" },
+        ParamValue { method: "scope", param: "keep", found: "x".to_owned(), expected: "a whole number".to_owned() },
+        MissingParam { method: "scope", param: "keep", summary: "T" },
+        MissingTensor { tensor: "hidden", given: vec![] },
+        TensorTwice { tensor: "hidden".to_owned() },
+        TensorShape { tensor: "hidden".to_owned(), found: vec![2], expected: "two dimensions".to_owned() },
+        NotFinite { tensor: "hidden".to_owned(), index: vec![0, 1], value: f64::NAN },
+        Select { 0: select },
     ));
 }

@@ -7,6 +7,8 @@
 
 #[path = "golden/cases.rs"]
 mod cases;
+#[path = "golden/published.rs"]
+mod published;
 
 use std::collections::BTreeMap;
 

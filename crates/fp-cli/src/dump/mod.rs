@@ -112,6 +112,11 @@ impl Dump {
         &self.path
     }
 
+    /// Whether its tensors have names.
+    pub(crate) fn has_names(&self) -> bool {
+        matches!(self.contents, Contents::Safetensors(_))
+    }
+
     /// Where the image stands by the file's own metadata, as it is written there.
     pub(crate) fn image_range(&self) -> Option<&str> {
         match &self.contents {

@@ -15,6 +15,7 @@ mod evidence;
 mod matrix;
 pub mod methods;
 mod plan;
+mod published;
 mod registry;
 mod selection;
 mod selector;
@@ -26,6 +27,11 @@ pub use error::{PlanError, SelectError};
 pub use evidence::{CoveredArea, Evidence};
 pub use matrix::Matrix;
 pub use plan::{ImageInput, Plan, PlanSetting, Stage};
+pub use published::{
+    Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
+    ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod,
+    published_method, published_methods,
+};
 pub use registry::{
     DuplicateMethod, MethodCard, MethodRegistry, MethodRole, OneStage, PruningMethod, UnknownMethod,
 };

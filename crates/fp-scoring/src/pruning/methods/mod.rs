@@ -1,29 +1,66 @@
 //! The methods that come with this crate, one file each.
 
 mod all_heads;
+mod cdpruner;
+mod dart;
+mod divprune;
 mod downsample;
 mod drop_all;
+mod fastervlm;
+mod fitprune;
 mod fixed_heads;
+mod hiprune;
+mod holov;
 mod no_image;
 mod oracle;
 mod pool;
+mod prumerge_plus;
+mod pyramiddrop;
 mod random;
+mod scope;
+mod sparsevlm;
+mod sparsevlm_plus;
+mod sparsevlm_raters;
 mod uniform_grid;
+mod v2drop;
 mod vanilla;
+mod visionzip;
+mod vispruner;
+mod vscan;
 
 pub use all_heads::AllHeads;
+pub use cdpruner::{CdPruner, cdpruner_relevance, cdpruner_tokens};
+pub use dart::{Dart, DartTokens, dart_tokens};
+pub use divprune::{DivPrune, divprune_tokens};
 pub use downsample::Downsample;
 pub use drop_all::DropAll;
+pub use fastervlm::{FasterVlm, fastervlm_tokens};
+pub use fitprune::{FitPrune, fitprune_tokens};
 pub use fixed_heads::FixedHeads;
+pub use hiprune::{HiPrune, HiPruneTokens, hiprune_tokens};
+pub use holov::{HoloV, HoloVTokens, holov_tokens};
 pub use no_image::NoImage;
 pub use oracle::{Oracle, oracle_tokens};
 pub use pool::Pool;
+pub use prumerge_plus::{
+    PruMergePlus, PruMergePlusTokens, prumerge_attention, prumerge_plus_tokens,
+};
+pub use pyramiddrop::{PyramidDrop, pyramiddrop_tokens};
 pub use random::{Random, random_tokens};
+pub use scope::{Scope, scope_tokens};
+pub use sparsevlm::{Clusters, SparseVlm, dpc_knn};
+pub use sparsevlm_plus::{Rope, SparseVlmPlus, SparseVlmPlusTokens, sparsevlm_plus_tokens};
+pub use sparsevlm_raters::{SparseVlmRaters, sparsevlm_raters};
 pub use uniform_grid::{UniformGrid, uniform_grid_tokens};
+pub use v2drop::{V2Drop, v2drop_tokens};
 pub use vanilla::Vanilla;
+pub use visionzip::{VisionZip, VisionZipTokens, visionzip_tokens};
+pub use vispruner::{VisPruner, VisPrunerTokens, vispruner_tokens};
+pub use vscan::{VScan, VScanTokens, vscan_tokens};
 
 use std::sync::Arc;
 
+use super::published::{MethodParams, PublishedError};
 use crate::{
     BudgetError, Evidence, ImageInput, Plan, PositionRule, SelectError, Selector, Site, Stage,
 };
@@ -91,6 +128,60 @@ fn check_whole(evidence: &Evidence<'_>, [columns, rows]: [usize; 2]) -> Result<(
     Err(SelectError::NotApplicable {
         reason: format!("image tokens aren't the whole {columns} × {rows} grid"),
     })
+}
+
+/// The side of the square grid of so many tokens.
+fn square_side(method: &str, num_tokens: usize) -> Result<usize, SelectError> {
+    let side = num_tokens.isqrt();
+    if side * side == num_tokens {
+        return Ok(side);
+    }
+    Err(SelectError::NotApplicable {
+        reason: format!("{method}: {num_tokens} image tokens aren't one square grid"),
+    })
+}
+
+/// The raters that were given, each a row of the text.
+fn raters(params: &MethodParams, num_rows: usize) -> Result<&[usize], PublishedError> {
+    let raters = params.counts("raters")?;
+    let found = raters.iter().enumerate();
+    for (index, rater) in found {
+        if *rater >= num_rows || raters[..index].contains(rater) {
+            let expected = format!("each once, and below {num_rows}, the rows of `rows`");
+            return Err(params.refuse("raters", &rater, expected));
+        }
+    }
+    Ok(raters)
+}
+
+/// min(keep, n − 1), as SparseVLM drops one token at least.
+fn keep_below(params: &MethodParams, num_tokens: usize) -> Result<usize, PublishedError> {
+    let keep = params.count("keep")?;
+    if keep == 0 || num_tokens < 2 {
+        let expected = format!("1 or more, of 2 tokens or more; there are {num_tokens}");
+        return Err(params.refuse("keep", &keep, expected));
+    }
+    Ok(keep.min(num_tokens - 1))
+}
+
+/// The number of image tokens in a sequence of `len`, the image at `start` and `num_text`
+/// tokens at least behind it: as given, or the greatest square that fits.
+fn visual_tokens(
+    params: &MethodParams,
+    len: usize,
+    start: usize,
+    num_text: usize,
+) -> Result<usize, PublishedError> {
+    let room = len.saturating_sub(start).saturating_sub(num_text);
+    if room == 0 {
+        let most = len.saturating_sub(num_text + 1);
+        let expected = format!("at most {most}: the sequence is {len} long, text included");
+        return Err(params.refuse("visual_start", &start, expected));
+    }
+    if params.get("visual_tokens").is_some() {
+        return params.count_up_to("visual_tokens", room, "places from the image's first on");
+    }
+    Ok(room.isqrt().pow(2))
 }
 
 #[cfg(test)]

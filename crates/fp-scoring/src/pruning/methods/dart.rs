@@ -1,0 +1,314 @@
+//! DART: pivots of image and text, and the image tokens that repeat them least.
+//!
+//! After K layers: pivots are the `pivot_image` image tokens and the `pivot_text` tokens
+//! behind the image with the largest L1 norm of keys (of the last layer run, after rotary
+//! positions, heads side by side). Pivot by pivot, ⌊N·(1 − reduction) / pivots⌋ of the image
+//! tokens still in the pool with the lowest cosine to it (states after the final norm) are
+//! kept and leave the pool; image pivots are kept and never were in it. Original order and
+//! positions. Shapes: `states` [S, P], `layer_keys` [S, H·d], the image at `visual_start`.
+//! Source: the authors' Qwen2-VL code as VTC-Bench @ 983e443ebb41 ships it (their LLaVA code
+//! isn't to be had).
+//!
+//! The pool shrinks, so the order of pivots decides, and that is the order of a Python set
+//! of absolute positions: its hash table's, which is rebuilt here by its rule. Rounding down
+//! makes fewer tokens than asked: 0.7778 of 576 keeps 124, not 128.
+
+use crate::pruning::published::dense::dot;
+use crate::pruning::published::shared::VISUAL_START;
+use crate::pruning::published::{
+    Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
+    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, descending,
+};
+use crate::{PositionRule, TokenSelection};
+
+/// Pivots, and the image tokens that repeat them least.
+#[derive(Debug)]
+pub struct Dart;
+
+static CARD: PublishedCard = PublishedCard {
+    name: "dart",
+    summary: "pivots by their keys' size, and the image tokens least like them",
+    site: "layer k",
+    formula: "pivots: largest |k|_1; per pivot int(N*(1-reduction)/pivots) lowest cosines of \
+              the pool to its state",
+    inputs: &[
+        InputCard {
+            name: "states",
+            shape: "[S, P]",
+            summary: "hidden states after K layers and the final norm",
+        },
+        InputCard {
+            name: "layer_keys",
+            shape: "[S, H*d]",
+            summary: "keys of the last layer run, after rotary positions, heads side by side",
+        },
+    ],
+    params: &[
+        ParamCard {
+            name: "reduction",
+            kind: ParamKind::Share,
+            default: ParamDefault::Is("0.778"),
+            scope: ParamScope::Both,
+            summary: "the share of image tokens that goes, before rounding",
+        },
+        ParamCard {
+            name: "pivot_image",
+            kind: ParamKind::Count,
+            default: ParamDefault::Is("4"),
+            scope: ParamScope::Both,
+            summary: "pivots among the image tokens",
+        },
+        ParamCard {
+            name: "pivot_text",
+            kind: ParamKind::Count,
+            default: ParamDefault::Is("4"),
+            scope: ParamScope::Both,
+            summary: "pivots among the text tokens after the image",
+        },
+        VISUAL_START,
+        ParamCard {
+            name: "visual_tokens",
+            kind: ParamKind::Count,
+            default: ParamDefault::Absent,
+            scope: ParamScope::Selection,
+            summary: "the number of image tokens; the greatest square that leaves text by default",
+        },
+        ParamCard {
+            name: "layer",
+            kind: ParamKind::Count,
+            default: ParamDefault::Is("2"),
+            scope: ParamScope::Model,
+            summary: "K, decoder layers that have run",
+        },
+    ],
+    presets: &[
+        Preset {
+            budget: "192",
+            params: "layer=5 reduction=0.6667",
+            whose: "LightCompress; keeps 188",
+        },
+        Preset {
+            budget: "128",
+            params: "layer=5 reduction=0.7778",
+            whose: "LightCompress; keeps 124",
+        },
+        Preset {
+            budget: "64",
+            params: "layer=5 reduction=0.889",
+            whose: "LightCompress; keeps 60",
+        },
+    ],
+    paper: "DART, EMNLP 2025",
+    source: "ZichenWen1/DART as in VTC-Bench @ 983e443ebb41, get_retained_image_token",
+    positions: PositionRule::Keep,
+    disagreements: &[
+        "pivots are visited in the order of a Python set of positions, which changes the result",
+        "rounding keeps fewer tokens than the budget's name: 188, 124, 60",
+        "UniPruneBench's port takes the input norm and 10 + 5 pivots: another method",
+        "the authors' script prunes after 2 layers, LightCompress after 5",
+    ],
+};
+
+impl PublishedMethod for Dart {
+    fn card(&self) -> &'static PublishedCard {
+        &CARD
+    }
+
+    fn choose(
+        &self,
+        inputs: &MethodInputs,
+        params: &MethodParams,
+    ) -> Result<MethodChoice, PublishedError> {
+        let states = inputs.matrix("states")?;
+        let len = states.num_rows();
+        let keys = inputs.matrix("layer_keys")?;
+        MethodInputs::check_rows("layer_keys", keys.num_rows(), len, "as `states` has")?;
+        let (pivot_image, pivot_text) = (params.count("pivot_image")?, params.count("pivot_text")?);
+        if pivot_image + pivot_text == 0 {
+            return Err(params.refuse("pivot_image", &0, "a pivot, of image or text".to_owned()));
+        }
+        let start = params.count("visual_start")?;
+        let num_tokens = super::visual_tokens(params, len, start, pivot_text)?;
+        params_pivots(
+            params,
+            "pivot_image",
+            pivot_image,
+            num_tokens,
+            "image tokens",
+        )?;
+        let num_text = len - start - num_tokens;
+        params_pivots(
+            params,
+            "pivot_text",
+            pivot_text,
+            num_text,
+            "text tokens after the image",
+        )?;
+        let reduction = params.number("reduction")?;
+        let each =
+            (num_tokens as f64 * (1.0 - reduction) / (pivot_image + pivot_text) as f64) as usize;
+        let chosen = dart_tokens(
+            &states,
+            &keys,
+            start,
+            num_tokens,
+            [pivot_image, pivot_text],
+            each,
+        );
+        if chosen.kept.is_empty() {
+            let expected = "less: no token would go on".to_owned();
+            return Err(params.refuse("reduction", &reduction, expected));
+        }
+        let selection = TokenSelection::new(chosen.kept.clone(), num_tokens)?;
+        Ok(MethodChoice::plain(&chosen.kept, selection)
+            .with("pivots", Extra::Indices(chosen.pivots)))
+    }
+}
+
+fn params_pivots(
+    params: &MethodParams,
+    name: &'static str,
+    count: usize,
+    most: usize,
+    what: &str,
+) -> Result<(), PublishedError> {
+    if count <= most {
+        return Ok(());
+    }
+    Err(params.refuse(
+        name,
+        &count,
+        format!("at most {most}, the number of {what}"),
+    ))
+}
+
+/// What DART keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DartTokens {
+    /// Image tokens, ascending.
+    pub kept: Vec<usize>,
+    /// Positions in the sequence, in the order visited.
+    pub pivots: Vec<usize>,
+}
+
+/// DART's choice by states `[S, P]` and keys `[S, H·d]`, the image's `num_tokens` at `start`;
+/// `each` tokens per pivot of image and text.
+pub fn dart_tokens(
+    states: &Dense,
+    keys: &Dense,
+    start: usize,
+    num_tokens: usize,
+    [pivot_image, pivot_text]: [usize; 2],
+    each: usize,
+) -> DartTokens {
+    let sizes: Vec<f64> = keys
+        .rows()
+        .map(|key| key.iter().map(|v| v.abs()).sum())
+        .collect();
+    let largest = |range: std::ops::Range<usize>, count: usize| -> Vec<usize> {
+        let order = descending(&sizes[range.clone()]);
+        order
+            .into_iter()
+            .take(count)
+            .map(|index| range.start + index)
+            .collect()
+    };
+    let end = start + num_tokens;
+    let of_image = largest(start..end, pivot_image);
+    let of_text = largest(end..states.num_rows(), pivot_text);
+    let mut pool: Vec<usize> = (start..end)
+        .filter(|token| !of_image.contains(token))
+        .collect();
+    let mut kept: Vec<usize> = of_image.iter().map(|token| token - start).collect();
+    let pivots = set_order(&[of_image, of_text].concat());
+    let unit = states.normalized();
+    for &pivot in &pivots {
+        let unlike: Vec<f64> = pool
+            .iter()
+            .map(|&token| -dot(unit.row(token), unit.row(pivot)))
+            .collect();
+        let mut order = descending(&unlike);
+        order.truncate(each);
+        let taken: Vec<usize> = order.into_iter().map(|index| pool[index]).collect();
+        kept.extend(taken.iter().map(|token| token - start));
+        pool.retain(|token| !taken.contains(token));
+    }
+    kept.sort_unstable();
+    DartTokens { kept, pivots }
+}
+
+/// The order in which CPython iterates a set of whole numbers that were inserted one after
+/// another: an open hash table, read slot by slot.
+fn set_order(values: &[usize]) -> Vec<usize> {
+    const LINEAR_PROBES: usize = 9;
+    const PERTURB_SHIFT: u32 = 5;
+    fn insert(table: &mut [Option<usize>], value: usize) -> bool {
+        let mask = table.len() - 1;
+        let (mut slot, mut perturb) = (value & mask, value);
+        loop {
+            let last = if slot + LINEAR_PROBES <= mask {
+                slot + LINEAR_PROBES
+            } else {
+                slot
+            };
+            for entry in &mut table[slot..=last] {
+                match entry {
+                    None => {
+                        *entry = Some(value);
+                        return true;
+                    }
+                    Some(known) if *known == value => return false,
+                    Some(_) => {}
+                }
+            }
+            perturb >>= PERTURB_SHIFT;
+            slot = (slot.wrapping_mul(5).wrapping_add(1).wrapping_add(perturb)) & mask;
+        }
+    }
+    let mut table: Vec<Option<usize>> = vec![None; 8];
+    let mut used = 0;
+    for &value in values {
+        if !insert(&mut table, value) {
+            continue;
+        }
+        used += 1;
+        if used * 5 >= (table.len() - 1) * 3 {
+            let mut len = 8;
+            while len <= used * 4 {
+                len *= 2;
+            }
+            let before = std::mem::replace(&mut table, vec![None; len]);
+            for value in before.into_iter().flatten() {
+                insert(&mut table, value);
+            }
+        }
+    }
+    table.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_by_hand() {
+        // Up to four fit a table of eight slots.
+        assert_eq!(set_order(&[9, 3, 8]), [8, 9, 3]);
+        // The fifth makes it 32 slots.
+        assert_eq!(set_order(&[40, 35, 8, 1, 64]), [64, 1, 35, 40, 8]);
+        assert_eq!(set_order(&[5, 5, 4]), [4, 5]);
+    }
+
+    #[test]
+    fn by_hand() {
+        // Positions 0 text, 1..5 image, 5 text. Keys make 2 the image pivot, 5 the text's;
+        // 2 comes first. Least like it (0°) is 3 (180°), least like 5 (180°) then 1 (10°).
+        let angles = [0.0_f64, 10.0, 0.0, 180.0, 20.0, 180.0];
+        let rows = angles.map(|a| [a.to_radians().cos(), a.to_radians().sin()]);
+        let states = Dense::new(rows.concat(), 2).unwrap();
+        let keys = Dense::new(vec![9.0, 1.0, -5.0, 2.0, 0.0, 1.0], 1).unwrap();
+        let chosen = dart_tokens(&states, &keys, 1, 4, [1, 1], 1);
+        assert_eq!(chosen.pivots, [2, 5]);
+        assert_eq!(chosen.kept, [0, 1, 2]);
+    }
+}

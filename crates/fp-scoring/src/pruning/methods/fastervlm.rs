@@ -1,0 +1,88 @@
+//! FasterVLM: the tokens that the class token attends to most.
+//!
+//! a_j = mean over heads of the class token's attention to patch j, in the layer that gives
+//! the features; the T largest go on, in spatial order, and then pass the projector.
+//! Shapes: `cls_attention` [H, N]. Source: FasterVLM @ f5d5f12037e1,
+//! `llava_arch.py encode_images`. Sum and mean over heads order alike.
+
+use crate::pruning::published::shared::{CLS_ATTENTION, KEEP};
+use crate::pruning::published::{
+    Dense, MethodChoice, MethodInputs, MethodParams, Preset, PublishedCard, PublishedError,
+    PublishedMethod, best,
+};
+use crate::{PositionRule, TokenSelection};
+
+/// The tokens that the class token attends to most.
+#[derive(Debug)]
+pub struct FasterVlm;
+
+static CARD: PublishedCard = PublishedCard {
+    name: "fastervlm",
+    summary: "the tokens that the vision tower's class token attends to most",
+    site: "vision",
+    formula: "a_j = mean_h A[h, class, j]; the T largest, in spatial order",
+    inputs: &[CLS_ATTENTION],
+    params: &[KEEP],
+    presets: &[
+        Preset {
+            budget: "192",
+            params: "keep=192",
+            whose: "the budget itself; the authors publish 432, 288, 144, 58 and 29",
+        },
+        Preset {
+            budget: "128",
+            params: "keep=128",
+            whose: "the budget itself",
+        },
+        Preset {
+            budget: "64",
+            params: "keep=64",
+            whose: "the budget itself",
+        },
+    ],
+    paper: "FasterVLM, 2024",
+    source: "Theia-4869/FasterVLM @ f5d5f12037e1, llava/model/llava_arch.py",
+    positions: PositionRule::Renumber,
+    disagreements: &[
+        "LLaVA-NeXT: the authors take T per crop and drop newlines; here one square image",
+    ],
+};
+
+impl PublishedMethod for FasterVlm {
+    fn card(&self) -> &'static PublishedCard {
+        &CARD
+    }
+
+    fn choose(
+        &self,
+        inputs: &MethodInputs,
+        params: &MethodParams,
+    ) -> Result<MethodChoice, PublishedError> {
+        let attention = inputs.matrix("cls_attention")?;
+        let num_tokens = attention.num_columns();
+        let keep = params.count_up_to("keep", num_tokens, "image tokens")?;
+        let kept = fastervlm_tokens(&attention, keep);
+        let selection = TokenSelection::new(kept.clone(), num_tokens)?;
+        Ok(MethodChoice::plain(&kept, selection))
+    }
+}
+
+/// The `keep` tokens of largest mean attention over heads `[H, N]`, ascending; all of them
+/// where there are fewer.
+pub fn fastervlm_tokens(cls_attention: &Dense, keep: usize) -> Vec<usize> {
+    let all: Vec<usize> = (0..cls_attention.num_columns()).collect();
+    best(&cls_attention.column_means(), &all, keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        // Means 0.3, 0.2, 0.3, 0.1: the tie goes to the lower index.
+        let attention = Dense::new(vec![0.5, 0.1, 0.2, 0.1, 0.1, 0.3, 0.4, 0.1], 4).unwrap();
+        assert_eq!(fastervlm_tokens(&attention, 1), [0]);
+        assert_eq!(fastervlm_tokens(&attention, 3), [0, 1, 2]);
+    }
+}

@@ -1,0 +1,154 @@
+//! FitPrune: in every layer the tokens go that matter least to image and text alike.
+//!
+//! cross_j = Σ over the text rows after the image, self_j = Σ over the rows of the image
+//! divided by n, of the largest attention to j among all heads; the `delete` smallest
+//! cross·self are deleted, ties going to the lower index's favour. The authors delete
+//! between attention and MLP of the layer, which is the same as deleting after it: its KV
+//! cache keeps all. Shape: `attention` [H, S, S] after softmax, the image at `visual_start`.
+//! Source: FitPrune @ d28e418c9209, `modeling_llama.py`.
+//!
+//! The numbers per layer are literals for 32 layers at 40 to 90 %; they come of a fit on
+//! LLaVA-1.5-7B, so `delete` has to be given for any model.
+
+use crate::pruning::published::shared::VISUAL_START;
+use crate::pruning::published::{
+    Dense, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
+    ParamScope, PublishedCard, PublishedError, PublishedMethod, best,
+};
+use crate::{PositionRule, TokenSelection};
+
+/// In every layer the tokens go that matter least to image and text alike.
+#[derive(Debug)]
+pub struct FitPrune;
+
+static CARD: PublishedCard = PublishedCard {
+    name: "fitprune",
+    summary: "in each layer, tokens go that have least attention of text and image together",
+    site: "layer k",
+    formula: "delete d_l smallest (sum over text rows of max_h A[h, t, j]) * (sum over image \
+              rows of max_h A[h, i, j] / n)",
+    inputs: &[InputCard {
+        name: "attention",
+        shape: "[H, S, S]",
+        summary: "a decoder layer's attention after softmax, causal",
+    }],
+    params: &[
+        ParamCard {
+            name: "delete",
+            kind: ParamKind::Count,
+            default: ParamDefault::Required,
+            scope: ParamScope::Selection,
+            summary: "how many tokens go",
+        },
+        VISUAL_START,
+        ParamCard {
+            name: "visual_tokens",
+            kind: ParamKind::Count,
+            default: ParamDefault::Absent,
+            scope: ParamScope::Selection,
+            summary: "the number of image tokens; the greatest square that leaves text by default",
+        },
+        ParamCard {
+            name: "delete",
+            kind: ParamKind::Counts,
+            default: ParamDefault::Required,
+            scope: ParamScope::Model,
+            summary: "how many tokens go in each layer, one number per layer",
+        },
+    ],
+    presets: &[],
+    paper: "FitPrune, AAAI 2025",
+    source: "ywh187/FitPrune @ d28e418c9209, LLaVA_1.5/llava/model/language_model/modeling_llama.py",
+    positions: PositionRule::Keep,
+    disagreements: &[
+        "the numbers per layer are literals for 32 layers, fitted on LLaVA-1.5-7B",
+        "the code deletes between attention and MLP of a layer: the same as after it",
+    ],
+};
+
+impl PublishedMethod for FitPrune {
+    fn card(&self) -> &'static PublishedCard {
+        &CARD
+    }
+
+    fn choose(
+        &self,
+        inputs: &MethodInputs,
+        params: &MethodParams,
+    ) -> Result<MethodChoice, PublishedError> {
+        let heads = inputs.matrices("attention")?;
+        let len = heads[0].num_rows();
+        if heads[0].num_columns() != len {
+            return Err(PublishedError::TensorShape {
+                tensor: "attention".to_owned(),
+                found: vec![heads.len(), len, heads[0].num_columns()],
+                expected: "[H, S, S]".to_owned(),
+            });
+        }
+        let start = params.count("visual_start")?;
+        let num_tokens = super::visual_tokens(params, len, start, 1)?;
+        let delete = params.count("delete")?;
+        if delete > num_tokens {
+            let expected = format!("at most {num_tokens}, the number of image tokens");
+            return Err(params.refuse("delete", &delete, expected));
+        }
+        let largest = largest_over_heads(&heads);
+        let columns = start..start + num_tokens;
+        let take = |rows: std::ops::Range<usize>| {
+            let part = rows
+                .map(|row| largest.row(row)[columns.clone()].to_vec())
+                .collect();
+            Dense::from_rows(part, num_tokens).column_sums()
+        };
+        let from_image = take(columns.clone());
+        let from_text = take(columns.end..len);
+        let kept = fitprune_tokens(&from_image, &from_text, delete);
+        let selection = TokenSelection::new(kept.clone(), num_tokens)?;
+        Ok(MethodChoice::plain(&kept, selection))
+    }
+}
+
+/// The largest value over heads at each place.
+fn largest_over_heads(heads: &[Dense]) -> Dense {
+    let mut largest = heads[0].values().to_vec();
+    for head in &heads[1..] {
+        for (value, other) in largest.iter_mut().zip(head.values()) {
+            *value = value.max(*other);
+        }
+    }
+    let rows = largest.chunks(heads[0].num_columns()).map(<[f64]>::to_vec);
+    Dense::from_rows(rows.collect(), heads[0].num_columns())
+}
+
+/// All but the `delete` tokens of least importance, ascending, by the sums over the rows of
+/// the image and of the text `[n]` of the largest attention among heads.
+pub fn fitprune_tokens(from_image: &[f64], from_text: &[f64], delete: usize) -> Vec<usize> {
+    let num_tokens = from_image.len();
+    let scores: Vec<f64> = from_text
+        .iter()
+        .zip(from_image)
+        .map(|(text, image)| text * (image / num_tokens as f64))
+        .collect();
+    let all: Vec<usize> = (0..num_tokens).collect();
+    best(&scores, &all, num_tokens.saturating_sub(delete))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        // Products 2, 3, 2, 8: of the tie the lower index stays.
+        assert_eq!(
+            fitprune_tokens(&[1.0, 3.0, 2.0, 2.0], &[2.0, 1.0, 1.0, 4.0], 1),
+            [0, 1, 3]
+        );
+        assert_eq!(
+            fitprune_tokens(&[1.0, 3.0, 2.0, 2.0], &[2.0, 1.0, 1.0, 4.0], 3),
+            [3]
+        );
+        let heads = [[1.0, 5.0], [4.0, 2.0]].map(|row| Dense::new(row.to_vec(), 2).unwrap());
+        assert_eq!(largest_over_heads(&heads).values(), [4.0, 5.0]);
+    }
+}

@@ -1,0 +1,258 @@
+//! SparseVLM+ (v2.0): rated by the text over heads that look at the image, without the
+//! attention's slope by distance.
+//!
+//! Attention of row t to image token j is divided by g(Δ) = 2/√d · Σ_k cos(Δ·θ_k), k over
+//! d/2 pairs, θ_k = base^(−2k/d), Δ the distance of their positions: what rotary positions
+//! alone would give to vectors of ones. Then the `heads` heads of largest Σ over raters and
+//! image tokens are chosen, and score_j is their mean, and the raters' mean. The
+//! min(keep, n − 1) largest go on, in their order; nothing is merged.
+//! Shape: `rows` [H, T, n]; the image stands at `visual_start`, the text behind it.
+//! Source: SparseVLMs @ 26a5f48813c4.
+//!
+//! g changes its sign: for d = 128 from Δ = 1706 on, for d = 64 from 725, and for tiny heads
+//! much earlier; scores flip there. Nothing is clamped, as in the authors' code; a g of 0
+//! exactly is refused. The number of heads, 14, is of 32.
+
+use crate::pruning::published::shared::{RATERS, ROWS, VISUAL_START, layers};
+use crate::pruning::published::{
+    Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
+    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, best, descending,
+};
+use crate::{PositionRule, SelectError, TokenSelection};
+
+/// Rated by the text over heads that look at the image.
+#[derive(Debug)]
+pub struct SparseVlmPlus;
+
+static CARD: PublishedCard = PublishedCard {
+    name: "sparsevlm_plus",
+    summary: "the tokens that text raters attend to in the heads of most visual mass (v2.0)",
+    site: "layer k",
+    formula: "A / g(distance), g = 2/sqrt(d) * sum_k cos(distance*theta_k); mean over raters and \
+              the `heads` heads of largest sum; min(keep, n-1) largest",
+    inputs: &[ROWS],
+    params: &[
+        ParamCard {
+            name: "keep",
+            kind: ParamKind::Count,
+            default: ParamDefault::Required,
+            scope: ParamScope::Selection,
+            summary: "how many tokens go on, n - 1 at most",
+        },
+        RATERS,
+        ParamCard {
+            name: "heads",
+            kind: ParamKind::Count,
+            default: ParamDefault::Is("14"),
+            scope: ParamScope::Both,
+            summary: "how many heads are averaged",
+        },
+        ParamCard {
+            name: "head_dim",
+            kind: ParamKind::Count,
+            default: ParamDefault::Required,
+            scope: ParamScope::Selection,
+            summary: "d, the width of a head; even",
+        },
+        ParamCard {
+            name: "rope_theta",
+            kind: ParamKind::Number,
+            default: ParamDefault::Is("10000"),
+            scope: ParamScope::Selection,
+            summary: "the base of rotary positions",
+        },
+        VISUAL_START,
+        layers(ParamDefault::Is("3,7,16")),
+        ParamCard {
+            name: "keep",
+            kind: ParamKind::Counts,
+            default: ParamDefault::Is("300,200,118"),
+            scope: ParamScope::Model,
+            summary: "how many tokens go on from each stage",
+        },
+    ],
+    presets: &[
+        Preset {
+            budget: "192",
+            params: "layers=3,7,16 keep=300,200,118 heads=14",
+            whose: "the authors; by what leaves a layer, as sparsevlm",
+        },
+        Preset {
+            budget: "128",
+            params: "layers=3,7,16 keep=238,108,60 heads=14",
+            whose: "the authors; by what leaves a layer, as sparsevlm",
+        },
+        Preset {
+            budget: "64",
+            params: "layers=3,7,16 keep=66,34,20 heads=14",
+            whose: "the authors; by what leaves a layer, as sparsevlm",
+        },
+    ],
+    paper: "SparseVLM+, 2025",
+    source: "Gumpest/SparseVLMs @ 26a5f48813c4, llava/model/language_model/score.py (v2.0)",
+    positions: PositionRule::Keep,
+    disagreements: &[
+        "the correction changes its sign at long distances (d = 128: 1706), which flips scores; \
+         nothing is clamped, here as there",
+        "budgets count what leaves a layer, as sparsevlm's",
+    ],
+};
+
+impl PublishedMethod for SparseVlmPlus {
+    fn card(&self) -> &'static PublishedCard {
+        &CARD
+    }
+
+    fn choose(
+        &self,
+        inputs: &MethodInputs,
+        params: &MethodParams,
+    ) -> Result<MethodChoice, PublishedError> {
+        let heads = inputs.matrices("rows")?;
+        let num_tokens = heads[0].num_columns();
+        let raters = super::raters(params, heads[0].num_rows())?;
+        let keep = super::keep_below(params, num_tokens)?;
+        let num_heads = params.count_up_to("heads", heads.len(), "heads")?;
+        let width = params.count("head_dim")?;
+        if width == 0 || !width.is_multiple_of(2) {
+            let expected = "an even number from 2".to_owned();
+            return Err(params.refuse("head_dim", &width, expected));
+        }
+        let base = params.number("rope_theta")?;
+        if base <= 0.0 {
+            return Err(params.refuse("rope_theta", &base, "a number above 0".to_owned()));
+        }
+        let start = params.count("visual_start")?;
+        let columns: Vec<usize> = (start..start + num_tokens).collect();
+        let positions: Vec<usize> = raters.iter().map(|t| start + num_tokens + t).collect();
+        let rows: Vec<Dense> = heads
+            .iter()
+            .map(|head| {
+                let rows = raters.iter().map(|&rater| head.row(rater).to_vec());
+                Dense::from_rows(rows.collect(), num_tokens)
+            })
+            .collect();
+        let rope = Rope { width, base };
+        let chosen = sparsevlm_plus_tokens(&rows, &positions, &columns, rope, num_heads, keep)?;
+        let selection = TokenSelection::new(chosen.kept.clone(), num_tokens)?;
+        Ok(
+            MethodChoice::plain(&chosen.kept, selection)
+                .with("heads", Extra::Indices(chosen.heads)),
+        )
+    }
+}
+
+/// Rotary positions of a head.
+#[derive(Debug, Clone, Copy)]
+pub struct Rope {
+    /// Width of a head.
+    pub width: usize,
+    /// The base of its angles.
+    pub base: f64,
+}
+
+impl Rope {
+    /// What positions alone give to the product of vectors of ones `apart` positions apart,
+    /// over √width.
+    pub fn gravity(self, apart: usize) -> f64 {
+        let width = self.width as f64;
+        let angles = (0..self.width / 2).map(|k| self.base.powf(-2.0 * k as f64 / width));
+        let sum: f64 = angles.map(|angle| (apart as f64 * angle).cos()).sum();
+        2.0 / width.sqrt() * sum
+    }
+}
+
+/// What SparseVLM+ keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SparseVlmPlusTokens {
+    /// Ascending.
+    pub kept: Vec<usize>,
+    /// The heads that were averaged, ascending.
+    pub heads: Vec<usize>,
+}
+
+/// SparseVLM+'s choice by the raters' rows `[raters, n]` of each head; raters stand at `rows`
+/// and image tokens at `columns` of the sequence, rows behind columns.
+///
+/// # Errors
+/// A distance at which the correction is 0.
+pub fn sparsevlm_plus_tokens(
+    heads: &[Dense],
+    rows: &[usize],
+    columns: &[usize],
+    rope: Rope,
+    num_heads: usize,
+    keep: usize,
+) -> Result<SparseVlmPlusTokens, SelectError> {
+    let num_tokens = columns.len();
+    let mut gravity = Vec::with_capacity(rows.len() * num_tokens);
+    for row in rows {
+        for column in columns {
+            let apart = row.abs_diff(*column);
+            let value = rope.gravity(apart);
+            if value == 0.0 {
+                return Err(SelectError::NotApplicable {
+                    reason: format!(
+                        "sparsevlm_plus: its correction at distance {apart} is 0, which it \
+                         divides by"
+                    ),
+                });
+            }
+            gravity.push(value);
+        }
+    }
+    let corrected = heads.iter().map(|head| {
+        let values = head.values().iter().zip(&gravity).map(|(a, g)| a / g);
+        let values: Vec<f64> = values.collect();
+        let sums = values.chunks(num_tokens).map(<[f64]>::to_vec);
+        Dense::from_rows(sums.collect(), num_tokens)
+    });
+    let corrected: Vec<Dense> = corrected.collect();
+    let mass: Vec<f64> = corrected
+        .iter()
+        .map(|head| head.values().iter().sum())
+        .collect();
+    let mut chosen = descending(&mass);
+    chosen.truncate(num_heads);
+    chosen.sort_unstable();
+    let averaged: Vec<Dense> = chosen.iter().map(|&head| corrected[head].clone()).collect();
+    let all_raters: Vec<usize> = (0..rows.len()).collect();
+    let scores = super::sparsevlm::rated(&averaged, &all_raters);
+    let all: Vec<usize> = (0..num_tokens).collect();
+    Ok(SparseVlmPlusTokens {
+        kept: best(&scores, &all, keep),
+        heads: chosen,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        let rope = Rope {
+            width: 2,
+            base: 10000.0,
+        };
+        assert!((rope.gravity(0) - 2.0_f64.sqrt()).abs() < 1e-12);
+        assert!((rope.gravity(2) - 2.0_f64.sqrt() * 2.0_f64.cos()).abs() < 1e-12);
+        // The far token's correction is negative, which makes it least.
+        let heads = [
+            Dense::new(vec![0.9, 0.1], 2).unwrap(),
+            Dense::new(vec![0.2, 0.3], 2).unwrap(),
+        ];
+        let chosen = sparsevlm_plus_tokens(&heads, &[2], &[0, 1], rope, 1, 1).unwrap();
+        assert_eq!((chosen.heads, chosen.kept), (vec![1], vec![1]));
+    }
+
+    #[test]
+    fn the_sign_changes_where_the_field_found_it() {
+        let rope = |width| Rope {
+            width,
+            base: 10000.0,
+        };
+        let first = |width| (0..).find(|apart| rope(width).gravity(*apart) < 0.0);
+        assert_eq!((first(128), first(64)), (Some(1707), Some(725)));
+    }
+}

@@ -1,0 +1,133 @@
+//! Tensors by name.
+
+use std::collections::BTreeMap;
+
+use super::{Dense, PublishedError};
+
+/// The tensors that a method looks at, by name, every value finite.
+#[derive(Debug, Clone, Default)]
+pub struct MethodInputs {
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
+}
+
+impl MethodInputs {
+    /// Adds a tensor, row-major.
+    ///
+    /// # Errors
+    /// Values that don't fill the shape, an empty tensor, a value that isn't finite, a name
+    /// that is taken.
+    pub fn insert(
+        &mut self,
+        name: &str,
+        shape: Vec<usize>,
+        values: Vec<f64>,
+    ) -> Result<(), PublishedError> {
+        let len = shape
+            .iter()
+            .try_fold(1_usize, |len, side| len.checked_mul(*side));
+        if len != Some(values.len()) || values.is_empty() {
+            return Err(PublishedError::TensorShape {
+                tensor: name.to_owned(),
+                found: shape,
+                expected: format!("{} values, and not none", values.len()),
+            });
+        }
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(PublishedError::NotFinite {
+                tensor: name.to_owned(),
+                index: index_of(at, &shape),
+                value: values[at],
+            });
+        }
+        match self.tensors.insert(name.to_owned(), (shape, values)) {
+            None => Ok(()),
+            Some(_) => Err(PublishedError::TensorTwice {
+                tensor: name.to_owned(),
+            }),
+        }
+    }
+
+    fn get(&self, name: &'static str) -> Result<&(Vec<usize>, Vec<f64>), PublishedError> {
+        self.tensors
+            .get(name)
+            .ok_or_else(|| PublishedError::MissingTensor {
+                tensor: name,
+                given: self.tensors.keys().cloned().collect(),
+            })
+    }
+
+    /// A tensor of one dimension.
+    ///
+    /// # Errors
+    /// It is missing, or has more.
+    pub fn vector(&self, name: &'static str) -> Result<&[f64], PublishedError> {
+        let (shape, values) = self.get(name)?;
+        match shape.as_slice() {
+            [_] => Ok(values),
+            _ => Err(dimensions(name, shape, "one dimension")),
+        }
+    }
+
+    /// A tensor of two dimensions.
+    ///
+    /// # Errors
+    /// It is missing, or has another number of them.
+    pub fn matrix(&self, name: &'static str) -> Result<Dense, PublishedError> {
+        let (shape, values) = self.get(name)?;
+        let wrong = || dimensions(name, shape, "two dimensions");
+        match shape.as_slice() {
+            [_, columns] => Dense::new(values.clone(), *columns).ok_or_else(wrong),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// A tensor of three dimensions, as a matrix per index of the first.
+    ///
+    /// # Errors
+    /// It is missing, or has another number of them.
+    pub fn matrices(&self, name: &'static str) -> Result<Vec<Dense>, PublishedError> {
+        let (shape, values) = self.get(name)?;
+        let wrong = || dimensions(name, shape, "three dimensions");
+        match shape.as_slice() {
+            [_, rows, columns] => values
+                .chunks_exact(rows * columns)
+                .map(|part| Dense::new(part.to_vec(), *columns).ok_or_else(wrong))
+                .collect(),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// Refuses a tensor that hasn't the number of rows or values that others ask for.
+    pub(crate) fn check_rows(
+        name: &'static str,
+        found: usize,
+        expected: usize,
+        why: &str,
+    ) -> Result<(), PublishedError> {
+        if found == expected {
+            return Ok(());
+        }
+        Err(PublishedError::TensorShape {
+            tensor: name.to_owned(),
+            found: vec![found],
+            expected: format!("{expected} along the first dimension, {why}"),
+        })
+    }
+}
+
+fn dimensions(name: &str, found: &[usize], expected: &str) -> PublishedError {
+    PublishedError::TensorShape {
+        tensor: name.to_owned(),
+        found: found.to_vec(),
+        expected: expected.to_owned(),
+    }
+}
+
+fn index_of(mut at: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for (place, side) in index.iter_mut().zip(shape).rev() {
+        *place = at % side;
+        at /= side;
+    }
+    index
+}

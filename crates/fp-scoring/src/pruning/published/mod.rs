@@ -1,0 +1,29 @@
+//! The field's published pruning methods, as their authors' code computes them.
+//!
+//! Each is one file under `methods/`: a pure function in `f64` from what it looks at to the
+//! tokens that go on, with parameters of its own, and a [`PublishedCard`] that says where it
+//! acts, what it needs, whose its default settings are, and where paper and code disagree.
+//! [`PublishedMethod::choose`] takes tensors by name; that is what golden cases hold.
+//!
+//! Everything is implemented from descriptions of the rules; none of the authors' code is
+//! used. Where that code fails, or does something that its authors can't have meant, the
+//! case is defined or refused by name here, and documented in the method's file.
+
+mod card;
+pub(crate) mod choice;
+pub(crate) mod dense;
+mod error;
+mod inputs;
+mod list;
+mod params;
+mod ranking;
+pub(crate) mod shared;
+
+pub use card::{InputCard, ParamCard, ParamDefault, ParamKind, ParamScope, Preset, PublishedCard};
+pub use choice::{Extra, MethodChoice};
+pub use dense::Dense;
+pub use error::PublishedError;
+pub use inputs::MethodInputs;
+pub use list::{PublishedMethod, published_method, published_methods};
+pub use params::{MethodParams, ParamValue};
+pub(crate) use ranking::{best, descending};
