@@ -1,6 +1,9 @@
-//! `finepruner budget`, `finepruner efficiency` and `finepruner strategies`.
+//! `finepruner budget`, `finepruner efficiency`, `finepruner strategies`, `finepruner methods`
+//! and `finepruner select`.
 
 mod common;
+#[path = "budget/published.rs"]
+mod published;
 
 use fp_scoring::{HeadStrategy, MethodRegistry, QueryStrategy};
 use serde_json::Value;

@@ -155,6 +155,7 @@ fn what_is_said_without_a_run() {
     ];
     problems.check("score", &root, &score);
     problems.check("strategies", &root, &["strategies"]);
+    problems.check("methods", &root, &["methods"]);
     problems.check("budget", &root, &["budget"]);
     problems.check("inspect", &root, &["inspect", "assets/finepruner-tiny"]);
     let config = "configs/ablation_a_config.json";

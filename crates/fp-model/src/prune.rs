@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fp_scoring::{Plan, PruneConfig, Selected, Selection, Site, TokenLayout};
+use fp_scoring::{Plan, PruneConfig, Selected, Selection, Site, TokenLayout, TokenSelection};
 
 use crate::advance::Advance;
 use crate::branch::{Branches, Ending};
@@ -200,25 +200,20 @@ impl LlavaModel {
     ) -> Result<(Branches, Vec<Vec<StageOutput>>)> {
         let start = Instant::now();
         let samples: Vec<Sample<'_>> = requests.iter().map(|request| request.sample).collect();
-        let prefix_options = requests
-            .iter()
-            .map(|request| {
-                let stage = &request.plan.stages[0];
-                Ok(PrefixOptions {
-                    depth: stage.site.depth(),
-                    query_rows: self.rows_for_stage(stage, &request.sample.layout())?,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let mut prefixes = self.prefill_prefixes(&samples, &prefix_options)?;
+        let (mut prefixes, mut previous) = self.first_prefixes(requests, &samples)?;
         timings.prefix = start.elapsed();
         let mut outputs: Vec<Vec<StageOutput>> = vec![Vec::new(); requests.len()];
         for (index, &site) in sites.iter().enumerate() {
             let start = Instant::now();
-            for ((request, prefix), outputs) in requests.iter().zip(&prefixes).zip(&mut outputs) {
-                let stage = &request.plan.stages[index];
+            for (at, (request, prefix)) in requests.iter().zip(&prefixes).enumerate() {
+                let (outputs, stage) = (&mut outputs[at], &request.plan.stages[index]);
                 let features = request.sample.features;
-                let selected = self.select_stage(prefix, stage, features, &request.facts)?;
+                let facts = SampleFacts {
+                    text_ids: Some(request.sample.prompt.text_ids()),
+                    ..request.facts
+                };
+                let behind = previous.get(at);
+                let selected = self.select_stage_behind(prefix, behind, stage, features, &facts)?;
                 let tokens = selected.selection.places().iter();
                 outputs.push(StageOutput {
                     site,
@@ -250,7 +245,7 @@ impl LlavaModel {
                     })
                 })
                 .collect::<Result<Vec<_>>>()?;
-            prefixes = self.advance(&advances, next.depth())?;
+            (prefixes, previous) = self.advance_reading(requests, index + 1, &advances, next)?;
             timings.branch += start.elapsed();
         }
         let start = Instant::now();
@@ -270,6 +265,102 @@ impl LlavaModel {
         timings.branch += start.elapsed();
         Ok((branches, outputs))
     }
+}
+
+impl LlavaModel {
+    /// The prefixes of the first stage, and where a selector looks at what entered the layer
+    /// before, the same sequences one layer earlier.
+    fn first_prefixes(
+        &self,
+        requests: &[PlannedSample<'_>],
+        samples: &[Sample<'_>],
+    ) -> Result<(Vec<Prefix>, Vec<Prefix>)> {
+        let depth = requests[0].plan.stages[0].site.depth();
+        let is_split = looks_behind(requests, 0) && depth > 0;
+        let options = requests
+            .iter()
+            .map(|request| {
+                let stage = &request.plan.stages[0];
+                let query_rows = if is_split {
+                    Vec::new()
+                } else {
+                    self.rows_for_stage(stage, &request.sample.layout())?
+                };
+                Ok(PrefixOptions {
+                    depth: depth - usize::from(is_split),
+                    query_rows,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let prefixes = self.prefill_prefixes(samples, &options)?;
+        if !is_split {
+            return Ok((prefixes, Vec::new()));
+        }
+        let present = self.one_layer_further(requests, 0, &prefixes)?;
+        Ok((present, prefixes))
+    }
+
+    /// The prefixes of stage `index`, at `site`, and as [`LlavaModel::first_prefixes`].
+    fn advance_reading(
+        &self,
+        requests: &[PlannedSample<'_>],
+        index: usize,
+        advances: &[Advance<'_>],
+        site: Site,
+    ) -> Result<(Vec<Prefix>, Vec<Prefix>)> {
+        if !looks_behind(requests, index) || site.depth() == 0 {
+            return Ok((self.advance(advances, site.depth())?, Vec::new()));
+        }
+        let unread: Vec<Advance<'_>> = advances
+            .iter()
+            .map(|advance| Advance {
+                query_rows: Vec::new(),
+                ..advance.clone()
+            })
+            .collect();
+        let previous = self.advance(&unread, site.depth() - 1)?;
+        let present = self.one_layer_further(requests, index, &previous)?;
+        Ok((present, previous))
+    }
+
+    /// All tokens of prefixes, through the one layer that is left before stage `index`.
+    fn one_layer_further(
+        &self,
+        requests: &[PlannedSample<'_>],
+        index: usize,
+        prefixes: &[Prefix],
+    ) -> Result<Vec<Prefix>> {
+        let all: Vec<TokenSelection> = prefixes
+            .iter()
+            .map(|prefix| TokenSelection::all(prefix.layout().num_image))
+            .collect();
+        let advances = requests
+            .iter()
+            .zip(prefixes)
+            .zip(&all)
+            .map(|((request, prefix), selection)| {
+                let stage = &request.plan.stages[index];
+                Ok(Advance {
+                    prefix,
+                    selection,
+                    positions: request.plan.positions,
+                    query_rows: self.rows_for_stage(stage, prefix.layout())?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let depth = prefixes.first().map_or(0, Prefix::depth);
+        self.advance(&advances, depth + 1)
+    }
+}
+
+/// Whether a selector of stage `index` looks at what entered the layer before.
+fn looks_behind(requests: &[PlannedSample<'_>], index: usize) -> bool {
+    let stages = requests
+        .iter()
+        .filter_map(|request| request.plan.stages.get(index));
+    stages
+        .into_iter()
+        .any(|stage| stage.selector.needs().previous_hidden)
 }
 
 /// A sample with the method that it is answered by.

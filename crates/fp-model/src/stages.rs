@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Tensor};
 use fp_scoring::{
-    AttentionNeed, AttentionRows, CoveredArea, Evidence, Matrix, Merge, SelectError, Selected,
-    Site, Stage, TokenSelection, VisionValues,
+    AttentionNeed, AttentionRows, CoveredArea, DecoderValues, Evidence, Matrix, Merge, Needs,
+    SelectError, Selected, Site, Stage, TokenSelection, VisionValues, methods,
 };
 
 use crate::config::FeatureSelect;
@@ -21,6 +21,8 @@ pub struct SampleFacts<'a> {
     pub grid: Option<[usize; 2]>,
     /// How much of each token ground-truth boxes cover, or why that isn't known.
     pub covered_area: CoveredArea<'a>,
+    /// Token ids of the text after the image, for selectors that look at its embeddings.
+    pub text_ids: Option<&'a [u32]>,
 }
 
 impl SampleFacts<'_> {
@@ -30,6 +32,7 @@ impl SampleFacts<'_> {
             id,
             grid: None,
             covered_area: Err("no boxes"),
+            text_ids: None,
         }
     }
 }
@@ -48,6 +51,22 @@ impl LlavaModel {
         features: &ImageFeatures,
         facts: &SampleFacts<'_>,
     ) -> Result<Selected> {
+        self.select_stage_behind(prefix, None, stage, features, facts)
+    }
+
+    /// As [`LlavaModel::select_stage`], for selectors that also look at what entered the
+    /// layer before: `previous` is the same sequence one layer earlier.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn select_stage_behind(
+        &self,
+        prefix: &Prefix,
+        previous: Option<&Prefix>,
+        stage: &Stage,
+        features: &ImageFeatures,
+        facts: &SampleFacts<'_>,
+    ) -> Result<Selected> {
         let layout = *prefix.layout();
         // A stage before this one may have let through fewer than it might.
         let kept = stage.kept.min(layout.num_image);
@@ -60,6 +79,7 @@ impl LlavaModel {
             return Ok(Selected {
                 selection: TokenSelection::from(&selection.kept_tokens),
                 audit: Some(selection),
+                choice: None,
             });
         }
         let needs = stage.selector.needs();
@@ -114,6 +134,8 @@ impl LlavaModel {
                 evidence = evidence.with_hidden(matrix);
             }
         }
+        let known = self.decoder_known(prefix, previous, &needs, facts)?;
+        evidence = evidence.with_decoder(self.decoder_values(prefix, &known));
         let selected = stage.selector.select(&evidence, kept)?;
         let merge = selected.selection.merge();
         let is_of_site =
@@ -134,6 +156,59 @@ impl LlavaModel {
         .into())
     }
 
+    /// Reads what selectors rarely look at of the decoder.
+    fn decoder_known(
+        &self,
+        prefix: &Prefix,
+        previous: Option<&Prefix>,
+        needs: &Needs,
+        facts: &SampleFacts<'_>,
+    ) -> Result<DecoderKnown> {
+        let mut known = DecoderKnown::default();
+        if let Some(previous) = previous.filter(|_| needs.previous_hidden) {
+            let layout = previous.layout();
+            let image = previous
+                .hidden_states()
+                .narrow(0, layout.num_system, layout.num_image)?;
+            known.previous_hidden = Some(host_values(&image)?);
+        }
+        if let Some(ids) = facts
+            .text_ids
+            .filter(|ids| needs.text_embeds && !ids.is_empty())
+        {
+            known.text_embeds = Some(host_values(&self.decoder.embed(ids)?)?);
+        }
+        if needs.sequence && prefix.depth() > 0 {
+            known.states = Some(host_values(&self.decoder.normed(prefix.hidden_states())?)?);
+            let (keys, _) = prefix.cache.layer(prefix.depth() - 1)?.tensors()?;
+            // Heads of a token side by side.
+            let keys = keys.transpose(0, 1)?.contiguous()?.flatten_from(1)?;
+            known.key_width = keys.dim(1)?;
+            known.keys = Some(host_values(&keys)?);
+        }
+        Ok(known)
+    }
+
+    fn decoder_values<'a>(&self, prefix: &'a Prefix, known: &'a DecoderKnown) -> DecoderValues<'a> {
+        let text = &self.config().text;
+        let matrix = |values: &'a Option<Vec<f32>>, width: usize| {
+            values
+                .as_ref()
+                .and_then(|values| Matrix::new(values, width))
+        };
+        DecoderValues {
+            previous_hidden: matrix(&known.previous_hidden, text.hidden_size),
+            text_embeds: matrix(&known.text_embeds, text.hidden_size),
+            states: matrix(&known.states, text.hidden_size),
+            keys: matrix(&known.keys, known.key_width),
+            rope: Some(methods::Rope {
+                width: text.head_dim(),
+                base: text.rope_theta,
+            }),
+            positions: Some(prefix.positions()),
+        }
+    }
+
     /// Rows whose attention has to be read at the end of a prefix of `layout` so that
     /// `stage` can choose there.
     ///
@@ -149,6 +224,16 @@ impl LlavaModel {
             Some(AttentionNeed::Next) | None => Ok(Vec::new()),
         }
     }
+}
+
+/// Values of the decoder on the host, as far as they were asked for.
+#[derive(Default)]
+struct DecoderKnown {
+    previous_hidden: Option<Vec<f32>>,
+    text_embeds: Option<Vec<f32>>,
+    states: Option<Vec<f32>>,
+    keys: Option<Vec<f32>>,
+    key_width: usize,
 }
 
 impl LlavaModel {

@@ -2,7 +2,10 @@
 //! the same, to the last bit.
 
 mod common;
+#[path = "stages/published.rs"]
+mod published;
 
+use candle_core::Tensor;
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
     Advance, Ending, ImageFeatures, LlavaModel, Prefix, PrefixOptions, Sample, VisionRead,
@@ -31,6 +34,7 @@ impl Selector for NoSelector {
 
 struct Case {
     model: LlavaModel,
+    pixels: Tensor,
     features: ImageFeatures,
     prompt: EncodedPrompt,
 }
@@ -54,6 +58,7 @@ impl Case {
         let request = model.config().vision_request([&plan]).unwrap();
         Case {
             features: model.encode_image_for(&pixels, &request).unwrap(),
+            pixels,
             model,
             prompt: EncodedPrompt {
                 input_ids: (1..7).chain([500]).chain(20..32).collect(),

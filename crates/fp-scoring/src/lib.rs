@@ -68,12 +68,14 @@ pub use named::{StrategyCard, UnknownName, did_you_mean, nearest};
 pub use normalization::Normalization;
 pub use pruning::methods::{oracle_tokens, random_tokens, uniform_grid_tokens};
 pub use pruning::{
-    AttentionNeed, AttentionSelector, CoveredArea, Dense, DuplicateMethod, Evidence, Extra,
-    ImageInput, InputCard, Matrix, Merge, MethodCard, MethodChoice, MethodInputs, MethodParams,
-    MethodRegistry, MethodRole, Needs, OneStage, ParamCard, ParamDefault, ParamKind, ParamScope,
-    ParamValue, Plan, PlanError, PlanSetting, PositionRule, Preset, PruningMethod, PublishedCard,
-    PublishedError, PublishedMethod, SelectError, Selected, Selector, Site, Stage, TokenSelection,
-    UnknownMethod, VisionNeed, VisionValues, methods, published_method, published_methods,
+    AttentionNeed, AttentionSelector, ConfiguredMethod, CoveredArea, DecoderValues, Dense,
+    DuplicateMethod, Evidence, Extra, ImageInput, InputCard, Matrix, Merge, MethodCard,
+    MethodChoice, MethodInputs, MethodParams, MethodRegistry, MethodRole, Needs, OneStage,
+    ParamCard, ParamDefault, ParamKind, ParamScope, ParamValue, Plan, PlanError, PlanSetting,
+    PositionRule, Preset, PruningMethod, PublishedCard, PublishedError, PublishedMethod,
+    PublishedStage, RunCodes, SelectError, Selected, Selector, Site, Source, Stage, StageCodes,
+    TokenSelection, UnknownMethod, VisionNeed, VisionValues, methods, published_method,
+    published_methods, published_plan,
 };
 pub use query::{AttentionRows, QueryStrategy};
 pub use schedule::{ScheduleStage, ScheduleStages, ScheduleSyntax, TokenSchedule};

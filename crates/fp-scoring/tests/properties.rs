@@ -1,5 +1,8 @@
 //! What must hold for any attention.
 
+#[path = "properties/published.rs"]
+mod published;
+
 use fp_scoring::{
     AttentionRows, HeadCount, HeadStrategy, ImageAttention, NEAR_TIE_GAP, Normalization,
     QueryStrategy, ScoringError, SelectOptions, Selection, TokenLayout, image_attention, score_all,

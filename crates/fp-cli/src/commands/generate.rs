@@ -3,6 +3,7 @@
 mod inputs;
 mod logits;
 mod overlay;
+mod published;
 mod report;
 mod shipped;
 
@@ -25,6 +26,7 @@ use fp_scoring::{
 };
 
 use super::output_file::OutputFile;
+use super::select::parse_setting;
 use super::warn;
 use crate::arguments::OneOrAll;
 use inputs::Inputs;
@@ -35,6 +37,7 @@ use report::Report;
 ///
 /// A budget (--keep, --average-visual-tokens, --retention or --schedule) turns
 /// pruning on; without one nothing is pruned, and the other pruning flags are refused.
+/// --method prunes by a published method instead, whose settings say how much stays.
 ///
 /// Examples:
 ///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
@@ -42,6 +45,8 @@ use report::Report;
 ///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
 ///     --prompt "What is this?" --average-visual-tokens 64 \
 ///     --head-selection-strategy variance --json
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
+///     --prompt "What is this?" --method vispruner --method-param keep=64
 ///   finepruner generate --weights random:llava-1.5-7b --keep 166 \
 ///     --max-new-tokens 8
 ///   finepruner generate --model embedded --keep 16 --overlay kept.svg
@@ -84,6 +89,26 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "pad|crop")]
     aspect: Option<ImageAspect>,
 
+    /// Prune by a published method, a name of `finepruner methods`, as its authors do.
+    #[arg(
+        long,
+        value_name = "METHOD",
+        conflicts_with_all = [
+            "average_visual_tokens", "keep", "retention", "head_selection_strategy",
+            "query_selection_strategy", "num_selected_heads", "prune_layer", "normalize",
+            "allow_degenerate", "overlay",
+        ]
+    )]
+    method: Option<String>,
+    /// A setting of that method, once per setting; lists as layers=2,6,16. With --schedule
+    /// K:N,… its layers and keep need not be given.
+    #[arg(
+        long = "method-param",
+        value_name = "NAME=VALUE",
+        requires = "method",
+        value_parser = parse_setting
+    )]
+    settings: Vec<(String, String)>,
     /// Keep as many tokens as make this many visual tokens per layer on average, B.
     #[arg(long, value_name = "B", conflicts_with_all = ["keep", "retention"])]
     average_visual_tokens: Option<f64>,
@@ -114,7 +139,7 @@ pub(crate) struct GenerateArgs {
     )]
     schedule: Option<ScheduleStages>,
     /// Position ids of the tokens that go on: keep their old ones, or renumber
-    /// [default: keep].
+    /// [default: keep, with --method as its authors have it].
     #[arg(long, value_name = "keep|renumber")]
     positions: Option<PositionRule>,
     /// How a row becomes a distribution: l1 or softmax [default: l1].
@@ -194,6 +219,7 @@ impl Weights {
 /// Runs the command. Whatever is wrong with flags, prompt, image or files shows
 /// before weights are read, and files are written when all else is done.
 pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
+    let method = published::method(args)?;
     let prune = prune_config(args)?;
     let options = LoadOptions {
         device: fp_model::device(&args.device)
@@ -215,7 +241,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         Weights::Checkpoint(opened) => Inputs::read(args, opened)?,
         Weights::Dummy(_, config) => Inputs::dummy(config),
     };
-    let plan = plan(args, prune.as_ref(), weights.config(), &inputs)?;
+    let plan = match &method {
+        Some(params) => published::plan(args, params, weights.config(), &inputs)?,
+        None => plan(args, prune.as_ref(), weights.config(), &inputs)?,
+    };
     let notes = match &weights {
         Weights::Checkpoint(opened) => opened.notes(),
         Weights::Dummy(..) => Vec::new(),
@@ -247,6 +276,8 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         text: inputs.decode(&output.generation.token_ids)?,
         output: &output,
         prune: prune.as_ref(),
+        method: method.as_ref(),
+        positions: plan.positions,
         source: &inputs.source,
         layout: sample.layout(),
         preprocess: inputs.preprocess,
@@ -328,6 +359,9 @@ fn plan(
 
 /// How to prune; none without a budget.
 fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
+    if args.method.is_some() {
+        return Ok(None);
+    }
     let budget = args
         .keep
         .map(TokenBudget::Kept)

@@ -145,7 +145,7 @@ pub(super) fn value_json(value: &ParamValue) -> Value {
 }
 
 /// Parameters by name, as JSON.
-pub(super) fn params_json(params: &MethodParams) -> Map<String, Value> {
+pub(crate) fn params_json(params: &MethodParams) -> Map<String, Value> {
     let values = params
         .iter()
         .map(|(name, value)| (name.to_owned(), value_json(value)));

@@ -182,6 +182,7 @@ impl Subject<'_> {
                 Ok(grid) => Ok(grid.covered()),
                 Err(reason) => Err(reason),
             },
+            text_ids: None,
         }
     }
 }

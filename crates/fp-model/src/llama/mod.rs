@@ -270,6 +270,11 @@ impl Llama {
         Ok(logits)
     }
 
+    /// The final norm of hidden states.
+    pub(crate) fn normed(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.rms_norm(hidden, &self.norm)
+    }
+
     fn rms_norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         ops::rms_norm(&self.place, x, weight, self.config.rms_norm_eps)
     }

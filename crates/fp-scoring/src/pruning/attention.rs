@@ -68,6 +68,7 @@ impl Selector for AttentionSelector {
         Ok(Selected {
             selection: TokenSelection::from(&selection.kept_tokens),
             audit: Some(selection),
+            choice: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! What a selector looks at.
 
+use super::methods::Rope;
 use super::{Matrix, SelectError, VisionNeed, VisionValues};
 use crate::{AttentionRows, TokenLayout};
 
@@ -21,6 +22,27 @@ pub struct Evidence<'a> {
     embeds: Option<Matrix<'a>>,
     hidden: Option<Matrix<'a>>,
     vision: Option<&'a VisionValues<'a>>,
+    decoder: DecoderValues<'a>,
+}
+
+/// What is known of the decoder beside attention and hidden states, as far as it was asked
+/// for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DecoderValues<'a> {
+    /// Hidden states of the image tokens that are there as they entered the layer before
+    /// the stage, `[n, D]`.
+    pub previous_hidden: Option<Matrix<'a>>,
+    /// Embeddings of the text after the image, `[T, D]`.
+    pub text_embeds: Option<Matrix<'a>>,
+    /// Hidden states of the whole sequence through the final norm, `[S, D]`.
+    pub states: Option<Matrix<'a>>,
+    /// Keys of the layer before the stage, after rotary positions, heads side by side,
+    /// `[S, H·d]`.
+    pub keys: Option<Matrix<'a>>,
+    /// Width of a head and base of its rotary positions.
+    pub rope: Option<Rope>,
+    /// `[S]`: positions at which the sequence ran.
+    pub positions: Option<&'a [usize]>,
 }
 
 impl<'a> Evidence<'a> {
@@ -44,6 +66,7 @@ impl<'a> Evidence<'a> {
             embeds: None,
             hidden: None,
             vision: None,
+            decoder: DecoderValues::default(),
         }
     }
 
@@ -106,6 +129,12 @@ impl<'a> Evidence<'a> {
             vision: Some(values),
             ..self
         }
+    }
+
+    /// Adds what is known of the decoder.
+    #[must_use]
+    pub fn with_decoder(self, decoder: DecoderValues<'a>) -> Self {
+        Evidence { decoder, ..self }
     }
 
     /// How many of the tokens that are there are no cells of the image's grid: the class
@@ -207,4 +236,60 @@ impl<'a> Evidence<'a> {
             }),
         }
     }
+
+    /// Hidden states of the image tokens that are there as they entered the layer before
+    /// the stage, `[n, D]`.
+    ///
+    /// # Errors
+    /// They weren't asked for, or whoever runs the model doesn't have them.
+    pub fn previous_hidden(&self) -> Result<Matrix<'a>, SelectError> {
+        needed(
+            self.decoder.previous_hidden,
+            "hidden states of the layer before",
+        )
+    }
+
+    /// Embeddings of the text after the image, `[T, D]`.
+    ///
+    /// # Errors
+    /// As [`Evidence::previous_hidden`].
+    pub fn text_embeds(&self) -> Result<Matrix<'a>, SelectError> {
+        needed(self.decoder.text_embeds, "embeddings of the text")
+    }
+
+    /// Hidden states of the whole sequence through the final norm, `[S, D]`.
+    ///
+    /// # Errors
+    /// As [`Evidence::previous_hidden`].
+    pub fn states(&self) -> Result<Matrix<'a>, SelectError> {
+        needed(self.decoder.states, "states of the sequence")
+    }
+
+    /// Keys of the layer before the stage, `[S, H·d]`.
+    ///
+    /// # Errors
+    /// As [`Evidence::previous_hidden`].
+    pub fn keys(&self) -> Result<Matrix<'a>, SelectError> {
+        needed(self.decoder.keys, "keys of the sequence")
+    }
+
+    /// Width of a head and base of its rotary positions.
+    ///
+    /// # Errors
+    /// Whoever runs the model didn't say.
+    pub fn rope(&self) -> Result<Rope, SelectError> {
+        needed(self.decoder.rope, "rotary positions")
+    }
+
+    /// `[S]`: positions at which the sequence ran.
+    ///
+    /// # Errors
+    /// Whoever runs the model didn't say.
+    pub fn positions(&self) -> Result<&'a [usize], SelectError> {
+        needed(self.decoder.positions, "positions")
+    }
+}
+
+fn needed<T>(value: Option<T>, what: &'static str) -> Result<T, SelectError> {
+    value.ok_or(SelectError::MissingEvidence { what })
 }

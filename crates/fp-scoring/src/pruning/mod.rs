@@ -24,13 +24,14 @@ mod vision;
 
 pub use attention::AttentionSelector;
 pub use error::{PlanError, SelectError};
-pub use evidence::{CoveredArea, Evidence};
+pub use evidence::{CoveredArea, DecoderValues, Evidence};
 pub use matrix::Matrix;
 pub use plan::{ImageInput, Plan, PlanSetting, Stage};
 pub use published::{
-    Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
-    ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod,
-    published_method, published_methods,
+    ConfiguredMethod, Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard,
+    ParamDefault, ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError,
+    PublishedMethod, PublishedStage, RunCodes, Source, StageCodes, published_method,
+    published_methods, published_plan,
 };
 pub use registry::{
     DuplicateMethod, MethodCard, MethodRegistry, MethodRole, OneStage, PruningMethod, UnknownMethod,

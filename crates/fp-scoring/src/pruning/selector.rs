@@ -1,8 +1,9 @@
 //! What chooses tokens at a stage.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
-use super::{AttentionSelector, Evidence, SelectError, TokenSelection, VisionNeed};
+use super::{AttentionSelector, Evidence, MethodChoice, SelectError, TokenSelection, VisionNeed};
 use crate::{ScoringError, Selection, TokenLayout};
 
 /// Which layer's attention a selector at `layer k` looks at.
@@ -25,6 +26,13 @@ pub struct Needs {
     pub embeds: bool,
     /// Hidden states of the image tokens at the stage.
     pub hidden: bool,
+    /// Hidden states of the image tokens as they entered the layer before the stage.
+    pub previous_hidden: bool,
+    /// Embeddings of the text after the image.
+    pub text_embeds: bool,
+    /// Of the whole sequence, hidden states through the final norm and keys of the layer
+    /// before the stage.
+    pub sequence: bool,
     /// What is read of the vision tower.
     pub vision: Vec<VisionNeed>,
 }
@@ -36,6 +44,8 @@ pub struct Selected {
     pub selection: TokenSelection,
     /// Heads, importance and cuts, where attention decided.
     pub audit: Option<Selection>,
+    /// What a published method says of its choice.
+    pub choice: Option<Arc<MethodChoice>>,
 }
 
 impl From<TokenSelection> for Selected {
@@ -43,6 +53,7 @@ impl From<TokenSelection> for Selected {
         Selected {
             selection,
             audit: None,
+            choice: None,
         }
     }
 }

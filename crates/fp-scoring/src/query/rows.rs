@@ -87,6 +87,16 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         self.num_heads
     }
 
+    /// The rows, positions in the sequence, ascending.
+    pub fn rows(&self) -> &'a [usize] {
+        self.rows
+    }
+
+    /// `[H, Q, N]`.
+    pub fn values(&self) -> &'a [T] {
+        self.values
+    }
+
     /// Where the image stands.
     pub fn layout(&self) -> &TokenLayout {
         &self.layout

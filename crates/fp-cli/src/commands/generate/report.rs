@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fp_model::{SampleOutput, StageTimings};
-use fp_scoring::{PruneConfig, TokenLayout};
+use fp_scoring::{MethodParams, PositionRule, PruneConfig, TokenLayout};
 use serde_json::json;
 
 use super::inputs::Source;
+use super::published;
 use crate::commands::{print_json, print_text};
 use crate::table::{WIDTH, ranges, wrap};
 
@@ -17,6 +18,9 @@ pub(super) struct Report<'a> {
     pub(super) text: Option<String>,
     pub(super) output: &'a SampleOutput,
     pub(super) prune: Option<&'a PruneConfig>,
+    /// The published method, with its settings.
+    pub(super) method: Option<&'a MethodParams>,
+    pub(super) positions: PositionRule,
     pub(super) source: &'a Source,
     pub(super) layout: TokenLayout,
     pub(super) preprocess: Duration,
@@ -50,7 +54,7 @@ impl Report<'_> {
 
     fn json(&self) -> serde_json::Value {
         let selection = self.output.attention_audit();
-        json!({
+        let mut json = json!({
             "image": self.source.image,
             "question": self.source.question,
             "right_answer": self.source.right_answer,
@@ -60,21 +64,17 @@ impl Report<'_> {
             "layout": self.layout,
             "prune": self.prune,
             "kept_tokens": self.output.stages.last().map(|stage| &stage.places),
-            "stages": self.stages(),
+            "stages": published::stages_json(self.output, &self.layout, self.positions),
             "selected_heads": selection.map(|selection| &selection.selected_heads),
             "audit": selection.map(|selection| &selection.audit),
             "timings": self.timings().into_iter().collect::<BTreeMap<_, _>>(),
             "kv_bytes": self.output.kv_bytes,
             "kv_tokens_per_layer": self.output.kv_tokens,
-        })
-    }
-
-    /// Where tokens were dropped, and which went on.
-    fn stages(&self) -> Vec<serde_json::Value> {
-        let stages = self.output.stages.iter();
-        stages
-            .map(|stage| json!({"site": stage.site, "kept": stage.places}))
-            .collect()
+        });
+        if let Some(params) = self.method {
+            json["method"] = published::method_json(params, self.positions);
+        }
+        json
     }
 
     fn text(&self) -> String {
@@ -85,6 +85,19 @@ impl Report<'_> {
         };
         let mut entering = self.layout.num_image;
         for stage in &self.output.stages {
+            if let Some(params) = self.method {
+                let name = params.card().name;
+                let at = match stage.site.depth() {
+                    0 => format!("before layer 1 at {}", stage.site),
+                    _ => format!("after {}", stage.site),
+                };
+                text += &lines(&format!(
+                    "{} of {entering} image tokens went on {at} ({name})",
+                    stage.places.len(),
+                ));
+                entering = stage.places.len();
+                continue;
+            }
             let (Some(selection), Some(prune)) = (&stage.selected.audit, self.prune) else {
                 continue;
             };

@@ -128,6 +128,7 @@ impl Tree<'_, '_> {
                     Selected {
                         selection: TokenSelection::from(&audit.kept_tokens),
                         audit: Some(audit),
+                        choice: None,
                     }
                 });
                 self.put(node, *cell, plans, Some(query), selected);

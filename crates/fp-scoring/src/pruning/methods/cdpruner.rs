@@ -16,9 +16,9 @@ use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{KEEP, PROJECTED};
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
-    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod,
+    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
 };
-use crate::{PositionRule, SelectError, TokenSelection};
+use crate::{PlanSetting, PositionRule, SelectError, TokenSelection};
 
 /// Added to relevance before it is scaled.
 const EPSILON: f64 = 1e-6;
@@ -124,6 +124,19 @@ impl PublishedMethod for CdPruner {
         Ok(MethodChoice::plain(&kept, selection)
             .with_picked(picked)
             .with("smallest_pivot", Extra::Number(smallest)))
+    }
+
+    fn stages(
+        &self,
+        _params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        Err(PublishedError::NotInModel {
+            method: CARD.name,
+            reason: "it needs the text tower of the CLIP model that the vision tower is of, and \
+                     its projections, which no LLaVA checkpoint has and this program doesn't \
+                     read; `select` takes embeddings that were made elsewhere",
+        })
     }
 }
 

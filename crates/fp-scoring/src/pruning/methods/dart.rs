@@ -17,9 +17,10 @@ use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::VISUAL_START;
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
-    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, descending,
+    ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod,
+    PublishedStage, Source, descending,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
 /// Pivots, and the image tokens that repeat them least.
 #[derive(Debug)]
@@ -145,8 +146,7 @@ impl PublishedMethod for Dart {
             "text tokens after the image",
         )?;
         let reduction = params.number("reduction")?;
-        let each =
-            (num_tokens as f64 * (1.0 - reduction) / (pivot_image + pivot_text) as f64) as usize;
+        let each = per_pivot(num_tokens, reduction, pivot_image + pivot_text);
         let chosen = dart_tokens(
             &states,
             &keys,
@@ -163,6 +163,41 @@ impl PublishedMethod for Dart {
         Ok(MethodChoice::plain(&chosen.kept, selection)
             .with("pivots", Extra::Indices(chosen.pivots)))
     }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let pivots = params.count("pivot_image")? + params.count("pivot_text")?;
+        let num_tokens = setting.num_image_tokens;
+        let each = per_pivot(num_tokens, params.number("reduction")?, pivots.max(1));
+        let kept = params.count("pivot_image")? + pivots * each;
+        Ok(vec![PublishedStage {
+            site: Site::Layer(params.count("layer")?),
+            method: &Dart,
+            params: params.clone(),
+            kept: kept.min(num_tokens),
+            sources: vec![("states", Source::States), ("layer_keys", Source::Keys)],
+        }])
+    }
+
+    fn stage_params(
+        &self,
+        params: &MethodParams,
+        evidence: &Evidence<'_>,
+    ) -> Result<MethodParams, PublishedError> {
+        let start = ParamValue::Count(evidence.layout().num_system);
+        let num_tokens = ParamValue::Count(evidence.num_tokens());
+        Ok(params
+            .with("visual_start", start)
+            .with("visual_tokens", num_tokens))
+    }
+}
+
+/// ⌊N·(1 − reduction) / pivots⌋.
+fn per_pivot(num_tokens: usize, reduction: f64, pivots: usize) -> usize {
+    (num_tokens as f64 * (1.0 - reduction) / pivots as f64) as usize
 }
 
 fn params_pivots(

@@ -17,9 +17,9 @@ use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::PROJECTED;
 use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod,
+    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection};
 
 /// The tokens that lie farthest from one another.
 #[derive(Debug)]
@@ -80,19 +80,40 @@ impl PublishedMethod for DivPrune {
     ) -> Result<MethodChoice, PublishedError> {
         let projected = inputs.matrix("projected")?;
         let num_tokens = projected.num_rows();
-        let ratio = params.number("ratio")?;
-        let count = (ratio * num_tokens as f64).round_ties_even() as usize;
-        if count == 0 {
-            let least = 0.5 / num_tokens as f64;
-            let expected = format!("more than {least}: of {num_tokens} tokens none would go on");
-            return Err(params.refuse("ratio", &ratio, expected));
-        }
+        let count = num_kept(params, num_tokens)?;
         let picked = divprune_tokens(&projected, count);
         let mut kept = picked.clone();
         kept.sort_unstable();
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection).with_picked(picked))
     }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let kept = num_kept(params, setting.num_image_tokens)?;
+        Ok(vec![PublishedStage {
+            site: Site::Embeddings,
+            method: &DivPrune,
+            params: params.clone(),
+            kept,
+            sources: vec![("projected", Source::Embeds)],
+        }])
+    }
+}
+
+/// round(ratio·N), half to even.
+fn num_kept(params: &MethodParams, num_tokens: usize) -> Result<usize, PublishedError> {
+    let ratio = params.number("ratio")?;
+    let count = (ratio * num_tokens as f64).round_ties_even() as usize;
+    if count == 0 {
+        let least = 0.5 / num_tokens as f64;
+        let expected = format!("more than {least}: of {num_tokens} tokens none would go on");
+        return Err(params.refuse("ratio", &ratio, expected));
+    }
+    Ok(count)
 }
 
 /// DivPrune's choice of `count` ≤ N rows `[N, P]`, in the order of choice.

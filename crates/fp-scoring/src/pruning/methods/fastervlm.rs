@@ -8,9 +8,9 @@
 use crate::pruning::published::shared::{CLS_ATTENTION, KEEP};
 use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, Preset, PublishedCard, PublishedError,
-    PublishedMethod, best,
+    PublishedMethod, PublishedStage, Source, best,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// The tokens that the class token attends to most.
 #[derive(Debug)]
@@ -64,6 +64,23 @@ impl PublishedMethod for FasterVlm {
         let kept = fastervlm_tokens(&attention, keep);
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        Ok(vec![PublishedStage {
+            site: Site::Vision,
+            method: &FasterVlm,
+            params: params.clone(),
+            kept: params.count("keep")?,
+            sources: vec![(
+                "cls_attention",
+                Source::Vision(VisionNeed::ClassAttention(-2)),
+            )],
+        }])
     }
 }
 

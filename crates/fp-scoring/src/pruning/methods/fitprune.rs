@@ -13,9 +13,10 @@
 use crate::pruning::published::shared::VISUAL_START;
 use crate::pruning::published::{
     Dense, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, PublishedCard, PublishedError, PublishedMethod, best,
+    ParamScope, ParamValue, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
+    best,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
 /// In every layer the tokens go that matter least to image and text alike.
 #[derive(Debug)]
@@ -105,6 +106,53 @@ impl PublishedMethod for FitPrune {
         let kept = fitprune_tokens(&from_image, &from_text, delete);
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let delete = params.counts("delete")?;
+        let num_layers = setting.shape.num_layers;
+        let is_last_used = delete.last().is_some_and(|last| *last > 0);
+        if delete.len() != num_layers || is_last_used {
+            let expected = format!(
+                "{num_layers} numbers, one per layer, the last of them 0: behind the last layer \
+                 nothing is left to run"
+            );
+            return Err(params.refuse("delete", &super::listed(delete), expected));
+        }
+        let mut present = setting.num_image_tokens;
+        let mut stages = Vec::new();
+        for (layer, &delete) in delete.iter().enumerate().filter(|(_, delete)| **delete > 0) {
+            if delete > present {
+                let expected =
+                    format!("at most {present} in layer {}, as many are left", layer + 1);
+                return Err(params.refuse("delete", &delete, expected));
+            }
+            present -= delete;
+            stages.push(PublishedStage {
+                site: Site::Layer(layer + 1),
+                method: &FitPrune,
+                params: params.with("delete", ParamValue::Count(delete)),
+                kept: present,
+                sources: vec![("attention", Source::LargestOverHeads)],
+            });
+        }
+        Ok(stages)
+    }
+
+    fn stage_params(
+        &self,
+        params: &MethodParams,
+        evidence: &Evidence<'_>,
+    ) -> Result<MethodParams, PublishedError> {
+        // The attention is of image and text alone.
+        let num_tokens = ParamValue::Count(evidence.num_tokens());
+        Ok(params
+            .with("visual_start", ParamValue::Count(0))
+            .with("visual_tokens", num_tokens))
     }
 }
 

@@ -13,9 +13,10 @@
 use crate::pruning::published::shared::KEEP;
 use crate::pruning::published::{
     Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, best, descending,
+    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
+    best, descending,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// Anchors of a middle layer, the rest by a deep one.
 #[derive(Debug)]
@@ -107,6 +108,35 @@ impl PublishedMethod for HiPrune {
         Ok(MethodChoice::plain(&chosen.kept, selection)
             .with("seeds", Extra::Indices(chosen.seeds))
             .with("anchors", Extra::Indices(chosen.anchors)))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let layer = params.count("object_layer")?;
+        let shallow = i64::try_from(layer).unwrap_or(i64::MAX) - 1;
+        if shallow < 0 {
+            let expected = "1 or more, as vision layers are counted here".to_owned();
+            return Err(params.refuse("object_layer", &layer, expected));
+        }
+        Ok(vec![PublishedStage {
+            site: Site::Vision,
+            method: &HiPrune,
+            params: params.clone(),
+            kept: params.count("keep")?,
+            sources: vec![
+                (
+                    "shallow",
+                    Source::VisionMean(VisionNeed::ReceivedAttention(shallow)),
+                ),
+                (
+                    "deep",
+                    Source::VisionMean(VisionNeed::ReceivedAttention(-2)),
+                ),
+            ],
+        }])
     }
 }
 

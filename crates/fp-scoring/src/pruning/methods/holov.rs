@@ -22,9 +22,10 @@ use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{CLS_ATTENTION, KEEP, PROJECTED};
 use crate::pruning::published::{
     Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, descending,
+    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
+    descending,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// Keeps divisions from being by zero, in the three places where the authors do.
 const EPSILON: f64 = 1e-6;
@@ -115,6 +116,26 @@ impl PublishedMethod for HoloV {
             .kept
             .extend(std::iter::repeat_n(-1, chosen.num_zeros));
         Ok(choice.with("allocated", Extra::Indices(chosen.allocated)))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        Ok(vec![PublishedStage {
+            site: Site::Embeddings,
+            method: &HoloV,
+            params: params.clone(),
+            kept: params.count("keep")?,
+            sources: vec![
+                ("projected", Source::Embeds),
+                (
+                    "cls_attention",
+                    Source::Vision(VisionNeed::ClassAttention(-2)),
+                ),
+            ],
+        }])
     }
 }
 

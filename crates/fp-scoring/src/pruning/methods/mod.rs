@@ -60,7 +60,7 @@ pub use vscan::{VScan, VScanTokens, vscan_tokens};
 
 use std::sync::Arc;
 
-use super::published::{MethodParams, PublishedError};
+use super::published::{Dense, MethodParams, ParamValue, PublishedError};
 use crate::{
     BudgetError, Evidence, ImageInput, Plan, PositionRule, SelectError, Selector, Site, Stage,
 };
@@ -152,6 +152,19 @@ fn raters(params: &MethodParams, num_rows: usize) -> Result<&[usize], PublishedE
         }
     }
     Ok(raters)
+}
+
+/// The raters of a sample.
+fn found_raters(evidence: &Evidence<'_>) -> Result<ParamValue, PublishedError> {
+    let visual = Dense::from(evidence.embeds()?);
+    let text = Dense::from(evidence.text_embeds()?);
+    Ok(ParamValue::Counts(sparsevlm_raters(&visual, &text)?))
+}
+
+/// Numbers as they are written in a list.
+fn listed(numbers: &[usize]) -> String {
+    let texts: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    texts.join(",")
 }
 
 /// min(keep, n − 1), as SparseVLM drops one token at least.

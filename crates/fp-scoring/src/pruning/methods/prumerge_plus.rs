@@ -20,9 +20,9 @@ use crate::pruning::published::dense::{dot, softmax};
 use crate::pruning::published::shared::HIDDEN;
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, PublishedCard,
-    PublishedError, PublishedMethod, descending,
+    PublishedError, PublishedMethod, PublishedStage, Source, descending,
 };
-use crate::{PositionRule, SelectError, TokenSelection};
+use crate::{PlanSetting, PositionRule, SelectError, Site, TokenSelection, VisionNeed};
 
 /// How many of the nearest are merged into each token.
 const NEAREST: usize = 32;
@@ -108,6 +108,24 @@ impl PublishedMethod for PruMergePlus {
             .with_rows(tokens)
             .with("outliers", Extra::Count(chosen.num_outliers))
             .with("grid_step", Extra::Count(chosen.grid_step)))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        Ok(vec![PublishedStage {
+            site: Site::Vision,
+            method: &PruMergePlus,
+            params: params.clone(),
+            kept: setting.num_image_tokens,
+            sources: vec![
+                ("last_q", Source::Vision(VisionNeed::Queries(-1))),
+                ("last_k", Source::Vision(VisionNeed::Keys(-1))),
+                ("hidden", Source::Vision(VisionNeed::HiddenState(-2))),
+            ],
+        }])
     }
 }
 

@@ -14,9 +14,10 @@
 use crate::pruning::published::shared::{ROWS, layers};
 use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, best,
+    ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
+    Source, best,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
 /// The tokens that the prompt's last token is about to attend to most.
 #[derive(Debug)]
@@ -102,6 +103,53 @@ impl PublishedMethod for PyramidDrop {
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection))
     }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let num_tokens = setting.num_image_tokens;
+        let kept: Vec<usize> = if params.get("keep").is_some() {
+            params.counts("keep")?.to_vec()
+        } else {
+            let ratios = params.numbers("ratios")?.iter();
+            ratios
+                .map(|ratio| (num_tokens as f64 * ratio) as usize)
+                .collect()
+        };
+        let name = if params.get("keep").is_some() {
+            "keep"
+        } else {
+            "ratios"
+        };
+        let layers = params.check_per_stage(name, kept.len())?;
+        let stages = layers.iter().zip(kept);
+        stages
+            .map(|(&layer, kept)| stage(Site::Layer(layer), kept))
+            .collect()
+    }
+
+    fn stage_params(
+        &self,
+        params: &MethodParams,
+        evidence: &Evidence<'_>,
+    ) -> Result<MethodParams, PublishedError> {
+        let kept = params.count("keep")?.min(evidence.num_tokens());
+        Ok(params.with("keep", ParamValue::Count(kept)))
+    }
+}
+
+/// A stage that lets `kept` tokens through, or all if there are fewer.
+pub(super) fn stage(site: Site, kept: usize) -> Result<PublishedStage, PublishedError> {
+    let given = [("keep".to_owned(), kept.to_string())];
+    Ok(PublishedStage {
+        site,
+        method: &PyramidDrop,
+        params: MethodParams::parse(&CARD, ParamScope::Selection, &given)?,
+        kept,
+        sources: vec![("rows", Source::LastRowAhead)],
+    })
 }
 
 /// Each head's last row, `[H, N]`.

@@ -14,9 +14,9 @@ use rayon::prelude::*;
 use crate::pruning::published::shared::{CLS_ATTENTION, HIDDEN, KEEP, patch_features};
 use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod,
+    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// The tokens that cover the others best.
 #[derive(Debug)]
@@ -96,6 +96,26 @@ impl PublishedMethod for Scope {
         kept.sort_unstable();
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection).with_picked(picked))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        Ok(vec![PublishedStage {
+            site: Site::Vision,
+            method: &Scope,
+            params: params.clone(),
+            kept: params.count("keep")?,
+            sources: vec![
+                (
+                    "cls_attention",
+                    Source::Vision(VisionNeed::ClassAttention(-2)),
+                ),
+                ("hidden", Source::Vision(VisionNeed::HiddenState(-2))),
+            ],
+        }])
     }
 }
 

@@ -24,10 +24,10 @@ use crate::pruning::published::dense::distance;
 use crate::pruning::published::shared::{RATERS, ROWS, layers};
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
-    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, best,
-    descending,
+    ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod,
+    PublishedStage, Source, best, descending,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
 /// Added to the count of a cluster's members.
 const EPSILON: f64 = 1e-6;
@@ -172,6 +172,53 @@ impl PublishedMethod for SparseVlm {
             .with("centres", Extra::Indices(centres))
             .with("noise", Extra::Numbers(noise)))
     }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let keep = params.counts("keep")?;
+        let layers = params.check_per_stage("keep", keep.len())?;
+        let noise = ParamValue::Numbers(vec![params.number("noise")?]);
+        let mut present = setting.num_image_tokens;
+        let stages = layers.iter().zip(keep).map(|(&layer, &keep)| {
+            present = num_going_on(present, keep);
+            PublishedStage {
+                site: Site::Layer(layer),
+                method: &SparseVlm,
+                params: params
+                    .with("keep", ParamValue::Count(keep))
+                    .with("noise", noise.clone()),
+                kept: present,
+                sources: vec![("rows", Source::TextRows), ("after", Source::Hidden)],
+            }
+        });
+        Ok(stages.collect())
+    }
+
+    fn finds_raters(&self) -> bool {
+        true
+    }
+
+    fn stage_params(
+        &self,
+        params: &MethodParams,
+        evidence: &Evidence<'_>,
+    ) -> Result<MethodParams, PublishedError> {
+        Ok(params.with("raters", super::found_raters(evidence)?))
+    }
+}
+
+/// Kept tokens and clusters of n tokens.
+fn num_going_on(num_tokens: usize, keep: usize) -> usize {
+    let kept = keep.min(num_tokens.saturating_sub(1));
+    kept + num_recycled(num_tokens - kept) / 10 + 1
+}
+
+/// How many of the dropped are merged.
+fn num_recycled(num_dropped: usize) -> usize {
+    (0.3 * num_dropped as f64) as usize + 1
 }
 
 /// Mean over raters of the mean over heads, `[n]`.
@@ -188,7 +235,7 @@ pub(super) fn rated(heads: &[Dense], raters: &[usize]) -> Vec<f64> {
 fn recycled_tokens(scores: &[f64], kept: &[usize]) -> Vec<usize> {
     let is_dropped = |token: &usize| kept.binary_search(token).is_err();
     let mut dropped: Vec<usize> = descending(scores).into_iter().filter(is_dropped).collect();
-    dropped.truncate((0.3 * dropped.len() as f64) as usize + 1);
+    dropped.truncate(num_recycled(dropped.len()));
     dropped
 }
 

@@ -16,9 +16,10 @@
 use crate::pruning::published::shared::{RATERS, ROWS, VISUAL_START, layers};
 use crate::pruning::published::{
     Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, best, descending,
+    ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
+    Source, best, descending,
 };
-use crate::{PositionRule, SelectError, TokenSelection};
+use crate::{Evidence, PlanSetting, PositionRule, SelectError, Site, TokenSelection};
 
 /// Rated by the text over heads that look at the image.
 #[derive(Debug)]
@@ -62,6 +63,14 @@ static CARD: PublishedCard = PublishedCard {
             summary: "the base of rotary positions",
         },
         VISUAL_START,
+        ParamCard {
+            name: "positions",
+            kind: ParamKind::Counts,
+            default: ParamDefault::Absent,
+            scope: ParamScope::Selection,
+            summary: "positions of the image tokens and of the text behind them; consecutive \
+                      from visual_start by default",
+        },
         layers(ParamDefault::Is("3,7,16")),
         ParamCard {
             name: "keep",
@@ -122,9 +131,9 @@ impl PublishedMethod for SparseVlmPlus {
         if base <= 0.0 {
             return Err(params.refuse("rope_theta", &base, "a number above 0".to_owned()));
         }
-        let start = params.count("visual_start")?;
-        let columns: Vec<usize> = (start..start + num_tokens).collect();
-        let positions: Vec<usize> = raters.iter().map(|t| start + num_tokens + t).collect();
+        let at = positions(params, num_tokens, heads[0].num_rows())?;
+        let (columns, text) = at.split_at(num_tokens);
+        let positions: Vec<usize> = raters.iter().map(|&rater| text[rater]).collect();
         let rows: Vec<Dense> = heads
             .iter()
             .map(|head| {
@@ -133,13 +142,73 @@ impl PublishedMethod for SparseVlmPlus {
             })
             .collect();
         let rope = Rope { width, base };
-        let chosen = sparsevlm_plus_tokens(&rows, &positions, &columns, rope, num_heads, keep)?;
+        let chosen = sparsevlm_plus_tokens(&rows, &positions, columns, rope, num_heads, keep)?;
         let selection = TokenSelection::new(chosen.kept.clone(), num_tokens)?;
         Ok(
             MethodChoice::plain(&chosen.kept, selection)
                 .with("heads", Extra::Indices(chosen.heads)),
         )
     }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let keep = params.counts("keep")?;
+        let layers = params.check_per_stage("keep", keep.len())?;
+        let mut present = setting.num_image_tokens;
+        let stages = layers.iter().zip(keep).map(|(&layer, &keep)| {
+            present = keep.min(present.saturating_sub(1));
+            PublishedStage {
+                site: Site::Layer(layer),
+                method: &SparseVlmPlus,
+                params: params.with("keep", ParamValue::Count(keep)),
+                kept: present,
+                sources: vec![("rows", Source::TextRows)],
+            }
+        });
+        Ok(stages.collect())
+    }
+
+    fn finds_raters(&self) -> bool {
+        true
+    }
+
+    fn stage_params(
+        &self,
+        params: &MethodParams,
+        evidence: &Evidence<'_>,
+    ) -> Result<MethodParams, PublishedError> {
+        let rope = evidence.rope()?;
+        let layout = evidence.layout();
+        let at = evidence.positions()?[layout.num_system..].to_vec();
+        Ok(params
+            .with("positions", ParamValue::Counts(at))
+            .with("raters", super::found_raters(evidence)?)
+            .with("head_dim", ParamValue::Count(rope.width))
+            .with("rope_theta", ParamValue::Number(rope.base))
+            .with("visual_start", ParamValue::Count(layout.num_system)))
+    }
+}
+
+/// Positions of n image tokens and the text behind them.
+fn positions(
+    params: &MethodParams,
+    num_tokens: usize,
+    num_text: usize,
+) -> Result<Vec<usize>, PublishedError> {
+    let start = params.count("visual_start")?;
+    let len = num_tokens + num_text;
+    if params.get("positions").is_none() {
+        return Ok((start..start + len).collect());
+    }
+    let given = params.counts("positions")?;
+    if given.len() == len {
+        return Ok(given.to_vec());
+    }
+    let expected = format!("{len} numbers, one per image token and row of `rows`");
+    Err(params.refuse("positions", &format!("{} numbers", given.len()), expected))
 }
 
 /// Rotary positions of a head.

@@ -14,9 +14,9 @@ use crate::pruning::published::dense::softmax;
 use crate::pruning::published::shared::PROJECTED;
 use crate::pruning::published::{
     Dense, InputCard, MethodChoice, MethodInputs, MethodParams, PublishedCard, PublishedError,
-    PublishedMethod,
+    PublishedMethod, PublishedStage,
 };
-use crate::{PositionRule, SelectError};
+use crate::{PlanSetting, PositionRule, SelectError};
 
 /// The text tokens that decide what is seen.
 #[derive(Debug)]
@@ -73,6 +73,18 @@ impl PublishedMethod for SparseVlmRaters {
             extras: Vec::new(),
             rows: None,
             selection: None,
+        })
+    }
+
+    fn stages(
+        &self,
+        _params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        Err(PublishedError::NotInModel {
+            method: CARD.name,
+            reason: "it chooses text tokens and prunes nothing; sparsevlm and sparsevlm_plus \
+                     find their raters by it",
         })
     }
 }

@@ -14,9 +14,10 @@ use crate::pruning::published::dense::distance;
 use crate::pruning::published::shared::layers;
 use crate::pruning::published::{
     Dense, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, best,
+    ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
+    Source, best,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection};
 
 /// The tokens that the last layer changed most.
 #[derive(Debug)]
@@ -106,11 +107,40 @@ impl PublishedMethod for V2Drop {
             });
         }
         let ratio = params.number("keep_ratio")?;
-        let keep = ((num_tokens as f64 * ratio) as usize).max(1);
+        let keep = num_kept(num_tokens, ratio);
         let kept = v2drop_tokens(&before, &after, keep);
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection))
     }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let ratios = params.numbers("keep_ratios")?;
+        let layers = params.check_per_stage("keep_ratios", ratios.len())?;
+        let mut present = setting.num_image_tokens;
+        let stages = layers.iter().zip(ratios).map(|(&layer, &ratio)| {
+            present = num_kept(present, ratio);
+            PublishedStage {
+                site: Site::Layer(layer),
+                method: &V2Drop,
+                params: params.with("keep_ratio", ParamValue::Number(ratio)),
+                kept: present,
+                sources: vec![
+                    ("before", Source::PreviousHidden),
+                    ("after", Source::Hidden),
+                ],
+            }
+        });
+        Ok(stages.collect())
+    }
+}
+
+/// max(1, ⌊n·ratio⌋).
+fn num_kept(num_tokens: usize, ratio: f64) -> usize {
+    ((num_tokens as f64 * ratio) as usize).max(1)
 }
 
 /// The `keep` tokens of largest change between states `[n, D]`, ascending.

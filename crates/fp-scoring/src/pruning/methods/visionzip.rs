@@ -20,9 +20,10 @@ use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{CLS_ATTENTION, HIDDEN};
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
-    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, best,
+    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
+    Source, best,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// The class token, what it attends to most, and merged tokens of the rest.
 #[derive(Debug)]
@@ -148,6 +149,27 @@ impl PublishedMethod for VisionZip {
             .with_rows(rows)
             .with("targets", Extra::Indices(chosen.targets))
             .with("merged_from", Extra::Groups(chosen.merged_from)))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        Ok(vec![PublishedStage {
+            site: Site::Vision,
+            method: &VisionZip,
+            params: params.clone(),
+            kept: params.count("dominant")? + params.count("contextual")?,
+            sources: vec![
+                (
+                    "cls_attention",
+                    Source::Vision(VisionNeed::ClassAttention(-2)),
+                ),
+                ("hidden", Source::Vision(VisionNeed::HiddenState(-2))),
+                ("keys", Source::Vision(VisionNeed::MeanKeys(-2))),
+            ],
+        }])
     }
 }
 

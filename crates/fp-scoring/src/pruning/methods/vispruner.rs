@@ -18,9 +18,10 @@
 use crate::pruning::published::shared::{CLS_ATTENTION, HIDDEN, KEEP, patch_features};
 use crate::pruning::published::{
     Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, descending,
+    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
+    descending,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// Rows that a round drops at most.
 const ROUND: usize = 8;
@@ -100,6 +101,26 @@ impl PublishedMethod for VisPruner {
         Ok(MethodChoice::plain(&kept, selection)
             .with("important", Extra::Indices(chosen.important))
             .with("diverse", Extra::Indices(chosen.diverse)))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        Ok(vec![PublishedStage {
+            site: Site::Vision,
+            method: &VisPruner,
+            params: params.clone(),
+            kept: params.count("keep")?,
+            sources: vec![
+                (
+                    "cls_attention",
+                    Source::Vision(VisionNeed::ClassAttention(-2)),
+                ),
+                ("hidden", Source::Vision(VisionNeed::HiddenState(-2))),
+            ],
+        }])
     }
 }
 

@@ -18,10 +18,13 @@ use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{KEEP, PROJECTED};
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
-    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, best,
-    descending,
+    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
+    Source, best, descending,
 };
-use crate::{PositionRule, TokenSelection};
+use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
+
+/// The vision layer of the windows, counted from 0: the authors' literal.
+const SHALLOW: i64 = 5;
 
 /// Local and global attention of the tower, the rest merged.
 #[derive(Debug)]
@@ -142,6 +145,32 @@ impl PublishedMethod for VScan {
             .with_rows(rows)
             .with("local", Extra::Indices(chosen.local))
             .with("merged_from", Extra::Groups(chosen.merged_from)))
+    }
+
+    fn stages(
+        &self,
+        params: &MethodParams,
+        _setting: &PlanSetting,
+    ) -> Result<Vec<PublishedStage>, PublishedError> {
+        let keep = params.count("keep")?;
+        let keep2 = params.count("keep2")?;
+        let first = PublishedStage {
+            site: Site::Embeddings,
+            method: &VScan,
+            params: params.clone(),
+            kept: keep,
+            sources: vec![
+                (
+                    "shallow",
+                    Source::VisionMean(VisionNeed::ClassAttention(SHALLOW)),
+                ),
+                ("deep", Source::VisionMean(VisionNeed::ClassAttention(-2))),
+                ("projected", Source::Embeds),
+            ],
+        };
+        let layer = Site::Layer(params.count("layer")?);
+        let second = super::pyramiddrop::stage(layer, keep2.min(keep))?;
+        Ok(vec![first, second])
     }
 }
 

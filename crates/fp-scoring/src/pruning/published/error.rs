@@ -1,6 +1,6 @@
 //! What keeps a published method from choosing.
 
-use crate::{SelectError, did_you_mean};
+use crate::{PlanError, SelectError, did_you_mean};
 
 /// Why a published method chose nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -108,6 +108,17 @@ pub enum PublishedError {
         /// The value.
         value: f64,
     },
+    /// A model can't run the method.
+    #[error("`{method}` can't be run in a model: {reason}")]
+    NotInModel {
+        /// The method.
+        method: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The stages don't fit the model.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The rule can't be followed.
     #[error(transparent)]
     Select(#[from] SelectError),

@@ -17,7 +17,9 @@ mod inputs;
 mod list;
 mod params;
 mod ranking;
+mod run_codes;
 pub(crate) mod shared;
+mod stage;
 
 pub use card::{InputCard, ParamCard, ParamDefault, ParamKind, ParamScope, Preset, PublishedCard};
 pub use choice::{Extra, MethodChoice};
@@ -27,3 +29,5 @@ pub use inputs::MethodInputs;
 pub use list::{PublishedMethod, published_method, published_methods};
 pub use params::{MethodParams, ParamValue};
 pub(crate) use ranking::{best, descending};
+pub use run_codes::{RunCodes, StageCodes};
+pub use stage::{ConfiguredMethod, PublishedStage, Source, published_plan};

@@ -106,6 +106,28 @@ impl MethodParams {
         self.values.iter().map(|(name, value)| (*name, value))
     }
 
+    /// The same with another value for one of them.
+    #[must_use]
+    pub(crate) fn with(&self, name: &'static str, value: ParamValue) -> MethodParams {
+        let mut params = self.clone();
+        params.values.insert(name, value);
+        params
+    }
+
+    /// A list that has one entry per stage, of which `layers` are the layers.
+    pub(crate) fn check_per_stage(
+        &self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<&[usize], PublishedError> {
+        let layers = self.counts("layers")?;
+        if layers.len() == len {
+            return Ok(layers);
+        }
+        let expected = format!("{}, one per stage of `layers`", layers.len());
+        Err(self.refuse(name, &format!("{len} values"), expected))
+    }
+
     /// A parameter that may be absent.
     pub fn get(&self, name: &str) -> Option<&ParamValue> {
         self.values.get(name)

@@ -1,0 +1,97 @@
+//! What the tokens of a run are called, over several stages.
+
+use super::{Extra, MethodChoice};
+
+/// The image tokens of a run by codes: from 0 a patch, −1 a zero vector, −2 the class token,
+/// from N on the (code − N)-th token that the run merged.
+#[derive(Debug, Clone)]
+pub struct RunCodes {
+    codes: Vec<i64>,
+    num_image_tokens: usize,
+    num_merged: usize,
+}
+
+/// What a stage did, in codes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageCodes {
+    /// The tokens that go on, in their order.
+    pub kept: Vec<i64>,
+    /// What went into each merged token, where the method says it.
+    pub merged_from: Option<Vec<Vec<i64>>>,
+    /// What the others were added to, where the method says it.
+    pub merged_targets: Option<Vec<i64>>,
+}
+
+impl RunCodes {
+    /// A run with N image tokens, all there.
+    pub fn new(num_image_tokens: usize) -> RunCodes {
+        RunCodes {
+            codes: (0..num_image_tokens as i64).collect(),
+            num_image_tokens,
+            num_merged: 0,
+        }
+    }
+
+    /// What the next stage did by `choice`, of which `num_kept` tokens go on.
+    pub fn after(&mut self, choice: &MethodChoice, num_kept: usize) -> StageCodes {
+        let code = |token: i64| match usize::try_from(token) {
+            Ok(token) => self.codes.get(token).copied().unwrap_or(token as i64),
+            Err(_) => token,
+        };
+        let named = |name: &str| match choice.extra(name) {
+            Some(Extra::Groups(groups)) => Some(
+                groups
+                    .iter()
+                    .map(|group| group.iter().map(|&token| code(token as i64)).collect())
+                    .collect(),
+            ),
+            _ => None,
+        };
+        let merged_from = named("merged_from").or_else(|| named("clusters"));
+        let merged_targets = match choice.extra("targets") {
+            Some(Extra::Indices(targets)) => {
+                Some(targets.iter().map(|&token| code(token as i64)).collect())
+            }
+            _ => None,
+        };
+        let mut kept: Vec<i64> = Vec::with_capacity(num_kept);
+        if choice.has_class_token {
+            kept.push(-2);
+        }
+        kept.extend(choice.kept.iter().map(|&token| code(token)));
+        while kept.len() < num_kept {
+            kept.push((self.num_image_tokens + self.num_merged) as i64);
+            self.num_merged += 1;
+        }
+        self.codes.clone_from(&kept);
+        StageCodes {
+            kept,
+            merged_from,
+            merged_targets,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TokenSelection;
+
+    #[test]
+    fn merged_tokens_are_counted_over_stages() {
+        let mut codes = RunCodes::new(4);
+        let selection = TokenSelection::new(vec![1, 3], 4).unwrap();
+        let choice = MethodChoice::plain(&[1, 3], selection)
+            .with("clusters", Extra::Groups(vec![vec![0, 2]]));
+        let stage = codes.after(&choice, 3);
+        assert_eq!(stage.kept, [1, 3, 4]);
+        assert_eq!(stage.merged_from, Some(vec![vec![0, 2]]));
+        // Of 1, 3 and the merged one, the last two go into another.
+        let selection = TokenSelection::new(vec![0], 3).unwrap();
+        let choice =
+            MethodChoice::plain(&[0], selection).with("clusters", Extra::Groups(vec![vec![1, 2]]));
+        let stage = codes.after(&choice, 2);
+        assert_eq!(stage.kept, [1, 5]);
+        assert_eq!(stage.merged_from, Some(vec![vec![3, 4]]));
+    }
+}
