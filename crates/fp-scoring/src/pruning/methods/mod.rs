@@ -185,14 +185,19 @@ fn visual_tokens(
     start: usize,
     num_text: usize,
 ) -> Result<usize, PublishedError> {
-    let room = len.saturating_sub(start).saturating_sub(num_text);
-    if room == 0 {
-        let most = len.saturating_sub(num_text + 1);
-        let expected = format!("at most {most}: the sequence is {len} long, text included");
-        return Err(params.refuse("visual_start", &start, expected));
-    }
+    // Some text there has to be in any case.
+    let most = len.saturating_sub(start).saturating_sub(1);
     if params.get("visual_tokens").is_some() {
-        return params.count_up_to("visual_tokens", room, "places from the image's first on");
+        return params.count_up_to("visual_tokens", most, "places from the image's first on");
+    }
+    let room = (most + 1).saturating_sub(num_text.max(1));
+    if room == 0 {
+        let last = len.saturating_sub(num_text.max(1) + 1);
+        let expected = format!(
+            "at most {last}: the sequence is {len} long, {} of text behind the image included",
+            num_text.max(1)
+        );
+        return Err(params.refuse("visual_start", &start, expected));
     }
     Ok(room.isqrt().pow(2))
 }
