@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Tensor};
 use fp_scoring::{
-    AttentionNeed, AttentionRows, CoveredArea, DecoderValues, Evidence, Matrix, Merge, Needs,
-    SelectError, Selected, Site, Stage, TokenSelection, VisionValues, methods,
+    AttentionNeed, AttentionRows, CoveredArea, DecoderValues, Evidence, Matrix, Merge, Needs, Rope,
+    SelectError, Selected, Site, Stage, TokenSelection, VisionValues,
 };
 
 use crate::config::FeatureSelect;
@@ -201,7 +201,7 @@ impl LlavaModel {
             text_embeds: matrix(&known.text_embeds, text.hidden_size),
             states: matrix(&known.states, text.hidden_size),
             keys: matrix(&known.keys, known.key_width),
-            rope: Some(methods::Rope {
+            rope: Some(Rope {
                 width: text.head_dim(),
                 base: text.rope_theta,
             }),

@@ -73,8 +73,8 @@ pub use pruning::{
     MethodChoice, MethodInputs, MethodParams, MethodRegistry, MethodRole, Needs, OneStage,
     ParamCard, ParamDefault, ParamKind, ParamScope, ParamValue, Plan, PlanError, PlanSetting,
     PositionRule, Preset, PruningMethod, PublishedCard, PublishedError, PublishedMethod,
-    PublishedStage, RunCodes, SelectError, Selected, Selector, Site, Source, Stage, StageCodes,
-    TokenSelection, UnknownMethod, VisionNeed, VisionValues, methods, published_method,
+    PublishedStage, Rope, RunCodes, SelectError, Selected, Selector, Site, Source, Stage,
+    StageCodes, TokenSelection, UnknownMethod, VisionNeed, VisionValues, methods, published_method,
     published_methods, published_plan,
 };
 pub use query::{AttentionRows, QueryStrategy};

@@ -40,9 +40,15 @@ fn plan(
     given: &[(String, String)],
     positions: PositionRule,
 ) -> Plan {
-    let card = published_method(name).unwrap().card();
-    let params = MethodParams::parse(card, ParamScope::Model, given).unwrap();
-    published_plan(&params, Some(positions), &setting(model, num_image_tokens)).unwrap()
+    let method = published_method(name).unwrap();
+    let params = MethodParams::parse(method.card(), ParamScope::Model, given).unwrap();
+    published_plan(
+        method,
+        &params,
+        Some(positions),
+        &setting(model, num_image_tokens),
+    )
+    .unwrap()
 }
 
 /// A method that lets everything through is no method, bit for bit, at either rule of

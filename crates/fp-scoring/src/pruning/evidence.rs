@@ -1,6 +1,6 @@
 //! What a selector looks at.
 
-use super::methods::Rope;
+use super::published::Rope;
 use super::{Matrix, SelectError, VisionNeed, VisionValues};
 use crate::{AttentionRows, TokenLayout};
 

@@ -30,7 +30,7 @@ pub use plan::{ImageInput, Plan, PlanSetting, Stage};
 pub use published::{
     ConfiguredMethod, Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard,
     ParamDefault, ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError,
-    PublishedMethod, PublishedStage, RunCodes, Source, StageCodes, published_method,
+    PublishedMethod, PublishedStage, Rope, RunCodes, Source, StageCodes, published_method,
     published_methods, published_plan,
 };
 pub use registry::{

@@ -52,7 +52,8 @@ pub(super) fn plan(
         allow_degenerate: false,
         seed: args.seed,
     };
-    Ok(published_plan(params, args.positions, &setting)?)
+    let method = published_method(params.card().name)?;
+    Ok(published_plan(method, params, args.positions, &setting)?)
 }
 
 /// The method's name, settings and positions.

@@ -14,7 +14,7 @@
 //! makes fewer tokens than asked: 0.7778 of 576 keeps 124, not 128.
 
 use crate::pruning::published::dense::dot;
-use crate::pruning::published::shared::VISUAL_START;
+use crate::pruning::published::shared::{self, VISUAL_START};
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
     ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod,
@@ -129,7 +129,7 @@ impl PublishedMethod for Dart {
             return Err(params.refuse("pivot_image", &0, "a pivot, of image or text".to_owned()));
         }
         let start = params.count("visual_start")?;
-        let num_tokens = super::visual_tokens(params, len, start, pivot_text)?;
+        let num_tokens = shared::visual_tokens(params, len, start, pivot_text)?;
         params_pivots(
             params,
             "pivot_image",

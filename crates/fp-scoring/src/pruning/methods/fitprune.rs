@@ -10,7 +10,7 @@
 //! The numbers per layer are literals for 32 layers at 40 to 90 %; they come of a fit on
 //! LLaVA-1.5-7B, so `delete` has to be given for any model.
 
-use crate::pruning::published::shared::VISUAL_START;
+use crate::pruning::published::shared::{self, VISUAL_START};
 use crate::pruning::published::{
     Dense, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
     ParamScope, ParamValue, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
@@ -87,7 +87,7 @@ impl PublishedMethod for FitPrune {
             });
         }
         let start = params.count("visual_start")?;
-        let num_tokens = super::visual_tokens(params, len, start, 1)?;
+        let num_tokens = shared::visual_tokens(params, len, start, 1)?;
         let delete = params.count("delete")?;
         if delete > num_tokens {
             let expected = format!("at most {num_tokens}, the number of image tokens");
@@ -121,7 +121,7 @@ impl PublishedMethod for FitPrune {
                 "{num_layers} numbers, one per layer, the last of them 0: behind the last layer \
                  nothing is left to run"
             );
-            return Err(params.refuse("delete", &super::listed(delete), expected));
+            return Err(params.refuse("delete", &shared::listed(delete), expected));
         }
         let mut present = setting.num_image_tokens;
         let mut stages = Vec::new();

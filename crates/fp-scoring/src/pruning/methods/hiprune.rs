@@ -10,7 +10,7 @@
 //! out of the image is its first or last token. More anchors than T fail in the authors'
 //! code and are refused here.
 
-use crate::pruning::published::shared::KEEP;
+use crate::pruning::published::shared::{self, KEEP};
 use crate::pruning::published::{
     Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
     ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
@@ -97,7 +97,7 @@ impl PublishedMethod for HiPrune {
         let deep = inputs.vector("deep")?;
         let num_tokens = shallow.len();
         MethodInputs::check_rows("deep", deep.len(), num_tokens, "as `shallow` has")?;
-        let side = super::square_side("hiprune", num_tokens)?;
+        let side = shared::square_side("hiprune", num_tokens)?;
         let keep = params.count_up_to("keep", num_tokens, "image tokens")?;
         let alpha = params.number("alpha")?;
         let chosen = hiprune_tokens(shallow, deep, side, keep, alpha).map_err(|anchors| {

@@ -49,7 +49,7 @@ pub use pyramiddrop::{PyramidDrop, pyramiddrop_tokens};
 pub use random::{Random, random_tokens};
 pub use scope::{Scope, scope_tokens};
 pub use sparsevlm::{Clusters, SparseVlm, dpc_knn};
-pub use sparsevlm_plus::{Rope, SparseVlmPlus, SparseVlmPlusTokens, sparsevlm_plus_tokens};
+pub use sparsevlm_plus::{SparseVlmPlus, SparseVlmPlusTokens, sparsevlm_plus_tokens};
 pub use sparsevlm_raters::{SparseVlmRaters, sparsevlm_raters};
 pub use uniform_grid::{UniformGrid, uniform_grid_tokens};
 pub use v2drop::{V2Drop, v2drop_tokens};
@@ -60,7 +60,6 @@ pub use vscan::{VScan, VScanTokens, vscan_tokens};
 
 use std::sync::Arc;
 
-use super::published::{Dense, MethodParams, ParamValue, PublishedError};
 use crate::{
     BudgetError, Evidence, ImageInput, Plan, PositionRule, SelectError, Selector, Site, Stage,
 };
@@ -128,78 +127,6 @@ fn check_whole(evidence: &Evidence<'_>, [columns, rows]: [usize; 2]) -> Result<(
     Err(SelectError::NotApplicable {
         reason: format!("image tokens aren't the whole {columns} × {rows} grid"),
     })
-}
-
-/// The side of the square grid of so many tokens.
-fn square_side(method: &str, num_tokens: usize) -> Result<usize, SelectError> {
-    let side = num_tokens.isqrt();
-    if side * side == num_tokens {
-        return Ok(side);
-    }
-    Err(SelectError::NotApplicable {
-        reason: format!("{method}: {num_tokens} image tokens aren't one square grid"),
-    })
-}
-
-/// The raters that were given, each a row of the text.
-fn raters(params: &MethodParams, num_rows: usize) -> Result<&[usize], PublishedError> {
-    let raters = params.counts("raters")?;
-    let found = raters.iter().enumerate();
-    for (index, rater) in found {
-        if *rater >= num_rows || raters[..index].contains(rater) {
-            let expected = format!("each once, and below {num_rows}, the rows of `rows`");
-            return Err(params.refuse("raters", &rater, expected));
-        }
-    }
-    Ok(raters)
-}
-
-/// The raters of a sample.
-fn found_raters(evidence: &Evidence<'_>) -> Result<ParamValue, PublishedError> {
-    let visual = Dense::from(evidence.embeds()?);
-    let text = Dense::from(evidence.text_embeds()?);
-    Ok(ParamValue::Counts(sparsevlm_raters(&visual, &text)?))
-}
-
-/// Numbers as they are written in a list.
-fn listed(numbers: &[usize]) -> String {
-    let texts: Vec<String> = numbers.iter().map(usize::to_string).collect();
-    texts.join(",")
-}
-
-/// min(keep, n − 1), as SparseVLM drops one token at least.
-fn keep_below(params: &MethodParams, num_tokens: usize) -> Result<usize, PublishedError> {
-    let keep = params.count("keep")?;
-    if keep == 0 || num_tokens < 2 {
-        let expected = format!("1 or more, of 2 tokens or more; there are {num_tokens}");
-        return Err(params.refuse("keep", &keep, expected));
-    }
-    Ok(keep.min(num_tokens - 1))
-}
-
-/// The number of image tokens in a sequence of `len`, the image at `start` and `num_text`
-/// tokens at least behind it: as given, or the greatest square that fits.
-fn visual_tokens(
-    params: &MethodParams,
-    len: usize,
-    start: usize,
-    num_text: usize,
-) -> Result<usize, PublishedError> {
-    // Some text there has to be in any case.
-    let most = len.saturating_sub(start).saturating_sub(1);
-    if params.get("visual_tokens").is_some() {
-        return params.count_up_to("visual_tokens", most, "places from the image's first on");
-    }
-    let room = (most + 1).saturating_sub(num_text.max(1));
-    if room == 0 {
-        let last = len.saturating_sub(num_text.max(1) + 1);
-        let expected = format!(
-            "at most {last}: the sequence is {len} long, {} of text behind the image included",
-            num_text.max(1)
-        );
-        return Err(params.refuse("visual_start", &start, expected));
-    }
-    Ok(room.isqrt().pow(2))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@
 use crate::hash::{GOLDEN_GAMMA, split_mix};
 use crate::pruning::published::choice::{Sum, weighted_rows};
 use crate::pruning::published::dense::distance;
-use crate::pruning::published::shared::{RATERS, ROWS, layers};
+use crate::pruning::published::shared::{self, RATERS, ROWS, layers};
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
     ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod,
@@ -135,8 +135,8 @@ impl PublishedMethod for SparseVlm {
         let after = inputs.matrix("after")?;
         let why = "as `rows` has columns";
         MethodInputs::check_rows("after", after.num_rows(), num_tokens, why)?;
-        let raters = super::raters(params, heads[0].num_rows())?;
-        let keep = super::keep_below(params, num_tokens)?;
+        let raters = shared::raters(params, heads[0].num_rows())?;
+        let keep = shared::keep_below(params, num_tokens)?;
         let scores = rated(&heads, raters);
         let kept = best(&scores, &(0..num_tokens).collect::<Vec<_>>(), keep);
         let recycled = recycled_tokens(&scores, &kept);
@@ -206,7 +206,7 @@ impl PublishedMethod for SparseVlm {
         params: &MethodParams,
         evidence: &Evidence<'_>,
     ) -> Result<MethodParams, PublishedError> {
-        Ok(params.with("raters", super::found_raters(evidence)?))
+        Ok(params.with("raters", super::sparsevlm_raters::found_raters(evidence)?))
     }
 }
 

@@ -13,11 +13,11 @@
 //! much earlier; scores flip there. Nothing is clamped, as in the authors' code; a g of 0
 //! exactly is refused. The number of heads, 14, is of 32.
 
-use crate::pruning::published::shared::{RATERS, ROWS, VISUAL_START, layers};
+use crate::pruning::published::shared::{self, RATERS, ROWS, VISUAL_START, layers};
 use crate::pruning::published::{
     Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
     ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
-    Source, best, descending,
+    Rope, Source, best, descending,
 };
 use crate::{Evidence, PlanSetting, PositionRule, SelectError, Site, TokenSelection};
 
@@ -119,8 +119,8 @@ impl PublishedMethod for SparseVlmPlus {
     ) -> Result<MethodChoice, PublishedError> {
         let heads = inputs.matrices("rows")?;
         let num_tokens = heads[0].num_columns();
-        let raters = super::raters(params, heads[0].num_rows())?;
-        let keep = super::keep_below(params, num_tokens)?;
+        let raters = shared::raters(params, heads[0].num_rows())?;
+        let keep = shared::keep_below(params, num_tokens)?;
         let num_heads = params.count_up_to("heads", heads.len(), "heads")?;
         let width = params.count("head_dim")?;
         if width == 0 || !width.is_multiple_of(2) {
@@ -185,7 +185,7 @@ impl PublishedMethod for SparseVlmPlus {
         let at = evidence.positions()?[layout.num_system..].to_vec();
         Ok(params
             .with("positions", ParamValue::Counts(at))
-            .with("raters", super::found_raters(evidence)?)
+            .with("raters", super::sparsevlm_raters::found_raters(evidence)?)
             .with("head_dim", ParamValue::Count(rope.width))
             .with("rope_theta", ParamValue::Number(rope.base))
             .with("visual_start", ParamValue::Count(layout.num_system)))
@@ -209,26 +209,6 @@ fn positions(
     }
     let expected = format!("{len} numbers, one per image token and row of `rows`");
     Err(params.refuse("positions", &format!("{} numbers", given.len()), expected))
-}
-
-/// Rotary positions of a head.
-#[derive(Debug, Clone, Copy)]
-pub struct Rope {
-    /// Width of a head.
-    pub width: usize,
-    /// The base of its angles.
-    pub base: f64,
-}
-
-impl Rope {
-    /// What positions alone give to the product of vectors of ones `apart` positions apart,
-    /// over √width.
-    pub fn gravity(self, apart: usize) -> f64 {
-        let width = self.width as f64;
-        let angles = (0..self.width / 2).map(|k| self.base.powf(-2.0 * k as f64 / width));
-        let sum: f64 = angles.map(|angle| (apart as f64 * angle).cos()).sum();
-        2.0 / width.sqrt() * sum
-    }
 }
 
 /// What SparseVLM+ keeps.

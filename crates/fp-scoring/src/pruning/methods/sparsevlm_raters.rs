@@ -13,10 +13,10 @@ use crate::pruning::published::choice::codes;
 use crate::pruning::published::dense::softmax;
 use crate::pruning::published::shared::PROJECTED;
 use crate::pruning::published::{
-    Dense, InputCard, MethodChoice, MethodInputs, MethodParams, PublishedCard, PublishedError,
-    PublishedMethod, PublishedStage,
+    Dense, InputCard, MethodChoice, MethodInputs, MethodParams, ParamValue, PublishedCard,
+    PublishedError, PublishedMethod, PublishedStage,
 };
-use crate::{PlanSetting, PositionRule, SelectError};
+use crate::{Evidence, PlanSetting, PositionRule, SelectError};
 
 /// The text tokens that decide what is seen.
 #[derive(Debug)]
@@ -111,6 +111,13 @@ pub fn sparsevlm_raters(visual: &Dense, text: &Dense) -> Result<Vec<usize>, Sele
         });
     }
     Ok(raters)
+}
+
+/// The raters of a sample.
+pub(super) fn found_raters(evidence: &Evidence<'_>) -> Result<ParamValue, PublishedError> {
+    let visual = Dense::from(evidence.embeds()?);
+    let text = Dense::from(evidence.text_embeds()?);
+    Ok(ParamValue::Counts(sparsevlm_raters(&visual, &text)?))
 }
 
 #[cfg(test)]

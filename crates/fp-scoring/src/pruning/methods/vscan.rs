@@ -15,7 +15,7 @@
 
 use crate::pruning::published::choice::{Sum, weighted_rows};
 use crate::pruning::published::dense::dot;
-use crate::pruning::published::shared::{KEEP, PROJECTED};
+use crate::pruning::published::shared::{self, KEEP, PROJECTED};
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
     ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
@@ -116,7 +116,7 @@ impl PublishedMethod for VScan {
         MethodInputs::check_rows("deep", deep.len(), num_tokens, why)?;
         let projected = inputs.matrix("projected")?;
         MethodInputs::check_rows("projected", projected.num_rows(), num_tokens, why)?;
-        let side = super::square_side("vscan", num_tokens)?;
+        let side = shared::square_side("vscan", num_tokens)?;
         let window = params.count_up_to("window", side, "patches along a side")?;
         if !side.is_multiple_of(window) {
             let expected = format!("a divisor of {side}, the grid's side");

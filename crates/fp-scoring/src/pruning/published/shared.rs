@@ -1,8 +1,10 @@
 //! What several published methods take alike.
 
 use super::{
-    Dense, InputCard, MethodInputs, ParamCard, ParamDefault, ParamKind, ParamScope, PublishedError,
+    Dense, InputCard, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind, ParamScope,
+    PublishedError,
 };
+use crate::SelectError;
 
 /// The class token's attention.
 pub(crate) const CLS_ATTENTION: InputCard = InputCard {
@@ -79,4 +81,72 @@ pub(crate) fn patch_features(
     let why = "the class token's row and one per patch of `cls_attention`";
     MethodInputs::check_rows("hidden", hidden.num_rows(), num_tokens + 1, why)?;
     Ok(hidden.slice(1, num_tokens))
+}
+
+/// The side of the square grid of so many tokens.
+pub(crate) fn square_side(method: &str, num_tokens: usize) -> Result<usize, SelectError> {
+    let side = num_tokens.isqrt();
+    if side * side == num_tokens {
+        return Ok(side);
+    }
+    Err(SelectError::NotApplicable {
+        reason: format!("{method}: {num_tokens} image tokens aren't one square grid"),
+    })
+}
+
+/// The raters that were given, each a row of the text.
+pub(crate) fn raters(params: &MethodParams, num_rows: usize) -> Result<&[usize], PublishedError> {
+    let raters = params.counts("raters")?;
+    let found = raters.iter().enumerate();
+    for (index, rater) in found {
+        if *rater >= num_rows || raters[..index].contains(rater) {
+            let expected = format!("each once, and below {num_rows}, the rows of `rows`");
+            return Err(params.refuse("raters", &rater, expected));
+        }
+    }
+    Ok(raters)
+}
+
+/// Numbers as they are written in a list.
+pub(crate) fn listed(numbers: &[usize]) -> String {
+    let texts: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    texts.join(",")
+}
+
+/// min(keep, n − 1), as SparseVLM drops one token at least.
+pub(crate) fn keep_below(
+    params: &MethodParams,
+    num_tokens: usize,
+) -> Result<usize, PublishedError> {
+    let keep = params.count("keep")?;
+    if keep == 0 || num_tokens < 2 {
+        let expected = format!("1 or more, of 2 tokens or more; there are {num_tokens}");
+        return Err(params.refuse("keep", &keep, expected));
+    }
+    Ok(keep.min(num_tokens - 1))
+}
+
+/// The number of image tokens in a sequence of `len`, the image at `start` and `num_text`
+/// tokens at least behind it: as given, or the greatest square that fits.
+pub(crate) fn visual_tokens(
+    params: &MethodParams,
+    len: usize,
+    start: usize,
+    num_text: usize,
+) -> Result<usize, PublishedError> {
+    // Some text there has to be in any case.
+    let most = len.saturating_sub(start).saturating_sub(1);
+    if params.get("visual_tokens").is_some() {
+        return params.count_up_to("visual_tokens", most, "places from the image's first on");
+    }
+    let room = (most + 1).saturating_sub(num_text.max(1));
+    if room == 0 {
+        let last = len.saturating_sub(num_text.max(1) + 1);
+        let expected = format!(
+            "at most {last}: the sequence is {len} long, {} of text behind the image included",
+            num_text.max(1)
+        );
+        return Err(params.refuse("visual_start", &start, expected));
+    }
+    Ok(room.isqrt().pow(2))
 }

@@ -3,66 +3,28 @@
 
 use std::sync::Arc;
 
-use super::{Dense, MethodChoice, MethodInputs, MethodParams, PublishedError, PublishedMethod};
+use super::{
+    Dense, MethodChoice, MethodInputs, MethodParams, PublishedError, PublishedMethod,
+    PublishedStage, Source,
+};
 use crate::{
     AttentionNeed, AttentionRows, Evidence, MethodCard, Needs, Plan, PlanError, PlanSetting,
-    PositionRule, PruningMethod, ScoringError, SelectError, Selected, Selector, SharedError, Site,
-    Stage, TokenLayout, VisionNeed, error_text,
+    PositionRule, PruningMethod, ScoringError, SelectError, Selected, Selector, SharedError, Stage,
+    TokenLayout, error_text,
 };
 
-/// Where a tensor comes from in a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Read of the vision tower, as it is.
-    Vision(VisionNeed),
-    /// Read of the vision tower, mean over its rows: a vector.
-    VisionMean(VisionNeed),
-    /// The projector's output, `[N, D]`.
-    Embeds,
-    /// Hidden states of the image tokens at the stage, `[n, D]`.
-    Hidden,
-    /// Hidden states of the same tokens as they entered the layer before, `[n, D]`.
-    PreviousHidden,
-    /// Attention of the prompt's last token in the layer to come, `[H, 1, n]`.
-    LastRowAhead,
-    /// Attention of the text in the layer just run, `[H, T, n]`.
-    TextRows,
-    /// The largest attention among heads, of image and text to both in the layer just run;
-    /// to the text it is left 0: `[1, n + T, n + T]`.
-    LargestOverHeads,
-    /// Hidden states of the whole sequence through the final norm, `[S, D]`.
-    States,
-    /// Keys of the layer just run, after rotary positions, heads side by side, `[S, H·d]`.
-    Keys,
-}
-
-/// A stage of a published method.
-#[derive(Debug, Clone)]
-pub struct PublishedStage {
-    /// Where.
-    pub site: Site,
-    /// The rule that chooses there.
-    pub method: &'static dyn PublishedMethod,
-    /// Its parameters there.
-    pub params: MethodParams,
-    /// How many tokens go on at most.
-    pub kept: usize,
-    /// Where each tensor comes from.
-    pub sources: Vec<(&'static str, Source)>,
-}
-
-/// What a published method does with a model, an image size and its parameters; `positions`
-/// instead of the authors' rule.
+/// What a published method does with a model, an image size and parameters of its own;
+/// `positions` instead of the authors' rule.
 ///
 /// # Errors
 /// Parameters that don't fit the model, or a method that a model can't run.
 pub fn published_plan(
+    method: &dyn PublishedMethod,
     params: &MethodParams,
     positions: Option<PositionRule>,
     setting: &PlanSetting,
 ) -> Result<Plan, PublishedError> {
-    let card = params.card();
-    let method = super::published_method(card.name)?;
+    let card = method.card();
     let stages = method.stages(params, setting)?;
     let plan = Plan {
         stages: stages
@@ -89,6 +51,8 @@ pub fn published_plan(
 pub struct ConfiguredMethod {
     /// The name.
     pub name: String,
+    /// The method.
+    pub method: &'static dyn PublishedMethod,
     /// The parameters.
     pub params: MethodParams,
     /// Positions instead of the authors'.
@@ -117,9 +81,11 @@ impl PruningMethod for ConfiguredMethod {
     }
 
     fn plan(&self, setting: &PlanSetting) -> Result<Plan, PlanError> {
-        published_plan(&self.params, self.positions, setting).map_err(|error| PlanError::Setting {
-            method: self.name.clone(),
-            reason: error_text(&error),
+        published_plan(self.method, &self.params, self.positions, setting).map_err(|error| {
+            PlanError::Setting {
+                method: self.name.clone(),
+                reason: error_text(&error),
+            }
         })
     }
 }

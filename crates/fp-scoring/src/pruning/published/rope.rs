@@ -1,0 +1,21 @@
+//! Rotary positions.
+
+/// Rotary positions of a head.
+#[derive(Debug, Clone, Copy)]
+pub struct Rope {
+    /// Width of a head.
+    pub width: usize,
+    /// The base of its angles.
+    pub base: f64,
+}
+
+impl Rope {
+    /// What positions alone give to the product of vectors of ones `apart` positions apart,
+    /// over √width.
+    pub fn gravity(self, apart: usize) -> f64 {
+        let width = self.width as f64;
+        let angles = (0..self.width / 2).map(|k| self.base.powf(-2.0 * k as f64 / width));
+        let sum: f64 = angles.map(|angle| (apart as f64 * angle).cos()).sum();
+        2.0 / width.sqrt() * sum
+    }
+}
