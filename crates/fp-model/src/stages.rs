@@ -180,11 +180,10 @@ impl LlavaModel {
         }
         if needs.sequence && prefix.depth() > 0 {
             known.states = Some(host_values(&self.decoder.normed(prefix.hidden_states())?)?);
-            let (keys, _) = prefix.cache.layer(prefix.depth() - 1)?.tensors()?;
-            // Heads of a token side by side.
-            let keys = keys.transpose(0, 1)?.contiguous()?.flatten_from(1)?;
-            known.key_width = keys.dim(1)?;
-            known.keys = Some(host_values(&keys)?);
+            let text = &self.config().text;
+            let cache = prefix.cache.layer(prefix.depth() - 1)?;
+            known.key_width = text.num_kv_heads * text.head_dim();
+            known.keys = Some(cache.keys_by_token(text.num_kv_heads, text.head_dim())?);
         }
         Ok(known)
     }

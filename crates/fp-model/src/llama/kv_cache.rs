@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use fp_kernels::dense::KeyValues;
 use rayon::prelude::*;
 
@@ -197,6 +197,25 @@ impl LayerCache {
             }
         }
         Ok((Tensor::cat(&keys, 1)?, Tensor::cat(&values, 1)?))
+    }
+
+    /// Keys of every token on the host, heads side by side, `[len, heads · head_dim]`.
+    pub(crate) fn keys_by_token(&self, num_heads: usize, head_dim: usize) -> Result<Vec<f32>> {
+        let mut keys = Vec::with_capacity(self.len() * num_heads * head_dim);
+        for run in self.runs() {
+            if let Some(view) = run.view() {
+                for token in 0..view.len {
+                    for head in 0..num_heads {
+                        let start = head * view.head_stride + token * head_dim;
+                        keys.extend_from_slice(&view.keys[start..start + head_dim]);
+                    }
+                }
+            } else if let Some((stored, _)) = run.tensors()? {
+                let stored = stored.to_dtype(DType::F32)?.transpose(0, 1)?;
+                keys.extend(stored.flatten_all()?.to_vec1::<f32>()?);
+            }
+        }
+        Ok(keys)
     }
 
     fn freeze(&mut self) {
