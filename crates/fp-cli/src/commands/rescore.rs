@@ -1,5 +1,6 @@
 //! `finepruner rescore`: metrics of answers that others produced.
 
+mod health;
 mod report;
 
 use std::collections::HashSet;
