@@ -29,6 +29,10 @@ use crate::table::wrap_lines;
 /// Questions without an answer count as wrong; warnings say how many there are,
 /// and what else doesn't match. --strict turns warnings into errors.
 ///
+/// Below a file's figures stands what its answers are like: one answer to
+/// everything, answers that no rule reads, sentences where words are asked. Lines
+/// marked ! explain the score.
+///
 /// Examples:
 ///   finepruner rescore --dataset eval/gqa vanilla=7b.jsonl pruned=7b-192.jsonl
 ///   finepruner rescore answers/llava-7b answers/llava-7b-192
