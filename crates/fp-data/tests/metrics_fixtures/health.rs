@@ -156,9 +156,7 @@ fn pope() {
                 }
             }
         }
-        let health = answered.health();
-        no_alarm(text(&case["id"]), &health);
-        assert_eq!(health.told().count(), 0);
+        no_alarm(text(&case["id"]), &answered.health());
         Outcome::Ran
     });
 }

@@ -64,7 +64,7 @@ fn one_answer() {
     );
     let tilted = say([turns(30, &["red"]), turns(10, &["blue", "up", "one"])].concat());
     check(&tilted, name, 30, 40, Level::Note);
-    let usual = say(turns(40, &["red", "green", "blue", "up"]));
+    let usual = say(turns(40, &["green", "red", "left", "two"]));
     check(&usual, name, 10, 40, Level::Fine);
     // What is the truth may be said always.
     let right = (0..40).map(|_| said("red", "red")).collect();
