@@ -24,7 +24,7 @@ pub(super) const FEWEST: usize = 6;
 
 /// Ten points of accuracy, lost to answers that can't be read or aren't there, outweigh
 /// everything that is compared: at a third of the tokens LLaVA-1.5 loses one to three
-/// points. Unpruned it has fewer than one such answer in five hundred.
+/// points. Of its real answers at most one in fifty is such, pruned or not.
 pub(super) const COSTLY: f64 = 0.1;
 
 /// Above this share of the truth, an answer that is given always may just be right.

@@ -86,6 +86,8 @@ fn not_bare() {
     );
     check(&all, name, 40, 40, Level::Note);
     assert_eq!(all.loud().count(), 0);
+    let unread = health(Benchmark::Mme, yes_no(turns(40, &["A cat"])));
+    check(&unread, name, 40, 40, Level::Fine);
     let words = health(Benchmark::Vqav2, yes_no(turns(40, &["yes, it is"])));
     check(&words, name, 0, 0, Level::Fine);
 }
