@@ -461,6 +461,74 @@ fn mme_folders_and_mmbench_tables_need_no_data_set() {
     assert_eq!(result["files"][0]["figures"][1]["value"], 100.0);
 }
 
+/// The answers of one task, `n` images with two questions each.
+fn task(folder: &Path, n: usize, says: impl Fn(usize) -> &'static str) -> String {
+    std::fs::create_dir_all(folder).unwrap();
+    let line = |at: usize| {
+        let gold = if at.is_multiple_of(2) { "Yes" } else { "No" };
+        format!("{}.jpg\tIs it {at}?\t{gold}\t{}\n", at / 2, says(at))
+    };
+    let lines: String = (0..2 * n).map(line).collect();
+    std::fs::write(folder.join("existence.txt"), lines).unwrap();
+    folder.display().to_string()
+}
+
+#[test]
+fn what_answers_are_like_stands_below_their_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fine = task(&path("fine"), 20, |at| ["Yes", "No"][at % 2]);
+    let text = succeed(&["rescore", &fine]);
+    let said: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("health"))
+        .collect();
+    assert_eq!(
+        said,
+        ["answer health of fine: nothing unusual in 40 answers"]
+    );
+
+    let yes = task(&path("yes"), 14, |_| "Yes");
+    let text = succeed(&["rescore", &yes]);
+    assert!(
+        words(&text).contains(
+            "answer health of yes: 28 answers, the marked line explains the score ! one label: \
+             all 28 answers are yes, which is right for 50.0 %: a model that always says yes \
+             gets this score (existence/0.jpg#0: \"Yes\")"
+        ),
+        "{text}"
+    );
+
+    // Loud findings first; what answers hold does nothing to the terminal.
+    let odd = task(&path("odd"), 20, |at| {
+        ["a \u{1b}[31mcat", "Yes, it is", "No"][at % 3]
+    });
+    let text = succeed(&["rescore", &odd, &yes, &fine]);
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    let found = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
+    assert!(found("! neither yes nor no: 14 of 40") < found("  not bare: 27 of 40"));
+    assert!(found("answer health of odd") < found("answer health of yes"));
+    assert!(words(&text).contains("\"a \\u{1b}[31mcat\""), "{text}");
+
+    // Everything for programs, zeros too.
+    let files = json(&["rescore", &fine, "--json"])["files"].clone();
+    let health = &files[0]["health"];
+    assert_eq!(health["num_answers"], 40);
+    let checks = health["checks"].as_array().unwrap();
+    assert!(
+        checks.iter().all(|check| check["level"] == "fine"),
+        "{health}"
+    );
+    let empty = checks.iter().find(|check| check["name"] == "empty answers");
+    let empty = empty.unwrap();
+    assert_eq!((&empty["count"], &empty["share"]), (&0.into(), &0.0.into()));
+}
+
 /// The same questions and answers in both forms give the same figures.
 #[cfg(feature = "parquet")]
 #[test]

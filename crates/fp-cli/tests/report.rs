@@ -130,3 +130,23 @@ fn phases_choose_their_own_studies_and_strategies() {
         fail(&["study", "--phases", flag], &["'--phases'", name]);
     }
 }
+
+#[test]
+fn answers_of_the_shipped_model_are_no_alarm() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let mut args = vec!["study", "--config", CONFIG, "--keep", "16"];
+    args.extend(["--num-selected-heads=4", "--head-selection-strategy=sum"]);
+    args.extend([
+        "--controls=vanilla",
+        "--dataset=embedded:confirm",
+        "--limit=60",
+    ]);
+    args.extend(["--output", shown(&run)]);
+    let text = succeed(&args);
+    assert!(!text.contains("explains a score"), "{text}");
+    let results = std::fs::read_to_string(run.join("results.json")).unwrap();
+    let results: Value = serde_json::from_str(&results).unwrap();
+    let loud = &results["analysis"]["answer_health"];
+    assert!(loud.is_null(), "{loud}");
+}

@@ -1,5 +1,6 @@
 //! `finepruner rescore`: metrics of answers that others produced.
 
+mod health;
 mod report;
 
 use std::collections::HashSet;
@@ -27,6 +28,10 @@ use crate::table::wrap_lines;
 ///
 /// Questions without an answer count as wrong; warnings say how many there are,
 /// and what else doesn't match. --strict turns warnings into errors.
+///
+/// Below a file's figures stands what its answers are like: one answer to
+/// everything, answers that no rule reads, sentences where words are asked. Lines
+/// marked ! explain the score.
 ///
 /// Examples:
 ///   finepruner rescore --dataset eval/gqa vanilla=7b.jsonl pruned=7b-192.jsonl

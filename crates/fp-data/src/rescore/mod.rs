@@ -7,6 +7,7 @@
 mod answers;
 mod compare;
 mod figures;
+mod health;
 mod join;
 mod tables;
 mod upload;
@@ -15,6 +16,7 @@ mod workbook;
 pub use answers::{Answer, AnswerFile};
 pub use compare::{Comparison, compare, compare_all};
 pub use figures::{Figure, Figures, Groups};
+pub use health::{Example, Finding, Health, Level};
 pub use join::{Joined, join};
 pub use upload::{Upload, upload};
 
@@ -92,6 +94,8 @@ pub struct Scored {
     /// What came of it.
     #[serde(flatten)]
     pub figures: Figures,
+    /// What the answers are like.
+    pub health: Health,
 }
 
 impl Scored {
@@ -102,12 +106,14 @@ impl Scored {
     pub fn new(name: &str, file: &AnswerFile, dataset: &Dataset) -> Result<Scored, RescoreError> {
         dataset.require_answers()?;
         let (texts, joined) = join(file, dataset)?;
+        let figures = Figures::new(dataset, &texts)?;
         Ok(Scored {
             name: name.to_owned(),
             path: file.path.clone(),
             dataset: dataset.name.clone(),
+            health: Health::new(dataset, &texts, &figures.scores, &joined),
             joined,
-            figures: Figures::new(dataset, &texts)?,
+            figures,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! records and the run's specification.
 
 mod agreement;
+mod answer_health;
 mod answer_types;
 mod answers;
 mod at_best_heads;
@@ -32,6 +33,7 @@ mod tokens;
 mod verdict;
 
 pub use agreement::{AgreementMatrix, SAME_IN_PRACTICE, StrategyPair};
+pub use answer_health::LoudAnswers;
 pub use answer_types::BY_ANSWER_TYPE;
 pub use answers::{
     ALL_QUESTIONS, EXCESS_SHARE, FEWEST_ANSWERS, FrequentAnswer, GainByAnswer, ONE_ANSWER_SHARE,
@@ -107,6 +109,9 @@ pub struct Analysis {
     /// Answers that cells give remarkably often: degenerate ones, and those that alone
     /// make a gain.
     pub frequent_answers: Vec<FrequentAnswer>,
+    /// What explains a cell's score beside what was seen; empty where nothing does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answer_health: Vec<LoudAnswers>,
     /// The registered hypotheses, answered.
     pub hypotheses: Vec<Hypothesis>,
     /// Agreement of kept tokens at each budget and head count.
@@ -192,6 +197,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         static_heads,
         difficult,
         frequent_answers: answers::frequent_answers(run, &roster, &scores, &strata),
+        answer_health: answer_health::loud_answers(run),
         hypotheses,
         agreement,
         pairs,

@@ -3,6 +3,7 @@
 use fp_data::dataset::Dataset;
 use fp_data::rescore::{Comparison, Figures, Scored};
 
+use super::health;
 use crate::table::table;
 
 /// Files beside each other in one table.
@@ -27,6 +28,7 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
         for place in 0..scored[0].figures.groups.len() {
             text += &format!("\n{}\n", groups(scored, place));
         }
+        text += &health::text(scored);
     }
     if !comparisons.is_empty() {
         text += &format!("\n{}\n", pairs(comparisons));

@@ -3,7 +3,8 @@
 use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
 
 use crate::analysis::{
-    ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, ONE_ANSWER_SHARE, Roster, is_answered,
+    ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, LoudAnswers, ONE_ANSWER_SHARE, Roster,
+    is_answered,
 };
 use crate::run::Run;
 
@@ -49,6 +50,7 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     cautions.extend(analysis.samples.failures());
     cautions.extend(failed_cells(run));
     cautions.extend(frequent_answers(analysis));
+    cautions.extend(explained_scores(run, analysis));
     let degenerate = degenerate(roster, analysis);
     if !degenerate.is_empty() {
         cautions.push(format!(
@@ -130,14 +132,10 @@ fn failed_cells(run: &Run) -> Option<String> {
 /// Cells that answer one thing to nearly everything, and gains that one answer brings.
 /// Controls without an image are left out: what they say is meant to be worthless.
 fn frequent_answers(analysis: &Analysis) -> Vec<String> {
-    let is_studied = |found: &&FrequentAnswer| {
-        let cell = analysis.cell(&found.cell);
-        cell.is_some_and(|cell| !cell.method.is("no_image") && !cell.method.is("drop_all"))
-    };
     let found: Vec<&FrequentAnswer> = analysis
         .frequent_answers
         .iter()
-        .filter(is_studied)
+        .filter(|found| sees_the_image(analysis, &found.cell))
         .collect();
     let of = |found: &FrequentAnswer| {
         if found.by == ALL_QUESTIONS {
@@ -184,14 +182,6 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
             ))
         })
         .collect();
-    let told = |what: &str, mut cases: Vec<String>| {
-        let more = match cases.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!("; and {more} more"),
-        };
-        cases.truncate(NAMED);
-        (!cases.is_empty()).then(|| format!("{what}: {}{more}.", cases.join("; ")))
-    };
     let one = format!(
         "One answer to {} % of a group of questions or more",
         fixed(100.0 * ONE_ANSWER_SHARE, 0)
@@ -201,4 +191,42 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// What explains scores of cells that see the image, but for single answers that the notes
+/// of frequent ones have.
+fn explained_scores(run: &Run, analysis: &Analysis) -> Option<String> {
+    let is_known = |found: &LoudAnswers| {
+        let mut frequent = analysis.frequent_answers.iter();
+        found.finding.is_of_one_answer()
+            && frequent.any(|frequent| frequent.is_degenerate && frequent.cell == found.cell)
+    };
+    let loud = analysis.answer_health.iter();
+    let loud = loud.filter(|it| sees_the_image(analysis, &it.cell) && !is_known(it));
+    let cases = loud.map(|found| {
+        let of = if run.spec.datasets.len() > 1 {
+            format!(" on {}", found.dataset)
+        } else {
+            String::new()
+        };
+        format!("{}{of}: {}", found.cell, found.finding.sentence)
+    });
+    told("What was said explains a score", cases.collect())
+}
+
+/// Whether a cell is none of the controls without an image: what those say is meant to be
+/// worthless.
+fn sees_the_image(analysis: &Analysis, cell: &str) -> bool {
+    let cell = analysis.cell(cell);
+    cell.is_some_and(|cell| !cell.method.is("no_image") && !cell.method.is("drop_all"))
+}
+
+/// The first cases and how many more there are; none without any.
+fn told(what: &str, mut cases: Vec<String>) -> Option<String> {
+    let more = match cases.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    cases.truncate(NAMED);
+    (!cases.is_empty()).then(|| format!("{what}: {}{more}.", cases.join("; ")))
 }
