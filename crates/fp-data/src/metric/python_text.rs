@@ -70,6 +70,121 @@ pub(crate) fn is_decimal_digit(c: char) -> bool {
     }
 }
 
+/// The value of a decimal digit of any script, as an ASCII digit.
+fn ascii_digit(c: char) -> Option<char> {
+    let code = u32::from(c);
+    let place = ZEROS.partition_point(|&zero| zero <= code).checked_sub(1)?;
+    char::from_digit(code - ZEROS[place], 10)
+}
+
+/// `float(text)`: white space around, digits of any script and single underscores between
+/// digits are allowed; so are `inf` and `nan` in any case.
+pub(crate) fn float(text: &str) -> Option<f64> {
+    let mut plain = String::new();
+    let mut chars = strip(text).chars().peekable();
+    let mut last = None;
+    while let Some(c) = chars.next() {
+        let c = ascii_digit(c).unwrap_or(c);
+        if c == '_' {
+            let is_digit = |c: Option<char>| c.is_some_and(is_decimal_digit);
+            if !is_digit(last) || !is_digit(chars.peek().copied()) {
+                return None;
+            }
+        } else {
+            plain.push(c);
+        }
+        last = Some(c);
+    }
+    plain.parse().ok()
+}
+
+/// `round(number, 2)`: the nearest number of two decimals, ties by the exact value to even.
+pub(crate) fn round_2(number: f64) -> f64 {
+    // Formatting rounds the exact binary value, as Python does.
+    format!("{number:.2}").parse().unwrap_or(number)
+}
+
+/// The texts of a list as Python prints it, such as `['a', "it's"]`; none for anything
+/// else. Numbers in it count as their text.
+pub(crate) fn list(text: &str) -> Option<Vec<String>> {
+    let inside = strip(text).strip_prefix('[')?.strip_suffix(']')?;
+    let mut chars = inside.chars().peekable();
+    let mut found = Vec::new();
+    let skip_space = |chars: &mut Chars<'_>| while chars.next_if(|c| is_space(*c)).is_some() {};
+    loop {
+        skip_space(&mut chars);
+        let Some(&first) = chars.peek() else { break };
+        let item = if matches!(first, '\'' | '"') {
+            chars.next();
+            quoted(&mut chars, first)?
+        } else {
+            let mut bare = String::new();
+            while let Some(c) = chars.next_if(|c| *c != ',') {
+                bare.push(c);
+            }
+            let bare = strip(&bare);
+            float(bare)?;
+            bare.to_owned()
+        };
+        found.push(item);
+        skip_space(&mut chars);
+        match chars.next() {
+            None => break,
+            Some(',') => {}
+            Some(_) => return None,
+        }
+    }
+    Some(found)
+}
+
+type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
+/// The rest of a string literal whose opening quote is read.
+fn quoted(chars: &mut Chars<'_>, quote: char) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        match chars.next()? {
+            '\\' => match chars.next()? {
+                'n' => text.push('\n'),
+                't' => text.push('\t'),
+                'r' => text.push('\r'),
+                'a' => text.push('\u{7}'),
+                'b' => text.push('\u{8}'),
+                'f' => text.push('\u{c}'),
+                'v' => text.push('\u{b}'),
+                'x' => text.push(code_point(chars, 2)?),
+                'u' => text.push(code_point(chars, 4)?),
+                'U' => text.push(code_point(chars, 8)?),
+                c @ ('\\' | '\'' | '"') => text.push(c),
+                // Python keeps a backslash that begins no escape.
+                c => text.extend(['\\', c]),
+            },
+            c if c == quote => return Some(text),
+            c => text.push(c),
+        }
+    }
+}
+
+fn code_point(chars: &mut Chars<'_>, num_digits: usize) -> Option<char> {
+    let digits: String = chars.by_ref().take(num_digits).collect();
+    let code = (digits.len() == num_digits).then(|| u32::from_str_radix(&digits, 16));
+    char::from_u32(code?.ok()?)
+}
+
+/// A list as Python prints it, of texts in single quotes.
+pub(crate) fn print_list(texts: &[String]) -> String {
+    let texts = texts.iter().map(|text| {
+        let text = text
+            .replace('\\', "\\\\")
+            .replace('\'', "\\'")
+            .replace('\n', "\\n")
+            .replace('\r', "\\r")
+            .replace('\t', "\\t");
+        format!("'{text}'")
+    });
+    format!("[{}]", texts.collect::<Vec<_>>().join(", "))
+}
+
 /// The zeros of all scripts, ascending; each is followed by its nine other digits.
 /// Source: Unicode 14, general category Nd.
 const ZEROS: [u32; 66] = [
@@ -98,6 +213,73 @@ mod tests {
         assert!("09٠٩５𝟗".chars().all(is_decimal_digit));
         assert!(!"/:²½ⅷa٪".chars().any(is_decimal_digit));
         assert!(ZEROS.is_sorted());
+    }
+
+    #[test]
+    fn numbers_as_python_reads_them() {
+        for (text, expected) in [
+            ("14", Some(14.0)),
+            (" -1.5e3\n", Some(-1500.0)),
+            ("+.5", Some(0.5)),
+            ("5.", Some(5.0)),
+            ("1_000", Some(1000.0)),
+            ("٣.٥", Some(3.5)),
+            ("Infinity", Some(f64::INFINITY)),
+            ("1__0", None),
+            ("_1", None),
+            ("1_.5", None),
+            ("1,000", None),
+            ("5%", None),
+            ("1 2", None),
+            ("", None),
+            (".", None),
+            ("²", None),
+        ] {
+            assert_eq!(float(text), expected, "{text:?}");
+        }
+        assert!(float("NaN").is_some_and(f64::is_nan));
+    }
+
+    #[test]
+    fn two_decimals() {
+        // Ties of the exact value go to the even digit; 2.675 is below its tie.
+        for (number, expected) in [
+            (0.125, 0.12),
+            (0.375, 0.38),
+            (2.675, 2.67),
+            (1.005, 1.0),
+            (-0.625, -0.62),
+            (1e300, 1e300),
+        ] {
+            assert_eq!(round_2(number), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn lists_as_python_prints_them() {
+        let texts = |texts: &[&str]| Some(texts.iter().map(|t| (*t).to_owned()).collect());
+        for (text, expected) in [
+            ("['$6', \"it's\", '1.5']", texts(&["$6", "it's", "1.5"])),
+            (
+                " ['a\\'b', 'c\\\\d', 'e\\nf', '\\xe9\\u4e00'] ",
+                texts(&["a'b", "c\\d", "e\nf", "é一"]),
+            ),
+            (
+                "['\\\\frac', '\\frac', '\\sqrt',]",
+                texts(&["\\frac", "\u{c}rac", "\\sqrt"]),
+            ),
+            ("[1, 2.5]", texts(&["1", "2.5"])),
+            ("[]", texts(&[])),
+            ("['a' 'b']", None),
+            ("['a", None),
+            ("[a]", None),
+            ("a", None),
+            ("", None),
+        ] {
+            assert_eq!(list(text), expected, "{text}");
+        }
+        let odd = ["a'b\"c".to_owned(), "\\n\n\t".to_owned(), "é".to_owned()];
+        assert_eq!(list(&print_list(&odd)), Some(odd.to_vec()));
     }
 
     #[test]
