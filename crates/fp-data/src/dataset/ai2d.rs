@@ -78,7 +78,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             .or_insert_with(|| read_image(&path));
         let entries = entries.as_mut().map_err(|fault| fault.clone())?;
         let entry = take(entries, question, &path)?;
-        Ok(Taken::Asked(Sample {
+        Ok(Taken::asked(Sample {
             answers: letter(entry.correct_answer).into_iter().collect(),
             choices: entry.answer_texts,
             family: "ai2d".to_owned(),

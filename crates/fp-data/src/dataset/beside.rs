@@ -13,9 +13,15 @@ use crate::sample::Sample;
 /// What comes of a question.
 pub(super) enum Taken {
     /// It is asked.
-    Asked(Sample),
+    Asked(Box<Sample>),
     /// It isn't, for this reason, as a clause.
     LeftOut(&'static str),
+}
+
+impl Taken {
+    pub(super) fn asked(sample: Sample) -> Taken {
+        Taken::Asked(Box::new(sample))
+    }
 }
 
 /// How many questions are left out, by reason.
@@ -68,7 +74,7 @@ impl Lines<'_> {
             let sample = question.and_then(|question| {
                 collector.refuse_known(&question.question_id.clone().into_text())?;
                 let made = match make(&question)? {
-                    Taken::Asked(made) => made,
+                    Taken::Asked(made) => *made,
                     Taken::LeftOut(reason) => {
                         left_out.add(reason);
                         return Ok(None);

@@ -164,7 +164,7 @@ fn read_asked(
     };
     let mut reading = lines.read(|question| {
         let (split, label) = golds.take(question)?;
-        Ok(Taken::Asked(sample(split, label)))
+        Ok(Taken::asked(sample(split, label)))
     })?;
     reading.dataset.notes.extend(golds.note());
     Ok(reading)

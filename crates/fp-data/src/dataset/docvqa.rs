@@ -150,7 +150,7 @@ impl Layout {
         };
         let mut reading = lines.read(|question| {
             let entry = golds.take(&question.question_id.clone().into_text())?;
-            Ok(Taken::Asked(entry.sample(self)))
+            Ok(Taken::asked(entry.sample(self)))
         })?;
         reading.dataset.notes.extend(golds.note());
         Ok(reading)

@@ -130,7 +130,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         };
         let category = question.category.as_deref();
         let kind = &entry.question_type;
-        Ok(Taken::Asked(of_subject(
+        Ok(Taken::asked(of_subject(
             &id, category, kind, answers, choices,
         )))
     })?;

@@ -128,7 +128,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let mut reading = lines.read(|question| {
         let entry = golds.take(&question.question_id.clone().into_text())?;
         let (category, fine) = (entry.category.as_deref(), entry.l2_category.as_deref());
-        Ok(Taken::Asked(Sample {
+        Ok(Taken::asked(Sample {
             choices: choices(&question.text),
             ..of_category(&entry.answer, category, fine)
         }))

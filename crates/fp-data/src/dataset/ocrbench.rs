@@ -122,7 +122,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         };
         let mut reading = lines.read(|question| {
             let entry = golds.take(&question.question_id.clone().into_text())?;
-            Ok(Taken::Asked(entry.sample()))
+            Ok(Taken::asked(entry.sample()))
         })?;
         reading.dataset.notes.extend(golds.note());
         return Ok(reading);

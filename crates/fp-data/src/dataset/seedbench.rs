@@ -107,7 +107,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             return Ok(Taken::LeftOut(ON_VIDEO));
         }
         let name = names.get(&entry.question_type_id).cloned();
-        Ok(Taken::Asked(Sample {
+        Ok(Taken::asked(Sample {
             answers: vec![entry.answer],
             choices: vec![
                 entry.choice_a,

@@ -16,6 +16,11 @@ fn whole_benchmark_in_layouts_of_open_questions() {
         Benchmark::Gqa,
         Benchmark::Vizwiz,
         Benchmark::Mmvet,
+        Benchmark::Docvqa,
+        Benchmark::Infovqa,
+        Benchmark::Chartqa,
+        Benchmark::Ocrbench,
+        Benchmark::Mmmu,
     ] {
         check_layout(&dataset, benchmark, export);
         let folder = tempfile::tempdir().unwrap();
@@ -53,6 +58,21 @@ fn choices_in_rotations() {
     let dataset = choices(folder.path());
     check_layout(&dataset, Benchmark::Scienceqa, export);
     check_layout(&dataset, Benchmark::Mmbench, export);
+    for benchmark in [
+        Benchmark::Ai2d,
+        Benchmark::Seedbench,
+        Benchmark::Mmstar,
+        Benchmark::Mmmu,
+    ] {
+        check_layout(&dataset, benchmark, export);
+        let out = tempfile::tempdir().unwrap();
+        export(&dataset, benchmark, out.path()).unwrap();
+        let back = read_back(out.path());
+        let choices = |dataset: &Dataset| -> Vec<Vec<String>> {
+            dataset.samples.iter().map(|s| s.choices.clone()).collect()
+        };
+        assert_eq!(choices(&back), choices(&dataset), "{benchmark}");
+    }
     let out = tempfile::tempdir().unwrap();
     export(&dataset, Benchmark::Mmbench, out.path()).unwrap();
     let back = read_back(out.path());

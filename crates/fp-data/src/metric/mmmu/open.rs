@@ -96,12 +96,15 @@ fn normalize(text: &str) -> Vec<Value> {
     vec![Value::Text(lower)]
 }
 
+/// Place after a number that begins at a place, if one does.
+type Reading = fn(&[char], usize) -> Option<usize>;
+
 /// Every number in a text, in three readings one after the other: with commas between
 /// thousands, in scientific notation, and plain. One that is part of another in a second
 /// reading is found there too.
 fn numbers(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
-    let readings: [fn(&[char], usize) -> Option<usize>; 3] = [with_commas, scientific, plain];
+    let readings: [Reading; 3] = [with_commas, scientific, plain];
     let mut found = Vec::new();
     for end_of in readings {
         let mut at = 0;
