@@ -183,17 +183,6 @@ impl Benchmark {
         }
     }
 
-    /// Who scores the parts whose answers nobody else knows.
-    #[cfg(feature = "parquet")]
-    pub(super) const fn judge(self) -> &'static str {
-        match self {
-            Benchmark::Mmvet => super::mmvet::JUDGE,
-            Benchmark::Docvqa | Benchmark::Infovqa => super::docvqa::JUDGE,
-            Benchmark::Mmmu => super::mmmu::JUDGE,
-            _ => "a server",
-        }
-    }
-
     /// What a sample has to be to fit.
     pub(super) const fn needs(self) -> &'static str {
         match self {

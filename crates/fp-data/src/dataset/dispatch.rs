@@ -103,6 +103,17 @@ impl Benchmark {
         }
     }
 
+    /// Who scores the parts whose answers nobody else knows.
+    #[cfg(feature = "parquet")]
+    pub(super) const fn judge(self) -> &'static str {
+        match self {
+            Benchmark::Mmvet => mmvet::JUDGE,
+            Benchmark::Docvqa | Benchmark::Infovqa => docvqa::JUDGE,
+            Benchmark::Mmmu => mmmu::JUDGE,
+            _ => "a server",
+        }
+    }
+
     /// Whether its layout has a place for a sample.
     pub(super) fn fits(self, sample: &Sample) -> bool {
         let answers = &sample.answers;

@@ -80,7 +80,10 @@ impl Figures {
                 figures.add_accuracy(other, &by_rule(other));
             }
         }
-        figures.add_groups("family", dataset, |sample| Some(&sample.family));
+        // Those of these are by kind already, of which a question has several.
+        if !matches!(dataset.benchmark, Benchmark::Docvqa | Benchmark::Infovqa) {
+            figures.add_groups("family", dataset, |sample| Some(&sample.family));
+        }
         let keys = [
             "question_type",
             "category",
