@@ -36,9 +36,11 @@ const OPEN: &str = "short-answer";
 /// Why a question isn't asked.
 pub(super) const SEVERAL_IMAGES: &str = "need several images";
 /// Why a row isn't asked.
+#[cfg(feature = "parquet")]
 pub(super) const OTHER_IMAGE: &str = "need another image than the first of their row";
 
 /// Who scores the part `test`.
+#[cfg(feature = "parquet")]
 pub(super) const JUDGE: &str = "MMMU's server on EvalAI";
 
 /// Name of the discipline in a sample's keys.

@@ -28,10 +28,12 @@ pub(crate) const FINE: &str = "l2_category";
 pub(super) const INSTRUCTION: &str =
     "Answer with the option's letter from the given choices directly";
 /// What lmms-eval takes out of questions.
+#[cfg(any(feature = "parquet", test))]
 const YES_OR_NO: &str = " Please answer yes or no.";
 
 /// The user's message, of a question that lists its options itself: lmms-eval's for LLaVA
 /// (`tasks/mmstar`).
+#[cfg(any(feature = "parquet", test))]
 pub(super) fn question_text(question: &str) -> String {
     let question = question.trim().replace(YES_OR_NO, "");
     format!("{question}\n{INSTRUCTION}")

@@ -15,7 +15,9 @@ pub mod mmmu;
 pub mod mmvet;
 pub mod ocrbench;
 pub mod pope;
-pub(crate) mod python_text;
+#[cfg(feature = "parquet")]
+pub(crate) mod python_list;
+mod python_text;
 pub mod refcoco;
 pub mod scienceqa;
 pub mod textvqa;

@@ -68,10 +68,12 @@ fn choices_in_rotations() {
         let out = tempfile::tempdir().unwrap();
         export(&dataset, benchmark, out.path()).unwrap();
         let back = read_back(out.path());
-        let choices = |dataset: &Dataset| -> Vec<Vec<String>> {
-            dataset.samples.iter().map(|s| s.choices.clone()).collect()
-        };
-        assert_eq!(choices(&back), choices(&dataset), "{benchmark}");
+        for sample in &back.samples {
+            assert_eq!(sample.choices.len(), 4, "{benchmark}");
+            let lines = ('A'..='D').zip(&sample.choices);
+            let lines: String = lines.map(|(l, text)| format!("\n{l}. {text}")).collect();
+            assert!(sample.question.contains(&lines), "{benchmark}: {lines}");
+        }
     }
     let out = tempfile::tempdir().unwrap();
     export(&dataset, Benchmark::Mmbench, out.path()).unwrap();

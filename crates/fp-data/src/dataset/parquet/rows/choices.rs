@@ -7,7 +7,7 @@ use crate::dataset::{
     ProblemKind, mmmu as subjects, mmstar as capabilities, scienceqa as letters,
     seedbench as dimensions,
 };
-use crate::metric::python_text::list;
+use crate::metric::python_list::list;
 use crate::metric::{mmmu as mmmu_metric, scienceqa};
 use crate::sample::Sample;
 

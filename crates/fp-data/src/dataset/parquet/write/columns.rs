@@ -7,7 +7,7 @@ use crate::dataset::export::{bare_question, ten};
 use crate::dataset::{
     Benchmark, Dataset, ai2d, docvqa, mmbench, mmmu, mmstar, ocrbench, seedbench,
 };
-use crate::metric::python_text::print_list;
+use crate::metric::python_list::print_list;
 use crate::metric::{mme, mmmu as mmmu_metric, refcoco, scienceqa, textvqa as textvqa_metric};
 use crate::metric::{vizwiz, vqa};
 use crate::sample::Sample;
