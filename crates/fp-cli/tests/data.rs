@@ -4,6 +4,7 @@ mod common;
 
 use std::path::Path;
 
+use fp_data::dataset::Benchmark;
 use serde_json::Value;
 
 use common::{fail, finepruner, succeed};
@@ -60,6 +61,45 @@ fn what_is_exported_is_recognised_and_converted() {
             "x",
         ],
         &["choice of two to four"],
+    );
+}
+
+#[test]
+fn every_layout_is_listed_and_found_again() {
+    let output = finepruner(&["data", "export", "--help"]);
+    for benchmark in Benchmark::ALL {
+        assert!(
+            output.stdout.contains(benchmark.name()),
+            "{benchmark}: {}",
+            output.stdout
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (layout, rule) in [
+        ("docvqa", "anls"),
+        ("infovqa", "anls"),
+        ("chartqa", "chartqa"),
+        ("ocrbench", "ocrbench"),
+        ("mmmu", "mmmu"),
+    ] {
+        let path = export(layout, folder.path());
+        let found = &json(&["data", "check", &path, "--json"])["datasets"][0];
+        let benchmark: Benchmark = layout.parse().unwrap();
+        assert_eq!(found["benchmark"], benchmark.title());
+        assert_eq!(found["answer_rule"], rule);
+        assert_eq!(found["is_complete"], true, "{found}");
+    }
+    fail(
+        &[
+            "data",
+            "export",
+            "embedded:select",
+            "--layout",
+            "docvqu",
+            "--output",
+            "x",
+        ],
+        &["docvqu", "docvqa"],
     );
 }
 

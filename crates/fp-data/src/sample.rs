@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::dataset::ImageRef;
-use crate::metric::AnswerRule;
+use crate::metric::{AnswerRule, ocrbench};
 
 /// A question, its image, and what is right.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,8 +32,18 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Score of an answer by a rule, 0 to 1.
+    /// Score of an answer by a rule, 0 to 1. OCRBench's rules read formulas, which the
+    /// family tells, in another way than texts.
     pub fn score(&self, rule: AnswerRule, answer: &str) -> f64 {
-        rule.score_among(answer, &self.answers, &self.choices)
+        let is_right: fn(&str, &str) -> bool = match rule {
+            AnswerRule::Ocrbench => ocrbench::is_right_expression,
+            AnswerRule::OcrbenchLmmsEval => ocrbench::is_right_expression_lmms_eval,
+            _ => return rule.score_among(answer, &self.answers, &self.choices),
+        };
+        if self.family != ocrbench::EXPRESSIONS {
+            return rule.score_among(answer, &self.answers, &self.choices);
+        }
+        let is_right = self.answers.iter().any(|gold| is_right(answer, gold));
+        f64::from(u8::from(is_right))
     }
 }

@@ -1,4 +1,4 @@
-//! Files of JSON: VQAv2, VizWiz, MM-Vet, GQA.
+//! Files of JSON: VQAv2, VizWiz, MM-Vet, GQA, DocVQA, InfographicVQA, MMMU.
 
 use serde_json::{Value, json};
 
@@ -173,6 +173,62 @@ fn mm_vet_golden() {
         expected.extend(case["expected"].as_object().unwrap().clone());
     }
     assert_eq!(found, Value::Object(expected));
+}
+
+/// DocVQA's and InfographicVQA's: the texts as they were said, ids as numbers.
+#[test]
+fn documents_name_questions() {
+    for (name, images) in [
+        ("docvqa", "documents"),
+        ("infovqa", "infographicsvqa_images"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join(images)).unwrap();
+        std::fs::write(root.join(images).join("a.png"), b"").unwrap();
+        let asked = [7, 5].map(|id| question(&json!(id), "a.png", "Q?"));
+        lines(&root.join(format!("llava_{name}_test.jsonl")), asked);
+        let path = root.join("answers.jsonl");
+        let said = [(5, "The \"Bus\"."), (7, "é")];
+        lines(&path, said.map(|(id, text)| answer(&json!(id), "Q?", text)));
+        let (content, warnings) = upload(&root.display().to_string(), &path, "json");
+        let expected =
+            r#"[{"answer":"é","questionId":7},{"answer":"The \"Bus\".","questionId":5}]"#;
+        assert_eq!(String::from_utf8(content).unwrap(), expected);
+        assert!(warnings.is_empty(), "{warnings}");
+    }
+}
+
+/// MMMU's: letters by id, and what names none as it was said.
+#[test]
+fn mmmu_names_letters() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    std::fs::create_dir(root.join("images")).unwrap();
+    std::fs::write(root.join("images/a.png"), b"").unwrap();
+    let id = |number: u32| json!(format!("validation_Math_{number}"));
+    let text = "Q?\nA. x\nB. y";
+    let asked = [1, 2, 3].map(|number| question(&id(number), "a.png", text));
+    lines(&root.join("llava_mmmu_val.jsonl"), asked);
+    let truth = |kind: &str, right: &str| json!({"question_type": kind, "ground_truth": right});
+    let answers = json!({
+        "validation_Math_1": truth("multiple-choice", "A"),
+        "validation_Math_2": truth("multiple-choice", "B"),
+        "validation_Math_3": truth("short-answer", "5"),
+    });
+    std::fs::write(root.join("answer_dict_val.json"), answers.to_string()).unwrap();
+    let path = root.join("answers.jsonl");
+    let said = [(1, "It is (B)."), (2, "neither"), (3, "5")];
+    lines(
+        &path,
+        said.map(|(number, said)| answer(&id(number), text, said)),
+    );
+    let (content, _) = upload(&root.display().to_string(), &path, "json");
+    let found: Value = serde_json::from_slice(&content).unwrap();
+    let expected = json!({
+        "validation_Math_1": "B", "validation_Math_2": "neither", "validation_Math_3": "5",
+    });
+    assert_eq!(found, expected);
 }
 
 /// GQA's: what its script reads.

@@ -64,6 +64,9 @@ pub(super) struct Question {
     pub(super) category: Option<String>,
     #[serde(default)]
     pub(super) bbox: Option<Boxes>,
+    /// Texts of a choice's options, where they can't be read out of the text.
+    #[serde(default)]
+    pub(super) options: Option<Vec<String>>,
 }
 
 impl Question {

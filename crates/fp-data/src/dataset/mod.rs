@@ -3,16 +3,21 @@
 //! A data set is named by its folder, or by `FOLDER:PART` where the folder holds several:
 //! [`find`] lists them, [`open`] reads one.
 
+mod ai2d;
 mod annotations;
 mod benchmark;
+pub(crate) mod beside;
+mod chartqa;
 pub mod check;
 mod collect;
 mod dispatch;
+pub(crate) mod docvqa;
 pub(crate) mod encoding;
 mod error;
 pub mod export;
 mod gqa;
 mod image;
+mod infovqa;
 mod json_stream;
 #[cfg(any(feature = "parquet", feature = "xlsx"))]
 mod limit;
@@ -21,13 +26,17 @@ mod links;
 pub(crate) mod llava;
 mod mmbench;
 mod mme;
+pub(crate) mod mmmu;
+pub(crate) mod mmstar;
 mod mmvet;
+mod ocrbench;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod plain;
 mod pope;
 mod refcoco;
 mod scienceqa;
+pub(crate) mod seedbench;
 mod sheet;
 mod table;
 mod textvqa;

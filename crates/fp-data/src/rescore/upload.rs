@@ -1,10 +1,11 @@
 //! Files for those who score answers elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{AnswerFile, RescoreError, join, workbook};
 use crate::dataset::{Benchmark, Dataset, vqav2};
 use crate::metric::gqa::GqaEntry;
+use crate::metric::mmmu;
 use crate::metric::mmvet;
 use crate::metric::vizwiz::VizWizEntry;
 use crate::metric::vqa;
@@ -20,8 +21,8 @@ pub struct Upload {
     pub warnings: Vec<String>,
 }
 
-/// The file that the servers of VQAv2, VizWiz and MMBench, GQA's script or MM-Vet's
-/// judge take. VQAv2's names every question of `test2015`, whichever part was answered.
+/// The file that the servers of VQAv2, VizWiz, MMBench, DocVQA, InfographicVQA and MMMU,
+/// GQA's script or MM-Vet's judge take. VQAv2's names every question of `test2015`, whichever part was answered.
 ///
 /// # Errors
 /// A benchmark without such a file, answers to nothing of the data set.
@@ -88,6 +89,21 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
                 .map(|(sample, text)| GqaEntry::new(&sample.id, text))
                 .collect();
             json(serde_json::to_string(&entries))?
+        }
+        Benchmark::Docvqa | Benchmark::Infovqa => {
+            let mut entries = Vec::new();
+            for (sample, text) in answers() {
+                let id = number(&sample.id)?;
+                entries.push(serde_json::json!({"questionId": id, "answer": text}));
+            }
+            json(serde_json::to_string(&entries))?
+        }
+        Benchmark::Mmmu => {
+            let said = answers().map(|(sample, text)| {
+                let said = mmmu::to_hand_in(text, &sample.choices);
+                (sample.id.as_str(), said)
+            });
+            json(serde_json::to_string(&said.collect::<BTreeMap<_, _>>()))?
         }
         Benchmark::Mmvet => {
             let mut entries = Vec::new();

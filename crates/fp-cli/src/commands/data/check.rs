@@ -16,8 +16,9 @@ use report::{Entry, text};
 /// Check datasets: what there is, how large it is, and everything that is wrong with it.
 ///
 /// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA, TextVQA,
-/// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet), RefCOCO's lines of expressions, the
-/// plain form (benchmark.json and questions.jsonl), or Parquet files by the columns that
+/// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet, SEED-Bench), in the same form DocVQA,
+/// InfographicVQA, ChartQA, OCRBench, AI2D, MMStar and MMMU with their authors' files of
+/// answers, RefCOCO's lines of expressions, the plain form (benchmark.json and questions.jsonl), or Parquet files by the columns that
 /// these benchmarks have on the Hugging Face Hub. Where the folder itself holds none, the
 /// folders in it are looked at.
 ///

@@ -4,18 +4,22 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::schema::check_column;
+use super::schema::{check_column, image_column};
 use super::table::{Cells, Table};
 use super::types::Kind;
 use super::{ImageColumn, Split};
 use crate::dataset::image::ImageRef;
 use crate::dataset::lines::LineFault;
 use crate::dataset::{Benchmark, DatasetError, ProblemKind, Problems};
+use crate::hash::sha256_hex;
 
 /// Ends the name of GQA's folders of questions, of which another holds the images.
 const INSTRUCTIONS: &str = "_instructions";
 /// See [`INSTRUCTIONS`].
 const IMAGES: &str = "_images";
+
+/// Hexadecimal digits of a hash that make an image's id: no two of a data set's are alike.
+const ID_DIGITS: usize = 16;
 
 /// Where rows have their images.
 pub(super) struct Images {
@@ -27,6 +31,12 @@ pub(super) struct Images {
 enum Source {
     /// In each row; rows with the same image's id share the first one's.
     Rows {
+        files: Files,
+        first: HashMap<String, ImageRef>,
+    },
+    /// In each row, where no column says which rows share an image: those whose bytes are
+    /// the same do, and its id is made of them.
+    Contents {
         files: Files,
         first: HashMap<String, ImageRef>,
     },
@@ -44,10 +54,10 @@ struct Files {
 }
 
 impl Files {
-    fn new(paths: &[PathBuf]) -> Result<Files, DatasetError> {
+    fn new(paths: &[PathBuf], column: &'static str) -> Result<Files, DatasetError> {
         let columns: Vec<_> = paths
             .iter()
-            .map(|path| Arc::new(ImageColumn::new(path)))
+            .map(|path| Arc::new(ImageColumn::of(path, column)))
             .collect();
         let empty = columns.iter().map(|column| column.empty_rows());
         Ok(Files {
@@ -58,7 +68,7 @@ impl Files {
 
     fn image(&self, (file, row): (usize, usize)) -> Result<ImageRef, LineFault> {
         if self.empty[file].contains(&row) {
-            let message = "column `image` has no bytes".to_owned();
+            let message = format!("column `{}` has no bytes", self.columns[file].column());
             return Err((ProblemKind::MissingImage, message));
         }
         Ok(ImageRef::Parquet {
@@ -81,8 +91,14 @@ impl Images {
     ) -> Result<Images, DatasetError> {
         let source = match benchmark {
             Benchmark::Gqa => by_id(split, splits, files)?,
+            Benchmark::Chartqa | Benchmark::Ocrbench | Benchmark::Ai2d | Benchmark::Mmstar => {
+                Source::Contents {
+                    files: Files::new(files, image_column(benchmark))?,
+                    first: HashMap::new(),
+                }
+            }
             _ => Source::Rows {
-                files: Files::new(files)?,
+                files: Files::new(files, image_column(benchmark))?,
                 first: HashMap::new(),
             },
         };
@@ -92,18 +108,26 @@ impl Images {
         })
     }
 
-    /// The image of a row.
+    /// The image of a row, whose id is completed where no column has it.
     pub(super) fn of_row(
         &mut self,
-        image_id: &str,
+        image_id: &mut String,
         place: (usize, usize),
     ) -> Result<ImageRef, LineFault> {
         match &mut self.source {
             Source::Rows { files, first } => {
                 let image = files.image(place)?;
-                Ok(first.entry(image_id.to_owned()).or_insert(image).clone())
+                Ok(first.entry(image_id.clone()).or_insert(image).clone())
             }
-            Source::Ids { by_id, .. } => by_id.get(image_id).cloned().ok_or_else(|| {
+            Source::Contents { files, first } => {
+                let image = files.image(place)?;
+                let bytes = image
+                    .read()
+                    .map_err(|error| (ProblemKind::MissingImage, error.to_string()))?;
+                *image_id = sha256_hex(&bytes)[..ID_DIGITS].to_owned();
+                Ok(first.entry(image_id.clone()).or_insert(image).clone())
+            }
+            Source::Ids { by_id, .. } => by_id.get(image_id.as_str()).cloned().ok_or_else(|| {
                 let message = format!("no image {image_id} among the images");
                 (ProblemKind::MissingImage, message)
             }),
@@ -129,7 +153,7 @@ impl Images {
     /// Files beside the rows'.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         match &self.source {
-            Source::Rows { .. } => Vec::new(),
+            Source::Rows { .. } | Source::Contents { .. } => Vec::new(),
             Source::Ids { files, .. } => files.clone(),
         }
     }
@@ -151,7 +175,7 @@ fn by_id(split: &str, splits: &[Split], files: &[PathBuf]) -> Result<Source, Dat
         check_column(path, schema, "id", Kind::Id, true)?;
         check_column(path, schema, "image", Kind::Image, true)
     })?;
-    let files = Files::new(&found.files)?;
+    let files = Files::new(&found.files, "image")?;
     let mut by_id = HashMap::new();
     let mut problems = Problems::of("row");
     table.for_each_row(&["id"], |number, place, row| {

@@ -6,7 +6,7 @@ use crate::metric::AnswerRule;
 
 /// Of `benchmark.json`.
 pub fn description() -> Value {
-    let rules = AnswerRule::ALL.map(AnswerRule::name);
+    let rules = AnswerRule::ALL.map(AnswerRule::name).to_vec();
     json!({
         "type": "object",
         "additionalProperties": false,

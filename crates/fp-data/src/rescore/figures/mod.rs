@@ -1,6 +1,7 @@
 //! The figures that a benchmark reports, from the answers to its questions.
 
 mod benchmarks;
+mod reading;
 
 pub(super) use benchmarks::mmbench_report;
 
@@ -65,18 +66,29 @@ impl Figures {
             Benchmark::Pope => figures.add_pope(dataset, texts)?,
             Benchmark::Mme => figures.add_mme(dataset, texts)?,
             Benchmark::Mmbench => figures.add_mmbench(dataset, &by_rule)?,
-            _ => figures.add_accuracy(rule.name(), &by_rule(rule)),
+            Benchmark::Docvqa | Benchmark::Infovqa => figures.add_anls(dataset),
+            Benchmark::Chartqa => figures.add_chartqa(dataset),
+            Benchmark::Ocrbench => figures.add_ocrbench(dataset, &by_rule),
+            Benchmark::Seedbench => figures.add_seedbench(dataset),
+            Benchmark::Mmstar => figures.add_mmstar(dataset),
+            Benchmark::Mmmu => figures.add_mmmu(dataset),
+            _ => figures.add_accuracy(rule, &by_rule(rule)),
         }
         for &other in dataset.benchmark.other_rules() {
-            // MMBench's headline is another one, and has its own variants above.
-            if dataset.benchmark != Benchmark::Mmbench {
-                figures.add_accuracy(other.name(), &by_rule(other));
+            // The headline of these is another one, and has its own variants above.
+            if !matches!(dataset.benchmark, Benchmark::Mmbench | Benchmark::Ocrbench) {
+                figures.add_accuracy(other, &by_rule(other));
             }
         }
-        figures.add_groups("family", dataset, |sample| Some(&sample.family));
+        // Those of these are by kind already, of which a question has several.
+        if !matches!(dataset.benchmark, Benchmark::Docvqa | Benchmark::Infovqa) {
+            figures.add_groups("family", dataset, |sample| Some(&sample.family));
+        }
         let keys = [
             "question_type",
             "category",
+            "l2_category",
+            "discipline",
             "semantic_type",
             "steps",
             "subject",
@@ -102,11 +114,11 @@ impl Figures {
         });
     }
 
-    fn add_accuracy(&mut self, rule: &str, scores: &[f64]) {
+    fn add_accuracy(&mut self, rule: AnswerRule, scores: &[f64]) {
         let mut mean = GroupScore::default();
         scores.iter().for_each(|score| mean.add(*score));
         self.add(
-            format!("accuracy ({rule})"),
+            format!("{} ({rule})", rule.measure()),
             mean.percent(),
             benchmarks::NO_QUESTION,
         );
