@@ -7,6 +7,7 @@ mod error_check;
 use std::io;
 use std::path::PathBuf;
 
+use fp_image::ImageError;
 use fp_stats::StatsError;
 use serde::de::Error as _;
 
@@ -78,6 +79,8 @@ fn datasets() {
     ));
     check(&every_variant!(SheetError:
         Image { path: path(), source: io_error() },
+        Pixels { path: path(), source: ImageError::ConfigSyntax(json()) },
+        Write { path: path(), source: CAUSE.into() },
         Empty {},
     ));
     check(&every_variant!(GenerateError:
