@@ -62,6 +62,7 @@ fn datasets() {
         Io { path: path(), source: io_error() },
         Shared { 0: dataset().into() },
         UnknownForm { folder: path() },
+        NearMiss { path: path(), what: "is another", benchmark: "GQA", needed: "this" },
         Ambiguous { folder: path(), selectors: vec![text()] },
         UnknownPart { folder: path(), name: text(), known: vec![text()] },
         Missing { folder: path(), what: "question file", names: vec![text()] },

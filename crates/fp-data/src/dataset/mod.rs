@@ -22,6 +22,7 @@ pub(crate) mod llava;
 mod mmbench;
 mod mme;
 mod mmvet;
+mod near;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod plain;
@@ -259,7 +260,7 @@ impl Part {
 ///
 /// # Errors
 /// A Parquet file that can't be read; Parquet files alone, whose columns are those of no
-/// benchmark.
+/// benchmark; files of a benchmark alone that it isn't read from.
 pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
     let (found, errors) = find_all(folder);
     match errors.into_iter().next() {
@@ -285,7 +286,7 @@ pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
         }));
     }
     #[cfg(feature = "parquet")]
-    let errors = {
+    let mut errors = {
         let parquet::Found {
             parts,
             unknown,
@@ -296,7 +297,10 @@ pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
         errors
     };
     #[cfg(not(feature = "parquet"))]
-    let errors = Vec::new();
+    let mut errors = Vec::new();
+    if found.is_empty() {
+        errors.extend(near::near_misses(folder));
+    }
     (found, errors)
 }
 

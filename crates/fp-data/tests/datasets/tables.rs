@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use Expect::{Problems, Refused};
+use Expect::{Problems, Refused, Same};
 use ProblemKind::{DuplicateId, Encoding, InvalidValue, Malformed, MissingImage, WrongType};
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
 use crate::damage::{
-    Expect, append, check, latin_1, read, replaced, text, utf_16, with_crlf, with_mark,
+    Expect, append, check, latin_1, read, replaced, text, utf_16, with_blank_end, with_crlf,
+    with_mark,
 };
 use crate::dataset_support::choices;
 
@@ -21,6 +22,7 @@ fn tables() {
         &dataset,
         Benchmark::Mmbench,
         &[
+            ("blank lines", TABLE, with_blank_end, Same),
             ("UTF-16", TABLE, utf_16, Refused(TABLE, "UTF-16")),
             (
                 "no column",
