@@ -1,6 +1,7 @@
 //! Data sets and answers by the command: check, convert, export, rescore.
 
 mod common;
+mod data_files;
 mod data_images;
 
 use std::path::Path;
