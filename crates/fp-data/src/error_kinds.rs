@@ -7,6 +7,7 @@ mod error_check;
 use std::io;
 use std::path::PathBuf;
 
+use fp_image::ImageError;
 use fp_stats::StatsError;
 use serde::de::Error as _;
 
@@ -61,6 +62,7 @@ fn datasets() {
         Io { path: path(), source: io_error() },
         Shared { 0: dataset().into() },
         UnknownForm { folder: path() },
+        NearMiss { path: path(), what: "is another", benchmark: "GQA", needed: "this" },
         Ambiguous { folder: path(), selectors: vec![text()] },
         UnknownPart { folder: path(), name: text(), known: vec![text()] },
         Missing { folder: path(), what: "question file", names: vec![text()] },
@@ -78,6 +80,8 @@ fn datasets() {
     ));
     check(&every_variant!(SheetError:
         Image { path: path(), source: io_error() },
+        Pixels { path: path(), source: ImageError::ConfigSyntax(json()) },
+        Write { path: path(), source: CAUSE.into() },
         Empty {},
     ));
     check(&every_variant!(GenerateError:

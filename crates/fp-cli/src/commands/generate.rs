@@ -216,10 +216,11 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         Weights::Dummy(_, config) => Inputs::dummy(config),
     };
     let plan = plan(args, prune.as_ref(), weights.config(), &inputs)?;
-    let notes = match &weights {
+    let mut notes = match &weights {
         Weights::Checkpoint(opened) => opened.notes(),
         Weights::Dummy(..) => Vec::new(),
     };
+    notes.extend(inputs.warnings());
     let needed = weights.config().vision_request([&plan])?;
     let options = LoadOptions {
         vision: needed.parts(),
@@ -248,6 +249,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         output: &output,
         prune: prune.as_ref(),
         source: &inputs.source,
+        warnings: &notes,
         layout: sample.layout(),
         preprocess: inputs.preprocess,
         load,

@@ -42,7 +42,7 @@ impl std::error::Error for AlreadyReported {}
 /// Says on standard error what should be known of a result that is given all the same.
 fn warn(notes: &[String]) {
     for note in notes {
-        eprintln!("{}", wrap_lines(&format!("warning: {note}")));
+        eprintln!("{}", wrap_lines(&plain(&format!("warning: {note}"))));
     }
 }
 

@@ -31,6 +31,18 @@ pub enum DatasetError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A folder with a file of a benchmark that it isn't read from.
+    #[error("{} {what}; {benchmark} needs {needed}", path.display())]
+    NearMiss {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// The benchmark, as papers write it.
+        benchmark: &'static str,
+        /// Files that it is read from.
+        needed: &'static str,
+    },
     /// A folder with several data sets, none of them named.
     #[error(
         "{} holds several data sets; name one: {}",

@@ -29,6 +29,7 @@ mod mme;
 pub(crate) mod mmmu;
 pub(crate) mod mmstar;
 mod mmvet;
+mod near;
 mod ocrbench;
 #[cfg(feature = "parquet")]
 pub mod parquet;
@@ -268,7 +269,7 @@ impl Part {
 ///
 /// # Errors
 /// A Parquet file that can't be read; Parquet files alone, whose columns are those of no
-/// benchmark.
+/// benchmark; files of a benchmark alone that it isn't read from.
 pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
     let (found, errors) = find_all(folder);
     match errors.into_iter().next() {
@@ -294,7 +295,7 @@ pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
         }));
     }
     #[cfg(feature = "parquet")]
-    let errors = {
+    let mut errors = {
         let parquet::Found {
             parts,
             unknown,
@@ -305,7 +306,10 @@ pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
         errors
     };
     #[cfg(not(feature = "parquet"))]
-    let errors = Vec::new();
+    let mut errors = Vec::new();
+    if found.is_empty() {
+        errors.extend(near::near_misses(folder));
+    }
     (found, errors)
 }
 

@@ -17,7 +17,9 @@ use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
 use crate::metric::scienceqa::INSTRUCTION;
 use crate::sample::Sample;
 
-const QUESTIONS: [&str; 2] = ["llava_test_CQM-A.json", "llava_test_CQM-I.json"];
+const QUESTIONS: [&str; 2] = ["llava_test_CQM-A.json", IMAGES_ONLY];
+/// The questions with an image alone.
+const IMAGES_ONLY: &str = "llava_test_CQM-I.json";
 const PROBLEMS: &str = "problems.json";
 const SPLITS: &str = "pid_splits.json";
 
@@ -85,6 +87,12 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         reading.dataset.notes = vec![format!(
             "{num_without} of {number} questions have no image and are left out"
         )];
+    }
+    if reading.dataset.files[0].ends_with(IMAGES_ONLY) {
+        reading.dataset.notes.push(format!(
+            "{IMAGES_ONLY} holds image questions only: there is no accuracy over all questions, as {} has it",
+            QUESTIONS[0]
+        ));
     }
     Ok(reading)
 }

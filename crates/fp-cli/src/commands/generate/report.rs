@@ -18,6 +18,8 @@ pub(super) struct Report<'a> {
     pub(super) output: &'a SampleOutput,
     pub(super) prune: Option<&'a PruneConfig>,
     pub(super) source: &'a Source,
+    /// What should be known of the checkpoint and the image.
+    pub(super) warnings: &'a [String],
     pub(super) layout: TokenLayout,
     pub(super) preprocess: Duration,
     pub(super) load: Duration,
@@ -66,6 +68,7 @@ impl Report<'_> {
             "timings": self.timings().into_iter().collect::<BTreeMap<_, _>>(),
             "kv_bytes": self.output.kv_bytes,
             "kv_tokens_per_layer": self.output.kv_tokens,
+            "warnings": self.warnings,
         })
     }
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::Collector;
 use super::encoding::open_text;
+use super::table::is_blank;
 use super::tsv::read_row;
 use super::{Benchmark, DatasetError, Reading};
 use crate::metric::mmbench::{INSTRUCTION_CN, INSTRUCTION_EN, is_missing, options, question_text};
@@ -110,7 +111,14 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
     };
     let (mut file, num_mark) = open_text(&path)?;
     let mut cells = Vec::new();
-    let mut row_start = read_row(&mut file, &mut cells).map_err(io_error)? + num_mark as u64;
+    let mut row_start = num_mark as u64;
+    loop {
+        let num_bytes = read_row(&mut file, &mut cells).map_err(io_error)?;
+        row_start += num_bytes;
+        if num_bytes == 0 || !is_blank(&cells) {
+            break;
+        }
+    }
     let columns: HashMap<String, usize> = cells
         .iter()
         .enumerate()
@@ -135,8 +143,10 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
             break;
         }
         number += 1;
-        let sample = rows.sample(&cells, row_start);
-        collector.take(number, sample);
+        if !is_blank(&cells) {
+            let sample = rows.sample(&cells, row_start);
+            collector.take(number, sample);
+        }
         row_start += num_bytes;
     }
     let note = note(&collector.samples);

@@ -298,6 +298,7 @@ mod tests {
             bad("\"q\"", "\"<image>q\""),
             bad("\"keys\"", "\"key\""),
             bad("\"id\":\"2\"", "\"id\":2"),
+            "[".to_owned(),
         ];
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let folder = folder(&lines);
@@ -317,7 +318,7 @@ mod tests {
             [
                 (2, DuplicateId),
                 (3, Malformed),
-                (4, Malformed),
+                // A blank line is nothing.
                 (5, MissingImage),
                 (6, InvalidValue),
                 (7, MissingAnswer),
@@ -326,6 +327,7 @@ mod tests {
                 (10, InvalidValue),
                 (11, Malformed),
                 (12, WrongType),
+                (13, Malformed),
             ]
         );
         let message = load(folder.path()).unwrap_err().to_string();
