@@ -45,7 +45,8 @@ pub use image::ImageRef;
 #[cfg(any(feature = "parquet", feature = "xlsx"))]
 pub use limit::LIMIT_VARIABLE;
 pub use links::follow_links;
-pub(crate) use mmbench::table_row;
+pub(crate) use llava::stem as file_stem;
+pub(crate) use mmbench::{incomplete as incomplete_questions, table_row};
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
 pub(crate) use table::{TextTable, for_each_tab_row, read_table};
 
@@ -221,7 +222,9 @@ impl Reading {
         if count == 0 || !is_else_right || self.dataset.samples.is_empty() {
             return Ok((self.whole()?, Vec::new()));
         }
-        let mut absent = std::mem::take(&mut self.without_file).into_iter().peekable();
+        let mut absent = std::mem::take(&mut self.without_file)
+            .into_iter()
+            .peekable();
         let mut ids = Vec::with_capacity(count);
         let mut samples = Vec::with_capacity(self.dataset.samples.len() + count);
         for (place, sample) in std::mem::take(&mut self.dataset.samples)

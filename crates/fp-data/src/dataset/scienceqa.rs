@@ -18,12 +18,14 @@ use crate::metric::scienceqa::INSTRUCTION;
 use crate::sample::Sample;
 
 const QUESTIONS: [&str; 2] = ["llava_test_CQM-A.json", "llava_test_CQM-I.json"];
+/// LLaVA's questions to train by: the answer comes with lecture and explanation.
+const TRAINED_BY: &str = "llava_test_QCM-LEA.json";
 const PROBLEMS: &str = "problems.json";
 const SPLITS: &str = "pid_splits.json";
 
 /// Parts that a folder has.
 pub(super) fn parts(folder: &Path) -> Vec<String> {
-    match find(folder, &QUESTIONS) {
+    match find(folder, &QUESTIONS).or_else(|| find(folder, &[TRAINED_BY])) {
         Some(_) => vec!["test".to_owned()],
         None => Vec::new(),
     }
@@ -58,6 +60,14 @@ struct Problem {
 
 /// Reads the questions, those without an image apart.
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    if let (None, Some(path)) = (find(folder, &QUESTIONS), find(folder, &[TRAINED_BY])) {
+        let reason = format!(
+            "it asks for lecture and explanation behind the answer, which nothing scores; \
+             scores need {}",
+            QUESTIONS[0]
+        );
+        return Err(DatasetError::Content { path, reason });
+    }
     let path = need(folder, "question file", &QUESTIONS)?;
     let problems_path = need(folder, "file of problems", &[PROBLEMS])?;
     let mut problems = Annotations::read(&problems_path, None, |id, problem: Problem| {
@@ -80,6 +90,14 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let files = vec![path, problems_path];
     let mut reading = Reading::new(Benchmark::Scienceqa, part, folder, files, collector);
     reading.dataset.note_text_only(number);
+    if reading.dataset.files[0].ends_with(QUESTIONS[1]) {
+        let note = format!(
+            "{} has the questions with an image only; {} has all, which the overall accuracy \
+             is over",
+            QUESTIONS[1], QUESTIONS[0]
+        );
+        reading.dataset.notes.push(note);
+    }
     Ok(reading)
 }
 

@@ -224,12 +224,12 @@ fn read_rows(
     let mut files = files;
     files.extend(images.files());
     let mut reading = Reading::new(benchmark, part, folder, files, collector);
-    let note = match benchmark {
-        Benchmark::Refcoco => Some(super::refcoco::NOTE.to_owned()),
-        Benchmark::Mmbench => Some(mmbench::note(&reading.dataset.samples)),
-        _ => None,
+    let notes = match benchmark {
+        Benchmark::Refcoco => vec![super::refcoco::NOTE.to_owned()],
+        Benchmark::Mmbench => mmbench::notes(reading.dataset.samples.iter()),
+        _ => Vec::new(),
     };
-    reading.dataset.notes.extend(note);
+    reading.dataset.notes.extend(notes);
     reading.dataset.note_text_only(num_questions);
     reading.dataset.judge = match (benchmark, rule) {
         (Benchmark::Mmvet, _) => Some(mmvet::JUDGE.to_owned()),

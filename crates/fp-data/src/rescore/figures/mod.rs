@@ -1,8 +1,10 @@
 //! The figures that a benchmark reports, from the answers to its questions.
 
 mod benchmarks;
+mod mme;
 
 pub(super) use benchmarks::mmbench_report;
+pub(super) use mme::unpaired_tasks;
 
 use super::RescoreError;
 use crate::dataset::{Benchmark, Dataset};
@@ -19,6 +21,9 @@ pub struct Figure {
     /// Why it is undefined, as a clause; none where it has a value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undefined: Option<String>,
+    /// What a reader has to know of the value, as a clause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Scores by group.
@@ -65,12 +70,12 @@ impl Figures {
             Benchmark::Pope => figures.add_pope(dataset, texts)?,
             Benchmark::Mme => figures.add_mme(dataset, texts)?,
             Benchmark::Mmbench => figures.add_mmbench(dataset, &by_rule)?,
-            _ => figures.add_accuracy(rule.name(), &by_rule(rule)),
+            benchmark => figures.add_accuracy(accuracy(benchmark), rule, &by_rule(rule)),
         }
         for &other in dataset.benchmark.other_rules() {
             // MMBench's headline is another one, and has its own variants above.
             if dataset.benchmark != Benchmark::Mmbench {
-                figures.add_accuracy(other.name(), &by_rule(other));
+                figures.add_accuracy(accuracy(dataset.benchmark), other, &by_rule(other));
             }
         }
         figures.add_groups("family", dataset, |sample| Some(&sample.family));
@@ -99,17 +104,41 @@ impl Figures {
             name: name.into(),
             value,
             undefined: value.is_none().then(|| undefined.to_owned()),
+            note: None,
         });
     }
 
-    fn add_accuracy(&mut self, rule: &str, scores: &[f64]) {
-        let mut mean = GroupScore::default();
-        scores.iter().for_each(|score| mean.add(*score));
-        self.add(
-            format!("accuracy ({rule})"),
-            mean.percent(),
-            benchmarks::NO_QUESTION,
-        );
+    fn add_accuracy(&mut self, name: &str, rule: AnswerRule, scores: &[f64]) {
+        let name = format!("{name} ({})", rule.name());
+        self.add(name, mean(scores.iter()).percent(), benchmarks::NO_QUESTION);
+    }
+
+    /// Accuracy over questions with and without an image, which stands behind that of those
+    /// with one. `text_only` are the answers to the others.
+    pub(super) fn add_overall(&mut self, dataset: &Dataset, text_only: &[Option<String>]) {
+        if dataset.benchmark != Benchmark::Scienceqa && dataset.text_only.is_empty() {
+            return;
+        }
+        let scores = scores_of(&dataset.text_only, text_only, dataset.answer_rule);
+        let undefined = if scores.is_empty() {
+            Some("the dataset has questions with an image only".to_owned())
+        } else if text_only.iter().all(Option::is_none) {
+            let count = scores.len();
+            Some(format!(
+                "none of the {count} questions without an image is answered"
+            ))
+        } else {
+            None
+        };
+        let value = mean(self.scores.iter().chain(&scores)).percent();
+        let figure = Figure {
+            name: format!("overall accuracy ({})", dataset.answer_rule.name()),
+            value: value.filter(|_| undefined.is_none()),
+            undefined,
+            note: None,
+        };
+        let behind = self.figures.len().min(1);
+        self.figures.insert(behind, figure);
     }
 
     fn add_groups<'a>(
@@ -131,8 +160,26 @@ impl Figures {
     }
 }
 
+/// What the mean score is called: ScienceQA has two.
+const fn accuracy(benchmark: Benchmark) -> &'static str {
+    match benchmark {
+        Benchmark::Scienceqa => "IMG accuracy",
+        _ => "accuracy",
+    }
+}
+
+fn mean<'a>(scores: impl Iterator<Item = &'a f64>) -> GroupScore {
+    let mut mean = GroupScore::default();
+    scores.for_each(|score| mean.add(*score));
+    mean
+}
+
 fn scores(dataset: &Dataset, texts: &[Option<String>], rule: AnswerRule) -> Vec<f64> {
-    let answers = dataset.samples.iter().zip(texts);
+    scores_of(&dataset.samples, texts, rule)
+}
+
+fn scores_of(samples: &[Sample], texts: &[Option<String>], rule: AnswerRule) -> Vec<f64> {
+    let answers = samples.iter().zip(texts);
     let score = |(sample, text): (&Sample, &Option<String>)| match text {
         Some(text) => sample.score(rule, text),
         None => 0.0,
