@@ -8,7 +8,19 @@ use crate::dataset::{Dataset, DatasetError, ProblemKind, Reading, locate};
 /// # Errors
 /// As [`crate::dataset::open`], but for images that aren't there.
 pub fn open_questions(selector: &str) -> Result<Dataset, DatasetError> {
-    with_or_without_images(locate(selector)?.read()?)
+    let mut dataset = with_or_without_images(locate(selector)?.read()?)?;
+    let (count, others) = (dataset.text_only.len(), dataset.samples.len());
+    if count > 0 {
+        // A study leaves them out; here they have a figure of their own.
+        let is_left_out =
+            |note: &String| note.ends_with("questions have no image and are left out");
+        dataset.notes.retain(|note| !is_left_out(note));
+        dataset.notes.push(format!(
+            "{count} of {} questions have no image and count in the overall accuracy alone",
+            count + others
+        ));
+    }
+    Ok(dataset)
 }
 
 fn with_or_without_images(mut reading: Reading) -> Result<Dataset, DatasetError> {

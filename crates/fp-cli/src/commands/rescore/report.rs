@@ -21,11 +21,7 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
     for note in &dataset.notes {
         text += &format!("note: {note}\n");
     }
-    for scored in scored {
-        for note in &scored.joined.notes {
-            text += &format!("note: {}: {note}\n", scored.name);
-        }
-    }
+    text += &notes(scored);
     for scored in scored.chunks(FILES_PER_TABLE) {
         text += &format!("\n{}\n", figures(scored));
         text += &undefined(scored);
@@ -55,6 +51,21 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
         text += "\n";
     }
     text
+}
+
+/// What confirms how answers met questions, each once with the files that it is of.
+fn notes(scored: &[Scored]) -> String {
+    let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
+    for scored in scored {
+        for note in &scored.joined.notes {
+            match notes.iter_mut().find(|(other, _)| other == note) {
+                Some((_, names)) => names.push(&scored.name),
+                None => notes.push((note, vec![&scored.name])),
+            }
+        }
+    }
+    let line = |(note, names): (&str, Vec<&str>)| format!("note: {}: {note}\n", names.join(", "));
+    notes.into_iter().map(line).collect()
 }
 
 fn header<'a>(first: &'a str, scored: &'a [Scored]) -> Vec<&'a str> {

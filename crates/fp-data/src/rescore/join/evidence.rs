@@ -74,14 +74,16 @@ impl<'a> Questions<'a> {
         questions
     }
 
-    /// Those that an id may mean: one, or several of one image.
-    pub(super) fn of_id(&self, id: &str) -> &[usize] {
-        let found = self.by_id.get(id);
-        // Files that hold their questions number those of an image.
-        let found = found.or_else(|| {
-            let (image, _) = id.rsplit_once('#')?;
-            self.by_id.get(image)
-        });
+    /// Those that an answer's id may mean: one, or several of one image.
+    pub(super) fn candidates(&self, answer: &Answer) -> &[usize] {
+        let exact = self.by_id.get(answer.id.as_str());
+        let fits = |found: &&Vec<usize>| {
+            let best = self.best(answer, found.iter().copied());
+            best.is_some_and(|(_, fit, _)| fit != Fit::Other)
+        };
+        // Files that hold their questions number those of an image, each in its own order.
+        let of_image = || self.by_id.get(answer.id.rsplit_once('#')?.0);
+        let found = exact.filter(fits).or_else(of_image).or(exact);
         found.map_or(&[], Vec::as_slice)
     }
 

@@ -155,7 +155,7 @@ impl Attempt {
             unrelated: Vec::new(),
         };
         for (place, answer) in file.answers.iter().enumerate() {
-            let of_id = questions.of_id(&answer.id);
+            let of_id = questions.candidates(answer);
             let Some((meant, fit, _)) = questions.best(answer, of_id.iter().copied()) else {
                 joined.num_unknown += 1;
                 name(&mut joined.unknown, &answer.id);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fp_data::Sample;
 use fp_data::dataset::{Benchmark, Dataset};
 use fp_data::metric::AnswerRule;
-use fp_data::rescore::{AnswerFile, JoinedBy, Scored};
+use fp_data::rescore::{AnswerFile, JoinedBy, Scored, upload};
 use serde_json::{Value, json};
 
 const INSTRUCTION: &str = "Answer the question using a single word or phrase.";
@@ -327,6 +327,14 @@ fn ids_that_questions_share_are_told_by_prompts_or_taken_in_order() {
         warnings[0].starts_with("4 answers have an id that several questions share"),
         "{warnings:?}"
     );
+    // Files that number an image's questions in another order.
+    let mut numbered = lines.clone();
+    for (place, line) in numbered.iter_mut().enumerate() {
+        let id = line["question_id"].as_str().unwrap();
+        line["question_id"] = json!(format!("{id}#{}", place % 2));
+    }
+    let expected = (Some(200.0), JoinedBy::QuestionId, Vec::new());
+    assert_eq!(joined(&numbered, &asked), expected);
     // The same question twice is no answer to the other one.
     lines[1] = lines[0].clone();
     let (_, _, warnings) = joined(&lines, &asked);
@@ -341,6 +349,41 @@ fn ids_that_questions_share_are_told_by_prompts_or_taken_in_order() {
         &lines,
         &asked,
         &["question_id count/1.jpg was asked \"Are there four?\""],
+    );
+}
+
+/// TextVQA's test part is scored elsewhere, and its other parts here.
+#[test]
+fn text_vqa_is_handed_in_where_nobody_has_the_answers() {
+    let rows = [
+        ["34", "a", "What brand?", "x", "f"],
+        ["35", "a", "What year?", "x", "f"],
+        ["36", "b", "What brand?", "x", "f"],
+    ];
+    let mut asked = dataset(Benchmark::Textvqa, AnswerRule::VqaM4c, &rows);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let lines = [
+        ("b", "What brand?", "The Coca, Cola"),
+        ("a", "What year?", "1,999"),
+    ];
+    let lines = lines.map(|(image, text, said)| {
+        let prompt = format!("{text}\n{INSTRUCTION}");
+        json!({"question_id": image, "prompt": prompt, "text": said}).to_string()
+    });
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let file = AnswerFile::read(&path).unwrap();
+    let error = upload(&file, &asked).unwrap_err().to_string();
+    assert!(error.contains("it is scored here"), "{error}");
+    asked.judge = Some("a server".to_owned());
+    let made = upload(&file, &asked).unwrap();
+    assert_eq!(
+        String::from_utf8(made.content).unwrap(),
+        r#"[{"question_id":34,"answer":""},{"question_id":35,"answer":"1999"},{"question_id":36,"answer":"coca cola"}]"#
+    );
+    assert_eq!(
+        made.warnings,
+        ["1 of 3 questions have no answer and stand empty: 34"]
     );
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fp_data::dataset::export::export;
-use fp_data::dataset::{Benchmark, open};
+use fp_data::dataset::{Benchmark, find, open};
 use fp_data::rescore::{AnswerFile, Scored, open_questions};
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ fn every_layout_is_scored_without_its_images() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         export(&dataset, benchmark, &out).unwrap();
-        let selector = out.display().to_string();
+        let selector = find(&out).unwrap()[0].selector();
         let before = open(&selector).unwrap();
         let answers = folder.path().join("a.jsonl");
         right(&before, &answers);
@@ -203,6 +203,11 @@ fn science_qa_has_two_accuracies() {
         let path = root.join("a.jsonl");
         std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
         let dataset = open_questions(&root.display().to_string()).unwrap();
+        assert!(
+            !dataset.notes.join(" ").contains("left out"),
+            "{:?}",
+            dataset.notes
+        );
         let scored = Scored::new("a", &AnswerFile::read(&path).unwrap(), &dataset).unwrap();
         let figures = scored.figures.figures[..2].to_vec();
         assert_eq!(figures[0].name, "IMG accuracy (scienceqa)");
