@@ -552,6 +552,66 @@ fn what_answers_are_like_stands_below_their_figures() {
     assert_eq!((&empty["count"], &empty["share"]), (&0.into(), &0.0.into()));
 }
 
+/// What can't be compared leaves every figure, on the terminal and in JSON.
+#[test]
+fn a_comparison_that_cannot_be_made_hides_no_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = |name: &str, lines: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("count.txt"), lines).unwrap();
+        path.display().to_string()
+    };
+    let right = "1.jpg\tIs it?\tYes\tYes\n1.jpg\tIs it not?\tNo\tNo\n";
+    let a = task("a", right);
+    let b = task("b", &right.replace("No\tNo", "No\tYes"));
+    let result = json(&["rescore", &a, &b, "--json"]);
+    let value = |place: usize| result["files"][place]["figures"][0]["value"].as_f64();
+    assert_eq!((value(0), value(1)), (Some(200.0), Some(50.0)));
+    let pair = &result["comparisons"][0];
+    assert_eq!(pair["difference"], 0.5);
+    assert!(
+        pair["paired"].is_null() && pair["p_holm"].is_null(),
+        "{pair}"
+    );
+    let because = "all 2 questions are on one image, count/1.jpg, and a test needs two";
+    assert_eq!(
+        (&pair["no_paired"], &pair["no_headline"]),
+        (&because.into(), &because.into())
+    );
+    let text = succeed(&["rescore", &a, &b]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "count: score 200.00 50.00".to_owned(),
+        "a − b score +50.00 – – – –".to_owned(),
+        format!("– score of a − b: {because}"),
+        format!("– headline of a − b: {because}"),
+    ] {
+        assert!(words.contains(&part), "{part}: {text}");
+    }
+
+    // A file in which a line is bad is scored by the questions of one in which it isn't.
+    let cut = task("cut", &right.replace("\tNo\tNo", "\tNo"));
+    for files in [[&a, &cut], [&cut, &a]] {
+        let output = finepruner(&["rescore", files[0], files[1], "--json"]);
+        let words = output
+            .stderr
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(
+            words.contains("count.txt line 2: 3 columns instead of 4"),
+            "{words}"
+        );
+        assert!(words.contains("1 of 2 questions have no answer"), "{words}");
+        let result: Value = serde_json::from_str(&output.stdout).unwrap();
+        for file in result["files"].as_array().unwrap() {
+            let expected = if file["name"] == "a" { 200.0 } else { 50.0 };
+            assert_eq!(file["figures"][0]["value"], expected, "{file}");
+        }
+    }
+}
+
 /// The same questions and answers in both forms give the same figures.
 #[cfg(feature = "parquet")]
 #[test]

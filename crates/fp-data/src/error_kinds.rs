@@ -103,7 +103,26 @@ fn answers() {
         Stats { 0: StatsError::Empty { what: CAUSE } },
         Form { path: path(), reason: text() },
         Json { path: path(), reason: "no list of answers", source: json() },
-        NothingInCommon { path: path(), count: 2, dataset: text(), first: text() },
+        NothingInCommon { path: path(), count: 2, dataset: text(), ids: vec![text()], known: vec![text()] },
+        FewInCommon {
+            path: path(),
+            count: 3,
+            unknown: 2,
+            dataset: text(),
+            missing: 4,
+            ids: vec![text()],
+            known: vec![text()],
+        },
+        OtherQuestions {
+            path: path(),
+            count: 3,
+            others: 2,
+            dataset: text(),
+            id: text(),
+            prompt: text(),
+            question: text(),
+            is_known: true,
+        },
         Different { first: text(), second: text() },
     ));
 }

@@ -227,6 +227,7 @@ mod tests {
             folder: PathBuf::new(),
             files: Vec::new(),
             samples: vec![sample],
+            text_only: Vec::new(),
         }
     }
 

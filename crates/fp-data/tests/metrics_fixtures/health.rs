@@ -60,6 +60,7 @@ impl Answered {
             files: Vec::new(),
             notes: Vec::new(),
             samples: self.samples,
+            text_only: Vec::new(),
         };
         scored(&path, Some(dataset))
     }

@@ -125,7 +125,7 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
         .map(|(place, name)| (String::from_utf8_lossy(name).into_owned(), place))
         .collect();
     let num_columns = cells.len();
-    for name in ["index", "question", "A", "B", "image"] {
+    for name in ["index", "question", "A", "B"] {
         if !columns.contains_key(name) {
             return Err(content(format!(
                 "no column `{name}`; the columns are those of MMBench, separated by tabs"
@@ -144,14 +144,20 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
         }
         number += 1;
         if !is_blank(&cells) {
-            let sample = rows.sample(&cells, row_start);
+            let sample = rows.sample(&cells, row_start).map(|(sample, absent)| {
+                if let Some(message) = absent {
+                    collector.note_absent(&sample.image, message);
+                }
+                sample
+            });
             collector.take(number, sample);
         }
         row_start += num_bytes;
     }
-    let note = note(&collector.samples);
+    let absent = collector.without_file.iter().map(|(_, sample)| sample);
+    let notes = notes(collector.samples.iter().chain(absent));
     let mut reading = Reading::new(Benchmark::Mmbench, part, folder, vec![path], collector);
-    reading.dataset.notes.push(note);
+    reading.dataset.notes.extend(notes);
     if !has_answers {
         reading.dataset.judge = Some("MMBench's server".to_owned());
     }
@@ -159,14 +165,47 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
 }
 
 /// Which list of questions this is: that of dev is shorter since its second release, and
-/// the server scores only what is left.
-pub(super) fn note(samples: &[Sample]) -> String {
-    let questions: HashSet<&str> = samples.iter().map(|s| s.image_id.as_str()).collect();
-    format!(
+/// the server scores only what is left. Also, which questions have fewer rows than options.
+pub(crate) fn notes<'a>(samples: impl Iterator<Item = &'a Sample> + Clone) -> Vec<String> {
+    let questions: HashSet<&str> = samples.clone().map(|s| s.image_id.as_str()).collect();
+    let list = format!(
         "{} rows of {} questions; dev has 1176 questions in its first release, and 1164 in later ones and on the server",
-        samples.len(),
+        samples.clone().count(),
         questions.len()
-    )
+    );
+    std::iter::once(list).chain(incomplete(samples)).collect()
+}
+
+/// Questions of fewer rows than they have options: of the first release 53 leave one option
+/// where it is.
+pub(crate) fn incomplete<'a>(samples: impl Iterator<Item = &'a Sample>) -> Option<String> {
+    const MOST_NAMED: usize = 5;
+    let mut groups: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for sample in samples {
+        // Reading made sure that ids are numbers.
+        let question = sample.id.parse::<u64>().unwrap_or_default() % ROTATION;
+        let (num_rows, num_options) = groups.entry(question).or_default();
+        *num_rows += 1;
+        *num_options = (*num_options).max(sample.choices.len());
+    }
+    let count = groups.len();
+    groups.retain(|_, (num_rows, num_options)| num_rows < num_options);
+    let first = groups.iter().take(MOST_NAMED);
+    let named =
+        first.map(|(question, (rows, options))| format!("{question} has {rows} of {options}"));
+    let named: Vec<String> = named.collect();
+    let more = if groups.len() > MOST_NAMED {
+        ", …"
+    } else {
+        ""
+    };
+    (!groups.is_empty()).then(|| {
+        format!(
+            "{} of {count} questions have fewer rows than options: {}{more}; circular scores are over the rows there are",
+            groups.len(),
+            named.join(", ")
+        )
+    })
 }
 
 /// A question from the cells of a table, without image and instruction.

@@ -176,6 +176,7 @@ fn read_rows(
     let mut asked = HashSet::new();
     let mut left_out = LeftOut::default();
     let mut total = 0;
+    let mut num_questions = 0;
     table.for_each_row(&columns, |number, place, row| {
         total = number;
         // Rows are counted over all files of a split: say where this one is.
@@ -208,8 +209,12 @@ fn read_rows(
                     );
                     return Err((ProblemKind::DuplicateId, message));
                 }
-                sample.image = images.of_row(&mut sample.image_id, place)?;
-                if benchmark == Benchmark::Refcoco {
+                let found = images.of_row(&mut sample.image_id, place)?;
+                sample.image = found.image;
+                if let Some(message) = found.absent {
+                    let (_, message) = in_file((ProblemKind::MissingImage, message));
+                    collector.note_absent(&sample.image, message);
+                } else if benchmark == Benchmark::Refcoco {
                     let size = images.size(&sample.image_id, &sample.image)?;
                     let corners = sample.boxes.iter();
                     sample.answers = corners.map(|area| refcoco::answer(*area, size)).collect();
@@ -224,6 +229,7 @@ fn read_rows(
         });
         match samples {
             Ok(samples) => {
+                num_questions += samples.len();
                 for sample in samples {
                     collector.push(number, sample);
                 }
@@ -234,13 +240,14 @@ fn read_rows(
     let mut files = files;
     files.extend(images.files());
     let mut reading = Reading::new(benchmark, part, folder, files, collector);
-    let note = match benchmark {
-        Benchmark::Refcoco => Some(super::refcoco::NOTE.to_owned()),
-        Benchmark::Mmbench => Some(mmbench::note(&reading.dataset.samples)),
-        _ => None,
+    let notes = match benchmark {
+        Benchmark::Refcoco => vec![super::refcoco::NOTE.to_owned()],
+        Benchmark::Mmbench => mmbench::notes(reading.dataset.samples.iter()),
+        _ => Vec::new(),
     };
-    reading.dataset.notes.extend(note);
+    reading.dataset.notes.extend(notes);
     reading.dataset.notes.extend(left_out.notes(total));
+    reading.dataset.note_text_only(num_questions);
     let is_judged = rule.is_none() || benchmark == Benchmark::Mmvet;
     reading.dataset.judge = is_judged.then(|| benchmark.judge().to_owned());
     Ok(reading)

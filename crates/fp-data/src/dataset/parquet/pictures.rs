@@ -21,9 +21,17 @@ const IMAGES: &str = "_images";
 /// Hexadecimal digits of a hash that make an image's id: no two of a data set's are alike.
 const ID_DIGITS: usize = 16;
 
+/// An image as a row has it.
+pub(super) struct RowImage {
+    pub(super) image: ImageRef,
+    /// What is wrong where the row has nothing in its column.
+    pub(super) absent: Option<String>,
+}
+
 /// Where rows have their images.
 pub(super) struct Images {
     source: Source,
+    has_text_only: bool,
     /// In pixels, by image.
     sizes: HashMap<String, [usize; 2]>,
 }
@@ -66,15 +74,28 @@ impl Files {
         })
     }
 
-    fn image(&self, (file, row): (usize, usize)) -> Result<ImageRef, LineFault> {
-        if self.empty[file].contains(&row) {
-            let message = format!("column `{}` has no bytes", self.columns[file].column());
-            return Err((ProblemKind::MissingImage, message));
+    /// The image of a row that has one.
+    fn image(&self, place: (usize, usize)) -> Result<ImageRef, LineFault> {
+        if self.is_empty(place) {
+            return Err((ProblemKind::MissingImage, self.no_bytes(place)));
         }
-        Ok(ImageRef::Parquet {
+        Ok(self.at(place))
+    }
+
+    /// What is wrong with a row that has none.
+    fn no_bytes(&self, (file, _): (usize, usize)) -> String {
+        format!("column `{}` has no bytes", self.columns[file].column())
+    }
+
+    fn is_empty(&self, (file, row): (usize, usize)) -> bool {
+        self.empty[file].contains(&row)
+    }
+
+    fn at(&self, (file, row): (usize, usize)) -> ImageRef {
+        ImageRef::Parquet {
             file: Arc::clone(&self.columns[file]),
             row,
-        })
+        }
     }
 }
 
@@ -104,33 +125,55 @@ impl Images {
         };
         Ok(Images {
             source,
+            has_text_only: benchmark == Benchmark::Scienceqa,
             sizes: HashMap::new(),
         })
     }
 
-    /// The image of a row, whose id is completed where no column has it.
+    /// The image of a row, whose id is completed where no column has it. An empty one is no
+    /// image at all where the benchmark has text-only questions.
     pub(super) fn of_row(
         &mut self,
         image_id: &mut String,
         place: (usize, usize),
-    ) -> Result<ImageRef, LineFault> {
+    ) -> Result<RowImage, LineFault> {
+        let present = |image| RowImage {
+            image,
+            absent: None,
+        };
         match &mut self.source {
-            Source::Rows { files, first } => {
-                let image = files.image(place)?;
-                Ok(first.entry(image_id.clone()).or_insert(image).clone())
+            Source::Rows { files, .. } if files.is_empty(place) && self.has_text_only => {
+                Ok(present(ImageRef::None))
+            }
+            Source::Rows { files, .. } | Source::Contents { files, .. }
+                if files.is_empty(place) =>
+            {
+                Ok(RowImage {
+                    image: files.at(place),
+                    absent: Some(files.no_bytes(place)),
+                })
             }
             Source::Contents { files, first } => {
-                let image = files.image(place)?;
+                let image = files.at(place);
                 let bytes = image
                     .read()
                     .map_err(|error| (ProblemKind::MissingImage, error.to_string()))?;
                 *image_id = sha256_hex(&bytes)[..ID_DIGITS].to_owned();
-                Ok(first.entry(image_id.clone()).or_insert(image).clone())
+                let first = first.entry(image_id.clone()).or_insert(image);
+                Ok(present(first.clone()))
             }
-            Source::Ids { by_id, .. } => by_id.get(image_id.as_str()).cloned().ok_or_else(|| {
-                let message = format!("no image {image_id} among the images");
-                (ProblemKind::MissingImage, message)
-            }),
+            Source::Rows { files, first } => {
+                let image = files.at(place);
+                let first = first.entry(image_id.to_owned()).or_insert(image);
+                Ok(present(first.clone()))
+            }
+            Source::Ids { by_id, .. } => {
+                let image = by_id.get(image_id.as_str()).cloned().ok_or_else(|| {
+                    let message = format!("no image {image_id} among the images");
+                    (ProblemKind::MissingImage, message)
+                })?;
+                Ok(present(image))
+            }
         }
     }
 
