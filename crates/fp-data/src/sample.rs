@@ -1,4 +1,4 @@
-//! One question about one image, as every data set gives it.
+//! One question, as every data set gives it: about an image, or about a text alone.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub struct Sample {
     pub id: String,
     /// What the samples of one image share: the cluster of every statistic.
     pub image_id: String,
-    /// Where the image lies.
+    /// Where the image lies; [`ImageRef::None`] for a text-only question.
     pub image: ImageRef,
     /// Width and height in pixels, where the data set says it.
     pub image_size: Option<[usize; 2]>,
@@ -32,6 +32,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Whether the question is asked without an image.
+    pub fn is_text_only(&self) -> bool {
+        self.image == ImageRef::None
+    }
+
     /// Score of an answer by a rule, 0 to 1.
     pub fn score(&self, rule: AnswerRule, answer: &str) -> f64 {
         rule.score_among(answer, &self.answers, &self.choices)

@@ -4,7 +4,10 @@ mod inputs;
 mod logits;
 mod overlay;
 mod report;
+mod sequence;
 mod shipped;
+mod text_only;
+mod without_effect;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use crate::arguments::OneOrAll;
 use inputs::Inputs;
 use overlay::OverlayFile;
 use report::Report;
+use sequence::Sequence;
 
 /// Answer a question about an image, with visual tokens pruned or without.
 ///
@@ -59,13 +63,14 @@ pub(crate) struct GenerateArgs {
     /// random:llava-1.5-7b. Image and prompt are dummies too.
     #[arg(long, value_name = "random:SHAPE", conflicts_with = "model", value_parser = parse_dummy)]
     weights: Option<Preset>,
-    /// Seed of dummy weights and of sampling.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of dummy weights and of sampling [default: 0].
+    #[arg(long)]
+    seed: Option<u64>,
     /// Folder of the vision tower, for the original layout; looked for beside the checkpoint.
     #[arg(long, value_name = "DIR", requires = "model")]
     vision_tower: Option<PathBuf>,
-    /// The image [default with --model embedded: one of the shipped benchmark].
+    /// The image [default with --model embedded: one of the shipped benchmark]. Without one a
+    /// prompt is text-only: answered unpruned, whatever the budget.
     #[arg(long, value_name = "FILE", requires = "model")]
     image: Option<PathBuf>,
     /// The user's text; the template vicuna_v1 is put around it [default with --model embedded
@@ -77,7 +82,8 @@ pub(crate) struct GenerateArgs {
         conflicts_with = "raw_prompt"
     )]
     prompt: Option<String>,
-    /// The whole prompt, with `<image>` where the image stands.
+    /// The whole prompt, with `<image>` where the image stands; without that and without
+    /// --image it is text-only.
     #[arg(long, value_name = "TEXT", requires = "model")]
     raw_prompt: Option<String>,
     /// What happens to an image that isn't square [default: what the checkpoint says, else pad].
@@ -85,13 +91,19 @@ pub(crate) struct GenerateArgs {
     aspect: Option<ImageAspect>,
 
     /// Keep as many tokens as make this many visual tokens per layer on average, B.
-    #[arg(long, value_name = "B", conflicts_with_all = ["keep", "retention"])]
+    #[arg(long, value_name = "B", allow_negative_numbers = true,
+        conflicts_with_all = ["keep", "retention"])]
     average_visual_tokens: Option<f64>,
     /// Keep this many image tokens after layer K, R.
-    #[arg(long, value_name = "R", conflicts_with = "retention")]
+    #[arg(
+        long,
+        value_name = "R",
+        allow_negative_numbers = true,
+        conflicts_with = "retention"
+    )]
     keep: Option<usize>,
     /// Keep this share of the image tokens after layer K, R/N.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     retention: Option<f64>,
     /// How heads are scored: a strategy of `finepruner strategies` [default: sum].
     #[arg(long, alias = "fixed-head-selection", value_name = "S")]
@@ -211,11 +223,26 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let weights = Weights::open(args)?;
     let generate = generate_options(args, weights.config());
     generate.check()?;
+    let weights = match (weights, text_only::prompt(args)?) {
+        (Weights::Checkpoint(opened), Some(prompt)) => {
+            warn(&without_effect::notes_of_text(args, prune.as_ref()));
+            return text_only::run(args, *opened, &prompt, &options, &generate, logits);
+        }
+        (weights, _) => weights,
+    };
     let inputs = match &weights {
         Weights::Checkpoint(opened) => Inputs::read(args, opened)?,
         Weights::Dummy(_, config) => Inputs::dummy(config),
     };
     let plan = plan(args, prune.as_ref(), weights.config(), &inputs)?;
+    let num_image_tokens = inputs.num_image_tokens(weights.config());
+    warn(&without_effect::notes(
+        args,
+        prune.as_ref(),
+        &plan,
+        weights.config(),
+        num_image_tokens,
+    ));
     let notes = match &weights {
         Weights::Checkpoint(opened) => opened.notes(),
         Weights::Dummy(..) => Vec::new(),
@@ -227,7 +254,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     };
 
     let start = Instant::now();
-    let model = weights.load(args.seed, &options)?;
+    let model = weights.load(args.seed.unwrap_or(0), &options)?;
     let load = start.elapsed();
     let start = Instant::now();
     let features = inputs.features(&model, &needed)?;
@@ -248,7 +275,8 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         output: &output,
         prune: prune.as_ref(),
         source: &inputs.source,
-        layout: sample.layout(),
+        layout: Some(sample.layout()),
+        sequence: Ok(Sequence::new(sample.layout(), inputs.tiles(model.config()))),
         preprocess: inputs.preprocess,
         load,
         vision,
@@ -284,7 +312,7 @@ fn generate_options(args: &GenerateArgs, config: &ModelConfig) -> GenerateOption
             Some(temperature) => Sampling::Random {
                 temperature,
                 top_p: args.top_p,
-                seed: args.seed,
+                seed: args.seed.unwrap_or(0),
             },
         },
     }
@@ -312,7 +340,7 @@ fn plan(
         query_strategy: prune.query_strategy,
         normalization: prune.normalization,
         allow_degenerate: prune.allow_degenerate,
-        seed: args.seed,
+        seed: args.seed.unwrap_or(0),
     };
     let plan = Plan {
         positions: args.positions.unwrap_or(PositionRule::Keep),
@@ -345,7 +373,8 @@ fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
             || args.num_selected_heads.is_some()
             || args.prune_layer.is_some()
             || args.positions.is_some()
-            || args.normalize.is_some();
+            || args.normalize.is_some()
+            || args.allow_degenerate;
         ensure!(
             !is_pruning_meant,
             "pruning flags without a budget; say how much stays with --keep R, --average-visual-tokens B, --retention SHARE or --schedule K:N,…"

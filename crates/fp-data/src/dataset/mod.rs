@@ -81,8 +81,11 @@ pub struct Dataset {
     pub files: Vec<PathBuf>,
     /// What a reader of results should know, such as what was left out.
     pub notes: Vec<String>,
-    /// The samples, in the order of the file.
+    /// The samples on images, in the order of the file.
     pub samples: Vec<Sample>,
+    /// Questions that are asked without an image, in the order of the file. A study answers
+    /// them only where it is told to.
+    pub text_only: Vec<Sample>,
 }
 
 impl Dataset {
@@ -114,6 +117,9 @@ pub struct Reading {
     pub numbers: Vec<usize>,
     /// What is wrong with a file as a whole, where its lines could be read nevertheless.
     pub faults: Vec<Arc<DatasetError>>,
+    /// Questions of the problems with which nothing is wrong but that their image isn't
+    /// there, each behind so many of the samples.
+    pub without_file: Vec<(usize, Sample)>,
 }
 
 impl Dataset {
@@ -137,6 +143,17 @@ impl Dataset {
             files,
             notes: Vec::new(),
             samples: Vec::new(),
+            text_only: Vec::new(),
+        }
+    }
+
+    /// Notes how many of `number` questions have no image.
+    pub(crate) fn note_text_only(&mut self, number: usize) {
+        let count = self.text_only.len();
+        if count > 0 {
+            self.notes.push(format!(
+                "{count} of {number} questions have no image and are left out"
+            ));
         }
     }
 }
@@ -152,6 +169,7 @@ impl Reading {
         let dataset = Dataset {
             name: benchmark.result_name(part),
             samples: collector.samples,
+            text_only: collector.text_only,
             ..Dataset::empty(benchmark, part, folder, files)
         };
         Reading {
@@ -159,6 +177,7 @@ impl Reading {
             problems: collector.problems,
             numbers: collector.numbers,
             faults: Vec::new(),
+            without_file: collector.without_file,
         }
     }
 
@@ -168,13 +187,62 @@ impl Reading {
         read: impl Fn(bool) -> Result<Reading, DatasetError>,
     ) -> Result<Reading, DatasetError> {
         let scored = read(true)?;
-        if !scored.dataset.samples.is_empty() || scored.problems.is_empty() {
+        if !scored.is_without_question() || scored.problems.is_empty() {
             return Ok(scored);
         }
         let unscored = read(false)?;
-        let samples = &unscored.dataset.samples;
-        let has_none = !samples.is_empty() && samples.iter().all(|s| s.answers.is_empty());
+        let has_none = !unscored.is_without_question()
+            && unscored.questions().all(|sample| sample.answers.is_empty());
         Ok(if has_none { unscored } else { scored })
+    }
+
+    /// Every question with which nothing is wrong but, perhaps, that its image isn't there.
+    fn questions(&self) -> impl Iterator<Item = &Sample> {
+        let Dataset {
+            samples, text_only, ..
+        } = &self.dataset;
+        let without_file = self.without_file.iter().map(|(_, sample)| sample);
+        samples.iter().chain(text_only).chain(without_file)
+    }
+
+    fn is_without_question(&self) -> bool {
+        self.questions().next().is_none()
+    }
+
+    /// The data set, if nothing is wrong with it but that some images aren't there: their
+    /// questions are among the samples, to fail one by one when they are asked. Second, the ids
+    /// of those. Where no image at all is there, the data set itself is wrong.
+    ///
+    /// # Errors
+    /// As [`Reading::whole`].
+    pub fn whole_but_for_images(mut self) -> Result<(Dataset, Vec<String>), DatasetError> {
+        let count = self.without_file.len();
+        let is_else_right = self.problems.len() == count;
+        if count == 0 || !is_else_right || self.dataset.samples.is_empty() {
+            return Ok((self.whole()?, Vec::new()));
+        }
+        let mut absent = std::mem::take(&mut self.without_file)
+            .into_iter()
+            .peekable();
+        let mut ids = Vec::with_capacity(count);
+        let mut samples = Vec::with_capacity(self.dataset.samples.len() + count);
+        for (place, sample) in std::mem::take(&mut self.dataset.samples)
+            .into_iter()
+            .enumerate()
+        {
+            while let Some((_, sample)) = absent.next_if(|(before, _)| *before <= place) {
+                ids.push(sample.id.clone());
+                samples.push(sample);
+            }
+            samples.push(sample);
+        }
+        for (_, sample) in absent {
+            ids.push(sample.id.clone());
+            samples.push(sample);
+        }
+        self.dataset.samples = samples;
+        self.problems = Problems::of(self.problems.unit());
+        Ok((self.whole()?, ids))
     }
 
     /// The data set, if nothing is wrong with it.
@@ -196,7 +264,7 @@ impl Reading {
         if !problems.is_empty() {
             return Err(DatasetError::Lines { path, problems });
         }
-        if dataset.samples.is_empty() {
+        if dataset.samples.is_empty() && dataset.text_only.is_empty() {
             return Err(DatasetError::Empty { path });
         }
         Ok(dataset)
@@ -342,6 +410,15 @@ pub fn locate(selector: &str) -> Result<Part, DatasetError> {
 /// As [`locate`], or anything that is wrong with the data set.
 pub fn open(selector: &str) -> Result<Dataset, DatasetError> {
     locate(selector)?.read()?.whole()
+}
+
+/// As [`open`], but for images that aren't there: their questions are among the samples, and
+/// their ids come second. See [`Reading::whole_but_for_images`].
+///
+/// # Errors
+/// As [`open`].
+pub fn open_but_for_images(selector: &str) -> Result<(Dataset, Vec<String>), DatasetError> {
+    locate(selector)?.read()?.whole_but_for_images()
 }
 
 /// Loads the data set in `folder`, in whichever form it is.

@@ -31,6 +31,7 @@ fn questions(
         problems,
         numbers: Vec::new(),
         faults: Vec::new(),
+        without_file: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint, ToTenso
 use serde::Serialize;
 
 use super::GenerateArgs;
+use super::sequence::Tiles;
 use super::shipped::ShippedQuestion;
 
 /// What one answer is made from.
@@ -60,7 +61,7 @@ impl Source {
                     right_answer: (!is_own).then_some(shipped.answer),
                 })
             }
-            (None, _) => bail!("an image is needed: --image FILE"),
+            (None, _) => bail!("an image or a prompt is needed: --image FILE, --prompt TEXT"),
         }
     }
 }
@@ -158,6 +159,17 @@ impl Inputs {
             Pixels::AnyResolution(tiles) => {
                 let packing = tiles.tiling.packing(config.vision.patches_per_side());
                 packing.num_image_tokens()
+            }
+        }
+    }
+
+    /// How the image was cut into tiles, where it was.
+    pub(super) fn tiles(&self, config: &ModelConfig) -> Option<Tiles> {
+        match &self.pixels {
+            Pixels::Square(_) | Pixels::Dummy => None,
+            Pixels::AnyResolution(tiles) => {
+                let side = config.vision.patches_per_side();
+                Some(Tiles::new(&tiles.tiling, side))
             }
         }
     }

@@ -118,7 +118,7 @@ pub(super) fn look_at(images: &[&ImageRef], look: Look) -> Vec<Found> {
     let mut group_of: HashMap<&Path, usize> = HashMap::new();
     for (index, image) in images.iter().enumerate() {
         match image {
-            ImageRef::File(_) | ImageRef::Cell { .. } => groups.push(vec![index]),
+            ImageRef::None | ImageRef::File(_) | ImageRef::Cell { .. } => groups.push(vec![index]),
             #[cfg(feature = "parquet")]
             ImageRef::Parquet { .. } => {
                 let group = *group_of.entry(image.container()).or_insert_with(|| {

@@ -79,6 +79,9 @@ pub(super) fn fitting(dataset: &Dataset, benchmark: Benchmark) -> Result<Dataset
             .map(|index| fitting.samples[index].clone());
         fitting.samples = samples.collect();
     }
+    if benchmark == Benchmark::Plain {
+        fitting.text_only.clone_from(&dataset.text_only);
+    }
     if fitting.samples.is_empty() {
         return Err(DatasetError::NothingFits {
             name: dataset.name.clone(),
@@ -106,6 +109,7 @@ impl Dataset {
             files: self.files.clone(),
             notes: self.notes.clone(),
             samples: Vec::new(),
+            text_only: Vec::new(),
         }
     }
 }

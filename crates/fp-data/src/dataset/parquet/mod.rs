@@ -172,6 +172,7 @@ fn read_rows(
     let columns = schema::columns(benchmark).into_iter().map(|(name, _)| name);
     let columns: Vec<&str> = columns.filter(|name| *name != "image").collect();
     let mut asked = HashSet::new();
+    let mut num_questions = 0;
     table.for_each_row(&columns, |number, place, row| {
         // Rows are counted over all files of a split: say where this one is.
         let in_file = |(kind, message): LineFault| match files.len() {
@@ -192,8 +193,12 @@ fn read_rows(
                     );
                     return Err((ProblemKind::DuplicateId, message));
                 }
-                sample.image = images.of_row(&sample.image_id, place)?;
-                if benchmark == Benchmark::Refcoco {
+                let found = images.of_row(&sample.image_id, place)?;
+                sample.image = found.image;
+                if let Some(message) = found.absent {
+                    let (_, message) = in_file((ProblemKind::MissingImage, message));
+                    collector.note_absent(&sample.image, message);
+                } else if benchmark == Benchmark::Refcoco {
                     let size = images.size(&sample.image_id, &sample.image)?;
                     let corners = sample.boxes.iter();
                     sample.answers = corners.map(|area| refcoco::answer(*area, size)).collect();
@@ -208,6 +213,7 @@ fn read_rows(
         });
         match samples {
             Ok(samples) => {
+                num_questions += samples.len();
                 for sample in samples {
                     collector.push(number, sample);
                 }
@@ -224,6 +230,7 @@ fn read_rows(
         _ => None,
     };
     reading.dataset.notes.extend(note);
+    reading.dataset.note_text_only(num_questions);
     reading.dataset.judge = match (benchmark, rule) {
         (Benchmark::Mmvet, _) => Some(mmvet::JUDGE.to_owned()),
         (_, None) => Some("a server".to_owned()),

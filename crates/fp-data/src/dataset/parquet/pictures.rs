@@ -17,9 +17,20 @@ const INSTRUCTIONS: &str = "_instructions";
 /// See [`INSTRUCTIONS`].
 const IMAGES: &str = "_images";
 
+/// What is wrong with a row of a benchmark whose questions all have an image.
+const NO_BYTES: &str = "column `image` has no bytes";
+
+/// An image as a row has it.
+pub(super) struct RowImage {
+    pub(super) image: ImageRef,
+    /// What is wrong where the row has nothing in its column.
+    pub(super) absent: Option<String>,
+}
+
 /// Where rows have their images.
 pub(super) struct Images {
     source: Source,
+    has_text_only: bool,
     /// In pixels, by image.
     sizes: HashMap<String, [usize; 2]>,
 }
@@ -56,15 +67,22 @@ impl Files {
         })
     }
 
-    fn image(&self, (file, row): (usize, usize)) -> Result<ImageRef, LineFault> {
-        if self.empty[file].contains(&row) {
-            let message = "column `image` has no bytes".to_owned();
-            return Err((ProblemKind::MissingImage, message));
+    fn image(&self, place: (usize, usize)) -> Result<ImageRef, LineFault> {
+        if self.is_empty(place) {
+            return Err((ProblemKind::MissingImage, NO_BYTES.to_owned()));
         }
-        Ok(ImageRef::Parquet {
+        Ok(self.at(place))
+    }
+
+    fn is_empty(&self, (file, row): (usize, usize)) -> bool {
+        self.empty[file].contains(&row)
+    }
+
+    fn at(&self, (file, row): (usize, usize)) -> ImageRef {
+        ImageRef::Parquet {
             file: Arc::clone(&self.columns[file]),
             row,
-        })
+        }
     }
 }
 
@@ -88,25 +106,43 @@ impl Images {
         };
         Ok(Images {
             source,
+            has_text_only: benchmark == Benchmark::Scienceqa,
             sizes: HashMap::new(),
         })
     }
 
-    /// The image of a row.
+    /// The image of a row. An empty one is no image at all where the benchmark has text-only
+    /// questions.
     pub(super) fn of_row(
         &mut self,
         image_id: &str,
         place: (usize, usize),
-    ) -> Result<ImageRef, LineFault> {
+    ) -> Result<RowImage, LineFault> {
+        let present = |image| RowImage {
+            image,
+            absent: None,
+        };
         match &mut self.source {
-            Source::Rows { files, first } => {
-                let image = files.image(place)?;
-                Ok(first.entry(image_id.to_owned()).or_insert(image).clone())
-            }
-            Source::Ids { by_id, .. } => by_id.get(image_id).cloned().ok_or_else(|| {
-                let message = format!("no image {image_id} among the images");
-                (ProblemKind::MissingImage, message)
+            Source::Rows { files, .. } if files.is_empty(place) => Ok(if self.has_text_only {
+                present(ImageRef::None)
+            } else {
+                RowImage {
+                    image: files.at(place),
+                    absent: Some(NO_BYTES.to_owned()),
+                }
             }),
+            Source::Rows { files, first } => {
+                let image = files.at(place);
+                let first = first.entry(image_id.to_owned()).or_insert(image);
+                Ok(present(first.clone()))
+            }
+            Source::Ids { by_id, .. } => {
+                let image = by_id.get(image_id).cloned().ok_or_else(|| {
+                    let message = format!("no image {image_id} among the images");
+                    (ProblemKind::MissingImage, message)
+                })?;
+                Ok(present(image))
+            }
         }
     }
 

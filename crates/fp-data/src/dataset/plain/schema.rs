@@ -32,7 +32,7 @@ pub fn line() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["id", "image", "question", "answers", "family"],
+        "required": ["id", "question", "answers", "family"],
         "properties": {
             "id": {"type": "string"},
             "image": {"type": "string"},
