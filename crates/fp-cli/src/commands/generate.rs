@@ -225,7 +225,13 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     generate.check()?;
     let weights = match (weights, text_only::prompt(args)?) {
         (Weights::Checkpoint(opened), Some(prompt)) => {
-            warn(&without_effect::notes_of_text(args, prune.as_ref()));
+            let mut notes = without_effect::notes_of_text(args, prune.as_ref());
+            notes.extend(opened.notes());
+            warn(&notes);
+            let prompt = text_only::Prompt {
+                text: prompt,
+                notes,
+            };
             return text_only::run(args, *opened, &prompt, &options, &generate, logits);
         }
         (weights, _) => weights,
@@ -236,13 +242,14 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     };
     let plan = plan(args, prune.as_ref(), weights.config(), &inputs)?;
     let num_image_tokens = inputs.num_image_tokens(weights.config());
-    warn(&without_effect::notes(
+    let no_effect = without_effect::notes(
         args,
         prune.as_ref(),
         &plan,
         weights.config(),
         num_image_tokens,
-    ));
+    );
+    warn(&no_effect);
     let notes = match &weights {
         Weights::Checkpoint(opened) => opened.notes(),
         Weights::Dummy(..) => Vec::new(),
@@ -270,7 +277,9 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     };
     let (mut outputs, stages) = model.answer_planned(&[request], &generate)?;
     let output = outputs.pop().context("one sample has one answer")?;
+    let all_notes = [no_effect, notes.clone()].concat();
     let report = Report {
+        notes: &all_notes,
         text: inputs.decode(&output.generation.token_ids)?,
         output: &output,
         prune: prune.as_ref(),

@@ -197,6 +197,7 @@ mod tests {
             folder: dir.path().to_owned(),
             files: Vec::new(),
             samples: vec![sample],
+            text_only: Vec::new(),
         };
         let options = SheetOptions {
             images: 4,

@@ -15,3 +15,4 @@ mod parquet;
 mod plain;
 mod scenes;
 mod tables;
+mod text_only;

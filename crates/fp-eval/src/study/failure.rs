@@ -53,7 +53,7 @@ impl FailureKind {
         match self {
             FailureKind::MissingImage => "with a missing image",
             FailureKind::UnreadableImage => "with an image that can't be read",
-            FailureKind::DamagedImage => "with a damaged image or a file that is none",
+            FailureKind::DamagedImage => "whose image file is damaged or isn't an image",
             FailureKind::UnsupportedImage => "with an image in an unsupported format",
             FailureKind::ImageSize => "with an image that is too large or too elongated",
             FailureKind::PromptTooLong => "with a prompt that is too long for the model",

@@ -116,7 +116,9 @@ impl Failures {
         let mut lines: Vec<String> = named.map(FailedSample::line).collect();
         match self.num_failed.saturating_sub(NAMED) {
             0 => {}
-            more => lines.push(format!("and {more} more, all of them in results.json")),
+            more => lines.push(format!(
+                "and {more} more; records.jsonl, and results.json of a report, have all of them"
+            )),
         }
         lines
     }
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(
             three.sentence().unwrap(),
             "3 of 60 questions failed and are left out of every figure: 1 with a missing image, \
-             1 with a damaged image or a file that is none and 1 with a prompt that is too long \
+             1 whose image file is damaged or isn't an image and 1 with a prompt that is too long \
              for the model."
         );
         assert_eq!(
@@ -219,7 +221,10 @@ mod tests {
         samples.extend((3..8).map(|index| sample(index, damaged, "c.png", "cut off")));
         let lines = failures(samples).first();
         assert_eq!((lines.len(), lines[4].as_str()), (6, "q4 (c.png): cut off"));
-        assert_eq!(lines[5], "and 3 more, all of them in results.json");
+        assert_eq!(
+            lines[5],
+            "and 3 more; records.jsonl, and results.json of a report, have all of them"
+        );
         let one = failures(vec![sample(0, damaged, "a.png", "x")]);
         assert!(one.sentence().unwrap().contains("failed and is left out"));
     }

@@ -51,12 +51,12 @@ impl ImageRange {
         })
     }
 
-    /// In words: `image tokens 35..611 in the sequence of every question of …`.
+    /// In words: `image tokens 35..611 of every sequence in …`.
     pub fn sentence(&self) -> String {
         let of = &self.dataset;
         match self.range {
             Some([start, end]) => {
-                format!("image tokens {start}..{end} in the sequence of every question of {of}")
+                format!("image tokens {start}..{end} of every sequence in {of}")
             }
             None => format!(
                 "image tokens from position {} in the sequences of {of}, {} of them, by the image \
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(same.range, Some([35, 611]));
         assert_eq!(
             same.sentence(),
-            "image tokens 35..611 in the sequence of every question of gqa test"
+            "image tokens 35..611 of every sequence in gqa test"
         );
         let tiles = range(&[(35, 444), (35, 300)]).unwrap();
         assert_eq!((tiles.range, tiles.num_image_tokens), (None, [300, 444]));

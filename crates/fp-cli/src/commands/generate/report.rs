@@ -26,6 +26,8 @@ pub(super) struct Report<'a> {
     pub(super) load: Duration,
     pub(super) vision: Duration,
     pub(super) stages: StageTimings,
+    /// What is to be known of the checkpoint, and settings that change nothing.
+    pub(super) notes: &'a [String],
 }
 
 impl Report<'_> {
@@ -71,6 +73,7 @@ impl Report<'_> {
             "timings": self.timings().into_iter().collect::<BTreeMap<_, _>>(),
             "kv_bytes": self.output.kv_bytes,
             "kv_tokens_per_layer": self.output.kv_tokens,
+            "notes": self.notes,
         })
     }
 

@@ -13,6 +13,13 @@ use super::report::Report;
 use super::{GenerateArgs, logits};
 use crate::commands::output_file::OutputFile;
 
+/// A prompt without an image.
+pub(super) struct Prompt {
+    pub(super) text: String,
+    /// What is to be known of the checkpoint, and settings that change nothing.
+    pub(super) notes: Vec<String>,
+}
+
 /// The whole prompt, where the flags name no image; none where one is named or shipped.
 ///
 /// # Errors
@@ -45,7 +52,7 @@ pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<String>> {
 pub(super) fn run(
     args: &GenerateArgs,
     opened: OpenedCheckpoint,
-    prompt: &str,
+    prompt: &Prompt,
     options: &LoadOptions,
     generate: &GenerateOptions,
     logits_file: Option<OutputFile>,
@@ -55,7 +62,7 @@ pub(super) fn run(
         "--overlay draws kept tokens on the image, and there is none; name one with --image FILE"
     );
     let tokenizer = opened.tokenizer()?;
-    let ids = tokenizer.encode_text_only(prompt)?;
+    let ids = tokenizer.encode_text_only(&prompt.text)?;
     let start = Instant::now();
     let model = opened.load(options)?;
     let load = start.elapsed();
@@ -87,6 +94,7 @@ pub(super) fn run(
             question: text.cloned(),
             ..Source::default()
         },
+        notes: &prompt.notes,
         layout: None,
         sequence: Err(ids.len()),
         preprocess: Duration::ZERO,

@@ -31,6 +31,7 @@ fn questions() -> Dataset {
         files: Vec::new(),
         notes: Vec::new(),
         samples: (1..=4).map(sample).collect(),
+        text_only: Vec::new(),
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     if let Some(text_only) = &analysis.text_only {
         cautions.extend(text_only.sentences());
     }
+    let without_effect = run.spec.grid.without_effect(&run.spec.model.shape);
+    cautions.extend(without_effect.iter().map(|note| format!("{note}.")));
     cautions.extend(failed_cells(run));
     cautions.extend(frequent_answers(analysis));
     let degenerate = degenerate(roster, analysis);
