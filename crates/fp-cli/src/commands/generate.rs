@@ -3,6 +3,7 @@
 mod inputs;
 mod logits;
 mod overlay;
+mod plan;
 mod report;
 mod sequence;
 mod shipped;
@@ -10,10 +11,9 @@ mod text_only;
 mod without_effect;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use candle_core::DType;
 use clap::Args;
 use fp_eval::study::model_folder;
@@ -22,16 +22,14 @@ use fp_model::{
     GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, PlannedSample, Preset,
     Sample, SampleFacts, Sampling,
 };
-use fp_scoring::{
-    HeadCount, HeadStrategy, Normalization, Plan, PlanSetting, PositionRule, PruneConfig,
-    QueryStrategy, ScheduleStages, TokenBudget,
-};
+use fp_scoring::{HeadStrategy, Normalization, PositionRule, QueryStrategy, ScheduleStages};
 
 use super::output_file::OutputFile;
 use super::warn;
 use crate::arguments::OneOrAll;
 use inputs::Inputs;
 use overlay::OverlayFile;
+use plan::{plan, prune_config};
 use report::Report;
 use sequence::Sequence;
 
@@ -325,89 +323,6 @@ fn generate_options(args: &GenerateArgs, config: &ModelConfig) -> GenerateOption
             },
         },
     }
-}
-
-/// What is dropped where, for the image that was given.
-fn plan(
-    args: &GenerateArgs,
-    prune: Option<&PruneConfig>,
-    config: &ModelConfig,
-    inputs: &Inputs,
-) -> Result<Plan> {
-    let Some(prune) = prune else {
-        return Ok(Plan::vanilla());
-    };
-    let num_image_tokens = inputs.num_image_tokens(config);
-    prune.num_selected_heads.resolve(config.text.num_heads)?;
-    let setting = PlanSetting {
-        shape: config.text.decoder_shape(),
-        num_image_tokens,
-        grid: None,
-        prune_layer: prune.prune_layer,
-        budget: Some(prune.budget),
-        schedule: args.schedule.clone(),
-        query_strategy: prune.query_strategy,
-        normalization: prune.normalization,
-        allow_degenerate: prune.allow_degenerate,
-        seed: args.seed.unwrap_or(0),
-    };
-    let plan = Plan {
-        positions: args.positions.unwrap_or(PositionRule::Keep),
-        ..setting.staged(Arc::new(prune.selector()))?
-    };
-    ensure!(
-        plan.stages.iter().all(|stage| stage.site.depth() > 0),
-        "--schedule: before layer 1 there is no attention to choose by; layers count from 1"
-    );
-    plan.check("--schedule", config.text.num_layers, num_image_tokens)?;
-    Ok(plan)
-}
-
-/// How to prune; none without a budget.
-fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
-    let budget = args
-        .keep
-        .map(TokenBudget::Kept)
-        .or(args
-            .average_visual_tokens
-            .map(TokenBudget::AverageVisualTokens))
-        .or(args.retention.map(TokenBudget::Retention))
-        .or(args
-            .schedule
-            .as_ref()
-            .and_then(|schedule| Some(TokenBudget::Kept(schedule.0.last()?.tokens))));
-    let Some(budget) = budget else {
-        let is_pruning_meant = args.head_selection_strategy.is_some()
-            || args.query_selection_strategy.is_some()
-            || args.num_selected_heads.is_some()
-            || args.prune_layer.is_some()
-            || args.positions.is_some()
-            || args.normalize.is_some()
-            || args.allow_degenerate;
-        ensure!(
-            !is_pruning_meant,
-            "pruning flags without a budget; say how much stays with --keep R, --average-visual-tokens B, --retention SHARE or --schedule K:N,…"
-        );
-        return Ok(None);
-    };
-    Ok(Some(PruneConfig {
-        head_strategy: args.head_selection_strategy.unwrap_or(HeadStrategy::Sum),
-        query_strategy: args
-            .query_selection_strategy
-            .unwrap_or(QueryStrategy::LastToken),
-        normalization: args.normalize.unwrap_or(Normalization::L1),
-        num_selected_heads: match args.num_selected_heads {
-            None => HeadCount::HALF,
-            Some(OneOrAll::All) => HeadCount::All,
-            Some(OneOrAll::One(count)) => HeadCount::Count(count),
-        },
-        budget,
-        prune_layer: match &args.schedule {
-            Some(schedule) => schedule.0.first().map_or(2, |stage| stage.after_layer),
-            None => args.prune_layer.unwrap_or(2),
-        },
-        allow_degenerate: args.allow_degenerate,
-    }))
 }
 
 fn parse_dtype(text: &str) -> Result<DType, String> {
