@@ -102,7 +102,7 @@ impl Failure {
     pub(crate) fn prompt_too_long(num_tokens: usize, what: &str) -> Failure {
         Failure {
             kind: FailureKind::PromptTooLong,
-            error: format!("the prompt has {num_tokens} tokens with its image; {what}"),
+            error: format!("the whole prompt has {num_tokens} tokens; {what}"),
         }
     }
 }
