@@ -176,8 +176,9 @@ fn carry_out(
     };
     watch.finish(folder, summary.num_samples);
     let failures = Failures::of(&fp_report::Run::read(folder)?);
+    // A shard is a part of something that may well have answers.
     anyhow::ensure!(
-        !failures.is_total(),
+        args.is_piece() || !failures.is_total(),
         "all {} failed, and there is nothing to report: {}; {} has every reason",
         counted(failures.num_recorded, "question"),
         failures.first().join("; "),
