@@ -3,11 +3,11 @@
 use super::{Dataset, DatasetError, Problems, Reading, locate};
 use crate::sample::Sample;
 
-/// As [`open`], but for images that aren't there: their questions are among the samples, and
+/// As [`open`](super::open), but for images that aren't there: their questions are among the samples, and
 /// their ids come second. See [`Reading::whole_but_for_images`].
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open`](super::open).
 pub fn open_but_for_images(selector: &str) -> Result<(Dataset, Vec<String>), DatasetError> {
     locate(selector)?.read()?.whole_but_for_images()
 }
