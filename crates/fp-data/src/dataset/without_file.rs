@@ -3,8 +3,8 @@
 use super::{Dataset, DatasetError, Problems, Reading, locate};
 use crate::sample::Sample;
 
-/// As [`open`](super::open), but for images that aren't there: their questions are among the samples, and
-/// their ids come second. See [`Reading::whole_but_for_images`].
+/// As [`open`](super::open), but for images that aren't there: their questions are among the
+/// samples, and their ids come second. See [`Reading::whole_but_for_images`].
 ///
 /// # Errors
 /// As [`open`](super::open).
