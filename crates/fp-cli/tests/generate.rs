@@ -248,7 +248,7 @@ fn a_prompt_without_an_image_is_answered_unpruned() {
                 "--keep=3",
                 "--overlay=no/x.svg",
             ],
-            ["--overlay", "x.svg"],
+            ["--overlay", "--image FILE"],
         ),
         (vec![model.as_str()], ["--prompt", "--image"]),
     ] {

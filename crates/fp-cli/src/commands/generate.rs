@@ -204,6 +204,7 @@ impl Weights {
 /// Runs the command. Whatever is wrong with flags, prompt, image or files shows
 /// before weights are read, and files are written when all else is done.
 pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
+    let text_only = text_only::prompt(args)?;
     let prune = prune_config(args)?;
     let options = LoadOptions {
         device: fp_model::device(&args.device)
@@ -221,7 +222,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let weights = Weights::open(args)?;
     let generate = generate_options(args, weights.config());
     generate.check()?;
-    let weights = match (weights, text_only::prompt(args)?) {
+    let weights = match (weights, text_only) {
         (Weights::Checkpoint(opened), Some(prompt)) => {
             let mut notes = without_effect::notes_of_text(args, prune.as_ref());
             notes.extend(opened.notes());

@@ -23,8 +23,18 @@ pub(super) struct Prompt {
 /// The whole prompt, where the flags name no image; none where one is named or shipped.
 ///
 /// # Errors
-/// A whole prompt with a place for an image and no image, or the other way round.
+/// A whole prompt with a place for an image and no image, or the other way round; a drawing
+/// without an image.
 pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<String>> {
+    let prompt = whole_prompt(args)?;
+    ensure!(
+        prompt.is_none() || args.overlay.is_none(),
+        "--overlay draws kept tokens on the image, and there is none; name one with --image FILE"
+    );
+    Ok(prompt)
+}
+
+fn whole_prompt(args: &GenerateArgs) -> Result<Option<String>> {
     let has_place = |text: &String| text.contains(IMAGE_PLACEHOLDER);
     match (&args.image, &args.prompt, &args.raw_prompt) {
         (Some(image), _, Some(raw)) => {
@@ -57,10 +67,6 @@ pub(super) fn run(
     generate: &GenerateOptions,
     logits_file: Option<OutputFile>,
 ) -> Result<()> {
-    ensure!(
-        args.overlay.is_none(),
-        "--overlay draws kept tokens on the image, and there is none; name one with --image FILE"
-    );
     let tokenizer = opened.tokenizer()?;
     let ids = tokenizer.encode_text_only(&prompt.text)?;
     let start = Instant::now();
