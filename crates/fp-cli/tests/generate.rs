@@ -153,7 +153,10 @@ fn the_shipped_model_needs_no_path() {
     let image = format!("--image={GOLDEN}/image0.png");
     fail(&[&flags[..], &[&image]].concat(), &["a question is needed"]);
     let model = format!("--model={GOLDEN}/model");
-    fail(&["generate", &model], &["an image is needed: --image FILE"]);
+    fail(
+        &["generate", &model],
+        &["an image or a prompt is needed: --image FILE, --prompt TEXT"],
+    );
 }
 
 #[test]
