@@ -45,7 +45,8 @@ fn with_wrong_sum(mut png: Vec<u8>) -> Vec<u8> {
     png
 }
 
-/// 32 × 32 pixels in tiles of 16 × 16, red, green and blue each for themselves, uncompressed.
+/// 20 × 20 pixels in tiles of 16 × 16, red, green and blue each for themselves, uncompressed:
+/// tiles that reach over the edge make the decoder panic.
 fn tiled_planar_tiff() -> Vec<u8> {
     const NUM_TILES: u32 = 12;
     const TILE_BYTES: u32 = 256;
@@ -56,8 +57,8 @@ fn tiled_planar_tiff() -> Vec<u8> {
     let mut tiff = b"II*\0\x08\0\0\0".to_vec();
     tiff.extend((entries as u16).to_le_bytes());
     for (tag, kind, count, value) in [
-        (256_u16, 3_u16, 1_u32, 32_u32),
-        (257, 3, 1, 32),
+        (256_u16, 3_u16, 1_u32, 20_u32),
+        (257, 3, 1, 20),
         (258, 3, 3, bits),
         (259, 3, 1, 1),
         (262, 3, 1, 2),
