@@ -58,6 +58,11 @@ pub fn cell_summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
     analysis::summaries(run)
 }
 
+/// The text-only questions of a run; none where its data sets have no such question.
+pub fn text_only(run: &Run) -> Option<TextOnly> {
+    TextOnly::of(run, &Scores::new(run))
+}
+
 /// Analyses the run in `folder` and writes its results and report there.
 ///
 /// # Errors

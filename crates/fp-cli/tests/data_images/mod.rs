@@ -361,14 +361,14 @@ fn generate_says_what_it_sees_otherwise() {
         assert_eq!(stderr.matches("warning:").count(), 1, "{stderr}");
         assert!(stderr.contains(said) && stderr.contains(file), "{stderr}");
         let json: Value = serde_json::from_str(&stdout).unwrap();
-        let warning = json["warnings"][0].as_str().unwrap();
+        let warning = json["notes"][0].as_str().unwrap();
         assert!(warning.contains(said), "{warning}");
     }
     for file in ["jpeg_420.jpg", "png_16bit_grey_alpha.png"] {
         let (stdout, stderr) = answer(file, &["--json"]);
         assert_eq!(stderr, "");
         let json: Value = serde_json::from_str(&stdout).unwrap();
-        assert_eq!(json["warnings"], json!([]));
+        assert_eq!(json["notes"], json!([]));
     }
 }
 

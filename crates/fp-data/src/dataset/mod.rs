@@ -44,6 +44,7 @@ mod textvqa;
 mod tsv;
 mod vizwiz;
 pub(crate) mod vqav2;
+mod without_file;
 #[cfg(feature = "xlsx")]
 mod workbook;
 
@@ -59,6 +60,7 @@ pub(crate) use llava::stem as file_stem;
 pub(crate) use mmbench::{incomplete as incomplete_questions, table_row};
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
 pub(crate) use table::{TextTable, for_each_tab_row, read_table};
+pub use without_file::open_but_for_images;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -17,4 +17,5 @@ mod parquet;
 mod plain;
 mod scenes;
 mod tables;
+mod text_only;
 mod texts_in_images;

@@ -14,9 +14,11 @@ mod described;
 mod difficult;
 mod estimate;
 mod evidence;
+mod failures;
 mod flips;
 mod halves;
 mod hypotheses;
+mod image_ranges;
 mod kept;
 mod near_ties;
 mod noise;
@@ -29,6 +31,7 @@ mod scores;
 mod static_heads;
 mod steadiness;
 mod strata;
+mod text_only;
 mod tokens;
 mod verdict;
 
@@ -46,9 +49,11 @@ pub use compare::{Comparison, Outcome, POWER, Undecided, Untested, WhyUndecided,
 pub use described::{MeanAttention, MeanDiversity};
 pub use difficult::{CHOOSING_CONTROLS, DifficultAccuracy, DifficultBudget, DifficultSamples};
 pub use estimate::Estimate;
+pub use failures::{FailedSample, Failures, FailuresOfKind};
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
 pub use halves::Halves;
 pub use hypotheses::{Answer, Hypothesis};
+pub use image_ranges::{ImageRange, image_ranges};
 pub use near_ties::NearTie;
 pub use noise::{AnswerDifference, NoiseFloor};
 pub use on_same::OnSameQuestions;
@@ -57,6 +62,7 @@ pub use relative::RelativeAccuracy;
 pub use samples::SampleCounts;
 pub use static_heads::StaticHeadsTests;
 pub use strata::{BY_DATASET, Strata, Stratum};
+pub use text_only::{OverallAccuracy, TextOnly};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 
@@ -82,6 +88,11 @@ pub struct Analysis {
     pub margin: f64,
     /// Samples, images and failures.
     pub samples: SampleCounts,
+    /// Questions without an image; none where the data have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_only: Option<TextOnly>,
+    /// Where image tokens stood in the sequences, per data set.
+    pub image_ranges: Vec<ImageRange>,
     /// How samples are grouped.
     pub strata: Vec<Strata>,
     /// Accuracy of every cell.
@@ -138,6 +149,9 @@ pub struct Analysis {
     pub flips: Vec<CellFlips>,
     /// What differs between two runs of the same, where a second one was given.
     pub noise_floor: Option<NoiseFloor>,
+    /// What has no answer; `results.json` has it before everything else.
+    #[serde(skip)]
+    pub failures: Failures,
 }
 
 /// Analyses a run; `repetition` is a second run of the same, for the noise floor.
@@ -188,6 +202,8 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         verdict: Verdict::default(),
         margin: judge.margin(),
         samples: SampleCounts::new(run, &scores),
+        text_only: TextOnly::of(run, &scores),
+        image_ranges: image_ranges(run),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
         references,
@@ -215,6 +231,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))
             .transpose()?,
+        failures: Failures::of(run),
         strata,
         cells,
     };

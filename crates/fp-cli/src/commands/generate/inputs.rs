@@ -17,6 +17,7 @@ use fp_scoring::read_file;
 use serde::Serialize;
 
 use super::GenerateArgs;
+use super::sequence::Tiles;
 use super::shipped::ShippedQuestion;
 
 /// What one answer is made from.
@@ -66,7 +67,7 @@ impl Source {
                     right_answer: (!is_own).then_some(shipped.answer),
                 })
             }
-            (None, _) => bail!("an image is needed: --image FILE"),
+            (None, _) => bail!("an image or a prompt is needed: --image FILE, --prompt TEXT"),
         }
     }
 }
@@ -184,6 +185,17 @@ impl Inputs {
             Pixels::AnyResolution(tiles) => {
                 let packing = tiles.tiling.packing(config.vision.patches_per_side());
                 packing.num_image_tokens()
+            }
+        }
+    }
+
+    /// How the image was cut into tiles, where it was.
+    pub(super) fn tiles(&self, config: &ModelConfig) -> Option<Tiles> {
+        match &self.pixels {
+            Pixels::Square(_) | Pixels::Dummy => None,
+            Pixels::AnyResolution(tiles) => {
+                let side = config.vision.patches_per_side();
+                Some(Tiles::new(&tiles.tiling, side))
             }
         }
     }

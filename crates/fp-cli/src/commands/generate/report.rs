@@ -9,6 +9,7 @@ use fp_scoring::{PruneConfig, TokenLayout};
 use serde_json::json;
 
 use super::inputs::Source;
+use super::sequence::Sequence;
 use crate::commands::{print_json, print_text};
 use crate::table::{WIDTH, ranges, wrap};
 
@@ -18,13 +19,15 @@ pub(super) struct Report<'a> {
     pub(super) output: &'a SampleOutput,
     pub(super) prune: Option<&'a PruneConfig>,
     pub(super) source: &'a Source,
-    /// What should be known of the checkpoint and the image.
-    pub(super) warnings: &'a [String],
-    pub(super) layout: TokenLayout,
+    pub(super) layout: Option<TokenLayout>,
+    /// Where the image stands, or how long a text-only prompt is.
+    pub(super) sequence: Result<Sequence, usize>,
     pub(super) preprocess: Duration,
     pub(super) load: Duration,
     pub(super) vision: Duration,
     pub(super) stages: StageTimings,
+    /// What is to be known of the checkpoint, and settings that change nothing.
+    pub(super) notes: &'a [String],
 }
 
 impl Report<'_> {
@@ -60,6 +63,8 @@ impl Report<'_> {
             "token_ids": self.output.generation.token_ids,
             "finish_reason": self.output.generation.finish_reason,
             "layout": self.layout,
+            "sequence": self.sequence.as_ref().ok(),
+            "text_only": self.sequence.is_err(),
             "prune": self.prune,
             "kept_tokens": self.output.stages.last().map(|stage| &stage.places),
             "stages": self.stages(),
@@ -68,7 +73,7 @@ impl Report<'_> {
             "timings": self.timings().into_iter().collect::<BTreeMap<_, _>>(),
             "kv_bytes": self.output.kv_bytes,
             "kv_tokens_per_layer": self.output.kv_tokens,
-            "warnings": self.warnings,
+            "notes": self.notes,
         })
     }
 
@@ -86,7 +91,7 @@ impl Report<'_> {
             Some(text) => format!("{text}\n\n"),
             None => format!("tokens {:?}\n\n", self.output.generation.token_ids),
         };
-        let mut entering = self.layout.num_image;
+        let mut entering = self.layout.map_or(0, |layout| layout.num_image);
         for stage in &self.output.stages {
             let (Some(selection), Some(prune)) = (&stage.selected.audit, self.prune) else {
                 continue;
@@ -103,6 +108,12 @@ impl Report<'_> {
             entering = stage.places.len();
             text += &lines(&kept);
         }
+        text += &lines(&match &self.sequence {
+            Ok(sequence) => sequence.sentence(),
+            Err(num_tokens) => {
+                format!("no image: a text-only prompt of {num_tokens} tokens, answered unpruned")
+            }
+        });
         let timings: Vec<String> = self
             .timings()
             .iter()

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use fp_eval::study::{Cell, CellResult, Method, RunSummary, SampleRecord, cell_results};
-use fp_report::{CellSummary, Run, Written, cell_summaries};
+use fp_eval::study::{Cell, CellResult, Method, RunSummary, cell_results};
+use fp_report::{
+    CellSummary, Failures, ImageRange, Run, TextOnly, Written, cell_summaries, image_ranges,
+    text_only,
+};
 use fp_stats::IntervalKind;
 use serde::Serialize;
 
@@ -17,9 +20,17 @@ const MOST_NAMED: usize = 3;
 
 #[derive(Serialize)]
 struct Outcome<'a> {
+    /// What has no answer, by kind and one by one; left out where everything has.
+    #[serde(skip_serializing_if = "Failures::is_empty")]
+    failures: &'a Failures,
     summary: &'a RunSummary,
     cells: Vec<CellOutcome<'a>>,
     failed: Vec<Failed<'a>>,
+    /// Questions without an image; none where the data have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_only: Option<TextOnly>,
+    /// Where image tokens stood in the sequences, per data set.
+    image_ranges: Vec<ImageRange>,
     report: Option<Vec<String>>,
 }
 
@@ -70,9 +81,12 @@ fn with_outcome<T>(
             interval_method: cell.accuracy.interval_method,
         });
     then(&Outcome {
+        failures: &Failures::of(&run),
         summary,
         cells: cells.collect(),
-        failed: failed(&run.records),
+        failed: failed(&run),
+        text_only: text_only(&run),
+        image_ranges: image_ranges(&run),
         report: report.map(file_names),
     })
 }
@@ -94,7 +108,10 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()
     let run = Run::read(&summary.output)?;
     let results = cell_results(&run.spec, &run.records)?;
     let cells = summaries(&run, report)?;
-    let mut text = report.map_or_else(String::new, |report| report.analysis.verdict.brief());
+    let mut text = match report {
+        Some(report) => report.analysis.verdict.brief(),
+        None => unreported(&run),
+    };
     text += &cell_table(&cells, &results, run.spec.config.statistics.confidence);
     text += &on_same_questions(&cells);
     text += &format!(
@@ -107,9 +124,8 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()
         },
         summary.output.display()
     );
-    // The verdict's notes name failures already.
-    if report.is_none() {
-        text += &failures(&run, summary.num_samples);
+    for range in image_ranges(&run) {
+        text += &format!("{}\n", range.sentence());
     }
     if let Some(verdict) = summary.loading.verdict() {
         text += &format!("{verdict}\n");
@@ -300,8 +316,9 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn failed(records: &[SampleRecord]) -> Vec<Failed<'_>> {
-    let failed = records.iter().filter_map(|record| {
+fn failed(run: &Run) -> Vec<Failed<'_>> {
+    let records = run.records.iter().chain(&run.text_only);
+    let failed = records.filter_map(|record| {
         Some(Failed {
             index: record.index,
             id: &record.id,
@@ -311,15 +328,18 @@ fn failed(records: &[SampleRecord]) -> Vec<Failed<'_>> {
     failed.collect()
 }
 
-/// Which samples and which single answers failed and why: the first ones, and how many more.
-fn failures(run: &Run, num_samples: usize) -> String {
-    let samples = failed(&run.records);
-    let mut text = String::new();
-    if !samples.is_empty() {
-        text += &format!("{} of {num_samples} samples failed:\n", samples.len());
-        let named = samples.iter().map(|sample| (sample.id, sample.error));
-        text += &first_ones(named.collect());
+/// What a verdict would say before and below its headline: what failed, and what is not part
+/// of the figures.
+fn unreported(run: &Run) -> String {
+    let mut text = Failures::of(run).text() + &failed_answers(run);
+    for sentence in text_only(run).iter().flat_map(TextOnly::sentences) {
+        text += &format!("note: {sentence}\n\n");
     }
+    text
+}
+
+/// Which single answers failed and why: the first ones, and how many more.
+fn failed_answers(run: &Run) -> String {
     // The same cause fails every cell that reads the same attention.
     let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for record in &run.records {
@@ -327,12 +347,12 @@ fn failures(run: &Run, num_samples: usize) -> String {
             *causes.entry((&record.id, error)).or_default() += 1;
         }
     }
-    if !causes.is_empty() {
-        let count: usize = causes.values().sum();
-        text += &format!("{count} single answers failed:\n");
-        text += &first_ones(causes.into_keys().collect());
+    if causes.is_empty() {
+        return String::new();
     }
-    text
+    let count: usize = causes.values().sum();
+    let first = first_ones(causes.into_keys().collect());
+    format!("{count} single answers failed:\n{first}\n")
 }
 
 fn first_ones(failures: Vec<(&str, &str)>) -> String {

@@ -189,6 +189,7 @@ pub(super) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
             record.image
         ));
     }
+    check_text_only(record)?;
     for side in record.image_size.into_iter().flatten() {
         within("image_size", side, 1, MOST)?;
     }
@@ -232,6 +233,18 @@ pub(super) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     if record.error.is_none() && record.cells.len() != spec.grid.cells.len() {
         let (found, expected) = (record.cells.len(), spec.grid.cells.len());
         return Err(format!("it has {found} cells, the run has {expected}"));
+    }
+    Ok(())
+}
+
+/// A text-only question has no image and is answered once.
+fn check_text_only(record: &SampleRecord) -> Check {
+    if !record.text_only {
+        return Ok(());
+    }
+    let sees_image = |run: &RunRecord| run.seen != Seen::NoImage;
+    if !record.image.is_empty() || record.runs.iter().any(sees_image) || record.runs.len() > 1 {
+        return Err("it is text-only, and speaks of an image or of several runs".to_owned());
     }
     Ok(())
 }

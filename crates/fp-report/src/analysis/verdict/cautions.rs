@@ -44,10 +44,15 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     if !run.is_complete() {
         cautions.push(format!(
             "{} of {} samples are recorded: the run isn't finished, or is one shard of it.",
-            analysis.samples.recorded, analysis.samples.expected
+            run.all_records().count(),
+            run.spec.num_samples
         ));
     }
-    cautions.extend(analysis.samples.failures());
+    if let Some(text_only) = &analysis.text_only {
+        cautions.extend(text_only.sentences());
+    }
+    let without_effect = run.spec.grid.without_effect(&run.spec.model.shape);
+    cautions.extend(without_effect.iter().map(|note| format!("{note}.")));
     cautions.extend(failed_cells(run));
     cautions.extend(frequent_answers(analysis));
     cautions.extend(explained_scores(run, analysis));
