@@ -3,11 +3,13 @@
 //!
 //! [`AnswerFile::read`] reads one file, [`Scored::new`] joins it with a data set and
 //! scores it, [`compare`] tests two of them against each other on the same questions.
+//! [`AnswerSets`] are many sets of answers to the same questions, as a study has them.
 
 mod answers;
 mod compare;
 mod figures;
 mod join;
+mod sets;
 mod tables;
 mod upload;
 mod workbook;
@@ -16,6 +18,9 @@ pub use answers::{Answer, AnswerFile};
 pub use compare::{Comparison, compare, compare_all};
 pub use figures::{Figure, Figures, Groups};
 pub use join::{Joined, join};
+pub use sets::{
+    Additive, AnswerSets, FigureMeans, Part, Questions, SetFigures, Unit, UnitCounts, benchmark_of,
+};
 pub use upload::{Upload, upload};
 
 use std::path::PathBuf;

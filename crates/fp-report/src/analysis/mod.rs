@@ -13,6 +13,7 @@ mod described;
 mod difficult;
 mod estimate;
 mod evidence;
+mod figures;
 mod flips;
 mod halves;
 mod hypotheses;
@@ -44,6 +45,7 @@ pub use compare::{Comparison, Outcome, POWER, Undecided, Untested, WhyUndecided,
 pub use described::{MeanAttention, MeanDiversity};
 pub use difficult::{CHOOSING_CONTROLS, DifficultAccuracy, DifficultBudget, DifficultSamples};
 pub use estimate::Estimate;
+pub use figures::{CellFigures, DatasetFigures, FigureComparison, UntestedFigure};
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
 pub use halves::Halves;
 pub use hypotheses::{Answer, Hypothesis};
@@ -87,6 +89,10 @@ pub struct Analysis {
     /// Cells relative to no pruning; empty for a single data set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relative: Vec<RelativeAccuracy>,
+    /// What each benchmark reports of its own beside the accuracy; empty where no dataset
+    /// is a benchmark's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<DatasetFigures>,
     /// The control of chance, over seeds.
     pub random: Vec<RandomControl>,
     /// Every studied cell against what it is held to.
@@ -184,6 +190,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         margin: judge.margin(),
         samples: SampleCounts::new(run, &scores),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
+        figures: figures::figures(run, &roster, &judge)?,
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
         references,
         controls: controls.comparisons,

@@ -111,7 +111,7 @@ impl Dataset {
 }
 
 /// Options that a prompt lists as lines `A. …`, `B. …`, in that order.
-fn choices_of(question: &str) -> Vec<String> {
+pub(crate) fn choices_of(question: &str) -> Vec<String> {
     let mut letters = 'A'..='Z';
     let mut letter = letters.next();
     let mut choices = Vec::new();

@@ -2,7 +2,7 @@
 
 mod benchmarks;
 
-pub(super) use benchmarks::mmbench_report;
+pub(super) use benchmarks::{gqa_question, mmbench_report};
 
 use super::RescoreError;
 use crate::dataset::{Benchmark, Dataset};
@@ -52,7 +52,15 @@ impl Figures {
         dataset: &Dataset,
         texts: &[Option<String>],
     ) -> Result<Figures, RescoreError> {
-        let by_rule = |rule: AnswerRule| scores(dataset, texts, rule);
+        Self::with_scores(dataset, texts, &|rule| scores(dataset, texts, rule))
+    }
+
+    /// As [`Figures::new`], with the scores of the same answers by any rule.
+    pub(super) fn with_scores(
+        dataset: &Dataset,
+        texts: &[Option<String>],
+        by_rule: &impl Fn(AnswerRule) -> Vec<f64>,
+    ) -> Result<Figures, RescoreError> {
         let rule = dataset.answer_rule;
         let mut figures = Figures {
             figures: Vec::new(),
@@ -64,7 +72,7 @@ impl Figures {
             Benchmark::Gqa => figures.add_gqa(dataset, texts)?,
             Benchmark::Pope => figures.add_pope(dataset, texts)?,
             Benchmark::Mme => figures.add_mme(dataset, texts)?,
-            Benchmark::Mmbench => figures.add_mmbench(dataset, &by_rule)?,
+            Benchmark::Mmbench => figures.add_mmbench(dataset, by_rule)?,
             _ => figures.add_accuracy(rule.name(), &by_rule(rule)),
         }
         for &other in dataset.benchmark.other_rules() {
