@@ -113,11 +113,14 @@ pub(crate) fn write_study(
                 of_cell.run = None;
                 match answer(&cell.id, at, sample) {
                     Some(text) => {
-                        let mut run = run.clone();
-                        run.score = sample.score(asked.rule(), &text);
-                        run.text = text;
-                        record.runs.push(run);
-                        of_cell.run = Some(record.runs.len() - 1);
+                        let known = record.runs.iter().position(|run| run.text == text);
+                        of_cell.run = Some(known.unwrap_or_else(|| {
+                            let mut run = run.clone();
+                            run.score = sample.score(asked.rule(), &text);
+                            run.text = text;
+                            record.runs.push(run);
+                            record.runs.len() - 1
+                        }));
                     }
                     None => of_cell.error = Some("no memory".to_owned()),
                 }

@@ -15,21 +15,28 @@ use crate::random::{Random, Stream};
 /// Draws that are summed side by side.
 const BLOCK: usize = 128;
 
+/// Gets `[width]`, the totals over images, and fills in `[count]`, all of them none before;
+/// none where a figure is undefined.
+type Fill<'a> = dyn Fn(&[f64], &mut [Option<f64>]) + Sync + 'a;
+
 /// Figures that follow from totals.
 #[derive(Clone, Copy)]
 pub struct Statistics<'a> {
-    /// How many.
-    pub count: usize,
-    /// Gets `[width]`, the totals over images, and fills in `[count]`, all of them none
-    /// before; none where a figure is undefined.
-    pub of: &'a (dyn Fn(&[f64], &mut [Option<f64>]) + Sync),
+    count: usize,
+    fill: &'a Fill<'a>,
 }
 
-impl Statistics<'_> {
+impl<'a> Statistics<'a> {
+    /// `count` figures; `fill` gets `[width]`, the totals over images, and fills in
+    /// `[count]`, all of them none before, where a figure is defined.
+    pub fn new(count: usize, fill: &'a Fill<'a>) -> Statistics<'a> {
+        Statistics { count, fill }
+    }
+
     /// Every figure, none where it is undefined or infinite.
     fn defined(&self, totals: &[f64], found: &mut [Option<f64>]) {
         found.fill(None);
-        (self.of)(totals, found);
+        (self.fill)(totals, found);
         for value in found {
             *value = value.filter(|value| value.is_finite());
         }
@@ -181,9 +188,9 @@ impl DrawnTotals<'_> {
                     totals_b[column] -= change;
                 }
             }
-            (statistics.of)(&totals_a, found);
+            (statistics.fill)(&totals_a, found);
             of_b.fill(None);
-            (statistics.of)(&totals_b, &mut of_b);
+            (statistics.fill)(&totals_b, &mut of_b);
             for (of_a, of_b) in found.iter_mut().zip(&of_b) {
                 *of_a = of_a.zip(*of_b).map(|(of_a, of_b)| of_a - of_b);
             }
@@ -239,7 +246,7 @@ impl DrawnTotals<'_> {
 
 fn one(statistics: &Statistics<'_>, figure: usize, totals: &[f64]) -> Option<f64> {
     let mut found = vec![None; statistics.count];
-    (statistics.of)(totals, &mut found);
+    (statistics.fill)(totals, &mut found);
     found[figure]
 }
 
@@ -268,7 +275,7 @@ mod tests {
 
     const SHARES: Statistics<'static> = Statistics {
         count: 2,
-        of: &shares,
+        fill: &shares,
     };
 
     proptest! {
@@ -289,9 +296,10 @@ mod tests {
                     set.row_mut(cluster).copy_from_slice(&row);
                 }
             }
-            let interval_method = match is_bca {
-                true => IntervalMethod::Bca,
-                false => IntervalMethod::Percentile,
+            let interval_method = if is_bca {
+                IntervalMethod::Bca
+            } else {
+                IntervalMethod::Percentile
             };
             let options = CompareOptions {
                 num_draws: 1_000, num_permutations: 300, seed, interval_method,

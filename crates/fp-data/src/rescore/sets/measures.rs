@@ -125,11 +125,12 @@ impl Additive {
                 (Kind::Pope, mean.chain(by_category).collect())
             }
             Benchmark::Mme => {
-                let sum = match has_all(&families, &mme::PERCEPTION)
-                    && has_all(&families, &mme::COGNITION)
-                {
-                    true => "perception + cognition",
-                    false => "sum over the tasks there are",
+                let is_whole =
+                    has_all(&families, &mme::PERCEPTION) && has_all(&families, &mme::COGNITION);
+                let sum = if is_whole {
+                    "perception + cognition"
+                } else {
+                    "sum over the tasks there are"
                 };
                 let names = [sum, "perception", "cognition"];
                 (Kind::Mme, names.map(str::to_owned).to_vec())
@@ -158,10 +159,8 @@ impl Additive {
 
     /// Computes with them as [`fp_stats`] wants it.
     pub fn with_statistics<T>(&self, then: impl FnOnce(&Statistics<'_>) -> T) -> T {
-        then(&Statistics {
-            count: self.names.len(),
-            of: &|totals, found| self.fill(totals, found),
-        })
+        let fill = |totals: &[f64], found: &mut [Option<f64>]| self.fill(totals, found);
+        then(&Statistics::new(self.names.len(), &fill))
     }
 
     pub(super) fn totals(

@@ -6,7 +6,7 @@
 //! rotations) that a cell answered. A test is made on the units that both cells answered.
 
 mod pairs;
-mod tests;
+mod tested;
 mod text;
 
 use std::collections::HashMap;
@@ -308,7 +308,7 @@ fn of_dataset(
         names,
     };
     let pairs = pairs(run, roster, &mut scored);
-    tests::test(run, judge, &mut scored, &pairs, &mut figures)?;
+    tested::test(run, judge, &mut scored, &pairs, &mut figures)?;
     Ok(figures)
 }
 
