@@ -253,7 +253,13 @@ impl AnswerSets {
     /// has.
     pub fn headlines(&self, names: &[String]) -> Vec<String> {
         let others: &[&str] = match self.dataset.benchmark {
-            Benchmark::Mme => &["perception", "cognition"],
+            // Cells that lack a task have a sum of another name.
+            Benchmark::Mme => &[
+                "perception + cognition",
+                "sum over the tasks there are",
+                "perception",
+                "cognition",
+            ],
             Benchmark::Mmbench => &["vanilla, first rotation (mmbench)"],
             _ => &[],
         };
