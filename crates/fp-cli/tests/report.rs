@@ -138,7 +138,7 @@ fn a_study_on_a_benchmark_has_its_own_figures() {
     let export = ["data", "export", "embedded:select", "--layout", "pope"];
     succeed(&[&export[..], &["--output", shown(&data)]].concat());
     let study = |json: &[&str]| {
-        let what = ["study", "--config", CONFIG, "--keep", "8", "--limit", "24"];
+        let what = ["study", "--config", CONFIG, "--keep", "8", "--limit", "60"];
         let cells = ["--head-selection-strategy", "sum,variance"];
         let rest = ["--num-selected-heads", "4", "--controls", "vanilla"];
         let paths = ["--dataset", shown(&data), "--output", shown(&run)];
