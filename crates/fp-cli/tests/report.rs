@@ -397,3 +397,37 @@ fn fail_with_report(args: &[&str], part: &str) {
     assert_eq!(output.code, Some(2), "{}", output.stdout);
     assert!(flat(&output.stdout).contains(part), "{}", output.stdout);
 }
+
+#[test]
+fn a_study_on_a_benchmark_has_its_own_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (dir.path().join("pope"), dir.path().join("run"));
+    let export = ["data", "export", "embedded:select", "--layout", "pope"];
+    succeed(&[&export[..], &["--output", shown(&data)]].concat());
+    let study = |json: &[&str]| {
+        let what = ["study", "--config", CONFIG, "--keep", "8", "--limit", "60"];
+        let cells = ["--head-selection-strategy", "sum,variance"];
+        let rest = ["--num-selected-heads", "4", "--controls", "vanilla"];
+        let paths = ["--dataset", shown(&data), "--output", shown(&run)];
+        succeed(&[&what[..], &cells[..], &rest[..], &paths[..], json].concat())
+    };
+    let said = study(&[]);
+    let table = said.split("what pope").nth(1).unwrap();
+    assert!(table.contains("(POPE) reports") && said.contains("figures.csv"));
+    for part in ["mean F1", "accuracy", "vanilla", "Holm p"] {
+        assert!(table.contains(part), "{part}: {said}");
+    }
+    assert!(
+        said.lines()
+            .all(|line| line.chars().count() <= 80 || line.contains("/"))
+    );
+    let again: Value = serde_json::from_str(&study(&["--json"])).unwrap();
+    let figures = &again["figures"][0];
+    assert_eq!(
+        (&figures["benchmark"], &figures["headlines"]),
+        (&json!("POPE"), &json!(["mean F1"]))
+    );
+    let results = std::fs::read(run.join("results.json")).unwrap();
+    let results: Value = serde_json::from_slice(&results).unwrap();
+    assert_eq!(&results["analysis"]["figures"][0], figures);
+}

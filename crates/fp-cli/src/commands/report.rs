@@ -14,8 +14,10 @@ use crate::table::wrap_lines;
 ///
 /// Files written into the run's folder: results.json (everything, for programs),
 /// cells.csv, summary.md and table.tex (to paste), timings.json, and report.html, a
-/// single page that needs no network. The records are only read, and the same records
-/// give the same bytes.
+/// single page that needs no network. Where a dataset is a benchmark's, figures.csv has
+/// what the benchmark reports of its own (F1, perception and cognition, circular
+/// accuracy, ...) with tests. The records are only read, and the same records give the
+/// same bytes.
 ///
 /// Examples:
 ///   finepruner report runs/ablation_a_config

@@ -1,6 +1,7 @@
 //! `finepruner study`: runs a configuration, records every sample, reports.
 
 mod efficiency;
+mod figures;
 mod outcome;
 pub(super) mod overrides;
 mod phases;

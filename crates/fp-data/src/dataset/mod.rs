@@ -209,55 +209,6 @@ impl Reading {
         Ok(if has_none { unscored } else { scored })
     }
 
-    /// Every question with which nothing is wrong but, perhaps, that its image isn't there.
-    fn questions(&self) -> impl Iterator<Item = &Sample> {
-        let Dataset {
-            samples, text_only, ..
-        } = &self.dataset;
-        let without_file = self.without_file.iter().map(|(_, sample)| sample);
-        samples.iter().chain(text_only).chain(without_file)
-    }
-
-    fn is_without_question(&self) -> bool {
-        self.questions().next().is_none()
-    }
-
-    /// The data set, if nothing is wrong with it but that some images aren't there: their
-    /// questions are among the samples, to fail one by one when they are asked. Second, the ids
-    /// of those. Where no image at all is there, the data set itself is wrong.
-    ///
-    /// # Errors
-    /// As [`Reading::whole`].
-    pub fn whole_but_for_images(mut self) -> Result<(Dataset, Vec<String>), DatasetError> {
-        let count = self.without_file.len();
-        let is_else_right = self.problems.len() == count;
-        if count == 0 || !is_else_right || self.dataset.samples.is_empty() {
-            return Ok((self.whole()?, Vec::new()));
-        }
-        let mut absent = std::mem::take(&mut self.without_file)
-            .into_iter()
-            .peekable();
-        let mut ids = Vec::with_capacity(count);
-        let mut samples = Vec::with_capacity(self.dataset.samples.len() + count);
-        for (place, sample) in std::mem::take(&mut self.dataset.samples)
-            .into_iter()
-            .enumerate()
-        {
-            while let Some((_, sample)) = absent.next_if(|(before, _)| *before <= place) {
-                ids.push(sample.id.clone());
-                samples.push(sample);
-            }
-            samples.push(sample);
-        }
-        for (_, sample) in absent {
-            ids.push(sample.id.clone());
-            samples.push(sample);
-        }
-        self.dataset.samples = samples;
-        self.problems = Problems::of(self.problems.unit());
-        Ok((self.whole()?, ids))
-    }
-
     /// The data set, if nothing is wrong with it.
     ///
     /// # Errors
@@ -426,15 +377,6 @@ pub fn locate(selector: &str) -> Result<Part, DatasetError> {
 /// As [`locate`], or anything that is wrong with the data set.
 pub fn open(selector: &str) -> Result<Dataset, DatasetError> {
     locate(selector)?.read()?.whole()
-}
-
-/// As [`open`], but for images that aren't there: their questions are among the samples, and
-/// their ids come second. See [`Reading::whole_but_for_images`].
-///
-/// # Errors
-/// As [`open`].
-pub fn open_but_for_images(selector: &str) -> Result<(Dataset, Vec<String>), DatasetError> {
-    locate(selector)?.read()?.whole_but_for_images()
 }
 
 /// Loads the data set in `folder`, in whichever form it is.

@@ -198,7 +198,7 @@ impl Places {
 }
 
 /// Numbers of names in the order of their first appearance, and how many there are.
-fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<usize>, usize) {
+pub(super) fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<usize>, usize) {
     let mut known: HashMap<&str, usize> = HashMap::new();
     let numbers = names
         .map(|name| {

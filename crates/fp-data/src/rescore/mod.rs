@@ -3,6 +3,7 @@
 //!
 //! [`AnswerFile::read`] reads one file, [`Scored::new`] joins it with a data set and
 //! scores it, [`compare`] tests two of them against each other on the same questions.
+//! [`AnswerSets`] are many sets of answers to the same questions, as a study has them.
 
 mod answers;
 mod compare;
@@ -10,6 +11,7 @@ mod figures;
 mod health;
 mod join;
 mod questions;
+mod sets;
 mod tables;
 mod upload;
 mod workbook;
@@ -20,6 +22,9 @@ pub use figures::{Figure, Figures, Groups};
 pub use health::{Example, Finding, Health, Level};
 pub use join::{Joined, JoinedBy, Texts, join};
 pub use questions::open_questions;
+pub use sets::{
+    Additive, AnswerSets, FigureMeans, Part, Questions, SetFigures, Unit, UnitCounts, benchmark_of,
+};
 pub use upload::{Upload, upload};
 
 use std::path::PathBuf;

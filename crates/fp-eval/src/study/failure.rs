@@ -73,9 +73,6 @@ impl FailureKind {
             ImageError::Unsupported { .. } | ImageError::NoDecoder { .. } => {
                 FailureKind::UnsupportedImage
             }
-            ImageError::UnknownFormat { head, .. } if is_media_container(head) => {
-                FailureKind::UnsupportedImage
-            }
             ImageError::TooLarge { .. }
             | ImageError::TooLong { .. }
             | ImageError::NoFittingPinpoint { .. } => FailureKind::ImageSize,
@@ -90,11 +87,6 @@ impl FailureKind {
             _ => FailureKind::Model,
         }
     }
-}
-
-/// Whether a file begins as AVIF and HEIC do: images, but none that are read here.
-fn is_media_container(head: &[u8]) -> bool {
-    head.get(4..8) == Some(b"ftyp")
 }
 
 /// Why a sample failed: the kind, and everything that was said.
@@ -168,15 +160,11 @@ mod tests {
             reason: "no decoder".to_owned(),
         };
         assert_eq!(kind(unsupported), FailureKind::UnsupportedImage);
-        let unknown = |head: &[u8]| ImageError::UnknownFormat {
-            head: head.to_vec(),
+        let unknown = ImageError::UnknownFormat {
+            what: "a web page".to_owned(),
             known: "PNG",
         };
-        let avif = unknown(b"\0\0\0\x1cftyp");
-        assert_eq!(kind(avif), FailureKind::UnsupportedImage);
-        for head in [&b"<html>40"[..], b"version ", b"ftyp", b""] {
-            assert_eq!(kind(unknown(head)), FailureKind::DamagedImage);
-        }
+        assert_eq!(kind(unknown), FailureKind::DamagedImage);
         assert_eq!(kind(ImageError::NoPinpoints), FailureKind::Model);
     }
 

@@ -15,6 +15,7 @@ mod difficult;
 mod estimate;
 mod evidence;
 mod failures;
+mod figures;
 mod flips;
 mod halves;
 mod hypotheses;
@@ -50,6 +51,7 @@ pub use described::{MeanAttention, MeanDiversity};
 pub use difficult::{CHOOSING_CONTROLS, DifficultAccuracy, DifficultBudget, DifficultSamples};
 pub use estimate::Estimate;
 pub use failures::{FailedSample, Failures, FailuresOfKind};
+pub use figures::{CellFigures, DatasetFigures, FigureComparison, UntestedFigure};
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
 pub use halves::Halves;
 pub use hypotheses::{Answer, Hypothesis};
@@ -100,6 +102,10 @@ pub struct Analysis {
     /// Cells relative to no pruning; empty for a single data set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relative: Vec<RelativeAccuracy>,
+    /// What each benchmark reports of its own beside the accuracy; empty where no dataset
+    /// is a benchmark's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<DatasetFigures>,
     /// The control of chance, over seeds.
     pub random: Vec<RandomControl>,
     /// Every studied cell against what it is held to.
@@ -205,6 +211,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         text_only: TextOnly::of(run, &scores),
         image_ranges: image_ranges(run),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
+        figures: figures::figures(run, &roster, &judge)?,
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
         references,
         controls: controls.comparisons,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use fp_eval::study::{Cell, CellResult, Method, RunSummary, cell_results};
 use fp_report::{
-    CellSummary, Failures, ImageRange, Run, TextOnly, Written, cell_summaries, image_ranges,
-    text_only,
+    CellSummary, DatasetFigures, Failures, ImageRange, Run, TextOnly, Written, cell_summaries,
+    image_ranges, text_only,
 };
 use fp_stats::IntervalKind;
 use serde::Serialize;
 
+use super::figures::own_figures;
 use super::progress::duration;
 use crate::commands::{print_json, print_text};
 use crate::table::{WIDTH, table, wrap};
@@ -31,6 +32,9 @@ struct Outcome<'a> {
     text_only: Option<TextOnly>,
     /// Where image tokens stood in the sequences, per data set.
     image_ranges: Vec<ImageRange>,
+    /// What each benchmark reports of its own, where there is a report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    figures: Option<&'a [DatasetFigures]>,
     report: Option<Vec<String>>,
 }
 
@@ -87,6 +91,9 @@ fn with_outcome<T>(
         failed: failed(&run),
         text_only: text_only(&run),
         image_ranges: image_ranges(&run),
+        figures: report
+            .map(|report| report.analysis.figures.as_slice())
+            .filter(|figures| !figures.is_empty()),
         report: report.map(file_names),
     })
 }
@@ -114,6 +121,9 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()
     };
     text += &cell_table(&cells, &results, run.spec.config.statistics.confidence);
     text += &on_same_questions(&cells);
+    if let Some(report) = report {
+        text += &own_figures(&report.analysis, &labels(&cells, &results));
+    }
     text += &format!(
         "\n\n{} samples in {}{}; records in {}\n",
         summary.num_samples,
@@ -138,18 +148,18 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()
 
 /// Accuracy of every cell, what is the same in all of them said once.
 fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) -> String {
-    let shared = Shared::of(cells);
+    let labels = labels(cells, results);
     let rows: Vec<Vec<String>> = cells
         .iter()
         .zip(results)
-        .map(|(cell, result)| {
+        .zip(labels)
+        .map(|((cell, result), [name, heads, kept])| {
             let accuracy = &cell.accuracy;
             let percent = |share: f64| format!("{:.1}", 100.0 * share);
             vec![
-                shared.name(&cell.method),
-                num_heads(&cell.method),
-                cell.mean_kept
-                    .map_or_else(missing, |mean| at_layer(&result.cell) + &kept(mean)),
+                name,
+                heads,
+                kept,
                 accuracy.mean.map_or_else(missing, percent),
                 match accuracy.interval {
                     Some([low, high]) => format!("{} to {}", percent(low), percent(high)),
@@ -178,7 +188,22 @@ fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) ->
         "MACs",
         "near ties",
     ];
-    shared.caption() + &table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
+    Shared::of(cells).caption() + &table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
+}
+
+/// What tells each cell from the others: strategy, h and kept tokens.
+fn labels(cells: &[CellSummary], results: &[CellResult]) -> Vec<[String; 3]> {
+    let shared = Shared::of(cells);
+    let cells = cells.iter().zip(results);
+    let label = |(cell, result): (&CellSummary, &CellResult)| {
+        let kept = cell.mean_kept;
+        [
+            shared.name(&cell.method),
+            num_heads(&cell.method),
+            kept.map_or_else(missing, |mean| at_layer(&result.cell) + &self::kept(mean)),
+        ]
+    };
+    cells.map(label).collect()
 }
 
 /// Vanilla's accuracy on the samples of those cells that answered others than it did.

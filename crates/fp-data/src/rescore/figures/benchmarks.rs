@@ -199,7 +199,7 @@ pub(in crate::rescore) fn mmbench_report(
 }
 
 /// The official question, as far as scores need it.
-fn gqa_question(sample: &Sample) -> GqaQuestion {
+pub(in crate::rescore) fn gqa_question(sample: &Sample) -> GqaQuestion {
     let key = |name: &str| sample.keys.get(name).cloned();
     let steps = key("steps")
         .and_then(|steps| steps.parse().ok())

@@ -4,7 +4,7 @@ mod benchmarks;
 mod mme;
 mod reading;
 
-pub(super) use benchmarks::mmbench_report;
+pub(super) use benchmarks::{gqa_question, mmbench_report};
 pub(super) use mme::unpaired_tasks;
 
 use super::RescoreError;
@@ -58,7 +58,15 @@ impl Figures {
         dataset: &Dataset,
         texts: &[Option<String>],
     ) -> Result<Figures, RescoreError> {
-        let by_rule = |rule: AnswerRule| scores(dataset, texts, rule);
+        Self::with_scores(dataset, texts, &|rule| scores(dataset, texts, rule))
+    }
+
+    /// As [`Figures::new`], with the scores of the same answers by any rule.
+    pub(super) fn with_scores(
+        dataset: &Dataset,
+        texts: &[Option<String>],
+        by_rule: &impl Fn(AnswerRule) -> Vec<f64>,
+    ) -> Result<Figures, RescoreError> {
         let rule = dataset.answer_rule;
         let mut figures = Figures {
             figures: Vec::new(),
@@ -70,7 +78,7 @@ impl Figures {
             Benchmark::Gqa => figures.add_gqa(dataset, texts)?,
             Benchmark::Pope => figures.add_pope(dataset, texts)?,
             Benchmark::Mme => figures.add_mme(dataset, texts)?,
-            Benchmark::Mmbench => figures.add_mmbench(dataset, &by_rule)?,
+            Benchmark::Mmbench => figures.add_mmbench(dataset, by_rule)?,
             Benchmark::Docvqa | Benchmark::Infovqa => figures.add_anls(dataset),
             Benchmark::Chartqa => figures.add_chartqa(dataset),
             Benchmark::Ocrbench => figures.add_ocrbench(dataset, &by_rule),
