@@ -1,8 +1,7 @@
 //! The process that runs parsers; it may be ended by one of them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::path::{Path, PathBuf};
@@ -12,8 +11,8 @@ use anyhow::{Context, Result};
 
 use crate::MEMORY;
 use crate::clock::Clock;
-use crate::corpus::{Corpus, Place};
-use crate::fault::{Fault, Kind};
+use crate::corpus::{Corpus, Place, Target};
+use crate::fault::{Kept, Kind};
 use crate::parsers::Input;
 use crate::progress::{Counts, Progress};
 use crate::seeds;
@@ -26,8 +25,6 @@ pub(crate) const MOST_MEMORY: usize = 1 << 30;
 const CEILING: usize = 6 << 30;
 /// Stack that a parser has: a thread's, which is less than the main thread's.
 pub(crate) const STACK: usize = 2 << 20;
-/// Inputs that are kept of one cause.
-const MOST_KEPT: usize = 3;
 
 /// What a child does.
 #[derive(Debug, Clone, clap::Args)]
@@ -77,16 +74,12 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     let path = Work::progress(&work.session, work.child);
     let mut progress = Progress::read(&path)?;
     let mut file = OpenOptions::new().write(true).open(&path)?;
-    let faults = OpenOptions::new()
+    let mut faults = OpenOptions::new()
         .create(true)
         .append(true)
         .open(Work::faults(&work.session, work.child))?;
     let place = Workplace::new(&work.session.join(format!("child-{}", work.child)))?;
-    let mut keeper = Keeper {
-        faults,
-        folder: work.failures.clone(),
-        kept: HashMap::new(),
-    };
+    let mut kept = Kept::default();
     MEMORY.set_limit(CEILING);
     remember_panics();
     let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(work.deadline);
@@ -94,12 +87,17 @@ pub(crate) fn run(work: &Work) -> Result<()> {
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&progress.bytes())?;
         let input = corpus.place(progress.next);
-        let (taken, fault) = place.try_input(&corpus, work.seed, input)?;
+        let (target, bytes) = corpus.make(work.seed, input);
+        let (taken, found) = place.try_bytes(&corpus, input, target, &bytes)?;
+        place.put_back(target)?;
         let counts = &mut progress.counts[input.parser];
-        match fault {
-            Some((mut fault, bytes)) => {
+        match found {
+            Some((kind, message)) => {
                 counts.failed += 1;
-                keeper.keep(&mut fault, &bytes)?;
+                let mut fault = corpus.fault(work.seed, input, kind, message);
+                kept.keep(&mut fault, &work.failures, &bytes)?;
+                let line = serde_json::to_string(&fault)? + "\n";
+                faults.write_all(line.as_bytes())?;
             }
             None if taken => counts.taken += 1,
             None => counts.refused += 1,
@@ -111,25 +109,6 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     let total = progress.counts.iter().map(Counts::total).sum::<u64>();
     eprintln!("made {total} inputs");
     Ok(())
-}
-
-/// Keeps some inputs of each cause, and tells of all.
-struct Keeper {
-    faults: File,
-    folder: PathBuf,
-    kept: HashMap<String, usize>,
-}
-
-impl Keeper {
-    fn keep(&mut self, fault: &mut Fault, bytes: &[u8]) -> Result<()> {
-        let kept = self.kept.entry(fault.signature()).or_default();
-        if *kept < MOST_KEPT {
-            *kept += 1;
-            fault.save(&self.folder, bytes)?;
-        }
-        let line = serde_json::to_string(fault)? + "\n";
-        Ok(self.faults.write_all(line.as_bytes())?)
-    }
 }
 
 /// A copy of all sets, in which one file at a time is damaged.
@@ -153,28 +132,10 @@ impl Workplace {
         })
     }
 
-    fn try_input(
-        &self,
-        corpus: &Corpus,
-        seed: u64,
-        place: Place,
-    ) -> Result<(bool, Option<(Fault, Vec<u8>)>)> {
-        let (target, bytes) = corpus.make(seed, place);
-        let (taken, found) = self.try_bytes(corpus, place, &target.file, &target.folder, &bytes)?;
-        let fault = found.map(|(kind, message)| Fault {
-            parser: corpus.loaded[place.parser].parser.name.clone(),
-            kind,
-            message,
-            seed,
-            number: place.number,
-            target: target.file.clone(),
-            saved: None,
-        });
-        // What comes next finds the sound file again.
+    /// What comes next finds the sound file again.
+    fn put_back(&self, target: &Target) -> Result<()> {
         let path = self.root.join(&target.file);
-        fs::write(&path, &target.bytes)
-            .with_context(|| format!("can't write {}", path.display()))?;
-        Ok((taken, fault.map(|fault| (fault, bytes))))
+        fs::write(&path, &target.bytes).with_context(|| format!("can't write {}", path.display()))
     }
 
     /// Hands bytes over in place of a file of a set; says whether they were taken, and
@@ -186,11 +147,11 @@ impl Workplace {
         &self,
         corpus: &Corpus,
         place: Place,
-        file: &Path,
-        folder: &Path,
+        target: &Target,
         bytes: &[u8],
     ) -> Result<(bool, Option<(Kind, String)>)> {
-        let (file, folder) = (self.root.join(file), self.root.join(folder));
+        let file = self.root.join(&target.file);
+        let folder = self.root.join(&target.folder);
         fs::write(&file, bytes).with_context(|| format!("can't write {}", file.display()))?;
         let output = self.root.join("output");
         let input = Input {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use fp_fuzz::mutate::{Format, mutate};
 use fp_fuzz::random::Random;
 
+use crate::fault::{Fault, Kind};
 use crate::parsers::{self, Parser};
 use crate::seeds;
 
@@ -48,7 +49,10 @@ impl Corpus {
     /// # Errors
     /// A name that no parser has, a parser without a file.
     pub(crate) fn load(root: &Path, only: &[String]) -> Result<Corpus> {
-        let all = parsers::all();
+        let mut all = parsers::all();
+        if only.iter().any(|name| name == parsers::FAULTY) {
+            all.push(parsers::faulty());
+        }
         let names: Vec<&str> = all.iter().map(|parser| parser.name.as_str()).collect();
         for name in only {
             ensure!(
@@ -89,6 +93,22 @@ impl Corpus {
         let other = &targets[random.below(targets.len())];
         let bytes = mutate(target.format, &target.bytes, &other.bytes, &mut random);
         (target, bytes)
+    }
+}
+
+impl Corpus {
+    /// What is known of an input that failed.
+    pub(crate) fn fault(&self, seed: u64, place: Place, kind: Kind, message: String) -> Fault {
+        let (target, _) = self.make(seed, place);
+        Fault {
+            parser: self.loaded[place.parser].parser.name.clone(),
+            kind,
+            message,
+            seed,
+            number: place.number,
+            target: target.file.clone(),
+            saved: None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What went wrong with an input, and where it is kept.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -56,7 +57,7 @@ impl Fault {
     ///
     /// # Errors
     /// Files that can't be written.
-    pub(crate) fn save(&mut self, folder: &Path, bytes: &[u8]) -> Result<()> {
+    fn save(&mut self, folder: &Path, bytes: &[u8]) -> Result<()> {
         let path = folder.join(format!("{}-{:08x}", self.parser, crc32fast::hash(bytes)));
         self.saved = Some(path.clone());
         fs::create_dir_all(folder)?;
@@ -80,6 +81,28 @@ impl Fault {
             )
         })?;
         serde_json::from_str(&text).with_context(|| format!("can't read {}", about.display()))
+    }
+}
+
+/// How many inputs of each cause were kept.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(HashMap<String, usize>);
+
+impl Kept {
+    /// Inputs that are kept of one cause.
+    const MOST: usize = 3;
+
+    /// Keeps a fault's input in `folder`, unless enough of its cause were.
+    ///
+    /// # Errors
+    /// Files that can't be written.
+    pub(crate) fn keep(&mut self, fault: &mut Fault, folder: &Path, bytes: &[u8]) -> Result<()> {
+        let count = self.0.entry(fault.signature()).or_default();
+        if *count >= Self::MOST {
+            return Ok(());
+        }
+        *count += 1;
+        fault.save(folder, bytes)
     }
 }
 

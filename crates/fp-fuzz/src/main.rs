@@ -16,6 +16,7 @@ mod fault;
 mod parent;
 mod parsers;
 mod progress;
+mod record;
 mod seeds;
 mod summary;
 
@@ -62,6 +63,9 @@ struct Args {
     /// Where inputs that fail are kept.
     #[arg(long, value_name = "DIR", default_value = "target/fuzz/failures")]
     failures: PathBuf,
+    /// Write fuzz.md into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
     /// Print JSON: one object.
     #[arg(long)]
     json: bool,
@@ -92,9 +96,13 @@ fn main() -> Result<ExitCode> {
         only: args.only,
         children: args.processes,
         failures: std::path::absolute(&args.failures)?,
-        is_quiet: false,
     };
     let summary = parent::run(&plan)?;
+    if let Some(folder) = &args.record {
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(folder.join("fuzz.md"), record::markdown(&summary)))
+            .with_context(|| format!("can't write into {}", folder.display()))?;
+    }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
@@ -135,7 +143,7 @@ fn repeat(file: &Path) -> Result<ExitCode> {
     };
     let workplace = Workplace::new(&session.path().join("repeat"))?;
     println!("{}: {}", fault.parser, fault.target.display());
-    let found = workplace.try_bytes(&corpus, place, &target.file, &target.folder, &bytes)?;
+    let found = workplace.try_bytes(&corpus, place, target, &bytes)?;
     match found {
         (_, Some((kind, message))) => {
             println!("{kind:?}: {message}");

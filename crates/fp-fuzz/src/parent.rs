@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::child::Work;
 use crate::corpus::Corpus;
-use crate::fault::{Fault, Kind};
+use crate::fault::{Fault, Kept, Kind};
 use crate::progress::Progress;
 use crate::seeds;
 use crate::summary::Summary;
@@ -30,7 +30,6 @@ pub(crate) struct Plan {
     pub(crate) only: Vec<String>,
     pub(crate) children: u64,
     pub(crate) failures: PathBuf,
-    pub(crate) is_quiet: bool,
 }
 
 /// A folder in memory where the system has one, with the sound files in it.
@@ -78,18 +77,19 @@ pub(crate) fn run(plan: &Plan) -> Result<Summary> {
         children.push(Watched::start(work)?);
     }
     let mut faults = Vec::new();
+    let mut kept = Kept::default();
     let mut told = Instant::now();
     while children.iter().any(|child| child.process.is_some()) {
         std::thread::sleep(LOOK);
         for child in &mut children {
-            faults.extend(child.look(&corpus)?);
+            faults.extend(child.look(&corpus, &mut kept)?);
         }
-        if told.elapsed() >= TELL && !plan.is_quiet {
+        if told.elapsed() >= TELL {
             told = Instant::now();
             tell(plan, &children, start);
         }
     }
-    let mut summary = Summary::new(&corpus, plan.seed, start.elapsed());
+    let mut summary = Summary::new(&corpus, plan, start.elapsed());
     for child in &children {
         let path = Work::progress(session.path(), child.work.child);
         summary.add_counts(&Progress::read(&path)?.counts);
@@ -177,7 +177,7 @@ impl Watched {
     }
 
     /// Looks whether it goes on; one that was ended by its input starts again behind it.
-    fn look(&mut self, corpus: &Corpus) -> Result<Option<Fault>> {
+    fn look(&mut self, corpus: &Corpus, kept: &mut Kept) -> Result<Option<Fault>> {
         let Some(process) = &mut self.process else {
             return Ok(None);
         };
@@ -207,17 +207,9 @@ impl Watched {
             None => return Ok(None),
         };
         let place = corpus.place(self.seen.next);
-        let (target, bytes) = corpus.make(self.work.seed, place);
-        let mut fault = Fault {
-            parser: corpus.loaded[place.parser].parser.name.clone(),
-            kind,
-            message,
-            seed: self.work.seed,
-            number: place.number,
-            target: target.file.clone(),
-            saved: None,
-        };
-        fault.save(&self.work.failures, &bytes)?;
+        let (_, bytes) = corpus.make(self.work.seed, place);
+        let mut fault = corpus.fault(self.work.seed, place, kind, message);
+        kept.keep(&mut fault, &self.work.failures, &bytes)?;
         self.seen.counts[place.parser].failed += 1;
         self.seen.next += self.work.children;
         fs::write(path, self.seen.bytes())?;

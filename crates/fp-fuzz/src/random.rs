@@ -14,26 +14,26 @@ impl Random {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             });
         let mut random = Random(seed);
-        let mut state = random.next();
+        let mut state = random.bits();
         for part in [name, number] {
             random = Random(state ^ part);
-            state = random.next();
+            state = random.bits();
         }
         random
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
     /// A number below `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        let wide = u128::from(self.next()) * (bound as u128);
+        let wide = u128::from(self.bits()) * (bound as u128);
         (wide >> 64) as usize
     }
 
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn an_input_follows_from_seed_parser_and_number() {
-        let first = |seed, parser, number| Random::of_input(seed, parser, number).next();
+        let first = |seed, parser, number| Random::of_input(seed, parser, number).bits();
         assert_eq!(first(1, "png", 7), first(1, "png", 7));
         let others = [first(2, "png", 7), first(1, "gif", 7), first(1, "png", 8)];
         assert!(!others.contains(&first(1, "png", 7)));

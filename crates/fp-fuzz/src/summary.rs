@@ -5,48 +5,52 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
 use crate::fault::{Fault, Kind};
+use crate::parent::Plan;
 use crate::progress::Counts;
 
 /// A parser's line.
-#[derive(Debug, Serialize)]
-struct Line {
-    parser: String,
-    seed_files: usize,
-    inputs: u64,
-    taken: u64,
-    refused: u64,
-    failed: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) parser: String,
+    pub(crate) seed_files: usize,
+    pub(crate) inputs: u64,
+    pub(crate) taken: u64,
+    pub(crate) refused: u64,
+    pub(crate) failed: u64,
 }
 
 /// Faults that look alike.
-#[derive(Debug, Serialize)]
-struct Cause {
-    parser: String,
-    kind: Kind,
-    message: String,
-    inputs: usize,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cause {
+    pub(crate) parser: String,
+    pub(crate) kind: Kind,
+    pub(crate) message: String,
+    pub(crate) inputs: usize,
     /// Inputs that were kept.
     files: Vec<PathBuf>,
 }
 
 /// Everything that is told at the end.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
-    seed: u64,
-    seconds: f64,
-    inputs: u64,
-    inputs_per_second: f64,
-    failed: u64,
-    parsers: Vec<Line>,
-    causes: Vec<Cause>,
+    pub(crate) seed: u64,
+    pub(crate) processes: u64,
+    /// The processor and how many of it there are.
+    pub(crate) machine: String,
+    pub(crate) seconds: f64,
+    pub(crate) inputs: u64,
+    pub(crate) inputs_per_second: f64,
+    pub(crate) failed: u64,
+    pub(crate) parsers: Vec<Line>,
+    pub(crate) causes: Vec<Cause>,
 }
 
 impl Summary {
-    pub(crate) fn new(corpus: &Corpus, seed: u64, time: Duration) -> Summary {
+    pub(crate) fn new(corpus: &Corpus, plan: &Plan, time: Duration) -> Summary {
         let lines = corpus.loaded.iter().map(|loaded| Line {
             parser: loaded.parser.name.clone(),
             seed_files: loaded.targets.len(),
@@ -56,7 +60,9 @@ impl Summary {
             failed: 0,
         });
         Summary {
-            seed,
+            seed: plan.seed,
+            processes: plan.children,
+            machine: machine(),
             seconds: time.as_secs_f64(),
             inputs: 0,
             inputs_per_second: 0.0,
@@ -140,4 +146,14 @@ impl fmt::Display for Summary {
         }
         Ok(())
     }
+}
+
+/// The processor, where the system names it, and how many of it there are.
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut lines = info.lines();
+    let line = lines.find(|line| line.starts_with("model name"));
+    let name = line.and_then(|line| line.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{}, {cores} cores", name.unwrap_or("unknown processor"))
 }

@@ -70,7 +70,7 @@ pub(super) fn damage(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> 
     let at = random.below(bytes.len());
     match random.below(14) {
         0 | 1 => bytes[at] ^= 1 << random.below(8),
-        2 => bytes[at] = random.next() as u8,
+        2 => bytes[at] = random.bits() as u8,
         3 => bytes[at] = random.pick(&EDGES).copied().unwrap_or_default(),
         4 | 5 => set_number(&mut bytes, at, random),
         6 => add_to_number(&mut bytes, at, random),

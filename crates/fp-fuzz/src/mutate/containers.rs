@@ -48,7 +48,7 @@ fn png_file(chunks: &[Chunk]) -> Vec<u8> {
 pub(super) fn png(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut chunks = png_chunks(seed)?;
     let at = random.below(chunks.len());
-    match random.below(10) {
+    match random.below(11) {
         0 => drop(chunks.remove(at)),
         1 => chunks.insert(at, chunks[at].clone()),
         2 => {
@@ -56,11 +56,33 @@ pub(super) fn png(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
             chunks.swap(at, to);
         }
         3 => chunks[at].0 = chunks[random.below(chunks.len())].0,
+        4 => pixels(&mut chunks, random)?,
         // The header decides most.
-        4 | 5 => chunks[0].1 = bytes::damage(&chunks[0].1, b"", random),
+        5 | 6 => chunks[0].1 = bytes::damage(&chunks[0].1, b"", random),
         _ => chunks[at].1 = bytes::damage(&chunks[at].1, b"", random),
     }
     Some(png_file(&chunks))
+}
+
+/// What the pixels' chunks hold together is unpacked, changed and packed again.
+fn pixels(chunks: &mut Vec<Chunk>, random: &mut Random) -> Option<()> {
+    const PIXELS: [u8; 4] = *b"IDAT";
+    let first = chunks.iter().position(|(name, _)| *name == PIXELS)?;
+    let packed: Vec<u8> = chunks
+        .iter()
+        .filter(|(name, _)| *name == PIXELS)
+        .flat_map(|(_, content)| content.clone())
+        .collect();
+    let most = super::MOST_BYTES;
+    let rows = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(&packed, most).ok()?;
+    let rows = bytes::damage(&rows, b"", random);
+    chunks[first].1 = miniz_oxide::deflate::compress_to_vec_zlib(&rows, 1);
+    let mut place = 0;
+    chunks.retain(|(name, _)| {
+        place += 1;
+        *name != PIXELS || place == first + 1
+    });
+    Some(())
 }
 
 /// Entries of an archive change their content, and are packed again.

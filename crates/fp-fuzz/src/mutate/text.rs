@@ -60,8 +60,8 @@ pub(super) fn word(random: &mut Random) -> String {
     match random.below(12) {
         0 => "a".repeat(random.length(100_000)),
         1 => "é ".repeat(random.length(2000)),
-        2 => random.next().to_string(),
-        3 => format!("{}", f64::from_bits(random.next())),
+        2 => random.bits().to_string(),
+        3 => format!("{}", f64::from_bits(random.bits())),
         _ => random.pick(&WORDS).copied().unwrap_or_default().to_owned(),
     }
 }

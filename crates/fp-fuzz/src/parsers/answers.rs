@@ -65,11 +65,15 @@ pub(super) fn score(input: &Input<'_>) -> bool {
 }
 
 fn score_with(input: &Input<'_>, file: &AnswerFile, dataset: &Dataset) -> Result<(), RescoreError> {
-    let scored = Scored::new("damaged", file, dataset)?;
-    black_box(scored.figures.headline());
     if let Ok(upload) = upload(file, dataset) {
         black_box(upload.content.len());
     }
+    // Answers that someone else scores are handed in only.
+    if dataset.judge.is_some() {
+        return Ok(());
+    }
+    let scored = Scored::new("damaged", file, dataset)?;
+    black_box(scored.figures.headline());
     if input.number.is_multiple_of(COMPARED) {
         let sound = AnswerFile::read(&input.folder.join("answers/answers.jsonl"))?;
         let sound = Scored::new("sound", &sound, dataset)?;

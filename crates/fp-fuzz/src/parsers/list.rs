@@ -8,6 +8,7 @@ use fp_data::metric::AnswerRule;
 use fp_data::scene::Mixture;
 use fp_eval::study::config::HeadSetting;
 use fp_eval::study::{Engine, Shard, dataset_selector};
+use fp_model::Preset;
 use fp_scoring::{
     DecoderShape, HeadStrategy, MethodRegistry, Normalization, QueryStrategy, ScheduleStages, Site,
     TokenSchedule,
@@ -38,6 +39,7 @@ pub(super) fn parse(input: &Input<'_>) -> bool {
         is::<HeadSetting>(text),
         is::<Shard>(text),
         is::<Engine>(text),
+        is::<Preset>(text),
         is::<Mixture>(text),
         is::<Benchmark>(text),
         is::<AnswerRule>(text),
@@ -45,7 +47,7 @@ pub(super) fn parse(input: &Input<'_>) -> bool {
         is::<QueryStrategy>(text),
         is::<Normalization>(text),
         parse_range(text).is_ok(),
-        !names.is_empty() && listed("--head", &names, &HeadStrategy::STUDY).is_ok(),
+        !names.is_empty() && listed("--head", &names, HeadStrategy::STUDY).is_ok(),
         DecoderShape::preset(text).is_ok(),
         MethodRegistry::standard().get(text).is_ok(),
         dataset_selector(text).is_ok_and(|selector| locate(&selector).is_ok()),

@@ -4,6 +4,7 @@ mod answers;
 mod attention;
 mod checkpoint;
 mod dataset;
+mod faulty;
 mod list;
 mod picture;
 mod run;
@@ -45,160 +46,82 @@ pub(crate) struct Parser {
     pub(crate) read: Read,
 }
 
+/// A parser that fails in every way, for tests of what watches parsers.
+pub(crate) fn faulty() -> Parser {
+    Parser {
+        name: FAULTY.to_owned(),
+        set: "lists".to_owned(),
+        files: ("", ""),
+        weight: 1,
+        read: faulty::fail,
+    }
+}
+
+/// What [`faulty`] is called; it isn't among [`all`].
+pub(crate) const FAULTY: &str = "faulty";
+
+/// Parsers, one a line: name, set, files by how their path in the set begins and ends,
+/// inputs in a turn, how they are read.
+macro_rules! parsers {
+    ($($name:literal $set:literal $start:literal $end:literal $weight:literal $read:path;)*) => {
+        vec![$(Parser {
+            name: $name.to_owned(),
+            set: $set.to_owned(),
+            files: ($start, $end),
+            weight: $weight,
+            read: $read,
+        }),*]
+    };
+}
+
 /// All of them.
 pub(crate) fn all() -> Vec<Parser> {
-    let parser = |name: &str, set: &str, files, weight, read: Read| Parser {
-        name: name.to_owned(),
-        set: set.to_owned(),
-        files,
-        weight,
-        read,
+    let mut parsers = parsers! {
+        "png"                "images"      ""      ".png"                    6 picture::decode;
+        "jpeg"               "images"      ""      ".jpg"                    6 picture::decode;
+        "gif"                "images"      ""      ".gif"                    6 picture::decode;
+        "bmp"                "images"      ""      ".bmp"                    3 picture::decode;
+        "webp"               "images"      ""      ".webp"                   6 picture::decode;
+        "tiff"               "images"      ""      ".tif"                    6 picture::decode;
+        "pickle"             "checkpoints" ""      ".bin"                    6 checkpoint::inspect;
+        "weights"            "checkpoints" ""      ".safetensors"            4 checkpoint::load;
+        "weights-index"      "checkpoints" ""      "index.json"              2 checkpoint::inspect;
+        "model-config"       "checkpoints" ""      "/config.json"            4 checkpoint::load;
+        "adapter-config"     "checkpoints" ""      "adapter_config.json"     1 checkpoint::inspect;
+        "preprocessor"       "checkpoints" ""      "preprocessor_config.json" 3 checkpoint::preprocess;
+        "processor-config"   "checkpoints" ""      "/processor_config.json"  1 checkpoint::inspect;
+        "generation-config"  "checkpoints" ""      "generation_config.json"  1 checkpoint::inspect;
+        "tokenizer-config"   "checkpoints" ""      "tokenizer_config.json"   1 checkpoint::inspect;
+        "tokenizer"          "checkpoints" ""      "tokenizer.json"          4 checkpoint::tokenize;
+        "attention"          "dumps"       ""      ""                        6 attention::read;
+        "study-config"       "configs"     ""      ".json"                   3 study::config;
+        "selections"         "selections"  ""      ".jsonl"                  3 study::selections;
+        "selections-parquet" "selections"  ""      ".parquet"                3 study::selections;
+        "run-spec"           "runs"        ""      "run.json"                2 run::report;
+        "run-records"        "runs"        ""      "records.jsonl"           2 run::report;
+        "run-timings"        "runs"        ""      "timings.jsonl"           1 run::report;
+        "run-merge"          "runs"        ""      ""                        1 run::merge;
+        "static-heads"       "runs"        ""      "static_heads.json"       1 run::merge;
+        "efficiency"         "runs"        ""      "efficiency.json"         2 run::efficiency;
+        "command-line"       "lists"       ""      ""                        4 list::parse;
     };
-    let mut parsers = vec![
-        parser("png", "images", ("", ".png"), 6, picture::decode),
-        parser("jpeg", "images", ("", ".jpg"), 6, picture::decode),
-        parser("gif", "images", ("", ".gif"), 6, picture::decode),
-        parser("bmp", "images", ("", ".bmp"), 3, picture::decode),
-        parser("webp", "images", ("", ".webp"), 6, picture::decode),
-        parser("tiff", "images", ("", ".tif"), 6, picture::decode),
-        parser(
-            "pickle",
-            "checkpoints",
-            ("", ".bin"),
-            6,
-            checkpoint::inspect,
-        ),
-        parser(
-            "weights",
-            "checkpoints",
-            ("", ".safetensors"),
-            4,
-            checkpoint::load,
-        ),
-        parser(
-            "weights-index",
-            "checkpoints",
-            ("", "index.json"),
-            2,
-            checkpoint::inspect,
-        ),
-        parser(
-            "model-config",
-            "checkpoints",
-            ("", "/config.json"),
-            4,
-            checkpoint::load,
-        ),
-        parser(
-            "adapter-config",
-            "checkpoints",
-            ("adapter/adapter_config", ".json"),
-            1,
-            checkpoint::inspect,
-        ),
-        parser(
-            "preprocessor",
-            "checkpoints",
-            ("", "/preprocessor_config.json"),
-            3,
-            checkpoint::preprocess,
-        ),
-        parser(
-            "processor-config",
-            "checkpoints",
-            ("", "/processor_config.json"),
-            1,
-            checkpoint::inspect,
-        ),
-        parser(
-            "generation-config",
-            "checkpoints",
-            ("", "/generation_config.json"),
-            1,
-            checkpoint::inspect,
-        ),
-        parser(
-            "tokenizer-config",
-            "checkpoints",
-            ("", "/tokenizer_config.json"),
-            1,
-            checkpoint::inspect,
-        ),
-        parser(
-            "tokenizer",
-            "checkpoints",
-            ("", "/tokenizer.json"),
-            4,
-            checkpoint::tokenize,
-        ),
-        parser("attention", "dumps", ("", ""), 6, attention::read),
-        parser("study-config", "configs", ("", ".json"), 3, study::config),
-        parser(
-            "selections",
-            seeds::SELECTIONS,
-            ("", ".jsonl"),
-            3,
-            study::selections,
-        ),
-        parser(
-            "selections-parquet",
-            "parquet-vqav2",
-            ("", ".parquet"),
-            2,
-            study::selections,
-        ),
-        parser("run-spec", seeds::RUNS, ("", "run.json"), 2, run::report),
-        parser(
-            "run-records",
-            seeds::RUNS,
-            ("", "records.jsonl"),
-            2,
-            run::report,
-        ),
-        parser(
-            "run-timings",
-            seeds::RUNS,
-            ("", "timings.jsonl"),
-            1,
-            run::report,
-        ),
-        parser("run-merge", seeds::RUNS, ("", ""), 1, run::merge),
-        parser(
-            "static-heads",
-            seeds::RUNS,
-            ("heads/static", ""),
-            1,
-            run::merge,
-        ),
-        parser(
-            "efficiency",
-            seeds::RUNS,
-            ("", "efficiency.json"),
-            2,
-            run::efficiency,
-        ),
-        parser("command-line", "lists", ("", ""), 4, list::parse),
-    ];
     for benchmark in Benchmark::ALL {
-        let name = seeds::layout(benchmark);
-        parsers.push(parser(&name, &name, ("data/", ""), 2, dataset::check));
-        let name = seeds::answers(benchmark);
-        parsers.push(parser(
-            &name,
-            &name,
-            ("all/answers/", ""),
-            2,
-            answers::score,
-        ));
+        let mut add = |set: String, files, read: Read| {
+            let name = set.clone();
+            parsers.push(Parser {
+                name,
+                set,
+                files,
+                weight: 2,
+                read,
+            });
+        };
+        add(seeds::layout(benchmark), ("data/", ""), dataset::check);
+        let set = seeds::answers(benchmark);
+        add(set, ("all/answers/", ""), answers::score);
         if benchmark != Benchmark::Plain {
-            let name = seeds::columns(benchmark);
-            parsers.push(parser(
-                &name,
-                &name,
-                ("data/", ".parquet"),
-                2,
-                dataset::check,
-            ));
+            let set = seeds::columns(benchmark);
+            add(set, ("data/", ".parquet"), dataset::check);
         }
     }
     parsers

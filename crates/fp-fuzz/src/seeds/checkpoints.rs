@@ -65,6 +65,25 @@ pub(super) fn write(to: &Path) -> Result<()> {
     let name = "model.safetensors.index.json";
     write_file(&folder.join(name), index.to_string().as_bytes())?;
 
+    let folder = to.join("next");
+    let mut next = config();
+    next["model_type"] = json!("llava_next");
+    next["architectures"] = json!(["LlavaNextForConditionalGeneration"]);
+    next["image_grid_pinpoints"] = json!([[28, 56], [56, 28], [56, 56]]);
+    next["use_image_newline_parameter"] = json!(true);
+    beside(&folder, &next)?;
+    let path = folder.join("preprocessor_config.json");
+    let mut preprocessor: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    preprocessor["image_processor_type"] = json!("LlavaNextImageProcessor");
+    preprocessor["image_grid_pinpoints"] = next["image_grid_pinpoints"].clone();
+    write_file(&path, preprocessor.to_string().as_bytes())?;
+    let mut with_newline = tensors.clone();
+    with_newline.push(("image_newline".to_owned(), vec![WIDTH]));
+    write_file(
+        &folder.join("model.safetensors"),
+        &safetensors(&with_newline),
+    )?;
+
     let folder = to.join("pickle");
     beside(&folder, &config())?;
     write_file(&folder.join("pytorch_model.bin"), &archive(&tensors)?)?;

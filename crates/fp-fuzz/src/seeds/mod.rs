@@ -10,10 +10,10 @@ mod datasets;
 mod dumps;
 mod lists;
 mod runs;
+mod selections;
 
 pub(crate) use answers::set as answers;
 pub(crate) use datasets::{columns, layout};
-pub(crate) use runs::{SELECTIONS, SET as RUNS};
 
 use std::fs;
 use std::path::{Path, PathBuf};

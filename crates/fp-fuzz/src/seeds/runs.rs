@@ -13,12 +13,13 @@ use fp_scoring::Site;
 use serde_json::{Value, json};
 
 use super::datasets::layout;
+use super::selections::parquet_file;
 use super::{workspace, write_file};
 
 /// The set of runs.
-pub(crate) const SET: &str = "runs";
+const SET: &str = "runs";
 /// The set of selections that were made elsewhere.
-pub(crate) const SELECTIONS: &str = "selections";
+const SELECTIONS: &str = "selections";
 
 pub(super) fn write(root: &Path) -> Result<()> {
     let data = root
@@ -99,6 +100,11 @@ fn write_selections(run: &Path, to: &Path) -> Result<()> {
         line.to_string() + "\n"
     });
     let stages: String = stages.collect();
+    let ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).collect();
+    for (name, is_merged) in [("kept", false), ("merged", true)] {
+        let file = parquet_file(&ids, is_merged)?;
+        write_file(&to.join(format!("{name}.parquet")), &file)?;
+    }
     write_file(&to.join("stages.jsonl"), stages.as_bytes())
 }
 
