@@ -64,6 +64,9 @@ pub(super) fn png(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     Some(png_file(&chunks))
 }
 
+/// Bytes that little packs into, now and then.
+const UNPACKED: usize = 8 << 20;
+
 /// What the pixels' chunks hold together is unpacked, changed and packed again.
 fn pixels(chunks: &mut Vec<Chunk>, random: &mut Random) -> Option<()> {
     const PIXELS: [u8; 4] = *b"IDAT";
@@ -75,7 +78,10 @@ fn pixels(chunks: &mut Vec<Chunk>, random: &mut Random) -> Option<()> {
         .collect();
     let most = super::MOST_BYTES;
     let rows = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(&packed, most).ok()?;
-    let rows = bytes::damage(&rows, b"", random);
+    let mut rows = bytes::damage(&rows, b"", random);
+    if random.one_in(16) {
+        rows.resize(UNPACKED, 0);
+    }
     chunks[first].1 = miniz_oxide::deflate::compress_to_vec_zlib(&rows, 1);
     let mut place = 0;
     chunks.retain(|(name, _)| {
@@ -130,6 +136,11 @@ pub(super) fn zip(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
 
 /// An entry's content: markup, or a pickle and other bytes.
 fn entry_content(name: &str, content: &[u8], random: &mut Random) -> Vec<u8> {
+    if random.one_in(64) && !content.is_empty() {
+        let at = random.below(content.len());
+        let times = UNPACKED / (content.len() - at);
+        return [&content[..at], &content[at..].repeat(times)].concat();
+    }
     let is_markup = [".xml", ".rels"].iter().any(|end| name.ends_with(end));
     if is_markup && !random.one_in(4) {
         return markup(content, random);

@@ -94,7 +94,8 @@ pub(crate) fn all() -> Vec<Parser> {
         "tokenizer-config"   "checkpoints" ""      "tokenizer_config.json"   1 checkpoint::inspect;
         "tokenizer"          "checkpoints" ""      "tokenizer.json"          4 checkpoint::tokenize;
         "attention"          "dumps"       ""      ""                        6 attention::read;
-        "study-config"       "configs"     ""      ".json"                   3 study::config;
+        "study-config"       "configs"     "all/"  ".json"                   3 study::config;
+        "fixed-heads"        "configs"     "heads/" ".json"                  1 study::fixed_heads;
         "selections"         "selections"  ""      ".jsonl"                  3 study::selections;
         "selections-parquet" "selections"  ""      ".parquet"                3 study::selections;
         "run-spec"           "runs"        ""      "run.json"                2 run::report;

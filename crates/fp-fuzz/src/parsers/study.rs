@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use fp_eval::study::config::ConfigFile;
+use fp_eval::study::config::{ConfigFile, FixedHeadsSetting, Model, surroundings};
 use fp_eval::study::{Grid, ModelShape, SelectionFile};
 use fp_model::Preset;
 use fp_scoring::{MethodRegistry, error_text};
@@ -17,7 +17,7 @@ pub(super) fn config(input: &Input<'_>) -> bool {
             return false;
         }
     };
-    let config = match file.finish() {
+    let mut config = match file.finish() {
         Ok(config) => config,
         Err(error) => {
             black_box(error_text(&error));
@@ -25,6 +25,9 @@ pub(super) fn config(input: &Input<'_>) -> bool {
         }
     };
     let registry = MethodRegistry::standard();
+    // Datasets have parsers of their own.
+    config.datasets.clear();
+    black_box(surroundings(&config, Model::Unknown, false, &registry));
     let mut is_whole = false;
     for preset in [Preset::Tiny, Preset::Llava15With7b] {
         let shape = ModelShape::new(&preset.config());
@@ -35,6 +38,22 @@ pub(super) fn config(input: &Input<'_>) -> bool {
         is_whole |= Grid::new(&config, &shape, &registry).is_ok();
     }
     is_whole
+}
+
+/// A file of heads that a configuration names.
+pub(super) fn fixed_heads(input: &Input<'_>) -> bool {
+    let setting = FixedHeadsSetting {
+        name: "damaged".to_owned(),
+        file: Some(input.file.to_owned()),
+        ..FixedHeadsSetting::default()
+    };
+    match setting.method() {
+        Ok(_) => true,
+        Err(error) => {
+            black_box(error_text(&error));
+            false
+        }
+    }
 }
 
 pub(super) fn selections(input: &Input<'_>) -> bool {

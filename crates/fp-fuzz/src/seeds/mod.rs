@@ -64,7 +64,9 @@ fn configs(to: &Path) -> Result<()> {
         "schedules": ["3:309,7:204,16:113"],
         "num_selected_heads": [2, "1/3"],
         "static_heads": true,
-        "fixed_heads": [[1, 2, 3]],
+        "fixed_heads": [
+            {"name": "hawk", "heads": [1, 3]}, {"name": "each", "weights": [0.5, 0.0, 1.0]},
+        ],
         "methods": ["pool"],
         "selections": ["selection.jsonl"],
         "prompt_template": "vicuna_v1",
@@ -75,7 +77,12 @@ fn configs(to: &Path) -> Result<()> {
         "seed": 3,
         "efficiency": {"new_tokens": 4, "warmup": 1, "repeats": 2, "max_batch": 2},
     });
-    write_file(&to.join("all/further.json"), further.to_string().as_bytes())
+    write_file(&to.join("all/further.json"), further.to_string().as_bytes())?;
+    write_file(&to.join("heads/heads.json"), br#"{"heads": [1, 3, 30]}"#)?;
+    write_file(
+        &to.join("heads/weights.json"),
+        br#"{"weights": [0.5, 0, 1, 1e-3]}"#,
+    )
 }
 
 /// Writes a file, and its folder first.
