@@ -98,8 +98,8 @@ pub(crate) fn all() -> Vec<Parser> {
         "fixed-heads"        "configs"     "heads/" ".json"                  1 study::fixed_heads;
         "selections"         "selections"  ""      ".jsonl"                  3 study::selections;
         "selections-parquet" "selections"  ""      ".parquet"                3 study::selections;
-        "run-spec"           "runs"        ""      "run.json"                2 run::report;
-        "run-records"        "runs"        ""      "records.jsonl"           2 run::report;
+        "run-spec"           "runs"        ""      "run.json"                4 run::report;
+        "run-records"        "runs"        ""      "records.jsonl"           4 run::report;
         "run-timings"        "runs"        ""      "timings.jsonl"           1 run::report;
         "run-merge"          "runs"        ""      ""                        1 run::merge;
         "static-heads"       "runs"        ""      "static_heads.json"       1 run::merge;
