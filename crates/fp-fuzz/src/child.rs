@@ -83,7 +83,13 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     MEMORY.set_limit(CEILING);
     remember_panics();
     let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(work.deadline);
+    let parent = parent();
     while progress.next < work.end && SystemTime::now() < deadline {
+        if self::parent() != parent {
+            // Nobody watches any more, and nobody clears up.
+            let _ = fs::remove_dir_all(&work.session);
+            return Ok(());
+        }
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&progress.bytes())?;
         let input = corpus.place(progress.next);
@@ -109,6 +115,15 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     let total = progress.counts.iter().map(Counts::total).sum::<u64>();
     eprintln!("made {total} inputs");
     Ok(())
+}
+
+/// The process that started this one; another one once that has ended.
+fn parent() -> Option<u32> {
+    #[cfg(unix)]
+    let parent = Some(std::os::unix::process::parent_id());
+    #[cfg(not(unix))]
+    let parent = None;
+    parent
 }
 
 /// A copy of all sets, in which one file at a time is damaged.
