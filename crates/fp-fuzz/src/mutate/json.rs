@@ -332,7 +332,7 @@ mod tests {
             };
             let rest = damaged.strip_prefix(CHECKED);
             let sum = rest.and_then(|rest| rest.get(..8));
-            let content = damaged.get(28..damaged.len().saturating_sub(1));
+            let content = damaged.get(29..damaged.len().saturating_sub(1));
             content.is_some_and(|content| {
                 sum == Some(format!("{:08x}", crc32fast::hash(content)).as_bytes())
                     && content != br#"{"index":3}"#
