@@ -166,6 +166,8 @@ impl Watched {
         for name in &work.only {
             command.args(["--only", name]);
         }
+        // What a child says of its end is one line of a result.
+        command.env("RUST_BACKTRACE", "0");
         // One thread each: what children do together is as much as there are of them.
         command.env("RAYON_NUM_THREADS", "1").stdin(Stdio::null());
         command
