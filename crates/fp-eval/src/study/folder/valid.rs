@@ -146,6 +146,8 @@ fn check_budget(spec: &RunSpec, budget: &Budget) -> Check {
 fn check_cell(spec: &RunSpec, cell: &Cell) -> Check {
     if let Some(budget) = cell.budget {
         below("budget", budget, spec.grid.budgets.len())?;
+    } else if cell.method.num_selected_heads().is_some() {
+        return Err("it has no budget; a cell of strategies has one".to_owned());
     }
     let decoder = spec.model.shape.decoder;
     let layer = cell.prune_layer.unwrap_or(0);
