@@ -77,6 +77,7 @@ pub(crate) fn write_study(
     value["num_selected_heads"] = json!(["1/2"]);
     value["budgets"] = json!([{"kept": 42}]);
     value["expectations"] = json!([]);
+    value["datasets"] = asked.iter().map(|asked| asked.name).collect();
     let few: StudyConfig = serde_json::from_value(value).unwrap();
     let path = folder.join("run.json");
     let mut spec: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
