@@ -147,6 +147,16 @@ fn lines_with_files_beside_them() {
                 Refused("testdev_sceneGraphs.json", "cut off"),
             ),
             (
+                "scenes twice",
+                "data/testdev_sceneGraphs.json",
+                |bytes| {
+                    let text = String::from_utf8(bytes.to_vec()).unwrap();
+                    let once = text.trim().trim_matches(['{', '}']);
+                    format!("{{{once}}},{once}}}}}").into_bytes()
+                },
+                Same,
+            ),
+            (
                 "line twice",
                 GQA,
                 first_line_again,

@@ -225,21 +225,27 @@ fn sample(
 }
 
 /// Adds the boxes of the objects that each question points to; says how many questions
-/// have no scene graph or point to an object that it lacks.
+/// have no scene graph or point to an object that it lacks, and how many images have several,
+/// of which the first is taken.
 fn add_boxes(
     path: &Path,
     objects: &HashMap<String, Vec<String>>,
     collector: &mut Collector,
-) -> Result<Option<String>, DatasetError> {
+) -> Result<Vec<String>, DatasetError> {
     let mut by_image: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, sample) in collector.samples.iter().enumerate() {
         let indices = by_image.entry(sample.image_id.clone()).or_default();
         indices.push(index);
     }
     let mut num_without = collector.samples.len();
+    let mut num_repeated = 0;
     for_each_entry(path, None, |image_id, scene: GqaScene| {
-        let indices = image_id.and_then(|image_id| by_image.get(&image_id));
-        for &index in indices.into_iter().flatten() {
+        let indices = image_id.and_then(|image_id| by_image.get_mut(&image_id));
+        let Some(indices) = indices else { return };
+        if indices.is_empty() {
+            num_repeated += 1;
+        }
+        for index in std::mem::take(indices) {
             let sample = &mut collector.samples[index];
             let pointed = objects.get(&sample.id).map_or(&[][..], Vec::as_slice);
             let found: Result<Vec<_>, _> = pointed.iter().map(|id| scene.object(id)).collect();
@@ -253,10 +259,18 @@ fn add_boxes(
                 .collect();
         }
     })?;
-    Ok((num_without > 0).then(|| {
-        format!(
+    let mut notes = Vec::new();
+    if num_without > 0 {
+        notes.push(format!(
             "{num_without} questions have no whole scene graph in {}, so no boxes",
             path.display()
-        )
-    }))
+        ));
+    }
+    if num_repeated > 0 {
+        notes.push(format!(
+            "{num_repeated} scene graphs in {} are of images that have one before; the first is taken",
+            path.display()
+        ));
+    }
+    Ok(notes)
 }
