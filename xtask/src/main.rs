@@ -7,6 +7,7 @@ mod coverage;
 mod cuda_report;
 mod cuda_setup;
 mod emulated_gpu;
+mod fuzz;
 mod gpu_bundle;
 mod machine;
 mod testbed;
@@ -45,6 +46,7 @@ enum Task {
     /// Time the study engine with and without what it saves, and write the record.
     BenchEngine(bench_engine::Args),
     Coverage(coverage::Args),
+    Fuzz(fuzz::Args),
     TrainTiny(train_tiny::Args),
     CudaSetup(cuda_setup::Args),
     CudaReport(cuda_report::Args),
@@ -63,6 +65,7 @@ fn main() -> Result<()> {
         Task::BenchPeers(args) => bench_peers::run(&args),
         Task::BenchEngine(args) => bench_engine::run(&args),
         Task::Coverage(args) => coverage::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::TrainTiny(args) => train_tiny::run_task(&args),
         Task::CudaSetup(args) => cuda_setup::run_task(&args),
         Task::CudaReport(args) => cuda_report::run_task(&args),

@@ -12,11 +12,14 @@ use clap::error::ErrorKind;
 use fp_scoring::error_chain;
 use serde::Serialize;
 
+use crate::commands::Incomplete;
 use crate::interrupt::Interrupted;
 use crate::plain::plain;
 
 /// What the command line, a configuration or data are refused with.
 const EXIT_CODE: u8 = 2;
+/// What a study ends with whose figures lack some of what was asked.
+const INCOMPLETE: u8 = 3;
 
 /// Whether standard output has got anything yet.
 static IS_PRINTED: AtomicBool = AtomicBool::new(false);
@@ -28,7 +31,7 @@ pub(crate) fn note_output() {
 
 #[derive(Serialize)]
 struct Failure {
-    /// `usage`, `interrupted` or `failed`.
+    /// `usage`, `interrupted`, `incomplete` or `failed`.
     kind: &'static str,
     /// What went wrong.
     message: String,
@@ -81,6 +84,9 @@ pub(crate) fn failed(error: &anyhow::Error, json: bool) -> ExitCode {
         return failure.tell(&line, json);
     }
     let line = format!("error: {}", chain.join(": "));
+    if error.is::<Incomplete>() {
+        return Failure::new("incomplete", chain, INCOMPLETE).tell(&line, json);
+    }
     Failure::new("failed", chain, EXIT_CODE).tell(&line, json)
 }
 

@@ -23,11 +23,13 @@ use clap::{Parser, Subcommand};
 ///
 /// With --json every command prints JSON on standard output, and nothing else. An error
 /// is JSON there too: {"error": {"kind", "message", "causes", "exit_code"}}, where kind
-/// is usage, failed or interrupted; people find it in one line on standard error.
+/// is usage, failed, incomplete or interrupted; people find it in one line on standard
+/// error.
 ///
 /// Exit codes: 0 if all went well, 2 for an error in the command line, configuration or
-/// data, 130 after Ctrl-C and 143 after SIGTERM. A study that was interrupted is resumed
-/// by the same command.
+/// data, 3 for a study that came to its end with questions or single answers that failed
+/// (0 with --allow-failed), 130 after Ctrl-C and 143 after SIGTERM. A study that was
+/// interrupted is resumed by the same command.
 #[derive(Debug, Parser)]
 #[command(name = "finepruner", version, max_term_width = 80)]
 struct Cli {

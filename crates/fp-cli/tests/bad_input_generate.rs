@@ -287,9 +287,15 @@ fn a_preprocessor_that_does_not_fit_the_tower() {
 fn prompts() {
     let (model, image) = (poisoned(), golden("image0.png"));
     let (model, image) = (model.path(), image.as_path());
+    for flag in ["--raw-prompt=no place for it", "--raw-prompt="] {
+        refuse(
+            model,
+            image,
+            &[flag],
+            &["--raw-prompt has no <image>", "image0.png"],
+        );
+    }
     for (flag, count) in [
-        ("--raw-prompt=no place for it", 0),
-        ("--raw-prompt=", 0),
         ("--raw-prompt=<image> and <image>", 2),
         ("--prompt=<image>\nWhat?", 2),
     ] {

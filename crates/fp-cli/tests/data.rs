@@ -1,9 +1,12 @@
 //! Data sets and answers by the command: check, convert, export, rescore.
 
 mod common;
+mod data_files;
+mod data_images;
 
 use std::path::Path;
 
+use fp_data::dataset::Benchmark;
 use serde_json::Value;
 
 use common::{fail, finepruner, succeed};
@@ -60,6 +63,45 @@ fn what_is_exported_is_recognised_and_converted() {
             "x",
         ],
         &["choice of two to four"],
+    );
+}
+
+#[test]
+fn every_layout_is_listed_and_found_again() {
+    let output = finepruner(&["data", "export", "--help"]);
+    for benchmark in Benchmark::ALL {
+        assert!(
+            output.stdout.contains(benchmark.name()),
+            "{benchmark}: {}",
+            output.stdout
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (layout, rule) in [
+        ("docvqa", "anls"),
+        ("infovqa", "anls"),
+        ("chartqa", "chartqa"),
+        ("ocrbench", "ocrbench"),
+        ("mmmu", "mmmu"),
+    ] {
+        let path = export(layout, folder.path());
+        let found = &json(&["data", "check", &path, "--json"])["datasets"][0];
+        let benchmark: Benchmark = layout.parse().unwrap();
+        assert_eq!(found["benchmark"], benchmark.title());
+        assert_eq!(found["answer_rule"], rule);
+        assert_eq!(found["is_complete"], true, "{found}");
+    }
+    fail(
+        &[
+            "data",
+            "export",
+            "embedded:select",
+            "--layout",
+            "docvqu",
+            "--output",
+            "x",
+        ],
+        &["docvqu", "docvqa"],
     );
 }
 
@@ -197,9 +239,9 @@ fn everything_wrong_with_a_folder_is_found_at_once() {
         "questions.jsonl:14: no image",
         "4 images can't be used (1 empty, 2 not an image, 1 damaged or truncated)",
         "cut.png: damaged PNG image",
-        "page.jpg: a web page (HTML), not an image: the download failed (2 questions)",
+        "page.jpg: a web page (HTML), not an image: the download failed (question \"4\" and 1 more)",
         "pointer.png: a pointer of Git LFS",
-        "empty.png: the file is empty (0 bytes) (1 question)",
+        "empty.png: the file is empty (0 bytes) (question \"6\")",
     ] {
         assert!(flat.contains(part), "{part}: {text}");
     }
@@ -213,25 +255,6 @@ fn everything_wrong_with_a_folder_is_found_at_once() {
     assert_eq!(*counts, expected);
     let images = serde_json::json!({"empty": 1, "not_an_image": 2, "damaged": 1});
     assert_eq!(set["image_problems"]["counts"], images);
-}
-
-#[test]
-fn pixels_are_looked_at_when_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut damaged = png();
-    let middle = damaged.len() / 2;
-    for byte in &mut damaged[middle..middle + 40] {
-        *byte ^= 0xff;
-    }
-    let path = plain(
-        folder.path(),
-        &[line(1, "a.png", "")],
-        &[("a.png", &damaged)],
-    );
-    succeed(&["data", "check", &path]);
-    let set = &checked(&[&path, "--decode"])["datasets"][0];
-    assert_eq!(set["image_problems"]["counts"]["damaged"], 1);
-    assert_eq!(set["image_problems"]["first"][0]["num_questions"], 1);
 }
 
 #[test]
@@ -459,6 +482,134 @@ fn mme_folders_and_mmbench_tables_need_no_data_set() {
     let result = json(&["rescore", &path("m.tsv"), "--json"]);
     assert_eq!(result["files"][0]["figures"][0]["value"], 50.0);
     assert_eq!(result["files"][0]["figures"][1]["value"], 100.0);
+}
+
+/// The answers of one task, `n` images with two questions each.
+fn task(folder: &Path, n: usize, says: impl Fn(usize) -> &'static str) -> String {
+    std::fs::create_dir_all(folder).unwrap();
+    let line = |at: usize| {
+        let gold = if at.is_multiple_of(2) { "Yes" } else { "No" };
+        format!("{}.jpg\tIs it {at}?\t{gold}\t{}\n", at / 2, says(at))
+    };
+    let lines: String = (0..2 * n).map(line).collect();
+    std::fs::write(folder.join("existence.txt"), lines).unwrap();
+    folder.display().to_string()
+}
+
+#[test]
+fn what_answers_are_like_stands_below_their_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fine = task(&path("fine"), 20, |at| ["Yes", "No"][at % 2]);
+    let text = succeed(&["rescore", &fine]);
+    let said: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("health"))
+        .collect();
+    assert_eq!(
+        said,
+        ["answer health of fine: nothing unusual in 40 answers"]
+    );
+
+    let yes = task(&path("yes"), 14, |_| "Yes");
+    let text = succeed(&["rescore", &yes]);
+    assert!(
+        words(&text).contains(
+            "answer health of yes: 28 answers, the marked line explains the score ! one label: \
+             all 28 answers are yes, which is right for 50.0 %: a model that always says yes \
+             gets this score (existence/0.jpg#0: \"Yes\")"
+        ),
+        "{text}"
+    );
+
+    // Loud findings first; what answers hold does nothing to the terminal.
+    let odd = task(&path("odd"), 20, |at| {
+        ["a \u{1b}[31mcat", "Yes, it is", "No"][at % 3]
+    });
+    let text = succeed(&["rescore", &odd, &yes, &fine]);
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    let found = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
+    assert!(found("! neither yes nor no: 14 of 40") < found("  not bare: 27 of 40"));
+    assert!(found("answer health of odd") < found("answer health of yes"));
+    assert!(words(&text).contains("\"a \\u{1b}[31mcat\""), "{text}");
+
+    // Everything for programs, zeros too.
+    let files = json(&["rescore", &fine, "--json"])["files"].clone();
+    let health = &files[0]["health"];
+    assert_eq!(health["num_answers"], 40);
+    let checks = health["checks"].as_array().unwrap();
+    assert!(
+        checks.iter().all(|check| check["level"] == "fine"),
+        "{health}"
+    );
+    let empty = checks.iter().find(|check| check["name"] == "empty answers");
+    let empty = empty.unwrap();
+    assert_eq!((&empty["count"], &empty["share"]), (&0.into(), &0.0.into()));
+}
+
+/// What can't be compared leaves every figure, on the terminal and in JSON.
+#[test]
+fn a_comparison_that_cannot_be_made_hides_no_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = |name: &str, lines: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("count.txt"), lines).unwrap();
+        path.display().to_string()
+    };
+    let right = "1.jpg\tIs it?\tYes\tYes\n1.jpg\tIs it not?\tNo\tNo\n";
+    let a = task("a", right);
+    let b = task("b", &right.replace("No\tNo", "No\tYes"));
+    let result = json(&["rescore", &a, &b, "--json"]);
+    let value = |place: usize| result["files"][place]["figures"][0]["value"].as_f64();
+    assert_eq!((value(0), value(1)), (Some(200.0), Some(50.0)));
+    let pair = &result["comparisons"][0];
+    assert_eq!(pair["difference"], 0.5);
+    assert!(
+        pair["paired"].is_null() && pair["p_holm"].is_null(),
+        "{pair}"
+    );
+    let because = "all 2 questions are on one image, count/1.jpg, and a test needs two";
+    assert_eq!(
+        (&pair["no_paired"], &pair["no_headline"]),
+        (&because.into(), &because.into())
+    );
+    let text = succeed(&["rescore", &a, &b]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "count: score 200.00 50.00".to_owned(),
+        "a − b score +50.00 – – – –".to_owned(),
+        format!("– score of a − b: {because}"),
+        format!("– headline of a − b: {because}"),
+    ] {
+        assert!(words.contains(&part), "{part}: {text}");
+    }
+
+    // A file in which a line is bad is scored by the questions of one in which it isn't.
+    let cut = task("cut", &right.replace("\tNo\tNo", "\tNo"));
+    for files in [[&a, &cut], [&cut, &a]] {
+        let output = finepruner(&["rescore", files[0], files[1], "--json"]);
+        let words = output
+            .stderr
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(
+            words.contains("count.txt line 2: 3 columns instead of 4"),
+            "{words}"
+        );
+        assert!(words.contains("1 of 2 questions have no answer"), "{words}");
+        let result: Value = serde_json::from_str(&output.stdout).unwrap();
+        for file in result["files"].as_array().unwrap() {
+            let expected = if file["name"] == "a" { 200.0 } else { 50.0 };
+            assert_eq!(file["figures"][0]["value"], expected, "{file}");
+        }
+    }
 }
 
 /// The same questions and answers in both forms give the same figures.

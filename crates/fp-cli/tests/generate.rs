@@ -153,7 +153,10 @@ fn the_shipped_model_needs_no_path() {
     let image = format!("--image={GOLDEN}/image0.png");
     fail(&[&flags[..], &[&image]].concat(), &["a question is needed"]);
     let model = format!("--model={GOLDEN}/model");
-    fail(&["generate", &model], &["an image is needed: --image FILE"]);
+    fail(
+        &["generate", &model],
+        &["an image or a prompt is needed: --image FILE, --prompt TEXT"],
+    );
 }
 
 #[test]
@@ -185,4 +188,235 @@ fn kept_tokens_are_drawn_on_what_the_model_saw() {
     assert!(dummies.contains("there is no picture") && !dummies.contains("<image"));
     check_refused(&[&file("c.svg")], &["--overlay", "without a budget"]);
     check_refused(&["--keep=30", &file("c.jpg")], &["c.jpg", ".svg or .png"]);
+}
+
+const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/finepruner-tiny");
+
+fn output(args: &[&str]) -> common::Output {
+    common::finepruner(&[&["generate", "--max-new-tokens=2"], args].concat())
+}
+
+#[test]
+fn a_prompt_without_an_image_is_answered_unpruned() {
+    let model = format!("--model={GOLDEN}/model");
+    let said = output(&[
+        &model,
+        "--prompt=How many?",
+        "--keep=30",
+        "--aspect=pad",
+        "--json",
+    ]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stderr.contains("nothing to prune"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("--aspect has no effect"),
+        "{}",
+        said.stderr
+    );
+    let value: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(value["text_only"], true);
+    assert!(
+        value["notes"].to_string().contains("nothing to prune"),
+        "{value}"
+    );
+    assert_eq!(value["image"], Value::Null);
+    assert_eq!(value["layout"], Value::Null);
+    assert_eq!(value["kept_tokens"], Value::Null);
+    assert_eq!(value["token_ids"].as_array().unwrap().len(), 2);
+    // The same whole prompt, written out.
+    let whole = "--raw-prompt=A chat between a curious user and an artificial intelligence \
+                 assistant. The assistant gives helpful, detailed, and polite answers to the \
+                 user's questions. USER: How many? ASSISTANT:";
+    let raw = output(&[&model, whole, "--json"]);
+    let raw: Value = serde_json::from_str(&raw.stdout).unwrap();
+    assert_eq!(raw["token_ids"], value["token_ids"]);
+    let text = output(&[&model, "--prompt=How many?"]).stdout;
+    assert!(text.contains("no image: a text-only prompt of"), "{text}");
+
+    // A place for an image and none, an image and no place for it, a picture of nothing.
+    let image = format!("--image={GOLDEN}/image0.png");
+    for (flags, parts) in [
+        (
+            vec![model.as_str(), "--raw-prompt=a <image> b"],
+            ["--raw-prompt has <image>", "--image"],
+        ),
+        (
+            vec![model.as_str(), "--raw-prompt=a b", &image],
+            ["--raw-prompt has no <image>", "image0.png"],
+        ),
+        (
+            vec![
+                model.as_str(),
+                "--prompt=a",
+                "--keep=3",
+                "--overlay=no/x.svg",
+            ],
+            ["--overlay", "--image FILE"],
+        ),
+        (vec![model.as_str()], ["--prompt", "--image"]),
+    ] {
+        fail(&[&["generate"], flags.as_slice()].concat(), &parts);
+    }
+    // The shipped model has an image of its own, unless the whole prompt has no place for one.
+    let shipped = output(&["--model=embedded", "--prompt=Is there a star?", "--json"]);
+    let shipped: Value = serde_json::from_str(&shipped.stdout).unwrap();
+    assert!(shipped["image"].is_string());
+    let text = output(&[
+        "--model=embedded",
+        "--raw-prompt=USER: star? ASSISTANT:",
+        "--json",
+    ]);
+    let text: Value = serde_json::from_str(&text.stdout).unwrap();
+    assert_eq!(text["text_only"], true);
+}
+
+#[test]
+fn where_the_image_stands_is_said() {
+    let value = output(&["--model=embedded", "--json"]).stdout;
+    let value: Value = serde_json::from_str(&value).unwrap();
+    let sequence = &value["sequence"];
+    let system = value["layout"]["num_system"].as_u64().unwrap();
+    assert_eq!(sequence["num_image_tokens"], 144);
+    assert_eq!(
+        sequence["image_range"],
+        serde_json::json!([system, system + 144])
+    );
+    assert!(sequence["tiles"].is_null());
+    let text = output(&["--model=embedded"]).stdout;
+    let said = format!(
+        "144 image tokens at {system}..{} of a sequence of",
+        system + 144
+    );
+    assert!(text.contains(&said), "{text}");
+
+    // Crops of any resolution: 168 × 336 pixels are two tiles of 12 × 12 patches, and a
+    // newline after each of the 12 rows.
+    let dir = tempfile::tempdir().unwrap();
+    any_resolution(dir.path());
+    let next = format!("--model={}", dir.path().display());
+    for (width, height, grid, patches, total) in [
+        (336, 168, [1, 2], [12, 24], 144 + 12 * 25),
+        (168, 336, [2, 1], [24, 12], 144 + 24 * 13),
+        (336, 336, [2, 2], [24, 24], 144 + 24 * 25),
+        // Enlarged to 112 × 336: 8 of the 24 columns are left.
+        (100, 300, [2, 1], [24, 8], 144 + 24 * 9),
+    ] {
+        let path = dir.path().join("picture.bmp");
+        std::fs::write(&path, common::bitmap(width, height)).unwrap();
+        let image = format!("--image={}", path.display());
+        let value = output(&[&next, &image, "--prompt=star?", "--keep=72", "--json"]);
+        assert_eq!(value.code, Some(0), "{}", value.stderr);
+        let value: Value = serde_json::from_str(&value.stdout).unwrap();
+        let sequence = &value["sequence"];
+        assert_eq!(sequence["num_image_tokens"], total, "{width} x {height}");
+        let tiles = &sequence["tiles"];
+        assert_eq!(tiles["tile_grid"], serde_json::json!(grid));
+        assert_eq!(tiles["patch_grid"], serde_json::json!(patches));
+        assert_eq!(tiles["num_newline_tokens"], patches[0]);
+        let text = output(&[&next, &image, "--prompt=star?"]).stdout;
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            format!("{total} image tokens at"),
+            format!("{} newlines", patches[0]),
+            "a budget R is for all of them together".to_owned(),
+        ] {
+            assert!(text.contains(&part), "{part}: {text}");
+        }
+    }
+}
+
+/// The shipped model as one of any resolution: pinpoints, and an embedding that ends rows.
+fn any_resolution(to: &std::path::Path) {
+    let from = std::path::Path::new(EMBEDDED);
+    for name in [
+        "generation_config.json",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
+        std::fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+    let config = std::fs::read(from.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_slice(&config).unwrap();
+    config["model_type"] = "llava_next".into();
+    config["architectures"] = serde_json::json!(["LlavaNextForConditionalGeneration"]);
+    config["image_grid_pinpoints"] = serde_json::json!([[168, 336], [336, 168], [336, 336]]);
+    std::fs::write(to.join("config.json"), config.to_string()).unwrap();
+    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+    let stored = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let newline = [0_u8; 2 * 192];
+    let mut tensors: Vec<_> = stored.iter().collect();
+    let shape = vec![192];
+    let dtype = safetensors::tensor::Dtype::F16;
+    let newline = safetensors::tensor::TensorView::new(dtype, shape, &newline).unwrap();
+    tensors.push(("image_newline", newline));
+    let bytes = safetensors::tensor::serialize(tensors, None).unwrap();
+    std::fs::write(to.join("model.safetensors"), bytes).unwrap();
+}
+
+#[test]
+fn settings_without_effect_are_said_before_the_answer() {
+    let model = format!("--model={EMBEDDED}");
+    for (flags, said) in [
+        (
+            &["--keep=144", "--head-selection-strategy=variance"][..],
+            "kept = 144 keeps all 144",
+        ),
+        (&["--retention=1"], "retention = 1 keeps all 144"),
+        (
+            &[
+                "--keep=9",
+                "--num-selected-heads=all",
+                "--head-selection-strategy=variance",
+            ],
+            "variance has no effect",
+        ),
+        (
+            &["--keep=9", "--num-selected-heads=8"],
+            "every head strategy is the same method",
+        ),
+        (&["--seed=4"], "--seed has no effect"),
+    ] {
+        let output = output(&[&["--model=embedded"], flags].concat());
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        let told = output
+            .stderr
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(told.contains(said), "{flags:?}: {told}");
+    }
+    // What has an effect is said nothing of.
+    for flags in [
+        &["--keep=143"][..],
+        &["--keep=9", "--num-selected-heads=7"],
+        &["--seed=4", "--temperature=0.5"],
+        &["--keep=9", "--head-selection-strategy=variance"],
+    ] {
+        let output = output(&[&["--model=embedded"], flags].concat());
+        assert_eq!(
+            (output.code, output.stderr.as_str()),
+            (Some(0), ""),
+            "{flags:?}"
+        );
+    }
+    let image = format!("--image={GOLDEN}/image0.png");
+    for (flag, parts) in [
+        ("--keep=640", ["R = 640", "144"]),
+        ("--keep=145", ["R = 145", "144"]),
+        ("--retention=1.2", ["R = 173", "144"]),
+        ("--average-visual-tokens=640", ["640", "144"]),
+    ] {
+        fail(
+            &["generate", &model, &image, "--prompt=star?", flag],
+            &parts,
+        );
+    }
+    // A negative number is a value, not a flag.
+    let negative = output(&[&model, &image, "--prompt=star?", "--keep", "-1"]);
+    assert!(
+        negative.stderr.contains("invalid value '-1' for '--keep"),
+        "{}",
+        negative.stderr
+    );
 }

@@ -130,3 +130,304 @@ fn phases_choose_their_own_studies_and_strategies() {
         fail(&["study", "--phases", flag], &["'--phases'", name]);
     }
 }
+
+#[test]
+fn answers_of_the_shipped_model_are_no_alarm() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let mut args = vec!["study", "--config", CONFIG, "--keep", "16"];
+    args.extend(["--num-selected-heads=4", "--head-selection-strategy=sum"]);
+    args.extend([
+        "--controls=vanilla",
+        "--dataset=embedded:confirm",
+        "--limit=60",
+    ]);
+    args.extend(["--output", shown(&run)]);
+    let text = succeed(&args);
+    assert!(!text.contains("explains a score"), "{text}");
+    let results = std::fs::read_to_string(run.join("results.json")).unwrap();
+    let results: Value = serde_json::from_str(&results).unwrap();
+    let loud = &results["analysis"]["answer_health"];
+    assert!(loud.is_null(), "{loud}");
+}
+
+/// A data set of four questions on images, of which `bad` are no images, and two without.
+fn dataset(to: &Path, bad: &[&str]) {
+    std::fs::create_dir_all(to).unwrap();
+    let mut lines = String::new();
+    for name in ["a.bmp", "b.bmp", "c.bmp", "d.bmp"] {
+        let bytes = if bad.contains(&name) {
+            b"<html>404</html>".to_vec()
+        } else {
+            common::bitmap(168, 168)
+        };
+        if name != "d.bmp" || !bad.contains(&name) {
+            std::fs::write(to.join(name), bytes).unwrap();
+        }
+        lines += &json!({"id": name, "image": name, "question": "What color is it?",
+            "answers": ["red"], "family": "color"})
+        .to_string();
+        lines.push('\n');
+    }
+    for (id, image) in [("t1", json!("")), ("t2", Value::Null)] {
+        lines += &json!({"id": id, "image": image, "question": "What color is the sky?",
+            "answers": ["blue"], "family": "color"})
+        .to_string();
+        lines.push('\n');
+    }
+    std::fs::write(to.join("questions.jsonl"), lines).unwrap();
+    let description = r#"{"name": "mini", "split": "t", "answer_rule": "exact"}"#;
+    std::fs::write(to.join("benchmark.json"), description).unwrap();
+}
+
+/// A small study of a data set.
+fn small<'a>(command: &'a str, data: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec![
+        command,
+        "--config",
+        CONFIG,
+        "--dataset",
+        data,
+        "--output",
+        output,
+    ];
+    args.extend(["--keep", "16", "--num-selected-heads", "4"]);
+    args.extend([
+        "--head-selection-strategy",
+        "sum,variance",
+        "--controls",
+        "vanilla",
+    ]);
+    args.extend(["--num-draws", "1000", "--max-new-tokens", "2"]);
+    args.extend(more);
+    args
+}
+
+/// Text as one line.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn failed_samples_are_said_first_and_have_an_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (dir.path().join("data"), dir.path().join("run"));
+    dataset(&data, &["b.bmp", "d.bmp"]);
+    let said = "2 of 4 questions failed and are left out of every figure: 1 with a missing image \
+                and 1 whose image file is damaged or isn't an image. b.bmp (b.bmp): not an image";
+    let study =
+        |more: &[&str]| common::finepruner(&small("study", shown(&data), shown(&run), more));
+    let first = study(&[]);
+    assert_eq!(first.code, Some(3), "{}", first.stderr);
+    assert!(flat(&first.stdout).starts_with(said), "{}", first.stdout);
+    assert!(first.stdout.contains("d.bmp (d.bmp): "), "{}", first.stdout);
+    let stderr = flat(&first.stderr);
+    assert!(
+        stderr.contains("1 of 4 questions of mini t have no image file"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.ends_with("--allow-failed takes the rest as it is, with exit code 0"),
+        "{stderr}"
+    );
+    let summary = std::fs::read_to_string(run.join("summary.md")).unwrap();
+    assert!(summary.contains("**2 of 4 questions failed"), "{summary}");
+    let results: Value =
+        serde_json::from_slice(&std::fs::read(run.join("results.json")).unwrap()).unwrap();
+    assert_eq!(results["failures"]["samples"].as_array().unwrap().len(), 2);
+
+    // The same from a resumed run, and from every command that tells of it.
+    let folder = shown(&run);
+    for args in [
+        small("study", shown(&data), folder, &[]),
+        small("eval", shown(&data), folder, &[]),
+        vec!["report", folder],
+    ] {
+        let output = common::finepruner(&args);
+        assert_eq!(output.code, Some(3), "{args:?} {}", output.stderr);
+        assert!(
+            flat(&output.stdout).starts_with(said),
+            "{args:?} {}",
+            output.stdout
+        );
+        let json = common::finepruner(&[args.as_slice(), &["--json"]].concat());
+        assert_eq!(json.code, Some(3), "{args:?}");
+        let value: Value = serde_json::from_str(&json.stdout).unwrap();
+        assert!(json.stdout.starts_with("{\"failures\""), "{}", json.stdout);
+        assert_eq!(value["failures"]["num_failed"], 2);
+        assert_eq!(value["failures"]["by_kind"][0]["kind"], "missing_image");
+        succeed(&[args.as_slice(), &["--allow-failed"]].concat());
+    }
+    let pieces: Vec<_> = ["1/2", "2/2"]
+        .map(|shard| {
+            let piece = dir.path().join(shard.replace('/', "of"));
+            let more = ["--shard", shard, "--allow-failed"];
+            succeed(&small("study", shown(&data), shown(&piece), &more));
+            piece
+        })
+        .into_iter()
+        .collect();
+    let merged = dir.path().join("merged");
+    let args = [
+        "merge",
+        shown(&merged),
+        shown(&pieces[0]),
+        shown(&pieces[1]),
+    ];
+    let output = common::finepruner(&args);
+    assert_eq!(output.code, Some(3), "{}", output.stderr);
+    assert!(flat(&output.stdout).starts_with(said), "{}", output.stdout);
+    let read = |folder: &Path| std::fs::read(folder.join("records.jsonl")).unwrap();
+    assert!(read(&merged) == read(&run), "merged otherwise");
+
+    // Nothing answered at all is an error of its own.
+    for name in ["a.bmp", "c.bmp"] {
+        std::fs::write(data.join(name), b"").unwrap();
+    }
+    let other = dir.path().join("other");
+    let args = small("study", shown(&data), shown(&other), &["--allow-failed"]);
+    fail(
+        &args,
+        &[
+            "all 4 questions failed",
+            "a.bmp (a.bmp): the image is empty",
+        ],
+    );
+    // And it stays one when it is asked again.
+    fail(&args, &["all 4 questions failed"]);
+}
+
+#[test]
+fn text_only_questions_are_counted_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (dir.path().join("data"), dir.path().join("run"));
+    dataset(&data, &[]);
+    let without = dir.path().join("without");
+    let text = flat(&succeed(&small("eval", shown(&data), shown(&without), &[])));
+    assert!(
+        text.contains("2 text-only questions are left out; `--text-only`"),
+        "{text}"
+    );
+    let with = ["--text-only"];
+    let text = flat(&succeed(&small("study", shown(&data), shown(&run), &with)));
+    let said = "2 text-only questions, answered unpruned, the same in every cell; not part of \
+                comparisons; accuracy on them";
+    assert!(text.contains(said), "{text}");
+    let json = succeed(&small(
+        "eval",
+        shown(&data),
+        shown(&run),
+        &["--text-only", "--json"],
+    ));
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["text_only"]["num_questions"], 2);
+    for cell in value["cells"].as_array().unwrap() {
+        assert_eq!(cell["accuracy"]["n"], 4, "{cell}");
+    }
+    let overall = value["text_only"]["accuracy_of_all_questions"]
+        .as_array()
+        .unwrap();
+    assert!(overall.iter().all(|cell| cell["n"] == 6), "{overall:?}");
+    assert_eq!(
+        value["image_ranges"][0]["range"][1].as_u64().unwrap()
+            - value["image_ranges"][0]["range"][0].as_u64().unwrap(),
+        144
+    );
+    assert!(text.contains("of every sequence in mini t"), "{text}");
+    // What is compared is the same with them and without.
+    let read = |folder: &Path, key: &str| {
+        let results = succeed(&["report", "--json", shown(folder)]);
+        let results: Value = serde_json::from_str(&results).unwrap();
+        results["analysis"][key].clone()
+    };
+    for key in [
+        "cells",
+        "references",
+        "samples",
+        "strata",
+        "costs",
+        "image_ranges",
+    ] {
+        assert_eq!(read(&run, key), read(&without, key), "{key}");
+    }
+    let summary = std::fs::read_to_string(run.join("summary.md")).unwrap();
+    assert!(summary.contains("not part of comparisons"), "{summary}");
+}
+
+#[test]
+fn budgets_that_keep_everything_are_said_before_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (dir.path().join("data"), dir.path().join("run"));
+    dataset(&data, &[]);
+    let note = "kept = 144 keeps all 144 image tokens: nothing is pruned";
+    let mut args = small("study", shown(&data), shown(&run), &[]);
+    let keep = args.iter().position(|arg| *arg == "16").unwrap();
+    args[keep] = "144,16";
+    let output = common::finepruner(&args);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(
+        flat(&output.stderr).starts_with(&format!("warning: {note}")),
+        "{}",
+        output.stderr
+    );
+    assert!(flat(&output.stdout).contains(note), "{}", output.stdout);
+    let config = dir.path().join("config.json");
+    let content =
+        json!({"study": "a", "budgets": [{"kept": 144}, {"kept": 9}, {"retention": 1.0}]});
+    std::fs::write(&config, content.to_string()).unwrap();
+    // Both come to R = 144, which is an error of its own.
+    fail_with_report(&["config", "check", shown(&config)], "both come to R144");
+    let content = json!({"study": "a", "budgets": [{"average_visual_tokens": 144}, {"kept": 9}]});
+    std::fs::write(&config, content.to_string()).unwrap();
+    let note = "average_visual_tokens = 144 keeps all 144 image tokens";
+    for args in [
+        ["config", "check", shown(&config)],
+        ["config", "explain", shown(&config)],
+    ] {
+        let text = flat(&succeed(&args));
+        assert!(text.contains(note), "{args:?} {text}");
+        let json = succeed(&[&args[..], &["--json"]].concat());
+        assert!(json.contains(note), "{args:?} {json}");
+    }
+}
+
+/// Code 2, with what is wrong on standard output.
+fn fail_with_report(args: &[&str], part: &str) {
+    let output = common::finepruner(args);
+    assert_eq!(output.code, Some(2), "{}", output.stdout);
+    assert!(flat(&output.stdout).contains(part), "{}", output.stdout);
+}
+
+#[test]
+fn a_study_on_a_benchmark_has_its_own_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (dir.path().join("pope"), dir.path().join("run"));
+    let export = ["data", "export", "embedded:select", "--layout", "pope"];
+    succeed(&[&export[..], &["--output", shown(&data)]].concat());
+    let study = |json: &[&str]| {
+        let what = ["study", "--config", CONFIG, "--keep", "8", "--limit", "60"];
+        let cells = ["--head-selection-strategy", "sum,variance"];
+        let rest = ["--num-selected-heads", "4", "--controls", "vanilla"];
+        let paths = ["--dataset", shown(&data), "--output", shown(&run)];
+        succeed(&[&what[..], &cells[..], &rest[..], &paths[..], json].concat())
+    };
+    let said = study(&[]);
+    let table = said.split("what pope").nth(1).unwrap();
+    assert!(table.contains("(POPE) reports") && said.contains("figures.csv"));
+    for part in ["mean F1", "accuracy", "vanilla", "Holm p"] {
+        assert!(table.contains(part), "{part}: {said}");
+    }
+    assert!(
+        said.lines()
+            .all(|line| line.chars().count() <= 80 || line.contains("/"))
+    );
+    let again: Value = serde_json::from_str(&study(&["--json"])).unwrap();
+    let figures = &again["figures"][0];
+    assert_eq!(
+        (&figures["benchmark"], &figures["headlines"]),
+        (&json!("POPE"), &json!(["mean F1"]))
+    );
+    let results = std::fs::read(run.join("results.json")).unwrap();
+    let results: Value = serde_json::from_slice(&results).unwrap();
+    assert_eq!(&results["analysis"]["figures"][0], figures);
+}

@@ -516,3 +516,35 @@ fn check_width(text: &str) {
         );
     }
 }
+
+#[test]
+fn settings_without_effect_are_said_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let values: Vec<f32> = (0..32).map(|at| (at % 7 + 1) as f32 / 64.0).collect();
+    let dump = write_dump(dir.path(), &[("a", &[4, 8], &values)]);
+    let dump = dump.to_str().unwrap();
+    let score = |flags: &[&str]| {
+        let output = common::finepruner(&[&["score", dump], flags].concat());
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        output
+    };
+    for (flags, note) in [
+        (
+            &["--keep=3", "--num-selected-heads=all"][..],
+            "all 4 heads are selected",
+        ),
+        (
+            &["--keep=3", "--num-selected-heads=4"],
+            "all 4 heads are selected",
+        ),
+        (&["--keep=8"], "R = 8 keeps all 8 image tokens"),
+    ] {
+        let output = score(flags);
+        assert!(output.stderr.contains(note), "{}", output.stderr);
+        let json = score(&[flags, &["--json"]].concat()).stdout;
+        let records: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(records[0]["notes"][0].as_str().unwrap().contains(note));
+    }
+    let output = score(&["--keep=3", "--num-selected-heads=3"]);
+    assert!(!output.stderr.contains("warning: R") && !output.stderr.contains("heads are selected"));
+}

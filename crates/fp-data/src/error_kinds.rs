@@ -7,6 +7,7 @@ mod error_check;
 use std::io;
 use std::path::PathBuf;
 
+use fp_image::ImageError;
 use fp_stats::StatsError;
 use serde::de::Error as _;
 
@@ -61,6 +62,7 @@ fn datasets() {
         Io { path: path(), source: io_error() },
         Shared { 0: dataset().into() },
         UnknownForm { folder: path() },
+        NearMiss { path: path(), what: "is another", benchmark: "GQA", needed: "this" },
         Ambiguous { folder: path(), selectors: vec![text()] },
         UnknownPart { folder: path(), name: text(), known: vec![text()] },
         Missing { folder: path(), what: "question file", names: vec![text()] },
@@ -78,6 +80,8 @@ fn datasets() {
     ));
     check(&every_variant!(SheetError:
         Image { path: path(), source: io_error() },
+        Pixels { path: path(), source: ImageError::ConfigSyntax(json()) },
+        Write { path: path(), source: CAUSE.into() },
         Empty {},
     ));
     check(&every_variant!(GenerateError:
@@ -99,7 +103,26 @@ fn answers() {
         Stats { 0: StatsError::Empty { what: CAUSE } },
         Form { path: path(), reason: text() },
         Json { path: path(), reason: "no list of answers", source: json() },
-        NothingInCommon { path: path(), count: 2, dataset: text(), first: text() },
+        NothingInCommon { path: path(), count: 2, dataset: text(), ids: vec![text()], known: vec![text()] },
+        FewInCommon {
+            path: path(),
+            count: 3,
+            unknown: 2,
+            dataset: text(),
+            missing: 4,
+            ids: vec![text()],
+            known: vec![text()],
+        },
+        OtherQuestions {
+            path: path(),
+            count: 3,
+            others: 2,
+            dataset: text(),
+            id: text(),
+            prompt: text(),
+            question: text(),
+            is_known: true,
+        },
         Different { first: text(), second: text() },
     ));
 }

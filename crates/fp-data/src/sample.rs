@@ -1,9 +1,9 @@
-//! One question about one image, as every data set gives it.
+//! One question, as every data set gives it: about an image, or about a text alone.
 
 use std::collections::BTreeMap;
 
 use crate::dataset::ImageRef;
-use crate::metric::AnswerRule;
+use crate::metric::{AnswerRule, ocrbench};
 
 /// A question, its image, and what is right.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -12,7 +12,7 @@ pub struct Sample {
     pub id: String,
     /// What the samples of one image share: the cluster of every statistic.
     pub image_id: String,
-    /// Where the image lies.
+    /// Where the image lies; [`ImageRef::None`] for a text-only question.
     pub image: ImageRef,
     /// Width and height in pixels, where the data set says it.
     pub image_size: Option<[usize; 2]>,
@@ -32,8 +32,23 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Score of an answer by a rule, 0 to 1.
+    /// Whether the question is asked without an image.
+    pub fn is_text_only(&self) -> bool {
+        self.image == ImageRef::None
+    }
+
+    /// Score of an answer by a rule, 0 to 1. OCRBench's rules read formulas, which the
+    /// family tells, in another way than texts.
     pub fn score(&self, rule: AnswerRule, answer: &str) -> f64 {
-        rule.score_among(answer, &self.answers, &self.choices)
+        let is_right: fn(&str, &str) -> bool = match rule {
+            AnswerRule::Ocrbench => ocrbench::is_right_expression,
+            AnswerRule::OcrbenchLmmsEval => ocrbench::is_right_expression_lmms_eval,
+            _ => return rule.score_among(answer, &self.answers, &self.choices),
+        };
+        if self.family != ocrbench::EXPRESSIONS {
+            return rule.score_among(answer, &self.answers, &self.choices);
+        }
+        let is_right = self.answers.iter().any(|gold| is_right(answer, gold));
+        f64::from(u8::from(is_right))
     }
 }

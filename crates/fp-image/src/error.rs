@@ -29,11 +29,11 @@ pub enum ImageError {
     /// No bytes at all.
     #[error("the image is empty (0 bytes)")]
     Empty,
-    /// The first bytes belong to no format that is read here.
-    #[error("not an image in a known format (first bytes {head:02x?}); known: {known}")]
+    /// The bytes are no image, or one of a format that nobody knows here.
+    #[error("not an image in a known format: {what}; known: {known}")]
     UnknownFormat {
-        /// The first bytes, at most eight.
-        head: Vec<u8>,
+        /// What they are instead, as far as their beginning tells.
+        what: String,
         /// The formats that are read.
         known: &'static str,
     },
@@ -46,11 +46,11 @@ pub enum ImageError {
         reason: String,
     },
     /// A legal image that is not read here.
-    #[error("unsupported {format} image: {reason}")]
+    #[error("unsupported {format} image: {reason}; convert it to PNG")]
     Unsupported {
         /// Name of the format.
         format: &'static str,
-        /// The feature that is missing.
+        /// What isn't read of it.
         reason: String,
     },
     /// The format is known, and its decoder gives up on the content.
@@ -70,7 +70,7 @@ pub enum ImageError {
         source: DecoderPanic,
     },
     /// A legal image that its decoder doesn't read.
-    #[error("unsupported {format} image")]
+    #[error("unsupported {format} image, which can be converted to PNG")]
     NoDecoder {
         /// Name of the format.
         format: &'static str,

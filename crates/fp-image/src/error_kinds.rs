@@ -41,7 +41,7 @@ fn images() {
         Io { path: path(), source: io::Error::other(CAUSE) },
         InFile { path: path(), source: Box::new(ImageError::ConfigSyntax(json())) },
         Empty {},
-        UnknownFormat { head: vec![1, 2], known: "PNG, JPEG" },
+        UnknownFormat { what: text(), known: "PNG, JPEG" },
         Damaged { format: "PNG", reason: text() },
         Unsupported { format: "PNG", reason: text() },
         Decoder { format: "PNG", source: CAUSE.into() },

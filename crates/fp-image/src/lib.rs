@@ -17,6 +17,7 @@
 
 mod anyres;
 mod config;
+mod content;
 mod decode;
 mod error;
 #[cfg(test)]
@@ -29,7 +30,7 @@ mod rgb;
 
 pub use anyres::{AnyResPixels, FeaturePacking, GridPinpoints, Resolution, Tiling, TokenSource};
 pub use config::{ChannelStatistics, PreprocessorConfig, ResizeTarget};
-pub use decode::{DecodeLimits, decode, decode_file};
+pub use decode::{DecodeLimits, Inspection, Remark, decode, decode_file, inspect};
 pub use error::ImageError;
 pub use framing::{ImageAspect, Square, shortest_edge};
 pub use guard::{DecoderPanic, guarded};

@@ -2,6 +2,7 @@
 //! (`golden_images/generate.py`): equal to the last bit.
 
 mod image_cases;
+mod inspected;
 
 use fp_image::{
     DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor, ImageSize,

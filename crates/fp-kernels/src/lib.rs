@@ -7,12 +7,15 @@
 //! lanes and reduction trees are fixed and nothing is contracted.
 //!
 //! [`map`] is here for another reason: mapping a file into memory is `unsafe`, and
-//! all `unsafe` of the workspace is in this crate.
+//! all `unsafe` of the workspace is in this crate. So is an allocator that counts, under
+//! the feature `counting-allocator`.
 //!
 //! This crate knows slices and shapes. What a strategy is, and which statistic
 //! it reads, is the business of the crate above.
-#![allow(unsafe_code)] // calls into code compiled for a detected instruction set, mapped files
+#![allow(unsafe_code)] // calls into code compiled for a detected instruction set, mapped files, an allocator
 
+#[cfg(feature = "counting-allocator")]
+mod allocator;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -25,6 +28,8 @@ mod isa;
 pub mod map;
 mod statistics;
 
+#[cfg(feature = "counting-allocator")]
+pub use allocator::CountingAllocator;
 pub use element::{Element, Key};
 pub use error::KernelError;
 pub use isa::Isa;

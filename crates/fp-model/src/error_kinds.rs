@@ -68,6 +68,7 @@ fn checkpoints() {
         NoProjector { dir: path(), expected: text(), hint: "a hint".to_owned() },
         NoTower { dir: path(), expected: text() },
         OtherFamily { path: path(), field: "model_type", found: text(), expected: "another".to_owned() },
+        OtherTower { path: path(), found: text() },
         ForeignFormat { file: path(), format: "GGUF" },
         Unused { dir: path(), example: text(), count: 3, reason: "a reason".to_owned() },
         ImageSize { path: path(), width: 224, height: 224, side: 336 },

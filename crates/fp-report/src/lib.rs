@@ -28,6 +28,8 @@ use fp_eval::efficiency;
 pub const RESULTS_FILE: &str = "results.json";
 /// One line per cell.
 pub const CELLS_FILE: &str = "cells.csv";
+/// One line per dataset, cell and figure of a benchmark's own; of runs on benchmarks alone.
+pub const FIGURES_FILE: &str = "figures.csv";
 /// Verdict and main tables, to paste.
 pub const SUMMARY_FILE: &str = "summary.md";
 /// Accuracies as a LaTeX table.
@@ -56,6 +58,11 @@ pub struct Written {
 /// Records from which no interval can be computed.
 pub fn cell_summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
     analysis::summaries(run)
+}
+
+/// The text-only questions of a run; none where its data sets have no such question.
+pub fn text_only(run: &Run) -> Option<TextOnly> {
+    TextOnly::of(run, &Scores::new(run))
 }
 
 /// Analyses the run in `folder` and writes its results and report there.
@@ -90,6 +97,9 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
         (SUMMARY_FILE, render::summary_md(&source)),
         (TABLE_FILE, render::table_tex(&source)),
     ];
+    if !source.analysis.figures.is_empty() {
+        contents.push((FIGURES_FILE, render::figures_csv(&source)));
+    }
     if let Some(times) = &times {
         contents.push((TIMES_FILE, render::timings_json(times)?));
     }

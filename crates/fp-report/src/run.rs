@@ -13,8 +13,10 @@ pub struct Run {
     pub folder: PathBuf,
     /// What the run is of.
     pub spec: RunSpec,
-    /// Its samples, by index.
+    /// Its samples on images, by index: what every figure and every test is made of.
     pub records: Vec<SampleRecord>,
+    /// Its text-only questions, by index, which no cell can prune anything of.
+    pub text_only: Vec<SampleRecord>,
     /// What its stages took; empty where nothing was measured.
     pub timings: Vec<TimingRecord>,
 }
@@ -29,6 +31,9 @@ impl Run {
         let spec = read_spec(folder)?;
         let mut records = read_records(folder)?;
         records.sort_by_key(|record| record.index);
+        check_indices(&records)?;
+        let (text_only, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| record.text_only);
         let timings = if folder.join(fp_eval::study::TIMINGS_FILE).is_file() {
             read_timings(folder)?
         } else {
@@ -38,6 +43,7 @@ impl Run {
             folder: folder.to_owned(),
             spec,
             records,
+            text_only,
             timings,
         };
         run.check()?;
@@ -45,21 +51,14 @@ impl Run {
     }
 
     fn check(&self) -> Result<(), ReportError> {
-        if self.records.is_empty() {
+        if self.records.is_empty() && self.text_only.is_empty() {
             return Err(ReportError::NoSamples {
                 folder: self.folder.clone(),
             });
         }
         let num_cells = self.spec.grid.cells.len();
-        for (position, record) in self.records.iter().enumerate() {
-            let wrong = |reason: String| ReportError::Record {
-                index: record.index,
-                id: record.id.clone(),
-                reason,
-            };
-            if position > 0 && self.records[position - 1].index == record.index {
-                return Err(wrong("it is recorded twice".to_owned()));
-            }
+        for record in self.all_records() {
+            let wrong = |reason: String| wrong(record, reason);
             if record.dataset >= self.spec.datasets.len() {
                 let known = self.spec.datasets.len();
                 return Err(wrong(format!(
@@ -91,10 +90,21 @@ impl Run {
         Ok(())
     }
 
+    /// Samples on images, then text-only questions.
+    pub(crate) fn all_records(&self) -> impl Iterator<Item = &SampleRecord> {
+        self.records.iter().chain(&self.text_only)
+    }
+
+    /// Samples on images of the whole run, recorded or not.
+    pub(crate) fn num_expected(&self) -> usize {
+        let text_only: usize = self.spec.datasets.iter().map(|d| d.num_text_only).sum();
+        self.spec.num_samples.saturating_sub(text_only)
+    }
+
     /// Whether every sample of the run, or of its piece, was there to be read. A piece
     /// is never the whole.
     pub(crate) fn is_complete(&self) -> bool {
-        self.records.len() == self.spec.num_samples
+        self.all_records().count() == self.spec.num_samples
     }
 
     /// The data sets by name and part, in order; one that is there twice is told apart
@@ -120,5 +130,22 @@ impl Run {
         let n = self.spec.model.shape.num_image_tokens?;
         let side = n.isqrt();
         (side * side == n).then_some(side)
+    }
+}
+
+fn wrong(record: &SampleRecord, reason: String) -> ReportError {
+    ReportError::Record {
+        index: record.index,
+        id: record.id.clone(),
+        reason,
+    }
+}
+
+/// Refuses sorted records of which two are of one sample.
+fn check_indices(records: &[SampleRecord]) -> Result<(), ReportError> {
+    let twice = records.array_windows().find(|[a, b]| a.index == b.index);
+    match twice {
+        Some([_, record]) => Err(wrong(record, "it is recorded twice".to_owned())),
+        None => Ok(()),
     }
 }

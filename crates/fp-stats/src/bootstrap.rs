@@ -179,7 +179,10 @@ pub fn bootstrap_statistic(
     summarise(observed, draws, num_undefined, leave_one_out, options)
 }
 
-fn check_options(num_clusters: usize, options: &BootstrapOptions) -> Result<(), StatsError> {
+pub(crate) fn check_options(
+    num_clusters: usize,
+    options: &BootstrapOptions,
+) -> Result<(), StatsError> {
     check_open_unit("confidence", options.confidence)?;
     if num_clusters < 2 {
         return Err(StatsError::TooFewClusters {
@@ -197,7 +200,7 @@ fn check_options(num_clusters: usize, options: &BootstrapOptions) -> Result<(), 
     Ok(())
 }
 
-fn summarise(
+pub(crate) fn summarise(
     observed: f64,
     mut draws: Vec<f64>,
     num_undefined: usize,

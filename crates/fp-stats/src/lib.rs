@@ -39,7 +39,10 @@ pub use error::StatsError;
 pub use holm::holm;
 pub use intervals::{Interval, IntervalKind};
 pub use mcnemar::Discordant;
-pub use nonadditive::{ClusterTotals, MIN_DIFFERING, StatisticComparison, compare_statistic};
+pub use nonadditive::{
+    ClusterTotals, DrawnTotals, MIN_DIFFERING, StatisticComparison, Statistics, compare_statistic,
+    draw_statistics,
+};
 pub use permutation::{
     PermutationMethod, PermutationOptions, PermutationTest, label_swap_test, sign_flip_test,
 };

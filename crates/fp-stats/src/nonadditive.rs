@@ -6,6 +6,10 @@
 //! questions, right images and the numbers of both per task. A draw of images then
 //! needs the totals alone.
 
+mod drawn;
+
+pub use drawn::{DrawnTotals, Statistics, draw_statistics};
+
 use super::bootstrap::{Bootstrap, IntervalMethod, NoInterval, bootstrap_statistic};
 use super::comparison::CompareOptions;
 use super::error::{StatsError, check_finite, check_len};
@@ -129,14 +133,6 @@ pub fn compare_statistic(
     let informative: Vec<usize> = (0..a.num_clusters())
         .filter(|&cluster| a.row(cluster) != b.row(cluster))
         .collect();
-    let no_interval = if informative.len() < MIN_DIFFERING {
-        Some(NoInterval::TooFewDiffer {
-            got: informative.len(),
-            needed: MIN_DIFFERING,
-        })
-    } else {
-        interval.is_none().then_some(NoInterval::AllDrawsAlike)
-    };
     let sum = |rows: &ClusterTotals| {
         let mut totals = vec![0.0; rows.width];
         rows.values
@@ -162,16 +158,40 @@ pub fn compare_statistic(
         value_b,
         difference: observed,
         standard_error,
-        interval: interval.filter(|_| no_interval.is_none()),
-        interval_method: match options.interval_method {
-            IntervalMethod::Percentile => IntervalKind::BootstrapPercentile,
-            IntervalMethod::Bca => IntervalKind::BootstrapBca,
-        },
-        no_interval,
+        interval: None,
+        interval_method: interval_kind(options),
+        no_interval: None,
         num_undefined_draws: num_undefined,
         p: test.p,
         method: test.method,
-    })
+    }
+    .with_interval(interval))
+}
+
+fn interval_kind(options: &CompareOptions) -> IntervalKind {
+    match options.interval_method {
+        IntervalMethod::Percentile => IntervalKind::BootstrapPercentile,
+        IntervalMethod::Bca => IntervalKind::BootstrapBca,
+    }
+}
+
+impl StatisticComparison {
+    /// With the interval of its draws, or why it has none.
+    fn with_interval(self, interval: Option<Interval>) -> StatisticComparison {
+        let no_interval = if self.num_disagreeing < MIN_DIFFERING {
+            Some(NoInterval::TooFewDiffer {
+                got: self.num_disagreeing,
+                needed: MIN_DIFFERING,
+            })
+        } else {
+            interval.is_none().then_some(NoInterval::AllDrawsAlike)
+        };
+        StatisticComparison {
+            interval: interval.filter(|_| no_interval.is_none()),
+            no_interval,
+            ..self
+        }
+    }
 }
 
 fn add_scaled(totals: &mut [f64], row: &[f64], count: f64) {

@@ -119,50 +119,90 @@ pub fn label_swap_test(
     options: &PermutationOptions,
     mut difference: impl FnMut(&[bool]) -> Option<f64>,
 ) -> Result<PermutationTest, StatsError> {
+    let tests = label_swap_tests(num_informative_clusters, options, 1, |swapped, found| {
+        found[0] = difference(swapped);
+    });
+    match tests?.pop() {
+        Some(test) => test,
+        None => Err(StatsError::Empty { what: "statistics" }),
+    }
+}
+
+/// As [`label_swap_test`], of several statistics under the same swaps; `differences` fills
+/// in `[statistics]`. Each has its own result, in order.
+///
+/// # Errors
+/// No permutations. A statistic that is undefined without any swap is an error of its own.
+pub(crate) fn label_swap_tests(
+    num_informative_clusters: usize,
+    options: &PermutationOptions,
+    num_statistics: usize,
+    mut differences: impl FnMut(&[bool], &mut [Option<f64>]),
+) -> Result<Vec<Result<PermutationTest, StatsError>>, StatsError> {
     check_num_permutations(options)?;
     let mut swapped = vec![false; num_informative_clusters];
-    let observed = difference(&swapped)
-        .filter(|value| value.is_finite())
-        .ok_or(StatsError::UndefinedStatistic)?
-        .abs();
-    let threshold = observed - observed.max(1.0) * 1e-12;
-    let mut is_extreme = |swapped: &[bool]| {
-        difference(swapped).is_none_or(|value| value.is_nan() || value.abs() >= threshold)
+    let mut found = vec![None; num_statistics];
+    differences(&swapped, &mut found);
+    let thresholds: Vec<Option<f64>> = found
+        .iter()
+        .map(|value| {
+            let observed = value.filter(|value| value.is_finite())?.abs();
+            Some(observed - observed.max(1.0) * 1e-12)
+        })
+        .collect();
+    let mut extreme = vec![0_usize; num_statistics];
+    let mut count = |swapped: &[bool]| {
+        found.fill(None);
+        differences(swapped, &mut found);
+        for ((extreme, value), threshold) in extreme.iter_mut().zip(&found).zip(&thresholds) {
+            let Some(threshold) = threshold else { continue };
+            let is_extreme = value.is_none_or(|value| value.is_nan() || value.abs() >= *threshold);
+            *extreme += usize::from(is_extreme);
+        }
     };
     // Enumerating beyond what sampling would cost is no use where the statistic is dear.
     let num_patterns = 1_usize
         .checked_shl(num_informative_clusters as u32)
         .filter(|&patterns| num_informative_clusters < 63 && patterns <= options.num_permutations);
     if let Some(num_patterns) = num_patterns {
-        let mut extreme = 0_usize;
         for pattern in 0..num_patterns {
             for (cluster, swap) in swapped.iter_mut().enumerate() {
                 *swap = pattern >> cluster & 1 == 1;
             }
-            extreme += usize::from(is_extreme(&swapped));
+            count(&swapped);
         }
-        return Ok(PermutationTest {
-            p: extreme as f64 / num_patterns as f64,
-            method: PermutationMethod::ExactEnumeration,
-            num_informative_clusters,
-        });
-    }
-    let mut random = Random::new(options.seed, Stream::Permutation);
-    let mut extreme = 0_usize;
-    for _ in 0..options.num_permutations {
-        for chunk in swapped.chunks_mut(64) {
-            let bits = random.bits();
-            for (bit, swap) in chunk.iter_mut().enumerate() {
-                *swap = bits >> bit & 1 == 1;
+    } else {
+        let mut random = Random::new(options.seed, Stream::Permutation);
+        for _ in 0..options.num_permutations {
+            for chunk in swapped.chunks_mut(64) {
+                let bits = random.bits();
+                for (bit, swap) in chunk.iter_mut().enumerate() {
+                    *swap = bits >> bit & 1 == 1;
+                }
             }
+            count(&swapped);
         }
-        extreme += usize::from(is_extreme(&swapped));
     }
-    Ok(PermutationTest {
-        p: add_one(extreme, options.num_permutations),
-        method: PermutationMethod::MonteCarlo,
-        num_informative_clusters,
-    })
+    let tests = extreme.into_iter().zip(&thresholds);
+    let tests = tests.map(|(extreme, threshold)| {
+        threshold.ok_or(StatsError::UndefinedStatistic)?;
+        let (p, method) = match num_patterns {
+            Some(num_patterns) => (
+                extreme as f64 / num_patterns as f64,
+                PermutationMethod::ExactEnumeration,
+            ),
+            None => (
+                add_one(extreme, options.num_permutations),
+                PermutationMethod::MonteCarlo,
+            ),
+        };
+        Ok(PermutationTest {
+            p,
+            method,
+            num_informative_clusters,
+        })
+    });
+    Ok(tests.collect())
 }
 
 fn check_num_permutations(options: &PermutationOptions) -> Result<(), StatsError> {

@@ -84,11 +84,14 @@ fn explain(args: &ExplainArgs) -> Result<()> {
             config: &'a StudyConfig,
             shape: &'a ModelShape,
             grid: &'a Grid,
+            /// Settings that change nothing.
+            notes: Vec<String>,
         }
         return print_json(&Explained {
             config: &config,
             shape: &shape,
             grid: &grid,
+            notes: grid.without_effect(&shape),
         });
     }
     print_text(&text(&args.file, &config, &shape, &grid))
@@ -141,7 +144,11 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
             "samples",
             config.limit.map_or("all".to_owned(), |limit| {
                 format!("{limit} of each dataset, spread over its images")
-            }),
+            }) + if config.text_only {
+                ", text-only ones too, apart"
+            } else {
+                ""
+            },
         ),
         (
             "answers",
@@ -154,6 +161,10 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
             let key = if index == 0 { key } else { "" };
             out += &format!("{key:<18}{line}\n");
         }
+    }
+    for note in grid.without_effect(shape) {
+        let note = wrap(&format!("note: {note}"), WIDTH);
+        out += &format!("\n{}\n", note.join("\n"));
     }
     out += &format!(
         "\n{} cells: {studied} of strategies, {} of controls, such as\n",

@@ -87,6 +87,9 @@ enum Form {
 
 /// Draw a contact sheet: images with their questions, answers and boxes, as SVG.
 ///
+/// Images are shown as the model sees them, decoded and stored as PNG: no EXIF orientation
+/// is followed, and of an animation the first frame is shown.
+///
 /// Example:
 ///   finepruner data sheet assets/benchmark/confirm --output sheet.svg
 #[derive(Debug, Args)]

@@ -3,15 +3,18 @@
 mod inputs;
 mod logits;
 mod overlay;
+mod plan;
 mod published;
 mod report;
+mod sequence;
 mod shipped;
+mod text_only;
+mod without_effect;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use candle_core::DType;
 use clap::Args;
 use fp_eval::study::model_folder;
@@ -20,10 +23,7 @@ use fp_model::{
     GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, PlannedSample, Preset,
     Sample, SampleFacts, Sampling,
 };
-use fp_scoring::{
-    HeadCount, HeadStrategy, Normalization, Plan, PlanSetting, PositionRule, PruneConfig,
-    QueryStrategy, ScheduleStages, TokenBudget,
-};
+use fp_scoring::{HeadStrategy, Normalization, PositionRule, QueryStrategy, ScheduleStages};
 
 use super::output_file::OutputFile;
 use super::select::parse_setting;
@@ -31,7 +31,9 @@ use super::warn;
 use crate::arguments::OneOrAll;
 use inputs::Inputs;
 use overlay::OverlayFile;
+use plan::{plan, prune_config};
 use report::Report;
+use sequence::Sequence;
 
 /// Answer a question about an image, with visual tokens pruned or without.
 ///
@@ -64,13 +66,14 @@ pub(crate) struct GenerateArgs {
     /// random:llava-1.5-7b. Image and prompt are dummies too.
     #[arg(long, value_name = "random:SHAPE", conflicts_with = "model", value_parser = parse_dummy)]
     weights: Option<Preset>,
-    /// Seed of dummy weights and of sampling.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of dummy weights and of sampling [default: 0].
+    #[arg(long)]
+    seed: Option<u64>,
     /// Folder of the vision tower, for the original layout; looked for beside the checkpoint.
     #[arg(long, value_name = "DIR", requires = "model")]
     vision_tower: Option<PathBuf>,
-    /// The image [default with --model embedded: one of the shipped benchmark].
+    /// The image [default with --model embedded: one of the shipped benchmark]. Without one a
+    /// prompt is text-only: answered unpruned, whatever the budget.
     #[arg(long, value_name = "FILE", requires = "model")]
     image: Option<PathBuf>,
     /// The user's text; the template vicuna_v1 is put around it [default with --model embedded
@@ -82,7 +85,8 @@ pub(crate) struct GenerateArgs {
         conflicts_with = "raw_prompt"
     )]
     prompt: Option<String>,
-    /// The whole prompt, with `<image>` where the image stands.
+    /// The whole prompt, with `<image>` where the image stands; without that and without
+    /// --image it is text-only.
     #[arg(long, value_name = "TEXT", requires = "model")]
     raw_prompt: Option<String>,
     /// What happens to an image that isn't square [default: what the checkpoint says, else pad].
@@ -110,13 +114,19 @@ pub(crate) struct GenerateArgs {
     )]
     settings: Vec<(String, String)>,
     /// Keep as many tokens as make this many visual tokens per layer on average, B.
-    #[arg(long, value_name = "B", conflicts_with_all = ["keep", "retention"])]
+    #[arg(long, value_name = "B", allow_negative_numbers = true,
+        conflicts_with_all = ["keep", "retention"])]
     average_visual_tokens: Option<f64>,
     /// Keep this many image tokens after layer K, R.
-    #[arg(long, value_name = "R", conflicts_with = "retention")]
+    #[arg(
+        long,
+        value_name = "R",
+        allow_negative_numbers = true,
+        conflicts_with = "retention"
+    )]
     keep: Option<usize>,
     /// Keep this share of the image tokens after layer K, R/N.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     retention: Option<f64>,
     /// How heads are scored: a strategy of `finepruner strategies` [default: sum].
     #[arg(long, alias = "fixed-head-selection", value_name = "S")]
@@ -219,6 +229,7 @@ impl Weights {
 /// Runs the command. Whatever is wrong with flags, prompt, image or files shows
 /// before weights are read, and files are written when all else is done.
 pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
+    let text_only = text_only::prompt(args)?;
     let method = published::method(args)?;
     let prune = prune_config(args)?;
     let options = LoadOptions {
@@ -237,6 +248,19 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let weights = Weights::open(args)?;
     let generate = generate_options(args, weights.config());
     generate.check()?;
+    let weights = match (weights, text_only) {
+        (Weights::Checkpoint(opened), Some(prompt)) => {
+            let mut notes = without_effect::notes_of_text(args, prune.as_ref());
+            notes.extend(opened.notes());
+            warn(&notes);
+            let prompt = text_only::Prompt {
+                text: prompt,
+                notes,
+            };
+            return text_only::run(args, *opened, &prompt, &options, &generate, logits);
+        }
+        (weights, _) => weights,
+    };
     let inputs = match &weights {
         Weights::Checkpoint(opened) => Inputs::read(args, opened)?,
         Weights::Dummy(_, config) => Inputs::dummy(config),
@@ -245,10 +269,20 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         Some(params) => published::plan(args, params, weights.config(), &inputs)?,
         None => plan(args, prune.as_ref(), weights.config(), &inputs)?,
     };
-    let notes = match &weights {
+    let num_image_tokens = inputs.num_image_tokens(weights.config());
+    let no_effect = without_effect::notes(
+        args,
+        prune.as_ref(),
+        &plan,
+        weights.config(),
+        num_image_tokens,
+    );
+    warn(&no_effect);
+    let mut notes = match &weights {
         Weights::Checkpoint(opened) => opened.notes(),
         Weights::Dummy(..) => Vec::new(),
     };
+    notes.extend(inputs.warnings());
     let needed = weights.config().vision_request([&plan])?;
     let options = LoadOptions {
         vision: needed.parts(),
@@ -256,7 +290,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     };
 
     let start = Instant::now();
-    let model = weights.load(args.seed, &options)?;
+    let model = weights.load(args.seed.unwrap_or(0), &options)?;
     let load = start.elapsed();
     let start = Instant::now();
     let features = inputs.features(&model, &needed)?;
@@ -272,14 +306,17 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     };
     let (mut outputs, stages) = model.answer_planned(&[request], &generate)?;
     let output = outputs.pop().context("one sample has one answer")?;
+    let all_notes = [no_effect, notes.clone()].concat();
     let report = Report {
+        notes: &all_notes,
         text: inputs.decode(&output.generation.token_ids)?,
         output: &output,
         prune: prune.as_ref(),
         method: method.as_ref(),
         positions: plan.positions,
         source: &inputs.source,
-        layout: sample.layout(),
+        layout: Some(sample.layout()),
+        sequence: Ok(Sequence::new(sample.layout(), inputs.tiles(model.config()))),
         preprocess: inputs.preprocess,
         load,
         vision,
@@ -315,95 +352,10 @@ fn generate_options(args: &GenerateArgs, config: &ModelConfig) -> GenerateOption
             Some(temperature) => Sampling::Random {
                 temperature,
                 top_p: args.top_p,
-                seed: args.seed,
+                seed: args.seed.unwrap_or(0),
             },
         },
     }
-}
-
-/// What is dropped where, for the image that was given.
-fn plan(
-    args: &GenerateArgs,
-    prune: Option<&PruneConfig>,
-    config: &ModelConfig,
-    inputs: &Inputs,
-) -> Result<Plan> {
-    let Some(prune) = prune else {
-        return Ok(Plan::vanilla());
-    };
-    let num_image_tokens = inputs.num_image_tokens(config);
-    prune.num_selected_heads.resolve(config.text.num_heads)?;
-    let setting = PlanSetting {
-        shape: config.text.decoder_shape(),
-        num_image_tokens,
-        grid: None,
-        prune_layer: prune.prune_layer,
-        budget: Some(prune.budget),
-        schedule: args.schedule.clone(),
-        query_strategy: prune.query_strategy,
-        normalization: prune.normalization,
-        allow_degenerate: prune.allow_degenerate,
-        seed: args.seed,
-    };
-    let plan = Plan {
-        positions: args.positions.unwrap_or(PositionRule::Keep),
-        ..setting.staged(Arc::new(prune.selector()))?
-    };
-    ensure!(
-        plan.stages.iter().all(|stage| stage.site.depth() > 0),
-        "--schedule: before layer 1 there is no attention to choose by; layers count from 1"
-    );
-    plan.check("--schedule", config.text.num_layers, num_image_tokens)?;
-    Ok(plan)
-}
-
-/// How to prune; none without a budget.
-fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
-    if args.method.is_some() {
-        return Ok(None);
-    }
-    let budget = args
-        .keep
-        .map(TokenBudget::Kept)
-        .or(args
-            .average_visual_tokens
-            .map(TokenBudget::AverageVisualTokens))
-        .or(args.retention.map(TokenBudget::Retention))
-        .or(args
-            .schedule
-            .as_ref()
-            .and_then(|schedule| Some(TokenBudget::Kept(schedule.0.last()?.tokens))));
-    let Some(budget) = budget else {
-        let is_pruning_meant = args.head_selection_strategy.is_some()
-            || args.query_selection_strategy.is_some()
-            || args.num_selected_heads.is_some()
-            || args.prune_layer.is_some()
-            || args.positions.is_some()
-            || args.normalize.is_some();
-        ensure!(
-            !is_pruning_meant,
-            "pruning flags without a budget; say how much stays with --keep R, --average-visual-tokens B, --retention SHARE or --schedule K:N,…"
-        );
-        return Ok(None);
-    };
-    Ok(Some(PruneConfig {
-        head_strategy: args.head_selection_strategy.unwrap_or(HeadStrategy::Sum),
-        query_strategy: args
-            .query_selection_strategy
-            .unwrap_or(QueryStrategy::LastToken),
-        normalization: args.normalize.unwrap_or(Normalization::L1),
-        num_selected_heads: match args.num_selected_heads {
-            None => HeadCount::HALF,
-            Some(OneOrAll::All) => HeadCount::All,
-            Some(OneOrAll::One(count)) => HeadCount::Count(count),
-        },
-        budget,
-        prune_layer: match &args.schedule {
-            Some(schedule) => schedule.0.first().map_or(2, |stage| stage.after_layer),
-            None => args.prune_layer.unwrap_or(2),
-        },
-        allow_degenerate: args.allow_degenerate,
-    }))
 }
 
 fn parse_dtype(text: &str) -> Result<DType, String> {

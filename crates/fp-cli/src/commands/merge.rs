@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 use fp_eval::format::counted;
 use fp_eval::study;
+use fp_report::Failures;
 
-use super::{print_json, print_text};
+use super::{Incomplete, print_json, print_text};
 
 /// Merge the shards of a study that was run with --shard.
 ///
@@ -27,6 +28,9 @@ pub(crate) struct MergeArgs {
     /// Merge only, write no report.
     #[arg(long)]
     no_report: bool,
+    /// Exit with code 0, not 3, though questions or single answers failed.
+    #[arg(long)]
+    allow_failed: bool,
     /// Print JSON: one object.
     #[arg(long)]
     json: bool,
@@ -42,15 +46,22 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
             .with_context(|| format!("report of {}", args.output.display()))?
             .files
     };
+    let failures = Failures::of(&fp_report::Run::read(&args.output)?);
     if args.json {
-        return print_json(&serde_json::json!({
+        let mut object = serde_json::json!({
             "output": args.output,
             "num_samples": num_samples,
             "num_pieces": args.pieces.len(),
             "report": files,
-        }));
+        });
+        if !failures.is_empty() {
+            object["failures"] = serde_json::to_value(&failures)?;
+        }
+        print_json(&object)?;
+        return Incomplete::check(&failures, args.allow_failed);
     }
-    let mut text = format!(
+    let mut text = failures.text();
+    text += &format!(
         "{num_samples} samples from {} in {}\n",
         counted(args.pieces.len(), "shard"),
         args.output.display()
@@ -58,5 +69,6 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
     for file in &files {
         text += &format!("wrote {}\n", file.display());
     }
-    print_text(&text)
+    print_text(&text)?;
+    Incomplete::check(&failures, args.allow_failed)
 }

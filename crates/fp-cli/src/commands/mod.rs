@@ -3,6 +3,8 @@
 use std::io::Write;
 
 use anyhow::Result;
+use fp_eval::format::counted;
+use fp_report::Failures;
 use serde::Serialize;
 
 use crate::failure::note_output;
@@ -41,10 +43,50 @@ impl std::fmt::Display for AlreadyReported {
 
 impl std::error::Error for AlreadyReported {}
 
+/// A study that came to its end with questions or single answers that failed. Its own output
+/// says which; what is left is an exit code of its own.
+#[derive(Debug)]
+pub(crate) struct Incomplete {
+    num_failed: usize,
+    num_recorded: usize,
+    num_failed_answers: usize,
+}
+
+impl Incomplete {
+    /// Refuses a study in which anything failed, unless that is allowed.
+    fn check(failures: &Failures, is_allowed: bool) -> Result<()> {
+        if is_allowed || failures.is_empty() {
+            return Ok(());
+        }
+        Err(Incomplete {
+            num_failed: failures.num_failed,
+            num_recorded: failures.num_recorded,
+            num_failed_answers: failures.num_failed_answers,
+        }
+        .into())
+    }
+}
+
+impl std::fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.num_failed, self.num_failed_answers) {
+            (0, answers) => write!(f, "{} of single cells failed", counted(answers, "answer"))?,
+            (samples, _) => write!(
+                f,
+                "{samples} of {} failed",
+                counted(self.num_recorded, "question")
+            )?,
+        }
+        f.write_str("; --allow-failed takes the rest as it is, with exit code 0")
+    }
+}
+
+impl std::error::Error for Incomplete {}
+
 /// Says on standard error what should be known of a result that is given all the same.
 fn warn(notes: &[String]) {
     for note in notes {
-        eprintln!("{}", wrap_lines(&format!("warning: {note}")));
+        eprintln!("{}", wrap_lines(&plain(&format!("warning: {note}"))));
     }
 }
 

@@ -4,16 +4,20 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use fp_report::{Analysis, Failures};
+use serde::Serialize;
 
-use super::{print_json, print_text};
+use super::{Incomplete, print_json, print_text};
 use crate::table::wrap_lines;
 
 /// Analyse a run and write its results and its report.
 ///
 /// Files written into the run's folder: results.json (everything, for programs),
 /// cells.csv, summary.md and table.tex (to paste), timings.json, and report.html, a
-/// single page that needs no network. The records are only read, and the same records
-/// give the same bytes.
+/// single page that needs no network. Where a dataset is a benchmark's, figures.csv has
+/// what the benchmark reports of its own (F1, perception and cognition, circular
+/// accuracy, ...) with tests. The records are only read, and the same records give the
+/// same bytes.
 ///
 /// Examples:
 ///   finepruner report runs/ablation_a_config
@@ -26,24 +30,41 @@ pub(crate) struct ReportArgs {
     /// A second run of the same study, for the noise floor.
     #[arg(long, value_name = "DIR")]
     repetition: Option<PathBuf>,
+    /// Exit with code 0, not 3, though questions or single answers failed.
+    #[arg(long)]
+    allow_failed: bool,
     /// Print JSON: the whole analysis.
     #[arg(long)]
     json: bool,
+}
+
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Reported<'a> {
+    /// What has no answer; left out where everything has.
+    #[serde(skip_serializing_if = "Failures::is_empty")]
+    failures: &'a Failures,
+    analysis: &'a Analysis,
+    files: &'a [PathBuf],
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &ReportArgs) -> Result<()> {
     let written = fp_report::write_with(&args.run, args.repetition.as_deref())
         .with_context(|| format!("report of {}", args.run.display()))?;
+    let failures = &written.analysis.failures;
     if args.json {
-        return print_json(&serde_json::json!({
-            "analysis": written.analysis,
-            "files": written.files,
-        }));
+        print_json(&Reported {
+            failures,
+            analysis: &written.analysis,
+            files: &written.files,
+        })?;
+        return Incomplete::check(failures, args.allow_failed);
     }
     let mut text = written.analysis.verdict.brief();
     for file in &written.files {
         text += &format!("wrote {}\n", file.display());
     }
-    print_text(&wrap_lines(&text))
+    print_text(&wrap_lines(&text))?;
+    Incomplete::check(failures, args.allow_failed)
 }

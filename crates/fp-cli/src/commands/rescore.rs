@@ -1,5 +1,6 @@
 //! `finepruner rescore`: metrics of answers that others produced.
 
+mod health;
 mod report;
 
 use std::collections::HashSet;
@@ -7,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use fp_data::dataset::{Dataset, open};
-use fp_data::rescore::{AnswerFile, Comparison, Scored, compare_all, upload};
+use fp_data::dataset::{Dataset, Reading};
+use fp_data::rescore::{AnswerFile, Comparison, Scored, compare_all, open_questions, upload};
 use fp_eval::study::dataset_selector;
 use fp_stats::CompareOptions;
 
@@ -25,8 +26,14 @@ use crate::table::wrap_lines;
 /// files are compared pairwise on the same questions, clustered by image, with
 /// Holm's correction over the pairs.
 ///
-/// Questions without an answer count as wrong; warnings say how many there are,
-/// and what else doesn't match. --strict turns warnings into errors.
+/// Answers are joined with questions by question_id. Where the prompts in a file
+/// contradict that, they are joined by image and question, or refused. No image is
+/// needed. Questions without an answer count as wrong; warnings say how many there
+/// are, and what else doesn't match. --strict turns warnings into errors.
+///
+/// Below a file's figures stands what its answers are like: one answer to
+/// everything, answers that no rule reads, sentences where words are asked. Lines
+/// marked ! explain the score.
 ///
 /// Examples:
 ///   finepruner rescore --dataset eval/gqa vanilla=7b.jsonl pruned=7b-192.jsonl
@@ -127,37 +134,42 @@ fn name_of(path: &str) -> String {
     stem.unwrap_or(path).to_owned()
 }
 
-/// The data set that is named, or else the one in the first file.
+/// The data set that is named, or else the one in the file that has most of it.
 fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset> {
     if let Some(name) = &args.dataset {
-        return Ok(open(&dataset_selector(name)?)?);
+        return Ok(open_questions(&dataset_selector(name)?)?);
     }
-    let Some((first, rest)) = files.split_first() else {
-        bail!("no file of answers");
+    let ids = |questions: &Reading| -> HashSet<String> {
+        let samples = questions.dataset.samples.iter();
+        samples.map(|sample| sample.id.clone()).collect()
     };
-    let path = first.1.path.display();
-    let questions = first.1.questions.clone();
-    let questions = questions.with_context(|| {
-        format!("{path} holds answers alone; name their questions with --dataset")
-    })?;
-    let dataset = questions.whole().with_context(|| {
+    // A file may have fewer questions than another, as a line of it can't be used, but no
+    // others than the one that has most.
+    let with_questions = files
+        .iter()
+        .filter_map(|(name, file)| Some((name, file, file.questions.as_ref()?)));
+    let most = |a: usize, b: usize| b.cmp(&a);
+    let first = with_questions
+        .clone()
+        .min_by(|a, b| most(a.2.dataset.samples.len(), b.2.dataset.samples.len()));
+    let Some((first, file, questions)) = first else {
+        let Some((_, file)) = files.first() else {
+            bail!("no file of answers");
+        };
+        bail!(
+            "{} holds answers alone; name their questions with --dataset",
+            file.path.display()
+        );
+    };
+    let path = file.path.display();
+    let all = ids(questions);
+    let dataset = questions.clone().whole().with_context(|| {
         format!("questions can't be taken from {path}; name their data set with --dataset")
     })?;
-    let ids = |dataset: &Dataset| -> HashSet<String> {
-        dataset
-            .samples
-            .iter()
-            .map(|sample| sample.id.clone())
-            .collect()
-    };
-    for (name, file) in rest {
-        // Another file may have fewer answers, but not to other questions.
-        if let Some(questions) = &file.questions
-            && !ids(&questions.dataset).is_subset(&ids(&dataset))
-        {
+    for (name, _, questions) in with_questions {
+        if !ids(questions).is_subset(&all) {
             bail!(
-                "{name} answers questions that {} doesn't; name the data set of both with --dataset",
-                first.0
+                "{name} answers questions that {first} doesn't; name the data set of both with --dataset"
             );
         }
     }
@@ -180,10 +192,16 @@ fn write_uploads(
     args: &RescoreArgs,
 ) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
-    let mut written = Vec::new();
+    let (mut written, mut notes) = (Vec::new(), Vec::new());
     for (name, file) in files {
         let upload = upload(file, dataset)?;
         warn(name, &upload.warnings, args.strict)?;
+        notes.extend(
+            upload
+                .notes
+                .iter()
+                .map(|note| format!("note: {name}: {note}")),
+        );
         let path = folder.join(format!("{name}.{}", upload.ending));
         ensure!(
             !path.exists(),
@@ -195,12 +213,12 @@ fn write_uploads(
         written.push(path);
     }
     if args.json {
-        print_json(&serde_json::json!({ "dataset": dataset.name, "files": written }))
+        print_json(&serde_json::json!({
+            "dataset": dataset.name, "files": written, "notes": notes,
+        }))
     } else {
-        let lines: Vec<String> = written
-            .iter()
-            .map(|p| format!("wrote {}", p.display()))
-            .collect();
+        let written = written.iter().map(|p| format!("wrote {}", p.display()));
+        let lines: Vec<String> = notes.into_iter().chain(written).collect();
         print_text(&lines.join("\n"))
     }
 }

@@ -14,7 +14,7 @@ use clap::Args;
 use fp_image::ImageAspect;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy};
 
-use super::{print_json, print_text};
+use super::{print_json, print_text, warn};
 use crate::arguments::{OneOrAll, parse_range};
 use crate::attention::FirstDimension;
 use aggregate::Aggregate;
@@ -144,6 +144,8 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let dumps = opened::open(args)?;
     let overlay = OverlayRequest::new(args, &dumps)?;
     let scorer = Scorer::new(args, &dumps)?;
+    let notes = scorer.without_effect(&dumps);
+    warn(&notes);
     let mut outcomes = Vec::new();
     for (at, dump) in dumps.into_iter().enumerate() {
         outcomes.extend(scorer.score(at, dump)?);
@@ -153,6 +155,7 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
         outcomes: &outcomes,
         normalize: args.normalize,
         keep: args.keep,
+        notes: &notes,
     };
     // A file that can't be written is an error before anything is printed.
     if let Some(request) = overlay {

@@ -1,6 +1,7 @@
 //! `finepruner study`: runs a configuration, records every sample, reports.
 
 mod efficiency;
+mod figures;
 mod outcome;
 pub(super) mod overrides;
 mod phases;
@@ -11,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use fp_eval::format::counted;
 use fp_eval::study::config::ConfigFile;
-use fp_eval::study::{RunOptions, RunSummary, StudyConfig, StudyError, model_notes};
-use fp_report::Written;
+use fp_eval::study::{RunOptions, RunSpec, RunSummary, StudyConfig, StudyError, model_notes};
+use fp_report::{Failures, Written};
 
-use super::warn;
+use super::{Incomplete, warn};
 use crate::interrupt::Watch;
 use overrides::Overrides;
 use progress::ProgressLine;
@@ -102,6 +104,8 @@ pub(super) struct Finish {
 /// A run that came to its end.
 struct Done {
     summary: RunSummary,
+    /// What has no answer.
+    failures: Failures,
     report: Option<Written>,
     /// Whether time and memory were measured, where they were to be: the records are whole
     /// either way.
@@ -123,7 +127,28 @@ pub(super) fn execute(
     } else {
         outcome::print(&done.summary, done.report.as_ref())?;
     }
-    done.measured
+    done.measured?;
+    Incomplete::check(&done.failures, args.allow_failed)
+}
+
+/// Says before anything is run which settings change nothing, and which datasets lack images:
+/// that may be a folder that is yet to be filled.
+fn warn_at_start(spec: &RunSpec) {
+    warn(&spec.grid.without_effect(&spec.model.shape));
+    let lacking = spec.datasets.iter().filter(|d| d.num_missing_images > 0);
+    let notes: Vec<String> = lacking
+        .map(|dataset| {
+            format!(
+                "{} of {} of {} {} have no image file and will fail; `finepruner data check` \
+                 names them",
+                dataset.num_missing_images,
+                counted(dataset.num_samples, "question"),
+                dataset.name,
+                dataset.split
+            )
+        })
+        .collect();
+    warn(&notes);
 }
 
 /// Runs a study, measures it and writes its report.
@@ -137,6 +162,7 @@ fn carry_out(
     watch.begin();
     let options = RunOptions {
         stop: watch.flag(),
+        started: warn_at_start,
         ..args.options(output)
     };
     let mut line = ProgressLine::new(finish.json);
@@ -150,19 +176,14 @@ fn carry_out(
         outcome => outcome.with_context(|| format!("run in {}", folder.display()))?,
     };
     watch.finish(folder, summary.num_samples);
+    let failures = Failures::of(&fp_report::Run::read(folder)?);
+    // A shard is a part of something that may well have answers.
     anyhow::ensure!(
-        summary.num_failed < summary.num_samples,
-        "all {} samples failed; the first lines of {} say why",
-        summary.num_samples,
-        summary.output.join(fp_eval::study::RECORDS_FILE).display()
-    );
-    let run = fp_report::Run::read(folder)?;
-    let mut cells = run.records.iter().flat_map(|record| &record.cells);
-    anyhow::ensure!(
-        cells.any(|cell| cell.error.is_none()),
-        "no cell has an answer to any of the {} samples; the first lines of {} say why",
-        summary.num_samples,
-        summary.output.join(fp_eval::study::RECORDS_FILE).display()
+        args.is_piece() || !failures.is_total(),
+        "all {} failed, and there is nothing to report: {}; {} has every reason",
+        counted(failures.num_recorded, "question"),
+        failures.first().join("; "),
+        folder.join(fp_eval::study::RECORDS_FILE).display()
     );
     let measured = match config.efficiency {
         Some(settings) => efficiency::measure_run(&summary, settings, &options, args, finish.json),
@@ -176,6 +197,7 @@ fn carry_out(
     };
     Ok(Done {
         summary,
+        failures,
         report,
         measured: measured.context("the records are whole, but time and memory were not measured"),
     })

@@ -129,6 +129,31 @@ pub(crate) fn npy_header(descr: &str, shape: &[usize]) -> String {
     format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({lengths}), }}\n")
 }
 
+/// A BMP of one colour with 24 bits per pixel.
+pub(crate) fn bitmap(width: u32, height: u32) -> Vec<u8> {
+    let row = (3 * width).next_multiple_of(4);
+    let mut bytes = b"BM".to_vec();
+    for number in [
+        54 + row * height,
+        0,
+        54,
+        40,
+        width,
+        height,
+        1 | 24 << 16,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.resize((54 + row * height) as usize, 0x60);
+    bytes
+}
+
 /// Causal attention `[slabs, heads, S, S]` whose rows sum to 1, different in every slab and head.
 pub(crate) fn squares(slabs: usize, heads: usize, sequence: usize) -> Vec<f32> {
     let mut values = Vec::new();

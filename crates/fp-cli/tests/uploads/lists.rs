@@ -1,4 +1,4 @@
-//! Files of JSON: VQAv2, VizWiz, MM-Vet, GQA.
+//! Files of JSON: VQAv2, VizWiz, MM-Vet, GQA, DocVQA, InfographicVQA, MMMU.
 
 use serde_json::{Value, json};
 
@@ -42,13 +42,64 @@ fn vqav2_names_every_question_of_the_servers_list() {
         r#"[{"question_id":5,"answer":""},{"question_id":7,"answer":"bus"}]"#
     );
     assert!(
-        warnings.contains("1 of 2 questions have no answer: 5"),
+        warnings.contains("1 of 2 questions have no answer and stand empty: 5"),
         "{warnings}"
     );
     assert!(
         warnings.contains("every question of test2015"),
         "{warnings}"
     );
+}
+
+/// Receivers refuse files that lack a question.
+#[test]
+fn questions_without_an_answer_stand_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let write = |name: &str, ids: [u64; 3], image: fn(u64) -> String| {
+        let asked = ids.map(|id| question(&json!(id), &image(id), &format!("Q{id}?")));
+        lines(&root.join(name), asked);
+    };
+    let path = root.join("answers.jsonl");
+    lines(&path, [answer(&json!(2), "Q2?", "The Two.")]);
+    let handed_in = |part: &str| {
+        let dataset = format!("{}:{part}", root.display());
+        let (content, warnings) = upload(&dataset, &path, "json");
+        let words = warnings.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words.contains("2 of 3 questions have no answer and stand empty: 3, 1"),
+            "{warnings}"
+        );
+        serde_json::from_slice::<Value>(&content).unwrap()
+    };
+    write("llava_test.jsonl", [3, 2, 1], |id| format!("{id}.jpg"));
+    let expected = json!([
+        {"image": "3.jpg", "answer": ""}, {"image": "2.jpg", "answer": "2"},
+        {"image": "1.jpg", "answer": ""},
+    ]);
+    assert_eq!(handed_in("test"), expected);
+
+    write("llava-mm-vet.jsonl", [3, 2, 1], |_| "a.png".to_owned());
+    std::fs::remove_file(root.join("llava_test.jsonl")).unwrap();
+    let expected = json!({"v1_3": "", "v1_2": "The Two.", "v1_1": ""});
+    assert_eq!(handed_in("test"), expected);
+    std::fs::remove_file(root.join("llava-mm-vet.jsonl")).unwrap();
+
+    write("llava_gqa_testdev_balanced.jsonl", [3, 2, 1], |_| {
+        "1.jpg".to_owned()
+    });
+    let about = json!({
+        "question": "Q?", "answer": "a", "imageId": "1", "isBalanced": true,
+        "types": {"structural": "query", "semantic": "obj", "detailed": "x"},
+        "semantic": [], "groups": {"global": null, "local": null},
+    });
+    let official = json!({"1": about, "2": about, "3": about}).to_string();
+    std::fs::write(root.join("testdev_balanced_questions.json"), official).unwrap();
+    let expected = json!([
+        {"questionId": "3", "prediction": ""}, {"questionId": "2", "prediction": "the two"},
+        {"questionId": "1", "prediction": ""},
+    ]);
+    assert_eq!(handed_in("testdev_balanced"), expected);
 }
 
 #[test]
@@ -173,6 +224,62 @@ fn mm_vet_golden() {
         expected.extend(case["expected"].as_object().unwrap().clone());
     }
     assert_eq!(found, Value::Object(expected));
+}
+
+/// DocVQA's and InfographicVQA's: the texts as they were said, ids as numbers.
+#[test]
+fn documents_name_questions() {
+    for (name, images) in [
+        ("docvqa", "documents"),
+        ("infovqa", "infographicsvqa_images"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join(images)).unwrap();
+        std::fs::write(root.join(images).join("a.png"), b"").unwrap();
+        let asked = [7, 5].map(|id| question(&json!(id), "a.png", "Q?"));
+        lines(&root.join(format!("llava_{name}_test.jsonl")), asked);
+        let path = root.join("answers.jsonl");
+        let said = [(5, "The \"Bus\"."), (7, "é")];
+        lines(&path, said.map(|(id, text)| answer(&json!(id), "Q?", text)));
+        let (content, warnings) = upload(&root.display().to_string(), &path, "json");
+        let expected =
+            r#"[{"answer":"é","questionId":7},{"answer":"The \"Bus\".","questionId":5}]"#;
+        assert_eq!(String::from_utf8(content).unwrap(), expected);
+        assert!(warnings.is_empty(), "{warnings}");
+    }
+}
+
+/// MMMU's: letters by id, and what names none as it was said.
+#[test]
+fn mmmu_names_letters() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    std::fs::create_dir(root.join("images")).unwrap();
+    std::fs::write(root.join("images/a.png"), b"").unwrap();
+    let id = |number: u32| json!(format!("validation_Math_{number}"));
+    let text = "Q?\nA. x\nB. y";
+    let asked = [1, 2, 3].map(|number| question(&id(number), "a.png", text));
+    lines(&root.join("llava_mmmu_val.jsonl"), asked);
+    let truth = |kind: &str, right: &str| json!({"question_type": kind, "ground_truth": right});
+    let answers = json!({
+        "validation_Math_1": truth("multiple-choice", "A"),
+        "validation_Math_2": truth("multiple-choice", "B"),
+        "validation_Math_3": truth("short-answer", "5"),
+    });
+    std::fs::write(root.join("answer_dict_val.json"), answers.to_string()).unwrap();
+    let path = root.join("answers.jsonl");
+    let said = [(1, "It is (B)."), (2, "neither"), (3, "5")];
+    lines(
+        &path,
+        said.map(|(number, said)| answer(&id(number), text, said)),
+    );
+    let (content, _) = upload(&root.display().to_string(), &path, "json");
+    let found: Value = serde_json::from_slice(&content).unwrap();
+    let expected = json!({
+        "validation_Math_1": "B", "validation_Math_2": "neither", "validation_Math_3": "5",
+    });
+    assert_eq!(found, expected);
 }
 
 /// GQA's: what its script reads.

@@ -34,11 +34,27 @@ pub enum Benchmark {
     Mmvet,
     /// RefCOCO, RefCOCO+ or RefCOCOg: boxes of what expressions describe.
     Refcoco,
+    /// DocVQA: questions about pages of documents.
+    Docvqa,
+    /// InfographicVQA: questions about infographics.
+    Infovqa,
+    /// ChartQA.
+    Chartqa,
+    /// OCRBench.
+    Ocrbench,
+    /// AI2D: questions about diagrams.
+    Ai2d,
+    /// SEED-Bench, the questions on images.
+    Seedbench,
+    /// MMStar.
+    Mmstar,
+    /// MMMU, the questions on one image.
+    Mmmu,
 }
 
 impl Benchmark {
     /// All of them, the plain form first.
-    pub const ALL: [Benchmark; 11] = [
+    pub const ALL: [Benchmark; 19] = [
         Benchmark::Plain,
         Benchmark::Vqav2,
         Benchmark::Gqa,
@@ -50,6 +66,14 @@ impl Benchmark {
         Benchmark::Vizwiz,
         Benchmark::Mmvet,
         Benchmark::Refcoco,
+        Benchmark::Docvqa,
+        Benchmark::Infovqa,
+        Benchmark::Chartqa,
+        Benchmark::Ocrbench,
+        Benchmark::Ai2d,
+        Benchmark::Seedbench,
+        Benchmark::Mmstar,
+        Benchmark::Mmmu,
     ];
 
     /// The name on the command line and in JSON.
@@ -66,6 +90,14 @@ impl Benchmark {
             Benchmark::Vizwiz => "vizwiz",
             Benchmark::Mmvet => "mmvet",
             Benchmark::Refcoco => "refcoco",
+            Benchmark::Docvqa => "docvqa",
+            Benchmark::Infovqa => "infovqa",
+            Benchmark::Chartqa => "chartqa",
+            Benchmark::Ocrbench => "ocrbench",
+            Benchmark::Ai2d => "ai2d",
+            Benchmark::Seedbench => "seedbench",
+            Benchmark::Mmstar => "mmstar",
+            Benchmark::Mmmu => "mmmu",
         }
     }
 
@@ -83,6 +115,14 @@ impl Benchmark {
             Benchmark::Vizwiz => "VizWiz",
             Benchmark::Mmvet => "MM-Vet",
             Benchmark::Refcoco => "RefCOCO",
+            Benchmark::Docvqa => "DocVQA",
+            Benchmark::Infovqa => "InfographicVQA",
+            Benchmark::Chartqa => "ChartQA",
+            Benchmark::Ocrbench => "OCRBench",
+            Benchmark::Ai2d => "AI2D",
+            Benchmark::Seedbench => "SEED-Bench",
+            Benchmark::Mmstar => "MMStar",
+            Benchmark::Mmmu => "MMMU",
         }
     }
 
@@ -105,6 +145,13 @@ impl Benchmark {
             Benchmark::Scienceqa => Some(AnswerRule::Scienceqa),
             Benchmark::Mmbench => Some(AnswerRule::Mmbench),
             Benchmark::Refcoco => Some(AnswerRule::Refcoco),
+            Benchmark::Docvqa | Benchmark::Infovqa => Some(AnswerRule::Anls),
+            Benchmark::Chartqa => Some(AnswerRule::Chartqa),
+            Benchmark::Ocrbench => Some(AnswerRule::Ocrbench),
+            Benchmark::Ai2d => Some(AnswerRule::Ai2d),
+            Benchmark::Seedbench => Some(AnswerRule::Seedbench),
+            Benchmark::Mmstar => Some(AnswerRule::Mmstar),
+            Benchmark::Mmmu => Some(AnswerRule::Mmmu),
         }
     }
 
@@ -125,6 +172,14 @@ impl Benchmark {
             Benchmark::Mme => &[AnswerRule::MmeLmmsEval, AnswerRule::MmeVlmevalkit],
             Benchmark::Scienceqa => &[AnswerRule::ScienceqaLmmsEval],
             Benchmark::Mmbench => &[AnswerRule::MmbenchLmmsEval],
+            Benchmark::Docvqa | Benchmark::Infovqa => {
+                &[AnswerRule::AnlsPaper, AnswerRule::AnlsVlmevalkit]
+            }
+            Benchmark::Chartqa => &[AnswerRule::ChartqaVlmevalkit],
+            Benchmark::Ocrbench => &[AnswerRule::OcrbenchLmmsEval],
+            Benchmark::Ai2d | Benchmark::Mmstar => &[AnswerRule::ChoiceVlmevalkit],
+            Benchmark::Seedbench => &[AnswerRule::SeedbenchLmmsEval, AnswerRule::ChoiceVlmevalkit],
+            Benchmark::Mmmu => &[AnswerRule::MmmuLmmsEval, AnswerRule::MmmuVlmevalkit],
         }
     }
 
@@ -142,6 +197,18 @@ impl Benchmark {
                 "a question is a choice of two to four, options as lines `A. …`, and MMBench's instruction after them"
             }
             Benchmark::Refcoco => "a question asks for the one box that an expression describes",
+            Benchmark::Docvqa | Benchmark::Infovqa => "a question has answers",
+            Benchmark::Chartqa => "a question has one answer",
+            Benchmark::Ocrbench => "a question has answers, none of them empty",
+            Benchmark::Ai2d | Benchmark::Mmstar => {
+                "a question is a choice, with options as lines `A. …` and a letter as its answer"
+            }
+            Benchmark::Seedbench => {
+                "a question is a choice of four, options as lines `A. …`, with a letter as its answer"
+            }
+            Benchmark::Mmmu => {
+                "a question is on one image, and open or a choice with a letter as its answer"
+            }
         }
     }
 }

@@ -18,8 +18,15 @@ pub(super) struct Collector {
     ids: HashSet<String>,
     /// Where each name of an image leads; most are named several times.
     images: HashMap<String, Option<PathBuf>>,
+    /// Images that were looked for and are not there, and what is said of each.
+    absent: HashMap<ImageRef, String>,
     pub(super) problems: Problems,
     pub(super) samples: Vec<Sample>,
+    /// Questions that are asked without an image.
+    pub(super) text_only: Vec<Sample>,
+    /// Questions with which nothing is wrong but that their image isn't there, and how many
+    /// samples come before each.
+    pub(super) without_file: Vec<(usize, Sample)>,
     /// Number of the line or row that each sample came from.
     pub(super) numbers: Vec<usize>,
 }
@@ -31,8 +38,11 @@ impl Collector {
             rule,
             ids: HashSet::new(),
             images: HashMap::new(),
+            absent: HashMap::new(),
             problems: Problems::of(unit),
             samples: Vec::new(),
+            text_only: Vec::new(),
+            without_file: Vec::new(),
             numbers: Vec::new(),
         }
     }
@@ -42,7 +52,9 @@ impl Collector {
         self.problems.add(number, kind, message);
     }
 
-    /// An image by its name in one of several folders, looked for, not opened.
+    /// An image by its name in one of several folders, looked for, not opened. One that is
+    /// in none of them is where it would be in the first; its questions are set apart when
+    /// they are pushed.
     pub(super) fn image(&mut self, folders: &[PathBuf], name: &str) -> Result<ImageRef, LineFault> {
         if !is_inside(name) {
             return Err((
@@ -55,19 +67,19 @@ impl Collector {
             let found = places.find(|path| path.is_file());
             self.images.insert(name.to_owned(), found);
         }
-        match self.images.get(name) {
-            Some(Some(path)) => Ok(ImageRef::File(path.clone())),
-            _ => {
-                let places: Vec<String> = folders
-                    .iter()
-                    .map(|folder| folder.join(name).display().to_string())
-                    .collect();
-                Err((
-                    ProblemKind::MissingImage,
-                    format!("no image {}", places.join(" nor ")),
-                ))
-            }
+        if let Some(Some(path)) = self.images.get(name) {
+            return Ok(ImageRef::File(path.clone()));
         }
+        let places: Vec<PathBuf> = folders.iter().map(|folder| folder.join(name)).collect();
+        let told: Vec<String> = places.iter().map(|at| at.display().to_string()).collect();
+        let image = ImageRef::File(places.into_iter().next().unwrap_or_default());
+        self.note_absent(&image, format!("no image {}", told.join(" nor ")));
+        Ok(image)
+    }
+
+    /// Notes that an image isn't there.
+    pub(super) fn note_absent(&mut self, image: &ImageRef, message: String) {
+        self.absent.entry(image.clone()).or_insert(message);
     }
 
     /// Refuses an id that an earlier question has.
@@ -86,15 +98,24 @@ impl Collector {
             return;
         }
         self.ids.insert(sample.id.clone());
-        self.samples.push(sample);
-        self.numbers.push(number);
+        if self.absent.contains_key(&sample.image) {
+            self.without_file.push((self.samples.len(), sample));
+        } else if sample.is_text_only() {
+            self.text_only.push(sample);
+        } else {
+            self.samples.push(sample);
+            self.numbers.push(number);
+        }
     }
 
-    /// Notes everything that is wrong with a question, and whether anything is.
+    /// Notes everything that is wrong with a question, and whether anything is beside an
+    /// image that isn't there.
     pub(super) fn note_faults(&mut self, number: usize, sample: &Sample) -> bool {
         let mut faults = self.faults_of(sample);
         faults.extend(self.refuse_known(&sample.id).err());
         let has_faults = !faults.is_empty();
+        let absent = self.absent.get(&sample.image).cloned();
+        faults.extend(absent.map(|message| (ProblemKind::MissingImage, message)));
         for fault in faults {
             self.fault(number, fault);
         }
@@ -149,6 +170,12 @@ fn is_box(&[x0, y0, x1, y1]: &[f64; 4]) -> bool {
 pub(super) fn is_inside(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// What stands for the image of a text-only question: of each its own, so that none shares
+/// one with another.
+pub(super) fn text_only_image_id(id: &str) -> String {
+    format!("text-only:{id}")
 }
 
 /// Numbers the uses of ids that are not unique: `a#0`, `a#1`, …

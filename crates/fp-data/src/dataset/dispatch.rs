@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::benchmark::Benchmark;
+use super::beside::is_letter_of;
 use super::export::Exporter;
 use super::{
-    Dataset, DatasetError, Reading, gqa, mmbench, mme, mmvet, plain, pope, refcoco, scienceqa,
-    textvqa, vizwiz, vqav2,
+    Dataset, DatasetError, Reading, ai2d, chartqa, docvqa, gqa, infovqa, mmbench, mme, mmmu,
+    mmstar, mmvet, ocrbench, plain, pope, refcoco, scienceqa, seedbench, textvqa, vizwiz, vqav2,
 };
 use crate::metric::YesNo;
 use crate::sample::Sample;
@@ -41,6 +42,14 @@ impl Benchmark {
             Benchmark::Vizwiz => vizwiz::parts(folder),
             Benchmark::Mmvet => mmvet::parts(folder),
             Benchmark::Refcoco => refcoco::parts(folder),
+            Benchmark::Docvqa => docvqa::parts(folder),
+            Benchmark::Infovqa => infovqa::parts(folder),
+            Benchmark::Chartqa => chartqa::parts(folder),
+            Benchmark::Ocrbench => ocrbench::parts(folder),
+            Benchmark::Ai2d => ai2d::parts(folder),
+            Benchmark::Seedbench => seedbench::parts(folder),
+            Benchmark::Mmstar => mmstar::parts(folder),
+            Benchmark::Mmmu => mmmu::parts(folder),
         }
     }
 
@@ -58,6 +67,14 @@ impl Benchmark {
             Benchmark::Vizwiz => vizwiz::read(folder, part),
             Benchmark::Mmvet => mmvet::read(folder, part),
             Benchmark::Refcoco => refcoco::read(folder, part),
+            Benchmark::Docvqa => docvqa::read(folder, part),
+            Benchmark::Infovqa => infovqa::read(folder, part),
+            Benchmark::Chartqa => chartqa::read(folder, part),
+            Benchmark::Ocrbench => ocrbench::read(folder, part),
+            Benchmark::Ai2d => ai2d::read(folder, part),
+            Benchmark::Seedbench => seedbench::read(folder, part),
+            Benchmark::Mmstar => mmstar::read(folder, part),
+            Benchmark::Mmmu => mmmu::read(folder, part),
         }
     }
 
@@ -75,6 +92,25 @@ impl Benchmark {
             Benchmark::Vizwiz => vizwiz::export(dataset, out),
             Benchmark::Mmvet => mmvet::export(dataset, out),
             Benchmark::Refcoco => refcoco::export(dataset, out),
+            Benchmark::Docvqa => docvqa::export(dataset, out),
+            Benchmark::Infovqa => infovqa::export(dataset, out),
+            Benchmark::Chartqa => chartqa::export(dataset, out),
+            Benchmark::Ocrbench => ocrbench::export(dataset, out),
+            Benchmark::Ai2d => ai2d::export(dataset, out),
+            Benchmark::Seedbench => seedbench::export(dataset, out),
+            Benchmark::Mmstar => mmstar::export(dataset, out),
+            Benchmark::Mmmu => mmmu::export(dataset, out),
+        }
+    }
+
+    /// Who scores the parts whose answers nobody else knows.
+    #[cfg(feature = "parquet")]
+    pub(super) const fn judge(self) -> &'static str {
+        match self {
+            Benchmark::Mmvet => mmvet::JUDGE,
+            Benchmark::Docvqa | Benchmark::Infovqa => docvqa::JUDGE,
+            Benchmark::Mmmu => mmmu::JUDGE,
+            _ => "a server",
         }
     }
 
@@ -82,6 +118,10 @@ impl Benchmark {
     pub(super) fn fits(self, sample: &Sample) -> bool {
         let answers = &sample.answers;
         let is_yes_no = || answers.len() == 1 && YesNo::from_label(&answers[0]).is_some();
+        let is_choice = |counts: std::ops::RangeInclusive<usize>| {
+            let count = sample.choices.len();
+            counts.contains(&count) && is_letter_of(answers, count)
+        };
         match self {
             Benchmark::Plain | Benchmark::Mmvet => true,
             Benchmark::Vqav2 | Benchmark::Vizwiz => !answers.is_empty(),
@@ -93,6 +133,14 @@ impl Benchmark {
             }
             Benchmark::Mmbench => mmbench::fits(sample),
             Benchmark::Refcoco => refcoco::fits(sample),
+            Benchmark::Docvqa | Benchmark::Infovqa => !answers.is_empty(),
+            Benchmark::Chartqa => answers.len() == 1,
+            Benchmark::Ocrbench => {
+                !answers.is_empty() && answers.iter().all(|answer| !answer.trim().is_empty())
+            }
+            Benchmark::Ai2d | Benchmark::Mmstar => is_choice(2..=26),
+            Benchmark::Seedbench => is_choice(4..=4),
+            Benchmark::Mmmu => mmmu::fits(sample),
         }
     }
 }

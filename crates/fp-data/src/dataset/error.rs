@@ -31,6 +31,18 @@ pub enum DatasetError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A folder with a file of a benchmark that it isn't read from.
+    #[error("{} {what}; {benchmark} needs {needed}", path.display())]
+    NearMiss {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// The benchmark, as papers write it.
+        benchmark: &'static str,
+        /// Files that it is read from.
+        needed: &'static str,
+    },
     /// A folder with several data sets, none of them named.
     #[error(
         "{} holds several data sets; name one: {}",
@@ -299,6 +311,23 @@ impl Problems {
             }
         }
         self.num_lines = self.num_lines.max(other.num_lines);
+    }
+
+    /// All but those of one kind.
+    pub(crate) fn without(&self, kind: ProblemKind) -> Problems {
+        let mut others = Problems::of(self.unit);
+        for problem in self.first.iter().filter(|problem| problem.kind != kind) {
+            others.add(problem.line, problem.kind, problem.message.as_str());
+        }
+        // Those that were counted only, each taken for a line of its own.
+        for (&kind, &count) in self.counts.iter().filter(|(other, _)| **other != kind) {
+            let kept = others.counts.get(&kind).copied().unwrap_or_default();
+            if count > kept {
+                others.counts.insert(kind, count);
+                others.num_lines += count - kept;
+            }
+        }
+        others
     }
 
     /// Whether every line can be used.

@@ -1,4 +1,5 @@
-//! Where a sample's image lies: a file of its own, or a place inside another file.
+//! Where a sample's image lies: a file of its own, or a place inside another file; or that
+//! it has none.
 
 use std::fmt;
 use std::io::{self, Seek, SeekFrom};
@@ -13,9 +14,12 @@ use fp_scoring::{open_file, read_file};
 use super::tsv::read_row;
 
 /// An image that is read when it is needed, and no earlier.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ImageRef {
+    /// Nowhere: a question that is asked without an image.
+    #[default]
+    None,
     /// A file.
     File(PathBuf),
     /// A cell of a table with tabs, in Base64.
@@ -37,12 +41,6 @@ pub enum ImageRef {
     },
 }
 
-impl Default for ImageRef {
-    fn default() -> Self {
-        ImageRef::File(PathBuf::new())
-    }
-}
-
 impl From<PathBuf> for ImageRef {
     fn from(path: PathBuf) -> Self {
         ImageRef::File(path)
@@ -56,6 +54,7 @@ impl ImageRef {
     /// The file can't be read, or holds no image at that place.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         match self {
+            ImageRef::None => Err(io::Error::other("the question has no image")),
             ImageRef::File(path) => read_file(path),
             ImageRef::Cell {
                 table,
@@ -80,9 +79,10 @@ impl ImageRef {
         Ok([width as usize, height as usize])
     }
 
-    /// The file that holds it, itself or among others.
+    /// The file that holds it, itself or among others; an empty path for no image.
     pub fn container(&self) -> &Path {
         match self {
+            ImageRef::None => Path::new(""),
             ImageRef::File(path) => path,
             ImageRef::Cell { table, .. } => table,
             #[cfg(feature = "parquet")]
@@ -99,11 +99,12 @@ impl ImageRef {
     }
 
     /// Its name relative to `folder`: a path, or a path and a place such as
-    /// `table.tsv#byte=7`.
+    /// `table.tsv#byte=7`; nothing for no image.
     pub fn name(&self, folder: &Path) -> String {
         let container = self.container();
         let path = container.strip_prefix(folder).unwrap_or(container);
         match self {
+            ImageRef::None => String::new(),
             ImageRef::File(_) => path.display().to_string(),
             ImageRef::Cell { row_start, .. } => format!("{}#byte={row_start}", path.display()),
             #[cfg(feature = "parquet")]

@@ -14,8 +14,8 @@ use crate::hash::hex;
 /// What is wrong with a line that can't be taken as text.
 pub(crate) type LineFault = (ProblemKind, String);
 
-/// Hands every line on, counted from 1; the last line's end may be missing. Gives the
-/// SHA-256 of the file.
+/// Hands every line on that isn't blank, counted from 1 with those that are; the last
+/// line's end may be missing. Gives the SHA-256 of the file.
 ///
 /// # Errors
 /// A file that can't be read, or that begins as UTF-16 does.
@@ -43,6 +43,10 @@ pub(crate) fn for_each_line(
         if number == 1 {
             refuse_utf_16(path, line)?;
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        }
+        // Editors and scripts leave blank lines; nothing is meant by them.
+        if line.trim_ascii().is_empty() {
+            continue;
         }
         take(number, text(line));
     }
@@ -77,20 +81,38 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let mut found = Vec::new();
-        let sha256 = for_each_line(file.path(), |number, line| {
-            assert_eq!(number, found.len() + 1);
-            found.push(line.map(str::to_owned));
-        });
+        let sha256 = for_each_line(file.path(), |_, line| found.push(line.map(str::to_owned)));
         assert_eq!(sha256.unwrap(), sha256_hex(bytes));
         found
     }
 
     #[test]
     fn ends_and_marks_are_no_text() {
-        let found = lines(b"\xef\xbb\xbfone\r\n\ntwo");
-        assert_eq!(found, [Ok("one".into()), Ok("".into()), Ok("two".into())]);
+        let found = lines(b"\xef\xbb\xbfone\r\n two");
+        assert_eq!(found, [Ok("one".into()), Ok(" two".into())]);
         assert_eq!(lines(b""), []);
         assert_eq!(lines(b"one\n"), [Ok("one".into())]);
+    }
+
+    #[test]
+    fn blank_lines_are_counted_and_nothing_else() {
+        for (bytes, expected) in [
+            (&b"one\n\ntwo\n"[..], &[1, 3][..]),
+            (b"one\ntwo\n\n\n", &[1, 2]),
+            (b"\n \t\r\none", &[3]),
+            (b"\xef\xbb\xbf\r\none\r\n\r\n", &[2]),
+            (b"\n\n", &[]),
+        ] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            let mut numbers = Vec::new();
+            let sha256 = for_each_line(file.path(), |number, line| {
+                assert!(line.is_ok());
+                numbers.push(number);
+            });
+            assert_eq!(numbers, expected);
+            assert_eq!(sha256.unwrap(), sha256_hex(bytes));
+        }
     }
 
     #[test]

@@ -64,6 +64,9 @@ pub(super) struct Question {
     pub(super) category: Option<String>,
     #[serde(default)]
     pub(super) bbox: Option<Boxes>,
+    /// Texts of a choice's options, where they can't be read out of the text.
+    #[serde(default)]
+    pub(super) options: Option<Vec<String>>,
 }
 
 impl Question {
@@ -153,7 +156,7 @@ pub(super) fn image_folders(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
 }
 
 /// A file's name without its ending.
-pub(super) fn stem(name: &str) -> &str {
+pub(crate) fn stem(name: &str) -> &str {
     let file = name.rsplit('/').next().unwrap_or(name);
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -40,35 +41,63 @@ struct Asked {
     entries: Vec<(String, String)>,
     /// What is wrong with its first bad line.
     fault: Option<String>,
+    /// Bad lines.
+    num_faults: usize,
+    /// Whether that was said of a question that isn't found.
+    is_told: bool,
 }
 
 impl Asked {
     fn read(path: &Path) -> Result<Asked, DatasetError> {
         let mut asked = Asked::default();
-        for_each_line(path, |number, line| {
-            let entry = line.and_then(|line| match line.split_once('\t') {
-                Some((question, answer)) => Ok(Some((question, answer))),
-                None if line.trim().is_empty() => Ok(None),
-                None => Err((ProblemKind::Malformed, "no tab before an answer".to_owned())),
-            });
-            match entry {
-                Ok(Some((question, answer))) => {
-                    let entry = (official_question(question), answer.trim().to_owned());
-                    asked.entries.push(entry);
-                }
-                Ok(None) => {}
-                Err((_, reason)) => {
-                    asked
-                        .fault
-                        .get_or_insert(format!("line {number}: {reason}"));
-                }
+        for_each_line(path, |number, line| match line.and_then(entry) {
+            Ok(entry) => asked.entries.push(entry),
+            Err((_, reason)) => {
+                asked.num_faults += 1;
+                asked
+                    .fault
+                    .get_or_insert(format!("line {number}: {reason}"));
             }
         })?;
         Ok(asked)
     }
 }
 
+/// The question and the answer of a line of the release.
+fn entry(line: &str) -> Result<(String, String), LineFault> {
+    let columns: Vec<&str> = line.split('\t').collect();
+    let reason = match columns[..] {
+        [question, answer] => {
+            return Ok((official_question(question), answer.trim().to_owned()));
+        }
+        [_] => "no tab before an answer".to_owned(),
+        _ => format!("{} columns instead of question and answer", columns.len()),
+    };
+    Err((ProblemKind::Malformed, reason))
+}
+
 impl Release {
+    /// What is wrong with lines of the files that were read, unless it was said of a
+    /// question.
+    fn faults(&self) -> Vec<DatasetError> {
+        let mut files: Vec<_> = self.files.iter().collect();
+        files.sort_by_key(|(path, _)| *path);
+        let faults = files.into_iter().filter_map(|(path, asked)| {
+            let is_said = asked.is_told && asked.num_faults == 1;
+            let fault = asked.fault.as_ref().filter(|_| !is_said)?;
+            let more = match asked.num_faults {
+                1 => String::new(),
+                2 => ", and 1 more line can't be read".to_owned(),
+                count => format!(", and {} more lines can't be read", count - 1),
+            };
+            Some(DatasetError::Content {
+                path: path.clone(),
+                reason: format!("{fault}{more}"),
+            })
+        });
+        faults.collect()
+    }
+
     /// The answer to a question about the image that `id` names.
     fn answer(&mut self, id: &str, prompt: &str) -> Result<String, LineFault> {
         let missing = |message| (ProblemKind::MissingAnswer, message);
@@ -91,7 +120,7 @@ impl Release {
             self.files.insert(path.clone(), asked);
         }
         let question = official_question(prompt);
-        let Some(asked) = self.files.get(path) else {
+        let Some(asked) = self.files.get_mut(path) else {
             return Err(missing(format!("{} isn't read", path.display())));
         };
         let mut answers = asked.entries.iter().filter(|(text, _)| *text == question);
@@ -101,7 +130,10 @@ impl Release {
                 ProblemKind::DuplicateId,
                 format!("{} asks {question:?} twice", path.display()),
             )),
-            (None, _, Some(fault)) => Err(missing(format!("{}: {fault}", path.display()))),
+            (None, _, Some(fault)) => {
+                asked.is_told = true;
+                Err(missing(format!("{}: {fault}", path.display())))
+            }
             (None, _, None) => Err(missing(format!(
                 "{} doesn't ask {question:?}",
                 path.display()
@@ -158,11 +190,14 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         });
         collector.take(number, sample);
     })?;
+    let faults = release.faults();
     let mut files = vec![path];
     let mut answers: Vec<PathBuf> = release.files.into_keys().collect();
     answers.sort();
     files.extend(answers);
-    Ok(Reading::new(Benchmark::Mme, part, folder, files, collector))
+    let mut reading = Reading::new(Benchmark::Mme, part, folder, files, collector);
+    reading.faults.extend(faults.into_iter().map(Arc::new));
+    Ok(reading)
 }
 
 fn bad_id(id: &str) -> LineFault {

@@ -3,16 +3,21 @@
 //! A data set is named by its folder, or by `FOLDER:PART` where the folder holds several:
 //! [`find`] lists them, [`open`] reads one.
 
+mod ai2d;
 mod annotations;
 mod benchmark;
+pub(crate) mod beside;
+mod chartqa;
 pub mod check;
 mod collect;
 mod dispatch;
+pub(crate) mod docvqa;
 pub(crate) mod encoding;
 mod error;
 pub mod export;
 mod gqa;
 mod image;
+mod infovqa;
 mod json_stream;
 #[cfg(any(feature = "parquet", feature = "xlsx"))]
 mod limit;
@@ -21,19 +26,25 @@ mod links;
 pub(crate) mod llava;
 mod mmbench;
 mod mme;
+pub(crate) mod mmmu;
+pub(crate) mod mmstar;
 mod mmvet;
+mod near;
+mod ocrbench;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod plain;
 mod pope;
 mod refcoco;
 mod scienceqa;
+pub(crate) mod seedbench;
 mod sheet;
 mod table;
 mod textvqa;
 mod tsv;
 mod vizwiz;
 pub(crate) mod vqav2;
+mod without_file;
 #[cfg(feature = "xlsx")]
 mod workbook;
 
@@ -45,9 +56,11 @@ pub use image::ImageRef;
 #[cfg(any(feature = "parquet", feature = "xlsx"))]
 pub use limit::LIMIT_VARIABLE;
 pub use links::follow_links;
-pub(crate) use mmbench::table_row;
+pub(crate) use llava::stem as file_stem;
+pub(crate) use mmbench::{incomplete as incomplete_questions, table_row};
 pub use sheet::{SheetError, SheetOptions, contact_sheet};
 pub(crate) use table::{TextTable, for_each_tab_row, read_table};
+pub use without_file::open_but_for_images;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,8 +94,11 @@ pub struct Dataset {
     pub files: Vec<PathBuf>,
     /// What a reader of results should know, such as what was left out.
     pub notes: Vec<String>,
-    /// The samples, in the order of the file.
+    /// The samples on images, in the order of the file.
     pub samples: Vec<Sample>,
+    /// Questions that are asked without an image, in the order of the file. A study answers
+    /// them only where it is told to.
+    pub text_only: Vec<Sample>,
 }
 
 impl Dataset {
@@ -114,6 +130,9 @@ pub struct Reading {
     pub numbers: Vec<usize>,
     /// What is wrong with a file as a whole, where its lines could be read nevertheless.
     pub faults: Vec<Arc<DatasetError>>,
+    /// Questions of the problems with which nothing is wrong but that their image isn't
+    /// there, each behind so many of the samples.
+    pub without_file: Vec<(usize, Sample)>,
 }
 
 impl Dataset {
@@ -137,6 +156,17 @@ impl Dataset {
             files,
             notes: Vec::new(),
             samples: Vec::new(),
+            text_only: Vec::new(),
+        }
+    }
+
+    /// Notes how many of `number` questions have no image.
+    pub(crate) fn note_text_only(&mut self, number: usize) {
+        let count = self.text_only.len();
+        if count > 0 {
+            self.notes.push(format!(
+                "{count} of {number} questions have no image and are left out"
+            ));
         }
     }
 }
@@ -152,6 +182,7 @@ impl Reading {
         let dataset = Dataset {
             name: benchmark.result_name(part),
             samples: collector.samples,
+            text_only: collector.text_only,
             ..Dataset::empty(benchmark, part, folder, files)
         };
         Reading {
@@ -159,6 +190,7 @@ impl Reading {
             problems: collector.problems,
             numbers: collector.numbers,
             faults: Vec::new(),
+            without_file: collector.without_file,
         }
     }
 
@@ -168,12 +200,12 @@ impl Reading {
         read: impl Fn(bool) -> Result<Reading, DatasetError>,
     ) -> Result<Reading, DatasetError> {
         let scored = read(true)?;
-        if !scored.dataset.samples.is_empty() || scored.problems.is_empty() {
+        if !scored.is_without_question() || scored.problems.is_empty() {
             return Ok(scored);
         }
         let unscored = read(false)?;
-        let samples = &unscored.dataset.samples;
-        let has_none = !samples.is_empty() && samples.iter().all(|s| s.answers.is_empty());
+        let has_none = !unscored.is_without_question()
+            && unscored.questions().all(|sample| sample.answers.is_empty());
         Ok(if has_none { unscored } else { scored })
     }
 
@@ -196,7 +228,7 @@ impl Reading {
         if !problems.is_empty() {
             return Err(DatasetError::Lines { path, problems });
         }
-        if dataset.samples.is_empty() {
+        if dataset.samples.is_empty() && dataset.text_only.is_empty() {
             return Err(DatasetError::Empty { path });
         }
         Ok(dataset)
@@ -259,7 +291,7 @@ impl Part {
 ///
 /// # Errors
 /// A Parquet file that can't be read; Parquet files alone, whose columns are those of no
-/// benchmark.
+/// benchmark; files of a benchmark alone that it isn't read from.
 pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
     let (found, errors) = find_all(folder);
     match errors.into_iter().next() {
@@ -285,7 +317,7 @@ pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
         }));
     }
     #[cfg(feature = "parquet")]
-    let errors = {
+    let mut errors = {
         let parquet::Found {
             parts,
             unknown,
@@ -296,7 +328,10 @@ pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
         errors
     };
     #[cfg(not(feature = "parquet"))]
-    let errors = Vec::new();
+    let mut errors = Vec::new();
+    if found.is_empty() {
+        errors.extend(near::near_misses(folder));
+    }
     (found, errors)
 }
 

@@ -1,5 +1,5 @@
 //! ScienceQA, questions with an image: `llava_test_CQM-A.json` with `problems.json`,
-//! images in `images/test/<id>/`. Questions without an image are left out and counted.
+//! images in `images/test/<id>/`. Questions without an image are set apart and counted.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,11 +13,13 @@ use super::export::Exporter;
 use super::json_stream::for_each_entry;
 use super::lines::LineFault;
 use super::llava::{Boxes, Id, find, image_folders, need};
-use super::{Benchmark, Dataset, DatasetError, ProblemKind, Reading};
+use super::{Benchmark, Dataset, DatasetError, ImageRef, ProblemKind, Reading};
 use crate::metric::scienceqa::INSTRUCTION;
 use crate::sample::Sample;
 
-const QUESTIONS: [&str; 2] = ["llava_test_CQM-A.json", "llava_test_CQM-I.json"];
+const QUESTIONS: [&str; 2] = ["llava_test_CQM-A.json", IMAGES_ONLY];
+/// The questions with an image alone.
+const IMAGES_ONLY: &str = "llava_test_CQM-I.json";
 const PROBLEMS: &str = "problems.json";
 const SPLITS: &str = "pid_splits.json";
 
@@ -56,7 +58,7 @@ struct Problem {
     grade: Option<String>,
 }
 
-/// Reads the questions that have an image.
+/// Reads the questions, those without an image apart.
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &QUESTIONS)?;
     let problems_path = need(folder, "file of problems", &[PROBLEMS])?;
@@ -65,14 +67,12 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     })?;
     let images = image_folders(folder, &["images/test", "test", "images"]);
     let mut collector = Collector::new("entry", Benchmark::Scienceqa.answer_rule());
-    let (mut number, mut num_without) = (0, 0);
+    let mut number = 0;
     for_each_entry(&path, None, |_, entry: Entry| {
         number += 1;
-        let Some(name) = &entry.image else {
-            num_without += 1;
-            return;
-        };
-        let sample = collector.image(&images, name).and_then(|image| {
+        let name = entry.image.as_deref().filter(|name| !name.is_empty());
+        let image = name.map_or(Ok(ImageRef::None), |name| collector.image(&images, name));
+        let sample = image.and_then(|image| {
             let mut sample = sample(&entry, &mut problems)?;
             sample.image = image;
             Ok(sample)
@@ -81,10 +81,14 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     })?;
     let files = vec![path, problems_path];
     let mut reading = Reading::new(Benchmark::Scienceqa, part, folder, files, collector);
-    if num_without > 0 {
-        reading.dataset.notes = vec![format!(
-            "{num_without} of {number} questions have no image and are left out"
-        )];
+    reading.dataset.note_text_only(number);
+    if reading.dataset.files[0].ends_with(IMAGES_ONLY) {
+        let note = format!(
+            "{IMAGES_ONLY} holds image questions only; {} has all, which the overall accuracy is \
+             over",
+            QUESTIONS[0]
+        );
+        reading.dataset.notes.push(note);
     }
     Ok(reading)
 }

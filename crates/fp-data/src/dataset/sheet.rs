@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fp_image::{DecodeLimits, ImageError, decode};
+use fp_scoring::Cause;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 
 use super::{Dataset, ImageRef};
 use crate::sample::Sample;
@@ -32,10 +36,26 @@ pub enum SheetError {
     /// An image can't be read.
     #[error("can't read the image {}", path.display())]
     Image {
-        /// The file.
+        /// The file, or its place in one.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// An image that can't be decoded.
+    #[error("can't show the image {}", path.display())]
+    Pixels {
+        /// The file, or its place in one.
+        path: PathBuf,
+        /// Why.
+        source: ImageError,
+    },
+    /// Pixels that can't be written as PNG.
+    #[error("can't write the image {} as PNG", path.display())]
+    Write {
+        /// The file, or its place in one.
+        path: PathBuf,
+        /// Why.
+        source: Cause,
     },
     /// A sheet of nothing.
     #[error("a sheet needs at least 1 image, 1 column and 1 question per image")]
@@ -53,11 +73,12 @@ pub struct SheetOptions {
     pub questions: usize,
 }
 
-/// Draws a sheet as SVG, with the images inside it. Boxes and question of one
-/// colour belong together; a question without boxes has nothing that decides it.
+/// Draws a sheet as SVG, with the images inside it: the pixels that a model sees, as PNG.
+/// Boxes and question of one colour belong together; a question without boxes has nothing
+/// that decides it.
 ///
 /// # Errors
-/// An image that can't be read, or an empty sheet.
+/// An image that can't be read or decoded, or an empty sheet.
 pub fn contact_sheet(dataset: &Dataset, options: &SheetOptions) -> Result<String, SheetError> {
     let questions = options.questions.min(COLORS.len());
     if options.images == 0 || options.columns == 0 || questions == 0 {
@@ -98,17 +119,15 @@ fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f
     let Some(first) = samples.first() else {
         return Ok(top);
     };
-    let [width, height] = size_of(first)?;
-    let scale = PICTURE / width;
-    let shown_height = height * scale;
-    let bytes = read(&first.image)?;
-    let media_type = media_type(&bytes);
+    let picture = Picture::of(&first.image)?;
+    let scale = PICTURE / picture.width;
+    let shown_height = picture.height * scale;
     // Writing to a String can't fail.
     let _ = writeln!(
         body,
         "<image x=\"{left}\" y=\"{top}\" width=\"{PICTURE}\" height=\"{shown_height}\" \
-         style=\"image-rendering:pixelated\" href=\"data:{media_type};base64,{}\"/>",
-        STANDARD.encode(bytes)
+         style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{}\"/>",
+        picture.png
     );
     let mut y = top + shown_height + LINE;
     for (number, (sample, color)) in samples.iter().zip(COLORS).enumerate() {
@@ -139,52 +158,63 @@ fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f
     Ok(y)
 }
 
-fn read(image: &ImageRef) -> Result<Vec<u8>, SheetError> {
-    image.read().map_err(cant_read(image))
+/// An image as a model sees it: what a browser makes of the file itself may be turned or
+/// blended, and boxes would lie elsewhere.
+struct Picture {
+    width: f64,
+    height: f64,
+    /// In Base64.
+    png: String,
 }
 
-/// Width and height, as the data set says it or the file.
-fn size_of(sample: &Sample) -> Result<[f64; 2], SheetError> {
-    if let Some([width, height]) = sample.image_size {
-        return Ok([width as f64, height as f64]);
-    }
-    let [width, height] = sample.image.size().map_err(cant_read(&sample.image))?;
-    Ok([width as f64, height as f64])
-}
-
-fn cant_read(image: &ImageRef) -> impl FnOnce(std::io::Error) -> SheetError {
-    let path = image.container().to_owned();
-    move |source| SheetError::Image { path, source }
-}
-
-fn media_type(bytes: &[u8]) -> &'static str {
-    match image::guess_format(bytes) {
-        Ok(format) => format.to_mime_type(),
-        Err(_) => "image/jpeg",
+impl Picture {
+    fn of(image: &ImageRef) -> Result<Picture, SheetError> {
+        let path = || image.to_string().into();
+        let bytes = image.read().map_err(|source| SheetError::Image {
+            path: path(),
+            source,
+        })?;
+        let pixels =
+            decode(&bytes, DecodeLimits::default()).map_err(|source| SheetError::Pixels {
+                path: path(),
+                source,
+            })?;
+        // A limit of decoding keeps both far below.
+        let (width, height) = (pixels.width() as u32, pixels.height() as u32);
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png)
+            .write_image(pixels.as_raw(), width, height, ExtendedColorType::Rgb8)
+            .map_err(|source| SheetError::Write {
+                path: path(),
+                source: source.into(),
+            })?;
+        Ok(Picture {
+            width: f64::from(width),
+            height: f64::from(height),
+            png: STANDARD.encode(png),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
-    #[test]
-    fn a_sheet_names_what_it_shows() {
-        let dir = tempfile::tempdir().unwrap();
-        let image = dir.path().join("a.png");
-        std::fs::write(&image, b"\x89PNG\r\n\x1a\nnot looked into").unwrap();
+    fn dataset(image: PathBuf) -> Dataset {
         let sample = Sample {
             id: "1".to_owned(),
             image_id: "a".to_owned(),
             image: image.into(),
-            image_size: Some([168, 84]),
+            image_size: Some([999, 1]),
             question: "Is 1 < 2?".to_owned(),
             answers: vec!["yes".to_owned()],
             family: "existence".to_owned(),
             boxes: vec![[0.0, 0.0, 10.0, 10.0]],
             ..Sample::default()
         };
-        let dataset = Dataset {
+        Dataset {
             name: "test".to_owned(),
             split: "test".to_owned(),
             benchmark: crate::dataset::Benchmark::Plain,
@@ -194,25 +224,86 @@ mod tests {
             families: Vec::new(),
             license: None,
             source: None,
-            folder: dir.path().to_owned(),
+            folder: PathBuf::new(),
             files: Vec::new(),
             samples: vec![sample],
-        };
-        let options = SheetOptions {
-            images: 4,
-            columns: 2,
-            questions: 3,
-        };
-        let sheet = contact_sheet(&dataset, &options).unwrap();
-        assert!(sheet.contains("Is 1 &lt; 2? → yes") && sheet.contains("data:image/png;base64,"));
+            text_only: Vec::new(),
+        }
+    }
+
+    const OPTIONS: SheetOptions = SheetOptions {
+        images: 4,
+        columns: 2,
+        questions: 3,
+    };
+
+    /// The first picture of a sheet, decoded as a browser would.
+    fn shown(sheet: &str) -> image::RgbImage {
+        let data = sheet.split("base64,").nth(1).unwrap();
+        let data = data.split('"').next().unwrap();
+        let png = STANDARD.decode(data).unwrap();
+        image::load_from_memory(&png).unwrap().into_rgb8()
+    }
+
+    #[test]
+    fn a_sheet_names_what_it_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        let picture =
+            image::RgbImage::from_fn(6, 3, |x, y| image::Rgb([40 * x as u8, 80 * y as u8, 7]));
+        picture.save(&path).unwrap();
+        let sheet = contact_sheet(&dataset(path), &OPTIONS).unwrap();
+        assert!(sheet.contains("Is 1 &lt; 2? → yes"));
         assert_eq!(sheet.matches("<rect").count(), 2, "the ground and one box");
+        assert_eq!(shown(&sheet), picture);
+        // A picture is as high as its pixels are, whatever is said of it.
+        assert!(sheet.contains("width=\"300\" height=\"150\""), "{sheet}");
         let nothing = SheetOptions {
             images: 0,
-            ..options
+            ..OPTIONS
         };
         assert!(matches!(
-            contact_sheet(&dataset, &nothing),
+            contact_sheet(&dataset(PathBuf::new()), &nothing),
             Err(SheetError::Empty)
         ));
+    }
+
+    /// A browser turns a JPEG by its EXIF data; a model doesn't, and the sheet neither.
+    #[test]
+    fn turned_images_are_shown_as_the_model_sees_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        let picture = image::RgbImage::from_fn(24, 8, |x, _| image::Rgb([10 * x as u8, 0, 200]));
+        for orientation in [1, 3, 6, 8] {
+            let mut jpeg = Cursor::new(Vec::new());
+            picture
+                .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+                .unwrap();
+            let mut exif =
+                b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+            exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+            let jpeg = jpeg.into_inner();
+            let jpeg = [&jpeg[..2], &exif, &jpeg[2..]].concat();
+            std::fs::write(&path, &jpeg).unwrap();
+            let inspected = fp_image::inspect(&jpeg, DecodeLimits::default()).unwrap();
+            assert_eq!(inspected.remarks.len(), usize::from(orientation != 1));
+            let sheet = contact_sheet(&dataset(path.clone()), &OPTIONS).unwrap();
+            let shown = shown(&sheet);
+            let seen = decode(&jpeg, DecodeLimits::default()).unwrap();
+            assert_eq!(shown.dimensions(), (24, 8), "{orientation}");
+            assert_eq!(shown.as_raw().as_slice(), seen.as_raw());
+            assert!(!sheet.contains("image/jpeg"));
+        }
+    }
+
+    #[test]
+    fn images_that_show_nothing_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        let error = contact_sheet(&dataset(path.clone()), &OPTIONS).unwrap_err();
+        assert!(matches!(error, SheetError::Image { .. }) && error.to_string().contains("a.png"));
+        std::fs::write(&path, "<html>").unwrap();
+        let error = contact_sheet(&dataset(path), &OPTIONS).unwrap_err();
+        assert!(matches!(error, SheetError::Pixels { .. }) && error.to_string().contains("a.png"));
     }
 }

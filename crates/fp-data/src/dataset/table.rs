@@ -85,12 +85,17 @@ pub(crate) fn for_each_tab_row(
     let mut cells = Vec::new();
     let mut number = 0;
     while read_row(&mut file, &mut cells).map_err(io_error)? > 0 {
-        if cells.len() > 1 || cells.iter().any(|cell| !cell.is_empty()) {
+        if !is_blank(&cells) {
             take(number, &cells);
         }
         number += 1;
     }
     Ok(())
+}
+
+/// Whether a row has nothing but white space in its cells, as one of a blank line has.
+pub(super) fn is_blank(cells: &[Vec<u8>]) -> bool {
+    cells.iter().all(|cell| cell.trim_ascii().is_empty())
 }
 
 fn text(cell: &[u8]) -> Result<String, LineFault> {
@@ -121,7 +126,7 @@ mod tests {
     #[test]
     fn rows_that_do_not_fit_are_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let bytes = b"\xef\xbb\xbfindex\tA\r\n1\tx\r\n\r\n2\n3\tcaf\xe9\n";
+        let bytes = b"\xef\xbb\xbfindex\tA\r\n1\tx\r\n \r\n2\n3\tcaf\xe9\n\n";
         std::fs::write(file.path(), bytes).unwrap();
         let table = read_table(file.path()).unwrap();
         assert_eq!(table.header, ["index", "A"]);

@@ -1,8 +1,10 @@
 //! VizWiz: `val.json` with images in `val/` (prompts from `llava_val.jsonl` where it is
 //! there), or LLaVA's `llava_test.jsonl` with images in `test/`, scored by the server.
 
+use std::io::Read as _;
 use std::path::Path;
 
+use fp_scoring::open_file;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -24,14 +26,25 @@ const ANNOTATIONS: [&str; 2] = ["val.json", "Annotations/val.json"];
 pub(super) fn parts(folder: &Path) -> Vec<String> {
     let mut parts = Vec::new();
     // `val.json` alone is a name that others use too.
-    let has_images = folder.join("val").is_dir() || folder.join(TEST).is_file();
-    if find(folder, &ANNOTATIONS).is_some() && has_images || folder.join(VAL).is_file() {
+    let is_known = folder.join("val").is_dir() || folder.join(TEST).is_file();
+    let annotations = find(folder, &ANNOTATIONS);
+    if annotations.is_some_and(|path| is_known || begins_as_vizwiz(&path))
+        || folder.join(VAL).is_file()
+    {
         parts.push("val".to_owned());
     }
     if folder.join(TEST).is_file() {
         parts.push("test".to_owned());
     }
     parts
+}
+
+/// Whether a file of annotations names VizWiz's images: scores need the annotations alone.
+fn begins_as_vizwiz(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = open_file(path).map(|file| file.take(4096).read_to_end(&mut head));
+    let head = String::from_utf8_lossy(&head);
+    matches!(read, Ok(Ok(_))) && head.contains("\"VizWiz_val_")
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use calamine::{Data, Reader, Xlsx, XlsxError};
@@ -87,11 +87,87 @@ fn check_size(file: BufReader<File>, limit: u64) -> Result<(), Fault> {
     let mut left = limit;
     for index in 0..archive.len() {
         let entry = archive.by_index(index)?;
-        let copied = io::copy(&mut entry.take(left.saturating_add(1)), &mut io::sink());
+        let mut stated = StatedStrings::default();
+        let has_strings = entry
+            .name()
+            .to_lowercase()
+            .ends_with(&SHARED_STRINGS.to_lowercase());
+        let mut content = entry.take(left.saturating_add(1));
+        let copied = if has_strings {
+            io::copy(&mut content, &mut stated)
+        } else {
+            io::copy(&mut content, &mut io::sink())
+        };
         let copied = copied.map_err(zip::result::ZipError::Io)?;
         left = left.checked_sub(copied).ok_or(Fault::TooMuch)?;
+        let most = stated.most();
+        if most > copied / LEAST_STRING {
+            let reason =
+                format!("{SHARED_STRINGS} states {most} texts, more than its {copied} bytes hold");
+            return Err(Fault::Content(reason));
+        }
     }
     Ok(())
+}
+
+/// The file of a workbook that its texts stand in.
+const SHARED_STRINGS: &str = "sharedStrings.xml";
+/// Bytes of the shortest text, `<si/>`.
+const LEAST_STRING: u64 = 5;
+
+/// Finds how many texts a file of shared strings states: its reader makes room for as many
+/// before it has seen one.
+#[derive(Default)]
+struct StatedStrings {
+    /// What came last, in which a number may be cut.
+    rest: Vec<u8>,
+    most: u64,
+}
+
+impl StatedStrings {
+    const ATTRIBUTE: &[u8] = b"uniqueCount";
+    /// Bytes within which the number stands behind the attribute's name.
+    const REACH: usize = 4096;
+
+    /// The largest number that is stated.
+    fn most(mut self) -> u64 {
+        self.look(true);
+        self.most
+    }
+
+    /// Looks at everything behind which enough has come, at the end at all.
+    fn look(&mut self, is_end: bool) {
+        let whole = self.rest.len().saturating_sub(Self::REACH);
+        let until = if is_end { self.rest.len() } else { whole };
+        for start in 0..until {
+            let text = self.rest.get(start..).unwrap_or_default();
+            let Some(behind) = text.strip_prefix(Self::ATTRIBUTE) else {
+                continue;
+            };
+            let behind = behind.get(..Self::REACH).unwrap_or(behind);
+            let digits = behind.iter().skip_while(|byte| !byte.is_ascii_digit());
+            let digits = digits.take_while(|byte| byte.is_ascii_digit());
+            let number = digits.fold(0_u64, |number, digit| {
+                number
+                    .saturating_mul(10)
+                    .saturating_add(u64::from(digit - b'0'))
+            });
+            self.most = self.most.max(number);
+        }
+        self.rest.drain(..until);
+    }
+}
+
+impl Write for StatedStrings {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.rest.extend_from_slice(bytes);
+        self.look(false);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn cells(file: BufReader<File>) -> Result<Cells, Fault> {
@@ -152,8 +228,6 @@ fn table(cells: Cells) -> Result<TextTable, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use rust_xlsxwriter::Workbook;
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
@@ -230,6 +304,38 @@ mod tests {
         }
         std::fs::write(&path, bytes).unwrap();
         assert!(check(1 << 20).is_err());
+    }
+
+    /// A reader makes room for as many texts as are stated.
+    #[test]
+    fn more_texts_than_fit_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.xlsx");
+        let refused = |attribute: &str, before: &str| {
+            let mut archive = ZipWriter::new(File::create(&path).unwrap());
+            archive
+                .start_file("xl/SharedStrings.xml", SimpleFileOptions::default())
+                .unwrap();
+            let content = format!("{before}<sst {attribute}><si><t>a</t></si></sst>");
+            archive.write_all(content.as_bytes()).unwrap();
+            archive.finish().unwrap();
+            let checked = check_size(BufReader::new(File::open(&path).unwrap()), 1 << 30);
+            matches!(checked, Err(Fault::Content(reason)) if reason.contains("texts, more than"))
+        };
+        for attribute in [
+            "uniqueCount=\"2147483648\"",
+            "count='1' uniqueCount = '99999999999999999999999'",
+            "uniqueCount=\"00000000000000000099\"",
+        ] {
+            assert!(refused(attribute, ""), "{attribute}");
+        }
+        // Wherever it stands, on any cut between what is read at a time.
+        for length in [4000, 8180, 8185, 8190, 8192, 70_000] {
+            let before = format!("<!--{}-->", " ".repeat(length));
+            assert!(refused("uniqueCount=\"99999999\"", &before), "{length}");
+            assert!(!refused("uniqueCount=\"1\"", &before), "{length}");
+        }
+        assert!(!refused("uniqueCount=\"3\"", "") && !refused("", ""));
     }
 
     #[test]

@@ -68,11 +68,42 @@ pub enum AnswerRule {
     MmbenchLmmsEval,
     /// A box that overlaps the right one by half: RefCOCO.
     Refcoco,
+    /// ANLS of DocVQA and InfographicVQA by the competition's script and lmms-eval.
+    Anls,
+    /// ANLS by the papers' formula, which excludes the threshold.
+    AnlsPaper,
+    /// ANLS by VLMEvalKit, relative to texts with single spaces.
+    AnlsVlmevalkit,
+    /// Relaxed accuracy of ChartQA, as lmms-eval has it.
+    Chartqa,
+    /// Relaxed accuracy by VLMEvalKit, white space around left out.
+    ChartqaVlmevalkit,
+    /// A text that contains the gold one: OCRBench and VLMEvalKit.
+    Ocrbench,
+    /// The same by lmms-eval, formulas in lower case.
+    OcrbenchLmmsEval,
+    /// A choice's letter, read as lmms-eval does for AI2D.
+    Ai2d,
+    /// A choice's letter and nothing else: LLaVA's script for SEED-Bench.
+    Seedbench,
+    /// A choice's letter as the first character: lmms-eval for SEED-Bench.
+    SeedbenchLmmsEval,
+    /// A choice's letter, read as MMStar's script does.
+    Mmstar,
+    /// A choice's letter, read as VLMEvalKit does without a judge, outside of MMBench.
+    ChoiceVlmevalkit,
+    /// A choice's letter or an open answer, read as MMMU's script does; what it would draw
+    /// at random is wrong.
+    Mmmu,
+    /// The same by lmms-eval.
+    MmmuLmmsEval,
+    /// A choice's letter, open questions made choices: VLMEvalKit without a judge.
+    MmmuVlmevalkit,
 }
 
 impl AnswerRule {
     /// Every rule.
-    pub const ALL: [AnswerRule; 21] = [
+    pub const ALL: [AnswerRule; 36] = [
         AnswerRule::Exact,
         AnswerRule::VqaOfficial,
         AnswerRule::VqaOfficialRaw,
@@ -94,6 +125,21 @@ impl AnswerRule {
         AnswerRule::Mmbench,
         AnswerRule::MmbenchLmmsEval,
         AnswerRule::Refcoco,
+        AnswerRule::Anls,
+        AnswerRule::AnlsPaper,
+        AnswerRule::AnlsVlmevalkit,
+        AnswerRule::Chartqa,
+        AnswerRule::ChartqaVlmevalkit,
+        AnswerRule::Ocrbench,
+        AnswerRule::OcrbenchLmmsEval,
+        AnswerRule::Ai2d,
+        AnswerRule::Seedbench,
+        AnswerRule::SeedbenchLmmsEval,
+        AnswerRule::Mmstar,
+        AnswerRule::ChoiceVlmevalkit,
+        AnswerRule::Mmmu,
+        AnswerRule::MmmuLmmsEval,
+        AnswerRule::MmmuVlmevalkit,
     ];
 
     /// The name in configurations, flags and reports.
@@ -120,10 +166,25 @@ impl AnswerRule {
             AnswerRule::Mmbench => "mmbench",
             AnswerRule::MmbenchLmmsEval => "mmbench_lmms_eval",
             AnswerRule::Refcoco => "refcoco",
+            AnswerRule::Anls => "anls",
+            AnswerRule::AnlsPaper => "anls_paper",
+            AnswerRule::AnlsVlmevalkit => "anls_vlmevalkit",
+            AnswerRule::Chartqa => "chartqa",
+            AnswerRule::ChartqaVlmevalkit => "chartqa_vlmevalkit",
+            AnswerRule::Ocrbench => "ocrbench",
+            AnswerRule::OcrbenchLmmsEval => "ocrbench_lmms_eval",
+            AnswerRule::Ai2d => "ai2d",
+            AnswerRule::Seedbench => "seedbench",
+            AnswerRule::SeedbenchLmmsEval => "seedbench_lmms_eval",
+            AnswerRule::Mmstar => "mmstar",
+            AnswerRule::ChoiceVlmevalkit => "choice_vlmevalkit",
+            AnswerRule::Mmmu => "mmmu",
+            AnswerRule::MmmuLmmsEval => "mmmu_lmms_eval",
+            AnswerRule::MmmuVlmevalkit => "mmmu_vlmevalkit",
         }
     }
 
-    /// Whether answers are letters of choices.
+    /// Whether answers are letters of choices, wherever a question has any.
     pub const fn is_choice(self) -> bool {
         matches!(
             self,
@@ -131,7 +192,29 @@ impl AnswerRule {
                 | AnswerRule::ScienceqaLmmsEval
                 | AnswerRule::Mmbench
                 | AnswerRule::MmbenchLmmsEval
+                | AnswerRule::Ai2d
+                | AnswerRule::Seedbench
+                | AnswerRule::SeedbenchLmmsEval
+                | AnswerRule::Mmstar
+                | AnswerRule::ChoiceVlmevalkit
+        ) || self.has_open_questions()
+    }
+
+    /// Whether a question without choices is an open one.
+    pub const fn has_open_questions(self) -> bool {
+        matches!(
+            self,
+            AnswerRule::Mmmu | AnswerRule::MmmuLmmsEval | AnswerRule::MmmuVlmevalkit
         )
+    }
+
+    /// What its mean over questions is called.
+    pub const fn measure(self) -> &'static str {
+        match self {
+            AnswerRule::Anls | AnswerRule::AnlsPaper | AnswerRule::AnlsVlmevalkit => "ANLS",
+            AnswerRule::Chartqa | AnswerRule::ChartqaVlmevalkit => "relaxed accuracy",
+            _ => "accuracy",
+        }
     }
 
     /// Whether scores lie between 0 and 1 by people's agreement.

@@ -1,15 +1,22 @@
 //! What answers and kept tokens are worth: the rules of the published benchmarks, with
 //! the variants in which evaluators differ, and measures of visual tokens.
 
+pub mod anls;
 pub mod answer;
 mod breakdown;
+pub mod chartqa;
+pub mod choice;
 mod error;
 pub mod flops;
 pub mod gqa;
 pub mod mmbench;
 pub mod mme;
+pub mod mmmu;
 pub mod mmvet;
+pub mod ocrbench;
 pub mod pope;
+#[cfg(feature = "parquet")]
+pub(crate) mod python_list;
 mod python_text;
 pub mod refcoco;
 pub mod scienceqa;

@@ -97,6 +97,11 @@ impl YesNoCounts {
         (precision + recall > 0.0).then(|| 2.0 * precision * recall / (precision + recall))
     }
 
+    /// As lmms-eval has it: 0 where precision, recall or their mean has no value.
+    pub fn f1_lmms_eval(&self) -> f64 {
+        self.f1().unwrap_or(0.0)
+    }
+
     /// Share of answers that say yes.
     pub fn yes_ratio(&self) -> Option<f64> {
         ratio(self.true_positive + self.false_positive, self.total())

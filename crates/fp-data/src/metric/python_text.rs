@@ -70,6 +70,40 @@ pub(crate) fn is_decimal_digit(c: char) -> bool {
     }
 }
 
+/// The value of a decimal digit of any script, as an ASCII digit.
+fn ascii_digit(c: char) -> Option<char> {
+    let code = u32::from(c);
+    let place = ZEROS.partition_point(|&zero| zero <= code).checked_sub(1)?;
+    char::from_digit(code - ZEROS[place], 10)
+}
+
+/// `float(text)`: white space around, digits of any script and single underscores between
+/// digits are allowed; so are `inf` and `nan` in any case.
+pub(crate) fn float(text: &str) -> Option<f64> {
+    let mut plain = String::new();
+    let mut chars = strip(text).chars().peekable();
+    let mut last = None;
+    while let Some(c) = chars.next() {
+        let c = ascii_digit(c).unwrap_or(c);
+        if c == '_' {
+            let is_digit = |c: Option<char>| c.is_some_and(is_decimal_digit);
+            if !is_digit(last) || !is_digit(chars.peek().copied()) {
+                return None;
+            }
+        } else {
+            plain.push(c);
+        }
+        last = Some(c);
+    }
+    plain.parse().ok()
+}
+
+/// `round(number, 2)`: the nearest number of two decimals, ties by the exact value to even.
+pub(crate) fn round_2(number: f64) -> f64 {
+    // Formatting rounds the exact binary value, as Python does.
+    format!("{number:.2}").parse().unwrap_or(number)
+}
+
 /// The zeros of all scripts, ascending; each is followed by its nine other digits.
 /// Source: Unicode 14, general category Nd.
 const ZEROS: [u32; 66] = [
@@ -98,6 +132,46 @@ mod tests {
         assert!("09٠٩５𝟗".chars().all(is_decimal_digit));
         assert!(!"/:²½ⅷa٪".chars().any(is_decimal_digit));
         assert!(ZEROS.is_sorted());
+    }
+
+    #[test]
+    fn numbers_as_python_reads_them() {
+        for (text, expected) in [
+            ("14", Some(14.0)),
+            (" -1.5e3\n", Some(-1500.0)),
+            ("+.5", Some(0.5)),
+            ("5.", Some(5.0)),
+            ("1_000", Some(1000.0)),
+            ("٣.٥", Some(3.5)),
+            ("Infinity", Some(f64::INFINITY)),
+            ("1__0", None),
+            ("_1", None),
+            ("1_.5", None),
+            ("1,000", None),
+            ("5%", None),
+            ("1 2", None),
+            ("", None),
+            (".", None),
+            ("²", None),
+        ] {
+            assert_eq!(float(text), expected, "{text:?}");
+        }
+        assert!(float("NaN").is_some_and(f64::is_nan));
+    }
+
+    #[test]
+    fn two_decimals() {
+        // Ties of the exact value go to the even digit; 2.675 is below its tie.
+        for (number, expected) in [
+            (0.125, 0.12),
+            (0.375, 0.38),
+            (2.675, 2.67),
+            (1.005, 1.0),
+            (-0.625, -0.62),
+            (1e300, 1e300),
+        ] {
+            assert_eq!(round_2(number), expected, "{number}");
+        }
     }
 
     #[test]

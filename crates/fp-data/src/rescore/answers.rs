@@ -12,12 +12,14 @@ use crate::dataset::llava::Id;
 use crate::dataset::{ProblemKind, Problems, Reading};
 
 /// One answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The question's id, as the file has it.
     pub id: String,
     /// What was asked, where the file says it.
     pub prompt: Option<String>,
+    /// The image's file, where the file of answers says it.
+    pub image: Option<String>,
     /// What was said.
     pub text: String,
 }
@@ -40,6 +42,9 @@ struct LlavaLine {
     question_id: Id,
     #[serde(default)]
     prompt: Option<String>,
+    /// LLaVA writes none; others write more than a name.
+    #[serde(default)]
+    image: Option<serde_json::Value>,
     text: String,
 }
 
@@ -80,10 +85,18 @@ fn read_lines(path: &Path) -> Result<AnswerFile, RescoreError> {
     let mut answers = Vec::new();
     let mut problems = Problems::default();
     for_each_line(path, |number, line| {
+        if line.as_ref().is_ok_and(|line| line.trim().is_empty()) {
+            return;
+        }
         match line.and_then(parse::<LlavaLine>) {
             Ok(line) => answers.push(Answer {
                 id: line.question_id.into_text(),
-                prompt: line.prompt,
+                prompt: line.prompt.filter(|prompt| !prompt.trim().is_empty()),
+                image: line
+                    .image
+                    .as_ref()
+                    .and_then(|name| name.as_str())
+                    .map(str::to_owned),
                 text: line.text,
             }),
             Err((kind, message)) => problems.add(number, kind, message),
@@ -111,8 +124,8 @@ fn read_list(path: &Path) -> Result<AnswerFile, RescoreError> {
         match serde_json::from_value::<ServerEntry>(entry) {
             Ok(entry) => answers.push(Answer {
                 id: entry.question_id.into_text(),
-                prompt: None,
                 text: entry.answer,
+                ..Answer::default()
             }),
             Err(error) => problems.add(number, ProblemKind::of_json(&error), error.to_string()),
         }

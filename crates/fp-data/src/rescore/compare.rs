@@ -7,7 +7,7 @@ use fp_stats::{
     compare_paired, compare_statistic, holm,
 };
 
-use super::figures::{gold, mmbench_report};
+use super::figures::{gold, mmbench_report, unpaired_tasks};
 use super::{RescoreError, Scored};
 use crate::dataset::{Benchmark, Dataset};
 use crate::metric::YesNo;
@@ -23,10 +23,16 @@ pub struct Comparison {
     /// What is compared question by question: scores, or MMBench's questions, right in
     /// every rotation.
     pub unit: &'static str,
-    /// The test, images as clusters; scores from 0 to 1.
-    pub paired: PairedComparison,
-    /// Its p after Holm's correction over all pairs that were asked for.
-    pub p_holm: f64,
+    /// Mean score of a less that of b, from −1 to 1, whether there is a test or not; none
+    /// without questions.
+    pub difference: Option<f64>,
+    /// The test, images as clusters; scores from 0 to 1. None where it can't be made.
+    pub paired: Option<PairedComparison>,
+    /// Why there is no test, as a clause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_paired: Option<String>,
+    /// Its p after Holm's correction over all pairs that were asked for and have one.
+    pub p_holm: Option<f64>,
     /// The figure of papers where it is no mean over questions: POPE's mean F1 and MME's
     /// score. In percent for POPE. None for other benchmarks, and where the figure is
     /// undefined.
@@ -40,7 +46,7 @@ pub struct Comparison {
 /// Compares every pair, or every file with the one called `baseline`.
 ///
 /// # Errors
-/// Fewer than two images, too few draws.
+/// Too few draws. A pair that has no test says why, and keeps the others.
 pub fn compare_all(
     dataset: &Dataset,
     scored: &[Scored],
@@ -62,10 +68,12 @@ pub fn compare_all(
             }
         }
     }
-    let p: Vec<f64> = comparisons.iter().map(|pair| pair.paired.p).collect();
+    let has_test = |pair: &&mut Comparison| pair.paired.is_some();
+    let tested: Vec<&mut Comparison> = comparisons.iter_mut().filter(has_test).collect();
+    let p: Vec<f64> = tested.iter().filter_map(|pair| pair.p_holm).collect();
     if !p.is_empty() {
-        for (pair, adjusted) in comparisons.iter_mut().zip(holm(&p)?) {
-            pair.p_holm = adjusted;
+        for (pair, adjusted) in tested.into_iter().zip(holm(&p)?) {
+            pair.p_holm = Some(adjusted);
         }
     }
     Ok(comparisons)
@@ -74,7 +82,7 @@ pub fn compare_all(
 /// Compares two files of answers to `dataset`.
 ///
 /// # Errors
-/// Fewer than two images, too few draws.
+/// Too few draws. Fewer than two images or an undefined figure are said in the result.
 pub fn compare(
     dataset: &Dataset,
     a: &Scored,
@@ -99,43 +107,72 @@ pub fn compare(
             Places::of(dataset).clusters,
         ),
     };
-    let paired = compare_paired(&scores_a, &scores_b, &clusters, options)?;
+    let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
+    let difference = (!scores_a.is_empty()).then(|| mean(&scores_a) - mean(&scores_b));
+    let paired = match compare_paired(&scores_a, &scores_b, &clusters, options) {
+        Ok(paired) => Ok(paired),
+        Err(error) => Err(untestable(error, dataset)?),
+    };
     let headline = match dataset.benchmark {
         Benchmark::Pope => Some(compare_f1(dataset, [a, b], options)),
         Benchmark::Mme => Some(compare_mme(dataset, [a, b], options)),
         _ => None,
     };
-    use StatsError::{UndefinedDraws, UndefinedStatistic};
     let (headline, no_headline) = match headline {
-        Some(Err(RescoreError::Stats(error @ (UndefinedStatistic | UndefinedDraws { .. })))) => {
-            (None, Some(why_undefined([a, b], &error)))
-        }
-        headline => (headline.transpose()?, None),
+        Some(Err(error)) => match why_undefined([a, b]) {
+            Some(because) => (None, Some(because)),
+            None => (None, Some(untestable(error, dataset)?)),
+        },
+        headline => (headline.and_then(Result::ok), None),
     };
     Ok(Comparison {
         a: a.name.clone(),
         b: b.name.clone(),
         unit,
-        p_holm: paired.p,
-        paired,
+        difference,
+        p_holm: paired.as_ref().ok().map(|paired| paired.p),
+        no_paired: paired.as_ref().err().cloned(),
+        paired: paired.ok(),
         headline,
         no_headline,
     })
 }
 
-/// Which file's headline has no value and why; else the error's own words.
-fn why_undefined(both: [&Scored; 2], error: &StatsError) -> String {
+/// Why there is no test, where that is for the data; else the error.
+fn untestable(error: StatsError, dataset: &Dataset) -> Result<String, RescoreError> {
+    match error {
+        StatsError::TooFewClusters { .. } if dataset.benchmark == Benchmark::Mmbench => {
+            Ok("all rows are of one question, and a test needs two".to_owned())
+        }
+        StatsError::TooFewClusters { .. } => {
+            let count = dataset.samples.len();
+            let image = dataset.samples.first().map_or("", |s| s.image_id.as_str());
+            let images = if count == 1 {
+                "the only question is".to_owned()
+            } else {
+                format!("all {count} questions are")
+            };
+            Ok(format!(
+                "{images} on one image, {image}, and a test needs two"
+            ))
+        }
+        StatsError::Empty { .. } => Ok("there is no question".to_owned()),
+        error @ (StatsError::UndefinedStatistic | StatsError::UndefinedDraws { .. }) => {
+            Ok(error.to_string())
+        }
+        error => Err(error.into()),
+    }
+}
+
+/// Which file's headline has no value, and why.
+fn why_undefined(both: [&Scored; 2]) -> Option<String> {
     let of = both.iter().filter_map(|scored| {
         let figure = scored.figures.headline()?;
         let because = figure.undefined.as_ref()?;
         Some(format!("{} has no {}: {because}", scored.name, figure.name))
     });
     let of: Vec<String> = of.collect();
-    if of.is_empty() {
-        error.to_string()
-    } else {
-        of.join("; ")
-    }
+    (!of.is_empty()).then(|| of.join("; "))
 }
 
 /// Images and families by number, per question.
@@ -161,7 +198,7 @@ impl Places {
 }
 
 /// Numbers of names in the order of their first appearance, and how many there are.
-fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<usize>, usize) {
+pub(super) fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<usize>, usize) {
     let mut known: HashMap<&str, usize> = HashMap::new();
     let numbers = names
         .map(|name| {
@@ -180,19 +217,14 @@ fn compare_totals(
     width: usize,
     count: impl Fn(&Scored, &Places, &mut ClusterTotals),
     figure: impl Fn(&[f64]) -> Option<f64>,
-) -> Result<StatisticComparison, RescoreError> {
+) -> Result<StatisticComparison, StatsError> {
     let places = Places::of(dataset);
     let totals = |scored: &Scored| {
         let mut totals = ClusterTotals::zeros(places.num_clusters, width * places.num_families)?;
         count(scored, &places, &mut totals);
-        Ok::<_, RescoreError>(totals)
+        Ok(totals)
     };
-    Ok(compare_statistic(
-        &totals(a)?,
-        &totals(b)?,
-        options,
-        figure,
-    )?)
+    compare_statistic(&totals(a)?, &totals(b)?, options, figure)
 }
 
 /// Counts per category: said yes rightly, wrongly, no rightly, wrongly, neither.
@@ -202,7 +234,7 @@ fn compare_f1(
     dataset: &Dataset,
     both: [&Scored; 2],
     options: &CompareOptions,
-) -> Result<StatisticComparison, RescoreError> {
+) -> Result<StatisticComparison, StatsError> {
     let count = |scored: &Scored, places: &Places, totals: &mut ClusterTotals| {
         for (index, sample) in dataset.samples.iter().enumerate() {
             let place = match (scored.figures.said[index], gold(sample)) {
@@ -243,7 +275,15 @@ fn compare_mme(
     dataset: &Dataset,
     both: [&Scored; 2],
     options: &CompareOptions,
-) -> Result<StatisticComparison, RescoreError> {
+) -> Result<StatisticComparison, StatsError> {
+    let unpaired = unpaired_tasks(dataset);
+    let mut is_unpaired = Vec::new();
+    let families = Places::of(dataset).families;
+    for (sample, family) in dataset.samples.iter().zip(families) {
+        if family == is_unpaired.len() {
+            is_unpaired.push(unpaired.contains_key(sample.family.as_str()));
+        }
+    }
     let count = |scored: &Scored, places: &Places, totals: &mut ClusterTotals| {
         let mut right = vec![(0, 0.0, 0.0); places.num_clusters];
         for (index, sample) in dataset.samples.iter().enumerate() {
@@ -256,6 +296,10 @@ fn compare_mme(
             );
         }
         for (cluster, &(family, num_right, count)) in right.iter().enumerate() {
+            // As the figure itself, which is over tasks that have a score.
+            if is_unpaired[family] {
+                continue;
+            }
             let row = &mut totals.row_mut(cluster)[MME_WIDTH * family..][..MME_WIDTH];
             let is_whole = f64::from(u8::from(num_right == count));
             row.copy_from_slice(&[num_right, count, is_whole, 1.0]);

@@ -3,11 +3,15 @@
 //!
 //! [`AnswerFile::read`] reads one file, [`Scored::new`] joins it with a data set and
 //! scores it, [`compare`] tests two of them against each other on the same questions.
+//! [`AnswerSets`] are many sets of answers to the same questions, as a study has them.
 
 mod answers;
 mod compare;
 mod figures;
+mod health;
 mod join;
+mod questions;
+mod sets;
 mod tables;
 mod upload;
 mod workbook;
@@ -15,7 +19,12 @@ mod workbook;
 pub use answers::{Answer, AnswerFile};
 pub use compare::{Comparison, compare, compare_all};
 pub use figures::{Figure, Figures, Groups};
-pub use join::{Joined, join};
+pub use health::{Example, Finding, Health, Level};
+pub use join::{Joined, JoinedBy, Texts, join};
+pub use questions::open_questions;
+pub use sets::{
+    Additive, AnswerSets, FigureMeans, Part, Questions, SetFigures, Unit, UnitCounts, benchmark_of,
+};
 pub use upload::{Upload, upload};
 
 use std::path::PathBuf;
@@ -57,7 +66,7 @@ pub enum RescoreError {
         source: serde_json::Error,
     },
     /// Answers to nothing that was asked.
-    #[error("none of the {count} answers in {} is to a question of {dataset}; the first one's question_id is {first:?}", path.display())]
+    #[error("none of the {count} answers in {} is to a question of {dataset}: their ids are {}, the dataset's are {}", path.display(), examples(ids), examples(known))]
     NothingInCommon {
         /// The file.
         path: PathBuf,
@@ -65,8 +74,48 @@ pub enum RescoreError {
         count: usize,
         /// The data set.
         dataset: String,
-        /// The first answer's id.
-        first: String,
+        /// The first ids of the answers.
+        ids: Vec<String>,
+        /// The first ids of the questions.
+        known: Vec<String>,
+    },
+    /// Ids of two schemes that have some in common by chance.
+    #[error("{unknown} of the {count} answers in {} are to no question of {dataset}, {missing} of whose questions have no answer: ids such as {} are numbered otherwise than the dataset's, such as {}, and no prompt tells which questions are meant", path.display(), examples(ids), examples(known))]
+    FewInCommon {
+        /// The file.
+        path: PathBuf,
+        /// Answers in it.
+        count: usize,
+        /// Those to no question.
+        unknown: usize,
+        /// The data set.
+        dataset: String,
+        /// Questions without an answer.
+        missing: usize,
+        /// The first ids of answers to no question.
+        ids: Vec<String>,
+        /// The first ids of the questions.
+        known: Vec<String>,
+    },
+    /// Answers to other questions than their ids say.
+    #[error("{others} of the {count} answers in {} were given to other questions than {dataset} has under their ids: question_id {id} was asked {prompt:?}, the dataset asks {question:?}; {}", path.display(), what_would_be_right(*is_known))]
+    OtherQuestions {
+        /// The file.
+        path: PathBuf,
+        /// Answers in it.
+        count: usize,
+        /// Those to other questions.
+        others: usize,
+        /// The data set.
+        dataset: String,
+        /// The first id of them.
+        id: String,
+        /// What it was asked.
+        prompt: String,
+        /// What the data set asks under that id.
+        question: String,
+        /// Whether the data set has the question that was asked, under another id.
+        is_known: bool,
     },
     /// Files whose questions differ.
     #[error("{first} and {second} answer different questions; name the data set that both are of")]
@@ -76,6 +125,25 @@ pub enum RescoreError {
         /// The other one.
         second: String,
     },
+}
+
+/// Ids as a message shows them.
+fn examples(ids: &[String]) -> String {
+    if ids.is_empty() {
+        return "none".to_owned();
+    }
+    let ids: Vec<String> = ids.iter().map(|id| format!("{id:?}")).collect();
+    ids.join(", ")
+}
+
+const fn what_would_be_right(is_known: bool) -> &'static str {
+    if is_known {
+        "neither the question's text, which several questions share, nor the order tells \
+         which ones are meant: give the answers their own ids"
+    } else {
+        "the dataset has no such question: name the one that was asked, or leave the key \
+         `prompt` out where only the wording differs"
+    }
 }
 
 /// One file of answers, joined with its questions and scored.
@@ -92,6 +160,8 @@ pub struct Scored {
     /// What came of it.
     #[serde(flatten)]
     pub figures: Figures,
+    /// What the answers are like.
+    pub health: Health,
 }
 
 impl Scored {
@@ -102,12 +172,15 @@ impl Scored {
     pub fn new(name: &str, file: &AnswerFile, dataset: &Dataset) -> Result<Scored, RescoreError> {
         dataset.require_answers()?;
         let (texts, joined) = join(file, dataset)?;
+        let mut figures = Figures::new(dataset, &texts.samples)?;
+        figures.add_overall(dataset, &texts.text_only);
         Ok(Scored {
             name: name.to_owned(),
             path: file.path.clone(),
             dataset: dataset.name.clone(),
+            health: Health::new(dataset, &texts.samples, &figures.scores, &joined),
             joined,
-            figures: Figures::new(dataset, &texts)?,
+            figures,
         })
     }
 }

@@ -1,15 +1,15 @@
 //! Files that hold questions and answers both: MME's result folders, MMBench's tables.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{Answer, AnswerFile, RescoreError};
 use crate::dataset::lines::for_each_line;
 use crate::dataset::{
     Benchmark, Dataset, DatasetError, Occurrences, ProblemKind, Problems, Reading, TextTable,
-    read_table, table_row,
+    incomplete_questions, read_table, table_row,
 };
-use crate::metric::YesNo;
+use crate::metric::{YesNo, mme};
 use crate::sample::Sample;
 
 /// The questions that a file of answers has. A file in which something can't be used has
@@ -31,6 +31,7 @@ fn questions(
         problems,
         numbers: Vec::new(),
         faults: Vec::new(),
+        without_file: Vec::new(),
     }
 }
 
@@ -57,34 +58,46 @@ pub(super) fn mme_folder(folder: &Path) -> Result<AnswerFile, RescoreError> {
     let mut answers = Vec::new();
     let mut problems = Problems::default();
     let mut occurrences = Occurrences::default();
-    let mut num_lines: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut num_lines = 0;
     for path in paths {
         let task = path
             .file_stem()
             .and_then(|stem| stem.to_str())
             .unwrap_or_default();
         for_each_line(&path, |number, line| {
-            let columns: Vec<&str> = match &line {
-                Ok(line) => line.split('\t').collect(),
-                Err((kind, message)) => {
-                    return problems.add(number, *kind, format!("{task}.txt: {message}"));
-                }
+            num_lines += 1;
+            // Messages say the line, which a folder has several of.
+            let mut fault = |kind: ProblemKind, message: String| {
+                let message = format!("{task}.txt line {number}: {message}");
+                problems.add(num_lines, kind, message);
             };
+            let line = match line {
+                Ok(line) if line.trim().is_empty() => return,
+                Ok(line) => line,
+                Err((kind, message)) => return fault(kind, message),
+            };
+            let columns: Vec<&str> = line.split('\t').collect();
             let [image, question, gold, answer] = columns[..] else {
-                let message = format!("{task}.txt: {} columns instead of 4", columns.len());
-                return problems.add(number, ProblemKind::Malformed, message);
+                let found = match columns.len() {
+                    1 => "no tab".to_owned(),
+                    count => format!("{count} columns instead of 4"),
+                };
+                let message = format!(
+                    "{found}; a line is image, question, right answer, answer, with tabs between"
+                );
+                return fault(ProblemKind::Malformed, message);
             };
             if YesNo::from_label(gold).is_none() {
-                let message = format!("{task}.txt: the right answer is {gold:?}, not yes or no");
-                return problems.add(number, ProblemKind::InvalidValue, message);
+                let message = format!("the right answer is {gold:?}, not yes or no");
+                return fault(ProblemKind::InvalidValue, message);
             }
             let image_id = format!("{task}/{image}");
             let id = occurrences.next(&image_id);
-            num_lines.entry(image_id.clone()).or_insert((number, 0)).1 += 1;
             answers.push(Answer {
                 id: id.clone(),
-                prompt: None,
+                prompt: Some(mme::question_text(question)),
                 text: answer.to_owned(),
+                ..Answer::default()
             });
             samples.push(Sample {
                 id,
@@ -96,24 +109,19 @@ pub(super) fn mme_folder(folder: &Path) -> Result<AnswerFile, RescoreError> {
             });
         })?;
     }
-    let mut of_questions = problems.clone();
-    for (image, (line, count)) in num_lines {
-        if count != 2 {
-            let message = format!("image {image} stands in {count} lines, not in 2");
-            of_questions.add(line, ProblemKind::InvalidValue, message);
-        }
-    }
+    // What is wrong with lines is said of the answers, as long as there are others; their
+    // tasks are told of by their images, which then have one question less.
+    let of_questions = if samples.is_empty() {
+        problems.clone()
+    } else {
+        Problems::default()
+    };
+    let questions = questions(Benchmark::Mme, "mme", folder, samples, of_questions);
     Ok(AnswerFile {
         path: folder.to_owned(),
         answers,
         problems,
-        questions: Some(questions(
-            Benchmark::Mme,
-            "mme",
-            folder,
-            samples,
-            of_questions,
-        )),
+        questions: Some(questions),
     })
 }
 
@@ -175,15 +183,18 @@ pub(super) fn mmbench_table(path: &Path) -> Result<AnswerFile, RescoreError> {
         if !cell("prediction").is_empty() {
             answers.push(Answer {
                 id: index.to_string(),
-                prompt: None,
                 text: cell("prediction").to_owned(),
+                ..Answer::default()
             });
         }
         samples.push(sample);
     }
     let questions = has_questions.then(|| {
         let problems = problems.clone();
-        questions(Benchmark::Mmbench, "mmbench", path, samples, problems)
+        let note = incomplete_questions(samples.iter());
+        let mut questions = questions(Benchmark::Mmbench, "mmbench", path, samples, problems);
+        questions.dataset.notes.extend(note);
+        questions
     });
     Ok(AnswerFile {
         path: path.to_owned(),

@@ -1,13 +1,15 @@
 //! Files for those who score answers elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{AnswerFile, RescoreError, join, workbook};
 use crate::dataset::{Benchmark, Dataset, vqav2};
 use crate::metric::gqa::GqaEntry;
+use crate::metric::mmmu;
 use crate::metric::mmvet;
 use crate::metric::vizwiz::VizWizEntry;
-use crate::metric::vqa;
+use crate::metric::vqa::{self, VqaEntry, VqaNormalizer};
+use crate::sample::Sample;
 
 /// A file to hand in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +20,14 @@ pub struct Upload {
     pub content: Vec<u8>,
     /// What its receiver won't say: how many questions have no answer in it.
     pub warnings: Vec<String>,
+    /// What stands empty in it for another reason.
+    pub notes: Vec<String>,
 }
 
-/// The file that the servers of VQAv2, VizWiz and MMBench, GQA's script or MM-Vet's
-/// judge take. VQAv2's names every question of `test2015`, whichever part was answered.
+/// The file that the servers of VQAv2, VizWiz, TextVQA, MMBench, DocVQA, InfographicVQA and
+/// MMMU, GQA's script or MM-Vet's judge take. Receivers refuse files without all of their
+/// questions, so that each has an entry, an empty one where there is no answer; VQAv2's are
+/// all of `test2015`, whichever part was answered.
 ///
 /// # Errors
 /// A benchmark without such a file, answers to nothing of the data set.
@@ -31,10 +37,12 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
         reason,
     };
     let (texts, joined) = join(file, dataset)?;
+    // A missing answer is an empty one.
     let answers = || {
-        let answered = dataset.samples.iter().zip(&texts);
-        answered.filter_map(|(sample, text)| Some((sample, text.as_deref()?)))
+        let asked = dataset.samples.iter().zip(&texts.samples);
+        asked.map(|(sample, text)| (sample, text.as_deref().unwrap_or_default()))
     };
+    let mut notes = joined.notes;
     let number = |id: &str| {
         let number = id.parse::<u64>();
         number.map_err(|_| form(format!("question_id {id:?} is no number")))
@@ -47,10 +55,11 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
         })
     };
     let count_as_wrong = " and count as wrong";
+    let stand_empty = " and stand empty";
     let mut warnings: Vec<String> = joined
         .warnings
         .iter()
-        .map(|text| text.replace(count_as_wrong, ""))
+        .map(|text| text.replace(count_as_wrong, stand_empty))
         .collect();
     let content = match dataset.benchmark {
         Benchmark::Vqav2 => {
@@ -68,14 +77,29 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
             for (sample, text) in answers() {
                 by_id.insert(number(&sample.id)?, text.to_owned());
             }
+            let num_others = ids.iter().filter(|id| !by_id.contains_key(id)).count();
+            if num_others > 0 {
+                notes.push(format!(
+                    "{num_others} of the {} questions that the server takes are not of {} and \
+                     stand empty",
+                    ids.len(),
+                    dataset.split
+                ));
+            }
             json(serde_json::to_string(&vqa::upload(&ids, &by_id).0))?
         }
         Benchmark::Mmbench => {
             let by_index: HashMap<&str, &str> = answers()
                 .map(|(sample, text)| (sample.id.as_str(), text))
                 .collect();
-            let rows = workbook::mmbench(dataset, &by_index)?;
-            return workbook::workbook(&rows, dataset, warnings);
+            let workbook::Rows { rows, empty } = workbook::mmbench(dataset, &by_index)?;
+            if !empty.is_empty() {
+                notes.push(format!(
+                    "the dataset's table has no column {}; it stands empty",
+                    empty.join(", ")
+                ));
+            }
+            return workbook::workbook(&rows, dataset, warnings, notes);
         }
         Benchmark::Vizwiz => {
             let entries: Vec<VizWizEntry> = answers()
@@ -83,11 +107,39 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
                 .collect();
             json(serde_json::to_string(&entries))?
         }
+        // Who has the answers scores them here.
+        Benchmark::Textvqa if dataset.judge.is_some() => {
+            let entry = |(sample, text): (&Sample, &str)| {
+                Ok(VqaEntry {
+                    question_id: number(&sample.id)?,
+                    answer: VqaNormalizer::M4c.normalize(text),
+                })
+            };
+            let entries = answers()
+                .map(entry)
+                .collect::<Result<Vec<_>, RescoreError>>()?;
+            json(serde_json::to_string(&entries))?
+        }
         Benchmark::Gqa => {
             let entries: Vec<GqaEntry> = answers()
                 .map(|(sample, text)| GqaEntry::new(&sample.id, text))
                 .collect();
             json(serde_json::to_string(&entries))?
+        }
+        Benchmark::Docvqa | Benchmark::Infovqa => {
+            let mut entries = Vec::new();
+            for (sample, text) in answers() {
+                let id = number(&sample.id)?;
+                entries.push(serde_json::json!({"questionId": id, "answer": text}));
+            }
+            json(serde_json::to_string(&entries))?
+        }
+        Benchmark::Mmmu => {
+            let said = answers().map(|(sample, text)| {
+                let said = mmmu::to_hand_in(text, &sample.choices);
+                (sample.id.as_str(), said)
+            });
+            json(serde_json::to_string(&said.collect::<BTreeMap<_, _>>()))?
         }
         Benchmark::Mmvet => {
             let mut entries = Vec::new();
@@ -107,5 +159,6 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
         ending: "json",
         content: content.into_bytes(),
         warnings,
+        notes,
     })
 }

@@ -5,10 +5,19 @@ use std::collections::HashMap;
 use super::{RescoreError, Upload};
 use crate::dataset::{Dataset, DatasetError, for_each_tab_row};
 
-/// Columns that are handed in, in this order. The answers stand before `answer`.
-const COLUMNS: [&str; 8] = ["index", "question", "A", "B", "C", "D", "answer", "split"];
+/// Columns that the server takes, in its order, whichever the data set's table has.
+const COLUMNS: [&str; 9] = [
+    "index", "question", "A", "B", "C", "D", PREDICTION, "answer", "split",
+];
 /// The column of answers.
 const PREDICTION: &str = "prediction";
+
+/// Rows of the workbook, the header first.
+pub(super) struct Rows {
+    pub(super) rows: Vec<Vec<String>>,
+    /// Columns that the data set's table lacks: they stand empty.
+    pub(super) empty: Vec<&'static str>,
+}
 
 /// Rows of the data set's table with the answers to them, in its order.
 ///
@@ -17,7 +26,7 @@ const PREDICTION: &str = "prediction";
 pub(super) fn mmbench(
     dataset: &Dataset,
     answers: &HashMap<&str, &str>,
-) -> Result<Vec<Vec<String>>, RescoreError> {
+) -> Result<Rows, RescoreError> {
     let path = dataset.files.first().cloned().unwrap_or_default();
     let is_table = path.extension().is_some_and(|ending| ending == "tsv");
     if !is_table {
@@ -26,7 +35,7 @@ pub(super) fn mmbench(
             reason: "MMBench's server takes the rows of its table: name the folder of mmbench_….tsv with --dataset".to_owned(),
         });
     }
-    let mut places: Vec<(&str, usize)> = Vec::new();
+    let mut places: [Option<usize>; COLUMNS.len()] = [None; COLUMNS.len()];
     let mut rows = Vec::new();
     for_each_tab_row(&path, |number, cells| {
         // Reading the data set made sure that all of this is UTF-8.
@@ -35,28 +44,24 @@ pub(super) fn mmbench(
             String::from_utf8_lossy(cell).into_owned()
         };
         if number == 0 {
-            let place = |name: &&str| (0..cells.len()).find(|&place| text(place) == **name);
-            let found = COLUMNS
-                .iter()
-                .filter_map(|name| Some((*name, place(name)?)));
-            places.extend(found);
+            places = COLUMNS.map(|name| (0..cells.len()).find(|&place| text(place) == name));
+            rows.push(COLUMNS.map(str::to_owned).to_vec());
+            return;
         }
-        let index = places.iter().find(|(name, _)| *name == "index");
-        let index = index.map(|(_, place)| text(*place)).unwrap_or_default();
-        let answer = match number {
-            0 => PREDICTION.to_owned(),
-            _ => answers
-                .get(index.as_str())
-                .map_or_else(String::new, |text| (*text).to_owned()),
+        let index = places[0].map(text).unwrap_or_default();
+        let cell = |(name, place): (&&str, &Option<usize>)| match (*name, *place) {
+            (PREDICTION, _) => answers.get(index.as_str()).map(|text| (*text).to_owned()),
+            (_, place) => place.map(text),
         };
-        let mut row: Vec<String> = places.iter().map(|(_, place)| text(*place)).collect();
-        let before = places
-            .iter()
-            .take_while(|(name, _)| !matches!(*name, "answer" | "split"));
-        row.insert(before.count(), answer);
-        rows.push(row);
+        let row = COLUMNS.iter().zip(&places).map(cell);
+        rows.push(row.map(Option::unwrap_or_default).collect());
     })?;
-    Ok(rows)
+    let is_empty = |(name, place): &(&str, Option<usize>)| *name != PREDICTION && place.is_none();
+    let empty = COLUMNS.into_iter().zip(places).filter(is_empty);
+    Ok(Rows {
+        rows,
+        empty: empty.map(|(name, _)| name).collect(),
+    })
 }
 
 /// The rows as a workbook of one sheet, numbers as such in the column `index`.
@@ -65,6 +70,7 @@ pub(super) fn workbook(
     rows: &[Vec<String>],
     dataset: &Dataset,
     warnings: Vec<String>,
+    notes: Vec<String>,
 ) -> Result<Upload, RescoreError> {
     use rust_xlsxwriter::{Workbook, XlsxError};
 
@@ -90,6 +96,7 @@ pub(super) fn workbook(
         ending: "xlsx",
         content: workbook.save_to_buffer().map_err(fail)?,
         warnings,
+        notes,
     })
 }
 
@@ -99,6 +106,7 @@ pub(super) fn workbook(
     _rows: &[Vec<String>],
     dataset: &Dataset,
     _warnings: Vec<String>,
+    _notes: Vec<String>,
 ) -> Result<Upload, RescoreError> {
     let path = dataset.files.first().cloned().unwrap_or_default();
     let reason = "the workbook that MMBench's server takes needs the feature `xlsx`".to_owned();

@@ -250,7 +250,7 @@ fn line(
     );
     Line {
         id: format!("{image_id}-{number}"),
-        image: image.to_owned(),
+        image: Some(image.to_owned()),
         image_id: Some(image_id.to_owned()),
         image_size: Some([IMAGE_SIDE as usize; 2]),
         question: question.text.clone(),

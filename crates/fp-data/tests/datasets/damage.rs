@@ -37,6 +37,17 @@ pub(crate) fn with_mark(bytes: &[u8]) -> Vec<u8> {
     [b"\xef\xbb\xbf", bytes].concat()
 }
 
+/// Blank lines before, behind and between all others.
+pub(crate) fn with_blank_lines(bytes: &[u8]) -> Vec<u8> {
+    let text = text(bytes);
+    format!("\n{}\n \t\r\n\n", text.replace('\n', "\n\r\n")).into_bytes()
+}
+
+/// Blank lines at the end, where cells of tables can't go over them.
+pub(crate) fn with_blank_end(bytes: &[u8]) -> Vec<u8> {
+    [b" \r\n", bytes, b"\n \n\t\t\r\n\n"].concat()
+}
+
 pub(crate) fn with_crlf(bytes: &[u8]) -> Vec<u8> {
     let text = text(bytes);
     text.replace('\n', "\r\n").into_bytes()

@@ -47,7 +47,14 @@ pub(crate) fn expressions() -> Dataset {
 pub(crate) fn wrong(benchmark: Benchmark) -> &'static [&'static str] {
     match benchmark {
         Benchmark::Pope | Benchmark::Mme => &["yes", "no"],
-        Benchmark::Scienceqa | Benchmark::Mmbench => &["A", "B"],
+        Benchmark::Scienceqa
+        | Benchmark::Mmbench
+        | Benchmark::Ai2d
+        | Benchmark::Seedbench
+        | Benchmark::Mmstar => &["A", "B"],
+        // Nothing that is near or contained.
+        Benchmark::Docvqa | Benchmark::Infovqa => &["qqqqqqqqqq"],
+        Benchmark::Ocrbench => &["?!"],
         Benchmark::Refcoco => &["[0, 0, 0.01, 0.01]"],
         _ => &["red", "7", "maybe"],
     }

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use Expect::{Problems, Same};
+use Expect::{Problems, Refused, Same};
 use ProblemKind::{DuplicateId, InvalidValue, MissingAnswer};
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
 use crate::damage::{
-    Expect, check, first_line_again, latin_1, replaced, small, utf_16, with_crlf, with_mark,
+    Expect, append, check, first_line_again, latin_1, read, replaced, small, utf_16,
+    with_blank_lines, with_crlf, with_mark,
 };
 
 #[test]
@@ -39,6 +40,27 @@ fn folders_of_answers() {
             ("mark", QUESTIONS, with_mark, Same),
             ("mark", first, with_mark, Same),
             ("CR LF", first, with_crlf, Same),
+            ("blank lines", first, with_blank_lines, Same),
+            ("blank lines", QUESTIONS, with_blank_lines, Same),
+            (
+                "three columns",
+                first,
+                |bytes| replaced(bytes, "\tYes", "\tYes\tsure"),
+                Problems(MissingAnswer, 1, "3 columns instead of question and answer"),
+            ),
+            // Every question is found, and yet a line is not what it has to be.
+            (
+                "a stray line",
+                first,
+                |bytes| append(bytes, b"no tab here"),
+                Refused(".txt", "line 3: no tab before an answer"),
+            ),
+            (
+                "two stray lines",
+                first,
+                |bytes| append(&append(bytes, b"one"), b"two"),
+                Refused(".txt", "line 3: no tab before an answer, and 1 more line"),
+            ),
             (
                 "line twice",
                 QUESTIONS,
@@ -82,5 +104,43 @@ fn folders_of_answers() {
                 Problems(InvalidValue, 1, "yes or no"),
             ),
         ],
+    );
+}
+
+/// One task with a bad line leaves the others as they are.
+#[test]
+fn a_bad_line_of_one_task_leaves_the_others() {
+    let mut dataset = small();
+    dataset.samples.retain(|sample| sample.family == "paired");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set");
+    let half = dataset.samples.len() / 2;
+    for sample in &mut dataset.samples[half..] {
+        sample.family = "other".to_owned();
+    }
+    export(&dataset, Benchmark::Mme, &path).unwrap();
+    let whole = read(&path).unwrap().dataset.samples.len();
+    let task = path.join("MME_Benchmark_release_version/other");
+    let entries = std::fs::read_dir(&task).unwrap();
+    let mut texts: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "txt"))
+        .collect();
+    texts.sort();
+    let text = std::fs::read_to_string(&texts[0]).unwrap();
+    std::fs::write(&texts[0], text.replacen('\t', " ", 1)).unwrap();
+    let found = read(&path).unwrap();
+    assert_eq!(found.dataset.samples.len(), whole - 1);
+    let count = |family: &str| {
+        let samples = found.dataset.samples.iter();
+        samples.filter(|sample| sample.family == family).count()
+    };
+    assert_eq!(count("paired") % 2, 0);
+    assert_eq!(count("other") % 2, 1);
+    let named = texts[0].file_name().unwrap().to_str().unwrap();
+    let message = &found.problems.first()[0].message;
+    assert!(
+        message.contains(&format!("other/{named}: line 1: no tab")),
+        "{message}"
     );
 }

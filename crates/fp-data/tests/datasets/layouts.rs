@@ -16,6 +16,11 @@ fn whole_benchmark_in_layouts_of_open_questions() {
         Benchmark::Gqa,
         Benchmark::Vizwiz,
         Benchmark::Mmvet,
+        Benchmark::Docvqa,
+        Benchmark::Infovqa,
+        Benchmark::Chartqa,
+        Benchmark::Ocrbench,
+        Benchmark::Mmmu,
     ] {
         check_layout(&dataset, benchmark, export);
         let folder = tempfile::tempdir().unwrap();
@@ -53,6 +58,23 @@ fn choices_in_rotations() {
     let dataset = choices(folder.path());
     check_layout(&dataset, Benchmark::Scienceqa, export);
     check_layout(&dataset, Benchmark::Mmbench, export);
+    for benchmark in [
+        Benchmark::Ai2d,
+        Benchmark::Seedbench,
+        Benchmark::Mmstar,
+        Benchmark::Mmmu,
+    ] {
+        check_layout(&dataset, benchmark, export);
+        let out = tempfile::tempdir().unwrap();
+        export(&dataset, benchmark, out.path()).unwrap();
+        let back = read_back(out.path());
+        for sample in &back.samples {
+            assert_eq!(sample.choices.len(), 4, "{benchmark}");
+            let lines = ('A'..='D').zip(&sample.choices);
+            let lines: String = lines.map(|(l, text)| format!("\n{l}. {text}")).collect();
+            assert!(sample.question.contains(&lines), "{benchmark}: {lines}");
+        }
+    }
     let out = tempfile::tempdir().unwrap();
     export(&dataset, Benchmark::Mmbench, out.path()).unwrap();
     let back = read_back(out.path());

@@ -4,11 +4,12 @@ use Expect::{Problems, Refused, Same};
 use ProblemKind::{
     DuplicateId, Encoding, InvalidValue, Malformed, MissingAnswer, MissingImage, WrongType,
 };
+use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
 use crate::damage::{
-    Expect, append, check, first_line_again, half, latin_1, replaced, small, utf_16, with_crlf,
-    with_mark,
+    Expect, append, check, first_line_again, half, latin_1, read, replaced, small, utf_16,
+    with_blank_lines, with_crlf, with_mark,
 };
 use crate::dataset_support::expressions;
 
@@ -22,6 +23,7 @@ fn lines_of_questions() {
         &[
             ("mark", QUESTIONS, with_mark, Same),
             ("CR LF", QUESTIONS, with_crlf, Same),
+            ("blank lines", QUESTIONS, with_blank_lines, Same),
             ("mark", ANNOTATIONS, with_mark, Same),
             ("UTF-16", QUESTIONS, utf_16, Refused(QUESTIONS, "UTF-16")),
             (
@@ -125,6 +127,7 @@ fn lines_with_files_beside_them() {
         Benchmark::Gqa,
         &[
             ("mark", OFFICIAL, with_mark, Same),
+            ("blank lines", GQA, with_blank_lines, Same),
             (
                 "cut off",
                 OFFICIAL,
@@ -142,6 +145,16 @@ fn lines_with_files_beside_them() {
                 "data/testdev_sceneGraphs.json",
                 half,
                 Refused("testdev_sceneGraphs.json", "cut off"),
+            ),
+            (
+                "scenes twice",
+                "data/testdev_sceneGraphs.json",
+                |bytes| {
+                    let text = String::from_utf8(bytes.to_vec()).unwrap();
+                    let once = text.trim().trim_matches(['{', '}']);
+                    format!("{{{once}}},{once}}}}}").into_bytes()
+                },
+                Same,
             ),
             (
                 "line twice",
@@ -264,4 +277,57 @@ fn lines_with_files_beside_them() {
             ),
         ],
     );
+}
+
+/// The official script for scores asks for a part's questions by another name, under which
+/// the unbalanced ones may stand, too.
+#[test]
+fn official_questions_by_either_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set");
+    export(&small(), Benchmark::Gqa, &path).unwrap();
+    let whole = read(&path).unwrap().dataset.samples;
+    let official = path.join("data/testdev_balanced_questions.json");
+    let other = path.join("testdev_balanced_all_questions.json");
+    std::fs::rename(&official, &other).unwrap();
+    assert_eq!(read(&path).unwrap().dataset.samples, whole);
+    // Alone, without LLaVA's questions.
+    std::fs::remove_file(path.join("llava_gqa_testdev_balanced.jsonl")).unwrap();
+    let images = path.join("data/images");
+    let entries: Vec<_> = std::fs::read_dir(&images).unwrap().collect();
+    for entry in entries {
+        let image = entry.unwrap().path();
+        std::fs::rename(&image, image.with_extension("jpg")).unwrap();
+    }
+    assert_eq!(read(&path).unwrap().dataset.samples.len(), whole.len());
+    let text = std::fs::read_to_string(&other).unwrap();
+    let unbalanced = text.replacen("\"isBalanced\":true", "\"isBalanced\":false", 1);
+    assert_ne!(text, unbalanced);
+    std::fs::write(&other, unbalanced).unwrap();
+    let found = read(&path).unwrap().dataset;
+    assert_eq!(found.samples.len(), whole.len() - 1);
+    let note = &found.notes[0];
+    let told = format!("1 of the {} questions of ", whole.len());
+    assert!(note.starts_with(&told), "{note}");
+    std::fs::remove_file(&other).unwrap();
+    let error = read(&path).unwrap_err();
+    assert!(
+        error.contains("GQA needs testdev_balanced_questions.json"),
+        "{error}"
+    );
+}
+
+#[test]
+fn missing_official_questions_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set");
+    export(&small(), Benchmark::Gqa, &path).unwrap();
+    std::fs::remove_file(path.join("data/testdev_balanced_questions.json")).unwrap();
+    let error = read(&path).unwrap_err();
+    for name in [
+        "testdev_balanced_questions.json, testdev_balanced_all_questions.json",
+        "each also in data/, questions/",
+    ] {
+        assert!(error.contains(name), "{error}");
+    }
 }

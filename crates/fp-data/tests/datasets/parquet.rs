@@ -16,12 +16,24 @@ fn every_benchmark_has_its_columns() {
         Benchmark::Mmvet,
         Benchmark::Mme,
         Benchmark::Pope,
+        Benchmark::Docvqa,
+        Benchmark::Infovqa,
+        Benchmark::Ocrbench,
+        Benchmark::Chartqa,
+        Benchmark::Mmmu,
     ] {
         check_layout(&dataset, benchmark, parquet::export);
     }
     let folder = tempfile::tempdir().unwrap();
     let dataset = choices(folder.path());
-    for benchmark in [Benchmark::Scienceqa, Benchmark::Mmbench] {
+    for benchmark in [
+        Benchmark::Scienceqa,
+        Benchmark::Mmbench,
+        Benchmark::Ai2d,
+        Benchmark::Seedbench,
+        Benchmark::Mmstar,
+        Benchmark::Mmmu,
+    ] {
         check_layout(&dataset, benchmark, parquet::export);
     }
     check_layout(&expressions(), Benchmark::Refcoco, parquet::export);

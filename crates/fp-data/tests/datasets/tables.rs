@@ -8,7 +8,8 @@ use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
 use crate::damage::{
-    Expect, append, check, latin_1, read, replaced, text, utf_16, with_crlf, with_mark,
+    Expect, append, check, latin_1, read, replaced, text, utf_16, with_blank_end, with_crlf,
+    with_mark,
 };
 use crate::dataset_support::choices;
 
@@ -98,7 +99,8 @@ fn tables() {
     let unanswered = read(&path).unwrap().whole().unwrap();
     assert_eq!(unanswered.samples.len(), dataset.samples.len());
     assert!(unanswered.judge.is_some());
-    // The place of an image counts from the file's start, whatever the mark and line ends.
+    // The place of an image counts from the file's start, whatever the mark, line ends and
+    // blank lines.
     let path = folder.path().join("marked");
     export(&dataset, Benchmark::Mmbench, &path).unwrap();
     let samples = |path: &Path| read(path).unwrap().whole().unwrap().samples;
@@ -106,7 +108,7 @@ fn tables() {
     let (before, bytes) = (samples(&path), std::fs::read(&table).unwrap());
     let pixels = |sample: &fp_data::Sample| sample.image.read().unwrap();
     let expected: Vec<Vec<u8>> = before.iter().map(pixels).collect();
-    for damage in [with_mark, with_crlf] {
+    for damage in [with_mark, with_crlf, with_blank_end] {
         std::fs::write(&table, damage(&bytes)).unwrap();
         let after = samples(&path);
         assert!(

@@ -5,6 +5,7 @@ mod convert;
 #[allow(dead_code)] // what other crates' tests use of it
 mod fixture;
 mod gqa;
+mod health;
 mod mmbench;
 mod scienceqa;
 mod textvqa;

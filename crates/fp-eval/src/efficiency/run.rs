@@ -102,7 +102,9 @@ fn first_question(
         })?;
     let inputs = Inputs::new(opened, study.image_aspect, study.prompt_template)?;
     let records = read_records(folder)?;
-    let first = records.iter().min_by_key(|record| record.index);
+    let mut answered: Vec<_> = records.iter().filter(|r| r.error.is_none()).collect();
+    answered.retain(|record| !record.text_only);
+    let first = answered.into_iter().min_by_key(|record| record.index);
     let number = first.map_or(0, |record| record.dataset);
     let name = study.datasets.get(number);
     let missing = || EfficiencyError::Setting {
@@ -111,7 +113,7 @@ fn first_question(
         expected: "one that its data still holds".to_owned(),
     };
     let selector = dataset_selector(name.ok_or_else(missing)?)?;
-    let dataset = dataset::open(&selector)?;
+    let (dataset, _) = dataset::open_but_for_images(&selector)?;
     let id = first.map(|record| record.id.as_str());
     let mut samples = dataset.samples.iter();
     let sample = samples.find(|sample| id.is_none_or(|id| id == sample.id));

@@ -8,7 +8,7 @@ use fp_model::{GenerateOptions, LlavaModel, ModelConfig};
 
 use super::ahead::{Ahead, Limit};
 use super::choose::Chooser;
-use super::engine::{Done, ImageJob, Job, Worker};
+use super::engine::{Done, Job, Loaded, Worker};
 use super::error::StudyError;
 use super::loading::Loader;
 use super::memory::{self, MemoryPlan};
@@ -21,8 +21,8 @@ use super::timings::StopWatch;
 /// their matrices are too small to be shared out.
 const SMALL_WEIGHTS: usize = 256 << 20;
 
-/// A loaded image; none where there was no sample for it.
-type Part<'a> = Option<ImageJob<'a>>;
+/// A loaded image or text-only question; none where there was no sample for it.
+type Part<'a> = Option<Loaded<'a>>;
 
 /// What answers jobs.
 pub(super) struct Answering<'a> {
@@ -154,13 +154,13 @@ fn take_jobs<'a, T>(
     let _guard = ahead.stop_on_panic();
     let mut watch = StopWatch::start();
     let mut is_first = true;
-    while let Some((number, images)) = ahead.take() {
+    while let Some((number, parts)) = ahead.take() {
         let waited = Waited {
             seconds: watch.lap(),
             is_first: std::mem::take(&mut is_first),
         };
-        let images = images.into_iter().flatten().collect();
-        let Some(done) = work(worker, Job { images }, waited) else {
+        let parts = parts.into_iter().flatten().collect();
+        let Some(done) = work(worker, Job { parts }, waited) else {
             ahead.stop();
             return;
         };

@@ -10,6 +10,7 @@ use fp_scoring::TokenLayout;
 use fp_scoring::error_text;
 
 use super::choose::Choice;
+use super::failure::Failure;
 use super::inputs::Inputs;
 use super::path::Visible;
 use super::record::{
@@ -34,7 +35,12 @@ impl Placed<'_> {
     /// The record of a sample about which nothing is known yet.
     fn record(&self, inputs: &Inputs, image_size: Option<[usize; 2]>) -> SampleRecord {
         let sample = self.sample;
-        let mut prompt_hash = sha256_hex(inputs.prompt_text(&sample.question).as_bytes());
+        let prompt = if sample.is_text_only() {
+            inputs.text_only_prompt(&sample.question)
+        } else {
+            inputs.prompt_text(&sample.question)
+        };
+        let mut prompt_hash = sha256_hex(prompt.as_bytes());
         prompt_hash.truncate(16);
         SampleRecord {
             index: self.index,
@@ -42,6 +48,7 @@ impl Placed<'_> {
             id: sample.id.clone(),
             image_id: sample.image_id.clone(),
             image: sample.image.name(self.folder),
+            text_only: sample.is_text_only(),
             image_size: image_size.or(sample.image_size),
             family: sample.family.clone(),
             keys: sample.keys.clone(),
@@ -55,6 +62,7 @@ impl Placed<'_> {
             runs: Vec::new(),
             cells: Vec::new(),
             error: None,
+            failure: None,
         }
     }
 
@@ -63,12 +71,46 @@ impl Placed<'_> {
         &self,
         inputs: &Inputs,
         image_size: Option<[usize; 2]>,
-        error: &str,
+        failure: &Failure,
     ) -> SampleRecord {
         SampleRecord {
-            error: Some(error.to_owned()),
+            error: Some(failure.error.clone()),
+            failure: Some(failure.kind),
             ..self.record(inputs, image_size)
         }
+    }
+
+    /// The record of a text-only question, with the one run that answers all cells.
+    ///
+    /// # Errors
+    /// Tokens that are no text.
+    pub(crate) fn text_only(
+        &self,
+        inputs: &Inputs,
+        num_cells: usize,
+        generation: &Generation,
+        min_margin: Option<f32>,
+    ) -> Result<SampleRecord, ModelError> {
+        let text = inputs.answer(&generation.token_ids)?;
+        let cell = CellRecord {
+            run: Some(0),
+            ..CellRecord::default()
+        };
+        Ok(SampleRecord {
+            runs: vec![RunRecord {
+                seen: Seen::NoImage,
+                after_layer: None,
+                kept_hash: None,
+                score: self.sample.score(self.rule, &text),
+                text,
+                token_ids: generation.token_ids.clone(),
+                finish_reason: generation.finish_reason,
+                min_margin,
+                diversity: None,
+            }],
+            cells: vec![cell; num_cells],
+            ..self.record(inputs, None)
+        })
     }
 }
 

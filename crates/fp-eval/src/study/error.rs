@@ -67,11 +67,8 @@ pub enum StudyError {
         /// What is wrong, and where.
         source: serde_json::Error,
     },
-    /// A line of the records that was changed or damaged.
-    #[error(
-        "{}, line {line} is damaged; the lines before it are whole, so cutting the file there lets the run be resumed from it",
-        path.display()
-    )]
+    /// A line of the records that was changed or damaged, or that is none of this run.
+    #[error("{}, line {line} {}", path.display(), what_of_line(source))]
     Line {
         /// The records.
         path: PathBuf,
@@ -168,6 +165,24 @@ pub enum StudyError {
         /// Samples of this run or shard.
         total: usize,
     },
+}
+
+/// What a line is, and what can be done about it: cutting the file helps where a line is torn
+/// or damaged, and hides the fault where records and run don't belong together.
+fn what_of_line(error: &LineError) -> &'static str {
+    match error {
+        LineError::Frame | LineError::Checksum { .. } => {
+            "was damaged or changed after it was written; if nobody edited it, the lines before \
+             it are whole, and cutting the file there lets the run be resumed"
+        }
+        LineError::Content(_) => {
+            "is whole, but no record that this version reads; another version or program wrote it"
+        }
+        LineError::Value { .. } => {
+            "is whole, but doesn't fit the run that run.json beside it describes: one of the two \
+             was edited or comes from another run, so restore them together"
+        }
+    }
 }
 
 fn texts(errors: &[StudyError]) -> String {

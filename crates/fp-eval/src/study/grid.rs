@@ -242,6 +242,28 @@ impl Grid {
         problems
     }
 
+    /// Settings that change nothing on a model of `shape`, in words.
+    pub fn without_effect(&self, shape: &ModelShape) -> Vec<String> {
+        let keeps_all = |budget: &&Budget| match (shape.num_image_tokens, budget.kept) {
+            (Some(n), Some(kept)) => kept >= n,
+            _ => budget.setting == TokenBudget::Retention(1.0),
+        };
+        let all = match shape.num_image_tokens {
+            Some(n) => format!("all {n} image tokens"),
+            None => "every image token".to_owned(),
+        };
+        let budgets = self.budgets.iter().filter(keeps_all);
+        budgets
+            .map(|budget| {
+                format!(
+                    "{} keeps {all}: nothing is pruned, and every strategy at {} is the same as \
+                     vanilla",
+                    budget.setting, budget.label
+                )
+            })
+            .collect()
+    }
+
     /// The query strategies that some cell reads attention by, each once.
     pub fn query_strategies(&self) -> Vec<QueryStrategy> {
         let mut strategies = Vec::new();

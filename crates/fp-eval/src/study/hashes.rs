@@ -95,6 +95,7 @@ pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), Study
         .samples
         .iter()
         .map(|sample| sample.image.container())
+        .filter(|path| !path.as_os_str().is_empty())
         .collect();
     for path in &dataset.files {
         if images.contains(path.as_path()) {
@@ -103,12 +104,20 @@ pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), Study
         let sha256 = sha256_file(path).map_err(StudyError::io("read", path))?;
         let _ = writeln!(list, "{sha256}");
     }
+    let name = |path: &Path| {
+        let name = path.strip_prefix(&dataset.folder).unwrap_or(path);
+        name.display().to_string()
+    };
     let mut sizes = Vec::with_capacity(images.len());
     for path in images {
-        let size = std::fs::metadata(path)
-            .map_err(StudyError::io("read", path))?
-            .len();
-        sizes.push((path, size));
+        match std::fs::metadata(path) {
+            Ok(metadata) => sizes.push((path, metadata.len())),
+            // Its questions fail; should it turn up, the data are others.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let _ = writeln!(list, "missing {}", name(path));
+            }
+            Err(error) => return Err(StudyError::io("read", path)(error)),
+        }
     }
     let total: u64 = sizes.iter().map(|(_, size)| size).sum();
     let how = if total <= MOST_IMAGE_BYTES {
@@ -121,8 +130,7 @@ pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), Study
             ImagesHashed::Content => sha256_file(path).map_err(StudyError::io("read", path))?,
             ImagesHashed::Sizes => size.to_string(),
         };
-        let name = path.strip_prefix(&dataset.folder).unwrap_or(path);
-        let _ = writeln!(list, "{content} {}", name.display());
+        let _ = writeln!(list, "{content} {}", name(path));
     }
     Ok((sha256_hex(list.as_bytes()), how))
 }

@@ -114,6 +114,11 @@ impl Inputs {
         self.template.render(question)
     }
 
+    /// The whole prompt of a text-only question.
+    pub(crate) fn text_only_prompt(&self, question: &str) -> String {
+        self.template.render_text_only(question)
+    }
+
     /// A question's prompt with its image.
     pub(crate) fn prompt(&self, question: &str) -> Result<EncodedPrompt, ModelError> {
         Ok(self.tokenizer.encode(&self.prompt_text(question))?)
@@ -121,7 +126,7 @@ impl Inputs {
 
     /// The prompt of a question whose image is left out.
     pub(crate) fn prompt_without_image(&self, question: &str) -> Result<Vec<u32>, ModelError> {
-        let text = self.template.render_text_only(question);
+        let text = self.text_only_prompt(question);
         Ok(self.tokenizer.encode_text_only(&text)?)
     }
 

@@ -26,7 +26,7 @@ pub enum LineError {
     #[error("it isn't a record of this version")]
     Content(#[from] serde_json::Error),
     /// A record that contradicts itself or its run.
-    #[error("it can't be of this run: {reason}")]
+    #[error("{reason}")]
     Value {
         /// What contradicts.
         reason: String,

@@ -2,16 +2,20 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use fp_scoring::error_text;
-
 use super::ahead::Ahead;
 use super::answers::Placed;
-use super::engine::{ImageJob, Prompts, Question};
+use super::engine::{ImageJob, Loaded, Prompts, Question, TextQuestion};
+use super::failure::Failure;
 use super::inputs::EncodedImage;
 use super::prepare::Prepared;
 
-/// Samples on one image, and the image; none where there is no sample.
-type Begun<'a> = Option<(Vec<Placed<'a>>, EncodedImage<'a>)>;
+/// What is to be loaded: samples on one image, and the image; a text-only question; nothing
+/// where there is no sample.
+enum Begun<'a> {
+    Nothing,
+    Image(Vec<Placed<'a>>, EncodedImage<'a>),
+    Text(Placed<'a>),
+}
 
 /// Images with questions that are still to be answered, put together until there
 /// are enough questions for a batch.
@@ -70,21 +74,32 @@ impl<'a> Loader<'a> {
     }
 
     /// Loads images until there are none; an image of the jobs without any sample is none.
-    pub(super) fn run(&self, ahead: &Ahead<Option<ImageJob<'a>>>) {
+    pub(super) fn run(&self, ahead: &Ahead<Option<Loaded<'a>>>) {
         let _guard = ahead.stop_on_panic();
         while let Some((at, begun)) = self.begin(ahead) {
-            let loaded = begun.map(|(placed, encoded)| self.load(&placed, encoded));
+            let loaded = match begun {
+                Begun::Nothing => None,
+                Begun::Image(placed, encoded) => Some(Loaded::Image(self.load(&placed, encoded))),
+                Begun::Text(placed) => Some(Loaded::Text(self.text_only(placed))),
+            };
             ahead.hand_in(at, loaded);
         }
     }
 
-    fn begin(&self, ahead: &Ahead<Option<ImageJob<'a>>>) -> Option<((usize, usize), Begun<'a>)> {
+    fn begin(&self, ahead: &Ahead<Option<Loaded<'a>>>) -> Option<((usize, usize), Begun<'a>)> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (job, image) = ahead.begin()?;
         let group = self.jobs[job][image].iter();
         let placed: Vec<Placed<'a>> = group.filter_map(|&index| self.placed(index)).collect();
-        let source = placed.first().map(|first| &first.sample.image);
-        let begun = source.map(|source| (placed, EncodedImage::new(source)));
+        let begun = match placed.first() {
+            None => Begun::Nothing,
+            // Each is a group of its own.
+            Some(first) if first.sample.is_text_only() => Begun::Text(*first),
+            Some(first) => {
+                let encoded = EncodedImage::new(&first.sample.image);
+                Begun::Image(placed, encoded)
+            }
+        };
         Some(((job, image), begun))
     }
 
@@ -97,20 +112,28 @@ impl<'a> Loader<'a> {
         let image = self.prepared.inputs.image(encoded);
         ImageJob {
             questions: questions.collect(),
-            image: image.map_err(|error| error_text(&error)),
+            image: image.map_err(Failure::from),
         }
     }
 
-    fn prompts(&self, question: &str) -> Result<Prompts, String> {
+    fn text_only(&self, placed: Placed<'a>) -> TextQuestion<'a> {
+        let ids = self
+            .prepared
+            .inputs
+            .prompt_without_image(&placed.sample.question);
+        TextQuestion {
+            placed,
+            ids: ids.map_err(Failure::from),
+        }
+    }
+
+    fn prompts(&self, question: &str) -> Result<Prompts, Failure> {
         let inputs = &self.prepared.inputs;
-        let with_image = inputs
-            .prompt(question)
-            .map_err(|error| error_text(&error))?;
+        let with_image = inputs.prompt(question)?;
         let without_image = self
             .needs_text_alone
             .then(|| inputs.prompt_without_image(question))
-            .transpose()
-            .map_err(|error| error_text(&error))?;
+            .transpose()?;
         Ok(Prompts {
             with_image,
             without_image,

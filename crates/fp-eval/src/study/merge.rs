@@ -132,7 +132,11 @@ fn places(
         let mut found = Vec::new();
         for_each_line(&path, |_, line| {
             let index = index_of(line)?;
-            let (dataset, image) = image_of(line)?;
+            let (dataset, mut image) = image_of(line)?;
+            if image.is_empty() {
+                // A text-only question shares nothing; no path begins like this.
+                image = format!("\0{index}");
+            }
             found.push((index, dataset, image, offset, line.len()));
             offset += line.len() as u64 + 1;
             Ok(())

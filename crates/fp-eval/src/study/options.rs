@@ -9,7 +9,7 @@ use fp_scoring::MethodRegistry;
 use super::engine::Engine;
 use super::error::StudyError;
 use super::order::Shard;
-use super::spec::Invocation;
+use super::spec::{Invocation, RunSpec};
 
 /// How a study is run; nothing of it changes what comes out.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct RunOptions {
     pub stop: Arc<AtomicBool>,
     /// What is noted of how the run was started.
     pub invocation: Invocation,
+    /// Called once, when it is known what the run is of and before anything is run.
+    pub started: fn(&RunSpec),
 }
 
 impl RunOptions {
@@ -55,6 +57,7 @@ impl RunOptions {
             accept_changes: false,
             stop: Arc::default(),
             invocation: Invocation::default(),
+            started: |_| {},
         }
     }
 

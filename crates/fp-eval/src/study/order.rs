@@ -48,13 +48,19 @@ impl FromStr for Shard {
     }
 }
 
-/// Samples by image: indices over all data sets, in the order of running.
+/// Samples by image, a text-only one by itself: indices over all data sets, in the order of
+/// running.
 pub(crate) fn image_groups(datasets: &[&[Sample]], shard: Option<Shard>) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut first = 0;
     for samples in datasets {
         let mut by_image: HashMap<&ImageRef, usize> = HashMap::new();
         for (offset, sample) in samples.iter().enumerate() {
+            // Text-only questions share nothing.
+            if sample.is_text_only() {
+                groups.push(vec![first + offset]);
+                continue;
+            }
             let group = *by_image.entry(&sample.image).or_insert_with(|| {
                 groups.push(Vec::new());
                 groups.len() - 1

@@ -1,8 +1,10 @@
 //! From a configuration to everything that a run needs, the weights not yet read.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use fp_data::Sample;
 use fp_data::dataset::{self, Dataset};
 use fp_model::{LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, VisionRequest, inspect};
 use fp_scoring::MethodRegistry;
@@ -53,17 +55,30 @@ impl Prepared {
         let shape = ModelShape::new(model_config);
         let grid = Grid::new(config, &shape, &registry)?;
         let inputs = Inputs::new(&opened, config.image_aspect, config.prompt_template)?;
-        let mut datasets = open_all(config)?;
+        let (mut datasets, absent) = open_all(config)?;
         for file in &selections {
             file.check(&datasets, shape.num_image_tokens)?;
         }
+        if datasets.iter().all(|dataset| dataset.samples.is_empty()) {
+            return Err(StudyError::Setting {
+                what: "datasets",
+                found: "none of their questions has an image".to_owned(),
+                expected: "at least one that has: without, there is nothing to prune".to_owned(),
+            });
+        }
         let mut specs: Vec<DatasetSpec> = Vec::new();
         let mut first_index = 0;
-        for dataset in &mut datasets {
+        for (dataset, absent) in datasets.iter_mut().zip(&absent) {
+            if config.text_only {
+                dataset.samples.append(&mut dataset.text_only);
+            }
             let limit = config.limit.unwrap_or(usize::MAX);
             let subset = spread(&mut dataset.samples, limit, config.seed);
-            specs.push(dataset_spec(dataset, first_index, subset)?);
+            let mut spec = dataset_spec(dataset, first_index, subset)?;
+            let is_absent = |sample: &&Sample| absent.contains(&sample.id);
+            spec.num_missing_images = dataset.samples.iter().filter(is_absent).count();
             first_index += dataset.samples.len();
+            specs.push(spec);
         }
         let spec = RunSpec {
             format: FORMAT,
@@ -126,13 +141,16 @@ fn check(config: &StudyConfig, own: &OwnMethods) -> Result<(), StudyError> {
     }))
 }
 
+/// Ids of the samples whose image isn't there, of one data set.
+type Absent = HashSet<String>;
+
 /// Reads every dataset; what is wrong with one hides nothing of the next.
-fn open_all(config: &StudyConfig) -> Result<Vec<Dataset>, StudyError> {
+fn open_all(config: &StudyConfig) -> Result<(Vec<Dataset>, Vec<Absent>), StudyError> {
     let mut datasets = Vec::new();
     let mut errors = Vec::new();
     for name in &config.datasets {
         match open(name) {
-            Ok(dataset) => datasets.push(dataset),
+            Ok(opened) => datasets.push(opened),
             Err(error) => errors.push(error),
         }
     }
@@ -142,14 +160,14 @@ fn open_all(config: &StudyConfig) -> Result<Vec<Dataset>, StudyError> {
             errors.push(last);
             Err(StudyError::Several(errors))
         }
-        _ => Ok(datasets),
+        _ => Ok(datasets.into_iter().unzip()),
     }
 }
 
-fn open(name: &str) -> Result<Dataset, StudyError> {
-    let dataset = dataset::open(&dataset_selector(name)?)?;
+fn open(name: &str) -> Result<(Dataset, Absent), StudyError> {
+    let (dataset, absent) = dataset::open_but_for_images(&dataset_selector(name)?)?;
     dataset.require_answers()?;
-    Ok(dataset)
+    Ok((dataset, absent.into_iter().collect()))
 }
 
 fn dataset_spec(
@@ -168,6 +186,9 @@ fn dataset_spec(
         source: dataset.source.clone(),
         first_index,
         num_samples: dataset.samples.len(),
+        num_text_only: dataset.samples.iter().filter(|s| s.is_text_only()).count(),
+        num_text_only_left_out: dataset.text_only.len(),
+        num_missing_images: 0,
         subset,
         sha256,
         images_hashed,

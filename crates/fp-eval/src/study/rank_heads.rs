@@ -149,7 +149,7 @@ fn select_half(prepared: &Prepared) -> (Halves, Vec<Vec<usize>>) {
         };
         let found = specs.iter().zip(&samples).find_map(|(spec, samples)| {
             let sample = samples.get(first.checked_sub(spec.first_index)?)?;
-            Some(halves.is_select(&spec.split, &sample.image_id))
+            Some(!sample.is_text_only() && halves.is_select(&spec.split, &sample.image_id))
         });
         found.unwrap_or(false)
     };

@@ -6,6 +6,8 @@ use fp_model::FinishReason;
 use fp_scoring::{CutAudit, ImageInput, PositionRule, QueryStrategy, Selection, Site, TokenLayout};
 use serde::{Deserialize, Serialize};
 
+use super::failure::FailureKind;
+
 /// One sample under every cell of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,8 +20,12 @@ pub struct SampleRecord {
     pub id: String,
     /// What samples on one image share: the cluster of every statistic.
     pub image_id: String,
-    /// The image's file, relative to the data set's folder.
+    /// The image's file, relative to the data set's folder; empty for a text-only question.
     pub image: String,
+    /// The question is asked without an image: there is nothing to prune, so that one run
+    /// answers every cell.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub text_only: bool,
     /// Width and height in pixels; none where the image couldn't be read.
     pub image_size: Option<[usize; 2]>,
     /// Kind of question.
@@ -36,7 +42,7 @@ pub struct SampleRecord {
     pub boxes: Vec<[f64; 4]>,
     /// First 16 hexadecimal digits of the SHA-256 of the prompt's text.
     pub prompt_hash: String,
-    /// Tokens before, of and after the image; none for a sample that failed.
+    /// Tokens before, of and after the image; none for a sample that failed or is text-only.
     pub layout: Option<TokenLayout>,
     /// Where each query strategy of the grid looked from, in the grid's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -53,6 +59,9 @@ pub struct SampleRecord {
     /// Why there is nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The kind of that reason; none in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureKind>,
 }
 
 /// Where a query strategy looked from.

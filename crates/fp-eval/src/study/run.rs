@@ -85,6 +85,7 @@ pub fn run(
         &order,
         options.accept_changes,
     )?;
+    (options.started)(&prepared.spec);
     let mut state = Progress {
         total: order.len(),
         done: folder.num_done,

@@ -407,7 +407,8 @@ pub fn selections_of_run(
         .position(cell)
         .ok_or_else(|| format!("the run has no cell `{cell}`"))?;
     let mut text = String::new();
-    for record in records {
+    // Of a text-only question nothing is selected.
+    for record in records.iter().filter(|record| !record.text_only) {
         let run = record
             .run_of(index)
             .ok_or_else(|| format!("sample `{}` has no answer in `{cell}`", record.id))?;

@@ -111,6 +111,15 @@ pub struct DatasetSpec {
     pub first_index: usize,
     /// Samples that are run.
     pub num_samples: usize,
+    /// Those of them that are text-only; they come after the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub num_text_only: usize,
+    /// Text-only questions that the data set has and that are not run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub num_text_only_left_out: usize,
+    /// Samples that are run, to fail, though their image's file isn't there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub num_missing_images: usize,
     /// How they were chosen, where a limit left some out. Runs of earlier versions
     /// took the first ones and don't say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,6 +207,10 @@ impl Environment {
             invocation: Invocation::default(),
         }
     }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn cpu_name(cpuinfo: &str) -> Option<&str> {

@@ -8,9 +8,11 @@
 //! known to come out otherwise is refused (`refused.rs`, and progressive JPEG without all scans).
 
 mod gif;
+mod inspect;
 mod jpeg;
 mod pixels;
 mod refused;
+mod structure;
 
 use std::io::Cursor;
 use std::path::Path;
@@ -18,9 +20,10 @@ use std::path::Path;
 use fp_scoring::read_file;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
+use super::content::recognised;
 use super::{ImageError, ImageSize, RgbImage, guarded};
 
-const KNOWN: &str = "PNG, JPEG, GIF, WebP, BMP, TIFF";
+pub use inspect::{Inspection, Remark, inspect};
 
 /// Pixels of a side: a picture that is one pixel high could be as long as all its pixels,
 /// and is resized by a table of its length.
@@ -95,15 +98,8 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {
 /// file included), [`ImageError::Decoder`], [`ImageError::Panicked`], [`ImageError::Unsupported`],
 /// [`ImageError::NoDecoder`], [`ImageError::TooLarge`] and [`ImageError::TooLong`].
 pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError> {
-    if bytes.is_empty() {
-        return Err(ImageError::Empty);
-    }
-    let unknown = || ImageError::UnknownFormat {
-        head: bytes.iter().take(8).copied().collect(),
-        known: KNOWN,
-    };
-    let format = image::guess_format(bytes).map_err(|_| unknown())?;
-    let (name, decoder) = names(format).ok_or_else(unknown)?;
+    let format = recognised(bytes)?;
+    let (name, decoder) = names(format);
     refused::check(bytes, format, name)?;
     let decoded = guarded(decoder, || match format {
         ImageFormat::Jpeg => jpeg::decode(bytes, limits),
@@ -123,15 +119,14 @@ pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError
 }
 
 /// A format that is read here and its decoder, in words.
-fn names(format: ImageFormat) -> Option<(&'static str, &'static str)> {
+fn names(format: ImageFormat) -> (&'static str, &'static str) {
     match format {
-        ImageFormat::Png => Some(("PNG", "PNG decoder")),
-        ImageFormat::Jpeg => Some(("JPEG", "JPEG decoder")),
-        ImageFormat::Gif => Some(("GIF", "GIF decoder")),
-        ImageFormat::WebP => Some(("WebP", "WebP decoder")),
-        ImageFormat::Bmp => Some(("BMP", "BMP decoder")),
-        ImageFormat::Tiff => Some(("TIFF", "TIFF decoder")),
-        _ => None,
+        ImageFormat::Png => ("PNG", "PNG decoder"),
+        ImageFormat::Jpeg => ("JPEG", "JPEG decoder"),
+        ImageFormat::Gif => ("GIF", "GIF decoder"),
+        ImageFormat::WebP => ("WebP", "WebP decoder"),
+        ImageFormat::Bmp => ("BMP", "BMP decoder"),
+        _ => ("TIFF", "TIFF decoder"),
     }
 }
 
@@ -149,13 +144,13 @@ fn check_riff_length(bytes: &[u8]) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// The formats whose decoder in the `image` crate agrees with Pillow's to the last bit.
-fn by_crate(
+/// What a decoder of the `image` crate reads, its header taken in and held to the limits.
+fn opened(
     bytes: &[u8],
     format: ImageFormat,
     name: &'static str,
     limits: DecodeLimits,
-) -> Result<RgbImage, ImageError> {
+) -> Result<impl ImageDecoder, ImageError> {
     let failed = |error| crate_error(name, error);
     let reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut decoder = reader.into_decoder().map_err(failed)?;
@@ -167,6 +162,18 @@ fn by_crate(
     if decoder.original_color_type() == image::ExtendedColorType::Cmyk16 {
         return Err(ImageError::unsupported(name, "16-bit CMYK"));
     }
+    Ok(decoder)
+}
+
+/// The formats whose decoder in the `image` crate agrees with Pillow's to the last bit.
+fn by_crate(
+    bytes: &[u8],
+    format: ImageFormat,
+    name: &'static str,
+    limits: DecodeLimits,
+) -> Result<RgbImage, ImageError> {
+    let failed = |error| crate_error(name, error);
+    let mut decoder = opened(bytes, format, name, limits)?;
     let turned = match format {
         ImageFormat::Tiff => Some(decoder.orientation().map_err(failed)?),
         _ => None,

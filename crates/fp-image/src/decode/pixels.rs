@@ -1,6 +1,6 @@
 //! The `image` crate's pixel types to 8-bit RGB, by Pillow's rules.
 
-use image::DynamicImage;
+use image::{ColorType, DynamicImage};
 
 use super::super::{ImageError, RgbImage};
 
@@ -25,14 +25,22 @@ pub(super) fn to_rgb(
         ),
         DynamicImage::ImageRgb16(image) => colour(image.as_raw(), 3, high_byte),
         DynamicImage::ImageRgba16(image) => colour(image.as_raw(), 4, high_byte),
-        other => {
-            return Err(ImageError::unsupported(
-                format,
-                format!("pixels of {:?}", other.color()),
-            ));
-        }
+        other => return Err(unknown(other.color(), format)),
     };
     RgbImage::new(width, height, data)
+}
+
+/// Whether pixels of a kind are read, told before there are any.
+pub(super) fn check(color: ColorType, format: &'static str) -> Result<(), ImageError> {
+    use ColorType::{L8, L16, La8, La16, Rgb8, Rgb16, Rgba8, Rgba16};
+    match color {
+        L8 | La8 | Rgb8 | Rgba8 | L16 | La16 | Rgb16 | Rgba16 => Ok(()),
+        other => Err(unknown(other, format)),
+    }
+}
+
+fn unknown(color: ColorType, format: &'static str) -> ImageError {
+    ImageError::unsupported(format, format!("pixels of {color:?}"))
 }
 
 fn clipped(sample: &u16) -> u8 {

@@ -6,6 +6,7 @@
 use image::ImageFormat;
 
 use super::super::ImageError;
+use super::structure::tags::Tagged;
 
 /// Refuses files that are known to come out otherwise than in Pillow.
 pub(super) fn check(
@@ -22,7 +23,7 @@ pub(super) fn check(
     match reason {
         Some(reason) => Err(ImageError::unsupported(
             name,
-            format!("{reason}, which other programs read otherwise; convert it to PNG"),
+            format!("{reason}, which other programs read otherwise"),
         )),
         None => Ok(()),
     }
@@ -95,39 +96,12 @@ fn tiff(bytes: &[u8]) -> Option<&'static str> {
     const COMPRESSION: u16 = 259;
     const PHOTOMETRIC: u16 = 262;
     const EXTRA_SAMPLES: u16 = 338;
-    let is_little = bytes.starts_with(b"II");
-    let word = |at: usize| {
-        let pair = array(bytes, at)?;
-        Some(if is_little {
-            u16::from_le_bytes(pair)
-        } else {
-            u16::from_be_bytes(pair)
-        })
-    };
-    let long = |at: usize| {
-        let four = array(bytes, at)?;
-        Some(if is_little {
-            u32::from_le_bytes(four)
-        } else {
-            u32::from_be_bytes(four)
-        })
-    };
-    // Larger offsets, as files of more than 4 GiB have them, are another format.
-    if word(2)? != 42 {
-        return None;
-    }
-    let directory = usize::try_from(long(4)?).ok()?;
+    let tagged = Tagged::new(bytes)?;
+    let (entries, _) = tagged.directory(tagged.first()?)?;
     let (mut compression, mut photometric, mut is_multiplied) = (0, 0, false);
-    for entry in 0..usize::from(word(directory)?) {
-        let at = directory.checked_add(2 + 12 * entry)?;
-        let (tag, kind, count) = (word(at)?, word(at + 2)?, long(at + 4)?);
-        // The first value of a list of words stands in the entry, or where it points.
-        let value = match (kind, count) {
-            (3, 0..=2) => word(at + 8),
-            (3, _) => word(usize::try_from(long(at + 8)?).ok()?),
-            _ => None,
-        };
-        match tag {
+    for entry in entries {
+        let value = tagged.first_word(entry);
+        match entry.tag {
             COMPRESSION => compression = value.unwrap_or(0),
             PHOTOMETRIC => photometric = value.unwrap_or(0),
             EXTRA_SAMPLES => is_multiplied = value == Some(1),

@@ -159,6 +159,18 @@ pub enum CheckpointError {
         /// Values that would be right.
         expected: String,
     },
+    /// A vision tower that isn't CLIP's.
+    #[error(
+        "{}: field `mm_vision_tower` is {found:?}, a vision tower of another family; expected a \
+         CLIP vision transformer, such as \"openai/clip-vit-large-patch14-336\"",
+        path.display()
+    )]
+    OtherTower {
+        /// The config file.
+        path: PathBuf,
+        /// The tower's name.
+        found: String,
+    },
     /// Weights in a format of another program.
     #[error(
         "{} is in the format {format}; expected safetensors or PyTorch's `.bin`, unquantised, in \

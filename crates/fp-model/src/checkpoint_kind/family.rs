@@ -28,6 +28,17 @@ const TOWERS: [&str; 5] = [
     "dinov2",
 ];
 
+/// Words in the names of vision towers that no CLIP model has: towers of other families.
+const OTHER_TOWERS: [&str; 7] = [
+    "siglip",
+    "dinov",
+    "eva02",
+    "eva-clip",
+    "internvit",
+    "convnext",
+    "mobileclip",
+];
+
 /// Refuses what isn't LLaVA by its own words.
 pub(super) fn check(folder: &Folder) -> Result<(), CheckpointError> {
     let is_original = folder.field("mm_vision_tower").is_some();
@@ -70,6 +81,12 @@ pub(super) fn check(folder: &Folder) -> Result<(), CheckpointError> {
             return Err(other("model_type", found, expected));
         }
     }
+    check_classes(folder)?;
+    check_tower(folder)
+}
+
+/// Refuses the classes of other models.
+fn check_classes(folder: &Folder) -> Result<(), CheckpointError> {
     let Some(value) = folder.field("architectures") else {
         return Ok(());
     };
@@ -82,8 +99,29 @@ pub(super) fn check(folder: &Folder) -> Result<(), CheckpointError> {
     if classes.is_empty() || classes.iter().any(|class| CLASSES.contains(class)) {
         return Ok(());
     }
-    let expected = format!("one of {}", listed(&CLASSES));
-    Err(other("architectures", value.to_string(), expected))
+    Err(CheckpointError::OtherFamily {
+        path: folder.path("config.json"),
+        field: "architectures",
+        found: value.to_string(),
+        expected: format!("one of {}", listed(&CLASSES)),
+    })
+}
+
+/// Refuses a tower that the original project's config calls by the name of another family.
+/// What a folder of one's own holds, its own config says.
+fn check_tower(folder: &Folder) -> Result<(), CheckpointError> {
+    let Some(name) = folder.field("mm_vision_tower").and_then(Value::as_str) else {
+        return Ok(());
+    };
+    let last = name.trim_end_matches('/').rsplit('/').next();
+    let last = last.unwrap_or(name).to_lowercase();
+    if OTHER_TOWERS.iter().any(|word| last.contains(word)) {
+        return Err(CheckpointError::OtherTower {
+            path: folder.path("config.json"),
+            found: name.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Whether nothing of a second model is spoken of.

@@ -47,10 +47,12 @@ pub(crate) fn check_tensors(folder: &Folder, weights: &Checkpoint) -> Result<()>
 }
 
 /// What `error`, which opening the weights gave, means in a folder whose config says that
-/// it is quantised: such formats often can't be opened at all.
+/// it is quantised: such formats often can't be opened at all, and weights that aren't
+/// there yet would be quantised too.
 pub(crate) fn explain(folder: &Folder, error: crate::ModelError) -> crate::ModelError {
+    use crate::ModelError::{NoWeights, Shard};
     match (&error, quantised::declared(folder)) {
-        (crate::ModelError::Shard { .. }, Some(declared)) => declared.stored().into(),
+        (Shard { .. } | NoWeights { .. }, Some(declared)) => declared.stored().into(),
         _ => error,
     }
 }

@@ -213,3 +213,27 @@ fn other_families_are_named_with_what_is_expected() {
         assert!(folder.inspect().is_complete());
     }
 }
+
+/// The original project's config names its tower, whatever else is in the folder.
+#[test]
+fn towers_of_other_families() {
+    for tower in [
+        "google/siglip-so400m-patch14-384",
+        "google/siglip2-base-patch16-224",
+        "facebook/dinov2-large",
+        "/models/QuanSun/EVA02-CLIP-L-14-336/",
+        "laion/CLIP-convnext_large_d_320",
+    ] {
+        let folder = Folder::empty();
+        let mut config = original_decoder().1;
+        config["mm_vision_tower"] = json!(tower);
+        folder.write_json("config.json", &config);
+        folder.refused_with(&["config.json", "`mm_vision_tower`", tower, "expected a CLIP"]);
+    }
+    // A folder's name above the tower's says nothing.
+    let folder = Folder::empty();
+    let mut config = original_decoder().1;
+    config["mm_vision_tower"] = json!("siglip-or-not/clip-vit-large-patch14-336");
+    folder.write_json("config.json", &config);
+    folder.refused_with(&["no weights"]);
+}

@@ -159,6 +159,9 @@ fn a_format_that_cannot_be_opened() {
     config["quantization_config"] = json!({"quant_method": "hqq"});
     folder.write_json("config.json", &config);
     folder.refused_with(&["hqq", "quantization_config", "unquantised"]);
+    // They needn't be there for that.
+    folder.remove("model.safetensors");
+    folder.refused_with(&["hqq", "quantization_config", "unquantised"]);
 
     let folder = Folder::empty();
     folder

@@ -217,7 +217,7 @@ pub(crate) fn pooled_random(roster: &Roster, scores: &Scores) -> Option<Column> 
         .filter(|seeds| !seeds.is_empty())
         .map(|seeds| scores.mean_of(seeds))
         .collect();
-    (by_budget.len() == roster.budgets.len())
+    (!by_budget.is_empty() && by_budget.len() == roster.budgets.len())
         .then(|| mean_columns(&by_budget.iter().collect::<Vec<_>>()))
 }
 

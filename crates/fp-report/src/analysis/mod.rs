@@ -2,6 +2,7 @@
 //! records and the run's specification.
 
 mod agreement;
+mod answer_health;
 mod answer_types;
 mod answers;
 mod at_best_heads;
@@ -13,9 +14,12 @@ mod described;
 mod difficult;
 mod estimate;
 mod evidence;
+mod failures;
+mod figures;
 mod flips;
 mod halves;
 mod hypotheses;
+mod image_ranges;
 mod kept;
 mod near_ties;
 mod noise;
@@ -28,10 +32,12 @@ mod scores;
 mod static_heads;
 mod steadiness;
 mod strata;
+mod text_only;
 mod tokens;
 mod verdict;
 
 pub use agreement::{AgreementMatrix, SAME_IN_PRACTICE, StrategyPair};
+pub use answer_health::LoudAnswers;
 pub use answer_types::BY_ANSWER_TYPE;
 pub use answers::{
     ALL_QUESTIONS, EXCESS_SHARE, FEWEST_ANSWERS, FrequentAnswer, GainByAnswer, ONE_ANSWER_SHARE,
@@ -44,9 +50,12 @@ pub use compare::{Comparison, Outcome, POWER, Undecided, Untested, WhyUndecided,
 pub use described::{MeanAttention, MeanDiversity};
 pub use difficult::{CHOOSING_CONTROLS, DifficultAccuracy, DifficultBudget, DifficultSamples};
 pub use estimate::Estimate;
+pub use failures::{FailedSample, Failures, FailuresOfKind};
+pub use figures::{CellFigures, DatasetFigures, FigureComparison, UntestedFigure};
 pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
 pub use halves::Halves;
 pub use hypotheses::{Answer, Hypothesis};
+pub use image_ranges::{ImageRange, image_ranges};
 pub use near_ties::NearTie;
 pub use noise::{AnswerDifference, NoiseFloor};
 pub use on_same::OnSameQuestions;
@@ -55,6 +64,7 @@ pub use relative::RelativeAccuracy;
 pub use samples::SampleCounts;
 pub use static_heads::StaticHeadsTests;
 pub use strata::{BY_DATASET, Strata, Stratum};
+pub use text_only::{OverallAccuracy, TextOnly};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 
@@ -80,6 +90,11 @@ pub struct Analysis {
     pub margin: f64,
     /// Samples, images and failures.
     pub samples: SampleCounts,
+    /// Questions without an image; none where the data have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_only: Option<TextOnly>,
+    /// Where image tokens stood in the sequences, per data set.
+    pub image_ranges: Vec<ImageRange>,
     /// How samples are grouped.
     pub strata: Vec<Strata>,
     /// Accuracy of every cell.
@@ -87,6 +102,10 @@ pub struct Analysis {
     /// Cells relative to no pruning; empty for a single data set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relative: Vec<RelativeAccuracy>,
+    /// What each benchmark reports of its own beside the accuracy; empty where no dataset
+    /// is a benchmark's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<DatasetFigures>,
     /// The control of chance, over seeds.
     pub random: Vec<RandomControl>,
     /// Every studied cell against what it is held to.
@@ -107,6 +126,9 @@ pub struct Analysis {
     /// Answers that cells give remarkably often: degenerate ones, and those that alone
     /// make a gain.
     pub frequent_answers: Vec<FrequentAnswer>,
+    /// What explains a cell's score beside what was seen; empty where nothing does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answer_health: Vec<LoudAnswers>,
     /// The registered hypotheses, answered.
     pub hypotheses: Vec<Hypothesis>,
     /// Agreement of kept tokens at each budget and head count.
@@ -133,6 +155,9 @@ pub struct Analysis {
     pub flips: Vec<CellFlips>,
     /// What differs between two runs of the same, where a second one was given.
     pub noise_floor: Option<NoiseFloor>,
+    /// What has no answer; `results.json` has it before everything else.
+    #[serde(skip)]
+    pub failures: Failures,
 }
 
 /// Analyses a run; `repetition` is a second run of the same, for the noise floor.
@@ -183,7 +208,10 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         verdict: Verdict::default(),
         margin: judge.margin(),
         samples: SampleCounts::new(run, &scores),
+        text_only: TextOnly::of(run, &scores),
+        image_ranges: image_ranges(run),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
+        figures: figures::figures(run, &roster, &judge)?,
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
         references,
         controls: controls.comparisons,
@@ -192,6 +220,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         static_heads,
         difficult,
         frequent_answers: answers::frequent_answers(run, &roster, &scores, &strata),
+        answer_health: answer_health::loud_answers(run),
         hypotheses,
         agreement,
         pairs,
@@ -209,6 +238,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))
             .transpose()?,
+        failures: Failures::of(run),
         strata,
         cells,
     };

@@ -129,11 +129,7 @@ fn pairs(
             };
             let Some((name, column)) = b else { continue };
             let heads = roster.head_counts[count];
-            let family = match family {
-                HolmFamily::Budget => format!("against {against} at {label}"),
-                HolmFamily::BudgetAndHeads => format!("against {against} at {label}, h = {heads}"),
-                HolmFamily::Study => format!("against {against}"),
-            };
+            let family = family_name(family, &against, label, heads);
             pairs.push(Pair::new(
                 cells[cell].id.clone(),
                 &scores.cells[cell],
@@ -144,6 +140,15 @@ fn pairs(
         }
     }
     pairs
+}
+
+/// What tests that are corrected together are called.
+pub(crate) fn family_name(family: HolmFamily, against: &str, budget: &str, heads: usize) -> String {
+    match family {
+        HolmFamily::Budget => format!("against {against} at {budget}"),
+        HolmFamily::BudgetAndHeads => format!("against {against} at {budget}, h = {heads}"),
+        HolmFamily::Study => format!("against {against}"),
+    }
 }
 
 /// The controls among themselves, one family: FastV and evenly spaced tokens against

@@ -7,9 +7,6 @@ use serde::Serialize;
 use super::scores::Scores;
 use crate::run::Run;
 
-/// Failed samples that are named; the rest is counted.
-const NAMED: usize = 3;
-
 /// Samples of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SampleCounts {
@@ -39,7 +36,7 @@ impl SampleCounts {
         });
         SampleCounts {
             recorded: run.records.len(),
-            expected: run.spec.num_samples,
+            expected: run.num_expected(),
             images: scores.num_images,
             answered: answered().count(),
             answered_images: distinct(answered().map(|(at, _)| scores.clusters[at]).collect()),
@@ -59,47 +56,6 @@ impl SampleCounts {
                 counted(self.recorded, "question"),
             ),
         }
-    }
-
-    /// Which samples failed and why, the first few by name and the rest counted; none
-    /// where none did. Samples that failed for one reason are named together.
-    pub fn failures(&self) -> Option<String> {
-        let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
-        for (_, id, error) in &self.failed {
-            match causes.iter_mut().find(|(cause, _)| cause == error) {
-                Some((_, ids)) => ids.push(id),
-                None => causes.push((error, vec![id])),
-            }
-        }
-        let (named, rest) = causes.split_at(causes.len().min(NAMED));
-        let mut parts: Vec<String> = named
-            .iter()
-            .map(|(cause, ids)| format!("{}: {cause}", first_few(ids)))
-            .collect();
-        let more: usize = rest.iter().map(|(_, ids)| ids.len()).sum();
-        if more > 0 {
-            parts.push(format!(
-                "and {more} more for {}",
-                counted(rest.len(), "other reason")
-            ));
-        }
-        (!self.failed.is_empty()).then(|| {
-            format!(
-                "{} of {} failed and {} left out of every figure: {}.",
-                self.failed.len(),
-                counted(self.recorded, "question"),
-                if self.failed.len() == 1 { "is" } else { "are" },
-                parts.join("; ")
-            )
-        })
-    }
-}
-
-fn first_few(ids: &[&str]) -> String {
-    let shown = ids[..ids.len().min(NAMED)].join(", ");
-    match ids.len().saturating_sub(NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -151,27 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn failed_samples_are_counted_named_and_explained() {
-        assert_eq!(counts(&[]).failures(), None);
+    fn questions_are_those_answered() {
         assert_eq!(counts(&[]).text(), "60 questions on 18 images");
-        let six = counts(&[
-            ("a", "x.png: cut off"),
-            ("b", "x.png: cut off"),
-            ("c", "x.png: cut off"),
-            ("d", "x.png: cut off"),
-            ("e", "too long"),
-        ]);
-        assert_eq!(six.text(), "55 of 60 questions on 18 images (5 failed)");
-        assert_eq!(
-            six.failures().unwrap(),
-            "5 of 60 questions failed and are left out of every figure: \
-             a, b, c and 1 more: x.png: cut off; e: too long."
-        );
-        let many = counts(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")]);
-        let text = many.failures().unwrap();
-        assert!(
-            text.ends_with("c: 3; and 2 more for 2 other reasons."),
-            "{text}"
-        );
+        let five = counts(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")]);
+        assert_eq!(five.text(), "55 of 60 questions on 18 images (5 failed)");
     }
 }

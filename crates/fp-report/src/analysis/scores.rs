@@ -46,8 +46,11 @@ impl Scores {
         }
     }
 
-    /// The mean of some cells on each sample that all of them have.
+    /// The mean of some cells on each sample that all of them have; of no cell, none.
     pub(crate) fn mean_of(&self, cells: &[usize]) -> Column {
+        if cells.is_empty() {
+            return self.clusters.iter().map(|_| None).collect();
+        }
         mean_columns(
             &cells
                 .iter()
@@ -93,6 +96,13 @@ mod tests {
         let mean = mean_columns(&[&a, &b]);
         assert_eq!(mean.as_ref(), [Some(0.5), Some(0.0), None]);
         assert!(mean_columns(&[]).is_empty());
+        let scores = Scores {
+            cells: vec![a, b],
+            clusters: Arc::from([0, 0, 1]),
+            num_images: 2,
+        };
+        assert_eq!(*scores.mean_of(&[]), [None; 3]);
+        assert_eq!(*scores.mean_of(&[1]), [Some(0.0), Some(0.0), Some(1.0)]);
         let (values, images) = present(&mean, &[7, 8, 9], [0, 1, 2]);
         assert_eq!((values, images), (vec![0.5, 0.0], vec![7, 8]));
     }

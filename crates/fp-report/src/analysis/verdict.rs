@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::agreement::StrategyPair;
 use super::roster::Roster;
-use super::{Analysis, StaticHeadsTests};
+use super::{Analysis, Failures, StaticHeadsTests};
 use crate::run::Run;
 use cautions::cautions;
 use controls::{against_all_heads, against_random};
@@ -23,6 +23,10 @@ use controls::{against_all_heads, against_random};
 /// What a run comes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
+    /// What failed, before everything else: how many questions for which reasons, then the
+    /// first of them by name. Empty where everything was answered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// The plain line to take away: whether anything beats FastV, and what is best.
     pub headline: String,
     /// The numbers under it: the best strategy at each budget, and whether anything
@@ -35,10 +39,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The headline, its numbers and the cautions as plain text, each a paragraph of
-    /// its own.
+    /// What failed, the headline, its numbers and the cautions as plain text, each a
+    /// paragraph of its own.
     pub fn brief(&self) -> String {
-        let mut text = format!("{}\n\n", self.headline);
+        let mut text = self.failed_text();
+        text += &format!("{}\n\n", self.headline);
         for line in &self.numbers {
             text += &format!("{line}\n\n");
         }
@@ -48,9 +53,37 @@ impl Verdict {
         text
     }
 
+    /// What failed as plain text: a paragraph, then a line for each that is named. Nothing
+    /// where everything was answered.
+    pub fn failed_text(&self) -> String {
+        failed_text(&self.failed)
+    }
+
     /// Numbers and sentences, in their order.
     pub fn details(&self) -> impl Iterator<Item = &String> {
         self.numbers.iter().chain(&self.sentences)
+    }
+}
+
+/// A sentence, then the lines that belong to it.
+fn failed_text(failed: &[String]) -> String {
+    let Some((sentence, lines)) = failed.split_first() else {
+        return String::new();
+    };
+    let lines = lines.iter().map(|line| format!("  {line}\n"));
+    format!("{sentence}\n{}\n", lines.collect::<String>())
+}
+
+/// What is said of failures before everything else.
+pub(crate) fn failed(failures: &Failures) -> Vec<String> {
+    let sentence = failures.sentence();
+    sentence.into_iter().chain(failures.first()).collect()
+}
+
+impl Failures {
+    /// As plain text: a paragraph, then a line for each that is named.
+    pub fn text(&self) -> String {
+        failed_text(&failed(self))
     }
 }
 
@@ -63,6 +96,7 @@ pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdic
         same_strategies(analysis),
     ];
     Verdict {
+        failed: failed(&analysis.failures),
         headline: headline::headline(run, roster, analysis),
         numbers: headline::numbers(run, roster, analysis),
         sentences: sentences.into_iter().flatten().collect(),

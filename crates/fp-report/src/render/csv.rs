@@ -174,12 +174,12 @@ fn comparison(comparison: Option<&Comparison>) -> Vec<String> {
     }
 }
 
-fn number(value: Option<f64>) -> String {
+pub(super) fn number(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
 /// A line by RFC 4180: fields with commas, quotes or line ends stand in quotes.
-fn line(text: &mut String, fields: &[String]) {
+pub(super) fn line(text: &mut String, fields: &[String]) {
     for (index, field) in fields.iter().enumerate() {
         if index > 0 {
             text.push(',');

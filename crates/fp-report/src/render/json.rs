@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Source;
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Failures};
 use crate::error::ReportError;
 use crate::measured::MeasuredTimes;
 
@@ -18,6 +18,9 @@ const VOLATILE: [&str; 3] = ["started", "memory_bytes", "invocation"];
 struct Results<'a> {
     schema: &'static str,
     version: u32,
+    /// What has no answer, all of it; left out where everything has.
+    #[serde(skip_serializing_if = "Failures::is_empty")]
+    failures: &'a Failures,
     run: Value,
     analysis: &'a Analysis,
 }
@@ -36,6 +39,7 @@ pub(crate) fn results_json(source: &Source<'_>) -> Result<String, ReportError> {
     let results = Results {
         schema: "finepruner-results",
         version: RESULTS_VERSION,
+        failures: &source.analysis.failures,
         run,
         analysis: source.analysis,
     };

@@ -115,10 +115,11 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
         level(1.0 - confidence),
     ));
     add("\\end{table}");
+    super::figures::tables_tex(source, &mut text);
     text
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

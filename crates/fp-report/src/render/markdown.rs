@@ -18,6 +18,13 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
         "# Study {}: verdict\n",
         run.spec.config.study.name().to_uppercase()
     );
+    if let Some((sentence, named)) = analysis.verdict.failed.split_first() {
+        let _ = writeln!(text, "**{sentence}**\n");
+        for line in named {
+            let _ = writeln!(text, "* {line}");
+        }
+        text.push('\n');
+    }
     let _ = writeln!(text, "**{}**\n", analysis.verdict.headline);
     for sentence in analysis.verdict.details() {
         let _ = writeln!(text, "* {sentence}");
@@ -30,6 +37,7 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     }
     accuracy(source, &mut text);
     super::datasets::section(source, &mut text);
+    super::figures::section(source, &mut text);
     controls(source, &mut text);
     static_heads(source, &mut text);
     super::efficiency::section(source, &mut text);
@@ -317,6 +325,9 @@ fn provenance(source: &Source<'_>, text: &mut String) {
             dataset.num_samples,
             code(&dataset.sha256)
         );
+    }
+    for range in &source.analysis.image_ranges {
+        let _ = writeln!(text, "* {}", range.sentence());
     }
     let _ = writeln!(
         text,

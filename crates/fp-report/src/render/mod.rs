@@ -5,6 +5,7 @@ mod csv;
 mod datasets;
 mod difficult;
 mod efficiency;
+mod figures;
 mod json;
 mod latex;
 mod markdown;
@@ -13,6 +14,7 @@ mod page;
 pub use json::RESULTS_VERSION;
 
 pub(crate) use csv::cells_csv;
+pub(crate) use figures::figures_csv;
 pub(crate) use json::{results_json, timings_json};
 pub(crate) use latex::table_tex;
 pub(crate) use markdown::summary_md;

@@ -14,6 +14,7 @@ mod datasets;
 mod differences;
 mod efficiency;
 mod explorer;
+mod figures;
 mod findings;
 mod flips;
 mod grid;
@@ -79,6 +80,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
         differences::differences(source),
         Some(grid::grid(source)),
         datasets::datasets(source),
+        figures::figures(source),
         findings::best(source),
         static_heads::static_heads(source),
         findings::hypotheses(source),

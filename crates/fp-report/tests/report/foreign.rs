@@ -59,6 +59,7 @@ fn a_specification_that_contradicts_itself() {
     let of_cells = [
         (budget.as_str(), json!(7)),
         (budget.as_str(), json!(u64::MAX)),
+        (budget.as_str(), Value::Null),
         (heads.as_str(), json!(99)),
         (heads.as_str(), json!(0)),
     ];

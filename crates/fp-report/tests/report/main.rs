@@ -1,6 +1,7 @@
 //! Reports on made-up runs: numbers against naive loops, the page in a real browser.
 
 mod browser;
+mod figures;
 mod files;
 mod foreign;
 mod naive;

@@ -204,6 +204,94 @@ fn degenerate_answers_and_gains_by_one_answer_are_flagged() {
     assert!(summary.contains("## Frequent answers"));
 }
 
+/// Answers of every cell; the control without an image speaks in sentences as one cell does.
+fn say(folder: &std::path::Path, says: impl Fn(&str, usize) -> &'static str) {
+    edit(folder, |grid, record| {
+        for (index, cell) in grid.cells.iter().enumerate() {
+            if record.run_of(index).is_some() {
+                let text = says(&cell.id, record.index);
+                let is_right = record.answers.iter().any(|gold| gold == text);
+                answer(record, index, text, f64::from(u8::from(is_right)));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_explains_a_score_is_said_of_cells_that_see_the_image() {
+    let loud = "variance+last_token/h2/R8";
+    let words = ["red", "green", "blue", "yellow"];
+    let Case {
+        folder, analysis, ..
+    } = case(|folder| {
+        say(folder, |cell, index| match (cell, index % 2) {
+            (id, 0) if id == loud || id == "no_image" => "It is a red circle",
+            (id, _) if id == loud || id == "no_image" => "I'm sorry, I can't see it",
+            _ => words[index % 4],
+        });
+    });
+    let found = list(&analysis, "answer_health");
+    let of = |cell: &str| -> Vec<&str> {
+        let of_cell = found.iter().filter(|found| found["cell"] == cell);
+        of_cell
+            .map(|found| found["name"].as_str().unwrap())
+            .collect()
+    };
+    assert_eq!(of(loud), ["longer than references", "refusals"]);
+    assert_eq!(of("no_image"), of(loud));
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(
+        (&found[0]["dataset"], &found[0]["level"], &found[0]["of"]),
+        (&"made-up all".into(), &"loud".into(), &120.into())
+    );
+    let caution = "What was said explains a score: variance+last_token/h2/R8: 120 of 120 \
+                   answers have more words than any reference, and 120 of them score 0: \
+                   sentences where words are asked; variance+last_token/h2/R8: 60 of 120 \
+                   answers refuse.";
+    let cautions = list(&analysis["verdict"], "cautions");
+    assert!(
+        cautions.iter().any(|found| found == caution),
+        "{cautions:?}"
+    );
+    for name in ["summary.md", "report.html"] {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(text.contains(caution), "{name}");
+    }
+    let run = fp_report::Run::read(folder.path()).unwrap();
+    let brief = fp_report::analyse(&run, None).unwrap().verdict.brief();
+    assert!(brief.contains(&format!("note: {caution}")), "{brief}");
+}
+
+#[test]
+fn one_answer_to_everything_is_noted_once() {
+    let words = ["red", "green", "blue", "yellow"];
+    let Case { analysis, .. } = case(|folder| {
+        say(folder, |cell, index| match cell {
+            "sum+last_token/h2/R8" => "purple",
+            _ => words[index % 4],
+        });
+    });
+    let found = list(&analysis, "answer_health");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["name"], "one answer");
+    let cautions = analysis["verdict"]["cautions"].to_string();
+    assert!(cautions.contains("says “purple” to 100.0 %"), "{cautions}");
+    assert!(!cautions.contains("explains a score"), "{cautions}");
+}
+
+#[test]
+fn answers_that_explain_nothing_are_not_spoken_of() {
+    // Right or wrong, in words that the references might have.
+    let Case { analysis, .. } = case(|_| {});
+    assert!(
+        analysis.get("answer_health").is_none(),
+        "{}",
+        analysis["answer_health"]
+    );
+    let cautions = analysis["verdict"]["cautions"].to_string();
+    assert!(!cautions.contains("explains a score"), "{cautions}");
+}
+
 #[test]
 fn rates_by_the_clock_and_by_the_thread_are_told_apart() {
     let Case { folder, lines, .. } = case(|_| {});

@@ -404,12 +404,27 @@ fn failed_samples_are_no_answered_ones() {
     assert!(read("summary.md").contains("54 of 60 questions on 18 images (6 failed)"));
     assert!(read("table.tex").contains("on 54 of 60 questions on 18 images"));
     assert!(read("report.html").contains("54 of 60"));
-    let cautions = written.analysis.verdict.cautions.join("\n");
-    assert!(
-        cautions.contains(
-            "6 of 60 questions failed and are left out of every figure: 5-15, 5-16, 5-17 and 3 \
-             more: images/5.png: damaged PNG image: cut off."
-        ),
-        "{cautions}"
-    );
+    // Before everything else, in every file.
+    let failures = &written.analysis.failures;
+    assert_eq!((failures.num_failed, failures.num_recorded), (6, 60));
+    let said = "6 of 60 questions failed and are left out of every figure: 6 for reasons recorded \
+                without a kind.";
+    let first = "5-15 (images/5.png): damaged PNG image: cut off";
+    let failed = &written.analysis.verdict.failed;
+    assert_eq!((failed[0].as_str(), failed[1].as_str()), (said, first));
+    assert_eq!(failed.len(), 7, "{failed:?}");
+    assert!(written.analysis.verdict.brief().starts_with(said));
+    let summary = read("summary.md");
+    let headline = summary.find(&written.analysis.verdict.headline);
+    assert!(summary.find(said) < headline && summary.find(first) < headline);
+    let page = read("report.html");
+    let main = &page[page.find("<main").unwrap()..];
+    assert!(main.find("6 of 60 questions failed") < main.find("<h1>"));
+    assert!(main.contains("5-15 (images/5.png)"));
+    let results: serde_json::Value = serde_json::from_str(&read("results.json")).unwrap();
+    let samples = results["failures"]["samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 6);
+    assert_eq!(samples[0]["id"], "5-15");
+    assert_eq!(samples[0]["image"], "images/5.png");
+    assert_eq!(samples[0]["kind"], "unclassified");
 }

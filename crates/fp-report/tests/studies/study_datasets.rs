@@ -203,3 +203,53 @@ fn every_bad_dataset_is_named_before_anything_is_written() {
     }
     assert!(!folder.exists());
 }
+
+/// A browser turns a JPEG by its EXIF data; the model doesn't, and the page shows what it
+/// saw.
+#[test]
+fn turned_images_are_shown_as_the_model_saw_them() {
+    use base64::Engine as _;
+    let world = World::new();
+    // Red on the left, blue on the right, and EXIF data that would lay it on its side.
+    let picture = image::RgbImage::from_fn(64, 64, |x, _| {
+        image::Rgb(if x < 32 { [220, 20, 20] } else { [20, 20, 220] })
+    });
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .unwrap();
+    let jpeg = jpeg.into_inner();
+    let exif =
+        b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let turned = [&jpeg[..2], exif, &jpeg[2..]].concat();
+    for entry in std::fs::read_dir(world.data().join("images")).unwrap() {
+        std::fs::write(entry.unwrap().path(), &turned).unwrap();
+    }
+    let folder = world.path("run");
+    let summary = run(&world.study_a(), &RunOptions::new(&folder), &mut |_| {}).unwrap();
+    assert_eq!(summary.num_failed, 0);
+    write(&folder).unwrap();
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    let mut num_shown = 0;
+    for data in page.split("data:image/jpeg;base64,").skip(1) {
+        let data: String = data
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || "+/=".contains(*c))
+            .collect();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(data);
+        let Some(shown) = bytes.ok().and_then(|b| image::load_from_memory(&b).ok()) else {
+            continue;
+        };
+        let shown = shown.into_rgb8();
+        let (side, _) = shown.dimensions();
+        for y in [side / 4, 3 * side / 4] {
+            assert!(shown.get_pixel(side / 4, y).0[0] > 150, "the left is red");
+            assert!(
+                shown.get_pixel(3 * side / 4, y).0[2] > 150,
+                "the right is blue"
+            );
+        }
+        num_shown += 1;
+    }
+    assert!(num_shown > 0);
+}

@@ -108,6 +108,8 @@ fn text(checked: &[CheckedFile<'_>]) -> String {
         }
         let skipped = found.not_checked.iter();
         lines.extend(skipped.map(|what| format!("{}: not checked: {what}", file.display())));
+        let notes = found.notes.iter();
+        lines.extend(notes.map(|note| format!("{}: note: {note}", file.display())));
         for line in lines {
             out += &hanging(&line);
         }

@@ -16,15 +16,21 @@ use report::{Entry, text};
 /// Check datasets: what there is, how large it is, and everything that is wrong with it.
 ///
 /// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA, TextVQA,
-/// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet), RefCOCO's lines of expressions, the
-/// plain form (benchmark.json and questions.jsonl), or Parquet files by the columns that
+/// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet, SEED-Bench), in the same form DocVQA,
+/// InfographicVQA, ChartQA, OCRBench, AI2D, MMStar and MMMU with their authors' files of
+/// answers, RefCOCO's lines of expressions, the plain form (benchmark.json and questions.jsonl), or Parquet files by the columns that
 /// these benchmarks have on the Hugging Face Hub. Where the folder itself holds none, the
 /// folders in it are looked at.
 ///
-/// Every line, every image's header and every box is checked; what is wrong is counted by
-/// kind and named with its file and line. A dataset is complete if nothing is wrong with it
-/// and its answers can be scored: then a study on it runs. The exit code is 2 if anything
-/// is wrong.
+/// Every line, every image and every box is checked; what is wrong is counted by kind and
+/// named with its file and line. Of an image its header is read, and its file is gone
+/// through to the end, so that cut files are found; damage inside of compressed pixels
+/// takes --decode. What a model sees otherwise than other programs show it (EXIF
+/// orientation, 16-bit grey, animations, transparent palettes), and files with equal bytes,
+/// are noted and no error.
+///
+/// A dataset is complete if nothing is wrong with it and its answers can be scored: then a
+/// study on it runs. The exit code is 2 if anything is wrong.
 ///
 /// Examples:
 ///   finepruner data check playground/data/eval
@@ -35,10 +41,10 @@ pub(crate) struct CheckArgs {
     /// Folders of datasets, or of such folders; FOLDER:PART or embedded:select for one.
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<String>,
-    /// Decode every image to its last pixel, and not only its header.
+    /// Decode every image to its last pixel, too.
     #[arg(long)]
     decode: bool,
-    /// Name every problem, and not only the first 20 of each dataset.
+    /// Name every problem and every image with a note, and not only the first ones.
     #[arg(long)]
     all: bool,
     /// Print JSON: one object with an entry per dataset and all of its problems.

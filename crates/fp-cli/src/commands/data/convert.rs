@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fp_data::dataset::export::{Exported, export};
 use fp_data::dataset::{Benchmark, open};
 use fp_eval::study::dataset_selector;
@@ -35,8 +36,8 @@ pub(crate) struct ConvertArgs {
 ///
 /// Reading the result gives the same prompts, answers, images and boxes, so that a
 /// pipeline can be tried on a small data set of known answers. Samples that a layout has
-/// no place for are left out and counted: POPE and MME want yes or no, ScienceQA and
-/// MMBench choices.
+/// no place for are left out and counted: POPE and MME want yes or no, ScienceQA, MMBench,
+/// AI2D, SEED-Bench and MMStar choices.
 ///
 /// Examples:
 ///   finepruner data export embedded:confirm --layout gqa --output gqa
@@ -46,8 +47,8 @@ pub(crate) struct ConvertArgs {
 pub(crate) struct ExportArgs {
     /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
     dataset: String,
-    /// Whose layout: vqav2, gqa, textvqa, pope, mme, scienceqa, mmbench, vizwiz, mmvet, refcoco or plain.
-    #[arg(long, value_name = "NAME")]
+    /// Whose layout.
+    #[arg(long, value_name = "NAME", value_parser = layouts())]
     layout: Benchmark,
     /// As Parquet, with the columns that the benchmark has on the Hugging Face Hub.
     #[cfg(feature = "parquet")]
@@ -59,6 +60,12 @@ pub(crate) struct ExportArgs {
     /// Print JSON: one object.
     #[arg(long)]
     json: bool,
+}
+
+/// Names of benchmarks, which help, completions and errors list.
+fn layouts() -> impl TypedValueParser<Value = Benchmark> {
+    PossibleValuesParser::new(Benchmark::ALL.map(Benchmark::name))
+        .try_map(|name| name.parse::<Benchmark>())
 }
 
 /// Runs `convert`.

@@ -1,18 +1,23 @@
 //! Image and prompt, ready for the model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use fp_eval::study::is_embedded;
-use fp_image::{AnyResPixels, GridPinpoints, ImageProcessor, PixelValues, RgbImage, decode_file};
+use fp_image::{
+    AnyResPixels, DecodeLimits, GridPinpoints, ImageProcessor, PixelValues, Remark, RgbImage,
+    decode_file, inspect,
+};
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint, ToTensor, VisionRequest};
+use fp_scoring::read_file;
 use serde::Serialize;
 
 use super::GenerateArgs;
+use super::sequence::Tiles;
 use super::shipped::ShippedQuestion;
 
 /// What one answer is made from.
@@ -22,6 +27,8 @@ pub(super) struct Inputs {
     pub(super) source: Source,
     /// Time to decode and preprocess the image.
     pub(super) preprocess: Duration,
+    /// What the model sees otherwise than other programs show it.
+    pub(super) remarks: Vec<Remark>,
     pixels: Pixels,
     /// None for dummies.
     processor: Option<ImageProcessor>,
@@ -60,7 +67,7 @@ impl Source {
                     right_answer: (!is_own).then_some(shipped.answer),
                 })
             }
-            (None, _) => bail!("an image is needed: --image FILE"),
+            (None, _) => bail!("an image or a prompt is needed: --image FILE, --prompt TEXT"),
         }
     }
 }
@@ -84,7 +91,24 @@ impl Pixels {
     }
 }
 
+/// What should be known of an image that was decoded.
+fn remarks(path: &Path) -> Vec<Remark> {
+    let inspected = read_file(path)
+        .ok()
+        .and_then(|bytes| inspect(&bytes, DecodeLimits::default()).ok());
+    inspected.map_or_else(Vec::new, |inspected| inspected.remarks)
+}
+
 impl Inputs {
+    /// Warnings about the image, each a line.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let name = self.source.image.as_deref().unwrap_or(Path::new(""));
+        let remarks = self.remarks.iter();
+        remarks
+            .map(|remark| format!("{}: {remark}", name.display()))
+            .collect()
+    }
+
     /// Reads what the flags name, with the checkpoint's own preprocessing.
     pub(super) fn read(args: &GenerateArgs, opened: &OpenedCheckpoint) -> Result<Inputs> {
         let config = opened.config();
@@ -99,8 +123,8 @@ impl Inputs {
         let prompt = tokenizer.encode(&text)?;
         let start = Instant::now();
         let path = source.image.as_deref();
-        let image = decode_file(path.context("an image is needed: --image FILE")?);
-        let image = image.context("--image")?;
+        let path = path.context("an image is needed: --image FILE")?;
+        let image = decode_file(path).context("--image")?;
         let processor = opened.image_processor()?;
         let pixels = match (&config.grid_pinpoints, args.aspect) {
             (Some(pinpoints), None) => {
@@ -122,10 +146,12 @@ impl Inputs {
             );
         }
         let preprocess = start.elapsed();
+        let remarks = remarks(path);
         Ok(Inputs {
             prompt,
             source,
             preprocess,
+            remarks,
             pixels,
             processor: Some(processor),
             tokenizer: Some(tokenizer),
@@ -145,6 +171,7 @@ impl Inputs {
             },
             source: Source::default(),
             preprocess: Duration::ZERO,
+            remarks: Vec::new(),
             pixels: Pixels::Dummy,
             processor: None,
             tokenizer: None,
@@ -158,6 +185,17 @@ impl Inputs {
             Pixels::AnyResolution(tiles) => {
                 let packing = tiles.tiling.packing(config.vision.patches_per_side());
                 packing.num_image_tokens()
+            }
+        }
+    }
+
+    /// How the image was cut into tiles, where it was.
+    pub(super) fn tiles(&self, config: &ModelConfig) -> Option<Tiles> {
+        match &self.pixels {
+            Pixels::Square(_) | Pixels::Dummy => None,
+            Pixels::AnyResolution(tiles) => {
+                let side = config.vision.patches_per_side();
+                Some(Tiles::new(&tiles.tiling, side))
             }
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn plan(
         query_strategy: QueryStrategy::LastToken,
         normalization: Normalization::L1,
         allow_degenerate: false,
-        seed: args.seed,
+        seed: args.seed.unwrap_or(0),
     };
     let method = published_method(params.card().name)?;
     Ok(published_plan(method, params, args.positions, &setting)?)
@@ -65,12 +65,15 @@ pub(super) fn method_json(params: &MethodParams, positions: PositionRule) -> Val
     })
 }
 
-/// Where tokens were dropped, and which went on.
+/// Where tokens were dropped, and which went on; a prompt without an image has no layout.
 pub(super) fn stages_json(
     output: &SampleOutput,
-    layout: &TokenLayout,
+    layout: Option<&TokenLayout>,
     positions: PositionRule,
 ) -> Vec<Value> {
+    let Some(layout) = layout else {
+        return Vec::new();
+    };
     let mut codes = RunCodes::new(layout.num_image);
     let stages = output.stages.iter().map(|stage| {
         let mut json = Map::new();

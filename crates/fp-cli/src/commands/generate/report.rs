@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::inputs::Source;
 use super::published;
+use super::sequence::Sequence;
 use crate::commands::{print_json, print_text};
 use crate::table::{WIDTH, ranges, wrap};
 
@@ -22,11 +23,15 @@ pub(super) struct Report<'a> {
     pub(super) method: Option<&'a MethodParams>,
     pub(super) positions: PositionRule,
     pub(super) source: &'a Source,
-    pub(super) layout: TokenLayout,
+    pub(super) layout: Option<TokenLayout>,
+    /// Where the image stands, or how long a text-only prompt is.
+    pub(super) sequence: Result<Sequence, usize>,
     pub(super) preprocess: Duration,
     pub(super) load: Duration,
     pub(super) vision: Duration,
     pub(super) stages: StageTimings,
+    /// What is to be known of the checkpoint, and settings that change nothing.
+    pub(super) notes: &'a [String],
 }
 
 impl Report<'_> {
@@ -62,14 +67,17 @@ impl Report<'_> {
             "token_ids": self.output.generation.token_ids,
             "finish_reason": self.output.generation.finish_reason,
             "layout": self.layout,
+            "sequence": self.sequence.as_ref().ok(),
+            "text_only": self.sequence.is_err(),
             "prune": self.prune,
             "kept_tokens": self.output.stages.last().map(|stage| &stage.places),
-            "stages": published::stages_json(self.output, &self.layout, self.positions),
+            "stages": published::stages_json(self.output, self.layout.as_ref(), self.positions),
             "selected_heads": selection.map(|selection| &selection.selected_heads),
             "audit": selection.map(|selection| &selection.audit),
             "timings": self.timings().into_iter().collect::<BTreeMap<_, _>>(),
             "kv_bytes": self.output.kv_bytes,
             "kv_tokens_per_layer": self.output.kv_tokens,
+            "notes": self.notes,
         });
         if let Some(params) = self.method {
             json["method"] = published::method_json(params, self.positions);
@@ -83,7 +91,7 @@ impl Report<'_> {
             Some(text) => format!("{text}\n\n"),
             None => format!("tokens {:?}\n\n", self.output.generation.token_ids),
         };
-        let mut entering = self.layout.num_image;
+        let mut entering = self.layout.map_or(0, |layout| layout.num_image);
         for stage in &self.output.stages {
             if let Some(params) = self.method {
                 let name = params.card().name;
@@ -113,6 +121,12 @@ impl Report<'_> {
             entering = stage.places.len();
             text += &lines(&kept);
         }
+        text += &lines(&match &self.sequence {
+            Ok(sequence) => sequence.sentence(),
+            Err(num_tokens) => {
+                format!("no image: a text-only prompt of {num_tokens} tokens, answered unpruned")
+            }
+        });
         let timings: Vec<String> = self
             .timings()
             .iter()

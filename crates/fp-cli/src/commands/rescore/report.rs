@@ -3,6 +3,7 @@
 use fp_data::dataset::Dataset;
 use fp_data::rescore::{Comparison, Figures, Scored};
 
+use super::health;
 use crate::table::table;
 
 /// Files beside each other in one table.
@@ -21,15 +22,19 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
     for note in &dataset.notes {
         text += &format!("note: {note}\n");
     }
+    text += &notes(scored);
     for scored in scored.chunks(FILES_PER_TABLE) {
         text += &format!("\n{}\n", figures(scored));
         text += &undefined(scored);
+        text += &figure_notes(scored);
         for place in 0..scored[0].figures.groups.len() {
             text += &format!("\n{}\n", groups(scored, place));
         }
+        text += &health::text(scored);
     }
     if !comparisons.is_empty() {
         text += &format!("\n{}\n", pairs(comparisons));
+        text += &no_test(comparisons);
         text += &no_interval(comparisons);
         text += "\nDifferences a − b in percentage points, clustered by image: score interval, \
                  sign-flip p, and p after Holm's correction over these pairs. The last column \
@@ -38,15 +43,31 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
             text += " Of headline, which is no mean over questions: bootstrap interval and \
                      label-swap p.";
         }
-        if comparisons
-            .iter()
-            .any(|pair| pair.paired.discordant.is_none())
-        {
+        let is_soft = |pair: &Comparison| {
+            let paired = pair.paired.as_ref();
+            paired.is_some_and(|paired| paired.discordant.is_none())
+        };
+        if comparisons.iter().any(is_soft) {
             text += &format!(" {MISSING} stands there where some score is neither 0 nor 1.");
         }
         text += "\n";
     }
     text
+}
+
+/// What confirms how answers met questions, each once with the files that it is of.
+fn notes(scored: &[Scored]) -> String {
+    let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
+    for scored in scored {
+        for note in &scored.joined.notes {
+            match notes.iter_mut().find(|(other, _)| other == note) {
+                Some((_, names)) => names.push(&scored.name),
+                None => notes.push((note, vec![&scored.name])),
+            }
+        }
+    }
+    let line = |(note, names): (&str, Vec<&str>)| format!("note: {}: {note}\n", names.join(", "));
+    notes.into_iter().map(line).collect()
 }
 
 fn header<'a>(first: &'a str, scored: &'a [Scored]) -> Vec<&'a str> {
@@ -88,6 +109,31 @@ fn undefined(scored: &[Scored]) -> String {
         }
     }
     text
+}
+
+/// What has to be known of values, with the figures and files that they are of.
+fn figure_notes(scored: &[Scored]) -> String {
+    let mut text = String::new();
+    for scored in scored {
+        for figure in &scored.figures.figures {
+            if let Some(note) = &figure.note {
+                text += &format!("* {} of {}: {note}\n", figure.name, scored.name);
+            }
+        }
+    }
+    text
+}
+
+/// Why pairs have no test.
+fn no_test(comparisons: &[Comparison]) -> String {
+    let lines = comparisons.iter().filter_map(|pair| {
+        let because = pair.no_paired.as_ref()?;
+        Some(format!(
+            "{MISSING} score of {} − {}: {because}\n",
+            pair.a, pair.b
+        ))
+    });
+    lines.collect()
 }
 
 /// Why headlines have no interval, or can't be compared.
@@ -147,22 +193,29 @@ fn groups(scored: &[Scored], place: usize) -> String {
 fn pairs(comparisons: &[Comparison]) -> String {
     let points = |value: f64| format!("{:+.2}", 100.0 * value);
     let mut rows = Vec::new();
+    let missing = || MISSING.to_owned();
     for pair in comparisons {
-        let paired = &pair.paired;
-        let discordant = paired.discordant;
-        rows.push(vec![
+        let mut row = vec![
             format!("{} − {}", pair.a, pair.b),
             "score".to_owned(),
-            points(paired.difference),
-            format!(
-                "{} to {}",
-                points(paired.interval.low),
-                points(paired.interval.high)
-            ),
-            format!("{:.4}", paired.p),
-            format!("{:.4}", pair.p_holm),
-            discordant.map_or_else(|| MISSING.to_owned(), |d| format!("{}, {}", d.b, d.c)),
-        ]);
+            pair.difference.map_or_else(missing, points),
+        ];
+        row.extend(match &pair.paired {
+            Some(paired) => [
+                format!(
+                    "{} to {}",
+                    points(paired.interval.low),
+                    points(paired.interval.high)
+                ),
+                format!("{:.4}", paired.p),
+                pair.p_holm.map_or_else(missing, |p| format!("{p:.4}")),
+                paired
+                    .discordant
+                    .map_or_else(missing, |d| format!("{}, {}", d.b, d.c)),
+            ],
+            None => [MISSING; 4].map(str::to_owned),
+        });
+        rows.push(row);
         let row = |cells: [String; 3]| {
             let name = [String::new(), "headline".to_owned()];
             let rest = [String::new(), String::new()];

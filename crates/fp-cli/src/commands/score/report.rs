@@ -38,6 +38,8 @@ pub(super) struct Report<'a> {
     pub(super) aggregate: &'a Aggregate,
     pub(super) normalize: Normalization,
     pub(super) keep: usize,
+    /// Settings that change nothing.
+    pub(super) notes: &'a [String],
 }
 
 /// One outcome for programs.
@@ -50,6 +52,9 @@ pub(super) struct Record<'a> {
     normalize: Normalization,
     num_image_tokens: usize,
     keep: usize,
+    /// Settings that change nothing.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
     /// `head_strategy` to `audit`.
     #[serde(flatten)]
     selection: &'a Selection,
@@ -76,6 +81,7 @@ impl Report<'_> {
                 normalize: self.normalize,
                 num_image_tokens: outcome.selection.token_importance.len(),
                 keep: self.keep,
+                notes: self.notes,
                 selection: &outcome.selection,
                 aggregate: &combinations[place],
                 equivalence: self.aggregate.agreement(place),

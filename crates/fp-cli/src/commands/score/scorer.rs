@@ -63,6 +63,28 @@ impl Scorer {
         })
     }
 
+    /// Settings that change nothing on these dumps, in words.
+    pub(super) fn without_effect(&self, dumps: &[OpenedDump]) -> Vec<String> {
+        let mut notes = Vec::new();
+        let forms = || dumps.iter().map(|dump| &dump.form);
+        let num_heads = forms().map(Form::num_heads).max().unwrap_or(0);
+        let selects_all = |form: &Form| {
+            self.options.num_selected_heads.resolve(form.num_heads()) == Ok(form.num_heads())
+        };
+        if num_heads > 1 && forms().all(selects_all) {
+            notes.push(format!(
+                "all {num_heads} heads are selected, and then every head strategy selects the same tokens"
+            ));
+        }
+        let kept = self.options.kept;
+        if forms().all(|form| form.num_image() == kept) {
+            notes.push(format!(
+                "R = {kept} keeps all {kept} image tokens, whatever the strategy"
+            ));
+        }
+        notes
+    }
+
     /// Everything that is selected on one dump: sample by sample, then by query strategy.
     pub(super) fn score(&self, at: usize, opened: OpenedDump) -> Result<Vec<Outcome>> {
         let place = opened.place();

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use fp_eval::study::{Cell, CellResult, Method, RunSummary, SampleRecord, cell_results};
-use fp_report::{CellSummary, Run, Written, cell_summaries};
+use fp_eval::study::{Cell, CellResult, Method, RunSummary, cell_results};
+use fp_report::{
+    CellSummary, DatasetFigures, Failures, ImageRange, Run, TextOnly, Written, cell_summaries,
+    image_ranges, text_only,
+};
 use fp_stats::IntervalKind;
 use serde::Serialize;
 
+use super::figures::own_figures;
 use super::progress::duration;
 use crate::commands::{print_json, print_text};
 use crate::table::{WIDTH, table, wrap};
@@ -17,9 +21,20 @@ const MOST_NAMED: usize = 3;
 
 #[derive(Serialize)]
 struct Outcome<'a> {
+    /// What has no answer, by kind and one by one; left out where everything has.
+    #[serde(skip_serializing_if = "Failures::is_empty")]
+    failures: &'a Failures,
     summary: &'a RunSummary,
     cells: Vec<CellOutcome<'a>>,
     failed: Vec<Failed<'a>>,
+    /// Questions without an image; none where the data have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_only: Option<TextOnly>,
+    /// Where image tokens stood in the sequences, per data set.
+    image_ranges: Vec<ImageRange>,
+    /// What each benchmark reports of its own, where there is a report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    figures: Option<&'a [DatasetFigures]>,
     report: Option<Vec<String>>,
 }
 
@@ -70,9 +85,15 @@ fn with_outcome<T>(
             interval_method: cell.accuracy.interval_method,
         });
     then(&Outcome {
+        failures: &Failures::of(&run),
         summary,
         cells: cells.collect(),
-        failed: failed(&run.records),
+        failed: failed(&run),
+        text_only: text_only(&run),
+        image_ranges: image_ranges(&run),
+        figures: report
+            .map(|report| report.analysis.figures.as_slice())
+            .filter(|figures| !figures.is_empty()),
         report: report.map(file_names),
     })
 }
@@ -94,9 +115,15 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()
     let run = Run::read(&summary.output)?;
     let results = cell_results(&run.spec, &run.records)?;
     let cells = summaries(&run, report)?;
-    let mut text = report.map_or_else(String::new, |report| report.analysis.verdict.brief());
+    let mut text = match report {
+        Some(report) => report.analysis.verdict.brief(),
+        None => unreported(&run),
+    };
     text += &cell_table(&cells, &results, run.spec.config.statistics.confidence);
     text += &on_same_questions(&cells);
+    if let Some(report) = report {
+        text += &own_figures(&report.analysis, &labels(&cells, &results));
+    }
     text += &format!(
         "\n\n{} samples in {}{}; records in {}\n",
         summary.num_samples,
@@ -107,9 +134,8 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()
         },
         summary.output.display()
     );
-    // The verdict's notes name failures already.
-    if report.is_none() {
-        text += &failures(&run, summary.num_samples);
+    for range in image_ranges(&run) {
+        text += &format!("{}\n", range.sentence());
     }
     if let Some(verdict) = summary.loading.verdict() {
         text += &format!("{verdict}\n");
@@ -122,18 +148,18 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()
 
 /// Accuracy of every cell, what is the same in all of them said once.
 fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) -> String {
-    let shared = Shared::of(cells);
+    let labels = labels(cells, results);
     let rows: Vec<Vec<String>> = cells
         .iter()
         .zip(results)
-        .map(|(cell, result)| {
+        .zip(labels)
+        .map(|((cell, result), [name, heads, kept])| {
             let accuracy = &cell.accuracy;
             let percent = |share: f64| format!("{:.1}", 100.0 * share);
             vec![
-                shared.name(&cell.method),
-                num_heads(&cell.method),
-                cell.mean_kept
-                    .map_or_else(missing, |mean| at_layer(&result.cell) + &kept(mean)),
+                name,
+                heads,
+                kept,
                 accuracy.mean.map_or_else(missing, percent),
                 match accuracy.interval {
                     Some([low, high]) => format!("{} to {}", percent(low), percent(high)),
@@ -162,7 +188,22 @@ fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) ->
         "MACs",
         "near ties",
     ];
-    shared.caption() + &table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
+    Shared::of(cells).caption() + &table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
+}
+
+/// What tells each cell from the others: strategy, h and kept tokens.
+fn labels(cells: &[CellSummary], results: &[CellResult]) -> Vec<[String; 3]> {
+    let shared = Shared::of(cells);
+    let cells = cells.iter().zip(results);
+    let label = |(cell, result): (&CellSummary, &CellResult)| {
+        let kept = cell.mean_kept;
+        [
+            shared.name(&cell.method),
+            num_heads(&cell.method),
+            kept.map_or_else(missing, |mean| at_layer(&result.cell) + &self::kept(mean)),
+        ]
+    };
+    cells.map(label).collect()
 }
 
 /// Vanilla's accuracy on the samples of those cells that answered others than it did.
@@ -300,8 +341,9 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn failed(records: &[SampleRecord]) -> Vec<Failed<'_>> {
-    let failed = records.iter().filter_map(|record| {
+fn failed(run: &Run) -> Vec<Failed<'_>> {
+    let records = run.records.iter().chain(&run.text_only);
+    let failed = records.filter_map(|record| {
         Some(Failed {
             index: record.index,
             id: &record.id,
@@ -311,15 +353,18 @@ fn failed(records: &[SampleRecord]) -> Vec<Failed<'_>> {
     failed.collect()
 }
 
-/// Which samples and which single answers failed and why: the first ones, and how many more.
-fn failures(run: &Run, num_samples: usize) -> String {
-    let samples = failed(&run.records);
-    let mut text = String::new();
-    if !samples.is_empty() {
-        text += &format!("{} of {num_samples} samples failed:\n", samples.len());
-        let named = samples.iter().map(|sample| (sample.id, sample.error));
-        text += &first_ones(named.collect());
+/// What a verdict would say before and below its headline: what failed, and what is not part
+/// of the figures.
+fn unreported(run: &Run) -> String {
+    let mut text = Failures::of(run).text() + &failed_answers(run);
+    for sentence in text_only(run).iter().flat_map(TextOnly::sentences) {
+        text += &format!("note: {sentence}\n\n");
     }
+    text
+}
+
+/// Which single answers failed and why: the first ones, and how many more.
+fn failed_answers(run: &Run) -> String {
     // The same cause fails every cell that reads the same attention.
     let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for record in &run.records {
@@ -327,12 +372,12 @@ fn failures(run: &Run, num_samples: usize) -> String {
             *causes.entry((&record.id, error)).or_default() += 1;
         }
     }
-    if !causes.is_empty() {
-        let count: usize = causes.values().sum();
-        text += &format!("{count} single answers failed:\n");
-        text += &first_ones(causes.into_keys().collect());
+    if causes.is_empty() {
+        return String::new();
     }
-    text
+    let count: usize = causes.values().sum();
+    let first = first_ones(causes.into_keys().collect());
+    format!("{count} single answers failed:\n{first}\n")
 }
 
 fn first_ones(failures: Vec<(&str, &str)>) -> String {

@@ -111,6 +111,10 @@ pub(crate) struct Overrides {
     /// each image first, then a second of each, chosen by --seed.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Also ask the datasets' questions without an image: unpruned, once for all cells, and
+    /// counted apart. Otherwise they are left out, and counted.
+    #[arg(long)]
+    text_only: bool,
     /// Go on where the chosen rows have no attention to the image at all.
     #[arg(long)]
     allow_degenerate: bool,
@@ -221,6 +225,7 @@ impl Overrides {
         note(given, "max_new_tokens", "--max-new-tokens");
         config.static_heads |= self.static_heads;
         config.allow_degenerate |= self.allow_degenerate;
+        config.text_only |= self.text_only;
         replace(&mut config.token_diversity, self.token_diversity);
         if self.quick {
             config.limit = Some(QUICK_LIMIT);

@@ -1,6 +1,7 @@
 //! `finepruner study --phases`: one study after the other, each with what the one before
 //! found.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Done, StudyArgs, carry_out, outcome};
-use crate::commands::{print_json, print_text};
+use crate::commands::{Incomplete, print_json, print_text};
 use crate::interrupt::Watch;
 
 /// The shipped configurations, which an installed binary has no folder for.
@@ -116,6 +117,7 @@ pub(super) fn run(args: &StudyArgs) -> Result<()> {
     };
     let (config_a, mut config_b, mut config_full) = (read(A)?, read(B)?, read(FULL)?);
     let watch = Watch::start().context("cannot watch for signals")?;
+    let failed = RefCell::new(Vec::new());
     let execute = |config: &StudyConfig, name: &str| {
         let done = carry_out(config, folder.join(name), &args.run, &args.finish(), &watch)?;
         let value = if args.json {
@@ -124,6 +126,7 @@ pub(super) fn run(args: &StudyArgs) -> Result<()> {
             outcome::print(&done.summary, done.report.as_ref())?;
             Value::Null
         };
+        failed.borrow_mut().push(done.failures.clone());
         Ok::<_, anyhow::Error>((done, value))
     };
     let say = |text: String| if args.json { Ok(()) } else { print_text(&text) };
@@ -163,7 +166,9 @@ pub(super) fn run(args: &StudyArgs) -> Result<()> {
             report,
         })?;
     }
-    Ok(())
+    let failed = failed.into_inner();
+    let allow = args.run.allow_failed;
+    failed.iter().try_for_each(|f| Incomplete::check(f, allow))
 }
 
 #[cfg(test)]

@@ -1,24 +1,29 @@
 //! Everything that is wrong with a data set: its lines, its images, its boxes.
 
 mod boxes;
+mod copies;
+mod findings;
 mod images;
 
-pub use images::{ImageFault, ImageProblem, ImageProblems};
+pub use findings::{
+    Finding, Findings, ImageFault, ImageNote, ImageNotes, ImageProblem, ImageProblems,
+};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use fp_scoring::error_text;
 
-use super::{ImageRef, Part, ProblemKind, Problems, Reading, find_all};
+use super::{DatasetError, ImageRef, Part, ProblemKind, Problems, Reading, find_all};
+use findings::Used;
 
 /// How closely images are looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Look {
-    /// Their beginning and their end; all of them where those look odd.
+    /// Their headers and the structure of their files, to the end.
     #[default]
     Header,
-    /// Every pixel is decoded.
+    /// Every pixel is decoded, too.
     Decode,
 }
 
@@ -33,6 +38,8 @@ pub struct Checked {
     pub problems: Problems,
     /// Images with a problem.
     pub images: ImageProblems,
+    /// Images that can be used, with something that one should know.
+    pub image_notes: ImageNotes,
     /// Boxes of a benchmark that reach over the edge of their image, which cuts them.
     pub num_cut_boxes: usize,
 }
@@ -60,6 +67,7 @@ pub fn check(part: &Part, look: Look) -> Checked {
             errors: vec![error_text(&error)],
             problems: Problems::default(),
             images: ImageProblems::default(),
+            image_notes: ImageNotes::default(),
             num_cut_boxes: 0,
         },
     }
@@ -88,22 +96,37 @@ fn check_reading(reading: Reading, look: Look) -> Checked {
             })
         })
         .collect();
-    let found = images::look_at(&distinct, look);
-    let mut images = ImageProblems::default();
     let mut uses = vec![0_usize; distinct.len()];
-    for &place in &of_sample {
-        if let Some(count) = uses.get_mut(place) {
-            *count += 1;
+    let mut first = vec![""; distinct.len()];
+    for (&place, sample) in of_sample.iter().zip(samples) {
+        if uses[place] == 0 {
+            first[place] = &sample.id;
+        }
+        uses[place] += 1;
+    }
+    let used = |place: usize| Used {
+        image: distinct[place],
+        question: first[place],
+        num_questions: uses[place],
+    };
+    let looked = images::look_at(&distinct, look);
+    let mut images = ImageProblems::default();
+    let mut image_notes = ImageNotes::default();
+    for (place, looked) in looked.iter().enumerate() {
+        if let Err((fault, message)) = &looked.found {
+            images.add(*fault, used(place), message);
+        }
+        for (note, message) in &looked.notes {
+            image_notes.add(*note, used(place), message);
         }
     }
-    for ((image, found), num_questions) in distinct.iter().zip(&found).zip(&uses) {
-        if let Err((fault, message)) = found {
-            images.add(*fault, image, message, *num_questions);
-        }
+    for (copy, original) in copies::copies(&distinct, &looked) {
+        let name = distinct[original].name(&reading.dataset.folder);
+        image_notes.add(ImageNote::Copy, used(copy), &format!("the same as {name}"));
     }
     let mut late = boxes::Late::new(reading.dataset.benchmark);
     for (index, (sample, place)) in samples.iter().zip(&of_sample).enumerate() {
-        if let Some(Ok(size)) = found.get(*place) {
+        if let Some(Ok(size)) = looked.get(*place).map(|looked| &looked.found) {
             let number = reading.numbers.get(index).copied().unwrap_or(index + 1);
             late.check(number, sample, *size);
         }
@@ -114,6 +137,7 @@ fn check_reading(reading: Reading, look: Look) -> Checked {
         errors,
         problems,
         images,
+        image_notes,
         num_cut_boxes,
         reading: Some(reading),
     }
@@ -172,28 +196,40 @@ pub fn places(folder: &Path) -> std::io::Result<Places> {
     }
     folders.sort();
     let mut places = Places::default();
-    places.add(folder);
+    let near = places.add(folder);
     if places.has_part() {
         return Ok(places);
     }
     for folder in folders {
         let before = places.found.len();
-        places.add(&folder);
+        let near = places.add(&folder);
+        places.found.extend(near);
         if places.found.len() == before {
             places.unknown.push(folder);
         }
+    }
+    // A stray file beside folders of data sets is nobody's mistake.
+    if !places.has_part() {
+        places.found.extend(near);
     }
     Ok(places)
 }
 
 impl Places {
-    fn add(&mut self, folder: &Path) {
+    /// Adds what a folder holds; gives what is said of files that are nearly those of a
+    /// benchmark.
+    fn add(&mut self, folder: &Path) -> Vec<Place> {
         let (parts, errors) = find_all(folder);
         self.found.extend(parts.into_iter().map(Place::Part));
-        self.found.extend(errors.into_iter().map(|error| {
-            let text = error_text(&error);
-            Place::Damaged(folder.to_owned(), text)
-        }));
+        let mut near = Vec::new();
+        for error in errors {
+            let place = Place::Damaged(folder.to_owned(), error_text(&error));
+            match error {
+                DatasetError::NearMiss { .. } => near.push(place),
+                _ => self.found.push(place),
+            }
+        }
+        near
     }
 
     /// Whether there is any data set.

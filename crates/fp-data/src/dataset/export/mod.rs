@@ -79,6 +79,9 @@ pub(super) fn fitting(dataset: &Dataset, benchmark: Benchmark) -> Result<Dataset
             .map(|index| fitting.samples[index].clone());
         fitting.samples = samples.collect();
     }
+    if benchmark == Benchmark::Plain {
+        fitting.text_only.clone_from(&dataset.text_only);
+    }
     if fitting.samples.is_empty() {
         return Err(DatasetError::NothingFits {
             name: dataset.name.clone(),
@@ -106,12 +109,13 @@ impl Dataset {
             files: self.files.clone(),
             notes: self.notes.clone(),
             samples: Vec::new(),
+            text_only: Vec::new(),
         }
     }
 }
 
 /// Options that a prompt lists as lines `A. …`, `B. …`, in that order.
-fn choices_of(question: &str) -> Vec<String> {
+pub(crate) fn choices_of(question: &str) -> Vec<String> {
     let mut letters = 'A'..='Z';
     let mut letter = letters.next();
     let mut choices = Vec::new();

@@ -15,7 +15,7 @@ use crate::dataset::annotations::Annotations;
 use crate::dataset::collect::Collector;
 use crate::dataset::json_stream::for_each_entry;
 use crate::dataset::lines::LineFault;
-use crate::dataset::llava::{find, for_each_question, image_folders, need, stem};
+use crate::dataset::llava::{find, for_each_question, image_folders, stem};
 use crate::dataset::{Benchmark, DatasetError, ProblemKind, Reading};
 use crate::metric::gqa::{GqaQuestion, GqaScene};
 use crate::metric::vqa;
@@ -31,23 +31,40 @@ const PARTS: [&str; 6] = [
     "challenge_balanced",
 ];
 
-fn places(file: &str) -> [String; 7] {
-    [
-        "",
-        "data/",
-        "questions/",
-        "data/questions/",
-        "questions1.2/",
-        "data/questions1.2/",
-        "data/sceneGraphs/",
-    ]
-    .map(|place| format!("{place}{file}"))
-}
+/// Folders that official files lie in.
+const PLACES: [&str; 8] = [
+    "",
+    "data/",
+    "questions/",
+    "data/questions/",
+    "questions1.2/",
+    "data/questions1.2/",
+    "data/sceneGraphs/",
+    "sceneGraphs/",
+];
 
 fn official(folder: &Path, file: &str) -> Option<PathBuf> {
-    let places = places(file);
+    let places = PLACES.map(|place| format!("{place}{file}"));
     find(folder, &places.each_ref().map(String::as_str))
-        .or_else(|| find(folder, &[&format!("sceneGraphs/{file}")]))
+}
+
+/// The official file of a part's questions, if it is there: by the release's name, or by
+/// the one that the official script for scores asks for.
+fn official_questions(folder: &Path, part: &str) -> Option<PathBuf> {
+    let mut names = question_names(part).into_iter();
+    names.find_map(|name| official(folder, &name))
+}
+
+fn question_names(part: &str) -> Vec<String> {
+    let mut names = vec![format!("{part}_questions.json")];
+    if is_balanced(part) {
+        names.push(format!("{part}_all_questions.json"));
+    }
+    names
+}
+
+fn is_balanced(part: &str) -> bool {
+    part.ends_with("_balanced")
 }
 
 fn question_file(part: &str) -> String {
@@ -57,8 +74,7 @@ fn question_file(part: &str) -> String {
 /// Parts that a folder has.
 pub(super) fn parts(folder: &Path) -> Vec<String> {
     let has = |part: &&&str| {
-        folder.join(question_file(part)).is_file()
-            || official(folder, &format!("{part}_questions.json")).is_some()
+        folder.join(question_file(part)).is_file() || official_questions(folder, part).is_some()
     };
     PARTS
         .iter()
@@ -103,15 +119,15 @@ impl From<GqaQuestion> for Known {
 
 /// Reads a part.
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
-    let name = format!("{part}_questions.json");
-    let path = match official(folder, &name) {
-        Some(path) => path,
-        None => {
-            let names = places(&name);
-            let names = names.each_ref().map(String::as_str);
-            need(folder, "file of official questions", &names)?
+    let path = official_questions(folder, part).ok_or_else(|| {
+        let mut names = question_names(part);
+        names.push(format!("each also in {}", PLACES[1..6].join(", ")));
+        DatasetError::Missing {
+            folder: folder.to_owned(),
+            what: "file of official questions",
+            names,
         }
-    };
+    })?;
     let images = image_folders(folder, &["data/images", "images"]);
     let rule = Benchmark::Gqa.answer_rule();
     let mut objects: HashMap<String, Vec<String>> = HashMap::new();
@@ -146,9 +162,14 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         notes.extend(known.note());
     } else {
         collector = Collector::new("entry", rule);
-        let mut number = 0;
+        let (mut number, mut num_unbalanced) = (0, 0);
         for_each_entry(&path, None, |id, question: GqaQuestion| {
             number += 1;
+            // The file that the script for scores asks for may hold all questions.
+            if is_balanced(part) && !question.is_balanced {
+                num_unbalanced += 1;
+                return;
+            }
             let id = id.unwrap_or_default();
             let known = Known::from(question);
             let image = collector.image(&images, &format!("{}.jpg", known.image_id));
@@ -159,6 +180,12 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             });
             collector.take(number, sample);
         })?;
+        if num_unbalanced > 0 {
+            notes.push(format!(
+                "{num_unbalanced} of the {number} questions of {} aren't balanced and are left out",
+                path.display()
+            ));
+        }
     }
     let split = part.split('_').next().unwrap_or(part);
     match official(folder, &format!("{split}_sceneGraphs.json")) {
@@ -198,21 +225,27 @@ fn sample(
 }
 
 /// Adds the boxes of the objects that each question points to; says how many questions
-/// have no scene graph or point to an object that it lacks.
+/// have no scene graph or point to an object that it lacks, and how many images have several,
+/// of which the first is taken.
 fn add_boxes(
     path: &Path,
     objects: &HashMap<String, Vec<String>>,
     collector: &mut Collector,
-) -> Result<Option<String>, DatasetError> {
+) -> Result<Vec<String>, DatasetError> {
     let mut by_image: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, sample) in collector.samples.iter().enumerate() {
         let indices = by_image.entry(sample.image_id.clone()).or_default();
         indices.push(index);
     }
     let mut num_without = collector.samples.len();
+    let mut num_repeated = 0;
     for_each_entry(path, None, |image_id, scene: GqaScene| {
-        let indices = image_id.and_then(|image_id| by_image.get(&image_id));
-        for &index in indices.into_iter().flatten() {
+        let indices = image_id.and_then(|image_id| by_image.get_mut(&image_id));
+        let Some(indices) = indices else { return };
+        if indices.is_empty() {
+            num_repeated += 1;
+        }
+        for index in std::mem::take(indices) {
             let sample = &mut collector.samples[index];
             let pointed = objects.get(&sample.id).map_or(&[][..], Vec::as_slice);
             let found: Result<Vec<_>, _> = pointed.iter().map(|id| scene.object(id)).collect();
@@ -226,10 +259,18 @@ fn add_boxes(
                 .collect();
         }
     })?;
-    Ok((num_without > 0).then(|| {
-        format!(
+    let mut notes = Vec::new();
+    if num_without > 0 {
+        notes.push(format!(
             "{num_without} questions have no whole scene graph in {}, so no boxes",
             path.display()
-        )
-    }))
+        ));
+    }
+    if num_repeated > 0 {
+        notes.push(format!(
+            "{num_repeated} scene graphs in {} are of images that have one before; the first is taken",
+            path.display()
+        ));
+    }
+    Ok(notes)
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::Collector;
 use super::encoding::open_text;
+use super::table::is_blank;
 use super::tsv::read_row;
 use super::{Benchmark, DatasetError, Reading};
 use crate::metric::mmbench::{INSTRUCTION_CN, INSTRUCTION_EN, is_missing, options, question_text};
@@ -110,14 +111,21 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
     };
     let (mut file, num_mark) = open_text(&path)?;
     let mut cells = Vec::new();
-    let mut row_start = read_row(&mut file, &mut cells).map_err(io_error)? + num_mark as u64;
+    let mut row_start = num_mark as u64;
+    loop {
+        let num_bytes = read_row(&mut file, &mut cells).map_err(io_error)?;
+        row_start += num_bytes;
+        if num_bytes == 0 || !is_blank(&cells) {
+            break;
+        }
+    }
     let columns: HashMap<String, usize> = cells
         .iter()
         .enumerate()
         .map(|(place, name)| (String::from_utf8_lossy(name).into_owned(), place))
         .collect();
     let num_columns = cells.len();
-    for name in ["index", "question", "A", "B", "image"] {
+    for name in ["index", "question", "A", "B"] {
         if !columns.contains_key(name) {
             return Err(content(format!(
                 "no column `{name}`; the columns are those of MMBench, separated by tabs"
@@ -135,13 +143,21 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
             break;
         }
         number += 1;
-        let sample = rows.sample(&cells, row_start);
-        collector.take(number, sample);
+        if !is_blank(&cells) {
+            let sample = rows.sample(&cells, row_start).map(|(sample, absent)| {
+                if let Some(message) = absent {
+                    collector.note_absent(&sample.image, message);
+                }
+                sample
+            });
+            collector.take(number, sample);
+        }
         row_start += num_bytes;
     }
-    let note = note(&collector.samples);
+    let absent = collector.without_file.iter().map(|(_, sample)| sample);
+    let notes = notes(collector.samples.iter().chain(absent));
     let mut reading = Reading::new(Benchmark::Mmbench, part, folder, vec![path], collector);
-    reading.dataset.notes.push(note);
+    reading.dataset.notes.extend(notes);
     if !has_answers {
         reading.dataset.judge = Some("MMBench's server".to_owned());
     }
@@ -149,14 +165,47 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
 }
 
 /// Which list of questions this is: that of dev is shorter since its second release, and
-/// the server scores only what is left.
-pub(super) fn note(samples: &[Sample]) -> String {
-    let questions: HashSet<&str> = samples.iter().map(|s| s.image_id.as_str()).collect();
-    format!(
+/// the server scores only what is left. Also, which questions have fewer rows than options.
+pub(crate) fn notes<'a>(samples: impl Iterator<Item = &'a Sample> + Clone) -> Vec<String> {
+    let questions: HashSet<&str> = samples.clone().map(|s| s.image_id.as_str()).collect();
+    let list = format!(
         "{} rows of {} questions; dev has 1176 questions in its first release, and 1164 in later ones and on the server",
-        samples.len(),
+        samples.clone().count(),
         questions.len()
-    )
+    );
+    std::iter::once(list).chain(incomplete(samples)).collect()
+}
+
+/// Questions of fewer rows than they have options: of the first release 53 leave one option
+/// where it is.
+pub(crate) fn incomplete<'a>(samples: impl Iterator<Item = &'a Sample>) -> Option<String> {
+    const MOST_NAMED: usize = 5;
+    let mut groups: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for sample in samples {
+        // Reading made sure that ids are numbers.
+        let question = sample.id.parse::<u64>().unwrap_or_default() % ROTATION;
+        let (num_rows, num_options) = groups.entry(question).or_default();
+        *num_rows += 1;
+        *num_options = (*num_options).max(sample.choices.len());
+    }
+    let count = groups.len();
+    groups.retain(|_, (num_rows, num_options)| num_rows < num_options);
+    let first = groups.iter().take(MOST_NAMED);
+    let named =
+        first.map(|(question, (rows, options))| format!("{question} has {rows} of {options}"));
+    let named: Vec<String> = named.collect();
+    let more = if groups.len() > MOST_NAMED {
+        ", …"
+    } else {
+        ""
+    };
+    (!groups.is_empty()).then(|| {
+        format!(
+            "{} of {count} questions have fewer rows than options: {}{more}; circular scores are over the rows there are",
+            groups.len(),
+            named.join(", ")
+        )
+    })
 }
 
 /// A question from the cells of a table, without image and instruction.

@@ -44,12 +44,13 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The sample of a row that begins at the byte `row_start`.
+    /// The sample of a row that begins at the byte `row_start`. Second, what is wrong with
+    /// its image.
     pub(super) fn sample(
         &mut self,
         record: &[Vec<u8>],
         row_start: u64,
-    ) -> Result<Sample, LineFault> {
+    ) -> Result<(Sample, Option<String>), LineFault> {
         if record.len() != self.num_columns {
             return Err(wrong_count(record.len(), self.num_columns));
         }
@@ -83,8 +84,26 @@ impl<'a> Rows<'a> {
             l2_category,
         };
         let mut sample = row.sample(self.instruction);
-        sample.image = self.image(index, record, row_start)?;
-        Ok(sample)
+        let column = self.columns.get("image").copied();
+        let image = match column {
+            Some(column) => self.image(index, record, row_start, column),
+            None => Err("the table has no column `image`".to_owned()),
+        };
+        let (image, absent) = match image {
+            Ok(image) => (image, None),
+            Err(message) => {
+                let table = Arc::clone(&self.table);
+                let column = column.unwrap_or(self.num_columns);
+                let nowhere = ImageRef::Cell {
+                    table,
+                    row_start,
+                    column,
+                };
+                (nowhere, Some(message))
+            }
+        };
+        sample.image = image;
+        Ok((sample, absent))
     }
 
     fn image(
@@ -92,9 +111,9 @@ impl<'a> Rows<'a> {
         index: u64,
         record: &[Vec<u8>],
         row_start: u64,
-    ) -> Result<ImageRef, LineFault> {
-        let missing = |message| Err((ProblemKind::MissingImage, message));
-        let column = self.columns.get("image").copied().unwrap_or_default();
+        column: usize,
+    ) -> Result<ImageRef, String> {
+        let missing = |message: String| Err(message);
         let cell = record.get(column).map_or(&[][..], Vec::as_slice);
         let image = if cell.is_empty() {
             return missing("the column `image` is empty".to_owned());

@@ -18,12 +18,14 @@ use crate::dataset::DatasetError;
 /// Images that are decoded from the file's pages at a time.
 const BATCH: usize = 8;
 
-/// A file's column `image`: a structure of `bytes` and `path`, or bytes.
+/// A file's column of images, `image` or another: a structure of `bytes` and `path`, bytes,
+/// or a list with one such structure.
 ///
 /// Reading rows in their order, each as often as need be, costs each page once. Going
 /// back, or far ahead, starts again at the row group that holds the row.
 pub struct ImageColumn {
     path: PathBuf,
+    column: &'static str,
     state: Mutex<State>,
 }
 
@@ -43,10 +45,17 @@ struct Cursor {
 }
 
 impl ImageColumn {
-    /// Of the file at `path`, which is opened when an image is first asked for.
+    /// The column `image` of the file at `path`, which is opened when an image is first asked
+    /// for.
     pub fn new(path: &Path) -> Self {
+        ImageColumn::of(path, "image")
+    }
+
+    /// A column of another name.
+    pub(super) fn of(path: &Path, column: &'static str) -> Self {
         ImageColumn {
             path: path.to_owned(),
+            column,
             state: Mutex::new(State::default()),
         }
     }
@@ -56,13 +65,21 @@ impl ImageColumn {
         &self.path
     }
 
+    /// The column's name.
+    pub(super) fn column(&self) -> &'static str {
+        self.column
+    }
+
     /// The image of a row, still encoded.
     ///
     /// # Errors
     /// The file can't be read, or has no image there.
     pub fn read(&self, row: usize) -> io::Result<Vec<u8>> {
         self.read_cell(row)?.ok_or_else(|| {
-            io::Error::other(format!("row {row} has no bytes in its column `image`"))
+            io::Error::other(format!(
+                "row {row} has no bytes in its column `{}`",
+                self.column
+            ))
         })
     }
 
@@ -82,9 +99,9 @@ impl ImageColumn {
         at.next = row + 1;
         let found = found.ok_or_else(|| io::Error::other(format!("no row {row}")))?;
         let cells = Cells(&found);
-        let bytes = match cells.group("image") {
+        let bytes = match cells.group(self.column).or(cells.only_group(self.column)) {
             Some(image) => image.bytes("bytes"),
-            None => cells.bytes("image"),
+            None => cells.bytes(self.column),
         };
         let bytes = bytes.map(<[u8]>::to_vec);
         state.cursor = Some(at);
@@ -106,8 +123,10 @@ impl ImageColumn {
         for group in reader.metadata().row_groups() {
             let end = start + usize::try_from(group.num_rows()).unwrap_or_default();
             let mut bytes = group.columns().iter().filter(|column| {
-                let path = column.column_path().string();
-                path == "image" || path == "image.bytes"
+                // In a list, names of writers stand between the two.
+                let path = column.column_path().parts();
+                path.first().is_some_and(|name| name == self.column)
+                    && (path.len() == 1 || path.last().is_some_and(|name| name == "bytes"))
             });
             let count = bytes
                 .next()
@@ -140,9 +159,9 @@ impl ImageColumn {
             }
         }
         let groups = reader.metadata().row_groups().get(group);
-        check_pages(&self.path, groups, |name| name == "image").map_err(io::Error::other)?;
+        check_pages(&self.path, groups, |name| name == self.column).map_err(io::Error::other)?;
         let schema = reader.metadata().file_metadata().schema();
-        let column = projection(schema, &["image"]).map_err(io::Error::other)?;
+        let column = projection(schema, &[self.column]).map_err(io::Error::other)?;
         let only = move |_: &_, index: usize| index == group;
         let options = ReadOptionsBuilder::new()
             .with_predicate(Box::new(only))
@@ -159,7 +178,7 @@ impl ImageColumn {
 
 impl PartialEq for ImageColumn {
     fn eq(&self, other: &Self) -> bool {
-        self.path == other.path
+        (&self.path, self.column) == (&other.path, other.column)
     }
 }
 
@@ -167,7 +186,7 @@ impl Eq for ImageColumn {}
 
 impl Hash for ImageColumn {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.path.hash(state);
+        (&self.path, self.column).hash(state);
     }
 }
 
@@ -179,7 +198,7 @@ impl PartialOrd for ImageColumn {
 
 impl Ord for ImageColumn {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.path.cmp(&other.path)
+        (&self.path, self.column).cmp(&(&other.path, other.column))
     }
 }
 

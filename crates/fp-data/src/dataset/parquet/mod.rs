@@ -24,10 +24,11 @@ pub use write::export;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::beside::LeftOut;
 use super::collect::Collector;
 use super::lines::LineFault;
 use super::textvqa::{WITH_OCR, WITHOUT_OCR};
-use super::{Benchmark, DatasetError, Form, Part, ProblemKind, Reading, mmbench, mmvet};
+use super::{Benchmark, DatasetError, Form, Part, ProblemKind, Reading, mmbench};
 use crate::metric::refcoco;
 use crate::sample::Sample;
 use pictures::Images;
@@ -170,9 +171,14 @@ fn read_rows(
     let context = Context::new(benchmark, part);
     let mut collector = Collector::new("row", rule);
     let columns = schema::columns(benchmark).into_iter().map(|(name, _)| name);
-    let columns: Vec<&str> = columns.filter(|name| *name != "image").collect();
+    let image_column = schema::image_column(benchmark);
+    let columns: Vec<&str> = columns.filter(|name| *name != image_column).collect();
     let mut asked = HashSet::new();
+    let mut left_out = LeftOut::default();
+    let mut total = 0;
+    let mut num_questions = 0;
     table.for_each_row(&columns, |number, place, row| {
+        total = number;
         // Rows are counted over all files of a split: say where this one is.
         let in_file = |(kind, message): LineFault| match files.len() {
             1 => (kind, message),
@@ -181,6 +187,17 @@ fn read_rows(
                 (kind, format!("row {row} of {file}: {message}"))
             }
         };
+        match context.left_out(Cells(row)) {
+            Ok(Some(reason)) => {
+                left_out.add(reason);
+                return;
+            }
+            Ok(None) => {}
+            Err(fault) => {
+                collector.fault(number, in_file(fault));
+                return;
+            }
+        }
         let samples = context.samples(number, Cells(row)).and_then(|samples| {
             let with_image = |mut sample: Sample| {
                 // The id is the image's and stands in two rows; with the text it stands in one.
@@ -192,8 +209,12 @@ fn read_rows(
                     );
                     return Err((ProblemKind::DuplicateId, message));
                 }
-                sample.image = images.of_row(&sample.image_id, place)?;
-                if benchmark == Benchmark::Refcoco {
+                let found = images.of_row(&mut sample.image_id, place)?;
+                sample.image = found.image;
+                if let Some(message) = found.absent {
+                    let (_, message) = in_file((ProblemKind::MissingImage, message));
+                    collector.note_absent(&sample.image, message);
+                } else if benchmark == Benchmark::Refcoco {
                     let size = images.size(&sample.image_id, &sample.image)?;
                     let corners = sample.boxes.iter();
                     sample.answers = corners.map(|area| refcoco::answer(*area, size)).collect();
@@ -208,6 +229,7 @@ fn read_rows(
         });
         match samples {
             Ok(samples) => {
+                num_questions += samples.len();
                 for sample in samples {
                     collector.push(number, sample);
                 }
@@ -218,17 +240,16 @@ fn read_rows(
     let mut files = files;
     files.extend(images.files());
     let mut reading = Reading::new(benchmark, part, folder, files, collector);
-    let note = match benchmark {
-        Benchmark::Refcoco => Some(super::refcoco::NOTE.to_owned()),
-        Benchmark::Mmbench => Some(mmbench::note(&reading.dataset.samples)),
-        _ => None,
+    let notes = match benchmark {
+        Benchmark::Refcoco => vec![super::refcoco::NOTE.to_owned()],
+        Benchmark::Mmbench => mmbench::notes(reading.dataset.samples.iter()),
+        _ => Vec::new(),
     };
-    reading.dataset.notes.extend(note);
-    reading.dataset.judge = match (benchmark, rule) {
-        (Benchmark::Mmvet, _) => Some(mmvet::JUDGE.to_owned()),
-        (_, None) => Some("a server".to_owned()),
-        _ => None,
-    };
+    reading.dataset.notes.extend(notes);
+    reading.dataset.notes.extend(left_out.notes(total));
+    reading.dataset.note_text_only(num_questions);
+    let is_judged = rule.is_none() || benchmark == Benchmark::Mmvet;
+    reading.dataset.judge = is_judged.then(|| benchmark.judge().to_owned());
     Ok(reading)
 }
 

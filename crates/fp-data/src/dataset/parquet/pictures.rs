@@ -4,22 +4,34 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::schema::check_column;
+use super::schema::{check_column, image_column};
 use super::table::{Cells, Table};
 use super::types::Kind;
 use super::{ImageColumn, Split};
 use crate::dataset::image::ImageRef;
 use crate::dataset::lines::LineFault;
 use crate::dataset::{Benchmark, DatasetError, ProblemKind, Problems};
+use crate::hash::sha256_hex;
 
 /// Ends the name of GQA's folders of questions, of which another holds the images.
 const INSTRUCTIONS: &str = "_instructions";
 /// See [`INSTRUCTIONS`].
 const IMAGES: &str = "_images";
 
+/// Hexadecimal digits of a hash that make an image's id: no two of a data set's are alike.
+const ID_DIGITS: usize = 16;
+
+/// An image as a row has it.
+pub(super) struct RowImage {
+    pub(super) image: ImageRef,
+    /// What is wrong where the row has nothing in its column.
+    pub(super) absent: Option<String>,
+}
+
 /// Where rows have their images.
 pub(super) struct Images {
     source: Source,
+    has_text_only: bool,
     /// In pixels, by image.
     sizes: HashMap<String, [usize; 2]>,
 }
@@ -27,6 +39,12 @@ pub(super) struct Images {
 enum Source {
     /// In each row; rows with the same image's id share the first one's.
     Rows {
+        files: Files,
+        first: HashMap<String, ImageRef>,
+    },
+    /// In each row, where no column says which rows share an image: those whose bytes are
+    /// the same do, and its id is made of them.
+    Contents {
         files: Files,
         first: HashMap<String, ImageRef>,
     },
@@ -44,10 +62,10 @@ struct Files {
 }
 
 impl Files {
-    fn new(paths: &[PathBuf]) -> Result<Files, DatasetError> {
+    fn new(paths: &[PathBuf], column: &'static str) -> Result<Files, DatasetError> {
         let columns: Vec<_> = paths
             .iter()
-            .map(|path| Arc::new(ImageColumn::new(path)))
+            .map(|path| Arc::new(ImageColumn::of(path, column)))
             .collect();
         let empty = columns.iter().map(|column| column.empty_rows());
         Ok(Files {
@@ -56,15 +74,28 @@ impl Files {
         })
     }
 
-    fn image(&self, (file, row): (usize, usize)) -> Result<ImageRef, LineFault> {
-        if self.empty[file].contains(&row) {
-            let message = "column `image` has no bytes".to_owned();
-            return Err((ProblemKind::MissingImage, message));
+    /// The image of a row that has one.
+    fn image(&self, place: (usize, usize)) -> Result<ImageRef, LineFault> {
+        if self.is_empty(place) {
+            return Err((ProblemKind::MissingImage, self.no_bytes(place)));
         }
-        Ok(ImageRef::Parquet {
+        Ok(self.at(place))
+    }
+
+    /// What is wrong with a row that has none.
+    fn no_bytes(&self, (file, _): (usize, usize)) -> String {
+        format!("column `{}` has no bytes", self.columns[file].column())
+    }
+
+    fn is_empty(&self, (file, row): (usize, usize)) -> bool {
+        self.empty[file].contains(&row)
+    }
+
+    fn at(&self, (file, row): (usize, usize)) -> ImageRef {
+        ImageRef::Parquet {
             file: Arc::clone(&self.columns[file]),
             row,
-        })
+        }
     }
 }
 
@@ -81,32 +112,68 @@ impl Images {
     ) -> Result<Images, DatasetError> {
         let source = match benchmark {
             Benchmark::Gqa => by_id(split, splits, files)?,
+            Benchmark::Chartqa | Benchmark::Ocrbench | Benchmark::Ai2d | Benchmark::Mmstar => {
+                Source::Contents {
+                    files: Files::new(files, image_column(benchmark))?,
+                    first: HashMap::new(),
+                }
+            }
             _ => Source::Rows {
-                files: Files::new(files)?,
+                files: Files::new(files, image_column(benchmark))?,
                 first: HashMap::new(),
             },
         };
         Ok(Images {
             source,
+            has_text_only: benchmark == Benchmark::Scienceqa,
             sizes: HashMap::new(),
         })
     }
 
-    /// The image of a row.
+    /// The image of a row, whose id is completed where no column has it. An empty one is no
+    /// image at all where the benchmark has text-only questions.
     pub(super) fn of_row(
         &mut self,
-        image_id: &str,
+        image_id: &mut String,
         place: (usize, usize),
-    ) -> Result<ImageRef, LineFault> {
+    ) -> Result<RowImage, LineFault> {
+        let present = |image| RowImage {
+            image,
+            absent: None,
+        };
         match &mut self.source {
-            Source::Rows { files, first } => {
-                let image = files.image(place)?;
-                Ok(first.entry(image_id.to_owned()).or_insert(image).clone())
+            Source::Rows { files, .. } if files.is_empty(place) && self.has_text_only => {
+                Ok(present(ImageRef::None))
             }
-            Source::Ids { by_id, .. } => by_id.get(image_id).cloned().ok_or_else(|| {
-                let message = format!("no image {image_id} among the images");
-                (ProblemKind::MissingImage, message)
-            }),
+            Source::Rows { files, .. } | Source::Contents { files, .. }
+                if files.is_empty(place) =>
+            {
+                Ok(RowImage {
+                    image: files.at(place),
+                    absent: Some(files.no_bytes(place)),
+                })
+            }
+            Source::Contents { files, first } => {
+                let image = files.at(place);
+                let bytes = image
+                    .read()
+                    .map_err(|error| (ProblemKind::MissingImage, error.to_string()))?;
+                *image_id = sha256_hex(&bytes)[..ID_DIGITS].to_owned();
+                let first = first.entry(image_id.clone()).or_insert(image);
+                Ok(present(first.clone()))
+            }
+            Source::Rows { files, first } => {
+                let image = files.at(place);
+                let first = first.entry(image_id.to_owned()).or_insert(image);
+                Ok(present(first.clone()))
+            }
+            Source::Ids { by_id, .. } => {
+                let image = by_id.get(image_id.as_str()).cloned().ok_or_else(|| {
+                    let message = format!("no image {image_id} among the images");
+                    (ProblemKind::MissingImage, message)
+                })?;
+                Ok(present(image))
+            }
         }
     }
 
@@ -129,7 +196,7 @@ impl Images {
     /// Files beside the rows'.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         match &self.source {
-            Source::Rows { .. } => Vec::new(),
+            Source::Rows { .. } | Source::Contents { .. } => Vec::new(),
             Source::Ids { files, .. } => files.clone(),
         }
     }
@@ -151,7 +218,7 @@ fn by_id(split: &str, splits: &[Split], files: &[PathBuf]) -> Result<Source, Dat
         check_column(path, schema, "id", Kind::Id, true)?;
         check_column(path, schema, "image", Kind::Image, true)
     })?;
-    let files = Files::new(&found.files)?;
+    let files = Files::new(&found.files, "image")?;
     let mut by_id = HashMap::new();
     let mut problems = Problems::of("row");
     table.for_each_row(&["id"], |number, place, row| {

@@ -1,5 +1,9 @@
 //! From a row's cells to a sample, benchmark by benchmark.
 
+mod choices;
+mod reading;
+mod shared;
+
 use std::collections::BTreeMap;
 
 use super::table::Cells;
@@ -11,6 +15,7 @@ use crate::dataset::{
 use crate::metric::refcoco::question_text;
 use crate::metric::{mme, scienceqa, textvqa, vizwiz, vqa};
 use crate::sample::Sample;
+use shared::{answers_of_people, id_or_place, key, one_answer, or_default};
 
 /// What rows of one part have in common.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +27,15 @@ pub(super) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(super) fn new(benchmark: Benchmark, part: &'a str) -> Self {
         Context { benchmark, part }
+    }
+
+    /// Why a row isn't asked, if it isn't.
+    pub(super) fn left_out(self, cells: Cells<'_>) -> Result<Option<&'static str>, LineFault> {
+        match self.benchmark {
+            Benchmark::Seedbench => choices::seedbench_left_out(cells),
+            Benchmark::Mmmu => choices::mmmu_left_out(cells),
+            _ => Ok(None),
+        }
     }
 
     /// The samples of a row, without their image. `number` counts from 1.
@@ -43,6 +57,14 @@ impl<'a> Context<'a> {
             Benchmark::Vizwiz => viz_wiz(cells)?,
             Benchmark::Mmvet => mmvet(cells)?,
             Benchmark::Refcoco => return expressions(cells),
+            Benchmark::Docvqa => reading::docvqa(cells)?,
+            Benchmark::Infovqa => reading::infovqa(cells)?,
+            Benchmark::Chartqa => reading::chartqa(number, cells)?,
+            Benchmark::Ocrbench => reading::ocrbench(number, cells)?,
+            Benchmark::Ai2d => choices::ai2d(number, cells)?,
+            Benchmark::Seedbench => choices::seedbench(cells)?,
+            Benchmark::Mmstar => choices::mmstar(cells)?,
+            Benchmark::Mmmu => choices::mmmu(cells)?,
         };
         if let Some(prompt) = cells.optional("prompt")? {
             prompt.clone_into(&mut sample.question);
@@ -91,31 +113,6 @@ fn expressions(cells: Cells<'_>) -> Result<Vec<Sample>, LineFault> {
         ..Sample::default()
     };
     Ok(expressions.iter().zip(0..).map(sample).collect())
-}
-
-fn key(keys: &mut BTreeMap<String, String>, name: &str, value: Option<&str>) {
-    if let Some(value) = value {
-        keys.insert(name.to_owned(), value.to_owned());
-    }
-}
-
-fn or_default(text: Option<&str>, default: &str) -> String {
-    text.unwrap_or(default).to_owned()
-}
-
-fn one_answer(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
-    let answer = cells.optional("answer")?.filter(|text| !text.is_empty());
-    Ok(answer.map(str::to_owned).into_iter().collect())
-}
-
-/// What people answered. Test parts have empty texts in place of what they hold back.
-fn answers_of_people(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
-    let answers = cells.texts("answers", "answer")?;
-    if answers.iter().all(String::is_empty) {
-        Ok(Vec::new())
-    } else {
-        Ok(answers)
-    }
 }
 
 fn vqav2(cells: Cells<'_>) -> Result<Sample, LineFault> {
@@ -209,10 +206,8 @@ fn science_qa(number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
     for name in ["topic", "grade"] {
         key(&mut keys, name, cells.optional(name)?);
     }
-    // The columns have no id.
-    let id = cells
-        .id("question_id")
-        .unwrap_or_else(|_| (number - 1).to_string());
+    // The Hub's columns have no id.
+    let id = id_or_place(number, cells);
     Ok(Sample {
         image_id: id.clone(),
         id,

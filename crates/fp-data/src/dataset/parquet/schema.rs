@@ -9,7 +9,7 @@ use crate::dataset::{Benchmark, DatasetError};
 
 /// Columns by which a benchmark's files are known; the first one that has all of its own
 /// is meant.
-pub(super) const MARKS: [(Benchmark, &[&str]); 10] = [
+pub(super) const MARKS: [(Benchmark, &[&str]); 18] = [
     (Benchmark::Gqa, &["question", "imageId", "answer"]),
     (
         Benchmark::Mmbench,
@@ -53,12 +53,64 @@ pub(super) const MARKS: [(Benchmark, &[&str]); 10] = [
         Benchmark::Mme,
         &["question_id", "question", "image", "category", "answer"],
     ),
+    (
+        Benchmark::Docvqa,
+        &["questionId", "question", "image", "ucsf_document_id"],
+    ),
+    (
+        Benchmark::Infovqa,
+        &["questionId", "question", "image", "operation/reasoning"],
+    ),
+    (
+        Benchmark::Ocrbench,
+        &["dataset", "question", "question_type", "image", "answer"],
+    ),
+    (
+        Benchmark::Seedbench,
+        &[
+            "question_id",
+            "question",
+            "image",
+            "choice_a",
+            "choice_b",
+            "choice_c",
+            "choice_d",
+            "question_type_id",
+            "data_type",
+            "answer",
+        ],
+    ),
+    (
+        Benchmark::Mmmu,
+        &[
+            "id",
+            "question",
+            "options",
+            "image_1",
+            "question_type",
+            "answer",
+        ],
+    ),
+    (
+        Benchmark::Mmstar,
+        &["index", "question", "image", "category", "l2_category"],
+    ),
+    (Benchmark::Ai2d, &["question", "options", "image", "answer"]),
+    (Benchmark::Chartqa, &["type", "question", "image", "answer"]),
 ];
+
+/// The column that a benchmark's rows have their image in.
+pub(super) fn image_column(benchmark: Benchmark) -> &'static str {
+    match benchmark {
+        Benchmark::Mmmu => "image_1",
+        _ => "image",
+    }
+}
 
 /// Columns that a benchmark's samples are made of; a file may lack those that do not mark
 /// it.
 pub(super) fn columns(benchmark: Benchmark) -> Vec<(&'static str, Kind)> {
-    use Kind::{Group, Id, Image, Number, Numbers, Text, TextOrTexts, Texts};
+    use Kind::{Group, Id, IdOrIds, Image, Images, Number, Numbers, Text, TextOrTexts, Texts};
     let answer = ("answer", Text);
     let answers = ("answers", Texts("answer"));
     let category = ("category", Text);
@@ -122,6 +174,46 @@ pub(super) fn columns(benchmark: Benchmark) -> Vec<(&'static str, Kind)> {
             ("file_name", Text),
             ("answer", Texts("answer")),
         ],
+        Benchmark::Docvqa => &[
+            ("questionId", Id),
+            ("ucsf_document_id", Text),
+            ("ucsf_document_page_no", Text),
+            ("question_types", Texts("type")),
+            answers,
+        ],
+        Benchmark::Infovqa => &[
+            ("questionId", Id),
+            ("image_url", Text),
+            ("answer_type", Texts("type")),
+            ("operation/reasoning", Texts("type")),
+            answers,
+        ],
+        Benchmark::Chartqa => &[("question_id", Id), ("type", Text), answer],
+        Benchmark::Ocrbench => &[
+            ("question_id", Id),
+            ("dataset", Text),
+            ("question_type", Text),
+            ("answer", Texts("answer")),
+        ],
+        Benchmark::Ai2d => &[("question_id", Id), ("options", Texts("text")), answer],
+        Benchmark::Seedbench => &[
+            ("question_id", Id),
+            ("question_type_id", Id),
+            ("data_id", IdOrIds),
+            ("data_type", Text),
+            ("choice_a", Text),
+            ("choice_b", Text),
+            ("choice_c", Text),
+            ("choice_d", Text),
+            answer,
+        ],
+        Benchmark::Mmstar => &[("index", Id), category, ("l2_category", Text), answer],
+        Benchmark::Mmmu => &[
+            ("id", Id),
+            ("options", Text),
+            ("question_type", Text),
+            answer,
+        ],
     };
     let question = match benchmark {
         // What is asked is made of the expressions.
@@ -129,7 +221,11 @@ pub(super) fn columns(benchmark: Benchmark) -> Vec<(&'static str, Kind)> {
         _ => Some(("question", Text)),
     };
     // GQA has its images in other files.
-    let image = (benchmark != Benchmark::Gqa).then_some(("image", Image));
+    let image = match benchmark {
+        Benchmark::Gqa => None,
+        Benchmark::Seedbench => Some((image_column(benchmark), Images)),
+        _ => Some((image_column(benchmark), Image)),
+    };
     let shared = [("prompt", Text), ("bbox", Numbers)];
     let all = own.iter().copied().chain(question).chain(image);
     all.chain(shared).collect()

@@ -257,6 +257,17 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// The cells of the one structure in a list; none where there are several.
+    pub(super) fn only_group(self, column: &str) -> Option<Cells<'a>> {
+        match self.get(column) {
+            Some(Field::ListInternal(list)) => match list.elements() {
+                [Field::Group(row)] => Some(Cells(row)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Bytes, or text as such.
     pub(super) fn bytes(self, column: &str) -> Option<&'a [u8]> {
         match self.get(column) {

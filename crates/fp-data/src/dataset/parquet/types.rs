@@ -18,12 +18,16 @@ pub(super) enum Kind {
     Texts(&'static str),
     /// Text, or a list of texts.
     TextOrTexts,
+    /// Text, a whole number, or a list of texts.
+    IdOrIds,
     /// A list of numbers.
     Numbers,
     /// A structure.
     Group,
     /// A structure with `bytes`, or bytes.
     Image,
+    /// The same, or a list of such structures.
+    Images,
 }
 
 impl fmt::Display for Kind {
@@ -34,9 +38,11 @@ impl fmt::Display for Kind {
             Kind::Number => f.write_str("a whole number"),
             Kind::Texts(key) => write!(f, "a list of texts, or of structures with a text `{key}`"),
             Kind::TextOrTexts => f.write_str("text or a list of texts"),
+            Kind::IdOrIds => f.write_str("text, a whole number or a list of texts"),
             Kind::Numbers => f.write_str("a list of numbers"),
             Kind::Group => f.write_str("a structure"),
             Kind::Image => f.write_str("a structure with `bytes`, or bytes"),
+            Kind::Images => f.write_str("a list of structures with `bytes`, or one of them"),
         }
     }
 }
@@ -61,6 +67,7 @@ pub(super) fn fits(column: &Type, kind: Kind) -> bool {
             fits(element, Kind::Text) || is_structure
         }),
         Kind::TextOrTexts => is_text(column) || fits(column, Kind::Texts("name")),
+        Kind::IdOrIds => fits(column, Kind::Id) || fits(column, Kind::Texts("id")),
         Kind::Numbers => element(column).is_some_and(|element| {
             let is_real = element.is_primitive()
                 && matches!(
@@ -72,6 +79,10 @@ pub(super) fn fits(column: &Type, kind: Kind) -> bool {
         Kind::Group => !column.is_primitive(),
         Kind::Image if column.is_primitive() => column.get_physical_type() == Physical::BYTE_ARRAY,
         Kind::Image => column.get_fields().iter().any(|f| f.name() == "bytes"),
+        Kind::Images => {
+            let is_list = element(column).is_some_and(|element| fits(element, Kind::Image));
+            is_list || fits(column, Kind::Image)
+        }
     }
 }
 

@@ -11,12 +11,16 @@ pub(in crate::dataset) fn export(
     out: &mut Exporter,
 ) -> Result<(), DatasetError> {
     let mut lines = out.lines(QUESTIONS_FILE)?;
-    for sample in &dataset.samples {
-        let name = out.image(sample, "images")?;
+    for sample in dataset.samples.iter().chain(&dataset.text_only) {
+        let image = if sample.is_text_only() {
+            None
+        } else {
+            Some(format!("images/{}", out.image(sample, "images")?))
+        };
         let line = Line {
             id: sample.id.clone(),
-            image: format!("images/{name}"),
-            image_id: Some(sample.image_id.clone()),
+            image_id: image.is_some().then(|| sample.image_id.clone()),
+            image,
             image_size: sample.image_size,
             question: sample.question.clone(),
             answers: sample.answers.clone(),

@@ -119,7 +119,7 @@ fn example_lines() -> [Line; 3] {
     let area = |area: [u32; 4]| area.map(f64::from);
     let line = |id: &str, image: &str, question: &str, answer: &str, family: &str| Line {
         id: id.to_owned(),
-        image: format!("images/{image}.png"),
+        image: Some(format!("images/{image}.png")),
         image_id: None,
         image_size: None,
         question: question.to_owned(),

@@ -9,7 +9,11 @@ use crate::json::schema::{Fault, check};
 /// A line, or all that keeps it from being one.
 pub(super) fn parse(line: &str) -> Result<Line, LineFault> {
     lines::parse::<Line>(line).map_err(|(kind, message)| {
-        let value = serde_json::from_str(line).unwrap_or_default();
+        let mut value: Value = serde_json::from_str(line).unwrap_or_default();
+        // A text-only question, as a line without the key is.
+        if let Some(keys) = value.as_object_mut() {
+            keys.retain(|key, value| key != "image" || !value.is_null());
+        }
         match faults_of(&schema::line(), &value) {
             // It isn't JSON, or wrong in a way that the schema has no words for.
             found if found.is_empty() => (kind, message),

@@ -13,7 +13,8 @@
 //!  "answers": ["red"], "family": "attribute", "keys": {"hops": "1"}, "boxes": [[3, 4, 20, 21]]}
 //! ```
 //!
-//! `image_id` is the image's path by default; `keys`, `boxes`, `choices` (the texts of
+//! A line without `image`, or with an empty one, is a text-only question. `image_id` is the
+//! image's path by default; `keys`, `boxes`, `choices` (the texts of
 //! options A, B, …) and `image_size` (`[width, height]`) may be left out. Unknown keys are
 //! refused. A description with `judge` names who scores answers that the data set has not.
 
@@ -34,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::benchmark::DESCRIPTION_FILE;
 
-use super::collect::Collector;
+use super::collect::{Collector, text_only_image_id};
 use super::lines::{LineFault, for_each_line};
 use super::{Benchmark, Dataset, DatasetError, ImageRef, ProblemKind, Reading};
 use crate::metric::{AnswerRule, MetricError};
@@ -79,8 +80,9 @@ pub struct Description {
 pub struct Line {
     /// Unique in the file.
     pub id: String,
-    /// Path of the image.
-    pub image: String,
+    /// Path of the image; none, or an empty one, for a text-only question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// What the questions of one image share; the path by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
@@ -172,6 +174,7 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let families: HashSet<&str> = description.families.iter().map(String::as_str).collect();
     let rule = answer_rule.filter(|_| description.judge.is_none());
     let mut collector = Collector::new("line", rule);
+    let mut num_questions = 0;
     let found = for_each_line(&path, |number, line| {
         let line = match line.and_then(line::parse) {
             Ok(line) => line,
@@ -179,15 +182,19 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
         };
         let family = (!families.is_empty() && !families.contains(line.family.as_str()))
             .then(|| unknown_family(&line.family, &families));
-        let image = collector.image(&images, &line.image);
-        let (image, no_image) = match image {
-            Ok(image) => (image, None),
-            Err(fault) => (ImageRef::default(), Some(fault)),
+        let name = line.image.filter(|name| !name.is_empty());
+        let (image, bad_path) = match name.as_deref() {
+            None => (ImageRef::None, None),
+            Some(name) => match collector.image(&images, name) {
+                Ok(image) => (image, None),
+                Err(fault) => (ImageRef::None, Some(fault)),
+            },
         };
+        let of_text = || text_only_image_id(&line.id);
         let sample = Sample {
             image,
+            image_id: line.image_id.or(name).unwrap_or_else(of_text),
             id: line.id,
-            image_id: line.image_id.unwrap_or(line.image),
             image_size: line.image_size,
             question: line.question,
             answers: line.answers,
@@ -196,10 +203,11 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
             keys: line.keys,
             boxes: line.boxes,
         };
-        if family.is_none() && no_image.is_none() {
+        num_questions += 1;
+        if family.is_none() && bad_path.is_none() {
             return collector.push(number, sample);
         }
-        for fault in family.into_iter().chain(no_image) {
+        for fault in family.into_iter().chain(bad_path) {
             collector.fault(number, fault);
         }
         collector.note_faults(number, &sample);
@@ -222,10 +230,11 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
             found,
         });
     }
-    Ok(Reading {
+    let mut reading = Reading {
         problems: collector.problems,
         numbers: collector.numbers,
         faults: faults.into_iter().map(Arc::new).collect(),
+        without_file: collector.without_file,
         dataset: Dataset {
             name: description.name,
             split: description.split,
@@ -240,8 +249,11 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
             files: vec![path, description_path],
             notes: Vec::new(),
             samples: collector.samples,
+            text_only: collector.text_only,
         },
-    })
+    };
+    reading.dataset.note_text_only(num_questions);
+    Ok(reading)
 }
 
 fn unknown_family(family: &str, families: &HashSet<&str>) -> LineFault {
@@ -298,6 +310,7 @@ mod tests {
             bad("\"q\"", "\"<image>q\""),
             bad("\"keys\"", "\"key\""),
             bad("\"id\":\"2\"", "\"id\":2"),
+            "[".to_owned(),
         ];
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let folder = folder(&lines);
@@ -317,7 +330,7 @@ mod tests {
             [
                 (2, DuplicateId),
                 (3, Malformed),
-                (4, Malformed),
+                // A blank line is nothing.
                 (5, MissingImage),
                 (6, InvalidValue),
                 (7, MissingAnswer),
@@ -326,6 +339,7 @@ mod tests {
                 (10, InvalidValue),
                 (11, Malformed),
                 (12, WrongType),
+                (13, Malformed),
             ]
         );
         let message = load(folder.path()).unwrap_err().to_string();

@@ -6,7 +6,7 @@ use crate::metric::AnswerRule;
 
 /// Of `benchmark.json`.
 pub fn description() -> Value {
-    let rules = AnswerRule::ALL.map(AnswerRule::name);
+    let rules = AnswerRule::ALL.map(AnswerRule::name).to_vec();
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -32,7 +32,7 @@ pub fn line() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["id", "image", "question", "answers", "family"],
+        "required": ["id", "question", "answers", "family"],
         "properties": {
             "id": {"type": "string"},
             "image": {"type": "string"},

@@ -1,10 +1,12 @@
 //! What each rule makes of an answer, and which answers it can score.
 
 use super::AnswerRule;
+use crate::metric::anls::AnlsRule;
 use crate::metric::error::MetricError;
+use crate::metric::mmmu::Spelling;
 use crate::metric::vqa::VqaRule;
 use crate::metric::yes_no::YesNo;
-use crate::metric::{gqa, mmbench, mme, pope, refcoco, scienceqa};
+use crate::metric::{chartqa, choice, gqa, mmbench, mme, mmmu, ocrbench, pope, refcoco, scienceqa};
 
 impl AnswerRule {
     /// Score of `prediction`, 0 to 1. `answers` are what people gave; where a rule
@@ -69,6 +71,34 @@ impl AnswerRule {
                 any_letter(answers, letter)
             }
             AnswerRule::Refcoco => any(answers, |gold| refcoco::is_right(prediction, gold)),
+            AnswerRule::Anls => return AnlsRule::Official.score(prediction, answers),
+            AnswerRule::AnlsPaper => return AnlsRule::Paper.score(prediction, answers),
+            AnswerRule::AnlsVlmevalkit => return AnlsRule::VlmEvalKit.score(prediction, answers),
+            AnswerRule::Chartqa => any(answers, |gold| chartqa::is_right(prediction, gold)),
+            AnswerRule::ChartqaVlmevalkit => any(answers, |gold| {
+                chartqa::is_right_vlmevalkit(prediction, gold)
+            }),
+            AnswerRule::Ocrbench | AnswerRule::OcrbenchLmmsEval => {
+                any(answers, |gold| ocrbench::is_right(prediction, gold))
+            }
+            AnswerRule::Ai2d => any(answers, |gold| choice::is_right_ai2d(prediction, gold)),
+            AnswerRule::Seedbench => any(answers, |gold| prediction == gold),
+            AnswerRule::SeedbenchLmmsEval => any(answers, |gold| {
+                choice::is_right_seedbench_lmms_eval(prediction, gold)
+            }),
+            AnswerRule::Mmstar => any(answers, |gold| choice::is_right_mmstar(prediction, gold)),
+            AnswerRule::ChoiceVlmevalkit => {
+                any_letter(answers, mmbench::vlmevalkit(prediction, &options(choices)))
+            }
+            AnswerRule::Mmmu => {
+                mmmu::is_right(prediction, answers, &lettered(choices), Spelling::Official)
+            }
+            AnswerRule::MmmuLmmsEval => {
+                mmmu::is_right(prediction, answers, &lettered(choices), Spelling::LmmsEval)
+            }
+            AnswerRule::MmmuVlmevalkit => {
+                mmmu::is_right_vlmevalkit(prediction, answers, &lettered(choices))
+            }
         };
         f64::from(u8::from(is_right))
     }
@@ -78,7 +108,7 @@ impl AnswerRule {
     /// # Errors
     /// No answers; fewer than two where people's agreement counts; labels other than yes
     /// and no where only those are read; a letter that none of the choices has; a text
-    /// without a box where one is asked for.
+    /// without a box where one is asked for; an empty text where containing it is enough.
     pub fn check_answers<A: AsRef<str>, C: AsRef<str>>(
         self,
         answers: &[A],
@@ -119,6 +149,17 @@ impl AnswerRule {
             }
             _ => {}
         }
+        let contains = matches!(self, AnswerRule::Ocrbench | AnswerRule::OcrbenchLmmsEval);
+        if contains && labels.clone().any(|label| label.trim().is_empty()) {
+            return Err(MetricError::Label {
+                what: "a text that answers have to contain",
+                got: String::new(),
+                expected: "one that isn't empty, since every answer contains that",
+            });
+        }
+        if self.has_open_questions() && choices.is_empty() {
+            return Ok(());
+        }
         let letters = options(choices);
         let is_option = |label: &&str| letters.iter().any(|(letter, _)| is_letter(label, *letter));
         match labels.clone().find(|label| !is_option(label)) {
@@ -151,8 +192,13 @@ fn options(choices: &[impl AsRef<str>]) -> Vec<(char, &str)> {
     if choices.is_empty() {
         ('A'..='D').map(|letter| (letter, "")).collect()
     } else {
-        ('A'..='Z').zip(choices.iter().map(AsRef::as_ref)).collect()
+        lettered(choices)
     }
+}
+
+/// Choices with their letters.
+fn lettered(choices: &[impl AsRef<str>]) -> Vec<(char, &str)> {
+    ('A'..='Z').zip(choices.iter().map(AsRef::as_ref)).collect()
 }
 
 fn is_letter(label: &str, letter: char) -> bool {
@@ -250,6 +296,45 @@ mod tests {
         assert_eq!(score(AnswerRule::Mmbench, "C"), 0.0);
         check(AnswerRule::Mmbench, "two owls", &["B"], 0.0);
         check(AnswerRule::Mmbench, "(B)", &["B"], 1.0);
+    }
+
+    #[test]
+    fn rules_of_reading_benchmarks() {
+        check(AnswerRule::Anls, "abcd", &["xyzw", "abxy"], 0.5);
+        check(AnswerRule::AnlsPaper, "abcd", &["abxy"], 0.0);
+        check(AnswerRule::AnlsVlmevalkit, "a    b", &["a cd"], 0.5);
+        check(AnswerRule::Chartqa, "5.2%", &["0.05"], 1.0);
+        check(AnswerRule::Chartqa, " red", &["red"], 0.0);
+        check(AnswerRule::ChartqaVlmevalkit, " red", &["red"], 1.0);
+        check(AnswerRule::Ocrbench, "It says EXIT", &["no", "exit"], 1.0);
+        check(AnswerRule::Ai2d, "B. head", &["B"], 1.0);
+        check(AnswerRule::Seedbench, "B.", &["B"], 0.0);
+        check(AnswerRule::SeedbenchLmmsEval, "B.", &["B"], 1.0);
+        check(AnswerRule::Mmstar, "option b", &["B"], 1.0);
+        check(AnswerRule::Mmmu, "It is 5.001", &["5"], 1.0);
+        let score = |rule: AnswerRule, said: &str| {
+            rule.score_among(said, &["B"], &["a red kite", "two owls"])
+        };
+        assert_eq!(score(AnswerRule::ChoiceVlmevalkit, "Two owls!"), 1.0);
+        assert_eq!(score(AnswerRule::Mmmu, "B. two owls"), 0.0);
+        assert_eq!(score(AnswerRule::MmmuLmmsEval, "B. two owls"), 1.0);
+        assert_eq!(score(AnswerRule::MmmuVlmevalkit, "two owls"), 1.0);
+    }
+
+    #[test]
+    fn open_questions_need_no_letter() {
+        let none: [&str; 0] = [];
+        assert!(AnswerRule::Mmmu.check_answers(&["1.06"], &none).is_ok());
+        assert!(
+            AnswerRule::Mmmu
+                .check_answers(&["1.06"], &["a", "b"])
+                .is_err()
+        );
+        assert!(
+            AnswerRule::Ocrbench
+                .check_answers(&["a", " "], &none)
+                .is_err()
+        );
     }
 
     #[test]

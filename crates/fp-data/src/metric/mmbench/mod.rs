@@ -11,7 +11,7 @@ pub use extract::{
 };
 
 /// Rows of one question differ by multiples of this in their index.
-const ROTATION: u64 = 1_000_000;
+pub(crate) const ROTATION: u64 = 1_000_000;
 
 /// What ends the English prompt.
 pub const INSTRUCTION_EN: &str = "Answer with the option's letter from the given choices directly.";

@@ -6,7 +6,6 @@ use super::{Figures, Groups, gold, said};
 use crate::dataset::Dataset;
 use crate::metric::gqa::{self, GqaExtras, GqaGroups, GqaQuestion, GqaReport, GqaStep, GqaTypes};
 use crate::metric::mmbench::{MmbenchReport, MmbenchRow};
-use crate::metric::mme::{self, MmeAnswer, MmePairing, MmeReport, MmeTask};
 use crate::metric::pope::{self, PopeReport, YesNoCounts};
 use crate::metric::{AnswerRule, YesNo};
 use crate::rescore::RescoreError;
@@ -54,6 +53,27 @@ impl Figures {
             report.distribution,
             "no balanced question has a group",
         );
+        let is_balanced = dataset
+            .samples
+            .iter()
+            .all(|sample| !sample.keys.contains_key("is_balanced"));
+        let no_consistency = if is_balanced {
+            "it needs answers to all entailed questions, which a balanced part doesn't ask"
+        } else {
+            "it needs the entailed questions of each, which aren't read here"
+        };
+        let no_choices = "it needs the file of choices per question, which isn't read here";
+        for (name, because) in [
+            ("consistency", no_consistency),
+            ("validity", no_choices),
+            ("plausibility", no_choices),
+            (
+                "grounding",
+                "it needs attention maps, which answers don't have",
+            ),
+        ] {
+            self.add(name, None, because);
+        }
         Ok(())
     }
 
@@ -67,7 +87,8 @@ impl Figures {
         let percent = |value: Option<f64>| value.map(|value| 100.0 * value);
         let without = report.categories.iter();
         let without = without.filter(|(_, counts)| counts.f1().is_none());
-        let without: Vec<&str> = without.map(|(category, _)| category.as_str()).collect();
+        let without = without.map(|(category, counts)| format!("{category} ({})", no_f1(counts)));
+        let without: Vec<String> = without.collect();
         self.add(
             "mean F1",
             percent(report.mean_f1()),
@@ -90,56 +111,13 @@ impl Figures {
             }
         }
         let pooled = pope_report(dataset, &said(dataset, texts, pope::parse_lmms_eval))?.pooled();
-        self.add(
-            "pooled F1 (pope_lmms_eval)",
-            percent(pooled.f1()),
-            no_f1(&pooled),
-        );
-        Ok(())
-    }
-
-    pub(super) fn add_mme(
-        &mut self,
-        dataset: &Dataset,
-        texts: &[Option<String>],
-    ) -> Result<(), RescoreError> {
-        self.said = said(dataset, texts, mme::parse);
-        let mut by_task: BTreeMap<&str, Vec<MmeAnswer<'_>>> = BTreeMap::new();
-        for (sample, said) in dataset.samples.iter().zip(&self.said) {
-            by_task.entry(&sample.family).or_default().push(MmeAnswer {
-                image: &sample.image_id,
-                gold: gold(sample),
-                said: *said,
-            });
-        }
-        let mut report = MmeReport::default();
-        for (task, answers) in by_task {
-            let task_report = MmeTask::count(&answers, MmePairing::ByImage)?;
-            report.tasks.insert(task.to_owned(), task_report);
-        }
-        let all = report.tasks.values().map(MmeTask::score).sum();
-        match report.total() {
-            Some(total) => self.add("perception + cognition", Some(total), ""),
-            None => self.add("sum over the tasks there are", Some(all), ""),
-        }
-        let missing = |tasks: &[&'static str]| {
-            let is_missing = |task: &&str| !report.tasks.contains_key(*task);
-            let missing: Vec<&str> = tasks.iter().copied().filter(is_missing).collect();
-            format!("there is no question of {}", missing.join(", "))
-        };
-        self.add(
-            "perception",
-            report.perception(),
-            &missing(&mme::PERCEPTION),
-        );
-        self.add("cognition", report.cognition(), &missing(&mme::COGNITION));
-        for (task, counts) in &report.tasks {
-            self.add(format!("{task}: score"), Some(counts.score()), "");
-            self.add(
-                format!("{task}: accuracy+"),
-                Some(100.0 * counts.accuracy_plus()),
-                "",
-            );
+        let value = Some(100.0 * pooled.f1_lmms_eval());
+        self.add("pooled F1 (pope_lmms_eval)", value, "");
+        if let (None, Some(figure)) = (pooled.f1(), self.figures.last_mut()) {
+            let because = no_f1(&pooled);
+            figure.note = Some(format!(
+                "lmms-eval gives 0 where F1 is undefined: {because}"
+            ));
         }
         Ok(())
     }
@@ -221,7 +199,7 @@ pub(in crate::rescore) fn mmbench_report(
 }
 
 /// The official question, as far as scores need it.
-fn gqa_question(sample: &Sample) -> GqaQuestion {
+pub(in crate::rescore) fn gqa_question(sample: &Sample) -> GqaQuestion {
     let key = |name: &str| sample.keys.get(name).cloned();
     let steps = key("steps")
         .and_then(|steps| steps.parse().ok())

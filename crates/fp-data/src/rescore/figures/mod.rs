@@ -1,8 +1,11 @@
 //! The figures that a benchmark reports, from the answers to its questions.
 
 mod benchmarks;
+mod mme;
+mod reading;
 
-pub(super) use benchmarks::mmbench_report;
+pub(super) use benchmarks::{gqa_question, mmbench_report};
+pub(super) use mme::unpaired_tasks;
 
 use super::RescoreError;
 use crate::dataset::{Benchmark, Dataset};
@@ -19,6 +22,9 @@ pub struct Figure {
     /// Why it is undefined, as a clause; none where it has a value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undefined: Option<String>,
+    /// What a reader has to know of the value, as a clause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Scores by group.
@@ -52,7 +58,15 @@ impl Figures {
         dataset: &Dataset,
         texts: &[Option<String>],
     ) -> Result<Figures, RescoreError> {
-        let by_rule = |rule: AnswerRule| scores(dataset, texts, rule);
+        Self::with_scores(dataset, texts, &|rule| scores(dataset, texts, rule))
+    }
+
+    /// As [`Figures::new`], with the scores of the same answers by any rule.
+    pub(super) fn with_scores(
+        dataset: &Dataset,
+        texts: &[Option<String>],
+        by_rule: &impl Fn(AnswerRule) -> Vec<f64>,
+    ) -> Result<Figures, RescoreError> {
         let rule = dataset.answer_rule;
         let mut figures = Figures {
             figures: Vec::new(),
@@ -64,19 +78,35 @@ impl Figures {
             Benchmark::Gqa => figures.add_gqa(dataset, texts)?,
             Benchmark::Pope => figures.add_pope(dataset, texts)?,
             Benchmark::Mme => figures.add_mme(dataset, texts)?,
-            Benchmark::Mmbench => figures.add_mmbench(dataset, &by_rule)?,
-            _ => figures.add_accuracy(rule.name(), &by_rule(rule)),
+            Benchmark::Mmbench => figures.add_mmbench(dataset, by_rule)?,
+            Benchmark::Docvqa | Benchmark::Infovqa => figures.add_anls(dataset),
+            Benchmark::Chartqa => figures.add_chartqa(dataset),
+            Benchmark::Ocrbench => figures.add_ocrbench(dataset, &by_rule),
+            Benchmark::Seedbench => figures.add_seedbench(dataset),
+            Benchmark::Mmstar => figures.add_mmstar(dataset),
+            Benchmark::Mmmu => figures.add_mmmu(dataset),
+            Benchmark::Scienceqa => figures.add_mean(IMG_ACCURACY, rule, &by_rule(rule)),
+            _ => figures.add_accuracy(rule, &by_rule(rule)),
         }
         for &other in dataset.benchmark.other_rules() {
-            // MMBench's headline is another one, and has its own variants above.
-            if dataset.benchmark != Benchmark::Mmbench {
-                figures.add_accuracy(other.name(), &by_rule(other));
+            // The headline of these is another one, and has its own variants above.
+            if !matches!(dataset.benchmark, Benchmark::Mmbench | Benchmark::Ocrbench) {
+                let name = match dataset.benchmark {
+                    Benchmark::Scienceqa => IMG_ACCURACY,
+                    _ => other.measure(),
+                };
+                figures.add_mean(name, other, &by_rule(other));
             }
         }
-        figures.add_groups("family", dataset, |sample| Some(&sample.family));
+        // Those of these are by kind already, of which a question has several.
+        if !matches!(dataset.benchmark, Benchmark::Docvqa | Benchmark::Infovqa) {
+            figures.add_groups("family", dataset, |sample| Some(&sample.family));
+        }
         let keys = [
             "question_type",
             "category",
+            "l2_category",
+            "discipline",
             "semantic_type",
             "steps",
             "subject",
@@ -99,17 +129,45 @@ impl Figures {
             name: name.into(),
             value,
             undefined: value.is_none().then(|| undefined.to_owned()),
+            note: None,
         });
     }
 
-    fn add_accuracy(&mut self, rule: &str, scores: &[f64]) {
-        let mut mean = GroupScore::default();
-        scores.iter().for_each(|score| mean.add(*score));
-        self.add(
-            format!("accuracy ({rule})"),
-            mean.percent(),
-            benchmarks::NO_QUESTION,
-        );
+    fn add_accuracy(&mut self, rule: AnswerRule, scores: &[f64]) {
+        self.add_mean(rule.measure(), rule, scores);
+    }
+
+    fn add_mean(&mut self, name: &str, rule: AnswerRule, scores: &[f64]) {
+        let name = format!("{name} ({rule})");
+        self.add(name, mean(scores.iter()).percent(), benchmarks::NO_QUESTION);
+    }
+
+    /// Accuracy over questions with and without an image, which stands behind that of those
+    /// with one. `text_only` are the answers to the others.
+    pub(super) fn add_overall(&mut self, dataset: &Dataset, text_only: &[Option<String>]) {
+        if dataset.benchmark != Benchmark::Scienceqa && dataset.text_only.is_empty() {
+            return;
+        }
+        let scores = scores_of(&dataset.text_only, text_only, dataset.answer_rule);
+        let undefined = if scores.is_empty() {
+            Some("the dataset has questions with an image only".to_owned())
+        } else if text_only.iter().all(Option::is_none) {
+            let count = scores.len();
+            Some(format!(
+                "none of the {count} questions without an image is answered"
+            ))
+        } else {
+            None
+        };
+        let value = mean(self.scores.iter().chain(&scores)).percent();
+        let figure = Figure {
+            name: format!("overall accuracy ({})", dataset.answer_rule.name()),
+            value: value.filter(|_| undefined.is_none()),
+            undefined,
+            note: None,
+        };
+        let behind = self.figures.len().min(1);
+        self.figures.insert(behind, figure);
     }
 
     fn add_groups<'a>(
@@ -131,8 +189,21 @@ impl Figures {
     }
 }
 
+/// What ScienceQA's mean score is called, which has another one over all questions.
+const IMG_ACCURACY: &str = "IMG accuracy";
+
+fn mean<'a>(scores: impl Iterator<Item = &'a f64>) -> GroupScore {
+    let mut mean = GroupScore::default();
+    scores.for_each(|score| mean.add(*score));
+    mean
+}
+
 fn scores(dataset: &Dataset, texts: &[Option<String>], rule: AnswerRule) -> Vec<f64> {
-    let answers = dataset.samples.iter().zip(texts);
+    scores_of(&dataset.samples, texts, rule)
+}
+
+fn scores_of(samples: &[Sample], texts: &[Option<String>], rule: AnswerRule) -> Vec<f64> {
+    let answers = samples.iter().zip(texts);
     let score = |(sample, text): (&Sample, &Option<String>)| match text {
         Some(text) => sample.score(rule, text),
         None => 0.0,

@@ -31,6 +31,7 @@ fn questions() -> Dataset {
         files: Vec::new(),
         notes: Vec::new(),
         samples: (1..=4).map(sample).collect(),
+        text_only: Vec::new(),
     }
 }
 
@@ -107,6 +108,12 @@ fn lines() {
                 warnings: &[],
             },
             Case {
+                what: "blank lines",
+                bytes: format!("\n{}\n \n\n", GOOD.replace('\n', "\n\t\n")).into_bytes(),
+                accuracy: 75.0,
+                warnings: &[],
+            },
+            Case {
                 what: "Latin-1",
                 bytes: latin_1,
                 accuracy: 50.0,
@@ -174,7 +181,12 @@ fn lines() {
         (utf_16(GOOD), "UTF-16"),
         (
             b"{\"question_id\": 9, \"text\": \"\"}".to_vec(),
-            "none of the 1 answers",
+            "none of the 1 answers in",
+        ),
+        (
+            b"{\"question_id\": 9, \"text\": \"\"}\n{\"question_id\": \"x\", \"text\": \"\"}"
+                .to_vec(),
+            "their ids are \"9\", \"x\", the dataset's are \"1\", \"2\"",
         ),
         (Vec::new(), "none of the 0 answers"),
     ] {

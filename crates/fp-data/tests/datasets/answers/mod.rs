@@ -1,8 +1,13 @@
 //! What can be wrong with files of answers: counted and named in warnings, or refused
 //! with the file's name. Never another number without a word.
 
+mod joins;
 mod lines;
 mod tables;
+mod undefined;
+mod without_images;
+#[cfg(feature = "xlsx")]
+mod workbooks;
 
 fn utf_16(text: &str) -> Vec<u8> {
     let units = text.encode_utf16().flat_map(u16::to_le_bytes);

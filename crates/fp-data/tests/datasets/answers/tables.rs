@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fp_data::rescore::{AnswerFile, Scored};
+use fp_data::rescore::{AnswerFile, Figure, Scored};
 
 use super::utf_16;
 
@@ -18,58 +18,113 @@ fn whole(path: &Path) -> Result<(f64, Vec<String>), String> {
     Ok((value.unwrap(), scored.joined.warnings))
 }
 
+/// What comes of a folder with a file per task: score of each, warnings.
+fn folder(tasks: &[(&str, Vec<u8>)]) -> Result<(Vec<Figure>, Vec<String>), String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (task, bytes) in tasks {
+        std::fs::write(folder.path().join(format!("{task}.txt")), bytes).unwrap();
+    }
+    let text = |error| fp_scoring::error_text(&error);
+    let file = AnswerFile::read(folder.path()).map_err(text)?;
+    let questions = file.questions.clone().unwrap();
+    let dataset = questions
+        .whole()
+        .map_err(|error| fp_scoring::error_text(&error))?;
+    let scored = Scored::new("file", &file, &dataset).map_err(text)?;
+    let scores = scored.figures.figures.into_iter();
+    let scores = scores.filter(|figure| figure.name.ends_with(": score"));
+    Ok((scores.collect(), scored.joined.warnings))
+}
+
 #[test]
 fn folders_of_tasks() {
     const GOOD: &str = "1.jpg\tIs it?\tYes\tYes\n1.jpg\tIs it not?\tNo\tNo\n2.jpg\tIs it?\tYes\tno\n2.jpg\tIs it not?\tNo\tNo\n";
-    let folder = tempfile::tempdir().unwrap();
-    let task = folder.path().join("existence.txt");
+    let other = || ("count", GOOD.as_bytes().to_vec());
     let latin_1 = GOOD
         .bytes()
         .enumerate()
         .map(|(at, byte)| if at == 8 { 0xe9 } else { byte });
-    for bytes in [
-        GOOD.as_bytes().to_vec(),
-        format!("\u{feff}{}", GOOD.replace('\n', "\r\n")).into_bytes(),
+    let lines: Vec<&str> = GOOD.lines().collect();
+    for (what, bytes) in [
+        ("good", GOOD.as_bytes().to_vec()),
+        (
+            "mark and CR LF",
+            format!("\u{feff}{}", GOOD.replace('\n', "\r\n")).into_bytes(),
+        ),
+        ("empty last line", format!("{GOOD}\n").into_bytes()),
+        (
+            "blank lines",
+            format!(
+                "\n{}\n  \n\n{}\r\n\t\n",
+                lines[..2].join("\n"),
+                lines[2..].join("\n")
+            )
+            .into_bytes(),
+        ),
     ] {
-        std::fs::write(&task, bytes).unwrap();
-        assert_eq!(whole(folder.path()), Ok((75.0 + 50.0, Vec::new())));
+        let (scores, warnings) = folder(&[("existence", bytes), other()]).unwrap();
+        let values: Vec<_> = scores.iter().map(|figure| figure.value).collect();
+        assert_eq!(values, [Some(125.0), Some(125.0)], "{what}");
+        assert_eq!(warnings, [""; 0], "{what}");
     }
-    for (what, bytes, part) in [
-        ("UTF-16", utf_16(GOOD), "existence.txt: it is in UTF-16"),
+    // A bad line is named. Its task has a score if its images still have their two questions;
+    // the other task has one in any case.
+    let one = "image existence/2.jpg has 1 question that can be used, not 2";
+    for (what, bytes, warning, undefined) in [
+        (
+            "a line more without a tab",
+            format!("{GOOD}3.jpg Is it? Yes Yes\n").into_bytes(),
+            "existence.txt line 5: no tab; a line is image, question, right answer, answer",
+            None,
+        ),
         (
             "Latin-1",
             latin_1.collect(),
-            "line 1: existence.txt: byte 0xe9",
+            "existence.txt line 1: byte 0xe9",
+            Some("image existence/1.jpg has 1 question that can be used, not 2"),
         ),
         (
             "short line",
             GOOD.replacen("\tYes\tno", "\tYes", 1).into_bytes(),
-            "line 3: existence.txt: 3 columns instead of 4",
+            "existence.txt line 3: 3 columns instead of 4",
+            Some(one),
         ),
         (
             "no gold",
             GOOD.replacen("\tYes\tno", "\tMaybe\tno", 1).into_bytes(),
-            "the right answer is \"Maybe\"",
+            "existence.txt line 3: the right answer is \"Maybe\"",
+            Some(one),
         ),
         (
             "a line missing",
-            GOOD.lines()
-                .take(3)
-                .collect::<Vec<_>>()
-                .join("\n")
-                .into_bytes(),
-            "image existence/2.jpg stands in 1 lines, not in 2",
+            lines[..3].join("\n").into_bytes(),
+            "",
+            Some(one),
         ),
         (
             "a line twice",
-            format!("{GOOD}{}", GOOD.lines().next().unwrap()).into_bytes(),
-            "image existence/1.jpg stands in 3 lines",
+            format!("{GOOD}{}", lines[0]).into_bytes(),
+            "",
+            Some("image existence/1.jpg has 3 questions that can be used, not 2"),
         ),
     ] {
-        std::fs::write(&task, bytes).unwrap();
-        let error = whole(folder.path()).unwrap_err();
-        assert!(error.contains(part), "{what}: {error}");
+        let (scores, warnings) = folder(&[("existence", bytes), other()]).unwrap();
+        assert_eq!(scores[0].value, Some(125.0), "{what}");
+        assert_eq!(scores[1].undefined.as_deref(), undefined, "{what}");
+        assert_eq!(scores[1].value.is_some(), undefined.is_none(), "{what}");
+        let warned = warnings.join("\n");
+        assert!(
+            warned.contains(warning) && warning.is_empty() == warned.is_empty(),
+            "{what}: {warned}"
+        );
     }
+    let error = folder(&[("existence", utf_16(GOOD)), other()]).unwrap_err();
+    assert!(error.contains("existence.txt: it is in UTF-16"), "{error}");
+    let error = folder(&[("existence", b"one\ntwo\n".to_vec())]).unwrap_err();
+    assert!(
+        error.contains("2 lines can't be used") && error.contains("existence.txt line 2: no tab"),
+        "{error}"
+    );
 }
 
 const TABLE: &str = "index\tquestion\tA\tB\tprediction\tanswer

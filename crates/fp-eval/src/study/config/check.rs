@@ -48,6 +48,8 @@ pub struct Diagnostics {
     pub problems: Vec<Problem>,
     /// Checks that were not made, and why.
     pub not_checked: Vec<String>,
+    /// Settings that change nothing.
+    pub notes: Vec<String>,
 }
 
 impl Diagnostics {
@@ -72,6 +74,7 @@ impl Diagnostics {
             }
         }
         self.not_checked.extend(found.not_checked);
+        self.notes.extend(found.notes);
     }
 
     /// Whether a value or a key in it has a problem.

@@ -176,6 +176,10 @@ pub struct StudyConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub limit: Option<usize>,
+    /// Also ask the datasets' questions without an image: unpruned, once for all cells, and
+    /// counted apart. Otherwise they are left out, and counted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub text_only: bool,
     /// Seed of the statistics, and of the samples that a limit chooses.
     #[serde(default)]
     pub seed: u64,

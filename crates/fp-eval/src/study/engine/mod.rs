@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use super::answers::{Outcome, Placed};
 use super::choose::{Chooser, Subject};
 use super::config::TokenDiversity;
+use super::failure::{Failure, FailureKind};
 use super::grid::Grid;
 use super::inputs::{Inputs, LoadedImage};
 use super::memory::MemoryPlan;
@@ -91,21 +92,33 @@ impl FromStr for Engine {
     }
 }
 
-/// Some images with their questions, loaded.
+/// Some images with their questions, and text-only questions, loaded.
 pub(crate) struct Job<'a> {
-    pub(crate) images: Vec<ImageJob<'a>>,
+    pub(crate) parts: Vec<Loaded<'a>>,
+}
+
+/// What is answered together at least.
+pub(crate) enum Loaded<'a> {
+    Image(ImageJob<'a>),
+    Text(TextQuestion<'a>),
 }
 
 /// One image with some of its questions.
 pub(crate) struct ImageJob<'a> {
-    pub(crate) image: Result<LoadedImage, String>,
+    pub(crate) image: Result<LoadedImage, Failure>,
     pub(crate) questions: Vec<Question<'a>>,
 }
 
 /// One question, tokenised.
 pub(crate) struct Question<'a> {
     pub(crate) placed: Placed<'a>,
-    pub(crate) prompts: Result<Prompts, String>,
+    pub(crate) prompts: Result<Prompts, Failure>,
+}
+
+/// A question that is asked without an image, tokenised.
+pub(crate) struct TextQuestion<'a> {
+    pub(crate) placed: Placed<'a>,
+    pub(crate) ids: Result<Vec<u32>, Failure>,
 }
 
 /// A question's prompts.
@@ -152,11 +165,66 @@ impl Worker<'_> {
     /// Answers a job's questions; none where it was stopped before its end.
     pub(crate) fn run(&self, job: Job<'_>) -> Option<Done> {
         let (records, timings) = match self.engine {
-            Engine::Sequential => sequential::run(self, job.images),
-            Engine::Prefix | Engine::Distinct | Engine::Shared => shared::run(self, job.images),
+            Engine::Sequential => sequential::run(self, job.parts),
+            Engine::Prefix | Engine::Distinct | Engine::Shared => shared::run(self, job.parts),
         };
         // What may have been cut short is no record.
         (!self.is_stopped()).then_some(Done { records, timings })
+    }
+
+    /// Answers a text-only question, once for all cells.
+    fn answer_text_only(
+        &self,
+        question: &TextQuestion<'_>,
+        timing: &mut TimingRecord,
+    ) -> SampleRecord {
+        let placed = question.placed;
+        self.try_text_only(question, timing)
+            .unwrap_or_else(|failure| placed.failed(self.inputs, None, &failure))
+    }
+
+    fn try_text_only(
+        &self,
+        question: &TextQuestion<'_>,
+        timing: &mut TimingRecord,
+    ) -> Result<SampleRecord, Failure> {
+        let ids = question.ids.as_ref().map_err(Clone::clone)?;
+        self.check_room(ids.len())?;
+        let outcomes = self.answer_without_image(&[ids], timing)?;
+        let Some(Ok((generation, margin))) = outcomes.into_iter().next() else {
+            return Err(Failure {
+                kind: FailureKind::Model,
+                error: "the model gave no answer".to_owned(),
+            });
+        };
+        timing.num_answers += self.grid.cells.len();
+        let num_cells = self.grid.cells.len();
+        let placed = question.placed;
+        Ok(placed.text_only(self.inputs, num_cells, &generation, margin)?)
+    }
+
+    /// Refuses a prompt after which the model has no position left for an answer, or whose
+    /// answer would outgrow the window that attention sees.
+    fn check_room(&self, num_tokens: usize) -> Result<(), Failure> {
+        let text = &self.model.config().text;
+        let tokens = self.generate.max_new_tokens;
+        match text.sliding_window {
+            Some(window) if num_tokens.saturating_add(tokens) > window => {
+                let what = format!(
+                    "with {tokens} of its answer that is more than the model's attention window \
+                     of {window}"
+                );
+                Err(Failure::prompt_too_long(num_tokens, &what))
+            }
+            _ if num_tokens >= text.max_positions => {
+                let what = format!(
+                    "the model knows {} positions, the answer's included",
+                    text.max_positions
+                );
+                Err(Failure::prompt_too_long(num_tokens, &what))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Answers questions whose images are left out.
@@ -219,16 +287,20 @@ fn subject<'a>(
         .subject(question.placed.sample, image.size, layout)
 }
 
-/// A line of timings about `images`, with what loading them took.
-fn timing_of(images: &[ImageJob<'_>]) -> TimingRecord {
-    let loaded = images.iter().filter_map(|image| image.image.as_ref().ok());
+/// A line of timings about `parts`, with what loading them took.
+fn timing_of(parts: &[Loaded<'_>]) -> TimingRecord {
+    let images = parts.iter().filter_map(|part| match part {
+        Loaded::Image(image) => Some(image),
+        Loaded::Text(_) => None,
+    });
+    let loaded = images.clone().filter_map(|image| image.image.as_ref().ok());
+    let samples = parts.iter().flat_map(|part| match part {
+        Loaded::Image(image) => image.questions.iter().map(|q| q.placed.index).collect(),
+        Loaded::Text(question) => vec![question.placed.index],
+    });
     TimingRecord {
-        samples: images
-            .iter()
-            .flat_map(|image| &image.questions)
-            .map(|question| question.placed.index)
-            .collect(),
-        num_images: images.len(),
+        samples: samples.collect(),
+        num_images: images.clone().count(),
         seconds: Stages {
             preprocess: loaded.map(|image| seconds(image.duration)).sum(),
             ..Stages::default()
@@ -242,10 +314,10 @@ fn all_failed(
     worker: &Worker<'_>,
     questions: &[Question<'_>],
     image_size: Option<[usize; 2]>,
-    error: &str,
+    failure: &Failure,
 ) -> Vec<SampleRecord> {
     questions
         .iter()
-        .map(|question| question.placed.failed(worker.inputs, image_size, error))
+        .map(|question| question.placed.failed(worker.inputs, image_size, failure))
         .collect()
 }

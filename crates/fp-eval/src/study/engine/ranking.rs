@@ -8,7 +8,8 @@ use fp_model::{
 };
 use fp_scoring::{HeadCount, QueryStrategy, SelectOptions, error_text};
 
-use super::{ImageJob, Job, Worker};
+use super::{ImageJob, Job, Loaded, Worker};
+use crate::study::failure::Failure;
 use crate::study::static_heads::RankedRule;
 
 /// `[rules][H]`: every rule's scores on one sample.
@@ -23,10 +24,15 @@ pub(crate) fn rank(
     let depths: BTreeSet<usize> = rules.iter().map(|rule| rule.prune_layer).collect();
     let depths: Vec<usize> = depths.into_iter().collect();
     let mut all = Vec::new();
-    for ImageJob { image, questions } in job.images {
+    for part in job.parts {
+        let ImageJob { image, questions } = match part {
+            Loaded::Image(image) => image,
+            // Without an image no head has attention to it.
+            Loaded::Text(_) => continue,
+        };
         let features = image.and_then(|image| {
             let features = image.features(worker.model, &VisionRequest::new());
-            features.map_err(|error| error_text(&error))
+            features.map_err(Failure::from)
         });
         let mut prefix = None;
         for question in questions {
@@ -39,7 +45,7 @@ pub(crate) fn rank(
                     scores(worker, rules, &depths, features, &mut prefix, prompt)
                         .map_err(|error| error_text(&error))
                 }
-                (Err(error), _) | (_, Err(error)) => Err(error.clone()),
+                (Err(failure), _) | (_, Err(failure)) => Err(failure.error.clone()),
             });
         }
     }

@@ -3,10 +3,11 @@
 use fp_model::{ModelError, PlannedSample, Sample, VisionRequest};
 use fp_scoring::{ImageInput, Plan, QueryAudit, error_text};
 
-use super::{ImageJob, Prompts, Question, Worker, subject, timing_of};
+use super::{ImageJob, Loaded, Prompts, Question, Worker, subject, timing_of};
 use crate::study::answers::{Answers, Outcome};
 use crate::study::choose::{Choice, Chosen, Subject, describe, measure_diversity};
 use crate::study::config::TokenDiversity;
+use crate::study::failure::Failure;
 use crate::study::inputs::LoadedImage;
 use crate::study::quality::{Attentions, TokenFeatures};
 use crate::study::record::{Look, SampleRecord};
@@ -14,22 +15,28 @@ use crate::study::timings::{StopWatch, TimingRecord, seconds};
 
 pub(super) fn run(
     worker: &Worker<'_>,
-    images: Vec<ImageJob<'_>>,
+    parts: Vec<Loaded<'_>>,
 ) -> (Vec<SampleRecord>, Vec<TimingRecord>) {
-    let mut timing = timing_of(&images);
+    let mut timing = timing_of(&parts);
     let mut records = Vec::new();
-    for ImageJob { image, questions } in images {
+    for part in parts {
+        let ImageJob { image, questions } = match part {
+            Loaded::Image(image) => image,
+            Loaded::Text(question) => {
+                records.push(worker.answer_text_only(&question, &mut timing));
+                continue;
+            }
+        };
         for question in questions {
             let placed = question.placed;
             let size = image.as_ref().ok().map(|image| image.size);
             let answered = match (&image, &question.prompts) {
-                (Ok(image), Ok(prompts)) => answer(worker, &question, prompts, image, &mut timing)
-                    .map_err(|error| error_text(&error)),
+                (Ok(image), Ok(prompts)) => answer(worker, &question, prompts, image, &mut timing),
                 (Err(error), _) | (_, Err(error)) => Err(error.clone()),
             };
             records.push(match answered {
                 Ok(record) => record,
-                Err(error) => placed.failed(worker.inputs, size, &error),
+                Err(failure) => placed.failed(worker.inputs, size, &failure),
             });
         }
     }
@@ -42,7 +49,7 @@ fn answer(
     prompts: &Prompts,
     image: &LoadedImage,
     timing: &mut TimingRecord,
-) -> Result<SampleRecord, ModelError> {
+) -> Result<SampleRecord, Failure> {
     let mut watch = StopWatch::start();
     let features = image.features(worker.model, &VisionRequest::new())?;
     timing.seconds.vision += watch.lap();
@@ -51,6 +58,7 @@ fn answer(
         subject: subject(worker, question, &prompts.with_image, image, &features),
         looks: Vec::new(),
     };
+    worker.check_room(measured.subject.layout.sequence_len())?;
     let plans = worker.chooser.plans(measured.subject.layout.num_image);
     let (mut choices, mut outcomes) = (Vec::new(), Vec::new());
     for plan in plans.iter() {

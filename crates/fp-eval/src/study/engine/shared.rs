@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fp_model::{ImageFeatures, Prefix};
-use fp_scoring::{ImageInput, PositionRule, TokenLayout, TokenSelection, error_text};
+use fp_scoring::{ImageInput, PositionRule, TokenLayout, TokenSelection};
 
 use super::runs::run_waiting;
 use super::tree::{Tree, Variant};
-use super::{ImageJob, Prompts, Question, Worker, all_failed, subject, timing_of};
+use super::{ImageJob, Loaded, Prompts, Question, Worker, all_failed, subject, timing_of};
 use crate::study::answers::{Answers, Outcome, Placed};
 use crate::study::choose::{Choice, Subject, measure_diversity};
+use crate::study::failure::Failure;
 use crate::study::inputs::LoadedImage;
 use crate::study::path::Visible;
 use crate::study::quality::TokenFeatures;
@@ -70,12 +71,20 @@ pub(super) struct SeenImage<'a> {
 
 pub(super) fn run(
     worker: &Worker<'_>,
-    images: Vec<ImageJob<'_>>,
+    parts: Vec<Loaded<'_>>,
 ) -> (Vec<SampleRecord>, Vec<TimingRecord>) {
-    let mut timing = timing_of(&images);
+    let mut timing = timing_of(&parts);
     let mut records = Vec::new();
     let mut entries: Vec<Entry<'_>> = Vec::new();
-    for ImageJob { image, questions } in images {
+    for part in parts {
+        let ImageJob { image, questions } = match part {
+            Loaded::Image(image) => image,
+            Loaded::Text(question) => {
+                let record = worker.answer_text_only(&question, &mut timing);
+                entries.push(Entry::Finished(Box::new(record)));
+                continue;
+            }
+        };
         let image = match image {
             Ok(image) => image,
             Err(error) => {
@@ -88,7 +97,8 @@ pub(super) fn run(
         let features = match image.features(worker.model, worker.vision) {
             Ok(features) => features,
             Err(error) => {
-                let failed = all_failed(worker, &questions, Some(image.size), &error_text(&error));
+                let failed =
+                    all_failed(worker, &questions, Some(image.size), &Failure::from(error));
                 entries.extend(failed.into_iter().map(|r| Entry::Finished(Box::new(r))));
                 continue;
             }
@@ -97,7 +107,8 @@ pub(super) fn run(
         let tokens = match TokenFeatures::new(&features, worker.diversity) {
             Ok(tokens) => tokens,
             Err(error) => {
-                let failed = all_failed(worker, &questions, Some(image.size), &error_text(&error));
+                let failed =
+                    all_failed(worker, &questions, Some(image.size), &Failure::from(error));
                 entries.extend(failed.into_iter().map(|r| Entry::Finished(Box::new(r))));
                 continue;
             }
@@ -116,8 +127,8 @@ pub(super) fn run(
             let placed = question.placed;
             let entry = match choose(worker, question, &mut seen, &mut timing) {
                 Ok(pending) => Entry::Waiting(Box::new(pending)),
-                Err(error) => {
-                    let failed = placed.failed(worker.inputs, Some(image.size), &error);
+                Err(failure) => {
+                    let failed = placed.failed(worker.inputs, Some(image.size), &failure);
                     Entry::Finished(Box::new(failed))
                 }
             };
@@ -150,11 +161,8 @@ fn choose<'a>(
     question: Question<'a>,
     image: &mut SeenImage<'_>,
     timing: &mut TimingRecord,
-) -> Result<Pending<'a>, String> {
-    let prompts = match &question.prompts {
-        Ok(prompts) => prompts,
-        Err(error) => return Err(error.clone()),
-    };
+) -> Result<Pending<'a>, Failure> {
+    let prompts = question.prompts.as_ref().map_err(Clone::clone)?;
     let subject = subject(
         worker,
         &question,
@@ -162,6 +170,7 @@ fn choose<'a>(
         image.image,
         &image.features,
     );
+    worker.check_room(subject.layout.sequence_len())?;
     let chosen = walk(worker, &subject, prompts, image, timing)?;
     let mut choices: Vec<Choice> = Vec::with_capacity(chosen.cells.len());
     let mut endings = Vec::with_capacity(chosen.cells.len());
@@ -207,10 +216,8 @@ fn walk(
     prompts: &Prompts,
     image: &mut SeenImage<'_>,
     timing: &mut TimingRecord,
-) -> Result<Walked, String> {
-    Tree::new(worker, subject, prompts, timing)
-        .walk(image)
-        .map_err(|error| error_text(&error))
+) -> Result<Walked, Failure> {
+    Ok(Tree::new(worker, subject, prompts, timing).walk(image)?)
 }
 
 /// The runs that choices come to, and which of them answers each cell.

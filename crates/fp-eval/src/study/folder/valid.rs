@@ -146,6 +146,8 @@ fn check_budget(spec: &RunSpec, budget: &Budget) -> Check {
 fn check_cell(spec: &RunSpec, cell: &Cell) -> Check {
     if let Some(budget) = cell.budget {
         below("budget", budget, spec.grid.budgets.len())?;
+    } else if cell.method.num_selected_heads().is_some() {
+        return Err("it has no budget; a cell of strategies has one".to_owned());
     }
     let decoder = spec.model.shape.decoder;
     let layer = cell.prune_layer.unwrap_or(0);
@@ -189,6 +191,7 @@ pub(super) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
             record.image
         ));
     }
+    check_text_only(record)?;
     for side in record.image_size.into_iter().flatten() {
         within("image_size", side, 1, MOST)?;
     }
@@ -232,6 +235,18 @@ pub(super) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     if record.error.is_none() && record.cells.len() != spec.grid.cells.len() {
         let (found, expected) = (record.cells.len(), spec.grid.cells.len());
         return Err(format!("it has {found} cells, the run has {expected}"));
+    }
+    Ok(())
+}
+
+/// A text-only question has no image and is answered once.
+fn check_text_only(record: &SampleRecord) -> Check {
+    if !record.text_only {
+        return Ok(());
+    }
+    let sees_image = |run: &RunRecord| run.seen != Seen::NoImage;
+    if !record.image.is_empty() || record.runs.iter().any(sees_image) || record.runs.len() > 1 {
+        return Err("it is text-only, and speaks of an image or of several runs".to_owned());
     }
     Ok(())
 }

@@ -39,6 +39,35 @@ pub(super) struct ScanHeader {
     pub(super) approximation: [u32; 2],
 }
 
+impl Frame {
+    /// Notes which bits of which coefficients a scan has sent.
+    pub(super) fn note_sent(&mut self, scan: &ScanHeader) {
+        let [first, last] = scan.spectrum;
+        for &(position, ..) in &scan.components {
+            let sent = &mut self.components[position].sent;
+            for bit in sent.iter_mut().take(last + 1).skip(first) {
+                *bit = Some(scan.approximation[1]);
+            }
+        }
+    }
+
+    /// Refuses a progressive image that lacks some of its scans. Of a component without any
+    /// it is said elsewhere.
+    pub(super) fn check_scans(&self) -> Result<(), ImageError> {
+        let is_whole = |component: &Component| {
+            let mut sent = component.sent.iter();
+            component.quantization.is_none() || sent.all(|bit| *bit == Some(0))
+        };
+        if self.coding == Coding::Sequential || self.components.iter().all(is_whole) {
+            return Ok(());
+        }
+        Err(ImageError::unsupported(
+            FORMAT,
+            "a progressive image without its later scans, which other programs smooth",
+        ))
+    }
+}
+
 impl Decoder<'_> {
     pub(super) fn read_frame(
         &mut self,

@@ -18,13 +18,15 @@ mod header;
 mod huffman;
 mod idct;
 mod scan;
+mod structure;
 mod upsample;
 
 use super::super::{ImageError, RgbImage};
 use super::DecodeLimits;
 use coefficients::Component;
-use frame::Coding;
 use header::{Decoder, Marker};
+
+pub(super) use structure::structure;
 
 const FORMAT: &str = "JPEG";
 /// Scans of a file. Each goes over the whole image, if only to find nothing in a few bytes;
@@ -52,20 +54,7 @@ pub(super) fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, Ima
         }
     }
     let frame = decoder.into_frame()?;
-    if frame.coding == Coding::Progressive {
-        // Of a component without any scan it is said below.
-        let is_whole = |component: &Component| {
-            let mut sent = component.sent.iter();
-            component.quantization.is_none() || sent.all(|bit| *bit == Some(0))
-        };
-        if !frame.components.iter().all(is_whole) {
-            return Err(ImageError::unsupported(
-                FORMAT,
-                "a progressive image without its later scans, which other programs smooth; \
-                 convert it to PNG",
-            ));
-        }
-    }
+    frame.check_scans()?;
     let planes: Result<Vec<_>, ImageError> = frame.components.iter().map(plane).collect();
     let rgb = color::to_rgb(&frame, &planes?);
     RgbImage::new(frame.width, frame.height, rgb)

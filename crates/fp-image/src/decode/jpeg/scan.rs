@@ -58,13 +58,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>) -> Result<(), ImageError> {
         blocks_to_skip: 0,
     };
     state.run(&mut frame, &scan, &tables, decoder.restart_interval)?;
-    for &(position, ..) in &scan.components {
-        let sent = &mut frame.components[position].sent;
-        let [first, last] = scan.spectrum;
-        for bit in sent.iter_mut().take(last + 1).skip(first) {
-            *bit = Some(scan.approximation[1]);
-        }
-    }
+    frame.note_sent(&scan);
     decoder.at = state.bits.seek_marker();
     decoder.frame = Some(frame);
     Ok(())

@@ -3,7 +3,8 @@
 use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
 
 use crate::analysis::{
-    ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, ONE_ANSWER_SHARE, Roster, is_answered,
+    ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, LoudAnswers, ONE_ANSWER_SHARE, Roster,
+    is_answered,
 };
 use crate::run::Run;
 
@@ -43,12 +44,18 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     if !run.is_complete() {
         cautions.push(format!(
             "{} of {} samples are recorded: the run isn't finished, or is one shard of it.",
-            analysis.samples.recorded, analysis.samples.expected
+            run.all_records().count(),
+            run.spec.num_samples
         ));
     }
-    cautions.extend(analysis.samples.failures());
+    if let Some(text_only) = &analysis.text_only {
+        cautions.extend(text_only.sentences());
+    }
+    let without_effect = run.spec.grid.without_effect(&run.spec.model.shape);
+    cautions.extend(without_effect.iter().map(|note| format!("{note}.")));
     cautions.extend(failed_cells(run));
     cautions.extend(frequent_answers(analysis));
+    cautions.extend(explained_scores(run, analysis));
     let degenerate = degenerate(roster, analysis);
     if !degenerate.is_empty() {
         cautions.push(format!(
@@ -130,14 +137,10 @@ fn failed_cells(run: &Run) -> Option<String> {
 /// Cells that answer one thing to nearly everything, and gains that one answer brings.
 /// Controls without an image are left out: what they say is meant to be worthless.
 fn frequent_answers(analysis: &Analysis) -> Vec<String> {
-    let is_studied = |found: &&FrequentAnswer| {
-        let cell = analysis.cell(&found.cell);
-        cell.is_some_and(|cell| !cell.method.is("no_image") && !cell.method.is("drop_all"))
-    };
     let found: Vec<&FrequentAnswer> = analysis
         .frequent_answers
         .iter()
-        .filter(is_studied)
+        .filter(|found| sees_the_image(analysis, &found.cell))
         .collect();
     let of = |found: &FrequentAnswer| {
         if found.by == ALL_QUESTIONS {
@@ -184,14 +187,6 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
             ))
         })
         .collect();
-    let told = |what: &str, mut cases: Vec<String>| {
-        let more = match cases.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!("; and {more} more"),
-        };
-        cases.truncate(NAMED);
-        (!cases.is_empty()).then(|| format!("{what}: {}{more}.", cases.join("; ")))
-    };
     let one = format!(
         "One answer to {} % of a group of questions or more",
         fixed(100.0 * ONE_ANSWER_SHARE, 0)
@@ -201,4 +196,42 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// What explains scores of cells that see the image, but for single answers that the notes
+/// of frequent ones have.
+fn explained_scores(run: &Run, analysis: &Analysis) -> Option<String> {
+    let is_known = |found: &LoudAnswers| {
+        let mut frequent = analysis.frequent_answers.iter();
+        found.finding.is_of_one_answer()
+            && frequent.any(|frequent| frequent.is_degenerate && frequent.cell == found.cell)
+    };
+    let loud = analysis.answer_health.iter();
+    let loud = loud.filter(|it| sees_the_image(analysis, &it.cell) && !is_known(it));
+    let cases = loud.map(|found| {
+        let of = if run.spec.datasets.len() > 1 {
+            format!(" on {}", found.dataset)
+        } else {
+            String::new()
+        };
+        format!("{}{of}: {}", found.cell, found.finding.sentence)
+    });
+    told("What was said explains a score", cases.collect())
+}
+
+/// Whether a cell is none of the controls without an image: what those say is meant to be
+/// worthless.
+fn sees_the_image(analysis: &Analysis, cell: &str) -> bool {
+    let cell = analysis.cell(cell);
+    cell.is_some_and(|cell| !cell.method.is("no_image") && !cell.method.is("drop_all"))
+}
+
+/// The first cases and how many more there are; none without any.
+fn told(what: &str, mut cases: Vec<String>) -> Option<String> {
+    let more = match cases.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    cases.truncate(NAMED);
+    (!cases.is_empty()).then(|| format!("{what}: {}{more}.", cases.join("; ")))
 }

@@ -24,6 +24,14 @@ pub(super) fn header(source: &Source<'_>) -> Section {
     let markup = html! {
         header id=(id) {
             p.kind { (what) }
+            @if let Some((sentence, named)) = verdict.failed.split_first() {
+                aside.failed {
+                    h2 { (sentence) }
+                    ul {
+                        @for line in named { li { (line) } }
+                    }
+                }
+            }
             h1 { (verdict.headline) }
             ul.findings {
                 @for sentence in verdict.details() {
@@ -80,6 +88,9 @@ fn facts(source: &Source<'_>) -> Vec<(&'static str, String)> {
         if let Some(mean) = accuracy(cell) {
             facts.push((name, format!("{} %", percent(mean))));
         }
+    }
+    if let Some(text_only) = analysis.text_only.as_ref().filter(|t| t.num_questions > 0) {
+        facts.push(("text-only, apart", text_only.num_questions.to_string()));
     }
     facts.push(("cells", analysis.cells.len().to_string()));
     facts

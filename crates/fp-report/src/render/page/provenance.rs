@@ -152,6 +152,9 @@ fn inputs(source: &Source<'_>) -> Vec<(&'static str, String)> {
             ),
         ));
     }
+    for range in &source.analysis.image_ranges {
+        facts.push(("sequence", range.sentence()));
+    }
     facts.push(("seed", spec.config.seed.to_string()));
     facts.push((
         "pruning",

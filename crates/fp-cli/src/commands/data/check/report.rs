@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use fp_data::dataset::check::{Checked, ImageProblems};
+use fp_data::dataset::check::{Checked, Finding, ImageNotes, ImageProblems};
 use fp_data::dataset::{Form, Part, Problems, Reading};
 use serde::Serialize;
 
@@ -29,6 +29,8 @@ pub(super) struct Entry {
     problems: Problems,
     /// Images with problems.
     image_problems: ImageProblems,
+    /// Images that can be used, with something that one should know.
+    image_notes: ImageNotes,
     /// Boxes that reach over the edge of their image in a published benchmark.
     num_cut_boxes: usize,
 }
@@ -61,6 +63,7 @@ impl Entry {
             found: checked.reading.map(Found::of),
             problems: checked.problems,
             image_problems: checked.images,
+            image_notes: checked.image_notes,
             num_cut_boxes: checked.num_cut_boxes,
         }
     }
@@ -76,6 +79,7 @@ impl Entry {
             found: None,
             problems: Problems::default(),
             image_problems: ImageProblems::default(),
+            image_notes: ImageNotes::default(),
             num_cut_boxes: 0,
         }
     }
@@ -113,6 +117,18 @@ impl Found {
             notes: dataset.notes,
             folder: dataset.folder,
         }
+    }
+
+    /// An image with what was found about it and who asks about it.
+    fn image_line<K>(&self, finding: &Finding<K>) -> String {
+        let image = Path::new(&finding.image);
+        let image = image.strip_prefix(&self.folder).unwrap_or(image).display();
+        let question = &finding.question;
+        let uses = match finding.num_questions {
+            1 => format!("question {question:?}"),
+            count => format!("question {question:?} and {} more", count - 1),
+        };
+        format!("{image}: {} ({uses})", finding.message)
     }
 
     /// The file of questions, by its name in the dataset's folder.
@@ -239,19 +255,14 @@ fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
             2,
             format!("{count} image{s} can't be used ({})", kinds.join(", ")),
         ));
-        let first = images.first().iter().take(most);
-        let shown = first.len();
-        lines.extend(first.map(|problem| {
-            let image = Path::new(&problem.image);
-            let image = image.strip_prefix(&found.folder).unwrap_or(image).display();
-            let uses = match problem.num_questions {
-                1 => "1 question".to_owned(),
-                count => format!("{count} questions"),
-            };
-            (4, format!("{image}: {} ({uses})", problem.message))
+        let named = images.named(most);
+        lines.extend(named.iter().map(|problem| {
+            let text = found.image_line(problem);
+            (4, text)
         }));
-        lines.extend(more(shown, count));
+        lines.extend(more(named.len(), count));
     }
+    lines.extend(image_notes(entry, found, names_all));
     lines.extend(found.notes.iter().map(|note| (2, note.clone())));
     if let Some(judge) = &found.judge {
         lines.push((2, format!("no answers to score by: they go to {judge}")));
@@ -263,6 +274,26 @@ fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
             _ => format!("{count} boxes reach over the edge of their image, which cuts them"),
         };
         lines.push((2, text));
+    }
+    lines
+}
+
+/// What one should know of images that can be used, by kind: the first of each is named, or
+/// every one.
+fn image_notes(entry: &Entry, found: &Found, names_all: bool) -> Vec<(usize, String)> {
+    let notes = &entry.image_notes;
+    let mut lines = Vec::new();
+    for (kind, count) in notes.counts() {
+        let s = if *count == 1 { "" } else { "s" };
+        lines.push((2, format!("{count} image{s} {}", kind.name())));
+        let of_kind = notes.first().iter().filter(|note| note.kind == *kind);
+        let most = if names_all { usize::MAX } else { 1 };
+        let shown: Vec<_> = of_kind.take(most).collect();
+        lines.extend(shown.iter().map(|note| (4, found.image_line(note))));
+        let more = count - shown.len();
+        if more > 0 {
+            lines.push((4, format!("and {more} more (--all names every one)")));
+        }
     }
     lines
 }

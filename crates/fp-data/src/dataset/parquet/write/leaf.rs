@@ -70,7 +70,7 @@ impl Leaf {
                 let levels = Levels::of(lists.iter().map(Vec::len));
                 vec![Leaf::Double(lists.concat(), levels)]
             }
-            Column::Image => {
+            Column::Image(_) | Column::Images(_) => {
                 let (mut images, mut paths) = (Vec::new(), Vec::new());
                 for sample in samples {
                     let content = read_image(sample)?;
@@ -78,7 +78,11 @@ impl Leaf {
                     images.push(ByteArray::from(content));
                     paths.push(bytes(name));
                 }
-                vec![Leaf::Bytes(images, None), Leaf::Bytes(paths, None)]
+                let levels = || match column {
+                    Column::Images(_) => Some(Levels::of(samples.iter().map(|_| 1))),
+                    _ => None,
+                };
+                vec![Leaf::Bytes(images, levels()), Leaf::Bytes(paths, levels())]
             }
         })
     }

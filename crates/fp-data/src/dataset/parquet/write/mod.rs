@@ -16,9 +16,9 @@ use parquet::schema::parser::parse_message_type;
 use crate::dataset::export::exporter::widths;
 use crate::dataset::export::writers::cant_write;
 use crate::dataset::export::{Exported, Exporter, fitting};
-use crate::dataset::{Benchmark, Dataset, DatasetError, mmbench};
+use crate::dataset::{Benchmark, Dataset, DatasetError};
 use crate::sample::Sample;
-use columns::{Column, columns, text, usual_prompt};
+use columns::{Column, Places, columns, text, usual_prompt};
 use leaf::Leaf;
 
 /// Samples, with their images, that are written at a time.
@@ -42,7 +42,7 @@ pub fn export(
         let mut known = std::collections::HashSet::new();
         let first = fitting.samples.iter().filter(|s| known.insert(&s.image_id));
         images = first.cloned().collect();
-        let columns = [text("id", |s| s.image_id.clone()), Column::Image];
+        let columns = [text("id", |s| s.image_id.clone()), Column::Image("image")];
         write(&path, &columns, &images)?;
     }
     let path = match benchmark {
@@ -51,11 +51,15 @@ pub fn export(
         Benchmark::Vqav2 | Benchmark::Textvqa | Benchmark::Vizwiz => {
             "data/validation-00000-of-00001.parquet"
         }
+        Benchmark::Docvqa => "DocVQA/validation-00000-of-00001.parquet",
+        Benchmark::Infovqa => "InfographicVQA/validation-00000-of-00001.parquet",
+        Benchmark::Mmmu => "data/validation-00000-of-00001.parquet",
+        Benchmark::Mmstar => "mmstar.parquet",
         Benchmark::Refcoco => "data/val-00000-of-00001.parquet",
         _ => "data/test-00000-of-00001.parquet",
     };
-    let indices = mmbench::export::rotations(&fitting);
-    let mut columns = columns(benchmark, &indices);
+    let places = Places::of(&fitting);
+    let mut columns = columns(benchmark, &places);
     if fitting
         .samples
         .iter()

@@ -63,6 +63,9 @@ pub(crate) fn surroundings_with(
             for (place, error) in Grid::problems(config, &shape, &own.registry) {
                 found.add(place, error_text(&error));
             }
+            if let Ok(grid) = Grid::new(config, &shape, &own.registry) {
+                found.notes.extend(grid.without_effect(&shape));
+            }
         }
         None => found.skip(
             "prune_layer, budgets and num_selected_heads against the model, which can't be read; \

@@ -1,0 +1,119 @@
+//! An answer to a prompt without an image: unpruned, for there is nothing to prune.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fp_eval::study::is_embedded;
+use fp_image::IMAGE_PLACEHOLDER;
+use fp_model::prompt::PromptTemplate;
+use fp_model::{GenerateOptions, LoadOptions, OpenedCheckpoint, SampleOutput, StageTimings};
+use fp_scoring::PositionRule;
+
+use super::inputs::Source;
+use super::report::Report;
+use super::{GenerateArgs, logits};
+use crate::commands::output_file::OutputFile;
+
+/// A prompt without an image.
+pub(super) struct Prompt {
+    pub(super) text: String,
+    /// What is to be known of the checkpoint, and settings that change nothing.
+    pub(super) notes: Vec<String>,
+}
+
+/// The whole prompt, where the flags name no image; none where one is named or shipped.
+///
+/// # Errors
+/// A whole prompt with a place for an image and no image, or the other way round; a drawing
+/// without an image.
+pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<String>> {
+    let prompt = whole_prompt(args)?;
+    ensure!(
+        prompt.is_none() || args.overlay.is_none(),
+        "--overlay draws kept tokens on the image, and there is none; name one with --image FILE"
+    );
+    Ok(prompt)
+}
+
+fn whole_prompt(args: &GenerateArgs) -> Result<Option<String>> {
+    let has_place = |text: &String| text.contains(IMAGE_PLACEHOLDER);
+    match (&args.image, &args.prompt, &args.raw_prompt) {
+        (Some(image), _, Some(raw)) => {
+            ensure!(
+                has_place(raw),
+                "--raw-prompt has no {IMAGE_PLACEHOLDER}, and --image names {}; expected \
+                 {IMAGE_PLACEHOLDER} where the image stands, or no --image for a text-only prompt",
+                image.display()
+            );
+            Ok(None)
+        }
+        (None, _, Some(raw)) if !has_place(raw) => Ok(Some(raw.clone())),
+        // The shipped model comes with an image of the shipped benchmark.
+        _ if args.model.as_deref().is_some_and(is_embedded) => Ok(None),
+        (None, _, Some(_)) => anyhow::bail!(
+            "--raw-prompt has {IMAGE_PLACEHOLDER}, and there is no --image; name one, or leave \
+             {IMAGE_PLACEHOLDER} out for a text-only prompt"
+        ),
+        (None, Some(text), None) => Ok(Some(PromptTemplate::VicunaV1.render_text_only(text))),
+        _ => Ok(None),
+    }
+}
+
+/// Answers the prompt and prints what came of it.
+pub(super) fn run(
+    args: &GenerateArgs,
+    opened: OpenedCheckpoint,
+    prompt: &Prompt,
+    options: &LoadOptions,
+    generate: &GenerateOptions,
+    logits_file: Option<OutputFile>,
+) -> Result<()> {
+    let tokenizer = opened.tokenizer()?;
+    let ids = tokenizer.encode_text_only(&prompt.text)?;
+    let start = Instant::now();
+    let model = opened.load(options)?;
+    let load = start.elapsed();
+    let start = Instant::now();
+    let mut branches = model.prefill_text(&ids)?;
+    let prefix = start.elapsed();
+    let prompt_logits = branches.logits(0).unwrap_or_default().to_vec();
+    let start = Instant::now();
+    let generations = model.generate(&mut branches, generate)?;
+    let decode = start.elapsed();
+    let generation = generations.into_iter().next();
+    let output = SampleOutput {
+        generation: generation.context("one prompt has one answer")?,
+        stages: Vec::new(),
+        prompt_logits,
+        min_margin: branches.min_margin(0),
+        kv_tokens: branches.kv_tokens_of(0).unwrap_or_default(),
+        kv_bytes: branches.kv_bytes_of(0).unwrap_or_default(),
+    };
+    if let Some(file) = logits_file {
+        file.write(&logits::content(&output.prompt_logits)?)?;
+    }
+    let text = args.prompt.as_ref().or(args.raw_prompt.as_ref());
+    Report {
+        text: Some(tokenizer.decode(&output.generation.token_ids)?),
+        output: &output,
+        prune: None,
+        method: None,
+        positions: PositionRule::Keep,
+        source: &Source {
+            question: text.cloned(),
+            ..Source::default()
+        },
+        notes: &prompt.notes,
+        layout: None,
+        sequence: Err(ids.len()),
+        preprocess: Duration::ZERO,
+        load,
+        vision: Duration::ZERO,
+        stages: StageTimings {
+            prefix,
+            decode,
+            ..StageTimings::default()
+        },
+    }
+    .print(args.json)
+}

@@ -1,0 +1,71 @@
+//! Settings that change nothing, said before anything is run.
+
+use fp_model::ModelConfig;
+use fp_scoring::{Plan, PruneConfig};
+
+use super::GenerateArgs;
+
+/// Of an answer about an image, pruned as planned or not.
+pub(super) fn notes(
+    args: &GenerateArgs,
+    prune: Option<&PruneConfig>,
+    plan: &Plan,
+    config: &ModelConfig,
+    num_image_tokens: usize,
+) -> Vec<String> {
+    let mut notes = of_seed(args);
+    let Some(prune) = prune else {
+        return notes;
+    };
+    if plan
+        .stages
+        .iter()
+        .all(|stage| stage.kept >= num_image_tokens)
+    {
+        notes.push(format!(
+            "{} keeps all {num_image_tokens} image tokens: nothing is pruned, whatever the strategy",
+            prune.budget
+        ));
+        return notes;
+    }
+    let num_heads = config.text.num_heads;
+    let is_all = prune.num_selected_heads.resolve(num_heads) == Ok(num_heads);
+    if is_all && args.num_selected_heads.is_some() {
+        notes.push(format!(
+            "all {num_heads} heads are selected, and then every head strategy is the same method{}",
+            match args.head_selection_strategy {
+                Some(strategy) => format!(": {strategy} has no effect"),
+                None => String::new(),
+            }
+        ));
+    }
+    notes
+}
+
+/// Of a text-only prompt, of which nothing can be pruned.
+pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) -> Vec<String> {
+    let mut notes = of_seed(args);
+    if let Some(prune) = prune {
+        notes.push(format!(
+            "{} and what else is said of pruning have no effect: without an image there is \
+             nothing to prune",
+            prune.budget
+        ));
+    }
+    if let Some(method) = &args.method {
+        notes.push(format!(
+            "--method {method} has no effect: without an image there is nothing to prune"
+        ));
+    }
+    if args.aspect.is_some() {
+        notes.push("--aspect has no effect without an image".to_owned());
+    }
+    notes
+}
+
+fn of_seed(args: &GenerateArgs) -> Vec<String> {
+    let has_effect = args.temperature.is_some() || args.weights.is_some();
+    let given = args.seed.filter(|_| !has_effect);
+    let note = "--seed has no effect: without --temperature the best token is taken";
+    given.map(|_| note.to_owned()).into_iter().collect()
+}

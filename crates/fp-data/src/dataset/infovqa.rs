@@ -1,0 +1,43 @@
+//! InfographicVQA: `infographicsVQA_val_v1.0_withQT.json` and
+//! `infographicsVQA_test_v1.0.json` of the Robust Reading Competition, images in
+//! `infographicsvqa_images/`; see [`super::docvqa`] for the rest.
+
+use std::path::Path;
+
+use super::docvqa::Layout;
+use super::export::Exporter;
+use super::{Benchmark, Dataset, DatasetError, Reading};
+
+const LAYOUT: Layout = Layout {
+    benchmark: Benchmark::Infovqa,
+    val: &[
+        "infographicsVQA_val_v1.0_withQT.json",
+        "qas/infographicsVQA_val_v1.0_withQT.json",
+        "infographicsvqa_qas/infographicsVQA_val_v1.0_withQT.json",
+        "infographicsVQA_val_v1.0.json",
+        "qas/infographicsVQA_val_v1.0.json",
+    ],
+    test: &[
+        "infographicsVQA_test_v1.0.json",
+        "qas/infographicsVQA_test_v1.0.json",
+        "infographicsvqa_qas/infographicsVQA_test_v1.0.json",
+    ],
+    llava_val: "llava_infovqa_val.jsonl",
+    llava_test: "llava_infovqa_test.jsonl",
+    images: &["infographicsvqa_images", "images"],
+};
+
+/// Parts that a folder has.
+pub(super) fn parts(folder: &Path) -> Vec<String> {
+    LAYOUT.parts(folder)
+}
+
+/// Reads a part.
+pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    LAYOUT.read(folder, part)
+}
+
+/// Writes the part `val`.
+pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
+    LAYOUT.export(dataset, out)
+}

@@ -1,0 +1,126 @@
+//! Which option an answer names, as the evaluators of AI2D, SEED-Bench and MMStar read it.
+//! VLMEvalKit reads all of them as it reads MMBench: [`super::mmbench::vlmevalkit`].
+
+use super::python_text::{is_space, strip};
+
+/// AI2D as lmms-eval reads it (`tasks/ai2d/ai2d.yaml`): a capital letter and a dot at the
+/// beginning, or else the whole answer, is the right letter, without case and ASCII
+/// punctuation. White space beside it isn't left out.
+///
+/// AI2D itself (Kembhavi et al., ECCV 2016) has models choose by score and no text to read.
+pub fn is_right_ai2d(prediction: &str, answer: &str) -> bool {
+    let said = match stated_letter(prediction) {
+        Some(letter) => letter.to_string(),
+        None => prediction.to_owned(),
+    };
+    let form = |text: &str| {
+        let lower = text.to_lowercase();
+        lower.replace(|c: char| c.is_ascii_punctuation(), "")
+    };
+    form(&said) == form(answer)
+}
+
+/// X of an answer that begins with `X.`, white space before it left out.
+fn stated_letter(prediction: &str) -> Option<char> {
+    let mut chars = prediction.trim_start_matches(is_space).chars();
+    let letter = chars.next().filter(char::is_ascii_uppercase)?;
+    (chars.next() == Some('.')).then_some(letter)
+}
+
+/// SEED-Bench as lmms-eval reads it (`tasks/seedbench/utils.py`): the first character,
+/// white space around left out, is the right letter.
+///
+/// LLaVA's script (`scripts/convert_seed_for_submission.py`) wants the letter and nothing
+/// else. SEED-Bench itself (Li et al., CVPR 2024) has models choose by likelihood.
+pub fn is_right_seedbench_lmms_eval(prediction: &str, answer: &str) -> bool {
+    let first = strip(prediction).chars().next();
+    first.is_some_and(|first| answer.chars().eq([first]))
+}
+
+/// MMStar as its own script and lmms-eval (`tasks/mmstar/utils.py`) read it, without case,
+/// white space around left out: the first character is the right letter; or the one after
+/// `(`, after `option ` or after `the answer is ` at the beginning. A word that begins with
+/// the letter counts as it.
+pub fn is_right_mmstar(prediction: &str, answer: &str) -> bool {
+    let form = |text: &str| strip(&text.to_lowercase()).replace('\n', " ");
+    let (said, answer) = (form(prediction), form(answer));
+    let is_at = |text: &str| {
+        let first = text.chars().next();
+        first.is_some_and(|first| answer.chars().eq([first]))
+    };
+    let after = ["", "(", "option ", "the answer is "].map(|start| said.strip_prefix(start));
+    after.into_iter().flatten().any(is_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ai2d() {
+        for (said, expected) in [
+            ("B", true),
+            ("b", true),
+            ("B.", true),
+            ("(B)", true),
+            ("B. head", true),
+            (" \nB.head", true),
+            ("B)", true),
+            ("B) head", false),
+            ("b. head", false),
+            ("B head", false),
+            (" B", false),
+            ("The answer is B.", false),
+            ("A. not B", false),
+            ("", false),
+        ] {
+            assert_eq!(is_right_ai2d(said, "B"), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn seed_bench() {
+        for (said, expected) in [
+            ("B", true),
+            (" B\n", true),
+            ("B.", true),
+            ("B. two", true),
+            ("Both", true),
+            ("b", false),
+            ("(B)", false),
+            ("A", false),
+            ("The answer is B", false),
+            ("", false),
+            ("  ", false),
+            ("\u{a0}B", true),
+        ] {
+            let found = is_right_seedbench_lmms_eval(said, "B");
+            assert_eq!(found, expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn mmstar() {
+        for (said, expected) in [
+            ("B", true),
+            ("b", true),
+            (" B: two", true),
+            ("(B) two", true),
+            ("Option B", true),
+            ("option\nB", true),
+            ("The answer is B.", true),
+            ("the answer is b", true),
+            ("Both of them", true),
+            ("( B)", false),
+            ("Option  B", false),
+            ("The answer is (B)", false),
+            ("Answer: B", false),
+            ("A", false),
+            ("", false),
+            ("(", false),
+        ] {
+            assert_eq!(is_right_mmstar(said, "B"), expected, "{said:?}");
+        }
+        assert!(is_right_mmstar("Answer: B", "A"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Which option an answer to a choice means.
+
+use crate::metric::mmbench::Options;
+use crate::metric::python_text::split;
+
+/// In which details evaluators differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// MMMU's script: a letter that is no part of a word stands between spaces.
+    Official,
+    /// lmms-eval (`tasks/mmmu/utils.py`): a letter before a space will do, even as a word's
+    /// end, and where there is none a letter before a dot.
+    LmmsEval,
+}
+
+/// What may stand around an answer.
+const MARKS: [char; 7] = [',', '.', '!', '?', ';', ':', '\''];
+
+/// An answer of more words than this may name an option by its text.
+const MOST_WORDS_WITHOUT_TEXT: usize = 5;
+
+/// The option that an answer means, or none where it doesn't tell.
+///
+/// After marks around it are gone: options whose letter stands in brackets; without any,
+/// those whose letter stands alone; without any, in an answer of more than five words, those
+/// whose text it contains in any case. Of several the last one in the text counts.
+pub fn choice(answer: &str, options: &Options<'_>, spelling: Spelling) -> Option<char> {
+    let mut bare = answer;
+    for mark in MARKS {
+        bare = bare.trim_matches(mark);
+    }
+    let text = format!(" {bare} ");
+    let with = |pattern: &dyn Fn(char) -> String| -> Vec<char> {
+        let letters = options.iter().map(|(letter, _)| *letter);
+        let is_there = |letter: &char| text.contains(&pattern(*letter));
+        letters.filter(is_there).collect()
+    };
+    let bracketed = |letter: char| format!("({letter})");
+    let found = with(&bracketed);
+    if !found.is_empty() {
+        return last(&found, |letter| text.rfind(&bracketed(letter)));
+    }
+    let alone = |letter: char| format!(" {letter} ");
+    let found = match spelling {
+        Spelling::Official => with(&alone),
+        Spelling::LmmsEval => {
+            let before_space = with(&|letter| format!("{letter} "));
+            if before_space.is_empty() {
+                with(&|letter| format!("{letter}."))
+            } else {
+                before_space
+            }
+        }
+    };
+    if !found.is_empty() {
+        return last(&found, |letter| text.rfind(&alone(letter)));
+    }
+    if split(&text).count() <= MOST_WORDS_WITHOUT_TEXT {
+        return None;
+    }
+    let lower = text.to_lowercase();
+    let named: Vec<(char, Option<usize>)> = options
+        .iter()
+        .map(|(letter, option)| (*letter, lower.rfind(&option.to_lowercase())))
+        .filter(|(_, place)| place.is_some())
+        .collect();
+    let letters: Vec<char> = named.iter().map(|(letter, _)| *letter).collect();
+    let place = |letter: char| named.iter().find(|(l, _)| *l == letter)?.1;
+    last(&letters, place)
+}
+
+/// The letter with the last place; the first of those that have none, or the same.
+fn last(letters: &[char], place: impl Fn(char) -> Option<usize>) -> Option<char> {
+    let mut best: Option<(char, Option<usize>)> = None;
+    for &letter in letters {
+        let place = place(letter);
+        if best.is_none_or(|(_, known)| place > known) {
+            best = Some((letter, place));
+        }
+    }
+    best.map(|(letter, _)| letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: [(char, &str); 4] = [
+        ('A', "a closed path"),
+        ('B', "Two owls"),
+        ('C', "two"),
+        ('D', "$6"),
+    ];
+
+    #[track_caller]
+    fn check(answer: &str, official: Option<char>, lmms_eval: Option<char>) {
+        let found = choice(answer, &OPTIONS, Spelling::Official);
+        assert_eq!(found, official, "MMMU: {answer:?}");
+        let found = choice(answer, &OPTIONS, Spelling::LmmsEval);
+        assert_eq!(found, lmms_eval, "lmms-eval: {answer:?}");
+    }
+
+    #[test]
+    fn letters() {
+        check("B", Some('B'), Some('B'));
+        check("B.", Some('B'), Some('B'));
+        check("'B'.", Some('B'), Some('B'));
+        check("\"B\"", None, None);
+        check("(B)", Some('B'), Some('B'));
+        check("The answer is (C).", Some('C'), Some('C'));
+        check("The answer is C", Some('C'), Some('C'));
+        check("B. Two owls", None, Some('B'));
+        check("b", None, None);
+        check("E", None, None);
+        check("", None, None);
+    }
+
+    #[test]
+    fn several_letters() {
+        // Brackets come first, then the last one counts.
+        check("(A) or (B)", Some('B'), Some('B'));
+        check("A is wrong, so (B)", Some('B'), Some('B'));
+        check("Not A but C", Some('C'), Some('C'));
+        check("(B), not (A), but (B)", Some('B'), Some('B'));
+        // The letters overlap in a space, and both are found.
+        check("A B", Some('B'), Some('B'));
+    }
+
+    #[test]
+    fn letters_in_words() {
+        // A word's end is enough for lmms-eval.
+        check("In the USA it is so", None, Some('A'));
+        check("USA or C", Some('C'), Some('C'));
+        // Neither stands alone: the first of them.
+        check("TAB. AND. X", None, Some('B'));
+        check("B. D.", Some('D'), Some('D'));
+    }
+
+    #[test]
+    fn texts_of_options() {
+        check("I think there are two owls here", Some('B'), Some('B'));
+        // Up to five words don't count.
+        check("There are two owls here", None, None);
+        check("One owl, or maybe it is two", Some('C'), Some('C'));
+        check("It costs about $6 in all shops", Some('D'), Some('D'));
+        // Of two texts the last, of one inside the other the one that ends the text.
+        check("It costs $6 and has a closed path", Some('A'), Some('A'));
+        check("There is nothing of that kind to see", None, None);
+    }
+}

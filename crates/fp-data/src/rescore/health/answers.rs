@@ -1,0 +1,111 @@
+//! Answers beside their questions, as checks look at them.
+
+use super::level::of_losses;
+use super::{Example, Seen, example};
+use crate::dataset::Benchmark;
+use crate::metric::AnswerRule;
+use crate::sample::Sample;
+
+/// A question and what was said to it.
+pub(super) struct Answered<'a> {
+    pub(super) sample: &'a Sample,
+    pub(super) text: &'a str,
+    /// 0 to 1, by the data set's own rule.
+    pub(super) score: f64,
+}
+
+/// Everything that was said.
+pub(super) struct Answers<'a> {
+    pub(super) rule: AnswerRule,
+    pub(super) other_rules: Vec<AnswerRule>,
+    /// None where answers are of a study, which may ask a part of the questions.
+    pub(super) benchmark: Option<Benchmark>,
+    pub(super) all: Vec<Answered<'a>>,
+    /// Questions without an answer.
+    pub(super) unanswered: Vec<&'a Sample>,
+    /// Answers to no question.
+    pub(super) num_unknown: usize,
+    pub(super) first_unknown: Option<&'a str>,
+}
+
+impl<'a> Answers<'a> {
+    pub(super) fn new(
+        rule: AnswerRule,
+        other_rules: Vec<AnswerRule>,
+        samples: &'a [Sample],
+        said: impl Iterator<Item = (Option<&'a str>, f64)>,
+    ) -> Answers<'a> {
+        let mut answers = Answers {
+            rule,
+            other_rules,
+            benchmark: None,
+            all: Vec::new(),
+            unanswered: Vec::new(),
+            num_unknown: 0,
+            first_unknown: None,
+        };
+        for (sample, (text, score)) in samples.iter().zip(said) {
+            match text {
+                Some(text) => answers.all.push(Answered {
+                    sample,
+                    text,
+                    score,
+                }),
+                None => answers.unanswered.push(sample),
+            }
+        }
+        answers
+    }
+
+    /// How many answers are such, and the first one.
+    pub(super) fn count(
+        &self,
+        is_such: impl Fn(&Answered<'a>) -> bool,
+    ) -> (usize, Option<Example>) {
+        let mut such = self.all.iter().filter(|answered| is_such(answered));
+        match such.next() {
+            Some(first) => (1 + such.count(), Some(example(first))),
+            None => (0, None),
+        }
+    }
+
+    /// Share of questions of which something holds, 0 to 1; 0 of none.
+    pub(super) fn share_of(&self, holds: impl Fn(&Answered<'a>) -> bool) -> f64 {
+        let count = self.all.iter().filter(|answered| holds(answered)).count();
+        count as f64 / self.all.len().max(1) as f64
+    }
+
+    /// Counts answers that are lost by being such.
+    pub(super) fn losses(&self, what: &str, is_such: impl Fn(&Answered<'a>) -> bool) -> Seen {
+        let (count, example) = self.count(is_such);
+        let of = self.all.len();
+        Seen {
+            count,
+            of,
+            example,
+            level: of_losses(count, of),
+            sentence: format!("{count} of {of} answers {what}"),
+        }
+    }
+}
+
+/// An answer as repetitions are counted: in lower case, without white space and full stops
+/// around it.
+pub(super) fn normalized(text: &str) -> String {
+    text.trim().trim_end_matches('.').trim_end().to_lowercase()
+}
+
+/// The answer that most people gave, normalised; of equally frequent ones the first.
+pub(super) fn truth(sample: &Sample) -> Option<String> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for answer in &sample.answers {
+        let answer = normalized(answer);
+        match counts.iter_mut().find(|(known, _)| *known == answer) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((answer, 1)),
+        }
+    }
+    let most = counts.iter().map(|(_, count)| *count).max()?;
+    let first = counts.into_iter().find(|(_, count)| *count == most);
+    first.map(|(answer, _)| answer)
+}

@@ -1,0 +1,13 @@
+//! Answers of white space or nothing.
+
+use super::answers::Answers;
+use super::{Check, Seen};
+
+pub(super) const CHECK: Check = Check {
+    name: "empty answers",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    answers.losses("are empty", |answered| answered.text.trim().is_empty())
+}

@@ -1,0 +1,59 @@
+//! Answers with more words than any reference: sentences where words are asked.
+
+use super::answers::{Answered, Answers};
+use super::level::{Level, is_share, of_note};
+use super::{Check, Seen};
+use crate::metric::AnswerRule;
+
+/// Unpruned, LLaVA-1.5 gives a word too many in one of twenty answers to TextVQA. A
+/// quarter is no slip: the model speaks in sentences.
+const OFTEN: f64 = 0.25;
+
+pub(super) const CHECK: Check = Check {
+    name: "longer than references",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    if !compares_words(answers.rule) {
+        return Seen::nothing("answers aren't compared with references word for word");
+    }
+    let (count, example) = answers.count(is_longer);
+    let is_lost = |answered: &Answered<'_>| is_longer(answered) && answered.score == 0.0;
+    let (num_lost, _) = answers.count(is_lost);
+    let of = answers.all.len();
+    let level = if is_share(num_lost, of, OFTEN) {
+        Level::Loud
+    } else {
+        of_note(count)
+    };
+    let mut sentence = format!(
+        "{count} of {of} answers have more words than any reference, and {num_lost} of them \
+         score 0"
+    );
+    if level == Level::Loud {
+        sentence += ": sentences where words are asked";
+    }
+    Seen {
+        count,
+        of,
+        example,
+        level,
+        sentence,
+    }
+}
+
+fn compares_words(rule: AnswerRule) -> bool {
+    let is_gqa = matches!(
+        rule,
+        AnswerRule::Gqa | AnswerRule::GqaLmmsEval | AnswerRule::GqaVlmevalkit
+    );
+    rule.is_vqa() || is_gqa || rule == AnswerRule::Exact
+}
+
+fn is_longer(answered: &Answered<'_>) -> bool {
+    let num_words = |text: &str| text.split_whitespace().count();
+    let references = answered.sample.answers.iter();
+    let longest = references.map(|answer| num_words(answer)).max();
+    longest.is_some_and(|longest| num_words(answered.text) > longest)
+}

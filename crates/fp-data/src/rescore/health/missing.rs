@@ -1,0 +1,26 @@
+//! Questions without an answer, which count as wrong.
+
+use super::answers::Answers;
+use super::level::of_losses;
+use super::{Check, Example, Seen};
+
+pub(super) const CHECK: Check = Check {
+    name: "missing answers",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    let count = answers.unanswered.len();
+    let of = answers.all.len() + count;
+    let first = answers.unanswered.first();
+    Seen {
+        count,
+        of,
+        example: first.map(|sample| Example {
+            id: sample.id.clone(),
+            text: None,
+        }),
+        level: of_losses(count, of),
+        sentence: format!("{count} of {of} questions have no answer and count as wrong"),
+    }
+}

@@ -1,0 +1,39 @@
+//! Answers to yes-or-no questions that say neither.
+
+use super::answers::Answers;
+use super::reading::yes_no;
+use super::{Check, Seen};
+use crate::metric::{AnswerRule, YesNo};
+
+pub(super) const CHECK: Check = Check {
+    name: "neither yes nor no",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    let rule = answers.rule;
+    if !rule.is_yes_no() {
+        return Seen::nothing("answers aren't yes or no");
+    }
+    let what = match rule {
+        AnswerRule::Pope => "say neither yes nor no; pope counts them as yes".to_owned(),
+        _ => format!("are neither yes nor no to {rule} and count as wrong"),
+    };
+    answers.losses(&what, |answered| !is_read(rule, answered.text))
+}
+
+/// Whether a rule reads yes or no where it is said. POPE's reads yes wherever it doesn't
+/// find a no.
+pub(super) fn is_read(rule: AnswerRule, text: &str) -> bool {
+    match (rule, yes_no(rule, text)) {
+        (AnswerRule::Pope, Some(YesNo::Yes)) => has_word(text),
+        (_, said) => said != Some(YesNo::Other),
+    }
+}
+
+/// Whether one of the words yes, no and not stands in a text, in any case.
+fn has_word(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let mut words = lower.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| matches!(word, "yes" | "no" | "not"))
+}

@@ -1,0 +1,28 @@
+//! Answers to yes-or-no questions with more in them than the word: evaluators differ in
+//! what they make of the rest.
+
+use super::answers::{Answered, Answers};
+use super::level::of_note;
+use super::neither::is_read;
+use super::{Check, Seen};
+use crate::metric::YesNo;
+
+pub(super) const CHECK: Check = Check {
+    name: "not bare",
+    look,
+};
+
+// A note at most: where evaluators do part on such answers, the check of rules says so. Nor
+// is what can't be read noted twice.
+fn look(answers: &Answers<'_>) -> Seen {
+    if !answers.rule.is_yes_no() {
+        return Seen::nothing("answers aren't yes or no");
+    }
+    let is_such = |answered: &Answered<'_>| YesNo::from_label(answered.text).is_none();
+    let is_readable =
+        |answered: &Answered<'_>| is_such(answered) && is_read(answers.rule, answered.text);
+    Seen {
+        level: of_note(answers.count(is_readable).0),
+        ..answers.losses("aren't a bare yes or no", is_such)
+    }
+}

@@ -1,0 +1,21 @@
+//! Answers to choices from which no letter can be told.
+
+use super::answers::Answers;
+use super::reading::letter;
+use super::{Check, Seen};
+
+pub(super) const CHECK: Check = Check {
+    name: "not inferable",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    let rule = answers.rule;
+    if !rule.is_choice() {
+        return Seen::nothing("answers are no letters of options");
+    }
+    let what = format!("name no option that {rule} can tell and count as wrong");
+    answers.losses(&what, |answered| {
+        letter(rule, answered.text, answered.sample).is_none()
+    })
+}

@@ -1,0 +1,61 @@
+//! The same text for nearly every question.
+
+use std::collections::BTreeMap;
+
+use super::answers::{Answers, normalized, truth};
+use super::level::{Level, of_one};
+use super::reading::label;
+use super::unanswerable::is_unanswerable;
+use super::{Check, Seen, example, percent, shortened};
+
+/// Free text has no few values to share out: nine in ten alike are no accident.
+const NEARLY_ALL: f64 = 0.9;
+
+pub(super) const CHECK: Check = Check {
+    name: "one answer",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    let texts: Vec<String> = answers
+        .all
+        .iter()
+        .map(|answered| normalized(answered.text))
+        .collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        *counts.entry(text).or_default() += 1;
+    }
+    let of = texts.len();
+    let most = counts.iter().rev().max_by_key(|(_, count)| **count);
+    let Some((&most, &count)) = most else {
+        return Seen {
+            of,
+            ..Seen::nothing("no answer has any text")
+        };
+    };
+    let first = texts.iter().position(|text| text == most);
+    let first = first.map(|first| &answers.all[first]);
+    let right = answers.share_of(|answered| truth(answered.sample).as_deref() == Some(most));
+    // Checks of their own count these.
+    let is_label = first.is_some_and(|first| {
+        label(answers.rule, first.text, first.sample).is_some()
+            && super::neither::is_read(answers.rule, first.text)
+    });
+    let level = if is_label || is_unanswerable(most) {
+        Level::Fine
+    } else {
+        of_one(count, of, right, NEARLY_ALL)
+    };
+    Seen {
+        count,
+        of,
+        example: first.map(example),
+        level,
+        sentence: format!(
+            "{count} of {of} answers are {:?}, which is right for {}",
+            shortened(most),
+            percent(right)
+        ),
+    }
+}

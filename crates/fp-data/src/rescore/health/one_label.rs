@@ -1,0 +1,69 @@
+//! One label, yes, no or a letter, for nearly everything: the score is then the share of
+//! questions of which it is right.
+
+use std::collections::BTreeMap;
+
+use super::answers::Answers;
+use super::level::of_one;
+use super::reading::label;
+use super::{Check, Seen, example, percent};
+
+/// At nineteen of twenty answers, at most a twentieth of the score can tell one question
+/// from another.
+const NEARLY_ALL: f64 = 0.95;
+
+pub(super) const CHECK: Check = Check {
+    name: "one label",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    let rule = answers.rule;
+    if !rule.is_yes_no() && !rule.is_choice() {
+        return Seen::nothing("answers are no labels");
+    }
+    let labels: Vec<Option<String>> = answers
+        .all
+        .iter()
+        .map(|answered| label(rule, answered.text, answered.sample))
+        .collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for label in labels.iter().flatten() {
+        *counts.entry(label).or_default() += 1;
+    }
+    // The first of equally frequent ones: `max_by_key` would take the last.
+    let most = counts.iter().rev().max_by_key(|(_, count)| **count);
+    let Some((&most, &count)) = most else {
+        return Seen {
+            of: answers.all.len(),
+            ..Seen::nothing("no answer has a label")
+        };
+    };
+    let of = answers.all.len();
+    let right = answers.share_of(|answered| {
+        let mut golds = answered.sample.answers.iter();
+        golds.any(|gold| gold.trim().eq_ignore_ascii_case(most))
+    });
+    let first = labels
+        .iter()
+        .position(|label| label.as_deref() == Some(most));
+    let sentence = if count == of {
+        format!(
+            "all {of} answers are {most}, which is right for {}: a model that always says \
+             {most} gets this score",
+            percent(right)
+        )
+    } else {
+        format!(
+            "{count} of {of} answers are {most}, which is right for {}",
+            percent(right)
+        )
+    };
+    Seen {
+        count,
+        of,
+        example: first.map(|first| example(&answers.all[first])),
+        level: of_one(count, of, right, NEARLY_ALL),
+        sentence,
+    }
+}

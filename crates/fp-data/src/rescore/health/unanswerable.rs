@@ -1,0 +1,40 @@
+//! "Unanswerable" for nearly everything: a model that sees less may score higher by it.
+
+use super::answers::{Answers, normalized, truth};
+use super::level::of_one;
+use super::{Check, Seen, percent};
+
+/// At nine of ten, at most a tenth of the score can come of what was seen.
+const NEARLY_ALL: f64 = 0.9;
+
+pub(super) const CHECK: Check = Check {
+    name: "unanswerable",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    let (count, example) = answers.count(|answered| is_unanswerable(&normalized(answered.text)));
+    let of = answers.all.len();
+    let right = answers.share_of(|answered| {
+        let truth = truth(answered.sample);
+        truth.is_some_and(|truth| is_unanswerable(&truth))
+    });
+    Seen {
+        count,
+        of,
+        example,
+        level: of_one(count, of, right, NEARLY_ALL),
+        sentence: format!(
+            "{count} of {of} answers are \"unanswerable\", which is right for {}",
+            percent(right)
+        ),
+    }
+}
+
+/// VizWiz's words for a picture that doesn't tell, in lower case.
+pub(super) fn is_unanswerable(normalized: &str) -> bool {
+    matches!(
+        normalized,
+        "unanswerable" | "unsuitable" | "unsuitable image"
+    )
+}

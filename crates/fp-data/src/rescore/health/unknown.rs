@@ -1,0 +1,25 @@
+//! Answers to questions that the data set doesn't have. They change no score.
+
+use super::answers::Answers;
+use super::level::of_note;
+use super::{Check, Example, Seen, shortened};
+
+pub(super) const CHECK: Check = Check {
+    name: "unknown ids",
+    look,
+};
+
+fn look(answers: &Answers<'_>) -> Seen {
+    let count = answers.num_unknown;
+    let of = answers.all.len() + count;
+    Seen {
+        count,
+        of,
+        example: answers.first_unknown.map(|id| Example {
+            id: shortened(id),
+            text: None,
+        }),
+        level: of_note(count),
+        sentence: format!("{count} of {of} answers are to no question and are left out"),
+    }
+}

@@ -1,0 +1,90 @@
+//! What is said of how answers met questions.
+
+use super::{Joined, JoinedBy};
+use crate::rescore::AnswerFile;
+
+/// Told where ids were not taken at their word.
+pub(super) fn elsewhere(joined: &mut Joined, num_contradicted: usize, count: usize) {
+    let by = match joined.by {
+        JoinedBy::QuestionId => "question_id",
+        JoinedBy::Question => "the text of the question, which only one has",
+        JoinedBy::ImageAndQuestion => "image and text of the question, which only one has",
+        JoinedBy::CategoryAndPlace => "category and place in it, where every prompt agrees",
+        JoinedBy::Place => "their place in the file, where every prompt agrees",
+    };
+    let because = match num_contradicted {
+        0 => format!("the ids of the {count} answers are not those of the questions"),
+        1 => "1 answer has the id of another question than its prompt's".to_owned(),
+        many => format!("{many} answers have ids of other questions than their prompts'"),
+    };
+    joined.warnings.push(format!("{because}; joined by {by}"));
+}
+
+/// Adds everything that a reader of the figures has to know.
+pub(super) fn add(joined: &mut Joined, file: &AnswerFile) {
+    let mut warnings = std::mem::take(&mut joined.warnings);
+    let mut warn = |count: usize, what: &str, named: &[String]| {
+        if count > 0 {
+            let more = if named.len() < count { ", …" } else { "" };
+            warnings.push(format!("{count} {what}: {}{more}", named.join(", ")));
+        }
+    };
+    let of = format!(
+        "of {} questions have no answer and count as wrong",
+        joined.num_questions
+    );
+    let num_missing = joined.num_questions - joined.num_answered;
+    warn(num_missing, &of, &joined.missing);
+    warn(
+        joined.num_unknown,
+        "answers are to no question and are left out",
+        &joined.unknown,
+    );
+    warn(
+        joined.num_duplicate,
+        "answers are to a question that is answered before and are left out",
+        &joined.duplicate,
+    );
+    warn(
+        joined.num_other_prompts,
+        "answers were given to another wording of the question",
+        &joined.other_prompts,
+    );
+    warn(
+        joined.num_by_order,
+        "answers have an id that several questions share, and no prompt that tells which; \
+         they are taken in the order of the questions",
+        &joined.by_order,
+    );
+    let num_left = joined.num_text_only - joined.num_text_only_answered;
+    if joined.num_text_only_answered > 0 && num_left > 0 {
+        warnings.push(format!(
+            "{num_left} of {} questions without an image have no answer and count as wrong in \
+             the overall accuracy",
+            joined.num_text_only
+        ));
+    }
+    if !file.problems.is_empty() {
+        warnings.push(unusable(file));
+    }
+    joined.warnings = warnings;
+    if joined.num_prompts == 0 && file.questions.is_none() {
+        let note = "joined by question_id alone: no answer has a prompt that would confirm it";
+        joined.notes.push(note.to_owned());
+    }
+}
+
+/// Lines that can't be used. Those of a folder say themselves which file they stand in.
+fn unusable(file: &AnswerFile) -> String {
+    let text = file.problems.to_string();
+    if !file.path.is_dir() {
+        return text;
+    }
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default().to_owned();
+    let rest = lines.map(|line| match line.split_once(": ") {
+        Some((place, message)) if place.starts_with("  line ") => format!("\n  {message}"),
+        _ => format!("\n{line}"),
+    });
+    std::iter::once(head).chain(rest).collect()
+}

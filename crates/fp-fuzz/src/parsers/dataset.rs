@@ -1,0 +1,38 @@
+//! Datasets in every layout, checked as `finepruner data check` does.
+
+use std::hint::black_box;
+
+use fp_data::dataset::check::{Look, check as check_part};
+use fp_data::dataset::find_all;
+use fp_scoring::error_text;
+
+use super::Input;
+
+/// Inputs of which pictures are decoded too: one in so many.
+const DECODED: u64 = 8;
+
+pub(super) fn check(input: &Input<'_>) -> bool {
+    let (parts, errors) = find_all(input.folder);
+    for error in &errors {
+        black_box(error_text(error));
+    }
+    let look = if input.number.is_multiple_of(DECODED) {
+        Look::Decode
+    } else {
+        Look::Header
+    };
+    let mut is_right = errors.is_empty() && !parts.is_empty();
+    for part in &parts {
+        let checked = check_part(part, look);
+        is_right &= checked.is_right();
+        black_box(checked.problems.counts());
+        black_box(checked.images.counts());
+        if let Some(reading) = checked.reading {
+            for sample in &reading.dataset.samples {
+                black_box(sample.score(reading.dataset.answer_rule, "a red one"));
+            }
+            is_right &= reading.whole().is_ok();
+        }
+    }
+    is_right
+}

@@ -1,0 +1,71 @@
+//! How far a child has come, in a file that outlives it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// What came of the inputs of one parser.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Taken as sound.
+    pub(crate) taken: u64,
+    /// Refused by an error, or taken with problems.
+    pub(crate) refused: u64,
+    pub(crate) failed: u64,
+}
+
+impl Counts {
+    pub(crate) fn total(&self) -> u64 {
+        self.taken + self.refused + self.failed
+    }
+}
+
+/// The input that is being made, or is made next, and what came of those before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Over all parsers.
+    pub(crate) next: u64,
+    /// By parser.
+    pub(crate) counts: Vec<Counts>,
+}
+
+impl Progress {
+    pub(crate) fn new(first: u64, num_parsers: usize) -> Progress {
+        Progress {
+            next: first,
+            counts: vec![Counts::default(); num_parsers],
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let counts = self.counts.iter();
+        let numbers = counts.flat_map(|it| [it.taken, it.refused, it.failed]);
+        std::iter::once(self.next)
+            .chain(numbers)
+            .flat_map(u64::to_le_bytes)
+            .collect()
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Progress> {
+        let bytes = fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
+        let numbers = bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|n| u64::from_le_bytes(*n));
+        let numbers: Vec<u64> = numbers.collect();
+        let (next, rest) = numbers.split_first().context("an empty progress file")?;
+        let counts = rest.as_chunks::<3>().0.iter();
+        Ok(Progress {
+            next: *next,
+            counts: counts
+                .map(|&[taken, refused, failed]| Counts {
+                    taken,
+                    refused,
+                    failed,
+                })
+                .collect(),
+        })
+    }
+}

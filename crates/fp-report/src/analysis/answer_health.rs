@@ -1,0 +1,79 @@
+//! Answers that explain a cell's score without anything being seen: one label for
+//! everything, words that the rule can't read, a prompt that leaks.
+//!
+//! The checks are those of answer files; see [`fp_data::rescore::Health`].
+
+use fp_data::Sample;
+use fp_data::rescore::{Finding, Health};
+use fp_eval::study::SampleRecord;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::run::Run;
+
+/// One thing that explains the score of a cell on a data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LoudAnswers {
+    /// The cell's id.
+    pub cell: String,
+    /// The data set's name and part.
+    pub dataset: String,
+    /// What was found.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// Everything that is loud, cell by cell.
+pub(crate) fn loud_answers(run: &Run) -> Vec<LoudAnswers> {
+    let datasets: Vec<_> = run
+        .spec
+        .datasets
+        .iter()
+        .zip(run.dataset_names())
+        .enumerate()
+        .map(|(number, (dataset, name))| {
+            let records: Vec<&SampleRecord> = run
+                .records
+                .iter()
+                .filter(|record| record.dataset == number)
+                .collect();
+            let samples: Vec<Sample> = records.iter().map(|record| sample(record)).collect();
+            (dataset.answer_rule, name, records, samples)
+        })
+        .collect();
+    let cells = run.spec.grid.cells.par_iter().enumerate();
+    cells
+        .flat_map_iter(|(index, cell)| {
+            datasets
+                .iter()
+                .flat_map(move |(rule, name, records, samples)| {
+                    let said = records.iter().map(|record| {
+                        let run = record.run_of(index)?;
+                        Some((run.text.as_str(), run.score))
+                    });
+                    let health = Health::of_samples(*rule, samples, said);
+                    let loud: Vec<LoudAnswers> = health
+                        .loud()
+                        .map(|finding| LoudAnswers {
+                            cell: cell.id.clone(),
+                            dataset: name.clone(),
+                            finding: finding.clone(),
+                        })
+                        .collect();
+                    loud
+                })
+        })
+        .collect()
+}
+
+/// The question of a record, as far as answers are looked at.
+fn sample(record: &SampleRecord) -> Sample {
+    Sample {
+        id: record.id.clone(),
+        image_id: record.image_id.clone(),
+        question: record.question.clone(),
+        answers: record.answers.clone(),
+        family: record.family.clone(),
+        ..Sample::default()
+    }
+}

@@ -1,0 +1,333 @@
+//! What each benchmark reports of its own: F1, scores of tasks, circular accuracy and
+//! whatever else its figures are, of every cell, with tests against the baseline strategy
+//! and against no pruning.
+//!
+//! Figures are computed over whole units (an image with its two questions, a question in all
+//! rotations) that a cell answered. A test is made on the units that both cells answered.
+
+mod pairs;
+mod tested;
+mod text;
+
+use std::collections::HashMap;
+
+use fp_data::Sample;
+use fp_data::rescore::{AnswerSets, Figure, Part, Questions, SetFigures, UnitCounts, benchmark_of};
+use fp_eval::study::SampleRecord;
+use fp_stats::{IntervalKind, PermutationMethod};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use self::pairs::pairs;
+use super::compare::{Judge, Outcome};
+use super::references::Reference;
+use super::roster::Roster;
+use crate::error::ReportError;
+use crate::run::Run;
+
+/// A benchmark's own figures of every cell.
+#[derive(Debug, Clone, Serialize)]
+pub struct DatasetFigures {
+    /// The dataset, as strata call it.
+    pub dataset: String,
+    /// The benchmark, as papers write it.
+    pub benchmark: &'static str,
+    /// Names of the figures, in order.
+    pub names: Vec<String>,
+    /// Those that papers print.
+    pub headlines: Vec<String>,
+    /// Figures that are the accuracy of the other tables and are not repeated here.
+    pub same_as_accuracy: Vec<String>,
+    /// Every cell, in the order of the grid.
+    pub cells: Vec<CellFigures>,
+    /// Tests against the baseline strategy and against no pruning.
+    pub comparisons: Vec<FigureComparison>,
+    /// Tests that could not be made, each with its reason.
+    pub untested: Vec<UntestedFigure>,
+    /// Ids of questions that no figure counts, because scoring an answer again doesn't give
+    /// the score that was recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contradicted: Vec<String>,
+}
+
+/// One cell's figures on one dataset.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CellFigures {
+    /// The cell's id.
+    pub cell: String,
+    /// Questions that the figures are over.
+    pub n: usize,
+    /// What counts as one, and what was left out.
+    #[serde(flatten)]
+    pub units: UnitCounts,
+    /// One per name of [`DatasetFigures::names`]; accuracies in percent.
+    pub figures: Vec<Figure>,
+}
+
+/// a against b by one figure, on the units that both answered; in the figure's own unit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FigureComparison {
+    /// The figure.
+    pub figure: String,
+    /// What b is to a.
+    pub reference: Reference,
+    /// What is tested.
+    pub a: String,
+    /// What it is tested against.
+    pub b: String,
+    /// Tests that are corrected together have the same family: those of one figure of one
+    /// dataset, by the rule that families of accuracies go by.
+    pub family: String,
+    /// Images, or questions in all rotations.
+    pub num_images: usize,
+    /// Those on which a and b differ.
+    pub num_disagreeing_images: usize,
+    /// The figure of a.
+    pub value_a: f64,
+    /// The figure of b.
+    pub value_b: f64,
+    /// a − b.
+    pub difference: f64,
+    /// Of the difference: clustered for means, over bootstrap draws for other figures.
+    pub standard_error: f64,
+    /// Interval of the difference.
+    pub interval: Option<[f64; 2]>,
+    /// Why there is no interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_interval: Option<String>,
+    /// How the interval came about.
+    pub interval_method: IntervalKind,
+    /// How sure it is.
+    pub confidence: f64,
+    /// Two-sided p: sign flips per image for means, swapped labels per image for others.
+    pub p: f64,
+    /// How `p` came about.
+    pub method: PermutationMethod,
+    /// `p` after Holm's correction over the family.
+    pub p_holm: f64,
+    /// Tests in the family.
+    pub family_size: usize,
+    /// Better or worse where p after Holm's correction is below α and the interval excludes
+    /// 0; equivalent by the study's margin for means alone.
+    pub outcome: Outcome,
+}
+
+/// A figure of a pair that could not be tested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UntestedFigure {
+    /// The figure.
+    pub figure: String,
+    /// What b is to a.
+    pub reference: Reference,
+    /// What was to be tested.
+    pub a: String,
+    /// What it was to be tested against.
+    pub b: String,
+    /// Why not, as a sentence.
+    pub because: String,
+}
+
+/// The figures of every dataset that is a benchmark's.
+pub(crate) fn figures(
+    run: &Run,
+    roster: &Roster,
+    judge: &Judge,
+) -> Result<Vec<DatasetFigures>, ReportError> {
+    let names = run.dataset_names();
+    let mut all = Vec::new();
+    for (dataset, name) in names.iter().enumerate() {
+        if let Some(answers) = Answers::new(run, dataset) {
+            all.push(of_dataset(run, roster, judge, name, &answers)?);
+        }
+    }
+    Ok(all)
+}
+
+/// What all cells answered of one dataset.
+struct Answers {
+    sets: AnswerSets,
+    /// Positions of its samples in the run's records.
+    records: Vec<usize>,
+}
+
+impl Answers {
+    /// None for a dataset that is no benchmark's.
+    fn new(run: &Run, dataset: usize) -> Option<Answers> {
+        let spec = &run.spec.datasets[dataset];
+        let benchmark = benchmark_of(&spec.name, spec.answer_rule)?;
+        let records = (0..run.records.len()).filter(|&at| run.records[at].dataset == dataset);
+        let records: Vec<usize> = records.collect();
+        let questions = Questions {
+            benchmark,
+            answer_rule: spec.answer_rule,
+            samples: records.iter().map(|&at| sample(&run.records[at])).collect(),
+            // Runs of earlier versions don't say that a limit left samples out.
+            is_cut: spec.subset.is_some()
+                || run.spec.config.limit == Some(spec.num_samples)
+                || !run.is_complete(),
+        };
+        let sets = AnswerSets::new(questions, run.spec.grid.cells.len(), |cell, question| {
+            let answer = run.records[records[question]].run_of(cell)?;
+            Some((answer.text.as_str(), answer.score))
+        });
+        Some(Answers { sets, records })
+    }
+}
+
+/// The question of a record. Records don't hold the options of choices apart.
+fn sample(record: &SampleRecord) -> Sample {
+    Sample {
+        id: record.id.clone(),
+        image_id: record.image_id.clone(),
+        image_size: record.image_size,
+        question: record.question.clone(),
+        answers: record.answers.clone(),
+        family: record.family.clone(),
+        keys: record.keys.clone(),
+        boxes: record.boxes.clone(),
+        ..Sample::default()
+    }
+}
+
+/// Figures of cells on the parts of a dataset that they are computed over.
+struct Scored<'a> {
+    answers: &'a Answers,
+    /// The parts that there are, each once.
+    parts: Vec<Part>,
+    /// By which questions are answered.
+    known: HashMap<Vec<bool>, usize>,
+    /// By part and cell; why not, where they can't be computed.
+    figures: HashMap<(usize, usize), Result<SetFigures, String>>,
+}
+
+impl Scored<'_> {
+    /// The part of the questions that all of some cells answered.
+    fn part(&mut self, cells: &[usize]) -> usize {
+        let answered = self.answers.sets.answered(cells);
+        if let Some(&known) = self.known.get(&answered) {
+            return known;
+        }
+        self.parts.push(self.answers.sets.part(&answered));
+        self.known.insert(answered, self.parts.len() - 1);
+        self.parts.len() - 1
+    }
+
+    /// Computes the figures of cells on parts, those that aren't known yet.
+    fn compute(&mut self, wanted: impl IntoIterator<Item = (usize, usize)>) {
+        let mut wanted: Vec<(usize, usize)> = wanted.into_iter().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|key| !self.figures.contains_key(key));
+        let computed: Vec<_> = wanted
+            .into_par_iter()
+            .map(|(part, cell)| ((part, cell), self.of(&self.parts[part], cell)))
+            .collect();
+        self.figures.extend(computed);
+    }
+
+    fn of(&self, part: &Part, cell: usize) -> Result<SetFigures, String> {
+        if part.places.is_empty() {
+            return Err(match part.counts.num_left_out {
+                0 => "there is no answer".to_owned(),
+                answers => format!(
+                    "no unit is whole: figures are over {}, and none of the {answers} answers is to one",
+                    part.counts.unit.plural(),
+                ),
+            });
+        }
+        let figures = self.answers.sets.figures(part, cell);
+        figures.map_err(|error| fp_scoring::error_text(&error))
+    }
+}
+
+fn of_dataset(
+    run: &Run,
+    roster: &Roster,
+    judge: &Judge,
+    name: &str,
+    answers: &Answers,
+) -> Result<DatasetFigures, ReportError> {
+    let cells = &run.spec.grid.cells;
+    let mut scored = Scored {
+        answers,
+        parts: Vec::new(),
+        known: HashMap::new(),
+        figures: HashMap::new(),
+    };
+    let part_of: Vec<usize> = (0..cells.len()).map(|cell| scored.part(&[cell])).collect();
+    scored.compute(part_of.iter().copied().zip(0..));
+    let of = |cell: usize| &scored.figures[&(part_of[cell], cell)];
+    let mut names: Vec<String> = Vec::new();
+    for cell in 0..cells.len() {
+        let figures = of(cell).iter().flat_map(|set| &set.figures.figures);
+        for figure in figures {
+            if !names.contains(&figure.name) {
+                names.push(figure.name.clone());
+            }
+        }
+    }
+    let headlines = answers.sets.headlines(&names);
+    let is_accuracy = |name: &String| {
+        let mut computed =
+            (0..cells.len()).filter_map(|cell| Some((cell, of(cell).as_ref().ok()?)));
+        computed.all(|(cell, set)| {
+            let mut figures = set.figures.figures.iter();
+            figures
+                .find(|figure| figure.name == *name)
+                .is_some_and(|figure| answers.sets.is_plain_accuracy(figure, cell))
+        })
+    };
+    let (same_as_accuracy, names): (Vec<String>, Vec<String>) =
+        names.into_iter().partition(is_accuracy);
+    let of_cells = cells.iter().enumerate().map(|(index, cell)| {
+        let part = &scored.parts[part_of[index]];
+        CellFigures {
+            cell: cell.id.clone(),
+            n: part.places.len(),
+            units: part.counts,
+            figures: names.iter().map(|name| figure(of(index), name)).collect(),
+        }
+    });
+    let mut figures = DatasetFigures {
+        dataset: name.to_owned(),
+        benchmark: answers.sets.benchmark().title(),
+        headlines: headlines
+            .into_iter()
+            .filter(|name| !same_as_accuracy.contains(name))
+            .collect(),
+        same_as_accuracy,
+        cells: of_cells.collect(),
+        comparisons: Vec::new(),
+        untested: Vec::new(),
+        contradicted: answers
+            .sets
+            .contradicted()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        names,
+    };
+    let pairs = pairs(run, roster, &mut scored);
+    tested::test(run, judge, &mut scored, &pairs, &mut figures)?;
+    Ok(figures)
+}
+
+/// A cell's figure by name, or why it has none.
+fn figure(set: &Result<SetFigures, String>, name: &str) -> Figure {
+    let undefined = match set {
+        Err(reason) => reason.clone(),
+        Ok(set) => {
+            let mut figures = set.figures.figures.iter();
+            if let Some(figure) = figures.find(|figure| figure.name == name) {
+                return figure.clone();
+            }
+            "the questions that the cell answered don't give it".to_owned()
+        }
+    };
+    Figure {
+        name: name.to_owned(),
+        value: None,
+        undefined: Some(undefined),
+        note: None,
+    }
+}
