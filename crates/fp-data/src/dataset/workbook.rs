@@ -88,10 +88,8 @@ fn check_size(file: BufReader<File>, limit: u64) -> Result<(), Fault> {
     for index in 0..archive.len() {
         let entry = archive.by_index(index)?;
         let mut stated = StatedStrings::default();
-        let has_strings = entry
-            .name()
-            .to_lowercase()
-            .ends_with(&SHARED_STRINGS.to_lowercase());
+        let name = entry.name()?.to_lowercase();
+        let has_strings = name.ends_with(&SHARED_STRINGS.to_lowercase());
         let mut content = entry.take(left.saturating_add(1));
         let copied = if has_strings {
             io::copy(&mut content, &mut stated)
