@@ -78,6 +78,7 @@ fn full() -> Value {
         "max_new_tokens": 4,
         "limit": 10,
         "seed": 3,
+        "text_only": true,
         "allow_degenerate": true,
         "token_diversity": "full",
         "statistics": {

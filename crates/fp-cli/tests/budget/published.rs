@@ -100,7 +100,7 @@ fn published_methods_choose_of_a_file() {
         ),
         (
             &["fastervlm", "--method-param", "kept=3"],
-            &["no parameter `kept`", "`keep`"],
+            &["no parameter `kept`; expected one of: keep"],
         ),
         (&["fastervlm", "--method-param", "keep"], &["NAME=VALUE"]),
         (

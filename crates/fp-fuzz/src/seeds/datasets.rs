@@ -38,7 +38,12 @@ pub(super) fn write(root: &Path) -> Result<()> {
 /// in them all the same.
 fn drawn(scenes: &Path, benchmark: Benchmark) -> Result<Dataset> {
     let families = match benchmark {
-        Benchmark::Mmbench | Benchmark::Scienceqa => "multiple_choice=1",
+        Benchmark::Mmbench
+        | Benchmark::Scienceqa
+        | Benchmark::Ai2d
+        | Benchmark::Mmstar
+        | Benchmark::Mmmu
+        | Benchmark::Seedbench => "multiple_choice=1",
         Benchmark::Mme => "paired=1",
         Benchmark::Pope => "existence=1",
         _ => "attribute=1,counting=1",

@@ -3,6 +3,7 @@
 use fp_eval::format::{counted, listed};
 use fp_eval::study::{FailureKind, SampleRecord};
 use serde::Serialize;
+use std::path::Path;
 
 use super::samples::is_answered;
 use crate::run::Run;
@@ -134,7 +135,7 @@ impl FailedSample {
         }
         // Most reasons begin with where the image lies; that was just said.
         let reason = match reason.split_once(": ") {
-            Some((path, rest)) if path.ends_with(image.as_str()) => rest,
+            Some((path, rest)) if Path::new(path).ends_with(image) => rest,
             _ => reason,
         };
         format!("{id} ({image}): {reason}")

@@ -41,8 +41,11 @@ impl ImageRange {
             start = widened(start, layout.num_system);
             count = widened(count, layout.num_image);
         }
+        if num_questions == 0 {
+            return None;
+        }
         let is_constant = start[0] == start[1] && count[0] == count[1];
-        (num_questions > 0).then_some(ImageRange {
+        Some(ImageRange {
             dataset,
             num_questions,
             range: is_constant.then_some([start[0], start[0] + count[0]]),

@@ -302,7 +302,7 @@ mod tests {
             GOOD.to_owned(),
             "{".to_owned(),
             String::new(),
-            bad("a.png", "b.png"),
+            bad("a.png", "b.png").replacen("\"2\"", "\"3\"", 1),
             bad("a.png", "../a.png"),
             bad("[\"x\"]", "[]"),
             bad("2.5", "0"),

@@ -9,6 +9,8 @@ use crate::rescore::RescoreError;
 
 /// Tasks that a total is over.
 const NUM_TASKS: usize = mme::PERCEPTION.len() + mme::COGNITION.len();
+/// What that is called.
+pub(in crate::rescore) const TOTAL: &str = "perception + cognition";
 
 impl Figures {
     pub(super) fn add_mme(
@@ -35,21 +37,21 @@ impl Figures {
         }
         let why = |tasks: &[&'static str]| why_no_sum(tasks, &report, &unpaired);
         match report.total() {
-            Some(total) => self.add("perception + cognition", Some(total), ""),
+            Some(total) => self.add(TOTAL, Some(total), ""),
             None => {
                 let sum = report.tasks.values().map(MmeTask::score).sum();
-                let tasks = match report.tasks.len() {
-                    1 => "the only task there is, no total".to_owned(),
-                    count => format!("sum of the {count} tasks there are, no total"),
-                };
                 let is_any = !report.tasks.is_empty();
-                self.add(tasks, is_any.then_some(sum), "no task has a score");
+                self.add(
+                    partial_sum(report.tasks.len()),
+                    is_any.then_some(sum),
+                    "no task has a score",
+                );
                 let missing = missing(&mme::PERCEPTION, &report);
                 let num_missing = missing.len() + self::missing(&mme::COGNITION, &report).len();
                 let because = format!(
                     "{num_missing} of MME's {NUM_TASKS} tasks have no score here, see below"
                 );
-                self.add("perception + cognition", None, &because);
+                self.add(TOTAL, None, &because);
             }
         }
         self.add("perception", report.perception(), &why(&mme::PERCEPTION));
@@ -67,6 +69,22 @@ impl Figures {
         }
         Ok(())
     }
+}
+
+/// Ends the name of a sum over fewer tasks than MME has.
+const NO_TOTAL: &str = ", no total";
+
+/// What the sum over `num_tasks` of MME's tasks is called, where those aren't all.
+pub(in crate::rescore) fn partial_sum(num_tasks: usize) -> String {
+    match num_tasks {
+        1 => format!("the only task there is{NO_TOTAL}"),
+        count => format!("sum of the {count} tasks there are{NO_TOTAL}"),
+    }
+}
+
+/// Whether a figure of MME is a sum over perception and cognition, whole or not.
+pub(in crate::rescore) fn is_sum(name: &str) -> bool {
+    name == TOTAL || name.ends_with(NO_TOTAL)
 }
 
 /// Tasks that have no score, and why: an image in them hasn't two questions.

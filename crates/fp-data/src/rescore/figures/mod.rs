@@ -1,7 +1,7 @@
 //! The figures that a benchmark reports, from the answers to its questions.
 
 mod benchmarks;
-mod mme;
+pub(super) mod mme;
 mod reading;
 
 pub(super) use benchmarks::{gqa_question, mmbench_report};
@@ -85,17 +85,12 @@ impl Figures {
             Benchmark::Seedbench => figures.add_seedbench(dataset),
             Benchmark::Mmstar => figures.add_mmstar(dataset),
             Benchmark::Mmmu => figures.add_mmmu(dataset),
-            Benchmark::Scienceqa => figures.add_mean(IMG_ACCURACY, rule, &by_rule(rule)),
-            _ => figures.add_accuracy(rule, &by_rule(rule)),
+            _ => figures.add_accuracy(dataset, rule, &by_rule(rule)),
         }
         for &other in dataset.benchmark.other_rules() {
             // The headline of these is another one, and has its own variants above.
             if !matches!(dataset.benchmark, Benchmark::Mmbench | Benchmark::Ocrbench) {
-                let name = match dataset.benchmark {
-                    Benchmark::Scienceqa => IMG_ACCURACY,
-                    _ => other.measure(),
-                };
-                figures.add_mean(name, other, &by_rule(other));
+                figures.add_accuracy(dataset, other, &by_rule(other));
             }
         }
         // Those of these are by kind already, of which a question has several.
@@ -133,12 +128,8 @@ impl Figures {
         });
     }
 
-    fn add_accuracy(&mut self, rule: AnswerRule, scores: &[f64]) {
-        self.add_mean(rule.measure(), rule, scores);
-    }
-
-    fn add_mean(&mut self, name: &str, rule: AnswerRule, scores: &[f64]) {
-        let name = format!("{name} ({rule})");
+    fn add_accuracy(&mut self, dataset: &Dataset, rule: AnswerRule, scores: &[f64]) {
+        let name = accuracy_name(dataset.benchmark, rule);
         self.add(name, mean(scores.iter()).percent(), benchmarks::NO_QUESTION);
     }
 
@@ -189,8 +180,14 @@ impl Figures {
     }
 }
 
-/// What ScienceQA's mean score is called, which has another one over all questions.
-const IMG_ACCURACY: &str = "IMG accuracy";
+/// What a mean score by a rule is called. ScienceQA has another one over all questions.
+pub(super) fn accuracy_name(benchmark: Benchmark, rule: AnswerRule) -> String {
+    let measure = match benchmark {
+        Benchmark::Scienceqa => "IMG accuracy",
+        _ => rule.measure(),
+    };
+    format!("{measure} ({rule})")
+}
 
 fn mean<'a>(scores: impl Iterator<Item = &'a f64>) -> GroupScore {
     let mut mean = GroupScore::default();

@@ -21,7 +21,7 @@ impl Figures {
     /// server.
     pub(super) fn add_anls(&mut self, dataset: &Dataset) {
         let rule = dataset.answer_rule;
-        self.add_accuracy(rule, &self.scores.clone());
+        self.add_accuracy(dataset, rule, &self.scores.clone());
         let by = match dataset.benchmark {
             Benchmark::Infovqa => "answer type",
             _ => "question type",
@@ -116,7 +116,7 @@ impl Figures {
 
     /// Accuracy, and that of the nine dimensions on images in the authors' order.
     pub(super) fn add_seedbench(&mut self, dataset: &Dataset) {
-        self.add_accuracy(dataset.answer_rule, &self.scores.clone());
+        self.add_accuracy(dataset, dataset.answer_rule, &self.scores.clone());
         let dimensions = by_family(dataset, &self.scores);
         // The last three are of videos.
         for name in &DIMENSIONS[..9] {
@@ -128,7 +128,7 @@ impl Figures {
     /// Accuracy, that of the core capabilities, and lmms-eval's average, in which every finer
     /// category counts the same.
     pub(super) fn add_mmstar(&mut self, dataset: &Dataset) {
-        self.add_accuracy(dataset.answer_rule, &self.scores.clone());
+        self.add_accuracy(dataset, dataset.answer_rule, &self.scores.clone());
         for (name, scores) in by_family(dataset, &self.scores).groups {
             self.add(format!("{name}: accuracy"), scores.percent(), NO_QUESTION);
         }
@@ -151,7 +151,7 @@ impl Figures {
 
     /// Accuracy, and that of the six disciplines in the paper's order.
     pub(super) fn add_mmmu(&mut self, dataset: &Dataset) {
-        self.add_accuracy(dataset.answer_rule, &self.scores.clone());
+        self.add_accuracy(dataset, dataset.answer_rule, &self.scores.clone());
         let mut disciplines: BTreeMap<&str, GroupScore> = BTreeMap::new();
         for (sample, score) in dataset.samples.iter().zip(&self.scores) {
             if let Some(name) = sample.keys.get(DISCIPLINE) {

@@ -9,7 +9,7 @@ use crate::metric::pope::YesNoCounts;
 use crate::metric::{AnswerRule, YesNo, mme};
 use crate::rescore::RescoreError;
 use crate::rescore::compare::numbered;
-use crate::rescore::figures::{Figures, gold, gqa_question, mmbench_report};
+use crate::rescore::figures::{self, Figures, accuracy_name, gold, gqa_question, mmbench_report};
 
 /// A figure that is 100 times the mean of scores.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ pub(super) fn means(
                 add("binary".to_owned(), &|at| is(at, false));
                 add("open".to_owned(), &|at| is(at, true));
             }
-            _ => add(format!("accuracy ({rule})"), &|_| true),
+            benchmark => add(accuracy_name(benchmark, rule), &|_| true),
         }
     }
     all.retain(|mean| {
@@ -128,12 +128,12 @@ impl Additive {
                 let is_whole =
                     has_all(&families, &mme::PERCEPTION) && has_all(&families, &mme::COGNITION);
                 let sum = if is_whole {
-                    "perception + cognition"
+                    figures::mme::TOTAL.to_owned()
                 } else {
-                    "sum over the tasks there are"
+                    figures::mme::partial_sum(families.len())
                 };
-                let names = [sum, "perception", "cognition"];
-                (Kind::Mme, names.map(str::to_owned).to_vec())
+                let names = vec![sum, "perception".to_owned(), "cognition".to_owned()];
+                (Kind::Mme, names)
             }
             _ => return None,
         };

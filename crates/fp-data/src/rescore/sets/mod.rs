@@ -19,6 +19,7 @@ use fp_stats::ClusterTotals;
 use rayon::prelude::*;
 
 use super::figures::Figures;
+use super::figures::mme::is_sum;
 use super::{Figure, RescoreError};
 use crate::dataset::export::choices_of;
 use crate::dataset::{Benchmark, Dataset};
@@ -252,19 +253,14 @@ impl AnswerSets {
     /// Names of the figures that papers print of the benchmark, those of them that `names`
     /// has.
     pub fn headlines(&self, names: &[String]) -> Vec<String> {
-        let others: &[&str] = match self.dataset.benchmark {
+        let is_other = |name: &str| match self.dataset.benchmark {
             // Cells that lack a task have a sum of another name.
-            Benchmark::Mme => &[
-                "perception + cognition",
-                "sum over the tasks there are",
-                "perception",
-                "cognition",
-            ],
-            Benchmark::Mmbench => &["vanilla, first rotation (mmbench)"],
-            _ => &[],
+            Benchmark::Mme => is_sum(name) || matches!(name, "perception" | "cognition"),
+            Benchmark::Mmbench => name == "vanilla, first rotation (mmbench)",
+            _ => false,
         };
         let headlines = names.iter().enumerate();
-        let headlines = headlines.filter(|(at, name)| *at == 0 || others.contains(&name.as_str()));
+        let headlines = headlines.filter(|(at, name)| *at == 0 || is_other(name));
         headlines.map(|(_, name)| name.clone()).collect()
     }
 }

@@ -256,7 +256,7 @@ fn science_qa_has_two_accuracies() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("llava_test_QCM-LEA.json: ") && error.contains("llava_test_CQM-A.json"),
+        error.contains("llava_test_QCM-LEA.json holds") && error.contains("llava_test_CQM-A.json"),
         "{error}"
     );
 }

@@ -207,6 +207,7 @@ impl ConfigFile {
             self.diagnostics.push(problem);
         }
         self.diagnostics.not_checked.extend(found.not_checked);
+        self.diagnostics.notes.extend(found.notes);
     }
 
     fn follows_from_what_is_left_out(&self, place: &str) -> bool {

@@ -97,8 +97,9 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Means 0.3, 0.2, 0.3, 0.1: the tie goes to the lower index.
-        let attention = Dense::new(vec![0.5, 0.1, 0.2, 0.1, 0.1, 0.3, 0.4, 0.1], 4).unwrap();
+        // Means 0.3125, 0.1875, 0.3125, 0.1875: ties go to the lower index.
+        let heads = [[0.5, 0.125, 0.25, 0.125], [0.125, 0.25, 0.375, 0.25]];
+        let attention = Dense::new(heads.concat(), 4).unwrap();
         assert_eq!(fastervlm_tokens(&attention, 1), [0]);
         assert_eq!(fastervlm_tokens(&attention, 3), [0, 1, 2]);
     }

@@ -251,10 +251,11 @@ mod tests {
         let attention = [0.2, 0.4, 0.2, 0.1];
         let features = Dense::new(vec![1e-30; 8], 2).unwrap();
         let chosen = holov_tokens(&features, &attention, 2, 3);
-        // 1 + 0 + 0 and one left over for the heaviest: the whole first run, in its order.
-        assert_eq!(chosen.allocated, [2, 0, 0]);
-        assert_eq!((chosen.kept, chosen.num_zeros), (vec![0, 1], 0));
-        // Six twelfths of 4 are 2 (a little less, with its epsilon: 1 and one left over).
+        // Of 2 tokens a little less than 1 by the epsilon, 0.67 and 0.33: none is whole, and
+        // the two left over go to the two heaviest runs, one each.
+        assert_eq!(chosen.allocated, [1, 1, 0]);
+        assert_eq!((chosen.kept, chosen.num_zeros), (vec![1, 2], 0));
+        // 2.9, 0.04 and 0.04 of 3: one is left over for the heaviest, which has but two.
         let chosen = holov_tokens(&features, &[0.8, 0.7, 0.01, 0.01], 3, 3);
         assert_eq!(chosen.allocated, [3, 0, 0]);
         assert_eq!((chosen.kept, chosen.num_zeros), (vec![0, 1], 1));

@@ -128,6 +128,11 @@ mod tests {
     fn by_hand() {
         let visual = Dense::new(vec![1.0, 0.0, 0.0, 1.0], 2).unwrap();
         let text = Dense::new(vec![2.0, 0.0, 0.0, 0.0, 1.9, 1.9], 2).unwrap();
+        // Softmax over text: 0.490, 0.066, 0.444 and 0.115, 0.115, 0.770; means 0.303, 0.091,
+        // 0.607, of which only the last exceeds 1/3.
+        assert_eq!(sparsevlm_raters(&visual, &text).unwrap(), [2]);
+        let text = Dense::new(vec![2.0, 0.0, 0.0, 0.0, 1.0, 1.0], 2).unwrap();
+        // 0.665, 0.090, 0.245 and 0.212, 0.212, 0.576; means 0.438, 0.151, 0.411.
         assert_eq!(sparsevlm_raters(&visual, &text).unwrap(), [0, 2]);
         let one = Dense::new(vec![1.0, 2.0], 2).unwrap();
         assert!(sparsevlm_raters(&visual, &one).is_err());
