@@ -446,7 +446,7 @@ fn by_hand() {
     let undefined = value("pope test", "no_image", "mean F1");
     assert_eq!(
         undefined.undefined.as_deref(),
-        Some("F1 has no value in a, b")
+        Some("F1 has no value in a (no answer is yes), b (no answer is yes)")
     );
     let undefined = value("mme test", "vanilla", "cognition").undefined.unwrap();
     assert!(undefined.contains("numerical_calculation"), "{undefined}");
@@ -454,7 +454,10 @@ fn by_hand() {
     let untested = pope.untested.iter();
     let mut untested = untested.filter(|it| it.a == "no_image" && it.figure == "mean F1");
     let because = &untested.next().unwrap().because;
-    assert_eq!(because, "no_image has no mean F1: F1 has no value in a, b");
+    assert_eq!(
+        because,
+        "no_image has no mean F1: F1 has no value in a (no answer is yes), b (no answer is yes)"
+    );
     // Accuracies are compared nevertheless.
     assert!(pope.comparisons.iter().any(|it| it.a == "no_image"));
 

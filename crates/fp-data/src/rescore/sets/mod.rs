@@ -18,8 +18,8 @@ use std::path::Path;
 use fp_stats::ClusterTotals;
 use rayon::prelude::*;
 
-use super::figures::Figures;
 use super::figures::mme::is_sum;
+use super::figures::{Figures, accuracy_name};
 use super::{Figure, RescoreError};
 use crate::dataset::export::choices_of;
 use crate::dataset::{Benchmark, Dataset};
@@ -237,7 +237,7 @@ impl AnswerSets {
     /// Whether a figure is nothing but the mean of the scores that a set's answers were
     /// given, over all questions that it answered.
     pub fn is_plain_accuracy(&self, figure: &Figure, set: usize) -> bool {
-        if figure.name != format!("accuracy ({})", self.dataset.answer_rule) {
+        if figure.name != accuracy_name(self.dataset.benchmark, self.dataset.answer_rule) {
             return false;
         }
         let mut mean = GroupScore::default();
