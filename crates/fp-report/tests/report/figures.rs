@@ -482,7 +482,7 @@ fn by_hand() {
         csv.contains("pope test,POPE,vanilla,mean F1,true,75,,6,6,0,0,"),
         "{csv}"
     );
-    let no_value = "pope test,POPE,no_image,mean F1,true,,\"F1 has no value in a, b\",6,";
+    let no_value = "pope test,POPE,no_image,mean F1,true,,\"F1 has no value in a (no answer is yes), b (no answer is yes)\",6,";
     assert!(csv.contains(no_value), "{csv}");
     let results: Value = serde_json::from_str(&read("results.json")).unwrap();
     let figures = &results["analysis"]["figures"];
@@ -579,6 +579,6 @@ fn an_accuracy_is_not_repeated() {
     assert!(figures.headlines.is_empty());
     assert_eq!(
         figures.notes(),
-        ["accuracy (scienceqa) is the accuracy that the other tables have."]
+        ["IMG accuracy (scienceqa) is the accuracy that the other tables have."]
     );
 }
