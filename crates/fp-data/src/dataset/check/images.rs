@@ -1,8 +1,6 @@
 //! Whether images can be read, told from their structure or from every pixel.
 
-use std::collections::HashMap;
 use std::io;
-use std::path::Path;
 
 use fp_image::{DecodeLimits, ImageError, Remark, decode, inspect};
 use fp_scoring::error_text;
@@ -38,7 +36,8 @@ impl Looked {
 /// in their order. The result is in the order of `images`.
 pub(super) fn look_at(images: &[&ImageRef], look: Look) -> Vec<Looked> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut group_of: HashMap<&Path, usize> = HashMap::new();
+    #[cfg(feature = "parquet")]
+    let mut group_of = std::collections::HashMap::<&std::path::Path, usize>::new();
     for (index, image) in images.iter().enumerate() {
         match image {
             #[cfg(feature = "parquet")]
