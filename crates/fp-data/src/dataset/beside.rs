@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::annotations::Annotations;
 use super::collect::Collector;
 use super::lines::LineFault;
 use super::llava::{Question, for_each_question, image_folders};
@@ -102,6 +103,22 @@ impl Lines<'_> {
         files.extend(self.annotations);
         let mut reading = Reading::new(self.benchmark, self.part, self.folder, files, collector);
         reading.dataset.notes.extend(left_out.notes(total));
+        Ok(reading)
+    }
+}
+
+impl Lines<'_> {
+    /// As [`Lines::read`], with the entry beside the lines that has the question's id.
+    pub(super) fn read_with<T>(
+        self,
+        mut golds: Annotations<T>,
+        mut make: impl FnMut(&Question, T) -> Result<Taken, LineFault>,
+    ) -> Result<Reading, DatasetError> {
+        let mut reading = self.read(|question| {
+            let entry = golds.take(&question.question_id.clone().into_text())?;
+            make(question, entry)
+        })?;
+        reading.dataset.notes.extend(golds.note());
         Ok(reading)
     }
 }

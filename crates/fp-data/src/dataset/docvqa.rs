@@ -137,7 +137,7 @@ impl Layout {
         if !questions.is_file() {
             return self.read_entries(folder, part, annotations);
         }
-        let mut golds = Annotations::read(&annotations, Some("data"), |_, entry: Entry| {
+        let golds = Annotations::read(&annotations, Some("data"), |_, entry: Entry| {
             (entry.question_id.clone().into_text(), entry)
         })?;
         let lines = Lines {
@@ -148,12 +148,7 @@ impl Layout {
             annotations: vec![annotations],
             images: self.images,
         };
-        let mut reading = lines.read(|question| {
-            let entry = golds.take(&question.question_id.clone().into_text())?;
-            Ok(Taken::asked(entry.sample(self)))
-        })?;
-        reading.dataset.notes.extend(golds.note());
-        Ok(reading)
+        lines.read_with(golds, |_, entry| Ok(Taken::asked(entry.sample(self))))
     }
 
     fn read_test(&self, folder: &Path, part: &str) -> Result<Reading, DatasetError> {

@@ -104,7 +104,7 @@ pub(super) fn question_type(sample: &Sample) -> &'static str {
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let questions = need(folder, "question file", &[QUESTIONS])?;
     let annotations = need(folder, "file of annotations", &ANNOTATIONS)?;
-    let mut golds = Annotations::read(&annotations, None, |id, entry: Entry| {
+    let golds = Annotations::read(&annotations, None, |id, entry: Entry| {
         (id.unwrap_or_default(), entry)
     })?;
     let lines = Lines {
@@ -115,9 +115,8 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         annotations: vec![annotations],
         images: &IMAGES,
     };
-    let mut reading = lines.read(|question| {
+    lines.read_with(golds, |question, entry| {
         let id = question.question_id.clone().into_text();
-        let entry = golds.take(&id)?;
         if images(&question.text).len() > 1 {
             return Ok(Taken::LeftOut(SEVERAL_IMAGES));
         }
@@ -135,9 +134,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         Ok(Taken::asked(of_subject(
             &id, category, kind, answers, choices,
         )))
-    })?;
-    reading.dataset.notes.extend(golds.note());
-    Ok(reading)
+    })
 }
 
 /// Whether a sample is on one image, and an open question or a choice with one right option.

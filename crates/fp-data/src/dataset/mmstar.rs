@@ -116,7 +116,7 @@ pub(super) fn of_category(answer: &str, category: Option<&str>, fine: Option<&st
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let questions = need(folder, "question file", &[QUESTIONS])?;
     let annotations = need(folder, "file of annotations", &[ANNOTATIONS])?;
-    let mut golds = Annotations::read(&annotations, None, |_, entry: Entry| {
+    let golds = Annotations::read(&annotations, None, |_, entry: Entry| {
         (entry.index.clone().into_text(), entry)
     })?;
     let lines = Lines {
@@ -127,16 +127,13 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         annotations: vec![annotations],
         images: &IMAGES,
     };
-    let mut reading = lines.read(|question| {
-        let entry = golds.take(&question.question_id.clone().into_text())?;
+    lines.read_with(golds, |question, entry| {
         let (category, fine) = (entry.category.as_deref(), entry.l2_category.as_deref());
         Ok(Taken::asked(Sample {
             choices: choices(&question.text),
             ..of_category(&entry.answer, category, fine)
         }))
-    })?;
-    reading.dataset.notes.extend(golds.note());
-    Ok(reading)
+    })
 }
 
 /// Writes the questions.

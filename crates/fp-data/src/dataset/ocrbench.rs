@@ -109,7 +109,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         id.map_or_else(|| (place - 1).to_string(), Id::into_text)
     };
     if questions.is_file() {
-        let mut golds = Annotations::read(&annotations, None, |_, mut entry: Entry| {
+        let golds = Annotations::read(&annotations, None, |_, mut entry: Entry| {
             (id_of(entry.id.take()), entry)
         })?;
         let lines = Lines {
@@ -120,12 +120,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             annotations: vec![annotations],
             images: &IMAGES,
         };
-        let mut reading = lines.read(|question| {
-            let entry = golds.take(&question.question_id.clone().into_text())?;
-            Ok(Taken::asked(entry.sample()))
-        })?;
-        reading.dataset.notes.extend(golds.note());
-        return Ok(reading);
+        return lines.read_with(golds, |_, entry| Ok(Taken::asked(entry.sample())));
     }
     let images = image_folders(folder, &IMAGES);
     let mut collector = Collector::new("entry", Benchmark::Ocrbench.answer_rule());

@@ -90,7 +90,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     for_each_entry(&annotations, Some("question_type"), |name, number| {
         names.insert(number, name.unwrap_or_default());
     })?;
-    let mut golds = Annotations::read(&annotations, Some("questions"), |_, entry: Entry| {
+    let golds = Annotations::read(&annotations, Some("questions"), |_, entry: Entry| {
         (entry.question_id.clone().into_text(), entry)
     })?;
     let lines = Lines {
@@ -101,8 +101,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         annotations: vec![annotations],
         images: &IMAGES,
     };
-    let mut reading = lines.read(|question| {
-        let entry = golds.take(&question.question_id.clone().into_text())?;
+    lines.read_with(golds, |_, entry| {
         if entry.data_type != IMAGE {
             return Ok(Taken::LeftOut(ON_VIDEO));
         }
@@ -118,9 +117,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
             family: name.unwrap_or_else(|| dimension(entry.question_type_id)),
             ..Sample::default()
         }))
-    })?;
-    reading.dataset.notes.extend(golds.note());
-    Ok(reading)
+    })
 }
 
 /// Writes questions of four options.

@@ -1,17 +1,14 @@
 //! Two files of answers to the same questions, tested against each other.
 
-use std::collections::HashMap;
-
 use fp_stats::{
-    ClusterTotals, CompareOptions, PairedComparison, StatisticComparison, StatsError,
-    compare_paired, compare_statistic, holm,
+    CompareOptions, PairedComparison, StatisticComparison, StatsError, compare_paired,
+    compare_statistic, holm,
 };
 
-use super::figures::{gold, mmbench_report, unpaired_tasks};
+use super::figures::mmbench_report;
+use super::sets::{Additive, numbered};
 use super::{RescoreError, Scored};
 use crate::dataset::{Benchmark, Dataset};
-use crate::metric::YesNo;
-use crate::metric::pope::YesNoCounts;
 
 /// a against b; differences are a − b.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -104,7 +101,7 @@ pub fn compare(
             "questions",
             a.figures.scores.clone(),
             b.figures.scores.clone(),
-            Places::of(dataset).clusters,
+            numbered(dataset.samples.iter().map(|s| s.image_id.as_str())).0,
         ),
     };
     let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
@@ -113,11 +110,8 @@ pub fn compare(
         Ok(paired) => Ok(paired),
         Err(error) => Err(untestable(error, dataset)?),
     };
-    let headline = match dataset.benchmark {
-        Benchmark::Pope => Some(compare_f1(dataset, [a, b], options)),
-        Benchmark::Mme => Some(compare_mme(dataset, [a, b], options)),
-        _ => None,
-    };
+    let headline =
+        Additive::of(dataset).map(|additive| compare_headline(&additive, dataset, [a, b], options));
     let (headline, no_headline) = match headline {
         Some(Err(error)) => match why_undefined([a, b]) {
             Some(because) => (None, Some(because)),
@@ -175,143 +169,18 @@ fn why_undefined(both: [&Scored; 2]) -> Option<String> {
     (!of.is_empty()).then(|| of.join("; "))
 }
 
-/// Images and families by number, per question.
-struct Places {
-    clusters: Vec<usize>,
-    num_clusters: usize,
-    families: Vec<usize>,
-    num_families: usize,
-}
-
-impl Places {
-    fn of(dataset: &Dataset) -> Places {
-        let samples = dataset.samples.iter();
-        let (clusters, num_clusters) = numbered(samples.clone().map(|s| s.image_id.as_str()));
-        let (families, num_families) = numbered(samples.map(|s| s.family.as_str()));
-        Places {
-            clusters,
-            num_clusters,
-            families,
-            num_families,
-        }
-    }
-}
-
-/// Numbers of names in the order of their first appearance, and how many there are.
-pub(super) fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<usize>, usize) {
-    let mut known: HashMap<&str, usize> = HashMap::new();
-    let numbers = names
-        .map(|name| {
-            let next = known.len();
-            *known.entry(name).or_insert(next)
-        })
-        .collect();
-    (numbers, known.len())
-}
-
-/// Compares a figure of totals, `[families, width]` per image, that `count` adds up.
-fn compare_totals(
+/// Compares the figure of papers where it follows from what adds up over images.
+fn compare_headline(
+    additive: &Additive,
     dataset: &Dataset,
     [a, b]: [&Scored; 2],
     options: &CompareOptions,
-    width: usize,
-    count: impl Fn(&Scored, &Places, &mut ClusterTotals),
-    figure: impl Fn(&[f64]) -> Option<f64>,
 ) -> Result<StatisticComparison, StatsError> {
-    let places = Places::of(dataset);
-    let totals = |scored: &Scored| {
-        let mut totals = ClusterTotals::zeros(places.num_clusters, width * places.num_families)?;
-        count(scored, &places, &mut totals);
-        Ok(totals)
+    let totals = |scored: &Scored| additive.totals(dataset, &scored.figures);
+    let headline = |totals: &[f64]| {
+        let mut found = vec![None; additive.names().len()];
+        additive.fill(totals, &mut found);
+        found.first().copied().flatten()
     };
-    compare_statistic(&totals(a)?, &totals(b)?, options, figure)
-}
-
-/// Counts per category: said yes rightly, wrongly, no rightly, wrongly, neither.
-const POPE_WIDTH: usize = 6;
-
-fn compare_f1(
-    dataset: &Dataset,
-    both: [&Scored; 2],
-    options: &CompareOptions,
-) -> Result<StatisticComparison, StatsError> {
-    let count = |scored: &Scored, places: &Places, totals: &mut ClusterTotals| {
-        for (index, sample) in dataset.samples.iter().enumerate() {
-            let place = match (scored.figures.said[index], gold(sample)) {
-                (YesNo::Yes, YesNo::Yes) => 0,
-                (YesNo::Yes, _) => 1,
-                (YesNo::No, YesNo::No) => 2,
-                (YesNo::No, _) => 3,
-                (YesNo::Other, YesNo::Yes) => 4,
-                (YesNo::Other, _) => 5,
-            };
-            let family = POPE_WIDTH * places.families[index];
-            totals.row_mut(places.clusters[index])[family + place] += 1.0;
-        }
-    };
-    let mean_f1 = |totals: &[f64]| {
-        let mut sum = 0.0;
-        for counts in totals.chunks(POPE_WIDTH) {
-            let count = |place: usize| counts[place] as usize;
-            let counts = YesNoCounts {
-                true_positive: count(0),
-                false_positive: count(1),
-                true_negative: count(2),
-                false_negative: count(3),
-                other_positive: count(4),
-                other_negative: count(5),
-            };
-            sum += counts.f1()?;
-        }
-        Some(100.0 * sum / (totals.len() / POPE_WIDTH) as f64)
-    };
-    compare_totals(dataset, both, options, POPE_WIDTH, count, mean_f1)
-}
-
-/// Totals per task: right questions, questions, images with both right, images.
-const MME_WIDTH: usize = 4;
-
-fn compare_mme(
-    dataset: &Dataset,
-    both: [&Scored; 2],
-    options: &CompareOptions,
-) -> Result<StatisticComparison, StatsError> {
-    let unpaired = unpaired_tasks(dataset);
-    let mut is_unpaired = Vec::new();
-    let families = Places::of(dataset).families;
-    for (sample, family) in dataset.samples.iter().zip(families) {
-        if family == is_unpaired.len() {
-            is_unpaired.push(unpaired.contains_key(sample.family.as_str()));
-        }
-    }
-    let count = |scored: &Scored, places: &Places, totals: &mut ClusterTotals| {
-        let mut right = vec![(0, 0.0, 0.0); places.num_clusters];
-        for (index, sample) in dataset.samples.iter().enumerate() {
-            let is_right = f64::from(u8::from(scored.figures.said[index] == gold(sample)));
-            let of_image = &mut right[places.clusters[index]];
-            *of_image = (
-                places.families[index],
-                of_image.1 + is_right,
-                of_image.2 + 1.0,
-            );
-        }
-        for (cluster, &(family, num_right, count)) in right.iter().enumerate() {
-            // As the figure itself, which is over tasks that have a score.
-            if is_unpaired[family] {
-                continue;
-            }
-            let row = &mut totals.row_mut(cluster)[MME_WIDTH * family..][..MME_WIDTH];
-            let is_whole = f64::from(u8::from(num_right == count));
-            row.copy_from_slice(&[num_right, count, is_whole, 1.0]);
-        }
-    };
-    let score = |totals: &[f64]| {
-        let tasks = totals.chunks(MME_WIDTH).filter(|task| task[1] > 0.0);
-        Some(
-            tasks
-                .map(|task| 100.0 * (task[0] / task[1] + task[2] / task[3]))
-                .sum(),
-        )
-    };
-    compare_totals(dataset, both, options, MME_WIDTH, count, score)
+    compare_statistic(&totals(a)?, &totals(b)?, options, headline)
 }

@@ -113,7 +113,7 @@ pub(super) fn write(to: &Path) -> Result<()> {
     )
 }
 
-/// What lies beside the weights.
+/// The files of a checkpoint other than its weights.
 fn beside(folder: &Path, config: &Value) -> Result<()> {
     let shipped = workspace().join("assets/finepruner-tiny");
     for name in [

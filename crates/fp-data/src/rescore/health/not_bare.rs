@@ -12,8 +12,8 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-// A note at most: where evaluators do part on such answers, the check of rules says so. Nor
-// is what can't be read noted twice.
+// A note at most: where evaluators disagree on such answers, the check of rules reports it.
+// Unreadable answers are reported by their own check and not again here.
 fn look(answers: &Answers<'_>) -> Seen {
     if !answers.rule.is_yes_no() {
         return Seen::nothing("answers aren't yes or no");

@@ -1,15 +1,17 @@
 //! Which of a benchmark's figures can be tested, and by what: means over questions by their
 //! scores, others by totals that add up over images.
 
-use fp_stats::{ClusterTotals, Statistics};
+use std::collections::{BTreeMap, HashMap};
+
+use fp_stats::{ClusterTotals, Statistics, StatsError};
 
 use super::units::is_first_rotation;
 use crate::dataset::{Benchmark, Dataset};
 use crate::metric::pope::YesNoCounts;
 use crate::metric::{AnswerRule, YesNo, mme};
-use crate::rescore::RescoreError;
-use crate::rescore::compare::numbered;
-use crate::rescore::figures::{self, Figures, accuracy_name, gold, gqa_question, mmbench_report};
+use crate::rescore::figures::{
+    self, Figures, accuracy_name, gold, gqa_question, mmbench_report, unpaired_tasks,
+};
 
 /// A figure that is 100 times the mean of scores.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +113,7 @@ enum Kind {
 }
 
 impl Additive {
-    pub(super) fn of(dataset: &Dataset) -> Option<Additive> {
+    pub(in crate::rescore) fn of(dataset: &Dataset) -> Option<Additive> {
         let mut families: Vec<String> = Vec::new();
         for sample in &dataset.samples {
             if !families.contains(&sample.family) {
@@ -163,11 +165,13 @@ impl Additive {
         then(&Statistics::new(self.names.len(), &fill))
     }
 
-    pub(super) fn totals(
+    /// What adds up of the answers that `figures` are of, `[images, width]`. Tasks of MME
+    /// that have no score add nothing.
+    pub(in crate::rescore) fn totals(
         &self,
         dataset: &Dataset,
         figures: &Figures,
-    ) -> Result<ClusterTotals, RescoreError> {
+    ) -> Result<ClusterTotals, StatsError> {
         let images = dataset
             .samples
             .iter()
@@ -178,10 +182,16 @@ impl Additive {
             Kind::Mme => MME_WIDTH,
         };
         let mut totals = ClusterTotals::zeros(num_clusters, width * self.families.len())?;
+        let unpaired = match self.kind {
+            Kind::Pope => BTreeMap::new(),
+            Kind::Mme => unpaired_tasks(dataset),
+        };
         let answers = dataset.samples.iter().zip(&figures.said);
         for ((sample, &said), &cluster) in answers.zip(&clusters) {
             let family = self.families.iter().position(|name| *name == sample.family);
-            let Some(family) = family else { continue };
+            let Some(family) = family.filter(|_| !unpaired.contains_key(&*sample.family)) else {
+                continue;
+            };
             let row = &mut totals.row_mut(cluster)[width * family..][..width];
             match self.kind {
                 Kind::Pope => row[place(said, gold(sample))] += 1.0,
@@ -222,6 +232,20 @@ impl Additive {
             .zip(all)
             .for_each(|(found, value)| *found = value);
     }
+}
+
+/// Numbers of names in the order of their first appearance, and how many there are.
+pub(in crate::rescore) fn numbered<'a>(
+    names: impl Iterator<Item = &'a str>,
+) -> (Vec<usize>, usize) {
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    let numbers = names
+        .map(|name| {
+            let next = known.len();
+            *known.entry(name).or_insert(next)
+        })
+        .collect();
+    (numbers, known.len())
 }
 
 fn has_all(families: &[String], tasks: &[&str]) -> bool {

@@ -9,6 +9,7 @@ mod measures;
 mod tests;
 mod units;
 
+pub(super) use measures::numbered;
 pub use measures::{Additive, FigureMeans};
 pub use units::{Unit, UnitCounts};
 

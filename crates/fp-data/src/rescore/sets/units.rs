@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::dataset::{Benchmark, Dataset};
+use crate::metric::mmbench::ROTATION;
 use crate::sample::Sample;
-
-/// Rows of one question of MMBench differ by multiples of this in their id.
-const ROTATION: u64 = 1_000_000;
 
 /// What counts as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -242,7 +242,7 @@ fn texts_that_only_one_question_has_need_no_id() {
         assert_eq!((value, by), (Some(100.0), JoinedBy::Question), "{ids:?}");
         assert_eq!(warnings.len(), 1, "{warnings:?}");
     }
-    // The same text twice: it can't be meant.
+    // The same prompt twice: nothing tells which question either answers.
     let mut twice = with_ids(["1", "2", "3"]);
     twice[2]["prompt"] = twice[1]["prompt"].clone();
     refused(

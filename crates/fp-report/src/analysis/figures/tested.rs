@@ -131,7 +131,7 @@ impl Context<'_> {
         });
         let pairs: Vec<Pair> = pairs.collect();
         let judged = self.judge.judge(&pairs, &self.scored.answers.records)?;
-        // In the order asked for, what can't be tested apart.
+        // In the order of the pairs; untestable pairs are listed separately.
         let (mut made, mut not) = (judged.comparisons.into_iter(), judged.untested.into_iter());
         let mut next = (made.next(), not.next());
         let mut tested = Vec::new();
