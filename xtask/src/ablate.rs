@@ -1,4 +1,4 @@
-//! `cargo xtask ablate-a`, `ablate-b` and `study`: the main job, in release.
+//! `cargo xtask ablate-a`, `ablate-b`, `methods` and `study`: the main job, in release.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,6 +11,7 @@ use crate::{cargo, finepruner, root, run};
 
 const CONFIG_A: &str = "configs/ablation_a_config.json";
 const CONFIG_B: &str = "configs/ablation_b_config.json";
+const CONFIG_METHODS: &str = "configs/methods.json";
 
 /// Flags for `finepruner study`, after `--`.
 #[derive(ClapArgs)]
@@ -31,6 +32,12 @@ pub(crate) fn ablate_a(args: &Args) -> Result<()> {
 pub(crate) fn ablate_b(args: &Args) -> Result<()> {
     build()?;
     study(CONFIG_B, &args.flags)
+}
+
+/// The field's pruning methods at the same budgets.
+pub(crate) fn methods(args: &Args) -> Result<()> {
+    build()?;
+    study(CONFIG_METHODS, &args.flags)
 }
 
 pub(crate) fn build() -> Result<()> {

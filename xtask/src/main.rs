@@ -29,6 +29,9 @@ enum Task {
     AblateB(ablate::Args),
     /// All four phases: A, B with A's best heads, both in full, errors and cases.
     Study(ablate::Args),
+    /// The field's pruning methods at three budgets: on the embedded model and benchmark by
+    /// default.
+    Methods(ablate::Args),
     Testbed(testbed::Args),
     /// Score the attention in examples/ under every strategy.
     Demo,
@@ -58,6 +61,7 @@ fn main() -> Result<()> {
         Task::AblateA(args) => ablate::ablate_a(&args),
         Task::AblateB(args) => ablate::ablate_b(&args),
         Task::Study(args) => ablate::four_phases(&args),
+        Task::Methods(args) => ablate::methods(&args),
         Task::Testbed(args) => testbed::run_task(&args),
         Task::Demo => demo(),
         Task::Test => test(),

@@ -86,6 +86,8 @@ fn plans_and_selectors() {
 fn published_methods() {
     let select = SelectError::Other(SharedError::new(std::io::Error::other(CAUSE)));
     check(&every_variant!(PublishedError:
+        NoBudget { method: "m" },
+        BudgetOutOfReach { method: "m", wanted: 3.0, least: 4.0 },
         UnknownMethod { name: "scoop".to_owned(), known: vec!["scope"] },
         UnknownParam { method: "scope", param: "kep".to_owned(), known: vec!["keep"] },
         ParamScope { method: "vscan", param: "layer", belongs: "a whole model's run", known: vec![] },

@@ -1,8 +1,9 @@
 //! Image tokens that change places take what is chosen of them along.
 
 use fp_scoring::{
-    AttentionRows, AttentionSelector, Evidence, HeadCount, HeadStrategy, Matrix, MethodRegistry,
-    Normalization, Plan, PlanSetting, QueryStrategy, Selector, TokenBudget, TokenLayout,
+    AttentionRows, AttentionSelector, Evidence, HeadCount, HeadStrategy, Matrix, MethodInputs,
+    MethodParams, MethodRegistry, Normalization, ParamScope, Plan, PlanSetting, QueryStrategy,
+    Selector, TokenBudget, TokenLayout, average_visual_tokens, published_method,
 };
 use fp_scoring::{DecoderShape, hash};
 use proptest::prelude::*;
@@ -92,32 +93,181 @@ proptest! {
     }
 }
 
+/// Tensors of `n` image tokens for a published method whose rule knows no order, each with
+/// its shape and the dimension that runs over the tokens, behind `skip` others.
+fn tensors(n: usize) -> Vec<(&'static str, Vec<usize>, usize, usize)> {
+    vec![
+        ("cls_attention", vec![HEADS, n], 1, 0),
+        ("hidden", vec![n + 1, 6], 0, 1),
+        ("projected", vec![n, 50], 0, 0),
+        ("image_embeds", vec![n, 5], 0, 0),
+        ("text_embeds", vec![2, 5], 2, 0),
+        ("rows", vec![HEADS, 6, n], 2, 0),
+        ("before", vec![n, 5], 0, 0),
+        ("after", vec![n, 5], 0, 0),
+    ]
+}
+
+/// The same values with the entries of one dimension, behind `skip`, in another order.
+fn reordered(
+    values: &[f64],
+    shape: &[usize],
+    dim: usize,
+    skip: usize,
+    order: &[usize],
+) -> Vec<f64> {
+    let inner: usize = shape[(dim + 1).min(shape.len())..].iter().product();
+    let Some(&side) = shape.get(dim) else {
+        return values.to_vec();
+    };
+    let blocks = values.chunks_exact(side * inner);
+    blocks
+        .flat_map(|block| {
+            let from = (0..skip).chain(order.iter().map(|&token| token + skip));
+            from.flat_map(|at| block[at * inner..(at + 1) * inner].to_vec())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Published methods that choose the same tokens in whichever order they come; the others
+/// look at places, and say so in their documentation.
+const ORDERLESS: [(&str, &str); 7] = [
+    ("fastervlm", "keep"),
+    ("scope", "keep"),
+    ("divprune", "ratio"),
+    ("cdpruner", "keep"),
+    ("pyramiddrop", "keep"),
+    ("sparsevlm", "keep"),
+    ("v2drop", "keep_ratio"),
+];
+
+proptest! {
+    #[test]
+    fn published_methods_without_an_order_know_none(
+        seed: u64, n in 12_usize..40, share in 0.1_f64..0.9,
+        (name, param) in prop::sample::select(&ORDERLESS[..]),
+    ) {
+        let method = published_method(name).unwrap();
+        let kept = ((n as f64 * share) as usize).max(1);
+        let value = if param == "keep" { kept.to_string() } else { share.to_string() };
+        let mut given = vec![(param.to_owned(), value)];
+        if name == "sparsevlm" {
+            given.push(("raters".to_owned(), "0,2,5".to_owned()));
+        }
+        let params = MethodParams::parse(method.card(), ParamScope::Selection, &given).unwrap();
+        let order = order(seed ^ 1, n);
+        let choose = |is_moved: bool| {
+            let mut inputs = MethodInputs::default();
+            for (at, (tensor, shape, dim, skip)) in tensors(n).into_iter().enumerate() {
+                let count = shape.iter().product();
+                let values = numbers(seed.wrapping_add(at as u64 * 77), count);
+                let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+                let values = if is_moved {
+                    reordered(&values, &shape, dim, skip, &order)
+                } else {
+                    values
+                };
+                inputs.insert(tensor, shape, values).unwrap();
+            }
+            method.choose(&inputs, &params).unwrap()
+        };
+        let sorted = |mut tokens: Vec<i64>| {
+            tokens.sort_unstable();
+            tokens
+        };
+        let back = |token: i64| usize::try_from(token).map_or(token, |t| order[t] as i64);
+        let moved: Vec<i64> = choose(true).kept.into_iter().map(back).collect();
+        prop_assert_eq!(sorted(moved), sorted(choose(false).kept), "{}", name);
+    }
+}
+
+fn setting(budget: TokenBudget) -> PlanSetting {
+    PlanSetting {
+        shape: DecoderShape::LLAVA_1_5_7B,
+        num_image_tokens: 576,
+        grid: Some([24, 24]),
+        num_vision_layers: Some(24),
+        prune_layer: 2,
+        budget: Some(budget),
+        schedule: None,
+        query_strategy: QueryStrategy::LastToken,
+        normalization: Normalization::L1,
+        allow_degenerate: false,
+        seed: 1,
+    }
+}
+
 #[test]
 fn every_registered_method_plans_what_its_budget_says() {
-    let shape = DecoderShape::LLAVA_1_5_7B;
+    let layers = DecoderShape::LLAVA_1_5_7B.num_layers;
     for method in MethodRegistry::standard().iter() {
-        for kept in [1, 30, 166, 576] {
-            let setting = PlanSetting {
-                shape,
-                num_image_tokens: 576,
-                grid: Some([24, 24]),
-                prune_layer: 2,
-                budget: Some(TokenBudget::Kept(kept)),
-                schedule: None,
-                query_strategy: QueryStrategy::LastToken,
-                normalization: Normalization::L1,
-                allow_degenerate: false,
-                seed: 1,
-            };
-            let plan: Plan = method.plan(&setting).unwrap();
-            plan.check(method.name(), shape.num_layers, 576).unwrap();
-            let schedule = plan.schedule(shape.num_layers, 576).unwrap();
-            if method.takes_budget() {
-                assert!(schedule.last() <= kept, "{}", method.name());
-                // Grids come close.
+        if method.name() == "cdpruner" || !method.takes_budget() {
+            continue;
+        }
+        for kept in [30, 166, 576] {
+            let plan: Plan = method.plan(&setting(TokenBudget::Kept(kept))).unwrap();
+            plan.check(method.name(), layers, 576).unwrap();
+            let schedule = plan.schedule(layers, 576).unwrap();
+            if plan.stages.len() > 1 {
+                // As much as one cut after layer K costs, as far as stages can.
+                let wanted = average_visual_tokens(kept as f64, 576, layers, 2);
+                let gap = (schedule.average() - wanted).abs();
+                assert!(
+                    gap < 0.01 * wanted || kept == 576,
+                    "{}: {gap}",
+                    method.name()
+                );
+                assert!(schedule.average() <= 576.0);
+            } else {
+                // Grids and pivots come close.
+                assert!(schedule.last() <= kept + 4, "{}", method.name());
                 assert!(schedule.last() * 10 >= kept * 8, "{}", method.name());
             }
         }
+        for average in [192.0, 128.0, 64.0] {
+            let budget = TokenBudget::AverageVisualTokens(average);
+            let plan = method.plan(&setting(budget)).unwrap();
+            let schedule = plan.schedule(layers, 576).unwrap();
+            let gap = (schedule.average() - average).abs();
+            assert!(
+                gap <= 4.0,
+                "{} at {average}: {}",
+                method.name(),
+                schedule.average()
+            );
+        }
     }
     assert!(Matrix::new(&[0.0; 5], 2).is_none());
+}
+
+/// At the authors' own sizes a budget gives the authors' settings, where they have one that
+/// keeps to it.
+#[test]
+fn budgets_on_authors_models_are_authors_settings() {
+    let registry = MethodRegistry::standard();
+    for (name, average, stages) in [
+        ("visionzip", 192.0, vec![(0, 192)]),
+        ("visionzip", 64.0, vec![(0, 64)]),
+        ("vscan", 192.0, vec![(0, 288), (16, 96)]),
+        ("vscan", 64.0, vec![(0, 96), (16, 32)]),
+        ("divprune", 128.0, vec![(0, 128)]),
+        ("pyramiddrop", 191.0, vec![(2, 300), (6, 200), (16, 110)]),
+    ] {
+        let budget = TokenBudget::AverageVisualTokens(average);
+        let plan = registry.get(name).unwrap().plan(&setting(budget)).unwrap();
+        let found: Vec<(usize, usize)> = plan
+            .stages
+            .iter()
+            .map(|stage| (stage.site.depth(), stage.kept))
+            .collect();
+        assert_eq!(found, stages, "{name} at {average}");
+    }
+    let tight = TokenBudget::AverageVisualTokens(20.0);
+    let error = registry
+        .get("pyramiddrop")
+        .unwrap()
+        .plan(&setting(tight))
+        .unwrap_err();
+    assert!(error.to_string().contains("at least 36.94"), "{error}");
 }

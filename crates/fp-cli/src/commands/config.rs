@@ -184,6 +184,7 @@ fn varied(config: &StudyConfig) -> &'static str {
         StudyKind::A => "which heads",
         StudyKind::B => "which query tokens",
         StudyKind::Full => "heads by query tokens",
+        StudyKind::Methods => "pruning methods",
     }
 }
 

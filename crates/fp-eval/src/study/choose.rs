@@ -8,13 +8,13 @@ use fp_data::metric::token_quality::{CoverageGrid, Framing};
 use fp_image::ImageAspect;
 use fp_model::{ModelError, SampleFacts};
 use fp_scoring::{
-    AttentionSelector, DecoderShape, HeadCount, KeptTokens, MethodRegistry, Plan, PlanError,
-    PlanSetting, PruningMethod, QueryStrategy, SelectError, Selected, Site, TokenLayout,
-    TokenSelection, error_text,
+    AttentionSelector, HeadCount, KeptTokens, MethodRegistry, Plan, PlanError, PlanSetting,
+    PruningMethod, QueryStrategy, SelectError, Selected, Site, TokenLayout, TokenSelection,
+    error_text,
 };
 
 use super::config::StudyConfig;
-use super::grid::{Cell, Grid, square_grid};
+use super::grid::{Cell, Grid, ModelShape, square_grid};
 use super::method::Method;
 use super::path::{PathStage, Visible};
 use super::quality::{Attentions, TokenFeatures};
@@ -146,7 +146,7 @@ pub(crate) struct Chooser<'a> {
     pub(crate) config: &'a StudyConfig,
     /// Heads of static variants, where the grid has such cells and they are ranked.
     pub(crate) static_heads: Option<&'a StaticHeads>,
-    pub(crate) shape: DecoderShape,
+    pub(crate) shape: ModelShape,
     /// None for any-resolution tiles.
     pub(crate) aspect: Option<ImageAspect>,
     /// Side of the vision tower's input.
@@ -199,7 +199,7 @@ impl<'a> Chooser<'a> {
             registry,
             config: &spec.config,
             static_heads,
-            shape: spec.model.shape.decoder,
+            shape: spec.model.shape,
             aspect: spec.model.image_aspect,
             image_side: spec.model.image_side,
             plans: Mutex::default(),
@@ -265,7 +265,7 @@ impl Chooser<'_> {
         let grid = self.square_grid(num_image_tokens);
         let setting = self
             .config
-            .plan_setting(self.shape, num_image_tokens, grid, budget);
+            .plan_setting(&self.shape, num_image_tokens, grid, budget);
         let mut setting = PlanSetting {
             prune_layer: cell.prune_layer.unwrap_or(setting.prune_layer),
             query_strategy: cell
@@ -312,7 +312,7 @@ impl Chooser<'_> {
             }
         };
         let name = cell.method.label();
-        plan.check(&name, self.shape.num_layers, num_image_tokens)?;
+        plan.check(&name, self.shape.decoder.num_layers, num_image_tokens)?;
         Ok(plan)
     }
 }

@@ -19,6 +19,9 @@ pub struct ModelShape {
     pub decoder: DecoderShape,
     /// N, where every image has as many; none for any-resolution input.
     pub num_image_tokens: Option<usize>,
+    /// Layers of the vision tower; none in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_vision_layers: Option<usize>,
 }
 
 impl ModelShape {
@@ -36,6 +39,7 @@ impl ModelShape {
                 Some(_) => None,
                 None => Some(config.tokens_per_square()),
             },
+            num_vision_layers: Some(config.vision.num_layers),
         }
     }
 }
@@ -231,8 +235,7 @@ impl Grid {
                 break;
             };
             let budget = method.takes_budget().then_some(budget);
-            let setting =
-                config.plan_setting(shape.decoder, num_image_tokens, shape.grid(), budget);
+            let setting = config.plan_setting(shape, num_image_tokens, shape.grid(), budget);
             match method.plan(&setting) {
                 // Such cells are skipped, with the reason.
                 Ok(_) | Err(PlanError::NoGrid { .. }) => {}

@@ -25,6 +25,13 @@ impl OwnMethods {
             selections: Vec::new(),
             problems: Vec::new(),
         };
+        for (index, setting) in config.method_settings.iter().enumerate() {
+            let registered = match setting.method() {
+                Ok(method) => own.registry.register(method).map_err(|e| error_text(&e)),
+                Err(error) => Err(error_text(&error)),
+            };
+            own.note(format!("method_settings[{index}]"), registered);
+        }
         for (index, setting) in config.fixed_heads.iter().enumerate() {
             let registered = match setting.method() {
                 Ok(method) => own.registry.register(method).map_err(|e| error_text(&e)),

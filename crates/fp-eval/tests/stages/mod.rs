@@ -1,5 +1,7 @@
 //! Methods of several stages, merges, inputs and layers, in every engine.
 
+mod published;
+
 use std::path::Path;
 use std::sync::Arc;
 

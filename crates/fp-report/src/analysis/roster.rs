@@ -100,7 +100,9 @@ impl Roster {
                 name: match self.kind {
                     StudyKind::A => head_strategy.to_string(),
                     StudyKind::B => query_strategy.to_string(),
-                    StudyKind::Full => format!("{head_strategy}+{query_strategy}"),
+                    StudyKind::Full | StudyKind::Methods => {
+                        format!("{head_strategy}+{query_strategy}")
+                    }
                 },
                 head: head_strategy,
                 query: query_strategy,
@@ -220,7 +222,9 @@ impl Roster {
         let query = self.strategies[strategy].query;
         self.strategies.iter().position(|other| match self.kind {
             StudyKind::A | StudyKind::B => other.name == self.baseline,
-            StudyKind::Full => other.head.name() == self.baseline && other.query == query,
+            StudyKind::Full | StudyKind::Methods => {
+                other.head.name() == self.baseline && other.query == query
+            }
         })
     }
 
@@ -234,7 +238,7 @@ impl Roster {
         let strategy = &self.strategies[strategy];
         match self.kind {
             StudyKind::B => strategy.query.card(),
-            StudyKind::A | StudyKind::Full => strategy.head.card(),
+            StudyKind::A | StudyKind::Full | StudyKind::Methods => strategy.head.card(),
         }
     }
 }

@@ -111,6 +111,7 @@ fn shape(size: Size) -> ModelShape {
             num_kv_heads: 8,
             head_dim: 8,
         },
+        num_vision_layers: None,
         num_image_tokens: Some(size.side * size.side),
     }
 }

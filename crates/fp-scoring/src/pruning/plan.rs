@@ -152,6 +152,8 @@ pub struct PlanSetting {
     pub num_image_tokens: usize,
     /// Columns and rows of the image tokens; none for any-resolution input.
     pub grid: Option<[usize; 2]>,
+    /// Layers of the vision tower, where that is known.
+    pub num_vision_layers: Option<usize>,
     /// K, counted from 1.
     pub prune_layer: usize,
     /// How many tokens stay; none for methods that take no budget.

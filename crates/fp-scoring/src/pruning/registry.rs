@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::published::at_budget::AtBudget;
 use super::{Plan, PlanError, PlanSetting, Selector, Site, methods};
 use crate::did_you_mean;
 
@@ -156,6 +157,26 @@ pub struct DuplicateMethod {
     pub name: String,
 }
 
+/// What others are held to, and FastV's rule over all heads.
+fn controls() -> Vec<Arc<dyn PruningMethod>> {
+    vec![
+        Arc::new(methods::Vanilla),
+        Arc::new(methods::NoImage),
+        Arc::new(methods::DropAll),
+        Arc::new(methods::AllHeads),
+        Arc::new(methods::Random),
+        Arc::new(methods::UniformGrid),
+        Arc::new(methods::Oracle),
+        Arc::new(methods::Pool),
+        Arc::new(methods::Downsample),
+    ]
+}
+
+/// The field's published methods, each set by a study's budget.
+fn published() -> impl Iterator<Item = Arc<dyn PruningMethod>> {
+    AtBudget::all().map(|method| -> Arc<dyn PruningMethod> { Arc::new(method) })
+}
+
 /// The methods that are known by name, in the order of listings and grids.
 #[derive(Debug, Clone)]
 pub struct MethodRegistry {
@@ -166,17 +187,7 @@ impl MethodRegistry {
     /// Every method that comes with this crate.
     pub fn standard() -> MethodRegistry {
         MethodRegistry {
-            methods: vec![
-                Arc::new(methods::Vanilla),
-                Arc::new(methods::NoImage),
-                Arc::new(methods::DropAll),
-                Arc::new(methods::AllHeads),
-                Arc::new(methods::Random),
-                Arc::new(methods::UniformGrid),
-                Arc::new(methods::Oracle),
-                Arc::new(methods::Pool),
-                Arc::new(methods::Downsample),
-            ],
+            methods: controls().into_iter().chain(published()).collect(),
         }
     }
 

@@ -84,6 +84,12 @@ pub trait Selector: Debug + Send + Sync {
     /// else is a failure.
     fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError>;
 
+    /// Whether before layer 1 it looks at nothing but the image: then it chooses the same
+    /// for every question on an image.
+    fn looks_at_image_alone(&self) -> bool {
+        false
+    }
+
     /// The attention rule that this selector is, if it is one: such selectors are scored
     /// together.
     fn as_attention(&self) -> Option<&AttentionSelector> {

@@ -44,6 +44,7 @@ pub(super) fn plan(
         shape: config.text.decoder_shape(),
         num_image_tokens: inputs.num_image_tokens(config),
         grid: None,
+        num_vision_layers: Some(config.vision.num_layers),
         prune_layer: 1,
         budget: None,
         schedule: None,

@@ -11,7 +11,7 @@ use fp_data::json::Problem;
 use fp_model::MOST_NEW_TOKENS;
 use fp_scoring::{TokenBudget, did_you_mean};
 
-use super::{StudyConfig, StudyKind, expectation};
+use super::{MethodSetting, StudyConfig, StudyKind, expectation};
 
 /// Below, quantiles of 95 % intervals are too coarse.
 const LEAST_DRAWS: usize = 1000;
@@ -225,6 +225,12 @@ impl StudyConfig {
         }
         each_once(found, "prune_layer", layers);
         each_once(found, "methods", &self.methods);
+        let names: Vec<String> = self
+            .method_settings
+            .iter()
+            .map(MethodSetting::method_name)
+            .collect();
+        each_once(found, "method_settings", &names);
         each_once(found, "selections", &self.selections);
         let names: Vec<&str> = self.fixed_heads.iter().map(|f| f.name.as_str()).collect();
         each_once(found, "fixed_heads", &names);

@@ -96,7 +96,7 @@ fn unknown(kind: StudyKind, name: &str) -> Option<String> {
     let error = match kind {
         StudyKind::A => head(name),
         StudyKind::B => query(name),
-        StudyKind::Full => match name.split_once('+') {
+        StudyKind::Full | StudyKind::Methods => match name.split_once('+') {
             Some((first, second)) => head(first).or_else(|| query(second)),
             None => {
                 return Some(format!(

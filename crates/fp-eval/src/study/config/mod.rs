@@ -7,6 +7,7 @@ mod file;
 mod fixed_heads;
 mod heads;
 mod lists;
+mod method_settings;
 mod prune_layers;
 pub mod schema;
 
@@ -18,6 +19,7 @@ pub use expectation::{Expectation, Suffice};
 pub use file::ConfigFile;
 pub use fixed_heads::{FixedHeadsError, FixedHeadsSetting};
 pub use heads::HeadSetting;
+pub use method_settings::{MethodSetting, MethodSettingError, ParamSetting};
 pub use prune_layers::PruneLayers;
 
 use std::path::Path;
@@ -25,13 +27,13 @@ use std::path::Path;
 use fp_image::ImageAspect;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{
-    DecoderShape, HeadStrategy, Normalization, PlanSetting, QueryStrategy, ScheduleStages,
-    TokenBudget,
+    HeadStrategy, Normalization, PlanSetting, QueryStrategy, ScheduleStages, TokenBudget,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::budget::Budget;
+use super::grid::ModelShape;
 use crate::efficiency::EfficiencySettings;
 
 /// What a study varies.
@@ -44,6 +46,8 @@ pub enum StudyKind {
     B,
     /// Every head strategy with every query strategy.
     Full,
+    /// Whole pruning methods, at the same budgets.
+    Methods,
 }
 
 impl StudyKind {
@@ -53,6 +57,7 @@ impl StudyKind {
             StudyKind::A => "a",
             StudyKind::B => "b",
             StudyKind::Full => "full",
+            StudyKind::Methods => "methods",
         }
     }
 }
@@ -75,10 +80,10 @@ pub struct StudyConfig {
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// What is varied: a, head strategies; b, query strategies; full, every one with every
-    /// other.
+    /// other; methods, whole pruning methods.
     pub study: StudyKind,
     /// How heads are chosen, or "all" for the nine of study a, the default; exactly one in
-    /// study b, by default variance.
+    /// study b, by default variance; in a study of methods by default weighted_quality.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -87,7 +92,7 @@ pub struct StudyConfig {
     #[schemars(schema_with = "lists::head_strategies_schema")]
     pub head_selection_strategies: Vec<HeadStrategy>,
     /// Which rows the attention is read from, or "all", the default; exactly one in study a,
-    /// by default last_token.
+    /// by default last_token, as in a study of methods.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -126,10 +131,15 @@ pub struct StudyConfig {
     #[serde(default, deserialize_with = "lists::controls")]
     #[schemars(schema_with = "lists::controls_schema")]
     pub controls: Controls,
-    /// Further methods to compare, by the names that `finepruner strategies` lists.
+    /// Further methods to compare at every budget, by the names that `finepruner strategies`
+    /// lists; in a study of methods by default every published one that needs no other model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("uniqueItems" = true))]
     pub methods: Vec<String>,
+    /// Published methods with settings of their own, whatever the budgets are, each compared
+    /// as a method, METHOD:NAME.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub method_settings: Vec<MethodSetting>,
     /// Also compare each head strategy's static variant: the heads with the highest mean
     /// score on the half to choose by, the same for every sample.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -289,17 +299,30 @@ impl<'de> Deserialize<'de> for StudyConfig {
         if config.head_selection_strategies.is_empty() {
             config.head_selection_strategies = match config.study {
                 StudyKind::B => vec![HeadStrategy::Variance],
+                StudyKind::Methods => vec![HeadStrategy::WeightedQuality],
                 StudyKind::A | StudyKind::Full => HeadStrategy::STUDY.to_vec(),
             };
         }
         if config.query_selection_strategies.is_empty() {
             config.query_selection_strategies = match config.study {
-                StudyKind::A => vec![QueryStrategy::LastToken],
+                StudyKind::A | StudyKind::Methods => vec![QueryStrategy::LastToken],
                 StudyKind::B | StudyKind::Full => QueryStrategy::ALL.to_vec(),
             };
         }
+        if config.study == StudyKind::Methods && config.methods.is_empty() {
+            config.methods = published_names();
+        }
         Ok(config)
     }
+}
+
+/// The published methods that need nothing but a model.
+fn published_names() -> Vec<String> {
+    let methods = fp_scoring::published_methods().iter();
+    methods
+        .filter(|method| method.runs_in_models() && !method.needs_another_model())
+        .map(|method| method.card().name.to_owned())
+        .collect()
 }
 
 impl StudyConfig {
@@ -329,7 +352,7 @@ impl StudyConfig {
             [first, ..] => first,
         };
         match self.study {
-            StudyKind::A | StudyKind::Full => {
+            StudyKind::A | StudyKind::Full | StudyKind::Methods => {
                 let names: Vec<_> = self
                     .head_selection_strategies
                     .iter()
@@ -353,9 +376,11 @@ impl StudyConfig {
     pub(super) fn method_names(&self) -> Vec<String> {
         let fixed = self.fixed_heads.iter().map(FixedHeadsSetting::method_name);
         let files = self.selections.iter().map(|path| name_of(Path::new(path)));
+        let settings = self.method_settings.iter().map(MethodSetting::method_name);
         self.methods
             .iter()
             .cloned()
+            .chain(settings)
             .chain(fixed)
             .chain(files)
             .collect()
@@ -366,6 +391,7 @@ impl StudyConfig {
         let at = self.method_names().iter().position(|other| other == name);
         let lists = [
             ("methods", self.methods.len()),
+            ("method_settings", self.method_settings.len()),
             ("fixed_heads", self.fixed_heads.len()),
             ("selections", self.selections.len()),
         ];
@@ -384,15 +410,16 @@ impl StudyConfig {
     /// What a method is planned for: an image of N tokens on `grid`, at a budget or at none.
     pub(super) fn plan_setting(
         &self,
-        shape: DecoderShape,
+        shape: &ModelShape,
         num_image_tokens: usize,
         grid: Option<[usize; 2]>,
         budget: Option<&Budget>,
     ) -> PlanSetting {
         PlanSetting {
-            shape,
+            shape: shape.decoder,
             num_image_tokens,
             grid,
+            num_vision_layers: shape.num_vision_layers,
             prune_layer: budget
                 .and_then(|budget| budget.prune_layer)
                 .unwrap_or(self.prune_layer.first()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fp_model::{ImageFeatures, ModelError, ScoreRequest};
+use fp_model::{ImageFeatures, ModelError, SampleFacts, ScoreRequest};
 use fp_scoring::{
     AttentionSelector, HeadStrategy, QueryStrategy, SelectOptions, Selected, Selection, Stage,
     TokenSelection,
@@ -44,12 +44,39 @@ impl Tree<'_, '_> {
             self.score(node, query, &cells, plans);
         }
         for (cell, stage) in others {
-            let (model, facts) = (self.worker.model, self.subject.facts());
-            let selected = model.select_stage(&node.prefix, stage, features, &facts);
-            let selected = selected.map_err(|error| Choice::of_error(&error));
+            let selected = self.select(node, cell, stage, features);
             self.put(node, cell, plans, None, selected);
         }
         self.timing.seconds.scoring += watch.lap();
+    }
+
+    /// What a stage's selector chooses at a node. What looks at the image alone chooses the
+    /// same for every question on it.
+    fn select(
+        &mut self,
+        node: &Node,
+        cell: usize,
+        stage: &Stage,
+        features: &ImageFeatures,
+    ) -> Result<Selected, Choice> {
+        let is_shared = node.prefix.depth() == 0
+            && self.cells[cell].chosen.is_empty()
+            && stage.selector.looks_at_image_alone()
+            && self.worker.engine.runs_equals_once();
+        if let Some(known) = self.of_image.get(&cell).filter(|_| is_shared) {
+            return Ok(known.clone());
+        }
+        let facts = SampleFacts {
+            text_ids: Some(self.prompts.with_image.text_ids()),
+            ..self.subject.facts()
+        };
+        let (model, previous) = (self.worker.model, node.previous.as_deref());
+        let selected = model.select_stage_behind(&node.prefix, previous, stage, features, &facts);
+        let selected = selected.map_err(|error| Choice::of_error(&error))?;
+        if is_shared {
+            self.of_image.insert(cell, selected.clone());
+        }
+        Ok(selected)
     }
 
     /// Notes what a cell chose at a node.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fp_model::{ImageFeatures, Prefix};
-use fp_scoring::{ImageInput, PositionRule, TokenLayout, TokenSelection};
+use fp_scoring::{ImageInput, PositionRule, Selected, TokenLayout, TokenSelection};
 
 use super::runs::run_waiting;
 use super::tree::{Tree, Variant};
@@ -67,6 +67,8 @@ pub(super) struct SeenImage<'a> {
     tokens: Option<TokenFeatures>,
     /// What was run of it, by what the vision tower was given.
     pub(super) variants: HashMap<ImageInput, Variant>,
+    /// By cell, what was chosen before layer 1 by what looks at the image alone.
+    pub(super) of_image: HashMap<usize, Selected>,
 }
 
 pub(super) fn run(
@@ -119,6 +121,7 @@ pub(super) fn run(
             features,
             tokens,
             variants: HashMap::new(),
+            of_image: HashMap::new(),
         };
         for question in questions {
             if worker.is_stopped() {

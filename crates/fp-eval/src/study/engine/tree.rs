@@ -6,11 +6,11 @@
 //! on to the next stage together, siblings as one batch, depth first. What is left is the
 //! last stretch of each way, which runs later, in batches over many questions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fp_model::{Advance, ImageFeatures, ImagePrefix, ModelError, Prefix, Sample};
-use fp_scoring::{ImageInput, Plan, PositionRule, Stage, TokenLayout, TokenSelection};
+use fp_scoring::{ImageInput, Plan, PositionRule, Selected, Stage, TokenLayout, TokenSelection};
 
 use super::runs::batches;
 use super::shared::{Ending, Run, SeenImage, Walked};
@@ -30,11 +30,13 @@ pub(super) struct Variant {
 pub(super) struct Tree<'w, 'a> {
     pub(super) worker: &'w Worker<'a>,
     pub(super) subject: &'w Subject<'w>,
-    prompts: &'w Prompts,
+    pub(super) prompts: &'w Prompts,
     pub(super) timing: &'w mut TimingRecord,
     pub(super) attentions: Attentions,
     /// By query strategy of the grid, with the cell that looked.
     pub(super) looks: BTreeMap<usize, (usize, Look)>,
+    /// By cell, what was chosen before layer 1 by what looks at the image alone.
+    pub(super) of_image: HashMap<usize, Selected>,
     num_nodes: usize,
     held: u64,
     pub(super) cells: Vec<Way>,
@@ -50,6 +52,8 @@ pub(super) struct Way {
 /// A node and the cells at it.
 pub(super) struct Node {
     pub(super) prefix: Arc<Prefix>,
+    /// The same sequence one layer earlier, where a selector here looks at that.
+    pub(super) previous: Option<Arc<Prefix>>,
     /// Tells its attention from that of other nodes.
     pub(super) number: usize,
     /// Indices into the grid; all have their next stage here.
@@ -79,6 +83,7 @@ impl<'w, 'a> Tree<'w, 'a> {
             timing,
             attentions: Attentions::default(),
             looks: BTreeMap::new(),
+            of_image: HashMap::new(),
             num_nodes: 0,
             held: 0,
             cells: std::iter::repeat_with(Way::default)
@@ -106,6 +111,7 @@ impl<'w, 'a> Tree<'w, 'a> {
                 }
             }
         }
+        self.of_image = std::mem::take(&mut image.of_image);
         for (input, cells) in by_input {
             match self.roots(input, &cells, &plans, image) {
                 Ok(()) => {}
@@ -118,6 +124,7 @@ impl<'w, 'a> Tree<'w, 'a> {
                 }
             }
         }
+        image.of_image = std::mem::take(&mut self.of_image);
         let looks = self.looks();
         let missing = "no attention was read for this cell";
         let cells = self.cells.into_iter().map(|way| {
@@ -150,6 +157,13 @@ impl<'w, 'a> Tree<'w, 'a> {
         if depths.is_empty() {
             depths.insert(self.worker.chooser.config.prune_layer.first());
         }
+        // Selectors that look at what entered the layer before are given that, too.
+        let behind: Vec<usize> = cells
+            .iter()
+            .filter_map(|&cell| first(cell).filter(|stage| looks_behind(stage)))
+            .filter_map(|stage| stage.site.depth().checked_sub(1))
+            .collect();
+        depths.extend(&behind);
         let depths: Vec<usize> = depths.into_iter().collect();
         let variant = self.variant(input, &depths, image)?;
         let mut watch = StopWatch::start();
@@ -187,14 +201,20 @@ impl<'w, 'a> Tree<'w, 'a> {
                 self.cells[cell].end = Some((choice, Some(Run::Ending(ending))));
             }
         }
-        for (depth, prefix) in depths.iter().zip(prefixes) {
-            let is_here = |cell: &usize| first(*cell).is_some_and(|s| s.site.depth() == *depth);
+        let mut before: Option<(usize, Arc<Prefix>)> = None;
+        for (&depth, prefix) in depths.iter().zip(prefixes) {
+            let is_here = |cell: &usize| first(*cell).is_some_and(|s| s.site.depth() == depth);
+            let previous = before.replace((depth, Arc::clone(&prefix)));
+            let previous = previous.filter(|(at, _)| behind.contains(at) && at + 1 == depth);
             let node = Node {
                 prefix,
+                previous: previous.map(|(_, prefix)| prefix),
                 number: self.number(),
                 cells: cells.iter().copied().filter(is_here).collect(),
             };
-            self.expand(&node, plans, &features);
+            if !node.cells.is_empty() {
+                self.expand(&node, plans, &features);
+            }
         }
         Ok(())
     }
@@ -311,48 +331,67 @@ impl<'w, 'a> Tree<'w, 'a> {
         plans: &CellPlans,
         features: &ImageFeatures,
     ) {
-        let worker = self.worker;
-        let mut advances = Vec::with_capacity(groups.len());
-        for Group {
-            selection,
-            positions,
-            cells,
-            ..
-        } in groups
-        {
-            let layout = TokenLayout {
-                num_image: selection.len(),
-                ..*node.prefix.layout()
-            };
-            let stages = cells
+        // Those whose selectors look at what entered the layer before stop there as well.
+        let is_behind = |group: &&&Group| {
+            let mut stages = group
+                .cells
                 .iter()
                 .filter_map(|cell| self.next_stage(*cell, plans));
-            advances.push(Advance {
-                prefix: &node.prefix,
-                selection,
-                positions: *positions,
-                query_rows: self.rows(stages, &layout),
-            });
+            stages.any(looks_behind)
+        };
+        let (behind, plain): (Vec<&Group>, Vec<&Group>) =
+            groups.iter().partition(|group| is_behind(group));
+        for (groups, stops_before) in [(plain, false), (behind, true)] {
+            self.advance(node, &groups, (depth, stops_before), plans, features);
         }
-        let layers = depth - node.prefix.depth();
-        let lens: Vec<usize> = advances
+    }
+
+    /// Runs siblings up to `depth`, or there by way of the layer before.
+    fn advance(
+        &mut self,
+        node: &Node,
+        groups: &[&Group],
+        (depth, stops_before): (usize, bool),
+        plans: &CellPlans,
+        features: &ImageFeatures,
+    ) {
+        let worker = self.worker;
+        let rows: Vec<Vec<usize>> = groups
             .iter()
-            .map(|advance| advance.selection.len() + node.prefix.layout().num_text)
+            .map(|group| {
+                let layout = TokenLayout {
+                    num_image: group.selection.len(),
+                    ..*node.prefix.layout()
+                };
+                let stages = group.cells.iter();
+                let stages = stages.filter_map(|cell| self.next_stage(*cell, plans));
+                self.rows(stages, &layout)
+            })
+            .collect();
+        let layers = depth - node.prefix.depth();
+        let lens: Vec<usize> = groups
+            .iter()
+            .map(|group| group.selection.len() + node.prefix.layout().num_text)
             .collect();
         let mut start = 0;
         for end in batches(worker, &lens, layers) {
             let mut watch = StopWatch::start();
-            let batch = &advances[start..end];
-            let advanced = worker.model.advance(batch, depth);
+            let (groups, rows) = (&groups[start..end], &rows[start..end]);
+            let advanced = if stops_before {
+                advance_in_two(worker, node, groups, rows, depth)
+            } else {
+                advance_at_once(worker, node, groups, rows, depth)
+            };
             self.timing.seconds.suffix += watch.lap();
             self.timing.num_suffix_rows += lens[start..end].iter().sum::<usize>();
             match advanced {
                 Ok(prefixes) => {
-                    for (group, prefix) in groups[start..end].iter().zip(prefixes) {
+                    for (group, (previous, prefix)) in groups.iter().zip(prefixes) {
                         let len = prefix.layout().sequence_len();
                         self.held += worker.plan.node_bytes(len, layers);
                         let node = Node {
                             prefix: Arc::new(prefix),
+                            previous: previous.map(Arc::new),
                             number: self.number(),
                             cells: group.cells.clone(),
                         };
@@ -360,7 +399,7 @@ impl<'w, 'a> Tree<'w, 'a> {
                     }
                 }
                 Err(error) => {
-                    for &cell in groups[start..end].iter().flat_map(|group| &group.cells) {
+                    for &cell in groups.iter().flat_map(|group| &group.cells) {
                         self.cells[cell].end = Some((Choice::of_error(&error), None));
                     }
                 }
@@ -368,6 +407,58 @@ impl<'w, 'a> Tree<'w, 'a> {
             start = end;
         }
     }
+}
+
+/// A prefix, behind the same sequence one layer earlier where that is needed.
+type Advanced = (Option<Prefix>, Prefix);
+
+/// What is selected of a node, through the layers up to `depth`, `rows` of it being read.
+fn advance_at_once(
+    worker: &Worker<'_>,
+    node: &Node,
+    groups: &[&Group],
+    rows: &[Vec<usize>],
+    depth: usize,
+) -> Result<Vec<Advanced>, ModelError> {
+    let advances = groups.iter().zip(rows).map(|(group, rows)| Advance {
+        prefix: &node.prefix,
+        selection: &group.selection,
+        positions: group.positions,
+        query_rows: rows.clone(),
+    });
+    let prefixes = worker.model.advance(&advances.collect::<Vec<_>>(), depth)?;
+    Ok(prefixes.into_iter().map(|prefix| (None, prefix)).collect())
+}
+
+/// The same by way of the layer before `depth`.
+fn advance_in_two(
+    worker: &Worker<'_>,
+    node: &Node,
+    groups: &[&Group],
+    rows: &[Vec<usize>],
+    depth: usize,
+) -> Result<Vec<Advanced>, ModelError> {
+    let unread = vec![Vec::new(); rows.len()];
+    let previous = advance_at_once(worker, node, groups, &unread, depth - 1)?;
+    let all: Vec<TokenSelection> = previous
+        .iter()
+        .map(|(_, prefix)| TokenSelection::all(prefix.layout().num_image))
+        .collect();
+    let parts = previous.iter().zip(&all).zip(groups).zip(rows);
+    let advances = parts.map(|((((_, prefix), selection), group), rows)| Advance {
+        prefix,
+        selection,
+        positions: group.positions,
+        query_rows: rows.clone(),
+    });
+    let present = worker.model.advance(&advances.collect::<Vec<_>>(), depth)?;
+    let previous = previous.into_iter().map(|(_, prefix)| Some(prefix));
+    Ok(previous.zip(present).collect())
+}
+
+/// Whether a stage's selector looks at what entered the layer before it.
+fn looks_behind(stage: &Stage) -> bool {
+    stage.site.depth() > 0 && stage.selector.needs().previous_hidden
 }
 
 /// A cell's plan, where it has one.

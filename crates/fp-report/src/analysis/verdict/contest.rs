@@ -374,7 +374,7 @@ pub(super) fn subject(kind: StudyKind) -> &'static str {
     match kind {
         StudyKind::A => "head strategy",
         StudyKind::B => "query strategy",
-        StudyKind::Full => "pair of head and query strategy",
+        StudyKind::Full | StudyKind::Methods => "pair of head and query strategy",
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) fn header(source: &Source<'_>) -> Section {
         fp_eval::study::config::StudyKind::Full => {
             "Full evaluation: head and query strategies together"
         }
+        fp_eval::study::config::StudyKind::Methods => {
+            "Pruning methods: which of them keep the visual tokens that answers need"
+        }
     };
     let id = "verdict";
     let markup = html! {

@@ -13,6 +13,7 @@
 //! of absolute positions: its hash table's, which is rebuilt here by its rule. Rounding down
 //! makes fewer tokens than asked: 0.7778 of 576 keeps 124, not 128.
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{self, VISUAL_START};
 use crate::pruning::published::{
@@ -162,6 +163,22 @@ impl PublishedMethod for Dart {
         let selection = TokenSelection::new(chosen.kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&chosen.kept, selection)
             .with("pivots", Extra::Indices(chosen.pivots)))
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        // Eight pivots, four of them image tokens, and as many tokens for each.
+        const PIVOTS: usize = 8;
+        let each = at_budget::tokens(share, setting).saturating_sub(PIVOTS / 2) / PIVOTS;
+        let kept = (each as f64 + 0.5) * PIVOTS as f64;
+        let reduction = 1.0 - (kept / setting.num_image_tokens.max(1) as f64).min(1.0);
+        Some(vec![
+            ("layer", setting.prune_layer.to_string()),
+            ("reduction", reduction.to_string()),
+        ])
     }
 
     fn stages(

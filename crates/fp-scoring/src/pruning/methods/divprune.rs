@@ -13,6 +13,7 @@
 
 use rayon::prelude::*;
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::PROJECTED;
 use crate::pruning::published::{
@@ -86,6 +87,16 @@ impl PublishedMethod for DivPrune {
         kept.sort_unstable();
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection).with_picked(picked))
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        let tokens = at_budget::tokens(share, setting);
+        let ratio = tokens as f64 / setting.num_image_tokens.max(1) as f64;
+        Some(vec![("ratio", ratio.to_string())])
     }
 
     fn stages(

@@ -10,6 +10,7 @@
 //! The numbers per layer are literals for 32 layers at 40 to 90 %; they come of a fit on
 //! LLaVA-1.5-7B, so `delete` has to be given for any model.
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{self, VISUAL_START};
 use crate::pruning::published::{
     Dense, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
@@ -106,6 +107,28 @@ impl PublishedMethod for FitPrune {
         let kept = fitprune_tokens(&from_image, &from_text, delete);
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection))
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        // The authors fit their tables to a model; here the same share of what is there is
+        // deleted in every layer.
+        let share = share.min(1.0);
+        let mut present = setting.num_image_tokens;
+        let mut delete: Vec<usize> = (1..setting.shape.num_layers)
+            .map(|layers_run| {
+                let exponent = i32::try_from(layers_run).unwrap_or(i32::MAX);
+                let kept = at_budget::tokens(share.powi(exponent), setting).min(present);
+                let gone = present - kept;
+                present = kept;
+                gone
+            })
+            .collect();
+        delete.push(0);
+        Some(vec![("delete", at_budget::list(&delete))])
     }
 
     fn stages(

@@ -10,6 +10,7 @@
 //! out of the image is its first or last token. More anchors than T fail in the authors'
 //! code and are refused here.
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{self, KEEP};
 use crate::pruning::published::{
     Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
@@ -17,6 +18,9 @@ use crate::pruning::published::{
     best, descending,
 };
 use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
+
+/// The authors' vision layer of the anchors, counted from 1, of 24.
+const AUTHORS_LAYER: usize = 9;
 
 /// Anchors of a middle layer, the rest by a deep one.
 #[derive(Debug)]
@@ -108,6 +112,17 @@ impl PublishedMethod for HiPrune {
         Ok(MethodChoice::plain(&chosen.kept, selection)
             .with("seeds", Extra::Indices(chosen.seeds))
             .with("anchors", Extra::Indices(chosen.anchors)))
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        let layer = at_budget::vision_layer(AUTHORS_LAYER, setting).max(1);
+        let mut settings = at_budget::keep(share, setting)?;
+        settings.push(("object_layer", layer.to_string()));
+        Some(settings)
     }
 
     fn stages(

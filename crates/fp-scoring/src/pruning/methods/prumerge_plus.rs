@@ -110,6 +110,10 @@ impl PublishedMethod for PruMergePlus {
             .with("grid_step", Extra::Count(chosen.grid_step)))
     }
 
+    fn takes_budget(&self) -> bool {
+        false
+    }
+
     fn stages(
         &self,
         params: &MethodParams,

@@ -11,6 +11,7 @@
 //! of 192, 128 and 64 tokens are others' (SCOPE's copy, with SparseVLM's lists); figures
 //! differ by more than five points with the schedule, so it belongs beside any figure.
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{ROWS, layers};
 use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
@@ -102,6 +103,19 @@ impl PublishedMethod for PyramidDrop {
         let kept = pyramiddrop_tokens(&last, keep);
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection))
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        // The authors' own layers leave more than most budgets do; SCOPE's copy has these.
+        let (layers, keep) = at_budget::staged(share, &[2, 6, 16], &[300, 200, 110], setting);
+        Some(vec![
+            ("layers", at_budget::list(&layers)),
+            ("keep", at_budget::list(&keep)),
+        ])
     }
 
     fn stages(

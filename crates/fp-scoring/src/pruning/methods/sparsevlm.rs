@@ -19,6 +19,7 @@
 //! Positions under `keep` are ours: a cluster stands at its centre's.
 
 use crate::hash::{GOLDEN_GAMMA, split_mix};
+use crate::pruning::published::at_budget;
 use crate::pruning::published::choice::{Sum, weighted_rows};
 use crate::pruning::published::dense::distance;
 use crate::pruning::published::shared::{self, RATERS, ROWS, layers};
@@ -171,6 +172,18 @@ impl PublishedMethod for SparseVlm {
             .with("clusters", Extra::Groups(groups))
             .with("centres", Extra::Indices(centres))
             .with("noise", Extra::Numbers(noise)))
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        let (layers, keep) = at_budget::staged(share, &[3, 7, 16], &[300, 200, 110], setting);
+        Some(vec![
+            ("layers", at_budget::list(&layers)),
+            ("keep", at_budget::list(&keep)),
+        ])
     }
 
     fn stages(

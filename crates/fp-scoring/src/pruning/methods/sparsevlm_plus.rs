@@ -13,6 +13,7 @@
 //! much earlier; scores flip there. Nothing is clamped, as in the authors' code; a g of 0
 //! exactly is refused. The number of heads, 14, is of 32.
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{self, RATERS, ROWS, VISUAL_START, layers};
 use crate::pruning::published::{
     Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
@@ -148,6 +149,19 @@ impl PublishedMethod for SparseVlmPlus {
             MethodChoice::plain(&chosen.kept, selection)
                 .with("heads", Extra::Indices(chosen.heads)),
         )
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        let (layers, keep) = at_budget::staged(share, &[3, 7, 16], &[300, 200, 118], setting);
+        Some(vec![
+            ("layers", at_budget::list(&layers)),
+            ("keep", at_budget::list(&keep)),
+            ("heads", at_budget::heads(14, setting).to_string()),
+        ])
     }
 
     fn stages(

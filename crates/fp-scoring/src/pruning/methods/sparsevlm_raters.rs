@@ -76,6 +76,10 @@ impl PublishedMethod for SparseVlmRaters {
         })
     }
 
+    fn runs_in_models(&self) -> bool {
+        false
+    }
+
     fn stages(
         &self,
         _params: &MethodParams,

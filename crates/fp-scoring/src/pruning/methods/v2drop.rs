@@ -10,6 +10,7 @@
 //! prunes 50, 70 and 100 %. A literal in the code lets sequences of up to 576 tokens pass
 //! unpruned; that isn't done here.
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::dense::distance;
 use crate::pruning::published::shared::layers;
 use crate::pruning::published::{
@@ -111,6 +112,23 @@ impl PublishedMethod for V2Drop {
         let kept = v2drop_tokens(&before, &after, keep);
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection))
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        let (layers, _) = at_budget::staged(1.0, &[3, 17, 22], &[288, 288, 1], setting);
+        let ratio = share.min(1.0).to_string();
+        let mut ratios = vec![ratio; layers.len()];
+        if let Some(last) = ratios.last_mut() {
+            "0".clone_into(last);
+        }
+        Some(vec![
+            ("layers", at_budget::list(&layers)),
+            ("keep_ratios", at_budget::list(&ratios)),
+        ])
     }
 
     fn stages(

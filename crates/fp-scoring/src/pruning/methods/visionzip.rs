@@ -15,6 +15,7 @@
 //! Positions under `keep` are ours: the class token's is the image's first, a merged
 //! token's its target's.
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::choice::{Sum, weighted_rows};
 use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{CLS_ATTENTION, HIDDEN};
@@ -149,6 +150,20 @@ impl PublishedMethod for VisionZip {
             .with_rows(rows)
             .with("targets", Extra::Indices(chosen.targets))
             .with("merged_from", Extra::Groups(chosen.merged_from)))
+    }
+
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        // The authors' 30 of 192, 20 of 128 and 10 of 64, nearly.
+        let tokens = at_budget::tokens(share, setting);
+        let contextual = (tokens as f64 * 5.0 / 32.0).round() as usize;
+        Some(vec![
+            ("dominant", (tokens - contextual).to_string()),
+            ("contextual", contextual.to_string()),
+        ])
     }
 
     fn stages(

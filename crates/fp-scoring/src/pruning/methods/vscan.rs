@@ -13,6 +13,7 @@
 //! What a window can't share evenly is lost: T = 67 keeps 66. T < 2·windows fails in the
 //! authors' code and is refused here, as a window that doesn't divide the grid.
 
+use crate::pruning::published::at_budget;
 use crate::pruning::published::choice::{Sum, weighted_rows};
 use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{self, KEEP, PROJECTED};
@@ -24,7 +25,7 @@ use crate::pruning::published::{
 use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// The vision layer of the windows, counted from 0: the authors' literal.
-const SHALLOW: i64 = 5;
+const SHALLOW: usize = 5;
 
 /// Local and global attention of the tower, the rest merged.
 #[derive(Debug)]
@@ -57,6 +58,13 @@ static CARD: PublishedCard = PublishedCard {
             default: ParamDefault::Is("6"),
             scope: ParamScope::Both,
             summary: "w, the side of a window in patches; it has to divide the grid's side",
+        },
+        ParamCard {
+            name: "shallow_layer",
+            kind: ParamKind::Count,
+            default: ParamDefault::Is("5"),
+            scope: ParamScope::Model,
+            summary: "the vision layer of the windows' attention, counted from 0",
         },
         ParamCard {
             name: "layer",
@@ -147,6 +155,27 @@ impl PublishedMethod for VScan {
             .with("merged_from", Extra::Groups(chosen.merged_from)))
     }
 
+    fn settings_at(
+        &self,
+        share: f64,
+        setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        // A quarter of the grid's side, as the authors' 6 of 24, where that divides it.
+        let side = setting.grid.map_or(24, |[columns, _]| columns);
+        let window = (1..=(side / 4).max(1)).rev().find(|w| side % w == 0)?;
+        let layer = at_budget::decoder_layer(16, setting);
+        Some(vec![
+            ("keep", at_budget::tokens(share / 2.0, setting).to_string()),
+            ("window", window.to_string()),
+            ("layer", layer.to_string()),
+            ("keep2", at_budget::tokens(share / 6.0, setting).to_string()),
+            (
+                "shallow_layer",
+                at_budget::vision_layer(SHALLOW, setting).to_string(),
+            ),
+        ])
+    }
+
     fn stages(
         &self,
         params: &MethodParams,
@@ -154,6 +183,7 @@ impl PublishedMethod for VScan {
     ) -> Result<Vec<PublishedStage>, PublishedError> {
         let keep = params.count("keep")?;
         let keep2 = params.count("keep2")?;
+        let shallow = i64::try_from(params.count("shallow_layer")?).unwrap_or(i64::MAX);
         let first = PublishedStage {
             site: Site::Embeddings,
             method: &VScan,
@@ -162,7 +192,7 @@ impl PublishedMethod for VScan {
             sources: vec![
                 (
                     "shallow",
-                    Source::VisionMean(VisionNeed::ClassAttention(SHALLOW)),
+                    Source::VisionMean(VisionNeed::ClassAttention(shallow)),
                 ),
                 ("deep", Source::VisionMean(VisionNeed::ClassAttention(-2))),
                 ("projected", Source::Embeds),

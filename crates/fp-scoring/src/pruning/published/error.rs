@@ -18,6 +18,25 @@ pub enum PublishedError {
         /// The names that there are.
         known: Vec<&'static str>,
     },
+    /// The method has no setting for how many tokens go on.
+    #[error("`{method}` has no setting for a budget")]
+    NoBudget {
+        /// The method.
+        method: &'static str,
+    },
+    /// A budget below what the method's layers leave.
+    #[error(
+        "`{method}` can't meet a budget of {wanted:.2} image tokens on this model: it has at \
+         least {least:.2}"
+    )]
+    BudgetOutOfReach {
+        /// The method.
+        method: &'static str,
+        /// Tokens wanted: after its stage, or on the average over layers.
+        wanted: f64,
+        /// The fewest that there can be.
+        least: f64,
+    },
     /// The method has no such parameter.
     #[error(
         "`{method}` has no parameter `{param}`{}; {}",

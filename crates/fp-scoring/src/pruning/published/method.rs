@@ -31,6 +31,32 @@ pub trait PublishedMethod: Debug + Send + Sync {
         setting: &PlanSetting,
     ) -> Result<Vec<PublishedStage>, PublishedError>;
 
+    /// Its settings for a share of the image tokens, larger ones for a larger share; layers
+    /// and heads scaled to the model. None where no setting says how many tokens go on.
+    fn settings_at(
+        &self,
+        _share: f64,
+        _setting: &PlanSetting,
+    ) -> Option<Vec<(&'static str, String)>> {
+        None
+    }
+
+    /// Whether a budget sets it; otherwise it runs once, and as many tokens go on as its
+    /// rule finds.
+    fn takes_budget(&self) -> bool {
+        true
+    }
+
+    /// Whether it prunes a model's image tokens by itself.
+    fn runs_in_models(&self) -> bool {
+        true
+    }
+
+    /// Whether it looks at embeddings of a model beside the one that is pruned.
+    fn needs_another_model(&self) -> bool {
+        false
+    }
+
     /// Whether its stages find SparseVLM's raters by the embeddings of image and text.
     fn finds_raters(&self) -> bool {
         false

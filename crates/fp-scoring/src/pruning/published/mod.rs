@@ -9,6 +9,7 @@
 //! used. Where that code fails, or does something that its authors can't have meant, the
 //! case is defined or refused by name here, and documented in the method's file.
 
+pub(crate) mod at_budget;
 mod card;
 pub(crate) mod choice;
 pub(crate) mod dense;

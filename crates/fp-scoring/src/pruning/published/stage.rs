@@ -113,6 +113,16 @@ impl Selector for PublishedStage {
         needs
     }
 
+    fn looks_at_image_alone(&self) -> bool {
+        let is_of_image = |source: &Source| {
+            matches!(
+                source,
+                Source::Vision(_) | Source::VisionMean(_) | Source::Embeds
+            )
+        };
+        !self.method.finds_raters() && self.sources.iter().all(|(_, source)| is_of_image(source))
+    }
+
     fn query_rows(&self, layout: &TokenLayout) -> Result<Vec<usize>, ScoringError> {
         let mut rows = Vec::new();
         for (_, source) in &self.sources {
