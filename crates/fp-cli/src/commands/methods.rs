@@ -2,7 +2,11 @@
 
 use anyhow::Result;
 use clap::Args;
-use fp_scoring::{ParamDefault, ParamScope, PublishedCard, published_method, published_methods};
+use fp_scoring::{
+    DecoderShape, MethodRegistry, Normalization, ParamDefault, ParamScope, PlanSetting,
+    PublishedCard, QueryStrategy, TokenBudget, published_method, published_methods,
+};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{print_json, print_text};
@@ -18,7 +22,8 @@ pub(crate) struct MethodsArgs {
     #[arg(value_name = "METHOD")]
     methods: Vec<String>,
     /// Print JSON: {"methods": [{"name", "summary", "site", "formula", "inputs", "params",
-    /// "presets", "paper", "source", "licence", "positions", "disagreements"}, ...]}.
+    /// "presets", "at_budget", "paper", "source", "licence", "positions", "disagreements"},
+    /// ...]}.
     #[arg(long)]
     json: bool,
 }
@@ -43,7 +48,8 @@ pub(crate) fn run(args: &MethodsArgs) -> Result<()> {
     }
     let mut text = String::from(
         "Published pruning methods. N image tokens, T of them go on unless said otherwise; \
-         A: attention after softmax. Licence of all: ",
+         A: attention after softmax. In studies: the schedule LAYERS:TOKENS that a layer \
+         average sets on LLaVA-1.5-7B. Licence of all: ",
     );
     text += cards.first().map_or("", |card| card.licence());
     text += ".\n";
@@ -57,8 +63,67 @@ fn entry(card: &PublishedCard) -> Result<Value> {
     let mut value = serde_json::to_value(card)?;
     if let Value::Object(map) = &mut value {
         map.insert("licence".to_owned(), json!(card.licence()));
+        map.insert("at_budget".to_owned(), json!(at_budgets(card)));
     }
     Ok(value)
+}
+
+/// What a method does at a study's budget.
+#[derive(Serialize)]
+struct AtBudget {
+    /// The layer average of visual tokens that is asked for.
+    average_visual_tokens: usize,
+    /// Layers that have run, and how many tokens go on.
+    stages: Vec<[usize; 2]>,
+}
+
+/// At the budgets that papers name, on LLaVA-1.5-7B; none of a method that no budget sets.
+fn at_budgets(card: &PublishedCard) -> Vec<AtBudget> {
+    let registry = MethodRegistry::standard();
+    let Ok(method) = registry.get(card.name) else {
+        return Vec::new();
+    };
+    let budgets = [192, 128, 64].into_iter().filter(|_| method.takes_budget());
+    budgets
+        .filter_map(|average| {
+            let setting = PlanSetting {
+                shape: DecoderShape::LLAVA_1_5_7B,
+                num_image_tokens: 576,
+                grid: Some([24, 24]),
+                num_vision_layers: Some(24),
+                prune_layer: 2,
+                budget: Some(TokenBudget::AverageVisualTokens(average as f64)),
+                schedule: None,
+                query_strategy: QueryStrategy::LastToken,
+                normalization: Normalization::L1,
+                allow_degenerate: false,
+                seed: 0,
+            };
+            let plan = method.plan(&setting).ok()?;
+            let stages = plan.stages.iter();
+            Some(AtBudget {
+                average_visual_tokens: average,
+                stages: stages
+                    .map(|stage| [stage.site.depth(), stage.kept])
+                    .collect(),
+            })
+        })
+        .collect()
+}
+
+impl AtBudget {
+    /// As a schedule is written; a method of a stage in every layer has too many to name.
+    fn text(&self) -> String {
+        const MOST: usize = 4;
+        let stages = self.stages.iter().take(MOST);
+        let mut text: Vec<String> = stages
+            .map(|[layer, kept]| format!("{layer}:{kept}"))
+            .collect();
+        if self.stages.len() > MOST {
+            text.push(format!("… in {} layers", self.stages.len()));
+        }
+        format!("{}: {}", self.average_visual_tokens, text.join(","))
+    }
 }
 
 fn in_full(card: &PublishedCard) -> String {
@@ -97,6 +162,9 @@ fn in_full(card: &PublishedCard) -> String {
     for preset in card.presets {
         let what = format!("{}: {} [{}]", preset.budget, preset.params, preset.whose);
         add("budget", &what);
+    }
+    for budget in at_budgets(card) {
+        add("in studies", &budget.text());
     }
     add("paper", card.paper);
     add("source", card.source);

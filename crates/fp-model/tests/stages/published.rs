@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use fp_image::{ImageAspect, decode_file};
-use fp_model::prompt::PromptTemplate;
+use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::{
     LlavaModel, LoadOptions, OpenedCheckpoint, PlannedSample, Sample, SampleFacts, SampleOutput,
     ToTensor, VisionParts,
 };
 use fp_scoring::{
-    MethodParams, Normalization, ParamScope, Plan, PlanSetting, PositionRule, QueryStrategy,
-    RunCodes, TokenLayout, published_method, published_plan,
+    MethodParams, MethodRegistry, MethodRole, Normalization, ParamScope, Plan, PlanSetting,
+    PositionRule, QueryStrategy, RunCodes, TokenBudget, TokenLayout, published_method,
+    published_plan,
 };
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -102,6 +103,88 @@ fn published_methods_that_keep_everything_are_vanilla() {
             let plan = plan(&case.model, num_image, name, &given, positions);
             assert_eq!(run(&plan), vanilla, "{name} {positions}");
         }
+    }
+}
+
+/// What every published method does at a budget: its caches hold, in every layer, what its
+/// stages let through, as many as its plan counts where the rule has no choice; and two
+/// samples in a batch are what each is alone.
+#[test]
+fn published_methods_cache_what_they_count_and_know_no_batch() {
+    let case = Case::new();
+    let n = case.features.num_tokens();
+    let num_layers = case.model.config().text.num_layers;
+    let text = case.prompt.input_ids.len() - 1;
+    let other = EncodedPrompt {
+        input_ids: (1..7).chain([500]).chain(40..63).collect(),
+        image_position: 6,
+    };
+    let registry = MethodRegistry::standard();
+    // The tower's last layer, which prumerge_plus looks at, isn't loaded here.
+    let left_out = ["prumerge_plus", "cdpruner"];
+    let methods = registry
+        .iter()
+        .filter(|method| method.role() == MethodRole::Studied)
+        .filter(|method| !left_out.contains(&method.name()));
+    let setting = PlanSetting {
+        grid: Some([n.isqrt(), n.isqrt()]),
+        budget: Some(TokenBudget::AverageVisualTokens(0.4 * n as f64)),
+        ..setting(&case.model, n)
+    };
+    for method in methods {
+        let name = method.name();
+        let plan = method.plan(&setting).unwrap();
+        let request = case.model.config().vision_request([&plan]).unwrap();
+        let features = case.model.encode_image_for(&case.pixels, &request).unwrap();
+        let planned = |prompt| PlannedSample {
+            sample: Sample {
+                prompt,
+                features: &features,
+            },
+            plan: &plan,
+            facts: SampleFacts::of(""),
+        };
+        let run = |requests: &[PlannedSample<'_>]| {
+            let answered = case.model.answer_planned(requests, &greedy(3));
+            answered
+                .unwrap_or_else(|error| panic!("{name}: {error:?}"))
+                .0
+        };
+        let both = run(&[planned(&case.prompt), planned(&other)]);
+        for (prompt, output) in [&case.prompt, &other].into_iter().zip(&both) {
+            let alone = run(&[planned(prompt)]).remove(0);
+            assert_eq!(alone.prompt_logits, output.prompt_logits, "{name}");
+            assert_eq!(
+                alone.generation.token_ids, output.generation.token_ids,
+                "{name}"
+            );
+            let selected = |output: &SampleOutput| -> Vec<_> {
+                let stages = output.stages.iter();
+                stages
+                    .map(|stage| stage.selected.selection.clone())
+                    .collect()
+            };
+            assert_eq!(selected(&alone), selected(output), "{name}");
+        }
+        let mut lens = vec![n; num_layers];
+        for stage in &both[0].stages {
+            for len in &mut lens[stage.site.depth()..] {
+                *len = stage.places.len();
+            }
+        }
+        let counted = plan.schedule(num_layers, n).unwrap();
+        if name != "vscan" {
+            assert_eq!(counted.entering(), lens, "{name}");
+        }
+        let decoded = both[0].generation.token_ids.len().min(3);
+        let expected: Vec<usize> = lens.iter().map(|len| len + text + decoded).collect();
+        let found = &both[0].kv_tokens;
+        // The last token of an answer is cached where another one follows.
+        let shorter: Vec<usize> = expected.iter().map(|len| len - 1).collect();
+        assert!(
+            *found == expected || *found == shorter,
+            "{name}: {found:?} {expected:?}"
+        );
     }
 }
 

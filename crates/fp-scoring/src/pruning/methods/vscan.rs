@@ -160,12 +160,18 @@ impl PublishedMethod for VScan {
         share: f64,
         setting: &PlanSetting,
     ) -> Option<Vec<(&'static str, String)>> {
-        // A quarter of the grid's side, as the authors' 6 of 24, where that divides it.
+        // A quarter of the grid's side, as the authors' 6 of 24, where that divides it; wider
+        // where each window couldn't have its two tokens.
         let side = setting.grid.map_or(24, |[columns, _]| columns);
-        let window = (1..=(side / 4).max(1)).rev().find(|w| side % w == 0)?;
+        let keep = at_budget::tokens(share / 2.0, setting);
+        let fits = |window: &usize| {
+            let windows = (side / window).pow(2);
+            side.is_multiple_of(*window) && 2 * windows <= keep
+        };
+        let window = ((side / 4).max(1)..=side).find(fits).unwrap_or(side);
         let layer = at_budget::decoder_layer(16, setting);
         Some(vec![
-            ("keep", at_budget::tokens(share / 2.0, setting).to_string()),
+            ("keep", keep.to_string()),
             ("window", window.to_string()),
             ("layer", layer.to_string()),
             ("keep2", at_budget::tokens(share / 6.0, setting).to_string()),

@@ -170,7 +170,7 @@ impl PublishedStage {
     fn choose(&self, evidence: &Evidence<'_>) -> Result<MethodChoice, PublishedError> {
         let mut inputs = MethodInputs::default();
         for (name, source) in &self.sources {
-            let (shape, values) = tensor(*source, evidence)?;
+            let (shape, values) = self.tensor(*source, evidence)?;
             inputs.insert(name, shape, values)?;
         }
         let params = self.method.stage_params(&self.params, evidence)?;
@@ -178,49 +178,79 @@ impl PublishedStage {
     }
 }
 
-/// Shape and values of what a source gives.
-fn tensor(
-    source: Source,
-    evidence: &Evidence<'_>,
-) -> Result<(Vec<usize>, Vec<f64>), PublishedError> {
-    let matrix = match source {
-        Source::Vision(need) => evidence.vision(need)?,
-        Source::VisionMean(need) => {
-            let means = Dense::from(evidence.vision(need)?).column_means();
-            return Ok((vec![means.len()], means));
-        }
-        Source::Embeds => evidence.embeds()?,
-        Source::Hidden => evidence.hidden()?,
-        Source::PreviousHidden => evidence.previous_hidden()?,
-        Source::States => evidence.states()?,
-        Source::Keys => evidence.keys()?,
-        Source::LastRowAhead | Source::TextRows => {
-            let rows = evidence.attention()?;
-            let shape = vec![rows.num_heads(), rows.rows().len(), evidence.num_tokens()];
-            return Ok((
-                shape,
-                rows.values()
-                    .iter()
-                    .map(|&value| f64::from(value))
-                    .collect(),
-            ));
-        }
-        Source::LargestOverHeads => return Ok(largest_over_heads(evidence.attention()?)),
-    };
-    let values = matrix.values().iter().map(|&value| f64::from(value));
-    Ok((
-        vec![matrix.num_rows(), matrix.num_columns()],
-        values.collect(),
-    ))
+impl PublishedStage {
+    /// Shape and values of what a source gives.
+    fn tensor(
+        &self,
+        source: Source,
+        evidence: &Evidence<'_>,
+    ) -> Result<(Vec<usize>, Vec<f64>), PublishedError> {
+        let matrix = match source {
+            Source::Vision(need) => evidence.vision(need)?,
+            Source::VisionMean(need) => {
+                let means = Dense::from(evidence.vision(need)?).column_means();
+                return Ok((vec![means.len()], means));
+            }
+            Source::Embeds => evidence.embeds()?,
+            Source::Hidden => evidence.hidden()?,
+            Source::PreviousHidden => evidence.previous_hidden()?,
+            Source::States => evidence.states()?,
+            Source::Keys => evidence.keys()?,
+            Source::LastRowAhead | Source::TextRows | Source::LargestOverHeads => {
+                let (wanted, heads) = (self.query_rows(evidence.layout()), evidence.attention()?);
+                let wanted = wanted.map_err(SelectError::from)?;
+                let values = values_of(heads, &wanted)?;
+                let (rows, num_tokens) = (wanted.len(), evidence.num_tokens());
+                return Ok(match source {
+                    Source::LargestOverHeads => largest_over_heads(&values, rows, num_tokens),
+                    _ => (vec![heads.num_heads(), rows, num_tokens], values),
+                });
+            }
+        };
+        let values = matrix.values().iter().map(|&value| f64::from(value));
+        Ok((
+            vec![matrix.num_rows(), matrix.num_columns()],
+            values.collect(),
+        ))
+    }
 }
 
-fn largest_over_heads(rows: &AttentionRows<'_, f32>) -> (Vec<usize>, Vec<f64>) {
-    let (num_rows, num_tokens) = (rows.rows().len(), rows.layout().num_image);
+/// `[H, rows, n]` of the rows that are wanted: where several rules look at one stage, others
+/// were read too.
+fn values_of(
+    attention: &AttentionRows<'_, f32>,
+    wanted: &[usize],
+) -> Result<Vec<f64>, SelectError> {
+    let (rows, num_tokens) = (attention.rows(), attention.layout().num_image);
+    let missing = SelectError::MissingEvidence {
+        what: "attention of the rows that the method looks from",
+    };
+    let at: Vec<usize> = wanted
+        .iter()
+        .map(|row| rows.binary_search(row).map_err(|_| missing.clone()))
+        .collect::<Result<_, _>>()?;
+    let mut values = Vec::with_capacity(attention.num_heads() * at.len() * num_tokens);
+    for head in attention.values().chunks(rows.len() * num_tokens) {
+        for &row in &at {
+            let of_row = &head[row * num_tokens..(row + 1) * num_tokens];
+            values.extend(of_row.iter().map(|&value| f64::from(value)));
+        }
+    }
+    Ok(values)
+}
+
+/// The largest of `[H, rows, n]` over heads, `[1, rows, rows]`; what is beside the n image
+/// tokens is left 0.
+fn largest_over_heads(
+    values: &[f64],
+    num_rows: usize,
+    num_tokens: usize,
+) -> (Vec<usize>, Vec<f64>) {
     let mut largest = vec![0.0; num_rows * num_rows];
-    for head in rows.values().chunks(num_rows * num_tokens) {
+    for head in values.chunks(num_rows * num_tokens) {
         for (row, values) in largest.chunks_mut(num_rows).zip(head.chunks(num_tokens)) {
             for (largest, value) in row.iter_mut().zip(values) {
-                *largest = f64::from(*value).max(*largest);
+                *largest = value.max(*largest);
             }
         }
     }
