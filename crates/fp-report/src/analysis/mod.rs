@@ -21,6 +21,7 @@ mod halves;
 mod hypotheses;
 mod image_ranges;
 mod kept;
+mod methods;
 mod near_ties;
 mod noise;
 mod on_same;
@@ -56,6 +57,7 @@ pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
 pub use halves::Halves;
 pub use hypotheses::{Answer, Hypothesis};
 pub use image_ranges::{ImageRange, image_ranges};
+pub use methods::{MethodEntry, MethodTests};
 pub use near_ties::NearTie;
 pub use noise::{AnswerDifference, NoiseFloor};
 pub use on_same::OnSameQuestions;
@@ -71,6 +73,7 @@ pub use verdict::Verdict;
 pub(crate) use compare::{Beats, Judge, Pair};
 pub(crate) use evidence::evidence;
 pub(crate) use kept::kept_tokens;
+pub(crate) use methods::{method_headline, samples_of_tests};
 pub(crate) use roster::Roster;
 pub(crate) use samples::is_answered;
 pub(crate) use scores::{Column, Scores};
@@ -112,6 +115,10 @@ pub struct Analysis {
     pub references: Vec<ReferenceComparisons>,
     /// The controls among themselves.
     pub controls: Vec<Comparison>,
+    /// Whole methods against the reference and against chance, budget by budget; empty in
+    /// runs without a method beside strategies and controls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<MethodTests>,
     /// Comparisons that were to be made and could not be, each with its reason: those with
     /// references, among controls, of kept evidence, of the best of many and of hypotheses.
     pub untested: Vec<Untested>,
@@ -189,6 +196,19 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     let (references, mut untested) = references::against_references(run, &roster, &scores, &judge)?;
     let controls = references::controls(run, &roster, &scores, &judge)?;
     untested.extend(controls.untested);
+    let costs: Vec<CountedCost> = (0..run.spec.grid.cells.len())
+        .map(|cell| counted_cost(&run.spec, &run.records, cell))
+        .collect::<Result<_, _>>()?;
+    let grounds = methods::MethodGrounds {
+        run,
+        roster: &roster,
+        scores: &scores,
+        judge: &judge,
+        costs: &costs,
+    };
+    let reference = |budget: usize| methods::reference_cell(run, &roster, budget);
+    let methods = methods::method_tests(&grounds, &reference)?;
+    untested.extend(methods.iter().flat_map(|tests| tests.untested.clone()));
     let recall = tokens::recall_against_random(run, &roster, &measured, &judge)?;
     untested.extend(recall.untested);
     if let Some(best) = &best {
@@ -215,6 +235,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
         references,
         controls: controls.comparisons,
+        methods,
         untested,
         best,
         static_heads,
@@ -231,9 +252,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         token_quality: tokens::token_quality(run, &measured),
         recall_against_random: recall.comparisons,
         retention: tokens::retention(run),
-        costs: (0..run.spec.grid.cells.len())
-            .map(|cell| counted_cost(&run.spec, &run.records, cell))
-            .collect::<Result<_, _>>()?,
+        costs,
         flips: flips::flips(run, &scores, &strata, roster.vanilla),
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))

@@ -40,6 +40,7 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     super::figures::section(source, &mut text);
     controls(source, &mut text);
     static_heads(source, &mut text);
+    super::methods::section(source, &mut text);
     super::efficiency::section(source, &mut text);
     super::difficult::difficult(source, &mut text);
     super::difficult::frequent_answers(source, &mut text);

@@ -9,6 +9,7 @@ mod figures;
 mod json;
 mod latex;
 mod markdown;
+mod methods;
 mod page;
 
 pub use json::RESULTS_VERSION;

@@ -21,6 +21,7 @@ mod grid;
 mod image_sources;
 mod maps;
 mod markup;
+mod methods;
 mod navigation;
 mod pictures;
 mod provenance;
@@ -79,6 +80,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
         Some(accuracy::curves(source)),
         differences::differences(source),
         Some(grid::grid(source)),
+        Some(methods::methods(source)),
         datasets::datasets(source),
         figures::figures(source),
         findings::best(source),

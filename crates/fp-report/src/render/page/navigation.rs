@@ -13,6 +13,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("accuracy", "Accuracy"),
             ("differences", "Differences"),
             ("heat", "Every cell"),
+            ("methods", "Methods"),
             ("datasets", "Datasets"),
             ("best", "Best of many"),
             ("static-heads", "Static heads"),
