@@ -260,8 +260,16 @@ pub(super) fn entering(schedule: &TokenSchedule) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use fp_scoring::{
+        HeadCount, HeadStrategy, MethodParams, Normalization, ParamScope, PlanSetting,
+        QueryStrategy, TokenBudget, published_method, published_plan,
+    };
+
     use super::*;
     use crate::efficiency::plan::tests::bare;
+    use crate::efficiency::{
+        Efficiency, EfficiencySettings, InputSource, Prepared, Request, measure,
+    };
 
     fn seconds(vision: f64, prefix: f64, scoring: f64, suffix: f64) -> StageSeconds {
         StageSeconds {
@@ -321,5 +329,157 @@ mod tests {
         assert_eq!(measured(true, rounds).pays(), Pays::Even);
         let of = [(1.0, 2.0), (2.0, 1.0), (1.0, 1.0)].map(|(cost, saved)| Pays::of(cost, saved));
         assert_eq!(of, [Pays::Yes, Pays::No, Pays::Even]);
+    }
+
+    fn request() -> Request {
+        Request {
+            model: "random:tiny".to_owned(),
+            vision_tower: None,
+            input: InputSource::Usual,
+            budgets: vec![TokenBudget::Kept(4)],
+            head_strategies: vec![HeadStrategy::Sum],
+            query_strategies: vec![QueryStrategy::LastToken],
+            methods: vec![
+                "pool".to_owned(),
+                "downsample".to_owned(),
+                "vanilla".to_owned(),
+            ],
+            num_selected_heads: HeadCount::HALF,
+            normalization: Normalization::L1,
+            prune_layer: 2,
+            device: "cpu".to_owned(),
+            dtype: None,
+            threads: 1,
+            settings: EfficiencySettings {
+                new_tokens: 3,
+                warmup: 0,
+                repeats: 2,
+                max_batch: 1,
+            },
+            allow_degenerate: false,
+        }
+    }
+
+    /// The plan of a published method on the tiny model.
+    fn published(prepared: &Prepared, name: &str, given: &[(&str, &str)]) -> fp_scoring::Plan {
+        let given: Vec<(String, String)> = given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let method = published_method(name).unwrap();
+        let params = MethodParams::parse(method.card(), ParamScope::Model, &given).unwrap();
+        let setting = PlanSetting {
+            shape: prepared.plan.shape,
+            num_image_tokens: prepared.plan.layout.num_image,
+            grid: None,
+            prune_layer: 2,
+            budget: None,
+            schedule: None,
+            query_strategy: QueryStrategy::LastToken,
+            normalization: Normalization::L1,
+            allow_degenerate: false,
+            seed: 0,
+        };
+        published_plan(method, &params, None, &setting).unwrap()
+    }
+
+    #[test]
+    fn methods_of_every_site_run_whole() {
+        let mut prepared = Prepared::new(&request()).unwrap();
+        let merging = ("visionzip", vec![("dominant", "4"), ("contextual", "2")]);
+        let staged = ("pyramiddrop", vec![("layers", "1,2,3"), ("keep", "8,4,2")]);
+        let behind = (
+            "v2drop",
+            vec![("layers", "2,3"), ("keep_ratios", "0.5,0.5")],
+        );
+        let methods = [
+            ("fastervlm", vec![("keep", "5")], 5),
+            (merging.0, merging.1, 6),
+            (staged.0, staged.1, 2),
+            (behind.0, behind.1, 4),
+        ];
+        for (name, given, _) in &methods {
+            let plan = published(&prepared, name, given);
+            prepared.add_method((*name).to_owned(), Ok(plan));
+        }
+        prepared.add_method(
+            "impossible".to_owned(),
+            Err("it can't be planned".to_owned()),
+        );
+        let reads: Vec<(&str, bool)> = prepared
+            .plan()
+            .named
+            .iter()
+            .map(|method| (method.cell.as_str(), method.reads_vision))
+            .collect();
+        assert_eq!(
+            reads[3..],
+            [
+                ("fastervlm", true),
+                ("visionzip", true),
+                ("pyramiddrop", false),
+                ("v2drop", false)
+            ]
+        );
+        let measured = measure(prepared, None, None, &mut |_| {}).unwrap();
+        assert!(measured.is_repeatable);
+        for (name, _, kept) in &methods {
+            let method = measured.method(name).unwrap();
+            assert_eq!((method.kept, method.net_ms.n), (*kept, 2), "{name}");
+            assert_eq!(method.token_ids.len(), 3, "{name}");
+            let is_read = ["fastervlm", "visionzip"].contains(name);
+            assert_eq!(method.evidence_ms.is_some(), is_read, "{name}");
+            assert!(method.prefill_ms.median > 0.0 && method.scoring_ms.median > 0.0);
+        }
+        // Nothing pruned is the dense model's answer; a pool of 4 keeps 4 tokens.
+        let vanilla = measured.method("vanilla").unwrap();
+        assert_eq!(vanilla.token_ids, measured.schedules[0].token_ids);
+        assert_eq!(measured.method("pool at kept = 4").unwrap().kept, 4);
+        // What can't be run is said, with the reason.
+        let failed = &measured.failed_methods[0];
+        assert_eq!(failed.cell, "downsample at kept = 4");
+        assert!(failed.reason.contains("random pixels"), "{}", failed.reason);
+        assert_eq!(measured.plan.skipped[0].cell, "impossible");
+        let lines = crate::efficiency::describe(&measured).join("\n");
+        assert!(lines.contains("impossible was not measured: it can't be planned"));
+        let table = crate::efficiency::selection(&measured).unwrap();
+        let names: Vec<&str> = table.rows.iter().map(|row| row[0].as_str()).collect();
+        assert!(
+            names.contains(&"sum+last_token/R4") && names.contains(&"visionzip"),
+            "{names:?}"
+        );
+        // It is written and read as it is, and records from before read as they were.
+        let text = serde_json::to_string(&measured).unwrap();
+        assert_eq!(serde_json::from_str::<Efficiency>(&text).unwrap(), measured);
+        let mut old: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (place, keys) in [
+            ("", vec!["methods", "failed_methods"]),
+            ("plan", vec!["named", "skipped"]),
+        ] {
+            let object = if place.is_empty() {
+                &mut old
+            } else {
+                &mut old[place]
+            };
+            for key in keys {
+                object.as_object_mut().unwrap().remove(key).unwrap();
+            }
+        }
+        let old: Efficiency = serde_json::from_value(old).unwrap();
+        assert!(old.methods.is_empty() && old.plan.named.is_empty());
+        assert!(!serde_json::to_string(&old).unwrap().contains("\"named\""));
+    }
+
+    #[test]
+    fn an_unknown_method_is_an_error_with_those_known() {
+        let request = Request {
+            methods: vec!["pol".to_owned()],
+            ..request()
+        };
+        let error = Prepared::new(&request).unwrap_err().to_string();
+        assert!(
+            error.starts_with("a method is `pol`; expected one of: ") && error.contains("pool"),
+            "{error}"
+        );
     }
 }

@@ -82,6 +82,7 @@ use fp_eval::study::{CountedCost, counted_cost};
 use serde::Serialize;
 
 use super::error::ReportError;
+use super::published::{BesideGrounds, PublishedComparison, beside};
 use super::run::Run;
 
 /// Everything that a run's records say.
@@ -109,6 +110,10 @@ pub struct Analysis {
     /// is a benchmark's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<DatasetFigures>,
+    /// What was published of the same methods, budgets and benchmarks; none where there is
+    /// nothing and the run is not about published methods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<PublishedComparison>,
     /// The control of chance, over seeds.
     pub random: Vec<RandomControl>,
     /// Every studied cell against what it is held to.
@@ -224,6 +229,14 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         .iter()
         .flat_map(|hypothesis| &hypothesis.untested);
     untested.extend(of_hypotheses.cloned());
+    let figures = figures::figures(run, &roster, &judge)?;
+    let published = beside(&BesideGrounds {
+        run,
+        roster: &roster,
+        cells: &cells,
+        figures: &figures,
+        costs: &costs,
+    })?;
     let mut analysis = Analysis {
         verdict: Verdict::default(),
         margin: judge.margin(),
@@ -231,7 +244,8 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         text_only: TextOnly::of(run, &scores),
         image_ranges: image_ranges(run),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
-        figures: figures::figures(run, &roster, &judge)?,
+        figures,
+        published,
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
         references,
         controls: controls.comparisons,

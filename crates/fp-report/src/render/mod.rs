@@ -11,6 +11,7 @@ mod latex;
 mod markdown;
 mod methods;
 mod page;
+mod published;
 
 pub use json::RESULTS_VERSION;
 

@@ -25,6 +25,7 @@ mod methods;
 mod navigation;
 mod pictures;
 mod provenance;
+mod published;
 mod quality;
 mod readings;
 mod roles;
@@ -83,6 +84,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
         Some(methods::methods(source)),
         datasets::datasets(source),
         figures::figures(source),
+        published::published(source),
         findings::best(source),
         static_heads::static_heads(source),
         findings::hypotheses(source),

@@ -15,6 +15,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("heat", "Every cell"),
             ("methods", "Methods"),
             ("datasets", "Datasets"),
+            ("published", "Published rows"),
             ("best", "Best of many"),
             ("static-heads", "Static heads"),
             ("hypotheses", "Hypotheses"),
