@@ -348,10 +348,27 @@ fn selection_table(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
             method.pays().word().to_owned(),
         ]);
     }
+    let mut header = vec![
+        "method",
+        "tower read",
+        "choosing",
+        "saved",
+        "net",
+        "choosing tokens",
+    ];
+    if width == Width::Terminal {
+        // What is left of 80 columns is for names.
+        header.remove(4);
+        header.remove(1);
+        for row in &mut rows {
+            row.remove(4);
+            row.remove(1);
+        }
+    }
     (!rows.is_empty()).then(|| {
         table(
-            "Choosing tokens beside what it saves of the decoder's prefill, in ms (reading\nthe vision tower is part of choosing)",
-            &["method", "tower read", "choosing", "saved", "net", "choosing tokens"],
+            "Choosing tokens, with what the vision tower is read for, beside what it saves of\nthe decoder's prefill, in ms",
+            &header,
             rows,
         )
     })

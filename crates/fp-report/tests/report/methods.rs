@@ -142,3 +142,81 @@ fn runs_without_whole_methods_have_no_such_tests() {
     assert!(results["analysis"].get("methods").is_none());
     assert!(results["analysis"].get("published").is_none());
 }
+
+/// A made-up run of LLaVA-1.5-7B's shape on GQA.
+fn of_published_shape(folder: &std::path::Path, layers: usize) {
+    let size = Size {
+        images: 12,
+        side: 24,
+        ..Size::default()
+    };
+    write_run(folder, "methods", size, 7);
+    let path = folder.join("run.json");
+    let mut run: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    run["model"]["shape"]["decoder"] = serde_json::json!({
+        "num_layers": layers, "hidden_size": 4096, "intermediate_size": 11008, "num_heads": 32,
+        "num_kv_heads": 32, "head_dim": 128,
+    });
+    run["datasets"][0]["name"] = "gqa".into();
+    run["datasets"][0]["answer_rule"] = "gqa".into();
+    run["datasets"][0]["split"] = "testdev_balanced".into();
+    std::fs::write(&path, run.to_string()).unwrap();
+}
+
+#[test]
+fn published_figures_stand_beside_those_of_their_model() {
+    let folder = tempfile::tempdir().unwrap();
+    of_published_shape(folder.path(), 32);
+    fp_report::write(folder.path()).unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let results: Value = serde_json::from_str(&read("results.json")).unwrap();
+    let published = &results["analysis"]["published"];
+    assert_eq!(published["model"], "LLaVA-1.5-7B");
+    let figures = list(published, "figures");
+    let found: Vec<(&str, Vec<f64>)> = figures
+        .iter()
+        .map(|own| {
+            let values = list(own, "published").iter();
+            let values = values.map(|row| row["value"].as_f64().unwrap());
+            (own["cell"].as_str().unwrap(), values.collect())
+        })
+        .collect();
+    // 168 and 97 after layer 2 are averages of 193.5 and 126.9; 32 is one of 66, and no row's.
+    let fastv = |kept: usize| format!("all_heads+last_token/R{kept}");
+    let expected = [
+        ("vanilla".to_owned(), vec![61.9]),
+        ("no_image".to_owned(), vec![37.38]),
+        (fastv(168), vec![57.1, 52.7]),
+        (fastv(97), vec![54.1]),
+    ];
+    let expected: Vec<(&str, Vec<f64>)> = expected
+        .iter()
+        .map(|(cell, values)| (cell.as_str(), values.clone()))
+        .collect();
+    assert_eq!(found, expected);
+    let lines = Lines::read(folder.path());
+    for own in figures {
+        let scores = lines.scores(own["cell"].as_str().unwrap());
+        let measured = own["measured"].as_f64().unwrap();
+        assert!((measured - 100.0 * mean(&scores)).abs() < 1e-9);
+        assert_eq!(
+            (&own["n"], &own["column"]),
+            (&scores.len().into(), &"gqa".into())
+        );
+    }
+    let summary = read("summary.md");
+    let row = "| 57.1 | 192 | re-run by others | RESTORE (ICML 2026), Table 1";
+    assert!(summary.contains(row), "{summary}");
+    assert!(read("report.html").contains("id=\"published\""));
+}
+
+#[test]
+fn other_shapes_have_no_published_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    of_published_shape(folder.path(), 31);
+    fp_report::write(folder.path()).unwrap();
+    let text = std::fs::read_to_string(folder.path().join("results.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    // None of the run's methods beside controls was published, so nothing is said of it.
+    assert!(results["analysis"].get("published").is_none());
+}
