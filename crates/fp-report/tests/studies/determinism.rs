@@ -275,7 +275,7 @@ fn whole_methods_are_measured_beside_what_they_save() {
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let summary = read("summary.md");
     assert!(
-        summary.contains("| selection, ms | prefill saved, ms |"),
+        summary.contains("| choosing, ms | prefill saved, ms |"),
         "{summary}"
     );
     assert!(summary.contains("16→8@2→4@4"), "{summary}");

@@ -14,7 +14,7 @@ use super::markdown::row;
 use crate::analysis::{Comparison, MethodEntry, MethodTests, samples_of_tests};
 
 pub(super) use rows::{CostRow, cost_rows};
-pub(super) use times::cell_times;
+pub(super) use times::{CellTimes, cell_times};
 
 /// What the columns of the table of costs mean.
 pub(super) const COST_LEGEND: &str = "Schedule: image tokens, then those that go on after each stage, such as `576→300@2→200@6` after layers 2 and 6; `@vision` and `@embeddings` are before layer 1. B is the mean over layers of the visual tokens that enter a layer; by output, as SparseVLM counts, of those that leave it. MACs are of the whole prompt's prefill in the decoder, the scoring of query strategies included; what other methods take to choose is measured, not counted.";
@@ -23,7 +23,7 @@ pub(super) const COST_LEGEND: &str = "Schedule: image tokens, then those that go
 pub(super) const TIMES_LEGEND: &str = "Measured, medians on one sample: choosing the tokens (with what the vision tower is read for, where that can be told apart) beside what the decoder's prefill takes less than without pruning.";
 
 /// How tests of methods are to be read.
-pub(super) const TESTS_LEGEND: &str = "Paired by question, in points of accuracy, with p by Holm's correction over the methods of a budget; not told apart: neither shown to differ nor shown to be within the margin.";
+pub(super) const TESTS_LEGEND: &str = "Paired by question, in points of accuracy, with p by Holm's correction over the methods of a budget; not told apart: neither shown to differ nor shown to be within the margin. A budget that says how many tokens are kept says nothing of the layers before they are dropped: B, the mean over layers of the visual tokens that enter a layer, tells.";
 
 /// The sections of `summary.md`.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {
@@ -92,6 +92,7 @@ fn tests_table(source: &Source<'_>, tests: &MethodTests, text: &mut String) {
         text,
         [
             "method".to_owned(),
+            "B".to_owned(),
             "accuracy, %".to_owned(),
             against(&tests.reference_name),
             "Holm p".to_owned(),
@@ -103,10 +104,18 @@ fn tests_table(source: &Source<'_>, tests: &MethodTests, text: &mut String) {
     );
     row(
         text,
-        ["---", "---:", "---:", "---:", "---", "---:", "---:", "---"].map(str::to_owned),
+        [
+            "---", "---:", "---:", "---:", "---:", "---", "---:", "---:", "---",
+        ]
+        .map(str::to_owned),
     );
     for entry in &tests.methods {
-        let cells = [method_name(tests, entry), accuracy(source, entry)].into_iter();
+        let cells = [
+            method_name(tests, entry),
+            fixed(entry.average_visual_tokens, 1),
+            accuracy(source, entry),
+        ]
+        .into_iter();
         let [reference, random] = [&entry.against_reference, &entry.against_random];
         row(
             text,
@@ -173,9 +182,9 @@ fn costs_table(source: &Source<'_>, text: &mut String) {
     if is_timed {
         header.extend([
             "first token, ms",
-            "selection, ms",
+            "choosing, ms",
             "prefill saved, ms",
-            "selection",
+            "verdict",
         ]);
     }
     row(text, header.iter().map(|&name| name.to_owned()));

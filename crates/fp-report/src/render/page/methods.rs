@@ -10,7 +10,7 @@ use super::roles::ascending_budgets;
 use crate::analysis::{Comparison, MethodEntry, MethodTests, samples_of_tests};
 use crate::render::Source;
 use crate::render::methods::{
-    COST_LEGEND, CostRow, TESTS_LEGEND, TIMES_LEGEND, cost_rows, method_name, ms_signed,
+    COST_LEGEND, CellTimes, CostRow, TESTS_LEGEND, TIMES_LEGEND, cost_rows, method_name, ms_signed,
     own_schedule_note, random_text, tokens,
 };
 
@@ -23,12 +23,10 @@ pub(super) fn methods(source: &Source<'_>) -> Section {
     let content = html! {
         @if let Some(first) = tests.first() {
             (against(source, &tests, first))
-            (heading("method-verdicts", "Every method at every budget"))
             p.small { (TESTS_LEGEND) }
-            @for of_budget in &tests { (of_budget_table(source, of_budget)) }
         }
         (heading("schedules", "Tokens and cost"))
-        p.small { (COST_LEGEND) }
+        p.small { (COST_LEGEND.replace('`', "")) }
         (costs(source))
     };
     let lead = if analysis.methods.is_empty() {
@@ -95,6 +93,14 @@ fn panels(source: &Source<'_>, tests: &[&MethodTests], against: &str, test: Test
                 }
             }
         }
+        details {
+            summary { "Every difference from " (against) ", budget by budget" }
+            @for of_budget in tests {
+                @if of_budget.methods.iter().any(|entry| test(entry).is_some()) {
+                    (of_budget_table(source, of_budget, against, test))
+                }
+            }
+        }
     }
 }
 
@@ -124,23 +130,19 @@ fn rows(tested: &[(&MethodEntry, &Comparison)]) -> Vec<ForestRow> {
     tested.iter().map(row).collect()
 }
 
-fn of_budget_table(source: &Source<'_>, tests: &MethodTests) -> Markup {
-    let against_reference = format!("against {}", tests.reference_name);
-    let against_random = format!("against {}", random_text(tests));
+/// The tests of one budget, as a table.
+fn of_budget_table(source: &Source<'_>, tests: &MethodTests, against: &str, test: Test) -> Markup {
     let mut table = Table::new(
-        &format!("Methods at {}", tests.budget),
+        &format!("Methods at {}, against {against}", tests.budget),
         "plain",
         &[
             "method",
+            "B",
             "accuracy, %",
-            &against_reference,
+            "difference",
             "interval",
             "Holm p",
             "verdict",
-            &against_random,
-            "interval of that",
-            "Holm p of that",
-            "verdict on that",
             "questions",
             "images",
         ],
@@ -150,51 +152,42 @@ fn of_budget_table(source: &Source<'_>, tests: &MethodTests) -> Markup {
         let accuracy = accuracy.and_then(|cell| cell.accuracy.mean);
         let first = [
             Field::Head(method_name(tests, entry)),
+            Field::exact(
+                fixed(entry.average_visual_tokens, 1),
+                entry.average_visual_tokens,
+            ),
             Field::or_dash(accuracy, Field::percent),
         ];
-        let test = entry
-            .against_reference
-            .as_ref()
-            .or(entry.against_random.as_ref());
-        let counts = [
-            Field::or_dash(test, |test| Field::count(test.n)),
-            Field::or_dash(test, |test| Field::count(test.num_images)),
-        ];
-        table.row(
-            first
-                .into_iter()
-                .chain(verdict(entry.against_reference.as_ref()))
-                .chain(verdict(entry.against_random.as_ref()))
-                .chain(counts),
-        );
+        table.row(first.into_iter().chain(verdict(test(entry))));
     }
     html! {
-        p { (tests.budget) }
+        p { (tests.budget) ", against " (against) }
         (table)
         @if let Some(note) = own_schedule_note(tests) { p.small { (note) } }
         @for untested in &tests.untested { p.small { "Not tested: " (untested.because) } }
     }
 }
 
-fn verdict(test: Option<&Comparison>) -> [Field; 4] {
+fn verdict(test: Option<&Comparison>) -> [Field; 6] {
     match test {
-        None => [Field::Empty, Field::Empty, Field::Empty, Field::Empty],
-        Some(c) => [
-            Field::exact(signed_points(c.difference), 100.0 * c.difference),
-            Field::Number({
-                let [low, high] = c.interval.map(|end| fixed(100.0 * end, 1));
-                format!("{low} to {high}")
-            }),
-            Field::exact(p_number(c.p_holm), c.p_holm),
-            Field::Text(c.outcome.of_method().to_owned()),
-        ],
+        None => std::array::from_fn(|_| Field::Empty),
+        Some(c) => {
+            let [low, high] = c.interval.map(|end| fixed(100.0 * end, 1));
+            [
+                Field::exact(signed_points(c.difference), 100.0 * c.difference),
+                Field::Number(format!("{low} to {high}")),
+                Field::exact(p_number(c.p_holm), c.p_holm),
+                Field::Text(c.outcome.of_method().to_owned()),
+                Field::count(c.n),
+                Field::count(c.num_images),
+            ]
+        }
     }
 }
 
 fn costs(source: &Source<'_>) -> Markup {
     let rows = cost_rows(source);
-    let is_timed = rows.iter().any(|row| row.times.is_some());
-    let mut table = Table::new(
+    let mut counted = Table::new(
         "Tokens and cost of every method",
         "plain",
         &[
@@ -205,30 +198,40 @@ fn costs(source: &Source<'_>) -> Markup {
             "kept",
             "MACs",
             "of vanilla %",
+        ],
+    );
+    let mut measured = Table::new(
+        "Choosing tokens beside what it saves",
+        "plain",
+        &[
+            "cell",
             "first token, ms",
-            "selection, ms",
+            "choosing, ms",
             "prefill saved, ms",
-            "selection",
+            "verdict",
         ],
     );
     for of_cell in &rows {
-        table.row(cost_fields(of_cell));
+        counted.row(counted_fields(of_cell));
+        if let Some(times) = of_cell.times {
+            measured.row(measured_fields(&of_cell.name, times));
+        }
     }
+    let is_timed = rows.iter().any(|row| row.times.is_some());
     html! {
-        (table)
-        @if is_timed { p.small { (TIMES_LEGEND) } }
+        (counted)
+        @if is_timed {
+            (heading("choosing", "Choosing tokens beside what it saves"))
+            p.small { (TIMES_LEGEND) }
+            (measured)
+        }
     }
 }
 
-fn cost_fields(of_cell: &CostRow<'_>) -> Vec<Field> {
+fn counted_fields(of_cell: &CostRow<'_>) -> [Field; 7] {
     let cost = of_cell.cost;
     let one = |value: f64| Field::exact(fixed(value, 1), value);
-    let times = of_cell.times;
-    let ms = |value: Option<f64>| match value {
-        Some(value) => Field::exact(ms_signed(value), value),
-        None => Field::Empty,
-    };
-    vec![
+    [
         Field::Head(of_cell.name.clone()),
         Field::Text(cost.schedule.text.clone()),
         one(cost.average_visual_tokens),
@@ -236,11 +239,19 @@ fn cost_fields(of_cell: &CostRow<'_>) -> Vec<Field> {
         Field::exact(tokens(cost.kept), cost.kept),
         Field::exact(scaled(of_cell.macs()), of_cell.macs()),
         Field::percent(of_cell.share()),
-        ms(times.map(|times| times.first_token_ms)),
-        ms(times.and_then(|times| times.selection_ms)),
-        ms(times.and_then(|times| times.saved_ms)),
-        times
-            .and_then(|times| times.pays)
-            .map_or(Field::Empty, |pays| Field::Text(pays.word().to_owned())),
+    ]
+}
+
+fn measured_fields(name: &str, times: CellTimes) -> [Field; 5] {
+    let ms = |value: f64| Field::exact(ms_signed(value), value);
+    let pays = times
+        .pays
+        .map_or(Field::Empty, |pays| Field::Text(pays.word().to_owned()));
+    [
+        Field::Head(name.to_owned()),
+        ms(times.first_token_ms),
+        Field::or_dash(times.selection_ms, ms),
+        Field::or_dash(times.saved_ms, ms),
+        pays,
     ]
 }
