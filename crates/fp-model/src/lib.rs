@@ -43,6 +43,7 @@ mod advance;
 mod attention_store;
 mod branch;
 mod checkpoint_kind;
+mod clock;
 mod combined;
 pub mod config;
 mod continuation;

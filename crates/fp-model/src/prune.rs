@@ -1,12 +1,13 @@
 //! Samples from prompt to answer under a pruning method.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fp_scoring::{Plan, PruneConfig, Selected, Selection, Site, TokenLayout, TokenSelection};
 
 use crate::advance::Advance;
 use crate::branch::{Branches, Ending};
+use crate::clock::StageClock;
 use crate::error::{ModelError, Result};
 use crate::generate::{GenerateOptions, Generation};
 use crate::model::LlavaModel;
@@ -151,6 +152,29 @@ impl LlavaModel {
         requests: &[PlannedSample<'_>],
         options: &GenerateOptions,
     ) -> Result<(Vec<SampleOutput>, StageTimings)> {
+        self.answer_by(requests, options, StageClock::plain())
+    }
+
+    /// As [`LlavaModel::answer_planned`], with timings that can be compared: the device has
+    /// finished each stage before the next one starts, and what chooses the first token
+    /// belongs to the prefill and not to decoding.
+    ///
+    /// # Errors
+    /// As there, and a device that fails.
+    pub fn answer_planned_timed(
+        &self,
+        requests: &[PlannedSample<'_>],
+        options: &GenerateOptions,
+    ) -> Result<(Vec<SampleOutput>, StageTimings)> {
+        self.answer_by(requests, options, StageClock::synchronised(self.device())?)
+    }
+
+    fn answer_by(
+        &self,
+        requests: &[PlannedSample<'_>],
+        options: &GenerateOptions,
+        mut clock: StageClock<'_>,
+    ) -> Result<(Vec<SampleOutput>, StageTimings)> {
         options.check()?;
         let mut timings = StageTimings::default();
         let sites = sites_of(requests)?;
@@ -160,18 +184,23 @@ impl LlavaModel {
             request.plan.check("the plan", num_layers, num_image)?;
         }
         let samples: Vec<Sample<'_>> = requests.iter().map(|request| request.sample).collect();
+        clock.lap()?;
         let (mut branches, stages) = if sites.is_empty() {
-            let start = Instant::now();
             let branches = self.prefill(&samples)?;
-            timings.prefix = start.elapsed();
+            timings.prefix = clock.lap()?;
             (branches, vec![Vec::new(); samples.len()])
         } else {
-            self.through_stages(requests, &sites, &mut timings)?
+            self.through_stages(requests, &sites, &mut clock, &mut timings)?
         };
         let prompt_logits = prompt_logits(&branches);
-        let start = Instant::now();
-        let generations = self.generate(&mut branches, options)?;
-        timings.decode = start.elapsed();
+        clock.lap()?;
+        let generations = self.generate_observed(&mut branches, options, &mut |count| {
+            if count == 1 && clock.is_synchronised() {
+                timings.branch += clock.lap()?;
+            }
+            Ok(())
+        })?;
+        timings.decode = clock.lap()?;
         let outputs = generations
             .into_iter()
             .zip(stages)
@@ -196,15 +225,14 @@ impl LlavaModel {
         &self,
         requests: &[PlannedSample<'_>],
         sites: &[Site],
+        clock: &mut StageClock<'_>,
         timings: &mut StageTimings,
     ) -> Result<(Branches, Vec<Vec<StageOutput>>)> {
-        let start = Instant::now();
         let samples: Vec<Sample<'_>> = requests.iter().map(|request| request.sample).collect();
         let (mut prefixes, mut previous) = self.first_prefixes(requests, &samples)?;
-        timings.prefix = start.elapsed();
+        timings.prefix = clock.lap()?;
         let mut outputs: Vec<Vec<StageOutput>> = vec![Vec::new(); requests.len()];
         for (index, &site) in sites.iter().enumerate() {
-            let start = Instant::now();
             for (at, (request, prefix)) in requests.iter().zip(&prefixes).enumerate() {
                 let (outputs, stage) = (&mut outputs[at], &request.plan.stages[index]);
                 let features = request.sample.features;
@@ -221,11 +249,10 @@ impl LlavaModel {
                     selected,
                 });
             }
-            timings.scoring += start.elapsed();
+            timings.scoring += clock.lap()?;
             let Some(&next) = sites.get(index + 1) else {
                 break;
             };
-            let start = Instant::now();
             let advances = requests
                 .iter()
                 .zip(&prefixes)
@@ -246,9 +273,8 @@ impl LlavaModel {
                 })
                 .collect::<Result<Vec<_>>>()?;
             (prefixes, previous) = self.advance_reading(requests, index + 1, &advances, next)?;
-            timings.branch += start.elapsed();
+            timings.branch += clock.lap()?;
         }
-        let start = Instant::now();
         let endings: Vec<Ending<'_>> = requests
             .iter()
             .zip(&prefixes)
@@ -262,7 +288,7 @@ impl LlavaModel {
             })
             .collect();
         let branches = self.finish_all(&endings)?;
-        timings.branch += start.elapsed();
+        timings.branch += clock.lap()?;
         Ok((branches, outputs))
     }
 }

@@ -56,6 +56,9 @@ pub enum ReportError {
     /// A measurement of efficiency that can't be read.
     #[error(transparent)]
     Efficiency(#[from] fp_eval::efficiency::EfficiencyError),
+    /// The published rows that stand beside figures.
+    #[error(transparent)]
+    Published(#[from] crate::published::PublishedError),
     /// A statistic that can't be computed.
     #[error(transparent)]
     Stats(#[from] StatsError),

@@ -15,8 +15,8 @@ use fp_stats::StatsError;
 use serde::de::Error as _;
 
 use self::error_check::{CAUSE, check};
-use crate::ReportError;
 use crate::drawing::OverlayError;
+use crate::{PublishedError, ReportError};
 
 fn path() -> PathBuf {
     PathBuf::from("runs/a")
@@ -61,6 +61,21 @@ fn reports() {
         Json { what: "results", source: json() },
         Io { path: path(), source: io_error() },
         Efficiency { 0: EfficiencyError::Json(json()) },
+        Published { 0: PublishedError::Json(json()) },
+    ));
+}
+
+#[test]
+fn published_rows() {
+    check(&every_variant!(PublishedError:
+        Json { 0: json() },
+        Row {
+            index: 1,
+            method: "fastv".to_owned(),
+            what: "the source",
+            found: "empty".to_owned(),
+            expected: text(),
+        },
     ));
 }
 

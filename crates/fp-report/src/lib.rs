@@ -10,6 +10,7 @@ mod error;
 #[cfg(test)]
 mod error_kinds;
 mod measured;
+mod published;
 mod render;
 mod run;
 
@@ -17,6 +18,10 @@ pub use analysis::*;
 pub use compare::{CellDifference, RunComparison, compare};
 pub use error::ReportError;
 pub use measured::MeasuredTimes;
+pub use published::{
+    BesidePublished, Origin, PublishedColumn, PublishedComparison, PublishedError, PublishedFigure,
+    PublishedModel, PublishedRow, published_rows,
+};
 pub use render::RESULTS_VERSION;
 pub use run::Run;
 

@@ -30,7 +30,9 @@ use record::Record;
 /// number of new tokens, with nothing shared between them, in turns, so that a machine
 /// that slows down slows all of them down. Budgets that keep equally many tokens are
 /// one, because they cost the same; scoring is what differs between strategies, and is
-/// timed for each of them. Figures are medians with the 10th and 90th percentile. A
+/// timed for each of them. Methods that go another way (--methods; with --run all that the
+/// study compares) are run whole, and what they take to choose stands beside what they save
+/// of the prefill. Figures are medians with the 10th and 90th percentile. A
 /// speed-up is of the same round's dense run, and stands beside the one that counting
 /// multiply-accumulates predicts (finepruner budget) with the share that is reached.
 ///
@@ -42,6 +44,7 @@ use record::Record;
 ///   finepruner efficiency --head-selection-strategy all --query-selection-strategy all
 ///   finepruner efficiency --model llava-1.5-7b-hf --image cat.png \
 ///     --question "What is this?" --device cuda --dtype f16 --output measured
+///   finepruner efficiency --methods pool,downsample
 ///   finepruner efficiency --run runs/ablation_a_config
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -64,7 +67,7 @@ pub(crate) struct EfficiencyArgs {
     /// efficiency.json into its folder, for its report.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "vision_tower", "image",
         "question", "average_visual_tokens", "keep", "retention", "head_selection_strategy",
-        "query_selection_strategy", "num_selected_heads", "normalize", "prune_layer",
+        "query_selection_strategy", "methods", "num_selected_heads", "normalize", "prune_layer",
         "device", "dtype", "allow_degenerate", "output"])]
     run: Option<PathBuf>,
 
@@ -85,6 +88,10 @@ pub(crate) struct EfficiencyArgs {
     /// Query strategies, separated by commas, or all [default: last_token].
     #[arg(long, value_name = "Q,…|all", value_delimiter = ',')]
     query_selection_strategy: Vec<OneOrAll<QueryStrategy>>,
+    /// Registered methods, separated by commas, each run whole at every budget: what they
+    /// take to choose tokens stands beside what they save.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    methods: Vec<String>,
     /// h, the number of top-scoring heads to average, or all [default: half of them].
     #[arg(long, value_name = "h|all")]
     num_selected_heads: Option<OneOrAll<usize>>,
@@ -200,6 +207,7 @@ fn prepare(args: &EfficiencyArgs) -> Result<Prepared> {
         budgets: budgets(args),
         head_strategies: or_default(heads, HeadStrategy::Sum),
         query_strategies: or_default(queries, QueryStrategy::LastToken),
+        methods: args.methods.clone(),
         num_selected_heads: match args.num_selected_heads {
             None => HeadCount::HALF,
             Some(OneOrAll::All) => HeadCount::All,

@@ -9,9 +9,10 @@ use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::{
     DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError, OpenedCheckpoint, VisionRequest,
 };
+use fp_scoring::ImageInput;
 
 use super::error::EfficiencyError;
-use crate::study::{EncodedImage, Inputs, LoadedImage};
+use crate::study::{EncodedImage, Inputs, LoadedImage, ModelShape};
 
 /// Tokens before and after the image in a usual prompt, as `finepruner budget` has them.
 const NUM_SYSTEM: usize = 35;
@@ -40,11 +41,14 @@ pub(super) struct Input {
     prompt: EncodedPrompt,
     image: Image,
     num_image_tokens: usize,
+    /// The question's id; selectors that draw by chance draw from a stream under it.
+    id: String,
+    grid: Option<[usize; 2]>,
 }
 
 #[derive(Debug)]
 enum Image {
-    Loaded(LoadedImage),
+    Loaded(LoadedImage, Box<Inputs>),
     Dummy(Tensor),
 }
 
@@ -57,6 +61,8 @@ impl Input {
             prompt: dummy.prompt,
             image: Image::Dummy(dummy.pixel_values),
             num_image_tokens: config.tokens_per_square(),
+            id: String::new(),
+            grid: ModelShape::new(config).grid(),
         })
     }
 
@@ -71,7 +77,7 @@ impl Input {
             InputSource::File { image, question } => {
                 let name = format!("{}: {question}", image.display());
                 let image = ImageRef::from(image.clone());
-                Input::new(&inputs, config, name, &image, question)
+                Input::new(inputs, config, (name, String::new()), &image, question)
             }
             InputSource::Usual => {
                 let benchmark = embedded::benchmark_dir(embedded::SPLITS[0])?;
@@ -84,25 +90,26 @@ impl Input {
                             .to_owned(),
                     });
                 };
-                Input::of_sample(&inputs, config, sample)
+                Input::of_sample(inputs, config, sample)
             }
         }
     }
 
     /// A question of a data set.
     pub(super) fn of_sample(
-        inputs: &Inputs,
+        inputs: Inputs,
         config: &ModelConfig,
         sample: &fp_data::Sample,
     ) -> Result<Input, EfficiencyError> {
         let name = format!("sample {}: {}", sample.id, sample.question);
-        Input::new(inputs, config, name, &sample.image, &sample.question)
+        let names = (name, sample.id.clone());
+        Input::new(inputs, config, names, &sample.image, &sample.question)
     }
 
     fn new(
-        inputs: &Inputs,
+        inputs: Inputs,
         config: &ModelConfig,
-        name: String,
+        (name, id): (String, String),
         image: &ImageRef,
         question: &str,
     ) -> Result<Input, EfficiencyError> {
@@ -111,7 +118,9 @@ impl Input {
             name,
             prompt: inputs.prompt(question)?,
             num_image_tokens: image.num_tokens(config),
-            image: Image::Loaded(image),
+            id,
+            grid: inputs.one_grid(image.num_tokens(config)),
+            image: Image::Loaded(image, Box::new(inputs)),
         })
     }
 
@@ -135,9 +144,38 @@ impl Input {
 
     /// Runs the vision tower and the projector.
     pub(super) fn features(&self, model: &LlavaModel) -> Result<ImageFeatures, ModelError> {
+        self.features_for(model, ImageInput::Whole, &VisionRequest::new())
+    }
+
+    /// As [`Input::features`], of the image as a method gives it to the tower, with what is
+    /// read of the tower.
+    pub(super) fn features_for(
+        &self,
+        model: &LlavaModel,
+        input: ImageInput,
+        request: &VisionRequest,
+    ) -> Result<ImageFeatures, ModelError> {
         match &self.image {
-            Image::Loaded(image) => image.features(model, &VisionRequest::new()),
-            Image::Dummy(pixels) => model.encode_image(&pixels.to_device(model.device())?),
+            Image::Loaded(image, inputs) => image.features_of(input, model, inputs, request),
+            Image::Dummy(pixels) if input == ImageInput::Whole => {
+                model.encode_image_for(&pixels.to_device(model.device())?, request)
+            }
+            Image::Dummy(_) => Err(ModelError::InputValue {
+                what: "the image for dummy weights",
+                found: "random pixels".to_owned(),
+                expected: "an image, which this method gives to the vision tower in another size"
+                    .to_owned(),
+            }),
         }
+    }
+
+    /// The question's id; empty where it has none.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Columns and rows of the image tokens; none for any-resolution input.
+    pub(super) fn grid(&self) -> Option<[usize; 2]> {
+        self.grid
     }
 }

@@ -9,9 +9,10 @@ use super::error::EfficiencyError;
 use super::input::Input;
 use super::machine::Machine;
 use super::memory::PeakMeter;
+use super::named::{NamedSamples, RunnableMethod, pass_method};
 use super::pass::{Passed, StageSeconds, Watch, pass, select};
 use super::plan::Plan;
-use super::prepared::Prepared;
+use super::prepared::{Loaded, Prepared};
 use super::summary::{BatchSkipped, Efficiency, summarise};
 use crate::study::memory::{MemoryPlan, default_limit};
 
@@ -47,6 +48,8 @@ pub(super) struct Samples {
     pub(super) is_repeatable: bool,
     /// `[methods][schedules][rounds]` in seconds; empty where nothing is scored.
     pub(super) scoring: Vec<Vec<Vec<f64>>>,
+    /// Of each method that is run whole.
+    pub(super) named: Vec<NamedSamples>,
     /// `(batch, [schedules][rounds])` in seconds of the whole batch.
     pub(super) batches: Vec<(usize, Vec<Vec<f64>>)>,
     /// Batches that would not have fitted.
@@ -86,11 +89,17 @@ pub fn measure(
         memory.sequence_bytes(plan.layout.sequence_len())
     };
     let sample_bytes = bytes(&prepared.plan, prepared.source.config());
-    let (plan, input, model) = prepared.load()?;
+    let Loaded {
+        plan,
+        input,
+        model,
+        named,
+    } = prepared.load()?;
     let bench = Bench {
         plan: &plan,
         input: &input,
         model: &model,
+        named: &named,
     };
     let mut samples = pool.install(|| bench.rounds(progress))?;
     for batch in plan.settings.batches() {
@@ -130,6 +139,7 @@ struct Bench<'a> {
     plan: &'a Plan,
     input: &'a Input,
     model: &'a LlavaModel,
+    named: &'a [RunnableMethod],
 }
 
 impl Bench<'_> {
@@ -145,6 +155,8 @@ impl Bench<'_> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; count];
         let mut is_repeatable = true;
         let scored = self.scored_prefix()?;
+        let mut named: Vec<NamedSamples> = Vec::new();
+        named.resize_with(self.named.len(), NamedSamples::default);
         let mut scoring = vec![vec![Vec::with_capacity(repeats); count]; plan.methods.len()];
         for round in 0..warmup + repeats {
             progress(Progress::Rounds(round, warmup + repeats));
@@ -160,6 +172,10 @@ impl Bench<'_> {
                     None => outcomes[index] = Some(outcome),
                 }
             }
+            for position in 0..named.len() {
+                let index = turn(round, position, named.len());
+                is_repeatable &= self.round_of(index, &mut named[index], round >= warmup);
+            }
             if let Some(prefix) = &scored {
                 self.score(prefix, round, |method, schedule, seconds| {
                     if round >= warmup {
@@ -173,9 +189,31 @@ impl Bench<'_> {
             outcomes: outcomes.into_iter().flatten().collect(),
             is_repeatable,
             scoring,
+            named,
             batches: Vec::new(),
             skipped: Vec::new(),
         })
+    }
+
+    /// Runs a method whole once, and says whether it gave what it gave before. One that
+    /// fails is not run again: it may not apply to this image or question.
+    fn round_of(&self, index: usize, samples: &mut NamedSamples, is_counted: bool) -> bool {
+        if samples.error.is_some() {
+            return true;
+        }
+        let (plan, new_tokens) = (&self.named[index].plan, self.plan.settings.new_tokens);
+        match pass_method(self.model, self.input, new_tokens, plan) {
+            Err(error) => {
+                samples.error = Some(fp_scoring::error_text(&error));
+                true
+            }
+            Ok((seconds, outcome)) => {
+                if is_counted {
+                    samples.rounds.push(seconds);
+                }
+                *samples.outcome.get_or_insert_with(|| outcome.clone()) == outcome
+            }
+        }
     }
 
     /// A prefix with the rows of every method; none where no schedule is scored.

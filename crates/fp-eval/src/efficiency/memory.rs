@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::EfficiencyError;
 use super::pass::pass;
-use super::prepared::Prepared;
+use super::prepared::{Loaded, Prepared};
 use crate::study::memory as process;
 
 /// How the peaks are measured, for records.
@@ -45,7 +45,9 @@ impl Prepared {
             });
         };
         let pool = self.pool()?;
-        let (plan, input, model) = self.load()?;
+        let Loaded {
+            plan, input, model, ..
+        } = self.load()?;
         process::reset_peak().map_err(|source| EfficiencyError::Io {
             doing: "reset the high-water mark through",
             path: process::RESET_FILE.into(),

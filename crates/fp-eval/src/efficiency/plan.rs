@@ -8,6 +8,7 @@ use fp_scoring::{
 use serde::{Deserialize, Serialize};
 
 use super::error::EfficiencyError;
+use super::named::{NamedMethod, SkippedMethod};
 use super::predicted::{Counted, Predicted};
 use super::settings::EfficiencySettings;
 
@@ -97,6 +98,12 @@ pub struct Plan {
     pub schedules: Vec<Schedule>,
     /// What chooses tokens. The first one does so in the runs of the schedules.
     pub methods: Vec<ScoringMethod>,
+    /// Methods that are measured by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<NamedMethod>,
+    /// Methods that can't be measured on this model or input.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedMethod>,
 }
 
 /// What pruning is asked for.
@@ -165,12 +172,7 @@ impl Plan {
         kept: Option<usize>,
         query_rows: Option<usize>,
     ) -> Result<Schedule, BudgetError> {
-        let counted = Counted {
-            shape: &self.shape,
-            layout: &self.layout,
-            prune_layer: self.prune_layer,
-            bytes_per_value: self.bytes_per_value,
-        };
+        let counted = self.counted();
         let tokens = kept.unwrap_or(self.layout.num_image);
         Ok(Schedule {
             label: label.to_owned(),
@@ -180,6 +182,16 @@ impl Plan {
             budgets: Vec::new(),
             predicted: counted.predict(tokens, query_rows.unwrap_or(0))?,
         })
+    }
+
+    /// What the cost of a schedule follows from.
+    pub(super) fn counted(&self) -> Counted<'_> {
+        Counted {
+            shape: &self.shape,
+            layout: &self.layout,
+            prune_layer: self.prune_layer,
+            bytes_per_value: self.bytes_per_value,
+        }
     }
 
     /// How `method` selects `kept` tokens.
@@ -241,6 +253,8 @@ pub(super) mod tests {
             settings: EfficiencySettings::default(),
             schedules: Vec::new(),
             methods: Vec::new(),
+            named: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 

@@ -44,16 +44,25 @@ impl Counted<'_> {
     pub(super) fn predict(&self, kept: usize, query_rows: usize) -> Result<Predicted, BudgetError> {
         let (num_layers, n) = (self.shape.num_layers, self.layout.num_image);
         let schedule = TokenSchedule::one_stage(num_layers, n, self.prune_layer, kept)?;
+        Ok(self.predict_schedule(&schedule, query_rows))
+    }
+
+    /// As [`Counted::predict`], of any schedule.
+    pub(super) fn predict_schedule(
+        &self,
+        schedule: &TokenSchedule,
+        query_rows: usize,
+    ) -> Predicted {
         let cost = PrunedCost::new(
             self.shape,
             self.layout,
-            &schedule,
+            schedule,
             MlpConvention::ThreeMatrices,
             query_rows,
             self.bytes_per_value,
         );
         let bytes = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
-        Ok(Predicted {
+        Predicted {
             average_visual_tokens: cost.average_visual_tokens,
             sequence_macs: cost.sequence_macs + cost.scoring_macs,
             scoring_macs: cost.scoring_macs,
@@ -61,7 +70,7 @@ impl Counted<'_> {
             prefill_speed_up: 1.0 / cost.sequence_ratio(),
             kv_bytes: bytes(cost.kv_bytes),
             dense_kv_bytes: bytes(cost.unpruned_kv_bytes),
-        })
+        }
     }
 }
 

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 use fp_model::{LlavaModel, LoadOptions, ModelSource};
-use fp_scoring::{HeadCount, HeadStrategy, Normalization, QueryStrategy, TokenBudget};
+use fp_scoring::{
+    HeadCount, HeadStrategy, MethodRegistry, Normalization, PlanSetting, QueryStrategy,
+    TokenBudget, error_text,
+};
 
 use super::error::EfficiencyError;
 use super::input::{Input, InputSource};
+use super::named::{NamedMethod, RunnableMethod, SkippedMethod, entering};
 use super::plan::{Plan, Pruning};
 use super::settings::EfficiencySettings;
 use crate::study::{ModelShape, model_folder, number_format};
@@ -31,6 +35,8 @@ pub struct Request {
     pub head_strategies: Vec<HeadStrategy>,
     /// As above.
     pub query_strategies: Vec<QueryStrategy>,
+    /// Registered methods that are run whole at every budget, by their names.
+    pub methods: Vec<String>,
     /// h.
     pub num_selected_heads: HeadCount,
     /// How a head's row becomes a distribution.
@@ -56,6 +62,8 @@ pub struct Prepared {
     pub(super) input: Input,
     pub(super) source: ModelSource,
     pub(super) options: LoadOptions,
+    /// Methods that are run whole, in the plan's order.
+    pub(super) named: Vec<RunnableMethod>,
 }
 
 impl Prepared {
@@ -112,12 +120,15 @@ impl Prepared {
             drop_all: false,
             methods: &methods,
         })?;
-        Ok(Prepared {
+        let mut prepared = Prepared {
             plan,
             input,
             source,
             options,
-        })
+            named: Vec::new(),
+        };
+        prepared.add_requested(request)?;
+        Ok(prepared)
     }
 
     /// What will be measured.
@@ -143,10 +154,87 @@ impl Prepared {
     }
 
     /// Reads the weights.
-    pub(super) fn load(self) -> Result<(Plan, Input, LlavaModel), EfficiencyError> {
+    pub(super) fn load(self) -> Result<Loaded, EfficiencyError> {
         let model = self.source.load(SEED, &self.options)?;
-        Ok((self.plan, self.input, model))
+        Ok(Loaded {
+            plan: self.plan,
+            input: self.input,
+            model,
+            named: self.named,
+        })
     }
+
+    /// The registered methods of a request, each at every budget that it takes.
+    fn add_requested(&mut self, request: &Request) -> Result<(), EfficiencyError> {
+        let registry = MethodRegistry::standard();
+        for name in &request.methods {
+            let method = registry
+                .get(name)
+                .map_err(|error| EfficiencyError::Setting {
+                    what: "a method",
+                    found: format!("`{name}`"),
+                    expected: format!("one of: {}", error.known.join(", ")),
+                })?;
+            let budgets: Vec<Option<TokenBudget>> = match method.takes_budget() {
+                true => request.budgets.iter().copied().map(Some).collect(),
+                false => vec![None],
+            };
+            for budget in budgets {
+                let plan = method.plan(&PlanSetting {
+                    shape: self.plan.shape,
+                    num_image_tokens: self.plan.layout.num_image,
+                    grid: self.input.grid(),
+                    prune_layer: request.prune_layer,
+                    budget,
+                    schedule: None,
+                    query_strategy: QueryStrategy::LastToken,
+                    normalization: request.normalization,
+                    allow_degenerate: request.allow_degenerate,
+                    seed: SEED,
+                });
+                let at = budget.map_or(String::new(), |budget| format!(" at {budget}"));
+                self.add_method(format!("{name}{at}"), plan.map_err(|e| error_text(&e)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A method to be run whole, or why it can't be.
+    pub(super) fn add_method(&mut self, cell: String, plan: Result<fp_scoring::Plan, String>) {
+        let (num_layers, n) = (self.plan.shape.num_layers, self.plan.layout.num_image);
+        let described = plan.and_then(|plan| {
+            let text = |error: &dyn std::error::Error| error_text(error);
+            plan.check(&cell, num_layers, n).map_err(|e| text(&e))?;
+            let schedule = plan.schedule(num_layers, n).map_err(|e| text(&e))?;
+            let request = self.source.config().vision_request([&plan]);
+            let request = request.map_err(|e| text(&e))?;
+            if plan.input == fp_scoring::ImageInput::None {
+                return Err("it leaves the image out".to_owned());
+            }
+            let method = NamedMethod {
+                cell: cell.clone(),
+                schedule: entering(&schedule),
+                reads_vision: !request.is_empty(),
+                predicted: self.plan.counted().predict_schedule(&schedule, 0),
+            };
+            Ok(RunnableMethod { method, plan })
+        });
+        match described {
+            Ok(found) => {
+                self.plan.named.push(found.method.clone());
+                self.named.push(found);
+            }
+            Err(reason) => self.plan.skipped.push(SkippedMethod { cell, reason }),
+        }
+    }
+}
+
+/// Everything that a measurement takes.
+pub(super) struct Loaded {
+    pub(super) plan: Plan,
+    pub(super) input: Input,
+    pub(super) model: LlavaModel,
+    pub(super) named: Vec<RunnableMethod>,
 }
 
 /// Every head strategy with every query strategy, all with the same number of heads.
@@ -188,5 +276,7 @@ pub(super) fn bare(
         settings: EfficiencySettings::default(),
         schedules: Vec::new(),
         methods: Vec::new(),
+        named: Vec::new(),
+        skipped: Vec::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fp_data::dataset;
 use fp_model::ModelSource;
-use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, TokenBudget};
+use fp_scoring::{HeadCount, HeadStrategy, QueryStrategy, TokenBudget, error_text};
 
 use super::EFFICIENCY_FILE;
 use super::error::EfficiencyError;
@@ -14,12 +14,13 @@ use super::prepared::{Prepared, bare, every_pair};
 use super::settings::EfficiencySettings;
 use super::summary::{Efficiency, read};
 use crate::study::{
-    Inputs, RunSpec, StudyConfig, dataset_selector, load_options, read_records, read_spec,
+    Cell, Inputs, RunSpec, StudyConfig, dataset_selector, load_options, plans_of_run, read_records,
+    read_spec,
 };
 
 /// Plans the measurement of the run in `folder`: every budget, the control `drop_all`
-/// where the run has it, and the scoring of every strategy at the middle one of its head
-/// counts, all on the run's first question.
+/// where the run has it, the scoring of every strategy at the middle one of its head
+/// counts, and every other method whole, all on the run's first question.
 ///
 /// # Errors
 /// A folder that isn't a run's, a model or data that isn't there any more.
@@ -62,12 +63,39 @@ pub fn prepare_run(
         drop_all: config.controls.has("drop_all"),
         methods: &methods(config),
     })?;
-    Ok(Prepared {
+    let mut prepared = Prepared {
         plan,
         input,
         source,
         options,
-    })
+        named: Vec::new(),
+    };
+    let plans = plans_of_run(&spec, prepared.plan.layout.num_image);
+    for (cell, plan) in spec.grid.cells.iter().zip(plans.iter()) {
+        if is_run_whole(&spec, cell) {
+            let plan = plan.clone().map_err(|error| error_text(&error));
+            prepared.add_method(cell.id.clone(), plan);
+        }
+    }
+    Ok(prepared)
+}
+
+/// Whether a cell is measured by itself: a method that isn't one stage after the first K,
+/// and FastV's, where a budget isn't. The other controls cost what their schedule costs, or
+/// read what no user of a method has.
+fn is_run_whole(spec: &RunSpec, cell: &Cell) -> bool {
+    let Some(name) = cell.method.name() else {
+        return false;
+    };
+    match name {
+        "vanilla" | "no_image" | "drop_all" | "random" | "uniform_grid" | "oracle" => false,
+        "all_heads" => cell.budget.is_some_and(|index| {
+            let budget = &spec.grid.budgets[index];
+            let first = spec.config.prune_layer.first();
+            budget.schedule.is_some() || budget.prune_layer.is_some_and(|k| k != first)
+        }),
+        _ => true,
+    }
 }
 
 /// Every pair of strategies at the middle head count, and the control of all heads.
@@ -117,7 +145,7 @@ fn first_question(
     let id = first.map(|record| record.id.as_str());
     let mut samples = dataset.samples.iter();
     let sample = samples.find(|sample| id.is_none_or(|id| id == sample.id));
-    Input::of_sample(&inputs, source.config(), sample.ok_or_else(missing)?)
+    Input::of_sample(inputs, source.config(), sample.ok_or_else(missing)?)
 }
 
 /// The measurement in `folder`, if it is of this plan.

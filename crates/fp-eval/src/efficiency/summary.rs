@@ -8,6 +8,7 @@ use super::error::EfficiencyError;
 use super::machine::Machine;
 use super::measure::{Outcome, Samples};
 use super::memory::{METHOD, PeakMemory};
+use super::named::{MeasuredMethod, SkippedMethod, summarise_method};
 use super::pass::StageSeconds;
 use super::plan::{Plan, Schedule, ScoringMethod};
 use super::spread::Spread;
@@ -32,6 +33,13 @@ pub struct Efficiency {
     pub schedules: Vec<MeasuredSchedule>,
     /// Figures of each method of the plan, in its order.
     pub scoring: Vec<MeasuredScoring>,
+    /// Figures of each method that was run whole, but for those that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<MeasuredMethod>,
+    /// Methods that failed on the image and the question, beside those of the plan that can't
+    /// be run at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_methods: Vec<SkippedMethod>,
     /// Batches that would not have fitted into memory.
     pub skipped_batches: Vec<BatchSkipped>,
     /// How peak memory was measured, or why it wasn't.
@@ -139,6 +147,11 @@ impl Efficiency {
             && self.plan.config_sha256.as_deref() == Some(&spec.config_sha256)
     }
 
+    /// The figures of a cell's method that was run whole.
+    pub fn method(&self, cell: &str) -> Option<&MeasuredMethod> {
+        self.methods.iter().find(|method| method.cell == cell)
+    }
+
     /// A schedule with its figures.
     pub fn schedules(&self) -> impl Iterator<Item = (&Schedule, &MeasuredSchedule)> {
         self.plan.schedules.iter().zip(&self.schedules)
@@ -186,8 +199,18 @@ pub(super) fn summarise(
                 .collect(),
         })
         .collect();
+    let named = || plan.named.iter().zip(&samples.named);
+    let methods = named().filter_map(|(method, samples)| summarise_method(method, samples, dense));
+    let failed = named().filter_map(|(method, samples)| {
+        Some(SkippedMethod {
+            cell: method.cell.clone(),
+            reason: samples.error.clone()?,
+        })
+    });
     Ok(Efficiency {
         version: VERSION,
+        methods: methods.collect(),
+        failed_methods: failed.collect(),
         plan_sha256: plan.sha256()?,
         machine,
         schedules,

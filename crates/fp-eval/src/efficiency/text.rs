@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::named::Pays;
 use super::plan::Plan;
 use super::spread::Spread;
 use super::summary::{Efficiency, MeasuredSchedule};
@@ -41,6 +42,7 @@ fn all(efficiency: &Efficiency, width: Width) -> Vec<TextTable> {
         memory(efficiency),
     ];
     tables.extend(scoring(efficiency, width));
+    tables.extend(selection_table(efficiency, width));
     tables
 }
 
@@ -100,6 +102,13 @@ pub fn describe(efficiency: &Efficiency) -> Vec<String> {
             skipped.batch,
             bytes(skipped.needed_bytes as f64),
             bytes(skipped.limit_bytes as f64),
+        ));
+    }
+    let left_out = plan.skipped.iter().chain(&efficiency.failed_methods);
+    for skipped in left_out {
+        lines.push(format!(
+            "{} was not measured: {}",
+            skipped.cell, skipped.reason
         ));
     }
     if !efficiency.is_repeatable {
@@ -286,6 +295,92 @@ fn scoring(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
             rows,
         )
     })
+}
+
+/// What choosing tokens costs beside what it saves: of every method that was run whole, and
+/// of every strategy at every budget; none where nothing chooses.
+pub fn selection(efficiency: &Efficiency) -> Option<TextTable> {
+    selection_table(efficiency, Width::Page)
+}
+
+fn selection_table(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
+    let plan = &efficiency.plan;
+    let shown = |spread: &Spread| match width {
+        Width::Terminal => signed_ms(spread.median),
+        Width::Page => with_spread(spread, signed_ms),
+    };
+    let mut rows = Vec::new();
+    for (schedule, measured) in efficiency.schedules() {
+        let position = plan
+            .schedules
+            .iter()
+            .position(|s| s.label == schedule.label);
+        let own = measured.scoring_ms.map_or(0.0, |scoring| scoring.median);
+        let dense = efficiency.schedules.first();
+        let saved = dense.map(|dense| dense.prefill_ms.median - measured.prefill_ms.median + own);
+        let strategies = efficiency.scoring.iter().filter_map(|scoring| {
+            let ms = scoring.ms.get(position?).copied().flatten()?;
+            Some((scoring.method.label(plan.shape.num_heads), ms))
+        });
+        let most = match width {
+            Width::Terminal => 1,
+            Width::Page => usize::MAX,
+        };
+        for (name, ms) in strategies.take(most) {
+            let Some(saved) = saved else { continue };
+            rows.push(vec![
+                format!("{name}/{}", measured.label),
+                dash(),
+                shown(&ms),
+                signed_ms(saved),
+                signed_ms(saved - ms.median),
+                Pays::of(ms.median, saved).word().to_owned(),
+            ]);
+        }
+    }
+    for method in &efficiency.methods {
+        rows.push(vec![
+            method.cell.clone(),
+            method.evidence_ms.as_ref().map_or(dash(), shown),
+            shown(&method.selection_ms),
+            shown(&method.saved_ms),
+            shown(&method.net_ms),
+            method.pays().word().to_owned(),
+        ]);
+    }
+    let mut header = vec![
+        "method",
+        "tower read",
+        "choosing",
+        "saved",
+        "net",
+        "choosing tokens",
+    ];
+    if width == Width::Terminal {
+        // What is left of 80 columns is for names.
+        header.remove(4);
+        header.remove(1);
+        for row in &mut rows {
+            row.remove(4);
+            row.remove(1);
+        }
+    }
+    (!rows.is_empty()).then(|| {
+        table(
+            "Choosing tokens, with what the vision tower is read for, beside what it saves of\nthe decoder's prefill, in ms",
+            &header,
+            rows,
+        )
+    })
+}
+
+/// Milliseconds that may be negative.
+fn signed_ms(value: f64) -> String {
+    if value < 0.0 {
+        format!("−{}", ms(-value))
+    } else {
+        ms(value)
+    }
 }
 
 /// Schedules that fit beside the longest name of a method; more are in the JSON.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::method::Method;
 use super::record::{RunRecord, SampleRecord, Seen};
 use super::spec::RunSpec;
+use super::token_flow::{Flows, TokenFlow};
 
 /// Counted cost of one cell's prefill, means over the samples that it answered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +20,12 @@ pub struct CountedCost {
     pub n: usize,
     /// B, the mean over layers of the visual tokens that enter a layer.
     pub average_visual_tokens: f64,
+    /// The same of the visual tokens that leave a layer, as SparseVLM counts.
+    pub average_by_output: f64,
+    /// Visual tokens that enter the last layer.
+    pub kept: f64,
+    /// The visual tokens from stage to stage.
+    pub schedule: TokenFlow,
     /// MACs by each way to count an MLP.
     pub macs: Vec<CountedMacs>,
     /// Bytes of the KV cache of the whole sequence after the prefill.
@@ -80,6 +87,9 @@ pub fn counted_cost(
         cell: cell.id.clone(),
         n: 0,
         average_visual_tokens: 0.0,
+        average_by_output: 0.0,
+        kept: 0.0,
+        schedule: TokenFlow::default(),
         macs: MlpConvention::ALL
             .iter()
             .map(|&mlp| CountedMacs {
@@ -90,13 +100,17 @@ pub fn counted_cost(
         kv_bytes: 0.0,
         unpruned_kv_bytes: 0.0,
     };
+    let mut flows = Flows::default();
     for record in records {
         let (Some(layout), Some(run)) = (record.layout, record.run_of(index)) else {
             continue;
         };
         let schedule = schedule(spec, layout, run)?;
         let rows = num_query_rows(record, layout, &cell.method);
+        flows.add(run, layout.num_image, spec.config.prune_layer.first());
         cost.n += 1;
+        cost.average_by_output += schedule.average_by_output();
+        cost.kept += schedule.last() as f64;
         for (position, sums) in cost.macs.iter_mut().enumerate() {
             let model = &spec.model;
             let counted = PrunedCost::new(
@@ -120,6 +134,7 @@ pub fn counted_cost(
             }
         }
     }
+    cost.schedule = flows.finish();
     cost.divide();
     Ok(cost)
 }
@@ -130,6 +145,8 @@ impl CountedCost {
         let n = self.n.max(1) as f64;
         let totals = [
             &mut self.average_visual_tokens,
+            &mut self.average_by_output,
+            &mut self.kept,
             &mut self.kv_bytes,
             &mut self.unpruned_kv_bytes,
         ];

@@ -14,6 +14,8 @@ use fp_model::{
 };
 use fp_scoring::ImageInput;
 
+use super::grid::square_grid;
+
 /// Turns files and texts into what the model takes, the checkpoint's own way.
 #[derive(Debug)]
 pub(crate) struct Inputs {
@@ -80,6 +82,13 @@ impl Inputs {
             Some(_) => None,
             None => Some(self.aspect),
         }
+    }
+
+    /// Columns and rows of the one square grid that so many image tokens lie on; none for
+    /// any-resolution input.
+    pub(crate) fn one_grid(&self, num_image_tokens: usize) -> Option<[usize; 2]> {
+        let is_square = self.pinpoints.is_none();
+        square_grid(num_image_tokens).filter(|_| is_square)
     }
 
     /// Decodes and preprocesses an image.

@@ -46,6 +46,7 @@ mod spec;
 mod static_heads;
 mod subset;
 mod timings;
+mod token_flow;
 
 pub use budget::Budget;
 pub use cells::{CellCost, CellResult, Mean, OnSameQuestions, cell_results, on_same_questions};
@@ -65,6 +66,7 @@ pub use method::Method;
 pub use names::{dataset_selector, is_embedded, model_dir, model_folder, model_notes};
 pub use options::RunOptions;
 pub use order::Shard;
+pub(crate) use own_methods::plans_of_run;
 pub(crate) use prepare::{load_options, number_format};
 pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
@@ -79,3 +81,4 @@ pub use static_heads::{STATIC_HEADS_FILE, StaticHeads, StaticRanking};
 pub use subset::{Subset, SubsetRule};
 pub(crate) use timings::StopWatch;
 pub use timings::{LoadingTimes, Stages, TimingRecord};
+pub use token_flow::{StageFlow, TokenFlow};

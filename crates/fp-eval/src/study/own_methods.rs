@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use fp_scoring::{MethodRegistry, PruningMethod, error_text};
 
+use super::choose::{CellPlans, Chooser};
 use super::config::StudyConfig;
 use super::selection_file::SelectionFile;
+use super::spec::RunSpec;
 
 /// The methods that a configuration can name: those of a registry, one per list of fixed
 /// heads and one per file of selections.
@@ -61,4 +63,12 @@ impl OwnMethods {
             self.problems.push((place, message));
         }
     }
+}
+
+/// The plan of each cell of a run for images of N tokens, by the methods that come with this
+/// program and those that its configuration makes itself. Cells whose methods another
+/// program registered have the reason why there is none.
+pub(crate) fn plans_of_run(spec: &RunSpec, num_image_tokens: usize) -> Arc<CellPlans> {
+    let own = OwnMethods::new(&spec.config, &MethodRegistry::standard());
+    Chooser::new(spec, &own.registry, None).plans(num_image_tokens)
 }

@@ -21,6 +21,7 @@ mod halves;
 mod hypotheses;
 mod image_ranges;
 mod kept;
+mod methods;
 mod near_ties;
 mod noise;
 mod on_same;
@@ -56,6 +57,7 @@ pub use flips::{CellFlips, Flips, RIGHT, StratumFlips};
 pub use halves::Halves;
 pub use hypotheses::{Answer, Hypothesis};
 pub use image_ranges::{ImageRange, image_ranges};
+pub use methods::{MethodEntry, MethodTests};
 pub use near_ties::NearTie;
 pub use noise::{AnswerDifference, NoiseFloor};
 pub use on_same::OnSameQuestions;
@@ -71,6 +73,7 @@ pub use verdict::Verdict;
 pub(crate) use compare::{Beats, Judge, Pair};
 pub(crate) use evidence::evidence;
 pub(crate) use kept::kept_tokens;
+pub(crate) use methods::{method_headline, samples_of_tests};
 pub(crate) use roster::Roster;
 pub(crate) use samples::is_answered;
 pub(crate) use scores::{Column, Scores};
@@ -79,6 +82,7 @@ use fp_eval::study::{CountedCost, counted_cost};
 use serde::Serialize;
 
 use super::error::ReportError;
+use super::published::{BesideGrounds, PublishedComparison, beside};
 use super::run::Run;
 
 /// Everything that a run's records say.
@@ -106,12 +110,20 @@ pub struct Analysis {
     /// is a benchmark's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<DatasetFigures>,
+    /// What was published of the same methods, budgets and benchmarks; none where there is
+    /// nothing and the run is not about published methods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<PublishedComparison>,
     /// The control of chance, over seeds.
     pub random: Vec<RandomControl>,
     /// Every studied cell against what it is held to.
     pub references: Vec<ReferenceComparisons>,
     /// The controls among themselves.
     pub controls: Vec<Comparison>,
+    /// Whole methods against the reference and against chance, budget by budget; empty in
+    /// runs without a method beside strategies and controls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<MethodTests>,
     /// Comparisons that were to be made and could not be, each with its reason: those with
     /// references, among controls, of kept evidence, of the best of many and of hypotheses.
     pub untested: Vec<Untested>,
@@ -189,6 +201,19 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     let (references, mut untested) = references::against_references(run, &roster, &scores, &judge)?;
     let controls = references::controls(run, &roster, &scores, &judge)?;
     untested.extend(controls.untested);
+    let costs: Vec<CountedCost> = (0..run.spec.grid.cells.len())
+        .map(|cell| counted_cost(&run.spec, &run.records, cell))
+        .collect::<Result<_, _>>()?;
+    let grounds = methods::MethodGrounds {
+        run,
+        roster: &roster,
+        scores: &scores,
+        judge: &judge,
+        costs: &costs,
+    };
+    let reference = |budget: usize| methods::reference_cell(run, &roster, budget);
+    let methods = methods::method_tests(&grounds, &reference)?;
+    untested.extend(methods.iter().flat_map(|tests| tests.untested.clone()));
     let recall = tokens::recall_against_random(run, &roster, &measured, &judge)?;
     untested.extend(recall.untested);
     if let Some(best) = &best {
@@ -204,6 +229,14 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         .iter()
         .flat_map(|hypothesis| &hypothesis.untested);
     untested.extend(of_hypotheses.cloned());
+    let figures = figures::figures(run, &roster, &judge)?;
+    let published = beside(&BesideGrounds {
+        run,
+        roster: &roster,
+        cells: &cells,
+        figures: &figures,
+        costs: &costs,
+    })?;
     let mut analysis = Analysis {
         verdict: Verdict::default(),
         margin: judge.margin(),
@@ -211,10 +244,12 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         text_only: TextOnly::of(run, &scores),
         image_ranges: image_ranges(run),
         relative: relative::relative_accuracies(&cells, roster.vanilla),
-        figures: figures::figures(run, &roster, &judge)?,
+        figures,
+        published,
         random: cells::random_controls(&roster, &scores, &cells, confidence)?,
         references,
         controls: controls.comparisons,
+        methods,
         untested,
         best,
         static_heads,
@@ -231,9 +266,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         token_quality: tokens::token_quality(run, &measured),
         recall_against_random: recall.comparisons,
         retention: tokens::retention(run),
-        costs: (0..run.spec.grid.cells.len())
-            .map(|cell| counted_cost(&run.spec, &run.records, cell))
-            .collect::<Result<_, _>>()?,
+        costs,
         flips: flips::flips(run, &scores, &strata, roster.vanilla),
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))

@@ -182,6 +182,16 @@ impl Roster {
         }
     }
 
+    /// Whether whole methods are what the study asks about, strategies among them.
+    pub(crate) fn compares_methods(&self) -> bool {
+        self.kind == StudyKind::Methods
+    }
+
+    /// Whether nothing but whole methods is to be reported on in the first place.
+    pub(crate) fn asks_about_methods(&self) -> bool {
+        self.compares_methods() || self.strategies.is_empty()
+    }
+
     /// The cell of a strategy at a head count and a budget, each by index.
     pub(crate) fn cell(&self, strategy: usize, head_count: usize, budget: usize) -> Option<usize> {
         self.studied[strategy][head_count][budget]

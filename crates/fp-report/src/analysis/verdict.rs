@@ -89,6 +89,11 @@ impl Failures {
 
 pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdict {
     let static_heads = analysis.static_heads.as_ref();
+    let methods = analysis.methods.iter().flat_map(|tests| {
+        let mut budgets = run.spec.grid.budgets.iter();
+        let budget = budgets.find(|budget| budget.label == tests.budget);
+        tests.sentences(&budget.map_or_else(|| tests.budget.clone(), budget_text))
+    });
     let sentences = [
         against_random(run, roster, analysis),
         against_all_heads(roster, analysis),
@@ -99,7 +104,7 @@ pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdic
         failed: failed(&analysis.failures),
         headline: headline::headline(run, roster, analysis),
         numbers: headline::numbers(run, roster, analysis),
-        sentences: sentences.into_iter().flatten().collect(),
+        sentences: sentences.into_iter().flatten().chain(methods).collect(),
         cautions: cautions(run, roster, analysis),
     }
 }

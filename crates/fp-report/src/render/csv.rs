@@ -63,6 +63,14 @@ pub(crate) fn cells_csv(source: &Source<'_>) -> String {
     for group in families.flat_map(|strata| &strata.groups) {
         header.push(format!("accuracy_{}", group.name));
     }
+    for figure in [
+        "schedule",
+        "average_by_output",
+        "kept_in_last_layer",
+        "macs_sequence_of_vanilla",
+    ] {
+        header.push(figure.to_owned());
+    }
     let mut text = String::new();
     line(&mut text, &header);
     for index in 0..source.analysis.cells.len() {
@@ -157,6 +165,16 @@ fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
     ]);
     let families = cell.strata.iter().filter(|stratum| stratum.by == "family");
     fields.extend(families.map(|stratum| number(stratum.accuracy.mean)));
+    let is_counted = cost.n > 0;
+    fields.push(cost.schedule.text.clone());
+    fields.extend(
+        [
+            cost.average_by_output,
+            cost.kept,
+            cost.macs[0].sequence_ratio(),
+        ]
+        .map(|figure| number(Some(figure).filter(|_| is_counted))),
+    );
     fields
 }
 

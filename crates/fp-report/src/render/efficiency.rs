@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use fp_eval::efficiency::{describe, overview};
+use fp_eval::efficiency::{describe, overview, selection};
 
 use super::Source;
 
@@ -20,6 +20,14 @@ pub(super) fn section(source: &Source<'_>, text: &mut String) {
     }
     text.push_str(&overview(efficiency).markdown());
     text.push('\n');
+    if let Some(table) = selection(efficiency) {
+        let _ = writeln!(
+            text,
+            "{}\n\n{}",
+            table.title.replace('\n', " "),
+            table.markdown()
+        );
+    }
     for line in describe(efficiency) {
         // Writing to a string can't fail.
         let _ = writeln!(text, "* {line}");

@@ -38,8 +38,10 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     accuracy(source, &mut text);
     super::datasets::section(source, &mut text);
     super::figures::section(source, &mut text);
+    super::published::section(source, &mut text);
     controls(source, &mut text);
     static_heads(source, &mut text);
+    super::methods::section(source, &mut text);
     super::efficiency::section(source, &mut text);
     super::difficult::difficult(source, &mut text);
     super::difficult::frequent_answers(source, &mut text);

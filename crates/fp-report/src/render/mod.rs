@@ -9,7 +9,9 @@ mod figures;
 mod json;
 mod latex;
 mod markdown;
+mod methods;
 mod page;
+mod published;
 
 pub use json::RESULTS_VERSION;
 

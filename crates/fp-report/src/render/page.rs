@@ -21,9 +21,11 @@ mod grid;
 mod image_sources;
 mod maps;
 mod markup;
+mod methods;
 mod navigation;
 mod pictures;
 mod provenance;
+mod published;
 mod quality;
 mod readings;
 mod roles;
@@ -79,8 +81,10 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
         Some(accuracy::curves(source)),
         differences::differences(source),
         Some(grid::grid(source)),
+        Some(methods::methods(source)),
         datasets::datasets(source),
         figures::figures(source),
+        published::published(source),
         findings::best(source),
         static_heads::static_heads(source),
         findings::hypotheses(source),

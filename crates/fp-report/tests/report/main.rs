@@ -4,6 +4,7 @@ mod browser;
 mod figures;
 mod files;
 mod foreign;
+mod methods;
 mod naive;
 mod near_ties;
 mod numbers;

@@ -47,6 +47,11 @@ impl Random {
 }
 
 pub(crate) fn config(study: &str, size: Size) -> StudyConfig {
+    // Study A with whole methods beside it.
+    let (study, methods) = match study {
+        "methods" => ("a", json!(["pool", "downsample"])),
+        study => (study, json!([])),
+    };
     let (heads, queries) = match study {
         "a" => (
             json!([
@@ -89,6 +94,7 @@ pub(crate) fn config(study: &str, size: Size) -> StudyConfig {
         "datasets": ["made-up"],
         "statistics": {"num_draws": size.num_draws},
         "expectations": shipped_expectations(study),
+        "methods": methods,
     }))
     .unwrap()
 }
@@ -428,6 +434,8 @@ fn keep(
             ("all_heads", _) => (0.55, 1000),
             ("oracle", _) => (1.0, 1001),
             ("uniform_grid", _) => (0.0, 1002),
+            ("pool", _) => (0.98, 1004),
+            ("downsample", _) => (0.05, 1005),
             (_, Some(seed)) => (0.0, 2000 + *seed as usize),
             _ => (0.0, 0),
         },

@@ -220,3 +220,66 @@ fn a_plan_of_efficiency_and_what_it_runs_do_not_vary() {
     assert!(page.contains("id=\"efficiency\"") && page.contains("class=\"front\""));
     assert!(!read("results.json").contains("first_token_ms"));
 }
+
+#[test]
+fn whole_methods_are_measured_beside_what_they_save() {
+    let world = World::new();
+    let settings = EfficiencySettings {
+        new_tokens: 2,
+        warmup: 0,
+        repeats: 2,
+        max_batch: 1,
+    };
+    let config = StudyConfig {
+        methods: vec!["pool".to_owned(), "downsample".to_owned()],
+        schedules: vec!["2:8,4:4".parse().unwrap()],
+        efficiency: Some(settings),
+        ..world.study_a()
+    };
+    let folder = world.path("methods");
+    run_in(&folder, &config, BASE);
+    let prepared = efficiency::prepare_run(&folder, settings, 1).unwrap();
+    let measured = efficiency::measure(prepared, None, None, &mut |_| {}).unwrap();
+    assert!(measured.is_repeatable && measured.failed_methods.is_empty());
+    let cells: Vec<&str> = measured.methods.iter().map(|m| m.cell.as_str()).collect();
+    assert_eq!(
+        cells,
+        [
+            "pool/R6",
+            "downsample/R6",
+            "pool/R2",
+            "downsample/R2",
+            "all_heads+last_token/2:8_4:4",
+            "pool/2:8_4:4",
+            "downsample/2:8_4:4",
+        ]
+    );
+    let staged = measured.method("all_heads+last_token/2:8_4:4").unwrap();
+    assert_eq!(staged.kept, 4);
+    // The run's own answer to its first question begins alike.
+    let first = &read_records(&folder).unwrap()[0];
+    let spec = fp_eval::study::read_spec(&folder).unwrap();
+    for method in &measured.methods {
+        let cell = spec.grid.position(&method.cell).unwrap();
+        let answered = &first.run_of(cell).unwrap().token_ids;
+        let both = answered.len().min(method.token_ids.len());
+        assert_eq!(
+            method.token_ids[..both],
+            answered[..both],
+            "{}",
+            method.cell
+        );
+    }
+    efficiency::write(&folder.join(efficiency::EFFICIENCY_FILE), &measured).unwrap();
+    fp_report::write(&folder).unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let summary = read("summary.md");
+    assert!(
+        summary.contains("| choosing, ms | prefill saved, ms |"),
+        "{summary}"
+    );
+    assert!(summary.contains("16→8@2→4@4"), "{summary}");
+    assert!(read("report.html").contains("prefill saved, ms"));
+    let results = read("results.json");
+    assert!(!results.contains("saved_ms") && results.contains("\"methods\""));
+}

@@ -5,7 +5,9 @@ use fp_eval::study::config::StudyKind;
 
 use super::budget_text;
 use super::contest::{Contest, subject};
-use crate::analysis::{Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Reference, Roster};
+use crate::analysis::{
+    Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Reference, Roster, method_headline,
+};
 use crate::run::Run;
 
 /// Whether anything beats FastV, and what is best.
@@ -16,6 +18,10 @@ pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> Strin
             "Undecided: none of {} was answered.",
             counted(samples.recorded, "question")
         );
+    }
+    let of_methods = method_headline(&analysis.methods, analysis.margin);
+    if let Some(sentence) = of_methods.filter(|_| roster.asks_about_methods()) {
+        return sentence;
     }
     if roster.strategies.is_empty() {
         return format!(

@@ -11,6 +11,7 @@ use super::markup::{Field, Section, Table, section};
 use crate::analysis::Estimate;
 use crate::render::Source;
 use crate::render::efficiency::OTHER_RUN;
+use crate::render::methods::cell_times;
 
 /// A way to answer, what it is worth, and what it costs.
 struct Point {
@@ -25,9 +26,10 @@ struct Point {
 }
 
 /// Styles of points with the names of their groups.
-const GROUPS: [(usize, &str); 5] = [
+const GROUPS: [(usize, &str); 6] = [
     (3, "dense"),
     (0, "strategies"),
+    (2, "other methods"),
     (7, "all_heads (FastV)"),
     (6, "random (mean of seeds) and uniform_grid"),
     (5, "drop_all"),
@@ -138,9 +140,9 @@ fn points(source: &Source<'_>, efficiency: &Efficiency) -> Vec<Point> {
             Some("all_heads") => 7,
             Some("uniform_grid") => 6,
             Some("drop_all") => 5,
-            // Seeds are averaged below; the others are no methods that one could use, or
-            // their schedules weren't measured.
-            Some(_) => continue,
+            // Seeds are averaged below; the others are no methods that one could use.
+            Some("random" | "no_image" | "oracle") => continue,
+            Some(_) => 2,
         };
         let accuracy = &analysis.cells[index].accuracy;
         let name = analysis.cells[index].id.clone();
@@ -181,46 +183,11 @@ fn point(
         style,
         accuracy: accuracy.mean?,
         interval: accuracy.interval,
-        ms: first_token_ms(source, efficiency, cell)?,
+        ms: cell_times(source, efficiency, cell)?.first_token_ms,
         macs: source.analysis.costs.get(cell)?.macs.first()?.sequence,
         is_on_time_front: false,
         is_on_macs_front: false,
     })
-}
-
-/// Median time to the first token of a cell's schedule, with its own scoring.
-fn first_token_ms(source: &Source<'_>, efficiency: &Efficiency, cell: usize) -> Option<f64> {
-    let grid = &source.run.spec.grid;
-    let cell = &grid.cells[cell];
-    let plan = &efficiency.plan;
-    let schedule = match (cell.method.name(), cell.budget) {
-        (Some("vanilla"), _) => plan.schedules.iter().position(|s| !s.is_pruned)?,
-        (Some("drop_all"), _) => {
-            let mut schedules = plan.schedules.iter();
-            schedules.position(|s| s.is_pruned && !s.is_scored)?
-        }
-        (_, Some(budget)) => plan.schedule_of(&grid.budgets[budget].setting)?,
-        (_, None) => return None,
-    };
-    let measured = efficiency.schedules.get(schedule)?;
-    let scored = measured.scoring_ms.map_or(0.0, |scoring| scoring.median);
-    let without = measured.first_token_ms.median - scored;
-    match cell.method.query_strategy() {
-        None => Some(without),
-        // The strategy that the schedule was run with was timed where it belongs.
-        Some(query) if plan.methods.first()?.query_strategy == query => {
-            Some(measured.first_token_ms.median)
-        }
-        Some(query) => {
-            let alike = efficiency.scoring.iter();
-            let mut alike: Vec<f64> = alike
-                .filter(|scoring| scoring.method.query_strategy == query)
-                .filter_map(|scoring| Some(scoring.ms.get(schedule)?.as_ref()?.median))
-                .collect();
-            alike.sort_by(f64::total_cmp);
-            Some(without + alike.get(alike.len() / 2)?)
-        }
-    }
 }
 
 /// The points that lie on either front.

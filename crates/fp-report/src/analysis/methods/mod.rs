@@ -1,0 +1,198 @@
+//! Whole pruning methods, budget by budget: each against one cell that all are held to,
+//! FastV by default, and against the mean over the seeds of chance.
+
+mod contestants;
+mod reference;
+mod words;
+
+use fp_eval::study::CountedCost;
+use fp_eval::study::config::HolmFamily;
+use serde::Serialize;
+
+use self::contestants::Contestant;
+use super::compare::{Comparison, Judge, Pair, Untested};
+use super::roster::Roster;
+use super::scores::Scores;
+use crate::error::ReportError;
+use crate::run::Run;
+
+pub(crate) use reference::{reference_cell, reference_name};
+pub(crate) use words::{headline as method_headline, samples as samples_of_tests};
+
+/// All methods at one budget.
+#[derive(Debug, Clone, Serialize)]
+pub struct MethodTests {
+    /// The budget's label.
+    pub budget: String,
+    /// What methods are tested against: a cell's id; none where the run has no such cell.
+    pub reference: Option<String>,
+    /// What the reference is called.
+    pub reference_name: String,
+    /// Seeds of chance that methods are tested against the mean of.
+    pub num_random_seeds: usize,
+    /// The methods, in the order of the grid.
+    pub methods: Vec<MethodEntry>,
+    /// Tests that could not be made, each with its reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
+}
+
+/// One method at one budget.
+#[derive(Debug, Clone, Serialize)]
+pub struct MethodEntry {
+    /// The cell's id.
+    pub cell: String,
+    /// The method's name.
+    pub method: String,
+    /// It has a schedule of its own instead of the budget, and stands at the budget whose
+    /// reference has the nearest layer average of visual tokens.
+    pub has_own_schedule: bool,
+    /// B of the cell, by the tokens that enter a layer.
+    pub average_visual_tokens: f64,
+    /// Against the reference; none for the reference itself and where no test was possible.
+    pub against_reference: Option<Comparison>,
+    /// Against the mean over the seeds of chance, on the samples that all of them answered.
+    pub against_random: Option<Comparison>,
+}
+
+/// What methods are tested on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MethodGrounds<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) roster: &'a Roster,
+    pub(crate) scores: &'a Scores,
+    pub(crate) judge: &'a Judge,
+    /// `[cells]`.
+    pub(crate) costs: &'a [CountedCost],
+}
+
+/// Every method of a run at every budget, `reference` giving the cell that they are held
+/// to at each; nothing for runs without a method beside strategies and controls. Tests
+/// against one reference at one budget are a family, or all of a study where it corrects
+/// them together.
+pub(crate) fn method_tests(
+    grounds: &MethodGrounds<'_>,
+    reference: &dyn Fn(usize) -> Option<usize>,
+) -> Result<Vec<MethodTests>, ReportError> {
+    let by_budget = contestants::by_budget(grounds, reference);
+    let mut asked = Vec::new();
+    let mut tests = Vec::new();
+    for (budget, contestants) in by_budget.iter().enumerate() {
+        if contestants.is_empty() {
+            continue;
+        }
+        let at = Budget {
+            grounds,
+            budget,
+            reference: reference(budget),
+        };
+        asked.extend(at.pairs(contestants));
+        tests.push(at.empty(contestants));
+    }
+    let samples: Vec<usize> = (0..grounds.run.records.len()).collect();
+    let judged = grounds.judge.judge(&asked, &samples)?;
+    for of_budget in &mut tests {
+        let random = random_name(&of_budget.budget);
+        for entry in &mut of_budget.methods {
+            let of = |b: &str| {
+                let mut all = judged.comparisons.iter();
+                all.find(|c| c.a == entry.cell && c.b == b).cloned()
+            };
+            entry.against_reference = of_budget.reference.as_deref().and_then(of);
+            entry.against_random = of(&random);
+        }
+        let is_here = |untested: &&Untested| {
+            let mut cells = of_budget.methods.iter();
+            cells.any(|entry| entry.cell == untested.a)
+                && (untested.b == random || Some(&untested.b) == of_budget.reference.as_ref())
+        };
+        of_budget.untested = judged.untested.iter().filter(is_here).cloned().collect();
+    }
+    Ok(tests)
+}
+
+/// One budget of a run.
+struct Budget<'a> {
+    grounds: &'a MethodGrounds<'a>,
+    budget: usize,
+    reference: Option<usize>,
+}
+
+impl Budget<'_> {
+    fn label(&self) -> &str {
+        &self.grounds.roster.budgets[self.budget]
+    }
+
+    fn reference_name(&self) -> String {
+        let cells = &self.grounds.run.spec.grid.cells;
+        match self.reference {
+            Some(cell) => reference_name(&cells[cell]),
+            None => self.grounds.roster.baseline_name().to_owned(),
+        }
+    }
+
+    /// Every method against the reference and against chance.
+    fn pairs(&self, contestants: &[Contestant]) -> Vec<Pair> {
+        let MethodGrounds { run, scores, .. } = self.grounds;
+        let cells = &run.spec.grid.cells;
+        let seeds = &self.grounds.roster.random[self.budget];
+        let random = (!seeds.is_empty())
+            .then(|| (random_name(self.label()), scores.mean_of(seeds), "random"));
+        let name = self.reference_name();
+        let reference = self.reference.map(|cell| {
+            let column = scores.cells[cell].clone();
+            (cells[cell].id.clone(), column, name.as_str())
+        });
+        let mut pairs = Vec::new();
+        for (b, column, name) in reference.into_iter().chain(random) {
+            for contestant in contestants {
+                let cell = contestant.cell;
+                if cells[cell].id == b {
+                    continue;
+                }
+                pairs.push(Pair::new(
+                    cells[cell].id.clone(),
+                    &scores.cells[cell],
+                    b.clone(),
+                    &column,
+                    self.family(name),
+                ));
+            }
+        }
+        pairs
+    }
+
+    fn family(&self, against: &str) -> String {
+        match self.grounds.run.spec.config.statistics.holm_family {
+            HolmFamily::Budget | HolmFamily::BudgetAndHeads => {
+                format!("methods against {against} at {}", self.label())
+            }
+            HolmFamily::Study => format!("methods against {against}"),
+        }
+    }
+
+    /// The budget's methods before any test.
+    fn empty(&self, contestants: &[Contestant]) -> MethodTests {
+        let cells = &self.grounds.run.spec.grid.cells;
+        let entry = |contestant: &Contestant| MethodEntry {
+            cell: cells[contestant.cell].id.clone(),
+            method: contestant.name.clone(),
+            has_own_schedule: contestant.has_own_schedule,
+            average_visual_tokens: self.grounds.costs[contestant.cell].average_visual_tokens,
+            against_reference: None,
+            against_random: None,
+        };
+        MethodTests {
+            budget: self.label().to_owned(),
+            reference: self.reference.map(|cell| cells[cell].id.clone()),
+            reference_name: self.reference_name(),
+            num_random_seeds: self.grounds.roster.random[self.budget].len(),
+            methods: contestants.iter().map(entry).collect(),
+            untested: Vec::new(),
+        }
+    }
+}
+
+fn random_name(budget: &str) -> String {
+    format!("random/{budget}")
+}

@@ -1,0 +1,176 @@
+//! What the tests of methods come to, in words.
+
+use fp_eval::format::{counted, listed, points, signed_points};
+
+use super::{MethodEntry, MethodTests};
+use crate::analysis::{Comparison, Outcome};
+
+impl Outcome {
+    /// What a reader is told of a method.
+    pub const fn of_method(self) -> &'static str {
+        match self {
+            Outcome::Better => "better",
+            Outcome::Worse => "worse",
+            Outcome::Equivalent => "equivalent",
+            Outcome::Undecided => "not told apart",
+        }
+    }
+}
+
+/// Entries with a test.
+type Tested<'a> = Vec<(&'a MethodEntry, &'a Comparison)>;
+
+impl MethodTests {
+    fn tested(&self, of: fn(&MethodEntry) -> Option<&Comparison>) -> Tested<'_> {
+        let entries = self.methods.iter();
+        entries
+            .filter_map(|entry| Some((entry, of(entry)?)))
+            .collect()
+    }
+
+    /// The tests against the reference.
+    pub(crate) fn against_reference(&self) -> Tested<'_> {
+        self.tested(|entry| entry.against_reference.as_ref())
+    }
+
+    /// The tests against chance.
+    pub(crate) fn against_random(&self) -> Tested<'_> {
+        self.tested(|entry| entry.against_random.as_ref())
+    }
+
+    /// The budget's outcomes as a sentence for each of reference and chance that was tested.
+    pub(crate) fn sentences(&self, at: &str) -> Vec<String> {
+        let against = |name: &str, tests: &Tested<'_>| {
+            if tests.is_empty() {
+                return None;
+            }
+            let parts = [
+                Outcome::Better,
+                Outcome::Worse,
+                Outcome::Equivalent,
+                Outcome::Undecided,
+            ];
+            let parts = parts.into_iter().filter_map(|outcome| {
+                let of = tests.iter().filter(|(_, test)| test.outcome == outcome);
+                let names: Vec<String> = of.map(|(entry, test)| named(entry, test)).collect();
+                (!names.is_empty()).then(|| format!("{}: {}", outcome.of_method(), listed(&names)))
+            });
+            let parts: Vec<String> = parts.collect();
+            Some(format!(
+                "At {at} against {name} ({}): {}.",
+                samples(tests),
+                parts.join("; ")
+            ))
+        };
+        let random = match self.num_random_seeds {
+            1 => "random (1 seed)".to_owned(),
+            seeds => format!("random (mean of {seeds} seeds)"),
+        };
+        let sentences = [
+            against(&self.reference_name, &self.against_reference()),
+            against(&random, &self.against_random()),
+        ];
+        sentences.into_iter().flatten().collect()
+    }
+}
+
+/// A method with its difference, where that says something.
+fn named(entry: &MethodEntry, test: &Comparison) -> String {
+    match test.outcome {
+        Outcome::Undecided => entry.method.clone(),
+        _ => format!("{} ({})", entry.method, signed_points(test.difference)),
+    }
+}
+
+/// What tests are on, such as `96 questions on 32 images`, or the fewest and the most.
+pub(crate) fn samples(tests: &[(&MethodEntry, &Comparison)]) -> String {
+    let range = |of: fn(&Comparison) -> usize, noun: &str| {
+        let numbers = || tests.iter().map(|(_, test)| of(test));
+        match (numbers().min(), numbers().max()) {
+            (Some(fewest), Some(most)) if fewest != most => format!("{fewest} to {most} {noun}s"),
+            (Some(only), _) => counted(only, noun),
+            (None, _) => counted(0, noun),
+        }
+    };
+    format!(
+        "{} on {}",
+        range(|test| test.n, "question"),
+        range(|test| test.num_images, "image")
+    )
+}
+
+/// The methods of a run against the reference, in one sentence; none where nothing was
+/// tested against it.
+pub(crate) fn headline(all: &[MethodTests], margin: f64) -> Option<String> {
+    let tests: Vec<(&MethodTests, &MethodEntry, &Comparison)> = all
+        .iter()
+        .flat_map(|tests| {
+            let of_budget = tests.against_reference().into_iter();
+            of_budget.map(move |(entry, test)| (tests, entry, test))
+        })
+        .collect();
+    let name = &tests.first()?.0.reference_name;
+    let budgets: Vec<&str> = {
+        let mut budgets: Vec<&str> = tests.iter().map(|test| test.0.budget.as_str()).collect();
+        budgets.dedup();
+        budgets
+    };
+    let mut methods: Vec<&str> = Vec::new();
+    for (_, entry, _) in &tests {
+        if !methods.contains(&entry.method.as_str()) {
+            methods.push(&entry.method);
+        }
+    }
+    let has_won = |method: &&&str| {
+        tests_of(&tests, method).any(|(_, _, test)| test.outcome == Outcome::Better)
+    };
+    let winners = methods.iter().filter(has_won);
+    let won: Vec<String> = winners
+        .map(|method| {
+            let at: Vec<String> = tests_of(&tests, method)
+                .filter(|(_, _, test)| test.outcome == Outcome::Better)
+                .map(|(tests, _, test)| {
+                    format!(
+                        "{} points at {}",
+                        signed_points(test.difference),
+                        tests.budget
+                    )
+                })
+                .collect();
+            format!("{method} ({})", at.join(", "))
+        })
+        .collect();
+    let count = |outcome: Outcome| {
+        let of = tests.iter().filter(|(_, _, test)| test.outcome == outcome);
+        of.count()
+    };
+    let rest = format!(
+        "of {} at {}, {} better, {} worse, {} equivalent within {} points and {} not told apart",
+        counted(tests.len(), "test"),
+        counted(budgets.len(), "budget"),
+        count(Outcome::Better),
+        count(Outcome::Worse),
+        count(Outcome::Equivalent),
+        points(margin),
+        count(Outcome::Undecided),
+    );
+    Some(if won.is_empty() {
+        format!(
+            "None of {} is shown to beat {name}: {rest}.",
+            counted(methods.len(), "method")
+        )
+    } else {
+        format!(
+            "{} beat{} {name}: {rest}.",
+            listed(&won),
+            if won.len() == 1 { "s" } else { "" }
+        )
+    })
+}
+
+fn tests_of<'a, 'b>(
+    tests: &'b [(&'a MethodTests, &'a MethodEntry, &'a Comparison)],
+    method: &'b str,
+) -> impl Iterator<Item = &'b (&'a MethodTests, &'a MethodEntry, &'a Comparison)> {
+    tests.iter().filter(move |test| test.1.method == method)
+}
