@@ -72,6 +72,7 @@ mod source;
 mod stages;
 mod system_prefix;
 pub mod tokenizer;
+mod tower_evidence;
 mod vision;
 mod weights;
 

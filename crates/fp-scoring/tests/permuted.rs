@@ -101,6 +101,7 @@ fn every_registered_method_plans_what_its_budget_says() {
                 shape,
                 num_image_tokens: 576,
                 grid: Some([24, 24]),
+                crops: fp_scoring::ImageCrops::One,
                 prune_layer: 2,
                 budget: Some(TokenBudget::Kept(kept)),
                 schedule: None,

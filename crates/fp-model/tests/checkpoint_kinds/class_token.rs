@@ -20,6 +20,7 @@ fn setting(model: &LlavaModel, grid: Option<[usize; 2]>, kept: usize) -> PlanSet
         shape: model.config().text.decoder_shape(),
         num_image_tokens: 5,
         grid,
+        crops: fp_scoring::ImageCrops::One,
         prune_layer: 1,
         budget: Some(TokenBudget::Kept(kept)),
         schedule: None,

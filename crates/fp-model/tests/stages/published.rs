@@ -23,6 +23,7 @@ fn setting(model: &LlavaModel, num_image_tokens: usize) -> PlanSetting {
         shape: model.config().text.decoder_shape(),
         num_image_tokens,
         grid: None,
+        crops: fp_scoring::ImageCrops::One,
         prune_layer: 1,
         budget: None,
         schedule: None,

@@ -29,6 +29,7 @@ pub(super) fn plan(
         shape: config.text.decoder_shape(),
         num_image_tokens,
         grid: None,
+        crops: fp_scoring::ImageCrops::One,
         prune_layer: prune.prune_layer,
         budget: Some(prune.budget),
         schedule: args.schedule.clone(),

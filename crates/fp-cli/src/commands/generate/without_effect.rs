@@ -57,6 +57,9 @@ pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) ->
             "--method {method} has no effect: without an image there is nothing to prune"
         ));
     }
+    if args.mask_padding {
+        notes.push("--mask-padding has no effect without an image".to_owned());
+    }
     if args.aspect.is_some() {
         notes.push("--aspect has no effect without an image".to_owned());
     }
