@@ -114,7 +114,7 @@ pub(crate) struct GenerateArgs {
         conflicts_with_all = [
             "average_visual_tokens", "keep", "retention", "head_selection_strategy",
             "query_selection_strategy", "num_selected_heads", "prune_layer", "normalize",
-            "allow_degenerate", "overlay",
+            "allow_degenerate",
         ]
     )]
     method: Option<String>,
@@ -268,7 +268,8 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         .as_deref()
         .map(|path| OutputFile::at("--logits", path))
         .transpose()?;
-    let overlay = OverlayFile::new(args.overlay.as_deref(), prune.is_some())?;
+    let is_pruned = prune.is_some() || method.is_some();
+    let overlay = OverlayFile::new(args.overlay.as_deref(), is_pruned)?;
     let weights = Weights::open(args)?;
     let generate = generate_options(args, weights.config());
     generate.check()?;
@@ -354,17 +355,9 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         vision,
         stages,
     };
-    let first = output
-        .stages
-        .first()
-        .and_then(|stage| stage.selected.audit.as_ref());
-    let drawn = match (&overlay, first, output.stages.last()) {
-        (Some(overlay), Some(selection), Some(last)) => {
-            let kept = &last.places;
-            Some(overlay.draw(&inputs, model.config(), selection, kept)?)
-        }
-        _ => None,
-    };
+    let draw =
+        |overlay: &OverlayFile| overlay.draw(&inputs, model.config(), &output, method.as_ref());
+    let drawn = overlay.as_ref().map(draw).transpose()?;
     if let Some(file) = logits {
         file.write(&logits::content(&output.prompt_logits)?)?;
     }
