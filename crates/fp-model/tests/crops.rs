@@ -7,7 +7,8 @@ use candle_core::{DType, Device, Tensor};
 use fp_image::{ImageSize, Tiling};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
-    LlavaModel, LoadOptions, PlannedSample, Preset, Sample, SampleFacts, VisionRead, VisionRequest,
+    ImageFeatures, LlavaModel, LoadOptions, PlannedSample, Preset, Sample, SampleFacts, VisionRead,
+    VisionRequest,
 };
 use fp_scoring::{
     ImageCrops, MethodParams, Normalization, ParamScope, Plan, PlanSetting, QueryStrategy,
@@ -80,7 +81,7 @@ fn methods_see_each_crop_as_they_would_alone() {
         input_ids: vec![1, 5, 60, 7, 9, 11],
         image_position: 2,
     };
-    let answer = |plan: &Plan, features| {
+    let answer = |plan: &Plan, features: &ImageFeatures| {
         let request = PlannedSample {
             sample: Sample {
                 prompt: &prompt,
