@@ -115,8 +115,8 @@ mod tests {
         assert_eq!(rows(100, 50, 4), [true, false, false, true]);
         // Of five rows of 20, 20 to 40 and 60 to 80 have a part of it.
         assert_eq!(rows(100, 50, 5), [true, false, false, false, true]);
-        // 100 × 51 begins at 24: the first row of 25 has one row of its pixels.
-        assert_eq!(rows(100, 51, 4), [false, false, false, false]);
+        // 100 × 51 lies in 24 to 75: the first row of 25 has one row of its pixels.
+        assert_eq!(rows(100, 51, 4), [false, false, false, true]);
         // An odd rest has its smaller half before: 3 × 2 lies in 0 to 2 of 3.
         assert_eq!(rows(3, 2, 3), [false, false, true]);
         assert_eq!(rows(64, 64, 4), [false; 4]);
@@ -144,10 +144,8 @@ mod tests {
                     let pixel = (row + at / 3) * 12 + column + at % 3;
                     (pixels.data[pixel] - 3.0).abs() < 0.5
                 });
-                assert_eq!(
-                    *is_padded, !shows_image,
-                    "{width} × {height}, patch {patch}"
-                );
+                // A patch that touches the image may still sample none of it.
+                assert!(!(*is_padded && shows_image), "{width} × {height}, {patch}");
             }
         }
     }
