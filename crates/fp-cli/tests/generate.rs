@@ -292,7 +292,7 @@ fn where_the_image_stands_is_said() {
     // Crops of any resolution: 168 × 336 pixels are two tiles of 12 × 12 patches, and a
     // newline after each of the 12 rows.
     let dir = tempfile::tempdir().unwrap();
-    any_resolution(dir.path());
+    common::any_resolution(dir.path());
     let next = format!("--model={}", dir.path().display());
     for (width, height, grid, patches, total) in [
         (336, 168, [1, 2], [12, 24], 144 + 12 * 25),
@@ -323,35 +323,6 @@ fn where_the_image_stands_is_said() {
             assert!(text.contains(&part), "{part}: {text}");
         }
     }
-}
-
-/// The shipped model as one of any resolution: pinpoints, and an embedding that ends rows.
-fn any_resolution(to: &std::path::Path) {
-    let from = std::path::Path::new(EMBEDDED);
-    for name in [
-        "generation_config.json",
-        "preprocessor_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-    ] {
-        std::fs::copy(from.join(name), to.join(name)).unwrap();
-    }
-    let config = std::fs::read(from.join("config.json")).unwrap();
-    let mut config: Value = serde_json::from_slice(&config).unwrap();
-    config["model_type"] = "llava_next".into();
-    config["architectures"] = serde_json::json!(["LlavaNextForConditionalGeneration"]);
-    config["image_grid_pinpoints"] = serde_json::json!([[168, 336], [336, 168], [336, 336]]);
-    std::fs::write(to.join("config.json"), config.to_string()).unwrap();
-    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
-    let stored = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let newline = [0_u8; 2 * 192];
-    let mut tensors: Vec<_> = stored.iter().collect();
-    let shape = vec![192];
-    let dtype = safetensors::tensor::Dtype::F16;
-    let newline = safetensors::tensor::TensorView::new(dtype, shape, &newline).unwrap();
-    tensors.push(("image_newline", newline));
-    let bytes = safetensors::tensor::serialize(tensors, None).unwrap();
-    std::fs::write(to.join("model.safetensors"), bytes).unwrap();
 }
 
 #[test]

@@ -24,11 +24,14 @@ mod error;
 mod error_kinds;
 mod framing;
 mod guard;
+mod padding;
 mod processor;
 mod resample;
 mod rgb;
 
-pub use anyres::{AnyResPixels, FeaturePacking, GridPinpoints, Resolution, Tiling, TokenSource};
+pub use anyres::{
+    AnyRes, AnyResPixels, FeaturePacking, GridPinpoints, Resolution, Tiling, TokenSource,
+};
 pub use config::{ChannelStatistics, PreprocessorConfig, ResizeTarget};
 pub use decode::{DecodeLimits, Inspection, Remark, decode, decode_file, inspect};
 pub use error::ImageError;

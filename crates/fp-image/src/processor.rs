@@ -137,8 +137,26 @@ impl ImageProcessor {
         image: &RgbImage,
         pinpoints: &GridPinpoints,
     ) -> Result<AnyResPixels, ImageError> {
-        let tile_side = self.tile_side()?;
-        let tiling = Tiling::new(image.size(), pinpoints, tile_side)?;
+        let tiling = Tiling::new(image.size(), pinpoints, self.tile_side()?)?;
+        self.preprocess_tiles(image, tiling)
+    }
+
+    /// As [`Self::preprocess_anyres`], in the fixed form: two by two tiles, whatever the size.
+    ///
+    /// # Errors
+    /// [`ImageError::ConfigField`] if the configuration fixes no square tile, and
+    /// [`ImageError::TooLarge`] if four of them are beyond what an image may have.
+    pub fn preprocess_fixed(&self, image: &RgbImage) -> Result<AnyResPixels, ImageError> {
+        let tiling = Tiling::fixed(image.size(), self.tile_side()?)?;
+        self.preprocess_tiles(image, tiling)
+    }
+
+    fn preprocess_tiles(
+        &self,
+        image: &RgbImage,
+        tiling: Tiling,
+    ) -> Result<AnyResPixels, ImageError> {
+        let tile_side = tiling.tile_side;
         let base_side = match self.config.resize {
             Some(ResizeTarget::ShortestEdge(side)) => side,
             Some(ResizeTarget::Exact { height, width }) => height.min(width),

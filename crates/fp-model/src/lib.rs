@@ -73,6 +73,7 @@ mod source;
 mod stages;
 mod system_prefix;
 pub mod tokenizer;
+mod tower_evidence;
 mod vision;
 mod weights;
 

@@ -85,6 +85,17 @@ pub struct ImageFeatures {
     pub(crate) embeds: Tensor,
     /// What selectors may look at; none of any-resolution tiles.
     pub(crate) vision: Option<Arc<VisionEvidence>>,
+    /// The same of each crop, where every patch of every crop is a token.
+    pub(crate) crops: Option<Arc<CropFeatures>>,
+}
+
+/// The crops that image tokens lie in.
+#[derive(Debug)]
+pub(crate) struct CropFeatures {
+    /// Of each crop, the squeezed image first, the tokens that its patches became.
+    pub(crate) tokens: Vec<Vec<usize>>,
+    /// What was read of the vision tower for each.
+    pub(crate) vision: Vec<VisionEvidence>,
 }
 
 impl ImageFeatures {
@@ -228,6 +239,7 @@ impl LlavaModel {
         Ok(ImageFeatures {
             embeds,
             vision: None,
+            crops: None,
         })
     }
 }

@@ -3,14 +3,14 @@
 use candle_core::{DType, Tensor};
 use fp_scoring::{
     AttentionNeed, AttentionRows, CoveredArea, DecoderValues, Evidence, Matrix, Merge, Needs, Rope,
-    SelectError, Selected, Site, Stage, TokenSelection, VisionValues,
+    SelectError, Selected, Site, Stage, TokenSelection,
 };
 
 use crate::config::FeatureSelect;
 use crate::error::Result;
 use crate::model::{ImageFeatures, LlavaModel};
 use crate::prefix::Prefix;
-use crate::vision::VisionRead;
+use crate::tower_evidence::{crop_evidence, vision_values};
 
 /// What selectors may look at of a sample beside the model's own values.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,10 @@ pub struct SampleFacts<'a> {
     pub covered_area: CoveredArea<'a>,
     /// Token ids of the text after the image, for selectors that look at its embeddings.
     pub text_ids: Option<&'a [u32]>,
+    /// Which of N image tokens show padding and nothing of the image, for rules that leave
+    /// them out ([`fp_scoring::PaddingMasked`]): [`crate::ModelConfig::padded_tokens`]. None
+    /// where that isn't known, and nothing is left out then.
+    pub padding: Option<&'a [bool]>,
 }
 
 impl SampleFacts<'_> {
@@ -33,6 +37,7 @@ impl SampleFacts<'_> {
             grid: None,
             covered_area: Err("no boxes"),
             text_ids: None,
+            padding: None,
         }
     }
 }
@@ -73,7 +78,8 @@ impl LlavaModel {
         if kept == 0 {
             return Ok(TokenSelection::all(0).into());
         }
-        if let Some(rule) = stage.selector.as_attention() {
+        let selector = stage.selector_for(facts.padding);
+        if let Some(rule) = selector.as_attention() {
             let options = rule.options(kept);
             let selection = prefix.select(rule.head_strategy, rule.query_strategy, &options)?;
             return Ok(Selected {
@@ -82,11 +88,12 @@ impl LlavaModel {
                 choice: None,
             });
         }
-        let needs = stage.selector.needs();
+        let needs = selector.needs();
         let places = prefix.places();
         let mut evidence = Evidence::new(layout, places, prefix.num_image_tokens(), facts.id)
             .with_grid(facts.grid)
-            .with_class_token(self.config().feature_select == FeatureSelect::Full);
+            .with_class_token(self.config().feature_select == FeatureSelect::Full)
+            .with_padding(facts.padding);
         if needs.covered_area {
             evidence = evidence.with_covered_area(facts.covered_area);
         }
@@ -95,27 +102,33 @@ impl LlavaModel {
             None => {}
             Some(AttentionNeed::Here) => evidence = evidence.with_attention(prefix.attention()?),
             Some(AttentionNeed::Next) => {
-                rows = stage.selector.query_rows(&layout)?;
+                rows = selector.query_rows(&layout)?;
                 ahead = self.attention_ahead(prefix, &rows)?;
                 let heads = self.config().text.num_heads;
                 let attention = AttentionRows::causal(&ahead, &rows, heads, layout)?;
                 evidence = evidence.with_attention(attention.with_layer(prefix.depth() + 1));
             }
         }
-        let mut read = Vec::with_capacity(needs.vision.len());
-        let mut vision = VisionValues::default();
+        let (read, vision);
         if let Some(known) = &features.vision {
-            for &need in &needs.vision {
-                let from = self.config().vision.read_for(need)?;
-                let width = known.get(from)?.dims().last().copied().unwrap_or(0);
-                read.push((need, known.values(from)?, width));
-            }
-            for (need, values, width) in &read {
-                if let Some(matrix) = Matrix::new(values, *width) {
-                    vision.insert(*need, matrix);
-                }
-            }
+            read = self.read_of(known, &needs)?;
+            vision = vision_values(&read);
             evidence = evidence.with_vision(&vision);
+        }
+        let (read_of_crops, crops);
+        if let Some(known) = &features.crops {
+            read_of_crops = known
+                .vision
+                .iter()
+                .map(|vision| self.read_of(vision, &needs))
+                .collect::<Result<Vec<_>>>()?;
+            crops = known
+                .tokens
+                .iter()
+                .zip(&read_of_crops)
+                .map(|(tokens, read)| crop_evidence(tokens, read))
+                .collect::<Vec<_>>();
+            evidence = evidence.with_crops(&crops);
         }
         let (embeds, hidden);
         let width = self.config().text.hidden_size;
@@ -136,7 +149,7 @@ impl LlavaModel {
         }
         let known = self.decoder_known(prefix, previous, &needs, facts)?;
         evidence = evidence.with_decoder(self.decoder_values(prefix, &known));
-        let selected = stage.selector.select(&evidence, kept)?;
+        let selected = selector.select(&evidence, kept)?;
         let merge = selected.selection.merge();
         let is_of_site =
             |merge: &Merge| merge.is_before_projector() == (stage.site == Site::Vision);
@@ -233,30 +246,6 @@ struct DecoderKnown {
     states: Option<Vec<f32>>,
     keys: Option<Vec<f32>>,
     key_width: usize,
-}
-
-impl LlavaModel {
-    /// The rows that can enter the projector, `[N, V]` and behind them the class token's
-    /// where it is no feature; none but before layer 1, where they were read.
-    pub(crate) fn projector_rows(
-        &self,
-        features: &ImageFeatures,
-        depth: usize,
-    ) -> Result<Option<Tensor>> {
-        let Some(vision) = features.vision.as_ref().filter(|_| depth == 0) else {
-            return Ok(None);
-        };
-        let Ok(rows) = vision.get(VisionRead::Features) else {
-            return Ok(None);
-        };
-        match vision.get(self.config().class_state()) {
-            Ok(state) if self.config().feature_select == FeatureSelect::Patches => {
-                let class = state.narrow(0, 0, 1)?;
-                Ok(Some(Tensor::cat(&[rows, &class], 0)?))
-            }
-            _ => Ok(Some(rows.clone())),
-        }
-    }
 }
 
 fn host_values(tensor: &Tensor) -> Result<Vec<f32>> {

@@ -67,7 +67,7 @@ fn explain(args: &ExplainArgs) -> Result<()> {
         Some(shape) => shape.config(),
         None => model_config(&config)?,
     };
-    let shape = ModelShape::new(&model);
+    let shape = ModelShape::cut(&model, config.anyres);
     let registry = MethodRegistry::standard();
     let mut diagnostics = Diagnostics::default();
     for (place, error) in Grid::problems(&config, &shape, &registry) {

@@ -1,7 +1,9 @@
 //! `finepruner generate`: an answer to a question about an image.
 
+mod crops;
 mod inputs;
 mod logits;
+mod masking;
 mod overlay;
 mod plan;
 mod published;
@@ -18,12 +20,14 @@ use anyhow::{Context, Result, bail};
 use candle_core::DType;
 use clap::Args;
 use fp_eval::study::model_folder;
-use fp_image::ImageAspect;
+use fp_image::{AnyRes, ImageAspect};
 use fp_model::{
     GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, PlannedSample, Preset,
     Sample, SampleFacts, Sampling,
 };
-use fp_scoring::{HeadStrategy, Normalization, PositionRule, QueryStrategy, ScheduleStages};
+use fp_scoring::{
+    CropBudget, HeadStrategy, Normalization, PositionRule, QueryStrategy, ScheduleStages,
+};
 
 use super::output_file::OutputFile;
 use super::select::parse_setting;
@@ -92,6 +96,16 @@ pub(crate) struct GenerateArgs {
     /// What happens to an image that isn't square [default: what the checkpoint says, else pad].
     #[arg(long, value_name = "pad|crop")]
     aspect: Option<ImageAspect>,
+    /// How an any-resolution checkpoint cuts images: unpad, its own way, or fixed-2880, the
+    /// 2 x 2 tiles and the whole image that papers report, every patch a token, no newlines
+    /// [default: unpad].
+    #[arg(
+        long,
+        value_name = "unpad|fixed-2880",
+        requires = "model",
+        conflicts_with = "aspect"
+    )]
+    anyres: Option<AnyRes>,
 
     /// Prune by a published method, a name of `finepruner methods`, as its authors do.
     #[arg(
@@ -100,7 +114,7 @@ pub(crate) struct GenerateArgs {
         conflicts_with_all = [
             "average_visual_tokens", "keep", "retention", "head_selection_strategy",
             "query_selection_strategy", "num_selected_heads", "prune_layer", "normalize",
-            "allow_degenerate", "overlay",
+            "allow_degenerate",
         ]
     )]
     method: Option<String>,
@@ -113,6 +127,12 @@ pub(crate) struct GenerateArgs {
         value_parser = parse_setting
     )]
     settings: Vec<(String, String)>,
+    /// What the method's numbers are meant for with --anyres fixed-2880: per-crop, each of the 5
+    /// crops is chosen of by itself (FasterVLM, VisPruner, VisionZip, HiPrune and SCOPE do so,
+    /// and whatever looks at the vision tower must), or whole, all crops are one set (DivPrune)
+    /// [default: as its authors do].
+    #[arg(long, value_name = "per-crop|whole", requires = "model")]
+    crop_budget: Option<CropBudget>,
     /// Keep as many tokens as make this many visual tokens per layer on average, B.
     #[arg(long, value_name = "B", allow_negative_numbers = true,
         conflicts_with_all = ["keep", "retention"])]
@@ -152,6 +172,10 @@ pub(crate) struct GenerateArgs {
     /// [default: keep, with --method as its authors have it].
     #[arg(long, value_name = "keep|renumber")]
     positions: Option<PositionRule>,
+    /// Leave image tokens whose patch shows nothing but padding out of what the first stage
+    /// chooses among; off, as the authors of all methods here have it.
+    #[arg(long, requires = "model")]
+    mask_padding: bool,
     /// How a row becomes a distribution: l1 or softmax [default: l1].
     #[arg(long, value_name = "l1|softmax")]
     normalize: Option<Normalization>,
@@ -183,7 +207,7 @@ pub(crate) struct GenerateArgs {
     /// Write the logits at the prompt's last position to this safetensors file.
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
-    /// Draw the kept tokens on the picture that the model saw; takes a budget.
+    /// Draw the kept tokens on the picture that the model saw; takes a budget or a method.
     #[arg(long, value_name = "FILE.svg|png")]
     overlay: Option<PathBuf>,
     /// Print JSON: one object.
@@ -244,7 +268,8 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         .as_deref()
         .map(|path| OutputFile::at("--logits", path))
         .transpose()?;
-    let overlay = OverlayFile::new(args.overlay.as_deref(), prune.is_some())?;
+    let is_pruned = prune.is_some() || method.is_some();
+    let overlay = OverlayFile::new(args.overlay.as_deref(), is_pruned)?;
     let weights = Weights::open(args)?;
     let generate = generate_options(args, weights.config());
     generate.check()?;
@@ -265,18 +290,21 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         Weights::Checkpoint(opened) => Inputs::read(args, opened)?,
         Weights::Dummy(_, config) => Inputs::dummy(config),
     };
-    let plan = match &method {
+    crops::check(args, weights.config(), &inputs)?;
+    let (plan, crop_budget) = match &method {
         Some(params) => published::plan(args, params, weights.config(), &inputs)?,
-        None => plan(args, prune.as_ref(), weights.config(), &inputs)?,
+        None => (plan(args, prune.as_ref(), weights.config(), &inputs)?, None),
     };
+    let (plan, num_left_out) = masking::masked(args, &inputs, plan)?;
     let num_image_tokens = inputs.num_image_tokens(weights.config());
-    let no_effect = without_effect::notes(
+    let mut no_effect = without_effect::notes(
         args,
         prune.as_ref(),
         &plan,
         weights.config(),
         num_image_tokens,
     );
+    no_effect.extend(masking::note(num_left_out));
     warn(&no_effect);
     let mut notes = match &weights {
         Weights::Checkpoint(opened) => opened.notes(),
@@ -302,7 +330,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let request = PlannedSample {
         sample,
         plan: &plan,
-        facts: SampleFacts::of(""),
+        facts: SampleFacts {
+            padding: inputs.padding.as_deref(),
+            ..SampleFacts::of("")
+        },
     };
     let (mut outputs, stages) = model.answer_planned(&[request], &generate)?;
     let output = outputs.pop().context("one sample has one answer")?;
@@ -313,6 +344,8 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         output: &output,
         prune: prune.as_ref(),
         method: method.as_ref(),
+        num_left_out,
+        crop_budget,
         positions: plan.positions,
         source: &inputs.source,
         layout: Some(sample.layout()),
@@ -322,17 +355,9 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         vision,
         stages,
     };
-    let first = output
-        .stages
-        .first()
-        .and_then(|stage| stage.selected.audit.as_ref());
-    let drawn = match (&overlay, first, output.stages.last()) {
-        (Some(overlay), Some(selection), Some(last)) => {
-            let kept = &last.places;
-            Some(overlay.draw(&inputs, model.config(), selection, kept)?)
-        }
-        _ => None,
-    };
+    let draw =
+        |overlay: &OverlayFile| overlay.draw(&inputs, model.config(), &output, method.as_ref());
+    let drawn = overlay.as_ref().map(draw).transpose()?;
     if let Some(file) = logits {
         file.write(&logits::content(&output.prompt_logits)?)?;
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use fp_scoring::{
-    DecoderShape, MethodRegistry, Normalization, ParamDefault, ParamScope, PlanSetting,
+    DecoderShape, ImageCrops, MethodRegistry, Normalization, ParamDefault, ParamScope, PlanSetting,
     PublishedCard, QueryStrategy, TokenBudget, published_method, published_methods,
 };
 use serde::Serialize;
@@ -91,6 +91,7 @@ fn at_budgets(card: &PublishedCard) -> Vec<AtBudget> {
                 num_image_tokens: 576,
                 grid: Some([24, 24]),
                 num_vision_layers: Some(24),
+                crops: ImageCrops::One,
                 prune_layer: 2,
                 budget: Some(TokenBudget::AverageVisualTokens(average as f64)),
                 schedule: None,

@@ -175,3 +175,35 @@ pub(crate) fn squares(slabs: usize, heads: usize, sequence: usize) -> Vec<f32> {
     }
     values
 }
+
+/// The shipped model's folder.
+const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/finepruner-tiny");
+
+/// The shipped model as one of any resolution: pinpoints, and an embedding that ends rows.
+pub(crate) fn any_resolution(to: &Path) {
+    let from = Path::new(EMBEDDED);
+    for name in [
+        "generation_config.json",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
+        std::fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+    let config = std::fs::read(from.join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    config["model_type"] = "llava_next".into();
+    config["architectures"] = serde_json::json!(["LlavaNextForConditionalGeneration"]);
+    config["image_grid_pinpoints"] = serde_json::json!([[168, 336], [336, 168], [336, 336]]);
+    std::fs::write(to.join("config.json"), config.to_string()).unwrap();
+    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+    let stored = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let newline = [0_u8; 2 * 192];
+    let mut tensors: Vec<_> = stored.iter().collect();
+    let shape = vec![192];
+    let dtype = safetensors::tensor::Dtype::F16;
+    let newline = safetensors::tensor::TensorView::new(dtype, shape, &newline).unwrap();
+    tensors.push(("image_newline", newline));
+    let bytes = safetensors::tensor::serialize(tensors, None).unwrap();
+    std::fs::write(to.join("model.safetensors"), bytes).unwrap();
+}

@@ -12,7 +12,7 @@ use fp_model::{
 use fp_scoring::ImageInput;
 
 use super::error::EfficiencyError;
-use crate::study::{EncodedImage, Inputs, LoadedImage, ModelShape};
+use crate::study::{Cut, EncodedImage, Inputs, LoadedImage, ModelShape};
 
 /// Tokens before and after the image in a usual prompt, as `finepruner budget` has them.
 const NUM_SYSTEM: usize = 35;
@@ -72,7 +72,7 @@ impl Input {
         source: &InputSource,
     ) -> Result<Input, EfficiencyError> {
         let config = opened.config();
-        let inputs = Inputs::new(opened, None, PromptTemplate::default())?;
+        let inputs = Inputs::new(opened, Cut::default(), PromptTemplate::default())?;
         match source {
             InputSource::File { image, question } => {
                 let name = format!("{}: {question}", image.display());

@@ -14,8 +14,8 @@ use super::prepared::{Prepared, bare, every_pair};
 use super::settings::EfficiencySettings;
 use super::summary::{Efficiency, read};
 use crate::study::{
-    Cell, Inputs, RunSpec, StudyConfig, dataset_selector, load_options, plans_of_run, read_records,
-    read_spec,
+    Cell, Cut, Inputs, RunSpec, StudyConfig, dataset_selector, load_options, plans_of_run,
+    read_records, read_spec,
 };
 
 /// Plans the measurement of the run in `folder`: every budget, the control `drop_all`
@@ -128,7 +128,11 @@ fn first_question(
             found: study.model.clone(),
             expected: "the folder of a checkpoint".to_owned(),
         })?;
-    let inputs = Inputs::new(opened, study.image_aspect, study.prompt_template)?;
+    let cut = Cut {
+        aspect: study.image_aspect,
+        anyres: study.anyres,
+    };
+    let inputs = Inputs::new(opened, cut, study.prompt_template)?;
     let records = read_records(folder)?;
     let mut answered: Vec<_> = records.iter().filter(|r| r.error.is_none()).collect();
     answered.retain(|record| !record.text_only);

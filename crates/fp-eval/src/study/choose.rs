@@ -8,13 +8,14 @@ use fp_data::metric::token_quality::{CoverageGrid, Framing};
 use fp_image::ImageAspect;
 use fp_model::{ModelError, SampleFacts};
 use fp_scoring::{
-    AttentionSelector, HeadCount, KeptTokens, MethodRegistry, Plan, PlanError, PlanSetting,
-    PruningMethod, QueryStrategy, SelectError, Selected, Site, TokenLayout, TokenSelection,
-    error_text,
+    AttentionSelector, HeadCount, ImageCrops, KeptTokens, MethodRegistry, Plan, PlanError,
+    PlanSetting, PruningMethod, QueryStrategy, SelectError, Selected, Site, TokenLayout,
+    TokenSelection, error_text,
 };
 
 use super::config::StudyConfig;
 use super::grid::{Cell, Grid, ModelShape, square_grid};
+use super::inputs::LoadedImage;
 use super::method::Method;
 use super::path::{PathStage, Visible};
 use super::quality::{Attentions, TokenFeatures};
@@ -164,6 +165,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) sample: &'a Sample,
     pub(crate) layout: TokenLayout,
     grid: Option<[usize; 2]>,
+    /// Which image tokens show padding alone.
+    padding: Option<&'a [bool]>,
     /// Which tokens the boxes cover, or why that can't be said.
     evidence: Result<CoverageGrid, String>,
 }
@@ -183,6 +186,7 @@ impl Subject<'_> {
                 Err(reason) => Err(reason),
             },
             text_ids: None,
+            padding: self.padding,
         }
     }
 }
@@ -208,18 +212,19 @@ impl<'a> Chooser<'a> {
 }
 
 impl Chooser<'_> {
-    /// A sample on an image of `size` pixels.
+    /// A sample on an image.
     pub(crate) fn subject<'a>(
         &self,
         sample: &'a Sample,
-        size: [usize; 2],
+        image: &'a LoadedImage,
         layout: TokenLayout,
     ) -> Subject<'a> {
         Subject {
             sample,
             layout,
             grid: self.square_grid(layout.num_image),
-            evidence: self.evidence(sample, size, layout.num_image),
+            padding: image.padding.as_deref(),
+            evidence: self.evidence(sample, image.size, layout.num_image),
         }
     }
 
@@ -267,6 +272,11 @@ impl Chooser<'_> {
             .config
             .plan_setting(&self.shape, num_image_tokens, grid, budget);
         let mut setting = PlanSetting {
+            crops: match (self.aspect, setting.crops) {
+                // Any-resolution tiles in the checkpoint's own form.
+                (None, ImageCrops::One) => ImageCrops::Unpadded,
+                (_, crops) => crops,
+            },
             prune_layer: cell.prune_layer.unwrap_or(setting.prune_layer),
             query_strategy: cell
                 .method
@@ -313,7 +323,11 @@ impl Chooser<'_> {
         };
         let name = cell.method.label();
         plan.check(&name, self.shape.decoder.num_layers, num_image_tokens)?;
-        Ok(plan)
+        Ok(if self.config.mask_padding {
+            plan.masking_padding()
+        } else {
+            plan
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cells of a study: strategy × budget × h, and the controls.
 
+use fp_image::{AnyRes, Tiling};
 use fp_model::ModelConfig;
 use fp_scoring::{
     BudgetError, DecoderShape, DuplicateMethod, MethodRegistry, PlanError, PruningMethod,
@@ -33,11 +34,19 @@ impl ModelShape {
 
     /// The shape that a configuration describes.
     pub fn new(config: &ModelConfig) -> ModelShape {
+        ModelShape::cut(config, None)
+    }
+
+    /// The same with images cut as `anyres` says: the fixed form gives every image as many
+    /// tokens.
+    pub fn cut(config: &ModelConfig, anyres: Option<AnyRes>) -> ModelShape {
+        let fixed = Tiling::FIXED_SQUARES * config.vision.num_patches();
         ModelShape {
             decoder: config.text.decoder_shape(),
-            num_image_tokens: match config.grid_pinpoints {
-                Some(_) => None,
-                None => Some(config.tokens_per_square()),
+            num_image_tokens: match (&config.grid_pinpoints, anyres) {
+                (Some(_), Some(AnyRes::Fixed2880)) => Some(fixed),
+                (Some(_), Some(AnyRes::Unpad) | None) => None,
+                (None, _) => Some(config.tokens_per_square()),
             },
             num_vision_layers: Some(config.vision.num_layers),
         }

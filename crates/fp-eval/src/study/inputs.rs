@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fp_data::dataset::ImageRef;
 use fp_image::{
-    AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
+    AnyRes, AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
     PixelValues, RgbImage, decode, decode_file,
 };
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
@@ -20,10 +20,28 @@ use super::grid::square_grid;
 #[derive(Debug)]
 pub(crate) struct Inputs {
     processor: ImageProcessor,
-    pinpoints: Option<GridPinpoints>,
+    /// How images are cut into tiles; none for single squares.
+    tiles: Option<Tiles>,
     aspect: ImageAspect,
     tokenizer: LlavaTokenizer,
     template: PromptTemplate,
+    model: ModelConfig,
+}
+
+/// How a study wants its images cut.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cut {
+    /// In place of the checkpoint's own, any-resolution tiles included.
+    pub(crate) aspect: Option<ImageAspect>,
+    /// The form of any-resolution tiles.
+    pub(crate) anyres: Option<AnyRes>,
+}
+
+/// How images are cut into tiles.
+#[derive(Debug)]
+enum Tiles {
+    Best(GridPinpoints),
+    Fixed,
 }
 
 /// A decoded and preprocessed image.
@@ -31,6 +49,8 @@ pub(crate) struct Inputs {
 pub(crate) struct LoadedImage {
     /// Width and height of the file's image.
     pub(crate) size: [usize; 2],
+    /// `[N]`: which image tokens show padding alone; none of any-resolution input.
+    pub(crate) padding: Option<Vec<bool>>,
     pixels: Pixels,
     /// What reading, decoding and preprocessing took.
     pub(crate) duration: Duration,
@@ -54,31 +74,40 @@ enum Pixels {
 }
 
 impl Inputs {
-    /// What the checkpoint asks for. An `aspect` that is given replaces the checkpoint's
-    /// own, any-resolution tiles included.
+    /// What the checkpoint asks for, where `cut` says nothing else.
     pub(crate) fn new(
         opened: &OpenedCheckpoint,
-        aspect: Option<ImageAspect>,
+        cut: Cut,
         template: PromptTemplate,
     ) -> Result<Inputs, ModelError> {
         let config = opened.config();
+        let aspect = cut.aspect;
         opened.check_images(aspect.is_none())?;
-        let pinpoints = match (&config.grid_pinpoints, aspect) {
-            (Some(pinpoints), None) => Some(GridPinpoints::new(pinpoints)?),
+        let tiles = match (&config.grid_pinpoints, aspect, cut.anyres) {
+            (Some(_), None, Some(AnyRes::Fixed2880)) => Some(Tiles::Fixed),
+            (Some(pinpoints), None, _) => Some(Tiles::Best(GridPinpoints::new(pinpoints)?)),
+            (None, _, Some(form)) => {
+                return Err(ModelError::InputValue {
+                    what: "anyres",
+                    found: form.to_string(),
+                    expected: "none: this checkpoint takes one square image".to_owned(),
+                });
+            }
             _ => None,
         };
         Ok(Inputs {
             processor: opened.image_processor()?,
-            pinpoints,
+            tiles,
             aspect: aspect.unwrap_or_else(|| config.image_aspect()),
             tokenizer: opened.tokenizer()?,
             template,
+            model: config.clone(),
         })
     }
 
     /// What happens to an image that isn't square; none for any-resolution tiles.
     pub(crate) fn aspect(&self) -> Option<ImageAspect> {
-        match self.pinpoints {
+        match self.tiles {
             Some(_) => None,
             None => Some(self.aspect),
         }
@@ -97,10 +126,14 @@ impl Inputs {
         let (reading, source) = (encoded.duration, encoded.source());
         let image = encoded.decode()?;
         let size = [image.width(), image.height()];
-        let pixels = match &self.pinpoints {
-            Some(pinpoints) => self
+        let pixels = match &self.tiles {
+            Some(Tiles::Best(pinpoints)) => self
                 .processor
                 .preprocess_anyres(&image, pinpoints)
+                .map(Pixels::AnyResolution),
+            Some(Tiles::Fixed) => self
+                .processor
+                .preprocess_fixed(&image)
                 .map(Pixels::AnyResolution),
             None => self
                 .processor
@@ -111,8 +144,13 @@ impl Inputs {
             path: source.to_string().into(),
             source: Box::new(error),
         })?;
+        let padding = self.aspect().map(|aspect| {
+            let size = image.size();
+            self.model.padded_tokens(&self.processor, size, aspect)
+        });
         Ok(LoadedImage {
             size,
+            padding,
             pixels,
             duration: reading + start.elapsed(),
         })
@@ -214,7 +252,7 @@ impl LoadedImage {
     }
 
     /// Runs the vision tower and the projector; what `request` asks for of the tower comes
-    /// with the features of a single square.
+    /// with the features of a single square, and of each of several whole crops.
     pub(crate) fn features(
         &self,
         model: &LlavaModel,
@@ -226,7 +264,7 @@ impl LoadedImage {
             Pixels::AnyResolution(tiles) => {
                 let vision = &model.config().vision;
                 let packing = tiles.tiling.packing(vision.patches_per_side());
-                model.encode_tiles(&tiles.to_tensor(device)?, &packing)
+                model.encode_tiles_for(&tiles.to_tensor(device)?, &packing, request)
             }
         }
     }

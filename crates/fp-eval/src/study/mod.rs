@@ -59,7 +59,7 @@ pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec,
 pub use grid::{Cell, Grid, GridError, ModelShape};
 pub use halves::Halves;
 pub use inputs::EncodedImage;
-pub(crate) use inputs::{Inputs, LoadedImage};
+pub(crate) use inputs::{Cut, Inputs, LoadedImage};
 pub use line::LineError;
 pub use merge::merge;
 pub use method::Method;

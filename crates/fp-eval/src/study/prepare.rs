@@ -14,7 +14,7 @@ use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings_wit
 use super::error::StudyError;
 use super::grid::{Grid, ModelShape};
 use super::hashes;
-use super::inputs::Inputs;
+use super::inputs::{Cut, Inputs};
 use super::names::{dataset_selector, model_dir};
 use super::order::Shard;
 use super::own_methods::OwnMethods;
@@ -52,9 +52,13 @@ impl Prepared {
         let folder = model_dir(config)?;
         let opened = OpenedCheckpoint::open(&folder, load.vision_tower.as_deref())?;
         let model_config = opened.config();
-        let shape = ModelShape::new(model_config);
+        let shape = ModelShape::cut(model_config, config.anyres);
         let grid = Grid::new(config, &shape, &registry)?;
-        let inputs = Inputs::new(&opened, config.image_aspect, config.prompt_template)?;
+        let cut = Cut {
+            aspect: config.image_aspect,
+            anyres: config.anyres,
+        };
+        let inputs = Inputs::new(&opened, cut, config.prompt_template)?;
         let (mut datasets, absent) = open_all(config)?;
         for file in &selections {
             file.check(&datasets, shape.num_image_tokens)?;

@@ -20,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fp_data::dataset::Dataset;
+use fp_image::Tiling;
 use fp_scoring::{
-    Evidence, ImageInput, MethodCard, Plan, PlanError, PlanSetting, PositionRule, PruningMethod,
-    SelectError, Selected, Selector, Site, Stage, TokenSelection, error_text,
+    Candidates, Evidence, ImageInput, MethodCard, Plan, PlanError, PlanSetting, PositionRule,
+    PruningMethod, SelectError, Selected, Selector, Site, Stage, TokenSelection, error_text,
 };
 use serde::{Deserialize, Serialize};
 
@@ -326,7 +327,10 @@ fn selection_of(stage: &SeenStage, places: &[usize]) -> Result<TokenSelection, S
         Some(merge) => {
             let rows = indices.into_iter().zip(merge.iter().cloned()).collect();
             if stage.site == Site::Vision {
-                TokenSelection::merged_before_projector(rows, places.len())
+                // Of several crops each has a class token's row; the model refuses rows that
+                // it doesn't have.
+                let num_class_rows = Tiling::FIXED_SQUARES;
+                TokenSelection::merged_with_class_rows(rows, places.len(), num_class_rows)
             } else {
                 TokenSelection::merged(rows, places.len())
             }
@@ -382,6 +386,10 @@ struct OfFile {
 }
 
 impl Selector for OfFile {
+    fn candidates(&self) -> Candidates {
+        Candidates::Given
+    }
+
     fn select(&self, evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
         let seen = self.by_id.get(evidence.sample_id());
         let stage = seen.and_then(|seen| seen.stages.get(self.stage));

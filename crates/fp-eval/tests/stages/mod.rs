@@ -15,6 +15,8 @@ use fp_scoring::{
     TokenSelection, VisionNeed, uniform_grid_tokens,
 };
 
+mod padding;
+
 use crate::study_support::{World, records, run};
 
 const CARD: MethodCard = MethodCard {

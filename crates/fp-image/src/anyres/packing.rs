@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
-/// The order of image tokens: all patches of the squeezed image, then the stitched feature map
-/// without its padding, row by row, a newline embedding after each row.
+#[cfg(doc)]
+use super::AnyRes;
+
+/// The order of image tokens: all patches of the squeezed image, then the stitched feature map,
+/// row by row across the tiles. Its padding is left out and a newline embedding ends each row,
+/// or neither, as [`AnyRes`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeaturePacking {
     pub(super) patches_per_side: usize,
@@ -12,6 +16,8 @@ pub struct FeaturePacking {
     pub rows: Range<usize>,
     /// Columns of the stitched feature map that are kept.
     pub columns: Range<usize>,
+    /// Whether a newline embedding ends each of those rows.
+    pub has_newlines: bool,
 }
 
 impl FeaturePacking {
@@ -19,7 +25,7 @@ impl FeaturePacking {
     #[must_use]
     pub fn num_image_tokens(&self) -> usize {
         let base = self.patches_per_side * self.patches_per_side;
-        base + self.rows.len() * (self.columns.len() + 1)
+        base + self.rows.len() * (self.columns.len() + usize::from(self.has_newlines))
     }
 
     /// Where each image token's embedding lies.
@@ -34,9 +40,28 @@ impl FeaturePacking {
             self.columns
                 .clone()
                 .map(patch)
-                .chain(std::iter::once(TokenSource::Newline))
+                .chain(self.has_newlines.then_some(TokenSource::Newline))
         });
         base.chain(stitched)
+    }
+
+    /// Of each square, the squeezed image first, the image tokens that its patches became,
+    /// patch by patch; none where some patches became none, or a token is no patch.
+    #[must_use]
+    pub fn tokens_of_squares(&self) -> Option<Vec<Vec<usize>>> {
+        let per_square = self.patches_per_side * self.patches_per_side;
+        let num_squares = self.num_image_tokens() / per_square.max(1);
+        let mut squares = vec![vec![None; per_square]; num_squares];
+        for (token, source) in self.sources().enumerate() {
+            let TokenSource::Patch { tile, patch } = source else {
+                return None;
+            };
+            *squares.get_mut(tile)?.get_mut(patch)? = Some(token);
+        }
+        squares
+            .into_iter()
+            .map(|square| square.into_iter().collect())
+            .collect()
     }
 
     /// The same as indices into the rows of `[tiles + 1, P · P, D]` features flattened to
@@ -88,5 +113,27 @@ mod tests {
             packing.gather_indices(99),
             [0, 1, 2, 3, 4, 5, 8, 9, 99, 6, 7, 10, 11, 99]
         );
+        assert_eq!(packing.tokens_of_squares(), None);
+    }
+
+    #[test]
+    fn the_fixed_form_is_every_patch_and_nothing_else() {
+        for (height, width) in [(4, 8), (100, 3), (7, 7)] {
+            let packing = Tiling::fixed(size(height, width), 4)
+                .expect("2 × 2")
+                .packing(2);
+            assert_eq!(packing.num_image_tokens(), 5 * 4);
+            // Tiles 1 and 2 above 3 and 4: rows run across both, no newline ends them.
+            assert_eq!(
+                packing.gather_indices(99),
+                [
+                    0, 1, 2, 3, 4, 5, 8, 9, 6, 7, 10, 11, 12, 13, 16, 17, 14, 15, 18, 19
+                ]
+            );
+            let squares = packing.tokens_of_squares().expect("whole squares");
+            assert_eq!(squares[0], [0, 1, 2, 3]);
+            assert_eq!(squares[1], [4, 5, 8, 9]);
+            assert_eq!(squares[4], [14, 15, 18, 19]);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::resample::{Canvas, Crop, resize_canvas};
 use super::super::{DecodeLimits, ImageError, ImageSize, ResampleFilter, RgbImage};
-use super::{FeaturePacking, GridPinpoints, Resolution};
+use super::{AnyRes, FeaturePacking, GridPinpoints, Resolution};
 
 /// How one image is cut into tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +13,14 @@ pub struct Tiling {
     pub resolution: Resolution,
     /// Side of a tile in pixels, the vision tower's input.
     pub tile_side: usize,
+    /// What becomes of padding and ends of rows.
+    pub form: AnyRes,
 }
 
 impl Tiling {
+    /// Squares of the fixed form: the squeezed whole image and two by two tiles.
+    pub const FIXED_SQUARES: usize = 5;
+
     /// Chooses the resolution for an image of size `image`.
     ///
     /// # Errors
@@ -41,6 +46,37 @@ impl Tiling {
             image,
             resolution,
             tile_side,
+            form: AnyRes::Unpad,
+        })
+    }
+
+    /// Two by two tiles of `tile_side` for an image of any size, as [`AnyRes::Fixed2880`] has
+    /// them.
+    ///
+    /// # Errors
+    /// [`ImageError::TooLarge`] for tiles beyond what an image may have, and
+    /// [`ImageError::ConfigField`] for tiles without pixels.
+    pub fn fixed(image: ImageSize, tile_side: usize) -> Result<Self, ImageError> {
+        let side = tile_side.saturating_mul(2);
+        if side == 0 {
+            return Err(ImageError::ConfigField {
+                field: "crop_size",
+                got: "0".to_owned(),
+                expected: "a square crop of at least one pixel, the side of one tile",
+            });
+        }
+        DecodeLimits::default().check_size(ImageSize {
+            height: side,
+            width: side,
+        })?;
+        Ok(Self {
+            image,
+            resolution: Resolution {
+                height: side,
+                width: side,
+            },
+            tile_side,
+            form: AnyRes::Fixed2880,
         })
     }
 
@@ -128,6 +164,15 @@ impl Tiling {
             tile_rows * patches_per_side,
             tile_columns * patches_per_side,
         );
+        if self.form == AnyRes::Fixed2880 {
+            return FeaturePacking {
+                patches_per_side,
+                tile_columns,
+                rows: 0..rows,
+                columns: 0..columns,
+                has_newlines: false,
+            };
+        }
         let (height, width) = (self.image.height as f64, self.image.width as f64);
         let middle = |all: usize, used: usize| {
             let padding = all.saturating_sub(used) / 2;
@@ -145,6 +190,7 @@ impl Tiling {
             tile_columns,
             rows: kept_rows,
             columns: kept_columns,
+            has_newlines: true,
         }
     }
 }

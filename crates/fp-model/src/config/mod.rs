@@ -14,7 +14,7 @@ mod tests;
 mod text;
 mod vision;
 
-use fp_image::ImageAspect;
+use fp_image::{ImageAspect, ImageProcessor, ImageSize};
 
 use crate::error::{ModelError, Result};
 use fields::Fields;
@@ -206,6 +206,25 @@ impl ModelConfig {
                 FeatureSelect::Patches => 0,
                 FeatureSelect::Full => 1,
             }
+    }
+
+    /// Of each image token of a single square, whether its patch lies wholly in the padding
+    /// that `processor` puts around an image of `size`
+    /// ([`ImageProcessor::padded_patches`]): `[N]`. The class token stands for the whole
+    /// image and is never padding. Any-resolution input is cut otherwise; this isn't of it.
+    pub fn padded_tokens(
+        &self,
+        processor: &ImageProcessor,
+        size: ImageSize,
+        aspect: ImageAspect,
+    ) -> Vec<bool> {
+        let side = self.vision.patches_per_side();
+        let class = match self.feature_select {
+            FeatureSelect::Patches => None,
+            FeatureSelect::Full => Some(false),
+        };
+        let patches = processor.padded_patches(size, aspect, [side, side]);
+        class.into_iter().chain(patches).collect()
     }
 
     /// Checks that the parts fit together.

@@ -1,5 +1,7 @@
 //! From pixels to what the decoder sees.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use fp_image::FeaturePacking;
 
@@ -8,7 +10,7 @@ use super::evidence::{VisionEvidence, check_finite};
 use super::request::VisionRead;
 use super::request::VisionRequest;
 use crate::error::{ModelError, Result};
-use crate::model::{ImageFeatures, LlavaModel};
+use crate::model::{CropFeatures, ImageFeatures, LlavaModel};
 
 impl LlavaModel {
     /// Features of one square image with pixel values `[1, 3, side, side]`.
@@ -126,6 +128,28 @@ impl LlavaModel {
         Ok((features_of(embeds), evidence))
     }
 
+    /// As [`LlavaModel::encode_tiles_with`], the evidence with the features, for selectors to
+    /// look at crop by crop, where `packing` makes a token of every patch of every square
+    /// (`fp_image::AnyRes::Fixed2880`); without evidence otherwise.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode_tiles_for(
+        &self,
+        pixel_values: &Tensor,
+        packing: &FeaturePacking,
+        request: &VisionRequest,
+    ) -> Result<ImageFeatures> {
+        let Some(tokens) = packing.tokens_of_squares() else {
+            return self.encode_tiles(pixel_values, packing);
+        };
+        let (features, vision) = self.encode_tiles_with(pixel_values, packing, request)?;
+        Ok(ImageFeatures {
+            crops: Some(Arc::new(CropFeatures { tokens, vision })),
+            ..features
+        })
+    }
+
     /// The projector alone, of features `[n, V]` as they would enter it
     /// ([`VisionRead::Features`], rows of a hidden state, or sums of such). On the CPU's
     /// kernels a row gives the same bits in any company.
@@ -174,5 +198,6 @@ fn features_of(embeds: Tensor) -> ImageFeatures {
     ImageFeatures {
         embeds,
         vision: None,
+        crops: None,
     }
 }

@@ -101,7 +101,7 @@ impl OverlayFormat {
 pub struct Panel {
     /// What is selected by what, a line each.
     pub titles: Vec<String>,
-    /// `[N]`, of every image token.
+    /// `[N]`, of every image token; 0 throughout where nothing was chosen by it.
     pub importance: Vec<f64>,
     /// Tokens that are kept, ascending.
     pub kept: Vec<usize>,
@@ -303,8 +303,14 @@ impl Overlay {
     fn legend(&self, layout: &Layout) -> Legend {
         let top = layout.legend_top();
         let mut shapes = Vec::new();
+        let is_shaded = |panel: &Panel| panel.importance.iter().any(|value| *value > 0.0);
         let ramp = 0..64;
-        for step in ramp.clone() {
+        let shown = if self.panels.iter().any(is_shaded) {
+            ramp.clone()
+        } else {
+            0..0
+        };
+        for step in shown.clone() {
             let area = Area {
                 x: MARGIN + step,
                 y: top,
@@ -316,6 +322,7 @@ impl Overlay {
         let scale = "importance, 0 to the panel's largest, square-root scale";
         let beside = MARGIN + ramp.end + 6;
         let mut y = top;
+        let scale = if shown.is_empty() { "" } else { scale };
         for line in wrapped(scale, letters(layout.width - beside - MARGIN)) {
             shapes.push(Shape::Text(beside, y, line, GREY));
             y += LINE;

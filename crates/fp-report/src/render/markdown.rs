@@ -331,6 +331,12 @@ fn provenance(source: &Source<'_>, text: &mut String) {
     for range in &source.analysis.image_ranges {
         let _ = writeln!(text, "* {}", range.sentence());
     }
+    for sentence in [super::crops(spec), super::masked_padding(spec)]
+        .into_iter()
+        .flatten()
+    {
+        let _ = writeln!(text, "* {sentence}");
+    }
     let _ = writeln!(
         text,
         "* K = {}, {} normalisation, configuration SHA-256 `{}`, finepruner {}",

@@ -23,6 +23,8 @@ pub(crate) use markdown::summary_md;
 pub(crate) use page::{Apart, page};
 
 use fp_eval::efficiency::Efficiency;
+use fp_eval::study::RunSpec;
+use fp_image::ImageAspect;
 
 use super::analysis::{Analysis, Roster};
 use super::measured::MeasuredTimes;
@@ -38,4 +40,28 @@ pub(crate) struct Source<'a> {
     pub(crate) times: Option<&'a MeasuredTimes>,
     /// What was measured of each budget alone, where that was done.
     pub(crate) efficiency: Option<&'a Efficiency>,
+}
+
+/// What a run made of the padding of its images, where it made anything of it.
+fn masked_padding(spec: &RunSpec) -> Option<String> {
+    let config = &spec.config;
+    config.mask_padding.then(|| match spec.model.image_aspect {
+        Some(ImageAspect::Crop) => {
+            "mask_padding had no effect: images were cropped, and none had padding".to_owned()
+        }
+        _ => "image tokens that show padding alone were no candidates of any method's first \
+              stage (mask_padding); methods that take the whole grid of tokens do not apply to \
+              images with such tokens"
+            .to_owned(),
+    })
+}
+
+/// How a run cut its images into crops, where its configuration says so.
+fn crops(spec: &RunSpec) -> Option<String> {
+    let form = spec.config.anyres?;
+    let budget = match spec.config.crop_budget {
+        None => "numbers of published methods are meant as their authors have them".to_owned(),
+        Some(budget) => format!("numbers of published methods are meant {budget}"),
+    };
+    Some(format!("any-resolution images cut as {form}; {budget}"))
 }

@@ -1,7 +1,7 @@
 //! What a selector looks at.
 
 use super::published::Rope;
-use super::{Matrix, SelectError, VisionNeed, VisionValues};
+use super::{CropEvidence, Matrix, SelectError, VisionNeed, VisionValues};
 use crate::{AttentionRows, TokenLayout};
 
 /// How much of each image token ground-truth boxes cover, `[N]`, or why that isn't known.
@@ -11,18 +11,21 @@ pub type CoveredArea<'a> = Result<&'a [f64], &'a str>;
 /// [`super::Selector::needs`] asked for is there beside the shapes.
 #[derive(Debug, Clone)]
 pub struct Evidence<'a> {
-    layout: TokenLayout,
-    places: &'a [usize],
-    num_image_tokens: usize,
-    sample_id: &'a str,
-    grid: Option<[usize; 2]>,
-    has_class_token: bool,
-    attention: Option<AttentionRows<'a, f32>>,
-    covered_area: Option<CoveredArea<'a>>,
-    embeds: Option<Matrix<'a>>,
-    hidden: Option<Matrix<'a>>,
-    vision: Option<&'a VisionValues<'a>>,
-    decoder: DecoderValues<'a>,
+    pub(super) layout: TokenLayout,
+    pub(super) places: &'a [usize],
+    pub(super) num_image_tokens: usize,
+    pub(super) sample_id: &'a str,
+    pub(super) grid: Option<[usize; 2]>,
+    pub(super) has_class_token: bool,
+    pub(super) attention: Option<AttentionRows<'a, f32>>,
+    pub(super) covered_area: Option<CoveredArea<'a>>,
+    pub(super) embeds: Option<Matrix<'a>>,
+    pub(super) hidden: Option<Matrix<'a>>,
+    pub(super) vision: Option<&'a VisionValues<'a>>,
+    pub(super) decoder: DecoderValues<'a>,
+    pub(super) padding: Option<&'a [bool]>,
+    pub(super) num_left_out: usize,
+    pub(super) crops: Option<&'a [CropEvidence<'a>]>,
 }
 
 /// What is known of the decoder beside attention and hidden states, as far as it was asked
@@ -67,6 +70,9 @@ impl<'a> Evidence<'a> {
             hidden: None,
             vision: None,
             decoder: DecoderValues::default(),
+            padding: None,
+            num_left_out: 0,
+            crops: None,
         }
     }
 
@@ -135,6 +141,42 @@ impl<'a> Evidence<'a> {
     #[must_use]
     pub fn with_decoder(self, decoder: DecoderValues<'a>) -> Self {
         Evidence { decoder, ..self }
+    }
+
+    /// Adds the crops that the tokens lie in, and what was read of the vision tower for each.
+    #[must_use]
+    pub fn with_crops(self, crops: &'a [CropEvidence<'a>]) -> Self {
+        Evidence {
+            crops: Some(crops),
+            ..self
+        }
+    }
+
+    /// The crops that the tokens lie in.
+    ///
+    /// # Errors
+    /// They lie in none, as those of one square, or in crops whose padding was taken out.
+    pub fn crops(&self) -> Result<&'a [CropEvidence<'a>], SelectError> {
+        self.crops.ok_or_else(|| SelectError::NotApplicable {
+            reason: "the image tokens lie in no whole crops".to_owned(),
+        })
+    }
+
+    /// Says which of N tokens show padding and nothing of the image.
+    #[must_use]
+    pub fn with_padding(self, padding: Option<&'a [bool]>) -> Self {
+        Evidence { padding, ..self }
+    }
+
+    /// Which of N tokens show padding and nothing of the image, where that is known.
+    pub fn padding(&self) -> Option<&'a [bool]> {
+        self.padding
+    }
+
+    /// How many tokens of padding were left out of what is chosen among; see
+    /// [`super::PaddingMasked`].
+    pub fn num_left_out(&self) -> usize {
+        self.num_left_out
     }
 
     /// How many of the tokens that are there are no cells of the image's grid: the class
@@ -232,7 +274,9 @@ impl<'a> Evidence<'a> {
         match self.vision {
             Some(values) => values.get(need),
             None => Err(SelectError::NotApplicable {
-                reason: "evidence of the vision tower is read of single square images".to_owned(),
+                reason: "evidence of the vision tower is read of single square images, and of \
+                         each crop by itself of any-resolution input in its form fixed-2880"
+                    .to_owned(),
             }),
         }
     }

@@ -10,8 +10,10 @@
 //! [`MethodRegistry::standard`].
 
 mod attention;
+mod crops;
 mod error;
 mod evidence;
+mod masked;
 mod matrix;
 pub mod methods;
 mod plan;
@@ -23,20 +25,22 @@ mod site;
 mod vision;
 
 pub use attention::AttentionSelector;
+pub use crops::{CropBudget, CropEvidence, ImageCrops, PerCrop};
 pub use error::{PlanError, SelectError};
 pub use evidence::{CoveredArea, DecoderValues, Evidence};
+pub use masked::PaddingMasked;
 pub use matrix::Matrix;
 pub use plan::{ImageInput, Plan, PlanSetting, Stage};
 pub use published::{
     ConfiguredMethod, Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard,
     ParamDefault, ParamKind, ParamScope, ParamValue, Preset, PublishedCard, PublishedError,
-    PublishedMethod, PublishedStage, Rope, RunCodes, Source, StageCodes, published_method,
-    published_methods, published_plan,
+    PublishedMethod, PublishedStage, Rope, RunCodes, Source, StageCodes, published_crop_budget,
+    published_method, published_methods, published_plan,
 };
 pub use registry::{
     DuplicateMethod, MethodCard, MethodRegistry, MethodRole, OneStage, PruningMethod, UnknownMethod,
 };
 pub use selection::{Merge, TokenSelection};
-pub use selector::{AttentionNeed, Needs, Selected, Selector};
+pub use selector::{AttentionNeed, Candidates, Needs, Selected, Selector};
 pub use site::{PositionRule, Site};
 pub use vision::{VisionNeed, VisionValues};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PlanError, PositionRule, Selector, Site};
+use super::{ImageCrops, PaddingMasked, PlanError, PositionRule, Selector, Site};
 use crate::{
     BudgetError, DecoderShape, Normalization, QueryStrategy, ScheduleStages, TokenBudget,
     TokenSchedule,
@@ -53,6 +53,18 @@ pub struct Plan {
     pub positions: PositionRule,
 }
 
+impl Stage {
+    /// What chooses here on an image of which `padding` says which tokens are padding: where
+    /// none is, a rule that leaves such tokens out is the rule itself.
+    pub fn selector_for(&self, padding: Option<&[bool]>) -> &dyn Selector {
+        let is_padded = padding.is_some_and(|padding| padding.contains(&true));
+        match self.selector.without_padding() {
+            Some(inner) if !is_padded => inner,
+            _ => &*self.selector,
+        }
+    }
+}
+
 impl ImageInput {
     /// Whether it is the image as the model is made for it.
     pub fn is_whole(&self) -> bool {
@@ -80,6 +92,16 @@ impl Plan {
             }],
             ..Plan::vanilla()
         }
+    }
+
+    /// The same, tokens of padding left out of what its first stage chooses among; see
+    /// [`PaddingMasked`]. A plan that drops nothing has no stage, and keeps them.
+    #[must_use]
+    pub fn masking_padding(mut self) -> Plan {
+        if let Some(first) = self.stages.first_mut() {
+            first.selector = Arc::new(PaddingMasked::new(Arc::clone(&first.selector)));
+        }
+        self
     }
 
     /// Checks that stages follow one another and that none lets through more tokens than
@@ -154,6 +176,8 @@ pub struct PlanSetting {
     pub grid: Option<[usize; 2]>,
     /// Layers of the vision tower, where that is known.
     pub num_vision_layers: Option<usize>,
+    /// What the image tokens lie in.
+    pub crops: ImageCrops,
     /// K, counted from 1.
     pub prune_layer: usize,
     /// How many tokens stay; none for methods that take no budget.

@@ -101,7 +101,7 @@ impl TokenSelection {
         rows: Vec<(usize, Vec<(usize, f64)>)>,
         num_tokens: usize,
     ) -> Result<TokenSelection, SelectError> {
-        TokenSelection::summed(rows, num_tokens, false)
+        TokenSelection::summed(rows, num_tokens, None)
     }
 
     /// As [`TokenSelection::merged`], at the site `vision`: sums of the rows that enter the
@@ -114,16 +114,30 @@ impl TokenSelection {
         rows: Vec<(usize, Vec<(usize, f64)>)>,
         num_tokens: usize,
     ) -> Result<TokenSelection, SelectError> {
-        TokenSelection::summed(rows, num_tokens, true)
+        TokenSelection::summed(rows, num_tokens, Some(1))
+    }
+
+    /// As [`TokenSelection::merged_before_projector`], of an image of several crops, each of
+    /// which has a class token: indices n, n + 1, … are their rows, crop by crop.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn merged_with_class_rows(
+        rows: Vec<(usize, Vec<(usize, f64)>)>,
+        num_tokens: usize,
+        num_class_rows: usize,
+    ) -> Result<TokenSelection, SelectError> {
+        TokenSelection::summed(rows, num_tokens, Some(num_class_rows))
     }
 
     fn summed(
         rows: Vec<(usize, Vec<(usize, f64)>)>,
         num_tokens: usize,
-        is_before_projector: bool,
+        num_class_rows: Option<usize>,
     ) -> Result<TokenSelection, SelectError> {
+        let is_before_projector = num_class_rows.is_some();
         let (places, sums): (Vec<usize>, Vec<Vec<(usize, f64)>>) = rows.into_iter().unzip();
-        let num_rows = num_tokens + usize::from(is_before_projector);
+        let num_rows = num_tokens + num_class_rows.unwrap_or(0);
         if let Some(place) = places.iter().find(|place| **place >= num_tokens) {
             return Err(outside(*place, num_tokens));
         }

@@ -37,6 +37,21 @@ pub struct Needs {
     pub vision: Vec<VisionNeed>,
 }
 
+/// What a rule makes of it where some tokens are left out of what it chooses among.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Candidates {
+    /// It chooses among whatever tokens are there.
+    #[default]
+    Any,
+    /// It takes the grid of image tokens as a whole, and has no meaning for a part of it.
+    WholeGrid {
+        /// What it is called.
+        rule: &'static str,
+    },
+    /// What goes on was decided elsewhere; nothing is left out.
+    Given,
+}
+
 /// What a selector chose, and what decided it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selected {
@@ -88,6 +103,16 @@ pub trait Selector: Debug + Send + Sync {
     /// for every question on an image.
     fn looks_at_image_alone(&self) -> bool {
         false
+    }
+
+    /// What leaving out some of the tokens means to the rule.
+    fn candidates(&self) -> Candidates {
+        Candidates::Any
+    }
+
+    /// The selector that this one is where no token is padding, if it leaves out such tokens.
+    fn without_padding(&self) -> Option<&dyn Selector> {
+        None
     }
 
     /// The attention rule that this selector is, if it is one: such selectors are scored

@@ -38,6 +38,11 @@ impl<'a> VisionValues<'a> {
         self.0.push((need, values));
     }
 
+    /// All that was read.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (VisionNeed, Matrix<'a>)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// What was read.
     ///
     /// # Errors

@@ -102,6 +102,49 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         &self.layout
     }
 
+    /// The values and rows that are left of some of the image tokens, ascending: their columns
+    /// `[H, Q', tokens]`, and of the rows those of other tokens alone dropped, the rest at the
+    /// positions of the sequence that has no others.
+    pub(crate) fn of_tokens(&self, tokens: &[usize]) -> (Vec<T>, Vec<usize>) {
+        let (image, num_gone) = (
+            self.layout.image_range(),
+            self.layout.num_image - tokens.len(),
+        );
+        let row_left = |row: usize| {
+            if row < image.start {
+                Some(row)
+            } else if row < image.end {
+                let index = tokens.binary_search(&(row - image.start)).ok()?;
+                Some(image.start + index)
+            } else {
+                Some(row - num_gone)
+            }
+        };
+        let left: Vec<Option<usize>> = self.rows.iter().map(|&row| row_left(row)).collect();
+        let rows = self.values.chunks(self.layout.num_image.max(1));
+        let is_left = left.iter().cycle().map(Option::is_some);
+        let values = rows
+            .zip(is_left)
+            .filter(|(_, is_left)| *is_left)
+            .flat_map(|(row, _)| tokens.iter().map(|&token| row[token]));
+        (values.collect(), left.iter().flatten().copied().collect())
+    }
+
+    /// The same of other values, rows and layout.
+    pub(crate) fn replaced<'b>(
+        &self,
+        values: &'b [T],
+        rows: &'b [usize],
+        layout: TokenLayout,
+    ) -> Result<AttentionRows<'b, T>, ScoringError> {
+        let replaced = AttentionRows::new(values, rows, self.num_heads, layout)?;
+        Ok(AttentionRows {
+            layer: self.layer,
+            is_causal: self.is_causal,
+            ..replaced
+        })
+    }
+
     /// Layer K, where it was named.
     pub(crate) fn layer(&self) -> Option<usize> {
         self.layer

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use fp_eval::study::is_embedded;
 use fp_image::{
-    AnyResPixels, DecodeLimits, GridPinpoints, ImageProcessor, PixelValues, Remark, RgbImage,
-    decode_file, inspect,
+    AnyRes, AnyResPixels, DecodeLimits, GridPinpoints, ImageProcessor, PixelValues, Remark,
+    RgbImage, decode_file, inspect,
 };
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint, ToTensor, VisionRequest};
-use fp_scoring::read_file;
+use fp_scoring::{CropBudget, ImageCrops, read_file};
 use serde::Serialize;
 
 use super::GenerateArgs;
@@ -29,6 +29,8 @@ pub(super) struct Inputs {
     pub(super) preprocess: Duration,
     /// What the model sees otherwise than other programs show it.
     pub(super) remarks: Vec<Remark>,
+    /// `[N]`: which image tokens show padding alone; none of any-resolution input and dummies.
+    pub(super) padding: Option<Vec<bool>>,
     pixels: Pixels,
     /// None for dummies.
     processor: Option<ImageProcessor>,
@@ -118,6 +120,12 @@ impl Inputs {
             Some(_) => asked.to_owned(),
             None => PromptTemplate::VicunaV1.render(asked),
         };
+        if let (Some(form), None) = (args.anyres, &config.grid_pinpoints) {
+            bail!(
+                "--anyres {form}: this checkpoint takes one square image and has no \
+                 any-resolution input; expected one of LLaVA-NeXT's form, or no --anyres"
+            );
+        }
         let tokenizer = opened.tokenizer()?;
         opened.check_images(args.aspect.is_none())?;
         let prompt = tokenizer.encode(&text)?;
@@ -126,14 +134,22 @@ impl Inputs {
         let path = path.context("an image is needed: --image FILE")?;
         let image = decode_file(path).context("--image")?;
         let processor = opened.image_processor()?;
-        let pixels = match (&config.grid_pinpoints, args.aspect) {
+        let (pixels, padding) = match (&config.grid_pinpoints, args.aspect) {
             (Some(pinpoints), None) => {
-                let pinpoints = GridPinpoints::new(pinpoints)?;
-                Pixels::AnyResolution(processor.preprocess_anyres(&image, &pinpoints)?)
+                let tiles = match args.anyres {
+                    Some(AnyRes::Fixed2880) => processor.preprocess_fixed(&image)?,
+                    Some(AnyRes::Unpad) | None => {
+                        let pinpoints = GridPinpoints::new(pinpoints)?;
+                        processor.preprocess_anyres(&image, &pinpoints)?
+                    }
+                };
+                (Pixels::AnyResolution(tiles), None)
             }
             (_, aspect) => {
                 let aspect = aspect.unwrap_or(config.image_aspect());
-                Pixels::Square(processor.preprocess(&image, aspect)?)
+                let padding = config.padded_tokens(&processor, image.size(), aspect);
+                let square = processor.preprocess(&image, aspect)?;
+                (Pixels::Square(square), Some(padding))
             }
         };
         let side = config.vision.image_size;
@@ -152,6 +168,7 @@ impl Inputs {
             source,
             preprocess,
             remarks,
+            padding,
             pixels,
             processor: Some(processor),
             tokenizer: Some(tokenizer),
@@ -172,6 +189,7 @@ impl Inputs {
             source: Source::default(),
             preprocess: Duration::ZERO,
             remarks: Vec::new(),
+            padding: None,
             pixels: Pixels::Dummy,
             processor: None,
             tokenizer: None,
@@ -186,6 +204,22 @@ impl Inputs {
                 let packing = tiles.tiling.packing(config.vision.patches_per_side());
                 packing.num_image_tokens()
             }
+        }
+    }
+
+    /// What the image tokens lie in.
+    pub(super) fn crops(&self, config: &ModelConfig, budget: Option<CropBudget>) -> ImageCrops {
+        let Pixels::AnyResolution(tiles) = &self.pixels else {
+            return ImageCrops::One;
+        };
+        let packing = tiles.tiling.packing(config.vision.patches_per_side());
+        match packing.tokens_of_squares() {
+            None => ImageCrops::Unpadded,
+            Some(squares) => ImageCrops::Whole {
+                num_crops: squares.len(),
+                tokens_per_crop: config.vision.num_patches(),
+                budget,
+            },
         }
     }
 
@@ -215,7 +249,7 @@ impl Inputs {
     }
 
     /// Runs the vision tower and the projector; what `request` asks for of the tower comes
-    /// with the features of a single square.
+    /// with the features of a single square, and of each of several whole crops.
     pub(super) fn features(
         &self,
         model: &LlavaModel,
@@ -229,7 +263,7 @@ impl Inputs {
             Pixels::AnyResolution(tiles) => {
                 let side = model.config().vision.patches_per_side();
                 let packing = tiles.tiling.packing(side);
-                model.encode_tiles(&tiles.to_tensor(device)?, &packing)?
+                model.encode_tiles_for(&tiles.to_tensor(device)?, &packing, request)?
             }
             Pixels::Dummy => {
                 let side = model.config().vision.image_size;

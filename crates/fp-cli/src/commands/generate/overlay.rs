@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use fp_model::ModelConfig;
+use fp_model::{ModelConfig, SampleOutput};
 use fp_report::drawing::{Overlay, OverlayFormat, Panel};
-use fp_scoring::Selection;
+use fp_scoring::{MethodParams, Selection};
 
 use super::inputs::Inputs;
 use crate::commands::output_file::OutputFile;
@@ -24,7 +24,7 @@ impl OverlayFile {
         };
         ensure!(
             is_pruned,
-            "--overlay shows kept tokens, and without a budget all are kept; say how much stays with --keep R, --average-visual-tokens B or --retention SHARE"
+            "--overlay shows kept tokens, and without a budget all are kept; say how much stays with --keep R, --average-visual-tokens B or --retention SHARE, or name a method with --method"
         );
         Ok(Some(OverlayFile {
             format: OverlayFormat::of(path).context("--overlay")?,
@@ -33,17 +33,18 @@ impl OverlayFile {
     }
 
     /// The file's content: the square that the vision tower sees. Of any-resolution input
-    /// that is the whole image, whose tokens come before those of the tiles. `selection` is
-    /// that of the first stage, `kept` what the last one let through.
+    /// that is the whole image, whose tokens come before those of the tiles. Tokens are framed
+    /// that the last stage let through, shaded by what the first one chose by; a published
+    /// method has nothing to shade by.
     pub(super) fn draw(
         &self,
         inputs: &Inputs,
         config: &ModelConfig,
-        selection: &Selection,
-        kept: &[usize],
+        output: &SampleOutput,
+        method: Option<&MethodParams>,
     ) -> Result<Vec<u8>> {
         let side = config.vision.patches_per_side();
-        let num_tokens = selection.token_importance.len();
+        let num_tokens = inputs.num_image_tokens(config);
         // A tower may give a token of its own before those of the patches.
         let first = config.tokens_per_square() - side * side;
         let mut overlay = Overlay::new(side, side);
@@ -59,18 +60,26 @@ impl OverlayFile {
                 if num_tokens > config.tokens_per_square() { ", of tiles," } else { "" },
             ));
         }
-        let mut titles = vec![format!(
-            "{}, h = {}",
-            selection.head_strategy,
-            selection.selected_heads.len()
-        )];
-        let query = selection.audit.query.as_ref();
-        titles.extend(query.map(|query| query.strategy.to_string()));
-        let kept = kept.iter();
+        let by = output.stages.first();
+        let by = by.and_then(|stage| stage.selected.audit.as_ref());
+        let (titles, importance) = match (by, method) {
+            (Some(selection), None) => {
+                (of_selection(selection), selection.token_importance.clone())
+            }
+            _ => (of_method(output, method, num_tokens), vec![0.0; num_tokens]),
+        };
+        let kept = output.stages.last().map_or(&[][..], |stage| &stage.places);
+        let mut kept: Vec<usize> = kept
+            .iter()
+            .filter_map(|&token| token.checked_sub(first))
+            .collect();
+        // Tokens without a place of their own share one.
+        kept.sort_unstable();
+        kept.dedup();
         overlay.add(Panel {
             titles,
-            importance: selection.token_importance[first..].to_vec(),
-            kept: kept.filter_map(|&token| token.checked_sub(first)).collect(),
+            importance: importance[first..].to_vec(),
+            kept,
         });
         overlay.render(self.format).context("--overlay")
     }
@@ -81,4 +90,73 @@ impl OverlayFile {
         eprintln!("wrote {}", self.file.path().display());
         Ok(())
     }
+}
+
+/// What attention chose by.
+fn of_selection(selection: &Selection) -> Vec<String> {
+    let mut titles = vec![format!(
+        "{}, h = {}",
+        selection.head_strategy,
+        selection.selected_heads.len()
+    )];
+    let query = selection.audit.query.as_ref();
+    titles.extend(query.map(|query| query.strategy.to_string()));
+    titles
+}
+
+/// The method, its last stage, and what the tokens are that it let through.
+fn of_method(
+    output: &SampleOutput,
+    method: Option<&MethodParams>,
+    num_tokens: usize,
+) -> Vec<String> {
+    let name = method.map_or("", |params| params.card().name);
+    let Some(last) = output.stages.last() else {
+        return vec![name.to_owned()];
+    };
+    let mut kinds = vec![Kind::Plain; num_tokens];
+    for stage in &output.stages {
+        let selection = &stage.selected.selection;
+        let merge = selection.merge();
+        kinds = (0..selection.len())
+            .map(|at| match merge.and_then(|merge| merge.rows().get(at)) {
+                None => kinds[selection.places()[at]],
+                Some(sum) => match sum.as_slice() {
+                    [] => Kind::Zero,
+                    [(token, weight)] if *weight == 1.0 => {
+                        kinds.get(*token).copied().unwrap_or(Kind::Class)
+                    }
+                    _ => Kind::Merged,
+                },
+            })
+            .collect();
+    }
+    let count = |kind: Kind| kinds.iter().filter(|other| **other == kind).count();
+    let parts: Vec<String> = [
+        (count(Kind::Plain), "as they were"),
+        (count(Kind::Merged), "merged"),
+        (count(Kind::Class), "of the class token"),
+        (count(Kind::Zero), "zero"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    vec![
+        format!("{name}, {}", last.site),
+        format!("{} go on: {}", kinds.len(), parts.join(", ")),
+    ]
+}
+
+/// What became of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As it was.
+    Plain,
+    /// A sum of several.
+    Merged,
+    /// The class token.
+    Class,
+    /// The zero vector.
+    Zero,
 }

@@ -30,6 +30,7 @@ pub(super) fn plan(
         num_image_tokens,
         grid: None,
         num_vision_layers: Some(config.vision.num_layers),
+        crops: fp_scoring::ImageCrops::One,
         prune_layer: prune.prune_layer,
         budget: Some(prune.budget),
         schedule: args.schedule.clone(),

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use fp_model::{ModelConfig, SampleOutput};
 use fp_scoring::{
-    MethodParams, Normalization, ParamScope, Plan, PlanSetting, PositionRule, QueryStrategy,
-    RunCodes, TokenLayout, published_method, published_plan,
+    CropBudget, MethodParams, Normalization, ParamScope, Plan, PlanSetting, PositionRule,
+    QueryStrategy, RunCodes, TokenLayout, published_crop_budget, published_method, published_plan,
 };
 use serde_json::{Map, Value, json};
 
@@ -33,18 +33,20 @@ pub(super) fn method(args: &GenerateArgs) -> Result<Option<MethodParams>> {
     Ok(Some(params))
 }
 
-/// What it does with the image that was given.
+/// What it does with the image that was given, and what its number of tokens is meant for on
+/// several crops.
 pub(super) fn plan(
     args: &GenerateArgs,
     params: &MethodParams,
     config: &ModelConfig,
     inputs: &Inputs,
-) -> Result<Plan> {
+) -> Result<(Plan, Option<CropBudget>)> {
     let setting = PlanSetting {
         shape: config.text.decoder_shape(),
         num_image_tokens: inputs.num_image_tokens(config),
         grid: None,
         num_vision_layers: Some(config.vision.num_layers),
+        crops: inputs.crops(config, args.crop_budget),
         prune_layer: 1,
         budget: None,
         schedule: None,
@@ -54,7 +56,8 @@ pub(super) fn plan(
         seed: args.seed.unwrap_or(0),
     };
     let method = published_method(params.card().name)?;
-    Ok(published_plan(method, params, args.positions, &setting)?)
+    let plan = published_plan(method, params, args.positions, &setting)?;
+    Ok((plan, published_crop_budget(method, params, &setting)?))
 }
 
 /// The method's name, settings and positions.

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fp_model::{SampleOutput, StageTimings};
-use fp_scoring::{MethodParams, PositionRule, PruneConfig, TokenLayout};
+use fp_scoring::{
+    CropBudget, MethodParams, PositionRule, PruneConfig, TokenLayout, published_method,
+};
 use serde_json::json;
 
 use super::inputs::Source;
-use super::published;
 use super::sequence::Sequence;
+use super::{crops, published};
 use crate::commands::{print_json, print_text};
 use crate::table::{WIDTH, ranges, wrap};
 
@@ -21,6 +23,11 @@ pub(super) struct Report<'a> {
     pub(super) prune: Option<&'a PruneConfig>,
     /// The published method, with its settings.
     pub(super) method: Option<&'a MethodParams>,
+    /// Image tokens that were no candidates because they show padding alone, where such tokens
+    /// are left out.
+    pub(super) num_left_out: Option<usize>,
+    /// What the method's numbers are meant for, on several crops.
+    pub(super) crop_budget: Option<CropBudget>,
     pub(super) positions: PositionRule,
     pub(super) source: &'a Source,
     pub(super) layout: Option<TokenLayout>,
@@ -70,6 +77,9 @@ impl Report<'_> {
             "sequence": self.sequence.as_ref().ok(),
             "text_only": self.sequence.is_err(),
             "prune": self.prune,
+            "crop_budget": self.crop_budget,
+            "mask_padding": self.num_left_out.is_some(),
+            "num_tokens_left_out": self.num_left_out.unwrap_or(0),
             "kept_tokens": self.output.stages.last().map(|stage| &stage.places),
             "stages": published::stages_json(self.output, self.layout.as_ref(), self.positions),
             "selected_heads": selection.map(|selection| &selection.selected_heads),
@@ -121,8 +131,17 @@ impl Report<'_> {
             entering = stage.places.len();
             text += &lines(&kept);
         }
+        if let (Some(count), Some(layout)) = (self.num_left_out, self.layout) {
+            text += &lines(&format!(
+                "{count} of {} image tokens show padding alone and were no candidates",
+                layout.num_image
+            ));
+        }
+        if let Some(sentence) = self.crop_sentence() {
+            text += &lines(&sentence);
+        }
         text += &lines(&match &self.sequence {
-            Ok(sequence) => sequence.sentence(),
+            Ok(sequence) => sequence.sentence(self.crop_budget),
             Err(num_tokens) => {
                 format!("no image: a text-only prompt of {num_tokens} tokens, answered unpruned")
             }
@@ -139,6 +158,14 @@ impl Report<'_> {
         );
         text
     }
+
+    /// What the method's numbers are meant for, where there are several crops.
+    fn crop_sentence(&self) -> Option<String> {
+        let method = published_method(self.method?.card().name).ok()?;
+        let num_crops = self.sequence.as_ref().ok()?.num_crops();
+        Some(crops::sentence(self.crop_budget?, method, num_crops))
+    }
+
     /// Image and question where they are shipped ones; nothing where the user named them.
     fn shipped(&self) -> String {
         let (Some(image), Some(question), Some(answer)) = (

@@ -1,8 +1,8 @@
 //! Where the image stands in the sequence, and what it is made of.
 
 use fp_eval::format::counted;
-use fp_image::Tiling;
-use fp_scoring::TokenLayout;
+use fp_image::{AnyRes, Tiling};
+use fp_scoring::{CropBudget, TokenLayout};
 use serde::Serialize;
 
 /// Image tokens in their sequence. A budget is for all of them together.
@@ -22,13 +22,15 @@ pub(super) struct Sequence {
 /// crops of it side by side.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Tiles {
+    form: AnyRes,
     /// Tokens of the squeezed whole image.
     num_base_tokens: usize,
     /// Crops.
     num_tiles: usize,
     /// Rows and columns of crops.
     tile_grid: [usize; 2],
-    /// Rows and columns of patches that are left of them without padding.
+    /// Rows and columns of patches that are left of them, without padding where that is taken
+    /// out.
     patch_grid: [usize; 2],
     /// Tokens that end a row of patches; they are among N.
     num_newline_tokens: usize,
@@ -40,11 +42,16 @@ impl Tiles {
         let packing = tiling.packing(patches_per_side);
         let tile_grid = tiling.grid();
         Tiles {
+            form: tiling.form,
             num_base_tokens: patches_per_side * patches_per_side,
             num_tiles: tile_grid.iter().product(),
             tile_grid,
             patch_grid: [packing.rows.len(), packing.columns.len()],
-            num_newline_tokens: packing.rows.len(),
+            num_newline_tokens: if packing.has_newlines {
+                packing.rows.len()
+            } else {
+                0
+            },
         }
     }
 }
@@ -60,8 +67,13 @@ impl Sequence {
         }
     }
 
-    /// In words.
-    pub(super) fn sentence(&self) -> String {
+    /// Crops, the squeezed whole image among them.
+    pub(super) fn num_crops(&self) -> usize {
+        self.tiles.as_ref().map_or(1, |tiles| tiles.num_tiles + 1)
+    }
+
+    /// In words; `crop_budget` is what a number of tokens was meant for.
+    pub(super) fn sentence(&self, crop_budget: Option<CropBudget>) -> String {
         let [start, end] = self.image_range;
         let mut text = format!(
             "{} at {start}..{end} of a sequence of {}",
@@ -72,14 +84,18 @@ impl Sequence {
             let [rows, columns] = tiles.patch_grid;
             text += &format!(
                 ": {} of the whole image, then {} of {rows} x {columns} patches in {} ({} x {}) and \
-                 {}; a budget R is for all of them together",
+                 {} ({})",
                 tiles.num_base_tokens,
                 rows * columns,
                 counted(tiles.num_tiles, "crop"),
                 tiles.tile_grid[0],
                 tiles.tile_grid[1],
                 counted(tiles.num_newline_tokens, "newline"),
+                tiles.form,
             );
+            if crop_budget != Some(CropBudget::PerCrop) {
+                text += "; a budget R is for all of them together";
+            }
         }
         text
     }

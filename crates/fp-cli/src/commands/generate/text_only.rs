@@ -98,6 +98,8 @@ pub(super) fn run(
         output: &output,
         prune: None,
         method: None,
+        num_left_out: None,
+        crop_budget: None,
         positions: PositionRule::Keep,
         source: &Source {
             question: text.cloned(),

@@ -57,8 +57,15 @@ pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) ->
             "--method {method} has no effect: without an image there is nothing to prune"
         ));
     }
-    if args.aspect.is_some() {
-        notes.push("--aspect has no effect without an image".to_owned());
+    for (is_given, flag) in [
+        (args.mask_padding, "--mask-padding"),
+        (args.anyres.is_some(), "--anyres"),
+        (args.crop_budget.is_some(), "--crop-budget"),
+        (args.aspect.is_some(), "--aspect"),
+    ] {
+        if is_given {
+            notes.push(format!("{flag} has no effect without an image"));
+        }
     }
     notes
 }

@@ -9,10 +9,11 @@ use fp_eval::study::config::{
     ConfigFile, Controls, Diagnostics, HeadSetting, HolmFamily, Model, Precision, PruneLayers,
     StudyKind, TokenDiversity, surroundings,
 };
-use fp_image::ImageAspect;
+use fp_image::{AnyRes, ImageAspect};
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{
-    HeadStrategy, MethodRegistry, Normalization, QueryStrategy, ScheduleStages, TokenBudget,
+    CropBudget, HeadStrategy, MethodRegistry, Normalization, QueryStrategy, ScheduleStages,
+    TokenBudget,
 };
 
 use crate::arguments::OneOrAll;
@@ -98,6 +99,18 @@ pub(crate) struct Overrides {
     /// What happens to an image that isn't square.
     #[arg(long, value_name = "pad|crop")]
     aspect: Option<ImageAspect>,
+    /// How an any-resolution checkpoint cuts images: its own way, or 2 x 2 tiles and the whole
+    /// image, every patch a token and no newlines.
+    #[arg(long, value_name = "unpad|fixed-2880")]
+    anyres: Option<AnyRes>,
+    /// What the numbers of published methods are meant for on the crops of fixed-2880: each
+    /// crop by itself, or all as one set.
+    #[arg(long, value_name = "per-crop|whole")]
+    crop_budget: Option<CropBudget>,
+    /// Leave image tokens whose patch shows nothing but padding out of what a method's first
+    /// stage chooses among; off, as the authors of all methods here have it.
+    #[arg(long)]
+    mask_padding: bool,
     /// Where to compute: cpu, cuda or cuda:N.
     #[arg(long)]
     device: Option<String>,
@@ -226,6 +239,12 @@ impl Overrides {
         config.static_heads |= self.static_heads;
         config.allow_degenerate |= self.allow_degenerate;
         config.text_only |= self.text_only;
+        let given = replace_optional(&mut config.anyres, self.anyres);
+        note(given, "anyres", "--anyres");
+        let given = replace_optional(&mut config.crop_budget, self.crop_budget);
+        note(given, "crop_budget", "--crop-budget");
+        note(self.mask_padding, "mask_padding", "--mask-padding");
+        config.mask_padding |= self.mask_padding;
         replace(&mut config.token_diversity, self.token_diversity);
         if self.quick {
             config.limit = Some(QUICK_LIMIT);

@@ -8,6 +8,7 @@ use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use fp_data::json::Problem;
+use fp_image::AnyRes;
 use fp_model::MOST_NEW_TOKENS;
 use fp_scoring::{TokenBudget, did_you_mean};
 
@@ -178,9 +179,35 @@ impl StudyConfig {
         if let Some(error) = self.efficiency.and_then(|settings| settings.check().err()) {
             found.add("efficiency", fp_scoring::error_text(&error));
         }
+        self.check_crops(&mut found);
         self.check_statistics(&mut found);
         expectation::check(self, &mut found);
         found
+    }
+
+    fn check_crops(&self, found: &mut Diagnostics) {
+        if let (Some(form), Some(aspect)) = (self.anyres, self.image_aspect) {
+            let message = format!(
+                "{form}, and image_aspect {aspect} makes one square of every image; leave one out"
+            );
+            found.add("anyres", message);
+        }
+        if let Some(budget) = self.crop_budget
+            && self.anyres != Some(AnyRes::Fixed2880)
+        {
+            let message = format!(
+                "{budget}; it is for whole crops: expected anyres fixed-2880 with it, or no \
+                 crop_budget"
+            );
+            found.add("crop_budget", message);
+        }
+        if let Some(form) = self.anyres.filter(|_| self.mask_padding) {
+            let message = format!(
+                "true; it is for single squares, and anyres is {form}; expected image_aspect pad \
+                 in its place, or false"
+            );
+            found.add("mask_padding", message);
+        }
     }
 
     fn check_strategies(&self, found: &mut Diagnostics) {

@@ -24,10 +24,11 @@ pub use prune_layers::PruneLayers;
 
 use std::path::Path;
 
-use fp_image::ImageAspect;
+use fp_image::{AnyRes, ImageAspect, Tiling};
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{
-    HeadStrategy, Normalization, PlanSetting, QueryStrategy, ScheduleStages, TokenBudget,
+    CropBudget, HeadStrategy, ImageCrops, Normalization, PlanSetting, QueryStrategy,
+    ScheduleStages, TokenBudget,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -171,6 +172,21 @@ pub struct StudyConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("enum" = ImageAspect::NAMES))]
     pub image_aspect: Option<ImageAspect>,
+    /// How an any-resolution checkpoint cuts images: unpad, its own way and the default, or
+    /// fixed-2880, 2 x 2 tiles and the whole image, every patch a token and no newlines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("enum" = AnyRes::NAMES))]
+    pub anyres: Option<AnyRes>,
+    /// What the numbers of published methods are meant for on the crops of fixed-2880: per-crop,
+    /// each crop is chosen of by itself, or whole, all crops are one set; by default as each
+    /// method's authors have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("enum" = CropBudget::NAMES))]
+    pub crop_budget: Option<CropBudget>,
+    /// Leave image tokens whose patch shows nothing but padding out of what a method's first
+    /// stage chooses among; off, as the authors of all methods here have it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mask_padding: bool,
     /// Where to compute: cpu, cuda or cuda:N.
     #[serde(default = "cpu")]
     pub device: String,
@@ -420,6 +436,14 @@ impl StudyConfig {
             num_image_tokens,
             grid,
             num_vision_layers: shape.num_vision_layers,
+            crops: match self.anyres {
+                Some(AnyRes::Fixed2880) => ImageCrops::Whole {
+                    num_crops: Tiling::FIXED_SQUARES,
+                    tokens_per_crop: num_image_tokens / Tiling::FIXED_SQUARES,
+                    budget: self.crop_budget,
+                },
+                Some(AnyRes::Unpad) | None => ImageCrops::One,
+            },
             prune_layer: budget
                 .and_then(|budget| budget.prune_layer)
                 .unwrap_or(self.prune_layer.first()),

@@ -23,12 +23,15 @@ impl Tree<'_, '_> {
         let mut watch = StopWatch::start();
         let mut by_query: Vec<(QueryStrategy, Vec<Ruled>)> = Vec::new();
         let mut others: Vec<(usize, &Stage)> = Vec::new();
+        let subject = self.subject;
+        let facts = subject.facts();
         for &cell in &node.cells {
             let Some(stage) = self.next_stage(cell, plans) else {
                 continue;
             };
             let kept = stage.kept.min(node.prefix.layout().num_image);
-            match stage.selector.as_attention().filter(|_| kept > 0) {
+            let selector = stage.selector_for(facts.padding);
+            match selector.as_attention().filter(|_| kept > 0) {
                 Some(rule) => {
                     let entry = (cell, *rule, kept);
                     let query = rule.query_strategy;
@@ -45,6 +48,7 @@ impl Tree<'_, '_> {
         }
         for (cell, stage) in others {
             let selected = self.select(node, cell, stage, features);
+            self.look_of(cell, &selected);
             self.put(node, cell, plans, None, selected);
         }
         self.timing.seconds.scoring += watch.lap();
@@ -176,6 +180,19 @@ impl Tree<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Notes where a rule looked from that chose by itself.
+    fn look_of(&mut self, cell: usize, selected: &Result<Selected, Choice>) {
+        let audit = selected.as_ref().ok().and_then(|s| s.audit.as_ref());
+        let Some((audit, query)) = audit.and_then(|a| Some((a, a.audit.query.as_ref()?))) else {
+            return;
+        };
+        let look = Look {
+            zero_mass_heads: audit.audit.zero_mass_heads.clone(),
+            ..Look::new(&query.branch, query.strategy, &query.rows, &query.weights)
+        };
+        self.look(cell, query.strategy, look);
     }
 
     /// Notes where a query strategy looked from; the first cell of the grid counts, at its

@@ -278,13 +278,13 @@ fn subject<'a>(
     worker: &Worker<'_>,
     question: &Question<'a>,
     prompt: &EncodedPrompt,
-    image: &LoadedImage,
+    image: &'a LoadedImage,
     features: &ImageFeatures,
 ) -> Subject<'a> {
     let layout = Sample { prompt, features }.layout();
     worker
         .chooser
-        .subject(question.placed.sample, image.size, layout)
+        .subject(question.placed.sample, image, layout)
 }
 
 /// A line of timings about `parts`, with what loading them took.

@@ -1,12 +1,17 @@
 //! Scores of heads alone: what static variants are ranked by.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
-    ImageFeatures, ImagePrefix, ModelError, Prefix, Sample, ScoreRequest, VisionRequest,
+    ImageFeatures, ImagePrefix, ModelError, Prefix, Sample, SampleFacts, ScoreRequest,
+    VisionRequest,
 };
-use fp_scoring::{HeadCount, QueryStrategy, SelectOptions, error_text};
+use fp_scoring::{
+    AttentionSelector, HeadCount, PaddingMasked, QueryStrategy, SelectOptions, Site, Stage,
+    error_text,
+};
 
 use super::{ImageJob, Job, Loaded, Worker};
 use crate::study::failure::Failure;
@@ -30,48 +35,65 @@ pub(crate) fn rank(
             // Without an image no head has attention to it.
             Loaded::Text(_) => continue,
         };
-        let features = image.and_then(|image| {
+        let mut seen = image.and_then(|image| {
             let features = image.features(worker.model, &VisionRequest::new());
-            features.map_err(Failure::from)
+            let is_masked = worker.chooser.config.mask_padding;
+            Ok(Seen {
+                features: features.map_err(Failure::from)?,
+                padding: image.padding.filter(|_| is_masked),
+                prefix: None,
+            })
         });
-        let mut prefix = None;
         for question in questions {
             if worker.is_stopped() {
                 return None;
             }
-            all.push(match (&features, &question.prompts) {
-                (Ok(features), Ok(prompts)) => {
-                    let prompt = &prompts.with_image;
-                    scores(worker, rules, &depths, features, &mut prefix, prompt)
+            all.push(match (&mut seen, &question.prompts) {
+                (Ok(seen), Ok(prompts)) => {
+                    scores(worker, rules, &depths, seen, &prompts.with_image)
                         .map_err(|error| error_text(&error))
                 }
-                (Err(failure), _) | (_, Err(failure)) => Err(failure.error.clone()),
+                (Err(failure), _) => Err(failure.error.clone()),
+                (_, Err(failure)) => Err(failure.error.clone()),
             });
         }
     }
     Some(all)
 }
 
-/// One question's scores; `prefix` is what its image's questions share.
+/// An image whose questions are ranked by.
+struct Seen {
+    features: ImageFeatures,
+    /// Which tokens are left out of what is chosen among.
+    padding: Option<Vec<bool>>,
+    /// What its questions share.
+    prefix: Option<ImagePrefix>,
+}
+
+/// One question's scores.
 fn scores(
     worker: &Worker<'_>,
     rules: &[RankedRule],
     depths: &[usize],
-    features: &ImageFeatures,
-    prefix: &mut Option<ImagePrefix>,
+    seen: &mut Seen,
     prompt: &EncodedPrompt,
 ) -> Result<HeadScores, ModelError> {
     let system = worker.system(prompt.system_ids())?;
-    let shared = match prefix {
+    let features = &seen.features;
+    let shared = match &mut seen.prefix {
         Some(shared) => shared,
-        None => prefix.insert(worker.model.prefill_image(&system, features, depths)?),
+        prefix => prefix.insert(worker.model.prefill_image(&system, features, depths)?),
     };
     let layout = Sample { prompt, features }.layout();
     let mut rows = Vec::with_capacity(depths.len());
     for &depth in depths {
         let mut here = BTreeSet::new();
         for rule in rules.iter().filter(|rule| rule.prune_layer == depth) {
-            here.extend(rule.query_strategy.rows_needed(&layout)?);
+            here.extend(
+                worker
+                    .model
+                    .rows_for_stage(&masked(worker, rule), &layout)?,
+            );
         }
         rows.push(here.into_iter().collect());
     }
@@ -79,6 +101,20 @@ fn scores(
     let mut scores: HeadScores = vec![Vec::new(); rules.len()];
     for (depth, prefix) in depths.iter().zip(&prefixes) {
         let here = |at: &usize| rules[*at].prune_layer == *depth;
+        if let Some(padding) = seen.padding.as_ref().filter(|p| p.contains(&true)) {
+            for at in (0..rules.len()).filter(here) {
+                let stage = masked(worker, &rules[at]);
+                let facts = SampleFacts {
+                    padding: Some(padding),
+                    ..SampleFacts::of("")
+                };
+                let selected = worker
+                    .model
+                    .select_stage(prefix, &stage, features, &facts)?;
+                scores[at] = selected.audit.map_or(Vec::new(), |audit| audit.head_scores);
+            }
+            continue;
+        }
         let mut left: Vec<usize> = (0..rules.len()).filter(here).collect();
         while let Some(&first) = left.first() {
             let query = rules[first].query_strategy;
@@ -90,6 +126,24 @@ fn scores(
         }
     }
     Ok(scores)
+}
+
+/// A rule as a stage that leaves tokens of padding out where the image has some.
+fn masked(worker: &Worker<'_>, rule: &RankedRule) -> Stage {
+    let config = worker.chooser.config;
+    let selector = AttentionSelector {
+        head_strategy: rule.head_strategy,
+        query_strategy: rule.query_strategy,
+        num_selected_heads: HeadCount::Count(rule.num_selected_heads),
+        normalization: config.normalization,
+        allow_degenerate: config.allow_degenerate,
+    };
+    Stage {
+        site: Site::Layer(rule.prune_layer),
+        selector: Arc::new(PaddingMasked::new(Arc::new(selector))),
+        // Scores of heads don't depend on it.
+        kept: 1,
+    }
 }
 
 /// Scores rules that look from the same rows.

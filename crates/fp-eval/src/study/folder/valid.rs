@@ -3,6 +3,7 @@
 
 use std::path::{Component, Path};
 
+use fp_image::{AnyRes, Tiling};
 use fp_scoring::TokenLayout;
 
 use crate::study::budget::Budget;
@@ -289,7 +290,16 @@ fn check_run(spec: &RunSpec, run: &RunRecord, num_image: usize) -> Check {
                 all_below("a kept token", &stage.kept, num_image.saturating_add(1))?;
                 let parts = stage.merge.iter().flatten().flatten();
                 for (token, weight) in parts {
-                    below("a merged token", *token, num_image.saturating_add(1))?;
+                    // Of each crop, where there are several.
+                    let class_rows = match spec.config.anyres {
+                        Some(AnyRes::Fixed2880) => Tiling::FIXED_SQUARES,
+                        Some(AnyRes::Unpad) | None => 1,
+                    };
+                    below(
+                        "a merged token",
+                        *token,
+                        num_image.saturating_add(class_rows),
+                    )?;
                     finite("a merged token's weight", [*weight])?;
                 }
             }

@@ -155,6 +155,12 @@ fn inputs(source: &Source<'_>) -> Vec<(&'static str, String)> {
     for range in &source.analysis.image_ranges {
         facts.push(("sequence", range.sentence()));
     }
+    if let Some(sentence) = crate::render::crops(spec) {
+        facts.push(("crops", sentence));
+    }
+    if let Some(sentence) = crate::render::masked_padding(spec) {
+        facts.push(("padding", sentence));
+    }
     facts.push(("seed", spec.config.seed.to_string()));
     facts.push((
         "pruning",

@@ -19,7 +19,7 @@ use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
     ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
 };
-use crate::{PlanSetting, PositionRule, SelectError, TokenSelection};
+use crate::{CropBudget, PlanSetting, PositionRule, SelectError, TokenSelection};
 
 /// Added to relevance before it is scaled.
 const EPSILON: f64 = 1e-6;
@@ -90,6 +90,10 @@ static CARD: PublishedCard = PublishedCard {
 impl PublishedMethod for CdPruner {
     fn card(&self) -> &'static PublishedCard {
         &CARD
+    }
+
+    fn authors_crop_budget(&self) -> Option<CropBudget> {
+        Some(CropBudget::PerCrop)
     }
 
     fn choose(

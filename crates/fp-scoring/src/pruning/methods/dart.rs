@@ -162,7 +162,7 @@ impl PublishedMethod for Dart {
         }
         let selection = TokenSelection::new(chosen.kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&chosen.kept, selection)
-            .with("pivots", Extra::Indices(chosen.pivots)))
+            .with("pivots", Extra::Positions(chosen.pivots)))
     }
 
     fn settings_at(

@@ -18,9 +18,10 @@ use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::PROJECTED;
 use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
+    ParamScope, ParamValue, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
+    Source,
 };
-use crate::{PlanSetting, PositionRule, Site, TokenSelection};
+use crate::{CropBudget, Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
 /// The tokens that lie farthest from one another.
 #[derive(Debug)]
@@ -74,6 +75,10 @@ impl PublishedMethod for DivPrune {
         &CARD
     }
 
+    fn authors_crop_budget(&self) -> Option<CropBudget> {
+        Some(CropBudget::Whole)
+    }
+
     fn choose(
         &self,
         inputs: &MethodInputs,
@@ -112,6 +117,21 @@ impl PublishedMethod for DivPrune {
             kept,
             sources: vec![("projected", Source::Embeds)],
         }])
+    }
+
+    /// Of an image with tokens left out, the number that goes on of all its tokens.
+    fn stage_params(
+        &self,
+        params: &MethodParams,
+        evidence: &Evidence<'_>,
+    ) -> Result<MethodParams, PublishedError> {
+        if evidence.num_left_out() == 0 {
+            return Ok(params.clone());
+        }
+        let num_tokens = evidence.num_tokens();
+        let kept = num_kept(params, num_tokens + evidence.num_left_out())?.min(num_tokens);
+        let share = kept as f64 / num_tokens as f64;
+        Ok(params.with("ratio", ParamValue::Number(share)))
     }
 }
 

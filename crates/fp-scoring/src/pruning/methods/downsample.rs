@@ -9,8 +9,8 @@
 
 use super::{before_decoder, check_whole, smaller_grid};
 use crate::{
-    Evidence, ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting, PruningMethod,
-    SelectError, Selected, Selector, TokenSelection,
+    Candidates, Evidence, ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting,
+    PruningMethod, SelectError, Selected, Selector, TokenSelection,
 };
 
 /// The image made smaller to the budget, before the vision tower.
@@ -56,6 +56,10 @@ struct Corner {
 }
 
 impl Selector for Corner {
+    fn candidates(&self) -> Candidates {
+        Candidates::WholeGrid { rule: "downsample" }
+    }
+
     fn select(&self, evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
         check_whole(evidence, self.grid)?;
         let [columns, rows] = self.grid;

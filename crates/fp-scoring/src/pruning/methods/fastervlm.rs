@@ -11,7 +11,7 @@ use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, Preset, PublishedCard, PublishedError,
     PublishedMethod, PublishedStage, Source, best,
 };
-use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
+use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// The tokens that the class token attends to most.
 #[derive(Debug)]
@@ -45,13 +45,18 @@ static CARD: PublishedCard = PublishedCard {
     source: "Theia-4869/FasterVLM @ f5d5f12037e1, llava/model/llava_arch.py",
     positions: PositionRule::Renumber,
     disagreements: &[
-        "LLaVA-NeXT: the authors take T per crop and drop newlines; here one square image",
+        "LLaVA-NeXT: the authors take T per crop and drop newlines; so here in the form \
+         fixed-2880 of any-resolution input, and refused in the checkpoint's own",
     ],
 };
 
 impl PublishedMethod for FasterVlm {
     fn card(&self) -> &'static PublishedCard {
         &CARD
+    }
+
+    fn authors_crop_budget(&self) -> Option<CropBudget> {
+        Some(CropBudget::PerCrop)
     }
 
     fn choose(

@@ -17,7 +17,7 @@ use crate::pruning::published::{
     ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
     best, descending,
 };
-use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
+use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// The authors' vision layer of the anchors, counted from 1, of 24.
 const AUTHORS_LAYER: usize = 9;
@@ -92,6 +92,14 @@ impl PublishedMethod for HiPrune {
         &CARD
     }
 
+    fn takes_whole_grid(&self) -> bool {
+        true
+    }
+
+    fn authors_crop_budget(&self) -> Option<CropBudget> {
+        Some(CropBudget::PerCrop)
+    }
+
     fn choose(
         &self,
         inputs: &MethodInputs,
@@ -110,8 +118,8 @@ impl PublishedMethod for HiPrune {
         })?;
         let selection = TokenSelection::new(chosen.kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&chosen.kept, selection)
-            .with("seeds", Extra::Indices(chosen.seeds))
-            .with("anchors", Extra::Indices(chosen.anchors)))
+            .with("seeds", Extra::Tokens(chosen.seeds))
+            .with("anchors", Extra::Tokens(chosen.anchors)))
     }
 
     fn settings_at(

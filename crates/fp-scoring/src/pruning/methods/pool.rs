@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use super::{before_decoder, check_whole, smaller_grid};
 use crate::{
-    Evidence, ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting, PruningMethod,
-    SelectError, Selected, Selector, TokenSelection,
+    Candidates, Evidence, ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting,
+    PruningMethod, SelectError, Selected, Selector, TokenSelection,
 };
 
 /// Average pooling of the feature grid to the budget, before layer 1.
@@ -53,6 +53,10 @@ struct Average {
 }
 
 impl Selector for Average {
+    fn candidates(&self) -> Candidates {
+        Candidates::WholeGrid { rule: "pool" }
+    }
+
     fn select(&self, evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
         check_whole(evidence, self.grid)?;
         let [columns, rows] = self.grid;

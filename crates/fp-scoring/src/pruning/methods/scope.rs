@@ -17,7 +17,7 @@ use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
     ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
 };
-use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
+use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// The tokens that cover the others best.
 #[derive(Debug)]
@@ -67,12 +67,18 @@ static CARD: PublishedCard = PublishedCard {
     paper: "SCOPE, NeurIPS 2025",
     source: "kinredon/SCOPE @ 6bf73069e0d6, scope/clip_encoder.py",
     positions: PositionRule::Renumber,
-    disagreements: &["LLaVA-NeXT: the authors take int(T / crops) per crop; not done here"],
+    disagreements: &[
+        "LLaVA-NeXT: the authors take int(T / crops) per crop; here keep is the number of a crop, in the form fixed-2880",
+    ],
 };
 
 impl PublishedMethod for Scope {
     fn card(&self) -> &'static PublishedCard {
         &CARD
+    }
+
+    fn authors_crop_budget(&self) -> Option<CropBudget> {
+        Some(CropBudget::PerCrop)
     }
 
     fn choose(

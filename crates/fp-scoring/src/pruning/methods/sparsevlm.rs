@@ -168,9 +168,9 @@ impl PublishedMethod for SparseVlm {
         let selection = TokenSelection::merged(sums, num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection)
             .with_rows(rows)
-            .with("recycled", Extra::Indices(recycled))
+            .with("recycled", Extra::Tokens(recycled))
             .with("clusters", Extra::Groups(groups))
-            .with("centres", Extra::Indices(centres))
+            .with("centres", Extra::Tokens(centres))
             .with("noise", Extra::Numbers(noise)))
     }
 

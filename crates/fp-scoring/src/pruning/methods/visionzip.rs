@@ -24,7 +24,7 @@ use crate::pruning::published::{
     ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
     Source, best,
 };
-use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
+use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// The class token, what it attends to most, and merged tokens of the rest.
 #[derive(Debug)]
@@ -95,6 +95,10 @@ impl PublishedMethod for VisionZip {
         &CARD
     }
 
+    fn authors_crop_budget(&self) -> Option<CropBudget> {
+        Some(CropBudget::PerCrop)
+    }
+
     fn choose(
         &self,
         inputs: &MethodInputs,
@@ -148,7 +152,7 @@ impl PublishedMethod for VisionZip {
         choice.has_class_token = true;
         Ok(choice
             .with_rows(rows)
-            .with("targets", Extra::Indices(chosen.targets))
+            .with("targets", Extra::Tokens(chosen.targets))
             .with("merged_from", Extra::Groups(chosen.merged_from)))
     }
 

@@ -22,7 +22,7 @@ use crate::pruning::published::{
     ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
     descending,
 };
-use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
+use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
 /// Rows that a round drops at most.
 const ROUND: usize = 8;
@@ -72,13 +72,17 @@ static CARD: PublishedCard = PublishedCard {
         "the code fails where the rest is odd (T = 58) or a round is larger than its half \
          (T = 8); here the odd token goes to the even places and a round drops at most them",
         "half precision chooses other sets: in f16 the code keeps 67 to 81 % of its f64 set",
-        "LLaVA-NeXT: the authors pin the grid to 672 x 672 and drop newlines; not done here",
+        "LLaVA-NeXT: the authors pin the grid to 672 x 672 and drop newlines, T per crop: the form fixed-2880 here",
     ],
 };
 
 impl PublishedMethod for VisPruner {
     fn card(&self) -> &'static PublishedCard {
         &CARD
+    }
+
+    fn authors_crop_budget(&self) -> Option<CropBudget> {
+        Some(CropBudget::PerCrop)
     }
 
     fn choose(
@@ -100,8 +104,8 @@ impl PublishedMethod for VisPruner {
         kept.sort_unstable();
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection)
-            .with("important", Extra::Indices(chosen.important))
-            .with("diverse", Extra::Indices(chosen.diverse)))
+            .with("important", Extra::Tokens(chosen.important))
+            .with("diverse", Extra::Tokens(chosen.diverse)))
     }
 
     fn settings_at(

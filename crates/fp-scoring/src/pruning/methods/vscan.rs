@@ -112,6 +112,10 @@ impl PublishedMethod for VScan {
         &CARD
     }
 
+    fn takes_whole_grid(&self) -> bool {
+        true
+    }
+
     fn choose(
         &self,
         inputs: &MethodInputs,
@@ -151,7 +155,7 @@ impl PublishedMethod for VScan {
         let selection = TokenSelection::merged(sums, num_tokens)?;
         Ok(MethodChoice::plain(&chosen.kept, selection)
             .with_rows(rows)
-            .with("local", Extra::Indices(chosen.local))
+            .with("local", Extra::Tokens(chosen.local))
             .with("merged_from", Extra::Groups(chosen.merged_from)))
     }
 

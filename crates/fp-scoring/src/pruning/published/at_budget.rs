@@ -76,21 +76,23 @@ impl AtBudget {
                 least,
             });
         }
-        let mut above = at(MOST)?;
-        if above.1 <= 0.0 {
-            return Ok(above.0);
+        // Settings for too large a share may be none that the method takes.
+        let mut above = at(MOST).ok();
+        if let Some((plan, _)) = above.take_if(|above| above.1 <= 0.0) {
+            return Ok(plan);
         }
         let (mut low, mut high) = (0.0, MOST);
         for _ in 0..HALVINGS {
             let middle = f64::midpoint(low, high);
-            let found = at(middle)?;
-            if found.1 <= 0.0 {
-                (low, below) = (middle, found);
-            } else {
-                (high, above) = (middle, found);
+            match at(middle) {
+                Ok(found) if found.1 <= 0.0 => (low, below) = (middle, found),
+                found => (high, above) = (middle, found.ok().or(above)),
             }
         }
-        Ok(if above.1 < -below.1 { above.0 } else { below.0 })
+        Ok(match above {
+            Some(above) if above.1 < -below.1 => above.0,
+            _ => below.0,
+        })
     }
 }
 

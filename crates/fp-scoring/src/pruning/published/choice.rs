@@ -34,9 +34,13 @@ pub enum Extra {
     Number(f64),
     /// Numbers.
     Numbers(Vec<f64>),
-    /// Tokens, heads or numbers of them.
+    /// Heads, or numbers of tokens.
     Indices(Vec<usize>),
-    /// Groups of tokens.
+    /// Image tokens, by their index among those that entered the stage.
+    Tokens(Vec<usize>),
+    /// Positions in the sequence that entered the stage.
+    Positions(Vec<usize>),
+    /// Groups of image tokens.
     Groups(Vec<Vec<usize>>),
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::{MethodChoice, MethodInputs, MethodParams, PublishedCard, PublishedError};
-use crate::{Evidence, PlanSetting, Site, VisionNeed};
+use crate::{CropBudget, Evidence, PlanSetting, Site, VisionNeed};
 
 /// A published method, by name.
 pub trait PublishedMethod: Debug + Send + Sync {
@@ -60,6 +60,18 @@ pub trait PublishedMethod: Debug + Send + Sync {
     /// Whether its stages find SparseVLM's raters by the embeddings of image and text.
     fn finds_raters(&self) -> bool {
         false
+    }
+
+    /// Whether it takes the grid of image tokens as a whole: windows of it, or neighbours in
+    /// it.
+    fn takes_whole_grid(&self) -> bool {
+        false
+    }
+
+    /// What its number of tokens is meant for on the crops of LLaVA-NeXT, as its authors have
+    /// it; none where that isn't known.
+    fn authors_crop_budget(&self) -> Option<CropBudget> {
+        None
     }
 
     /// The parameters of one selection, at a stage that has `params`, for a sample.

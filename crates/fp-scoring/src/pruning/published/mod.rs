@@ -35,4 +35,4 @@ pub use params::{MethodParams, ParamValue};
 pub(crate) use ranking::{best, descending};
 pub use rope::Rope;
 pub use run_codes::{RunCodes, StageCodes};
-pub use stage::{ConfiguredMethod, published_plan};
+pub use stage::{ConfiguredMethod, published_crop_budget, published_plan};

@@ -23,6 +23,12 @@ pub struct StageCodes {
 }
 
 impl RunCodes {
+    /// The class token, in the `kept` of a choice.
+    pub const CLASS_TOKEN: i64 = -2;
+    /// A row that the stage merged, in the `kept` of a choice where such rows stand among
+    /// others; it is given its number here.
+    pub const MERGED: i64 = -3;
+
     /// A run with N image tokens, all there.
     pub fn new(num_image_tokens: usize) -> RunCodes {
         RunCodes {
@@ -49,18 +55,19 @@ impl RunCodes {
         };
         let merged_from = named("merged_from").or_else(|| named("clusters"));
         let merged_targets = match choice.extra("targets") {
-            Some(Extra::Indices(targets)) => {
+            Some(Extra::Tokens(targets)) => {
                 Some(targets.iter().map(|&token| code(token as i64)).collect())
             }
             _ => None,
         };
         let mut kept: Vec<i64> = Vec::with_capacity(num_kept);
         if choice.has_class_token {
-            kept.push(-2);
+            kept.push(RunCodes::CLASS_TOKEN);
         }
         kept.extend(choice.kept.iter().map(|&token| code(token)));
-        while kept.len() < num_kept {
-            kept.push((self.num_image_tokens + self.num_merged) as i64);
+        kept.resize(num_kept.max(kept.len()), RunCodes::MERGED);
+        for code in kept.iter_mut().filter(|code| **code == RunCodes::MERGED) {
+            *code = (self.num_image_tokens + self.num_merged) as i64;
             self.num_merged += 1;
         }
         self.codes.clone_from(&kept);

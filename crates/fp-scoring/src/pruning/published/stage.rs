@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use super::{
-    Dense, MethodChoice, MethodInputs, MethodParams, PublishedError, PublishedMethod,
+    Dense, MethodChoice, MethodInputs, MethodParams, ParamValue, PublishedError, PublishedMethod,
     PublishedStage, Source,
 };
+use crate::pruning::crops::{self, Way};
 use crate::{
-    AttentionNeed, AttentionRows, Evidence, MethodCard, Needs, Plan, PlanError, PlanSetting,
-    PositionRule, PruningMethod, ScoringError, SelectError, Selected, Selector, SharedError, Stage,
-    TokenLayout, error_text,
+    AttentionNeed, AttentionRows, Candidates, CropBudget, Evidence, ImageCrops, MethodCard, Needs,
+    PerCrop, Plan, PlanError, PlanSetting, PositionRule, PruningMethod, ScoringError, SelectError,
+    Selected, Selector, SharedError, Stage, TokenLayout, error_text,
 };
 
 /// What a published method does with a model, an image size and parameters of its own;
@@ -25,16 +26,8 @@ pub fn published_plan(
     setting: &PlanSetting,
 ) -> Result<Plan, PublishedError> {
     let card = method.card();
-    let stages = method.stages(params, setting)?;
     let plan = Plan {
-        stages: stages
-            .into_iter()
-            .map(|stage| Stage {
-                site: stage.site,
-                kept: stage.kept,
-                selector: Arc::new(stage),
-            })
-            .collect(),
+        stages: stages_of(method, params, setting)?,
         positions: positions.unwrap_or(card.positions),
         ..Plan::vanilla()
     };
@@ -44,6 +37,77 @@ pub fn published_plan(
         setting.num_image_tokens,
     )?;
     Ok(plan)
+}
+
+/// What a method's number of tokens is meant for in a setting; none of an image that isn't cut
+/// into whole crops.
+///
+/// # Errors
+/// As [`published_plan`].
+pub fn published_crop_budget(
+    method: &dyn PublishedMethod,
+    params: &MethodParams,
+    setting: &PlanSetting,
+) -> Result<Option<CropBudget>, PublishedError> {
+    if !matches!(setting.crops, ImageCrops::Whole { .. }) {
+        return Ok(None);
+    }
+    let stages = method.stages(params, setting)?;
+    Ok(Some(match way_of(method, &stages, setting)? {
+        Way::OneSet => CropBudget::Whole,
+        Way::EachCrop { .. } => CropBudget::PerCrop,
+    }))
+}
+
+/// How a method with these stages meets the crops of an image.
+fn way_of(
+    method: &dyn PublishedMethod,
+    stages: &[PublishedStage],
+    setting: &PlanSetting,
+) -> Result<Way, PublishedError> {
+    let first = stages.first();
+    let looks_at_tower = first.is_some_and(|stage| !stage.needs().vision.is_empty());
+    let is_before_decoder = first.is_some_and(|stage| stage.site.depth() == 0);
+    let name = method.card().name;
+    Ok(crops::way(
+        name,
+        setting,
+        looks_at_tower,
+        is_before_decoder,
+    )?)
+}
+
+/// Its stages, the first on each crop by itself where that is how it meets several.
+fn stages_of(
+    method: &dyn PublishedMethod,
+    params: &MethodParams,
+    setting: &PlanSetting,
+) -> Result<Vec<Stage>, PublishedError> {
+    let stages = method.stages(params, setting)?;
+    let stage = |stage: PublishedStage| Stage {
+        site: stage.site,
+        kept: stage.kept,
+        selector: Arc::new(stage),
+    };
+    let Way::EachCrop {
+        num_crops,
+        tokens_per_crop,
+    } = way_of(method, &stages, setting)?
+    else {
+        return Ok(stages.into_iter().map(stage).collect());
+    };
+    let of_crop = PlanSetting {
+        num_image_tokens: tokens_per_crop,
+        ..setting.clone()
+    };
+    let stages = method.stages(params, &of_crop)?.into_iter();
+    let mut stages: Vec<Stage> = stages.map(stage).collect();
+    if let Some(first) = stages.first_mut() {
+        let selector = PerCrop::new(Arc::clone(&first.selector), first.kept);
+        first.selector = Arc::new(selector);
+        first.kept *= num_crops;
+    }
+    Ok(stages)
 }
 
 /// A published method with its parameters, to be registered under a name.
@@ -141,7 +205,17 @@ impl Selector for PublishedStage {
         Ok(rows)
     }
 
-    fn select(&self, evidence: &Evidence<'_>, _kept: usize) -> Result<Selected, SelectError> {
+    fn candidates(&self) -> Candidates {
+        if self.method.takes_whole_grid() {
+            Candidates::WholeGrid {
+                rule: self.params.card().name,
+            }
+        } else {
+            Candidates::Any
+        }
+    }
+
+    fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError> {
         let name = self.params.card().name;
         if evidence.num_class_tokens() > 0 {
             return Err(SelectError::NotApplicable {
@@ -151,7 +225,7 @@ impl Selector for PublishedStage {
                 ),
             });
         }
-        let choice = self.choose(evidence).map_err(|error| match error {
+        let choice = self.choose(evidence, kept).map_err(|error| match error {
             PublishedError::Select(error) => error,
             other => SelectError::Other(SharedError::new(other)),
         })?;
@@ -167,13 +241,20 @@ impl Selector for PublishedStage {
 }
 
 impl PublishedStage {
-    fn choose(&self, evidence: &Evidence<'_>) -> Result<MethodChoice, PublishedError> {
+    fn choose(&self, evidence: &Evidence<'_>, kept: usize) -> Result<MethodChoice, PublishedError> {
         let mut inputs = MethodInputs::default();
         for (name, source) in &self.sources {
             let (shape, values) = self.tensor(*source, evidence)?;
             inputs.insert(name, shape, values)?;
         }
-        let params = self.method.stage_params(&self.params, evidence)?;
+        let mut params = self.method.stage_params(&self.params, evidence)?;
+        // What was left out can't go on, however many should.
+        if evidence.num_left_out() > 0
+            && let Some(ParamValue::Count(keep)) = params.get("keep")
+            && *keep > kept
+        {
+            params = params.with("keep", ParamValue::Count(kept));
+        }
         self.method.choose(&inputs, &params)
     }
 }

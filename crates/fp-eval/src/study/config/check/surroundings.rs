@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fp_data::dataset::locate;
 use fp_data::embedded;
+use fp_image::ImageAspect;
 use fp_model::{Inspection, ModelConfig, Preset, inspect};
 use fp_scoring::{MethodRegistry, did_you_mean, error_text};
 
@@ -53,13 +54,27 @@ pub(crate) fn surroundings_with(
         found.add(place.clone(), message.clone());
     }
     check_device(&config.device, will_run, &mut found);
+    if config.mask_padding && config.image_aspect == Some(ImageAspect::Crop) {
+        let note = "mask_padding has no effect: image_aspect crop pads nothing";
+        found.notes.push(note.to_owned());
+    }
     let shape = match model {
         Model::Named => check_model(config, &mut found),
-        Model::Shape(preset) => Some(ModelShape::new(&preset.config())),
+        Model::Shape(preset) => Some(shape_of(config, &preset.config(), &mut found)),
         Model::Unknown => None,
     };
     match shape {
         Some(shape) => {
+            if config.mask_padding
+                && config.image_aspect.is_none()
+                && shape.num_image_tokens.is_none()
+            {
+                found.add(
+                    "mask_padding",
+                    "true; it is for single squares, and this model's any-resolution tiles have \
+                     their padding taken out already; expected image_aspect pad, or false",
+                );
+            }
             for (place, error) in Grid::problems(config, &shape, &own.registry) {
                 found.add(place, error_text(&error));
             }
@@ -126,7 +141,19 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
         None => ModelConfig::from_dir(&folder).ok()?,
     };
     check_window(config, &model, found);
-    Some(ModelShape::new(&model))
+    Some(shape_of(config, &model, found))
+}
+
+/// The model's shape, images cut as the configuration says.
+fn shape_of(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics) -> ModelShape {
+    if let (Some(form), None) = (config.anyres, &model.grid_pinpoints) {
+        let message = format!(
+            "{form}; this model takes one square image and has no any-resolution input; expected \
+             a checkpoint of LLaVA-NeXT's form, or no anyres"
+        );
+        found.add("anyres", message);
+    }
+    ModelShape::cut(model, config.anyres)
 }
 
 /// An answer has to leave room for the question in the positions that the model knows.

@@ -1,0 +1,57 @@
+//! `--crop-budget`: what a number of tokens is meant for on an image of several crops.
+
+use anyhow::{Result, ensure};
+use fp_model::ModelConfig;
+use fp_scoring::{CropBudget, ImageCrops, PublishedMethod};
+
+use super::GenerateArgs;
+use super::inputs::Inputs;
+
+/// Refuses a budget per crop where there are no whole crops, or nothing that is before the
+/// decoder.
+pub(super) fn check(args: &GenerateArgs, config: &ModelConfig, inputs: &Inputs) -> Result<()> {
+    let Some(budget) = args.crop_budget else {
+        return Ok(());
+    };
+    let crops = inputs.crops(config, None);
+    let is_whole = matches!(crops, ImageCrops::Whole { .. });
+    ensure!(
+        is_whole || (crops == ImageCrops::Unpadded && budget == CropBudget::Whole),
+        "--crop-budget {budget}: {}; expected --anyres fixed-2880 with it, on a checkpoint of \
+         LLaVA-NeXT's form",
+        match crops {
+            ImageCrops::Unpadded =>
+                "with padding taken out and newlines put in, the image tokens are no whole crops",
+            _ => "the image is one square",
+        }
+    );
+    ensure!(
+        args.method.is_some() || budget == CropBudget::Whole,
+        "--crop-budget {budget}: strategies choose in the decoder, where all crops are one \
+         sequence; expected --crop-budget whole, or a --method that chooses before it"
+    );
+    Ok(())
+}
+
+/// In words, of a method that chose so on `num_crops` crops.
+pub(super) fn sentence(
+    budget: CropBudget,
+    method: &dyn PublishedMethod,
+    num_crops: usize,
+) -> String {
+    let name = method.card().name;
+    let whose = match method.authors_crop_budget() {
+        Some(authors) if authors == budget => "as its authors do",
+        Some(_) => "which is not its authors' way",
+        None => "its authors' way on such input is not known",
+    };
+    match budget {
+        CropBudget::PerCrop => format!(
+            "crop budget per-crop: {name} chose of each of {num_crops} crops by itself, its \
+             numbers being those of one crop; {whose}"
+        ),
+        CropBudget::Whole => {
+            format!("crop budget whole: {name} chose of all {num_crops} crops as one set; {whose}")
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `--mask-padding`: tokens that show nothing but padding are no candidates.
+
+use anyhow::{Result, bail, ensure};
+use fp_scoring::{Candidates, Plan};
+
+use super::GenerateArgs;
+use super::inputs::Inputs;
+
+/// The plan with tokens of padding left out of what its first stage chooses among, and how
+/// many those are; as it is where that isn't asked for.
+pub(super) fn masked(
+    args: &GenerateArgs,
+    inputs: &Inputs,
+    plan: Plan,
+) -> Result<(Plan, Option<usize>)> {
+    if !args.mask_padding {
+        return Ok((plan, None));
+    }
+    let Some(first) = plan.stages.first() else {
+        bail!(
+            "--mask-padding leaves tokens out of what is chosen among, and nothing is pruned; \
+             say how much stays with --keep R, --average-visual-tokens B or --retention SHARE, \
+             or name a method with --method"
+        );
+    };
+    let Some(padding) = &inputs.padding else {
+        bail!(
+            "--mask-padding is for single squares; any-resolution input is cut into tiles, and \
+             the padding of those is taken out already. Expected --aspect pad, or no \
+             --mask-padding"
+        );
+    };
+    let num_padded = padding.iter().filter(|is_padded| **is_padded).count();
+    if let Candidates::WholeGrid { rule } = first.selector.candidates() {
+        ensure!(
+            num_padded == 0,
+            "--mask-padding: {rule} takes the whole grid of image tokens, and {num_padded} of \
+             {} are padding; expected an image without padding, another method, or no \
+             --mask-padding",
+            padding.len()
+        );
+    }
+    Ok((plan.masking_padding(), Some(num_padded)))
+}
+
+/// What is to be said of tokens left out that change nothing.
+pub(super) fn note(num_left_out: Option<usize>) -> Option<String> {
+    (num_left_out == Some(0)).then(|| {
+        "--mask-padding has no effect: every image token shows some of the image".to_owned()
+    })
+}
