@@ -1,6 +1,6 @@
 //! What a stage of a pruning method chooses of a prefix.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use fp_scoring::{
     AttentionNeed, AttentionRows, CoveredArea, DecoderValues, Evidence, Matrix, Merge, Needs, Rope,
     SelectError, Selected, Site, Stage, TokenSelection, VisionValues,
@@ -9,6 +9,7 @@ use fp_scoring::{
 use crate::config::FeatureSelect;
 use crate::error::Result;
 use crate::model::{ImageFeatures, LlavaModel};
+use crate::ops::host_values;
 use crate::prefix::Prefix;
 use crate::vision::VisionRead;
 
@@ -23,6 +24,9 @@ pub struct SampleFacts<'a> {
     pub covered_area: CoveredArea<'a>,
     /// Token ids of the text after the image, for selectors that look at its embeddings.
     pub text_ids: Option<&'a [u32]>,
+    /// The question as the user or the dataset has it, for selectors that compare it with the
+    /// image by CLIP's embeddings ([`crate::clip_text`] of it).
+    pub question: Option<&'a str>,
 }
 
 impl SampleFacts<'_> {
@@ -33,6 +37,7 @@ impl SampleFacts<'_> {
             grid: None,
             covered_area: Err("no boxes"),
             text_ids: None,
+            question: None,
         }
     }
 }
@@ -116,6 +121,13 @@ impl LlavaModel {
                 }
             }
             evidence = evidence.with_vision(&vision);
+        }
+        let clip;
+        if needs.clip {
+            clip = self.clip_known(features, facts)?;
+            if let Some(values) = clip.values() {
+                evidence = evidence.with_clip(values);
+            }
         }
         let (embeds, hidden);
         let width = self.config().text.hidden_size;
@@ -257,8 +269,4 @@ impl LlavaModel {
             _ => Ok(Some(rows.clone())),
         }
     }
-}
-
-fn host_values(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }

@@ -68,8 +68,8 @@ pub use named::{StrategyCard, UnknownName, did_you_mean, nearest};
 pub use normalization::Normalization;
 pub use pruning::methods::{oracle_tokens, random_tokens, uniform_grid_tokens};
 pub use pruning::{
-    AttentionNeed, AttentionSelector, ConfiguredMethod, CoveredArea, DecoderValues, Dense,
-    DuplicateMethod, Evidence, Extra, ImageInput, InputCard, Matrix, Merge, MethodCard,
+    AttentionNeed, AttentionSelector, ClipValues, ConfiguredMethod, CoveredArea, DecoderValues,
+    Dense, DuplicateMethod, Evidence, Extra, ImageInput, InputCard, Matrix, Merge, MethodCard,
     MethodChoice, MethodInputs, MethodParams, MethodRegistry, MethodRole, Needs, OneStage,
     ParamCard, ParamDefault, ParamKind, ParamScope, ParamValue, Plan, PlanError, PlanSetting,
     PositionRule, Preset, PruningMethod, PublishedCard, PublishedError, PublishedMethod,

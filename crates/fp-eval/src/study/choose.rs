@@ -183,6 +183,7 @@ impl Subject<'_> {
                 Err(reason) => Err(reason),
             },
             text_ids: None,
+            question: Some(&self.sample.question),
         }
     }
 }

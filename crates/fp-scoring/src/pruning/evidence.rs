@@ -1,7 +1,7 @@
 //! What a selector looks at.
 
 use super::published::Rope;
-use super::{Matrix, SelectError, VisionNeed, VisionValues};
+use super::{ClipValues, Matrix, SelectError, VisionNeed, VisionValues};
 use crate::{AttentionRows, TokenLayout};
 
 /// How much of each image token ground-truth boxes cover, `[N]`, or why that isn't known.
@@ -22,6 +22,7 @@ pub struct Evidence<'a> {
     embeds: Option<Matrix<'a>>,
     hidden: Option<Matrix<'a>>,
     vision: Option<&'a VisionValues<'a>>,
+    pub(super) clip: Option<ClipValues<'a>>,
     decoder: DecoderValues<'a>,
 }
 
@@ -66,6 +67,7 @@ impl<'a> Evidence<'a> {
             embeds: None,
             hidden: None,
             vision: None,
+            clip: None,
             decoder: DecoderValues::default(),
         }
     }
@@ -290,6 +292,6 @@ impl<'a> Evidence<'a> {
     }
 }
 
-fn needed<T>(value: Option<T>, what: &'static str) -> Result<T, SelectError> {
+pub(super) fn needed<T>(value: Option<T>, what: &'static str) -> Result<T, SelectError> {
     value.ok_or(SelectError::MissingEvidence { what })
 }

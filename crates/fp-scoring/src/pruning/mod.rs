@@ -10,6 +10,7 @@
 //! [`MethodRegistry::standard`].
 
 mod attention;
+mod clip;
 mod error;
 mod evidence;
 mod matrix;
@@ -23,6 +24,7 @@ mod site;
 mod vision;
 
 pub use attention::AttentionSelector;
+pub use clip::ClipValues;
 pub use error::{PlanError, SelectError};
 pub use evidence::{CoveredArea, DecoderValues, Evidence};
 pub use matrix::Matrix;
