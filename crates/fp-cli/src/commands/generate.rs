@@ -1,5 +1,6 @@
 //! `finepruner generate`: an answer to a question about an image.
 
+mod clip;
 mod inputs;
 mod logits;
 mod overlay;
@@ -49,6 +50,9 @@ use sequence::Sequence;
 ///     --head-selection-strategy variance --json
 ///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
 ///     --prompt "What is this?" --method vispruner --method-param keep=64
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
+///     --prompt "What is this?" --method cdpruner --method-param keep=64 \
+///     --clip clip-vit-large-patch14-336
 ///   finepruner generate --weights random:llava-1.5-7b --keep 166 \
 ///     --max-new-tokens 8
 ///   finepruner generate --model embedded --keep 16 --overlay kept.svg
@@ -113,6 +117,11 @@ pub(crate) struct GenerateArgs {
         value_parser = parse_setting
     )]
     settings: Vec<(String, String)>,
+    /// Folder of the CLIP model that the vision tower was taken from, such as
+    /// openai/clip-vit-large-patch14-336, for methods that compare image and question by its
+    /// embeddings: cdpruner.
+    #[arg(long, value_name = "DIR", requires = "model")]
+    clip: Option<PathBuf>,
     /// Keep as many tokens as make this many visual tokens per layer on average, B.
     #[arg(long, value_name = "B", allow_negative_numbers = true,
         conflicts_with_all = ["keep", "retention"])]
@@ -269,6 +278,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         Some(params) => published::plan(args, params, weights.config(), &inputs)?,
         None => plan(args, prune.as_ref(), weights.config(), &inputs)?,
     };
+    let clip = clip::opened(args, &plan, weights.config())?;
     let num_image_tokens = inputs.num_image_tokens(weights.config());
     let no_effect = without_effect::notes(
         args,
@@ -290,7 +300,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     };
 
     let start = Instant::now();
-    let model = weights.load(args.seed.unwrap_or(0), &options)?;
+    let mut model = weights.load(args.seed.unwrap_or(0), &options)?;
+    if let Some(clip) = clip {
+        model = model.with_clip(clip)?;
+    }
     let load = start.elapsed();
     let start = Instant::now();
     let features = inputs.features(&model, &needed)?;
@@ -302,7 +315,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let request = PlannedSample {
         sample,
         plan: &plan,
-        facts: SampleFacts::of(""),
+        facts: SampleFacts {
+            question: clip::question(args, &inputs.source),
+            ..SampleFacts::of("")
+        },
     };
     let (mut outputs, stages) = model.answer_planned(&[request], &generate)?;
     let output = outputs.pop().context("one sample has one answer")?;

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::{ImageFeatures, LlavaModel};
 use crate::ops::host_values;
 use crate::stages::SampleFacts;
-use crate::vision::{VisionRead, check_finite};
+use crate::vision::{VisionEvidence, VisionRead, check_finite};
 
 /// Embeddings of image and question on the host.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ impl LlavaModel {
         features: &ImageFeatures,
         facts: &SampleFacts<'_>,
     ) -> Result<ClipKnown> {
+        // No CLIP model would help those.
+        tower_values(features)?;
         let clip = self.clip.as_ref().ok_or(ClipError::NotGiven)?;
         let question = facts.question.ok_or(ClipError::NoQuestion)?;
         let image = image_embeds(clip, features)?;
@@ -73,6 +75,14 @@ impl LlavaModel {
     }
 }
 
+/// What was read of the tower, of one square image.
+fn tower_values(features: &ImageFeatures) -> Result<&VisionEvidence, SelectError> {
+    let read = features.vision.as_deref();
+    read.ok_or_else(|| SelectError::NotApplicable {
+        reason: "CLIP's embeddings are those of single square images".to_owned(),
+    })
+}
+
 /// `[segments, C]`.
 fn text_embeds(clip: &Clip, text: &str) -> Result<Tensor> {
     let embeds = clip.text_embeds(text)?;
@@ -82,14 +92,8 @@ fn text_embeds(clip: &Clip, text: &str) -> Result<Tensor> {
 
 /// `[N, C]`.
 fn image_embeds(clip: &Clip, features: &ImageFeatures) -> Result<Tensor> {
-    let Some(vision) = &features.vision else {
-        return Err(SelectError::NotApplicable {
-            reason: "CLIP's embeddings are those of single square images".to_owned(),
-        }
-        .into());
-    };
     // The class token's row comes first.
-    let normed = vision.get(VisionRead::NormedFeatures)?;
+    let normed = tower_values(features)?.get(VisionRead::NormedFeatures)?;
     let patches = normed.narrow(0, 1, normed.dim(0)?.saturating_sub(1))?;
     let embeds = clip.image_embeds(&patches)?;
     check_finite(&embeds, "CLIP's embeddings of the image")?;

@@ -14,6 +14,9 @@ pub(super) fn notes(
     num_image_tokens: usize,
 ) -> Vec<String> {
     let mut notes = of_seed(args);
+    if args.clip.is_some() && !plan.needs_clip() {
+        notes.push("--clip has no effect: nothing here looks at CLIP's embeddings".to_owned());
+    }
     let Some(prune) = prune else {
         return notes;
     };
@@ -56,6 +59,9 @@ pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) ->
         notes.push(format!(
             "--method {method} has no effect: without an image there is nothing to prune"
         ));
+    }
+    if args.clip.is_some() {
+        notes.push("--clip has no effect without an image".to_owned());
     }
     if args.aspect.is_some() {
         notes.push("--aspect has no effect without an image".to_owned());

@@ -149,6 +149,11 @@ pub struct StudyConfig {
     /// Folder of the vision tower, for checkpoints of the original layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vision_tower: Option<String>,
+    /// Folder of the CLIP model that the vision tower was taken from, such as
+    /// openai/clip-vit-large-patch14-336, for methods that compare image and question by its
+    /// embeddings: cdpruner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<String>,
     /// Folders of datasets, or embedded:select and embedded:confirm, the default.
     #[serde(default = "embedded_splits")]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
