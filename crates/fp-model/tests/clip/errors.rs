@@ -152,7 +152,7 @@ fn tokenizers_that_are_refused() {
                     .as_object_mut()
                     .unwrap()
                     .remove("<|startoftext|>"),
-            )
+            );
         },
         keep,
         &["vocab.json", "no token `<|startoftext|>`"],

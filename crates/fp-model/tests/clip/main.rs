@@ -136,6 +136,9 @@ fn plan(model: &LlavaModel, keep: usize) -> Plan {
     published_plan(method, &params, None, &setting).unwrap()
 }
 
+/// What went on, and logits after the prompt.
+type Answer = (Vec<usize>, Vec<f32>);
+
 struct Asked {
     model: LlavaModel,
     features: ImageFeatures,
@@ -164,10 +167,7 @@ impl Asked {
         }
     }
 
-    fn answer(
-        &self,
-        questions: &[Option<&str>],
-    ) -> Result<Vec<(Vec<usize>, Vec<f32>)>, ModelError> {
+    fn answer(&self, questions: &[Option<&str>]) -> Result<Vec<Answer>, ModelError> {
         let samples: Vec<PlannedSample<'_>> = questions
             .iter()
             .map(|question| PlannedSample {
