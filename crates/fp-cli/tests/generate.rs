@@ -1,5 +1,6 @@
 //! `finepruner generate` on the small golden checkpoint, and on dummy weights.
 
+mod clip_model;
 mod common;
 
 use serde_json::Value;

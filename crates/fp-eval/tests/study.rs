@@ -1,5 +1,6 @@
 //! Studies from configuration to records, on a tiny model.
 
+mod clip_model;
 mod failures;
 mod stages;
 mod static_heads;

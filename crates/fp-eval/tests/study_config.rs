@@ -70,6 +70,7 @@ fn full() -> Value {
         "selections": ["mine.jsonl"],
         "model": "m",
         "vision_tower": "t",
+        "clip": "c",
         "datasets": ["d"],
         "prompt_template": "vicuna_v1",
         "image_aspect": "crop",

@@ -14,6 +14,9 @@ pub enum ModelError {
     /// A folder that isn't a checkpoint that runs, or whose files contradict each other.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint_kind::CheckpointError),
+    /// A CLIP model that is needed beside the checkpoint and isn't there or doesn't fit.
+    #[error(transparent)]
+    Clip(#[from] crate::clip::ClipError),
     /// A file or folder can't be read.
     #[error("can't read {}", path.display())]
     Io {

@@ -13,7 +13,7 @@ use serde::de::Error as _;
 
 use self::error_check::{CAUSE, check};
 use crate::prompt::PromptError;
-use crate::{CheckpointError, ModelError};
+use crate::{CheckpointError, ClipError, ModelError};
 
 fn path() -> PathBuf {
     PathBuf::from("llava/config.json")
@@ -78,9 +78,24 @@ fn checkpoints() {
 }
 
 #[test]
+fn clip() {
+    check(&every_variant!(ClipError:
+        NotGiven {},
+        NoQuestion {},
+        OtherTower {
+            config: path(), field: "hidden_size", found: 768, expected: 1024, model: path()
+        },
+        NoTokenizer { dir: path() },
+        Vocabulary { vocab: path(), source: CAUSE.into() },
+        MissingToken { path: path(), token: "<|endoftext|>" },
+    ));
+}
+
+#[test]
 fn models() {
     check(&every_variant!(ModelError:
         Checkpoint { 0: CheckpointError::Adapter { file: path(), kind: text(), base: None } },
+        Clip { 0: ClipError::NotGiven },
         Io { path: path(), source: io::Error::other(CAUSE) },
         Json { path: path(), source: json() },
         ConfigField { path: path(), field: text(), found: "1".to_owned(), expected: "2".to_owned() },

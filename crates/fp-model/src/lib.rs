@@ -6,6 +6,9 @@
 //! selections as one batch of [`Branches`], decoded together. Nothing pruned, and the model gives what the reference
 //! implementations give.
 //!
+//! What no LLaVA checkpoint has of CLIP, its text tower and projections, comes from a folder
+//! of its own: [`OpenedClip`].
+//!
 //! What several samples begin with is run once: the [`SystemPrefix`] of all prompts
 //! of a template, through all layers, and the [`ImagePrefix`] of all questions on an
 //! image. Nothing of it changes a bit of what comes out.
@@ -43,6 +46,7 @@ mod advance;
 mod attention_store;
 mod branch;
 mod checkpoint_kind;
+mod clip;
 mod clock;
 mod combined;
 pub mod config;
@@ -80,6 +84,7 @@ mod weights;
 pub use advance::Advance;
 pub use branch::{Branches, Ending};
 pub use checkpoint_kind::CheckpointError;
+pub use clip::{ClipError, OpenedClip, clip_text};
 pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
 pub use device::{device, is_device_name};

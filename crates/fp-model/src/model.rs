@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::clip::Clip;
 use crate::config::{ModelConfig, Preset};
 use crate::error::{ModelError, Result};
 use crate::llama::Llama;
@@ -127,6 +128,8 @@ pub struct LlavaModel {
     pub(crate) projector: Projector,
     pub(crate) newline: Option<Tensor>,
     pub(crate) decoder: Llama,
+    /// Beside the checkpoint, for methods that compare image and question.
+    pub(crate) clip: Option<Clip>,
 }
 
 impl LlavaModel {
@@ -197,6 +200,7 @@ impl LlavaModel {
                 None => None,
             },
             decoder: Llama::load(&loader, &config, names)?,
+            clip: None,
             config,
         })
     }

@@ -34,6 +34,11 @@ pub(crate) fn with_values<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) ->
     }
 }
 
+/// A tensor's values on the host, in order.
+pub(crate) fn host_values(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
 /// `x / sqrt(mean(x²) + epsilon) · weight`.
 pub(crate) fn rms_norm(place: &Place, x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
     if place.kernels {

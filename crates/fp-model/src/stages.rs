@@ -1,6 +1,6 @@
 //! What a stage of a pruning method chooses of a prefix.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use fp_scoring::{
     AttentionNeed, AttentionRows, CoveredArea, DecoderValues, Evidence, Matrix, Merge, Needs, Rope,
     SelectError, Selected, Site, Stage, TokenSelection,
@@ -9,6 +9,7 @@ use fp_scoring::{
 use crate::config::FeatureSelect;
 use crate::error::Result;
 use crate::model::{ImageFeatures, LlavaModel};
+use crate::ops::host_values;
 use crate::prefix::Prefix;
 use crate::tower_evidence::{crop_evidence, vision_values};
 
@@ -27,6 +28,9 @@ pub struct SampleFacts<'a> {
     /// them out ([`fp_scoring::PaddingMasked`]): [`crate::ModelConfig::padded_tokens`]. None
     /// where that isn't known, and nothing is left out then.
     pub padding: Option<&'a [bool]>,
+    /// The question as the user or the dataset has it, for selectors that compare it with the
+    /// image by CLIP's embeddings ([`crate::clip_text`] of it).
+    pub question: Option<&'a str>,
 }
 
 impl SampleFacts<'_> {
@@ -38,6 +42,7 @@ impl SampleFacts<'_> {
             covered_area: Err("no boxes"),
             text_ids: None,
             padding: None,
+            question: None,
         }
     }
 }
@@ -129,6 +134,12 @@ impl LlavaModel {
                 .map(|(tokens, read)| crop_evidence(tokens, read))
                 .collect::<Vec<_>>();
             evidence = evidence.with_crops(&crops);
+        let clip;
+        if needs.clip {
+            clip = self.clip_known(features, facts)?;
+            if let Some(values) = clip.values() {
+                evidence = evidence.with_clip(values);
+            }
         }
         let (embeds, hidden);
         let width = self.config().text.hidden_size;
@@ -246,8 +257,4 @@ struct DecoderKnown {
     states: Option<Vec<f32>>,
     keys: Option<Vec<f32>>,
     key_width: usize,
-}
-
-fn host_values(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }

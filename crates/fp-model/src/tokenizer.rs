@@ -95,18 +95,7 @@ impl LlavaTokenizer {
     /// [`PromptError::MissingToken`] if an id is given neither by it nor by `ids`,
     /// [`PromptError::ContradictingToken`] if the two disagree about the image's.
     pub fn from_file(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
-        let bytes = fp_scoring::read_file(path).map_err(|source| PromptError::TokenizerFile {
-            path: path.to_owned(),
-            source,
-        })?;
-        let unusable = |source: Cause| PromptError::TokenizerSyntax {
-            path: path.to_owned(),
-            source,
-        };
-        let mut inner = parse(&bytes).map_err(unusable)?;
-        inner.with_truncation(None).map_err(unusable)?;
-        inner.with_padding(None);
-
+        let inner = read(path)?;
         let known = inner.token_to_id(IMAGE_PLACEHOLDER);
         const IMAGE_FIELD: &str = "image_token_index";
         let image_id = match (known, ids.image) {
@@ -268,21 +257,47 @@ impl LlavaTokenizer {
     fn ids(&self, text: &str) -> Result<Vec<u32>, PromptError> {
         // The tokenizer's own template is left out: a checkpoint's tokenizer.json may or may not
         // hold one, and a second beginning-of-sequence token would have to be taken out again.
-        // It panics on what some files ask of it, such as a template that names a second text.
-        let encoding = guarded(LIBRARY, || self.inner.encode_fast(text, false));
-        let encoding = encoding.unwrap_or_else(|panic| Err(panic.into()));
-        let encoding = encoding.map_err(|source| PromptError::Encode {
-            text: text.chars().take(80).collect(),
-            source,
-        })?;
-        Ok(encoding.get_ids().to_vec())
+        encode(&self.inner, text)
     }
 }
 
+/// The file `tokenizer.json` at `path`, truncation and padding that it asks for left out.
+///
+/// # Errors
+/// A file that can't be read or used.
+pub(crate) fn read(path: &Path) -> Result<Tokenizer, PromptError> {
+    let bytes = fp_scoring::read_file(path).map_err(|source| PromptError::TokenizerFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&bytes).map_err(|source| PromptError::TokenizerSyntax {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// The tokenizer library's own reading, which panics on some files that it can't use.
-fn parse(bytes: &[u8]) -> Result<Tokenizer, Cause> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Tokenizer, Cause> {
     serde_json::from_slice::<Value>(bytes)?;
-    guarded(LIBRARY, || Tokenizer::from_bytes(bytes))?
+    let mut inner = guarded(LIBRARY, || Tokenizer::from_bytes(bytes))??;
+    inner.with_truncation(None)?;
+    inner.with_padding(None);
+    Ok(inner)
+}
+
+/// Ids of a piece of text, nothing added.
+///
+/// # Errors
+/// The tokenizer library fails, or panics on what the file asks of it, such as a template
+/// that names a second text.
+pub(crate) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, PromptError> {
+    let encoding = guarded(LIBRARY, || tokenizer.encode_fast(text, false));
+    let encoding = encoding.unwrap_or_else(|panic| Err(panic.into()));
+    let encoding = encoding.map_err(|source| PromptError::Encode {
+        text: text.chars().take(80).collect(),
+        source,
+    })?;
+    Ok(encoding.get_ids().to_vec())
 }
 
 /// Unicode white space and the four information separators.

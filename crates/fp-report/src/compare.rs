@@ -115,6 +115,10 @@ fn changes(first: &Run, second: &Run) -> Vec<String> {
     if a.model.sha256 != b.model.sha256 {
         changes.push("model".to_owned());
     }
+    let clip = |run: &Run| run.spec.clip.as_ref().map(|clip| clip.sha256.clone());
+    if clip(first) != clip(second) {
+        changes.push("CLIP model".to_owned());
+    }
     let data = |run: &Run| -> Vec<String> {
         run.spec
             .datasets

@@ -68,15 +68,15 @@ pub use named::{StrategyCard, UnknownName, did_you_mean, nearest};
 pub use normalization::Normalization;
 pub use pruning::methods::{oracle_tokens, random_tokens, uniform_grid_tokens};
 pub use pruning::{
-    AttentionNeed, AttentionSelector, Candidates, ConfiguredMethod, CoveredArea, CropBudget,
-    CropEvidence, DecoderValues, Dense, DuplicateMethod, Evidence, Extra, ImageCrops, ImageInput,
-    InputCard, Matrix, Merge, MethodCard, MethodChoice, MethodInputs, MethodParams, MethodRegistry,
-    MethodRole, Needs, OneStage, PaddingMasked, ParamCard, ParamDefault, ParamKind, ParamScope,
-    ParamValue, PerCrop, Plan, PlanError, PlanSetting, PositionRule, Preset, PruningMethod,
-    PublishedCard, PublishedError, PublishedMethod, PublishedStage, Rope, RunCodes, SelectError,
-    Selected, Selector, Site, Source, Stage, StageCodes, TokenSelection, UnknownMethod, VisionNeed,
-    VisionValues, methods, published_crop_budget, published_method, published_methods,
-    published_plan,
+    AttentionNeed, AttentionSelector, Candidates, ClipValues, ConfiguredMethod, CoveredArea,
+    CropBudget, CropEvidence, DecoderValues, Dense, DuplicateMethod, Evidence, Extra, ImageCrops,
+    ImageInput, InputCard, Matrix, Merge, MethodCard, MethodChoice, MethodInputs, MethodParams,
+    MethodRegistry, MethodRole, Needs, OneStage, PaddingMasked, ParamCard, ParamDefault, ParamKind,
+    ParamScope, ParamValue, PerCrop, Plan, PlanError, PlanSetting, PositionRule, Preset,
+    PruningMethod, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Rope, RunCodes,
+    SelectError, Selected, Selector, Site, Source, Stage, StageCodes, TokenSelection,
+    UnknownMethod, VisionNeed, VisionValues, methods, published_crop_budget, published_method,
+    published_methods, published_plan,
 };
 pub use query::{AttentionRows, QueryStrategy};
 pub use schedule::{ScheduleStage, ScheduleStages, ScheduleSyntax, TokenSchedule};

@@ -1,5 +1,6 @@
 //! `finepruner generate`: an answer to a question about an image.
 
+mod clip;
 mod crops;
 mod inputs;
 mod logits;
@@ -53,6 +54,9 @@ use sequence::Sequence;
 ///     --head-selection-strategy variance --json
 ///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
 ///     --prompt "What is this?" --method vispruner --method-param keep=64
+///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
+///     --prompt "What is this?" --method cdpruner --method-param keep=64 \
+///     --clip clip-vit-large-patch14-336
 ///   finepruner generate --weights random:llava-1.5-7b --keep 166 \
 ///     --max-new-tokens 8
 ///   finepruner generate --model embedded --keep 16 --overlay kept.svg
@@ -133,6 +137,11 @@ pub(crate) struct GenerateArgs {
     /// [default: as its authors do].
     #[arg(long, value_name = "per-crop|whole", requires = "model")]
     crop_budget: Option<CropBudget>,
+    /// Folder of the CLIP model that the vision tower was taken from, such as
+    /// openai/clip-vit-large-patch14-336, for methods that compare image and question by its
+    /// embeddings: cdpruner.
+    #[arg(long, value_name = "DIR", requires = "model")]
+    clip: Option<PathBuf>,
     /// Keep as many tokens as make this many visual tokens per layer on average, B.
     #[arg(long, value_name = "B", allow_negative_numbers = true,
         conflicts_with_all = ["keep", "retention"])]
@@ -296,6 +305,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         None => (plan(args, prune.as_ref(), weights.config(), &inputs)?, None),
     };
     let (plan, num_left_out) = masking::masked(args, &inputs, plan)?;
+    let clip = clip::opened(args, &plan, weights.config())?;
     let num_image_tokens = inputs.num_image_tokens(weights.config());
     let mut no_effect = without_effect::notes(
         args,
@@ -318,7 +328,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     };
 
     let start = Instant::now();
-    let model = weights.load(args.seed.unwrap_or(0), &options)?;
+    let mut model = weights.load(args.seed.unwrap_or(0), &options)?;
+    if let Some(clip) = clip {
+        model = model.with_clip(clip)?;
+    }
     let load = start.elapsed();
     let start = Instant::now();
     let features = inputs.features(&model, &needed)?;
@@ -332,6 +345,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         plan: &plan,
         facts: SampleFacts {
             padding: inputs.padding.as_deref(),
+            question: clip::question(args, &inputs.source),
             ..SampleFacts::of("")
         },
     };

@@ -187,6 +187,7 @@ impl Subject<'_> {
             },
             text_ids: None,
             padding: self.padding,
+            question: Some(&self.sample.question),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The cells of a study: strategy × budget × h, and the controls.
 
 use fp_image::{AnyRes, Tiling};
-use fp_model::ModelConfig;
+use fp_model::{ClipError, ModelConfig};
 use fp_scoring::{
     BudgetError, DecoderShape, DuplicateMethod, MethodRegistry, PlanError, PruningMethod,
     QueryStrategy, ScheduleStages, TokenBudget, TokenSchedule, UnknownMethod,
@@ -245,10 +245,21 @@ impl Grid {
             };
             let budget = method.takes_budget().then_some(budget);
             let setting = config.plan_setting(shape, num_image_tokens, shape.grid(), budget);
+            let place = config.method_place(method.name());
             match method.plan(&setting) {
+                Ok(plan) if plan.needs_clip() && config.clip.is_none() => {
+                    // Once, whatever the budgets.
+                    if problems.iter().all(|(known, _)| *known != place) {
+                        let error = PlanError::Setting {
+                            method: method.name().to_owned(),
+                            reason: ClipError::NotGiven.to_string(),
+                        };
+                        problems.push((place, error.into()));
+                    }
+                }
                 // Such cells are skipped, with the reason.
                 Ok(_) | Err(PlanError::NoGrid { .. }) => {}
-                Err(error) => problems.push((config.method_place(method.name()), error.into())),
+                Err(error) => problems.push((place, error.into())),
             }
         }
         problems

@@ -15,10 +15,11 @@ use super::spec::{FileHash, ImagesHashed};
 const MOST_IMAGE_BYTES: u64 = 2 << 30;
 
 /// Keys that say where things lie, what is timed and what is expected, not what is asked.
-const APART: [&str; 7] = [
+const APART: [&str; 8] = [
     "$schema",
     "model",
     "vision_tower",
+    "clip",
     "datasets",
     "selections",
     "efficiency",
@@ -70,6 +71,14 @@ pub(crate) fn model(
         .filter(|path| path.is_file())
         .chain(weights.iter().cloned())
         .collect();
+    files_of(folder, paths)
+}
+
+/// Hash over files of a folder, and the files.
+pub(crate) fn files_of(
+    folder: &Path,
+    paths: BTreeSet<PathBuf>,
+) -> Result<(String, Vec<FileHash>), StudyError> {
     let mut files = Vec::new();
     for path in paths {
         let sha256 = sha256_file(&path).map_err(StudyError::io("read", &path))?;

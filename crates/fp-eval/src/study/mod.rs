@@ -75,7 +75,8 @@ pub use record::{
 pub use run::{Progress, RunSummary, run};
 pub use selection_file::{SelectionFile, SelectionFileError, selections_of_run};
 pub use spec::{
-    DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec, RunSpec,
+    ClipSpec, DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec,
+    RunSpec,
 };
 pub use static_heads::{STATIC_HEADS_FILE, StaticHeads, StaticRanking};
 pub use subset::{Subset, SubsetRule};

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use fp_data::Sample;
 use fp_data::dataset::{self, Dataset};
-use fp_model::{LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, VisionRequest, inspect};
+use fp_model::{
+    LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, OpenedClip, VisionRequest, inspect,
+};
 use fp_scoring::MethodRegistry;
 
 use super::choose::Chooser;
@@ -18,7 +20,7 @@ use super::inputs::{Cut, Inputs};
 use super::names::{dataset_selector, model_dir};
 use super::order::Shard;
 use super::own_methods::OwnMethods;
-use super::spec::{DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
+use super::spec::{ClipSpec, DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
 
 /// A study that is ready to be run.
@@ -89,6 +91,7 @@ impl Prepared {
             config: config.clone(),
             config_sha256: hashes::config(config).map_err(StudyError::json(&folder))?,
             model: model_spec(&folder, model_config, shape, &inputs, &load)?,
+            clip: clip_spec(config, model_config)?,
             datasets: specs,
             grid,
             selections: selections.iter().map(|file| file.hash()).collect(),
@@ -114,7 +117,12 @@ impl Prepared {
 
     /// Reads the weights.
     pub(crate) fn load_model(&self) -> Result<LlavaModel, StudyError> {
-        Ok(LlavaModel::load(&self.spec.model.path, &self.load)?)
+        let model = LlavaModel::load(&self.spec.model.path, &self.load)?;
+        let Some(clip) = &self.spec.clip else {
+            return Ok(model);
+        };
+        let clip = OpenedClip::open(&clip.path, model.config())?;
+        Ok(model.with_clip(clip)?)
     }
 }
 
@@ -220,6 +228,20 @@ fn model_spec(
         files,
         sha256,
     })
+}
+
+/// The CLIP model that a configuration names beside its model.
+fn clip_spec(config: &StudyConfig, model: &ModelConfig) -> Result<Option<ClipSpec>, StudyError> {
+    let Some(folder) = config.clip.as_ref().map(PathBuf::from) else {
+        return Ok(None);
+    };
+    let files = OpenedClip::open(&folder, model)?.files();
+    let (sha256, files) = hashes::files_of(&folder, files.into_iter().collect())?;
+    Ok(Some(ClipSpec {
+        path: folder,
+        files,
+        sha256,
+    }))
 }
 
 /// The number format that a model computes in, and bytes of one of its keys or values.

@@ -27,6 +27,9 @@ pub struct RunSpec {
     pub config_sha256: String,
     /// The model.
     pub model: ModelSpec,
+    /// The rest of the vision tower's CLIP model, where the configuration names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<ClipSpec>,
     /// The data sets, in the order of the configuration.
     pub datasets: Vec<DatasetSpec>,
     /// Budgets and cells.
@@ -64,6 +67,18 @@ pub struct ModelSpec {
     /// Bytes of one value of keys and values.
     pub bytes_per_value: usize,
     /// Files that it is defined by.
+    pub files: Vec<FileHash>,
+    /// SHA-256 over the names and hashes of the files.
+    pub sha256: String,
+}
+
+/// The CLIP model of a run, beside its model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClipSpec {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Files that its embeddings depend on.
     pub files: Vec<FileHash>,
     /// SHA-256 over the names and hashes of the files.
     pub sha256: String,

@@ -5,6 +5,7 @@
 //! that a Hugging Face config leaves out take the defaults of its class, as its
 //! own loader does.
 
+mod clip;
 mod fields;
 mod original;
 pub(crate) use original::vision_tower as vision_tower_config;
@@ -17,6 +18,7 @@ mod vision;
 use fp_image::{ImageAspect, ImageProcessor, ImageSize};
 
 use crate::error::{ModelError, Result};
+pub use clip::{ClipConfig, ClipTextConfig};
 use fields::Fields;
 pub use presets::Preset;
 use std::path::{Path, PathBuf};

@@ -1,38 +1,65 @@
-//! One layer of the vision transformer.
+//! One layer of a CLIP transformer.
 
 use candle_core::Tensor;
 
 use super::projections::Projections;
-use crate::config::VisionConfig;
+use crate::config::{Activation, VisionConfig};
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops;
 use crate::weights::{Loader, Place};
 
+/// The sizes of a CLIP tower's layers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EncoderShape {
+    /// Width of the hidden states.
+    pub(crate) width: usize,
+    /// Width inside the MLP.
+    pub(crate) inner_width: usize,
+    pub(crate) num_heads: usize,
+    pub(crate) activation: Activation,
+    pub(crate) epsilon: f64,
+    /// Whether a token sees those before it and itself alone.
+    pub(crate) is_causal: bool,
+}
+
+impl From<&VisionConfig> for EncoderShape {
+    fn from(config: &VisionConfig) -> EncoderShape {
+        EncoderShape {
+            width: config.hidden_size,
+            inner_width: config.intermediate_size,
+            num_heads: config.num_heads,
+            activation: config.activation,
+            epsilon: config.layer_norm_eps,
+            is_causal: false,
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Norm {
+pub(crate) struct Norm {
     weight: Tensor,
     bias: Tensor,
     epsilon: f64,
 }
 
 impl Norm {
-    pub(super) fn load(loader: &Loader<'_>, name: &str, config: &VisionConfig) -> Result<Norm> {
-        let width = [config.hidden_size];
+    pub(crate) fn load(loader: &Loader<'_>, name: &str, shape: &EncoderShape) -> Result<Norm> {
+        let width = [shape.width];
         Ok(Norm {
             weight: loader.tensor(&format!("{name}.weight"), &width)?,
             bias: loader.tensor(&format!("{name}.bias"), &width)?,
-            epsilon: config.layer_norm_eps,
+            epsilon: shape.epsilon,
         })
     }
 
-    pub(super) fn forward(&self, place: &Place, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, place: &Place, x: &Tensor) -> Result<Tensor> {
         ops::layer_norm(place, x, &self.weight, &self.bias, self.epsilon)
     }
 }
 
 #[derive(Debug)]
-pub(super) struct EncoderLayer {
+pub(crate) struct EncoderLayer {
     norm1: Norm,
     query_key_value: Linear,
     out: Linear,
@@ -43,12 +70,12 @@ pub(super) struct EncoderLayer {
 
 impl EncoderLayer {
     /// Loads the layer whose tensors' names begin with `prefix`.
-    pub(super) fn load(
+    pub(crate) fn load(
         loader: &Loader<'_>,
         prefix: &str,
-        config: &VisionConfig,
+        shape: &EncoderShape,
     ) -> Result<EncoderLayer> {
-        let (v, m) = (config.hidden_size, config.intermediate_size);
+        let (v, m) = (shape.width, shape.inner_width);
         let name = |part: &str| format!("{prefix}{part}");
         let (q, k, value) = (
             name("self_attn.q_proj"),
@@ -56,45 +83,42 @@ impl EncoderLayer {
             name("self_attn.v_proj"),
         );
         Ok(EncoderLayer {
-            norm1: Norm::load(loader, &name("layer_norm1"), config)?,
+            norm1: Norm::load(loader, &name("layer_norm1"), shape)?,
             query_key_value: loader.linear(&[(&q, v), (&k, v), (&value, v)], v, true)?,
             out: loader.linear(&[(&name("self_attn.out_proj"), v)], v, true)?,
-            norm2: Norm::load(loader, &name("layer_norm2"), config)?,
+            norm2: Norm::load(loader, &name("layer_norm2"), shape)?,
             up: loader.linear(&[(&name("mlp.fc1"), m)], v, true)?,
             down: loader.linear(&[(&name("mlp.fc2"), v)], m, true)?,
         })
     }
 
-    /// Queries, keys and values of `count` images' hidden states `[count · T, V]`.
-    pub(super) fn project<'a>(
+    /// Queries, keys and values of `count` sequences' hidden states `[count · T, V]`.
+    pub(crate) fn project<'a>(
         &self,
         place: &'a Place,
-        config: &VisionConfig,
+        shape: &EncoderShape,
         x: &Tensor,
         count: usize,
     ) -> Result<Projections<'a>> {
         let normed = self.norm1.forward(place, x)?;
         let rows = self.query_key_value.forward(&normed)?;
-        Projections::new(place, rows, count, config.num_heads)
+        Projections::new(place, rows, count, shape)
     }
 
     /// The layer's output for its input `x` and what [`EncoderLayer::project`] made of it.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &self,
         place: &Place,
-        config: &VisionConfig,
+        shape: &EncoderShape,
         x: &Tensor,
         projections: &Projections<'_>,
     ) -> Result<Tensor> {
         let x = self.out.forward_onto(&projections.attend()?, x)?;
         let normed = self.norm2.forward(place, &x)?;
-        let activate = ops::activate_values(config.activation);
-        let inner = match self
-            .up
-            .forward_then(&normed, activate, config.intermediate_size)?
-        {
+        let activate = ops::activate_values(shape.activation);
+        let inner = match self.up.forward_then(&normed, activate, shape.inner_width)? {
             Some(inner) => inner,
-            None => ops::activate(&self.up.forward(&normed)?, config.activation)?,
+            None => ops::activate(&self.up.forward(&normed)?, shape.activation)?,
         };
         self.down.forward_onto(&inner, &x)
     }

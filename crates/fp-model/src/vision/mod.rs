@@ -10,6 +10,8 @@ mod request;
 mod tower;
 
 pub use evidence::VisionEvidence;
+pub(crate) use evidence::check_finite;
+pub(crate) use layer::{EncoderLayer, EncoderShape, Norm};
 pub use parts::VisionParts;
 pub use request::{VisionRead, VisionRequest};
 pub(crate) use tower::VisionTower;

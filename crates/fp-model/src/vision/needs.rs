@@ -40,8 +40,12 @@ impl ModelConfig {
     ) -> Result<VisionRequest> {
         let mut request = VisionRequest::new();
         for stage in plans.into_iter().flat_map(|plan| &plan.stages) {
-            for need in stage.selector.needs().vision {
+            let needs = stage.selector.needs();
+            for need in needs.vision {
                 request.extend([self.vision.read_for(need)?]);
+            }
+            if needs.clip {
+                request.extend([VisionRead::NormedFeatures]);
             }
             if stage.site == Site::Vision {
                 request.extend(self.projector_rows());

@@ -5,6 +5,7 @@ use std::ops::Range;
 use candle_core::{D, Device, Tensor};
 use fp_kernels::dense::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
 
+use super::layer::EncoderShape;
 use crate::error::Result;
 use crate::linear::into_rows;
 use crate::ops::{self, with_values};
@@ -18,9 +19,9 @@ pub(super) enum Part {
     Value,
 }
 
-/// What a layer's norm and projections make of several images' hidden states.
+/// What a layer's norm and projections make of several sequences' hidden states.
 #[derive(Debug)]
-pub(super) struct Projections<'a> {
+pub(crate) struct Projections<'a> {
     place: &'a Place,
     /// `[B · T, 3 · V]`: queries, keys, values.
     rows: Tensor,
@@ -30,6 +31,7 @@ pub(super) struct Projections<'a> {
     len: usize,
     num_heads: usize,
     head_dim: usize,
+    is_causal: bool,
 }
 
 impl<'a> Projections<'a> {
@@ -37,7 +39,7 @@ impl<'a> Projections<'a> {
         place: &'a Place,
         rows: Tensor,
         count: usize,
-        num_heads: usize,
+        shape: &EncoderShape,
     ) -> Result<Projections<'a>> {
         let (num_rows, width) = rows.dims2()?;
         Ok(Projections {
@@ -45,8 +47,9 @@ impl<'a> Projections<'a> {
             rows,
             count,
             len: num_rows / count,
-            num_heads,
-            head_dim: width / 3 / num_heads,
+            num_heads: shape.num_heads,
+            head_dim: width / 3 / shape.num_heads,
+            is_causal: shape.is_causal,
         })
     }
 
@@ -115,15 +118,21 @@ impl<'a> Projections<'a> {
                 len: self.len,
                 head_stride: self.len * self.head_dim,
             }],
-            past: None,
+            past: self.is_causal.then_some(0),
         }
+    }
+
+    /// How many tokens each of `rows` sees.
+    fn visible(&self, rows: Range<usize>) -> Vec<usize> {
+        rows.map(|row| if self.is_causal { row + 1 } else { self.len })
+            .collect()
     }
 
     fn scale(&self) -> f64 {
         1.0 / (self.head_dim as f64).sqrt()
     }
 
-    /// What each image's tokens take of all of its own: `[B · T, V]`.
+    /// What each sequence's tokens take of those of its own that they see: `[B · T, V]`.
     pub(super) fn attend(&self) -> Result<Tensor> {
         let width = self.width();
         if self.place.kernels {
@@ -155,7 +164,7 @@ impl<'a> Projections<'a> {
                     &queries.get(image)?,
                     &keys.get(image)?,
                     self.scale(),
-                    &vec![self.len; self.len],
+                    &self.visible(0..self.len),
                 )?;
                 let values = values.get(image)?;
                 Ok(weights
@@ -199,7 +208,7 @@ impl<'a> Projections<'a> {
             .by_head(Part::Query, image)?
             .narrow(1, rows.start, rows.len())?
             .contiguous()?;
-        let visible = vec![self.len; rows.len()];
+        let visible = self.visible(rows);
         let weights = ops::attention_weights(&queries, keys, self.scale(), &visible)?;
         Ok(weights
             .narrow(2, columns.start, columns.len())?

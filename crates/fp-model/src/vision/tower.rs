@@ -4,7 +4,7 @@
 use candle_core::Tensor;
 
 use super::evidence::{Collector, VisionEvidence};
-use super::layer::{EncoderLayer, Norm};
+use super::layer::{EncoderLayer, EncoderShape, Norm};
 use super::parts::VisionParts;
 use super::request::{VisionRead, VisionRequest};
 use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
@@ -20,6 +20,7 @@ const BATCH: usize = 4;
 #[derive(Debug)]
 pub(crate) struct VisionTower {
     config: VisionConfig,
+    shape: EncoderShape,
     feature_select: FeatureSelect,
     patch_embedding: Linear,
     class_embedding: Tensor,
@@ -41,19 +42,19 @@ impl VisionTower {
     ) -> Result<VisionTower> {
         let vision = &config.vision;
         parts.check(vision)?;
-        let v = vision.hidden_size;
+        let (v, shape) = (vision.hidden_size, EncoderShape::from(vision));
         let embeddings = format!("{}embeddings.", names.vision);
         let patch = [vision.num_channels, vision.patch_size, vision.patch_size];
         let num_feature_layers = config.num_vision_layers_used();
         let layers = (0..num_feature_layers.max(parts.num_layers))
             .map(|layer| {
                 let prefix = format!("{}encoder.layers.{layer}.", names.vision);
-                EncoderLayer::load(loader, &prefix, vision)
+                EncoderLayer::load(loader, &prefix, &shape)
             })
             .collect::<Result<_>>()?;
         let post_norm = parts
             .post_norm
-            .then(|| Norm::load(loader, &format!("{}post_layernorm", names.vision), vision))
+            .then(|| Norm::load(loader, &format!("{}post_layernorm", names.vision), &shape))
             .transpose()?;
         Ok(VisionTower {
             feature_select: config.feature_select,
@@ -67,11 +68,12 @@ impl VisionTower {
                 &format!("{embeddings}position_embedding.weight"),
                 &[vision.num_patches() + 1, v],
             )?,
-            pre_norm: Norm::load(loader, &format!("{}pre_layrnorm", names.vision), vision)?,
+            pre_norm: Norm::load(loader, &format!("{}pre_layrnorm", names.vision), &shape)?,
             layers,
             num_feature_layers,
             post_norm,
             place: loader.place.clone(),
+            shape,
             config: vision.clone(),
         })
     }
@@ -133,7 +135,7 @@ impl VisionTower {
             } else {
                 // No output is needed any more.
                 if collector.request().looks_into(index) {
-                    collector.layer(index, &layer.project(place, config, &x, count)?)?;
+                    collector.layer(index, &layer.project(place, &self.shape, &x, count)?)?;
                 }
                 break;
             }
@@ -161,9 +163,9 @@ impl VisionTower {
         count: usize,
         collector: &mut Collector<'_>,
     ) -> Result<Tensor> {
-        let projections = layer.project(&self.place, &self.config, x, count)?;
+        let projections = layer.project(&self.place, &self.shape, x, count)?;
         collector.layer(index, &projections)?;
-        let x = layer.finish(&self.place, &self.config, x, &projections)?;
+        let x = layer.finish(&self.place, &self.shape, x, &projections)?;
         collector.states(VisionRead::HiddenState(index + 1), || {
             Ok(x.reshape((count, x.dim(0)? / count, ()))?)
         })?;

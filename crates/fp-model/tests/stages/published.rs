@@ -3,14 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
+use candle_core::Tensor;
 use fp_image::{ImageAspect, decode_file};
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::{
-    LlavaModel, LoadOptions, OpenedCheckpoint, PlannedSample, Sample, SampleFacts, SampleOutput,
-    ToTensor, VisionParts,
+    LlavaModel, LoadOptions, OpenedCheckpoint, OpenedClip, PlannedSample, Sample, SampleFacts,
+    SampleOutput, ToTensor, VisionParts, VisionRead, VisionRequest, clip_text,
 };
+use fp_scoring::methods::cdpruner_relevance;
 use fp_scoring::{
-    MethodParams, MethodRegistry, MethodRole, Normalization, ParamScope, Plan, PlanSetting,
+    Dense, MethodParams, MethodRegistry, MethodRole, Normalization, ParamScope, Plan, PlanSetting,
     PositionRule, QueryStrategy, RunCodes, TokenBudget, TokenLayout, published_method,
     published_plan,
 };
@@ -222,21 +224,24 @@ impl Tiny {
             // All that any method reads of the tower.
             vision: VisionParts {
                 num_layers: open().config().vision.num_layers,
-                post_norm: false,
+                post_norm: true,
             },
             ..LoadOptions::default()
         };
         let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+        let clip = OpenedClip::open(folder.join("clip"), open().config()).unwrap();
+        let model = open().load(&options).unwrap();
         Tiny {
             folder: folder.to_owned(),
-            model: open().load(&options).unwrap(),
+            model: model.with_clip(clip).unwrap(),
             opened: open(),
             cases: serde_json::from_slice(&read("cases.json")).unwrap(),
             expected: read("expected.safetensors"),
         }
     }
 
-    fn logits(&self, name: &str) -> Vec<f32> {
+    /// What the authors' own model gave.
+    fn expected(&self, name: &str) -> Vec<f32> {
         let file = SafeTensors::deserialize(&self.expected).unwrap();
         let view = file.tensor(name).unwrap();
         let (values, _) = view.data().as_chunks::<4>();
@@ -259,17 +264,22 @@ impl Tiny {
         plan(&self.model, num_image, name, &given, positions)
     }
 
-    /// What is wrong with a case; nothing below its margins, where it is no fault.
-    fn check(&self, case: &Value) -> Result<(), String> {
-        let input = &self.cases["inputs"][case["input"].as_u64().unwrap() as usize];
-        let text = PromptTemplate::VicunaV1.render(input["question"].as_str().unwrap());
-        let prompt = self.opened.tokenizer().unwrap().encode(&text).unwrap();
-        let ids: Vec<i64> = prompt.input_ids.iter().map(|&id| i64::from(id)).collect();
-        assert_eq!(ids, numbers(&input["input_ids"]));
+    fn pixels(&self, input: &Value) -> Tensor {
         let image = decode_file(&self.folder.join(input["image"].as_str().unwrap())).unwrap();
         let processor = self.opened.image_processor().unwrap();
         let pixels = processor.preprocess(&image, ImageAspect::Pad).unwrap();
-        let pixels = pixels.to_tensor(self.model.device()).unwrap();
+        pixels.to_tensor(self.model.device()).unwrap()
+    }
+
+    /// What is wrong with a case; nothing below its margins, where it is no fault.
+    fn check(&self, case: &Value) -> Result<(), String> {
+        let input = &self.cases["inputs"][case["input"].as_u64().unwrap() as usize];
+        let question = input["question"].as_str().unwrap();
+        let text = PromptTemplate::VicunaV1.render(question);
+        let prompt = self.opened.tokenizer().unwrap().encode(&text).unwrap();
+        let ids: Vec<i64> = prompt.input_ids.iter().map(|&id| i64::from(id)).collect();
+        assert_eq!(ids, numbers(&input["input_ids"]));
+        let pixels = self.pixels(input);
         let plan = self.plan(case);
         let request = self.model.config().vision_request([&plan]).unwrap();
         let features = self.model.encode_image_for(&pixels, &request).unwrap();
@@ -280,7 +290,10 @@ impl Tiny {
         let request = PlannedSample {
             sample,
             plan: &plan,
-            facts: SampleFacts::of(""),
+            facts: SampleFacts {
+                question: Some(question),
+                ..SampleFacts::of("")
+            },
         };
         let answered = self.model.answer_planned(&[request], &greedy(8));
         let output = answered.map_err(|error| error.to_string())?.0.remove(0);
@@ -291,7 +304,7 @@ impl Tiny {
             return Ok(());
         }
         check_stages(&output, case, sample.layout())?;
-        let expected = self.logits(case["logits"].as_str().unwrap());
+        let expected = self.expected(case["logits"].as_str().unwrap());
         let apart = output
             .prompt_logits
             .iter()
@@ -369,10 +382,6 @@ fn published_methods_in_the_authors_models() {
     for name in ["m64", "m144"] {
         let tiny = Tiny::open(&Path::new(&root).join(name));
         for case in tiny.cases["cases"].as_array().unwrap() {
-            // Its text tower isn't read.
-            if case["method"] == "cdpruner" {
-                continue;
-            }
             count += 1;
             if let Err(problem) = tiny.check(case) {
                 let [input, method, params, positions] =
@@ -389,4 +398,58 @@ fn published_methods_in_the_authors_models() {
         problems.len(),
         problems.join("\n")
     );
+}
+
+/// The largest difference of two lists of equal length.
+fn apart<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let pairs = a.iter().zip(b);
+    let gaps = pairs.map(|(a, b)| ((*a).into() - (*b).into()).abs());
+    gaps.fold(0.0, f64::max)
+}
+
+#[test]
+fn clips_embeddings_in_the_authors_models() {
+    let Some(root) = std::env::var_os("FINEPRUNER_METHODS_FIXTURES") else {
+        println!("skipped: FINEPRUNER_METHODS_FIXTURES doesn't name the folder of m64 and m144");
+        return;
+    };
+    for name in ["m64", "m144"] {
+        let tiny = Tiny::open(&Path::new(&root).join(name));
+        let config = tiny.opened.config();
+        let request = VisionRequest::from_iter([VisionRead::NormedFeatures]);
+        for (index, input) in tiny.cases["inputs"].as_array().unwrap().iter().enumerate() {
+            let question = input["question"].as_str().unwrap();
+            assert_eq!(clip_text(question), input["clip_text"].as_str().unwrap());
+            let expected = tiny.expected(&format!("clip_text_embeds_{index}"));
+            for files in [&["tokenizer.json"][..], &["vocab.json", "merges.txt"]] {
+                let dir = tempfile::tempdir().unwrap();
+                for file in files.iter().chain(&["config.json", "model.safetensors"]) {
+                    let from = tiny.folder.join("clip").join(file);
+                    std::fs::copy(from, dir.path().join(file)).unwrap();
+                }
+                let clip = OpenedClip::open(dir.path(), config).unwrap();
+                // Ids behind the text are padding.
+                let ids: Vec<i64> = numbers(&input["clip_input_ids"]);
+                let padding = ids.iter().rev().take_while(|id| **id == 0).count();
+                let found = clip.token_ids(clip_text(question)).unwrap();
+                let found: Vec<i64> = found.into_iter().map(i64::from).collect();
+                assert_eq!(found, ids[..ids.len() - padding], "{files:?}");
+            }
+            let texts = tiny.model.clip_text_embeds(clip_text(question)).unwrap();
+            let gap = apart(&texts.concat(), &expected);
+            assert!(gap < 1e-5, "{name} {index}: {gap}");
+
+            let features = tiny.model.encode_image_for(&tiny.pixels(input), &request);
+            let images = tiny.model.clip_image_embeds(&features.unwrap()).unwrap();
+            let dense = |rows: Vec<Vec<f32>>| {
+                let width = rows[0].len();
+                let values = rows.concat().into_iter().map(f64::from);
+                Dense::new(values.collect(), width).unwrap()
+            };
+            let relevance = cdpruner_relevance(&dense(images), &dense(texts)).unwrap();
+            let gap = apart(&relevance, &tiny.expected(&format!("relevance_{index}")));
+            assert!(gap < 1e-5, "{name} {index}: {gap}");
+        }
+    }
 }

@@ -319,6 +319,15 @@ fn provenance(source: &Source<'_>, text: &mut String) {
         code(&spec.model.sha256),
         spec.model.dtype
     );
+    if let Some(clip) = &spec.clip {
+        let path = clip.path.display().to_string();
+        let _ = writeln!(
+            text,
+            "* CLIP model {}, SHA-256 {}",
+            code(&path),
+            code(&clip.sha256)
+        );
+    }
     for dataset in &spec.datasets {
         let _ = writeln!(
             text,

@@ -1,7 +1,7 @@
 //! What a selector looks at.
 
 use super::published::Rope;
-use super::{CropEvidence, Matrix, SelectError, VisionNeed, VisionValues};
+use super::{ClipValues, CropEvidence, Matrix, SelectError, VisionNeed, VisionValues};
 use crate::{AttentionRows, TokenLayout};
 
 /// How much of each image token ground-truth boxes cover, `[N]`, or why that isn't known.
@@ -22,6 +22,7 @@ pub struct Evidence<'a> {
     pub(super) embeds: Option<Matrix<'a>>,
     pub(super) hidden: Option<Matrix<'a>>,
     pub(super) vision: Option<&'a VisionValues<'a>>,
+    pub(super) clip: Option<ClipValues<'a>>,
     pub(super) decoder: DecoderValues<'a>,
     pub(super) padding: Option<&'a [bool]>,
     pub(super) num_left_out: usize,
@@ -69,6 +70,7 @@ impl<'a> Evidence<'a> {
             embeds: None,
             hidden: None,
             vision: None,
+            clip: None,
             decoder: DecoderValues::default(),
             padding: None,
             num_left_out: 0,
@@ -334,6 +336,6 @@ impl<'a> Evidence<'a> {
     }
 }
 
-fn needed<T>(value: Option<T>, what: &'static str) -> Result<T, SelectError> {
+pub(super) fn needed<T>(value: Option<T>, what: &'static str) -> Result<T, SelectError> {
     value.ok_or(SelectError::MissingEvidence { what })
 }

@@ -10,6 +10,7 @@
 //! [`MethodRegistry::standard`].
 
 mod attention;
+mod clip;
 mod crops;
 mod error;
 mod evidence;
@@ -25,6 +26,7 @@ mod site;
 mod vision;
 
 pub use attention::AttentionSelector;
+pub use clip::ClipValues;
 pub use crops::{CropBudget, CropEvidence, ImageCrops, PerCrop};
 pub use error::{PlanError, SelectError};
 pub use evidence::{CoveredArea, DecoderValues, Evidence};

@@ -147,6 +147,12 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether a stage looks at where CLIP puts image and question, which takes a CLIP model
+    /// beside the LLaVA checkpoint.
+    pub fn needs_clip(&self) -> bool {
+        self.stages.iter().any(|stage| stage.selector.needs().clip)
+    }
+
     /// The visual tokens that enter each of L layers, if every stage lets through as many
     /// as it may.
     ///

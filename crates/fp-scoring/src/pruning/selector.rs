@@ -33,6 +33,8 @@ pub struct Needs {
     /// Of the whole sequence, hidden states through the final norm and keys of the layer
     /// before the stage.
     pub sequence: bool,
+    /// Where the CLIP model that the vision tower is of puts image and question.
+    pub clip: bool,
     /// What is read of the vision tower.
     pub vision: Vec<VisionNeed>,
 }

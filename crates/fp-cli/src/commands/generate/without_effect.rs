@@ -14,6 +14,9 @@ pub(super) fn notes(
     num_image_tokens: usize,
 ) -> Vec<String> {
     let mut notes = of_seed(args);
+    if args.clip.is_some() && !plan.needs_clip() {
+        notes.push("--clip has no effect: nothing here looks at CLIP's embeddings".to_owned());
+    }
     let Some(prune) = prune else {
         return notes;
     };
@@ -61,6 +64,7 @@ pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) ->
         (args.mask_padding, "--mask-padding"),
         (args.anyres.is_some(), "--anyres"),
         (args.crop_budget.is_some(), "--crop-budget"),
+        (args.clip.is_some(), "--clip"),
         (args.aspect.is_some(), "--aspect"),
     ] {
         if is_given {

@@ -90,6 +90,10 @@ pub(crate) struct Overrides {
     /// Folder of the vision tower, for checkpoints of the original layout.
     #[arg(long, value_name = "DIR")]
     vision_tower: Option<String>,
+    /// Folder of the CLIP model that the vision tower was taken from, for methods that compare
+    /// image and question by its embeddings: cdpruner.
+    #[arg(long, value_name = "DIR")]
+    clip: Option<String>,
     /// Folders of datasets, or embedded:select, embedded:confirm; several flags or commas.
     #[arg(long, value_name = "DIR,…", value_delimiter = ',')]
     dataset: Vec<String>,
@@ -227,6 +231,8 @@ impl Overrides {
         let given = replace(&mut config.model, self.model.clone());
         note(given, "model", "--model");
         replace_optional(&mut config.vision_tower, self.vision_tower.clone());
+        let given = replace_optional(&mut config.clip, self.clip.clone());
+        note(given, "clip", "--clip");
         let given = replace_list(&mut config.datasets, &self.dataset);
         note(given, "datasets", "--dataset");
         replace(&mut config.prompt_template, self.prompt_template);

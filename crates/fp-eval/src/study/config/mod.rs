@@ -133,7 +133,8 @@ pub struct StudyConfig {
     #[schemars(schema_with = "lists::controls_schema")]
     pub controls: Controls,
     /// Further methods to compare at every budget, by the names that `finepruner strategies`
-    /// lists; in a study of methods by default every published one that needs no other model.
+    /// lists; in a study of methods by default every published one, cdpruner where clip is
+    /// given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("uniqueItems" = true))]
     pub methods: Vec<String>,
@@ -160,6 +161,11 @@ pub struct StudyConfig {
     /// Folder of the vision tower, for checkpoints of the original layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vision_tower: Option<String>,
+    /// Folder of the CLIP model that the vision tower was taken from, such as
+    /// openai/clip-vit-large-patch14-336, for methods that compare image and question by its
+    /// embeddings: cdpruner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<String>,
     /// Folders of datasets, or embedded:select and embedded:confirm, the default.
     #[serde(default = "embedded_splits")]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
@@ -326,17 +332,17 @@ impl<'de> Deserialize<'de> for StudyConfig {
             };
         }
         if config.study == StudyKind::Methods && config.methods.is_empty() {
-            config.methods = published_names();
+            config.methods = published_names(config.clip.is_some());
         }
         Ok(config)
     }
 }
 
-/// The published methods that need nothing but a model.
-fn published_names() -> Vec<String> {
+/// The published methods that run in a model, and in one that has a CLIP model beside it.
+fn published_names(has_clip: bool) -> Vec<String> {
     let methods = fp_scoring::published_methods().iter();
     methods
-        .filter(|method| method.runs_in_models() && !method.needs_another_model())
+        .filter(|method| method.runs_in_models() && (has_clip || !method.needs_another_model()))
         .map(|method| method.card().name.to_owned())
         .collect()
 }

@@ -84,6 +84,10 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
         let names: Vec<&str> = changed.map(|file| file.name.as_str()).collect();
         changes.push(format!("another model ({})", names.join(", ")));
     }
+    let clip = |spec: &RunSpec| spec.clip.as_ref().map(|clip| clip.sha256.clone());
+    if clip(old) != clip(new) {
+        changes.push("another CLIP model".to_owned());
+    }
     let piece = |spec: &RunSpec| spec.shard.map_or("the whole".to_owned(), |s| s.to_string());
     if old.shard != new.shard {
         changes.push(format!("piece {} instead of {}", piece(old), piece(new)));

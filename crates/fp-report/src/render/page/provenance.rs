@@ -215,6 +215,12 @@ fn hashes(source: &Source<'_>) -> String {
     for file in &spec.model.files {
         text += &format!("model file     {}  {}\n", file.sha256, file.name);
     }
+    if let Some(clip) = &spec.clip {
+        text += &format!("CLIP model     {}\n", clip.sha256);
+        for file in &clip.files {
+            text += &format!("CLIP file      {}  {}\n", file.sha256, file.name);
+        }
+    }
     text
 }
 

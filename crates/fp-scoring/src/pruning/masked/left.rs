@@ -1,6 +1,8 @@
 //! What a rule sees of the tokens that are left.
 
-use crate::pruning::{DecoderValues, Evidence, Matrix, SelectError, VisionNeed, VisionValues};
+use crate::pruning::{
+    ClipValues, DecoderValues, Evidence, Matrix, SelectError, VisionNeed, VisionValues,
+};
 use crate::{AttentionRows, TokenLayout};
 
 /// The tokens that are left, and copies of what is known of them.
@@ -15,6 +17,8 @@ pub(super) struct Left {
     attention: Option<(Vec<f32>, Vec<usize>)>,
     covered_area: Option<Result<Vec<f64>, String>>,
     embeds: Option<Rows>,
+    /// CLIP's embeddings of the tokens; those of the text are as they were.
+    clip_images: Option<Rows>,
     hidden: Option<Rows>,
     previous_hidden: Option<Rows>,
     states: Option<Rows>,
@@ -109,6 +113,9 @@ impl Left {
             embeds: evidence
                 .embeds
                 .map(|embeds| Rows::of(embeds, at.iter().copied())),
+            clip_images: evidence
+                .clip
+                .map(|clip| Rows::of(clip.image_embeds, at.iter().copied())),
             hidden: evidence.hidden.map(of_tokens),
             previous_hidden: decoder.previous_hidden.map(of_tokens),
             states: decoder.states.map(of_sequence),
@@ -172,6 +179,13 @@ impl Left {
                 Err(reason) => Err(reason.as_str()),
             }),
             embeds: matrix(&self.embeds),
+            clip: whole.clip.and_then(|clip| {
+                let image_embeds = matrix(&self.clip_images)?;
+                Some(ClipValues {
+                    image_embeds,
+                    ..clip
+                })
+            }),
             hidden: matrix(&self.hidden),
             vision,
             decoder: DecoderValues {

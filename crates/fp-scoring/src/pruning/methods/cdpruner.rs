@@ -18,8 +18,9 @@ use crate::pruning::published::shared::{KEEP, PROJECTED};
 use crate::pruning::published::{
     Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
     ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
+    Source,
 };
-use crate::{CropBudget, PlanSetting, PositionRule, SelectError, TokenSelection};
+use crate::{CropBudget, PlanSetting, PositionRule, SelectError, Site, TokenSelection};
 
 /// Added to relevance before it is scaled.
 const EPSILON: f64 = 1e-6;
@@ -41,12 +42,14 @@ static CARD: PublishedCard = PublishedCard {
         InputCard {
             name: "image_embeds",
             shape: "[N, C]",
-            summary: "penultimate features through CLIP's post_layernorm and visual_projection",
+            summary: "penultimate features through CLIP's post_layernorm and visual_projection; in \
+                      a model's run the projection is that of the folder that --clip names",
         },
         InputCard {
             name: "text_embeds",
             shape: "[segments, C]",
-            summary: "CLIP's embedding of each segment of the question",
+            summary: "CLIP's embedding of each segment of the question; in a model's run by the \
+                      text tower of the folder that --clip names",
         },
     ],
     params: &[
@@ -84,6 +87,9 @@ static CARD: PublishedCard = PublishedCard {
         "T above the numerical rank gives NaN and repeated tokens in the code; refused here",
         "OpenVINO's port weighs relevance with 0.5 and has no minus for Qwen",
         "the first segment of a text beyond CLIP's context doesn't depend on the question",
+        "the text is the question without the benchmarks' instruction to answer in one word or \
+         by letter; in a model it needs --clip DIR, such as openai/clip-vit-large-patch14-336: no \
+         LLaVA checkpoint has CLIP's text tower",
     ],
 };
 
@@ -145,15 +151,21 @@ impl PublishedMethod for CdPruner {
 
     fn stages(
         &self,
-        _params: &MethodParams,
-        _setting: &PlanSetting,
+        params: &MethodParams,
+        setting: &PlanSetting,
     ) -> Result<Vec<PublishedStage>, PublishedError> {
-        Err(PublishedError::NotInModel {
-            method: CARD.name,
-            reason: "it needs the text tower of the CLIP model that the vision tower is of, and \
-                     its projections, which no LLaVA checkpoint has and this program doesn't \
-                     read; `select` takes embeddings that were made elsewhere",
-        })
+        let kept = params.count_up_to("keep", setting.num_image_tokens, "image tokens")?;
+        Ok(vec![PublishedStage {
+            site: Site::Embeddings,
+            method: &CdPruner,
+            params: params.clone(),
+            kept,
+            sources: vec![
+                ("projected", Source::Embeds),
+                ("image_embeds", Source::ClipImage),
+                ("text_embeds", Source::ClipText),
+            ],
+        }])
     }
 }
 

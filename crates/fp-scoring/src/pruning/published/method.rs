@@ -96,6 +96,10 @@ pub enum Source {
     VisionMean(VisionNeed),
     /// The projector's output, `[N, D]`.
     Embeds,
+    /// Where CLIP puts the patches, `[N, C]`.
+    ClipImage,
+    /// Where CLIP puts each segment of the question, `[segments, C]`.
+    ClipText,
     /// Hidden states of the image tokens at the stage, `[n, D]`.
     Hidden,
     /// Hidden states of the same tokens as they entered the layer before, `[n, D]`.

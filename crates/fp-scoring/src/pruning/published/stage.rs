@@ -165,6 +165,7 @@ impl Selector for PublishedStage {
             match *source {
                 Source::Vision(need) | Source::VisionMean(need) => needs.vision.push(need),
                 Source::Embeds => needs.embeds = true,
+                Source::ClipImage | Source::ClipText => needs.clip = true,
                 Source::Hidden => needs.hidden = true,
                 Source::PreviousHidden => needs.previous_hidden = true,
                 Source::LastRowAhead => needs.attention = Some(AttentionNeed::Next),
@@ -273,6 +274,8 @@ impl PublishedStage {
                 return Ok((vec![means.len()], means));
             }
             Source::Embeds => evidence.embeds()?,
+            Source::ClipImage => evidence.clip()?.image_embeds,
+            Source::ClipText => evidence.clip()?.text_embeds,
             Source::Hidden => evidence.hidden()?,
             Source::PreviousHidden => evidence.previous_hidden()?,
             Source::States => evidence.states()?,

@@ -5,7 +5,7 @@ use std::path::Path;
 use fp_data::dataset::locate;
 use fp_data::embedded;
 use fp_image::ImageAspect;
-use fp_model::{Inspection, ModelConfig, Preset, inspect};
+use fp_model::{Inspection, ModelConfig, OpenedClip, Preset, inspect};
 use fp_scoring::{MethodRegistry, did_you_mean, error_text};
 
 use super::super::StudyConfig;
@@ -141,6 +141,7 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
         None => ModelConfig::from_dir(&folder).ok()?,
     };
     check_window(config, &model, found);
+    check_clip(config, &model, found);
     Some(shape_of(config, &model, found))
 }
 
@@ -168,6 +169,22 @@ fn check_window(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnosti
              question and answer"
         );
         found.add("max_new_tokens", message);
+    }
+}
+
+/// Whether the CLIP model that is named can be used beside the model.
+fn check_clip(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics) {
+    let Some(name) = &config.clip else {
+        return;
+    };
+    if !Path::new(name).is_dir() {
+        let message = format!(
+            "no folder `{name}`; expected the folder of the CLIP model that the vision tower was \
+             taken from, such as openai/clip-vit-large-patch14-336"
+        );
+        found.add("clip", message);
+    } else if let Err(error) = OpenedClip::open(name, model) {
+        found.add("clip", error_text(&error));
     }
 }
 

@@ -1,0 +1,52 @@
+//! What CLIP is given of a question.
+
+/// What benchmarks ask for at the end of a question, which is no part of what is looked for
+/// in the image.
+const INSTRUCTIONS: [&str; 4] = [
+    "\nAnswer the question using a single word or phrase.",
+    "\nAnswer with the option's letter from the given choices directly.",
+    "\nAnswer with the option's letter from the given choices directly",
+    "\n请直接回答选项字母。",
+];
+
+/// A question without the instruction that benchmarks end it with, as CDPruner's authors
+/// embed it: to answer in a single word or phrase, or by an option's letter. Options, context
+/// and tokens read of the image stay.
+pub fn clip_text(question: &str) -> &str {
+    let without = INSTRUCTIONS
+        .iter()
+        .find_map(|instruction| question.strip_suffix(instruction));
+    without.unwrap_or(question)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_go_and_all_else_stays() {
+        for (question, text) in [
+            (
+                "Is it day?\nAnswer the question using a single word or phrase.",
+                "Is it day?",
+            ),
+            (
+                "What is it?\nReference OCR token: A, B\n\
+                 Answer the question using a single word or phrase.",
+                "What is it?\nReference OCR token: A, B",
+            ),
+            (
+                "Which?\nA. up\nB. down\n\
+                 Answer with the option's letter from the given choices directly.",
+                "Which?\nA. up\nB. down",
+            ),
+            (
+                "Is it day? Answer in one word.",
+                "Is it day? Answer in one word.",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(clip_text(question), text);
+        }
+    }
+}
