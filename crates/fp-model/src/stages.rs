@@ -134,6 +134,7 @@ impl LlavaModel {
                 .map(|(tokens, read)| crop_evidence(tokens, read))
                 .collect::<Vec<_>>();
             evidence = evidence.with_crops(&crops);
+        }
         let clip;
         if needs.clip {
             clip = self.clip_known(features, facts)?;
