@@ -1,6 +1,5 @@
 //! What a stage of a pruning method chooses of a prefix.
 
-use candle_core::Tensor;
 use fp_scoring::{
     AttentionNeed, AttentionRows, CoveredArea, DecoderValues, Evidence, Matrix, Merge, Needs, Rope,
     SelectError, Selected, Site, Stage, TokenSelection,

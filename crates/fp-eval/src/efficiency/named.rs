@@ -372,6 +372,8 @@ mod tests {
             shape: prepared.plan.shape,
             num_image_tokens: prepared.plan.layout.num_image,
             grid: None,
+            num_vision_layers: None,
+            crops: fp_scoring::ImageCrops::One,
             prune_layer: 2,
             budget: None,
             schedule: None,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::DType;
 use fp_model::{LlavaModel, LoadOptions, ModelSource};
 use fp_scoring::{
-    HeadCount, HeadStrategy, MethodRegistry, Normalization, PlanSetting, QueryStrategy,
+    HeadCount, HeadStrategy, ImageCrops, MethodRegistry, Normalization, PlanSetting, QueryStrategy,
     TokenBudget, error_text,
 };
 
@@ -184,6 +184,11 @@ impl Prepared {
                     shape: self.plan.shape,
                     num_image_tokens: self.plan.layout.num_image,
                     grid: self.input.grid(),
+                    num_vision_layers: Some(self.source.config().vision.num_layers),
+                    crops: match self.input.grid() {
+                        Some(_) => ImageCrops::One,
+                        None => ImageCrops::Unpadded,
+                    },
                     prune_layer: request.prune_layer,
                     budget,
                     schedule: None,

@@ -116,7 +116,7 @@ impl Inputs {
     /// Columns and rows of the one square grid that so many image tokens lie on; none for
     /// any-resolution input.
     pub(crate) fn one_grid(&self, num_image_tokens: usize) -> Option<[usize; 2]> {
-        let is_square = self.pinpoints.is_none();
+        let is_square = self.tiles.is_none();
         square_grid(num_image_tokens).filter(|_| is_square)
     }
 

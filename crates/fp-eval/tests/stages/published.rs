@@ -132,7 +132,7 @@ fn settings_that_make_no_method_are_refused_with_their_place() {
     wrong.method_settings[0].method = "pyramid".to_owned();
     wrong.method_settings[1].params.clear();
     wrong.method_settings[1].preset = Some("7".to_owned());
-    let error = run(&wrong, &RunOptions::new(&world.path("wrong"))).unwrap_err();
+    let error = run(&wrong, &RunOptions::new(world.path("wrong"))).unwrap_err();
     let text = fp_scoring::error_text(&error);
     for part in [
         "methods[0]",

@@ -125,6 +125,8 @@ fn plan(model: &LlavaModel, keep: usize) -> Plan {
         shape: model.config().text.decoder_shape(),
         num_image_tokens: model.config().tokens_per_square(),
         grid: None,
+        num_vision_layers: None,
+        crops: fp_scoring::ImageCrops::One,
         prune_layer: 1,
         budget: None,
         schedule: None,

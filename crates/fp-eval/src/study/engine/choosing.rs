@@ -48,6 +48,7 @@ impl Tree<'_, '_> {
         }
         for (cell, stage) in others {
             let selected = self.select(node, cell, stage, features);
+            let selected = selected.map_err(|error| Choice::of_error(&error));
             self.look_of(cell, &selected);
             self.put(node, cell, plans, None, selected);
         }
@@ -62,7 +63,7 @@ impl Tree<'_, '_> {
         cell: usize,
         stage: &Stage,
         features: &ImageFeatures,
-    ) -> Result<Selected, Choice> {
+    ) -> Result<Selected, ModelError> {
         let is_shared = node.prefix.depth() == 0
             && self.cells[cell].chosen.is_empty()
             && stage.selector.looks_at_image_alone()
@@ -75,8 +76,8 @@ impl Tree<'_, '_> {
             ..self.subject.facts()
         };
         let (model, previous) = (self.worker.model, node.previous.as_deref());
-        let selected = model.select_stage_behind(&node.prefix, previous, stage, features, &facts);
-        let selected = selected.map_err(|error| Choice::of_error(&error))?;
+        let selected =
+            model.select_stage_behind(&node.prefix, previous, stage, features, &facts)?;
         if is_shared {
             self.of_image.insert(cell, selected.clone());
         }
