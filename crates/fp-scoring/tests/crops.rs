@@ -28,6 +28,7 @@ fn setting(num_image_tokens: usize, crops: ImageCrops) -> PlanSetting {
         num_image_tokens,
         grid: None,
         crops,
+        num_vision_layers: None,
         prune_layer: 1,
         budget: None,
         schedule: None,

@@ -63,6 +63,7 @@ fn setting() -> PlanSetting {
         num_image_tokens: N,
         grid: Some([4, 4]),
         crops: fp_scoring::ImageCrops::One,
+        num_vision_layers: None,
         prune_layer: 2,
         budget: Some(TokenBudget::Kept(5)),
         schedule: None,
