@@ -10,12 +10,14 @@ use std::path::PathBuf;
 use fp_data::dataset::DatasetError;
 use fp_data::embedded::EmbeddedError;
 use fp_model::ModelError;
-use fp_scoring::{BudgetError, DuplicateMethod, MethodRegistry, PlanError, error_text};
+use fp_scoring::{
+    BudgetError, DuplicateMethod, MethodRegistry, PlanError, PublishedError, error_text,
+};
 use serde::de::Error as _;
 
 use self::error_check::{CAUSE, check};
 use crate::efficiency::{EfficiencyError, SettingOutOfRange};
-use crate::study::config::{ConfigError, Diagnostics, FixedHeadsError};
+use crate::study::config::{ConfigError, Diagnostics, FixedHeadsError, MethodSettingError};
 use crate::study::{GridError, LineError, SelectionFileError, StudyError};
 
 fn path() -> PathBuf {
@@ -81,6 +83,13 @@ fn studies() {
         Json { name: text(), path: path(), source: json() },
         Which { name: text() },
         Plan { 0: PlanError::Budget(budget()) },
+    ));
+    check(&every_variant!(MethodSettingError:
+        Published { 0: PublishedError::NoBudget { method: "m" } },
+        Preset { method: text(), preset: "9".to_owned(), known: vec!["192"] },
+        Param { method: text(), param: "keep".to_owned() },
+        Name { method: text() },
+        Character { name: text() },
     ));
     check(&every_variant!(SelectionFileError:
         Read { path: path(), source: dataset() },

@@ -65,6 +65,11 @@ fn full() -> Value {
             "oracle": true, "drop_all": false, "no_image": true, "pool": true, "downsample": true,
         },
         "methods": ["pool"],
+        "method_settings": [
+            {"method": "sparsevlm", "preset": "192"},
+            {"method": "v2drop", "name": "own", "params": ["layers=1,2", "keep_ratios=0.5,0"],
+             "positions": "renumber"},
+        ],
         "static_heads": true,
         "fixed_heads": [{"name": "hawk", "heads": [1, 3]}],
         "selections": ["mine.jsonl"],
@@ -74,6 +79,9 @@ fn full() -> Value {
         "datasets": ["d"],
         "prompt_template": "vicuna_v1",
         "image_aspect": "crop",
+        "anyres": "fixed-2880",
+        "crop_budget": "per-crop",
+        "mask_padding": true,
         "device": "cpu",
         "dtype": "bf16",
         "max_new_tokens": 4,
@@ -156,6 +164,7 @@ fn what_is_written_follows_the_schema() {
         json!({"study": "a"}),
         json!({"study": "b", "controls": "all", "efficiency": {}}),
         json!({"study": "full", "controls": "none"}),
+        json!({"study": "methods"}),
     ] {
         let parsed: StudyConfig = serde_json::from_value(least.clone()).unwrap();
         let written = serde_json::to_value(&parsed).unwrap();
@@ -420,7 +429,7 @@ fn bad_configurations_and_all_of_their_problems() {
         ),
         (
             "{}",
-            vec!["1: key `study` is missing; expected one of: a, b, full".into()],
+            vec!["1: key `study` is missing; expected one of: a, b, full, methods".into()],
         ),
         (
             r#"{"study": "c", "statistics": {"baseline": "last_token"}}"#,

@@ -23,7 +23,7 @@ fn registry() -> Arc<MethodRegistry> {
     let mut registry = MethodRegistry::standard();
     registry
         .register(ConfiguredMethod {
-            name: "cdpruner".to_owned(),
+            name: "cdpruner:four".to_owned(),
             method,
             params: MethodParams::parse(method.card(), ParamScope::Model, &given).unwrap(),
             positions: None,
@@ -49,7 +49,7 @@ fn tiny_clip(world: &World) -> TinyClip {
 fn config(world: &World, clip: Option<&Path>) -> StudyConfig {
     let mut config = world.study_a();
     config.head_selection_strategies.truncate(1);
-    config.methods = vec!["cdpruner".to_owned()];
+    config.methods = vec!["cdpruner:four".to_owned()];
     config.clip = clip.map(|clip| clip.display().to_string());
     config
 }
@@ -83,7 +83,7 @@ fn every_engine_chooses_by_the_question() {
     assert!(all.windows(2).all(|pair| pair[0] == pair[1]));
     let folder = world.path("shared");
     let spec = read_spec(&folder).unwrap();
-    let cell = spec.grid.position("cdpruner").unwrap();
+    let cell = spec.grid.position("cdpruner:four").unwrap();
     let mut of_image_0 = BTreeSet::new();
     for record in read_records(&folder).unwrap() {
         let Seen::Stages(seen) = &record.run_of(cell).unwrap().seen else {

@@ -20,11 +20,10 @@ fn config(world: &World) -> StudyConfig {
     let budgets = json!([{"average_visual_tokens": 9}, {"average_visual_tokens": 8}]);
     keys.insert("budgets".into(), budgets);
     let settings = json!([
-        {"method": "pyramiddrop", "name": "late", "params": {"layers": [2, 4], "ratios": [0.5, 0.25]}},
-        {"method": "v2drop", "name": "kept", "params": {"layers": [1, 3], "keep_ratios": [0.5, 0.5]},
+        {"method": "pyramiddrop", "name": "late", "params": ["layers=2,4", "ratios=0.5,0.25"]},
+        {"method": "v2drop", "name": "kept", "params": ["layers=1,3", "keep_ratios=0.5,0.5"],
          "positions": "renumber"},
-        {"method": "vscan", "name": "rows", "params": {"keep": 12, "window": 2, "layer": 3,
-         "keep2": 5, "shallow_layer": 1}},
+        {"method": "vscan", "name": "rows", "params": ["keep=12", "window=2", "layer=3", "keep2=5", "shallow_layer=1"]},
     ]);
     keys.insert("method_settings".into(), settings);
     serde_json::from_value(value).unwrap()

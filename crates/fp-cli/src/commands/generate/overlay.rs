@@ -133,9 +133,9 @@ fn of_method(
     }
     let count = |kind: Kind| kinds.iter().filter(|other| **other == kind).count();
     let parts: Vec<String> = [
-        (count(Kind::Plain), "as they were"),
+        (count(Kind::Plain), "unchanged"),
         (count(Kind::Merged), "merged"),
-        (count(Kind::Class), "of the class token"),
+        (count(Kind::Class), "class"),
         (count(Kind::Zero), "zero"),
     ]
     .iter()
@@ -144,7 +144,7 @@ fn of_method(
     .collect();
     vec![
         format!("{name}, {}", last.site),
-        format!("{} go on: {}", kinds.len(), parts.join(", ")),
+        format!("{} = {}", kinds.len(), parts.join(" + ")),
     ]
 }
 

@@ -1,7 +1,5 @@
 //! Published methods with settings of their own, each compared as a method.
 
-use std::collections::BTreeMap;
-
 use fp_scoring::{
     ConfiguredMethod, MethodParams, ParamScope, PositionRule, PublishedError, published_method,
 };
@@ -21,42 +19,13 @@ pub struct MethodSetting {
     /// A preset that `finepruner methods METHOD` lists, by its budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
-    /// Parameters by name; lists of several stages as lists.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub params: BTreeMap<String, ParamSetting>,
+    /// Parameters as NAME=VALUE, such as layers=8,16,24 and keep=300,200,110.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<String>,
     /// Positions of the tokens that are kept; by default as the method's authors have them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", extend("enum" = PositionRule::NAMES))]
+    #[schemars(with = "String", extend("enum" = PositionRule::NAMES))]
     pub positions: Option<PositionRule>,
-}
-
-/// A parameter's value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a number, a list of numbers or a word")]
-pub enum ParamSetting {
-    /// A whole number.
-    Count(u64),
-    /// A number.
-    Number(f64),
-    /// One value per stage.
-    List(Vec<f64>),
-    /// A word, or a value as the command line takes it.
-    Word(String),
-}
-
-impl ParamSetting {
-    /// As the command line takes it.
-    fn text(&self) -> String {
-        match self {
-            ParamSetting::Count(count) => count.to_string(),
-            ParamSetting::Number(number) => number.to_string(),
-            ParamSetting::List(values) => {
-                let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-                values.join(",")
-            }
-            ParamSetting::Word(word) => word.clone(),
-        }
-    }
 }
 
 /// A setting that makes no method.
@@ -75,6 +44,14 @@ pub enum MethodSettingError {
         preset: String,
         /// Those that there are.
         known: Vec<&'static str>,
+    },
+    /// A parameter without a value.
+    #[error("`{method}`: params has `{param}`; expected NAME=VALUE")]
+    Param {
+        /// The method.
+        method: String,
+        /// The parameter as given.
+        param: String,
     },
     /// Parameters, and nothing to call them by.
     #[error("`{method}`: settings without a preset need a `name`")]
@@ -122,16 +99,29 @@ impl MethodSetting {
             return Err(MethodSettingError::Character { name });
         }
         let method = published_method(&self.method)?;
+        let own = self.own_params()?;
         let mut given = self.of_preset(method.card())?;
-        given.retain(|(name, _)| !self.params.contains_key(name));
-        let own = self.params.iter();
-        given.extend(own.map(|(name, value)| (name.clone(), value.text())));
+        given.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
+        given.extend(own);
         Ok(ConfiguredMethod {
             params: MethodParams::parse(method.card(), ParamScope::Model, &given)?,
             positions: self.positions,
             name,
             method,
         })
+    }
+
+    fn own_params(&self) -> Result<Vec<(String, String)>, MethodSettingError> {
+        let params = self.params.iter();
+        params
+            .map(|param| match param.split_once('=') {
+                Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+                None => Err(MethodSettingError::Param {
+                    method: self.method.clone(),
+                    param: param.clone(),
+                }),
+            })
+            .collect()
     }
 
     fn of_preset(
@@ -171,7 +161,7 @@ mod tests {
         assert_eq!(made.params.counts("keep").unwrap(), [300, 200, 110]);
         let own = read(
             r#"{"method": "sparsevlm", "name": "late", "preset": "192",
-                "params": {"layers": [8, 16, 24]}, "positions": "keep"}"#,
+                "params": ["layers=8,16,24"], "positions": "keep"}"#,
         );
         let made = own.method().unwrap();
         assert_eq!(
@@ -190,7 +180,7 @@ mod tests {
                 "did you mean `fastervlm`",
             ),
             (
-                r#"{"method": "scope", "params": {"keep": 9}}"#,
+                r#"{"method": "scope", "params": ["keep=9"]}"#,
                 "need a `name`",
             ),
             (
@@ -203,7 +193,11 @@ mod tests {
             ),
             (r#"{"method": "scope", "name": "a/b"}"#, "no `/`"),
             (
-                r#"{"method": "scope", "name": "a", "params": {"kept": 9}}"#,
+                r#"{"method": "scope", "name": "a", "params": ["keep"]}"#,
+                "expected NAME=VALUE",
+            ),
+            (
+                r#"{"method": "scope", "name": "a", "params": ["kept=9"]}"#,
                 "no parameter `kept`",
             ),
         ] {

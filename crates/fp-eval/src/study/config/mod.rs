@@ -19,7 +19,7 @@ pub use expectation::{Expectation, Suffice};
 pub use file::ConfigFile;
 pub use fixed_heads::{FixedHeadsError, FixedHeadsSetting};
 pub use heads::HeadSetting;
-pub use method_settings::{MethodSetting, MethodSettingError, ParamSetting};
+pub use method_settings::{MethodSetting, MethodSettingError};
 pub use prune_layers::PruneLayers;
 
 use std::path::Path;
