@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use fp_eval::study::config::schema::schema;
 use fp_eval::study::config::{ConfigError, Diagnostics, StudyKind};
-use fp_eval::study::{Cell, Grid, ModelShape, StudyConfig, model_dir};
+use fp_eval::study::{Cell, Grid, ModelShape, StudyConfig, methods_of, model_dir};
 use fp_model::{ModelConfig, Preset};
-use fp_scoring::{MethodRegistry, error_text};
+use fp_scoring::{MethodRegistry, MethodRole, error_text};
 use serde::Serialize;
 
 use super::study::overrides::Overrides;
@@ -68,8 +68,11 @@ fn explain(args: &ExplainArgs) -> Result<()> {
         None => model_config(&config)?,
     };
     let shape = ModelShape::cut(&model, config.anyres);
-    let registry = MethodRegistry::standard();
+    let (registry, problems) = methods_of(&config, &MethodRegistry::standard());
     let mut diagnostics = Diagnostics::default();
+    for (place, message) in problems {
+        diagnostics.add(place, message);
+    }
     for (place, error) in Grid::problems(&config, &shape, &registry) {
         diagnostics.add(place, error_text(&error));
     }
@@ -94,7 +97,7 @@ fn explain(args: &ExplainArgs) -> Result<()> {
             notes: grid.without_effect(&shape),
         });
     }
-    print_text(&text(&args.file, &config, &shape, &grid))
+    print_text(&text(&args.file, &config, &shape, &grid, &registry))
 }
 
 fn model_config(config: &StudyConfig) -> Result<ModelConfig> {
@@ -107,7 +110,13 @@ fn model_config(config: &StudyConfig) -> Result<ModelConfig> {
     })
 }
 
-fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> String {
+fn text(
+    file: &Path,
+    config: &StudyConfig,
+    shape: &ModelShape,
+    grid: &Grid,
+    registry: &MethodRegistry,
+) -> String {
     let decoder = &shape.decoder;
     let count = |is_wanted: fn(&Cell) -> bool| grid.cells.iter().filter(|c| is_wanted(c)).count();
     let studied = count(|cell| cell.method.is_studied());
@@ -138,7 +147,8 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
             format!("{counts} of {}", decoder.num_heads),
         ),
         ("normalization", config.normalization.to_string()),
-        ("controls", controls(grid)),
+        ("controls", methods(registry, grid, true)),
+        ("methods", methods(registry, grid, false)),
         ("datasets", names(config.datasets.iter())),
         (
             "samples",
@@ -166,10 +176,16 @@ fn text(file: &Path, config: &StudyConfig, shape: &ModelShape, grid: &Grid) -> S
         let note = wrap(&format!("note: {note}"), WIDTH);
         out += &format!("\n{}\n", note.join("\n"));
     }
+    let controls = grid.cells.iter();
+    let controls = controls.filter(|cell| is_control(registry, cell) == Some(true));
+    let controls = controls.count();
+    let others = match grid.cells.len() - studied - controls {
+        0 => String::new(),
+        others => format!(", {others} of other methods"),
+    };
     out += &format!(
-        "\n{} cells: {studied} of strategies, {} of controls, such as\n",
+        "\n{} cells: {studied} of strategies, {controls} of controls{others}, such as\n",
         grid.cells.len(),
-        grid.cells.len() - studied,
     );
     let examples = names(grid.cells.iter().take(6).map(|cell| cell.id.as_str()));
     for line in wrap(&format!("{examples}, … (--json lists all)"), WIDTH - 2) {
@@ -225,12 +241,12 @@ fn head_counts(grid: &Grid) -> Vec<usize> {
     counts
 }
 
-/// The controls, each once, whatever the budget.
-fn controls(grid: &Grid) -> String {
+/// The controls, or the other methods of the registry, each once, whatever the budget.
+fn methods(registry: &MethodRegistry, grid: &Grid, are_controls: bool) -> String {
     let mut labels: Vec<String> = Vec::new();
-    for cell in grid.cells.iter().filter(|cell| !cell.method.is_studied()) {
+    for cell in &grid.cells {
         let label = cell.method.label();
-        if !labels.contains(&label) {
+        if is_control(registry, cell) == Some(are_controls) && !labels.contains(&label) {
             labels.push(label);
         }
     }
@@ -239,6 +255,12 @@ fn controls(grid: &Grid) -> String {
     } else {
         labels.join(", ")
     }
+}
+
+/// Whether a cell's method is a control; none for strategies and their static variants.
+fn is_control(registry: &MethodRegistry, cell: &Cell) -> Option<bool> {
+    let method = registry.get(cell.method.name()?).ok()?;
+    Some(method.role() != MethodRole::Studied)
 }
 
 fn tests(config: &StudyConfig) -> String {

@@ -216,6 +216,10 @@ impl Prepared {
             if plan.input == fp_scoring::ImageInput::None {
                 return Err("it leaves the image out".to_owned());
             }
+            let parts = request.parts();
+            let vision = &mut self.options.vision;
+            vision.num_layers = vision.num_layers.max(parts.num_layers);
+            vision.post_norm |= parts.post_norm;
             let method = NamedMethod {
                 cell: cell.clone(),
                 schedule: entering(&schedule),

@@ -66,6 +66,7 @@ pub use method::Method;
 pub use names::{dataset_selector, is_embedded, model_dir, model_folder, model_notes};
 pub use options::RunOptions;
 pub use order::Shard;
+pub use own_methods::methods_of;
 pub(crate) use own_methods::plans_of_run;
 pub(crate) use prepare::{load_options, number_format};
 pub use record::{

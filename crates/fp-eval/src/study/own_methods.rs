@@ -65,6 +65,17 @@ impl OwnMethods {
     }
 }
 
+/// The methods that a configuration can name: those of `registry`, and those that it makes
+/// itself of settings, fixed heads and files of selections. Beside them what is wrong with
+/// the latter, each with its place in the configuration.
+pub fn methods_of(
+    config: &StudyConfig,
+    registry: &MethodRegistry,
+) -> (MethodRegistry, Vec<(String, String)>) {
+    let own = OwnMethods::new(config, registry);
+    (own.registry, own.problems)
+}
+
 /// The plan of each cell of a run for images of N tokens, by the methods that come with this
 /// program and those that its configuration makes itself. Cells whose methods another
 /// program registered have the reason why there is none.

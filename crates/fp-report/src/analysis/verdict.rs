@@ -94,6 +94,14 @@ pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdic
         let budget = budgets.find(|budget| budget.label == tests.budget);
         tests.sentences(&budget.map_or_else(|| tests.budget.clone(), budget_text))
     });
+    let methods: Vec<String> = methods.collect();
+    let strategies = headline::numbers(run, roster, analysis);
+    // What the study asks about comes first.
+    let (numbers, others) = if roster.asks_about_methods() && !methods.is_empty() {
+        (methods, strategies)
+    } else {
+        (strategies, methods)
+    };
     let sentences = [
         against_random(run, roster, analysis),
         against_all_heads(roster, analysis),
@@ -103,8 +111,8 @@ pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdic
     Verdict {
         failed: failed(&analysis.failures),
         headline: headline::headline(run, roster, analysis),
-        numbers: headline::numbers(run, roster, analysis),
-        sentences: sentences.into_iter().flatten().chain(methods).collect(),
+        numbers,
+        sentences: sentences.into_iter().flatten().chain(others).collect(),
         cautions: cautions(run, roster, analysis),
     }
 }

@@ -127,17 +127,14 @@ pub(crate) fn headline(all: &[MethodTests], margin: f64) -> Option<String> {
     let winners = methods.iter().filter(has_won);
     let won: Vec<String> = winners
         .map(|method| {
-            let at: Vec<String> = tests_of(&tests, method)
-                .filter(|(_, _, test)| test.outcome == Outcome::Better)
-                .map(|(tests, _, test)| {
-                    format!(
-                        "{} points at {}",
-                        signed_points(test.difference),
-                        tests.budget
-                    )
-                })
+            let at: Vec<_> = tests_of(&tests, method).collect();
+            let won = at
+                .iter()
+                .filter(|(_, _, test)| test.outcome == Outcome::Better);
+            let won: Vec<(&str, f64)> = won
+                .map(|(tests, _, test)| (tests.budget.as_str(), test.difference))
                 .collect();
-            format!("{method} ({})", at.join(", "))
+            format!("{method} ({})", gains(&won, at.len()))
         })
         .collect();
     let count = |outcome: Outcome| {
@@ -166,6 +163,25 @@ pub(crate) fn headline(all: &[MethodTests], margin: f64) -> Option<String> {
             if won.len() == 1 { "s" } else { "" }
         )
     })
+}
+
+/// Budgets and differences of a method, the smallest and the largest where that is all that
+/// there is to tell.
+fn gains(won: &[(&str, f64)], num_budgets: usize) -> String {
+    let differences = || won.iter().map(|(_, difference)| *difference);
+    if won.len() == num_budgets && num_budgets > 1 {
+        let least = differences().fold(f64::INFINITY, f64::min);
+        let most = differences().fold(f64::NEG_INFINITY, f64::max);
+        let (least, most) = (signed_points(least), signed_points(most));
+        return match least == most {
+            true => format!("{least} points"),
+            false => format!("{least} to {most} points"),
+        };
+    }
+    let at = won
+        .iter()
+        .map(|(budget, difference)| format!("{} points at {budget}", signed_points(*difference)));
+    at.collect::<Vec<_>>().join(", ")
 }
 
 fn tests_of<'a, 'b>(

@@ -189,16 +189,17 @@ impl PublishedMethod for VScan {
     fn stages(
         &self,
         params: &MethodParams,
-        _setting: &PlanSetting,
+        setting: &PlanSetting,
     ) -> Result<Vec<PublishedStage>, PublishedError> {
         let keep = params.count("keep")?;
         let keep2 = params.count("keep2")?;
+        let kept = num_kept(setting.num_image_tokens, params.count("window")?, keep);
         let shallow = i64::try_from(params.count("shallow_layer")?).unwrap_or(i64::MAX);
         let first = PublishedStage {
             site: Site::Embeddings,
             method: &VScan,
             params: params.clone(),
-            kept: keep,
+            kept,
             sources: vec![
                 (
                     "shallow",
@@ -209,7 +210,7 @@ impl PublishedMethod for VScan {
             ],
         };
         let layer = Site::Layer(params.count("layer")?);
-        let second = super::pyramiddrop::stage(layer, keep2.min(keep))?;
+        let second = super::pyramiddrop::stage(layer, keep2.min(kept))?;
         Ok(vec![first, second])
     }
 }
@@ -223,6 +224,16 @@ pub struct VScanTokens {
     pub local: Vec<usize>,
     /// The dropped tokens that joined each kept one.
     pub merged_from: Vec<Vec<usize>>,
+}
+
+/// How many of N tokens go on from the first stage: what windows can't share evenly is lost.
+fn num_kept(num_tokens: usize, window: usize, keep: usize) -> usize {
+    let side = num_tokens.isqrt();
+    if window == 0 || side * side != num_tokens || !side.is_multiple_of(window) {
+        return keep;
+    }
+    let windows = (side / window).pow(2);
+    keep / 2 / windows * windows + (keep - keep / 2)
 }
 
 /// VScan's first choice of about `keep` tokens of a grid `side` wide in windows of `window`.
