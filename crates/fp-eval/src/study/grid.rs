@@ -10,7 +10,7 @@ use fp_scoring::{
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
-use super::config::{HeadSetting, StudyConfig};
+use super::config::{HeadSetting, StudyConfig, StudyKind};
 use super::method::Method;
 
 /// What a grid depends on of a model.
@@ -385,7 +385,12 @@ fn budgets(
                     continue;
                 }
             };
-            let label = label(layers, prune_layer, kept, setting);
+            // What methods have in common is the average, whatever each keeps for it.
+            let kept_by_all = kept.filter(|_| {
+                let is_average = matches!(setting, TokenBudget::AverageVisualTokens(_));
+                config.study != StudyKind::Methods || !is_average
+            });
+            let label = label(layers, prune_layer, kept_by_all, setting);
             if let Some(same) = budgets.iter().find(|budget| budget.label == label) {
                 let error = GridError::Same {
                     first: same.setting.to_string(),

@@ -121,6 +121,10 @@ pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdic
 pub(crate) fn budget_text(budget: &Budget) -> String {
     let name = match (&budget.schedule, budget.prune_layer, budget.kept) {
         (Some(schedule), _, _) => format!("schedule {schedule}"),
+        (None, _, Some(_)) if budget.label.starts_with('B') => {
+            let average = budget.average_visual_tokens;
+            return average.map_or_else(|| budget.label.clone(), |b| format!("B = {b:.0}"));
+        }
         (None, Some(layer), Some(kept)) => format!("K = {layer}, R = {kept}"),
         (None, None, Some(kept)) => format!("R = {kept}"),
         (None, _, None) => return budget.label.clone(),
