@@ -123,6 +123,14 @@ fn answers() {
             question: text(),
             is_known: true,
         },
+        OtherBenchmark {
+            path: path(),
+            tool: "lmms-eval",
+            task: text(),
+            benchmark: "POPE",
+            dataset: text(),
+            asked: "GQA",
+        },
         Different { first: text(), second: text() },
     ));
 }

@@ -1,12 +1,13 @@
-//! `finepruner compare`: two runs, tested against each other.
+//! `finepruner compare`: two runs, or two files of answers, tested against each other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use fp_report::{CellDifference, RunComparison};
 
-use super::{print_json, print_text};
+use super::rescore::RescoreArgs;
+use super::{print_json, print_text, rescore};
 use crate::table::{table, wrap_lines};
 
 /// Compare two runs on the samples and cells that both have.
@@ -16,16 +17,23 @@ use crate::table::{table, wrap_lines};
 /// points, paired by sample and clustered by image; p is corrected by Holm's method
 /// over all cells.
 ///
+/// Two files of answers, such as lmms-eval and VLMEvalKit write, are compared as
+/// `rescore` does it: by the benchmark's rule, on the questions of --dataset.
+///
 /// Examples:
 ///   finepruner compare runs/f32 runs/f16
 ///   finepruner compare runs/before runs/after --json
+///   finepruner compare all=a_samples_pope.jsonl 192=b_samples_pope.jsonl --dataset POPE
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CompareArgs {
-    /// Folder of the first run.
+    /// Folder of the first run, or [NAME=]FILE of answers.
     first: PathBuf,
-    /// Folder of the second run.
+    /// Folder of the second run, or [NAME=]FILE of answers.
     second: PathBuf,
+    /// The dataset that files of answers are to: a folder, or FOLDER:PART.
+    #[arg(long, value_name = "DIR")]
+    dataset: Option<String>,
     /// Print JSON: one object with every test.
     #[arg(long)]
     json: bool,
@@ -33,12 +41,40 @@ pub(crate) struct CompareArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
+    let both = [args.first.as_path(), args.second.as_path()];
+    if both.iter().any(|path| is_answers(path)) || args.dataset.is_some() {
+        for path in both {
+            ensure!(
+                !is_run(path),
+                "{} is a run, the other one a file of answers; expected two runs, or two files of answers",
+                path.display()
+            );
+        }
+        // What differs is told as second minus first here, and as a minus b there.
+        let [first, second] = both.map(|path| path.display().to_string());
+        let answers = vec![second, first];
+        return rescore::run(&RescoreArgs::compared(
+            answers,
+            args.dataset.clone(),
+            args.json,
+        ));
+    }
     let comparison = fp_report::compare(&args.first, &args.second)?;
     if args.json {
         print_json(&comparison)
     } else {
         print_text(&text(&comparison))
     }
+}
+
+fn is_run(path: &Path) -> bool {
+    path.join("run.json").is_file()
+}
+
+/// Whether an argument is a file of answers, with a name before it or not.
+fn is_answers(path: &Path) -> bool {
+    let named = path.to_str().and_then(|text| text.split_once('='));
+    path.is_file() || named.is_some_and(|(_, path)| Path::new(path).is_file())
 }
 
 fn text(comparison: &RunComparison) -> String {

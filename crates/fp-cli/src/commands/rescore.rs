@@ -2,6 +2,7 @@
 
 mod health;
 mod report;
+mod reported;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,16 +21,22 @@ use crate::table::wrap_lines;
 /// Score answer files of other evaluations, and test them against each other.
 ///
 /// Answers are LLaVA's JSON lines (question_id, text), lists for evaluation servers
-/// (.json), a folder of MME's official tool (a .txt per task), or a table of
-/// MMBench with a column `prediction` (.tsv or .xlsx). The last two contain their
-/// questions and need no --dataset. All metrics of the benchmark are computed;
-/// files are compared pairwise on the same questions, clustered by image, with
-/// Holm's correction over the pairs.
+/// (.json), what lmms-eval logs with --log_samples (…_samples_<task>.jsonl),
+/// VLMEvalKit's predictions (<model>_<dataset>.xlsx, .tsv or .json), a folder of
+/// MME's official tool (a .txt per task), or a table of MMBench with a column
+/// `prediction` (.tsv or .xlsx). The last two contain their questions and need no
+/// --dataset. All metrics of the benchmark are computed; files are compared pairwise
+/// on the same questions, clustered by image, with Holm's correction over the pairs.
 ///
-/// Answers are joined with questions by question_id. Where the prompts in a file
-/// contradict that, they are joined by image and question, or refused. No image is
-/// needed. Questions without an answer count as wrong; warnings say how many there
-/// are, and what else doesn't match. --strict turns warnings into errors.
+/// Answers are joined with questions by question_id, or by the row that lmms-eval
+/// logs. Where the prompts in a file contradict that, they are joined by image and
+/// question, or refused; a note says how. No image is needed. Questions without an
+/// answer count as wrong; warnings say how many there are, and what else doesn't
+/// match. --strict turns warnings into errors.
+///
+/// Scores that lmms-eval (…_results.json) or VLMEvalKit (…_acc.csv, …_score.csv)
+/// wrote beside the answers are shown beside ours by the same rule, with the reason
+/// where they differ.
 ///
 /// Below a file's figures stands what its answers are like: one answer to
 /// everything, answers that no rule reads, sentences where words are asked. Lines
@@ -39,6 +46,7 @@ use crate::table::wrap_lines;
 ///   finepruner rescore --dataset eval/gqa vanilla=7b.jsonl pruned=7b-192.jsonl
 ///   finepruner rescore answers/llava-7b answers/llava-7b-192
 ///   finepruner rescore --dataset eval/mm-vet mm-vet/7b.jsonl --upload to-judge
+///   finepruner rescore --dataset POPE out/20260101_000000_samples_pope.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct RescoreArgs {
@@ -58,7 +66,7 @@ pub(crate) struct RescoreArgs {
     #[arg(long)]
     strict: bool,
     /// Number of bootstrap draws and of permutations.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = NUM_DRAWS)]
     num_draws: usize,
     /// Seed of the draws and permutations.
     #[arg(long, default_value_t = 0)]
@@ -66,6 +74,25 @@ pub(crate) struct RescoreArgs {
     /// Print JSON: one object.
     #[arg(long)]
     json: bool,
+}
+
+/// Draws and permutations where nothing is said.
+const NUM_DRAWS: usize = 10_000;
+
+impl RescoreArgs {
+    /// Two files that are compared, nothing else said.
+    pub(super) fn compared(answers: Vec<String>, dataset: Option<String>, json: bool) -> Self {
+        RescoreArgs {
+            answers,
+            dataset,
+            baseline: None,
+            upload: None,
+            strict: false,
+            num_draws: NUM_DRAWS,
+            seed: 0,
+            json,
+        }
+    }
 }
 
 /// Runs the command.

@@ -1,18 +1,13 @@
-//! Files of answers, in the forms that others write.
+//! Answers as a file of them has them, whichever form it is in.
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use super::RescoreError;
-use super::tables::{mmbench_table, mme_folder};
-use crate::dataset::encoding::read_text;
-use crate::dataset::lines::{for_each_line, parse};
-use crate::dataset::llava::Id;
-use crate::dataset::{ProblemKind, Problems, Reading};
+use super::reported::Reported;
+use super::{RescoreError, forms};
+use crate::dataset::{Benchmark, Problems, Reading};
 
 /// One answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
     /// The question's id, as the file has it.
     pub id: String,
@@ -22,10 +17,35 @@ pub struct Answer {
     pub image: Option<String>,
     /// What was said.
     pub text: String,
+    /// The question's row in the dataset, from 0, where the file says it.
+    pub row: Option<usize>,
+    /// The kind of question, such as POPE's category, where the file says it.
+    pub family: Option<String>,
+    /// The right answer, where the file says it.
+    pub gold: Option<String>,
+    /// The score that the file gives the answer, 0 to 1, where it gives one.
+    pub score: Option<f64>,
+}
+
+/// What another evaluator says of the answers that it wrote.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Origin {
+    /// The evaluator.
+    pub tool: &'static str,
+    /// What it calls the benchmark, where the file says it.
+    pub task: Option<String>,
+    /// The benchmark, where it is known by that name.
+    pub benchmark: Option<Benchmark>,
+    /// Where the ids of the answers come from, as a clause.
+    pub ids: String,
+    /// Its own scores of them, from the file of results beside.
+    pub reported: Vec<Reported>,
+    /// What else has to be known of the file, as sentences without a full stop.
+    pub notes: Vec<String>,
 }
 
 /// A file of answers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AnswerFile {
     /// The file or folder.
     pub path: PathBuf,
@@ -35,112 +55,27 @@ pub struct AnswerFile {
     pub problems: Problems,
     /// The questions, where the file has them too: MME's and MMBench's forms do.
     pub questions: Option<Reading>,
-}
-
-#[derive(Deserialize)]
-struct LlavaLine {
-    question_id: Id,
-    #[serde(default)]
-    prompt: Option<String>,
-    /// LLaVA writes none; others write more than a name.
-    #[serde(default)]
-    image: Option<serde_json::Value>,
-    text: String,
-}
-
-/// Entries of the files that servers and official scripts take.
-#[derive(Deserialize)]
-struct ServerEntry {
-    #[serde(alias = "questionId", alias = "image")]
-    question_id: Id,
-    #[serde(alias = "prediction")]
-    answer: String,
+    /// The evaluator that wrote it, where the form is one of an evaluator's own.
+    pub origin: Option<Origin>,
 }
 
 impl AnswerFile {
     /// Reads a file in whichever form it is: LLaVA's JSON lines, a list of JSON such as
-    /// servers take, a folder of MME's official tool, or a table of MMBench with a column
+    /// servers take, what lmms-eval logs with `--log_samples`, a file of predictions of
+    /// VLMEvalKit, a folder of MME's official tool, or a table of MMBench with a column
     /// `prediction`.
     ///
     /// # Errors
-    /// A file that can't be read or is in no known form.
+    /// A file that can't be read, is in no known form, or has scores of whole parts only.
     pub fn read(path: &Path) -> Result<AnswerFile, RescoreError> {
-        if path.is_dir() {
-            return mme_folder(path);
-        }
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        match ending.map(str::to_ascii_lowercase).as_deref() {
-            Some("jsonl") => read_lines(path),
-            Some("json") => read_list(path),
-            Some("tsv" | "xlsx") => mmbench_table(path),
-            _ => Err(RescoreError::Form {
-                path: path.to_owned(),
-                reason: "no file of answers that is known by its name: .jsonl as LLaVA writes it, .json as servers take it, .tsv or .xlsx of MMBench, or a folder of MME's .txt files".to_owned(),
-            }),
-        }
+        forms::read(path)
     }
-}
-
-fn read_lines(path: &Path) -> Result<AnswerFile, RescoreError> {
-    let mut answers = Vec::new();
-    let mut problems = Problems::default();
-    for_each_line(path, |number, line| {
-        if line.as_ref().is_ok_and(|line| line.trim().is_empty()) {
-            return;
-        }
-        match line.and_then(parse::<LlavaLine>) {
-            Ok(line) => answers.push(Answer {
-                id: line.question_id.into_text(),
-                prompt: line.prompt.filter(|prompt| !prompt.trim().is_empty()),
-                image: line
-                    .image
-                    .as_ref()
-                    .and_then(|name| name.as_str())
-                    .map(str::to_owned),
-                text: line.text,
-            }),
-            Err((kind, message)) => problems.add(number, kind, message),
-        }
-    })?;
-    Ok(AnswerFile {
-        path: path.to_owned(),
-        answers,
-        problems,
-        questions: None,
-    })
-}
-
-fn read_list(path: &Path) -> Result<AnswerFile, RescoreError> {
-    let text = read_text(path)?;
-    let entries: Vec<serde_json::Value> =
-        serde_json::from_str(&text).map_err(|source| RescoreError::Json {
-            path: path.to_owned(),
-            reason: "no list of answers",
-            source,
-        })?;
-    let mut answers = Vec::new();
-    let mut problems = Problems::of("entry");
-    for (entry, number) in entries.into_iter().zip(1..) {
-        match serde_json::from_value::<ServerEntry>(entry) {
-            Ok(entry) => answers.push(Answer {
-                id: entry.question_id.into_text(),
-                text: entry.answer,
-                ..Answer::default()
-            }),
-            Err(error) => problems.add(number, ProblemKind::of_json(&error), error.to_string()),
-        }
-    }
-    Ok(AnswerFile {
-        path: path.to_owned(),
-        answers,
-        problems,
-        questions: None,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::ProblemKind;
 
     fn read(name: &str, content: &[u8]) -> Result<AnswerFile, RescoreError> {
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
 //! Metrics of answers that others produced, without a model: answer files of LLaVA, of
-//! MME's official tool and of MMBench, scored and compared pairwise.
+//! MME's official tool, of MMBench, lmms-eval and VLMEvalKit, scored and compared pairwise.
 //!
 //! [`AnswerFile::read`] reads one file, [`Scored::new`] joins it with a data set and
 //! scores it, [`compare`] tests two of them against each other on the same questions.
@@ -8,20 +8,22 @@
 mod answers;
 mod compare;
 mod figures;
+mod forms;
 mod health;
 mod join;
 mod questions;
+mod reported;
 mod sets;
-mod tables;
 mod upload;
 mod workbook;
 
-pub use answers::{Answer, AnswerFile};
+pub use answers::{Answer, AnswerFile, Origin};
 pub use compare::{Comparison, compare, compare_all};
 pub use figures::{Figure, Figures, Groups};
 pub use health::{Example, Finding, Health, Level};
 pub use join::{Joined, JoinedBy, Texts, join};
 pub use questions::open_questions;
+pub use reported::{BesideOurs, Reported};
 pub use sets::{
     Additive, AnswerSets, FigureMeans, Part, Questions, SetFigures, Unit, UnitCounts, benchmark_of,
 };
@@ -117,6 +119,22 @@ pub enum RescoreError {
         /// Whether the data set has the question that was asked, under another id.
         is_known: bool,
     },
+    /// Answers that another evaluator gave to another benchmark.
+    #[error("{}: {tool}'s answers to {task}, which is {benchmark}; {dataset} is {asked}: give the answers to {asked}, or name a dataset of {benchmark} with --dataset", path.display())]
+    OtherBenchmark {
+        /// The file.
+        path: PathBuf,
+        /// The evaluator.
+        tool: &'static str,
+        /// What it calls the benchmark.
+        task: String,
+        /// The benchmark that it is.
+        benchmark: &'static str,
+        /// The data set.
+        dataset: String,
+        /// The data set's benchmark.
+        asked: &'static str,
+    },
     /// Files whose questions differ.
     #[error("{first} and {second} answer different questions; name the data set that both are of")]
     Different {
@@ -162,6 +180,8 @@ pub struct Scored {
     pub figures: Figures,
     /// What the answers are like.
     pub health: Health,
+    /// Scores that the evaluator that wrote the answers gave them, beside ours.
+    pub reported: Vec<BesideOurs>,
 }
 
 impl Scored {
@@ -179,6 +199,7 @@ impl Scored {
             path: file.path.clone(),
             dataset: dataset.name.clone(),
             health: Health::new(dataset, &texts.samples, &figures.scores, &joined),
+            reported: reported::beside_ours(file, dataset, &texts),
             joined,
             figures,
         })

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fp_data::Sample;
-use fp_data::dataset::{Benchmark, Dataset, Problems};
+use fp_data::dataset::{Benchmark, Dataset};
 use fp_data::metric::{AnswerRule, mme};
 use fp_data::rescore::{Answer, AnswerFile, Scored, compare};
 use fp_eval::study::{Grid, SampleRecord, StudyConfig};
@@ -242,15 +242,13 @@ fn rescored(run: &Run, dataset: usize, asked: &Asked, cell: &str) -> Scored {
         .filter(|record| record.dataset == dataset);
     let answers = records.map(|record| Answer {
         id: record.id.clone(),
-        prompt: None,
-        image: None,
         text: record.run_of(at).unwrap().text.clone(),
+        ..Answer::default()
     });
     let file = AnswerFile {
         path: cell.into(),
         answers: answers.collect(),
-        problems: Problems::default(),
-        questions: None,
+        ..AnswerFile::default()
     };
     Scored::new(cell, &file, &dataset_of(asked)).unwrap()
 }

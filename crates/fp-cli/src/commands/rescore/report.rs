@@ -3,13 +3,13 @@
 use fp_data::dataset::Dataset;
 use fp_data::rescore::{Comparison, Figures, Scored};
 
-use super::health;
+use super::{health, reported};
 use crate::table::table;
 
 /// Files beside each other in one table.
 const FILES_PER_TABLE: usize = 4;
 /// What stands where there is no figure; the reason is below the table.
-const MISSING: &str = "–";
+pub(super) const MISSING: &str = "–";
 
 /// Figures, breakdowns and comparisons.
 pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparison]) -> String {
@@ -30,6 +30,7 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
         for place in 0..scored[0].figures.groups.len() {
             text += &format!("\n{}\n", groups(scored, place));
         }
+        text += &reported::text(scored);
         text += &health::text(scored);
     }
     if !comparisons.is_empty() {
@@ -79,7 +80,7 @@ fn right(scored: &[Scored]) -> Vec<usize> {
     (1..=scored.len()).collect()
 }
 
-fn number(value: Option<f64>) -> String {
+pub(super) fn number(value: Option<f64>) -> String {
     value.map_or_else(|| MISSING.to_owned(), |value| format!("{value:.2}"))
 }
 

@@ -43,6 +43,50 @@ pub(super) fn count(file: &AnswerFile, placement: &Placement, joined: &mut Joine
     }
 }
 
+/// Counts answers whose prompt words its question in another way.
+pub(super) fn count_other_prompts(
+    file: &AnswerFile,
+    questions: &Questions<'_>,
+    placement: &Placement,
+    joined: &mut Joined,
+) {
+    for (index, place) in placement.answers.iter().enumerate() {
+        let answer = place.map(|place| &file.answers[place]);
+        if let Some(answer) = answer.filter(|answer| questions.fit(answer, index) == Fit::Reworded)
+        {
+            joined.num_other_prompts += 1;
+            name(&mut joined.other_prompts, &answer.id);
+        }
+    }
+}
+
+/// Every answer says its row; each prompt, and each right answer that the file says, is the
+/// question's in that row: of the questions on images, of which there are `num_samples`, or
+/// of those in the answer's category.
+pub(super) fn by_row(
+    file: &AnswerFile,
+    questions: &Questions<'_>,
+    num_samples: usize,
+) -> Option<Placement> {
+    if file.answers.is_empty() || file.answers.iter().any(|answer| answer.row.is_none()) {
+        return None;
+    }
+    let mut of_family: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, sample) in questions.samples[..num_samples].iter().enumerate() {
+        of_family.entry(&sample.family).or_default().push(index);
+    }
+    let of_all = |answer: &Answer| answer.row.filter(|row| *row < num_samples);
+    let in_family = |answer: &Answer| {
+        let family = of_family.get(answer.family.as_deref()?)?;
+        family.get(answer.row?).copied()
+    };
+    let is_right = |answer: &Answer, index: usize| questions.has_gold(answer, index);
+    let by = JoinedBy::Row;
+    let of_all = |answer: &Answer| of_all(answer).filter(|&index| is_right(answer, index));
+    let in_family = |answer: &Answer| in_family(answer).filter(|&index| is_right(answer, index));
+    placed(file, questions, by, of_all).or_else(|| placed(file, questions, by, in_family))
+}
+
 /// Each prompt, with the image where the answer names it, is that of one question; at least
 /// half of the answers are to one.
 fn by_question(file: &AnswerFile, questions: &Questions<'_>) -> Option<Placement> {

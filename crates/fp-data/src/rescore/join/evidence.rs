@@ -95,13 +95,31 @@ impl<'a> Questions<'a> {
         let prompt = without_image(prompt);
         let found = self.by_text.get(&words(text(prompt)));
         let found = found.or_else(|| self.by_body.get(&words(body(prompt))));
-        let found = found.map_or(&[][..], Vec::as_slice);
+        let found = found.map_or(&[][..], Vec::as_slice).iter().copied();
+        let found = found.filter(|&index| self.is_of_family(answer, index));
         match self.of_image(answer) {
-            Some(places) => {
-                let is_there = |index: &&usize| places.contains(index);
-                found.iter().filter(is_there).copied().collect()
-            }
-            None => found.to_vec(),
+            Some(places) => found.filter(|index| places.contains(index)).collect(),
+            None => found.collect(),
+        }
+    }
+
+    /// Whether a question is of the kind that an answer says; where it says none, any is.
+    fn is_of_family(&self, answer: &Answer, index: usize) -> bool {
+        let family = answer.family.as_deref();
+        family.is_none_or(|family| self.samples[index].family == family)
+    }
+
+    /// Whether a question's right answer is the one that an answer's file says, of
+    /// benchmarks that have one. Of others files say a list or nothing of use.
+    pub(super) fn has_gold(&self, answer: &Answer, index: usize) -> bool {
+        let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
+        let has_one = matches!(
+            self.benchmark,
+            Benchmark::Pope | Benchmark::Mme | Benchmark::Gqa
+        );
+        match (&answer.gold, self.samples[index].answers.as_slice()) {
+            (Some(gold), [right]) if has_one => same(gold, right),
+            _ => true,
         }
     }
 
@@ -115,6 +133,9 @@ impl<'a> Questions<'a> {
     pub(super) fn fit(&self, answer: &Answer, index: usize) -> Fit {
         let sample = self.samples[index];
         let places = self.of_image(answer);
+        if !self.is_of_family(answer, index) {
+            return Fit::Other;
+        }
         if places.is_some_and(|places| !places.contains(&index)) {
             return Fit::Other;
         }

@@ -10,7 +10,7 @@ mod evidence;
 mod warnings;
 
 use super::{AnswerFile, RescoreError};
-use crate::dataset::Dataset;
+use crate::dataset::{Benchmark, Dataset};
 use evidence::{Fit, Questions};
 
 /// Ids that are named in a message.
@@ -33,6 +33,8 @@ pub enum JoinedBy {
     CategoryAndPlace,
     /// The place in the file, with each prompt agreeing.
     Place,
+    /// The row in the dataset that the file says, with each prompt agreeing.
+    Row,
 }
 
 /// How the answers of a file met the questions of a data set.
@@ -78,12 +80,14 @@ pub struct Joined {
 }
 
 /// Answers by question.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Texts {
     /// To the samples on images, in their order.
     pub samples: Vec<Option<String>>,
     /// To the questions without an image.
     pub text_only: Vec<Option<String>>,
+    /// Scores that the file gives its answers, those to samples on images first.
+    pub scores: Vec<Option<f64>>,
 }
 
 /// Where answers were put: for each question the answer, by its place in the file.
@@ -106,20 +110,19 @@ pub fn join(file: &AnswerFile, dataset: &Dataset) -> Result<(Texts, Joined), Res
         num_unusable: file.problems.len(),
         ..Joined::default()
     };
-    let attempt = Attempt::by_id(file, &questions, &mut joined);
-    let answers = match attempt.refusal(file, dataset, &questions, &joined) {
-        None => attempt.answers,
-        Some(refusal) => {
-            let num_contradicted = attempt.contradicted.len();
-            let Some(placement) = elsewhere::place(file, &questions) else {
-                return Err(refusal);
-            };
+    refuse_other_benchmark(file, dataset)?;
+    let answers = match elsewhere::by_row(file, &questions, dataset.samples.len()) {
+        // A row that a file says is as good as an id, where every prompt agrees.
+        Some(placement) => {
             joined.by = placement.by;
             elsewhere::count(file, &placement, &mut joined);
-            warnings::elsewhere(&mut joined, num_contradicted, file.answers.len());
+            elsewhere::count_other_prompts(file, &questions, &placement, &mut joined);
             placement.answers
         }
+        None => by_id_or_elsewhere(file, dataset, &questions, &mut joined)?,
     };
+    let score = |place: &Option<usize>| file.answers[(*place)?].score;
+    let scores = answers.iter().map(score).collect();
     let text = |place: &Option<usize>| place.map(|place| file.answers[place].text.clone());
     let mut samples: Vec<Option<String>> = answers.iter().map(text).collect();
     let text_only = samples.split_off(dataset.samples.len());
@@ -133,7 +136,54 @@ pub fn join(file: &AnswerFile, dataset: &Dataset) -> Result<(Texts, Joined), Res
         .take(MOST_NAMED)
         .collect();
     warnings::add(&mut joined, file);
-    Ok((Texts { samples, text_only }, joined))
+    let texts = Texts {
+        samples,
+        text_only,
+        scores,
+    };
+    Ok((texts, joined))
+}
+
+fn by_id_or_elsewhere(
+    file: &AnswerFile,
+    dataset: &Dataset,
+    questions: &Questions<'_>,
+    joined: &mut Joined,
+) -> Result<Vec<Option<usize>>, RescoreError> {
+    let attempt = Attempt::by_id(file, questions, joined);
+    let Some(refusal) = attempt.refusal(file, dataset, questions, joined) else {
+        return Ok(attempt.answers);
+    };
+    let num_contradicted = attempt.contradicted.len();
+    let Some(placement) = elsewhere::place(file, questions) else {
+        return Err(refusal);
+    };
+    joined.by = placement.by;
+    elsewhere::count(file, &placement, joined);
+    warnings::elsewhere(joined, num_contradicted, file.answers.len());
+    Ok(placement.answers)
+}
+
+/// Refuses answers that their evaluator gave to another benchmark.
+fn refuse_other_benchmark(file: &AnswerFile, dataset: &Dataset) -> Result<(), RescoreError> {
+    let Some(origin) = &file.origin else {
+        return Ok(());
+    };
+    match origin.benchmark {
+        Some(benchmark)
+            if benchmark != dataset.benchmark && dataset.benchmark != Benchmark::Plain =>
+        {
+            Err(RescoreError::OtherBenchmark {
+                path: file.path.clone(),
+                tool: origin.tool,
+                task: origin.task.clone().unwrap_or_default(),
+                benchmark: benchmark.title(),
+                dataset: dataset.name.clone(),
+                asked: dataset.benchmark.title(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What comes of taking ids at their word.

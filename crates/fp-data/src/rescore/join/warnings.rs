@@ -1,7 +1,7 @@
 //! What is said of how answers met questions.
 
 use super::{Joined, JoinedBy};
-use crate::rescore::AnswerFile;
+use crate::rescore::{AnswerFile, Origin};
 
 /// Told where ids were not taken at their word.
 pub(super) fn elsewhere(joined: &mut Joined, num_contradicted: usize, count: usize) {
@@ -11,6 +11,7 @@ pub(super) fn elsewhere(joined: &mut Joined, num_contradicted: usize, count: usi
         JoinedBy::ImageAndQuestion => "image and text of the question, which only one has",
         JoinedBy::CategoryAndPlace => "category and place in it, where every prompt agrees",
         JoinedBy::Place => "their place in the file, where every prompt agrees",
+        JoinedBy::Row => "the row that the file says, where every prompt agrees",
     };
     let because = match num_contradicted {
         0 => format!("the ids of the {count} answers are not those of the questions"),
@@ -68,10 +69,33 @@ pub(super) fn add(joined: &mut Joined, file: &AnswerFile) {
         warnings.push(unusable(file));
     }
     joined.warnings = warnings;
+    if let Some(origin) = &file.origin {
+        joined.notes.push(of_origin(origin, joined));
+        joined.notes.extend(origin.notes.iter().cloned());
+    }
     if joined.num_prompts == 0 && file.questions.is_none() {
         let note = "joined by question_id alone: no answer has a prompt that would confirm it";
         joined.notes.push(note.to_owned());
     }
+}
+
+/// How answers of another evaluator were brought to the questions, in words.
+fn of_origin(origin: &Origin, joined: &Joined) -> String {
+    let Origin { tool, ids, .. } = origin;
+    let task = origin.task.as_deref();
+    let task = task.map_or_else(String::new, |task| format!(" to {task}"));
+    let how = match joined.by {
+        JoinedBy::QuestionId if joined.num_prompts > 0 => {
+            "joined by these ids, which no prompt contradicts"
+        }
+        JoinedBy::QuestionId => "joined by these ids",
+        JoinedBy::Question => "joined by the text of the question, which only one has",
+        JoinedBy::ImageAndQuestion => "joined by image and text of the question",
+        JoinedBy::CategoryAndPlace => "joined by category and place in it; every prompt agrees",
+        JoinedBy::Place => "joined by place, in the dataset's order; every prompt agrees",
+        JoinedBy::Row => "joined by that row; every prompt agrees",
+    };
+    format!("answers of {tool}{task}: {ids}; {how}")
 }
 
 /// Lines that can't be used. Those of a folder say themselves which file they stand in.

@@ -3,8 +3,10 @@
 
 mod joins;
 mod lines;
+mod lmms_eval;
 mod tables;
 mod undefined;
+mod vlmevalkit;
 mod without_images;
 #[cfg(feature = "xlsx")]
 mod workbooks;

@@ -1,0 +1,159 @@
+//! The forms that files of answers come in, one file each. A file is in the first form of
+//! [`FORMS`] that fits what is in it.
+
+mod aggregated;
+mod lines;
+mod lmms_eval;
+mod lmms_eval_folder;
+mod lmms_eval_logs;
+mod mmbench;
+mod mme_folder;
+mod server;
+mod tasks;
+mod vlmevalkit;
+mod vlmevalkit_scores;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{AnswerFile, RescoreError};
+use crate::dataset::lines::for_each_line;
+use crate::dataset::{Benchmark, Dataset, Problems, Reading, TextTable, read_table, read_text};
+use crate::sample::Sample;
+
+/// One form.
+pub(super) struct Form {
+    /// What it is called where a file is in none; empty where a file in it has no answers.
+    name: &'static str,
+    /// Whether a file is in it.
+    fits: fn(&Path, &Opened) -> bool,
+    /// Reads such a file.
+    read: fn(&Path, Opened) -> Result<AnswerFile, RescoreError>,
+}
+
+/// Every form; special ones stand before general ones.
+const FORMS: [Form; 11] = [
+    lmms_eval::FORM,
+    lines::FORM,
+    aggregated::FORM,
+    lmms_eval_logs::FORM,
+    vlmevalkit_scores::FORM,
+    vlmevalkit::RECORDS,
+    server::FORM,
+    vlmevalkit::TABLE,
+    mmbench::FORM,
+    lmms_eval_folder::FORM,
+    mme_folder::FORM,
+];
+
+/// What a file is seen to be before its form is known.
+pub(super) enum Opened {
+    /// A folder.
+    Folder,
+    /// A file of JSON lines, with the first of them that is JSON.
+    Lines(Option<Value>),
+    /// A file of JSON.
+    Json(Value),
+    /// A table with tabs, or a workbook.
+    Table(TextTable),
+    /// A file that is known by its name only.
+    Other,
+}
+
+impl Opened {
+    fn new(path: &Path) -> Result<Opened, RescoreError> {
+        if path.is_dir() {
+            return Ok(Opened::Folder);
+        }
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        match ending.map(str::to_ascii_lowercase).as_deref() {
+            Some("jsonl") => Ok(Opened::Lines(first_line(path)?)),
+            Some("json") => {
+                let text = read_text(path)?;
+                let value = serde_json::from_str(&text);
+                value
+                    .map(Opened::Json)
+                    .map_err(|source| RescoreError::Json {
+                        path: path.to_owned(),
+                        reason: "no list of answers",
+                        source,
+                    })
+            }
+            Some("tsv" | "xlsx") => Ok(Opened::Table(read_table(path)?)),
+            _ => Ok(Opened::Other),
+        }
+    }
+
+    /// The key `key` of a file that is one JSON object.
+    fn key(&self, key: &str) -> Option<&Value> {
+        match self {
+            Opened::Json(value) => value.get(key),
+            _ => None,
+        }
+    }
+
+    fn has_column(&self, name: &str) -> bool {
+        matches!(self, Opened::Table(table) if table.header.iter().any(|column| column == name))
+    }
+}
+
+/// The first line that is JSON. A file that begins with one that isn't has a form all the
+/// same, in which that line is counted as one that can't be used.
+fn first_line(path: &Path) -> Result<Option<Value>, RescoreError> {
+    let mut first = None;
+    for_each_line(path, |_, line| {
+        if first.is_none() {
+            first = line.ok().and_then(|line| serde_json::from_str(line).ok());
+        }
+    })?;
+    Ok(first)
+}
+
+/// Reads a file in whichever form it is.
+pub(super) fn read(path: &Path) -> Result<AnswerFile, RescoreError> {
+    let opened = Opened::new(path)?;
+    let form = FORMS.iter().find(|form| (form.fits)(path, &opened));
+    if let Some(form) = form {
+        return (form.read)(path, opened);
+    }
+    let names = FORMS.iter().map(|form| form.name);
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    Err(RescoreError::Form {
+        path: path.to_owned(),
+        reason: format!(
+            "in no known form of answers; expected one of: {}",
+            names.join("; ")
+        ),
+    })
+}
+
+/// The questions that a file of answers has. A file in which something can't be used has
+/// no whole set of them.
+fn questions(
+    benchmark: Benchmark,
+    name: &str,
+    path: &Path,
+    samples: Vec<Sample>,
+    problems: Problems,
+) -> Reading {
+    let dataset = Dataset {
+        name: name.to_owned(),
+        samples,
+        ..Dataset::empty(benchmark, "answers", path, vec![path.to_owned()])
+    };
+    Reading {
+        dataset,
+        problems,
+        numbers: Vec::new(),
+        faults: Vec::new(),
+        without_file: Vec::new(),
+    }
+}
+
+/// The name of a file without its folder.
+fn file_name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+}

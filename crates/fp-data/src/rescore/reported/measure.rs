@@ -1,0 +1,222 @@
+//! What a metric of another evaluator is, computed here over the answers of its file.
+
+use std::collections::BTreeMap;
+
+use crate::dataset::Dataset;
+use crate::metric::mme::{MmeAnswer, MmePairing, MmeTask};
+use crate::metric::pope::YesNoCounts;
+use crate::metric::{AnswerRule, GroupScore, YesNo};
+use crate::rescore::figures::{gold, mmbench_report};
+use crate::rescore::{AnswerFile, Texts};
+use crate::sample::Sample;
+
+/// Questions with the answers to them; those without an answer aren't there.
+pub(super) struct Asked<'a> {
+    dataset: &'a Dataset,
+    answered: Vec<(&'a Sample, &'a str, Option<f64>)>,
+    num_questions: usize,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(file: &AnswerFile, dataset: &'a Dataset, texts: &'a Texts) -> Self {
+        let samples = dataset.samples.iter().zip(&texts.samples);
+        let others = dataset.text_only.iter().zip(&texts.text_only);
+        // Questions without an image count where they were asked.
+        let is_asked = texts.text_only.iter().any(Option::is_some);
+        let all = samples.chain(others.filter(|_| is_asked));
+        let scores = &texts.scores;
+        let answered: Vec<_> = all
+            .clone()
+            .enumerate()
+            .filter_map(|(place, (sample, text))| {
+                let score = scores.get(place).copied().flatten();
+                Some((sample, text.as_deref()?, score))
+            })
+            .collect();
+        debug_assert!(answered.len() <= file.answers.len());
+        Asked {
+            dataset,
+            answered,
+            num_questions: all.count(),
+        }
+    }
+
+    pub(super) fn num_answered(&self) -> usize {
+        self.answered.len()
+    }
+
+    pub(super) fn num_missing(&self) -> usize {
+        self.num_questions - self.answered.len()
+    }
+
+    /// Ids of answers whose own score is another one than by a rule.
+    pub(super) fn scored_otherwise(&self, rule: AnswerRule) -> Vec<String> {
+        let differs = |(sample, text, score): &&(&Sample, &str, Option<f64>)| {
+            score.is_some_and(|score| (score - sample.score(rule, text)).abs() > 1e-6)
+        };
+        let differing = self.answered.iter().filter(differs);
+        differing
+            .map(|(sample, text, _)| format!("{} ({text:?})", sample.id))
+            .collect()
+    }
+
+    /// Mean of the scores that the file gives its answers, in percent; none where some
+    /// answer has none.
+    pub(super) fn mean_of_file(&self, file: &AnswerFile) -> Option<f64> {
+        let mut mean = GroupScore::default();
+        for answer in &file.answers {
+            mean.add(answer.score?);
+        }
+        mean.percent()
+    }
+
+    /// Counts of yes and no over all answers.
+    fn counts(&self, parse: fn(&str) -> YesNo) -> YesNoCounts {
+        let mut counts = YesNoCounts::default();
+        for (sample, text, _) in &self.answered {
+            // Loading made sure that gold labels are yes or no.
+            let _ = counts.add(parse(text), gold(sample));
+        }
+        counts
+    }
+}
+
+/// A rate of yes and no.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rate {
+    F1,
+    Precision,
+    Recall,
+}
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Measure {
+    /// Mean score by a rule, in percent.
+    Mean(AnswerRule),
+    /// The same over questions of a family.
+    MeanOf(AnswerRule, &'static str),
+    /// Number of right answers by a rule.
+    Right(AnswerRule),
+    /// A rate of yes and no over all categories, in percent; 0 where it has no value.
+    YesNo(Rate, fn(&str) -> YesNo),
+    /// Sum of MME's scores of the tasks there are among these.
+    Mme(&'static [&'static str], fn(&str) -> YesNo),
+    /// MMBench's questions that are right in every rotation, in percent.
+    Circular(AnswerRule),
+    /// Something that isn't computed here, for this reason.
+    Other(&'static str),
+}
+
+impl Measure {
+    /// What ours is called.
+    pub(super) fn name(self) -> Option<String> {
+        Some(match self {
+            Measure::Mean(rule) => format!("{} ({rule})", rule.measure()),
+            Measure::MeanOf(rule, family) => format!("{family}: {} ({rule})", rule.measure()),
+            Measure::Right(rule) => format!("right answers ({rule})"),
+            Measure::YesNo(Rate::F1, _) => "pooled F1".to_owned(),
+            Measure::YesNo(Rate::Precision, _) => "pooled precision".to_owned(),
+            Measure::YesNo(Rate::Recall, _) => "pooled recall".to_owned(),
+            Measure::Mme(..) => "sum of the tasks' scores".to_owned(),
+            Measure::Circular(rule) => format!("circular ({rule})"),
+            Measure::Other(_) => return None,
+        })
+    }
+
+    /// The rule whose mean it is, where it is one over all questions.
+    pub(super) fn mean_rule(self) -> Option<AnswerRule> {
+        match self {
+            Measure::Mean(rule) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// What a judge may have decided.
+    pub(super) fn judge(self, task: Option<&str>) -> Option<&'static str> {
+        let has_judge = !task.is_some_and(|task| task.ends_with("_static"));
+        match self {
+            Measure::Circular(_) | Measure::Mean(AnswerRule::ChoiceVlmevalkit) if has_judge => {
+                Some(
+                    "they may have asked a judge to read answers without a letter; no judge is asked here, and such answers are wrong",
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// Why it has no value.
+    pub(super) fn why_none(self, asked: &Asked<'_>) -> String {
+        match self {
+            Measure::Other(because) => because.to_owned(),
+            Measure::Mme(..) if asked.num_answered() > 0 => {
+                "an image has not both of its answers here, or no task is one of these".to_owned()
+            }
+            _ => "no question that it is over is answered here".to_owned(),
+        }
+    }
+
+    pub(super) fn value(self, asked: &Asked<'_>) -> Option<f64> {
+        let mean = |rule: AnswerRule, family: Option<&str>| {
+            let mut mean = GroupScore::default();
+            for (sample, text, _) in &asked.answered {
+                if family.is_none_or(|family| sample.family == family) {
+                    mean.add(sample.score(rule, text));
+                }
+            }
+            mean
+        };
+        match self {
+            Measure::Mean(rule) => mean(rule, None).percent(),
+            Measure::MeanOf(rule, family) => mean(rule, Some(family)).percent(),
+            Measure::Right(rule) => Some(mean(rule, None).sum),
+            Measure::YesNo(rate, parse) => {
+                let counts = asked.counts(parse);
+                let value = match rate {
+                    Rate::F1 => counts.f1(),
+                    Rate::Precision => counts.precision(),
+                    Rate::Recall => counts.recall(),
+                };
+                (counts.total() > 0).then(|| 100.0 * value.unwrap_or(0.0))
+            }
+            Measure::Mme(tasks, parse) => mme(asked, tasks, parse),
+            Measure::Circular(rule) => circular(asked, rule),
+            Measure::Other(_) => None,
+        }
+    }
+}
+
+fn mme(asked: &Asked<'_>, tasks: &[&str], parse: fn(&str) -> YesNo) -> Option<f64> {
+    let mut by_task: BTreeMap<&str, Vec<MmeAnswer<'_>>> = BTreeMap::new();
+    for (sample, text, _) in &asked.answered {
+        if tasks.contains(&sample.family.as_str()) {
+            by_task.entry(&sample.family).or_default().push(MmeAnswer {
+                image: &sample.image_id,
+                gold: gold(sample),
+                said: parse(text),
+            });
+        }
+    }
+    if by_task.is_empty() {
+        return None;
+    }
+    let score = |answers: &Vec<MmeAnswer<'_>>| MmeTask::count(answers, MmePairing::ByImage).ok();
+    by_task
+        .values()
+        .map(|answers| Some(score(answers)?.score()))
+        .sum()
+}
+
+fn circular(asked: &Asked<'_>, rule: AnswerRule) -> Option<f64> {
+    let (samples, scores): (Vec<Sample>, Vec<f64>) = asked
+        .answered
+        .iter()
+        .map(|(sample, text, _)| ((*sample).clone(), sample.score(rule, text)))
+        .unzip();
+    let answered = Dataset {
+        samples,
+        text_only: Vec::new(),
+        ..asked.dataset.clone()
+    };
+    mmbench_report(&answered, &scores).ok()?.circular.percent()
+}
