@@ -21,8 +21,8 @@ use crate::table::wrap_lines;
 /// Score answer files of other evaluations, and test them against each other.
 ///
 /// Answers are LLaVA's JSON lines (question_id, text), lists for evaluation servers
-/// (.json), what lmms-eval logs with --log_samples (…_samples_<task>.jsonl),
-/// VLMEvalKit's predictions (<model>_<dataset>.xlsx, .tsv or .json), a folder of
+/// (.json), what lmms-eval logs with --log_samples (…_samples_TASK.jsonl),
+/// VLMEvalKit's predictions (MODEL_DATASET.xlsx, .tsv or .json), a folder of
 /// MME's official tool (a .txt per task), or a table of MMBench with a column
 /// `prediction` (.tsv or .xlsx). The last two contain their questions and need no
 /// --dataset. All metrics of the benchmark are computed; files are compared pairwise
