@@ -12,7 +12,6 @@
 //! CLIP's context is cut in segments; the first, without an end token, pools at its first
 //! token and doesn't depend on the question.
 
-use crate::pruning::published::at_budget;
 use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{KEEP, PROJECTED};
 use crate::pruning::published::{
@@ -135,14 +134,6 @@ impl PublishedMethod for CdPruner {
         Ok(MethodChoice::plain(&kept, selection)
             .with_picked(picked)
             .with("smallest_pivot", Extra::Number(smallest)))
-    }
-
-    fn settings_at(
-        &self,
-        share: f64,
-        setting: &PlanSetting,
-    ) -> Option<Vec<(&'static str, String)>> {
-        at_budget::keep(share, setting)
     }
 
     fn needs_another_model(&self) -> bool {

@@ -5,7 +5,6 @@
 //! Shapes: `cls_attention` [H, N]. Source: FasterVLM @ f5d5f12037e1,
 //! `llava_arch.py encode_images`. Sum and mean over heads order alike.
 
-use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{CLS_ATTENTION, KEEP};
 use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, Preset, PublishedCard, PublishedError,
@@ -70,14 +69,6 @@ impl PublishedMethod for FasterVlm {
         let kept = fastervlm_tokens(&attention, keep);
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection))
-    }
-
-    fn settings_at(
-        &self,
-        share: f64,
-        setting: &PlanSetting,
-    ) -> Option<Vec<(&'static str, String)>> {
-        at_budget::keep(share, setting)
     }
 
     fn stages(

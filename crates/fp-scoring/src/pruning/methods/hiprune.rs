@@ -128,7 +128,7 @@ impl PublishedMethod for HiPrune {
         setting: &PlanSetting,
     ) -> Option<Vec<(&'static str, String)>> {
         let layer = at_budget::vision_layer(AUTHORS_LAYER, setting).max(1);
-        let mut settings = at_budget::keep(share, setting)?;
+        let mut settings = at_budget::keep(share, setting);
         settings.push(("object_layer", layer.to_string()));
         Some(settings)
     }

@@ -17,7 +17,6 @@
 //! undefined in the code, and 0 here) and the 1e-6. It is computed as written all the same.
 //! The released code doesn't give the paper's figures. Runs depend on the order of tokens.
 
-use crate::pruning::published::at_budget;
 use crate::pruning::published::choice::Sum;
 use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{CLS_ATTENTION, KEEP, PROJECTED};
@@ -117,14 +116,6 @@ impl PublishedMethod for HoloV {
             .kept
             .extend(std::iter::repeat_n(-1, chosen.num_zeros));
         Ok(choice.with("allocated", Extra::Indices(chosen.allocated)))
-    }
-
-    fn settings_at(
-        &self,
-        share: f64,
-        setting: &PlanSetting,
-    ) -> Option<Vec<(&'static str, String)>> {
-        at_budget::keep(share, setting)
     }
 
     fn stages(

@@ -11,7 +11,6 @@
 
 use rayon::prelude::*;
 
-use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{CLS_ATTENTION, HIDDEN, KEEP, patch_features};
 use crate::pruning::published::{
     Dense, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
@@ -103,14 +102,6 @@ impl PublishedMethod for Scope {
         kept.sort_unstable();
         let selection = TokenSelection::new(kept.clone(), num_tokens)?;
         Ok(MethodChoice::plain(&kept, selection).with_picked(picked))
-    }
-
-    fn settings_at(
-        &self,
-        share: f64,
-        setting: &PlanSetting,
-    ) -> Option<Vec<(&'static str, String)>> {
-        at_budget::keep(share, setting)
     }
 
     fn stages(

@@ -15,7 +15,6 @@
 //! sets (in f16 67 to 81 % of its own f64 set); this is computed in f64. The rule knows an
 //! order and so isn't indifferent to permuting tokens where attention ties.
 
-use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{CLS_ATTENTION, HIDDEN, KEEP, patch_features};
 use crate::pruning::published::{
     Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
@@ -106,14 +105,6 @@ impl PublishedMethod for VisPruner {
         Ok(MethodChoice::plain(&kept, selection)
             .with("important", Extra::Tokens(chosen.important))
             .with("diverse", Extra::Tokens(chosen.diverse)))
-    }
-
-    fn settings_at(
-        &self,
-        share: f64,
-        setting: &PlanSetting,
-    ) -> Option<Vec<(&'static str, String)>> {
-        at_budget::keep(share, setting)
     }
 
     fn stages(

@@ -163,8 +163,8 @@ pub(crate) fn tokens(share: f64, setting: &PlanSetting) -> usize {
 }
 
 /// Settings of methods whose `keep` is the number of tokens.
-pub(crate) fn keep(share: f64, setting: &PlanSetting) -> Option<Vec<(&'static str, String)>> {
-    Some(vec![("keep", tokens(share, setting).to_string())])
+pub(crate) fn keep(share: f64, setting: &PlanSetting) -> Vec<(&'static str, String)> {
+    vec![("keep", tokens(share, setting).to_string())]
 }
 
 /// Authors' layers of 32 in a decoder of L, and how many tokens go on from each where

@@ -55,7 +55,7 @@ pub struct InputCard {
 }
 
 /// Something of a method that can be set.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ParamCard {
     /// Its name.
     pub name: &'static str,

@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use super::{MethodChoice, MethodInputs, MethodParams, PublishedCard, PublishedError};
+use super::shared::KEEP;
+use super::{MethodChoice, MethodInputs, MethodParams, PublishedCard, PublishedError, at_budget};
 use crate::{CropBudget, Evidence, PlanSetting, Site, VisionNeed};
 
 /// A published method, by name.
@@ -32,13 +33,16 @@ pub trait PublishedMethod: Debug + Send + Sync {
     ) -> Result<Vec<PublishedStage>, PublishedError>;
 
     /// Its settings for a share of the image tokens, larger ones for a larger share; layers
-    /// and heads scaled to the model. None where no setting says how many tokens go on.
+    /// and heads scaled to the model; by default the number of tokens to keep, where that
+    /// is a setting. None where no setting says how many tokens go on.
     fn settings_at(
         &self,
-        _share: f64,
-        _setting: &PlanSetting,
+        share: f64,
+        setting: &PlanSetting,
     ) -> Option<Vec<(&'static str, String)>> {
-        None
+        let mut params = self.card().params.iter();
+        let takes_keep = params.any(|param| *param == KEEP);
+        takes_keep.then(|| at_budget::keep(share, setting))
     }
 
     /// Whether a budget sets it; otherwise it runs once, and as many tokens go on as its
