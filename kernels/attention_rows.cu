@@ -5,18 +5,10 @@
 // sums and turns logits into attention, weighted on the way where weights are known. What
 // lies between is `[B, H, Q, N]` at most, never S × S.
 
-#include "check.cuh"
-#include "group.cuh"
+#include "attention_rows.cuh"
 
 namespace fp {
 namespace {
-
-constexpr unsigned kTileKeys = 32;  // one per lane
-constexpr unsigned kTileThreads = 128;
-constexpr unsigned kTileWarps = kTileThreads / kWarpSize;
-constexpr unsigned kColumnThreads = 256;
-/// Rows of shared memory are longer by this, so that lanes hit different banks.
-constexpr unsigned kPadding = 4;
 
 struct Sizes {
   unsigned num_tiles;
@@ -38,32 +30,6 @@ struct AttentionKernelArgs {
   fp_attention_rows_args args;
   Sizes sizes;
 };
-
-/// Copies `length` values, a multiple of 8, into shared memory as f32, by 16-byte reads.
-/// `lane` of `lanes` threads take turns.
-__device__ void load_row(const fp_attention_rows_args &args, const void *source, size_t offset,
-                         Shared<float4> target, unsigned length, unsigned lane, unsigned lanes) {
-  if (args.dtype == FP_F32) {
-    const Global<const float4> words = global<const float4>(source) + offset / 4;
-    for (unsigned i = lane; i < length / 4; i += lanes) {
-      const float4 four = words[i];
-      target[i] = four;
-    }
-    return;
-  }
-  const bool is_half = args.dtype == FP_F16;
-  const auto widen = [&](unsigned bits) {
-    return is_half ? half_to_float(static_cast<unsigned short>(bits)) : bits_to_float(bits << 16);
-  };
-  const Global<const uint4> words = global<const uint4>(source) + offset / 8;
-  for (unsigned i = lane; i < length / 8; i += lanes) {
-    const uint4 eight = words[i];
-    target[2 * i] = float4{widen(eight.x & 0xffff), widen(eight.x >> 16), widen(eight.y & 0xffff),
-                           widen(eight.y >> 16)};
-    target[2 * i + 1] = float4{widen(eight.z & 0xffff), widen(eight.z >> 16),
-                               widen(eight.w & 0xffff), widen(eight.w >> 16)};
-  }
-}
 
 /// q · k over D values, in four interleaved sums.
 __device__ float dot(Shared<float4> query, Shared<float4> key, unsigned head_dim) {
@@ -91,8 +57,10 @@ __device__ float warp_sum(float value) {
   return value;
 }
 
-/// Grid: tiles of keys, key heads, samples. Each warp takes rows in turn; a lane is a key.
-__global__ void __launch_bounds__(kTileThreads, kMinBlocks)
+/// Grid: tiles of keys, key heads, samples. Each warp takes rows in turn, the next one's query
+/// on its way while this one is worked on; a lane is a key.
+template <class E>
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     tile_logits(const __grid_constant__ AttentionKernelArgs kernel) {
   const fp_attention_rows_args &args = kernel.args;
   const unsigned tile = blockIdx.x, kv_head = blockIdx.y, sample = blockIdx.z;
@@ -102,29 +70,39 @@ __global__ void __launch_bounds__(kTileThreads, kMinBlocks)
   const Shared<float4> keys = arena.take<float4>(kTileKeys * stride);
   const Shared<float4> query =
       arena.take<float4>(kTileWarps * args.head_dim / 4) + warp * (args.head_dim / 4);
+  const Shared<unsigned long long> addresses = arena.take<unsigned long long>(kTileKeys);
   const Global<float> workspace = global<float>(args.workspace);
   const Global<const unsigned> positions = global<const unsigned>(args.row_positions);
   const Global<unsigned long long> error = global<unsigned long long>(args.error);
 
+  const unsigned group = args.num_heads / args.num_kv_heads, num_rows = group * args.num_rows;
+  typename E::Word next[kWordsOfLane<E>];
+  const auto fetch = [&](unsigned i) {
+    const unsigned long long address =
+        i < num_rows ? query_address<E>(args, sample, kv_head * group + i / args.num_rows,
+                                        i % args.num_rows)
+                     : 0;
+#pragma unroll
+    for (unsigned w = 0; w < kWordsOfLane<E>; ++w)
+      next[w] = load_word<E, false>(address, w * kWarpSize + lane, args.head_dim);
+  };
+  fetch(warp);
   const unsigned key = tile * kTileKeys + lane;
-  for (unsigned i = warp; i < kTileKeys; i += kTileWarps)
-    if (tile * kTileKeys + i < args.sequence_len)
-      load_row(args, args.keys,
-               sample * args.key_batch_stride + kv_head * args.key_head_stride +
-                   size_t(tile * kTileKeys + i) * args.key_token_stride,
-               keys + i * stride, args.head_dim, lane, kWarpSize);
+  if (warp == 0) addresses[lane] = key_address<E>(args, sample, kv_head, key);
+  block_sync();
+  load_keys<E>(addresses, keys, args.head_dim, stride);
   block_sync();
 
-  const unsigned group = args.num_heads / args.num_kv_heads;
-  for (unsigned i = warp; i < group * args.num_rows; i += kTileWarps) {
+  for (unsigned i = warp; i < num_rows; i += kTileWarps) {
     const unsigned head = kv_head * group + i / args.num_rows, row = i % args.num_rows;
     const unsigned position = positions[row];
-    if (position >= args.sequence_len && lane == 0) report(error, FP_DATA_BAD_POSITION, row, 0);
-    load_row(args, args.queries,
-             sample * args.query_batch_stride + head * args.query_head_stride +
-                 row * args.query_row_stride,
-             query, args.head_dim, lane, kWarpSize);
+#pragma unroll
+    for (unsigned w = 0; w < kWordsOfLane<E>; ++w)
+      if (w * kWarpSize + lane < args.head_dim / E::kPerWord)
+        store_word<E>(next[w], query, w * kWarpSize + lane);
+    fetch(i + kTileWarps);
     warp_sync();
+    if (position >= args.sequence_len && lane == 0) report(error, FP_DATA_BAD_POSITION, row, 0);
     const size_t row_index = (size_t(sample) * args.num_heads + head) * args.num_rows + row;
     const bool is_seen = key <= position && key < args.sequence_len;
     float logit = -float(INFINITY);
@@ -218,8 +196,8 @@ size_t fp_attention_rows_workspace(const fp_attention_rows_args *args) {
 
 int fp_attention_rows(const fp_attention_rows_args *args, void *stream) {
   using namespace fp;
-  if (!args || !args->queries || !args->keys || !args->row_positions || !args->attention ||
-      !args->workspace || !args->error)
+  if (!args || !args->queries || !args->row_positions || !args->attention || !args->workspace ||
+      !args->error || (!args->keys && (!args->sequences || !args->runs)))
     return FP_NULL_POINTER;
   FP_CHECK(check(*args));
   if (!is_dtype(args->dtype)) return FP_BAD_DTYPE;
@@ -236,8 +214,12 @@ int fp_attention_rows(const fp_attention_rows_args *args, void *stream) {
   const unsigned stride = args->head_dim + kPadding;
   const LaunchShape tiles = {dim3(kernel.sizes.num_tiles, args->num_kv_heads, args->batch_size),
                              kTileThreads,
-                             (kTileKeys * stride + kTileWarps * args->head_dim) * sizeof(float), 1};
-  FP_CHECK(launch(tile_logits, tiles, stream, kernel));
+                             (kTileKeys * stride + kTileWarps * args->head_dim) * sizeof(float) +
+                                 kTileKeys * sizeof(unsigned long long),
+                             1};
+  FP_CHECK(for_element(args->dtype, [&](auto element) {
+    return launch(tile_logits<decltype(element)>, tiles, stream, kernel);
+  }));
   const unsigned chunks = (args->num_image_tokens + kColumnThreads - 1) / kColumnThreads;
   const LaunchShape columns = {dim3(chunks, args->num_heads, args->batch_size), kColumnThreads,
                                2 * kColumnThreads * sizeof(float), 1};

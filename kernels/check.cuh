@@ -13,6 +13,17 @@ inline bool is_dtype(uint32_t dtype) { return dtype <= FP_BF16; }
 
 inline size_t dtype_bytes(uint32_t dtype) { return dtype == FP_F32 ? 4 : 2; }
 
+/// Whether rows of `width` values at these addresses all start and end at multiples of 16
+/// bytes. Pointers that are null don't count.
+template <class... Pointers>
+bool is_aligned_row(size_t width, uint32_t dtype, const Pointers *...addresses) {
+  return width * dtype_bytes(dtype) % FP_ALIGNMENT == 0 && (is_aligned(addresses) && ...);
+}
+
+/// Rows ride on the x dimension of a grid.
+constexpr uint32_t kMaxGridX = INT32_MAX;
+/// Heads of a decoder's layer, far above any.
+constexpr uint32_t kMaxLayerHeads = 1024;
 /// Batches ride on the y or z dimension of a grid.
 constexpr uint32_t kMaxGridYZ = 65535;
 

@@ -17,6 +17,7 @@
 #define FP_AND_SITE
 
 #include <cooperative_groups.h>
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
@@ -46,6 +47,11 @@ class SharedArena {
  private:
   unsigned used_ = 0;
 };
+
+/// The same shared memory as values of another type, whose size divides the array.
+template <class To, class From> __device__ __forceinline__ Shared<To> shared_cast(From *array) {
+  return reinterpret_cast<To *>(array);
+}
 
 __device__ __forceinline__ void block_sync() { __syncthreads(); }
 
@@ -102,6 +108,13 @@ template <class T> __device__ __forceinline__ Shared<T> on_rank(Shared<T> array,
 __device__ __forceinline__ float half_to_float(unsigned short bits) {
   return __half2float(__ushort_as_half(bits));
 }
+/// To the nearest binary16 and bfloat16, ties to even.
+__device__ __forceinline__ unsigned short float_to_half(float value) {
+  return __half_as_ushort(__float2half_rn(value));
+}
+__device__ __forceinline__ unsigned short float_to_bfloat(float value) {
+  return __bfloat16_as_ushort(__float2bfloat16_rn(value));
+}
 __device__ __forceinline__ float bits_to_float(unsigned bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ unsigned float_to_bits(float value) { return __float_as_uint(value); }
 __device__ __forceinline__ double bits_to_double(unsigned long long bits) {
@@ -111,12 +124,63 @@ __device__ __forceinline__ unsigned long long double_to_bits(double value) {
   return static_cast<unsigned long long>(__double_as_longlong(value));
 }
 
+/// Four 8 × 8 matrices of 16-bit values from shared memory into the fragments of `mma`: lane
+/// 8·i + r gives the address of row r of matrix i, 16-byte aligned; a lane then has of each
+/// matrix the values 2·(lane % 4) and the next one of row lane / 4, the first one in the low
+/// half. All 32 lanes take part.
+__device__ __forceinline__ void load_matrices(const unsigned short *row, unsigned (&out)[4]) {
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+
+/// As `load_matrices`, each matrix transposed on the way.
+__device__ __forceinline__ void load_matrices_transposed(const unsigned short *row,
+                                                         unsigned (&out)[4]) {
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+
+/// sums[16 × 8] += a[16 × 16] · b[16 × 8] over a warp, in f32, of binary16 values or, where
+/// IS_BFLOAT, bfloat16 ones. Fragments as the PTX manual has them for mma.m16n8k16: with
+/// g = lane / 4 and t = lane % 4 a lane has of a the rows g and g + 8 at columns 2t, 2t + 1
+/// (a0, a1) and 2t + 8, 2t + 9 (a2, a3), of b the rows 2t, 2t + 1 (b0) and 2t + 8, 2t + 9
+/// (b1) of column g, and of the sums columns 2t, 2t + 1 of row g and of row g + 8.
+template <bool IS_BFLOAT>
+__device__ __forceinline__ void mma(float (&sums)[4], const unsigned (&a)[4], unsigned b0,
+                                    unsigned b1) {
+  if constexpr (IS_BFLOAT)
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  else
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 /// Whether the current device runs clusters.
 inline bool device_has_clusters() {
   int device = 0, major = 0;
   return cudaGetDevice(&device) == cudaSuccess &&
          cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
          major >= 9;
+}
+
+/// Multiprocessors of the current device; 0 where it doesn't say.
+inline unsigned num_multiprocessors() {
+  int device = 0, count = 0;
+  const bool is_known =
+      cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) == cudaSuccess;
+  return is_known && count > 0 ? unsigned(count) : 0;
 }
 
 struct LaunchShape {

@@ -26,7 +26,8 @@ extern "C" {
 enum {
   FP_MAX_IMAGE_TOKENS = 4096, /* N */
   FP_MAX_HEADS = 128,         /* H */
-  FP_MAX_HEAD_DIM = 256,      /* D of attention_rows */
+  FP_MAX_HEAD_DIM = 256,      /* D of attention and attention_rows */
+  FP_MAX_ATTENTION_WORKSPACE = 64 << 20, /* bytes */
   FP_NUM_STRATEGIES = 12,
   FP_NUM_OWN_STRATEGIES = 9, /* those that look at one head at a time: 0..9 */
   FP_ALIGNMENT = 16          /* bytes, where a launcher asks for alignment */
@@ -49,6 +50,8 @@ typedef enum fp_status {
 
 /* English name of a status or CUDA error; static storage. */
 const char *fp_status_string(int status);
+/* CUDA runtime that this was built with: 1000·major + 10·minor. A driver must be as new. */
+int fp_runtime_version(void);
 
 typedef enum fp_dtype { FP_F32 = 0, FP_F16 = 1, FP_BF16 = 2 } fp_dtype;
 
@@ -94,15 +97,24 @@ typedef enum fp_data_error {
   FP_DATA_INVALID_LOGITS = 3,
   /* A kept token outside 0..N or not above the one before it. Row: sample; position: i. */
   FP_DATA_BAD_INDEX = 4,
-  /* A query row outside 0..S. Row: q. */
-  FP_DATA_BAD_POSITION = 5
+  /* A query row outside 0..S, row: q; of rotary_append a position without an angle, row: t. */
+  FP_DATA_BAD_POSITION = 5,
+  /* An index of a row that isn't there. Row: t; position: 0 of the table, 1 of features. */
+  FP_DATA_BAD_ROW = 6,
+  /* A run or slot of a KV cache that isn't there. Row: t. */
+  FP_DATA_BAD_SLOT = 7,
+  /* A sequence of attention whose rows, keys or runs contradict each other or the launch.
+   * Row: sequence. */
+  FP_DATA_BAD_SEQUENCE = 8
 } fp_data_error;
+
+#include "fp_attention.h"
 
 /* ---- attention_rows: queries and keys of layer K → attention to the image ---------- */
 
 typedef struct fp_attention_rows_args {
   const void *queries; /* [B, H, Q, D], rotated; D contiguous; 16-byte aligned */
-  const void *keys;    /* [B, H_kv, S, D], rotated; D contiguous; 16-byte aligned */
+  const void *keys;    /* [B, H_kv, S, D], rotated; D contiguous; 16-byte aligned; or NULL */
   /* [Q], positions in the sequence: row q sees keys 0..=position */
   const uint32_t *row_positions;
   /* Query weights [Q] (stride 0) or [B, Q], or NULL. With weights the output is
@@ -121,6 +133,11 @@ typedef struct fp_attention_rows_args {
   uint32_t image_start, num_image_tokens;       /* the image stands at start..start + N */
   float scale;                                  /* usually 1/√D */
   uint32_t dtype;                               /* of queries and keys */
+  /* Where `keys` is NULL: keys in runs. Sequence b of [B] has S keys; of a sequence only its
+   * keys and runs are read, of a run no values. */
+  const fp_attention_sequence *sequences;
+  const fp_attention_run *runs; /* [num_runs] */
+  uint32_t num_runs;
 } fp_attention_rows_args;
 
 int fp_attention_rows(const fp_attention_rows_args *args, void *stream);
@@ -254,7 +271,8 @@ typedef struct fp_fused_args {
 } fp_fused_args;
 
 typedef enum fp_fused_path {
-  FP_PATH_AUTO = 0,    /* one cluster launch where device and sizes allow, else two */
+  FP_PATH_AUTO = 0,    /* one cluster launch where device and sizes allow and all clusters run
+                        * at once (8·B ≤ multiprocessors), else two */
   FP_PATH_CLUSTER = 1, /* one launch of clusters: sm_90, H ≤ 64, N ≤ 2048; else an error */
   FP_PATH_TWO = 2      /* fp_head_score, then fp_select */
 } fp_fused_path;
@@ -290,6 +308,8 @@ typedef struct fp_gather_positions_args {
 } fp_gather_positions_args;
 
 int fp_gather_positions(const fp_gather_positions_args *args, void *stream);
+
+#include "fp_rows.h"
 
 #ifdef __cplusplus
 }

@@ -20,6 +20,12 @@ constexpr unsigned kMaxHeadsOfBlock = 8;
 /// Longer rows take more registers than the threads of such a block have.
 constexpr unsigned kMaxTokens = 2048;
 
+/// A batch whose clusters wait for others takes longer than two launches that fill the
+/// device: an estimate, until both were timed on one.
+inline bool is_one_wave(unsigned batch_size) {
+  return size_t(kClusterSize) * batch_size <= num_multiprocessors();
+}
+
 struct FusedKernelArgs {
   fp_fused_args args;
   bool needs_order;
@@ -201,6 +207,7 @@ int fp_fused(const fp_fused_args *args, void *stream) {
   }
   const bool by_cluster =
       args->path == FP_PATH_CLUSTER ||
-      (args->path == FP_PATH_AUTO && fits_cluster && device_has_clusters());
+      (args->path == FP_PATH_AUTO && fits_cluster && device_has_clusters() &&
+       is_one_wave(args->batch_size));
   return by_cluster ? launch_cluster(*args, stream) : launch_two(*args, stream);
 }

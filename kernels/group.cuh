@@ -5,7 +5,7 @@
 // same tree whatever the data and whoever arrives first.
 #pragma once
 
-#include "device.cuh"
+#include "elements.cuh"
 
 namespace fp {
 
@@ -41,24 +41,33 @@ template <int THREADS> struct Group {
 /// The most values that one reduction combines.
 constexpr unsigned kReduceValues = 8;
 
+/// T where it is not to be deduced.
+template <class T> struct Same { using Type = T; };
+
+// Combined as f64 unless said otherwise.
 struct Sum {
-  __device__ static double combine(double a, double b) { return a + b; }
+  template <class T = double>
+  __device__ static T combine(typename Same<T>::Type a, typename Same<T>::Type b) {
+    return a + b;
+  }
 };
 struct Max {
-  __device__ static double combine(double a, double b) { return b > a ? b : a; }
+  template <class T = double>
+  __device__ static T combine(typename Same<T>::Type a, typename Same<T>::Type b) {
+    return b > a ? b : a;
+  }
 };
 
 /// Combines each of `values` over the group; every thread gets the result. The lanes of a
 /// warp by a butterfly, the warps in ascending order. `scratch`: kWarps · COUNT values.
-template <class Operation, int THREADS, int COUNT>
-__device__ void reduce(const Group<THREADS> &group, Shared<double> scratch,
-                       double (&values)[COUNT]) {
+template <class Operation, int THREADS, class T, int COUNT>
+__device__ void reduce(const Group<THREADS> &group, Shared<T> scratch, T (&values)[COUNT]) {
   static_assert(COUNT <= int(kReduceValues), "the scratch is made for fewer");
 #pragma unroll
   for (int i = 0; i < COUNT; ++i)
 #pragma unroll
     for (unsigned mask = kWarpSize / 2; mask > 0; mask /= 2)
-      values[i] = Operation::combine(values[i], shuffle_xor(values[i], mask));
+      values[i] = Operation::template combine<T>(values[i], shuffle_xor(values[i], mask));
   if (group.lane() == 0)
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) scratch[group.warp() * COUNT + i] = values[i];
@@ -69,7 +78,7 @@ __device__ void reduce(const Group<THREADS> &group, Shared<double> scratch,
   for (unsigned warp = 1; warp < Group<THREADS>::kWarps; ++warp)
 #pragma unroll
     for (int i = 0; i < COUNT; ++i)
-      values[i] = Operation::combine(values[i], scratch[warp * COUNT + i]);
+      values[i] = Operation::template combine<T>(values[i], scratch[warp * COUNT + i]);
   group.sync();  // the scratch is free again
 }
 
@@ -124,24 +133,48 @@ __device__ inline void report(Global<unsigned long long> error, fp_data_error co
                         static_cast<unsigned long long>(position) << 8 | unsigned(code));
 }
 
-/// Attention values of any of the three types, read as f32; all conversions are exact.
-struct Values {
-  Global<const float> words;
-  Global<const unsigned short> halves;
-  unsigned dtype;
+/// Attention values of any of the three formats, read as f32; all conversions are exact.
+class Values {
+ public:
+  __device__ Values(const void *address, unsigned dtype) : address_(address), dtype_(dtype) {}
 
-  __device__ Values(const void *address, unsigned dtype) : dtype(dtype) {
-    if (dtype == FP_F32)
-      words = global<const float>(address);
+  /// The `count` values at `first`, `first + step`, …, at most COUNT of them; 0 in the places
+  /// beyond. The format is asked for once, so that all loads are in flight together.
+  template <int COUNT>
+  __device__ __forceinline__ void load(size_t first, size_t step, unsigned count,
+                                       float (&values)[COUNT]) const {
+    if (dtype_ == FP_F32)
+      load_as<F32>(first, step, count, values);
+    else if (dtype_ == FP_F16)
+      load_as<F16>(first, step, count, values);
     else
-      halves = global<const unsigned short>(address);
+      load_as<Bf16>(first, step, count, values);
   }
-  __device__ __forceinline__ float operator[](size_t index) const {
-    if (dtype == FP_F32) return words[index];
-    const unsigned short bits = halves[index];
-    return dtype == FP_F16 ? half_to_float(bits) : bits_to_float(unsigned(bits) << 16);
+
+ private:
+  template <class Format, int COUNT>
+  __device__ __forceinline__ void load_as(size_t first, size_t step, unsigned count,
+                                          float (&values)[COUNT]) const {
+    const Global<const typename Format::Stored> from =
+        global<const typename Format::Stored>(address_) + first;
+    typename Format::Stored stored[COUNT];
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i) {
+      stored[i] = 0;
+      if (unsigned(i) < count) stored[i] = from[i * step];
+    }
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i) values[i] = Format::widen(stored[i]);
   }
+
+  const void *address_;
+  unsigned dtype_;
 };
+
+/// How many of `begin`, `begin + step`, … are below `end`.
+__device__ __forceinline__ unsigned steps_below(unsigned begin, unsigned end, unsigned step) {
+  return begin < end ? (end - begin - 1) / step + 1 : 0;
+}
 
 /// Whether a softmax can have given this value.
 __device__ inline bool is_attention(float value) {

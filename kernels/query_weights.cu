@@ -7,6 +7,8 @@ namespace fp {
 namespace {
 
 constexpr int kThreads = 256;
+/// Values that each thread has in flight.
+constexpr int kLoads = 4;
 constexpr unsigned kReductionBytes = Group<kThreads>::kWarps * kReduceValues * sizeof(double);
 
 /// Grid: query rows, samples. How much a row attends to the image over all heads.
@@ -19,13 +21,21 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   const unsigned row = blockIdx.x, sample = blockIdx.y;
   const Values rows(args.rows, args.dtype);
   double total[1] = {0.0};
+  const unsigned n = args.num_image_tokens;
   for (unsigned head = 0; head < args.num_heads; ++head) {
     const unsigned row_index = (sample * args.num_heads + head) * args.num_rows + row;
-    for (unsigned token = group.rank; token < args.num_image_tokens; token += kThreads) {
-      const float value = rows[size_t(row_index) * args.num_image_tokens + token];
-      if (!is_attention(value))
-        report(global<unsigned long long>(args.error), FP_DATA_INVALID_ATTENTION, row_index, token);
-      total[0] += value;
+    for (unsigned first = group.rank; first < n; first += kThreads * kLoads) {
+      float values[kLoads];
+      rows.load(size_t(row_index) * n + first, kThreads, steps_below(first, n, kThreads), values);
+      int bad = -1;
+#pragma unroll
+      for (int i = kLoads - 1; i >= 0; --i)
+        if (!is_attention(values[i])) bad = i;
+      if (bad >= 0)
+        report(global<unsigned long long>(args.error), FP_DATA_INVALID_ATTENTION, row_index,
+               first + bad * kThreads);
+#pragma unroll
+      for (int i = 0; i < kLoads; ++i) total[0] += values[i];
     }
   }
   reduce<Sum>(group, scratch, total);
@@ -76,12 +86,22 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
       global<const double>(args.weights) + sample * args.weights_batch_stride;
   const unsigned head_index = sample * args.num_heads + head;
   double weighted = 0.0;
-  for (unsigned row = 0; row < args.num_rows; ++row) {
-    const unsigned row_index = head_index * args.num_rows + row;
-    const float value = rows[size_t(row_index) * args.num_image_tokens + column];
-    if (!is_attention(value))
-      report(global<unsigned long long>(args.error), FP_DATA_INVALID_ATTENTION, row_index, column);
-    weighted += weights[row] * value;
+  for (unsigned first = 0; first < args.num_rows; first += kLoads) {
+    const unsigned row_index = head_index * args.num_rows + first;
+    const unsigned count = args.num_rows - first;
+    float values[kLoads];
+    rows.load(size_t(row_index) * args.num_image_tokens + column, args.num_image_tokens, count,
+              values);
+    int bad = -1;
+#pragma unroll
+    for (int i = kLoads - 1; i >= 0; --i)
+      if (!is_attention(values[i])) bad = i;
+    if (bad >= 0)
+      report(global<unsigned long long>(args.error), FP_DATA_INVALID_ATTENTION, row_index + bad,
+             column);
+#pragma unroll
+    for (int i = 0; i < kLoads; ++i)
+      if (unsigned(i) < count) weighted += weights[first + i] * values[i];
   }
   global<float>(args.attention)[size_t(head_index) * args.num_image_tokens + column] =
       float(weighted);

@@ -39,16 +39,16 @@ template <int THREADS, int ELEMENTS> struct Row {
   __device__ Row(const Group<THREADS> &group, const Values &attention, unsigned row,
                  unsigned num_tokens, Global<unsigned long long> error)
       : num_tokens(num_tokens) {
+    attention.load(size_t(row) * num_tokens + group.rank, THREADS,
+                   steps_below(group.rank, num_tokens, THREADS), values);
+    // Checked when all are there: a check between two loads would wait for the first.
+    int bad = -1;
 #pragma unroll
-    for (int e = 0; e < ELEMENTS; ++e) {
-      const unsigned at = token(group, e);
-      values[e] = 0.0f;
-      if (at < num_tokens) {
-        const float value = attention[size_t(row) * num_tokens + at];
-        if (!is_attention(value)) report(error, FP_DATA_INVALID_ATTENTION, row, at);
-        values[e] = value + 0.0f;  // −0 becomes 0
-      }
+    for (int e = ELEMENTS - 1; e >= 0; --e) {
+      if (!is_attention(values[e])) bad = e;
+      values[e] += 0.0f;  // −0 becomes 0
     }
+    if (bad >= 0) report(error, FP_DATA_INVALID_ATTENTION, row, token(group, bad));
   }
 };
 

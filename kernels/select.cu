@@ -23,7 +23,8 @@ __device__ void check_mass(const Group<THREADS> &group, Shared<double> scratch,
     report(global<unsigned long long>(args.error), FP_DATA_NO_ATTENTION, sample, 0);
 }
 
-template <int THREADS, int ELEMENTS>
+/// Grid: strategies, samples.
+template <class Format, int THREADS, int ELEMENTS>
 __global__ void __launch_bounds__(THREADS, kMinBlocks)
     select_tokens(const __grid_constant__ fp_select_args args) {
   const Group<THREADS> group(true);
@@ -32,7 +33,9 @@ __global__ void __launch_bounds__(THREADS, kMinBlocks)
   const unsigned strategy = blockIdx.x, sample = blockIdx.y;
   const size_t slot = size_t(sample) * args.num_strategies + strategy;
   if (args.statistics && strategy == 0) check_mass(group, scratch.top.reduction, args, sample);
-  const Values attention(args.attention, args.dtype);
+  const Global<const typename Format::Stored> attention =
+      global<const typename Format::Stored>(args.attention) +
+      size_t(sample) * args.num_heads * args.num_image_tokens;
   const Global<const double> scores = global<const double>(args.scores) + slot * args.num_heads;
   const SelectionOutputs out = outputs_of(args.selection, slot, args.num_image_tokens);
   const SelectionSizes sizes = {args.num_heads, args.num_image_tokens,
@@ -41,7 +44,7 @@ __global__ void __launch_bounds__(THREADS, kMinBlocks)
   select(
       group, scratch, sizes, [&](unsigned head) -> double { return scores[head]; },
       [&](unsigned head, unsigned token) -> double {
-        return attention[(size_t(sample) * args.num_heads + head) * args.num_image_tokens + token];
+        return Format::widen(attention[size_t(head) * args.num_image_tokens + token]);
       },
       out);
 }
@@ -63,6 +66,9 @@ int fp_select(const fp_select_args *args, void *stream) {
     const LaunchShape launch_shape = {dim3(args->num_strategies, args->batch_size),
                                       unsigned(kThreads),
                                       SelectionScratch<kThreads, kElements>::kBytes, 1};
-    return launch(select_tokens<kThreads, kElements>, launch_shape, stream, *args);
+    return for_format(args->dtype, [&](auto format) {
+      return launch(select_tokens<decltype(format), kThreads, kElements>, launch_shape, stream,
+                    *args);
+    });
   });
 }

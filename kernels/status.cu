@@ -1,4 +1,4 @@
-// Names of statuses.
+// Names of statuses, and the version of what is linked in.
 
 #include "device.cuh"
 
@@ -21,5 +21,13 @@ const char *fp_status_string(int status) {
   return "unknown status";
 #else
   return status > 0 ? cudaGetErrorString(static_cast<cudaError_t>(status)) : "unknown status";
+#endif
+}
+
+int fp_runtime_version(void) {
+#ifdef FP_EMULATION
+  return 13000;
+#else
+  return CUDART_VERSION;
 #endif
 }

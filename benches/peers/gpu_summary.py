@@ -7,12 +7,13 @@ Needs nothing but Python.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
 SLOTS = 9
 HIDDEN, HEAD_DIM, SYSTEM, TEXT = 4096, 128, 35, 27
-MAX_BYTES = 8 << 30
+MAX_BYTES = 8 << 30  # of one buffer, where the benchmarks do not say another size
 KEPT = {(32, 576): 166, (40, 576): 172, (32, 2880): 832}
 PEERS = {
     "gather_tokens": ["gather_us"],
@@ -36,16 +37,25 @@ def benchmarks(folder):
     return found
 
 
-def moved_bytes(kernel, batch, heads, tokens):
+def most_bytes(folder):
+    """The size that the benchmarks gave one buffer, by the memory that was free."""
+    for log in sorted(folder.glob("bench*.log")):
+        said = re.search(r"buffers of up to (\d+) bytes", log.read_text(errors="replace"))
+        if said:
+            return int(said[1])
+    return MAX_BYTES
+
+
+def moved_bytes(kernel, batch, heads, tokens, most):
     """What a kernel must read and write at least, each once."""
     kept, sequence = KEPT[(heads, tokens)], SYSTEM + tokens + TEXT
     attention = batch * heads * tokens * 4
     if kernel == "gather_tokens":
-        samples = max(1, min(batch, MAX_BYTES // (sequence * HIDDEN * 2)))
+        samples = max(1, min(batch, most // (sequence * HIDDEN * 2)))
         return 2 * samples * (SYSTEM + kept + TEXT) * HIDDEN * 2
     if kernel == "attention_rows":
         of_sample = heads * sequence * HEAD_DIM * 2
-        samples = max(1, min(batch, MAX_BYTES // of_sample))
+        samples = max(1, min(batch, most // of_sample))
         return samples * (of_sample + heads * tokens * 4)
     if kernel == "segmented_sort":
         return 2 * attention
@@ -54,9 +64,9 @@ def moved_bytes(kernel, batch, heads, tokens):
     return attention + batch * SLOTS * kept * 4
 
 
-def table(found, peers):
+def table(found, peers, most):
     copy = found.get(("floor", "copy 1 GiB"))
-    if copy is None:
+    if copy is None or ("floor", "smallest launch") not in found:
         return []
     bandwidth = 2 * (1 << 30) / (copy * 1e-9)
     launch = found[("floor", "smallest launch")] / 1e3
@@ -67,7 +77,7 @@ def table(found, peers):
             continue
         kernel, shape = name.rsplit(" ", 1)
         sizes = tuple(map(int, shape.split("x")))
-        moved, us = moved_bytes(kernel, *sizes), nanoseconds / 1e3
+        moved, us = moved_bytes(kernel, *sizes, most), nanoseconds / 1e3
         row = {"kernel": kernel, "shape": shape, "us": us, "bytes": moved}
         row["floor_us"] = max(1e6 * moved / bandwidth, launch)
         row["share_of_bandwidth"] = 1e6 * moved / us / bandwidth
@@ -111,8 +121,10 @@ def show(rows, checked):
 
 
 def main(folder):
-    steps = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
-    rows = table(benchmarks(folder), read_json(folder / "peers.json", {}))
+    lines = (folder / "steps.jsonl").read_text().splitlines()
+    steps = [json.loads(line) for line in lines if line.endswith("}")]
+    peers = read_json(folder / "peers.json", {})
+    rows = table(benchmarks(folder), peers, most_bytes(folder))
     is_emulated = any(step["status"] == "emulated" for step in steps)
     checked = [] if is_emulated else list(demands(rows))
     record = {
@@ -124,7 +136,7 @@ def main(folder):
             {"demand": demand, "measured": measured, "holds": holds}
             for demand, measured, holds in checked
         ],
-        "peers": read_json(folder / "peers.json", None),
+        "peers": peers or None,
     }
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     print(f"\nrecord: {folder / 'record.json'}")
@@ -135,7 +147,10 @@ def main(folder):
     if is_emulated:
         print("emulated on the host: no figure means anything")
     count = lambda status: sum(step["status"] == status for step in steps)
-    print(f"steps: {count('passed')} passed, {count('failed')} failed, {count('skipped')} skipped")
+    print(
+        f"steps: {count('passed')} passed, {count('failed')} failed, "
+        f"{count('timeout')} out of time, {count('skipped')} skipped"
+    )
 
 
 if __name__ == "__main__":

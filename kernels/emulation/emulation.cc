@@ -262,23 +262,24 @@ void fault(const char *format, ...) {
   _longjmp(machine.scheduler, 1);
 }
 
-/// What the emulated driver of `driver/` knows of buffers, where this process has loaded it.
-using FindInDriver = int (*)(uintptr_t address, uintptr_t *begin, uintptr_t *end);
-static FindInDriver find_in_driver() {
+/// A function of the emulated driver of `driver/`, where this process has loaded it.
+static void *in_driver(const char *function) {
   void *library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
   if (!library) return nullptr;
-  void *function = dlsym(library, "fp_emulated_driver_find");
+  void *address = dlsym(library, function);
   dlclose(library);  // as it was: loaded
-  return reinterpret_cast<FindInDriver>(function);
+  return address;
 }
 
 const Buffer *find_buffer(uintptr_t address) {
+  if (address == 0) return nullptr;  // what a kernel doesn't use; asking the driver takes long
   for (const Buffer &buffer : machine.buffers)
     if (address >= buffer.begin && address <= buffer.end) return &buffer;
   for (const Buffer &buffer : machine.driver_buffers)
     if (address >= buffer.begin && address <= buffer.end) return &buffer;
-  Buffer found = {0, 0, true};
-  const FindInDriver find = find_in_driver();
+  Buffer found = {0, 0, true, {}, {}};
+  using Find = int (*)(uintptr_t address, uintptr_t *begin, uintptr_t *end);
+  const auto find = reinterpret_cast<Find>(in_driver("fp_emulated_driver_find"));
   if (!find || !find(address, &found.begin, &found.end)) return nullptr;
   machine.driver_buffers.push_back(found);
   return &machine.driver_buffers.back();
@@ -322,8 +323,41 @@ const uint64_t *exchange_in_warp(uint64_t value, const char *file, int line) {
 
 unsigned rank_in_cluster() { return current_fiber().block_in_cluster; }
 
+/// The type of the kernel's arguments in the name of the function that launches it.
+static std::string kernel_name(const char *pretty) {
+  const std::string text = pretty;
+  const size_t begin = text.find("Args = "), end = text.find_first_of(";]", begin);
+  return begin == std::string::npos ? text : text.substr(begin + 7, end - begin - 7);
+}
+
+/// Tells the emulated driver what the launch did to its memory; it refuses what no order
+/// of streams allows.
+static int report_to_driver(const Launched &launched) {
+  struct Access {  // FpEmulatedAccess
+    uintptr_t begin, end;
+    int is_write;
+  };
+  using Enqueue = int (*)(void *stream, int work, const char *what, const Access *, size_t count);
+  const auto enqueue = reinterpret_cast<Enqueue>(in_driver("fp_emulated_driver_enqueue"));
+  if (!enqueue) return FP_OK;
+  std::vector<Access> accesses;
+  for (const Buffer &buffer : machine.driver_buffers) {
+    if (buffer.reads.end) accesses.push_back({buffer.reads.begin, buffer.reads.end, 0});
+    if (buffer.writes.end) accesses.push_back({buffer.writes.begin, buffer.writes.end, 1});
+  }
+  const std::string name = "the launch with " + kernel_name(launched.name);
+  constexpr int kLaunch = 0;  // FP_EMULATED_LAUNCH
+  if (enqueue(launched.stream, kLaunch, name.c_str(), accesses.data(), accesses.size()) == 0)
+    return FP_OK;
+  using Fault = const char *(*)();
+  const auto driver_fault = reinterpret_cast<Fault>(in_driver("fp_emulated_driver_fault"));
+  machine.fault = driver_fault ? driver_fault() : "refused by the emulated driver";
+  machine.has_fault = true;
+  return FP_EMULATION_FAULT;
+}
+
 int run(const dim3 &grid, unsigned threads, size_t shared_bytes, unsigned cluster,
-        void (*body)(const void *), const void *argument) {
+        void (*body)(const void *), const void *argument, const Launched &launched) {
   machine.num_launches++;
   machine.driver_buffers.clear();
   machine.has_fault = false;
@@ -356,7 +390,7 @@ int run(const dim3 &grid, unsigned threads, size_t shared_bytes, unsigned cluste
         machine.cluster = Rendezvous();
         return FP_EMULATION_FAULT;
       }
-  return FP_OK;
+  return report_to_driver(launched);
 }
 
 }  // namespace fp::emulation
@@ -365,7 +399,7 @@ using fp::emulation::machine;
 
 void fp_emulation_register(const void *address, size_t bytes, int is_writable) {
   const auto begin = reinterpret_cast<uintptr_t>(address);
-  machine.buffers.push_back({begin, begin + bytes, is_writable != 0});
+  machine.buffers.push_back({begin, begin + bytes, is_writable != 0, {}, {}});
 }
 
 void fp_emulation_unregister_all(void) { machine.buffers.clear(); }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{cuda_setup, emulated_gpu, root, run};
@@ -12,6 +12,14 @@ use crate::{cuda_setup, emulated_gpu, root, run};
 /// Largest archive that is worth carrying about.
 const MAX_BYTES: u64 = 50_000_000;
 const CONFIG: [&str; 2] = ["--config", ".cargo/cuda.toml"];
+/// Libraries that are loaded when they are first called, if at all.
+const CUDA: [&str; 5] = [
+    "libcuda.",
+    "libcudart",
+    "libcublas",
+    "libcurand",
+    "libnvrtc",
+];
 const PEERS: [&str; 4] = [
     "score_strategies.py",
     "gpu_select.py",
@@ -98,6 +106,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
         let packed = bundle.join("bin").join(name);
         fs::copy(&built, &packed).with_context(|| format!("can't copy {}", built.display()))?;
         run(Command::new("strip").arg(&packed))?;
+        check_needed(&packed)?;
     }
     for peer in PEERS {
         copy(
@@ -107,7 +116,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     }
     copy(&root.join("benches/gpu/run.sh"), &bundle.join("run.sh"))?;
     if args.emulated {
-        emulated_gpu::build_driver(&bundle.join("lib"))?;
+        emulated_gpu::build_libraries(&bundle.join("lib"))?;
         println!("start {}", bundle.join("run.sh").display());
         return Ok(());
     }
@@ -151,6 +160,35 @@ fn build(root: &Path, command: &[&str], args: &Args) -> Result<PathBuf> {
     executables
         .next_back()
         .with_context(|| format!("cargo {} made no executable", command.join(" ")))
+}
+
+/// Refuses an executable that needs a library of CUDA to start: it must start, and say what
+/// is missing, where there is none.
+fn check_needed(executable: &Path) -> Result<()> {
+    let output = Command::new("readelf")
+        .args(["--dynamic", "--wide"])
+        .arg(executable)
+        .output()
+        .context("can't start readelf")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let cuda = needed(&text).find(|library| CUDA.iter().any(|name| library.starts_with(name)));
+    match cuda {
+        _ if !output.status.success() => bail!("readelf can't read {}", executable.display()),
+        Some(library) => bail!(
+            "{} needs {library} to start; build it through .cargo/cuda.toml",
+            executable.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The libraries that what readelf shows must find.
+fn needed(dynamic: &str) -> impl Iterator<Item = &str> {
+    dynamic
+        .lines()
+        .filter(|line| line.contains("(NEEDED)"))
+        .filter_map(|line| line.split_once('[')?.1.split_once(']'))
+        .map(|(library, _)| library)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -197,4 +235,20 @@ fn pack(work: &Path, bundle: &str, archive: &Path) -> Result<()> {
         "the archive has {bytes} bytes, more than the {MAX_BYTES} it may have"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_an_executable_needs() {
+        let text = " 0x0000000000000001 (NEEDED)             Shared library: [libcuda.so.1]\n \
+                    0x0000000000000001 (NEEDED)             Shared library: [libc.so.6]\n \
+                    0x000000000000000c (INIT)               0x1000\n";
+        assert_eq!(
+            needed(text).collect::<Vec<_>>(),
+            ["libcuda.so.1", "libc.so.6"]
+        );
+    }
 }

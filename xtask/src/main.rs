@@ -105,11 +105,7 @@ fn ci(cuda: bool) -> Result<()> {
         if !cuda_setup::is_done() {
             cuda_setup::run_task(&cuda_setup::Args::default())?;
         }
-        // Without the tensor library's own kernels, which build for a quarter of an hour.
-        cargo(
-            "clippy --package fp-kernels --package fp-scoring --package fp-benches --all-targets \
-             --features fp-scoring/cuda,fp-benches/cuda --locked -- --deny warnings",
-        )?;
+        emulated_gpu::lint()?;
         emulated_gpu::test()?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use fp_kernels::cuda::{
 };
 use half::bf16;
 
-use super::{Gpu, HEAD_DIM, MAX_BYTES, Outcome, SYSTEM, TEXT};
+use super::{Gpu, HEAD_DIM, Outcome, SYSTEM, TEXT};
 
 /// Queries, keys and what comes of them.
 pub(crate) struct Attended {
@@ -27,7 +27,10 @@ impl Attended {
         let sequence_len = SYSTEM + shape.num_image_tokens + TEXT;
         let keys_of_sample = shape.num_heads * sequence_len * HEAD_DIM;
         let bytes_of_sample = keys_of_sample * size_of::<bf16>();
-        let batch_size = shape.batch_size.min(MAX_BYTES / bytes_of_sample).max(1);
+        let batch_size = shape
+            .batch_size
+            .min(gpu.most_bytes / bytes_of_sample)
+            .max(1);
         let num_rounds = gpu.copies(batch_size * bytes_of_sample)?;
         let heads = Heads {
             shape: ScoreShape {

@@ -4,7 +4,7 @@ use cudarc::driver::{CudaSlice, CudaStream, CudaView};
 use fp_kernels::cuda::{self, ErrorWord, GatherTokens, ScoreShape, Sequence};
 use half::bf16;
 
-use super::{Gpu, HIDDEN, MAX_BYTES, Outcome, SYSTEM, TEXT};
+use super::{Gpu, HIDDEN, Outcome, SYSTEM, TEXT};
 
 /// Hidden states of whole sequences, and of what stays of them.
 pub(crate) struct Gathered {
@@ -27,7 +27,10 @@ impl Gathered {
         };
         let values_of_sample = sequence.len() * HIDDEN;
         let bytes_of_sample = values_of_sample * size_of::<bf16>();
-        let batch_size = shape.batch_size.min(MAX_BYTES / bytes_of_sample).max(1);
+        let batch_size = shape
+            .batch_size
+            .min(gpu.most_bytes / bytes_of_sample)
+            .max(1);
         let num_rounds = gpu.copies(batch_size * bytes_of_sample)?;
         let stream = &gpu.stream;
         Ok(Gathered {

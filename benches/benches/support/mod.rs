@@ -26,10 +26,15 @@ const SYSTEM: usize = 35;
 const TEXT: usize = 27;
 /// No more than this is gathered from, or attended to, in bytes.
 const MAX_BYTES: usize = 8 << 30;
+/// Share of what is free that one of them may have: each takes two such buffers, so that
+/// the second is not in the cache, and room is left for what comes of them.
+const SHARE_OF_FREE: usize = 8;
 
 /// The first GPU.
 pub(crate) struct Gpu {
     pub(crate) stream: Arc<CudaStream>,
+    /// What one buffer of hidden states or keys may have at most, in bytes.
+    pub(crate) most_bytes: usize,
 }
 
 impl Gpu {
@@ -39,7 +44,11 @@ impl Gpu {
             return Ok(None);
         }
         let stream = cuda::only_stream(0)?;
-        Ok(Some(Gpu { stream }))
+        let (free, _) = stream.context().mem_get_info()?;
+        let most_bytes = MAX_BYTES.min(free / SHARE_OF_FREE);
+        // The summary reads this.
+        eprintln!("buffers of up to {most_bytes} bytes");
+        Ok(Some(Gpu { stream, most_bytes }))
     }
 
     /// Whether the device is the host: no figure is worth anything then, and large

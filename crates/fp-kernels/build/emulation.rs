@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// What the C interface exports: named apart, so that a build with the feature `cuda`
 /// beside this one has both.
-const FUNCTIONS: [&str; 13] = [
+const FUNCTIONS: &[&str] = &[
     "fp_status_string",
+    "fp_runtime_version",
     "fp_attention_rows",
     "fp_attention_rows_workspace",
+    "fp_attention_prefill",
+    "fp_attention_decode",
+    "fp_attention_decode_workspace",
     "fp_query_weights",
     "fp_combine_rows",
     "fp_head_score",
@@ -20,6 +24,12 @@ const FUNCTIONS: [&str; 13] = [
     "fp_fused",
     "fp_gather_tokens",
     "fp_gather_positions",
+    "fp_norm",
+    "fp_rotary_append",
+    "fp_gated_silu",
+    "fp_activate",
+    "fp_gather_rows",
+    "fp_greedy",
     "fp",
 ];
 

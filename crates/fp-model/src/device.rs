@@ -8,7 +8,8 @@ use crate::error::{ModelError, Result};
 ///
 /// # Errors
 /// Another name; CUDA in a build without the feature `cuda`, with what to build
-/// instead; CUDA on a machine without a driver; a GPU that isn't there or can't be used.
+/// instead; a GPU that isn't there or can't be used, with what is missing: the driver or a
+/// newer one, a newer GPU, cuBLAS, cuRAND, free memory.
 ///
 /// # Examples
 /// ```
@@ -52,14 +53,43 @@ fn cuda_device(_: usize) -> Result<Device> {
     Err(ModelError::NoCuda)
 }
 
+/// The device of GPU `index`: one for the whole process, so that all tensors are of the
+/// same device and in the order of its one stream.
+///
+/// That stream is its own, not each thread's default one: weights are loaded by one thread
+/// and used by others, and nothing would order their streams. Events are off: with one
+/// stream they order nothing, and each buffer would bring two.
 #[cfg(feature = "cuda")]
 fn cuda_device(index: usize) -> Result<Device> {
-    // The tensor library would panic where there is no driver to load.
-    if fp_kernels::cuda::is_driver_present() {
-        Ok(Device::new_cuda(index)?)
-    } else {
-        Err(ModelError::NoDriver)
+    use std::collections::HashMap;
+    use std::sync::{Mutex, OnceLock, PoisonError};
+
+    static DEVICES: OnceLock<Mutex<HashMap<usize, Device>>> = OnceLock::new();
+    let devices = DEVICES.get_or_init(Mutex::default);
+    let mut devices = devices.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = devices.get(&index) {
+        return Ok(device.clone());
     }
+    crate::gpu::preflight(index)?;
+    let device = Device::new_cuda_with_stream(index)?;
+    if let Device::Cuda(cuda) = &device {
+        fp_kernels::cuda::disable_event_tracking(cuda.cuda_stream().context());
+    }
+    devices.insert(index, device.clone());
+    Ok(device)
+}
+
+/// Bytes of a GPU's memory that are free now; none for the CPU.
+///
+/// # Errors
+/// A driver that fails.
+pub fn free_gpu_memory(device: &Device) -> Result<Option<u64>> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(cuda) = device {
+        return crate::gpu::free_memory(cuda).map(Some);
+    }
+    debug_assert!(!device.is_cuda());
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -82,7 +112,10 @@ mod tests {
     fn a_machine_without_a_driver_says_so() {
         if !fp_kernels::cuda::is_driver_present() {
             let error = device("cuda").unwrap_err().to_string();
-            assert!(error.contains("no CUDA driver"), "{error}");
+            assert!(
+                error.contains("no CUDA driver") && error.contains("--device cpu"),
+                "{error}"
+            );
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fp_scoring::Cause;
+use fp_scoring::{Cause, SharedError};
 
 /// Result of this crate's functions.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;
@@ -160,12 +160,9 @@ pub enum ModelError {
          CUDA toolkit, to compute on a GPU"
     )]
     NoCuda,
-    /// CUDA was asked for on a machine that has no driver.
-    #[error(
-        "this machine has no CUDA driver (libcuda.so.1 can't be loaded); install NVIDIA's driver, \
-         or compute on the CPU with `--device cpu`"
-    )]
-    NoDriver,
+    /// A GPU that can't be used: what is missing, and what to do.
+    #[error(transparent)]
+    Gpu(SharedError),
     /// An argument has the wrong shape.
     #[error("{what} has shape {got:?}; expected {expected}")]
     InputShape {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use fp_image::ImageError;
-use fp_scoring::{BudgetError, PlanError, ScoringError, SelectError};
+use fp_scoring::{BudgetError, PlanError, ScoringError, SelectError, SharedError};
 use serde::de::Error as _;
 
 use self::error_check::{CAUSE, check};
@@ -111,7 +111,7 @@ fn models() {
         Plan { 0: PlanError::Budget(budget()) },
         TokenId { id: 9, position: 1, vocab_size: 8 },
         NoCuda {},
-        NoDriver {},
+        Gpu { 0: SharedError::new(CAUSE) },
         InputShape { what: "the mask", got: vec![1], expected: text() },
         InputValue { what: "the mask", found: text(), expected: "another".to_owned() },
         NotFinite { what: "the logits", index: 2 },

@@ -87,7 +87,7 @@ pub use checkpoint_kind::CheckpointError;
 pub use clip::{ClipError, OpenedClip, clip_text};
 pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
-pub use device::{device, is_device_name};
+pub use device::{device, free_gpu_memory, is_device_name};
 pub use error::{ModelError, Result};
 pub use generate::{FinishReason, GenerateOptions, Generation, MOST_NEW_TOKENS};
 pub use image_prefix::ImagePrefix;

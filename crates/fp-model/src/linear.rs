@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use fp_kernels::dense::{self, PackedMatrix, Start};
 
 use crate::error::Result;
-use crate::ops::with_values;
+use crate::ops::{self, with_values};
 
 /// A linear layer: `x [T, in] → x Wᵀ + b [T, out]`.
 #[derive(Debug, Clone)]
@@ -122,9 +122,7 @@ impl Linear {
                 let values = ids.iter().flat_map(|&id| weight.row(id as usize)).collect();
                 into_rows(values, weight.num_in())
             }
-            Weight::Dense(weight) => {
-                Ok(weight.index_select(&Tensor::new(ids, weight.device())?, 0)?)
-            }
+            Weight::Dense(weight) => ops::gather_ids(weight, ids),
         }
     }
 }
@@ -148,9 +146,7 @@ impl Embedding {
     /// The rows of `ids`, `[ids, D]`; ids are known to be inside the table.
     pub(crate) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
         match self {
-            Embedding::Table(table) => {
-                Ok(table.index_select(&Tensor::new(ids, table.device())?, 0)?)
-            }
+            Embedding::Table(table) => ops::gather_ids(table, ids),
             Embedding::Tied(head) => head.rows(ids),
         }
     }

@@ -108,7 +108,16 @@ pub(crate) fn gated_silu(x: &Tensor, width: usize) -> Result<Tensor> {
 /// The rows `rows` of `x`, in this order.
 pub(crate) fn gather_rows(x: &Tensor, rows: &[usize]) -> Result<Tensor> {
     let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-    Ok(x.index_select(&Tensor::new(rows, x.device())?, 0)?)
+    gather_ids(x, &rows)
+}
+
+/// As [`gather_rows`], of numbers as ids come in. None are an empty view: a GPU refuses to
+/// launch a kernel on nothing.
+pub(crate) fn gather_ids(x: &Tensor, ids: &[u32]) -> Result<Tensor> {
+    if ids.is_empty() {
+        return Ok(x.narrow(0, 0, 0)?);
+    }
+    Ok(x.index_select(&Tensor::new(ids, x.device())?, 0)?)
 }
 
 /// Softmax attention by the tensor library: queries `[H, Q, d]`, keys and values

@@ -1,86 +1,125 @@
-// A CUDA driver whose device is the host: enough of it for cudarc.
+// A CUDA driver whose device is the host: enough of it for cudarc and the tensor library.
 //
 // With it, and with launchers that run in the emulation, the host's side of the CUDA code
-// (wrappers, scoring, tests, benchmarks and their runner) runs without a GPU. Every call
-// completes before it returns. It proves nothing about a device, and times are the host's.
-// What is not here is missing on purpose: a call of it says so by name. Graphs are refused.
+// (wrappers, scoring, the model, tests, benchmarks and their runner) runs without a GPU.
+// Every call completes before it returns; what a device would have run in another order is
+// found by order.cc. It proves nothing about a device's speed, and times are the host's.
+// What is not here is missing on purpose: a call of it says so by name. Graphs are refused,
+// and so are kernels that come as PTX. It refuses what a device refuses, and copies of no
+// bytes, which a device takes but which no caller should ask for.
 
-#include <chrono>
-#include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <map>
-#include <mutex>
+
+#include "driver.h"
+
+using namespace fp::driver;
 
 namespace {
 
-// Of CUresult and CUdevice_attribute.
-constexpr int kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2, kNotReady = 600, kNotSupported = 801;
-constexpr int kWarpSize = 10, kCacheBytes = 38, kMajor = 75, kMinor = 76;
-constexpr int kPoison = 0xcb;
-constexpr size_t kAlignment = 256;
-
-using Address = unsigned long long;
-using Clock = std::chrono::steady_clock;
-
-std::mutex mutex;
-std::map<Address, size_t> allocations;
-int current_context = 0;  // its address is the handle
-int only_stream = 0;
-
-struct Event {
-  Clock::time_point recorded;
+// Of CUdevice_attribute.
+enum Attribute {
+  kMaxThreadsPerBlock = 1,
+  kWarpSize = 10,
+  kMultiprocessors = 16,
+  kCacheBytes = 38,
+  kMajor = 75,
+  kMinor = 76,
+  kSharedBytesPerBlock = 97,
+  kHasMemoryPools = 115,
 };
 
-/// Whether [address, address + bytes) lies in one allocation.
-bool is_allocated(Address address, size_t bytes) {
-  const std::lock_guard<std::mutex> lock(mutex);
-  auto next = allocations.upper_bound(address);
-  if (next == allocations.begin()) return false;
-  --next;
-  return address + bytes <= next->first + next->second;
-}
+constexpr int kDeviceMemory = 2;  // CU_MEMORYTYPE_DEVICE
+
+/// CUDA_MEMCPY2D.
+struct Copy2D {
+  size_t source_x, source_y;
+  int source_type;
+  const void *source_host;
+  Address source;
+  void *source_array;
+  size_t source_pitch, target_x, target_y;
+  int target_type;
+  void *target_host;
+  Address target;
+  void *target_array;
+  size_t target_pitch, width, height;
+};
+
+int current_context = 0;  // its address is the handle
+thread_local void *context_of_thread = nullptr;
 
 void *pointer(Address address) { return reinterpret_cast<void *>(address); }
+
+uint64_t bytes_of(const FpEmulatedAccess &access) { return access.end - access.begin; }
+
+/// Puts a copy or memset on its stream; then the caller moves the bytes.
+int enqueue(void *stream, FpEmulatedWork work, const char *what, Address address, size_t bytes,
+            bool is_write) {
+  const FpEmulatedAccess access = {uintptr_t(address), uintptr_t(address) + bytes, is_write};
+  return fp_emulated_driver_enqueue(stream, work, what, &access, 1);
+}
 
 }  // namespace
 
 extern "C" {
 
-/// For the emulation: the allocation that holds `address`.
-int fp_emulated_driver_find(uintptr_t address, uintptr_t *begin, uintptr_t *end) {
-  const std::lock_guard<std::mutex> lock(mutex);
-  auto next = allocations.upper_bound(address);
-  if (next == allocations.begin()) return 0;
-  --next;
-  *begin = next->first;
-  *end = next->first + next->second;
-  return address <= *end;
+int fp_emulated_driver_enqueue(void *stream, int work, const char *what,
+                               const FpEmulatedAccess *accesses, size_t count) {
+  const int number = stream_number(stream);
+  if (number < 0) return refuse(kInvalidHandle, "%s on a stream that doesn't exist", what);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const FpEmulatedAccess &access = accesses[i];
+    if (access.begin >= access.end)
+      return refuse(kInvalidValue, "%s of 0 bytes on %s", what, stream_name(number).c_str());
+    uintptr_t begin, end;
+    if (!fp_emulated_driver_find(access.begin, &begin, &end) || access.end > end)
+      return refuse(kIllegalAddress, "%s of %llu bytes at %#llx, which are not allocated", what,
+                    static_cast<unsigned long long>(bytes_of(access)),
+                    static_cast<unsigned long long>(access.begin));
+    bytes = bytes_of(access);
+  }
+  const int status = access(number, what, accesses, count);
+  if (status == kSuccess) count_work(FpEmulatedWork(work), bytes);
+  return status;
 }
 
-int cuInit(unsigned) { return kSuccess; }
+// The device.
+
+int cuInit(unsigned) { return settings().num_devices == 0 ? kNoDevice : kSuccess; }
 int cuDriverGetVersion(int *version) {
-  *version = 13000;
+  *version = settings().driver_version;
   return kSuccess;
 }
 int cuDeviceGetCount(int *count) {
-  *count = 1;
+  *count = settings().num_devices;
   return kSuccess;
 }
 int cuDeviceGet(int *device, int ordinal) {
-  *device = 0;
-  return ordinal == 0 ? kSuccess : 101;  // CUDA_ERROR_INVALID_DEVICE
+  *device = ordinal;
+  return ordinal >= 0 && ordinal < settings().num_devices ? kSuccess : kInvalidDevice;
 }
 int cuDeviceGetName(char *name, int length, int) {
   std::strncpy(name, "emulated on the host", size_t(length));
   return kSuccess;
 }
+int cuDeviceTotalMem_v2(size_t *bytes, int) {
+  *bytes = settings().total_bytes;
+  return kSuccess;
+}
 int cuDeviceGetAttribute(int *value, int attribute, int) {
-  *value = attribute == kMajor        ? 9
-           : attribute == kMinor      ? 0
-           : attribute == kWarpSize   ? 32
-           : attribute == kCacheBytes ? 1 << 20
-                                      : 0;
+  const Settings now = settings();
+  switch (attribute) {
+    case kMaxThreadsPerBlock: *value = 1024; break;
+    case kWarpSize: *value = 32; break;
+    case kMultiprocessors: *value = now.num_multiprocessors; break;
+    case kCacheBytes: *value = 1 << 20; break;
+    case kMajor: *value = now.capability_major; break;
+    case kMinor: *value = now.capability_minor; break;
+    case kSharedBytesPerBlock: *value = 227 << 10; break;
+    case kHasMemoryPools: *value = 1; break;
+    default: *value = 0;
+  }
   return kSuccess;
 }
 int cuDevicePrimaryCtxRetain(void **context, int) {
@@ -89,89 +128,130 @@ int cuDevicePrimaryCtxRetain(void **context, int) {
 }
 int cuDevicePrimaryCtxRelease_v2(int) { return kSuccess; }
 int cuCtxGetCurrent(void **context) {
-  *context = &current_context;
+  *context = context_of_thread;
   return kSuccess;
 }
-int cuCtxSetCurrent(void *) { return kSuccess; }
-int cuCtxSynchronize() { return kSuccess; }
-
-int cuStreamCreate(void **stream, unsigned) {
-  *stream = &only_stream;
+int cuCtxSetCurrent(void *context) {
+  context_of_thread = context;
   return kSuccess;
 }
-int cuStreamDestroy_v2(void *) { return kSuccess; }
-int cuStreamSynchronize(void *) { return kSuccess; }
-int cuStreamWaitEvent(void *, void *, unsigned) { return kSuccess; }
-int cuStreamBeginCapture_v2(void *, int) { return kNotSupported; }
-int cuStreamEndCapture(void *, void **) { return kNotSupported; }
+int cuCtxSynchronize() {
+  wait_on_host_for_all();
+  count_synchronisation();
+  return kSuccess;
+}
 
+// Memory.
+
+int cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes) {
+  *total_bytes = settings().total_bytes;
+  const uint64_t used = allocated_bytes();
+  *free_bytes = used < *total_bytes ? *total_bytes - used : 0;
+  return kSuccess;
+}
 int cuMemAlloc_v2(Address *address, size_t bytes) {
-  void *memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-  if (!memory) return kOutOfMemory;
-  std::memset(memory, kPoison, bytes);
-  *address = reinterpret_cast<Address>(memory);
-  const std::lock_guard<std::mutex> lock(mutex);
-  allocations[*address] = bytes;
-  return kSuccess;
+  return allocate(address, bytes, "cuMemAlloc");
+}
+int cuMemAllocAsync(Address *address, size_t bytes, void *stream) {
+  const int number = stream_number(stream);
+  if (number < 0) return refuse(kInvalidHandle, "cuMemAllocAsync on a stream that doesn't exist");
+  const int status = allocate(address, bytes, "cuMemAllocAsync");
+  if (status != kSuccess) return status;
+  const FpEmulatedAccess whole = {uintptr_t(*address), uintptr_t(*address) + bytes, 1};
+  return access(number, "the allocation", &whole, 1);
 }
 int cuMemFree_v2(Address address) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (allocations.erase(address) == 0) return kInvalidValue;
+  // Waits for the device.
+  wait_on_host_for_all();
+  forget(uintptr_t(address));
+  return release(address, "cuMemFree");
+}
+int cuMemFreeAsync(Address address, void *stream) {
+  const int number = stream_number(stream);
+  if (number < 0) return refuse(kInvalidHandle, "cuMemFreeAsync on a stream that doesn't exist");
+  FpEmulatedAccess whole = {0, 0, 1};
+  if (fp_emulated_driver_find(uintptr_t(address), &whole.begin, &whole.end)) {
+    const int status = access(number, "the release of memory", &whole, 1);
+    if (status != kSuccess) return status;
   }
-  std::free(pointer(address));
-  return kSuccess;
+  forget(uintptr_t(address));
+  return release(address, "cuMemFreeAsync");
 }
-int cuMemsetD8Async(Address address, unsigned char value, size_t bytes, void *) {
-  if (!is_allocated(address, bytes)) return kInvalidValue;
-  std::memset(pointer(address), value, bytes);
-  return kSuccess;
+int cuMemsetD8Async(Address address, unsigned char value, size_t bytes, void *stream) {
+  const int status = enqueue(stream, FP_EMULATED_MEMSET, "a memset", address, bytes, true);
+  if (status == kSuccess) std::memset(pointer(address), value, bytes);
+  return status;
 }
-int cuMemcpyHtoDAsync_v2(Address target, const void *source, size_t bytes, void *) {
-  if (!is_allocated(target, bytes)) return kInvalidValue;
-  std::memcpy(pointer(target), source, bytes);
-  return kSuccess;
+int cuMemcpyHtoDAsync_v2(Address target, const void *source, size_t bytes, void *stream) {
+  const int status = enqueue(stream, FP_EMULATED_HOST_TO_DEVICE, "a copy from host to device",
+                             target, bytes, true);
+  if (status == kSuccess) std::memcpy(pointer(target), source, bytes);
+  return status;
 }
-int cuMemcpyDtoHAsync_v2(void *target, Address source, size_t bytes, void *) {
-  if (!is_allocated(source, bytes)) return kInvalidValue;
+int cuMemcpyDtoHAsync_v2(void *target, Address source, size_t bytes, void *stream) {
+  const int status = enqueue(stream, FP_EMULATED_DEVICE_TO_HOST, "a copy from device to host",
+                             source, bytes, false);
+  if (status != kSuccess) return status;
   std::memcpy(target, pointer(source), bytes);
-  return kSuccess;
+  // A copy to memory that isn't pinned returns when it is done.
+  wait_on_host(clock_of_stream(stream_number(stream)));
+  return status;
 }
-int cuMemcpyDtoDAsync_v2(Address target, Address source, size_t bytes, void *) {
-  if (!is_allocated(target, bytes) || !is_allocated(source, bytes)) return kInvalidValue;
-  std::memmove(pointer(target), pointer(source), bytes);
-  return kSuccess;
+int cuMemcpy2DAsync_v2(const Copy2D *it, void *stream) {
+  if (it->source_type != kDeviceMemory || it->target_type != kDeviceMemory || it->source_y ||
+      it->target_y)
+    return refuse(kNotSupported, "cuMemcpy2DAsync of other than rows on the device");
+  if (it->width == 0 || it->height == 0)
+    return refuse(kInvalidValue, "cuMemcpy2DAsync of %zu rows of %zu bytes", it->height, it->width);
+  if (it->source_pitch < it->width || it->target_pitch < it->width)
+    return refuse(kInvalidValue, "cuMemcpy2DAsync with a pitch below the width");
+  const Address source = it->source + it->source_x, target = it->target + it->target_x;
+  const size_t rows = it->height - 1;
+  const FpEmulatedAccess both[] = {
+      {uintptr_t(source), uintptr_t(source + rows * it->source_pitch + it->width), 0},
+      {uintptr_t(target), uintptr_t(target + rows * it->target_pitch + it->width), 1},
+  };
+  const int status = fp_emulated_driver_enqueue(stream, FP_EMULATED_DEVICE_TO_DEVICE,
+                                                "a copy of rows on the device", both, 2);
+  if (status != kSuccess) return status;
+  for (size_t row = 0; row < it->height; ++row)
+    std::memcpy(pointer(target + row * it->target_pitch), pointer(source + row * it->source_pitch),
+                it->width);
+  return status;
+}
+int cuMemcpyDtoDAsync_v2(Address target, Address source, size_t bytes, void *stream) {
+  const FpEmulatedAccess both[] = {
+      {uintptr_t(source), uintptr_t(source) + bytes, 0},
+      {uintptr_t(target), uintptr_t(target) + bytes, 1},
+  };
+  const int status = fp_emulated_driver_enqueue(stream, FP_EMULATED_DEVICE_TO_DEVICE,
+                                                "a copy on the device", both, 2);
+  if (status == kSuccess) std::memmove(pointer(target), pointer(source), bytes);
+  return status;
 }
 
-int cuEventCreate(void **event, unsigned) {
-  *event = new Event();
-  return kSuccess;
-}
-int cuEventDestroy_v2(void *event) {
-  delete static_cast<Event *>(event);
-  return kSuccess;
-}
-int cuEventRecord(void *event, void *) {
-  static_cast<Event *>(event)->recorded = Clock::now();
-  return kSuccess;
-}
-int cuEventSynchronize(void *) { return kSuccess; }
-int cuEventQuery(void *) { return kSuccess; }
-int cuEventElapsedTime_v2(float *milliseconds, void *start, void *end) {
-  const auto taken = static_cast<Event *>(end)->recorded - static_cast<Event *>(start)->recorded;
-  *milliseconds = std::chrono::duration<float, std::milli>(taken).count();
-  return *milliseconds < 0 ? kNotReady : kSuccess;
-}
-int cuEventElapsedTime(float *milliseconds, void *start, void *end) {
-  return cuEventElapsedTime_v2(milliseconds, start, end);
-}
+// Errors.
 
 int cuGetErrorName(int error, const char **name) {
-  *name = error == kNotSupported ? "CUDA_ERROR_NOT_SUPPORTED" : "an error of the emulated driver";
+  switch (error) {
+    case kSuccess: *name = "CUDA_SUCCESS"; break;
+    case kInvalidValue: *name = "CUDA_ERROR_INVALID_VALUE"; break;
+    case kOutOfMemory: *name = "CUDA_ERROR_OUT_OF_MEMORY"; break;
+    case kNoDevice: *name = "CUDA_ERROR_NO_DEVICE"; break;
+    case kInvalidDevice: *name = "CUDA_ERROR_INVALID_DEVICE"; break;
+    case kInvalidHandle: *name = "CUDA_ERROR_INVALID_HANDLE"; break;
+    case kIllegalState: *name = "CUDA_ERROR_ILLEGAL_STATE"; break;
+    case kNotFound: *name = "CUDA_ERROR_NOT_FOUND"; break;
+    case kNotReady: *name = "CUDA_ERROR_NOT_READY"; break;
+    case kIllegalAddress: *name = "CUDA_ERROR_ILLEGAL_ADDRESS"; break;
+    case kNotSupported: *name = "CUDA_ERROR_NOT_SUPPORTED"; break;
+    default: *name = "an error of the emulated driver";
+  }
   return kSuccess;
 }
 int cuGetErrorString(int, const char **text) {
-  *text = "refused by the emulated driver";
+  *text = *fp_emulated_driver_fault() ? fp_emulated_driver_fault()
+                                      : "refused by the emulated driver";
   return kSuccess;
 }
 

@@ -77,10 +77,9 @@ pub fn measure(
     let machine = Machine::now();
     progress(Progress::Loading);
     let pool = prepared.pool()?;
-    let limit = memory_limit.unwrap_or_else(default_limit);
     let bytes = |plan: &Plan, config: &fp_model::ModelConfig| {
         let memory = MemoryPlan::new(
-            limit,
+            u64::MAX,
             config,
             plan.bytes_per_value,
             plan.prune_layer,
@@ -100,6 +99,10 @@ pub fn measure(
         input: &input,
         model: &model,
         named: &named,
+    };
+    let limit = match memory_limit {
+        Some(limit) => limit,
+        None => default_limit(&model)?,
     };
     let mut samples = pool.install(|| bench.rounds(progress))?;
     for batch in plan.settings.batches() {

@@ -86,7 +86,7 @@ impl<'a> Answering<'a> {
                 parts: 2 * num_loaders,
             },
         );
-        let (worker, loader) = (self.worker(num_workers), Loader::new(self.prepared, jobs));
+        let (worker, loader) = (self.worker(num_workers)?, Loader::new(self.prepared, jobs));
         let (answered, to_record) = sync_channel::<(usize, T)>(2 * num_workers);
         std::thread::scope(|scope| {
             for pool in &loading {
@@ -107,14 +107,14 @@ impl<'a> Answering<'a> {
         })
     }
 
-    fn worker(&self, num_workers: usize) -> Worker<'a> {
+    fn worker(&self, num_workers: usize) -> Result<Worker<'a>, StudyError> {
         let spec = &self.prepared.spec;
         let config = &spec.config;
-        let limit = self
-            .options
-            .memory_limit
-            .unwrap_or_else(memory::default_limit);
-        Worker {
+        let limit = match self.options.memory_limit {
+            Some(limit) => limit,
+            None => memory::default_limit(self.model)?,
+        };
+        Ok(Worker {
             model: self.model,
             inputs: &self.prepared.inputs,
             vision: &self.prepared.vision,
@@ -140,7 +140,7 @@ impl<'a> Answering<'a> {
             names_layers: config.prune_layer.are_several(),
             system: Mutex::new(None),
             stop: &self.options.stop,
-        }
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! How much of a study fits into memory at once.
 
-use fp_model::ModelConfig;
+use fp_model::{LlavaModel, ModelConfig, ModelError};
 use fp_scoring::TokenLayout;
 
 /// Where a machine doesn't say what it has.
@@ -10,9 +10,10 @@ const UNKNOWN_AVAILABLE: u64 = 2 << 30;
 /// More only spread the activations over slower memory.
 const MOST_ROWS: usize = 4096;
 
-/// Half of the memory that is free now.
-pub(crate) fn default_limit() -> u64 {
-    available().unwrap_or(UNKNOWN_AVAILABLE) / 2
+/// Half of the memory that is free now, where the model is: the machine's, or the GPU's.
+pub(crate) fn default_limit(model: &LlavaModel) -> Result<u64, ModelError> {
+    let free = fp_model::free_gpu_memory(model.device())?.or_else(available);
+    Ok(free.unwrap_or(UNKNOWN_AVAILABLE) / 2)
 }
 
 /// Bytes that programs can still take, as Linux says it.

@@ -1,4 +1,4 @@
-//! Attention of chosen query rows to the image.
+//! Attention of chosen query rows to the image, over keys in one tensor.
 
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceSlice};
 
@@ -78,7 +78,7 @@ pub struct AttentionRows<'a, T> {
     pub error: &'a mut ErrorWord,
 }
 
-const ATTENTION_ROWS: &str = "attention_rows";
+pub(super) const ATTENTION_ROWS: &str = "attention_rows";
 
 /// The sizes, checked, as the launcher takes them.
 fn raw_sizes(heads: &Heads) -> Result<sys::fp_attention_rows_args, CudaError> {
@@ -142,6 +142,18 @@ pub fn attention_rows_workspace(heads: &Heads) -> Result<usize, CudaError> {
     Ok(unsafe { sys::fp_attention_rows_workspace(&sizes) })
 }
 
+/// What both forms of a call have beside their keys.
+pub(super) struct Rows<'x, 'a, T> {
+    pub(super) heads: Heads,
+    pub(super) queries: &'x CudaView<'a, T>,
+    pub(super) query_strides: QueryStrides,
+    pub(super) row_positions: &'x CudaView<'a, u32>,
+    pub(super) weights: Option<&'x CudaView<'a, f64>>,
+    pub(super) attention: &'x mut CudaViewMut<'a, f32>,
+    pub(super) workspace: &'x mut CudaViewMut<'a, u8>,
+    pub(super) error: &'x mut ErrorWord,
+}
+
 /// Post-softmax attention of query rows to the image, the softmax over the whole causal
 /// row, without the attention of all rows.
 ///
@@ -153,33 +165,65 @@ pub fn attention_rows<T: DeviceElement>(
     stream: &CudaStream,
     mut call: AttentionRows<'_, T>,
 ) -> Result<(), CudaError> {
-    const OP: &str = ATTENTION_ROWS;
     let heads = call.heads;
+    let key = call.key_strides;
+    let keys = &call.keys;
+    let rows = Rows {
+        heads,
+        queries: &call.queries,
+        query_strides: call.query_strides,
+        row_positions: &call.row_positions,
+        weights: call.weights.as_ref(),
+        attention: &mut call.attention,
+        workspace: &mut call.workspace,
+        error: call.error,
+    };
+    enqueue(stream, rows, |launch, args| {
+        check_reach(
+            "keys",
+            keys.len(),
+            &[
+                heads.shape.batch_size,
+                heads.num_kv_heads,
+                heads.sequence_len,
+                heads.head_dim,
+            ],
+            [key.batch, key.head, key.token],
+            size_of::<T>(),
+        )?;
+        args.keys = launch.read("keys", keys)?.cast();
+        args.key_batch_stride = key.batch;
+        args.key_head_stride = key.head;
+        args.key_token_stride = key.token;
+        launch.check_aligned()
+    })
+}
+
+/// Checks what both forms have and launches; `keys` adds the keys.
+pub(super) fn enqueue<'x, T: DeviceElement>(
+    stream: &'x CudaStream,
+    rows: Rows<'x, '_, T>,
+    keys: impl FnOnce(&mut Launch<'x>, &mut sys::fp_attention_rows_args) -> Result<(), CudaError>,
+) -> Result<(), CudaError> {
+    const OP: &str = ATTENTION_ROWS;
+    let heads = rows.heads;
     let mut args = raw_sizes(&heads)?;
     let workspace_bytes = attention_rows_workspace(&heads)?;
     let [b, h, n] = heads.shape.dims();
     let (q, d) = (heads.num_rows, heads.head_dim);
-    let (query, key) = (call.query_strides, call.key_strides);
+    let query = rows.query_strides;
     check_reach(
         "queries",
-        call.queries.len(),
+        rows.queries.len(),
         &[b, h, q, d],
         [query.batch, query.head, query.row],
         size_of::<T>(),
     )?;
-    check_reach(
-        "keys",
-        call.keys.len(),
-        &[b, heads.num_kv_heads, heads.sequence_len, d],
-        [key.batch, key.head, key.token],
-        size_of::<T>(),
-    )?;
     let mut launch = Launch::new(OP, stream);
-    args.queries = launch.read("queries", &call.queries)?.cast();
-    args.keys = launch.read("keys", &call.keys)?.cast();
-    launch.check_aligned()?;
-    args.row_positions = launch.input("row positions", &call.row_positions, &[q])?;
-    let out_shape = match &call.weights {
+    args.queries = launch.read("queries", rows.queries)?.cast();
+    keys(&mut launch, &mut args)?;
+    args.row_positions = launch.input("row positions", rows.row_positions, &[q])?;
+    let out_shape = match rows.weights {
         Some(weights) => {
             args.weights_batch_stride = weights_stride(OP, weights, b, q)?;
             args.weights = launch.read("weights", weights)?;
@@ -187,20 +231,18 @@ pub fn attention_rows<T: DeviceElement>(
         }
         None => vec![b, h, q, n],
     };
-    args.attention = launch.output("attention", &mut call.attention, &out_shape)?;
-    args.workspace = launch.workspace(&mut call.workspace, workspace_bytes)?;
+    args.attention = launch.output("attention", rows.attention, &out_shape)?;
+    args.workspace = launch.workspace(rows.workspace, workspace_bytes)?;
     args.workspace_bytes = workspace_bytes;
-    args.error = launch.error(call.error)?;
+    args.error = launch.error(rows.error)?;
     args.query_batch_stride = query.batch;
     args.query_head_stride = query.head;
     args.query_row_stride = query.row;
-    args.key_batch_stride = key.batch;
-    args.key_head_stride = key.head;
-    args.key_token_stride = key.token;
     args.dtype = T::DTYPE;
     // SAFETY: every pointer leads to as many values as sizes and strides reach, on the
     // stream's device, aligned, held until the launch is enqueued and freed in stream
-    // order. The kernel checks row positions before it reads by them.
+    // order. The kernel checks row positions before it reads by them, and the table's
+    // entries were checked before they were uploaded.
     launch.run(|stream| unsafe { sys::fp_attention_rows(&args, stream) })
 }
 
@@ -233,7 +275,7 @@ fn check_reach(
 }
 
 /// 0 for weights `[Q]`, Q for `[B, Q]`.
-fn weights_stride(
+pub(super) fn weights_stride(
     op: &'static str,
     weights: &impl DeviceSlice<f64>,
     batch_size: usize,
@@ -244,116 +286,4 @@ fn weights_stride(
     }
     check_shape(op, "weights", &[batch_size, num_rows], weights.len())?;
     Ok(num_rows)
-}
-
-/// How [`query_weights`] weighs rows by their total attention to the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weighting {
-    /// A softmax of the totals.
-    SoftmaxOfTotals,
-    /// Weight 1 for the largest; ties to the lower row.
-    LargestTotal,
-}
-
-/// Arguments of [`query_weights`].
-#[derive(Debug)]
-pub struct QueryWeights<'a, T> {
-    /// B, H and N.
-    pub shape: ScoreShape,
-    /// Q.
-    pub num_rows: usize,
-    /// Rows before the image that were left out: their totals are 0.
-    pub num_unseen_rows: usize,
-    /// `[B, H, Q, N]`.
-    pub rows: CudaView<'a, T>,
-    /// How.
-    pub weighting: Weighting,
-    /// Out, `[B, Q]`.
-    pub totals: CudaViewMut<'a, f64>,
-    /// Out, `[B, Q]`.
-    pub weights: CudaViewMut<'a, f64>,
-    /// Where bad values are told.
-    pub error: &'a mut ErrorWord,
-}
-
-/// Weights of query rows that depend on their attention.
-///
-/// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device; a launch that
-/// fails. Bad values are told by the error word.
-pub fn query_weights<T: DeviceElement>(
-    stream: &CudaStream,
-    mut call: QueryWeights<'_, T>,
-) -> Result<(), CudaError> {
-    const OP: &str = "query_weights";
-    let [batch_size, num_heads, num_image_tokens] = call.shape.check(OP)?;
-    let [b, h, n] = call.shape.dims();
-    let q = call.num_rows;
-    let mut launch = Launch::new(OP, stream);
-    let args = sys::fp_query_weights_args {
-        rows: launch.input("rows", &call.rows, &[b, h, q, n])?.cast(),
-        totals: launch.output("totals", &mut call.totals, &[b, q])?,
-        weights: launch.output("weights", &mut call.weights, &[b, q])?,
-        error: launch.error(call.error)?,
-        batch_size,
-        num_heads,
-        num_rows: dim(OP, "Q", q)?,
-        num_image_tokens,
-        num_unseen_rows: dim(OP, "rows left out", call.num_unseen_rows)?,
-        dtype: T::DTYPE,
-        weighting: match call.weighting {
-            Weighting::SoftmaxOfTotals => sys::FP_SOFTMAX_OF_TOTALS,
-            Weighting::LargestTotal => sys::FP_LARGEST_TOTAL,
-        },
-    };
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, aligned, held until the launch is enqueued and freed in stream order.
-    launch.run(|stream| unsafe { sys::fp_query_weights(&args, stream) })
-}
-
-/// Arguments of [`combine_rows`].
-#[derive(Debug)]
-pub struct CombineRows<'a, T> {
-    /// B, H and N.
-    pub shape: ScoreShape,
-    /// Q.
-    pub num_rows: usize,
-    /// `[B, H, Q, N]`.
-    pub rows: CudaView<'a, T>,
-    /// `[B, Q]`, or `[Q]` for all samples.
-    pub weights: CudaView<'a, f64>,
-    /// Out, `[B, H, N]`.
-    pub attention: CudaViewMut<'a, f32>,
-    /// Where bad values are told.
-    pub error: &'a mut ErrorWord,
-}
-
-/// Query rows into one row per head, summed in `f64` by their weights.
-///
-/// # Errors
-/// As [`query_weights`].
-pub fn combine_rows<T: DeviceElement>(
-    stream: &CudaStream,
-    mut call: CombineRows<'_, T>,
-) -> Result<(), CudaError> {
-    const OP: &str = "combine_rows";
-    let [batch_size, num_heads, num_image_tokens] = call.shape.check(OP)?;
-    let [b, h, n] = call.shape.dims();
-    let q = call.num_rows;
-    let weights_batch_stride = weights_stride(OP, &call.weights, b, q)?;
-    let mut launch = Launch::new(OP, stream);
-    let args = sys::fp_combine_rows_args {
-        rows: launch.input("rows", &call.rows, &[b, h, q, n])?.cast(),
-        weights: launch.read("weights", &call.weights)?,
-        attention: launch.output("attention", &mut call.attention, &[b, h, n])?,
-        error: launch.error(call.error)?,
-        weights_batch_stride,
-        batch_size,
-        num_heads,
-        num_rows: dim(OP, "Q", q)?,
-        num_image_tokens,
-        dtype: T::DTYPE,
-    };
-    // SAFETY: as in `query_weights`.
-    launch.run(|stream| unsafe { sys::fp_combine_rows(&args, stream) })
 }

@@ -28,7 +28,7 @@ impl Region {
         }
     }
 
-    fn overlaps(&self, other: &Region) -> bool {
+    pub(super) fn overlaps(&self, other: &Region) -> bool {
         self.address < other.address.saturating_add(other.bytes as u64)
             && other.address < self.address.saturating_add(self.bytes as u64)
     }

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 
 use super::sys;
 
-/// A number format that kernels read attention, queries and keys in.
+/// A number format of attention, of queries and keys, and of all else that a model computes.
 pub trait DeviceElement: DeviceRepr + sealed::Sealed {
     /// Its `fp_dtype`.
     #[doc(hidden)]
@@ -37,6 +37,8 @@ pub type HeadStatistics = sys::fp_head_statistics;
 pub type Cut = sys::fp_cut;
 /// What decided one selection, as the device writes it.
 pub type SelectionAudit = sys::fp_selection_audit;
+/// What greedy decoding needs to know of a sequence's logits, as the device writes it.
+pub type GreedyChoice = sys::fp_greedy_choice;
 
 // SAFETY: `repr(C)` structs of numbers, laid out by the header that the kernels use.
 unsafe impl DeviceRepr for HeadStatistics {}
@@ -44,12 +46,16 @@ unsafe impl DeviceRepr for HeadStatistics {}
 unsafe impl DeviceRepr for Cut {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for SelectionAudit {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for GreedyChoice {}
 // SAFETY: every bit pattern is a value of each field, zeros too.
 unsafe impl ValidAsZeroBits for HeadStatistics {}
 // SAFETY: as above.
 unsafe impl ValidAsZeroBits for Cut {}
 // SAFETY: as above.
 unsafe impl ValidAsZeroBits for SelectionAudit {}
+// SAFETY: as above.
+unsafe impl ValidAsZeroBits for GreedyChoice {}
 
 impl From<HeadStatistics> for crate::HeadStatistics {
     fn from(row: HeadStatistics) -> Self {

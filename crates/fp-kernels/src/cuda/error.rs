@@ -2,15 +2,16 @@
 
 use cudarc::driver::DriverError;
 
+use super::preflight::PreflightError;
 use crate::KernelError;
 
 /// An operation that can't be run, or that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CudaError {
-    /// There is no driver to load.
-    #[error("this machine has no CUDA driver: libcuda.so.1 can't be loaded")]
-    NoDriver,
+    /// A GPU that can't be used.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
     /// A buffer's length contradicts its shape, or a count or index is out of range.
     #[error(transparent)]
     Argument(#[from] KernelError),
@@ -80,6 +81,16 @@ pub enum CudaError {
         /// What is wrong.
         reason: String,
     },
+    /// A sequence whose rows, keys and runs contradict each other.
+    #[error("{op}: sequence {index}: {reason}")]
+    Sequence {
+        /// Operation that was called.
+        op: &'static str,
+        /// Index of the sequence in its layer.
+        index: usize,
+        /// What is wrong.
+        reason: String,
+    },
     /// A scale that is no number.
     #[error("{op}: the scale of logits is {scale}; it must be finite")]
     Scale {
@@ -87,6 +98,18 @@ pub enum CudaError {
         op: &'static str,
         /// The value given.
         scale: f32,
+    },
+    /// A number that an operation can't be run with.
+    #[error("{op}: {what} is {got}; it must be {expected}")]
+    Number {
+        /// Operation that was called.
+        op: &'static str,
+        /// The argument at fault.
+        what: &'static str,
+        /// Its value.
+        got: f32,
+        /// What it may be.
+        expected: &'static str,
     },
     /// A buffer of scratch memory that is too small.
     #[error("{op}: the workspace has {got} bytes and takes {expected}")]
@@ -163,10 +186,30 @@ pub enum DataError {
         /// Place among the kept tokens.
         position: usize,
     },
-    /// A query row outside the sequence.
-    #[error("row {row}: this query row is outside the sequence")]
+    /// A query row outside the sequence, or a position that the table of angles lacks.
+    #[error("row {row}: its position is outside the sequence, or beyond the table of angles")]
     BadPosition {
-        /// Index among the query rows.
+        /// Index among the rows.
+        row: usize,
+    },
+    /// An index of a row that isn't there.
+    #[error("row {row}: its index is outside {of}")]
+    BadRow {
+        /// Index among the rows that were asked for.
+        row: usize,
+        /// The table or the features.
+        of: &'static str,
+    },
+    /// A place in a KV cache that isn't there.
+    #[error("row {row}: its run or slot is outside the KV cache")]
+    BadSlot {
+        /// Index among the rows.
+        row: usize,
+    },
+    /// A sequence of attention whose descriptor contradicts itself or the launch.
+    #[error("row {row}: this sequence's rows, keys and runs contradict each other")]
+    BadSequence {
+        /// Index of the sequence.
         row: usize,
     },
     /// A code that this build doesn't know.

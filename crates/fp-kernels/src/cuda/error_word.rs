@@ -85,6 +85,16 @@ fn found(word: u64) -> Option<DataError> {
         sys::FP_DATA_INVALID_LOGITS => DataError::InvalidLogits { row },
         sys::FP_DATA_BAD_INDEX => DataError::BadIndex { row, position },
         sys::FP_DATA_BAD_POSITION => DataError::BadPosition { row },
+        sys::FP_DATA_BAD_SEQUENCE => DataError::BadSequence { row },
+        sys::FP_DATA_BAD_ROW => DataError::BadRow {
+            row,
+            of: if position == 0 {
+                "the table"
+            } else {
+                "the features"
+            },
+        },
+        sys::FP_DATA_BAD_SLOT => DataError::BadSlot { row },
         _ => DataError::Unknown {
             row,
             position,

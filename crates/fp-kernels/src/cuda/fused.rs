@@ -15,7 +15,8 @@ use crate::Normalization;
 /// How [`fused`] is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FusedPath {
-    /// One launch of clusters where device and sizes allow, else two.
+    /// One launch of clusters where device and sizes allow and every sample's cluster runs
+    /// at once (8·B multiprocessors), else two.
     #[default]
     Auto,
     /// One launch of thread-block clusters, or an error where there are none or H or N

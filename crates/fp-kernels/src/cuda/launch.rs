@@ -42,6 +42,19 @@ impl<'a> Launch<'a> {
         self.read(tensor, slice)
     }
 
+    /// As [`Self::input`], null where there is none.
+    pub(super) fn optional_input<T>(
+        &mut self,
+        tensor: &'static str,
+        slice: Option<&'a impl DevicePtr<T>>,
+        shape: &[usize],
+    ) -> Result<*const T, CudaError> {
+        match slice {
+            Some(slice) => self.input(tensor, slice, shape),
+            None => Ok(std::ptr::null()),
+        }
+    }
+
     /// A buffer that is read, whose length was checked.
     pub(super) fn read<T>(
         &mut self,
@@ -60,6 +73,11 @@ impl<'a> Launch<'a> {
         self.reads.push(region);
         self.guards.push(guard);
         Ok(address as *const T)
+    }
+
+    /// Memory that the launch reads beside its own buffers.
+    pub(super) fn reads(&mut self, regions: &[Region]) {
+        self.reads.extend_from_slice(regions);
     }
 
     /// A buffer that is written, dense and of this shape.
@@ -92,6 +110,17 @@ impl<'a> Launch<'a> {
         slice: &'a mut impl DevicePtrMut<u8>,
         bytes: usize,
     ) -> Result<*mut c_void, CudaError> {
+        let pointer = self.scratch(slice, bytes)?;
+        self.check_aligned()?;
+        Ok(pointer)
+    }
+
+    /// As [`Self::workspace`], whatever alignment the launch's other buffers have.
+    pub(super) fn scratch(
+        &mut self,
+        slice: &'a mut impl DevicePtrMut<u8>,
+        bytes: usize,
+    ) -> Result<*mut c_void, CudaError> {
         if slice.len() < bytes {
             return Err(CudaError::Workspace {
                 op: self.op,
@@ -100,7 +129,10 @@ impl<'a> Launch<'a> {
             });
         }
         let pointer = self.write("the workspace", slice)?;
-        self.check_aligned()?;
+        let last = self.writes.last();
+        last.map_or(Ok(()), |region| {
+            region.check_alignment(self.op, sys::FP_ALIGNMENT as usize)
+        })?;
         Ok(pointer.cast())
     }
 
@@ -142,6 +174,21 @@ impl<'a> Launch<'a> {
             .try_for_each(|region| region.check_alignment(self.op, sys::FP_ALIGNMENT as usize))
     }
 
+    /// Whether no buffer so far shares memory with one of `written`.
+    pub(super) fn check_apart(&self, written: &[Region]) -> Result<(), CudaError> {
+        let own = || self.reads.iter().chain(&self.writes);
+        for region in written {
+            if let Some(other) = own().find(|own| own.overlaps(region)) {
+                return Err(CudaError::Overlap {
+                    op: self.op,
+                    written: region.tensor,
+                    other: other.tensor,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Enqueues by `launcher`, which gets the stream.
     pub(super) fn run(self, launcher: impl FnOnce(*mut c_void) -> c_int) -> Result<(), CudaError> {
         let op = self.op;
@@ -164,6 +211,10 @@ impl<'a> Launch<'a> {
 
 /// What a launcher's status means.
 fn status_text(status: c_int) -> String {
+    #[cfg(feature = "emulated-gpu")]
+    if status == sys::FP_EMULATION_FAULT {
+        return super::emulated::launch_fault();
+    }
     // SAFETY: takes any number and returns null or a string of static storage.
     let text = unsafe { sys::fp_status_string(status) };
     if text.is_null() {

@@ -1,30 +1,55 @@
 //! A GPU by its number.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cudarc::driver::{CudaContext, CudaStream};
+use cudarc::driver::{CudaContext, CudaStream, DriverError};
 
 use super::error::CudaError;
 use super::is_driver_present;
+use super::preflight::PreflightError;
 
-/// A stream of GPU `ordinal` for work that is all enqueued on it, without the events that
+/// The context of GPU `index`: one for the whole process, since making another takes
+/// hundreds of megabytes and a third of a second, and since whoever drops the last one
+/// drops every buffer with it. Nothing in it is tracked by events.
+pub(super) fn context(index: usize) -> Result<Arc<CudaContext>, DriverError> {
+    static CONTEXTS: OnceLock<Mutex<HashMap<usize, Arc<CudaContext>>>> = OnceLock::new();
+    let contexts = CONTEXTS.get_or_init(Mutex::default);
+    let mut contexts = contexts.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(context) = contexts.get(&index) {
+        return Ok(context.clone());
+    }
+    let context = CudaContext::new(index)?;
+    disable_event_tracking(&context);
+    contexts.insert(index, context.clone());
+    Ok(context)
+}
+
+/// Stops cudarc from keeping two events for each buffer of `context`, which order what
+/// several streams do with it.
+///
+/// Call it before anything is allocated, where each buffer is then used on the stream that
+/// it was allocated on: nothing else orders its uses.
+pub fn disable_event_tracking(context: &CudaContext) {
+    // SAFETY: buffers are allocated, used and freed in the order of one stream, as asked of
+    // who calls this; the emulated driver finds the exceptions.
+    unsafe { context.disable_event_tracking() };
+}
+
+/// A stream of GPU `index` for work that is all enqueued on it, without the events that
 /// cudarc keeps for each buffer otherwise: they cost time and can't be captured in a graph.
 ///
-/// Make no second stream of this stream's context: nothing would keep the two in order.
+/// Use no buffer of this stream on another one: nothing would keep the two in order.
 ///
 /// # Errors
 /// No driver, or no such GPU.
-pub fn only_stream(ordinal: usize) -> Result<Arc<CudaStream>, CudaError> {
+pub fn only_stream(index: usize) -> Result<Arc<CudaStream>, CudaError> {
     if !is_driver_present() {
-        return Err(CudaError::NoDriver);
+        return Err(PreflightError::NoDriver.into());
     }
     let failed = |source| CudaError::Driver {
         op: "opening a GPU",
         source,
     };
-    let context = CudaContext::new(ordinal).map_err(failed)?;
-    // SAFETY: memory of this context is allocated, used and freed in the order of the one
-    // stream that is returned.
-    unsafe { context.disable_event_tracking() };
-    context.new_stream().map_err(failed)
+    context(index).map_err(failed)?.new_stream().map_err(failed)
 }

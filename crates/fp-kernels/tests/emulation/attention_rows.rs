@@ -3,6 +3,7 @@
 use crate::cases::{DTYPES, Random};
 use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch};
 use crate::ffi::{self, AttentionRowsArgs, F32};
+use crate::ffi_attention::{AttentionRun, AttentionSequence};
 
 /// Sizes of one case, with paddings that make strides differ from sizes.
 struct Sizes {
@@ -150,6 +151,9 @@ impl Case {
             num_image_tokens: sizes.n as u32,
             scale: 1.0 / (d as f32).sqrt(),
             dtype,
+            sequences: std::ptr::null(),
+            runs: std::ptr::null(),
+            num_runs: 0,
         };
         // SAFETY: reads the sizes.
         let bytes = unsafe { ffi::fp_emulated_attention_rows_workspace(&case.args) };
@@ -225,6 +229,89 @@ fn attention_rows_equal_reference() {
             launch(ffi::fp_emulated_attention_rows, &case.args);
             set_order(0);
             assert_eq!(case.attention.read(), got);
+        }
+    }
+}
+
+/// A sample's keys as runs of these lengths, which share the tensor's memory.
+fn runs_of(case: &Case, sample: usize, lengths: &[usize]) -> Vec<AttentionRun> {
+    let args = &case.args;
+    let bytes = if args.dtype == F32 { 4 } else { 2 };
+    let mut begin = 0;
+    lengths
+        .iter()
+        .map(|&length| {
+            let at = sample * args.key_batch_stride + begin * args.key_token_stride;
+            begin += length;
+            AttentionRun {
+                keys: args.keys.wrapping_byte_add(at * bytes),
+                values: std::ptr::null(),
+                head_stride: args.key_head_stride as u64,
+                token_stride: args.key_token_stride as u32,
+                length: length as u32,
+            }
+        })
+        .collect()
+}
+
+/// Keys in runs give the bits of keys in one tensor.
+#[test]
+fn keys_in_runs_are_those_of_one_tensor() {
+    for (seed, dtype) in DTYPES.into_iter().enumerate() {
+        let mut random = Random::new(seed as u64 + 320);
+        for index in 0..70 {
+            let _device = Device::new();
+            let sizes = Sizes::random(&mut random);
+            let queries = normal_like(&mut random, sizes.num_queries(), 3.0);
+            let keys = normal_like(&mut random, sizes.num_keys(), 2.0);
+            let mut case = Case::new(&sizes, &queries, &keys, None, dtype);
+            launch(ffi::fp_emulated_attention_rows, &case.args);
+            let expected = case.attention.read();
+            let (mut runs, mut sequences) = (Vec::new(), Vec::new());
+            for sample in 0..sizes.batch_size {
+                let mut lengths = Vec::new();
+                let mut left = sizes.sequence_len;
+                while left > 0 {
+                    let length = match index % 3 {
+                        0 => 1,
+                        _ => random.between(0, left),
+                    };
+                    lengths.push(length);
+                    left -= length;
+                }
+                sequences.push(AttentionSequence {
+                    first_row: 0,
+                    num_rows: 0,
+                    first_key: 0,
+                    num_keys: sizes.sequence_len as u32,
+                    first_run: runs.len() as u32,
+                    num_runs: lengths.len() as u32,
+                });
+                runs.extend(runs_of(&case, sample, &lengths));
+            }
+            let placed = (Buffer::input(&sequences), Buffer::input(&runs));
+            case.attention = Buffer::output(expected.len());
+            case.args.attention = case.attention.mut_ptr();
+            case.args.keys = std::ptr::null();
+            case.args.sequences = placed.0.ptr();
+            case.args.runs = placed.1.ptr();
+            case.args.num_runs = runs.len() as u32;
+            launch(ffi::fp_emulated_attention_rows, &case.args);
+            assert_eq!(case.error.found(), None);
+            assert_eq!(case.attention.read(), expected);
+            // A sequence of other length than the call's, and one whose runs aren't there.
+            for change in [0, 1] {
+                let mut wrong = sequences.clone();
+                let last = wrong.len() - 1;
+                wrong[last].num_keys += 1 - change;
+                wrong[last].num_runs += change;
+                let wrong = Buffer::input(&wrong);
+                case.args.sequences = wrong.ptr();
+                let error = ErrorWord::new();
+                case.args.error = error.mut_ptr();
+                launch(ffi::fp_emulated_attention_rows, &case.args);
+                assert_eq!(error.found(), Some((ffi::BAD_SEQUENCE, last, 0)));
+            }
         }
     }
 }

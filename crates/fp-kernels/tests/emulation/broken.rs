@@ -1,7 +1,7 @@
 //! Kernels with a mistake each: the emulation must say so.
 
 use crate::device::{Buffer, Device, last_fault, set_order};
-use crate::ffi;
+use crate::{ffi, ffi_attention};
 
 /// Runs the broken kernel; what the emulation found, or none.
 fn run(mistake: u32, cluster: u32) -> Option<String> {
@@ -85,6 +85,9 @@ fn hand_written_bindings_have_the_sizes_of_the_header() {
         size_of::<ffi::FusedArgs>(),
         size_of::<ffi::GatherTokensArgs>(),
         size_of::<ffi::GatherPositionsArgs>(),
+        size_of::<ffi_attention::AttentionRun>(),
+        size_of::<ffi_attention::AttentionSequence>(),
+        size_of::<ffi_attention::AttentionArgs>(),
     ];
     for (index, size) in sizes.into_iter().enumerate() {
         // SAFETY: reads a table.

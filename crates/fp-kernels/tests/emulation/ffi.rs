@@ -2,6 +2,8 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use crate::ffi_attention::{AttentionRun, AttentionSequence};
+
 pub(crate) const F32: u32 = 0;
 pub(crate) const F16: u32 = 1;
 pub(crate) const BF16: u32 = 2;
@@ -13,6 +15,7 @@ pub(crate) const NO_ATTENTION: u64 = 2;
 pub(crate) const INVALID_LOGITS: u64 = 3;
 pub(crate) const BAD_INDEX: u64 = 4;
 pub(crate) const BAD_POSITION: u64 = 5;
+pub(crate) const BAD_SEQUENCE: u64 = 8;
 pub(crate) const EMULATION_FAULT: i32 = -99;
 
 #[repr(C)]
@@ -97,6 +100,9 @@ pub(crate) struct AttentionRowsArgs {
     pub(crate) num_image_tokens: u32,
     pub(crate) scale: f32,
     pub(crate) dtype: u32,
+    pub(crate) sequences: *const AttentionSequence,
+    pub(crate) runs: *const AttentionRun,
+    pub(crate) num_runs: u32,
 }
 
 #[repr(C)]

@@ -219,11 +219,12 @@ fn common_sizes_by_both_paths() {
 
 #[test]
 fn one_launch_by_cluster_and_two_without() {
-    let launches = |path| {
+    let launches = |batch_size: usize, path| {
         let _device = Device::new();
-        let attention = Attention::new(&[0.5, 0.25, 0.125, 0.0], F32);
+        let values = [0.5, 0.25, 0.125, 0.0].repeat(batch_size);
+        let attention = Attention::new(&values, F32);
         let sizes = Sizes {
-            batch_size: 1,
+            batch_size,
             num_heads: 2,
             n: 2,
             h: 1,
@@ -235,7 +236,16 @@ fn one_launch_by_cluster_and_two_without() {
         run(&attention, &sizes, L1, &[2, 8], path);
         count() - before
     };
-    assert_eq!((launches(0), launches(CLUSTER), launches(TWO)), (1, 1, 2));
+    const AUTO: u32 = 0;
+    for batch_size in [1, 16, 17] {
+        assert_eq!(launches(batch_size, CLUSTER), 1);
+        assert_eq!(launches(batch_size, TWO), 2);
+    }
+    // The emulated device runs 16 clusters of 8 blocks at once.
+    assert_eq!(
+        [1, 16, 17].map(|batch_size| launches(batch_size, AUTO)),
+        [1, 1, 2]
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use candle_core::cuda_backend::CudaDType;
 use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
 use cudarc::driver::{CudaSlice, CudaView};
 use fp_kernels::cuda::CudaError;
-use fp_scoring::ScoringError;
+use fp_scoring::{ScoringError, SharedError};
 
 use crate::error::{ModelError, Result};
 
@@ -48,6 +48,20 @@ fn view<'a, T: CudaDType>(storage: &'a Storage, tensor: &Tensor) -> Result<CudaV
     };
     let slice: &CudaSlice<T> = storage.as_cuda_slice::<T>()?;
     Ok(slice.slice(tensor.layout().start_offset()..))
+}
+
+/// Whether GPU `index` can be used.
+pub(crate) fn preflight(index: usize) -> Result<()> {
+    match fp_kernels::cuda::preflight(index) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ModelError::Gpu(SharedError::new(error))),
+    }
+}
+
+/// Bytes of the GPU's memory that are free now.
+pub(crate) fn free_memory(device: &CudaDevice) -> Result<u64> {
+    let info = device.cuda_stream().context().mem_get_info();
+    Ok(driver("free memory", info)?.0 as u64)
 }
 
 fn gpu<R>(outcome: std::result::Result<R, CudaError>) -> Result<R> {

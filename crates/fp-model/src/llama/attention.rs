@@ -205,6 +205,9 @@ impl Attention {
         rows: &[usize],
         columns: Range<usize>,
     ) -> Result<AttentionStore> {
+        if rows.is_empty() {
+            return Ok(AttentionStore::default());
+        }
         if self.place.kernels {
             let stride = projected.dim(1)?;
             let sequence = Queries::of(step).for_kernels(layer)?;

@@ -7,7 +7,7 @@ use fp_kernels::cuda::{self, CombineRows, CudaError, ErrorWord, QueryWeights, Sc
 
 use super::allocate;
 use crate::query::{QueryPlan, Weighting};
-use crate::{QueryAudit, QueryStrategy, ScoringError, SharedError, TokenLayout};
+use crate::{QueryAudit, QueryStrategy, ScoringError, TokenLayout};
 
 /// Layer K's attention of one sample on a GPU, `[H, Q, N]`, of a model with a causal mask.
 #[derive(Debug)]
@@ -112,6 +112,20 @@ pub fn image_attention(
         };
         return Ok(attention);
     }
+    // Weights that depend on attention are of these rows alone.
+    let chosen: Vec<usize> = visible.iter().map(|&index| rows.rows[index]).collect();
+    let packed = match plan.weighting {
+        Weighting::Fixed(_) => None,
+        _ if visible.len() == rows.rows.len() => None,
+        _ => Some(pack(stream, rows, &visible)?),
+    };
+    let alone = packed.as_ref().map(|values| DeviceRows {
+        values: values.as_view(),
+        rows: &chosen,
+        num_heads: rows.num_heads,
+        layout: rows.layout,
+    });
+    let rows = alone.as_ref().unwrap_or(rows);
     let weights = match plan.weighting {
         Weighting::Fixed(fixed) => {
             let mut spread = vec![0.0; rows.rows.len()];
@@ -125,17 +139,7 @@ pub fn image_attention(
             };
             stream.clone_htod(&spread).map_err(failed)?
         }
-        weighting => {
-            if visible.len() != rows.rows.len() {
-                return Err(ScoringError::Gpu {
-                    source: SharedError::new(format!(
-                        "{strategy} weighs rows {:?} by their attention; give these alone, not {:?}",
-                        attention.audit.rows, rows.rows
-                    )),
-                });
-            }
-            weigh(stream, rows, shape, &weighting, &mut attention)?
-        }
+        weighting => weigh(stream, rows, shape, &weighting, &mut attention)?,
     };
     cuda::combine_rows(
         stream,
@@ -152,6 +156,24 @@ pub fn image_attention(
         attention.weights = Some(weights);
     }
     Ok(attention)
+}
+
+/// The rows `chosen` (indices among those given) side by side, `[H, chosen, N]`.
+fn pack(
+    stream: &Arc<CudaStream>,
+    rows: &DeviceRows<'_>,
+    chosen: &[usize],
+) -> Result<CudaSlice<f32>, ScoringError> {
+    let num_image_tokens = rows.layout.num_image;
+    let mut packed = allocate(stream, rows.num_heads * chosen.len() * num_image_tokens)?;
+    cuda::take_rows(
+        stream,
+        [rows.num_heads, rows.rows.len(), num_image_tokens],
+        &rows.values,
+        chosen,
+        &mut packed.as_view_mut(),
+    )?;
+    Ok(packed)
 }
 
 fn weigh(

@@ -4,6 +4,8 @@
 mod attention_rows;
 mod gather;
 mod graphs;
+mod layer_attention;
+mod preflight;
 mod queries;
 mod refusals;
 mod scoring;

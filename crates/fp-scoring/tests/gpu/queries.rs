@@ -60,3 +60,59 @@ fn every_query_strategy_combines_as_on_the_cpu() {
         }
     }
 }
+
+/// What is combined of rows among others is what is combined of them alone, to the bit.
+#[test]
+fn rows_of_other_strategies_change_nothing() {
+    let Some(stream) = gpu("rows_of_other_strategies_change_nothing") else {
+        return;
+    };
+    let mut random = Random(29);
+    for _ in 0..num_cases(&stream, 60) {
+        let layout = TokenLayout {
+            num_system: random.between(0, 20),
+            num_image: random.between(1, 300),
+            num_text: random.between(2, 40),
+        };
+        let num_heads = random.between(1, 8);
+        let all: Vec<usize> = (layout.num_system..layout.sequence_len()).collect();
+        for &strategy in QueryStrategy::ALL {
+            let needed = strategy.rows_needed(&layout).unwrap();
+            if needed.is_empty() {
+                continue;
+            }
+            // All that are needed, and about a third of the others.
+            let rows: Vec<usize> = all
+                .iter()
+                .copied()
+                .filter(|row| needed.contains(row) || random.between(0, 2) == 0)
+                .collect();
+            let n = layout.num_image;
+            let values = random.attention(num_heads * rows.len(), n);
+            let mut alone = Vec::new();
+            for head in values.chunks(rows.len() * n) {
+                for (row, values) in rows.iter().zip(head.chunks(n)) {
+                    if needed.contains(row) {
+                        alone.extend_from_slice(values);
+                    }
+                }
+            }
+            let combined = |rows: &[usize], values: &[f32]| {
+                let uploaded = stream.clone_htod(values).unwrap();
+                let device = DeviceRows {
+                    values: uploaded.as_view(),
+                    rows,
+                    num_heads,
+                    layout,
+                };
+                let got = cuda::image_attention(&stream, &device, strategy).unwrap();
+                let audit = got.audit().unwrap();
+                (stream.clone_dtoh(&got.values()).unwrap(), audit)
+            };
+            let (expected, audit) = combined(&needed, &alone);
+            let (got, got_audit) = combined(&rows, &values);
+            assert_eq!(got, expected, "{strategy}, {layout:?}");
+            assert_eq!(got_audit, audit, "{strategy}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Runs of KV caches, as kernels that append to them find them.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use cudarc::driver::{CudaSlice, CudaStream, CudaViewMut, DevicePtrMut, DeviceSlice};
+
+use super::check::{Region, check_device};
+use super::element::DeviceElement;
+use super::error::CudaError;
+use super::sys;
+use crate::KernelError;
+use crate::error::check_shape;
+
+const OP: &str = "KV runs";
+/// An entry of the table: keys, values and capacity.
+const WORDS: usize = size_of::<sys::fp_kv_run>() / size_of::<u64>();
+
+/// Keys and values of consecutive tokens in one layer, `[H_kv, capacity, D]` each.
+#[derive(Debug)]
+pub struct KvRunViews<'a, T> {
+    /// Keys, rotated.
+    pub keys: CudaViewMut<'a, T>,
+    /// Values.
+    pub values: CudaViewMut<'a, T>,
+    /// Tokens that there is room for.
+    pub capacity: usize,
+}
+
+/// The runs that rows are appended to, of any number of layers: checked once, and written to
+/// the device in one copy.
+///
+/// The runs are borrowed for as long as the table is there. Between them and work on other
+/// streams it keeps no order: use it on the stream that all of the work is on.
+#[derive(Debug)]
+pub struct KvRunTable<'a, T> {
+    entries: CudaSlice<u64>,
+    /// Keys and values of each run.
+    regions: Vec<Region>,
+    num_layers: usize,
+    num_runs: usize,
+    num_kv_heads: usize,
+    head_dim: usize,
+    runs: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T: DeviceElement> KvRunTable<'a, T> {
+    /// A table of `runs`, as many for each of `num_layers` layers: those of the first layer
+    /// first.
+    ///
+    /// # Errors
+    /// Runs that can't be shared among so many layers, don't fill their shape, overlap, are
+    /// on another device or don't start at a multiple of 16 bytes; memory that can't be had.
+    pub fn new(
+        stream: &Arc<CudaStream>,
+        [num_kv_heads, head_dim]: [usize; 2],
+        num_layers: usize,
+        mut runs: Vec<KvRunViews<'a, T>>,
+    ) -> Result<KvRunTable<'a, T>, CudaError> {
+        if num_layers == 0 || runs.is_empty() || !runs.len().is_multiple_of(num_layers) {
+            let shape = vec![num_layers, runs.len().checked_div(num_layers).unwrap_or(0)];
+            return Err(KernelError::ShapeMismatch {
+                op: OP,
+                tensor: "[layers, runs]",
+                expected: shape.iter().product(),
+                shape,
+                got: runs.len(),
+            }
+            .into());
+        }
+        let mut entries = Vec::with_capacity(runs.len() * WORDS);
+        let mut regions = Vec::with_capacity(runs.len() * 2);
+        for run in &mut runs {
+            let shape = [num_kv_heads, run.capacity, head_dim];
+            let parts = [
+                ("keys of a run", &mut run.keys),
+                ("values of a run", &mut run.values),
+            ];
+            for (tensor, part) in parts {
+                check_shape(OP, tensor, &shape, part.len())?;
+                let ordinal = |stream: &CudaStream| stream.context().ordinal();
+                check_device(OP, tensor, ordinal(part.stream()), ordinal(stream))?;
+                let bytes = part.num_bytes();
+                let (address, _order) = part.device_ptr_mut(stream);
+                let region = Region {
+                    tensor,
+                    address,
+                    bytes,
+                };
+                region.check_alignment(OP, sys::FP_ALIGNMENT as usize)?;
+                regions.push(region);
+                entries.push(address);
+            }
+            entries.push(run.capacity as u64);
+        }
+        check_apart(&regions)?;
+        let failed = |source| CudaError::Driver { op: OP, source };
+        Ok(KvRunTable {
+            entries: stream.clone_htod(&entries).map_err(failed)?,
+            num_runs: runs.len() / num_layers,
+            regions,
+            num_layers,
+            num_kv_heads,
+            head_dim,
+            runs: PhantomData,
+        })
+    }
+
+    /// Runs of each layer.
+    pub fn num_runs(&self) -> usize {
+        self.num_runs
+    }
+
+    /// H_kv.
+    pub fn num_kv_heads(&self) -> usize {
+        self.num_kv_heads
+    }
+
+    /// D.
+    pub fn head_dim(&self) -> usize {
+        self.head_dim
+    }
+
+    pub(super) fn entries(&self) -> &CudaSlice<u64> {
+        &self.entries
+    }
+
+    /// Where in the entries those of a layer begin, and the memory of its runs.
+    pub(super) fn layer(
+        &self,
+        op: &'static str,
+        layer: usize,
+    ) -> Result<(usize, &[Region]), CudaError> {
+        if layer >= self.num_layers {
+            return Err(KernelError::IndexOutOfRange {
+                op,
+                index: layer,
+                len: self.num_layers,
+            }
+            .into());
+        }
+        let first = layer * self.num_runs;
+        Ok((
+            first * WORDS,
+            &self.regions[2 * first..2 * (first + self.num_runs)],
+        ))
+    }
+}
+
+/// No two runs share memory.
+fn check_apart(regions: &[Region]) -> Result<(), CudaError> {
+    let mut sorted = regions.to_vec();
+    sorted.sort_by_key(|region| region.address);
+    for pair in sorted.windows(2) {
+        if pair[0].overlaps(&pair[1]) {
+            return Err(CudaError::Overlap {
+                op: OP,
+                written: pair[0].tensor,
+                other: pair[1].tensor,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_share_memory_are_told_in_any_order() {
+        let region = |address, bytes| Region {
+            tensor: "keys",
+            address,
+            bytes,
+        };
+        let apart = [region(4096, 1024), region(0, 1024), region(1024, 3072)];
+        assert!(check_apart(&apart).is_ok());
+        let shared = [region(4096, 1024), region(0, 16), region(1024, 3073)];
+        assert!(check_apart(&shared).is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! The emulated CUDA libraries of `kernels/emulation/driver`: what they compute, count,
+//! order and refuse. Where they are not what the loader finds, every test says that it
+//! checked nothing, and passes: `cargo xtask ci --cuda` builds and names them.
+#![allow(unsafe_code)] // calls of the libraries' C interface
+
+mod blas;
+mod counters;
+mod order;
+mod refusals;
+mod simulated;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cudarc::driver::CudaStream;
+use fp_kernels::cuda::{emulated, is_driver_present, only_stream};
+
+/// A stream of the emulated GPU, held by one test at a time: counters and the simulated
+/// device belong to the process.
+struct Gpu {
+    stream: Arc<CudaStream>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+fn gpu(test: &str) -> Option<Gpu> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    if !is_driver_present() || emulated::last_refusal().is_none() {
+        eprintln!("{test}: no emulated driver is loaded, nothing was checked");
+        return None;
+    }
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    Some(Gpu {
+        stream: only_stream(0).expect("the emulated driver has a GPU"),
+        _alone: alone,
+    })
+}
+
+/// Where the emulated libraries are.
+fn libraries() -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH")?)
+        .find(|folder| folder.join("libcublas.so").is_file())
+}

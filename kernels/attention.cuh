@@ -1,0 +1,239 @@
+// What attention over lists of runs has in common: number formats, sequences, where keys lie.
+//
+// A sequence's keys and values lie in runs, each of which may be shared with others. Kernels
+// take keys in tiles of a fixed size by their index in the sequence and never by run, so that
+// a result depends neither on how a sequence is cut into runs nor on its company.
+#pragma once
+
+#include "check.cuh"
+#include "group.cuh"
+
+namespace fp {
+
+/// A number format: its values, and 16-byte words of them.
+template <unsigned DTYPE> struct Element;
+
+template <> struct Element<FP_F32> {
+  using Value = float;
+  using Word = float4;
+  static constexpr unsigned kPerWord = 4;
+  static constexpr bool kIsBfloat = false;
+  __device__ static __forceinline__ float widen(Value value) { return value; }
+  __device__ static __forceinline__ Value narrow(float value) { return value; }
+  __device__ static __forceinline__ void widen(const Word &word, float (&out)[kPerWord]) {
+    out[0] = word.x;
+    out[1] = word.y;
+    out[2] = word.z;
+    out[3] = word.w;
+  }
+  __device__ static __forceinline__ Word pack(const Value (&values)[kPerWord]) {
+    return {values[0], values[1], values[2], values[3]};
+  }
+};
+
+/// Both 16-bit formats: HALF says which.
+template <class HALF> struct HalfElement {
+  using Value = unsigned short;
+  using Word = uint4;
+  static constexpr unsigned kPerWord = 8;
+  __device__ static __forceinline__ void widen_pair(unsigned pair, float &low, float &high) {
+    low = HALF::widen(static_cast<unsigned short>(pair & 0xffff));
+    high = HALF::widen(static_cast<unsigned short>(pair >> 16));
+  }
+  __device__ static __forceinline__ void widen(const Word &word, float (&out)[kPerWord]) {
+    widen_pair(word.x, out[0], out[1]);
+    widen_pair(word.y, out[2], out[3]);
+    widen_pair(word.z, out[4], out[5]);
+    widen_pair(word.w, out[6], out[7]);
+  }
+  __device__ static __forceinline__ unsigned pair(Value low, Value high) {
+    return unsigned(low) | unsigned(high) << 16;
+  }
+  __device__ static __forceinline__ Word pack(const Value (&values)[kPerWord]) {
+    return {pair(values[0], values[1]), pair(values[2], values[3]), pair(values[4], values[5]),
+            pair(values[6], values[7])};
+  }
+};
+
+struct Half {
+  static constexpr bool kIsBfloat = false;
+  __device__ static __forceinline__ float widen(unsigned short bits) { return half_to_float(bits); }
+  __device__ static __forceinline__ unsigned short narrow(float value) {
+    return float_to_half(value);
+  }
+};
+struct Bfloat {
+  static constexpr bool kIsBfloat = true;
+  __device__ static __forceinline__ float widen(unsigned short bits) {
+    return bits_to_float(unsigned(bits) << 16);
+  }
+  __device__ static __forceinline__ unsigned short narrow(float value) {
+    return float_to_bfloat(value);
+  }
+};
+
+template <> struct Element<FP_F16> : HalfElement<Half>, Half {
+  using Half::widen;
+  using HalfElement<Half>::widen;
+};
+template <> struct Element<FP_BF16> : HalfElement<Bfloat>, Bfloat {
+  using Bfloat::widen;
+  using HalfElement<Bfloat>::widen;
+};
+
+/// Calls `run(Element)` for a dtype that was checked.
+template <class Run> int for_element(unsigned dtype, const Run &run) {
+  switch (dtype) {
+    case FP_F32: return run(Element<FP_F32>());
+    case FP_F16: return run(Element<FP_F16>());
+    default: return run(Element<FP_BF16>());
+  }
+}
+
+/// Rows of D values that aren't whole 16-byte words are read and written value by value, by
+/// kernels of their own: that is for the tiny models of tests, up to this D.
+constexpr unsigned kMaxNarrowDim = 64;
+
+template <class E> constexpr bool is_narrow(unsigned head_dim) {
+  return head_dim % E::kPerWord != 0;
+}
+
+/// Word `word` of a row of D values at `row`; zeros behind its end and where there is no row.
+template <class E, bool NARROW>
+__device__ __forceinline__ typename E::Word load_word(unsigned long long row, unsigned word,
+                                                      unsigned head_dim) {
+  using Word = typename E::Word;
+  using Value = typename E::Value;
+  const unsigned first = word * E::kPerWord;
+  if (row == 0 || first >= head_dim) return Word{};
+  const void *address = reinterpret_cast<const void *>(row);
+  if constexpr (NARROW) {
+    const Global<const Value> values = global<const Value>(address);
+    Value some[E::kPerWord];
+#pragma unroll
+    for (unsigned i = 0; i < E::kPerWord; ++i)
+      some[i] = first + i < head_dim ? Value(values[first + i]) : Value(0);
+    return E::pack(some);
+  } else {
+    return global<const Word>(address)[word];
+  }
+}
+
+template <class E>
+__device__ __forceinline__ unsigned long long row_address(const void *base, size_t offset) {
+  return reinterpret_cast<unsigned long long>(base) + offset * sizeof(typename E::Value);
+}
+
+/// Base 2, so that a probability is one exp2 of a difference.
+constexpr float kLog2E = 1.4426950408889634f;
+
+__device__ __forceinline__ float larger(float a, float b) { return b > a ? b : a; }
+
+/// Whether sums of exponentials are those of a softmax: no logit was NaN or infinite.
+__device__ __forceinline__ bool is_total(float total) {
+  return total > 0.0f && total <= 3.402823466e38f;
+}
+
+/// Whether what the descriptor says of a sequence fits together and into the launch.
+__device__ inline bool is_sound(const fp_attention_args &args,
+                                const fp_attention_sequence &sequence) {
+  const bool has_rows = sequence.first_row <= args.num_rows &&
+                        sequence.num_rows <= args.num_rows - sequence.first_row &&
+                        sequence.num_rows <= args.max_rows;
+  const bool has_runs = sequence.first_run <= args.num_runs &&
+                        sequence.num_runs <= args.num_runs - sequence.first_run;
+  const bool has_keys =
+      args.is_causal ? size_t(sequence.first_key) + sequence.num_rows <= sequence.num_keys
+                     : sequence.num_keys > 0 || sequence.num_rows == 0;
+  return has_rows && has_runs && has_keys && sequence.num_keys <= args.max_keys;
+}
+
+/// Number of keys that the rows before `end_row` of a sequence see.
+__device__ __forceinline__ unsigned visible_keys(const fp_attention_args &args,
+                                                 const fp_attention_sequence &sequence,
+                                                 unsigned end_row) {
+  return args.is_causal ? sequence.first_key + end_row : sequence.num_keys;
+}
+
+/// The run that a thread has come to; its keys only ever ascend.
+struct KeyCursor {
+  unsigned run = 0, begin = 0;
+};
+
+/// The run that holds `key`; false where the runs end before.
+__device__ __forceinline__ bool find_run(Global<const fp_attention_run> runs,
+                                         const fp_attention_sequence &sequence, unsigned key,
+                                         KeyCursor &cursor, fp_attention_run &run) {
+  for (; cursor.run < sequence.num_runs; ++cursor.run) {
+    run = runs[sequence.first_run + cursor.run];
+    if (key - cursor.begin < run.length) return true;
+    cursor.begin += run.length;
+  }
+  return false;
+}
+
+/// Addresses of a tile's keys and values, 0 behind the last one.
+struct TileAddresses {
+  Shared<unsigned long long> keys, values;
+};
+
+/// One thread per key: finds where key `key` of the sequence and its value lie for a head.
+template <class E>
+__device__ __forceinline__ void locate(const fp_attention_args &args,
+                                       const fp_attention_sequence &sequence, unsigned index,
+                                       unsigned kv_head, unsigned key, bool is_there,
+                                       KeyCursor &cursor, const TileAddresses &addresses,
+                                       unsigned slot) {
+  unsigned long long keys = 0, values = 0;
+  if (is_there) {
+    fp_attention_run run;
+    if (find_run(global<const fp_attention_run>(args.runs), sequence, key, cursor, run)) {
+      const size_t offset =
+          kv_head * size_t(run.head_stride) + size_t(key - cursor.begin) * run.token_stride;
+      keys = row_address<E>(run.keys, offset);
+      values = row_address<E>(run.values, offset);
+    } else {
+      report(global<unsigned long long>(args.error), FP_DATA_BAD_SEQUENCE, index, 0);
+    }
+  }
+  addresses.keys[slot] = keys;
+  addresses.values[slot] = values;
+}
+
+/// Writes a value of an output row, if there is such a column.
+template <class E>
+__device__ __forceinline__ void store_value(const fp_attention_args &args, size_t row,
+                                            unsigned head, unsigned column, float value) {
+  if (column < args.head_dim)
+    global<typename E::Value>(args.output)[row * args.output_row_stride +
+                                           size_t(head) * args.head_dim + column] =
+        E::narrow(value);
+}
+
+/// What launchers check alike; FP_OK or what is wrong.
+inline int check_attention(const fp_attention_args &args) {
+  if (!args.queries || !args.output || !args.sequences || !args.runs || !args.error)
+    return FP_NULL_POINTER;
+  if (!is_dtype(args.dtype)) return FP_BAD_DTYPE;
+  if (args.num_sequences == 0 || args.num_rows == 0 || args.max_rows == 0 || args.max_keys == 0 ||
+      args.num_runs == 0 || args.num_heads == 0 || args.num_kv_heads == 0 || args.head_dim == 0 ||
+      args.num_heads % args.num_kv_heads != 0 || args.max_rows > args.num_rows)
+    return FP_BAD_SHAPE;
+  const size_t per_word = FP_ALIGNMENT / dtype_bytes(args.dtype);
+  const bool is_narrow = args.head_dim % per_word != 0;
+  if (is_narrow && args.head_dim > kMaxNarrowDim) return FP_BAD_SHAPE;
+  if (args.head_dim > FP_MAX_HEAD_DIM || args.num_heads > FP_MAX_HEADS ||
+      args.num_sequences > kMaxGridYZ || args.max_keys > 1u << 24 ||
+      size_t(args.num_rows) * args.num_heads > UINT32_MAX)
+    return FP_TOO_LARGE;
+  const size_t width = size_t(args.num_heads) * args.head_dim;
+  if (args.query_row_stride < width || args.output_row_stride < width) return FP_BAD_SHAPE;
+  if (args.is_causal > 1 || !(args.scale > 0.0f && args.scale < INFINITY)) return FP_BAD_OPTION;
+  if (!is_narrow &&
+      (!is_aligned(args.queries) || !is_aligned(args.output) ||
+       (args.query_row_stride | args.output_row_stride) % per_word != 0))
+    return FP_MISALIGNED;
+  return FP_OK;
+}
+
+}  // namespace fp

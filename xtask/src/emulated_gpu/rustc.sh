@@ -1,0 +1,9 @@
+#!/bin/sh
+# Around rustc: makes cudarc load CUDA's libraries when they are first called, which the
+# tensor library fixes otherwise. As a flag of all crates it would rebuild each of them.
+rustc=$1
+shift
+case " $* " in
+*" --crate-name cudarc "*) exec "$rustc" "$@" --cfg 'feature="dynamic-loading"' ;;
+*) exec "$rustc" "$@" ;;
+esac
