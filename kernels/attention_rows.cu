@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   const Global<unsigned long long> error = global<unsigned long long>(args.error);
 
   const unsigned group = args.num_heads / args.num_kv_heads, num_rows = group * args.num_rows;
-  typename E::Word next[kWordsOfLane<E>];
+  uint4 next[kWordsOfLane<E>];
   const auto fetch = [&](unsigned i) {
     const unsigned long long address =
         i < num_rows ? query_address<E>(args, sample, kv_head * group + i / args.num_rows,
@@ -98,7 +98,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     const unsigned position = positions[row];
 #pragma unroll
     for (unsigned w = 0; w < kWordsOfLane<E>; ++w)
-      if (w * kWarpSize + lane < args.head_dim / E::kPerWord)
+      if (w * kWarpSize + lane < args.head_dim / E::kValues)
         store_word<E>(next[w], query, w * kWarpSize + lane);
     fetch(i + kTileWarps);
     warp_sync();
@@ -217,8 +217,8 @@ int fp_attention_rows(const fp_attention_rows_args *args, void *stream) {
                              (kTileKeys * stride + kTileWarps * args->head_dim) * sizeof(float) +
                                  kTileKeys * sizeof(unsigned long long),
                              1};
-  FP_CHECK(for_element(args->dtype, [&](auto element) {
-    return launch(tile_logits<decltype(element)>, tiles, stream, kernel);
+  FP_CHECK(for_format(args->dtype, [&](auto format) {
+    return launch(tile_logits<decltype(format)>, tiles, stream, kernel);
   }));
   const unsigned chunks = (args->num_image_tokens + kColumnThreads - 1) / kColumnThreads;
   const LaunchShape columns = {dim3(chunks, args->num_heads, args->batch_size), kColumnThreads,

@@ -78,23 +78,33 @@ struct Buffer {
   bool is_writable;
   mutable Touched reads, writes;  // of the running launch, for the emulated driver
 };
-struct Block;
+/// A block's shared memory, as accesses see it.
+struct Block {
+  unsigned char *bytes = nullptr, *shadow = nullptr;  // one byte of each: whether it was written
+  size_t size = 0;
+  bool has_exits = false;  // a thread of it has ended
+};
+/// That of the running thread.
+inline thread_local Block *running_block = nullptr;
 
 [[noreturn]] __attribute__((format(printf, 1, 2))) void fault(const char *format, ...);
 /// The registered buffer that holds `address`; stays valid until the launch ends.
 const Buffer *find_buffer(uintptr_t address);
-Block *this_block();
+inline Block *this_block() { return running_block; }
 Block *block_of_rank(unsigned rank);
-/// Base of a block's shared memory; faults where that block began to exit.
-unsigned char *shared_bytes(Block *block);
-/// One byte for each of shared memory: whether it was written.
-unsigned char *shared_shadow(Block *block);
-size_t shared_size(Block *block);
 /// Waits for `count` threads of the block (barrier ids 0 to 15).
 void wait_at_barrier(unsigned id, unsigned count, const char *file, int line);
 void wait_for_cluster(const char *file, int line);
-/// Gives `value` (up to 8 bytes) to the warp and returns all 32 lanes' values.
-const uint64_t *exchange_in_warp(uint64_t value, const char *file, int line);
+/// Words that a lane gives to an exchange at most.
+constexpr unsigned kMaxWords = 3;
+/// Gives `count` words to the warp; of each word all 32 lanes' values. What it returns is
+/// good until this lane's next exchange, which nobody passes before.
+const uint64_t (*exchange_in_warp(const uint64_t *words, unsigned count, const char *file,
+                                  int line))[32];
+/// The same of one word.
+inline const uint64_t *exchange_in_warp(uint64_t value, const char *file, int line) {
+  return exchange_in_warp(&value, 1, file, line)[0];
+}
 unsigned rank_in_cluster();
 /// Where a launch goes, and what it is called in messages.
 struct Launched {
@@ -140,21 +150,27 @@ template <class T> class SharedRef {
   SharedRef(Block *block, size_t offset) : block_(block), offset_(offset) {}
   SharedRef(const SharedRef &) = default;
   operator T() const {
-    T value;
-    const unsigned char *bytes = shared_bytes(block_);
-    const unsigned char *shadow = shared_shadow(block_) + offset_;
-    if (std::memchr(shadow, 0, sizeof(T)))
+    check();
+    unsigned char written[sizeof(T)];
+    std::memset(written, 1, sizeof(T));
+    if (std::memcmp(block_->shadow + offset_, written, sizeof(T)) != 0)
       fault("read of uninitialised shared memory at byte %zu", offset_);
-    std::memcpy(&value, bytes + offset_, sizeof(T));
+    T value;
+    std::memcpy(&value, block_->bytes + offset_, sizeof(T));
     return value;
   }
   void operator=(const T &value) const {
-    std::memcpy(shared_bytes(block_) + offset_, &value, sizeof(T));
-    std::memset(shared_shadow(block_) + offset_, 1, sizeof(T));
+    check();
+    std::memcpy(block_->bytes + offset_, &value, sizeof(T));
+    std::memset(block_->shadow + offset_, 1, sizeof(T));
   }
   void operator=(const SharedRef &other) const { *this = T(other); }
 
  private:
+  void check() const {
+    if (block_ != running_block && block_->has_exits)
+      fault("shared memory of a block that has exited");
+  }
   Block *block_;
   size_t offset_;
 };
@@ -238,9 +254,8 @@ class SharedArena {
     emulation::Block *block = emulation::this_block();
     const size_t offset = used_;
     used_ += (count * sizeof(T) + 15) & ~size_t(15);
-    if (used_ > emulation::shared_size(block))
-      emulation::fault("shared memory of %zu bytes asked for %zu", emulation::shared_size(block),
-                       used_);
+    if (used_ > block->size)
+      emulation::fault("shared memory of %zu bytes asked for %zu", block->size, used_);
     return {block, offset, count};
   }
 
@@ -296,14 +311,12 @@ inline unsigned float_to_bits(float value) { return unsigned(emulation::to_word(
 
 /// IEEE binary16, exactly.
 inline float half_to_float(unsigned short bits) {
-  const unsigned exponent = (bits >> 10) & 31, mantissa = bits & 1023;
-  const unsigned sign = unsigned(bits & 0x8000) << 16;
-  if (exponent == 31) return bits_to_float(sign | 0x7f800000 | mantissa << 13);
-  if (exponent == 0) {
-    const float value = std::ldexp(float(mantissa), -24);
-    return sign ? -value : value;
-  }
-  return bits_to_float(sign | (exponent + 112) << 23 | mantissa << 13);
+  const unsigned magnitude = bits & 0x7fff, sign = unsigned(bits & 0x8000) << 16;
+  if (magnitude >= 0x7c00) return bits_to_float(sign | 0x7f800000 | (magnitude & 1023) << 13);
+  // Below 2^-14 in steps of 2^-24.
+  if (magnitude < 0x400)
+    return bits_to_float(sign | float_to_bits(float(magnitude) * (1.0f / (1 << 24))));
+  return bits_to_float(sign | (magnitude + (112u << 10)) << 13);
 }
 
 /// To the nearest binary16, ties to even.
@@ -331,14 +344,6 @@ inline unsigned long long double_to_bits(double value) { return emulation::to_wo
 
 namespace emulation {
 
-/// What every lane gives; valid beyond the next exchange.
-struct Lanes {
-  uint64_t words[32];
-  Lanes(uint64_t word, const char *file, int line) {
-    std::memcpy(words, exchange_in_warp(word, file, line), sizeof words);
-  }
-};
-
 /// The value `index` of `row`, an address of shared memory that another lane gave.
 inline unsigned matrix_value(uint64_t row, unsigned index) {
   return SharedRef<unsigned short>(this_block(), size_t(row) + index * sizeof(unsigned short));
@@ -348,10 +353,10 @@ inline void load_matrices(Shared<unsigned short> row, unsigned (&out)[4], bool i
                           const char *file, int line) {
   const size_t place = row.place(8);
   if (place % 16) fault("a row of a matrix at byte %zu of shared memory", place);
-  const Lanes rows(place, file, line);
+  const uint64_t *rows = exchange_in_warp(place, file, line);
   const unsigned first = threadIdx.x % 32 / 4, pair = threadIdx.x % 4 * 2;
   for (unsigned i = 0; i < 4; ++i) {
-    const uint64_t *matrix = rows.words + 8 * i;
+    const uint64_t *matrix = rows + 8 * i;
     out[i] = is_transposed
                  ? matrix_value(matrix[pair], first) | matrix_value(matrix[pair + 1], first) << 16
                  : matrix_value(matrix[first], pair) | matrix_value(matrix[first], pair + 1) << 16;
@@ -374,22 +379,29 @@ inline void load_matrices_transposed(Shared<unsigned short> row, unsigned (&out)
 template <bool IS_BFLOAT>
 void mma(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, FP_SITE_PARAMETERS) {
   const auto two = [](unsigned low, unsigned high) { return low | uint64_t(high) << 32; };
-  const emulation::Lanes near(two(a[0], a[1]), FP_SITE), far(two(a[2], a[3]), FP_SITE),
-      columns(two(b0, b1), FP_SITE);
+  const uint64_t own[3] = {two(a[0], a[1]), two(a[2], a[3]), two(b0, b1)};
+  const auto lanes = emulation::exchange_in_warp(own, 3, FP_SITE);
+  const uint64_t *near = lanes[0], *far = lanes[1], *columns = lanes[2];
   const auto value = [](uint64_t word, unsigned index) {
     const auto bits = static_cast<unsigned short>(word >> 16 * index);
     return double(IS_BFLOAT ? bits_to_float(unsigned(bits) << 16) : half_to_float(bits));
   };
   const unsigned row = threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned lower = i / 2 * 2;  // 16-bit values of row + 8 follow those of row
-    double sum = sums[i];
+  double rows[2][16];
+  for (unsigned k = 0; k < 16; ++k) {
+    const uint64_t word = (k < 8 ? near : far)[4 * row + k % 8 / 2];
+    rows[0][k] = value(word, k % 2);
+    rows[1][k] = value(word, 2 + k % 2);  // 16-bit values of row + 8 follow those of row
+  }
+  for (unsigned i = 0; i < 2; ++i) {
+    double low = sums[i], high = sums[2 + i];
     for (unsigned k = 0; k < 16; ++k) {
-      const unsigned in_row = 4 * row + k % 8 / 2, in_column = 4 * (column + i % 2) + k % 8 / 2;
-      const uint64_t of_a = k < 8 ? near.words[in_row] : far.words[in_row];
-      sum += value(of_a, lower + k % 2) * value(columns.words[in_column], k / 8 * 2 + k % 2);
+      const double of_b = value(columns[4 * (column + i) + k % 8 / 2], k / 8 * 2 + k % 2);
+      low += rows[0][k] * of_b;
+      high += rows[1][k] * of_b;
     }
-    sums[i] = float(sum);
+    sums[i] = float(low);
+    sums[2 + i] = float(high);
   }
 }
 
