@@ -206,24 +206,32 @@ pub(super) fn enqueue<'x, T: DeviceElement>(
     keys: impl FnOnce(&mut Launch<'x>, &mut sys::fp_attention_rows_args) -> Result<(), CudaError>,
 ) -> Result<(), CudaError> {
     const OP: &str = ATTENTION_ROWS;
-    let heads = rows.heads;
+    let Rows {
+        heads,
+        queries,
+        query_strides: query,
+        row_positions,
+        weights,
+        attention,
+        workspace,
+        error,
+    } = rows;
     let mut args = raw_sizes(&heads)?;
     let workspace_bytes = attention_rows_workspace(&heads)?;
     let [b, h, n] = heads.shape.dims();
     let (q, d) = (heads.num_rows, heads.head_dim);
-    let query = rows.query_strides;
     check_reach(
         "queries",
-        rows.queries.len(),
+        queries.len(),
         &[b, h, q, d],
         [query.batch, query.head, query.row],
         size_of::<T>(),
     )?;
     let mut launch = Launch::new(OP, stream);
-    args.queries = launch.read("queries", rows.queries)?.cast();
+    args.queries = launch.read("queries", queries)?.cast();
     keys(&mut launch, &mut args)?;
-    args.row_positions = launch.input("row positions", rows.row_positions, &[q])?;
-    let out_shape = match rows.weights {
+    args.row_positions = launch.input("row positions", row_positions, &[q])?;
+    let out_shape = match weights {
         Some(weights) => {
             args.weights_batch_stride = weights_stride(OP, weights, b, q)?;
             args.weights = launch.read("weights", weights)?;
@@ -231,10 +239,10 @@ pub(super) fn enqueue<'x, T: DeviceElement>(
         }
         None => vec![b, h, q, n],
     };
-    args.attention = launch.output("attention", rows.attention, &out_shape)?;
-    args.workspace = launch.workspace(rows.workspace, workspace_bytes)?;
+    args.attention = launch.output("attention", attention, &out_shape)?;
+    args.workspace = launch.workspace(workspace, workspace_bytes)?;
     args.workspace_bytes = workspace_bytes;
-    args.error = launch.error(rows.error)?;
+    args.error = launch.error(error)?;
     args.query_batch_stride = query.batch;
     args.query_head_stride = query.head;
     args.query_row_stride = query.row;
