@@ -53,6 +53,7 @@ mod launch;
 mod layer_attention;
 mod libraries;
 mod norm;
+mod packed;
 #[cfg(feature = "peers")]
 mod peers;
 mod preflight;
@@ -86,6 +87,7 @@ pub use layer_attention::{
 };
 pub use libraries::LibraryMissing;
 pub use norm::{Norm, NormInput, NormKind, norm};
+pub use packed::{Packed, PackedLayout, PackedOnHost, PackedParts, Part};
 #[cfg(feature = "peers")]
 pub use peers::SegmentedSort;
 pub use preflight::{GpuInfo, PreflightError, preflight};
