@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use fp_data::Sample;
 use fp_data::dataset::{self, Dataset};
+use fp_image::Tiling;
 use fp_model::{
     LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, OpenedClip, VisionRequest, inspect,
 };
@@ -18,6 +19,7 @@ use super::grid::{Grid, ModelShape};
 use super::hashes;
 use super::inputs::{Cut, Inputs};
 use super::names::{dataset_selector, model_dir};
+use super::needs::{MemoryNeeds, most_tokens};
 use super::order::Shard;
 use super::own_methods::OwnMethods;
 use super::spec::{ClipSpec, DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
@@ -113,6 +115,37 @@ impl Prepared {
             vision,
             load,
         })
+    }
+
+    /// Whether the model and one question fit the GPU, if it runs on one; `planned` is told
+    /// what they take.
+    pub(super) fn check_memory(&self, planned: fn(&MemoryNeeds, u64)) -> Result<(), StudyError> {
+        if self.load.device.is_cpu() {
+            return Ok(());
+        }
+        let config = &self.spec.config;
+        let model = ModelConfig::from_dir(&self.spec.model.path)?;
+        let (dtype, bytes_per_value) = number_format(&self.load, &model);
+        let num_image_tokens = self.spec.model.shape.num_image_tokens;
+        let needs = MemoryNeeds::new(
+            &model,
+            (&dtype, bytes_per_value),
+            config
+                .prune_layer
+                .as_slice()
+                .iter()
+                .copied()
+                .max()
+                .unwrap_or(0),
+            most_tokens(
+                num_image_tokens.unwrap_or(Tiling::FIXED_SQUARES * model.vision.num_patches()),
+            ),
+            config.max_new_tokens,
+        );
+        if let Some(free) = needs.check(&self.load.device, &config.device)?? {
+            planned(&needs, free);
+        }
+        Ok(())
     }
 
     /// Reads the weights.
