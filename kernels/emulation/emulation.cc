@@ -1,94 +1,12 @@
 // The scheduler behind emulation.h: fibers, rendezvous, faults.
 
-#include "emulation.h"
+#include "machine.h"
 
-#include <csetjmp>
 #include <cstdarg>
 #include <cstdio>
-#include <deque>
-#include <memory>
 #include <numeric>
-#include <string>
-#include <vector>
-
-#include <dlfcn.h>
-#include <sys/mman.h>
-#include <ucontext.h>
-
-#include "../fp_kernels.h"
 
 namespace fp::emulation {
-
-namespace {
-
-constexpr size_t kStackBytes = 64 << 10;
-constexpr size_t kStackStagger = 832;
-constexpr unsigned kWarp = 32;
-constexpr unsigned kNumBarriers = 16;
-constexpr unsigned char kPoison = 0xcb;
-
-/// Where threads meet: a barrier of a block or cluster, or a warp's exchange.
-struct Rendezvous {
-  unsigned arrived = 0;
-  unsigned expected = 0;
-  const char *file = nullptr;
-  int line = 0;
-  std::vector<unsigned> waiting;  // fibers
-};
-
-struct WarpExchange {
-  Rendezvous meeting;
-  uint64_t given[kMaxWords][kWarp];
-  uint64_t result[kMaxWords][kWarp];
-};
-
-enum class State { kReady, kWaiting, kDone };
-
-struct Fiber {
-  jmp_buf context;
-  ucontext_t start;
-  unsigned char *stack = nullptr;
-  bool is_started = false;
-  State state = State::kDone;
-  const Rendezvous *waits_for = nullptr;
-  unsigned block_in_cluster = 0, thread = 0;
-};
-
-/// A block that runs.
-struct RunningBlock : Block {
-  dim3 index;
-  std::vector<unsigned char> memory, written;
-  Rendezvous barriers[kNumBarriers];
-  std::vector<WarpExchange> warps;
-};
-
-struct Machine {
-  jmp_buf scheduler;
-  std::vector<std::unique_ptr<Fiber>> fibers;
-  std::vector<RunningBlock> blocks;  // of the running cluster
-  Rendezvous cluster;
-  unsigned threads = 0;
-  unsigned current = 0;
-  void (*body)(const void *) = nullptr;
-  const void *argument = nullptr;
-  std::vector<Buffer> buffers;
-  std::deque<Buffer> driver_buffers;  // seen by the running launch; addresses are stable
-  const Buffer *last_found = nullptr;
-  std::string fault;
-  bool has_fault = false;
-  bool is_running = false;
-  uint64_t order_seed = 0;
-  uint64_t num_launches = 0;
-
-  ~Machine() {
-    for (auto &fiber : fibers)
-      if (fiber->stack) munmap(fiber->stack, kStackBytes);
-  }
-};
-
-// Through a pointer that needs no initialiser: reaching a thread-local object with one takes
-// a call, and every access would make it.
-thread_local Machine *machine_of_thread = nullptr;
 
 Machine &make_machine() {
   thread_local Machine machine;
@@ -96,11 +14,7 @@ Machine &make_machine() {
   return machine;
 }
 
-Machine &machine() { return machine_of_thread ? *machine_of_thread : make_machine(); }
-
-Fiber &current_fiber() { return *machine().fibers[machine().current]; }
-
-RunningBlock &current_block() { return machine().blocks[current_fiber().block_in_cluster]; }
+namespace {
 
 /// Back to the scheduler, until it resumes this fiber.
 void yield() {
@@ -224,7 +138,8 @@ bool run_warp(const unsigned *threads) {
   return has_progress;
 }
 
-/// Runs every thread of the cluster to its end; false on a fault.
+}  // namespace
+
 bool run_cluster() {
   const unsigned count = unsigned(machine().blocks.size()) * machine().threads;
   for (unsigned i = 0; i < count; ++i) {
@@ -260,8 +175,6 @@ void prepare_block(RunningBlock &block, const dim3 &index, size_t shared_bytes) 
   block.warps.resize(machine().threads / kWarp);
 }
 
-}  // namespace
-
 void fault(const char *format, ...) {
   char text[512], place[640];
   va_list arguments;
@@ -273,35 +186,6 @@ void fault(const char *format, ...) {
   machine().fault = place;
   machine().has_fault = true;
   _longjmp(machine().scheduler, 1);
-}
-
-/// A function of the emulated driver of `driver/`, where this process has loaded it.
-static void *in_driver(const char *function) {
-  void *library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
-  if (!library) return nullptr;
-  void *address = dlsym(library, function);
-  dlclose(library);  // as it was: loaded
-  return address;
-}
-
-const Buffer *find_buffer(uintptr_t address) {
-  if (address == 0) return nullptr;  // what a kernel doesn't use; asking the driver takes long
-  Machine &it = machine();
-  if (it.last_found && address >= it.last_found->begin && address < it.last_found->end)
-    return it.last_found;
-  const auto is_in = [&](const Buffer &buffer) {
-    return address >= buffer.begin && address <= buffer.end;
-  };
-  for (const Buffer &buffer : it.buffers)
-    if (is_in(buffer)) return it.last_found = &buffer;
-  for (const Buffer &buffer : it.driver_buffers)
-    if (is_in(buffer)) return it.last_found = &buffer;
-  Buffer found = {0, 0, true, {}, {}};
-  using Find = int (*)(uintptr_t address, uintptr_t *begin, uintptr_t *end);
-  const auto find = reinterpret_cast<Find>(in_driver("fp_emulated_driver_find"));
-  if (!find || !find(address, &found.begin, &found.end)) return nullptr;
-  it.driver_buffers.push_back(found);
-  return it.last_found = &it.driver_buffers.back();
 }
 
 Block *block_of_rank(unsigned rank) {
@@ -333,94 +217,4 @@ const uint64_t (*exchange_in_warp(const uint64_t *words, unsigned count, const c
 
 unsigned rank_in_cluster() { return current_fiber().block_in_cluster; }
 
-/// The type of the kernel's arguments in the name of the function that launches it.
-static std::string kernel_name(const char *pretty) {
-  const std::string text = pretty;
-  const size_t begin = text.find("Args = "), end = text.find_first_of(";]", begin);
-  return begin == std::string::npos ? text : text.substr(begin + 7, end - begin - 7);
-}
-
-/// Tells the emulated driver what the launch did to its memory; it refuses what no order
-/// of streams allows.
-static int report_to_driver(const Launched &launched) {
-  struct Access {  // FpEmulatedAccess
-    uintptr_t begin, end;
-    int is_write;
-  };
-  using Enqueue = int (*)(void *stream, int work, const char *what, const Access *, size_t count);
-  const auto enqueue = reinterpret_cast<Enqueue>(in_driver("fp_emulated_driver_enqueue"));
-  if (!enqueue) return FP_OK;
-  std::vector<Access> accesses;
-  for (const Buffer &buffer : machine().driver_buffers) {
-    if (buffer.reads.end) accesses.push_back({buffer.reads.begin, buffer.reads.end, 0});
-    if (buffer.writes.end) accesses.push_back({buffer.writes.begin, buffer.writes.end, 1});
-  }
-  const std::string name = "the launch with " + kernel_name(launched.name);
-  constexpr int kLaunch = 0;  // FP_EMULATED_LAUNCH
-  if (enqueue(launched.stream, kLaunch, name.c_str(), accesses.data(), accesses.size()) == 0)
-    return FP_OK;
-  using Fault = const char *(*)();
-  const auto driver_fault = reinterpret_cast<Fault>(in_driver("fp_emulated_driver_fault"));
-  machine().fault = driver_fault ? driver_fault() : "refused by the emulated driver";
-  machine().has_fault = true;
-  return FP_EMULATION_FAULT;
-}
-
-int run(const dim3 &grid, unsigned threads, size_t shared_bytes, unsigned cluster,
-        void (*body)(const void *), const void *argument, const Launched &launched) {
-  machine().num_launches++;
-  machine().driver_buffers.clear();
-  machine().last_found = nullptr;
-  machine().has_fault = false;
-  machine().fault.clear();
-  if (threads == 0 || threads > 1024 || threads % kWarp != 0 || cluster == 0 || cluster > 8 ||
-      grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x % cluster != 0 || grid.y > 65535 ||
-      grid.z > 65535 || shared_bytes > (227 << 10)) {
-    machine().fault = "impossible launch shape";
-    machine().has_fault = true;
-    return FP_EMULATION_FAULT;
-  }
-  machine().threads = threads;
-  machine().body = body;
-  machine().argument = argument;
-  while (machine().fibers.size() < size_t(threads) * cluster)
-    machine().fibers.push_back(std::make_unique<Fiber>());
-  for (auto &fiber : machine().fibers) fiber->state = State::kDone;
-  machine().blocks.resize(cluster);
-  gridDim = grid;
-  blockDim = dim3(threads);
-  for (unsigned z = 0; z < grid.z; ++z)
-    for (unsigned y = 0; y < grid.y; ++y)
-      for (unsigned x = 0; x < grid.x; x += cluster) {
-        for (unsigned rank = 0; rank < cluster; ++rank)
-          prepare_block(machine().blocks[rank], dim3(x + rank, y, z), shared_bytes);
-        if (run_cluster()) continue;
-        // The fibers stand somewhere inside the kernel: start them anew next time.
-        for (auto &fiber : machine().fibers) fiber->is_started = false;
-        machine().blocks.clear();
-        machine().cluster = Rendezvous();
-        return FP_EMULATION_FAULT;
-      }
-  return report_to_driver(launched);
-}
-
 }  // namespace fp::emulation
-
-using fp::emulation::machine;
-
-void fp_emulation_register(const void *address, size_t bytes, int is_writable) {
-  const auto begin = reinterpret_cast<uintptr_t>(address);
-  machine().last_found = nullptr;
-  machine().buffers.push_back({begin, begin + bytes, is_writable != 0, {}, {}});
-}
-
-void fp_emulation_unregister_all(void) {
-  machine().last_found = nullptr;
-  machine().buffers.clear();
-}
-
-void fp_emulation_set_order(uint64_t seed) { machine().order_seed = seed; }
-
-const char *fp_emulation_fault(void) { return machine().fault.c_str(); }
-
-uint64_t fp_emulation_num_launches(void) { return machine().num_launches; }

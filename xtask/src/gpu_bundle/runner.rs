@@ -33,8 +33,20 @@ fn a_dry_run_shows_the_steps_in_their_order_and_runs_none() {
     assert!(output.status.success());
     let names = names(&output);
     let expected = [
-        "logits-cpu", "study-cpu", "logits-cuda", "study-cuda", "alike", "tests", "bench-floor",
-        "bench-one", "model", "model-peers", "benchmarks", "peers", "memcheck", "racecheck",
+        "logits-cpu",
+        "study-cpu",
+        "logits-cuda",
+        "study-cuda",
+        "alike",
+        "tests",
+        "bench-floor",
+        "bench-one",
+        "model",
+        "model-peers",
+        "benchmarks",
+        "peers",
+        "memcheck",
+        "racecheck",
     ];
     assert_eq!(names, expected);
 }
@@ -47,7 +59,10 @@ fn steps_and_limits_are_chosen() {
     assert_eq!(text.matches("limit 60 s").count(), 2, "{text}");
     // What is left is less than a step's limit; less than ten seconds are none.
     let text = String::from_utf8(dry(&["--steps", "tests", "--total", "50"]).stdout).unwrap();
-    assert!(text.contains("limit 50 s") || text.contains("limit 49 s"), "{text}");
+    assert!(
+        text.contains("limit 50 s") || text.contains("limit 49 s"),
+        "{text}"
+    );
     let text = String::from_utf8(dry(&["--steps", "tests", "--total", "9"]).stdout).unwrap();
     assert!(text.contains("no time left of 9 s"), "{text}");
 }
