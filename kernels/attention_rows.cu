@@ -59,17 +59,18 @@ __device__ float warp_sum(float value) {
 
 /// Grid: tiles of keys, key heads, samples. Each warp takes rows in turn, the next one's query
 /// on its way while this one is worked on; a lane is a key.
-template <class E>
+template <class E, bool NARROW>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     tile_logits(const __grid_constant__ AttentionKernelArgs kernel) {
   const fp_attention_rows_args &args = kernel.args;
   const unsigned tile = blockIdx.x, kv_head = blockIdx.y, sample = blockIdx.z;
   const unsigned warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
-  const unsigned stride = (args.head_dim + kPadding) / 4;  // in float4
+  const unsigned width = padded_dim<E>(args.head_dim);
+  const unsigned stride = (width + kPadding) / 4;  // in float4
   SharedArena arena;
   const Shared<float4> keys = arena.take<float4>(kTileKeys * stride);
   const Shared<float4> query =
-      arena.take<float4>(kTileWarps * args.head_dim / 4) + warp * (args.head_dim / 4);
+      arena.take<float4>(kTileWarps * width / 4) + warp * (width / 4);
   const Shared<unsigned long long> addresses = arena.take<unsigned long long>(kTileKeys);
   const Global<float> workspace = global<float>(args.workspace);
   const Global<const unsigned> positions = global<const unsigned>(args.row_positions);
@@ -84,13 +85,13 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
                      : 0;
 #pragma unroll
     for (unsigned w = 0; w < kWordsOfLane<E>; ++w)
-      next[w] = load_word<E, false>(address, w * kWarpSize + lane, args.head_dim);
+      next[w] = load_word<E, NARROW>(address, w * kWarpSize + lane, args.head_dim);
   };
   fetch(warp);
   const unsigned key = tile * kTileKeys + lane;
   if (warp == 0) addresses[lane] = key_address<E>(args, sample, kv_head, key);
   block_sync();
-  load_keys<E>(addresses, keys, args.head_dim, stride);
+  load_keys<E, NARROW>(addresses, keys, args.head_dim, stride);
   block_sync();
 
   for (unsigned i = warp; i < num_rows; i += kTileWarps) {
@@ -98,7 +99,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     const unsigned position = positions[row];
 #pragma unroll
     for (unsigned w = 0; w < kWordsOfLane<E>; ++w)
-      if (w * kWarpSize + lane < args.head_dim / E::kValues)
+      if (w * kWarpSize + lane < width / E::kValues)
         store_word<E>(next[w], query, w * kWarpSize + lane);
     fetch(i + kTileWarps);
     warp_sync();
@@ -107,7 +108,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     const bool is_seen = key <= position && key < args.sequence_len;
     float logit = -float(INFINITY);
     if (is_seen) {
-      logit = args.scale * dot(query, keys + lane * stride, args.head_dim);
+      logit = args.scale * dot(query, keys + lane * stride, width);
       if (!isfinite(logit)) report(error, FP_DATA_INVALID_LOGITS, unsigned(row_index), key);
     }
     warp_sync();  // the query may be overwritten
@@ -176,14 +177,25 @@ int check(const fp_attention_rows_args &args) {
   FP_CHECK(check_sizes(args.batch_size, args.num_heads, args.num_image_tokens));
   if (args.num_kv_heads == 0 || args.num_rows == 0 || args.sequence_len == 0 || args.head_dim == 0)
     return FP_BAD_SHAPE;
-  if (args.num_heads % args.num_kv_heads != 0 || args.head_dim % 8 != 0 ||
-      args.image_start >= args.sequence_len ||
+  if (args.num_heads % args.num_kv_heads != 0 || args.image_start >= args.sequence_len ||
       args.num_image_tokens > args.sequence_len - args.image_start)
     return FP_BAD_SHAPE;
   const size_t rows = size_t(args.batch_size) * args.num_heads * args.num_rows;
   if (args.head_dim > FP_MAX_HEAD_DIM || args.sequence_len > 1u << 24 || rows > UINT32_MAX)
     return FP_TOO_LARGE;
   return FP_OK;
+}
+
+template <class E, bool NARROW>
+int launch_tiles(const AttentionKernelArgs &kernel, void *stream) {
+  const fp_attention_rows_args &args = kernel.args;
+  const unsigned width = padded_dim<E>(args.head_dim), stride = width + kPadding;
+  const LaunchShape tiles = {dim3(kernel.sizes.num_tiles, args.num_kv_heads, args.batch_size),
+                             kTileThreads,
+                             (kTileKeys * stride + kTileWarps * width) * sizeof(float) +
+                                 kTileKeys * sizeof(unsigned long long),
+                             1};
+  return launch(tile_logits<E, NARROW>, tiles, stream, kernel);
 }
 
 }  // namespace
@@ -205,20 +217,19 @@ int fp_attention_rows(const fp_attention_rows_args *args, void *stream) {
   const size_t strides = args->query_batch_stride | args->query_head_stride |
                          args->query_row_stride | args->key_batch_stride | args->key_head_stride |
                          args->key_token_stride;
-  if (!is_aligned(args->queries) || !is_aligned(args->keys) || !is_aligned(args->workspace) ||
-      strides % (FP_ALIGNMENT / dtype_bytes(args->dtype)) != 0)
+  const size_t per_word = FP_ALIGNMENT / dtype_bytes(args->dtype);
+  const bool narrow = args->head_dim % per_word != 0;
+  if (narrow && args->head_dim > kMaxNarrowDim) return FP_BAD_SHAPE;
+  if (!is_aligned(args->workspace) ||
+      (!narrow && (!is_aligned(args->queries) || !is_aligned(args->keys) ||
+                   strides % per_word != 0)))
     return FP_MISALIGNED;
   const AttentionKernelArgs kernel = {*args, Sizes(*args)};
   if (args->workspace_bytes < kernel.sizes.num_floats * sizeof(float))
     return FP_WORKSPACE_TOO_SMALL;
-  const unsigned stride = args->head_dim + kPadding;
-  const LaunchShape tiles = {dim3(kernel.sizes.num_tiles, args->num_kv_heads, args->batch_size),
-                             kTileThreads,
-                             (kTileKeys * stride + kTileWarps * args->head_dim) * sizeof(float) +
-                                 kTileKeys * sizeof(unsigned long long),
-                             1};
   FP_CHECK(for_format(args->dtype, [&](auto format) {
-    return launch(tile_logits<decltype(format)>, tiles, stream, kernel);
+    using E = decltype(format);
+    return narrow ? launch_tiles<E, true>(kernel, stream) : launch_tiles<E, false>(kernel, stream);
   }));
   const unsigned chunks = (args->num_image_tokens + kColumnThreads - 1) / kColumnThreads;
   const LaunchShape columns = {dim3(chunks, args->num_heads, args->batch_size), kColumnThreads,

@@ -71,13 +71,19 @@ __device__ __forceinline__ void store_word(const uint4 &word, Shared<float4> tar
                                                       values[4 * four + 2], values[4 * four + 3]};
 }
 
+/// D as rows have it in shared memory: whole words, zeros behind the values.
+template <class E> __host__ __device__ constexpr unsigned padded_dim(unsigned head_dim) {
+  return (head_dim + E::kValues - 1) / E::kValues * E::kValues;
+}
+
 /// Copies the tile's keys into shared memory. Keys and their words are dealt out over the whole
 /// block, so that no lane is idle whatever D is, and several loads are under way at a time.
-template <class E>
+template <class E, bool NARROW>
 __device__ __forceinline__ void load_keys(Shared<unsigned long long> addresses,
                                           Shared<float4> keys, unsigned head_dim,
                                           unsigned stride) {
-  const unsigned num_words = head_dim / E::kValues, count = kTileKeys * num_words;
+  const unsigned num_words = padded_dim<E>(head_dim) / E::kValues,
+                 count = kTileKeys * num_words;
 #pragma unroll 1
   for (unsigned first = threadIdx.x; first < count; first += kTileThreads * kWordsAtOnce) {
     uint4 words[kWordsAtOnce];
@@ -85,7 +91,7 @@ __device__ __forceinline__ void load_keys(Shared<unsigned long long> addresses,
     for (unsigned i = 0; i < kWordsAtOnce; ++i) {
       const unsigned place = first + i * kTileThreads;
       const unsigned long long address = place < count ? addresses[place / num_words] : 0ull;
-      words[i] = load_word<E, false>(address, place % num_words, head_dim);
+      words[i] = load_word<E, NARROW>(address, place % num_words, head_dim);
     }
 #pragma unroll
     for (unsigned i = 0; i < kWordsAtOnce; ++i) {

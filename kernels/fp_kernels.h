@@ -129,7 +129,7 @@ typedef struct fp_attention_rows_args {
   size_t key_batch_stride, key_head_stride, key_token_stride;
   size_t weights_batch_stride;
   uint32_t batch_size, num_heads, num_kv_heads; /* head h reads key head h·H_kv/H */
-  uint32_t num_rows, sequence_len, head_dim;    /* Q, S, D: D a multiple of 8 */
+  uint32_t num_rows, sequence_len, head_dim;    /* Q, S, D: above 64 in whole 16-byte words */
   uint32_t image_start, num_image_tokens;       /* the image stands at start..start + N */
   float scale;                                  /* usually 1/√D */
   uint32_t dtype;                               /* of queries and keys */

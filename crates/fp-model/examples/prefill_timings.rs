@@ -209,7 +209,7 @@ impl Bench {
 fn serve(bench: &Bench) -> Result<(), Box<dyn Error>> {
     let mut header = bench.header();
     let prefilled = bench.model.prefill(&[bench.sample()])?;
-    header["logits"] = json!(prefilled.logits(0));
+    header["logits"] = json!(prefilled.logits(0).unwrap());
     drop(prefilled);
     println!("{header}");
     let stages = bench.stages();

@@ -8,6 +8,7 @@ use fp_scoring::{PositionRule, TokenSelection};
 use crate::attention_store::AttentionStore;
 use crate::continuation::Continuation;
 use crate::error::{ModelError, Result};
+use crate::hidden_rows::HiddenRows;
 use crate::image_prefix::behind;
 use crate::llama::{SequenceCache, Step};
 use crate::model::LlavaModel;
@@ -82,9 +83,7 @@ impl LlavaModel {
         let active: Vec<usize> = (0..requests.len())
             .filter(|&index| !batch.ranges[index].is_empty())
             .collect();
-        let hidden = if active.is_empty() {
-            None
-        } else {
+        let hidden = if let Some(rows) = batch.rows()? {
             let sequences = batch.caches.iter_mut().zip(&batch.ranges);
             let mut steps: Vec<Step<'_>> = sequences
                 .filter(|(_, rows)| !rows.is_empty())
@@ -107,7 +106,6 @@ impl LlavaModel {
                 }
                 Ok(())
             };
-            let rows = Tensor::cat(&batch.hidden, 0)?;
             Some(self.decoder.run(
                 from..depth,
                 &rows,
@@ -115,6 +113,8 @@ impl LlavaModel {
                 &mut steps,
                 Some(observer),
             )?)
+        } else {
+            None
         };
         let mut prefixes = Vec::with_capacity(requests.len());
         let parts = batch.caches.into_iter().zip(batch.ranges).zip(attention);
@@ -176,7 +176,7 @@ impl LlavaModel {
 /// Rows of several sequences, one after the other.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pub(crate) hidden: Vec<Tensor>,
+    hidden: Vec<HiddenRows>,
     pub(crate) positions: Vec<usize>,
     pub(crate) caches: Vec<SequenceCache>,
     pub(crate) ranges: Vec<Range<usize>>,
@@ -201,12 +201,15 @@ impl Batch {
         self.ranges
             .push(self.num_rows..self.num_rows + positions.len());
         self.num_rows += positions.len();
-        if !positions.is_empty() {
-            self.hidden.push(hidden);
-        }
+        self.hidden.push(hidden);
         self.positions.extend(positions);
         self.caches.push(cache);
         Ok(())
+    }
+
+    /// The rows of all sequences; none where there is no row.
+    pub(crate) fn rows(&self) -> Result<Option<Tensor>> {
+        HiddenRows::gather(&self.hidden)
     }
 }
 

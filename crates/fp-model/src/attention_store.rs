@@ -51,10 +51,7 @@ impl AttentionStore {
         #[cfg(feature = "cuda")]
         match (&first.device, &second.device) {
             (Some(a), Some(b)) => {
-                return Ok(AttentionStore::device(candle_core::Tensor::cat(
-                    &[a, b],
-                    1,
-                )?));
+                return Ok(AttentionStore::device(join_on_device(a, b)?));
             }
             (Some(rows), None) | (None, Some(rows)) => {
                 return Ok(AttentionStore::device(rows.clone()));
@@ -64,6 +61,23 @@ impl AttentionStore {
         let joined = interleave_heads(first.values()?, second.values()?, num_heads);
         Ok(AttentionStore::host(joined))
     }
+}
+
+/// `[H, Q₁, N]` and `[H, Q₂, N]` as `[H, Q₁ + Q₂, N]`.
+#[cfg(feature = "cuda")]
+fn join_on_device(a: &candle_core::Tensor, b: &candle_core::Tensor) -> Result<candle_core::Tensor> {
+    let ((heads, first, width), second) = (a.dims3()?, b.dim(1)?);
+    // Rows of both, those of b behind those of a.
+    let ids: Vec<u32> = (0..heads)
+        .flat_map(|head| {
+            let of_b = heads * first + head * second;
+            (head * first..(head + 1) * first).chain(of_b..of_b + second)
+        })
+        .map(|row| row as u32)
+        .collect();
+    let rows = |x: &candle_core::Tensor, count: usize| x.reshape((heads * count, width));
+    let joined = crate::gpu::rows_of_both(&rows(a, first)?, &rows(b, second)?, &ids)?;
+    Ok(joined.reshape((heads, first + second, width))?)
 }
 
 fn interleave_heads(first: &[f32], second: &[f32], num_heads: usize) -> Vec<f32> {

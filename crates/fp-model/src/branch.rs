@@ -8,6 +8,7 @@ use fp_scoring::{KeptTokens, PositionRule, TokenSelection};
 use crate::advance::{Batch, different_depths};
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, total_bytes};
+use crate::logits::Logits;
 use crate::model::LlavaModel;
 use crate::prefix::{Prefix, Segments};
 use crate::sample::{Sample, steps};
@@ -17,7 +18,7 @@ use crate::sample::{Sample, steps};
 pub(crate) struct Branch {
     pub(crate) cache: SequenceCache,
     /// Of the next token, or of the pending one if there is one.
-    pub(crate) logits: Vec<f32>,
+    pub(crate) logits: Logits,
     /// A token that was chosen and not run yet.
     pub(crate) pending: Option<u32>,
     /// Where the next token stands.
@@ -74,9 +75,14 @@ impl Branches {
         self.distinct.get(*self.of_request.get(request)?)
     }
 
-    /// Logits `[vocab]` of the next token of a request; `None` past the last one.
-    pub fn logits(&self, request: usize) -> Option<&[f32]> {
-        self.get(request).map(|branch| branch.logits.as_slice())
+    /// Logits `[vocab]` of the next token of a request; `None` past the last one. What is
+    /// on a GPU is copied.
+    ///
+    /// # Errors
+    /// A GPU that fails.
+    pub fn logits(&self, request: usize) -> Result<Option<&[f32]>> {
+        let branch = self.get(request);
+        branch.map(|branch| branch.logits.values()).transpose()
     }
 
     /// Bytes of the key and value buffers that a request's sequence uses, those
@@ -166,7 +172,11 @@ impl LlavaModel {
             segments.push(continuation.segments.clone());
             batch.push(self, continuation, depth..num_layers)?;
         }
-        let hidden = Tensor::cat(&batch.hidden, 0)?;
+        let hidden = batch.rows()?.ok_or_else(|| ModelError::InputValue {
+            what: "the rows of a prefix to be run",
+            found: "none".to_owned(),
+            expected: "at least one".to_owned(),
+        })?;
         let hidden = self.decoder.run_to_last_rows(
             depth..num_layers,
             &hidden,

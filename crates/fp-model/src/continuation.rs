@@ -1,17 +1,19 @@
 //! From a prefix and a selection to the rows that the layers to come run.
 
-use candle_core::{DType, Tensor};
+use candle_core::{Device, Tensor};
 use fp_scoring::{Merge, PositionRule, TokenSelection};
 
 use crate::error::{ModelError, Result};
+use crate::hidden_rows::HiddenRows;
 use crate::llama::SequenceCache;
 use crate::model::LlavaModel;
-use crate::prefix::{Prefix, Segments, Standing, rows_of};
+use crate::ops::host_values;
+use crate::prefix::{Prefix, Segments, Standing};
 
 /// What of a prefix goes on.
 pub(crate) struct Continuation {
-    /// Of the rows that are run, `[rows, D]`.
-    pub(crate) hidden: Tensor,
+    /// The rows that are run.
+    pub(crate) hidden: HiddenRows,
     /// Their positions.
     pub(crate) positions: Vec<usize>,
     /// Everything that is cached already, shared.
@@ -61,37 +63,30 @@ impl LlavaModel {
         prefix: &Prefix,
         selection: &TokenSelection,
         num_ahead: usize,
-    ) -> Result<Tensor> {
+    ) -> Result<HiddenRows> {
         let layout = prefix.layout();
+        let (system, text) = (num_ahead..layout.num_system, layout.text_range());
+        let mut hidden = HiddenRows::default();
         let Some(merge) = selection.merge() else {
             let image = selection.places().iter();
-            let rows: Vec<usize> = (num_ahead..layout.num_system)
-                .chain(image.map(|place| layout.num_system + place))
-                .chain(layout.text_range())
-                .collect();
-            return rows_of(prefix, &rows);
+            let image = image.map(|place| layout.num_system + place);
+            hidden.push(&prefix.hidden, system.chain(image).chain(text));
+            return Ok(hidden);
         };
-        let image = prefix
-            .hidden
-            .narrow(0, layout.num_system, layout.num_image)?;
-        let part = |start: usize, end: usize| prefix.hidden.narrow(0, start, end - start);
-        let mut parts = Vec::with_capacity(3);
-        if num_ahead < layout.num_system {
-            parts.push(part(num_ahead, layout.num_system)?);
-        }
+        hidden.push(&prefix.hidden, system);
         if !selection.is_empty() {
-            parts.push(if merge.is_before_projector() {
+            let merged = if merge.is_before_projector() {
                 let rows = prefix.projector_rows.as_ref();
                 let rows = rows.ok_or_else(no_projector_rows)?;
                 self.project_features(&merged_rows(rows, merge)?)?.embeds
             } else {
-                merged_rows(&image, merge)?
-            });
+                let (start, count) = (layout.num_system, layout.num_image);
+                merged_rows(&prefix.hidden.narrow(0, start, count)?, merge)?
+            };
+            hidden.push(&merged, 0..selection.len());
         }
-        if layout.num_text > 0 {
-            parts.push(part(layout.text_range().start, layout.text_range().end)?);
-        }
-        Ok(Tensor::cat(&parts, 0)?)
+        hidden.push(&prefix.hidden, text);
+        Ok(hidden)
     }
 }
 
@@ -162,7 +157,7 @@ fn check_selection(prefix: &Prefix, selection: &TokenSelection) -> Result<()> {
 /// row with weight 1 is that row, bit for bit.
 fn merged_rows(rows: &Tensor, merge: &Merge) -> Result<Tensor> {
     let (_, width) = rows.dims2()?;
-    let values: Vec<f32> = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+    let values = host_values(rows)?;
     let mut merged = Vec::with_capacity(merge.rows().len() * width);
     for sum in merge.rows() {
         let mut total = vec![0.0_f64; width];
@@ -174,6 +169,6 @@ fn merged_rows(rows: &Tensor, merge: &Merge) -> Result<Tensor> {
         }
         merged.extend(total.into_iter().map(|value| value as f32));
     }
-    let merged = Tensor::from_vec(merged, (merge.rows().len(), width), rows.device())?;
-    Ok(merged.to_dtype(rows.dtype())?)
+    let merged = Tensor::from_vec(merged, (merge.rows().len(), width), &Device::Cpu)?;
+    Ok(merged.to_dtype(rows.dtype())?.to_device(rows.device())?)
 }

@@ -3,7 +3,6 @@
 use crate::branch::{Branch, Branches};
 use crate::error::{ModelError, Result};
 use crate::llama::Step;
-use crate::margin::margin;
 use crate::model::LlavaModel;
 use crate::sampling::{Sampler, Sampling};
 
@@ -98,7 +97,7 @@ impl LlavaModel {
         for step in 0..options.max_new_tokens {
             self.run_pending(&mut running)?;
             for sequence in running.iter_mut().filter(|sequence| !sequence.done) {
-                sequence.choose(options);
+                sequence.choose(options)?;
             }
             observer(step + 1)?;
         }
@@ -163,9 +162,9 @@ impl LlavaModel {
 impl Running<'_> {
     /// Chooses the next token. It is run when the one after it is asked for: the
     /// last token's own logits are nobody's business.
-    fn choose(&mut self, options: &GenerateOptions) {
-        let token = self.sampler.choose(&self.branch.logits);
-        self.branch.min_margin = self.branch.min_margin.min(margin(&self.branch.logits));
+    fn choose(&mut self, options: &GenerateOptions) -> Result<()> {
+        let token = self.sampler.choose(&self.branch.logits)?;
+        self.branch.min_margin = self.branch.min_margin.min(self.branch.logits.margin());
         if options.stop_tokens.contains(&token) {
             self.generation.finish_reason = FinishReason::Stop;
             self.done = true;
@@ -173,6 +172,7 @@ impl Running<'_> {
             self.generation.token_ids.push(token);
             self.branch.pending = Some(token);
         }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, Step};
 use crate::model::{ImageFeatures, LlavaModel};
+use crate::ops::concatenated;
 use crate::prefix::{Prefix, Segments, Standing, check_rows};
 use crate::prompt::EncodedPrompt;
 use crate::system_prefix::SystemPrefix;
@@ -184,7 +185,7 @@ impl LlavaModel {
                 text = Some(run);
             }
             let hidden = match &text {
-                Some(text) => Tensor::cat(&[&stop.hidden, text], 0)?,
+                Some(text) => concatenated(&[&stop.hidden, text])?,
                 None => stop.hidden.clone(),
             };
             let num_heads = self.config().text.num_heads;
@@ -249,7 +250,7 @@ impl LlavaModel {
 /// Rows behind those of the system, where there are any.
 pub(crate) fn behind(system: Option<&Tensor>, rows: &Tensor) -> Result<Tensor> {
     Ok(match system {
-        Some(system) => Tensor::cat(&[system, rows], 0)?,
+        Some(system) => concatenated(&[system, rows])?,
         None => rows.clone(),
     })
 }

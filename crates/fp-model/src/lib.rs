@@ -58,10 +58,12 @@ mod error_kinds;
 mod generate;
 #[cfg(feature = "cuda")]
 mod gpu;
+mod hidden_rows;
 mod image_prefix;
 mod inspect;
 mod linear;
 mod llama;
+mod logits;
 mod margin;
 mod model;
 mod opened;

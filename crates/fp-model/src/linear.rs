@@ -5,7 +5,9 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use fp_kernels::dense::{self, PackedMatrix, Start};
 
-use crate::error::Result;
+use crate::config::Activation;
+use crate::error::{ModelError, Result};
+use crate::llama::Row;
 use crate::ops::{self, with_values};
 
 /// A linear layer: `x [T, in] → x Wᵀ + b [T, out]`.
@@ -47,10 +49,38 @@ impl Linear {
             }
             Weight::Dense(weight) => {
                 let y = x.matmul(&weight.t()?)?;
-                Ok(match &self.bias {
-                    Some(bias) => y.broadcast_add(bias)?,
-                    None => y,
-                })
+                match &self.bias {
+                    Some(bias) => ops::add_bias(&y, bias),
+                    None => Ok(y),
+                }
+            }
+        }
+    }
+
+    /// `activation(x Wᵀ + b)`.
+    pub(crate) fn activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Packed(weight) => {
+                let values = self.product(x, weight, None)?;
+                into_rows(ops::activate_values(activation)(values), weight.num_out())
+            }
+            Weight::Dense(weight) => {
+                let y = x.matmul(&weight.t()?)?;
+                ops::activate(&y, self.bias.as_ref(), activation)
+            }
+        }
+    }
+
+    /// `silu(gate) · up` of `x Wᵀ + b [T, 2 · width]`, gates first.
+    pub(crate) fn gated(&self, x: &Tensor, width: usize) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Packed(weight) => {
+                let values = self.product(x, weight, None)?;
+                into_rows(dense::gated_silu(&values, width), width)
+            }
+            Weight::Dense(weight) => {
+                let y = x.matmul(&weight.t()?)?;
+                ops::gated_silu(&y, self.bias.as_ref(), width)
             }
         }
     }
@@ -62,7 +92,7 @@ impl Linear {
                 let values = self.product(x, weight, Some(residual))?;
                 into_rows(values, weight.num_out())
             }
-            Weight::Dense(_) => Ok((residual + self.forward(x)?)?),
+            Weight::Dense(_) => ops::add(residual, &self.forward(x)?),
         }
     }
 
@@ -149,5 +179,27 @@ impl Embedding {
             Embedding::Table(table) => ops::gather_ids(table, ids),
             Embedding::Tied(head) => head.rows(ids),
         }
+    }
+
+    /// As [`Embedding::rows`] on a GPU, rows of `features [F, D]` among them, in one launch.
+    pub(crate) fn rows_with(&self, rows: &[Row], features: &Tensor) -> Result<Tensor> {
+        let table = match self {
+            Embedding::Table(table) => table,
+            Embedding::Tied(Linear {
+                weight: Weight::Dense(table),
+                ..
+            }) => table,
+            Embedding::Tied(_) => return Err(ModelError::NoCuda),
+        };
+        let num_rows = table.dim(0)?;
+        let ids = rows.iter().map(|row| match *row {
+            Row::Token(id) => id,
+            Row::Feature(index) => (num_rows + index) as u32,
+        });
+        let ids: Vec<u32> = ids.collect();
+        #[cfg(feature = "cuda")]
+        return crate::gpu::rows_of_both(table, features, &ids);
+        #[cfg(not(feature = "cuda"))]
+        ops::gather_ids(&Tensor::cat(&[table, features], 0)?, &ids)
     }
 }

@@ -237,9 +237,9 @@ impl LlavaModel {
             }
         }
         let embeds = embeds
-            .to_device(self.device())?
             .to_dtype(self.dtype())?
-            .contiguous()?;
+            .contiguous()?
+            .to_device(self.device())?;
         Ok(ImageFeatures {
             embeds,
             vision: None,

@@ -1,5 +1,5 @@
-//! Operations on rows `[T, D]`: by this project's kernels for `f32` on the CPU,
-//! by the tensor library elsewhere.
+//! Operations on rows `[T, D]`: by this project's kernels for `f32` on the CPU and for all
+//! formats on a GPU, by the tensor library for half precision on the CPU.
 
 use std::ops::Range;
 
@@ -36,6 +36,10 @@ pub(crate) fn with_values<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) ->
 
 /// A tensor's values on the host, in order.
 pub(crate) fn host_values(tensor: &Tensor) -> Result<Vec<f32>> {
+    #[cfg(feature = "cuda")]
+    if tensor.device().is_cuda() {
+        return crate::gpu::host_values(tensor);
+    }
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }
 
@@ -49,6 +53,15 @@ pub(crate) fn rms_norm(place: &Place, x: &Tensor, weight: &Tensor, epsilon: f64)
             })
         })?;
         return into_rows(y, width);
+    }
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let weights = crate::gpu::NormWeights {
+            weight,
+            bias: None,
+            epsilon,
+        };
+        return crate::gpu::normed(x, weights);
     }
     let x32 = x.to_dtype(DType::F32)?;
     let scale = (x32.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?;
@@ -77,6 +90,15 @@ pub(crate) fn layer_norm(
         })?;
         return into_rows(y, width);
     }
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let weights = crate::gpu::NormWeights {
+            weight,
+            bias: Some(bias),
+            epsilon,
+        };
+        return crate::gpu::normed(x, weights);
+    }
     let x32 = x.to_dtype(DType::F32)?;
     let centred = x32.broadcast_sub(&x32.mean_keepdim(D::Minus1)?)?;
     let scale = (centred.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?;
@@ -92,17 +114,71 @@ pub(crate) fn activate_values(activation: Activation) -> fn(Vec<f32>) -> Vec<f32
     }
 }
 
-/// The activation of a tensor, by the tensor library.
-pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+/// Rows plus a bias of each column.
+pub(crate) fn add_bias(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let nothing = fp_kernels::cuda::ActivationKind::None;
+        return crate::gpu::activated(x, Some(bias), nothing);
+    }
+    Ok(x.broadcast_add(bias)?)
+}
+
+/// Rows plus rows.
+pub(crate) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::gpu::added(x, y);
+    }
+    Ok((x + y)?)
+}
+
+/// The activation of a tensor, a bias added before.
+pub(crate) fn activate(
+    x: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Activation,
+) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        use fp_kernels::cuda::ActivationKind;
+        let kind = match activation {
+            Activation::Gelu => ActivationKind::Gelu,
+            Activation::QuickGelu => ActivationKind::QuickGelu,
+        };
+        return crate::gpu::activated(x, bias, kind);
+    }
+    let x = &with_bias(x, bias)?;
     Ok(match activation {
         Activation::Gelu => x.gelu_erf()?,
         Activation::QuickGelu => (x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)?,
     })
 }
 
-/// `silu(gate) · up` of `[T, 2 · width]`, gates first, by the tensor library.
-pub(crate) fn gated_silu(x: &Tensor, width: usize) -> Result<Tensor> {
+/// `silu(gate) · up` of `[T, 2 · width]`, gates first, a bias added before.
+pub(crate) fn gated_silu(x: &Tensor, bias: Option<&Tensor>, width: usize) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::gpu::gated(x, bias, width);
+    }
+    let x = &with_bias(x, bias)?;
     Ok((x.narrow(1, 0, width)?.silu()? * x.narrow(1, width, width)?)?)
+}
+
+fn with_bias(x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    bias.map_or_else(|| Ok(x.clone()), |bias| add_bias(x, bias))
+}
+
+/// Tensors one after the other, along their first dimension.
+pub(crate) fn concatenated<A: AsRef<Tensor>>(parts: &[A]) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if let [first, _, ..] = parts
+        && first.as_ref().device().is_cuda()
+    {
+        let parts: Vec<&Tensor> = parts.iter().map(AsRef::as_ref).collect();
+        return crate::gpu::concatenated(&parts);
+    }
+    Ok(Tensor::cat(parts, 0)?)
 }
 
 /// The rows `rows` of `x`, in this order.
@@ -114,6 +190,10 @@ pub(crate) fn gather_rows(x: &Tensor, rows: &[usize]) -> Result<Tensor> {
 /// As [`gather_rows`], of numbers as ids come in. None are an empty view: a GPU refuses to
 /// launch a kernel on nothing.
 pub(crate) fn gather_ids(x: &Tensor, ids: &[u32]) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::gpu::rows_of(crate::gpu::Columns::all(x)?, ids);
+    }
     if ids.is_empty() {
         return Ok(x.narrow(0, 0, 0)?);
     }

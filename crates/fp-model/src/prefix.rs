@@ -10,7 +10,6 @@ use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::SequenceCache;
 use crate::model::{ImageFeatures, LlavaModel};
-use crate::ops::gather_rows;
 use crate::prompt::EncodedPrompt;
 use crate::sample::{Sample, steps};
 
@@ -329,19 +328,6 @@ impl LlavaModel {
         }
         .into()
     }
-}
-
-/// Rows of a prefix's hidden states: the last of the system's, some of the image's and
-/// all of the text's.
-pub(crate) fn rows_of(prefix: &Prefix, rows: &[usize]) -> Result<Tensor> {
-    // The kernel takes rows that keep their order.
-    #[cfg(feature = "cuda")]
-    if rows.is_sorted_by(|a, b| a < b)
-        && let Some(gathered) = crate::gpu::gather(&prefix.hidden, prefix.layout(), rows)?
-    {
-        return Ok(gathered);
-    }
-    gather_rows(&prefix.hidden, rows)
 }
 
 /// Refuses rows that no attention is read of.

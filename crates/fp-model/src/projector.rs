@@ -5,7 +5,6 @@ use candle_core::Tensor;
 use crate::config::{Activation, ModelConfig};
 use crate::error::Result;
 use crate::linear::Linear;
-use crate::ops;
 use crate::weights::{Loader, Names};
 
 /// `linear₂(activation(linear₁(x)))`.
@@ -14,7 +13,6 @@ pub(crate) struct Projector {
     first: Linear,
     second: Linear,
     activation: Activation,
-    width: usize,
 }
 
 impl Projector {
@@ -28,17 +26,12 @@ impl Projector {
             first: loader.linear(&[(names.projector[0], d)], v, true)?,
             second: loader.linear(&[(names.projector[1], d)], d, true)?,
             activation: config.projector_activation,
-            width: d,
         })
     }
 
     /// `[T, vision width]` to `[T, D]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let activate = ops::activate_values(self.activation);
-        let inner = match self.first.forward_then(x, activate, self.width)? {
-            Some(inner) => inner,
-            None => ops::activate(&self.first.forward(x)?, self.activation)?,
-        };
+        let inner = self.first.activated(x, self.activation)?;
         self.second.forward(&inner)
     }
 }

@@ -192,7 +192,7 @@ impl LlavaModel {
         } else {
             self.through_stages(requests, &sites, &mut clock, &mut timings)?
         };
-        let prompt_logits = prompt_logits(&branches);
+        let prompt_logits = prompt_logits(&branches)?;
         clock.lap()?;
         let generations = self.generate_observed(&mut branches, options, &mut |count| {
             if count == 1 && clock.is_synchronised() {
@@ -417,8 +417,9 @@ fn sites_of(requests: &[PlannedSample<'_>]) -> Result<Vec<Site>> {
     }
 }
 
-fn prompt_logits(branches: &Branches) -> Vec<Vec<f32>> {
+fn prompt_logits(branches: &Branches) -> Result<Vec<Vec<f32>>> {
     (0..branches.len())
-        .filter_map(|request| branches.logits(request).map(<[f32]>::to_vec))
+        .filter_map(|request| branches.logits(request).transpose())
+        .map(|logits| logits.map(<[f32]>::to_vec))
         .collect()
 }

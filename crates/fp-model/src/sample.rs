@@ -6,8 +6,9 @@ use candle_core::Tensor;
 use fp_scoring::TokenLayout;
 
 use crate::error::{ModelError, Result};
-use crate::llama::{SequenceCache, Step};
+use crate::llama::{Row, SequenceCache, Step};
 use crate::model::{ImageFeatures, LlavaModel};
+use crate::ops::concatenated;
 use crate::prompt::EncodedPrompt;
 
 /// A sample to be run: its prompt and its image.
@@ -36,7 +37,7 @@ impl LlavaModel {
         &self,
         samples: &[Sample<'_>],
     ) -> Result<(Tensor, Vec<Range<usize>>)> {
-        let mut parts = Vec::new();
+        let (mut ids, mut features, mut num_features) = (Vec::new(), Vec::new(), 0);
         let mut ranges = Vec::with_capacity(samples.len());
         let mut start = 0;
         for sample in samples {
@@ -48,19 +49,21 @@ impl LlavaModel {
                     expected: format!("below the prompt's length {}", prompt.input_ids.len()),
                 });
             }
-            if !prompt.system_ids().is_empty() {
-                parts.push(self.decoder.embed(prompt.system_ids())?);
-            }
-            parts.push(sample.features.embeds().clone());
-            if !prompt.text_ids().is_empty() {
-                parts.push(self.decoder.embed(prompt.text_ids())?);
-            }
+            self.decoder.check_ids(prompt.system_ids())?;
+            self.decoder.check_ids(prompt.text_ids())?;
+            let image = num_features..num_features + sample.features.num_tokens();
+            num_features = image.end;
+            features.push(sample.features.embeds().clone());
+            ids.extend(prompt.system_ids().iter().copied().map(Row::Token));
+            ids.extend(image.map(Row::Feature));
+            ids.extend(prompt.text_ids().iter().copied().map(Row::Token));
             let len = sample.layout().sequence_len();
             self.check_length(len)?;
             ranges.push(start..start + len);
             start += len;
         }
-        Ok((Tensor::cat(&parts, 0)?, ranges))
+        let features = concatenated(&features)?;
+        Ok((self.decoder.embed_with(&ids, &features)?, ranges))
     }
 
     /// Caches with room for `lens` tokens in `layers`.

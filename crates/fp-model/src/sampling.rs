@@ -3,6 +3,7 @@
 use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
 
 use crate::error::{ModelError, Result};
+use crate::logits::Logits;
 
 /// How a token is chosen from logits.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,9 +57,12 @@ impl Sampler {
     }
 
     /// The next token.
-    pub(crate) fn choose(&mut self, logits: &[f32]) -> u32 {
-        match self.sampling {
-            Sampling::Greedy => argmax(logits) as u32,
+    ///
+    /// # Errors
+    /// A GPU that fails.
+    pub(crate) fn choose(&mut self, logits: &Logits) -> Result<u32> {
+        Ok(match self.sampling {
+            Sampling::Greedy => logits.greedy(),
             Sampling::Random {
                 temperature,
                 top_p,
@@ -67,13 +71,13 @@ impl Sampler {
                 self.draws += 1;
                 let bits = split_mix(seed.wrapping_add(self.draws.wrapping_mul(GOLDEN_GAMMA)));
                 let uniform = (bits >> 11) as f64 / (1_u64 << 53) as f64;
-                draw(logits, temperature, top_p, uniform)
+                draw(logits.values()?, temperature, top_p, uniform)
             }
-        }
+        })
     }
 }
 
-fn argmax(logits: &[f32]) -> usize {
+pub(crate) fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (index, logit) in logits.iter().enumerate() {
         if logits.get(best).is_some_and(|largest| logit > largest) {
@@ -113,19 +117,25 @@ fn draw(logits: &[f32], temperature: f64, top_p: f64, uniform: f64) -> u32 {
 mod tests {
     use super::*;
 
+    fn logits(values: &[f32]) -> Logits {
+        Logits::host(values.to_vec()).unwrap()
+    }
+
     #[test]
     fn greedy_breaks_ties_to_the_lower_id() {
         assert_eq!(
             Sampler::new(&Sampling::Greedy)
                 .unwrap()
-                .choose(&[1.0, 3.0, 3.0]),
+                .choose(&logits(&[1.0, 3.0, 3.0]))
+                .unwrap(),
             1
         );
     }
 
     #[test]
     fn draws_follow_the_distribution_and_the_seed() {
-        let logits = [0.0, 2.0_f32.ln(), 5.0_f32.ln()]; // weights 1 : 2 : 5
+        let weights = [0.0, 2.0_f32.ln(), 5.0_f32.ln()]; // 1 : 2 : 5
+        let logits = logits(&weights);
         let sampling = Sampling::Random {
             temperature: 1.0,
             top_p: 1.0,
@@ -134,7 +144,7 @@ mod tests {
         let draws = || {
             let mut sampler = Sampler::new(&sampling).unwrap();
             (0..8000)
-                .map(|_| sampler.choose(&logits))
+                .map(|_| sampler.choose(&logits).unwrap())
                 .collect::<Vec<_>>()
         };
         assert_eq!(draws(), draws());
@@ -143,7 +153,7 @@ mod tests {
             assert!(count.abs_diff(expected) < 150, "{id}: {count}");
         }
         // The most likely token alone reaches 0.6.
-        assert!((0..100).all(|i| draw(&logits, 1.0, 0.6, f64::from(i) / 100.0) == 2));
+        assert!((0..100).all(|i| draw(&weights, 1.0, 0.6, f64::from(i) / 100.0) == 2));
     }
 
     #[test]

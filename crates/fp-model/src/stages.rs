@@ -207,7 +207,7 @@ impl LlavaModel {
             let text = &self.config().text;
             let cache = prefix.cache.layer(prefix.depth() - 1)?;
             known.key_width = text.num_kv_heads * text.head_dim();
-            known.keys = Some(cache.keys_by_token(text.num_kv_heads, text.head_dim())?);
+            known.keys = Some(cache.keys_by_token()?);
         }
         Ok(known)
     }

@@ -6,6 +6,7 @@ use fp_scoring::{CropEvidence, Matrix, Needs, VisionNeed, VisionValues};
 use crate::config::FeatureSelect;
 use crate::error::Result;
 use crate::model::{CropFeatures, ImageFeatures, LlavaModel};
+use crate::ops::{concatenated, gather_ids};
 use crate::vision::{VisionEvidence, VisionRead};
 
 /// Something of the vision tower on the host, and how wide its rows are.
@@ -58,7 +59,7 @@ impl LlavaModel {
         match vision.get(self.config().class_state()) {
             Ok(state) if self.config().feature_select == FeatureSelect::Patches => {
                 let class = state.narrow(0, 0, 1)?;
-                Ok(Some(Tensor::cat(&[rows, &class], 0)?))
+                Ok(Some(concatenated(&[rows, &class])?))
             }
             _ => Ok(Some(rows.clone())),
         }
@@ -84,10 +85,9 @@ impl LlavaModel {
                 *at = row as u32;
             }
         }
-        let rows = Tensor::cat(&rows, 0)?;
-        let at = Tensor::new(at, rows.device())?;
-        let mut all = vec![rows.index_select(&at, 0)?];
+        let rows = concatenated(&rows)?;
+        let mut all = vec![gather_ids(&rows, &at)?];
         all.extend(classes);
-        Ok(Some(Tensor::cat(&all, 0)?))
+        Ok(Some(concatenated(&all)?))
     }
 }

@@ -89,6 +89,7 @@ fn logits(model: &LlavaModel) -> Vec<f32> {
         .unwrap()
         .logits(0)
         .unwrap()
+        .unwrap()
         .to_vec()
 }
 
@@ -329,6 +330,7 @@ fn dummy_weights_repeat_with_their_seed() {
             .prefill_text(&[1, 2, 3])
             .unwrap()
             .logits(0)
+            .unwrap()
             .unwrap()
             .to_vec()
     };

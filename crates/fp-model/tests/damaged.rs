@@ -194,6 +194,7 @@ fn a_tensor_in_two_shards() {
             .unwrap()
             .logits(0)
             .unwrap()
+            .unwrap()
             .to_vec()
     };
     assert_eq!(tokens(root.path()), tokens(&golden("model")));

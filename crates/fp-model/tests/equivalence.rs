@@ -67,25 +67,25 @@ fn branches_equal_single_runs() {
     let mut together = model.branch(&prefix, &kept).unwrap();
     assert_eq!((together.len(), together.num_distinct()), (6, 5));
     let logits: Vec<Vec<f32>> = (0..6)
-        .map(|i| together.logits(i).unwrap().to_vec())
+        .map(|i| together.logits(i).unwrap().unwrap().to_vec())
         .collect();
     let generations = model.generate(&mut together, &greedy(6)).unwrap();
     assert_eq!(generations[1], generations[4]);
     for (index, kept) in kept.iter().enumerate() {
         let prefix = model.prefill_prefix(prompt, features, &options).unwrap();
         let mut alone = model.branch(&prefix, std::slice::from_ref(kept)).unwrap();
-        assert_eq!(alone.logits(0).unwrap(), logits[index]);
+        assert_eq!(alone.logits(0).unwrap().unwrap(), logits[index]);
         assert_eq!(
             model.generate(&mut alone, &greedy(6)).unwrap()[0],
             generations[index]
         );
         // Those of the last token that was run.
-        assert_eq!(alone.logits(0), together.logits(index));
+        assert_eq!(alone.logits(0).unwrap(), together.logits(index).unwrap());
         assert_eq!(alone.kv_bytes_of(0), together.kv_bytes_of(index));
     }
     // Keeping all is not pruning.
     let mut whole = model.prefill(&[Sample { prompt, features }]).unwrap();
-    assert_eq!(whole.logits(0).unwrap(), logits[5]);
+    assert_eq!(whole.logits(0).unwrap().unwrap(), logits[5]);
     assert_eq!(
         model.generate(&mut whole, &greedy(6)).unwrap()[0],
         generations[5]
@@ -146,12 +146,12 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
         let kept = [random_tokens(features.num_tokens(), 40, 9).unwrap()];
         let mut a = model.branch(&fresh, &kept).unwrap();
         let mut b = model.branch(reused, &kept).unwrap();
-        assert_eq!(a.logits(0), b.logits(0));
+        assert_eq!(a.logits(0).unwrap(), b.logits(0).unwrap());
         assert_eq!(
             model.generate(&mut a, &greedy(6)).unwrap(),
             model.generate(&mut b, &greedy(6)).unwrap()
         );
-        assert_eq!(a.logits(0), b.logits(0));
+        assert_eq!(a.logits(0).unwrap(), b.logits(0).unwrap());
     }
     // A prompt that begins otherwise is refused.
     let mut other = prompts[0].clone();
@@ -174,7 +174,10 @@ fn decoding_equals_prefilling_the_longer_prompt() {
         probe.stop_tokens = (0..model.config().text.vocab_size as u32).collect();
         model.generate(&mut decoded, &probe).unwrap();
         prompt.input_ids.push(token);
-        assert_eq!(decoded.logits(0), prefill(&prompt).logits(0));
+        assert_eq!(
+            decoded.logits(0).unwrap(),
+            prefill(&prompt).logits(0).unwrap()
+        );
     }
 }
 
@@ -200,7 +203,9 @@ fn thread_count_changes_nothing() {
             let (outputs, _) = model.answer(&samples, Some(&config), &greedy(4)).unwrap();
             let mut whole = model.prefill(&samples).unwrap();
             let generations = model.generate(&mut whole, &greedy(4)).unwrap();
-            let logits: Vec<Vec<f32>> = (0..3).map(|i| whole.logits(i).unwrap().to_vec()).collect();
+            let logits: Vec<Vec<f32>> = (0..3)
+                .map(|i| whole.logits(i).unwrap().unwrap().to_vec())
+                .collect();
             let pruned: Vec<_> = outputs
                 .into_iter()
                 .map(|output| {
@@ -364,7 +369,11 @@ fn a_prefill_in_two_is_a_prefill() {
             .unwrap();
         assert_eq!((calls, in_two.len()), (1, samples.len()));
         for request in 0..samples.len() {
-            assert_eq!(whole.logits(request), in_two.logits(request), "{split}");
+            assert_eq!(
+                whole.logits(request).unwrap(),
+                in_two.logits(request).unwrap(),
+                "{split}"
+            );
             assert_eq!(
                 whole.kv_bytes_of(request),
                 in_two.kv_bytes_of(request),

@@ -143,7 +143,7 @@ fn given_kept_sets() {
             KeptTokens::new(case.kept_tokens.clone().unwrap(), features.num_tokens()).unwrap();
         let branches = model.branch(&prefix, &[kept]).unwrap();
         let difference = largest_difference(
-            branches.logits(0).unwrap(),
+            branches.logits(0).unwrap().unwrap(),
             &flat(&expected[&case.logits_name()]),
         );
         assert!(

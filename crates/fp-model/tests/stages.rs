@@ -100,7 +100,7 @@ impl Case {
             positions: rule,
         };
         let mut branches = self.model.finish_all(&[ending]).unwrap();
-        let logits = branches.logits(0).unwrap().to_vec();
+        let logits = branches.logits(0).unwrap().unwrap().to_vec();
         let answer = self.model.generate(&mut branches, &greedy(5)).unwrap();
         let tokens = branches.kv_tokens_of(0).unwrap();
         (logits, answer[0].token_ids.clone(), tokens)
@@ -122,7 +122,7 @@ impl Case {
             features: &self.features,
         };
         let mut branches = self.model.prefill(&[sample]).unwrap();
-        let logits = branches.logits(0).unwrap().to_vec();
+        let logits = branches.logits(0).unwrap().unwrap().to_vec();
         let answer = self.model.generate(&mut branches, &greedy(5)).unwrap();
         let tokens = branches.kv_tokens_of(0).unwrap();
         (logits, answer[0].token_ids.clone(), tokens)

@@ -48,7 +48,7 @@ fn check_logits(
             features,
         }])
         .unwrap();
-    let difference = largest_difference(branches.logits(0).unwrap(), &flat(expected));
+    let difference = largest_difference(branches.logits(0).unwrap().unwrap(), &flat(expected));
     assert!(difference < TOLERANCE, "{difference}");
 }
 
@@ -129,6 +129,7 @@ fn rounding_to_half_precision_is_what_a_half_precision_checkpoint_gives() {
             .prefill_text(&[1, 2, 3])
             .unwrap()
             .logits(0)
+            .unwrap()
             .unwrap()
             .to_vec()
     };

@@ -2,6 +2,7 @@
 
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceSlice};
 
+use super::attention_plan::MAX_NARROW_DIM;
 use super::check::{check_max, check_multiple, dim, reach};
 use super::element::DeviceElement;
 use super::error::CudaError;
@@ -23,7 +24,7 @@ pub struct Heads {
     pub num_rows: usize,
     /// S.
     pub sequence_len: usize,
-    /// D, a multiple of 8.
+    /// D; above 64 in rows of whole 16-byte words.
     pub head_dim: usize,
     /// Where the image begins.
     pub image_start: usize,
@@ -80,6 +81,18 @@ pub struct AttentionRows<'a, T> {
 
 pub(super) const ATTENTION_ROWS: &str = "attention_rows";
 
+/// Values in 16 bytes.
+const fn per_word<T>() -> usize {
+    sys::FP_ALIGNMENT as usize / size_of::<T>()
+}
+
+impl Heads {
+    /// Whether rows of D values are whole 16-byte words, and have to be aligned.
+    pub(super) fn is_wide<T>(&self) -> bool {
+        self.head_dim.is_multiple_of(per_word::<T>())
+    }
+}
+
 /// The sizes, checked, as the launcher takes them.
 fn raw_sizes(heads: &Heads) -> Result<sys::fp_attention_rows_args, CudaError> {
     const OP: &str = ATTENTION_ROWS;
@@ -99,7 +112,6 @@ fn raw_sizes(heads: &Heads) -> Result<sys::fp_attention_rows_args, CudaError> {
         .into());
     }
     check_multiple(OP, "H", heads.shape.num_heads, heads.num_kv_heads)?;
-    check_multiple(OP, "D", heads.head_dim, 8)?;
     check_max(OP, "D", heads.head_dim, sys::FP_MAX_HEAD_DIM as usize)?;
     let end = heads
         .image_start
@@ -179,8 +191,9 @@ pub fn attention_rows<T: DeviceElement>(
         error: call.error,
     };
     enqueue(stream, rows, |launch, args| {
-        check_reach(
+        check_reach::<T>(
             "keys",
+            &heads,
             keys.len(),
             &[
                 heads.shape.batch_size,
@@ -189,13 +202,12 @@ pub fn attention_rows<T: DeviceElement>(
                 heads.head_dim,
             ],
             [key.batch, key.head, key.token],
-            size_of::<T>(),
         )?;
         args.keys = launch.read("keys", keys)?.cast();
         args.key_batch_stride = key.batch;
         args.key_head_stride = key.head;
         args.key_token_stride = key.token;
-        launch.check_aligned()
+        Ok(())
     })
 }
 
@@ -220,16 +232,22 @@ pub(super) fn enqueue<'x, T: DeviceElement>(
     let workspace_bytes = attention_rows_workspace(&heads)?;
     let [b, h, n] = heads.shape.dims();
     let (q, d) = (heads.num_rows, heads.head_dim);
-    check_reach(
+    if !heads.is_wide::<T>() {
+        check_max(OP, "D", heads.head_dim, MAX_NARROW_DIM)?;
+    }
+    check_reach::<T>(
         "queries",
+        &heads,
         queries.len(),
         &[b, h, q, d],
         [query.batch, query.head, query.row],
-        size_of::<T>(),
     )?;
     let mut launch = Launch::new(OP, stream);
     args.queries = launch.read("queries", queries)?.cast();
     keys(&mut launch, &mut args)?;
+    if heads.is_wide::<T>() {
+        launch.check_aligned()?;
+    }
     args.row_positions = launch.input("row positions", row_positions, &[q])?;
     let out_shape = match weights {
         Some(weights) => {
@@ -240,7 +258,7 @@ pub(super) fn enqueue<'x, T: DeviceElement>(
         None => vec![b, h, q, n],
     };
     args.attention = launch.output("attention", attention, &out_shape)?;
-    args.workspace = launch.workspace(workspace, workspace_bytes)?;
+    args.workspace = launch.scratch(workspace, workspace_bytes)?;
     args.workspace_bytes = workspace_bytes;
     args.error = launch.error(error)?;
     args.query_batch_stride = query.batch;
@@ -254,17 +272,16 @@ pub(super) fn enqueue<'x, T: DeviceElement>(
     launch.run(|stream| unsafe { sys::fp_attention_rows(&args, stream) })
 }
 
-fn check_reach(
+fn check_reach<T>(
     tensor: &'static str,
+    heads: &Heads,
     got: usize,
     dims: &[usize; 4],
     strides: [usize; 3],
-    bytes: usize,
 ) -> Result<(), CudaError> {
     const OP: &str = ATTENTION_ROWS;
-    for stride in strides {
-        let multiple = sys::FP_ALIGNMENT as usize / bytes;
-        check_multiple(OP, "a stride of queries or keys", stride, multiple)?;
+    for stride in strides.into_iter().filter(|_| heads.is_wide::<T>()) {
+        check_multiple(OP, "a stride of queries or keys", stride, per_word::<T>())?;
     }
     let [batch, head, row] = strides;
     let expected = reach(dims, &[batch, head, row, 1]);

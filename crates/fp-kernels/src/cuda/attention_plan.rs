@@ -249,7 +249,7 @@ impl<T: DeviceElement> AttentionPlan<T> {
 const SEQUENCE_WORDS: usize = size_of::<sys::fp_attention_sequence>() / size_of::<u64>();
 const RUN_WORDS: usize = size_of::<sys::fp_attention_run>() / size_of::<u64>();
 /// Rows above it are whole 16-byte words.
-const MAX_NARROW_DIM: usize = 64;
+pub(super) const MAX_NARROW_DIM: usize = 64;
 /// Sequences ride on a dimension of a grid that goes so far.
 const MAX_SEQUENCES: usize = 65_535;
 /// Keys of a sequence, as the kernels take them.

@@ -64,6 +64,14 @@ impl<T: DeviceElement> AttentionTable<T> {
         self.layers.len()
     }
 
+    /// The most rows that a sequence of a layer has.
+    ///
+    /// # Errors
+    /// No such layer.
+    pub fn max_rows(&self, layer: usize) -> Result<usize, CudaError> {
+        Ok(self.layer(OP, layer)?.max_rows)
+    }
+
     pub(super) fn layer(&self, op: &'static str, layer: usize) -> Result<&LayerPart, CudaError> {
         self.layers
             .get(layer)

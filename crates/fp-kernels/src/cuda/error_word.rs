@@ -3,7 +3,9 @@
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-use cudarc::driver::{CudaSlice, CudaStream, DevicePtrMut, result};
+use cudarc::driver::{
+    CudaSlice, CudaStream, CudaViewMut, DevicePtr, DevicePtrMut, DeviceSlice, result,
+};
 
 use super::error::{CudaError, DataError};
 use super::sys;
@@ -28,7 +30,8 @@ impl ErrorWord {
     /// # Errors
     /// Memory that can't be had.
     pub fn new(stream: &Arc<CudaStream>) -> Result<ErrorWord, CudaError> {
-        let word = stream.alloc_zeros(1).map_err(|source| CudaError::Driver {
+        // SAFETY: every bit pattern is a u64, and it is set before anything reads it.
+        let word = unsafe { stream.alloc(1) }.map_err(|source| CudaError::Driver {
             op: "error word",
             source,
         })?;
@@ -95,6 +98,29 @@ impl ErrorWord {
         }
     }
 
+    /// Enqueues a copy of the word into the first eight bytes of `to`.
+    pub(super) fn copy_to<T>(
+        &self,
+        stream: &Arc<CudaStream>,
+        to: &mut CudaViewMut<'_, T>,
+        op: &'static str,
+    ) -> Result<(), CudaError> {
+        const BYTES: usize = size_of::<u64>();
+        if to.num_bytes() < BYTES {
+            return Err(CudaError::Workspace {
+                op,
+                expected: BYTES,
+                got: to.num_bytes(),
+            });
+        }
+        let failed = |source| CudaError::Driver { op, source };
+        stream.context().bind_to_thread().map_err(failed)?;
+        let (from, _from_guard) = self.word.device_ptr(stream);
+        let (to, _to_guard) = to.device_ptr_mut(stream);
+        // SAFETY: eight bytes each, of two allocations.
+        unsafe { result::memcpy_dtod_async(to, from, BYTES, stream.cu_stream()) }.map_err(failed)
+    }
+
     pub(super) fn slice_mut(&mut self) -> &mut CudaSlice<u64> {
         &mut self.word
     }
@@ -111,7 +137,7 @@ impl Drop for ErrorWord {
 }
 
 /// row << 32 | position << 8 | code, in words.
-fn found(word: u64) -> Option<DataError> {
+pub(super) fn found(word: u64) -> Option<DataError> {
     if word == NO_DATA_ERROR {
         return None;
     }

@@ -1,11 +1,15 @@
 //! The token that greedy decoding takes.
 
-use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
+use std::sync::Arc;
+
+use cudarc::driver::{CudaSlice, CudaStream, CudaView, CudaViewMut};
 
 use super::check::{check_max, dim};
 use super::element::{DeviceElement, GreedyChoice};
 use super::error::CudaError;
+use super::error_word::{ErrorWord, found};
 use super::launch::Launch;
+use super::memory::uninitialised;
 use super::sys;
 
 /// Arguments of [`greedy`].
@@ -48,4 +52,61 @@ pub fn greedy<T: DeviceElement>(
     // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
     // device, held until the launch is enqueued and freed in stream order.
     launch.run(|stream| unsafe { sys::fp_greedy(&args, stream) })
+}
+
+/// What [`choose`] found of each sequence, on the device: read in one copy.
+#[derive(Debug)]
+pub struct Choices {
+    /// [B] choices, and in one more the bits of the error word.
+    values: CudaSlice<GreedyChoice>,
+}
+
+/// As [`greedy`], and puts beside the choices what `word` says by then, so that one copy
+/// brings both to the host. Enqueues and returns.
+///
+/// # Errors
+/// As [`greedy`], and memory that can't be had.
+pub fn choose<T: DeviceElement>(
+    stream: &Arc<CudaStream>,
+    [batch_size, vocabulary]: [usize; 2],
+    logits: CudaView<'_, T>,
+    word: &ErrorWord,
+) -> Result<Choices, CudaError> {
+    const OP: &str = "greedy";
+    let mut values = uninitialised::<GreedyChoice>(stream, batch_size + 1)?;
+    let (choices, mut rest) = values.split_at_mut(batch_size);
+    let call = Greedy {
+        batch_size,
+        vocabulary,
+        logits,
+        choices,
+    };
+    greedy(stream, call)?;
+    word.copy_to(stream, &mut rest, OP)?;
+    drop(rest);
+    Ok(Choices { values })
+}
+
+impl Choices {
+    /// Waits for the device: the choices, or what launches before found wrong with their
+    /// data. Choices that are not finite come first: they say where.
+    ///
+    /// # Errors
+    /// What the error word says, or a driver that fails.
+    pub fn read(&self, stream: &Arc<CudaStream>) -> Result<Vec<GreedyChoice>, CudaError> {
+        const OP: &str = "greedy";
+        let failed = |source| CudaError::Driver { op: OP, source };
+        let mut choices = stream.clone_dtoh(&self.values).map_err(failed)?;
+        let word = choices
+            .pop()
+            .map(|rest| u64::from(rest.token) | u64::from(rest.margin.to_bits()) << 32);
+        let is_finite = choices.iter().all(|choice| choice.is_finite != 0);
+        match word.and_then(found).filter(|_| is_finite) {
+            Some(source) => Err(CudaError::Data {
+                op: "the model's layers",
+                source,
+            }),
+            None => Ok(choices),
+        }
+    }
 }

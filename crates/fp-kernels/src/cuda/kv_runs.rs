@@ -1,9 +1,10 @@
 //! Runs of KV caches, as kernels that append to them find them.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use cudarc::driver::{CudaSlice, CudaStream, CudaViewMut, DevicePtrMut, DeviceSlice};
+use cudarc::driver::{CudaSlice, CudaStream, CudaView, DevicePtr, DeviceSlice};
 
 use super::check::{Region, check_device};
 use super::element::DeviceElement;
@@ -17,23 +18,28 @@ const OP: &str = "KV runs";
 const WORDS: usize = size_of::<sys::fp_kv_run>() / size_of::<u64>();
 
 /// Keys and values of consecutive tokens in one layer, `[H_kv, capacity, D]` each.
+///
+/// Kernels write through both views, whoever else holds some of the same memory: launches
+/// on one stream are in order, and the host reads by copies on that stream.
 #[derive(Debug)]
 pub struct KvRunViews<'a, T> {
     /// Keys, rotated.
-    pub keys: CudaViewMut<'a, T>,
+    pub keys: CudaView<'a, T>,
     /// Values.
-    pub values: CudaViewMut<'a, T>,
+    pub values: CudaView<'a, T>,
     /// Tokens that there is room for.
     pub capacity: usize,
+    /// What owns the memory of both views: the table keeps it for as long as it lives.
+    pub owner: Arc<dyn Any + Send + Sync>,
 }
 
 /// The runs that rows are appended to, of any number of layers: checked once, and written to
 /// the device in one copy.
 ///
-/// The runs are borrowed for as long as the table is there. Between them and work on other
+/// It keeps the runs' memory for as long as it is there. Between them and work on other
 /// streams it keeps no order: use it on the stream that all of the work is on.
 #[derive(Debug)]
-pub struct KvRunTable<'a, T> {
+pub struct KvRunTable<T> {
     entries: CudaSlice<u64>,
     /// Keys and values of each run.
     regions: Vec<Region>,
@@ -41,10 +47,13 @@ pub struct KvRunTable<'a, T> {
     num_runs: usize,
     num_kv_heads: usize,
     head_dim: usize,
-    runs: PhantomData<&'a mut [T]>,
+    /// What keeps every run's memory.
+    #[allow(dead_code)] // held, not read
+    owners: Vec<Arc<dyn Any + Send + Sync>>,
+    element: PhantomData<T>,
 }
 
-impl<'a, T: DeviceElement> KvRunTable<'a, T> {
+impl<T: DeviceElement> KvRunTable<T> {
     /// A table of `runs`, as many for each of `num_layers` layers: those of the first layer
     /// first.
     ///
@@ -55,8 +64,8 @@ impl<'a, T: DeviceElement> KvRunTable<'a, T> {
         stream: &Arc<CudaStream>,
         [num_kv_heads, head_dim]: [usize; 2],
         num_layers: usize,
-        mut runs: Vec<KvRunViews<'a, T>>,
-    ) -> Result<KvRunTable<'a, T>, CudaError> {
+        runs: &[KvRunViews<'_, T>],
+    ) -> Result<KvRunTable<T>, CudaError> {
         if num_layers == 0 || runs.is_empty() || !runs.len().is_multiple_of(num_layers) {
             let shape = vec![num_layers, runs.len().checked_div(num_layers).unwrap_or(0)];
             return Err(KernelError::ShapeMismatch {
@@ -70,18 +79,18 @@ impl<'a, T: DeviceElement> KvRunTable<'a, T> {
         }
         let mut entries = Vec::with_capacity(runs.len() * WORDS);
         let mut regions = Vec::with_capacity(runs.len() * 2);
-        for run in &mut runs {
+        for run in runs {
             let shape = [num_kv_heads, run.capacity, head_dim];
             let parts = [
-                ("keys of a run", &mut run.keys),
-                ("values of a run", &mut run.values),
+                ("keys of a run", &run.keys),
+                ("values of a run", &run.values),
             ];
             for (tensor, part) in parts {
                 check_shape(OP, tensor, &shape, part.len())?;
                 let ordinal = |stream: &CudaStream| stream.context().ordinal();
                 check_device(OP, tensor, ordinal(part.stream()), ordinal(stream))?;
                 let bytes = part.num_bytes();
-                let (address, _order) = part.device_ptr_mut(stream);
+                let (address, _order) = part.device_ptr(stream);
                 let region = Region {
                     tensor,
                     address,
@@ -102,7 +111,8 @@ impl<'a, T: DeviceElement> KvRunTable<'a, T> {
             num_layers,
             num_kv_heads,
             head_dim,
-            runs: PhantomData,
+            owners: runs.iter().map(|run| Arc::clone(&run.owner)).collect(),
+            element: PhantomData,
         })
     }
 

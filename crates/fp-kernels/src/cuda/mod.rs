@@ -52,6 +52,7 @@ mod kv_runs;
 mod launch;
 mod layer_attention;
 mod libraries;
+mod memory;
 mod norm;
 mod packed;
 #[cfg(feature = "peers")]
@@ -80,12 +81,13 @@ pub use error_word::ErrorWord;
 pub use fused::{Fused, FusedPath, fused};
 pub use gather::{GatherPositions, GatherTokens, Sequence, gather_positions, gather_tokens};
 pub use gather_rows::{FROM_TABLE, FeatureRows, GatherRows, RowTable, gather_rows};
-pub use greedy::{Greedy, greedy};
+pub use greedy::{Choices, Greedy, choose, greedy};
 pub use kv_runs::{KvRunTable, KvRunViews};
 pub use layer_attention::{
     LayerAttention, attention_decode, attention_decode_workspace, attention_prefill,
 };
 pub use libraries::LibraryMissing;
+pub use memory::{PlainValue, uninitialised};
 pub use norm::{Norm, NormInput, NormKind, norm};
 pub use packed::{Packed, PackedLayout, PackedOnHost, PackedParts, Part};
 #[cfg(feature = "peers")]

@@ -103,7 +103,7 @@ pub struct RotaryAppend<'a, T> {
     /// `[T]`: where each row stands.
     pub positions: CudaView<'a, u32>,
     /// The runs, and by their shape H_kv and D.
-    pub table: &'a KvRunTable<'a, T>,
+    pub table: &'a KvRunTable<T>,
     /// Of the table.
     pub layer: usize,
     /// `[T]`: the run of each row among the layer's.

@@ -16,12 +16,13 @@ pub use error::ClipError;
 pub use opened::OpenedClip;
 pub use question::clip_text;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use self::tokens::ClipTokenizer;
 use self::tower::TextTower;
 use crate::error::Result;
 use crate::linear::Linear;
+use crate::ops::host_values;
 use crate::weights::{Loader, Place, Source};
 
 /// Name of the projection of image features.
@@ -54,6 +55,8 @@ impl Clip {
             config: &config.path,
             in_tower: false,
         };
+        // A question is a few dozen tokens: it waits for no GPU.
+        let place = &place.on_cpu();
         let exact = Place {
             dtype: DType::F32,
             rounding: None,
@@ -78,7 +81,8 @@ impl Clip {
 
     /// Embeddings `[n, C]` in `f32` of features after the tower's last norm, `[n, V]`.
     pub(crate) fn image_embeds(&self, normed: &Tensor) -> Result<Tensor> {
-        self.visual_projection
-            .forward(&normed.to_dtype(DType::F32)?.contiguous()?)
+        let values = host_values(normed)?;
+        let normed = Tensor::from_vec(values, normed.dims(), &Device::Cpu)?;
+        self.visual_projection.forward(&normed)
     }
 }

@@ -1,105 +1,198 @@
-//! Attention of a layer's queries to the image.
+//! Attention of chosen query rows, and of all rows of sequences whose keys lie in a
+//! projection.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use candle_core::cuda_backend::CudaDType;
-use candle_core::op::BackpropOp;
-use candle_core::{CudaDevice, CudaStorage, DType, Storage, Tensor};
-use cudarc::driver::CudaSlice;
+use candle_core::Tensor;
+use cudarc::driver::{CudaSlice, CudaStream};
 use fp_kernels::cuda::{
-    AttentionRows, DeviceElement, ErrorWord, Heads, KeyStrides, QueryStrides, ScoreShape,
-    attention_rows, attention_rows_workspace,
+    AttentionPlan, Heads, KeyValueRun, LayerAttention, QueryStrides, RowsOfRuns, ScoreShape,
+    SequenceKeys, attention_prefill, attention_rows_of_runs, attention_rows_workspace,
 };
 use fp_kernels::dense::AttentionShape;
-use half::{bf16, f16};
 
-use super::{cuda_device, driver, gpu, number_format, view};
+use super::rows::with_word;
+use super::values::{Element, by_format, tensor, view};
+use super::{cuda_device, driver, gpu, uninitialised};
 use crate::error::Result;
 
-/// Some rows of one sequence, and the keys that they see.
-pub(crate) struct Rows<'a> {
-    /// Their projections, `[Q, stride]`, queries first.
-    pub(crate) selected: &'a Tensor,
-    /// `[H_kv, S, D]`; D is dense.
-    pub(crate) keys: &'a Tensor,
-    pub(crate) shape: &'a AttentionShape,
+/// Query rows of one sequence, and what of its tokens is asked about.
+#[derive(Debug)]
+pub(crate) struct QueryRows<'a> {
+    /// `[Q, stride]`, heads side by side from column 0 on.
+    pub(crate) queries: &'a Tensor,
+    pub(crate) shape: AttentionShape,
     /// Number of keys that each row sees.
     pub(crate) visible: &'a [usize],
-    /// Where the image stands.
+    /// Tokens whose attention comes out; the softmax is over all that a row sees.
     pub(crate) columns: Range<usize>,
 }
 
-impl Rows<'_> {
-    /// Post-softmax attention to the image, `[H, Q, N]` in `f32`.
-    pub(crate) fn attention(&self) -> Result<Tensor> {
-        match self.selected.dtype() {
-            DType::F32 => self.attention_of::<f32>(),
-            DType::F16 => self.attention_of::<f16>(),
-            DType::BF16 => self.attention_of::<bf16>(),
-            other => Err(number_format("queries", other)),
-        }
-    }
-
-    fn attention_of<T: DeviceElement + CudaDType>(&self) -> Result<Tensor> {
-        let device = cuda_device(self.selected)?;
+impl QueryRows<'_> {
+    /// Post-softmax attention `[H, Q, columns]` in `f32` to keys in runs.
+    pub(crate) fn attention<T: Element>(&self, runs: Vec<KeyValueRun<'_, T>>) -> Result<Tensor> {
+        let device = cuda_device(self.queries)?;
         let stream = device.cuda_stream();
         let num_rows = self.visible.len();
-        let (num_kv_heads, sequence_len, head_dim) = self.keys.dims3()?;
-        let shape = ScoreShape {
-            batch_size: 1,
-            num_heads: self.shape.num_heads,
-            num_image_tokens: self.columns.len(),
-        };
+        let num_keys: usize = runs.iter().map(|run| run.len).sum();
         let heads = Heads {
-            shape,
-            num_kv_heads,
+            shape: ScoreShape {
+                batch_size: 1,
+                num_heads: self.shape.num_heads,
+                num_image_tokens: self.columns.len(),
+            },
+            num_kv_heads: self.shape.num_kv_heads,
             num_rows,
-            sequence_len,
-            head_dim,
+            sequence_len: num_keys,
+            head_dim: self.shape.head_dim,
             image_start: self.columns.start,
             scale: self.shape.scale,
         };
+        let mut plan = gpu(AttentionPlan::<T>::new(&stream, self.shape))?;
+        // Of the table's sequence only the keys count.
+        let sequence = SequenceKeys {
+            rows: 0..0,
+            first_key: 0,
+            runs,
+        };
+        gpu(plan.add_layer(&stream, 0, false, &[sequence]))?;
+        let table = gpu(plan.upload(&stream))?;
         let positions: Vec<u32> = self.visible.iter().map(|&seen| seen as u32 - 1).collect();
         let positions = driver("row positions", stream.clone_htod(&positions))?;
-        let len = shape.num_heads * num_rows * shape.num_image_tokens;
-        let mut values = driver("attention", stream.alloc_zeros::<f32>(len))?;
+        let len = self.shape.num_heads * num_rows * self.columns.len();
+        let mut attention = uninitialised::<f32>(&stream, len)?;
         let bytes = gpu(attention_rows_workspace(&heads))?;
-        let mut workspace = driver("workspace", stream.alloc_zeros::<u8>(bytes))?;
-        let mut error = gpu(ErrorWord::new(&stream))?;
-        let (queries, _) = self.selected.storage_and_layout();
-        let (keys, _) = self.keys.storage_and_layout();
-        let key_strides = self.keys.stride();
-        let query_stride = self.selected.dim(1)?;
-        gpu(attention_rows(
-            &stream,
-            AttentionRows {
+        let mut workspace = uninitialised::<u8>(&stream, bytes)?;
+        let (queries, _) = self.queries.storage_and_layout();
+        with_word(&stream, |error| {
+            let call = RowsOfRuns {
                 heads,
-                queries: view::<T>(&queries, self.selected)?,
+                queries: view::<T>(&queries, self.queries)?,
                 query_strides: QueryStrides {
                     batch: 0,
-                    head: head_dim,
-                    row: query_stride,
+                    head: self.shape.head_dim,
+                    row: self.queries.dim(1)?,
                 },
-                keys: view::<T>(&keys, self.keys)?,
-                key_strides: KeyStrides {
-                    batch: 0,
-                    head: key_strides[0],
-                    token: key_strides[1],
-                },
+                table: &table,
+                layer: 0,
                 row_positions: positions.as_view(),
                 weights: None,
-                attention: values.as_view_mut(),
+                attention: attention.as_view_mut(),
                 workspace: workspace.as_view_mut(),
-                error: &mut error,
-            },
-        ))?;
-        gpu(error.check(&stream, "attention_rows"))?;
-        let dims = (shape.num_heads, num_rows, shape.num_image_tokens);
-        Ok(tensor(values, dims, device))
+                error,
+            };
+            gpu(attention_rows_of_runs(&stream, call))
+        })?;
+        let dims = (self.shape.num_heads, num_rows, self.columns.len());
+        Ok(tensor(attention, dims, device))
     }
 }
 
-fn tensor(values: CudaSlice<f32>, dims: (usize, usize, usize), device: &CudaDevice) -> Tensor {
-    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(values, device.clone()));
-    Tensor::from_storage(storage, dims, BackpropOp::none(), false)
+/// Queries, keys and values of several sequences of the same length, side by side:
+/// `[count · len, 3 · V]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Projected<'a> {
+    pub(crate) rows: &'a Tensor,
+    pub(crate) len: usize,
+    pub(crate) shape: AttentionShape,
+}
+
+impl Projected<'_> {
+    fn width(&self) -> usize {
+        self.shape.num_heads * self.shape.head_dim
+    }
+
+    /// What each sequence's tokens take of those of its own that they see:
+    /// `[count · len, V]`.
+    pub(crate) fn attend(&self, is_causal: bool) -> Result<Tensor> {
+        by_format!(self.rows.dtype(), "projections", attend(self, is_causal))
+    }
+
+    /// Post-softmax attention `[H, rows, columns]` in `f32` of a sequence's tokens `rows`,
+    /// whose tokens `visible` are seen.
+    pub(crate) fn rows(
+        &self,
+        sequence: usize,
+        rows: Range<usize>,
+        visible: &[usize],
+        columns: Range<usize>,
+    ) -> Result<Tensor> {
+        let first = sequence * self.len;
+        let queries = self.rows.narrow(0, first + rows.start, rows.len())?;
+        let asked = QueryRows {
+            queries: &queries,
+            shape: self.shape,
+            visible,
+            columns,
+        };
+        by_format!(
+            self.rows.dtype(),
+            "projections",
+            rows_of(self, sequence, &asked)
+        )
+    }
+
+    /// A sequence's keys and values inside the projections.
+    fn run<'v, T: Element>(
+        &self,
+        values: &cudarc::driver::CudaView<'v, T>,
+        sequence: usize,
+    ) -> KeyValueRun<'v, T> {
+        let (width, stride) = (self.width(), 3 * self.width());
+        let end = (sequence + 1) * self.len * stride;
+        let part = |first: usize| {
+            let start = sequence * self.len * stride + first;
+            values.slice(start..end)
+        };
+        KeyValueRun {
+            keys: part(width),
+            values: part(2 * width),
+            len: self.len,
+            head_stride: self.shape.head_dim,
+            token_stride: stride,
+            owner: Arc::new(self.rows.clone()),
+        }
+    }
+}
+
+fn attend<T: Element>(projected: &Projected<'_>, is_causal: bool) -> Result<Tensor> {
+    let device = cuda_device(projected.rows)?;
+    let stream: Arc<CudaStream> = device.cuda_stream();
+    let (num_rows, stride) = projected.rows.dims2()?;
+    let (storage, _) = projected.rows.storage_and_layout();
+    let values = view::<T>(&storage, projected.rows)?;
+    let sequences: Vec<SequenceKeys<'_, T>> = (0..num_rows / projected.len)
+        .map(|sequence| SequenceKeys {
+            rows: sequence * projected.len..(sequence + 1) * projected.len,
+            first_key: 0,
+            runs: vec![projected.run(&values, sequence)],
+        })
+        .collect();
+    let mut plan = gpu(AttentionPlan::<T>::new(&stream, projected.shape))?;
+    gpu(plan.add_layer(&stream, num_rows, is_causal, &sequences))?;
+    let table = gpu(plan.upload(&stream))?;
+    let mut output: CudaSlice<T> = uninitialised(&stream, num_rows * projected.width())?;
+    with_word(&stream, |error| {
+        let call = LayerAttention {
+            table: &table,
+            layer: 0,
+            queries: values.slice(..),
+            query_stride: stride,
+            output: output.as_view_mut(),
+            error,
+        };
+        gpu(attention_prefill(&stream, call))
+    })?;
+    Ok(tensor(output, (num_rows, projected.width()), device))
+}
+
+fn rows_of<T: Element>(
+    projected: &Projected<'_>,
+    sequence: usize,
+    asked: &QueryRows<'_>,
+) -> Result<Tensor> {
+    let (storage, _) = projected.rows.storage_and_layout();
+    let values = view::<T>(&storage, projected.rows)?;
+    asked.attention::<T>(vec![projected.run(&values, sequence)])
 }

@@ -1,24 +1,33 @@
-//! A layer's attention and what is chosen by it, on a GPU from queries to kept tokens.
+//! What a model does on a GPU, by this project's kernels: rows, attention, and what is chosen
+//! by it. Only matrix products are the tensor library's, which calls cuBLAS.
 //!
-//! Takes tensors, slices and shapes; knows nothing of prefixes.
+//! Takes tensors, slices and shapes; knows nothing of layers and prefixes.
 
 mod attention;
-mod gather;
+mod kv;
+mod rows;
 mod score;
+mod values;
 
-pub(crate) use attention::Rows;
-pub(crate) use gather::gather;
+pub(crate) use attention::{Projected, QueryRows};
+pub(crate) use kv::KvMemory;
+pub(crate) use rows::{
+    Choice, Columns, NormWeights, activated, add_and_norm, added, added_and_normed, check_finite,
+    choose_tokens, gated, norm_of, normed, rows_of, rows_of_both, with_word,
+};
 pub(crate) use score::{DeviceCombined, LayerAttention};
+pub(crate) use values::{Element, by_format, concatenated, copy_of, host_values, tensor, view};
 
-use candle_core::cuda_backend::CudaDType;
-use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
-use cudarc::driver::{CudaSlice, CudaView};
-use fp_kernels::cuda::CudaError;
+use std::sync::Arc;
+
+use candle_core::{CudaDevice, DType, Device, Tensor};
+use cudarc::driver::{CudaSlice, CudaStream};
+use fp_kernels::cuda::{CudaError, PlainValue};
 use fp_scoring::{ScoringError, SharedError};
 
 use crate::error::{ModelError, Result};
 
-fn number_format(what: &'static str, found: DType) -> ModelError {
+pub(crate) fn number_format(what: &'static str, found: DType) -> ModelError {
     ModelError::InputValue {
         what,
         found: found.as_str().to_owned(),
@@ -26,7 +35,7 @@ fn number_format(what: &'static str, found: DType) -> ModelError {
     }
 }
 
-fn cuda_device(tensor: &Tensor) -> Result<&CudaDevice> {
+pub(crate) fn cuda_device(tensor: &Tensor) -> Result<&CudaDevice> {
     match tensor.device() {
         Device::Cuda(device) => Ok(device),
         other => Err(ModelError::InputValue {
@@ -37,17 +46,12 @@ fn cuda_device(tensor: &Tensor) -> Result<&CudaDevice> {
     }
 }
 
-/// A tensor's values, from its first one on.
-fn view<'a, T: CudaDType>(storage: &'a Storage, tensor: &Tensor) -> Result<CudaView<'a, T>> {
-    let Storage::Cuda(storage) = storage else {
-        return Err(ModelError::InputShape {
-            what: "a tensor for the GPU kernels",
-            got: tensor.dims().to_vec(),
-            expected: "values on a GPU".to_owned(),
-        });
-    };
-    let slice: &CudaSlice<T> = storage.as_cuda_slice::<T>()?;
-    Ok(slice.slice(tensor.layout().start_offset()..))
+/// Memory that a kernel is about to write.
+pub(crate) fn uninitialised<T: PlainValue>(
+    stream: &Arc<CudaStream>,
+    len: usize,
+) -> Result<CudaSlice<T>> {
+    gpu(fp_kernels::cuda::uninitialised(stream, len))
 }
 
 /// Whether GPU `index` can be used.
@@ -64,11 +68,11 @@ pub(crate) fn free_memory(device: &CudaDevice) -> Result<u64> {
     Ok(driver("free memory", info)?.0 as u64)
 }
 
-fn gpu<R>(outcome: std::result::Result<R, CudaError>) -> Result<R> {
+pub(crate) fn gpu<R>(outcome: std::result::Result<R, CudaError>) -> Result<R> {
     Ok(outcome.map_err(ScoringError::from)?)
 }
 
-fn driver<R>(
+pub(crate) fn driver<R>(
     op: &'static str,
     outcome: std::result::Result<R, cudarc::driver::DriverError>,
 ) -> Result<R> {

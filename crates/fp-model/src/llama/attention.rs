@@ -6,6 +6,8 @@ use candle_core::Tensor;
 use fp_kernels::dense::{self, AttentionShape, SequenceQueries};
 
 use super::Step;
+#[cfg(feature = "cuda")]
+use super::kv_cache::LayerCache;
 use super::kv_cache::SequenceCache;
 use super::rope::Rotary;
 use crate::attention_store::AttentionStore;
@@ -22,6 +24,17 @@ pub(crate) struct Attention {
     out: Linear,
     shape: AttentionShape,
     place: Place,
+}
+
+/// The heads of each layer.
+pub(super) fn attention_shape(config: &TextConfig) -> AttentionShape {
+    let head_dim = config.head_dim();
+    AttentionShape {
+        num_heads: config.num_heads,
+        num_kv_heads: config.num_kv_heads,
+        head_dim,
+        scale: 1.0 / (head_dim as f32).sqrt(),
+    }
 }
 
 impl Attention {
@@ -45,14 +58,21 @@ impl Attention {
                 bias,
             )?,
             out: loader.linear(&[(&name("o_proj"), config.hidden_size)], q, bias)?,
-            shape: AttentionShape {
-                num_heads: config.num_heads,
-                num_kv_heads: config.num_kv_heads,
-                head_dim,
-                scale: 1.0 / (head_dim as f32).sqrt(),
-            },
+            shape: attention_shape(config),
             place: loader.place.clone(),
         })
+    }
+
+    /// Queries, keys and values side by side, not rotated, `[T, stride]`.
+    #[cfg(feature = "cuda")]
+    pub(super) fn projected(&self, x: &Tensor) -> Result<Tensor> {
+        self.query_key_value.forward(x)
+    }
+
+    /// The output matrix of what attention mixed, `[T, D]`.
+    #[cfg(feature = "cuda")]
+    pub(super) fn out(&self, mixed: &Tensor) -> Result<Tensor> {
+        self.out.forward(mixed)
     }
 
     fn query_width(&self) -> usize {
@@ -229,18 +249,19 @@ impl Attention {
             .iter()
             .map(|row| past + row - step.rows.start + 1)
             .collect();
-        let (keys, _) = cache.tensors()?;
         #[cfg(feature = "cuda")]
         if self.place.device.is_cuda() {
-            let heads = crate::gpu::Rows {
-                selected: &selected,
-                keys: &keys,
-                shape: &self.shape,
+            let asked = crate::gpu::QueryRows {
+                queries: &selected,
+                shape: self.shape,
                 visible: &visible,
                 columns,
             };
-            return Ok(AttentionStore::device(heads.attention()?));
+            let dtype = selected.dtype();
+            let rows = crate::gpu::by_format!(dtype, "queries", on_gpu(&asked, cache))?;
+            return Ok(AttentionStore::device(rows));
         }
+        let (keys, _) = cache.tensors()?;
         let queries = heads_of(
             &selected,
             0..rows.len(),
@@ -251,6 +272,14 @@ impl Attention {
         let values = weights.narrow(2, columns.start, columns.len())?;
         Ok(AttentionStore::host(values.flatten_all()?.to_vec1()?))
     }
+}
+
+#[cfg(feature = "cuda")]
+fn on_gpu<T: crate::gpu::Element>(
+    asked: &crate::gpu::QueryRows<'_>,
+    cache: &LayerCache,
+) -> Result<Tensor> {
+    asked.attention::<T>(cache.to_read()?)
 }
 
 /// The last tokens of a sequence's cache, with their rows among the projections.

@@ -7,6 +7,8 @@
 mod attention;
 mod kv_cache;
 mod mlp;
+#[cfg(feature = "cuda")]
+mod on_gpu;
 mod rope;
 
 use candle_core::{DType, Tensor};
@@ -15,7 +17,8 @@ use crate::attention_store::AttentionStore;
 use crate::config::{ModelConfig, TextConfig};
 use crate::error::{ModelError, Result};
 use crate::linear::{Embedding, Linear};
-use crate::ops;
+use crate::logits::Logits;
+use crate::ops::{self, concatenated};
 use crate::weights::{Loader, Names, Place};
 use attention::Attention;
 use kv_cache::no_layer;
@@ -59,6 +62,21 @@ impl LayerView<'_> {
     }
 }
 
+/// Where a row of a prompt comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Row {
+    /// The embedding of a token.
+    Token(u32),
+    /// A row of an image's features.
+    Feature(usize),
+}
+
+impl Row {
+    fn is_token(self) -> bool {
+        matches!(self, Row::Token(_))
+    }
+}
+
 #[derive(Debug)]
 struct DecoderLayer {
     attention_norm: Tensor,
@@ -76,6 +94,8 @@ pub(crate) struct Llama {
     norm: Tensor,
     head: Linear,
     place: Place,
+    #[cfg(feature = "cuda")]
+    angles: on_gpu::Angles,
 }
 
 impl Llama {
@@ -110,6 +130,8 @@ impl Llama {
                 None => loader.matrix(&[(names.head.to_owned(), vocab)], &[d], None)?,
             },
             place: loader.place.clone(),
+            #[cfg(feature = "cuda")]
+            angles: on_gpu::Angles::default(),
             config: text.clone(),
         })
     }
@@ -120,6 +142,12 @@ impl Llama {
 
     /// Embeddings `[ids, D]`.
     pub(crate) fn embed(&self, ids: &[u32]) -> Result<Tensor> {
+        self.check_ids(ids)?;
+        self.embedding.rows(ids)
+    }
+
+    /// Refuses ids outside the vocabulary.
+    pub(crate) fn check_ids(&self, ids: &[u32]) -> Result<()> {
         let vocab_size = self.config.vocab_size;
         if let Some((position, &id)) = ids
             .iter()
@@ -132,7 +160,34 @@ impl Llama {
                 vocab_size,
             });
         }
-        self.embedding.rows(ids)
+        Ok(())
+    }
+
+    /// Embeddings of tokens that the vocabulary has, and rows of `features [F, D]` among
+    /// them, which come in their order: `[rows, D]`.
+    pub(crate) fn embed_with(&self, rows: &[Row], features: &Tensor) -> Result<Tensor> {
+        let tokens = rows.iter().filter_map(|row| match row {
+            Row::Token(id) => Some(*id),
+            Row::Feature(_) => None,
+        });
+        let tokens: Vec<u32> = tokens.collect();
+        if self.place.device.is_cuda() {
+            return self.embedding.rows_with(rows, features);
+        }
+        if tokens.is_empty() {
+            return Ok(features.clone());
+        }
+        // Tokens and features by turns, in runs.
+        let tokens = self.embedding.rows(&tokens)?;
+        let (mut parts, mut next) = (Vec::new(), [0, 0]);
+        let runs = rows.chunk_by(|a, b| a.is_token() == b.is_token());
+        for run in runs {
+            let which = usize::from(!run[0].is_token());
+            let from = [&tokens, features][which];
+            parts.push(from.narrow(0, next[which], run.len())?);
+            next[which] += run.len();
+        }
+        concatenated(&parts)
     }
 
     /// Room for `tokens` more tokens in `layers` of a cache.
@@ -155,6 +210,16 @@ impl Llama {
         steps: &mut [Step<'_>],
         observer: Option<Observer<'_>>,
     ) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            let run = on_gpu::Run {
+                layers,
+                hidden,
+                positions,
+                last_rows: false,
+            };
+            return self.run_on_gpu(&run, steps, observer);
+        }
         let rotary = Rotary::new(&self.config, positions, &self.place)?;
         self.run_layers(layers, hidden, &rotary, steps, observer)
     }
@@ -169,6 +234,16 @@ impl Llama {
         positions: &[usize],
         steps: &mut [Step<'_>],
     ) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            let run = on_gpu::Run {
+                layers,
+                hidden,
+                positions,
+                last_rows: true,
+            };
+            return self.run_on_gpu(&run, steps, None);
+        }
         let rotary = Rotary::new(&self.config, positions, &self.place)?;
         let before = layers.start..layers.end.saturating_sub(1);
         let index = before.end;
@@ -243,6 +318,20 @@ impl Llama {
             .layers
             .get(layer)
             .ok_or_else(|| no_layer(layer, self.layers.len()))?;
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            let run = on_gpu::Run {
+                layers: layer..layer + 1,
+                hidden,
+                positions,
+                last_rows: false,
+            };
+            let step = Step {
+                rows: 0..positions.len(),
+                cache,
+            };
+            return self.attention_of_inputs_on_gpu(layer, &run, step, (rows, columns));
+        }
         let rotary = Rotary::new(&self.config, positions, &self.place)?;
         let normed = self.rms_norm(hidden, &found.attention_norm)?;
         let projected = found.attention.project(&normed, &rotary)?;
@@ -255,19 +344,15 @@ impl Llama {
         found.attention.rows(&projected, layer, step, rows, columns)
     }
 
-    /// Logits of the last layer's output, one vector per row.
-    pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Vec<Vec<f32>>> {
+    /// Logits of the last layer's output, for each row.
+    pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Vec<Logits>> {
         let logits = self.head.forward(&self.rms_norm(hidden, &self.norm)?)?;
-        let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-        for row in &logits {
-            if let Some(index) = row.iter().position(|logit| !logit.is_finite()) {
-                return Err(ModelError::NotFinite {
-                    what: "the logits",
-                    index,
-                });
-            }
+        #[cfg(feature = "cuda")]
+        if logits.device().is_cuda() {
+            return Logits::of_device(&logits);
         }
-        Ok(logits)
+        let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+        logits.into_iter().map(Logits::host).collect()
     }
 
     /// The final norm of hidden states.

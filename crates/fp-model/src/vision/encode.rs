@@ -11,6 +11,7 @@ use super::request::VisionRead;
 use super::request::VisionRequest;
 use crate::error::{ModelError, Result};
 use crate::model::{CropFeatures, ImageFeatures, LlavaModel};
+use crate::ops::{concatenated, gather_ids};
 
 impl LlavaModel {
     /// Features of one square image with pixel values `[1, 3, side, side]`.
@@ -123,8 +124,8 @@ impl LlavaModel {
                 expected: format!("enough tiles for feature row {index}"),
             });
         }
-        let table = Tensor::cat(&[&features, &newline.unsqueeze(0)?], 0)?;
-        let embeds = table.index_select(&Tensor::new(indices, table.device())?, 0)?;
+        let table = concatenated(&[&features, &newline.unsqueeze(0)?])?;
+        let embeds = gather_ids(&table, &indices)?;
         Ok((features_of(embeds), evidence))
     }
 
@@ -169,9 +170,9 @@ impl LlavaModel {
             }
         }
         let features = features
-            .to_device(self.device())?
             .to_dtype(self.dtype())?
-            .contiguous()?;
+            .contiguous()?
+            .to_device(self.device())?;
         let embeds = self.project(&features)?;
         Ok(features_of(embeds))
     }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use super::projections::{Part, Projections};
+use super::projections::{Keys, Part, Projections};
 use super::request::{VisionRead, VisionRequest};
 use crate::error::{ModelError, Result};
+use crate::ops::host_values;
 
 /// Query rows whose attention exists at a time where only their mean is asked for.
 const MEAN_ROWS: usize = 64;
@@ -42,8 +43,7 @@ impl VisionEvidence {
     /// # Errors
     /// As there, and a GPU that fails.
     pub fn values(&self, read: VisionRead) -> Result<Vec<f32>> {
-        let tensor = self.get(read)?.to_dtype(DType::F32)?;
-        Ok(tensor.flatten_all()?.to_vec1()?)
+        host_values(self.get(read)?)
     }
 
     /// What was asked for.
@@ -118,7 +118,7 @@ impl<'a> Collector<'a> {
 fn inside(read: VisionRead, projections: &Projections<'_>, image: usize) -> Result<Option<Tensor>> {
     let all = 0..projections.num_tokens();
     let patches = 1..projections.num_tokens();
-    let keys = || projections.by_head(Part::Key, image);
+    let keys = || projections.keys(image);
     Ok(Some(match read {
         VisionRead::ClassAttention(_) => projections
             .weights(image, &keys()?, 0..1, patches)?
@@ -127,10 +127,7 @@ fn inside(read: VisionRead, projections: &Projections<'_>, image: usize) -> Resu
         VisionRead::ReceivedAttention(_) => mean_over_rows(projections, image, &keys()?)?,
         VisionRead::Queries(_) => projections.side_by_side(Part::Query, image)?,
         VisionRead::Keys(_) => projections.side_by_side(Part::Key, image)?,
-        VisionRead::MeanKeys(_) => keys()?
-            .to_dtype(DType::F64)?
-            .mean(0)?
-            .to_dtype(DType::F32)?,
+        VisionRead::MeanKeys(_) => projections.mean_keys(image)?,
         VisionRead::Features | VisionRead::NormedFeatures | VisionRead::HiddenState(_) => {
             return Ok(None);
         }
@@ -138,13 +135,14 @@ fn inside(read: VisionRead, projections: &Projections<'_>, image: usize) -> Resu
 }
 
 /// Mean over all rows of their attention to the patches, `[H, P]`: summed in `f64`.
-fn mean_over_rows(projections: &Projections<'_>, image: usize, keys: &Tensor) -> Result<Tensor> {
+fn mean_over_rows(projections: &Projections<'_>, image: usize, keys: &Keys) -> Result<Tensor> {
     let len = projections.num_tokens();
     let mut total: Option<Tensor> = None;
     for start in (0..len).step_by(MEAN_ROWS) {
         let rows = start..(start + MEAN_ROWS).min(len);
-        let sums = projections
-            .weights(image, keys, rows, 1..len)?
+        let weights = projections.weights(image, keys, rows, 1..len)?;
+        let sums = weights
+            .to_device(&Device::Cpu)?
             .to_dtype(DType::F64)?
             .sum(1)?;
         total = Some(match total {
@@ -162,6 +160,10 @@ fn mean_over_rows(projections: &Projections<'_>, image: usize, keys: &Tensor) ->
 
 /// Checks that all values of `tensor` are finite.
 pub(crate) fn check_finite(tensor: &Tensor, what: &'static str) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if tensor.device().is_cuda() {
+        return crate::gpu::check_finite(tensor, what);
+    }
     let values = tensor.to_dtype(DType::F32)?;
     // One number tells, unless the sum overflows.
     if values.sum_all()?.to_scalar::<f32>()?.is_finite() {

@@ -53,6 +53,15 @@ impl Norm {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    pub(super) fn weights(&self) -> crate::gpu::NormWeights<'_> {
+        crate::gpu::NormWeights {
+            weight: &self.weight,
+            bias: Some(&self.bias),
+            epsilon: self.epsilon,
+        }
+    }
+
     pub(crate) fn forward(&self, place: &Place, x: &Tensor) -> Result<Tensor> {
         ops::layer_norm(place, x, &self.weight, &self.bias, self.epsilon)
     }
@@ -113,13 +122,18 @@ impl EncoderLayer {
         x: &Tensor,
         projections: &Projections<'_>,
     ) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if place.device.is_cuda() {
+            // The norm adds as it reads.
+            let attended = self.out.forward(&projections.attend()?)?;
+            let weights = self.norm2.weights();
+            let (x, normed) = crate::gpu::added_and_normed(x, &attended, weights)?;
+            let inner = self.up.activated(&normed, shape.activation)?;
+            return self.down.forward_onto(&inner, &x);
+        }
         let x = self.out.forward_onto(&projections.attend()?, x)?;
         let normed = self.norm2.forward(place, &x)?;
-        let activate = ops::activate_values(shape.activation);
-        let inner = match self.up.forward_then(&normed, activate, shape.inner_width)? {
-            Some(inner) => inner,
-            None => ops::activate(&self.up.forward(&normed)?, shape.activation)?,
-        };
+        let inner = self.up.activated(&normed, shape.activation)?;
         self.down.forward_onto(&inner, &x)
     }
 }

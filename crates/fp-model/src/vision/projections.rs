@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use fp_kernels::dense::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
 
 use super::layer::EncoderShape;
+#[cfg(not(feature = "cuda"))]
+use crate::error::ModelError;
 use crate::error::Result;
 use crate::linear::into_rows;
 use crate::ops::{self, with_values};
@@ -17,6 +19,15 @@ pub(super) enum Part {
     Query,
     Key,
     Value,
+}
+
+/// One image's keys.
+#[derive(Debug)]
+pub(super) enum Keys {
+    /// `[H, T, d]`.
+    ByHead(Tensor),
+    /// Where the projections have them, which kernels on a GPU read.
+    InPlace,
 }
 
 /// What a layer's norm and projections make of several sequences' hidden states.
@@ -65,6 +76,17 @@ impl<'a> Projections<'a> {
     /// One image's queries, keys or values, heads side by side: `[T, V]`.
     pub(super) fn side_by_side(&self, part: Part, image: usize) -> Result<Tensor> {
         let width = self.width();
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            let columns = crate::gpu::Columns {
+                table: &self.rows,
+                first: part as usize * width,
+                width,
+            };
+            let rows = image * self.len..(image + 1) * self.len;
+            let rows: Vec<u32> = rows.map(|row| row as u32).collect();
+            return crate::gpu::rows_of(columns, &rows);
+        }
         Ok(self
             .rows
             .narrow(0, image * self.len, self.len)?
@@ -72,8 +94,32 @@ impl<'a> Projections<'a> {
             .contiguous()?)
     }
 
+    /// One image's keys, as [`Projections::weights`] takes them for any number of rows.
+    pub(super) fn keys(&self, image: usize) -> Result<Keys> {
+        if self.place.device.is_cuda() {
+            return Ok(Keys::InPlace);
+        }
+        Ok(Keys::ByHead(self.by_head(Part::Key, image)?))
+    }
+
+    /// The mean over heads of one image's keys, `[T, d]` in `f32`, summed in `f64`.
+    pub(super) fn mean_keys(&self, image: usize) -> Result<Tensor> {
+        let keys = match self.keys(image)? {
+            Keys::ByHead(keys) => keys,
+            Keys::InPlace => {
+                let rows = self.side_by_side(Part::Key, image)?;
+                let heads = (self.len, self.num_heads, self.head_dim);
+                Tensor::from_vec(ops::host_values(&rows)?, heads, &Device::Cpu)?
+                    .transpose(0, 1)?
+                    .contiguous()?
+            }
+        };
+        let mean = keys.to_dtype(DType::F64)?.mean(0)?;
+        Ok(mean.to_dtype(DType::F32)?)
+    }
+
     /// One image's queries, keys or values by head: `[H, T, d]`.
-    pub(super) fn by_head(&self, part: Part, image: usize) -> Result<Tensor> {
+    fn by_head(&self, part: Part, image: usize) -> Result<Tensor> {
         let width = self.width();
         ops::heads_of(
             &self.rows,
@@ -128,6 +174,15 @@ impl<'a> Projections<'a> {
             .collect()
     }
 
+    #[cfg(feature = "cuda")]
+    fn on_gpu(&self) -> crate::gpu::Projected<'_> {
+        crate::gpu::Projected {
+            rows: &self.rows,
+            len: self.len,
+            shape: self.kernel_shape(),
+        }
+    }
+
     fn scale(&self) -> f64 {
         1.0 / (self.head_dim as f64).sqrt()
     }
@@ -135,6 +190,10 @@ impl<'a> Projections<'a> {
     /// What each sequence's tokens take of those of its own that they see: `[B · T, V]`.
     pub(super) fn attend(&self) -> Result<Tensor> {
         let width = self.width();
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            return self.on_gpu().attend(self.is_causal);
+        }
         if self.place.kernels {
             let (keys, values) = (self.all_by_head(Part::Key)?, self.all_by_head(Part::Value)?);
             let image = self.len * width;
@@ -178,15 +237,24 @@ impl<'a> Projections<'a> {
     }
 
     /// Attention of an image's tokens `rows` to its tokens `columns`, the softmax taken
-    /// over all of its tokens: `[H, rows, columns]` of `f32`. `keys` are the image's by
-    /// head.
+    /// over all of its tokens: `[H, rows, columns]` of `f32`. `keys` are the image's.
     pub(super) fn weights(
         &self,
         image: usize,
-        keys: &Tensor,
+        keys: &Keys,
         rows: Range<usize>,
         columns: Range<usize>,
     ) -> Result<Tensor> {
+        let keys = match keys {
+            Keys::ByHead(keys) => keys,
+            #[cfg(feature = "cuda")]
+            Keys::InPlace => {
+                let visible = self.visible(rows.clone());
+                return self.on_gpu().rows(image, rows, &visible, columns);
+            }
+            #[cfg(not(feature = "cuda"))]
+            Keys::InPlace => return Err(ModelError::NoCuda),
+        };
         let dims = (self.num_heads, rows.len(), columns.len());
         if self.place.kernels {
             let stride = 3 * self.width();

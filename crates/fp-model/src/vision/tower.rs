@@ -1,7 +1,7 @@
 //! The CLIP vision transformer, up to the layer whose output is the features, and as far
 //! beyond as is asked for.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::evidence::{Collector, VisionEvidence};
 use super::layer::{EncoderLayer, EncoderShape, Norm};
@@ -10,6 +10,9 @@ use super::request::{VisionRead, VisionRequest};
 use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
 use crate::error::{ModelError, Result};
 use crate::linear::Linear;
+use crate::ops::concatenated;
+#[cfg(feature = "cuda")]
+use crate::ops::gather_ids;
 use crate::weights::{Loader, Names, Place};
 
 /// Images encoded at a time, so that an any-resolution grid takes no more memory
@@ -112,7 +115,7 @@ impl VisionTower {
             features.push(self.forward_batch(&pixels, &mut collector)?);
             evidence.extend(collector.finish());
         }
-        Ok((Tensor::cat(&features, 0)?, evidence))
+        Ok((concatenated(&features)?, evidence))
     }
 
     fn forward_batch(&self, pixels: &Tensor, collector: &mut Collector<'_>) -> Result<Tensor> {
@@ -120,8 +123,7 @@ impl VisionTower {
         let (count, len) = (pixels.dim(0)?, config.num_patches() + 1);
         let per_image =
             |x: &Tensor| -> Result<Tensor> { Ok(x.reshape((count, len, config.hidden_size))?) };
-        let embedded = self.embed(pixels)?.flatten_to(1)?;
-        let mut x = self.pre_norm.forward(place, &embedded)?;
+        let mut x = self.embed(pixels)?;
         collector.states(VisionRead::HiddenState(0), || per_image(&x))?;
         let mut layers = self.layers.iter().enumerate();
         for (index, layer) in layers.by_ref().take(self.num_feature_layers) {
@@ -148,7 +150,7 @@ impl VisionTower {
         let features = per_image(&features)?;
         let features = match self.feature_select {
             FeatureSelect::Full => features,
-            FeatureSelect::Patches => features.narrow(1, 1, len - 1)?.contiguous()?,
+            FeatureSelect::Patches => without_class_token(&features)?,
         };
         collector.states(VisionRead::Features, || Ok(features.clone()))?;
         Ok(features)
@@ -172,8 +174,8 @@ impl VisionTower {
         Ok(x)
     }
 
-    /// Patches as rows through the patch matrix, behind the class token, plus
-    /// positions: `[B, patches + 1, width]`.
+    /// Patches as rows through the patch matrix, behind the class token, plus positions, and
+    /// the norm of that: `[B · (patches + 1), width]`.
     fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
         let config = &self.config;
         let count = pixels.dim(0)?;
@@ -182,21 +184,54 @@ impl VisionTower {
             config.patch_size,
             config.num_channels,
         );
+        // On the host: pixels come from there.
         let patches = pixels
-            .to_device(&self.place.device)?
+            .to_device(&Device::Cpu)?
             .to_dtype(self.place.dtype)?
             .reshape(vec![count, channels, grid, patch, grid, patch])?
             .permute(vec![0, 2, 4, 1, 3, 5])?
             .contiguous()?
-            .reshape((count * grid * grid, channels * patch * patch))?;
-        let embedded = self
-            .patch_embedding
-            .forward(&patches)?
-            .reshape((count, grid * grid, ()))?;
-        let class = self
-            .class_embedding
-            .broadcast_as((count, 1, config.hidden_size))?;
-        Ok(Tensor::cat(&[&class.contiguous()?, &embedded], 1)?
-            .broadcast_add(&self.position_embedding)?)
+            .reshape((count * grid * grid, channels * patch * patch))?
+            .to_device(&self.place.device)?;
+        let embedded = self.patch_embedding.forward(&patches)?;
+        let width = config.hidden_size;
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            let len = grid * grid;
+            let class = self.class_embedding.reshape((1, width))?;
+            // Row 0 is the class token, which every image begins with.
+            let rows = (0..count as u32)
+                .flat_map(|image| (0..=len as u32).map(move |row| (image, row)))
+                .map(|(image, row)| {
+                    if row == 0 {
+                        0
+                    } else {
+                        image * len as u32 + row
+                    }
+                });
+            let rows: Vec<u32> = rows.collect();
+            let x = crate::gpu::rows_of_both(&class, &embedded, &rows)?;
+            let positions: Vec<u32> = (0..count).flat_map(|_| 0..=len as u32).collect();
+            let positions = gather_ids(&self.position_embedding, &positions)?;
+            let weights = self.pre_norm.weights();
+            let (_, normed) = crate::gpu::added_and_normed(&x, &positions, weights)?;
+            return Ok(normed);
+        }
+        let embedded = embedded.reshape((count, grid * grid, ()))?;
+        let class = self.class_embedding.broadcast_as((count, 1, width))?;
+        let embedded = Tensor::cat(&[&class.contiguous()?, &embedded], 1)?
+            .broadcast_add(&self.position_embedding)?
+            .flatten_to(1)?;
+        self.pre_norm.forward(&self.place, &embedded)
     }
+}
+
+/// `[B, T, V]` without each image's first token.
+fn without_class_token(states: &Tensor) -> Result<Tensor> {
+    let (count, len, _) = states.dims3()?;
+    let images = (0..count)
+        .map(|image| states.narrow(0, image, 1)?.narrow(1, 1, len - 1))
+        .collect::<candle_core::Result<Vec<_>>>()?;
+    // One after the other, which takes no kernel on a GPU.
+    concatenated(&images)
 }

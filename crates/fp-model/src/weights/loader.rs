@@ -24,6 +24,21 @@ pub(crate) struct Place {
     pub(crate) kernels: bool,
 }
 
+impl Place {
+    /// The same precision on the CPU, by this project's kernels unless they are off.
+    pub(crate) fn on_cpu(&self) -> Place {
+        if self.device.is_cpu() {
+            return self.clone();
+        }
+        Place {
+            device: Device::Cpu,
+            dtype: DType::F32,
+            rounding: Some(self.dtype).filter(|dtype| *dtype != DType::F32),
+            kernels: true,
+        }
+    }
+}
+
 /// Where values come from.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -108,8 +123,18 @@ impl Loader<'_> {
 
     /// A tensor as it is.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let values = self.values(name, shape)?;
-        Ok(Tensor::from_vec(values, shape, &self.place.device)?.to_dtype(self.place.dtype)?)
+        self.placed(Tensor::from_vec(
+            self.values(name, shape)?,
+            shape,
+            &Device::Cpu,
+        )?)
+    }
+
+    /// A tensor of the host, in the format and the place of the model.
+    fn placed(&self, tensor: Tensor) -> Result<Tensor> {
+        Ok(tensor
+            .to_dtype(self.place.dtype)?
+            .to_device(&self.place.device)?)
     }
 
     /// The linear layers `names` (without `.weight`), of `rows` outputs each,
@@ -126,7 +151,7 @@ impl Loader<'_> {
             for (name, rows) in names {
                 bias.extend(self.values(&format!("{name}.bias"), &[*rows])?);
             }
-            Some(Tensor::from_vec(bias, num_out, &self.place.device)?.to_dtype(self.place.dtype)?)
+            Some(self.placed(Tensor::from_vec(bias, num_out, &Device::Cpu)?)?)
         } else {
             None
         };
@@ -166,9 +191,12 @@ impl Loader<'_> {
             let shape: Vec<usize> = std::iter::once(*rows)
                 .chain(inputs.iter().copied())
                 .collect();
-            parts.push(self.tensor(name, &shape)?.reshape((*rows, num_in))?);
+            let values = self.values(name, &shape)?;
+            let part = Tensor::from_vec(values, (*rows, num_in), &Device::Cpu)?;
+            parts.push(part.to_dtype(self.place.dtype)?);
         }
-        Ok(Linear::dense(Tensor::cat(&parts, 0)?, bias))
+        let weight = Tensor::cat(&parts, 0)?.to_device(&self.place.device)?;
+        Ok(Linear::dense(weight, bias))
     }
 
     /// An embedding table, and the output layer if it is the same table.

@@ -76,7 +76,7 @@ pub(super) fn run(
     let start = Instant::now();
     let mut branches = model.prefill_text(&ids)?;
     let prefix = start.elapsed();
-    let prompt_logits = branches.logits(0).unwrap_or_default().to_vec();
+    let prompt_logits = branches.logits(0)?.unwrap_or_default().to_vec();
     let start = Instant::now();
     let generations = model.generate(&mut branches, generate)?;
     let decode = start.elapsed();

@@ -6,143 +6,20 @@
 //! that was reserved for it, so what is reported is what is allocated and
 //! nothing is ever copied to make room.
 
+#[cfg(feature = "cuda")]
+mod on_gpu;
+mod run;
+
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use fp_kernels::dense::KeyValues;
-use rayon::prelude::*;
 
 use crate::config::TextConfig;
 use crate::error::{ModelError, Result};
-use crate::ops::{heads_of, with_values};
 use crate::weights::Place;
-
-/// Keys and values of consecutive tokens in one layer: `[heads][capacity][head_dim]`.
-#[derive(Debug)]
-pub(crate) struct KvRun {
-    store: Store,
-    num_heads: usize,
-    head_dim: usize,
-    len: usize,
-    capacity: usize,
-}
-
-#[derive(Debug)]
-enum Store {
-    /// For this project's CPU kernels.
-    Values { keys: Vec<f32>, values: Vec<f32> },
-    /// `[heads, capacity, head_dim]`, for the tensor library.
-    Tensors { keys: Tensor, values: Tensor },
-}
-
-impl KvRun {
-    fn new(config: &TextConfig, place: &Place, capacity: usize) -> Result<KvRun> {
-        let (num_heads, head_dim) = (config.num_kv_heads, config.head_dim());
-        let store = if place.kernels {
-            let len = num_heads * capacity * head_dim;
-            Store::Values {
-                keys: vec![0.0; len],
-                values: vec![0.0; len],
-            }
-        } else {
-            let zeros =
-                || Tensor::zeros((num_heads, capacity, head_dim), place.dtype, &place.device);
-            Store::Tensors {
-                keys: zeros()?,
-                values: zeros()?,
-            }
-        };
-        Ok(KvRun {
-            store,
-            num_heads,
-            head_dim,
-            len: 0,
-            capacity,
-        })
-    }
-
-    /// Bytes that the buffers take.
-    fn bytes(&self) -> usize {
-        match &self.store {
-            Store::Values { keys, values } => {
-                (keys.capacity() + values.capacity()) * std::mem::size_of::<f32>()
-            }
-            Store::Tensors { keys, values } => [keys, values]
-                .iter()
-                .map(|tensor| tensor.elem_count() * tensor.dtype().size_in_bytes())
-                .sum(),
-        }
-    }
-
-    /// Appends rows of `projected`, whose keys start at column `key_column` and
-    /// whose values follow them.
-    fn append(&mut self, projected: &Tensor, rows: Range<usize>, key_column: usize) -> Result<()> {
-        let (len, capacity, head_dim) = (self.len, self.capacity, self.head_dim);
-        let width = self.num_heads * head_dim;
-        if len + rows.len() > capacity {
-            return Err(ModelError::InputValue {
-                what: "the number of cached tokens",
-                found: format!("{len} + {}", rows.len()),
-                expected: format!("at most the {capacity} that were reserved"),
-            });
-        }
-        let count = rows.len();
-        match &mut self.store {
-            Store::Values { keys, values } => {
-                let stride = projected.dim(1)?;
-                with_values(projected, |projected| {
-                    let copy = |out: &mut [f32], column: usize| {
-                        let heads = out.par_chunks_mut((capacity * head_dim).max(1)).enumerate();
-                        heads.for_each(|(head, out)| {
-                            let column = column + head * head_dim;
-                            let out = out[len * head_dim..(len + count) * head_dim]
-                                .chunks_exact_mut(head_dim);
-                            for (out, row) in out.zip(rows.clone()) {
-                                out.copy_from_slice(
-                                    &projected[row * stride + column..][..head_dim],
-                                );
-                            }
-                        });
-                    };
-                    copy(keys, key_column);
-                    copy(values, key_column + width);
-                    Ok(())
-                })?;
-            }
-            Store::Tensors { keys, values } => {
-                for (store, column) in [(keys, key_column), (values, key_column + width)] {
-                    let new = heads_of(projected, rows.clone(), column..column + width, head_dim)?;
-                    store.slice_set(&new, 1, len)?;
-                }
-            }
-        }
-        self.len += count;
-        Ok(())
-    }
-
-    fn view(&self) -> Option<KeyValues<'_>> {
-        match &self.store {
-            Store::Values { keys, values } => Some(KeyValues {
-                keys,
-                values,
-                len: self.len,
-                head_stride: self.capacity * self.head_dim,
-            }),
-            Store::Tensors { .. } => None,
-        }
-    }
-
-    fn tensors(&self) -> Result<Option<(Tensor, Tensor)>> {
-        match &self.store {
-            Store::Values { .. } => Ok(None),
-            Store::Tensors { keys, values } => Ok(Some((
-                keys.narrow(1, 0, self.len)?,
-                values.narrow(1, 0, self.len)?,
-            ))),
-        }
-    }
-}
+use run::KvRun;
 
 /// One layer's cache of one sequence.
 #[derive(Debug, Default)]
@@ -200,20 +77,10 @@ impl LayerCache {
     }
 
     /// Keys of every token on the host, heads side by side, `[len, heads · head_dim]`.
-    pub(crate) fn keys_by_token(&self, num_heads: usize, head_dim: usize) -> Result<Vec<f32>> {
-        let mut keys = Vec::with_capacity(self.len() * num_heads * head_dim);
+    pub(crate) fn keys_by_token(&self) -> Result<Vec<f32>> {
+        let mut keys = Vec::new();
         for run in self.runs() {
-            if let Some(view) = run.view() {
-                for token in 0..view.len {
-                    for head in 0..num_heads {
-                        let start = head * view.head_stride + token * head_dim;
-                        keys.extend_from_slice(&view.keys[start..start + head_dim]);
-                    }
-                }
-            } else if let Some((stored, _)) = run.tensors()? {
-                let stored = stored.to_dtype(DType::F32)?.transpose(0, 1)?;
-                keys.extend(stored.flatten_all()?.to_vec1::<f32>()?);
-            }
+            keys.extend(run.keys_by_token()?);
         }
         Ok(keys)
     }
@@ -257,12 +124,12 @@ impl SequenceCache {
         layers: Range<usize>,
         tokens: usize,
     ) -> Result<()> {
+        let count = if tokens == 0 { 0 } else { layers.len() };
+        let mut runs = KvRun::of_layers(config, place, count, tokens)?.into_iter();
         for layer in layers {
             let cache = self.layer_mut(layer)?;
             cache.freeze();
-            if tokens > 0 {
-                cache.open = Some(KvRun::new(config, place, tokens)?);
-            }
+            cache.open = runs.next();
         }
         Ok(())
     }

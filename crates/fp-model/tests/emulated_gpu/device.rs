@@ -1,6 +1,4 @@
-//! The tensor library's CUDA device over the emulated driver and cuBLAS: what the model's
-//! GPU path stands on. Where the emulated libraries are not what the loader finds, every
-//! test says that it checked nothing, and passes: `cargo xtask ci --cuda` names them.
+//! The tensor library's CUDA device over the emulated libraries.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -9,13 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use fp_kernels::cuda::emulated::last_refusal;
 use fp_model::{device, free_gpu_memory};
 
-fn gpu(test: &str) -> Option<Device> {
-    if last_refusal().is_none() {
-        eprintln!("{test}: no emulated driver is loaded, nothing was checked");
-        return None;
-    }
-    Some(device("cuda").unwrap())
-}
+use crate::support::gpu;
 
 fn tensor(dims: &[usize], seed: u64) -> Tensor {
     let mut state = seed;
@@ -113,7 +105,7 @@ fn the_tensor_librarys_own_kernels_are_refused_by_name() {
 }
 
 #[test]
-#[ignore = "started by the other tests of this file"]
+#[ignore = "started by another test"]
 fn report() {
     match device("cuda") {
         Ok(device) => println!("made: {device:?}"),
@@ -143,7 +135,7 @@ fn a_missing_library_is_an_error() {
             symlink(from.join(library), dir.path().join(library)).unwrap();
         }
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["report", "--exact", "--ignored", "--nocapture"])
+            .args(["device::report", "--exact", "--ignored", "--nocapture"])
             .env_clear()
             .env("LD_LIBRARY_PATH", dir.path())
             .output()

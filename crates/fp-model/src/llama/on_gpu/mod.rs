@@ -1,0 +1,195 @@
+//! The decoder's layers on a GPU: this project's kernels between cuBLAS's matrix products.
+//!
+//! A run through layers uploads what the kernels look up, once: where every layer's keys and
+//! values lie, and where its rows stand. After that nothing goes to the device or comes from
+//! it until someone asks for a result. Per layer there are nine launches, one more where
+//! rows are decoded, and one for each bias.
+//!
+//! The residual stream is one buffer that the norms add to as they read it, so that no
+//! addition is a launch of its own.
+
+mod angles;
+mod tables;
+
+use std::ops::Range;
+
+use candle_core::{CudaDevice, Tensor};
+use cudarc::driver::CudaSlice;
+
+pub(super) use angles::Angles;
+use tables::Tables;
+
+use super::kv_cache::no_layer;
+use super::{DecoderLayer, LayerView, Llama, Observer, Step};
+use crate::attention_store::AttentionStore;
+use crate::error::Result;
+use crate::gpu::{self, Columns, Element, NormWeights, by_format};
+
+/// One run through layers.
+pub(super) struct Run<'a> {
+    pub(super) layers: Range<usize>,
+    /// `[T, D]`.
+    pub(super) hidden: &'a Tensor,
+    /// `[T]`.
+    pub(super) positions: &'a [usize],
+    /// Whether only each sequence's last row comes out.
+    pub(super) last_rows: bool,
+}
+
+impl Llama {
+    /// The output of the last layer, `[T, D]`, or `[steps, D]` for last rows alone.
+    pub(super) fn run_on_gpu(
+        &self,
+        run: &Run<'_>,
+        steps: &mut [Step<'_>],
+        observer: Option<Observer<'_>>,
+    ) -> Result<Tensor> {
+        if run.layers.is_empty() || run.positions.is_empty() {
+            return Ok(run.hidden.clone());
+        }
+        if run.layers.end > self.layers.len() {
+            return Err(no_layer(run.layers.end - 1, self.layers.len()));
+        }
+        let dtype = run.hidden.dtype();
+        by_format!(dtype, "hidden states", run_of(self, run, steps, observer))
+    }
+
+    /// As [`Llama::attention_of_inputs`].
+    pub(super) fn attention_of_inputs_on_gpu(
+        &self,
+        layer: usize,
+        run: &Run<'_>,
+        step: Step<'_>,
+        asked: (&[usize], Range<usize>),
+    ) -> Result<AttentionStore> {
+        let dtype = run.hidden.dtype();
+        by_format!(
+            dtype,
+            "hidden states",
+            inputs_of(self, layer, run, step, asked)
+        )
+    }
+
+    fn norm_weights<'w>(&self, weight: &'w Tensor) -> NormWeights<'w> {
+        NormWeights {
+            weight,
+            bias: None,
+            epsilon: self.config.rms_norm_eps,
+        }
+    }
+}
+
+/// The residual stream, and what the last matrix product adds to it.
+struct Stream<'a, T> {
+    llama: &'a Llama,
+    device: &'a CudaDevice,
+    residual: CudaSlice<T>,
+    add: Option<Tensor>,
+    num_rows: usize,
+}
+
+impl<T: Element> Stream<'_, T> {
+    /// The norm of the residual stream, with everything added.
+    fn normed(&mut self, weight: &Tensor) -> Result<Tensor> {
+        let weights = self.llama.norm_weights(weight);
+        match self.add.take() {
+            None => gpu::norm_of(self.device, &self.residual, self.num_rows, weights),
+            Some(add) => {
+                let residual = &mut self.residual;
+                gpu::add_and_norm(self.device, residual, &add, self.num_rows, weights)
+            }
+        }
+    }
+
+    /// Goes on with some rows alone.
+    fn keep(&mut self, rows: &[u32]) -> Result<()> {
+        let width = self.llama.config.hidden_size;
+        // Nothing is left to add here: rows are chosen behind a norm.
+        let all = std::mem::replace(
+            &mut self.residual,
+            gpu::uninitialised(&self.device.cuda_stream(), 1)?,
+        );
+        let all = gpu::tensor(all, (self.num_rows, width), self.device);
+        self.residual = gpu::copy_of(&gpu::rows_of(Columns::all(&all)?, rows)?)?;
+        self.num_rows = rows.len();
+        Ok(())
+    }
+
+    /// The sum of everything.
+    fn finish(mut self) -> Result<Tensor> {
+        if self.add.is_some() {
+            // The norm adds, and what it norms is of no use.
+            self.normed(&self.llama.norm)?;
+        }
+        let dims = (self.num_rows, self.llama.config.hidden_size);
+        Ok(gpu::tensor(self.residual, dims, self.device))
+    }
+}
+
+fn run_of<T: Element>(
+    llama: &Llama,
+    run: &Run<'_>,
+    steps: &mut [Step<'_>],
+    mut observer: Option<Observer<'_>>,
+) -> Result<Tensor> {
+    let tables = Tables::<T>::new(llama, run, steps)?;
+    let mut stream = Stream {
+        llama,
+        device: gpu::cuda_device(run.hidden)?,
+        residual: gpu::copy_of::<T>(run.hidden)?,
+        add: None,
+        num_rows: run.positions.len(),
+    };
+    let last = run.layers.end - 1;
+    for (at, index) in run.layers.clone().enumerate() {
+        let Some(layer) = llama.layers.get(index) else {
+            return Err(no_layer(index, llama.layers.len()));
+        };
+        let DecoderLayer {
+            attention_norm,
+            attention,
+            mlp_norm,
+            mlp,
+        } = layer;
+        let normed = stream.normed(attention_norm)?;
+        let projected = attention.projected(&normed)?;
+        let mut queries = tables.rotate_and_append(at, &projected)?;
+        if index == last && run.last_rows {
+            let rows: Vec<u32> = steps.iter().map(|step| step.rows.end as u32 - 1).collect();
+            queries = gpu::rows_of(Columns::all(&queries)?, &rows)?;
+            stream.keep(&rows)?;
+        }
+        let mixed = tables.attend(at, &queries)?;
+        stream.add = Some(attention.out(&mixed)?);
+        if let Some(observer) = observer.as_mut().filter(|_| index == last) {
+            let view = LayerView {
+                attention,
+                layer: index,
+                projected: &queries,
+            };
+            observer(&view, steps)?;
+        }
+        let normed = stream.normed(mlp_norm)?;
+        stream.add = Some(mlp.on_gpu(&normed)?);
+    }
+    stream.finish()
+}
+
+fn inputs_of<T: Element>(
+    llama: &Llama,
+    index: usize,
+    run: &Run<'_>,
+    step: Step<'_>,
+    (rows, columns): (&[usize], Range<usize>),
+) -> Result<AttentionStore> {
+    let Some(layer) = llama.layers.get(index) else {
+        return Err(no_layer(index, llama.layers.len()));
+    };
+    let mut steps = [step];
+    let tables = Tables::<T>::new(llama, run, &mut steps)?;
+    let normed = gpu::normed(run.hidden, llama.norm_weights(&layer.attention_norm))?;
+    let projected = layer.attention.projected(&normed)?;
+    let queries = tables.rotate_and_append(0, &projected)?;
+    let [step] = &steps;
+    layer.attention.rows(&queries, index, step, rows, columns)
+}

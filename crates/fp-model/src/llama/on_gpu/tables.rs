@@ -1,0 +1,177 @@
+//! What the kernels of a run through layers look up, uploaded before the first of them.
+
+use std::sync::Arc;
+
+use candle_core::{CudaDevice, Tensor};
+use cudarc::driver::{CudaSlice, CudaStream};
+use fp_kernels::cuda::{
+    AttentionPlan, AttentionTable, KvRunTable, LayerAttention, RotaryAngles, RotaryAppend, RowsTo,
+    SequenceKeys, attention_decode, attention_decode_workspace, attention_prefill, rotary_append,
+};
+
+use super::Run;
+use crate::error::{ModelError, Result};
+use crate::gpu::{Element, cuda_device, driver, gpu, tensor, uninitialised, view, with_word};
+use crate::llama::attention::attention_shape;
+use crate::llama::{Llama, Step};
+
+pub(super) struct Tables<'a, T> {
+    device: &'a CudaDevice,
+    stream: Arc<CudaStream>,
+    angles: Arc<RotaryAngles>,
+    /// Where every layer's keys and values lie.
+    attention: AttentionTable<T>,
+    /// The runs that grow.
+    open: KvRunTable<T>,
+    /// Positions, runs and slots of the rows, `[T]` each.
+    rows: CudaSlice<u32>,
+    num_rows: usize,
+    num_heads: usize,
+    head_dim: usize,
+    /// Of decoding.
+    workspace_bytes: usize,
+}
+
+impl<'a, T: Element> Tables<'a, T> {
+    /// Takes the new tokens into the caches, whose memory the kernels will write.
+    pub(super) fn new(
+        llama: &Llama,
+        run: &Run<'a>,
+        steps: &mut [Step<'_>],
+    ) -> Result<Tables<'a, T>> {
+        let device = cuda_device(run.hidden)?;
+        let stream = device.cuda_stream();
+        let slots = extend(run, steps)?;
+        let shape = attention_shape(&llama.config);
+        let mut plan = gpu(AttentionPlan::<T>::new(&stream, shape))?;
+        let mut open = Vec::with_capacity(run.layers.len() * steps.len());
+        for layer in run.layers.clone() {
+            let only_last = run.last_rows && layer + 1 == run.layers.end;
+            let mut sequences = Vec::with_capacity(steps.len());
+            for (index, step) in steps.iter().enumerate() {
+                let cache = step.cache.layer(layer)?;
+                let rows = match only_last {
+                    true => index..index + 1,
+                    false => step.rows.clone(),
+                };
+                sequences.push(SequenceKeys {
+                    first_key: cache.len() - rows.len(),
+                    rows,
+                    runs: cache.to_read::<T>()?,
+                });
+                open.push(cache.to_append::<T>()?);
+            }
+            let num_rows = match only_last {
+                true => steps.len(),
+                false => run.positions.len(),
+            };
+            gpu(plan.add_layer(&stream, num_rows, true, &sequences))?;
+        }
+        let size = [shape.num_kv_heads, shape.head_dim];
+        let open = gpu(KvRunTable::new(&stream, size, run.layers.len(), &open))?;
+        let attention = gpu(plan.upload(&stream))?;
+        let furthest = run.positions.iter().max().map_or(0, |&last| last + 1);
+        let mut rows: Vec<u32> = run.positions.iter().map(|&at| at as u32).collect();
+        let of =
+            |step: &Step<'_>, from: u32| (0..step.rows.len() as u32).map(move |row| from + row);
+        for (index, step) in steps.iter().enumerate() {
+            rows.extend(of(step, 0).map(|_| index as u32));
+        }
+        for (step, &slot) in steps.iter().zip(&slots) {
+            rows.extend(of(step, slot as u32));
+        }
+        Ok(Tables {
+            device,
+            angles: llama.angles.reaching(&stream, &llama.config, furthest)?,
+            workspace_bytes: gpu(attention_decode_workspace(&attention))?,
+            attention,
+            open,
+            rows: driver("rows of a step", stream.clone_htod(&rows))?,
+            num_rows: run.positions.len(),
+            num_heads: shape.num_heads,
+            head_dim: shape.head_dim,
+            stream,
+        })
+    }
+
+    /// Rotates queries and keys of a layer's projections `[T, (H + 2·H_kv)·D]` and puts keys
+    /// and values into the caches. Returns the queries, `[T, H·D]`.
+    pub(super) fn rotate_and_append(&self, layer: usize, projected: &Tensor) -> Result<Tensor> {
+        let dims = (self.num_rows, self.num_heads * self.head_dim);
+        let mut queries = uninitialised::<T>(&self.stream, dims.0 * dims.1)?;
+        let (storage, _) = projected.storage_and_layout();
+        let part = |index: usize| {
+            self.rows
+                .slice(index * self.num_rows..(index + 1) * self.num_rows)
+        };
+        with_word(&self.stream, |error| {
+            let call = RotaryAppend {
+                num_heads: self.num_heads,
+                num_rows: self.num_rows,
+                projected: RowsTo::Out {
+                    from: view::<T>(&storage, projected)?,
+                    to: queries.as_view_mut(),
+                },
+                angles: &self.angles,
+                positions: part(0),
+                table: &self.open,
+                layer,
+                runs: part(1),
+                slots: part(2),
+                error,
+            };
+            gpu(rotary_append(&self.stream, call))
+        })?;
+        Ok(tensor(queries, dims, self.device))
+    }
+
+    /// Attention of a layer's queries over the caches, `[T, H·D]`: one row per sequence is
+    /// decoded, by as many blocks as its keys are worth.
+    pub(super) fn attend(&self, layer: usize, queries: &Tensor) -> Result<Tensor> {
+        let dims = queries.dims2()?;
+        let mut output = uninitialised::<T>(&self.stream, dims.0 * dims.1)?;
+        let (storage, _) = queries.storage_and_layout();
+        let is_decoding = gpu(self.attention.max_rows(layer))? <= 1;
+        with_word(&self.stream, |error| {
+            let call = LayerAttention {
+                table: &self.attention,
+                layer,
+                queries: view::<T>(&storage, queries)?,
+                query_stride: dims.1,
+                output: output.as_view_mut(),
+                error,
+            };
+            if !is_decoding {
+                return gpu(attention_prefill(&self.stream, call));
+            }
+            let mut workspace = uninitialised::<u8>(&self.stream, self.workspace_bytes)?;
+            gpu(attention_decode(
+                &self.stream,
+                call,
+                workspace.as_view_mut(),
+            ))
+        })?;
+        Ok(tensor(output, dims, self.device))
+    }
+}
+
+/// Takes each step's rows into its caches. Returns the slot of each one's first row, which is
+/// the same in all layers.
+fn extend(run: &Run<'_>, steps: &mut [Step<'_>]) -> Result<Vec<usize>> {
+    let mut slots = Vec::with_capacity(steps.len());
+    for step in steps {
+        let mut first = None;
+        for layer in run.layers.clone() {
+            let slot = step.cache.layer_mut(layer)?.extend(step.rows.len())?;
+            if *first.get_or_insert(slot) != slot {
+                return Err(ModelError::InputValue {
+                    what: "the tokens in a layer's open run",
+                    found: slot.to_string(),
+                    expected: format!("{first:?}, as in the layers before"),
+                });
+            }
+        }
+        slots.push(first.unwrap_or(0));
+    }
+    Ok(slots)
+}

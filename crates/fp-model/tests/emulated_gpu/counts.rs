@@ -1,0 +1,1 @@
+//! What the device is asked for, counted.
