@@ -3,19 +3,20 @@
 //! [`image_attention`] and [`score_batch`] enqueue and return; [`DeviceSelections::read`]
 //! waits and brings selections with their audits to the host, the only thing that does.
 
+mod parts;
 mod read;
 mod rows;
 
 use std::sync::Arc;
 
-use cudarc::driver::{CudaSlice, CudaStream, CudaView, CudaViewMut, DeviceRepr, ValidAsZeroBits};
+use cudarc::driver::{CudaSlice, CudaStream, CudaView, DeviceRepr, ValidAsZeroBits};
 use fp_kernels::cuda::{
-    self, CompareHeads, CudaError, Cut, DataError, DeviceElement, ErrorWord, Fused, FusedPath,
-    HeadScore, HeadStatistics, Packed, PackedLayout, Part, ScoreShape, Select, SelectionAudit,
-    SelectionOutputs, Strategies, Strategy,
+    self, CompareHeads, CudaError, DataError, DeviceElement, ErrorWord, Fused, FusedPath,
+    HeadScore, Packed, ScoreShape, Select, Strategies, Strategy,
 };
 
 use crate::{BudgetError, HeadStrategy, ScoringError, SelectOptions, SharedError};
+use parts::{Asked, Outputs, Parts};
 pub use rows::{DeviceAttention, DeviceRows, image_attention};
 
 /// What head strategies chose for each sample of a batch, on the device.
@@ -31,36 +32,6 @@ pub struct DeviceSelections {
     slot_of: Vec<usize>,
     parts: Parts,
     packed: Packed,
-}
-
-/// Where the arrays stand in the one buffer of them all, in this order.
-#[derive(Debug, Clone, Copy)]
-struct Parts {
-    /// `[B, slots, H]`.
-    scores: Part<f64>,
-    /// `[B, H]`.
-    statistics: Part<HeadStatistics>,
-    /// `[B, slots, h]`.
-    heads: Part<u32>,
-    /// `[B, slots, N]`.
-    importance: Part<f64>,
-    /// `[B, slots, R]`.
-    tokens: Part<u32>,
-    /// `[B, slots]`.
-    audits: Part<SelectionAudit>,
-    /// `[B]`, where `hierarchical` is among the strategies.
-    coarse_cuts: Option<Part<Cut>>,
-    /// Scratch memory, where strategies compare heads.
-    workspace: Option<Part<u8>>,
-}
-
-/// The same as what kernels write to.
-struct Outputs<'a> {
-    scores: CudaViewMut<'a, f64>,
-    statistics: CudaViewMut<'a, HeadStatistics>,
-    selection: SelectionOutputs<'a>,
-    coarse_cuts: Option<CudaViewMut<'a, Cut>>,
-    workspace: Option<CudaViewMut<'a, u8>>,
 }
 
 impl DeviceSelections {
@@ -114,28 +85,14 @@ pub fn score_batch<T: DeviceElement>(
     }
     let raw: Vec<Strategy> = slots.iter().map(|&strategy| on_device(strategy)).collect();
     let raw = Strategies::new(&raw)?;
-    let ScoreShape {
-        batch_size: b,
-        num_heads,
-        num_image_tokens,
-    } = shape;
     let count = slots.len();
-    let mut layout = PackedLayout::new();
-    let parts = Parts {
-        scores: layout.output(b * count * num_heads),
-        statistics: layout.output(b * num_heads),
-        heads: layout.output(b * count * num_selected_heads),
-        importance: layout.output(b * count * num_image_tokens),
-        tokens: layout.output(b * count * options.kept),
-        audits: layout.output(b * count),
-        coarse_cuts: slots
-            .contains(&HeadStrategy::Hierarchical)
-            .then(|| layout.output(b)),
-        workspace: match raw.compare_heads() {
-            true => Some(layout.scratch(cuda::compare_heads_workspace(&shape)?)),
-            false => None,
-        },
+    let asked = Asked {
+        shape,
+        count,
+        num_selected_heads,
+        kept: options.kept,
     };
+    let (parts, layout) = Parts::new(&asked, &raw, slots.contains(&HeadStrategy::Hierarchical))?;
     let mut selections = DeviceSelections {
         stream: Arc::clone(stream),
         shape,
@@ -156,25 +113,10 @@ pub fn score_batch<T: DeviceElement>(
 
 impl DeviceSelections {
     fn outputs(&mut self) -> (Outputs<'_>, &mut ErrorWord) {
-        let parts = self.parts;
-        let (mut packed, error) = self.packed.split();
-        let scores = packed.take(parts.scores);
-        let statistics = packed.take(parts.statistics);
-        let selection = SelectionOutputs {
-            num_selected_heads: self.num_selected_heads,
-            num_kept_tokens: self.options.kept,
-            selected_heads: Some(packed.take(parts.heads)),
-            token_importance: Some(packed.take(parts.importance)),
-            kept_tokens: packed.take(parts.tokens),
-            audits: Some(packed.take(parts.audits)),
-        };
-        let outputs = Outputs {
-            scores,
-            statistics,
-            selection,
-            coarse_cuts: parts.coarse_cuts.map(|part| packed.take(part)),
-            workspace: parts.workspace.map(|part| packed.take(part)),
-        };
+        let (packed, error) = self.packed.split();
+        let outputs = self
+            .parts
+            .outputs(packed, self.num_selected_heads, self.options.kept);
         (outputs, error)
     }
 

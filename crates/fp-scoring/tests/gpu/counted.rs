@@ -39,7 +39,7 @@ fn counted(strategies: &[HeadStrategy], batch_size: usize) -> Option<[Counters; 
 #[ignore = "started by the other test of this file, in a process of its own"]
 fn count() {
     for batch_size in [1, 40] {
-        for (strategies, launches) in [(HeadStrategy::STUDY, [1, 2]), (HeadStrategy::ALL, [3, 4])] {
+        for (strategies, launches) in [(HeadStrategy::STUDY, [1, 2]), (HeadStrategy::ALL, [3, 8])] {
             let Some([scored, read]) = counted(strategies, batch_size) else {
                 return;
             };
