@@ -1,4 +1,4 @@
-// What attention over lists of runs has in common: number formats, sequences, where keys lie.
+// What attention over lists of runs has in common: sequences, where keys lie, how rows are read.
 //
 // A sequence's keys and values lie in runs, each of which may be shared with others. Kernels
 // take keys in tiles of a fixed size by their index in the sequence and never by run, so that
@@ -10,118 +10,37 @@
 
 namespace fp {
 
-/// A number format: its values, and 16-byte words of them.
-template <unsigned DTYPE> struct Element;
-
-template <> struct Element<FP_F32> {
-  using Value = float;
-  using Word = float4;
-  static constexpr unsigned kPerWord = 4;
-  static constexpr bool kIsBfloat = false;
-  __device__ static __forceinline__ float widen(Value value) { return value; }
-  __device__ static __forceinline__ Value narrow(float value) { return value; }
-  __device__ static __forceinline__ void widen(const Word &word, float (&out)[kPerWord]) {
-    out[0] = word.x;
-    out[1] = word.y;
-    out[2] = word.z;
-    out[3] = word.w;
-  }
-  __device__ static __forceinline__ Word pack(const Value (&values)[kPerWord]) {
-    return {values[0], values[1], values[2], values[3]};
-  }
-};
-
-/// Both 16-bit formats: HALF says which.
-template <class HALF> struct HalfElement {
-  using Value = unsigned short;
-  using Word = uint4;
-  static constexpr unsigned kPerWord = 8;
-  __device__ static __forceinline__ void widen_pair(unsigned pair, float &low, float &high) {
-    low = HALF::widen(static_cast<unsigned short>(pair & 0xffff));
-    high = HALF::widen(static_cast<unsigned short>(pair >> 16));
-  }
-  __device__ static __forceinline__ void widen(const Word &word, float (&out)[kPerWord]) {
-    widen_pair(word.x, out[0], out[1]);
-    widen_pair(word.y, out[2], out[3]);
-    widen_pair(word.z, out[4], out[5]);
-    widen_pair(word.w, out[6], out[7]);
-  }
-  __device__ static __forceinline__ unsigned pair(Value low, Value high) {
-    return unsigned(low) | unsigned(high) << 16;
-  }
-  __device__ static __forceinline__ Word pack(const Value (&values)[kPerWord]) {
-    return {pair(values[0], values[1]), pair(values[2], values[3]), pair(values[4], values[5]),
-            pair(values[6], values[7])};
-  }
-};
-
-struct Half {
-  static constexpr bool kIsBfloat = false;
-  __device__ static __forceinline__ float widen(unsigned short bits) { return half_to_float(bits); }
-  __device__ static __forceinline__ unsigned short narrow(float value) {
-    return float_to_half(value);
-  }
-};
-struct Bfloat {
-  static constexpr bool kIsBfloat = true;
-  __device__ static __forceinline__ float widen(unsigned short bits) {
-    return bits_to_float(unsigned(bits) << 16);
-  }
-  __device__ static __forceinline__ unsigned short narrow(float value) {
-    return float_to_bfloat(value);
-  }
-};
-
-template <> struct Element<FP_F16> : HalfElement<Half>, Half {
-  using Half::widen;
-  using HalfElement<Half>::widen;
-};
-template <> struct Element<FP_BF16> : HalfElement<Bfloat>, Bfloat {
-  using Bfloat::widen;
-  using HalfElement<Bfloat>::widen;
-};
-
-/// Calls `run(Element)` for a dtype that was checked.
-template <class Run> int for_element(unsigned dtype, const Run &run) {
-  switch (dtype) {
-    case FP_F32: return run(Element<FP_F32>());
-    case FP_F16: return run(Element<FP_F16>());
-    default: return run(Element<FP_BF16>());
-  }
-}
-
 /// Rows of D values that aren't whole 16-byte words are read and written value by value, by
 /// kernels of their own: that is for the tiny models of tests, up to this D.
 constexpr unsigned kMaxNarrowDim = 64;
 
 template <class E> constexpr bool is_narrow(unsigned head_dim) {
-  return head_dim % E::kPerWord != 0;
+  return head_dim % E::kValues != 0;
 }
 
 /// Word `word` of a row of D values at `row`; zeros behind its end and where there is no row.
 template <class E, bool NARROW>
-__device__ __forceinline__ typename E::Word load_word(unsigned long long row, unsigned word,
-                                                      unsigned head_dim) {
-  using Word = typename E::Word;
-  using Value = typename E::Value;
-  const unsigned first = word * E::kPerWord;
-  if (row == 0 || first >= head_dim) return Word{};
+__device__ __forceinline__ uint4 load_word(unsigned long long row, unsigned word,
+                                           unsigned head_dim) {
+  using Stored = typename E::Stored;
+  const unsigned first = word * E::kValues;
+  if (row == 0 || first >= head_dim) return uint4{0, 0, 0, 0};
   const void *address = reinterpret_cast<const void *>(row);
   if constexpr (NARROW) {
-    const Global<const Value> values = global<const Value>(address);
-    Value some[E::kPerWord];
+    const Global<const Stored> values = global<const Stored>(address);
+    float some[E::kValues];
 #pragma unroll
-    for (unsigned i = 0; i < E::kPerWord; ++i)
-      some[i] = first + i < head_dim ? Value(values[first + i]) : Value(0);
+    for (unsigned i = 0; i < E::kValues; ++i)
+      some[i] = first + i < head_dim ? E::widen(values[first + i]) : 0.0f;
     return E::pack(some);
   } else {
-    return global<const Word>(address)[word];
+    return global<const uint4>(address)[word];
   }
 }
 
 template <class E>
 __device__ __forceinline__ unsigned long long row_address(const void *base, size_t offset) {
-  return reinterpret_cast<unsigned long long>(base) + offset * sizeof(typename E::Value);
+  return reinterpret_cast<unsigned long long>(base) + offset * sizeof(typename E::Stored);
 }
 
 /// Base 2, so that a probability is one exp2 of a difference.
@@ -205,7 +124,7 @@ template <class E>
 __device__ __forceinline__ void store_value(const fp_attention_args &args, size_t row,
                                             unsigned head, unsigned column, float value) {
   if (column < args.head_dim)
-    global<typename E::Value>(args.output)[row * args.output_row_stride +
+    global<typename E::Stored>(args.output)[row * args.output_row_stride +
                                            size_t(head) * args.head_dim + column] =
         E::narrow(value);
 }

@@ -108,8 +108,8 @@ int fp_attention_decode(const fp_attention_args *args, void *stream) {
     decode.first_sequence = first;
     const unsigned count =
         args->num_sequences - first < at_once ? args->num_sequences - first : at_once;
-    FP_CHECK(for_element(args->dtype, [&](auto element) {
-      return launch_decode<decltype(element)>(decode, count, stream);
+    FP_CHECK(for_format(args->dtype, [&](auto format) {
+      return launch_decode<decltype(format)>(decode, count, stream);
     }));
   }
   return FP_OK;

@@ -56,10 +56,10 @@ struct DecodeArgs {
 
 /// Which threads read what of rows of up to DIM values, for up to HEADS query heads.
 template <class E, int DIM, int HEADS> struct DecodeTile {
-  static constexpr unsigned kWords = DIM / E::kPerWord;
+  static constexpr unsigned kWords = DIM / E::kValues;
   static constexpr unsigned kLanes = kWords < kWarpSize ? kWords : kWarpSize;  // of a row
   static constexpr unsigned kOfLane = kWords / kLanes;                         // words
-  static constexpr unsigned kValues = kOfLane * E::kPerWord;
+  static constexpr unsigned kValues = kOfLane * E::kValues;
   static constexpr unsigned kRows = kDecodeThreads / kLanes;  // that the block reads side by side
   static constexpr size_t kSharedBytes =
       2 * kChunk * sizeof(unsigned long long) +
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
     const size_t at = sequence.first_row * args.query_row_stride +
                       size_t(first_head + head) * args.head_dim + column;
     queries[i] = head < num_heads && column < args.head_dim
-                     ? E::widen(global<const typename E::Value>(args.queries)[at])
+                     ? E::widen(global<const typename E::Stored>(args.queries)[at])
                      : 0.0f;
   }
   if (threadIdx.x < HEADS) {
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
     // Logits: neighbouring lanes read a key's words.
 #pragma unroll 1
     for (unsigned base = 0; base < in_chunk; base += Tile::kRows * kAtOnce) {
-      typename E::Word words[kAtOnce][Tile::kOfLane];
+      uint4 words[kAtOnce][Tile::kOfLane];
 #pragma unroll
       for (unsigned k = 0; k < kAtOnce; ++k) {
         const unsigned key = base + k * Tile::kRows + row;
@@ -155,10 +155,10 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
         float logits[kAtOnce] = {};
 #pragma unroll
         for (unsigned w = 0; w < Tile::kOfLane; ++w) {
-          const unsigned first_four = (h * DIM + (lane + w * Tile::kLanes) * E::kPerWord) / 4;
-          float query[E::kPerWord];
+          const unsigned first_four = (h * DIM + (lane + w * Tile::kLanes) * E::kValues) / 4;
+          float query[E::kValues];
 #pragma unroll
-          for (unsigned four = 0; four < E::kPerWord / 4; ++four) {
+          for (unsigned four = 0; four < E::kValues / 4; ++four) {
             const float4 some = query_fours[first_four + four];
             query[4 * four] = some.x;
             query[4 * four + 1] = some.y;
@@ -167,10 +167,10 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
           }
 #pragma unroll
           for (unsigned k = 0; k < kAtOnce; ++k) {
-            float values[E::kPerWord];
-            E::widen(words[k][w], values);
+            float values[E::kValues];
+            E::unpack(words[k][w], values);
 #pragma unroll
-            for (unsigned i = 0; i < E::kPerWord; ++i)
+            for (unsigned i = 0; i < E::kValues; ++i)
               logits[k] = fmaf(query[i], values[i], logits[k]);
           }
         }
@@ -228,7 +228,7 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
     }
 #pragma unroll 1
     for (unsigned base = 0; base < in_chunk; base += Tile::kRows * kAtOnce) {
-      typename E::Word words[kAtOnce][Tile::kOfLane];
+      uint4 words[kAtOnce][Tile::kOfLane];
 #pragma unroll
       for (unsigned k = 0; k < kAtOnce; ++k) {
         const unsigned key = base + k * Tile::kRows + row;
@@ -243,16 +243,16 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
         if (key >= in_chunk) continue;
 #pragma unroll
         for (unsigned w = 0; w < Tile::kOfLane; ++w) {
-          float values[E::kPerWord];
-          E::widen(words[k][w], values);
+          float values[E::kValues];
+          E::unpack(words[k][w], values);
 #pragma unroll
           for (int h = 0; h < HEADS; ++h) {
             if (h >= int(num_heads)) break;
             const float weight = weights[h * kChunk + key];
 #pragma unroll
-            for (unsigned i = 0; i < E::kPerWord; ++i)
-              sums[h][w * E::kPerWord + i] =
-                  fmaf(weight, values[i], sums[h][w * E::kPerWord + i]);
+            for (unsigned i = 0; i < E::kValues; ++i)
+              sums[h][w * E::kValues + i] =
+                  fmaf(weight, values[i], sums[h][w * E::kValues + i]);
           }
         }
       }
@@ -265,9 +265,9 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
 #pragma unroll
     for (unsigned w = 0; w < Tile::kOfLane; ++w)
 #pragma unroll
-      for (unsigned i = 0; i < E::kPerWord; ++i)
-        partial[(row * HEADS + h) * DIM + (lane + w * Tile::kLanes) * E::kPerWord + i] =
-            sums[h][w * E::kPerWord + i];
+      for (unsigned i = 0; i < E::kValues; ++i)
+        partial[(row * HEADS + h) * DIM + (lane + w * Tile::kLanes) * E::kValues + i] =
+            sums[h][w * E::kValues + i];
   block_sync();
   const Global<float> workspace = global<float>(args.workspace);
   for (unsigned i = threadIdx.x; i < num_heads * DIM; i += kDecodeThreads) {

@@ -41,13 +41,13 @@ template <class E, int COLUMNS, bool NARROW, unsigned ROWS, class Address>
 __device__ __forceinline__ void load_tile(const Address &address, Shared<float4> target,
                                           unsigned head_dim) {
   using Tile = FmaTile<COLUMNS>;
-  constexpr unsigned kWords = 4 * Tile::kFours / E::kPerWord;  // of a row
+  constexpr unsigned kWords = 4 * Tile::kFours / E::kValues;  // of a row
   constexpr unsigned kOfThread = ROWS * kWords / Tile::kThreads;
   constexpr unsigned kAtOnce = kOfThread < 8 ? kOfThread : 8;
   static_assert(kOfThread % kAtOnce == 0, "whole batches");
 #pragma unroll 1
   for (unsigned batch = 0; batch < kOfThread; batch += kAtOnce) {
-    typename E::Word words[kAtOnce];
+    uint4 words[kAtOnce];
 #pragma unroll
     for (unsigned i = 0; i < kAtOnce; ++i) {
       const unsigned place = (batch + i) * Tile::kThreads + threadIdx.x;
@@ -56,11 +56,11 @@ __device__ __forceinline__ void load_tile(const Address &address, Shared<float4>
 #pragma unroll
     for (unsigned i = 0; i < kAtOnce; ++i) {
       const unsigned place = (batch + i) * Tile::kThreads + threadIdx.x;
-      float values[E::kPerWord];
-      E::widen(words[i], values);
+      float values[E::kValues];
+      E::unpack(words[i], values);
 #pragma unroll
-      for (unsigned four = 0; four < E::kPerWord / 4; ++four)
-        target[place / kWords * Tile::kStride + place % kWords * (E::kPerWord / 4) + four] =
+      for (unsigned four = 0; four < E::kValues / 4; ++four)
+        target[place / kWords * Tile::kStride + place % kWords * (E::kValues / 4) + four] =
             float4{values[4 * four], values[4 * four + 1], values[4 * four + 2],
                    values[4 * four + 3]};
     }
@@ -220,7 +220,7 @@ __global__ void __launch_bounds__(FmaTile<COLUMNS>::kThreads, kMinBlocks)
       const unsigned column = 4 * (lane + c * Tile::kLanes);
       const float4 sum = sums[r][c];
       const float4 mean = {sum.x / total, sum.y / total, sum.z / total, sum.w / total};
-      if constexpr (!NARROW && E::kPerWord == 4) {
+      if constexpr (!NARROW && E::kValues == 4) {
         if (column < args.head_dim)
           global<float4>(args.output)[(row * args.output_row_stride +
                                        size_t(head) * args.head_dim + column) /

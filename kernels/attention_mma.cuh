@@ -53,8 +53,8 @@ __device__ __forceinline__ void load_words(const Address &address, Shared<uint4>
 template <class E>
 __device__ __forceinline__ void split_pair(float low, float high, unsigned &near, unsigned &rest) {
   const unsigned short a = E::narrow(low), b = E::narrow(high);
-  near = E::pair(a, b);
-  rest = E::pair(E::narrow(low - E::widen(a)), E::narrow(high - E::widen(b)));
+  near = E::join(a, b);
+  rest = E::join(E::narrow(low - E::widen(a)), E::narrow(high - E::widen(b)));
 }
 
 /// Grid: tiles of rows, heads, sequences.
@@ -223,7 +223,7 @@ __global__ void __launch_bounds__(MmaTile<CHUNKS>::kThreads, kMinBlocks)
         store_value<E>(args, row, head, column + 1, high);
       } else if (column < args.head_dim) {
         global<unsigned>(args.output)[(begin + column) / 2] =
-            E::pair(E::narrow(low), E::narrow(high));
+            E::join(E::narrow(low), E::narrow(high));
       }
     }
   }

@@ -27,7 +27,7 @@ int launch_mma(const fp_attention_args &args, void *stream) {
 
 /// By the rows' padded size; 80 is CLIP's and gets its own.
 template <class E> int launch_prefill(const fp_attention_args &args, void *stream) {
-  if constexpr (E::kPerWord == 4) {
+  if constexpr (E::kValues == 4) {
     if (is_narrow<E>(args.head_dim)) return launch_fma<E, 1, true>(args, stream);
     if (args.head_dim <= 64) return launch_fma<E, 1>(args, stream);
     if (args.head_dim <= 128) return launch_fma<E, 2>(args, stream);
@@ -48,7 +48,7 @@ int fp_attention_prefill(const fp_attention_args *args, void *stream) {
   using namespace fp;
   if (!args) return FP_NULL_POINTER;
   FP_CHECK(check_attention(*args));
-  return for_element(args->dtype, [&](auto element) {
-    return launch_prefill<decltype(element)>(*args, stream);
+  return for_format(args->dtype, [&](auto format) {
+    return launch_prefill<decltype(format)>(*args, stream);
   });
 }

@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   const Global<unsigned long long> error = global<unsigned long long>(args.error);
 
   const unsigned group = args.num_heads / args.num_kv_heads, num_rows = group * args.num_rows;
-  typename E::Word next[kWordsOfLane<E>];
+  uint4 next[kWordsOfLane<E>];
   const auto fetch = [&](unsigned i) {
     const unsigned long long address =
         i < num_rows ? query_address<E>(args, sample, kv_head * group + i / args.num_rows,
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     const unsigned position = positions[row];
 #pragma unroll
     for (unsigned w = 0; w < kWordsOfLane<E>; ++w)
-      if (w * kWarpSize + lane < width / E::kPerWord)
+      if (w * kWarpSize + lane < width / E::kValues)
         store_word<E>(next[w], query, w * kWarpSize + lane);
     fetch(i + kTileWarps);
     warp_sync();
@@ -227,8 +227,8 @@ int fp_attention_rows(const fp_attention_rows_args *args, void *stream) {
   const AttentionKernelArgs kernel = {*args, Sizes(*args)};
   if (args->workspace_bytes < kernel.sizes.num_floats * sizeof(float))
     return FP_WORKSPACE_TOO_SMALL;
-  FP_CHECK(for_element(args->dtype, [&](auto element) {
-    using E = decltype(element);
+  FP_CHECK(for_format(args->dtype, [&](auto format) {
+    using E = decltype(format);
     return narrow ? launch_tiles<E, true>(kernel, stream) : launch_tiles<E, false>(kernel, stream);
   }));
   const unsigned chunks = (args->num_image_tokens + kColumnThreads - 1) / kColumnThreads;

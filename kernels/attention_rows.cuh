@@ -16,9 +16,9 @@ constexpr unsigned kPadding = 4;
 
 /// Words of a row that a lane holds on the way to shared memory.
 template <class E>
-constexpr unsigned kWordsOfLane = FP_MAX_HEAD_DIM / E::kPerWord / kWarpSize < 1
+constexpr unsigned kWordsOfLane = FP_MAX_HEAD_DIM / E::kValues / kWarpSize < 1
                                       ? 1
-                                      : FP_MAX_HEAD_DIM / E::kPerWord / kWarpSize;
+                                      : FP_MAX_HEAD_DIM / E::kValues / kWarpSize;
 /// Words of the tile's keys that each thread has in flight.
 constexpr unsigned kWordsAtOnce = 4;
 
@@ -61,19 +61,19 @@ __device__ __forceinline__ unsigned long long key_address(const fp_attention_row
 
 /// Puts a word's values into shared memory as f32.
 template <class E>
-__device__ __forceinline__ void store_word(const typename E::Word &word, Shared<float4> target,
+__device__ __forceinline__ void store_word(const uint4 &word, Shared<float4> target,
                                            unsigned place) {
-  float values[E::kPerWord];
-  E::widen(word, values);
+  float values[E::kValues];
+  E::unpack(word, values);
 #pragma unroll
-  for (unsigned four = 0; four < E::kPerWord / 4; ++four)
-    target[place * (E::kPerWord / 4) + four] = float4{values[4 * four], values[4 * four + 1],
+  for (unsigned four = 0; four < E::kValues / 4; ++four)
+    target[place * (E::kValues / 4) + four] = float4{values[4 * four], values[4 * four + 1],
                                                       values[4 * four + 2], values[4 * four + 3]};
 }
 
 /// D as rows have it in shared memory: whole words, zeros behind the values.
 template <class E> __host__ __device__ constexpr unsigned padded_dim(unsigned head_dim) {
-  return (head_dim + E::kPerWord - 1) / E::kPerWord * E::kPerWord;
+  return (head_dim + E::kValues - 1) / E::kValues * E::kValues;
 }
 
 /// Copies the tile's keys into shared memory. Keys and their words are dealt out over the whole
@@ -82,11 +82,11 @@ template <class E, bool NARROW>
 __device__ __forceinline__ void load_keys(Shared<unsigned long long> addresses,
                                           Shared<float4> keys, unsigned head_dim,
                                           unsigned stride) {
-  const unsigned num_words = padded_dim<E>(head_dim) / E::kPerWord,
+  const unsigned num_words = padded_dim<E>(head_dim) / E::kValues,
                  count = kTileKeys * num_words;
 #pragma unroll 1
   for (unsigned first = threadIdx.x; first < count; first += kTileThreads * kWordsAtOnce) {
-    typename E::Word words[kWordsAtOnce];
+    uint4 words[kWordsAtOnce];
 #pragma unroll
     for (unsigned i = 0; i < kWordsAtOnce; ++i) {
       const unsigned place = first + i * kTileThreads;

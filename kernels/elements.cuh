@@ -13,6 +13,7 @@ namespace fp {
 struct F32 {
   using Stored = float;
   static constexpr unsigned kDtype = FP_F32, kValues = 4;
+  static constexpr bool kIsBfloat = false;
   __device__ __forceinline__ static float widen(float value) { return value; }
   __device__ __forceinline__ static float narrow(float value) { return value; }
   __device__ __forceinline__ static void unpack(const uint4 &words, float (&values)[kValues]) {
@@ -41,6 +42,10 @@ template <class Format> struct Halves {
     return uint4{pack_two(values[0], values[1]), pack_two(values[2], values[3]),
                  pack_two(values[4], values[5]), pack_two(values[6], values[7])};
   }
+  /// Two stored values as one word, the first one in the low half.
+  __device__ __forceinline__ static unsigned join(Stored low, Stored high) {
+    return unsigned(low) | unsigned(high) << 16;
+  }
 
  private:
   __device__ __forceinline__ static void unpack_two(unsigned word, float &low, float &high) {
@@ -48,12 +53,13 @@ template <class Format> struct Halves {
     high = Format::widen(static_cast<unsigned short>(word >> 16));
   }
   __device__ __forceinline__ static unsigned pack_two(float low, float high) {
-    return unsigned(Format::narrow(low)) | unsigned(Format::narrow(high)) << 16;
+    return join(Format::narrow(low), Format::narrow(high));
   }
 };
 
 struct F16 : Halves<F16> {
   static constexpr unsigned kDtype = FP_F16;
+  static constexpr bool kIsBfloat = false;
   __device__ __forceinline__ static float widen(unsigned short bits) { return half_to_float(bits); }
   __device__ __forceinline__ static unsigned short narrow(float value) {
     return float_to_half(value);
@@ -62,6 +68,7 @@ struct F16 : Halves<F16> {
 
 struct Bf16 : Halves<Bf16> {
   static constexpr unsigned kDtype = FP_BF16;
+  static constexpr bool kIsBfloat = true;
   __device__ __forceinline__ static float widen(unsigned short bits) {
     return bits_to_float(unsigned(bits) << 16);
   }

@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use cudarc::driver::sys::CUstreamCaptureMode;
@@ -34,6 +34,7 @@ fn main() -> Outcome {
                 for &kernel in Kernel::ALL {
                     time(&mut criterion, &gpu, &workload, kernel, &mut bench)?;
                 }
+                scored(&mut criterion, &gpu, &workload, &bench)?;
                 graph(&mut criterion, &gpu, &workload, &mut bench)?;
             }
         }
@@ -71,13 +72,40 @@ fn time(
     bench: &mut Bench,
 ) -> Outcome {
     // Once without a clock, so that what can't run is an error and not a figure.
-    bench.launch(gpu, kernel, 0)?;
+    match bench.launch(gpu, kernel, 0) {
+        Err(error) if kernel.is_optional() => {
+            eprintln!("{} {}: {error}", kernel.name(), workload.shape_name());
+            return Ok(());
+        }
+        launched => launched?,
+    }
     bench.check(gpu)?;
     let mut group = criterion.benchmark_group("gpu");
     let name = format!("{} {}", kernel.name(), workload.shape_name());
     group.bench_function(name, |bencher| {
         bencher.iter_custom(|iterations| {
             gpu.timed(iterations, |index| bench.launch(gpu, kernel, index))
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
+/// What a program waits for: `score_batch` and `read`, by the host's clock.
+fn scored(criterion: &mut Criterion, gpu: &Gpu, workload: &Workload, bench: &Bench) -> Outcome {
+    let options = workload.options();
+    bench.score_and_read(gpu, &options, 0)?;
+    let mut group = criterion.benchmark_group("gpu");
+    let name = format!("score_batch and read {}", workload.shape_name());
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|iterations| {
+            let start = Instant::now();
+            for index in 0..iterations {
+                if let Err(error) = bench.score_and_read(gpu, &options, index) {
+                    panic!("the GPU failed: {error}");
+                }
+            }
+            start.elapsed()
         });
     });
     group.finish();

@@ -1,66 +1,85 @@
 #!/bin/sh
-# Correctness, benchmarks and comparison on a GPU host, in one go. Needs the driver; what
+# Correctness, benchmarks and comparison on a GPU host, in one call. Needs the driver; what
 # else it finds it uses: compute-sanitizer for checks of memory and races, Python with
-# PyTorch for the peers. What it can't do it says and records, and it goes on.
+# PyTorch and transformers for the peers. What it can't do it says and records, and it goes
+# on.
 #
 # The most valuable comes first, so that a host that is taken away early leaves something;
 # the summary is written at the end however that comes.
 #
+#   ./run.sh [--steps NAME,NAME…] [--limit SECONDS] [--total SECONDS] [--dry-run] [FOLDER]
+#
+# FOLDER is for results. Steps, in their order:
+#   alike      the whole model on CPU and GPU: logits, and a study's choices and answers
+#   tests      every kernel against the CPU
+#   one        benchmarks of a single sample, in one launch and in two
+#   model      prefill, decoding and a whole grid of a 7B decoder, and the same in transformers
+#   benches    all other benchmarks
+#   peers      scoring in PyTorch
+#   memcheck, racecheck   the tests under compute-sanitizer
+# A limit is each step's, 900 seconds unless it says another; 0 is none. The total is that of
+# all steps: what it leaves no time for is skipped. `--total 560` suits a call of ten minutes.
+# A dry run shows which commands a host with everything would run, and their limits.
+#
 # A bundle that was made with --emulated brings a driver whose device is the host: then
-# everything but sanitizers, study and peers runs there, on few cases, and no time means
-# anything.
-#
-#   ./run.sh [--steps NAME,NAME…] [--limit SECONDS] [FOLDER FOR RESULTS]
-#
-# Steps, in their order: tests, one (benchmarks of a single sample, one launch and two),
-# study (on CPU and GPU), benches (all others), peers, memcheck, racecheck. A limit is each
-# step's, 900 seconds unless it says another; 0 is none.
+# tests and benchmarks run there, on few cases, and no time means anything.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-all="tests one study benches peers memcheck racecheck"
+all="alike tests one model benches peers memcheck racecheck"
 chosen=$all
 limit=900
+total=0
+is_dry=no
 usage() {
-    echo "run.sh: $1; usage: ./run.sh [--steps NAME,NAME] [--limit SECONDS] [FOLDER]; steps: $all" >&2
+    echo "run.sh: $1; usage: ./run.sh [--steps NAME,NAME] [--limit SECONDS] [--total SECONDS]" \
+        "[--dry-run] [FOLDER]; steps: $all" >&2
     exit 2
 }
+seconds() { case "$2" in '' | *[!0-9]*) usage "$1 is '$2', not a number of seconds" ;; esac; }
 while [ $# -gt 0 ]; do
     case "$1" in
-    --steps)
-        [ $# -ge 2 ] || usage "--steps takes names"
-        chosen=$(printf '%s' "$2" | tr ',' ' ')
+    --steps | --limit | --total)
+        [ $# -ge 2 ] || usage "$1 takes a value"
+        case "$1" in
+        --steps) chosen=$(printf '%s' "$2" | tr ',' ' ') ;;
+        --limit) seconds "$1" "$2" && limit=$2 ;;
+        --total) seconds "$1" "$2" && total=$2 ;;
+        esac
         shift ;;
-    --limit)
-        [ $# -ge 2 ] || usage "--limit takes seconds"
-        limit=$2
-        shift ;;
+    --dry-run) is_dry=yes ;;
     -*) usage "unknown option $1" ;;
     *) break ;;
     esac
     shift
 done
-case "$limit" in '' | *[!0-9]*) usage "the limit is '$limit'" ;; esac
+[ $# -le 1 ] || usage "one folder at most"
 for name in $chosen; do
     case " $all " in *" $name "*) ;; *) usage "unknown step '$name'" ;; esac
 done
 out=${1:-$here/results}
-mkdir -p "$out" || exit 1
-steps="$out/steps.jsonl"
-: >"$steps"
+begun=$(date +%s)
 failed=0
 python=${PYTHON:-$(command -v python3 || echo none)}
+if [ "$is_dry" = no ]; then
+    mkdir -p "$out" || exit 1
+    steps="$out/steps.jsonl"
+    : >"$steps"
+fi
 
 # step NAME STATUS NOTE: one line of the record.
 step() {
-    note=$(printf '%s' "$3" | tr '\n\t"\\' "  ''")
-    printf '{"step": "%s", "status": "%s", "note": "%s"}\n' "$1" "$2" "$note" >>"$steps"
+    note=$(printf '%s' "$3" | tr '\n\t"\134' "  ''")
     printf '%-22s %-8s %s\n' "$1" "$2" "$note"
+    [ "$is_dry" = no ] || return 0
+    printf '{"step": "%s", "status": "%s", "note": "%s"}\n' "$1" "$2" "$note" >>"$steps"
     case "$2" in failed | timeout) failed=1 ;; esac
 }
 
 summary() {
     trap - EXIT INT TERM HUP
-    if [ "$python" = none ]; then
+    if [ "$is_dry" = yes ]; then
+        exit 0
+    elif [ "$python" = none ]; then
         step summary skipped "no python3: figures are in $out/criterion"
     else
         "$python" "$here/peers/gpu_summary.py" "$out" || failed=1
@@ -78,11 +97,25 @@ trap summary EXIT
 
 is_chosen() { case " $chosen " in *" $1 "*) true ;; *) false ;; esac; }
 
-# Becomes a command that is ended when it takes longer than the limit: first so that it can
-# still write, then for good.
+# The seconds that a step may take now: its limit, or what the total leaves; 0 is no limit.
+# Fails where less than ten are left.
+time_left() {
+    if [ "$total" -eq 0 ]; then
+        echo "$limit"
+        return 0
+    fi
+    left=$((total - $(date +%s) + begun))
+    [ "$left" -ge 10 ] || return 1
+    if [ "$limit" -gt 0 ] && [ "$limit" -lt "$left" ]; then echo "$limit"; else echo "$left"; fi
+}
+
+# Becomes a command that is ended when it takes longer than so many seconds: first so that it
+# can still write, then for good.
 limited() {
-    if [ "$limit" -gt 0 ] && command -v timeout >/dev/null 2>&1; then
-        exec timeout -k 20 "$limit" "$@"
+    most=$1
+    shift
+    if [ "$most" -gt 0 ] && command -v timeout >/dev/null 2>&1; then
+        exec timeout -k 10 "$most" "$@"
     else
         exec "$@"
     fi
@@ -93,9 +126,17 @@ limited() {
 try() {
     name=$1
     shift
+    if ! most=$(time_left); then
+        step "$name" skipped "no time left of $total s"
+        return 0
+    fi
+    if [ "$is_dry" = yes ]; then
+        step "$name" dry "limit $most s: $*"
+        return 0
+    fi
     log="$out/$name.log"
     start=$(date +%s)
-    limited "$@" >"$log" 2>&1 &
+    limited "$most" "$@" >"$log" 2>&1 &
     child=$!
     wait "$child"
     status=$?
@@ -106,12 +147,15 @@ try() {
     124 | 137) step "$name" timeout "ended after $took, see $name.log" ;;
     *) step "$name" failed "$took, status $status, see $name.log: $(tail -n 1 "$log")" ;;
     esac
+    return 0
 }
 
 # The GPU, and what is missing for it.
 has_gpu=no
 reason="no GPU: nvidia-smi is missing or lists none"
-if [ -e "$here/lib/libcuda.so" ]; then
+if [ "$is_dry" = yes ]; then
+    has_gpu=yes
+elif [ -e "$here/lib/libcuda.so" ]; then
     has_gpu=emulated
     reason="the device is the host"
     export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
@@ -127,9 +171,11 @@ else
 fi
 
 # Says in one sentence what the GPU, its driver or its libraries lack; cuBLAS and cuRAND are
-# the study's alone.
+# the model's alone.
 has_libraries=$has_gpu
-if "$here/bin/kernel-tests" --exact preflight::the_first_gpu --nocapture >"$out/preflight.log" 2>&1; then
+said=
+if [ "$is_dry" = yes ]; then :
+elif "$here/bin/kernel-tests" --exact preflight::the_first_gpu --nocapture >"$out/preflight.log" 2>&1; then
     said=$(sed -n 's/^.*preflight: //p' "$out/preflight.log" | head -n 1)
     case "$said" in
     usable*) step preflight passed "$said" ;;
@@ -142,9 +188,61 @@ else
     step preflight failed "$reason"
 fi
 
+# What Python has for the peers.
+has_torch=no has_transformers=no
+torch="no python3"
+if [ "$is_dry" = yes ]; then
+    has_torch=yes has_transformers=yes
+elif [ "$has_gpu" != yes ]; then
+    torch=$reason
+elif [ "$python" != none ]; then
+    if ! "$python" -c 'import torch' >"$out/torch.log" 2>&1; then
+        torch="$python has no PyTorch: pip install torch"
+    elif ! "$python" -c 'import torch; torch.zeros(1, device="cuda")' >"$out/torch.log" 2>&1; then
+        torch="PyTorch of $python can't use the GPU: $(tail -n 1 "$out/torch.log")"
+    else
+        has_torch=yes
+        "$python" -c 'import transformers' >>"$out/torch.log" 2>&1 && has_transformers=yes
+        torch=$("$python" -c 'import torch; print("PyTorch", torch.__version__)')
+    fi
+    step torch "$([ "$has_torch" = yes ] && echo found || echo missing)" "$torch"
+fi
+
+finepruner="$here/bin/finepruner"
+# Whether the whole model can run here; else a step by this name is skipped.
+has_model() {
+    [ "$is_dry" = no ] || return 0
+    if [ ! -x "$finepruner" ]; then step "$1" skipped "this bundle was made without finepruner"
+    elif ! "$finepruner" --version >"$out/version.log" 2>&1; then
+        step "$1" failed "finepruner doesn't start, see version.log"
+    elif [ "$has_gpu" != yes ]; then step "$1" skipped "$reason"
+    elif [ "$has_libraries" != yes ]; then step "$1" skipped "$said"
+    else return 0
+    fi
+    return 1
+}
+
+# Both devices must compute, choose and answer alike.
+if is_chosen alike && has_model alike; then
+    [ "$is_dry" = yes ] || rm -rf "$out/study-cpu" "$out/study-cuda"
+    for device in cpu cuda; do
+        try "logits-$device" "$finepruner" generate --model "$here/assets/finepruner-tiny" \
+            --image "$here/assets/benchmark/select/images/select-00000.png" --prompt "What shape is it?" --keep 42 \
+            --max-new-tokens 8 --dtype f32 --device "$device" \
+            --logits "$out/logits-$device.safetensors" --json
+        try "study-$device" "$finepruner" study \
+            --config "$here/configs/ablation_a_config.json" --dataset embedded:select \
+            --limit 24 --no-report --device "$device" --dtype f32 --output "$out/study-$device"
+    done
+    if [ "$python" = none ]; then step alike skipped "no python3 to compare them"
+    else try alike "$python" "$here/peers/gpu_study.py" "$out"
+    fi
+fi
+
 if ! is_chosen tests; then :
 elif [ "$has_gpu" = no ]; then step tests skipped "$reason"
-else try tests "$here/bin/kernel-tests" --test-threads=1; fi
+else try tests "$here/bin/kernel-tests" --test-threads=1
+fi
 
 bench() { CRITERION_HOME="$out/criterion" try "$@"; }
 if ! is_chosen one; then :
@@ -154,43 +252,34 @@ elif [ "$has_gpu" = yes ]; then
 elif [ "$has_gpu" = emulated ]; then
     bench bench-floor "$here/bin/kernel-bench" --bench --quick floor
     bench bench-one "$here/bin/kernel-bench" --bench --quick ' 1x32x576'
-else step one skipped "$reason"; fi
+else step one skipped "$reason"
+fi
 
-# A study on both devices must choose and answer alike.
-if ! is_chosen study; then :
-elif [ ! -x "$here/bin/finepruner" ]; then step study skipped "this bundle was made without finepruner"
-elif ! "$here/bin/finepruner" --version >"$out/version.log" 2>&1; then
-    step study failed "finepruner doesn't start, see version.log"
-elif [ "$has_gpu" != yes ]; then step study skipped "$reason"
-elif [ "$has_libraries" != yes ]; then step study skipped "$said"
-else
-    rm -rf "$out/study-cpu" "$out/study-cuda"
-    for device in cuda cpu; do
-        try "study-$device" "$here/bin/finepruner" study \
-            --config "$here/configs/ablation_a_config.json" --dataset embedded:select \
-            --limit 60 --no-report --device "$device" --output "$out/study-$device"
-    done
-    if [ -f "$out/study-cuda/records.jsonl" ] && [ -f "$out/study-cpu/records.jsonl" ] &&
-        [ "$python" != none ]; then
-        try study-alike "$python" "$here/peers/gpu_study.py" "$out/study-cpu" "$out/study-cuda"
+if is_chosen model && has_model model; then
+    try model "$here/bin/model-timings" random:llava-1.5-7b cuda bf16 "$out/model.json"
+    if [ "$has_torch" != yes ]; then step model-peers skipped "$torch"
+    elif [ "$has_transformers" != yes ]; then
+        step model-peers skipped "$python has no transformers: pip install transformers"
+    else try model-peers "$python" "$here/peers/gpu_model.py" "$out/model-peers.json"
     fi
 fi
 
 if ! is_chosen benches; then :
 elif [ "$has_gpu" = yes ]; then bench benchmarks "$here/bin/kernel-bench" --bench
 elif [ "$has_gpu" = emulated ]; then bench benchmarks "$here/bin/kernel-bench" --bench --test
-else step benches skipped "$reason"; fi
+else step benches skipped "$reason"
+fi
 
 if ! is_chosen peers; then :
-elif [ "$has_gpu" != yes ]; then step peers skipped "$reason"
-elif [ "$python" = none ]; then step peers skipped "no python3"
-elif ! "$python" -c 'import torch' >"$out/torch.log" 2>&1; then
-    step peers skipped "$python has no PyTorch: pip install torch"
-elif ! "$python" -c 'import torch; torch.zeros(1, device="cuda")' >"$out/torch.log" 2>&1; then
-    step peers skipped "PyTorch of $python can't use the GPU: $(tail -n 1 "$out/torch.log")"
-else try peers "$python" "$here/peers/gpu_select.py" "$out/peers.json"; fi
+elif [ "$has_torch" != yes ]; then step peers skipped "$torch"
+else try peers "$python" "$here/peers/gpu_select.py" "$out/peers.json"
+fi
 
-sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -n 1)
+sanitizer=$(command -v compute-sanitizer)
+for folder in /usr/local/cuda*/bin; do
+    [ -n "$sanitizer" ] || [ ! -x "$folder/compute-sanitizer" ] || sanitizer=$folder/compute-sanitizer
+done
+[ "$is_dry" = no ] || sanitizer=${sanitizer:-compute-sanitizer}
 for tool in memcheck racecheck; do
     if ! is_chosen "$tool"; then :
     elif [ "$has_gpu" != yes ]; then step "$tool" skipped "$reason"

@@ -17,6 +17,7 @@ MAX_BYTES = 8 << 30  # of one buffer, where the benchmarks do not say another si
 KEPT = {(32, 576): 166, (40, 576): 172, (32, 2880): 832}
 PEERS = {
     "gather_tokens": ["gather_us"],
+    "score_batch and read": ["eager_read_us"],
     "fused": ["eager_us", "eager_graph_us", "compiled_us", "compiled_graph_us"],
     "fused in a graph": ["eager_graph_us", "compiled_graph_us"],
 }
@@ -87,6 +88,49 @@ def table(found, peers, most):
     return rows
 
 
+def paths(rows):
+    """What the fused pass takes in one launch of clusters, in two launches, and as it is."""
+    timed = {(row["kernel"], row["shape"]): row["us"] for row in rows if "shape" in row}
+    found = []
+    for (kernel, shape), us in timed.items():
+        two, cluster = timed.get(("fused in two", shape)), timed.get(("fused by cluster", shape))
+        if kernel == "fused" and two:
+            best = min(two, cluster or two)
+            row = {"shape": shape, "fused_us": us, "two_us": two, "cluster_us": cluster}
+            found.append(row | {"over_best": us / best})
+    return found
+
+
+def model_rows(ours, theirs):
+    """Each figure of the whole model that both sides have, in milliseconds."""
+    for name, one in ours.items():
+        other = theirs.get(name)
+        if not isinstance(one, dict) or not isinstance(other, dict) or name == "failed":
+            continue
+        for figure in ("prefill_ms", "decode_ms_per_token", "ms"):
+            if figure in one and figure in other:
+                yield {
+                    "what": name,
+                    "figure": figure,
+                    "ms": one[figure],
+                    "peer_ms": other[figure],
+                    "times": other[figure] / one[figure],
+                }
+
+
+# The least that each figure of the model must be faster than its peer.
+MODEL = {("branches", "decode_ms_per_token"): 3, ("grid", "ms"): 30}
+
+
+def model_demands(rows):
+    for row in rows:
+        is_prefill = row["what"].startswith("S=") and row["figure"] == "prefill_ms"
+        least = 1 if is_prefill else MODEL.get((row["what"], row["figure"]))
+        if least:
+            name = f"{row['what']} {row['figure'].split('_')[0]}, {least}x transformers"
+            yield name, f"{row['times']:.2f}x", row["times"] >= least
+
+
 def demands(rows):
     """What the kernels are held to, as (demand, what was measured, whether it holds)."""
     timed = {(row["kernel"], row["shape"]): row for row in rows if "shape" in row}
@@ -96,6 +140,10 @@ def demands(rows):
         if name in peers:
             ratio = peers[name] / one["us"]
             yield f"one sample, {least}x PyTorch {name[:-3]}", f"{ratio:.1f}x", ratio >= least
+    read = timed.get(("score_batch and read", "1x32x576"), {})
+    if "eager_read_us" in read.get("peers_us", {}):
+        ratio = read["peers_us"]["eager_read_us"] / read["us"]
+        yield "one sample read on the host, 25x PyTorch eager", f"{ratio:.1f}x", ratio >= 25
     for (kernel, shape), row in timed.items():
         sort = timed.get(("segmented_sort", shape))
         if kernel == "fused" and sort:
@@ -106,18 +154,34 @@ def demands(rows):
             yield f"gather at 80 % of a copy, {shape}", f"{100 * share:.0f} %", share >= 0.8
 
 
-def show(rows, checked):
-    print(f"{'kernel':<18} {'BxHxN':<12} {'us':>9} {'floor':>8} {'times':>6}  peers")
+def show_model(rows):
+    for row in rows:
+        print(
+            f"{row['what']:<12} {row['figure']:<20} {row['ms']:>10.2f} ms"
+            f" {row['peer_ms']:>10.2f} ms in transformers {row['times']:>7.2f}x"
+        )
+
+
+def show_paths(rows):
+    for row in rows:
+        cluster = f"{row['cluster_us']:.2f}" if row["cluster_us"] else "none"
+        note = "" if row["over_best"] < 1.1 else "  the rule took the slower one"
+        print(
+            f"paths {row['shape']:<12} cluster {cluster:>9} two {row['two_us']:>9.2f}"
+            f" taken {row['fused_us']:>9.2f} us{note}"
+        )
+
+
+def show(rows):
+    print(f"{'kernel':<21} {'BxHxN':<12} {'us':>9} {'floor':>8} {'times':>6}  peers")
     for row in rows:
         if "shape" not in row:
             continue
         against = ", ".join(f"{k[:-3]} {v / row['us']:.1f}x" for k, v in row["peers_us"].items())
         print(
-            f"{row['kernel']:<18} {row['shape']:<12} {row['us']:>9.2f} {row['floor_us']:>8.2f}"
+            f"{row['kernel']:<21} {row['shape']:<12} {row['us']:>9.2f} {row['floor_us']:>8.2f}"
             f" {row['us'] / row['floor_us']:>6.1f}  {against}"
         )
-    for demand, measured, holds in checked:
-        print(f"{'holds' if holds else 'FAILS':<6} {demand}: {measured}")
 
 
 def main(folder):
@@ -126,12 +190,19 @@ def main(folder):
     peers = read_json(folder / "peers.json", {})
     rows = table(benchmarks(folder), peers, most_bytes(folder))
     is_emulated = any(step["status"] == "emulated" for step in steps)
-    checked = [] if is_emulated else list(demands(rows))
+    model = read_json(folder / "model.json", {})
+    model_peers = read_json(folder / "model-peers.json", {})
+    both = list(model_rows(model, model_peers))
+    checked = [] if is_emulated else [*demands(rows), *model_demands(both)]
     record = {
         "gpu": (folder / "gpu.csv").read_text().strip() if (folder / "gpu.csv").exists() else None,
         "is_emulated": is_emulated,
         "steps": steps,
         "rows": rows,
+        "paths": paths(rows),
+        "model": both,
+        "model_alone": model or None,
+        "model_peers": model_peers or None,
         "demands": [
             {"demand": demand, "measured": measured, "holds": holds}
             for demand, measured, holds in checked
@@ -141,9 +212,13 @@ def main(folder):
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     print(f"\nrecord: {folder / 'record.json'}")
     if any("shape" in row for row in rows):
-        show(rows, checked)
-    else:
+        show(rows)
+        show_paths(paths(rows))
+    elif not both:
         print("no figures: nothing was timed here")
+    show_model(both)
+    for demand, measured, holds in checked:
+        print(f"{'holds' if holds else 'FAILS':<6} {demand}: {measured}")
     if is_emulated:
         print("emulated on the host: no figure means anything")
     count = lambda status: sum(step["status"] == status for step in steps)

@@ -78,23 +78,33 @@ struct Buffer {
   bool is_writable;
   mutable Touched reads, writes;  // of the running launch, for the emulated driver
 };
-struct Block;
+/// A block's shared memory, as accesses see it.
+struct Block {
+  unsigned char *bytes = nullptr, *shadow = nullptr;  // one byte of each: whether it was written
+  size_t size = 0;
+  bool has_exits = false;  // a thread of it has ended
+};
+/// That of the running thread.
+inline thread_local Block *running_block = nullptr;
 
 [[noreturn]] __attribute__((format(printf, 1, 2))) void fault(const char *format, ...);
 /// The registered buffer that holds `address`; stays valid until the launch ends.
 const Buffer *find_buffer(uintptr_t address);
-Block *this_block();
+inline Block *this_block() { return running_block; }
 Block *block_of_rank(unsigned rank);
-/// Base of a block's shared memory; faults where that block began to exit.
-unsigned char *shared_bytes(Block *block);
-/// One byte for each of shared memory: whether it was written.
-unsigned char *shared_shadow(Block *block);
-size_t shared_size(Block *block);
 /// Waits for `count` threads of the block (barrier ids 0 to 15).
 void wait_at_barrier(unsigned id, unsigned count, const char *file, int line);
 void wait_for_cluster(const char *file, int line);
-/// Gives `value` (up to 8 bytes) to the warp and returns all 32 lanes' values.
-const uint64_t *exchange_in_warp(uint64_t value, const char *file, int line);
+/// Words that a lane gives to an exchange at most.
+constexpr unsigned kMaxWords = 3;
+/// Gives `count` words to the warp; of each word all 32 lanes' values. What it returns is
+/// good until this lane's next exchange, which nobody passes before.
+const uint64_t (*exchange_in_warp(const uint64_t *words, unsigned count, const char *file,
+                                  int line))[32];
+/// The same of one word.
+inline const uint64_t *exchange_in_warp(uint64_t value, const char *file, int line) {
+  return exchange_in_warp(&value, 1, file, line)[0];
+}
 unsigned rank_in_cluster();
 /// Where a launch goes, and what it is called in messages.
 struct Launched {
@@ -103,61 +113,6 @@ struct Launched {
 };
 int run(const dim3 &grid, unsigned threads, size_t shared_bytes, unsigned cluster,
         void (*body)(const void *), const void *argument, const Launched &launched);
-
-/// A place in global memory, read and written with checks.
-template <class T> class GlobalRef {
- public:
-  using Value = std::remove_const_t<T>;
-  GlobalRef(uintptr_t address, const Buffer *buffer) : address_(address), buffer_(buffer) {}
-  operator Value() const {
-    check(false);
-    return *reinterpret_cast<const Value *>(address_);
-  }
-  void operator=(const Value &value) const {
-    static_assert(!std::is_const_v<T>, "a kernel writes to what it takes as read-only");
-    check(true);
-    *reinterpret_cast<Value *>(address_) = value;
-  }
-
- private:
-  void check(bool is_write) const {
-    if (!buffer_ || address_ < buffer_->begin || address_ + sizeof(T) > buffer_->end)
-      fault("%s of %zu bytes outside its buffer, by %lld bytes past its begin of %lld",
-            is_write ? "write" : "read", sizeof(T),
-            buffer_ ? (long long)(address_ - buffer_->begin) : -1LL,
-            buffer_ ? (long long)(buffer_->end - buffer_->begin) : 0LL);
-    if (address_ % alignof(T)) fault("misaligned access of %zu bytes", sizeof(T));
-    if (is_write && !buffer_->is_writable) fault("write to a read-only buffer");
-    (is_write ? buffer_->writes : buffer_->reads).add(address_, sizeof(T));
-  }
-  uintptr_t address_;
-  const Buffer *buffer_;
-};
-
-/// A place in shared memory, read and written with checks.
-template <class T> class SharedRef {
- public:
-  SharedRef(Block *block, size_t offset) : block_(block), offset_(offset) {}
-  SharedRef(const SharedRef &) = default;
-  operator T() const {
-    T value;
-    const unsigned char *bytes = shared_bytes(block_);
-    const unsigned char *shadow = shared_shadow(block_) + offset_;
-    if (std::memchr(shadow, 0, sizeof(T)))
-      fault("read of uninitialised shared memory at byte %zu", offset_);
-    std::memcpy(&value, bytes + offset_, sizeof(T));
-    return value;
-  }
-  void operator=(const T &value) const {
-    std::memcpy(shared_bytes(block_) + offset_, &value, sizeof(T));
-    std::memset(shared_shadow(block_) + offset_, 1, sizeof(T));
-  }
-  void operator=(const SharedRef &other) const { *this = T(other); }
-
- private:
-  Block *block_;
-  size_t offset_;
-};
 
 template <class T> uint64_t to_word(T value) {
   static_assert(sizeof(T) <= 8);
@@ -172,81 +127,11 @@ template <class T> T from_word(uint64_t word) {
 }
 
 }  // namespace emulation
+}  // namespace fp
 
-template <class T> class Global {
- public:
-  Global() = default;
-  explicit Global(const void *address)
-      : address_(reinterpret_cast<uintptr_t>(address)), buffer_(emulation::find_buffer(address_)) {}
-  emulation::GlobalRef<T> operator[](size_t index) const {
-    return {address_ + index * sizeof(T), buffer_};
-  }
-  emulation::GlobalRef<T> operator*() const { return (*this)[0]; }
-  Global operator+(size_t count) const {
-    Global moved = *this;
-    moved.address_ += count * sizeof(T);
-    return moved;
-  }
-  explicit operator bool() const { return address_ != 0; }
+#include "memory.h"
 
- private:
-  uintptr_t address_ = 0;
-  const emulation::Buffer *buffer_ = nullptr;
-};
-
-template <class T> class Shared {
- public:
-  Shared() = default;
-  Shared(emulation::Block *block, size_t offset, size_t count)
-      : block_(block), offset_(offset), count_(count) {}
-  emulation::SharedRef<T> operator[](size_t index) const {
-    if (index >= count_)
-      emulation::fault("shared array of %zu read or written at %zu", count_, index);
-    return {block_, offset_ + index * sizeof(T)};
-  }
-  Shared operator+(size_t count) const {
-    if (count > count_) emulation::fault("shared array of %zu moved by %zu", count_, count);
-    return {block_, offset_ + count * sizeof(T), count_ - count};
-  }
-  Shared of_block(emulation::Block *block) const { return {block, offset_, count_}; }
-  template <class To> Shared<To> as() const {
-    if (offset_ % alignof(To) || count_ * sizeof(T) % sizeof(To))
-      emulation::fault("shared array at byte %zu taken as one of %zu-byte values", offset_,
-                       sizeof(To));
-    return {block_, offset_, count_ * sizeof(T) / sizeof(To)};
-  }
-  /// Where it begins, for a read of `count` values by another lane.
-  size_t place(size_t count) const {
-    if (count > count_) emulation::fault("shared array of %zu read to its %zuth", count_, count);
-    return offset_;
-  }
-
- private:
-  emulation::Block *block_ = nullptr;
-  size_t offset_ = 0, count_ = 0;
-};
-
-template <class To, class From> Shared<To> shared_cast(Shared<From> array) {
-  return array.template as<To>();
-}
-
-template <class T> Global<T> global(const void *address) { return Global<T>(address); }
-
-class SharedArena {
- public:
-  template <class T> Shared<T> take(unsigned count) {
-    emulation::Block *block = emulation::this_block();
-    const size_t offset = used_;
-    used_ += (count * sizeof(T) + 15) & ~size_t(15);
-    if (used_ > emulation::shared_size(block))
-      emulation::fault("shared memory of %zu bytes asked for %zu", emulation::shared_size(block),
-                       used_);
-    return {block, offset, count};
-  }
-
- private:
-  size_t used_ = 0;
-};
+namespace fp {
 
 inline void block_sync(FP_SITE_PARAMETERS) {
   emulation::wait_at_barrier(0, blockDim.x, FP_SITE);
@@ -291,107 +176,13 @@ template <class T> Shared<T> on_rank(Shared<T> array, unsigned rank) {
   return array.of_block(emulation::block_of_rank(rank));
 }
 
-inline float bits_to_float(unsigned bits) { return emulation::from_word<float>(bits); }
-inline unsigned float_to_bits(float value) { return unsigned(emulation::to_word(value)); }
+}  // namespace fp
 
-/// IEEE binary16, exactly.
-inline float half_to_float(unsigned short bits) {
-  const unsigned exponent = (bits >> 10) & 31, mantissa = bits & 1023;
-  const unsigned sign = unsigned(bits & 0x8000) << 16;
-  if (exponent == 31) return bits_to_float(sign | 0x7f800000 | mantissa << 13);
-  if (exponent == 0) {
-    const float value = std::ldexp(float(mantissa), -24);
-    return sign ? -value : value;
-  }
-  return bits_to_float(sign | (exponent + 112) << 23 | mantissa << 13);
-}
+// Of the primitives above.
+#include "numbers.h"
+#include "matrices.h"
 
-/// To the nearest binary16, ties to even.
-inline unsigned short float_to_half(float value) {
-  const unsigned bits = float_to_bits(value), sign = bits >> 16 & 0x8000;
-  const unsigned magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return static_cast<unsigned short>(sign | 0x7fff);
-  if (magnitude >= 0x477ff000) return static_cast<unsigned short>(sign | 0x7c00);
-  // Below 2^-14 in steps of 2^-24, which is what rint of a scaled value gives.
-  if (magnitude < 0x38800000)
-    return static_cast<unsigned short>(
-        sign | unsigned(std::rint(std::ldexp(bits_to_float(magnitude), 24))));
-  const unsigned rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
-  return static_cast<unsigned short>(sign | (rounded - (112u << 23)) >> 13);
-}
-
-/// To the nearest bfloat16, ties to even.
-inline unsigned short float_to_bfloat(float value) {
-  const unsigned bits = float_to_bits(value);
-  if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fff;
-  return static_cast<unsigned short>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-inline double bits_to_double(unsigned long long bits) { return emulation::from_word<double>(bits); }
-inline unsigned long long double_to_bits(double value) { return emulation::to_word(value); }
-
-namespace emulation {
-
-/// What every lane gives; valid beyond the next exchange.
-struct Lanes {
-  uint64_t words[32];
-  Lanes(uint64_t word, const char *file, int line) {
-    std::memcpy(words, exchange_in_warp(word, file, line), sizeof words);
-  }
-};
-
-/// The value `index` of `row`, an address of shared memory that another lane gave.
-inline unsigned matrix_value(uint64_t row, unsigned index) {
-  return SharedRef<unsigned short>(this_block(), size_t(row) + index * sizeof(unsigned short));
-}
-
-inline void load_matrices(Shared<unsigned short> row, unsigned (&out)[4], bool is_transposed,
-                          const char *file, int line) {
-  const size_t place = row.place(8);
-  if (place % 16) fault("a row of a matrix at byte %zu of shared memory", place);
-  const Lanes rows(place, file, line);
-  const unsigned first = threadIdx.x % 32 / 4, pair = threadIdx.x % 4 * 2;
-  for (unsigned i = 0; i < 4; ++i) {
-    const uint64_t *matrix = rows.words + 8 * i;
-    out[i] = is_transposed
-                 ? matrix_value(matrix[pair], first) | matrix_value(matrix[pair + 1], first) << 16
-                 : matrix_value(matrix[first], pair) | matrix_value(matrix[first], pair + 1) << 16;
-  }
-  // Nobody writes there before the last lane has read.
-  exchange_in_warp(0, file, line);
-}
-
-}  // namespace emulation
-
-inline void load_matrices(Shared<unsigned short> row, unsigned (&out)[4], FP_SITE_PARAMETERS) {
-  emulation::load_matrices(row, out, false, FP_SITE);
-}
-inline void load_matrices_transposed(Shared<unsigned short> row, unsigned (&out)[4],
-                                     FP_SITE_PARAMETERS) {
-  emulation::load_matrices(row, out, true, FP_SITE);
-}
-
-/// Each sum is exact but for one rounding at its end; a tensor core's is rounded otherwise.
-template <bool IS_BFLOAT>
-void mma(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, FP_SITE_PARAMETERS) {
-  const auto two = [](unsigned low, unsigned high) { return low | uint64_t(high) << 32; };
-  const emulation::Lanes near(two(a[0], a[1]), FP_SITE), far(two(a[2], a[3]), FP_SITE),
-      columns(two(b0, b1), FP_SITE);
-  const auto value = [](uint64_t word, unsigned index) {
-    const auto bits = static_cast<unsigned short>(word >> 16 * index);
-    return double(IS_BFLOAT ? bits_to_float(unsigned(bits) << 16) : half_to_float(bits));
-  };
-  const unsigned row = threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned lower = i / 2 * 2;  // 16-bit values of row + 8 follow those of row
-    double sum = sums[i];
-    for (unsigned k = 0; k < 16; ++k) {
-      const unsigned in_row = 4 * row + k % 8 / 2, in_column = 4 * (column + i % 2) + k % 8 / 2;
-      const uint64_t of_a = k < 8 ? near.words[in_row] : far.words[in_row];
-      sum += value(of_a, lower + k % 2) * value(columns.words[in_column], k / 8 * 2 + k % 2);
-    }
-    sums[i] = float(sum);
-  }
-}
+namespace fp {
 
 inline bool device_has_clusters() { return true; }
 inline unsigned num_multiprocessors() { return 132; }

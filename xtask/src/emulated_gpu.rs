@@ -17,7 +17,7 @@ use crate::{root, run, target_folder};
 pub(crate) const FEATURES: &str = "cuda,fp-kernels/emulated-gpu";
 /// The same with the model.
 const MODEL_FEATURES: &str =
-    "fp-cli/cuda,fp-model/emulated-gpu,fp-scoring/cuda,fp-benches/cuda,fp-benches/training";
+    "fp-cli/cuda,fp-model/emulated-gpu,fp-scoring/emulated-gpu,fp-benches/cuda,fp-benches/training";
 const NVCC: &str = include_str!("emulated_gpu/nvcc.sh");
 const RUSTC: &str = include_str!("emulated_gpu/rustc.sh");
 /// Libraries that are named when linking and loaded when running.

@@ -1,5 +1,8 @@
 //! `cargo xtask gpu-bundle`: what a GPU host without Rust needs, in one archive.
 
+#[cfg(all(test, unix))]
+mod runner;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,8 +23,9 @@ const CUDA: [&str; 5] = [
     "libcurand",
     "libnvrtc",
 ];
-const PEERS: [&str; 4] = [
+const PEERS: [&str; 5] = [
     "score_strategies.py",
+    "gpu_model.py",
     "gpu_select.py",
     "gpu_study.py",
     "gpu_summary.py",
@@ -94,9 +98,11 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
         "gpu",
     ];
     let binary = ["build", "--package", "fp-cli", "--bin", "finepruner"];
+    let timings = ["build", "--package", "fp-model", "--example", "gpu_timings"];
     let mut wanted = vec![("kernel-tests", &tests[..]), ("kernel-bench", &benches[..])];
     if !args.kernels_only && !args.emulated {
         wanted.push(("finepruner", &binary[..]));
+        wanted.push(("model-timings", &timings[..]));
         for path in STUDY {
             copy_all(&root.join(path), &bundle.join(path))?;
         }

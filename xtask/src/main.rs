@@ -39,8 +39,9 @@ enum Task {
     Test,
     /// What continuous integration runs: format, lints, documentation, tests.
     Ci {
-        /// The CUDA kernels and what calls them too, by the tool kit of cuda-setup; the
-        /// GPU's tests run in the emulation.
+        /// The CUDA code too: what calls the kernels is linted, and the GPU's tests run in
+        /// the emulation; the kernels are compiled by the tool kit of cuda-setup, and must
+        /// not spill.
         #[arg(long)]
         cuda: bool,
     },
@@ -107,6 +108,7 @@ fn ci(cuda: bool) -> Result<()> {
         }
         emulated_gpu::lint()?;
         emulated_gpu::test()?;
+        cuda_report::check()?;
     }
     Ok(())
 }

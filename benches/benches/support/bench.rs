@@ -10,6 +10,8 @@ use fp_kernels::cuda::{
     self, CompareHeads, ErrorWord, Fused, FusedPath, HeadScore, HeadStatistics, ScoreShape, Select,
     SelectionOutputs, Strategies, Strategy,
 };
+use fp_scoring::cuda::score_batch;
+use fp_scoring::{HeadStrategy, SelectOptions};
 
 use super::attention::Attended;
 use super::gather::Gathered;
@@ -22,7 +24,11 @@ pub(crate) enum Kernel {
     HeadScore,
     CompareHeads,
     Select,
+    /// By the path that the kernel chooses.
     Fused,
+    /// In one launch of clusters, and in two launches, whatever it would choose.
+    FusedCluster,
+    FusedTwo,
     GatherTokens,
     /// CUB's sort of the same rows, which every order statistic could start from.
     #[cfg(feature = "peers")]
@@ -30,12 +36,28 @@ pub(crate) enum Kernel {
 }
 
 impl Kernel {
+    /// How the two steps are launched, where it is both of them.
+    fn path(self) -> FusedPath {
+        match self {
+            Kernel::FusedCluster => FusedPath::Cluster,
+            Kernel::FusedTwo => FusedPath::Two,
+            _ => FusedPath::Auto,
+        }
+    }
+
+    /// Whether a device or a size may not have it, which is then no error.
+    pub(crate) fn is_optional(self) -> bool {
+        self == Kernel::FusedCluster
+    }
+
     pub(crate) const ALL: &[Kernel] = &[
         Kernel::AttentionRows,
         Kernel::HeadScore,
         Kernel::CompareHeads,
         Kernel::Select,
         Kernel::Fused,
+        Kernel::FusedCluster,
+        Kernel::FusedTwo,
         Kernel::GatherTokens,
         #[cfg(feature = "peers")]
         Kernel::SegmentedSort,
@@ -48,6 +70,8 @@ impl Kernel {
             Kernel::CompareHeads => "compare_heads",
             Kernel::Select => "select",
             Kernel::Fused => "fused",
+            Kernel::FusedCluster => "fused by cluster",
+            Kernel::FusedTwo => "fused in two",
             Kernel::GatherTokens => "gather_tokens",
             #[cfg(feature = "peers")]
             Kernel::SegmentedSort => "segmented_sort",
@@ -138,6 +162,21 @@ impl Bench {
         Ok(bench)
     }
 
+    /// Scores and selects as programs do it, from attention on the device to selections on
+    /// the host: allocation, launches, the copy and the wait.
+    pub(crate) fn score_and_read(&self, gpu: &Gpu, options: &SelectOptions, index: u64) -> Outcome {
+        let attention = self.inputs[index as usize % self.inputs.len()].as_view();
+        let chosen = score_batch(
+            &gpu.stream,
+            &attention,
+            self.shape,
+            HeadStrategy::STUDY,
+            options,
+        )?;
+        std::hint::black_box(chosen.read()?);
+        Ok(())
+    }
+
     pub(crate) fn num_inputs(&self) -> usize {
         self.inputs.len()
     }
@@ -185,7 +224,7 @@ impl Bench {
                     error: &mut self.error,
                 },
             )?,
-            Kernel::Fused => cuda::fused(
+            Kernel::Fused | Kernel::FusedCluster | Kernel::FusedTwo => cuda::fused(
                 stream,
                 Fused {
                     shape: self.shape,
@@ -193,7 +232,7 @@ impl Bench {
                     normalization: Normalization::L1,
                     strategies: &self.strategies,
                     allow_degenerate: false,
-                    path: FusedPath::Auto,
+                    path: kernel.path(),
                     scores: self.scores.as_view_mut(),
                     statistics: Some(self.statistics.as_view_mut()),
                     selection,

@@ -18,7 +18,7 @@ use serde::de::Error as _;
 use self::error_check::{CAUSE, check};
 use crate::efficiency::{EfficiencyError, SettingOutOfRange};
 use crate::study::config::{ConfigError, Diagnostics, FixedHeadsError, MethodSettingError};
-use crate::study::{GridError, LineError, SelectionFileError, StudyError};
+use crate::study::{DoesNotFit, GridError, LineError, MemoryNeeds, SelectionFileError, StudyError};
 
 fn path() -> PathBuf {
     PathBuf::from("runs/a")
@@ -61,6 +61,19 @@ fn model() -> ModelError {
     ModelError::Json {
         path: path(),
         source: json(),
+    }
+}
+
+fn does_not_fit() -> DoesNotFit {
+    DoesNotFit {
+        device: "cuda".to_owned(),
+        needs: MemoryNeeds {
+            weights: 26 << 30,
+            question: 1 << 30,
+            reserved: 1 << 29,
+            dtype: "bf16".to_owned(),
+        },
+        free: 23 << 30,
     }
 }
 
@@ -114,6 +127,7 @@ fn studies() {
         Embedded { 0: EmbeddedError::UnknownSplit { name: CAUSE.to_owned() } },
         Model { 0: model() },
         Device { name: "gpu".to_owned(), source: model() },
+        Memory { 0: does_not_fit() },
         Io { doing: "read", path: path(), source: io_error() },
         Content { path: path(), reason: text() },
         Json { path: path(), source: json() },
@@ -144,6 +158,7 @@ fn efficiency() {
         Content { path: path(), source: json() },
         Json { 0: json() },
         Threads { count: 2, reason: text() },
+        Memory { 0: does_not_fit() },
     ));
 }
 

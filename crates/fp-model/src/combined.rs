@@ -28,7 +28,7 @@ pub struct CombinedAttention<'a> {
 enum Combined {
     Host(Vec<f64>, QueryAudit),
     #[cfg(feature = "cuda")]
-    Device(crate::gpu::DeviceCombined),
+    Device(Box<crate::gpu::DeviceCombined>),
 }
 
 impl Prefix {
@@ -42,7 +42,7 @@ impl Prefix {
         if let Some(attention) = self.on_device() {
             return Ok(CombinedAttention {
                 prefix: self,
-                rows: Combined::Device(attention.combine(query)?),
+                rows: Combined::Device(Box::new(attention.combine(query)?)),
             });
         }
         let (values, audit) = image_attention(&self.attention()?, query)?;

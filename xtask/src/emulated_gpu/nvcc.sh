@@ -5,7 +5,7 @@
 # program with their name. What uses them is found when it runs.
 set -eu
 
-output= folder=. kind=object sources=
+output='' folder=. kind=object sources=''
 case "${1:-}" in
 --version)
     printf 'nvcc: no compiler\n(for the emulation of a GPU)\n-\n'

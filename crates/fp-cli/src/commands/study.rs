@@ -14,7 +14,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 use fp_eval::format::counted;
 use fp_eval::study::config::ConfigFile;
-use fp_eval::study::{RunOptions, RunSpec, RunSummary, StudyConfig, StudyError, model_notes};
+use fp_eval::study::{
+    MemoryNeeds, RunOptions, RunSpec, RunSummary, StudyConfig, StudyError, model_notes,
+};
 use fp_report::{Failures, Written};
 
 use super::{Incomplete, warn};
@@ -151,6 +153,16 @@ fn warn_at_start(spec: &RunSpec) {
     warn(&notes);
 }
 
+/// Says what a GPU's memory is needed for, before weights are read.
+fn say_memory(needs: &MemoryNeeds, free: u64) {
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    eprintln!(
+        "memory: {needs}; {:.1} of {:.1} GiB that are free on the GPU",
+        gib(needs.total()),
+        gib(free)
+    );
+}
+
 /// Runs a study, measures it and writes its report.
 fn carry_out(
     config: &StudyConfig,
@@ -163,6 +175,7 @@ fn carry_out(
     let options = RunOptions {
         stop: watch.flag(),
         started: warn_at_start,
+        planned: say_memory,
         ..args.options(output)
     };
     let mut line = ProgressLine::new(finish.json);

@@ -12,6 +12,9 @@ pub enum EfficiencyError {
     /// A study's folder, configuration or data.
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
+    /// A model that is too large for its device.
+    #[error(transparent)]
+    Memory(#[from] crate::study::DoesNotFit),
     /// The shipped files.
     #[error(transparent)]
     Embedded(#[from] fp_data::embedded::EmbeddedError),

@@ -14,7 +14,7 @@ use super::input::{Input, InputSource};
 use super::named::{NamedMethod, RunnableMethod, SkippedMethod, entering};
 use super::plan::{Plan, Pruning};
 use super::settings::EfficiencySettings;
-use crate::study::{ModelShape, model_folder, number_format};
+use crate::study::{MemoryNeeds, ModelShape, model_folder, number_format};
 
 /// Seed of dummy weights and inputs.
 const SEED: u64 = 1;
@@ -155,6 +155,7 @@ impl Prepared {
 
     /// Reads the weights.
     pub(super) fn load(self) -> Result<Loaded, EfficiencyError> {
+        self.check_memory()?;
         let model = self.source.load(SEED, &self.options)?;
         Ok(Loaded {
             plan: self.plan,
@@ -162,6 +163,20 @@ impl Prepared {
             model,
             named: self.named,
         })
+    }
+
+    /// Whether the model and one sample fit the GPU, if it runs on one.
+    fn check_memory(&self) -> Result<(), EfficiencyError> {
+        let plan = &self.plan;
+        let needs = MemoryNeeds::new(
+            self.source.config(),
+            (&plan.dtype, plan.bytes_per_value),
+            plan.prune_layer,
+            plan.layout.sequence_len(),
+            plan.settings.new_tokens,
+        );
+        needs.check(&self.options.device, &plan.device)??;
+        Ok(())
     }
 
     /// The registered methods of a request, each at every budget that it takes.

@@ -41,6 +41,9 @@ pub enum StudyError {
         /// What is wrong.
         source: fp_model::ModelError,
     },
+    /// A model that is too large for its device.
+    #[error(transparent)]
+    Memory(#[from] super::needs::DoesNotFit),
     /// A file or folder that can't be read or written.
     #[error("cannot {doing} {}", path.display())]
     Io {

@@ -27,11 +27,13 @@ mod halves;
 mod hashes;
 mod inputs;
 mod line;
+mod load;
 mod loading;
 pub(crate) mod memory;
 mod merge;
 mod method;
 mod names;
+pub(crate) mod needs;
 mod options;
 mod order;
 mod own_methods;
@@ -61,14 +63,15 @@ pub use halves::Halves;
 pub use inputs::EncodedImage;
 pub(crate) use inputs::{Cut, Inputs, LoadedImage};
 pub use line::LineError;
+pub(crate) use load::{load_options, number_format};
 pub use merge::merge;
 pub use method::Method;
 pub use names::{dataset_selector, is_embedded, model_dir, model_folder, model_notes};
+pub use needs::{DoesNotFit, MemoryNeeds};
 pub use options::RunOptions;
 pub use order::Shard;
 pub use own_methods::methods_of;
 pub(crate) use own_methods::plans_of_run;
-pub(crate) use prepare::{load_options, number_format};
 pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
     SampleRecord, Seen, SeenStage, SeenStages,

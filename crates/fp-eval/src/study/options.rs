@@ -8,6 +8,7 @@ use fp_scoring::MethodRegistry;
 
 use super::engine::Engine;
 use super::error::StudyError;
+use super::needs::MemoryNeeds;
 use super::order::Shard;
 use super::spec::{Invocation, RunSpec};
 
@@ -40,6 +41,9 @@ pub struct RunOptions {
     pub invocation: Invocation,
     /// Called once, when it is known what the run is of and before anything is run.
     pub started: fn(&RunSpec),
+    /// Called on a GPU before weights are read, with what they take at least and what is
+    /// free there.
+    pub planned: fn(&MemoryNeeds, u64),
 }
 
 impl RunOptions {
@@ -58,6 +62,7 @@ impl RunOptions {
             stop: Arc::default(),
             invocation: Invocation::default(),
             started: |_| {},
+            planned: |_, _| {},
         }
     }
 

@@ -3,21 +3,23 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device};
 use fp_data::Sample;
 use fp_data::dataset::{self, Dataset};
+use fp_image::Tiling;
 use fp_model::{
     LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, OpenedClip, VisionRequest, inspect,
 };
 use fp_scoring::MethodRegistry;
 
 use super::choose::Chooser;
-use super::config::{ConfigError, Model, Precision, StudyConfig, surroundings_with};
+use super::config::{ConfigError, Model, StudyConfig, surroundings_with};
 use super::error::StudyError;
 use super::grid::{Grid, ModelShape};
 use super::hashes;
 use super::inputs::{Cut, Inputs};
+use super::load::{load_options, number_format};
 use super::names::{dataset_selector, model_dir};
+use super::needs::{MemoryNeeds, most_tokens};
 use super::order::Shard;
 use super::own_methods::OwnMethods;
 use super::spec::{ClipSpec, DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
@@ -113,6 +115,37 @@ impl Prepared {
             vision,
             load,
         })
+    }
+
+    /// Whether the model and one question fit the GPU, if it runs on one; `planned` is told
+    /// what they take.
+    pub(super) fn check_memory(&self, planned: fn(&MemoryNeeds, u64)) -> Result<(), StudyError> {
+        if self.load.device.is_cpu() {
+            return Ok(());
+        }
+        let config = &self.spec.config;
+        let model = ModelConfig::from_dir(&self.spec.model.path)?;
+        let (dtype, bytes_per_value) = number_format(&self.load, &model);
+        let num_image_tokens = self.spec.model.shape.num_image_tokens;
+        let needs = MemoryNeeds::new(
+            &model,
+            (&dtype, bytes_per_value),
+            config
+                .prune_layer
+                .as_slice()
+                .iter()
+                .copied()
+                .max()
+                .unwrap_or(0),
+            most_tokens(
+                num_image_tokens.unwrap_or(Tiling::FIXED_SQUARES * model.vision.num_patches()),
+            ),
+            config.max_new_tokens,
+        );
+        if let Some(free) = needs.check(&self.load.device, &config.device)?? {
+            planned(&needs, free);
+        }
+        Ok(())
     }
 
     /// Reads the weights.
@@ -242,41 +275,4 @@ fn clip_spec(config: &StudyConfig, model: &ModelConfig) -> Result<Option<ClipSpe
         files,
         sha256,
     }))
-}
-
-/// The number format that a model computes in, and bytes of one of its keys or values.
-pub(crate) fn number_format(load: &LoadOptions, config: &ModelConfig) -> (String, usize) {
-    let dtype = match (load.device.is_cpu(), load.dtype) {
-        // On the CPU values are rounded to the format and kept in 32 bits.
-        (true, Some(dtype)) => format!("f32 rounded to {}", dtype.as_str()),
-        (true, None) => "f32".to_owned(),
-        (false, Some(dtype)) => dtype.as_str().to_owned(),
-        (false, None) => config
-            .stored_dtype
-            .clone()
-            .unwrap_or_else(|| "f16".to_owned()),
-    };
-    let is_wide = load.device.is_cpu() || matches!(dtype.as_str(), "f32" | "float32");
-    (dtype, if is_wide { 4 } else { 2 })
-}
-
-/// How a configuration's model is loaded.
-pub(crate) fn load_options(config: &StudyConfig) -> Result<LoadOptions, StudyError> {
-    Ok(LoadOptions {
-        device: device(&config.device)?,
-        dtype: config.dtype.map(|precision| match precision {
-            Precision::F32 => DType::F32,
-            Precision::F16 => DType::F16,
-            Precision::Bf16 => DType::BF16,
-        }),
-        vision_tower: config.vision_tower.as_ref().map(PathBuf::from),
-        ..LoadOptions::default()
-    })
-}
-
-fn device(name: &str) -> Result<Device, StudyError> {
-    fp_model::device(name).map_err(|source| StudyError::Device {
-        name: name.to_owned(),
-        source,
-    })
 }

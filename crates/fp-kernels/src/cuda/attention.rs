@@ -218,30 +218,38 @@ pub(super) fn enqueue<'x, T: DeviceElement>(
     keys: impl FnOnce(&mut Launch<'x>, &mut sys::fp_attention_rows_args) -> Result<(), CudaError>,
 ) -> Result<(), CudaError> {
     const OP: &str = ATTENTION_ROWS;
-    let heads = rows.heads;
+    let Rows {
+        heads,
+        queries,
+        query_strides: query,
+        row_positions,
+        weights,
+        attention,
+        workspace,
+        error,
+    } = rows;
     let mut args = raw_sizes(&heads)?;
     let workspace_bytes = attention_rows_workspace(&heads)?;
     let [b, h, n] = heads.shape.dims();
     let (q, d) = (heads.num_rows, heads.head_dim);
-    let query = rows.query_strides;
     if !heads.is_wide::<T>() {
         check_max(OP, "D", heads.head_dim, MAX_NARROW_DIM)?;
     }
     check_reach::<T>(
         "queries",
         &heads,
-        rows.queries.len(),
+        queries.len(),
         &[b, h, q, d],
         [query.batch, query.head, query.row],
     )?;
     let mut launch = Launch::new(OP, stream);
-    args.queries = launch.read("queries", rows.queries)?.cast();
+    args.queries = launch.read("queries", queries)?.cast();
     keys(&mut launch, &mut args)?;
     if heads.is_wide::<T>() {
         launch.check_aligned()?;
     }
-    args.row_positions = launch.input("row positions", rows.row_positions, &[q])?;
-    let out_shape = match rows.weights {
+    args.row_positions = launch.input("row positions", row_positions, &[q])?;
+    let out_shape = match weights {
         Some(weights) => {
             args.weights_batch_stride = weights_stride(OP, weights, b, q)?;
             args.weights = launch.read("weights", weights)?;
@@ -249,10 +257,10 @@ pub(super) fn enqueue<'x, T: DeviceElement>(
         }
         None => vec![b, h, q, n],
     };
-    args.attention = launch.output("attention", rows.attention, &out_shape)?;
-    args.workspace = launch.scratch(rows.workspace, workspace_bytes)?;
+    args.attention = launch.output("attention", attention, &out_shape)?;
+    args.workspace = launch.scratch(workspace, workspace_bytes)?;
     args.workspace_bytes = workspace_bytes;
-    args.error = launch.error(rows.error)?;
+    args.error = launch.error(error)?;
     args.query_batch_stride = query.batch;
     args.query_head_stride = query.head;
     args.query_row_stride = query.row;

@@ -73,13 +73,13 @@ impl<T: DeviceElement> AttentionTable<T> {
     }
 
     pub(super) fn layer(&self, op: &'static str, layer: usize) -> Result<&LayerPart, CudaError> {
-        self.layers.get(layer).ok_or_else(|| {
-            CudaError::Argument(KernelError::IndexOutOfRange {
+        self.layers
+            .get(layer)
+            .ok_or(CudaError::Argument(KernelError::IndexOutOfRange {
                 op,
                 index: layer,
                 len: self.layers.len(),
-            })
-        })
+            }))
     }
 
     pub(super) fn layers(&self) -> &[LayerPart] {

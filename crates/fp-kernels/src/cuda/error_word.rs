@@ -1,5 +1,6 @@
 //! What kernels found wrong with their data, told after the fact.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use cudarc::driver::{
@@ -18,7 +19,9 @@ const NO_DATA_ERROR: u64 = u64::MAX;
 /// One word serves any number of launches; [`ErrorWord::check`] waits for them.
 #[derive(Debug)]
 pub struct ErrorWord {
-    word: CudaSlice<u64>,
+    word: ManuallyDrop<CudaSlice<u64>>,
+    /// Whether its memory is its own, to be freed with it.
+    is_owner: bool,
 }
 
 impl ErrorWord {
@@ -32,9 +35,29 @@ impl ErrorWord {
             op: "error word",
             source,
         })?;
-        let mut word = ErrorWord { word };
+        let mut word = ErrorWord {
+            word: ManuallyDrop::new(word),
+            is_owner: true,
+        };
         word.reset(stream)?;
         Ok(word)
+    }
+
+    /// The first word of a buffer, not reset yet.
+    ///
+    /// # Safety
+    /// The buffer outlives the word, and nothing else takes its first word for its own.
+    pub(super) unsafe fn at_begin(
+        stream: &Arc<CudaStream>,
+        buffer: &mut CudaSlice<u64>,
+    ) -> ErrorWord {
+        let (pointer, _guard) = buffer.device_ptr_mut(stream);
+        // SAFETY: one u64 of the buffer, which is never freed through this.
+        let word = unsafe { stream.upgrade_device_ptr(pointer, 1) };
+        ErrorWord {
+            word: ManuallyDrop::new(word),
+            is_owner: false,
+        }
     }
 
     /// Forgets what was found, in the order of the stream. Can be captured.
@@ -60,10 +83,16 @@ impl ErrorWord {
     /// What was found, or a driver that fails.
     pub fn check(&self, stream: &Arc<CudaStream>, op: &'static str) -> Result<(), CudaError> {
         let word = stream
-            .clone_dtoh(&self.word)
+            .clone_dtoh(&*self.word)
             .and_then(|word| stream.synchronize().map(|()| word))
             .map_err(|source| CudaError::Driver { op, source })?;
-        match word.first().copied().and_then(found) {
+        word.first()
+            .map_or(Ok(()), |&word| ErrorWord::told(word, op))
+    }
+
+    /// What a word that was copied to the host tells of the launches of `op`.
+    pub(super) fn told(word: u64, op: &'static str) -> Result<(), CudaError> {
+        match found(word) {
             Some(source) => Err(CudaError::Data { op, source }),
             None => Ok(()),
         }
@@ -94,6 +123,16 @@ impl ErrorWord {
 
     pub(super) fn slice_mut(&mut self) -> &mut CudaSlice<u64> {
         &mut self.word
+    }
+}
+
+impl Drop for ErrorWord {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here, and not used afterwards.
+        let word = unsafe { ManuallyDrop::take(&mut self.word) };
+        if !self.is_owner {
+            word.leak();
+        }
     }
 }
 

@@ -54,6 +54,7 @@ mod layer_attention;
 mod libraries;
 mod memory;
 mod norm;
+mod packed;
 #[cfg(feature = "peers")]
 mod peers;
 mod preflight;
@@ -88,6 +89,7 @@ pub use layer_attention::{
 pub use libraries::LibraryMissing;
 pub use memory::{PlainValue, uninitialised};
 pub use norm::{Norm, NormInput, NormKind, norm};
+pub use packed::{Packed, PackedLayout, PackedOnHost, PackedParts, Part};
 #[cfg(feature = "peers")]
 pub use peers::SegmentedSort;
 pub use preflight::{GpuInfo, PreflightError, preflight};

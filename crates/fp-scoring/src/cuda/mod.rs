@@ -3,6 +3,7 @@
 //! [`image_attention`] and [`score_batch`] enqueue and return; [`DeviceSelections::read`]
 //! waits and brings selections with their audits to the host, the only thing that does.
 
+mod parts;
 mod read;
 mod rows;
 
@@ -10,12 +11,12 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaSlice, CudaStream, CudaView, DeviceRepr, ValidAsZeroBits};
 use fp_kernels::cuda::{
-    self, CompareHeads, CudaError, Cut, DataError, DeviceElement, ErrorWord, Fused, FusedPath,
-    HeadScore, HeadStatistics, ScoreShape, Select, SelectionAudit, SelectionOutputs, Strategies,
-    Strategy,
+    self, CompareHeads, CudaError, DataError, DeviceElement, ErrorWord, Fused, FusedPath,
+    HeadScore, Packed, ScoreShape, Select, Strategies, Strategy,
 };
 
 use crate::{BudgetError, HeadStrategy, ScoringError, SelectOptions, SharedError};
+use parts::{Asked, Outputs, Parts};
 pub use rows::{DeviceAttention, DeviceRows, image_attention};
 
 /// What head strategies chose for each sample of a batch, on the device.
@@ -29,40 +30,14 @@ pub struct DeviceSelections {
     slots: Vec<HeadStrategy>,
     /// Slot of each strategy that was asked for.
     slot_of: Vec<usize>,
-    scores: CudaSlice<f64>,
-    statistics: CudaSlice<HeadStatistics>,
-    selected: Selected,
-    coarse_cuts: Option<CudaSlice<Cut>>,
-    error: ErrorWord,
-}
-
-/// What is selected of each sample by each slot.
-#[derive(Debug)]
-struct Selected {
-    heads: CudaSlice<u32>,
-    importance: CudaSlice<f64>,
-    tokens: CudaSlice<u32>,
-    audits: CudaSlice<SelectionAudit>,
-}
-
-impl Selected {
-    /// All of it as what a kernel writes, h heads and R tokens.
-    fn outputs(&mut self, num_selected_heads: usize, kept: usize) -> SelectionOutputs<'_> {
-        SelectionOutputs {
-            num_selected_heads,
-            num_kept_tokens: kept,
-            selected_heads: Some(self.heads.as_view_mut()),
-            token_importance: Some(self.importance.as_view_mut()),
-            kept_tokens: self.tokens.as_view_mut(),
-            audits: Some(self.audits.as_view_mut()),
-        }
-    }
+    parts: Parts,
+    packed: Packed,
 }
 
 impl DeviceSelections {
     /// `[B, slots, R]`, ascending; [`Self::slot`] tells a strategy's slot.
-    pub fn kept_tokens(&self) -> &CudaSlice<u32> {
-        &self.selected.tokens
+    pub fn kept_tokens(&self) -> CudaView<'_, u32> {
+        self.packed.view(self.parts.tokens)
     }
 
     /// Slot of the strategy that stood at `index` of those asked for.
@@ -110,12 +85,14 @@ pub fn score_batch<T: DeviceElement>(
     }
     let raw: Vec<Strategy> = slots.iter().map(|&strategy| on_device(strategy)).collect();
     let raw = Strategies::new(&raw)?;
-    let ScoreShape {
-        batch_size: b,
-        num_heads,
-        num_image_tokens,
-    } = shape;
     let count = slots.len();
+    let asked = Asked {
+        shape,
+        count,
+        num_selected_heads,
+        kept: options.kept,
+    };
+    let (parts, layout) = Parts::new(&asked, &raw, slots.contains(&HeadStrategy::Hierarchical))?;
     let mut selections = DeviceSelections {
         stream: Arc::clone(stream),
         shape,
@@ -123,16 +100,8 @@ pub fn score_batch<T: DeviceElement>(
         num_selected_heads,
         slots,
         slot_of,
-        scores: allocate(stream, b * count * num_heads)?,
-        statistics: allocate(stream, b * num_heads)?,
-        selected: Selected {
-            heads: allocate(stream, b * count * num_selected_heads)?,
-            importance: allocate(stream, b * count * num_image_tokens)?,
-            tokens: allocate(stream, b * count * options.kept)?,
-            audits: allocate(stream, b * count)?,
-        },
-        coarse_cuts: None,
-        error: ErrorWord::new(stream)?,
+        parts,
+        packed: Packed::new(stream, &layout)?,
     };
     if raw.compare_heads() {
         selections.in_three_steps(attention, &raw)?;
@@ -143,26 +112,34 @@ pub fn score_batch<T: DeviceElement>(
 }
 
 impl DeviceSelections {
+    fn outputs(&mut self) -> (Outputs<'_>, &mut ErrorWord) {
+        let (packed, error) = self.packed.split();
+        let outputs = self
+            .parts
+            .outputs(packed, self.num_selected_heads, self.options.kept);
+        (outputs, error)
+    }
+
     fn in_one_step<T: DeviceElement>(
         &mut self,
         attention: &CudaView<'_, T>,
         strategies: &Strategies,
     ) -> Result<(), ScoringError> {
+        let (stream, shape, options) = (Arc::clone(&self.stream), self.shape, self.options);
+        let (out, error) = self.outputs();
         cuda::fused(
-            &self.stream,
+            &stream,
             Fused {
-                shape: self.shape,
+                shape,
                 attention: attention.slice(..),
-                normalization: self.options.normalization.into(),
+                normalization: options.normalization.into(),
                 strategies,
-                allow_degenerate: self.options.allow_degenerate,
+                allow_degenerate: options.allow_degenerate,
                 path: FusedPath::Auto,
-                scores: self.scores.as_view_mut(),
-                statistics: Some(self.statistics.as_view_mut()),
-                selection: self
-                    .selected
-                    .outputs(self.num_selected_heads, self.options.kept),
-                error: &mut self.error,
+                scores: out.scores,
+                statistics: Some(out.statistics),
+                selection: out.selection,
+                error,
             },
         )?;
         Ok(())
@@ -174,50 +151,48 @@ impl DeviceSelections {
         attention: &CudaView<'_, T>,
         strategies: &Strategies,
     ) -> Result<(), ScoringError> {
-        let normalization = self.options.normalization.into();
+        let (stream, shape, options) = (Arc::clone(&self.stream), self.shape, self.options);
+        let num_selected_heads = self.num_selected_heads;
+        let normalization = options.normalization.into();
+        let (mut out, error) = self.outputs();
         cuda::head_score(
-            &self.stream,
+            &stream,
             HeadScore {
-                shape: self.shape,
+                shape,
                 attention: attention.slice(..),
                 normalization,
                 strategies,
-                scores: self.scores.as_view_mut(),
-                statistics: Some(self.statistics.as_view_mut()),
-                error: &mut self.error,
+                scores: out.scores.slice_mut(..),
+                statistics: Some(out.statistics.slice_mut(..)),
+                error,
             },
         )?;
-        let bytes = cuda::compare_heads_workspace(&self.shape)?;
-        let mut workspace: CudaSlice<u8> = allocate(&self.stream, bytes)?;
-        let mut coarse_cuts = allocate(&self.stream, self.shape.batch_size)?;
-        cuda::compare_heads(
-            &self.stream,
-            CompareHeads {
-                shape: self.shape,
-                attention: attention.slice(..),
-                normalization,
-                num_selected_heads: self.num_selected_heads,
-                strategies,
-                scores: self.scores.as_view_mut(),
-                coarse_cuts: Some(coarse_cuts.as_view_mut()),
-                workspace: workspace.as_view_mut(),
-                error: &mut self.error,
-            },
-        )?;
-        self.coarse_cuts = Some(coarse_cuts);
-        let statistics = (!self.options.allow_degenerate).then(|| self.statistics.as_view());
+        if let Some(workspace) = out.workspace {
+            cuda::compare_heads(
+                &stream,
+                CompareHeads {
+                    shape,
+                    attention: attention.slice(..),
+                    normalization,
+                    num_selected_heads,
+                    strategies,
+                    scores: out.scores.slice_mut(..),
+                    coarse_cuts: out.coarse_cuts,
+                    workspace,
+                    error,
+                },
+            )?;
+        }
         cuda::select(
-            &self.stream,
+            &stream,
             Select {
-                shape: self.shape,
+                shape,
                 attention: attention.slice(..),
-                scores: self.scores.as_view(),
+                scores: out.scores.slice(..),
                 num_strategies: strategies.count(),
-                statistics,
-                selection: self
-                    .selected
-                    .outputs(self.num_selected_heads, self.options.kept),
-                error: &mut self.error,
+                statistics: (!options.allow_degenerate).then(|| out.statistics.slice(..)),
+                selection: out.selection,
+                error,
             },
         )?;
         Ok(())

@@ -1,7 +1,6 @@
 //! Selections from the device, with what decided them.
 
-use cudarc::driver::{CudaSlice, DeviceRepr};
-use fp_kernels::cuda::{CudaError, Cut};
+use fp_kernels::cuda::{Cut, HeadStatistics};
 
 use super::DeviceSelections;
 use crate::audit::{CutAudit, SelectionAudit};
@@ -9,24 +8,22 @@ use crate::{HeadStrategy, KeptTokens, ScoringError, Selection};
 
 impl DeviceSelections {
     /// Waits for the device and reads what each strategy chose for each sample, in the
-    /// order that they were asked for.
+    /// order that they were asked for: one copy, whatever the batch and the strategies.
     ///
     /// # Errors
     /// Attention that no softmax gives, a sample without any (unless allowed), or a GPU
     /// that fails.
     pub fn read(&self) -> Result<Vec<Vec<Selection>>, ScoringError> {
-        self.error.check(&self.stream, "scoring")?;
+        let host = self.packed.read("scoring")?;
+        let parts = &self.parts;
         let host = Host {
-            scores: self.copy(&self.scores)?,
-            sums: self.copy(&self.statistics)?.iter().map(|s| s.sum).collect(),
-            selected_heads: self.copy(&self.selected.heads)?,
-            token_importance: self.copy(&self.selected.importance)?,
-            kept_tokens: self.copy(&self.selected.tokens)?,
-            audits: self.copy(&self.selected.audits)?,
-            coarse_cuts: match &self.coarse_cuts {
-                Some(cuts) => self.copy(cuts)?,
-                None => Vec::new(),
-            },
+            scores: host.values(parts.scores),
+            statistics: host.values(parts.statistics),
+            selected_heads: host.values(parts.heads),
+            token_importance: host.values(parts.importance),
+            kept_tokens: host.values(parts.tokens),
+            audits: host.values(parts.audits),
+            coarse_cuts: parts.coarse_cuts.map_or(&[], |part| host.values(part)),
         };
         Ok((0..self.shape.batch_size)
             .map(|sample| {
@@ -38,25 +35,17 @@ impl DeviceSelections {
             .collect())
     }
 
-    fn copy<T: DeviceRepr>(&self, slice: &CudaSlice<T>) -> Result<Vec<T>, ScoringError> {
-        let failed = |source| CudaError::Driver {
-            op: "reading selections",
-            source,
-        };
-        Ok(self.stream.clone_dtoh(slice).map_err(failed)?)
-    }
-
-    fn selection(&self, host: &Host, sample: usize, slot: usize) -> Selection {
+    fn selection(&self, host: &Host<'_>, sample: usize, slot: usize) -> Selection {
         let (heads, tokens) = (self.shape.num_heads, self.shape.num_image_tokens);
         let index = sample * self.slots.len() + slot;
         let head_strategy = self.slots[slot];
-        let mut head_scores = part(&host.scores, index, heads).to_vec();
+        let mut head_scores = part(host.scores, index, heads).to_vec();
         let nan_heads: Vec<usize> = (0..heads).filter(|&h| head_scores[h].is_nan()).collect();
         for &head in &nan_heads {
             head_scores[head] = f64::NEG_INFINITY;
         }
-        let sums = part(&host.sums, sample, heads);
-        let kept: Vec<usize> = part(&host.kept_tokens, index, self.options.kept)
+        let statistics = part(host.statistics, sample, heads);
+        let kept: Vec<usize> = part(host.kept_tokens, index, self.options.kept)
             .iter()
             .map(|&token| token as usize)
             .collect();
@@ -69,17 +58,19 @@ impl DeviceSelections {
         Selection {
             head_strategy,
             num_selected_heads: self.num_selected_heads,
-            selected_heads: part(&host.selected_heads, index, self.num_selected_heads)
+            selected_heads: part(host.selected_heads, index, self.num_selected_heads)
                 .iter()
                 .map(|&head| head as usize)
                 .collect(),
-            token_importance: part(&host.token_importance, index, tokens).to_vec(),
+            token_importance: part(host.token_importance, index, tokens).to_vec(),
             audit: SelectionAudit {
                 head_cut: judged(&audit.heads),
                 coarse_head_cut: coarse.and_then(judged),
                 token_cut: judged(&audit.tokens),
                 is_head_score_constant: audit.is_head_score_constant != 0,
-                zero_mass_heads: (0..heads).filter(|&head| sums[head] == 0.0).collect(),
+                zero_mass_heads: (0..heads)
+                    .filter(|&head| statistics[head].sum == 0.0)
+                    .collect(),
                 nan_heads,
                 kept_tokens_hash: format!("{:016x}", kept_tokens.hash64()),
                 query: None,
@@ -91,14 +82,14 @@ impl DeviceSelections {
 }
 
 /// What a selection is made of, as the device wrote it.
-struct Host {
-    scores: Vec<f64>,
-    sums: Vec<f64>,
-    selected_heads: Vec<u32>,
-    token_importance: Vec<f64>,
-    kept_tokens: Vec<u32>,
-    audits: Vec<fp_kernels::cuda::SelectionAudit>,
-    coarse_cuts: Vec<Cut>,
+struct Host<'a> {
+    scores: &'a [f64],
+    statistics: &'a [HeadStatistics],
+    selected_heads: &'a [u32],
+    token_importance: &'a [f64],
+    kept_tokens: &'a [u32],
+    audits: &'a [fp_kernels::cuda::SelectionAudit],
+    coarse_cuts: &'a [Cut],
 }
 
 fn part<T>(values: &[T], index: usize, len: usize) -> &[T] {

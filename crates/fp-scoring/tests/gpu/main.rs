@@ -2,6 +2,8 @@
 //! it checked nothing, and passes.
 
 mod attention_rows;
+#[cfg(feature = "emulated-gpu")]
+mod counted;
 mod gather;
 mod graphs;
 mod layer_attention;

@@ -1,19 +1,17 @@
-//! The emulated cuBLAS against a naive product in f64.
+//! Calls of the emulated cuBLAS, and a naive product in f64.
 
 use std::ffi::{c_int, c_longlong, c_void};
 
 use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut};
-use fp_kernels::cuda::emulated::take_counters;
-use half::{bf16, f16};
 use libloading::os::unix::Library;
 
-use super::{Gpu, gpu};
+use crate::Gpu;
 
-const F32: c_int = 0;
-const F16: c_int = 2;
-const BF16: c_int = 14;
-const COMPUTE_F32: c_int = 68;
-const COMPUTE_F16: c_int = 64;
+pub(super) const F32: c_int = 0;
+pub(super) const F16: c_int = 2;
+pub(super) const BF16: c_int = 14;
+pub(super) const COMPUTE_F32: c_int = 68;
+pub(super) const COMPUTE_F16: c_int = 64;
 
 type Create = unsafe extern "C" fn(*mut *mut c_void) -> c_int;
 type SetStream = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
@@ -45,21 +43,21 @@ type Gemm = unsafe extern "C" fn(
 
 /// One product: c = alpha · op(a) op(b) + beta · c, column-major.
 #[derive(Debug, Clone, Copy)]
-struct Case {
-    transpose: [bool; 2],
-    m: usize,
-    n: usize,
-    k: usize,
-    batch: usize,
-    alpha: f32,
-    beta: f32,
+pub(super) struct Case {
+    pub(super) transpose: [bool; 2],
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) batch: usize,
+    pub(super) alpha: f32,
+    pub(super) beta: f32,
     /// What each leading dimension has beside the rows.
-    slack: usize,
+    pub(super) slack: usize,
 }
 
 impl Case {
     /// Rows and columns of a, b and c as they are stored.
-    fn dims(&self) -> [[usize; 2]; 3] {
+    pub(super) fn dims(&self) -> [[usize; 2]; 3] {
         let dims = |rows, columns, is_transposed| match is_transposed {
             true => [columns, rows],
             false => [rows, columns],
@@ -71,12 +69,12 @@ impl Case {
         ]
     }
 
-    fn lens(&self) -> [usize; 3] {
+    pub(super) fn lens(&self) -> [usize; 3] {
         self.dims()
             .map(|[rows, columns]| (rows + self.slack) * columns)
     }
 
-    fn reference(&self, [a, b, c]: [&[f64]; 3]) -> Vec<f64> {
+    pub(super) fn reference(&self, [a, b, c]: [&[f64]; 3]) -> Vec<f64> {
         let [la, lb, lc] = self.lens();
         let [a_dims, b_dims, c_dims] = self.dims();
         let at = |dims: [usize; 2], row, column, is_transposed: bool| match is_transposed {
@@ -102,28 +100,28 @@ impl Case {
     }
 }
 
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
         (self.0 >> 33) as usize % end
     }
-    fn value(&mut self) -> f32 {
+    pub(super) fn value(&mut self) -> f32 {
         self.below(2001) as f32 / 1000.0 - 1.0
     }
 }
 
-struct Blas {
-    handle: *mut c_void,
-    gemm: Gemm,
+pub(super) struct Blas {
+    pub(super) handle: *mut c_void,
+    pub(super) gemm: Gemm,
 }
 
 impl Blas {
-    fn new(gpu: &Gpu) -> Blas {
+    pub(super) fn new(gpu: &Gpu) -> Blas {
         // SAFETY: the emulated library, and functions of these types.
         unsafe {
             let library = Library::new("libcublas.so").unwrap();
@@ -139,7 +137,7 @@ impl Blas {
     }
 
     /// The status, after computing into `c`.
-    fn multiply<T>(
+    pub(super) fn multiply<T>(
         &self,
         gpu: &Gpu,
         case: &Case,
@@ -183,7 +181,7 @@ impl Blas {
 }
 
 /// Half a step of the number format at 1, beside what f32 sums lose.
-fn agree<T: Copy + cudarc::driver::DeviceRepr>(
+pub(super) fn agree<T: Copy + cudarc::driver::DeviceRepr>(
     gpu: &Gpu,
     dtype: c_int,
     step: f64,
@@ -227,84 +225,4 @@ fn agree<T: Copy + cudarc::driver::DeviceRepr>(
             );
         }
     }
-}
-
-#[test]
-fn products_agree_with_a_naive_one() {
-    let Some(gpu) = gpu("products_agree_with_a_naive_one") else {
-        return;
-    };
-    agree(&gpu, F32, 1e-6, |value| value, |value| value);
-    agree(&gpu, F16, 1.0 / 2048.0, f16::from_f32, f16::to_f32);
-    agree(&gpu, BF16, 1.0 / 256.0, bf16::from_f32, bf16::to_f32);
-}
-
-#[test]
-fn a_sample_does_not_depend_on_the_batch() {
-    let Some(gpu) = gpu("a_sample_does_not_depend_on_the_batch") else {
-        return;
-    };
-    let blas = Blas::new(&gpu);
-    let case = |batch| Case {
-        transpose: [true, false],
-        m: 5,
-        n: 3,
-        k: 37,
-        batch,
-        alpha: 1.0,
-        beta: 0.0,
-        slack: 0,
-    };
-    let mut random = Random(3);
-    let values = case(4)
-        .lens()
-        .map(|len| (0..len * 4).map(|_| random.value()).collect::<Vec<_>>());
-    let product = |batch: usize| {
-        let [a, b, c] = values
-            .each_ref()
-            .map(|values| gpu.stream.clone_htod(values).unwrap());
-        let mut c = c;
-        take_counters();
-        assert_eq!(
-            blas.multiply(&gpu, &case(batch), [&a, &b], &mut c, [F32, COMPUTE_F32]),
-            0
-        );
-        assert_eq!(take_counters().unwrap().gemms, 1);
-        gpu.stream.clone_dtoh(&c).unwrap()
-    };
-    assert_eq!(product(1)[..15], product(4)[..15]);
-}
-
-#[test]
-fn what_is_not_emulated_is_refused() {
-    let Some(gpu) = gpu("what_is_not_emulated_is_refused") else {
-        return;
-    };
-    let blas = Blas::new(&gpu);
-    let case = Case {
-        transpose: [false, false],
-        m: 2,
-        n: 2,
-        k: 2,
-        batch: 1,
-        alpha: 1.0,
-        beta: 0.0,
-        slack: 0,
-    };
-    let [a, b] = [
-        gpu.stream.clone_htod(&[1.0_f32; 4]).unwrap(),
-        gpu.stream.clone_htod(&[1.0_f32; 4]).unwrap(),
-    ];
-    let mut c = gpu.stream.alloc_zeros::<f32>(4).unwrap();
-    const NOT_SUPPORTED: c_int = 15;
-    const EXECUTION_FAILED: c_int = 13;
-    let mut status = |case: &Case, types| blas.multiply(&gpu, case, [&a, &b], &mut c, types);
-    assert_eq!(status(&case, [F32, COMPUTE_F16]), NOT_SUPPORTED);
-    assert_eq!(status(&case, [1, COMPUTE_F32]), NOT_SUPPORTED);
-    // More than is allocated.
-    assert_eq!(
-        status(&Case { n: 3, ..case }, [F32, COMPUTE_F32]),
-        EXECUTION_FAILED
-    );
-    assert_eq!(status(&case, [F32, COMPUTE_F32]), 0);
 }

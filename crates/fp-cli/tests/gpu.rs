@@ -1,0 +1,143 @@
+//! `--device cuda` on machines whose GPU can't be used, each simulated by the emulated CUDA
+//! libraries of `kernels/emulation/driver`. Where those are not in LD_LIBRARY_PATH, every
+//! test says that it checked nothing, and passes: `cargo xtask ci --cuda` names them.
+#![cfg(unix)]
+
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests/golden");
+const ALL: [&str; 3] = ["libcuda.so", "libcublas.so", "libcurand.so"];
+
+/// A machine by what its loader finds, and what the emulated driver says of it.
+struct Machine {
+    missing: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+    device: &'static str,
+    /// Parts of the one sentence.
+    says: &'static [&'static str],
+}
+
+const MACHINES: [Machine; 9] = [
+    Machine {
+        missing: "libcuda.so",
+        variables: &[],
+        device: "cuda",
+        says: &["this machine has no CUDA driver", "--device cpu"],
+    },
+    Machine {
+        missing: "",
+        variables: &[("DRIVER_VERSION", "12040")],
+        device: "cuda",
+        says: &["for CUDA 12.4", "needs CUDA 13.0", "install driver 580"],
+    },
+    Machine {
+        missing: "",
+        variables: &[("DEVICES", "0")],
+        device: "cuda",
+        says: &["finds no GPU", "nvidia-smi -L"],
+    },
+    Machine {
+        missing: "",
+        variables: &[("DEVICES", "2")],
+        device: "cuda:3",
+        says: &["there is no GPU 3", "this machine has 2"],
+    },
+    Machine {
+        missing: "",
+        variables: &[("CAPABILITY", "75")],
+        device: "cuda",
+        says: &["has compute capability 7.5", "8.0", "Ampere"],
+    },
+    Machine {
+        missing: "libcublas.so",
+        variables: &[],
+        device: "cuda",
+        says: &["cuBLAS is missing", "pip install nvidia-cublas"],
+    },
+    Machine {
+        missing: "libcurand.so",
+        variables: &[],
+        device: "cuda",
+        says: &["cuRAND is missing", "pip install nvidia-curand"],
+    },
+    Machine {
+        missing: "",
+        variables: &[("MEMORY", "104857600")],
+        device: "cuda",
+        says: &["has 100 MiB of 100 MiB free", "512 MiB", "nvidia-smi"],
+    },
+    Machine {
+        missing: "",
+        variables: &[("DEVICES", "2")],
+        device: "cuda:x",
+        says: &["`cuda:x`", "cpu, cuda or cuda:NUMBER"],
+    },
+];
+
+/// Where the emulated libraries are.
+fn libraries() -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH")?)
+        .find(|folder| ALL.iter().all(|library| folder.join(library).is_file()))
+}
+
+/// What the command says on such a machine.
+fn run(from: &std::path::Path, machine: &Machine, flags: &[&str]) -> Output {
+    let found = tempfile::tempdir().unwrap();
+    for library in ALL.iter().filter(|library| **library != machine.missing) {
+        symlink(from.join(library), found.path().join(library)).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_finepruner"));
+    command
+        .args(["generate", "--prompt=How many?", "--max-new-tokens=1"])
+        .arg(format!("--model={GOLDEN}/model"))
+        .arg(format!("--image={GOLDEN}/image0.png"))
+        .args(["--device", machine.device])
+        .args(flags)
+        .env_clear()
+        .env("LD_LIBRARY_PATH", found.path());
+    for (name, value) in machine.variables {
+        command.env(format!("FINEPRUNER_EMULATED_{name}"), value);
+    }
+    command.output().unwrap()
+}
+
+#[test]
+fn one_sentence_says_what_a_gpu_lacks() {
+    let Some(from) = libraries() else {
+        eprintln!("no emulated libraries, nothing was checked");
+        return;
+    };
+    for machine in &MACHINES {
+        let output = run(&from, machine, &[]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(output.stdout.is_empty());
+        // One line, and no library's own words before it.
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        let [line] = lines[..] else {
+            panic!("{text}");
+        };
+        let begin = format!("error: --device {}: ", machine.device);
+        assert!(line.starts_with(&begin), "{line}");
+        for part in machine.says {
+            assert!(line.contains(part), "`{part}` in {line}");
+        }
+    }
+}
+
+#[test]
+fn the_same_as_json() {
+    let Some(from) = libraries() else {
+        eprintln!("no emulated libraries, nothing was checked");
+        return;
+    };
+    let old_driver = &MACHINES[1];
+    let output = run(&from, old_driver, &["--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = told["error"].to_string();
+    for part in old_driver.says {
+        assert!(error.contains(part), "`{part}` in {error}");
+    }
+}

@@ -1,0 +1,241 @@
+//! What several launches write, in one allocation that one copy brings to the host.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+use cudarc::driver::{CudaSlice, CudaStream, CudaView, CudaViewMut, DeviceRepr};
+
+use super::error::CudaError;
+use super::error_word::ErrorWord;
+use super::sys;
+
+/// Parts begin at multiples of this, in words of 8 bytes, as launches ask of buffers.
+const ALIGNED_WORDS: usize = sys::FP_ALIGNMENT as usize / size_of::<u64>();
+
+/// An array of `T` in a [`Packed`].
+#[derive(Debug)]
+pub struct Part<T> {
+    /// In words of 8 bytes.
+    begin: usize,
+    len: usize,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Part<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Part<T> {}
+
+impl<T> Part<T> {
+    fn words(&self) -> Range<usize> {
+        let words = (self.len * size_of::<T>()).div_ceil(size_of::<u64>());
+        self.begin..self.begin + words
+    }
+}
+
+/// What a [`Packed`] is to hold, array after array. The error word comes first.
+#[derive(Debug)]
+pub struct PackedLayout {
+    words: usize,
+    /// Words that are for the host; scratch memory lies behind them.
+    num_read: usize,
+}
+
+impl Default for PackedLayout {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PackedLayout {
+    /// The error word alone.
+    pub fn new() -> PackedLayout {
+        PackedLayout {
+            words: 1,
+            num_read: 1,
+        }
+    }
+
+    /// Adds an array of `len` values that the host reads.
+    ///
+    /// # Panics
+    /// If scratch memory was added before.
+    pub fn output<T: DeviceRepr>(&mut self, len: usize) -> Part<T> {
+        assert_eq!(self.words, self.num_read, "outputs come before scratch");
+        let part = self.scratch(len);
+        self.num_read = self.words;
+        part
+    }
+
+    /// Adds an array of `len` values that stay on the device.
+    pub fn scratch<T: DeviceRepr>(&mut self, len: usize) -> Part<T> {
+        const { assert!(align_of::<T>() <= size_of::<u64>()) };
+        let part = Part {
+            begin: self.words.next_multiple_of(ALIGNED_WORDS),
+            len,
+            of: PhantomData,
+        };
+        self.words = part.words().end;
+        part
+    }
+}
+
+/// One allocation with an error word and what a [`PackedLayout`] lists. Nothing but the
+/// error word is set to anything: launches write the rest.
+#[derive(Debug)]
+pub struct Packed {
+    /// A part of `buffer`, and before it, so that it goes first.
+    error: ErrorWord,
+    buffer: CudaSlice<u64>,
+    num_read: usize,
+    stream: Arc<CudaStream>,
+}
+
+impl Packed {
+    /// Allocates on the stream's device and resets the error word.
+    ///
+    /// # Errors
+    /// Memory that can't be had.
+    pub fn new(stream: &Arc<CudaStream>, layout: &PackedLayout) -> Result<Packed, CudaError> {
+        // SAFETY: words whose bits are all valid, which nothing reads before launches have
+        // written them in the order of the stream.
+        let buffer = unsafe { stream.alloc::<u64>(layout.words) };
+        let mut buffer = buffer.map_err(|source| CudaError::Driver {
+            op: "allocation",
+            source,
+        })?;
+        // SAFETY: the word stands before all parts, and both are dropped with this struct.
+        let mut error = unsafe { ErrorWord::at_begin(stream, &mut buffer) };
+        error.reset(stream)?;
+        Ok(Packed {
+            error,
+            buffer,
+            num_read: layout.num_read,
+            stream: Arc::clone(stream),
+        })
+    }
+
+    /// All parts to write to, and the error word.
+    pub fn split(&mut self) -> (PackedParts<'_>, &mut ErrorWord) {
+        let parts = PackedParts {
+            rest: Some(self.buffer.slice_mut(1..)),
+            begin: 1,
+        };
+        (parts, &mut self.error)
+    }
+
+    /// One part to read.
+    pub fn view<T: DeviceRepr>(&self, part: Part<T>) -> CudaView<'_, T> {
+        let words = self.buffer.slice(part.words());
+        // SAFETY: as many bytes as the part has, which launches wrote as `T`.
+        let view = unsafe { words.transmute(part.len) };
+        view.expect("a part has as many words as its values take")
+    }
+
+    /// Waits for the stream, copies all outputs and tells what the launches found wrong.
+    /// `op` names them. One copy, one wait.
+    ///
+    /// # Errors
+    /// What was found, or a driver that fails.
+    pub fn read(&self, op: &'static str) -> Result<PackedOnHost, CudaError> {
+        let words = self
+            .stream
+            .clone_dtoh(&self.buffer.slice(..self.num_read))
+            .and_then(|words| self.stream.synchronize().map(|()| words))
+            .map_err(|source| CudaError::Driver { op, source })?;
+        ErrorWord::told(words[0], op)?;
+        Ok(PackedOnHost { words })
+    }
+}
+
+/// Parts of a [`Packed`] that are not taken yet.
+#[derive(Debug)]
+pub struct PackedParts<'a> {
+    rest: Option<CudaViewMut<'a, u64>>,
+    begin: usize,
+}
+
+impl<'a> PackedParts<'a> {
+    /// The next part, in the order in which they were added.
+    ///
+    /// # Panics
+    /// If a later part was taken before.
+    pub fn take<T: DeviceRepr>(&mut self, part: Part<T>) -> CudaViewMut<'a, T> {
+        let words = part.words();
+        let mut rest = self.rest.take().expect("put back below");
+        let (taken, left) = rest.split_at_mut(words.end - self.begin);
+        let skipped = words.start - self.begin;
+        // SAFETY: both are parts of `rest`, which lives for 'a, and don't overlap; `rest`
+        // itself is used no more.
+        let (mut taken, left) = unsafe {
+            (
+                std::mem::transmute::<CudaViewMut<'_, u64>, CudaViewMut<'a, u64>>(taken),
+                std::mem::transmute::<CudaViewMut<'_, u64>, CudaViewMut<'a, u64>>(left),
+            )
+        };
+        self.rest = Some(left);
+        self.begin = words.end;
+        let mut own = taken.slice_mut(skipped..);
+        // SAFETY: as many bytes as the part has; all bits are values of `T`, numbers. The
+        // view lives as long as what it was made of.
+        unsafe {
+            let own = own.transmute_mut::<T>(part.len);
+            let own = own.expect("a part has as many words as its values take");
+            std::mem::transmute::<CudaViewMut<'_, T>, CudaViewMut<'a, T>>(own)
+        }
+    }
+}
+
+/// The outputs of a [`Packed`] on the host.
+#[derive(Debug)]
+pub struct PackedOnHost {
+    words: Vec<u64>,
+}
+
+impl PackedOnHost {
+    /// The values of one part.
+    ///
+    /// # Panics
+    /// If the part is scratch memory, or of another layout.
+    pub fn values<T: DeviceRepr>(&self, part: Part<T>) -> &[T] {
+        let words = &self.words[part.words()];
+        // SAFETY: as many initialised bytes as the values take, aligned to 8 and therefore
+        // to `T`, as the layout checked; values on a device are numbers of any bits.
+        unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), part.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_aligned_and_apart() {
+        let mut layout = PackedLayout::new();
+        let a = layout.output::<u32>(3);
+        let b = layout.output::<f64>(1);
+        let c = layout.output::<u32>(0);
+        let d = layout.scratch::<u8>(9);
+        assert_eq!(a.words(), 2..4);
+        assert_eq!(b.words(), 4..5);
+        assert_eq!(c.words(), 6..6);
+        assert_eq!(d.words(), 6..8);
+        assert_eq!((layout.num_read, layout.words), (6, 8));
+    }
+
+    #[test]
+    fn values_on_the_host_are_those_of_their_part() {
+        let mut layout = PackedLayout::new();
+        let a = layout.output::<u32>(3);
+        let b = layout.output::<f64>(1);
+        let host = PackedOnHost {
+            words: vec![0, 0, 1 | 2 << 32, 3, 0.5_f64.to_bits()],
+        };
+        assert_eq!(host.values(a), [1, 2, 3]);
+        assert_eq!(host.values(b), [0.5]);
+    }
+}
