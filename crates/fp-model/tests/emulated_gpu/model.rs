@@ -88,6 +88,11 @@ fn prefixes_attention_selections_and_branches() {
         let (rows, other) = (a.image_attention_rows(), b.image_attention_rows());
         check("attention", which, rows.unwrap(), other.unwrap());
 
+        let ahead: Vec<usize> = vec![a.layout().num_system, a.layout().sequence_len() - 1];
+        let [x, y] = [(&cpu, &a), (&gpu, &b)]
+            .map(|(model, prefix)| model.attention_ahead(prefix, &ahead).unwrap());
+        check("attention ahead", which, &x, &y);
+
         let num_image = images[0].num_tokens();
         let options = SelectOptions {
             kept: (num_image / 9).max(1),
@@ -262,11 +267,17 @@ fn half_precision_is_near() {
             let largest = x.iter().fold(1.0, |most: f32, x| most.max(x.abs()));
             let difference = largest_difference(&x, &y) / largest;
             println!("{dtype:?} {which:?}: {difference:e} of the largest hidden state");
-            assert!(difference <= tolerance, "{dtype:?} {which:?}: {difference:e}");
+            assert!(
+                difference <= tolerance,
+                "{dtype:?} {which:?}: {difference:e}"
+            );
             let (x, y) = (a.image_attention_rows(), b.image_attention_rows());
             let difference = largest_difference(x.unwrap(), y.unwrap());
             println!("{dtype:?} {which:?}: {difference:e} of attention");
-            assert!(difference <= tolerance, "{dtype:?} {which:?}: {difference:e}");
+            assert!(
+                difference <= tolerance,
+                "{dtype:?} {which:?}: {difference:e}"
+            );
         }
     }
 }
