@@ -7,5 +7,6 @@
 mod common;
 mod counts;
 mod device;
+mod methods;
 mod model;
 mod support;

@@ -91,7 +91,7 @@ pub(crate) fn prompt(model: &LlavaModel, num_system: usize, num_text: usize) -> 
     let vocabulary = model.config().text.vocab_size as u32;
     EncodedPrompt {
         input_ids: (0..(num_system + 1 + num_text) as u32)
-            .map(|index| 5 + (index * 7 + num_text as u32) % (vocabulary - 5))
+            .map(|index| 5 + (index * 7) % (vocabulary - 5))
             .collect(),
         image_position: num_system,
     }
