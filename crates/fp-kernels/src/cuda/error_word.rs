@@ -82,9 +82,9 @@ impl ErrorWord {
     /// # Errors
     /// What was found, or a driver that fails.
     pub fn check(&self, stream: &Arc<CudaStream>, op: &'static str) -> Result<(), CudaError> {
+        // A copy to memory that isn't pinned waits for the stream up to it.
         let word = stream
             .clone_dtoh(&*self.word)
-            .and_then(|word| stream.synchronize().map(|()| word))
             .map_err(|source| CudaError::Driver { op, source })?;
         word.first()
             .map_or(Ok(()), |&word| ErrorWord::told(word, op))

@@ -142,13 +142,51 @@ impl Packed {
     /// # Errors
     /// What was found, or a driver that fails.
     pub fn read(&self, op: &'static str) -> Result<PackedOnHost, CudaError> {
+        // A copy to memory that isn't pinned waits for the stream up to it.
         let words = self
             .stream
             .clone_dtoh(&self.buffer.slice(..self.num_read))
-            .and_then(|words| self.stream.synchronize().map(|()| words))
             .map_err(|source| CudaError::Driver { op, source })?;
-        ErrorWord::told(words[0], op)?;
-        Ok(PackedOnHost { words })
+        PackedOnHost::checked(words, op)
+    }
+
+    /// As [`Self::read`], of several on one stream: still one copy and one wait. Each has an
+    /// outcome of its own.
+    ///
+    /// # Errors
+    /// A driver that fails.
+    pub fn read_all(
+        all: &[&Packed],
+        op: &'static str,
+    ) -> Result<Vec<Result<PackedOnHost, CudaError>>, CudaError> {
+        let [first, _, ..] = all else {
+            return Ok(all.iter().map(|packed| packed.read(op)).collect());
+        };
+        let failed = |source| CudaError::Driver { op, source };
+        let stream = &first.stream;
+        let words = all.iter().map(|packed| packed.num_read).sum();
+        // SAFETY: words whose bits are all valid, written by the copies below before the
+        // host's reads them.
+        let mut joined = unsafe { stream.alloc::<u64>(words) }.map_err(failed)?;
+        let mut begin = 0;
+        for packed in all {
+            let end = begin + packed.num_read;
+            let from = packed.buffer.slice(..packed.num_read);
+            stream
+                .memcpy_dtod(&from, &mut joined.slice_mut(begin..end))
+                .map_err(failed)?;
+            begin = end;
+        }
+        let words = stream.clone_dtoh(&joined).map_err(failed)?;
+        let mut rest = words.as_slice();
+        Ok(all
+            .iter()
+            .map(|packed| {
+                let (own, others) = rest.split_at(packed.num_read);
+                rest = others;
+                PackedOnHost::checked(own.to_vec(), op)
+            })
+            .collect())
     }
 }
 
@@ -197,6 +235,12 @@ pub struct PackedOnHost {
 }
 
 impl PackedOnHost {
+    /// Words whose first one is the error word.
+    fn checked(words: Vec<u64>, op: &'static str) -> Result<PackedOnHost, CudaError> {
+        ErrorWord::told(words[0], op)?;
+        Ok(PackedOnHost { words })
+    }
+
     /// The values of one part.
     ///
     /// # Panics

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use cudarc::driver::CudaStream;
 use fp_kernels::cuda::ScoreShape;
-use fp_scoring::cuda::{DeviceAttention, DeviceRows, image_attention, score_batch};
+use fp_scoring::cuda::{
+    DeviceAttention, DeviceRows, DeviceSelections, image_attention, score_batch,
+};
 use fp_scoring::{
     HeadStrategy, QueryAudit, QueryStrategy, ScoringError, SelectOptions, Selection, TokenLayout,
 };
@@ -101,11 +103,20 @@ impl DeviceCombined {
                 score_batch(&self.stream, &values, self.shape, strategies, options)
             })
             .collect();
+        // What was enqueued comes to the host in one copy.
+        let waiting: Vec<_> = enqueued
+            .iter()
+            .filter_map(|one| one.as_ref().ok())
+            .collect();
+        let mut outcomes = DeviceSelections::read_all(&waiting).into_iter();
         enqueued
-            .into_iter()
-            .map(|chosen| {
-                let mut samples = chosen?.read()?;
-                samples.pop().ok_or_else(|| nothing("selections"))
+            .iter()
+            .map(|one| {
+                if let Err(error) = one {
+                    return Err(error.clone().into());
+                }
+                let outcome = outcomes.next().ok_or_else(|| nothing("outcomes"))?;
+                outcome?.pop().ok_or_else(|| nothing("selections"))
             })
             .collect()
     }

@@ -17,6 +17,7 @@ use fp_kernels::cuda::{
 
 use crate::{BudgetError, HeadStrategy, ScoringError, SelectOptions, SharedError};
 use parts::{Asked, Outputs, Parts};
+pub use read::Outcome;
 pub use rows::{DeviceAttention, DeviceRows, image_attention};
 
 /// What head strategies chose for each sample of a batch, on the device.

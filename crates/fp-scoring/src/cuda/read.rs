@@ -1,10 +1,15 @@
 //! Selections from the device, with what decided them.
 
-use fp_kernels::cuda::{Cut, HeadStatistics};
+use fp_kernels::cuda::{Cut, HeadStatistics, Packed, PackedOnHost};
 
 use super::DeviceSelections;
 use crate::audit::{CutAudit, SelectionAudit};
 use crate::{HeadStrategy, KeptTokens, ScoringError, Selection};
+
+const OP: &str = "scoring";
+
+/// What each strategy chose for each sample.
+pub type Outcome = Result<Vec<Vec<Selection>>, ScoringError>;
 
 impl DeviceSelections {
     /// Waits for the device and reads what each strategy chose for each sample, in the
@@ -14,7 +19,28 @@ impl DeviceSelections {
     /// Attention that no softmax gives, a sample without any (unless allowed), or a GPU
     /// that fails.
     pub fn read(&self) -> Result<Vec<Vec<Selection>>, ScoringError> {
-        let host = self.packed.read("scoring")?;
+        let host = self.packed.read(OP)?;
+        Ok(self.of_host(&host))
+    }
+
+    /// As [`Self::read`], of several on one stream: still one copy. Each has an outcome of
+    /// its own.
+    pub fn read_all(all: &[&DeviceSelections]) -> Vec<Outcome> {
+        let packed: Vec<&Packed> = all.iter().map(|selections| &selections.packed).collect();
+        match Packed::read_all(&packed, OP) {
+            Ok(hosts) => all
+                .iter()
+                .zip(hosts)
+                .map(|(selections, host)| Ok(selections.of_host(&host?)))
+                .collect(),
+            Err(error) => {
+                let error = ScoringError::from(error);
+                all.iter().map(|_| Err(error.clone())).collect()
+            }
+        }
+    }
+
+    fn of_host(&self, host: &PackedOnHost) -> Vec<Vec<Selection>> {
         let parts = &self.parts;
         let host = Host {
             scores: host.values(parts.scores),
@@ -25,14 +51,14 @@ impl DeviceSelections {
             audits: host.values(parts.audits),
             coarse_cuts: parts.coarse_cuts.map_or(&[], |part| host.values(part)),
         };
-        Ok((0..self.shape.batch_size)
+        (0..self.shape.batch_size)
             .map(|sample| {
                 let selections = self.slot_of.iter();
                 selections
                     .map(|&slot| self.selection(&host, sample, slot))
                     .collect()
             })
-            .collect())
+            .collect()
     }
 
     fn selection(&self, host: &Host<'_>, sample: usize, slot: usize) -> Selection {
