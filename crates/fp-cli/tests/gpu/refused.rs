@@ -1,23 +1,9 @@
-//! `--device cuda` on machines whose GPU can't be used, each simulated by the emulated CUDA
-//! libraries of `kernels/emulation/driver`. Where those are not in LD_LIBRARY_PATH, every
-//! test says that it checked nothing, and passes: `cargo xtask ci --cuda` names them.
-#![cfg(unix)]
+//! Machines whose GPU can't be used, and models that it can't hold.
 
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests/golden");
-const ALL: [&str; 3] = ["libcuda.so", "libcublas.so", "libcurand.so"];
-
-/// A machine by what its loader finds, and what the emulated driver says of it.
-struct Machine {
-    missing: &'static str,
-    variables: &'static [(&'static str, &'static str)],
-    device: &'static str,
-    /// Parts of the one sentence.
-    says: &'static [&'static str],
-}
+use crate::{GOLDEN, Machine, libraries, started};
 
 const MACHINES: [Machine; 9] = [
     Machine {
@@ -76,12 +62,6 @@ const MACHINES: [Machine; 9] = [
     },
 ];
 
-/// Where the emulated libraries are.
-fn libraries() -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH")?)
-        .find(|folder| ALL.iter().all(|library| folder.join(library).is_file()))
-}
-
 /// What the command says on such a machine.
 fn run(from: &Path, machine: &Machine, flags: &[&str]) -> Output {
     let model = format!("--model={GOLDEN}/model");
@@ -94,23 +74,6 @@ fn run(from: &Path, machine: &Machine, flags: &[&str]) -> Output {
         &image,
     ];
     started(from, machine, &[&fixed[..], flags].concat())
-}
-
-fn started(from: &Path, machine: &Machine, arguments: &[&str]) -> Output {
-    let found = tempfile::tempdir().unwrap();
-    for library in ALL.iter().filter(|library| **library != machine.missing) {
-        symlink(from.join(library), found.path().join(library)).unwrap();
-    }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_finepruner"));
-    command
-        .args(arguments)
-        .args(["--device", machine.device])
-        .env_clear()
-        .env("LD_LIBRARY_PATH", found.path());
-    for (name, value) in machine.variables {
-        command.env(format!("FINEPRUNER_EMULATED_{name}"), value);
-    }
-    command.output().unwrap()
 }
 
 #[test]
