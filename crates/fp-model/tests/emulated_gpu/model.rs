@@ -243,3 +243,30 @@ fn sampling_reads_whole_logits() {
     };
     assert_eq!(tokens(&cpu), tokens(&gpu));
 }
+
+/// Half precision against the same rounded weights in `f32` on the CPU, whose own error is
+/// a thousandth of this.
+#[test]
+fn half_precision_is_near() {
+    let Some(device) = gpu("half_precision_is_near") else {
+        return;
+    };
+    for (dtype, tolerance) in [(DType::F16, 3e-3), (DType::BF16, 2e-2)] {
+        for which in [Which::Grouped, Which::Biased, Which::Next, Which::Random] {
+            let cpu = which.load(&Device::Cpu, dtype);
+            let gpu = which.load(&device, dtype);
+            let images = same_image(&cpu, &gpu, 13);
+            let [a, b] = [(&cpu, &images[0]), (&gpu, &images[1])]
+                .map(|(model, image)| prefix_of(model, image, 1));
+            let (x, y) = (host(a.hidden_states()), host(b.hidden_states()));
+            let largest = x.iter().fold(1.0, |most: f32, x| most.max(x.abs()));
+            let difference = largest_difference(&x, &y) / largest;
+            println!("{dtype:?} {which:?}: {difference:e} of the largest hidden state");
+            assert!(difference <= tolerance, "{dtype:?} {which:?}: {difference:e}");
+            let (x, y) = (a.image_attention_rows(), b.image_attention_rows());
+            let difference = largest_difference(x.unwrap(), y.unwrap());
+            println!("{dtype:?} {which:?}: {difference:e} of attention");
+            assert!(difference <= tolerance, "{dtype:?} {which:?}: {difference:e}");
+        }
+    }
+}
