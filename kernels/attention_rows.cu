@@ -34,6 +34,7 @@ struct AttentionKernelArgs {
 /// q · k over D values, in four interleaved sums.
 __device__ float dot(Shared<float4> query, Shared<float4> key, unsigned head_dim) {
   float4 sums = {0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll 2  // more takes registers that eight blocks don't have
   for (unsigned i = 0; i < head_dim / 4; ++i) {
     const float4 q = query[i], k = key[i];
     sums.x = fmaf(q.x, k.x, sums.x);
@@ -65,7 +66,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   const fp_attention_rows_args &args = kernel.args;
   const unsigned tile = blockIdx.x, kv_head = blockIdx.y, sample = blockIdx.z;
   const unsigned warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
-  const unsigned width = padded_dim<E>(args.head_dim);
+  const unsigned width = padded_dim<E, NARROW>(args.head_dim);
   const unsigned stride = (width + kPadding) / 4;  // in float4
   SharedArena arena;
   const Shared<float4> keys = arena.take<float4>(kTileKeys * stride);
@@ -189,7 +190,7 @@ int check(const fp_attention_rows_args &args) {
 template <class E, bool NARROW>
 int launch_tiles(const AttentionKernelArgs &kernel, void *stream) {
   const fp_attention_rows_args &args = kernel.args;
-  const unsigned width = padded_dim<E>(args.head_dim), stride = width + kPadding;
+  const unsigned width = padded_dim<E, NARROW>(args.head_dim), stride = width + kPadding;
   const LaunchShape tiles = {dim3(kernel.sizes.num_tiles, args.num_kv_heads, args.batch_size),
                              kTileThreads,
                              (kTileKeys * stride + kTileWarps * width) * sizeof(float) +

@@ -71,9 +71,10 @@ __device__ __forceinline__ void store_word(const uint4 &word, Shared<float4> tar
                                                       values[4 * four + 2], values[4 * four + 3]};
 }
 
-/// D as rows have it in shared memory: whole words, zeros behind the values.
-template <class E> __host__ __device__ constexpr unsigned padded_dim(unsigned head_dim) {
-  return (head_dim + E::kValues - 1) / E::kValues * E::kValues;
+/// D as rows have it in shared memory: whole words, zeros behind the values. Others than narrow
+/// ones are whole words as they are, and need no register more.
+template <class E, bool NARROW> __host__ __device__ constexpr unsigned padded_dim(unsigned head_dim) {
+  return NARROW ? (head_dim + E::kValues - 1) / E::kValues * E::kValues : head_dim;
 }
 
 /// Copies the tile's keys into shared memory. Keys and their words are dealt out over the whole
@@ -82,7 +83,7 @@ template <class E, bool NARROW>
 __device__ __forceinline__ void load_keys(Shared<unsigned long long> addresses,
                                           Shared<float4> keys, unsigned head_dim,
                                           unsigned stride) {
-  const unsigned num_words = padded_dim<E>(head_dim) / E::kValues,
+  const unsigned num_words = padded_dim<E, NARROW>(head_dim) / E::kValues,
                  count = kTileKeys * num_words;
 #pragma unroll 1
   for (unsigned first = threadIdx.x; first < count; first += kTileThreads * kWordsAtOnce) {

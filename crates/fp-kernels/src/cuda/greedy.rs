@@ -83,7 +83,6 @@ pub fn choose<T: DeviceElement>(
     };
     greedy(stream, call)?;
     word.copy_to(stream, &mut rest, OP)?;
-    drop(rest);
     Ok(Choices { values })
 }
 

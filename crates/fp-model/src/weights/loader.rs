@@ -123,15 +123,12 @@ impl Loader<'_> {
 
     /// A tensor as it is.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        self.placed(Tensor::from_vec(
-            self.values(name, shape)?,
-            shape,
-            &Device::Cpu,
-        )?)
+        let tensor = Tensor::from_vec(self.values(name, shape)?, shape, &Device::Cpu)?;
+        self.placed(&tensor)
     }
 
     /// A tensor of the host, in the format and the place of the model.
-    fn placed(&self, tensor: Tensor) -> Result<Tensor> {
+    fn placed(&self, tensor: &Tensor) -> Result<Tensor> {
         Ok(tensor
             .to_dtype(self.place.dtype)?
             .to_device(&self.place.device)?)
@@ -151,7 +148,7 @@ impl Loader<'_> {
             for (name, rows) in names {
                 bias.extend(self.values(&format!("{name}.bias"), &[*rows])?);
             }
-            Some(self.placed(Tensor::from_vec(bias, num_out, &Device::Cpu)?)?)
+            Some(self.placed(&Tensor::from_vec(bias, num_out, &Device::Cpu)?)?)
         } else {
             None
         };

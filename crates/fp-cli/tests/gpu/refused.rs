@@ -1,23 +1,9 @@
-//! `--device cuda` on machines whose GPU can't be used, each simulated by the emulated CUDA
-//! libraries of `kernels/emulation/driver`. Where those are not in LD_LIBRARY_PATH, every
-//! test says that it checked nothing, and passes: `cargo xtask ci --cuda` names them.
-#![cfg(unix)]
+//! Machines whose GPU can't be used, and models that it can't hold.
 
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests/golden");
-const ALL: [&str; 3] = ["libcuda.so", "libcublas.so", "libcurand.so"];
-
-/// A machine by what its loader finds, and what the emulated driver says of it.
-struct Machine {
-    missing: &'static str,
-    variables: &'static [(&'static str, &'static str)],
-    device: &'static str,
-    /// Parts of the one sentence.
-    says: &'static [&'static str],
-}
+use crate::{GOLDEN, Machine, libraries, started};
 
 const MACHINES: [Machine; 9] = [
     Machine {
@@ -76,31 +62,18 @@ const MACHINES: [Machine; 9] = [
     },
 ];
 
-/// Where the emulated libraries are.
-fn libraries() -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH")?)
-        .find(|folder| ALL.iter().all(|library| folder.join(library).is_file()))
-}
-
 /// What the command says on such a machine.
-fn run(from: &std::path::Path, machine: &Machine, flags: &[&str]) -> Output {
-    let found = tempfile::tempdir().unwrap();
-    for library in ALL.iter().filter(|library| **library != machine.missing) {
-        symlink(from.join(library), found.path().join(library)).unwrap();
-    }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_finepruner"));
-    command
-        .args(["generate", "--prompt=How many?", "--max-new-tokens=1"])
-        .arg(format!("--model={GOLDEN}/model"))
-        .arg(format!("--image={GOLDEN}/image0.png"))
-        .args(["--device", machine.device])
-        .args(flags)
-        .env_clear()
-        .env("LD_LIBRARY_PATH", found.path());
-    for (name, value) in machine.variables {
-        command.env(format!("FINEPRUNER_EMULATED_{name}"), value);
-    }
-    command.output().unwrap()
+fn run(from: &Path, machine: &Machine, flags: &[&str]) -> Output {
+    let model = format!("--model={GOLDEN}/model");
+    let image = format!("--image={GOLDEN}/image0.png");
+    let fixed = [
+        "generate",
+        "--prompt=How many?",
+        "--max-new-tokens=1",
+        &model,
+        &image,
+    ];
+    started(from, machine, &[&fixed[..], flags].concat())
 }
 
 #[test]
@@ -139,5 +112,51 @@ fn the_same_as_json() {
     let error = told["error"].to_string();
     for part in old_driver.says {
         assert!(error.contains(part), "`{part}` in {error}");
+    }
+}
+
+/// Half a MiB more than what is set aside beside the model.
+#[test]
+fn a_model_that_does_not_fit_is_refused_before_anything_is_answered() {
+    let Some(from) = libraries() else {
+        eprintln!("no emulated libraries, nothing was checked");
+        return;
+    };
+    let machine = Machine {
+        missing: "",
+        variables: &[("MEMORY", "537395200")],
+        device: "cuda",
+        says: &[],
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run").display().to_string();
+    let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs");
+    let config = format!("{configs}/ablation_a_config.json");
+    for arguments in [
+        &[
+            "study",
+            "--config",
+            &config,
+            "--dataset",
+            "embedded:select",
+            "--limit",
+            "1",
+            "--output",
+            &run,
+        ][..],
+        &["efficiency", "--no-peak-memory", "--repeats", "1"],
+    ] {
+        let output = started(&from, &machine, arguments);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        let error = text.lines().last().unwrap();
+        for part in [
+            "the model doesn't fit `cuda`: weights in ",
+            "one question ",
+            " in all, and 0.5 GiB are free",
+            "use a GPU with more memory",
+        ] {
+            assert!(error.contains(part), "`{part}` in {text}");
+        }
     }
 }
