@@ -1,4 +1,6 @@
-//! What a dump holds: attention per head, or whole attention squares.
+//! What a dump holds: attention per head, or rows over a whole sequence.
+
+mod query_rows;
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -7,6 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use fp_scoring::TokenLayout;
 
 use crate::dump::{Dump, Tensor, Values};
+use crate::memory::{Array, Attention};
+pub(crate) use query_rows::QueryRows;
 
 /// What the first of four dimensions was said to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +27,19 @@ pub(crate) enum FirstDimension {
 /// What a tensor's shape says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `[H, N]`: one row per head over the image, nothing else known.
-    PerHead { num_heads: usize, num_image: usize },
-    /// `[.., H, S, S]`: every query row over the whole sequence, of one or more
-    /// slabs.
+    /// `[H, N]` or `[B, H, N]`: one row per head over the image, nothing else known.
+    PerHead {
+        num_heads: usize,
+        num_image: usize,
+        /// B; none unless the tensor is a batch.
+        num_samples: Option<usize>,
+    },
+    /// `[.., H, S, S]`: every query row over the whole sequence, of one or more slabs; or
+    /// `[.., H, Q, S]`, some of them.
     Squares {
         num_heads: usize,
         layout: TokenLayout,
+        rows: QueryRows,
         slabs: Vec<Slab>,
     },
 }
@@ -55,25 +65,24 @@ impl Slab {
 }
 
 impl Form {
-    /// Reads the shape; says which flag is missing or too many.
+    /// Reads the shape; says which flag is missing or too many. `query_rows` are the positions
+    /// that it has rows of; without any it has one of each.
     pub(crate) fn new(
         tensor: &Tensor,
         image_range: Option<Range<usize>>,
+        query_rows: Option<&QueryRows>,
         first: FirstDimension,
     ) -> Result<Self> {
         let (name, shape) = (&tensor.name, &tensor.shape);
         let whole = format!("tensor `{name}` of shape {shape:?}");
         ensure!(!shape.contains(&0), "{whole} is empty");
+        let is_placed = (image_range.is_some(), query_rows.is_some());
         let (slabs, num_heads, rows, columns) = match (shape.as_slice(), first) {
             (&[num_heads, num_image], _) => {
-                ensure!(
-                    image_range.is_none(),
-                    "{whole} is read as [heads, image tokens]: all of it is image, so leave out --image-range"
-                );
-                return Ok(Form::PerHead {
-                    num_heads,
-                    num_image,
-                });
+                return Form::per_head(&whole, num_heads, num_image, None, is_placed);
+            }
+            (&[num_samples, num_heads, num_image], FirstDimension::Samples) => {
+                return Form::per_head(&whole, num_heads, num_image, Some(num_samples), is_placed);
             }
             (&[num_heads, rows, columns], first) => {
                 let layer = match first {
@@ -103,24 +112,74 @@ impl Form {
                 (vec![Slab::of_layer(layer)], num_heads, rows, columns)
             }
             _ => bail!(
-                "{whole} has {} dimensions; attention is [H, N], [H, S, S], [B, H, S, S] or [L, H, S, S]",
+                "{whole} has {} dimensions; attention is [H, N], [H, S, S], [B, H, N], [B, H, S, S] or [L, H, S, S]",
                 shape.len()
             ),
         };
-        ensure!(
-            rows == columns,
-            "{whole} is ragged: its last two dimensions are query and key positions of one sequence and must be equal, not {rows} and {columns}"
-        );
+        let query_rows = match query_rows {
+            None => {
+                ensure!(
+                    rows == columns,
+                    "{whole} is ragged: its last two dimensions are query and key positions of one sequence and must be equal, not {rows} and {columns}; if it has only some of the rows, say of which positions with --query-rows"
+                );
+                QueryRows::all(rows)
+            }
+            Some(positions) => {
+                ensure!(
+                    positions.len() == rows && positions.end() <= columns,
+                    "{whole} has {rows} rows over {columns} tokens, and --query-rows {positions} names {} positions up to {}",
+                    positions.len(),
+                    positions.end().saturating_sub(1)
+                );
+                positions.clone()
+            }
+        };
         let image_range = image_range.with_context(|| {
             format!(
-                "{whole} covers a whole sequence of {columns} tokens: say where the image stands with --image-range A..B (half open, such as 35..611)"
+                "{whole} covers a whole sequence of {columns} tokens: say where the image stands with --image-range A..B (half open, such as 35..611), or --batch if it is [samples, heads, image tokens]"
             )
         })?;
         Ok(Form::Squares {
             num_heads,
             layout: TokenLayout::new(image_range, columns)?,
+            rows: query_rows,
             slabs,
         })
+    }
+
+    /// One row per head, which takes no flags that place it in a sequence.
+    fn per_head(
+        whole: &str,
+        num_heads: usize,
+        num_image: usize,
+        num_samples: Option<usize>,
+        (has_range, has_rows): (bool, bool),
+    ) -> Result<Self> {
+        let (batch, or) = match num_samples {
+            None => ("", ""),
+            Some(_) => ("samples, ", ", or --batch if it is of one sample"),
+        };
+        ensure!(
+            !has_range,
+            "{whole} is read as [{batch}heads, image tokens]: all of it is image, so leave out --image-range{or}"
+        );
+        ensure!(
+            !has_rows,
+            "{whole} is read as [{batch}heads, image tokens]: it has no rows to choose from, so leave out --query-rows{or}"
+        );
+        Ok(Form::PerHead {
+            num_heads,
+            num_image,
+            num_samples,
+        })
+    }
+
+    /// How many samples there are, or layers.
+    pub(crate) fn num_slabs(&self) -> usize {
+        match self {
+            Form::PerHead { num_samples, .. } => num_samples.unwrap_or(1),
+            Form::Squares { slabs, .. } => slabs.len(),
+        }
     }
 
     /// H.
@@ -148,7 +207,7 @@ impl Slab {
         }
     }
 
-    fn of_sample(sample: usize) -> Self {
+    pub(crate) fn of_sample(sample: usize) -> Self {
         Slab {
             index: sample,
             sample: Some(sample),
@@ -165,14 +224,16 @@ impl Slab {
     }
 }
 
-/// Reads an `[H, N]` tensor, and refuses values that no head's attention to the image can have.
+/// Reads one row per head of a sample, counted from 0, and refuses values that no head's
+/// attention to the image can have.
 pub(crate) fn read_per_head(
     dump: &mut Dump,
     tensor: &Tensor,
-    num_heads: usize,
-    num_image: usize,
+    (num_heads, num_image): (usize, usize),
+    sample: usize,
 ) -> Result<Values> {
-    let values = dump.read(tensor, 0, num_heads * num_image)?;
+    let len = num_heads * num_image;
+    let values = dump.read(tensor, sample * len, len)?;
     match &values {
         Values::F64(values) => check_heads(values, num_image, tensor)?,
         Values::F32(values) => check_heads(values, num_image, tensor)?,
@@ -180,12 +241,13 @@ pub(crate) fn read_per_head(
     Ok(values)
 }
 
-fn check_heads<T: Value>(values: &[T], num_image: usize, tensor: &Tensor) -> Result<()> {
+/// Refuses values of `[H, N]` that no head's attention to the image can have.
+pub(crate) fn check_heads<T: Value>(values: &[T], num_image: usize, tensor: &Tensor) -> Result<()> {
     let tolerance = tensor.precision.row_sum_tolerance();
     for (head, row) in values.chunks_exact(num_image).enumerate() {
         let in_head = || format!("head {head} of tensor `{}`", tensor.name);
         check_values(row).with_context(in_head)?;
-        let sum: f64 = row.iter().map(|&value| value.into()).sum();
+        let sum = sum_of(row);
         ensure!(
             sum <= 1.0 + tolerance,
             "{}: its row sums to {sum}; after a softmax the image's part of a row is at most 1. Is this attention before the softmax, or summed over rows or layers?",
@@ -270,40 +332,87 @@ impl RowSums {
     }
 }
 
-/// Reads the query rows `rows`, ascending positions, of one slab. Each whole row
-/// is checked; what comes back is its image part.
-pub(crate) fn read_rows(
-    dump: &mut Dump,
-    tensor: &Tensor,
-    num_heads: usize,
-    layout: &TokenLayout,
-    slab: Slab,
-    rows: &[usize],
-) -> Result<ImageRows> {
-    let sequence = layout.sequence_len();
-    let capacity = num_heads * rows.len() * layout.num_image;
-    let mut values = tensor.precision.empty(capacity);
-    let mut row_sums = RowSums::default();
-    for head in 0..num_heads {
-        // Neighbouring rows lie side by side in the file.
-        for run in rows.chunk_by(|a, b| a + 1 == *b) {
-            let first = (slab.index * num_heads + head) * sequence + run[0];
-            let whole = dump.read(tensor, first * sequence, run.len() * sequence)?;
-            let mut taken = Taken {
-                tensor,
-                layout,
-                place: format!("{}head {head}", slab.place()),
-                row_sums: &mut row_sums,
-            };
-            match (&mut values, &whole) {
-                (Values::F64(values), Values::F64(whole)) => taken.take(run, whole, values)?,
-                (Values::F32(values), Values::F32(whole)) => taken.take(run, whole, values)?,
-                // A tensor is read in one precision.
-                _ => bail!("tensor `{}` changed its precision", tensor.name),
+/// The rows over whole sequences of one tensor.
+pub(crate) struct Squares<'a> {
+    pub(crate) tensor: &'a Tensor,
+    pub(crate) num_heads: usize,
+    pub(crate) layout: TokenLayout,
+    /// Which rows it has.
+    pub(crate) rows: &'a QueryRows,
+}
+
+impl Squares<'_> {
+    /// The row of the tensor that is of `position`.
+    ///
+    /// # Errors
+    /// A position that the tensor has no row of.
+    pub(crate) fn row_of(&self, position: usize) -> Result<usize> {
+        self.rows.index_of(position).with_context(|| {
+            format!(
+                "tensor `{}` has no row of position {position}; it has those of {}",
+                self.tensor.name, self.rows
+            )
+        })
+    }
+
+    /// Reads the query rows at `positions`, ascending, of one slab. Each whole row is checked;
+    /// what comes back is its image part.
+    pub(crate) fn read(
+        &self,
+        dump: &mut Dump,
+        slab: Slab,
+        positions: &[usize],
+    ) -> Result<ImageRows> {
+        let (tensor, sequence) = (self.tensor, self.layout.sequence_len());
+        let capacity = self.num_heads * positions.len() * self.layout.num_image;
+        let mut values = tensor.precision.empty(capacity);
+        let mut row_sums = RowSums::default();
+        for head in 0..self.num_heads {
+            // Neighbouring rows lie side by side in the file.
+            for run in positions.chunk_by(|a, b| a + 1 == *b) {
+                let before = (slab.index * self.num_heads + head) * self.rows.len();
+                let first = before + self.row_of(run[0])?;
+                let whole = dump.read(tensor, first * sequence, run.len() * sequence)?;
+                let mut taken = self.taken(slab, head, &mut row_sums);
+                match (&mut values, &whole) {
+                    (Values::F64(values), Values::F64(whole)) => taken.take(run, whole, values)?,
+                    (Values::F32(values), Values::F32(whole)) => taken.take(run, whole, values)?,
+                    // A tensor is read in one precision.
+                    _ => bail!("tensor `{}` changed its precision", tensor.name),
+                }
             }
         }
+        Ok(ImageRows { values, row_sums })
     }
-    Ok(ImageRows { values, row_sums })
+
+    /// As [`Squares::read`], of an array in memory: `[H, Q, N]`.
+    pub(crate) fn of_array<T: Attention>(
+        &self,
+        array: &Array<'_, T>,
+        slab: Slab,
+        positions: &[usize],
+        row_sums: &mut RowSums,
+    ) -> Result<Vec<T::Key>> {
+        let capacity = self.num_heads * positions.len() * self.layout.num_image;
+        let mut values = Vec::with_capacity(capacity);
+        for head in 0..self.num_heads {
+            let mut taken = self.taken(slab, head, &mut *row_sums);
+            for &position in positions {
+                let whole = array.row(slab.index, head, self.row_of(position)?);
+                taken.take(&[position], &T::to_keys(&whole), &mut values)?;
+            }
+        }
+        Ok(values)
+    }
+
+    fn taken<'a>(&'a self, slab: Slab, head: usize, row_sums: &'a mut RowSums) -> Taken<'a> {
+        Taken {
+            tensor: self.tensor,
+            layout: &self.layout,
+            place: format!("{}head {head}", slab.place()),
+            row_sums,
+        }
+    }
 }
 
 /// Whole rows of one head, of which the image's part is taken.
@@ -322,7 +431,7 @@ impl Taken<'_> {
             check_values(whole).with_context(|| {
                 format!("{}, row {row} of tensor `{}`", self.place, self.tensor.name)
             })?;
-            let sum = whole.iter().map(|&value| value.into()).sum();
+            let sum = sum_of(whole);
             let tolerance = self.tensor.precision.row_sum_tolerance();
             let place = || format!("{}, row {row}", self.place);
             self.row_sums.add(sum, tolerance, place);
@@ -333,15 +442,37 @@ impl Taken<'_> {
 }
 
 /// A number that attention is read as.
-trait Value: Copy + Display + Into<f64> {}
+pub(crate) trait Value: Copy + Display + Into<f64> {}
 
 impl Value for f32 {}
 impl Value for f64 {}
 
+/// Sum of a row, in eight parts so that it takes no longer than reading.
+fn sum_of<T: Value>(row: &[T]) -> f64 {
+    let (parts, rest) = row.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for part in parts {
+        for (sum, &value) in sums.iter_mut().zip(part) {
+            *sum += value.into();
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&value| value.into()).sum::<f64>()
+}
+
 /// Finds a value that no softmax gives.
 fn check_values<T: Value>(row: &[T]) -> Result<()> {
-    let is_wrong = |&value: &T| !(0.0..=f64::MAX).contains(&value.into());
-    match row.iter().position(is_wrong) {
+    let is_wrong = |value: T| !(0.0..=f64::MAX).contains(&value.into());
+    // Whole stretches at once: hardly ever there is anything to be found.
+    let mut stretches = row.chunks(64).enumerate();
+    let found = stretches.find(|(_, stretch)| {
+        let any = |any, &value: &T| any | is_wrong(value);
+        stretch.iter().fold(false, any)
+    });
+    let column = found.and_then(|(at, stretch)| {
+        let within = stretch.iter().position(|&value| is_wrong(value));
+        within.map(|within| at * 64 + within)
+    });
+    match column {
         None => Ok(()),
         Some(column) => bail!(
             "attention at column {column} is {}; after a softmax it is finite and not negative",

@@ -126,11 +126,7 @@ impl Drawn {
 }
 
 fn num_samples(dumps: &[OpenedDump]) -> usize {
-    let samples = dumps.iter().map(|dump| match &dump.form {
-        Form::PerHead { .. } => 1,
-        Form::Squares { slabs, .. } => slabs.len(),
-    });
-    samples.sum()
+    dumps.iter().map(|dump| dump.form.num_slabs()).sum()
 }
 
 /// The grid that was given, or a square of all tokens.
