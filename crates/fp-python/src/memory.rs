@@ -244,7 +244,7 @@ impl Dtype {
 }
 
 fn row_major(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; shape.len()];
+    let mut strides = vec![1_usize; shape.len()];
     for at in (1..shape.len()).rev() {
         strides[at - 1] = strides[at].saturating_mul(shape[at]);
     }
@@ -265,7 +265,6 @@ struct ManagedTensor {
 }
 
 /// `DLTensor` of dlpack.h.
-#[expect(dead_code, reason = "the fields are the protocol's")]
 #[repr(C)]
 struct Tensor {
     data: *mut c_void,

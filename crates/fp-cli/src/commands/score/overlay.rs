@@ -9,7 +9,6 @@ use fp_report::drawing::{Overlay, OverlayFormat, Panel};
 use super::ScoreArgs;
 use super::opened::OpenedDump;
 use super::report::Outcome;
-use crate::attention::Form;
 use crate::commands::output_file::OutputFile;
 
 /// Tokens beside and below each other.
