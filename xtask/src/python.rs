@@ -58,8 +58,7 @@ pub(crate) fn wheel(args: &Args) -> Result<()> {
         run(Command::new(&maturin)
             .args(command)
             .arg("--out")
-            .arg(&wheels)
-            .args(["--manifest-path", "crates/fp-python/Cargo.toml"]))?;
+            .arg(&wheels))?;
     }
     fs::remove_dir_all(&assets).with_context(|| format!("can't remove {}", assets.display()))?;
     let wheel = newest(&wheels)?;
