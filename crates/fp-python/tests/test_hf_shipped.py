@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,12 @@ def test_answers_are_those_of_the_command_token_for_token(shipped: Shipped) -> N
 def test_recorded_selections_run_in_a_study(shipped: Shipped, tmp_path: Path) -> None:
     asked = questions()[:4]
     dataset = tmp_path / "data"
-    dataset.mkdir()
-    (dataset / "images").symlink_to(BENCHMARK / "images")
+    (dataset / "images").mkdir(parents=True)
+    for question in asked:
+        shutil.copy(BENCHMARK / question["image"], dataset / question["image"])
+    about = json.loads((BENCHMARK / "benchmark.json").read_text())
+    del about["sha256"]
+    (dataset / "benchmark.json").write_text(json.dumps(about))
     lines = [json.dumps(question) + "\n" for question in asked]
     (dataset / "questions.jsonl").write_text("".join(lines))
     said = []
@@ -112,12 +117,13 @@ def test_recorded_selections_run_in_a_study(shipped: Shipped, tmp_path: Path) ->
         dataset=str(dataset),
         selection=file,
         controls=["vanilla"],
-        follow_links=True,
         no_report=True,
     )
     run = finepruner.read_run(tmp_path / "run")
     by_id = {
-        record["id"]: record["text"] for record in run.records if "mine" in record["cell"]
+        record["id"]: record["text"]
+        for record in run.records
+        if record["cell"] == "selection:mine"
     }
     texts = {
         question["id"]: shipped.tokenizer.decode(tokens).strip()

@@ -125,6 +125,7 @@ class Tap:
         # Masks of other forms are the decoder's own; it shows no padding then.
         two = mask if getattr(mask, "ndim", 0) == 2 else None
         found = layouts(self._call.get("input_ids"), two, (shape[0], shape[1]), self._asked)
+        self._call = {}
         with torch().no_grad():
             captured = self._rows(entered, found)
         self._take(captured, found)
