@@ -10,6 +10,7 @@ mod emulated_gpu;
 mod fuzz;
 mod gpu_bundle;
 mod machine;
+mod python;
 mod testbed;
 mod train_tiny;
 
@@ -35,7 +36,8 @@ enum Task {
     Testbed(testbed::Args),
     /// Score the attention in examples/ under every strategy.
     Demo,
-    /// Build everything and run every test, documentation examples included.
+    /// Build everything and run every test, documentation examples and the Python package
+    /// included.
     Test,
     /// What continuous integration runs: format, lints, documentation, tests.
     Ci {
@@ -55,6 +57,7 @@ enum Task {
     CudaSetup(cuda_setup::Args),
     CudaReport(cuda_report::Args),
     GpuBundle(gpu_bundle::Args),
+    Wheel(python::Args),
 }
 
 fn main() -> Result<()> {
@@ -75,6 +78,7 @@ fn main() -> Result<()> {
         Task::CudaSetup(args) => cuda_setup::run_task(&args),
         Task::CudaReport(args) => cuda_report::run_task(&args),
         Task::GpuBundle(args) => gpu_bundle::run_task(&args),
+        Task::Wheel(args) => python::wheel(&args),
     }
 }
 
@@ -90,7 +94,8 @@ const EMULATION: &str = "--features fp-kernels/emulation";
 const LINTED: &str = "--features fp-kernels/emulation,fp-benches/training";
 
 fn test() -> Result<()> {
-    cargo(&format!("test --workspace --locked {EMULATION}"))
+    cargo(&format!("test --workspace --locked {EMULATION}"))?;
+    python::test()
 }
 
 fn ci(cuda: bool) -> Result<()> {

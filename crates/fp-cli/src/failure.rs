@@ -5,7 +5,6 @@
 //! has already been written there, the object takes the line's place instead.
 
 use std::io::Write;
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
@@ -56,7 +55,7 @@ impl Failure {
     }
 
     /// Tells people `line`, and programs that asked for it everything.
-    fn tell(&self, line: &str, json: bool) -> ExitCode {
+    fn tell(&self, line: &str, json: bool) -> u8 {
         let object = || serde_json::json!({ "error": self }).to_string();
         let is_printed = IS_PRINTED.load(Ordering::Relaxed);
         // Where nobody reads, there is nobody to tell.
@@ -68,12 +67,12 @@ impl Failure {
         if json && !is_printed {
             let _ = writeln!(std::io::stdout(), "{}", object());
         }
-        ExitCode::from(self.exit_code)
+        self.exit_code
     }
 }
 
 /// Tells why a command failed or was interrupted.
-pub(crate) fn failed(error: &anyhow::Error, json: bool) -> ExitCode {
+pub(crate) fn failed(error: &anyhow::Error, json: bool) -> u8 {
     let chain = error_chain(error.as_ref());
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         let line = interrupted.to_string();
@@ -91,14 +90,14 @@ pub(crate) fn failed(error: &anyhow::Error, json: bool) -> ExitCode {
 }
 
 /// Tells what is wrong with a command line, or prints the help that it asks for.
-pub(crate) fn misused(error: &clap::Error, json: bool) -> ExitCode {
+pub(crate) fn misused(error: &clap::Error, json: bool) -> u8 {
     if !error.use_stderr() {
         let _ = error.print();
-        return ExitCode::SUCCESS;
+        return 0;
     }
     if !json {
         let _ = error.print();
-        return ExitCode::from(EXIT_CODE);
+        return EXIT_CODE;
     }
     let text = error.render().to_string();
     let message = match error.kind() {
@@ -111,7 +110,7 @@ pub(crate) fn misused(error: &clap::Error, json: bool) -> ExitCode {
 }
 
 /// What clap says, without the lines on usage and help, in one line.
-fn message(text: &str) -> String {
+pub(crate) fn message(text: &str) -> String {
     let end = ["\n\nUsage:", "\n\nFor more information"]
         .iter()
         .filter_map(|part| text.find(part))

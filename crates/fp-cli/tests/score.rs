@@ -385,7 +385,83 @@ fn one_of_something_needs_no_flag() {
         "--image-range=3..12",
         "--keep=4",
     ];
-    fail(&args, &["--batch", "is of one sample"]);
+    fail(
+        &args,
+        &["leave out --image-range", "--batch if it is of one sample"],
+    );
+}
+
+#[test]
+fn a_file_may_have_some_of_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let values = squares(1, 4, 20);
+    let path = write_dump(dir.path(), &[("a", &[4, 20, 20], &values)]);
+    let path = path.to_str().unwrap();
+    let run = |more: &[&str]| {
+        let asked = ["score", path, "--keep=4", "--json"];
+        json(&[&asked[..], more].concat())
+    };
+    let range = "--image-range=3..12";
+    let last = "--query-selection-strategy=last_5_tokens";
+    let whole = run(&[range, last]);
+    let some: Vec<f32> = values
+        .chunks_exact(20 * 20)
+        .flat_map(|head| head[..3 * 20].iter().chain(&head[15 * 20..]))
+        .copied()
+        .collect();
+    let tensors: [(&str, &[usize], &[f32]); 1] = [("a", &[4, 8, 20], &some)];
+    write_dump(dir.path(), &tensors);
+    assert_eq!(run(&[range, last, "--query-rows=0..3,15..20"]), whole);
+    fail(
+        &["score", path, "--keep=4", range],
+        &["ragged", "not 8 and 20", "--query-rows"],
+    );
+    fail(
+        &["score", path, "--keep=4", range, "--query-rows=13..20"],
+        &["8 rows over 20 tokens", "names 7 positions"],
+    );
+    fail(
+        &["score", path, "--keep=4", range, "--query-rows=5,3"],
+        &["`5,3` is no list of positions"],
+    );
+    let said = [("image_range", "3..12"), ("query_rows", "0..3,15..20")];
+    write_dump_with(dir.path(), &tensors, &said);
+    assert_eq!(run(&[last]), whole);
+    fail(
+        &["score", path, "--keep=4", "--query-rows=12..20"],
+        &["metadata `query_rows`", "`0..3,15..20`", "12..20"],
+    );
+    fail(
+        &[
+            "score",
+            path,
+            "--keep=4",
+            "--query-selection-strategy=text_tokens_only",
+        ],
+        &["text_tokens_only", "no row of position 12", "0..3,15..20"],
+    );
+}
+
+#[test]
+fn one_row_per_head_of_several_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut values = PER_HEAD.to_vec();
+    values.extend(PER_HEAD.iter().rev());
+    let path = write_dump(dir.path(), &[("a", &[2, 4, 6], &values)]);
+    let path = path.to_str().unwrap();
+    let batch = json(&["score", path, "--batch", "--keep=2", "--json"]);
+    let mut kept: Vec<Value> = Vec::new();
+    for sample in values.chunks_exact(24) {
+        write_dump(dir.path(), &[("a", &[4, 6], sample)]);
+        let alone = json(&["score", path, "--keep=2", "--json"]);
+        kept.extend(alone.iter().map(|record| record["kept_tokens"].clone()));
+    }
+    let found: Vec<Value> = batch
+        .iter()
+        .map(|record| record["kept_tokens"].clone())
+        .collect();
+    assert_eq!(found, kept);
+    assert_eq!(batch[batch.len() - 1]["sample"], 1);
 }
 
 /// Shapes of a group of an overlay, panel by panel.
@@ -494,7 +570,7 @@ fn the_image_stands_where_the_file_says() {
     let path = write_dump(dir.path(), &tensors);
     let path = path.to_str().unwrap();
     let by_flag = succeed(&["score", path, "--image-range=3..12", "--keep=4"]);
-    write_dump_with(dir.path(), &tensors, Some("3..12"));
+    write_dump_with(dir.path(), &tensors, &[("image_range", "3..12")]);
     assert_eq!(succeed(&["score", path, "--keep=4"]), by_flag);
     let same = succeed(&["score", path, "--image-range=3..12", "--keep=4"]);
     assert_eq!(same, by_flag);
@@ -502,7 +578,7 @@ fn the_image_stands_where_the_file_says() {
         &["score", path, "--image-range=3..13", "--keep=4"],
         &["metadata", "`3..12`", "3..13"],
     );
-    write_dump_with(dir.path(), &tensors, Some("3-12"));
+    write_dump_with(dir.path(), &tensors, &[("image_range", "3-12")]);
     fail(&["score", path, "--keep=4"], &["metadata", "`3-12`"]);
 }
 

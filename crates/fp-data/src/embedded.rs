@@ -1,11 +1,12 @@
 //! Where the shipped model and benchmark lie.
 //!
 //! Looked for in this order: the folder that the environment variable
-//! [`VARIABLE`] names, where it is set; beside the running program (`assets/`,
-//! `../assets/`, `../share/finepruner/`); in the workspace that the program was
-//! built from.
+//! [`VARIABLE`] names, where it is set; the folder that [`look_in`] was given; beside the
+//! running program (`assets/`, `../assets/`, `../share/finepruner/`); in the workspace that
+//! the program was built from.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Environment variable that names the folder of shipped files.
 pub const VARIABLE: &str = "FINEPRUNER_ASSETS";
@@ -14,6 +15,9 @@ pub const VARIABLE: &str = "FINEPRUNER_ASSETS";
 const MODEL: &str = "finepruner-tiny";
 /// Folder of the shipped benchmark's splits.
 const BENCHMARK: &str = "benchmark";
+/// A folder that is looked in before those beside the program.
+static FURTHER: OnceLock<PathBuf> = OnceLock::new();
+
 /// Splits of the shipped benchmark.
 pub const SPLITS: [&str; 2] = ["select", "confirm"];
 
@@ -47,6 +51,12 @@ pub enum EmbeddedError {
         /// The name given.
         name: String,
     },
+}
+
+/// Looks in `folder` too, for programs whose own file lies elsewhere, such as an interpreter
+/// that has loaded this. The first call counts.
+pub fn look_in(folder: PathBuf) {
+    let _ = FURTHER.set(folder);
 }
 
 /// Folder of the shipped model, a Hugging Face LLaVA checkpoint.
@@ -98,7 +108,7 @@ fn roots() -> Vec<PathBuf> {
     if let Some(named) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
         return vec![PathBuf::from(named)];
     }
-    let mut roots = Vec::new();
+    let mut roots: Vec<PathBuf> = FURTHER.get().into_iter().cloned().collect();
     let program = std::env::current_exe().and_then(|path| path.canonicalize());
     if let Some(folder) = program.ok().as_deref().and_then(Path::parent) {
         roots.push(folder.join("assets"));

@@ -1,17 +1,8 @@
 //! Damaged files for every reader of files of others; started by `cargo xtask fuzz`.
 
-#[path = "../../fp-cli/src/arguments.rs"]
-#[allow(dead_code)] // commands use the rest
-mod arguments;
-#[path = "../../fp-cli/src/attention.rs"]
-#[allow(dead_code)]
-mod attention;
 mod child;
 mod clock;
 mod corpus;
-#[path = "../../fp-cli/src/dump/mod.rs"]
-#[allow(dead_code)]
-mod dump;
 mod fault;
 mod parent;
 mod parsers;

@@ -7,8 +7,9 @@
 //! lanes and reduction trees are fixed and nothing is contracted.
 //!
 //! [`map`] is here for another reason: mapping a file into memory is `unsafe`, and
-//! all `unsafe` of the workspace is in this crate. So is an allocator that counts, under
-//! the feature `counting-allocator`.
+//! all `unsafe` of the workspace is in this crate, but for where the Python package reads
+//! arrays of others. So is an allocator that counts, under the feature
+//! `counting-allocator`.
 //!
 //! This crate knows slices and shapes. What a strategy is, and which statistic
 //! it reads, is the business of the crate above.

@@ -13,6 +13,7 @@ mod measured;
 mod published;
 mod render;
 mod run;
+mod scores_compared;
 
 pub use analysis::*;
 pub use compare::{CellDifference, RunComparison, compare};
@@ -24,6 +25,7 @@ pub use published::{
 };
 pub use render::RESULTS_VERSION;
 pub use run::Run;
+pub use scores_compared::{NamedScores, ScoresCompared, compare_scores};
 
 use std::path::{Path, PathBuf};
 

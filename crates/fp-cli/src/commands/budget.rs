@@ -194,6 +194,14 @@ pub(crate) fn run(args: &BudgetArgs) -> Result<()> {
     }
 }
 
+/// What a budget or a schedule means, as JSON.
+pub(crate) fn value(args: &BudgetArgs) -> Result<serde_json::Value> {
+    Ok(match &args.schedule {
+        Some(stages) => serde_json::to_value(schedule::Report::new(args, stages)?)?,
+        None => serde_json::to_value(Report::new(args)?)?,
+    })
+}
+
 /// The published shape, or one of sizes given.
 fn shape(args: &BudgetArgs) -> Result<DecoderShape> {
     let Some(num_layers) = args.num_layers else {

@@ -30,21 +30,9 @@ pub(crate) struct MethodsArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &MethodsArgs) -> Result<()> {
-    let cards: Vec<&PublishedCard> = if args.methods.is_empty() {
-        published_methods()
-            .iter()
-            .map(|method| method.card())
-            .collect()
-    } else {
-        let named = args
-            .methods
-            .iter()
-            .map(|name| Ok(published_method(name)?.card()));
-        named.collect::<Result<_>>()?
-    };
+    let cards = cards(&args.methods)?;
     if args.json {
-        let methods: Vec<Value> = cards.into_iter().map(entry).collect::<Result<_>>()?;
-        return print_json(&json!({ "methods": methods }));
+        return print_json(&listing(&args.methods)?);
     }
     let mut text = String::from(
         "Published pruning methods. N image tokens, T of them go on unless said otherwise; \
@@ -57,6 +45,24 @@ pub(crate) fn run(args: &MethodsArgs) -> Result<()> {
         text += &in_full(card);
     }
     print_text(&text)
+}
+
+/// What is said of methods, all where none is named, as JSON.
+pub(crate) fn listing(names: &[String]) -> Result<Value> {
+    let methods: Vec<Value> = cards(names)?
+        .into_iter()
+        .map(entry)
+        .collect::<Result<_>>()?;
+    Ok(json!({ "methods": methods }))
+}
+
+fn cards(names: &[String]) -> Result<Vec<&'static PublishedCard>> {
+    if names.is_empty() {
+        let methods = published_methods().iter();
+        return Ok(methods.map(|method| method.card()).collect());
+    }
+    let named = names.iter().map(|name| Ok(published_method(name)?.card()));
+    named.collect()
 }
 
 fn entry(card: &PublishedCard) -> Result<Value> {

@@ -1,6 +1,7 @@
 //! `finepruner score`: what strategies choose on attention dumps.
 
 mod aggregate;
+pub(crate) mod array;
 mod opened;
 mod overlay;
 mod report;
@@ -9,18 +10,19 @@ mod scorer;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use fp_image::ImageAspect;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy};
 
 use super::{print_json, print_text, warn};
 use crate::arguments::{OneOrAll, parse_range};
-use crate::attention::FirstDimension;
+use crate::attention::{FirstDimension, Form, QueryRows};
+use crate::dump::Tensor;
 use aggregate::Aggregate;
 use overlay::OverlayRequest;
 use report::Report;
-use scorer::Scorer;
+use scorer::{Scorer, Subject};
 
 /// Say which heads and tokens strategies choose on attention dumps.
 ///
@@ -30,7 +32,8 @@ use scorer::Scorer;
 ///                 query strategy
 ///   [H, S, S]     one layer over a whole sequence
 ///   [L, H, S, S]  several layers of one sample: choose one with --prune-layer K
-///   [B, H, S, S]  one layer of several samples: say so with --batch
+///   [B, H, N] or [B, H, S, S]  one layer of several samples: say so with --batch
+/// With --query-rows, which says which, a dump may have only some of the S rows.
 ///
 /// The rule:
 ///   1. The query strategy chooses rows of the attention and their weights, which
@@ -73,6 +76,11 @@ pub(crate) struct ScoreArgs {
     /// metadata has `image_range` says it itself.
     #[arg(long, value_name = "A..B", value_delimiter = ',', value_parser = parse_range)]
     image_range: Vec<Range<usize>>,
+    /// Which positions of the sequence there are rows of, where a dump has only some, as
+    /// [H, Q, S]: 600..611 or 0..35,610, ascending. A safetensors file whose metadata has
+    /// `query_rows` says it itself.
+    #[arg(long, value_name = "P,A..B,…")]
+    query_rows: Option<QueryRows>,
     /// Head strategies of `finepruner strategies`, separated by commas, or all.
     #[arg(long, alias = "fixed-head-selection", value_name = "S,…|all", value_delimiter = ',',
         default_value = "all", value_parser = parse_head)]
@@ -91,7 +99,7 @@ pub(crate) struct ScoreArgs {
     /// the layer's name alone.
     #[arg(long, value_name = "K", conflicts_with = "batch")]
     prune_layer: Option<usize>,
-    /// The first dimension of a dump with four is samples, [B, H, S, S].
+    /// The first dimension is samples: [B, H, S, S], or [B, H, N].
     #[arg(long)]
     batch: bool,
     /// How a row becomes a distribution: l1 (a / sum a) or softmax (the original study's).
@@ -129,6 +137,17 @@ fn parse_query(text: &str) -> Result<OneOrAll<QueryStrategy>, fp_scoring::Unknow
 }
 
 impl ScoreArgs {
+    /// Refuses query strategies where there are no rows to choose from.
+    fn check_queries(&self, tensor: &Tensor, form: &Form) -> Result<()> {
+        ensure!(
+            matches!(form, Form::Squares { .. }) || self.query_selection_strategy.is_empty(),
+            "tensor `{}` of shape {:?} has one row per head and no query rows to choose from: leave out --query-selection-strategy",
+            tensor.name,
+            tensor.shape
+        );
+        Ok(())
+    }
+
     fn first_dimension(&self) -> FirstDimension {
         match (self.prune_layer, self.batch) {
             (Some(layer), _) => FirstDimension::Layers(layer),
@@ -143,8 +162,15 @@ impl ScoreArgs {
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let dumps = opened::open(args)?;
     let overlay = OverlayRequest::new(args, &dumps)?;
-    let scorer = Scorer::new(args, &dumps)?;
-    let notes = scorer.without_effect(&dumps);
+    let subjects: Vec<Subject<'_>> = dumps
+        .iter()
+        .map(|dump| Subject {
+            form: &dump.form,
+            place: dump.place(),
+        })
+        .collect();
+    let scorer = Scorer::new(args, &subjects)?;
+    let notes = scorer.without_effect(&subjects);
     warn(&notes);
     let mut outcomes = Vec::new();
     for (at, dump) in dumps.into_iter().enumerate() {

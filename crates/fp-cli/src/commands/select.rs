@@ -152,7 +152,8 @@ pub(crate) fn params_json(params: &MethodParams) -> Map<String, Value> {
     values.collect()
 }
 
-fn report(choice: &MethodChoice, params: &MethodParams) -> Map<String, Value> {
+/// Everything that is said of a choice, as JSON.
+pub(crate) fn report(choice: &MethodChoice, params: &MethodParams) -> Map<String, Value> {
     let mut report = Map::new();
     report.insert("method".to_owned(), json!(params.card().name));
     report.insert("params".to_owned(), json!(params_json(params)));

@@ -19,8 +19,9 @@ pub(crate) struct StrategiesArgs {
     json: bool,
 }
 
+/// Everything that there is to choose from.
 #[derive(Serialize)]
-struct Listing {
+pub(crate) struct Listing {
     head: Vec<Entry>,
     query: Vec<Entry>,
     control: Vec<MethodEntry>,
@@ -60,31 +61,7 @@ impl Entry {
 
 /// Runs the command.
 pub(crate) fn run(args: &StrategiesArgs) -> Result<()> {
-    let head = HeadStrategy::ALL.iter().map(|&strategy| {
-        let in_study = HeadStrategy::STUDY.contains(&strategy);
-        Entry::new(strategy.name(), in_study, strategy.card())
-    });
-    let query = QueryStrategy::ALL
-        .iter()
-        .map(|&strategy| Entry::new(strategy.name(), true, strategy.card()));
-    let registry = MethodRegistry::standard();
-    let entries = |is_control: bool| {
-        let methods = registry
-            .iter()
-            .filter(move |method| (method.role() != MethodRole::Studied) == is_control);
-        methods.map(|method| MethodEntry {
-            name: method.name().to_owned(),
-            description: method.card().summary,
-            source: method.card().source,
-            is_default: method.role() == MethodRole::Control,
-        })
-    };
-    let listing = Listing {
-        head: head.collect(),
-        query: query.collect(),
-        control: entries(true).collect(),
-        method: entries(false).collect(),
-    };
+    let listing = Listing::new();
     if args.json {
         print_json(&listing)
     } else {
@@ -93,6 +70,34 @@ pub(crate) fn run(args: &StrategiesArgs) -> Result<()> {
 }
 
 impl Listing {
+    pub(crate) fn new() -> Listing {
+        let head = HeadStrategy::ALL.iter().map(|&strategy| {
+            let in_study = HeadStrategy::STUDY.contains(&strategy);
+            Entry::new(strategy.name(), in_study, strategy.card())
+        });
+        let query = QueryStrategy::ALL
+            .iter()
+            .map(|&strategy| Entry::new(strategy.name(), true, strategy.card()));
+        let registry = MethodRegistry::standard();
+        let entries = |is_control: bool| {
+            let methods = registry
+                .iter()
+                .filter(move |method| (method.role() != MethodRole::Studied) == is_control);
+            methods.map(|method| MethodEntry {
+                name: method.name().to_owned(),
+                description: method.card().summary,
+                source: method.card().source,
+                is_default: method.role() == MethodRole::Control,
+            })
+        };
+        Listing {
+            head: head.collect(),
+            query: query.collect(),
+            control: entries(true).collect(),
+            method: entries(false).collect(),
+        }
+    }
+
     fn text(&self) -> String {
         let mut text = String::from(
             "Head-selection strategies: which heads to average. The highest scores win.\n\

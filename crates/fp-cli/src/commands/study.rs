@@ -1,5 +1,6 @@
 //! `finepruner study`: runs a configuration, records every sample, reports.
 
+pub(crate) mod background;
 mod efficiency;
 mod figures;
 mod outcome;

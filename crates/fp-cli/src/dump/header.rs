@@ -18,6 +18,8 @@ const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// The key of the metadata that says where the image stands.
 pub(super) const IMAGE_RANGE: &str = "image_range";
+/// The key of the metadata that says which positions a tensor has rows of.
+const QUERY_ROWS: &str = "query_rows";
 
 /// The tensors that a file of `file_bytes` announces and has, and what its metadata says of
 /// where the image stands.
@@ -58,9 +60,11 @@ pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Header> {
         (name, entry)
     });
     let said = metadata.metadata().as_ref();
+    let said = |key: &str| said.and_then(|said| said.get(key).cloned());
     Ok(Header {
         tensors: tensors.collect(),
-        image_range: said.and_then(|said| said.get(IMAGE_RANGE).cloned()),
+        image_range: said(IMAGE_RANGE),
+        query_rows: said(QUERY_ROWS),
     })
 }
 
@@ -69,6 +73,7 @@ pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Header> {
 pub(super) struct Header {
     pub(super) tensors: BTreeMap<String, Entry>,
     pub(super) image_range: Option<String>,
+    pub(super) query_rows: Option<String>,
 }
 
 fn precision(dtype: Dtype) -> Option<Precision> {

@@ -75,6 +75,18 @@ pub(crate) enum Values {
     F32(Vec<f32>),
 }
 
+impl Tensor {
+    /// What is said of an array in memory.
+    pub(crate) fn in_memory(name: &str, shape: &[usize], precision: Precision) -> Tensor {
+        Tensor {
+            name: name.to_owned(),
+            shape: shape.to_owned(),
+            precision,
+            start: 0,
+        }
+    }
+}
+
 impl Dump {
     /// Opens `path` and reads its header.
     pub(crate) fn open(path: &Path) -> Result<Self> {
@@ -121,6 +133,14 @@ impl Dump {
     pub(crate) fn image_range(&self) -> Option<&str> {
         match &self.contents {
             Contents::Safetensors(header) => header.image_range.as_deref(),
+            Contents::Npy(_) => None,
+        }
+    }
+
+    /// Which positions its tensor has rows of by the file's own metadata, as it is written there.
+    pub(crate) fn query_rows(&self) -> Option<&str> {
+        match &self.contents {
+            Contents::Safetensors(header) => header.query_rows.as_deref(),
             Contents::Npy(_) => None,
         }
     }

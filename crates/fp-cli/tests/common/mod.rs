@@ -76,14 +76,14 @@ pub(crate) fn error_object(stdout: &str) -> serde_json::Value {
 
 /// Writes f32 tensors as safetensors.
 pub(crate) fn write_dump(dir: &Path, tensors: &[(&str, &[usize], &[f32])]) -> PathBuf {
-    write_dump_with(dir, tensors, None)
+    write_dump_with(dir, tensors, &[])
 }
 
-/// As [`write_dump`], with metadata that says where the image stands.
+/// As [`write_dump`], with metadata.
 pub(crate) fn write_dump_with(
     dir: &Path,
     tensors: &[(&str, &[usize], &[f32])],
-    image_range: Option<&str>,
+    metadata: &[(&str, &str)],
 ) -> PathBuf {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
@@ -101,9 +101,11 @@ pub(crate) fn write_dump_with(
         )
     });
     let path = dir.join("dump.safetensors");
-    let metadata = image_range.map(|range| {
-        let entry = ("image_range".to_owned(), range.to_owned());
-        std::collections::HashMap::from([entry])
+    let metadata = (!metadata.is_empty()).then(|| {
+        let entries = metadata.iter();
+        entries
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect::<std::collections::HashMap<_, _>>()
     });
     std::fs::write(&path, serialize(views, metadata).unwrap()).unwrap();
     path

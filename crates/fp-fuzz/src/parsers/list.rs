@@ -1,6 +1,5 @@
 //! Texts of command lines and of configurations: every kind is tried on every text.
 
-use std::ffi::OsString;
 use std::str::FromStr;
 
 use fp_data::dataset::{Benchmark, locate};
@@ -15,9 +14,6 @@ use fp_scoring::{
 };
 
 use super::Input;
-use crate::arguments::{
-    OneOrAll, asks_for_json, command_line, listed, normalize_flags, parse_range,
-};
 
 fn is<T: FromStr>(text: &str) -> bool {
     text.parse::<T>().is_ok()
@@ -26,12 +22,6 @@ fn is<T: FromStr>(text: &str) -> bool {
 pub(super) fn parse(input: &Input<'_>) -> bool {
     let text = String::from_utf8_lossy(input.bytes);
     let text = text.as_ref();
-    let args = normalize_flags(text.split(' ').map(OsString::from));
-    std::hint::black_box((asks_for_json(&args), command_line(args)));
-    let names: Vec<OneOrAll<HeadStrategy>> = text
-        .split(',')
-        .filter_map(|name| name.parse().ok())
-        .collect();
     let taken = [
         is::<ScheduleStages>(text),
         schedule(text),
@@ -46,8 +36,7 @@ pub(super) fn parse(input: &Input<'_>) -> bool {
         is::<HeadStrategy>(text),
         is::<QueryStrategy>(text),
         is::<Normalization>(text),
-        parse_range(text).is_ok(),
-        !names.is_empty() && listed("--head", &names, HeadStrategy::STUDY).is_ok(),
+        fp_cli::readers::command_line_words(text),
         DecoderShape::preset(text).is_ok(),
         MethodRegistry::standard().get(text).is_ok(),
         dataset_selector(text).is_ok_and(|selector| locate(&selector).is_ok()),

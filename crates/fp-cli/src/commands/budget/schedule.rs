@@ -10,13 +10,14 @@ use super::{BudgetArgs, CacheType, CostReport, MIB, layout, percent, rounded, sh
 use crate::commands::{print_json, print_text};
 use crate::table::table;
 
+/// What a schedule comes to.
 #[derive(Serialize)]
-struct Report<'a> {
+pub(super) struct Report<'a> {
     shape: DecoderShape,
     layout: TokenLayout,
     schedule: &'a ScheduleStages,
     /// `[L]`.
-    tokens_entering_each_layer: &'a TokenSchedule,
+    tokens_entering_each_layer: TokenSchedule,
     average_visual_tokens: Averages,
     num_query_rows: usize,
     dtype: CacheType,
@@ -36,32 +37,38 @@ struct Averages {
 }
 
 pub(super) fn run(args: &BudgetArgs, stages: &ScheduleStages) -> Result<()> {
-    let (shape, layout) = (shape(args)?, layout(args));
-    let schedule = TokenSchedule::from_stages(shape.num_layers, layout.num_image, &stages.0)?;
-    let (rows, bytes) = (args.num_query_rows, args.dtype.bytes());
-    let cost = |mlp| {
-        let cost = PrunedCost::new(&shape, &layout, &schedule, mlp, rows, bytes);
-        CostReport::new(cost)
-    };
-    let report = Report {
-        shape,
-        layout,
-        schedule: stages,
-        tokens_entering_each_layer: &schedule,
-        average_visual_tokens: Averages {
-            by_input: schedule.average(),
-            by_output: schedule.average_by_output(),
-            after_last_stage: schedule.last(),
-        },
-        num_query_rows: rows,
-        dtype: args.dtype,
-        three_matrices: cost(MlpConvention::ThreeMatrices),
-        two_matrices: cost(MlpConvention::TwoMatrices),
-    };
+    let report = Report::new(args, stages)?;
     if args.json {
         print_json(&report)
     } else {
         print_text(&text(&report))
+    }
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(args: &BudgetArgs, stages: &'a ScheduleStages) -> Result<Report<'a>> {
+        let (shape, layout) = (shape(args)?, layout(args));
+        let schedule = TokenSchedule::from_stages(shape.num_layers, layout.num_image, &stages.0)?;
+        let (rows, bytes) = (args.num_query_rows, args.dtype.bytes());
+        let cost = |mlp| {
+            let cost = PrunedCost::new(&shape, &layout, &schedule, mlp, rows, bytes);
+            CostReport::new(cost)
+        };
+        Ok(Report {
+            shape,
+            layout,
+            schedule: stages,
+            average_visual_tokens: Averages {
+                by_input: schedule.average(),
+                by_output: schedule.average_by_output(),
+                after_last_stage: schedule.last(),
+            },
+            num_query_rows: rows,
+            dtype: args.dtype,
+            three_matrices: cost(MlpConvention::ThreeMatrices),
+            two_matrices: cost(MlpConvention::TwoMatrices),
+            tokens_entering_each_layer: schedule,
+        })
     }
 }
 
@@ -79,7 +86,7 @@ fn text(report: &Report<'_>) -> String {
         report.schedule,
         report.layout.num_image,
         report.shape.num_layers,
-        layers(report.tokens_entering_each_layer),
+        layers(&report.tokens_entering_each_layer),
         rounded(averages.by_input, 2),
         rounded(averages.by_output, 2),
         averages.after_last_stage,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::ScoreArgs;
 use crate::arguments::parse_range;
-use crate::attention::{FirstDimension, Form};
+use crate::attention::{FirstDimension, Form, QueryRows};
 use crate::dump::{Dump, Tensor};
 
 /// A dump before its values are read.
@@ -55,20 +55,14 @@ pub(super) fn open(args: &ScoreArgs) -> Result<Vec<OpenedDump>> {
 
 fn open_one(args: &ScoreArgs, dump: Dump, range: Option<Range<usize>>) -> Result<OpenedDump> {
     let tensor = dump.tensor(args.tensor.as_deref())?;
-    let range = match tensor.shape.len() {
+    let asked = args.query_rows.clone();
+    let (range, rows) = match (tensor.shape.len(), args.batch) {
         // All of one row per head is image.
-        2 => range,
-        _ => image_range(&dump, range)?,
+        (2, _) | (3, true) => (range, asked),
+        _ => (image_range(&dump, range)?, query_rows(&dump, asked)?),
     };
-    let form = Form::new(&tensor, range, args.first_dimension())?;
-    if let Form::PerHead { .. } = form {
-        ensure!(
-            args.query_selection_strategy.is_empty(),
-            "tensor `{}` of shape {:?} has one row per head and no query rows to choose from: leave out --query-selection-strategy",
-            tensor.name,
-            tensor.shape
-        );
-    }
+    let form = Form::new(&tensor, range, rows.as_ref(), args.first_dimension())?;
+    args.check_queries(&tensor, &form)?;
     let name = (args.dumps.len() > 1).then(|| dump.path().display().to_string());
     Ok(OpenedDump {
         dump,
@@ -80,30 +74,65 @@ fn open_one(args: &ScoreArgs, dump: Dump, range: Option<Range<usize>>) -> Result
 
 /// Where the image stands: as the command line says it, or else the file's own metadata.
 fn image_range(dump: &Dump, asked: Option<Range<usize>>) -> Result<Option<Range<usize>>> {
-    let Some(text) = dump.image_range() else {
-        return Ok(asked);
-    };
-    let place = || {
-        format!(
-            "the metadata `image_range` of {} is `{text}`",
-            dump.path().display()
-        )
-    };
-    let said = parse_range(text).map_err(|error| anyhow!("{}: {error}", place()))?;
-    match asked {
-        Some(asked) if asked != said => bail!(
-            "{}, and --image-range is {}..{}: leave the flag out, or correct the file",
-            place(),
-            asked.start,
-            asked.end
-        ),
-        _ => Ok(Some(said)),
+    Said {
+        dump,
+        key: "image_range",
+        text: dump.image_range(),
+        read: parse_range,
+        shown: |range| format!("{}..{}", range.start, range.end),
+    }
+    .or(asked)
+}
+
+/// Which positions there are rows of: as the command line says it, or else the file's own
+/// metadata.
+fn query_rows(dump: &Dump, asked: Option<QueryRows>) -> Result<Option<QueryRows>> {
+    Said {
+        dump,
+        key: "query_rows",
+        text: dump.query_rows(),
+        read: str::parse,
+        shown: QueryRows::to_string,
+    }
+    .or(asked)
+}
+
+/// What a file says of itself in its metadata.
+struct Said<'a, T> {
+    dump: &'a Dump,
+    /// Of the metadata; with `-` for `_` it is the flag too.
+    key: &'a str,
+    text: Option<&'a str>,
+    read: fn(&str) -> std::result::Result<T, String>,
+    shown: fn(&T) -> String,
+}
+
+impl<T: PartialEq> Said<'_, T> {
+    /// That, or what the command line says; both have to be the same.
+    fn or(self, asked: Option<T>) -> Result<Option<T>> {
+        let Some(text) = self.text else {
+            return Ok(asked);
+        };
+        let place = || {
+            let path = self.dump.path().display();
+            format!("the metadata `{}` of {path} is `{text}`", self.key)
+        };
+        let said = (self.read)(text).map_err(|error| anyhow!("{}: {error}", place()))?;
+        match asked {
+            Some(asked) if asked != said => bail!(
+                "{}, and --{} is {}: leave the flag out, or correct the file",
+                place(),
+                self.key.replace('_', "-"),
+                (self.shown)(&asked)
+            ),
+            _ => Ok(Some(said)),
+        }
     }
 }
 
-/// `--batch` is of dumps with four dimensions.
+/// `--batch` is of dumps with three or four dimensions.
 fn check_batch(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<()> {
-    let is_batch = |dump: &OpenedDump| dump.tensor.shape.len() == 4;
+    let is_batch = |dump: &OpenedDump| dump.tensor.shape.len() > 2;
     let Some(first) = dumps.first() else {
         return Ok(());
     };

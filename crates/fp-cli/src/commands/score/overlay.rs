@@ -9,7 +9,6 @@ use fp_report::drawing::{Overlay, OverlayFormat, Panel};
 use super::ScoreArgs;
 use super::opened::OpenedDump;
 use super::report::Outcome;
-use crate::attention::Form;
 use crate::commands::output_file::OutputFile;
 
 /// Tokens beside and below each other.
@@ -126,11 +125,7 @@ impl Drawn {
 }
 
 fn num_samples(dumps: &[OpenedDump]) -> usize {
-    let samples = dumps.iter().map(|dump| match &dump.form {
-        Form::PerHead { .. } => 1,
-        Form::Squares { slabs, .. } => slabs.len(),
-    });
-    samples.sum()
+    dumps.iter().map(|dump| dump.form.num_slabs()).sum()
 }
 
 /// The grid that was given, or a square of all tokens.

@@ -1,6 +1,10 @@
 //! The `finepruner` command: which attention heads and which query tokens best identify
 //! the visual tokens that a vision-language model may drop.
+//!
+//! [`run()`] is the command itself; [`api`] is what other front ends call in its place: the
+//! same checks, the same results, values instead of text. [`readers`] is for tests on damaged files.
 
+pub mod api;
 mod arguments;
 mod attention;
 mod commands;
@@ -8,10 +12,12 @@ mod dump;
 mod failure;
 mod interrupt;
 mod invocation;
+mod memory;
 mod plain;
+pub mod readers;
 mod table;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
@@ -62,8 +68,10 @@ enum Command {
     Completions(commands::completions::CompletionsArgs),
 }
 
-fn main() -> ExitCode {
-    let args = arguments::normalize_flags(std::env::args_os());
+/// Runs a command line, the program's name first, and gives the exit code. Output and errors
+/// go where a program's go.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args = arguments::normalize_flags(args);
     let json = arguments::asks_for_json(&args);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -93,10 +101,10 @@ fn main() -> ExitCode {
         Command::Completions(args) => commands::completions::run(args),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         // The reader of a pipe, such as `head`, has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) if error.is::<commands::AlreadyReported>() => ExitCode::from(2),
+        Err(error) if is_broken_pipe(&error) => 0,
+        Err(error) if error.is::<commands::AlreadyReported>() => 2,
         Err(error) => failure::failed(&error, json),
     }
 }

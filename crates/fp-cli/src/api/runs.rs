@@ -1,0 +1,114 @@
+//! Runs as tables.
+
+use std::path::Path;
+
+use anyhow::Result;
+use fp_eval::study::{Seen, cell_results};
+use fp_report::{Run, cell_summaries};
+use serde_json::{Map, Value, json};
+
+/// The records of a run: one object per sample and cell, text-only questions left out.
+///
+/// # Errors
+/// A folder that isn't a run's, damaged records.
+pub fn records_of_run(folder: &Path) -> Result<Vec<Value>> {
+    let run = Run::read(folder)?;
+    let names: Vec<String> = run.spec.datasets.iter().map(|d| d.name.clone()).collect();
+    let mut rows = Vec::new();
+    for record in &run.records {
+        for (index, cell) in run.spec.grid.cells.iter().enumerate() {
+            let of_cell = record.cells.get(index);
+            let answer = record.run_of(index);
+            let kept = answer.and_then(|answer| answer.seen.last_tokens());
+            let num_image = record.layout.map_or(0, |layout| layout.num_image);
+            let error = of_cell.and_then(|cell| cell.error.as_ref());
+            rows.push(json!({
+                "index": record.index,
+                "dataset": names[record.dataset],
+                "id": record.id,
+                "image_id": record.image_id,
+                "image": record.image,
+                "family": record.family,
+                "question": record.question,
+                "answers": record.answers,
+                "num_image_tokens": record.layout.map(|layout| layout.num_image),
+                "cell": cell.id,
+                "text": answer.map(|answer| &answer.text),
+                "score": answer.map(|answer| answer.score),
+                "num_kept": answer.map(|answer| answer.seen.num_last(num_image)),
+                "kept_tokens": match answer.map(|answer| &answer.seen) {
+                    Some(Seen::NoImage) => json!([]),
+                    _ => json!(kept),
+                },
+                "selected_heads": of_cell
+                    .map(|cell| &cell.heads)
+                    .filter(|heads| !heads.is_empty()),
+                "is_near_tie": record.is_near_tie(index),
+                "skipped": of_cell.and_then(|cell| cell.skipped.as_ref()),
+                "error": record.error.as_ref().or(error),
+            }));
+        }
+    }
+    Ok(rows)
+}
+
+/// The cells of a run: one object per cell, its accuracy with the interval, what it is and
+/// what it costs.
+///
+/// # Errors
+/// As [`records_of_run`]; records from which nothing can be computed.
+pub fn cells_of_run(folder: &Path) -> Result<Vec<Value>> {
+    let run = Run::read(folder)?;
+    let results = cell_results(&run.spec, &run.records)?;
+    let summaries = cell_summaries(&run)?;
+    let mut rows = Vec::new();
+    for (result, summary) in results.iter().zip(&summaries) {
+        let mut row = Map::from_iter([
+            ("cell".to_owned(), json!(result.cell.id)),
+            ("budget".to_owned(), json!(summary.budget)),
+        ]);
+        if let Value::Object(method) = serde_json::to_value(&result.cell.method)? {
+            row.extend(method);
+        }
+        let accuracy = &summary.accuracy;
+        let interval = accuracy.interval;
+        let cost = result.costs.first();
+        row.extend([
+            ("prune_layer".to_owned(), json!(result.cell.prune_layer)),
+            ("n".to_owned(), json!(accuracy.n)),
+            ("accuracy".to_owned(), json!(accuracy.mean)),
+            ("low".to_owned(), json!(interval.map(|[low, _]| low))),
+            ("high".to_owned(), json!(interval.map(|[_, high]| high))),
+            (
+                "interval_method".to_owned(),
+                json!(accuracy.interval_method),
+            ),
+            ("mean_kept".to_owned(), json!(summary.mean_kept)),
+            ("num_skipped".to_owned(), json!(summary.num_skipped)),
+            ("num_failed".to_owned(), json!(summary.num_failed)),
+            ("num_near_ties".to_owned(), json!(summary.num_near_ties)),
+            (
+                "average_visual_tokens".to_owned(),
+                json!(cost.map(|cost| cost.average_visual_tokens)),
+            ),
+            (
+                "visual_ratio".to_owned(),
+                json!(cost.map(|cost| cost.visual_ratio)),
+            ),
+            (
+                "sequence_ratio".to_owned(),
+                json!(cost.map(|cost| cost.sequence_ratio)),
+            ),
+        ]);
+        rows.push(Value::Object(row));
+    }
+    Ok(rows)
+}
+
+/// Two runs tested against each other, as `finepruner compare --json` prints it.
+///
+/// # Errors
+/// Folders that aren't runs', runs that have nothing in common.
+pub fn compare_runs(first: &Path, second: &Path) -> Result<Value> {
+    Ok(serde_json::to_value(fp_report::compare(first, second)?)?)
+}

@@ -1,0 +1,176 @@
+//! Scoring attention that lies in memory.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use fp_scoring::{QueryStrategy, TokenLayout};
+
+use super::parse;
+use crate::arguments::OneOrAll;
+use crate::commands::score::ScoreArgs;
+use crate::commands::score::array::{self, Scores};
+use crate::memory::{Array, Elements};
+
+/// The flags that were read last, and what they say.
+type Read = Option<(Vec<String>, Arc<ScoreArgs>)>;
+
+/// What strategies choose on an array of `shape` whose first element is the first of
+/// `elements` and whose steps along each dimension lead `strides` elements on: `[H, N]`,
+/// `[H, S, S]`, `[B, H, S, S]` or with `--batch` `[B, H, N]`, attention after the softmax; with
+/// `--query-rows` some of the S rows. `flags` are those of `finepruner score`.
+///
+/// # Errors
+/// Flags or a shape that don't fit, values that no softmax gives, a budget that can't be met.
+pub fn score(
+    elements: Elements<'_>,
+    shape: &[usize],
+    strides: &[usize],
+    flags: &[String],
+) -> Result<Scores> {
+    let args = &*read(flags)?;
+    match elements {
+        Elements::F64(all) => array::score(args, &Array::new(all, shape, strides)?),
+        Elements::F32(all) => array::score(args, &Array::new(all, shape, strides)?),
+        Elements::F16(all) => array::score(args, &Array::new(all, shape, strides)?),
+        Elements::Bf16(all) => array::score(args, &Array::new(all, shape, strides)?),
+    }
+}
+
+/// Reads flags, or remembers them: sample after sample is scored with the same ones, and reading
+/// them takes about as long as scoring.
+fn read(flags: &[String]) -> Result<Arc<ScoreArgs>> {
+    static LAST: Mutex<Read> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, args)) = last.as_ref().filter(|(read, _)| read == flags) {
+        return Ok(Arc::clone(args));
+    }
+    // The command names a file in this place.
+    let mut all = vec!["attention".to_owned()];
+    all.extend_from_slice(flags);
+    let args = Arc::new(parse::<ScoreArgs>(&all)?);
+    *last = Some((flags.to_vec(), Arc::clone(&args)));
+    Ok(args)
+}
+
+/// Every position that query strategies look from, ascending, where the image stands at
+/// `image_range` of `sequence_len` tokens; `queries` are names, or `all`.
+///
+/// # Errors
+/// An unknown name, a range that isn't in the sequence, a strategy that finds no row.
+pub fn query_rows(
+    queries: &[String],
+    image_range: Range<usize>,
+    sequence_len: usize,
+) -> Result<Vec<usize>> {
+    let layout = TokenLayout::new(image_range, sequence_len)?;
+    let mut rows = Vec::new();
+    for name in queries {
+        let named: OneOrAll<QueryStrategy> = name.parse()?;
+        for strategy in named.list(QueryStrategy::ALL) {
+            let used = strategy.rows(&layout);
+            rows.extend(used.with_context(|| format!("query strategy {strategy}"))?);
+        }
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADS: [f32; 8] = [0.1, 0.1, 0.1, 0.1, 0.0, 0.3, 0.0, 0.1];
+
+    fn flags(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn one_row_per_head() {
+        let run = |asked: &str| score(Elements::F32(&HEADS), &[2, 4], &[4, 1], &flags(asked));
+        let asked = "--keep 2 --num-selected-heads 1 --head-selection-strategy variance";
+        let scores = run(asked).unwrap();
+        assert_eq!((scores.len(), scores.notes().count()), (1, 0));
+        let kept = &scores.selection(0).unwrap().kept_tokens;
+        assert_eq!(kept.as_slice(), [1, 3]);
+        let record: serde_json::Value =
+            serde_json::from_str(&scores.records().unwrap()[0]).unwrap();
+        assert_eq!(record["kept_tokens"], serde_json::json!([1, 3]));
+        assert_eq!(record["dump"], serde_json::Value::Null);
+        for wrong in [
+            "--keep 5",
+            "",
+            "--keep 2 --image-range 0..4",
+            "--keep 2 --x",
+        ] {
+            assert!(run(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn some_rows_are_those_of_all() {
+        let rows = [
+            1.0_f64, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0, 0.25, 0.5, 0.25, 0.0, 0.25, 0.125, 0.5,
+            0.125,
+        ];
+        let run = |all: &[f64], shape: &[usize], strides: &[usize], more: &str| {
+            let asked = format!("--keep 1 --image-range 1..3 --head-selection-strategy sum {more}");
+            let scores = score(Elements::F64(all), shape, strides, &flags(&asked));
+            scores.map(|scores| scores.selection(0).unwrap().clone())
+        };
+        let whole = run(&rows, &[1, 4, 4], &[16, 4, 1], "").unwrap();
+        let some = "--query-rows 0,3";
+        let (first, last) = (&rows[..4], &rows[12..]);
+        let two = [first, last].concat();
+        assert_eq!(run(&two, &[1, 2, 4], &[8, 4, 1], some).unwrap(), whole);
+        // Where they lie, of a larger array.
+        assert_eq!(run(&rows, &[1, 2, 4], &[16, 12, 1], some).unwrap(), whole);
+        for (more, said) in [
+            ("", "--query-rows"),
+            ("--query-rows 3", "names 1 positions up to 3"),
+            ("--query-rows 3,4", "names 2 positions up to 4"),
+            (
+                "--query-rows 0,2",
+                "no row of position 3; it has those of 0,2",
+            ),
+        ] {
+            let error = run(&two, &[1, 2, 4], &[8, 4, 1], more).unwrap_err();
+            assert!(format!("{error:#}").contains(said), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn strategies_say_which_rows_they_look_from() {
+        let rows = |name: &str| query_rows(&[name.to_owned()], 2..6, 9).unwrap();
+        assert_eq!(rows("last_token"), [8]);
+        assert_eq!(rows("system_and_text"), [0, 1, 6, 7, 8]);
+        assert!(rows("all").ends_with(&[6, 7, 8]));
+        assert!(query_rows(&["last".to_owned()], 2..6, 9).is_err());
+        assert!(query_rows(&["last_token".to_owned()], 2..10, 9).is_err());
+    }
+
+    #[test]
+    fn strides_and_precision_give_the_same() {
+        // One head, four tokens, the image at 1..3; then the same transposed in memory.
+        let rows = [
+            1.0_f64, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0, 0.25, 0.5, 0.25, 0.0, 0.25, 0.125, 0.5,
+            0.125,
+        ];
+        let columns: Vec<f64> = (0..16).map(|at| rows[at % 4 * 4 + at / 4]).collect();
+        let halves = rows.map(half::f16::from_f64);
+        let run = |elements: Elements<'_>, shape: &[usize], strides: &[usize]| {
+            let asked = flags("--keep 1 --image-range 1..3 --head-selection-strategy sum");
+            let scores = score(elements, shape, strides, &asked).unwrap();
+            assert_eq!(scores.notes().next(), None);
+            scores.selection(0).unwrap().clone()
+        };
+        let expected = run(Elements::F64(&rows), &[1, 4, 4], &[16, 4, 1]);
+        assert_eq!(expected.kept_tokens.as_slice(), [1]);
+        let turned = run(Elements::F64(&columns), &[1, 4, 4], &[16, 1, 4]);
+        assert_eq!(turned, expected);
+        let half = run(Elements::F16(&halves), &[1, 1, 4, 4], &[16, 16, 4, 1]);
+        assert_eq!(half, expected);
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `finepruner`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(fp_cli::run(std::env::args_os()))
+}

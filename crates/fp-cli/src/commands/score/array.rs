@@ -1,0 +1,111 @@
+//! What strategies choose on attention that lies in memory.
+
+use std::sync::OnceLock;
+
+use anyhow::{Result, ensure};
+use fp_scoring::{Normalization, Selection};
+
+use super::ScoreArgs;
+use super::aggregate::Aggregate;
+use super::report::{Outcome, Report};
+use super::scorer::{Scorer, Subject};
+use crate::attention::{FirstDimension, Form};
+use crate::dump::Tensor;
+use crate::memory::{Array, Attention};
+
+/// What combinations of strategies chose, one selection per sample, query strategy and head
+/// strategy. Records are made when the first of them is asked for: they take longer than
+/// scoring.
+pub struct Scores {
+    outcomes: Vec<Outcome>,
+    normalize: Normalization,
+    keep: usize,
+    /// Settings that change nothing, which records have too.
+    without_effect: Vec<String>,
+    warning: Option<String>,
+    records: OnceLock<Vec<String>>,
+}
+
+impl Scores {
+    /// How many selections there are.
+    pub fn len(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.outcomes.is_empty()
+    }
+
+    /// One selection; none past the last.
+    pub fn selection(&self, index: usize) -> Option<&Selection> {
+        self.outcomes.get(index).map(|outcome| &outcome.selection)
+    }
+
+    /// Which sample of a batch it is of, counted from 0.
+    pub fn sample(&self, index: usize) -> Option<usize> {
+        self.outcomes.get(index).and_then(|outcome| outcome.sample)
+    }
+
+    /// What should be known of the result.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        let notes = self.without_effect.iter().chain(&self.warning);
+        notes.map(String::as_str)
+    }
+
+    /// The records that `finepruner score --json` prints, one JSON object per selection.
+    ///
+    /// # Errors
+    /// None but of JSON itself.
+    pub fn records(&self) -> Result<&[String]> {
+        if let Some(records) = self.records.get() {
+            return Ok(records);
+        }
+        let report = Report {
+            aggregate: &Aggregate::new(&self.outcomes)?,
+            outcomes: &self.outcomes,
+            normalize: self.normalize,
+            keep: self.keep,
+            notes: &self.without_effect,
+        };
+        let records = report.records();
+        let records: Result<_, _> = records.iter().map(serde_json::to_string).collect();
+        let records = records?;
+        Ok(self.records.get_or_init(|| records))
+    }
+}
+
+/// Scores `array`: `[H, N]`, with `--batch` `[B, H, N]`, `[H, S, S]` or `[B, H, S, S]`, or with
+/// `--query-rows` some rows of the latter two.
+pub(crate) fn score<T: Attention>(args: &ScoreArgs, array: &Array<'_, T>) -> Result<Scores> {
+    let tensor = Tensor::in_memory("attention", array.shape(), T::PRECISION);
+    let num_dimensions = array.shape().len();
+    ensure!(
+        num_dimensions > 2 || !args.batch,
+        "--batch: attention of shape {:?} is of one sample; leave it out",
+        array.shape()
+    );
+    let first = if args.batch || num_dimensions == 4 {
+        FirstDimension::Samples
+    } else {
+        FirstDimension::Unsaid
+    };
+    let range = args.image_range.first().cloned();
+    let form = Form::new(&tensor, range, args.query_rows.as_ref(), first)?;
+    args.check_queries(&tensor, &form)?;
+    let subjects = [Subject {
+        form: &form,
+        place: String::new(),
+    }];
+    let scorer = Scorer::new(args, &subjects)?;
+    let without_effect = scorer.without_effect(&subjects);
+    let (outcomes, warning) = scorer.score_array(array, &tensor, &form)?;
+    Ok(Scores {
+        outcomes,
+        normalize: args.normalize,
+        keep: args.keep,
+        without_effect,
+        warning,
+        records: OnceLock::new(),
+    })
+}

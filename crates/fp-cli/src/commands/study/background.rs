@@ -1,0 +1,96 @@
+//! A study that another program runs, without this one's terminal and signals.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, ensure};
+use fp_eval::study::config::ConfigFile;
+use fp_eval::study::{Progress, RunOptions, StudyConfig, StudyError};
+use serde_json::Value;
+
+use super::{StudyArgs, outcome, report};
+
+/// A study before it is run, its configuration checked.
+pub struct Study {
+    config: StudyConfig,
+    options: RunOptions,
+    has_report: bool,
+}
+
+/// A configuration: a file, or its text.
+pub enum ConfigSource<'a> {
+    /// A JSON file.
+    File(&'a Path),
+    /// The JSON itself.
+    Text(&'a str),
+}
+
+/// What a study came to.
+pub enum Outcome {
+    /// It is whole: the object that `finepruner study --json` prints.
+    Done(Value),
+    /// It was asked to stop; the same study with the same folder resumes it.
+    Stopped {
+        /// The run's folder.
+        folder: PathBuf,
+        /// Samples that are recorded.
+        done: usize,
+        /// Samples of the run or piece.
+        total: usize,
+    },
+}
+
+impl Study {
+    /// Everything that is wrong with the configuration and the flags is found here.
+    pub(crate) fn new(config: &ConfigSource<'_>, output: &Path, args: &StudyArgs) -> Result<Study> {
+        ensure!(
+            !args.phases && !args.efficiency,
+            "--phases and --efficiency are of the command alone; run `finepruner study`"
+        );
+        let file = match config {
+            ConfigSource::File(path) => ConfigFile::read(path)?,
+            ConfigSource::Text(text) => ConfigFile::of_text(Path::new("config"), text),
+        };
+        let config = args.overrides.to_run(file)?;
+        ensure!(
+            config.efficiency.is_none(),
+            "`efficiency` is measured by the command alone; run `finepruner study`"
+        );
+        Ok(Study {
+            config,
+            options: args.run.options(output.to_owned()),
+            has_report: !args.no_report && !args.run.is_piece(),
+        })
+    }
+
+    /// Set it, and the study stops before its next answer.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.options.stop)
+    }
+
+    /// Runs or resumes it and writes its report; `progress` is told after every job.
+    ///
+    /// # Errors
+    /// As [`fp_eval::study::run`]; a run of which nothing has an answer; a report that can't
+    /// be written.
+    pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Result<Outcome> {
+        let folder = &self.options.output;
+        let summary = match fp_eval::study::run(&self.config, &self.options, progress) {
+            Err(StudyError::Stopped {
+                folder,
+                done,
+                total,
+            }) => {
+                return Ok(Outcome::Stopped {
+                    folder,
+                    done,
+                    total,
+                });
+            }
+            outcome => outcome.with_context(|| format!("run in {}", folder.display()))?,
+        };
+        let written = self.has_report.then(|| report(&summary)).transpose()?;
+        Ok(Outcome::Done(outcome::value(&summary, written.as_ref())?))
+    }
+}

@@ -1,0 +1,129 @@
+//! What kept tokens see.
+
+use fp_data::metric::MetricError;
+use fp_data::metric::token_quality::{
+    AttentionOverlap, Concentration, CoverageGrid, Diversity, DiversityOptions, Framing, Overlap,
+    Spatial, coverage_of_all, padding_waste, row_profile,
+};
+use fp_image::ImageAspect;
+use fp_scoring::KeptTokens;
+use pyo3::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::error::to_python;
+use crate::memory::Borrowed;
+
+/// Where the image lay in what the vision tower saw: boxes `[x0, y0, x1, y1]` in pixels, width
+/// and height, what happened to an image that isn't square, and the tower's input side.
+type Evidence = (Vec<[f64; 4]>, [usize; 2], String, usize);
+
+/// Mass of the nucleus whose size is told.
+const NUCLEUS: f64 = 0.9;
+
+/// JSON of the measures of kept tokens on a grid of `side` by `side`.
+#[pyfunction]
+fn token_quality(
+    py: Python<'_>,
+    kept: Vec<usize>,
+    side: usize,
+    importance: Option<&Bound<'_, PyAny>>,
+    features: Option<&Bound<'_, PyAny>>,
+    evidence: Option<Evidence>,
+) -> PyResult<String> {
+    let read = |name: &'static str, array: Option<&Bound<'_, PyAny>>| {
+        array.map(|array| Borrowed::new(name, array)).transpose()
+    };
+    let importance = read("importance", importance)?;
+    let features = read("features", features)?;
+    let (importance, features) = (importance.as_ref().map(view), features.as_ref().map(view));
+    let found = py.detach(|| -> anyhow::Result<Value> {
+        let kept = KeptTokens::new(kept, side.saturating_mul(side))?;
+        let importance = importance
+            .map(|(elements, shape, strides)| elements.widened(shape, strides))
+            .transpose()?;
+        let mut all = Map::new();
+        all.insert("spatial".to_owned(), json!(Spatial::new(&kept, side)?));
+        all.insert("row_profile".to_owned(), json!(row_profile(&kept, side)?));
+        if let Some(importance) = &importance {
+            all.insert("attention".to_owned(), concentration(importance)?);
+        }
+        if let Some((elements, shape, strides)) = features {
+            let &[num_tokens, width] = shape else {
+                anyhow::bail!("features are of shape {shape:?}; expected [image tokens, D]");
+            };
+            anyhow::ensure!(
+                num_tokens == side * side && width > 0,
+                "features are of shape {shape:?}; expected one row for each of {} image tokens",
+                side * side
+            );
+            let values = elements.widened(shape, strides)?;
+            let rows: Vec<Vec<f64>> = values.chunks_exact(width).map(<[f64]>::to_vec).collect();
+            all.insert("diversity".to_owned(), diversity(&rows, &kept)?);
+        }
+        if let Some(evidence) = &evidence {
+            let found = overlap(evidence, &kept, side, importance.as_deref())?;
+            all.insert("evidence".to_owned(), found);
+        }
+        Ok(Value::Object(all))
+    });
+    Ok(found.map_err(to_python)?.to_string())
+}
+
+fn view(array: &Borrowed) -> (fp_cli::api::Elements<'_>, &[usize], &[usize]) {
+    (array.elements(), array.shape(), array.strides())
+}
+
+fn concentration(importance: &[f64]) -> Result<Value, MetricError> {
+    let found = Concentration::new(importance)?;
+    Ok(json!({
+        "entropy": found.entropy,
+        "normalized_entropy": found.normalized_entropy,
+        "effective_number": found.effective_number,
+        "inverse_simpson": found.inverse_simpson,
+        "gini": found.gini,
+        "kl_from_uniform": found.kl_from_uniform,
+        "max": found.max,
+        "share_below_uniform": found.share_below_uniform,
+        "nucleus": found.num_for_mass(NUCLEUS),
+    }))
+}
+
+fn diversity(rows: &[Vec<f64>], kept: &KeptTokens) -> anyhow::Result<Value> {
+    let chosen: Vec<Vec<f64>> = kept.as_slice().iter().map(|&at| rows[at].clone()).collect();
+    let options = DiversityOptions {
+        has_all_ranks: false,
+    };
+    let mut found = serde_json::to_value(Diversity::new(&chosen, options)?)?;
+    found["coverage"] = json!(coverage_of_all(rows, kept.as_slice())?);
+    Ok(found)
+}
+
+fn overlap(
+    (boxes, [width, height], aspect, input_side): &Evidence,
+    kept: &KeptTokens,
+    side: usize,
+    importance: Option<&[f64]>,
+) -> anyhow::Result<Value> {
+    let aspect: ImageAspect = aspect.parse()?;
+    let framing = Framing::new(*width, *height, aspect, *input_side)?;
+    let grid = CoverageGrid::new(boxes, &framing, side)?;
+    let attention = importance
+        .map(|importance| -> Result<_, MetricError> {
+            let total: f64 = importance.iter().sum();
+            let shares: Vec<f64> = importance.iter().map(|value| value / total).collect();
+            Ok(AttentionOverlap::new(&grid, &shares)?
+                .map(|found| json!({"mass": found.mass, "pointing_hit": found.pointing_hit})))
+        })
+        .transpose()?
+        .flatten();
+    Ok(json!({
+        "gold_share": grid.gold_share(),
+        "padding_waste": padding_waste(&grid, kept)?,
+        "overlap": Overlap::new(&grid, kept)?,
+        "attention": attention,
+    }))
+}
+
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(token_quality, module)?)
+}
