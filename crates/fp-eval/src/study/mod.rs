@@ -42,6 +42,7 @@ mod rank_heads;
 mod record;
 mod run;
 mod selection_file;
+mod shards;
 mod spec;
 mod static_heads;
 mod subset;
@@ -55,7 +56,10 @@ pub use cost::{CountedCost, CountedMacs, counted_cost};
 pub use engine::Engine;
 pub use error::StudyError;
 pub use failure::FailureKind;
-pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
+pub use folder::{
+    Counted, LOCK_FILE, LockHolder, RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, count_records,
+    read_lock, read_records, read_spec, read_timings, write_whole,
+};
 pub use grid::{Cell, Grid, GridError, ModelShape};
 pub use halves::Halves;
 pub use inputs::EncodedImage;
@@ -75,6 +79,7 @@ pub use record::{
 };
 pub use run::{Progress, RunSummary, run};
 pub use selection_file::{SelectionFile, SelectionFileError, selections_of_run};
+pub use shards::{ShardPlan, ShardRule, ShardTable, plan_shards};
 pub use spec::{
     ClipSpec, DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec,
     RunSpec,
