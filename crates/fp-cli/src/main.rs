@@ -8,6 +8,7 @@ mod dump;
 mod failure;
 mod interrupt;
 mod invocation;
+mod launch;
 mod plain;
 mod table;
 
@@ -53,6 +54,7 @@ enum Command {
     Eval(Box<commands::eval::EvalArgs>),
     Study(Box<commands::study::StudyArgs>),
     Efficiency(Box<commands::efficiency::EfficiencyArgs>),
+    Launch(launch::LaunchArgs),
     Merge(commands::merge::MergeArgs),
     Report(commands::report::ReportArgs),
     Compare(commands::compare::CompareArgs),
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(args),
         Command::Study(args) => commands::study::run(args),
         Command::Efficiency(args) => commands::efficiency::run(args),
+        Command::Launch(args) => launch::run(args),
         Command::Merge(args) => commands::merge::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Compare(args) => commands::compare::run(args),

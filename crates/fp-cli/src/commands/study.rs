@@ -3,7 +3,7 @@
 mod efficiency;
 mod figures;
 mod outcome;
-pub(super) mod overrides;
+pub(crate) mod overrides;
 mod phases;
 mod progress;
 mod run_args;
@@ -21,7 +21,8 @@ use super::{Incomplete, warn};
 use crate::interrupt::Watch;
 use overrides::Overrides;
 use progress::ProgressLine;
-pub(super) use run_args::RunArgs;
+pub(crate) use progress::duration;
+pub(crate) use run_args::RunArgs;
 
 /// Run a study: every strategy, budget and head count on every sample, and report.
 ///
@@ -162,6 +163,7 @@ fn carry_out(
     watch.begin();
     let options = RunOptions {
         stop: watch.flag(),
+        wind_down: watch.wind_down(),
         started: warn_at_start,
         ..args.options(output)
     };

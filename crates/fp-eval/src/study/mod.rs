@@ -79,7 +79,9 @@ pub use record::{
 };
 pub use run::{Progress, RunSummary, run};
 pub use selection_file::{SelectionFile, SelectionFileError, selections_of_run};
-pub use shards::{ShardPlan, ShardRule, ShardTable, plan_shards};
+pub use shards::{
+    CostModel, ImageMacs, QuestionMacs, ShardPlan, ShardRule, ShardTable, plan_shards, share_out,
+};
 pub use spec::{
     ClipSpec, DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec,
     RunSpec,

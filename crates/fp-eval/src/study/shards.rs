@@ -53,8 +53,8 @@ const TEXT_TOKENS: f64 = 64.0;
 const UNIT: f64 = 1e6;
 
 /// Estimates what images and questions cost, from shapes alone: the same on any machine.
-#[derive(Debug)]
-pub(crate) struct CostModel {
+#[derive(Debug, Clone)]
+pub struct CostModel {
     decoder: DecoderShape,
     vision: DecoderShape,
     num_patches: usize,
@@ -65,8 +65,29 @@ pub(crate) struct CostModel {
     max_new_tokens: usize,
 }
 
+/// Multiply-accumulates of an image, once for all of its questions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageMacs {
+    /// The vision tower.
+    pub vision: f64,
+    /// Layers up to K on the image's tokens.
+    pub prefix: f64,
+}
+
+/// Multiply-accumulates of a question.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QuestionMacs {
+    /// Layers up to K on its own tokens.
+    pub prefix: f64,
+    /// Layers after K of all cells.
+    pub suffix: f64,
+    /// One decoded token in every cell.
+    pub decoded_token: f64,
+}
+
 impl CostModel {
-    pub(crate) fn new(config: &StudyConfig, grid: &Grid, model: &ModelConfig) -> CostModel {
+    /// The costs of a study's cells on a model.
+    pub fn new(config: &StudyConfig, grid: &Grid, model: &ModelConfig) -> CostModel {
         let vision = &model.vision;
         CostModel {
             decoder: model.text.decoder_shape(),
@@ -85,28 +106,36 @@ impl CostModel {
         }
     }
 
-    /// MACs of what the questions on an image of `tokens` tokens share: the vision tower, and
-    /// the layers up to K on the image's tokens.
-    fn image(&self, tokens: f64) -> f64 {
+    /// MACs of what the questions on an image of `tokens` tokens share.
+    pub fn image_macs(&self, tokens: f64) -> ImageMacs {
         let squares = (tokens / self.num_patches.max(1) as f64).ceil().max(1.0);
         let patches = self.num_patches as f64;
         let layer = self.vision.layer_macs(patches, MlpConvention::TwoMatrices);
-        let tower = squares * self.vision.num_layers as f64 * layer;
-        tower + self.prune_layer as f64 * self.decoder_layer(tokens)
+        ImageMacs {
+            vision: squares * self.vision.num_layers as f64 * layer,
+            prefix: self.prune_layer as f64 * self.decoder_layer(tokens),
+        }
     }
 
-    /// MACs of one question on an image of `tokens` tokens: its own tokens up to K, then the
-    /// layers after K and the longest answer of every cell.
-    fn question(&self, tokens: f64) -> f64 {
+    /// MACs of one question on an image of `tokens` tokens, in all cells together, as if no
+    /// two cells kept the same tokens.
+    pub fn question_macs(&self, tokens: f64) -> QuestionMacs {
         let layers = self.decoder.num_layers;
         let rest = layers.saturating_sub(self.prune_layer) as f64;
-        let own = self.prune_layer as f64 * self.decoder_layer(TEXT_TOKENS);
-        let decoded = (self.max_new_tokens * layers) as f64 * self.decoder_layer(1.0);
         let cell = |kept: &Option<f64>| {
             let visual = kept.map_or(tokens, |kept| kept.min(tokens));
-            rest * self.decoder_layer(visual + TEXT_TOKENS) + decoded
+            rest * self.decoder_layer(visual + TEXT_TOKENS)
         };
-        own + self.kept.iter().map(cell).sum::<f64>()
+        QuestionMacs {
+            prefix: self.prune_layer as f64 * self.decoder_layer(TEXT_TOKENS),
+            suffix: self.kept.iter().map(cell).sum(),
+            decoded_token: self.kept.len() as f64 * layers as f64 * self.decoder_layer(1.0),
+        }
+    }
+
+    /// Cells.
+    pub fn num_cells(&self) -> usize {
+        self.kept.len()
     }
 
     /// MACs of a text-only question, which is one run for all cells.
@@ -127,7 +156,13 @@ impl CostModel {
         let questions = num_questions as f64;
         let macs = match tokens.map(|tokens| tokens as f64) {
             None => questions * self.text_only(),
-            Some(tokens) => self.image(tokens) + questions * self.question(tokens),
+            Some(tokens) => {
+                let (image, question) = (self.image_macs(tokens), self.question_macs(tokens));
+                let decoded = self.max_new_tokens as f64 * question.decoded_token;
+                image.vision
+                    + image.prefix
+                    + questions * (question.prefix + question.suffix + decoded)
+            }
         };
         ((macs / UNIT).round() as u64).max(1)
     }
@@ -161,8 +196,8 @@ pub(super) fn costs(
     groups.iter().map(cost).collect()
 }
 
-/// The shard of each image, counted from 0.
-pub(super) fn share_out(costs: &[u64], count: usize) -> Vec<usize> {
+/// The shard of each image by its cost, counted from 0.
+pub fn share_out(costs: &[u64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..costs.len()).collect();
     order.sort_by_key(|&image| (Reverse(costs[image]), image));
     let mut loads: BinaryHeap<Reverse<(u64, usize)>> =
