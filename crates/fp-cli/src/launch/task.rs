@@ -78,6 +78,9 @@ pub(super) fn run(args: &TaskArgs) -> Result<()> {
     while children.iter().any(Child::is_running) {
         std::thread::sleep(TICK);
         let now = signals.asked();
+        if now.is_warned && !asked.is_warned {
+            eprintln!("the time limit is near: finishing the questions at hand");
+        }
         for child in &mut children {
             if now.is_warned && !asked.is_warned
                 || now.num_terminated > 0 && asked.num_terminated == 0
