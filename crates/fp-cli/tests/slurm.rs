@@ -232,6 +232,7 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
         whole.check_part(&launch, SHARDS);
         if let Some(disk) = &disk
             && phase(&status, SHARDS) == "failed"
+            && status["shards"][SHARDS - 1]["ended_by"] == "exit status: 2"
         {
             let lines = status["shards"][SHARDS - 1]["last_lines"].to_string();
             assert!(lines.contains("No space left on device"), "{status}");
@@ -322,7 +323,10 @@ impl Disk {
             .output()
             .unwrap();
         if !mounted.status.success() {
-            println!("no small disk: {}", String::from_utf8_lossy(&mounted.stderr));
+            println!(
+                "no small disk: {}",
+                String::from_utf8_lossy(&mounted.stderr)
+            );
         }
         mounted.status.success().then(|| Disk(folder.to_owned()))
     }

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use fp_eval::study::{LockHolder, ShardPlan, write_whole};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::LaunchError;
 use crate::folder::LaunchFolder;
 use crate::slurm::Resources;
+
+/// How long another program is waited for that changes the launch.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Version of the form of launches.
 const FORMAT: u32 = 1;
@@ -166,14 +170,18 @@ pub(crate) fn write_json(
 pub struct ManifestLock(PathBuf);
 
 impl ManifestLock {
-    /// Takes the lock of a launch.
+    /// Takes the lock of a launch; waits for a while if another program has it.
     ///
     /// # Errors
-    /// Another program has it, or a file that can't be written.
+    /// Another program keeps it, or a file that can't be written.
     pub fn take(folder: &LaunchFolder) -> Result<ManifestLock, LaunchError> {
+        ManifestLock::take_within(folder, PATIENCE)
+    }
+
+    fn take_within(folder: &LaunchFolder, patience: Duration) -> Result<ManifestLock, LaunchError> {
         let path = folder.path().join("launch.lock");
-        // Twice: a lock that a program of this host left behind is removed once.
-        for _ in 0..2 {
+        let begin = Instant::now();
+        loop {
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(mut file) => {
                     let lock = ManifestLock(path.clone());
@@ -189,13 +197,17 @@ impl ManifestLock {
             let holder = fs::read(&path).unwrap_or_default();
             let holder: Option<LockHolder> = serde_json::from_slice(&holder).ok();
             if holder.is_some_and(|holder| holder.is_ended()) {
+                // Left behind by a program that was killed.
                 let _ = fs::remove_file(&path);
+            } else if begin.elapsed() >= patience {
+                return Err(LaunchError::Busy {
+                    path: folder.path().to_owned(),
+                    lock: path,
+                });
+            } else {
+                std::thread::sleep(Duration::from_millis(200));
             }
         }
-        Err(LaunchError::Busy {
-            path: folder.path().to_owned(),
-            lock: path,
-        })
     }
 }
 
@@ -231,7 +243,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = LaunchFolder::new(dir.path());
         let lock = ManifestLock::take(&folder).unwrap();
-        let message = ManifestLock::take(&folder).unwrap_err().to_string();
+        let refused = ManifestLock::take_within(&folder, Duration::ZERO);
+        let message = refused.unwrap_err().to_string();
         assert!(message.contains("launch.lock"), "{message}");
         drop(lock);
         ManifestLock::take(&folder).unwrap();

@@ -93,6 +93,67 @@ pub struct ShardStatus {
     pub log: Option<PathBuf>,
 }
 
+impl ShardStatus {
+    /// Looks at the files of a shard, counted from 1.
+    ///
+    /// # Errors
+    /// Files that can't be read.
+    pub fn read(
+        folder: &LaunchFolder,
+        manifest: &Manifest,
+        shard: usize,
+    ) -> Result<ShardStatus, LaunchError> {
+        let state = ShardState::read(folder, shard)?;
+        let total = manifest.shards[shard - 1].num_samples as u64;
+        let before = state
+            .as_ref()
+            .map_or(Counted::default(), |state| state.counted);
+        let done = count_records(&folder.shard(shard), before)?.lines;
+        let Some(state) = state else {
+            return Ok(ShardStatus {
+                shard,
+                phase: if done >= total {
+                    ShardPhase::Done
+                } else {
+                    ShardPhase::Waiting
+                },
+                done,
+                total,
+                starts: 0,
+                rate: None,
+                seconds_left: None,
+                host: None,
+                ended_by: None,
+                last_lines: Vec::new(),
+                log: None,
+            });
+        };
+        let phase = phase(folder, &state, done >= total)?;
+        let rate = (phase == ShardPhase::Running)
+            .then(|| rate(&state, done))
+            .flatten();
+        let log = folder.shard_log(shard, state.starts);
+        let is_trouble = matches!(phase, ShardPhase::Failed | ShardPhase::Lost);
+        Ok(ShardStatus {
+            shard,
+            phase,
+            done,
+            total,
+            starts: state.starts,
+            rate,
+            seconds_left: rate.map(|rate| total.saturating_sub(done) as f64 / rate),
+            host: Some(state.holder.host),
+            ended_by: state.ended_by,
+            last_lines: if is_trouble {
+                last_lines(&log, NUM_LINES)
+            } else {
+                Vec::new()
+            },
+            log: Some(log),
+        })
+    }
+}
+
 /// How far a launch is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
@@ -119,7 +180,7 @@ impl Status {
     /// No launch, or files that can't be read.
     pub fn read(folder: &LaunchFolder, manifest: &Manifest) -> Result<Status, LaunchError> {
         let shards = (1..=manifest.shards.len())
-            .map(|shard| shard_status(folder, manifest, shard))
+            .map(|shard| ShardStatus::read(folder, manifest, shard))
             .collect::<Result<Vec<_>, _>>()?;
         let done: u64 = shards.iter().map(|shard| shard.done).sum();
         let total = shards.iter().map(|shard| shard.total).sum();
@@ -167,61 +228,6 @@ impl Status {
     pub fn is_complete(&self) -> bool {
         self.count(ShardPhase::Done) == self.shards.len()
     }
-}
-
-fn shard_status(
-    folder: &LaunchFolder,
-    manifest: &Manifest,
-    shard: usize,
-) -> Result<ShardStatus, LaunchError> {
-    let state = ShardState::read(folder, shard)?;
-    let total = manifest.shards[shard - 1].num_samples as u64;
-    let before = state
-        .as_ref()
-        .map_or(Counted::default(), |state| state.counted);
-    let done = count_records(&folder.shard(shard), before)?.lines;
-    let Some(state) = state else {
-        return Ok(ShardStatus {
-            shard,
-            phase: if done >= total {
-                ShardPhase::Done
-            } else {
-                ShardPhase::Waiting
-            },
-            done,
-            total,
-            starts: 0,
-            rate: None,
-            seconds_left: None,
-            host: None,
-            ended_by: None,
-            last_lines: Vec::new(),
-            log: None,
-        });
-    };
-    let phase = phase(folder, &state, done >= total)?;
-    let rate = (phase == ShardPhase::Running)
-        .then(|| rate(&state, done))
-        .flatten();
-    let log = folder.shard_log(shard, state.starts);
-    let is_trouble = matches!(phase, ShardPhase::Failed | ShardPhase::Lost);
-    Ok(ShardStatus {
-        shard,
-        phase,
-        done,
-        total,
-        starts: state.starts,
-        rate,
-        seconds_left: rate.map(|rate| total.saturating_sub(done) as f64 / rate),
-        host: Some(state.holder.host),
-        ended_by: state.ended_by,
-        last_lines: if is_trouble {
-            last_lines(&log, NUM_LINES)
-        } else {
-            Vec::new()
-        },
-        log: Some(log),
-    })
 }
 
 fn phase(

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::Args;
 use fp_launch::slurm::{REQUEUE_EXIT, requeue};
-use fp_launch::{LaunchFolder, Manifest, Node, Outcome};
+use fp_launch::{LaunchFolder, Manifest, Node, Outcome, ShardState};
 
 use child::Child;
+
+use crate::commands::print_json;
 
 /// Set for the studies that a task starts: the first SIGTERM lets them finish the questions
 /// at hand, and they stop when the task is gone.
@@ -40,6 +42,9 @@ pub(super) struct TaskArgs {
     /// Which task, counted from 1.
     #[arg(long, value_name = "T")]
     task: usize,
+    /// Print JSON: one object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Signals that came so far.
@@ -97,11 +102,12 @@ pub(super) fn run(args: &TaskArgs) -> Result<()> {
             told = Instant::now();
         }
     }
-    end(&manifest, args.task, &mut children, signals.asked())
+    end(args, &manifest, &children, signals.asked())
 }
 
 /// Says what came of the shards.
-fn end(manifest: &Manifest, task: usize, children: &mut [Child], asked: Asked) -> Result<()> {
+fn end(args: &TaskArgs, manifest: &Manifest, children: &[Child], asked: Asked) -> Result<()> {
+    let task = args.task;
     let failed: Vec<String> = children
         .iter()
         .filter(|child| child.outcome() == Some(Outcome::Failed))
@@ -112,7 +118,16 @@ fn end(manifest: &Manifest, task: usize, children: &mut [Child], asked: Asked) -
     let is_done = |child: &&Child| child.outcome() == Some(Outcome::Done);
     let num_done = children.iter().filter(is_done).count();
     let is_asked = asked.is_warned || asked.num_terminated > 0;
-    if num_done == children.len() && !(is_asked && num_done < num_shards) {
+    let is_over = num_done == children.len() && !(is_asked && num_done < num_shards);
+    if args.json {
+        let shards: Vec<&ShardState> = children.iter().map(Child::state).collect();
+        print_json(&serde_json::json!({
+            "task": task,
+            "is_done": is_over,
+            "shards": shards,
+        }))?;
+    }
+    if is_over {
         return Ok(());
     }
     eprintln!("task {task} stopped before its end; its next start continues it");

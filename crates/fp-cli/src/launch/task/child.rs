@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use fp_eval::study::{Counted, LockHolder, count_records, read_lock};
 use fp_launch::{
-    LaunchFolder, MOST_FRUITLESS, Manifest, Outcome, Part, ShardPhase, ShardState, Status,
+    LaunchFolder, MOST_FRUITLESS, Manifest, Outcome, Part, ShardPhase, ShardState, ShardStatus,
     last_lines, now,
 };
 
@@ -35,8 +35,7 @@ impl Child {
         part: &Part,
     ) -> Result<Option<Child>> {
         wait_for_earlier(folder, shard)?;
-        let status = Status::read(folder, manifest)?;
-        if status.shards[shard - 1].phase == ShardPhase::Done {
+        if ShardStatus::read(folder, manifest, shard)?.phase == ShardPhase::Done {
             return Ok(None);
         }
         let before = ShardState::read(folder, shard)?;
@@ -105,6 +104,11 @@ impl Child {
     /// Whether the study runs.
     pub(super) fn is_running(&self) -> bool {
         self.state.outcome.is_none()
+    }
+
+    /// What was last noted of the shard.
+    pub(super) fn state(&self) -> &ShardState {
+        &self.state
     }
 
     /// How the study ended; none while it runs.

@@ -27,6 +27,8 @@ const NAMING: Duration = Duration::from_secs(5);
 pub struct LockHolder {
     /// Name of its machine.
     pub host: String,
+    /// The machine's own number, where the system says it: names may come twice.
+    pub machine: Option<String>,
     /// What tells one start of that machine from the next, where the system says it.
     pub boot: Option<String>,
     /// The process namespace, where the system has them: a container has its own.
@@ -98,6 +100,7 @@ impl LockHolder {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         LockHolder {
             host: host(),
+            machine: trimmed("/etc/machine-id"),
             boot: trimmed("/proc/sys/kernel/random/boot_id"),
             namespace: namespace(),
             pid: std::process::id(),
@@ -123,7 +126,7 @@ impl LockHolder {
             let task = seen_by.task.as_ref();
             task.is_some_and(|task| task.is_after(earlier))
         };
-        let is_same_host = self.host == seen_by.host;
+        let is_same_host = self.host == seen_by.host && self.machine == seen_by.machine;
         if is_same_host && self.boot != seen_by.boot && self.namespace == seen_by.namespace {
             // The machine was started anew since then.
             return Life::Ended;
