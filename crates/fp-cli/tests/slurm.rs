@@ -318,7 +318,7 @@ impl Disk {
     fn mount(folder: &Path) -> Option<Disk> {
         fs::create_dir_all(folder).unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=32k", "tmpfs"])
             .arg(folder)
             .output()
             .unwrap();

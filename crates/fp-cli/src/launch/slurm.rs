@@ -306,6 +306,7 @@ fn tell(
         for command in &commands {
             text += &format!("{command}\n");
         }
+        text += "(the second one with --dependency=afterany: and the number of the first)\n";
         print_verbatim(&text)?;
         return print_text(&format!("\n{summary}nothing was written or queued\n"));
     };
