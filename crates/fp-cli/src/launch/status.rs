@@ -113,10 +113,12 @@ fn summary(status: &Status, manifest: &Manifest) -> String {
         let jobs: Vec<&str> = jobs.map(String::as_str).collect();
         text += &format!("Slurm jobs submitted last: {}\n", jobs.join(", "));
     }
-    let is_stuck = status.count(ShardPhase::Failed) + status.count(ShardPhase::Lost) > 0;
+    let is_idle = status.count(ShardPhase::Running) == 0;
+    let is_stuck = status.count(ShardPhase::Failed) + status.count(ShardPhase::Lost) > 0
+        || is_idle && status.count(ShardPhase::Interrupted) > 0;
     if is_stuck {
         text += &format!(
-            "`finepruner launch resume {}` submits what is missing\n",
+            "`finepruner launch resume {}` submits what is missing and not queued\n",
             status.folder.display()
         );
     }
