@@ -11,7 +11,8 @@ use fp_report::Failures;
 
 use crate::commands::{Incomplete, print_json, print_text};
 
-/// Merge the shards of a launch and write its report, as the launch's last job does.
+/// Merge the shards of a launch and write its report, as the launch's last job
+/// does.
 ///
 /// Unfinished shards are named, and nothing is merged then.
 ///

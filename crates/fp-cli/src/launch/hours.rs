@@ -15,10 +15,11 @@ use crate::table::table;
 
 /// Say how many hours a grid of cells takes over benchmarks, on how many GPUs.
 ///
-/// Seconds per image and question are estimated from the model's shape and a GPU's data
-/// sheet, or taken with --measured from the stages of a run on the GPU in question. The
-/// shards are then simulated as a launch shares them out, each with its start, and the
-/// report. No two cells are taken to keep the same tokens, which costs most.
+/// Seconds per image and question are estimated from the model's shape and a GPU's
+/// data sheet, or taken with --measured from the stages of a run on the GPU in
+/// question. The shards are then simulated as a launch shares them out, each with
+/// its start, and the report. No two cells are taken to keep the same tokens,
+/// which costs most.
 ///
 /// Examples:
 ///   finepruner launch hours --config configs/full_config.json

@@ -12,10 +12,11 @@ use crate::commands::{print_json, print_verbatim};
 
 /// Print a study as an Indexed Job of Kubernetes, to apply with kubectl.
 ///
-/// Each pod runs the shard that its JOB_COMPLETION_INDEX says; a pod that is evicted or
-/// killed is replaced, and its shard resumed. Paths in the configuration are paths inside
-/// the container, so that only the configuration's values are checked here. Kubernetes
-/// 1.33 or newer; when the job is complete, `finepruner merge` merges the shards.
+/// Each pod runs the shard that its JOB_COMPLETION_INDEX says; a pod that is
+/// evicted or killed is replaced, and its shard resumed. Paths in the
+/// configuration are paths inside the container, so that only the configuration's
+/// values are checked here. Kubernetes 1.33 or newer; when the job is complete,
+/// `finepruner merge` merges the shards.
 ///
 /// Examples:
 ///   finepruner launch k8s --print --config configs/full_config.json --shards 8 \
@@ -23,7 +24,11 @@ use crate::commands::{print_json, print_verbatim};
 ///     --model /data/llava-1.5-7b-hf --dataset /data/gqa --output /data/runs/gqa \
 ///     | kubectl apply -f -
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    override_usage = "finepruner launch k8s --print --config <FILE> --output <DIR> \
+        \n                    --shards <N> --image <IMAGE> --claim <NAME> [OPTIONS]"
+)]
 pub(super) struct K8sArgs {
     /// Print the manifest; nothing is applied.
     #[arg(long, required = true)]

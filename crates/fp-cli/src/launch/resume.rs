@@ -13,10 +13,11 @@ use super::slurm::submit_tasks;
 use crate::arguments::command_line;
 use crate::commands::{print_json, print_text};
 
-/// Submit the shards of a launch that are unfinished and neither queued nor running.
+/// Submit the shards of a launch that are unfinished and neither queued nor
+/// running.
 ///
-/// Finished shards are not run again, and samples that are recorded stay. A job that merges
-/// and reports follows behind what is submitted and what still runs.
+/// Finished shards are not run again, and samples that are recorded stay. A job
+/// that merges and reports follows behind what is submitted and what still runs.
 ///
 /// Examples:
 ///   finepruner launch resume runs/gqa

@@ -19,12 +19,14 @@ use crate::commands::study::RunArgs;
 use crate::commands::study::overrides::Overrides;
 use crate::commands::{print_json, print_text, print_verbatim, warn};
 
-/// Run a study as an array of Slurm jobs, with a job behind them that merges and reports.
+/// Run a study as an array of Slurm jobs, with a job behind them that merges and
+/// reports.
 ///
-/// Configuration, data and model are checked first, and nothing is queued if anything is
-/// wrong. Each task runs `finepruner study --shard i/N`; one image's questions stay
-/// together, and shards are balanced by what their images and questions cost. Before its
-/// time is up a task finishes the questions at hand and requeues itself.
+/// Configuration, data and model are checked first, and nothing is queued if
+/// anything is wrong. Each task runs `finepruner study --shard i/N`; one image's
+/// questions stay together, and shards are balanced by what their images and
+/// questions cost. Before its time is up a task finishes the questions at hand and
+/// requeues itself.
 ///
 /// Examples:
 ///   finepruner launch slurm --config configs/full_config.json \

@@ -14,10 +14,10 @@ use crate::table::table;
 
 /// Say how far every shard of a launch is, from its files alone.
 ///
-/// Per shard: samples recorded of all, samples a second, time left, and of failures what
-/// their logs say last. A shard is waiting, running, interrupted (asked to stop or killed
-/// by a signal; its next start continues it), lost (its program or its host is gone),
-/// failed, or done.
+/// Per shard: samples recorded of all, samples a second, time left, and of
+/// failures what their logs say last. A shard is waiting, running, interrupted
+/// (asked to stop or killed by a signal; its next start continues it), lost (its
+/// program or its host is gone), failed, or done.
 ///
 /// Examples:
 ///   finepruner launch status runs/gqa

@@ -28,9 +28,10 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Run a task of a launch, as its jobs do: one shard, or several side by side.
 ///
-/// On SIGUSR1, which comes ahead of the time limit, the questions at hand are finished and
-/// recorded, the job is requeued and the exit code is 75. On SIGTERM (preemption, scontrol
-/// requeue, scancel) it is the same without requeuing, which is then the scheduler's.
+/// On SIGUSR1, which comes ahead of the time limit, the questions at hand are
+/// finished and recorded, the job is requeued and the exit code is 75. On SIGTERM
+/// (preemption, scontrol requeue, scancel) it is the same without requeuing, which
+/// is then the scheduler's.
 ///
 /// Examples:
 ///   finepruner launch task runs/gqa --task 3
