@@ -52,6 +52,9 @@ impl std::error::Error for Interrupted {}
 #[derive(Debug, Default)]
 struct State {
     stop: Arc<AtomicBool>,
+    wind_down: Arc<AtomicBool>,
+    /// Whether this is the study of a task, whose first SIGTERM asks as SIGUSR1 does.
+    is_task: bool,
     /// The signal that came first.
     signal: AtomicI32,
     /// What is said to a signal that comes when the run is over.
@@ -64,13 +67,20 @@ pub(crate) struct Watch(Arc<State>);
 
 impl Watch {
     /// The first signal from now on asks the run to stop, the second one ends the program
-    /// at once.
+    /// at once. SIGUSR1, which schedulers send ahead of a time limit, lets it finish the
+    /// questions at hand first.
     ///
     /// # Errors
     /// The system allows no handler.
     pub(crate) fn start() -> std::io::Result<Watch> {
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            is_task: std::env::var_os(crate::launch::TASK_VARIABLE).is_some(),
+            ..State::default()
+        });
         watch(&state)?;
+        if state.is_task {
+            stop_with_task(&state)?;
+        }
         Ok(Watch(state))
     }
 
@@ -82,6 +92,11 @@ impl Watch {
     /// Set when a run has to stop.
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0.stop)
+    }
+
+    /// Set when a run has to finish the questions at hand and stop.
+    pub(crate) fn wind_down(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.wind_down)
     }
 
     /// What a run that stopped is told with.
@@ -106,12 +121,29 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Stops the run when the task that started this program is gone: its end of the pipe that
+/// is this program's standard input closes.
+fn stop_with_task(state: &Arc<State>) -> std::io::Result<()> {
+    let state = Arc::clone(state);
+    std::thread::Builder::new()
+        .name("task".to_owned())
+        .spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            state.signal.store(SIGTERM_NUMBER, Ordering::SeqCst);
+            state.stop.store(true, Ordering::SeqCst);
+        })?;
+    Ok(())
+}
+
+/// SIGTERM, on every system that has it.
+const SIGTERM_NUMBER: i32 = 15;
+
 #[cfg(unix)]
 fn watch(state: &Arc<State>) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
     use signal_hook::iterator::Signals;
 
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
     let state = Arc::clone(state);
     std::thread::Builder::new()
         .name("signals".to_owned())
@@ -140,6 +172,14 @@ impl State {
             let words = Interrupted { signal, ..words };
             let _ = writeln!(err, "{words}");
             std::process::exit(i32::from(words.exit_code()));
+        }
+        let is_first = !self.wind_down.load(Ordering::SeqCst);
+        if signal == signal_hook::consts::SIGUSR1 || (self.is_task && is_first) {
+            if is_first {
+                self.signal.store(signal, Ordering::SeqCst);
+                self.wind_down.store(true, Ordering::SeqCst);
+            }
+            return;
         }
         if self.stop.load(Ordering::SeqCst) {
             // Records survive that: a torn last line is dropped on resuming.

@@ -12,6 +12,7 @@ mod dump;
 mod failure;
 mod interrupt;
 mod invocation;
+mod launch;
 mod memory;
 mod plain;
 pub mod readers;
@@ -59,6 +60,7 @@ enum Command {
     Eval(Box<commands::eval::EvalArgs>),
     Study(Box<commands::study::StudyArgs>),
     Efficiency(Box<commands::efficiency::EfficiencyArgs>),
+    Launch(launch::LaunchArgs),
     Merge(commands::merge::MergeArgs),
     Report(commands::report::ReportArgs),
     Compare(commands::compare::CompareArgs),
@@ -92,6 +94,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Eval(args) => commands::eval::run(args),
         Command::Study(args) => commands::study::run(args),
         Command::Efficiency(args) => commands::efficiency::run(args),
+        Command::Launch(args) => launch::run(args),
         Command::Merge(args) => commands::merge::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Compare(args) => commands::compare::run(args),

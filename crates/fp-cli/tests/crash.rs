@@ -360,9 +360,9 @@ fn folders_that_cant_be_written_to_are_named() {
     refused(&temporary.path().join("run/inside"));
     let arguments = arguments(&folder);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // Its records can be added to, but a report can't be put in place.
+    // Its records could be added to, but nobody can lock it.
     std::fs::write(folder.join("records.jsonl"), &whole.records[..cut]).unwrap();
-    fail(&arguments, &["report of"]);
+    fail(&arguments, &["cannot create", "run.lock"]);
     mode(0o755);
     assert_eq!(finish(&folder), 16);
     whole.check(&folder);

@@ -473,10 +473,25 @@ fn pieces_merged_in_any_order_are_the_whole() {
     let message = merge(&world.path("short"), &pieces[..2])
         .unwrap_err()
         .to_string();
+    let missing = lines(&pieces[2]);
     assert!(
-        message.contains("2 of 12 samples are in none of the folders"),
+        message.contains(&format!(
+            "{missing} of 12 samples are in none of the folders"
+        )),
         "{message}"
     );
+    assert!(
+        message.ends_with(": shard 3/3 is not among them"),
+        "{message}"
+    );
+    let cut = world.path("cut");
+    copy_run(&pieces[2], &cut, 1);
+    let unfinished = [pieces[0].clone(), pieces[1].clone(), cut.clone()];
+    let message = merge(&world.path("short"), &unfinished)
+        .unwrap_err()
+        .to_string();
+    let hole = format!("shard 3/3 has 1 of {missing} in {}", cut.display());
+    assert!(message.ends_with(&hole), "{message}");
     let other = world.path("other");
     let mut changed = config;
     changed.max_new_tokens = 2;
@@ -550,4 +565,81 @@ fn query_rows_before_the_image_are_not_scored_from() {
         .collect();
     let mean = expected.iter().sum::<f64>() / expected.len() as f64;
     assert!((found - mean).abs() < 1e-6 * mean, "{found} {mean}");
+}
+
+fn lines(folder: &Path) -> usize {
+    let records = records(folder);
+    records.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// A copy of a run with its first records alone.
+fn copy_run(from: &Path, to: &Path, num_records: usize) {
+    std::fs::create_dir(to).unwrap();
+    std::fs::copy(from.join("run.json"), to.join("run.json")).unwrap();
+    let records = records(from);
+    let lines = records.split_inclusive(|byte| *byte == b'\n');
+    let kept: Vec<u8> = lines.take(num_records).flatten().copied().collect();
+    std::fs::write(to.join("records.jsonl"), kept).unwrap();
+}
+
+/// Pieces that an earlier version began hold other images.
+#[test]
+fn pieces_by_another_rule_are_neither_resumed_nor_merged() {
+    let world = World::new();
+    let config = world.study_a();
+    let mut options = Vec::new();
+    for index in 1..=2 {
+        let piece = RunOptions {
+            shard: Some(Shard { index, count: 2 }),
+            ..RunOptions::new(world.path(&format!("piece_{index}")))
+        };
+        run(&config, &piece).unwrap();
+        options.push(piece);
+    }
+    let plan = read_spec(&options[0].output).unwrap().shard_plan.unwrap();
+    assert_eq!(plan.num_samples, lines(&options[0].output));
+    let path = options[0].output.join("run.json");
+    let mut spec: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    spec.as_object_mut().unwrap().remove("shard_plan");
+    std::fs::write(&path, spec.to_string()).unwrap();
+    let folders = [options[0].output.clone(), options[1].output.clone()];
+    let message = merge(&world.path("merged"), &folders)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("by different rules"), "{message}");
+    let message = run(&config, &options[0]).unwrap_err().to_string();
+    assert!(message.contains("by another rule"), "{message}");
+    options[0].accept_changes = true;
+    let message = run(&config, &options[0]).unwrap_err().to_string();
+    assert!(message.contains("by another rule"), "{message}");
+}
+
+/// Jobs at hand are finished, no other is begun, and the next start goes on.
+#[test]
+fn a_run_that_winds_down_records_what_it_began() {
+    let world = World::new();
+    let config = world.study_a();
+    let whole = world.path("whole");
+    run(&config, &RunOptions::new(&whole)).unwrap();
+    let folder = world.path("run");
+    let options = RunOptions {
+        threads: 1,
+        batch_size: 1,
+        ..RunOptions::new(&folder)
+    };
+    let flag = options.wind_down.clone();
+    let stopped = fp_eval::study::run(&config, &options, &mut |progress| {
+        if progress.done > 0 {
+            flag.store(true, Ordering::SeqCst);
+        }
+    });
+    let Err(StudyError::Stopped { done, total, .. }) = stopped else {
+        panic!("{stopped:?}");
+    };
+    assert!((1..total).contains(&done), "{done}");
+    assert_eq!(lines(&folder), done);
+    let summary = run(&config, &RunOptions::new(&folder)).unwrap();
+    assert_eq!(summary.num_resumed, done);
+    assert!(records(&folder) == records(&whole));
 }

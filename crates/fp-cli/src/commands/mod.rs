@@ -54,7 +54,7 @@ pub(crate) struct Incomplete {
 
 impl Incomplete {
     /// Refuses a study in which anything failed, unless that is allowed.
-    fn check(failures: &Failures, is_allowed: bool) -> Result<()> {
+    pub(crate) fn check(failures: &Failures, is_allowed: bool) -> Result<()> {
         if is_allowed || failures.is_empty() {
             return Ok(());
         }
@@ -84,14 +84,14 @@ impl std::fmt::Display for Incomplete {
 impl std::error::Error for Incomplete {}
 
 /// Says on standard error what should be known of a result that is given all the same.
-fn warn(notes: &[String]) {
+pub(crate) fn warn(notes: &[String]) {
     for note in notes {
         eprintln!("{}", wrap_lines(&plain(&format!("warning: {note}"))));
     }
 }
 
 /// Prints `value` as JSON.
-fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
+pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     note_output();
     serde_json::to_writer(&mut out, value)?;
@@ -101,12 +101,12 @@ fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
 }
 
 /// Prints text, its lines broken at spaces to fit the terminal's columns.
-fn print_text(text: &str) -> Result<()> {
+pub(crate) fn print_text(text: &str) -> Result<()> {
     print_verbatim(&wrap_lines(text))
 }
 
 /// Prints text as it is, but for what a terminal would obey; unlike `print!` a closed pipe is an error to act on, not a panic.
-fn print_verbatim(text: &str) -> Result<()> {
+pub(crate) fn print_verbatim(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     note_output();
     writeln!(out, "{}", plain(text.trim_end()))?;

@@ -4,7 +4,7 @@ pub(crate) mod background;
 mod efficiency;
 mod figures;
 mod outcome;
-pub(super) mod overrides;
+pub(crate) mod overrides;
 mod phases;
 mod progress;
 mod run_args;
@@ -24,7 +24,8 @@ use super::{Incomplete, warn};
 use crate::interrupt::Watch;
 use overrides::Overrides;
 use progress::ProgressLine;
-pub(super) use run_args::RunArgs;
+pub(crate) use progress::duration;
+pub(crate) use run_args::RunArgs;
 
 /// Run a study: every strategy, budget and head count on every sample, and report.
 ///
@@ -175,6 +176,7 @@ fn carry_out(
     watch.begin();
     let options = RunOptions {
         stop: watch.flag(),
+        wind_down: watch.wind_down(),
         started: warn_at_start,
         planned: say_memory,
         ..args.options(output)

@@ -96,7 +96,10 @@ impl<'a> Answering<'a> {
             for pool in &answering {
                 let answered = answered.clone();
                 let (worker, ahead, work) = (&worker, &ahead, &work);
-                scope.spawn(move || pool.install(|| take_jobs(worker, ahead, work, &answered)));
+                let is_ending = || self.options.is_ending();
+                scope.spawn(move || {
+                    pool.install(|| take_jobs(worker, ahead, (work, &is_ending), &answered));
+                });
             }
             drop(answered);
             let outcome = record_in_order(&to_record, &mut record);
@@ -144,17 +147,24 @@ impl<'a> Answering<'a> {
     }
 }
 
-/// Works on jobs until there are none, or nobody records them.
+/// Works on jobs until there are none, no other is to be begun, or nobody records them.
 fn take_jobs<'a, T>(
     worker: &Worker<'_>,
     ahead: &Ahead<Part<'a>>,
-    work: &impl Fn(&Worker<'_>, Job<'_>, Waited) -> Option<T>,
+    (work, is_ending): (
+        &impl Fn(&Worker<'_>, Job<'_>, Waited) -> Option<T>,
+        &impl Fn() -> bool,
+    ),
     answered: &SyncSender<(usize, T)>,
 ) {
     let _guard = ahead.stop_on_panic();
     let mut watch = StopWatch::start();
     let mut is_first = true;
     while let Some((number, parts)) = ahead.take() {
+        if is_ending() {
+            ahead.stop();
+            return;
+        }
         let waited = Waited {
             seconds: watch.lap(),
             is_first: std::mem::take(&mut is_first),

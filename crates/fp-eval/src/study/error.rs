@@ -118,10 +118,26 @@ pub enum StudyError {
         reason: String,
     },
     /// Another program writes to the folder.
-    #[error("another run is writing to {}", path.display())]
+    #[error("another run is writing to {}: {holder}", path.display())]
     Busy {
         /// The folder.
         path: PathBuf,
+        /// Which program.
+        holder: String,
+    },
+    /// A program that can't be looked at from here writes to the folder, or did when it
+    /// ended.
+    #[error(
+        "{} is locked by {holder}, which can't be looked at from here; if that has ended, delete {} and start again",
+        path.display(), lock.display()
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// The lock.
+        lock: PathBuf,
+        /// Which program.
+        holder: String,
     },
     /// Runs that aren't pieces of one.
     #[error("{} and {} can't be merged: {reason}", first.display(), second.display())]
@@ -135,7 +151,8 @@ pub enum StudyError {
     },
     /// Pieces that don't make a whole.
     #[error(
-        "{missing} of {expected} samples are in none of the folders, the first one is sample {first}"
+        "{missing} of {expected} samples are in none of the folders, the first one is sample {first}{}",
+        listed(holes)
     )]
     Incomplete {
         /// Samples missing.
@@ -144,6 +161,8 @@ pub enum StudyError {
         expected: usize,
         /// The first one missing.
         first: usize,
+        /// Shards that aren't given or aren't finished, in words.
+        holes: Vec<String>,
     },
     /// A setting of the run itself.
     #[error("{what}: {found}; {expected}")]
@@ -185,6 +204,15 @@ fn what_of_line(error: &LineError) -> &'static str {
             "is whole, but doesn't fit the run that run.json beside it describes: one of the two \
              was edited or comes from another run, so restore them together"
         }
+    }
+}
+
+/// What follows a sentence, behind a colon.
+fn listed(parts: &[String]) -> String {
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", parts.join(", "))
     }
 }
 

@@ -1,19 +1,22 @@
 //! A run's folder: `run.json`, `records.jsonl`, `timings.jsonl`.
 
 mod lines;
+mod lock;
 mod resume;
 mod valid;
 
 pub(crate) use lines::for_each_line;
+pub use lock::{LOCK_FILE, LockHolder, read_lock};
 pub(crate) use resume::{changes, index_of};
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::lines::drop_torn_line;
+use self::lock::Lock;
 use self::resume::{go_on, scan};
 use self::valid::{check_record, check_spec};
 use super::error::StudyError;
@@ -42,6 +45,7 @@ pub(crate) struct RunFolder {
     timings: File,
     /// Records that are there already.
     pub(crate) num_done: usize,
+    _lock: Lock,
 }
 
 impl RunFolder {
@@ -54,6 +58,7 @@ impl RunFolder {
         accept_changes: bool,
     ) -> Result<RunFolder, StudyError> {
         fs::create_dir_all(path).map_err(StudyError::io("create", path))?;
+        let lock = Lock::take(path)?;
         let spec_path = path.join(SPEC_FILE);
         let old = if spec_path.is_file() {
             Some(read_spec(path)?)
@@ -66,17 +71,6 @@ impl RunFolder {
         };
         let records_path = path.join(RECORDS_FILE);
         let mut records = open_growing(&records_path)?;
-        match records.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StudyError::Busy {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(StudyError::io("lock", &records_path)(error));
-            }
-        }
         match old {
             None => write_spec(path, spec)?,
             Some(old) => go_on(path, &old, spec, accept_changes)?,
@@ -98,6 +92,7 @@ impl RunFolder {
             timings_path,
             timings,
             num_done,
+            _lock: lock,
         })
     }
 
@@ -195,8 +190,63 @@ pub fn read_timings(folder: &Path) -> Result<Vec<TimingRecord>, StudyError> {
         .collect())
 }
 
-/// Writes a file whole or not at all.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
+/// How far a growing file of lines was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Whole lines.
+    pub lines: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Counts the records of a run, on from where they were counted `before`; anew where the
+/// file has become shorter. A run that has none yet has 0.
+///
+/// # Errors
+/// A file that can't be read.
+pub fn count_records(folder: &Path, before: Counted) -> Result<Counted, StudyError> {
+    let path = folder.join(RECORDS_FILE);
+    let mut file = match fp_scoring::open_file(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Counted::default()),
+        Err(error) => return Err(StudyError::io("read", path)(error)),
+    };
+    let mut count = || {
+        let len = file.metadata()?.len();
+        let before = if len < before.bytes {
+            Counted::default()
+        } else {
+            before
+        };
+        file.seek(SeekFrom::Start(before.bytes))?;
+        let (mut lines, mut at, mut end) = (0, 0, 0);
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(Counted {
+                    lines: before.lines + lines,
+                    bytes: before.bytes + end,
+                });
+            }
+            for (offset, byte) in buffer[..read].iter().enumerate() {
+                if *byte == b'\n' {
+                    lines += 1;
+                    end = at + offset as u64 + 1;
+                }
+            }
+            at += read as u64;
+        }
+    };
+    count().map_err(StudyError::io("read", path))
+}
+
+/// Writes a file whole or not at all: beside its place, and then moved there, which is
+/// atomic on network file systems too.
+///
+/// # Errors
+/// A file that can't be written; what was there before stays.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
@@ -228,7 +278,8 @@ fn is_empty(path: &Path) -> Result<bool, StudyError> {
     for entry in fs::read_dir(path).map_err(StudyError::io("read", path))? {
         let entry = entry.map_err(StudyError::io("read", path))?;
         let name = entry.file_name();
-        let is_ours = name == *RECORDS_FILE || name.to_str() == Some("run.json.part");
+        let is_ours =
+            name == *RECORDS_FILE || name == *LOCK_FILE || name.to_str() == Some("run.json.part");
         let len = entry
             .metadata()
             .map_err(StudyError::io("read", path))?

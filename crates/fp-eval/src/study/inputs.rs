@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use fp_data::Sample;
 use fp_data::dataset::ImageRef;
 use fp_image::{
     AnyRes, AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
-    PixelValues, RgbImage, decode, decode_file,
+    ImageSize, PixelValues, RgbImage, Tiling, decode, decode_file,
 };
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
@@ -118,6 +119,30 @@ impl Inputs {
     pub(crate) fn one_grid(&self, num_image_tokens: usize) -> Option<[usize; 2]> {
         let is_square = self.tiles.is_none();
         square_grid(num_image_tokens).filter(|_| is_square)
+    }
+
+    /// How many tokens a sample's image will become, without decoding it; those of one square
+    /// where its size can't be read.
+    pub(crate) fn estimated_tokens(&self, sample: &Sample) -> usize {
+        let patches = self.model.vision.patches_per_side();
+        let square = self.model.tokens_per_square();
+        match &self.tiles {
+            None => square,
+            Some(Tiles::Fixed) => Tiling::FIXED_SQUARES * self.model.vision.num_patches(),
+            Some(Tiles::Best(pinpoints)) => {
+                let size = sample.image_size.or_else(|| sample.image.size().ok());
+                let tiling = size.and_then(|[width, height]| {
+                    let size = ImageSize { width, height };
+                    Tiling::new(size, pinpoints, self.model.vision.image_size).ok()
+                });
+                tiling.map_or(square, |tiling| tiling.packing(patches).num_image_tokens())
+            }
+        }
+    }
+
+    /// What the checkpoint is.
+    pub(crate) fn model_config(&self) -> &ModelConfig {
+        &self.model
     }
 
     /// Decodes and preprocesses an image.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::StudyError;
 use super::folder::{
-    RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, changes, for_each_line, index_of, read_spec, write_spec,
+    Counted, RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, changes, count_records, for_each_line,
+    index_of, read_spec, write_spec,
 };
 use super::line::LineError;
 use super::spec::RunSpec;
@@ -43,6 +44,7 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
     for (spec, piece) in specs.iter().zip(pieces) {
         check_same(first, first_piece, spec, piece)?;
     }
+    check_sharing(&specs, pieces)?;
     let mut files = pieces
         .iter()
         .map(|piece| {
@@ -56,6 +58,7 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
             missing: first.num_samples - places.len(),
             expected: first.num_samples,
             first: missing,
+            holes: holes(&specs, pieces)?,
         });
     }
     start(output)?;
@@ -80,6 +83,7 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
         output,
         &RunSpec {
             shard: None,
+            shard_plan: None,
             ..first.clone()
         },
     )?;
@@ -99,6 +103,7 @@ fn check_same(
     };
     let whole = |spec: &RunSpec| RunSpec {
         shard: None,
+        shard_plan: None,
         ..spec.clone()
     };
     let changes =
@@ -115,9 +120,67 @@ fn check_same(
     Ok(())
 }
 
+/// Refuses shards whose images were assigned by different rules: together they would lack
+/// samples, or have them twice.
+fn check_sharing(specs: &[RunSpec], pieces: &[PathBuf]) -> Result<(), StudyError> {
+    let rule = |spec: &RunSpec| spec.shard_plan.map(|plan| (plan.rule, plan.total_cost));
+    let mut shards = specs
+        .iter()
+        .zip(pieces)
+        .filter(|(spec, _)| spec.shard.is_some());
+    let Some((first, first_piece)) = shards.next() else {
+        return Ok(());
+    };
+    match shards.find(|(spec, _)| rule(spec) != rule(first)) {
+        None => Ok(()),
+        Some((_, piece)) => Err(StudyError::Merge {
+            first: first_piece.clone(),
+            second: piece.clone(),
+            reason: "their images were assigned to shards by different rules; run the shards of \
+                     one study with one version of the program"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Shards that aren't among the pieces or aren't finished, in words.
+fn holes(specs: &[RunSpec], pieces: &[PathBuf]) -> Result<Vec<String>, StudyError> {
+    let mut holes = Vec::new();
+    let count = specs
+        .iter()
+        .filter_map(|spec| spec.shard)
+        .map(|s| s.count)
+        .max();
+    for index in 1..=count.unwrap_or(0) {
+        let of_shard: Vec<_> = specs
+            .iter()
+            .zip(pieces)
+            .filter(|(spec, _)| spec.shard.is_some_and(|shard| shard.index == index))
+            .collect();
+        let mut is_short = true;
+        let mut found = Vec::new();
+        for (spec, piece) in of_shard {
+            let done = count_records(piece, Counted::default())?.lines as usize;
+            let total = spec.shard_plan.map(|plan| plan.num_samples);
+            is_short &= total.is_some_and(|total| done < total);
+            let of = total.map_or(String::new(), |total| format!(" of {total}"));
+            found.push(format!("{done}{of} in {}", piece.display()));
+        }
+        if is_short {
+            let count = count.unwrap_or(0);
+            let found = match found.is_empty() {
+                true => "is not among them".to_owned(),
+                false => format!("has {}", found.join(" and ")),
+            };
+            holes.push(format!("shard {index}/{count} {found}"));
+        }
+    }
+    Ok(holes)
+}
+
 /// Where each sample's record lies, and the order in which one run records them.
 ///
-/// A piece holds every n-th image, images in order, so a sample's place in the
+/// A piece holds whole images, images in order, so a sample's place in the
 /// whole follows from its image's first sample, which every record of the image
 /// comes right behind.
 fn places(

@@ -44,6 +44,7 @@ mod rank_heads;
 mod record;
 mod run;
 mod selection_file;
+mod shards;
 mod spec;
 mod static_heads;
 mod subset;
@@ -57,7 +58,10 @@ pub use cost::{CountedCost, CountedMacs, counted_cost};
 pub use engine::Engine;
 pub use error::StudyError;
 pub use failure::FailureKind;
-pub use folder::{RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, read_records, read_spec, read_timings};
+pub use folder::{
+    Counted, LOCK_FILE, LockHolder, RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, count_records,
+    read_lock, read_records, read_spec, read_timings, write_whole,
+};
 pub use grid::{Cell, Grid, GridError, ModelShape};
 pub use halves::Halves;
 pub use inputs::EncodedImage;
@@ -78,6 +82,9 @@ pub use record::{
 };
 pub use run::{Progress, RunSummary, run};
 pub use selection_file::{SelectionFile, SelectionFileError, selections_of_run};
+pub use shards::{
+    CostModel, ImageMacs, QuestionMacs, ShardPlan, ShardRule, ShardTable, plan_shards, share_out,
+};
 pub use spec::{
     ClipSpec, DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec,
     RunSpec,

@@ -37,6 +37,8 @@ pub struct RunOptions {
     /// Once this is set, the run stops before its next answer; jobs that aren't finished
     /// are not recorded.
     pub stop: Arc<AtomicBool>,
+    /// Once this is set, the jobs at hand are finished and recorded, and no other is begun.
+    pub wind_down: Arc<AtomicBool>,
     /// What is noted of how the run was started.
     pub invocation: Invocation,
     /// Called once, when it is known what the run is of and before anything is run.
@@ -60,6 +62,7 @@ impl RunOptions {
             shard: None,
             accept_changes: false,
             stop: Arc::default(),
+            wind_down: Arc::default(),
             invocation: Invocation::default(),
             started: |_| {},
             planned: |_, _| {},
@@ -72,9 +75,9 @@ impl RunOptions {
         self.loaders.unwrap_or(self.threads)
     }
 
-    /// Whether the run has to stop.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    /// Whether no other job is to be begun.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.wind_down.load(Ordering::Relaxed)
     }
 
     pub(super) fn check(&self) -> Result<(), StudyError> {

@@ -19,12 +19,6 @@ pub struct Shard {
     pub count: usize,
 }
 
-impl Shard {
-    fn holds(self, group: usize) -> bool {
-        group % self.count == self.index - 1
-    }
-}
-
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.index, self.count)
@@ -50,7 +44,7 @@ impl FromStr for Shard {
 
 /// Samples by image, a text-only one by itself: indices over all data sets, in the order of
 /// running.
-pub(crate) fn image_groups(datasets: &[&[Sample]], shard: Option<Shard>) -> Vec<Vec<usize>> {
+pub(crate) fn image_groups(datasets: &[&[Sample]]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut first = 0;
     for samples in datasets {
@@ -69,14 +63,7 @@ pub(crate) fn image_groups(datasets: &[&[Sample]], shard: Option<Shard>) -> Vec<
         }
         first += samples.len();
     }
-    match shard {
-        None => groups,
-        Some(shard) => groups
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, group)| shard.holds(index).then_some(group))
-            .collect(),
-    }
+    groups
 }
 
 #[cfg(test)]
@@ -94,15 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn images_come_together_and_shards_share_them_out() {
+    fn images_come_together() {
         let (a, b) = (samples(&["x", "y", "x", "z"]), samples(&["x", "x"]));
         let datasets = [a.as_slice(), b.as_slice()];
-        let whole = image_groups(&datasets, None);
+        let whole = image_groups(&datasets);
         assert_eq!(whole, [vec![0, 2], vec![1], vec![3], vec![4, 5]]);
-        let pieces = ["1/3", "2/3", "3/3"].map(|text| image_groups(&datasets, text.parse().ok()));
-        assert_eq!(pieces[0], [vec![0, 2], vec![4, 5]]);
-        assert_eq!(pieces[1], [vec![1]]);
-        assert_eq!(pieces[2], [vec![3]]);
     }
 
     #[test]

@@ -20,8 +20,9 @@ use super::inputs::{Cut, Inputs};
 use super::load::{load_options, number_format};
 use super::names::{dataset_selector, model_dir};
 use super::needs::{MemoryNeeds, most_tokens};
-use super::order::Shard;
+use super::order::{Shard, image_groups};
 use super::own_methods::OwnMethods;
+use super::shards::{self, CostModel};
 use super::spec::{ClipSpec, DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
 
@@ -31,6 +32,9 @@ pub(crate) struct Prepared {
     pub(crate) spec: RunSpec,
     pub(crate) datasets: Vec<Dataset>,
     pub(crate) inputs: Inputs,
+    /// Samples of this run or piece by image, in the order of running: indices over all
+    /// data sets.
+    pub(crate) groups: Vec<Vec<usize>>,
     /// The methods that cells name.
     pub(crate) registry: MethodRegistry,
     /// What the cells need of the vision tower.
@@ -88,6 +92,7 @@ impl Prepared {
             first_index += dataset.samples.len();
             specs.push(spec);
         }
+        let groups = image_groups(&samples(&datasets));
         let spec = RunSpec {
             format: FORMAT,
             config: config.clone(),
@@ -98,7 +103,8 @@ impl Prepared {
             grid,
             selections: selections.iter().map(|file| file.hash()).collect(),
             num_samples: first_index,
-            shard,
+            shard: None,
+            shard_plan: None,
             accepted_changes: Vec::new(),
             environment: Environment::now(),
         };
@@ -107,14 +113,31 @@ impl Prepared {
             vision: vision.parts(),
             ..load
         };
-        Ok(Prepared {
+        let mut prepared = Prepared {
             spec,
             datasets,
             inputs,
+            groups,
             registry,
             vision,
             load,
-        })
+        };
+        if let Some(shard) = shard {
+            let costs = prepared.costs();
+            let groups = std::mem::take(&mut prepared.groups);
+            let (piece, plan) = shards::piece(groups, &costs, shard);
+            prepared.groups = piece;
+            prepared.spec.shard = Some(shard);
+            prepared.spec.shard_plan = Some(plan);
+        }
+        Ok(prepared)
+    }
+
+    /// What each image costs with its questions.
+    pub(super) fn costs(&self) -> Vec<u64> {
+        let RunSpec { config, grid, .. } = &self.spec;
+        let model = CostModel::new(config, grid, self.inputs.model_config());
+        shards::costs(&model, &self.inputs, &self.datasets, &self.groups)
     }
 
     /// Whether the model and one question fit the GPU, if it runs on one; `planned` is told
@@ -157,6 +180,12 @@ impl Prepared {
         let clip = OpenedClip::open(&clip.path, model.config())?;
         Ok(model.with_clip(clip)?)
     }
+}
+
+/// The samples of each dataset.
+pub(super) fn samples(datasets: &[Dataset]) -> Vec<&[Sample]> {
+    let samples = datasets.iter().map(|dataset| dataset.samples.as_slice());
+    samples.collect()
 }
 
 /// What the cells need of the vision tower; nothing of any-resolution input, whose plans

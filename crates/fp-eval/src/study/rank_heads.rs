@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use fp_data::Sample;
 use fp_scoring::{HeadRanking, ScoringError};
 
 use super::answering::Answering;
@@ -13,7 +12,7 @@ use super::error::StudyError;
 use super::halves::Halves;
 use super::loading::jobs;
 use super::order::image_groups;
-use super::prepare::Prepared;
+use super::prepare::{Prepared, samples};
 use super::static_heads::{RankedRule, STATIC_HEADS_FILE, StaticHeads, StaticRanking, rules};
 
 /// The heads of the run's static variants: as stored in its folder, or ranked now. None
@@ -80,7 +79,7 @@ pub(super) fn static_heads(
             Ok(())
         },
     )?;
-    if answering.options.is_stopped() {
+    if answering.options.is_ending() {
         return Ok(None);
     }
     let found = rules.iter().zip(&rankings);
@@ -138,11 +137,7 @@ fn ranked(
 fn select_half(prepared: &Prepared) -> (Halves, Vec<Vec<usize>>) {
     let specs = &prepared.spec.datasets;
     let halves = Halves::of(specs);
-    let samples: Vec<&[Sample]> = prepared
-        .datasets
-        .iter()
-        .map(|dataset| dataset.samples.as_slice())
-        .collect();
+    let samples = samples(&prepared.datasets);
     let is_select = |group: &Vec<usize>| {
         let Some(&first) = group.first() else {
             return false;
@@ -153,7 +148,7 @@ fn select_half(prepared: &Prepared) -> (Halves, Vec<Vec<usize>>) {
         });
         found.unwrap_or(false)
     };
-    let mut groups = image_groups(&samples, None);
+    let mut groups = image_groups(&samples);
     groups.retain(is_select);
     (halves, groups)
 }

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fp_data::Sample;
-
 use super::answering::Answering;
 use super::config::StudyConfig;
 use super::error::StudyError;
@@ -12,7 +10,6 @@ use super::folder::RunFolder;
 use super::loading::jobs;
 use super::memory;
 use super::options::RunOptions;
-use super::order::image_groups;
 use super::prepare::Prepared;
 use super::rank_heads::static_heads;
 use super::timings::{LoadingTimes, StopWatch};
@@ -72,12 +69,7 @@ pub fn run(
     let start = Instant::now();
     let mut prepared = Prepared::new(config, options.shard, &options.methods)?;
     prepared.spec.environment.invocation = options.invocation.clone();
-    let samples: Vec<&[Sample]> = prepared
-        .datasets
-        .iter()
-        .map(|dataset| dataset.samples.as_slice())
-        .collect();
-    let groups = image_groups(&samples, options.shard);
+    let groups = std::mem::take(&mut prepared.groups);
     let order: Vec<usize> = groups.iter().flatten().copied().collect();
     let mut folder = RunFolder::open(
         &options.output,
@@ -95,7 +87,7 @@ pub fn run(
     };
     progress(state);
     let mut loading = LoadingTimes::default();
-    if state.done < state.total && !options.is_stopped() {
+    if state.done < state.total && !options.is_ending() {
         prepared.check_memory(options.planned)?;
         let model = prepared.load_model()?;
         let rest = jobs(groups, folder.num_done, options.batch_size);
@@ -118,7 +110,7 @@ pub fn run(
         let mut synced = Instant::now();
         let mut wall = StopWatch::start();
         // A run that was stopped while heads were ranked has nothing to answer by.
-        let rest = if options.is_stopped() {
+        let rest = if options.is_ending() {
             Vec::new()
         } else {
             rest
@@ -140,7 +132,7 @@ pub fn run(
         })?;
         folder.sync()?;
     }
-    if state.done < state.total && options.is_stopped() {
+    if state.done < state.total && options.is_ending() {
         return Err(StudyError::Stopped {
             folder: options.output.clone(),
             done: state.done,

@@ -10,6 +10,7 @@ use super::config::StudyConfig;
 use super::grid::{Grid, ModelShape};
 use super::memory::kib_value;
 use super::order::Shard;
+use super::shards::ShardPlan;
 use super::subset::Subset;
 
 /// Version of the form of run folders.
@@ -41,6 +42,10 @@ pub struct RunSpec {
     pub num_samples: usize,
     /// Which piece this is; none for a whole run.
     pub shard: Option<Shard>,
+    /// What this piece holds and by which rule; none for a whole run. Pieces of earlier
+    /// versions hold every n-th image and have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard_plan: Option<ShardPlan>,
     /// Changes that were accepted when the run was gone on with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted_changes: Vec<String>,

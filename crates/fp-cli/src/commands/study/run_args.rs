@@ -39,7 +39,7 @@ pub(crate) struct RunArgs {
     /// Exit with code 0, not 3, though questions or single answers failed; they are said and
     /// listed all the same.
     #[arg(long)]
-    pub(super) allow_failed: bool,
+    pub(crate) allow_failed: bool,
     /// Resume even though configuration, data or weights differ from those the run was
     /// started with. The differences are recorded in the run.
     #[arg(long)]
@@ -62,6 +62,21 @@ impl RunArgs {
         }
     }
 
+    /// The flags that were given, for a program that runs a piece of the study: all but which
+    /// piece it is.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let threads = self.threads.map(|n| format!("--threads={n}"));
+        let loaders = self.loaders.map(|n| format!("--loaders={n}"));
+        let memory = self.memory_limit.map(|n| format!("--memory-limit={n}"));
+        let accept = self.accept_changes.then(|| "--accept-changes".to_owned());
+        let fixed = [
+            format!("--batch-size={}", self.batch_size),
+            format!("--engine={}", self.engine.name()),
+        ];
+        let given = [threads, loaders, memory, accept].into_iter().flatten();
+        fixed.into_iter().chain(given).collect()
+    }
+
     /// The end of a folder's name: nothing, or which piece it is for.
     pub(crate) fn piece_name(&self) -> String {
         self.shard.map_or(String::new(), |shard| {
@@ -70,7 +85,7 @@ impl RunArgs {
     }
 
     /// Whether only a piece of the study is run.
-    pub(super) fn is_piece(&self) -> bool {
+    pub(crate) fn is_piece(&self) -> bool {
         self.shard.is_some()
     }
 }

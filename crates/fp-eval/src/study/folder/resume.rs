@@ -36,6 +36,8 @@ pub(super) fn go_on(
         Some("it has another number of samples")
     } else if old.shard != new.shard {
         Some("it is another piece")
+    } else if old.shard_plan != new.shard_plan {
+        Some("its images were assigned to shards by another rule")
     } else if !chosen_otherwise(old, new).is_empty() {
         Some("its samples were chosen differently")
     } else {
@@ -52,6 +54,9 @@ pub(super) fn go_on(
     spec.accepted_changes.extend(changes);
     write_spec(path, &spec)
 }
+
+/// A piece of the same number that holds other images.
+const OTHER_SHARING: &str = "images assigned to shards by another rule";
 
 /// What differs between two runs, in words.
 pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde_json::Error> {
@@ -91,6 +96,8 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
     let piece = |spec: &RunSpec| spec.shard.map_or("the whole".to_owned(), |s| s.to_string());
     if old.shard != new.shard {
         changes.push(format!("piece {} instead of {}", piece(old), piece(new)));
+    } else if old.shard_plan != new.shard_plan {
+        changes.push(OTHER_SHARING.to_owned());
     }
     Ok(changes)
 }

@@ -1,0 +1,50 @@
+//! `finepruner launch`: studies on clusters.
+
+mod finish;
+mod hours;
+mod k8s;
+mod resume;
+mod slurm;
+mod status;
+mod task;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+pub(crate) use task::TASK_VARIABLE;
+
+/// Run a study on a cluster: submit its shards, follow them, continue them, merge.
+///
+/// Each shard holds whole images and is resumed where it was when its job is killed,
+/// preempted or out of time. Everything about a launch is in its folder: launch.json,
+/// config.json (the configuration with every flag applied), the scripts, shards/, logs/
+/// and, once merged, run/.
+#[derive(Debug, Args)]
+pub(crate) struct LaunchArgs {
+    #[command(subcommand)]
+    command: LaunchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LaunchCommand {
+    Slurm(Box<slurm::SlurmArgs>),
+    Status(status::StatusArgs),
+    Resume(resume::ResumeArgs),
+    K8s(Box<k8s::K8sArgs>),
+    Hours(hours::HoursArgs),
+    Task(task::TaskArgs),
+    Finish(finish::FinishArgs),
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &LaunchArgs) -> Result<()> {
+    match &args.command {
+        LaunchCommand::Slurm(args) => slurm::run(args),
+        LaunchCommand::Status(args) => status::run(args),
+        LaunchCommand::Resume(args) => resume::run(args),
+        LaunchCommand::K8s(args) => k8s::run(args),
+        LaunchCommand::Hours(args) => hours::run(args),
+        LaunchCommand::Task(args) => task::run(args),
+        LaunchCommand::Finish(args) => finish::run(args),
+    }
+}

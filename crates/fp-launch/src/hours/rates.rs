@@ -1,0 +1,97 @@
+//! Seconds per image and per question, estimated or measured.
+
+use std::path::Path;
+
+use fp_eval::study::{CostModel, Stages, read_spec, read_timings};
+use serde::Serialize;
+
+use crate::error::LaunchError;
+
+/// What a GPU does in a second, as far as an estimate goes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Gpu {
+    /// Multiply-adds at 16 bits in 10¹² a second, two operations each being counted, by the
+    /// data sheet.
+    pub tflops: f64,
+    /// Share of that which a prefill reaches.
+    pub efficiency: f64,
+    /// Bytes of memory in 10⁹ a second, by the data sheet.
+    pub gigabytes_per_second: f64,
+    /// Share of that which decoding reaches.
+    pub bandwidth_efficiency: f64,
+    /// Rows that are decoded together.
+    pub rows: f64,
+    /// Tokens of a mean answer, the end included.
+    pub answer_tokens: f64,
+}
+
+impl Gpu {
+    /// An A100 of 80 GB by NVIDIA's data sheet (312 TFLOPS at bf16 without sparsity, 2039
+    /// GB/s); the other figures are assumptions, stated where they are printed.
+    pub const A100: Gpu = Gpu {
+        tflops: 312.0,
+        efficiency: 0.4,
+        gigabytes_per_second: 2039.0,
+        bandwidth_efficiency: 0.6,
+        rows: 64.0,
+        answer_tokens: 4.0,
+    };
+}
+
+/// Seconds that one GPU takes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Rates {
+    /// Of an image, for all of its questions.
+    pub per_image: f64,
+    /// Of a question, in all cells.
+    pub per_question: f64,
+}
+
+impl Rates {
+    /// Estimates them from shapes: what is multiplied at a share of the GPU's peak, and
+    /// weights read once for every step of `rows` rows that are decoded.
+    ///
+    /// `weights` are the bytes of the decoder's weights, `tokens` the tokens of an image.
+    pub fn estimated(costs: &CostModel, weights: f64, tokens: f64, gpu: &Gpu) -> Rates {
+        let macs_per_second = gpu.tflops * 1e12 * gpu.efficiency / 2.0;
+        let bytes_per_second = gpu.gigabytes_per_second * 1e9 * gpu.bandwidth_efficiency;
+        let image = costs.image_macs(tokens);
+        let question = costs.question_macs(tokens);
+        let cells = costs.num_cells() as f64;
+        let steps = cells * gpu.answer_tokens / gpu.rows;
+        let read = steps * weights / bytes_per_second;
+        let multiplied = gpu.answer_tokens * question.decoded_token / macs_per_second;
+        Rates {
+            per_image: (image.vision + image.prefix) / macs_per_second,
+            per_question: (question.prefix + question.suffix) / macs_per_second
+                + read.max(multiplied),
+        }
+    }
+
+    /// Takes them from what the stages of a run took, for a grid of `num_cells` cells.
+    ///
+    /// # Errors
+    /// No run, or one without timings.
+    pub fn measured(run: &Path, num_cells: usize) -> Result<Rates, LaunchError> {
+        let spec = read_spec(run)?;
+        let timings = read_timings(run)?;
+        let mut stages = Stages::default();
+        let (mut images, mut answers, mut samples) = (0, 0, 0);
+        for timing in &timings {
+            stages.add(&timing.seconds);
+            images += timing.num_images;
+            answers += timing.num_answers;
+            samples += timing.samples.len();
+        }
+        if images == 0 || answers == 0 {
+            let found = format!("{}: {samples} timed samples", spec.config.model);
+            let expected = "a run with timings of answers";
+            return Err(LaunchError::setting("--measured", found, expected));
+        }
+        let per_answer = (stages.scoring + stages.suffix + stages.decode) / answers as f64;
+        Ok(Rates {
+            per_image: (stages.vision + stages.prefix) / images as f64,
+            per_question: per_answer * num_cells as f64,
+        })
+    }
+}
