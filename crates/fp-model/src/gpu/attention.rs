@@ -12,7 +12,7 @@ use fp_kernels::cuda::{
 };
 use fp_kernels::dense::AttentionShape;
 
-use super::rows::with_word;
+use super::word::with_word;
 use super::values::{Element, by_format, tensor, view};
 use super::{cuda_device, driver, gpu, uninitialised};
 use crate::error::Result;

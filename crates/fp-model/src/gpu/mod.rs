@@ -4,18 +4,23 @@
 //! Takes tensors, slices and shapes; knows nothing of layers and prefixes.
 
 mod attention;
+mod choose;
+mod gather;
 mod kv;
 mod rows;
 mod score;
 mod values;
+mod word;
 
 pub(crate) use attention::{Projected, QueryRows};
 pub(crate) use kv::KvMemory;
+pub(crate) use choose::{Choice, check_finite, choose_tokens};
+pub(crate) use gather::{Columns, rows_of, rows_of_both};
 pub(crate) use rows::{
-    Choice, Columns, NormWeights, activated, add_and_norm, added, added_and_normed, check_finite,
-    choose_tokens, gated, norm_of, normed, rows_of, rows_of_both, with_word,
+    NormWeights, activated, add_and_norm, added, added_and_normed, gated, norm_of, normed,
 };
 pub(crate) use score::{DeviceCombined, LayerAttention};
+pub(crate) use word::with_word;
 pub(crate) use values::{Element, by_format, concatenated, copy_of, host_values, tensor, view};
 
 use std::sync::Arc;

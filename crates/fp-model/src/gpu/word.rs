@@ -1,0 +1,34 @@
+//! Where launches tell what is wrong with their data.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use cudarc::driver::CudaStream;
+use fp_kernels::cuda::ErrorWord;
+
+use super::gpu;
+use crate::error::Result;
+
+/// Calls `f` with this thread's error word on the device: everything that a thread enqueues
+/// tells what is wrong with its data in one word, which [`super::choose_tokens`] reads with the
+/// tokens.
+pub(crate) fn with_word<R>(
+    stream: &Arc<CudaStream>,
+    f: impl FnOnce(&mut ErrorWord) -> Result<R>,
+) -> Result<R> {
+    thread_local! {
+        static WORDS: RefCell<HashMap<usize, ErrorWord>> = RefCell::default();
+    }
+    WORDS.with_borrow_mut(|words| {
+        let ordinal = stream.context().ordinal();
+        let word = match words.entry(ordinal) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                new.insert(gpu(ErrorWord::new(stream))?)
+            }
+        };
+        f(word)
+    })
+}
