@@ -287,11 +287,12 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
                 kills += 1;
             }
         }
-        if kills >= KILLS / 2 && requeues < 2 {
-            if let Some((job, _, _)) = tasks.iter().find(|(_, _, state)| state == "RUNNING") {
-                cluster.slurm("scontrol", &["requeue", job]);
-                requeues += 1;
-            }
+        if kills >= KILLS / 2
+            && requeues < 2
+            && let Some((job, _, _)) = tasks.iter().find(|(_, _, state)| state == "RUNNING")
+        {
+            cluster.slurm("scontrol", &["requeue", job]);
+            requeues += 1;
         }
         if kills >= KILLS / 4 && !was_drained {
             was_drained = true;

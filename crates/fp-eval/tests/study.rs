@@ -397,11 +397,14 @@ fn folders_that_cant_be_written_to_are_named() {
     assert!(error.to_string().starts_with("cannot create"), "{error}");
 
     let busy = world.path("busy");
-    run(&config, &RunOptions::new(&busy)).unwrap();
-    let held = std::fs::File::open(busy.join("records.jsonl")).unwrap();
-    held.lock().unwrap();
-    let error = run(&config, &RunOptions::new(&busy)).unwrap_err();
+    let mut second = None;
+    let first = fp_eval::study::run(&config, &RunOptions::new(&busy), &mut |_| {
+        second.get_or_insert_with(|| run(&config, &RunOptions::new(&busy)));
+    });
+    assert_eq!(first.unwrap().num_resumed, 0);
+    let error = second.unwrap().unwrap_err();
     assert!(matches!(error, StudyError::Busy { .. }), "{error}");
+    assert!(!busy.join("run.lock").exists());
 }
 
 #[test]

@@ -185,12 +185,12 @@ impl Lock {
             if create(&path, &content)? {
                 return Ok(Lock { path, content });
             }
-            let Some((bytes, other)) = read_named(folder)? else {
+            let Some(found) = read_named(folder)? else {
                 continue;
             };
-            match other.as_ref().map(|other| other.life(&holder)) {
-                Some(Life::Ended) => remove_stale(&path, &bytes, &content)?,
-                life => return Err(refusal(folder, &path, other, life)),
+            match found.holder.as_ref().map(|other| other.life(&holder)) {
+                Some(Life::Ended) => remove_stale(&path, &found.bytes, &content)?,
+                life => return Err(refusal(folder, &path, found.holder, life)),
             }
         }
         Err(StudyError::Busy {
@@ -284,8 +284,15 @@ pub fn read_lock(folder: &Path) -> Result<Option<LockHolder>, StudyError> {
     }
 }
 
-/// A lock's bytes, once its holder is named in it, and the holder; none where it is gone.
-fn read_named(folder: &Path) -> Result<Option<(Vec<u8>, Option<LockHolder>)>, StudyError> {
+/// A lock that somebody has.
+struct Found {
+    bytes: Vec<u8>,
+    /// None where it names nobody.
+    holder: Option<LockHolder>,
+}
+
+/// A lock, once its holder is named in it; none where it is gone.
+fn read_named(folder: &Path) -> Result<Option<Found>, StudyError> {
     let path = folder.join(LOCK_FILE);
     let begin = Instant::now();
     loop {
@@ -296,7 +303,7 @@ fn read_named(folder: &Path) -> Result<Option<(Vec<u8>, Option<LockHolder>)>, St
         };
         let holder: Option<LockHolder> = serde_json::from_slice(&bytes).ok();
         if holder.is_some() || begin.elapsed() > NAMING {
-            return Ok(Some((bytes, holder)));
+            return Ok(Some(Found { bytes, holder }));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
