@@ -6,7 +6,12 @@ use fp_scoring::error_text;
 use pyo3::PyErr;
 use pyo3::exceptions::PyValueError;
 
-pyo3::create_exception!(finepruner, Error, PyValueError);
+pyo3::create_exception!(
+    finepruner,
+    Error,
+    PyValueError,
+    "What FinePruner refuses or can't do, with what was found and what would be right."
+);
 
 /// An error of the workspace as Python's: its text and its causes, once each.
 pub(crate) fn to_python(error: impl Into<anyhow::Error>) -> PyErr {

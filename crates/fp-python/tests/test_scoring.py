@@ -64,7 +64,7 @@ def test_some_of_the_rows(attention: Attention) -> None:
         attention[:, -5:], image_range=RANGE, query_rows=last, keep=8, queries="last_5_tokens"
     )
     assert [s.to_dict() for s in some] == [s.to_dict() for s in whole]
-    with pytest.raises(finepruner.Error, match="no row of position 69; it has those of 70..75"):
+    with pytest.raises(finepruner.Error, match="no row of position 69; it has those of 75..80"):
         finepruner.score(
             attention[:, -5:],
             image_range=RANGE,
@@ -72,7 +72,7 @@ def test_some_of_the_rows(attention: Attention) -> None:
             keep=8,
             queries="text_tokens_only",
         )
-    with pytest.raises(finepruner.Error, match="query_rows 70..75 names 5 positions"):
+    with pytest.raises(finepruner.Error, match="query_rows 75..80 names 5 positions"):
         finepruner.score(attention[:, -4:], image_range=RANGE, query_rows=last, keep=8)
 
 

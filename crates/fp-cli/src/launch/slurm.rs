@@ -35,7 +35,11 @@ use crate::commands::{print_json, print_text, print_verbatim, warn};
 ///   finepruner launch slurm --config configs/full_config.json --shards 8 \
 ///     --output runs/full --dry-run
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    override_usage = "finepruner launch slurm --config <FILE> --output <DIR> --shards <N> \
+        \n                    [OPTIONS]"
+)]
 pub(super) struct SlurmArgs {
     /// Study configuration.
     #[arg(long, value_name = "FILE")]
