@@ -31,7 +31,7 @@ fn answer_score(
         .parse()
         .map_err(|error: MetricError| to_python(error))?;
     rule.check_answers(&answers, &choices).map_err(to_python)?;
-    Ok(rule.score_among(&prediction, &answers, &choices))
+    Ok(rule.score_among(prediction, &answers, &choices))
 }
 
 /// How an evaluator reads yes and no.
