@@ -12,8 +12,8 @@ use fp_kernels::cuda::{
 };
 use fp_kernels::dense::AttentionShape;
 
-use super::word::with_word;
 use super::values::{Element, by_format, tensor, view};
+use super::word::with_word;
 use super::{cuda_device, driver, gpu, uninitialised};
 use crate::error::Result;
 

@@ -25,9 +25,7 @@ pub(crate) fn with_word<R>(
         let ordinal = stream.context().ordinal();
         let word = match words.entry(ordinal) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                new.insert(gpu(ErrorWord::new(stream))?)
-            }
+            Entry::Vacant(new) => new.insert(gpu(ErrorWord::new(stream))?),
         };
         f(word)
     })
