@@ -8,7 +8,7 @@ mod launched;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -45,6 +45,20 @@ fn launch(folder: &Path) -> Launch {
         folder: folder.join("launch"),
         variables: cluster(folder),
     }
+}
+
+/// Task 1, started and left running once it has a record.
+fn recording_task(launch: &Launch) -> Child {
+    let task = launch
+        .command("task", &["--task=1"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now() + Duration::from_secs(120);
+    while launch.lines(1).is_empty() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    task
 }
 
 fn called(folder: &Path) -> String {
@@ -183,15 +197,7 @@ fn tasks_are_followed_continued_and_merged_to_the_same_bytes() {
     assert!(message.contains("launch resume"), "{message}");
 
     // Task 1, shards 1 and 2, is terminated after a record or more.
-    let mut first = launch
-        .command("task", &["--task=1"])
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let patience = Instant::now() + Duration::from_secs(120);
-    while launch.lines(1).is_empty() && Instant::now() < patience {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut first = recording_task(&launch);
     assert_eq!(launch.phases()[0], "running");
     let pid = first.id().to_string();
     Command::new("kill").args(["-TERM", &pid]).status().unwrap();
@@ -236,15 +242,7 @@ fn a_killed_task_leaves_no_study_behind() {
     let dir = tempfile::tempdir().unwrap();
     let launch = launch(dir.path());
     text(&launch.start(40, 2, &["--threads=1"]));
-    let mut first = launch
-        .command("task", &["--task=1"])
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let patience = Instant::now() + Duration::from_secs(120);
-    while launch.lines(1).is_empty() && Instant::now() < patience {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut first = recording_task(&launch);
     first.kill().unwrap();
     first.wait().unwrap();
     let phase = launch.phases()[0].clone();

@@ -20,7 +20,7 @@ pub struct Part {
     pub threads: usize,
     /// `CUDA_VISIBLE_DEVICES`; none to leave it as it is.
     pub gpus: Option<String>,
-    /// Most bytes beside the weights; none to leave that to the program.
+    /// Memory limit in bytes, excluding weights; none: the default of `finepruner study`.
     pub memory: Option<u64>,
 }
 

@@ -6,7 +6,8 @@ use candle_core::{Device, Tensor};
 use fp_kernels::dense::{self, PackedMatrix, Start};
 
 use crate::config::Activation;
-use crate::error::{ModelError, Result};
+use crate::error::Result;
+#[cfg(feature = "cuda")]
 use crate::llama::Row;
 use crate::ops::{self, with_values};
 
@@ -182,6 +183,7 @@ impl Embedding {
     }
 
     /// As [`Embedding::rows`] on a GPU, rows of `features [F, D]` among them, in one launch.
+    #[cfg(feature = "cuda")]
     pub(crate) fn rows_with(&self, rows: &[Row], features: &Tensor) -> Result<Tensor> {
         let table = match self {
             Embedding::Table(table) => table,
@@ -189,7 +191,13 @@ impl Embedding {
                 weight: Weight::Dense(table),
                 ..
             }) => table,
-            Embedding::Tied(_) => return Err(ModelError::NoCuda),
+            Embedding::Tied(_) => {
+                return Err(crate::error::ModelError::InputValue {
+                    what: "the place of the embeddings",
+                    found: "the CPU".to_owned(),
+                    expected: "a GPU".to_owned(),
+                });
+            }
         };
         let num_rows = table.dim(0)?;
         let ids = rows.iter().map(|row| match *row {
@@ -197,9 +205,6 @@ impl Embedding {
             Row::Feature(index) => (num_rows + index) as u32,
         });
         let ids: Vec<u32> = ids.collect();
-        #[cfg(feature = "cuda")]
-        return crate::gpu::rows_of_both(table, features, &ids);
-        #[cfg(not(feature = "cuda"))]
-        ops::gather_ids(&Tensor::cat(&[table, features], 0)?, &ids)
+        crate::gpu::rows_of_both(table, features, &ids)
     }
 }

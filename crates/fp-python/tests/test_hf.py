@@ -245,7 +245,7 @@ def test_batches_are_pruned_sample_by_sample() -> None:
     assert both[1, -4:].tolist() == two[0, -4:].tolist()
     counts = iter([3, 4])
     with (
-        pytest.raises(finepruner.Error, match="go on with 14 and 15 tokens"),
+        pytest.raises(finepruner.Error, match="would keep 14 and 15 tokens"),
         hf.prune(model.model, lambda _: range(next(counts))),
     ):
         model.model(

@@ -8,6 +8,7 @@ use cudarc::driver::{
 };
 
 use super::error::{CudaError, DataError};
+use super::memory::uninitialised;
 use super::sys;
 
 /// The word as it is before anything was found.
@@ -30,13 +31,8 @@ impl ErrorWord {
     /// # Errors
     /// Memory that can't be had.
     pub fn new(stream: &Arc<CudaStream>) -> Result<ErrorWord, CudaError> {
-        // SAFETY: every bit pattern is a u64, and it is set before anything reads it.
-        let word = unsafe { stream.alloc(1) }.map_err(|source| CudaError::Driver {
-            op: "error word",
-            source,
-        })?;
         let mut word = ErrorWord {
-            word: ManuallyDrop::new(word),
+            word: ManuallyDrop::new(uninitialised(stream, 1)?),
             is_owner: true,
         };
         word.reset(stream)?;

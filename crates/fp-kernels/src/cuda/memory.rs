@@ -14,12 +14,14 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for u8 {}
     impl Sealed for u32 {}
+    impl Sealed for u64 {}
     impl Sealed for super::GreedyChoice {}
     impl<T: super::DeviceElement> Sealed for T {}
 }
 
 impl PlainValue for u8 {}
 impl PlainValue for u32 {}
+impl PlainValue for u64 {}
 impl PlainValue for GreedyChoice {}
 impl<T: DeviceElement> PlainValue for T {}
 

@@ -8,6 +8,7 @@ use cudarc::driver::{CudaSlice, CudaStream, CudaView, CudaViewMut, DeviceRepr};
 
 use super::error::CudaError;
 use super::error_word::ErrorWord;
+use super::memory::uninitialised;
 use super::sys;
 
 /// Parts begin at multiples of this, in words of 8 bytes, as launches ask of buffers.
@@ -101,13 +102,7 @@ impl Packed {
     /// # Errors
     /// Memory that can't be had.
     pub fn new(stream: &Arc<CudaStream>, layout: &PackedLayout) -> Result<Packed, CudaError> {
-        // SAFETY: words whose bits are all valid, which nothing reads before launches have
-        // written them in the order of the stream.
-        let buffer = unsafe { stream.alloc::<u64>(layout.words) };
-        let mut buffer = buffer.map_err(|source| CudaError::Driver {
-            op: "allocation",
-            source,
-        })?;
+        let mut buffer = uninitialised::<u64>(stream, layout.words)?;
         // SAFETY: the word stands before all parts, and both are dropped with this struct.
         let mut error = unsafe { ErrorWord::at_begin(stream, &mut buffer) };
         error.reset(stream)?;
@@ -165,9 +160,7 @@ impl Packed {
         let failed = |source| CudaError::Driver { op, source };
         let stream = &first.stream;
         let words = all.iter().map(|packed| packed.num_read).sum();
-        // SAFETY: words whose bits are all valid, written by the copies below before the
-        // host's reads them.
-        let mut joined = unsafe { stream.alloc::<u64>(words) }.map_err(failed)?;
+        let mut joined = uninitialised::<u64>(stream, words)?;
         let mut begin = 0;
         for packed in all {
             let end = begin + packed.num_read;

@@ -1,7 +1,7 @@
 //! What greedy decoding takes of logits, and whether values are finite.
 
 use candle_core::Tensor;
-use fp_kernels::cuda::choose;
+use fp_kernels::cuda::{GreedyChoice, choose};
 
 use super::values::{Element, by_format, host_values, view};
 use super::word::with_word;
@@ -32,17 +32,13 @@ fn chosen<T: Element>(logits: &Tensor) -> Result<Vec<Choice>> {
     let values = view::<T>(&storage, logits)?;
     with_word(&stream, |word| {
         let choices = gpu(choose(&stream, [batch_size, vocabulary], values, word))?;
-        let choices = match gpu(choices.read(&stream)) {
-            Ok(choices) => choices,
-            Err(error) => {
-                gpu(word.reset(&stream))?;
-                return Err(error);
-            }
-        };
-        if choices.iter().any(|choice| choice.is_finite == 0) {
+        let choices = gpu(choices.read(&stream));
+        // What was wrong is told once.
+        let is_sound = |choices: &Vec<GreedyChoice>| choices.iter().all(|c| c.is_finite != 0);
+        if !choices.as_ref().is_ok_and(is_sound) {
             gpu(word.reset(&stream))?;
         }
-        Ok(choices
+        Ok(choices?
             .iter()
             .map(|choice| Choice {
                 token: choice.token,

@@ -166,26 +166,27 @@ impl Llama {
     /// Embeddings of tokens that the vocabulary has, and rows of `features [F, D]` among
     /// them, which come in their order: `[rows, D]`.
     pub(crate) fn embed_with(&self, rows: &[Row], features: &Tensor) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            return self.embedding.rows_with(rows, features);
+        }
         let tokens = rows.iter().filter_map(|row| match row {
             Row::Token(id) => Some(*id),
             Row::Feature(_) => None,
         });
         let tokens: Vec<u32> = tokens.collect();
-        if self.place.device.is_cuda() {
-            return self.embedding.rows_with(rows, features);
-        }
         if tokens.is_empty() {
             return Ok(features.clone());
         }
         // Tokens and features by turns, in runs.
         let tokens = self.embedding.rows(&tokens)?;
-        let (mut parts, mut next) = (Vec::new(), [0, 0]);
-        let runs = rows.chunk_by(|a, b| a.is_token() == b.is_token());
-        for run in runs {
-            let which = usize::from(!run[0].is_token());
-            let from = [&tokens, features][which];
-            parts.push(from.narrow(0, next[which], run.len())?);
-            next[which] += run.len();
+        let (mut parts, mut next) = (Vec::new(), 0);
+        for run in rows.chunk_by(|a, b| a.is_token() == b.is_token()) {
+            parts.push(match run[0] {
+                Row::Token(_) => tokens.narrow(0, next, run.len())?,
+                Row::Feature(first) => features.narrow(0, first, run.len())?,
+            });
+            next += if run[0].is_token() { run.len() } else { 0 };
         }
         concatenated(&parts)
     }

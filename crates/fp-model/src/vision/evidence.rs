@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::projections::{Keys, Part, Projections};
+use super::projections::{Part, Projections};
 use super::request::{VisionRead, VisionRequest};
 use crate::error::{ModelError, Result};
 use crate::ops::host_values;
@@ -135,7 +135,7 @@ fn inside(read: VisionRead, projections: &Projections<'_>, image: usize) -> Resu
 }
 
 /// Mean over all rows of their attention to the patches, `[H, P]`: summed in `f64`.
-fn mean_over_rows(projections: &Projections<'_>, image: usize, keys: &Keys) -> Result<Tensor> {
+fn mean_over_rows(projections: &Projections<'_>, image: usize, keys: &Tensor) -> Result<Tensor> {
     let len = projections.num_tokens();
     let mut total: Option<Tensor> = None;
     for start in (0..len).step_by(MEAN_ROWS) {

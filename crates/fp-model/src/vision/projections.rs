@@ -6,8 +6,6 @@ use candle_core::{D, DType, Device, Tensor};
 use fp_kernels::dense::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
 
 use super::layer::EncoderShape;
-#[cfg(not(feature = "cuda"))]
-use crate::error::ModelError;
 use crate::error::Result;
 use crate::linear::into_rows;
 use crate::ops::{self, with_values};
@@ -19,15 +17,6 @@ pub(super) enum Part {
     Query,
     Key,
     Value,
-}
-
-/// One image's keys.
-#[derive(Debug)]
-pub(super) enum Keys {
-    /// `[H, T, d]`.
-    ByHead(Tensor),
-    /// Where the projections have them, which kernels on a GPU read.
-    InPlace,
 }
 
 /// What a layer's norm and projections make of several sequences' hidden states.
@@ -94,25 +83,26 @@ impl<'a> Projections<'a> {
             .contiguous()?)
     }
 
-    /// One image's keys, as [`Projections::weights`] takes them for any number of rows.
-    pub(super) fn keys(&self, image: usize) -> Result<Keys> {
+    /// One image's keys, as [`Projections::weights`] takes them for any number of rows: by
+    /// head, `[H, T, d]`; on a GPU the projections, in which the kernels read them.
+    pub(super) fn keys(&self, image: usize) -> Result<Tensor> {
         if self.place.device.is_cuda() {
-            return Ok(Keys::InPlace);
+            return Ok(self.rows.clone());
         }
-        Ok(Keys::ByHead(self.by_head(Part::Key, image)?))
+        self.by_head(Part::Key, image)
     }
 
-    /// The mean over heads of one image's keys, `[T, d]` in `f32`, summed in `f64`.
+    /// The mean over heads of one image's keys, `[T, d]` in `f32`, summed in `f64` on the
+    /// host.
     pub(super) fn mean_keys(&self, image: usize) -> Result<Tensor> {
-        let keys = match self.keys(image)? {
-            Keys::ByHead(keys) => keys,
-            Keys::InPlace => {
-                let rows = self.side_by_side(Part::Key, image)?;
-                let heads = (self.len, self.num_heads, self.head_dim);
-                Tensor::from_vec(ops::host_values(&rows)?, heads, &Device::Cpu)?
-                    .transpose(0, 1)?
-                    .contiguous()?
-            }
+        let keys = if self.place.device.is_cuda() {
+            let rows = self.side_by_side(Part::Key, image)?;
+            let heads = (self.len, self.num_heads, self.head_dim);
+            Tensor::from_vec(ops::host_values(&rows)?, heads, &Device::Cpu)?
+                .transpose(0, 1)?
+                .contiguous()?
+        } else {
+            self.by_head(Part::Key, image)?
         };
         let mean = keys.to_dtype(DType::F64)?.mean(0)?;
         Ok(mean.to_dtype(DType::F32)?)
@@ -237,24 +227,19 @@ impl<'a> Projections<'a> {
     }
 
     /// Attention of an image's tokens `rows` to its tokens `columns`, the softmax taken
-    /// over all of its tokens: `[H, rows, columns]` of `f32`. `keys` are the image's.
+    /// over all of its tokens: `[H, rows, columns]` of `f32`. `keys` are [`Projections::keys`] of the image.
     pub(super) fn weights(
         &self,
         image: usize,
-        keys: &Keys,
+        keys: &Tensor,
         rows: Range<usize>,
         columns: Range<usize>,
     ) -> Result<Tensor> {
-        let keys = match keys {
-            Keys::ByHead(keys) => keys,
-            #[cfg(feature = "cuda")]
-            Keys::InPlace => {
-                let visible = self.visible(rows.clone());
-                return self.on_gpu().rows(image, rows, &visible, columns);
-            }
-            #[cfg(not(feature = "cuda"))]
-            Keys::InPlace => return Err(ModelError::NoCuda),
-        };
+        #[cfg(feature = "cuda")]
+        if self.place.device.is_cuda() {
+            let visible = self.visible(rows.clone());
+            return self.on_gpu().rows(image, rows, &visible, columns);
+        }
         let dims = (self.num_heads, rows.len(), columns.len());
         if self.place.kernels {
             let stride = 3 * self.width();

@@ -101,18 +101,15 @@ impl<T: Element> Stream<'_, T> {
         }
     }
 
-    /// Goes on with some rows alone.
-    fn keep(&mut self, rows: &[u32]) -> Result<()> {
-        let width = self.llama.config.hidden_size;
-        // Nothing is left to add here: rows are chosen behind a norm.
-        let all = std::mem::replace(
-            &mut self.residual,
-            gpu::uninitialised(&self.device.cuda_stream(), 1)?,
-        );
-        let all = gpu::tensor(all, (self.num_rows, width), self.device);
-        self.residual = gpu::copy_of(&gpu::rows_of(Columns::all(&all)?, rows)?)?;
-        self.num_rows = rows.len();
-        Ok(())
+    /// Some of its rows alone. Nothing is left to add here: rows are chosen behind a norm.
+    fn keep(self, rows: &[u32]) -> Result<Self> {
+        let dims = (self.num_rows, self.llama.config.hidden_size);
+        let all = gpu::tensor(self.residual, dims, self.device);
+        Ok(Stream {
+            residual: gpu::copy_of(&gpu::rows_of(Columns::all(&all)?, rows)?)?,
+            num_rows: rows.len(),
+            ..self
+        })
     }
 
     /// The sum of everything.
@@ -132,7 +129,7 @@ fn run_of<T: Element>(
     steps: &mut [Step<'_>],
     mut observer: Option<Observer<'_>>,
 ) -> Result<Tensor> {
-    let tables = Tables::<T>::new(llama, run, steps)?;
+    let mut tables = Tables::<T>::new(llama, run, steps)?;
     let mut stream = Stream {
         llama,
         device: gpu::cuda_device(run.hidden)?,
@@ -157,7 +154,7 @@ fn run_of<T: Element>(
         if index == last && run.last_rows {
             let rows: Vec<u32> = steps.iter().map(|step| step.rows.end as u32 - 1).collect();
             queries = gpu::rows_of(Columns::all(&queries)?, &rows)?;
-            stream.keep(&rows)?;
+            stream = stream.keep(&rows)?;
         }
         let mixed = tables.attend(at, &queries)?;
         stream.add = Some(attention.out(&mixed)?);

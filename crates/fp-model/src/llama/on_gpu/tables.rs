@@ -28,8 +28,8 @@ pub(super) struct Tables<'a, T> {
     num_rows: usize,
     num_heads: usize,
     head_dim: usize,
-    /// Of decoding.
-    workspace_bytes: usize,
+    /// Of decoding; every layer's launches share it, once one of them needs it.
+    workspace: Option<CudaSlice<u8>>,
 }
 
 impl<'a, T: Element> Tables<'a, T> {
@@ -83,7 +83,7 @@ impl<'a, T: Element> Tables<'a, T> {
         Ok(Tables {
             device,
             angles: llama.angles.reaching(&stream, &llama.config, furthest)?,
-            workspace_bytes: gpu(attention_decode_workspace(&attention))?,
+            workspace: None,
             attention,
             open,
             rows: driver("rows of a step", stream.clone_htod(&rows))?,
@@ -127,11 +127,16 @@ impl<'a, T: Element> Tables<'a, T> {
 
     /// Attention of a layer's queries over the caches, `[T, H·D]`: one row per sequence is
     /// decoded, by as many blocks as its keys are worth.
-    pub(super) fn attend(&self, layer: usize, queries: &Tensor) -> Result<Tensor> {
+    pub(super) fn attend(&mut self, layer: usize, queries: &Tensor) -> Result<Tensor> {
         let dims = queries.dims2()?;
         let mut output = uninitialised::<T>(&self.stream, dims.0 * dims.1)?;
         let (storage, _) = queries.storage_and_layout();
         let is_decoding = gpu(self.attention.max_rows(layer))? <= 1;
+        if is_decoding && self.workspace.is_none() {
+            let bytes = gpu(attention_decode_workspace(&self.attention))?;
+            self.workspace = Some(uninitialised(&self.stream, bytes)?);
+        }
+        let workspace = self.workspace.as_mut().filter(|_| is_decoding);
         with_word(&self.stream, |error| {
             let call = LayerAttention {
                 table: &self.attention,
@@ -141,15 +146,10 @@ impl<'a, T: Element> Tables<'a, T> {
                 output: output.as_view_mut(),
                 error,
             };
-            if !is_decoding {
-                return gpu(attention_prefill(&self.stream, call));
-            }
-            let mut workspace = uninitialised::<u8>(&self.stream, self.workspace_bytes)?;
-            gpu(attention_decode(
-                &self.stream,
-                call,
-                workspace.as_view_mut(),
-            ))
+            gpu(match workspace {
+                None => attention_prefill(&self.stream, call),
+                Some(workspace) => attention_decode(&self.stream, call, workspace.as_view_mut()),
+            })
         })?;
         Ok(tensor(output, dims, self.device))
     }

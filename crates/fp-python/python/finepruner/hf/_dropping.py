@@ -32,7 +32,7 @@ class Dropping:
         counts = sorted({len(row) for row in rows})
         if len(counts) > 1:
             raise _native.Error(
-                "samples of one batch would go on with "
+                "samples of one batch would keep "
                 + " and ".join(map(str, counts))
                 + " tokens; expected the same number of each: run such prompts one by one"
             )

@@ -95,7 +95,7 @@ def prune(
 
     Raises:
         Error: Settings that don't fit each other or the model; while the model runs: what
-            :func:`capture` raises, samples of one batch that would go on with different numbers
+            :func:`capture` raises, samples of one batch that would keep different numbers
             of tokens, tokens that aren't in the image.
     """
     layers = decoder(model).layers
