@@ -15,10 +15,13 @@ mod testbed;
 mod train_tiny;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
+
+use python::HfEnvironment;
 
 /// Tasks of the FinePruner workspace.
 #[derive(Parser)]
@@ -46,6 +49,10 @@ enum Task {
         /// not spill.
         #[arg(long)]
         cuda: bool,
+        /// The tests of `finepruner.hf` too: PyTorch and transformers are fetched from PyPI
+        /// meanwhile, into target/.
+        #[arg(long)]
+        hf: bool,
     },
     /// Time scoring against PyTorch in one run and write the record.
     BenchPeers(bench_peers::Args),
@@ -68,8 +75,8 @@ fn main() -> Result<()> {
         Task::Methods(args) => ablate::methods(&args),
         Task::Testbed(args) => testbed::run_task(&args),
         Task::Demo => demo(),
-        Task::Test => test(),
-        Task::Ci { cuda } => ci(cuda),
+        Task::Test => test(None),
+        Task::Ci { cuda, hf } => ci(cuda, hf),
         Task::BenchPeers(args) => bench_peers::run(&args),
         Task::BenchEngine(args) => bench_engine::run(&args),
         Task::Coverage(args) => coverage::run(&args),
@@ -93,12 +100,23 @@ const EMULATION: &str = "--features fp-kernels/emulation";
 /// What lints look at beside: code that tests don't run.
 const LINTED: &str = "--features fp-kernels/emulation,fp-benches/training";
 
-fn test() -> Result<()> {
-    cargo(&format!("test --workspace --locked {EMULATION}"))?;
-    python::test()
+/// The test that mostly waits, for a cluster that it starts; it runs beside all others.
+const CLUSTER_TEST: (&str, &str) = ("slurm", "whatever_happens_to_tasks_the_bytes_are_the_same");
+
+fn test(hf: Option<HfEnvironment>) -> Result<()> {
+    let all = format!("test --workspace --locked {EMULATION}");
+    // Built first, so that what runs beside each other doesn't wait for builds.
+    cargo(&format!("{all} --no-run"))?;
+    let (binary, name) = CLUSTER_TEST;
+    let cluster = Beside::start(&format!("{all} --test {binary} -- --nocapture"))?;
+    let others = cargo(&format!("{all} -- --skip {name}")).and_then(|()| python::test(hf));
+    // Also after a failure: it stops the cluster that it started.
+    let ended = cluster.join();
+    others.and(ended)
 }
 
-fn ci(cuda: bool) -> Result<()> {
+fn ci(cuda: bool, hf: bool) -> Result<()> {
+    let hf = hf.then(HfEnvironment::fetch).transpose()?;
     cargo("fmt --all --check")?;
     cargo(&format!(
         "clippy --workspace --all-targets --locked {LINTED} -- --deny warnings"
@@ -106,7 +124,7 @@ fn ci(cuda: bool) -> Result<()> {
     run(Command::new("cargo")
         .args(["doc", "--workspace", "--no-deps", "--locked"])
         .env("RUSTDOCFLAGS", "--deny warnings"))?;
-    test()?;
+    test(hf)?;
     if cuda {
         if !cuda_setup::is_done() {
             cuda_setup::run_task(&cuda_setup::Args::default())?;
@@ -121,6 +139,44 @@ fn ci(cuda: bool) -> Result<()> {
 /// Runs cargo with space-separated arguments at the root of the workspace.
 fn cargo(arguments: &str) -> Result<()> {
     run(Command::new("cargo").args(arguments.split(' ')))
+}
+
+/// Cargo at work beside what is started after it; what it prints is shown at its end.
+struct Beside {
+    arguments: String,
+    output: JoinHandle<std::io::Result<Output>>,
+}
+
+impl Beside {
+    fn start(arguments: &str) -> Result<Beside> {
+        eprintln!("$ cargo {arguments} (beside what follows)");
+        let mut command = Command::new("cargo");
+        command
+            .args(arguments.split(' '))
+            .current_dir(root())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = command.spawn().context("can't start cargo")?;
+        Ok(Beside {
+            arguments: arguments.to_owned(),
+            output: std::thread::spawn(move || child.wait_with_output()),
+        })
+    }
+
+    /// Waits for its end.
+    fn join(self) -> Result<()> {
+        let arguments = self.arguments;
+        let output = self.output.join();
+        let output = output.map_err(|_| anyhow!("a thread that waits for cargo panicked"))??;
+        eprintln!("$ cargo {arguments}");
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        if !output.status.success() {
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            bail!("cargo {arguments} ended with {}", output.status);
+        }
+        Ok(())
+    }
 }
 
 /// The root of the workspace that cargo started this in; checkouts may share a target

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, ensure};
 
@@ -14,6 +15,12 @@ const MATURIN: &str = "maturin>=1.9,<2";
 const LIBRARY: &str = "libfinepruner_native.so";
 /// What the tests need, and what they check types with.
 const TESTED_WITH: [&str; 3] = ["numpy", "pytest", "mypy"];
+/// What the tests of `finepruner.hf` need beside.
+const HF_TESTED_WITH: [&str; 3] = ["torch", "transformers", "pillow"];
+/// For how many seconds packages are waited for: PyTorch has gigabytes.
+const PATIENCE: &str = "900";
+/// What `timeout` exits with when it has stopped its command.
+const TIMED_OUT: i32 = 124;
 /// The largest wheel that is wanted, in bytes: people wait for it.
 const MOST_BYTES: u64 = 30_000_000;
 /// Of the shipped files, what the package has: folder and endings.
@@ -52,7 +59,7 @@ pub(crate) fn wheel(args: &Args) -> Result<()> {
         copy(&from, &assets.join(folder), endings)?;
     }
     let wheels = target.join("wheels");
-    let mut commands = vec![vec!["build", "--release", "--locked"]];
+    let mut commands = vec![vec!["build", "--profile=wheel", "--locked"]];
     commands.extend(args.sdist.then(|| vec!["sdist"]));
     for command in commands {
         run(Command::new(&maturin)
@@ -85,10 +92,42 @@ pub(crate) fn wheel(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// PyTorch and transformers on their way into a virtual environment under target/.
+pub(crate) struct HfEnvironment(JoinHandle<Result<PathBuf>>);
+
+impl HfEnvironment {
+    /// Starts to fetch them, while other things are done.
+    pub(crate) fn fetch() -> Result<HfEnvironment> {
+        let folder = target_folder()?.join("python/hf");
+        let packages = [&TESTED_WITH[..], &HF_TESTED_WITH].concat();
+        let fetch = move || environment(&named_python(), &folder, &packages);
+        Ok(HfEnvironment(std::thread::spawn(fetch)))
+    }
+
+    /// The Python that has them; none, with a line that says why, where there isn't one.
+    pub(crate) fn python(self) -> Option<PathBuf> {
+        match self.0.join() {
+            Ok(Ok(folder)) => Some(folder.join("bin/python")),
+            Ok(Err(error)) => {
+                println!("the tests of finepruner.hf will skip: {error:#}");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+/// The Python that was asked for.
+fn named_python() -> PathBuf {
+    std::env::var_os("FINEPRUNER_PYTHON").map_or("python3".into(), PathBuf::from)
+}
+
 /// Runs the package's tests on the library that tests are built with, where there is a Python
 /// for it; says in a line what it skips.
-pub(crate) fn test() -> Result<()> {
-    let python = std::env::var_os("FINEPRUNER_PYTHON").map_or("python3".into(), PathBuf::from);
+pub(crate) fn test(hf: Option<HfEnvironment>) -> Result<()> {
+    let python = hf
+        .and_then(HfEnvironment::python)
+        .unwrap_or_else(named_python);
     let skipped = |reason: &str| {
         println!("skipped the tests of the Python package: {reason}");
         Ok(())
@@ -168,27 +207,28 @@ fn environment(python: &Path, folder: &Path, packages: &[&str]) -> Result<PathBu
         let output = command.output().context("can't start it")?;
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.lines().rfind(|line| !line.trim().is_empty());
-        ensure!(
-            output.status.success(),
-            "can't {what}: {}",
-            last.unwrap_or("it failed without a word").trim()
-        );
+        let reason = match output.status.code() {
+            Some(TIMED_OUT) => format!("it took longer than {PATIENCE} s"),
+            _ => last.unwrap_or("it failed without a word").trim().to_owned(),
+        };
+        ensure!(output.status.success(), "can't {what}: {reason}");
         Ok(())
     };
     quietly(
         Command::new(python).args(["-m", "venv"]).arg(folder),
         "make a virtual environment",
     )?;
+    let inside = folder.join("bin/python");
+    let mut pip = if cfg!(target_os = "linux") {
+        let mut limited = Command::new("timeout");
+        limited.arg(PATIENCE).arg(inside);
+        limited
+    } else {
+        Command::new(inside)
+    };
+    pip.args(["-m", "pip", "install", "--quiet"]);
     quietly(
-        Command::new(folder.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args(packages),
+        pip.arg("--disable-pip-version-check").args(packages),
         &format!("install {} from PyPI", packages.join(", ")),
     )?;
     fs::write(&stamp, mark).with_context(|| format!("can't write {}", stamp.display()))?;

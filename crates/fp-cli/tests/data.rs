@@ -333,6 +333,24 @@ fn one_bad_dataset_hides_no_other() {
 
 /// Answers as LLaVA writes them: right but for every `wrong`-th.
 fn answers(dataset: &str, path: &Path, wrong: usize, leave_out: usize) {
+    let answered = pope_answers(dataset, wrong).into_iter().skip(leave_out);
+    let lines = answered.map(|(question, _, said)| {
+        serde_json::json!({
+            "question_id": question["question_id"],
+            "prompt": question["text"],
+            "text": said,
+        })
+    });
+    write_lines(path, lines);
+}
+
+fn write_lines(path: &Path, lines: impl Iterator<Item = Value>) {
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    std::fs::write(path, lines).unwrap();
+}
+
+/// The questions, what is right, and answers of which every `wrong`th is wrong.
+fn pope_answers(dataset: &str, wrong: usize) -> Vec<(Value, String, &'static str)> {
     let questions = Path::new(dataset).join("llava_pope_test.jsonl");
     let questions = std::fs::read_to_string(questions).unwrap();
     let mut labels = std::collections::HashMap::new();
@@ -347,22 +365,72 @@ fn answers(dataset: &str, path: &Path, wrong: usize, leave_out: usize) {
             .collect();
         labels.insert(category, list.into_iter());
     }
-    let mut lines = String::new();
-    for (number, line) in questions.lines().enumerate() {
+    let answered = questions.lines().enumerate().map(|(number, line)| {
         let question: Value = serde_json::from_str(line).unwrap();
         let category = question["category"].as_str().unwrap();
         let label = labels.get_mut(category).unwrap().next().unwrap();
-        let is_yes = (label["label"] == "yes") != (number + 1).is_multiple_of(wrong);
-        if number >= leave_out {
-            let answer = serde_json::json!({
+        let label = label["label"].as_str().unwrap().to_owned();
+        let is_yes = (label == "yes") != (number + 1).is_multiple_of(wrong);
+        (question, label, if is_yes { "Yes" } else { "No" })
+    });
+    answered.collect()
+}
+
+/// `compare` takes the logs that lmms-eval and the files that VLMEvalKit write, and says what
+/// `rescore` says of them, as second minus first.
+#[test]
+fn files_of_other_evaluators_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let pope = export("pope", folder.path());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (log, sheet) = (path("a_samples_pope.jsonl"), path("b_POPE.tsv"));
+    let logged = pope_answers(&pope, 1_000_000).into_iter().enumerate();
+    let logged = logged.map(|(row, (question, label, said))| {
+        serde_json::json!({
+            "doc_id": row,
+            "target": label,
+            "filtered_resps": said,
+            "pope_accuracy": {
                 "question_id": question["question_id"],
-                "prompt": question["text"],
-                "text": if is_yes { "Yes" } else { "No" },
-            });
-            lines += &format!("{answer}\n");
-        }
+                "score": 1.0,
+                "prediction": said.to_lowercase(),
+                "ground_truth": label,
+            },
+            "input": question["text"],
+        })
+    });
+    write_lines(Path::new(&log), logged);
+    let mut rows = "index\tquestion\tanswer\tcategory\tprediction\n".to_owned();
+    for (row, (question, label, said)) in pope_answers(&pope, 4).iter().enumerate() {
+        let [text, category] = ["text", "category"].map(|key| question[key].as_str().unwrap());
+        rows += &format!("{row}\t{text}\t{label}\t{category}\t{said}\n");
     }
-    std::fs::write(path, lines).unwrap();
+    std::fs::write(&sheet, rows).unwrap();
+    let [first, second] = [format!("all={log}"), format!("192={sheet}")];
+    let compared = ["compare", &first, &second, "--dataset", &pope];
+    let said = json(&[&compared[..], &["--json"]].concat());
+    let pair = &said["comparisons"][0];
+    assert_eq!((&pair["a"], &pair["b"]), (&"192".into(), &"all".into()));
+    assert_eq!(pair["difference"], -0.25);
+    assert_eq!(pair["paired"]["discordant"]["b"], 0);
+    let rescored = ["rescore", &second, &first, "--dataset", &pope, "--json"];
+    assert_eq!(said, json(&rescored));
+    let text = succeed(&compared);
+    assert!(text.contains("192 − all"), "{text}");
+    // Files of answers and runs are not compared with each other.
+    let run = folder.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(run.join("run.json"), "{}").unwrap();
+    fail(
+        &[
+            "compare",
+            &log,
+            &run.display().to_string(),
+            "--dataset",
+            &pope,
+        ],
+        &["is a run, the other one a file of answers"],
+    );
 }
 
 #[test]

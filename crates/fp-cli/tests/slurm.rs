@@ -139,9 +139,11 @@ fn read(path: PathBuf) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// The process of a shard's study.
+/// The process of a shard's study, while it runs: a killed one leaves its lock behind.
 fn study(launch: &Launch, shard: usize) -> Option<u64> {
-    read(launch.shard(shard).join("run.lock"))?["pid"].as_u64()
+    let pid = read(launch.shard(shard).join("run.lock"))?["pid"].as_u64()?;
+    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+    command.contains("--shard=").then_some(pid)
 }
 
 /// The process of a shard's task, while it runs.
@@ -240,6 +242,8 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
     let mut random = Random(20_261_129);
     let (mut kills, mut requeues, mut resumes, mut was_full) = (0, 0, 0, false);
     let mut was_drained = false;
+    // Samples that a shard had recorded when it was killed last.
+    let mut at_kill = [0; SHARDS];
     let patience = Instant::now() + Duration::from_secs(900);
     while !launch.folder.join("run/results.json").exists() {
         assert!(Instant::now() < patience, "not done: {}", launch.status());
@@ -254,7 +258,8 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
             assert!(lines.contains("No space left on device"), "{status}");
             was_full = true;
             // Until then something is left to be killed and requeued.
-            if kills == KILLS && requeues == 2 {
+            let are_others_done = (1..SHARDS).all(|shard| phase(&status, shard) == "done");
+            if (kills == KILLS && requeues == 2) || are_others_done {
                 disk.grow();
             }
         }
@@ -274,8 +279,15 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
             .filter(|(_, task, state)| state == "RUNNING" && *task <= SHARDS)
             .map(|(_, task, _)| *task)
             .collect();
-        if !running.is_empty() && kills < KILLS {
-            let shard = running[random.below(running.len())];
+        // Mostly those that got further since they were killed last: a shard whose starts
+        // record nothing, one after the other, is given up.
+        let is_any = random.below(4) == 0;
+        let victims: Vec<usize> = running
+            .into_iter()
+            .filter(|shard| is_any || watch.done[shard - 1] > at_kill[shard - 1])
+            .collect();
+        if !victims.is_empty() && kills < KILLS {
+            let shard = victims[random.below(victims.len())];
             // The study alone, and its task puts it back into the queue; or the task, whose
             // study follows it, and Slurm gives it up.
             let victim = match kills % 3 {
@@ -285,6 +297,7 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
             if let Some(pid) = victim {
                 kill("-KILL", pid);
                 kills += 1;
+                at_kill[shard - 1] = watch.done[shard - 1];
             }
         }
         if kills >= KILLS / 2
@@ -296,9 +309,16 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
         }
         if kills >= KILLS / 4 && !was_drained {
             was_drained = true;
+            pace(&launch, "-CONT");
             drain(cluster, &launch, &mut watch);
         }
-        std::thread::sleep(Duration::from_millis(300 + 100 * random.below(10) as u64));
+        // Between two looks studies run for a while that this test's own work doesn't
+        // lengthen: on any machine something is left to be killed.
+        pace(&launch, "-CONT");
+        std::thread::sleep(Duration::from_millis(200 + 50 * random.below(10) as u64));
+        if kills < KILLS {
+            pace(&launch, "-STOP");
+        }
     }
     println!("{kills} kills, {requeues} requeues, {resumes} resumes, full disk: {was_full}");
     if disk.is_some() {
@@ -312,6 +332,13 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
     assert_eq!(status["done"], LIMIT);
     assert_eq!(launch.phases(), ["done"; SHARDS]);
     whole.check(&launch);
+}
+
+/// Stops the studies of all shards, or lets them continue.
+fn pace(launch: &Launch, signal: &str) {
+    for pid in (1..=SHARDS).filter_map(|shard| study(launch, shard)) {
+        kill(signal, pid);
+    }
 }
 
 /// Takes the node out of service for a while: what runs goes on, and nothing else starts.
