@@ -99,6 +99,20 @@ impl MemoryPlan {
         }
     }
 
+    /// With hidden states and activations of so many bytes a value, where the cache's values
+    /// take others.
+    #[must_use]
+    pub(crate) fn with_activation_bytes(self, config: &ModelConfig, bytes: usize) -> MemoryPlan {
+        let [hidden, inner] = [config.text.hidden_size, config.text.intermediate_size]
+            .map(|size| (size * bytes) as u64);
+        let projected = 2 * config.text.kv_bytes_per_token(bytes) as u64;
+        MemoryPlan {
+            hidden_bytes: hidden,
+            activation_bytes: 6 * hidden + 3 * inner + projected,
+            ..self
+        }
+    }
+
     /// Questions whose prefixes may be held at once; half of the memory is theirs.
     pub(crate) fn questions(&self, layout: &TokenLayout) -> usize {
         let tokens = layout.sequence_len() as u64;

@@ -313,7 +313,7 @@ mod tests {
     fn what_is_not_finite_is_found() {
         for (format, most) in [(HalfFormat::Bf16, 3e38), (HalfFormat::F16, 65504.0)] {
             let mut matrix = HalfMatrix::new(format, 7);
-            matrix.push_rows(&[most; 700_000]);
+            matrix.push_rows(&vec![most; 700_000]);
             assert_eq!(matrix.check_finite(), Ok(()));
             for value in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
                 let mut values = vec![-most; 700_000];

@@ -31,7 +31,9 @@ mod rowwise;
 mod turn;
 
 pub use arithmetic::{Rounding, instructions, rounding};
-pub use attention::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
+pub use attention::{
+    AttentionShape, Cached, KeyValues, SequenceQueries, attention, attention_rows,
+};
 pub use gemm::{Start, Weights, linear, linear_bf16};
 pub use halves::{HalfFormat, HalfMatrix, NotFinite};
 pub use packed::PackedMatrix;

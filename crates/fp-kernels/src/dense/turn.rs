@@ -264,11 +264,13 @@ mod tests {
         (0..PANEL)
             .map(|_| {
                 (0..len)
-                    .map(|_| loop {
-                        bits = bits.wrapping_mul(25_173).wrapping_add(13_849);
-                        let bytes = bits.to_le_bytes();
-                        if format.widen(bytes).is_finite() {
-                            break bytes;
+                    .map(|_| {
+                        loop {
+                            bits = bits.wrapping_mul(25_173).wrapping_add(13_849);
+                            let bytes = bits.to_le_bytes();
+                            if format.widen(bytes).is_finite() {
+                                break bytes;
+                            }
                         }
                     })
                     .collect()

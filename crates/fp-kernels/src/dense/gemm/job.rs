@@ -4,9 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::super::level::Level;
-use super::super::micro::{
-    Ahead, MAX_BLOCK_ROWS, PANEL, Sums, accumulate_ahead, accumulate_pairs,
-};
+use super::super::micro::{Ahead, MAX_BLOCK_ROWS, PANEL, Sums, accumulate_ahead, accumulate_pairs};
 use super::super::raw::Sheet;
 use super::super::turn;
 use super::{Blocks, Weights};

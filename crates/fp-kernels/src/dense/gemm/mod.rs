@@ -100,12 +100,7 @@ pub fn linear<'a>(
 ///
 /// # Panics
 /// As there, and for weights that are no `bf16`.
-pub fn linear_bf16(
-    x: &[f32],
-    num_rows: usize,
-    weights: &HalfMatrix,
-    start: Start<'_>,
-) -> Vec<f32> {
+pub fn linear_bf16(x: &[f32], num_rows: usize, weights: &HalfMatrix, start: Start<'_>) -> Vec<f32> {
     let terms = if Level::has_pairs() {
         Terms::Pairs
     } else {

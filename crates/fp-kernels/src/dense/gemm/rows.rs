@@ -59,13 +59,7 @@ pub(super) fn pack(x: &[f32], num_steps: usize, depth: usize, blocks: &Blocks) -
 
 /// Writes `x[rows][steps]` as `[steps][rows]`.
 #[inline]
-fn interleave(
-    x: &[f32],
-    stride: usize,
-    steps: Range<usize>,
-    rows: Range<usize>,
-    out: &mut [f32],
-) {
+fn interleave(x: &[f32], stride: usize, steps: Range<usize>, rows: Range<usize>, out: &mut [f32]) {
     let count = rows.len();
     for (lane, row) in rows.enumerate() {
         let values = &x[row * stride + steps.start..row * stride + steps.end];

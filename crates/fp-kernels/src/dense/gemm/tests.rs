@@ -32,9 +32,7 @@ fn check(num_rows: usize, num_in: usize, num_out: usize) {
                 let expected: f64 = f64::from(bias[out])
                     + f64::from(residual[row * num_out + out])
                     + (0..num_in)
-                        .map(|k| {
-                            f64::from(x[row * num_in + k]) * f64::from(w[out * num_in + k])
-                        })
+                        .map(|k| f64::from(x[row * num_in + k]) * f64::from(w[out * num_in + k]))
                         .sum::<f64>();
                 let got = f64::from(y[row * num_out + out]);
                 assert!(
@@ -197,7 +195,10 @@ fn rounded_rows_do_not_depend_on_their_company_nor_on_threads() {
     let whole = run(1, 0..num_rows);
     assert_eq!(run(5, 0..num_rows), whole);
     for rows in [0..1, 7..8, 3..16, 30..31] {
-        assert_eq!(run(2, rows.clone()), whole[rows.start * num_out..rows.end * num_out]);
+        assert_eq!(
+            run(2, rows.clone()),
+            whole[rows.start * num_out..rows.end * num_out]
+        );
     }
 }
 
@@ -212,7 +213,10 @@ fn pairs_are_multiplied_where_the_processor_does_so() {
     // Small whole numbers have exact sums: any order of pairs gives the same.
     let (num_rows, num_in, num_out) = (25, 1025, 70);
     let whole = |len, seed| -> Vec<f32> {
-        values(len, seed).into_iter().map(|x| (x * 9.0).round()).collect()
+        values(len, seed)
+            .into_iter()
+            .map(|x| (x * 9.0).round())
+            .collect()
     };
     let (x, w) = (whole(num_rows * num_in, 1), whole(num_out * num_in, 2));
     let mut matrix = HalfMatrix::new(HalfFormat::Bf16, num_in);
