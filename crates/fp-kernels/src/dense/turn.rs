@@ -148,7 +148,7 @@ mod x86 {
             // SAFETY: 32 values are 64 bytes; a prefetch may go astray.
             unsafe {
                 let values = values.as_ptr().cast::<i8>();
-                _mm_prefetch::<_MM_HINT_T0>(values.wrapping_add(AHEAD));
+                _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(AHEAD));
                 *r = _mm512_loadu_si512(values.cast());
             }
         }
@@ -227,7 +227,7 @@ mod x86 {
             // SAFETY: 16 values are 32 bytes; a prefetch may go astray.
             unsafe {
                 let values = values.as_ptr().cast::<i8>();
-                _mm_prefetch::<_MM_HINT_T0>(values.wrapping_add(AHEAD));
+                _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(AHEAD));
                 *r = _mm256_loadu_si256(values.cast());
             }
         }
