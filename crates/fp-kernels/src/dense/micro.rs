@@ -28,6 +28,15 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
+    /// Nothing.
+    pub(crate) fn nothing() -> Ahead {
+        static HERE: u8 = 0;
+        Ahead {
+            start: &raw const HERE,
+            bytes_per_step: 0,
+        }
+    }
+
     /// Part `part` of `parts` of `values`, spread over so many steps.
     pub(crate) fn part_of<T>(values: &[T], part: usize, parts: usize, steps: usize) -> Ahead {
         let bytes = size_of_val(values) / parts.max(1);
@@ -57,7 +66,7 @@ pub(crate) fn accumulate(
     b: &[[f32; PANEL]],
     sums: &mut Sums,
 ) {
-    accumulate_ahead(level, rows, a, b, Ahead::part_of(&b[..0], 0, 1, 1), sums);
+    accumulate_ahead(level, rows, a, b, Ahead::nothing(), sums);
 }
 
 /// As [`accumulate`], with something to ask for meanwhile.

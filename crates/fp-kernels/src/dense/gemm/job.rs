@@ -17,6 +17,19 @@ const DEPTH: usize = 512;
 /// it stays in the first cache.
 const DEPTH_OF_ONE_BLOCK: usize = 128;
 
+/// Most pieces that a block's steps are taken in; each reads and writes the sums once more.
+const MOST_PIECES: usize = 8;
+
+/// Where a block stands in a task.
+struct Place {
+    panel: usize,
+    /// The panel that this thread will take next.
+    next: usize,
+    /// The first step after the slice at hand.
+    end: usize,
+    block: usize,
+}
+
 /// Steps at a time for so many blocks of rows.
 pub(super) fn depth(num_blocks: usize) -> usize {
     if num_blocks == 1 {
@@ -150,9 +163,19 @@ impl Job<'_> {
                         &turned[(panel - panels.start) * steps.len()..][..steps.len()]
                     }
                 };
-                let next = (panel, panel + panels.len(), steps.end);
-                let ahead = self.ahead(next, index, b);
-                self.accumulate(block.len(), a, b, ahead, &mut sums);
+                let place = Place {
+                    panel,
+                    next: panel + panels.len(),
+                    end: steps.end,
+                    block: index,
+                };
+                let pieces = self.pieces();
+                for piece in 0..pieces {
+                    let [from, to] = [piece, piece + 1].map(|at| at * steps.len() / pieces);
+                    let a = &a[from * block.len()..to * block.len()];
+                    let ahead = self.ahead(&place, piece, to - from);
+                    self.accumulate(block.len(), a, &b[from..to], ahead, &mut sums);
+                }
                 for (sums, row) in sums.iter().zip(block.clone()) {
                     // SAFETY: tasks own disjoint columns.
                     unsafe { sheet.write(row, col, &sums[..width]) };
@@ -161,31 +184,48 @@ impl Job<'_> {
         }
     }
 
-    /// What to ask for while block `index` takes `b`: a part of the same panel's steps from
-    /// `end` on, or where there are none, of the first ones of the panel that this thread
-    /// will take next. The first block to see them would wait for memory, and no other.
-    fn ahead(
-        &self,
-        (panel, next, end): (usize, usize, usize),
-        index: usize,
-        b: &[[f32; PANEL]],
-    ) -> Ahead {
+    /// In how many pieces a block's steps are taken: of weights as stored each piece asks for
+    /// another row.
+    fn pieces(&self) -> usize {
+        match self.weights {
+            Weights::Half(_) if self.blocks.count() > 1 => {
+                PANEL.div_ceil(self.blocks.count()).min(MOST_PIECES)
+            }
+            _ => 1,
+        }
+    }
+
+    /// What to ask for during so many steps: a part of the weights that come after these. The
+    /// first block to see them would wait for memory, and no other.
+    fn ahead(&self, place: &Place, piece: usize, steps: usize) -> Ahead {
         let blocks = self.blocks.count();
-        let Weights::Packed(matrix) = self.weights else {
-            return Ahead::part_of(&b[..0], 0, 1, 1);
-        };
-        let coming = |panel: usize, from: usize| {
-            let steps = from..(from + self.depth).min(self.num_steps);
-            Ahead::part_of(matrix.panel(panel, steps), index, blocks, b.len())
-        };
         if blocks == 1 {
-            Ahead::part_of(&b[..0], 0, 1, 1)
-        } else if end < self.num_steps {
-            coming(panel, end)
-        } else if next < matrix.num_panels() {
-            coming(next, 0)
+            return Ahead::nothing();
+        }
+        let (panel, from) = if place.end < self.num_steps {
+            (place.panel, place.end)
         } else {
-            Ahead::part_of(&b[..0], 0, 1, 1)
+            (place.next, 0)
+        };
+        if panel >= self.weights.num_panels() {
+            return Ahead::nothing();
+        }
+        let coming = from..(from + self.depth).min(self.num_steps);
+        match self.weights {
+            Weights::Packed(matrix) => {
+                Ahead::part_of(matrix.panel(panel, coming), place.block, blocks, steps)
+            }
+            Weights::Half(matrix) => {
+                let row = place.block * self.pieces() + piece;
+                let output = panel * PANEL + row;
+                if row >= PANEL || output >= matrix.num_out() {
+                    return Ahead::nothing();
+                }
+                let width = if self.terms == Terms::Pairs { 2 } else { 1 };
+                let row = matrix.stored_row(output);
+                let values = width * coming.start..(width * coming.end).min(row.len());
+                Ahead::part_of(&row[values], 0, 1, steps)
+            }
         }
     }
 
