@@ -16,9 +16,12 @@ pub(crate) fn default_limit(model: &LlavaModel) -> Result<u64, ModelError> {
     Ok(free.unwrap_or(UNKNOWN_AVAILABLE) / 2)
 }
 
-/// Bytes that programs can still take, as Linux says it.
+/// Bytes that programs can still take, as Linux says it, but for the pages of mapped files
+/// that this process reads again and again: its weights. Linux counts those as free.
 fn available() -> Option<u64> {
-    proc_value("/proc/meminfo", "MemAvailable:")
+    let free = proc_value("/proc/meminfo", "MemAvailable:")?;
+    let mapped = proc_value("/proc/self/status", "RssFile:").unwrap_or(0);
+    Some(free.saturating_sub(mapped))
 }
 
 /// The most memory that this process had at any time, in bytes.
