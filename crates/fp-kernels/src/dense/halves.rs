@@ -221,9 +221,7 @@ impl HalfMatrix {
             let exponents = values.iter().map(|v| u16::from_le_bytes(*v) & exponent);
             exponents.fold(0, u16::max) == exponent
         };
-        let first = values
-            .par_chunks(PIECE)
-            .position_first(|piece| is_damaged(piece));
+        let first = values.par_chunks(PIECE).position_first(is_damaged);
         let Some(piece) = first else {
             return Ok(());
         };
