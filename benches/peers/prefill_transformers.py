@@ -269,6 +269,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="rounds before them that aren't counted")
     parser.add_argument("--binary", default="target/release/examples/prefill_timings")
     parser.add_argument("--note", default="", help="what else to say of the run, such as that the machine was shared")
     parser.add_argument("--record", type=Path, help="folder to write prefill.json and prefill.md to")
@@ -291,12 +292,12 @@ def main():
         keys += [("theirs", name, what) for name in theirs for what in ["prefill", "decode", "vision"]]
         times = {key: [] for key in keys}
         queue = turns(keys)
-        for turn in range(args.rounds + WARM_UP):
+        for turn in range(args.rounds + args.warm_up):
             for key in queue:
                 side, name, what = key
                 time.sleep(PAUSE)
                 elapsed = ours[name].ask(what) if side == "ours" else theirs[name].time(what)
-                if turn >= WARM_UP:
+                if turn >= args.warm_up:
                     times[key].append(elapsed)
         headers = {}
         for name, side in ours.items():
