@@ -32,7 +32,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 SYSTEM, IMAGE, TEXT = 35, 576, 27
@@ -54,7 +54,17 @@ def build():
         patch_size=14, projection_dim=256,
     )
     torch.manual_seed(1)
-    return LlavaForConditionalGeneration(LlavaConfig(vision, text, image_token_index=IMAGE_TOKEN)).eval()
+    return LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE_TOKEN)).eval()
+
+
+def store(model, root):
+    """Saves under the names that published checkpoints have: version 5 leaves `vision_model` out of the tower's."""
+    model.save_pretrained(root)
+    path = Path(root) / "model.safetensors"
+    tensors = load_file(path)
+    old, new = "vision_tower.", "vision_tower.vision_model."
+    rename = lambda name: name if new in name else name.replace(old, new)
+    save_file({rename(name): tensor for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
 
 
 # What FinePruner is asked for, by what a record calls it.
@@ -278,7 +288,7 @@ def main():
     torch.set_grad_enabled(False)
     transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as root:
-        build().save_pretrained(root, max_shard_size="200MB")
+        store(build(), root)
         generator = torch.Generator().manual_seed(2)
         pixels = torch.randn(1, 3, 336, 336, generator=generator)
         ids = torch.randint(3, IMAGE_TOKEN, (SYSTEM + 1 + TEXT,), generator=generator)
