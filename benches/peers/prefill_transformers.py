@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
-"""Prefill on the CPU beside Hugging Face transformers, both sides in turns.
+"""Prefill and decoding on the CPU beside Hugging Face transformers, both sides in turns.
 
 Builds a LLaVA with random weights (hidden 1024, 12 layers, 576 image tokens), writes
 it to a folder, and times the prefill of one prompt of 35 + 576 + 27 tokens on both
-sides, vision apart, with a KV cache and logits for the last position alone. The sides
-read the same weights and inputs and take turns within one round, a pause between
-them, so that whatever happens to the machine happens to both. FinePruner is also
-timed pruned, and with nine branches in one call, beside what counting
-multiply-accumulates predicts.
+sides, vision apart, with a KV cache and logits for the last position alone, and further
+tokens behind it. In f32, and with weights in bf16: transformers computes in bf16 then,
+FinePruner with rows in f32 and with rows rounded to bf16 too. The sides read the same
+weights and inputs and take turns within one round, a pause between them, so that whatever
+happens to the machine happens to both. FinePruner is also timed pruned, and with nine
+branches in one call, beside what counting multiply-accumulates predicts. Beside the times
+stands what the machine can do: the speed of a product whose weights lie in its caches, and
+how fast its memory is read.
 
     cargo build --release -p fp-model --example prefill_timings
     python benches/peers/prefill_transformers.py --record benches/record/cpu/DATE
 
 Writes prefill.json and prefill.md to the folder; without one, prints the JSON. Ends
-with code 1 where the two sides' logits differ. Needs torch 2.4.1, transformers 4.46.3.
+with code 1 where the two sides' logits in f32 differ. Needs torch 2.15, transformers 5.24.
 """
 
 import argparse
@@ -29,7 +32,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 SYSTEM, IMAGE, TEXT = 35, 576, 27
@@ -38,7 +41,7 @@ WARM_UP = 2
 # Threads of the side that isn't timed go to sleep meanwhile.
 PAUSE = 0.05
 # What is asked of the measured ratios, as a share of the predicted ones.
-ASKED = {"pruned": 0.80, "branches": 0.85}
+ASKED = {"pruned": 0.93, "branches": 0.85}
 
 
 def build():
@@ -51,16 +54,37 @@ def build():
         patch_size=14, projection_dim=256,
     )
     torch.manual_seed(1)
-    return LlavaForConditionalGeneration(LlavaConfig(vision, text, image_token_index=IMAGE_TOKEN)).eval()
+    return LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE_TOKEN)).eval()
+
+
+def store(model, root):
+    """Saves under the names that published checkpoints have: version 5 leaves `vision_model` out of the tower's."""
+    model.save_pretrained(root)
+    path = Path(root) / "model.safetensors"
+    tensors = load_file(path)
+    old, new = "vision_tower.", "vision_tower.vision_model."
+    rename = lambda name: name if new in name else name.replace(old, new)
+    save_file({rename(name): tensor for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+
+
+# What FinePruner is asked for, by what a record calls it.
+OURS = {
+    "f32": ["--dtype=f32"],
+    "bf16": ["--dtype=bf16"],
+    "bf16 rows": ["--dtype=bf16", "--activations=bf16"],
+}
+# Transformers' formats and kinds of attention.
+THEIRS = {"f32 sdpa": ("float32", "sdpa"), "f32 eager": ("float32", "eager"), "bf16 sdpa": ("bfloat16", "sdpa")}
+DECODED = 8
 
 
 class FinePruner:
     """The other side, which times a stage when asked to."""
 
-    def __init__(self, binary, folder, inputs, threads):
+    def __init__(self, binary, settings, folder, inputs, threads):
         environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
         self.process = subprocess.Popen(
-            [binary, folder, "serve", inputs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [binary, *settings, folder, "serve", inputs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=environment,
         )
         self.header = json.loads(self.read())
@@ -71,8 +95,8 @@ class FinePruner:
             raise SystemExit(f"prefill_timings ended with code {self.process.wait()}")
         return line
 
-    def time(self, index):
-        self.process.stdin.write(f"{index}\n")
+    def ask(self, what):
+        self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
         return float(self.read())
 
@@ -82,26 +106,42 @@ class FinePruner:
 
 
 class Transformers:
-    """This side: decoders with both kinds of attention, and the vision tower."""
+    """This side: one model in one format with one kind of attention."""
 
-    def __init__(self, folder, pixels, ids):
-        load = LlavaForConditionalGeneration.from_pretrained
-        models = {kind: load(folder, attn_implementation=kind).eval() for kind in ["sdpa", "eager"]}
-        model = models["sdpa"]
-        self.pixels = pixels
-        image = model.get_image_features(pixels, -2, "default")[0]
-        embeds = model.get_input_embeddings()(ids)
-        self.embeds = torch.cat([embeds[:SYSTEM], image, embeds[SYSTEM + 1 :]])[None]
-        self.runs = {kind: lambda m=m: self.prefill(m.language_model) for kind, m in models.items()}
-        self.runs["vision"] = lambda: model.get_image_features(pixels, -2, "default")
-        self.logits = self.prefill(model.language_model).logits[0, -1]
+    def __init__(self, folder, pixels, ids, dtype, kind):
+        dtype = getattr(torch, dtype)
+        model = LlavaForConditionalGeneration.from_pretrained(folder, attn_implementation=kind, dtype=dtype).eval()
+        self.decoder, self.head = model.model.language_model, model.lm_head
+        self.embed = model.get_input_embeddings()
+        self.vision = lambda: self.features(model, pixels.to(dtype))
+        embeds = self.embed(ids)
+        self.embeds = torch.cat([embeds[:SYSTEM], self.vision(), embeds[SYSTEM + 1 :]])[None]
+        self.logits = self.prefill()[1]
 
-    def prefill(self, decoder):
-        return decoder(inputs_embeds=self.embeds, use_cache=True, num_logits_to_keep=1)
+    @staticmethod
+    def features(model, pixels):
+        found = model.get_image_features(
+            pixel_values=pixels, vision_feature_layer=-2, vision_feature_select_strategy="default"
+        )
+        return getattr(found, "pooler_output", found)[0]
 
-    def time(self, name):
+    def prefill(self):
+        out = self.decoder(inputs_embeds=self.embeds, use_cache=True)
+        return out.past_key_values, self.head(out.last_hidden_state[:, -1])[0].float()
+
+    def time(self, what):
+        """Milliseconds; of decoding, of one token."""
+        if what == "decode":
+            cache, logits = self.prefill()
+            start = time.perf_counter()
+            for _ in range(DECODED):
+                token = self.embed(logits.argmax()[None, None])
+                out = self.decoder(inputs_embeds=token, past_key_values=cache, use_cache=True)
+                logits = self.head(out.last_hidden_state[:, -1])[0].float()
+            return 1e3 * (time.perf_counter() - start) / DECODED
+        run = self.prefill if what == "prefill" else self.vision
         start = time.perf_counter()
-        self.runs[name]()
+        run()
         return 1e3 * (time.perf_counter() - start)
 
 
@@ -139,103 +179,165 @@ def ratios(stages):
     return rows
 
 
+def roofline(record, name):
+    """Shares of what the machine can do: of the product's speed in prefill, of reading the weights in decoding."""
+    ours = record["finepruner"][name]
+    stage = lambda kind: next(s for s in ours["stages"] if s["name"] == kind and s["branches"] == 1)
+    # Two threads of f32; a product of bf16 pairs may be faster than this.
+    prefill = stage("whole")["macs"] / 1e9 / ours["product_gmacs_per_second"] * 1e3 / stage("whole")["median_ms"]
+    decode = ours["decoded_bytes"] / 1e9 / ours["read_gb_per_second"] * 1e3 / stage("decode")["median_ms"]
+    return {"prefill_of_product": prefill, "decode_of_read": decode}
+
+
 def markdown(record):
-    stages = record["finepruner"]["stages"]
-    ours = {stage["name"]: stage for stage in stages if stage["name"] != "pruned"}
-    theirs = record["transformers"]
-    show = lambda s: f"{s['median_ms']:.0f} ms ({s['p10_ms']:.0f}–{s['p90_ms']:.0f})"
+    show = lambda s: f"{s['median_ms']:.1f} ms ({s['p10_ms']:.1f}–{s['p90_ms']:.1f})"
+    ours = lambda name, kind: next(
+        s for s in record["finepruner"][name]["stages"] if s["name"] == kind and s["branches"] == 1
+    )
+    first = record["finepruner"]["f32"]
+    versions = record["versions"]
     lines = [
-        f"# Prefill on {record['threads']} CPU threads",
+        f"# Prefill and decoding on {record['threads']} CPU threads",
         "",
-        f"Random LLaVA of hidden 1024, 12 layers, MLP 2816; prompt {SYSTEM} + {IMAGE} + {TEXT} tokens; f32, K = 2; "
-        f"medians (p10–p90) of {record['rounds']} rounds in which all took turns. {record['cpu']}; load average "
-        f"{record['load_before']:.2f} before, {record['load_after']:.2f} after; commit {record['commit']}.",
+        f"Random LLaVA of hidden 1024, 12 layers, MLP 2816; prompt {SYSTEM} + {IMAGE} + {TEXT} tokens; K = 2; medians "
+        f"(p10–p90) of {record['rounds']} rounds in which all took turns. {record['cpu']}, instructions "
+        f"{first['instructions']}; load average {record['load_before']:.2f} before, {record['load_after']:.2f} after; "
+        f"commit {record['commit']}. transformers {versions['transformers']}, torch {versions['torch']}.",
         "",
-        f"| | FinePruner | transformers {record['versions']['transformers']}, torch {record['versions']['torch']} |",
-        "|---|---|---|",
-        f"| decoder prefill, unpruned | {show(ours['whole'])} | {show(theirs['sdpa'])} sdpa, {show(theirs['eager'])} eager |",
-        f"| vision tower | {show(ours['vision'])} | {show(theirs['vision'])} |",
+    ]
+    if record["note"]:
+        lines += [record["note"], ""]
+    lines += [
+        "| | prefill, unpruned | share of the product's speed | one further token | share of reading the weights |",
+        "|---|---|---|---|---|",
+    ]
+    for name in record["finepruner"]:
+        roof = record["roofline"][name]
+        lines.append(
+            f"| FinePruner {name} | {show(ours(name, 'whole'))} | {100 * roof['prefill_of_product']:.0f} % | "
+            f"{show(ours(name, 'decode'))} | {100 * roof['decode_of_read']:.0f} % |"
+        )
+    for name, stages in record["transformers"].items():
+        lines.append(f"| transformers {name} | {show(stages['prefill'])} | | {show(stages['decode'])} | |")
+    lines += [
         "",
-        f"Unpruned prefill is {record['speed_against_transformers']:.2f} times as fast as the faster of the two. Logits at "
-        f"the last position differ by {record['largest_logit_difference']:.1e} at most.",
+        f"The machine: {first['product_gmacs_per_second']:.0f} G multiply-accumulates/s in f32 from the caches, "
+        f"{first['read_gb_per_second']:.1f} GB/s read by all threads. Logits at the last position differ by "
+        f"{record['largest_logit_difference']:.1e} at most in f32. Vision tower: {show(ours('f32', 'vision'))} in f32, "
+        f"transformers {show(record['transformers']['f32 sdpa']['vision'])}.",
+        "",
+        "How many times as fast as transformers' faster kind in the same format: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in record["speed_against_transformers"].items())
+        + ".",
         "",
         "Ratios against what counting multiply-accumulates predicts:",
         "",
-        "| kept | pruned prefill | speed-up | predicted | share | branches in one call | single runs ÷ one call | predicted | share |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| format | kept | pruned prefill | speed-up | predicted | share | branches in one call | single runs ÷ one call | predicted | share |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in record["ratios"]:
-        single, many = (
-            next(s for s in stages if s["kept"] == row["kept"] and s["branches"] == count)
-            for count in (1, row["num_branches"])
-        )
-        cells = [row["kept"], show(single)]
-        for name, extra in [("pruned", []), ("branches", [f"{row['num_branches']}: {show(many)}"])]:
-            ratio = row[name]
-            cells += extra + [f"{ratio['measured']:.2f}", f"{ratio['predicted']:.2f}", f"{100 * ratio['share']:.0f} %"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    for name, side in record["finepruner"].items():
+        stages = side["stages"]
+        for row in record["ratios"][name]:
+            single, many = (
+                next(s for s in stages if s["kept"] == row["kept"] and s["branches"] == count)
+                for count in (1, row["num_branches"])
+            )
+            cells = [name, row["kept"], show(single)]
+            for what, extra in [("pruned", []), ("branches", [f"{row['num_branches']}: {show(many)}"])]:
+                ratio = row[what]
+                cells += extra + [
+                    f"{ratio['measured']:.2f}", f"{ratio['predicted']:.2f}", f"{100 * ratio['share']:.0f} %",
+                ]
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines += ["", "To repeat: `benches/peers/prefill_transformers.py --record DIR`, as its first lines say."]
     return "\n".join(lines) + "\n"
+
+
+def turns(keys):
+    """An order in which neither side runs for long on its own."""
+    ours = [key for key in keys if key[0] == "ours"]
+    theirs = [key for key in keys if key[0] == "theirs"]
+    queue = []
+    for index, key in enumerate(ours):
+        queue.append(key)
+        due = (index + 1) * len(theirs) // len(ours) - index * len(theirs) // len(ours)
+        queue += [theirs.pop(0) for _ in range(due)]
+    return queue + theirs
+
+
+def speeds(ours, theirs):
+    """How many times as fast as transformers in the same format the unpruned prefill is."""
+    found = {}
+    for name, side in ours.items():
+        whole = next(stage for stage in side["stages"] if stage["name"] == "whole")["median_ms"]
+        peers = [stages["prefill"]["median_ms"] for peer, stages in theirs.items() if peer.split()[0] == name.split()[0]]
+        found[name] = min(peers) / whole
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="rounds before them that aren't counted")
     parser.add_argument("--binary", default="target/release/examples/prefill_timings")
+    parser.add_argument("--note", default="", help="what else to say of the run, such as that the machine was shared")
     parser.add_argument("--record", type=Path, help="folder to write prefill.json and prefill.md to")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
     transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as root:
-        build().save_pretrained(root, max_shard_size="200MB")
+        store(build(), root)
         generator = torch.Generator().manual_seed(2)
         pixels = torch.randn(1, 3, 336, 336, generator=generator)
         ids = torch.randint(3, IMAGE_TOKEN, (SYSTEM + 1 + TEXT,), generator=generator)
         ids[SYSTEM] = IMAGE_TOKEN
         inputs = str(Path(root) / "inputs.safetensors")
         save_file({"pixel_values": pixels, "input_ids": ids}, inputs)
-        theirs = Transformers(root, pixels, ids)
-        ours = FinePruner(args.binary, root, inputs, args.threads)
+        theirs = {name: Transformers(root, pixels, ids, *how) for name, how in THEIRS.items()}
+        ours = {name: FinePruner(args.binary, how, root, inputs, args.threads) for name, how in OURS.items()}
         load_before = os.getloadavg()[0]
-        stages = ours.header["stages"]
-        times = {("ours", index): [] for index in range(len(stages))} | {("theirs", name): [] for name in theirs.runs}
-        # One of theirs after each two of ours, so that neither side runs for long on its own.
-        queue, others = [], [key for key in times if key[0] == "theirs"]
-        for key in [key for key in times if key[0] == "ours"]:
-            queue.append(key)
-            if len(queue) % 3 == 2 and others:
-                queue.append(others.pop(0))
-        queue += others
-        for turn in range(args.rounds + WARM_UP):
-            for side, what in queue:
+        keys = [("ours", name, index) for name, side in ours.items() for index in range(len(side.header["stages"]))]
+        keys += [("theirs", name, what) for name in theirs for what in ["prefill", "decode", "vision"]]
+        times = {key: [] for key in keys}
+        queue = turns(keys)
+        for turn in range(args.rounds + args.warm_up):
+            for key in queue:
+                side, name, what = key
                 time.sleep(PAUSE)
-                elapsed = ours.time(what) if side == "ours" else theirs.time(what)
-                if turn >= WARM_UP:
-                    times[side, what].append(elapsed)
-        ours.close()
-    header = ours.header
-    difference = float((torch.tensor(header.pop("logits")) - theirs.logits).abs().max())
-    for index, stage in enumerate(stages):
-        stage.update(summary(times["ours", index]))
-    peers = {name: summary(times["theirs", name]) for name in theirs.runs}
-    whole = next(stage for stage in stages if stage["name"] == "whole")["median_ms"]
+                elapsed = ours[name].ask(what) if side == "ours" else theirs[name].time(what)
+                if turn >= args.warm_up:
+                    times[key].append(elapsed)
+        headers = {}
+        for name, side in ours.items():
+            headers[name] = {**side.header, "peak_resident_bytes": side.ask("peak")}
+            side.close()
+    difference = float((torch.tensor(headers["f32"]["logits"]) - theirs["f32 sdpa"].logits).abs().max())
+    for name, header in headers.items():
+        header.pop("logits")
+        for index, stage in enumerate(header["stages"]):
+            stage.update(summary(times["ours", name, index]))
+    peers = {
+        name: {what: summary(times["theirs", name, what]) for what in ["prefill", "decode", "vision"]} for name in theirs
+    }
     record = {
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
         "cpu": cpu(),
         "threads": args.threads,
         "rounds": args.rounds,
+        "note": args.note,
         "load_before": load_before,
         "load_after": os.getloadavg()[0],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "largest_logit_difference": difference,
-        "speed_against_transformers": min(peers["sdpa"]["median_ms"], peers["eager"]["median_ms"]) / whole,
-        "ratios": ratios(stages),
-        "finepruner": header,
+        "speed_against_transformers": speeds(headers, peers),
+        "ratios": {name: ratios(header["stages"]) for name, header in headers.items()},
+        "finepruner": headers,
         "transformers": peers,
     }
+    record["roofline"] = {name: roofline(record, name) for name in headers}
     text = json.dumps(record, indent=2)
     if args.record:
         args.record.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 mod clip_model;
 mod failures;
+mod formats;
 mod stages;
 mod static_heads;
 mod study_support;

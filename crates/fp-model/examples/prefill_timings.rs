@@ -1,9 +1,14 @@
-//! Times prefill, unpruned and pruned, and branches on one prefix.
+//! Times prefill, unpruned and pruned, branches on one prefix, and decoding.
 //!
 //! ```text
-//! cargo run --release -p fp-model --example prefill_timings -- MODEL [ROUNDS]
-//! cargo run --release -p fp-model --example prefill_timings -- MODEL serve INPUTS
+//! cargo run --release -p fp-model --example prefill_timings -- [SETTING…] MODEL [ROUNDS]
+//! cargo run --release -p fp-model --example prefill_timings -- [SETTING…] MODEL serve INPUTS
 //! ```
+//!
+//! Settings are `--dtype=f32|f16|bf16`, `--activations=f32|bf16` and `--kv-cache=f32|bf16`.
+//! Beside the times stands what the machine can do: the speed of a product whose weights
+//! lie in its caches, and how fast its memory is read; and beside the peak of resident
+//! memory what was predicted of it.
 //!
 //! MODEL is a checkpoint's folder or `random:NAME`. Vision is timed apart, and each
 //! measured ratio stands beside the one that counting multiply-accumulates
@@ -18,9 +23,11 @@ use std::io::BufRead;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
+use fp_kernels::dense::{self, PackedMatrix, Start};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
-    DummyInput, ImageFeatures, LlavaModel, LoadOptions, ModelSource, PrefixOptions, Sample,
+    Branches, DummyInput, GenerateOptions, ImageFeatures, LlavaModel, LoadOptions, ModelSource,
+    PrefixOptions, ResidentMemory, ResidentRun, Sample,
 };
 use fp_scoring::{DecoderShape, KeptTokens, MlpConvention, random_tokens};
 use serde_json::{Value, json};
@@ -39,6 +46,9 @@ const RETENTIONS: [f64; 3] = [166.0 / 576.0, 98.0 / 576.0, 30.0 / 576.0];
 /// Branches in one call.
 const BRANCHES: u64 = 9;
 
+/// Tokens that are decoded at a time; the first one takes no run of the model.
+const DECODED: usize = 9;
+
 /// Rounds that warm up caches and are not counted.
 const WARM_UP: usize = 2;
 
@@ -51,6 +61,10 @@ struct Bench {
     /// Kept sets of each budget.
     kept: Vec<Vec<KeptTokens>>,
     load_seconds: f64,
+    options: LoadOptions,
+    predicted: ResidentMemory,
+    product_speed: f64,
+    read_speed: f64,
 }
 
 /// Place of the unpruned prefill among the stages.
@@ -66,23 +80,108 @@ enum Stage {
         budget: usize,
         branches: usize,
     },
+    /// One further token of the whole prompt; of the branches of the smallest budget.
+    Decode {
+        branches: usize,
+    },
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [model] => print_report(&Bench::new(model, None)?, 15),
-        [model, "serve", inputs] => serve(&Bench::new(model, Some(inputs))?),
-        [model, rounds] => print_report(&Bench::new(model, None)?, rounds.parse()?),
-        _ => Err("usage: prefill_timings MODEL [ROUNDS | serve INPUTS]".into()),
+    let is_setting = |arg: &&String| arg.starts_with("--");
+    let settings: Vec<&String> = args.iter().filter(is_setting).collect();
+    let options = load_options(&settings)?;
+    let rest = args.iter().filter(|arg| !is_setting(arg));
+    match rest.map(String::as_str).collect::<Vec<_>>()[..] {
+        [model] => print_report(&Bench::new(model, None, options)?, 15),
+        [model, "serve", inputs] => serve(&Bench::new(model, Some(inputs), options)?),
+        [model, rounds] => print_report(&Bench::new(model, None, options)?, rounds.parse()?),
+        _ => Err("usage: prefill_timings [SETTING…] MODEL [ROUNDS | serve INPUTS]".into()),
     }
 }
 
-impl Bench {
-    fn new(name: &str, inputs: Option<&str>) -> Result<Bench, Box<dyn Error>> {
-        let options = LoadOptions::default();
+fn load_options(settings: &[&String]) -> Result<LoadOptions, Box<dyn Error>> {
+    let mut options = LoadOptions::default();
+    for setting in settings {
+        match setting.split_once('=').unwrap_or((setting, "")) {
+            ("--dtype", "f32") => options.dtype = Some(DType::F32),
+            ("--dtype", "f16") => options.dtype = Some(DType::F16),
+            ("--dtype", "bf16") => options.dtype = Some(DType::BF16),
+            ("--activations", format) => options.activations = format.parse()?,
+            ("--kv-cache", format) => options.kv_cache = format.parse()?,
+            _ => {
+                return Err(format!(
+                    "setting `{setting}`; expected --dtype=f32|f16|bf16, \
+                     --activations=f32|bf16 or --kv-cache=f32|bf16"
+                )
+                .into());
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// Giga multiply-accumulates a second of a product whose weights the caches hold, the best
+/// of several.
+fn product_speed() -> f64 {
+    let (rows, num_in, num_out) = (576, 1024, 1024);
+    let weights = PackedMatrix::pack(&vec![0.5; num_in * num_out], num_out, num_in);
+    let x = vec![0.25; rows * num_in];
+    let best = (0..12).map(|_| {
         let start = Instant::now();
-        let model = ModelSource::open(name, None)?.load(SEED, &options)?;
+        std::hint::black_box(dense::linear(&x, rows, &weights, Start::Zero));
+        start.elapsed().as_secs_f64()
+    });
+    (rows * num_in * num_out) as f64 / best.fold(f64::INFINITY, f64::min) / 1e9
+}
+
+/// Gigabytes a second at which all threads together read memory, the best of several.
+fn read_speed() -> f64 {
+    use rayon::prelude::*;
+    let values = vec![1_u64; 64 << 20];
+    let best = (0..5).map(|_| {
+        let start = Instant::now();
+        let pieces = values.par_chunks(1 << 17);
+        let sum: u64 = pieces
+            .map(|piece| piece.iter().fold(0, |sum: u64, x| sum.wrapping_add(*x)))
+            .sum();
+        std::hint::black_box(sum);
+        start.elapsed().as_secs_f64()
+    });
+    size_of_val(values.as_slice()) as f64 / best.fold(f64::INFINITY, f64::min) / 1e9
+}
+
+/// The most memory that this process had, in bytes, where the system says it.
+fn peak_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+impl Bench {
+    fn new(
+        name: &str,
+        inputs: Option<&str>,
+        options: LoadOptions,
+    ) -> Result<Bench, Box<dyn Error>> {
+        // Before the weights are there, whose peak is looked at.
+        let (product_speed, read_speed) = (product_speed(), read_speed());
+        let source = ModelSource::open(name, None)?;
+        let num_tokens = SYSTEM + source.config().tokens_per_square() + TEXT;
+        // Branches of the largest budget take the most.
+        let run = ResidentRun {
+            num_tokens,
+            prune_layer: PRUNE_LAYER,
+            num_kept: SYSTEM + (RETENTIONS[0] * 576.0) as usize + TEXT,
+            num_branches: BRANCHES as usize,
+            new_tokens: 0,
+        };
+        let predicted = ResidentMemory::new(&source, &options, &run);
+        let start = Instant::now();
+        let model = source.load(SEED, &options)?;
         let load_seconds = start.elapsed().as_secs_f64();
         let (pixels, input_ids) = match inputs {
             None => {
@@ -117,6 +216,10 @@ impl Bench {
             },
             kept,
             load_seconds,
+            options,
+            predicted,
+            product_speed,
+            read_speed,
         })
     }
 
@@ -124,9 +227,11 @@ impl Bench {
         let pruned = (0..self.kept.len()).flat_map(|budget| {
             [1, BRANCHES as usize].map(|branches| Stage::Pruned { budget, branches })
         });
+        let decode = [1, BRANCHES as usize].map(|branches| Stage::Decode { branches });
         [Stage::Vision, Stage::Whole]
             .into_iter()
             .chain(pruned)
+            .chain(decode)
             .collect()
     }
 
@@ -137,22 +242,36 @@ impl Bench {
         }
     }
 
-    /// Milliseconds of one run.
+    fn pruned(&self, budget: usize, branches: usize) -> fp_model::Result<Branches> {
+        let options = PrefixOptions {
+            depth: PRUNE_LAYER,
+            query_rows: vec![self.sample().layout().sequence_len() - 1],
+        };
+        let prefix = self
+            .model
+            .prefill_prefix(&self.prompt, &self.image, &options)?;
+        self.model.branch(&prefix, &self.kept[budget][..branches])
+    }
+
+    /// Milliseconds of one run; of decoding, of one token.
     fn time(&self, stage: Stage) -> fp_model::Result<f64> {
+        if let Stage::Decode { branches } = stage {
+            let mut sequences = match branches {
+                1 => self.model.prefill(&[self.sample()])?,
+                _ => self.pruned(self.kept.len() - 1, branches)?,
+            };
+            let options = GenerateOptions::forced(DECODED);
+            let start = Instant::now();
+            self.model.generate(&mut sequences, &options)?;
+            let elapsed = start.elapsed().as_secs_f64();
+            return Ok(1e3 * elapsed / (DECODED - 1) as f64);
+        }
         let start = Instant::now();
         match stage {
+            Stage::Decode { .. } => {}
             Stage::Vision => drop(self.model.encode_image(&self.pixels)?),
             Stage::Whole => drop(self.model.prefill(&[self.sample()])?),
-            Stage::Pruned { budget, branches } => {
-                let options = PrefixOptions {
-                    depth: PRUNE_LAYER,
-                    query_rows: vec![self.sample().layout().sequence_len() - 1],
-                };
-                let prefix = self
-                    .model
-                    .prefill_prefix(&self.prompt, &self.image, &options)?;
-                drop(self.model.branch(&prefix, &self.kept[budget][..branches])?);
-            }
+            Stage::Pruned { budget, branches } => drop(self.pruned(budget, branches)?),
         }
         Ok(1e3 * start.elapsed().as_secs_f64())
     }
@@ -173,13 +292,29 @@ impl Bench {
         let whole = layout.sequence_len();
         let (first, rest) = (PRUNE_LAYER as f64, (text.num_layers - PRUNE_LAYER) as f64);
         match stage {
-            Stage::Vision => None,
+            Stage::Vision | Stage::Decode { .. } => None,
             Stage::Whole => Some((first + rest) * layer(whole)),
             Stage::Pruned { budget, branches } => {
                 let kept = whole - layout.num_image + self.kept[budget][0].len();
                 Some(first * layer(whole) + branches as f64 * rest * layer(kept))
             }
         }
+    }
+
+    /// Bytes of the matrices that a decoded token passes.
+    fn decoded_bytes(&self) -> usize {
+        let text = &self.model.config().text;
+        let (d, m) = (text.hidden_size, text.intermediate_size);
+        let (q, kv) = (
+            text.num_heads * text.head_dim(),
+            text.num_kv_heads * text.head_dim(),
+        );
+        let layer = d * (2 * q + 2 * kv + 3 * m);
+        let bytes = match self.options.dtype {
+            Some(DType::F16 | DType::BF16) => 2,
+            _ => 4,
+        };
+        (text.num_layers * layer + text.vocab_size * d) * bytes
     }
 
     fn describe(&self, stage: Stage) -> Value {
@@ -189,6 +324,7 @@ impl Bench {
             Stage::Pruned { budget, branches } => {
                 ("pruned", Some(self.kept[budget][0].len()), branches)
             }
+            Stage::Decode { branches } => ("decode", None, branches),
         };
         json!({ "name": name, "kept": kept, "branches": branches, "macs": self.macs(stage) })
     }
@@ -196,7 +332,16 @@ impl Bench {
     fn header(&self) -> Value {
         let stages: Vec<Value> = self.stages().iter().map(|s| self.describe(*s)).collect();
         json!({
-            "dtype": DType::F32.as_str(),
+            "dtype": self.options.dtype.unwrap_or(DType::F32).as_str(),
+            "activations": self.options.activations.name(),
+            "kv_cache": self.options.kv_cache.name(),
+            "rounding": fp_model::rounding(self.options.activations == fp_model::CpuFormat::Bf16),
+            "instructions":
+                fp_model::instructions(self.options.activations == fp_model::CpuFormat::Bf16),
+            "product_gmacs_per_second": self.product_speed,
+            "read_gb_per_second": self.read_speed,
+            "decoded_bytes": self.decoded_bytes(),
+            "predicted_resident_bytes": self.predicted.total(),
             "threads": rayon::current_num_threads(),
             "tokens": self.sample().layout().sequence_len(),
             "load_seconds": self.load_seconds,
@@ -214,7 +359,12 @@ fn serve(bench: &Bench) -> Result<(), Box<dyn Error>> {
     println!("{header}");
     let stages = bench.stages();
     for line in std::io::stdin().lock().lines() {
-        let index: usize = line?.trim().parse()?;
+        let line = line?;
+        if line.trim() == "peak" {
+            println!("{}", peak_resident().unwrap_or(0));
+            continue;
+        }
+        let index: usize = line.trim().parse()?;
         let stage = stages.get(index).ok_or("no stage of this index")?;
         println!("{}", bench.time(*stage)?);
     }
@@ -246,7 +396,7 @@ fn print_report(bench: &Bench, rounds: usize) -> Result<(), Box<dyn Error>> {
         let entry = &mut report["stages"][index];
         entry["median_ms"] = json!(medians[index]);
         let (name, other, count) = match stage {
-            Stage::Vision | Stage::Whole => continue,
+            Stage::Vision | Stage::Whole | Stage::Decode { .. } => continue,
             Stage::Pruned { branches: 1, .. } => ("whole_over_pruned", WHOLE, 1.0),
             // A budget's single branch comes right before its many.
             Stage::Pruned { .. } => ("single_runs_over_one_call", index - 1, BRANCHES as f64),
@@ -257,6 +407,7 @@ fn print_report(bench: &Bench, rounds: usize) -> Result<(), Box<dyn Error>> {
         entry[name] =
             json!({ "measured": measured, "predicted": predicted, "share": measured / predicted });
     }
+    report["peak_resident_bytes"] = json!(peak_resident());
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
 }

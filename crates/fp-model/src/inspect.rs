@@ -8,7 +8,9 @@ use fp_scoring::error_text;
 
 use crate::config::ModelConfig;
 use crate::error::Result;
+use crate::model::LoadOptions;
 use crate::opened::OpenedCheckpoint;
+use crate::resident::{NEW_TOKENS, NUM_TEXT, ResidentMemory, ResidentRun};
 use crate::weights::{StoredDtype, expected_tensors};
 
 /// Values and bytes stored in one number format.
@@ -34,8 +36,12 @@ pub struct Inspection {
     pub stored: BTreeMap<String, StoredValues>,
     /// Weights that running the model takes.
     pub num_weights: usize,
-    /// Bytes of those weights on the CPU, where they are kept in `f32`.
+    /// Bytes of those weights on the CPU: matrices in their stored format where that has two
+    /// bytes, all else in `f32`.
     pub bytes_on_cpu: usize,
+    /// What is resident at the peak of one question on the CPU, nothing pruned, mapped pages
+    /// included.
+    pub resident: ResidentMemory,
     /// Bytes of keys and values per token at two bytes a value, all layers.
     pub kv_bytes_per_token_f16: usize,
     /// Stored tensors that running the model doesn't take.
@@ -89,6 +95,8 @@ pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Ins
             unused.push(name);
         }
     }
+    let run = ResidentRun::usual(&opened.config, NUM_TEXT, NEW_TOKENS);
+    let resident = ResidentMemory::of_checkpoint(&opened, &LoadOptions::default(), &run);
     let mut problems = opened.problems();
     let (of_inputs, missing_files) = opened.inputs().problems();
     problems.extend(of_inputs);
@@ -97,7 +105,8 @@ pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Ins
         files: opened.files(),
         stored,
         num_weights,
-        bytes_on_cpu: num_weights * std::mem::size_of::<f32>(),
+        bytes_on_cpu: usize::try_from(resident.mapped + resident.owned).unwrap_or(usize::MAX),
+        resident,
         kv_bytes_per_token_f16: opened.config.text.num_layers
             * opened.config.text.kv_bytes_per_token(2),
         unused,
@@ -153,6 +162,7 @@ impl fmt::Display for Inspection {
             self.num_weights,
             gib(self.bytes_on_cpu)
         )?;
+        writeln!(f, "resident   {}", self.resident)?;
         writeln!(
             f,
             "KV cache   {} KiB per token in f16",

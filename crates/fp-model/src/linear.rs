@@ -1,12 +1,11 @@
 //! Matrices in the form that the place of computation wants.
 
-use std::sync::Arc;
-
 use candle_core::{Device, Tensor};
-use fp_kernels::dense::{self, PackedMatrix, Start};
+use fp_kernels::dense::{self, Start};
 
 use crate::config::Activation;
 use crate::error::Result;
+use crate::kernel_matrix::KernelMatrix;
 #[cfg(feature = "cuda")]
 use crate::llama::Row;
 use crate::ops::{self, with_values};
@@ -21,15 +20,15 @@ pub(crate) struct Linear {
 #[derive(Debug, Clone)]
 enum Weight {
     /// For this project's CPU kernels.
-    Packed(Arc<PackedMatrix>),
+    Kernels(KernelMatrix),
     /// `[out, in]`, for the tensor library.
     Dense(Tensor),
 }
 
 impl Linear {
-    pub(crate) fn packed(weight: Arc<PackedMatrix>, bias: Option<Tensor>) -> Linear {
+    pub(crate) fn kernels(weight: KernelMatrix, bias: Option<Tensor>) -> Linear {
         Linear {
-            weight: Weight::Packed(weight),
+            weight: Weight::Kernels(weight),
             bias,
         }
     }
@@ -44,7 +43,7 @@ impl Linear {
     /// `x Wᵀ + b`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.weight {
-            Weight::Packed(weight) => {
+            Weight::Kernels(weight) => {
                 let values = self.product(x, weight, None)?;
                 into_rows(values, weight.num_out())
             }
@@ -61,7 +60,7 @@ impl Linear {
     /// `activation(x Wᵀ + b)`.
     pub(crate) fn activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
         match &self.weight {
-            Weight::Packed(weight) => {
+            Weight::Kernels(weight) => {
                 let values = self.product(x, weight, None)?;
                 into_rows(ops::activate_values(activation)(values), weight.num_out())
             }
@@ -75,7 +74,7 @@ impl Linear {
     /// `silu(gate) · up` of `x Wᵀ + b [T, 2 · width]`, gates first.
     pub(crate) fn gated(&self, x: &Tensor, width: usize) -> Result<Tensor> {
         match &self.weight {
-            Weight::Packed(weight) => {
+            Weight::Kernels(weight) => {
                 let values = self.product(x, weight, None)?;
                 into_rows(dense::gated_silu(&values, width), width)
             }
@@ -89,7 +88,7 @@ impl Linear {
     /// `residual + x Wᵀ + b`.
     pub(crate) fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
         match &self.weight {
-            Weight::Packed(weight) => {
+            Weight::Kernels(weight) => {
                 let values = self.product(x, weight, Some(residual))?;
                 into_rows(values, weight.num_out())
             }
@@ -106,7 +105,7 @@ impl Linear {
         out_width: usize,
     ) -> Result<Option<Tensor>> {
         match &self.weight {
-            Weight::Packed(weight) => {
+            Weight::Kernels(weight) => {
                 let values = finish(self.product(x, weight, None)?);
                 into_rows(values, out_width).map(Some)
             }
@@ -117,31 +116,22 @@ impl Linear {
     fn product(
         &self,
         x: &Tensor,
-        weight: &PackedMatrix,
+        weight: &KernelMatrix,
         residual: Option<&Tensor>,
     ) -> Result<Vec<f32>> {
         let num_rows = x.dim(0)?;
         with_values(x, |x| match (&self.bias, residual) {
-            (None, None) => Ok(dense::linear(x, num_rows, weight, Start::Zero)),
+            (None, None) => Ok(weight.linear(x, num_rows, Start::Zero)),
             (Some(bias), None) => with_values(bias, |bias| {
-                Ok(dense::linear(x, num_rows, weight, Start::Bias(bias)))
+                Ok(weight.linear(x, num_rows, Start::Bias(bias)))
             }),
             (None, Some(residual)) => with_values(residual, |residual| {
-                Ok(dense::linear(
-                    x,
-                    num_rows,
-                    weight,
-                    Start::Residual(residual),
-                ))
+                Ok(weight.linear(x, num_rows, Start::Residual(residual)))
             }),
             (Some(bias), Some(residual)) => with_values(bias, |bias| {
                 with_values(residual, |residual| {
-                    Ok(dense::linear(
-                        x,
-                        num_rows,
-                        weight,
-                        Start::BiasAndResidual(bias, residual),
-                    ))
+                    let start = Start::BiasAndResidual(bias, residual);
+                    Ok(weight.linear(x, num_rows, start))
                 })
             }),
         })
@@ -149,13 +139,16 @@ impl Linear {
 
     fn rows(&self, ids: &[u32]) -> Result<Tensor> {
         match &self.weight {
-            Weight::Packed(weight) => {
-                let values = ids.iter().flat_map(|&id| weight.row(id as usize)).collect();
-                into_rows(values, weight.num_in())
-            }
+            Weight::Kernels(weight) => kernel_rows(weight, ids),
             Weight::Dense(weight) => ops::gather_ids(weight, ids),
         }
     }
+}
+
+/// The rows `ids` of a matrix, `[ids, in]`.
+fn kernel_rows(matrix: &KernelMatrix, ids: &[u32]) -> Result<Tensor> {
+    let values = ids.iter().flat_map(|&id| matrix.row(id as usize)).collect();
+    into_rows(values, matrix.num_in())
 }
 
 /// A `[_, width]` tensor of CPU values.
@@ -169,6 +162,8 @@ pub(crate) fn into_rows(values: Vec<f32>, width: usize) -> Result<Tensor> {
 pub(crate) enum Embedding {
     /// A table of its own, `[vocab, D]`.
     Table(Tensor),
+    /// The same in two bytes a value, as stored.
+    Stored(KernelMatrix),
     /// The output layer's matrix.
     Tied(Linear),
 }
@@ -178,6 +173,7 @@ impl Embedding {
     pub(crate) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
         match self {
             Embedding::Table(table) => ops::gather_ids(table, ids),
+            Embedding::Stored(table) => kernel_rows(table, ids),
             Embedding::Tied(head) => head.rows(ids),
         }
     }
@@ -191,7 +187,7 @@ impl Embedding {
                 weight: Weight::Dense(table),
                 ..
             }) => table,
-            Embedding::Tied(_) => {
+            Embedding::Stored(_) | Embedding::Tied(_) => {
                 return Err(crate::error::ModelError::InputValue {
                     what: "the place of the embeddings",
                     found: "the CPU".to_owned(),

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::clip::Clip;
 use crate::config::{ModelConfig, Preset};
+use crate::cpu_format::CpuFormat;
 use crate::error::{ModelError, Result};
 use crate::llama::Llama;
 use crate::opened::OpenedCheckpoint;
@@ -19,11 +20,12 @@ use crate::weights::{Loader, Names, Place, RandomWeights, Source};
 pub struct LoadOptions {
     /// Where it computes.
     pub device: Device,
-    /// Precision. On the CPU all arithmetic is in `f32`, which is also what
-    /// weights are kept in; `F16` and `BF16` round the weights' values there, so
-    /// that they are those a half-precision checkpoint would have. `None` keeps
-    /// the stored values on the CPU and takes the checkpoint's own format (`F16`
-    /// if it doesn't say) elsewhere.
+    /// Precision. On the CPU sums are in `f32` whatever it is. `F16` and `BF16` round the
+    /// weights' values there, so that they are those a half-precision checkpoint would
+    /// have, and keep matrices in two bytes a value; `F32` keeps the stored values in four.
+    /// `None` keeps the stored values in their own format, mapped where they are two bytes
+    /// in a safetensors file: the numbers of `F32` in half of the memory. Elsewhere `None`
+    /// takes the checkpoint's own format, `F16` if it doesn't say.
     pub dtype: Option<DType>,
     /// Folder of the vision tower, for checkpoints of the original layout. By
     /// default it is looked for beside and inside the checkpoint.
@@ -32,6 +34,11 @@ pub struct LoadOptions {
     /// the CPU. Without, the tensor library does everything, on the same path as
     /// on a GPU: slower, and a check on both.
     pub kernels: bool,
+    /// What those kernels round rows to before they multiply them by weights. `Bf16` takes
+    /// weights in `BF16`, and is faster where the processor has AVX512_BF16.
+    pub activations: CpuFormat,
+    /// What those kernels' KV cache keeps; on a GPU it is in the model's own format.
+    pub kv_cache: CpuFormat,
     /// Parts of the vision tower to load beside those that features take.
     pub vision: VisionParts,
 }
@@ -43,12 +50,23 @@ impl Default for LoadOptions {
             dtype: None,
             vision_tower: None,
             kernels: true,
+            activations: CpuFormat::F32,
+            kv_cache: CpuFormat::F32,
             vision: VisionParts::default(),
         }
     }
 }
 
 impl LoadOptions {
+    /// Refuses formats that don't go together or that the device doesn't have.
+    ///
+    /// # Errors
+    /// A dtype that no model has; activations or a KV cache in bf16 where this project's CPU
+    /// kernels don't do the work, or with weights in another format.
+    pub fn check(&self) -> Result<()> {
+        self.place(None).map(|_| ())
+    }
+
     pub(crate) fn place(&self, stored: Option<&str>) -> Result<Place> {
         if let Some(dtype) = self
             .dtype
@@ -60,6 +78,7 @@ impl LoadOptions {
                 expected: "f32, f16 or bf16".to_owned(),
             });
         }
+        self.check_cpu_formats()?;
         let is_cpu = self.device.is_cpu();
         let stored = match stored {
             Some("float32") => DType::F32,
@@ -75,7 +94,38 @@ impl LoadOptions {
             },
             rounding: self.dtype.filter(|_| is_cpu),
             kernels: is_cpu && self.kernels,
+            activations: self.activations,
+            kv_cache: self.kv_cache,
         })
+    }
+
+    /// Refuses formats that only this project's CPU kernels have, and those without their
+    /// weights.
+    fn check_cpu_formats(&self) -> Result<()> {
+        let by_kernels = self.device.is_cpu() && self.kernels;
+        let is_bf16 = |format| format == CpuFormat::Bf16;
+        if (is_bf16(self.activations) || is_bf16(self.kv_cache)) && !by_kernels {
+            let what = if is_bf16(self.kv_cache) {
+                "the KV cache's format"
+            } else {
+                "the activations' format"
+            };
+            return Err(ModelError::InputValue {
+                what,
+                found: "bf16".to_owned(),
+                expected: "none where this project's CPU kernels don't do the work: a GPU \
+                           computes in the model's own format"
+                    .to_owned(),
+            });
+        }
+        if is_bf16(self.activations) && self.dtype != Some(DType::BF16) {
+            return Err(ModelError::InputValue {
+                what: "the activations' format",
+                found: "bf16, with weights that aren't".to_owned(),
+                expected: "f32, or weights in bf16 too (dtype bf16)".to_owned(),
+            });
+        }
+        Ok(())
     }
 }
 

@@ -240,6 +240,15 @@ impl OpenedCheckpoint {
             .collect()
     }
 
+    /// A tensor's format, and whether its file is mapped.
+    pub(crate) fn stored_tensor(&self, name: &str, in_tower: bool) -> Option<(StoredDtype, bool)> {
+        let Source::Files { main, tower } = &self.source else {
+            return None;
+        };
+        let files = tower.as_ref().filter(|_| in_tower).unwrap_or(main);
+        Some((files.info(name)?.1?, files.is_mapped(name)))
+    }
+
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let Source::Files { main, tower } = &self.source else {
             return Vec::new();

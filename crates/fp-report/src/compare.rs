@@ -115,6 +115,18 @@ fn changes(first: &Run, second: &Run) -> Vec<String> {
     if a.model.sha256 != b.model.sha256 {
         changes.push("model".to_owned());
     }
+    let products = |run: &Run| {
+        let products = run.spec.model.products.as_ref()?;
+        Some(format!(
+            "rows in {}, KV cache in {}, {}",
+            products.activations, products.kv_cache, products.rounding
+        ))
+    };
+    if let (Some(a), Some(b)) = (products(first), products(second))
+        && a != b
+    {
+        changes.push(format!("products ({a}; and {b})"));
+    }
     let clip = |run: &Run| run.spec.clip.as_ref().map(|clip| clip.sha256.clone());
     if clip(first) != clip(second) {
         changes.push("CLIP model".to_owned());

@@ -23,8 +23,8 @@ use clap::Args;
 use fp_eval::study::model_folder;
 use fp_image::{AnyRes, ImageAspect};
 use fp_model::{
-    GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, PlannedSample, Preset,
-    Sample, SampleFacts, Sampling,
+    CpuFormat, GenerateOptions, LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint,
+    PlannedSample, Preset, ResidentMemory, ResidentRun, Sample, SampleFacts, Sampling,
 };
 use fp_scoring::{
     CropBudget, HeadStrategy, Normalization, PositionRule, QueryStrategy, ScheduleStages,
@@ -32,7 +32,7 @@ use fp_scoring::{
 
 use super::output_file::OutputFile;
 use super::select::parse_setting;
-use super::warn;
+use super::{say_resident, warn};
 use crate::arguments::OneOrAll;
 use inputs::Inputs;
 use overlay::OverlayFile;
@@ -213,6 +213,13 @@ pub(crate) struct GenerateArgs {
     /// Precision: f32, f16 or bf16 [default: cpu f32, else the checkpoint's].
     #[arg(long, value_parser = parse_dtype)]
     dtype: Option<DType>,
+    /// On the CPU, what rows are rounded to before they are multiplied: f32, or bf16 with
+    /// --dtype bf16, faster where the processor has AVX512_BF16.
+    #[arg(long, value_name = "f32|bf16", default_value_t)]
+    activations: CpuFormat,
+    /// On the CPU, what the KV cache keeps: f32, or bf16 in half of the memory.
+    #[arg(long, value_name = "f32|bf16", default_value_t)]
+    kv_cache: CpuFormat,
     /// Write the logits at the prompt's last position to this safetensors file.
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
@@ -251,6 +258,13 @@ impl Weights {
         }
     }
 
+    fn resident(&self, options: &LoadOptions, run: &ResidentRun) -> ResidentMemory {
+        match self {
+            Weights::Checkpoint(opened) => ResidentMemory::of_checkpoint(opened, options, run),
+            Weights::Dummy(_, config) => ResidentMemory::of_dummies(config, options, run),
+        }
+    }
+
     fn load(self, seed: u64, options: &LoadOptions) -> fp_model::Result<LlavaModel> {
         match self {
             Weights::Checkpoint(opened) => opened.load(options),
@@ -269,9 +283,12 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         device: fp_model::device(&args.device)
             .with_context(|| format!("--device {}", args.device))?,
         dtype: args.dtype,
+        activations: args.activations,
+        kv_cache: args.kv_cache,
         vision_tower: args.vision_tower.clone(),
         ..LoadOptions::default()
     };
+    options.check()?;
     let logits = args
         .logits
         .as_deref()
@@ -327,6 +344,12 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         ..options
     };
 
+    if options.device.is_cpu() {
+        let num_text = inputs.prompt.input_ids.len() - 1;
+        let num_tokens = num_image_tokens + num_text;
+        let run = ResidentRun::whole(num_tokens, args.max_new_tokens);
+        say_resident(&weights.resident(&options, &run));
+    }
     let start = Instant::now();
     let mut model = weights.load(args.seed.unwrap_or(0), &options)?;
     if let Some(clip) = clip {
@@ -397,7 +420,7 @@ fn generate_options(args: &GenerateArgs, config: &ModelConfig) -> GenerateOption
     }
 }
 
-fn parse_dtype(text: &str) -> Result<DType, String> {
+pub(super) fn parse_dtype(text: &str) -> Result<DType, String> {
     match text {
         "f32" => Ok(DType::F32),
         "f16" => Ok(DType::F16),

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use fp_eval::format::counted;
+use fp_model::ResidentMemory;
 use fp_report::Failures;
 use serde::Serialize;
 
@@ -87,6 +88,13 @@ impl std::error::Error for Incomplete {}
 pub(crate) fn warn(notes: &[String]) {
     for note in notes {
         eprintln!("{}", wrap_lines(&plain(&format!("warning: {note}"))));
+    }
+}
+
+/// Says what will be resident on the CPU, before weights are read, where it is much.
+pub(crate) fn say_resident(memory: &ResidentMemory) {
+    if let Some(note) = memory.note() {
+        eprintln!("{}", wrap_lines(&note));
     }
 }
 

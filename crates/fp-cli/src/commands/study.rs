@@ -20,7 +20,7 @@ use fp_eval::study::{
 };
 use fp_report::{Failures, Written};
 
-use super::{Incomplete, warn};
+use super::{Incomplete, say_resident, warn};
 use crate::interrupt::Watch;
 use overrides::Overrides;
 use progress::ProgressLine;
@@ -179,6 +179,7 @@ fn carry_out(
         wind_down: watch.wind_down(),
         started: warn_at_start,
         planned: say_memory,
+        predicted: say_resident,
         ..args.options(output)
     };
     let mut line = ProgressLine::new(finish.json);

@@ -117,6 +117,24 @@ impl<'a> Answering<'a> {
             Some(limit) => limit,
             None => memory::default_limit(self.model)?,
         };
+        let plan = MemoryPlan::new(
+            limit / num_workers as u64,
+            self.model.config(),
+            spec.model.bytes_per_value,
+            config
+                .prune_layer
+                .as_slice()
+                .iter()
+                .copied()
+                .max()
+                .unwrap_or(0),
+            config.max_new_tokens,
+        );
+        let plan = match self.model.device().is_cpu() {
+            // Rows are in 32 bits there, whatever the cache keeps.
+            true => plan.with_activation_bytes(self.model.config(), 4),
+            false => plan,
+        };
         Ok(Worker {
             model: self.model,
             inputs: &self.prepared.inputs,
@@ -125,19 +143,7 @@ impl<'a> Answering<'a> {
             chooser: Chooser::new(spec, &self.prepared.registry, self.static_heads),
             generate: GenerateOptions::greedy(self.model, config.max_new_tokens),
             engine: self.options.engine,
-            plan: MemoryPlan::new(
-                limit / num_workers as u64,
-                self.model.config(),
-                spec.model.bytes_per_value,
-                config
-                    .prune_layer
-                    .as_slice()
-                    .iter()
-                    .copied()
-                    .max()
-                    .unwrap_or(0),
-                config.max_new_tokens,
-            ),
+            plan,
             batch_size: self.options.batch_size,
             diversity: config.token_diversity,
             names_layers: config.prune_layer.are_several(),

@@ -16,9 +16,12 @@ pub(crate) fn default_limit(model: &LlavaModel) -> Result<u64, ModelError> {
     Ok(free.unwrap_or(UNKNOWN_AVAILABLE) / 2)
 }
 
-/// Bytes that programs can still take, as Linux says it.
+/// Bytes that programs can still take, as Linux says it, but for the pages of mapped files
+/// that this process reads again and again: its weights. Linux counts those as free.
 fn available() -> Option<u64> {
-    proc_value("/proc/meminfo", "MemAvailable:")
+    let free = proc_value("/proc/meminfo", "MemAvailable:")?;
+    let mapped = proc_value("/proc/self/status", "RssFile:").unwrap_or(0);
+    Some(free.saturating_sub(mapped))
 }
 
 /// The most memory that this process had at any time, in bytes.
@@ -96,6 +99,20 @@ impl MemoryPlan {
             activation_bytes: (6 * hidden + 3 * inner) * value + 2 * kv_bytes,
             logits_bytes: vocab * 4,
             max_new_tokens: max_new_tokens as u64,
+        }
+    }
+
+    /// With hidden states and activations of so many bytes a value, where the cache's values
+    /// take others.
+    #[must_use]
+    pub(crate) fn with_activation_bytes(self, config: &ModelConfig, bytes: usize) -> MemoryPlan {
+        let [hidden, inner] = [config.text.hidden_size, config.text.intermediate_size]
+            .map(|size| (size * bytes) as u64);
+        let projected = 2 * config.text.kv_bytes_per_token(bytes) as u64;
+        MemoryPlan {
+            hidden_bytes: hidden,
+            activation_bytes: 6 * hidden + 3 * inner + projected,
+            ..self
         }
     }
 

@@ -87,7 +87,7 @@ pub use shards::{
 };
 pub use spec::{
     ClipSpec, DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec,
-    RunSpec,
+    Products, RunSpec,
 };
 pub use static_heads::{STATIC_HEADS_FILE, StaticHeads, StaticRanking};
 pub use subset::{Subset, SubsetRule};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fp_model::ResidentMemory;
 use fp_scoring::MethodRegistry;
 
 use super::engine::Engine;
@@ -46,6 +47,9 @@ pub struct RunOptions {
     /// Called on a GPU before weights are read, with what they take at least and what is
     /// free there.
     pub planned: fn(&MemoryNeeds, u64),
+    /// Called on the CPU before weights are read, with what one question will have resident
+    /// at its peak.
+    pub predicted: fn(&ResidentMemory),
 }
 
 impl RunOptions {
@@ -66,6 +70,7 @@ impl RunOptions {
             invocation: Invocation::default(),
             started: |_| {},
             planned: |_, _| {},
+            predicted: |_| {},
         }
     }
 

@@ -7,7 +7,8 @@ use fp_data::Sample;
 use fp_data::dataset::{self, Dataset};
 use fp_image::Tiling;
 use fp_model::{
-    LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, OpenedClip, VisionRequest, inspect,
+    LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, OpenedClip, ResidentMemory,
+    ResidentRun, VisionRequest, inspect,
 };
 use fp_scoring::MethodRegistry;
 
@@ -17,7 +18,7 @@ use super::error::StudyError;
 use super::grid::{Grid, ModelShape};
 use super::hashes;
 use super::inputs::{Cut, Inputs};
-use super::load::{load_options, number_format};
+use super::load::{load_options, number_format, products};
 use super::names::{dataset_selector, model_dir};
 use super::needs::{MemoryNeeds, most_tokens};
 use super::order::{Shard, image_groups};
@@ -142,8 +143,20 @@ impl Prepared {
 
     /// Whether the model and one question fit the GPU, if it runs on one; `planned` is told
     /// what they take.
-    pub(super) fn check_memory(&self, planned: fn(&MemoryNeeds, u64)) -> Result<(), StudyError> {
+    /// On the CPU, whose memory the system can extend, `predicted` is told what will be
+    /// resident.
+    pub(super) fn check_memory(
+        &self,
+        planned: fn(&MemoryNeeds, u64),
+        predicted: fn(&ResidentMemory),
+    ) -> Result<(), StudyError> {
         if self.load.device.is_cpu() {
+            let tower = self.load.vision_tower.as_deref();
+            let opened = OpenedCheckpoint::open(&self.spec.model.path, tower)?;
+            let text = most_tokens(0);
+            let new_tokens = self.spec.config.max_new_tokens;
+            let run = ResidentRun::usual(opened.config(), text, new_tokens);
+            predicted(&ResidentMemory::of_checkpoint(&opened, &self.load, &run));
             return Ok(());
         }
         let config = &self.spec.config;
@@ -287,6 +300,7 @@ fn model_spec(
         image_aspect: inputs.aspect(),
         dtype,
         bytes_per_value,
+        products: products(load),
         files,
         sha256,
     })

@@ -88,7 +88,7 @@ pub fn run(
     progress(state);
     let mut loading = LoadingTimes::default();
     if state.done < state.total && !options.is_ending() {
-        prepared.check_memory(options.planned)?;
+        prepared.check_memory(options.planned, options.predicted)?;
         let model = prepared.load_model()?;
         let rest = jobs(groups, folder.num_done, options.batch_size);
         let ranking = Answering {

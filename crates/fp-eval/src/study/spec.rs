@@ -71,10 +71,27 @@ pub struct ModelSpec {
     pub dtype: String,
     /// Bytes of one value of keys and values.
     pub bytes_per_value: usize,
+    /// How products are made, on the CPU; runs of earlier versions don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<Products>,
     /// Files that it is defined by.
     pub files: Vec<FileHash>,
     /// SHA-256 over the names and hashes of the files.
     pub sha256: String,
+}
+
+/// How a run's products are made. Runs on machines that round them alike are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Products {
+    /// How sums of products are rounded, such as `fused multiply-add`.
+    pub rounding: String,
+    /// The instruction set that they ran on, such as `avx512`; nothing of it is compared.
+    pub instructions: String,
+    /// What rows are rounded to before they are multiplied.
+    pub activations: String,
+    /// What the KV cache keeps.
+    pub kv_cache: String,
 }
 
 /// The CLIP model of a run, beside its model.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 pub(crate) enum Level {
     /// The compiler's baseline for the target.
     Portable,
-    /// AVX2 with FMA.
+    /// AVX2 with FMA, and F16C, which every such processor has.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 F.
@@ -27,13 +27,49 @@ impl Level {
         #[allow(unused_mut)]
         let mut available = vec![Level::Portable];
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
             available.push(Level::Avx2);
             if is_x86_feature_detected!("avx512f") {
                 available.push(Level::Avx512);
             }
         }
         available
+    }
+
+    /// Whether this machine multiplies pairs of `bf16` (AVX512_BF16), in blocks of as many
+    /// rows as AVX-512 has.
+    pub(crate) fn has_pairs() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            Level::best() == Level::Avx512 && is_x86_feature_detected!("avx512bf16")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            false
+        }
+    }
+
+    /// What the instruction set is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Level::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether its multiply-add rounds once.
+    pub(crate) fn is_fused(self) -> bool {
+        match self {
+            Level::Portable => BASELINE_FUSED,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 | Level::Avx512 => true,
+        }
     }
 
     /// Rows that one block of the matrix kernel holds in registers.

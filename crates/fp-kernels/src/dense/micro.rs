@@ -4,6 +4,9 @@
 //! [`Level::block_rows`] rows and [`PANEL`] columns. `a` is `[k, rows]` and `b`
 //! `[k, PANEL]`, both contiguous, so the loop walks two pointers; the sums stay
 //! in registers over the whole of `k`.
+//!
+//! Where a processor multiplies pairs of `bf16`, a lane of `a` and of `b` may be two of them
+//! instead of an `f32`: see [`accumulate_pairs`].
 
 use super::level::{BASELINE_FUSED, Level, multiply_add};
 
@@ -16,6 +19,44 @@ pub(crate) const MAX_BLOCK_ROWS: usize = 12;
 /// Sums of one block: `[rows][PANEL]`, the first `rows` in use.
 pub(crate) type Sums = [[f32; PANEL]; MAX_BLOCK_ROWS];
 
+/// What is asked for from the far memory while a block is computed, for a block after it: a
+/// place that moves by so many bytes with each `k`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ahead {
+    start: *const u8,
+    bytes_per_step: usize,
+}
+
+impl Ahead {
+    /// Nothing.
+    pub(crate) fn nothing() -> Ahead {
+        static HERE: u8 = 0;
+        Ahead {
+            start: &raw const HERE,
+            bytes_per_step: 0,
+        }
+    }
+
+    /// Part `part` of `parts` of `values`, spread over so many steps.
+    pub(crate) fn part_of<T>(values: &[T], part: usize, parts: usize, steps: usize) -> Ahead {
+        let bytes = size_of_val(values) / parts.max(1);
+        Ahead {
+            start: values.as_ptr().cast::<u8>().wrapping_add(part * bytes),
+            bytes_per_step: bytes.div_ceil(steps.max(1)),
+        }
+    }
+}
+
+macro_rules! by_rows {
+    ($rows:ident, $a:ident, $b:ident, $ahead:ident, $sums:ident, $kernel:path: $($n:literal)*) => {
+        match $rows {
+            // SAFETY: the level was detected on this machine.
+            $($n => unsafe { $kernel($a.as_chunks::<$n>().0, $b, $ahead, $sums) },)*
+            _ => unreachable!("blocks hold at most `Level::block_rows` rows"),
+        }
+    };
+}
+
 /// `sums[r] += Σ_k a[k][r] · b[k]` for `r < rows`.
 #[inline]
 pub(crate) fn accumulate(
@@ -25,21 +66,27 @@ pub(crate) fn accumulate(
     b: &[[f32; PANEL]],
     sums: &mut Sums,
 ) {
+    accumulate_ahead(level, rows, a, b, Ahead::nothing(), sums);
+}
+
+/// As [`accumulate`], with something to ask for meanwhile.
+#[inline]
+pub(crate) fn accumulate_ahead(
+    level: Level,
+    rows: usize,
+    a: &[f32],
+    b: &[[f32; PANEL]],
+    ahead: Ahead,
+    sums: &mut Sums,
+) {
     assert!(a.len() == rows * b.len());
-    macro_rules! by_rows {
-        ($kernel:path: $($n:literal)*) => {
-            match rows {
-                // SAFETY: the level was detected on this machine.
-                $($n => unsafe { $kernel(a.as_chunks::<$n>().0, b, sums) },)*
-                _ => unreachable!("blocks hold at most `Level::block_rows` rows"),
-            }
-        };
-    }
     match level {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => by_rows!(x86::avx512: 1 2 3 4 5 6 7 8 9 10 11 12),
+        Level::Avx512 => {
+            by_rows!(rows, a, b, ahead, sums, x86::avx512: 1 2 3 4 5 6 7 8 9 10 11 12);
+        }
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => by_rows!(x86::avx2: 1 2 3 4 5 6),
+        Level::Avx2 => by_rows!(rows, a, b, ahead, sums, x86::avx2: 1 2 3 4 5 6),
         Level::Portable => match rows {
             1 => portable::<1>(a.as_chunks().0, b, sums),
             2 => portable::<2>(a.as_chunks().0, b, sums),
@@ -47,6 +94,31 @@ pub(crate) fn accumulate(
             4 => portable::<4>(a.as_chunks().0, b, sums),
             _ => unreachable!("blocks hold at most `Level::block_rows` rows"),
         },
+    }
+}
+
+/// `sums[r] += Σ_k a₁[k][r] · b₁[k] + a₀[k][r] · b₀[k]`, each lane of `a` and `b` being two
+/// `bf16`, the one with index 0 in the lower half: `vdpbf16ps`, which rounds as it does.
+///
+/// # Panics
+/// On a processor without that instruction.
+#[inline]
+pub(crate) fn accumulate_pairs(
+    rows: usize,
+    a: &[f32],
+    b: &[[f32; PANEL]],
+    ahead: Ahead,
+    sums: &mut Sums,
+) {
+    assert!(a.len() == rows * b.len());
+    assert!(Level::has_pairs(), "no AVX512_BF16");
+    #[cfg(target_arch = "x86_64")]
+    {
+        by_rows!(rows, a, b, ahead, sums, x86::pairs: 1 2 3 4 5 6 7 8 9 10 11 12);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (ahead, sums);
     }
 }
 
@@ -77,13 +149,14 @@ fn portable<const ROWS: usize>(a: &[[f32; ROWS]], b: &[[f32; PANEL]], sums: &mut
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{PANEL, Sums};
+    use super::{Ahead, PANEL, Sums};
 
     /// All 24 sums of twelve rows fit the 32 registers of 512 bits.
     #[target_feature(enable = "avx512f")]
     pub(super) fn avx512<const ROWS: usize>(
         a: &[[f32; ROWS]],
         b: &[[f32; PANEL]],
+        ahead: Ahead,
         sums: &mut Sums,
     ) {
         let mut left = [_mm512_setzero_ps(); ROWS];
@@ -95,9 +168,12 @@ mod x86 {
                 right[row] = _mm512_loadu_ps(sums[row].as_ptr().add(16));
             }
         }
+        let mut far = ahead.start;
         for (a, b) in a.iter().zip(b) {
             // SAFETY: a panel's row holds 32 values; a prefetch may go astray.
             let (b_left, b_right) = unsafe {
+                _mm_prefetch::<_MM_HINT_T1>(far.cast());
+                far = far.wrapping_add(ahead.bytes_per_step);
                 _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL).cast());
                 _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL + 16).cast());
                 (
@@ -120,11 +196,67 @@ mod x86 {
         }
     }
 
+    /// The same of pairs of `bf16` in each lane.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) fn pairs<const ROWS: usize>(
+        a: &[[f32; ROWS]],
+        b: &[[f32; PANEL]],
+        ahead: Ahead,
+        sums: &mut Sums,
+    ) {
+        #[inline(always)]
+        fn bf16(lanes: __m512) -> __m512bh {
+            // SAFETY: both are 64 bytes of which every pattern of bits is a value.
+            unsafe { std::mem::transmute::<__m512, __m512bh>(lanes) }
+        }
+        let mut left = [_mm512_setzero_ps(); ROWS];
+        let mut right = [_mm512_setzero_ps(); ROWS];
+        for row in 0..ROWS {
+            // SAFETY: a row of sums holds 32 values.
+            unsafe {
+                left[row] = _mm512_loadu_ps(sums[row].as_ptr());
+                right[row] = _mm512_loadu_ps(sums[row].as_ptr().add(16));
+            }
+        }
+        let mut far = ahead.start;
+        for (a, b) in a.iter().zip(b) {
+            // SAFETY: a panel's row holds 32 values; a prefetch may go astray.
+            let (b_left, b_right) = unsafe {
+                _mm_prefetch::<_MM_HINT_T1>(far.cast());
+                far = far.wrapping_add(ahead.bytes_per_step);
+                _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL).cast());
+                _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL + 16).cast());
+                (
+                    _mm512_loadu_ps(b.as_ptr()),
+                    _mm512_loadu_ps(b.as_ptr().add(16)),
+                )
+            };
+            for row in 0..ROWS {
+                let a = bf16(_mm512_set1_ps(a[row]));
+                left[row] = _mm512_dpbf16_ps(left[row], a, bf16(b_left));
+                right[row] = _mm512_dpbf16_ps(right[row], a, bf16(b_right));
+            }
+        }
+        for row in 0..ROWS {
+            // SAFETY: a row of sums holds 32 values.
+            unsafe {
+                _mm512_storeu_ps(sums[row].as_mut_ptr(), left[row]);
+                _mm512_storeu_ps(sums[row].as_mut_ptr().add(16), right[row]);
+            }
+        }
+    }
+
     /// Half a panel at a time: the twelve sums of six rows, of 16 registers.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn avx2<const ROWS: usize>(a: &[[f32; ROWS]], b: &[[f32; PANEL]], sums: &mut Sums) {
+    pub(super) fn avx2<const ROWS: usize>(
+        a: &[[f32; ROWS]],
+        b: &[[f32; PANEL]],
+        ahead: Ahead,
+        sums: &mut Sums,
+    ) {
         for half in 0..2 {
             let column = half * 16;
+            let mut far = ahead.start;
             let mut left = [_mm256_setzero_ps(); ROWS];
             let mut right = [_mm256_setzero_ps(); ROWS];
             for row in 0..ROWS {
@@ -135,8 +267,12 @@ mod x86 {
                 }
             }
             for (a, b) in a.iter().zip(b) {
-                // SAFETY: as above.
+                // SAFETY: as above; a prefetch may go astray.
                 let (b_left, b_right) = unsafe {
+                    if half == 0 {
+                        _mm_prefetch::<_MM_HINT_T1>(far.cast());
+                        far = far.wrapping_add(ahead.bytes_per_step);
+                    }
                     (
                         _mm256_loadu_ps(b.as_ptr().add(column)),
                         _mm256_loadu_ps(b.as_ptr().add(column + 8)),

@@ -2,7 +2,8 @@
 //!
 //! | operation | input | output |
 //! |---|---|---|
-//! | [`linear`] | `x [T, in]`, [`PackedMatrix`] `[out, in]` | `x Wᵀ (+ start) [T, out]` |
+//! | [`linear`] | `x [T, in]`, [`PackedMatrix`] or [`HalfMatrix`] `[out, in]` | `x Wᵀ (+ start) [T, out]` |
+//! | [`linear_bf16`] | the same, rows rounded to `bf16` | `x Wᵀ (+ start) [T, out]` |
 //! | [`attention`] | query rows, keys and values per sequence | `[T, H · head_dim]` |
 //! | [`attention_rows`] | a few query rows, keys | post-softmax attention to some keys `[H, Q, N]` |
 //! | [`rms_norm`], [`layer_norm`] | `[T, D]` | `[T, D]` |
@@ -13,18 +14,27 @@
 //! over its terms from first to last in fused multiply-adds, whatever block the
 //! element falls into. So the bits of a row don't depend on how many rows it is
 //! computed with, on the number of threads, nor on the vector width; only a
-//! machine without fused multiply-add rounds differently.
+//! machine without fused multiply-add rounds differently. Weights of two bytes are widened
+//! in registers and give the bits of the same weights in `f32`. Where rows are rounded to
+//! `bf16` an instruction of some processors rounds in its own way: [`rounding`].
 
+mod arithmetic;
 mod attention;
 mod gemm;
+mod halves;
 mod level;
 mod math;
 mod micro;
 mod packed;
 mod raw;
 mod rowwise;
+mod turn;
 
-pub use attention::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
-pub use gemm::{Start, linear};
+pub use arithmetic::{Rounding, instructions, rounding};
+pub use attention::{
+    AttentionShape, Cached, KeyValues, SequenceQueries, attention, attention_rows,
+};
+pub use gemm::{Start, Weights, linear, linear_bf16};
+pub use halves::{HalfFormat, HalfMatrix, NotFinite};
 pub use packed::PackedMatrix;
 pub use rowwise::{gated_silu, gelu, layer_norm, quick_gelu, rms_norm, rotate};

@@ -20,6 +20,7 @@ use candle_core::{DType, Device, Tensor};
 
 use self::tokens::ClipTokenizer;
 use self::tower::TextTower;
+use crate::cpu_format::CpuFormat;
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops::host_values;
@@ -60,6 +61,7 @@ impl Clip {
         let exact = Place {
             dtype: DType::F32,
             rounding: None,
+            activations: CpuFormat::F32,
             ..place.clone()
         };
         let outputs = (VISUAL_PROJECTION, config.projection_dim);

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use candle_core::{D, DType, Device, Tensor};
-use fp_kernels::dense::{AttentionShape, KeyValues, SequenceQueries, attention, attention_rows};
+use fp_kernels::dense::{
+    AttentionShape, Cached, KeyValues, SequenceQueries, attention, attention_rows,
+};
 
 use super::layer::EncoderShape;
 use crate::error::Result;
@@ -149,8 +151,8 @@ impl<'a> Projections<'a> {
         SequenceQueries {
             rows: image * self.len..(image + 1) * self.len,
             runs: vec![KeyValues {
-                keys,
-                values,
+                keys: Cached::F32(keys),
+                values: Cached::F32(values),
                 len: self.len,
                 head_stride: self.len * self.head_dim,
             }],

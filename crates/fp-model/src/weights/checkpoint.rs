@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use fp_kernels::dense::{HalfFormat, HalfMatrix, NotFinite};
+
 use super::pickle::PickleShard;
 use super::shard::{SafetensorsShard, StoredDtype, TensorEntry};
 use crate::config::read_json;
@@ -145,6 +147,13 @@ impl Checkpoint {
         Some(&entry.dtype_name)
     }
 
+    /// Whether a tensor's file is mapped.
+    pub(crate) fn is_mapped(&self, name: &str) -> bool {
+        let shard = self.tensors.get(name).map(|(shard, _)| *shard);
+        let shard = shard.and_then(|shard| self.shards.get(shard));
+        matches!(shard, Some((_, Shard::Safetensors(_))))
+    }
+
     /// Checks that `name` is there with this shape, in a format that can be read.
     pub(crate) fn check(&self, name: &str, expected: &[usize], config: &Path) -> Result<()> {
         self.entry(name, expected, config).map(|_| ())
@@ -185,6 +194,40 @@ impl Checkpoint {
             found: entry.dtype_name.clone(),
         })?;
         Ok((shard, entry, dtype))
+    }
+
+    /// Adds a tensor of this shape to `matrix` where its file has it, if that is mapped and
+    /// in the matrix's format; says whether. A value that isn't finite is an error.
+    pub(crate) fn push_mapped(
+        &self,
+        name: &str,
+        expected: &[usize],
+        config: &Path,
+        matrix: &mut HalfMatrix,
+    ) -> Result<bool> {
+        let ((path, shard), entry, dtype) = self.entry(name, expected, config)?;
+        let format = match dtype {
+            StoredDtype::F32 => None,
+            StoredDtype::F16 => Some(HalfFormat::F16),
+            StoredDtype::Bf16 => Some(HalfFormat::Bf16),
+        };
+        let Shard::Safetensors(shard) = shard else {
+            return Ok(false);
+        };
+        if format != Some(matrix.format()) {
+            return Ok(false);
+        }
+        let (file, bytes) = shard.mapped(entry, dtype)?;
+        matrix.push_mapped(file, bytes);
+        match matrix.check_finite() {
+            Ok(()) => Ok(true),
+            Err(NotFinite { index, value }) => Err(ModelError::TensorValue {
+                name: name.to_owned(),
+                shard: path.clone(),
+                index,
+                value,
+            }),
+        }
     }
 
     /// Reads a tensor of this shape in runs of whole rows (entries of the first

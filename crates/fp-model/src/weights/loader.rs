@@ -1,15 +1,17 @@
 //! From tensors on disk to the forms that the model computes with.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use fp_kernels::dense::PackedMatrix;
+use fp_kernels::dense::{HalfFormat, HalfMatrix, PackedMatrix};
 use half::{bf16, f16};
 
 use super::checkpoint::Checkpoint;
 use super::random::RandomWeights;
+use super::shard::StoredDtype;
+use crate::cpu_format::CpuFormat;
 use crate::error::Result;
+use crate::kernel_matrix::KernelMatrix;
 use crate::linear::{Embedding, Linear};
 
 /// Where and in what precision the model computes.
@@ -22,9 +24,26 @@ pub(crate) struct Place {
     pub(crate) rounding: Option<DType>,
     /// Whether this project's own CPU kernels do the work, and not the tensor library.
     pub(crate) kernels: bool,
+    /// What those kernels round rows to before they multiply them by `bf16` weights.
+    pub(crate) activations: CpuFormat,
+    /// What their KV cache keeps.
+    pub(crate) kv_cache: CpuFormat,
 }
 
 impl Place {
+    /// The two-byte format that a matrix stays in for the CPU kernels: the one that its
+    /// values are rounded to, or else the one that they are stored in. None: `f32`.
+    pub(crate) fn kept(&self, stored: Option<StoredDtype>) -> Option<HalfFormat> {
+        if !self.kernels {
+            return None;
+        }
+        match (self.rounding, stored) {
+            (Some(DType::F16), _) | (None, Some(StoredDtype::F16)) => Some(HalfFormat::F16),
+            (Some(DType::BF16), _) | (None, Some(StoredDtype::Bf16)) => Some(HalfFormat::Bf16),
+            _ => None,
+        }
+    }
+
     /// The same precision on the CPU, by this project's kernels unless they are off.
     pub(crate) fn on_cpu(&self) -> Place {
         if self.device.is_cpu() {
@@ -35,6 +54,8 @@ impl Place {
             dtype: DType::F32,
             rounding: Some(self.dtype).filter(|dtype| *dtype != DType::F32),
             kernels: true,
+            activations: CpuFormat::F32,
+            kv_cache: CpuFormat::F32,
         }
     }
 }
@@ -52,6 +73,21 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// The files that a tensor is in.
+    fn checkpoint(&self, in_tower: bool) -> Option<&Checkpoint> {
+        match self {
+            Source::Files { main, tower } => {
+                Some(tower.as_ref().filter(|_| in_tower).unwrap_or(main))
+            }
+            Source::Random(_) => None,
+        }
+    }
+
+    /// The format that a tensor is stored in; none of dummies.
+    fn stored(&self, name: &str, in_tower: bool) -> Option<StoredDtype> {
+        self.checkpoint(in_tower)?.info(name)?.1
+    }
+
     pub(crate) fn read(
         &self,
         name: &str,
@@ -167,21 +203,10 @@ impl Loader<'_> {
         inputs: &[usize],
         bias: Option<Tensor>,
     ) -> Result<Linear> {
-        let num_in = inputs.iter().product();
-        let num_out = names.iter().map(|(_, rows)| rows).sum();
+        let num_in: usize = inputs.iter().product();
         if self.place.kernels {
-            let mut packed = PackedMatrix::zeros(num_out, num_in);
-            let mut start = 0;
-            for (name, rows) in names {
-                let shape: Vec<usize> = std::iter::once(*rows)
-                    .chain(inputs.iter().copied())
-                    .collect();
-                self.read(name, &shape, &mut |first, values| {
-                    packed.set_rows(start + first, values);
-                })?;
-                start += rows;
-            }
-            return Ok(Linear::packed(Arc::new(packed), bias));
+            let matrix = self.kernel_matrix(names, inputs)?;
+            return Ok(Linear::kernels(matrix, bias));
         }
         let mut parts = Vec::with_capacity(names.len());
         for (name, rows) in names {
@@ -196,6 +221,65 @@ impl Loader<'_> {
         Ok(Linear::dense(weight, bias))
     }
 
+    /// The two-byte format that a stack stays in; none where its tensors don't agree.
+    fn kept(&self, names: &[(String, usize)]) -> Option<HalfFormat> {
+        let kept = |name: &str| self.place.kept(self.source.stored(name, self.in_tower));
+        let mut formats = names.iter().map(|(name, _)| kept(name));
+        let first = formats.next()??;
+        formats.all(|format| format == Some(first)).then_some(first)
+    }
+
+    /// A stack of matrices for the CPU kernels.
+    fn kernel_matrix(&self, names: &[(String, usize)], inputs: &[usize]) -> Result<KernelMatrix> {
+        let num_in = inputs.iter().product();
+        let shape = |rows: usize| -> Vec<usize> {
+            std::iter::once(rows)
+                .chain(inputs.iter().copied())
+                .collect()
+        };
+        if let Some(format) = self.kept(names) {
+            let mut matrix = HalfMatrix::new(format, num_in);
+            for (name, rows) in names {
+                self.push(name, &shape(*rows), &mut matrix)?;
+            }
+            let rounds_rows = self.place.activations == CpuFormat::Bf16;
+            return Ok(KernelMatrix::half(matrix, rounds_rows));
+        }
+        let num_out = names.iter().map(|(_, rows)| rows).sum();
+        let mut packed = PackedMatrix::zeros(num_out, num_in);
+        let mut start = 0;
+        for (name, rows) in names {
+            self.read(name, &shape(*rows), &mut |first, values| {
+                packed.set_rows(start + first, values);
+            })?;
+            start += rows;
+        }
+        Ok(KernelMatrix::packed(packed))
+    }
+
+    /// Adds a tensor to `matrix`: where its file has it, if that is mapped and in the same
+    /// format, else rounded.
+    fn push(&self, name: &str, shape: &[usize], matrix: &mut HalfMatrix) -> Result<()> {
+        match self.source {
+            Source::Random(weights) => {
+                let num_rows = shape.first().copied().unwrap_or(1);
+                matrix.push_rounded(num_rows, |first, out| weights.fill(name, first, out));
+                return Ok(());
+            }
+            Source::Files { .. } => {
+                let files = self.source.checkpoint(self.in_tower);
+                if let Some(files) = files
+                    && files.push_mapped(name, shape, self.config, matrix)?
+                {
+                    return Ok(());
+                }
+            }
+        }
+        let values = self.values(name, shape)?;
+        matrix.push_rows(&values);
+        Ok(())
+    }
+
     /// An embedding table, and the output layer if it is the same table.
     pub(crate) fn embedding(
         &self,
@@ -205,6 +289,11 @@ impl Loader<'_> {
         tied: bool,
     ) -> Result<(Embedding, Option<Linear>)> {
         if !tied {
+            let names = [(name.to_owned(), num_rows)];
+            if self.kept(&names).is_some() {
+                let table = self.kernel_matrix(&names, &[width])?;
+                return Ok((Embedding::Stored(table), None));
+            }
             return Ok((
                 Embedding::Table(self.tensor(name, &[num_rows, width])?),
                 None,

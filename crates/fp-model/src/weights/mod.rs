@@ -3,7 +3,9 @@
 //! Safetensors shards are mapped into memory and read a few rows at a time into
 //! their final form. A mapped page counts as the process's own memory until the
 //! system takes it back, so pages are given back as soon as their values have been
-//! taken: the peak while loading is the weights plus one small buffer.
+//! taken: the peak while loading is the weights plus one small buffer. Matrices that stay in
+//! two bytes a value are never read out: they lie in the mapped file, and its pages, which
+//! processes share, are the model's memory.
 
 mod checkpoint;
 mod loader;

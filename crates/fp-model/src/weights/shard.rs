@@ -1,6 +1,8 @@
 //! One safetensors file.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fp_kernels::map::MappedFile;
 use half::{bf16, f16};
@@ -73,7 +75,7 @@ pub(crate) struct TensorEntry {
 #[derive(Debug)]
 pub(crate) struct SafetensorsShard {
     path: PathBuf,
-    file: MappedFile,
+    file: Arc<MappedFile>,
 }
 
 /// No header of a real checkpoint comes near this.
@@ -141,10 +143,33 @@ impl SafetensorsShard {
         Ok((
             SafetensorsShard {
                 path: path.to_owned(),
-                file,
+                file: Arc::new(file),
             },
             entries,
         ))
+    }
+
+    /// The file and where a tensor lies in it; its pages are asked for, and stay.
+    pub(crate) fn mapped(
+        &self,
+        entry: &TensorEntry,
+        dtype: StoredDtype,
+    ) -> Result<(Arc<MappedFile>, Range<usize>)> {
+        let count: usize = entry.shape.iter().product();
+        let range = entry.offset..entry.offset + count * dtype.size();
+        if self.file.bytes(range.clone()).is_none() {
+            return Err(self.past_end(&range));
+        }
+        self.file.prefetch(range.clone());
+        Ok((Arc::clone(&self.file), range))
+    }
+
+    fn past_end(&self, range: &Range<usize>) -> ModelError {
+        ModelError::Shard {
+            path: self.path.clone(),
+            reason: format!("bytes {range:?} are past its end"),
+            source: None,
+        }
     }
 
     /// Appends `count` values from the `first` one of a tensor on to `out`. Their
@@ -163,11 +188,7 @@ impl SafetensorsShard {
         let bytes = self
             .file
             .bytes(range.clone())
-            .ok_or_else(|| ModelError::Shard {
-                path: self.path.clone(),
-                reason: format!("bytes {range:?} are past its end"),
-                source: None,
-            })?;
+            .ok_or_else(|| self.past_end(&range))?;
         dtype.decode(bytes, out);
         self.file.release(range);
         Ok(())

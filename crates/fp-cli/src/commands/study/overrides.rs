@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use fp_eval::study::StudyConfig;
 use fp_eval::study::config::{
-    ConfigFile, Controls, Diagnostics, HeadSetting, HolmFamily, Model, Precision, PruneLayers,
-    StudyKind, TokenDiversity, surroundings,
+    ConfigFile, Controls, CpuPrecision, Diagnostics, HeadSetting, HolmFamily, Model, Precision,
+    PruneLayers, StudyKind, TokenDiversity, surroundings,
 };
 use fp_image::{AnyRes, ImageAspect};
 use fp_model::prompt::PromptTemplate;
@@ -121,6 +121,13 @@ pub(crate) struct Overrides {
     /// Precision: f32, f16 or bf16.
     #[arg(long, value_parser = parse_named::<Precision>)]
     dtype: Option<Precision>,
+    /// On the CPU, what rows are rounded to before they are multiplied: f32, or bf16 with
+    /// --dtype bf16.
+    #[arg(long, value_name = "f32|bf16", value_parser = parse_named::<CpuPrecision>)]
+    activations: Option<CpuPrecision>,
+    /// On the CPU, what the KV cache keeps: f32 or bf16.
+    #[arg(long, value_name = "f32|bf16", value_parser = parse_named::<CpuPrecision>)]
+    kv_cache: Option<CpuPrecision>,
     /// Most tokens of an answer.
     #[arg(long, value_name = "T")]
     max_new_tokens: Option<usize>,
@@ -240,6 +247,10 @@ impl Overrides {
         let given = replace(&mut config.device, self.device.clone());
         note(given, "device", "--device");
         replace_optional(&mut config.dtype, self.dtype);
+        let given = replace_optional(&mut config.activations, self.activations);
+        note(given, "activations", "--activations");
+        let given = replace_optional(&mut config.kv_cache, self.kv_cache);
+        note(given, "kv_cache", "--kv-cache");
         let given = replace(&mut config.max_new_tokens, self.max_new_tokens);
         note(given, "max_new_tokens", "--max-new-tokens");
         config.static_heads |= self.static_heads;

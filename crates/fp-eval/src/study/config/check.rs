@@ -12,7 +12,7 @@ use fp_image::AnyRes;
 use fp_model::MOST_NEW_TOKENS;
 use fp_scoring::{TokenBudget, did_you_mean};
 
-use super::{MethodSetting, StudyConfig, StudyKind, expectation};
+use super::{CpuPrecision, MethodSetting, Precision, StudyConfig, StudyKind, expectation};
 
 /// Below, quantiles of 95 % intervals are too coarse.
 const LEAST_DRAWS: usize = 1000;
@@ -180,6 +180,7 @@ impl StudyConfig {
             found.add("efficiency", fp_scoring::error_text(&error));
         }
         self.check_crops(&mut found);
+        self.check_cpu_formats(&mut found);
         self.check_statistics(&mut found);
         expectation::check(self, &mut found);
         found
@@ -207,6 +208,28 @@ impl StudyConfig {
                  in its place, or false"
             );
             found.add("mask_padding", message);
+        }
+    }
+
+    /// Formats that only the CPU's arithmetic has, and bf16 rows without their weights.
+    fn check_cpu_formats(&self, found: &mut Diagnostics) {
+        let bf16 = Some(CpuPrecision::Bf16);
+        for (name, format) in [
+            ("activations", self.activations),
+            ("kv_cache", self.kv_cache),
+        ] {
+            if format == bf16 && self.device != "cpu" {
+                let message = format!(
+                    "bf16; it is for device cpu, and device is {}, where all is in the model's \
+                     dtype: leave it out",
+                    self.device
+                );
+                found.add(name, message);
+            }
+        }
+        if self.activations == bf16 && self.dtype != Some(Precision::Bf16) {
+            let message = "bf16; it takes weights in bf16: expected dtype bf16 with it, or f32";
+            found.add("activations", message);
         }
     }
 

@@ -25,6 +25,7 @@ pub use prune_layers::PruneLayers;
 use std::path::Path;
 
 use fp_image::{AnyRes, ImageAspect, Tiling};
+use fp_model::CpuFormat;
 use fp_model::prompt::PromptTemplate;
 use fp_scoring::{
     CropBudget, HeadStrategy, ImageCrops, Normalization, PlanSetting, QueryStrategy,
@@ -199,6 +200,15 @@ pub struct StudyConfig {
     /// Precision; f32 on the CPU, else the checkpoint's own by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<Precision>,
+    /// On the CPU, what rows are rounded to before they are multiplied by weights: f32, or
+    /// bf16 with weights in bf16, which is faster where the processor has AVX512_BF16; f32 by
+    /// default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<CpuPrecision>,
+    /// On the CPU, what the KV cache keeps: f32, or bf16 in half of the memory; f32 by
+    /// default. On a GPU it has the precision of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_cache: Option<CpuPrecision>,
     /// Most tokens of an answer.
     #[serde(default = "sixteen")]
     #[schemars(range(min = 1, max = 1_048_576))]
@@ -246,6 +256,25 @@ pub enum Precision {
     F16,
     /// 16 bits, brain.
     Bf16,
+}
+
+/// Number format of activations or of the KV cache on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CpuPrecision {
+    /// 32 bits.
+    F32,
+    /// 16 bits, brain.
+    Bf16,
+}
+
+impl From<CpuPrecision> for CpuFormat {
+    fn from(precision: CpuPrecision) -> CpuFormat {
+        match precision {
+            CpuPrecision::F32 => CpuFormat::F32,
+            CpuPrecision::Bf16 => CpuFormat::Bf16,
+        }
+    }
 }
 
 /// What is measured of how different kept tokens are.

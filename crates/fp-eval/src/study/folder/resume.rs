@@ -89,6 +89,14 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
         let names: Vec<&str> = changed.map(|file| file.name.as_str()).collect();
         changes.push(format!("another model ({})", names.join(", ")));
     }
+    if let (Some(before), Some(now)) = (&old.model.products, &new.model.products)
+        && before.rounding != now.rounding
+    {
+        changes.push(format!(
+            "products that are rounded in another way ({} on {}, now {} on {})",
+            before.rounding, before.instructions, now.rounding, now.instructions
+        ));
+    }
     let clip = |spec: &RunSpec| spec.clip.as_ref().map(|clip| clip.sha256.clone());
     if clip(old) != clip(new) {
         changes.push("another CLIP model".to_owned());

@@ -19,12 +19,13 @@ impl Head<'_> {
             .collect();
         let (mut scores, stride) = self.scores(&lanes);
         let mut mixed = vec![0.0; head_dim];
+        let runs: Vec<_> = self.value_runs().collect();
         for (&(head, row), scores) in lanes.iter().zip(scores.chunks_exact_mut(stride)) {
             let seen = &mut scores[..self.sequence.visible(row)];
             let total = exponentials(self.level, seen);
             mixed.fill(0.0);
             let mut weights = &*seen;
-            for (_, values) in self.runs() {
+            for values in &runs {
                 let (here, rest) = weights.split_at(weights.len().min(values.len() / head_dim));
                 add_weighted(self.level, here, values, &mut mixed);
                 weights = rest;
@@ -52,7 +53,7 @@ impl Head<'_> {
             .collect();
         let mut turned = vec![[0.0; PANEL]; head_dim];
         let mut first = 0;
-        for (keys, _) in self.runs() {
+        for keys in self.key_runs() {
             for keys in keys.chunks(PANEL * head_dim) {
                 turn(keys, &mut turned);
                 let blocks = scores.chunks_mut(self.level.block_rows() * stride);

@@ -1,5 +1,6 @@
 //! One head of one sequence: scores, softmax, and the sum of values.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::super::gemm::Blocks;
@@ -7,7 +8,7 @@ use super::super::level::{Level, for_level};
 use super::super::math;
 use super::super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
 use super::super::raw::Sheet;
-use super::{AttentionShape, SequenceQueries};
+use super::{AttentionShape, KeyValues, SequenceQueries};
 
 /// One key head of one sequence, with the query heads that share it.
 pub(super) struct Head<'a> {
@@ -41,22 +42,22 @@ impl Head<'_> {
         }
     }
 
-    /// This head's keys and values of each run, `[len, head_dim]`.
-    pub(super) fn runs(&self) -> impl Iterator<Item = (&[f32], &[f32])> {
-        self.sequence.runs.iter().map(|run| {
-            let start = self.kv_head * run.head_stride;
-            let rows = start..start + run.len * self.shape.head_dim;
-            (&run.keys[rows.clone()], &run.values[rows])
-        })
+    /// This head's keys of each run, `[len, head_dim]`.
+    pub(super) fn key_runs(&self) -> impl Iterator<Item = Cow<'_, [f32]>> {
+        let runs = self.sequence.runs.iter();
+        runs.map(|run| run.keys.widened(self.range(run)))
     }
 
-    /// This head's (key, value) rows, in order.
-    fn key_values(&self) -> impl Iterator<Item = (&[f32], &[f32])> {
-        let head_dim = self.shape.head_dim;
-        self.runs().flat_map(move |(keys, values)| {
-            keys.chunks_exact(head_dim)
-                .zip(values.chunks_exact(head_dim))
-        })
+    /// Its values of each run.
+    pub(super) fn value_runs(&self) -> impl Iterator<Item = Cow<'_, [f32]>> {
+        let runs = self.sequence.runs.iter();
+        runs.map(|run| run.values.widened(self.range(run)))
+    }
+
+    /// Where a run has this head.
+    fn range(&self, run: &KeyValues<'_>) -> Range<usize> {
+        let start = self.kv_head * run.head_stride;
+        start..start + run.len * self.shape.head_dim
     }
 
     /// Writes the output of `rows` in this head's query heads.
@@ -180,10 +181,14 @@ impl Head<'_> {
     fn pack_keys(&self, count: usize) -> Vec<[f32; PANEL]> {
         let head_dim = self.shape.head_dim;
         let mut packed = vec![[0.0; PANEL]; count.div_ceil(PANEL) * head_dim];
-        for (index, (key, _)) in self.key_values().take(count).enumerate() {
-            let panel = &mut packed[index / PANEL * head_dim..][..head_dim];
-            for (slot, &value) in panel.iter_mut().zip(key) {
-                slot[index % PANEL] = value;
+        let mut index = 0;
+        for keys in self.key_runs() {
+            for key in keys.chunks_exact(head_dim).take(count - index) {
+                let panel = &mut packed[index / PANEL * head_dim..][..head_dim];
+                for (slot, &value) in panel.iter_mut().zip(key) {
+                    slot[index % PANEL] = value;
+                }
+                index += 1;
             }
         }
         packed
@@ -192,9 +197,13 @@ impl Head<'_> {
     /// The first `count` values as panels `[count][PANEL of head_dim]`.
     fn pack_values(&self, count: usize) -> Vec<[f32; PANEL]> {
         let mut packed = vec![[0.0; PANEL]; self.shape.head_dim.div_ceil(PANEL) * count];
-        for (index, (_, value)) in self.key_values().take(count).enumerate() {
-            for (panel, part) in value.chunks(PANEL).enumerate() {
-                packed[panel * count + index][..part.len()].copy_from_slice(part);
+        let mut index = 0;
+        for values in self.value_runs() {
+            for value in values.chunks_exact(self.shape.head_dim).take(count - index) {
+                for (panel, part) in value.chunks(PANEL).enumerate() {
+                    packed[panel * count + index][..part.len()].copy_from_slice(part);
+                }
+                index += 1;
             }
         }
         packed

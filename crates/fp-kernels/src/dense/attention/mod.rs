@@ -9,6 +9,7 @@
 //! over the visible keys, whichever way the rows and keys are cut up: the same
 //! row gives the same bits in a prefill and as a new token.
 
+mod cached;
 mod few;
 mod head;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use rayon::prelude::*;
 
 use super::level::Level;
 use super::raw::zeroed;
+pub use cached::Cached;
 use head::Head;
 
 /// Query rows of one task: many enough to repay the repacking of the keys.
@@ -46,9 +48,9 @@ pub struct AttentionShape {
 #[derive(Debug, Clone, Copy)]
 pub struct KeyValues<'a> {
     /// Keys.
-    pub keys: &'a [f32],
+    pub keys: Cached<'a>,
     /// Values.
-    pub values: &'a [f32],
+    pub values: Cached<'a>,
     /// Number of positions.
     pub len: usize,
     /// Distance between heads.

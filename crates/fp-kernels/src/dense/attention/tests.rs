@@ -1,6 +1,12 @@
 //! Attention against its naive form, and against itself cut up otherwise.
 
+use half::bf16;
+
 use super::*;
+
+fn widened(values: Cached<'_>) -> Vec<f32> {
+    values.widened(0..values.len()).into_owned()
+}
 
 fn values(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
@@ -30,7 +36,7 @@ fn naive(
     };
     let scores: Vec<f64> = (0..seen)
         .map(|key| {
-            let product: f64 = row(run.keys, key)
+            let product: f64 = row(&widened(run.keys), key)
                 .iter()
                 .zip(query)
                 .map(|(k, &q)| k * f64::from(q))
@@ -44,7 +50,7 @@ fn naive(
     weights.iter_mut().for_each(|weight| *weight /= total);
     let mut out = vec![0.0; d];
     for (key, weight) in weights.iter().enumerate() {
-        for (out, value) in out.iter_mut().zip(row(run.values, key)) {
+        for (out, value) in out.iter_mut().zip(row(&widened(run.values), key)) {
             *out += weight * value;
         }
     }
@@ -75,8 +81,8 @@ fn equals_the_naive_form() {
             values(num_kv_heads * head_stride, 3),
         );
         let run = KeyValues {
-            keys: &keys,
-            values: &vals,
+            keys: Cached::F32(&keys),
+            values: Cached::F32(&vals),
             len,
             head_stride,
         };
@@ -132,8 +138,8 @@ fn cutting_keys_into_runs_and_rows_into_calls_changes_nothing() {
         values(len * 20, 3),
     );
     let run = |range: Range<usize>| KeyValues {
-        keys: &keys[range.start * 20..],
-        values: &vals[range.start * 20..],
+        keys: Cached::F32(&keys[range.start * 20..]),
+        values: Cached::F32(&vals[range.start * 20..]),
         len: range.len(),
         head_stride: 0,
     };
@@ -178,8 +184,8 @@ fn sequences_of_one_call_do_not_meet() {
     let sequence = |rows: Range<usize>, range: Range<usize>| SequenceQueries {
         rows,
         runs: vec![KeyValues {
-            keys: &keys[range.start * 4..],
-            values: &vals[range.start * 4..],
+            keys: Cached::F32(&keys[range.start * 4..]),
+            values: Cached::F32(&vals[range.start * 4..]),
             len: range.len(),
             head_stride: 0,
         }],
@@ -193,4 +199,49 @@ fn sequences_of_one_call_do_not_meet() {
     );
     let second = attention(&shape, &queries[7 * 4..], 4, &[sequence(0..5, 7..12)]);
     assert_eq!(second, both[7 * 4..]);
+}
+
+#[test]
+fn rounded_keys_and_values_are_the_same_numbers_in_f32() {
+    let shape = AttentionShape {
+        num_heads: 4,
+        num_kv_heads: 2,
+        head_dim: 12,
+        scale: 0.3,
+    };
+    let (stride, len) = (48, 70);
+    let queries = values(len * stride, 1);
+    let rounded = |seed| -> Vec<bf16> {
+        let values = values(2 * len * 12, seed);
+        values.into_iter().map(bf16::from_f32).collect()
+    };
+    let (keys, vals) = (rounded(2), rounded(3));
+    let wide = |values: &[bf16]| -> Vec<f32> { values.iter().map(|x| x.to_f32()).collect() };
+    let (wide_keys, wide_vals) = (wide(&keys), wide(&vals));
+    for rows in [0..len, len - 1..len, 20..23] {
+        let sequence = |keys, values| SequenceQueries {
+            rows: 0..rows.len(),
+            runs: vec![KeyValues {
+                keys,
+                values,
+                len: rows.end,
+                head_stride: len * 12,
+            }],
+            past: Some(rows.start),
+        };
+        let queries = &queries[rows.start * stride..rows.end * stride];
+        let (half, full) = (
+            sequence(Cached::Bf16(&keys), Cached::Bf16(&vals)),
+            sequence(Cached::F32(&wide_keys), Cached::F32(&wide_vals)),
+        );
+        let last = [rows.len() - 1];
+        assert_eq!(
+            attention(&shape, queries, stride, std::slice::from_ref(&half)),
+            attention(&shape, queries, stride, std::slice::from_ref(&full))
+        );
+        assert_eq!(
+            attention_rows(&shape, queries, stride, &half, &last, 3..rows.end),
+            attention_rows(&shape, queries, stride, &full, &last, 3..rows.end)
+        );
+    }
 }

@@ -214,6 +214,7 @@ mod tests {
 
     use super::*;
     use crate::config::Preset;
+    use crate::cpu_format::CpuFormat;
 
     /// Bytes of a half-precision cache with 64 further tokens, as published.
     #[test]
@@ -223,6 +224,8 @@ mod tests {
             dtype: DType::F16,
             rounding: None,
             kernels: false,
+            activations: CpuFormat::F32,
+            kv_cache: CpuFormat::F32,
         };
         for (preset, kept, mib) in [
             (Preset::Llava15With7b, 576, 320.0),

@@ -3,10 +3,13 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use fp_kernels::dense::KeyValues;
+use fp_kernels::dense::{Cached, KeyValues};
+use half::bf16;
+use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use crate::config::TextConfig;
+use crate::cpu_format::CpuFormat;
 use crate::error::{ModelError, Result};
 use crate::ops::{heads_of, host_values, with_values};
 use crate::weights::Place;
@@ -25,6 +28,8 @@ pub(super) struct KvRun {
 pub(super) enum Store {
     /// For this project's CPU kernels.
     Values { keys: Vec<f32>, values: Vec<f32> },
+    /// For those kernels, in half of the memory.
+    Rounded { keys: Vec<bf16>, values: Vec<bf16> },
     /// `[heads, capacity, head_dim]`, for the tensor library.
     Tensors { keys: Tensor, values: Tensor },
     /// For this project's GPU kernels.
@@ -61,16 +66,19 @@ impl KvRun {
         let zeros = || Tensor::zeros(dims, place.dtype, &place.device);
         (0..num_layers)
             .map(|_| {
-                Ok(run(if place.kernels {
-                    Store::Values {
+                Ok(run(match (place.kernels, place.kv_cache) {
+                    (true, CpuFormat::F32) => Store::Values {
                         keys: vec![0.0; len],
                         values: vec![0.0; len],
-                    }
-                } else {
-                    Store::Tensors {
+                    },
+                    (true, CpuFormat::Bf16) => Store::Rounded {
+                        keys: vec![bf16::ZERO; len],
+                        values: vec![bf16::ZERO; len],
+                    },
+                    (false, _) => Store::Tensors {
                         keys: zeros()?,
                         values: zeros()?,
-                    }
+                    },
                 }))
             })
             .collect()
@@ -81,6 +89,9 @@ impl KvRun {
         match &self.store {
             Store::Values { keys, values } => {
                 (keys.capacity() + values.capacity()) * std::mem::size_of::<f32>()
+            }
+            Store::Rounded { keys, values } => {
+                (keys.capacity() + values.capacity()) * std::mem::size_of::<bf16>()
             }
             Store::Tensors { keys, values } => [keys, values]
                 .iter()
@@ -103,25 +114,28 @@ impl KvRun {
         let width = self.num_heads * head_dim;
         let count = rows.len();
         self.check_room(count)?;
+        let place = NewRows {
+            rows: &rows,
+            len,
+            capacity,
+            head_dim,
+        };
         match &mut self.store {
             Store::Values { keys, values } => {
                 let stride = projected.dim(1)?;
-                with_values(projected, |projected| {
-                    let copy = |out: &mut [f32], column: usize| {
-                        let heads = out.par_chunks_mut((capacity * head_dim).max(1)).enumerate();
-                        heads.for_each(|(head, out)| {
-                            let column = column + head * head_dim;
-                            let out = out[len * head_dim..(len + count) * head_dim]
-                                .chunks_exact_mut(head_dim);
-                            for (out, row) in out.zip(rows.clone()) {
-                                out.copy_from_slice(
-                                    &projected[row * stride + column..][..head_dim],
-                                );
-                            }
-                        });
-                    };
-                    copy(keys, key_column);
-                    copy(values, key_column + width);
+                with_values(projected, |from| {
+                    let copy = <[f32]>::copy_from_slice;
+                    place.copy(from, stride, key_column, keys, copy);
+                    place.copy(from, stride, key_column + width, values, copy);
+                    Ok(())
+                })?;
+            }
+            Store::Rounded { keys, values } => {
+                let stride = projected.dim(1)?;
+                with_values(projected, |from| {
+                    let round = <[bf16]>::convert_from_f32_slice;
+                    place.copy(from, stride, key_column, keys, round);
+                    place.copy(from, stride, key_column + width, values, round);
                     Ok(())
                 })?;
             }
@@ -152,13 +166,22 @@ impl KvRun {
 
     pub(super) fn view(&self) -> Option<KeyValues<'_>> {
         match &self.store {
-            Store::Values { keys, values } => Some(KeyValues {
-                keys,
-                values,
-                len: self.len,
-                head_stride: self.capacity * self.head_dim,
-            }),
+            Store::Values { keys, values } => {
+                Some(self.view_of(Cached::F32(keys), Cached::F32(values)))
+            }
+            Store::Rounded { keys, values } => {
+                Some(self.view_of(Cached::Bf16(keys), Cached::Bf16(values)))
+            }
             _ => None,
+        }
+    }
+
+    fn view_of<'a>(&self, keys: Cached<'a>, values: Cached<'a>) -> KeyValues<'a> {
+        KeyValues {
+            keys,
+            values,
+            len: self.len,
+            head_stride: self.capacity * self.head_dim,
         }
     }
 
@@ -186,10 +209,44 @@ impl KvRun {
         };
         match &self.store {
             Store::Values { keys, .. } => Ok(by_token(keys)),
+            Store::Rounded { keys, .. } => Ok(by_token(&keys.to_f32_vec())),
             Store::Tensors { keys, .. } => Ok(by_token(&host_values(keys)?)),
             #[cfg(feature = "cuda")]
             Store::Device(memory) => Ok(by_token(&memory.host_keys()?)),
         }
+    }
+}
+
+/// Where rows of a projection go in a run's buffers.
+struct NewRows<'a> {
+    rows: &'a Range<usize>,
+    /// Tokens that are there.
+    len: usize,
+    capacity: usize,
+    head_dim: usize,
+}
+
+impl NewRows<'_> {
+    /// Puts the columns from `column` on of `from [_, stride]` into `out`, head by head.
+    fn copy<T: Send>(
+        &self,
+        from: &[f32],
+        stride: usize,
+        column: usize,
+        out: &mut [T],
+        put: impl Fn(&mut [T], &[f32]) + Sync,
+    ) {
+        let width = self.head_dim;
+        let heads = out
+            .par_chunks_mut((self.capacity * width).max(1))
+            .enumerate();
+        heads.for_each(|(head, out)| {
+            let column = column + head * width;
+            let out = &mut out[self.len * width..(self.len + self.rows.len()) * width];
+            for (out, row) in out.chunks_exact_mut(width).zip(self.rows.clone()) {
+                put(out, &from[row * stride + column..][..width]);
+            }
+        });
     }
 }
 

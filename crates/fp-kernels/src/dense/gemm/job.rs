@@ -1,0 +1,261 @@
+//! One task's part of a product: all rows, some panels of columns.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::super::level::Level;
+use super::super::micro::{Ahead, MAX_BLOCK_ROWS, PANEL, Sums, accumulate_ahead, accumulate_pairs};
+use super::super::raw::Sheet;
+use super::super::turn;
+use super::{Blocks, Weights};
+
+/// Steps summed before the sums go back to memory: a panel's part of it is
+/// 64 KiB and the rows' part 24 KiB, which the caches next to a core hold.
+const DEPTH: usize = 512;
+
+/// The same where there is one block of rows, which passes a panel once: what is widened of
+/// it stays in the first cache.
+const DEPTH_OF_ONE_BLOCK: usize = 128;
+
+/// Most pieces that a block's steps are taken in; each reads and writes the sums once more.
+const MOST_PIECES: usize = 8;
+
+/// Where a block stands in a task.
+struct Place {
+    panel: usize,
+    /// The panel that this thread will take next.
+    next: usize,
+    /// The first step after the slice at hand.
+    end: usize,
+    block: usize,
+}
+
+/// Steps at a time for so many blocks of rows.
+pub(super) fn depth(num_blocks: usize) -> usize {
+    if num_blocks == 1 {
+        DEPTH_OF_ONE_BLOCK
+    } else {
+        DEPTH
+    }
+}
+
+/// What a lane of rows and weights is in one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terms {
+    /// One input, in `f32`.
+    Single,
+    /// Two inputs in `bf16`, multiplied by one instruction.
+    Pairs,
+    /// One input in `f32`, the second of each pair before the first.
+    Swapped,
+}
+
+thread_local! {
+    /// Panels of two-byte weights as the kernel reads them.
+    static TURNED: RefCell<Vec<[f32; PANEL]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What every task of one product shares.
+pub(super) struct Job<'a> {
+    pub(super) level: Level,
+    pub(super) terms: Terms,
+    pub(super) blocks: &'a Blocks,
+    pub(super) rows: &'a [f32],
+    pub(super) weights: Weights<'a>,
+    pub(super) num_steps: usize,
+    pub(super) depth: usize,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) residual: Option<&'a [f32]>,
+}
+
+impl Job<'_> {
+    pub(super) fn run(&self, panels: Range<usize>, sheet: &Sheet) {
+        if self.blocks.count() > 1 {
+            return self.run_panels(panels, sheet);
+        }
+        // One block reads each panel once: from begin to end.
+        for panel in panels {
+            self.run_panels(panel..panel + 1, sheet);
+        }
+    }
+
+    fn run_panels(&self, panels: Range<usize>, sheet: &Sheet) {
+        match self.weights {
+            Weights::Packed(_) => {
+                for steps in self.slices() {
+                    self.run_slice(&panels, steps, &[], sheet);
+                }
+            }
+            Weights::Half(_) => TURNED.with_borrow_mut(|turned| {
+                let needed = panels.len() * self.depth.min(self.num_steps);
+                if turned.len() < needed {
+                    turned.resize(needed, [0.0; PANEL]);
+                }
+                for steps in self.slices() {
+                    let turned = &mut turned[..panels.len() * steps.len()];
+                    for (panel, out) in panels.clone().zip(turned.chunks_mut(steps.len())) {
+                        self.turn(panel, steps.start, out);
+                    }
+                    self.run_slice(&panels, steps, turned, sheet);
+                }
+            }),
+        }
+    }
+
+    fn slices(&self) -> impl Iterator<Item = Range<usize>> {
+        let (num_steps, depth) = (self.num_steps, self.depth);
+        let starts = (0..num_steps).step_by(depth);
+        starts.map(move |start| start..(start + depth).min(num_steps))
+    }
+
+    /// Puts the weights of a panel from step `first` on into `out`.
+    fn turn(&self, panel: usize, first: usize, out: &mut [[f32; PANEL]]) {
+        let Weights::Half(matrix) = self.weights else {
+            return;
+        };
+        let rows = matrix.panel_rows(panel);
+        match self.terms {
+            Terms::Single => turn::widen(self.level, matrix.format(), &rows, first, out),
+            #[cfg(target_arch = "x86_64")]
+            Terms::Pairs => turn::pair_up(&rows, first, out),
+            #[cfg(not(target_arch = "x86_64"))]
+            Terms::Pairs => unreachable!("no processor of this kind multiplies pairs"),
+            Terms::Swapped => {
+                // A pair that lacks its second has zero there.
+                let count = out.len().min(matrix.num_in() - first);
+                out[count..].fill([0.0; PANEL]);
+                turn::widen(self.level, matrix.format(), &rows, first, &mut out[..count]);
+                out.chunks_exact_mut(2).for_each(<[_]>::reverse);
+            }
+        }
+    }
+
+    /// All blocks of rows over some steps of some panels, whose weights are in `turned`
+    /// unless they are packed.
+    fn run_slice(
+        &self,
+        panels: &Range<usize>,
+        steps: Range<usize>,
+        turned: &[[f32; PANEL]],
+        sheet: &Sheet,
+    ) {
+        let (num_out, num_rows) = (self.weights.num_out(), self.blocks.num_rows());
+        let mut rows = &self.rows[steps.start * num_rows..];
+        let mut sums = [[0.0; PANEL]; MAX_BLOCK_ROWS];
+        for (index, block) in self.blocks.iter().enumerate() {
+            let (a, rest) = rows.split_at(block.len() * steps.len());
+            rows = rest;
+            for panel in panels.clone() {
+                let col = panel * PANEL;
+                let width = PANEL.min(num_out - col);
+                for (sums, row) in sums.iter_mut().zip(block.clone()) {
+                    if steps.start > 0 {
+                        // SAFETY: tasks own disjoint panels, so disjoint
+                        // columns; the slice before this one wrote them.
+                        unsafe { sheet.read(row, col, &mut sums[..width]) };
+                    } else {
+                        self.start(row, col, &mut sums[..width]);
+                    }
+                }
+                let b = match self.weights {
+                    Weights::Packed(matrix) => matrix.panel(panel, steps.clone()),
+                    Weights::Half(_) => {
+                        &turned[(panel - panels.start) * steps.len()..][..steps.len()]
+                    }
+                };
+                let place = Place {
+                    panel,
+                    next: panel + panels.len(),
+                    end: steps.end,
+                    block: index,
+                };
+                let pieces = self.pieces();
+                for piece in 0..pieces {
+                    let [from, to] = [piece, piece + 1].map(|at| at * steps.len() / pieces);
+                    let a = &a[from * block.len()..to * block.len()];
+                    let ahead = self.ahead(&place, piece, to - from);
+                    self.accumulate(block.len(), a, &b[from..to], ahead, &mut sums);
+                }
+                for (sums, row) in sums.iter().zip(block.clone()) {
+                    // SAFETY: tasks own disjoint columns.
+                    unsafe { sheet.write(row, col, &sums[..width]) };
+                }
+            }
+        }
+    }
+
+    /// In how many pieces a block's steps are taken: of weights as stored each piece asks for
+    /// another row.
+    fn pieces(&self) -> usize {
+        match self.weights {
+            Weights::Half(_) if self.blocks.count() > 1 => {
+                PANEL.div_ceil(self.blocks.count()).min(MOST_PIECES)
+            }
+            _ => 1,
+        }
+    }
+
+    /// What to ask for during so many steps: a part of the weights that come after these. The
+    /// first block to see them would wait for memory, and no other.
+    fn ahead(&self, place: &Place, piece: usize, steps: usize) -> Ahead {
+        let blocks = self.blocks.count();
+        if blocks == 1 {
+            return Ahead::nothing();
+        }
+        let (panel, from) = if place.end < self.num_steps {
+            (place.panel, place.end)
+        } else {
+            (place.next, 0)
+        };
+        if panel >= self.weights.num_panels() {
+            return Ahead::nothing();
+        }
+        let coming = from..(from + self.depth).min(self.num_steps);
+        match self.weights {
+            Weights::Packed(matrix) => {
+                Ahead::part_of(matrix.panel(panel, coming), place.block, blocks, steps)
+            }
+            Weights::Half(matrix) => {
+                let row = place.block * self.pieces() + piece;
+                let output = panel * PANEL + row;
+                if row >= PANEL || output >= matrix.num_out() {
+                    return Ahead::nothing();
+                }
+                let width = if self.terms == Terms::Pairs { 2 } else { 1 };
+                let row = matrix.stored_row(output);
+                let values = width * coming.start..(width * coming.end).min(row.len());
+                Ahead::part_of(&row[values], 0, 1, steps)
+            }
+        }
+    }
+
+    fn accumulate(
+        &self,
+        count: usize,
+        a: &[f32],
+        b: &[[f32; PANEL]],
+        ahead: Ahead,
+        sums: &mut Sums,
+    ) {
+        match self.terms {
+            Terms::Single | Terms::Swapped => {
+                accumulate_ahead(self.level, count, a, b, ahead, sums);
+            }
+            Terms::Pairs => accumulate_pairs(count, a, b, ahead, sums),
+        }
+    }
+
+    fn start(&self, row: usize, col: usize, sums: &mut [f32]) {
+        let num_out = self.weights.num_out();
+        let width = sums.len();
+        match self.residual {
+            Some(residual) => sums.copy_from_slice(&residual[row * num_out + col..][..width]),
+            None => sums.fill(0.0),
+        }
+        if let Some(bias) = self.bias {
+            for (sum, &bias) in sums.iter_mut().zip(&bias[col..]) {
+                *sum += bias;
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! From rows of two-byte weights to the panels that the matrix kernel reads.
+//!
+//! A panel's part is turned from `[32 outputs][inputs]` to `[inputs][32 outputs]` in
+//! registers, each value widened to `f32` (exact), or each two consecutive values of a row
+//! left side by side in one lane, for the instruction that multiplies pairs.
+
+use super::halves::{Half, HalfFormat};
+use super::level::Level;
+use super::micro::PANEL;
+
+/// Rows of one panel, as they are stored.
+pub(super) type Rows<'a> = [&'a [Half]; PANEL];
+
+/// Columns of one step of the widest kernel; slices of a product are made of whole ones but
+/// for the last, so that rows are read in whole cache lines where they are aligned.
+pub(super) const STEP: usize = 32;
+
+/// Widens inputs `first..first + out.len()` of `rows` into `out[input][output]`.
+pub(super) fn widen(
+    level: Level,
+    format: HalfFormat,
+    rows: &Rows<'_>,
+    first: usize,
+    out: &mut [[f32; PANEL]],
+) {
+    let len = out.len();
+    let rows: Rows<'_> = std::array::from_fn(|lane| &rows[lane][first..first + len]);
+    match level {
+        Level::Portable => widen_portable(format, &rows, 0, out),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level was detected on this machine; all rows are as long as `out`.
+        Level::Avx2 => unsafe {
+            match format {
+                HalfFormat::Bf16 => x86::widen_avx2::<false>(&rows, out),
+                HalfFormat::F16 => x86::widen_avx2::<true>(&rows, out),
+            }
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx512 => unsafe {
+            match format {
+                HalfFormat::Bf16 => x86::widen_avx512::<false>(&rows, out),
+                HalfFormat::F16 => x86::widen_avx512::<true>(&rows, out),
+            }
+        },
+    }
+}
+
+/// Puts pairs of inputs from `2 · first` on into `out[pair][output]`, the first of a pair in
+/// the lower half of a lane; what a row lacks at its end is zero.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn pair_up(rows: &Rows<'_>, first: usize, out: &mut [[f32; PANEL]]) {
+    let end = rows[0].len().min(2 * (first + out.len()));
+    let rows: Rows<'_> = std::array::from_fn(|lane| &rows[lane][2 * first..end]);
+    assert!(rows.iter().all(|row| row.len().div_ceil(2) == out.len()));
+    // SAFETY: only called where pairs can be multiplied, which takes AVX-512.
+    unsafe { x86::pairs_avx512(&rows, out) };
+}
+
+/// As [`widen`], of the inputs from `from` on.
+fn widen_portable(format: HalfFormat, rows: &Rows<'_>, from: usize, out: &mut [[f32; PANEL]]) {
+    for (lane, row) in rows.iter().enumerate() {
+        for (slot, &value) in out[from..].iter_mut().zip(&row[from..]) {
+            slot[lane] = format.widen(value);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::super::halves::{Half, HalfFormat};
+    use super::{PANEL, Rows, STEP, widen_portable};
+
+    /// How far ahead of a row's values its next ones are asked for.
+    const AHEAD: usize = 512;
+
+    fn format_of(is_f16: bool) -> HalfFormat {
+        if is_f16 {
+            HalfFormat::F16
+        } else {
+            HalfFormat::Bf16
+        }
+    }
+
+    /// All rows are as long as `out`.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn widen_avx512<const F16: bool>(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
+        let whole = out.len() / STEP * STEP;
+        for start in (0..whole).step_by(STEP) {
+            for half in 0..2 {
+                let turned = turned_16(rows, half * 16, start);
+                for (pair, lanes) in turned.into_iter().enumerate() {
+                    let (first, second) = if F16 {
+                        let low = _mm512_cvtepi32_epi16(lanes);
+                        let high = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(lanes));
+                        (_mm512_cvtph_ps(low), _mm512_cvtph_ps(high))
+                    } else {
+                        let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+                        (
+                            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(lanes)),
+                            _mm512_castsi512_ps(_mm512_and_si512(lanes, upper)),
+                        )
+                    };
+                    let slots = &mut out[start + 2 * pair..][..2];
+                    // SAFETY: half of a slot's 32 values.
+                    unsafe {
+                        _mm512_storeu_ps(slots[0].as_mut_ptr().add(half * 16), first);
+                        _mm512_storeu_ps(slots[1].as_mut_ptr().add(half * 16), second);
+                    }
+                }
+            }
+        }
+        widen_portable(format_of(F16), rows, whole, out);
+    }
+
+    /// All rows are twice as long as `out`, or one shorter.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn pairs_avx512(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
+        let whole = rows[0].len() / STEP * STEP;
+        for start in (0..whole).step_by(STEP) {
+            for half in 0..2 {
+                let turned = turned_16(rows, half * 16, start);
+                for (slot, lanes) in out[start / 2..].iter_mut().zip(turned) {
+                    let lanes = _mm512_castsi512_ps(lanes);
+                    // SAFETY: half of a slot's 32 values.
+                    unsafe { _mm512_storeu_ps(slot.as_mut_ptr().add(half * 16), lanes) };
+                }
+            }
+        }
+        for (lane, row) in rows.iter().enumerate() {
+            for (slot, pair) in out[whole / 2..].iter_mut().zip(row[whole..].chunks(2)) {
+                let second = pair.get(1).copied().unwrap_or_default();
+                let bits = [pair[0][0], pair[0][1], second[0], second[1]];
+                slot[lane] = f32::from_bits(u32::from_le_bytes(bits));
+            }
+        }
+    }
+
+    /// Pairs of values from `start` on of 16 rows, turned: register `p` has pair `p` of each.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn turned_16(rows: &Rows<'_>, first: usize, start: usize) -> [__m512i; 16] {
+        let mut r = [_mm512_setzero_si512(); 16];
+        for (r, row) in r.iter_mut().zip(&rows[first..first + 16]) {
+            let values: &[Half] = &row[start..start + STEP];
+            // SAFETY: 32 values are 64 bytes; a prefetch may go astray.
+            unsafe {
+                let values = values.as_ptr().cast::<i8>();
+                _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(AHEAD));
+                *r = _mm512_loadu_si512(values.cast());
+            }
+        }
+        // Two by two, then four by four; 128-bit lane `l` has columns 4l..4l + 4.
+        let mut u = [_mm512_setzero_si512(); 16];
+        for quad in 0..4 {
+            let q = 4 * quad;
+            let a = _mm512_unpacklo_epi32(r[q], r[q + 1]);
+            let b = _mm512_unpackhi_epi32(r[q], r[q + 1]);
+            let c = _mm512_unpacklo_epi32(r[q + 2], r[q + 3]);
+            let d = _mm512_unpackhi_epi32(r[q + 2], r[q + 3]);
+            u[q] = _mm512_unpacklo_epi64(a, c);
+            u[q + 1] = _mm512_unpackhi_epi64(a, c);
+            u[q + 2] = _mm512_unpacklo_epi64(b, d);
+            u[q + 3] = _mm512_unpackhi_epi64(b, d);
+        }
+        let mut out = [_mm512_setzero_si512(); 16];
+        for c in 0..4 {
+            let even = _mm512_shuffle_i32x4::<0x88>(u[c], u[4 + c]);
+            let odd = _mm512_shuffle_i32x4::<0xdd>(u[c], u[4 + c]);
+            let even_after = _mm512_shuffle_i32x4::<0x88>(u[8 + c], u[12 + c]);
+            let odd_after = _mm512_shuffle_i32x4::<0xdd>(u[8 + c], u[12 + c]);
+            out[c] = _mm512_shuffle_i32x4::<0x88>(even, even_after);
+            out[4 + c] = _mm512_shuffle_i32x4::<0x88>(odd, odd_after);
+            out[8 + c] = _mm512_shuffle_i32x4::<0xdd>(even, even_after);
+            out[12 + c] = _mm512_shuffle_i32x4::<0xdd>(odd, odd_after);
+        }
+        out
+    }
+
+    /// All rows are as long as `out`.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn widen_avx2<const F16: bool>(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
+        const WIDTH: usize = STEP / 2;
+        let whole = out.len() / WIDTH * WIDTH;
+        for start in (0..whole).step_by(WIDTH) {
+            for quarter in 0..4 {
+                let turned = turned_8(rows, quarter * 8, start);
+                for (pair, lanes) in turned.into_iter().enumerate() {
+                    let (first, second) = if F16 {
+                        let low = _mm256_and_si256(lanes, _mm256_set1_epi32(0xffff));
+                        let high = _mm256_srli_epi32::<16>(lanes);
+                        // Lane by lane four of each; put in order, eight of each.
+                        let both = _mm256_packus_epi32(low, high);
+                        let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
+                        (
+                            _mm256_cvtph_ps(_mm256_castsi256_si128(both)),
+                            _mm256_cvtph_ps(_mm256_extracti128_si256::<1>(both)),
+                        )
+                    } else {
+                        let upper = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
+                        (
+                            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(lanes)),
+                            _mm256_castsi256_ps(_mm256_and_si256(lanes, upper)),
+                        )
+                    };
+                    let slots = &mut out[start + 2 * pair..][..2];
+                    // SAFETY: a quarter of a slot's 32 values.
+                    unsafe {
+                        _mm256_storeu_ps(slots[0].as_mut_ptr().add(quarter * 8), first);
+                        _mm256_storeu_ps(slots[1].as_mut_ptr().add(quarter * 8), second);
+                    }
+                }
+            }
+        }
+        widen_portable(format_of(F16), rows, whole, out);
+    }
+
+    /// As [`turned_16`], of 8 rows and as many pairs.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn turned_8(rows: &Rows<'_>, first: usize, start: usize) -> [__m256i; 8] {
+        let mut r = [_mm256_setzero_si256(); 8];
+        for (r, row) in r.iter_mut().zip(&rows[first..first + 8]) {
+            let values: &[Half] = &row[start..start + STEP / 2];
+            // SAFETY: 16 values are 32 bytes; a prefetch may go astray.
+            unsafe {
+                let values = values.as_ptr().cast::<i8>();
+                _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(AHEAD));
+                *r = _mm256_loadu_si256(values.cast());
+            }
+        }
+        let mut u = [_mm256_setzero_si256(); 8];
+        for quad in 0..2 {
+            let q = 4 * quad;
+            let a = _mm256_unpacklo_epi32(r[q], r[q + 1]);
+            let b = _mm256_unpackhi_epi32(r[q], r[q + 1]);
+            let c = _mm256_unpacklo_epi32(r[q + 2], r[q + 3]);
+            let d = _mm256_unpackhi_epi32(r[q + 2], r[q + 3]);
+            u[q] = _mm256_unpacklo_epi64(a, c);
+            u[q + 1] = _mm256_unpackhi_epi64(a, c);
+            u[q + 2] = _mm256_unpacklo_epi64(b, d);
+            u[q + 3] = _mm256_unpackhi_epi64(b, d);
+        }
+        let mut out = [_mm256_setzero_si256(); 8];
+        for c in 0..4 {
+            out[c] = _mm256_permute2x128_si256::<0x20>(u[c], u[4 + c]);
+            out[4 + c] = _mm256_permute2x128_si256::<0x31>(u[c], u[4 + c]);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+
+    use super::*;
+
+    /// Rows of every pattern of bits that is a finite number, in an order that mixes them.
+    fn rows(format: HalfFormat, len: usize) -> Vec<Vec<Half>> {
+        let mut bits = 0_u16;
+        (0..PANEL)
+            .map(|_| {
+                (0..len)
+                    .map(|_| {
+                        loop {
+                            bits = bits.wrapping_mul(25_173).wrapping_add(13_849);
+                            let bytes = bits.to_le_bytes();
+                            if format.widen(bytes).is_finite() {
+                                break bytes;
+                            }
+                        }
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_level_widens_exactly_at_every_length() {
+        for level in Level::available() {
+            for format in [HalfFormat::Bf16, HalfFormat::F16] {
+                for (first, len) in [(0, 1), (3, 31), (0, 32), (5, 33), (32, 64), (1, 2047)] {
+                    let rows = rows(format, first + len);
+                    let rows: Rows<'_> = std::array::from_fn(|lane| rows[lane].as_slice());
+                    let mut out = vec![[f32::NAN; PANEL]; len];
+                    widen(level, format, &rows, first, &mut out);
+                    for (input, slot) in out.iter().enumerate() {
+                        for (lane, &got) in slot.iter().enumerate() {
+                            let stored = rows[lane][first + input];
+                            let expected = match format {
+                                HalfFormat::Bf16 => bf16::from_le_bytes(stored).to_f32(),
+                                HalfFormat::F16 => f16::from_le_bytes(stored).to_f32(),
+                            };
+                            assert_eq!(got.to_bits(), expected.to_bits(), "{level:?} {input}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn pairs_stand_side_by_side() {
+        if !Level::available().contains(&Level::Avx512) {
+            println!("skipped: this processor has no AVX-512");
+            return;
+        }
+        for (first, len) in [(0, 1), (0, 31), (1, 64), (16, 97), (0, 128)] {
+            let num_in = 2 * first + len;
+            let rows = rows(HalfFormat::Bf16, num_in);
+            let rows: Rows<'_> = std::array::from_fn(|lane| rows[lane].as_slice());
+            let mut out = vec![[f32::NAN; PANEL]; len.div_ceil(2)];
+            pair_up(&rows, first, &mut out);
+            for (pair, slot) in out.iter().enumerate() {
+                for (lane, &got) in slot.iter().enumerate() {
+                    let at = |index: usize| rows[lane].get(index).copied().unwrap_or_default();
+                    let (low, high) = (at(2 * (first + pair)), at(2 * (first + pair) + 1));
+                    let bits = u32::from_le_bytes([low[0], low[1], high[0], high[1]]);
+                    assert_eq!(got.to_bits(), bits, "{pair} {lane}");
+                }
+            }
+        }
+    }
+}

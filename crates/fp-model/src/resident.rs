@@ -1,0 +1,215 @@
+//! What a model takes of the machine's memory on the CPU, before its weights are read.
+
+use std::fmt;
+
+use candle_core::DType;
+
+use crate::config::ModelConfig;
+use crate::model::LoadOptions;
+use crate::opened::OpenedCheckpoint;
+use crate::source::ModelSource;
+use crate::weights::{Names, Place, StoredDtype, expected_tensors};
+
+/// The program itself: its code, its threads, a tokenizer.
+const PROGRAM: u64 = 48 << 20;
+
+/// Rows whose MLP activations exist at a time, as in `llama::mlp`.
+const MLP_ROWS: u64 = 768;
+
+/// What is run at once, for [`ResidentMemory`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResidentRun {
+    /// Tokens of the prompt, the image's among them.
+    pub num_tokens: usize,
+    /// K, after which tokens are dropped; 0 where none are.
+    pub prune_layer: usize,
+    /// Tokens of one branch after that layer.
+    pub num_kept: usize,
+    /// Branches in one call.
+    pub num_branches: usize,
+    /// Most tokens that are decoded.
+    pub new_tokens: usize,
+}
+
+/// Tokens of prompt and question where they aren't known yet.
+pub(crate) const NUM_TEXT: usize = 256;
+/// Tokens of an answer likewise.
+pub(crate) const NEW_TOKENS: usize = 128;
+
+impl ResidentRun {
+    /// One question on one square image, or on all tiles of any-resolution input, and its
+    /// answer, nothing pruned: so many tokens of prompt and question, and of the answer.
+    pub fn usual(config: &ModelConfig, num_text: usize, new_tokens: usize) -> ResidentRun {
+        let squares = match config.grid_pinpoints {
+            Some(_) => fp_image::Tiling::FIXED_SQUARES,
+            None => 1,
+        };
+        let num_tokens = squares * config.tokens_per_square() + num_text;
+        ResidentRun::whole(num_tokens, new_tokens)
+    }
+
+    /// One prompt with nothing pruned.
+    pub fn whole(num_tokens: usize, new_tokens: usize) -> ResidentRun {
+        ResidentRun {
+            num_tokens,
+            prune_layer: 0,
+            num_kept: num_tokens,
+            num_branches: 1,
+            new_tokens,
+        }
+    }
+}
+
+/// Bytes that will be resident at the peak of a run, mapped pages included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct ResidentMemory {
+    /// Weights in mapped files, whose pages processes share.
+    pub mapped: u64,
+    /// Weights in memory of the process's own.
+    pub owned: u64,
+    /// Keys and values.
+    pub kv_cache: u64,
+    /// Hidden states and what layers make of them.
+    pub activations: u64,
+    /// The program.
+    pub program: u64,
+}
+
+impl ResidentMemory {
+    /// Of a model loaded with `options` on the CPU.
+    pub fn new(source: &ModelSource, options: &LoadOptions, run: &ResidentRun) -> ResidentMemory {
+        match source {
+            ModelSource::Checkpoint(opened) => Self::of_checkpoint(opened, options, run),
+            ModelSource::Random(_, config) => Self::of_dummies(config, options, run),
+        }
+    }
+
+    /// Of dummy weights.
+    pub fn of_dummies(
+        config: &ModelConfig,
+        options: &LoadOptions,
+        run: &ResidentRun,
+    ) -> ResidentMemory {
+        Self::predict(config, &Names::of_dummies(), options, run, |_, _| None)
+    }
+
+    /// Of a checkpoint.
+    pub fn of_checkpoint(
+        opened: &OpenedCheckpoint,
+        options: &LoadOptions,
+        run: &ResidentRun,
+    ) -> ResidentMemory {
+        let stored = |name: &str, in_tower| opened.stored_tensor(name, in_tower);
+        Self::predict(&opened.config, &opened.names, options, run, stored)
+    }
+
+    /// `stored`: a tensor's format, and whether its file is mapped.
+    fn predict(
+        config: &ModelConfig,
+        names: &Names,
+        options: &LoadOptions,
+        run: &ResidentRun,
+        stored: impl Fn(&str, bool) -> Option<(StoredDtype, bool)>,
+    ) -> ResidentMemory {
+        let place = Place {
+            device: candle_core::Device::Cpu,
+            dtype: DType::F32,
+            rounding: options.dtype,
+            kernels: options.kernels,
+            activations: options.activations,
+            kv_cache: options.kv_cache,
+        };
+        let (mut mapped, mut owned) = (0, 0);
+        for tensor in expected_tensors(config, names) {
+            let values = tensor.shape.iter().product::<usize>() as u64;
+            // Norms, biases and positions are kept in `f32`, matrices as the loader says.
+            let is_matrix =
+                tensor.shape.len() > 1 && !tensor.name.ends_with("position_embedding.weight");
+            let found = stored(&tensor.name, tensor.in_tower);
+            let kept = place.kept(found.map(|(dtype, _)| dtype));
+            let stays = matches!(
+                (place.rounding, found),
+                (None, Some((StoredDtype::F16 | StoredDtype::Bf16, true)))
+                    | (Some(DType::F16), Some((StoredDtype::F16, true)))
+                    | (Some(DType::BF16), Some((StoredDtype::Bf16, true)))
+            );
+            match (is_matrix && kept.is_some(), stays) {
+                (true, true) => mapped += 2 * values,
+                (true, false) => owned += 2 * values,
+                (false, _) => owned += 4 * values,
+            }
+        }
+        ResidentMemory {
+            mapped,
+            owned,
+            kv_cache: kv_cache(config, options, run),
+            activations: activations(config, run),
+            program: PROGRAM,
+        }
+    }
+
+    /// What to say of it before weights are read, where it is worth saying: from a gigabyte
+    /// on.
+    pub fn note(&self) -> Option<String> {
+        let is_large = self.total() >= 1 << 30;
+        is_large.then(|| format!("memory at the peak, predicted: {self}"))
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.mapped + self.owned + self.kv_cache + self.activations + self.program
+    }
+}
+
+fn kv_cache(config: &ModelConfig, options: &LoadOptions, run: &ResidentRun) -> u64 {
+    let text = &config.text;
+    let layers = text.num_layers as u64;
+    let [tokens, kept, branches, new, depth] = [
+        run.num_tokens,
+        run.num_kept,
+        run.num_branches,
+        run.new_tokens,
+        run.prune_layer,
+    ]
+    .map(|count| count as u64);
+    let depth = depth.min(layers);
+    let of_branches = branches * ((layers - depth) * kept + layers * new);
+    let bytes = text.kv_bytes_per_token(options.kv_cache.bytes()) as u64;
+    (depth * tokens + of_branches) * bytes
+}
+
+/// Of the rows that run through a layer together.
+fn activations(config: &ModelConfig, run: &ResidentRun) -> u64 {
+    let text = &config.text;
+    let [hidden, inner, vocab] =
+        [text.hidden_size, text.intermediate_size, text.vocab_size].map(|size| size as u64);
+    let projected = hidden + text.kv_bytes_per_token(1) as u64;
+    let rows = run.num_tokens.max(run.num_branches * run.num_kept) as u64;
+    // Residual, norm and their packed rows, projections twice; then the MLP's: gates and
+    // ups, their product, and that packed.
+    let streams = rows * (4 * hidden + projected);
+    let mlp = rows.min(MLP_ROWS) * 4 * inner;
+    let logits = run.num_branches as u64 * 2 * vocab;
+    4 * (streams + mlp + logits)
+}
+
+/// Bytes as `13.2 GiB`.
+fn gib(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+/// Such as `14.2 GiB: weights 13.2 GiB (13.2 GiB of them mapped), KV cache 0.4 GiB, …`.
+impl fmt::Display for ResidentMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: weights {} ({} of them mapped from files), KV cache {}, activations {}, program {}",
+            gib(self.total()),
+            gib(self.mapped + self.owned),
+            gib(self.mapped),
+            gib(self.kv_cache),
+            gib(self.activations),
+            gib(self.program)
+        )
+    }
+}
