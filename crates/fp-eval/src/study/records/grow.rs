@@ -44,15 +44,16 @@ impl GrowingRecords {
         {
             return Err(damage);
         }
-        for number in 0..blocks.list.len() {
-            let at = blocks.list[number];
-            if let Err(error) = check_order(&blocks, &at, order) {
-                // A block is taken out of the lines when it is on the disk, not before.
-                if number + 1 < blocks.list.len() || !is_begin_of_tail(at.before) {
-                    return Err(error);
-                }
-                blocks.list.pop();
+        let wrong = blocks.list.iter().find_map(|at| {
+            let error = check_order(&blocks, at, order).err()?;
+            Some((*at, error))
+        });
+        if let Some((at, error)) = wrong {
+            // A block is taken out of the lines when it is on the disk, not before.
+            if at.number < blocks.list.len() || !is_begin_of_tail(at.before) {
+                return Err(error);
             }
+            blocks.list.pop();
         }
         let mut records = GrowingRecords {
             blocks,
