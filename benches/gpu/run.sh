@@ -209,6 +209,7 @@ elif [ "$python" != none ]; then
 fi
 
 finepruner="$here/bin/finepruner"
+export FINEPRUNER="$finepruner"
 # Whether the whole model can run here; else a step by this name is skipped.
 has_model() {
     [ "$is_dry" = no ] || return 0

@@ -6,12 +6,15 @@ Reads logits-cpu.safetensors and logits-cuda.safetensors of `finepruner generate
 and the runs study-cpu and study-cuda of one study, as run.sh leaves them. Logits may differ
 by 1e-3. Of each sample each cell is compared: selected heads, kept tokens, answer. The
 attention of two devices differs in its last bits, so that a cut below 1e-4 of the scores'
-range may fall elsewhere: such cells are counted apart. Exits with 1 where logits or another
-selection differ, or where more than one answer in a hundred does. Needs nothing but Python.
+range may fall elsewhere: such cells are counted apart. Records are read by `finepruner records`,
+of the program that FINEPRUNER names or that is found. Exits with 1 where logits or another
+selection differ, or where more than one answer in a hundred does. Needs nothing else but Python.
 """
 
 import json
+import os
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,7 +33,9 @@ def logits(path):
 
 
 def samples(run):
-    for line in (Path(run) / "records.jsonl").read_text().splitlines():
+    program = os.environ.get("FINEPRUNER", "finepruner")
+    lines = subprocess.run([program, "records", run], check=True, stdout=subprocess.PIPE)
+    for line in lines.stdout.decode().splitlines():
         yield json.loads(line)["sample"]
 
 
@@ -67,7 +72,7 @@ def main(folder):
     names = [Path(folder) / f"logits-{device}.safetensors" for device in ("cpu", "cuda")]
     missing = [path.name for path in names if not path.exists()]
     runs = [Path(folder) / f"study-{device}" for device in ("cpu", "cuda")]
-    missing += [run.name for run in runs if not (run / "records.jsonl").exists()]
+    missing += [run.name for run in runs if not (run / "records.blocks").exists()]
     if missing:
         sys.exit(f"{folder} lacks {', '.join(missing)}")
     count = compare(*runs)

@@ -4,7 +4,8 @@ same numbers.
 
     python3 benches/peers/same_run.py RUN_A RUN_B
 
-Each folder holds run.json and records.jsonl, and the files of `finepruner report`. What is
+Each folder is a run's, with the files of `finepruner report`; its records are read by
+`finepruner records`, of the program that FINEPRUNER names or that is found. What is
 compared, by the ids of samples and cells: the cells, the tokens that each cell kept, its
 answer, score and smallest margin; every column of cells.csv; every p-value of
 results.json. The exit code is 1 where anything differs.
@@ -12,6 +13,8 @@ results.json. The exit code is 1 where anything differs.
 
 import csv
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,8 +23,11 @@ def records(folder):
     """Of each sample and cell what was seen, answered and scored."""
     cells = [cell["id"] for cell in json.loads((folder / "run.json").read_text())["grid"]["cells"]]
     found = {}
-    with open(folder / "records.jsonl", encoding="utf-8") as lines:
-        for line in lines:
+    program = os.environ.get("FINEPRUNER", "finepruner")
+    with subprocess.Popen(
+        [program, "records", folder], stdout=subprocess.PIPE, encoding="utf-8"
+    ) as read:
+        for line in read.stdout:
             sample = json.loads(line)["sample"]
             for cell, record in zip(cells, sample["cells"]):
                 run = record.get("run")
@@ -37,6 +43,8 @@ def records(folder):
                         run["min_margin"],
                     )
                 found[sample["dataset"], sample["id"], cell] = answer
+    if read.returncode != 0:
+        sys.exit(f"{program} records {folder} ended with {read.returncode}")
     return cells, found
 
 

@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
             let one = time(args, &dataset, engine, adds, &folder)?;
             println!("round {round}, {engine}: {:.2} s", one.seconds);
-            let path = folder.join("records.jsonl");
+            let path = folder.join("records.blocks");
             let found = std::fs::read(&path).with_context(|| path.display().to_string())?;
             let first = records.get_or_insert_with(|| found.clone());
             ensure!(*first == found, "{engine} records something else");

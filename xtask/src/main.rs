@@ -3,6 +3,7 @@
 mod ablate;
 mod bench_engine;
 mod bench_peers;
+mod bench_report;
 mod coverage;
 mod cuda_report;
 mod cuda_setup;
@@ -58,6 +59,8 @@ enum Task {
     BenchPeers(bench_peers::Args),
     /// Time the study engine with and without what it saves, and write the record.
     BenchEngine(bench_engine::Args),
+    /// Measure reports of large runs: time, memory, bytes on the disk.
+    BenchReport(bench_report::Args),
     Coverage(coverage::Args),
     Fuzz(fuzz::Args),
     TrainTiny(train_tiny::Args),
@@ -79,6 +82,7 @@ fn main() -> Result<()> {
         Task::Ci { cuda, hf } => ci(cuda, hf),
         Task::BenchPeers(args) => bench_peers::run(&args),
         Task::BenchEngine(args) => bench_engine::run(&args),
+        Task::BenchReport(args) => bench_report::run(&args),
         Task::Coverage(args) => coverage::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::TrainTiny(args) => train_tiny::run_task(&args),

@@ -481,9 +481,12 @@ fn failed_samples_are_named_with_their_cause() {
             let named = format!("q{number} (p{number}.png): ");
             assert_eq!(words.matches(&named).count(), 1, "{text}");
         }
-        assert!(!words.contains("records.jsonl, and results.json"), "{text}");
+        assert!(
+            !words.contains("`finepruner records`, and results.json"),
+            "{text}"
+        );
     }
-    let records = std::fs::read_to_string(run.join("records.jsonl")).unwrap();
+    let records = common::finepruner(&["records", run.to_str().unwrap()]).stdout;
     let error = records
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fp_eval::study::{Counted, Records, StudyError, count_records};
 use serde_json::Value;
 
 use common::{error_object, fail, finepruner};
@@ -54,14 +55,37 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap_or_default()
 }
 
+/// The records as lines, whether they are in blocks by now or not.
+fn lines(folder: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    let read = Records::open(folder).and_then(|records| {
+        records.lines(|lines| {
+            all.extend_from_slice(lines);
+            Ok::<_, StudyError>(())
+        })
+    });
+    read.unwrap();
+    all
+}
+
+/// Makes lines all that the folder has of records.
+fn set_lines(folder: &Path, lines: &[u8]) {
+    let _ = std::fs::remove_file(folder.join("records.blocks"));
+    std::fs::write(folder.join("records.jsonl"), lines).unwrap();
+}
+
 fn num_lines(folder: &Path) -> usize {
-    let records = read(folder, "records.jsonl");
-    records.iter().filter(|byte| **byte == b'\n').count()
+    let counted = count_records(folder, Counted::default()).unwrap().lines as usize;
+    // Nothing is taken away, and both count alike unless the run goes on in between.
+    assert!(Records::open(folder).unwrap().num_samples() >= counted);
+    counted
 }
 
 /// What an undisturbed run leaves.
 struct Whole {
     records: Vec<u8>,
+    /// As they are stored.
+    blocks: Vec<u8>,
     results: Vec<u8>,
 }
 
@@ -69,27 +93,28 @@ impl Whole {
     fn run(folder: &Path) -> Whole {
         assert_eq!(finish(folder), 0);
         let whole = Whole {
-            records: read(folder, "records.jsonl"),
+            records: lines(folder),
+            blocks: read(folder, "records.blocks"),
             results: read(folder, "results.json"),
         };
         assert_eq!(num_lines(folder), 16);
-        assert!(!whole.results.is_empty());
+        assert!(!whole.results.is_empty() && !whole.blocks.is_empty());
+        assert!(whole.blocks.len() < whole.records.len() / 3);
         whole
     }
 
     #[track_caller]
     fn check(&self, folder: &Path) {
-        assert!(read(folder, "records.jsonl") == self.records);
+        assert!(read(folder, "records.blocks") == self.blocks);
+        assert!(!folder.join("records.jsonl").exists());
+        assert!(lines(folder) == self.records);
         assert!(read(folder, "results.json") == self.results);
     }
 
     /// What was recorded so far is the beginning of the whole, but for a torn last line.
     #[track_caller]
     fn check_part(&self, folder: &Path) {
-        let records = read(folder, "records.jsonl");
-        let whole_lines = records.iter().rposition(|byte| *byte == b'\n');
-        let len = whole_lines.map_or(0, |at| at + 1);
-        assert!(self.records.starts_with(&records[..len]));
+        assert!(self.records.starts_with(&lines(folder)));
     }
 }
 
@@ -291,7 +316,7 @@ fn a_damaged_line_and_another_configuration_are_refused_and_lose_nothing() {
         + 1;
     let mut damaged = whole.records.clone();
     damaged[first + 300] ^= 4;
-    std::fs::write(&path, &damaged).unwrap();
+    set_lines(&folder, &damaged);
     fail(
         &arguments,
         &[
@@ -304,6 +329,20 @@ fn a_damaged_line_and_another_configuration_are_refused_and_lose_nothing() {
     // As the message says.
     std::fs::write(&path, &damaged[..first]).unwrap();
     assert_eq!(finish(&folder), 1);
+    whole.check(&folder);
+
+    let path = folder.join("records.blocks");
+    let mut damaged = whole.blocks.clone();
+    damaged[whole.blocks.len() / 2] ^= 4;
+    std::fs::write(&path, &damaged).unwrap();
+    let said = ["records.blocks, block 1", "checksum", "first 0 bytes"];
+    fail(&arguments, &said);
+    let shown = folder.display().to_string();
+    fail(&["report", &shown], &said);
+    fail(&["records", &shown], &said);
+    assert!(std::fs::read(&path).unwrap() == damaged);
+    std::fs::write(&path, b"").unwrap();
+    assert_eq!(finish(&folder), 0);
     whole.check(&folder);
 
     let other = [&arguments[..], &["--keep=12"]].concat();
@@ -361,7 +400,7 @@ fn folders_that_cant_be_written_to_are_named() {
     let arguments = arguments(&folder);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // Its records could be added to, but nobody can lock it.
-    std::fs::write(folder.join("records.jsonl"), &whole.records[..cut]).unwrap();
+    set_lines(&folder, &whole.records[..cut]);
     fail(&arguments, &["cannot create", "run.lock"]);
     mode(0o755);
     assert_eq!(finish(&folder), 16);

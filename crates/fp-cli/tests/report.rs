@@ -277,7 +277,7 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
     let output = common::finepruner(&args);
     assert_eq!(output.code, Some(3), "{}", output.stderr);
     assert!(flat(&output.stdout).starts_with(said), "{}", output.stdout);
-    let read = |folder: &Path| std::fs::read(folder.join("records.jsonl")).unwrap();
+    let read = |folder: &Path| std::fs::read(folder.join("records.blocks")).unwrap();
     assert!(read(&merged) == read(&run), "merged otherwise");
 
     // Nothing answered at all is an error of its own.

@@ -18,7 +18,9 @@ use serde::de::Error as _;
 use self::error_check::{CAUSE, check};
 use crate::efficiency::{EfficiencyError, SettingOutOfRange};
 use crate::study::config::{ConfigError, Diagnostics, FixedHeadsError, MethodSettingError};
-use crate::study::{DoesNotFit, GridError, LineError, MemoryNeeds, SelectionFileError, StudyError};
+use crate::study::{
+    BlockError, DoesNotFit, GridError, LineError, MemoryNeeds, SelectionFileError, StudyError,
+};
 
 fn path() -> PathBuf {
     PathBuf::from("runs/a")
@@ -114,6 +116,12 @@ fn studies() {
         Content { 0: json() },
         Value { reason: text() },
     ));
+    check(&every_variant!(BlockError:
+        Header {},
+        Checksum { written: 3, found: 7 },
+        Content { reason: text() },
+        Record { place: 3, source: json().into() },
+    ));
     let threads = rayon::ThreadPoolBuilder::new()
         .spawn_handler(|_| Err(io_error()))
         .num_threads(1)
@@ -132,6 +140,7 @@ fn studies() {
         Content { path: path(), reason: text() },
         Json { path: path(), source: json() },
         Line { path: path(), line: 3, source: json().into() },
+        Block { path: path(), block: 3, offset: 96, source: BlockError::Record { place: 3, source: json().into() } },
         Order { path: path(), line: 3, found: 2, expected: text() },
         NotARun { path: path() },
         Changed { path: path(), changes: vec![text()] },

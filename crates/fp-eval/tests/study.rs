@@ -11,13 +11,14 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use fp_eval::study::{
-    CellResult, Engine, Invocation, Method, RunOptions, SampleRecord, Seen, Shard, StudyConfig,
-    StudyError, cell_results, merge, read_records, read_spec, read_timings,
+    CellResult, Counted, Engine, FORMAT, Invocation, Method, OLDEST_FORMAT, RunOptions,
+    SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results, count_records, merge,
+    read_records, read_spec, read_timings,
 };
 use fp_scoring::QueryStrategy;
 use serde_json::{Value, json};
 
-use study_support::{World, records, run};
+use study_support::{World, blocks, records, run, set_lines};
 
 #[test]
 fn a_record_holds_what_the_grid_asks_for() {
@@ -94,7 +95,7 @@ fn check_cell(record: &SampleRecord, index: usize, method: &Method, kept: Option
 fn killed(from: &Path, to: &Path, len: usize) {
     std::fs::create_dir(to).unwrap();
     std::fs::copy(from.join("run.json"), to.join("run.json")).unwrap();
-    std::fs::write(to.join("records.jsonl"), &records(from)[..len]).unwrap();
+    set_lines(to, &records(from)[..len]);
     std::fs::write(to.join("timings.jsonl"), b"{\"samples\":[0").unwrap();
 }
 
@@ -124,6 +125,7 @@ fn a_run_cut_off_anywhere_goes_on_to_the_same_end() {
         let expected = ends.iter().filter(|&&end| end < point).count();
         assert_eq!(summary.num_resumed, expected, "cut off at {point}");
         assert!(records(&again) == whole, "cut off at {point}");
+        assert!(blocks(&again) == blocks(&folder), "cut off at {point}");
         // What recording took by the clock is told of every job, over all starts.
         let timings = read_timings(&again).unwrap();
         let wall: Option<f64> = timings.iter().map(|timing| timing.wall).sum();
@@ -165,6 +167,10 @@ fn a_run_that_is_asked_to_stop_is_resumed_to_the_same_end() {
             assert!(whole.starts_with(&recorded));
             run(&config, &RunOptions::new(&again)).unwrap();
             assert!(records(&again) == whole, "{engine:?} stopped at {stop_at}");
+            assert!(
+                blocks(&again) == blocks(&folder),
+                "{engine:?} stopped at {stop_at}"
+            );
         }
     }
 }
@@ -185,7 +191,7 @@ fn a_damaged_line_is_named_and_nothing_is_lost() {
         .0
         + 1;
     bytes[third + 200] ^= 1;
-    std::fs::write(folder.join("records.jsonl"), &bytes).unwrap();
+    set_lines(&folder, &bytes);
     for error in [
         run(&config, &RunOptions::new(&folder)).unwrap_err(),
         read_records(&folder).unwrap_err(),
@@ -196,7 +202,7 @@ fn a_damaged_line_is_named_and_nothing_is_lost() {
             "{error}"
         );
     }
-    assert!(records(&folder) == bytes);
+    assert!(std::fs::read(folder.join("records.jsonl")).unwrap() == bytes);
 }
 
 #[test]
@@ -208,12 +214,12 @@ fn lines_in_another_order_are_refused() {
     let bytes = records(&folder);
     let mut lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
     lines.swap(1, 2);
-    std::fs::write(folder.join("records.jsonl"), lines.concat()).unwrap();
+    set_lines(&folder, lines.concat());
     let error = run(&config, &RunOptions::new(&folder)).unwrap_err();
     assert!(
         error
             .to_string()
-            .contains("line 2: it is sample 8, where sample 2 belongs"),
+            .contains("record 2: it is sample 8, where sample 2 belongs"),
         "{error}"
     );
 }
@@ -358,12 +364,12 @@ fn how_a_run_was_started_is_noted_and_never_compared() {
         ..RunOptions::new(&folder)
     };
     run(&config, &started("first")).unwrap();
-    let records = std::fs::read(folder.join("records.jsonl")).unwrap();
+    let (records, stored) = (records(&folder), blocks(&folder));
     // Interrupted, and resumed by another program from another folder.
     let half = records.len() / 2;
-    std::fs::write(folder.join("records.jsonl"), &records[..half]).unwrap();
+    set_lines(&folder, &records[..half]);
     run(&config, &started("second")).unwrap();
-    assert!(std::fs::read(folder.join("records.jsonl")).unwrap() == records);
+    assert!(blocks(&folder) == stored);
     let environment = read_spec(&folder).unwrap().environment;
     assert_eq!(environment.invocation.command, ["finepruner", "first"]);
     assert_eq!(environment.invocation.commit.unwrap(), "first".repeat(4));
@@ -461,6 +467,7 @@ fn pieces_merged_in_any_order_are_the_whole() {
         let pieces = order.map(|index| pieces[index].clone());
         assert_eq!(merge(&merged, &pieces).unwrap(), 12);
         assert!(records(&merged) == records(&folder), "{name}");
+        assert!(blocks(&merged) == blocks(&folder), "{name}");
         // And it is a run like any other.
         let summary = run(&config, &RunOptions::new(&merged)).unwrap();
         assert_eq!(summary.num_resumed, 12);
@@ -583,7 +590,7 @@ fn copy_run(from: &Path, to: &Path, num_records: usize) {
     let records = records(from);
     let lines = records.split_inclusive(|byte| *byte == b'\n');
     let kept: Vec<u8> = lines.take(num_records).flatten().copied().collect();
-    std::fs::write(to.join("records.jsonl"), kept).unwrap();
+    set_lines(to, kept);
 }
 
 /// Pieces that an earlier version began hold other images.
@@ -646,4 +653,72 @@ fn a_run_that_winds_down_records_what_it_began() {
     let summary = run(&config, &RunOptions::new(&folder)).unwrap();
     assert_eq!(summary.num_resumed, done);
     assert!(records(&folder) == records(&whole));
+}
+
+/// Makes a run one of the format in which all records are lines.
+fn make_old(folder: &Path, num_records: usize) {
+    let lines = records(folder);
+    let lines = lines.split_inclusive(|byte| *byte == b'\n');
+    let kept: Vec<u8> = lines.take(num_records).flatten().copied().collect();
+    set_lines(folder, kept);
+    let path = folder.join("run.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let new = format!("\"format\": {FORMAT},");
+    let old = format!("\"format\": {OLDEST_FORMAT},");
+    assert!(text.contains(&new));
+    std::fs::write(&path, text.replacen(&new, &old, 1)).unwrap();
+}
+
+#[test]
+fn runs_of_the_format_with_lines_are_read_resumed_and_merged() {
+    let world = World::new();
+    let config = world.study_a();
+    let whole = world.path("whole");
+    run(&config, &RunOptions::new(&whole)).unwrap();
+    for num_records in [12, 7, 0] {
+        let old = world.path(&format!("old_{num_records}"));
+        run(&config, &RunOptions::new(&old)).unwrap();
+        make_old(&old, num_records);
+        assert_eq!(read_spec(&old).unwrap().format, OLDEST_FORMAT);
+        assert_eq!(
+            read_records(&old).unwrap(),
+            read_records(&whole).unwrap()[..num_records]
+        );
+        let counted = count_records(&old, Counted::default()).unwrap();
+        assert_eq!(counted.lines, num_records as u64);
+        let summary = run(&config, &RunOptions::new(&old)).unwrap();
+        assert_eq!(summary.num_resumed, num_records);
+        assert!(blocks(&old) == blocks(&whole));
+        assert_eq!(read_spec(&old).unwrap().format, FORMAT);
+    }
+    // Shards of either format are one run of this one.
+    let mut pieces = Vec::new();
+    for index in 1..=2 {
+        let piece = world.path(&format!("old_shard_{index}"));
+        let options = RunOptions {
+            shard: Some(Shard { index, count: 2 }),
+            ..RunOptions::new(&piece)
+        };
+        run(&config, &options).unwrap();
+        pieces.push(piece);
+    }
+    make_old(&pieces[1], 12);
+    let merged = world.path("merged_formats");
+    merge(&merged, &pieces).unwrap();
+    assert!(blocks(&merged) == blocks(&whole));
+    assert_eq!(read_spec(&merged).unwrap().format, FORMAT);
+    // A version that nobody knows yet.
+    let path = whole.join("run.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let newer = format!("\"format\": {}", FORMAT + 1);
+    std::fs::write(
+        &path,
+        text.replacen(&format!("\"format\": {FORMAT}"), &newer, 1),
+    )
+    .unwrap();
+    let error = read_records(&whole).unwrap_err().to_string();
+    assert!(
+        error.ends_with("run.json: format 3, this program reads formats 1 to 2"),
+        "{error}"
+    );
 }

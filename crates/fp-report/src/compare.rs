@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
 use super::analysis::{Column, Comparison, Judge, Pair, Untested, kept_tokens};
 use super::error::ReportError;
+use super::lookup::for_each_pair;
 use super::run::Run;
+use super::sample::ReportSample;
 
 /// Two runs on the samples and cells that both have. Differences are the second's less
 /// the first's.
@@ -63,15 +64,13 @@ pub fn compare(first: &Path, second: &Path) -> Result<RunComparison, ReportError
         second: second.folder.clone(),
         reason: reason.to_owned(),
     };
-    let by_key: HashMap<_, _> = second
-        .records
-        .iter()
-        .map(|record| (key(second, record), record))
+    let of_second = second.records.iter().enumerate();
+    let by_key: HashMap<_, usize> = of_second
+        .map(|(at, sample)| (key(second, sample), at))
         .collect();
-    let shared: Vec<(&SampleRecord, &SampleRecord)> = first
-        .records
-        .iter()
-        .filter_map(|record| Some((record, *by_key.get(&key(first, record))?)))
+    let of_first = first.records.iter().enumerate();
+    let shared: Vec<(usize, usize)> = of_first
+        .filter_map(|(at, sample)| Some((at, *by_key.get(&key(first, sample))?)))
         .collect();
     if shared.is_empty() {
         return Err(incomparable("they have no sample in common"));
@@ -101,7 +100,7 @@ pub fn compare(first: &Path, second: &Path) -> Result<RunComparison, ReportError
 }
 
 /// What makes a sample the same in two runs.
-fn key<'a>(run: &'a Run, record: &'a SampleRecord) -> (&'a str, &'a str, &'a str, &'a str) {
+fn key<'a>(run: &'a Run, record: &'a ReportSample) -> (&'a str, &'a str, &'a str, &'a str) {
     let dataset = &run.spec.datasets[record.dataset];
     (&dataset.name, &dataset.split, &record.id, &record.question)
 }
@@ -153,12 +152,13 @@ fn changes(first: &Run, second: &Run) -> Vec<String> {
 fn cells(
     first: &Run,
     second: &Run,
-    shared: &[(&SampleRecord, &SampleRecord)],
+    shared: &[(usize, usize)],
 ) -> Result<Vec<CellDifference>, ReportError> {
     let mut images: HashMap<(usize, &str), usize> = HashMap::new();
     let clusters = shared
         .iter()
-        .map(|(record, _)| {
+        .map(|&(at, _)| {
+            let record = &first.records[at];
             let next = images.len();
             *images
                 .entry((record.dataset, record.image_id.as_str()))
@@ -167,40 +167,33 @@ fn cells(
         .collect();
     let config = &first.spec.config;
     let judge = Judge::new(&config.statistics, config.seed, clusters);
-    let mut differences = Vec::new();
-    let mut pairs = Vec::new();
+    let (mut differences, mut both) = (Vec::new(), Vec::new());
     for (index, cell) in first.spec.grid.cells.iter().enumerate() {
-        let Some(other) = second.spec.grid.position(&cell.id) else {
-            continue;
-        };
-        let mut difference = CellDifference {
-            cell: cell.id.clone(),
-            num_answers: 0,
-            texts_differ: 0,
-            kept_differ: 0,
-            comparison: None,
-            untested: None,
-        };
-        for (a, b) in shared {
-            let (Some(run_a), Some(run_b)) = (a.run_of(index), b.run_of(other)) else {
-                continue;
-            };
-            difference.num_answers += 1;
-            difference.texts_differ += usize::from(run_a.text != run_b.text);
-            let kept = kept_tokens(a, index) != kept_tokens(b, other);
-            difference.kept_differ += usize::from(kept);
+        if let Some(other) = second.spec.grid.position(&cell.id) {
+            both.push((index, other));
+            differences.push(CellDifference {
+                cell: cell.id.clone(),
+                num_answers: 0,
+                texts_differ: 0,
+                kept_differ: 0,
+                comparison: None,
+                untested: None,
+            });
         }
-        let score = |record: &SampleRecord, cell: usize| Some(record.run_of(cell)?.score);
-        let of_first: Column = shared.iter().map(|(a, _)| score(a, index)).collect();
-        let of_second: Column = shared.iter().map(|(_, b)| score(b, other)).collect();
+    }
+    count_differences(first, second, shared, &both, &mut differences)?;
+    let mut pairs = Vec::new();
+    for (&(index, other), difference) in both.iter().zip(&differences) {
+        let (a, b) = (&first.columns.scores[index], &second.columns.scores[other]);
+        let of_first: Column = shared.iter().map(|&(at, _)| a[at]).collect();
+        let of_second: Column = shared.iter().map(|&(_, at)| b[at]).collect();
         pairs.push(Pair::new(
-            cell.id.clone(),
+            difference.cell.clone(),
             &of_second,
             "first run",
             &of_first,
             "all cells",
         ));
-        differences.push(difference);
     }
     let samples: Vec<usize> = (0..shared.len()).collect();
     let judged = judge.judge(&pairs, &samples)?;
@@ -211,4 +204,33 @@ fn cells(
         difference.untested = judged.untested.iter().find(of_cell).cloned();
     }
     Ok(differences)
+}
+
+/// Counts what differs in cells that `both` have, by their positions in either grid.
+fn count_differences(
+    first: &Run,
+    second: &Run,
+    shared: &[(usize, usize)],
+    both: &[(usize, usize)],
+    differences: &mut [CellDifference],
+) -> Result<(), ReportError> {
+    let of_first: Vec<usize> = shared
+        .iter()
+        .map(|&(a, _)| first.records[a].index)
+        .collect();
+    let of_second: Vec<usize> = shared
+        .iter()
+        .map(|&(_, b)| second.records[b].index)
+        .collect();
+    for_each_pair(first, &of_first, second, &of_second, |a, b| {
+        for (&(index, other), difference) in both.iter().zip(&mut *differences) {
+            let (Some(run_a), Some(run_b)) = (a.run_of(index), b.run_of(other)) else {
+                continue;
+            };
+            difference.num_answers += 1;
+            difference.texts_differ += usize::from(run_a.text != run_b.text);
+            let kept = kept_tokens(a, index) != kept_tokens(b, other);
+            difference.kept_differ += usize::from(kept);
+        }
+    })
 }

@@ -4,15 +4,19 @@
 //! files; [`write()`] does both for a folder.
 
 mod analysis;
+mod columns;
 mod compare;
 pub mod drawing;
 mod error;
 #[cfg(test)]
 mod error_kinds;
+mod lookup;
 mod measured;
+mod near_ties_file;
 mod published;
 mod render;
 mod run;
+mod sample;
 mod scores_compared;
 
 pub use analysis::*;
@@ -25,11 +29,14 @@ pub use published::{
 };
 pub use render::RESULTS_VERSION;
 pub use run::Run;
+pub use sample::ReportSample;
 pub use scores_compared::{NamedScores, ScoresCompared, compare_scores};
 
 use std::path::{Path, PathBuf};
 
 use fp_eval::efficiency;
+
+use self::near_ties_file::NearTiesFile;
 
 /// Everything for programs; the same for every run of the same study.
 pub const RESULTS_FILE: &str = "results.json";
@@ -41,6 +48,8 @@ pub const FIGURES_FILE: &str = "figures.csv";
 pub const SUMMARY_FILE: &str = "summary.md";
 /// Accuracies as a LaTeX table.
 pub const TABLE_FILE: &str = "table.tex";
+/// One line per answer that rounding may have decided.
+pub const NEAR_TIES_FILE: &str = "near_ties.csv";
 /// What was measured in seconds.
 pub const TIMES_FILE: &str = "timings.json";
 /// The report for people: one page, which asks for nothing of a network.
@@ -87,7 +96,9 @@ pub fn write(folder: &Path) -> Result<Written, ReportError> {
 pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, ReportError> {
     let run = Run::read(folder)?;
     let repetition = repetition.map(Run::read).transpose()?;
-    let analysis = analyse(&run, repetition.as_ref())?;
+    let mut near_ties = NearTiesFile::create(&folder.join(NEAR_TIES_FILE))?;
+    let mut add = |tie: &NearTie| near_ties.add(tie);
+    let analysis = analysis::analyse_with(&run, repetition.as_ref(), &mut add)?;
     let times = measured::measured_times(&run);
     let efficiency = efficiency::read(&folder.join(efficiency::EFFICIENCY_FILE))?;
     let roster = Roster::new(&run.spec.config, &run.spec.grid);
@@ -110,6 +121,7 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
     if let Some(times) = &times {
         contents.push((TIMES_FILE, render::timings_json(times)?));
     }
+    let near_ties = near_ties.finish()?;
     let page = render::page(&source)?;
     contents.push((PAGE_FILE, page.html));
     let mut files = Vec::new();
@@ -119,6 +131,7 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
         write_whole(&path, content.as_bytes())?;
         files.push(path);
     }
+    files.push(near_ties);
     Ok(Written {
         analysis,
         times,

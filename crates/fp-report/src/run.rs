@@ -2,11 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use fp_eval::study::{RunSpec, SampleRecord, TimingRecord, read_records, read_spec, read_timings};
+use fp_eval::study::{
+    Records, RunSpec, SampleRecord, StudyError, TimingRecord, read_spec, read_timings,
+};
 
+use super::columns::{Columns, ColumnsOfRecords};
 use super::error::ReportError;
+use super::sample::ReportSample;
 
-/// A run, read from its folder.
+/// A run, read from its folder: its samples, and what its cells answered as columns. What else
+/// its records hold is read again, a few at once, by what asks for it.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The folder.
@@ -14,11 +19,13 @@ pub struct Run {
     /// What the run is of.
     pub spec: RunSpec,
     /// Its samples on images, by index: what every figure and every test is made of.
-    pub records: Vec<SampleRecord>,
+    pub records: Vec<ReportSample>,
     /// Its text-only questions, by index, which no cell can prune anything of.
-    pub text_only: Vec<SampleRecord>,
+    pub text_only: Vec<ReportSample>,
     /// What its stages took; empty where nothing was measured.
     pub timings: Vec<TimingRecord>,
+    /// What every cell answered to the samples on images.
+    pub(crate) columns: Columns,
 }
 
 impl Run {
@@ -29,69 +36,68 @@ impl Run {
     /// run's, or no record at all.
     pub fn read(folder: &Path) -> Result<Run, ReportError> {
         let spec = read_spec(folder)?;
-        let mut records = read_records(folder)?;
-        records.sort_by_key(|record| record.index);
-        check_indices(&records)?;
+        let stored = Records::open(folder)?;
+        let mut order: Vec<usize> = stored.indices()?.concat();
+        order.sort_unstable();
+        let mut samples: Vec<ReportSample> = Vec::with_capacity(order.len());
+        let mut columns = ColumnsOfRecords::new(spec.grid.cells.len(), order.len());
+        stream(&stored, &spec, |records| {
+            records.iter().try_for_each(|record| check(&spec, record))?;
+            let place = |record: &SampleRecord| order.partition_point(|at| *at < record.index);
+            let records: Vec<_> = records.into_iter().map(|it| (place(&it), it)).collect();
+            columns.add(&records);
+            samples.extend(records.into_iter().map(|(_, it)| ReportSample::new(it)));
+            Ok::<_, ReportError>(())
+        })?;
+        samples.sort_by_key(|sample| sample.index);
+        check_indices(&samples)?;
+        let on_image: Vec<bool> = samples.iter().map(|sample| !sample.text_only).collect();
+        let columns = columns.finish(&on_image);
         let (text_only, records): (Vec<_>, Vec<_>) =
-            records.into_iter().partition(|record| record.text_only);
+            samples.into_iter().partition(|sample| sample.text_only);
+        if records.is_empty() && text_only.is_empty() {
+            return Err(ReportError::NoSamples {
+                folder: folder.to_owned(),
+            });
+        }
         let timings = if folder.join(fp_eval::study::TIMINGS_FILE).is_file() {
             read_timings(folder)?
         } else {
             Vec::new()
         };
-        let run = Run {
+        Ok(Run {
             folder: folder.to_owned(),
             spec,
             records,
             text_only,
             timings,
-        };
-        run.check()?;
-        Ok(run)
+            columns,
+        })
     }
 
-    fn check(&self) -> Result<(), ReportError> {
-        if self.records.is_empty() && self.text_only.is_empty() {
-            return Err(ReportError::NoSamples {
-                folder: self.folder.clone(),
-            });
-        }
-        let num_cells = self.spec.grid.cells.len();
-        for record in self.all_records() {
-            let wrong = |reason: String| wrong(record, reason);
-            if record.dataset >= self.spec.datasets.len() {
-                let known = self.spec.datasets.len();
-                return Err(wrong(format!(
-                    "it is of data set {}, the run has {known}",
-                    record.dataset
-                )));
-            }
-            if record.error.is_some() {
-                continue;
-            }
-            if record.cells.len() != num_cells {
-                let found = record.cells.len();
-                return Err(wrong(format!(
-                    "it has {found} cells, the run has {num_cells}"
-                )));
-            }
-            let num_runs = record.runs.len();
-            let outside = record.cells.iter().filter_map(|cell| cell.run);
-            if let Some(run) = outside.into_iter().find(|&run| run >= num_runs) {
-                return Err(wrong(format!(
-                    "a cell points at run {run}, it has {num_runs}"
-                )));
-            }
-            let score = record.runs.iter().map(|run| run.score);
-            if let Some(score) = score.into_iter().find(|score| !score.is_finite()) {
-                return Err(wrong(format!("a score is {score}")));
-            }
-        }
-        Ok(())
+    /// Gives the records of the run to `visit` by index, text-only questions too, a few at
+    /// once; they are read again.
+    ///
+    /// # Errors
+    /// Records that can't be read any more; whatever `visit` refuses.
+    pub fn stream<E: From<StudyError>>(
+        &self,
+        visit: impl FnMut(Vec<SampleRecord>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        stream(&Records::open(&self.folder)?, &self.spec, visit)
+    }
+
+    /// Where a record is among the samples on images; none for one that wasn't there when the
+    /// run was read.
+    pub(crate) fn place_of(&self, record: &SampleRecord) -> Option<usize> {
+        let found = self
+            .records
+            .binary_search_by_key(&record.index, |it| it.index);
+        found.ok().filter(|_| !record.text_only)
     }
 
     /// Samples on images, then text-only questions.
-    pub(crate) fn all_records(&self) -> impl Iterator<Item = &SampleRecord> {
+    pub(crate) fn all_records(&self) -> impl Iterator<Item = &ReportSample> {
         self.records.iter().chain(&self.text_only)
     }
 
@@ -121,7 +127,7 @@ impl Run {
     }
 
     /// Where a sample's image lies.
-    pub(crate) fn image_path(&self, record: &SampleRecord) -> PathBuf {
+    pub(crate) fn image_path(&self, record: &ReportSample) -> PathBuf {
         self.spec.datasets[record.dataset].path.join(&record.image)
     }
 
@@ -133,19 +139,67 @@ impl Run {
     }
 }
 
-fn wrong(record: &SampleRecord, reason: String) -> ReportError {
+fn stream<E: From<StudyError>>(
+    records: &Records,
+    spec: &RunSpec,
+    mut visit: impl FnMut(Vec<SampleRecord>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut records = records.by_index(spec)?;
+    loop {
+        let some = records.next_records()?;
+        if some.is_empty() {
+            return Ok(());
+        }
+        visit(some)?;
+    }
+}
+
+/// Refuses a record that contradicts the run, or holds a score that is none.
+fn check(spec: &RunSpec, record: &SampleRecord) -> Result<(), ReportError> {
+    let wrong = |reason: String| Err(wrong(record.index, &record.id, reason));
+    let num_cells = spec.grid.cells.len();
+    if record.dataset >= spec.datasets.len() {
+        let known = spec.datasets.len();
+        return wrong(format!(
+            "it is of data set {}, the run has {known}",
+            record.dataset
+        ));
+    }
+    if record.error.is_some() {
+        return Ok(());
+    }
+    if record.cells.len() != num_cells {
+        let found = record.cells.len();
+        return wrong(format!("it has {found} cells, the run has {num_cells}"));
+    }
+    let num_runs = record.runs.len();
+    let mut runs = record.cells.iter().filter_map(|cell| cell.run);
+    if let Some(run) = runs.find(|&run| run >= num_runs) {
+        return wrong(format!("a cell points at run {run}, it has {num_runs}"));
+    }
+    let mut scores = record.runs.iter().map(|run| run.score);
+    match scores.find(|score| !score.is_finite()) {
+        Some(score) => wrong(format!("a score is {score}")),
+        None => Ok(()),
+    }
+}
+
+fn wrong(index: usize, id: &str, reason: String) -> ReportError {
     ReportError::Record {
-        index: record.index,
-        id: record.id.clone(),
+        index,
+        id: id.to_owned(),
         reason,
     }
 }
 
-/// Refuses sorted records of which two are of one sample.
-fn check_indices(records: &[SampleRecord]) -> Result<(), ReportError> {
-    let twice = records.array_windows().find(|[a, b]| a.index == b.index);
+/// Refuses sorted samples of which two are the same.
+fn check_indices(samples: &[ReportSample]) -> Result<(), ReportError> {
+    let twice = samples.array_windows().find(|[a, b]| a.index == b.index);
     match twice {
-        Some([_, record]) => Err(wrong(record, "it is recorded twice".to_owned())),
+        Some([_, sample]) => {
+            let reason = "it is recorded twice".to_owned();
+            Err(wrong(sample.index, &sample.id, reason))
+        }
         None => Ok(()),
     }
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fp_eval::study::{Seen, cell_results};
+use fp_eval::study::{SampleRecord, Seen};
 use fp_report::{Run, cell_summaries};
 use serde_json::{Map, Value, json};
+
+use crate::commands::cells_of;
 
 /// The records of a run: one object per sample and cell, text-only questions left out.
 ///
@@ -15,41 +17,51 @@ pub fn records_of_run(folder: &Path) -> Result<Vec<Value>> {
     let run = Run::read(folder)?;
     let names: Vec<String> = run.spec.datasets.iter().map(|d| d.name.clone()).collect();
     let mut rows = Vec::new();
-    for record in &run.records {
-        for (index, cell) in run.spec.grid.cells.iter().enumerate() {
-            let of_cell = record.cells.get(index);
-            let answer = record.run_of(index);
-            let kept = answer.and_then(|answer| answer.seen.last_tokens());
-            let num_image = record.layout.map_or(0, |layout| layout.num_image);
-            let error = of_cell.and_then(|cell| cell.error.as_ref());
-            rows.push(json!({
-                "index": record.index,
-                "dataset": names[record.dataset],
-                "id": record.id,
-                "image_id": record.image_id,
-                "image": record.image,
-                "family": record.family,
-                "question": record.question,
-                "answers": record.answers,
-                "num_image_tokens": record.layout.map(|layout| layout.num_image),
-                "cell": cell.id,
-                "text": answer.map(|answer| &answer.text),
-                "score": answer.map(|answer| answer.score),
-                "num_kept": answer.map(|answer| answer.seen.num_last(num_image)),
-                "kept_tokens": match answer.map(|answer| &answer.seen) {
-                    Some(Seen::NoImage) => json!([]),
-                    _ => json!(kept),
-                },
-                "selected_heads": of_cell
-                    .map(|cell| &cell.heads)
-                    .filter(|heads| !heads.is_empty()),
-                "is_near_tie": record.is_near_tie(index),
-                "skipped": of_cell.and_then(|cell| cell.skipped.as_ref()),
-                "error": record.error.as_ref().or(error),
-            }));
+    run.stream(|records| {
+        let of_images = records.into_iter().filter(|record| !record.text_only);
+        for record in of_images {
+            add_rows(&mut rows, &run, &names, &record);
         }
-    }
+        anyhow::Ok(())
+    })?;
+    // By index, whatever the order of running; in the order of the cells.
+    rows.sort_by_key(|row| row["index"].as_u64());
     Ok(rows)
+}
+
+fn add_rows(rows: &mut Vec<Value>, run: &Run, names: &[String], record: &SampleRecord) {
+    for (index, cell) in run.spec.grid.cells.iter().enumerate() {
+        let of_cell = record.cells.get(index);
+        let answer = record.run_of(index);
+        let kept = answer.and_then(|answer| answer.seen.last_tokens());
+        let num_image = record.layout.map_or(0, |layout| layout.num_image);
+        let error = of_cell.and_then(|cell| cell.error.as_ref());
+        rows.push(json!({
+            "index": record.index,
+            "dataset": names[record.dataset],
+            "id": record.id,
+            "image_id": record.image_id,
+            "image": record.image,
+            "family": record.family,
+            "question": record.question,
+            "answers": record.answers,
+            "num_image_tokens": record.layout.map(|layout| layout.num_image),
+            "cell": cell.id,
+            "text": answer.map(|answer| &answer.text),
+            "score": answer.map(|answer| answer.score),
+            "num_kept": answer.map(|answer| answer.seen.num_last(num_image)),
+            "kept_tokens": match answer.map(|answer| &answer.seen) {
+                Some(Seen::NoImage) => json!([]),
+                _ => json!(kept),
+            },
+            "selected_heads": of_cell
+                .map(|cell| &cell.heads)
+                .filter(|heads| !heads.is_empty()),
+            "is_near_tie": record.is_near_tie(index),
+            "skipped": of_cell.and_then(|cell| cell.skipped.as_ref()),
+            "error": record.error.as_ref().or(error),
+        }));
+    }
 }
 
 /// The cells of a run: one object per cell, its accuracy with the interval, what it is and
@@ -59,7 +71,7 @@ pub fn records_of_run(folder: &Path) -> Result<Vec<Value>> {
 /// As [`records_of_run`]; records from which nothing can be computed.
 pub fn cells_of_run(folder: &Path) -> Result<Vec<Value>> {
     let run = Run::read(folder)?;
-    let results = cell_results(&run.spec, &run.records)?;
+    let results = cells_of(&run)?;
     let summaries = cell_summaries(&run)?;
     let mut rows = Vec::new();
     for (result, summary) in results.iter().zip(&summaries) {

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use anyhow::Result;
 use fp_eval::format::counted;
+use fp_eval::study::{CellResult, ResultSums};
 use fp_model::ResidentMemory;
-use fp_report::Failures;
+use fp_report::{Failures, Run};
 use serde::Serialize;
 
 use crate::failure::note_output;
@@ -24,6 +25,7 @@ pub(crate) mod inspect;
 pub(crate) mod merge;
 pub(crate) mod methods;
 mod output_file;
+pub(crate) mod records;
 pub(crate) mod report;
 pub(crate) mod rescore;
 pub(crate) mod score;
@@ -83,6 +85,17 @@ impl std::fmt::Display for Incomplete {
 }
 
 impl std::error::Error for Incomplete {}
+
+/// What came of each cell of a run on its samples with images.
+pub(crate) fn cells_of(run: &Run) -> Result<Vec<CellResult>> {
+    let mut sums = ResultSums::new(&run.spec);
+    run.stream(|records| {
+        let mut records = records.iter().filter(|record| !record.text_only);
+        records.try_for_each(|record| sums.add(&run.spec, record))?;
+        anyhow::Ok(())
+    })?;
+    Ok(sums.finish(&run.spec))
+}
 
 /// Says on standard error what should be known of a result that is given all the same.
 pub(crate) fn warn(notes: &[String]) {

@@ -1,6 +1,7 @@
 //! Files that flags name, written when all else is done.
 
 use std::fs;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -34,10 +35,20 @@ impl OutputFile {
 
     /// Writes the whole content.
     pub(super) fn write(&self, content: &[u8]) -> Result<()> {
-        let file = self.beside()?;
-        fs::write(file.path(), content).with_context(|| self.refused())?;
+        self.write_with(|file| file.write_all(content).with_context(|| self.refused()))
+    }
+
+    /// Writes what `write` gives, piece by piece.
+    pub(super) fn write_with<T>(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> Result<T>,
+    ) -> Result<T> {
+        let mut writer = BufWriter::new(self.beside()?);
+        let written = write(&mut writer)?;
+        let file = writer.into_inner().map_err(|error| error.into_error());
+        let file = file.with_context(|| self.refused())?;
         file.persist(&self.path).with_context(|| self.refused())?;
-        Ok(())
+        Ok(written)
     }
 
     /// A new file in the same folder, gone when dropped.

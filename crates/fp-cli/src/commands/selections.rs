@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use fp_eval::study::{read_records, read_spec, selections_of_run};
+use fp_eval::study::{Records, SampleRecord, read_spec, selections_of_run};
 
 use super::output_file::OutputFile;
 use super::{print_json, print_text};
@@ -37,11 +37,22 @@ pub(crate) struct SelectionsArgs {
 /// Runs the command.
 pub(crate) fn run(args: &SelectionsArgs) -> Result<()> {
     let output = OutputFile::at("--output", &args.output)?;
-    let (spec, records) = (read_spec(&args.run)?, read_records(&args.run)?);
-    let text = selections_of_run(&spec, &records, &args.cell)
-        .map_err(|reason| anyhow!("{}: {reason}", args.run.display()))?;
-    output.write(text.as_bytes())?;
-    let count = text.lines().count();
+    let spec = read_spec(&args.run)?;
+    let lines = |records: &[SampleRecord]| {
+        selections_of_run(&spec, records, &args.cell)
+            .map_err(|reason| anyhow!("{}: {reason}", args.run.display()))
+    };
+    // A cell that the run lacks is an error of a run without records too.
+    lines(&[])?;
+    let count = output.write_with(|file| {
+        let mut count = 0;
+        Records::open(&args.run)?.stream(&spec, |records| {
+            let text = lines(&records)?;
+            count += text.lines().count();
+            anyhow::Ok(file.write_all(text.as_bytes())?)
+        })?;
+        anyhow::Ok(count)
+    })?;
     if args.json {
         return print_json(&serde_json::json!({
             "output": args.output,

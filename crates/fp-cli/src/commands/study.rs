@@ -197,10 +197,10 @@ fn carry_out(
     // A shard is a part of something that may well have answers.
     anyhow::ensure!(
         args.is_piece() || !failures.is_total(),
-        "all {} failed, and there is nothing to report: {}; {} has every reason",
+        "all {} failed, and there is nothing to report: {}; `finepruner records {}` has every reason",
         counted(failures.num_recorded, "question"),
         failures.first().join("; "),
-        folder.join(fp_eval::study::RECORDS_FILE).display()
+        folder.display()
     );
     let measured = match config.efficiency {
         Some(settings) => efficiency::measure_run(&summary, settings, &options, args, finish.json),

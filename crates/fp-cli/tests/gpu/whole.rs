@@ -67,10 +67,8 @@ fn a_study_chooses_and_answers_the_same_on_both_devices() {
         );
         let text = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(0), "{text}");
-        let records = std::fs::read_to_string(run.join("records.jsonl")).unwrap();
-        let line: serde_json::Value =
-            serde_json::from_str(records.lines().next().unwrap()).unwrap();
-        line["sample"].clone()
+        let records = fp_eval::study::read_records(&run).unwrap();
+        serde_json::to_value(&records[0]).unwrap()
     });
     let of = |sample: &serde_json::Value, list: &str, key: &str| -> Vec<serde_json::Value> {
         let items = sample[list].as_array().unwrap();

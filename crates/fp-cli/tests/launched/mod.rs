@@ -97,7 +97,13 @@ impl Launch {
 
 /// Whole lines of a run's records.
 pub(crate) fn lines(run: &Path) -> Vec<Vec<u8>> {
-    let bytes = std::fs::read(run.join("records.jsonl")).unwrap_or_default();
+    let mut bytes = Vec::new();
+    let records = fp_eval::study::Records::open(run).unwrap();
+    let read = records.lines(|lines| {
+        bytes.extend_from_slice(lines);
+        Ok::<_, fp_eval::study::StudyError>(())
+    });
+    read.unwrap();
     let whole = bytes.split_inclusive(|byte| *byte == b'\n');
     whole
         .filter(|line| line.ends_with(b"\n"))
@@ -138,7 +144,7 @@ impl Whole {
     /// The merged run is the whole, byte for byte.
     #[track_caller]
     pub(crate) fn check(&self, launch: &Launch) {
-        for file in ["records.jsonl", "results.json", "cells.csv"] {
+        for file in ["records.blocks", "results.json", "cells.csv"] {
             let [merged, whole] = [launch.folder.join("run"), self.folder.clone()]
                 .map(|folder| std::fs::read(folder.join(file)).unwrap());
             assert!(merged == whole, "{file} differs");

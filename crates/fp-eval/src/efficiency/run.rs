@@ -14,8 +14,8 @@ use super::prepared::{Prepared, bare, every_pair};
 use super::settings::EfficiencySettings;
 use super::summary::{Efficiency, read};
 use crate::study::{
-    Cell, Cut, Inputs, RunSpec, StudyConfig, dataset_selector, load_options, plans_of_run,
-    read_records, read_spec,
+    Cell, Cut, Inputs, Records, RunSpec, SampleRecord, StudyConfig, dataset_selector, load_options,
+    plans_of_run, read_spec,
 };
 
 /// Plans the measurement of the run in `folder`: every budget, the control `drop_all`
@@ -133,11 +133,16 @@ fn first_question(
         anyres: study.anyres,
     };
     let inputs = Inputs::new(opened, cut, study.prompt_template)?;
-    let records = read_records(folder)?;
-    let mut answered: Vec<_> = records.iter().filter(|r| r.error.is_none()).collect();
-    answered.retain(|record| !record.text_only);
-    let first = answered.into_iter().min_by_key(|record| record.index);
-    let number = first.map_or(0, |record| record.dataset);
+    let mut first: Option<SampleRecord> = None;
+    Records::open(folder)?.stream(spec, |records| {
+        let answered = records
+            .into_iter()
+            .filter(|r| r.error.is_none() && !r.text_only);
+        let all = first.take().into_iter().chain(answered);
+        first = all.min_by_key(|record| record.index);
+        Ok::<_, EfficiencyError>(())
+    })?;
+    let number = first.as_ref().map_or(0, |record| record.dataset);
     let name = study.datasets.get(number);
     let missing = || EfficiencyError::Setting {
         what: "the run's first question",
@@ -146,7 +151,7 @@ fn first_question(
     };
     let selector = dataset_selector(name.ok_or_else(missing)?)?;
     let (dataset, _) = dataset::open_but_for_images(&selector)?;
-    let id = first.map(|record| record.id.as_str());
+    let id = first.as_ref().map(|record| record.id.as_str());
     let mut samples = dataset.samples.iter();
     let sample = samples.find(|sample| id.is_none_or(|id| id == sample.id));
     Input::of_sample(inputs, source.config(), sample.ok_or_else(missing)?)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fp_scoring::{BudgetError, MlpConvention};
 use serde::Serialize;
 
-use super::cost::{CountedCost, CountedMacs, counted_cost};
+use super::cost::{CostSums, CountedCost, CountedMacs};
 use super::grid::Cell;
 use super::record::SampleRecord;
 use super::spec::RunSpec;
@@ -17,20 +17,6 @@ pub struct Mean {
     pub n: usize,
     /// 0 to 1; 0 where there is no sample.
     pub mean: f64,
-}
-
-impl Mean {
-    fn of(values: impl IntoIterator<Item = f64>) -> Mean {
-        let (mut n, mut sum) = (0, 0.0);
-        for value in values {
-            n += 1;
-            sum += value;
-        }
-        Mean {
-            n,
-            mean: if n == 0 { 0.0 } else { sum / n as f64 },
-        }
-    }
 }
 
 /// What answering takes, counted and not measured; means over samples. The figures are
@@ -94,76 +80,142 @@ pub fn cell_results(
     spec: &RunSpec,
     records: &[SampleRecord],
 ) -> Result<Vec<CellResult>, BudgetError> {
-    let cells = spec.grid.cells.iter().enumerate();
-    cells
-        .map(|(index, cell)| result(spec, records, index, cell))
-        .collect()
+    let mut sums = ResultSums::new(spec);
+    records
+        .iter()
+        .try_for_each(|record| sums.add(spec, record))?;
+    Ok(sums.finish(spec))
 }
 
-fn result(
-    spec: &RunSpec,
-    records: &[SampleRecord],
-    index: usize,
-    cell: &Cell,
-) -> Result<CellResult, BudgetError> {
-    let answered: Vec<_> = records
-        .iter()
-        .filter_map(|record| Some((record, record.run_of(index)?)))
-        .collect();
-    let scores = |is_wanted: &dyn Fn(&SampleRecord) -> bool| {
-        let wanted = answered.iter().filter(|(record, _)| is_wanted(record));
-        Mean::of(wanted.map(|(_, run)| run.score))
-    };
-    let families: std::collections::BTreeSet<&str> = answered
-        .iter()
-        .map(|(record, _)| record.family.as_str())
-        .collect();
-    let is_skipped = |record: &&SampleRecord| {
-        let cell = record.cells.get(index);
-        cell.is_some_and(|cell| cell.skipped.is_some())
-    };
-    let num_skipped = records.iter().filter(is_skipped).count();
-    let kept = answered.iter().map(|(record, run)| {
-        let n = record.layout.map_or(0, |layout| layout.num_image);
-        run.seen.num_last(n)
-    });
-    Ok(CellResult {
-        accuracy: scores(&|_| true),
-        vanilla_on_same: vanilla_on_same(spec, records, index),
-        by_family: families
-            .into_iter()
-            .map(|family| (family.to_owned(), scores(&|record| record.family == family)))
-            .collect(),
-        by_dataset: (0..spec.datasets.len())
-            .map(|dataset| scores(&|record| record.dataset == dataset))
-            .collect(),
-        num_skipped,
-        num_failed: records.len() - answered.len() - num_skipped,
-        num_near_ties: answered
-            .iter()
-            .filter(|(record, _)| record.is_near_tie(index))
-            .count(),
-        mean_kept: Mean::of(kept.map(|count| count as f64)).mean,
-        costs: CellCost::all(&counted_cost(spec, records, index)?),
-        cell: cell.clone(),
-    })
+/// Sums of what came of each cell, record by record.
+#[derive(Debug)]
+pub struct ResultSums {
+    num_records: usize,
+    vanilla: Option<usize>,
+    /// `[cells]`.
+    cells: Vec<CellSums>,
 }
 
-/// Vanilla on the samples that it and a cell both answered; none where neither answered
-/// any other, or they share none.
-fn vanilla_on_same(spec: &RunSpec, records: &[SampleRecord], cell: usize) -> Option<Mean> {
-    let cells = &spec.grid.cells;
-    let vanilla = cells.iter().position(|cell| cell.method.is("vanilla"))?;
-    let score = |record: &SampleRecord, cell| Some(record.run_of(cell)?.score);
-    let same = on_same_questions(
-        records
-            .iter()
-            .map(|record| (score(record, cell), score(record, vanilla))),
-    )?;
-    (!same.is_all).then_some(Mean {
-        n: same.n,
-        mean: same.vanilla,
-    })
+#[derive(Debug)]
+struct CellSums {
+    accuracy: Sum,
+    on_same: SameSums,
+    by_family: BTreeMap<String, Sum>,
+    by_dataset: Vec<Sum>,
+    num_skipped: usize,
+    num_near_ties: usize,
+    kept: Sum,
+    cost: CostSums,
+}
+
+/// A sum of so many values.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    n: usize,
+    sum: f64,
+}
+
+impl Sum {
+    fn add(&mut self, value: f64) {
+        self.n += 1;
+        self.sum += value;
+    }
+
+    fn mean(self) -> Mean {
+        let Sum { n, sum } = self;
+        Mean {
+            n,
+            mean: if n == 0 { 0.0 } else { sum / n as f64 },
+        }
+    }
+}
+
+impl ResultSums {
+    /// Of no record yet.
+    pub fn new(spec: &RunSpec) -> ResultSums {
+        let cells = &spec.grid.cells;
+        let sums = |cell| CellSums {
+            accuracy: Sum::default(),
+            on_same: SameSums::default(),
+            by_family: BTreeMap::new(),
+            by_dataset: vec![Sum::default(); spec.datasets.len()],
+            num_skipped: 0,
+            num_near_ties: 0,
+            kept: Sum::default(),
+            cost: CostSums::new(spec, cell),
+        };
+        ResultSums {
+            num_records: 0,
+            vanilla: cells.iter().position(|cell| cell.method.is("vanilla")),
+            cells: (0..cells.len()).map(sums).collect(),
+        }
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// As [`cell_results`].
+    pub fn add(&mut self, spec: &RunSpec, record: &SampleRecord) -> Result<(), BudgetError> {
+        self.num_records += 1;
+        let vanilla = self.vanilla.and_then(|vanilla| record.run_of(vanilla));
+        let vanilla = vanilla.map(|run| run.score);
+        for (index, sums) in self.cells.iter_mut().enumerate() {
+            let cell = record.cells.get(index);
+            sums.num_skipped += usize::from(cell.is_some_and(|cell| cell.skipped.is_some()));
+            let run = record.run_of(index);
+            sums.on_same.add(run.map(|run| run.score), vanilla);
+            sums.cost.add(spec, record)?;
+            let Some(run) = run else { continue };
+            sums.accuracy.add(run.score);
+            match sums.by_family.get_mut(&record.family) {
+                Some(family) => family.add(run.score),
+                None => {
+                    let mut family = Sum::default();
+                    family.add(run.score);
+                    sums.by_family.insert(record.family.clone(), family);
+                }
+            }
+            if let Some(dataset) = sums.by_dataset.get_mut(record.dataset) {
+                dataset.add(run.score);
+            }
+            sums.num_near_ties += usize::from(record.is_near_tie(index));
+            let n = record.layout.map_or(0, |layout| layout.num_image);
+            sums.kept.add(run.seen.num_last(n) as f64);
+        }
+        Ok(())
+    }
+
+    /// What came of each cell.
+    pub fn finish(self, spec: &RunSpec) -> Vec<CellResult> {
+        let (num_records, has_vanilla) = (self.num_records, self.vanilla.is_some());
+        let cells = spec.grid.cells.iter().zip(self.cells);
+        cells
+            .map(|(cell, sums)| CellResult {
+                accuracy: sums.accuracy.mean(),
+                // None where neither answered any other, or they share none.
+                vanilla_on_same: sums
+                    .on_same
+                    .finish()
+                    .filter(|same| has_vanilla && !same.is_all)
+                    .map(|same| Mean {
+                        n: same.n,
+                        mean: same.vanilla,
+                    }),
+                by_family: sums
+                    .by_family
+                    .into_iter()
+                    .map(|(family, sum)| (family, sum.mean()))
+                    .collect(),
+                by_dataset: sums.by_dataset.into_iter().map(Sum::mean).collect(),
+                num_skipped: sums.num_skipped,
+                num_failed: num_records - sums.accuracy.n - sums.num_skipped,
+                num_near_ties: sums.num_near_ties,
+                mean_kept: sums.kept.mean().mean,
+                costs: CellCost::all(&sums.cost.mean()),
+                cell: cell.clone(),
+            })
+            .collect()
+    }
 }
 
 /// A cell and vanilla on the questions that both answered. Scores are 0 to 1.
@@ -188,22 +240,40 @@ pub struct OnSameQuestions {
 pub fn on_same_questions(
     scores: impl IntoIterator<Item = (Option<f64>, Option<f64>)>,
 ) -> Option<OnSameQuestions> {
-    let (mut n, mut sum, mut sum_vanilla, mut is_all) = (0_usize, 0.0, 0.0, true);
+    let mut sums = SameSums::default();
     for (cell, vanilla) in scores {
-        is_all &= cell.is_some() == vanilla.is_some();
+        sums.add(cell, vanilla);
+    }
+    sums.finish()
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct SameSums {
+    n: usize,
+    cell: f64,
+    vanilla: f64,
+    is_apart: bool,
+}
+
+impl SameSums {
+    fn add(&mut self, cell: Option<f64>, vanilla: Option<f64>) {
+        self.is_apart |= cell.is_some() != vanilla.is_some();
         if let (Some(cell), Some(vanilla)) = (cell, vanilla) {
-            n += 1;
-            sum += cell;
-            sum_vanilla += vanilla;
+            self.n += 1;
+            self.cell += cell;
+            self.vanilla += vanilla;
         }
     }
-    let mean = |sum: f64| sum / n as f64;
-    (n > 0).then(|| OnSameQuestions {
-        n,
-        vanilla: mean(sum_vanilla),
-        difference: mean(sum) - mean(sum_vanilla),
-        is_all,
-    })
+
+    fn finish(self) -> Option<OnSameQuestions> {
+        let mean = |sum: f64| sum / self.n as f64;
+        (self.n > 0).then(|| OnSameQuestions {
+            n: self.n,
+            vanilla: mean(self.vanilla),
+            difference: mean(self.cell) - mean(self.vanilla),
+            is_all: !self.is_apart,
+        })
+    }
 }
 
 impl CellCost {

@@ -82,32 +82,60 @@ pub fn counted_cost(
     records: &[SampleRecord],
     index: usize,
 ) -> Result<CountedCost, BudgetError> {
-    let cell = &spec.grid.cells[index];
-    let mut cost = CountedCost {
-        cell: cell.id.clone(),
-        n: 0,
-        average_visual_tokens: 0.0,
-        average_by_output: 0.0,
-        kept: 0.0,
-        schedule: TokenFlow::default(),
-        macs: MlpConvention::ALL
-            .iter()
-            .map(|&mlp| CountedMacs {
-                mlp,
-                ..CountedMacs::default()
-            })
-            .collect(),
-        kv_bytes: 0.0,
-        unpruned_kv_bytes: 0.0,
-    };
-    let mut flows = Flows::default();
-    for record in records {
-        let (Some(layout), Some(run)) = (record.layout, record.run_of(index)) else {
-            continue;
+    let mut sums = CostSums::new(spec, index);
+    records
+        .iter()
+        .try_for_each(|record| sums.add(spec, record))?;
+    Ok(sums.mean())
+}
+
+/// Sums of what one cell costs, record by record.
+#[derive(Debug)]
+pub struct CostSums {
+    cell: usize,
+    sums: CountedCost,
+    flows: Flows,
+}
+
+impl CostSums {
+    /// Of the cell at `index` of the run's grid, of no record yet.
+    pub fn new(spec: &RunSpec, index: usize) -> CostSums {
+        CostSums {
+            cell: index,
+            sums: CountedCost {
+                cell: spec.grid.cells[index].id.clone(),
+                n: 0,
+                average_visual_tokens: 0.0,
+                average_by_output: 0.0,
+                kept: 0.0,
+                schedule: TokenFlow::default(),
+                macs: MlpConvention::ALL
+                    .iter()
+                    .map(|&mlp| CountedMacs {
+                        mlp,
+                        ..CountedMacs::default()
+                    })
+                    .collect(),
+                kv_bytes: 0.0,
+                unpruned_kv_bytes: 0.0,
+            },
+            flows: Flows::default(),
+        }
+    }
+
+    /// Adds a record, if the cell answered it.
+    ///
+    /// # Errors
+    /// As [`counted_cost`].
+    pub fn add(&mut self, spec: &RunSpec, record: &SampleRecord) -> Result<(), BudgetError> {
+        let (Some(layout), Some(run)) = (record.layout, record.run_of(self.cell)) else {
+            return Ok(());
         };
         let schedule = schedule(spec, layout, run)?;
-        let rows = num_query_rows(record, layout, &cell.method);
-        flows.add(run, layout.num_image, spec.config.prune_layer.first());
+        let rows = num_query_rows(record, layout, &spec.grid.cells[self.cell].method);
+        let prune_layer = spec.config.prune_layer.first();
+        self.flows.add(run, layout.num_image, prune_layer);
+        let cost = &mut self.sums;
         cost.n += 1;
         cost.average_by_output += schedule.average_by_output();
         cost.kept += schedule.last() as f64;
@@ -133,10 +161,16 @@ pub fn counted_cost(
                 cost.unpruned_kv_bytes += counted.unpruned_kv_bytes as f64;
             }
         }
+        Ok(())
     }
-    cost.schedule = flows.finish();
-    cost.divide();
-    Ok(cost)
+
+    /// The means over what was added.
+    pub fn mean(&self) -> CountedCost {
+        let mut cost = self.sums.clone();
+        cost.schedule = self.flows.finish();
+        cost.divide();
+        cost
+    }
 }
 
 impl CountedCost {

@@ -7,6 +7,7 @@ use fp_scoring::error_text;
 use super::config::ConfigError;
 use super::grid::GridError;
 use super::line::LineError;
+use super::records::{BlockError, RECORDS_FILE};
 
 /// Why a study can't be run, resumed, or read.
 #[derive(Debug, thiserror::Error)]
@@ -80,12 +81,24 @@ pub enum StudyError {
         /// What is wrong.
         source: LineError,
     },
-    /// A record that isn't the one that belongs there.
-    #[error("{}, line {line}: it is sample {found}, where {expected} belongs", path.display())]
-    Order {
+    /// A block of the records that was changed or damaged, or that is none of this run.
+    #[error("{}, block {block} {}", path.display(), what_of_block(source, *offset))]
+    Block {
         /// The records.
         path: PathBuf,
         /// Counted from 1.
+        block: usize,
+        /// Bytes of the blocks before it.
+        offset: u64,
+        /// What is wrong.
+        source: BlockError,
+    },
+    /// A record that isn't the one that belongs there.
+    #[error("{}, record {line}: it is sample {found}, where {expected} belongs", path.display())]
+    Order {
+        /// The records.
+        path: PathBuf,
+        /// Its place in the file, counted from 1.
         line: usize,
         /// The sample found.
         found: usize,
@@ -204,6 +217,22 @@ fn what_of_line(error: &LineError) -> &'static str {
             "is whole, but doesn't fit the run that run.json beside it describes: one of the two \
              was edited or comes from another run, so restore them together"
         }
+    }
+}
+
+/// The same of a block.
+fn what_of_block(error: &BlockError, offset: u64) -> String {
+    match error {
+        BlockError::Header | BlockError::Checksum { .. } => format!(
+            "was damaged or changed after it was written; if there is no copy of the file, the \
+             blocks before it are whole, and cutting the file to its first {offset} bytes (and \
+             deleting {RECORDS_FILE} beside it, if there is one) lets the run be resumed"
+        ),
+        BlockError::Content { .. } => {
+            "is whole, but nothing that this version reads; another version or program wrote it"
+                .to_owned()
+        }
+        BlockError::Record { source, .. } => what_of_line(source).to_owned(),
     }
 }
 

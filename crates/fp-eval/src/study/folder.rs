@@ -1,35 +1,30 @@
-//! A run's folder: `run.json`, `records.jsonl`, `timings.jsonl`.
+//! A run's folder: `run.json`, its records, `timings.jsonl`.
 
-mod lines;
 mod lock;
 mod resume;
-mod valid;
 
-pub(crate) use lines::for_each_line;
 pub use lock::{LOCK_FILE, LockHolder, read_lock};
-pub(crate) use resume::{changes, index_of};
+pub(crate) use resume::changes;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use self::lines::drop_torn_line;
 use self::lock::Lock;
-use self::resume::{go_on, scan};
-use self::valid::{check_record, check_spec};
+use self::resume::go_on;
 use super::error::StudyError;
-use super::line::{self, LineError};
+use super::files::write_json;
+use super::lines::drop_torn_line;
 use super::record::SampleRecord;
-use super::spec::{FORMAT, RunSpec};
+use super::records::{BLOCKS_FILE, GrowingRecords, RECORDS_FILE, Records, Stored};
+use super::spec::{FORMAT, OLDEST_FORMAT, RunSpec};
 use super::timings::TimingRecord;
+use super::valid::check_spec;
 
 /// What a run is of.
 pub const SPEC_FILE: &str = "run.json";
-
-/// One line per sample.
-pub const RECORDS_FILE: &str = "records.jsonl";
 
 /// What the stages took; differs from run to run.
 pub const TIMINGS_FILE: &str = "timings.jsonl";
@@ -37,10 +32,7 @@ pub const TIMINGS_FILE: &str = "timings.jsonl";
 /// A run's folder, open for writing by this program alone.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
-    records_path: PathBuf,
-    records: File,
-    /// Bytes of whole lines.
-    len: u64,
+    records: GrowingRecords,
     timings_path: PathBuf,
     timings: File,
     /// Records that are there already.
@@ -69,51 +61,46 @@ impl RunFolder {
                 path: path.to_owned(),
             });
         };
-        let records_path = path.join(RECORDS_FILE);
-        let mut records = open_growing(&records_path)?;
         match old {
             None => write_spec(path, spec)?,
-            Some(old) => go_on(path, &old, spec, accept_changes)?,
+            Some(old) => {
+                go_on(path, &old, spec, accept_changes)?;
+                // Before the first block, which earlier versions of the program don't know.
+                if old.format != FORMAT {
+                    let mut spec = read_spec(path)?;
+                    spec.format = FORMAT;
+                    write_spec(path, &spec)?;
+                }
+            }
         }
-        let (num_done, len) = scan(&records_path, &mut records, order)?;
-        records
-            .set_len(len)
-            .map_err(StudyError::io("write", &records_path))?;
-        records
-            .seek(SeekFrom::End(0))
-            .map_err(StudyError::io("read", &records_path))?;
+        let records = GrowingRecords::open(path, order)?;
         let timings_path = path.join(TIMINGS_FILE);
         let mut timings = open_growing(&timings_path)?;
         drop_torn_line(&mut timings).map_err(StudyError::io("write", &timings_path))?;
         Ok(RunFolder {
-            records_path,
+            num_done: records.num_samples(),
             records,
-            len,
             timings_path,
             timings,
-            num_done,
             _lock: lock,
         })
     }
 
-    /// Appends records and what they took. Either all lines are written, or the
-    /// file ends with whole lines as before.
+    /// Appends records and what they took. Where that fails, those that are recorded are
+    /// whole, and the first ones.
     pub(crate) fn append(
         &mut self,
         records: &[SampleRecord],
         timings: &[TimingRecord],
     ) -> Result<(), StudyError> {
-        let mut lines = Vec::new();
-        for record in records {
-            let line = line::encode(record).map_err(StudyError::json(&self.records_path))?;
-            lines.extend(line);
-        }
-        if let Err(error) = self.records.write_all(&lines) {
-            // What can't be cut off now is a torn line, and is dropped on going on.
-            let _ = self.records.set_len(self.len);
-            return Err(StudyError::io("write", &self.records_path)(error));
-        }
-        self.len += lines.len() as u64;
+        let stored = records.iter().map(|record| {
+            Ok(Stored {
+                index: record.index,
+                content: serde_json::to_vec(record).map_err(StudyError::json(RECORDS_FILE))?,
+            })
+        });
+        self.records
+            .append(stored.collect::<Result<_, StudyError>>()?)?;
         let mut lines = Vec::new();
         for timing in timings {
             if serde_json::to_writer(&mut lines, timing).is_ok() {
@@ -127,9 +114,12 @@ impl RunFolder {
 
     /// Waits until everything is on the disk.
     pub(crate) fn sync(&mut self) -> Result<(), StudyError> {
-        self.records
-            .sync_data()
-            .map_err(StudyError::io("write", &self.records_path))
+        self.records.sync()
+    }
+
+    /// Closes the records of a run that is complete.
+    pub(crate) fn finish(&mut self) -> Result<(), StudyError> {
+        self.records.finish()
     }
 }
 
@@ -149,9 +139,9 @@ pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
         reason,
     };
     let version: Version = serde_json::from_slice(&bytes).map_err(StudyError::json(&path))?;
-    if version.format != FORMAT {
+    if !(OLDEST_FORMAT..=FORMAT).contains(&version.format) {
         return Err(wrong(format!(
-            "format {}, this program reads format {FORMAT}",
+            "format {}, this program reads formats {OLDEST_FORMAT} to {FORMAT}",
             version.format
         )));
     }
@@ -160,21 +150,20 @@ pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
     Ok(spec)
 }
 
-/// Reads every record of a run, in the order of the file. A last line that was
-/// torn off is left out.
+/// Reads every record of a run, in the order of running: all of them at once, so of small runs
+/// alone; [`Records::stream`] reads those of any run. A last line or block that was torn off is
+/// left out.
 ///
 /// # Errors
-/// A file that can't be read, or the first line that is damaged or can't be of this run.
+/// A file that can't be read, or the first record that is damaged or can't be of this run.
 pub fn read_records(folder: &Path) -> Result<Vec<SampleRecord>, StudyError> {
     let spec = read_spec(folder)?;
-    let mut records = Vec::new();
-    for_each_line(&folder.join(RECORDS_FILE), |_, line| {
-        let record = line::decode(line)?;
-        check_record(&spec, &record).map_err(|reason| LineError::Value { reason })?;
-        records.push(record);
-        Ok(())
+    let mut all = Vec::new();
+    Records::open(folder)?.stream(&spec, |records| {
+        all.extend(records);
+        Ok::<_, StudyError>(())
     })?;
-    Ok(records)
+    Ok(all)
 }
 
 /// Reads what the stages of a run took; lines that can't be read are left out.
@@ -190,87 +179,8 @@ pub fn read_timings(folder: &Path) -> Result<Vec<TimingRecord>, StudyError> {
         .collect())
 }
 
-/// How far a growing file of lines was counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
-    /// Whole lines.
-    pub lines: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// Counts the records of a run, on from where they were counted `before`; anew where the
-/// file has become shorter. A run that has none yet has 0.
-///
-/// # Errors
-/// A file that can't be read.
-pub fn count_records(folder: &Path, before: Counted) -> Result<Counted, StudyError> {
-    let path = folder.join(RECORDS_FILE);
-    let mut file = match fp_scoring::open_file(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Counted::default()),
-        Err(error) => return Err(StudyError::io("read", path)(error)),
-    };
-    let mut count = || {
-        let len = file.metadata()?.len();
-        let before = if len < before.bytes {
-            Counted::default()
-        } else {
-            before
-        };
-        file.seek(SeekFrom::Start(before.bytes))?;
-        let (mut lines, mut at, mut end) = (0, 0, 0);
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let read = file.read(&mut buffer)?;
-            if read == 0 {
-                return Ok(Counted {
-                    lines: before.lines + lines,
-                    bytes: before.bytes + end,
-                });
-            }
-            for (offset, byte) in buffer[..read].iter().enumerate() {
-                if *byte == b'\n' {
-                    lines += 1;
-                    end = at + offset as u64 + 1;
-                }
-            }
-            at += read as u64;
-        }
-    };
-    count().map_err(StudyError::io("read", path))
-}
-
-/// Writes a file whole or not at all: beside its place, and then moved there, which is
-/// atomic on network file systems too.
-///
-/// # Errors
-/// A file that can't be written; what was there before stays.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let write = || {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&part, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&part);
-        StudyError::io("write", path)(error)
-    })
-}
-
 pub(crate) fn write_spec(folder: &Path, spec: &RunSpec) -> Result<(), StudyError> {
     write_json(&folder.join(SPEC_FILE), spec)
-}
-
-/// Writes a value as indented JSON, whole or not at all.
-pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StudyError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(StudyError::json(path))?;
-    text.push(b'\n');
-    write_whole(path, &text)
 }
 
 /// Only what a run that was cut off before its first line leaves behind may lie there.
@@ -278,13 +188,13 @@ fn is_empty(path: &Path) -> Result<bool, StudyError> {
     for entry in fs::read_dir(path).map_err(StudyError::io("read", path))? {
         let entry = entry.map_err(StudyError::io("read", path))?;
         let name = entry.file_name();
-        let is_ours =
-            name == *RECORDS_FILE || name == *LOCK_FILE || name.to_str() == Some("run.json.part");
+        let is_record = name == *RECORDS_FILE || name == *BLOCKS_FILE;
+        let is_ours = is_record || name == *LOCK_FILE || name.to_str() == Some("run.json.part");
         let len = entry
             .metadata()
             .map_err(StudyError::io("read", path))?
             .len();
-        if !is_ours || (name == *RECORDS_FILE && len > 0) {
+        if !is_ours || (is_record && len > 0) {
             return Ok(false);
         }
     }

@@ -1,6 +1,6 @@
 //! One checksummed line of a run's records.
 
-use super::record::SampleRecord;
+use serde::Deserialize;
 
 const HEAD: &str = "{\"crc32\":\"";
 const MIDDLE: &str = "\",\"sample\":";
@@ -33,11 +33,14 @@ pub enum LineError {
     },
 }
 
-/// A record as a line, the line's end included.
-pub(crate) fn encode(record: &SampleRecord) -> Result<Vec<u8>, serde_json::Error> {
-    let content = serde_json::to_string(record)?;
-    let sum = crc32fast::hash(content.as_bytes());
-    Ok(format!("{HEAD}{sum:08x}{MIDDLE}{content}{TAIL}\n").into_bytes())
+/// The JSON of a record as a line, the line's end included.
+pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
+    let sum = crc32fast::hash(content);
+    let mut line = format!("{HEAD}{sum:08x}{MIDDLE}").into_bytes();
+    line.extend_from_slice(content);
+    line.extend_from_slice(TAIL.as_bytes());
+    line.push(b'\n');
+    line
 }
 
 /// The content of a line without its end, after its checksum was checked.
@@ -59,7 +62,13 @@ pub(crate) fn content(line: &[u8]) -> Result<&[u8], LineError> {
     }
 }
 
-/// The record of a line without its end.
-pub(crate) fn decode(line: &[u8]) -> Result<SampleRecord, LineError> {
-    Ok(serde_json::from_slice(content(line)?)?)
+/// The index of a line's sample, its checksum checked.
+pub(crate) fn index_of(line: &[u8]) -> Result<usize, LineError> {
+    #[derive(Deserialize)]
+    struct Index {
+        index: usize,
+    }
+    let content = content(line)?;
+    let index: Index = serde_json::from_slice(content)?;
+    Ok(index.index)
 }

@@ -1,26 +1,26 @@
 //! Putting the pieces of a run together.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::StudyError;
-use super::folder::{
-    Counted, RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, changes, count_records, for_each_line,
-    index_of, read_spec, write_spec,
-};
-use super::line::LineError;
-use super::spec::RunSpec;
+use super::folder::{SPEC_FILE, TIMINGS_FILE, changes, read_spec, write_spec};
+use super::records::{Counted, Records, RecordsWriter, Stored, count_records};
+use super::spec::{FORMAT, RunSpec};
 use super::static_heads::{STATIC_HEADS_FILE, StaticHeads};
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     piece: usize,
-    offset: u64,
-    len: usize,
+    /// Of the piece's records.
+    part: usize,
+    place: usize,
 }
+
+/// Parts of pieces that are held at once: of each piece the one that is read.
+const MOST_HELD: usize = 256;
 
 /// Puts pieces of one run together in a new folder, which then holds what the run
 /// in one piece holds, whatever the order of the pieces. Samples that are in
@@ -45,14 +45,8 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
         check_same(first, first_piece, spec, piece)?;
     }
     check_sharing(&specs, pieces)?;
-    let mut files = pieces
-        .iter()
-        .map(|piece| {
-            let path = piece.join(RECORDS_FILE);
-            fp_scoring::open_file(&path).map_err(StudyError::io("read", path))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let (places, order) = places(pieces, &mut files)?;
+    let mut reader = Reader::open(&specs, pieces)?;
+    let (places, order) = reader.places()?;
     if let Some(missing) = (0..first.num_samples).find(|index| !places.contains_key(index)) {
         return Err(StudyError::Incomplete {
             missing: first.num_samples - places.len(),
@@ -62,26 +56,19 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
         });
     }
     start(output)?;
-    let path = output.join(RECORDS_FILE);
-    let file = File::create(&path).map_err(StudyError::io("create", &path))?;
-    let mut writer = BufWriter::new(file);
+    let mut writer = RecordsWriter::create(output)?;
     for index in order {
-        let Some(place) = places.get(&index) else {
-            continue;
-        };
-        let mut line = read_line(&mut files[place.piece], *place)
-            .map_err(StudyError::io("read", &pieces[place.piece]))?;
-        line.push(b'\n');
-        writer
-            .write_all(&line)
-            .map_err(StudyError::io("write", &path))?;
+        if let Some(place) = places.get(&index) {
+            writer.push_stored(reader.stored(*place)?.clone())?;
+        }
     }
-    writer.flush().map_err(StudyError::io("write", &path))?;
+    writer.finish()?;
     merge_timings(output, pieces)?;
     merge_static_heads(output, pieces)?;
     write_spec(
         output,
         &RunSpec {
+            format: FORMAT,
             shard: None,
             shard_plan: None,
             ..first.clone()
@@ -178,81 +165,91 @@ fn holes(specs: &[RunSpec], pieces: &[PathBuf]) -> Result<Vec<String>, StudyErro
     Ok(holes)
 }
 
-/// Where each sample's record lies, and the order in which one run records them.
-///
-/// A piece holds whole images, images in order, so a sample's place in the
-/// whole follows from its image's first sample, which every record of the image
-/// comes right behind.
-fn places(
-    pieces: &[PathBuf],
-    files: &mut [File],
-) -> Result<(HashMap<usize, Place>, Vec<usize>), StudyError> {
-    let mut places: HashMap<usize, Place> = HashMap::new();
-    let mut images: HashMap<(usize, String), Vec<usize>> = HashMap::new();
-    for (number, piece) in pieces.iter().enumerate() {
-        let path = piece.join(RECORDS_FILE);
-        let mut offset = 0;
-        let mut found = Vec::new();
-        for_each_line(&path, |_, line| {
-            let index = index_of(line)?;
-            let (dataset, mut image) = image_of(line)?;
-            if image.is_empty() {
-                // A text-only question shares nothing; no path begins like this.
-                image = format!("\0{index}");
+/// Reads the records of pieces.
+struct Reader<'a> {
+    pieces: &'a [PathBuf],
+    specs: &'a [RunSpec],
+    records: Vec<Records>,
+    /// Parts that were read, by piece and part, and when each was last looked at.
+    held: BTreeMap<(usize, usize), (u64, Vec<Stored>)>,
+    looks: u64,
+}
+
+impl Reader<'_> {
+    fn open<'a>(specs: &'a [RunSpec], pieces: &'a [PathBuf]) -> Result<Reader<'a>, StudyError> {
+        let records = pieces.iter().map(|piece| Records::open(piece));
+        Ok(Reader {
+            pieces,
+            specs,
+            records: records.collect::<Result<_, _>>()?,
+            held: BTreeMap::new(),
+            looks: 0,
+        })
+    }
+
+    fn stored(&mut self, place: Place) -> Result<&Stored, StudyError> {
+        let key = (place.piece, place.part);
+        if !self.held.contains_key(&key) {
+            if self.held.len() >= MOST_HELD {
+                let longest = self.held.iter().min_by_key(|(_, (look, _))| *look);
+                let longest = longest.map(|(key, _)| *key);
+                longest.and_then(|key| self.held.remove(&key));
             }
-            found.push((index, dataset, image, offset, line.len()));
-            offset += line.len() as u64 + 1;
-            Ok(())
-        })?;
-        for (index, dataset, image, offset, len) in found {
-            let place = Place {
-                piece: number,
-                offset,
-                len,
-            };
-            match places.get(&index).copied() {
-                None => {
-                    places.insert(index, place);
-                    images.entry((dataset, image)).or_default().push(index);
-                }
-                Some(other) => {
-                    let [a, b] = [other, place].map(|place| {
-                        read_line(&mut files[place.piece], place)
-                            .map_err(StudyError::io("read", &pieces[place.piece]))
-                    });
-                    if a? != b? {
+            let part = self.records[place.piece].stored(place.part)?;
+            self.held.insert(key, (0, part));
+        }
+        self.looks += 1;
+        let looks = self.looks;
+        let missing = || StudyError::Content {
+            path: self.pieces[place.piece].clone(),
+            reason: "its records have become fewer".to_owned(),
+        };
+        let (look, part) = self.held.get_mut(&key).ok_or_else(missing)?;
+        *look = looks;
+        part.get(place.place).ok_or_else(missing)
+    }
+
+    /// Where each sample's record lies, and the order in which one run records them.
+    ///
+    /// A piece holds whole images, images in order, so a sample's place in the
+    /// whole follows from its image's first sample, which every record of the image
+    /// comes right behind.
+    fn places(&mut self) -> Result<(HashMap<usize, Place>, Vec<usize>), StudyError> {
+        let mut places: HashMap<usize, Place> = HashMap::new();
+        let mut images: HashMap<(usize, String), Vec<usize>> = HashMap::new();
+        for piece in 0..self.pieces.len() {
+            for part in 0..self.records[piece].num_parts() {
+                // Each is held against the run before anything is made of it.
+                let records = self.records[piece].part(&self.specs[piece], part)?;
+                for (place, record) in records.into_iter().enumerate() {
+                    let place = Place { piece, part, place };
+                    let Some(other) = places.get(&record.index).copied() else {
+                        places.insert(record.index, place);
+                        let image = match record.image.as_str() {
+                            // A text-only question shares nothing; no path begins like this.
+                            "" => format!("\0{}", record.index),
+                            _ => record.image,
+                        };
+                        let image = images.entry((record.dataset, image)).or_default();
+                        image.push(record.index);
+                        continue;
+                    };
+                    let known = self.stored(other)?.clone();
+                    if *self.stored(place)? != known {
                         return Err(StudyError::Merge {
-                            first: pieces[other.piece].clone(),
-                            second: piece.clone(),
-                            reason: format!("sample {index} differs"),
+                            first: self.pieces[other.piece].clone(),
+                            second: self.pieces[piece].clone(),
+                            reason: format!("sample {} differs", record.index),
                         });
                     }
                 }
             }
         }
+        let mut groups: Vec<Vec<usize>> = images.into_values().collect();
+        groups.iter_mut().for_each(|group| group.sort_unstable());
+        groups.sort_unstable();
+        Ok((places, groups.concat()))
     }
-    let mut groups: Vec<Vec<usize>> = images.into_values().collect();
-    groups.iter_mut().for_each(|group| group.sort_unstable());
-    groups.sort_unstable();
-    Ok((places, groups.concat()))
-}
-
-fn image_of(line: &[u8]) -> Result<(usize, String), LineError> {
-    #[derive(serde::Deserialize)]
-    struct Image {
-        dataset: usize,
-        image: String,
-    }
-    let content = super::line::content(line)?;
-    let image: Image = serde_json::from_slice(content)?;
-    Ok((image.dataset, image.image))
-}
-
-fn read_line(file: &mut File, place: Place) -> std::io::Result<Vec<u8>> {
-    let mut line = vec![0; place.len];
-    file.seek(SeekFrom::Start(place.offset))?;
-    file.read_exact(&mut line)?;
-    Ok(line)
 }
 
 fn start(output: &Path) -> Result<(), StudyError> {

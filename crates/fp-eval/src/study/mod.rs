@@ -21,12 +21,14 @@ mod cost;
 mod engine;
 mod error;
 mod failure;
+mod files;
 mod folder;
 mod grid;
 mod halves;
 mod hashes;
 mod inputs;
 mod line;
+mod lines;
 mod load;
 mod loading;
 pub(crate) mod memory;
@@ -42,6 +44,7 @@ mod prepare;
 mod quality;
 mod rank_heads;
 mod record;
+mod records;
 mod run;
 mod selection_file;
 mod shards;
@@ -50,17 +53,21 @@ mod static_heads;
 mod subset;
 mod timings;
 mod token_flow;
+mod valid;
 
 pub use budget::Budget;
-pub use cells::{CellCost, CellResult, Mean, OnSameQuestions, cell_results, on_same_questions};
+pub use cells::{
+    CellCost, CellResult, Mean, OnSameQuestions, ResultSums, cell_results, on_same_questions,
+};
 pub use config::StudyConfig;
-pub use cost::{CountedCost, CountedMacs, counted_cost};
+pub use cost::{CostSums, CountedCost, CountedMacs, counted_cost};
 pub use engine::Engine;
 pub use error::StudyError;
 pub use failure::FailureKind;
+pub use files::write_whole;
 pub use folder::{
-    Counted, LOCK_FILE, LockHolder, RECORDS_FILE, SPEC_FILE, TIMINGS_FILE, count_records,
-    read_lock, read_records, read_spec, read_timings, write_whole,
+    LOCK_FILE, LockHolder, SPEC_FILE, TIMINGS_FILE, read_lock, read_records, read_spec,
+    read_timings,
 };
 pub use grid::{Cell, Grid, GridError, ModelShape};
 pub use halves::Halves;
@@ -80,6 +87,9 @@ pub use record::{
     AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
     SampleRecord, Seen, SeenStage, SeenStages,
 };
+pub use records::{
+    BLOCKS_FILE, BlockError, Counted, Ordered, RECORDS_FILE, Records, RecordsWriter, count_records,
+};
 pub use run::{Progress, RunSummary, run};
 pub use selection_file::{SelectionFile, SelectionFileError, selections_of_run};
 pub use shards::{
@@ -87,7 +97,7 @@ pub use shards::{
 };
 pub use spec::{
     ClipSpec, DatasetSpec, Environment, FORMAT, FileHash, ImagesHashed, Invocation, ModelSpec,
-    Products, RunSpec,
+    OLDEST_FORMAT, Products, RunSpec,
 };
 pub use static_heads::{STATIC_HEADS_FILE, StaticHeads, StaticRanking};
 pub use subset::{Subset, SubsetRule};

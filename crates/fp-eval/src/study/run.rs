@@ -132,6 +132,9 @@ pub fn run(
         })?;
         folder.sync()?;
     }
+    if state.done == state.total {
+        folder.finish()?;
+    }
     if state.done < state.total && options.is_ending() {
         return Err(StudyError::Stopped {
             folder: options.output.clone(),

@@ -13,8 +13,12 @@ use super::order::Shard;
 use super::shards::ShardPlan;
 use super::subset::Subset;
 
-/// Version of the form of run folders.
-pub const FORMAT: u32 = 1;
+/// Version of the form of run folders: records in blocks, see [`super::Records`].
+pub const FORMAT: u32 = 2;
+
+/// The oldest version that is read: all records in lines. A run of it is resumed in the form
+/// of [`FORMAT`].
+pub const OLDEST_FORMAT: u32 = 1;
 
 /// What a run is of, stored as `run.json` in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::StudyConfig;
 use super::error::StudyError;
-use super::folder::write_json;
+use super::files::write_json;
 use super::grid::{Cell, Grid};
 use super::halves::Halves;
 use super::method::Method;

@@ -72,7 +72,7 @@ impl Flows {
         self.ways.insert((num_image_tokens, stages));
     }
 
-    pub(super) fn finish(self) -> TokenFlow {
+    pub(super) fn finish(&self) -> TokenFlow {
         let sites: BTreeSet<Site> = self
             .ways
             .iter()

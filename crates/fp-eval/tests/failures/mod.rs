@@ -10,7 +10,7 @@ use fp_eval::study::{
 };
 use serde_json::{Value, json};
 
-use crate::study_support::{World, first_difference, records, run};
+use crate::study_support::{World, blocks, first_difference, records, run, set_lines};
 
 /// Adds lines to the questions.
 fn add(world: &World, lines: &[Value]) {
@@ -64,8 +64,13 @@ fn with_text_only(config: &StudyConfig) -> StudyConfig {
 
 /// Equal bytes of two runs' records.
 fn assert_same(a: &Path, b: &Path) {
-    let (a, b) = (records(a), records(b));
-    assert!(a == b, "{}", first_difference(&a, &b));
+    let (lines_a, lines_b) = (records(a), records(b));
+    assert!(
+        lines_a == lines_b,
+        "{}",
+        first_difference(&lines_a, &lines_b)
+    );
+    assert!(blocks(a) == blocks(b));
 }
 
 #[test]
@@ -112,7 +117,7 @@ fn no_bad_sample_ends_a_study_and_each_is_recorded_with_its_kind() {
         std::fs::create_dir(&again).unwrap();
         std::fs::copy(folder.join("run.json"), again.join("run.json")).unwrap();
         let cut = &whole[..whole.len() * share / 8];
-        std::fs::write(again.join("records.jsonl"), cut).unwrap();
+        set_lines(&again, cut);
         let summary = run(&config, &RunOptions::new(&again)).unwrap();
         let num_whole = cut.iter().filter(|&&byte| byte == b'\n').count();
         assert_eq!(summary.num_resumed, num_whole);
@@ -252,7 +257,6 @@ fn a_line_says_truthfully_what_can_be_done_about_it() {
     let world = World::new();
     let folder = world.path("run");
     run(&world.study_a(), &RunOptions::new(&folder)).unwrap();
-    let path = folder.join("records.jsonl");
     let whole = String::from_utf8(records(&folder)).unwrap();
     let first = whole.lines().next().unwrap();
     let resealed = |content: &str| {
@@ -261,7 +265,7 @@ fn a_line_says_truthfully_what_can_be_done_about_it() {
     };
     let content = &first["{\"crc32\":\"00000000\",\"sample\":".len()..first.len() - 1];
     let told = |line: &str| {
-        std::fs::write(&path, whole.replacen(first, line, 1)).unwrap();
+        set_lines(&folder, whole.replacen(first, line, 1));
         let error = read_records(&folder).unwrap_err();
         fp_scoring::error_text(&error)
     };

@@ -396,7 +396,7 @@ fn a_file_of_selections_is_checked_before_anything_runs() {
         let error = run(&config, &RunOptions::new(&folder)).unwrap_err();
         let error = fp_scoring::error_text(&error);
         assert!(error.contains(said), "{error}");
-        assert!(!folder.join("records.jsonl").exists());
+        assert!(!folder.join("records.blocks").exists());
     }
 }
 

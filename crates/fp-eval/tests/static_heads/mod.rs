@@ -13,7 +13,7 @@ use fp_model::prompt::PromptTemplate;
 use fp_model::{LoadOptions, OpenedCheckpoint, PrefixOptions, ToTensor};
 use fp_scoring::{HeadCount, Normalization, SelectOptions};
 
-use crate::study_support::{World, records, run};
+use crate::study_support::{World, records, run, set_lines};
 
 fn config(world: &World) -> StudyConfig {
     StudyConfig {
@@ -163,10 +163,10 @@ fn resumed_runs_and_shards_answer_by_the_same_heads() {
     // A run that was cut off goes on by the heads that it has, and not without them.
     let expected = records(&whole);
     let lines: Vec<&[u8]> = expected.split_inclusive(|byte| *byte == b'\n').collect();
-    std::fs::write(whole.join("records.jsonl"), lines[..5].concat()).unwrap();
+    set_lines(&whole, lines[..5].concat());
     run(&config, &RunOptions::new(&whole)).unwrap();
     assert!(records(&whole) == expected);
-    std::fs::write(whole.join("records.jsonl"), lines[..5].concat()).unwrap();
+    set_lines(&whole, lines[..5].concat());
     std::fs::remove_file(whole.join(STATIC_HEADS_FILE)).unwrap();
     let error = run(&config, &RunOptions::new(&whole)).unwrap_err();
     assert!(error.to_string().contains("it is missing"), "{error}");

@@ -180,9 +180,29 @@ fn write_data(to: &Path) {
     std::fs::write(to.join("questions.jsonl"), lines.join("\n") + "\n").unwrap();
 }
 
-/// The bytes of a run's records.
+/// A run's records as lines.
 pub(crate) fn records(folder: &Path) -> Vec<u8> {
-    std::fs::read(folder.join(fp_eval::study::RECORDS_FILE)).unwrap()
+    let mut all = Vec::new();
+    let records = fp_eval::study::Records::open(folder).unwrap();
+    let read = records.lines(|lines| {
+        all.extend_from_slice(lines);
+        Ok::<_, StudyError>(())
+    });
+    read.unwrap();
+    all
+}
+
+/// The bytes in which a finished run stores its records, which are all that it has.
+pub(crate) fn blocks(folder: &Path) -> Vec<u8> {
+    assert!(!folder.join(fp_eval::study::RECORDS_FILE).exists());
+    std::fs::read(folder.join(fp_eval::study::BLOCKS_FILE)).unwrap()
+}
+
+/// Makes lines all that a run has of records, as a program leaves them that was killed before
+/// its first block.
+pub(crate) fn set_lines(folder: &Path, lines: impl AsRef<[u8]>) {
+    let _ = std::fs::remove_file(folder.join(fp_eval::study::BLOCKS_FILE));
+    std::fs::write(folder.join(fp_eval::study::RECORDS_FILE), lines).unwrap();
 }
 
 /// Runs quietly.

@@ -100,6 +100,7 @@ pub(crate) fn all() -> Vec<Parser> {
         "selections-parquet" "selections"  ""      ".parquet"                3 study::selections;
         "run-spec"           "runs"        ""      "run.json"                4 run::report;
         "run-records"        "runs"        ""      "records.jsonl"           4 run::report;
+        "run-blocks"         "runs"        ""      "records.blocks"          4 run::report;
         "run-timings"        "runs"        ""      "timings.jsonl"           1 run::report;
         "run-merge"          "runs"        ""      ""                        1 run::merge;
         "static-heads"       "runs"        ""      "static_heads.json"       1 run::merge;

@@ -3,7 +3,9 @@
 use std::hint::black_box;
 
 use fp_eval::efficiency;
-use fp_eval::study::{StaticHeads, merge as merge_runs, read_timings, selections_of_run};
+use fp_eval::study::{
+    StaticHeads, StudyError, merge as merge_runs, read_timings, selections_of_run,
+};
 use fp_report::Run;
 use fp_scoring::error_text;
 
@@ -18,9 +20,13 @@ pub(super) fn report(input: &Input<'_>) -> bool {
         }
     };
     black_box(read_timings(input.folder).ok());
-    for cell in &run.spec.grid.cells {
-        black_box(selections_of_run(&run.spec, &run.records, &cell.id).ok());
-    }
+    let streamed = run.stream(|records| {
+        for cell in &run.spec.grid.cells {
+            black_box(selections_of_run(&run.spec, &records, &cell.id).ok());
+        }
+        Ok::<_, StudyError>(())
+    });
+    black_box(streamed.ok());
     // More draws than a study needs take long, as they should.
     if run.spec.config.statistics.num_draws > 2000 {
         return true;

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fp_eval::efficiency::{self, EFFICIENCY_FILE, EfficiencySettings};
 use fp_eval::study::{
-    RECORDS_FILE, RunOptions, SPEC_FILE, StudyConfig, TIMINGS_FILE, read_records, read_spec, run,
-    selections_of_run,
+    BLOCKS_FILE, RECORDS_FILE, Records, RecordsWriter, RunOptions, SPEC_FILE, StudyConfig,
+    StudyError, TIMINGS_FILE, read_records, read_spec, run, selections_of_run,
 };
 use fp_scoring::Site;
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use super::{workspace, write_file};
 
 /// The set of runs.
 const SET: &str = "runs";
+/// The run whose records stay in blocks.
+const BLOCKS: &str = "methods";
 /// The set of selections that were made elsewhere.
 const SELECTIONS: &str = "selections";
 
@@ -135,14 +137,30 @@ fn settle(folder: &Path, root: &Path) -> Result<()> {
     }
     write_file(&path, lines.as_bytes())?;
     // In the order of the samples, whichever was answered first.
-    let path = folder.join(RECORDS_FILE);
-    let text = fs::read_to_string(&path)?;
-    let mut lines: Vec<&str> = text.lines().collect();
-    lines.sort_by_key(|line| {
-        let value: Value = serde_json::from_str(line).unwrap_or_default();
+    let mut records = read_records(folder)?;
+    records.sort_by_key(|record| record.index);
+    // One run in blocks, the other one as the lines of a run that isn't finished.
+    if folder.ends_with(BLOCKS) {
+        let mut writer = RecordsWriter::create(folder)?;
+        records.iter().try_for_each(|record| writer.push(record))?;
+        return Ok(writer.finish()?);
+    }
+    let mut lines = Vec::new();
+    Records::open(folder)?.lines(|of_part| {
+        lines.extend(
+            of_part
+                .split_inclusive(|byte| *byte == b'\n')
+                .map(<[u8]>::to_vec),
+        );
+        Ok::<_, StudyError>(())
+    })?;
+    let index = |line: &Vec<u8>| {
+        let value: Value = serde_json::from_slice(line).unwrap_or_default();
         value["sample"]["index"].as_u64()
-    });
-    write_file(&path, (lines.join("\n") + "\n").as_bytes())
+    };
+    lines.sort_by_key(index);
+    fs::remove_file(folder.join(BLOCKS_FILE))?;
+    write_file(&folder.join(RECORDS_FILE), &lines.concat())
 }
 
 /// Hashes of files whose paths differ, and with `is_measured` all that is no small number.

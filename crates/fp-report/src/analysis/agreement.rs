@@ -1,12 +1,10 @@
 //! Equivalent strategies: how far the tokens that they keep agree.
 
-use rayon::prelude::*;
+use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
 use super::kept::{TokenBits, kept_tokens};
 use super::roster::Roster;
-use super::scores::Scores;
-use crate::run::Run;
 
 /// Pairs that keep the same tokens on this share of samples are equivalent in practice.
 pub const SAME_IN_PRACTICE: f64 = 0.95;
@@ -63,36 +61,72 @@ struct PairSums {
     differs: usize,
 }
 
-pub(crate) fn agreement(
-    run: &Run,
-    roster: &Roster,
-    scores: &Scores,
-) -> (Vec<AgreementMatrix>, Vec<StrategyPair>) {
+/// Sums of every pair at one budget and one head count.
+#[derive(Debug)]
+pub(super) struct GroupSums {
+    budget: usize,
+    count: usize,
+    /// Strategies, then `all_heads`; none where the run lacks one.
+    cells: Option<Vec<usize>>,
+    n: usize,
+    /// `[cells · cells]`.
+    sums: Vec<PairSums>,
+}
+
+/// The groups of a run, of no record yet.
+pub(super) fn groups(roster: &Roster) -> Vec<GroupSums> {
+    let size = labels(roster).len();
+    let has_all_heads = has_all_heads(roster);
     let mut groups = Vec::new();
     for budget in 0..roster.budgets.len() {
         for count in 0..roster.head_counts.len() {
-            groups.push((budget, count));
-        }
-    }
-    let mut labels: Vec<String> = roster.strategies.iter().map(|s| s.name.clone()).collect();
-    let has_all_heads = roster.all_heads.iter().all(Option::is_some);
-    if has_all_heads {
-        labels.push("all_heads".to_owned());
-    }
-    let size = labels.len();
-    let sums: Vec<(usize, Vec<PairSums>)> = groups
-        .par_iter()
-        .map(|&(budget, count)| {
-            let cells: Option<Vec<usize>> = (0..roster.strategies.len())
+            let strategies = 0..roster.strategies.len();
+            let cells = strategies
                 .map(|strategy| roster.cell(strategy, count, budget))
                 .chain(has_all_heads.then(|| roster.all_heads[budget]))
                 .collect();
-            cells.map_or((0, Vec::new()), |cells| pair_sums(run, scores, &cells))
-        })
-        .collect();
+            groups.push(GroupSums {
+                budget,
+                count,
+                cells,
+                n: 0,
+                sums: vec![PairSums::default(); size * size],
+            });
+        }
+    }
+    groups
+}
+
+fn has_all_heads(roster: &Roster) -> bool {
+    roster.all_heads.iter().all(Option::is_some)
+}
+
+fn labels(roster: &Roster) -> Vec<String> {
+    let mut labels: Vec<String> = roster.strategies.iter().map(|s| s.name.clone()).collect();
+    if has_all_heads(roster) {
+        labels.push("all_heads".to_owned());
+    }
+    labels
+}
+
+/// What groups come to.
+pub(crate) fn agreement(
+    roster: &Roster,
+    groups: &[GroupSums],
+) -> (Vec<AgreementMatrix>, Vec<StrategyPair>) {
+    let labels = labels(roster);
+    let size = labels.len();
     let mut matrices = Vec::new();
     let mut total = (0, vec![PairSums::default(); size * size]);
-    for (&(budget, count), (n, sums)) in groups.iter().zip(&sums) {
+    for GroupSums {
+        budget,
+        count,
+        n,
+        sums,
+        ..
+    } in groups
+    {
+        let (budget, count) = (*budget, *count);
         if *n == 0 {
             continue;
         }
@@ -135,23 +169,24 @@ pub(crate) fn agreement(
     (matrices, pairs)
 }
 
-/// Over the samples that all `cells` have; `[cells · cells]`.
-fn pair_sums(run: &Run, scores: &Scores, cells: &[usize]) -> (usize, Vec<PairSums>) {
-    let size = cells.len();
-    let mut sums = vec![PairSums::default(); size * size];
-    let mut n = 0;
-    for (sample, record) in run.records.iter().enumerate() {
-        let kept: Option<Vec<&[usize]>> = cells
-            .iter()
-            .map(|&cell| kept_tokens(record, cell))
-            .collect();
-        let Some(kept) = kept else { continue };
-        n += 1;
+impl GroupSums {
+    /// Adds a record, if all of the group's cells have it.
+    pub(super) fn add(&mut self, record: &SampleRecord) {
+        let Some(cells) = &self.cells else { return };
+        let kept = cells.iter().map(|&cell| kept_tokens(record, cell));
+        let Some(kept) = kept.collect::<Option<Vec<&[usize]>>>() else {
+            return;
+        };
+        self.n += 1;
+        let size = cells.len();
         let bits: Vec<TokenBits> = kept.iter().map(|tokens| TokenBits::new(tokens)).collect();
+        let scores: Vec<Option<f64>> = cells
+            .iter()
+            .map(|&cell| Some(record.run_of(cell)?.score))
+            .collect();
         for a in 0..size {
             for b in a..size {
                 let is_same = kept[a] == kept[b];
-                let score = |cell: usize| scores.cells[cells[cell]][sample];
                 let add = PairSums {
                     jaccard: if is_same {
                         1.0
@@ -159,12 +194,12 @@ fn pair_sums(run: &Run, scores: &Scores, cells: &[usize]) -> (usize, Vec<PairSum
                         bits[a].jaccard(&bits[b])
                     },
                     identical: usize::from(is_same),
-                    differs: usize::from(score(a) != score(b)),
+                    differs: usize::from(scores[a] != scores[b]),
                 };
                 for at in [a * size + b, b * size + a] {
-                    sums[at].jaccard += add.jaccard;
-                    sums[at].identical += add.identical;
-                    sums[at].differs += add.differs;
+                    self.sums[at].jaccard += add.jaccard;
+                    self.sums[at].identical += add.identical;
+                    self.sums[at].differs += add.differs;
                     if a == b {
                         break;
                     }
@@ -172,5 +207,4 @@ fn pair_sums(run: &Run, scores: &Scores, cells: &[usize]) -> (usize, Vec<PairSum
             }
         }
     }
-    (n, sums)
 }

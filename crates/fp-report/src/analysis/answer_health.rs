@@ -5,11 +5,11 @@
 
 use fp_data::Sample;
 use fp_data::rescore::{Finding, Health};
-use fp_eval::study::SampleRecord;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::run::Run;
+use crate::sample::ReportSample;
 
 /// One thing that explains the score of a cell on a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,12 +32,10 @@ pub(crate) fn loud_answers(run: &Run) -> Vec<LoudAnswers> {
         .zip(run.dataset_names())
         .enumerate()
         .map(|(number, (dataset, name))| {
-            let records: Vec<&SampleRecord> = run
-                .records
-                .iter()
-                .filter(|record| record.dataset == number)
+            let records: Vec<usize> = (0..run.records.len())
+                .filter(|&at| run.records[at].dataset == number)
                 .collect();
-            let samples: Vec<Sample> = records.iter().map(|record| sample(record)).collect();
+            let samples: Vec<Sample> = records.iter().map(|&at| sample(&run.records[at])).collect();
             (dataset.answer_rule, name, records, samples)
         })
         .collect();
@@ -47,9 +45,9 @@ pub(crate) fn loud_answers(run: &Run) -> Vec<LoudAnswers> {
             datasets
                 .iter()
                 .flat_map(move |(rule, name, records, samples)| {
-                    let said = records.iter().map(|record| {
-                        let run = record.run_of(index)?;
-                        Some((run.text.as_str(), run.score))
+                    let said = records.iter().map(|&at| {
+                        let score = run.columns.scores[index][at]?;
+                        Some((run.columns.text(index, at)?, score))
                     });
                     let health = Health::of_samples(*rule, samples, said);
                     let loud: Vec<LoudAnswers> = health
@@ -67,7 +65,7 @@ pub(crate) fn loud_answers(run: &Run) -> Vec<LoudAnswers> {
 }
 
 /// The question of a record, as far as answers are looked at.
-fn sample(record: &SampleRecord) -> Sample {
+fn sample(record: &ReportSample) -> Sample {
     Sample {
         id: record.id.clone(),
         image_id: record.image_id.clone(),

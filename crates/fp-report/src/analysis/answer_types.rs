@@ -3,7 +3,7 @@
 //! Where a dataset says the type (VQAv2's and VizWiz's `answer_type`), that holds;
 //! otherwise the type follows from the answer that most annotators gave.
 
-use fp_eval::study::SampleRecord;
+use crate::sample::ReportSample;
 
 /// What the split is called.
 pub const BY_ANSWER_TYPE: &str = "answer type";
@@ -26,7 +26,7 @@ pub(crate) fn normalized(answer: &str) -> String {
 
 /// The answer that most annotators gave, normalised; of equally frequent ones the
 /// first. None where there is no answer.
-pub(crate) fn gold(record: &SampleRecord) -> Option<String> {
+pub(crate) fn gold(record: &ReportSample) -> Option<String> {
     let answers: Vec<String> = record.answers.iter().map(|a| normalized(a)).collect();
     let count = |answer: &String| answers.iter().filter(|other| *other == answer).count();
     let mut best: Option<(&String, usize)> = None;
@@ -40,7 +40,7 @@ pub(crate) fn gold(record: &SampleRecord) -> Option<String> {
 }
 
 /// Position among [`ANSWER_TYPES`]; none for a sample without any answer.
-pub(crate) fn answer_type(record: &SampleRecord) -> Option<usize> {
+pub(crate) fn answer_type(record: &ReportSample) -> Option<usize> {
     let stated = record.keys.get("answer_type").unwrap_or(&record.family);
     let known = ANSWER_TYPES.iter().position(|name| name == stated);
     // "other" may hold anything, letters and numbers too: the dataset's word counts.

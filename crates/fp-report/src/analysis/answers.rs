@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use fp_eval::study::Cell;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::answer_types::{gold, normalized};
@@ -103,16 +105,21 @@ pub(crate) fn frequent_answers(
                 .map(|group| (strata.by.as_str(), group)),
         );
     }
-    let said = |cell: usize| -> Vec<Option<String>> {
-        let text =
-            |record: &fp_eval::study::SampleRecord| Some(normalized(&record.run_of(cell)?.text));
-        run.records.iter().map(text).collect()
+    let columns = &run.columns;
+    let texts: Vec<String> = columns
+        .answers
+        .iter()
+        .map(|text| normalized(text))
+        .collect();
+    let said = |cell: usize| -> Vec<Option<&str>> {
+        let text = |at: usize| Some(texts[columns.answer(cell, at)?].as_str());
+        (0..run.records.len()).map(text).collect()
     };
     let unpruned = roster
         .vanilla
         .map(|vanilla| (said(vanilla), &scores.cells[vanilla]));
-    let mut found = Vec::new();
-    for (index, cell) in run.spec.grid.cells.iter().enumerate() {
+    let of_cell = |(index, cell): (usize, &Cell)| {
+        let mut found = Vec::new();
         let texts = said(index);
         for (by, group) in &groups {
             let given: Vec<Given<'_>> = group
@@ -121,11 +128,10 @@ pub(crate) fn frequent_answers(
                 .filter_map(|&at| {
                     let vanilla = unpruned.as_ref();
                     Some(Given {
-                        answer: texts[at].as_deref()?,
+                        answer: texts[at]?,
                         truth: truths[at].as_deref()?,
                         score: scores.cells[index][at]?,
-                        vanilla: vanilla
-                            .and_then(|(said, score)| Some((said[at].as_deref()?, score[at]?))),
+                        vanilla: vanilla.and_then(|(said, score)| Some((said[at]?, score[at]?))),
                     })
                 })
                 .collect();
@@ -137,8 +143,10 @@ pub(crate) fn frequent_answers(
                 ..answer
             }));
         }
-    }
-    found
+        found
+    };
+    let cells = run.spec.grid.cells.par_iter().enumerate();
+    cells.flat_map_iter(of_cell).collect()
 }
 
 /// The most frequent answer of a group, where it is degenerate or brings all of a gain.

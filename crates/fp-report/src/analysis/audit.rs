@@ -1,11 +1,13 @@
 //! What decided selections: ties, scores without differences, heads without mass, and
 //! where each query strategy looked from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use fp_eval::study::{CellRecord, CutRecord, Method};
+use fp_eval::study::{CutRecord, Look, Method, RunRecord, SampleRecord};
+use fp_scoring::{QueryStrategy, TokenLayout};
 use serde::Serialize;
 
+use super::gather::{CellSums, Gathered, Given};
 use super::roster::Roster;
 use crate::run::Run;
 
@@ -87,113 +89,202 @@ pub struct LookWeight {
     pub last: f64,
 }
 
-pub(crate) fn cell_audits(run: &Run) -> Vec<CellAudit> {
-    let cells = run.spec.grid.cells.iter().enumerate();
+/// Counts of one cell's [`CellAudit`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct AuditSums {
+    n: usize,
+    heads: CutCounts,
+    tokens: CutCounts,
+    constant_scores: usize,
+    nan_scores: usize,
+    answer_near_ties: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct CutCounts {
+    ties: usize,
+    near_ties: usize,
+    widest: usize,
+}
+
+impl CutCounts {
+    fn add(&mut self, cut: Option<CutRecord>) {
+        let Some(cut) = cut else { return };
+        self.near_ties += usize::from(cut.is_near_tie());
+        if cut.is_tie() {
+            self.ties += 1;
+            self.widest = self.widest.max(cut.num_tied);
+        }
+    }
+}
+
+impl AuditSums {
+    pub(super) fn add(&mut self, record: &SampleRecord, cell: usize) {
+        let run = record.run_of(cell);
+        self.answer_near_ties += usize::from(run.is_some_and(RunRecord::is_near_tie));
+        let cell = record.cells.get(cell).filter(|cell| cell.run.is_some());
+        let Some(cell) = cell else { return };
+        self.n += 1;
+        self.heads.add(cell.head_cut);
+        self.heads.add(cell.coarse_head_cut);
+        self.tokens.add(cell.token_cut);
+        self.constant_scores += usize::from(cell.is_head_score_constant);
+        self.nan_scores += usize::from(!cell.nan_heads.is_empty());
+    }
+}
+
+pub(crate) fn cell_audits(run: &Run, gathered: &Gathered) -> Vec<CellAudit> {
+    let cells = run.spec.grid.cells.iter().zip(&gathered.cells);
     let reads_attention = |method: &Method| method.query_strategy().is_some();
     cells
-        .filter(|(_, cell)| reads_attention(&cell.method))
-        .map(|(index, cell)| {
-            let records: Vec<&CellRecord> = run
-                .records
-                .iter()
-                .filter_map(|record| record.cells.get(index))
-                .filter(|cell| cell.run.is_some())
-                .collect();
-            let head_cuts: Vec<CutRecord> = records
-                .iter()
-                .flat_map(|record| [record.head_cut, record.coarse_head_cut])
-                .flatten()
-                .collect();
-            let token_cuts: Vec<CutRecord> = records
-                .iter()
-                .filter_map(|record| record.token_cut)
-                .collect();
-            let count = |cuts: &[CutRecord], is: fn(&CutRecord) -> bool| {
-                cuts.iter().filter(|cut| is(cut)).count()
-            };
-            let widest = |cuts: &[CutRecord]| {
-                let ties = cuts.iter().filter(|cut| cut.is_tie());
-                ties.map(|cut| cut.num_tied).max().unwrap_or(0)
-            };
-            CellAudit {
-                cell: cell.id.clone(),
-                n: records.len(),
-                head_ties: count(&head_cuts, CutRecord::is_tie),
-                head_near_ties: count(&head_cuts, CutRecord::is_near_tie),
-                widest_head_tie: widest(&head_cuts),
-                token_ties: count(&token_cuts, CutRecord::is_tie),
-                token_near_ties: count(&token_cuts, CutRecord::is_near_tie),
-                widest_token_tie: widest(&token_cuts),
-                constant_scores: records.iter().filter(|r| r.is_head_score_constant).count(),
-                nan_scores: records.iter().filter(|r| !r.nan_heads.is_empty()).count(),
-                answer_near_ties: run
-                    .records
-                    .iter()
-                    .filter_map(|record| record.run_of(index))
-                    .filter(|run| run.is_near_tie())
-                    .count(),
-            }
+        .filter(|(cell, _)| reads_attention(&cell.method))
+        .map(|(cell, CellSums { audit, .. })| CellAudit {
+            cell: cell.id.clone(),
+            n: audit.n,
+            head_ties: audit.heads.ties,
+            head_near_ties: audit.heads.near_ties,
+            widest_head_tie: audit.heads.widest,
+            token_ties: audit.tokens.ties,
+            token_near_ties: audit.tokens.near_ties,
+            widest_token_tie: audit.tokens.widest,
+            constant_scores: audit.constant_scores,
+            nan_scores: audit.nan_scores,
+            answer_near_ties: audit.answer_near_ties,
         })
         .collect()
 }
 
-pub(crate) fn look_audits(run: &Run) -> Vec<LookAudit> {
-    let mut audits = Vec::new();
-    for strategy in run.spec.grid.query_strategies() {
-        let looks: Vec<_> = run
-            .records
-            .iter()
-            .filter_map(|record| {
-                let look = record
-                    .looks
-                    .iter()
-                    .find(|look| look.query_strategy == strategy)?;
-                Some((record.layout?, look))
-            })
-            .filter(|(_, look)| !look.rows.is_empty())
-            .collect();
-        let n = looks.len();
-        let mut branches = BTreeMap::new();
-        let (mut rows, mut weight) = (0, LookWeight::default());
-        for (layout, look) in &looks {
-            *branches.entry(look.branch.clone()).or_insert(0) += 1;
-            rows += look.rows.len();
-            let even = 1.0 / look.rows.len() as f64;
-            // Stored weights are rounded: divided by their sum they are shares again.
-            let sum: f64 = look.weights.iter().sum();
-            for (position, &row) in look.rows.iter().enumerate() {
-                let share = match look.weights.get(position) {
-                    Some(weight) if sum > 0.0 => weight / sum,
-                    _ => even,
+/// Stretches of a sequence, in the order of [`LookWeight`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Stretch {
+    System,
+    Image,
+    EarlierText,
+    LastFive,
+    Last,
+}
+
+/// Where rows lie and what each has of the weight, in their order: of neighbours that are alike
+/// the bits of the share, and how many they are.
+type Shape = Vec<(Stretch, u64, u32)>;
+
+/// What is known of where one query strategy looked from.
+#[derive(Debug)]
+pub(super) struct LookSums {
+    strategy: QueryStrategy,
+    branches: BTreeMap<String, usize>,
+    rows: usize,
+    zero_mass_samples: usize,
+    /// The distinct shapes, and how many samples have one.
+    shapes: HashMap<Shape, u32>,
+    n: usize,
+    /// `[samples]`, the number of a shape from 1; 0 for none.
+    of_samples: Vec<u32>,
+}
+
+impl LookSums {
+    pub(super) fn new(run: &Run, strategy: QueryStrategy) -> LookSums {
+        LookSums {
+            strategy,
+            branches: BTreeMap::new(),
+            rows: 0,
+            zero_mass_samples: 0,
+            shapes: HashMap::new(),
+            n: 0,
+            of_samples: vec![0; run.records.len()],
+        }
+    }
+
+    pub(super) fn add(&mut self, given: &Given) {
+        let record = &given.record;
+        let mut looks = record.looks.iter();
+        let look = looks.find(|look| look.query_strategy == self.strategy);
+        let Some((layout, look)) = record.layout.zip(look) else {
+            return;
+        };
+        if look.rows.is_empty() {
+            return;
+        }
+        self.n += 1;
+        *self.branches.entry(look.branch.clone()).or_insert(0) += 1;
+        self.rows += look.rows.len();
+        self.zero_mass_samples += usize::from(!look.zero_mass_heads.is_empty());
+        let shape = shape_of(layout, look);
+        let next = self.shapes.len() as u32 + 1;
+        self.of_samples[given.place] = *self.shapes.entry(shape).or_insert(next);
+    }
+
+    fn audit(&self) -> LookAudit {
+        let n = self.n;
+        let mut shapes: Vec<(&Shape, u32)> = self.shapes.iter().map(|(k, v)| (k, *v)).collect();
+        shapes.sort_unstable_by_key(|(_, number)| *number);
+        let mut weight = LookWeight::default();
+        let with_shape = self.of_samples.iter().filter(|number| **number > 0);
+        for number in with_shape {
+            let Some((shape, _)) = shapes.get(*number as usize - 1) else {
+                continue;
+            };
+            for &(stretch, share, count) in *shape {
+                let part = match stretch {
+                    Stretch::System => &mut weight.system,
+                    Stretch::Image => &mut weight.image,
+                    Stretch::EarlierText => &mut weight.earlier_text,
+                    Stretch::LastFive => &mut weight.last_five,
+                    Stretch::Last => &mut weight.last,
                 };
-                let end = layout.sequence_len();
-                let part = if row < layout.num_system {
-                    &mut weight.system
-                } else if layout.image_range().contains(&row) {
-                    &mut weight.image
-                } else if row + 1 == end {
-                    &mut weight.last
-                } else if row + 5 >= end {
-                    &mut weight.last_five
-                } else {
-                    &mut weight.earlier_text
-                };
-                *part += share / n as f64;
+                for _ in 0..count {
+                    *part += f64::from_bits(share) / n as f64;
+                }
             }
         }
-        audits.push(LookAudit {
-            query_strategy: strategy.to_string(),
+        LookAudit {
+            query_strategy: self.strategy.to_string(),
             n,
-            branches,
-            mean_rows: if n > 0 { rows as f64 / n as f64 } else { 0.0 },
+            branches: self.branches.clone(),
+            mean_rows: if n > 0 {
+                self.rows as f64 / n as f64
+            } else {
+                0.0
+            },
             weight,
-            zero_mass_samples: looks
-                .iter()
-                .filter(|(_, look)| !look.zero_mass_heads.is_empty())
-                .count(),
-        });
+            zero_mass_samples: self.zero_mass_samples,
+        }
     }
-    audits
+}
+
+fn shape_of(layout: TokenLayout, look: &Look) -> Shape {
+    let even = 1.0 / look.rows.len() as f64;
+    // Stored weights are rounded: divided by their sum they are shares again.
+    let sum: f64 = look.weights.iter().sum();
+    let end = layout.sequence_len();
+    let mut shape: Shape = Vec::new();
+    for (position, &row) in look.rows.iter().enumerate() {
+        let share = match look.weights.get(position) {
+            Some(weight) if sum > 0.0 => weight / sum,
+            _ => even,
+        };
+        let stretch = if row < layout.num_system {
+            Stretch::System
+        } else if layout.image_range().contains(&row) {
+            Stretch::Image
+        } else if row + 1 == end {
+            Stretch::Last
+        } else if row + 5 >= end {
+            Stretch::LastFive
+        } else {
+            Stretch::EarlierText
+        };
+        let share = share.to_bits();
+        match shape.last_mut() {
+            Some((same, of, count)) if (*same, *of) == (stretch, share) => *count += 1,
+            _ => shape.push((stretch, share, 1)),
+        }
+    }
+    shape
+}
+
+pub(crate) fn look_audits(gathered: &Gathered) -> Vec<LookAudit> {
+    gathered.looks.iter().map(LookSums::audit).collect()
 }
 
 /// How often each head was selected.
@@ -209,37 +300,53 @@ pub struct HeadUsage {
     pub shares: Vec<f64>,
 }
 
-/// The choice of heads doesn't depend on the budget, so the first one stands for all.
-pub(crate) fn head_usage(run: &Run, roster: &Roster) -> Vec<HeadUsage> {
-    let num_heads = run.spec.model.shape.decoder.num_heads;
-    let mut usage = Vec::new();
-    for (strategy, count, budget, cell) in roster.studied() {
-        if budget != 0 {
-            continue;
+/// How often one cell selected each head.
+#[derive(Debug)]
+pub(super) struct HeadCounts {
+    n: usize,
+    /// `[H]`.
+    counts: Vec<usize>,
+}
+
+impl HeadCounts {
+    pub(super) fn new(run: &Run) -> HeadCounts {
+        HeadCounts {
+            n: 0,
+            counts: vec![0; run.spec.model.shape.decoder.num_heads],
         }
-        let (mut n, mut counts) = (0, vec![0_usize; num_heads]);
-        for record in &run.records {
-            let Some(record) = record.cells.get(cell).filter(|cell| !cell.heads.is_empty()) else {
-                continue;
-            };
-            n += 1;
-            for &head in &record.heads {
-                if let Some(count) = counts.get_mut(head) {
-                    *count += 1;
-                }
+    }
+
+    pub(super) fn add(&mut self, record: &SampleRecord, cell: usize) {
+        let cell = record.cells.get(cell);
+        let Some(cell) = cell.filter(|cell| !cell.heads.is_empty()) else {
+            return;
+        };
+        self.n += 1;
+        for &head in &cell.heads {
+            if let Some(count) = self.counts.get_mut(head) {
+                *count += 1;
             }
         }
-        if n > 0 {
-            usage.push(HeadUsage {
-                strategy: roster.strategies[strategy].name.clone(),
-                num_selected_heads: roster.head_counts[count],
-                n,
-                shares: counts
-                    .iter()
-                    .map(|&count| count as f64 / n as f64)
-                    .collect(),
-            });
+    }
+}
+
+/// The choice of heads doesn't depend on the budget, so the first one stands for all.
+pub(crate) fn head_usage(roster: &Roster, gathered: &Gathered) -> Vec<HeadUsage> {
+    let mut usage = Vec::new();
+    for (strategy, count, budget, cell) in roster.studied() {
+        let HeadCounts { n, counts } = &gathered.cells[cell].heads;
+        if budget != 0 || *n == 0 {
+            continue;
         }
+        usage.push(HeadUsage {
+            strategy: roster.strategies[strategy].name.clone(),
+            num_selected_heads: roster.head_counts[count],
+            n: *n,
+            shares: counts
+                .iter()
+                .map(|&count| count as f64 / *n as f64)
+                .collect(),
+        });
     }
     usage
 }

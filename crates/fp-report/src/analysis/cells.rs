@@ -4,7 +4,6 @@ use fp_eval::study::Method;
 use serde::Serialize;
 
 use super::estimate::Estimate;
-use super::kept::num_kept;
 use super::on_same::{OnSameQuestions, on_same_questions};
 use super::roster::Roster;
 use super::scores::{Scores, present};
@@ -88,11 +87,8 @@ pub(crate) fn summaries(
         .enumerate()
         .map(|(index, cell)| {
             let records = &run.records;
-            let of_cell = || records.iter().filter_map(|record| record.cells.get(index));
-            let kept: Vec<f64> = records
-                .iter()
-                .filter_map(|record| Some(num_kept(record, index)? as f64))
-                .collect();
+            let counts = run.columns.counts[index];
+            let n = counts.num_kept_known;
             let mut by_stratum = Vec::new();
             for strata in strata {
                 for group in &strata.groups {
@@ -111,14 +107,14 @@ pub(crate) fn summaries(
                 id: cell.id.clone(),
                 method: cell.method.clone(),
                 budget: cell.budget.map(|budget| grid.budgets[budget].label.clone()),
-                mean_kept: (!kept.is_empty()).then(|| kept.iter().sum::<f64>() / kept.len() as f64),
+                mean_kept: (n > 0).then(|| counts.num_kept as f64 / n as f64),
                 accuracy: estimate(index, &mut (0..records.len()))?,
                 vanilla_on_same: vanilla(&index).and_then(|vanilla| {
                     on_same_questions(&scores.cells[index], &scores.cells[vanilla])
                 }),
-                num_skipped: of_cell().filter(|cell| cell.skipped.is_some()).count(),
-                num_failed: failed + of_cell().filter(|cell| cell.error.is_some()).count(),
-                num_near_ties: records.iter().filter(|r| r.is_near_tie(index)).count(),
+                num_skipped: counts.num_skipped,
+                num_failed: failed + counts.num_failed,
+                num_near_ties: counts.num_near_ties,
                 strata: by_stratum,
             })
         })

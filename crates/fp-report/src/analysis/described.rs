@@ -1,10 +1,8 @@
 //! Means of what was recorded while the model's values were at hand: how concentrated
 //! the attention was that chose, and how different the kept tokens were.
 
-use fp_eval::study::{AttentionRecord, DiversityRecord};
+use fp_eval::study::SampleRecord;
 use serde::Serialize;
-
-use crate::run::Run;
 
 /// The attention that tokens were chosen by, means over samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -50,58 +48,119 @@ pub struct MeanDiversity {
     pub log_det_plus_identity: Option<f64>,
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (mut n, mut sum) = (0_usize, 0.0);
-    for value in values {
-        n += 1;
-        sum += value;
+/// A sum of so many values.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    n: usize,
+    sum: f64,
+}
+
+impl Sum {
+    fn add(&mut self, value: f64) {
+        self.n += 1;
+        self.sum += value;
     }
-    (n > 0).then(|| sum / n as f64)
+
+    fn add_some(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.add(value);
+        }
+    }
+
+    fn mean(self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum / self.n as f64)
+    }
 }
 
-pub(crate) fn mean_attention(run: &Run, cell: usize) -> Option<MeanAttention> {
-    let of_cell: Vec<&AttentionRecord> = run
-        .records
-        .iter()
-        .filter_map(|record| record.attentions.get(record.cells.get(cell)?.attention?))
-        .collect();
-    let of = |value: &dyn Fn(&AttentionRecord) -> f64| mean(of_cell.iter().map(|a| value(a)));
-    let some = |value: &dyn Fn(&AttentionRecord) -> Option<f64>| {
-        mean(of_cell.iter().filter_map(|a| value(a)))
-    };
-    Some(MeanAttention {
-        n: of_cell.len(),
-        entropy: of(&|a| f64::from(a.entropy))?,
+/// Sums of [`MeanAttention`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct AttentionSums {
+    entropy: Sum,
+    effective_number: Sum,
+    gini: Sum,
+    max: Sum,
+    nucleus: Sum,
+    box_mass: Sum,
+    box_ratio: Sum,
+    pointing: Sum,
+}
+
+impl AttentionSums {
+    /// Adds the attention that a cell chose by on a sample, if there was one.
+    pub(super) fn add(&mut self, record: &SampleRecord, cell: usize) {
+        let cell = record.cells.get(cell).and_then(|cell| cell.attention);
+        let Some(attention) = cell.and_then(|at| record.attentions.get(at)) else {
+            return;
+        };
+        self.entropy.add(f64::from(attention.entropy));
         // Not the system's exp, whose last digit differs between machines.
-        effective_number: of(&|a| libm::exp(f64::from(a.entropy)))?,
-        gini: of(&|a| f64::from(a.gini))?,
-        max: of(&|a| f64::from(a.max))?,
-        nucleus: of(&|a| a.nucleus as f64)?,
-        box_mass: some(&|a| a.box_mass.map(f64::from)),
-        box_ratio: some(&|a| a.box_ratio.map(f64::from)),
-        pointing: some(&|a| a.is_pointing_hit.map(|hit| f64::from(u8::from(hit)))),
-    })
+        self.effective_number
+            .add(libm::exp(f64::from(attention.entropy)));
+        self.gini.add(f64::from(attention.gini));
+        self.max.add(f64::from(attention.max));
+        self.nucleus.add(attention.nucleus as f64);
+        self.box_mass.add_some(attention.box_mass.map(f64::from));
+        self.box_ratio.add_some(attention.box_ratio.map(f64::from));
+        let hit = attention.is_pointing_hit;
+        self.pointing
+            .add_some(hit.map(|hit| f64::from(u8::from(hit))));
+    }
+
+    pub(super) fn mean(&self) -> Option<MeanAttention> {
+        Some(MeanAttention {
+            n: self.entropy.n,
+            entropy: self.entropy.mean()?,
+            effective_number: self.effective_number.mean()?,
+            gini: self.gini.mean()?,
+            max: self.max.mean()?,
+            nucleus: self.nucleus.mean()?,
+            box_mass: self.box_mass.mean(),
+            box_ratio: self.box_ratio.mean(),
+            pointing: self.pointing.mean(),
+        })
+    }
 }
 
-pub(crate) fn mean_diversity(run: &Run, cell: usize) -> Option<MeanDiversity> {
-    let of_cell: Vec<&DiversityRecord> = run
-        .records
-        .iter()
-        .filter_map(|record| record.run_of(cell)?.diversity.as_ref())
-        .collect();
-    let of =
-        |value: &dyn Fn(&DiversityRecord) -> f32| mean(of_cell.iter().map(|d| f64::from(value(d))));
-    let some = |value: &dyn Fn(&DiversityRecord) -> Option<f32>| {
-        mean(of_cell.iter().filter_map(|d| value(d).map(f64::from)))
-    };
-    Some(MeanDiversity {
-        n: of_cell.len(),
-        mean_cosine_distance: of(&|d| d.mean_cosine_distance)?,
-        min_cosine_distance: of(&|d| d.min_cosine_distance)?,
-        redundancy: of(&|d| d.redundancy)?,
-        coverage: of(&|d| d.coverage)?,
-        effective_rank: some(&|d| d.effective_rank),
-        vendi: some(&|d| d.vendi),
-        log_det_plus_identity: some(&|d| d.log_det_plus_identity),
-    })
+/// Sums of [`MeanDiversity`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct DiversitySums {
+    mean_cosine_distance: Sum,
+    min_cosine_distance: Sum,
+    redundancy: Sum,
+    coverage: Sum,
+    effective_rank: Sum,
+    vendi: Sum,
+    log_det_plus_identity: Sum,
+}
+
+impl DiversitySums {
+    /// Adds what is known of the tokens that a cell kept on a sample.
+    pub(super) fn add(&mut self, record: &SampleRecord, cell: usize) {
+        let diversity = record.run_of(cell).and_then(|run| run.diversity.as_ref());
+        let Some(diversity) = diversity else { return };
+        self.mean_cosine_distance
+            .add(f64::from(diversity.mean_cosine_distance));
+        self.min_cosine_distance
+            .add(f64::from(diversity.min_cosine_distance));
+        self.redundancy.add(f64::from(diversity.redundancy));
+        self.coverage.add(f64::from(diversity.coverage));
+        self.effective_rank
+            .add_some(diversity.effective_rank.map(f64::from));
+        self.vendi.add_some(diversity.vendi.map(f64::from));
+        self.log_det_plus_identity
+            .add_some(diversity.log_det_plus_identity.map(f64::from));
+    }
+
+    pub(super) fn mean(&self) -> Option<MeanDiversity> {
+        Some(MeanDiversity {
+            n: self.coverage.n,
+            mean_cosine_distance: self.mean_cosine_distance.mean()?,
+            min_cosine_distance: self.min_cosine_distance.mean()?,
+            redundancy: self.redundancy.mean()?,
+            coverage: self.coverage.mean()?,
+            effective_rank: self.effective_rank.mean(),
+            vendi: self.vendi.mean(),
+            log_det_plus_identity: self.log_det_plus_identity.mean(),
+        })
+    }
 }

@@ -1,12 +1,13 @@
 //! Questions without an answer: how many, for what kind of reason, and which.
 
 use fp_eval::format::{counted, listed};
-use fp_eval::study::{FailureKind, SampleRecord};
+use fp_eval::study::FailureKind;
 use serde::Serialize;
 use std::path::Path;
 
 use super::samples::is_answered;
 use crate::run::Run;
+use crate::sample::ReportSample;
 
 /// Failed questions that are named; results.json has all.
 const NAMED: usize = 5;
@@ -74,10 +75,7 @@ impl Failures {
                 .into_iter()
                 .filter(|of_kind| of_kind.count > 0)
                 .collect(),
-            num_failed_answers: answers
-                .flat_map(|record| &record.cells)
-                .filter(|cell| cell.error.is_some())
-                .count(),
+            num_failed_answers: answers.map(|record| record.num_failed_answers()).sum(),
             samples,
         }
     }
@@ -118,7 +116,7 @@ impl Failures {
         match self.num_failed.saturating_sub(NAMED) {
             0 => {}
             more => lines.push(format!(
-                "and {more} more; records.jsonl, and results.json of a report, have all of them"
+                "and {more} more; `finepruner records`, and results.json of a report, have all of them"
             )),
         }
         lines
@@ -142,16 +140,18 @@ impl FailedSample {
     }
 }
 
-fn failed_sample(record: &SampleRecord, names: &[String]) -> Option<FailedSample> {
+fn failed_sample(record: &ReportSample, names: &[String]) -> Option<FailedSample> {
     if is_answered(record) {
         return None;
     }
-    let of_cells = || record.cells.iter().find_map(|cell| cell.error.clone());
     let (kind, reason) = match &record.error {
         Some(error) => (record.failure.unwrap_or_default(), error.clone()),
         None => {
             let unknown = || "no cell answered it".to_owned();
-            (FailureKind::Model, of_cells().unwrap_or_else(unknown))
+            (
+                FailureKind::Model,
+                record.cell_error().cloned().unwrap_or_else(unknown),
+            )
         }
     };
     Some(FailedSample {
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!((lines.len(), lines[4].as_str()), (6, "q4 (c.png): cut off"));
         assert_eq!(
             lines[5],
-            "and 3 more; records.jsonl, and results.json of a report, have all of them"
+            "and 3 more; `finepruner records`, and results.json of a report, have all of them"
         );
         let one = failures(vec![sample(0, damaged, "a.png", "x")]);
         assert!(one.sentence().unwrap().contains("failed and is left out"));

@@ -7,12 +7,6 @@ pub(crate) fn kept_tokens(record: &SampleRecord, cell: usize) -> Option<&[usize]
     record.run_of(cell)?.seen.last_tokens()
 }
 
-/// How many image tokens a cell let through to the last layer.
-pub(crate) fn num_kept(record: &SampleRecord, cell: usize) -> Option<usize> {
-    let seen = &record.run_of(cell)?.seen;
-    Some(seen.num_last(record.layout?.num_image))
-}
-
 /// A set of tokens as bits, for fast intersections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenBits(Vec<u64>);

@@ -17,10 +17,12 @@ mod evidence;
 mod failures;
 mod figures;
 mod flips;
+mod gather;
 mod halves;
 mod hypotheses;
 mod image_ranges;
 mod kept;
+mod left_out;
 mod methods;
 mod near_ties;
 mod noise;
@@ -58,7 +60,7 @@ pub use halves::Halves;
 pub use hypotheses::{Answer, Hypothesis};
 pub use image_ranges::{ImageRange, image_ranges};
 pub use methods::{MethodEntry, MethodTests};
-pub use near_ties::NearTie;
+pub use near_ties::{MOST_LISTED, NearTie, NearTies};
 pub use noise::{AnswerDifference, NoiseFloor};
 pub use on_same::OnSameQuestions;
 pub use references::{Reference, ReferenceComparisons};
@@ -71,16 +73,16 @@ pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 
 pub(crate) use compare::{Beats, Judge, Pair};
-pub(crate) use evidence::evidence;
+pub(crate) use gather::NearTieSink;
 pub(crate) use kept::kept_tokens;
 pub(crate) use methods::{method_headline, samples_of_tests};
 pub(crate) use roster::Roster;
-pub(crate) use samples::is_answered;
 pub(crate) use scores::{Column, Scores};
 
-use fp_eval::study::{CountedCost, counted_cost};
+use fp_eval::study::CountedCost;
 use serde::Serialize;
 
+use self::left_out::LeftOut;
 use super::error::ReportError;
 use super::published::{BesideGrounds, PublishedComparison, beside};
 use super::run::Run;
@@ -149,8 +151,8 @@ pub struct Analysis {
     pub pairs: Vec<StrategyPair>,
     /// What decided selections.
     pub audit: Vec<CellAudit>,
-    /// Answers that rounding may have decided, each by itself.
-    pub near_ties: Vec<NearTie>,
+    /// Answers that rounding may have decided: how many, and the first ones.
+    pub near_ties: NearTies,
     /// Where query strategies looked from.
     pub looks: Vec<LookAudit>,
     /// How often each head was selected.
@@ -170,6 +172,9 @@ pub struct Analysis {
     /// What has no answer; `results.json` has it before everything else.
     #[serde(skip)]
     pub failures: Failures,
+    /// What is missing of samples that others answered, for the verdict.
+    #[serde(skip)]
+    left_out: LeftOut,
 }
 
 /// Analyses a run; `repetition` is a second run of the same, for the noise floor.
@@ -177,16 +182,24 @@ pub struct Analysis {
 /// # Errors
 /// Records that don't fit the run, or a repetition with other cells.
 pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportError> {
+    analyse_with(run, repetition, &mut |_| Ok(()))
+}
+
+/// As [`analyse`]; every near-tie goes to `near_ties`, by index.
+pub(crate) fn analyse_with(
+    run: &Run,
+    repetition: Option<&Run>,
+    near_ties: NearTieSink<'_>,
+) -> Result<Analysis, ReportError> {
     let statistics = &run.spec.config.statistics;
     let confidence = statistics.confidence;
     let roster = Roster::new(&run.spec.config, &run.spec.grid);
     let scores = Scores::new(run);
     let judge = Judge::new(statistics, run.spec.config.seed, scores.clusters.clone());
-    let evidence = evidence(run)?;
-    let strata = strata::strata(run, &evidence);
+    let mut gathered = gather::gather(run, &roster, near_ties)?;
+    let strata = strata::strata(run, &gathered.evidence);
     let cells = cells::summaries(run, &roster, &scores, &strata, confidence)?;
-    let measured = tokens::MeasuredRuns::new(run, &evidence)?;
-    let (agreement, pairs) = agreement::agreement(run, &roster, &scores);
+    let (agreement, pairs) = agreement::agreement(&roster, &gathered.groups);
     let best = best::best_of_many(run, &roster, &scores, &judge)?;
     let difficult = difficult::difficult_samples(run, &roster, &scores, &judge, best.as_ref())?;
     let static_heads = static_heads::static_heads_tests(run, &roster, &scores, &judge)?;
@@ -201,9 +214,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     let (references, mut untested) = references::against_references(run, &roster, &scores, &judge)?;
     let controls = references::controls(run, &roster, &scores, &judge)?;
     untested.extend(controls.untested);
-    let costs: Vec<CountedCost> = (0..run.spec.grid.cells.len())
-        .map(|cell| counted_cost(&run.spec, &run.records, cell))
-        .collect::<Result<_, _>>()?;
+    let costs: Vec<CountedCost> = gathered.cells.iter().map(|sums| sums.cost.mean()).collect();
     let grounds = methods::MethodGrounds {
         run,
         roster: &roster,
@@ -214,7 +225,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     let reference = |budget: usize| methods::reference_cell(run, &roster, budget);
     let methods = methods::method_tests(&grounds, &reference)?;
     untested.extend(methods.iter().flat_map(|tests| tests.untested.clone()));
-    let recall = tokens::recall_against_random(run, &roster, &measured, &judge)?;
+    let recall = tokens::recall_against_random(run, &roster, &gathered, &judge)?;
     untested.extend(recall.untested);
     if let Some(best) = &best {
         untested.extend(best.untested.iter().cloned());
@@ -259,19 +270,20 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
         hypotheses,
         agreement,
         pairs,
-        audit: audit::cell_audits(run),
-        near_ties: near_ties::near_ties(run),
-        looks: audit::look_audits(run),
-        head_usage: audit::head_usage(run, &roster),
-        token_quality: tokens::token_quality(run, &measured),
+        audit: audit::cell_audits(run, &gathered),
+        near_ties: std::mem::take(&mut gathered.near_ties),
+        looks: audit::look_audits(&gathered),
+        head_usage: audit::head_usage(&roster, &gathered),
+        token_quality: tokens::token_quality(run, &gathered),
         recall_against_random: recall.comparisons,
-        retention: tokens::retention(run),
+        retention: tokens::retention(run, &gathered),
         costs,
         flips: flips::flips(run, &scores, &strata, roster.vanilla),
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))
             .transpose()?,
         failures: Failures::of(run),
+        left_out: std::mem::take(&mut gathered.left_out),
         strata,
         cells,
     };

@@ -3,8 +3,6 @@
 use fp_eval::study::{CutRecord, RunRecord, SampleRecord};
 use serde::Serialize;
 
-use crate::run::Run;
-
 /// An answer that rounding may have decided: another machine may give another one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NearTie {
@@ -47,14 +45,35 @@ impl NearTie {
     }
 }
 
-/// Every near-tie of a run, sample by sample.
-pub(crate) fn near_ties(run: &Run) -> Vec<NearTie> {
-    let cells = &run.spec.grid.cells;
-    run.records
-        .iter()
-        .flat_map(|record| {
-            let cells = cells.iter().enumerate();
-            cells.filter_map(|(index, cell)| NearTie::of(record, index, &cell.id))
-        })
-        .collect()
+/// Near-ties that results list; all of them stand in a file of their own.
+pub const MOST_LISTED: usize = 100;
+
+/// The near-ties of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct NearTies {
+    /// How many there are.
+    pub count: usize,
+    /// The first ones, by sample and cell: [`MOST_LISTED`] at most.
+    pub first: Vec<NearTie>,
+    /// `[first]`, their cells by position.
+    #[serde(skip)]
+    cells: Vec<usize>,
+}
+
+impl NearTies {
+    pub(super) fn add(&mut self, tie: NearTie, cell: usize) {
+        self.count += 1;
+        let key = (tie.index, cell);
+        let before = |at: usize| (self.first[at].index, self.cells[at]) < key;
+        let mut place = self.first.len();
+        while place > 0 && !before(place - 1) {
+            place -= 1;
+        }
+        if place < MOST_LISTED {
+            self.first.insert(place, tie);
+            self.cells.insert(place, cell);
+            self.first.truncate(MOST_LISTED);
+            self.cells.truncate(MOST_LISTED);
+        }
+    }
 }

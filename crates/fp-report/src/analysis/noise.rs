@@ -1,12 +1,12 @@
 //! The noise floor: what differs between two runs of the same study.
 
-use std::collections::HashMap;
-
+use fp_eval::study::{Cell, SampleRecord};
 use serde::Serialize;
 
 use super::kept::kept_tokens;
 use super::near_ties::NearTie;
 use crate::error::ReportError;
+use crate::lookup::for_each_pair;
 use crate::run::Run;
 
 /// What differs between a run and its repetition.
@@ -60,61 +60,21 @@ pub struct AnswerDifference {
 }
 
 impl NoiseFloor {
-    fn add(&mut self, difference: AnswerDifference) {
-        self.only_one += usize::from(difference.only_one);
-        self.tokens_differ += usize::from(difference.tokens);
-        self.texts_differ += usize::from(difference.text);
-        self.scores_differ += usize::from(difference.score);
-        self.kept_differ += usize::from(difference.kept);
-        self.unexplained += usize::from(difference.near_tie.is_none());
-        self.differences.push(difference);
-    }
-}
-
-/// Compares two runs with the same cells, sample by sample.
-pub(crate) fn noise_floor(run: &Run, repetition: &Run) -> Result<NoiseFloor, ReportError> {
-    let incomparable = |reason: &str| ReportError::Incomparable {
-        first: run.folder.clone(),
-        second: repetition.folder.clone(),
-        reason: reason.to_owned(),
-    };
-    let cells = &run.spec.grid.cells;
-    if *cells != repetition.spec.grid.cells {
-        return Err(incomparable("a noise floor needs the same cells in both"));
-    }
-    let by_index: HashMap<usize, usize> = repetition
-        .records
-        .iter()
-        .enumerate()
-        .map(|(position, record)| (record.index, position))
-        .collect();
-    let mut floor = NoiseFloor {
-        num_samples: 0,
-        num_answers: 0,
-        only_one: 0,
-        tokens_differ: 0,
-        texts_differ: 0,
-        scores_differ: 0,
-        kept_differ: 0,
-        unexplained: 0,
-        differences: Vec::new(),
-        largest_cell_difference: 0.0,
-    };
-    let mut sums = vec![(0.0, 0_usize); cells.len()];
-    for record in &run.records {
-        let other = by_index
-            .get(&record.index)
-            .map(|&at| &repetition.records[at]);
-        let Some(other) = other.filter(|other| other.prompt_hash == record.prompt_hash) else {
-            continue;
-        };
-        floor.num_samples += 1;
+    /// Adds a sample that both runs have, to the sums of score differences too, `[cells]`.
+    fn compare(
+        &mut self,
+        cells: &[Cell],
+        sums: &mut [(f64, usize)],
+        record: &SampleRecord,
+        other: &SampleRecord,
+    ) {
+        self.num_samples += 1;
         for (cell, sum) in sums.iter_mut().enumerate() {
             let answers = (record.run_of(cell), other.run_of(cell));
             let mut difference = match answers {
                 (None, None) => continue,
                 (Some(first), Some(second)) => {
-                    floor.num_answers += 1;
+                    self.num_answers += 1;
                     sum.0 += first.score - second.score;
                     sum.1 += 1;
                     AnswerDifference {
@@ -142,9 +102,59 @@ pub(crate) fn noise_floor(run: &Run, repetition: &Run) -> Result<NoiseFloor, Rep
                 .into_iter()
                 .filter(|_| !difference.only_one)
                 .find_map(|record| NearTie::of(record, cell, id));
-            floor.add(difference);
+            self.add(difference);
         }
     }
+
+    fn add(&mut self, difference: AnswerDifference) {
+        self.only_one += usize::from(difference.only_one);
+        self.tokens_differ += usize::from(difference.tokens);
+        self.texts_differ += usize::from(difference.text);
+        self.scores_differ += usize::from(difference.score);
+        self.kept_differ += usize::from(difference.kept);
+        self.unexplained += usize::from(difference.near_tie.is_none());
+        self.differences.push(difference);
+    }
+}
+
+/// Compares two runs with the same cells, sample by sample.
+pub(crate) fn noise_floor(run: &Run, repetition: &Run) -> Result<NoiseFloor, ReportError> {
+    let incomparable = |reason: &str| ReportError::Incomparable {
+        first: run.folder.clone(),
+        second: repetition.folder.clone(),
+        reason: reason.to_owned(),
+    };
+    let cells = &run.spec.grid.cells;
+    if *cells != repetition.spec.grid.cells {
+        return Err(incomparable("a noise floor needs the same cells in both"));
+    }
+    let mut floor = NoiseFloor {
+        num_samples: 0,
+        num_answers: 0,
+        only_one: 0,
+        tokens_differ: 0,
+        texts_differ: 0,
+        scores_differ: 0,
+        kept_differ: 0,
+        unexplained: 0,
+        differences: Vec::new(),
+        largest_cell_difference: 0.0,
+    };
+    let mut sums = vec![(0.0, 0_usize); cells.len()];
+    let shared = run.records.iter().map(|sample| sample.index);
+    let shared: Vec<usize> = shared
+        .filter(|index| {
+            let of_other = repetition
+                .records
+                .binary_search_by_key(index, |it| it.index);
+            of_other.is_ok()
+        })
+        .collect();
+    for_each_pair(run, &shared, repetition, &shared, |record, other| {
+        if other.prompt_hash == record.prompt_hash {
+            floor.compare(cells, &mut sums, record, other);
+        }
+    })?;
     if floor.num_samples == 0 {
         return Err(incomparable("they share no sample"));
     }

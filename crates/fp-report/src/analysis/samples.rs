@@ -1,11 +1,11 @@
 //! How many samples there are, how many were answered, and why the others weren't.
 
 use fp_eval::format::counted;
-use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
 use super::scores::Scores;
 use crate::run::Run;
+use crate::sample::ReportSample;
 
 /// Samples of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,24 +60,15 @@ impl SampleCounts {
 }
 
 /// Whether a sample has an answer under at least one cell.
-pub(crate) fn is_answered(record: &SampleRecord) -> bool {
-    record.error.is_none() && record.cells.iter().any(|cell| cell.run.is_some())
+pub(crate) fn is_answered(sample: &ReportSample) -> bool {
+    sample.is_answered
 }
 
 /// Why a sample has no answer under any cell.
-fn failure(record: &SampleRecord) -> Option<String> {
-    if is_answered(record) {
-        return None;
-    }
-    let of_cells = || record.cells.iter().find_map(|cell| cell.error.clone());
+fn failure(sample: &ReportSample) -> Option<String> {
     let unknown = || "no cell answered it".to_owned();
-    Some(
-        record
-            .error
-            .clone()
-            .or_else(of_cells)
-            .unwrap_or_else(unknown),
-    )
+    let reason = sample.error.as_ref().or(sample.cell_error());
+    (!sample.is_answered).then(|| reason.cloned().unwrap_or_else(unknown))
 }
 
 /// How many different images there are.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::run::Run;
 
-/// One figure per sample; none where a cell doesn't apply or failed.
-pub(crate) type Column = Arc<[Option<f64>]>;
+pub(crate) use crate::columns::Column;
 
 /// All cells' scores, and which samples share an image.
 #[derive(Debug, Clone)]
@@ -32,15 +31,8 @@ impl Scores {
                     .or_insert(next)
             })
             .collect();
-        let cells = (0..run.spec.grid.cells.len())
-            .map(|cell| {
-                let score =
-                    |record: &fp_eval::study::SampleRecord| Some(record.run_of(cell)?.score);
-                run.records.iter().map(score).collect()
-            })
-            .collect();
         Scores {
-            cells,
+            cells: run.columns.scores.clone(),
             clusters,
             num_images: images.len(),
         }

@@ -1,11 +1,11 @@
 //! Groups of samples: by family, length of the text, size and place of the evidence.
 
-use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
 use super::answer_types::{ANSWER_TYPES, BY_ANSWER_TYPE, answer_type};
 use super::evidence::Evidence;
 use crate::run::Run;
+use crate::sample::ReportSample;
 
 /// What groups by data set are called.
 pub const BY_DATASET: &str = "data set";
@@ -71,14 +71,14 @@ pub(crate) fn strata(run: &Run, evidence: &[Option<Evidence>]) -> Vec<Strata> {
         &SIZES.map(|(name, _)| name),
         records,
         |at| {
-            let num_tokens = evidence[at].as_ref()?.num_tokens();
+            let num_tokens = evidence[at].as_ref()?.num_tokens;
             SIZES
                 .iter()
                 .position(|(_, most)| (1..=*most).contains(&num_tokens))
         },
     ));
     all.push(group("place of the evidence", &PLACES, records, |at| {
-        evidence[at].as_ref()?.third()
+        evidence[at].as_ref()?.third
     }));
     if records
         .iter()
@@ -95,7 +95,7 @@ pub(crate) fn strata(run: &Run, evidence: &[Option<Evidence>]) -> Vec<Strata> {
 }
 
 /// Families of questions, in the order in which the data sets name or hold them.
-pub(crate) fn by_family(records: &[SampleRecord]) -> Strata {
+pub(crate) fn by_family(records: &[ReportSample]) -> Strata {
     let mut names: Vec<&str> = records
         .iter()
         .map(|record| record.family.as_str())
@@ -120,7 +120,7 @@ fn by_dataset(run: &Run) -> Strata {
 fn group(
     by: &str,
     names: &[&str],
-    records: &[SampleRecord],
+    records: &[ReportSample],
     group_of: impl Fn(usize) -> Option<usize>,
 ) -> Strata {
     let mut strata = all_groups(by, names, records, group_of);
@@ -131,7 +131,7 @@ fn group(
 fn all_groups(
     by: &str,
     names: &[&str],
-    records: &[SampleRecord],
+    records: &[ReportSample],
     group_of: impl Fn(usize) -> Option<usize>,
 ) -> Strata {
     let mut groups: Vec<Stratum> = names

@@ -46,9 +46,7 @@ impl TextOnly {
         }
         let answered = run.text_only.iter().filter(|record| is_answered(record));
         // One run answers all cells.
-        let own: Vec<f64> = answered
-            .filter_map(|record| Some(record.runs.first()?.score))
-            .collect();
+        let own: Vec<f64> = answered.filter_map(|record| record.first_score).collect();
         let overall = |(cell, column): (_, &super::scores::Column)| {
             let on_images = column.iter().flatten().copied();
             let all: Vec<f64> = on_images.chain(own.iter().copied()).collect();

@@ -1,14 +1,19 @@
 //! What kept tokens see: evidence, spread, and where on the image they lie.
 
-use fp_data::metric::token_quality::{AreaStratum, Overlap, Spatial, padding_waste, row_profile};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fp_data::metric::token_quality::{
+    AreaStratum, CoverageGrid, Overlap, Spatial, padding_waste, row_profile,
+};
 use fp_eval::study::SampleRecord;
 use fp_scoring::KeptTokens;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::compare::{Judge, Judged, Pair};
-use super::described::{MeanAttention, MeanDiversity, mean_attention, mean_diversity};
-use super::evidence::Evidence;
+use super::described::{MeanAttention, MeanDiversity};
+use super::evidence::stratum;
+use super::gather::{Gathered, Given};
 use super::kept::kept_tokens;
 use super::roster::Roster;
 use super::scores::{Column, mean_columns};
@@ -98,178 +103,239 @@ struct Measured {
     row_profile: Vec<f64>,
 }
 
-/// `[samples][runs]`: every distinct kept set is measured once.
-#[derive(Debug, Clone)]
+/// The kept sets of a sample, each distinct one measured once.
+#[derive(Debug)]
 pub(crate) struct MeasuredRuns {
-    runs: Vec<Vec<Option<Measured>>>,
-    strata: Vec<Option<AreaStratum>>,
+    /// `[runs]`.
+    runs: Vec<Option<Arc<Measured>>>,
+    stratum: Option<AreaStratum>,
 }
 
 impl MeasuredRuns {
-    pub(crate) fn new(run: &Run, evidence: &[Option<Evidence>]) -> Result<Self, ReportError> {
-        let runs = run
-            .records
-            .par_iter()
-            .zip(evidence)
-            .map(|(record, evidence)| measure(record, evidence.as_ref()))
-            .collect::<Result<_, _>>()?;
-        let stratum = |evidence: &Evidence| {
-            evidence
-                .grid
-                .has_evidence()
-                .then(|| evidence.grid.stratum())
+    /// Of a sample whose tokens are not one square.
+    pub(super) fn none() -> MeasuredRuns {
+        MeasuredRuns {
+            runs: Vec::new(),
+            stratum: None,
+        }
+    }
+
+    pub(super) fn new(record: &SampleRecord, grid: &CoverageGrid) -> Result<Self, ReportError> {
+        let measure = |tokens: &[usize]| -> Result<Measured, ReportError> {
+            let kept = KeptTokens::new(tokens.to_vec(), grid.num_tokens()).map_err(|source| {
+                ReportError::Kept {
+                    index: record.index,
+                    id: record.id.clone(),
+                    source,
+                }
+            })?;
+            Ok(Measured {
+                overlap: Overlap::new(grid, &kept)?,
+                spatial: Spatial::new(&kept, grid.side())?,
+                padding_waste: padding_waste(grid, &kept)?,
+                row_profile: row_profile(&kept, grid.side())?,
+            })
         };
+        let mut known: HashMap<&[usize], Arc<Measured>> = HashMap::new();
+        let mut runs = Vec::with_capacity(record.runs.len());
+        for run in &record.runs {
+            let tokens = run.seen.last_tokens().filter(|tokens| !tokens.is_empty());
+            runs.push(match tokens {
+                None => None,
+                Some(tokens) => Some(match known.get(tokens) {
+                    Some(measured) => measured.clone(),
+                    None => {
+                        let measured = Arc::new(measure(tokens)?);
+                        known.insert(tokens, measured.clone());
+                        measured
+                    }
+                }),
+            });
+        }
         Ok(MeasuredRuns {
             runs,
-            strata: evidence
-                .iter()
-                .map(|e| e.as_ref().and_then(stratum))
-                .collect(),
+            stratum: stratum(grid),
         })
-    }
-
-    fn of(&self, run: &Run, sample: usize, cell: usize) -> Option<&Measured> {
-        let index = run.records[sample].cells.get(cell)?.run?;
-        self.runs[sample].get(index)?.as_ref()
-    }
-
-    /// Area recall of a cell, sample by sample.
-    pub(crate) fn recall(&self, run: &Run, cell: usize) -> Column {
-        (0..run.records.len())
-            .map(|sample| Some(self.of(run, sample, cell)?.overlap?.area_recall))
-            .collect()
     }
 }
 
-fn measure(
-    record: &SampleRecord,
-    evidence: Option<&Evidence>,
-) -> Result<Vec<Option<Measured>>, ReportError> {
-    let Some(evidence) = evidence else {
-        return Ok(vec![None; record.runs.len()]);
-    };
-    let grid = &evidence.grid;
-    let measure = |tokens: &[usize]| -> Result<Measured, ReportError> {
-        let kept = KeptTokens::new(tokens.to_vec(), grid.num_tokens()).map_err(|source| {
-            ReportError::Kept {
-                index: record.index,
-                id: record.id.clone(),
-                source,
-            }
-        })?;
-        Ok(Measured {
-            overlap: Overlap::new(grid, &kept)?,
-            spatial: Spatial::new(&kept, grid.side())?,
-            padding_waste: padding_waste(grid, &kept)?,
-            row_profile: row_profile(&kept, grid.side())?,
-        })
-    };
-    let mut measured: Vec<Option<Measured>> = Vec::with_capacity(record.runs.len());
-    for (index, run) in record.runs.iter().enumerate() {
-        let tokens = match run.seen.last_tokens() {
-            Some(tokens) if !tokens.is_empty() => tokens,
-            _ => {
-                measured.push(None);
-                continue;
-            }
+const STRATA: [AreaStratum; 3] = [AreaStratum::Small, AreaStratum::Medium, AreaStratum::Large];
+
+/// Sums of one cell's [`TokenQuality`].
+#[derive(Debug)]
+pub(super) struct QualitySums {
+    has_budget: bool,
+    overlap: OverlapSums,
+    by_area: [OverlapSums; 3],
+    spread: SpreadSums,
+    row_profile: Vec<f64>,
+    /// `[samples]`, area recall, NaN for none; empty where no sample has boxes.
+    recall: Vec<f64>,
+}
+
+impl QualitySums {
+    pub(super) fn new(run: &Run, cell: usize) -> QualitySums {
+        let has_budget = run.spec.grid.cells[cell].budget.is_some();
+        let has_boxes = run.records.iter().any(|record| !record.boxes.is_empty());
+        QualitySums {
+            has_budget,
+            overlap: OverlapSums::default(),
+            by_area: Default::default(),
+            spread: SpreadSums::default(),
+            row_profile: Vec::new(),
+            recall: if has_budget && has_boxes {
+                vec![f64::NAN; run.records.len()]
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    pub(super) fn add(&mut self, given: &Given, cell: usize) {
+        let run = given.record.cells.get(cell).and_then(|cell| cell.run);
+        let measured = run.and_then(|run| given.measured.runs.get(run)?.as_deref());
+        let Some(measured) = measured.filter(|_| self.has_budget) else {
+            return;
         };
-        let same = record.runs[..index]
-            .iter()
-            .position(|other| other.seen == run.seen);
-        measured.push(match same {
-            Some(same) => measured[same].clone(),
-            None => Some(measure(tokens)?),
-        });
+        self.spread.add(measured);
+        if self.row_profile.is_empty() {
+            self.row_profile = vec![0.0; measured.row_profile.len()];
+        }
+        for (sum, share) in self.row_profile.iter_mut().zip(&measured.row_profile) {
+            *sum += share;
+        }
+        let Some(overlap) = measured.overlap else {
+            return;
+        };
+        if let Some(recall) = self.recall.get_mut(given.place) {
+            *recall = overlap.area_recall;
+        }
+        if let Some(stratum) = given.measured.stratum {
+            self.overlap.add(&overlap);
+            let sums = STRATA.iter().zip(&mut self.by_area);
+            for (_, sums) in sums.filter(|(other, _)| **other == stratum) {
+                sums.add(&overlap);
+            }
+        }
     }
-    Ok(measured)
+
+    /// Area recall, sample by sample.
+    fn recall(&self, num_samples: usize) -> Column {
+        let value = |at: usize| self.recall.get(at).copied().filter(|it| !it.is_nan());
+        (0..num_samples).map(value).collect()
+    }
 }
 
-pub(crate) fn token_quality(run: &Run, measured: &MeasuredRuns) -> Vec<TokenQuality> {
-    let cells = run.spec.grid.cells.iter().enumerate();
+/// Sums of [`MeanOverlap`].
+#[derive(Debug, Clone, Copy, Default)]
+struct OverlapSums {
+    n: usize,
+    area_recall: f64,
+    area_precision: f64,
+    soft_iou: f64,
+    lift: f64,
+    hit: f64,
+    token_recall: f64,
+    token_precision: f64,
+    num_half: usize,
+    half_recall: f64,
+}
+
+impl OverlapSums {
+    fn add(&mut self, overlap: &Overlap) {
+        self.n += 1;
+        self.area_recall += overlap.area_recall;
+        self.area_precision += overlap.area_precision;
+        self.soft_iou += overlap.soft_iou;
+        self.lift += overlap.lift;
+        self.hit += f64::from(u8::from(overlap.any.hit));
+        self.token_recall += overlap.any.recall;
+        self.token_precision += overlap.any.precision;
+        if let Some(half) = overlap.half {
+            self.num_half += 1;
+            self.half_recall += half.recall;
+        }
+    }
+
+    fn mean(&self) -> Option<MeanOverlap> {
+        let n = self.n as f64;
+        (self.n > 0).then(|| MeanOverlap {
+            n: self.n,
+            area_recall: self.area_recall / n,
+            area_precision: self.area_precision / n,
+            soft_iou: self.soft_iou / n,
+            lift: self.lift / n,
+            hit: self.hit / n,
+            token_recall: self.token_recall / n,
+            token_precision: self.token_precision / n,
+            half_recall: (self.num_half > 0).then(|| self.half_recall / self.num_half as f64),
+        })
+    }
+}
+
+/// Sums of [`MeanSpread`].
+#[derive(Debug, Clone, Copy, Default)]
+struct SpreadSums {
+    n: usize,
+    rms_radius: f64,
+    nearest: f64,
+    /// Whether some kept set has a single token.
+    lacks_nearest: bool,
+    block_coverage: f64,
+    rows_covered: f64,
+    columns_covered: f64,
+    fill_distance: f64,
+    padding_waste: f64,
+}
+
+impl SpreadSums {
+    fn add(&mut self, measured: &Measured) {
+        let spatial = &measured.spatial;
+        self.n += 1;
+        self.rms_radius += spatial.rms_radius;
+        self.nearest += spatial.mean_nearest.unwrap_or_default();
+        self.lacks_nearest |= spatial.mean_nearest.is_none();
+        self.block_coverage += spatial.block_coverage;
+        self.rows_covered += spatial.rows_covered;
+        self.columns_covered += spatial.columns_covered;
+        self.fill_distance += spatial.fill_distance;
+        self.padding_waste += measured.padding_waste;
+    }
+
+    fn mean(&self) -> Option<MeanSpread> {
+        let n = self.n as f64;
+        (self.n > 0).then(|| MeanSpread {
+            n: self.n,
+            rms_radius: self.rms_radius / n,
+            mean_nearest: (!self.lacks_nearest).then(|| self.nearest / n),
+            block_coverage: self.block_coverage / n,
+            rows_covered: self.rows_covered / n,
+            columns_covered: self.columns_covered / n,
+            fill_distance: self.fill_distance / n,
+            padding_waste: self.padding_waste / n,
+        })
+    }
+}
+
+pub(crate) fn token_quality(run: &Run, gathered: &Gathered) -> Vec<TokenQuality> {
+    let cells = run.spec.grid.cells.iter().zip(&gathered.cells);
     cells
-        .filter(|(_, cell)| cell.budget.is_some())
-        .map(|(index, cell)| {
-            let mut overlaps = Vec::new();
-            let mut all: Vec<&Measured> = Vec::new();
-            for sample in 0..run.records.len() {
-                if let Some(measures) = measured.of(run, sample, index) {
-                    all.push(measures);
-                    if let (Some(overlap), Some(stratum)) =
-                        (measures.overlap, measured.strata[sample])
-                    {
-                        overlaps.push((stratum, overlap));
-                    }
-                }
-            }
-            let strata = [AreaStratum::Small, AreaStratum::Medium, AreaStratum::Large];
-            let by_area = strata.into_iter().filter_map(|stratum| {
-                let of = overlaps.iter().filter(|(other, _)| *other == stratum);
-                let of: Vec<Overlap> = of.map(|(_, overlap)| *overlap).collect();
-                Some((stratum, mean_overlap(&of)?))
-            });
-            let whole: Vec<Overlap> = overlaps.iter().map(|(_, overlap)| *overlap).collect();
+        .filter(|(cell, _)| cell.budget.is_some())
+        .map(|(cell, sums)| {
+            let quality = &sums.quality;
+            let by_area = STRATA.into_iter().zip(&quality.by_area);
+            let n = quality.spread.n as f64;
             TokenQuality {
                 cell: cell.id.clone(),
-                overlap: mean_overlap(&whole),
-                by_area: by_area.collect(),
-                spread: mean_spread(&all),
-                row_profile: mean_profile(&all),
-                attention: mean_attention(run, index),
-                diversity: mean_diversity(run, index),
+                overlap: quality.overlap.mean(),
+                by_area: by_area
+                    .filter_map(|(stratum, sums)| Some((stratum, sums.mean()?)))
+                    .collect(),
+                spread: quality.spread.mean(),
+                row_profile: quality.row_profile.iter().map(|sum| sum / n).collect(),
+                attention: sums.attention.mean(),
+                diversity: sums.diversity.mean(),
             }
-        })
-        .collect()
-}
-
-fn mean_overlap(overlaps: &[Overlap]) -> Option<MeanOverlap> {
-    let n = overlaps.len();
-    let mean = |value: &dyn Fn(&Overlap) -> f64| overlaps.iter().map(value).sum::<f64>() / n as f64;
-    let half: Vec<f64> = overlaps
-        .iter()
-        .filter_map(|overlap| Some(overlap.half?.recall))
-        .collect();
-    (n > 0).then(|| MeanOverlap {
-        n,
-        area_recall: mean(&|overlap| overlap.area_recall),
-        area_precision: mean(&|overlap| overlap.area_precision),
-        soft_iou: mean(&|overlap| overlap.soft_iou),
-        lift: mean(&|overlap| overlap.lift),
-        hit: mean(&|overlap| f64::from(u8::from(overlap.any.hit))),
-        token_recall: mean(&|overlap| overlap.any.recall),
-        token_precision: mean(&|overlap| overlap.any.precision),
-        half_recall: (!half.is_empty()).then(|| half.iter().sum::<f64>() / half.len() as f64),
-    })
-}
-
-fn mean_spread(measured: &[&Measured]) -> Option<MeanSpread> {
-    let n = measured.len();
-    let mean = |value: &dyn Fn(&Measured) -> f64| {
-        measured.iter().map(|measures| value(measures)).sum::<f64>() / n as f64
-    };
-    let nearest: Option<Vec<f64>> = measured.iter().map(|m| m.spatial.mean_nearest).collect();
-    (n > 0).then(|| MeanSpread {
-        n,
-        rms_radius: mean(&|m| m.spatial.rms_radius),
-        mean_nearest: nearest.map(|values| values.iter().sum::<f64>() / n as f64),
-        block_coverage: mean(&|m| m.spatial.block_coverage),
-        rows_covered: mean(&|m| m.spatial.rows_covered),
-        columns_covered: mean(&|m| m.spatial.columns_covered),
-        fill_distance: mean(&|m| m.spatial.fill_distance),
-        padding_waste: mean(&|m| m.padding_waste),
-    })
-}
-
-fn mean_profile(measured: &[&Measured]) -> Vec<f64> {
-    let rows = measured
-        .first()
-        .map_or(0, |measures| measures.row_profile.len());
-    (0..rows)
-        .map(|row| {
-            let sum: f64 = measured
-                .iter()
-                .map(|measures| measures.row_profile[row])
-                .sum();
-            sum / measured.len() as f64
         })
         .collect()
 }
@@ -278,60 +344,81 @@ fn mean_profile(measured: &[&Measured]) -> Vec<f64> {
 pub(crate) fn recall_against_random(
     run: &Run,
     roster: &Roster,
-    measured: &MeasuredRuns,
+    gathered: &Gathered,
     judge: &Judge,
 ) -> Result<Judged, ReportError> {
     let samples: Vec<usize> = (0..run.records.len()).collect();
-    let mut pairs = Vec::new();
+    let recall = |cell: usize| gathered.cells[cell].quality.recall(samples.len());
+    let mut judged = Judged::default();
     for (budget, seeds) in roster.random.iter().enumerate() {
         if seeds.is_empty() {
             continue;
         }
         let label = &roster.budgets[budget];
-        let chance: Vec<Column> = seeds
-            .iter()
-            .map(|&cell| measured.recall(run, cell))
-            .collect();
+        let chance: Vec<Column> = seeds.iter().map(|&cell| recall(cell)).collect();
         let chance = mean_columns(&chance.iter().collect::<Vec<_>>());
-        for (.., cell) in roster.studied().filter(|(_, _, at, _)| *at == budget) {
-            pairs.push(Pair::new(
+        let of_budget = roster.studied().filter(|(_, _, at, _)| *at == budget);
+        let pairs = of_budget.map(|(.., cell)| {
+            Pair::new(
                 run.spec.grid.cells[cell].id.clone(),
-                &measured.recall(run, cell),
+                &recall(cell),
                 format!("random/{label}"),
                 &chance,
                 format!("evidence kept against random at {label}"),
-            ));
+            )
+        });
+        // A budget at a time: the columns of all of them would be much.
+        judged.extend(judge.judge(&pairs.collect::<Vec<_>>(), &samples)?);
+    }
+    Ok(judged)
+}
+
+/// How often each token was kept by one cell.
+#[derive(Debug)]
+pub(super) struct RetentionCounts {
+    n: usize,
+    /// `[N]`; empty for cells without a budget, and where samples differ in N.
+    counts: Vec<u32>,
+}
+
+impl RetentionCounts {
+    pub(super) fn new(run: &Run, cell: usize) -> RetentionCounts {
+        let num_tokens = run.spec.model.shape.num_image_tokens;
+        let num_tokens = num_tokens.filter(|_| run.spec.grid.cells[cell].budget.is_some());
+        RetentionCounts {
+            n: 0,
+            counts: vec![0; num_tokens.unwrap_or(0)],
         }
     }
-    judge.judge(&pairs, &samples)
+
+    pub(super) fn add(&mut self, record: &SampleRecord, cell: usize) {
+        if self.counts.is_empty() {
+            return;
+        }
+        let Some(tokens) = kept_tokens(record, cell) else {
+            return;
+        };
+        self.n += 1;
+        for &token in tokens {
+            if let Some(count) = self.counts.get_mut(token) {
+                *count += 1;
+            }
+        }
+    }
 }
 
 /// Of every cell with a budget, where all samples have the same number of tokens.
-pub(crate) fn retention(run: &Run) -> Vec<Retention> {
-    let Some(num_tokens) = run.spec.model.shape.num_image_tokens else {
+pub(crate) fn retention(run: &Run, gathered: &Gathered) -> Vec<Retention> {
+    if run.spec.model.shape.num_image_tokens.is_none() {
         return Vec::new();
-    };
-    let cells = run.spec.grid.cells.iter().enumerate();
+    }
+    let cells = run.spec.grid.cells.iter().zip(&gathered.cells);
     cells
-        .filter(|(_, cell)| cell.budget.is_some())
-        .map(|(index, cell)| {
-            let (mut n, mut counts) = (0, vec![0_u32; num_tokens]);
-            for record in &run.records {
-                let Some(tokens) = kept_tokens(record, index) else {
-                    continue;
-                };
-                n += 1;
-                for &token in tokens {
-                    if let Some(count) = counts.get_mut(token) {
-                        *count += 1;
-                    }
-                }
-            }
-            Retention {
-                cell: cell.id.clone(),
-                n,
-                counts,
-            }
+        .filter(|(cell, _)| cell.budget.is_some())
+        .map(|(cell, sums)| Retention {
+            cell: cell.id.clone(),
+            n: sums.retention.n,
+            counts: sums.retention.counts.clone(),
         })
         .collect()
 }

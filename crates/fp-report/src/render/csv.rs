@@ -197,7 +197,7 @@ pub(super) fn number(value: Option<f64>) -> String {
 }
 
 /// A line by RFC 4180: fields with commas, quotes or line ends stand in quotes.
-pub(super) fn line(text: &mut String, fields: &[String]) {
+pub(crate) fn line(text: &mut String, fields: &[String]) {
     for (index, field) in fields.iter().enumerate() {
         if index > 0 {
             text.push(',');

@@ -9,7 +9,7 @@ use crate::error::ReportError;
 use crate::measured::MeasuredTimes;
 
 /// Version of the form of `results.json`.
-pub const RESULTS_VERSION: u32 = 2;
+pub const RESULTS_VERSION: u32 = 3;
 
 /// Keys of the run's environment that differ from run to run.
 const VOLATILE: [&str; 3] = ["started", "memory_bytes", "invocation"];

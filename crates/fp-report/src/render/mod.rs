@@ -15,7 +15,7 @@ mod published;
 
 pub use json::RESULTS_VERSION;
 
-pub(crate) use csv::cells_csv;
+pub(crate) use csv::{cells_csv, line as csv_line};
 pub(crate) use figures::figures_csv;
 pub(crate) use json::{results_json, timings_json};
 pub(crate) use latex::table_tex;

@@ -74,7 +74,7 @@ pub(crate) struct Apart {
 /// The whole page.
 pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
     let mut pictures = Pictures::new(source.run, MOST_PICTURE_BYTES);
-    let cases = cases::cases(source, &mut pictures);
+    let cases = cases::cases(source, &mut pictures)?;
     let (explorer, apart) = explorer::explorer(source, &mut pictures)?;
     let sections = [
         Some(findings::header(source)),

@@ -236,10 +236,8 @@ fn dataset_of(asked: &Asked) -> Dataset {
 /// What `rescore` makes of a cell's answers.
 fn rescored(run: &Run, dataset: usize, asked: &Asked, cell: &str) -> Scored {
     let at = run.spec.grid.position(cell).unwrap();
-    let records = run
-        .records
-        .iter()
-        .filter(|record| record.dataset == dataset);
+    let records = fp_eval::study::read_records(&run.folder).unwrap();
+    let records = records.iter().filter(|record| record.dataset == dataset);
     let answers = records.map(|record| Answer {
         id: record.id.clone(),
         text: record.run_of(at).unwrap().text.clone(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fp_eval::study::{FORMAT, OLDEST_FORMAT, RecordsWriter};
 use fp_report::{ReportError, Run};
 
 use crate::synthetic::{Size, write_run};
@@ -45,11 +46,60 @@ fn the_same_records_give_the_same_bytes() {
     }
 }
 
+/// Takes the records out of the lines that made-up runs have, into blocks.
+fn to_blocks(folder: &Path) {
+    let records = fp_eval::study::read_records(folder).unwrap();
+    let mut writer = RecordsWriter::create(folder).unwrap();
+    for record in &records {
+        writer.push(record).unwrap();
+    }
+    writer.finish().unwrap();
+    std::fs::remove_file(folder.join("records.jsonl")).unwrap();
+}
+
+#[test]
+fn reports_of_blocks_and_of_lines_are_the_same() {
+    let [lines, blocks] = [run(1), run(1)];
+    to_blocks(blocks.path());
+    let spec = read(lines.path(), "run.json");
+    let old = format!("\"format\": {OLDEST_FORMAT}");
+    let old = spec.replacen(&format!("\"format\": {FORMAT}"), &old, 1);
+    std::fs::write(lines.path().join("run.json"), old).unwrap();
+    for folder in [&lines, &blocks] {
+        fp_report::write(folder.path()).unwrap();
+    }
+    for name in ["cells.csv", "near_ties.csv", "table.tex"] {
+        let [of_lines, of_blocks] = [&lines, &blocks].map(|folder| read(folder.path(), name));
+        assert!(of_lines == of_blocks, "{name}");
+    }
+    let [of_lines, of_blocks] = [&lines, &blocks].map(|folder| {
+        let results = read(folder.path(), "results.json");
+        let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+        results["analysis"].clone()
+    });
+    assert!(of_lines == of_blocks);
+    // A block that is damaged is an error that names it.
+    let path = blocks.path().join("records.blocks");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = fp_scoring::error_text(&fp_report::write(blocks.path()).unwrap_err());
+    assert!(
+        error.contains("records.blocks, block 2 was damaged"),
+        "{error}"
+    );
+    // One that is torn off is left out, as a line is.
+    std::fs::write(&path, &bytes[..last]).unwrap();
+    let written = fp_report::write(blocks.path()).unwrap();
+    assert_eq!(written.analysis.samples.recorded, 64);
+}
+
 #[test]
 fn files_are_well_formed() {
     let folder = run(1);
     let written = fp_report::write(folder.path()).unwrap();
-    assert_eq!(written.files.len(), 6);
+    assert_eq!(written.files.len(), 7);
     let csv = read(folder.path(), "cells.csv");
     let fields: Vec<usize> = csv.lines().map(|line| line.split(',').count()).collect();
     assert_eq!(fields.len(), 1 + written.analysis.cells.len());

@@ -1,17 +1,16 @@
 //! What rounding may have decided is counted and listed, and explains what differs.
 
-use fp_eval::study::Seen;
-use fp_report::{Run, analyse};
+use fp_eval::study::{Grid, SampleRecord, Seen};
+use fp_report::{MOST_LISTED, Run, analyse, write};
 
 use crate::naive::Lines;
-use crate::synthetic::{Size, write_run};
+use crate::synthetic::{Size, edit, write_run};
 
 const CELL: &str = "variance+last_token/h4/R25";
 
 /// Gives a cell of a sample an answer of its own, from other tokens.
-fn change(run: &mut Run, sample: usize) {
-    let cell = run.spec.grid.position(CELL).unwrap();
-    let record = &mut run.records[sample];
+fn change(grid: &Grid, record: &mut SampleRecord) {
+    let cell = grid.position(CELL).unwrap();
     let mut other = record.run_of(cell).unwrap().clone();
     let Seen::Kept(kept) = &mut other.seen else {
         panic!("{:?}", other.seen);
@@ -29,12 +28,16 @@ fn change(run: &mut Run, sample: usize) {
 fn every_near_tie_is_listed() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), "a", Size::default(), 1);
-    let mut run = Run::read(folder.path()).unwrap();
     // Of the answers one is near, of the controls too.
-    let vanilla = run.spec.grid.position("vanilla").unwrap();
-    let of_vanilla = run.records[7].cells[vanilla].run.unwrap();
-    run.records[7].runs[of_vanilla].min_margin = Some(9.9e-5);
-    let found = analyse(&run, None).unwrap();
+    let mut of_vanilla = 0;
+    edit(folder.path(), |grid, record| {
+        if record.index == 7 {
+            let vanilla = grid.position("vanilla").unwrap();
+            of_vanilla = record.cells[vanilla].run.unwrap();
+            record.runs[of_vanilla].min_margin = Some(9.9e-5);
+        }
+    });
+    let found = write(folder.path()).unwrap().analysis;
 
     let lines = Lines::read(folder.path());
     let mut expected = Vec::new();
@@ -49,21 +52,40 @@ fn every_near_tie_is_listed() {
             }
         }
     }
-    let listed: Vec<_> = found
-        .near_ties
-        .iter()
-        .map(|tie| {
-            let margin = tie.margin.is_some();
+    // All of them stand in a file of their own; the first ones in the results.
+    let file = std::fs::read_to_string(folder.path().join("near_ties.csv")).unwrap();
+    let mut rows = file.lines();
+    assert_eq!(
+        rows.next().unwrap(),
+        "index,id,cell,head_gap,token_gap,margin"
+    );
+    let listed: Vec<_> = rows
+        .map(|row| {
+            let fields: Vec<&str> = row.split(',').collect();
+            let gap = |at: usize| fields[at].parse::<f64>().ok();
             (
-                tie.index,
-                tie.cell.clone(),
-                tie.head_gap,
-                tie.token_gap,
-                margin,
+                fields[0].parse::<usize>().unwrap(),
+                fields[2].to_owned(),
+                gap(3),
+                gap(4),
+                gap(5).is_some(),
             )
         })
         .collect();
     assert_eq!(listed, expected);
+    assert!(listed.len() > MOST_LISTED);
+    let ties = &found.near_ties;
+    assert_eq!((ties.count, ties.first.len()), (listed.len(), MOST_LISTED));
+    for (tie, row) in ties.first.iter().zip(&listed) {
+        let margin = tie.margin.is_some();
+        let (head, token) = (tie.head_gap, tie.token_gap);
+        assert_eq!(&(tie.index, tie.cell.clone(), head, token, margin), row);
+    }
+    let results = std::fs::read_to_string(folder.path().join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let ties = &results["analysis"]["near_ties"];
+    assert_eq!(ties["count"], listed.len());
+    assert_eq!(ties["first"].as_array().unwrap().len(), MOST_LISTED);
     assert!(listed.iter().any(|(_, cell, ..)| cell == "vanilla"));
     let counted: usize = found.cells.iter().map(|cell| cell.num_near_ties).sum();
     assert_eq!(counted, listed.len());
@@ -74,12 +96,15 @@ fn what_differs_is_a_near_tie_or_a_fault() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), "a", Size::default(), 1);
     let run = Run::read(folder.path()).unwrap();
-    let mut other = run.clone();
+    let other = tempfile::tempdir().unwrap();
+    write_run(other.path(), "a", Size::default(), 1);
     // Every third sample has a gap of 1e-7 at the choice of tokens.
-    change(&mut other, 3);
-    change(&mut other, 4);
-    let vanilla = run.spec.grid.position("vanilla").unwrap();
-    other.records[6].cells[vanilla].run = None;
+    edit(other.path(), |grid, record| match record.index {
+        3 | 4 => change(grid, record),
+        6 => record.cells[grid.position("vanilla").unwrap()].run = None,
+        _ => {}
+    });
+    let other = Run::read(other.path()).unwrap();
     let floor = analyse(&run, Some(&other)).unwrap().noise_floor.unwrap();
     assert_eq!(
         (floor.tokens_differ, floor.texts_differ, floor.kept_differ),

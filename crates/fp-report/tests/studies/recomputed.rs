@@ -7,7 +7,7 @@ use std::path::Path;
 use fp_eval::study::{Engine, RunOptions, StudyConfig};
 use serde_json::Value;
 
-use crate::study_support::{World, run};
+use crate::study_support::{World, records, run};
 
 /// A run's lines, their checksums checked, and what it is of.
 struct Lines {
@@ -17,7 +17,7 @@ struct Lines {
 
 impl Lines {
     fn read(folder: &Path) -> Lines {
-        let text = std::fs::read_to_string(folder.join("records.jsonl")).unwrap();
+        let text = String::from_utf8(records(folder)).unwrap();
         let mut samples: Vec<Value> = text.lines().map(sample).collect();
         samples.sort_by_key(|sample| sample["index"].as_u64());
         let spec = std::fs::read_to_string(folder.join("run.json")).unwrap();

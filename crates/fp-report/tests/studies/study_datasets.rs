@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fp_data::dataset::parquet;
 use fp_data::dataset::{Benchmark, export::export, load};
 use fp_data::scene::{GenerateOptions, Mixture, Split, write_benchmark};
-use fp_eval::study::{RunOptions, SampleRecord, StudyConfig, run};
+use fp_eval::study::{RunOptions, SampleRecord, StudyConfig, read_records, run};
 use fp_report::{Run, analyse, write};
 
 use crate::study_support::{World, records};
@@ -23,7 +23,8 @@ fn answer_as_unpruned(world: &World) {
         0 => record.run_of(vanilla).unwrap().text.clone(),
         _ => "none of them".to_owned(),
     };
-    let answers = run.records.iter().map(|r| (r.id.clone(), answer(r)));
+    let records = read_records(&folder).unwrap();
+    let answers = records.iter().map(|r| (r.id.clone(), answer(r)));
     world.set_answers(&answers.collect::<BTreeMap<_, _>>());
 }
 
@@ -41,8 +42,9 @@ fn the_same_questions_in_another_layout_get_the_same_answers() {
     let count = plain.samples.len();
     assert_eq!(summary.num_samples, 2 * count);
     let run = Run::read(&folder).unwrap();
+    let recorded = read_records(&folder).unwrap();
     for sample in &plain.samples {
-        let mut of_both = run.records.iter().filter(|record| record.id == sample.id);
+        let mut of_both = recorded.iter().filter(|record| record.id == sample.id);
         let (first, second) = (of_both.next().unwrap(), of_both.next().unwrap());
         assert_ne!(first.dataset, second.dataset);
         assert_eq!(

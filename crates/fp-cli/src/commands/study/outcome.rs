@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use fp_eval::study::{Cell, CellResult, Method, RunSummary, cell_results};
+use fp_eval::study::{Cell, CellResult, Method, RunSummary};
 use fp_report::{
     CellSummary, DatasetFigures, Failures, ImageRange, Run, TextOnly, Written, cell_summaries,
     image_ranges, text_only,
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::figures::own_figures;
 use super::progress::duration;
-use crate::commands::{print_json, print_text};
+use crate::commands::{cells_of, print_json, print_text};
 use crate::table::{WIDTH, table, wrap};
 
 /// Failures that are named; the others are counted.
@@ -74,7 +74,7 @@ fn with_outcome<T>(
     then: impl FnOnce(&Outcome<'_>) -> Result<T>,
 ) -> Result<T> {
     let run = Run::read(&summary.output)?;
-    let results = cell_results(&run.spec, &run.records)?;
+    let results = cells_of(&run)?;
     let cells = summaries(&run, report)?;
     let cells = results
         .iter()
@@ -113,7 +113,7 @@ fn file_names(report: &Written) -> Vec<String> {
 /// The outcome for people.
 pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()> {
     let run = Run::read(&summary.output)?;
-    let results = cell_results(&run.spec, &run.records)?;
+    let results = cells_of(&run)?;
     let cells = summaries(&run, report)?;
     let mut text = match report {
         Some(report) => report.analysis.verdict.brief(),
@@ -368,8 +368,8 @@ fn failed_answers(run: &Run) -> String {
     // The same cause fails every cell that reads the same attention.
     let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for record in &run.records {
-        for error in record.cells.iter().filter_map(|cell| cell.error.as_deref()) {
-            *causes.entry((&record.id, error)).or_default() += 1;
+        for (error, count) in &record.cell_errors {
+            *causes.entry((&record.id, error)).or_default() += count;
         }
     }
     if causes.is_empty() {
@@ -393,7 +393,7 @@ fn first_ones(failures: Vec<(&str, &str)>) -> String {
         }
     }
     if more > 0 {
-        text += &format!("  and {more} more; records.jsonl has every cause\n");
+        text += &format!("  and {more} more; `finepruner records` shows every cause\n");
     }
     text
 }

@@ -1,15 +1,10 @@
 //! Whether a run can be gone on with, and from where.
 
-use std::fs::File;
 use std::path::Path;
 
-use serde::Deserialize;
-
-use super::lines::Lines;
 use super::{SPEC_FILE, write_spec};
 use crate::study::error::StudyError;
 use crate::study::hashes;
-use crate::study::line::{self, LineError};
 use crate::study::spec::{DatasetSpec, RunSpec};
 use crate::study::subset::{Subset, SubsetRule};
 
@@ -134,46 +129,4 @@ fn chosen(dataset: &DatasetSpec) -> String {
             of,
         }) => format!("{count} of {of} spread over its images with seed {seed}"),
     }
-}
-
-/// Checks all whole lines against the order; their number and bytes.
-pub(super) fn scan(
-    path: &Path,
-    file: &mut File,
-    order: &[usize],
-) -> Result<(usize, u64), StudyError> {
-    let mut lines = Lines::new(file);
-    let mut done = 0;
-    while let Some(line) = lines.next().map_err(StudyError::io("read", path))? {
-        let at = |source| StudyError::Line {
-            path: path.to_owned(),
-            line: line.number,
-            source,
-        };
-        let found = index_of(line.content).map_err(at)?;
-        if order.get(done) != Some(&found) {
-            return Err(StudyError::Order {
-                path: path.to_owned(),
-                line: line.number,
-                found,
-                expected: match order.get(done) {
-                    Some(index) => format!("sample {index}"),
-                    None => "the end".to_owned(),
-                },
-            });
-        }
-        done += 1;
-    }
-    Ok((done, lines.whole))
-}
-
-/// The index of a line's sample, its checksum checked.
-pub(crate) fn index_of(line: &[u8]) -> Result<usize, LineError> {
-    #[derive(Deserialize)]
-    struct Index {
-        index: usize,
-    }
-    let content = line::content(line)?;
-    let index: Index = serde_json::from_slice(content)?;
-    Ok(index.index)
 }

@@ -1,6 +1,7 @@
 //! Makes comparisons, corrects them by family and says what they come to.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use fp_eval::study::config::Statistics;
@@ -85,30 +86,39 @@ impl Judge {
     /// family. Pairs that can't be tested are returned with the reason; they don't count
     /// in their family.
     pub(crate) fn judge(&self, pairs: &[Pair], samples: &[usize]) -> Result<Judged, ReportError> {
-        // Strategies that answer alike are one test; it needn't be computed twice.
-        let mut known: HashMap<Vec<[u64; 2]>, usize> = HashMap::new();
-        let mut distinct: Vec<Shared> = Vec::new();
+        // Strategies that answer alike are one test; it needn't be computed twice. What tests
+        // are computed from is made for one at a time: together it would be much.
+        let looked: Vec<Result<u64, WhyUntested>> = pairs
+            .par_iter()
+            .map(|pair| {
+                let shared = Shared::new(pair, samples, &self.clusters);
+                match shared.why_untested(pair, samples) {
+                    Some(reason) => Err(reason),
+                    None => Ok(fingerprint(pair, samples)),
+                }
+            })
+            .collect();
+        let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut distinct: Vec<&Pair> = Vec::new();
         let mut which = Vec::with_capacity(pairs.len());
-        for pair in pairs {
-            let shared = Shared::new(pair, samples, &self.clusters);
-            if let Some(reason) = shared.why_untested(pair, samples) {
-                which.push(Err(reason));
-                continue;
-            }
-            let key = samples
-                .iter()
-                .map(|&sample| [bits(pair.a.1[sample]), bits(pair.b.1[sample])])
-                .collect();
-            let next = distinct.len();
-            let index = *known.entry(key).or_insert(next);
-            if index == next {
-                distinct.push(shared);
-            }
-            which.push(Ok(index));
+        for (pair, looked) in pairs.iter().zip(looked) {
+            which.push(looked.map(|fingerprint| {
+                let known = known.entry(fingerprint).or_default();
+                let mut same = known.iter().copied();
+                same.find(|&other| is_same(pair, distinct[other], samples))
+                    .unwrap_or_else(|| {
+                        distinct.push(pair);
+                        known.push(distinct.len() - 1);
+                        distinct.len() - 1
+                    })
+            }));
         }
         let results: Vec<PairedComparison> = distinct
             .par_iter()
-            .map(|Shared { a, b, images }| compare_paired(a, b, images, &self.options))
+            .map(|pair| {
+                let Shared { a, b, images } = Shared::new(pair, samples, &self.clusters);
+                compare_paired(&a, &b, &images, &self.options)
+            })
             .collect::<Result<_, _>>()?;
         let mut judged = Judged::default();
         for (pair, index) in pairs.iter().zip(which) {
@@ -259,6 +269,25 @@ impl Shared {
             num_shared: self.images.len(),
         })
     }
+}
+
+/// Of the scores of a pair: pairs that are tested alike have the same.
+fn fingerprint(pair: &Pair, samples: &[usize]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for &sample in samples {
+        hasher.write_u64(bits(pair.a.1[sample]));
+        hasher.write_u64(bits(pair.b.1[sample]));
+    }
+    hasher.finish()
+}
+
+/// Whether two pairs have the same scores.
+fn is_same(pair: &Pair, other: &Pair, samples: &[usize]) -> bool {
+    let same = |a: &Column, b: &Column| {
+        let mut samples = samples.iter();
+        Arc::ptr_eq(a, b) || samples.all(|&at| bits(a[at]) == bits(b[at]))
+    };
+    same(&pair.a.1, &other.a.1) && same(&pair.b.1, &other.b.1)
 }
 
 /// Bits that tell any two entries of a column apart.

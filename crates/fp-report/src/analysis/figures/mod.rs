@@ -13,7 +13,6 @@ use std::collections::HashMap;
 
 use fp_data::Sample;
 use fp_data::rescore::{AnswerSets, Figure, Part, Questions, SetFigures, UnitCounts, benchmark_of};
-use fp_eval::study::SampleRecord;
 use fp_stats::{IntervalKind, PermutationMethod};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -24,6 +23,7 @@ use super::references::Reference;
 use super::roster::Roster;
 use crate::error::ReportError;
 use crate::run::Run;
+use crate::sample::ReportSample;
 
 /// A benchmark's own figures of every cell.
 #[derive(Debug, Clone, Serialize)]
@@ -167,15 +167,15 @@ impl Answers {
                 || !run.is_complete(),
         };
         let sets = AnswerSets::new(questions, run.spec.grid.cells.len(), |cell, question| {
-            let answer = run.records[records[question]].run_of(cell)?;
-            Some((answer.text.as_str(), answer.score))
+            let at = records[question];
+            Some((run.columns.text(cell, at)?, run.columns.scores[cell][at]?))
         });
         Some(Answers { sets, records })
     }
 }
 
 /// The question of a record. Records don't hold the options of choices apart.
-fn sample(record: &SampleRecord) -> Sample {
+fn sample(record: &ReportSample) -> Sample {
     Sample {
         id: record.id.clone(),
         image_id: record.image_id.clone(),

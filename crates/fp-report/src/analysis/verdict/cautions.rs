@@ -4,7 +4,6 @@ use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
 
 use crate::analysis::{
     ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, LoudAnswers, ONE_ANSWER_SHARE, Roster,
-    is_answered,
 };
 use crate::run::Run;
 
@@ -53,8 +52,9 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     }
     let without_effect = run.spec.grid.without_effect(&run.spec.model.shape);
     cautions.extend(without_effect.iter().map(|note| format!("{note}.")));
-    cautions.extend(failed_cells(run));
-    cautions.extend(skipped_methods(run));
+    cautions.extend(analysis.left_out.failed_cells());
+    let skipped = analysis.left_out.skipped_methods();
+    cautions.extend(told("Does not apply, and leaves them out", skipped));
     cautions.extend(frequent_answers(analysis));
     cautions.extend(explained_scores(run, analysis));
     let degenerate = degenerate(roster, analysis);
@@ -106,70 +106,6 @@ fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
     (0..roster.strategies.len())
         .filter_map(of_strategy)
         .collect()
-}
-
-/// Single answers that failed on samples that were answered otherwise.
-fn failed_cells(run: &Run) -> Option<String> {
-    let cells = &run.spec.grid.cells;
-    let mut failures = Vec::new();
-    for record in run.records.iter().filter(|record| is_answered(record)) {
-        for (cell, of_cell) in cells.iter().zip(&record.cells) {
-            if let Some(error) = &of_cell.error {
-                failures.push(format!("{} on {} ({error})", cell.id, record.id));
-            }
-        }
-    }
-    let num_failed = failures.len();
-    let more = match num_failed.saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    failures.truncate(NAMED);
-    (num_failed > 0).then(|| {
-        format!(
-            "{} of single cells failed and {} left out: {}{more}.",
-            counted(num_failed, "answer"),
-            if num_failed == 1 { "is" } else { "are" },
-            failures.join("; ")
-        )
-    })
-}
-
-/// Methods that don't apply to some samples, with the reason. The oracle's own, questions
-/// without boxes, stands beside its figures.
-fn skipped_methods(run: &Run) -> Option<String> {
-    let cells = &run.spec.grid.cells;
-    let mut counts: Vec<(String, String, Vec<usize>)> = Vec::new();
-    for record in run.records.iter().filter(|record| is_answered(record)) {
-        for (index, (cell, of_cell)) in cells.iter().zip(&record.cells).enumerate() {
-            let Some(reason) = of_cell
-                .skipped
-                .as_deref()
-                .filter(|_| !cell.method.is("oracle"))
-            else {
-                continue;
-            };
-            let label = cell.method.label();
-            let reason = reason.strip_prefix(&format!("{label}: ")).unwrap_or(reason);
-            let known = counts
-                .iter_mut()
-                .find(|(other, why, _)| *other == label && why == reason);
-            match known {
-                Some((.., of_cells)) => of_cells[index] += 1,
-                None => {
-                    let mut of_cells = vec![0; cells.len()];
-                    of_cells[index] = 1;
-                    counts.push((label, reason.to_owned(), of_cells));
-                }
-            }
-        }
-    }
-    let num_answered = run.records.iter().filter(|r| is_answered(r)).count();
-    let cases = counts.iter().map(|(label, reason, of_cells)| {
-        let most = of_cells.iter().copied().max().unwrap_or(0);
-        format!("{label} to {most} of {num_answered} questions ({reason})")
-    });
-    told("Does not apply, and leaves them out", cases.collect())
 }
 
 /// Cells that answer one thing to nearly everything, and gains that one answer brings.

@@ -9,6 +9,8 @@ use super::markup::{Section, section};
 use super::pictures::{Pictures, boxes_on_grid};
 use super::roles::{ascending_budgets, protagonists};
 use crate::analysis::{RIGHT, kept_tokens};
+use crate::error::ReportError;
+use crate::lookup::records_of;
 use crate::render::Source;
 
 /// Cases per kind.
@@ -86,28 +88,31 @@ fn cast(source: &Source<'_>) -> Option<(String, Cast)> {
     ))
 }
 
-pub(super) fn cases(source: &Source<'_>, pictures: &mut Pictures<'_>) -> Option<Section> {
-    let (at, cast) = cast(source)?;
-    let side = source.run.grid_side()?;
+pub(super) fn cases(
+    source: &Source<'_>,
+    pictures: &mut Pictures<'_>,
+) -> Result<Option<Section>, ReportError> {
+    let (Some((at, cast)), Some(side)) = (cast(source), source.run.grid_side()) else {
+        return Ok(None);
+    };
     let found = choose(source, &cast);
     if found.is_empty() {
-        return None;
+        return Ok(None);
     }
     let lead = format!(
         "At {at}. Dropped patches are dark; boxes frame the evidence. Chosen by rule: the first samples of each kind, of different families where possible."
     );
-    let cases = found.into_iter().map(|(kind, sample)| {
-        let record = &source.run.records[sample];
-        let picture = pictures.in_page(record);
-        case(source, picture, &cast, kind, record, side)
-    });
-    let cases: Vec<Markup> = cases.collect();
+    let samples = found.iter().map(|(_, sample)| &source.run.records[*sample]);
+    let indices: Vec<usize> = samples.clone().map(|sample| sample.index).collect();
+    let records = records_of(source.run, &indices)?;
+    let mut cases: Vec<Markup> = Vec::new();
+    for (((kind, _), sample), record) in found.iter().zip(samples).zip(&records) {
+        let picture = pictures.in_page(sample);
+        let boxes = boxes_on_grid(source.run, sample);
+        cases.push(case(picture, &boxes, &cast, kind, record, side));
+    }
     let content = html! { @for case in cases { (case) } };
-    Some(section("cases", "Case studies", &lead, content))
-}
-
-fn is_right(record: &SampleRecord, cell: usize) -> Option<bool> {
-    Some(record.run_of(cell)?.score >= RIGHT)
+    Ok(Some(section("cases", "Case studies", &lead, content)))
 }
 
 /// Kind and sample; those with boxes first, then by index.
@@ -121,7 +126,7 @@ fn choose(source: &Source<'_>, cast: &Cast) -> Vec<(&'static str, usize)> {
             .iter()
             .copied()
             .filter(|&sample| {
-                let right = |cell: usize| is_right(&records[sample], cell);
+                let right = |cell: usize| Some(source.run.columns.scores[cell][sample]? >= RIGHT);
                 let all = (
                     right(cast.vanilla),
                     right(cast.candidate),
@@ -150,14 +155,13 @@ fn choose(source: &Source<'_>, cast: &Cast) -> Vec<(&'static str, usize)> {
 }
 
 fn case(
-    source: &Source<'_>,
     picture: Option<usize>,
+    boxes: &[[f64; 4]],
     cast: &Cast,
     kind: &str,
     record: &SampleRecord,
     side: usize,
 ) -> Markup {
-    let boxes = boxes_on_grid(source.run, record);
     html! {
         article.case {
             p.kind { (kind) " · " (record.family) " · " (record.id) }
@@ -167,7 +171,7 @@ fn case(
                 @for (name, cell) in &cast.shown {
                     @if let Some(run) = record.run_of(*cell) {
                         figure {
-                            (view(picture, &boxes, kept_tokens(record, *cell), side, name))
+                            (view(picture, boxes, kept_tokens(record, *cell), side, name))
                             figcaption { (name) br; (answer(run)) }
                         }
                     }

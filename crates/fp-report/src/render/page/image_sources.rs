@@ -1,9 +1,10 @@
 //! Where the images of records lie, found as the study found them.
 
 use fp_data::dataset::{self, Dataset, ImageRef};
-use fp_eval::study::{SampleRecord, dataset_selector};
+use fp_eval::study::dataset_selector;
 
 use crate::run::Run;
+use crate::sample::ReportSample;
 
 /// Images of a run's records.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl<'a> ImageSources<'a> {
     }
 
     /// The image of a record; else why it isn't to be had.
-    pub(super) fn of(&mut self, record: &SampleRecord) -> Result<ImageRef, String> {
+    pub(super) fn of(&mut self, record: &ReportSample) -> Result<ImageRef, String> {
         let path = self.run.image_path(record);
         if path.is_file() {
             return Ok(ImageRef::from(path));

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fp_eval::format::{bytes, counted};
-use fp_eval::study::{EncodedImage, SampleRecord};
+use fp_eval::study::EncodedImage;
 use fp_image::{ImageAspect, ImageSize};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::image_sources::ImageSources;
 use crate::drawing::squared;
 use crate::run::Run;
+use crate::sample::ReportSample;
 
 /// Pixels along a picture's side, at most.
 const SIDE: u32 = 224;
@@ -61,7 +62,7 @@ impl<'a> Pictures<'a> {
 
     /// Which picture shows a sample's image; none where it can't be read any more,
     /// isn't one square, or would be too much.
-    pub(super) fn of(&mut self, record: &SampleRecord) -> Option<usize> {
+    pub(super) fn of(&mut self, record: &ReportSample) -> Option<usize> {
         let aspect = self.run.spec.model.image_aspect?;
         let key = (record.dataset, record.image_id.clone());
         if let Some(known) = self.known.get(&key) {
@@ -109,7 +110,7 @@ impl<'a> Pictures<'a> {
     }
 
     /// As [`Pictures::of`], for a picture that the page itself shows.
-    pub(super) fn in_page(&mut self, record: &SampleRecord) -> Option<usize> {
+    pub(super) fn in_page(&mut self, record: &ReportSample) -> Option<usize> {
         let index = self.of(record)?;
         if !self.stay.contains(&index) {
             self.stay.push(index);
@@ -143,7 +144,7 @@ impl<'a> Pictures<'a> {
         (!parts.is_empty()).then(|| parts.join(" "))
     }
 
-    fn encode(&mut self, record: &SampleRecord, aspect: ImageAspect) -> Result<String, String> {
+    fn encode(&mut self, record: &ReportSample, aspect: ImageAspect) -> Result<String, String> {
         let source = self.sources.of(record)?;
         let decoded = EncodedImage::new(&source)
             .decode()
@@ -162,7 +163,7 @@ impl<'a> Pictures<'a> {
 }
 
 /// Boxes of a sample on its grid, `[x, y, width, height]` in tokens.
-pub(super) fn boxes_on_grid(run: &Run, record: &SampleRecord) -> Vec<[f64; 4]> {
+pub(super) fn boxes_on_grid(run: &Run, record: &ReportSample) -> Vec<[f64; 4]> {
     let (Some(side), Some(aspect), Some([width, height])) = (
         run.grid_side(),
         run.spec.model.image_aspect,

@@ -23,6 +23,9 @@ use crate::render::Source;
 /// More bytes than these of samples and pictures are stored apart.
 const MOST_BYTES: usize = 3_500_000;
 
+/// Samples that the explorer shows at most: a browser holds their list whole.
+const MOST_SAMPLES: usize = 20_000;
+
 /// What can be chosen, and where the samples are.
 #[derive(Debug, Serialize)]
 struct Choices {
@@ -62,15 +65,22 @@ pub(super) fn explorer(
     source: &Source<'_>,
     pictures: &mut Pictures<'_>,
 ) -> Result<(Section, Vec<Apart>), ReportError> {
-    let samples = Samples::new(source, pictures);
+    let samples = Samples::new(source, pictures, MOST_SAMPLES)?;
     let json = samples.to_json()?;
     let size = json.len() + pictures.bytes();
     let is_apart = size > MOST_BYTES;
     let fingerprint = fp_data::hash::sha256_hex(json.as_bytes());
     let choices = choices(source, &samples, &fingerprint[..16], is_apart);
+    let shown = match samples.num_whole - samples.list.len() {
+        0 => format!("Every sample of the run ({})", samples.list.len()),
+        _ => format!(
+            "The first {} of {} samples of the run",
+            samples.list.len(),
+            samples.num_whole
+        ),
+    };
     let lead = format!(
-        "Every sample of the run ({}), without pruning and under two cells of choice. Dropped patches are dark; boxes frame the evidence. The address of the page keeps the choice.",
-        samples.list.len()
+        "{shown}, without pruning and under two cells of choice. Dropped patches are dark; boxes frame the evidence. The address of the page keeps the choice."
     );
     let content = html! {
         @if is_apart {

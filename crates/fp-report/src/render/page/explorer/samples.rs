@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fp_eval::study::{SampleRecord, Seen};
+use fp_eval::study::{RunRecord, SampleRecord, Seen};
 use serde::Serialize;
 
 use crate::error::ReportError;
@@ -23,6 +23,9 @@ pub(super) struct Samples {
     /// By sample and run, what was seen: `*` all, `-` no image, else the kept tokens as
     /// bits in Base64.
     pub(super) seen: Vec<Vec<String>>,
+    /// How many there are, shown or not.
+    #[serde(skip)]
+    pub(super) num_whole: usize,
 }
 
 /// One sample; short names, as there are many.
@@ -52,26 +55,54 @@ pub(super) struct Sample {
     c: Vec<usize>,
 }
 
+/// What the explorer shows of a sample beside the columns of the run.
+struct Drawn {
+    place: usize,
+    /// Runs: text, score, kept tokens.
+    runs: Vec<(String, f64, usize)>,
+    /// Per cell, its run from 1, and 0 for none.
+    cells: Vec<usize>,
+    seen: Vec<String>,
+}
+
 impl Samples {
-    pub(super) fn new(source: &Source<'_>, pictures: &mut Pictures<'_>) -> Samples {
-        let answered = source.run.records.iter();
-        let records: Vec<&SampleRecord> =
-            answered.filter(|record| record.error.is_none()).collect();
-        let mut families: Vec<String> =
-            records.iter().map(|record| record.family.clone()).collect();
+    /// The samples that didn't fail as a whole, by index: the first `most` of them.
+    pub(super) fn new(
+        source: &Source<'_>,
+        pictures: &mut Pictures<'_>,
+        most: usize,
+    ) -> Result<Samples, ReportError> {
+        let run = source.run;
+        let whole = (0..run.records.len()).filter(|&at| run.records[at].error.is_none());
+        let num_whole = whole.clone().count();
+        let shown: Vec<usize> = whole.take(most).collect();
+        let mut drawn: Vec<Drawn> = Vec::with_capacity(shown.len());
+        run.stream(|records| {
+            for record in &records {
+                let place = run.place_of(record);
+                if let Some(place) = place.filter(|place| shown.binary_search(place).is_ok()) {
+                    drawn.push(Drawn::new(place, record));
+                }
+            }
+            Ok::<_, ReportError>(())
+        })?;
+        let families = shown.iter().map(|&at| run.records[at].family.clone());
+        let mut families: Vec<String> = families.collect();
         families.sort_unstable();
         families.dedup();
         let mut texts = Texts::default();
-        let list = records
-            .iter()
-            .map(|record| sample(source, record, &families, &mut texts, pictures))
-            .collect();
-        Samples {
+        let (mut list, mut seen) = (Vec::new(), Vec::new());
+        for mut drawn in drawn {
+            seen.push(std::mem::take(&mut drawn.seen));
+            list.push(sample(source, drawn, &families, &mut texts, pictures));
+        }
+        Ok(Samples {
             families,
             texts: texts.list,
             list,
-            seen: records.iter().map(|record| seen(record)).collect(),
-        }
+            seen,
+            num_whole,
+        })
     }
 
     /// Everything.
@@ -112,20 +143,34 @@ impl Texts {
     }
 }
 
+impl Drawn {
+    fn new(place: usize, record: &SampleRecord) -> Drawn {
+        let num_tokens = record.layout.map_or(0, |layout| layout.num_image);
+        let run = |run: &RunRecord| {
+            let kept = run.seen.num_last(num_tokens);
+            let score = (run.score * 1e3).round() / 1e3;
+            (run.text.clone(), score, kept)
+        };
+        let cells = record.cells.iter();
+        Drawn {
+            place,
+            runs: record.runs.iter().map(run).collect(),
+            cells: cells.map(|it| it.run.map_or(0, |run| run + 1)).collect(),
+            seen: seen(record),
+        }
+    }
+}
+
 fn sample(
     source: &Source<'_>,
-    record: &SampleRecord,
+    drawn: Drawn,
     families: &[String],
     texts: &mut Texts,
     pictures: &mut Pictures<'_>,
 ) -> Sample {
-    let num_tokens = record.layout.map_or(0, |layout| layout.num_image);
-    let runs = record.runs.iter().map(|run| {
-        let kept = run.seen.num_last(num_tokens);
-        let score = (run.score * 1e3).round() / 1e3;
-        (texts.index(&run.text), score, kept)
-    });
-    let runs: Vec<_> = runs.collect();
+    let record = &source.run.records[drawn.place];
+    let runs = drawn.runs.iter();
+    let runs = runs.map(|(text, score, kept)| (texts.index(text), *score, *kept));
     let family = families.binary_search(&record.family);
     Sample {
         x: record.index,
@@ -133,18 +178,14 @@ fn sample(
         f: family.unwrap_or(0),
         q: record.question.clone(),
         a: record.answers.clone(),
-        n: num_tokens,
+        n: record.layout.map_or(0, |layout| layout.num_image),
         p: pictures.of(record),
         b: boxes_on_grid(source.run, record)
             .into_iter()
             .map(|corners| corners.map(|value| (value * 100.0).round() / 100.0))
             .collect(),
-        r: runs,
-        c: record
-            .cells
-            .iter()
-            .map(|cell| cell.run.map_or(0, |run| run + 1))
-            .collect(),
+        r: runs.collect(),
+        c: drawn.cells,
     }
 }
 

@@ -51,7 +51,7 @@ fn finite(what: &str, values: impl IntoIterator<Item = f64>) -> Check {
 }
 
 /// Refuses a `run.json` that contradicts itself, or speaks of sizes that nothing has.
-pub(super) fn check_spec(spec: &RunSpec) -> Check {
+pub(crate) fn check_spec(spec: &RunSpec) -> Check {
     spec.config.check().map_err(|error| error.to_string())?;
     let decoder = spec.model.shape.decoder;
     for (name, size) in [
@@ -170,7 +170,7 @@ fn check_cell(spec: &RunSpec, cell: &Cell) -> Check {
 }
 
 /// Refuses a record that contradicts itself or the run.
-pub(super) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
+pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     below("index", record.index, spec.num_samples)?;
     let Some(dataset) = spec.datasets.get(record.dataset) else {
         let known = spec.datasets.len();

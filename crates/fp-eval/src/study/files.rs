@@ -1,0 +1,35 @@
+//! Files that are written whole or not at all.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::error::StudyError;
+
+/// Writes a file whole or not at all: beside its place, and then moved there, which is
+/// atomic on network file systems too.
+///
+/// # Errors
+/// A file that can't be written; what was there before stays.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let write = || {
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&part, path)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&part);
+        StudyError::io("write", path)(error)
+    })
+}
+
+/// Writes a value as indented JSON, whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StudyError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(StudyError::json(path))?;
+    text.push(b'\n');
+    write_whole(path, &text)
+}

@@ -1,0 +1,91 @@
+//! One sample of a run, without what differs between its cells.
+
+use std::collections::BTreeMap;
+
+use fp_eval::study::{FailureKind, SampleRecord};
+use fp_scoring::TokenLayout;
+
+/// A sample as reports keep it: what its record says apart from its cells and runs, which are
+/// columns of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportSample {
+    /// Position over all data sets of the run.
+    pub index: usize,
+    /// Which of the run's data sets it is from.
+    pub dataset: usize,
+    /// Id in its data set.
+    pub id: String,
+    /// What samples on one image share.
+    pub image_id: String,
+    /// The image's file, relative to the data set's folder; empty for a text-only question.
+    pub image: String,
+    /// Whether the question is asked without an image.
+    pub text_only: bool,
+    /// Width and height in pixels; none where the image couldn't be read.
+    pub image_size: Option<[usize; 2]>,
+    /// Kind of question.
+    pub family: String,
+    /// Further categories.
+    pub keys: BTreeMap<String, String>,
+    /// The user's whole text.
+    pub question: String,
+    /// Answers that count.
+    pub answers: Vec<String>,
+    /// Boxes of what decides the answer, `[x0, y0, x1, y1]` in pixels.
+    pub boxes: Vec<[f64; 4]>,
+    /// Tokens before, of and after the image; none for a sample that failed or is text-only.
+    pub layout: Option<TokenLayout>,
+    /// Why the whole sample failed.
+    pub error: Option<String>,
+    /// The kind of that reason.
+    pub failure: Option<FailureKind>,
+    /// Whether it has an answer under at least one cell.
+    pub is_answered: bool,
+    /// Why cells failed on it, each reason once, with how many cells.
+    pub cell_errors: Vec<(String, usize)>,
+    /// Score of its first run: of a text-only question the one of all cells.
+    pub first_score: Option<f64>,
+}
+
+impl ReportSample {
+    pub(crate) fn new(record: SampleRecord) -> ReportSample {
+        let mut cell_errors: Vec<(String, usize)> = Vec::new();
+        for error in record.cells.iter().filter_map(|cell| cell.error.as_ref()) {
+            match cell_errors.iter_mut().find(|(known, _)| known == error) {
+                Some((_, count)) => *count += 1,
+                None => cell_errors.push((error.clone(), 1)),
+            }
+        }
+        ReportSample {
+            is_answered: record.error.is_none()
+                && record.cells.iter().any(|cell| cell.run.is_some()),
+            cell_errors,
+            first_score: record.runs.first().map(|run| run.score),
+            index: record.index,
+            dataset: record.dataset,
+            id: record.id,
+            image_id: record.image_id,
+            image: record.image,
+            text_only: record.text_only,
+            image_size: record.image_size,
+            family: record.family,
+            keys: record.keys,
+            question: record.question,
+            answers: record.answers,
+            boxes: record.boxes,
+            layout: record.layout,
+            error: record.error,
+            failure: record.failure,
+        }
+    }
+
+    /// Why the first cell that failed on it did.
+    pub(crate) fn cell_error(&self) -> Option<&String> {
+        self.cell_errors.first().map(|(error, _)| error)
+    }
+
+    /// Cells that failed on it.
+    pub(crate) fn num_failed_answers(&self) -> usize {
+        self.cell_errors.iter().map(|(_, count)| count).sum()
+    }
+}
