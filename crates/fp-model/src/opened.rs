@@ -9,12 +9,13 @@ use fp_image::{ImageProcessor, PreprocessorConfig};
 use crate::checkpoint_kind::{
     Folder, Inputs, check_folder, check_tensors, explain, lacking_part, unused_tensors,
 };
-use crate::config::{ModelConfig, Origin, vision_tower_config};
+use crate::config::{ModelConfig, Origin};
+use crate::families::vision_tower_config;
 use crate::error::{ModelError, Result};
 use crate::model::{LlavaModel, LoadOptions};
 use crate::tokenizer::LlavaTokenizer;
 use crate::weights::{
-    Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors, extra_vision_tensors,
+    Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors,
 };
 
 /// A checkpoint whose files have been opened and whose layout is known, without
@@ -119,9 +120,10 @@ impl OpenedCheckpoint {
     /// misshapen; weights that can't be read or aren't finite; or whatever the device
     /// reports.
     pub fn load(self, options: &LoadOptions) -> Result<LlavaModel> {
-        let place = options.place(self.config.stored_dtype.as_deref())?;
+        let place = options.place(&self.config)?;
         options.vision.check(&self.config.vision)?;
-        for tensor in extra_vision_tensors(&self.config, &self.names, &options.vision) {
+        let card = self.config.family.card();
+        for tensor in card.extra_vision_tensors(&self.config, &self.names, &options.vision) {
             self.check_tensor(&tensor)?;
         }
         LlavaModel::build(
@@ -141,7 +143,7 @@ impl OpenedCheckpoint {
         let mut config = ModelConfig::from_dir(dir)?;
         let main = Checkpoint::open(dir).map_err(|error| explain(&folder, error))?;
         check_tensors(&folder, &main)?;
-        let names = Names::detect(&main, &config.origin)?;
+        let names = Names::detect(&main, &config)?;
         if config.tie_embeddings_outside && !main.contains(names.head) {
             config.text.tie_embeddings = true;
         }

@@ -217,7 +217,7 @@ fn made_size(config: &PreprocessorConfig) -> Option<[usize; 2]> {
     config.crop.or(match config.resize {
         Some(ResizeTarget::Exact { height, width }) => Some([height, width]),
         Some(ResizeTarget::ShortestEdge(edge)) => Some([edge, edge]),
-        None => None,
+        Some(ResizeTarget::Smart(_)) | None => None,
     })
 }
 

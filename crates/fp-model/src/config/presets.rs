@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use fp_scoring::named_enum;
 
+use crate::families::Family;
+
 use super::{
     Activation, FeatureSelect, ModelConfig, Origin, RopeScaling, TextConfig, VisionConfig,
 };
@@ -43,9 +45,11 @@ impl Preset {
                     rms_norm_eps: 1e-5,
                     rope_theta: 10000.0,
                     rope_scaling: RopeScaling::None,
+                    rope_sections: None,
                     max_positions: 4096,
                     sliding_window: None,
                     attention_bias: false,
+                    output_bias: false,
                     mlp_bias: false,
                     tie_embeddings: false,
                     eos_tokens: vec![2],
@@ -72,6 +76,9 @@ impl Preset {
             Preset::Tiny => (text(32, 48, 4, 4, 512), small_tower(16, 2, 56), false),
         };
         ModelConfig {
+            family: Family::Llava,
+            most_crops: None,
+            dynamic: None,
             projector_activation: Activation::Gelu,
             image_token: Some(if self == Preset::Tiny { 500 } else { 32000 }),
             vision_feature_layer: -2,

@@ -1,6 +1,6 @@
 //! The vision tower's configuration.
 
-use super::fields::Fields;
+use super::Fields;
 use super::{MOST_HEADS, MOST_LAYERS};
 use crate::error::{ModelError, Result};
 
@@ -15,21 +15,39 @@ pub enum Activation {
     Gelu,
     /// x / (1 + e^(−1.702 x)).
     QuickGelu,
+    /// x · ½ (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    GeluTanh,
 }
 
 impl Activation {
-    pub(super) fn parse(fields: &Fields<'_>, name: &str, default: &str) -> Result<Activation> {
+    pub(crate) fn parse(fields: &Fields<'_>, name: &str, default: &str) -> Result<Activation> {
         match fields.string(name, default)?.as_str() {
             "gelu" => Ok(Activation::Gelu),
             "quick_gelu" => Ok(Activation::QuickGelu),
-            _ => Err(fields.invalid(name, "`gelu` or `quick_gelu`")),
+            "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            _ => Err(fields.invalid(name, "`gelu`, `quick_gelu` or `gelu_pytorch_tanh`")),
         }
     }
 }
 
-/// A CLIP vision transformer.
+/// How a tower's first hidden state is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TowerKind {
+    /// CLIP: a class token before the patches, and a norm after the embeddings.
+    Clip,
+    /// SigLIP: patches alone, whose embedding has a bias; pixels that fill no patch are left
+    /// out.
+    Siglip,
+    /// Qwen2-VL: patches alone, without learned positions.
+    Rotary,
+}
+
+/// A vision transformer.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct VisionConfig {
+    /// How its first hidden state is made.
+    pub kind: TowerKind,
     /// Width of the hidden states.
     pub hidden_size: usize,
     /// Width inside the MLP.
@@ -54,6 +72,7 @@ impl VisionConfig {
     /// CLIP ViT-L/14 at 336 pixels, the tower of LLaVA-1.5.
     pub fn clip_large_336() -> VisionConfig {
         VisionConfig {
+            kind: TowerKind::Clip,
             hidden_size: 1024,
             intermediate_size: 4096,
             num_layers: 24,
@@ -67,7 +86,7 @@ impl VisionConfig {
     }
 
     /// Reads a `vision_config`; its absence means [`VisionConfig::clip_large_336`].
-    pub(super) fn from_hugging_face(fields: &Fields<'_>) -> Result<VisionConfig> {
+    pub(crate) fn from_hugging_face(fields: &Fields<'_>) -> Result<VisionConfig> {
         if !fields.is_present() {
             return Ok(VisionConfig::clip_large_336());
         }
@@ -76,6 +95,7 @@ impl VisionConfig {
         }
         // Class defaults of Hugging Face's CLIPVisionConfig.
         let config = VisionConfig {
+            kind: TowerKind::Clip,
             hidden_size: fields.size("hidden_size", 768)?,
             intermediate_size: fields.size("intermediate_size", 3072)?,
             num_layers: fields.size_up_to("num_hidden_layers", 12, MOST_LAYERS)?,
@@ -121,6 +141,16 @@ impl VisionConfig {
             self.num_layers + 1,
             "a hidden state of the vision tower",
         )
+    }
+
+    /// Tokens before those of the patches: the class token, or none.
+    pub fn num_class_tokens(&self) -> usize {
+        usize::from(self.kind == TowerKind::Clip)
+    }
+
+    /// Tokens of one image: its patches, and the class token where there is one.
+    pub fn num_tokens(&self) -> usize {
+        self.num_patches() + self.num_class_tokens()
     }
 
     /// Patches along one side of the image.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use fp_image::FeaturePacking;
 
-use super::evidence::{VisionEvidence, check_finite};
+use super::evidence::VisionEvidence;
 #[cfg(doc)]
 use super::request::VisionRead;
 use super::request::VisionRequest;
+use super::square::SquareVision;
+use super::{Vision, shrink};
 use crate::error::{ModelError, Result};
 use crate::model::{CropFeatures, ImageFeatures, LlavaModel};
 use crate::ops::{concatenated, gather_ids};
+use crate::positions::Numbering;
 
 impl LlavaModel {
     /// Features of one square image with pixel values `[1, 3, side, side]`.
@@ -59,7 +62,7 @@ impl LlavaModel {
                     .to_owned(),
             });
         }
-        let (embeds, mut evidence) = self.encode(pixel_values, request)?;
+        let (embeds, mut evidence) = self.square()?.encode(pixel_values, request)?;
         let evidence = evidence.pop().unwrap_or_default();
         Ok((features_of(embeds), evidence))
     }
@@ -107,14 +110,15 @@ impl LlavaModel {
         packing: &FeaturePacking,
         request: &VisionRequest,
     ) -> Result<(ImageFeatures, Vec<VisionEvidence>)> {
-        let Some(newline) = &self.newline else {
+        let square = self.square()?;
+        let Some(newline) = &square.newline else {
             return Err(ModelError::InputValue {
                 what: "any-resolution input",
                 found: "tiles".to_owned(),
                 expected: "one square image, which is all that this model takes".to_owned(),
             });
         };
-        let (features, evidence) = self.encode(pixel_values, request)?;
+        let (features, evidence) = square.encode(pixel_values, request)?;
         let num_rows = features.dim(0)?;
         let indices = packing.gather_indices(num_rows as u32);
         if let Some(index) = indices.iter().find(|index| **index as usize > num_rows) {
@@ -125,7 +129,10 @@ impl LlavaModel {
             });
         }
         let table = concatenated(&[&features, &newline.unsqueeze(0)?])?;
-        let embeds = gather_ids(&table, &indices)?;
+        let mut embeds = gather_ids(&table, &indices)?;
+        if let Some(size) = packing.shrunk {
+            embeds = shrink::shrunk(&embeds, packing, size)?;
+        }
         Ok((features_of(embeds), evidence))
     }
 
@@ -173,25 +180,15 @@ impl LlavaModel {
             .to_dtype(self.dtype())?
             .contiguous()?
             .to_device(self.device())?;
-        let embeds = self.project(&features)?;
+        let embeds = self.square()?.project(&features)?;
         Ok(features_of(embeds))
     }
 
-    /// Vision tower and projector: `[images · tokens, D]`, and each image's evidence.
-    fn encode(
-        &self,
-        pixel_values: &Tensor,
-        request: &VisionRequest,
-    ) -> Result<(Tensor, Vec<VisionEvidence>)> {
-        let (features, evidence) = self.tower.forward(pixel_values, request)?;
-        Ok((self.project(&features.flatten_to(1)?)?, evidence))
-    }
-
-    /// `[n, V]` to `[n, D]`.
-    fn project(&self, features: &Tensor) -> Result<Tensor> {
-        let embeds = self.projector.forward(features)?;
-        check_finite(&embeds, "the image features")?;
-        Ok(embeds)
+    /// The vision part that takes squares.
+    fn square(&self) -> Result<&SquareVision> {
+        match &self.vision {
+            Vision::Square(square) => Ok(square),
+        }
     }
 }
 
@@ -200,5 +197,6 @@ fn features_of(embeds: Tensor) -> ImageFeatures {
         embeds,
         vision: None,
         crops: None,
+        numbering: Numbering::Line,
     }
 }

@@ -7,6 +7,8 @@ mod needs;
 mod parts;
 mod projections;
 mod request;
+mod shrink;
+mod square;
 mod tower;
 
 pub use evidence::VisionEvidence;
@@ -14,4 +16,11 @@ pub(crate) use evidence::check_finite;
 pub(crate) use layer::{EncoderLayer, EncoderShape, Norm};
 pub use parts::VisionParts;
 pub use request::{VisionRead, VisionRequest};
-pub(crate) use tower::VisionTower;
+pub(crate) use square::SquareVision;
+
+/// A model's vision part: from pixels to what the decoder sees.
+#[derive(Debug)]
+pub(crate) enum Vision {
+    /// A tower of squares, and of tiles.
+    Square(SquareVision),
+}
