@@ -48,7 +48,8 @@ pub struct LlavaTokenizer {
     inner: Tokenizer,
     tokenization: PromptTokenization,
     image_id: u32,
-    bos_id: u32,
+    /// What begins every sequence, of families that have it.
+    bos_id: Option<u32>,
     knows_placeholder: bool,
 }
 
@@ -74,6 +75,9 @@ impl LlavaTokenizer {
             image: config.image_token,
             bos: None,
         };
+        if !config.family.card().begins_with_bos() {
+            return Self::without_bos(&path, ids);
+        }
         let loaded = Self::from_file(&path, ids);
         match (&loaded, &config.origin) {
             (Err(PromptError::MissingToken { token, .. }), Origin::Original { .. })
@@ -95,6 +99,18 @@ impl LlavaTokenizer {
     /// [`PromptError::MissingToken`] if an id is given neither by it nor by `ids`,
     /// [`PromptError::ContradictingToken`] if the two disagree about the image's.
     pub fn from_file(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
+        let mut loaded = Self::without_bos(path, ids)?;
+        let bos_id = ids.bos.or_else(|| loaded.inner.token_to_id(BOS));
+        loaded.bos_id = Some(bos_id.ok_or(PromptError::MissingToken {
+            token: BOS,
+            config_field: "bos_token_id",
+        })?);
+        Ok(loaded)
+    }
+
+    /// As [`from_file`](Self::from_file), of a family whose sequences begin with no token of
+    /// their own.
+    fn without_bos(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
         let inner = read(path)?;
         let known = inner.token_to_id(IMAGE_PLACEHOLDER);
         const IMAGE_FIELD: &str = "image_token_index";
@@ -115,18 +131,11 @@ impl LlavaTokenizer {
                 });
             }
         };
-        let bos_id =
-            ids.bos
-                .or_else(|| inner.token_to_id(BOS))
-                .ok_or(PromptError::MissingToken {
-                    token: BOS,
-                    config_field: "bos_token_id",
-                })?;
         Ok(Self {
             inner,
             tokenization: PromptTokenization::default(),
             image_id,
-            bos_id,
+            bos_id: None,
             knows_placeholder: known.is_some(),
         })
     }
@@ -150,9 +159,9 @@ impl LlavaTokenizer {
         self.image_id
     }
 
-    /// The id that begins every sequence.
+    /// The id that begins every sequence, of families that have one.
     #[must_use]
-    pub fn bos_id(&self) -> u32 {
+    pub fn bos_id(&self) -> Option<u32> {
         self.bos_id
     }
 
@@ -164,7 +173,7 @@ impl LlavaTokenizer {
     /// [`PromptError::Encode`] if the tokenizer library fails.
     pub fn encode(&self, prompt: &str) -> Result<EncodedPrompt, PromptError> {
         let (system, text) = split_at_image(prompt)?;
-        let mut input_ids = vec![self.bos_id];
+        let mut input_ids = Vec::from_iter(self.bos_id);
         match self.tokenization {
             PromptTokenization::EachSide => {
                 input_ids.extend(self.ids(system)?);
@@ -198,7 +207,7 @@ impl LlavaTokenizer {
     pub fn encode_text_only(&self, prompt: &str) -> Result<Vec<u32>, PromptError> {
         match count_placeholders(prompt) {
             0 => {
-                let mut input_ids = vec![self.bos_id];
+                let mut input_ids = Vec::from_iter(self.bos_id);
                 input_ids.extend(self.ids(prompt)?);
                 Ok(input_ids)
             }
@@ -239,7 +248,7 @@ impl LlavaTokenizer {
         let vocabulary = self.inner.get_vocab(false).into_iter();
         let texts = vocabulary.filter(|(token, _)| token != IMAGE_PLACEHOLDER);
         texts
-            .chain([(BOS.to_owned(), self.bos_id)])
+            .chain(self.bos_id.map(|id| (BOS.to_owned(), id)))
             .max_by(|(a, a_id), (b, b_id)| (a_id, b).cmp(&(b_id, a)))
     }
 

@@ -24,13 +24,14 @@ pub use presets::Preset;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+pub(crate) use text::Qwen2Rotary;
 pub use text::{RopeScaling, TextConfig};
 pub use vision::{Activation, TowerKind, VisionConfig};
 
 /// Most layers, heads or values of a head that a config may state; see
 /// [`Fields::size_up_to`].
-const MOST_LAYERS: usize = 1 << 10;
-const MOST_HEADS: usize = 1 << 12;
+pub(crate) const MOST_LAYERS: usize = 1 << 10;
+pub(crate) const MOST_HEADS: usize = 1 << 12;
 const MOST_VALUES_OF_A_HEAD: usize = 1 << 12;
 
 /// Which rows of the vision tower's output are image features.

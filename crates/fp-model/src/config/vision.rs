@@ -85,6 +85,22 @@ impl VisionConfig {
         }
     }
 
+    /// SigLIP-so400m/14 at 384 pixels with 26 layers, the tower of LLaVA-OneVision.
+    pub fn siglip_so400m_384() -> VisionConfig {
+        VisionConfig {
+            kind: TowerKind::Siglip,
+            hidden_size: 1152,
+            intermediate_size: 4304,
+            num_layers: 26,
+            num_heads: 16,
+            num_channels: 3,
+            image_size: 384,
+            patch_size: 14,
+            activation: Activation::GeluTanh,
+            layer_norm_eps: 1e-6,
+        }
+    }
+
     /// Reads a `vision_config`; its absence means [`VisionConfig::clip_large_336`].
     pub(crate) fn from_hugging_face(fields: &Fields<'_>) -> Result<VisionConfig> {
         if !fields.is_present() {
@@ -117,6 +133,39 @@ impl VisionConfig {
                 "image_size",
                 &format!("a multiple of the patch size {}", config.patch_size),
             ));
+        }
+        Ok(config)
+    }
+
+    /// Reads the `vision_config` of a SigLIP tower; its absence means SigLIP-so400m/14 at 384
+    /// with 26 layers, the tower of LLaVA-OneVision.
+    pub(crate) fn siglip(fields: &Fields<'_>) -> Result<VisionConfig> {
+        if !fields.is_present() {
+            return Ok(VisionConfig::siglip_so400m_384());
+        }
+        if fields.string("model_type", "siglip_vision_model")? != "siglip_vision_model" {
+            return Err(fields.invalid("model_type", "`siglip_vision_model`"));
+        }
+        // Class defaults of Hugging Face's SiglipVisionConfig.
+        let config = VisionConfig {
+            kind: TowerKind::Siglip,
+            hidden_size: fields.size("hidden_size", 768)?,
+            intermediate_size: fields.size("intermediate_size", 3072)?,
+            num_layers: fields.size_up_to("num_hidden_layers", 12, MOST_LAYERS)?,
+            num_heads: fields.size_up_to("num_attention_heads", 12, MOST_HEADS)?,
+            num_channels: fields.size_up_to("num_channels", 3, 1 << 10)?,
+            image_size: fields.size_up_to("image_size", 224, MOST_PIXELS)?,
+            patch_size: fields.size_up_to("patch_size", 16, MOST_PIXELS)?,
+            activation: Activation::parse(fields, "hidden_act", "gelu_pytorch_tanh")?,
+            layer_norm_eps: fields.number("layer_norm_eps", 1e-6)?,
+        };
+        if !config.hidden_size.is_multiple_of(config.num_heads) {
+            let expected = format!("a multiple of {} heads", config.num_heads);
+            return Err(fields.invalid("hidden_size", &expected));
+        }
+        if config.patch_size > config.image_size {
+            let expected = format!("at most the image's {} pixels", config.image_size);
+            return Err(fields.invalid("patch_size", &expected));
         }
         Ok(config)
     }
