@@ -108,6 +108,9 @@ named_enum! {
         /// One system sentence, `USER:` and `ASSISTANT:`; no space after the last colon.
         #[default]
         VicunaV1 = "vicuna_v1",
+        /// ChatML without a system turn, as the chat template of llava-hf's OneVision
+        /// checkpoints has it.
+        LlavaOnevision = "llava_onevision",
     }
 }
 
@@ -129,6 +132,16 @@ impl PromptTemplate {
                  assistant gives helpful, detailed, and polite answers to the user's questions. \
                  USER: {message} ASSISTANT:"
             ),
+            Self::LlavaOnevision => {
+                // The image stands in the line of the role, text begins the next one.
+                let (image, text) = match message.strip_prefix(IMAGE_PLACEHOLDER) {
+                    Some(text) => (IMAGE_PLACEHOLDER, text.strip_prefix('\n').unwrap_or(text)),
+                    None => ("", message),
+                };
+                format!(
+                    "<|im_start|>user {image}\n{text}<|im_end|><|im_start|>assistant\n"
+                )
+            }
         }
     }
 }

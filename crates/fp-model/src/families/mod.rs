@@ -6,6 +6,7 @@
 //! and evidence are the same for all.
 
 mod llava;
+mod llava_onevision;
 
 use fp_scoring::named_enum;
 
@@ -15,12 +16,15 @@ use crate::prompt::PromptTemplate;
 use crate::vision::{SquareVision, Vision, VisionParts};
 use crate::weights::{ExpectedTensor, Loader, Names, extra_square_tensors, square_tensors};
 pub(crate) use llava::vision_tower_config;
+pub(crate) use llava_onevision::preset_05b as onevision_05b;
 
 named_enum! {
     /// A family of models.
     pub enum Family as "model family" {
         /// LLaVA-1.5 and LLaVA-NeXT: CLIP and a Llama-like decoder.
         Llava = "llava",
+        /// LLaVA-OneVision: SigLIP and a Qwen2 decoder.
+        LlavaOnevision = "llava_onevision",
     }
 }
 
@@ -89,6 +93,7 @@ impl Family {
     pub(crate) fn card(self) -> &'static dyn ModelFamily {
         match self {
             Family::Llava => &llava::Llava,
+            Family::LlavaOnevision => &llava_onevision::LlavaOnevision,
         }
     }
 
