@@ -25,7 +25,7 @@ import numpy as np
 import PIL
 import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers import AddedToken
 from transformers import (
@@ -290,8 +290,8 @@ def prepared(family, model, images):
     return images["pixel_values"], features, grid
 
 
-def case(family, model, decoder, text_ids, image_token, picture):
-    """One question on one picture."""
+def case(family, model, decoder, text_ids, image_token, picture, is_pruned):
+    """One question on one picture, with tokens dropped too if `is_pruned`."""
     pixels, features, grid, images = picture
     at = text_ids.index(image_token)
     system, image, text = at, features.shape[0], len(text_ids) - at - 1
@@ -315,6 +315,8 @@ def case(family, model, decoder, text_ids, image_token, picture):
     found = dict(input_ids=text_ids, image_position=at, num_image_tokens=image,
                  tokens=tokens, margin=margin, pruned=[])
     tensors = {"logits": logits, "positions": positions.to(torch.int64)}
+    if not is_pruned:
+        return found, tensors
     kept_count = max(1, image // 3)
     _, attention = decoder.run(range(PRUNE_LAYER), hidden, positions, watch=PRUNE_LAYER - 1)
     attention = attention.double()
@@ -352,6 +354,7 @@ def checkpoint(family, shape, seed, layout, images):
         dict(eos_token_id=[ID["<|im_end|>"], ID["<|endoftext|>"]], do_sample=False)))
     if layout == "flat":
         flatten(folder)
+    rename(folder, RENAMED[family].get(shape + str(seed), []))
     decoder = Decoder(model)
     expected, cases = {}, []
     for picture_name, image in images.items():
@@ -359,12 +362,11 @@ def checkpoint(family, shape, seed, layout, images):
         pixels, features, grid = prepared(family, model, inputs)
         expected[f"{picture_name}.features"] = features
         if shape == "a":
-            expected[f"{picture_name}.pixel_values"] = pixels
+            expected[f"{picture_name}.pixel_values"] = once(pixels, grid)
         for index, question in enumerate(QUESTIONS):
             ids = tokens.encode(prompt.format(question), add_special_tokens=False).ids
-            # Pruned runs are slow here: of one question on each picture.
             found, tensors = case(family, model, decoder, ids, image_token,
-                                  (pixels, features, grid, inputs))
+                                  (pixels, features, grid, inputs), index == 0)
             found |= dict(picture=picture_name, question=question)
             if grid is not None:
                 found["grid"] = [int(grid[0, 2]) // 2, int(grid[0, 1]) // 2]
@@ -375,10 +377,45 @@ def checkpoint(family, shape, seed, layout, images):
     (folder / "cases.json").write_text(json.dumps(cases))
 
 
-def flatten(folder):
-    """Config and tensor names as the hub has them: decoder fields at the top."""
-    from safetensors.torch import load_file
+def once(pixels, grid):
+    """Patches of a still image without the repetition in time."""
+    if grid is None:
+        return pixels
+    return pixels.reshape(pixels.shape[0], 3, 2, -1)[:, :, 0].contiguous()
 
+
+# Tensor names of the hub, and of the modules since transformers 4.52, by checkpoint.
+RENAMED = {
+    "llava_onevision": {
+        "b2": [("vision_tower.", "vision_tower.vision_model.")],
+        "b3": [
+            ("vision_tower.", "model.vision_tower.vision_model."),
+            ("language_model.model.", "model.language_model."),
+            ("multi_modal_projector.", "model.multi_modal_projector."),
+            ("image_newline", "model.image_newline"),
+        ],
+    },
+    "qwen2_vl": {"b2": [("model.", "model.language_model."), ("visual.", "model.visual.")]},
+    "qwen2_5_vl": {"b2": [("model.", "model.language_model."), ("visual.", "model.visual.")]},
+}
+
+
+def rename(folder, pairs):
+    """Gives tensors the names of another layout."""
+    tensors = load_file(folder / "model.safetensors")
+
+    def new(name):
+        for old, replacement in pairs:
+            if name.startswith(old):
+                return replacement + name[len(old):]
+        return name
+
+    named = {new(name): tensor for name, tensor in tensors.items()}
+    save_file(named, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def flatten(folder):
+    """The config as the hub has it: decoder fields at the top."""
     config = json.loads((folder / "config.json").read_text())
     text = config.pop("text_config")
     rope = text.pop("rope_parameters")
@@ -390,10 +427,6 @@ def flatten(folder):
     config["vision_config"].pop("model_type", None)
     config["vision_config"]["in_chans"] = config["vision_config"].pop("in_channels")
     (folder / "config.json").write_text(json.dumps(config, indent=1))
-    old = load_file(folder / "model.safetensors")
-    new = {k.replace("model.language_model.", "model.").replace("model.visual.", "visual."): v
-           for k, v in old.items()}
-    save_file(new, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def main():

@@ -140,6 +140,7 @@ impl Inputs<'_> {
             .and_then(|value| value.get("image_seq_length"));
         if let Some(stated) = stated.and_then(Value::as_u64)
             && stated != num_tokens as u64
+            && config.dynamic.is_none()
         {
             notes.push(format!(
                 "{path} states `image_seq_length` {stated}, and the vision tower gives \

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fp_scoring::named_enum;
 
-use crate::families::{Family, onevision_05b};
+use crate::families::{Family, onevision_05b, qwen_3b, qwen_7b};
 
 use super::{
     Activation, FeatureSelect, ModelConfig, Origin, RopeScaling, TextConfig, VisionConfig,
@@ -22,6 +22,10 @@ named_enum! {
         LlavaNextWith7b = "llava-next-7b",
         /// LLaVA-OneVision with a Qwen2 decoder of 0.5B.
         LlavaOnevisionWith05b = "llava-onevision-0.5b",
+        /// Qwen2.5-VL with a decoder of 3B.
+        Qwen25VlWith3b = "qwen2.5-vl-3b",
+        /// Qwen2.5-VL with a decoder of 7B.
+        Qwen25VlWith7b = "qwen2.5-vl-7b",
         /// A decoder of width 1024 with 12 layers behind a small tower that still
         /// gives 576 image tokens: what a CPU can be timed on.
         Bench1024 = "bench-1024",
@@ -71,6 +75,8 @@ impl Preset {
             Preset::Llava15With13b => (text(5120, 13824, 40, 40, 32064), clip, false),
             Preset::LlavaNextWith7b => (text(4096, 11008, 32, 32, 32064), clip, true),
             Preset::LlavaOnevisionWith05b => return onevision_05b(),
+            Preset::Qwen25VlWith3b => return qwen_3b(),
+            Preset::Qwen25VlWith7b => return qwen_7b(),
             Preset::Bench1024 => (
                 text(1024, 2816, 12, 16, 32064),
                 small_tower(256, 4, 336),

@@ -7,6 +7,7 @@
 
 mod llava;
 mod llava_onevision;
+mod qwen2_vl;
 
 use fp_scoring::named_enum;
 
@@ -17,6 +18,7 @@ use crate::vision::{SquareVision, Vision, VisionParts};
 use crate::weights::{ExpectedTensor, Loader, Names, extra_square_tensors, square_tensors};
 pub(crate) use llava::vision_tower_config;
 pub(crate) use llava_onevision::preset_05b as onevision_05b;
+pub(crate) use qwen2_vl::{PatchVision, preset_3b as qwen_3b, preset_7b as qwen_7b};
 
 named_enum! {
     /// A family of models.
@@ -25,6 +27,8 @@ named_enum! {
         Llava = "llava",
         /// LLaVA-OneVision: SigLIP and a Qwen2 decoder.
         LlavaOnevision = "llava_onevision",
+        /// Qwen2-VL and Qwen2.5-VL: patches of images of any size, and a Qwen2 decoder.
+        Qwen2Vl = "qwen2_vl",
     }
 }
 
@@ -94,6 +98,7 @@ impl Family {
         match self {
             Family::Llava => &llava::Llava,
             Family::LlavaOnevision => &llava_onevision::LlavaOnevision,
+            Family::Qwen2Vl => &qwen2_vl::Qwen2Vl,
         }
     }
 

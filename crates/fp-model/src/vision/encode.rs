@@ -17,7 +17,8 @@ use crate::ops::{concatenated, gather_ids};
 use crate::positions::Numbering;
 
 impl LlavaModel {
-    /// Features of one square image with pixel values `[1, 3, side, side]`.
+    /// Features of one square image with pixel values `[1, 3, side, side]`; of models that take
+    /// images of any size, `[1, 3, height, width]` of whole image tokens.
     ///
     /// # Errors
     /// Pixel values of another shape, or any that isn't finite.
@@ -61,6 +62,22 @@ impl LlavaModel {
                 expected: "one image, [1, 3, side, side]; any-resolution tiles need their packing"
                     .to_owned(),
             });
+        }
+        if let Vision::Patches(patches) = &self.vision {
+            if let Some(read) = request.iter().next() {
+                return Err(ModelError::InputValue {
+                    what: "what to read of the vision tower",
+                    found: format!("{read:?}"),
+                    expected: "nothing: several of its patches are one image token here"
+                        .to_owned(),
+                });
+            }
+            let (embeds, grid) = patches.encode(pixel_values)?;
+            let features = ImageFeatures {
+                numbering: Numbering::Grid(grid),
+                ..features_of(embeds)
+            };
+            return Ok((features, VisionEvidence::default()));
         }
         let (embeds, mut evidence) = self.square()?.encode(pixel_values, request)?;
         let evidence = evidence.pop().unwrap_or_default();
@@ -188,6 +205,12 @@ impl LlavaModel {
     fn square(&self) -> Result<&SquareVision> {
         match &self.vision {
             Vision::Square(square) => Ok(square),
+            Vision::Patches(_) => Err(ModelError::InputValue {
+                what: "the image",
+                found: "tiles, or features before the connector".to_owned(),
+                expected: "pixel values of one image of any size, which is what this model takes"
+                    .to_owned(),
+            }),
         }
     }
 }

@@ -18,9 +18,13 @@ pub use parts::VisionParts;
 pub use request::{VisionRead, VisionRequest};
 pub(crate) use square::SquareVision;
 
+use crate::families::PatchVision;
+
 /// A model's vision part: from pixels to what the decoder sees.
 #[derive(Debug)]
 pub(crate) enum Vision {
     /// A tower of squares, and of tiles.
     Square(SquareVision),
+    /// Patches of images of any size.
+    Patches(Box<PatchVision>),
 }
