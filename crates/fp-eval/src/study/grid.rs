@@ -46,9 +46,10 @@ impl ModelShape {
             num_image_tokens: match (&config.grid_pinpoints, anyres) {
                 (Some(_), Some(AnyRes::Fixed2880)) => Some(fixed),
                 (Some(_), Some(AnyRes::Unpad) | None) => None,
-                (None, _) => Some(config.tokens_per_square()),
+                (None, _) => config.fixed_num_tokens(),
             },
-            num_vision_layers: Some(config.vision.num_layers),
+            // Nothing is read of a tower of whose patches several are one token.
+            num_vision_layers: config.dynamic.is_none().then_some(config.vision.num_layers),
         }
     }
 }
