@@ -431,7 +431,7 @@ def flatten(folder):
 
 def main():
     assert PIL.__version__.startswith("12."), f"Pillow {PIL.__version__}"
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     OUT.mkdir(parents=True, exist_ok=True)
     images = pictures()
     only = sys.argv[1:]

@@ -293,7 +293,10 @@ impl PreprocessorConfig {
 #[must_use]
 pub fn onevision_pinpoints() -> Vec<(usize, usize)> {
     let columns = |height| ONEVISION_SIDES.iter().map(move |&width| (height, width));
-    ONEVISION_SIDES.iter().flat_map(|&side| columns(side)).collect()
+    ONEVISION_SIDES
+        .iter()
+        .flat_map(|&side| columns(side))
+        .collect()
 }
 
 /// `min_pixels` and `max_pixels` come before `size`, whose edges mean the same numbers.
@@ -317,8 +320,14 @@ fn smart_resize(raw: &Raw) -> Result<SmartResize, ImageError> {
         let size = raw.size.as_ref()?;
         names.iter().find_map(|name| size.get(name))
     };
-    let min = raw.min_pixels.as_ref().or_else(|| of_size(["shortest_edge", "min_pixels"]));
-    let max = raw.max_pixels.as_ref().or_else(|| of_size(["longest_edge", "max_pixels"]));
+    let min = raw
+        .min_pixels
+        .as_ref()
+        .or_else(|| of_size(["shortest_edge", "min_pixels"]));
+    let max = raw
+        .max_pixels
+        .as_ref()
+        .or_else(|| of_size(["longest_edge", "max_pixels"]));
     let patch = number("patch_size", raw.patch_size.as_ref(), QWEN_PATCH)?;
     let merge = number("merge_size", raw.merge_size.as_ref(), QWEN_MERGE)?;
     let rule = SmartResize {
@@ -451,7 +460,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let of_class = |fields: &str| {
-            smart(&format!(r#"{{"image_processor_type": "Qwen2VLImageProcessor"{fields}}}"#))
+            smart(&format!(
+                r#"{{"image_processor_type": "Qwen2VLImageProcessor"{fields}}}"#
+            ))
         };
         assert_eq!(of_class(""), (28, 3136, 1_003_520));
         let both = r#", "min_pixels": 100, "max_pixels": 900, "patch_size": 4, "merge_size": 3"#;
@@ -469,7 +480,10 @@ mod tests {
             r#"{"image_processor_type": "LlavaOnevisionImageProcessor"}"#,
         )
         .expect("valid");
-        let side = ResizeTarget::Exact { height: 384, width: 384 };
+        let side = ResizeTarget::Exact {
+            height: 384,
+            width: 384,
+        };
         assert_eq!((config.resize, config.crop), (Some(side), None));
         let pinpoints = config.grid_pinpoints.expect("any resolution");
         assert_eq!(pinpoints.len(), 36);

@@ -147,7 +147,9 @@ pub enum ImageError {
         tile_side: usize,
     },
     /// An image whose longer side is too many times the shorter one.
-    #[error("image of {size} is too elongated: its longer side is more than {most} times the shorter")]
+    #[error(
+        "image of {size} is too elongated: its longer side is more than {most} times the shorter"
+    )]
     Elongated {
         /// The image.
         size: ImageSize,

@@ -93,7 +93,10 @@ mod tests {
             let refused = RULE.size(ImageSize { height, width });
             assert!(matches!(refused, Err(ImageError::Elongated { .. })));
         }
-        let refused = RULE.size(ImageSize { height: 0, width: 3 });
+        let refused = RULE.size(ImageSize {
+            height: 0,
+            width: 3,
+        });
         assert!(matches!(refused, Err(ImageError::NoPixels { .. })));
     }
 }

@@ -10,8 +10,8 @@ use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, total_bytes};
 use crate::logits::Logits;
 use crate::model::LlavaModel;
-use crate::prefix::{Prefix, Segments};
 use crate::positions::Position;
+use crate::prefix::{Prefix, Segments};
 use crate::sample::{Sample, positions_of, steps};
 
 /// One sequence after its prefill.
@@ -297,11 +297,7 @@ impl LlavaModel {
             return self.prefill(&[]);
         }
         let standings = Standings::of_texts(&ranges);
-        self.prefill_rows(
-            &self.decoder.embed(&prompts.concat())?,
-            &ranges,
-            &standings,
-        )
+        self.prefill_rows(&self.decoder.embed(&prompts.concat())?, &ranges, &standings)
     }
 
     fn prefill_rows(

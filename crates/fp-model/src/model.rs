@@ -55,7 +55,10 @@ impl LoadOptions {
             return Err(ModelError::InputValue {
                 what: "the device",
                 found: "a GPU".to_owned(),
-                expected: format!("cpu: models of the family {} run there alone", config.family),
+                expected: format!(
+                    "cpu: models of the family {} run there alone",
+                    config.family
+                ),
             });
         }
         if let Some(dtype) = self

@@ -10,13 +10,11 @@ use crate::checkpoint_kind::{
     Folder, Inputs, check_folder, check_tensors, explain, lacking_part, unused_tensors,
 };
 use crate::config::{ModelConfig, Origin};
-use crate::families::vision_tower_config;
 use crate::error::{ModelError, Result};
+use crate::families::vision_tower_config;
 use crate::model::{LlavaModel, LoadOptions};
 use crate::tokenizer::LlavaTokenizer;
-use crate::weights::{
-    Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors,
-};
+use crate::weights::{Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors};
 
 /// A checkpoint whose files have been opened and whose layout is known, without
 /// any weight read: what is wrong with image, prompt or budget can be told before

@@ -127,6 +127,9 @@ mod tests {
         assert_eq!(kept[2..4], [grid.image(2, 1), grid.image(2, 5)]);
         assert_eq!(kept[4], Position::line(5));
         assert_eq!(Numbering::Line.next(&left, 6), 10);
-        assert_eq!(Numbering::Line.kept(&left, &[1, 5], 6)[3], Position::line(7));
+        assert_eq!(
+            Numbering::Line.kept(&left, &[1, 5], 6)[3],
+            Position::line(7)
+        );
     }
 }

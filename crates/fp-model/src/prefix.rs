@@ -10,8 +10,8 @@ use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::SequenceCache;
 use crate::model::{ImageFeatures, LlavaModel};
-use crate::prompt::EncodedPrompt;
 use crate::positions::{Numbering, Position};
+use crate::prompt::EncodedPrompt;
 use crate::sample::{Sample, positions_of, steps};
 
 /// Where a prefix ends and what is read of it.

@@ -154,9 +154,7 @@ impl PromptTemplate {
                     Some(text) => (IMAGE_PLACEHOLDER, text.strip_prefix('\n').unwrap_or(text)),
                     None => ("", message),
                 };
-                format!(
-                    "<|im_start|>user {image}\n{text}<|im_end|><|im_start|>assistant\n"
-                )
+                format!("<|im_start|>user {image}\n{text}<|im_end|><|im_start|>assistant\n")
             }
         }
     }

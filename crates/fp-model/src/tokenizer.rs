@@ -76,7 +76,7 @@ impl LlavaTokenizer {
             bos: None,
         };
         if !config.family.card().begins_with_bos() {
-            return Self::without_bos(&path, ids);
+            return Self::without_bos(&path, ids, config.family.card().image_token());
         }
         let loaded = Self::from_file(&path, ids);
         match (&loaded, &config.origin) {
@@ -99,7 +99,7 @@ impl LlavaTokenizer {
     /// [`PromptError::MissingToken`] if an id is given neither by it nor by `ids`,
     /// [`PromptError::ContradictingToken`] if the two disagree about the image's.
     pub fn from_file(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
-        let mut loaded = Self::without_bos(path, ids)?;
+        let mut loaded = Self::without_bos(path, ids, IMAGE_PLACEHOLDER)?;
         let bos_id = ids.bos.or_else(|| loaded.inner.token_to_id(BOS));
         loaded.bos_id = Some(bos_id.ok_or(PromptError::MissingToken {
             token: BOS,
@@ -109,15 +109,19 @@ impl LlavaTokenizer {
     }
 
     /// As [`from_file`](Self::from_file), of a family whose sequences begin with no token of
-    /// their own.
-    fn without_bos(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
+    /// their own; `image` is the text of the token that stands for the image.
+    fn without_bos(
+        path: &Path,
+        ids: SpecialTokenIds,
+        image: &'static str,
+    ) -> Result<Self, PromptError> {
         let inner = read(path)?;
-        let known = inner.token_to_id(IMAGE_PLACEHOLDER);
+        let known = inner.token_to_id(image);
         const IMAGE_FIELD: &str = "image_token_index";
         let image_id = match (known, ids.image) {
             (Some(tokenizer_id), Some(config_id)) if tokenizer_id != config_id => {
                 return Err(PromptError::ContradictingToken {
-                    token: IMAGE_PLACEHOLDER,
+                    token: image,
                     tokenizer_id,
                     config_id,
                     config_field: IMAGE_FIELD,
@@ -126,7 +130,7 @@ impl LlavaTokenizer {
             (Some(id), _) | (None, Some(id)) => id,
             (None, None) => {
                 return Err(PromptError::MissingToken {
-                    token: IMAGE_PLACEHOLDER,
+                    token: image,
                     config_field: IMAGE_FIELD,
                 });
             }
@@ -136,7 +140,8 @@ impl LlavaTokenizer {
             tokenization: PromptTokenization::default(),
             image_id,
             bos_id: None,
-            knows_placeholder: known.is_some(),
+            // A prompt is written with the placeholder, whatever the tokenizer calls it.
+            knows_placeholder: known.is_some() && image == IMAGE_PLACEHOLDER,
         })
     }
 

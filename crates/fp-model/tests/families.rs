@@ -147,10 +147,7 @@ impl Checkpoint {
     }
 }
 
-fn features_of(
-    checkpoint: &Checkpoint,
-    model: &LlavaModel,
-) -> HashMap<String, ImageFeatures> {
+fn features_of(checkpoint: &Checkpoint, model: &LlavaModel) -> HashMap<String, ImageFeatures> {
     let mut all = HashMap::new();
     for case in &checkpoint.cases {
         if all.contains_key(&case.picture) {
@@ -158,7 +155,12 @@ fn features_of(
         }
         let (pixels, features) = checkpoint.encode(model, &case.picture);
         checkpoint.check_pixels(&case.picture, &pixels);
-        assert_eq!(features.num_tokens(), case.num_image_tokens, "{}", case.picture);
+        assert_eq!(
+            features.num_tokens(),
+            case.num_image_tokens,
+            "{}",
+            case.picture
+        );
         let expected = &checkpoint.expected[&format!("{}.features", case.picture)];
         let difference = largest_difference(&flat(features.embeds()), &flat(expected));
         assert!(difference < TOLERANCE, "{}: {difference}", case.picture);
@@ -174,7 +176,7 @@ fn check_logits(name: &str, found: &[f32], expected: &Tensor) {
 }
 
 /// Unpruned: pixel values, image tokens, features, position ids, logits and greedy tokens.
-fn check_whole(checkpoint: &Checkpoint, model: &LlavaModel) {
+fn check_whole(checkpoint: &Checkpoint, model: &LlavaModel, is_exact: bool) {
     let features = features_of(checkpoint, model);
     let mut decisive = 0;
     let tokenizer = checkpoint.opened.tokenizer().unwrap();
@@ -237,7 +239,9 @@ fn check_whole(checkpoint: &Checkpoint, model: &LlavaModel) {
             let all = KeptTokens::new((0..features.num_tokens()).collect(), features.num_tokens());
             let branches = model.branch(&prefixes[0], &[all.unwrap()]).unwrap();
             let logits = branches.logits(0).unwrap().unwrap();
-            assert_eq!(logits, outputs[index].prompt_logits);
+            let alone = &outputs[index].prompt_logits;
+            assert!(largest_difference(logits, alone) < TOLERANCE);
+            assert!(!is_exact || logits == alone.as_slice());
         }
     }
 }
@@ -257,7 +261,7 @@ fn check_pruned(checkpoint: &Checkpoint, model: &LlavaModel) {
             let config = PruneConfig {
                 head_strategy: HeadStrategy::Sum,
                 query_strategy: pruned.strategy.parse::<QueryStrategy>().unwrap(),
-                normalization: Normalization::default(),
+                normalization: Normalization::L1,
                 num_selected_heads: HeadCount::All,
                 budget: TokenBudget::Kept(pruned.kept.len()),
                 prune_layer: PRUNE_LAYER,
@@ -268,7 +272,11 @@ fn check_pruned(checkpoint: &Checkpoint, model: &LlavaModel) {
             let kept = &output.attention_audit().unwrap().kept_tokens;
             all += 1;
             if kept.as_slice() != pruned.kept {
-                assert!(pruned.gap <= DECISIVE_GAP, "{name}: {kept:?} {:?}", pruned.kept);
+                assert!(
+                    pruned.gap <= DECISIVE_GAP,
+                    "{name}: {kept:?} {:?}",
+                    pruned.kept
+                );
                 continue;
             }
             sets += 1;
@@ -279,7 +287,10 @@ fn check_pruned(checkpoint: &Checkpoint, model: &LlavaModel) {
             }
         }
     }
-    assert!(all > 0 && sets * 10 > all * 9 && tokens * 10 > all * 9, "{sets} {tokens} {all}");
+    assert!(
+        all > 0 && sets * 10 > all * 9 && tokens * 10 > all * 9,
+        "{sets} {tokens} {all}"
+    );
 }
 
 fn check_family(family: &str) {
@@ -288,11 +299,11 @@ fn check_family(family: &str) {
         let inspection = inspect(&checkpoint.folder, None).unwrap();
         assert!(inspection.is_complete(), "{family}/{name}: {inspection}");
         let model = checkpoint.load(true);
-        check_whole(&checkpoint, &model);
+        check_whole(&checkpoint, &model, true);
         check_pruned(&checkpoint, &model);
     }
     let checkpoint = Checkpoint::open(family, "b2");
-    check_whole(&checkpoint, &checkpoint.load(false));
+    check_whole(&checkpoint, &checkpoint.load(false), false);
 }
 
 #[test]

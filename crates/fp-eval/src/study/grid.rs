@@ -48,8 +48,7 @@ impl ModelShape {
                 (Some(_), Some(AnyRes::Unpad) | None) => None,
                 (None, _) => config.fixed_num_tokens(),
             },
-            // Nothing is read of a tower of whose patches several are one token.
-            num_vision_layers: config.dynamic.is_none().then_some(config.vision.num_layers),
+            num_vision_layers: config.num_readable_layers(),
         }
     }
 }

@@ -124,7 +124,9 @@ impl Inputs {
     /// tiles.
     pub(crate) fn one_grid(&self, image: &LoadedImage) -> Option<[usize; 2]> {
         let is_square = self.tiles.is_none();
-        image.grid.or_else(|| square_grid(image.num_tokens(&self.model)).filter(|_| is_square))
+        image
+            .grid
+            .or_else(|| square_grid(image.num_tokens(&self.model)).filter(|_| is_square))
     }
 
     /// How many tokens a sample's image will become, without decoding it; those of one square

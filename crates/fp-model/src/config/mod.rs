@@ -181,6 +181,12 @@ impl ModelConfig {
         (!depends).then(|| self.tokens_per_square())
     }
 
+    /// Layers of the vision tower that methods may look into; none where a token is several of
+    /// its patches, and nothing is read of it.
+    pub fn num_readable_layers(&self) -> Option<usize> {
+        self.dynamic.is_none().then_some(self.vision.num_layers)
+    }
+
     /// The sizes that images are enlarged to, of a model that takes tiles.
     ///
     /// # Errors

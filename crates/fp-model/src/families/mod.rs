@@ -9,6 +9,7 @@ mod llava;
 mod llava_onevision;
 mod qwen2_vl;
 
+use fp_image::IMAGE_PLACEHOLDER;
 use fp_scoring::named_enum;
 
 use crate::config::{Fields, ModelConfig, Origin};
@@ -54,6 +55,11 @@ pub(crate) trait ModelFamily: Sync {
 
     /// Whether every sequence begins with a token of its own.
     fn begins_with_bos(&self) -> bool;
+
+    /// What the tokenizer calls the token that stands for the image.
+    fn image_token(&self) -> &'static str {
+        IMAGE_PLACEHOLDER
+    }
 
     /// Whether it is computed on a GPU too.
     fn runs_on_gpu(&self) -> bool;

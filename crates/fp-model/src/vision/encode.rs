@@ -68,8 +68,7 @@ impl LlavaModel {
                 return Err(ModelError::InputValue {
                     what: "what to read of the vision tower",
                     found: format!("{read:?}"),
-                    expected: "nothing: several of its patches are one image token here"
-                        .to_owned(),
+                    expected: "nothing: several of its patches are one image token here".to_owned(),
                 });
             }
             let (embeds, grid) = patches.encode(pixel_values)?;

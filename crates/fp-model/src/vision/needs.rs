@@ -56,7 +56,9 @@ impl ModelConfig {
                     expected: format!(
                         "the decoder alone: {} patches of the tower of the family {} are one \
                          image token",
-                        self.dynamic.as_ref().map_or(1, |vision| vision.merge_size.pow(2)),
+                        self.dynamic
+                            .as_ref()
+                            .map_or(1, |vision| vision.merge_size.pow(2)),
                         self.family
                     ),
                 });

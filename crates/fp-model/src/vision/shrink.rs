@@ -26,8 +26,14 @@ pub(super) fn shrunk(
     for tap in &down {
         for other in &across {
             let corner = |y: usize, x: usize| row(y * stride + x);
-            let above = (corner(tap.first, other.first), corner(tap.first, other.second));
-            let below = (corner(tap.second, other.first), corner(tap.second, other.second));
+            let above = (
+                corner(tap.first, other.first),
+                corner(tap.first, other.second),
+            );
+            let below = (
+                corner(tap.second, other.first),
+                corner(tap.second, other.second),
+            );
             made.extend((0..width).map(|at| {
                 let mix = |a: f32, b: f32, share: f32| a * (1.0 - share) + b * share;
                 let upper = mix(above.0[at], above.1[at], other.share);
@@ -78,7 +84,9 @@ mod tests {
     fn halves_are_the_means_of_neighbours() {
         let of = |from, to| -> Vec<(usize, usize, f32)> {
             let taps = taps(from, to);
-            taps.iter().map(|tap| (tap.first, tap.second, tap.share)).collect()
+            taps.iter()
+                .map(|tap| (tap.first, tap.second, tap.share))
+                .collect()
         };
         assert_eq!(of(4, 2), [(0, 1, 0.5), (2, 3, 0.5)]);
         assert_eq!(of(3, 3), [(0, 1, 0.0), (1, 2, 0.0), (2, 2, 0.0)]);

@@ -124,8 +124,7 @@ impl VisionTower {
         let (mut features, mut evidence) = (Vec::new(), Vec::new());
         for first in (0..count).step_by(BATCH) {
             let pixels = pixels.narrow(0, first, BATCH.min(count - first))?;
-            let mut collector =
-                Collector::new(request, pixels.dim(0)?, config.num_class_tokens());
+            let mut collector = Collector::new(request, pixels.dim(0)?, config.num_class_tokens());
             features.push(self.forward_batch(&pixels, &mut collector)?);
             evidence.extend(collector.finish());
         }

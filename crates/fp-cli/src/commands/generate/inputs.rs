@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use fp_eval::study::is_embedded;
 use fp_image::{
-    AnyRes, AnyResPixels, DecodeLimits, ImageProcessor, PixelValues, Remark,
-    RgbImage, decode_file, inspect,
+    AnyRes, AnyResPixels, DecodeLimits, ImageProcessor, PixelValues, Remark, RgbImage, decode_file,
+    inspect,
 };
 use fp_model::prompt::EncodedPrompt;
 use fp_model::tokenizer::LlavaTokenizer;
@@ -147,7 +147,9 @@ impl Inputs {
             (Some(pinpoints), None) => {
                 let tiles = match args.anyres {
                     Some(AnyRes::Fixed2880) => processor.preprocess_fixed(&image)?,
-                    Some(AnyRes::Unpad) | None => processor.preprocess_anyres(&image, &pinpoints)?,
+                    Some(AnyRes::Unpad) | None => {
+                        processor.preprocess_anyres(&image, &pinpoints)?
+                    }
                 };
                 (Pixels::AnyResolution(tiles), None)
             }

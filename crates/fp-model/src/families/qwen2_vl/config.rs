@@ -56,7 +56,12 @@ fn vision(
     text: &TextConfig,
     is_gated: bool,
 ) -> Result<(VisionConfig, DynamicVision)> {
-    let kinds = ["qwen2_vl", "qwen2_vl_vision", "qwen2_5_vl", "qwen2_5_vl_vision"];
+    let kinds = [
+        "qwen2_vl",
+        "qwen2_vl_vision",
+        "qwen2_5_vl",
+        "qwen2_5_vl_vision",
+    ];
     let kind = fields.string("model_type", kinds[0])?;
     if !kinds.contains(&kind.as_str()) {
         return Err(fields.invalid("model_type", "`qwen2_vl_vision` or `qwen2_5_vl_vision`"));
@@ -124,7 +129,10 @@ fn vision(
         },
         is_gated,
     };
-    if dynamic.window_size.is_some_and(|window| window < patch_size * merge_size) {
+    if dynamic
+        .window_size
+        .is_some_and(|window| window < patch_size * merge_size)
+    {
         let expected = format!("at least {}, one image token", patch_size * merge_size);
         return Err(fields.invalid("window_size", &expected));
     }

@@ -150,7 +150,12 @@ impl Layer {
     fn by_head(&self, projected: &Tensor, part: usize) -> Result<Tensor> {
         let width = self.width();
         let columns = part * width..(part + 1) * width;
-        heads_of(projected, 0..projected.dim(0)?, columns, self.shape.head_dim)
+        heads_of(
+            projected,
+            0..projected.dim(0)?,
+            columns,
+            self.shape.head_dim,
+        )
     }
 
     fn mix_values(&self, projected: &Tensor, windows: &[Range<usize>]) -> Result<Tensor> {
@@ -172,7 +177,12 @@ impl Layer {
                             past: None,
                         })
                         .collect();
-                    Ok(dense::attention(&self.shape, rows, 3 * self.width(), &sequences))
+                    Ok(dense::attention(
+                        &self.shape,
+                        rows,
+                        3 * self.width(),
+                        &sequences,
+                    ))
                 })
             })
         })?;

@@ -55,6 +55,10 @@ impl ModelFamily for Qwen2Vl {
         false
     }
 
+    fn image_token(&self) -> &'static str {
+        "<|image_pad|>"
+    }
+
     fn runs_on_gpu(&self) -> bool {
         false
     }

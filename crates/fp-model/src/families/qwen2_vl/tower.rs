@@ -100,8 +100,8 @@ impl PatchVision {
             }
         };
         let grid = self.dynamic.grid(&self.config, [height, width]);
-        let window = (0..self.config.num_layers)
-            .find_map(|layer| self.dynamic.window(&self.config, layer));
+        let window =
+            (0..self.config.num_layers).find_map(|layer| self.dynamic.window(&self.config, layer));
         let order = PatchOrder::new(grid, self.dynamic.merge_size, window);
         let patches = self.patches(pixels, &order)?;
         let mut x = self.patch_embedding.forward(&patches)?;
@@ -142,9 +142,11 @@ impl PatchVision {
                 }
             }
         }
-        Ok(Tensor::from_vec(rows, (order.places.len(), len), &Device::Cpu)?
-            .to_dtype(self.place.dtype)?
-            .to_device(&self.place.device)?)
+        Ok(
+            Tensor::from_vec(rows, (order.places.len(), len), &Device::Cpu)?
+                .to_dtype(self.place.dtype)?
+                .to_device(&self.place.device)?,
+        )
     }
 
     /// The first half of a head's frequencies turns by the row, the second by the column.
