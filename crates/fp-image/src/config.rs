@@ -149,6 +149,12 @@ struct Raw {
     merge_size: Option<Value>,
 }
 
+/// A file in which the image processor is one of several parts.
+#[derive(Debug, Default, Deserialize)]
+struct Whole {
+    image_processor: Option<Raw>,
+}
+
 /// The processor classes that are followed, by what they do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -204,12 +210,18 @@ impl PreprocessorConfig {
         }
     }
 
-    /// Parses the text of a `preprocessor_config.json`, older forms (`"size": 336`) included.
+    /// Parses the text of a `preprocessor_config.json`, older forms (`"size": 336`) included, or
+    /// of a `processor_config.json`, in which transformers 5 has the same under
+    /// `image_processor`.
     ///
     /// # Errors
     /// [`ImageError::ConfigSyntax`] and [`ImageError::ConfigField`].
     pub fn from_json(text: &str) -> Result<Self, ImageError> {
-        Self::from_raw(serde_json::from_str(text)?)
+        let whole: Whole = serde_json::from_str(text)?;
+        match whole.image_processor {
+            Some(raw) => Self::from_raw(raw),
+            None => Self::from_raw(serde_json::from_str(text)?),
+        }
     }
 
     fn from_raw(raw: Raw) -> Result<Self, ImageError> {
@@ -472,6 +484,16 @@ mod tests {
         let kind = r#"{"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 9,
                        "max_pixels": 8}"#;
         assert!(PreprocessorConfig::from_json(kind).is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_processor_is_the_same() {
+        let part = r#"{"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 7}"#;
+        let whole = format!(r#"{{"processor_class": "X", "image_processor": {part}}}"#);
+        assert_eq!(
+            PreprocessorConfig::from_json(&whole).expect("valid"),
+            PreprocessorConfig::from_json(part).expect("valid")
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use fp_image::{ImageProcessor, PreprocessorConfig};
 use crate::checkpoint_kind::{
     Folder, Inputs, check_folder, check_tensors, explain, lacking_part, unused_tensors,
 };
-use crate::config::{ModelConfig, Origin};
+use crate::config::{ModelConfig, Origin, read_json};
 use crate::error::{ModelError, Result};
 use crate::families::vision_tower_config;
 use crate::model::{LlavaModel, LoadOptions};
@@ -91,12 +91,22 @@ impl OpenedCheckpoint {
     }
 
     /// The file that says how images are prepared: `preprocessor_config.json` in the
-    /// checkpoint's folder, or else in that of its vision tower. It need not exist.
+    /// checkpoint's folder, or else `processor_config.json` there if it speaks of images, or
+    /// else the first of them in the folder of its vision tower. It need not exist.
     pub fn preprocessor_file(&self) -> PathBuf {
         const NAME: &str = "preprocessor_config.json";
         let own = self.dir.join(NAME);
+        let whole = self.dir.join("processor_config.json");
+        let speaks_of_images = || {
+            read_json(&whole).is_ok_and(|value| {
+                let part = value.get("image_processor");
+                part.is_some_and(serde_json::Value::is_object)
+            })
+        };
         if own.is_file() {
             own
+        } else if speaks_of_images() {
+            whole
         } else {
             self.tower_config.with_file_name(NAME)
         }

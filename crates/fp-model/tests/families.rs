@@ -335,3 +335,33 @@ fn what_families_refuse() {
         assert!(refused.contains("grid"), "{refused}");
     }
 }
+
+/// transformers 5 saves processors whole, in one file.
+#[test]
+fn image_processors_inside_a_processor() {
+    let from = golden("families/qwen2_5_vl/b2");
+    let folder = tempfile::tempdir().unwrap();
+    for name in [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "generation_config.json",
+    ] {
+        std::fs::copy(from.join(name), folder.path().join(name)).unwrap();
+    }
+    assert_eq!(
+        inspect(folder.path(), None).unwrap().missing_files,
+        ["preprocessor_config.json"]
+    );
+    let part = std::fs::read_to_string(from.join("preprocessor_config.json")).unwrap();
+    let whole =
+        format!(r#"{{"image_processor": {part}, "processor_class": "Qwen2_5_VLProcessor"}}"#);
+    std::fs::write(folder.path().join("processor_config.json"), whole).unwrap();
+    let inspection = inspect(folder.path(), None).unwrap();
+    assert!(inspection.is_complete(), "{inspection}");
+    let processor = |folder: &std::path::Path| {
+        let opened = OpenedCheckpoint::open(folder, None).unwrap();
+        opened.image_processor().unwrap()
+    };
+    assert_eq!(processor(folder.path()), processor(&from));
+}

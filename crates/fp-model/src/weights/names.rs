@@ -52,12 +52,14 @@ impl Names {
                 .any(|name| name.strip_prefix(names.vision).is_some_and(is_of_tower))
         };
         let found = fits.iter().find(has_tower).or(fits.last());
-        found
-            .map(|names| (*names).clone())
-            .ok_or_else(|| ModelError::UnknownNames {
+        found.map(|names| (*names).clone()).ok_or_else(|| {
+            let mut expected: Vec<String> = candidates.iter().map(probe).collect();
+            expected.dedup();
+            ModelError::UnknownNames {
                 dir: checkpoint.dir().to_owned(),
-                expected: candidates.iter().map(probe).collect(),
-            })
+                expected,
+            }
+        })
     }
 
     /// Whether the vision tower lies in a folder of its own.
