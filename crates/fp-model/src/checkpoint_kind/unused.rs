@@ -144,7 +144,8 @@ fn of_decoder(rest: &str, config: &ModelConfig) -> Reason {
 /// are another output's.
 fn of_tower(rest: &str, config: &ModelConfig) -> Option<Reason> {
     let last = rest.rsplit('.').next().unwrap_or(rest);
-    if BUFFERS.contains(&last) || rest.starts_with("post_layernorm.") || rest.starts_with("head.") {
+    let is_pooling = config.vision.kind == TowerKind::Siglip && rest.starts_with("head.");
+    if BUFFERS.contains(&last) || rest.starts_with("post_layernorm.") || is_pooling {
         return None;
     }
     let stack = match config.vision.kind {

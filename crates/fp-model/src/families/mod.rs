@@ -87,7 +87,8 @@ pub(crate) trait ModelFamily: Sync {
         names: &Names,
         parts: &VisionParts,
     ) -> Result<Vision> {
-        SquareVision::load(loaders, config, names, parts).map(Vision::Square)
+        let vision = SquareVision::load(loaders, config, names, parts)?;
+        Ok(Vision::Square(Box::new(vision)))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::families::PatchVision;
 #[derive(Debug)]
 pub(crate) enum Vision {
     /// A tower of squares, and of tiles.
-    Square(SquareVision),
+    Square(Box<SquareVision>),
     /// Patches of images of any size.
     Patches(Box<PatchVision>),
 }
