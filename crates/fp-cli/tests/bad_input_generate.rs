@@ -564,9 +564,9 @@ fn folders_that_are_no_full_model() {
     let path = root.path().join("config.json");
     let whole = read_json(&path);
     let mut config = whole.clone();
-    config["model_type"] = json!("qwen2_vl");
+    config["model_type"] = json!("qwen3_vl");
     write_json(&path, &config);
-    refuse_everywhere(root.path(), &["qwen2_vl", "another family", "`llava_next`"]);
+    refuse_everywhere(root.path(), &["qwen3_vl", "another family", "`llava_next`"]);
     let mut config = whole.clone();
     config["quantization_config"] = json!({"quant_method": "awq", "bits": 4});
     write_json(&path, &config);

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ImageError, ResampleFilter};
+use super::{ImageError, ImageSize, ResampleFilter, SmartResize};
 
 /// Mean of CLIP's training images, the class default of Hugging Face's `CLIPImageProcessor`.
 const CLIP_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
@@ -31,6 +31,25 @@ const NEXT_TYPES: [&str; 3] = [
     "LlavaNextFeatureExtractor",
 ];
 
+const ONEVISION_TYPES: [&str; 2] = [
+    "LlavaOnevisionImageProcessor",
+    "LlavaOnevisionImageProcessorFast",
+];
+/// Side that `LlavaOnevisionImageProcessor` resizes to when the file gives none.
+const ONEVISION_SIDE: usize = 384;
+/// Sides of the pinpoints of `LlavaOnevisionImageProcessor`, each with each.
+const ONEVISION_SIDES: [usize; 6] = [384, 768, 1152, 1536, 1920, 2304];
+const QWEN_TYPES: [&str; 3] = [
+    "Qwen2VLImageProcessor",
+    "Qwen2VLImageProcessorFast",
+    "Qwen2_5_VLImageProcessor",
+];
+/// Side of a patch, patches along a cell, fewest and most pixels of `Qwen2VLImageProcessor` when
+/// the file gives none.
+const QWEN_PATCH: usize = 14;
+const QWEN_MERGE: usize = 2;
+const QWEN_PIXELS: [usize; 2] = [56 * 56, 28 * 28 * 1280];
+
 /// Target of the resize step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResizeTarget {
@@ -43,6 +62,22 @@ pub enum ResizeTarget {
         /// Columns.
         width: usize,
     },
+    /// Whole cells, the aspect ratio kept as well as they allow.
+    Smart(SmartResize),
+}
+
+impl ResizeTarget {
+    /// What an image or canvas of `size` is resized to.
+    ///
+    /// # Errors
+    /// As [`SmartResize::size`].
+    pub fn size(self, size: ImageSize) -> Result<ImageSize, ImageError> {
+        match self {
+            ResizeTarget::Exact { height, width } => Ok(ImageSize { height, width }),
+            ResizeTarget::ShortestEdge(edge) => Ok(super::shortest_edge(size, edge)),
+            ResizeTarget::Smart(rule) => rule.size(size),
+        }
+    }
 }
 
 /// How pixels become the values that the vision tower sees. A field that the file lacks has the
@@ -108,6 +143,25 @@ struct Raw {
     image_mean: Option<PerChannel>,
     image_std: Option<PerChannel>,
     image_grid_pinpoints: Option<Vec<(usize, usize)>>,
+    min_pixels: Option<Value>,
+    max_pixels: Option<Value>,
+    patch_size: Option<Value>,
+    merge_size: Option<Value>,
+}
+
+/// A file in which the image processor is one of several parts.
+#[derive(Debug, Default, Deserialize)]
+struct Whole {
+    image_processor: Option<Raw>,
+}
+
+/// The processor classes that are followed, by what they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Clip,
+    Next,
+    Onevision,
+    Qwen,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -156,35 +210,59 @@ impl PreprocessorConfig {
         }
     }
 
-    /// Parses the text of a `preprocessor_config.json`, older forms (`"size": 336`) included.
+    /// Parses the text of a `preprocessor_config.json`, older forms (`"size": 336`) included, or
+    /// of a `processor_config.json`, in which transformers 5 has the same under
+    /// `image_processor`.
     ///
     /// # Errors
     /// [`ImageError::ConfigSyntax`] and [`ImageError::ConfigField`].
     pub fn from_json(text: &str) -> Result<Self, ImageError> {
-        Self::from_raw(serde_json::from_str(text)?)
+        let whole: Whole = serde_json::from_str(text)?;
+        match whole.image_processor {
+            Some(raw) => Self::from_raw(raw),
+            None => Self::from_raw(serde_json::from_str(text)?),
+        }
     }
 
     fn from_raw(raw: Raw) -> Result<Self, ImageError> {
-        let is_next = match raw.image_processor_type.or(raw.feature_extractor_type) {
-            None => raw.image_grid_pinpoints.is_some(),
-            Some(name) if CLIP_TYPES.contains(&name.as_str()) => raw.image_grid_pinpoints.is_some(),
-            Some(name) if NEXT_TYPES.contains(&name.as_str()) => true,
+        let class = match raw
+            .image_processor_type
+            .as_ref()
+            .or(raw.feature_extractor_type.as_ref())
+        {
+            None => None,
+            Some(name) if CLIP_TYPES.contains(&name.as_str()) => None,
+            Some(name) if NEXT_TYPES.contains(&name.as_str()) => Some(Class::Next),
+            Some(name) if ONEVISION_TYPES.contains(&name.as_str()) => Some(Class::Onevision),
+            Some(name) if QWEN_TYPES.contains(&name.as_str()) => Some(Class::Qwen),
             Some(name) => {
                 return Err(ImageError::ConfigField {
                     field: "image_processor_type",
                     got: format!("`{name}`"),
-                    expected: "a CLIPImageProcessor, LlavaImageProcessor or LlavaNextImageProcessor",
+                    expected: "a CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, \
+                               LlavaOnevisionImageProcessor or Qwen2VLImageProcessor",
                 });
             }
         };
+        let class = class.unwrap_or(if raw.image_grid_pinpoints.is_some() {
+            Class::Next
+        } else {
+            Class::Clip
+        });
         let defaults = Self::default();
-        let resize = match &raw.size {
-            None => defaults.resize,
-            Some(size) => Some(resize_target(size)?),
+        let resize = match (&raw.size, class) {
+            (_, Class::Qwen) => Some(ResizeTarget::Smart(smart_resize(&raw)?)),
+            (None, Class::Onevision) => Some(ResizeTarget::Exact {
+                height: ONEVISION_SIDE,
+                width: ONEVISION_SIDE,
+            }),
+            (None, _) => defaults.resize,
+            (Some(size), _) => Some(resize_target(size)?),
         };
-        let crop = match &raw.crop_size {
-            None => defaults.crop,
-            Some(size) => Some(crop_size(size)?),
+        let crop = match (&raw.crop_size, class) {
+            (_, Class::Qwen) | (None, Class::Onevision) => None,
+            (None, _) => defaults.crop,
+            (Some(size), _) => Some(crop_size(size)?),
         };
         let resample = raw
             .resample
@@ -199,10 +277,12 @@ impl PreprocessorConfig {
                 expected: "a positive number for each channel",
             });
         }
-        let grid_pinpoints = is_next.then(|| {
-            raw.image_grid_pinpoints
-                .unwrap_or_else(|| NEXT_PINPOINTS.to_vec())
-        });
+        let grid_pinpoints = match (class, raw.image_grid_pinpoints) {
+            (Class::Clip | Class::Qwen, _) => None,
+            (_, Some(pinpoints)) => Some(pinpoints),
+            (Class::Next, None) => Some(NEXT_PINPOINTS.to_vec()),
+            (Class::Onevision, None) => Some(onevision_pinpoints()),
+        };
         Ok(Self {
             resize: resize.filter(|_| raw.do_resize.unwrap_or(true)),
             resample,
@@ -219,6 +299,65 @@ impl PreprocessorConfig {
             grid_pinpoints,
         })
     }
+}
+
+/// The sizes `(height, width)` that LLaVA-OneVision enlarges images to by default.
+#[must_use]
+pub fn onevision_pinpoints() -> Vec<(usize, usize)> {
+    let columns = |height| ONEVISION_SIDES.iter().map(move |&width| (height, width));
+    ONEVISION_SIDES
+        .iter()
+        .flat_map(|&side| columns(side))
+        .collect()
+}
+
+/// `min_pixels` and `max_pixels` come before `size`, whose edges mean the same numbers.
+fn smart_resize(raw: &Raw) -> Result<SmartResize, ImageError> {
+    const MOST: u64 = 1 << 32;
+    let number = |field: &'static str, value: Option<&Value>, default: usize| {
+        let Some(value) = value.filter(|value| !value.is_null()) else {
+            return Ok(default);
+        };
+        value
+            .as_u64()
+            .filter(|number| (1..=MOST).contains(number))
+            .and_then(|number| usize::try_from(number).ok())
+            .ok_or_else(|| ImageError::ConfigField {
+                field,
+                got: value.to_string(),
+                expected: "a positive whole number",
+            })
+    };
+    let of_size = |names: [&str; 2]| {
+        let size = raw.size.as_ref()?;
+        names.iter().find_map(|name| size.get(name))
+    };
+    let min = raw
+        .min_pixels
+        .as_ref()
+        .or_else(|| of_size(["shortest_edge", "min_pixels"]));
+    let max = raw
+        .max_pixels
+        .as_ref()
+        .or_else(|| of_size(["longest_edge", "max_pixels"]));
+    let patch = number("patch_size", raw.patch_size.as_ref(), QWEN_PATCH)?;
+    let merge = number("merge_size", raw.merge_size.as_ref(), QWEN_MERGE)?;
+    let rule = SmartResize {
+        factor: patch.saturating_mul(merge),
+        min_pixels: number("min_pixels", min, QWEN_PIXELS[0])?,
+        max_pixels: number("max_pixels", max, QWEN_PIXELS[1])?,
+    };
+    if rule.factor as u64 > MAX_SIDE {
+        return Err(size_error("patch_size", &Value::from(rule.factor)));
+    }
+    if rule.min_pixels > rule.max_pixels {
+        return Err(ImageError::ConfigField {
+            field: "min_pixels",
+            got: rule.min_pixels.to_string(),
+            expected: "no more than `max_pixels`",
+        });
+    }
+    Ok(rule)
 }
 
 fn resize_target(value: &Value) -> Result<ResizeTarget, ImageError> {
@@ -319,6 +458,59 @@ mod tests {
             config.grid_pinpoints.as_deref(),
             Some(NEXT_PINPOINTS.as_slice())
         );
+    }
+
+    #[test]
+    fn cells_of_any_size() {
+        let smart = |json: &str| match PreprocessorConfig::from_json(json).expect("valid") {
+            PreprocessorConfig {
+                resize: Some(ResizeTarget::Smart(rule)),
+                crop: None,
+                grid_pinpoints: None,
+                ..
+            } => (rule.factor, rule.min_pixels, rule.max_pixels),
+            other => panic!("{other:?}"),
+        };
+        let of_class = |fields: &str| {
+            smart(&format!(
+                r#"{{"image_processor_type": "Qwen2VLImageProcessor"{fields}}}"#
+            ))
+        };
+        assert_eq!(of_class(""), (28, 3136, 1_003_520));
+        let both = r#", "min_pixels": 100, "max_pixels": 900, "patch_size": 4, "merge_size": 3"#;
+        assert_eq!(of_class(both), (12, 100, 900));
+        let size = r#", "size": {"shortest_edge": 7, "longest_edge": 9}"#;
+        assert_eq!(of_class(size), (28, 7, 9));
+        let kind = r#"{"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 9,
+                       "max_pixels": 8}"#;
+        assert!(PreprocessorConfig::from_json(kind).is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_processor_is_the_same() {
+        let part = r#"{"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 7}"#;
+        let whole = format!(r#"{{"processor_class": "X", "image_processor": {part}}}"#);
+        assert_eq!(
+            PreprocessorConfig::from_json(&whole).expect("valid"),
+            PreprocessorConfig::from_json(part).expect("valid")
+        );
+    }
+
+    #[test]
+    fn crops_of_one_vision() {
+        let config = PreprocessorConfig::from_json(
+            r#"{"image_processor_type": "LlavaOnevisionImageProcessor"}"#,
+        )
+        .expect("valid");
+        let side = ResizeTarget::Exact {
+            height: 384,
+            width: 384,
+        };
+        assert_eq!((config.resize, config.crop), (Some(side), None));
+        let pinpoints = config.grid_pinpoints.expect("any resolution");
+        assert_eq!(pinpoints.len(), 36);
+        assert_eq!(pinpoints[..2], [(384, 384), (384, 768)]);
+        assert_eq!(pinpoints[35], (2304, 2304));
     }
 
     #[test]

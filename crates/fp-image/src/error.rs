@@ -146,6 +146,16 @@ pub enum ImageError {
         /// Side of one tile in pixels.
         tile_side: usize,
     },
+    /// An image whose longer side is too many times the shorter one.
+    #[error(
+        "image of {size} is too elongated: its longer side is more than {most} times the shorter"
+    )]
+    Elongated {
+        /// The image.
+        size: ImageSize,
+        /// Most times.
+        most: usize,
+    },
     /// The image is so elongated that at every pinpoint its short side rounds to nothing.
     #[error("image of {size} is too elongated for every grid pinpoint")]
     NoFittingPinpoint {

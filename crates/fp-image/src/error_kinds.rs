@@ -55,6 +55,7 @@ fn images() {
         ConfigField { field: "size", got: text(), expected: "a number" },
         NoPinpoints {},
         PinpointNotTiled { pinpoint: resolution, tile_side: 2 },
+        Elongated { size: ImageSize { width: 1, height: 900 }, most: 200 },
         NoFittingPinpoint { size: ImageSize { width: 1, height: 900 } },
     ));
 }

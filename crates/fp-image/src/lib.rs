@@ -28,11 +28,12 @@ mod padding;
 mod processor;
 mod resample;
 mod rgb;
+mod smart;
 
 pub use anyres::{
     AnyRes, AnyResPixels, FeaturePacking, GridPinpoints, Resolution, Tiling, TokenSource,
 };
-pub use config::{ChannelStatistics, PreprocessorConfig, ResizeTarget};
+pub use config::{ChannelStatistics, PreprocessorConfig, ResizeTarget, onevision_pinpoints};
 pub use decode::{DecodeLimits, Inspection, Remark, decode, decode_file, inspect};
 pub use error::ImageError;
 pub use framing::{ImageAspect, Square, shortest_edge};
@@ -40,6 +41,7 @@ pub use guard::{DecoderPanic, guarded};
 pub use processor::{ImageProcessor, PixelValues};
 pub use resample::{ResampleFilter, resize};
 pub use rgb::{ImageSize, RgbImage};
+pub use smart::SmartResize;
 
 /// What stands in a prompt's text for the image.
 pub const IMAGE_PLACEHOLDER: &str = "<image>";

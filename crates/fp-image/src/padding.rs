@@ -64,6 +64,8 @@ impl ImageProcessor {
             None => canvas,
             Some(ResizeTarget::Exact { height, width }) => ImageSize { height, width },
             Some(ResizeTarget::ShortestEdge(edge)) => shortest_edge(canvas, edge),
+            // Nothing is added.
+            Some(ResizeTarget::Smart(_)) => return vec![false; columns * rows],
         };
         let [height, width] = self
             .config()

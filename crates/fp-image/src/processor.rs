@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::anyres::{AnyResPixels, GridPinpoints, Tiling};
 use super::config::{PreprocessorConfig, ResizeTarget};
-use super::framing::{CropLine, shortest_edge};
+use super::framing::CropLine;
 use super::resample::{Canvas, Crop, resize_canvas};
 use super::{DecodeLimits, ImageAspect, ImageError, ImageSize, RgbImage};
 
@@ -120,10 +120,30 @@ impl ImageProcessor {
         aspect: ImageAspect,
     ) -> Result<PixelValues, ImageError> {
         let canvas = match aspect {
+            // Sizes of whole cells keep the image's own shape.
+            _ if self.keeps_shape() => Canvas::tight(image),
             ImageAspect::Pad => Canvas::square(image, self.padding_color()),
             ImageAspect::Crop => Canvas::tight(image),
         };
         self.preprocess_canvas(image, canvas)
+    }
+
+    /// Whether an image is resized in its own shape, neither padded nor cropped.
+    #[must_use]
+    pub fn keeps_shape(&self) -> bool {
+        matches!(self.config.resize, Some(ResizeTarget::Smart(_)))
+    }
+
+    /// The size that [`Self::preprocess`] makes of an image of `size`, where it depends on it;
+    /// none where all come out alike.
+    ///
+    /// # Errors
+    /// As [`super::SmartResize::size`].
+    pub fn size_of(&self, size: ImageSize) -> Result<Option<ImageSize>, ImageError> {
+        match self.config.resize {
+            Some(ResizeTarget::Smart(rule)) => rule.size(size).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Preprocesses one image at any resolution: the whole image squeezed to the tower's input,
@@ -160,7 +180,7 @@ impl ImageProcessor {
         let base_side = match self.config.resize {
             Some(ResizeTarget::ShortestEdge(side)) => side,
             Some(ResizeTarget::Exact { height, width }) => height.min(width),
-            None => tile_side,
+            Some(ResizeTarget::Smart(_)) | None => tile_side,
         };
         let base = ImageSize {
             height: base_side,
@@ -178,11 +198,13 @@ impl ImageProcessor {
         })
     }
 
-    /// The side of one tile: the crop, which has to be square for tiles to meet without a gap.
+    /// The side of one tile: the crop, or without one the size that all is resized to, which
+    /// has to be square for tiles to meet without a gap.
     fn tile_side(&self) -> Result<usize, ImageError> {
-        match self.config.crop {
-            Some([height, width]) if height == width => Ok(height),
-            other => Err(ImageError::ConfigField {
+        match (self.config.crop, self.config.resize) {
+            (Some([height, width]), _) if height == width => Ok(height),
+            (None, Some(ResizeTarget::Exact { height, width })) if height == width => Ok(height),
+            (other, _) => Err(ImageError::ConfigField {
                 field: "crop_size",
                 got: format!("{other:?}"),
                 expected: "a square crop, the side of one tile",
@@ -197,8 +219,7 @@ impl ImageProcessor {
     ) -> Result<PixelValues, ImageError> {
         let resized = match self.config.resize {
             None => canvas.size,
-            Some(ResizeTarget::Exact { height, width }) => ImageSize { height, width },
-            Some(ResizeTarget::ShortestEdge(edge)) => shortest_edge(canvas.size, edge),
+            Some(target) => target.size(canvas.size)?,
         };
         let [height, width] = self.config.crop.unwrap_or([resized.height, resized.width]);
         // Without a crop an elongated image can ask for more than the file ever held.

@@ -12,6 +12,7 @@ use crate::hidden_rows::HiddenRows;
 use crate::image_prefix::behind;
 use crate::llama::{SequenceCache, Step};
 use crate::model::LlavaModel;
+use crate::positions::Position;
 use crate::prefix::{Prefix, check_rows};
 
 /// What of a prefix goes on to a further layer, and what is read there.
@@ -164,7 +165,7 @@ impl LlavaModel {
         let store = self.decoder.attention_of_inputs(
             layer,
             &prefix.hidden,
-            prefix.positions(),
+            prefix.positions_on_axes(),
             &mut cache,
             rows,
             layout.image_range(),
@@ -177,7 +178,7 @@ impl LlavaModel {
 #[derive(Default)]
 pub(crate) struct Batch {
     hidden: Vec<HiddenRows>,
-    pub(crate) positions: Vec<usize>,
+    pub(crate) positions: Vec<Position>,
     pub(crate) caches: Vec<SequenceCache>,
     pub(crate) ranges: Vec<Range<usize>>,
     num_rows: usize,

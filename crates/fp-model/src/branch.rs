@@ -10,8 +10,9 @@ use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, total_bytes};
 use crate::logits::Logits;
 use crate::model::LlavaModel;
+use crate::positions::Position;
 use crate::prefix::{Prefix, Segments};
-use crate::sample::{Sample, steps};
+use crate::sample::{Sample, positions_of, steps};
 
 /// One sequence after its prefill.
 #[derive(Debug)]
@@ -99,6 +100,34 @@ impl Branches {
     /// Bytes of all key and value buffers, shared ones counted once.
     pub fn kv_bytes(&self) -> usize {
         total_bytes(self.distinct.iter().map(|branch| &branch.cache))
+    }
+}
+
+/// Where whole sequences stand, and the tokens behind them.
+struct Standings {
+    positions: Vec<Position>,
+    next: Vec<usize>,
+}
+
+impl Standings {
+    fn of(samples: &[Sample<'_>]) -> Standings {
+        let next = samples.iter().map(|sample| {
+            let layout = sample.layout();
+            sample.features.numbering.next(&layout, layout.num_image)
+        });
+        Standings {
+            positions: positions_of(samples),
+            next: next.collect(),
+        }
+    }
+
+    /// Of text without an image.
+    fn of_texts(ranges: &[Range<usize>]) -> Standings {
+        let positions = ranges.iter().flat_map(|range| 0..range.len());
+        Standings {
+            positions: positions.map(Position::line).collect(),
+            next: ranges.iter().map(Range::len).collect(),
+        }
     }
 }
 
@@ -202,7 +231,7 @@ impl LlavaModel {
             });
         }
         let (hidden, ranges) = self.embed_samples(samples)?;
-        self.prefill_rows(&hidden, &ranges)
+        self.prefill_rows(&hidden, &ranges, &Standings::of(samples))
     }
 
     /// As [`LlavaModel::prefill`], and gives the same; `between` is called after layer
@@ -223,7 +252,7 @@ impl LlavaModel {
         }
         let (hidden, ranges) = self.embed_samples(samples)?;
         let num_layers = self.config().text.num_layers;
-        let positions: Vec<usize> = ranges.iter().flat_map(|range| 0..range.len()).collect();
+        let Standings { positions, next } = Standings::of(samples);
         let mut caches = self.caches(ranges.iter().map(Range::len), 0..num_layers)?;
         let mut steps = steps(&mut caches, &ranges);
         let hidden = self
@@ -234,7 +263,7 @@ impl LlavaModel {
             self.decoder
                 .run_to_last_rows(split..num_layers, &hidden, &positions, &mut steps)?;
         drop(steps);
-        self.whole_sequences(&hidden, caches, &ranges)
+        self.whole_sequences(&hidden, caches, &next)
     }
 
     /// Runs a prompt without an image through all layers.
@@ -267,20 +296,25 @@ impl LlavaModel {
         if prompts.is_empty() {
             return self.prefill(&[]);
         }
-        self.prefill_rows(&self.decoder.embed(&prompts.concat())?, &ranges)
+        let standings = Standings::of_texts(&ranges);
+        self.prefill_rows(&self.decoder.embed(&prompts.concat())?, &ranges, &standings)
     }
 
-    fn prefill_rows(&self, hidden: &Tensor, ranges: &[Range<usize>]) -> Result<Branches> {
+    fn prefill_rows(
+        &self,
+        hidden: &Tensor,
+        ranges: &[Range<usize>],
+        standings: &Standings,
+    ) -> Result<Branches> {
         let num_layers = self.config().text.num_layers;
-        let positions: Vec<usize> = ranges.iter().flat_map(|range| 0..range.len()).collect();
         let mut caches = self.caches(ranges.iter().map(Range::len), 0..num_layers)?;
         let hidden = self.decoder.run_to_last_rows(
             0..num_layers,
             hidden,
-            &positions,
+            &standings.positions,
             &mut steps(&mut caches, ranges),
         )?;
-        self.whole_sequences(&hidden, caches, ranges)
+        self.whole_sequences(&hidden, caches, &standings.next)
     }
 
     /// Unpruned sequences whose last rows came out of the layers as `hidden`.
@@ -288,9 +322,9 @@ impl LlavaModel {
         &self,
         hidden: &Tensor,
         caches: Vec<SequenceCache>,
-        ranges: &[Range<usize>],
+        next: &[usize],
     ) -> Result<Branches> {
-        let segments = ranges.iter().map(|range| Segments::whole(range.len()));
+        let segments = next.iter().map(|&position| Segments::whole(position));
         let distinct = self.finish(hidden, caches, segments.collect())?;
         let of_request = (0..distinct.len()).collect();
         Ok(Branches {

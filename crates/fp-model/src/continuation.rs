@@ -8,6 +8,7 @@ use crate::hidden_rows::HiddenRows;
 use crate::llama::SequenceCache;
 use crate::model::LlavaModel;
 use crate::ops::host_values;
+use crate::positions::{Numbering, Position};
 use crate::prefix::{Prefix, Segments, Standing};
 
 /// What of a prefix goes on.
@@ -15,7 +16,7 @@ pub(crate) struct Continuation {
     /// The rows that are run.
     pub(crate) hidden: HiddenRows,
     /// Their positions.
-    pub(crate) positions: Vec<usize>,
+    pub(crate) positions: Vec<Position>,
     /// Everything that is cached already, shared.
     pub(crate) cache: SequenceCache,
     /// The tokens that go on.
@@ -37,6 +38,15 @@ impl LlavaModel {
         ends: bool,
     ) -> Result<Continuation> {
         check_selection(prefix, selection)?;
+        if rule == PositionRule::Renumber && prefix.standing.numbering != Numbering::Line {
+            return Err(ModelError::InputValue {
+                what: "the rule for positions",
+                found: "renumber".to_owned(),
+                expected: "keep: image tokens of this model stand on rows and columns, and 0 to \
+                           n - 1 has no meaning for them"
+                    .to_owned(),
+            });
+        }
         let standing = standing(prefix, selection, rule);
         let num_rows = standing.layout.sequence_len();
         let (mut num_ahead, mut cache) = (prefix.num_tokens_ahead()?, prefix.cache.share());
@@ -44,7 +54,7 @@ impl LlavaModel {
             (num_ahead, cache) = (0, prefix.cache.share_up_to(prefix.depth));
         }
         let next_position = match rule {
-            PositionRule::Keep => standing.unpruned_len(),
+            PositionRule::Keep => standing.next_position(),
             PositionRule::Renumber => num_rows,
         };
         Ok(Continuation {
@@ -103,20 +113,17 @@ fn standing(prefix: &Prefix, selection: &TokenSelection, rule: PositionRule) -> 
         .map(|&token| before.places[token])
         .collect();
     let positions = match rule {
-        PositionRule::Renumber => (0..layout.sequence_len()).collect(),
-        PositionRule::Keep => {
-            let text = layout.num_system + before.num_image_tokens;
-            (0..layout.num_system)
-                .chain(places.iter().map(|place| layout.num_system + place))
-                .chain(text..text + layout.num_text)
-                .collect()
-        }
+        PositionRule::Renumber => (0..layout.sequence_len()).map(Position::line).collect(),
+        PositionRule::Keep => before
+            .numbering
+            .kept(&layout, &places, before.num_image_tokens),
     };
     Standing {
         layout,
         places,
         positions,
         num_image_tokens: before.num_image_tokens,
+        numbering: before.numbering,
     }
 }
 

@@ -72,6 +72,7 @@ fn checkpoints() {
         ForeignFormat { file: path(), format: "GGUF" },
         Unused { dir: path(), example: text(), count: 3, reason: "a reason".to_owned() },
         ImageSize { path: path(), width: 224, height: 224, side: 336 },
+        Cells { path: path(), found: text(), expected: "squares".to_owned() },
         Pinpoints { path: path(), found: vec![(1, 2)], config: path(), expected: vec![(2, 1)] },
         Vocabulary { token: text(), id: 9, vocab_size: 8, config: path() },
     ));

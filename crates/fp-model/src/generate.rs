@@ -4,6 +4,7 @@ use crate::branch::{Branch, Branches};
 use crate::error::{ModelError, Result};
 use crate::llama::Step;
 use crate::model::LlavaModel;
+use crate::positions::Position;
 use crate::sampling::{Sampler, Sampling};
 
 /// Most tokens that one call may ask for.
@@ -133,9 +134,9 @@ impl LlavaModel {
         bounds.sort_unstable();
         bounds.dedup();
         for piece in bounds.windows(2) {
-            let positions: Vec<usize> = active
+            let positions: Vec<Position> = active
                 .iter()
-                .map(|sequence| sequence.branch.segments.position(piece[0]))
+                .map(|sequence| Position::line(sequence.branch.segments.position(piece[0])))
                 .collect();
             let mut steps: Vec<Step<'_>> = active
                 .iter_mut()

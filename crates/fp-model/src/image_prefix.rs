@@ -11,6 +11,7 @@ use crate::error::{ModelError, Result};
 use crate::llama::{SequenceCache, Step};
 use crate::model::{ImageFeatures, LlavaModel};
 use crate::ops::concatenated;
+use crate::positions::{Numbering, Position};
 use crate::prefix::{Prefix, Segments, Standing, check_rows};
 use crate::prompt::EncodedPrompt;
 use crate::system_prefix::SystemPrefix;
@@ -28,6 +29,7 @@ pub struct ImagePrefix {
     system_hidden: Arc<[Tensor]>,
     system_ids: Vec<u32>,
     num_image: usize,
+    numbering: Numbering,
     projector_rows: Option<Tensor>,
 }
 
@@ -70,7 +72,10 @@ impl LlavaModel {
         self.check_depths(depths)?;
         let (past, num_image) = (system.ids.len(), features.num_tokens());
         self.check_length(past + num_image)?;
-        let positions: Vec<usize> = (past..past + num_image).collect();
+        let numbering = features.numbering;
+        let positions: Vec<Position> = (0..num_image)
+            .map(|place| numbering.image(past, place))
+            .collect();
         let deepest = depths.last().copied().unwrap_or(0);
         let mut cache = system.cache.share_up_to(deepest);
         self.decoder.reserve(&mut cache, 0..deepest, num_image)?;
@@ -108,6 +113,7 @@ impl LlavaModel {
             system_hidden: Arc::clone(&system.hidden),
             system_ids: system.ids.clone(),
             num_image,
+            numbering,
             projector_rows: self.projector_rows(features, depths[0])?,
         })
     }
@@ -153,7 +159,8 @@ impl LlavaModel {
         let deepest = image.stops.last().map_or(0, |stop| stop.depth);
         let mut cache = image.cache.share();
         self.decoder.reserve(&mut cache, 0..deepest, ids.len())?;
-        let positions: Vec<usize> = (shared..shared + ids.len()).collect();
+        let first = image.numbering.text(layout.num_system, layout.num_image);
+        let positions: Vec<Position> = (first..first + ids.len()).map(Position::line).collect();
         let mut text = if ids.is_empty() {
             None
         } else {
@@ -202,9 +209,9 @@ impl LlavaModel {
                 attention,
                 rows,
                 num_heads: self.config().text.num_heads,
-                standing: Standing::whole(layout),
+                standing: Standing::whole(layout, image.numbering),
                 depth,
-                segments: Segments::whole(layout.sequence_len()),
+                segments: Segments::whole(image.numbering.next(&layout, layout.num_image)),
                 system_hidden: Arc::clone(&image.system_hidden),
                 projector_rows: image.projector_rows.clone().filter(|_| depth == 0),
             });

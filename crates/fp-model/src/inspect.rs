@@ -142,10 +142,10 @@ impl fmt::Display for Inspection {
             vision.image_size,
             vision.patch_size,
             self.config.tokens_per_square(),
-            if self.config.grid_pinpoints.is_some() {
-                " per tile, any resolution"
-            } else {
-                ""
+            match (&self.config.grid_pinpoints, &self.config.dynamic) {
+                (Some(_), _) => " per tile, any resolution",
+                (None, Some(_)) => " of such a square, any size",
+                (None, None) => "",
             },
         )?;
         for (format, values) in &self.stored {

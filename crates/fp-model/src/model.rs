@@ -9,10 +9,11 @@ use crate::clip::Clip;
 use crate::config::{ModelConfig, Preset};
 use crate::cpu_format::CpuFormat;
 use crate::error::{ModelError, Result};
+use crate::families::Loaders;
 use crate::llama::Llama;
 use crate::opened::OpenedCheckpoint;
-use crate::projector::Projector;
-use crate::vision::{VisionEvidence, VisionParts, VisionTower};
+use crate::positions::Numbering;
+use crate::vision::{Vision, VisionEvidence, VisionParts};
 use crate::weights::{Loader, Names, Place, RandomWeights, Source};
 
 /// How a model is loaded.
@@ -64,10 +65,25 @@ impl LoadOptions {
     /// A dtype that no model has; activations or a KV cache in bf16 where this project's CPU
     /// kernels don't do the work, or with weights in another format.
     pub fn check(&self) -> Result<()> {
-        self.place(None).map(|_| ())
+        self.formats(None).map(|_| ())
     }
 
-    pub(crate) fn place(&self, stored: Option<&str>) -> Result<Place> {
+    pub(crate) fn place(&self, config: &ModelConfig) -> Result<Place> {
+        if !self.device.is_cpu() && !config.family.card().runs_on_gpu() {
+            return Err(ModelError::InputValue {
+                what: "the device",
+                found: "a GPU".to_owned(),
+                expected: format!(
+                    "cpu: models of the family {} run there alone",
+                    config.family
+                ),
+            });
+        }
+        self.formats(config.stored_dtype.as_deref())
+    }
+
+    /// `stored` is the dtype that the checkpoint names.
+    fn formats(&self, stored: Option<&str>) -> Result<Place> {
         if let Some(dtype) = self
             .dtype
             .filter(|dtype| !matches!(dtype, DType::F32 | DType::F16 | DType::BF16))
@@ -138,6 +154,8 @@ pub struct ImageFeatures {
     pub(crate) vision: Option<Arc<VisionEvidence>>,
     /// The same of each crop, where every patch of every crop is a token.
     pub(crate) crops: Option<Arc<CropFeatures>>,
+    /// How the decoder numbers them.
+    pub(crate) numbering: Numbering,
 }
 
 /// The crops that image tokens lie in.
@@ -170,13 +188,11 @@ impl ImageFeatures {
     }
 }
 
-/// A LLaVA model: vision tower, projector and decoder.
+/// A model of any family: its vision part, and the decoder.
 #[derive(Debug)]
 pub struct LlavaModel {
     config: ModelConfig,
-    pub(crate) tower: VisionTower,
-    pub(crate) projector: Projector,
-    pub(crate) newline: Option<Tensor>,
+    pub(crate) vision: Vision,
     pub(crate) decoder: Llama,
     /// Beside the checkpoint, for methods that compare image and question.
     pub(crate) clip: Option<Clip>,
@@ -215,11 +231,11 @@ impl LlavaModel {
     /// # Errors
     /// As there.
     pub fn random_of(config: ModelConfig, seed: u64, options: &LoadOptions) -> Result<LlavaModel> {
-        let place = options.place(None)?;
+        let place = options.place(&config)?;
         let source = Source::Random(RandomWeights { seed });
         let path = config.path.clone();
-        let names = Names::of_dummies();
-        LlavaModel::build(config, &path, &source, &names, &place, &options.vision)
+        let names = config.family.card().layout_of_dummies();
+        LlavaModel::build(config, &path, &source, names, &place, &options.vision)
     }
 
     pub(crate) fn build(
@@ -230,26 +246,24 @@ impl LlavaModel {
         place: &Place,
         vision: &VisionParts,
     ) -> Result<LlavaModel> {
-        let loader = Loader {
-            source,
-            place,
-            config: &config.path,
-            in_tower: false,
-        };
-        let tower = Loader {
-            source,
-            place,
-            config: tower_config,
-            in_tower: names.has_tower_apart(),
-        };
-        Ok(LlavaModel {
-            tower: VisionTower::load(&tower, &config, names, vision)?,
-            projector: Projector::load(&loader, &config, names)?,
-            newline: match config.grid_pinpoints {
-                Some(_) => Some(loader.tensor(names.newline, &[config.text.hidden_size])?),
-                None => None,
+        let loaders = Loaders {
+            main: Loader {
+                source,
+                place,
+                config: &config.path,
+                in_tower: false,
             },
-            decoder: Llama::load(&loader, &config, names)?,
+            tower: Loader {
+                source,
+                place,
+                config: tower_config,
+                in_tower: names.has_tower_apart(),
+            },
+        };
+        let card = config.family.card();
+        Ok(LlavaModel {
+            vision: card.load_vision(&loaders, &config, names, vision)?,
+            decoder: Llama::load(&loaders.main, &config, names)?,
             clip: None,
             config,
         })
@@ -276,6 +290,13 @@ impl LlavaModel {
     /// Another shape, or no tokens.
     pub fn image_features(&self, embeds: &Tensor) -> Result<ImageFeatures> {
         let width = self.config.text.hidden_size;
+        if self.config.text.rope_sections.is_some() {
+            return Err(ModelError::InputValue {
+                what: "image features",
+                found: "rows alone".to_owned(),
+                expected: "an image's pixels, whose grid says where its tokens stand".to_owned(),
+            });
+        }
         match embeds.dims() {
             [count, found] if *count > 0 && *found == width => {}
             other => {
@@ -294,6 +315,7 @@ impl LlavaModel {
             embeds,
             vision: None,
             crops: None,
+            numbering: Numbering::Line,
         })
     }
 }

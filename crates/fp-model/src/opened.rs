@@ -9,13 +9,12 @@ use fp_image::{ImageProcessor, PreprocessorConfig};
 use crate::checkpoint_kind::{
     Folder, Inputs, check_folder, check_tensors, explain, lacking_part, unused_tensors,
 };
-use crate::config::{ModelConfig, Origin, vision_tower_config};
+use crate::config::{ModelConfig, Origin, read_json};
 use crate::error::{ModelError, Result};
+use crate::families::vision_tower_config;
 use crate::model::{LlavaModel, LoadOptions};
 use crate::tokenizer::LlavaTokenizer;
-use crate::weights::{
-    Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors, extra_vision_tensors,
-};
+use crate::weights::{Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors};
 
 /// A checkpoint whose files have been opened and whose layout is known, without
 /// any weight read: what is wrong with image, prompt or budget can be told before
@@ -92,12 +91,22 @@ impl OpenedCheckpoint {
     }
 
     /// The file that says how images are prepared: `preprocessor_config.json` in the
-    /// checkpoint's folder, or else in that of its vision tower. It need not exist.
+    /// checkpoint's folder, or else `processor_config.json` there if it speaks of images, or
+    /// else the first of them in the folder of its vision tower. It need not exist.
     pub fn preprocessor_file(&self) -> PathBuf {
         const NAME: &str = "preprocessor_config.json";
         let own = self.dir.join(NAME);
+        let whole = self.dir.join("processor_config.json");
+        let speaks_of_images = || {
+            read_json(&whole).is_ok_and(|value| {
+                let part = value.get("image_processor");
+                part.is_some_and(serde_json::Value::is_object)
+            })
+        };
         if own.is_file() {
             own
+        } else if speaks_of_images() {
+            whole
         } else {
             self.tower_config.with_file_name(NAME)
         }
@@ -119,9 +128,10 @@ impl OpenedCheckpoint {
     /// misshapen; weights that can't be read or aren't finite; or whatever the device
     /// reports.
     pub fn load(self, options: &LoadOptions) -> Result<LlavaModel> {
-        let place = options.place(self.config.stored_dtype.as_deref())?;
+        let place = options.place(&self.config)?;
         options.vision.check(&self.config.vision)?;
-        for tensor in extra_vision_tensors(&self.config, &self.names, &options.vision) {
+        let card = self.config.family.card();
+        for tensor in card.extra_vision_tensors(&self.config, &self.names, &options.vision) {
             self.check_tensor(&tensor)?;
         }
         LlavaModel::build(
@@ -141,7 +151,7 @@ impl OpenedCheckpoint {
         let mut config = ModelConfig::from_dir(dir)?;
         let main = Checkpoint::open(dir).map_err(|error| explain(&folder, error))?;
         check_tensors(&folder, &main)?;
-        let names = Names::detect(&main, &config.origin)?;
+        let names = Names::detect(&main, &config)?;
         if config.tie_embeddings_outside && !main.contains(names.head) {
             config.text.tie_embeddings = true;
         }

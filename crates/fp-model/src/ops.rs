@@ -111,6 +111,7 @@ pub(crate) fn activate_values(activation: Activation) -> fn(Vec<f32>) -> Vec<f32
     match activation {
         Activation::Gelu => dense::gelu,
         Activation::QuickGelu => dense::quick_gelu,
+        Activation::GeluTanh => dense::gelu_tanh,
     }
 }
 
@@ -145,12 +146,21 @@ pub(crate) fn activate(
         let kind = match activation {
             Activation::Gelu => ActivationKind::Gelu,
             Activation::QuickGelu => ActivationKind::QuickGelu,
+            // No family with it runs on a GPU.
+            Activation::GeluTanh => {
+                return Err(ModelError::InputValue {
+                    what: "an activation on a GPU",
+                    found: "gelu_pytorch_tanh".to_owned(),
+                    expected: "gelu or quick_gelu".to_owned(),
+                });
+            }
         };
         return crate::gpu::activated(x, bias, kind);
     }
     let x = &with_bias(x, bias)?;
     Ok(match activation {
         Activation::Gelu => x.gelu_erf()?,
+        Activation::GeluTanh => x.gelu()?,
         Activation::QuickGelu => (x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)?,
     })
 }

@@ -10,8 +10,9 @@ use crate::attention_store::AttentionStore;
 use crate::error::{ModelError, Result};
 use crate::llama::SequenceCache;
 use crate::model::{ImageFeatures, LlavaModel};
+use crate::positions::{Numbering, Position};
 use crate::prompt::EncodedPrompt;
-use crate::sample::{Sample, steps};
+use crate::sample::{Sample, positions_of, steps};
 
 /// Where a prefix ends and what is read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,25 +53,28 @@ pub(crate) struct Standing {
     /// `[n]`: which of the N image tokens each one stands for.
     pub(crate) places: Vec<usize>,
     /// `[S]`: position ids that they last ran at.
-    pub(crate) positions: Vec<usize>,
+    pub(crate) positions: Vec<Position>,
+    /// How positions follow from places.
+    pub(crate) numbering: Numbering,
     /// N, before anything was dropped.
     pub(crate) num_image_tokens: usize,
 }
 
 impl Standing {
     /// Nothing dropped.
-    pub(crate) fn whole(layout: TokenLayout) -> Standing {
+    pub(crate) fn whole(layout: TokenLayout, numbering: Numbering) -> Standing {
         Standing {
             layout,
             places: (0..layout.num_image).collect(),
-            positions: (0..layout.sequence_len()).collect(),
+            positions: numbering.whole(&layout),
             num_image_tokens: layout.num_image,
+            numbering,
         }
     }
 
-    /// S before anything was dropped.
-    pub(crate) fn unpruned_len(&self) -> usize {
-        self.layout.num_system + self.num_image_tokens + self.layout.num_text
+    /// Where the next token stands if everything keeps its position.
+    pub(crate) fn next_position(&self) -> usize {
+        self.numbering.next(&self.layout, self.num_image_tokens)
     }
 }
 
@@ -157,8 +161,15 @@ impl Prefix {
         self.standing.num_image_tokens
     }
 
-    /// `[S]`: position ids of the tokens that are there.
-    pub fn positions(&self) -> &[usize] {
+    /// `[S]`: position ids of the tokens that are there, on the axis of time, which is the only
+    /// one of plain decoders.
+    pub fn positions(&self) -> Vec<usize> {
+        let positions = self.standing.positions.iter();
+        positions.map(|position| position.time).collect()
+    }
+
+    /// `[S]`: the same on all axes.
+    pub fn positions_on_axes(&self) -> &[Position] {
         &self.standing.positions
     }
 
@@ -260,7 +271,7 @@ impl LlavaModel {
             check_rows(layout, depth, &options.query_rows)?;
         }
         let (hidden, ranges) = self.embed_samples(samples)?;
-        let positions: Vec<usize> = ranges.iter().flat_map(|range| 0..range.len()).collect();
+        let positions = positions_of(samples);
         let mut caches = self.caches(ranges.iter().map(Range::len), 0..depth)?;
         let mut attention = Vec::new();
         let rows: Vec<&[usize]> = options.iter().map(|o| o.query_rows.as_slice()).collect();
@@ -296,9 +307,9 @@ impl LlavaModel {
                 attention,
                 rows: options.query_rows.clone(),
                 num_heads: self.config().text.num_heads,
-                standing: Standing::whole(layout),
+                standing: Standing::whole(layout, features.numbering),
                 depth,
-                segments: Segments::whole(layout.sequence_len()),
+                segments: Segments::whole(features.numbering.next(&layout, layout.num_image)),
                 system_hidden: Arc::default(),
                 projector_rows: self.projector_rows(features, depth)?,
             });

@@ -108,6 +108,12 @@ named_enum! {
         /// One system sentence, `USER:` and `ASSISTANT:`; no space after the last colon.
         #[default]
         VicunaV1 = "vicuna_v1",
+        /// ChatML without a system turn, as the chat template of llava-hf's OneVision
+        /// checkpoints has it.
+        LlavaOnevision = "llava_onevision",
+        /// ChatML with its default system turn and vision tokens around the image, as the chat
+        /// template of Qwen2-VL and Qwen2.5-VL has it.
+        Qwen2Vl = "qwen2_vl",
     }
 }
 
@@ -129,6 +135,27 @@ impl PromptTemplate {
                  assistant gives helpful, detailed, and polite answers to the user's questions. \
                  USER: {message} ASSISTANT:"
             ),
+            Self::Qwen2Vl => {
+                let (image, text) = match message.strip_prefix(IMAGE_PLACEHOLDER) {
+                    Some(text) => (
+                        format!("<|vision_start|>{IMAGE_PLACEHOLDER}<|vision_end|>"),
+                        text.strip_prefix('\n').unwrap_or(text),
+                    ),
+                    None => (String::new(), message),
+                };
+                format!(
+                    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n\
+                     {image}{text}<|im_end|>\n<|im_start|>assistant\n"
+                )
+            }
+            Self::LlavaOnevision => {
+                // The image stands in the line of the role, text begins the next one.
+                let (image, text) = match message.strip_prefix(IMAGE_PLACEHOLDER) {
+                    Some(text) => (IMAGE_PLACEHOLDER, text.strip_prefix('\n').unwrap_or(text)),
+                    None => ("", message),
+                };
+                format!("<|im_start|>user {image}\n{text}<|im_end|><|im_start|>assistant\n")
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{ModelError, Result};
 use crate::llama::{Row, SequenceCache, Step};
 use crate::model::{ImageFeatures, LlavaModel};
 use crate::ops::concatenated;
+use crate::positions::Position;
 use crate::prompt::EncodedPrompt;
 
 /// A sample to be run: its prompt and its image.
@@ -92,6 +93,14 @@ impl LlavaModel {
             _ => Ok(()),
         }
     }
+}
+
+/// Positions of samples one after the other, nothing dropped.
+pub(crate) fn positions_of(samples: &[Sample<'_>]) -> Vec<Position> {
+    let positions = samples
+        .iter()
+        .map(|sample| sample.features.numbering.whole(&sample.layout()));
+    positions.flatten().collect()
 }
 
 /// Pairs caches with their rows.

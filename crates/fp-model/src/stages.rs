@@ -159,7 +159,7 @@ impl LlavaModel {
             }
         }
         let known = self.decoder_known(prefix, previous, &needs, facts)?;
-        evidence = evidence.with_decoder(self.decoder_values(prefix, &known));
+        evidence = evidence.with_decoder(self.decoder_values(&known));
         let selected = selector.select(&evidence, kept)?;
         let merge = selected.selection.merge();
         let is_of_site =
@@ -189,6 +189,9 @@ impl LlavaModel {
         facts: &SampleFacts<'_>,
     ) -> Result<DecoderKnown> {
         let mut known = DecoderKnown::default();
+        if self.config().text.rope_sections.is_none() {
+            known.positions = Some(prefix.positions());
+        }
         if let Some(previous) = previous.filter(|_| needs.previous_hidden) {
             let layout = previous.layout();
             let image = previous
@@ -212,7 +215,7 @@ impl LlavaModel {
         Ok(known)
     }
 
-    fn decoder_values<'a>(&self, prefix: &'a Prefix, known: &'a DecoderKnown) -> DecoderValues<'a> {
+    fn decoder_values<'a>(&self, known: &'a DecoderKnown) -> DecoderValues<'a> {
         let text = &self.config().text;
         let matrix = |values: &'a Option<Vec<f32>>, width: usize| {
             values
@@ -224,11 +227,12 @@ impl LlavaModel {
             text_embeds: matrix(&known.text_embeds, text.hidden_size),
             states: matrix(&known.states, text.hidden_size),
             keys: matrix(&known.keys, known.key_width),
-            rope: Some(Rope {
+            // Keys that turn by several axes are none that a rule could turn back.
+            rope: text.rope_sections.is_none().then(|| Rope {
                 width: text.head_dim(),
                 base: text.rope_theta,
             }),
-            positions: Some(prefix.positions()),
+            positions: known.positions.as_deref(),
         }
     }
 
@@ -257,4 +261,6 @@ struct DecoderKnown {
     states: Option<Vec<f32>>,
     keys: Option<Vec<f32>>,
     key_width: usize,
+    /// Of decoders whose positions have one axis.
+    positions: Option<Vec<usize>>,
 }

@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use crate::error::Result;
 use crate::llama::SequenceCache;
 use crate::model::LlavaModel;
+use crate::positions::Position;
 use crate::sample::steps;
 
 /// The tokens before the image, after all layers.
@@ -50,7 +51,7 @@ impl LlavaModel {
         let mut after = Vec::with_capacity(num_layers);
         if len > 0 {
             self.decoder.reserve(&mut cache, 0..num_layers, len)?;
-            let positions: Vec<usize> = (0..len).collect();
+            let positions: Vec<Position> = (0..len).map(Position::line).collect();
             let caches = std::slice::from_mut(&mut cache);
             let mut steps = steps(caches, std::slice::from_ref(&(0..len)));
             let mut hidden = self.decoder.embed(system_ids)?;

@@ -48,7 +48,8 @@ pub struct LlavaTokenizer {
     inner: Tokenizer,
     tokenization: PromptTokenization,
     image_id: u32,
-    bos_id: u32,
+    /// What begins every sequence, of families that have it.
+    bos_id: Option<u32>,
     knows_placeholder: bool,
 }
 
@@ -74,6 +75,9 @@ impl LlavaTokenizer {
             image: config.image_token,
             bos: None,
         };
+        if !config.family.card().begins_with_bos() {
+            return Self::without_bos(&path, ids, config.family.card().image_token());
+        }
         let loaded = Self::from_file(&path, ids);
         match (&loaded, &config.origin) {
             (Err(PromptError::MissingToken { token, .. }), Origin::Original { .. })
@@ -95,13 +99,29 @@ impl LlavaTokenizer {
     /// [`PromptError::MissingToken`] if an id is given neither by it nor by `ids`,
     /// [`PromptError::ContradictingToken`] if the two disagree about the image's.
     pub fn from_file(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
+        let mut loaded = Self::without_bos(path, ids, IMAGE_PLACEHOLDER)?;
+        let bos_id = ids.bos.or_else(|| loaded.inner.token_to_id(BOS));
+        loaded.bos_id = Some(bos_id.ok_or(PromptError::MissingToken {
+            token: BOS,
+            config_field: "bos_token_id",
+        })?);
+        Ok(loaded)
+    }
+
+    /// As [`from_file`](Self::from_file), of a family whose sequences begin with no token of
+    /// their own; `image` is the text of the token that stands for the image.
+    fn without_bos(
+        path: &Path,
+        ids: SpecialTokenIds,
+        image: &'static str,
+    ) -> Result<Self, PromptError> {
         let inner = read(path)?;
-        let known = inner.token_to_id(IMAGE_PLACEHOLDER);
+        let known = inner.token_to_id(image);
         const IMAGE_FIELD: &str = "image_token_index";
         let image_id = match (known, ids.image) {
             (Some(tokenizer_id), Some(config_id)) if tokenizer_id != config_id => {
                 return Err(PromptError::ContradictingToken {
-                    token: IMAGE_PLACEHOLDER,
+                    token: image,
                     tokenizer_id,
                     config_id,
                     config_field: IMAGE_FIELD,
@@ -110,24 +130,18 @@ impl LlavaTokenizer {
             (Some(id), _) | (None, Some(id)) => id,
             (None, None) => {
                 return Err(PromptError::MissingToken {
-                    token: IMAGE_PLACEHOLDER,
+                    token: image,
                     config_field: IMAGE_FIELD,
                 });
             }
         };
-        let bos_id =
-            ids.bos
-                .or_else(|| inner.token_to_id(BOS))
-                .ok_or(PromptError::MissingToken {
-                    token: BOS,
-                    config_field: "bos_token_id",
-                })?;
         Ok(Self {
             inner,
             tokenization: PromptTokenization::default(),
             image_id,
-            bos_id,
-            knows_placeholder: known.is_some(),
+            bos_id: None,
+            // A prompt is written with the placeholder, whatever the tokenizer calls it.
+            knows_placeholder: known.is_some() && image == IMAGE_PLACEHOLDER,
         })
     }
 
@@ -150,9 +164,9 @@ impl LlavaTokenizer {
         self.image_id
     }
 
-    /// The id that begins every sequence.
+    /// The id that begins every sequence, of families that have one.
     #[must_use]
-    pub fn bos_id(&self) -> u32 {
+    pub fn bos_id(&self) -> Option<u32> {
         self.bos_id
     }
 
@@ -164,7 +178,7 @@ impl LlavaTokenizer {
     /// [`PromptError::Encode`] if the tokenizer library fails.
     pub fn encode(&self, prompt: &str) -> Result<EncodedPrompt, PromptError> {
         let (system, text) = split_at_image(prompt)?;
-        let mut input_ids = vec![self.bos_id];
+        let mut input_ids = Vec::from_iter(self.bos_id);
         match self.tokenization {
             PromptTokenization::EachSide => {
                 input_ids.extend(self.ids(system)?);
@@ -198,7 +212,7 @@ impl LlavaTokenizer {
     pub fn encode_text_only(&self, prompt: &str) -> Result<Vec<u32>, PromptError> {
         match count_placeholders(prompt) {
             0 => {
-                let mut input_ids = vec![self.bos_id];
+                let mut input_ids = Vec::from_iter(self.bos_id);
                 input_ids.extend(self.ids(prompt)?);
                 Ok(input_ids)
             }
@@ -239,7 +253,7 @@ impl LlavaTokenizer {
         let vocabulary = self.inner.get_vocab(false).into_iter();
         let texts = vocabulary.filter(|(token, _)| token != IMAGE_PLACEHOLDER);
         texts
-            .chain([(BOS.to_owned(), self.bos_id)])
+            .chain(self.bos_id.map(|id| (BOS.to_owned(), id)))
             .max_by(|(a, a_id), (b, b_id)| (a_id, b).cmp(&(b_id, a)))
     }
 

@@ -57,7 +57,10 @@ impl LlavaModel {
             return Ok(None);
         };
         match vision.get(self.config().class_state()) {
-            Ok(state) if self.config().feature_select == FeatureSelect::Patches => {
+            Ok(state)
+                if self.config().feature_select == FeatureSelect::Patches
+                    && self.config().vision.num_class_tokens() > 0 =>
+            {
                 let class = state.narrow(0, 0, 1)?;
                 Ok(Some(concatenated(&[rows, &class])?))
             }

@@ -386,7 +386,7 @@ proptest! {
         let encoded = encoded.expect("one image");
         prop_assert_eq!(encoded.image_position, 17);
         prop_assert_eq!(encoded.input_ids[encoded.image_position], tokenizer.image_id());
-        prop_assert_eq!(encoded.system_ids()[0], tokenizer.bos_id());
+        prop_assert_eq!(Some(encoded.system_ids()[0]), tokenizer.bos_id());
         prop_assert_eq!(encoded.num_system() + 1 + encoded.num_text(), encoded.input_ids.len());
         let alone = tokenizer.encode_text_only(&format!("\n{question} ASSISTANT:"));
         prop_assert_eq!(&alone.expect("text")[1..], encoded.text_ids());

@@ -84,8 +84,8 @@ pub(crate) struct GenerateArgs {
     /// prompt is text-only: answered unpruned, whatever the budget.
     #[arg(long, value_name = "FILE", requires = "model")]
     image: Option<PathBuf>,
-    /// The user's text; the template vicuna_v1 is put around it [default with --model embedded
-    /// and no image: that image's question].
+    /// The user's text; the model's own template, such as vicuna_v1, is put around it [default
+    /// with --model embedded and no image: that image's question].
     #[arg(
         long,
         value_name = "TEXT",
@@ -305,7 +305,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
             notes.extend(opened.notes());
             warn(&notes);
             let prompt = text_only::Prompt {
-                text: prompt,
+                text: prompt.render(opened.config().family.template()),
                 notes,
             };
             return text_only::run(args, *opened, &prompt, &options, &generate, logits);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use fp_data::dataset::{self, ImageRef};
 use fp_data::embedded;
-use fp_model::prompt::{EncodedPrompt, PromptTemplate};
+use fp_model::prompt::EncodedPrompt;
 use fp_model::{
     DummyInput, ImageFeatures, LlavaModel, ModelConfig, ModelError, OpenedCheckpoint, VisionRequest,
 };
@@ -62,7 +62,11 @@ impl Input {
             image: Image::Dummy(dummy.pixel_values),
             num_image_tokens: config.tokens_per_square(),
             id: String::new(),
-            grid: ModelShape::new(config).grid(),
+            grid: {
+                let side = config.vision.image_size;
+                let grid = config.token_grid([side, side]);
+                grid.or_else(|| ModelShape::new(config).grid())
+            },
         })
     }
 
@@ -72,7 +76,7 @@ impl Input {
         source: &InputSource,
     ) -> Result<Input, EfficiencyError> {
         let config = opened.config();
-        let inputs = Inputs::new(opened, Cut::default(), PromptTemplate::default())?;
+        let inputs = Inputs::new(opened, Cut::default(), None)?;
         match source {
             InputSource::File { image, question } => {
                 let name = format!("{}: {question}", image.display());
@@ -119,7 +123,7 @@ impl Input {
             prompt: inputs.prompt(question)?,
             num_image_tokens: image.num_tokens(config),
             id,
-            grid: inputs.one_grid(image.num_tokens(config)),
+            grid: inputs.one_grid(&image),
             image: Image::Loaded(image, Box::new(inputs)),
         })
     }

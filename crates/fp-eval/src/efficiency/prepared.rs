@@ -199,10 +199,11 @@ impl Prepared {
                     shape: self.plan.shape,
                     num_image_tokens: self.plan.layout.num_image,
                     grid: self.input.grid(),
-                    num_vision_layers: Some(self.source.config().vision.num_layers),
-                    crops: match self.input.grid() {
-                        Some(_) => ImageCrops::One,
-                        None => ImageCrops::Unpadded,
+                    num_vision_layers: self.source.config().num_readable_layers(),
+                    crops: match (self.input.grid(), &self.source.config().dynamic) {
+                        (_, Some(_)) => ImageCrops::Joined,
+                        (Some(_), None) => ImageCrops::One,
+                        (None, None) => ImageCrops::Unpadded,
                     },
                     prune_layer: request.prune_layer,
                     budget,

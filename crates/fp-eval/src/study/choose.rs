@@ -223,7 +223,7 @@ impl Chooser<'_> {
         Subject {
             sample,
             layout,
-            grid: self.square_grid(layout.num_image),
+            grid: image.grid.or_else(|| self.square_grid(layout.num_image)),
             padding: image.padding.as_deref(),
             evidence: self.evidence(sample, image.size, layout.num_image),
         }
@@ -274,6 +274,10 @@ impl Chooser<'_> {
             .plan_setting(&self.shape, num_image_tokens, grid, budget);
         let mut setting = PlanSetting {
             crops: match (self.aspect, setting.crops) {
+                // One image of any size, of whose tower nothing is read.
+                (None, ImageCrops::One) if self.shape.num_vision_layers.is_none() => {
+                    ImageCrops::Joined
+                }
                 // Any-resolution tiles in the checkpoint's own form.
                 (None, ImageCrops::One) => ImageCrops::Unpadded,
                 (_, crops) => crops,

@@ -46,9 +46,9 @@ impl ModelShape {
             num_image_tokens: match (&config.grid_pinpoints, anyres) {
                 (Some(_), Some(AnyRes::Fixed2880)) => Some(fixed),
                 (Some(_), Some(AnyRes::Unpad) | None) => None,
-                (None, _) => Some(config.tokens_per_square()),
+                (None, _) => config.fixed_num_tokens(),
             },
-            num_vision_layers: Some(config.vision.num_layers),
+            num_vision_layers: config.num_readable_layers(),
         }
     }
 }

@@ -50,6 +50,8 @@ enum Tiles {
 pub(crate) struct LoadedImage {
     /// Width and height of the file's image.
     pub(crate) size: [usize; 2],
+    /// Columns and rows of the tokens of an image that is taken in its own shape.
+    pub(crate) grid: Option<[usize; 2]>,
     /// `[N]`: which image tokens show padding alone; none of any-resolution input.
     pub(crate) padding: Option<Vec<bool>>,
     pixels: Pixels,
@@ -79,21 +81,24 @@ impl Inputs {
     pub(crate) fn new(
         opened: &OpenedCheckpoint,
         cut: Cut,
-        template: PromptTemplate,
+        template: Option<PromptTemplate>,
     ) -> Result<Inputs, ModelError> {
         let config = opened.config();
         let aspect = cut.aspect;
         opened.check_images(aspect.is_none())?;
-        let tiles = match (&config.grid_pinpoints, aspect, cut.anyres) {
+        if let Some(form) = cut.anyres {
+            config.check_anyres(form)?;
+        }
+        if let (Some(aspect), Some(_)) = (aspect, &config.dynamic) {
+            return Err(ModelError::InputValue {
+                what: "image_aspect",
+                found: aspect.to_string(),
+                expected: "none: this checkpoint takes images of any size as they are".to_owned(),
+            });
+        }
+        let tiles = match (config.pinpoints()?, aspect, cut.anyres) {
             (Some(_), None, Some(AnyRes::Fixed2880)) => Some(Tiles::Fixed),
-            (Some(pinpoints), None, _) => Some(Tiles::Best(GridPinpoints::new(pinpoints)?)),
-            (None, _, Some(form)) => {
-                return Err(ModelError::InputValue {
-                    what: "anyres",
-                    found: form.to_string(),
-                    expected: "none: this checkpoint takes one square image".to_owned(),
-                });
-            }
+            (Some(pinpoints), None, _) => Some(Tiles::Best(pinpoints)),
             _ => None,
         };
         Ok(Inputs {
@@ -101,24 +106,27 @@ impl Inputs {
             tiles,
             aspect: aspect.unwrap_or_else(|| config.image_aspect()),
             tokenizer: opened.tokenizer()?,
-            template,
+            template: template.unwrap_or(config.family.template()),
             model: config.clone(),
         })
     }
 
-    /// What happens to an image that isn't square; none for any-resolution tiles.
+    /// What happens to an image that isn't square; none for any-resolution tiles, and for images
+    /// of any size.
     pub(crate) fn aspect(&self) -> Option<ImageAspect> {
-        match self.tiles {
-            Some(_) => None,
-            None => Some(self.aspect),
+        match (&self.tiles, &self.model.dynamic) {
+            (None, None) => Some(self.aspect),
+            _ => None,
         }
     }
 
-    /// Columns and rows of the one square grid that so many image tokens lie on; none for
-    /// any-resolution input.
-    pub(crate) fn one_grid(&self, num_image_tokens: usize) -> Option<[usize; 2]> {
+    /// Columns and rows of the one grid that an image's tokens lie on; none for any-resolution
+    /// tiles.
+    pub(crate) fn one_grid(&self, image: &LoadedImage) -> Option<[usize; 2]> {
         let is_square = self.tiles.is_none();
-        square_grid(num_image_tokens).filter(|_| is_square)
+        image
+            .grid
+            .or_else(|| square_grid(image.num_tokens(&self.model)).filter(|_| is_square))
     }
 
     /// How many tokens a sample's image will become, without decoding it; those of one square
@@ -127,6 +135,15 @@ impl Inputs {
         let patches = self.model.vision.patches_per_side();
         let square = self.model.tokens_per_square();
         match &self.tiles {
+            None if self.model.dynamic.is_some() => {
+                let size = sample.image_size.or_else(|| sample.image.size().ok());
+                let size = size.and_then(|[width, height]| {
+                    let size = ImageSize { width, height };
+                    self.processor.size_of(size).ok().flatten()
+                });
+                let grid = size.and_then(|size| self.model.token_grid([size.height, size.width]));
+                grid.map_or(square, |[columns, rows]| columns * rows)
+            }
             None => square,
             Some(Tiles::Fixed) => Tiling::FIXED_SQUARES * self.model.vision.num_patches(),
             Some(Tiles::Best(pinpoints)) => {
@@ -173,8 +190,13 @@ impl Inputs {
             let size = image.size();
             self.model.padded_tokens(&self.processor, size, aspect)
         });
+        let grid = match &pixels {
+            Pixels::Square(pixels) => self.model.token_grid([pixels.height, pixels.width]),
+            Pixels::AnyResolution(_) => None,
+        };
         Ok(LoadedImage {
             size,
+            grid,
             padding,
             pixels,
             duration: reading + start.elapsed(),
@@ -248,6 +270,9 @@ impl<'a> EncodedImage<'a> {
 impl LoadedImage {
     /// How many tokens it will become.
     pub(crate) fn num_tokens(&self, config: &ModelConfig) -> usize {
+        if let Some([columns, rows]) = self.grid {
+            return columns * rows;
+        }
         match &self.pixels {
             Pixels::Square(_) => config.tokens_per_square(),
             Pixels::AnyResolution(tiles) => {

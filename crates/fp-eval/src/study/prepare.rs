@@ -61,6 +61,12 @@ impl Prepared {
         let folder = model_dir(config)?;
         let opened = OpenedCheckpoint::open(&folder, load.vision_tower.as_deref())?;
         let model_config = opened.config();
+        // Written down, so that the run says how it asked.
+        let template = config.prompt_template;
+        let config = &StudyConfig {
+            prompt_template: Some(template.unwrap_or(model_config.family.template())),
+            ..config.clone()
+        };
         let shape = ModelShape::cut(model_config, config.anyres);
         let grid = Grid::new(config, &shape, &registry)?;
         let cut = Cut {

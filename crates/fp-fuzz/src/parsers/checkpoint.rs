@@ -78,6 +78,9 @@ pub(super) fn preprocess(input: &Input<'_>) -> bool {
         Some(fp_image::ResizeTarget::Exact { height, width }) => {
             is_small(height) && is_small(width)
         }
+        Some(fp_image::ResizeTarget::Smart(rule)) => {
+            is_small(rule.factor) && is_small(rule.min_pixels.isqrt())
+        }
     };
     if !(crop_is_small && resize_is_small) {
         return is_complete;

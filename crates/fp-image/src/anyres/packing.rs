@@ -18,6 +18,9 @@ pub struct FeaturePacking {
     pub columns: Range<usize>,
     /// Whether a newline embedding ends each of those rows.
     pub has_newlines: bool,
+    /// Rows and columns that the kept part of the stitched feature map is made smaller to, by
+    /// bilinear interpolation of what left the projector; none where it is left as it is.
+    pub shrunk: Option<[usize; 2]>,
 }
 
 impl FeaturePacking {
@@ -25,10 +28,17 @@ impl FeaturePacking {
     #[must_use]
     pub fn num_image_tokens(&self) -> usize {
         let base = self.patches_per_side * self.patches_per_side;
-        base + self.rows.len() * (self.columns.len() + usize::from(self.has_newlines))
+        let [rows, columns] = self.stitched_size();
+        base + rows * (columns + usize::from(self.has_newlines))
     }
 
-    /// Where each image token's embedding lies.
+    /// Rows and columns of the stitched feature map that become tokens.
+    #[must_use]
+    pub fn stitched_size(&self) -> [usize; 2] {
+        self.shrunk.unwrap_or([self.rows.len(), self.columns.len()])
+    }
+
+    /// Where each image token's embedding lies, or would lie if nothing was made smaller.
     pub fn sources(&self) -> impl Iterator<Item = TokenSource> + '_ {
         let side = self.patches_per_side;
         let base = (0..side * side).map(|patch| TokenSource::Patch { tile: 0, patch });
@@ -50,6 +60,9 @@ impl FeaturePacking {
     #[must_use]
     pub fn tokens_of_squares(&self) -> Option<Vec<Vec<usize>>> {
         let per_square = self.patches_per_side * self.patches_per_side;
+        if self.shrunk.is_some() {
+            return None;
+        }
         let num_squares = self.num_image_tokens() / per_square.max(1);
         let mut squares = vec![vec![None; per_square]; num_squares];
         for (token, source) in self.sources().enumerate() {
@@ -66,7 +79,7 @@ impl FeaturePacking {
 
     /// The same as indices into the rows of `[tiles + 1, P · P, D]` features flattened to
     /// `[(tiles + 1) · P · P, D]`, with the newline embedding appended as a last row at
-    /// `newline_row`.
+    /// `newline_row`. Where something is made smaller, as if it was not.
     #[must_use]
     pub fn gather_indices(&self, newline_row: u32) -> Vec<u32> {
         let per_tile = self.patches_per_side * self.patches_per_side;
@@ -114,6 +127,25 @@ mod tests {
             [0, 1, 2, 3, 4, 5, 8, 9, 99, 6, 7, 10, 11, 99]
         );
         assert_eq!(packing.tokens_of_squares(), None);
+    }
+
+    #[test]
+    fn large_feature_maps_are_made_smaller() {
+        // Eight by eight patches in tiles of two by two: a limit of 9 crops is 36 patches, and
+        // the square root of 64 / 36 is 4/3.
+        let pinpoints = GridPinpoints::new(&[(16, 16)]).expect("valid");
+        let packing = |most| {
+            let pinpoints = pinpoints.clone().with_most_crops(most);
+            let tiling = Tiling::new(size(9, 9), &pinpoints, 4).expect("tiles");
+            tiling.packing(2)
+        };
+        let shrunk = packing(Some(9));
+        assert_eq!(shrunk.shrunk, Some([6, 6]));
+        assert_eq!(shrunk.num_image_tokens(), 4 + 6 * 7);
+        assert_eq!(shrunk.tokens_of_squares(), None);
+        // The square root of 64 / 56 is below 1.1.
+        assert_eq!(packing(Some(14)).shrunk, None);
+        assert_eq!(packing(None).num_image_tokens(), 4 + 8 * 9);
     }
 
     #[test]

@@ -22,7 +22,10 @@ impl fmt::Display for Resolution {
 /// The resolutions to choose from; never empty. Their order matters: of a wide and a tall one that
 /// fit equally well, as for every square image, the first is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GridPinpoints(Vec<Resolution>);
+pub struct GridPinpoints {
+    resolutions: Vec<Resolution>,
+    most_crops: Option<usize>,
+}
 
 impl GridPinpoints {
     /// Takes pairs of `(height, width)`, as Hugging Face checkpoints have them. Checkpoints in the
@@ -49,13 +52,29 @@ impl GridPinpoints {
                 Ok(Resolution { height, width })
             })
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(|resolutions| Self {
+                resolutions,
+                most_crops: None,
+            })
+    }
+
+    /// With features of more than so many crops made smaller, as `anyres_max_9` of
+    /// LLaVA-OneVision has it: see [`super::FeaturePacking::shrunk`].
+    #[must_use]
+    pub fn with_most_crops(self, most_crops: Option<usize>) -> Self {
+        Self { most_crops, ..self }
+    }
+
+    /// Crops whose features are left as large as they are, where there is a limit.
+    #[must_use]
+    pub fn most_crops(&self) -> Option<usize> {
+        self.most_crops
     }
 
     /// The resolutions in their order.
     #[must_use]
     pub fn as_slice(&self) -> &[Resolution] {
-        &self.0
+        &self.resolutions
     }
 
     /// The resolution that keeps most of an image's pixels, and among those wastes least.
@@ -65,7 +84,7 @@ impl GridPinpoints {
     pub fn select(&self, image: ImageSize) -> Result<Resolution, ImageError> {
         let (width, height) = (image.width as f64, image.height as f64);
         let mut best: Option<(Resolution, usize, usize)> = None;
-        for &pinpoint in &self.0 {
+        for &pinpoint in &self.resolutions {
             let scale = (pinpoint.width as f64 / width).min(pinpoint.height as f64 / height);
             let scaled = (width * scale) as usize * (height * scale) as usize;
             let effective = scaled.min(image.width * image.height);

@@ -15,6 +15,9 @@ pub struct Tiling {
     pub tile_side: usize,
     /// What becomes of padding and ends of rows.
     pub form: AnyRes,
+    /// Crops whose features are left as large as they are, where there is a limit:
+    /// [`GridPinpoints::most_crops`].
+    pub most_crops: Option<usize>,
 }
 
 impl Tiling {
@@ -47,6 +50,7 @@ impl Tiling {
             resolution,
             tile_side,
             form: AnyRes::Unpad,
+            most_crops: pinpoints.most_crops(),
         })
     }
 
@@ -77,6 +81,7 @@ impl Tiling {
             },
             tile_side,
             form: AnyRes::Fixed2880,
+            most_crops: None,
         })
     }
 
@@ -171,6 +176,7 @@ impl Tiling {
                 rows: 0..rows,
                 columns: 0..columns,
                 has_newlines: false,
+                shrunk: None,
             };
         }
         let (height, width) = (self.image.height as f64, self.image.width as f64);
@@ -178,21 +184,40 @@ impl Tiling {
             let padding = all.saturating_sub(used) / 2;
             padding..all - padding
         };
+        // With a limit of crops, as Hugging Face has it: rounded to seven decimals before.
+        let whole = |length: f64| match self.most_crops {
+            None => length as usize,
+            Some(_) => ((length * 1e7).round_ties_even() / 1e7) as usize,
+        };
         let (kept_rows, kept_columns) = if width / height > columns as f64 / rows as f64 {
-            let used = (height * (columns as f64 / width)) as usize;
+            let used = whole(height * (columns as f64 / width));
             (middle(rows, used), 0..columns)
         } else {
-            let used = (width * (rows as f64 / height)) as usize;
+            let used = whole(width * (rows as f64 / height));
             (0..rows, middle(columns, used))
         };
         FeaturePacking {
             patches_per_side,
             tile_columns,
+            shrunk: self.most_crops.and_then(|most| {
+                let size = [kept_rows.len(), kept_columns.len()];
+                shrunk(size, most * patches_per_side * patches_per_side)
+            }),
             rows: kept_rows,
             columns: kept_columns,
             has_newlines: true,
         }
     }
+}
+
+/// The size that a feature map of more than `most` patches is made smaller to; none where it is
+/// hardly larger than that.
+fn shrunk([rows, columns]: [usize; 2], most: usize) -> Option<[usize; 2]> {
+    const HARDLY: f64 = 1.1;
+    let ratio = ((rows * columns) as f64 / most as f64).sqrt();
+    // Python's floor division.
+    let smaller = |side: usize| (side as f64 / ratio).floor() as usize;
+    (ratio > HARDLY).then(|| [smaller(rows), smaller(columns)])
 }
 
 #[cfg(test)]

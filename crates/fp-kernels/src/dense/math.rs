@@ -129,6 +129,14 @@ pub(crate) fn gelu<const FUSED: bool>(x: f32) -> f32 {
     x * if x < 0.0 { tail } else { 1.0 - tail }
 }
 
+/// x · ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), as x times the sigmoid of twice the argument.
+#[inline(always)]
+pub(crate) fn gelu_tanh<const FUSED: bool>(x: f32) -> f32 {
+    const TWICE_ROOT: f32 = 1.595_769_1; // 2 √(2/π)
+    let cubic = multiply_add::<FUSED>(0.044_715 * x, x, 1.0);
+    x / (1.0 + exp::<FUSED>(-TWICE_ROOT * x * cubic))
+}
+
 /// x / (1 + e^(−slope · x)).
 #[inline(always)]
 pub(crate) fn sigmoid_gate<const FUSED: bool>(x: f32, slope: f32) -> f32 {
@@ -168,6 +176,19 @@ mod tests {
         ] {
             let got = f64::from(gelu::<true>(x));
             assert!((got - expected).abs() < 3e-7, "{x}: {got} {expected}");
+        }
+    }
+
+    #[test]
+    fn gelu_tanh_is_the_formula() {
+        for step in -1000..=1000 {
+            let x = f64::from(step) / 100.0;
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            let expected = 0.5 * x * (1.0 + inner.tanh());
+            for got in [gelu_tanh::<true>(x as f32), gelu_tanh::<false>(x as f32)] {
+                let got = f64::from(got);
+                assert!((got - expected).abs() < 2e-6, "{x}: {got} {expected}");
+            }
         }
     }
 

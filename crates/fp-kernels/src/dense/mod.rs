@@ -7,7 +7,7 @@
 //! | [`attention`] | query rows, keys and values per sequence | `[T, H · head_dim]` |
 //! | [`attention_rows`] | a few query rows, keys | post-softmax attention to some keys `[H, Q, N]` |
 //! | [`rms_norm`], [`layer_norm`] | `[T, D]` | `[T, D]` |
-//! | [`gated_silu`], [`quick_gelu`], [`gelu`] | pre-activations | activations |
+//! | [`gated_silu`], [`quick_gelu`], [`gelu`], [`gelu_tanh`] | pre-activations | activations |
 //! | [`rotate`] | query or key heads, cosines and sines | rotated in place |
 //!
 //! **Every output element is one fixed chain of operations.** A product sum runs
@@ -37,4 +37,4 @@ pub use attention::{
 pub use gemm::{Start, Weights, linear, linear_bf16};
 pub use halves::{HalfFormat, HalfMatrix, NotFinite};
 pub use packed::PackedMatrix;
-pub use rowwise::{gated_silu, gelu, layer_norm, quick_gelu, rms_norm, rotate};
+pub use rowwise::{gated_silu, gelu, gelu_tanh, layer_norm, quick_gelu, rms_norm, rotate};

@@ -174,6 +174,23 @@ fn gelu_body<const FUSED: bool>(x: &mut [f32]) {
     }
 }
 
+/// `x · ½ (1 + tanh(√(2/π) (x + 0.044715 x³)))` of every value: the approximation of GELU that
+/// SigLIP was trained with.
+pub fn gelu_tanh(x: Vec<f32>) -> Vec<f32> {
+    for_values(x, gelu_tanh_slice)
+}
+
+for_level! {
+    fn gelu_tanh_slice(x: &mut [f32]) = gelu_tanh_body
+}
+
+#[inline(always)]
+fn gelu_tanh_body<const FUSED: bool>(x: &mut [f32]) {
+    for x in x {
+        *x = math::gelu_tanh::<FUSED>(*x);
+    }
+}
+
 /// Rotary position embedding, in place, of `num_heads` heads that lie side by
 /// side from the start of each row of `x [T, stride]`.
 ///

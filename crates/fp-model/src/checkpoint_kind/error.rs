@@ -215,6 +215,16 @@ pub enum CheckpointError {
         /// Side of the square that the tower takes.
         side: usize,
     },
+    /// Images come out in another form than the vision part takes.
+    #[error("{} makes {found}; the vision part takes {expected}", path.display())]
+    Cells {
+        /// The file that says how images are prepared.
+        path: PathBuf,
+        /// What it makes.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
     /// Tiles are cut by one file's grid and put together by the other's.
     #[error(
         "`image_grid_pinpoints` is {found:?} in {}, but {expected:?} in {}",

@@ -4,20 +4,10 @@ use serde_json::Value;
 
 use super::error::CheckpointError;
 use super::folder::Folder;
-
-/// Types of Hugging Face's LLaVA.
-const OURS: [&str; 2] = ["llava", "llava_next"];
+use crate::families::Family;
 
 /// Types of the original project's, beside `mm_vision_tower`.
 const ORIGINAL: [&str; 5] = ["llava", "llava_llama", "llava_mistral", "llama", "mistral"];
-
-/// Classes of both.
-const CLASSES: [&str; 4] = [
-    "LlavaForConditionalGeneration",
-    "LlavaNextForConditionalGeneration",
-    "LlavaLlamaForCausalLM",
-    "LlavaMistralForCausalLM",
-];
 
 /// Types of vision towers, and of models that one is a half of.
 const TOWERS: [&str; 5] = [
@@ -55,7 +45,8 @@ pub(super) fn check(folder: &Folder) -> Result<(), CheckpointError> {
             return Ok(());
         };
         let sign = || format!("`model_type` {value}");
-        let known: &[&str] = if is_original { &ORIGINAL } else { &OURS };
+        let ours = Family::all_model_types();
+        let known: &[&str] = if is_original { &ORIGINAL } else { &ours };
         if TOWERS.contains(&found) {
             return Err(CheckpointError::TowerOnly {
                 dir: folder.dir().to_owned(),
@@ -71,7 +62,7 @@ pub(super) fn check(folder: &Folder) -> Result<(), CheckpointError> {
         if !known.contains(&found) {
             let expected = format!(
                 "one of {}, or with `mm_vision_tower` one of {}",
-                listed(&OURS),
+                listed(&ours),
                 listed(&ORIGINAL)
             );
             let mut found = value.to_string();
@@ -96,14 +87,19 @@ fn check_classes(folder: &Folder) -> Result<(), CheckpointError> {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    if classes.is_empty() || classes.iter().any(|class| CLASSES.contains(class)) {
+    let known: Vec<&str> = Family::ALL
+        .iter()
+        .flat_map(|family| family.card().classes())
+        .copied()
+        .collect();
+    if classes.is_empty() || classes.iter().any(|class| known.contains(class)) {
         return Ok(());
     }
     Err(CheckpointError::OtherFamily {
         path: folder.path("config.json"),
         field: "architectures",
         found: value.to_string(),
-        expected: format!("one of {}", listed(&CLASSES)),
+        expected: format!("one of {}", listed(&known)),
     })
 }
 

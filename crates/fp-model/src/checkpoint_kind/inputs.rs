@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::error::CheckpointError;
 use crate::config::{FeatureSelect, ModelConfig, Origin, read_json};
 use crate::error::{ModelError, Result};
+use crate::families::Family;
 use crate::prompt::PromptError;
 use crate::tokenizer::LlavaTokenizer;
 
@@ -40,6 +41,28 @@ impl Inputs<'_> {
                 expected: expected.clone(),
             }
             .into());
+        }
+        let cell = self.config.dynamic.as_ref();
+        let cell = cell.map(|vision| self.config.vision.patch_size * vision.merge_size);
+        match (config.resize, cell) {
+            (Some(ResizeTarget::Smart(rule)), Some(cell)) if rule.factor == cell => return Ok(()),
+            (None | Some(ResizeTarget::Exact { .. } | ResizeTarget::ShortestEdge(_)), None) => {}
+            (found, _) => {
+                return Err(CheckpointError::Cells {
+                    path: self.preprocessor.clone(),
+                    found: match found {
+                        Some(ResizeTarget::Smart(rule)) => {
+                            format!("images of whole cells of {} pixels", rule.factor)
+                        }
+                        _ => "squares".to_owned(),
+                    },
+                    expected: match cell {
+                        Some(cell) => format!("images of whole cells of {cell} pixels"),
+                        None => "squares".to_owned(),
+                    },
+                }
+                .into());
+            }
         }
         let side = self.config.vision.image_size;
         match made_size(&config) {
@@ -117,6 +140,7 @@ impl Inputs<'_> {
             .and_then(|value| value.get("image_seq_length"));
         if let Some(stated) = stated.and_then(Value::as_u64)
             && stated != num_tokens as u64
+            && config.dynamic.is_none()
         {
             notes.push(format!(
                 "{path} states `image_seq_length` {stated}, and the vision tower gives \
@@ -144,7 +168,8 @@ impl Inputs<'_> {
     /// Hugging Face's processors count the image's tokens by a file of their own.
     fn processor_notes(&self) -> Vec<String> {
         let path = self.dir.join("processor_config.json");
-        if !path.is_file() {
+        // What other families state there says the same of themselves.
+        if !path.is_file() || self.config.family != Family::Llava {
             return Vec::new();
         }
         let value = match read_json(&path) {
@@ -200,6 +225,9 @@ impl Inputs<'_> {
 
     /// LLaVA was trained with a tokenizer that puts a space before every piece of text.
     fn tokenizer_note(&self) -> Option<String> {
+        if self.config.family != Family::Llava {
+            return None;
+        }
         let tokenizer = self.tokenizer().ok()?;
         let is_without = !tokenizer.puts_space_before_text()?;
         is_without.then(|| {
@@ -217,7 +245,7 @@ fn made_size(config: &PreprocessorConfig) -> Option<[usize; 2]> {
     config.crop.or(match config.resize {
         Some(ResizeTarget::Exact { height, width }) => Some([height, width]),
         Some(ResizeTarget::ShortestEdge(edge)) => Some([edge, edge]),
-        None => None,
+        Some(ResizeTarget::Smart(_)) | None => None,
     })
 }
 

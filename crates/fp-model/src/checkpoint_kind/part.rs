@@ -44,7 +44,7 @@ fn part_of(name: &str) -> Option<Part> {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     if has(&["mm_projector", "multi_modal_projector"]) {
         Some(Part::Projector)
-    } else if has(&["vision_tower", "vision_model."]) {
+    } else if has(&["vision_tower", "vision_model.", "visual."]) {
         Some(Part::Tower)
     } else if has(&["embed_tokens", "lm_head"])
         || (has(&["layers."]) && has(&["q_proj", "gate_proj"]) && !has(&["text_model"]))

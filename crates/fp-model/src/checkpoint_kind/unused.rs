@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::CheckpointError;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, TowerKind};
 use crate::weights::{Checkpoint, ExpectedTensor, Names};
 
 /// Buffers that follow from the config, under any module.
@@ -21,12 +21,13 @@ const BUFFERS: [&str; 6] = [
 
 /// What tensors of a model's own modules begin with, layout by layout. What stands
 /// outside of them is another module's, such as a text encoder's.
-const MODULES: [&str; 5] = [
+const MODULES: [&str; 6] = [
     "model.",
     "language_model.",
     "vision_tower.",
     "multi_modal_projector.",
     "lm_head.",
+    "visual.",
 ];
 
 /// Why a tensor isn't used.
@@ -139,14 +140,19 @@ fn of_decoder(rest: &str, config: &ModelConfig) -> Reason {
     }
 }
 
-/// Layers past the one that features come from, and the norm after the last, are another
-/// output's.
+/// Layers past the one that features come from, the norm after the last, and a head that pools
+/// are another output's.
 fn of_tower(rest: &str, config: &ModelConfig) -> Option<Reason> {
     let last = rest.rsplit('.').next().unwrap_or(rest);
-    if BUFFERS.contains(&last) || rest.starts_with("post_layernorm.") {
+    let is_pooling = config.vision.kind == TowerKind::Siglip && rest.starts_with("head.");
+    if BUFFERS.contains(&last) || rest.starts_with("post_layernorm.") || is_pooling {
         return None;
     }
-    match layer(rest, "encoder.layers.") {
+    let stack = match config.vision.kind {
+        TowerKind::Rotary => "blocks.",
+        TowerKind::Clip | TowerKind::Siglip => "encoder.layers.",
+    };
+    match layer(rest, stack) {
         Some((index, _)) if index >= config.vision.num_layers => Some(Reason::VisionLayer),
         Some((index, _)) if index >= config.num_vision_layers_used() => None,
         _ => Some(Reason::Unknown),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fields::Fields;
+use super::Fields;
 use super::vision::{Activation, VisionConfig};
 use super::{MOST_HEADS, MOST_LAYERS, read_json};
 use crate::error::Result;

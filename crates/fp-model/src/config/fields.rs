@@ -9,14 +9,14 @@ use crate::error::{ModelError, Result};
 /// A JSON object, or the absence of one, with its place in the file.
 ///
 /// `null` counts as absent: that is how configs write "the class default".
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     map: Option<&'a Map<String, Value>>,
     path: &'a Path,
     prefix: String,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(value: &'a Value, path: &'a Path) -> Result<Self> {
+    pub(crate) fn new(value: &'a Value, path: &'a Path) -> Result<Self> {
         let map = value.as_object().ok_or_else(|| ModelError::ConfigField {
             path: path.to_owned(),
             field: ".".to_owned(),
@@ -30,12 +30,12 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.path
     }
 
     /// Whether the object itself is there.
-    pub(super) fn is_present(&self) -> bool {
+    pub(crate) fn is_present(&self) -> bool {
         self.map.is_some()
     }
 
@@ -45,17 +45,17 @@ impl<'a> Fields<'a> {
             .filter(|value| !value.is_null())
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// Whether `name` is written at all, be it as `null`.
-    pub(super) fn is_stated(&self, name: &str) -> bool {
+    pub(crate) fn is_stated(&self, name: &str) -> bool {
         self.map.is_some_and(|map| map.contains_key(name))
     }
 
     /// An error about `name`'s value.
-    pub(super) fn invalid(&self, name: &str, expected: &str) -> ModelError {
+    pub(crate) fn invalid(&self, name: &str, expected: &str) -> ModelError {
         ModelError::ConfigField {
             path: self.path.to_owned(),
             field: format!("{}{name}", self.prefix),
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The object under `name`, absent if `name` is.
-    pub(super) fn object(&self, name: &str) -> Result<Fields<'a>> {
+    pub(crate) fn object(&self, name: &str) -> Result<Fields<'a>> {
         let map = match self.get(name) {
             None => None,
             Some(value) => Some(
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(super) fn optional_string(&self, name: &str) -> Result<Option<String>> {
+    pub(crate) fn optional_string(&self, name: &str) -> Result<Option<String>> {
         self.get(name)
             .map(|value| {
                 value
@@ -94,14 +94,14 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    pub(super) fn string(&self, name: &str, default: &str) -> Result<String> {
+    pub(crate) fn string(&self, name: &str, default: &str) -> Result<String> {
         Ok(self
             .optional_string(name)?
             .unwrap_or_else(|| default.to_owned()))
     }
 
     /// Number format of the weights, under its older or newer name.
-    pub(super) fn stored_dtype(&self) -> Result<Option<String>> {
+    pub(crate) fn stored_dtype(&self) -> Result<Option<String>> {
         self.optional_string(if self.has("torch_dtype") {
             "torch_dtype"
         } else {
@@ -110,13 +110,13 @@ impl<'a> Fields<'a> {
     }
 
     /// A width, or another size of at least 1.
-    pub(super) fn size(&self, name: &str, default: usize) -> Result<usize> {
+    pub(crate) fn size(&self, name: &str, default: usize) -> Result<usize> {
         self.size_up_to(name, default, 1 << 20)
     }
 
     /// A size from 1 to `limit`, which is more than any real one and small enough
     /// that no product of sizes overflows.
-    pub(super) fn size_up_to(&self, name: &str, default: usize, limit: usize) -> Result<usize> {
+    pub(crate) fn size_up_to(&self, name: &str, default: usize, limit: usize) -> Result<usize> {
         let Some(value) = self.get(name) else {
             return Ok(default);
         };
@@ -127,13 +127,13 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.invalid(name, &format!("a positive integer up to {limit}")))
     }
 
-    pub(super) fn optional_size(&self, name: &str, limit: usize) -> Result<Option<usize>> {
+    pub(crate) fn optional_size(&self, name: &str, limit: usize) -> Result<Option<usize>> {
         self.has(name)
             .then(|| self.size_up_to(name, 0, limit))
             .transpose()
     }
 
-    pub(super) fn integer(&self, name: &str, default: i64) -> Result<i64> {
+    pub(crate) fn integer(&self, name: &str, default: i64) -> Result<i64> {
         let Some(value) = self.get(name) else {
             return Ok(default);
         };
@@ -143,7 +143,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A positive finite number.
-    pub(super) fn number(&self, name: &str, default: f64) -> Result<f64> {
+    pub(crate) fn number(&self, name: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(name) else {
             return Ok(default);
         };
@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.invalid(name, "a positive number"))
     }
 
-    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool> {
+    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool> {
         let Some(value) = self.get(name) else {
             return Ok(default);
         };
@@ -162,7 +162,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.invalid(name, "true or false"))
     }
 
-    pub(super) fn token(&self, name: &str, default: u32) -> Result<u32> {
+    pub(crate) fn token(&self, name: &str, default: u32) -> Result<u32> {
         let Some(value) = self.get(name) else {
             return Ok(default);
         };
@@ -172,8 +172,17 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.invalid(name, "a token id"))
     }
 
+    /// The token that stands for the image, under its older or newer name.
+    pub(crate) fn image_token(&self, default: u32) -> Result<u32> {
+        if self.has("image_token_index") {
+            self.token("image_token_index", default)
+        } else {
+            self.token("image_token_id", default)
+        }
+    }
+
     /// A token id or a list of them.
-    pub(super) fn token_list(&self, name: &str) -> Result<Option<Vec<u32>>> {
+    pub(crate) fn token_list(&self, name: &str) -> Result<Option<Vec<u32>>> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
@@ -188,8 +197,25 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.invalid(name, "a token id or a list of them"))
     }
 
+    /// A list of whole numbers, each below 2²⁰.
+    pub(crate) fn sizes(&self, name: &str) -> Result<Option<Vec<usize>>> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let size = |value: &Value| {
+            let size = value.as_u64().filter(|&size| size < 1 << 20)?;
+            usize::try_from(size).ok()
+        };
+        let sizes: Option<Vec<usize>> = value
+            .as_array()
+            .and_then(|list| list.iter().map(size).collect());
+        sizes
+            .map(Some)
+            .ok_or_else(|| self.invalid(name, "a list of whole numbers"))
+    }
+
     /// A list of pairs of positive integers.
-    pub(super) fn size_pairs(&self, name: &str) -> Result<Vec<(usize, usize)>> {
+    pub(crate) fn size_pairs(&self, name: &str) -> Result<Vec<(usize, usize)>> {
         let pair = |value: &Value| -> Option<(usize, usize)> {
             match value.as_array()?.as_slice() {
                 [first, second] => {

@@ -1,36 +1,37 @@
 //! What a checkpoint's config files say about the model.
 //!
-//! Three forms are read: Hugging Face's `LlavaForConditionalGeneration` and
-//! `LlavaNextForConditionalGeneration`, and the original LLaVA layout. Fields
-//! that a Hugging Face config leaves out take the defaults of its class, as its
-//! own loader does.
+//! Which fields there are is a family's own ([`crate::Family`]); here are the parts that
+//! families share. Fields that a Hugging Face config leaves out take the defaults of its
+//! class, as its own loader does.
 
 mod clip;
+mod dynamic;
 mod fields;
-mod original;
-pub(crate) use original::vision_tower as vision_tower_config;
 mod presets;
 #[cfg(test)]
 mod tests;
 mod text;
 mod vision;
 
-use fp_image::{ImageAspect, ImageProcessor, ImageSize};
+use fp_image::{AnyRes, GridPinpoints, ImageAspect, ImageError, ImageProcessor, ImageSize};
 
 use crate::error::{ModelError, Result};
+use crate::families::Family;
 pub use clip::{ClipConfig, ClipTextConfig};
-use fields::Fields;
+pub use dynamic::DynamicVision;
+pub(crate) use fields::Fields;
 pub use presets::Preset;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+pub(crate) use text::Qwen2Rotary;
 pub use text::{RopeScaling, TextConfig};
-pub use vision::{Activation, VisionConfig};
+pub use vision::{Activation, TowerKind, VisionConfig};
 
 /// Most layers, heads or values of a head that a config may state; see
 /// [`Fields::size_up_to`].
-const MOST_LAYERS: usize = 1 << 10;
-const MOST_HEADS: usize = 1 << 12;
+pub(crate) const MOST_LAYERS: usize = 1 << 10;
+pub(crate) const MOST_HEADS: usize = 1 << 12;
 const MOST_VALUES_OF_A_HEAD: usize = 1 << 12;
 
 /// Which rows of the vision tower's output are image features.
@@ -59,6 +60,8 @@ pub enum Origin {
 /// The whole of a model's configuration.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ModelConfig {
+    /// The family.
+    pub family: Family,
     /// The decoder.
     pub text: TextConfig,
     /// The vision tower.
@@ -74,6 +77,11 @@ pub struct ModelConfig {
     /// Resolutions `(height, width)` of any-resolution input; `None` where one
     /// square is all that the model takes.
     pub grid_pinpoints: Option<Vec<(usize, usize)>>,
+    /// Crops whose features are left as large as they are (`anyres_max_9`), where there is a
+    /// limit; see [`fp_image::FeaturePacking::shrunk`].
+    pub most_crops: Option<usize>,
+    /// Patches of images of any size, where the vision part takes those.
+    pub dynamic: Option<DynamicVision>,
     /// `image_aspect_ratio`, where the config states it.
     pub image_aspect_ratio: Option<String>,
     /// Number format of the stored weights, where the config states it.
@@ -120,63 +128,7 @@ impl ModelConfig {
     /// As there.
     pub fn from_value(value: &Value, path: &Path) -> Result<ModelConfig> {
         let fields = Fields::new(value, path)?;
-        if fields.has("mm_vision_tower") {
-            return original::parse(&fields);
-        }
-        let model_type = fields.string("model_type", "llava")?;
-        let next = match model_type.as_str() {
-            "llava" => false,
-            "llava_next" => true,
-            _ => {
-                return Err(fields.invalid(
-                    "model_type",
-                    "`llava`, `llava_next`, or an original LLaVA config with `mm_vision_tower`",
-                ));
-            }
-        };
-        let text = TextConfig::from_fields(&fields.object("text_config")?)?;
-        let vision = VisionConfig::from_hugging_face(&fields.object("vision_config")?)?;
-        let config = ModelConfig {
-            projector_activation: Activation::parse(&fields, "projector_hidden_act", "gelu")?,
-            image_token: Some(if fields.has("image_token_index") {
-                fields.token("image_token_index", 0)?
-            } else {
-                // Newer releases renamed the field.
-                fields.token("image_token_id", 32000)?
-            }),
-            vision_feature_layer: fields.integer("vision_feature_layer", -2)?,
-            feature_select: match fields
-                .string("vision_feature_select_strategy", "default")?
-                .as_str()
-            {
-                "default" => FeatureSelect::Patches,
-                "full" => FeatureSelect::Full,
-                _ => {
-                    return Err(
-                        fields.invalid("vision_feature_select_strategy", "`default` or `full`")
-                    );
-                }
-            },
-            grid_pinpoints: if next {
-                Some(if fields.has("image_grid_pinpoints") {
-                    fields.size_pairs("image_grid_pinpoints")?
-                } else {
-                    default_grid_pinpoints()
-                })
-            } else {
-                None
-            },
-            image_aspect_ratio: fields.optional_string("image_aspect_ratio")?,
-            stored_dtype: fields.stored_dtype()?,
-            eos_tokens: text.eos_tokens.clone(),
-            tie_embeddings_outside: fields.flag("tie_word_embeddings", false)?,
-            origin: Origin::HuggingFace,
-            path: path.to_owned(),
-            text,
-            vision,
-        };
-        config.check()?;
-        Ok(config)
+        Family::config(&fields)
     }
 
     /// What happens to an image that isn't square where nobody says otherwise: what
@@ -201,13 +153,74 @@ impl ModelConfig {
             .min(self.vision.num_layers)
     }
 
-    /// Image features that one square image gives.
+    /// Image features that one square image gives; of a vision part that takes images of any
+    /// size, those of the square that dummies have.
     pub fn tokens_per_square(&self) -> usize {
+        if let Some(dynamic) = &self.dynamic {
+            let side = self.vision.image_size;
+            let [columns, rows] = dynamic.grid(&self.vision, [side, side]);
+            return columns * rows;
+        }
         self.vision.num_patches()
             + match self.feature_select {
                 FeatureSelect::Patches => 0,
                 FeatureSelect::Full => 1,
             }
+    }
+
+    /// Columns and rows of the image tokens of an image of `[height, width]` pixels as the
+    /// vision part takes it, where that takes any size; none of squares and tiles.
+    pub fn token_grid(&self, pixels: [usize; 2]) -> Option<[usize; 2]> {
+        let dynamic = self.dynamic.as_ref()?;
+        Some(dynamic.grid(&self.vision, pixels))
+    }
+
+    /// Image tokens that every image becomes; none where their number depends on its size.
+    pub fn fixed_num_tokens(&self) -> Option<usize> {
+        let depends = self.grid_pinpoints.is_some() || self.dynamic.is_some();
+        (!depends).then(|| self.tokens_per_square())
+    }
+
+    /// Layers of the vision tower that methods may look into; none where a token is several of
+    /// its patches, and nothing is read of it.
+    pub fn num_readable_layers(&self) -> Option<usize> {
+        self.dynamic.is_none().then_some(self.vision.num_layers)
+    }
+
+    /// The sizes that images are enlarged to, of a model that takes tiles.
+    ///
+    /// # Errors
+    /// Sizes that can't be used.
+    pub fn pinpoints(&self) -> std::result::Result<Option<GridPinpoints>, ImageError> {
+        let Some(pinpoints) = &self.grid_pinpoints else {
+            return Ok(None);
+        };
+        let pinpoints = GridPinpoints::new(pinpoints)?;
+        Ok(Some(pinpoints.with_most_crops(self.most_crops)))
+    }
+
+    /// Refuses a form of any-resolution input that this model doesn't have.
+    ///
+    /// # Errors
+    /// Any form for a model without tiles, the fixed one for a model of another family than
+    /// LLaVA-NeXT's.
+    pub fn check_anyres(&self, form: AnyRes) -> Result<()> {
+        let is_there = self.grid_pinpoints.is_some()
+            && (form == AnyRes::Unpad || self.family == Family::Llava);
+        if is_there {
+            return Ok(());
+        }
+        Err(ModelError::InputValue {
+            what: "anyres",
+            found: form.to_string(),
+            expected: match (&self.grid_pinpoints, &self.dynamic) {
+                (Some(_), _) => format!("unpad: {} has no other form", self.family),
+                (None, Some(_)) => {
+                    "none: this checkpoint takes images of any size as they are".to_owned()
+                }
+                (None, None) => "none: this checkpoint takes one square image".to_owned(),
+            },
+        })
     }
 
     /// Of each image token of a single square, whether its patch lies wholly in the padding
@@ -220,6 +233,15 @@ impl ModelConfig {
         size: ImageSize,
         aspect: ImageAspect,
     ) -> Vec<bool> {
+        if self.dynamic.is_some() {
+            let [columns, rows] = processor
+                .size_of(size)
+                .ok()
+                .flatten()
+                .and_then(|size| self.token_grid([size.height, size.width]))
+                .unwrap_or_default();
+            return vec![false; columns * rows];
+        }
         let side = self.vision.patches_per_side();
         let class = match self.feature_select {
             FeatureSelect::Patches => None,
@@ -238,6 +260,10 @@ impl ModelConfig {
             expected,
         };
         let states = self.vision.num_layers as i64 + 1;
+        if self.most_crops == Some(0) {
+            let expected = "`anyres_max_` and a number of crops".to_owned();
+            return Err(invalid("vision_aspect_ratio", "anyres_max_0", expected));
+        }
         if !(-states..states).contains(&self.vision_feature_layer) {
             return Err(invalid(
                 "vision_feature_layer",
@@ -257,7 +283,7 @@ impl ModelConfig {
     }
 }
 
-fn default_grid_pinpoints() -> Vec<(usize, usize)> {
+pub(crate) fn default_grid_pinpoints() -> Vec<(usize, usize)> {
     vec![(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)]
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use fp_scoring::named_enum;
 
+use crate::families::{Family, onevision_05b, qwen_3b, qwen_7b};
+
 use super::{
     Activation, FeatureSelect, ModelConfig, Origin, RopeScaling, TextConfig, VisionConfig,
 };
@@ -18,6 +20,12 @@ named_enum! {
         Llava15With13b = "llava-1.5-13b",
         /// LLaVA-NeXT with a Vicuna 7B decoder.
         LlavaNextWith7b = "llava-next-7b",
+        /// LLaVA-OneVision with a Qwen2 decoder of 0.5B.
+        LlavaOnevisionWith05b = "llava-onevision-0.5b",
+        /// Qwen2.5-VL with a decoder of 3B.
+        Qwen25VlWith3b = "qwen2.5-vl-3b",
+        /// Qwen2.5-VL with a decoder of 7B.
+        Qwen25VlWith7b = "qwen2.5-vl-7b",
         /// A decoder of width 1024 with 12 layers behind a small tower that still
         /// gives 576 image tokens: what a CPU can be timed on.
         Bench1024 = "bench-1024",
@@ -43,9 +51,11 @@ impl Preset {
                     rms_norm_eps: 1e-5,
                     rope_theta: 10000.0,
                     rope_scaling: RopeScaling::None,
+                    rope_sections: None,
                     max_positions: 4096,
                     sliding_window: None,
                     attention_bias: false,
+                    output_bias: false,
                     mlp_bias: false,
                     tie_embeddings: false,
                     eos_tokens: vec![2],
@@ -64,6 +74,9 @@ impl Preset {
             Preset::Llava15With7b => (text(4096, 11008, 32, 32, 32064), clip, false),
             Preset::Llava15With13b => (text(5120, 13824, 40, 40, 32064), clip, false),
             Preset::LlavaNextWith7b => (text(4096, 11008, 32, 32, 32064), clip, true),
+            Preset::LlavaOnevisionWith05b => return onevision_05b(),
+            Preset::Qwen25VlWith3b => return qwen_3b(),
+            Preset::Qwen25VlWith7b => return qwen_7b(),
             Preset::Bench1024 => (
                 text(1024, 2816, 12, 16, 32064),
                 small_tower(256, 4, 336),
@@ -72,6 +85,9 @@ impl Preset {
             Preset::Tiny => (text(32, 48, 4, 4, 512), small_tower(16, 2, 56), false),
         };
         ModelConfig {
+            family: Family::Llava,
+            most_crops: None,
+            dynamic: None,
             projector_activation: Activation::Gelu,
             image_token: Some(if self == Preset::Tiny { 500 } else { 32000 }),
             vision_feature_layer: -2,

@@ -2,7 +2,7 @@
 
 use fp_scoring::DecoderShape;
 
-use super::fields::Fields;
+use super::Fields;
 use super::{MOST_HEADS, MOST_LAYERS, MOST_VALUES_OF_A_HEAD};
 use crate::error::Result;
 
@@ -44,12 +44,17 @@ pub struct TextConfig {
     pub rope_theta: f64,
     /// Stretching of rotary positions.
     pub rope_scaling: RopeScaling,
+    /// Frequencies that turn by time, row and column, one after the other (`mrope_section`);
+    /// none where positions have one axis.
+    pub rope_sections: Option<[usize; 3]>,
     /// Longest sequence that the model is meant for.
     pub max_positions: usize,
     /// Longest distance that attention may span, where limited.
     pub sliding_window: Option<usize>,
-    /// Whether the attention's four projections have a bias.
+    /// Whether the attention's projections of queries, keys and values have a bias.
     pub attention_bias: bool,
+    /// Whether the attention's output projection has one.
+    pub output_bias: bool,
     /// Whether the MLP's three projections have a bias.
     pub mlp_bias: bool,
     /// Whether the output layer is the embedding table.
@@ -60,7 +65,7 @@ pub struct TextConfig {
 
 impl TextConfig {
     /// Reads the decoder's fields, or their absence.
-    pub(super) fn from_fields(fields: &Fields<'_>) -> Result<TextConfig> {
+    pub(crate) fn from_fields(fields: &Fields<'_>) -> Result<TextConfig> {
         let model_type = fields.string("model_type", "llama")?;
         let mistral = match model_type.as_str() {
             "llama" | "llava" | "llava_llama" => false,
@@ -85,6 +90,7 @@ impl TextConfig {
             rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
             rope_theta: rope_theta(fields)?,
             rope_scaling: rope_scaling(fields)?,
+            rope_sections: None,
             max_positions: fields.size_up_to(
                 "max_position_embeddings",
                 max_positions,
@@ -97,6 +103,7 @@ impl TextConfig {
                 window
             },
             attention_bias: fields.flag("attention_bias", false)?,
+            output_bias: fields.flag("attention_bias", false)?,
             mlp_bias: fields.flag("mlp_bias", false)?,
             tie_embeddings: fields.flag("tie_word_embeddings", false)?,
             eos_tokens: fields
@@ -105,6 +112,83 @@ impl TextConfig {
             num_heads,
             model_type,
         };
+        config.check(fields)?;
+        Ok(config)
+    }
+
+    /// Reads the fields of a Qwen2 decoder, whose projections of queries, keys and values alone
+    /// have biases; `sections` of the rotary embedding where it turns by three axes.
+    pub(crate) fn qwen2(
+        fields: &Fields<'_>,
+        model_types: &[&str],
+        rotary: Qwen2Rotary,
+    ) -> Result<TextConfig> {
+        let model_type = fields.string("model_type", "qwen2")?;
+        if !model_types.contains(&model_type.as_str()) {
+            let names: Vec<String> = model_types.iter().map(|name| format!("`{name}`")).collect();
+            return Err(fields.invalid("model_type", &names.join(" or ")));
+        }
+        if fields.flag("use_sliding_window", false)? {
+            return Err(fields.invalid("use_sliding_window", "false"));
+        }
+        // Class defaults of Hugging Face's Qwen2Config and of the decoders of Qwen2-VL.
+        let is_plain = rotary == Qwen2Rotary::Line;
+        let defaults = if is_plain {
+            (151_936, 4096, 22016, 32, 32, 32, 10_000.0)
+        } else {
+            (152_064, 8192, 29568, 80, 64, 8, 1_000_000.0)
+        };
+        let (vocab, hidden, intermediate, layers, heads, kv_heads, theta) = defaults;
+        let num_heads = fields.size_up_to("num_attention_heads", heads, MOST_HEADS)?;
+        let config = TextConfig {
+            vocab_size: fields.size_up_to("vocab_size", vocab, 1 << 24)?,
+            hidden_size: fields.size("hidden_size", hidden)?,
+            intermediate_size: fields.size("intermediate_size", intermediate)?,
+            num_layers: fields.size_up_to("num_hidden_layers", layers, MOST_LAYERS)?,
+            num_kv_heads: fields.size("num_key_value_heads", kv_heads)?,
+            explicit_head_dim: fields.optional_size("head_dim", MOST_VALUES_OF_A_HEAD)?,
+            rms_norm_eps: fields.number("rms_norm_eps", if is_plain { 1e-6 } else { 1e-5 })?,
+            rope_theta: rope_theta_or(fields, theta)?,
+            rope_scaling: RopeScaling::None,
+            rope_sections: None,
+            max_positions: fields.size_up_to("max_position_embeddings", 32768, MOST_POSITIONS)?,
+            sliding_window: None,
+            attention_bias: true,
+            output_bias: false,
+            mlp_bias: false,
+            tie_embeddings: fields.flag("tie_word_embeddings", false)?,
+            eos_tokens: fields
+                .token_list("eos_token_id")?
+                .unwrap_or_else(|| vec![151_645]),
+            num_heads,
+            model_type,
+        };
+        config.check(fields)?;
+        Ok(TextConfig {
+            rope_scaling: match rotary {
+                Qwen2Rotary::Line => rope_scaling(fields)?,
+                Qwen2Rotary::Sections => RopeScaling::None,
+            },
+            rope_sections: match rotary {
+                Qwen2Rotary::Line => None,
+                Qwen2Rotary::Sections => Some(rope_sections(fields, config.head_dim() / 2)?),
+            },
+            ..config
+        })
+    }
+
+    /// The axis of positions, 0 to 2, that turns each frequency; none where there is one axis.
+    pub(crate) fn rope_axes(&self) -> Option<Vec<usize>> {
+        let sections = self.rope_sections?;
+        let axes = sections.iter().enumerate();
+        Some(
+            axes.flat_map(|(axis, &len)| std::iter::repeat_n(axis, len))
+                .collect(),
+        )
+    }
+
+    fn check(&self, fields: &Fields<'_>) -> Result<()> {
+        let (config, num_heads) = (self, self.num_heads);
         if fields.string("hidden_act", "silu")? != "silu" {
             return Err(fields.invalid("hidden_act", "`silu`"));
         }
@@ -120,7 +204,7 @@ impl TextConfig {
                 &format!("a divisor of {num_heads} heads"),
             ));
         }
-        Ok(config)
+        Ok(())
     }
 
     /// Width of a head.
@@ -147,15 +231,52 @@ impl TextConfig {
     }
 }
 
+/// How the rotary embedding of a Qwen2 decoder reads positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Qwen2Rotary {
+    /// One axis.
+    Line,
+    /// Three axes, each of some frequencies.
+    Sections,
+}
+
 /// Newer configs state all that concerns rotation in one object.
 fn rope_theta(fields: &Fields<'_>) -> Result<f64> {
-    const DEFAULT: f64 = 10000.0;
+    rope_theta_or(fields, 10000.0)
+}
+
+fn rope_theta_or(fields: &Fields<'_>, default: f64) -> Result<f64> {
     if fields.has("rope_theta") {
-        fields.number("rope_theta", DEFAULT)
+        fields.number("rope_theta", default)
     } else {
         fields
             .object("rope_parameters")?
-            .number("rope_theta", DEFAULT)
+            .number("rope_theta", default)
+    }
+}
+
+/// Frequencies by axis, which have to be all of a head's.
+fn rope_sections(fields: &Fields<'_>, half: usize) -> Result<[usize; 3]> {
+    let name = if fields.has("rope_parameters") {
+        "rope_parameters"
+    } else {
+        "rope_scaling"
+    };
+    let scaling = fields.object(name)?;
+    for field in ["rope_type", "type"] {
+        let kind = scaling.string(field, "mrope")?;
+        if !["mrope", "default"].contains(&kind.as_str()) {
+            return Err(scaling.invalid(field, "`mrope` or `default`"));
+        }
+    }
+    let expected = || format!("three counts of frequencies that make {half}, half of a head");
+    let sections = match scaling.sizes("mrope_section")? {
+        None => vec![16, 24, 24],
+        Some(sections) => sections,
+    };
+    match <[usize; 3]>::try_from(sections) {
+        Ok(sections) if sections.iter().sum::<usize>() == half => Ok(sections),
+        _ => Err(scaling.invalid("mrope_section", &expected())),
     }
 }
 

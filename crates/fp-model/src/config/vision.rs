@@ -1,6 +1,6 @@
 //! The vision tower's configuration.
 
-use super::fields::Fields;
+use super::Fields;
 use super::{MOST_HEADS, MOST_LAYERS};
 use crate::error::{ModelError, Result};
 
@@ -15,21 +15,39 @@ pub enum Activation {
     Gelu,
     /// x / (1 + e^(−1.702 x)).
     QuickGelu,
+    /// x · ½ (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    GeluTanh,
 }
 
 impl Activation {
-    pub(super) fn parse(fields: &Fields<'_>, name: &str, default: &str) -> Result<Activation> {
+    pub(crate) fn parse(fields: &Fields<'_>, name: &str, default: &str) -> Result<Activation> {
         match fields.string(name, default)?.as_str() {
             "gelu" => Ok(Activation::Gelu),
             "quick_gelu" => Ok(Activation::QuickGelu),
-            _ => Err(fields.invalid(name, "`gelu` or `quick_gelu`")),
+            "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            _ => Err(fields.invalid(name, "`gelu`, `quick_gelu` or `gelu_pytorch_tanh`")),
         }
     }
 }
 
-/// A CLIP vision transformer.
+/// How a tower's first hidden state is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TowerKind {
+    /// CLIP: a class token before the patches, and a norm after the embeddings.
+    Clip,
+    /// SigLIP: patches alone, whose embedding has a bias; pixels that fill no patch are left
+    /// out.
+    Siglip,
+    /// Qwen2-VL: patches alone, without learned positions.
+    Rotary,
+}
+
+/// A vision transformer.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct VisionConfig {
+    /// How its first hidden state is made.
+    pub kind: TowerKind,
     /// Width of the hidden states.
     pub hidden_size: usize,
     /// Width inside the MLP.
@@ -54,6 +72,7 @@ impl VisionConfig {
     /// CLIP ViT-L/14 at 336 pixels, the tower of LLaVA-1.5.
     pub fn clip_large_336() -> VisionConfig {
         VisionConfig {
+            kind: TowerKind::Clip,
             hidden_size: 1024,
             intermediate_size: 4096,
             num_layers: 24,
@@ -66,8 +85,24 @@ impl VisionConfig {
         }
     }
 
+    /// SigLIP-so400m/14 at 384 pixels with 26 layers, the tower of LLaVA-OneVision.
+    pub fn siglip_so400m_384() -> VisionConfig {
+        VisionConfig {
+            kind: TowerKind::Siglip,
+            hidden_size: 1152,
+            intermediate_size: 4304,
+            num_layers: 26,
+            num_heads: 16,
+            num_channels: 3,
+            image_size: 384,
+            patch_size: 14,
+            activation: Activation::GeluTanh,
+            layer_norm_eps: 1e-6,
+        }
+    }
+
     /// Reads a `vision_config`; its absence means [`VisionConfig::clip_large_336`].
-    pub(super) fn from_hugging_face(fields: &Fields<'_>) -> Result<VisionConfig> {
+    pub(crate) fn from_hugging_face(fields: &Fields<'_>) -> Result<VisionConfig> {
         if !fields.is_present() {
             return Ok(VisionConfig::clip_large_336());
         }
@@ -76,6 +111,7 @@ impl VisionConfig {
         }
         // Class defaults of Hugging Face's CLIPVisionConfig.
         let config = VisionConfig {
+            kind: TowerKind::Clip,
             hidden_size: fields.size("hidden_size", 768)?,
             intermediate_size: fields.size("intermediate_size", 3072)?,
             num_layers: fields.size_up_to("num_hidden_layers", 12, MOST_LAYERS)?,
@@ -101,6 +137,39 @@ impl VisionConfig {
         Ok(config)
     }
 
+    /// Reads the `vision_config` of a SigLIP tower; its absence means SigLIP-so400m/14 at 384
+    /// with 26 layers, the tower of LLaVA-OneVision.
+    pub(crate) fn siglip(fields: &Fields<'_>) -> Result<VisionConfig> {
+        if !fields.is_present() {
+            return Ok(VisionConfig::siglip_so400m_384());
+        }
+        if fields.string("model_type", "siglip_vision_model")? != "siglip_vision_model" {
+            return Err(fields.invalid("model_type", "`siglip_vision_model`"));
+        }
+        // Class defaults of Hugging Face's SiglipVisionConfig.
+        let config = VisionConfig {
+            kind: TowerKind::Siglip,
+            hidden_size: fields.size("hidden_size", 768)?,
+            intermediate_size: fields.size("intermediate_size", 3072)?,
+            num_layers: fields.size_up_to("num_hidden_layers", 12, MOST_LAYERS)?,
+            num_heads: fields.size_up_to("num_attention_heads", 12, MOST_HEADS)?,
+            num_channels: fields.size_up_to("num_channels", 3, 1 << 10)?,
+            image_size: fields.size_up_to("image_size", 224, MOST_PIXELS)?,
+            patch_size: fields.size_up_to("patch_size", 16, MOST_PIXELS)?,
+            activation: Activation::parse(fields, "hidden_act", "gelu_pytorch_tanh")?,
+            layer_norm_eps: fields.number("layer_norm_eps", 1e-6)?,
+        };
+        if !config.hidden_size.is_multiple_of(config.num_heads) {
+            let expected = format!("a multiple of {} heads", config.num_heads);
+            return Err(fields.invalid("hidden_size", &expected));
+        }
+        if config.patch_size > config.image_size {
+            let expected = format!("at most the image's {} pixels", config.image_size);
+            return Err(fields.invalid("patch_size", &expected));
+        }
+        Ok(config)
+    }
+
     /// The layer, counted from 0, that `index` means among the tower's layers, as in
     /// transformers' `attentions`: from the end if negative, so that −1 is the last layer.
     ///
@@ -121,6 +190,16 @@ impl VisionConfig {
             self.num_layers + 1,
             "a hidden state of the vision tower",
         )
+    }
+
+    /// Tokens before those of the patches: the class token, or none.
+    pub fn num_class_tokens(&self) -> usize {
+        usize::from(self.kind == TowerKind::Clip)
+    }
+
+    /// Tokens of one image: its patches, and the class token where there is one.
+    pub fn num_tokens(&self) -> usize {
+        self.num_patches() + self.num_class_tokens()
     }
 
     /// Patches along one side of the image.

@@ -57,7 +57,11 @@ impl Attention {
                 config.hidden_size,
                 bias,
             )?,
-            out: loader.linear(&[(&name("o_proj"), config.hidden_size)], q, bias)?,
+            out: loader.linear(
+                &[(&name("o_proj"), config.hidden_size)],
+                q,
+                config.output_bias,
+            )?,
             shape: attention_shape(config),
             place: loader.place.clone(),
         })

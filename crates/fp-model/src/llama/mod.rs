@@ -19,6 +19,7 @@ use crate::error::{ModelError, Result};
 use crate::linear::{Embedding, Linear};
 use crate::logits::Logits;
 use crate::ops::{self, concatenated};
+use crate::positions::Position;
 use crate::weights::{Loader, Names, Place};
 use attention::Attention;
 use kv_cache::no_layer;
@@ -26,7 +27,7 @@ pub(crate) use kv_cache::{SequenceCache, total_bytes};
 use std::ops::Range;
 
 use mlp::Mlp;
-use rope::Rotary;
+pub(crate) use rope::Rotary;
 
 /// One sequence's part in a run through layers.
 #[derive(Debug)]
@@ -207,7 +208,7 @@ impl Llama {
         &self,
         layers: Range<usize>,
         hidden: &Tensor,
-        positions: &[usize],
+        positions: &[Position],
         steps: &mut [Step<'_>],
         observer: Option<Observer<'_>>,
     ) -> Result<Tensor> {
@@ -232,7 +233,7 @@ impl Llama {
         &self,
         layers: Range<usize>,
         hidden: &Tensor,
-        positions: &[usize],
+        positions: &[Position],
         steps: &mut [Step<'_>],
     ) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
@@ -310,7 +311,7 @@ impl Llama {
         &self,
         layer: usize,
         hidden: &Tensor,
-        positions: &[usize],
+        positions: &[Position],
         cache: &mut SequenceCache,
         rows: &[usize],
         columns: Range<usize>,

@@ -6,6 +6,7 @@ use fp_kernels::dense;
 use crate::config::{RopeScaling, TextConfig};
 use crate::error::Result;
 use crate::ops::with_values;
+use crate::positions::Position;
 use crate::weights::Place;
 
 /// Cosines and sines of a batch's positions, `[T, head_dim / 2]` each.
@@ -17,8 +18,13 @@ pub(crate) struct Rotary {
 }
 
 impl Rotary {
-    /// Angles `position · theta^(−2i / head_dim)`, in `f32` as the reference has them.
-    pub(crate) fn new(config: &TextConfig, positions: &[usize], place: &Place) -> Result<Rotary> {
+    /// Angles `position · theta^(−2i / head_dim)`, in `f32` as the reference has them. Which
+    /// axis of the position turns frequency i, the configuration says.
+    pub(crate) fn new(
+        config: &TextConfig,
+        positions: &[Position],
+        place: &Place,
+    ) -> Result<Rotary> {
         let head_dim = config.head_dim();
         let half = head_dim / 2;
         let frequencies: Vec<f32> = (0..half)
@@ -28,15 +34,36 @@ impl Rotary {
             RopeScaling::None => 1.0,
             RopeScaling::Linear(factor) => factor as f32,
         };
-        let (mut cos, mut sin) = (Vec::new(), Vec::new());
-        for &position in positions {
-            for frequency in &frequencies {
-                let (s, c) = f64::from(position as f32 / stretch * frequency).sin_cos();
-                cos.push(c as f32);
-                sin.push(s as f32);
-            }
+        let axes = config.rope_axes();
+        let angles = positions.iter().flat_map(|position| {
+            let along = [position.time, position.row, position.column].map(|at| at as f32);
+            frequencies
+                .iter()
+                .enumerate()
+                .map(move |(index, frequency)| (index, along, *frequency))
+        });
+        let angles = angles.map(|(index, along, frequency)| {
+            let axis = axes.as_ref().map_or(0, |axes| axes[index]);
+            along[axis] / stretch * frequency
+        });
+        Rotary::of_angles(angles, positions.len(), head_dim, place)
+    }
+
+    /// Of given angles, `[T, head_dim / 2]`.
+    pub(crate) fn of_angles(
+        angles: impl Iterator<Item = f32>,
+        num_rows: usize,
+        head_dim: usize,
+        place: &Place,
+    ) -> Result<Rotary> {
+        let len = num_rows * (head_dim / 2);
+        let (mut cos, mut sin) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        for angle in angles {
+            let (s, c) = f64::from(angle).sin_cos();
+            cos.push(c as f32);
+            sin.push(s as f32);
         }
-        let tensor = |values| Tensor::from_vec(values, (positions.len(), half), &place.device);
+        let tensor = |values| Tensor::from_vec(values, (num_rows, head_dim / 2), &place.device);
         Ok(Rotary {
             cos: tensor(cos)?,
             sin: tensor(sin)?,

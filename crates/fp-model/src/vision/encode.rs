@@ -5,16 +5,20 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use fp_image::FeaturePacking;
 
-use super::evidence::{VisionEvidence, check_finite};
+use super::evidence::VisionEvidence;
 #[cfg(doc)]
 use super::request::VisionRead;
 use super::request::VisionRequest;
+use super::square::SquareVision;
+use super::{Vision, shrink};
 use crate::error::{ModelError, Result};
 use crate::model::{CropFeatures, ImageFeatures, LlavaModel};
 use crate::ops::{concatenated, gather_ids};
+use crate::positions::Numbering;
 
 impl LlavaModel {
-    /// Features of one square image with pixel values `[1, 3, side, side]`.
+    /// Features of one square image with pixel values `[1, 3, side, side]`; of models that take
+    /// images of any size, `[1, 3, height, width]` of whole image tokens.
     ///
     /// # Errors
     /// Pixel values of another shape, or any that isn't finite.
@@ -59,7 +63,22 @@ impl LlavaModel {
                     .to_owned(),
             });
         }
-        let (embeds, mut evidence) = self.encode(pixel_values, request)?;
+        if let Vision::Patches(patches) = &self.vision {
+            if let Some(read) = request.iter().next() {
+                return Err(ModelError::InputValue {
+                    what: "what to read of the vision tower",
+                    found: format!("{read:?}"),
+                    expected: "nothing: several of its patches are one image token here".to_owned(),
+                });
+            }
+            let (embeds, grid) = patches.encode(pixel_values)?;
+            let features = ImageFeatures {
+                numbering: Numbering::Grid(grid),
+                ..features_of(embeds)
+            };
+            return Ok((features, VisionEvidence::default()));
+        }
+        let (embeds, mut evidence) = self.square()?.encode(pixel_values, request)?;
         let evidence = evidence.pop().unwrap_or_default();
         Ok((features_of(embeds), evidence))
     }
@@ -107,14 +126,15 @@ impl LlavaModel {
         packing: &FeaturePacking,
         request: &VisionRequest,
     ) -> Result<(ImageFeatures, Vec<VisionEvidence>)> {
-        let Some(newline) = &self.newline else {
+        let square = self.square()?;
+        let Some(newline) = &square.newline else {
             return Err(ModelError::InputValue {
                 what: "any-resolution input",
                 found: "tiles".to_owned(),
                 expected: "one square image, which is all that this model takes".to_owned(),
             });
         };
-        let (features, evidence) = self.encode(pixel_values, request)?;
+        let (features, evidence) = square.encode(pixel_values, request)?;
         let num_rows = features.dim(0)?;
         let indices = packing.gather_indices(num_rows as u32);
         if let Some(index) = indices.iter().find(|index| **index as usize > num_rows) {
@@ -125,7 +145,10 @@ impl LlavaModel {
             });
         }
         let table = concatenated(&[&features, &newline.unsqueeze(0)?])?;
-        let embeds = gather_ids(&table, &indices)?;
+        let mut embeds = gather_ids(&table, &indices)?;
+        if let Some(size) = packing.shrunk {
+            embeds = shrink::shrunk(&embeds, packing, size)?;
+        }
         Ok((features_of(embeds), evidence))
     }
 
@@ -173,25 +196,21 @@ impl LlavaModel {
             .to_dtype(self.dtype())?
             .contiguous()?
             .to_device(self.device())?;
-        let embeds = self.project(&features)?;
+        let embeds = self.square()?.project(&features)?;
         Ok(features_of(embeds))
     }
 
-    /// Vision tower and projector: `[images · tokens, D]`, and each image's evidence.
-    fn encode(
-        &self,
-        pixel_values: &Tensor,
-        request: &VisionRequest,
-    ) -> Result<(Tensor, Vec<VisionEvidence>)> {
-        let (features, evidence) = self.tower.forward(pixel_values, request)?;
-        Ok((self.project(&features.flatten_to(1)?)?, evidence))
-    }
-
-    /// `[n, V]` to `[n, D]`.
-    fn project(&self, features: &Tensor) -> Result<Tensor> {
-        let embeds = self.projector.forward(features)?;
-        check_finite(&embeds, "the image features")?;
-        Ok(embeds)
+    /// The vision part that takes squares.
+    fn square(&self) -> Result<&SquareVision> {
+        match &self.vision {
+            Vision::Square(square) => Ok(square),
+            Vision::Patches(_) => Err(ModelError::InputValue {
+                what: "the image",
+                found: "tiles, or features before the connector".to_owned(),
+                expected: "pixel values of one image of any size, which is what this model takes"
+                    .to_owned(),
+            }),
+        }
     }
 }
 
@@ -200,5 +219,6 @@ fn features_of(embeds: Tensor) -> ImageFeatures {
         embeds,
         vision: None,
         crops: None,
+        numbering: Numbering::Line,
     }
 }

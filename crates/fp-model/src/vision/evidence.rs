@@ -1,6 +1,7 @@
 //! What was read of the vision tower.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -63,12 +64,19 @@ impl VisionEvidence {
 pub(super) struct Collector<'a> {
     request: &'a VisionRequest,
     images: Vec<VisionEvidence>,
+    /// Tokens before those of the patches.
+    num_class_tokens: usize,
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(request: &'a VisionRequest, count: usize) -> Collector<'a> {
+    pub(super) fn new(
+        request: &'a VisionRequest,
+        count: usize,
+        num_class_tokens: usize,
+    ) -> Collector<'a> {
         Collector {
             request,
+            num_class_tokens,
             images: vec![VisionEvidence::default(); count],
         }
     }
@@ -105,7 +113,7 @@ impl<'a> Collector<'a> {
             .filter(|read| read.layer() == Some(layer))
         {
             for (image, evidence) in self.images.iter_mut().enumerate() {
-                if let Some(tensor) = inside(read, projections, image)? {
+                if let Some(tensor) = inside(read, projections, image, self.num_class_tokens)? {
                     evidence.insert(read, tensor)?;
                 }
             }
@@ -115,16 +123,21 @@ impl<'a> Collector<'a> {
 }
 
 /// One image's evidence of the inside of a layer; none where `read` is of something else.
-fn inside(read: VisionRead, projections: &Projections<'_>, image: usize) -> Result<Option<Tensor>> {
+fn inside(
+    read: VisionRead,
+    projections: &Projections<'_>,
+    image: usize,
+    num_class_tokens: usize,
+) -> Result<Option<Tensor>> {
     let all = 0..projections.num_tokens();
-    let patches = 1..projections.num_tokens();
+    let patches = num_class_tokens..projections.num_tokens();
     let keys = || projections.keys(image);
     Ok(Some(match read {
         VisionRead::ClassAttention(_) => projections
             .weights(image, &keys()?, 0..1, patches)?
             .squeeze(1)?,
         VisionRead::Attention(_) => projections.weights(image, &keys()?, all.clone(), all)?,
-        VisionRead::ReceivedAttention(_) => mean_over_rows(projections, image, &keys()?)?,
+        VisionRead::ReceivedAttention(_) => mean_over_rows(projections, image, &keys()?, patches)?,
         VisionRead::Queries(_) => projections.side_by_side(Part::Query, image)?,
         VisionRead::Keys(_) => projections.side_by_side(Part::Key, image)?,
         VisionRead::MeanKeys(_) => projections.mean_keys(image)?,
@@ -135,12 +148,17 @@ fn inside(read: VisionRead, projections: &Projections<'_>, image: usize) -> Resu
 }
 
 /// Mean over all rows of their attention to the patches, `[H, P]`: summed in `f64`.
-fn mean_over_rows(projections: &Projections<'_>, image: usize, keys: &Tensor) -> Result<Tensor> {
+fn mean_over_rows(
+    projections: &Projections<'_>,
+    image: usize,
+    keys: &Tensor,
+    patches: Range<usize>,
+) -> Result<Tensor> {
     let len = projections.num_tokens();
     let mut total: Option<Tensor> = None;
     for start in (0..len).step_by(MEAN_ROWS) {
         let rows = start..(start + MEAN_ROWS).min(len);
-        let weights = projections.weights(image, keys, rows, 1..len)?;
+        let weights = projections.weights(image, keys, rows, patches.clone())?;
         let sums = weights
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F64)?

@@ -7,6 +7,8 @@ mod needs;
 mod parts;
 mod projections;
 mod request;
+mod shrink;
+mod square;
 mod tower;
 
 pub use evidence::VisionEvidence;
@@ -14,4 +16,15 @@ pub(crate) use evidence::check_finite;
 pub(crate) use layer::{EncoderLayer, EncoderShape, Norm};
 pub use parts::VisionParts;
 pub use request::{VisionRead, VisionRequest};
-pub(crate) use tower::VisionTower;
+pub(crate) use square::SquareVision;
+
+use crate::families::PatchVision;
+
+/// A model's vision part: from pixels to what the decoder sees.
+#[derive(Debug)]
+pub(crate) enum Vision {
+    /// A tower of squares, and of tiles.
+    Square(Box<SquareVision>),
+    /// Patches of images of any size.
+    Patches(Box<PatchVision>),
+}

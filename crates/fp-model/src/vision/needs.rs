@@ -4,7 +4,7 @@ use fp_scoring::{Plan, Site, VisionNeed};
 
 use super::request::{VisionRead, VisionRequest};
 use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 
 impl VisionConfig {
     /// What is read for a need.
@@ -15,6 +15,13 @@ impl VisionConfig {
         Ok(match need {
             VisionNeed::Features => VisionRead::Features,
             VisionNeed::HiddenState(state) => VisionRead::HiddenState(self.state_index(state)?),
+            VisionNeed::ClassAttention(_) if self.num_class_tokens() == 0 => {
+                return Err(ModelError::InputValue {
+                    what: "what a method looks at",
+                    found: "the class token's attention".to_owned(),
+                    expected: "something else: this vision tower has no class token".to_owned(),
+                });
+            }
             VisionNeed::ClassAttention(layer) => {
                 VisionRead::ClassAttention(self.layer_index(layer)?)
             }
@@ -41,6 +48,21 @@ impl ModelConfig {
         let mut request = VisionRequest::new();
         for stage in plans.into_iter().flat_map(|plan| &plan.stages) {
             let needs = stage.selector.needs();
+            let looks_at_tower = !needs.vision.is_empty() || needs.clip;
+            if self.dynamic.is_some() && (looks_at_tower || stage.site == Site::Vision) {
+                return Err(ModelError::InputValue {
+                    what: "what a method looks at",
+                    found: "the vision tower".to_owned(),
+                    expected: format!(
+                        "the decoder alone: {} patches of the tower of the family {} are one \
+                         image token",
+                        self.dynamic
+                            .as_ref()
+                            .map_or(1, |vision| vision.merge_size.pow(2)),
+                        self.family
+                    ),
+                });
+            }
             for need in needs.vision {
                 request.extend([self.vision.read_for(need)?]);
             }
@@ -57,9 +79,9 @@ impl ModelConfig {
     /// The rows that can enter the projector: the features, and the class token's row where
     /// that is none of them.
     fn projector_rows(&self) -> Vec<VisionRead> {
-        match self.feature_select {
-            FeatureSelect::Full => vec![VisionRead::Features],
-            FeatureSelect::Patches => vec![VisionRead::Features, self.class_state()],
+        match (self.feature_select, self.vision.num_class_tokens()) {
+            (FeatureSelect::Full, _) | (_, 0) => vec![VisionRead::Features],
+            (FeatureSelect::Patches, _) => vec![VisionRead::Features, self.class_state()],
         }
     }
 

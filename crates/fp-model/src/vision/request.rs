@@ -10,7 +10,8 @@ use crate::error::{ModelError, Result};
 ///
 /// In the shapes, P is the number of patches in row-major order, H and d the number and
 /// width of the tower's heads, V = H · d the width of its hidden states. "P + 1 rows"
-/// are the class token's, then the patches'.
+/// are the class token's, then the patches'; a tower without a class token has P of them, and no
+/// attention of one.
 ///
 /// **Layers are counted as transformers counts them.** A layer index l in 0..L means
 /// `attentions[l]`: what happens inside layer l, whose input is `hidden_states[l]`. A
@@ -74,17 +75,18 @@ impl VisionRead {
     pub fn shape(self, config: &ModelConfig) -> Vec<usize> {
         let vision = &config.vision;
         let (patches, heads, width) = (vision.num_patches(), vision.num_heads, vision.hidden_size);
+        let tokens = vision.num_tokens();
         match self {
             VisionRead::Features => vec![config.tokens_per_square(), width],
             VisionRead::NormedFeatures
             | VisionRead::HiddenState(_)
             | VisionRead::Queries(_)
-            | VisionRead::Keys(_) => vec![patches + 1, width],
+            | VisionRead::Keys(_) => vec![tokens, width],
             VisionRead::ClassAttention(_) | VisionRead::ReceivedAttention(_) => {
                 vec![heads, patches]
             }
-            VisionRead::Attention(_) => vec![heads, patches + 1, patches + 1],
-            VisionRead::MeanKeys(_) => vec![patches + 1, width / heads],
+            VisionRead::Attention(_) => vec![heads, tokens, tokens],
+            VisionRead::MeanKeys(_) => vec![tokens, width / heads],
         }
     }
 }
@@ -169,6 +171,10 @@ impl VisionRequest {
         has_post_norm: bool,
     ) -> Result<()> {
         for read in self.iter() {
+            if matches!(read, VisionRead::ClassAttention(_)) && config.num_class_tokens() == 0 {
+                let expected = "something else: this vision tower has no class token".to_owned();
+                return Err(not_there(read, expected));
+            }
             let needed = layers_touched(read);
             if needed > num_loaded {
                 let expected = if needed > config.num_layers {

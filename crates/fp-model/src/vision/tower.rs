@@ -1,4 +1,4 @@
-//! The CLIP vision transformer, up to the layer whose output is the features, and as far
+//! The vision transformer of CLIP and SigLIP, up to the layer whose output is the features, and as far
 //! beyond as is asked for.
 
 use candle_core::{Device, Tensor};
@@ -7,7 +7,7 @@ use super::evidence::{Collector, VisionEvidence};
 use super::layer::{EncoderLayer, EncoderShape, Norm};
 use super::parts::VisionParts;
 use super::request::{VisionRead, VisionRequest};
-use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
+use crate::config::{FeatureSelect, ModelConfig, TowerKind, VisionConfig};
 use crate::error::{ModelError, Result};
 use crate::linear::Linear;
 use crate::ops::concatenated;
@@ -26,9 +26,11 @@ pub(crate) struct VisionTower {
     shape: EncoderShape,
     feature_select: FeatureSelect,
     patch_embedding: Linear,
-    class_embedding: Tensor,
+    /// The class token, where there is one.
+    class_embedding: Option<Tensor>,
     position_embedding: Tensor,
-    pre_norm: Norm,
+    /// Of the embeddings, where there is one.
+    pre_norm: Option<Norm>,
     layers: Vec<EncoderLayer>,
     /// Layers whose output is the features; more may be there.
     num_feature_layers: usize,
@@ -59,19 +61,30 @@ impl VisionTower {
             .post_norm
             .then(|| Norm::load(loader, &format!("{}post_layernorm", names.vision), &shape))
             .transpose()?;
+        let is_clip = vision.kind == TowerKind::Clip;
+        let of_clip = |name: &str| -> Result<Option<Tensor>> {
+            let name = format!("{embeddings}{name}");
+            is_clip.then(|| loader.tensor(&name, &[v])).transpose()
+        };
+        let bias = match is_clip {
+            true => None,
+            false => Some(loader.tensor(&format!("{embeddings}patch_embedding.bias"), &[v])?),
+        };
         Ok(VisionTower {
             feature_select: config.feature_select,
             patch_embedding: loader.matrix(
                 &[(format!("{embeddings}patch_embedding.weight"), v)],
                 &patch,
-                None,
+                bias,
             )?,
-            class_embedding: loader.tensor(&format!("{embeddings}class_embedding"), &[v])?,
+            class_embedding: of_clip("class_embedding")?,
             position_embedding: loader.tensor(
                 &format!("{embeddings}position_embedding.weight"),
-                &[vision.num_patches() + 1, v],
+                &[vision.num_tokens(), v],
             )?,
-            pre_norm: Norm::load(loader, &format!("{}pre_layrnorm", names.vision), &shape)?,
+            pre_norm: is_clip
+                .then(|| Norm::load(loader, &format!("{}pre_layrnorm", names.vision), &shape))
+                .transpose()?,
             layers,
             num_feature_layers,
             post_norm,
@@ -111,7 +124,7 @@ impl VisionTower {
         let (mut features, mut evidence) = (Vec::new(), Vec::new());
         for first in (0..count).step_by(BATCH) {
             let pixels = pixels.narrow(0, first, BATCH.min(count - first))?;
-            let mut collector = Collector::new(request, pixels.dim(0)?);
+            let mut collector = Collector::new(request, pixels.dim(0)?, config.num_class_tokens());
             features.push(self.forward_batch(&pixels, &mut collector)?);
             evidence.extend(collector.finish());
         }
@@ -120,7 +133,7 @@ impl VisionTower {
 
     fn forward_batch(&self, pixels: &Tensor, collector: &mut Collector<'_>) -> Result<Tensor> {
         let (config, place) = (&self.config, &self.place);
-        let (count, len) = (pixels.dim(0)?, config.num_patches() + 1);
+        let (count, len) = (pixels.dim(0)?, config.num_tokens());
         let per_image =
             |x: &Tensor| -> Result<Tensor> { Ok(x.reshape((count, len, config.hidden_size))?) };
         let mut x = self.embed(pixels)?;
@@ -148,9 +161,9 @@ impl VisionTower {
             })?;
         }
         let features = per_image(&features)?;
-        let features = match self.feature_select {
-            FeatureSelect::Full => features,
-            FeatureSelect::Patches => without_class_token(&features)?,
+        let features = match (self.feature_select, &self.class_embedding) {
+            (FeatureSelect::Full, _) | (_, None) => features,
+            (FeatureSelect::Patches, Some(_)) => without_class_token(&features)?,
         };
         collector.states(VisionRead::Features, || Ok(features.clone()))?;
         Ok(features)
@@ -184,9 +197,13 @@ impl VisionTower {
             config.patch_size,
             config.num_channels,
         );
-        // On the host: pixels come from there.
+        // On the host: pixels come from there. What fills no patch is left out.
+        let pixels = pixels.to_device(&Device::Cpu)?;
+        let pixels = match grid * patch {
+            side if side < config.image_size => pixels.narrow(2, 0, side)?.narrow(3, 0, side)?,
+            _ => pixels,
+        };
         let patches = pixels
-            .to_device(&Device::Cpu)?
             .to_dtype(self.place.dtype)?
             .reshape(vec![count, channels, grid, patch, grid, patch])?
             .permute(vec![0, 2, 4, 1, 3, 5])?
@@ -195,10 +212,15 @@ impl VisionTower {
             .to_device(&self.place.device)?;
         let embedded = self.patch_embedding.forward(&patches)?;
         let width = config.hidden_size;
+        let (Some(class), Some(pre_norm)) = (&self.class_embedding, &self.pre_norm) else {
+            let embedded = embedded.reshape((count, grid * grid, width))?;
+            let embedded = embedded.broadcast_add(&self.position_embedding)?;
+            return Ok(embedded.flatten_to(1)?);
+        };
         #[cfg(feature = "cuda")]
         if self.place.device.is_cuda() {
             let len = grid * grid;
-            let class = self.class_embedding.reshape((1, width))?;
+            let class = class.reshape((1, width))?;
             // Row 0 is the class token, which every image begins with.
             let rows = (0..count as u32)
                 .flat_map(|image| (0..=len as u32).map(move |row| (image, row)))
@@ -213,16 +235,16 @@ impl VisionTower {
             let x = crate::gpu::rows_of_both(&class, &embedded, &rows)?;
             let positions: Vec<u32> = (0..count).flat_map(|_| 0..=len as u32).collect();
             let positions = gather_ids(&self.position_embedding, &positions)?;
-            let weights = self.pre_norm.weights();
+            let weights = pre_norm.weights();
             let (_, normed) = crate::gpu::added_and_normed(&x, &positions, weights)?;
             return Ok(normed);
         }
         let embedded = embedded.reshape((count, grid * grid, ()))?;
-        let class = self.class_embedding.broadcast_as((count, 1, width))?;
+        let class = class.broadcast_as((count, 1, width))?;
         let embedded = Tensor::cat(&[&class.contiguous()?, &embedded], 1)?
             .broadcast_add(&self.position_embedding)?
             .flatten_to(1)?;
-        self.pre_norm.forward(&self.place, &embedded)
+        pre_norm.forward(&self.place, &embedded)
     }
 }
 

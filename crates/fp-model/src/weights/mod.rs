@@ -17,6 +17,8 @@ mod shard;
 
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use loader::{Loader, Place, Source};
-pub(crate) use names::{ExpectedTensor, Names, expected_tensors, extra_vision_tensors};
+pub(crate) use names::{
+    ExpectedTensor, Names, expected_tensors, extra_square_tensors, square_tensors,
+};
 pub(crate) use random::RandomWeights;
 pub(crate) use shard::StoredDtype;

@@ -1,7 +1,7 @@
 //! What tensors are called, layout by layout, and which ones a model needs.
 
 use super::checkpoint::Checkpoint;
-use crate::config::{ModelConfig, Origin};
+use crate::config::{ModelConfig, TowerKind};
 use crate::error::{ModelError, Result};
 use crate::vision::VisionParts;
 
@@ -29,82 +29,50 @@ pub(crate) struct Names {
     pub(crate) projector: [&'static str; 2],
     /// Any-resolution's end-of-row embedding.
     pub(crate) newline: &'static str,
+    /// Whether the vision tower lies in a folder of its own.
+    pub(crate) is_tower_apart: bool,
 }
-
-/// Hugging Face up to 4.51.
-const OLDER: Names = Names {
-    title: "Hugging Face, older names",
-    decoder: "language_model.model.",
-    head: "language_model.lm_head.weight",
-    vision: "vision_tower.vision_model.",
-    projector: [
-        "multi_modal_projector.linear_1",
-        "multi_modal_projector.linear_2",
-    ],
-    newline: "image_newline",
-};
-
-/// Hugging Face from 4.52 on.
-const NEWER: Names = Names {
-    title: "Hugging Face, newer names",
-    decoder: "model.language_model.",
-    head: "lm_head.weight",
-    vision: "model.vision_tower.vision_model.",
-    projector: [
-        "model.multi_modal_projector.linear_1",
-        "model.multi_modal_projector.linear_2",
-    ],
-    newline: "model.image_newline",
-};
-
-/// The original project, its tower in a CLIP folder.
-const ORIGINAL: Names = Names {
-    title: "original LLaVA",
-    decoder: "model.",
-    head: "lm_head.weight",
-    vision: "vision_model.",
-    projector: ["model.mm_projector.0", "model.mm_projector.2"],
-    newline: "model.image_newline",
-};
-
-/// The original project's checkpoints that bring a fine-tuned tower along.
-const ORIGINAL_WITH_TOWER: &str = "model.vision_tower.vision_tower.vision_model.";
 
 impl Names {
     /// The layout that `checkpoint` has.
     ///
     /// # Errors
     /// None of the known ones.
-    pub(crate) fn detect(checkpoint: &Checkpoint, origin: &Origin) -> Result<Names> {
-        let candidates = match origin {
-            Origin::HuggingFace => vec![OLDER, NEWER],
-            Origin::Original { .. } => vec![ORIGINAL],
-        };
+    pub(crate) fn detect(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Names> {
+        let candidates = config.family.card().layouts(&config.origin);
         let probe = |names: &Names| format!("{}embed_tokens.weight", names.decoder);
-        let expected = candidates.iter().map(probe).collect();
-        let mut names = candidates
-            .into_iter()
-            .find(|names| checkpoint.contains(&probe(names)))
-            .ok_or_else(|| ModelError::UnknownNames {
+        let fits: Vec<&Names> = candidates
+            .iter()
+            .filter(|names| checkpoint.contains(&probe(names)))
+            .collect();
+        // Layouts of one decoder differ in where the tower lies.
+        let has_tower = |names: &&&Names| {
+            checkpoint
+                .names()
+                .any(|name| name.strip_prefix(names.vision).is_some_and(is_of_tower))
+        };
+        let found = fits.iter().find(has_tower).or(fits.last());
+        found.map(|names| (*names).clone()).ok_or_else(|| {
+            let mut expected: Vec<String> = candidates.iter().map(probe).collect();
+            expected.dedup();
+            ModelError::UnknownNames {
                 dir: checkpoint.dir().to_owned(),
                 expected,
-            })?;
-        let inside = format!("{ORIGINAL_WITH_TOWER}embeddings.class_embedding");
-        if names == ORIGINAL && checkpoint.contains(&inside) {
-            names.vision = ORIGINAL_WITH_TOWER;
-        }
-        Ok(names)
-    }
-
-    /// The layout that dummy weights pretend to have.
-    pub(crate) fn of_dummies() -> Names {
-        NEWER
+            }
+        })
     }
 
     /// Whether the vision tower lies in a folder of its own.
     pub(crate) fn has_tower_apart(&self) -> bool {
-        self.vision == ORIGINAL.vision
+        self.is_tower_apart
     }
+}
+
+/// Whether the rest of a tensor's name, behind its tower's prefix, is one of a tower.
+fn is_of_tower(rest: &str) -> bool {
+    ["embeddings.", "encoder.", "blocks.", "patch_embed."]
+        .iter()
+        .any(|part| rest.starts_with(part))
 }
 
 /// Every tensor that running the model needs, with its shape. Vision layers past
@@ -136,7 +104,7 @@ pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<Expec
             ("self_attn.q_proj", q, d, text.attention_bias),
             ("self_attn.k_proj", kv, d, text.attention_bias),
             ("self_attn.v_proj", kv, d, text.attention_bias),
-            ("self_attn.o_proj", d, q, text.attention_bias),
+            ("self_attn.o_proj", d, q, text.output_bias),
             ("mlp.gate_proj", m, d, text.mlp_bias),
             ("mlp.up_proj", m, d, text.mlp_bias),
             ("mlp.down_proj", d, m, text.mlp_bias),
@@ -155,6 +123,22 @@ pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<Expec
         add(names.head.to_owned(), &[text.vocab_size, d], false);
     }
 
+    tensors.extend(config.family.card().vision_tensors(config, names));
+    tensors
+}
+
+/// Every tensor of a tower of squares, of the projector, and of the end of a row where there is
+/// one.
+pub(crate) fn square_tensors(config: &ModelConfig, names: &Names) -> Vec<ExpectedTensor> {
+    let mut tensors = Vec::new();
+    let mut add = |name: String, shape: &[usize], in_tower: bool| {
+        tensors.push(ExpectedTensor {
+            name,
+            shape: shape.to_vec(),
+            in_tower,
+        });
+    };
+    let d = config.text.hidden_size;
     let vision = &config.vision;
     let v = vision.hidden_size;
     for (name, input) in names.projector.iter().zip([v, d]) {
@@ -168,7 +152,12 @@ pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<Expec
     let apart = names.has_tower_apart();
     let prefix = format!("{}embeddings.", names.vision);
     let patch = vision.patch_size;
-    add(format!("{prefix}class_embedding"), &[v], apart);
+    let is_clip = vision.kind == TowerKind::Clip;
+    if is_clip {
+        add(format!("{prefix}class_embedding"), &[v], apart);
+    } else {
+        add(format!("{prefix}patch_embedding.bias"), &[v], apart);
+    }
     add(
         format!("{prefix}patch_embedding.weight"),
         &[v, vision.num_channels, patch, patch],
@@ -176,10 +165,12 @@ pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<Expec
     );
     add(
         format!("{prefix}position_embedding.weight"),
-        &[vision.num_patches() + 1, v],
+        &[vision.num_tokens(), v],
         apart,
     );
-    tensors.extend(norm(names, "pre_layrnorm", v));
+    if is_clip {
+        tensors.extend(norm(names, "pre_layrnorm", v));
+    }
     for layer in 0..config.num_vision_layers_used() {
         tensors.extend(vision_layer(config, names, layer));
     }
@@ -187,7 +178,7 @@ pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<Expec
 }
 
 /// Every further tensor that `parts` of the vision tower take.
-pub(crate) fn extra_vision_tensors(
+pub(crate) fn extra_square_tensors(
     config: &ModelConfig,
     names: &Names,
     parts: &VisionParts,

@@ -16,7 +16,7 @@ impl RandomWeights {
     /// ones for the weights of norms, zeros for biases, else uniform values of
     /// mean 0 and standard deviation 0.02.
     pub(crate) fn fill(self, name: &str, first: usize, out: &mut [f32]) {
-        let is_norm = ["norm.weight", "norm1.weight", "norm2.weight"]
+        let is_norm = ["norm.weight", "norm1.weight", "norm2.weight", "ln_q.weight"]
             .iter()
             .any(|end| name.ends_with(end));
         if is_norm {

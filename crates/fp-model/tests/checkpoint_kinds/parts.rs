@@ -174,8 +174,8 @@ fn a_language_model_alone() {
 #[test]
 fn other_families_are_named_with_what_is_expected() {
     for (model_type, class) in [
-        ("qwen2_5_vl", "Qwen2_5_VLForConditionalGeneration"),
-        ("llava_onevision", "LlavaOnevisionForConditionalGeneration"),
+        ("qwen3_vl", "Qwen3VLForConditionalGeneration"),
+        ("internvl", "InternVLForConditionalGeneration"),
         ("instructblip", "InstructBlipForConditionalGeneration"),
         ("paligemma", "PaliGemmaForConditionalGeneration"),
     ] {

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use fp_eval::study::is_embedded;
 use fp_image::{
-    AnyRes, AnyResPixels, DecodeLimits, GridPinpoints, ImageProcessor, PixelValues, Remark,
-    RgbImage, decode_file, inspect,
+    AnyRes, AnyResPixels, DecodeLimits, ImageProcessor, PixelValues, Remark, RgbImage, decode_file,
+    inspect,
 };
-use fp_model::prompt::{EncodedPrompt, PromptTemplate};
+use fp_model::prompt::EncodedPrompt;
 use fp_model::tokenizer::LlavaTokenizer;
 use fp_model::{ImageFeatures, LlavaModel, ModelConfig, OpenedCheckpoint, ToTensor, VisionRequest};
 use fp_scoring::{CropBudget, ImageCrops, read_file};
@@ -118,8 +118,17 @@ impl Inputs {
         let asked = source.question.as_deref().unwrap_or_default();
         let text = match args.raw_prompt {
             Some(_) => asked.to_owned(),
-            None => PromptTemplate::VicunaV1.render(asked),
+            None => config.family.template().render(asked),
         };
+        if let (Some(form), Some(_)) = (args.anyres, &config.grid_pinpoints) {
+            config.check_anyres(form).context("--anyres")?;
+        }
+        if let (Some(aspect), Some(_)) = (args.aspect, &config.dynamic) {
+            bail!(
+                "--aspect {aspect}: this checkpoint takes images of any size as they are; \
+                 expected no --aspect"
+            );
+        }
         if let (Some(form), None) = (args.anyres, &config.grid_pinpoints) {
             bail!(
                 "--anyres {form}: this checkpoint takes one square image and has no \
@@ -134,12 +143,11 @@ impl Inputs {
         let path = path.context("an image is needed: --image FILE")?;
         let image = decode_file(path).context("--image")?;
         let processor = opened.image_processor()?;
-        let (pixels, padding) = match (&config.grid_pinpoints, args.aspect) {
+        let (pixels, padding) = match (config.pinpoints()?, args.aspect) {
             (Some(pinpoints), None) => {
                 let tiles = match args.anyres {
                     Some(AnyRes::Fixed2880) => processor.preprocess_fixed(&image)?,
                     Some(AnyRes::Unpad) | None => {
-                        let pinpoints = GridPinpoints::new(pinpoints)?;
                         processor.preprocess_anyres(&image, &pinpoints)?
                     }
                 };
@@ -153,7 +161,8 @@ impl Inputs {
             }
         };
         let side = config.vision.image_size;
-        if let Some((height, width)) = pixels.size() {
+        let takes_any_size = config.dynamic.is_some();
+        if let Some((height, width)) = pixels.size().filter(|_| !takes_any_size) {
             ensure!(
                 (height, width) == (side, side),
                 "{} (class defaults for what it lacks) makes images of {width}x{height} pixels; \
@@ -199,7 +208,10 @@ impl Inputs {
     /// How many tokens the image will become.
     pub(super) fn num_image_tokens(&self, config: &ModelConfig) -> usize {
         match &self.pixels {
-            Pixels::Square(_) | Pixels::Dummy => config.tokens_per_square(),
+            Pixels::Square(pixels) => config
+                .token_grid([pixels.height, pixels.width])
+                .map_or(config.tokens_per_square(), |[columns, rows]| columns * rows),
+            Pixels::Dummy => config.tokens_per_square(),
             Pixels::AnyResolution(tiles) => {
                 let packing = tiles.tiling.packing(config.vision.patches_per_side());
                 packing.num_image_tokens()
@@ -207,8 +219,26 @@ impl Inputs {
         }
     }
 
+    /// Columns and rows of the grid that is drawn: of the image, where it is taken in its own
+    /// shape, else of the tower's patches of one square.
+    pub(super) fn drawn_grid(&self, config: &ModelConfig) -> [usize; 2] {
+        let patches = config.vision.patches_per_side();
+        match &self.pixels {
+            Pixels::Square(pixels) => config.token_grid([pixels.height, pixels.width]),
+            Pixels::Dummy => {
+                let side = config.vision.image_size;
+                config.token_grid([side, side])
+            }
+            Pixels::AnyResolution(_) => None,
+        }
+        .unwrap_or([patches, patches])
+    }
+
     /// What the image tokens lie in.
     pub(super) fn crops(&self, config: &ModelConfig, budget: Option<CropBudget>) -> ImageCrops {
+        if config.dynamic.is_some() {
+            return ImageCrops::Joined;
+        }
         let Pixels::AnyResolution(tiles) = &self.pixels else {
             return ImageCrops::One;
         };

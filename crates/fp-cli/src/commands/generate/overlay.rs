@@ -43,20 +43,24 @@ impl OverlayFile {
         output: &SampleOutput,
         method: Option<&MethodParams>,
     ) -> Result<Vec<u8>> {
-        let side = config.vision.patches_per_side();
+        let [columns, rows] = inputs.drawn_grid(config);
+        let num_cells = columns * rows;
         let num_tokens = inputs.num_image_tokens(config);
         // A tower may give a token of its own before those of the patches.
-        let first = config.tokens_per_square() - side * side;
-        let mut overlay = Overlay::new(side, side);
+        let first = match config.dynamic {
+            Some(_) => 0,
+            None => config.tokens_per_square() - num_cells,
+        };
+        let mut overlay = Overlay::new(columns, rows);
         match inputs.seen()? {
             Some(picture) => overlay = overlay.with_picture(&picture, None),
             None => overlay.note("dummy weights: there is no picture"),
         }
-        if num_tokens > side * side {
+        if num_tokens > num_cells {
             overlay.note(format!(
                 "of {num_tokens} image tokens the {} of the whole image are drawn; the {} others{} are not",
-                side * side,
-                num_tokens - side * side,
+                num_cells,
+                num_tokens - num_cells,
                 if num_tokens > config.tokens_per_square() { ", of tiles," } else { "" },
             ));
         }

@@ -29,7 +29,7 @@ pub(super) fn plan(
         shape: config.text.decoder_shape(),
         num_image_tokens,
         grid: None,
-        num_vision_layers: Some(config.vision.num_layers),
+        num_vision_layers: config.num_readable_layers(),
         crops: fp_scoring::ImageCrops::One,
         prune_layer: prune.prune_layer,
         budget: Some(prune.budget),

@@ -45,7 +45,7 @@ pub(super) fn plan(
         shape: config.text.decoder_shape(),
         num_image_tokens: inputs.num_image_tokens(config),
         grid: None,
-        num_vision_layers: Some(config.vision.num_layers),
+        num_vision_layers: config.num_readable_layers(),
         crops: inputs.crops(config, args.crop_budget),
         prune_layer: 1,
         budget: None,

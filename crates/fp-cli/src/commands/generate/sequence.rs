@@ -30,7 +30,7 @@ pub(super) struct Tiles {
     /// Rows and columns of crops.
     tile_grid: [usize; 2],
     /// Rows and columns of patches that are left of them, without padding where that is taken
-    /// out.
+    /// out, and made smaller where they are too many.
     patch_grid: [usize; 2],
     /// Tokens that end a row of patches; they are among N.
     num_newline_tokens: usize,
@@ -41,17 +41,14 @@ impl Tiles {
     pub(super) fn new(tiling: &Tiling, patches_per_side: usize) -> Tiles {
         let packing = tiling.packing(patches_per_side);
         let tile_grid = tiling.grid();
+        let [rows, columns] = packing.stitched_size();
         Tiles {
             form: tiling.form,
             num_base_tokens: patches_per_side * patches_per_side,
             num_tiles: tile_grid.iter().product(),
             tile_grid,
-            patch_grid: [packing.rows.len(), packing.columns.len()],
-            num_newline_tokens: if packing.has_newlines {
-                packing.rows.len()
-            } else {
-                0
-            },
+            patch_grid: [rows, columns],
+            num_newline_tokens: if packing.has_newlines { rows } else { 0 },
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Prompt {
 /// # Errors
 /// A whole prompt with a place for an image and no image, or the other way round; a drawing
 /// without an image.
-pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<String>> {
+pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<Asked>> {
     let prompt = whole_prompt(args)?;
     ensure!(
         prompt.is_none() || args.overlay.is_none(),
@@ -35,7 +35,25 @@ pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<String>> {
     Ok(prompt)
 }
 
-fn whole_prompt(args: &GenerateArgs) -> Result<Option<String>> {
+/// What is asked without an image.
+pub(super) enum Asked {
+    /// The whole prompt.
+    Raw(String),
+    /// The user's message, which the model's own template is put around.
+    Message(String),
+}
+
+impl Asked {
+    /// The whole prompt.
+    pub(super) fn render(self, template: PromptTemplate) -> String {
+        match self {
+            Asked::Raw(text) => text,
+            Asked::Message(text) => template.render_text_only(&text),
+        }
+    }
+}
+
+fn whole_prompt(args: &GenerateArgs) -> Result<Option<Asked>> {
     let has_place = |text: &String| text.contains(IMAGE_PLACEHOLDER);
     match (&args.image, &args.prompt, &args.raw_prompt) {
         (Some(image), _, Some(raw)) => {
@@ -47,14 +65,14 @@ fn whole_prompt(args: &GenerateArgs) -> Result<Option<String>> {
             );
             Ok(None)
         }
-        (None, _, Some(raw)) if !has_place(raw) => Ok(Some(raw.clone())),
+        (None, _, Some(raw)) if !has_place(raw) => Ok(Some(Asked::Raw(raw.clone()))),
         // The shipped model comes with an image of the shipped benchmark.
         _ if args.model.as_deref().is_some_and(is_embedded) => Ok(None),
         (None, _, Some(_)) => anyhow::bail!(
             "--raw-prompt has {IMAGE_PLACEHOLDER}, and there is no --image; name one, or leave \
              {IMAGE_PLACEHOLDER} out for a text-only prompt"
         ),
-        (None, Some(text), None) => Ok(Some(PromptTemplate::VicunaV1.render_text_only(text))),
+        (None, Some(text), None) => Ok(Some(Asked::Message(text.clone()))),
         _ => Ok(None),
     }
 }

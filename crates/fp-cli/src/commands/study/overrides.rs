@@ -97,7 +97,8 @@ pub(crate) struct Overrides {
     /// Folders of datasets, or embedded:select, embedded:confirm; several flags or commas.
     #[arg(long, value_name = "DIR,…", value_delimiter = ',')]
     dataset: Vec<String>,
-    /// How a question becomes a prompt: vicuna_v1.
+    /// How a question becomes a prompt: vicuna_v1, llava_onevision or qwen2_vl [default: as the
+    /// model's family was trained].
     #[arg(long, value_name = "T")]
     prompt_template: Option<PromptTemplate>,
     /// What happens to an image that isn't square.
@@ -242,7 +243,7 @@ impl Overrides {
         note(given, "clip", "--clip");
         let given = replace_list(&mut config.datasets, &self.dataset);
         note(given, "datasets", "--dataset");
-        replace(&mut config.prompt_template, self.prompt_template);
+        replace_optional(&mut config.prompt_template, self.prompt_template);
         replace_optional(&mut config.image_aspect, self.aspect);
         let given = replace(&mut config.device, self.device.clone());
         note(given, "device", "--device");

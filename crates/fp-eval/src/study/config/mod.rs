@@ -171,10 +171,10 @@ pub struct StudyConfig {
     #[serde(default = "embedded_splits")]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub datasets: Vec<String>,
-    /// How a question becomes a prompt.
-    #[serde(default)]
+    /// How a question becomes a prompt; by default as the model's family was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("enum" = PromptTemplate::NAMES))]
-    pub prompt_template: PromptTemplate,
+    pub prompt_template: Option<PromptTemplate>,
     /// What happens to an image that isn't square; by default what the checkpoint says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("enum" = ImageAspect::NAMES))]

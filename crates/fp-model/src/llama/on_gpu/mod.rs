@@ -24,14 +24,15 @@ use super::{DecoderLayer, LayerView, Llama, Observer, Step};
 use crate::attention_store::AttentionStore;
 use crate::error::Result;
 use crate::gpu::{self, Columns, Element, NormWeights, by_format};
+use crate::positions::Position;
 
 /// One run through layers.
 pub(super) struct Run<'a> {
     pub(super) layers: Range<usize>,
     /// `[T, D]`.
     pub(super) hidden: &'a Tensor,
-    /// `[T]`.
-    pub(super) positions: &'a [usize],
+    /// `[T]`; no decoder that turns by several axes runs on a GPU.
+    pub(super) positions: &'a [Position],
     /// Whether only each sequence's last row comes out.
     pub(super) last_rows: bool,
 }

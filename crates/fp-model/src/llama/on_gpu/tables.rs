@@ -70,8 +70,9 @@ impl<'a, T: Element> Tables<'a, T> {
         let size = [shape.num_kv_heads, shape.head_dim];
         let open = gpu(KvRunTable::new(&stream, size, run.layers.len(), &open))?;
         let attention = gpu(plan.upload(&stream))?;
-        let furthest = run.positions.iter().max().map_or(0, |&last| last + 1);
-        let mut rows: Vec<u32> = run.positions.iter().map(|&at| at as u32).collect();
+        let positions = || run.positions.iter().map(|position| position.time);
+        let furthest = positions().max().map_or(0, |last| last + 1);
+        let mut rows: Vec<u32> = positions().map(|at| at as u32).collect();
         let of =
             |step: &Step<'_>, from: u32| (0..step.rows.len() as u32).map(move |row| from + row);
         for (index, step) in steps.iter().enumerate() {

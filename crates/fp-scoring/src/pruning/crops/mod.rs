@@ -38,6 +38,8 @@ pub enum ImageCrops {
     /// Crops whose padding is taken out and whose rows end in newlines: no token lies in a
     /// whole crop.
     Unpadded,
+    /// One image of any size, of which a token is several patches of the vision tower.
+    Joined,
     /// Crops of which every patch is a token.
     Whole {
         /// How many.
@@ -187,7 +189,12 @@ pub(super) fn way(
              image, `--aspect pad`"
                 .to_owned(),
         ),
-        ImageCrops::Unpadded => Ok(Way::OneSet),
+        ImageCrops::Joined if looks_at_tower => refuse(
+            "it looks at the vision tower, of whose patches several are one image token in this \
+             model; no authors define it there. Expected a method that looks at the decoder"
+                .to_owned(),
+        ),
+        ImageCrops::Unpadded | ImageCrops::Joined => Ok(Way::OneSet),
         ImageCrops::Whole {
             num_crops,
             tokens_per_crop,

@@ -3,11 +3,13 @@
 
 use std::path::Path;
 
-use super::fields::Fields;
-use super::{Activation, FeatureSelect, ModelConfig, Origin, TextConfig, VisionConfig, read_json};
+use crate::config::{
+    Activation, FeatureSelect, Fields, ModelConfig, Origin, TextConfig, VisionConfig, read_json,
+};
 use crate::error::Result;
+use crate::families::Family;
 
-pub(super) fn parse(fields: &Fields<'_>) -> Result<ModelConfig> {
+pub(in crate::families) fn parse(fields: &Fields<'_>) -> Result<ModelConfig> {
     let text = TextConfig::from_fields(fields)?;
     if fields.string("mm_projector_type", "linear")? != "mlp2x_gelu" {
         return Err(fields.invalid("mm_projector_type", "`mlp2x_gelu`"));
@@ -34,12 +36,15 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<ModelConfig> {
         Some(_) => return Err(fields.invalid("image_aspect_ratio", "`pad`, `square` or `anyres`")),
     };
     let config = ModelConfig {
+        family: Family::Llava,
         vision: VisionConfig::clip_large_336(),
         projector_activation: Activation::Gelu,
         image_token: None,
         vision_feature_layer: fields.integer("mm_vision_select_layer", -2)?,
         feature_select,
         grid_pinpoints,
+        most_crops: None,
+        dynamic: None,
         image_aspect_ratio: aspect,
         stored_dtype: fields.stored_dtype()?,
         eos_tokens: text.eos_tokens.clone(),

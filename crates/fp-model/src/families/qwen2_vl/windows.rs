@@ -1,0 +1,80 @@
+//! Where patches lie: cell by cell, and window by window.
+
+use std::ops::Range;
+
+/// The order in which the tower sees an image's patches, and the windows that they lie in.
+///
+/// A cell is the patches of one image token, `merge · merge` of them; patches come cell by cell,
+/// so that the merger joins neighbours. Layers with windows see the cells of a window one after
+/// the other; with windows the cells themselves come in that order for all layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PatchOrder {
+    /// Row and column of each patch.
+    pub(super) places: Vec<[usize; 2]>,
+    /// Of each image token in row-major order, the cell that it is.
+    pub(super) cells: Vec<usize>,
+    /// Patches of each window.
+    pub(super) windows: Vec<Range<usize>>,
+}
+
+impl PatchOrder {
+    /// Of `[columns, rows]` of cells; `window` is their number along a window's side, none where
+    /// no layer has windows.
+    pub(super) fn new([columns, rows]: [usize; 2], merge: usize, window: Option<usize>) -> Self {
+        let side = window.unwrap_or(rows.max(columns)).max(1);
+        let (mut places, mut windows) = (Vec::new(), Vec::new());
+        let mut cells = vec![0; columns * rows];
+        let mut next = 0;
+        let starts = |len: usize| (0..len).step_by(side);
+        for top in starts(rows) {
+            for left in starts(columns) {
+                let first = places.len();
+                for row in top..(top + side).min(rows) {
+                    for column in left..(left + side).min(columns) {
+                        cells[row * columns + column] = next;
+                        next += 1;
+                        let inside = (0..merge).flat_map(|y| (0..merge).map(move |x| [y, x]));
+                        places.extend(inside.map(|[y, x]| [row * merge + y, column * merge + x]));
+                    }
+                }
+                windows.push(first..places.len());
+            }
+        }
+        PatchOrder {
+            places,
+            cells,
+            windows,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_windows_cells_come_row_by_row() {
+        let order = PatchOrder::new([2, 1], 2, None);
+        let expected = [
+            [0, 0],
+            [0, 1],
+            [1, 0],
+            [1, 1],
+            [0, 2],
+            [0, 3],
+            [1, 2],
+            [1, 3],
+        ];
+        assert_eq!(order.places, expected);
+        assert_eq!((order.cells, order.windows), (vec![0, 1], vec![0..8]));
+    }
+
+    #[test]
+    fn windows_at_the_edges_are_smaller() {
+        // Three by three cells of one patch, windows of two by two.
+        let order = PatchOrder::new([3, 3], 1, Some(2));
+        assert_eq!(order.windows, [0..4, 4..6, 6..8, 8..9]);
+        assert_eq!(order.cells, [0, 1, 4, 2, 3, 5, 6, 7, 8]);
+        assert_eq!(order.places[4..6], [[0, 2], [1, 2]]);
+    }
+}
