@@ -90,7 +90,8 @@ impl ResidentMemory {
         options: &LoadOptions,
         run: &ResidentRun,
     ) -> ResidentMemory {
-        Self::predict(config, &Names::of_dummies(), options, run, |_, _| None)
+        let names = config.family.card().layout_of_dummies();
+        Self::predict(config, names, options, run, |_, _| None)
     }
 
     /// Of a checkpoint.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use fp_kernels::dense::{self, AttentionShape, KeyValues, SequenceQueries};
+use fp_kernels::dense::{self, Cached, AttentionShape, KeyValues, SequenceQueries};
 
 use crate::config::{Activation, DynamicVision, VisionConfig};
 use crate::error::Result;
@@ -169,8 +169,8 @@ impl Layer {
                         .map(|window| SequenceQueries {
                             rows: window.clone(),
                             runs: vec![KeyValues {
-                                keys: &keys[window.start * d..],
-                                values: &values[window.start * d..],
+                                keys: Cached::F32(&keys[window.start * d..]),
+                                values: Cached::F32(&values[window.start * d..]),
                                 len: window.len(),
                                 head_stride: count * d,
                             }],
