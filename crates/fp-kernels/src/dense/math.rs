@@ -132,7 +132,7 @@ pub(crate) fn gelu<const FUSED: bool>(x: f32) -> f32 {
 /// x · ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), as x times the sigmoid of twice the argument.
 #[inline(always)]
 pub(crate) fn gelu_tanh<const FUSED: bool>(x: f32) -> f32 {
-    const TWICE_ROOT: f32 = 1.595_769_1; // 2 √(2/π)
+    const TWICE_ROOT: f32 = 1.595_769; // 2 √(2/π)
     let cubic = multiply_add::<FUSED>(0.044_715 * x, x, 1.0);
     x / (1.0 + exp::<FUSED>(-TWICE_ROOT * x * cubic))
 }

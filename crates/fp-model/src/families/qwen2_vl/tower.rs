@@ -106,11 +106,11 @@ impl PatchVision {
         let patches = self.patches(pixels, &order)?;
         let mut x = self.patch_embedding.forward(&patches)?;
         let rotary = self.rotary(&order)?;
-        let whole = [0..order.places.len()];
+        let whole = 0..order.places.len();
         for (index, layer) in self.layers.iter().enumerate() {
             let windows = match self.dynamic.window(&self.config, index) {
                 Some(_) => &order.windows[..],
-                None => &whole[..],
+                None => std::slice::from_ref(&whole),
             };
             x = layer.forward(&self.place, &x, &rotary, windows)?;
         }
