@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use fp_kernels::dense::{self, Cached, AttentionShape, KeyValues, SequenceQueries};
+use fp_kernels::dense::{self, AttentionShape, Cached, KeyValues, SequenceQueries};
 
 use crate::config::{Activation, DynamicVision, VisionConfig};
 use crate::error::Result;
