@@ -113,12 +113,19 @@ fn every_layout_gives_the_same_logits() {
     );
     write_config(&dir("newer"), &golden_config());
     save_shards(&newer_names(&tensors), &dir("newer"));
+    write_config(&dir("transformers-5"), &golden_config());
+    let without_module = [("vision_tower.vision_model.", "vision_tower."), ("", "")];
+    save(
+        &renamed(&tensors, &without_module),
+        &dir("transformers-5").join("model.safetensors"),
+    );
     write_original(&tensors, &dir("original"), &dir("clip-tiny"));
 
     for (name, layout) in [
         ("older", "Hugging Face, older names"),
         ("newer-single", "Hugging Face, newer names"),
         ("newer", "Hugging Face, newer names"),
+        ("transformers-5", "Hugging Face, older names"),
         ("original", "original LLaVA"),
     ] {
         assert!(logits(&load(&dir(name)).unwrap()) == expected, "{name}");

@@ -30,7 +30,19 @@ pub(super) const NEWER: Names = Names {
     is_tower_apart: false,
 };
 
-pub(super) const HUGGING_FACE: [Names; 2] = [OLDER, NEWER];
+/// Both, and towers that transformers 5 saves without a module between.
+pub(super) const HUGGING_FACE: [Names; 4] = [
+    Names {
+        vision: "vision_tower.",
+        ..OLDER
+    },
+    Names {
+        vision: "model.vision_tower.",
+        ..NEWER
+    },
+    OLDER,
+    NEWER,
+];
 
 const ORIGINAL_HERE: Names = Names {
     title: "original LLaVA",
