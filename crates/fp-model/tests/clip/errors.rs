@@ -128,7 +128,10 @@ fn configs_that_are_refused() {
     refuse(
         |clip| clip.config["text_config"]["hidden_act"] = json!("relu"),
         keep,
-        &["`text_config.hidden_act`", "`gelu` or `quick_gelu`"],
+        &[
+            "`text_config.hidden_act`",
+            "`gelu`, `quick_gelu` or `gelu_pytorch_tanh`",
+        ],
     );
     refuse(
         |clip| clip.config["text_config"]["projection_dim"] = json!(4),
