@@ -8,7 +8,7 @@ use fp_kernels::cuda::{
     AttentionPlan, AttentionTable, CudaError, ErrorWord, KeyValueRun, LayerAttention, SequenceKeys,
     attention_decode, attention_decode_workspace, attention_prefill,
 };
-use fp_kernels::dense::{AttentionShape, KeyValues, SequenceQueries, attention};
+use fp_kernels::dense::{AttentionShape, Cached, KeyValues, SequenceQueries, attention};
 
 use crate::{Random, gpu};
 
@@ -66,8 +66,8 @@ impl Run {
 
     fn on_host(&self) -> KeyValues<'_> {
         KeyValues {
-            keys: &self.keys,
-            values: &self.values,
+            keys: Cached::F32(&self.keys),
+            values: Cached::F32(&self.values),
             len: self.len,
             head_stride: self.capacity * SHAPE.head_dim,
         }
