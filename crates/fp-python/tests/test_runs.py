@@ -47,8 +47,13 @@ def test_ctrl_c_leaves_what_can_be_resumed(tmp_path: Path) -> None:
         if progress.done >= 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        finepruner.study(CONFIG, tmp_path, progress=interrupt, **{**SETTINGS, "limit": 40})
+    # Programs in the background are started with the signal ignored.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            finepruner.study(CONFIG, tmp_path, progress=interrupt, **{**SETTINGS, "limit": 40})
+    finally:
+        signal.signal(signal.SIGINT, earlier)
     resumed: list[finepruner.Progress] = []
     result = finepruner.study(
         CONFIG, tmp_path, progress=resumed.append, **{**SETTINGS, "limit": 40}
