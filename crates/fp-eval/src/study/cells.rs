@@ -20,7 +20,7 @@ pub struct Mean {
 }
 
 /// What answering takes, counted and not measured; means over samples. The figures are
-/// those of [`counted_cost`].
+/// those of [`counted_cost`](super::counted_cost).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CellCost {
     /// How the MLP was counted.
