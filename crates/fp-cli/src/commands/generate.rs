@@ -210,7 +210,8 @@ pub(crate) struct GenerateArgs {
     /// Where to compute: cpu, cuda or cuda:1.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Precision: f32, f16 or bf16 [default: cpu f32, else the checkpoint's].
+    /// Precision of the weights: f32, f16 or bf16; on the CPU sums are in f32 with any
+    /// [default: the checkpoint's].
     #[arg(long, value_parser = parse_dtype)]
     dtype: Option<DType>,
     /// On the CPU, what rows are rounded to before they are multiplied: f32, or bf16 with

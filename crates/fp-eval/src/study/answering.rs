@@ -121,13 +121,7 @@ impl<'a> Answering<'a> {
             limit / num_workers as u64,
             self.model.config(),
             spec.model.bytes_per_value,
-            config
-                .prune_layer
-                .as_slice()
-                .iter()
-                .copied()
-                .max()
-                .unwrap_or(0),
+            config.prune_layer.deepest(),
             config.max_new_tokens,
         );
         let plan = match self.model.device().is_cpu() {

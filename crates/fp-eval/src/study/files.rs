@@ -1,6 +1,6 @@
-//! Files that are written whole or not at all.
+//! Files that are written whole or not at all, and files that grow.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -32,4 +32,15 @@ pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(
     let mut text = serde_json::to_vec_pretty(value).map_err(StudyError::json(path))?;
     text.push(b'\n');
     write_whole(path, &text)
+}
+
+/// Opens a file that what is there already stays in, for reading and writing.
+pub(crate) fn open_growing(path: &Path) -> Result<File, StudyError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(StudyError::io("open", path))
 }

@@ -6,7 +6,7 @@ mod resume;
 pub use lock::{LOCK_FILE, LockHolder, read_lock};
 pub(crate) use resume::changes;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use self::lock::Lock;
 use self::resume::go_on;
 use super::error::StudyError;
-use super::files::write_json;
+use super::files::{open_growing, write_json};
 use super::lines::drop_torn_line;
 use super::record::SampleRecord;
 use super::records::{BLOCKS_FILE, GrowingRecords, RECORDS_FILE, Records, Stored};
@@ -199,14 +199,4 @@ fn is_empty(path: &Path) -> Result<bool, StudyError> {
         }
     }
     Ok(true)
-}
-
-fn open_growing(path: &Path) -> Result<File, StudyError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(StudyError::io("open", path))
 }

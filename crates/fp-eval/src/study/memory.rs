@@ -80,26 +80,17 @@ impl MemoryPlan {
         max_new_tokens: usize,
     ) -> MemoryPlan {
         let text = &config.text;
-        let value = bytes_per_value as u64;
-        let [hidden, inner, layers, vocab] = [
-            text.hidden_size,
-            text.intermediate_size,
-            text.num_layers,
-            text.vocab_size,
-        ]
-        .map(|size| size as u64);
-        let kv_bytes = text.kv_bytes_per_token(bytes_per_value) as u64;
-        MemoryPlan {
+        let plan = MemoryPlan {
             bytes,
-            num_layers: layers,
+            num_layers: text.num_layers as u64,
             depth: depth as u64,
-            kv_bytes,
-            hidden_bytes: hidden * value,
-            // Input, norm, projections with their copies, attention's output, gate and up.
-            activation_bytes: (6 * hidden + 3 * inner) * value + 2 * kv_bytes,
-            logits_bytes: vocab * 4,
+            kv_bytes: text.kv_bytes_per_token(bytes_per_value) as u64,
+            hidden_bytes: 0,
+            activation_bytes: 0,
+            logits_bytes: text.vocab_size as u64 * 4,
             max_new_tokens: max_new_tokens as u64,
-        }
+        };
+        plan.with_activation_bytes(config, bytes_per_value)
     }
 
     /// With hidden states and activations of so many bytes a value, where the cache's values
@@ -111,6 +102,7 @@ impl MemoryPlan {
         let projected = 2 * config.text.kv_bytes_per_token(bytes) as u64;
         MemoryPlan {
             hidden_bytes: hidden,
+            // Input, norm, projections with their copies, attention's output, gate and up.
             activation_bytes: 6 * hidden + 3 * inner + projected,
             ..self
         }

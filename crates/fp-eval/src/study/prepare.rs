@@ -172,13 +172,7 @@ impl Prepared {
         let needs = MemoryNeeds::new(
             &model,
             (&dtype, bytes_per_value),
-            config
-                .prune_layer
-                .as_slice()
-                .iter()
-                .copied()
-                .max()
-                .unwrap_or(0),
+            config.prune_layer.deepest(),
             most_tokens(
                 num_image_tokens.unwrap_or(Tiling::FIXED_SQUARES * model.vision.num_patches()),
             ),

@@ -197,7 +197,8 @@ pub struct StudyConfig {
     /// Where to compute: cpu, cuda or cuda:N.
     #[serde(default = "cpu")]
     pub device: String,
-    /// Precision; f32 on the CPU, else the checkpoint's own by default.
+    /// Precision of the weights; the checkpoint's own by default. On the CPU sums are in
+    /// f32 with any of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<Precision>,
     /// On the CPU, what rows are rounded to before they are multiplied by weights: f32, or

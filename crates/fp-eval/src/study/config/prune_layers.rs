@@ -32,6 +32,11 @@ impl PruneLayers {
         self.0[0]
     }
 
+    /// The deepest one.
+    pub(crate) fn deepest(&self) -> usize {
+        self.0.iter().copied().max().unwrap_or(0)
+    }
+
     /// Whether there is more than one.
     pub fn are_several(&self) -> bool {
         self.0.len() > 1

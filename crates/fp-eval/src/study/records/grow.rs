@@ -1,6 +1,6 @@
 //! The records of a run that goes on: new ones are appended, whatever kills the program.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::blocks::{BlockAt, Blocks};
 use super::tail::lines_in_blocks;
 use super::{BLOCKS_FILE, RECORDS_FILE};
 use crate::study::error::StudyError;
-use crate::study::files::write_whole;
+use crate::study::files::{open_growing, write_whole};
 use crate::study::line::{content, framed, index_of};
 use crate::study::lines::Lines;
 
@@ -275,14 +275,4 @@ fn order_error(path: &Path, place: usize, found: usize, expected: Option<&usize>
             None => "the end".to_owned(),
         },
     }
-}
-
-fn open_growing(path: &Path) -> Result<File, StudyError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(StudyError::io("open", path))
 }
