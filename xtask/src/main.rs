@@ -105,15 +105,16 @@ const EMULATION: &str = "--features fp-kernels/emulation";
 const LINTED: &str = "--features fp-kernels/emulation,fp-benches/training";
 
 /// The test that mostly waits, for a cluster that it starts; it runs beside all others.
-const CLUSTER_TEST: (&str, &str) = ("slurm", "whatever_happens_to_tasks_the_bytes_are_the_same");
+const CLUSTER_TEST: &str = "slurm::whatever_happens_to_tasks_the_bytes_are_the_same";
 
 fn test(hf: Option<HfEnvironment>) -> Result<()> {
     let all = format!("test --workspace --locked {EMULATION}");
     // Built first, so that what runs beside each other doesn't wait for builds.
     cargo(&format!("{all} --no-run"))?;
-    let (binary, name) = CLUSTER_TEST;
-    let cluster = Beside::start(&format!("{all} --test {binary} -- --nocapture"))?;
-    let others = cargo(&format!("{all} -- --skip {name}")).and_then(|()| python::test(hf));
+    let cluster = Beside::start(&format!(
+        "{all} --test integration -- {CLUSTER_TEST} --nocapture"
+    ))?;
+    let others = cargo(&format!("{all} -- --skip {CLUSTER_TEST}")).and_then(|()| python::test(hf));
     // Also after a failure: it stops the cluster that it started.
     let ended = cluster.join();
     others.and(ended)

@@ -1,10 +1,10 @@
 //! Each kind of bad input is one clear error.
 
-mod common;
-
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
-use common::{error_object, fail, finepruner, npy, npy_header, squares, succeed, write_dump};
+use crate::common::{
+    self, error_object, fail, finepruner, npy, npy_header, squares, succeed, write_dump,
+};
 
 /// Runs `score` on the tensor given and expects an error with `parts`.
 #[track_caller]

@@ -1,8 +1,6 @@
 //! `finepruner generate`: each kind of bad input is one clear error, told before
 //! weights are read, and odd images give answers.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +9,7 @@ use safetensors::tensor::serialize_to_file;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use common::{fail, finepruner, succeed};
+use crate::common::{self, fail, finepruner, succeed};
 
 const MODEL_TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests");
 const IMAGES: &str = concat!(

@@ -1,8 +1,5 @@
 //! Studies that are killed, cut off or meet a full disk go on to the result that an
 //! undisturbed one has.
-#![cfg(unix)]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +8,7 @@ use std::time::{Duration, Instant};
 use fp_eval::study::{Counted, Records, StudyError, count_records};
 use serde_json::Value;
 
-use common::{error_object, fail, finepruner};
+use crate::common::{error_object, fail, finepruner};
 
 /// Kills, each at another point.
 const KILLS: usize = 20;

@@ -1,10 +1,8 @@
 //! `finepruner generate` on crops, on padded images, and pictures of what methods keep.
 
-mod common;
-
 use serde_json::Value;
 
-use common::{fail, finepruner, succeed};
+use crate::common::{self, fail, finepruner, succeed};
 
 /// An any-resolution checkpoint of 12 × 12 patches a square, and a picture.
 struct World {

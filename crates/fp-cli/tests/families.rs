@@ -1,12 +1,10 @@
 //! Commands on models of every family: the tiny checkpoints that transformers made.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use common::{fail, succeed};
+use crate::common::{fail, succeed};
 
 /// Tokens that end an answer.
 const ENDS: [&str; 2] = ["256", "258"];

@@ -1,9 +1,5 @@
 //! Launches without a cluster: what is checked, written and said, with programs of Slurm that
 //! only note what they are asked. On a real Slurm: `slurm.rs`.
-#![cfg(unix)]
-
-mod common;
-mod launched;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use common::{fail, succeed};
-use launched::{Launch, Whole, study_flags, text};
+use crate::common::{fail, succeed};
+use crate::launched::{Launch, Whole, study_flags, text};
 
 /// Programs that note what they are called with: `sbatch` gives each job a number, `squeue`
 /// lists the file `queue`.

@@ -1,12 +1,10 @@
 //! From a study to its report, one study after another, and two runs beside each other.
 
-mod common;
-
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use common::{fail, succeed};
+use crate::common::{self, fail, succeed};
 
 const CONFIG: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

@@ -1,13 +1,13 @@
 //! `finepruner score` on dumps of every form.
 
-mod common;
-
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
 
-use common::{fail, finepruner, npy, npy_header, squares, succeed, write_dump, write_dump_with};
+use crate::common::{
+    self, fail, finepruner, npy, npy_header, squares, succeed, write_dump, write_dump_with,
+};
 
 fn json(args: &[&str]) -> Vec<Value> {
     serde_json::from_str(&succeed(args)).unwrap()

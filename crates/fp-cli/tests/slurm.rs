@@ -1,9 +1,6 @@
 //! Launches on a real Slurm of one node, which this test starts and stops: tasks that are
 //! killed, requeued, out of time or out of disk, a node that is drained, and at the end the
 //! bytes that the study in one piece has. Skips, saying why, where Slurm can't run.
-#![cfg(target_os = "linux")]
-
-mod launched;
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use launched::{Launch, Whole, text};
+use crate::launched::{Launch, Whole, text};
 
 const SHARDS: usize = 8;
 /// Kills of tasks, of their studies and of themselves.

@@ -2,8 +2,6 @@
 //! kept in `tests/terminal/`, so that a change of one is seen. Run with
 //! `FINEPRUNER_UPDATE_SNAPSHOTS=1`, the test writes these files anew.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

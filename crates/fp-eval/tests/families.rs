@@ -1,14 +1,12 @@
 //! Studies on models whose images become different numbers of tokens.
 
-mod study_support;
-
 use std::path::{Path, PathBuf};
 
 use fp_eval::study::{Engine, RunOptions, StudyConfig, read_records, read_spec};
 use fp_scoring::QueryStrategy;
 use serde_json::{Value, json};
 
-use study_support::{World, first_difference, records, run};
+use crate::study_support::{World, first_difference, records, run};
 
 fn checkpoint(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

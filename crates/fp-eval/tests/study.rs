@@ -1,12 +1,5 @@
 //! Studies from configuration to records, on a tiny model.
 
-mod clip_model;
-mod failures;
-mod formats;
-mod stages;
-mod static_heads;
-mod study_support;
-
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -18,7 +11,7 @@ use fp_eval::study::{
 use fp_scoring::QueryStrategy;
 use serde_json::{Value, json};
 
-use study_support::{World, blocks, records, run, set_lines};
+use crate::study_support::{World, blocks, records, run, set_lines};
 
 #[test]
 fn a_record_holds_what_the_grid_asks_for() {

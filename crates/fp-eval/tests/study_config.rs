@@ -1,8 +1,5 @@
 //! Configurations: the published schema, the shipped files, and what is refused.
 
-// The full configuration is one large literal.
-#![recursion_limit = "256"]
-
 use std::path::{Path, PathBuf};
 
 use fp_data::json::schema::check;

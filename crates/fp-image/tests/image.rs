@@ -1,16 +1,13 @@
 //! Decoding, resizing and preprocessing against what Pillow and Hugging Face's processors give
 //! (`golden_images/generate.py`): equal to the last bit.
 
-mod image_cases;
-mod inspected;
-
 use fp_image::{
     DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor, ImageSize,
     PreprocessorConfig, ResampleFilter, RgbImage, Tiling, decode, decode_file, resize,
 };
 use proptest::prelude::*;
 
-use image_cases::{digest, expected, folder, pixels};
+use crate::image_cases::{digest, expected, folder, pixels};
 
 fn values_digest<'a>(values: impl IntoIterator<Item = &'a f32>) -> u32 {
     digest(

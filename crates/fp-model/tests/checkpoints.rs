@@ -1,7 +1,5 @@
 //! Checkpoints in every layout, and checkpoints with something wrong.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
@@ -10,10 +8,10 @@ use fp_model::{LlavaModel, LoadOptions, ModelError, Preset, inspect};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use common::checkpoint::{
+use crate::common::checkpoint::{
     Tensors, golden_config, golden_tensors, save, save_shards, sharded, write_config,
 };
-use common::golden;
+use crate::common::{self, golden};
 
 fn renamed(tensors: &Tensors, rules: &[(&str, &str)]) -> Tensors {
     tensors

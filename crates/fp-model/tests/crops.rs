@@ -1,7 +1,7 @@
 //! Crops whose every patch is a token: what is read of the tower for each, and what methods
 //! keep and merge of them.
 
-mod common;
+use crate::common;
 
 use candle_core::{DType, Device, Tensor};
 use fp_image::{ImageSize, Tiling};

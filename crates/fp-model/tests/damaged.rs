@@ -1,8 +1,6 @@
 //! Checkpoints with something wrong in them: told with tensor, file and what would
 //! be right, and never by a panic.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
@@ -13,8 +11,8 @@ use fp_model::{LlavaModel, LoadOptions, ModelConfig, ModelError, OpenedCheckpoin
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use common::checkpoint::{golden_config, golden_tensors, save, sharded, write_config};
-use common::golden;
+use crate::common::checkpoint::{golden_config, golden_tensors, save, sharded, write_config};
+use crate::common::golden;
 
 const LAYER: &str = "language_model.model.layers.3.";
 

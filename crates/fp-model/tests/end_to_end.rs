@@ -1,14 +1,12 @@
 //! From a PNG and a question to tokens, against the golden cases.
 
-mod common;
-
 use candle_core::Device;
 use fp_image::{ImageAspect, ImageProcessor, PreprocessorConfig, decode_file};
 use fp_model::prompt::PromptTemplate;
 use fp_model::tokenizer::{LlavaTokenizer, SpecialTokenIds};
 use fp_model::{Sample, ToTensor};
 
-use common::{cases, expected, flat, golden, greedy, largest_difference, load};
+use crate::common::{self, cases, expected, flat, golden, greedy, largest_difference, load};
 
 #[test]
 fn unpruned_cases_from_png_and_question() {

@@ -1,7 +1,5 @@
 //! What runs together gives what runs alone, to the last bit.
 
-mod common;
-
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
     FinishReason, GenerateOptions, ImageFeatures, LlavaModel, PrefixOptions, Sample, Sampling,
@@ -11,7 +9,7 @@ use fp_scoring::{
     random_tokens,
 };
 
-use common::{cases, expected, features, greedy, load};
+use crate::common::{self, cases, expected, features, greedy, load};
 
 /// Prompts of different lengths.
 fn prompts(count: usize) -> Vec<EncodedPrompt> {

@@ -1,8 +1,6 @@
 //! Every family against what Hugging Face transformers gives on tiny checkpoints, pruned and not:
 //! see benches/peers/family_goldens.py.
 
-mod common;
-
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -18,7 +16,7 @@ use fp_scoring::{
 };
 use serde::Deserialize;
 
-use common::{flat, golden, greedy, largest_difference};
+use crate::common::{flat, golden, greedy, largest_difference};
 
 /// How far a logit or feature may be off.
 const TOLERANCE: f32 = 1e-3;

@@ -1,12 +1,12 @@
 //! The model against what Hugging Face (unpruned) and the original study
 //! (pruned) gave on the same weights and pixel values.
 
-mod common;
-
 use fp_model::{LlavaModel, LoadOptions, Sample};
 use fp_scoring::{HeadCount, HeadStrategy, KeptTokens, PruneConfig, QueryStrategy, TokenBudget};
 
-use common::{Case, cases, expected, features, flat, greedy, largest_difference, load};
+use crate::common::{
+    self, Case, cases, expected, features, flat, greedy, largest_difference, load,
+};
 
 /// How far a logit or feature may be off.
 const TOLERANCE: f32 = 1e-3;

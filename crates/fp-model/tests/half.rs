@@ -1,8 +1,6 @@
 //! Weights of two bytes, rows in bf16 and a KV cache in bf16: against the same numbers in
 //! f32, and against what PyTorch gives in bf16 and in f64.
 
-mod common;
-
 use std::collections::HashMap;
 use std::fs;
 
@@ -16,8 +14,10 @@ use fp_scoring::{
 };
 use tempfile::TempDir;
 
-use common::checkpoint::{Tensors, golden_config, golden_tensors, save, save_shards, write_config};
-use common::{Case, cases, expected, features, golden, greedy};
+use crate::common::checkpoint::{
+    Tensors, golden_config, golden_tensors, save, save_shards, write_config,
+};
+use crate::common::{Case, cases, expected, features, golden, greedy};
 
 /// Tokens whose importance in f32 is further than this from the last one kept, as a share of
 /// the range of all, are kept or dropped in every format alike. Rounding a row to the 8 bits of

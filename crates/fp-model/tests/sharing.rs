@@ -1,12 +1,10 @@
 //! What is run once for many gives what each one gives by itself, to the last bit.
 
-mod common;
-
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{Branches, ImageFeatures, LlavaModel, LoadOptions, Prefix, PrefixOptions, Sample};
 use fp_scoring::{KeptTokens, random_tokens};
 
-use common::{cases, expected, golden, greedy, largest_difference, load};
+use crate::common::{self, cases, expected, golden, greedy, largest_difference, load};
 
 /// Features of the first golden views.
 fn some_features(model: &LlavaModel, count: usize) -> Vec<ImageFeatures> {

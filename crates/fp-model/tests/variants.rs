@@ -1,7 +1,5 @@
 //! Tiny checkpoints of other shapes and formats against what transformers gives.
 
-mod common;
-
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
@@ -9,7 +7,7 @@ use fp_image::{GridPinpoints, ImageSize, Tiling};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{ImageFeatures, LlavaModel, LoadOptions, Sample};
 
-use common::{flat, golden, largest_difference};
+use crate::common::{flat, golden, largest_difference};
 
 const TOLERANCE: f32 = 1e-4;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{answer, fixture, lines, question, upload};
+use super::{answer, fixture, lines, question, upload};
 
 /// VQAv2's, of the questions in `asked`, with the server's list of all in `all`.
 fn vqav2(all: &[u64], asked: &[u64], texts: &[(u64, &str)]) -> (String, String) {

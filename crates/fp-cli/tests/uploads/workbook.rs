@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::{answer, fixture, lines, upload};
 use crate::common::succeed;
-use crate::{answer, fixture, lines, upload};
 
 /// MMBench's table of rows with two to four options, and answers to them.
 fn mmbench(rows: &[(u64, Vec<&str>, char, &str)], folder: &Path) -> PathBuf {

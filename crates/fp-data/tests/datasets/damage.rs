@@ -5,7 +5,7 @@ use std::path::Path;
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, Dataset, ProblemKind, find};
 
-use crate::dataset_support::embedded;
+use super::dataset_support::embedded;
 
 /// What has to come of a damage.
 pub(crate) enum Expect {

@@ -7,7 +7,7 @@ use ProblemKind::{DuplicateId, InvalidValue, MissingAnswer};
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
-use crate::damage::{
+use super::damage::{
     Expect, append, check, first_line_again, latin_1, read, replaced, small, utf_16,
     with_blank_lines, with_crlf, with_mark,
 };

@@ -4,7 +4,7 @@ use Expect::{Problems, Refused, Same};
 use ProblemKind::{DuplicateId, Encoding, InvalidValue, Malformed, MissingAnswer};
 use fp_data::dataset::{Benchmark, ProblemKind};
 
-use crate::damage::{
+use super::damage::{
     Expect, check, first_line_again, latin_1, replaced, small, text, utf_16, with_crlf, with_mark,
 };
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, Dataset, locate};
 
-use crate::dataset_support::{check_layout, choices, embedded, expressions, read_back};
+use super::dataset_support::{check_layout, choices, embedded, expressions, read_back};
 
 #[test]
 fn whole_benchmark_in_layouts_of_open_questions() {

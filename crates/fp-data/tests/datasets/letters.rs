@@ -6,10 +6,10 @@ use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, Dataset, ProblemKind, open};
 use serde_json::{Value, json};
 
-use crate::damage::{
+use super::damage::{
     Expect, check, first_line_again, half, latin_1, replaced, utf_16, with_crlf, with_mark,
 };
-use crate::dataset_support::choices;
+use super::dataset_support::choices;
 
 fn few() -> (tempfile::TempDir, Dataset) {
     let folder = tempfile::tempdir().unwrap();

@@ -7,11 +7,11 @@ use ProblemKind::{
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
-use crate::damage::{
+use super::damage::{
     Expect, append, check, first_line_again, half, latin_1, read, replaced, small, utf_16,
     with_blank_lines, with_crlf, with_mark,
 };
-use crate::dataset_support::expressions;
+use super::dataset_support::expressions;
 
 #[test]
 fn lines_of_questions() {

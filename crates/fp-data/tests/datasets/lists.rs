@@ -4,8 +4,8 @@ use Expect::{Problems, Refused, Same};
 use ProblemKind::{DuplicateId, InvalidValue, Malformed, MissingAnswer, MissingImage};
 use fp_data::dataset::{Benchmark, ProblemKind};
 
-use crate::damage::{Expect, check, half, latin_1, replaced, utf_16, with_mark};
-use crate::dataset_support::choices;
+use super::damage::{Expect, check, half, latin_1, replaced, utf_16, with_mark};
+use super::dataset_support::choices;
 
 #[test]
 fn lists_of_entries() {

@@ -3,7 +3,7 @@
 
 use fp_data::dataset::{Benchmark, find, locate, parquet};
 
-use crate::dataset_support::{check_layout, choices, embedded, expressions};
+use super::dataset_support::{check_layout, choices, embedded, expressions};
 
 #[test]
 fn every_benchmark_has_its_columns() {

@@ -5,7 +5,7 @@ use ProblemKind::{DuplicateId, Encoding, Malformed, MissingImage, WrongType};
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
-use crate::damage::{
+use super::damage::{
     Damage, Expect, append, check, first_line_again, half, latin_1, read, replaced, small, utf_16,
     with_crlf, with_mark,
 };

@@ -7,11 +7,11 @@ use ProblemKind::{DuplicateId, Encoding, InvalidValue, Malformed, MissingImage, 
 use fp_data::dataset::export::export;
 use fp_data::dataset::{Benchmark, ProblemKind};
 
-use crate::damage::{
+use super::damage::{
     Expect, append, check, latin_1, read, replaced, text, utf_16, with_blank_end, with_crlf,
     with_mark,
 };
-use crate::dataset_support::choices;
+use super::dataset_support::choices;
 
 #[test]
 fn tables() {

@@ -8,7 +8,7 @@ use fp_data::dataset::{
 };
 use serde_json::{Value, json};
 
-use crate::dataset_support::choices;
+use super::dataset_support::choices;
 
 /// A data set of the plain form with these lines, and one image, `a.png`.
 fn plain(folder: &Path, lines: &[Value]) {

@@ -7,7 +7,7 @@ use ProblemKind::{
 use fp_data::dataset::{Benchmark, ProblemKind, find, locate, open};
 use serde_json::json;
 
-use crate::damage::{
+use super::damage::{
     Expect, append, check, first_line_again, half, latin_1, replaced, small, utf_16, with_crlf,
     with_mark,
 };

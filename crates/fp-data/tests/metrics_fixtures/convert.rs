@@ -9,7 +9,7 @@ use fp_data::metric::{mmvet, vqa};
 use fp_scoring::{DecoderShape, MlpConvention};
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Outcome, check, number, text};
+use super::fixture::{Fixture, Outcome, check, number, text};
 
 #[test]
 fn vqav2_convert() {

@@ -6,7 +6,7 @@ use fp_data::metric::gqa::{GqaAttention, GqaChoices, GqaExtras, GqaQuestion, Gqa
 use fp_data::metric::{Breakdown, GroupScore};
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Outcome, check, numbers, text};
+use super::fixture::{Fixture, Outcome, check, numbers, text};
 
 fn parsed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).expect("the official schema")

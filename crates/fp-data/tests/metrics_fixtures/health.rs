@@ -8,7 +8,7 @@ use fp_data::dataset::{Benchmark, Dataset};
 use fp_data::rescore::{AnswerFile, Health, Level, Scored};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, Outcome, read, text, texts};
+use super::fixture::{Fixture, Outcome, read, text, texts};
 
 /// Questions with what was said to them.
 struct Answered {

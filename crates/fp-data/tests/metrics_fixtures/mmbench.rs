@@ -6,7 +6,7 @@ use fp_data::metric::mmbench::{
 };
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Outcome, check, text};
+use super::fixture::{Fixture, Outcome, check, text};
 
 fn options_of(value: &Value) -> Vec<(char, &str)> {
     let options = value.as_object().expect("options");

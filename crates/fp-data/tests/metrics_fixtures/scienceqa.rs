@@ -4,7 +4,7 @@ use fp_data::metric::GroupScore;
 use fp_data::metric::scienceqa::{INSTRUCTION, is_right_lmms_eval, parse};
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Outcome, check, text, texts};
+use super::fixture::{Fixture, Outcome, check, text, texts};
 
 #[test]
 fn scienceqa_eval() {

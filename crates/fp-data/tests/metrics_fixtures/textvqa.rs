@@ -3,7 +3,7 @@
 use fp_data::metric::textvqa::{NUM_GOLDS, question_key};
 use fp_data::metric::{AnswerRule, GroupScore};
 
-use crate::fixture::{Fixture, Outcome, check, text, texts};
+use super::fixture::{Fixture, Outcome, check, text, texts};
 
 #[test]
 fn textvqa_prompt_key() {

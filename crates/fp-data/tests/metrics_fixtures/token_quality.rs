@@ -8,7 +8,7 @@ use fp_image::ImageAspect;
 use fp_scoring::KeptTokens;
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Outcome, check, numbers, text};
+use super::fixture::{Fixture, Outcome, check, numbers, text};
 
 /// Tokens per row of the golden cases.
 const SIDE: usize = 24;

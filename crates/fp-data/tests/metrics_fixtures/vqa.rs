@@ -4,7 +4,7 @@ use fp_data::metric::GroupScore;
 use fp_data::metric::vqa::{VqaNormalizer, VqaRule};
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Outcome, check, text, texts};
+use super::fixture::{Fixture, Outcome, check, text, texts};
 
 #[test]
 fn vqa_contractions() {

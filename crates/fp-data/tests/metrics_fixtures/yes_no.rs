@@ -5,7 +5,7 @@ use fp_data::metric::pope::{self, PopeReport, YesNoCounts};
 use fp_data::metric::{AnswerRule, YesNo};
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Outcome, check, text, texts};
+use super::fixture::{Fixture, Outcome, check, text, texts};
 
 fn name(label: YesNo) -> &'static str {
     match label {

@@ -1,10 +1,12 @@
 //! gated_silu and activate: what stands between the matrices of an MLP.
 
-use crate::cases::{DTYPES, Random};
-use crate::device::{Device, launch, set_order, try_launch};
-use crate::ffi::{self, F32};
-use crate::ffi_rows::{ActivateArgs, GatedSiluArgs, fp_emulated_activate, fp_emulated_gated_silu};
-use crate::typed::{self, Typed, assert_near, normal_like};
+use crate::emulation::cases::{DTYPES, Random};
+use crate::emulation::device::{Device, launch, set_order, try_launch};
+use crate::emulation::ffi::{self, F32};
+use crate::emulation::ffi_rows::{
+    ActivateArgs, GatedSiluArgs, fp_emulated_activate, fp_emulated_gated_silu,
+};
+use crate::emulation::typed::{self, Typed, assert_near, normal_like};
 
 const NONE: u32 = 0;
 const QUICK_GELU: u32 = 1;

@@ -1,9 +1,11 @@
 //! attention_rows: queries and keys to attention of the image.
 
-use crate::cases::{DTYPES, Random};
-use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi::{self, AttentionRowsArgs, F32};
-use crate::ffi_attention::{AttentionRun, AttentionSequence};
+use crate::emulation::cases::{DTYPES, Random};
+use crate::emulation::device::{
+    Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch,
+};
+use crate::emulation::ffi::{self, AttentionRowsArgs, F32};
+use crate::emulation::ffi_attention::{AttentionRun, AttentionSequence};
 
 /// Sizes of one case, with paddings that make strides differ from sizes.
 struct Sizes {

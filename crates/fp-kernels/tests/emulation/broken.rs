@@ -1,7 +1,7 @@
 //! Kernels with a mistake each: the emulation must say so.
 
-use crate::device::{Buffer, Device, last_fault, set_order};
-use crate::{ffi, ffi_attention};
+use crate::emulation::device::{Buffer, Device, last_fault, set_order};
+use crate::emulation::{ffi, ffi_attention};
 
 /// Runs the broken kernel; what the emulation found, or none.
 fn run(mistake: u32, cluster: u32) -> Option<String> {

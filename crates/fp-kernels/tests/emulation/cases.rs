@@ -1,6 +1,6 @@
 //! Random shapes and attention.
 
-use crate::ffi::{BF16, F16, F32};
+use crate::emulation::ffi::{BF16, F16, F32};
 
 pub(crate) const DTYPES: [u32; 3] = [F32, F16, BF16];
 

@@ -3,10 +3,12 @@
 use fp_kernels::cpu::reference;
 use fp_scoring::HeadStrategy;
 
-use crate::cases::{self, DTYPES, Random};
-use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi::{self, CompareHeadsArgs, Cut, F32, L1, SOFTMAX, Strategies};
-use crate::oracle;
+use crate::emulation::cases::{self, DTYPES, Random};
+use crate::emulation::device::{
+    Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch,
+};
+use crate::emulation::ffi::{self, CompareHeadsArgs, Cut, F32, L1, SOFTMAX, Strategies};
+use crate::emulation::oracle;
 
 pub(crate) const COMPARING: [u8; 3] = [9, 10, 11];
 

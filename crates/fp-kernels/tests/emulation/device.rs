@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_void};
 
 use half::{bf16, f16};
 
-use crate::ffi::{self, Launcher, NO_DATA_ERROR};
+use crate::emulation::ffi::{self, Launcher, NO_DATA_ERROR};
 
 /// What outputs hold before a launch: no kernel writes it.
 const POISON: u8 = 0xa5;

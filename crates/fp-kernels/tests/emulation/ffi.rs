@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use crate::ffi_attention::{AttentionRun, AttentionSequence};
+use crate::emulation::ffi_attention::{AttentionRun, AttentionSequence};
 
 pub(crate) const F32: u32 = 0;
 pub(crate) const F16: u32 = 1;

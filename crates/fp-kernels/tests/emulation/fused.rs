@@ -1,10 +1,14 @@
 //! fused: scoring and selection together, by a cluster and by two launches.
 
-use crate::cases::{self, DTYPES, Random};
-use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi::{self, Audit, F32, FusedArgs, L1, SOFTMAX, Selection, Statistics, Strategies};
-use crate::head_score::OWN;
-use crate::oracle;
+use crate::emulation::cases::{self, DTYPES, Random};
+use crate::emulation::device::{
+    Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch,
+};
+use crate::emulation::ffi::{
+    self, Audit, F32, FusedArgs, L1, SOFTMAX, Selection, Statistics, Strategies,
+};
+use crate::emulation::head_score::OWN;
+use crate::emulation::oracle;
 
 const CLUSTER: u32 = 1;
 const TWO: u32 = 2;

@@ -1,8 +1,8 @@
 //! gather_tokens and gather_positions.
 
-use crate::cases::Random;
-use crate::device::{Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi::{self, GatherPositionsArgs, GatherTokensArgs};
+use crate::emulation::cases::Random;
+use crate::emulation::device::{Buffer, Device, ErrorWord, launch, set_order, try_launch};
+use crate::emulation::ffi::{self, GatherPositionsArgs, GatherTokensArgs};
 
 struct Sizes {
     batch_size: usize,

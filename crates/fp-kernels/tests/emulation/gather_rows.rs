@@ -1,9 +1,9 @@
 //! gather_rows: embeddings, features of an image among them.
 
-use crate::cases::Random;
-use crate::device::{Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi;
-use crate::ffi_rows::{BAD_ROW, FROM_TABLE, GatherRowsArgs, fp_emulated_gather_rows};
+use crate::emulation::cases::Random;
+use crate::emulation::device::{Buffer, Device, ErrorWord, launch, set_order, try_launch};
+use crate::emulation::ffi;
+use crate::emulation::ffi_rows::{BAD_ROW, FROM_TABLE, GatherRowsArgs, fp_emulated_gather_rows};
 
 struct Case {
     table: Vec<u8>,

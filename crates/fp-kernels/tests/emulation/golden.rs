@@ -3,13 +3,13 @@
 
 use fp_scoring::{HeadStrategy, NEAR_TIE_GAP, TokenLayout};
 
-use crate::compare_heads;
-use crate::device::{Attention, Device};
-use crate::ffi::{F32, SOFTMAX};
-use crate::fused::{self, Sizes};
-use crate::golden_cases::{cases, tensor};
-use crate::query_weights;
-use crate::select;
+use crate::emulation::compare_heads;
+use crate::emulation::device::{Attention, Device};
+use crate::emulation::ffi::{F32, SOFTMAX};
+use crate::emulation::fused::{self, Sizes};
+use crate::emulation::golden_cases::{cases, tensor};
+use crate::emulation::query_weights;
+use crate::emulation::select;
 
 /// Heads and tokens of one strategy, by the fused launch or by comparing heads.
 fn choose(attention: &Attention, sizes: &Sizes, strategy: HeadStrategy) -> (Vec<u32>, Vec<u32>) {

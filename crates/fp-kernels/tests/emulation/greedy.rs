@@ -1,10 +1,10 @@
 //! greedy: the token that greedy decoding takes, its margin, and whether logits are numbers.
 
-use crate::cases::{DTYPES, Random};
-use crate::device::{Buffer, Device, launch, set_order, try_launch};
-use crate::ffi::{self, F32};
-use crate::ffi_rows::{GreedyArgs, GreedyChoice, fp_emulated_greedy};
-use crate::typed::{Typed, normal_like};
+use crate::emulation::cases::{DTYPES, Random};
+use crate::emulation::device::{Buffer, Device, launch, set_order, try_launch};
+use crate::emulation::ffi::{self, F32};
+use crate::emulation::ffi_rows::{GreedyArgs, GreedyChoice, fp_emulated_greedy};
+use crate::emulation::typed::{Typed, normal_like};
 
 fn args(
     logits: &Typed,

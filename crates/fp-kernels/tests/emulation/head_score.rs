@@ -1,9 +1,11 @@
 //! head_score: statistics and scores of every row.
 
-use crate::cases::{self, DTYPES, Random};
-use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi::{self, F32, HeadScoreArgs, L1, SOFTMAX, Statistics, Strategies};
-use crate::oracle;
+use crate::emulation::cases::{self, DTYPES, Random};
+use crate::emulation::device::{
+    Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch,
+};
+use crate::emulation::ffi::{self, F32, HeadScoreArgs, L1, SOFTMAX, Statistics, Strategies};
+use crate::emulation::oracle;
 
 /// The first nine strategies.
 pub(crate) const OWN: [u8; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];

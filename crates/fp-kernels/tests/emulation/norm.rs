@@ -1,10 +1,10 @@
 //! RMS norm and layer norm, alone and with an addition before them.
 
-use crate::cases::{DTYPES, Random};
-use crate::device::{Device, launch, set_order, try_launch};
-use crate::ffi::{self, F16, F32};
-use crate::ffi_rows::{NormArgs, fp_emulated_norm};
-use crate::typed::{self, Typed, assert_near, normal_like};
+use crate::emulation::cases::{DTYPES, Random};
+use crate::emulation::device::{Device, launch, set_order, try_launch};
+use crate::emulation::ffi::{self, F16, F32};
+use crate::emulation::ffi_rows::{NormArgs, fp_emulated_norm};
+use crate::emulation::typed::{self, Typed, assert_near, normal_like};
 
 struct Case {
     x: Typed,

@@ -4,7 +4,7 @@ use fp_kernels::cpu::{self, reference};
 use fp_kernels::{HeadStatistics, StatisticsOptions};
 use fp_scoring::{HeadCount, HeadStrategy, ImageAttention, SelectOptions, Selection, score_all};
 
-use crate::ffi::{Cut, L1, Statistics};
+use crate::emulation::ffi::{Cut, L1, Statistics};
 
 pub(crate) const THRESHOLD: f64 = 0.01;
 

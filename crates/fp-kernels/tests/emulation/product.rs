@@ -1,9 +1,9 @@
 //! The matrix primitives: products, and mistakes that the emulation must catch.
 
-use crate::cases::Random;
-use crate::device::{Attention, Buffer, Device, last_fault, set_order};
-use crate::ffi::{BF16, EMULATION_FAULT, F16};
-use crate::ffi_attention::fp_emulation_product;
+use crate::emulation::cases::Random;
+use crate::emulation::device::{Attention, Buffer, Device, last_fault, set_order};
+use crate::emulation::ffi::{BF16, EMULATION_FAULT, F16};
+use crate::emulation::ffi_attention::fp_emulation_product;
 
 /// [16, 16] · [16, 8] onto what is there; the fault instead, if there was one.
 fn product(a: &Attention, b: &Attention, sums: &[f32], mistake: u32) -> Result<Vec<f32>, String> {

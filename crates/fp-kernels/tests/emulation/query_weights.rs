@@ -3,10 +3,10 @@
 use fp_kernels::cpu::reference;
 use fp_scoring::{AttentionRows, QueryStrategy, TokenLayout, image_attention};
 
-use crate::cases::{self, DTYPES, Random};
-use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order};
-use crate::ffi::{self, CombineRowsArgs, QueryWeightsArgs};
-use crate::oracle::assert_close;
+use crate::emulation::cases::{self, DTYPES, Random};
+use crate::emulation::device::{Attention, Buffer, Device, ErrorWord, launch, set_order};
+use crate::emulation::ffi::{self, CombineRowsArgs, QueryWeightsArgs};
+use crate::emulation::oracle::assert_close;
 
 struct Weighed {
     totals: Vec<f64>,

@@ -2,10 +2,12 @@
 
 use fp_kernels::cpu::reference;
 
-use crate::cases::{self, DTYPES, Random};
-use crate::device::{Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch};
-use crate::ffi::{self, Audit, F32, SelectArgs, Selection, Statistics};
-use crate::oracle;
+use crate::emulation::cases::{self, DTYPES, Random};
+use crate::emulation::device::{
+    Attention, Buffer, Device, ErrorWord, launch, set_order, try_launch,
+};
+use crate::emulation::ffi::{self, Audit, F32, SelectArgs, Selection, Statistics};
+use crate::emulation::oracle;
 
 /// Buffers of one selection; scores `[B, strategies, H]`.
 struct Case {

@@ -4,10 +4,10 @@ use std::ffi::c_void;
 
 use half::{bf16, f16};
 
-use crate::cases::Random;
-use crate::device::Buffer;
-use crate::ffi::{BF16, F16, F32};
-use crate::ffi_rows::fp_emulation_narrow;
+use crate::emulation::cases::Random;
+use crate::emulation::device::Buffer;
+use crate::emulation::ffi::{BF16, F16, F32};
+use crate::emulation::ffi_rows::fp_emulation_narrow;
 
 /// Values in one of the three formats.
 pub(crate) struct Typed {

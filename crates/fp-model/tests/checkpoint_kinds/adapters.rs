@@ -3,8 +3,8 @@
 use fp_model::CheckpointError;
 use serde_json::{Value, json};
 
+use super::folder::{Folder, renamed, zeros};
 use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save};
-use crate::folder::{Folder, renamed, zeros};
 
 const QUERY: &str = "language_model.model.layers.2.self_attn.q_proj";
 

@@ -4,7 +4,7 @@ use fp_model::prompt::PromptError;
 use fp_model::{CheckpointError, ModelError, OpenedCheckpoint};
 use serde_json::{Value, json};
 
-use crate::folder::Folder;
+use super::folder::Folder;
 
 /// Not complete, for the one reason that `parts` are of.
 #[track_caller]

@@ -3,8 +3,8 @@
 use fp_model::{CheckpointError, OpenedCheckpoint};
 use serde_json::{Value, json};
 
+use super::folder::{Folder, renamed, zeros};
 use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save, write_config};
-use crate::folder::{Folder, renamed, zeros};
 
 /// The original project's config and names, without projector and tower.
 fn original_decoder() -> (Tensors, Value) {

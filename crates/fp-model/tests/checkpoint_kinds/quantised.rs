@@ -6,8 +6,8 @@ use fp_model::CheckpointError;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::{Value, json};
 
+use super::folder::Folder;
 use crate::common::checkpoint::golden_config;
-use crate::folder::Folder;
 
 /// What is stored in place of one weight: endings of names, formats, shapes.
 type Stored = &'static [(&'static str, Dtype, &'static [usize])];

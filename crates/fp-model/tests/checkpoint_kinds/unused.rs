@@ -4,7 +4,7 @@
 use fp_model::{CheckpointError, LlavaModel, LoadOptions, ModelError, OpenedCheckpoint};
 use serde_json::json;
 
-use crate::folder::{Folder, zeros};
+use super::folder::{Folder, zeros};
 
 const LAYER: &str = "language_model.model.layers.2.";
 

@@ -9,13 +9,13 @@ use fp_scoring::error_text;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::tiny::TinyClip;
 use crate::common::golden;
-use crate::tiny::TinyClip;
 
 /// Opens the folder after `change` and expects to be told of all `parts`.
 #[track_caller]
 fn refuse(change: impl FnOnce(&mut TinyClip), after: impl FnOnce(&Path), parts: &[&str]) {
-    let mut clip = crate::clip();
+    let mut clip = super::clip();
     change(&mut clip);
     let dir = TempDir::new().unwrap();
     clip.write(dir.path());

@@ -3,7 +3,7 @@
 
 use candle_core::DType;
 
-use crate::tiny::{CONTEXT, HEADS, LAYERS, TinyClip, WIDTH};
+use super::tiny::{CONTEXT, HEADS, LAYERS, TinyClip, WIDTH};
 
 type Rows = Vec<Vec<f64>>;
 

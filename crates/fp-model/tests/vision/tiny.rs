@@ -5,8 +5,8 @@ use fp_model::{LlavaModel, LoadOptions, VisionParts};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::naive::Tower;
 use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save, write_config};
-use crate::naive::Tower;
 
 pub(crate) const LAYERS: usize = 4;
 pub(crate) const HEADS: usize = 3;

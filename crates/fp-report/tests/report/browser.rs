@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::naive::{Lines, mean};
-use crate::synthetic::{Size, write_run};
+use super::naive::{Lines, mean};
+use super::synthetic::{Size, write_run};
 
 const NAMES: [&str; 4] = [
     "chromium",

@@ -13,7 +13,7 @@ use fp_scoring::MethodRegistry;
 use fp_stats::CompareOptions;
 use serde_json::{Value, json};
 
-use crate::synthetic::{Size, config, write_records, write_run};
+use super::synthetic::{Size, config, write_records, write_run};
 
 /// A dataset of a made-up study.
 pub(crate) struct Asked {

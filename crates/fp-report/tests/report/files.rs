@@ -5,7 +5,7 @@ use std::path::Path;
 use fp_eval::study::{FORMAT, OLDEST_FORMAT, RecordsWriter};
 use fp_report::{ReportError, Run};
 
-use crate::synthetic::{Size, write_run};
+use super::synthetic::{Size, write_run};
 
 fn run(seed: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -170,7 +170,7 @@ fn two_runs_are_compared_by_sample() {
     let some = fp_report::compare(first.path(), other.path()).unwrap();
     let vanilla = &some.cells[0];
     let means = [first.path(), other.path()]
-        .map(|folder| crate::naive::mean(&crate::naive::Lines::read(folder).scores("vanilla")));
+        .map(|folder| super::naive::mean(&super::naive::Lines::read(folder).scores("vanilla")));
     let difference = vanilla.comparison.as_ref().unwrap().difference;
     assert!((difference - (means[1] - means[0])).abs() < 1e-12);
     assert!(vanilla.texts_differ > 0 && vanilla.kept_differ == 0);

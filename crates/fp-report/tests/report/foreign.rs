@@ -7,7 +7,7 @@ use fp_eval::study::SampleRecord;
 use fp_report::Run;
 use serde_json::{Value, json};
 
-use crate::synthetic::{Size, write_records, write_run};
+use super::synthetic::{Size, write_records, write_run};
 
 const SMALL: Size = Size {
     images: 3,
@@ -141,7 +141,7 @@ fn records_that_are_none_of_the_run() {
     }
     // Samples that failed have nothing to be held against, and are read as ever.
     let mut records = whole;
-    crate::synthetic::fail(&mut records[2], "no image");
+    super::synthetic::fail(&mut records[2], "no image");
     write_records(folder.path(), &records);
     assert!(Run::read(folder.path()).is_ok());
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::naive::{Lines, mean};
-use crate::synthetic::{Size, write_run};
+use super::naive::{Lines, mean};
+use super::synthetic::{Size, write_run};
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
     value[key].as_array().unwrap()

@@ -3,8 +3,8 @@
 use fp_eval::study::{Grid, SampleRecord, Seen};
 use fp_report::{MOST_LISTED, Run, analyse, write};
 
-use crate::naive::Lines;
-use crate::synthetic::{Size, edit, write_run};
+use super::naive::Lines;
+use super::synthetic::{Size, edit, write_run};
 
 const CELL: &str = "variance+last_token/h4/R25";
 

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::naive::{self, Lines};
-use crate::synthetic::{Size, write_run};
+use super::naive::{self, Lines};
+use super::synthetic::{Size, write_run};
 
 struct Case {
     _folder: tempfile::TempDir,

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::naive::{Lines, mean};
-use crate::synthetic::{Size, write_run};
+use super::naive::{Lines, mean};
+use super::synthetic::{Size, write_run};
 
 fn page(study: &str, change: impl Fn(&Path)) -> (String, Lines, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();

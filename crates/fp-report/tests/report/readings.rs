@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use crate::naive::{self, Lines};
-use crate::synthetic::{Size, answer, edit, write_run};
+use super::naive::{self, Lines};
+use super::synthetic::{Size, answer, edit, write_run};
 
 struct Case {
     folder: tempfile::TempDir,

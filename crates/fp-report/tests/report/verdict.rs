@@ -6,7 +6,7 @@ use fp_eval::study::{Cell, Grid, Method};
 use fp_report::{Analysis, Answer, Outcome, Reference, Run};
 use serde_json::{Value, json};
 
-use crate::synthetic::{Size, answer, edit, fail, write_run};
+use super::synthetic::{Size, answer, edit, fail, write_run};
 
 fn size(images: usize, questions: usize) -> Size {
     Size {

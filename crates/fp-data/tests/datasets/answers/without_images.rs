@@ -7,7 +7,7 @@ use fp_data::dataset::{Benchmark, find, open};
 use fp_data::rescore::{AnswerFile, Scored, open_questions};
 use serde_json::{Value, json};
 
-use crate::dataset_support::{choices, embedded, expressions};
+use crate::datasets::dataset_support::{choices, embedded, expressions};
 
 /// Deletes every picture below a folder; gives how many there were.
 fn delete_images(folder: &Path) -> usize {

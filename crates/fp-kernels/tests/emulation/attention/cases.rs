@@ -1,7 +1,7 @@
 //! Random layers.
 
 use super::layer::{Layer, Run, Sequence, Shape};
-use crate::cases::Random;
+use crate::emulation::cases::Random;
 
 /// Head sizes of real models and of tests' tiny ones.
 const HEAD_DIMS: [usize; 12] = [4, 8, 7, 16, 20, 32, 64, 64, 80, 96, 128, 136];

@@ -3,10 +3,10 @@
 use super::cases::layer_of;
 use super::causal;
 use super::layer::Layer;
-use crate::cases::Random;
-use crate::device::{Device, try_launch};
-use crate::ffi::{BAD_SEQUENCE, BF16, F16, F32, INVALID_LOGITS};
-use crate::ffi_attention::{
+use crate::emulation::cases::Random;
+use crate::emulation::device::{Device, try_launch};
+use crate::emulation::ffi::{BAD_SEQUENCE, BF16, F16, F32, INVALID_LOGITS};
+use crate::emulation::ffi_attention::{
     AttentionArgs, AttentionRun, AttentionSequence, fp_emulated_attention_decode,
     fp_emulated_attention_decode_workspace, fp_emulated_attention_prefill,
 };

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use crate::device::{Attention, Buffer, ErrorWord, launch};
-use crate::ffi::{self, Launcher};
-use crate::ffi_attention::{
+use crate::emulation::device::{Attention, Buffer, ErrorWord, launch};
+use crate::emulation::ffi::{self, Launcher};
+use crate::emulation::ffi_attention::{
     AttentionArgs, AttentionRun, AttentionSequence, fp_emulated_attention_decode,
     fp_emulated_attention_decode_workspace, fp_emulated_attention_prefill,
 };

@@ -7,9 +7,9 @@ mod layer;
 use cases::{layer as new_layer, layer_of, run, strided_run};
 use layer::{Layer, Sequence, Shape};
 
-use crate::cases::{DTYPES, Random};
-use crate::device::{Device, set_order};
-use crate::ffi::{self, F16, F32};
+use crate::emulation::cases::{DTYPES, Random};
+use crate::emulation::device::{Device, set_order};
+use crate::emulation::ffi::{self, F16, F32};
 
 /// Runs a layer in two orders of threads; the bytes must be the same.
 fn in_any_order(layer: &Layer, is_decode: bool, case: &str) {

@@ -1,9 +1,9 @@
 //! A case of rotary_append in emulated memory, and what comes of it by definition.
 
-use crate::cases::Random;
-use crate::device::{Buffer, ErrorWord};
-use crate::ffi_rows::{KvRun, RotaryAppendArgs};
-use crate::typed::Typed;
+use crate::emulation::cases::Random;
+use crate::emulation::device::{Buffer, ErrorWord};
+use crate::emulation::ffi_rows::{KvRun, RotaryAppendArgs};
+use crate::emulation::typed::Typed;
 
 /// Sizes of a case, and where its rows go.
 #[derive(Clone)]

@@ -2,11 +2,13 @@
 
 mod case;
 
-use crate::cases::{DTYPES, Random};
-use crate::device::{Buffer, Device, launch, set_order, try_launch};
-use crate::ffi::{self, F16, F32};
-use crate::ffi_rows::{BAD_POSITION, BAD_SLOT, KvRun, RotaryAppendArgs, fp_emulated_rotary_append};
-use crate::typed::{Typed, assert_near, normal_like};
+use crate::emulation::cases::{DTYPES, Random};
+use crate::emulation::device::{Buffer, Device, launch, set_order, try_launch};
+use crate::emulation::ffi::{self, F16, F32};
+use crate::emulation::ffi_rows::{
+    BAD_POSITION, BAD_SLOT, KvRun, RotaryAppendArgs, fp_emulated_rotary_append,
+};
+use crate::emulation::typed::{Typed, assert_near, normal_like};
 use case::{Case, Sizes, angles, reference};
 use fp_kernels::dense;
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::common::{fail, finepruner, succeed};
 use super::{GOLDEN, golden};
+use crate::common::{fail, finepruner, succeed};
 use tiny::TinyClip;
 
 fn tiny_clip() -> TinyClip {

@@ -1,8 +1,6 @@
 //! Several stages, merges and positions: each against something simpler that must give
 //! the same, to the last bit.
 
-mod common;
-#[path = "stages/published.rs"]
 mod published;
 
 use candle_core::Tensor;
@@ -17,7 +15,7 @@ use fp_scoring::{
     random_tokens,
 };
 
-use common::{expected, greedy, load};
+use crate::common::{self, expected, greedy, load};
 
 /// Logits after the prompt, tokens, tokens cached per layer.
 type Answer = (Vec<f32>, Vec<u32>, Vec<usize>);

@@ -1,8 +1,6 @@
 //! Files for servers, judges and official scripts, as `finepruner rescore --upload` writes
 //! them.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod lists;
 #[cfg(feature = "xlsx")]
 mod workbook;
@@ -11,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use common::finepruner;
+use crate::common::finepruner;
 
 /// Names the folder of golden cases, some of which belong to others: read where they lie.
 const FIXTURES: &str = "FINEPRUNER_METRICS_FIXTURES";

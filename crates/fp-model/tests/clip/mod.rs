@@ -1,8 +1,6 @@
 //! The text side of a CLIP model beside a LLaVA checkpoint: against a plain reference, in
 //! whole models, and what is refused.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod errors;
 mod naive;
 mod tiny;
@@ -22,8 +20,8 @@ use fp_scoring::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use common::checkpoint::{golden_config, save_shards};
-use common::{expected, golden, greedy};
+use crate::common::checkpoint::{golden_config, save_shards};
+use crate::common::{expected, golden, greedy};
 use tiny::TinyClip;
 
 /// The golden model, its tower's last norm too.

@@ -1,10 +1,7 @@
 //! What is read of the vision tower, against a tower written down in `f64`; and that
 //! reading changes nothing.
 
-mod common;
-#[path = "vision/naive.rs"]
 mod naive;
-#[path = "vision/tiny.rs"]
 mod tiny;
 
 use candle_core::Tensor;
@@ -14,7 +11,7 @@ use fp_model::{
     VisionRequest,
 };
 
-use common::{flat, golden};
+use crate::common::{self, flat, golden};
 use naive::Trace;
 use tiny::{
     EVERYTHING, HEADS, LAYERS, PATCHES, SIDE, WIDTH, checkpoint, checkpoint_with, load, pixels,

@@ -3,5 +3,3 @@
 mod determinism;
 mod recomputed;
 mod study_datasets;
-#[path = "../../../fp-eval/tests/study_support/mod.rs"]
-mod study_support;

@@ -2,7 +2,6 @@
 //!
 //! The same sources that nvcc compiles run here on the host. What that proves and what
 //! not stands at the head of `kernels/emulation/emulation.h`.
-#![cfg(feature = "emulation")]
 #![allow(unsafe_code)] // calls through the kernels' C interface
 
 mod activate;

@@ -1,11 +1,10 @@
 //! `finepruner generate` on the small golden checkpoint, and on dummy weights.
 
 mod clip_model;
-mod common;
 
 use serde_json::Value;
 
-use common::{fail, succeed};
+use crate::common::{self, fail, succeed};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests/golden");
 

@@ -5,9 +5,7 @@
 //! the query cases `[H, Q, N]`: the last five rows and all rows after the image.
 //! Rows before the image are zero there and left out, as a causal mask allows.
 
-#[path = "golden/cases.rs"]
 mod cases;
-#[path = "golden/published.rs"]
 mod published;
 
 use std::collections::BTreeMap;

@@ -3,8 +3,6 @@
 
 mod adapters;
 mod class_token;
-#[path = "../common/mod.rs"]
-mod common;
 mod folder;
 mod inputs;
 mod parts;

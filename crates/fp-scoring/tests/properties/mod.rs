@@ -1,6 +1,5 @@
 //! What must hold for any attention.
 
-#[path = "properties/published.rs"]
 mod published;
 
 use fp_scoring::{

@@ -1,14 +1,12 @@
 //! `finepruner budget`, `finepruner efficiency`, `finepruner strategies`, `finepruner methods`
 //! and `finepruner select`.
 
-mod common;
-#[path = "budget/published.rs"]
 mod published;
 
 use fp_scoring::{HeadStrategy, MethodRegistry, QueryStrategy};
 use serde_json::Value;
 
-use common::{fail, succeed};
+use crate::common::{fail, succeed};
 
 /// The cells of the line that starts with `label`, in the `nth` table that has one.
 #[track_caller]

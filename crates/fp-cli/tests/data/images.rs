@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::{checked, line, plain, unwrapped, wrong};
 use crate::common::{finepruner, succeed};
-use crate::{checked, line, plain, unwrapped, wrong};
 
 /// A golden file of the decoders' tests.
 pub(crate) fn golden(file: &str) -> Vec<u8> {

@@ -1,15 +1,14 @@
 //! Data sets and answers by the command: check, convert, export, rescore.
 
-mod common;
-mod data_files;
-mod data_images;
+mod files;
+mod images;
 
 use std::path::Path;
 
 use fp_data::dataset::Benchmark;
 use serde_json::Value;
 
-use common::{fail, finepruner, succeed};
+use crate::common::{fail, finepruner, succeed};
 
 fn json(args: &[&str]) -> Value {
     serde_json::from_str(&succeed(args)).unwrap()

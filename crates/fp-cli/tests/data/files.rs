@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::images::golden;
+use super::{unwrapped, wrong};
 use crate::common::{finepruner, succeed};
-use crate::data_images::golden;
-use crate::{unwrapped, wrong};
 
 /// A folder with files by their names.
 fn folder_of(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {

@@ -1,0 +1,3 @@
+//! Integration tests of the fuzzer.
+
+mod short_run;

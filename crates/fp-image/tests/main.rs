@@ -1,0 +1,5 @@
+//! Integration tests of decoding and preprocessing.
+
+mod image;
+mod image_cases;
+mod inspected;

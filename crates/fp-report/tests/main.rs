@@ -1,0 +1,6 @@
+//! Integration tests of analyses and reports.
+
+mod report;
+mod studies;
+#[path = "../../fp-eval/tests/study_support/mod.rs"]
+mod study_support;
