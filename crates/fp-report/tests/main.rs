@@ -2,5 +2,5 @@
 
 mod report;
 mod studies;
-#[path = "../../fp-eval/tests/study_support/mod.rs"]
+#[path = "../../fp-eval/tests/study_support.rs"]
 mod study_support;

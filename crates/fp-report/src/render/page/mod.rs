@@ -40,16 +40,16 @@ use super::Source;
 use crate::error::ReportError;
 
 const STYLES: [&str; 4] = [
-    include_str!("page/style/base.css"),
-    include_str!("page/style/tables.css"),
-    include_str!("page/style/charts.css"),
-    include_str!("page/style/explorer.css"),
+    include_str!("style/base.css"),
+    include_str!("style/tables.css"),
+    include_str!("style/charts.css"),
+    include_str!("style/explorer.css"),
 ];
 const SCRIPTS: [&str; 4] = [
-    include_str!("page/script/page.js"),
-    include_str!("page/script/tables.js"),
-    include_str!("page/script/explorer.js"),
-    include_str!("page/script/start.js"),
+    include_str!("script/page.js"),
+    include_str!("script/tables.js"),
+    include_str!("script/explorer.js"),
+    include_str!("script/start.js"),
 ];
 
 /// Most bytes of pictures in a page and beside it.

@@ -1,6 +1,6 @@
 //! Studies with a method that compares image and question by CLIP's embeddings.
 
-#[path = "../../../fp-model/tests/clip/tiny.rs"]
+#[path = "../../fp-model/tests/clip/tiny.rs"]
 mod tiny;
 
 use std::collections::BTreeSet;

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{root, run};
 
 /// Pinned packages of the tool kit.
-const PINS: &str = include_str!("../cuda-toolkit.txt");
+const PINS: &str = include_str!("../../cuda-toolkit.txt");
 /// Libraries that are linked against and loaded from the driver's or the tool kit's
 /// folders at run time, if ever.
 const STUBS: [&str; 5] = ["cuda", "nvrtc", "curand", "cublas", "cublasLt"];
