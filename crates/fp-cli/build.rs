@@ -1,8 +1,13 @@
 //! Tells the program which commit and compiler it is built with, so that a run can be
-//! repeated. Outside a Git checkout, or without Git, the commit stays unknown.
+//! repeated: by Git in a checkout, by what cargo noted in a published package. Without either
+//! the commit stays unknown.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+/// Where cargo notes the commit of a package.
+const NOTE: &str = ".cargo_vcs_info.json";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -11,9 +16,17 @@ fn main() {
     {
         println!("cargo:rustc-env=FINEPRUNER_COMPILER={version}");
     }
-    if let Some(commit) = commit() {
+    let noted = Path::new(NOTE).exists();
+    if let Some(commit) = if noted { noted_commit() } else { commit() } {
         println!("cargo:rustc-env=FINEPRUNER_COMMIT={commit}");
     }
+}
+
+/// The value of `sha1` in cargo's note.
+fn noted_commit() -> Option<String> {
+    let note = fs::read_to_string(NOTE).ok()?;
+    let (_, rest) = note.split_once("\"sha1\"")?;
+    Some(rest.split('"').nth(1)?.to_owned())
 }
 
 /// The commit, with `+changes` behind it where sources differ from it.
@@ -31,7 +44,9 @@ fn commit() -> Option<String> {
     for path in sources {
         println!("cargo:rerun-if-changed={path}");
     }
-    let mut arguments = vec!["status", "--porcelain", "--untracked-files=all", "--"];
+    // Without locks, since writing the index would have this run again.
+    let mut arguments = vec!["--no-optional-locks", "status", "--porcelain"];
+    arguments.extend(["--untracked-files=all", "--"]);
     arguments.extend(sources);
     let changes = git(&arguments)?;
     Some(if changes.is_empty() {

@@ -12,6 +12,7 @@ mod fuzz;
 mod gpu_bundle;
 mod machine;
 mod python;
+mod release;
 mod testbed;
 mod train_tiny;
 
@@ -68,6 +69,7 @@ enum Task {
     CudaReport(cuda_report::Args),
     GpuBundle(gpu_bundle::Args),
     Wheel(python::Args),
+    Release(release::Args),
 }
 
 fn main() -> Result<()> {
@@ -90,6 +92,7 @@ fn main() -> Result<()> {
         Task::CudaReport(args) => cuda_report::run_task(&args),
         Task::GpuBundle(args) => gpu_bundle::run_task(&args),
         Task::Wheel(args) => python::wheel(&args),
+        Task::Release(args) => release::run_task(&args),
     }
 }
 

@@ -3,6 +3,12 @@
 //!
 //! [`run()`] is the command itself; [`api`] is what other front ends call in its place: the
 //! same checks, the same results, values instead of text. [`readers`] is for tests on damaged files.
+//!
+//! ```
+//! let listed = fp_cli::api::strategies()?;
+//! assert!(listed.is_object());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod api;
 mod arguments;

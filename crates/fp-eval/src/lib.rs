@@ -1,4 +1,26 @@
 //! Studies, and what pruning saves.
+//!
+//! A [`study::StudyConfig`] and a model's shape make a [`study::Grid`] of cells;
+//! [`study::run()`] answers every question under every cell and appends one record per
+//! question to a run's folder, from which everything that is reported follows. The same
+//! configuration gives the same bytes, whatever the number of threads, the batch size, the
+//! engine, interruptions and shards. [`efficiency`] measures time and memory beside what
+//! counting predicts.
+//!
+//! ```
+//! use fp_eval::study::{Grid, ModelShape, StudyConfig};
+//! use fp_model::Preset;
+//! use fp_scoring::MethodRegistry;
+//!
+//! let config: StudyConfig = serde_json::from_str(
+//!     r#"{"study": "a", "head_selection_strategies": ["sum", "variance"],
+//!         "num_selected_heads": ["1/2"], "prune_layer": 1}"#,
+//! )?;
+//! let shape = ModelShape::new(&Preset::Tiny.config());
+//! let grid = Grid::new(&config, &shape, &MethodRegistry::standard())?;
+//! assert!(grid.cells.iter().any(|cell| cell.id.contains("variance")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod efficiency;
 #[cfg(test)]

@@ -34,7 +34,7 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 pub(super) fn build() -> Result<(), String> {
-    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
+    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
     println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed={}", kernels.display());
     let mut build = cc::Build::new();

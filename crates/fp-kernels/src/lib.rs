@@ -13,6 +13,16 @@
 //!
 //! This crate knows slices and shapes. What a strategy is, and which statistic
 //! it reads, is the business of the crate above.
+//!
+//! ```
+//! use fp_kernels::cpu::{token_importance, top_r};
+//!
+//! // Attention of two heads to three image tokens: their mean, and the two largest.
+//! let attention = [0.1_f32, 0.6, 0.3, 0.2, 0.2, 0.6];
+//! let importance = token_importance(&attention, 2, 3, &[0, 1])?;
+//! assert_eq!(top_r(&importance, 2)?.kept, [1, 2]);
+//! # Ok::<(), fp_kernels::KernelError>(())
+//! ```
 #![allow(unsafe_code)] // calls into code compiled for a detected instruction set, mapped files, an allocator
 
 #[cfg(feature = "counting-allocator")]

@@ -4,6 +4,23 @@
 //! folder per shard, `state/` what each shard's program last said ([`ShardState`]), `logs/`
 //! what they printed, and `run/` the merged run. There is no daemon and no database: how far
 //! everything is follows from these files alone ([`Status`]). Every file has one writer.
+//!
+//! ```
+//! use fp_launch::slurm::{Resources, task_script};
+//! use fp_launch::{LaunchFolder, Manifest};
+//!
+//! let resources = Resources {
+//!     name: "pope".to_owned(),
+//!     time: Some("1:00:00".to_owned()),
+//!     warn_seconds: 120,
+//!     ..Resources::default()
+//! };
+//! resources.check()?;
+//! let manifest = Manifest::new("/opt/finepruner".into(), "/home/user".into(), resources);
+//! let script = task_script(&LaunchFolder::new("/data/pope"), &manifest);
+//! assert!(script.contains("#SBATCH --time=1:00:00\n"));
+//! # Ok::<(), fp_launch::LaunchError>(())
+//! ```
 
 #[cfg(test)]
 mod error_kinds;

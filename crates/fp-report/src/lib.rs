@@ -1,7 +1,21 @@
 //! From a run's folder to results and a report that one wants to read.
 //!
 //! [`analyse`] turns records into an [`Analysis`], the renderers turn that into
-//! files; [`write()`] does both for a folder.
+//! files; [`write()`] does both for a folder. Numbers depend on the records and a seed alone,
+//! never on the machine or the number of threads.
+//!
+//! ```
+//! use fp_eval::study::config::Statistics;
+//! use fp_report::compare_scores;
+//!
+//! // The tests of a report, on scores of one's own: 40 questions on 40 images.
+//! let scores = |right: usize| (0..40).map(|at| Some(f64::from(u8::from(at < right)))).collect();
+//! let (base, better) = (("base".to_owned(), scores(20)), ("better".to_owned(), scores(36)));
+//! let images: Vec<usize> = (0..40).collect();
+//! let compared = compare_scores(&[better], &base, &images, &Statistics::default(), 0)?;
+//! assert_eq!(compared.comparisons[0].outcome.name(), "better");
+//! # Ok::<(), fp_report::ReportError>(())
+//! ```
 
 mod analysis;
 mod columns;

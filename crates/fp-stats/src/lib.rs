@@ -4,6 +4,22 @@
 //! [`compare_paired`] is what studies and reports use; figures that are no mean over
 //! questions go through [`compare_statistic`]. Everything is `f64`, depends on a seed
 //! alone and uses one thread.
+//!
+//! ```
+//! use fp_stats::{CompareOptions, compare_paired};
+//!
+//! // Scores of two strategies on the same eight questions, two on each image.
+//! let a = [1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0];
+//! let b = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+//! let images = [0, 0, 1, 1, 2, 2, 3, 3];
+//! let compared = compare_paired(&a, &b, &images, &CompareOptions::default())?;
+//! assert_eq!((compared.n, compared.num_clusters), (8, 4));
+//! assert_eq!(compared.difference, 0.375);
+//! assert!(compared.interval.low < 0.375 && 0.375 < compared.interval.high);
+//! // Four images are too few for any difference to be significant.
+//! assert!(compared.p > 0.05);
+//! # Ok::<(), fp_stats::StatsError>(())
+//! ```
 
 mod bootstrap;
 mod clustered;

@@ -23,11 +23,7 @@ macro_rules! shipped {
     ($name:literal) => {
         (
             concat!("configs/", $name),
-            include_str!(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../../configs/",
-                $name
-            )),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/configs/", $name)),
         )
     };
 }
