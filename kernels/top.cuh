@@ -1,4 +1,14 @@
 // The R largest of a group's values, ties to the lower index, exactly.
+//
+// How: radix selection (Alabi et al., "Fast k-selection algorithms for graphics processing
+// units", ACM JEA 17, 2012). Keys stay in registers; each pass counts one digit of eight bits in
+// 256 bins of shared memory and fixes the digit of the R-th largest key. A last pass ranks ties
+// by index.
+// Why: a sort moves every key log² times to order what is then thrown away; a heap per thread
+// branches on keys. Here no key moves, and no branch of the count depends on a key.
+// Cost: at most eight passes of one shared atomic per open key, usually two or three, since
+// later passes count only keys with the digits found so far.
+// Reference: fp_kernels::cpu::reference::top_r, on the emulation and on a GPU.
 #pragma once
 
 #include "group.cuh"

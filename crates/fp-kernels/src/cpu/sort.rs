@@ -4,6 +4,13 @@
 //! a row of its own, a comparator is one `min` and one `max` of whole vectors
 //! with no shuffle. That sorts [`SORT_LANES`] rows in the time a scalar sort
 //! takes for about one.
+//!
+//! **Cost.** About n (log₂ n)² / 4 comparators for rows of n values, more than the n log₂ n
+//! comparisons of a sort that branches; but each comparator is two instructions for sixteen
+//! rows and none is mispredicted. In place, without further memory.
+//!
+//! **Reference.** The tests sort each row with the standard library, at every length up to 300
+//! on every instruction set.
 
 use crate::Key;
 use crate::isa::instantiate;

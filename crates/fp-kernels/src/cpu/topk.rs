@@ -1,4 +1,14 @@
 //! The R largest values, ties to the lower index, indices ascending.
+//!
+//! **How.** Values become integers of the same order, of which the standard library's
+//! `select_nth_unstable` finds the R-th largest; one sweep in index order then keeps what is
+//! larger, and ties until R are kept. Sorting by value and index gives the same set, but takes
+//! N log N comparisons for N values instead of a linear number, and the sweep returns indices
+//! ascending without a second sort. Integer keys make −0 equal to 0 and the order total.
+//!
+//! **Cost.** O(N) time, also in the worst case, and N keys of memory.
+//!
+//! **Reference.** [`super::reference::top_r`], which sorts.
 
 use crate::KernelError;
 

@@ -1,4 +1,23 @@
 //! `y = x Wᵀ`, the product that nearly all of a transformer's time goes to.
+//!
+//! **How.** Both sides are laid out in the order in which the register-blocked kernel of
+//! `micro` reads them, the weights once when a model is loaded (panels of 32 outputs,
+//! [`PackedMatrix`]), the rows once per product. A task takes some panels and all rows, `DEPTH`
+//! steps of the sums at a time, so that a slice of a panel stays in the cache next to a core
+//! while all blocks of rows pass it. This is the scheme of GotoBLAS and BLIS (Goto & van de
+//! Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34, 2008; Van Zee &
+//! van de Geijn, "BLIS", ACM TOMS 41, 2015).
+//!
+//! **Why not a library.** Libraries choose block shapes, and with them the order of a sum, by
+//! the number of rows and threads. Here tasks split outputs only, never a sum: each output is
+//! one chain of fused multiply-adds over the inputs from first to last, so that a row has the
+//! same bits alone, in a batch and on any number of threads.
+//!
+//! **Cost.** `rows · in · out` multiply-adds. Weights are read from memory once per product,
+//! which bounds products of a few rows (decoding) by memory and products of many (a prefill) by
+//! arithmetic; packing the rows copies them once.
+//!
+//! **Reference.** `tests.rs` has naive sums in `f64`, and the chain itself, bit for bit.
 
 mod job;
 mod rows;
