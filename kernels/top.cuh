@@ -6,8 +6,8 @@
 // by index.
 // Why: a sort moves every key log² times to order what is then thrown away; a heap per thread
 // branches on keys. Here no key moves, and no branch of the count depends on a key.
-// Cost: at most eight passes of one shared atomic per open key, usually two or three, since
-// later passes count only keys with the digits found so far.
+// Cost: at most eight passes of one shared atomic per open key. Passes count only keys with the
+// digits found so far, and end once what is wanted of a bin is all of it.
 // Reference: fp_kernels::cpu::reference::top_r, on the emulation and on a GPU.
 #pragma once
 

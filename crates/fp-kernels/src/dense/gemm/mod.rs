@@ -17,7 +17,8 @@
 //! which bounds products of a few rows (decoding) by memory and products of many (a prefill) by
 //! arithmetic; packing the rows copies them once.
 //!
-//! **Reference.** `tests.rs` has naive sums in `f64`, and the chain itself, bit for bit.
+//! **Reference.** `tests.rs`: naive sums in `f64` to a tolerance; instruction sets, and a row alone
+//! and in company, to the bit.
 
 mod job;
 mod rows;
