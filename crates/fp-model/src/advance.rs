@@ -167,8 +167,7 @@ impl LlavaModel {
             &prefix.hidden,
             prefix.positions_on_axes(),
             &mut cache,
-            rows,
-            layout.image_range(),
+            (rows, layout.image_range()),
         )?;
         Ok(store.values()?.to_vec())
     }

@@ -305,16 +305,15 @@ impl Llama {
         })
     }
 
-    /// Attention `[H, Q, columns]` in one layer of `rows` of its inputs `[S, D]` at
-    /// `positions`, a whole sequence; its keys and values go into `cache`.
+    /// Attention `[H, Q, columns]` in one layer of the rows and columns `asked` of its inputs
+    /// `[S, D]` at `positions`, a whole sequence; its keys and values go into `cache`.
     pub(crate) fn attention_of_inputs(
         &self,
         layer: usize,
         hidden: &Tensor,
         positions: &[Position],
         cache: &mut SequenceCache,
-        rows: &[usize],
-        columns: Range<usize>,
+        asked: (&[usize], Range<usize>),
     ) -> Result<AttentionStore> {
         let found = self
             .layers
@@ -332,7 +331,7 @@ impl Llama {
                 rows: 0..positions.len(),
                 cache,
             };
-            return self.attention_of_inputs_on_gpu(layer, &run, step, (rows, columns));
+            return self.attention_of_inputs_on_gpu(layer, &run, step, asked);
         }
         let rotary = Rotary::new(&self.config, positions, &self.place)?;
         let normed = self.rms_norm(hidden, &found.attention_norm)?;
@@ -342,7 +341,7 @@ impl Llama {
             cache,
         }];
         found.attention.append(&projected, layer, &mut steps)?;
-        let [step] = &steps;
+        let ([step], (rows, columns)) = (&steps, asked);
         found.attention.rows(&projected, layer, step, rows, columns)
     }
 

@@ -145,8 +145,7 @@ pub(crate) fn write_run(folder: &Path, study: &str, size: Size, seed: u64) -> Ve
                 index,
                 image,
                 &boxes,
-                &mut random,
-                &mut answers,
+                [&mut random, &mut answers],
             ));
         }
     }
@@ -278,8 +277,7 @@ fn record(
     index: usize,
     image: usize,
     boxes: &[[f64; 4]],
-    random: &mut Random,
-    answers: &mut Random,
+    [random, answers]: [&mut Random; 2],
 ) -> SampleRecord {
     let family = random.below(FAMILIES.len());
     let num_text = [6, 9, 14, 25][random.below(4)];
