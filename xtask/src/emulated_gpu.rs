@@ -59,16 +59,20 @@ pub(crate) fn build_libraries(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lints all CUDA code, the model's too.
-pub(crate) fn lint() -> Result<()> {
+/// Lints or documents all CUDA code, the model's too, by cargo with these arguments.
+pub(crate) fn with_features(arguments: &str) -> Result<()> {
     let folder = target_folder()?.join("emulated-gpu");
     let toolkit = make_toolkit(&folder)?;
-    let mut clippy = Command::new("cargo");
-    clippy
-        .args(["clippy", "--workspace", "--all-targets", "--locked"])
-        .args(["--features", MODEL_FEATURES])
-        .args(["--", "--deny", "warnings"]);
-    run(with(&mut clippy, &toolkit))
+    let (before, after) = arguments.split_once(" -- ").unwrap_or((arguments, ""));
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(before.split(' '))
+        .args(["--features", MODEL_FEATURES]);
+    if !after.is_empty() {
+        cargo.arg("--").args(after.split(' '));
+    }
+    cargo.env("RUSTDOCFLAGS", "--deny warnings");
+    run(with(&mut cargo, &toolkit))
 }
 
 /// Runs the tests that a GPU host runs, here.

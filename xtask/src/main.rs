@@ -111,13 +111,16 @@ const LINTED: &str = "--features fp-kernels/emulation,fp-benches/training";
 const CLUSTER_TEST: &str = "slurm::whatever_happens_to_tasks_the_bytes_are_the_same";
 
 fn test(hf: Option<HfEnvironment>) -> Result<()> {
-    let all = format!("test --workspace --locked {EMULATION}");
+    // With the targets named, examples are not linked: lints have compiled them.
+    let all = format!("test --workspace --lib --bins --tests --locked {EMULATION}");
     // Built first, so that what runs beside each other doesn't wait for builds.
     cargo(&format!("{all} --no-run"))?;
     let cluster = Beside::start(&format!(
         "{all} --test integration -- {CLUSTER_TEST} --nocapture"
     ))?;
-    let others = cargo(&format!("{all} -- --skip {CLUSTER_TEST}")).and_then(|()| python::test(hf));
+    let others = cargo(&format!("{all} -- --skip {CLUSTER_TEST}"))
+        .and_then(|()| cargo(&format!("test --workspace --doc --locked {EMULATION}")))
+        .and_then(|()| python::test(hf));
     // Also after a failure: it stops the cluster that it started.
     let ended = cluster.join();
     others.and(ended)
@@ -126,18 +129,23 @@ fn test(hf: Option<HfEnvironment>) -> Result<()> {
 fn ci(cuda: bool, hf: bool) -> Result<()> {
     let hf = hf.then(HfEnvironment::fetch).transpose()?;
     cargo("fmt --all --check")?;
-    cargo(&format!(
-        "clippy --workspace --all-targets --locked {LINTED} -- --deny warnings"
-    ))?;
-    run(Command::new("cargo")
-        .args(["doc", "--workspace", "--no-deps", "--locked"])
-        .env("RUSTDOCFLAGS", "--deny warnings"))?;
-    test(hf)?;
+    let lint = format!("clippy --workspace --all-targets --locked {LINTED}");
+    let doc = format!("doc --workspace --no-deps --locked {LINTED}");
     if cuda {
         if !cuda_setup::is_done() {
             cuda_setup::run_task(&cuda_setup::Args::default())?;
         }
-        emulated_gpu::lint()?;
+        // The CUDA code with everything else, once; the tests below build without it.
+        emulated_gpu::with_features(&format!("{lint} -- --deny warnings"))?;
+        emulated_gpu::with_features(&doc)?;
+    } else {
+        cargo(&format!("{lint} -- --deny warnings"))?;
+        run(Command::new("cargo")
+            .args(doc.split(' '))
+            .env("RUSTDOCFLAGS", "--deny warnings"))?;
+    }
+    test(hf)?;
+    if cuda {
         emulated_gpu::test()?;
         cuda_report::check()?;
     }
