@@ -1,6 +1,6 @@
 //! Runs the command on dumps that tests write.
 
-#![allow(dead_code)] // Each test binary uses its own part.
+#![allow(dead_code)] // each program of tests uses its own part
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! A small study of the embedded model, as a launch and in one piece.
 
-#![allow(dead_code)] // Each test binary uses its own part.
+#![allow(dead_code)] // each program of tests uses its own part
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -3,7 +3,7 @@
 use fp_scoring::published_methods;
 use serde_json::Value;
 
-use super::common::{fail, finepruner, succeed, write_dump};
+use crate::common::{fail, finepruner, succeed, write_dump};
 
 #[test]
 fn every_published_method_is_listed() {

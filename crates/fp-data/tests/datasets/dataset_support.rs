@@ -1,7 +1,5 @@
 //! Data sets of known answers, written in a layout and read back.
 
-#![allow(dead_code)] // Each test binary uses its own part.
-
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! A tiny CLIP folder whose text side and projections are random, for a model whose tower
 //! they are put beside.
-#![allow(dead_code)] // each test binary uses its own part
+#![allow(dead_code)] // each program of tests uses its own part
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

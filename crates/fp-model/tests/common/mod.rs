@@ -1,5 +1,5 @@
 //! The golden cases: a tiny model, three images, and what the references gave.
-#![allow(dead_code)] // each test binary uses its own part
+#![allow(dead_code)] // each program of tests uses its own part
 
 pub(crate) mod checkpoint;
 

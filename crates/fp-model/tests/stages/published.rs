@@ -19,7 +19,8 @@ use fp_scoring::{
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-use super::{Case, common::greedy};
+use super::Case;
+use crate::common::greedy;
 
 fn setting(model: &LlavaModel, num_image_tokens: usize) -> PlanSetting {
     PlanSetting {
