@@ -14,7 +14,7 @@
 //!
 //! let config: StudyConfig = serde_json::from_str(
 //!     r#"{"study": "a", "head_selection_strategies": ["sum", "variance"],
-//!         "num_selected_heads": ["1/2"], "prune_layer": 1}"#,
+//!         "num_selected_heads": ["1/2"], "prune_layer": 1, "budgets": [{"kept": 4}]}"#,
 //! )?;
 //! let shape = ModelShape::new(&Preset::Tiny.config());
 //! let grid = Grid::new(&config, &shape, &MethodRegistry::standard())?;

@@ -9,7 +9,9 @@
 //! use fp_report::compare_scores;
 //!
 //! // The tests of a report, on scores of one's own: 40 questions on 40 images.
-//! let scores = |right: usize| (0..40).map(|at| Some(f64::from(u8::from(at < right)))).collect();
+//! let scores = |right: usize| -> Vec<Option<f64>> {
+//!     (0..40).map(|at| Some(f64::from(u8::from(at < right)))).collect()
+//! };
 //! let (base, better) = (("base".to_owned(), scores(20)), ("better".to_owned(), scores(36)));
 //! let images: Vec<usize> = (0..40).collect();
 //! let compared = compare_scores(&[better], &base, &images, &Statistics::default(), 0)?;

@@ -65,9 +65,9 @@ pub(super) fn in_order(packages: &[Package]) -> Result<Vec<&Package>> {
     let mut ordered: Vec<&Package> = Vec::new();
     while !waiting.is_empty() {
         let is_ready = |package: &&Package| {
-            let needed = package.dependencies.iter().filter(|d| !d.is_for_tests);
             let is_there = |name: &str| ordered.iter().any(|done| done.name == name);
-            needed.into_iter().all(|needed| is_there(&needed.name))
+            let mut needed = package.dependencies.iter().filter(|d| !d.is_for_tests);
+            needed.all(|needed| is_there(&needed.name))
         };
         let Some(index) = waiting.iter().position(is_ready) else {
             let names: Vec<&str> = waiting.iter().map(|p| p.name.as_str()).collect();
