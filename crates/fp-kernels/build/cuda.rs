@@ -23,8 +23,8 @@ const HEADER: &str = "fp_kernels.h";
 const PEERS: &str = "peers";
 
 pub(super) fn build() -> Result<(), String> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let kernels = workspace.join("kernels");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (workspace, kernels) = (package.join("../.."), package.join("kernels"));
     for name in ["CUDA_HOME", "CUDA_PATH", "PATH", "LIBCLANG_PATH"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
