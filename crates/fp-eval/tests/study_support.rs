@@ -1,5 +1,5 @@
 //! A tiny model and a tiny data set for studies, made from the golden model.
-#![allow(dead_code)] // each program of tests uses its own part
+#![allow(dead_code)] // each test binary uses its own part
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
