@@ -10,6 +10,8 @@ mod cuda_setup;
 mod emulated_gpu;
 mod fuzz;
 mod gpu_bundle;
+#[cfg(test)]
+mod layout;
 mod machine;
 mod python;
 mod release;
