@@ -117,12 +117,15 @@ fn test(hf: Option<HfEnvironment>) -> Result<()> {
     let all = format!("test --workspace --lib --bins --tests --locked {EMULATION}");
     // Built first, so that what runs beside each other doesn't wait for builds.
     cargo(&format!("{all} --no-run"))?;
-    let cluster = Beside::start(&format!(
-        "{all} --test integration -- {CLUSTER_TEST} --nocapture"
-    ))?;
-    let others = cargo(&format!("{all} -- --skip {CLUSTER_TEST}"))
-        .and_then(|()| cargo(&format!("test --workspace --doc --locked {EMULATION}")))
-        .and_then(|()| python::test(hf));
+    let of_cluster = format!("{all} --test integration -- {CLUSTER_TEST} --nocapture");
+    let cluster = Beside::start(Command::new("cargo").args(of_cluster.split(' ')))?;
+    let others = cargo(&format!("{all} -- --skip {CLUSTER_TEST}")).and_then(|()| {
+        // Documentation tests mostly compile, those in Python run.
+        let mut python = python::test(hf)?;
+        let python = python.as_mut().map(Beside::start).transpose()?;
+        let documented = cargo(&format!("test --workspace --doc --locked {EMULATION}"));
+        documented.and(python.map_or(Ok(()), Beside::join))
+    });
     // Also after a failure: it stops the cluster that it started.
     let ended = cluster.join();
     others.and(ended)
@@ -159,39 +162,39 @@ fn cargo(arguments: &str) -> Result<()> {
     run(Command::new("cargo").args(arguments.split(' ')))
 }
 
-/// Cargo at work beside what is started after it; what it prints is shown at its end.
+/// A command at work beside what is started after it; what it prints is shown at its end.
 struct Beside {
-    arguments: String,
+    shown: String,
     output: JoinHandle<std::io::Result<Output>>,
 }
 
 impl Beside {
-    fn start(arguments: &str) -> Result<Beside> {
-        eprintln!("$ cargo {arguments} (beside what follows)");
-        let mut command = Command::new("cargo");
+    fn start(command: &mut Command) -> Result<Beside> {
+        let shown = shown(command);
+        eprintln!("$ {shown} (beside what follows)");
         command
-            .args(arguments.split(' '))
             .current_dir(root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let child = command.spawn().context("can't start cargo")?;
+        let child = command.spawn();
+        let child = child.with_context(|| format!("can't start {shown}"))?;
         Ok(Beside {
-            arguments: arguments.to_owned(),
+            shown,
             output: std::thread::spawn(move || child.wait_with_output()),
         })
     }
 
     /// Waits for its end.
     fn join(self) -> Result<()> {
-        let arguments = self.arguments;
+        let shown = self.shown;
         let output = self.output.join();
-        let output = output.map_err(|_| anyhow!("a thread that waits for cargo panicked"))??;
-        eprintln!("$ cargo {arguments}");
+        let output = output.map_err(|_| anyhow!("a thread that waits for {shown} panicked"))??;
+        eprintln!("$ {shown}");
         print!("{}", String::from_utf8_lossy(&output.stdout));
         if !output.status.success() {
             eprint!("{}", String::from_utf8_lossy(&output.stderr));
-            bail!("cargo {arguments} ended with {}", output.status);
+            bail!("{shown} ended with {}", output.status);
         }
         Ok(())
     }

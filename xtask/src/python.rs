@@ -87,7 +87,7 @@ pub(crate) fn wheel(args: &Args) -> Result<()> {
             ])
             .arg(&wheel))?;
         run(Command::new(installed.join("bin/finepruner")).arg("--version"))?;
-        pytest(&installed.join("bin/python"), None)?;
+        run(&mut pytest(&installed.join("bin/python"), None))?;
     }
     Ok(())
 }
@@ -122,15 +122,15 @@ fn named_python() -> PathBuf {
     std::env::var_os("FINEPRUNER_PYTHON").map_or("python3".into(), PathBuf::from)
 }
 
-/// Runs the package's tests on the library that tests are built with, where there is a Python
-/// for it; says in a line what it skips.
-pub(crate) fn test(hf: Option<HfEnvironment>) -> Result<()> {
+/// What runs the package's tests on the library that tests are built with, which this builds,
+/// where there is a Python for it; else none, with a line that says what is skipped.
+pub(crate) fn test(hf: Option<HfEnvironment>) -> Result<Option<Command>> {
     let python = hf
         .and_then(HfEnvironment::python)
         .unwrap_or_else(named_python);
     let skipped = |reason: &str| {
         println!("skipped the tests of the Python package: {reason}");
-        Ok(())
+        Ok(None)
     };
     if let Some(reason) = why_not(&python) {
         return skipped(&reason);
@@ -162,7 +162,7 @@ pub(crate) fn test(hf: Option<HfEnvironment>) -> Result<()> {
     let library = target.join("debug").join(LIBRARY);
     let module = package.join("finepruner/_native.abi3.so");
     fs::copy(&library, &module).with_context(|| format!("can't copy {}", library.display()))?;
-    pytest(&python, Some(&package))
+    Ok(Some(pytest(&python, Some(&package))))
 }
 
 /// Why `python` can't run the tests.
@@ -236,7 +236,7 @@ fn environment(python: &Path, folder: &Path, packages: &[&str]) -> Result<PathBu
 }
 
 /// Tests and examples, on the package in `package` or the one that is installed.
-fn pytest(python: &Path, package: Option<&Path>) -> Result<()> {
+fn pytest(python: &Path, package: Option<&Path>) -> Command {
     let mut command = Command::new(python);
     command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
     command.arg("crates/fp-python/tests");
@@ -245,7 +245,7 @@ fn pytest(python: &Path, package: Option<&Path>) -> Result<()> {
         command.env("PYTHONPATH", package);
         command.env("MYPYPATH", package);
     }
-    run(&mut command)
+    command
 }
 
 /// Copies the files of a folder that have one of these endings, and what lies below it.
