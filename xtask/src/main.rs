@@ -114,16 +114,17 @@ const CLUSTER_TEST: &str = "slurm::whatever_happens_to_tasks_the_bytes_are_the_s
 
 fn test(hf: Option<HfEnvironment>) -> Result<()> {
     // With the targets named, examples are not linked: lints have compiled them.
-    let all = format!("test --workspace --lib --bins --tests --locked {EMULATION}");
+    let test = format!("test --workspace --locked {EMULATION}");
+    let all = format!("{test} --lib --bins --tests");
     // Built first, so that what runs beside each other doesn't wait for builds.
     cargo(&format!("{all} --no-run"))?;
-    let of_cluster = format!("{all} --test integration -- {CLUSTER_TEST} --nocapture");
+    let of_cluster = format!("{test} --test integration -- {CLUSTER_TEST} --nocapture");
     let cluster = Beside::start(Command::new("cargo").args(of_cluster.split(' ')))?;
     let others = cargo(&format!("{all} -- --skip {CLUSTER_TEST}")).and_then(|()| {
         // Documentation tests mostly compile, those in Python run.
         let mut python = python::test(hf)?;
         let python = python.as_mut().map(Beside::start).transpose()?;
-        let documented = cargo(&format!("test --workspace --doc --locked {EMULATION}"));
+        let documented = cargo(&format!("{test} --doc"));
         documented.and(python.map_or(Ok(()), Beside::join))
     });
     // Also after a failure: it stops the cluster that it started.
