@@ -18,7 +18,7 @@ pub struct PruneConfig {
     pub budget: TokenBudget,
     /// K, counted from 1: attention is read in layer K, tokens are dropped after it.
     pub prune_layer: usize,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     #[serde(default)]
     pub allow_degenerate: bool,
 }

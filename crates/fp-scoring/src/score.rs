@@ -67,7 +67,7 @@ pub struct SelectOptions {
     pub num_selected_heads: HeadCount,
     /// R.
     pub kept: usize,
-    /// Go on where no head has any attention to the image.
+    /// Continue even if no head has any attention to the image.
     pub allow_degenerate: bool,
 }
 

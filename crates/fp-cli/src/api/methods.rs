@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::commands::select::report;
 
-/// A tensor that a method looks at.
+/// A tensor that a method reads.
 pub struct NamedTensor {
     /// As the method's card names it.
     pub name: String,

@@ -17,8 +17,8 @@ use crate::table::{table, wrap_lines};
 /// points, paired by sample and clustered by image; p is corrected by Holm's method
 /// over all cells.
 ///
-/// Two files of answers, such as lmms-eval and VLMEvalKit write, are compared as
-/// `rescore` does it: by the benchmark's rule, on the questions of --dataset.
+/// Two answer files, such as lmms-eval and VLMEvalKit write, are compared as
+/// `rescore` does: by the benchmark's rule, on the questions of --dataset.
 ///
 /// Examples:
 ///   finepruner compare runs/f32 runs/f16
@@ -31,7 +31,7 @@ pub(crate) struct CompareArgs {
     first: PathBuf,
     /// Folder of the second run, or [NAME=]FILE of answers.
     second: PathBuf,
-    /// The dataset that files of answers are to: a folder, or FOLDER:SPLIT.
+    /// The dataset that the answer files belong to: a folder, or FOLDER:SPLIT.
     #[arg(long, value_name = "DIR")]
     dataset: Option<String>,
     /// Print JSON: one object with every test.

@@ -13,7 +13,7 @@ use fp_data::dataset::{SheetOptions, contact_sheet, open};
 use fp_data::scene::{GenerateOptions, Mixture, Split, write_benchmark, write_training};
 use fp_eval::study::dataset_selector;
 
-/// Make and read datasets.
+/// Generate, check and convert datasets.
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
     #[command(subcommand)]
@@ -30,7 +30,7 @@ enum DataCommand {
     Sheet(SheetArgs),
 }
 
-/// Draw scenes and ask questions about them: more of the embedded benchmark.
+/// Generate scenes with questions: more of the embedded benchmark.
 ///
 /// The same seed gives the same bytes on every machine and number of threads. The
 /// splits of one seed share no background and no layout.
@@ -42,19 +42,19 @@ enum DataCommand {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct GenerateArgs {
-    /// The part of the benchmark that is generated.
+    /// The split to generate.
     #[arg(long, value_enum)]
     split: SplitName,
     /// Folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Scenes.
+    /// Number of scenes.
     #[arg(long, default_value_t = 200)]
     images: u64,
-    /// Questions per scene; some more where several belong together.
+    /// Questions per scene; a few more where questions come in groups.
     #[arg(long, default_value_t = 6)]
     questions_per_image: usize,
-    /// Families of questions and their weights [default: all families, equally often].
+    /// Families of questions and their weights [default: all families, with equal weights].
     #[arg(long, default_value_t = Mixture::default(), hide_default_value = true)]
     mixture: Mixture,
     /// Objects per scene, such as 4..7.
@@ -95,15 +95,15 @@ enum Form {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct SheetArgs {
-    /// A folder, FOLDER:SPLIT where it holds several datasets, or embedded:confirm.
+    /// A folder, FOLDER:SPLIT if it holds several splits, or embedded:confirm.
     dataset: String,
     /// The file to write.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Images, the first ones.
+    /// Number of images, from the first one on.
     #[arg(long, default_value_t = 8)]
     images: usize,
-    /// Images beside each other.
+    /// Images per row.
     #[arg(long, default_value_t = 4)]
     columns: usize,
     /// Questions under each image, at most 6.

@@ -12,8 +12,8 @@ use super::{Incomplete, print_json, print_text};
 
 /// Merge the shards of a study that was run with --shard.
 ///
-/// The new folder holds what the study would hold if run in one go, whatever the order
-/// of the shards. Shards of different studies and missing samples are errors.
+/// The new folder holds what an unsharded run would hold, whatever the order of the
+/// shards. Shards of different studies and missing samples are errors.
 ///
 /// Examples:
 ///   finepruner merge runs/gqa runs/gqa-1 runs/gqa-2 runs/gqa-3 runs/gqa-4
@@ -25,10 +25,10 @@ pub(crate) struct MergeArgs {
     /// Folders of the shards.
     #[arg(required = true)]
     shards: Vec<PathBuf>,
-    /// Merge only, write no report.
+    /// Only merge; don't write a report.
     #[arg(long)]
     no_report: bool,
-    /// Exit with code 0, not 3, though questions or single answers failed.
+    /// Exit with code 0, not 3, even if questions or single answers failed.
     #[arg(long)]
     allow_failed: bool,
     /// Print JSON: one object.

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::{print_json, print_text};
 use crate::table::labelled;
 
-/// List the field's published pruning methods: where each acts, what it looks at, what can
-/// be set, whose its settings are, and where paper and code disagree.
+/// List the published pruning methods: where each acts, which tensors it reads, its
+/// parameters, who published its presets, and where paper and code disagree.
 ///
 /// `finepruner select` runs one of them on tensors of your own.
 #[derive(Debug, Args)]
 pub(crate) struct MethodsArgs {
-    /// These methods alone, in full.
+    /// Show these methods in full.
     #[arg(value_name = "METHOD")]
     methods: Vec<String>,
     /// Print JSON: {"methods": [{"name", "summary", "site", "formula", "inputs", "params",

@@ -31,15 +31,15 @@ use crate::table::wrap_lines;
 /// Answers are joined with questions by question_id, or by the row that lmms-eval
 /// logs. Where the prompts in a file contradict that, they are joined by image and
 /// question, or refused; a note says how. No image is needed. Questions without an
-/// answer count as wrong; warnings say how many there are, and what else doesn't
+/// answer count as wrong; warnings count them, and name what else doesn't
 /// match. --strict turns warnings into errors.
 ///
 /// Scores that lmms-eval (…_results.json) or VLMEvalKit (…_acc.csv, …_score.csv)
 /// wrote beside the answers are shown beside ours by the same rule, with the reason
 /// where they differ.
 ///
-/// Below a file's figures stands what its answers are like: one answer to
-/// everything, answers that no rule reads, sentences where words are asked. Lines
+/// Below a file's metrics its answers are checked: one answer to
+/// everything, answers that no rule can read, sentences where words are asked for. Lines
 /// marked ! explain the score.
 ///
 /// Examples:

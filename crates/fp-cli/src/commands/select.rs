@@ -16,11 +16,11 @@ use super::{print_json, print_text};
 use crate::dump::{Dump, Values};
 use crate::table::labelled;
 
-/// Choose visual tokens by a published pruning method, on tensors of your own.
+/// Select visual tokens with a published pruning method, on your own tensors.
 ///
-/// The file holds the tensors that the method looks at, by name; `finepruner methods NAME`
-/// says which, in what shape, and what can be set. Everything is computed in f64, ties go to
-/// the lower index, and the same input gives the same choice on any machine.
+/// The file holds the tensors that the method reads, by name; `finepruner methods NAME`
+/// lists their names and shapes, and the method's parameters. Everything is computed in f64, ties go to
+/// the lower index, and the same input gives the same selection on any machine.
 ///
 /// Examples:
 ///   finepruner methods vispruner
@@ -32,20 +32,20 @@ use crate::table::labelled;
 ///
 /// kept_tokens are indices of image tokens from 0, in the order of the sequence; -1 is a
 /// zero vector (holov). Merged rows and the class token are not among them: they are rows
-/// of --output, and merged_from says what they are made of.
+/// of --output, and merged_from lists the tokens that they were made from.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct SelectArgs {
     /// A method of `finepruner methods`.
     #[arg(long, value_name = "METHOD")]
     method: String,
-    /// A setting of the method, once per setting; lists as layers=2,6,16.
+    /// A parameter of the method; repeat the flag for each parameter. Lists are written layers=2,6,16.
     #[arg(long = "method-param", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
-    /// A safetensors file with the tensors that the method looks at.
+    /// A safetensors file with the tensors that the method reads.
     #[arg(long, value_name = "FILE.safetensors")]
     input: PathBuf,
-    /// Write the rows that the method makes, tensor `tokens` [n, D] in f32.
+    /// Write the rows that the method outputs, tensor `tokens` [n, D] in f32.
     #[arg(long, value_name = "FILE.safetensors")]
     output: Option<PathBuf>,
     /// Print JSON: {"method", "params", "kept_tokens": [...], "picked": [...]?, ...}.
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &SelectArgs) -> Result<()> {
     }
 }
 
-/// The tensors that the method looks at.
+/// The tensors that the method reads.
 fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> {
     let mut dump = Dump::open(&args.input)?;
     ensure!(

@@ -9,11 +9,11 @@ use fp_eval::study::{Records, SampleRecord, read_spec, selections_of_run};
 use super::output_file::OutputFile;
 use super::{print_json, print_text};
 
-/// Write what a cell of a run kept as a file that --selection takes.
+/// Export the tokens that a cell of a run kept, as a file for --selection.
 ///
 /// One JSON line per sample: {"id", "site", "kept"}, or {"id", "stages": [...]} for a
 /// method of several stages. With `finepruner study --selection FILE` it is compared as a
-/// method of its own; selections that were made elsewhere have the same form.
+/// separate method; selections made by other programs have the same form.
 ///
 /// Examples:
 ///   finepruner selections runs/a --cell variance+last_token/h4/R42 --output mine.jsonl
@@ -23,7 +23,7 @@ use super::{print_json, print_text};
 pub(crate) struct SelectionsArgs {
     /// The run's folder.
     run: PathBuf,
-    /// The cell's id, as cells.csv has it.
+    /// The cell's id, as in cells.csv.
     #[arg(long, value_name = "ID")]
     cell: String,
     /// The file to write.

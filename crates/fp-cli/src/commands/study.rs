@@ -45,26 +45,26 @@ pub(crate) struct StudyArgs {
     /// Study configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// In place of one study the shipped ones, each going on with what the one before
-    /// found: A, which heads; B, which query tokens, with A's heads; both in full with
-    /// their baselines, time and memory measured; errors and cases. Folders a, b and full
-    /// of --output [default: runs/study].
+    /// Run the shipped studies one after the other, each using the result of the one
+    /// before: A, head selection; B, query selection with A's heads; the full evaluation
+    /// of both with baselines, time and memory; errors and cases. Their folders are a, b
+    /// and full in --output [default: runs/study].
     #[arg(long, conflicts_with_all = [
         "config", "no_report", "efficiency", "shard", "baseline", "head_selection_strategy",
         "query_selection_strategy", "fixed_head_selection", "fixed_query_selection",
     ])]
     phases: bool,
-    /// Run folder [default: runs/NAME, NAME being the configuration's].
+    /// Run folder [default: runs/NAME, after the configuration's file name].
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Print JSON: one object with a result per cell, or with --phases one of all studies.
+    /// Print JSON: one object with a result per cell, or with --phases one object for all studies.
     #[arg(long)]
     json: bool,
-    /// Only record samples; write no report.
+    /// Only record samples; don't write a report.
     #[arg(long)]
     no_report: bool,
-    /// Then measure time, throughput and memory of every budget alone, for the report, as
-    /// `finepruner efficiency --run DIR` does.
+    /// Afterwards measure time, throughput and memory of every budget by itself, for the
+    /// report, as `finepruner efficiency --run DIR` does.
     #[arg(long)]
     efficiency: bool,
     #[command(flatten)]

@@ -13,13 +13,13 @@ use crate::commands::study::overrides::Overrides;
 use crate::commands::{print_json, print_text, print_verbatim};
 use crate::table::table;
 
-/// Say how many hours a grid of cells takes over benchmarks, on how many GPUs.
+/// Estimate how many hours a grid of cells takes over benchmarks, by number of GPUs.
 ///
 /// Seconds per image and question are estimated from the model's shape and a GPU's
 /// data sheet, or taken with --measured from the stages of a run on the GPU in
-/// question. The shards are then simulated as a launch shares them out, each with
-/// its start, and the report. No two cells are taken to keep the same tokens,
-/// which costs most.
+/// question. The shards are then simulated as a launch assigns them, with start-up
+/// and report. No two cells are assumed to keep the same tokens, which is the
+/// most expensive case.
 ///
 /// Examples:
 ///   finepruner launch hours --config configs/full_config.json
@@ -51,7 +51,7 @@ pub(super) struct HoursArgs {
     /// TFLOPS of a GPU at 16 bits, by its data sheet.
     #[arg(long, value_name = "T", default_value_t = Gpu::A100.tflops)]
     tflops: f64,
-    /// Share of them that a prefill reaches.
+    /// Share of those TFLOPS that a prefill reaches.
     #[arg(long, value_name = "SHARE", default_value_t = Gpu::A100.efficiency)]
     efficiency: f64,
     /// Memory bandwidth in GB/s, by its data sheet.
@@ -60,7 +60,7 @@ pub(super) struct HoursArgs {
     /// Rows that are decoded together.
     #[arg(long, value_name = "N", default_value_t = Gpu::A100.rows)]
     rows: f64,
-    /// Tokens of a mean answer.
+    /// Mean number of tokens per answer.
     #[arg(long, value_name = "T", default_value_t = Gpu::A100.answer_tokens)]
     answer_tokens: f64,
     /// Shards that a GPU runs, one after the other.

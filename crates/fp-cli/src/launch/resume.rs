@@ -17,7 +17,7 @@ use crate::commands::{print_json, print_text};
 /// running.
 ///
 /// Finished shards are not run again, and samples that are recorded stay. A job
-/// that merges and reports follows behind what is submitted and what still runs.
+/// that merges and reports runs after the submitted and the running tasks.
 ///
 /// Examples:
 ///   finepruner launch resume runs/gqa
@@ -27,7 +27,7 @@ use crate::commands::{print_json, print_text};
 pub(super) struct ResumeArgs {
     /// Folder of the launch.
     folder: PathBuf,
-    /// Say what would be submitted; queue nothing.
+    /// Show what would be submitted; queue nothing.
     #[arg(long)]
     dry_run: bool,
     /// Print JSON: one object.

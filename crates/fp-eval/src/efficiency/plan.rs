@@ -82,7 +82,7 @@ pub struct Plan {
     pub prune_layer: usize,
     /// How a head's row becomes a distribution.
     pub normalization: Normalization,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
     /// Where it computes.
     pub device: String,

@@ -51,7 +51,7 @@ pub struct Request {
     pub threads: usize,
     /// How long, how often, how many at once.
     pub settings: EfficiencySettings,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
 }
 

@@ -111,7 +111,7 @@ impl Inputs {
         })
     }
 
-    /// What happens to an image that isn't square; none for any-resolution tiles, and for images
+    /// What to do with an image that isn't square; none for any-resolution tiles, and for images
     /// of any size.
     pub(crate) fn aspect(&self) -> Option<ImageAspect> {
         match (&self.tiles, &self.model.dynamic) {

@@ -69,7 +69,7 @@ pub struct ModelSpec {
     pub image_side: usize,
     /// Image tokens along one side of a square.
     pub patches_per_side: usize,
-    /// What happens to an image that isn't square; none for any-resolution tiles.
+    /// What to do with an image that isn't square; none for any-resolution tiles.
     pub image_aspect: Option<ImageAspect>,
     /// Number format that it computes in.
     pub dtype: String,

@@ -110,7 +110,7 @@ def score(
             * ``[H, Q, S]`` or ``[B, H, Q, S]``: some of the S rows, ``query_rows`` says which.
 
             It is read where it lies; of whole sequences only the rows that are looked from.
-        keep: R, how many image tokens to keep, 1 to N.
+        keep: R, the number of image tokens to keep, 1 to N.
         heads: Names of head strategies, or ``"all"``; see :func:`strategies`.
         queries: Names of query strategies, or ``"all"``; ``last_token`` by default.
         image_range: Where the image stands in the sequence, half open: ``(35, 611)`` is 576
@@ -120,7 +120,7 @@ def score(
         num_selected_heads: h, the number of top-scoring heads to average, or ``"all"``; half of
             them by default.
         normalize: How a head's row becomes a distribution: ``l1`` (a / sum a) or ``softmax``.
-        allow_degenerate: Go on where the chosen rows have no attention to the image at all.
+        allow_degenerate: Continue even if the query rows have no attention to the image.
 
     Returns:
         One selection per sample, query strategy and head strategy, in this order.

@@ -195,7 +195,7 @@ pub struct PlanSetting {
     pub query_strategy: QueryStrategy,
     /// Makes distributions of rows.
     pub normalization: Normalization,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
     /// Seed of methods that draw by chance.
     pub seed: u64,

@@ -36,8 +36,8 @@ pub(crate) struct RunArgs {
     /// Run only shard i of n; combine shards with `finepruner merge`.
     #[arg(long, value_name = "i/n")]
     shard: Option<Shard>,
-    /// Exit with code 0, not 3, though questions or single answers failed; they are said and
-    /// listed all the same.
+    /// Exit with code 0, not 3, even if questions or single answers failed; failures are still
+    /// listed.
     #[arg(long)]
     pub(crate) allow_failed: bool,
     /// Resume even though configuration, data or weights differ from those the run was

@@ -81,13 +81,13 @@ def prune(
         method: ``"fastv"`` (the mean over every head), the name of a head strategy, or a function
             that is given a :class:`Captured` and returns the image tokens that go on, counted
             from 0.
-        keep: R, how many image tokens to keep; not for a function.
+        keep: R, the number of image tokens to keep; not for a function.
         layer: K, counted from 1.
         queries: The query strategy; for a function any rows, as for :func:`capture`.
         num_selected_heads: h, with a head strategy: the number of top-scoring heads to average,
             or ``"all"``; half of them by default.
         normalize: With a head strategy: ``l1`` or ``softmax``.
-        allow_degenerate: Go on where the chosen rows have no attention to the image at all.
+        allow_degenerate: Continue even if the query rows have no attention to the image.
         image_token_id: The id of image tokens; the configuration's by default.
 
     Yields:

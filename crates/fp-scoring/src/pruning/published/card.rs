@@ -42,7 +42,7 @@ impl PublishedCard {
     }
 }
 
-/// A tensor that a method looks at.
+/// A tensor that a method reads.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct InputCard {
     /// Its name in files.
