@@ -395,7 +395,7 @@ fn flags_that_cannot_be_met() {
         let name = flag.split('=').next_back().unwrap();
         check(&["--keep=5", flag], &[name, known]);
     }
-    check(&["--dtype=f8"], &["known are f32, f16 and bf16"]);
+    check(&["--dtype=f8"], &["expected one of: f32, f16, bf16"]);
     check(&["--temperature=0"], &["the temperature is 0"]);
     check(&["--temperature=nan"], &["the temperature is NaN"]);
     check(&["--temperature=1", "--top-p=1.5"], &["top_p is 1.5"]);

@@ -34,7 +34,7 @@ impl Node {
             None => Ok(None),
             Some(text) => match text.parse::<u64>() {
                 Ok(number) if number > 0 => Ok(Some(number)),
-                _ => Err(LaunchError::setting(name, text, "a number from 1 on")),
+                _ => Err(LaunchError::setting(name, text, "a number of at least 1")),
             },
         };
         let given = number("SLURM_CPUS_PER_TASK")?.or(number("SLURM_CPUS_ON_NODE")?);

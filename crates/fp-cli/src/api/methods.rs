@@ -40,7 +40,7 @@ pub fn choose(
     for tensor in tensors {
         ensure!(
             card.inputs.iter().any(|input| input.name == tensor.name),
-            "`{}` looks at no tensor `{}`; it looks at {}",
+            "`{}` reads no tensor `{}`; it reads {}",
             card.name,
             tensor.name,
             card.inputs

@@ -237,7 +237,7 @@ fn shape(args: &BudgetArgs) -> Result<DecoderShape> {
 fn part(hidden_size: usize, parts: usize, flag: &str) -> Result<usize> {
     ensure!(
         hidden_size.is_multiple_of(parts),
-        "hidden size {hidden_size} is no multiple of {parts}; give {flag}"
+        "hidden size {hidden_size} is not a multiple of {parts}; give {flag}"
     );
     Ok(hidden_size / parts)
 }

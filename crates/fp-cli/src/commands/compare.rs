@@ -46,7 +46,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         for path in both {
             ensure!(
                 !is_run(path),
-                "{} is a run, the other one a file of answers; expected two runs, or two files of answers",
+                "{} is a run, the other one an answer file; expected two runs, or two answer files",
                 path.display()
             );
         }

@@ -174,6 +174,6 @@ fn sheet(args: &SheetArgs) -> Result<()> {
 fn parse_range(text: &str) -> Result<RangeInclusive<usize>> {
     let (low, high) = text
         .split_once("..")
-        .with_context(|| format!("`{text}` is no range; write it like 4..7"))?;
+        .with_context(|| format!("`{text}` is not a range; expected for example 4..7"))?;
     Ok(low.trim().parse()?..=high.trim().parse()?)
 }

@@ -426,7 +426,7 @@ pub(super) fn parse_dtype(text: &str) -> Result<DType, String> {
         "f32" => Ok(DType::F32),
         "f16" => Ok(DType::F16),
         "bf16" => Ok(DType::BF16),
-        _ => Err("known are f32, f16 and bf16".to_owned()),
+        _ => Err("expected one of: f32, f16, bf16".to_owned()),
     }
 }
 

@@ -140,7 +140,7 @@ fn run_of(args: &InspectArgs, config: &ModelConfig) -> Result<ResidentRun> {
     let num_layers = config.text.num_layers;
     if args.prune_layer >= num_layers {
         bail!(
-            "--prune-layer {}; the model has {num_layers} layers, and some must follow",
+            "--prune-layer {}; the model has {num_layers} layers, and at least one must follow",
             args.prune_layer
         );
     }
@@ -158,7 +158,7 @@ fn run_of(args: &InspectArgs, config: &ModelConfig) -> Result<ResidentRun> {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) | Err(_) => Err("expected a number from 1 on".to_owned()),
+        Ok(0) | Err(_) => Err("expected a number of at least 1".to_owned()),
         Ok(count) => Ok(count),
     }
 }

@@ -35,8 +35,8 @@ pub(crate) fn run(args: &MethodsArgs) -> Result<()> {
         return print_json(&listing(&args.methods)?);
     }
     let mut text = String::from(
-        "Published pruning methods. N image tokens, T of them go on unless said otherwise; \
-         A: attention after softmax. In studies: the schedule LAYERS:TOKENS that a layer \
+        "Published pruning methods. N image tokens, T of them are kept unless stated \
+         otherwise; A: attention after softmax. In studies: the schedule LAYERS:TOKENS that a layer \
          average sets on LLaVA-1.5-7B. Licence of all: ",
     );
     text += cards.first().map_or("", |card| card.licence());

@@ -19,7 +19,7 @@ impl OutputFile {
         let is_other = fs::metadata(path).is_ok_and(|found| !found.is_file());
         ensure!(
             !is_other,
-            "{flag} {}: that is no regular file",
+            "{flag} {}: not a regular file",
             path.display()
         );
         let file = OutputFile {

@@ -184,7 +184,7 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
             bail!("no file of answers");
         };
         bail!(
-            "{} holds answers alone; name their questions with --dataset",
+            "{} holds only answers; name their questions with --dataset",
             file.path.display()
         );
     };

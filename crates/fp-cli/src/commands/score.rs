@@ -141,7 +141,7 @@ impl ScoreArgs {
     fn check_queries(&self, tensor: &Tensor, form: &Form) -> Result<()> {
         ensure!(
             matches!(form, Form::Squares { .. }) || self.query_selection_strategy.is_empty(),
-            "tensor `{}` of shape {:?} has one row per head and no query rows to choose from: leave out --query-selection-strategy",
+            "tensor `{}` of shape {:?} has one row per head and no query rows to select from: omit --query-selection-strategy",
             tensor.name,
             tensor.shape
         );

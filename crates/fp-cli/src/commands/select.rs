@@ -90,7 +90,7 @@ fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> 
     let mut dump = Dump::open(&args.input)?;
     ensure!(
         dump.has_names(),
-        "{} holds one array without a name; `{}` looks at tensors by name: {}",
+        "{} holds one array without a name; `{}` reads tensors by name: {}",
         args.input.display(),
         card.name,
         card.inputs
@@ -102,7 +102,7 @@ fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> 
     let mut inputs = MethodInputs::default();
     for input in card.inputs {
         let tensor = dump.tensor(Some(input.name)).with_context(|| {
-            format!("`{}` looks at `{}` {}", card.name, input.name, input.shape)
+            format!("`{}` reads `{}` {}", card.name, input.name, input.shape)
         })?;
         let len = tensor.shape.iter().product();
         let values = match dump.read(&tensor, 0, len)? {
@@ -120,7 +120,7 @@ fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> 
 fn rows_content(choice: &MethodChoice, card: &PublishedCard) -> Result<Vec<u8>> {
     let rows = choice.rows.as_ref().with_context(|| {
         format!(
-            "--output: `{}` makes no rows; the tokens go on as they are",
+            "--output: `{}` outputs no rows; the tokens are kept as they are",
             card.name
         )
     })?;

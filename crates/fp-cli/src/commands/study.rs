@@ -197,7 +197,7 @@ fn carry_out(
     // A shard is a part of something that may well have answers.
     anyhow::ensure!(
         args.is_shard() || !failures.is_total(),
-        "all {} failed, and there is nothing to report: {}; `finepruner records {}` has every reason",
+        "all {} failed, and there is nothing to report: {}; `finepruner records {}` lists every reason",
         counted(failures.num_recorded, "question"),
         failures.first().join("; "),
         folder.display()
@@ -216,7 +216,7 @@ fn carry_out(
         summary,
         failures,
         report,
-        measured: measured.context("the records are whole, but time and memory were not measured"),
+        measured: measured.context("the records are complete, but time and memory were not measured"),
     })
 }
 

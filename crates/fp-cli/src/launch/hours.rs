@@ -207,13 +207,13 @@ fn hours_table(rows: &[Expected], gpus: &[usize]) -> String {
 /// What the table rests on.
 fn basis(args: &HoursArgs, rates: &Rates, num_cells: usize) -> String {
     let seconds = format!(
-        "{:.4} s an image and {:.4} s a question in {num_cells} cells",
+        "{:.4} s per image and {:.4} s per question in {num_cells} cells",
         rates.per_image, rates.per_question
     );
     let from = match &args.measured {
         Some(run) => format!("measured in {}", run.display()),
         None => format!(
-            "estimated, not measured: {} at {:.0} % of {} TFLOPS, decoding {} tokens an answer, \
+            "estimated, not measured: {} at {:.0} % of {} TFLOPS, decoding {} tokens per answer, \
              {} rows together, at {:.0} % of {} GB/s",
             args.shape,
             100.0 * args.efficiency,
@@ -225,7 +225,7 @@ fn basis(args: &HoursArgs, rates: &Rates, num_cells: usize) -> String {
         ),
     };
     format!(
-        "\nHours from the first start to the report, by simulation of {} a GPU with {} s to start. \
+        "\nHours from the first start to the report, by simulation of {} per GPU with {} s to start. \
          {seconds}, {from}.\n",
         match args.shards_per_gpu {
             1 => "one shard".to_owned(),

@@ -99,7 +99,7 @@ pub(super) fn run(args: &K8sArgs) -> Result<()> {
     }
     ensure!(
         !args.run.is_piece(),
-        "--shard is set by each pod; say with --shards how many there are"
+        "--shard is set by each pod; give their number with --shards"
     );
     let mut config = args.overrides.read(&args.config)?;
     // Measured of the merged run, not of every shard.

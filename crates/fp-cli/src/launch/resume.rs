@@ -87,7 +87,7 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     }
     text += &match (has_work, submission) {
         (false, _) if is_merged => format!("finished: {}/run\n", folder.path().display()),
-        (false, _) => "nothing is missing that isn't queued\n".to_owned(),
+        (false, _) => "everything that is missing is queued\n".to_owned(),
         (true, None) => {
             let commands = commands.array.take().into_iter().chain([commands.finish]);
             let lines = commands.map(|c| command_line(c.iter().map(Into::into)) + "\n");

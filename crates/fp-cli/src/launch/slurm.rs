@@ -167,7 +167,7 @@ pub(super) fn run(args: &SlurmArgs) -> Result<()> {
     }
     ensure!(
         !args.run.is_piece(),
-        "--shard is set by the launcher for each task; say with --shards how many there are"
+        "--shard is set by the launcher for each task; give their number with --shards"
     );
     let output = std::path::absolute(&args.output)?;
     let resources = args.slurm.resources(&output);
@@ -320,7 +320,7 @@ fn tell(
     let shown = folder.path().display();
     print_text(&format!(
         "{summary}Slurm job {}: {}\nSlurm job {}: merges and reports into {shown}/run, after \
-         these\n`finepruner launch status {shown}` says how far they are\n",
+         these\n`finepruner launch status {shown}` shows their progress\n",
         job(&submission.array_job),
         counted(manifest.num_tasks(), "task"),
         job(&submission.finish_job),

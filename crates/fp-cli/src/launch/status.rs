@@ -130,7 +130,7 @@ fn trouble(shard: &ShardStatus) -> String {
     if !matches!(shard.phase, ShardPhase::Failed | ShardPhase::Lost) {
         return String::new();
     }
-    let ended = shard.ended_by.as_deref().unwrap_or("its program is gone");
+    let ended = shard.ended_by.as_deref().unwrap_or("its process is gone");
     let mut text = format!("shard {} {}: {ended}", shard.shard, shard.phase.name());
     if let Some(log) = &shard.log {
         text += &format!("; {} ends with:", log.display());

@@ -85,7 +85,7 @@ pub(super) fn run(args: &TaskArgs) -> Result<()> {
         std::thread::sleep(TICK);
         let now = signals.asked();
         if now.is_warned && !asked.is_warned {
-            eprintln!("the time limit is near: finishing the questions at hand");
+            eprintln!("the time limit is near: finishing the current questions");
         }
         for child in &mut children {
             if now.is_warned && !asked.is_warned

@@ -227,6 +227,6 @@ impl FromStr for Benchmark {
         Self::ALL
             .into_iter()
             .find(|benchmark| benchmark.name() == name)
-            .ok_or_else(|| format!("unknown benchmark `{name}`; known are {known}"))
+            .ok_or_else(|| format!("unknown benchmark `{name}`; expected one of: {known}"))
     }
 }

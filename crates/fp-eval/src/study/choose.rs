@@ -246,7 +246,7 @@ impl Chooser<'_> {
         let aspect = self.aspect.ok_or("image tokens aren't one square grid")?;
         let [side, _] = self
             .square_grid(num_image_tokens)
-            .ok_or("the class token among the image tokens is no cell of their grid")?;
+            .ok_or("the class token among the image tokens is not a cell of their grid")?;
         Framing::new(width, height, aspect, self.image_side)
             .and_then(|framing| CoverageGrid::new(&sample.boxes, &framing, side))
             .map_err(|error| error_text(&error))

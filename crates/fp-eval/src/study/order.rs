@@ -30,7 +30,7 @@ impl FromStr for Shard {
 
     fn from_str(text: &str) -> Result<Shard, String> {
         let wrong =
-            || format!("`{text}` is no shard of a run; write i/n with i from 1 to n, such as 1/4");
+            || format!("`{text}` is not a shard of a run; expected i/n with i between 1 and n, such as 1/4");
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
         let (index, count) = (number(index)?, number(count)?);

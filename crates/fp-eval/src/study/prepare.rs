@@ -82,7 +82,7 @@ impl Prepared {
             return Err(StudyError::Setting {
                 what: "datasets",
                 found: "none of their questions has an image".to_owned(),
-                expected: "at least one that has: without, there is nothing to prune".to_owned(),
+                expected: "at least one with an image: without one there is nothing to prune".to_owned(),
             });
         }
         let mut specs: Vec<DatasetSpec> = Vec::new();

@@ -48,7 +48,7 @@ pub struct RunSummary {
     pub num_cells: usize,
     /// Seconds from reading the data to the last record.
     pub seconds: f64,
-    /// Whether loading kept up with the model, in what was run just now.
+    /// Whether loading kept pace with the model, in what was run just now.
     pub loading: LoadingTimes,
     /// The most memory that the program had at any time.
     pub peak_memory_bytes: Option<u64>,

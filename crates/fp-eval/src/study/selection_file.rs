@@ -185,7 +185,7 @@ impl SelectionFile {
     ) -> Option<String> {
         if let Some(earlier) = self.lines.insert(id.to_owned(), number) {
             return Some(format!(
-                "id `{id}` stands in {} {earlier} already",
+                "id `{id}` is in {} {earlier} already",
                 self.unit
             ));
         }

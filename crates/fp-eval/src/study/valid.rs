@@ -189,7 +189,7 @@ pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     }
     if !is_inside(&record.image) {
         return Err(format!(
-            "image {:?} is no path inside the dataset's folder",
+            "image {:?} is not a path inside the dataset's folder",
             record.image
         ));
     }
@@ -248,7 +248,7 @@ fn check_text_only(record: &SampleRecord) -> Check {
     }
     let sees_image = |run: &RunRecord| run.seen != VisualInputRecord::NoImage;
     if !record.image.is_empty() || record.runs.iter().any(sees_image) || record.runs.len() > 1 {
-        return Err("it is text-only, and speaks of an image or of several runs".to_owned());
+        return Err("it is text-only, but has an image or several runs".to_owned());
     }
     Ok(())
 }

@@ -77,12 +77,12 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
     }
     if entries.is_empty() {
         bail!(
-            "no dataset in {}, nor in the folders in it; `finepruner data check --help` says what is recognised",
+            "no dataset in {} or its subfolders; `finepruner data check --help` lists what is recognised",
             nothing.join(", ")
         );
     }
     for folder in nothing {
-        let error = "no dataset in it, nor in the folders in it".to_owned();
+        let error = "no dataset in it or its subfolders".to_owned();
         entries.push(Entry::damaged(Path::new(folder), error));
     }
     if args.json {

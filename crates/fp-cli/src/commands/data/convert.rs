@@ -108,7 +108,7 @@ fn text(exported: &Exported, layout: Benchmark) -> String {
     );
     if let Some(reason) = exported.reason {
         text += &format!(
-            "\n{} questions are left out; there {reason}",
+            "\n{} questions are skipped; there {reason}",
             exported.num_left_out
         );
     }

@@ -18,15 +18,15 @@ pub(super) fn masked(
     }
     let Some(first) = plan.stages.first() else {
         bail!(
-            "--mask-padding leaves tokens out of what is chosen among, and nothing is pruned; \
-             say how much stays with --keep R, --average-visual-tokens B or --retention SHARE, \
-             or name a method with --method"
+            "--mask-padding excludes tokens from the candidates, and nothing is pruned; give a \
+             budget with --keep R, --average-visual-tokens B or --retention SHARE, or name a \
+             method with --method"
         );
     };
     let Some(padding) = &inputs.padding else {
         bail!(
-            "--mask-padding is for single squares; any-resolution input is cut into tiles, and \
-             the padding of those is taken out already. Expected --aspect pad, or no \
+            "--mask-padding is for single squares; any-resolution input is cut into tiles, whose \
+             padding is removed already. Expected --aspect pad, or no \
              --mask-padding"
         );
     };

@@ -110,7 +110,7 @@ impl Report<'_> {
                     _ => format!("after {}", stage.site),
                 };
                 text += &lines(&format!(
-                    "{} of {entering} image tokens went on {at} ({name})",
+                    "kept {} of {entering} image tokens {at} ({name})",
                     stage.places.len(),
                 ));
                 entering = stage.places.len();
@@ -133,7 +133,7 @@ impl Report<'_> {
         }
         if let (Some(count), Some(layout)) = (self.num_left_out, self.layout) {
             text += &lines(&format!(
-                "{count} of {} image tokens show padding alone and were no candidates",
+                "{count} of {} image tokens show only padding and were not candidates",
                 layout.num_image
             ));
         }

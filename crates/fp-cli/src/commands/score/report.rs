@@ -191,7 +191,7 @@ fn title(outcome: &Outcome) -> String {
         };
         let rows = ranges(&query.rows, 40);
         title.push(format!(
-            "looked at from {}{branch}, rows {rows}",
+            "query {}{branch}, rows {rows}",
             query.strategy
         ));
     }
@@ -219,7 +219,7 @@ fn over_samples(aggregate: &Aggregate) -> String {
     let query = |name: &'_ str| name.split_once(" + ").map(|(_, query)| query.to_owned());
     for group in combinations.chunk_by(|a, b| query(a.0) == query(b.0)) {
         if let Some(query) = group.first().and_then(|(name, _)| query(name)) {
-            text += &format!("looked at from {query}\n");
+            text += &format!("query {query}\n");
         }
         text += &combination_table(group);
         text += "\n\n";

@@ -28,7 +28,7 @@ pub(super) fn measure_run(
     let prepared = prepare_run(folder, settings, options.threads)?;
     if stored_for(folder, prepared.plan())?.is_some() {
         eprintln!(
-            "efficiency: {} is of the same plan and stays",
+            "efficiency: {} is of the same plan and is kept",
             path.display()
         );
         return Ok(());

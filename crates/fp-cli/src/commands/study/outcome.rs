@@ -222,7 +222,7 @@ fn on_same_questions(cells: &[CellSummary]) -> String {
     let lines = groups.iter().map(|(n, vanilla, ids)| {
         let vanilla = 100.0 * vanilla;
         format!(
-            "\nbeside {}: vanilla has {vanilla:.1} % on the same {n} samples",
+            "\nfor {}: vanilla has {vanilla:.1} % on the same {n} samples",
             ids.join(", ")
         )
     });

@@ -75,7 +75,7 @@ impl StudyKind {
 #[serde(remote = "Self", deny_unknown_fields)]
 #[schemars(
     title = "FinePruner study",
-    description = "Which strategies are compared, on which data, and how differences are judged."
+    description = "Which strategies are compared, on which data, and how differences are tested."
 )]
 pub struct StudyConfig {
     /// Where this schema lies; for editors.

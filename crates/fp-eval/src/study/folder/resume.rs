@@ -61,7 +61,7 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
         changes.push(format!("another configuration ({})", keys.join(", ")));
     }
     if old.datasets.len() != new.datasets.len() {
-        changes.push("another number of datasets".to_owned());
+        changes.push("a different number of datasets".to_owned());
     } else {
         changes.extend(chosen_otherwise(old, new));
         // Of other samples other images are hashed, whatever the data.
@@ -88,7 +88,7 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
         && before.rounding != now.rounding
     {
         changes.push(format!(
-            "products that are rounded in another way ({} on {}, now {} on {})",
+            "products that are rounded differently ({} on {}, now {} on {})",
             before.rounding, before.instructions, now.rounding, now.instructions
         ));
     }

@@ -217,7 +217,7 @@ fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
     };
     let more = |shown: usize, count: usize| {
         let more = count.saturating_sub(shown);
-        (more > 0).then(|| (4, format!("and {more} more (--all names every one)")))
+        (more > 0).then(|| (4, format!("and {more} more (--all lists all)")))
     };
     let problems = &entry.problems;
     if !problems.is_empty() {
@@ -265,7 +265,7 @@ fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
     lines.extend(image_notes(entry, found, names_all));
     lines.extend(found.notes.iter().map(|note| (2, note.clone())));
     if let Some(judge) = &found.judge {
-        lines.push((2, format!("no answers to score by: they go to {judge}")));
+        lines.push((2, format!("no reference answers: predictions are scored by {judge}")));
     }
     if entry.num_cut_boxes > 0 {
         let count = entry.num_cut_boxes;
@@ -292,7 +292,7 @@ fn image_notes(entry: &Entry, found: &Found, names_all: bool) -> Vec<(usize, Str
         lines.extend(shown.iter().map(|note| (4, found.image_line(note))));
         let more = count - shown.len();
         if more > 0 {
-            lines.push((4, format!("and {more} more (--all names every one)")));
+            lines.push((4, format!("and {more} more (--all lists all)")));
         }
     }
     lines
