@@ -307,7 +307,7 @@ fn text_only_questions_are_counted_apart() {
     let without = dir.path().join("without");
     let text = flat(&succeed(&small("eval", shown(&data), shown(&without), &[])));
     assert!(
-        text.contains("2 text-only questions are left out; `--text-only`"),
+        text.contains("2 text-only questions are skipped; `--text-only`"),
         "{text}"
     );
     let with = ["--text-only"];

@@ -440,7 +440,7 @@ fn bad_configurations_and_all_of_their_problems() {
         ),
         (
             "{\"study\": \"a\",\n\"study\": \"b\"}",
-            vec!["2: study: the key comes twice; leave one of them out".into()],
+            vec!["2: study: the key comes twice; remove one of them".into()],
         ),
         (
             "{}",
@@ -497,7 +497,7 @@ fn bad_configurations_and_all_of_their_problems() {
                 "1: num_selected_heads[1]: can't select 16 of 8 heads; the number must be between 1 and 8".into(),
                 "1: num_selected_heads[3]: 1/2 and 4 both resolve to h = 4; remove one".into(),
                 "1: num_selected_heads[4]: `x`; expected a share such as \"3/4\"".into(),
-                "1: num_selected_heads[5]: `4/4` is no number of heads; write a count such as 16 \
+                "1: num_selected_heads[5]: `4/4` is not a number of heads; expected a count such as 16 \
                  or a share below 1 such as 3/4; all heads are the control all_heads"
                     .into(),
             ],

@@ -265,7 +265,7 @@ def test_selections_are_recorded(tmp_path: Path) -> None:
             (lambda: record.add("q3", [1], layer=3), "every line of a file has the same site"),
             (lambda: record.add("q3", [1, 1]), "each once"),
             (lambda: record.add("q3", [-1]), "counted from 0"),
-            (lambda: record.add("q3", pruned, layer=2), "leave it out"),
+            (lambda: record.add("q3", pruned, layer=2), "omit it"),
         ]:
             with pytest.raises(finepruner.Error, match=text):
                 wrong()

@@ -34,7 +34,7 @@ pub enum ScoringError {
     },
     /// Every head's attention to the image is zero.
     #[error(
-        "no attention from the chosen rows to the image{}: every head has zero mass, so nothing can be told from it; allow degenerate selections to keep the first tokens",
+        "no attention from the chosen rows to the image{}: every head has zero mass, so it carries no signal; allow degenerate selections to keep the first tokens",
         if rows.is_empty() { String::new() } else { format!(" (rows {rows:?})") }
     )]
     NoAttention {
@@ -43,7 +43,7 @@ pub enum ScoringError {
     },
     /// No row is there to look from.
     #[error(
-        "no query row to look from: the sequence has neither a token before nor after the image"
+        "no query row to read: the sequence has neither a token before nor after the image"
     )]
     NoQueryRows,
     /// A row that a strategy looks from was not given.

@@ -79,7 +79,7 @@ fn entry(card: &PublishedCard) -> Result<Value> {
 struct AtBudget {
     /// The layer average of visual tokens that is asked for.
     average_visual_tokens: usize,
-    /// Layers that have run, and how many tokens go on.
+    /// Layers that have run, and the number of tokens kept.
     stages: Vec<[usize; 2]>,
 }
 

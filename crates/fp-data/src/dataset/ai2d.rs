@@ -2,7 +2,7 @@
 //! `questions/<image>.json`, one per image; images in `images/`.
 //!
 //! The authors' files alone are no dataset: which questions are tested is in a list of
-//! images, and where a question speaks of letters in its diagram these have to be drawn into
+//! images, and where a question refers to letters in its diagram these have to be drawn into
 //! the image first.
 
 use std::collections::HashMap;

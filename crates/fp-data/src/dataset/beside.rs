@@ -39,7 +39,7 @@ impl LeftOut {
     /// A note per reason, of `total` questions.
     pub(super) fn notes(&self, total: usize) -> Vec<String> {
         let note = |(reason, count): (&&str, &usize)| {
-            format!("{count} of {total} questions {reason} and are left out")
+            format!("{count} of {total} questions {reason} and are skipped")
         };
         self.counts.iter().map(note).collect()
     }

@@ -24,7 +24,7 @@ pub enum DatasetError {
     Shared(Arc<DatasetError>),
     /// A folder in no known form.
     #[error(
-        "{} is no dataset that is known: it has no {}, no file of questions of {}, and no Parquet file with the columns of one of them",
+        "{} is not a known dataset: it has no {}, no question file of {}, and no Parquet file with the columns of one of them",
         folder.display(), super::benchmark::DESCRIPTION_FILE, super::Benchmark::titles()
     )]
     UnknownForm {
@@ -71,7 +71,7 @@ pub enum DatasetError {
         known: Vec<String>,
     },
     /// A file that a dataset can't do without.
-    #[error("{} has no {what}; looked for {}", folder.display(), names.join(", "))]
+    #[error("{} has no {what}; expected one of: {}", folder.display(), names.join(", "))]
     Missing {
         /// The folder.
         folder: PathBuf,
@@ -100,7 +100,7 @@ pub enum DatasetError {
     },
     /// An image outside of its dataset's folder.
     #[error(
-        "{} is a link that leads out of its dataset's folder, to {}; if that is meant, --follow-links allows it",
+        "{} is a link that leads out of its dataset's folder, to {}; --follow-links allows such links",
         path.display(), found.display()
     )]
     LeadsOut {
@@ -110,7 +110,7 @@ pub enum DatasetError {
         found: PathBuf,
     },
     /// A column that is missing, or of another type.
-    #[error("{}: column `{column}` has to be {expected}; it is {found}", path.display())]
+    #[error("{}: column `{column}` is {found}; expected {expected}", path.display())]
     Column {
         /// The file.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub enum DatasetError {
     },
     /// Nothing to score by.
     #[error(
-        "{name} ({split}) has no answers to score by; its answers go to {judge}: `finepruner rescore --upload` writes the file"
+        "{name} ({split}) has no reference answers; predictions are scored by {judge}: `finepruner rescore --upload` writes the file"
     )]
     NoAnswers {
         /// The dataset.

@@ -71,7 +71,7 @@ fn entry(line: &str) -> Result<(String, String), LineFault> {
             return Ok((official_question(question), answer.trim().to_owned()));
         }
         [_] => "no tab before an answer".to_owned(),
-        _ => format!("{} columns instead of question and answer", columns.len()),
+        _ => format!("{} columns; expected question and answer", columns.len()),
     };
     Err((ProblemKind::Malformed, reason))
 }
@@ -201,7 +201,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
 }
 
 fn bad_id(id: &str) -> LineFault {
-    let message = format!("question_id {id:?} is no path of an image inside {RELEASE}");
+    let message = format!("question_id {id:?} is not the path of an image inside {RELEASE}");
     (ProblemKind::InvalidValue, message)
 }
 

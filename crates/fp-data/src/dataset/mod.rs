@@ -165,7 +165,7 @@ impl Dataset {
         let count = self.text_only.len();
         if count > 0 {
             self.notes.push(format!(
-                "{count} of {number} questions have no image and are left out"
+                "{count} of {number} questions have no image and are skipped"
             ));
         }
     }

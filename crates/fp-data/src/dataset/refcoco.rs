@@ -26,7 +26,7 @@ const IMAGES: [&str; 4] = [
     "images",
 ];
 /// Said of every split.
-pub(super) const NOTE: &str = "right answers are boxes in shares of the image's width and height, as lmms-eval asks for them, with an IoU of at least 0.5";
+pub(super) const NOTE: &str = "correct answers are boxes in shares of the image's width and height, as lmms-eval asks for them, with an IoU of at least 0.5";
 
 /// Splits that a folder has: names of files without their ending.
 pub(super) fn splits(folder: &Path) -> Vec<String> {

@@ -162,7 +162,7 @@ fn read_val(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
 }
 
 /// Said where a file is handed in without the server's own list of questions.
-pub(crate) const NO_UPLOAD_LIST: &str = "the server takes every question of test2015, in the order of llava_vqav2_mscoco_test2015.jsonl, which isn't there: only the questions of this split are in the file";
+pub(crate) const NO_UPLOAD_LIST: &str = "the server expects every question of test2015, in the order of llava_vqav2_mscoco_test2015.jsonl, which is missing: only the questions of this split are in the file";
 
 /// Ids of all questions that the server wants to see when a test split is handed in: those
 /// of the split `test`, beside which `test-dev` lies. None where that file isn't there.

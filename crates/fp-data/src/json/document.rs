@@ -137,7 +137,7 @@ impl Scanner<'_> {
                     column: Some(column),
                     ..Problem::new(
                         inner.to_string(),
-                        "the key comes twice; leave one of them out",
+                        "the key comes twice; remove one of them",
                     )
                 });
             }

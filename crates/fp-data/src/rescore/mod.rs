@@ -68,7 +68,7 @@ pub enum RescoreError {
         source: serde_json::Error,
     },
     /// Answers to nothing that was asked.
-    #[error("none of the {count} answers in {} is to a question of {dataset}: their ids are {}, the dataset's are {}", path.display(), examples(ids), examples(known))]
+    #[error("none of the {count} answers in {} belongs to a question of {dataset}: their ids are {}, the dataset's are {}", path.display(), examples(ids), examples(known))]
     NothingInCommon {
         /// The file.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum RescoreError {
         known: Vec<String>,
     },
     /// Ids of two schemes that have some in common by chance.
-    #[error("{unknown} of the {count} answers in {} are to no question of {dataset}, {missing} of whose questions have no answer: ids such as {} are numbered otherwise than the dataset's, such as {}, and no prompt tells which questions are meant", path.display(), examples(ids), examples(known))]
+    #[error("{unknown} of the {count} answers in {} belong to no question of {dataset}, {missing} of whose questions have no answer: ids such as {} are numbered differently from the dataset's, such as {}, and no prompt identifies the questions", path.display(), examples(ids), examples(known))]
     FewInCommon {
         /// The file.
         path: PathBuf,
@@ -156,11 +156,11 @@ fn examples(ids: &[String]) -> String {
 
 const fn what_would_be_right(is_known: bool) -> &'static str {
     if is_known {
-        "neither the question's text, which several questions share, nor the order tells \
-         which ones are meant: give the answers their own ids"
+        "neither the question's text, which several questions share, nor the order \
+         identifies the questions: give the answers their own ids"
     } else {
-        "the dataset has no such question: name the one that was asked, or leave the key \
-         `prompt` out where only the wording differs"
+        "the dataset has no such question: name the one that was asked, or omit the key \
+         `prompt` where only the wording differs"
     }
 }
 

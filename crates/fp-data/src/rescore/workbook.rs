@@ -32,7 +32,7 @@ pub(super) fn mmbench(
     if !is_table {
         return Err(RescoreError::Form {
             path,
-            reason: "MMBench's server takes the rows of its table: name the folder of mmbench_….tsv with --dataset".to_owned(),
+            reason: "MMBench's server expects the rows of its table: name the folder of mmbench_….tsv with --dataset".to_owned(),
         });
     }
     let mut places: [Option<usize>; COLUMNS.len()] = [None; COLUMNS.len()];
@@ -109,6 +109,6 @@ pub(super) fn workbook(
     _notes: Vec<String>,
 ) -> Result<Upload, RescoreError> {
     let path = dataset.files.first().cloned().unwrap_or_default();
-    let reason = "the workbook that MMBench's server takes needs the feature `xlsx`".to_owned();
+    let reason = "the workbook that MMBench's server expects needs the feature `xlsx`".to_owned();
     Err(DatasetError::Content { path, reason }.into())
 }

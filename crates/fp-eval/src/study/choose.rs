@@ -165,7 +165,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) sample: &'a Sample,
     pub(crate) layout: TokenLayout,
     grid: Option<[usize; 2]>,
-    /// Which image tokens show padding alone.
+    /// Which image tokens show only padding.
     padding: Option<&'a [bool]>,
     /// Which tokens the boxes cover, or why that can't be said.
     evidence: Result<CoverageGrid, String>,

@@ -52,7 +52,7 @@ pub(crate) struct LoadedImage {
     pub(crate) size: [usize; 2],
     /// Columns and rows of the tokens of an image that is taken in its own shape.
     pub(crate) grid: Option<[usize; 2]>,
-    /// `[N]`: which image tokens show padding alone; none of any-resolution input.
+    /// `[N]`: which image tokens show only padding; none of any-resolution input.
     pub(crate) padding: Option<Vec<bool>>,
     pixels: Pixels,
     /// What reading, decoding and preprocessing took.

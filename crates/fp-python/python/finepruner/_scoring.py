@@ -322,7 +322,7 @@ def token_quality(
             input_side,
         )
     elif image_size is not None:
-        raise _native.Error("image_size is of boxes alone; leave it out")
+        raise _native.Error("image_size is only used with boxes; omit it")
     found: dict[str, Any] = json.loads(
         _native.token_quality(
             [int(token) for token in kept_tokens],

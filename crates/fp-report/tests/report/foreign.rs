@@ -76,13 +76,13 @@ fn a_specification_that_contradicts_itself() {
 fn records_that_are_none_of_the_run() {
     type Change = fn(&mut SampleRecord);
     let cases: [(&str, Change); 22] = [
-        ("is no path inside", |record| {
+        ("is not a path inside", |record| {
             record.image = "/etc/passwd".into();
         }),
-        ("is no path inside", |record| {
+        ("is not a path inside", |record| {
             record.image = "../x.png".into();
         }),
-        ("is no path inside", |record| {
+        ("is not a path inside", |record| {
             record.image = "images/../../x".into();
         }),
         ("image_size is 0", |record| record.image_size = Some([0, 3])),

@@ -29,7 +29,7 @@ pub enum PlanError {
         site: Site,
     },
     /// A stage that lets through more tokens than enter it.
-    #[error("`{method}`: {kept} tokens are to go on from {site}, but only {entering} enter it")]
+    #[error("`{method}`: {kept} tokens are to be kept at {site}, but only {entering} enter it")]
     StageTokens {
         /// The method.
         method: String,

@@ -182,7 +182,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         })?;
         if num_unbalanced > 0 {
             notes.push(format!(
-                "{num_unbalanced} of the {number} questions of {} aren't balanced and are left out",
+                "{num_unbalanced} of the {number} questions of {} aren't balanced and are skipped",
                 path.display()
             ));
         }

@@ -227,7 +227,7 @@ fn by_id(split: &str, splits: &[Split], files: &[PathBuf]) -> Result<Source, Dat
             match by_id.insert(id.clone(), image) {
                 None => Ok(()),
                 Some(_) => {
-                    let message = format!("image {id} is that of an earlier row");
+                    let message = format!("image {id} is already used by an earlier row");
                     Err((ProblemKind::DuplicateId, message))
                 }
             }

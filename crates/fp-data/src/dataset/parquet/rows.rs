@@ -44,7 +44,7 @@ impl<'a> Context<'a> {
             Benchmark::Plain => {
                 return Err((
                     ProblemKind::Malformed,
-                    "the plain form is no Parquet".to_owned(),
+                    "the plain form is not Parquet".to_owned(),
                 ));
             }
             Benchmark::Vqav2 => vqav2(cells)?,

@@ -162,7 +162,7 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
             faults.push(DatasetError::Content {
                 path: description_path.clone(),
                 reason: format!(
-                    "`images` is {}, which is no path inside the dataset's folder",
+                    "`images` is {}, which is not a path inside the dataset's folder",
                     images.display()
                 ),
             });

@@ -1,4 +1,4 @@
-//! Answers with more words than any reference: sentences where words are asked.
+//! Answers with more words than any reference: sentences where words are asked for.
 
 use super::answers::{Answered, Answers};
 use super::level::{Level, is_share, of_note};
@@ -32,7 +32,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
          score 0"
     );
     if level == Level::Loud {
-        sentence += ": sentences where words are asked";
+        sentence += ": sentences where words are asked for";
     }
     CheckResult {
         count,

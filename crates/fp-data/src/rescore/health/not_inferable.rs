@@ -12,9 +12,9 @@ pub(super) const CHECK: Check = Check {
 fn look(answers: &Answers<'_>) -> CheckResult {
     let rule = answers.rule;
     if !rule.is_choice() {
-        return CheckResult::nothing("answers are no letters of options");
+        return CheckResult::nothing("answers are not option letters");
     }
-    let what = format!("name no option that {rule} can tell and count as wrong");
+    let what = format!("name no option that {rule} recognises and count as wrong");
     answers.losses(&what, |answered| {
         letter(rule, answered.text, answered.sample).is_none()
     })

@@ -53,7 +53,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
         example: first.map(example),
         level,
         sentence: format!(
-            "{count} of {of} answers are {:?}, which is right for {}",
+            "{count} of {of} answers are {:?}, which is correct for {}",
             shortened(most),
             percent(right)
         ),

@@ -20,7 +20,7 @@ pub(super) const CHECK: Check = Check {
 fn look(answers: &Answers<'_>) -> CheckResult {
     let rule = answers.rule;
     if !rule.is_yes_no() && !rule.is_choice() {
-        return CheckResult::nothing("answers are no labels");
+        return CheckResult::nothing("answers are not labels");
     }
     let labels: Vec<Option<String>> = answers
         .all
@@ -49,13 +49,13 @@ fn look(answers: &Answers<'_>) -> CheckResult {
         .position(|label| label.as_deref() == Some(most));
     let sentence = if count == of {
         format!(
-            "all {of} answers are {most}, which is right for {}: a model that always says \
+            "all {of} answers are {most}, which is correct for {}: a model that always says \
              {most} gets this score",
             percent(right)
         )
     } else {
         format!(
-            "{count} of {of} answers are {most}, which is right for {}",
+            "{count} of {of} answers are {most}, which is correct for {}",
             percent(right)
         )
     };

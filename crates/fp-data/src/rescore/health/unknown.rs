@@ -20,6 +20,6 @@ fn look(answers: &Answers<'_>) -> CheckResult {
             text: None,
         }),
         level: of_note(count),
-        sentence: format!("{count} of {of} answers are to no question and are left out"),
+        sentence: format!("{count} of {of} answers belong to no question and are ignored"),
     }
 }

@@ -155,7 +155,7 @@ fn lines() {
                 .into_bytes(),
                 accuracy: 75.0,
                 warnings: &[
-                    "1 answers are to a question that is answered before and are left out: 3",
+                    "1 answers are to a question answered earlier and are ignored: 3",
                 ],
             },
             Case {
@@ -164,7 +164,7 @@ fn lines() {
                 accuracy: 50.0,
                 warnings: &[
                     "1 of 4 questions have no answer",
-                    "1 answers are to no question and are left out: 11",
+                    "1 answers belong to no question and are ignored: 11",
                 ],
             },
             Case {

@@ -46,7 +46,7 @@ class SelectionRecord:
         """
         if isinstance(kept, Pruning):
             if layer is not None or site is not None:
-                raise _native.Error("the layer is the one that was pruned after; leave it out")
+                raise _native.Error("the layer is that of the pruning; omit it")
             if len(kept.kept_tokens) != 1:
                 raise _native.Error(
                     f"{id}: the last call had {len(kept.kept_tokens)} prompts, expected one; add "

@@ -61,7 +61,7 @@ impl Selector for PaddingMasked {
                 let num_padded = padding.iter().filter(|is_padded| **is_padded).count();
                 return Err(SelectError::NotApplicable {
                     reason: format!(
-                        "{rule} takes the whole grid of image tokens; mask_padding leaves out \
+                        "{rule} takes the whole grid of image tokens; mask_padding excludes \
                          {num_padded} of {} that are padding",
                         padding.len()
                     ),

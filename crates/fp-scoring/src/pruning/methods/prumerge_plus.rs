@@ -56,7 +56,7 @@ static CARD: PublishedCard = PublishedCard {
     source: "42Shawn/LLaVA-PruMerge @ 097c04116a58, llava/model/multimodal_encoder/clip_encoder.py",
     positions: PositionRule::Renumber,
     disagreements: &[
-        "how many tokens go on depends on the image; there is no budget to set",
+        "the number of tokens kept depends on the image; there is no budget to set",
         "no outlier divides by zero in the code and more than N/3 give a grid of step 0; both \
          are refused here",
         "the grid ends before the last patch, which is never in it",

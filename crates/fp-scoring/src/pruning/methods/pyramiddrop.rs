@@ -36,7 +36,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Selection,
-            summary: "how many tokens go on",
+            summary: "the number of tokens kept",
         },
         layers(ParamDefault::Is("8,16,24")),
         ParamCard {
@@ -44,14 +44,14 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Shares,
             default: ParamDefault::Is("0.5,0.25,0.125"),
             scope: ParamScope::Model,
-            summary: "the share of N that goes on from each stage",
+            summary: "the share of N that is kept at each stage",
         },
         ParamCard {
             name: "keep",
             kind: ParamKind::Counts,
             default: ParamDefault::Absent,
             scope: ParamScope::Model,
-            summary: "how many tokens go on from each stage, instead of ratios",
+            summary: "the number of tokens kept at each stage, instead of ratios",
         },
     ],
     presets: &[

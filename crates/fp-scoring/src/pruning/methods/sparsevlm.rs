@@ -59,7 +59,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Selection,
-            summary: "how many tokens go on as they are, n - 1 at most",
+            summary: "the number of tokens kept as they are, n - 1 at most",
         },
         RATERS,
         ParamCard {
@@ -75,7 +75,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Counts,
             default: ParamDefault::Is("300,200,110"),
             scope: ParamScope::Model,
-            summary: "how many tokens go on as they are from each stage",
+            summary: "the number of tokens kept as they are at each stage",
         },
         ParamCard {
             name: "noise",

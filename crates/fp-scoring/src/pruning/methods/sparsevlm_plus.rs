@@ -39,7 +39,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Selection,
-            summary: "how many tokens go on, n - 1 at most",
+            summary: "the number of tokens kept, n - 1 at most",
         },
         RATERS,
         ParamCard {
@@ -78,7 +78,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Counts,
             default: ParamDefault::Is("300,200,118"),
             scope: ParamScope::Model,
-            summary: "how many tokens go on from each stage",
+            summary: "the number of tokens kept at each stage",
         },
     ],
     presets: &[

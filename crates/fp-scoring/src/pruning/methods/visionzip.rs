@@ -51,7 +51,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Both,
-            summary: "tokens that go on by attention, the class token counted",
+            summary: "tokens kept by attention, including the class token",
         },
         ParamCard {
             name: "contextual",

@@ -44,7 +44,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Share,
             default: ParamDefault::Is("0.5"),
             scope: ParamScope::Both,
-            summary: "r, the share of T that goes on by attention",
+            summary: "r, the share of T that is kept by attention",
         },
     ],
     presets: &[

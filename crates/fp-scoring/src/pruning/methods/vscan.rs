@@ -78,7 +78,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Model,
-            summary: "how many tokens go on from the second stage",
+            summary: "the number of tokens kept at the second stage",
         },
     ],
     presets: &[

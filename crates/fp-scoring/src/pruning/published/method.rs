@@ -34,7 +34,7 @@ pub trait PublishedMethod: Debug + Send + Sync {
 
     /// Its settings for a share of the image tokens, larger ones for a larger share; layers
     /// and heads scaled to the model; by default the number of tokens to keep, where that
-    /// is a setting. None where no setting says how many tokens go on.
+    /// is a setting. None where no setting says the number of tokens kept.
     fn settings_at(
         &self,
         share: f64,

@@ -40,7 +40,7 @@ pub(crate) const KEEP: ParamCard = ParamCard {
     kind: ParamKind::Count,
     default: ParamDefault::Required,
     scope: ParamScope::Both,
-    summary: "T, how many tokens go on",
+    summary: "T, the number of tokens kept",
 };
 
 /// The decoder layers that have run before each stage.

@@ -307,7 +307,7 @@ fn values_of(
 ) -> Result<Vec<f64>, SelectError> {
     let (rows, num_tokens) = (attention.rows(), attention.layout().num_image);
     let missing = SelectError::MissingEvidence {
-        what: "attention of the rows that the method looks from",
+        what: "attention of the rows that the method reads",
     };
     let at: Vec<usize> = wanted
         .iter()
