@@ -213,7 +213,7 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (dir.path().join("data"), dir.path().join("run"));
     dataset(&data, &["b.bmp", "d.bmp"]);
-    let said = "2 of 4 questions failed and are left out of every figure: 1 with a missing image \
+    let said = "2 of 4 questions failed and are excluded from all results: 1 with a missing image \
                 and 1 whose image file is damaged or isn't an image. b.bmp (b.bmp): not an image";
     let study =
         |more: &[&str]| common::finepruner(&small("study", shown(&data), shown(&run), more));

@@ -16,8 +16,8 @@ pub enum Method {
         /// h.
         num_selected_heads: usize,
     },
-    /// By the heads that a head strategy ranks highest by their mean score on the half to
-    /// choose by, the same heads for every sample.
+    /// By the heads that a head strategy ranks highest by their mean score on the selection
+    /// half, the same heads for every sample.
     Static {
         /// Scores the heads.
         head_strategy: HeadStrategy,

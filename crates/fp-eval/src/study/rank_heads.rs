@@ -1,4 +1,4 @@
-//! Ranks heads on the half to choose by, for the static variants of head strategies.
+//! Ranks heads on the selection half, for the static variants of head strategies.
 //!
 //! A shard ranks over the whole half, not over its share of it.
 
@@ -133,7 +133,7 @@ fn ranked(
     })
 }
 
-/// The samples to choose by, image by image, whatever the shard.
+/// The samples of the selection half, image by image, whatever the shard.
 fn select_half(prepared: &Prepared) -> (Halves, Vec<Vec<usize>>) {
     let specs = &prepared.spec.datasets;
     let halves = Halves::of(specs);

@@ -1,4 +1,4 @@
-//! Static variants of head strategies: heads ranked once, on the half to choose by.
+//! Static variants of head strategies: heads ranked once, on the selection half.
 
 use std::path::Path;
 

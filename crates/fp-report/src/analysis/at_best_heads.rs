@@ -11,7 +11,7 @@ use crate::error::ReportError;
 use crate::run::Run;
 
 /// A strategy at one budget, with the number of heads that has its largest mean on the
-/// half to choose by; the tests are on the other half.
+/// selection half; the tests are on the other half.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AtBestHeads {
     /// The strategy.
@@ -22,7 +22,7 @@ pub struct AtBestHeads {
     pub num_selected_heads: usize,
     /// The cell's id.
     pub cell: String,
-    /// Mean score on the samples to choose by, 0 to 1.
+    /// Mean score on the samples of the selection half, 0 to 1.
     pub select_mean: f64,
     /// Mean score on the other samples; none without an answer there.
     pub confirm_mean: Option<f64>,

@@ -2,7 +2,7 @@
 //! largest of many means is too large by chance.
 //!
 //! A strategy is compared where it stands best: for each budget, each strategy takes
-//! the number of heads with its largest mean on the half to choose by, and so does the
+//! the number of heads with its largest mean on the selection half, and so does the
 //! baseline. At equal numbers of heads a strategy would win by the baseline's weakness
 //! there. Budgets are never chosen between: more tokens are better.
 
@@ -23,20 +23,20 @@ use crate::run::Run;
 pub struct BestOfMany {
     /// How the images were split.
     pub halves: Halves,
-    /// Answered samples to choose by.
+    /// Answered samples of the selection half.
     pub num_select: usize,
     /// Answered samples to test on.
     pub num_confirm: usize,
     /// Their images.
     pub num_confirm_images: usize,
-    /// Mean score of each strategy on the samples to choose by, over all budgets, at
+    /// Mean score of each strategy on the samples of the selection half, over all budgets, at
     /// each with its best number of heads; best first.
     pub ranking: Vec<(String, f64)>,
     /// The first of the ranking.
     pub candidate: String,
     /// The candidate's number of heads at each budget, in the order of the budgets.
     pub candidate_heads: Vec<usize>,
-    /// Strategies that the samples to choose by don't show to be worse than the
+    /// Strategies that the samples of the selection half don't show to be worse than the
     /// candidate.
     pub contenders: Vec<String>,
     /// The candidate against the baseline (at its own best numbers of heads), chance and
@@ -61,7 +61,7 @@ pub struct BestOfMany {
 pub struct BestCell {
     /// The budget's label.
     pub budget: String,
-    /// The cell with the largest mean on the samples to choose by.
+    /// The cell with the largest mean on the samples of the selection half.
     pub cell: String,
     /// Its mean there.
     pub select_mean: f64,
@@ -83,7 +83,7 @@ impl BestOfMany {
     }
 }
 
-/// None where the run has no strategy, or no answer in the half to choose by.
+/// None where the run has no strategy, or no answer in the selection half.
 pub(crate) fn best_of_many(
     run: &Run,
     cell_index: &CellIndex,

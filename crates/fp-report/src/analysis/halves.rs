@@ -1,4 +1,4 @@
-//! One half of the images to choose by, the other to confirm on.
+//! One selection half of the images, the other to confirm on.
 
 pub use fp_eval::study::Halves;
 

@@ -153,7 +153,7 @@ pub struct Analysis {
     pub audit: Vec<CellAudit>,
     /// Answers that rounding may have decided: how many, and the first ones.
     pub near_ties: NearTies,
-    /// Where query strategies looked from.
+    /// Rows that query strategies read.
     pub looks: Vec<LookAudit>,
     /// How often each head was selected.
     pub head_usage: Vec<HeadUsage>,

@@ -1,6 +1,6 @@
 //! Whether choosing heads per sample matters: each head strategy against its static variant.
 //!
-//! A static variant uses the heads with the highest mean score on the half to choose by.
+//! A static variant uses the heads with the highest mean score on the selection half.
 //! Both are compared on the other half, which had no part in that, as means over all budgets
 //! and head counts; Holm over the strategies.
 
@@ -43,7 +43,7 @@ impl StaticHeadsTests {
     pub fn sentence(&self) -> String {
         if self.comparisons.is_empty() {
             let because = self.untested.first().map(|pair| pair.because.as_str());
-            let because = because.unwrap_or("no strategy has answers beside its static variant");
+            let because = because.unwrap_or("no strategy and its static variant both have answers");
             return format!("Choosing heads per sample was not tested: {because}.");
         }
         format!(
@@ -53,7 +53,7 @@ impl StaticHeadsTests {
             self.comparisons.len(),
             self.count(Outcome::Worse),
             self.count(Outcome::Equivalent),
-            self.count(Outcome::Undecided),
+            self.count("not told apart", => Outcome::Undecided => "undecided",),
         )
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Steadiness {
 
 /// Why nothing was found.
 pub(crate) const NOT_TESTED: &str =
-    "too few images: some group of text lengths has none in most bootstrap draws";
+    "too few images: some group of text lengths has no image in most bootstrap draws";
 
 /// The range over groups of a strategy's mean, less that of no pruning where there is
 /// one, against the other strategies'. A group is one width-two column of totals: sum

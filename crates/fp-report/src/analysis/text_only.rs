@@ -96,7 +96,7 @@ impl TextOnly {
         }
         if self.num_left_out > 0 {
             sentences.push(format!(
-                "{} {} left out; `--text-only` (`text_only` in a configuration) asks {} too, apart.",
+                "{} {} skipped; `--text-only` (`text_only` in a configuration) asks {} too and reports them separately.",
                 counted(self.num_left_out, "text-only question"),
                 if self.num_left_out == 1 { "is" } else { "are" },
                 if self.num_left_out == 1 { "it" } else { "them" },

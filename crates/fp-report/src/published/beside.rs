@@ -160,7 +160,7 @@ fn other_shape(shape: &ModelShape) -> String {
     let (known, own) = (published.shape(), &shape.decoder);
     let tokens = shape.num_image_tokens;
     format!(
-        "No published figure stands beside these: published rows are of {} ({} layers of width {}, {} image tokens), this model has {} layers of width {} and {} image tokens.",
+        "No published figure is comparable: published rows are of {} ({} layers of width {}, {} image tokens), this model has {} layers of width {} and {} image tokens.",
         published.title(),
         known.num_layers,
         known.hidden_size,

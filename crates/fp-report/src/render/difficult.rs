@@ -17,7 +17,7 @@ pub(super) fn difficult(source: &Source<'_>, text: &mut String) {
     let _ = writeln!(text, "\n## Difficult samples only, accuracy in %\n");
     let _ = writeln!(
         text,
-        "{} Each strategy stands at its best h, as chosen over all questions of the one half; accuracies are over the difficult samples of both halves.\n",
+        "{} Each strategy is shown at its best h, chosen on all questions of the selection half; accuracies are over the difficult samples of both halves.\n",
         difficult.rule
     );
     let budgets = &difficult.budgets;
@@ -110,7 +110,7 @@ fn tests(difficult: &DifficultSamples, text: &mut String) {
             .count();
         let _ = writeln!(
             text,
-            "\nAgainst {name}, on the difficult samples of the half to confirm on: {better} of {} better; the largest difference is {}: {} points on {} ({}, {}): {}.",
+            "\nAgainst {name}, on the difficult samples of the confirmation half: {better} of {} better; the largest difference is {}: {} points on {} ({}, {}): {}.",
             counted(shown.len(), "test"),
             largest.a,
             signed_points(largest.difference),

@@ -30,7 +30,7 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
         let _ = writeln!(text, "* {sentence}");
     }
     if !analysis.verdict.cautions.is_empty() {
-        text.push_str("\nTo be kept in mind:\n\n");
+        text.push_str("\nCaveats:\n\n");
         for caution in &analysis.verdict.cautions {
             let _ = writeln!(text, "* {caution}");
         }

@@ -49,8 +49,8 @@ fn masked_padding(spec: &RunSpec) -> Option<String> {
         Some(ImageAspect::Crop) => {
             "mask_padding had no effect: images were cropped, and none had padding".to_owned()
         }
-        _ => "image tokens that show padding alone were no candidates of any method's first \
-              stage (mask_padding); methods that take the whole grid of tokens do not apply to \
+        _ => "image tokens that show only padding were not candidates of any method's first \
+              stage (mask_padding); methods that need the whole grid of tokens do not apply to \
               images with such tokens"
             .to_owned(),
     })
@@ -60,8 +60,8 @@ fn masked_padding(spec: &RunSpec) -> Option<String> {
 fn crops(spec: &RunSpec) -> Option<String> {
     let form = spec.config.anyres?;
     let budget = match spec.config.crop_budget {
-        None => "numbers of published methods are meant as their authors have them".to_owned(),
-        Some(budget) => format!("numbers of published methods are meant {budget}"),
+        None => "numbers of published methods apply as their authors define them".to_owned(),
+        Some(budget) => format!("numbers of published methods apply {budget}"),
     };
     Some(format!("any-resolution images cut as {form}; {budget}"))
 }

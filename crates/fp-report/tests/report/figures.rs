@@ -516,7 +516,7 @@ fn cut_units_are_counted_and_left_out() {
     let notes = of(&analysis, "mmbench_en test").notes();
     assert_eq!(
         notes[1],
-        "no_image: figures are over 39 questions with all of their rotations; 21 incomplete and left out, with 63 answers."
+        "no_image: metrics are over 39 questions with all of their rotations; 21 incomplete and excluded, with 63 answers."
     );
     // A test is on what both have.
     let test = of(&analysis, "mmbench_en test");

@@ -166,7 +166,7 @@ impl PairedTester {
             equivalence_p: result.equivalence(self.margin, self.alpha)?.p,
             min_detectable_difference: result.min_detectable_difference(self.alpha, POWER)?,
             is_identical: result.num_disagreeing == 0,
-            outcome: Outcome::Undecided,
+            outcome: "not told apart", => Outcome::Undecided => "undecided",,
             undecided: None,
         })
     }
@@ -209,12 +209,12 @@ impl PairedTester {
         } else if comparison.equivalence_p < self.alpha {
             Outcome::Equivalent
         } else {
-            Outcome::Undecided
+            "not told apart", => Outcome::Undecided => "undecided",
         }
     }
 
     fn undecided(&self, comparison: &Comparison) -> Option<Undecided> {
-        if comparison.outcome != Outcome::Undecided {
+        if comparison.outcome != "not told apart", => Outcome::Undecided => "undecided", {
             return None;
         }
         let [low, high] = comparison.interval;

@@ -230,7 +230,7 @@ impl Scored<'_> {
             return Err(match part.counts.num_left_out {
                 0 => "there is no answer".to_owned(),
                 answers => format!(
-                    "no unit is whole: figures are over {}, and none of the {answers} answers is to one",
+                    "no unit is complete: metrics are over {}, and none of the {answers} answers belongs to one",
                     part.counts.unit.plural(),
                 ),
             });

@@ -178,7 +178,7 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
 /// Smallest spread of accuracy over text lengths.
 fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportError> {
     let cell_index = grounds.cell_index;
-    let hypothesis = format!("{name} is steadiest over text lengths");
+    let hypothesis = format!("{name} varies least over text lengths");
     let lengths = grounds
         .strata
         .iter()

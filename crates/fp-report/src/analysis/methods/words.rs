@@ -12,7 +12,7 @@ impl Outcome {
             Outcome::Better => "better",
             Outcome::Worse => "worse",
             Outcome::Equivalent => "equivalent",
-            Outcome::Undecided => "not told apart",
+            "not told apart", => Outcome::Undecided => "undecided", => "not told apart",
         }
     }
 }
@@ -48,7 +48,7 @@ impl MethodTests {
                 Outcome::Better,
                 Outcome::Worse,
                 Outcome::Equivalent,
-                Outcome::Undecided,
+                "not told apart", => Outcome::Undecided => "undecided",,
             ];
             let parts = parts.into_iter().filter_map(|outcome| {
                 let of = tests.iter().filter(|(_, test)| test.outcome == outcome);
@@ -77,7 +77,7 @@ impl MethodTests {
 /// A method with its difference, where that says something.
 fn named(entry: &MethodEntry, test: &Comparison) -> String {
     match test.outcome {
-        Outcome::Undecided => entry.method.clone(),
+        "not told apart", => Outcome::Undecided => "undecided", => entry.method.clone(),
         _ => format!("{} ({})", entry.method, signed_points(test.difference)),
     }
 }
@@ -142,14 +142,14 @@ pub(crate) fn headline(all: &[MethodTests], margin: f64) -> Option<String> {
         of.count()
     };
     let rest = format!(
-        "of {} at {}, {} better, {} worse, {} equivalent within {} points and {} not told apart",
+        "of {} at {}, {} better, {} worse, {} equivalent within {} points and {} undecided",
         counted(tests.len(), "test"),
         counted(budgets.len(), "budget"),
         count(Outcome::Better),
         count(Outcome::Worse),
         count(Outcome::Equivalent),
         points(margin),
-        count(Outcome::Undecided),
+        count("not told apart", => Outcome::Undecided => "undecided",),
     );
     Some(if won.is_empty() {
         format!(

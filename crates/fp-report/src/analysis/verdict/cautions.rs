@@ -23,7 +23,7 @@ pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -
     }
     if !cell_index.strategies.is_empty() && cell_index.all_heads.iter().all(Option::is_none) {
         cautions.push(
-            "FastV (the control all_heads) is not part of this run, so nothing can be said against it."
+            "FastV (the control all_heads) is not part of this run, so nothing can be compared with it."
                 .to_owned(),
         );
     }
@@ -33,7 +33,7 @@ pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -
         let k = run.spec.config.prune_layer.first();
         if stake < STAKE {
             cautions.push(format!(
-                "Dropping every image token after layer {k} costs only {} points ({} to {} %): what is left of the image hardly matters here, so strategies can hardly differ.",
+                "Dropping every image token after layer {k} costs only {} points ({} to {} %): the pruned layers hardly need the image here, so strategies can hardly differ.",
                 points(stake),
                 percent(vanilla),
                 percent(dropped)
@@ -42,7 +42,7 @@ pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -
     }
     if !run.is_complete() {
         cautions.push(format!(
-            "{} of {} samples are recorded: the run isn't finished, or is one shard of it.",
+            "{} of {} samples are recorded: the run isn't finished, or is one shard.",
             run.all_records().count(),
             run.spec.num_samples
         ));
@@ -54,13 +54,13 @@ pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -
     cautions.extend(without_effect.iter().map(|note| format!("{note}.")));
     cautions.extend(analysis.left_out.failed_cells());
     let skipped = analysis.left_out.skipped_methods();
-    cautions.extend(told("Does not apply, and leaves them out", skipped));
+    cautions.extend(told("Does not apply to some questions, which it lacks", skipped));
     cautions.extend(frequent_answers(analysis));
     cautions.extend(explained_scores(run, analysis));
     let degenerate = degenerate(cell_index, analysis);
     if !degenerate.is_empty() {
         cautions.push(format!(
-            "Index order, not the score, chose heads of {}.",
+            "Index order, not the score, decided the heads of {}.",
             listed(&degenerate)
         ));
     }
@@ -165,7 +165,7 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         "One answer to {} % of a group of questions or more",
         fixed(100.0 * ONE_ANSWER_SHARE, 0)
     );
-    let gain = "Accuracy rises because one answer pays, not because more is seen";
+    let gain = "Accuracy rises because one frequent answer is often correct, not because more is seen";
     [told(&one, degenerate), told(gain, gains)]
         .into_iter()
         .flatten()
@@ -190,7 +190,7 @@ fn explained_scores(run: &Run, analysis: &Analysis) -> Option<String> {
         };
         format!("{}{of}: {}", found.cell, found.finding.sentence)
     });
-    told("What was said explains a score", cases.collect())
+    told("The distribution of answers explains a score", cases.collect())
 }
 
 /// Whether a cell is none of the controls without an image: what those say is meant to be

@@ -51,7 +51,7 @@ pub(super) fn against_random(
     let never = match never.len() {
         0 => String::new(),
         n if n == cell_index.strategies.len() => {
-            " No strategy is shown to beat it anywhere, so none is shown to be of use here."
+            " No strategy is shown to beat it anywhere, so none is shown to carry a signal here."
                 .to_owned()
         }
         _ => format!(" Not shown to beat it anywhere: {}.", listed(&never)),
@@ -78,6 +78,6 @@ pub(super) fn against_all_heads(cell_index: &CellIndex, analysis: &Analysis) -> 
         count(Outcome::Better),
         count(Outcome::Worse),
         count(Outcome::Equivalent),
-        count(Outcome::Undecided),
+        count("not told apart", => Outcome::Undecided => "undecided",),
     ))
 }

@@ -31,7 +31,7 @@ pub(super) fn headline(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -
     }
     let Some(best) = &analysis.best else {
         return format!(
-            "Undecided whether any {} beats FastV (all_heads): with {} answered, no answer falls into the half of the images to choose by.",
+            "Undecided whether any {} beats FastV (all_heads): with {} answered, no answer falls into the selection half of the images.",
             subject(cell_index.kind),
             samples.text()
         );
@@ -91,7 +91,7 @@ pub(super) fn numbers(run: &Run, cell_index: &CellIndex, analysis: &Analysis) ->
 }
 
 /// The leader of one budget against FastV and the baseline; none where it could be
-/// tested against neither. It leads on the half to choose by, which doesn't make it the
+/// tested against neither. It leads on the selection half, which doesn't make it the
 /// best.
 fn at_budget(at: &str, entry: &AtBestHeads, best: &BestOfMany, baseline: &str) -> Option<String> {
     let against = |name: &str, test: &Comparison| {
@@ -123,7 +123,7 @@ fn at_budget(at: &str, entry: &AtBestHeads, best: &BestOfMany, baseline: &str) -
     };
     (!parts.is_empty()).then(|| {
         format!(
-            "At {at} {} (h = {}){itself} has the largest mean on the questions to choose by; on the others: {}.",
+            "At {at} {} (h = {}){itself} has the largest mean on the selection half; on the others: {}.",
             entry.strategy,
             entry.num_selected_heads,
             parts.join("; ")

@@ -14,7 +14,7 @@ pub(super) fn curves(source: &Source<'_>) -> Section {
     let order = ascending_budgets(source);
     let confidence = level(source.run.spec.config.statistics.confidence);
     let lead = format!(
-        "Accuracy in %, with {confidence} % intervals that take questions on one image together."
+        "Accuracy in %, with {confidence} % intervals clustered by image."
     );
     let series = overview(source, &order);
     let scale = Scale::around(
@@ -49,9 +49,9 @@ fn caption(source: &Source<'_>) -> Markup {
             (num_cells / num_budgets)
             " studied cells, over all strategies and h; "
             (source.cell_index.baseline_name())
-            ": the baseline at the h that is best for it there. Both are the highest means on these very questions, and so optimistic. "
+            ": the baseline at the h that is best for it there. Both are maxima over these same questions, and so optimistic. "
             @if source.analysis.best.is_some() {
-                "What holds on other questions is tested in " a href="#best" { "The best of many" } "."
+                "Whether they hold on other questions is tested in " a href="#best" { "Best strategy" } "."
             } @else {
                 "This run has no test on other questions."
             }
@@ -203,7 +203,7 @@ fn leaders_table(source: &Source<'_>, order: &[usize]) -> Markup {
             (heading("highest", "Highest mean at each budget"))
             p.small {
                 "Of " (counted(num_cells, "studied cell"))
-                " at each budget; on the questions that they were looked for on."
+                " at each budget, selected and evaluated on the same questions."
             }
             (table)
         }
@@ -293,7 +293,7 @@ fn controls_table(source: &Source<'_>) -> Markup {
     html! {
         (table)
         p.small {
-            "vanilla: no pruning. drop_all: no image token after layer K, the most that pruning can lose. no_image: what the text alone gives away. oracle: the tokens under the ground-truth boxes; questions without boxes are left out of it. all_heads: FastV."
+            "vanilla: no pruning. drop_all: no image token after layer K, the most that pruning can lose. no_image: what can be answered from the text alone. oracle: the tokens under the ground-truth boxes; questions without boxes are excluded. all_heads: FastV."
         }
     }
 }

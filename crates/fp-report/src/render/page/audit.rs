@@ -100,7 +100,7 @@ fn repeated(noise: &NoiseFloor) -> String {
 fn looks(source: &Source<'_>) -> Markup {
     html! {
         @if !source.analysis.looks.is_empty() {
-            (heading("looks", "Where query strategies looked from"))
+            (heading("looks", "Rows that query strategies read"))
             p {
                 "Mean share of the weight in %. The last rows of a prompt are the template's own (its "
                 code { "ASSISTANT:" } "), not the question's."
@@ -112,7 +112,7 @@ fn looks(source: &Source<'_>) -> Markup {
 
 fn looks_table(source: &Source<'_>) -> Table {
     let mut table = Table::new(
-        "Rows looked from by query strategy",
+        "Rows read by query strategy",
         "plain",
         &[
             "query strategy",
@@ -123,7 +123,7 @@ fn looks_table(source: &Source<'_>) -> Table {
             "last five but one",
             "last row",
             "heads without mass",
-            "rule it came to",
+            "rule applied",
         ],
     );
     for look in &source.analysis.looks {

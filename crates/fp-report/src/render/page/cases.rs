@@ -22,14 +22,14 @@ type Kind = (&'static str, fn(bool, bool, bool, Option<bool>) -> bool);
 
 const KINDS: [Kind; 5] = [
     (
-        "Right by the choice of tokens",
+        "Correct because of the tokens kept",
         |vanilla, candidate, baseline, _| vanilla && candidate && !baseline,
     ),
-    ("The other way round", |vanilla, candidate, baseline, _| {
+    ("Correct under the baseline only", |vanilla, candidate, baseline, _| {
         vanilla && !candidate && baseline
     }),
     (
-        "Lost under both, though the evidence alone would do",
+        "Lost under both, though the evidence alone suffices",
         |vanilla, candidate, baseline, oracle| {
             vanilla && !candidate && !baseline && oracle == Some(true)
         },

@@ -18,7 +18,7 @@ pub(super) fn cost(source: &Source<'_>) -> Section {
         (heading("counted", "Counted, per prefill"))
         (counted(source))
         p.small {
-            "Multiply-accumulates per layer on n tokens: 4nd² + 2n²d + 3ndm; one is two FLOPs; the prompt's include scoring. The first FastV paper counts two MLP matrices, 2ndm. Head strategies cost the same, query strategies as many rows as they look from."
+            "Multiply-accumulates per layer on n tokens: 4nd² + 2n²d + 3ndm; one is two FLOPs; the prompt's include scoring. The first FastV paper counts two MLP matrices, 2ndm. Head strategies cost the same; query strategies cost as many rows as they read."
         }
     };
     section(
@@ -110,7 +110,7 @@ fn measured(source: &Source<'_>, times: &MeasuredTimes) -> Markup {
             " runs). So an answer of the study takes less than one by itself. Thread-seconds, from stages that ran side by side."
         }
         details {
-            summary { "The whole run in figures" }
+            summary { "Totals of the run" }
             (whole_run(times))
         }
         @if let Some(verdict) = times.loading.and_then(|loading| loading.verdict()) {

@@ -14,16 +14,16 @@ pub(super) fn datasets(source: &Source<'_>) -> Option<Section> {
         return None;
     }
     let lead = if source.analysis.relative.is_empty() {
-        "Accuracy in %. The run has no cell without pruning that others could be set against."
+        "Accuracy in %. The run has no cell without pruning to compare the others with."
     } else {
-        "Accuracy in %. Relative: of the accuracy without pruning on the same dataset; the mean counts every dataset alike, however many questions it has."
+        "Accuracy in %. Relative: of the accuracy without pruning on the same dataset; the mean gives every dataset the same weight, however many questions it has."
     };
     let groups = by_budget(source, |budget| table(source, &names, budget).render());
     let content = html! {
         (chooser("datasets", "Budget", &groups))
         @if source.cell_index.oracle.iter().any(Option::is_some) {
             p.small {
-                "oracle answers questions with boxes alone, and is set against all questions without pruning."
+                "oracle answers only questions with boxes, and is compared with all questions without pruning."
             }
         }
     };

@@ -1,4 +1,4 @@
-//! What flips through pruning, by group of questions.
+//! Answers that pruning flips, by group of questions.
 
 use maud::html;
 
@@ -28,8 +28,8 @@ pub(super) fn flips(source: &Source<'_>) -> Option<Section> {
     let groups: Vec<Group> = groups.collect();
     Some(section(
         "flips",
-        "What flips through pruning",
-        "Lost: right without pruning, wrong with it. Won: the other way. In % of the group's questions.",
+        "Answers that pruning flips",
+        "Lost: correct without pruning, wrong with it. Won: the reverse. In % of the group's questions.",
         chooser("flips", "Cell", &groups),
     ))
 }

@@ -12,16 +12,16 @@ use crate::render::Source;
 pub(super) fn grid(source: &Source<'_>) -> Section {
     let baseline = source.cell_index.baseline_name();
     let lead = format!(
-        "Accuracy in %; the stronger the colour, the higher. Against {baseline} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided."
+        "Accuracy in %; a stronger colour is higher. Against {baseline} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided."
     );
     let content = html! {
         @if !source.cell_index.strategies.is_empty() {
             (heat_map(source))
         }
-        (heading("cells", "All cells in figures"))
+        (heading("cells", "All cells"))
         p.small {
             "Means and intervals in %, differences in points. Differences from " (baseline)
-            " are paired, at the same h and budget; those from no pruning are paired with it on the questions that the cell answered; its mean on them stands beside cells that answered only some."
+            " are paired, at the same h and budget; those from no pruning are paired with it on the questions that the cell answered; its mean on them is shown beside cells that answered only some."
         }
         (all_cells(source))
     };

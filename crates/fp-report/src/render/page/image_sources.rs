@@ -44,7 +44,7 @@ impl<'a> ImageSources<'a> {
             sample.id == record.id && sample.image.name(&dataset.folder) == record.image
         });
         same.map(|sample| sample.image.clone())
-            .ok_or_else(|| format!("{} is no longer what it was", path.display()))
+            .ok_or_else(|| format!("{} has changed since the run", path.display()))
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn head_usage(source: &Source<'_>) -> Option<Section> {
     Some(section(
         "heads",
         "Which heads were selected",
-        "Share of samples in %, by head of layer K (counted from 0). A strategy whose row is all 100 or 0 chooses the same heads whatever the question.",
+        "Share of samples in %, by head of layer K (counted from 0). A strategy whose row is all 100 or 0 selects the same heads for every question.",
         chooser("heads", "Heads kept", &groups),
     ))
 }
@@ -148,7 +148,7 @@ pub(super) fn retention(source: &Source<'_>) -> Option<Section> {
     Some(section(
         "retention",
         "How often each patch is kept",
-        "One square per image patch. A picture that doesn't follow the evidence but the place, such as bright lower rows, is a bias of the strategy.",
+        "One square per image patch. A pattern that follows position and not evidence, such as bright lower rows, is a bias of the strategy.",
         chooser("retention", "At", &groups),
     ))
 }

@@ -30,10 +30,10 @@ pub(super) fn methods(source: &Source<'_>) -> Section {
         (costs(source))
     };
     let lead = if analysis.methods.is_empty() {
-        "What each method does with the visual tokens, and what that costs.".to_owned()
+        "What each method does with the visual tokens, and its cost.".to_owned()
     } else {
         format!(
-            "Whole methods at the same budget, paired by question. ▲ better, ▼ worse (Holm-corrected, interval beyond 0), ■ equivalent within {} points (the grey band), ● not told apart.",
+            "Whole methods at the same budget, paired by question. ▲ better, ▼ worse (Holm-corrected, interval beyond 0), ■ equivalent within {} points (the grey band), ● undecided.",
             points(analysis.margin)
         )
     };
@@ -201,7 +201,7 @@ fn costs(source: &Source<'_>) -> Markup {
         ],
     );
     let mut measured = Table::new(
-        "Choosing tokens beside what it saves",
+        "Time to select tokens and time saved",
         "plain",
         &[
             "cell",
@@ -221,7 +221,7 @@ fn costs(source: &Source<'_>) -> Markup {
     html! {
         (counted)
         @if is_timed {
-            (heading("choosing", "Choosing tokens beside what it saves"))
+            (heading("choosing", "Time to select tokens and time saved"))
             p.small { (TIMES_LEGEND) }
             (measured)
         }

@@ -134,7 +134,7 @@ impl<'a> Pictures<'a> {
             let images = counted(self.num_left_out, "image");
             let most = bytes(self.most_bytes as f64);
             parts.push(format!(
-                "{images} not shown: a report holds pictures of {most} at most."
+                "{images} not shown: a report holds images of {most} at most."
             ));
         }
         if let Some(reason) = &self.unreadable {

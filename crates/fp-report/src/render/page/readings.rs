@@ -38,11 +38,11 @@ fn at_budget(source: &Source<'_>, difficult: &DifficultSamples, budget: usize) -
         @if let Some(of) = of {
             p.small {
                 (of.n) " of " (of.of) " questions, on " (counted(of.num_images, "image"))
-                "; each is wrong under " (of.chosen_by.join(", ")) "."
+                "; each is answered wrong under " (of.chosen_by.join(", ")) "."
             }
             (difficult_table(source, difficult, of, budget))
         } @else {
-            p { "At " (label) " no control chooses: nothing is called difficult." }
+            p { "At " (label) " no control defines difficult samples." }
         }
     }
 }
@@ -84,7 +84,7 @@ fn difficult_table(
             .iter()
             .find(|all| all.budget == *label);
         let all = all.and_then(|all| all.accuracy.mean);
-        table.row(estimate("random, seeds that didn't choose", random, all));
+        table.row(estimate("random, other seeds", random, all));
     }
     table
 }
@@ -146,7 +146,7 @@ pub(super) fn answer_types(source: &Source<'_>) -> Option<Section> {
     Some(section(
         "answers",
         "By type of answer",
-        "Accuracy in % on the questions of each type. ⚠ marks cells that give nearly one answer alone there, far more often than it is true, or gain by one answer alone.",
+        "Accuracy in % on the questions of each type. ⚠ marks cells that give nearly only one answer there, far more often than it is correct, or gain by one answer alone.",
         content,
     ))
 }
@@ -192,7 +192,7 @@ fn frequent(source: &Source<'_>) -> Markup {
     let answers = &source.analysis.frequent_answers;
     html! {
         @if answers.is_empty() {
-            p { "No cell gives one answer suspiciously often." }
+            p { "No cell gives one answer too often." }
         } @else {
             (heading("frequent", "Answers that are given too often"))
             (frequent_table(answers))

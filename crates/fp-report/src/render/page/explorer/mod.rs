@@ -80,14 +80,14 @@ pub(super) fn explorer(
         ),
     };
     let lead = format!(
-        "{shown}, without pruning and under two cells of choice. Dropped patches are dark; boxes frame the evidence. The address of the page keeps the choice."
+        "{shown}, without pruning and under two selected cells. Dropped patches are dark; boxes frame the evidence. The page's address keeps the selection."
     );
     let content = html! {
         @if is_apart {
             p.small {
-                "The samples lie beside the page, in " code { (SAMPLES_FOLDER) "/" } ": "
+                "The samples are stored beside the page, in " code { (SAMPLES_FOLDER) "/" } ": "
                 (bytes(size as f64)) " are more than the " (bytes(MOST_BYTES as f64))
-                " that a page holds. Both have to be moved together."
+                " that a page holds. Move both together."
             }
         }
         @if let Some(note) = pictures.note() {
