@@ -264,10 +264,7 @@ fn the_first_twenty_problems_or_all() {
     let path = plain(folder.path(), &lines, &[]);
     let text = wrong(&[&path]);
     assert!(text.contains("questions.jsonl:20: ") && !text.contains("questions.jsonl:21: "));
-    assert!(
-        text.contains("and 10 more (--all lists all)"),
-        "{text}"
-    );
+    assert!(text.contains("and 10 more (--all lists all)"), "{text}");
     let text = wrong(&[&path, "--all"]);
     assert!(
         text.contains("questions.jsonl:30: ") && !text.contains("more"),

@@ -42,9 +42,7 @@ pub enum ScoringError {
         rows: Vec<usize>,
     },
     /// No row is there to look from.
-    #[error(
-        "no query row to read: the sequence has neither a token before nor after the image"
-    )]
+    #[error("no query row to read: the sequence has neither a token before nor after the image")]
     NoQueryRows,
     /// A row that a strategy looks from was not given.
     #[error("row {row} is needed, but attention was given of rows {given:?} only")]

@@ -101,9 +101,9 @@ fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> 
     );
     let mut inputs = MethodInputs::default();
     for input in card.inputs {
-        let tensor = dump.tensor(Some(input.name)).with_context(|| {
-            format!("`{}` reads `{}` {}", card.name, input.name, input.shape)
-        })?;
+        let tensor = dump
+            .tensor(Some(input.name))
+            .with_context(|| format!("`{}` reads `{}` {}", card.name, input.name, input.shape))?;
         let len = tensor.shape.iter().product();
         let values = match dump.read(&tensor, 0, len)? {
             Values::F64(values) => values,

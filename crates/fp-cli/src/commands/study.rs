@@ -216,7 +216,8 @@ fn carry_out(
         summary,
         failures,
         report,
-        measured: measured.context("the records are complete, but time and memory were not measured"),
+        measured: measured
+            .context("the records are complete, but time and memory were not measured"),
     })
 }
 

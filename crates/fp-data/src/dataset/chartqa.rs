@@ -157,7 +157,7 @@ fn read_asked(
     let lines = Lines {
         benchmark: Benchmark::Chartqa,
         folder,
-        part,
+        split: part,
         questions,
         annotations,
         images: &as_strs(&images),

@@ -12,8 +12,7 @@ pub fn open_questions(selector: &str) -> Result<Dataset, DatasetError> {
     let (count, others) = (dataset.text_only.len(), dataset.samples.len());
     if count > 0 {
         // A study leaves them out; here they have a figure of their own.
-        let is_left_out =
-            |note: &String| note.ends_with("questions have no image and are skipped");
+        let is_left_out = |note: &String| note.ends_with("questions have no image and are skipped");
         dataset.notes.retain(|note| !is_left_out(note));
         dataset.notes.push(format!(
             "{count} of {} questions have no image and count only in the overall accuracy",

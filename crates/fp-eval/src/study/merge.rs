@@ -191,7 +191,7 @@ impl Reader<'_> {
         let key = (place.shard, place.part);
         if !self.held.contains_key(&key) {
             if self.held.len() >= MOST_HELD {
-                let longest = self.held.iter().min_by_key(|(_, (query_rows, _))| *look);
+                let longest = self.held.iter().min_by_key(|(_, (look, _))| *look);
                 let longest = longest.map(|(key, _)| *key);
                 longest.and_then(|key| self.held.remove(&key));
             }
@@ -204,7 +204,7 @@ impl Reader<'_> {
             path: self.shards[place.shard].clone(),
             reason: "its records have become fewer".to_owned(),
         };
-        let (query_rows, part) = self.held.get_mut(&key).ok_or_else(missing)?;
+        let (look, part) = self.held.get_mut(&key).ok_or_else(missing)?;
         *look = looks;
         part.get(place.place).ok_or_else(missing)
     }

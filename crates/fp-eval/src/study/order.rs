@@ -29,8 +29,11 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Shard, String> {
-        let wrong =
-            || format!("`{text}` is not a shard of a run; expected i/n with i between 1 and n, such as 1/4");
+        let wrong = || {
+            format!(
+                "`{text}` is not a shard of a run; expected i/n with i between 1 and n, such as 1/4"
+            )
+        };
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
         let (index, count) = (number(index)?, number(count)?);

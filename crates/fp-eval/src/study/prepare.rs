@@ -82,7 +82,8 @@ impl Prepared {
             return Err(StudyError::Setting {
                 what: "datasets",
                 found: "none of their questions has an image".to_owned(),
-                expected: "at least one with an image: without one there is nothing to prune".to_owned(),
+                expected: "at least one with an image: without one there is nothing to prune"
+                    .to_owned(),
             });
         }
         let mut specs: Vec<DatasetSpec> = Vec::new();
@@ -132,8 +133,8 @@ impl Prepared {
         if let Some(shard) = shard {
             let costs = prepared.costs();
             let groups = std::mem::take(&mut prepared.groups);
-            let (shard, plan) = shards::own_shard(groups, &costs, shard);
-            prepared.groups = shard;
+            let (own, plan) = shards::own_shard(groups, &costs, shard);
+            prepared.groups = own;
             prepared.spec.shard = Some(shard);
             prepared.spec.shard_plan = Some(plan);
         }

@@ -184,10 +184,7 @@ impl SelectionFile {
         is_first: bool,
     ) -> Option<String> {
         if let Some(earlier) = self.lines.insert(id.to_owned(), number) {
-            return Some(format!(
-                "id `{id}` is in {} {earlier} already",
-                self.unit
-            ));
+            return Some(format!("id `{id}` is in {} {earlier} already", self.unit));
         }
         let sites: Vec<Site> = seen.stages.iter().map(|stage| stage.site).collect();
         if !sites.is_sorted_by(|a, b| a < b) {

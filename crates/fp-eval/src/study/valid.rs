@@ -220,7 +220,7 @@ pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     }
     let num_heads = spec.model.shape.decoder.num_heads;
     let sequence = layout.num_system + layout.num_image + layout.num_text;
-    for look in &record.looks {
+    for query_rows in &record.looks {
         all_below("looks: a row", &query_rows.rows, sequence)?;
         finite("looks: a weight", query_rows.weights.iter().copied())?;
         all_below("looks: a head", &query_rows.zero_mass_heads, num_heads)?;

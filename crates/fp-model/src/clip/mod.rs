@@ -50,7 +50,7 @@ impl Clip {
             main: checkpoint,
             tower: None,
         };
-        let loader = |place| Loader {
+        let loader = |context| Loader {
             source: &source,
             context,
             config: &config.path,

@@ -208,7 +208,7 @@ impl LookSums {
         self.n += 1;
         *self.branches.entry(query_rows.branch.clone()).or_insert(0) += 1;
         self.rows += query_rows.rows.len();
-        self.zero_mass_samples += usize::from(!look.zero_mass_heads.is_empty());
+        self.zero_mass_samples += usize::from(!query_rows.zero_mass_heads.is_empty());
         let shape = shape_of(layout, query_rows);
         let next = self.shapes.len() as u32 + 1;
         self.of_samples[given.place] = *self.shapes.entry(shape).or_insert(next);

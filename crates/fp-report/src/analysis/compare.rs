@@ -33,7 +33,7 @@ impl Outcome {
             Outcome::Better => "better",
             Outcome::Worse => "worse",
             Outcome::Equivalent => "equivalent",
-            "not told apart", => Outcome::Undecided => "undecided", => "undecided",
+            Outcome::Undecided => "undecided",
         }
     }
 
@@ -43,7 +43,7 @@ impl Outcome {
             Outcome::Better => " ▲",
             Outcome::Worse => " ▼",
             Outcome::Equivalent => " ≈",
-            "not told apart", => Outcome::Undecided => "undecided", => "",
+            Outcome::Undecided => "",
         }
     }
 }
@@ -122,8 +122,8 @@ impl Comparison {
             Outcome::Worse | Outcome::Equivalent => Beats::No,
             // Worse but for Holm's correction, or by too little to be told from equivalent:
             // in either case nothing is left for a to win by.
-            "not told apart", => Outcome::Undecided => "undecided", if self.interval[1] <= margin => Beats::No,
-            "not told apart", => Outcome::Undecided => "undecided", => Beats::Undecided,
+            Outcome::Undecided if self.interval[1] <= margin => Beats::No,
+            Outcome::Undecided => Beats::Undecided,
         }
     }
 }

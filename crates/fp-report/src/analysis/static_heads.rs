@@ -53,7 +53,7 @@ impl StaticHeadsTests {
             self.comparisons.len(),
             self.count(Outcome::Worse),
             self.count(Outcome::Equivalent),
-            self.count("not told apart", => Outcome::Undecided => "undecided",),
+            self.count(Outcome::Undecided),
         )
     }
 }

@@ -51,7 +51,9 @@ pub(super) fn sentence(
              with its numbers per crop; {whose}"
         ),
         CropBudget::Whole => {
-            format!("crop budget whole: {name} selected from all {num_crops} crops as one set; {whose}")
+            format!(
+                "crop budget whole: {name} selected from all {num_crops} crops as one set; {whose}"
+            )
         }
     }
 }

@@ -190,10 +190,7 @@ fn title(outcome: &Outcome) -> String {
             format!(" (here {})", query.branch)
         };
         let rows = ranges(&query.rows, 40);
-        title.push(format!(
-            "query {}{branch}, rows {rows}",
-            query.strategy
-        ));
+        title.push(format!("query {}{branch}, rows {rows}", query.strategy));
     }
     title.join(", ")
 }

@@ -140,7 +140,9 @@ pub(super) fn run(args: &StudyArgs) -> Result<()> {
     config_b.head_selection_strategies = vec![head.strategy];
     let (done, b) = execute(&config_b, "b")?;
     let query: Choice<QueryStrategy> = Choice::of(&config_b, &done)?;
-    say(format!("\nQuery tokens are selected by {query} from here on."))?;
+    say(format!(
+        "\nQuery tokens are selected by {query} from here on."
+    ))?;
 
     say("\nPhase 3 of 4: full evaluation of both with baselines, and what they save".to_owned())?;
     config_full.head_selection_strategies = head.both();

@@ -154,9 +154,7 @@ fn lines() {
                 )
                 .into_bytes(),
                 accuracy: 75.0,
-                warnings: &[
-                    "1 answers are to a question answered earlier and are ignored: 3",
-                ],
+                warnings: &["1 answers are to a question answered earlier and are ignored: 3"],
             },
             Case {
                 what: "one of another dataset",

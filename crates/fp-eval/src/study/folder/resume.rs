@@ -98,11 +98,7 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
     }
     let shard = |spec: &RunSpec| spec.shard.map_or("the whole".to_owned(), |s| s.to_string());
     if old.shard != new.shard {
-        changes.push(format!(
-            "shard {} instead of {}",
-            own_shard(old),
-            own_shard(new)
-        ));
+        changes.push(format!("shard {} instead of {}", shard(old), shard(new)));
     } else if old.shard_plan != new.shard_plan {
         changes.push(OTHER_SHARING.to_owned());
     }

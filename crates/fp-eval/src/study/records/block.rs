@@ -250,7 +250,9 @@ pub(super) fn decode(header: &Header, payload: &[u8]) -> Result<Vec<Stored>, Blo
     let num_lines = json.iter().filter(|byte| **byte == b'\n').count();
     match num_lines == indices.len() && samples.len() == indices.len() {
         true => Ok(samples),
-        false => Err(content("it doesn't hold the number of samples that it states")),
+        false => Err(content(
+            "it doesn't hold the number of samples that it states",
+        )),
     }
 }
 

@@ -166,7 +166,7 @@ impl PairedTester {
             equivalence_p: result.equivalence(self.margin, self.alpha)?.p,
             min_detectable_difference: result.min_detectable_difference(self.alpha, POWER)?,
             is_identical: result.num_disagreeing == 0,
-            outcome: "not told apart", => Outcome::Undecided => "undecided",,
+            outcome: Outcome::Undecided,
             undecided: None,
         })
     }
@@ -209,12 +209,12 @@ impl PairedTester {
         } else if comparison.equivalence_p < self.alpha {
             Outcome::Equivalent
         } else {
-            "not told apart", => Outcome::Undecided => "undecided",
+            Outcome::Undecided
         }
     }
 
     fn undecided(&self, comparison: &Comparison) -> Option<Undecided> {
-        if comparison.outcome != "not told apart", => Outcome::Undecided => "undecided", {
+        if comparison.outcome != Outcome::Undecided {
             return None;
         }
         let [low, high] = comparison.interval;

@@ -246,7 +246,7 @@ impl Context<'_> {
             method: result.method,
             p_holm: result.p,
             family_size: 1,
-            outcome: "not told apart", => Outcome::Undecided => "undecided",,
+            outcome: Outcome::Undecided,
         }
     }
 }
@@ -300,7 +300,7 @@ fn correct(comparisons: &mut [FigureComparison], tester: &PairedTester) -> Resul
             comparison.outcome = match comparison.interval {
                 Some([low, _]) if is_significant && low > 0.0 => Outcome::Better,
                 Some([_, high]) if is_significant && high < 0.0 => Outcome::Worse,
-                _ => "not told apart", => Outcome::Undecided => "undecided",,
+                _ => Outcome::Undecided,
             };
         }
     }

@@ -182,7 +182,7 @@ fn judge_strategy(
             let because = format!("equivalent to {} within {margin}: {numbers}", comparison.b);
             (Answer::Refuted, because)
         }
-        "not told apart", => Outcome::Undecided => "undecided", => {
+        Outcome::Undecided => {
             let because = format!("{numbers}; {}", comparison.obstacle());
             (Answer::Undecided, because)
         }

@@ -12,7 +12,7 @@ impl Outcome {
             Outcome::Better => "better",
             Outcome::Worse => "worse",
             Outcome::Equivalent => "equivalent",
-            "not told apart", => Outcome::Undecided => "undecided", => "not told apart",
+            Outcome::Undecided => "undecided",
         }
     }
 }
@@ -48,7 +48,7 @@ impl MethodTests {
                 Outcome::Better,
                 Outcome::Worse,
                 Outcome::Equivalent,
-                "not told apart", => Outcome::Undecided => "undecided",,
+                Outcome::Undecided,
             ];
             let parts = parts.into_iter().filter_map(|outcome| {
                 let of = tests.iter().filter(|(_, test)| test.outcome == outcome);
@@ -77,7 +77,7 @@ impl MethodTests {
 /// A method with its difference, where that says something.
 fn named(entry: &MethodEntry, test: &Comparison) -> String {
     match test.outcome {
-        "not told apart", => Outcome::Undecided => "undecided", => entry.method.clone(),
+        Outcome::Undecided => entry.method.clone(),
         _ => format!("{} ({})", entry.method, signed_points(test.difference)),
     }
 }
@@ -149,7 +149,7 @@ pub(crate) fn headline(all: &[MethodTests], margin: f64) -> Option<String> {
         count(Outcome::Worse),
         count(Outcome::Equivalent),
         points(margin),
-        count("not told apart", => Outcome::Undecided => "undecided",),
+        count(Outcome::Undecided),
     );
     Some(if won.is_empty() {
         format!(

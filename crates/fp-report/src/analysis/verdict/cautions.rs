@@ -54,7 +54,10 @@ pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -
     cautions.extend(without_effect.iter().map(|note| format!("{note}.")));
     cautions.extend(analysis.left_out.failed_cells());
     let skipped = analysis.left_out.skipped_methods();
-    cautions.extend(told("Does not apply to some questions, which it lacks", skipped));
+    cautions.extend(told(
+        "Does not apply to some questions, which it lacks",
+        skipped,
+    ));
     cautions.extend(frequent_answers(analysis));
     cautions.extend(explained_scores(run, analysis));
     let degenerate = degenerate(cell_index, analysis);
@@ -165,7 +168,8 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         "One answer to {} % of a group of questions or more",
         fixed(100.0 * ONE_ANSWER_SHARE, 0)
     );
-    let gain = "Accuracy rises because one frequent answer is often correct, not because more is seen";
+    let gain =
+        "Accuracy rises because one frequent answer is often correct, not because more is seen";
     [told(&one, degenerate), told(gain, gains)]
         .into_iter()
         .flatten()
@@ -190,7 +194,10 @@ fn explained_scores(run: &Run, analysis: &Analysis) -> Option<String> {
         };
         format!("{}{of}: {}", found.cell, found.finding.sentence)
     });
-    told("The distribution of answers explains a score", cases.collect())
+    told(
+        "The distribution of answers explains a score",
+        cases.collect(),
+    )
 }
 
 /// Whether a cell is none of the controls without an image: what those say is meant to be

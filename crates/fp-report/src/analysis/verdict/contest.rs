@@ -232,7 +232,10 @@ impl<'a> Contest<'a> {
         let open = budgets.len() - budgets.iter().filter(is_won).count();
         let rest = match open {
             0 => "some strategy beats it at every budget".to_owned(),
-            n => format!("at {n} of {} budgets no strategy is shown to", budgets.len()),
+            n => format!(
+                "at {n} of {} budgets no strategy is shown to",
+                budgets.len()
+            ),
         };
         format!(
             "{} (h = {}) beats {} by {} points at {} ({}); {rest}, and {} is not shown to on average over them.",
@@ -260,7 +263,11 @@ impl<'a> Contest<'a> {
         let open = self.undecided();
         let cannot_tell = || {
             let all = self.entries.len();
-            format!("{} of {} are inconclusive", open.len(), counted(all, "test"))
+            format!(
+                "{} of {} are inconclusive",
+                open.len(),
+                counted(all, "test")
+            )
         };
         match self.average {
             // Sharp enough to have shown what a reader looks for, and it didn't.

@@ -78,6 +78,6 @@ pub(super) fn against_all_heads(cell_index: &CellIndex, analysis: &Analysis) -> 
         count(Outcome::Better),
         count(Outcome::Worse),
         count(Outcome::Equivalent),
-        count("not told apart", => Outcome::Undecided => "undecided",),
+        count(Outcome::Undecided),
     ))
 }

@@ -13,9 +13,7 @@ use crate::render::beside;
 pub(super) fn curves(source: &Source<'_>) -> Section {
     let order = ascending_budgets(source);
     let confidence = level(source.run.spec.config.statistics.confidence);
-    let lead = format!(
-        "Accuracy in %, with {confidence} % intervals clustered by image."
-    );
+    let lead = format!("Accuracy in %, with {confidence} % intervals clustered by image.");
     let series = overview(source, &order);
     let scale = Scale::around(
         series

@@ -133,7 +133,7 @@ fn looks_table(source: &Source<'_>) -> Table {
             .map(|(name, n)| format!("{name} {n}×"))
             .collect();
         table.row([
-            Field::Head(query_rows.query_strategy.clone()),
+            Field::Head(look.query_strategy.clone()),
             Field::exact(fixed(look.mean_rows, 1), look.mean_rows),
             Field::percent(look.weight.system),
             Field::percent(look.weight.image),

@@ -25,9 +25,10 @@ const KINDS: [Kind; 5] = [
         "Correct because of the tokens kept",
         |vanilla, candidate, baseline, _| vanilla && candidate && !baseline,
     ),
-    ("Correct under the baseline only", |vanilla, candidate, baseline, _| {
-        vanilla && !candidate && baseline
-    }),
+    (
+        "Correct under the baseline only",
+        |vanilla, candidate, baseline, _| vanilla && !candidate && baseline,
+    ),
     (
         "Lost under both, though the evidence alone suffices",
         |vanilla, candidate, baseline, oracle| {

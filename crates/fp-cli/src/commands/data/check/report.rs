@@ -265,7 +265,10 @@ fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
     lines.extend(image_notes(entry, found, names_all));
     lines.extend(found.notes.iter().map(|note| (2, note.clone())));
     if let Some(judge) = &found.judge {
-        lines.push((2, format!("no reference answers: predictions are scored by {judge}")));
+        lines.push((
+            2,
+            format!("no reference answers: predictions are scored by {judge}"),
+        ));
     }
     if entry.num_cut_boxes > 0 {
         let count = entry.num_cut_boxes;
