@@ -260,10 +260,10 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
     }
     let shards: Vec<_> = ["1/2", "2/2"]
         .map(|shard| {
-            let shard = dir.path().join(shard.replace('/', "of"));
+            let folder = dir.path().join(shard.replace('/', "of"));
             let more = ["--shard", shard, "--allow-failed"];
-            succeed(&small("study", shown(&data), shown(&shard), &more));
-            shard
+            succeed(&small("study", shown(&data), shown(&folder), &more));
+            folder
         })
         .into_iter()
         .collect();
