@@ -30,7 +30,7 @@ use python::HfEnvironment;
 enum Task {
     /// Study A, which attention heads to trust: on the embedded model and benchmark by default.
     AblateA(ablate::Args),
-    /// Study B, which query tokens to look from: on the embedded model and benchmark by default.
+    /// Study B, which query tokens to read: on the embedded model and benchmark by default.
     AblateB(ablate::Args),
     /// All four phases: A, B with A's best heads, both in full, errors and cases.
     Study(ablate::Args),

@@ -281,7 +281,7 @@ fn one_bad_dataset_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let sub = |name: &str| folder.path().join(name);
     plain(&sub("good"), &[line(1, "a.png", "")], &[("a.png", &png())]);
-    // Questions whose description is gone, a description that says nothing right, and a
+    // Questions whose description is gone, a description with wrong values, and a
     // folder that is no dataset at all.
     plain(&sub("lost"), &[line(1, "a.png", "")], &[("a.png", &png())]);
     std::fs::remove_file(sub("lost").join("benchmark.json")).unwrap();

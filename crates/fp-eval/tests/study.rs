@@ -321,7 +321,7 @@ fn a_limited_run_keeps_its_samples() {
         "{message}"
     );
 
-    // A run of before, of the first lines, says nothing of a subset.
+    // A run of before, of the first lines, has no record of a subset.
     let path = folder.join("run.json");
     let mut spec: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(
@@ -449,7 +449,7 @@ fn pieces_merged_in_any_order_are_the_whole() {
             ..RunOptions::new(&shard)
         };
         run(&config, &options).unwrap();
-        // A shard is gone on with as that shard alone.
+        // A shard is resumed as that shard alone.
         let message = run(&config, &RunOptions::new(&shard))
             .unwrap_err()
             .to_string();

@@ -68,7 +68,7 @@ impl Work {
     }
 }
 
-/// Goes on where the progress file says.
+/// Continues where the progress file says.
 pub(crate) fn run(work: &Work) -> Result<()> {
     let corpus = Corpus::load(&Work::seeds(&work.session), &work.only)?;
     let path = Work::progress(&work.session, work.child);

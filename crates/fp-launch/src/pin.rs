@@ -16,7 +16,7 @@ pub struct Node {
 /// What one process gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Threads that compute.
+    /// Compute threads.
     pub threads: usize,
     /// `CUDA_VISIBLE_DEVICES`; none to leave it as it is.
     pub gpus: Option<String>,

@@ -34,7 +34,7 @@ def test_rows_are_those_of_eager_attention(name: str) -> None:
         whole = expected[layer - 1][0].numpy()
         assert found.attention.shape == (4, len(found.query_rows), model.length)
         assert np.abs(found.attention - whole[:, found.query_rows]).max() < 1e-5
-        # The rows differ among tokens, or else the comparison would say nothing.
+        # The rows differ among tokens, or else the comparison would carry no signal.
         assert found.image_attention().std(axis=-1).max() > 1e-3
 
 

@@ -12,7 +12,7 @@ pub struct PruneConfig {
     pub query_strategy: QueryStrategy,
     /// Makes distributions of rows.
     pub normalization: Normalization,
-    /// h, how many of the best heads speak.
+    /// h, the number of top-scoring heads to average.
     pub num_selected_heads: HeadCount,
     /// How many tokens stay.
     pub budget: TokenBudget,

@@ -41,10 +41,10 @@ pub enum ScoringError {
         /// The rows, where they are known.
         rows: Vec<usize>,
     },
-    /// No row is there to look from.
+    /// There is no row to read.
     #[error("no query row to read: the sequence has neither a token before nor after the image")]
     NoQueryRows,
-    /// A row that a strategy looks from was not given.
+    /// A row that a strategy reads was not given.
     #[error("row {row} is needed, but attention was given of rows {given:?} only")]
     MissingRow {
         /// The row that is missing.
@@ -214,7 +214,7 @@ impl ScoringError {
         }
     }
 
-    /// The same error, naming the rows that were looked from.
+    /// The same error, naming the rows that were read.
     #[must_use]
     pub(crate) fn naming_rows(self, rows: &[usize]) -> Self {
         match self {

@@ -20,7 +20,7 @@ pub struct NamedTensor {
 pub struct Choice {
     /// What `finepruner select --json` prints.
     pub report: Value,
-    /// The rows that the method makes, `[n, D]`, and D; none where tokens go on as they are.
+    /// The rows that the method makes, `[n, D]`, and D; none where tokens are kept as they are.
     pub rows: Option<(Vec<f64>, usize)>,
 }
 

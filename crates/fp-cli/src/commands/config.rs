@@ -155,7 +155,7 @@ fn text(
             config.limit.map_or("all".to_owned(), |limit| {
                 format!("{limit} of each dataset, spread over its images")
             }) + if config.text_only {
-                ", text-only ones too, apart"
+                ", text-only ones too, reported separately"
             } else {
                 ""
             },

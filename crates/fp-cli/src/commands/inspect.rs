@@ -120,7 +120,7 @@ struct OfDummies {
     resident: ResidentMemory,
 }
 
-/// What the run that the flags speak of will take.
+/// What the run that the flags describe will need.
 fn resident(args: &InspectArgs, source: &ModelSource) -> Result<ResidentMemory> {
     let options = LoadOptions {
         dtype: args.dtype,

@@ -20,7 +20,7 @@ use crate::failure::note_output;
 /// model ("runs": kept tokens, answer, score, margin) and per cell of the grid which of
 /// them answers it ("cells", in the order of run.json's grid.cells). Shards and merged runs
 /// are read alike, and so are folders of versions that kept lines alone. A run may be read
-/// while it goes on.
+/// while it is in progress.
 ///
 /// Examples:
 ///   finepruner records runs/a | head -n 1

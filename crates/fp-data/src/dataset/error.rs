@@ -202,7 +202,7 @@ pub enum ProblemKind {
     MissingImage,
     /// A question that the annotations have no answer to.
     MissingAnswer,
-    /// A value that can't be meant.
+    /// An invalid value.
     InvalidValue,
     /// A box that lies outside its image, or reaches beyond it.
     BoxOutside,

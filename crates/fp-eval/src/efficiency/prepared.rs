@@ -47,7 +47,7 @@ pub struct Request {
     pub device: String,
     /// Precision; as in [`LoadOptions::dtype`].
     pub dtype: Option<DType>,
-    /// Threads that compute.
+    /// Compute threads.
     pub threads: usize,
     /// How long, how often, how many at once.
     pub settings: EfficiencySettings,
@@ -136,7 +136,7 @@ impl Prepared {
         &self.plan
     }
 
-    /// The threads that compute.
+    /// The compute threads.
     pub(super) fn pool(&self) -> Result<rayon::ThreadPool, EfficiencyError> {
         let count = self.plan.threads;
         if count == 0 {

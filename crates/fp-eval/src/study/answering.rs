@@ -104,7 +104,7 @@ impl<'a> Answering<'a> {
             drop(answered);
             let outcome = record_in_order(&to_record, &mut record);
             queue.stop();
-            // Workers that wait to hand over what nobody takes any more must not wait for ever.
+            // Workers that wait to hand over results that are no longer taken must not wait for ever.
             drop(to_record);
             outcome
         })

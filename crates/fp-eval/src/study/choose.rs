@@ -39,7 +39,7 @@ pub(crate) struct Choice {
 pub(crate) struct Chosen {
     pub(crate) site: Site,
     pub(crate) selection: TokenSelection,
-    /// Which of the N image tokens each one that goes on stands for.
+    /// Which of the N image tokens each one that is kept stands for.
     pub(crate) places: Arc<[usize]>,
     /// What the attention looked like that it chose by.
     attention: Option<AttentionRecord>,

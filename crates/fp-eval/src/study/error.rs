@@ -122,7 +122,7 @@ pub enum StudyError {
         /// What differs.
         changes: Vec<String>,
     },
-    /// A run whose records can't be gone on with, whatever is accepted.
+    /// A run whose records can't be added to, whatever is accepted.
     #[error("{}: {reason}; its records can't be added to; name another folder", path.display())]
     Incompatible {
         /// The run's folder.
@@ -138,7 +138,7 @@ pub enum StudyError {
         /// Which program.
         holder: String,
     },
-    /// A program that can't be looked at from here writes to the folder, or did when it
+    /// A program that can't be checked from here writes to the folder, or did when it
     /// ended.
     #[error(
         "{} is locked by {holder}, which can't be checked from here; if that has ended, delete {} and start again",

@@ -77,7 +77,7 @@ enum Pixels {
 }
 
 impl Inputs {
-    /// What the checkpoint asks for, where `cut` says nothing else.
+    /// What the checkpoint asks for, where `cut` doesn't say otherwise.
     pub(crate) fn new(
         opened: &OpenedCheckpoint,
         cut: Cut,

@@ -30,7 +30,7 @@ pub enum Method {
     Named {
         /// Its name.
         name: String,
-        /// Where attention is read from, of methods that look from a query strategy's rows.
+        /// Where attention is read from, of methods that read a query strategy's rows.
         query_strategy: Option<QueryStrategy>,
         /// The seed, of methods that draw by chance; each sample draws from its own
         /// stream under it.

@@ -30,7 +30,7 @@ pub(crate) struct PathStage {
     pub(crate) site: Site,
     /// Of the tokens that entered the stage.
     pub(crate) selection: TokenSelection,
-    /// Which of the N image tokens each of those that go on stands for.
+    /// Which of the N image tokens each of those that are kept stands for.
     pub(crate) places: Arc<[usize]>,
 }
 

@@ -44,7 +44,7 @@ pub struct SampleRecord {
     pub prompt_hash: String,
     /// Tokens before, of and after the image; none for a sample that failed or is text-only.
     pub layout: Option<TokenLayout>,
-    /// Where each query strategy of the grid looked from, in the grid's order.
+    /// The rows that each query strategy of the grid read, in the grid's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub looks: Vec<QueryRows>,
     /// The distinct attentions that strategies chose by: the means over their heads.
@@ -64,7 +64,7 @@ pub struct SampleRecord {
     pub failure: Option<FailureKind>,
 }
 
-/// Where a query strategy looked from.
+/// The rows that a query strategy read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryRows {

@@ -122,7 +122,7 @@ pub struct SelectionFile {
     /// What all lines have in common.
     input: ImageInput,
     positions: PositionRule,
-    /// Sites, with the most tokens that go on.
+    /// Sites, with the most tokens that are kept.
     sites: Vec<(Site, usize)>,
 }
 

@@ -50,7 +50,7 @@ pub struct RunSpec {
     /// versions hold every n-th image and have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard_plan: Option<ShardPlan>,
-    /// Changes that were accepted when the run was gone on with.
+    /// Changes that were accepted when the run was resumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted_changes: Vec<String>,
     /// Where the run was started.

@@ -15,7 +15,7 @@ const MOST_STAGES: usize = 5;
 /// the most of them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TokenFlow {
-    /// As a line, such as `576→300@2→200@6`: 300 tokens go on after layer 2 and 200 after
+    /// As a line, such as `576→300@2→200@6`: 300 tokens are kept after layer 2 and 200 after
     /// layer 6. `@vision` and `@embeddings` are the stages before layer 1; `28–41` where
     /// samples differ.
     pub text: String,
@@ -31,12 +31,12 @@ pub struct TokenFlow {
     pub is_without_image: bool,
 }
 
-/// What goes on behind one stage.
+/// What is kept at one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StageFlow {
     /// Where.
     pub site: Site,
-    /// The fewest and the most tokens that go on.
+    /// The fewest and the most tokens that are kept.
     pub tokens: [usize; 2],
 }
 

@@ -68,7 +68,7 @@ class Selection:
     @property
     def audit(self) -> dict[str, Any]:
         """What decided the selection, and how sharply: the cuts with their gaps and ties, heads
-        without mass, rows that were looked from."""
+        without mass, rows that were read."""
         audit: dict[str, Any] = self.to_dict()["audit"]
         return audit
 
@@ -109,7 +109,7 @@ def score(
               of a model run with ``output_attentions=True``;
             * ``[H, Q, S]`` or ``[B, H, Q, S]``: some of the S rows, ``query_rows`` says which.
 
-            It is read where it lies; of whole sequences only the rows that are looked from.
+            It is read where it lies; of whole sequences only the rows that are read.
         keep: R, the number of image tokens to keep, 1 to N.
         heads: Names of head strategies, or ``"all"``; see :func:`strategies`.
         queries: Names of query strategies, or ``"all"``; ``last_token`` by default.
@@ -190,7 +190,7 @@ def budget(
         keep: R, image tokens that are kept after layer K.
         retention: R / N, 0 to 1. One of these three, each one number or several; by default
             192, 128 and 64 of 576 as layer averages.
-        schedule: Instead of a budget the image tokens that go on after each layer, such as
+        schedule: Instead of a budget the image tokens that are kept after each layer, such as
             ``{3: 309, 7: 204, 16: 113}``.
         model: A published shape: ``llava-1.5-7b`` (the default) or ``llava-1.5-13b``.
         prune_layer: K, counted from 1; 2 by default.

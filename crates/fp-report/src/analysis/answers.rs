@@ -25,7 +25,7 @@ pub const ONE_ANSWER_SHARE: f64 = 0.9;
 /// that without pruning, to count as more.
 pub const EXCESS_SHARE: f64 = 0.1;
 
-/// Groups with fewer answers say nothing.
+/// Groups with fewer answers carry no signal.
 pub const FEWEST_ANSWERS: usize = 10;
 
 /// What the group of all questions is called.
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(found.vanilla_share, Some(0.5));
         let true_ones: Vec<_> = (0..20).map(|_| given("yes", "yes", "yes")).collect();
         assert_eq!(remarkable(&true_ones, false), None);
-        // Nine answers say nothing.
+        // Nine answers carry no signal.
         assert_eq!(remarkable(&half[..9], false), None);
     }
 

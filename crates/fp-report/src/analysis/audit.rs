@@ -1,5 +1,5 @@
 //! What decided selections: ties, scores without differences, heads without mass, and
-//! where each query strategy looked from.
+//! which rows each query strategy read.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -57,7 +57,7 @@ impl CellAudit {
     }
 }
 
-/// Where one query strategy looked from.
+/// The rows that one query strategy read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LookAudit {
     /// The strategy.
@@ -168,7 +168,7 @@ enum Stretch {
 /// the bits of the share, and how many they are.
 type Shape = Vec<(Stretch, u64, u32)>;
 
-/// What is known of where one query strategy looked from.
+/// What is known of the rows that one query strategy read.
 #[derive(Debug)]
 pub(super) struct LookSums {
     strategy: QueryStrategy,

@@ -1,4 +1,4 @@
-//! One selection half of the images, the other to confirm on.
+//! The selection half of the images and the confirmation half.
 
 pub use fp_eval::study::Halves;
 

@@ -530,7 +530,7 @@ fn cut_units_are_counted_and_left_out() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// Data of one's own has no other figure, and its results say nothing of any.
+/// Data of one's own has no other figure, and its results hold none.
 #[test]
 fn without_a_benchmark_nothing_changes() {
     let folder = tempfile::tempdir().unwrap();

@@ -35,7 +35,7 @@ pub enum PlanError {
         method: String,
         /// The stage's site.
         site: Site,
-        /// Tokens that are to go on.
+        /// Tokens that are to be kept.
         kept: usize,
         /// Tokens that enter the stage.
         entering: usize,

@@ -177,7 +177,7 @@ fn selections(outcomes: &[Outcome]) -> String {
     text + "\n"
 }
 
-/// Where a sample's attention was looked at from; nothing where nothing is known.
+/// The query rows of a sample; nothing where none are known.
 fn title(outcome: &Outcome) -> String {
     let mut title = Vec::new();
     title.extend(outcome.dump.clone());

@@ -1,7 +1,7 @@
 //! A look at a file's pages before they are decompressed.
 //!
 //! A file's description says how many rows it has and where its pages lie, and each page how
-//! much it decompresses to. The library believes both; here they are held against the file
+//! much it decompresses to. The library trusts both; here they are held against the file
 //! and against each other.
 
 use std::fs::File;

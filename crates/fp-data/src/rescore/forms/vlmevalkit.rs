@@ -53,7 +53,7 @@ fn named(path: &Path) -> Option<(&'static str, Benchmark, &str)> {
     tasks::of_vlmevalkit(path.file_stem()?.to_str()?)
 }
 
-/// Whether a table is MMBench's: by the file's name, or where that says nothing by options.
+/// Whether a table is MMBench's: by the file's name, or where that is inconclusive by options.
 fn is_mmbench(path: &Path, has_options: bool) -> bool {
     match named(path) {
         Some((_, benchmark, _)) => benchmark == Benchmark::Mmbench,

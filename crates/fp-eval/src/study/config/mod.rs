@@ -42,7 +42,7 @@ use crate::efficiency::EfficiencySettings;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StudyKind {
-    /// Head strategies, looked at from one query strategy.
+    /// Head strategies, under one query strategy.
     A,
     /// Query strategies, with one head strategy.
     B,
@@ -115,7 +115,7 @@ pub struct StudyConfig {
     #[serde(default = "default_budgets")]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub budgets: Vec<TokenBudget>,
-    /// Further budgets as schedules: layers, and how many image tokens go on after each.
+    /// Further budgets as schedules: layers, and how many image tokens are kept after each.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",

@@ -112,7 +112,7 @@ impl Tree<'_, '_> {
         }
     }
 
-    /// Scores the cells of a node that look from one query strategy's rows.
+    /// Scores the cells of a node that read one query strategy's rows.
     fn score(&mut self, node: &Node, query: QueryStrategy, cells: &[Ruled], plans: &CellPlans) {
         let prefix = Arc::clone(&node.prefix);
         let combined = match prefix.combine(query) {
@@ -183,7 +183,7 @@ impl Tree<'_, '_> {
         }
     }
 
-    /// Notes where a rule looked from that chose by itself.
+    /// Notes the rows that a rule read that selects by itself.
     fn note_rows_of(&mut self, cell: usize, selected: &Result<Selected, Choice>) {
         let audit = selected.as_ref().ok().and_then(|s| s.audit.as_ref());
         let Some((audit, query)) = audit.and_then(|a| Some((a, a.audit.query.as_ref()?))) else {
@@ -196,7 +196,7 @@ impl Tree<'_, '_> {
         self.note_rows(cell, query.strategy, query_rows);
     }
 
-    /// Notes where a query strategy looked from; the first cell of the grid counts, at its
+    /// Notes the rows that a query strategy read; the first cell of the grid counts, at its
     /// first stage.
     fn note_rows(&mut self, cell: usize, query: QueryStrategy, query_rows: QueryRows) {
         let queries = self.worker.grid.query_strategies();

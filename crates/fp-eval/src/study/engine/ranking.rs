@@ -146,7 +146,7 @@ fn masked(worker: &Worker<'_>, rule: &RankedRule) -> Stage {
     }
 }
 
-/// Scores rules that look from the same rows.
+/// Scores rules that read the same rows.
 fn score_together(
     worker: &Worker<'_>,
     rules: &[RankedRule],

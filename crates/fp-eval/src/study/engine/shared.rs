@@ -38,7 +38,7 @@ pub(super) struct Pending<'a> {
 /// A run that waits.
 #[derive(Debug, Clone)]
 pub(super) enum Run {
-    /// A prefix goes on to the end with what is selected of it.
+    /// A prefix continues to the end with what is selected of it.
     Ending(Ending),
     /// The prompt without its image.
     Text,

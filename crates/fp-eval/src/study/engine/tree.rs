@@ -60,7 +60,7 @@ pub(super) struct Node {
     pub(super) cells: Vec<usize>,
 }
 
-/// Cells of a node that agree on what goes on, and to where.
+/// Cells of a node that agree on what is kept, and on the next depth.
 struct Group {
     selection: TokenSelection,
     positions: PositionRule,
@@ -140,7 +140,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         })
     }
 
-    /// Runs the question up to the first stage of each plan, and goes on from there.
+    /// Runs the question up to the first stage of each plan, and continues from there.
     fn roots(
         &mut self,
         input: ImageInput,
@@ -251,8 +251,8 @@ impl<'w, 'a> Tree<'w, 'a> {
         Ok(Variant { features, prefix })
     }
 
-    /// Rows that any of the stages at one site looks from. One that finds nothing to look
-    /// from says so when it chooses.
+    /// Rows that any of the stages at one site reads. One that finds nothing to
+    /// read says so when it chooses.
     fn rows<'s>(
         &self,
         stages: impl Iterator<Item = &'s Stage>,
@@ -275,7 +275,7 @@ impl<'w, 'a> Tree<'w, 'a> {
     /// Lets the cells of a node choose, then advances those that have a further stage.
     fn expand(&mut self, node: &Node, plans: &CellPlans, features: &ImageFeatures) {
         self.choose(node, plans, features);
-        // Those that go on, by what they agree on: selection, positions, next depth.
+        // Those that are kept, by what they agree on: selection, positions, next depth.
         let mut groups: Vec<Group> = Vec::new();
         for &cell in &node.cells {
             let way = &self.cells[cell];

@@ -1,4 +1,4 @@
-//! Whether a run can be gone on with, and from where.
+//! Whether a run can be resumed, and from where.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::study::hashes;
 use crate::study::spec::{DatasetSpec, RunSpec};
 use crate::study::subset::{Subset, SubsetRule};
 
-/// Whether a run may be gone on with as it is asked for now.
+/// Whether a run may be resumed with the present settings.
 pub(super) fn go_on(
     path: &Path,
     old: &RunSpec,

@@ -1,4 +1,4 @@
-//! Records that are cut, damaged and gone on with, whatever was done to them.
+//! Records that are cut, damaged and resumed.
 
 use std::fs;
 use std::path::Path;

@@ -14,7 +14,7 @@ from ._layout import Asked, Layout
 from ._model import Module, attention_of, decoder, image_token_of
 from ._tap import Queries, Tap
 
-#: A method of one's own: from what was captured to the image tokens that go on.
+#: A method of one's own: from what was captured to the image tokens that are kept.
 Method = Callable[[Captured], Iterable[int]]
 
 #: The mean over every head.
@@ -71,7 +71,7 @@ def prune(
     """Drops image tokens after a layer whenever a prompt enters the model, in a ``with``.
 
     Layer K's attention is captured as by :func:`capture`, a selection is made of it, and the
-    layers behind K see only the tokens that go on, at the positions they had; their KV cache is as
+    layers behind K see only the tokens that are kept, at the positions they had; their KV cache is as
     short. Answers are those of ``finepruner generate`` with the same settings. Any attention
     implementation will do; ``generate`` has to run with its usual, growing KV cache.
 
@@ -79,7 +79,7 @@ def prune(
         model: A vision-language model of transformers whose decoder's layers follow each other
             plainly: LLaVA-1.5, LLaVA-NeXT, LLaVA-OneVision and others like them.
         method: ``"fastv"`` (the mean over every head), the name of a head strategy, or a function
-            that is given a :class:`Captured` and returns the image tokens that go on, counted
+            that is given a :class:`Captured` and returns the image tokens that are kept, counted
             from 0.
         keep: R, the number of image tokens to keep; not for a function.
         layer: K, counted from 1.

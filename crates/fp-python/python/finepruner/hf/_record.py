@@ -36,7 +36,7 @@ class SelectionRecord:
         Args:
             id: The question's id in the dataset.
             kept: What :func:`prune` yields, of which the one last prompt is taken; or image
-                tokens, counted from 0, in the order in which they go on.
+                tokens, counted from 0, in the order in which they are kept.
             layer: K, for tokens: they are dropped after this layer. 2 by default.
             site: Where else tokens are dropped: ``vision``, ``embeddings`` or ``layer K``.
 

@@ -127,7 +127,7 @@ pub(super) fn best(source: &Source<'_>) -> Option<Section> {
     for (name, mean) in &best.ranking {
         ranking.row([Field::Head(name.clone()), Field::percent(*mean)]);
     }
-    let title = "The best of many, tested on the other half";
+    let title = "Best strategy, tested on the other half";
     let content = html! {
         (table)
         details {

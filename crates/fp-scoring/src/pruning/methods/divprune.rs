@@ -2,12 +2,12 @@
 //!
 //! m = round(ratio·N), half to even. d(i, j) = 1 − cos(x_i, x_j). The first token is the one
 //! whose nearest neighbour is farthest; then again and again argmax_j min_{s chosen} d(s, j).
-//! All go on in spatial order. Shape: `projected` [N, P], all image tokens of the sample.
+//! All are kept in spatial order. Shape: `projected` [N, P], all image tokens of the sample.
 //! Source: divprune @ 799e2d950aa0, `llava_arch.py`.
 //!
 //! The authors don't exclude what is chosen: with fewer distinct rows than m their sequence
 //! repeats tokens (64 rows, 32 of them distinct, m = 48: 32 distinct tokens). Here a token
-//! goes on once; where only repetitions are left, the lowest index comes next. Their text
+//! is kept once; where only repetitions are left, the lowest index comes next. Their text
 //! begins at a literal 35, so another prompt template chooses of the wrong rows; here the
 //! image's own place is used. In f16 their code keeps 95 to 97 % of its f64 set.
 
@@ -119,7 +119,7 @@ impl PublishedMethod for DivPrune {
         }])
     }
 
-    /// Of an image with tokens left out, the number that goes on of all its tokens.
+    /// Of an image with tokens left out, the number kept of all its tokens.
     fn stage_params(
         &self,
         params: &MethodParams,

@@ -1,9 +1,9 @@
-//! PyramidDrop: after some decoder layers the tokens go on that the prompt's last token is
+//! PyramidDrop: after some decoder layers the tokens are kept that the prompt's last token is
 //! about to attend to most.
 //!
 //! After L layers: the attention of layer L + 1's queries and keys at the present positions,
 //! from the prompt's last token, softmax over all keys; mean over heads (the authors sum,
-//! which orders alike); the ⌊N·ratio⌋ largest image tokens go on in their order, N always
+//! which orders alike); the ⌊N·ratio⌋ largest image tokens are kept in their order, N always
 //! being the number before any stage. Shape: `rows` [H, T, N], of which the last row is
 //! read. Source: PyramidDrop @ 6444f304aee4, `modeling_llama_pdrop.py`.
 //!

@@ -5,7 +5,7 @@
 //! d/2 pairs, θ_k = base^(−2k/d), Δ the distance of their positions: what rotary positions
 //! alone would give to vectors of ones. Then the `heads` heads of largest Σ over raters and
 //! image tokens are chosen, and score_j is their mean, and the raters' mean. The
-//! min(keep, n − 1) largest go on, in their order; nothing is merged.
+//! min(keep, n − 1) largest are kept, in their order; nothing is merged.
 //! Shape: `rows` [H, T, n]; the image stands at `visual_start`, the text behind it.
 //! Source: SparseVLMs @ 26a5f48813c4.
 //!

@@ -9,7 +9,7 @@ use crate::PositionRule;
 pub struct PublishedCard {
     /// Unique.
     pub name: &'static str,
-    /// One sentence: which tokens go on.
+    /// One sentence: which tokens are kept.
     pub summary: &'static str,
     /// Where it acts: `vision`, `embeddings`, `layer k`, or several of them.
     pub site: &'static str,
@@ -25,7 +25,7 @@ pub struct PublishedCard {
     pub paper: &'static str,
     /// Repository, commit and file that the rule was checked with.
     pub source: &'static str,
-    /// Positions of the tokens that go on, as the authors have them.
+    /// Positions of the tokens that are kept, as the authors have them.
     pub positions: PositionRule,
     /// Where paper, code and others disagree, and what is done here where the code fails.
     pub disagreements: &'static [&'static str],

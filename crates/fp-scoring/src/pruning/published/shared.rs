@@ -34,7 +34,7 @@ pub(crate) const ROWS: InputCard = InputCard {
     summary: "attention of the text after the image to the image tokens in a decoder layer, after softmax",
 };
 
-/// How many tokens go on.
+/// How many tokens are kept.
 pub(crate) const KEEP: ParamCard = ParamCard {
     name: "keep",
     kind: ParamKind::Count,

@@ -40,7 +40,7 @@ fn neither_yes_nor_no() {
         let level = if count > 0 { Level::Loud } else { Level::Fine };
         check(&health, name, count, 40, level);
     }
-    // One of ten is ten points, but says nothing.
+    // One of ten is ten points, but carries no signal.
     let ten = [vec!["Nope"], turns(9, &["Yes", "No"])].concat();
     check(
         &health(Benchmark::Pope, yes_no(ten)),
