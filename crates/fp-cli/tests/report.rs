@@ -377,8 +377,8 @@ fn budgets_that_keep_everything_are_said_before_the_run() {
     let content =
         json!({"study": "a", "budgets": [{"kept": 144}, {"kept": 9}, {"retention": 1.0}]});
     std::fs::write(&config, content.to_string()).unwrap();
-    // Both come to R = 144, which is an error of its own.
-    fail_with_report(&["config", "check", shown(&config)], "both come to R144");
+    // Both resolve to R = 144, which is an error of its own.
+    fail_with_report(&["config", "check", shown(&config)], "both resolve to R144");
     let content = json!({"study": "a", "budgets": [{"average_visual_tokens": 144}, {"kept": 9}]});
     std::fs::write(&config, content.to_string()).unwrap();
     let note = "average_visual_tokens = 144 keeps all 144 image tokens";

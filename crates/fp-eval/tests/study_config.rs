@@ -380,11 +380,11 @@ fn a_grid_that_a_model_cant_follow_says_why() {
     );
     let message = refused(&|v| v["num_selected_heads"] = json!([16, "1/2"]));
     assert!(
-        message.contains("16 and 1/2 both come to h = 16"),
+        message.contains("16 and 1/2 both resolve to h = 16"),
         "{message}"
     );
     let message = refused(&|v| v["budgets"] = json!([{"kept": 144}, {"retention": 0.25}]));
-    assert!(message.contains("both come to R144"), "{message}");
+    assert!(message.contains("both resolve to R144"), "{message}");
     let message = refused(&|v| v["budgets"] = json!([{"kept": 577}]));
     assert!(message.contains("must be between 1 and 576"), "{message}");
     let message = refused(&|v| v["budgets"] = json!([{"average_visual_tokens": 30}]));

@@ -105,8 +105,8 @@ fn page(found: &[Found], effort: &Effort) -> String {
         "# Coverage of intervals, by simulation\n\n\
          `cargo xtask coverage`: {} points, {} datasets each ({} of them bootstrapped), {} \
          families of {} tests where there is no difference, seed {}. The same on any machine.\n\n\
-         Demanded: the 95 % interval covers the true difference in at least {:.0} % of data \
-         sets, and in at most {:.1} % where {MANY_DISAGREE:.0} images or more disagree; a true \
+         Demanded: the 95 % interval covers the true difference in at least {:.0} % of \
+         datasets, and in at most {:.1} % where {MANY_DISAGREE:.0} images or more disagree; a true \
          difference exactly at the margin passes for equivalent in at most {:.0} %, and at most \
          {:.0} % of families without any difference hold a \"better\" or \"worse\" (both with \
          three standard errors of the simulation to spare, for the largest of hundreds of \

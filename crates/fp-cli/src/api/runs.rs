@@ -117,7 +117,7 @@ pub fn cells_of_run(folder: &Path) -> Result<Vec<Value>> {
     Ok(rows)
 }
 
-/// Two runs tested against each other, as `finepruner compare --json` prints it.
+/// Two runs compared by paired tests, as `finepruner compare --json` prints it.
 ///
 /// # Errors
 /// Folders that aren't runs', runs that have nothing in common.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! (each on one line). `kept` are places in the image, 0..N, in the order in which the
-//! tokens go on; `merge` beside it has, for each of them, the tokens of before that it is a
+//! tokens are kept; `merge` beside it has, for each of them, the tokens of before that it is a
 //! sum of, as pairs of an index among those that enter the stage and a weight; at the site
 //! `vision` index N is the class token. Every line has the same sites, positions and input; numbers of tokens may differ.
 

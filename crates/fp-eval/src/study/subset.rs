@@ -16,7 +16,7 @@ pub enum SubsetRule {
     SpreadOverImages,
 }
 
-/// The part of a dataset that a run is of.
+/// The subset of a dataset that a run covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subset {

@@ -21,7 +21,7 @@ class Choice:
             from 0; -1 is a zero vector. Merged rows and the class token are not among them.
         picked: The order of choice, where the rule is greedy; None otherwise.
         rows: ``[n, D]``, float64, read-only: the rows that the method makes; None where tokens
-            go on as they are.
+            are kept as they are.
         extras: What else the method says, by name, such as ``merged_from``.
     """
 

@@ -39,7 +39,7 @@ pub struct Needs {
     pub vision: Vec<VisionNeed>,
 }
 
-/// What a rule makes of it where some tokens are left out of what it chooses among.
+/// What a rule makes of it where some tokens are excluded from its candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Candidates {
     /// It chooses among whatever tokens are there.

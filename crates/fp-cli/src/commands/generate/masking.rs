@@ -43,7 +43,7 @@ pub(super) fn masked(
     Ok((plan.masking_padding(), Some(num_padded)))
 }
 
-/// What is to be said of tokens left out that change nothing.
+/// The note on excluded tokens that change nothing.
 pub(super) fn note(num_left_out: Option<usize>) -> Option<String> {
     (num_left_out == Some(0)).then(|| {
         "--mask-padding has no effect: every image token shows some of the image".to_owned()

@@ -24,7 +24,7 @@ pub(super) struct Report<'a> {
     /// The published method, with its settings.
     pub(super) method: Option<&'a MethodParams>,
     /// Image tokens that were no candidates because they show padding alone, where such tokens
-    /// are left out.
+    /// are excluded.
     pub(super) num_left_out: Option<usize>,
     /// What the method's numbers are meant for, on several crops.
     pub(super) crop_budget: Option<CropBudget>,

@@ -64,7 +64,7 @@ pub(crate) fn rank(
 /// An image whose questions are ranked by.
 struct RankedImage {
     features: ImageFeatures,
-    /// Which tokens are left out of what is chosen among.
+    /// Which tokens are excluded from the candidates.
     padding: Option<Vec<bool>>,
     /// What its questions share.
     prefix: Option<ImagePrefix>,

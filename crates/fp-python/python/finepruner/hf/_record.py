@@ -56,7 +56,7 @@ class SelectionRecord:
         else:
             tokens = [int(token) for token in kept]
         if site is not None and layer is not None:
-            raise _native.Error("layer and site say the same; leave one out")
+            raise _native.Error("layer and site say the same; remove one")
         if site is None:
             site = f"layer {2 if layer is None else layer}"
         if id in self._ids:

@@ -189,7 +189,7 @@ fn sample(record: &ReportSample) -> Sample {
     }
 }
 
-/// Figures of cells on the parts of a dataset that they are computed over.
+/// Figures of cells on the subsets of a dataset that they are computed over.
 struct Scored<'a> {
     answers: &'a Answers,
     /// The parts that there are, each once.

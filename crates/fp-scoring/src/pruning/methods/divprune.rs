@@ -119,7 +119,7 @@ impl PublishedMethod for DivPrune {
         }])
     }
 
-    /// Of an image with tokens left out, the number kept of all its tokens.
+    /// Of an image with excluded tokens, the number kept of all its tokens.
     fn stage_params(
         &self,
         params: &MethodParams,
