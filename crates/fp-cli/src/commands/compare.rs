@@ -12,10 +12,10 @@ use crate::table::{table, wrap_lines};
 
 /// Compare two runs on the samples and cells that both have.
 ///
-/// For example two checkpoints, two precisions, or the same study before and after a
-/// change. A difference is the second run's accuracy minus the first's, in percentage
-/// points, paired by sample and clustered by image; p is corrected by Holm's method
-/// over all cells.
+/// For example two checkpoints, two precisions, or the same study before and after
+/// a change. A difference is the second run's accuracy minus the first's, in
+/// percentage points, paired by sample and clustered by image; p is corrected by
+/// Holm's method over all cells.
 ///
 /// Two answer files, such as lmms-eval and VLMEvalKit write, are compared as
 /// `rescore` does: by the benchmark's rule, on the questions of --dataset.
@@ -23,7 +23,8 @@ use crate::table::{table, wrap_lines};
 /// Examples:
 ///   finepruner compare runs/f32 runs/f16
 ///   finepruner compare runs/before runs/after --json
-///   finepruner compare all=a_samples_pope.jsonl 192=b_samples_pope.jsonl --dataset POPE
+///   finepruner compare all=a_samples_pope.jsonl 192=b_samples_pope.jsonl \
+///     --dataset POPE
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CompareArgs {

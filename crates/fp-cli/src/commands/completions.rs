@@ -18,8 +18,8 @@ use super::print_verbatim;
 ///   elvish      finepruner completions elvish >> ~/.config/elvish/rc.elv
 ///   powershell  finepruner completions powershell >> $PROFILE
 ///
-/// Completion works in new shells. `source <(finepruner completions bash)` is enough
-/// for the current shell.
+/// Completion works in new shells. `source <(finepruner completions bash)` is
+/// enough for the current shell.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CompletionsArgs {

@@ -32,7 +32,7 @@ enum ConfigCommand {
     Schema,
 }
 
-/// Show what a configuration resolves to on its model: budgets, cells, controls, tests.
+/// Show what a configuration resolves to: budgets, cells, controls, tests.
 ///
 /// Examples:
 ///   finepruner config explain configs/ablation_a_config.json

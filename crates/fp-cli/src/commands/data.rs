@@ -37,7 +37,8 @@ enum DataCommand {
 ///
 /// Examples:
 ///   finepruner data generate --split confirm --images 200 --output scenes
-///   finepruner data generate --split train --images 1000 --mixture attribute=1,chain=2 \
+///   finepruner data generate --split train --images 1000 \
+///     --mixture attribute=1,chain=2 \
 ///     --form training --output raw
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -87,8 +88,8 @@ enum Form {
 
 /// Draw a contact sheet: images with their questions, answers and boxes, as SVG.
 ///
-/// Images are shown as the model sees them, decoded and stored as PNG: no EXIF orientation
-/// is followed, and of an animation the first frame is shown.
+/// Images are shown as the model sees them, decoded and stored as PNG: no EXIF
+/// orientation is followed, and of an animation the first frame is shown.
 ///
 /// Example:
 ///   finepruner data sheet assets/benchmark/confirm --output sheet.svg

@@ -23,25 +23,27 @@ use super::print_json;
 use crate::arguments::OneOrAll;
 use record::Record;
 
-/// Measure what pruning saves: time by stage, throughput and memory, beside the
-/// prediction from counted operations.
+/// Measure what pruning saves: time by stage, throughput and memory.
 ///
-/// The dense model and every budget run alone, from the pixels of one image to a fixed
-/// number of new tokens, with nothing shared between them, in turns, so that a machine
-/// that slows down affects all of them alike. Budgets that keep the same number of
-/// tokens are measured once, because they cost the same; strategies differ in their
-/// scoring, which is timed for each. Other methods (--methods; with --run all that the study
-/// compares) run as a whole, and the time that they take to select tokens is shown beside what
-/// they save in the prefill. Times are medians with the 10th and 90th
-/// percentile. Speed-ups are relative to the dense run of the same round, and are shown
-/// beside the speed-up predicted from multiply-accumulates (finepruner budget), with the share of it that is reached.
+/// Measured times are shown beside the prediction from counted operations. The
+/// dense model and every budget run alone, from the pixels of one image to a fixed
+/// number of new tokens, with nothing shared between them, in turns, so that a
+/// machine that slows down affects all of them alike. Budgets that keep the same
+/// number of tokens are measured once, because they cost the same; strategies
+/// differ in their scoring, which is timed for each. Other methods (--methods;
+/// with --run all that the study compares) run as a whole, and the time that they
+/// take to select tokens is shown beside what they save in the prefill. Times are
+/// medians with the 10th and 90th percentile. Speed-ups are relative to the dense
+/// run of the same round, and are shown beside the speed-up predicted from
+/// multiply-accumulates (finepruner budget), with the share of it that is reached.
 ///
 /// Other work on the machine widens the percentiles; the load average is recorded.
 ///
 /// Examples:
 ///   finepruner efficiency
 ///   finepruner efficiency --model random:bench-1024 --keep 166,98,30 --threads 2
-///   finepruner efficiency --head-selection-strategy all --query-selection-strategy all
+///   finepruner efficiency --head-selection-strategy all \
+///     --query-selection-strategy all
 ///   finepruner efficiency --model llava-1.5-7b-hf --image cat.png \
 ///     --question "What is this?" --device cuda --dtype f16 --output measured
 ///   finepruner efficiency --methods pool,downsample

@@ -43,8 +43,9 @@ use sequence::Sequence;
 /// Answer a question about an image, with or without pruning visual tokens.
 ///
 /// A budget (--keep, --average-visual-tokens, --retention or --schedule) turns
-/// pruning on; without one nothing is pruned, and the other pruning flags are refused.
-/// --method prunes with a published method instead, whose parameters set the number of tokens kept.
+/// pruning on; without one nothing is pruned, and the other pruning flags are
+/// refused. --method prunes with a published method instead, whose parameters set
+/// the number of tokens kept.
 ///
 /// Examples:
 ///   finepruner generate --model llava-1.5-7b-hf --image cat.png \

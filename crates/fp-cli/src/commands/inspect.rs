@@ -16,12 +16,12 @@ use super::{print_json, print_text};
 
 /// Describe a checkpoint: what it is, whether it can be run, and what is missing.
 ///
-/// Reads only headers, configuration and tokenizer, so that any size takes a moment.
-/// Exits with code 2 if the checkpoint can't be run.
+/// Reads only headers, configuration and tokenizer, so that any size takes a
+/// moment. Exits with code 2 if the checkpoint can't be run.
 ///
-/// It also predicts what will be resident on the CPU at the peak of a run, mapped weights
-/// included: of one question with nothing pruned, or of what the flags say. Of random:SHAPE,
-/// dummy weights, that is all there is to say.
+/// It also predicts what will be resident on the CPU at the peak of a run, mapped
+/// weights included: of one question with nothing pruned, or of what the flags
+/// say. Of random:SHAPE, dummy weights, that is all there is to say.
 ///
 /// Examples:
 ///   finepruner inspect llava-1.5-7b-hf

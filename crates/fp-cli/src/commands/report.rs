@@ -13,11 +13,11 @@ use crate::table::wrap_lines;
 /// Analyse a run and write its results and its report.
 ///
 /// Files written into the run's folder: results.json (everything, for programs),
-/// cells.csv, summary.md and table.tex (to paste), timings.json, and report.html, a
-/// single page that needs no network. For benchmarks, figures.csv has the benchmark's own
-/// metrics (F1, perception and cognition, circular accuracy, ...) with
-/// tests. The records are only read, and the same records give the
-/// same bytes.
+/// cells.csv, summary.md and table.tex (to paste), timings.json, and report.html,
+/// a single page that needs no network. For benchmarks, figures.csv has the
+/// benchmark's own metrics (F1, perception and cognition, circular accuracy, ...)
+/// with tests. The records are only read, and the same records give the same
+/// bytes.
 ///
 /// Examples:
 ///   finepruner report runs/ablation_a_config

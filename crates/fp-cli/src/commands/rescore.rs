@@ -20,13 +20,14 @@ use crate::table::wrap_lines;
 
 /// Score answer files of other evaluations, and test them against each other.
 ///
-/// Answers are LLaVA's JSON lines (question_id, text), lists for evaluation servers
-/// (.json), what lmms-eval logs with --log_samples (…_samples_TASK.jsonl),
-/// VLMEvalKit's predictions (MODEL_DATASET.xlsx, .tsv or .json), a folder of
-/// MME's official tool (a .txt per task), or a table of MMBench with a column
+/// Answers are LLaVA's JSON lines (question_id, text), lists for evaluation
+/// servers (.json), what lmms-eval logs with --log_samples (…_samples_TASK.jsonl),
+/// VLMEvalKit's predictions (MODEL_DATASET.xlsx, .tsv or .json), a folder of MME's
+/// official tool (a .txt per task), or a table of MMBench with a column
 /// `prediction` (.tsv or .xlsx). The last two contain their questions and need no
-/// --dataset. All metrics of the benchmark are computed; files are compared pairwise
-/// on the same questions, clustered by image, with Holm's correction over the pairs.
+/// --dataset. All metrics of the benchmark are computed; files are compared
+/// pairwise on the same questions, clustered by image, with Holm's correction over
+/// the pairs.
 ///
 /// Answers are joined with questions by question_id, or by the row that lmms-eval
 /// logs. Where the prompts in a file contradict that, they are joined by image and
@@ -38,8 +39,8 @@ use crate::table::wrap_lines;
 /// wrote beside the answers are shown beside ours by the same rule, with the reason
 /// where they differ.
 ///
-/// Below a file's metrics its answers are checked: one answer to
-/// everything, answers that no rule can read, sentences where words are asked for. Lines
+/// Below a file's metrics its answers are checked: one answer to everything,
+/// answers that no rule can read, sentences where words are asked for. Lines
 /// marked ! explain the score.
 ///
 /// Examples:

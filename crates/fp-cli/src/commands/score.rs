@@ -49,7 +49,8 @@ use scorer::{Scorer, Subject};
 ///   5. The R tokens of the highest importance are kept (--keep).
 ///
 /// Among equal scores or importances the lower index comes first; the audit
-/// reports where that decided the outcome. `finepruner strategies` lists every formula.
+/// reports where that decided the outcome. `finepruner strategies` lists every
+/// formula.
 ///
 /// Several dumps are scored one by one, then summarised: how often strategies keep
 /// the same tokens, how often each head was selected, and mean gaps of the cuts.

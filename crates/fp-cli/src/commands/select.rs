@@ -18,9 +18,10 @@ use crate::table::labelled;
 
 /// Select visual tokens with a published pruning method, on your own tensors.
 ///
-/// The file holds the tensors that the method reads, by name; `finepruner methods NAME`
-/// lists their names and shapes, and the method's parameters. Everything is computed in f64, ties go to
-/// the lower index, and the same input gives the same selection on any machine.
+/// The file holds the tensors that the method reads, by name; `finepruner methods
+/// NAME` lists their names and shapes, and the method's parameters. Everything is
+/// computed in f64, ties go to the lower index, and the same input gives the same
+/// selection on any machine.
 ///
 /// Examples:
 ///   finepruner methods vispruner
@@ -30,9 +31,10 @@ use crate::table::labelled;
 ///     --method-param contextual=10 --input tower.safetensors \
 ///     --output rows.safetensors
 ///
-/// kept_tokens are indices of image tokens from 0, in the order of the sequence; -1 is a
-/// zero vector (holov). Merged rows and the class token are not among them: they are rows
-/// of --output, and merged_from lists the tokens that they were made from.
+/// kept_tokens are indices of image tokens from 0, in the order of the sequence;
+/// -1 is a zero vector (holov). Merged rows and the class token are not among
+/// them: they are rows of --output, and merged_from lists the tokens that they
+/// were made from.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct SelectArgs {

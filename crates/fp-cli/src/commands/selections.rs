@@ -11,13 +11,16 @@ use super::{print_json, print_text};
 
 /// Export the tokens that a cell of a run kept, as a file for --selection.
 ///
-/// One JSON line per sample: {"id", "site", "kept"}, or {"id", "stages": [...]} for a
-/// method of several stages. With `finepruner study --selection FILE` it is compared as a
-/// separate method; selections made by other programs have the same form.
+/// One JSON line per sample: {"id", "site", "kept"}, or {"id", "stages": [...]}
+/// for a method of several stages. With `finepruner study --selection FILE` it is
+/// compared as a separate method; selections made by other programs have the same
+/// form.
 ///
 /// Examples:
-///   finepruner selections runs/a --cell variance+last_token/h4/R42 --output mine.jsonl
-///   finepruner study --config configs/ablation_a_config.json --selection mine.jsonl
+///   finepruner selections runs/a --cell variance+last_token/h4/R42 \
+///     --output mine.jsonl
+///   finepruner study --config configs/ablation_a_config.json \
+///     --selection mine.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct SelectionsArgs {

@@ -11,8 +11,7 @@ use fp_report::Failures;
 
 use crate::commands::{Incomplete, print_json, print_text};
 
-/// Merge the shards of a launch and write its report, as the launch's last job
-/// does.
+/// Merge the shards of a launch and write its report.
 ///
 /// If shards are unfinished, they are listed and nothing is merged.
 ///

@@ -13,7 +13,7 @@ use crate::commands::study::overrides::Overrides;
 use crate::commands::{print_json, print_text, print_verbatim};
 use crate::table::table;
 
-/// Estimate how many hours a grid of cells takes over benchmarks, by number of GPUs.
+/// Estimate how many hours a grid of cells takes on a number of GPUs.
 ///
 /// Seconds per image and question are estimated from the model's shape and a GPU's
 /// data sheet, or taken with --measured from the stages of a run on the GPU in

@@ -13,8 +13,7 @@ use super::slurm::submit_tasks;
 use crate::arguments::command_line;
 use crate::commands::{print_json, print_text};
 
-/// Submit the shards of a launch that are unfinished and neither queued nor
-/// running.
+/// Submit the shards of a launch that are not finished, queued or running.
 ///
 /// Finished shards are not run again, and samples that are recorded stay. A job
 /// that merges and reports runs after the submitted and the running tasks.

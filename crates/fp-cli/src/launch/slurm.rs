@@ -19,8 +19,7 @@ use crate::commands::study::RunArgs;
 use crate::commands::study::overrides::Overrides;
 use crate::commands::{print_json, print_text, print_verbatim, warn};
 
-/// Run a study as an array of Slurm jobs, followed by a job that merges and
-/// reports.
+/// Run a study as an array of Slurm jobs, then merge and report.
 ///
 /// Configuration, data and model are checked first, and nothing is queued if
 /// anything is wrong. Each task runs `finepruner study --shard i/N`; one image's

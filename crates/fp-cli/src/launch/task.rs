@@ -30,8 +30,8 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 ///
 /// On SIGUSR1, which is sent before the time limit, the current questions are
 /// finished and recorded, the job is requeued and the exit code is 75. On SIGTERM
-/// (preemption, scontrol requeue, scancel) the same happens without requeuing, which
-/// is left to the scheduler.
+/// (preemption, scontrol requeue, scancel) the same happens without requeuing,
+/// which is left to the scheduler.
 ///
 /// Examples:
 ///   finepruner launch task runs/gqa --task 3

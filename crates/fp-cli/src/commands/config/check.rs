@@ -14,10 +14,11 @@ use crate::table::{WIDTH, wrap};
 
 /// Check configurations: report every problem of every file.
 ///
-/// Each file is checked by itself: keys and values, then whether its model, its device and
-/// its datasets are there and fit: budgets, layers and heads are checked against the model,
-/// whose weights are not read. If the model isn't available, --shape names a shape to check
-/// against. The exit code is 2 if any file has a problem.
+/// Each file is checked by itself: keys and values, then whether its model, its
+/// device and its datasets are there and fit: budgets, layers and heads are
+/// checked against the model, whose weights are not read. If the model isn't
+/// available, --shape names a shape to check against. The exit code is 2 if any
+/// file has a problem.
 ///
 /// Examples:
 ///   finepruner config check configs/*_config.json

@@ -13,24 +13,26 @@ use fp_eval::study::dataset_selector;
 use crate::commands::{AlreadyReported, print_json, print_text};
 use report::{Entry, text};
 
-/// Check datasets: what they hold, how large they are, and everything that is wrong.
+/// Check datasets: what they hold, their size, and everything that is wrong.
 ///
-/// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA, TextVQA,
-/// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet, SEED-Bench), in the same form DocVQA,
-/// InfographicVQA, ChartQA, OCRBench, AI2D, MMStar and MMMU with their authors' files of
-/// answers, RefCOCO's lines of expressions, the plain form (benchmark.json and questions.jsonl), or Parquet files by the columns that
-/// these benchmarks have on the Hugging Face Hub. If the folder itself holds no dataset,
-/// its subfolders are searched.
+/// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA,
+/// TextVQA, POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet, SEED-Bench), in the
+/// same form DocVQA, InfographicVQA, ChartQA, OCRBench, AI2D, MMStar and MMMU with
+/// their authors' files of answers, RefCOCO's lines of expressions, the plain form
+/// (benchmark.json and questions.jsonl), or Parquet files by the columns that
+/// these benchmarks have on the Hugging Face Hub. If the folder itself holds no
+/// dataset, its subfolders are searched.
 ///
-/// Every line, every image and every box is checked; problems are counted by kind and
-/// listed with file and line. The header of every image is read and its file is scanned to
-/// the end, so that truncated files are found; --decode also finds damage within
-/// compressed pixels. Images that a model sees differently from how other programs show
-/// them (EXIF orientation, 16-bit grey, animations, transparent palettes), and files with
-/// equal bytes, are noted and are not errors.
+/// Every line, every image and every box is checked; problems are counted by kind
+/// and listed with file and line. The header of every image is read and its file
+/// is scanned to the end, so that truncated files are found; --decode also finds
+/// damage within compressed pixels. Images that a model sees differently from how
+/// other programs show them (EXIF orientation, 16-bit grey, animations,
+/// transparent palettes), and files with equal bytes, are noted and are not
+/// errors.
 ///
-/// A dataset is complete, and a study on it runs, if nothing is wrong and its answers can be
-/// scored. The exit code is 2 if anything is wrong.
+/// A dataset is complete, and a study on it runs, if nothing is wrong and its
+/// answers can be scored. The exit code is 2 if anything is wrong.
 ///
 /// Examples:
 ///   finepruner data check playground/data/eval

@@ -11,14 +11,15 @@ use fp_eval::study::dataset_selector;
 
 use crate::commands::{print_json, print_text};
 
-/// Convert any dataset to the plain form: benchmark.json, questions.jsonl and images.
+/// Convert any dataset to the plain form (benchmark.json, questions.jsonl, images).
 ///
-/// Prompts, answers, choices, categories and boxes are kept as they were read. A dataset
-/// with unusable lines is refused; `finepruner data check` lists them.
+/// Prompts, answers, choices, categories and boxes are kept as they were read. A
+/// dataset with unusable lines is refused; `finepruner data check` lists them.
 ///
 /// Examples:
 ///   finepruner data convert playground/data/eval/pope --output pope-plain
-///   finepruner data convert playground/data/eval/textvqa:noocr --output textvqa-plain
+///   finepruner data convert playground/data/eval/textvqa:noocr \
+///     --output textvqa-plain
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ConvertArgs {
@@ -35,9 +36,9 @@ pub(crate) struct ConvertArgs {
 /// Write a dataset in the layout that LLaVA's evaluation uses for a benchmark.
 ///
 /// Reading the result gives the same prompts, answers, images and boxes, so that a
-/// pipeline can be tried on a small dataset with known answers. Samples that a layout
-/// can't represent are skipped and counted: POPE and MME take yes or no, ScienceQA, MMBench,
-/// AI2D, SEED-Bench and MMStar take choices.
+/// pipeline can be tried on a small dataset with known answers. Samples that a
+/// layout can't represent are skipped and counted: POPE and MME take yes or no,
+/// ScienceQA, MMBench, AI2D, SEED-Bench and MMStar take choices.
 ///
 /// Examples:
 ///   finepruner data export embedded:confirm --layout gqa --output gqa
@@ -108,7 +109,7 @@ fn text(exported: &Exported, layout: Benchmark) -> String {
     );
     if let Some(reason) = exported.reason {
         text += &format!(
-            "\n{} questions are skipped; there {reason}",
+            "\n{} questions are skipped: the layout requires that {reason}",
             exported.num_left_out
         );
     }
