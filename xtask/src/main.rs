@@ -33,7 +33,7 @@ use python::HfEnvironment;
 enum Task {
     /// Study A, which attention heads to trust: on the embedded model and benchmark by default.
     AblateA(ablate::Args),
-    /// Study B, which query tokens to look from: on the embedded model and benchmark by default.
+    /// Study B, which query tokens to read: on the embedded model and benchmark by default.
     AblateB(ablate::Args),
     /// All four phases: A, B with A's best heads, both in full, errors and cases.
     Study(ablate::Args),
@@ -49,7 +49,7 @@ enum Task {
     /// What continuous integration runs: format, lints, documentation, tests.
     Ci {
         /// The CUDA code too: what calls the kernels is linted, and the GPU's tests run in
-        /// the emulation; the kernels are compiled by the tool kit of cuda-setup, and must
+        /// the emulation; the kernels are compiled by the toolkit of cuda-setup, and must
         /// not spill.
         #[arg(long)]
         cuda: bool,

@@ -19,7 +19,7 @@ const CHAIN_MIXTURE: &str = "chain=1";
 /// Draws the training scenes, trains all stages and writes assets/finepruner-tiny.
 ///
 /// Needs Python with torch, numpy and safetensors, and matplotlib for the curves. Every
-/// part that is there already is kept, and a stage that was interrupted goes on where it
+/// part that is there already is kept, and a stage that was interrupted continues where it
 /// stopped.
 #[derive(ClapArgs)]
 pub(crate) struct Args {

@@ -93,7 +93,7 @@ pub(crate) fn listed<T: Copy + PartialEq + Display>(
 
 /// Reads `A..B`, half open. Whether it lies in the sequence shows later.
 pub(crate) fn parse_range(text: &str) -> std::result::Result<Range<usize>, String> {
-    let wrong = || format!("`{text}` is no range; write A..B, half open, such as 35..611");
+    let wrong = || format!("`{text}` is not a range; expected A..B, half open, such as 35..611");
     let (start, end) = text.split_once("..").ok_or_else(wrong)?;
     let number = |part: &str| part.trim().parse::<usize>().map_err(|_| wrong());
     Ok(number(start)?..number(end)?)

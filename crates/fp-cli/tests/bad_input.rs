@@ -196,7 +196,7 @@ fn image_ranges() {
     }
     check(&shape, &values, &["--keep=1", "--image-range=x"], &["A..B"]);
     let flags = ["--keep=1", "--image-range=0..2"];
-    check(&[2, 3], &[0.1; 6], &flags, &["leave out --image-range"]);
+    check(&[2, 3], &[0.1; 6], &flags, &["omit --image-range"]);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn unknown_strategies_list_the_known_ones() {
         &[3, 4],
         &values,
         &flags,
-        &["leave out --query-selection-strategy"],
+        &["omit --query-selection-strategy"],
     );
 }
 

@@ -393,7 +393,7 @@ fn flags_that_cannot_be_met() {
         let name = flag.split('=').next_back().unwrap();
         check(&["--keep=5", flag], &[name, known]);
     }
-    check(&["--dtype=f8"], &["known are f32, f16 and bf16"]);
+    check(&["--dtype=f8"], &["expected one of: f32, f16, bf16"]);
     check(&["--temperature=0"], &["the temperature is 0"]);
     check(&["--temperature=nan"], &["the temperature is NaN"]);
     check(&["--temperature=1", "--top-p=1.5"], &["top_p is 1.5"]);
@@ -433,13 +433,13 @@ fn logits_are_written_whole_or_not_at_all() {
         &["can't write", "none/logits"],
     );
     let folder = format!("--logits={}", dir.path().display());
-    refuse(broken.path(), &image, &[&folder], &["no regular file"]);
+    refuse(broken.path(), &image, &[&folder], &["not a regular file"]);
     #[cfg(unix)]
     refuse(
         broken.path(),
         &image,
         &["--logits=/dev/null"],
-        &["no regular file"],
+        &["not a regular file"],
     );
     // A run that fails leaves nothing, and what was there as it was.
     refuse(broken.path(), &image, &[&flag], &["NaN"]);
@@ -463,7 +463,7 @@ fn checkpoints() {
     let path = root.path().join("model.safetensors");
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-    let parts = ["model.safetensors", "promises", "not copied whole"];
+    let parts = ["model.safetensors", "states", "not copied completely"];
     refuse(root.path(), &image, &[], &parts);
     fail(&["inspect", root.path().to_str().unwrap()], &parts);
 

@@ -236,7 +236,7 @@ fn padding_is_left_out_where_that_is_asked_for() {
     }
     let text = world.text(&[pad, "--keep=30", "--mask-padding"]);
     assert!(
-        text.contains("96 of 144 image tokens show padding alone"),
+        text.contains("96 of 144 image tokens show only padding"),
         "{text}"
     );
     let hiprune = [

@@ -61,7 +61,7 @@ fn answers_are_those_of_transformers() {
                 "{name}"
             );
             if case["margin"].as_f64().unwrap() > 1e-3 {
-                // The goldens go on past the end token.
+                // The goldens continue past the end token.
                 let tokens = case["tokens"].as_array().unwrap().iter();
                 let tokens: Vec<&Value> = tokens
                     .take_while(|id| !ENDS.contains(&id.to_string().as_str()))

@@ -20,4 +20,5 @@ mod score;
 #[cfg(target_os = "linux")]
 mod slurm;
 mod terminal;
+mod terms;
 mod uploads;

@@ -149,7 +149,7 @@ fn answers_of_the_shipped_model_are_no_alarm() {
     assert!(loud.is_null(), "{loud}");
 }
 
-/// A data set of four questions on images, of which `bad` are no images, and two without.
+/// A dataset of four questions on images, of which `bad` are no images, and two without.
 fn dataset(to: &Path, bad: &[&str]) {
     std::fs::create_dir_all(to).unwrap();
     let mut lines = String::new();
@@ -178,7 +178,7 @@ fn dataset(to: &Path, bad: &[&str]) {
     std::fs::write(to.join("benchmark.json"), description).unwrap();
 }
 
-/// A small study of a data set.
+/// A small study of a dataset.
 fn small<'a>(command: &'a str, data: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![
         command,
@@ -211,7 +211,7 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (dir.path().join("data"), dir.path().join("run"));
     dataset(&data, &["b.bmp", "d.bmp"]);
-    let said = "2 of 4 questions failed and are left out of every figure: 1 with a missing image \
+    let said = "2 of 4 questions failed and are excluded from all results: 1 with a missing image \
                 and 1 whose image file is damaged or isn't an image. b.bmp (b.bmp): not an image";
     let study =
         |more: &[&str]| common::finepruner(&small("study", shown(&data), shown(&run), more));
@@ -256,12 +256,12 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
         assert_eq!(value["failures"]["by_kind"][0]["kind"], "missing_image");
         succeed(&[args.as_slice(), &["--allow-failed"]].concat());
     }
-    let pieces: Vec<_> = ["1/2", "2/2"]
+    let shards: Vec<_> = ["1/2", "2/2"]
         .map(|shard| {
-            let piece = dir.path().join(shard.replace('/', "of"));
+            let folder = dir.path().join(shard.replace('/', "of"));
             let more = ["--shard", shard, "--allow-failed"];
-            succeed(&small("study", shown(&data), shown(&piece), &more));
-            piece
+            succeed(&small("study", shown(&data), shown(&folder), &more));
+            folder
         })
         .into_iter()
         .collect();
@@ -269,8 +269,8 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
     let args = [
         "merge",
         shown(&merged),
-        shown(&pieces[0]),
-        shown(&pieces[1]),
+        shown(&shards[0]),
+        shown(&shards[1]),
     ];
     let output = common::finepruner(&args);
     assert_eq!(output.code, Some(3), "{}", output.stderr);
@@ -305,7 +305,7 @@ fn text_only_questions_are_counted_apart() {
     let without = dir.path().join("without");
     let text = flat(&succeed(&small("eval", shown(&data), shown(&without), &[])));
     assert!(
-        text.contains("2 text-only questions are left out; `--text-only`"),
+        text.contains("2 text-only questions are skipped; `--text-only`"),
         "{text}"
     );
     let with = ["--text-only"];
@@ -375,8 +375,8 @@ fn budgets_that_keep_everything_are_said_before_the_run() {
     let content =
         json!({"study": "a", "budgets": [{"kept": 144}, {"kept": 9}, {"retention": 1.0}]});
     std::fs::write(&config, content.to_string()).unwrap();
-    // Both come to R = 144, which is an error of its own.
-    fail_with_report(&["config", "check", shown(&config)], "both come to R144");
+    // Both resolve to R = 144, which is an error of its own.
+    fail_with_report(&["config", "check", shown(&config)], "both resolve to R144");
     let content = json!({"study": "a", "budgets": [{"average_visual_tokens": 144}, {"kept": 9}]});
     std::fs::write(&config, content.to_string()).unwrap();
     let note = "average_visual_tokens = 144 keeps all 144 image tokens";

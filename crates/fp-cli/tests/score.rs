@@ -387,7 +387,7 @@ fn one_of_something_needs_no_flag() {
     ];
     fail(
         &args,
-        &["leave out --image-range", "--batch if it is of one sample"],
+        &["omit --image-range", "--batch if it is of one sample"],
     );
 }
 
@@ -422,7 +422,7 @@ fn a_file_may_have_some_of_the_rows() {
     );
     fail(
         &["score", path, "--keep=4", range, "--query-rows=5,3"],
-        &["`5,3` is no list of positions"],
+        &["`5,3` is not a list of positions"],
     );
     let said = [("image_range", "3..12"), ("query_rows", "0..3,15..20")];
     write_dump_with(dir.path(), &tensors, &said);

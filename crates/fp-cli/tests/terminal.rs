@@ -1,5 +1,5 @@
 //! What every command prints fits a terminal of 80 columns, help included, and outputs are
-//! kept in `tests/terminal/`, so that a change of one is seen. Run with
+//! kept in `tests/terminal/` (help in `help/`), so that a change of one is seen. Run with
 //! `FINEPRUNER_UPDATE_SNAPSHOTS=1`, the test writes these files anew.
 
 use std::path::{Path, PathBuf};
@@ -131,6 +131,11 @@ fn help_fits() {
             assert!(help.contains("Usage:"), "{args:?}: {help}");
             problems.check_width(&args, &help);
             if flag == "--help" {
+                let name = match words.as_slice() {
+                    [] => "finepruner".to_owned(),
+                    words => words.join("-"),
+                };
+                problems.check(&format!("help/{name}"), &folder, &args);
                 let below = subcommands(&help).into_iter();
                 waiting.extend(below.map(|name| [&command[..], &[name.to_owned()]].concat()));
             }

@@ -102,7 +102,7 @@ fn answers() {
         Metric { 0: MetricError::Undefined { what: CAUSE, reason: "it is 0" } },
         Stats { 0: StatsError::Empty { what: CAUSE } },
         Form { path: path(), reason: text() },
-        Json { path: path(), reason: "no list of answers", source: json() },
+        Json { path: path(), reason: "not a list of answers", source: json() },
         NothingInCommon { path: path(), count: 2, dataset: text(), ids: vec![text()], known: vec![text()] },
         FewInCommon {
             path: path(),

@@ -49,7 +49,7 @@ fn a_run_goes_on_only_where_products_are_rounded_alike() {
     change(&folder, "/model/products/rounding", json!("vdpbf16ps"));
     let message = run(&config, &folder, false).unwrap_err();
     for part in [
-        "products that are rounded in another way (vdpbf16ps on avx9, now",
+        "products that are rounded differently (vdpbf16ps on avx9, now",
         "--accept-changes",
     ] {
         assert!(message.contains(part), "{message}");

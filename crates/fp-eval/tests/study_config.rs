@@ -377,11 +377,11 @@ fn a_grid_that_a_model_cant_follow_says_why() {
     );
     let message = refused(&|v| v["num_selected_heads"] = json!([16, "1/2"]));
     assert!(
-        message.contains("16 and 1/2 both come to h = 16"),
+        message.contains("16 and 1/2 both resolve to h = 16"),
         "{message}"
     );
     let message = refused(&|v| v["budgets"] = json!([{"kept": 144}, {"retention": 0.25}]));
-    assert!(message.contains("both come to R144"), "{message}");
+    assert!(message.contains("both resolve to R144"), "{message}");
     let message = refused(&|v| v["budgets"] = json!([{"kept": 577}]));
     assert!(message.contains("must be between 1 and 576"), "{message}");
     let message = refused(&|v| v["budgets"] = json!([{"average_visual_tokens": 30}]));
@@ -437,7 +437,7 @@ fn bad_configurations_and_all_of_their_problems() {
         ),
         (
             "{\"study\": \"a\",\n\"study\": \"b\"}",
-            vec!["2: study: the key comes twice; leave one of them out".into()],
+            vec!["2: study: the key comes twice; remove one of them".into()],
         ),
         (
             "{}",
@@ -462,7 +462,7 @@ fn bad_configurations_and_all_of_their_problems() {
             "{\"study\": \"a\", \"datasets\": [\n\"embedded:selct\",\n\"no/such\",\n\"embedded\"]}",
             vec![
                 "2: datasets[0]: `embedded:selct` (did you mean `embedded:select`?)".into(),
-                "3: datasets[1]: no folder `no/such`; expected a dataset's folder, FOLDER:PART, \
+                "3: datasets[1]: no folder `no/such`; expected the folder of a dataset, FOLDER:SPLIT, \
                  embedded:select or embedded:confirm"
                     .into(),
                 "4: datasets[2]: `embedded`; expected one of: embedded:select, embedded:confirm"
@@ -475,7 +475,7 @@ fn bad_configurations_and_all_of_their_problems() {
             vec![
                 "2: budgets[0].retention: 1.5; must be above 0 and at most 1".into(),
                 "3: budgets[1].retention: 0; must be above 0 and at most 1".into(),
-                "5: budgets[3]: kept = 36 and retention = 0.25 both come to R36; leave one out"
+                "5: budgets[3]: kept = 36 and retention = 0.25 both resolve to R36; remove one"
                     .into(),
                 "6: budgets[4]: {\"kept\":36} comes twice".into(),
                 "7: budgets[5].kep: unknown key (did you mean `kept`?)".into(),
@@ -489,12 +489,12 @@ fn bad_configurations_and_all_of_their_problems() {
             vec![
                 "1: prune_layer: can't prune after layer 8 of 8; the layer must be between 1 and 7".into(),
                 "1: num_selected_heads[0]: 8 selects all 8 heads, and then every head strategy is \
-                 the same method; leave it to the control all_heads"
+                 the same method; use the control all_heads"
                     .into(),
                 "1: num_selected_heads[1]: can't select 16 of 8 heads; the number must be between 1 and 8".into(),
-                "1: num_selected_heads[3]: 1/2 and 4 both come to h = 4; leave one out".into(),
+                "1: num_selected_heads[3]: 1/2 and 4 both resolve to h = 4; remove one".into(),
                 "1: num_selected_heads[4]: `x`; expected a share such as \"3/4\"".into(),
-                "1: num_selected_heads[5]: `4/4` is no number of heads; write a count such as 16 \
+                "1: num_selected_heads[5]: `4/4` is not a number of heads; expected a count such as 16 \
                  or a share below 1 such as 3/4; all heads are the control all_heads"
                     .into(),
             ],
@@ -528,7 +528,7 @@ fn bad_configurations_and_all_of_their_problems() {
                  can't answer; expected the folder of a checkpoint, or embedded"
                     .into(),
                 "1: num_selected_heads[0]: 4 selects all 4 heads, and then every head strategy is \
-                 the same method; leave it to the control all_heads"
+                 the same method; use the control all_heads"
                     .into(),
             ],
         ),

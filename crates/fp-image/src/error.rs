@@ -121,7 +121,7 @@ pub enum ImageError {
         height: usize,
     },
     /// preprocessor_config.json is no JSON, or a field has the wrong type.
-    #[error("the preprocessor configuration isn't what it has to be")]
+    #[error("the preprocessor configuration is invalid")]
     ConfigSyntax(#[from] serde_json::Error),
     /// A field of preprocessor_config.json with a value that cannot be used.
     #[error("preprocessor configuration: `{field}` is {got}, expected {expected}")]
@@ -139,7 +139,7 @@ pub enum ImageError {
     )]
     NoPinpoints,
     /// A pinpoint that whole tiles cannot fill.
-    #[error("grid pinpoint {pinpoint} is no multiple of the tile side {tile_side}")]
+    #[error("grid pinpoint {pinpoint} is not a multiple of the tile side {tile_side}")]
     PinpointNotTiled {
         /// The offending pinpoint.
         pinpoint: Resolution,

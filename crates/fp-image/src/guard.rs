@@ -68,7 +68,7 @@ fn one_line(text: &str) -> String {
     shown
 }
 
-/// Puts a panic hook before the present one that says nothing inside a guarded call.
+/// Puts a panic hook before the present one that prints nothing inside a guarded call.
 fn keep_quiet_inside() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

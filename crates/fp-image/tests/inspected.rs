@@ -188,7 +188,7 @@ fn orientations_are_told_and_not_followed() {
             }
         }
     }
-    // EXIF data that make no sense say nothing.
+    // EXIF data that make no sense are ignored.
     for nonsense in [&b""[..], b"II*\0", b"II*\0\xff\xff\xff\xff", &exif(6)[..12]] {
         let inspected = inspect(&jpeg_with(nonsense)).expect("a whole image");
         assert_eq!(inspected.remarks, []);

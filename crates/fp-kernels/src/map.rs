@@ -32,7 +32,7 @@ impl MappedFile {
         if !metadata.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "that is no regular file",
+                "not a regular file",
             ));
         }
         let file = File::open(path)?;

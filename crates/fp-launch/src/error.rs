@@ -19,7 +19,7 @@ pub enum LaunchError {
         source: std::io::Error,
     },
     /// A file of a launch that isn't the JSON that it has to be.
-    #[error("{} isn't what `finepruner launch` writes there", path.display())]
+    #[error("{} isn't a file that `finepruner launch` writes", path.display())]
     Json {
         /// The file.
         path: PathBuf,

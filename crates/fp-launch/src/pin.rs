@@ -16,7 +16,7 @@ pub struct Node {
 /// What one process gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Threads that compute.
+    /// Compute threads.
     pub threads: usize,
     /// `CUDA_VISIBLE_DEVICES`; none to leave it as it is.
     pub gpus: Option<String>,
@@ -34,7 +34,7 @@ impl Node {
             None => Ok(None),
             Some(text) => match text.parse::<u64>() {
                 Ok(number) if number > 0 => Ok(Some(number)),
-                _ => Err(LaunchError::setting(name, text, "a number from 1 on")),
+                _ => Err(LaunchError::setting(name, text, "a number of at least 1")),
             },
         };
         let given = number("SLURM_CPUS_PER_TASK")?.or(number("SLURM_CPUS_ON_NODE")?);

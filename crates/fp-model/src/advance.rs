@@ -1,4 +1,4 @@
-//! Prefixes that go on to a further layer with fewer tokens.
+//! Prefixes that continue to a further layer with fewer tokens.
 
 use std::ops::Range;
 
@@ -15,12 +15,12 @@ use crate::model::LlavaModel;
 use crate::positions::Position;
 use crate::prefix::{Prefix, check_rows};
 
-/// What of a prefix goes on to a further layer, and what is read there.
+/// What of a prefix continues to a further layer, and what is read there.
 #[derive(Debug, Clone)]
 pub struct Advance<'a> {
-    /// Where it goes on from.
+    /// Where it continues from.
     pub prefix: &'a Prefix,
-    /// The tokens that go on, of those that are there.
+    /// The tokens that are kept, of those that are there.
     pub selection: &'a TokenSelection,
     /// Their positions.
     pub positions: PositionRule,
@@ -47,7 +47,7 @@ impl LlavaModel {
         }
         if depth < from {
             return Err(ModelError::InputValue {
-                what: "the layer to go on to",
+                what: "the layer to continue to",
                 found: depth.to_string(),
                 expected: format!("at least {from}, where the prefixes end"),
             });

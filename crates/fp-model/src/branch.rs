@@ -31,9 +31,9 @@ pub(crate) struct Branch {
 /// The last selection of a sequence, which then runs to the end.
 #[derive(Debug, Clone, Copy)]
 pub struct Ending<'a> {
-    /// Where it goes on from.
+    /// Where it continues from.
     pub prefix: &'a Prefix,
-    /// The tokens that go on, of those that are there.
+    /// The tokens that are kept, of those that are there.
     pub selection: &'a TokenSelection,
     /// Their positions.
     pub positions: PositionRule,
@@ -165,7 +165,7 @@ impl LlavaModel {
 
     /// Runs the layers to come on what is selected of prefixes, all in one batch.
     ///
-    /// The hidden states of dropped image tokens are left behind; those that go on,
+    /// The hidden states of dropped image tokens are left behind; those that are kept,
     /// system and text take their positions by the rule, and the caches of these layers
     /// hold nothing else. A system part that went through all layers before isn't run
     /// again.

@@ -32,7 +32,7 @@ enum Combined {
 }
 
 impl Prefix {
-    /// The attention of the rows that `query` looks from, combined into one row per head.
+    /// The attention of the rows that `query` reads, combined into one row per head.
     ///
     /// # Errors
     /// Rows that the prefix wasn't asked for, attention that no softmax gives (on a GPU
@@ -104,7 +104,7 @@ impl CombinedAttention<'_> {
         }
     }
 
-    /// Where the strategy looked from, and how it weighed what it saw.
+    /// The rows that the strategy read, and their weights.
     ///
     /// # Errors
     /// On a GPU: attention that no softmax gives, or a GPU that fails.

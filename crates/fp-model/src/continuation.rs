@@ -11,7 +11,7 @@ use crate::ops::host_values;
 use crate::positions::{Numbering, Position};
 use crate::prefix::{Prefix, Segments, Standing};
 
-/// What of a prefix goes on.
+/// What of a prefix is kept.
 pub(crate) struct Continuation {
     /// The rows that are run.
     pub(crate) hidden: HiddenRows,
@@ -19,7 +19,7 @@ pub(crate) struct Continuation {
     pub(crate) positions: Vec<Position>,
     /// Everything that is cached already, shared.
     pub(crate) cache: SequenceCache,
-    /// The tokens that go on.
+    /// The tokens that are kept.
     pub(crate) standing: Standing,
     /// Where the next tokens stand.
     pub(crate) segments: Segments,
@@ -67,7 +67,7 @@ impl LlavaModel {
         })
     }
 
-    /// Hidden states of what goes on, without the first `num_ahead` rows of the system.
+    /// Hidden states of what is kept, without the first `num_ahead` rows of the system.
     fn hidden_rows(
         &self,
         prefix: &Prefix,

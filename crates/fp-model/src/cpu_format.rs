@@ -25,7 +25,7 @@ pub enum CpuFormat {
 
 /// A name that is no [`CpuFormat`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is no number format of the CPU's arithmetic; expected one of: f32, bf16")]
+#[error("`{name}` is not a number format of the CPU kernels; expected one of: f32, bf16")]
 pub struct UnknownCpuFormat {
     /// The name.
     pub name: String,

@@ -46,7 +46,7 @@ pub enum ModelError {
         expected: String,
     },
     /// The folder holds no weights in a known form.
-    #[error("no weights in {}; looked for {}", dir.display(), looked_for.join(", "))]
+    #[error("no weights in {}; expected one of: {}", dir.display(), looked_for.join(", "))]
     NoWeights {
         /// The checkpoint's folder.
         dir: PathBuf,

@@ -50,7 +50,7 @@ struct Running<'a> {
 
 impl LlavaModel {
     /// Decodes all sequences together; one [`Generation`] per request. A second
-    /// call goes on where the first one ended.
+    /// call continues where the first one ended.
     ///
     /// Room for `max_new_tokens` keys and values per sequence is reserved first,
     /// in all layers.
@@ -198,7 +198,7 @@ impl GenerateOptions {
         }
     }
 
-    /// Refuses what can't be meant.
+    /// Refuses invalid values.
     ///
     /// # Errors
     /// Sampling parameters that make no sense, or more tokens than any model's

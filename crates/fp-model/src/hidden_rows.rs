@@ -1,4 +1,4 @@
-//! Rows of hidden states that go on, from wherever they stand.
+//! Rows of hidden states that are kept, gathered from their places.
 
 use candle_core::Tensor;
 

@@ -40,7 +40,7 @@ struct Stop {
     /// System first, `[system + N, D]`.
     hidden: Tensor,
     /// The last layer's projections of the image's rows with their rotated queries, for
-    /// rows to look from that lie in the image; none before layer 1.
+    /// rows to read that lie in the image; none before layer 1.
     queries: Option<Tensor>,
 }
 

@@ -1,7 +1,7 @@
 //! LLaVA with visual-token pruning: one prefix, many branches.
 //!
 //! A sample runs through decoder layers 1..K once; that is a [`Prefix`], and
-//! with it comes layer K's attention to the image. What is selected of it goes on to a
+//! with it comes layer K's attention to the image. What is selected of it continues to a
 //! further layer, which gives another [`Prefix`], or to the end: any number of
 //! selections as one batch of [`Branches`], decoded together. Nothing pruned, and the model gives what the reference
 //! implementations give.

@@ -31,7 +31,7 @@ pub(crate) enum Numbering {
     #[default]
     Line,
     /// The image's tokens stand on `[columns, rows]` of a grid behind the system's, all at one
-    /// time; the text goes on behind the grid's longer side. Qwen2-VL's M-RoPE
+    /// time; the text continues behind the grid's longer side. Qwen2-VL's M-RoPE
     /// (`get_rope_index` of its implementation in transformers).
     Grid([usize; 2]),
 }

@@ -79,7 +79,7 @@ impl Standing {
 }
 
 /// Position of the next token, by layers: where positions are numbered anew, layers that
-/// saw different numbers of tokens go on at different positions.
+/// saw different numbers of tokens continue at different positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Segments(Vec<Segment>);
 

@@ -39,7 +39,7 @@ pub struct StageOutput {
     pub site: Site,
     /// Indices of the tokens that entered the stage.
     pub selected: Selected,
-    /// `[n]`: which of the N image tokens each one that goes on stands for.
+    /// `[n]`: which of the N image tokens each one that is kept stands for.
     pub places: Vec<usize>,
 }
 
@@ -70,7 +70,7 @@ impl LlavaModel {
     /// Where a prefix must end, and which rows must be read, for `config`.
     ///
     /// # Errors
-    /// A layout that the query strategy finds nothing to look from in.
+    /// A layout in which the query strategy finds no row to read.
     pub fn prefix_options(
         &self,
         layout: &TokenLayout,

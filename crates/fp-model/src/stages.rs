@@ -240,7 +240,7 @@ impl LlavaModel {
     /// `stage` can choose there.
     ///
     /// # Errors
-    /// A sequence that has no row to look from.
+    /// A sequence that has no row to read.
     pub fn rows_for_stage(
         &self,
         stage: &Stage,

@@ -220,7 +220,7 @@ impl LlavaTokenizer {
         }
     }
 
-    /// Text of generated ids: special tokens left out, white space at both ends removed (what
+    /// Text of generated ids: without special tokens, white space at both ends removed (what
     /// Python's `strip` takes for white space).
     ///
     /// # Errors

@@ -183,7 +183,7 @@ impl Borrowed {
         let size = dtype.size();
         ensure!(
             extent == 0 || (address != 0 && address.is_multiple_of(size)),
-            "{name} lies at an address that is no multiple of its elements' {size} bytes; copy it first"
+            "{name} lies at an address that is not a multiple of its elements' {size} bytes; copy it first"
         );
         Ok(Borrowed {
             address,

@@ -155,7 +155,7 @@ fn read_run(py: Python<'_>, folder: PathBuf) -> PyResult<(String, String)> {
     py.detach(|| read(&folder)).map_err(to_python)
 }
 
-/// JSON of two runs tested against each other.
+/// JSON of two runs compared by paired tests.
 #[pyfunction]
 fn compare_runs(py: Python<'_>, first: PathBuf, second: PathBuf) -> PyResult<String> {
     let compared = py.detach(|| api::compare_runs(&first, &second));

@@ -89,7 +89,7 @@ fn score(
     Ok(NativeScores { scores })
 }
 
-/// Every position that query strategies look from.
+/// Every position that query strategies read.
 #[pyfunction]
 fn query_rows(
     queries: Vec<String>,

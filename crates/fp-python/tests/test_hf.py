@@ -34,7 +34,7 @@ def test_rows_are_those_of_eager_attention(name: str) -> None:
         whole = expected[layer - 1][0].numpy()
         assert found.attention.shape == (4, len(found.query_rows), model.length)
         assert np.abs(found.attention - whole[:, found.query_rows]).max() < 1e-5
-        # The rows differ among tokens, or else the comparison would say nothing.
+        # The rows differ among tokens, or else the comparison would carry no signal.
         assert found.image_attention().std(axis=-1).max() > 1e-3
 
 
@@ -265,7 +265,7 @@ def test_selections_are_recorded(tmp_path: Path) -> None:
             (lambda: record.add("q3", [1], layer=3), "every line of a file has the same site"),
             (lambda: record.add("q3", [1, 1]), "each once"),
             (lambda: record.add("q3", [-1]), "counted from 0"),
-            (lambda: record.add("q3", pruned, layer=2), "leave it out"),
+            (lambda: record.add("q3", pruned, layer=2), "omit it"),
         ]:
             with pytest.raises(finepruner.Error, match=text):
                 wrong()

@@ -50,7 +50,7 @@ def test_choices_are_those_of_the_command(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit() -> None:
-    with pytest.raises(finepruner.Error, match="looks at no tensor `nonsense`"):
+    with pytest.raises(finepruner.Error, match="reads no tensor `nonsense`"):
         finepruner.select("divprune", {"nonsense": np.zeros((2, 2))})
     with pytest.raises(finepruner.Error, match="unknown"):
         finepruner.select("nonsense", {})

@@ -88,7 +88,7 @@ def test_batches_of_one_row_per_head(attention: Attention) -> None:
     wrong[2, 1, 7] = np.nan
     with pytest.raises(finepruner.Error, match="sample 2: head 1 of tensor `attention`"):
         finepruner.score(wrong, keep=8, batch=True)
-    with pytest.raises(finepruner.Error, match="leave out image_range"):
+    with pytest.raises(finepruner.Error, match="omit image_range"):
         finepruner.score(rows, keep=8, batch=True, image_range=RANGE)
     with pytest.raises(finepruner.Error, match="is of one sample"):
         finepruner.score(rows[0], keep=8, batch=True)

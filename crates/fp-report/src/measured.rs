@@ -17,7 +17,7 @@ pub struct MeasuredTimes {
     /// over all starts of the run and over the shards that it was merged from. None in
     /// runs of which not every part was measured.
     pub wall_seconds: Option<f64>,
-    /// Whether loading kept up with the model; none in runs from before that was measured.
+    /// Whether loading kept pace with the model; none in runs from before that was measured.
     pub loading: Option<LoadingTimes>,
     /// Samples.
     pub num_samples: usize,

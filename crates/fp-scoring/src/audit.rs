@@ -58,7 +58,7 @@ impl CutAudit {
     }
 }
 
-/// Where a query strategy looked from.
+/// The rows that a query strategy read.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct QueryAudit {
     /// The strategy asked for.
@@ -66,7 +66,7 @@ pub struct QueryAudit {
     /// The rule that took its place for this sample: `adaptive_by_length` says
     /// its branch, the others themselves or their fall-back without text.
     pub branch: String,
-    /// Positions in the sequence of the rows looked from, ascending.
+    /// Positions in the sequence of the rows read, ascending.
     pub rows: Vec<usize>,
     /// Their weights; sum 1.
     pub weights: Vec<f64>,

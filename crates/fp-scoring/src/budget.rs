@@ -18,7 +18,7 @@ pub enum BudgetError {
     },
     /// A layer average that no R gives.
     #[error(
-        "average_visual_tokens = {average} can't be had by pruning after layer {prune_layer} of {num_layers} with {num_image_tokens} image tokens: it gives R = {kept}; the average must be between {lowest:.2} and {num_image_tokens}"
+        "average_visual_tokens = {average} can't be reached by pruning after layer {prune_layer} of {num_layers} with {num_image_tokens} image tokens: it gives R = {kept}; the average must be between {lowest:.2} and {num_image_tokens}"
     )]
     Average {
         /// B.

@@ -12,13 +12,13 @@ pub struct PruneConfig {
     pub query_strategy: QueryStrategy,
     /// Makes distributions of rows.
     pub normalization: Normalization,
-    /// h, how many of the best heads speak.
+    /// h, the number of top-scoring heads to average.
     pub num_selected_heads: HeadCount,
     /// How many tokens stay.
     pub budget: TokenBudget,
     /// K, counted from 1: attention is read in layer K, tokens are dropped after it.
     pub prune_layer: usize,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     #[serde(default)]
     pub allow_degenerate: bool,
 }

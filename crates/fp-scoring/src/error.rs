@@ -34,19 +34,17 @@ pub enum ScoringError {
     },
     /// Every head's attention to the image is zero.
     #[error(
-        "no attention from the chosen rows to the image{}: every head has zero mass, so nothing can be told from it; allow degenerate selections to keep the first tokens",
+        "no attention from the chosen rows to the image{}: every head has zero mass, so it carries no signal; allow degenerate selections to keep the first tokens",
         if rows.is_empty() { String::new() } else { format!(" (rows {rows:?})") }
     )]
     NoAttention {
         /// The rows, where they are known.
         rows: Vec<usize>,
     },
-    /// No row is there to look from.
-    #[error(
-        "no query row to look from: the sequence has neither a token before nor after the image"
-    )]
+    /// There is no row to read.
+    #[error("no query row to read: the sequence has neither a token before nor after the image")]
     NoQueryRows,
-    /// A row that a strategy looks from was not given.
+    /// A row that a strategy reads was not given.
     #[error("row {row} is needed, but attention was given of rows {given:?} only")]
     MissingRow {
         /// The row that is missing.
@@ -216,7 +214,7 @@ impl ScoringError {
         }
     }
 
-    /// The same error, naming the rows that were looked from.
+    /// The same error, naming the rows that were read.
     #[must_use]
     pub(crate) fn naming_rows(self, rows: &[usize]) -> Self {
         match self {

@@ -136,7 +136,7 @@ impl TokenSchedule {
         Ok(TokenSchedule(entering))
     }
 
-    /// As [`TokenSchedule::from_stages`], of sites and what goes on from each. Of several
+    /// As [`TokenSchedule::from_stages`], of sites and what is kept at each. Of several
     /// before layer 1 the last one counts.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ pub struct SelectOptions {
     pub num_selected_heads: HeadCount,
     /// R.
     pub kept: usize,
-    /// Go on where no head has any attention to the image.
+    /// Continue even if no head has any attention to the image.
     pub allow_degenerate: bool,
 }
 
@@ -92,7 +92,7 @@ pub struct Selection {
 }
 
 /// Combines query rows `[H, Q, N]` into one row per head `[H, N]`, and tells
-/// where the strategy looked from.
+/// the rows that the strategy read.
 ///
 /// # Errors
 /// A row that is needed and missing, or a value that no softmax gives.

@@ -51,7 +51,7 @@ pub enum StatsError {
     /// The statistic has no value on the data itself.
     #[error("the statistic is undefined on the observed data (a rate with denominator 0?)")]
     UndefinedStatistic,
-    /// The statistic has no value in most draws, so its spread says nothing.
+    /// The statistic has no value in most draws, so its spread carries no signal.
     #[error("the statistic is undefined in {undefined} of {draws} draws, expected at most half")]
     UndefinedDraws {
         /// Draws without a value.

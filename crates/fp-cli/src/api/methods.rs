@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::commands::select::report;
 
-/// A tensor that a method looks at.
+/// A tensor that a method reads.
 pub struct NamedTensor {
     /// As the method's card names it.
     pub name: String,
@@ -20,7 +20,7 @@ pub struct NamedTensor {
 pub struct Choice {
     /// What `finepruner select --json` prints.
     pub report: Value,
-    /// The rows that the method makes, `[n, D]`, and D; none where tokens go on as they are.
+    /// The rows that the method makes, `[n, D]`, and D; none where tokens are kept as they are.
     pub rows: Option<(Vec<f64>, usize)>,
 }
 
@@ -40,7 +40,7 @@ pub fn choose(
     for tensor in tensors {
         ensure!(
             card.inputs.iter().any(|input| input.name == tensor.name),
-            "`{}` looks at no tensor `{}`; it looks at {}",
+            "`{}` reads no tensor `{}`; it reads {}",
             card.name,
             tensor.name,
             card.inputs

@@ -53,7 +53,7 @@ fn read(flags: &[String]) -> Result<Arc<ScoreArgs>> {
     Ok(args)
 }
 
-/// Every position that query strategies look from, ascending, where the image stands at
+/// Every position that query strategies read, ascending, where the image stands at
 /// `image_range` of `sequence_len` tokens; `queries` are names, or `all`.
 ///
 /// # Errors

@@ -104,7 +104,7 @@ impl Form {
                 (slabs, num_heads, rows, columns)
             }
             (&[count, _, _, _], FirstDimension::Unsaid) => bail!(
-                "{whole} may hold {count} layers of one sample, [L, H, S, S], or {count} samples of one layer, [B, H, S, S]: choose a layer with --prune-layer K, or say --batch if these are samples"
+                "{whole} may hold {count} layers of one sample, [L, H, S, S], or {count} samples of one layer, [B, H, S, S]: select a layer with --prune-layer K, or give --batch if these are samples"
             ),
             (&[num_layers, num_heads, rows, columns], FirstDimension::Layers(layer)) => {
                 ensure!(
@@ -122,7 +122,7 @@ impl Form {
             None => {
                 ensure!(
                     rows == columns,
-                    "{whole} is ragged: its last two dimensions are query and key positions of one sequence and must be equal, not {rows} and {columns}; if it has only some of the rows, say of which positions with --query-rows"
+                    "{whole} is ragged: its last two dimensions are query and key positions of one sequence and must be equal, not {rows} and {columns}; if it has only some of the rows, give their positions with --query-rows"
                 );
                 QueryRows::all(rows)
             }
@@ -138,7 +138,7 @@ impl Form {
         };
         let image_range = image_range.with_context(|| {
             format!(
-                "{whole} covers a whole sequence of {columns} tokens: say where the image stands with --image-range A..B (half open, such as 35..611), or --batch if it is [samples, heads, image tokens]"
+                "{whole} covers a whole sequence of {columns} tokens: give the position of the image with --image-range A..B (half open, such as 35..611), or --batch if it is [samples, heads, image tokens]"
             )
         })?;
         Ok(Form::Squares {
@@ -163,11 +163,11 @@ impl Form {
         };
         ensure!(
             !has_range,
-            "{whole} is read as [{batch}heads, image tokens]: all of it is image, so leave out --image-range{or}"
+            "{whole} is read as [{batch}heads, image tokens]: all of it is image, so omit --image-range{or}"
         );
         ensure!(
             !has_rows,
-            "{whole} is read as [{batch}heads, image tokens]: it has no rows to choose from, so leave out --query-rows{or}"
+            "{whole} is read as [{batch}heads, image tokens]: it has no rows to select from, so omit --query-rows{or}"
         );
         Ok(Form::PerHead {
             num_heads,

@@ -52,7 +52,7 @@ impl FromStr for QueryRows {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || {
             format!(
-                "`{text}` is no list of positions; write them ascending, with commas, ranges half open, such as 0..35,610"
+                "`{text}` is not a list of positions; expected ascending positions and half-open ranges, separated by commas, such as 0..35,610"
             )
         };
         let number = |part: &str| part.trim().parse::<usize>().map_err(|_| wrong());

@@ -72,7 +72,7 @@ pub(crate) fn check_heads<T: Value>(values: &[T], num_image: usize, tensor: &Ten
         let sum = sum_of(row);
         ensure!(
             sum <= 1.0 + tolerance,
-            "{}: its row sums to {sum}; after a softmax the image's part of a row is at most 1. Is this attention before the softmax, or summed over rows or layers?",
+            "{}: its row sums to {sum}; after a softmax the image's share of a row is at most 1. Is this attention before the softmax, or summed over rows or layers?",
             in_head()
         );
     }
@@ -87,7 +87,7 @@ pub(crate) fn check_heads<T: Value>(values: &[T], num_image: usize, tensor: &Ten
         num_heads != num_image
             || num_image < 2
             || !values.chunks_exact(num_image).enumerate().all(is_causal),
-        "tensor `{}` of shape {:?} is zero above its diagonal, as one head's causal attention over {num_image} tokens is, and would be read as [heads, image tokens]: reshape it to [1, {num_image}, {num_image}] and say where the image stands with --image-range",
+        "tensor `{}` of shape {:?} is zero above its diagonal, as one head's causal attention over {num_image} tokens is, and would be read as [heads, image tokens]: reshape it to [1, {num_image}, {num_image}] and give the position of the image with --image-range",
         tensor.name,
         tensor.shape
     );

@@ -12,18 +12,19 @@ use crate::table::{table, wrap_lines};
 
 /// Compare two runs on the samples and cells that both have.
 ///
-/// For example two checkpoints, two precisions, or the same study before and after a
-/// change. A difference is the second run's accuracy minus the first's, in percentage
-/// points, paired by sample and clustered by image; p is corrected by Holm's method
-/// over all cells.
+/// For example two checkpoints, two precisions, or the same study before and after
+/// a change. A difference is the second run's accuracy minus the first's, in
+/// percentage points, paired by sample and clustered by image; p is corrected by
+/// Holm's method over all cells.
 ///
-/// Two files of answers, such as lmms-eval and VLMEvalKit write, are compared as
-/// `rescore` does it: by the benchmark's rule, on the questions of --dataset.
+/// Two answer files, such as lmms-eval and VLMEvalKit write, are compared as
+/// `rescore` does: by the benchmark's rule, on the questions of --dataset.
 ///
 /// Examples:
 ///   finepruner compare runs/f32 runs/f16
 ///   finepruner compare runs/before runs/after --json
-///   finepruner compare all=a_samples_pope.jsonl 192=b_samples_pope.jsonl --dataset POPE
+///   finepruner compare all=a_samples_pope.jsonl 192=b_samples_pope.jsonl \
+///     --dataset POPE
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CompareArgs {
@@ -31,7 +32,7 @@ pub(crate) struct CompareArgs {
     first: PathBuf,
     /// Folder of the second run, or [NAME=]FILE of answers.
     second: PathBuf,
-    /// The dataset that files of answers are to: a folder, or FOLDER:PART.
+    /// The dataset that the answer files belong to: a folder, or FOLDER:SPLIT.
     #[arg(long, value_name = "DIR")]
     dataset: Option<String>,
     /// Print JSON: one object with every test.
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         for path in both {
             ensure!(
                 !is_run(path),
-                "{} is a run, the other one a file of answers; expected two runs, or two files of answers",
+                "{} is a run, the other one an answer file; expected two runs, or two answer files",
                 path.display()
             );
         }

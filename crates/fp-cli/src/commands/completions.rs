@@ -6,9 +6,9 @@ use clap_complete::{Shell, generate};
 
 use super::print_verbatim;
 
-/// Write a script that lets a shell complete commands and flags.
+/// Print a completion script for a shell.
 ///
-/// Where it belongs:
+/// Installation:
 ///   bash        finepruner completions bash > \
 ///                 ~/.local/share/bash-completion/completions/finepruner
 ///   zsh         finepruner completions zsh > ~/.zfunc/_finepruner
@@ -18,8 +18,8 @@ use super::print_verbatim;
 ///   elvish      finepruner completions elvish >> ~/.config/elvish/rc.elv
 ///   powershell  finepruner completions powershell >> $PROFILE
 ///
-/// A new shell then completes. `source <(finepruner completions bash)` is enough
-/// for the shell at hand.
+/// Completion works in new shells. `source <(finepruner completions bash)` is
+/// enough for the current shell.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CompletionsArgs {

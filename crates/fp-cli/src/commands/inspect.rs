@@ -14,14 +14,14 @@ use serde::Serialize;
 use super::generate::parse_dtype;
 use super::{print_json, print_text};
 
-/// Say what a checkpoint is, whether it will run, and what is missing.
+/// Describe a checkpoint: what it is, whether it can be run, and what is missing.
 ///
-/// Reads headers, configuration and tokenizer alone, so a folder of any size takes a
-/// moment. Ends with code 2 where something stands against running it.
+/// Reads only headers, configuration and tokenizer, so that any size takes a
+/// moment. Exits with code 2 if the checkpoint can't be run.
 ///
-/// It also predicts what will be resident on the CPU at the peak of a run, mapped weights
-/// included: of one question with nothing pruned, or of what the flags say. Of random:SHAPE,
-/// dummy weights, that is all there is to say.
+/// It also predicts what will be resident on the CPU at the peak of a run, mapped
+/// weights included: of one question with nothing pruned, or of what the flags
+/// say. Of random:SHAPE, dummy weights, that is all there is to say.
 ///
 /// Examples:
 ///   finepruner inspect llava-1.5-7b-hf
@@ -34,7 +34,7 @@ pub(crate) struct InspectArgs {
     /// shipped model, or random:SHAPE.
     #[arg(value_name = "DIR")]
     model: PathBuf,
-    /// Folder of the vision tower, for the original layout; looked for beside the checkpoint.
+    /// Folder of the vision tower, for the original layout [default: searched for beside the checkpoint].
     #[arg(long, value_name = "DIR")]
     vision_tower: Option<PathBuf>,
     /// Precision that the prediction is for: f32, f16 or bf16 [default: as stored].
@@ -55,7 +55,7 @@ pub(crate) struct InspectArgs {
     /// Tokens of prompt and question.
     #[arg(long, value_name = "T", default_value_t = 256)]
     text_tokens: usize,
-    /// Most tokens to decode.
+    /// Maximum number of tokens to decode.
     #[arg(long, value_name = "T", default_value_t = 128)]
     max_new_tokens: usize,
     /// Print JSON: one object.
@@ -120,7 +120,7 @@ struct OfDummies {
     resident: ResidentMemory,
 }
 
-/// What the run that the flags speak of will take.
+/// What the run that the flags describe will need.
 fn resident(args: &InspectArgs, source: &ModelSource) -> Result<ResidentMemory> {
     let options = LoadOptions {
         dtype: args.dtype,
@@ -140,7 +140,7 @@ fn run_of(args: &InspectArgs, config: &ModelConfig) -> Result<ResidentRun> {
     let num_layers = config.text.num_layers;
     if args.prune_layer >= num_layers {
         bail!(
-            "--prune-layer {}; the model has {num_layers} layers, and some must follow",
+            "--prune-layer {}; the model has {num_layers} layers, and at least one must follow",
             args.prune_layer
         );
     }
@@ -158,7 +158,7 @@ fn run_of(args: &InspectArgs, config: &ModelConfig) -> Result<ResidentRun> {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) | Err(_) => Err("expected a number from 1 on".to_owned()),
+        Ok(0) | Err(_) => Err("expected a number of at least 1".to_owned()),
         Ok(count) => Ok(count),
     }
 }

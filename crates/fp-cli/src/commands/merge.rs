@@ -12,8 +12,8 @@ use super::{Incomplete, print_json, print_text};
 
 /// Merge the shards of a study that was run with --shard.
 ///
-/// The new folder holds what the study would hold if run in one go, whatever the order
-/// of the shards. Shards of different studies and missing samples are errors.
+/// The new folder holds what an unsharded run would hold, whatever the order of the
+/// shards. Shards of different studies and missing samples are errors.
 ///
 /// Examples:
 ///   finepruner merge runs/gqa runs/gqa-1 runs/gqa-2 runs/gqa-3 runs/gqa-4
@@ -24,11 +24,11 @@ pub(crate) struct MergeArgs {
     output: PathBuf,
     /// Folders of the shards.
     #[arg(required = true)]
-    pieces: Vec<PathBuf>,
-    /// Merge only, write no report.
+    shards: Vec<PathBuf>,
+    /// Only merge; don't write a report.
     #[arg(long)]
     no_report: bool,
-    /// Exit with code 0, not 3, though questions or single answers failed.
+    /// Exit with code 0, not 3, even if questions or single answers failed.
     #[arg(long)]
     allow_failed: bool,
     /// Print JSON: one object.
@@ -38,7 +38,7 @@ pub(crate) struct MergeArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &MergeArgs) -> Result<()> {
-    let num_samples = study::merge(&args.output, &args.pieces)?;
+    let num_samples = study::merge(&args.output, &args.shards)?;
     let files = if args.no_report {
         Vec::new()
     } else {
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
         let mut object = serde_json::json!({
             "output": args.output,
             "num_samples": num_samples,
-            "num_pieces": args.pieces.len(),
+            "num_pieces": args.shards.len(),
             "report": files,
         });
         if !failures.is_empty() {
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
     let mut text = failures.text();
     text += &format!(
         "{num_samples} samples from {} in {}\n",
-        counted(args.pieces.len(), "shard"),
+        counted(args.shards.len(), "shard"),
         args.output.display()
     );
     for file in &files {

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::{print_json, print_text};
 use crate::table::labelled;
 
-/// List the field's published pruning methods: where each acts, what it looks at, what can
-/// be set, whose its settings are, and where paper and code disagree.
+/// List the published pruning methods: where each acts, which tensors it reads, its
+/// parameters, who published its presets, and where paper and code disagree.
 ///
 /// `finepruner select` runs one of them on tensors of your own.
 #[derive(Debug, Args)]
 pub(crate) struct MethodsArgs {
-    /// These methods alone, in full.
+    /// Show these methods in full.
     #[arg(value_name = "METHOD")]
     methods: Vec<String>,
     /// Print JSON: {"methods": [{"name", "summary", "site", "formula", "inputs", "params",
@@ -35,8 +35,8 @@ pub(crate) fn run(args: &MethodsArgs) -> Result<()> {
         return print_json(&listing(&args.methods)?);
     }
     let mut text = String::from(
-        "Published pruning methods. N image tokens, T of them go on unless said otherwise; \
-         A: attention after softmax. In studies: the schedule LAYERS:TOKENS that a layer \
+        "Published pruning methods. N image tokens, T of them are kept unless stated \
+         otherwise; A: attention after softmax. In studies: the schedule LAYERS:TOKENS that a layer \
          average sets on LLaVA-1.5-7B. Licence of all: ",
     );
     text += cards.first().map_or("", |card| card.licence());
@@ -79,7 +79,7 @@ fn entry(card: &PublishedCard) -> Result<Value> {
 struct AtBudget {
     /// The layer average of visual tokens that is asked for.
     average_visual_tokens: usize,
-    /// Layers that have run, and how many tokens go on.
+    /// Layers that have run, and the number of tokens kept.
     stages: Vec<[usize; 2]>,
 }
 

@@ -80,7 +80,7 @@ impl std::fmt::Display for Incomplete {
                 counted(self.num_recorded, "question")
             )?,
         }
-        f.write_str("; --allow-failed takes the rest as it is, with exit code 0")
+        f.write_str("; --allow-failed accepts the rest, with exit code 0")
     }
 }
 

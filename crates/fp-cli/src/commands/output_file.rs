@@ -17,11 +17,7 @@ impl OutputFile {
     /// named, can be written. Leaves nothing behind.
     pub(super) fn at(flag: &str, path: &Path) -> Result<OutputFile> {
         let is_other = fs::metadata(path).is_ok_and(|found| !found.is_file());
-        ensure!(
-            !is_other,
-            "{flag} {}: that is no regular file",
-            path.display()
-        );
+        ensure!(!is_other, "{flag} {}: not a regular file", path.display());
         let file = OutputFile {
             path: path.to_owned(),
         };

@@ -13,18 +13,20 @@ use crate::failure::note_output;
 
 /// Print what a run recorded: a line of JSON per sample.
 ///
-/// Runs keep their records in compressed blocks (records.blocks; the last samples of a run
-/// that isn't finished in records.jsonl). This prints all of them as the lines that they
-/// stand for, in the order of running: {"crc32": "...", "sample": {...}}, the checksum
-/// being that of the sample's JSON. "sample" holds the question, the distinct runs of the
-/// model ("runs": kept tokens, answer, score, margin) and per cell of the grid which of
-/// them answers it ("cells", in the order of run.json's grid.cells). Shards and merged runs
-/// are read alike, and so are folders of versions that kept lines alone. A run may be read
-/// while it goes on.
+/// Runs keep their records in compressed blocks (records.blocks; the last samples
+/// of a run that isn't finished in records.jsonl). This prints all of them as the
+/// lines that they stand for, in the order of running: {"crc32": "...", "sample":
+/// {...}}, the checksum being that of the sample's JSON. "sample" holds the
+/// question, the distinct runs of the model ("runs": kept tokens, answer, score,
+/// margin) and per cell of the grid which of them answers it ("cells", in the
+/// order of run.json's grid.cells). Shards and merged runs are read alike, and so
+/// are folders of versions that kept lines alone. A run may be read while it is in
+/// progress.
 ///
 /// Examples:
 ///   finepruner records runs/a | head -n 1
-///   finepruner records runs/a | jq -r '.sample | [.id, .runs[.cells[0].run].text] | @tsv'
+///   finepruner records runs/a \
+///     | jq -r '.sample | [.id, .runs[.cells[0].run].text] | @tsv'
 ///   finepruner records runs/a --output a.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]

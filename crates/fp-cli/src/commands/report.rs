@@ -13,11 +13,11 @@ use crate::table::wrap_lines;
 /// Analyse a run and write its results and its report.
 ///
 /// Files written into the run's folder: results.json (everything, for programs),
-/// cells.csv, summary.md and table.tex (to paste), timings.json, and report.html, a
-/// single page that needs no network. Where a dataset is a benchmark's, figures.csv has
-/// what the benchmark reports of its own (F1, perception and cognition, circular
-/// accuracy, ...) with tests. The records are only read, and the same records give the
-/// same bytes.
+/// cells.csv, summary.md and table.tex (to paste), timings.json, and report.html,
+/// a single page that needs no network. For benchmarks, figures.csv has the
+/// benchmark's own metrics (F1, perception and cognition, circular accuracy, ...)
+/// with tests. The records are only read, and the same records give the same
+/// bytes.
 ///
 /// Examples:
 ///   finepruner report runs/ablation_a_config
@@ -30,7 +30,7 @@ pub(crate) struct ReportArgs {
     /// A second run of the same study, for the noise floor.
     #[arg(long, value_name = "DIR")]
     repetition: Option<PathBuf>,
-    /// Exit with code 0, not 3, though questions or single answers failed.
+    /// Exit with code 0, not 3, even if questions or single answers failed.
     #[arg(long)]
     allow_failed: bool,
     /// Print JSON: the whole analysis.

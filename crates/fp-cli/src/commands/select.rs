@@ -16,11 +16,12 @@ use super::{print_json, print_text};
 use crate::dump::{Dump, Values};
 use crate::table::labelled;
 
-/// Choose visual tokens by a published pruning method, on tensors of your own.
+/// Select visual tokens with a published pruning method, on your own tensors.
 ///
-/// The file holds the tensors that the method looks at, by name; `finepruner methods NAME`
-/// says which, in what shape, and what can be set. Everything is computed in f64, ties go to
-/// the lower index, and the same input gives the same choice on any machine.
+/// The file holds the tensors that the method reads, by name; `finepruner methods
+/// NAME` lists their names and shapes, and the method's parameters. Everything is
+/// computed in f64, ties go to the lower index, and the same input gives the same
+/// selection on any machine.
 ///
 /// Examples:
 ///   finepruner methods vispruner
@@ -30,22 +31,23 @@ use crate::table::labelled;
 ///     --method-param contextual=10 --input tower.safetensors \
 ///     --output rows.safetensors
 ///
-/// kept_tokens are indices of image tokens from 0, in the order of the sequence; -1 is a
-/// zero vector (holov). Merged rows and the class token are not among them: they are rows
-/// of --output, and merged_from says what they are made of.
+/// kept_tokens are indices of image tokens from 0, in the order of the sequence;
+/// -1 is a zero vector (holov). Merged rows and the class token are not among
+/// them: they are rows of --output, and merged_from lists the tokens that they
+/// were made from.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct SelectArgs {
     /// A method of `finepruner methods`.
     #[arg(long, value_name = "METHOD")]
     method: String,
-    /// A setting of the method, once per setting; lists as layers=2,6,16.
+    /// A parameter of the method; repeat the flag for each parameter. Lists are written layers=2,6,16.
     #[arg(long = "method-param", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
-    /// A safetensors file with the tensors that the method looks at.
+    /// A safetensors file with the tensors that the method reads.
     #[arg(long, value_name = "FILE.safetensors")]
     input: PathBuf,
-    /// Write the rows that the method makes, tensor `tokens` [n, D] in f32.
+    /// Write the rows that the method outputs, tensor `tokens` [n, D] in f32.
     #[arg(long, value_name = "FILE.safetensors")]
     output: Option<PathBuf>,
     /// Print JSON: {"method", "params", "kept_tokens": [...], "picked": [...]?, ...}.
@@ -85,12 +87,12 @@ pub(crate) fn run(args: &SelectArgs) -> Result<()> {
     }
 }
 
-/// The tensors that the method looks at.
+/// The tensors that the method reads.
 fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> {
     let mut dump = Dump::open(&args.input)?;
     ensure!(
         dump.has_names(),
-        "{} holds one array without a name; `{}` looks at tensors by name: {}",
+        "{} holds one array without a name; `{}` reads tensors by name: {}",
         args.input.display(),
         card.name,
         card.inputs
@@ -101,9 +103,9 @@ fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> 
     );
     let mut inputs = MethodInputs::default();
     for input in card.inputs {
-        let tensor = dump.tensor(Some(input.name)).with_context(|| {
-            format!("`{}` looks at `{}` {}", card.name, input.name, input.shape)
-        })?;
+        let tensor = dump
+            .tensor(Some(input.name))
+            .with_context(|| format!("`{}` reads `{}` {}", card.name, input.name, input.shape))?;
         let len = tensor.shape.iter().product();
         let values = match dump.read(&tensor, 0, len)? {
             Values::F64(values) => values,
@@ -120,7 +122,7 @@ fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> 
 fn rows_content(choice: &MethodChoice, card: &PublishedCard) -> Result<Vec<u8>> {
     let rows = choice.rows.as_ref().with_context(|| {
         format!(
-            "--output: `{}` makes no rows; the tokens go on as they are",
+            "--output: `{}` outputs no rows; the tokens are kept as they are",
             card.name
         )
     })?;

@@ -9,21 +9,24 @@ use fp_eval::study::{Records, SampleRecord, read_spec, selections_of_run};
 use super::output_file::OutputFile;
 use super::{print_json, print_text};
 
-/// Write what a cell of a run kept as a file that --selection takes.
+/// Export the tokens that a cell of a run kept, as a file for --selection.
 ///
-/// One JSON line per sample: {"id", "site", "kept"}, or {"id", "stages": [...]} for a
-/// method of several stages. With `finepruner study --selection FILE` it is compared as a
-/// method of its own; selections that were made elsewhere have the same form.
+/// One JSON line per sample: {"id", "site", "kept"}, or {"id", "stages": [...]}
+/// for a method of several stages. With `finepruner study --selection FILE` it is
+/// compared as a separate method; selections made by other programs have the same
+/// form.
 ///
 /// Examples:
-///   finepruner selections runs/a --cell variance+last_token/h4/R42 --output mine.jsonl
-///   finepruner study --config configs/ablation_a_config.json --selection mine.jsonl
+///   finepruner selections runs/a --cell variance+last_token/h4/R42 \
+///     --output mine.jsonl
+///   finepruner study --config configs/ablation_a_config.json \
+///     --selection mine.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct SelectionsArgs {
     /// The run's folder.
     run: PathBuf,
-    /// The cell's id, as cells.csv has it.
+    /// The cell's id, as in cells.csv.
     #[arg(long, value_name = "ID")]
     cell: String,
     /// The file to write.

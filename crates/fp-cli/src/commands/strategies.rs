@@ -10,8 +10,8 @@ use crate::table::labelled;
 
 /// List every head and query strategy with its formula, hypothesis and source.
 ///
-/// Head strategies choose attention heads, query strategies the rows of the attention to
-/// read; controls are what both are compared with.
+/// Head strategies select attention heads, query strategies select the rows of the
+/// attention to read; controls are the references for both.
 #[derive(Debug, Args)]
 pub(crate) struct StrategiesArgs {
     /// Print JSON: {"head": [...], "query": [...], "control": [...], "method": [...]}.

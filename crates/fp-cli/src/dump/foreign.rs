@@ -34,7 +34,7 @@ pub(super) fn advice(path: &Path, first: &[u8]) -> Option<String> {
 fn conversion(path: &Path) -> String {
     let to = path.with_extension("safetensors");
     format!(
-        "it is a pickle as PyTorch writes them, which can run any code when it is loaded and isn't read here; convert it to safetensors with\n  \
+        "it is a pickle as PyTorch writes them, which can run any code when loaded and is not read here; convert it to safetensors with\n  \
          python3 -c \"import torch; from safetensors.torch import save_file; x = torch.load({}, map_location='cpu'); \
          x = x if isinstance(x, dict) else dict(enumerate(x)) if isinstance(x, (list, tuple)) else {{'attention': x}}; \
          save_file({{str(k): v.detach().clone().contiguous() for k, v in x.items()}}, {})\"",

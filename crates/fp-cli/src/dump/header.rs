@@ -46,7 +46,7 @@ pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Header> {
     let mut header = vec![0; usize::try_from(header_bytes)?];
     file.read_exact(&mut header)?;
     let metadata: Metadata = serde_json::from_slice(&header)
-        .context("not a safetensors file: its header is not the JSON that the format wants")?;
+        .context("not a safetensors file: its header is not the JSON that the format requires")?;
     // Every tensor lies between the header's end and this, each where the last one ended.
     let data_start = LENGTH_BYTES + header_bytes;
     super::check_len(metadata.data_len() as u64, file_bytes - data_start)?;

@@ -149,7 +149,7 @@ impl Dump {
     pub(crate) fn tensor(&self, name: Option<&str>) -> Result<Tensor> {
         let (name, entry) = match (&self.contents, name) {
             (Contents::Npy(_), Some(name)) => bail!(
-                "--tensor {name}: {} holds one array without a name; leave it out",
+                "--tensor {name}: {} holds one array without a name; omit the flag",
                 self.path.display()
             ),
             (Contents::Npy(entry), None) => (self.file_stem(), entry),

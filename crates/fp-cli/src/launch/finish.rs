@@ -11,10 +11,9 @@ use fp_report::Failures;
 
 use crate::commands::{Incomplete, print_json, print_text};
 
-/// Merge the shards of a launch and write its report, as the launch's last job
-/// does.
+/// Merge the shards of a launch and write its report.
 ///
-/// Unfinished shards are named, and nothing is merged then.
+/// If shards are unfinished, they are listed and nothing is merged.
 ///
 /// Examples:
 ///   finepruner launch finish runs/gqa

@@ -13,13 +13,13 @@ use crate::commands::study::overrides::Overrides;
 use crate::commands::{print_json, print_text, print_verbatim};
 use crate::table::table;
 
-/// Say how many hours a grid of cells takes over benchmarks, on how many GPUs.
+/// Estimate how many hours a grid of cells takes on a number of GPUs.
 ///
 /// Seconds per image and question are estimated from the model's shape and a GPU's
 /// data sheet, or taken with --measured from the stages of a run on the GPU in
-/// question. The shards are then simulated as a launch shares them out, each with
-/// its start, and the report. No two cells are taken to keep the same tokens,
-/// which costs most.
+/// question. The shards are then simulated as a launch assigns them, with start-up
+/// and report. No two cells are assumed to keep the same tokens, which is the
+/// most expensive case.
 ///
 /// Examples:
 ///   finepruner launch hours --config configs/full_config.json
@@ -51,7 +51,7 @@ pub(super) struct HoursArgs {
     /// TFLOPS of a GPU at 16 bits, by its data sheet.
     #[arg(long, value_name = "T", default_value_t = Gpu::A100.tflops)]
     tflops: f64,
-    /// Share of them that a prefill reaches.
+    /// Share of those TFLOPS that a prefill reaches.
     #[arg(long, value_name = "SHARE", default_value_t = Gpu::A100.efficiency)]
     efficiency: f64,
     /// Memory bandwidth in GB/s, by its data sheet.
@@ -60,7 +60,7 @@ pub(super) struct HoursArgs {
     /// Rows that are decoded together.
     #[arg(long, value_name = "N", default_value_t = Gpu::A100.rows)]
     rows: f64,
-    /// Tokens of a mean answer.
+    /// Mean number of tokens per answer.
     #[arg(long, value_name = "T", default_value_t = Gpu::A100.answer_tokens)]
     answer_tokens: f64,
     /// Shards that a GPU runs, one after the other.
@@ -207,13 +207,13 @@ fn hours_table(rows: &[Expected], gpus: &[usize]) -> String {
 /// What the table rests on.
 fn basis(args: &HoursArgs, rates: &Rates, num_cells: usize) -> String {
     let seconds = format!(
-        "{:.4} s an image and {:.4} s a question in {num_cells} cells",
+        "{:.4} s per image and {:.4} s per question in {num_cells} cells",
         rates.per_image, rates.per_question
     );
     let from = match &args.measured {
         Some(run) => format!("measured in {}", run.display()),
         None => format!(
-            "estimated, not measured: {} at {:.0} % of {} TFLOPS, decoding {} tokens an answer, \
+            "estimated, not measured: {} at {:.0} % of {} TFLOPS, decoding {} tokens per answer, \
              {} rows together, at {:.0} % of {} GB/s",
             args.shape,
             100.0 * args.efficiency,
@@ -225,7 +225,7 @@ fn basis(args: &HoursArgs, rates: &Rates, num_cells: usize) -> String {
         ),
     };
     format!(
-        "\nHours from the first start to the report, by simulation of {} a GPU with {} s to start. \
+        "\nHours from the first start to the report, by simulation of {} per GPU with {} s to start. \
          {seconds}, {from}.\n",
         match args.shards_per_gpu {
             1 => "one shard".to_owned(),

@@ -39,7 +39,7 @@ pub(super) struct K8sArgs {
     /// Folder of the run inside the container.
     #[arg(long, value_name = "DIR")]
     output: String,
-    /// Shards that the study is split into.
+    /// Number of shards to split the study into.
     #[arg(long, value_name = "N")]
     shards: usize,
     /// Print JSON: a List object, which kubectl takes too.
@@ -53,9 +53,9 @@ pub(super) struct K8sArgs {
     overrides: Overrides,
 }
 
-/// What Kubernetes is asked for.
+/// Kubernetes resources.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What Kubernetes is asked for")]
+#[command(next_help_heading = "Kubernetes resources")]
 struct JobFlags {
     /// Container image that has `finepruner` on its path.
     #[arg(long, value_name = "IMAGE")]
@@ -81,7 +81,7 @@ struct JobFlags {
     /// Memory of a pod, such as 64Gi.
     #[arg(long, value_name = "MEM")]
     memory: Option<String>,
-    /// Most pods that run at the same time [default: all].
+    /// Maximum number of pods that run at the same time [default: all].
     #[arg(long, value_name = "N")]
     max_parallel: Option<usize>,
     /// Failures of a shard before it counts as failed; interruptions don't count.
@@ -98,8 +98,8 @@ pub(super) fn run(args: &K8sArgs) -> Result<()> {
         ensure!(number != Some(0), "{flag} is 0; expected at least 1");
     }
     ensure!(
-        !args.run.is_piece(),
-        "--shard is set by each pod; say with --shards how many there are"
+        !args.run.is_shard(),
+        "--shard is set by each pod; give their number with --shards"
     );
     let mut config = args.overrides.read(&args.config)?;
     // Measured of the merged run, not of every shard.

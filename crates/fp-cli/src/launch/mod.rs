@@ -13,9 +13,9 @@ use clap::{Args, Subcommand};
 
 pub(crate) use task::TASK_VARIABLE;
 
-/// Run a study on a cluster: submit its shards, follow them, continue them, merge.
+/// Run a study on a cluster: submit its shards, monitor, resume and merge them.
 ///
-/// Each shard holds whole images and is resumed where it was when its job is killed,
+/// Each shard holds whole images and is resumed where it stopped if its job is killed,
 /// preempted or out of time. Everything about a launch is in its folder: launch.json,
 /// config.json (the configuration with every flag applied), the scripts, shards/, logs/
 /// and, once merged, run/.

@@ -13,11 +13,10 @@ use super::slurm::submit_tasks;
 use crate::arguments::command_line;
 use crate::commands::{print_json, print_text};
 
-/// Submit the shards of a launch that are unfinished and neither queued nor
-/// running.
+/// Submit the shards of a launch that are not finished, queued or running.
 ///
 /// Finished shards are not run again, and samples that are recorded stay. A job
-/// that merges and reports follows behind what is submitted and what still runs.
+/// that merges and reports runs after the submitted and the running tasks.
 ///
 /// Examples:
 ///   finepruner launch resume runs/gqa
@@ -27,7 +26,7 @@ use crate::commands::{print_json, print_text};
 pub(super) struct ResumeArgs {
     /// Folder of the launch.
     folder: PathBuf,
-    /// Say what would be submitted; queue nothing.
+    /// Show what would be submitted; queue nothing.
     #[arg(long)]
     dry_run: bool,
     /// Print JSON: one object.
@@ -87,7 +86,7 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     }
     text += &match (has_work, submission) {
         (false, _) if is_merged => format!("finished: {}/run\n", folder.path().display()),
-        (false, _) => "nothing is missing that isn't queued\n".to_owned(),
+        (false, _) => "everything that is missing is queued\n".to_owned(),
         (true, None) => {
             let commands = commands.array.take().into_iter().chain([commands.finish]);
             let lines = commands.map(|c| command_line(c.iter().map(Into::into)) + "\n");

@@ -19,8 +19,7 @@ use crate::commands::study::RunArgs;
 use crate::commands::study::overrides::Overrides;
 use crate::commands::{print_json, print_text, print_verbatim, warn};
 
-/// Run a study as an array of Slurm jobs, with a job behind them that merges and
-/// reports.
+/// Run a study as an array of Slurm jobs, then merge and report.
 ///
 /// Configuration, data and model are checked first, and nothing is queued if
 /// anything is wrong. Each task runs `finepruner study --shard i/N`; one image's
@@ -44,10 +43,10 @@ pub(super) struct SlurmArgs {
     /// Study configuration.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Folder of the launch: new or empty, and seen by every node.
+    /// Folder of the launch: new or empty, and visible to every node.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Shards that the study is split into.
+    /// Number of shards to split the study into.
     #[arg(long, value_name = "N")]
     shards: usize,
     /// Print scripts and commands; write and queue nothing.
@@ -66,7 +65,7 @@ pub(super) struct SlurmArgs {
 
 /// What Slurm is asked for.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What Slurm is asked for (the rest is left to the cluster)")]
+#[command(next_help_heading = "Slurm resources (everything else is left to the cluster)")]
 struct SlurmFlags {
     /// Processes in a task, each with a shard of its own; they share the task's processors,
     /// memory and GPUs, and the system's copy of the checkpoint.
@@ -96,13 +95,13 @@ struct SlurmFlags {
     /// Memory, such as 64G.
     #[arg(long, value_name = "MEM")]
     mem: Option<String>,
-    /// Most tasks that run at the same time.
+    /// Maximum number of tasks that run at the same time.
     #[arg(long, value_name = "N")]
     max_parallel: Option<usize>,
-    /// How long before the end of its time a task is told to finish.
+    /// How long before its time limit a task is signalled to finish.
     #[arg(long, value_name = "SECONDS", default_value_t = WARN_SECONDS)]
     warn_seconds: u64,
-    /// A further argument of sbatch for the array, such as --qos=long; may be repeated.
+    /// An additional sbatch argument for the array, such as --qos=long; may be repeated.
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     sbatch_arg: Vec<String>,
     /// The same for the job that merges.
@@ -166,8 +165,8 @@ pub(super) fn run(args: &SlurmArgs) -> Result<()> {
         ensure!(number != Some(0), "{flag} is 0; expected at least 1");
     }
     ensure!(
-        !args.run.is_piece(),
-        "--shard is set by the launcher for each task; say with --shards how many there are"
+        !args.run.is_shard(),
+        "--shard is set by the launcher for each task; give their number with --shards"
     );
     let output = std::path::absolute(&args.output)?;
     let resources = args.slurm.resources(&output);
@@ -320,7 +319,7 @@ fn tell(
     let shown = folder.path().display();
     print_text(&format!(
         "{summary}Slurm job {}: {}\nSlurm job {}: merges and reports into {shown}/run, after \
-         these\n`finepruner launch status {shown}` says how far they are\n",
+         these\n`finepruner launch status {shown}` shows their progress\n",
         job(&submission.array_job),
         counted(manifest.num_tasks(), "task"),
         job(&submission.finish_job),

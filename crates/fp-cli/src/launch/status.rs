@@ -12,10 +12,10 @@ use crate::commands::study::duration;
 use crate::commands::{print_json, print_text, print_verbatim};
 use crate::table::table;
 
-/// Say how far every shard of a launch is, from its files alone.
+/// Show the progress of every shard of a launch, from its files alone.
 ///
-/// Per shard: samples recorded of all, samples a second, time left, and of
-/// failures what their logs say last. A shard is waiting, running, interrupted
+/// Per shard: samples recorded out of all, samples per second, time left,
+/// and for failures the end of the log. A shard is waiting, running, interrupted
 /// (asked to stop or killed by a signal; its next start continues it), lost (its
 /// program or its host is gone), failed, or done.
 ///
@@ -27,7 +27,7 @@ use crate::table::table;
 pub(super) struct StatusArgs {
     /// Folder of the launch.
     folder: PathBuf,
-    /// Say it again every few seconds until everything is merged.
+    /// Refresh every few seconds until everything is merged.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
@@ -130,7 +130,7 @@ fn trouble(shard: &ShardStatus) -> String {
     if !matches!(shard.phase, ShardPhase::Failed | ShardPhase::Lost) {
         return String::new();
     }
-    let ended = shard.ended_by.as_deref().unwrap_or("its program is gone");
+    let ended = shard.ended_by.as_deref().unwrap_or("its process is gone");
     let mut text = format!("shard {} {}: {ended}", shard.shard, shard.phase.name());
     if let Some(log) = &shard.log {
         text += &format!("; {} ends with:", log.display());

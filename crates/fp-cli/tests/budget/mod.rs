@@ -156,7 +156,7 @@ fn impossible_budgets() {
     ];
     fail(
         &shape,
-        &["hidden size 100 is no multiple of 128", "--num-heads"],
+        &["hidden size 100 is not a multiple of 128", "--num-heads"],
     );
 }
 

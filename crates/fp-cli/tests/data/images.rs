@@ -260,7 +260,7 @@ fn every_kind_of_broken_image_is_counted_and_named() {
         "cut60.jpg: damaged JPEG image: the image data ends too early".to_owned(),
         "a.avif: unsupported AVIF image".to_owned(),
         "(question \"27\")".to_owned(),
-        "and 5 more (--all names every one)".to_owned(),
+        "and 5 more (--all lists all)".to_owned(),
     ] {
         assert!(flat.contains(&part), "{part}: {flat}");
     }
@@ -319,7 +319,7 @@ fn what_a_model_sees_otherwise_is_a_note() {
         "1 image in 16-bit grey: every sample above 255 becomes white",
         "grey.png: 16-bit grey (question \"3\")",
         "3 images with several frames or pages: the model sees the first",
-        "animated.png: 2 frames or pages (question \"6\") and 2 more (--all names every one)",
+        "animated.png: 2 frames or pages (question \"6\") and 2 more (--all lists all)",
         "1 image with transparent colours in a palette",
         "2 images with the same bytes as another file d.jpg: the same as a.jpg",
     ] {

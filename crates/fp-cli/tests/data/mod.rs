@@ -1,4 +1,4 @@
-//! Data sets and answers by the command: check, convert, export, rescore.
+//! Datasets and answers by the command: check, convert, export, rescore.
 
 mod files;
 mod images;
@@ -227,7 +227,7 @@ fn everything_wrong_with_a_folder_is_found_at_once() {
     let flat = unwrapped(&text);
     for part in [
         "questions.jsonl: 8 lines with problems (2 malformed, 1 with a duplicate id, 2 with a missing image, 2 without an answer to score by, 1 with an invalid value",
-        "questions.jsonl:2: id \"1\" is that of an earlier question",
+        "questions.jsonl:2: id \"1\" is already used by an earlier question",
         "questions.jsonl:3: no image",
         "questions.jsonl:9: box [9.0, 9.0, 9.0, 20.0] is empty or not finite",
         "questions.jsonl:10: question \"9\": box [170.0, 0.0, 180.0, 40.0] lies outside the image of 168×168",
@@ -263,10 +263,7 @@ fn the_first_twenty_problems_or_all() {
     let path = plain(folder.path(), &lines, &[]);
     let text = wrong(&[&path]);
     assert!(text.contains("questions.jsonl:20: ") && !text.contains("questions.jsonl:21: "));
-    assert!(
-        text.contains("and 10 more (--all names every one)"),
-        "{text}"
-    );
+    assert!(text.contains("and 10 more (--all lists all)"), "{text}");
     let text = wrong(&[&path, "--all"]);
     assert!(
         text.contains("questions.jsonl:30: ") && !text.contains("more"),
@@ -283,7 +280,7 @@ fn one_bad_dataset_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let sub = |name: &str| folder.path().join(name);
     plain(&sub("good"), &[line(1, "a.png", "")], &[("a.png", &png())]);
-    // Questions whose description is gone, a description that says nothing right, and a
+    // Questions whose description is gone, a description with wrong values, and a
     // folder that is no dataset at all.
     plain(&sub("lost"), &[line(1, "a.png", "")], &[("a.png", &png())]);
     std::fs::remove_file(sub("lost").join("benchmark.json")).unwrap();
@@ -584,7 +581,7 @@ fn what_answers_are_like_stands_below_their_figures() {
     assert!(
         words(&text).contains(
             "answer health of yes: 28 answers, the marked line explains the score ! one label: \
-             all 28 answers are yes, which is right for 50.0 %: a model that always says yes \
+             all 28 answers are yes, which is correct for 50.0 %: a model that always says yes \
              gets this score (existence/0.jpg#0: \"Yes\")"
         ),
         "{text}"

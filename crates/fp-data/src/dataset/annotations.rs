@@ -41,7 +41,7 @@ impl<T> Annotations<T> {
                     place.insert(Some(kept));
                 }
                 Entry::Occupied(place) => {
-                    let message = format!("{:?} is that of an earlier entry", place.key());
+                    let message = format!("{:?} is already used by an earlier entry", place.key());
                     problems.add(num_entries, ProblemKind::DuplicateId, message);
                 }
             }

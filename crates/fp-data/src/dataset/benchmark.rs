@@ -188,7 +188,7 @@ impl Benchmark {
         match self {
             Benchmark::Plain | Benchmark::Mmvet => "anything fits",
             Benchmark::Vqav2 | Benchmark::Vizwiz => "a question has answers",
-            Benchmark::Textvqa => "a question has one answer or ten, and is asked once per image",
+            Benchmark::Textvqa => "a question has one or ten answers, and is asked once per image",
             Benchmark::Gqa => "a question has one answer",
             Benchmark::Pope => "the answer is yes or no",
             Benchmark::Mme => "two questions on an image in a family, one answered yes, one no",
@@ -227,6 +227,6 @@ impl FromStr for Benchmark {
         Self::ALL
             .into_iter()
             .find(|benchmark| benchmark.name() == name)
-            .ok_or_else(|| format!("unknown benchmark `{name}`; known are {known}"))
+            .ok_or_else(|| format!("unknown benchmark `{name}`; expected one of: {known}"))
     }
 }

@@ -59,7 +59,7 @@ impl Collector {
         if !is_inside(name) {
             return Err((
                 ProblemKind::InvalidValue,
-                format!("image {name:?} is no path inside the folder of images"),
+                format!("image {name:?} is not a path inside the folder of images"),
             ));
         }
         if !self.images.contains_key(name) {
@@ -85,7 +85,7 @@ impl Collector {
     /// Refuses an id that an earlier question has.
     pub(super) fn refuse_known(&self, id: &str) -> Result<(), LineFault> {
         if self.ids.contains(id) {
-            let message = format!("id {id:?} is that of an earlier question");
+            let message = format!("id {id:?} is already used by an earlier question");
             Err((ProblemKind::DuplicateId, message))
         } else {
             Ok(())
@@ -138,7 +138,7 @@ impl Collector {
         }
         if sample.question.contains(fp_image::IMAGE_PLACEHOLDER) {
             invalid(format!(
-                "the question holds {}, which the prompt's template puts in",
+                "the question contains {}, which the prompt template inserts",
                 fp_image::IMAGE_PLACEHOLDER
             ));
         }

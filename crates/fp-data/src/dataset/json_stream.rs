@@ -47,7 +47,7 @@ pub(super) fn for_each_entry<T: DeserializeOwned>(
     } else if error.to_string().contains("unicode") {
         "it isn't all UTF-8; is it Latin-1 or Windows-1252?"
     } else if error.is_data() {
-        "it doesn't hold what it has to"
+        "it doesn't have the expected content"
     } else {
         "it isn't valid JSON"
     };

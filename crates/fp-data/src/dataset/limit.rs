@@ -24,7 +24,7 @@ pub(super) fn decoded_limit() -> Result<u64, DatasetError> {
         Ok(mib @ 1..=0xffff_ffff) => Ok(mib << 20),
         _ => Err(DatasetError::Content {
             path: PathBuf::from(LIMIT_VARIABLE),
-            reason: format!("a whole number of MiB from 1 is expected, not {named:?}"),
+            reason: format!("found {named:?}; expected a whole number of MiB, at least 1"),
         }),
     }
 }
@@ -32,7 +32,7 @@ pub(super) fn decoded_limit() -> Result<u64, DatasetError> {
 /// Says that something is too much, and how to allow it.
 pub(super) fn too_much(what: &str, limit: u64) -> String {
     format!(
-        "{what} to more than {} MiB; if the file is to be trusted, allow more with {LIMIT_VARIABLE}",
+        "{what} to more than {} MiB; if the file is trusted, raise the limit with {LIMIT_VARIABLE}",
         limit >> 20
     )
 }

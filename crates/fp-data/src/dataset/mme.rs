@@ -19,8 +19,8 @@ use crate::sample::Sample;
 const QUESTIONS: &str = "llava_mme.jsonl";
 const RELEASE: &str = "MME_Benchmark_release_version";
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     if folder.join(QUESTIONS).is_file() {
         vec!["test".to_owned()]
     } else {
@@ -71,7 +71,7 @@ fn entry(line: &str) -> Result<(String, String), LineFault> {
             return Ok((official_question(question), answer.trim().to_owned()));
         }
         [_] => "no tab before an answer".to_owned(),
-        _ => format!("{} columns instead of question and answer", columns.len()),
+        _ => format!("{} columns; expected question and answer", columns.len()),
     };
     Err((ProblemKind::Malformed, reason))
 }
@@ -143,7 +143,7 @@ impl Release {
 }
 
 /// Reads questions and answers.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &[QUESTIONS])?;
     let images = image_folders(folder, &[RELEASE]);
     let mut release = Release {
@@ -195,13 +195,13 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let mut answers: Vec<PathBuf> = release.files.into_keys().collect();
     answers.sort();
     files.extend(answers);
-    let mut reading = Reading::new(Benchmark::Mme, part, folder, files, collector);
+    let mut reading = Reading::new(Benchmark::Mme, split, folder, files, collector);
     reading.faults.extend(faults.into_iter().map(Arc::new));
     Ok(reading)
 }
 
 fn bad_id(id: &str) -> LineFault {
-    let message = format!("question_id {id:?} is no path of an image inside {RELEASE}");
+    let message = format!("question_id {id:?} is not the path of an image inside {RELEASE}");
     (ProblemKind::InvalidValue, message)
 }
 

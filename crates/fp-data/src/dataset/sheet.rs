@@ -1,4 +1,4 @@
-//! A contact sheet: images of a data set with their questions, answers and boxes.
+//! A contact sheet: images of a dataset with their questions, answers and boxes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -65,9 +65,9 @@ pub enum SheetError {
 /// How a sheet is laid out.
 #[derive(Debug, Clone, Copy)]
 pub struct SheetOptions {
-    /// Images, the first ones of the data set.
+    /// Number of images, from the first one on of the dataset.
     pub images: usize,
-    /// Images beside each other.
+    /// Images per row.
     pub columns: usize,
     /// Questions under each image, at most as many as there are colours (6).
     pub questions: usize,

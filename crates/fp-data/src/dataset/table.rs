@@ -64,7 +64,7 @@ fn tabs(path: &Path) -> Result<TextTable, DatasetError> {
 /// Says that a row of a table with tabs isn't as long as its header.
 pub(super) fn wrong_count(found: usize, expected: usize) -> LineFault {
     let message = format!(
-        "{found} columns instead of {expected}; a tab or a quote is missing or too many, or the row is cut off"
+        "{found} columns, expected {expected}; a tab or a quote is missing or extra, or the row is cut off"
     );
     (ProblemKind::Malformed, message)
 }

@@ -35,7 +35,7 @@ pub(super) fn workbook(path: &Path) -> Result<TextTable, DatasetError> {
     };
     let broken = |source| DatasetError::Unreadable {
         path: path.to_owned(),
-        reason: "no whole workbook of Excel; it may have been cut off".to_owned(),
+        reason: "not a complete Excel workbook; it may have been cut off".to_owned(),
         source,
     };
     let limit = decoded_limit()?;

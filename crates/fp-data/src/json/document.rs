@@ -135,10 +135,7 @@ impl Scanner<'_> {
                 self.duplicates.push(Problem {
                     line: Some(line),
                     column: Some(column),
-                    ..Problem::new(
-                        inner.to_string(),
-                        "the key comes twice; leave one of them out",
-                    )
+                    ..Problem::new(inner.to_string(), "the key comes twice; remove one of them")
                 });
             }
             self.comma();

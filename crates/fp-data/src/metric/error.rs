@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum MetricError {
     /// A rule that no one knows.
-    #[error("unknown answer rule `{name}`; known are {known}")]
+    #[error("unknown answer rule `{name}`; expected one of: {known}")]
     UnknownRule {
         /// The name given.
         name: String,

@@ -1,8 +1,8 @@
-//! The questions that answers are to: a data set, whether its images are there or not.
+//! The questions that answers are to: a dataset, whether its images are there or not.
 
 use crate::dataset::{Dataset, DatasetError, ProblemKind, Reading, locate};
 
-/// Reads the data set that `selector` names, as [`crate::dataset::open`] does, but for images:
+/// Reads the dataset that `selector` names, as [`crate::dataset::open`] does, but for images:
 /// scores need none. A note says how many files aren't there.
 ///
 /// # Errors
@@ -12,11 +12,10 @@ pub fn open_questions(selector: &str) -> Result<Dataset, DatasetError> {
     let (count, others) = (dataset.text_only.len(), dataset.samples.len());
     if count > 0 {
         // A study leaves them out; here they have a figure of their own.
-        let is_left_out =
-            |note: &String| note.ends_with("questions have no image and are left out");
+        let is_left_out = |note: &String| note.ends_with("questions have no image and are skipped");
         dataset.notes.retain(|note| !is_left_out(note));
         dataset.notes.push(format!(
-            "{count} of {} questions have no image and count in the overall accuracy alone",
+            "{count} of {} questions have no image and count only in the overall accuracy",
             count + others
         ));
     }

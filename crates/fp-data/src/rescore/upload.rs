@@ -30,7 +30,7 @@ pub struct Upload {
 /// all of `test2015`, whichever part was answered.
 ///
 /// # Errors
-/// A benchmark without such a file, answers to nothing of the data set.
+/// A benchmark without such a file, answers to nothing of the dataset.
 pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreError> {
     let form = |reason: String| RescoreError::Form {
         path: file.path.clone(),
@@ -45,7 +45,7 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
     let mut notes = joined.notes;
     let number = |id: &str| {
         let number = id.parse::<u64>();
-        number.map_err(|_| form(format!("question_id {id:?} is no number")))
+        number.map_err(|_| form(format!("question_id {id:?} is not a number")))
     };
     let json = |value: serde_json::Result<String>| {
         value.map_err(|source| RescoreError::Json {
@@ -80,8 +80,8 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
             let num_others = ids.iter().filter(|id| !by_id.contains_key(id)).count();
             if num_others > 0 {
                 notes.push(format!(
-                    "{num_others} of the {} questions that the server takes are not of {} and \
-                     stand empty",
+                    "{num_others} of the {} questions that the server expects are not of {} and \
+                     are left empty",
                     ids.len(),
                     dataset.split
                 ));
@@ -95,7 +95,7 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
             let workbook::Rows { rows, empty } = workbook::mmbench(dataset, &by_index)?;
             if !empty.is_empty() {
                 notes.push(format!(
-                    "the dataset's table has no column {}; it stands empty",
+                    "the dataset's table has no column {}; it is left empty",
                     empty.join(", ")
                 ));
             }
@@ -150,7 +150,7 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
         }
         other => {
             return Err(form(format!(
-                "nobody takes a file of answers for {}; it is scored here",
+                "{} has no submission format; it is scored locally",
                 other.title()
             )));
         }

@@ -34,7 +34,7 @@ pub struct GenerateOptions {
 /// What was generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Generated {
-    /// Scenes.
+    /// Number of scenes.
     pub images: u64,
     /// Questions over all of them.
     pub questions: u64,

@@ -123,27 +123,27 @@ fn columns_of_another_type_are_named() {
         (
             "question",
             numbers(),
-            "column `question` has to be text; it is INT64",
+            "column `question` is INT64; expected text",
         ),
         (
             "answer",
             reals(),
-            "column `answer` has to be text; it is DOUBLE",
+            "column `answer` is DOUBLE; expected text",
         ),
         (
             "question_id",
             reals(),
-            "column `question_id` has to be text or a whole number; it is DOUBLE",
+            "column `question_id` is DOUBLE; expected text or a whole number",
         ),
         (
             "category",
             Values::Images(vec![None, None]),
-            "column `category` has to be text; it is a structure of bytes",
+            "column `category` is a structure of bytes; expected text",
         ),
         (
             "image",
             numbers(),
-            "column `image` has to be a structure with `bytes`, or bytes; it is INT64",
+            "column `image` is INT64; expected a structure with `bytes`, or bytes",
         ),
     ] {
         write(&path, &changed(column, values));
@@ -166,7 +166,7 @@ fn missing_columns_are_named() {
     );
     assert!(error.contains("to be MME's it lacks answer"), "{error}");
     assert!(locate(&folder.path().display().to_string()).is_err());
-    // Beside a data set that is known, a file of something else is left alone.
+    // Beside a dataset that is known, a file of something else is left alone.
     write(&folder.path().join("data/dev.parquet"), &mme());
     assert_eq!(find(folder.path()).unwrap().len(), 1);
 }

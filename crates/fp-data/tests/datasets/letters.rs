@@ -235,7 +235,7 @@ fn what_one_image_does_not_tell_is_counted() {
     let dataset = open(&root.display().to_string()).unwrap();
     assert_eq!(
         dataset.notes,
-        ["1 of 2 questions need several images and are left out"]
+        ["1 of 2 questions need several images and are skipped"]
     );
     assert_eq!(
         (dataset.samples.len(), dataset.samples[0].family.as_str()),
@@ -267,7 +267,7 @@ fn what_one_image_does_not_tell_is_counted() {
     let dataset = open(&root.display().to_string()).unwrap();
     assert_eq!(
         dataset.notes,
-        ["1 of 2 questions are on videos and are left out"]
+        ["1 of 2 questions are on videos and are skipped"]
     );
     assert_eq!(dataset.samples[0].family, "Scene Understanding");
 }

@@ -55,7 +55,7 @@ fn tables() {
                 "no number",
                 TABLE,
                 |bytes| replaced(bytes, "\n1\t", "\none\t"),
-                Problems(WrongType, 1, "row 1: index \"one\" is no number"),
+                Problems(WrongType, 1, "row 1: index \"one\" is not a number"),
             ),
             (
                 "Latin-1",
@@ -67,7 +67,7 @@ fn tables() {
                 "image cut off",
                 TABLE,
                 |bytes| bytes[..bytes.len() - 3].to_vec(),
-                Problems(MissingImage, 1, "no whole Base64"),
+                Problems(MissingImage, 1, "not complete Base64"),
             ),
             (
                 "no such option",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::dataset_support::choices;
 
-/// A data set of the plain form with these lines, and one image, `a.png`.
+/// A dataset of the plain form with these lines, and one image, `a.png`.
 fn plain(folder: &Path, lines: &[Value]) {
     let description = r#"{"name": "n", "split": "s", "answer_rule": "exact"}"#;
     std::fs::write(folder.join("benchmark.json"), description).unwrap();
@@ -49,7 +49,7 @@ fn lines_without_an_image_are_set_apart_and_counted() {
     assert_eq!(ids(&dataset), [vec!["a"], vec!["key", "empty", "null"]]);
     assert_eq!(
         dataset.notes,
-        ["3 of 4 questions have no image and are left out"]
+        ["3 of 4 questions have no image and are skipped"]
     );
     let mut images: Vec<&str> = dataset
         .text_only
@@ -128,7 +128,7 @@ fn scienceqa_without_an_image_is_set_apart() {
     let whole = fp_data::dataset::load(folder.path()).unwrap();
     let total = dataset.samples.len();
     assert_eq!((whole.samples.len(), whole.text_only.len()), (total - 3, 3));
-    let note = format!("3 of {total} questions have no image and are left out");
+    let note = format!("3 of {total} questions have no image and are skipped");
     assert_eq!(whole.notes, [note]);
     let first = &whole.text_only[0];
     assert!(!first.question.contains("<image>") && !first.choices.is_empty());

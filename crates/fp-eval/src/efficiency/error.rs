@@ -45,7 +45,7 @@ pub enum EfficiencyError {
         source: std::io::Error,
     },
     /// A file that is no measurement of this version.
-    #[error("{} is no measurement that this version can read", path.display())]
+    #[error("{} is not a measurement that this version can read", path.display())]
     Content {
         /// The file.
         path: PathBuf,

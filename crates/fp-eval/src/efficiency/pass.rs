@@ -122,7 +122,7 @@ pub(super) fn pass(
     })
 }
 
-/// What a method keeps of a prefix that has the rows it looks from.
+/// What a method keeps of a prefix that has the rows it reads.
 pub(super) fn select(
     prefix: &Prefix,
     plan: &Plan,

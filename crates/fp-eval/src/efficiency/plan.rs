@@ -82,7 +82,7 @@ pub struct Plan {
     pub prune_layer: usize,
     /// How a head's row becomes a distribution.
     pub normalization: Normalization,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
     /// Where it computes.
     pub device: String,
@@ -90,7 +90,7 @@ pub struct Plan {
     pub dtype: String,
     /// Bytes of one value of keys and values.
     pub bytes_per_value: usize,
-    /// Threads that compute.
+    /// Compute threads.
     pub threads: usize,
     /// How long, how often, how many at once.
     pub settings: EfficiencySettings,
@@ -121,7 +121,7 @@ impl Plan {
     ///
     /// # Errors
     /// A budget or head count that can't be met, K outside 1..L, a strategy that finds no
-    /// rows to look from.
+    /// rows to read.
     pub(super) fn with(mut self, pruning: &Pruning<'_>) -> Result<Plan, EfficiencyError> {
         self.settings.check()?;
         let (layout, num_heads) = (self.layout, self.shape.num_heads);

@@ -47,11 +47,11 @@ pub struct Request {
     pub device: String,
     /// Precision; as in [`LoadOptions::dtype`].
     pub dtype: Option<DType>,
-    /// Threads that compute.
+    /// Compute threads.
     pub threads: usize,
     /// How long, how often, how many at once.
     pub settings: EfficiencySettings,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
 }
 
@@ -136,7 +136,7 @@ impl Prepared {
         &self.plan
     }
 
-    /// The threads that compute.
+    /// The compute threads.
     pub(super) fn pool(&self) -> Result<rayon::ThreadPool, EfficiencyError> {
         let count = self.plan.threads;
         if count == 0 {

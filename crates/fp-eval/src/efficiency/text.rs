@@ -76,7 +76,7 @@ pub fn describe(efficiency: &Efficiency) -> Vec<String> {
             plan.input,
         ),
         format!(
-            "{} in {} with {}; {}, end of sequence or not; {} after {} to warm up, in which all schedules took turns in an order that rotates",
+            "{} in {} with {}; {}, end of sequence or not; {} after {} to warm up, in which all schedules took turns in rotating order",
             plan.device,
             plan.dtype,
             counted(plan.threads, "thread"),
@@ -85,7 +85,7 @@ pub fn describe(efficiency: &Efficiency) -> Vec<String> {
             settings.warmup,
         ),
         format!("{}; took {:.0} s", efficiency.machine.describe(), efficiency.seconds),
-        "predicted: multiply-accumulates of the decoder with scoring, as `finepruner budget` counts them; the vision tower is not among them".to_owned(),
+        "predicted: multiply-accumulates of the decoder with scoring, as `finepruner budget` counts them, without the vision tower".to_owned(),
         format!("peak memory: {}; {}", efficiency.memory_method, efficiency.device_memory),
     ];
     let widths = efficiency.schedules.iter();
@@ -98,7 +98,7 @@ pub fn describe(efficiency: &Efficiency) -> Vec<String> {
     }
     for skipped in &efficiency.skipped_batches {
         lines.push(format!(
-            "batches of {} were left out: they need about {}, excluding weights; the memory limit is {}",
+            "batches of {} were skipped: they need about {}, excluding weights; the memory limit is {}",
             skipped.batch,
             bytes(skipped.needed_bytes as f64),
             bytes(skipped.limit_bytes as f64),
@@ -113,7 +113,7 @@ pub fn describe(efficiency: &Efficiency) -> Vec<String> {
     }
     if !efficiency.is_repeatable {
         lines.push(
-            "rounds differed in the tokens that they kept or decoded: the device doesn't repeat itself"
+            "rounds differed in the tokens that they kept or decoded: the device is not deterministic"
                 .to_owned(),
         );
     }
@@ -172,7 +172,7 @@ fn speed_up(efficiency: &Efficiency) -> TextTable {
         ]
     });
     table(
-        "Times as fast as dense, round by round: the decoder's prefill beside what\ncounting predicts, the time to the first and to the last token",
+        "Times as fast as dense, round by round: the decoder's prefill beside the\nprediction from counted operations, the time to the first and to the last token",
         &[
             "tokens",
             "prefill",
@@ -235,7 +235,7 @@ fn memory(efficiency: &Efficiency) -> TextTable {
         ]
     });
     table(
-        "Memory: keys and values after the prefill, held and counted; the process at its\npeak, and what of that came with the run",
+        "Memory: KV cache after the prefill, held and counted; the process at its\npeak, and the share of that from the run",
         &[
             "tokens",
             "KV held",
@@ -367,7 +367,7 @@ fn selection_table(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
     }
     (!rows.is_empty()).then(|| {
         table(
-            "Choosing tokens, with what the vision tower is read for, beside what it saves of\nthe decoder's prefill, in ms",
+            "Time to select tokens, with reads of the vision tower, beside the time saved in\nthe decoder's prefill, in ms",
             &header,
             rows,
         )

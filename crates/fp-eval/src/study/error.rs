@@ -94,7 +94,7 @@ pub enum StudyError {
         source: BlockError,
     },
     /// A record that isn't the one that belongs there.
-    #[error("{}, record {line}: it is sample {found}, where {expected} belongs", path.display())]
+    #[error("{}, record {line}: it is sample {found}; expected sample {expected}", path.display())]
     Order {
         /// The records.
         path: PathBuf,
@@ -106,14 +106,14 @@ pub enum StudyError {
         expected: String,
     },
     /// A folder with other files in it.
-    #[error("{} isn't a run's folder and isn't empty; name a new one", path.display())]
+    #[error("{} isn't the folder of a run and isn't empty; name a new one", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,
     },
     /// A run that was started otherwise.
     #[error(
-        "{} was started with {} than now; resume it with what it was started with, name another folder, or accept the change (--accept-changes)",
+        "{} was started with {} than now; resume it with the original settings, name another folder, or accept the change (--accept-changes)",
         path.display(), changes.join(", ")
     )]
     Changed {
@@ -122,7 +122,7 @@ pub enum StudyError {
         /// What differs.
         changes: Vec<String>,
     },
-    /// A run whose records can't be gone on with, whatever is accepted.
+    /// A run whose records can't be added to, whatever is accepted.
     #[error("{}: {reason}; its records can't be added to; name another folder", path.display())]
     Incompatible {
         /// The run's folder.
@@ -138,10 +138,10 @@ pub enum StudyError {
         /// Which program.
         holder: String,
     },
-    /// A program that can't be looked at from here writes to the folder, or did when it
+    /// A program that can't be checked from here writes to the folder, or did when it
     /// ended.
     #[error(
-        "{} is locked by {holder}, which can't be looked at from here; if that has ended, delete {} and start again",
+        "{} is locked by {holder}, which can't be checked from here; if that has ended, delete {} and start again",
         path.display(), lock.display()
     )]
     Locked {
@@ -152,7 +152,7 @@ pub enum StudyError {
         /// Which program.
         holder: String,
     },
-    /// Runs that aren't pieces of one.
+    /// Runs that aren't shards of one.
     #[error("{} and {} can't be merged: {reason}", first.display(), second.display())]
     Merge {
         /// One folder.
@@ -162,7 +162,7 @@ pub enum StudyError {
         /// Why.
         reason: String,
     },
-    /// Pieces that don't make a whole.
+    /// Shards that don't make a whole.
     #[error(
         "{missing} of {expected} samples are in none of the folders, the first one is sample {first}{}",
         listed(holes)
@@ -207,15 +207,15 @@ pub enum StudyError {
 fn what_of_line(error: &LineError) -> &'static str {
     match error {
         LineError::Frame | LineError::Checksum { .. } => {
-            "was damaged or changed after it was written; if nobody edited it, the lines before \
-             it are whole, and cutting the file there lets the run be resumed"
+            "was damaged or changed after it was written; unless it was edited, the lines before \
+             it are intact, and the run can be resumed after truncating the file there"
         }
         LineError::Content(_) => {
-            "is whole, but no record that this version reads; another version or program wrote it"
+            "is intact, but isn't a record that this version reads; another version or program wrote it"
         }
         LineError::Value { .. } => {
-            "is whole, but doesn't fit the run that run.json beside it describes: one of the two \
-             was edited or comes from another run, so restore them together"
+            "is intact, but doesn't match the run that run.json beside it describes: one of the \
+             two was edited or comes from another run, so restore them together"
         }
     }
 }
@@ -225,11 +225,11 @@ fn what_of_block(error: &BlockError, offset: u64) -> String {
     match error {
         BlockError::Header | BlockError::Checksum { .. } => format!(
             "was damaged or changed after it was written; if there is no copy of the file, the \
-             blocks before it are whole, and cutting the file to its first {offset} bytes (and \
-             deleting {RECORDS_FILE} beside it, if there is one) lets the run be resumed"
+             blocks before it are intact, and the run can be resumed after truncating the file \
+             to its first {offset} bytes (and deleting {RECORDS_FILE} beside it, if there is one)"
         ),
         BlockError::Content { .. } => {
-            "is whole, but nothing that this version reads; another version or program wrote it"
+            "is intact, but isn't a block that this version reads; another version or program wrote it"
                 .to_owned()
         }
         BlockError::Record { source, .. } => what_of_line(source).to_owned(),

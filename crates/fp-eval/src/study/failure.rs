@@ -57,7 +57,7 @@ impl FailureKind {
             FailureKind::UnsupportedImage => "with an image in an unsupported format",
             FailureKind::ImageSize => "with an image that is too large or too elongated",
             FailureKind::PromptTooLong => "with a prompt that is too long for the model",
-            FailureKind::Prompt => "whose question can't be made a prompt",
+            FailureKind::Prompt => "whose question can't be turned into a prompt",
             FailureKind::Model => "that the model refused",
             FailureKind::Unclassified => "for reasons recorded without a kind",
         }

@@ -101,7 +101,7 @@ pub enum GridError {
     Plan(#[from] PlanError),
     /// Every head selected, which makes all head strategies one.
     #[error(
-        "{setting} selects all {num_heads} heads, and then every head strategy is the same method; leave it to the control all_heads"
+        "{setting} selects all {num_heads} heads, and then every head strategy is the same method; use the control all_heads"
     )]
     AllHeads {
         /// As configured.
@@ -110,7 +110,7 @@ pub enum GridError {
         num_heads: usize,
     },
     /// Two settings that come to the same.
-    #[error("{first} and {second} both come to {value}; leave one out")]
+    #[error("{first} and {second} both resolve to {value}; remove one")]
     Same {
         /// One setting.
         first: String,

@@ -1,4 +1,4 @@
-//! One half of the images to choose by, the other to confirm on.
+//! The selection half of the images and the confirmation half.
 
 use fp_data::hash::sha256_hex;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ impl Halves {
         }
     }
 
-    /// Whether an image of a dataset's `split` is of the half to choose by.
+    /// Whether an image of a dataset's `split` is of the selection half.
     pub fn is_select(self, split: &str, image_id: &str) -> bool {
         match self {
             Halves::BySplit => split == "select",

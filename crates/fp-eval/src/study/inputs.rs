@@ -52,7 +52,7 @@ pub(crate) struct LoadedImage {
     pub(crate) size: [usize; 2],
     /// Columns and rows of the tokens of an image that is taken in its own shape.
     pub(crate) grid: Option<[usize; 2]>,
-    /// `[N]`: which image tokens show padding alone; none of any-resolution input.
+    /// `[N]`: which image tokens show only padding; none of any-resolution input.
     pub(crate) padding: Option<Vec<bool>>,
     pixels: Pixels,
     /// What reading, decoding and preprocessing took.
@@ -77,7 +77,7 @@ enum Pixels {
 }
 
 impl Inputs {
-    /// What the checkpoint asks for, where `cut` says nothing else.
+    /// What the checkpoint asks for, where `cut` doesn't say otherwise.
     pub(crate) fn new(
         opened: &OpenedCheckpoint,
         cut: Cut,
@@ -111,7 +111,7 @@ impl Inputs {
         })
     }
 
-    /// What happens to an image that isn't square; none for any-resolution tiles, and for images
+    /// What to do with an image that isn't square; none for any-resolution tiles, and for images
     /// of any size.
     pub(crate) fn aspect(&self) -> Option<ImageAspect> {
         match (&self.tiles, &self.model.dynamic) {

@@ -15,7 +15,7 @@ pub enum LineError {
     #[error("it isn't of the form {{\"crc32\":\"…\",\"sample\":{{…}}}}")]
     Frame,
     /// Changed since it was written.
-    #[error("its checksum is {found:08x}, written was {written}")]
+    #[error("its checksum is {found:08x}, expected {written}")]
     Checksum {
         /// What the line says.
         written: String,

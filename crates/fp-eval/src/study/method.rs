@@ -16,8 +16,8 @@ pub enum Method {
         /// h.
         num_selected_heads: usize,
     },
-    /// By the heads that a head strategy ranks highest by their mean score on the half to
-    /// choose by, the same heads for every sample.
+    /// By the heads that a head strategy ranks highest by their mean score on the selection
+    /// half, the same heads for every sample.
     Static {
         /// Scores the heads.
         head_strategy: HeadStrategy,
@@ -30,7 +30,7 @@ pub enum Method {
     Named {
         /// Its name.
         name: String,
-        /// Where attention is read from, of methods that look from a query strategy's rows.
+        /// Where attention is read from, of methods that read a query strategy's rows.
         query_strategy: Option<QueryStrategy>,
         /// The seed, of methods that draw by chance; each sample draws from its own
         /// stream under it.

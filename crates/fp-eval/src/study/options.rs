@@ -18,9 +18,9 @@ use super::spec::{Invocation, RunSpec};
 pub struct RunOptions {
     /// The run's folder: new, empty, or of a run to resume.
     pub output: PathBuf,
-    /// Threads that compute.
+    /// Compute threads.
     pub threads: usize,
-    /// Threads that load images beside them; as many by default.
+    /// Image-loading threads; as many as compute threads by default.
     pub loaders: Option<usize>,
     /// Questions that a worker answers together at most.
     pub batch_size: usize,
@@ -31,7 +31,7 @@ pub struct RunOptions {
     /// The methods that are known by name; what is registered here can be named in
     /// configurations.
     pub methods: Arc<MethodRegistry>,
-    /// Only this piece of the run.
+    /// Only this shard of the run.
     pub shard: Option<Shard>,
     /// Resume though configuration, data or weights differ from those at the start.
     pub accept_changes: bool,
@@ -74,7 +74,7 @@ impl RunOptions {
         }
     }
 
-    /// Threads that load images. Those that find enough loaded do nothing, so there
+    /// Image-loading threads. Those that find enough loaded do nothing, so there
     /// may well be more than it takes.
     pub(super) fn num_loaders(&self) -> usize {
         self.loaders.unwrap_or(self.threads)

@@ -1,6 +1,6 @@
-//! Ranks heads on the half to choose by, for the static variants of head strategies.
+//! Ranks heads on the selection half, for the static variants of head strategies.
 //!
-//! A shard ranks over the whole half, not over its piece of it.
+//! A shard ranks over the whole half, not over its share of it.
 
 use std::path::Path;
 
@@ -52,7 +52,7 @@ pub(super) fn static_heads(
     if total == 0 {
         return Err(StudyError::Setting {
             what: "static_heads",
-            found: "no sample is in the half to choose by".to_owned(),
+            found: "no sample is in the selection half".to_owned(),
             expected: "more images, or datasets with the splits select and confirm".to_owned(),
         });
     }
@@ -118,7 +118,7 @@ fn ranked(
         let reason = first_error.unwrap_or("no head has attention to the image");
         return Err(StudyError::Setting {
             what: "static_heads",
-            found: format!("no sample of the half to choose by has head scores ({reason})"),
+            found: format!("no sample of the selection half has head scores ({reason})"),
             expected: "at least one sample that can be scored".to_owned(),
         });
     };
@@ -133,7 +133,7 @@ fn ranked(
     })
 }
 
-/// The samples to choose by, image by image, whatever the shard.
+/// The samples of the selection half, image by image, whatever the shard.
 fn select_half(prepared: &Prepared) -> (Halves, Vec<Vec<usize>>) {
     let specs = &prepared.spec.datasets;
     let halves = Halves::of(specs);

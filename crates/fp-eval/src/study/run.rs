@@ -20,7 +20,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Samples of this run or piece.
+    /// Samples of this run or shard.
     pub total: usize,
     /// Samples that are recorded.
     pub done: usize,
@@ -38,7 +38,7 @@ pub struct Progress {
 pub struct RunSummary {
     /// The run's folder.
     pub output: PathBuf,
-    /// Samples of this run or piece.
+    /// Samples of this run or shard.
     pub num_samples: usize,
     /// Those that were there already.
     pub num_resumed: usize,
@@ -48,7 +48,7 @@ pub struct RunSummary {
     pub num_cells: usize,
     /// Seconds from reading the data to the last record.
     pub seconds: f64,
-    /// Whether loading kept up with the model, in what was run just now.
+    /// Whether loading kept pace with the model, in what was run just now.
     pub loading: LoadingTimes,
     /// The most memory that the program had at any time.
     pub peak_memory_bytes: Option<u64>,

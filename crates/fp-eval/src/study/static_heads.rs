@@ -25,7 +25,7 @@ pub const STATIC_HEADS_FILE: &str = "static_heads.json";
 pub struct StaticHeads {
     /// How the images were split.
     pub halves: Halves,
-    /// Samples of the half to choose by.
+    /// Samples of the selection half.
     pub num_samples: usize,
     /// Those of them that could not be read or run.
     pub num_failed: usize,

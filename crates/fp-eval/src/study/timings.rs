@@ -133,9 +133,9 @@ impl LoadingTimes {
     pub fn verdict(&self) -> Option<String> {
         let share = self.waiting_share()?;
         let kept_up = if share <= HELD_UP {
-            "loading kept up with the model"
+            "loading kept pace with the model"
         } else {
-            "loading held the model up"
+            "loading slowed the model down"
         };
         Some(format!(
             "Workers waited for images for {:.1} % of their time ({:.2} s beside {:.2} s of answering, after {:.2} s for their first ones; loading took {:.2} s): {kept_up}.",

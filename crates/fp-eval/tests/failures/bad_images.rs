@@ -83,7 +83,7 @@ fn tiled_planar_tiff() -> Vec<u8> {
     tiff
 }
 
-/// A progressive JPEG of one small block row that says nothing in a hundred scans.
+/// A progressive JPEG of one small block row that encodes nothing in a hundred scans.
 fn jpeg_of_many_scans() -> Vec<u8> {
     fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
         let len = (content.len() + 2) as u16;

@@ -62,10 +62,10 @@ impl fmt::Display for Remark {
                 "it has {num_frames} frames or pages, of which the model sees the first"
             ),
             Remark::PaletteAlpha => f.write_str(
-                "colours of its palette are transparent: the model sees them as if they were not",
+                "colours of its palette are transparent: the model sees them as opaque",
             ),
             Remark::Irregular { reason } => {
-                write!(f, "it can be decoded, but isn't whole: {reason}")
+                write!(f, "it can be decoded, but is incomplete: {reason}")
             }
         }
     }

@@ -40,7 +40,7 @@ pub enum CudaError {
         multiple: usize,
     },
     /// A buffer that doesn't start at an aligned address.
-    #[error("{op}: {tensor} starts at {address:#x}, which is no multiple of {alignment} bytes")]
+    #[error("{op}: {tensor} starts at {address:#x}, which is not a multiple of {alignment} bytes")]
     Misaligned {
         /// Operation that was called.
         op: &'static str,
@@ -171,7 +171,7 @@ pub enum DataError {
         row: usize,
     },
     /// Queries or keys whose softmax is no number.
-    #[error("row {row}: the softmax of its queries and keys is no number")]
+    #[error("row {row}: the softmax of its queries and keys is not a number")]
     InvalidLogits {
         /// (b·H + h)·Q + q.
         row: usize,

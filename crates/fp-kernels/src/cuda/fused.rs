@@ -37,7 +37,7 @@ pub struct Fused<'a, T> {
     pub normalization: Normalization,
     /// None of them may compare heads.
     pub strategies: &'a Strategies,
-    /// Go on where no head of a sample attends to the image.
+    /// Continue even if no head of a sample attends to the image.
     pub allow_degenerate: bool,
     /// How to run.
     pub path: FusedPath,

@@ -31,7 +31,7 @@ fn check(mistake: u32, cluster: u32, says: &str) {
         set_order(order);
         let fault = run(mistake, cluster).expect("nothing found");
         assert!(fault.contains(says), "{fault}");
-        // The emulation goes on with the next launch.
+        // The emulation continues with the next launch.
         assert_eq!(run(0, cluster), None);
     }
     set_order(0);

@@ -47,7 +47,7 @@ pub const TEN: &[(&str, usize, usize, &str)] = &[
         "MME",
         2_374,
         1_187,
-        "Fu et al. 2023: two questions an image",
+        "Fu et al. 2023: two questions per image",
     ),
     (
         "ScienceQA-IMG test",

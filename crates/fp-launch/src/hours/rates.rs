@@ -21,7 +21,7 @@ pub struct Gpu {
     pub bandwidth_efficiency: f64,
     /// Rows that are decoded together.
     pub rows: f64,
-    /// Tokens of a mean answer, the end included.
+    /// Mean number of tokens per answer, the end included.
     pub answer_tokens: f64,
 }
 

@@ -62,7 +62,7 @@ pub fn submit(command: &[String], after: &[String]) -> Result<String, LaunchErro
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(LaunchError::Refused {
             command: command.join(" "),
-            reason: format!("it printed {output:?}, which is no job"),
+            reason: format!("it printed {output:?}, which is not a job id"),
         });
     }
     Ok(id.to_owned())

@@ -85,7 +85,7 @@ pub enum CheckpointError {
     /// The projector of a model and nothing else of it.
     #[error(
         "{} holds only a projector ({sign}), and the language model isn't there; expected a full \
-         model: one that was saved whole after the projector was trained",
+         model: one that was saved in full after the projector was trained",
         dir.display()
     )]
     ProjectorOnly {
@@ -135,7 +135,7 @@ pub enum CheckpointError {
     /// No tensor of the vision tower among the weights.
     #[error(
         "the vision tower is missing from the weights in {}, which have no tensor such as \
-         `{expected}`; expected a model that was saved whole",
+         `{expected}`; expected a model that was saved in full",
         dir.display()
     )]
     NoTower {

@@ -159,7 +159,7 @@ impl Inputs<'_> {
         if let Some(id) = config.eos_tokens.iter().copied().find(is_beyond) {
             notes.push(format!(
                 "the token {id} that ends answers is outside the vocabulary of {vocab_size}: they \
-                 go on until the limit"
+                 continue until the limit"
             ));
         }
         notes

@@ -94,11 +94,11 @@ pub(crate) fn lacking_part(
         let apart = folder.find(is_projector_file);
         let hint = match apart {
             Some(name) => format!(
-                "{} beside them may hold it; load the model with it and save it whole",
+                "{} beside them may hold it; load the model with it and save it in full",
                 folder.path(name).display()
             ),
             None => "it was trained into a file mm_projector.bin; load the model with it and \
-                     save it whole"
+                     save it in full"
                 .to_owned(),
         };
         return Some(CheckpointError::NoProjector {

@@ -131,7 +131,7 @@ impl ModelConfig {
         Family::config(&fields)
     }
 
-    /// What happens to an image that isn't square where nobody says otherwise: what
+    /// What to do with an image that isn't square where nobody says otherwise: what
     /// the config states, else padding.
     pub fn image_aspect(&self) -> ImageAspect {
         match self.image_aspect_ratio.as_deref() {

@@ -134,7 +134,7 @@ fn nothing(what: &'static str) -> ModelError {
     }
 }
 
-/// An error of a batch of one, naming the rows that were looked from.
+/// An error of a batch of one, naming the rows that were read.
 fn alone(error: ScoringError, rows: &[usize]) -> ScoringError {
     match error {
         ScoringError::Sample { source, .. } => match *source {

@@ -17,7 +17,7 @@ impl VisionConfig {
             VisionNeed::HiddenState(state) => VisionRead::HiddenState(self.state_index(state)?),
             VisionNeed::ClassAttention(_) if self.num_class_tokens() == 0 => {
                 return Err(ModelError::InputValue {
-                    what: "what a method looks at",
+                    what: "what a method reads",
                     found: "the class token's attention".to_owned(),
                     expected: "something else: this vision tower has no class token".to_owned(),
                 });
@@ -51,7 +51,7 @@ impl ModelConfig {
             let looks_at_tower = !needs.vision.is_empty() || needs.clip;
             if self.dynamic.is_some() && (looks_at_tower || stage.site == Site::Vision) {
                 return Err(ModelError::InputValue {
-                    what: "what a method looks at",
+                    what: "what a method reads",
                     found: "the vision tower".to_owned(),
                     expected: format!(
                         "the decoder alone: {} patches of the tower of the family {} are one \

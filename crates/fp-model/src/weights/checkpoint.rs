@@ -109,7 +109,7 @@ impl Checkpoint {
             }
             let error = ModelError::Shard {
                 path: path.clone(),
-                reason: format!("the index promises tensor `{name}` in it, which isn't there"),
+                reason: format!("the index lists tensor `{name}` in it, which isn't there"),
                 source: None,
             };
             Some((name.as_str(), error))

@@ -33,7 +33,7 @@ impl PickleShard {
         })?;
         let unusable = |source: Cause| ModelError::Shard {
             path: path.to_owned(),
-            reason: "it isn't a whole PyTorch archive".to_owned(),
+            reason: "it isn't a complete PyTorch archive".to_owned(),
             source: Some(source),
         };
         let storages = guarded(READER, || look(file))

@@ -1,6 +1,6 @@
 //! A look at a pickle before its reader builds objects of it.
 //!
-//! The reader believes what it reads: it allocates a string by its stated length, copies an
+//! The reader trusts what it reads: it allocates a string by its stated length, copies an
 //! object each time that the memo is asked for it, and drops nested objects by recursion. A
 //! file of a few hundred bytes can ask for any amount of memory so. Here the same opcodes run
 //! on sizes alone.

@@ -106,7 +106,7 @@ impl SafetensorsShard {
             .and_then(|len| file.bytes(8..8 + len));
         let Some(header) = header else {
             return Err(broken(format!(
-                "it starts with a header length of {header_len}, but has {file_len} bytes; it is cut short or no safetensors file"
+                "it starts with a header length of {header_len}, but has {file_len} bytes; it is truncated or not a safetensors file"
             )));
         };
         let data_start = 8 + header.len();
@@ -119,7 +119,7 @@ impl SafetensorsShard {
         let expected = data_start.saturating_add(metadata.data_len());
         if file_len != expected {
             return Err(broken(format!(
-                "it has {file_len} bytes, its header promises {expected}; it was probably not copied whole"
+                "it has {file_len} bytes, its header states {expected}; the file was probably not copied completely"
             )));
         }
         let entries = metadata

@@ -230,7 +230,7 @@ fn towers_of_other_families() {
         folder.write_json("config.json", &config);
         folder.refused_with(&["config.json", "`mm_vision_tower`", tower, "expected a CLIP"]);
     }
-    // A folder's name above the tower's says nothing.
+    // A folder's name above the tower's is ignored.
     let folder = Folder::empty();
     let mut config = original_decoder().1;
     config["mm_vision_tower"] = json!("siglip-or-not/clip-vit-large-patch14-336");

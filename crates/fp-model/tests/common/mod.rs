@@ -105,7 +105,7 @@ pub(crate) fn features(
         .collect()
 }
 
-/// Greedy, never stopping early: the golden tokens go on past the end token.
+/// Greedy, never stopping early: the golden tokens continue past the end token.
 pub(crate) fn greedy(max_new_tokens: usize) -> GenerateOptions {
     GenerateOptions {
         max_new_tokens,

@@ -17,11 +17,11 @@ class Choice:
     Attributes:
         method: Its name.
         params: Its settings, defaults included.
-        kept_tokens: Image tokens that go on as they are, in the order of the sequence, counted
+        kept_tokens: Image tokens that are kept as they are, in the order of the sequence, counted
             from 0; -1 is a zero vector. Merged rows and the class token are not among them.
         picked: The order of choice, where the rule is greedy; None otherwise.
         rows: ``[n, D]``, float64, read-only: the rows that the method makes; None where tokens
-            go on as they are.
+            are kept as they are.
         extras: What else the method says, by name, such as ``merged_from``.
     """
 

@@ -193,7 +193,7 @@ def read_run(folder: Path) -> Run:
 
 
 def compare_runs(first: Path, second: Path) -> dict[str, Any]:
-    """Two runs tested against each other on the samples and cells that both have.
+    """Two runs compared by paired tests on the samples and cells that both have.
 
     Returns:
         What ``finepruner compare --json`` prints; differences are the second's less the first's.

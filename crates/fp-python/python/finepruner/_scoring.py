@@ -68,7 +68,7 @@ class Selection:
     @property
     def audit(self) -> dict[str, Any]:
         """What decided the selection, and how sharply: the cuts with their gaps and ties, heads
-        without mass, rows that were looked from."""
+        without mass, rows that were read."""
         audit: dict[str, Any] = self.to_dict()["audit"]
         return audit
 
@@ -109,8 +109,8 @@ def score(
               of a model run with ``output_attentions=True``;
             * ``[H, Q, S]`` or ``[B, H, Q, S]``: some of the S rows, ``query_rows`` says which.
 
-            It is read where it lies; of whole sequences only the rows that are looked from.
-        keep: R, how many image tokens to keep, 1 to N.
+            It is read where it lies; of whole sequences only the rows that are read.
+        keep: R, the number of image tokens to keep, 1 to N.
         heads: Names of head strategies, or ``"all"``; see :func:`strategies`.
         queries: Names of query strategies, or ``"all"``; ``last_token`` by default.
         image_range: Where the image stands in the sequence, half open: ``(35, 611)`` is 576
@@ -120,7 +120,7 @@ def score(
         num_selected_heads: h, the number of top-scoring heads to average, or ``"all"``; half of
             them by default.
         normalize: How a head's row becomes a distribution: ``l1`` (a / sum a) or ``softmax``.
-        allow_degenerate: Go on where the chosen rows have no attention to the image at all.
+        allow_degenerate: Continue even if the query rows have no attention to the image.
 
     Returns:
         One selection per sample, query strategy and head strategy, in this order.
@@ -190,7 +190,7 @@ def budget(
         keep: R, image tokens that are kept after layer K.
         retention: R / N, 0 to 1. One of these three, each one number or several; by default
             192, 128 and 64 of 576 as layer averages.
-        schedule: Instead of a budget the image tokens that go on after each layer, such as
+        schedule: Instead of a budget the image tokens that are kept after each layer, such as
             ``{3: 309, 7: 204, 16: 113}``.
         model: A published shape: ``llava-1.5-7b`` (the default) or ``llava-1.5-13b``.
         prune_layer: K, counted from 1; 2 by default.
@@ -322,7 +322,7 @@ def token_quality(
             input_side,
         )
     elif image_size is not None:
-        raise _native.Error("image_size is of boxes alone; leave it out")
+        raise _native.Error("image_size is only used with boxes; omit it")
     found: dict[str, Any] = json.loads(
         _native.token_quality(
             [int(token) for token in kept_tokens],

@@ -39,13 +39,13 @@ pub struct FailuresOfKind {
 /// A question without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedSample {
-    /// Position over all data sets of the run.
+    /// Position over all datasets of the run.
     pub index: usize,
-    /// Name and part of its data set.
+    /// Name and part of its dataset.
     pub dataset: String,
     /// Its id there.
     pub id: String,
-    /// The image's file, relative to the data set's folder; empty for a text-only question.
+    /// The image's file, relative to the dataset's folder; empty for a text-only question.
     pub image: String,
     /// The kind of reason.
     pub kind: FailureKind,
@@ -90,8 +90,8 @@ impl Failures {
         self.num_failed == self.num_recorded
     }
 
-    /// How many of how many failed, and why: `9 of 12 questions failed and are left out of
-    /// every figure: 8 with …, 1 with …`. None where no question failed.
+    /// How many of how many failed, and why: `9 of 12 questions failed and are excluded from
+    /// all results: 8 with …, 1 with …`. None where no question failed.
     pub fn sentence(&self) -> Option<String> {
         let kinds = self.by_kind.iter();
         let kinds: Vec<String> = kinds
@@ -99,7 +99,7 @@ impl Failures {
             .collect();
         (self.num_failed > 0).then(|| {
             format!(
-                "{} of {} failed and {} left out of every figure: {}.",
+                "{} of {} failed and {} excluded from all results: {}.",
                 self.num_failed,
                 counted(self.num_recorded, "question"),
                 if self.num_failed == 1 { "is" } else { "are" },
@@ -207,7 +207,7 @@ mod tests {
         let three = failures(samples.clone());
         assert_eq!(
             three.sentence().unwrap(),
-            "3 of 60 questions failed and are left out of every figure: 1 with a missing image, \
+            "3 of 60 questions failed and are excluded from all results: 1 with a missing image, \
              1 whose image file is damaged or isn't an image and 1 with a prompt that is too long \
              for the model."
         );
@@ -227,6 +227,6 @@ mod tests {
             "and 3 more; `finepruner records`, and results.json of a report, have all of them"
         );
         let one = failures(vec![sample(0, damaged, "a.png", "x")]);
-        assert!(one.sentence().unwrap().contains("failed and is left out"));
+        assert!(one.sentence().unwrap().contains("failed and is excluded"));
     }
 }

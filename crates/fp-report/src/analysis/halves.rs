@@ -1,4 +1,4 @@
-//! One half of the images to choose by, the other to confirm on.
+//! The selection half of the images and the confirmation half.
 
 pub use fp_eval::study::Halves;
 

@@ -88,7 +88,7 @@ impl LeftOut {
         let failed: Vec<&str> = self.failed.iter().map(|(_, text)| text.as_str()).collect();
         (self.num_failed > 0).then(|| {
             format!(
-                "{} of single cells failed and {} left out: {}{more}.",
+                "{} of single cells failed and {} excluded: {}{more}.",
                 counted(self.num_failed, "answer"),
                 if self.num_failed == 1 { "is" } else { "are" },
                 failed.join("; ")

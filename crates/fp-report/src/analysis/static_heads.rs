@@ -1,15 +1,15 @@
 //! Whether choosing heads per sample matters: each head strategy against its static variant.
 //!
-//! A static variant uses the heads with the highest mean score on the half to choose by.
+//! A static variant uses the heads with the highest mean score on the selection half.
 //! Both are compared on the other half, which had no part in that, as means over all budgets
 //! and head counts; Holm over the strategies.
 
 use fp_eval::study::Halves;
 use serde::Serialize;
 
-use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
+use super::cell_index::CellIndex;
+use super::compare::{Comparison, Outcome, Pair, PairedTester, TestResults, Untested};
 use super::halves::Split;
-use super::roster::Roster;
 use super::samples::{distinct, is_answered};
 use super::scores::Scores;
 use crate::error::ReportError;
@@ -43,7 +43,7 @@ impl StaticHeadsTests {
     pub fn sentence(&self) -> String {
         if self.comparisons.is_empty() {
             let because = self.untested.first().map(|pair| pair.because.as_str());
-            let because = because.unwrap_or("no strategy has answers beside its static variant");
+            let because = because.unwrap_or("no strategy and its static variant both have answers");
             return format!("Choosing heads per sample was not tested: {because}.");
         }
         format!(
@@ -61,22 +61,22 @@ impl StaticHeadsTests {
 /// None where the run has no static variant.
 pub(crate) fn static_heads_tests(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
-    judge: &Judge,
+    tester: &PairedTester,
 ) -> Result<Option<StaticHeadsTests>, ReportError> {
-    if roster.static_variants().next().is_none() {
+    if cell_index.static_variants().next().is_none() {
         return Ok(None);
     }
     let split = Split::new(run);
     let mut pairs = Vec::new();
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
         // Only where both are there, so that both means are over the same budgets and h.
-        let both: Vec<(usize, usize)> = roster
+        let both: Vec<(usize, usize)> = cell_index
             .static_variants()
             .filter(|(of, ..)| *of == strategy)
             .filter_map(|(_, count, budget, fixed)| {
-                Some((roster.cell(strategy, count, budget)?, fixed))
+                Some((cell_index.cell(strategy, count, budget)?, fixed))
             })
             .collect();
         if both.is_empty() {
@@ -91,10 +91,10 @@ pub(crate) fn static_heads_tests(
             "per-sample against static heads, means over all budgets and h, confirm half",
         ));
     }
-    let Judged {
+    let TestResults {
         comparisons,
         untested,
-    } = judge.judge(&pairs, &split.confirm)?;
+    } = tester.test(&pairs, &split.confirm)?;
     let answered = split.confirm.iter().copied();
     let answered: Vec<usize> = answered
         .filter(|&at| is_answered(&run.records[at]))

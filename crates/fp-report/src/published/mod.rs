@@ -138,7 +138,7 @@ pub struct PublishedRow {
     /// The budget by the name that the row gives it, as visual tokens: authors count them
     /// each in their own way.
     pub visual_tokens: usize,
-    /// The schedule, where it is stated: layers, and the tokens that go on after each.
+    /// The schedule, where it is stated: layers, and the tokens that are kept after each.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",

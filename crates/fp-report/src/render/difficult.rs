@@ -17,7 +17,7 @@ pub(super) fn difficult(source: &Source<'_>, text: &mut String) {
     let _ = writeln!(text, "\n## Difficult samples only, accuracy in %\n");
     let _ = writeln!(
         text,
-        "{} Each strategy stands at its best h, as chosen over all questions of the one half; accuracies are over the difficult samples of both halves.\n",
+        "{} Each strategy is shown at its best h, chosen on all questions of the selection half; accuracies are over the difficult samples of both halves.\n",
         difficult.rule
     );
     let budgets = &difficult.budgets;
@@ -38,7 +38,7 @@ pub(super) fn difficult(source: &Source<'_>, text: &mut String) {
         let accuracy = difficult.accuracy(budget, id);
         accuracy.map_or("–".to_owned(), estimate)
     };
-    for strategy in &source.roster.strategies {
+    for strategy in &source.cell_index.strategies {
         let values = budgets.iter().map(|budget| {
             let best = source.analysis.best.as_ref();
             let entry = best.and_then(|best| best.strategy(&strategy.name, &budget.budget));
@@ -55,14 +55,14 @@ pub(super) fn difficult(source: &Source<'_>, text: &mut String) {
 }
 
 fn controls(source: &Source<'_>, difficult: &DifficultSamples, text: &mut String) {
-    let (roster, cells) = (source.roster, &source.analysis.cells);
-    let position = |label: &str| roster.budgets.iter().position(|budget| budget == label);
-    let everywhere = |cell: Option<usize>| vec![cell; roster.budgets.len()];
+    let (cell_index, cells) = (source.cell_index, &source.analysis.cells);
+    let position = |label: &str| cell_index.budgets.iter().position(|budget| budget == label);
+    let everywhere = |cell: Option<usize>| vec![cell; cell_index.budgets.len()];
     for (name, of) in [
-        ("all_heads (FastV)", roster.all_heads.clone()),
-        ("uniform_grid", roster.uniform_grid.clone()),
-        ("oracle (questions with boxes)", roster.oracle.clone()),
-        ("vanilla", everywhere(roster.vanilla)),
+        ("all_heads (FastV)", cell_index.all_heads.clone()),
+        ("uniform_grid", cell_index.uniform_grid.clone()),
+        ("oracle (questions with boxes)", cell_index.oracle.clone()),
+        ("vanilla", everywhere(cell_index.vanilla)),
     ] {
         if of.iter().all(Option::is_none) {
             continue;
@@ -110,7 +110,7 @@ fn tests(difficult: &DifficultSamples, text: &mut String) {
             .count();
         let _ = writeln!(
             text,
-            "\nAgainst {name}, on the difficult samples of the half to confirm on: {better} of {} better; the largest difference is {}: {} points on {} ({}, {}): {}.",
+            "\nAgainst {name}, on the difficult samples of the confirmation half: {better} of {} better; the largest difference is {}: {} points on {} ({}, {}): {}.",
             counted(shown.len(), "test"),
             largest.a,
             signed_points(largest.difference),

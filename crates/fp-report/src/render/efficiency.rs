@@ -35,4 +35,4 @@ pub(super) fn section(source: &Source<'_>, text: &mut String) {
 }
 
 /// What is said instead of figures that belong to something else.
-pub(super) const OTHER_RUN: &str = "The efficiency.json in this folder was measured with another model or configuration, and is left out; `finepruner efficiency --run DIR` measures this run.";
+pub(super) const OTHER_RUN: &str = "The efficiency.json in this folder was measured with another model or configuration, and is ignored; `finepruner efficiency --run DIR` measures this run.";

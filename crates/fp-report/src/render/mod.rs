@@ -26,7 +26,7 @@ use fp_eval::efficiency::Efficiency;
 use fp_eval::study::RunSpec;
 use fp_image::ImageAspect;
 
-use super::analysis::{Analysis, Roster};
+use super::analysis::{Analysis, CellIndex};
 use super::measured::MeasuredTimes;
 use super::run::Run;
 
@@ -35,7 +35,7 @@ use super::run::Run;
 pub(crate) struct Source<'a> {
     pub(crate) run: &'a Run,
     pub(crate) analysis: &'a Analysis,
-    pub(crate) roster: &'a Roster,
+    pub(crate) cell_index: &'a CellIndex,
     /// What the run took; differs from run to run.
     pub(crate) times: Option<&'a MeasuredTimes>,
     /// What was measured of each budget alone, where that was done.
@@ -49,8 +49,8 @@ fn masked_padding(spec: &RunSpec) -> Option<String> {
         Some(ImageAspect::Crop) => {
             "mask_padding had no effect: images were cropped, and none had padding".to_owned()
         }
-        _ => "image tokens that show padding alone were no candidates of any method's first \
-              stage (mask_padding); methods that take the whole grid of tokens do not apply to \
+        _ => "image tokens that show only padding were not candidates of any method's first \
+              stage (mask_padding); methods that need the whole grid of tokens do not apply to \
               images with such tokens"
             .to_owned(),
     })
@@ -60,8 +60,8 @@ fn masked_padding(spec: &RunSpec) -> Option<String> {
 fn crops(spec: &RunSpec) -> Option<String> {
     let form = spec.config.anyres?;
     let budget = match spec.config.crop_budget {
-        None => "numbers of published methods are meant as their authors have them".to_owned(),
-        Some(budget) => format!("numbers of published methods are meant {budget}"),
+        None => "numbers of published methods apply as their authors define them".to_owned(),
+        Some(budget) => format!("numbers of published methods apply {budget}"),
     };
     Some(format!("any-resolution images cut as {form}; {budget}"))
 }

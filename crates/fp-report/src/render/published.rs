@@ -9,7 +9,7 @@ use super::markdown::row;
 use crate::published::{BesidePublished, PublishedFigure};
 
 /// How the rows are to be read.
-pub(super) const LEGEND: &str = "What was measured here beside what papers print and what others measured anew of the same model, method, budget and benchmark. Published figures are part of no mean and of no test; budgets are called as the row calls them, and authors count them each in their own way.";
+pub(super) const LEGEND: &str = "What was measured here, beside what papers print and what others re-measured for the same model, method, budget and benchmark. Published figures enter no mean and no test; budgets are named as in their source, and authors count them differently.";
 
 /// The section; nothing where the run is not about anything that was published.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {

@@ -20,7 +20,7 @@ pub(crate) struct Asked {
     pub(crate) benchmark: Benchmark,
     pub(crate) name: &'static str,
     pub(crate) samples: Vec<Sample>,
-    /// Samples of the whole data set, where a limit left some out.
+    /// Samples of the whole dataset, where a limit left some out.
     pub(crate) limited_of: Option<usize>,
 }
 
@@ -516,7 +516,7 @@ fn cut_units_are_counted_and_left_out() {
     let notes = of(&analysis, "mmbench_en test").notes();
     assert_eq!(
         notes[1],
-        "no_image: figures are over 39 questions with all of their rotations; 21 incomplete and left out, with 63 answers."
+        "no_image: metrics are over 39 questions with all of their rotations; 21 incomplete and excluded, with 63 answers."
     );
     // A test is on what both have.
     let test = of(&analysis, "mmbench_en test");
@@ -530,7 +530,7 @@ fn cut_units_are_counted_and_left_out() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// Data of one's own has no other figure, and its results say nothing of any.
+/// Data of one's own has no other figure, and its results hold none.
 #[test]
 fn without_a_benchmark_nothing_changes() {
     let folder = tempfile::tempdir().unwrap();

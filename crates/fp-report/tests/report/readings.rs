@@ -244,9 +244,9 @@ fn what_explains_a_score_is_said_of_cells_that_see_the_image() {
         (&found[0]["dataset"], &found[0]["level"], &found[0]["of"]),
         (&"made-up all".into(), &"loud".into(), &120.into())
     );
-    let caution = "What was said explains a score: variance+last_token/h2/R8: 120 of 120 \
+    let caution = "The distribution of answers explains a score: variance+last_token/h2/R8: 120 of 120 \
                    answers have more words than any reference, and 120 of them score 0: \
-                   sentences where words are asked; variance+last_token/h2/R8: 60 of 120 \
+                   sentences where words are asked for; variance+last_token/h2/R8: 60 of 120 \
                    answers refuse.";
     let cautions = list(&analysis["verdict"], "cautions");
     assert!(

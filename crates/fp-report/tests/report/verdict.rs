@@ -177,7 +177,7 @@ fn too_few_images_are_the_reason_and_no_other() {
     assert_eq!(
         verdict.headline,
         "Undecided whether any head strategy beats FastV (all_heads): with 6 questions on 1 \
-         image answered, no answer falls into the half of the images to choose by."
+         image answered, no answer falls into the selection half of the images."
     );
     // One image in either half: chosen, but not to be tested.
     let folder = made_up("a", size(2, 6));
@@ -218,7 +218,7 @@ fn alike(folder: &Path) {
 
 #[test]
 fn twelve_questions_decide_nothing_though_all_agree() {
-    // 15 images fall into the half to choose by, 12 into the other.
+    // 15 images fall into the selection half, 12 into the other.
     let folder = made_up("a", size(27, 1));
     alike(folder.path());
     let analysis = analyse(folder.path());
@@ -237,12 +237,12 @@ fn twelve_questions_decide_nothing_though_all_agree() {
         baseline,
         "Undecided whether any head strategy beats sum (at its best h): 12 questions on 12 \
          images can't reliably resolve a difference below 71.4 points; sum itself has the \
-         largest mean on the questions to choose by."
+         largest mean on the selection half."
     );
     assert_eq!(budgets.len(), 3);
     for line in budgets {
         assert!(
-            line.contains(" has the largest mean on the questions to choose by; on the others: ")
+            line.contains(" has the largest mean on the selection half; on the others: ")
                 && line.ends_with(": undecided."),
             "{line}"
         );
@@ -346,7 +346,7 @@ fn only_what_a_study_registers_is_answered() {
 
 #[test]
 fn a_lead_on_twelve_questions_is_no_verdict() {
-    // Better on the questions to choose by and on the others, but of those only on a few.
+    // Better on the questions of the selection half and on the others, but of those only on a few.
     let folder = made_up("a", size(27, 1));
     let of = |name: &str, _: usize| if name == "entropy" { 0.80 } else { 0.60 };
     answer_by(folder.path(), |cell| accuracies(cell, &of, 0.65));
@@ -407,7 +407,7 @@ fn failed_samples_are_no_answered_ones() {
     // Before everything else, in every file.
     let failures = &written.analysis.failures;
     assert_eq!((failures.num_failed, failures.num_recorded), (6, 60));
-    let said = "6 of 60 questions failed and are left out of every figure: 6 for reasons recorded \
+    let said = "6 of 60 questions failed and are excluded from all results: 6 for reasons recorded \
                 without a kind.";
     let first = "5-15 (images/5.png): damaged PNG image: cut off";
     let failed = &written.analysis.verdict.failed;

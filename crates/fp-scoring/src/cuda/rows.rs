@@ -22,7 +22,7 @@ pub struct DeviceRows<'a> {
     pub layout: TokenLayout,
 }
 
-/// One row per head on a GPU, `[H, N]`, and where a strategy looked from.
+/// One row per head on a GPU, `[H, N]`, and the rows that a strategy read.
 #[derive(Debug)]
 pub struct DeviceAttention {
     values: CudaSlice<f32>,
@@ -42,7 +42,7 @@ impl DeviceAttention {
         self.values.as_view()
     }
 
-    /// Waits for the device and tells where the strategy looked from.
+    /// Waits for the device and returns the rows that the strategy read.
     ///
     /// # Errors
     /// Attention that no softmax gives, or a GPU that fails.

@@ -29,7 +29,7 @@ use crate::named::named_enum;
 use crate::{Normalization, ScoringError, StrategyCard};
 
 named_enum! {
-    /// Which heads tell best which image tokens matter. Higher scores are better
+    /// Which heads best identify the image tokens that matter. Higher scores are better
     /// for every strategy. `a` is one head's attention row over the image, `p`
     /// that row normalised.
     pub enum HeadStrategy as "head-selection strategy" {

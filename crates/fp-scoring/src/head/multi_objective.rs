@@ -6,7 +6,7 @@ use crate::{HeadStrategy, ScoringError, StrategyCard};
 
 pub(super) const CARD: StrategyCard = StrategyCard {
     formula: "0.4·[0.7·n(E) + 0.3·n(κ)] + 0.3·n(d) + 0.3·n(Q), each n scaled to 0..1 over heads",
-    hypothesis: "information, shape, difference from other heads and sparsity together judge better than one",
+    hypothesis: "information, shape, difference from other heads and sparsity together identify heads better than one",
     source: "the original project's later strategies; high entropy is rewarded here",
 };
 

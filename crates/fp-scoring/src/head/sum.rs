@@ -6,7 +6,7 @@ use crate::StrategyCard;
 
 pub(super) const CARD: StrategyCard = StrategyCard {
     formula: "Σ a",
-    hypothesis: "heads that look at the image most know most about it",
+    hypothesis: "heads with the most attention to the image know most about it",
     source: "baseline of the study; FastV's ranking (Chen et al. 2024, arXiv 2403.06764) is the same mean over all heads",
 };
 

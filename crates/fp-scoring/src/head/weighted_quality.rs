@@ -12,7 +12,7 @@ const EPSILON: f64 = 1e-8;
 
 pub(super) const CARD: StrategyCard = StrategyCard {
     formula: "0.4·max p + 0.4·Σ p² + 0.2·c; l1: c = 1/#{p > 0.01}, 0 if there is none; softmax: c = 1/(#{p > 0.01} + 1e-8)",
-    hypothesis: "several measures judge better than one",
+    hypothesis: "several measures identify heads better than one",
     source: "the original study; its c lets the flattest head win when no p exceeds 0.01, which l1 mends",
 };
 

@@ -17,7 +17,7 @@ pub struct AttentionSelector {
     pub num_selected_heads: HeadCount,
     /// Makes distributions of rows.
     pub normalization: Normalization,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
 }
 

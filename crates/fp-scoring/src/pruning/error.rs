@@ -29,13 +29,13 @@ pub enum PlanError {
         site: Site,
     },
     /// A stage that lets through more tokens than enter it.
-    #[error("`{method}`: {kept} tokens are to go on from {site}, but only {entering} enter it")]
+    #[error("`{method}`: {kept} tokens are to be kept at {site}, but only {entering} enter it")]
     StageTokens {
         /// The method.
         method: String,
         /// The stage's site.
         site: Site,
-        /// Tokens that are to go on.
+        /// Tokens that are to be kept.
         kept: usize,
         /// Tokens that enter the stage.
         entering: usize,

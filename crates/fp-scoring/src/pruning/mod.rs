@@ -1,7 +1,7 @@
-//! Pruning in general: where tokens are dropped, by what, and how many go on.
+//! Pruning in general: where tokens are dropped, by what, and how many are kept.
 //!
 //! A method is an ordered list of [`Stage`]s and a [`PositionRule`]; a stage is a
-//! [`Site`], a [`Selector`] and the number of tokens that go on. A selector turns
+//! [`Site`], a [`Selector`] and the number of tokens that are kept. A selector turns
 //! [`Evidence`] into a [`TokenSelection`]. What a method costs follows from the number of
 //! tokens that enter each layer, its [`crate::TokenSchedule`].
 //!

@@ -38,7 +38,7 @@ pub struct Stage {
     pub site: Site,
     /// By what.
     pub selector: Arc<dyn Selector>,
-    /// How many go on at most.
+    /// How many are kept at most.
     pub kept: usize,
 }
 
@@ -49,7 +49,7 @@ pub struct Plan {
     pub input: ImageInput,
     /// In the order of their sites; none for no pruning.
     pub stages: Vec<Stage>,
-    /// Positions of the tokens that go on.
+    /// Positions of the tokens that are kept.
     pub positions: PositionRule,
 }
 
@@ -188,14 +188,14 @@ pub struct PlanSetting {
     pub prune_layer: usize,
     /// How many tokens stay; none for methods that take no budget.
     pub budget: Option<TokenBudget>,
-    /// Layers and what goes on after each, in place of one stage after layer K; such a
+    /// Layers and what is kept after each, in place of one stage after layer K; such a
     /// budget says that too.
     pub schedule: Option<ScheduleStages>,
     /// Where attention is read from.
     pub query_strategy: QueryStrategy,
     /// Makes distributions of rows.
     pub normalization: Normalization,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
     /// Seed of methods that draw by chance.
     pub seed: u64,

@@ -55,7 +55,7 @@ pub trait PruningMethod: Debug + Send + Sync {
         false
     }
 
-    /// Whether it looks from a query strategy's rows.
+    /// Whether it reads a query strategy's rows.
     fn takes_query(&self) -> bool {
         false
     }

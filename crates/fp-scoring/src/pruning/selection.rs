@@ -1,4 +1,4 @@
-//! Which tokens go on from a stage.
+//! Which tokens a stage keeps.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::SelectError;
 use crate::KeptTokens;
 
-/// The tokens that go on from a stage, in their order. Indices are of the tokens that
+/// The tokens that a stage keeps, in their order. Indices are of the tokens that
 /// enter it, 0..n.
 ///
-/// Every token that goes on has a *place*, the token of before whose position it takes.
+/// Every token that is kept has a *place*, the token of before whose position it takes.
 /// Without a merge it is that token; with one it is a weighted sum of some: of hidden
 /// states, or at the site `vision` of the rows that enter the projector, where index n
 /// is the class token's row. Two selections are equal where places and weights are, bit
@@ -20,7 +20,7 @@ pub struct TokenSelection {
     merge: Option<Merge>,
 }
 
-/// Of each token that goes on, the tokens of before that it is a sum of, with their
+/// Of each token that is kept, the tokens of before that it is a sum of, with their
 /// weights. Sums are taken in the order of the entries, in `f64`; a sum of nothing is the
 /// zero vector.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// One list of tokens and weights per token that goes on.
+    /// One list of tokens and weights per token that is kept.
     pub fn rows(&self) -> &[Vec<(usize, f64)>] {
         &self.rows
     }
@@ -78,7 +78,7 @@ impl TokenSelection {
         }
     }
 
-    /// Tokens in the order in which they go on, not necessarily ascending.
+    /// Tokens in the order in which they are kept, not necessarily ascending.
     ///
     /// # Errors
     /// A token outside 0..n, or one that comes twice.
@@ -90,7 +90,7 @@ impl TokenSelection {
         })
     }
 
-    /// Tokens that are weighted sums of hidden states: one entry per token that goes on, its
+    /// Tokens that are weighted sums of hidden states: one entry per token that is kept, its
     /// place and the tokens of before with their weights; no tokens are the zero vector.
     /// Tokens without an origin of their own may share a place. Sums of one token with
     /// weight 1 throughout are a selection without a merge.
@@ -177,7 +177,7 @@ impl TokenSelection {
         })
     }
 
-    /// Of each token that goes on the token of before whose position it takes.
+    /// Of each token that is kept the token of before whose position it takes.
     pub fn places(&self) -> &[usize] {
         &self.places
     }
@@ -192,24 +192,24 @@ impl TokenSelection {
         self.merge.as_ref()
     }
 
-    /// How many tokens go on.
+    /// How many tokens are kept.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether nothing goes on.
+    /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Whether every one of n tokens goes on as it was.
+    /// Whether every one of n tokens is kept as it was.
     pub fn is_all(&self, num_tokens: usize) -> bool {
         self.merge.is_none()
             && self.places.len() == num_tokens
             && self.places.iter().enumerate().all(|(i, place)| i == *place)
     }
 
-    /// The tokens kept, where nothing is merged and they go on in their old order.
+    /// The tokens kept, where nothing is merged and they keep their old order.
     pub fn kept_tokens(&self) -> Option<KeptTokens> {
         let is_plain = self.merge.is_none() && self.places.is_sorted_by(|a, b| a < b);
         is_plain.then(|| KeptTokens::from_selection(self.places.to_vec()))

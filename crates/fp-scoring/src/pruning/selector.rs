@@ -39,7 +39,7 @@ pub struct Needs {
     pub vision: Vec<VisionNeed>,
 }
 
-/// What a rule makes of it where some tokens are left out of what it chooses among.
+/// What a rule makes of it where some tokens are excluded from its candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Candidates {
     /// It chooses among whatever tokens are there.
@@ -50,14 +50,14 @@ pub enum Candidates {
         /// What it is called.
         rule: &'static str,
     },
-    /// What goes on was decided elsewhere; nothing is left out.
+    /// What is kept was decided elsewhere; nothing is excluded.
     Given,
 }
 
 /// What a selector chose, and what decided it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selected {
-    /// The tokens that go on.
+    /// The tokens that are kept.
     pub selection: TokenSelection,
     /// Heads, importance and cuts, where attention decided.
     pub audit: Option<Selection>,
@@ -88,7 +88,7 @@ pub trait Selector: Debug + Send + Sync {
     /// enters the stage at `layout`. None before the image: they see nothing of it.
     ///
     /// # Errors
-    /// A sequence that has no row to look from.
+    /// A sequence that has no row to read.
     fn query_rows(&self, _layout: &TokenLayout) -> Result<Vec<usize>, ScoringError> {
         Ok(Vec::new())
     }

@@ -1,4 +1,4 @@
-//! Where tokens are dropped, and what happens to the positions of those that go on.
+//! Where tokens are dropped, and what happens to the positions of those that are kept.
 
 use std::fmt;
 use std::str::FromStr;
@@ -81,7 +81,7 @@ impl From<Site> for String {
 }
 
 crate::named::named_enum! {
-    /// Position ids of the tokens that go on.
+    /// Position ids of the tokens that are kept.
     pub enum PositionRule as "position rule" {
         /// Their ids in the unpruned sequence.
         Keep = "keep",

@@ -11,7 +11,7 @@ pub(super) const CARD: StrategyCard = StrategyCard {
 
 /// Texts up to this length are taken whole.
 const SHORT: usize = 3;
-/// Texts up to this length are looked at from their end.
+/// Of texts up to this length the last rows are read.
 const MEDIUM: usize = 10;
 
 pub(super) fn plan(layout: &TokenLayout) -> QueryPlan {

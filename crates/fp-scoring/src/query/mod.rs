@@ -54,7 +54,7 @@ pub(crate) enum Weighting {
     LargestTotal,
 }
 
-/// The rows that one sample is looked at from.
+/// The query rows of one sample.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct QueryPlan {
     /// The rule that applies to this sample.
@@ -133,7 +133,7 @@ impl QueryStrategy {
         }
     }
 
-    /// Every row that the strategy looks from, ascending.
+    /// Every row that the strategy reads, ascending.
     ///
     /// # Errors
     /// A sequence of nothing but the image, for strategies that leave its rows out.

@@ -150,7 +150,7 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         self.layer
     }
 
-    /// One row per head, `[H, N]`, as `strategy` combines them, and where it looked from.
+    /// One row per head, `[H, N]`, as `strategy` combines them, and the rows that it read.
     pub(crate) fn combine(
         &self,
         strategy: QueryStrategy,

@@ -46,7 +46,7 @@ fn all(values: &[f32], heads: usize, tokens: usize, options: &SelectOptions) -> 
 
 /// Whether rounding could have decided the heads, or the tokens. Where all scores are
 /// one number but for rounding (`graph_based` on two heads that look alike gives both
-/// the sum of their features), gaps are shares of that rounding and say nothing.
+/// the sum of their features), gaps are shares of that rounding and carry no signal.
 fn is_near_tie(selection: &Selection) -> bool {
     let audit = &selection.audit;
     let scores = || {

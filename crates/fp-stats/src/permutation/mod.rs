@@ -38,7 +38,7 @@ pub struct PermutationTest {
     pub p: f64,
     /// Exact, or sampled.
     pub method: PermutationMethod,
-    /// Clusters on which the two differ; the others say nothing.
+    /// Clusters on which the two differ; the others carry no signal.
     pub num_informative_clusters: usize,
 }
 

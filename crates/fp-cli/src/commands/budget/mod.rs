@@ -26,7 +26,7 @@ const USUAL_HEAD_DIM: usize = 128;
 /// Show what a budget means: R, layer average, MACs, FLOPs and KV cache.
 ///
 /// A budget is the layer average of visual tokens (192, 128, 64 in most papers), the
-/// number kept after layer K, or the share kept; the three are never the same number.
+/// number kept after layer K, or the share kept; these are three different numbers.
 ///
 /// Example: finepruner budget --model llava-1.5-13b --prune-layer 3
 #[derive(Debug, clap::Args)]
@@ -54,7 +54,7 @@ pub(crate) struct BudgetArgs {
     #[arg(long, value_name = "H", value_parser = size(1), requires = "num_layers")]
     num_heads: Option<usize>,
 
-    /// KV heads [default: as many as query heads].
+    /// KV heads [default: same as query heads].
     #[arg(long, value_name = "H", value_parser = size(1), requires = "num_layers")]
     num_kv_heads: Option<usize>,
 
@@ -96,7 +96,7 @@ pub(crate) struct BudgetArgs {
     #[arg(long, value_name = "SHARE,…", value_delimiter = ',', group = "budget")]
     retention: Vec<f64>,
 
-    /// Visual tokens layer by layer instead of one budget: LAYER:TOKENS for each stage,
+    /// Visual tokens by layer instead of one budget: LAYER:TOKENS for each stage,
     /// such as 3:309,7:204,16:113 (309 tokens enter the layers after the third, …).
     #[arg(long, value_name = "LAYER:TOKENS,…", group = "budget")]
     schedule: Option<ScheduleStages>,
@@ -237,7 +237,7 @@ fn shape(args: &BudgetArgs) -> Result<DecoderShape> {
 fn part(hidden_size: usize, parts: usize, flag: &str) -> Result<usize> {
     ensure!(
         hidden_size.is_multiple_of(parts),
-        "hidden size {hidden_size} is no multiple of {parts}; give {flag}"
+        "hidden size {hidden_size} is not a multiple of {parts}; give {flag}"
     );
     Ok(hidden_size / parts)
 }

@@ -14,10 +14,11 @@ use crate::table::{WIDTH, wrap};
 
 /// Check configurations: report every problem of every file.
 ///
-/// Each file is checked by itself: keys and values, then whether its model, its device and
-/// its datasets are there and fit: budgets, layers and heads are checked against the model,
-/// whose weights are not read. Where the model isn't here, --shape names a shape to check
-/// against. The exit code is 2 if any file has a problem.
+/// Each file is checked by itself: keys and values, then whether its model, its
+/// device and its datasets are there and fit: budgets, layers and heads are
+/// checked against the model, whose weights are not read. If the model isn't
+/// available, --shape names a shape to check against. The exit code is 2 if any
+/// file has a problem.
 ///
 /// Examples:
 ///   finepruner config check configs/*_config.json
@@ -28,7 +29,7 @@ pub(super) struct CheckArgs {
     /// Configurations.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// A known shape in place of each configuration's model, which then needn't be there.
+    /// A known shape to use instead of each configuration's model, which then needn't exist.
     #[arg(long, value_name = "SHAPE")]
     shape: Option<Preset>,
     /// Print JSON: an entry per file with its problems.

@@ -32,7 +32,7 @@ enum ConfigCommand {
     Schema,
 }
 
-/// Say what a configuration comes to on its model: budgets, cells, controls, tests.
+/// Show what a configuration resolves to: budgets, cells, controls, tests.
 ///
 /// Examples:
 ///   finepruner config explain configs/ablation_a_config.json
@@ -42,7 +42,7 @@ enum ConfigCommand {
 struct ExplainArgs {
     /// The configuration.
     file: PathBuf,
-    /// A known shape in place of the configuration's model, which then needn't be there.
+    /// A known shape to use instead of the configuration's model, which then needn't exist.
     #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
     shape: Option<Preset>,
     /// Print JSON: the configuration and its grid.
@@ -155,7 +155,7 @@ fn text(
             config.limit.map_or("all".to_owned(), |limit| {
                 format!("{limit} of each dataset, spread over its images")
             }) + if config.text_only {
-                ", text-only ones too, apart"
+                ", text-only ones too, reported separately"
             } else {
                 ""
             },

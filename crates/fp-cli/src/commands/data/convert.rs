@@ -11,18 +11,19 @@ use fp_eval::study::dataset_selector;
 
 use crate::commands::{print_json, print_text};
 
-/// Write any data set in the plain form: benchmark.json, questions.jsonl and images.
+/// Convert any dataset to the plain form (benchmark.json, questions.jsonl, images).
 ///
-/// Prompts, answers, choices, categories and boxes are kept as they were read. A data set
-/// with lines that can't be used is refused: `finepruner data check` names them.
+/// Prompts, answers, choices, categories and boxes are kept as they were read. A
+/// dataset with unusable lines is refused; `finepruner data check` lists them.
 ///
 /// Examples:
 ///   finepruner data convert playground/data/eval/pope --output pope-plain
-///   finepruner data convert playground/data/eval/textvqa:noocr --output textvqa-plain
+///   finepruner data convert playground/data/eval/textvqa:noocr \
+///     --output textvqa-plain
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ConvertArgs {
-    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    /// A folder, FOLDER:SPLIT if it holds several splits, or embedded:confirm.
     dataset: String,
     /// Folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
@@ -32,12 +33,12 @@ pub(crate) struct ConvertArgs {
     json: bool,
 }
 
-/// Write a data set in the layout that LLaVA's evaluation has for a benchmark.
+/// Write a dataset in the layout that LLaVA's evaluation uses for a benchmark.
 ///
 /// Reading the result gives the same prompts, answers, images and boxes, so that a
-/// pipeline can be tried on a small data set of known answers. Samples that a layout has
-/// no place for are left out and counted: POPE and MME want yes or no, ScienceQA, MMBench,
-/// AI2D, SEED-Bench and MMStar choices.
+/// pipeline can be tried on a small dataset with known answers. Samples that a
+/// layout can't represent are skipped and counted: POPE and MME take yes or no,
+/// ScienceQA, MMBench, AI2D, SEED-Bench and MMStar take choices.
 ///
 /// Examples:
 ///   finepruner data export embedded:confirm --layout gqa --output gqa
@@ -45,12 +46,12 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ExportArgs {
-    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    /// A folder, FOLDER:SPLIT if it holds several splits, or embedded:confirm.
     dataset: String,
-    /// Whose layout.
+    /// Target layout.
     #[arg(long, value_name = "NAME", value_parser = layouts())]
     layout: Benchmark,
-    /// As Parquet, with the columns that the benchmark has on the Hugging Face Hub.
+    /// Write Parquet, with the columns that the benchmark has on the Hugging Face Hub.
     #[cfg(feature = "parquet")]
     #[arg(long)]
     parquet: bool,
@@ -108,7 +109,7 @@ fn text(exported: &Exported, layout: Benchmark) -> String {
     );
     if let Some(reason) = exported.reason {
         text += &format!(
-            "\n{} questions are left out; there {reason}",
+            "\n{} questions are skipped: the layout requires that {reason}",
             exported.num_left_out
         );
     }

@@ -11,8 +11,9 @@ use crate::commands::{print_json, print_text};
 
 /// Write a dataset folder in the plain form, to be filled in.
 ///
-/// It has three example questions on two small images, and a README.md that explains
-/// every field: its type and units, whether it is required, and what reads it.
+/// It has three example questions on two small images, and a README.md that
+/// explains every field: its type and units, whether it is required, and what
+/// reads it.
 ///
 /// Example:
 ///   finepruner data init my-dataset

@@ -1,4 +1,4 @@
-//! `finepruner data`: making and reading data sets.
+//! `finepruner data`: making and reading datasets.
 
 mod check;
 mod convert;
@@ -13,7 +13,7 @@ use fp_data::dataset::{SheetOptions, contact_sheet, open};
 use fp_data::scene::{GenerateOptions, Mixture, Split, write_benchmark, write_training};
 use fp_eval::study::dataset_selector;
 
-/// Make and read data sets.
+/// Generate, check and convert datasets.
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
     #[command(subcommand)]
@@ -30,31 +30,32 @@ enum DataCommand {
     Sheet(SheetArgs),
 }
 
-/// Draw scenes and ask questions about them: more of the embedded benchmark.
+/// Generate scenes with questions: more of the embedded benchmark.
 ///
 /// The same seed gives the same bytes on every machine and number of threads. The
 /// splits of one seed share no background and no layout.
 ///
 /// Examples:
 ///   finepruner data generate --split confirm --images 200 --output scenes
-///   finepruner data generate --split train --images 1000 --mixture attribute=1,chain=2 \
+///   finepruner data generate --split train --images 1000 \
+///     --mixture attribute=1,chain=2 \
 ///     --form training --output raw
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct GenerateArgs {
-    /// The part of the benchmark that is generated.
+    /// The split to generate.
     #[arg(long, value_enum)]
     split: SplitName,
     /// Folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Scenes.
+    /// Number of scenes.
     #[arg(long, default_value_t = 200)]
     images: u64,
-    /// Questions per scene; some more where several belong together.
+    /// Questions per scene; a few more where questions come in groups.
     #[arg(long, default_value_t = 6)]
     questions_per_image: usize,
-    /// Families of questions and their weights [default: all families, equally often].
+    /// Families of questions and their weights [default: all families, with equal weights].
     #[arg(long, default_value_t = Mixture::default(), hide_default_value = true)]
     mixture: Mixture,
     /// Objects per scene, such as 4..7.
@@ -87,23 +88,23 @@ enum Form {
 
 /// Draw a contact sheet: images with their questions, answers and boxes, as SVG.
 ///
-/// Images are shown as the model sees them, decoded and stored as PNG: no EXIF orientation
-/// is followed, and of an animation the first frame is shown.
+/// Images are shown as the model sees them, decoded and stored as PNG: no EXIF
+/// orientation is followed, and of an animation the first frame is shown.
 ///
 /// Example:
 ///   finepruner data sheet assets/benchmark/confirm --output sheet.svg
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct SheetArgs {
-    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    /// A folder, FOLDER:SPLIT if it holds several splits, or embedded:confirm.
     dataset: String,
     /// The file to write.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Images, the first ones.
+    /// Number of images, from the first one on.
     #[arg(long, default_value_t = 8)]
     images: usize,
-    /// Images beside each other.
+    /// Images per row.
     #[arg(long, default_value_t = 4)]
     columns: usize,
     /// Questions under each image, at most 6.
@@ -174,6 +175,6 @@ fn sheet(args: &SheetArgs) -> Result<()> {
 fn parse_range(text: &str) -> Result<RangeInclusive<usize>> {
     let (low, high) = text
         .split_once("..")
-        .with_context(|| format!("`{text}` is no range; write it like 4..7"))?;
+        .with_context(|| format!("`{text}` is not a range; expected for example 4..7"))?;
     Ok(low.trim().parse()?..=high.trim().parse()?)
 }

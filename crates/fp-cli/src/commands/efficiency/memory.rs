@@ -47,7 +47,9 @@ impl ChildMeter {
             .arg("--peak-of")
             .arg(schedule.to_string())
             .output()
-            .map_err(|error| format!("this program can't start itself: {error}"))?;
+            .map_err(|error| {
+                format!("this program can't start another process of itself: {error}")
+            })?;
         if !output.status.success() {
             let message = String::from_utf8_lossy(&output.stderr);
             return Err(message.trim().trim_start_matches("error: ").to_owned());

@@ -23,25 +23,27 @@ use super::print_json;
 use crate::arguments::OneOrAll;
 use record::Record;
 
-/// Measure what pruning saves: time by stage, throughput, memory, beside what counting
-/// predicts.
+/// Measure what pruning saves: time by stage, throughput and memory.
 ///
-/// The dense model and every budget run alone, from the pixels of one image to a fixed
-/// number of new tokens, with nothing shared between them, in turns, so that a machine
-/// that slows down slows all of them down. Budgets that keep equally many tokens are
-/// one, because they cost the same; scoring is what differs between strategies, and is
-/// timed for each of them. Methods that go another way (--methods; with --run all that the
-/// study compares) are run whole, and what they take to choose stands beside what they save
-/// of the prefill. Figures are medians with the 10th and 90th percentile. A
-/// speed-up is of the same round's dense run, and stands beside the one that counting
-/// multiply-accumulates predicts (finepruner budget) with the share that is reached.
+/// Measured times are shown beside the prediction from counted operations. The
+/// dense model and every budget run alone, from the pixels of one image to a fixed
+/// number of new tokens, with nothing shared between them, in turns, so that a
+/// machine that slows down affects all of them alike. Budgets that keep the same
+/// number of tokens are measured once, because they cost the same; strategies
+/// differ in their scoring, which is timed for each. Other methods (--methods;
+/// with --run all that the study compares) run as a whole, and the time that they
+/// take to select tokens is shown beside what they save in the prefill. Times are
+/// medians with the 10th and 90th percentile. Speed-ups are relative to the dense
+/// run of the same round, and are shown beside the speed-up predicted from
+/// multiply-accumulates (finepruner budget), with the share of it that is reached.
 ///
 /// Other work on the machine widens the percentiles; the load average is recorded.
 ///
 /// Examples:
 ///   finepruner efficiency
 ///   finepruner efficiency --model random:bench-1024 --keep 166,98,30 --threads 2
-///   finepruner efficiency --head-selection-strategy all --query-selection-strategy all
+///   finepruner efficiency --head-selection-strategy all \
+///     --query-selection-strategy all
 ///   finepruner efficiency --model llava-1.5-7b-hf --image cat.png \
 ///     --question "What is this?" --device cuda --dtype f16 --output measured
 ///   finepruner efficiency --methods pool,downsample
@@ -71,25 +73,25 @@ pub(crate) struct EfficiencyArgs {
         "device", "dtype", "allow_degenerate", "output"])]
     run: Option<PathBuf>,
 
-    /// Budgets as image tokens of an average layer, B. Without any budget: the shares of
-    /// 166, 98 and 30 of 576.
+    /// Budgets as layer averages of visual tokens, B [default without any budget: the
+    /// shares of 166, 98 and 30 of 576].
     #[arg(long, value_name = "B,…", value_delimiter = ',', group = "budget")]
     average_visual_tokens: Vec<f64>,
-    /// Budgets as image tokens that stay after layer K, R.
+    /// Budgets as image tokens kept after layer K, R.
     #[arg(long, value_name = "R,…", value_delimiter = ',', group = "budget")]
     keep: Vec<usize>,
-    /// Budgets as the share of the image tokens that stays, R/N.
+    /// Budgets as shares of image tokens kept, R/N.
     #[arg(long, value_name = "SHARE,…", value_delimiter = ',', group = "budget")]
     retention: Vec<f64>,
-    /// Head strategies, separated by commas, or all. The first one chooses the tokens;
-    /// of all of them the scoring is timed [default: sum].
+    /// Head strategies, separated by commas, or all. The first one selects the tokens;
+    /// scoring is timed for all of them [default: sum].
     #[arg(long, value_name = "S,…|all", value_delimiter = ',')]
     head_selection_strategy: Vec<OneOrAll<HeadStrategy>>,
     /// Query strategies, separated by commas, or all [default: last_token].
     #[arg(long, value_name = "Q,…|all", value_delimiter = ',')]
     query_selection_strategy: Vec<OneOrAll<QueryStrategy>>,
-    /// Registered methods, separated by commas, each run whole at every budget: what they
-    /// take to choose tokens stands beside what they save.
+    /// Registered methods, separated by commas, each run as a whole at every budget: the
+    /// time to select tokens is shown beside the time saved.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     methods: Vec<String>,
     /// h, the number of top-scoring heads to average, or all [default: half of them].
@@ -101,27 +103,27 @@ pub(crate) struct EfficiencyArgs {
     /// K, counted from 1: tokens are dropped after this layer.
     #[arg(long, value_name = "K", default_value_t = 2)]
     prune_layer: usize,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     #[arg(long)]
     allow_degenerate: bool,
 
     /// Tokens that every run decodes, end of sequence or not [default: 32].
     #[arg(long, value_name = "T")]
     new_tokens: Option<usize>,
-    /// Rounds that are counted; everything runs once in each [default: 10].
+    /// Measured rounds; everything runs once in each [default: 10].
     #[arg(long, value_name = "N")]
     repeats: Option<usize>,
-    /// Rounds before them that are not counted [default: 2].
+    /// Warm-up rounds, which are not measured [default: 2].
     #[arg(long, value_name = "N")]
     warmup: Option<usize>,
-    /// Samples in a batch at most; 1, 2, 4, … are tried, where memory allows [default: 8].
+    /// Largest batch size; 1, 2, 4, … are tried as far as memory allows [default: 8].
     #[arg(long, value_name = "N")]
     max_batch: Option<usize>,
     /// Don't measure peak memory. It takes a process of its own for every budget, which
     /// reads the weights again.
     #[arg(long)]
     no_peak_memory: bool,
-    /// Threads that compute [default: all].
+    /// Compute threads [default: all].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// Where to compute: cpu, cuda or cuda:1.
@@ -134,7 +136,7 @@ pub(crate) struct EfficiencyArgs {
     /// Write efficiency.json and efficiency.md into this folder.
     #[arg(long, visible_alias = "record", value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Call them efficiency-NAME.json and efficiency-NAME.md.
+    /// Name the files efficiency-NAME.json and efficiency-NAME.md.
     #[arg(long, value_name = "NAME", requires = "output")]
     name: Option<String>,
     /// Print JSON: one object.

@@ -21,14 +21,14 @@ pub(super) fn check(args: &GenerateArgs, config: &ModelConfig, inputs: &Inputs) 
          LLaVA-NeXT's form",
         match crops {
             ImageCrops::Unpadded =>
-                "with padding taken out and newlines put in, the image tokens are no whole crops",
+                "with padding removed and newlines added, the image tokens don't form whole crops",
             _ => "the image is one square",
         }
     );
     ensure!(
         args.method.is_some() || budget == CropBudget::Whole,
-        "--crop-budget {budget}: strategies choose in the decoder, where all crops are one \
-         sequence; expected --crop-budget whole, or a --method that chooses before it"
+        "--crop-budget {budget}: strategies select in the decoder, where all crops are one \
+         sequence; expected --crop-budget whole, or a --method that selects before it"
     );
     Ok(())
 }
@@ -42,16 +42,18 @@ pub(super) fn sentence(
     let name = method.card().name;
     let whose = match method.authors_crop_budget() {
         Some(authors) if authors == budget => "as its authors do",
-        Some(_) => "which is not its authors' way",
-        None => "its authors' way on such input is not known",
+        Some(_) => "unlike its authors",
+        None => "what its authors do on such input is not known",
     };
     match budget {
         CropBudget::PerCrop => format!(
-            "crop budget per-crop: {name} chose of each of {num_crops} crops by itself, its \
-             numbers being those of one crop; {whose}"
+            "crop budget per-crop: {name} selected from each of {num_crops} crops by itself, \
+             with its numbers per crop; {whose}"
         ),
         CropBudget::Whole => {
-            format!("crop budget whole: {name} chose of all {num_crops} crops as one set; {whose}")
+            format!(
+                "crop budget whole: {name} selected from all {num_crops} crops as one set; {whose}"
+            )
         }
     }
 }

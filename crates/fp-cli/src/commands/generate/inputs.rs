@@ -29,7 +29,7 @@ pub(super) struct Inputs {
     pub(super) preprocess: Duration,
     /// What the model sees otherwise than other programs show it.
     pub(super) remarks: Vec<Remark>,
-    /// `[N]`: which image tokens show padding alone; none of any-resolution input and dummies.
+    /// `[N]`: which image tokens show only padding; none of any-resolution input and dummies.
     pub(super) padding: Option<Vec<bool>>,
     pixels: Pixels,
     /// None for dummies.

@@ -18,15 +18,15 @@ pub(super) fn masked(
     }
     let Some(first) = plan.stages.first() else {
         bail!(
-            "--mask-padding leaves tokens out of what is chosen among, and nothing is pruned; \
-             say how much stays with --keep R, --average-visual-tokens B or --retention SHARE, \
-             or name a method with --method"
+            "--mask-padding excludes tokens from the candidates, and nothing is pruned; give a \
+             budget with --keep R, --average-visual-tokens B or --retention SHARE, or name a \
+             method with --method"
         );
     };
     let Some(padding) = &inputs.padding else {
         bail!(
-            "--mask-padding is for single squares; any-resolution input is cut into tiles, and \
-             the padding of those is taken out already. Expected --aspect pad, or no \
+            "--mask-padding is for single squares; any-resolution input is cut into tiles, whose \
+             padding is removed already. Expected --aspect pad, or no \
              --mask-padding"
         );
     };
@@ -43,7 +43,7 @@ pub(super) fn masked(
     Ok((plan.masking_padding(), Some(num_padded)))
 }
 
-/// What is to be said of tokens left out that change nothing.
+/// The note on excluded tokens that change nothing.
 pub(super) fn note(num_left_out: Option<usize>) -> Option<String> {
     (num_left_out == Some(0)).then(|| {
         "--mask-padding has no effect: every image token shows some of the image".to_owned()

@@ -40,11 +40,12 @@ use plan::{plan, prune_config};
 use report::Report;
 use sequence::Sequence;
 
-/// Answer a question about an image, with visual tokens pruned or without.
+/// Answer a question about an image, with or without pruning visual tokens.
 ///
 /// A budget (--keep, --average-visual-tokens, --retention or --schedule) turns
-/// pruning on; without one nothing is pruned, and the other pruning flags are refused.
-/// --method prunes by a published method instead, whose settings say how much stays.
+/// pruning on; without one nothing is pruned, and the other pruning flags are
+/// refused. --method prunes with a published method instead, whose parameters set
+/// the number of tokens kept.
 ///
 /// Examples:
 ///   finepruner generate --model llava-1.5-7b-hf --image cat.png \
@@ -61,27 +62,27 @@ use sequence::Sequence;
 ///     --max-new-tokens 8
 ///   finepruner generate --model embedded --keep 16 --overlay kept.svg
 ///
-/// With `--model embedded` and no image it is asked the first question of the
-/// shipped benchmark, and says so.
+/// With `--model embedded` and no image, the first question of the shipped
+/// benchmark is asked, and a note says so.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct GenerateArgs {
-    /// A checkpoint's folder, Hugging Face's layout or the original one, or embedded for the
-    /// shipped model.
+    /// Folder of a checkpoint, in Hugging Face's layout or the original one, or embedded for
+    /// the shipped model.
     #[arg(long, value_name = "DIR", required_unless_present = "weights")]
     model: Option<PathBuf>,
     /// Dummy weights of a known shape instead of a checkpoint, for timing, such as
-    /// random:llava-1.5-7b. Image and prompt are dummies too.
+    /// random:llava-1.5-7b. Image and prompt are then dummies too.
     #[arg(long, value_name = "random:SHAPE", conflicts_with = "model", value_parser = parse_dummy)]
     weights: Option<Preset>,
     /// Seed of dummy weights and of sampling [default: 0].
     #[arg(long)]
     seed: Option<u64>,
-    /// Folder of the vision tower, for the original layout; looked for beside the checkpoint.
+    /// Folder of the vision tower, for the original layout [default: searched for beside the checkpoint].
     #[arg(long, value_name = "DIR", requires = "model")]
     vision_tower: Option<PathBuf>,
-    /// The image [default with --model embedded: one of the shipped benchmark]. Without one a
-    /// prompt is text-only: answered unpruned, whatever the budget.
+    /// The image [default with --model embedded: one of the shipped benchmark]. Without an
+    /// image the prompt is text-only and is answered unpruned, whatever the budget.
     #[arg(long, value_name = "FILE", requires = "model")]
     image: Option<PathBuf>,
     /// The user's text; the model's own template, such as vicuna_v1, is put around it [default
@@ -97,11 +98,11 @@ pub(crate) struct GenerateArgs {
     /// --image it is text-only.
     #[arg(long, value_name = "TEXT", requires = "model")]
     raw_prompt: Option<String>,
-    /// What happens to an image that isn't square [default: what the checkpoint says, else pad].
+    /// What to do with an image that isn't square [default: the checkpoint's setting, else pad].
     #[arg(long, value_name = "pad|crop")]
     aspect: Option<ImageAspect>,
-    /// How an any-resolution checkpoint cuts images: unpad, its own way, or fixed-2880, the
-    /// 2 x 2 tiles and the whole image that papers report, every patch a token, no newlines
+    /// How an any-resolution checkpoint cuts images: unpad, the checkpoint's own form, or
+    /// fixed-2880, the 2 x 2 tiles and the whole image that papers report, with every patch a token and no newlines
     /// [default: unpad].
     #[arg(
         long,
@@ -111,7 +112,7 @@ pub(crate) struct GenerateArgs {
     )]
     anyres: Option<AnyRes>,
 
-    /// Prune by a published method, a name of `finepruner methods`, as its authors do.
+    /// Prune with a published method, one of `finepruner methods`, as its authors do.
     #[arg(
         long,
         value_name = "METHOD",
@@ -122,7 +123,7 @@ pub(crate) struct GenerateArgs {
         ]
     )]
     method: Option<String>,
-    /// A setting of that method, once per setting; lists as layers=2,6,16. With --schedule
+    /// A parameter of that method; repeat the flag for each parameter. Lists are written layers=2,6,16. With --schedule
     /// K:N,… its layers and keep need not be given.
     #[arg(
         long = "method-param",
@@ -131,9 +132,9 @@ pub(crate) struct GenerateArgs {
         value_parser = parse_setting
     )]
     settings: Vec<(String, String)>,
-    /// What the method's numbers are meant for with --anyres fixed-2880: per-crop, each of the 5
-    /// crops is chosen of by itself (FasterVLM, VisPruner, VisionZip, HiPrune and SCOPE do so,
-    /// and whatever looks at the vision tower must), or whole, all crops are one set (DivPrune)
+    /// What the method's numbers apply to with --anyres fixed-2880: per-crop, each of the 5 crops
+    /// by itself (as FasterVLM, VisPruner, VisionZip, HiPrune and SCOPE do, and required for
+    /// methods that read the vision tower), or whole, all crops as one set (DivPrune)
     /// [default: as its authors do].
     #[arg(long, value_name = "per-crop|whole", requires = "model")]
     crop_budget: Option<CropBudget>,
@@ -142,7 +143,7 @@ pub(crate) struct GenerateArgs {
     /// embeddings: cdpruner.
     #[arg(long, value_name = "DIR", requires = "model")]
     clip: Option<PathBuf>,
-    /// Keep as many tokens as make this many visual tokens per layer on average, B.
+    /// Budget as the layer average of visual tokens, B.
     #[arg(long, value_name = "B", allow_negative_numbers = true,
         conflicts_with_all = ["keep", "retention"])]
     average_visual_tokens: Option<f64>,
@@ -169,36 +170,36 @@ pub(crate) struct GenerateArgs {
     /// K, counted from 1: tokens are dropped after this layer [default: 2].
     #[arg(long, value_name = "K")]
     prune_layer: Option<usize>,
-    /// Drop tokens in stages: 3:309,7:204,16:113 lets 309 go on after 3 layers, and so
-    /// forth, each time chosen by the attention there.
+    /// Drop tokens in stages: 3:309,7:204,16:113 keeps 309 after layer 3, 204 after
+    /// layer 7 and 113 after layer 16, each time selected by the attention at that layer.
     #[arg(
         long,
         value_name = "K:N,…",
         conflicts_with_all = ["average_visual_tokens", "keep", "retention", "prune_layer"]
     )]
     schedule: Option<ScheduleStages>,
-    /// Position ids of the tokens that go on: keep their old ones, or renumber
-    /// [default: keep, with --method as its authors have it].
+    /// Position ids of the kept tokens: keep the original ones, or renumber
+    /// [default: keep; with --method, as its authors do].
     #[arg(long, value_name = "keep|renumber")]
     positions: Option<PositionRule>,
-    /// Leave image tokens whose patch shows nothing but padding out of what the first stage
-    /// chooses among; off, as the authors of all methods here have it.
+    /// Exclude image tokens whose patch shows only padding from the candidates of the first
+    /// stage. Off by default, as in the authors' code of every method here.
     #[arg(long, requires = "model")]
     mask_padding: bool,
     /// How a row becomes a distribution: l1 or softmax [default: l1].
     #[arg(long, value_name = "l1|softmax")]
     normalize: Option<Normalization>,
-    /// Continue where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     #[arg(long)]
     allow_degenerate: bool,
 
-    /// Most tokens to decode.
+    /// Maximum number of tokens to decode.
     #[arg(long, value_name = "T", default_value_t = 128)]
     max_new_tokens: usize,
-    /// Sample at this temperature instead of taking the best token.
+    /// Sample at this temperature instead of decoding greedily.
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
-    /// Sample among the most likely tokens that together reach this.
+    /// Nucleus sampling: sample from the most likely tokens whose probabilities together reach this.
     #[arg(
         long,
         value_name = "P",
@@ -224,7 +225,7 @@ pub(crate) struct GenerateArgs {
     /// Write the logits at the prompt's last position to this safetensors file.
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
-    /// Draw the kept tokens on the picture that the model saw; takes a budget or a method.
+    /// Draw the kept tokens on the image that the model saw; needs a budget or a method.
     #[arg(long, value_name = "FILE.svg|png")]
     overlay: Option<PathBuf>,
     /// Print JSON: one object.
@@ -426,7 +427,7 @@ pub(super) fn parse_dtype(text: &str) -> Result<DType, String> {
         "f32" => Ok(DType::F32),
         "f16" => Ok(DType::F16),
         "bf16" => Ok(DType::BF16),
-        _ => Err("known are f32, f16 and bf16".to_owned()),
+        _ => Err("expected one of: f32, f16, bf16".to_owned()),
     }
 }
 

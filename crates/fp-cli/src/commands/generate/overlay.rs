@@ -24,7 +24,7 @@ impl OverlayFile {
         };
         ensure!(
             is_pruned,
-            "--overlay shows kept tokens, and without a budget all are kept; say how much stays with --keep R, --average-visual-tokens B or --retention SHARE, or name a method with --method"
+            "--overlay shows kept tokens, and without a budget all are kept; give a budget with --keep R, --average-visual-tokens B or --retention SHARE, or name a method with --method"
         );
         Ok(Some(OverlayFile {
             format: OverlayFormat::of(path).context("--overlay")?,

@@ -45,7 +45,7 @@ pub(super) fn plan(
     };
     ensure!(
         plan.stages.iter().all(|stage| stage.site.depth() > 0),
-        "--schedule: before layer 1 there is no attention to choose by; layers count from 1"
+        "--schedule: before layer 1 there is no attention to select by; layers are counted from 1"
     );
     plan.check("--schedule", config.text.num_layers, num_image_tokens)?;
     Ok(plan)
@@ -77,7 +77,7 @@ pub(super) fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
             || args.allow_degenerate;
         ensure!(
             !is_pruning_meant,
-            "pruning flags without a budget; say how much stays with --keep R, --average-visual-tokens B, --retention SHARE or --schedule K:N,…"
+            "pruning flags without a budget; give one with --keep R, --average-visual-tokens B, --retention SHARE or --schedule K:N,…"
         );
         return Ok(None);
     };

@@ -24,7 +24,7 @@ pub(super) struct Report<'a> {
     /// The published method, with its settings.
     pub(super) method: Option<&'a MethodParams>,
     /// Image tokens that were no candidates because they show padding alone, where such tokens
-    /// are left out.
+    /// are excluded.
     pub(super) num_left_out: Option<usize>,
     /// What the method's numbers are meant for, on several crops.
     pub(super) crop_budget: Option<CropBudget>,
@@ -110,7 +110,7 @@ impl Report<'_> {
                     _ => format!("after {}", stage.site),
                 };
                 text += &lines(&format!(
-                    "{} of {entering} image tokens went on {at} ({name})",
+                    "kept {} of {entering} image tokens {at} ({name})",
                     stage.places.len(),
                 ));
                 entering = stage.places.len();
@@ -133,7 +133,7 @@ impl Report<'_> {
         }
         if let (Some(count), Some(layout)) = (self.num_left_out, self.layout) {
             text += &lines(&format!(
-                "{count} of {} image tokens show padding alone and were no candidates",
+                "{count} of {} image tokens show only padding and were not candidates",
                 layout.num_image
             ));
         }

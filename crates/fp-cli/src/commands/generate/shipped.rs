@@ -23,7 +23,7 @@ impl ShippedQuestion {
         let sample = sample.context("the shipped benchmark has no question")?;
         let image = sample.image.as_file().map(Path::to_owned);
         Ok(ShippedQuestion {
-            image: image.context("the shipped benchmark's images are no files")?,
+            image: image.context("the shipped benchmark's images are not files")?,
             question: sample.question,
             answer: sample.answers.into_iter().next().unwrap_or_default(),
         })

@@ -30,7 +30,7 @@ pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<Asked>> {
     let prompt = whole_prompt(args)?;
     ensure!(
         prompt.is_none() || args.overlay.is_none(),
-        "--overlay draws kept tokens on the image, and there is none; name one with --image FILE"
+        "--overlay draws kept tokens on the image, and there is none; give one with --image FILE"
     );
     Ok(prompt)
 }
@@ -69,8 +69,8 @@ fn whole_prompt(args: &GenerateArgs) -> Result<Option<Asked>> {
         // The shipped model comes with an image of the shipped benchmark.
         _ if args.model.as_deref().is_some_and(is_embedded) => Ok(None),
         (None, _, Some(_)) => anyhow::bail!(
-            "--raw-prompt has {IMAGE_PLACEHOLDER}, and there is no --image; name one, or leave \
-             {IMAGE_PLACEHOLDER} out for a text-only prompt"
+            "--raw-prompt has {IMAGE_PLACEHOLDER}, and there is no --image; give one, or omit \
+             {IMAGE_PLACEHOLDER} for a text-only prompt"
         ),
         (None, Some(text), None) => Ok(Some(Asked::Message(text.clone()))),
         _ => Ok(None),

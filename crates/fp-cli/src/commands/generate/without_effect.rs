@@ -15,7 +15,7 @@ pub(super) fn notes(
 ) -> Vec<String> {
     let mut notes = of_seed(args);
     if args.clip.is_some() && !plan.needs_clip() {
-        notes.push("--clip has no effect: nothing here looks at CLIP's embeddings".to_owned());
+        notes.push("--clip has no effect: nothing here reads CLIP's embeddings".to_owned());
     }
     let Some(prune) = prune else {
         return notes;
@@ -50,8 +50,8 @@ pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) ->
     let mut notes = of_seed(args);
     if let Some(prune) = prune {
         notes.push(format!(
-            "{} and what else is said of pruning have no effect: without an image there is \
-             nothing to prune",
+            "{} and other pruning flags have no effect: without an image there is nothing to \
+             prune",
             prune.budget
         ));
     }
@@ -77,6 +77,6 @@ pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) ->
 fn of_seed(args: &GenerateArgs) -> Vec<String> {
     let has_effect = args.temperature.is_some() || args.weights.is_some();
     let given = args.seed.filter(|_| !has_effect);
-    let note = "--seed has no effect: without --temperature the best token is taken";
+    let note = "--seed has no effect: without --temperature decoding is greedy";
     given.map(|_| note.to_owned()).into_iter().collect()
 }

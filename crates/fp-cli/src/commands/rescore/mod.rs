@@ -20,26 +20,27 @@ use crate::table::wrap_lines;
 
 /// Score answer files of other evaluations, and test them against each other.
 ///
-/// Answers are LLaVA's JSON lines (question_id, text), lists for evaluation servers
-/// (.json), what lmms-eval logs with --log_samples (…_samples_TASK.jsonl),
-/// VLMEvalKit's predictions (MODEL_DATASET.xlsx, .tsv or .json), a folder of
-/// MME's official tool (a .txt per task), or a table of MMBench with a column
+/// Answers are LLaVA's JSON lines (question_id, text), lists for evaluation
+/// servers (.json), what lmms-eval logs with --log_samples (…_samples_TASK.jsonl),
+/// VLMEvalKit's predictions (MODEL_DATASET.xlsx, .tsv or .json), a folder of MME's
+/// official tool (a .txt per task), or a table of MMBench with a column
 /// `prediction` (.tsv or .xlsx). The last two contain their questions and need no
-/// --dataset. All metrics of the benchmark are computed; files are compared pairwise
-/// on the same questions, clustered by image, with Holm's correction over the pairs.
+/// --dataset. All metrics of the benchmark are computed; files are compared
+/// pairwise on the same questions, clustered by image, with Holm's correction over
+/// the pairs.
 ///
 /// Answers are joined with questions by question_id, or by the row that lmms-eval
 /// logs. Where the prompts in a file contradict that, they are joined by image and
 /// question, or refused; a note says how. No image is needed. Questions without an
-/// answer count as wrong; warnings say how many there are, and what else doesn't
+/// answer count as wrong; warnings count them, and name what else doesn't
 /// match. --strict turns warnings into errors.
 ///
 /// Scores that lmms-eval (…_results.json) or VLMEvalKit (…_acc.csv, …_score.csv)
 /// wrote beside the answers are shown beside ours by the same rule, with the reason
 /// where they differ.
 ///
-/// Below a file's figures stands what its answers are like: one answer to
-/// everything, answers that no rule reads, sentences where words are asked. Lines
+/// Below a file's metrics its answers are checked: one answer to everything,
+/// answers that no rule can read, sentences where words are asked for. Lines
 /// marked ! explain the score.
 ///
 /// Examples:
@@ -53,7 +54,7 @@ pub(crate) struct RescoreArgs {
     /// Answer files; NAME=FILE gives a file a name.
     #[arg(required = true, value_name = "[NAME=]FILE")]
     answers: Vec<String>,
-    /// The dataset: a folder, FOLDER:PART, or embedded:confirm.
+    /// The dataset: a folder, FOLDER:SPLIT, or embedded:confirm.
     #[arg(long, value_name = "DIR")]
     dataset: Option<String>,
     /// Compare the others with this file only, not every pair.
@@ -161,7 +162,7 @@ fn name_of(path: &str) -> String {
     stem.unwrap_or(path).to_owned()
 }
 
-/// The data set that is named, or else the one in the file that has most of it.
+/// The dataset that is named, or else the one in the file that has most of it.
 fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset> {
     if let Some(name) = &args.dataset {
         return Ok(open_questions(&dataset_selector(name)?)?);
@@ -184,19 +185,19 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
             bail!("no file of answers");
         };
         bail!(
-            "{} holds answers alone; name their questions with --dataset",
+            "{} holds only answers; name their questions with --dataset",
             file.path.display()
         );
     };
     let path = file.path.display();
     let all = ids(questions);
     let dataset = questions.clone().whole().with_context(|| {
-        format!("questions can't be taken from {path}; name their data set with --dataset")
+        format!("questions can't be taken from {path}; name their dataset with --dataset")
     })?;
     for (name, _, questions) in with_questions {
         if !ids(questions).is_subset(&all) {
             bail!(
-                "{name} answers questions that {first} doesn't; name the data set of both with --dataset"
+                "{name} answers questions that {first} doesn't; name the dataset of both with --dataset"
             );
         }
     }

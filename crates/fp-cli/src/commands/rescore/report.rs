@@ -41,15 +41,15 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
                  sign-flip p, and p after Holm's correction over these pairs. The last column \
                  counts the questions that only a and only b answers correctly.";
         if comparisons.iter().any(|pair| pair.headline.is_some()) {
-            text += " Of headline, which is no mean over questions: bootstrap interval and \
-                     label-swap p.";
+            text += " For headline, which is not a mean over questions: bootstrap interval \
+                     and label-swap p.";
         }
         let is_soft = |pair: &Comparison| {
             let paired = pair.paired.as_ref();
             paired.is_some_and(|paired| paired.discordant.is_none())
         };
         if comparisons.iter().any(is_soft) {
-            text += &format!(" {MISSING} stands there where some score is neither 0 nor 1.");
+            text += &format!(" {MISSING} is printed where some score is neither 0 nor 1.");
         }
         text += "\n";
     }

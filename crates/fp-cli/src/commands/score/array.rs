@@ -82,7 +82,7 @@ pub(crate) fn score<T: Attention>(args: &ScoreArgs, array: &Array<'_, T>) -> Res
     let num_dimensions = array.shape().len();
     ensure!(
         num_dimensions > 2 || !args.batch,
-        "--batch: attention of shape {:?} is of one sample; leave it out",
+        "--batch: attention of shape {:?} is of one sample; omit it",
         array.shape()
     );
     let first = if args.batch || num_dimensions == 4 {

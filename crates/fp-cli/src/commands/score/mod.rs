@@ -24,23 +24,23 @@ use overlay::OverlayRequest;
 use report::Report;
 use scorer::{Scorer, Subject};
 
-/// Say which heads and tokens strategies choose on attention dumps.
+/// Score attention dumps: the heads and tokens that each strategy selects.
 ///
 /// A dump is a .safetensors or .npy file with post-softmax attention in f64, f32,
 /// f16 or bf16, as `output_attentions=True` gives it:
 ///   [H, N]        one row per head over the image tokens; takes no range and no
 ///                 query strategy
 ///   [H, S, S]     one layer over a whole sequence
-///   [L, H, S, S]  several layers of one sample: choose one with --prune-layer K
-///   [B, H, N] or [B, H, S, S]  one layer of several samples: say so with --batch
-/// With --query-rows, which says which, a dump may have only some of the S rows.
+///   [L, H, S, S]  several layers of one sample; select one with --prune-layer K
+///   [B, H, N] or [B, H, S, S]  one layer of several samples; needs --batch
+/// With --query-rows a dump may hold only some of the S rows.
 ///
 /// The rule:
-///   1. The query strategy chooses rows of the attention and their weights, which
+///   1. The query strategy selects rows of the attention and their weights, which
 ///      sum to 1. A head's attention a(n) to image token n is the weighted mean
 ///      over them.
 ///   2. The head strategy gives each head a score by its formula, of a, or of the
-///      distribution p over the image that --normalize makes of it: p = a / sum(a)
+///      distribution p over the image that --normalize gives: p = a / sum(a)
 ///      under l1, p = softmax(a) under softmax. A head without any attention to the
 ///      image scores lowest under l1.
 ///   3. The h heads with the highest scores are selected (--num-selected-heads).
@@ -48,11 +48,12 @@ use scorer::{Scorer, Subject};
 ///      heads.
 ///   5. The R tokens of the highest importance are kept (--keep).
 ///
-/// Where scores or importances are equal the lower index comes first; the audit
-/// says where that decided anything. `finepruner strategies` has every formula.
+/// Among equal scores or importances the lower index comes first; the audit
+/// reports where that decided the outcome. `finepruner strategies` lists every
+/// formula.
 ///
-/// Several dumps are scored one by one, and together: how often strategies keep the
-/// same tokens, how often each head was selected, and mean gaps of the cuts.
+/// Several dumps are scored one by one, then summarised: how often strategies keep
+/// the same tokens, how often each head was selected, and mean gaps of the cuts.
 ///
 /// Examples:
 ///   finepruner score dump.safetensors --keep 166
@@ -68,35 +69,35 @@ pub(crate) struct ScoreArgs {
     /// Attention dumps, .safetensors or .npy files.
     #[arg(value_name = "DUMP", required = true)]
     dumps: Vec<PathBuf>,
-    /// Which tensor of a .safetensors file; not needed if it has only one.
+    /// Name of the tensor in a .safetensors file; not needed if there is only one.
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
-    /// Where the image stands in the sequence, half open: 35..611 is 576 tokens after 35
-    /// others. Once for all dumps, or once for each in their order. A safetensors file whose
-    /// metadata has `image_range` says it itself.
+    /// Position of the image in the sequence, half open: 35..611 is 576 tokens after 35
+    /// others. Given once for all dumps, or once per dump in their order. Not needed for a
+    /// safetensors file whose metadata has `image_range`.
     #[arg(long, value_name = "A..B", value_delimiter = ',', value_parser = parse_range)]
     image_range: Vec<Range<usize>>,
-    /// Which positions of the sequence there are rows of, where a dump has only some, as
-    /// [H, Q, S]: 600..611 or 0..35,610, ascending. A safetensors file whose metadata has
-    /// `query_rows` says it itself.
+    /// Sequence positions of the rows, for a dump that holds only some of them, [H, Q, S]:
+    /// 600..611 or 0..35,610, ascending. Not needed for a safetensors file whose metadata
+    /// has `query_rows`.
     #[arg(long, value_name = "P,A..B,…")]
     query_rows: Option<QueryRows>,
     /// Head strategies of `finepruner strategies`, separated by commas, or all.
     #[arg(long, alias = "fixed-head-selection", value_name = "S,…|all", value_delimiter = ',',
         default_value = "all", value_parser = parse_head)]
     head_selection_strategy: Vec<OneOrAll<HeadStrategy>>,
-    /// Query strategies, which rows the attention is read from, separated by commas, or
+    /// Query strategies (which rows of the attention to read), separated by commas, or
     /// all [default: last_token].
     #[arg(long, value_name = "Q,…|all", value_delimiter = ',', value_parser = parse_query)]
     query_selection_strategy: Vec<OneOrAll<QueryStrategy>>,
     /// h, the number of top-scoring heads to average, or all [default: half of them].
     #[arg(long, value_name = "h|all")]
     num_selected_heads: Option<OneOrAll<usize>>,
-    /// R, how many image tokens to keep.
+    /// R, the number of image tokens to keep.
     #[arg(long, value_name = "R")]
     keep: usize,
-    /// K, counted from 1: which layer of an [L, H, S, S] dump. Of a dump of one layer it is
-    /// the layer's name alone.
+    /// K, counted from 1: the layer of an [L, H, S, S] dump to read. For a dump of one layer
+    /// it only labels the layer.
     #[arg(long, value_name = "K", conflicts_with = "batch")]
     prune_layer: Option<usize>,
     /// The first dimension is samples: [B, H, S, S], or [B, H, N].
@@ -105,20 +106,20 @@ pub(crate) struct ScoreArgs {
     /// How a row becomes a distribution: l1 (a / sum a) or softmax (the original study's).
     #[arg(long, value_name = "l1|softmax", default_value = "l1")]
     normalize: Normalization,
-    /// Continue where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     #[arg(long)]
     allow_degenerate: bool,
     /// Draw the selections, one panel each: tokens shaded by importance, kept ones framed.
     #[arg(long, value_name = "FILE.svg|png")]
     overlay: Option<PathBuf>,
-    /// The picture that the attention is of, shown beside each panel.
+    /// The image that the attention belongs to, shown beside each panel.
     #[arg(long, value_name = "FILE", requires = "overlay")]
     image: Option<PathBuf>,
-    /// How the model made a square of that picture [default: pad].
+    /// How the model made that image square [default: pad].
     #[arg(long, value_name = "pad|crop", requires = "image")]
     aspect: Option<ImageAspect>,
-    /// Tokens beside and below each other, such as 24x24; of more tokens the first ones are
-    /// drawn [default: a square of all].
+    /// Columns and rows of tokens, such as 24x24; if there are more tokens, the first ones
+    /// are drawn [default: a square of all].
     #[arg(long, value_name = "COLUMNSxROWS", requires = "overlay", value_parser = overlay::parse_grid)]
     grid: Option<overlay::Grid>,
     /// Print JSON: an array, one object per dump, sample, query strategy and head strategy;
@@ -141,7 +142,7 @@ impl ScoreArgs {
     fn check_queries(&self, tensor: &Tensor, form: &Form) -> Result<()> {
         ensure!(
             matches!(form, Form::Squares { .. }) || self.query_selection_strategy.is_empty(),
-            "tensor `{}` of shape {:?} has one row per head and no query rows to choose from: leave out --query-selection-strategy",
+            "tensor `{}` of shape {:?} has one row per head and no query rows to select from: omit --query-selection-strategy",
             tensor.name,
             tensor.shape
         );

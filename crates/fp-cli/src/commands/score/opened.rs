@@ -120,7 +120,7 @@ impl<T: PartialEq> Said<'_, T> {
         let said = (self.read)(text).map_err(|error| anyhow!("{}: {error}", place()))?;
         match asked {
             Some(asked) if asked != said => bail!(
-                "{}, and --{} is {}: leave the flag out, or correct the file",
+                "{}, and --{} is {}: omit the flag, or correct the file",
                 place(),
                 self.key.replace('_', "-"),
                 (self.shown)(&asked)
@@ -138,7 +138,7 @@ fn check_batch(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<()> {
     };
     ensure!(
         args.first_dimension() != FirstDimension::Samples || dumps.iter().any(is_batch),
-        "--batch: tensor `{}` of shape {:?} is of one sample; leave it out",
+        "--batch: tensor `{}` of shape {:?} is of one sample; omit it",
         first.tensor.name,
         first.tensor.shape
     );
@@ -156,11 +156,11 @@ fn check_together(dumps: &[OpenedDump]) -> Result<()> {
         let (heads, other_heads) = (first.form.num_heads(), other.form.num_heads());
         ensure!(
             heads == other_heads,
-            "{a} has {heads} heads and {b} has {other_heads}: score dumps of different models apart"
+            "{a} has {heads} heads and {b} has {other_heads}: score dumps of different models separately"
         );
         ensure!(
             is_per_head(first) == is_per_head(other),
-            "one of {a} and {b} has one row per head, [H, N], the other whole sequences: score them apart"
+            "one of {a} and {b} has one row per head, [H, N], the other whole sequences: score them separately"
         );
     }
     Ok(())

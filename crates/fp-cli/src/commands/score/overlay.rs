@@ -20,7 +20,7 @@ pub(super) struct Grid {
 
 /// Reads `24x24`.
 pub(super) fn parse_grid(text: &str) -> Result<Grid, String> {
-    let wrong = || format!("`{text}` is no grid; write COLUMNSxROWS, such as 24x24");
+    let wrong = || format!("`{text}` is not a grid; expected COLUMNSxROWS, such as 24x24");
     let (columns, rows) = text.split_once(['x', '×']).ok_or_else(wrong)?;
     let number = |text: &str| text.trim().parse().ok().filter(|&n: &usize| n > 0);
     match (number(columns), number(rows)) {
@@ -145,7 +145,7 @@ fn grid(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<Grid> {
         let side = num_image.isqrt();
         ensure!(
             side * side == num_image && square.is_none_or(|known| known == side),
-            "{}--overlay: {num_image} image tokens make no square of one size; say with --grid COLUMNSxROWS how the first of them lie, such as the base grid of an any-resolution model",
+            "{}--overlay: {num_image} image tokens don't form a square; give the layout of the first of them with --grid COLUMNSxROWS, such as the base grid of an any-resolution model",
             dump.place()
         );
         square = Some(side);

@@ -177,7 +177,7 @@ fn selections(outcomes: &[Outcome]) -> String {
     text + "\n"
 }
 
-/// Where a sample's attention was looked at from; nothing where nothing is known.
+/// The query rows of a sample; nothing where none are known.
 fn title(outcome: &Outcome) -> String {
     let mut title = Vec::new();
     title.extend(outcome.dump.clone());
@@ -190,10 +190,7 @@ fn title(outcome: &Outcome) -> String {
             format!(" (here {})", query.branch)
         };
         let rows = ranges(&query.rows, 40);
-        title.push(format!(
-            "looked at from {}{branch}, rows {rows}",
-            query.strategy
-        ));
+        title.push(format!("query {}{branch}, rows {rows}", query.strategy));
     }
     title.join(", ")
 }
@@ -219,7 +216,7 @@ fn over_samples(aggregate: &Aggregate) -> String {
     let query = |name: &'_ str| name.split_once(" + ").map(|(_, query)| query.to_owned());
     for group in combinations.chunk_by(|a, b| query(a.0) == query(b.0)) {
         if let Some(query) = group.first().and_then(|(name, _)| query(name)) {
-            text += &format!("looked at from {query}\n");
+            text += &format!("query {query}\n");
         }
         text += &combination_table(group);
         text += "\n\n";

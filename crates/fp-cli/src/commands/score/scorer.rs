@@ -189,7 +189,7 @@ impl Scorer {
         Ok(found)
     }
 
-    /// Positions that any of the query strategies looks from, each of which has its row.
+    /// Positions that any of the query strategies reads, each of which has its row.
     fn rows(&self, squares: &Squares<'_>) -> Result<Vec<usize>> {
         let mut rows = Vec::new();
         for strategy in &self.query_strategies {

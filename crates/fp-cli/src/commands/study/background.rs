@@ -36,7 +36,7 @@ pub enum Outcome {
         folder: PathBuf,
         /// Samples that are recorded.
         done: usize,
-        /// Samples of the run or piece.
+        /// Samples of the run or shard.
         total: usize,
     },
 }
@@ -46,7 +46,7 @@ impl Study {
     pub(crate) fn new(config: &ConfigSource<'_>, output: &Path, args: &StudyArgs) -> Result<Study> {
         ensure!(
             !args.phases && !args.efficiency,
-            "--phases and --efficiency are of the command alone; run `finepruner study`"
+            "--phases and --efficiency are available on the command line only; run `finepruner study`"
         );
         let file = match config {
             ConfigSource::File(path) => ConfigFile::read(path)?,
@@ -55,12 +55,12 @@ impl Study {
         let config = args.overrides.to_run(file)?;
         ensure!(
             config.efficiency.is_none(),
-            "`efficiency` is measured by the command alone; run `finepruner study`"
+            "`efficiency` is measured by the command line only; run `finepruner study`"
         );
         Ok(Study {
             config,
             options: args.run.options(output.to_owned()),
-            has_report: !args.no_report && !args.run.is_piece(),
+            has_report: !args.no_report && !args.run.is_shard(),
         })
     }
 

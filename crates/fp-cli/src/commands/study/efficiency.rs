@@ -17,9 +17,9 @@ pub(super) fn measure_run(
     is_quiet: bool,
 ) -> Result<()> {
     let folder = &summary.output;
-    if args.is_piece() {
+    if args.is_shard() {
         eprintln!(
-            "efficiency: not measured for a piece of a study; after `finepruner merge`, \
+            "efficiency: not measured for a shard of a study; after `finepruner merge`, \
              `finepruner efficiency --run DIR` does it"
         );
         return Ok(());
@@ -28,7 +28,7 @@ pub(super) fn measure_run(
     let prepared = prepare_run(folder, settings, options.threads)?;
     if stored_for(folder, prepared.plan())?.is_some() {
         eprintln!(
-            "efficiency: {} is of the same plan and stays",
+            "efficiency: {} is of the same plan and is kept",
             path.display()
         );
         return Ok(());

@@ -45,26 +45,26 @@ pub(crate) struct StudyArgs {
     /// Study configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// In place of one study the shipped ones, each going on with what the one before
-    /// found: A, which heads; B, which query tokens, with A's heads; both in full with
-    /// their baselines, time and memory measured; errors and cases. Folders a, b and full
-    /// of --output [default: runs/study].
+    /// Run the shipped studies one after the other, each using the result of the one
+    /// before: A, head selection; B, query selection with A's heads; the full evaluation
+    /// of both with baselines, time and memory; errors and cases. Their folders are a, b
+    /// and full in --output [default: runs/study].
     #[arg(long, conflicts_with_all = [
         "config", "no_report", "efficiency", "shard", "baseline", "head_selection_strategy",
         "query_selection_strategy", "fixed_head_selection", "fixed_query_selection",
     ])]
     phases: bool,
-    /// Run folder [default: runs/NAME, NAME being the configuration's].
+    /// Run folder [default: runs/NAME, after the configuration's file name].
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Print JSON: one object with a result per cell, or with --phases one of all studies.
+    /// Print JSON: one object with a result per cell, or with --phases one object for all studies.
     #[arg(long)]
     json: bool,
-    /// Only record samples; write no report.
+    /// Only record samples; don't write a report.
     #[arg(long)]
     no_report: bool,
-    /// Then measure time, throughput and memory of every budget alone, for the report, as
-    /// `finepruner efficiency --run DIR` does.
+    /// Afterwards measure time, throughput and memory of every budget by itself, for the
+    /// report, as `finepruner efficiency --run DIR` does.
     #[arg(long)]
     efficiency: bool,
     #[command(flatten)]
@@ -196,8 +196,8 @@ fn carry_out(
     let failures = Failures::of(&fp_report::Run::read(folder)?);
     // A shard is a part of something that may well have answers.
     anyhow::ensure!(
-        args.is_piece() || !failures.is_total(),
-        "all {} failed, and there is nothing to report: {}; `finepruner records {}` has every reason",
+        args.is_shard() || !failures.is_total(),
+        "all {} failed, and there is nothing to report: {}; `finepruner records {}` lists every reason",
         counted(failures.num_recorded, "question"),
         failures.first().join("; "),
         folder.display()
@@ -206,8 +206,8 @@ fn carry_out(
         Some(settings) => efficiency::measure_run(&summary, settings, &options, args, finish.json),
         None => Ok(()),
     };
-    // A piece of a study is no study: it is reported when it is merged.
-    let report = if finish.report && !args.is_piece() {
+    // A shard of a study is no study: it is reported when it is merged.
+    let report = if finish.report && !args.is_shard() {
         Some(report(&summary)?)
     } else {
         None
@@ -216,7 +216,8 @@ fn carry_out(
         summary,
         failures,
         report,
-        measured: measured.context("the records are whole, but time and memory were not measured"),
+        measured: measured
+            .context("the records are complete, but time and memory were not measured"),
     })
 }
 
@@ -226,13 +227,13 @@ fn report(summary: &RunSummary) -> Result<Written> {
     fp_report::write(folder).with_context(|| format!("report of {}", folder.display()))
 }
 
-/// `runs/` and the name of the configuration; a quick look and a piece have their own.
+/// `runs/` and the name of the configuration; a quick look and a shard have their own.
 fn default_output(config: &Path, overrides: &Overrides, run: &RunArgs) -> Result<PathBuf> {
     let name = config
         .file_stem()
         .and_then(|name| name.to_str())
         .with_context(|| format!("{} has no name", config.display()))?;
     let quick = if overrides.quick { "-quick" } else { "" };
-    let piece = run.piece_name();
-    Ok(Path::new("runs").join(format!("{name}{quick}{piece}")))
+    let shard = run.shard_name();
+    Ok(Path::new("runs").join(format!("{name}{quick}{shard}")))
 }

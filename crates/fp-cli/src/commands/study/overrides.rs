@@ -23,9 +23,9 @@ const QUICK_LIMIT: usize = 60;
 
 /// Every setting of a configuration, to be replaced.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Replacing what the configuration says")]
+#[command(next_help_heading = "Configuration overrides")]
 pub(crate) struct Overrides {
-    /// Head strategies, separated by commas; all are the nine of study A.
+    /// Head strategies, separated by commas; all stands for the nine of study A.
     #[arg(long, value_name = "S,…|all", value_delimiter = ',')]
     pub(super) head_selection_strategy: Vec<OneOrAll<HeadStrategy>>,
     /// Query strategies, separated by commas, or all.
@@ -40,14 +40,14 @@ pub(crate) struct Overrides {
     /// How a head's row becomes a distribution: l1 or softmax.
     #[arg(long, value_name = "l1|softmax")]
     normalize: Option<Normalization>,
-    /// K, counted from 1: tokens are dropped after this layer; several, separated by
-    /// commas, run everything at each.
+    /// K, counted from 1: tokens are dropped after this layer. With several, separated
+    /// by commas, everything runs at each.
     #[arg(long, value_name = "K,…", value_delimiter = ',')]
     prune_layer: Vec<usize>,
-    /// Budgets as image tokens of an average layer, B, separated by commas.
+    /// Budgets as layer averages of visual tokens, B, separated by commas.
     #[arg(long, value_name = "B,…", value_delimiter = ',', conflicts_with_all = ["keep", "retention"])]
     average_visual_tokens: Vec<f64>,
-    /// Budgets as image tokens that stay, R, separated by commas.
+    /// Budgets as image tokens kept, R, separated by commas.
     #[arg(
         long,
         value_name = "R,…",
@@ -55,11 +55,11 @@ pub(crate) struct Overrides {
         conflicts_with = "retention"
     )]
     keep: Vec<usize>,
-    /// Budgets as shares of the image tokens that stay, separated by commas.
+    /// Budgets as shares of image tokens kept, R/N, separated by commas.
     #[arg(long, value_name = "SHARE,…", value_delimiter = ',')]
     retention: Vec<f64>,
-    /// A schedule as a further budget, such as 3:309,7:204,16:113: after 3 layers 309
-    /// image tokens go on, and so forth. May be given several times.
+    /// A schedule as an additional budget, such as 3:309,7:204,16:113: 309 image tokens
+    /// are kept after layer 3, and so forth. May be repeated.
     #[arg(long, value_name = "K:N,…")]
     schedule: Vec<ScheduleStages>,
     /// h, as counts such as 24,16,8 or shares such as 3/4,1/2.
@@ -69,22 +69,22 @@ pub(crate) struct Overrides {
     /// drop_all, no_image, pool, downsample; or all, or none.
     #[arg(long, value_name = "C,…|all|none", value_delimiter = ',')]
     controls: Vec<String>,
-    /// Further methods to compare, separated by commas, as `finepruner strategies` lists
-    /// them.
+    /// Additional methods to compare, separated by commas, as `finepruner strategies`
+    /// lists them.
     #[arg(long, value_name = "M,…", value_delimiter = ',')]
     methods: Vec<String>,
     /// Also compare each head strategy's static variant: the heads with the highest mean
-    /// score on the half to choose by, the same for every sample.
+    /// score on the selection half, the same for every sample.
     #[arg(long)]
     static_heads: bool,
-    /// Selections that were made elsewhere, to be compared as a method: JSON lines with
-    /// id, site and kept. May be given several times.
+    /// Selections made by other programs, to compare as a method: JSON lines with id,
+    /// site and kept. May be repeated.
     #[arg(long, value_name = "FILE")]
     selection: Vec<String>,
     /// Seeds of the control random, separated by commas.
     #[arg(long, value_name = "SEED,…", value_delimiter = ',')]
     random_seeds: Vec<u64>,
-    /// A checkpoint's folder, or embedded for the shipped model.
+    /// Folder of a checkpoint, or embedded for the shipped model.
     #[arg(long, value_name = "DIR")]
     model: Option<String>,
     /// Folder of the vision tower, for checkpoints of the original layout.
@@ -101,19 +101,19 @@ pub(crate) struct Overrides {
     /// model's family was trained].
     #[arg(long, value_name = "T")]
     prompt_template: Option<PromptTemplate>,
-    /// What happens to an image that isn't square.
+    /// What to do with an image that isn't square.
     #[arg(long, value_name = "pad|crop")]
     aspect: Option<ImageAspect>,
-    /// How an any-resolution checkpoint cuts images: its own way, or 2 x 2 tiles and the whole
-    /// image, every patch a token and no newlines.
+    /// How an any-resolution checkpoint cuts images: its own form, or 2 x 2 tiles and the whole
+    /// image, with every patch a token and no newlines.
     #[arg(long, value_name = "unpad|fixed-2880")]
     anyres: Option<AnyRes>,
-    /// What the numbers of published methods are meant for on the crops of fixed-2880: each
-    /// crop by itself, or all as one set.
+    /// What the numbers of published methods apply to on the crops of fixed-2880: each crop
+    /// by itself, or all crops as one set.
     #[arg(long, value_name = "per-crop|whole")]
     crop_budget: Option<CropBudget>,
-    /// Leave image tokens whose patch shows nothing but padding out of what a method's first
-    /// stage chooses among; off, as the authors of all methods here have it.
+    /// Exclude image tokens whose patch shows only padding from the candidates of a method's
+    /// first stage. Off by default, as in the authors' code of every method here.
     #[arg(long)]
     mask_padding: bool,
     /// Where to compute: cpu, cuda or cuda:N.
@@ -129,21 +129,21 @@ pub(crate) struct Overrides {
     /// On the CPU, what the KV cache keeps: f32 or bf16.
     #[arg(long, value_name = "f32|bf16", value_parser = parse_named::<CpuPrecision>)]
     kv_cache: Option<CpuPrecision>,
-    /// Most tokens of an answer.
+    /// Maximum number of tokens per answer.
     #[arg(long, value_name = "T")]
     max_new_tokens: Option<usize>,
-    /// Only this many samples of each data set, spread over its images: one question of
+    /// Only this many samples of each dataset, spread over its images: one question of
     /// each image first, then a second of each, chosen by --seed.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Also ask the datasets' questions without an image: unpruned, once for all cells, and
-    /// counted apart. Otherwise they are left out, and counted.
+    /// reported separately. Otherwise they are skipped and counted.
     #[arg(long)]
     text_only: bool,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     #[arg(long)]
     allow_degenerate: bool,
-    /// What is measured of how different kept tokens are: none, cosine or full.
+    /// How the diversity of kept tokens is measured: none, cosine or full.
     #[arg(long, value_name = "none|cosine|full", value_parser = parse_named::<TokenDiversity>)]
     token_diversity: Option<TokenDiversity>,
     /// Seed of the statistics, and of the samples that --limit chooses.
@@ -158,14 +158,14 @@ pub(crate) struct Overrides {
     /// Differences up to this many percentage points count as none.
     #[arg(long, value_name = "POINTS")]
     equivalence_margin: Option<f64>,
-    /// How sure intervals are, such as 0.95.
+    /// Confidence level of intervals, such as 0.95.
     #[arg(long, value_name = "SHARE")]
     confidence: Option<f64>,
     /// Bootstrap draws and permutations.
     #[arg(long, value_name = "N")]
     num_draws: Option<usize>,
-    /// A quick look: 60 samples of each data set, each on another image where there are as
-    /// many, and half of the heads, unless said otherwise.
+    /// A quick run: 60 samples of each dataset, on different images where there are enough,
+    /// and half of the heads, unless other flags say otherwise.
     #[arg(long)]
     pub(super) quick: bool,
 }

@@ -88,7 +88,7 @@ impl<S: fmt::Display> fmt::Display for Choice<S> {
         if self.is_confirmed {
             write!(
                 f,
-                "{strategy}: confirmed on the held-out half to beat {baseline}"
+                "{strategy}: shown on the held-out half to beat {baseline}"
             )
         } else {
             write!(
@@ -130,15 +130,17 @@ pub(super) fn run(args: &StudyArgs) -> Result<()> {
     say("Phase 1 of 4: study A, which heads".to_owned())?;
     let (done, a) = execute(&config_a, "a")?;
     let head: Choice<HeadStrategy> = Choice::of(&config_a, &done)?;
-    say(format!("\nHeads from here on by {head}."))?;
+    say(format!("\nHeads are selected by {head} from here on."))?;
 
     say("\nPhase 2 of 4: study B, which query tokens".to_owned())?;
     config_b.head_selection_strategies = vec![head.strategy];
     let (done, b) = execute(&config_b, "b")?;
     let query: Choice<QueryStrategy> = Choice::of(&config_b, &done)?;
-    say(format!("\nQuery tokens from here on by {query}."))?;
+    say(format!(
+        "\nQuery tokens are selected by {query} from here on."
+    ))?;
 
-    say("\nPhase 3 of 4: both in full with their baselines, and what they save".to_owned())?;
+    say("\nPhase 3 of 4: full evaluation of both with baselines, and what they save".to_owned())?;
     config_full.head_selection_strategies = head.both();
     config_full.query_selection_strategies = query.both();
     config_full.statistics.baseline = Some(head.baseline.to_string());
@@ -148,8 +150,8 @@ pub(super) fn run(args: &StudyArgs) -> Result<()> {
 
     let report = folder.join("full").join(PAGE_FILE);
     say(format!(
-        "\nPhase 4 of 4: errors and cases\n\nWhat flips, by family, text length and evidence, \
-         and the cases with their pictures stand in {}.",
+        "\nPhase 4 of 4: errors and cases\n\nAnswers that flip, by family, text length and \
+         evidence, and cases with pictures are in {}.",
         report.display()
     ))?;
     if args.json {

@@ -77,7 +77,7 @@ fn line(progress: Progress, elapsed: Duration) -> String {
         ranked,
     } = progress;
     if let Some([ranked, of]) = ranked {
-        return format!("ranking heads: {ranked} of {of} samples of the half to choose by");
+        return format!("ranking heads: {ranked} of {of} samples of the selection half");
     }
     let mut text = format!("{done} of {total} samples");
     if resumed > 0 {

@@ -28,10 +28,10 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Run a task of a launch, as its jobs do: one shard, or several side by side.
 ///
-/// On SIGUSR1, which comes ahead of the time limit, the questions at hand are
+/// On SIGUSR1, which is sent before the time limit, the current questions are
 /// finished and recorded, the job is requeued and the exit code is 75. On SIGTERM
-/// (preemption, scontrol requeue, scancel) it is the same without requeuing, which
-/// is then the scheduler's.
+/// (preemption, scontrol requeue, scancel) the same happens without requeuing,
+/// which is left to the scheduler.
 ///
 /// Examples:
 ///   finepruner launch task runs/gqa --task 3
@@ -85,7 +85,7 @@ pub(super) fn run(args: &TaskArgs) -> Result<()> {
         std::thread::sleep(TICK);
         let now = signals.asked();
         if now.is_warned && !asked.is_warned {
-            eprintln!("the time limit is near: finishing the questions at hand");
+            eprintln!("the time limit is near: finishing the current questions");
         }
         for child in &mut children {
             if now.is_warned && !asked.is_warned

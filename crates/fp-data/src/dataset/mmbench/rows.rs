@@ -67,7 +67,7 @@ impl<'a> Rows<'a> {
         let index: u64 = index.parse().map_err(|_| {
             (
                 ProblemKind::WrongType,
-                format!("index {index:?} is no number"),
+                format!("index {index:?} is not a number"),
             )
         })?;
         let l2_category = match cell("l2-category")? {
@@ -125,12 +125,12 @@ impl<'a> Rows<'a> {
                 Some(image) => image.clone(),
                 None => {
                     let text = String::from_utf8_lossy(cell);
-                    return missing(format!("image {text:?} is no index of an earlier row"));
+                    return missing(format!("image {text:?} is not the index of an earlier row"));
                 }
             }
         } else if !cell.trim_ascii().len().is_multiple_of(4) {
             return missing(format!(
-                "column `image` has {} characters, which is no whole Base64; is the row cut off?",
+                "column `image` has {} characters, which is not complete Base64; is the row cut off?",
                 cell.len()
             ));
         } else {

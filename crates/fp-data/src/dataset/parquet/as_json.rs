@@ -41,7 +41,8 @@ fn object(row: &Row) -> Result<Value, String> {
 
 fn value(field: &Field) -> Result<Value, String> {
     let float = |value: f64| {
-        let number = Number::from_f64(value).ok_or_else(|| format!("{value} is no finite number"));
+        let number =
+            Number::from_f64(value).ok_or_else(|| format!("{value} is not a finite number"));
         number.map(Value::Number)
     };
     Ok(match field {

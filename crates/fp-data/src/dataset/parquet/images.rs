@@ -112,7 +112,7 @@ impl ImageColumn {
     }
 
     /// Rows without bytes, as far as the file says of itself that there are any: nothing
-    /// is read where it says that there are none, or says nothing.
+    /// is read where it says that there are none, or doesn't say.
     ///
     /// # Errors
     /// A file that can't be read.

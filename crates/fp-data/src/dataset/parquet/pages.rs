@@ -1,7 +1,7 @@
 //! A look at a file's pages before they are decompressed.
 //!
 //! A file's description says how many rows it has and where its pages lie, and each page how
-//! much it decompresses to. The library believes both; here they are held against the file
+//! much it decompresses to. The library trusts both; here they are held against the file
 //! and against each other.
 
 use std::fs::File;
@@ -47,7 +47,7 @@ pub(super) fn check_rows(path: &Path, metadata: &ParquetMetaData) -> Result<(), 
             return Err(content(
                 path,
                 format!(
-                    "row group {index} says that it has {} rows, and {} values in its column `{}`",
+                    "row group {index} states {} rows, and {} values in its column `{}`",
                     group.num_rows(),
                     column.num_values(),
                     column.column_path().string()
@@ -58,7 +58,7 @@ pub(super) fn check_rows(path: &Path, metadata: &ParquetMetaData) -> Result<(), 
     }
     let stated = metadata.file_metadata().num_rows();
     if u64::try_from(stated) != Ok(total) {
-        let reason = format!("it says that it has {stated} rows; its row groups have {total}");
+        let reason = format!("it states {stated} rows; its row groups have {total}");
         return Err(content(path, reason));
     }
     if total.saturating_mul(LEAST_ROW_BYTES) > limit {
@@ -138,7 +138,7 @@ fn check_column(
     if i128::from(values) < i128::from(column.num_values()) {
         let stated = column.num_values();
         return Err(format!(
-            "it says that it has {stated} values; its pages have {values}"
+            "it states {stated} values; its pages have {values}"
         ));
     }
     Ok(())

@@ -18,7 +18,7 @@ const INSTRUCTIONS: &str = "_instructions";
 /// See [`INSTRUCTIONS`].
 const IMAGES: &str = "_images";
 
-/// Hexadecimal digits of a hash that make an image's id: no two of a data set's are alike.
+/// Hexadecimal digits of a hash that make an image's id: no two of a dataset's are alike.
 const ID_DIGITS: usize = 16;
 
 /// An image as a row has it.
@@ -227,7 +227,7 @@ fn by_id(split: &str, splits: &[Split], files: &[PathBuf]) -> Result<Source, Dat
             match by_id.insert(id.clone(), image) {
                 None => Ok(()),
                 Some(_) => {
-                    let message = format!("image {id} is that of an earlier row");
+                    let message = format!("image {id} is already used by an earlier row");
                     Err((ProblemKind::DuplicateId, message))
                 }
             }

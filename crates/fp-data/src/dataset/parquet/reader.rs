@@ -54,7 +54,7 @@ pub(super) fn content(path: &Path, len: u64, error: ParquetError) -> DatasetErro
         || text.contains("smaller than");
     let reason = if is_cut {
         format!(
-            "no whole Parquet file; it may have been cut off at its {len} bytes, or be a pointer to a file that was never downloaded"
+            "not a complete Parquet file; it may have been cut off at its {len} bytes, or be a pointer to a file that was never downloaded"
         )
     } else {
         "it can't be read as Parquet".to_owned()

@@ -75,7 +75,7 @@ impl Table {
         DatasetError::Content {
             path: self.files.first().cloned().unwrap_or_default(),
             reason: format!(
-                "its columns ({}) are those of no benchmark that is known; to be {}",
+                "its columns ({}) match no known benchmark; to be {}",
                 columns.join(", "),
                 nearest.join(", to be ")
             ),
@@ -298,6 +298,6 @@ fn wrong_type(column: &str, expected: &str, found: &Field) -> LineFault {
         text.truncate(end);
         text.push('…');
     }
-    let message = format!("column `{column}` has to be {expected}, not {text}");
+    let message = format!("column `{column}` is {text}; expected {expected}");
     (ProblemKind::WrongType, message)
 }

@@ -25,7 +25,7 @@ const INDICATORS: [&str; 8] = [
     "result ",
 ];
 
-/// Ends that say nothing.
+/// Ends without meaning.
 const TRIVIAL: [&str; 7] = [":", ",", ".", "!", "?", ";", "'"];
 
 /// Whether an answer holds one of those that are right.
@@ -251,7 +251,7 @@ mod tests {
             ("x = 5", &["5"]),
             ("x = 5\ny = 6", &["6"]),
             ("Final answer is ", &["is"]),
-            // What says nothing is left out.
+            // Entries without meaning are dropped.
             ("The answer is :", &["the answer is :"]),
             ("no sentence", &["no sentence"]),
             ("", &[""]),

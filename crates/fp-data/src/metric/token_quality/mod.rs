@@ -1,4 +1,4 @@
-//! What the kept tokens see: do they hold the evidence, how concentrated was the
+//! What the kept tokens cover: do they hold the evidence, how concentrated was the
 //! attention that chose them, and how different are they from each other?
 //!
 //! Tokens lie row by row on a g × g grid. No paper on pruning defines a standard share

@@ -58,7 +58,7 @@ impl Figures {
             .iter()
             .all(|sample| !sample.keys.contains_key("is_balanced"));
         let no_consistency = if is_balanced {
-            "it needs answers to all entailed questions, which a balanced part doesn't ask"
+            "it needs answers to all entailed questions, which a balanced split doesn't ask"
         } else {
             "it needs the entailed questions of each, which aren't read here"
         };

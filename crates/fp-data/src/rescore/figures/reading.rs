@@ -110,7 +110,7 @@ impl Figures {
     /// Right answers of a category, none where it isn't asked.
     fn add_right(&mut self, name: &str, scores: GroupScore) {
         let value = (scores.count > 0).then_some(scores.sum);
-        let name = format!("{name}: right of {}", scores.count);
+        let name = format!("{name}: correct of {}", scores.count);
         self.add(name, value, NO_QUESTION);
     }
 

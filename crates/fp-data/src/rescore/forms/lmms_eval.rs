@@ -98,7 +98,7 @@ impl<'a> Lines<'a> {
         let row = line.get("doc_id").and_then(Value::as_u64);
         let row = row.and_then(|row| usize::try_from(row).ok());
         let row = row.ok_or_else(|| {
-            let message = "`doc_id` is no row's number, from 0".to_owned();
+            let message = "`doc_id` is not a row number, counted from 0".to_owned();
             (ProblemKind::WrongType, message)
         })?;
         let filtered = line.get("filtered_resps").ok_or_else(|| {
@@ -108,7 +108,7 @@ impl<'a> Lines<'a> {
         let (text, is_one_of_several) = response(filtered)?;
         if !self.known.insert(row) {
             let message = format!(
-                "doc_id {row} is that of an earlier line: a second filter of the answers, or a second run in one file"
+                "doc_id {row} is already used by an earlier line: a second filter of the answers, or a second run in one file"
             );
             return Err((ProblemKind::DuplicateId, message));
         }
@@ -165,7 +165,7 @@ impl<'a> Lines<'a> {
         }
         if let (Some(task), None) = (self.task, self.benchmark) {
             notes.push(format!(
-                "lmms-eval's task `{task}` isn't known here; whether it is the dataset's is told by prompts alone"
+                "lmms-eval's task `{task}` isn't known here; only the prompts show whether it is the dataset's"
             ));
         }
         let ids = if self.num_own_ids == count && count > 0 {
@@ -206,7 +206,7 @@ fn response(value: &Value) -> Result<(String, bool), LineFault> {
                 "the responses are log-likelihoods of options, not a text that a model generated",
             ),
         },
-        _ => fault("`filtered_resps` is no text"),
+        _ => fault("`filtered_resps` is not a text"),
     }
 }
 

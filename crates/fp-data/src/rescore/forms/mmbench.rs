@@ -54,12 +54,12 @@ fn read(path: &Path, table: TextTable) -> Result<AnswerFile, RescoreError> {
         // Excel has numbers as decimal ones.
         let index = cell("index").trim_end_matches(".0");
         let Ok(index) = index.parse::<u64>() else {
-            let message = format!("index {:?} is no number", cell("index"));
+            let message = format!("index {:?} is not a number", cell("index"));
             problems.add(number, ProblemKind::WrongType, message);
             continue;
         };
         if !known.insert(index) {
-            let message = format!("index {index} is that of an earlier row");
+            let message = format!("index {index} is already used by an earlier row");
             problems.add(number, ProblemKind::DuplicateId, message);
             continue;
         }

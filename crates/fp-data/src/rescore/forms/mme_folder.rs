@@ -63,12 +63,12 @@ fn read(folder: &Path) -> Result<AnswerFile, RescoreError> {
                     count => format!("{count} columns instead of 4"),
                 };
                 let message = format!(
-                    "{found}; a line is image, question, right answer, answer, with tabs between"
+                    "{found}; expected image, question, correct answer and answer, separated by tabs"
                 );
                 return fault(ProblemKind::Malformed, message);
             };
             if YesNo::from_label(gold).is_none() {
-                let message = format!("the right answer is {gold:?}, not yes or no");
+                let message = format!("the correct answer is {gold:?}; expected yes or no");
                 return fault(ProblemKind::InvalidValue, message);
             }
             let image_id = format!("{task}/{image}");

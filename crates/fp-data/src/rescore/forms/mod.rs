@@ -76,7 +76,7 @@ impl Opened {
                     .map(Opened::Json)
                     .map_err(|source| RescoreError::Json {
                         path: path.to_owned(),
-                        reason: "no list of answers",
+                        reason: "not a list of answers",
                         source,
                     })
             }
@@ -122,7 +122,7 @@ pub(super) fn read(path: &Path) -> Result<AnswerFile, RescoreError> {
     Err(RescoreError::Form {
         path: path.to_owned(),
         reason: format!(
-            "in no known form of answers; expected one of: {}",
+            "not in a known answer format; expected one of: {}",
             names.join("; ")
         ),
     })

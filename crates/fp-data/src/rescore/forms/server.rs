@@ -11,7 +11,7 @@ use crate::dataset::{ProblemKind, Problems};
 use crate::rescore::{Answer, AnswerFile, RescoreError};
 
 pub(super) const FORM: Form = Form {
-    name: ".json as servers take it (a list of question_id and answer)",
+    name: ".json for evaluation servers (a list of question_id and answer)",
     fits: |_, opened| matches!(opened, Opened::Json(Value::Array(_))),
     read,
 };

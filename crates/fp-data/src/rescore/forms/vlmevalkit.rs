@@ -53,7 +53,7 @@ fn named(path: &Path) -> Option<(&'static str, Benchmark, &str)> {
     tasks::of_vlmevalkit(path.file_stem()?.to_str()?)
 }
 
-/// Whether a table is MMBench's: by the file's name, or where that says nothing by options.
+/// Whether a table is MMBench's: by the file's name, or where that is inconclusive by options.
 fn is_mmbench(path: &Path, has_options: bool) -> bool {
     match named(path) {
         Some((_, benchmark, _)) => benchmark == Benchmark::Mmbench,
@@ -161,7 +161,7 @@ impl Predictions {
             return Err((ProblemKind::InvalidValue, message));
         };
         if !self.known.insert(index.to_owned()) {
-            let message = format!("index {index} is that of an earlier row");
+            let message = format!("index {index} is already used by an earlier row");
             return Err((ProblemKind::DuplicateId, message));
         }
         let text = row.get("prediction").cloned().unwrap_or_default();
@@ -212,7 +212,7 @@ impl Predictions {
         let mut origin = origin(path);
         if self.num_empty > 0 {
             let note = format!(
-                "{} rows have an empty prediction, which is no answer",
+                "{} rows have an empty prediction, which does not count as an answer",
                 self.num_empty
             );
             origin.notes.push(note);

@@ -35,6 +35,6 @@ fn refusal(path: &Path) -> RescoreError {
     };
     RescoreError::Form {
         path: path.to_owned(),
-        reason: format!("VLMEvalKit's scores of whole parts, without answers: {instead}"),
+        reason: format!("VLMEvalKit's scores of whole splits, without answers: {instead}"),
     }
 }

@@ -9,9 +9,9 @@ pub(super) fn elsewhere(joined: &mut Joined, num_contradicted: usize, count: usi
         JoinedBy::QuestionId => "question_id",
         JoinedBy::Question => "the text of the question, which only one has",
         JoinedBy::ImageAndQuestion => "image and text of the question, which only one has",
-        JoinedBy::CategoryAndPlace => "category and place in it, where every prompt agrees",
-        JoinedBy::Place => "their place in the file, where every prompt agrees",
-        JoinedBy::Row => "the row that the file says, where every prompt agrees",
+        JoinedBy::CategoryAndPlace => "category and position in it, where every prompt agrees",
+        JoinedBy::Place => "their position in the file, where every prompt agrees",
+        JoinedBy::Row => "the row that the file states, where every prompt agrees",
     };
     let because = match num_contradicted {
         0 => format!("the ids of the {count} answers are not those of the questions"),
@@ -38,12 +38,12 @@ pub(super) fn add(joined: &mut Joined, file: &AnswerFile) {
     warn(num_missing, &of, &joined.missing);
     warn(
         joined.num_unknown,
-        "answers are to no question and are left out",
+        "answers belong to no question and are ignored",
         &joined.unknown,
     );
     warn(
         joined.num_duplicate,
-        "answers are to a question that is answered before and are left out",
+        "answers are to a question answered earlier and are ignored",
         &joined.duplicate,
     );
     warn(
@@ -53,8 +53,8 @@ pub(super) fn add(joined: &mut Joined, file: &AnswerFile) {
     );
     warn(
         joined.num_by_order,
-        "answers have an id that several questions share, and no prompt that tells which; \
-         they are taken in the order of the questions",
+        "answers have an id that several questions share, and no prompt that identifies \
+         one; they are assigned in the order of the questions",
         &joined.by_order,
     );
     let num_left = joined.num_text_only - joined.num_text_only_answered;
@@ -91,8 +91,8 @@ fn of_origin(origin: &Origin, joined: &Joined) -> String {
         JoinedBy::QuestionId => "joined by these ids",
         JoinedBy::Question => "joined by the text of the question, which only one has",
         JoinedBy::ImageAndQuestion => "joined by image and text of the question",
-        JoinedBy::CategoryAndPlace => "joined by category and place in it; every prompt agrees",
-        JoinedBy::Place => "joined by place, in the dataset's order; every prompt agrees",
+        JoinedBy::CategoryAndPlace => "joined by category and position in it; every prompt agrees",
+        JoinedBy::Place => "joined by position, in the dataset's order; every prompt agrees",
         JoinedBy::Row => "joined by that row; every prompt agrees",
     };
     format!("answers of {tool}{task}: {ids}; {how}")

@@ -138,7 +138,7 @@ impl Measure {
         match self {
             Measure::Circular(_) | Measure::Mean(AnswerRule::ChoiceVlmevalkit) if has_judge => {
                 Some(
-                    "they may have asked a judge to read answers without a letter; no judge is asked here, and such answers are wrong",
+                    "they may have asked a judge model to read answers without a letter; no judge is used here, and such answers count as wrong",
                 )
             }
             _ => None,

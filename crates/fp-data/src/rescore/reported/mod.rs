@@ -158,7 +158,7 @@ fn differing(
         let own = asked.mean_of_file(file);
         if let Some(own) = own.filter(|own| (own - theirs).abs() >= SAME) {
             reasons.push(format!(
-                "the scores of the single answers in the file come to {own:.2}, so that the results are of another run or of other questions"
+                "the scores of the single answers in the file give {own:.2}, so the results are of another run or of other questions"
             ));
         }
     }

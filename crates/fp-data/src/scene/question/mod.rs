@@ -182,7 +182,9 @@ impl fmt::Display for Mixture {
 
 /// Why a mixture can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("mixture `{part}`: {reason}; it is written like attribute=2,chain=3 with {known}")]
+#[error(
+    "mixture `{part}`: {reason}; expected for example attribute=2,chain=3, with names among {known}"
+)]
 pub struct MixtureError {
     /// The part that is wrong.
     part: String,

@@ -207,7 +207,7 @@ fn renumbered_answers_are_joined_by_image_and_question_or_refused() {
             "the dataset asks \"Is there a dog in the image?\"",
         ],
     );
-    // Nothing tells: ids are believed, and that is said.
+    // Nothing contradicts the ids: they are used, and a note says so.
     let scored = score(&without(lines, &["image", "prompt"]), &asked).unwrap();
     assert!(
         scored.joined.notes[0].contains("question_id alone"),
@@ -253,7 +253,7 @@ fn texts_that_only_one_question_has_need_no_id() {
             "question_id 3 was asked \"Who is it?\"",
         ],
     );
-    // Prompts of another data set under the same ids.
+    // Prompts of another dataset under the same ids.
     let mut others = lines.clone();
     for (line, text) in others
         .iter_mut()

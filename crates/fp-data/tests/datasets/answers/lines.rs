@@ -154,17 +154,15 @@ fn lines() {
                 )
                 .into_bytes(),
                 accuracy: 75.0,
-                warnings: &[
-                    "1 answers are to a question that is answered before and are left out: 3",
-                ],
+                warnings: &["1 answers are to a question answered earlier and are ignored: 3"],
             },
             Case {
-                what: "one of another data set",
+                what: "one of another dataset",
                 bytes: changed("\"question_id\": 1", "\"question_id\": 11"),
                 accuracy: 50.0,
                 warnings: &[
                     "1 of 4 questions have no answer",
-                    "1 answers are to no question and are left out: 11",
+                    "1 answers belong to no question and are ignored: 11",
                 ],
             },
             Case {

@@ -180,7 +180,7 @@ fn tables() {
         (
             "no number",
             TABLE.replacen("\n2\t", "\ntwo\t", 1).into_bytes(),
-            "row 3: index \"two\" is no number",
+            "row 3: index \"two\" is not a number",
         ),
         (
             "a row twice",

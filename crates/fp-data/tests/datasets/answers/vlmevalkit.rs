@@ -124,7 +124,7 @@ fn records_of_json_and_rows_that_cannot_be_used() {
     for part in [
         "2 entries can't be used",
         "got no answer to index 202",
-        "index 202 is that of an earlier row",
+        "index 202 is already used by an earlier row",
     ] {
         assert!(warnings.contains(part), "{part:?} in {warnings}");
     }

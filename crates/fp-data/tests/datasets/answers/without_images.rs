@@ -204,7 +204,7 @@ fn science_qa_has_two_accuracies() {
         std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
         let dataset = open_questions(&root.display().to_string()).unwrap();
         assert!(
-            !dataset.notes.join(" ").contains("left out"),
+            !dataset.notes.join(" ").contains("skipped"),
             "{:?}",
             dataset.notes
         );

@@ -195,7 +195,7 @@ fn questions_on_videos_are_left_out() {
     let dataset = reading.whole().unwrap();
     assert_eq!(
         dataset.notes,
-        ["1 of 3 questions are on videos and are left out"]
+        ["1 of 3 questions are on videos and are skipped"]
     );
     let families: Vec<&str> = dataset.samples.iter().map(|s| s.family.as_str()).collect();
     assert_eq!(families, ["Instances Counting", "Text Understanding"]);
@@ -301,8 +301,8 @@ fn questions_on_several_images_are_left_out() {
     assert_eq!(
         dataset.notes,
         [
-            "1 of 5 questions need another image than the first of their row and are left out",
-            "2 of 5 questions need several images and are left out",
+            "1 of 5 questions need another image than the first of their row and are skipped",
+            "2 of 5 questions need several images and are skipped",
         ]
     );
     let [choice, open] = dataset.samples.as_slice() else {

@@ -61,7 +61,7 @@ impl FromStr for HeadSetting {
     fn from_str(text: &str) -> Result<HeadSetting, String> {
         let wrong = || {
             format!(
-                "`{text}` is no number of heads; write a count such as 16 or a share below 1 such as 3/4; all heads are the control all_heads"
+                "`{text}` is not a number of heads; expected a count such as 16 or a share below 1 such as 3/4 (all heads are the control all_heads)"
             )
         };
         let number = |text: &str| text.parse::<usize>().map_err(|_| wrong());

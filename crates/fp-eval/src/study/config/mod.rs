@@ -42,7 +42,7 @@ use crate::efficiency::EfficiencySettings;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StudyKind {
-    /// Head strategies, looked at from one query strategy.
+    /// Head strategies, under one query strategy.
     A,
     /// Query strategies, with one head strategy.
     B,
@@ -75,7 +75,7 @@ impl StudyKind {
 #[serde(remote = "Self", deny_unknown_fields)]
 #[schemars(
     title = "FinePruner study",
-    description = "Which strategies are compared, on which data, and how differences are judged."
+    description = "Which strategies are compared, on which data, and how differences are tested."
 )]
 pub struct StudyConfig {
     /// Where this schema lies; for editors.
@@ -115,7 +115,7 @@ pub struct StudyConfig {
     #[serde(default = "default_budgets")]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub budgets: Vec<TokenBudget>,
-    /// Further budgets as schedules: layers, and how many image tokens go on after each.
+    /// Further budgets as schedules: layers, and how many image tokens are kept after each.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -144,7 +144,7 @@ pub struct StudyConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub method_settings: Vec<MethodSetting>,
     /// Also compare each head strategy's static variant: the heads with the highest mean
-    /// score on the half to choose by, the same for every sample.
+    /// score on the selection half, the same for every sample.
     #[serde(default, skip_serializing_if = "is_false")]
     pub static_heads: bool,
     /// Heads that are fixed beforehand, each compared as a method, fixed_heads:NAME: a list
@@ -156,7 +156,7 @@ pub struct StudyConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("uniqueItems" = true))]
     pub selections: Vec<String>,
-    /// A checkpoint's folder, or embedded for the shipped model.
+    /// Folder of a checkpoint, or embedded for the shipped model.
     #[serde(default = "embedded")]
     pub model: String,
     /// Folder of the vision tower, for checkpoints of the original layout.
@@ -175,7 +175,7 @@ pub struct StudyConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("enum" = PromptTemplate::NAMES))]
     pub prompt_template: Option<PromptTemplate>,
-    /// What happens to an image that isn't square; by default what the checkpoint says.
+    /// What to do with an image that isn't square; by default what the checkpoint says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("enum" = ImageAspect::NAMES))]
     pub image_aspect: Option<ImageAspect>,
@@ -190,8 +190,8 @@ pub struct StudyConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("enum" = CropBudget::NAMES))]
     pub crop_budget: Option<CropBudget>,
-    /// Leave image tokens whose patch shows nothing but padding out of what a method's first
-    /// stage chooses among; off, as the authors of all methods here have it.
+    /// Exclude image tokens whose patch shows only padding from the candidates of a method's
+    /// first stage. Off by default, as in the authors' code of every method here.
     #[serde(default, skip_serializing_if = "is_false")]
     pub mask_padding: bool,
     /// Where to compute: cpu, cuda or cuda:N.
@@ -210,7 +210,7 @@ pub struct StudyConfig {
     /// default. On a GPU it has the precision of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_cache: Option<CpuPrecision>,
-    /// Most tokens of an answer.
+    /// Maximum number of tokens per answer.
     #[serde(default = "sixteen")]
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_new_tokens: usize,
@@ -220,13 +220,13 @@ pub struct StudyConfig {
     #[schemars(range(min = 1))]
     pub limit: Option<usize>,
     /// Also ask the datasets' questions without an image: unpruned, once for all cells, and
-    /// counted apart. Otherwise they are left out, and counted.
+    /// reported separately. Otherwise they are skipped and counted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub text_only: bool,
     /// Seed of the statistics, and of the samples that a limit chooses.
     #[serde(default)]
     pub seed: u64,
-    /// Go on where the chosen rows have no attention to the image at all.
+    /// Continue even if the query rows have no attention to the image.
     #[serde(default)]
     pub allow_degenerate: bool,
     /// What is measured of how different kept tokens are: nothing, what follows from

@@ -87,7 +87,7 @@ impl FromStr for Engine {
         let found = Engine::ALL.into_iter().find(|engine| engine.name() == name);
         found.ok_or_else(|| {
             let known = Engine::ALL.map(Engine::name).join(", ");
-            format!("unknown engine `{name}`; known are {known}")
+            format!("unknown engine `{name}`; expected one of: {known}")
         })
     }
 }

@@ -24,11 +24,11 @@ use fp_model::{Advance, ImageFeatures, ImagePrefix, ModelError, Prefix, Sample};
 use fp_scoring::{ImageInput, Plan, PositionRule, Selected, Stage, TokenLayout, TokenSelection};
 
 use super::runs::batches;
-use super::shared::{Ending, Run, SeenImage, Walked};
+use super::shared::{Ending, Run, SharedImage, Walked};
 use super::{Prompts, Worker};
 use crate::study::choose::{CellPlans, Choice, Chosen, Subject};
 use crate::study::quality::Attentions;
-use crate::study::record::Look;
+use crate::study::record::QueryRows;
 use crate::study::timings::{StopWatch, TimingRecord};
 
 /// What was run of an image for one input of the vision tower; shared by its questions.
@@ -45,7 +45,7 @@ pub(super) struct Tree<'w, 'a> {
     pub(super) timing: &'w mut TimingRecord,
     pub(super) attentions: Attentions,
     /// By query strategy of the grid, with the cell that looked.
-    pub(super) looks: BTreeMap<usize, (usize, Look)>,
+    pub(super) looks: BTreeMap<usize, (usize, QueryRows)>,
     /// By cell, what was chosen before layer 1 by what looks at the image alone.
     pub(super) of_image: HashMap<usize, Selected>,
     num_nodes: usize,
@@ -71,7 +71,7 @@ pub(super) struct Node {
     pub(super) cells: Vec<usize>,
 }
 
-/// Cells of a node that agree on what goes on, and to where.
+/// Cells of a node that agree on what is kept, and on the next depth.
 struct Group {
     selection: TokenSelection,
     positions: PositionRule,
@@ -107,7 +107,7 @@ impl<'w, 'a> Tree<'w, 'a> {
     ///
     /// # Errors
     /// What keeps the question from being run at all.
-    pub(super) fn walk(mut self, image: &mut SeenImage<'_>) -> Result<Walked, ModelError> {
+    pub(super) fn walk(mut self, image: &mut SharedImage<'_>) -> Result<Walked, ModelError> {
         let plans = self.worker.chooser.plans(self.subject.layout.num_image);
         let mut by_input: BTreeMap<ImageInput, Vec<usize>> = BTreeMap::new();
         for (index, plan) in plans.iter().enumerate() {
@@ -151,13 +151,13 @@ impl<'w, 'a> Tree<'w, 'a> {
         })
     }
 
-    /// Runs the question up to the first stage of each plan, and goes on from there.
+    /// Runs the question up to the first stage of each plan, and continues from there.
     fn roots(
         &mut self,
         input: ImageInput,
         cells: &[usize],
         plans: &CellPlans,
-        image: &mut SeenImage<'_>,
+        image: &mut SharedImage<'_>,
     ) -> Result<(), ModelError> {
         let first = |cell: usize| plan_of(plans, cell)?.stages.first();
         // Cells without a stage start from the deepest root there is.
@@ -240,7 +240,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         &mut self,
         input: ImageInput,
         depths: &[usize],
-        image: &mut SeenImage<'_>,
+        image: &mut SharedImage<'_>,
     ) -> Result<Variant, ModelError> {
         if let Some(known) = image.variants.remove(&input) {
             return Ok(known);
@@ -262,8 +262,8 @@ impl<'w, 'a> Tree<'w, 'a> {
         Ok(Variant { features, prefix })
     }
 
-    /// Rows that any of the stages at one site looks from. One that finds nothing to look
-    /// from says so when it chooses.
+    /// Rows that any of the stages at one site reads. One that finds nothing to
+    /// read says so when it chooses.
     fn rows<'s>(
         &self,
         stages: impl Iterator<Item = &'s Stage>,
@@ -286,7 +286,7 @@ impl<'w, 'a> Tree<'w, 'a> {
     /// Lets the cells of a node choose, then advances those that have a further stage.
     fn expand(&mut self, node: &Node, plans: &CellPlans, features: &ImageFeatures) {
         self.choose(node, plans, features);
-        // Those that go on, by what they agree on: selection, positions, next depth.
+        // Those that are kept, by what they agree on: selection, positions, next depth.
         let mut groups: Vec<Group> = Vec::new();
         for &cell in &node.cells {
             let way = &self.cells[cell];

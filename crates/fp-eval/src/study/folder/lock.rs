@@ -173,7 +173,7 @@ impl Lock {
     /// Takes the lock of a folder.
     ///
     /// # Errors
-    /// Another program has it ([`StudyError::Busy`]), or one that can't be looked at from
+    /// Another program has it ([`StudyError::Busy`]), or one that can't be checked from
     /// here ([`StudyError::Locked`]); a file that can't be written.
     pub(crate) fn take(folder: &Path) -> Result<Lock, StudyError> {
         let path = folder.join(LOCK_FILE);

@@ -48,7 +48,7 @@ pub enum BlockError {
     #[error("no block begins there")]
     Header,
     /// Changed since it was written.
-    #[error("its checksum is {found:08x}, written was {written:08x}")]
+    #[error("its checksum is {found:08x}, expected {written:08x}")]
     Checksum {
         /// What the block says.
         written: u32,
@@ -74,7 +74,7 @@ pub enum BlockError {
 /// A sample as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
-    /// Position over all data sets of the run.
+    /// Position over all datasets of the run.
     pub(crate) index: usize,
     /// Its JSON.
     pub(crate) content: Vec<u8>,
@@ -235,7 +235,7 @@ pub(super) fn decode(header: &Header, payload: &[u8]) -> Result<Vec<Stored>, Blo
         let inflated = inflated.map_err(|_| content("it can't be decompressed"))?;
         match inflated.len() == len {
             true => Ok(inflated),
-            false => Err(content("it holds less than it says")),
+            false => Err(content("it holds less than it states")),
         }
     };
     let (text, lists) = (inflate(text, header.text)?, inflate(lists, header.lists)?);
@@ -250,7 +250,9 @@ pub(super) fn decode(header: &Header, payload: &[u8]) -> Result<Vec<Stored>, Blo
     let num_lines = json.iter().filter(|byte| **byte == b'\n').count();
     match num_lines == indices.len() && samples.len() == indices.len() {
         true => Ok(samples),
-        false => Err(content("it holds another number of samples than it says")),
+        false => Err(content(
+            "it doesn't hold the number of samples that it states",
+        )),
     }
 }
 

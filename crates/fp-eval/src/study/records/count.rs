@@ -1,4 +1,4 @@
-//! How many samples a run has recorded, counted cheaply and exactly while it goes on.
+//! How many samples a run has recorded, counted cheaply and exactly while it is in progress.
 
 use std::path::Path;
 

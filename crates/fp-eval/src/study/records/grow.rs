@@ -1,4 +1,4 @@
-//! The records of a run that goes on: new ones are appended, whatever kills the program.
+//! The records of a run in progress: new ones are appended, whatever kills the program.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};

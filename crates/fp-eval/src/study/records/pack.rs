@@ -92,12 +92,12 @@ pub(super) fn unpack(text: &[u8], lists: &[u8], len: usize) -> Result<Vec<u8>, &
             }
         }
         if content.len() > len {
-            return Err("it holds more than it says");
+            return Err("it holds more than it states");
         }
     }
     match content.len() == len && lists.as_slice().is_empty() {
         true => Ok(content),
-        false => Err("it holds less than it says"),
+        false => Err("it holds less than it states"),
     }
 }
 

@@ -152,7 +152,7 @@ pub fn attention(
         })
         .collect();
     let level = Level::best();
-    zeroed(num_rows, width, |sheet| {
+    zeroed(num_rows, width, |output| {
         tasks.into_par_iter().for_each(|(index, kv_head, rows)| {
             let sequence = &sequences[index];
             let head = Head {
@@ -164,9 +164,9 @@ pub fn attention(
                 kv_head,
             };
             if sequence.rows.len() <= FEW_ROWS {
-                head.attend_few(rows, sheet);
+                head.attend_few(rows, output);
             } else {
-                head.attend(rows, sheet);
+                head.attend(rows, output);
             }
         });
     })

@@ -53,7 +53,7 @@ class Captured:
         """What strategies choose; see :func:`finepruner.score`.
 
         Raises:
-            Error: Also where ``queries`` look from rows that weren't captured.
+            Error: Also where ``queries`` read rows that weren't captured.
         """
         return score(
             self.attention,

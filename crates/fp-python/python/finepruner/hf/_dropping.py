@@ -12,7 +12,7 @@ from ._tap import Tap, cache_of
 
 
 class Dropping:
-    """Which positions of a prompt go on, and what that makes of calls of layers."""
+    """Which positions of a prompt are kept, and how that changes calls of layers."""
 
     def __init__(self) -> None:
         # [B, S'], ascending; none before the first prompt.
@@ -21,7 +21,7 @@ class Dropping:
         self._length = 0
 
     def choose(self, kept: list[list[int]], found: list[Layout]) -> None:
-        """Lets these image tokens of each sample go on, and everything that isn't the image."""
+        """Keeps these image tokens of each sample, and everything that isn't the image."""
         dropped = []
         for tokens, layout in zip(kept, found, strict=True):
             start, end = layout.image_range

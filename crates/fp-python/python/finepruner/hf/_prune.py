@@ -14,7 +14,7 @@ from ._layout import Asked, Layout
 from ._model import Module, attention_of, decoder, image_token_of
 from ._tap import Queries, Tap
 
-#: A method of one's own: from what was captured to the image tokens that go on.
+#: A method of one's own: from what was captured to the image tokens that are kept.
 Method = Callable[[Captured], Iterable[int]]
 
 #: The mean over every head.
@@ -71,7 +71,7 @@ def prune(
     """Drops image tokens after a layer whenever a prompt enters the model, in a ``with``.
 
     Layer K's attention is captured as by :func:`capture`, a selection is made of it, and the
-    layers behind K see only the tokens that go on, at the positions they had; their KV cache is as
+    layers behind K see only the tokens that are kept, at the positions they had; their KV cache is as
     short. Answers are those of ``finepruner generate`` with the same settings. Any attention
     implementation will do; ``generate`` has to run with its usual, growing KV cache.
 
@@ -79,15 +79,15 @@ def prune(
         model: A vision-language model of transformers whose decoder's layers follow each other
             plainly: LLaVA-1.5, LLaVA-NeXT, LLaVA-OneVision and others like them.
         method: ``"fastv"`` (the mean over every head), the name of a head strategy, or a function
-            that is given a :class:`Captured` and returns the image tokens that go on, counted
+            that is given a :class:`Captured` and returns the image tokens that are kept, counted
             from 0.
-        keep: R, how many image tokens to keep; not for a function.
+        keep: R, the number of image tokens to keep; not for a function.
         layer: K, counted from 1.
         queries: The query strategy; for a function any rows, as for :func:`capture`.
         num_selected_heads: h, with a head strategy: the number of top-scoring heads to average,
             or ``"all"``; half of them by default.
         normalize: With a head strategy: ``l1`` or ``softmax``.
-        allow_degenerate: Go on where the chosen rows have no attention to the image at all.
+        allow_degenerate: Continue even if the query rows have no attention to the image.
         image_token_id: The id of image tokens; the configuration's by default.
 
     Yields:

@@ -36,7 +36,7 @@ class SelectionRecord:
         Args:
             id: The question's id in the dataset.
             kept: What :func:`prune` yields, of which the one last prompt is taken; or image
-                tokens, counted from 0, in the order in which they go on.
+                tokens, counted from 0, in the order in which they are kept.
             layer: K, for tokens: they are dropped after this layer. 2 by default.
             site: Where else tokens are dropped: ``vision``, ``embeddings`` or ``layer K``.
 
@@ -46,7 +46,7 @@ class SelectionRecord:
         """
         if isinstance(kept, Pruning):
             if layer is not None or site is not None:
-                raise _native.Error("the layer is the one that was pruned after; leave it out")
+                raise _native.Error("the layer is that of the pruning; omit it")
             if len(kept.kept_tokens) != 1:
                 raise _native.Error(
                     f"{id}: the last call had {len(kept.kept_tokens)} prompts, expected one; add "
@@ -56,7 +56,7 @@ class SelectionRecord:
         else:
             tokens = [int(token) for token in kept]
         if site is not None and layer is not None:
-            raise _native.Error("layer and site say the same; leave one out")
+            raise _native.Error("layer and site say the same; remove one")
         if site is None:
             site = f"layer {2 if layer is None else layer}"
         if id in self._ids:

@@ -113,7 +113,7 @@ impl Comparison {
                 p_value("p", self.p_holm),
             ),
             Some(WhyUndecided::IntervalHoldsZero) => format!(
-                "the test shows a difference ({}), but its interval holds 0",
+                "the test shows a difference ({}), but its interval contains 0",
                 p_value("Holm p", self.p_holm),
             ),
             _ => {
@@ -168,8 +168,8 @@ impl WhyUndecided {
                  {low} to {high})."
             ),
             WhyUndecided::IntervalWiderThanMargin => format!(
-                "The interval ({low} to {high} points) holds 0 as well as differences beyond \
-                 {margin} points."
+                "The interval ({low} to {high} points) contains 0 as well as differences \
+                 beyond {margin} points."
             ),
             WhyUndecided::NotSignificant => format!(
                 "The interval ({low} to {high} points) excludes 0, but p after Holm's \
@@ -179,7 +179,7 @@ impl WhyUndecided {
             ),
             WhyUndecided::IntervalHoldsZero => format!(
                 "The test shows a difference ({}), but the interval ({low} to {high} points) \
-                 holds 0.",
+                 contains 0.",
                 p_value("Holm p", comparison.p_holm),
             ),
         }

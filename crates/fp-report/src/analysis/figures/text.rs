@@ -55,14 +55,14 @@ impl DatasetFigures {
         let mut notes = Vec::new();
         if !self.same_as_accuracy.is_empty() {
             notes.push(format!(
-                "{} is the accuracy that the other tables have.",
+                "{} is the accuracy of the other tables.",
                 self.same_as_accuracy.join(", ")
             ));
         }
         if !self.contradicted.is_empty() {
             let count = self.contradicted.len();
             notes.push(format!(
-                "{} left out: scoring an answer again doesn't give the recorded score ({}).",
+                "{} excluded: scoring an answer again doesn't give the recorded score ({}).",
                 if count == 1 {
                     "1 question is".to_owned()
                 } else {
@@ -93,7 +93,7 @@ impl DatasetFigures {
                 named(ids)
             };
             notes.push(format!(
-                "{of}: figures are over {} {}; {} incomplete and left out, with {}.",
+                "{of}: metrics are over {} {}; {} incomplete and excluded, with {}.",
                 units.num_whole,
                 units.unit.plural(),
                 units.num_incomplete,

@@ -12,7 +12,7 @@ impl Outcome {
             Outcome::Better => "better",
             Outcome::Worse => "worse",
             Outcome::Equivalent => "equivalent",
-            Outcome::Undecided => "not told apart",
+            Outcome::Undecided => "undecided",
         }
     }
 }
@@ -142,7 +142,7 @@ pub(crate) fn headline(all: &[MethodTests], margin: f64) -> Option<String> {
         of.count()
     };
     let rest = format!(
-        "of {} at {}, {} better, {} worse, {} equivalent within {} points and {} not told apart",
+        "of {} at {}, {} better, {} worse, {} equivalent within {} points and {} undecided",
         counted(tests.len(), "test"),
         counted(budgets.len(), "budget"),
         count(Outcome::Better),

@@ -3,7 +3,7 @@
 use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
 
 use crate::analysis::{
-    ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, LoudAnswers, ONE_ANSWER_SHARE, Roster,
+    ALL_QUESTIONS, Analysis, CellAudit, CellIndex, FrequentAnswer, LoudAnswers, ONE_ANSWER_SHARE,
 };
 use crate::run::Run;
 
@@ -13,7 +13,7 @@ const STAKE: f64 = 0.05;
 /// Cases of one kind that are named; the rest is counted.
 const NAMED: usize = 3;
 
-pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
+pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -> Vec<String> {
     let mut cautions = Vec::new();
     if run.spec.config.model == "embedded" {
         cautions.push(
@@ -21,19 +21,19 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
                 .to_owned(),
         );
     }
-    if !roster.strategies.is_empty() && roster.all_heads.iter().all(Option::is_none) {
+    if !cell_index.strategies.is_empty() && cell_index.all_heads.iter().all(Option::is_none) {
         cautions.push(
-            "FastV (the control all_heads) is not part of this run, so nothing can be said against it."
+            "FastV (the control all_heads) is not part of this run, so nothing can be compared with it."
                 .to_owned(),
         );
     }
     let mean = |cell: Option<usize>| cell.and_then(|cell| analysis.cells[cell].accuracy.mean);
-    if let (Some(vanilla), Some(dropped)) = (mean(roster.vanilla), mean(roster.drop_all)) {
+    if let (Some(vanilla), Some(dropped)) = (mean(cell_index.vanilla), mean(cell_index.drop_all)) {
         let stake = vanilla - dropped;
         let k = run.spec.config.prune_layer.first();
         if stake < STAKE {
             cautions.push(format!(
-                "Dropping every image token after layer {k} costs only {} points ({} to {} %): what is left of the image hardly matters here, so strategies can hardly differ.",
+                "Dropping every image token after layer {k} costs only {} points ({} to {} %): the pruned layers hardly need the image here, so strategies can hardly differ.",
                 points(stake),
                 percent(vanilla),
                 percent(dropped)
@@ -42,7 +42,7 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     }
     if !run.is_complete() {
         cautions.push(format!(
-            "{} of {} samples are recorded: the run isn't finished, or is one shard of it.",
+            "{} of {} samples are recorded: the run isn't finished, or is one shard.",
             run.all_records().count(),
             run.spec.num_samples
         ));
@@ -54,13 +54,16 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     cautions.extend(without_effect.iter().map(|note| format!("{note}.")));
     cautions.extend(analysis.left_out.failed_cells());
     let skipped = analysis.left_out.skipped_methods();
-    cautions.extend(told("Does not apply, and leaves them out", skipped));
+    cautions.extend(told(
+        "Does not apply to some questions, which it lacks",
+        skipped,
+    ));
     cautions.extend(frequent_answers(analysis));
     cautions.extend(explained_scores(run, analysis));
-    let degenerate = degenerate(roster, analysis);
+    let degenerate = degenerate(cell_index, analysis);
     if !degenerate.is_empty() {
         cautions.push(format!(
-            "Index order, not the score, chose heads of {}.",
+            "Index order, not the score, decided the heads of {}.",
             listed(&degenerate)
         ));
     }
@@ -88,9 +91,9 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
 }
 
 /// Strategies of which some cell is degenerate, with the largest share of samples.
-fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
+fn degenerate(cell_index: &CellIndex, analysis: &Analysis) -> Vec<String> {
     let of_strategy = |strategy: usize| {
-        let cells = roster.cells_of(strategy);
+        let cells = cell_index.cells_of(strategy);
         let audits = analysis.audit.iter().filter(|audit| {
             audit.is_degenerate()
                 && cells
@@ -100,10 +103,10 @@ fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
         let worst = audits
             .map(CellAudit::index_order_share)
             .max_by(f64::total_cmp)?;
-        let name = &roster.strategies[strategy].name;
+        let name = &cell_index.strategies[strategy].name;
         Some(format!("{name} (in up to {} % of samples)", percent(worst)))
     };
-    (0..roster.strategies.len())
+    (0..cell_index.strategies.len())
         .filter_map(of_strategy)
         .collect()
 }
@@ -165,7 +168,8 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         "One answer to {} % of a group of questions or more",
         fixed(100.0 * ONE_ANSWER_SHARE, 0)
     );
-    let gain = "Accuracy rises because one answer pays, not because more is seen";
+    let gain =
+        "Accuracy rises because one frequent answer is often correct, not because more is seen";
     [told(&one, degenerate), told(gain, gains)]
         .into_iter()
         .flatten()
@@ -190,7 +194,10 @@ fn explained_scores(run: &Run, analysis: &Analysis) -> Option<String> {
         };
         format!("{}{of}: {}", found.cell, found.finding.sentence)
     });
-    told("What was said explains a score", cases.collect())
+    told(
+        "The distribution of answers explains a score",
+        cases.collect(),
+    )
 }
 
 /// Whether a cell is none of the controls without an image: what those say is meant to be

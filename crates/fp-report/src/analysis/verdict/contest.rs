@@ -6,7 +6,7 @@ use fp_eval::study::config::StudyKind;
 
 use super::budget_text;
 use crate::analysis::{
-    Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Outcome, Reference, Roster,
+    Analysis, AtBestHeads, Beats, BestOfMany, CellIndex, Comparison, Outcome, Reference,
 };
 use crate::run::Run;
 
@@ -15,7 +15,7 @@ use crate::run::Run;
 /// can't tell lies below, and is said with it.
 const SHARP: f64 = 0.05;
 
-/// Tests against one reference on the half to confirm on.
+/// Tests against one reference on the confirmation half.
 pub(super) struct Contest<'a> {
     run: &'a Run,
     kind: StudyKind,
@@ -41,14 +41,14 @@ impl<'a> Contest<'a> {
     /// The contest with FastV or with the baseline; none where the run has no such cell.
     pub(super) fn new(
         run: &'a Run,
-        roster: &Roster,
+        cell_index: &CellIndex,
         analysis: &'a Analysis,
         best: &'a BestOfMany,
         reference: Reference,
     ) -> Option<Contest<'a>> {
         let is_fastv = reference == Reference::AllHeads;
         let is_there = if is_fastv {
-            roster.all_heads.iter().any(Option::is_some)
+            cell_index.all_heads.iter().any(Option::is_some)
         } else {
             best.strategies.iter().any(|entry| !entry.is_baseline)
                 && best.strategies.iter().any(|entry| entry.is_baseline)
@@ -56,7 +56,7 @@ impl<'a> Contest<'a> {
         let name = if is_fastv {
             "FastV (all_heads)".to_owned()
         } else {
-            format!("{} (at its best h)", roster.baseline_name())
+            format!("{} (at its best h)", cell_index.baseline_name())
         };
         let others = ["random", "all_heads"];
         let of_reference = |c: &&Comparison| {
@@ -77,7 +77,7 @@ impl<'a> Contest<'a> {
         let mut candidate = candidate.filter(|entry| entry.strategy == best.candidate);
         is_there.then(|| Contest {
             run,
-            kind: roster.kind,
+            kind: cell_index.kind,
             best,
             margin: analysis.margin,
             name,
@@ -168,11 +168,11 @@ impl<'a> Contest<'a> {
                 Some(because) if images > 1 => {
                     let because = because.trim_end_matches('.');
                     format!(
-                        "on the half of the images to confirm on, no test is possible. {because}"
+                        "on the confirmation half of the images, no test is possible. {because}"
                     )
                 }
                 _ => format!(
-                    "the half of the images to confirm on holds {half}, and a test needs two"
+                    "the confirmation half of the images holds {half}, and a test needs two"
                 ),
             });
         }
@@ -185,7 +185,7 @@ impl<'a> Contest<'a> {
         let is_hopeless = self.tests().all(|test| least(test) >= alpha);
         is_hopeless.then(|| {
             format!(
-                "the half of the images to confirm on holds {half}, too few to show any difference even if all of them agreed"
+                "the confirmation half of the images holds {half}, too few to show any difference even if all of them agreed"
             )
         })
     }
@@ -200,7 +200,7 @@ impl<'a> Contest<'a> {
             .collect();
         let by_itself = match won.len() {
             _ if budgets.len() == 1 => String::new(),
-            0 => ", though at no single budget by itself".to_owned(),
+            0 => ", though at no single budget".to_owned(),
             n if n == budgets.len() => ", and at each of them by itself".to_owned(),
             _ => format!(", and by itself at {}", listed(&won)),
         };
@@ -232,7 +232,10 @@ impl<'a> Contest<'a> {
         let open = budgets.len() - budgets.iter().filter(is_won).count();
         let rest = match open {
             0 => "some strategy beats it at every budget".to_owned(),
-            n => format!("at {n} of {} budgets nothing is shown to", budgets.len()),
+            n => format!(
+                "at {n} of {} budgets no strategy is shown to",
+                budgets.len()
+            ),
         };
         format!(
             "{} (h = {}) beats {} by {} points at {} ({}); {rest}, and {} is not shown to on average over them.",
@@ -260,7 +263,11 @@ impl<'a> Contest<'a> {
         let open = self.undecided();
         let cannot_tell = || {
             let all = self.entries.len();
-            format!("{} of {} can't tell", open.len(), counted(all, "test"))
+            format!(
+                "{} of {} are inconclusive",
+                open.len(),
+                counted(all, "test")
+            )
         };
         match self.average {
             // Sharp enough to have shown what a reader looks for, and it didn't.
@@ -337,10 +344,10 @@ impl<'a> Contest<'a> {
     fn leader(&self) -> String {
         if self.is_candidate {
             let itself = &self.best.candidate;
-            return format!("{itself} itself has the largest mean on the questions to choose by");
+            return format!("{itself} itself has the largest mean on the selection half");
         }
         format!(
-            "{} has the largest mean on the questions to choose by",
+            "{} has the largest mean on the selection half",
             self.candidate()
         )
     }

@@ -17,13 +17,13 @@ pub(super) use rows::{CostRow, cost_rows};
 pub(super) use times::{CellTimes, cell_times};
 
 /// What the columns of the table of costs mean.
-pub(super) const COST_LEGEND: &str = "Schedule: image tokens, then those that go on after each stage, such as `576→300@2→200@6` after layers 2 and 6; `@vision` and `@embeddings` are before layer 1. B is the mean over layers of the visual tokens that enter a layer; by output, as SparseVLM counts, of those that leave it. MACs are of the whole prompt's prefill in the decoder, the scoring of query strategies included; what other methods take to choose is measured, not counted.";
+pub(super) const COST_LEGEND: &str = "Schedule: image tokens, then those kept after each stage, such as `576→300@2→200@6` after layers 2 and 6; `@vision` and `@embeddings` are before layer 1. B is the mean over layers of the visual tokens that enter a layer; by output, as SparseVLM counts, of those that leave it. MACs are of the whole prompt's prefill in the decoder, the scoring of query strategies included; the cost of other methods' selection is measured, not counted.";
 
 /// What the measured columns mean.
-pub(super) const TIMES_LEGEND: &str = "Measured, medians on one sample: choosing the tokens (with what the vision tower is read for, where that can be told apart) beside what the decoder's prefill takes less than without pruning.";
+pub(super) const TIMES_LEGEND: &str = "Measured, medians on one sample: the time to select tokens (with the reads of the vision tower where they can be separated) and the time that it saves in the decoder's prefill.";
 
 /// How tests of methods are to be read.
-pub(super) const TESTS_LEGEND: &str = "Paired by question, in points of accuracy, with p by Holm's correction over the methods of a budget; not told apart: neither shown to differ nor shown to be within the margin. A budget that says how many tokens are kept says nothing of the layers before they are dropped: B, the mean over layers of the visual tokens that enter a layer, tells.";
+pub(super) const TESTS_LEGEND: &str = "Paired by question, in points of accuracy, with p by Holm's correction over the methods of a budget; undecided: neither shown to differ nor shown to be within the margin. The number of tokens kept doesn't account for the layers before they are dropped; B, the mean over layers of the visual tokens that enter a layer, does.";
 
 /// The sections of `summary.md`.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {
@@ -54,7 +54,7 @@ pub(super) fn own_schedule_note(tests: &MethodTests) -> Option<String> {
     });
     (!names.is_empty()).then(|| {
         format!(
-            "With a schedule of their own instead of the budget, compared where the reference's layer average{beside} is nearest: {}.",
+            "With their own schedule instead of the budget, compared where the reference's layer average{beside} is nearest: {}.",
             names.join(", ")
         )
     })

@@ -77,7 +77,7 @@ fn saved(efficiency: &Efficiency, measured: &MeasuredSchedule) -> Option<f64> {
 }
 
 /// Scoring and selection of a strategy at a schedule: its own, else the middle one of those
-/// that look from the same rows; none for methods that read no attention.
+/// that read the same rows; none for methods that read no attention.
 fn scoring_ms(efficiency: &Efficiency, schedule: usize, method: &Method) -> Option<f64> {
     let query = method.query_strategy()?;
     let num_heads = efficiency.plan.shape.num_heads;

@@ -1,4 +1,4 @@
-//! What decided: ties, near-ties, and where query strategies looked from.
+//! What decided: ties, near-ties, and the rows that query strategies read.
 
 use fp_eval::format::{fixed, points};
 use maud::{Markup, html};
@@ -25,7 +25,7 @@ pub(super) fn audit(source: &Source<'_>) -> Section {
 }
 
 fn ties(source: &Source<'_>) -> Table {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let mut table = Table::new(
         "Ties by strategy over all budgets and h",
         "plain",
@@ -74,10 +74,10 @@ fn ties(source: &Source<'_>) -> Table {
             sum(&|audit| audit.answer_near_ties),
         ]);
     };
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
-        add(&entry.name, &roster.cells_of(strategy));
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
+        add(&entry.name, &cell_index.cells_of(strategy));
     }
-    let all_heads: Vec<usize> = roster.all_heads.iter().flatten().copied().collect();
+    let all_heads: Vec<usize> = cell_index.all_heads.iter().flatten().copied().collect();
     if !all_heads.is_empty() {
         add("all_heads", &all_heads);
     }
@@ -100,7 +100,7 @@ fn repeated(noise: &NoiseFloor) -> String {
 fn looks(source: &Source<'_>) -> Markup {
     html! {
         @if !source.analysis.looks.is_empty() {
-            (heading("looks", "Where query strategies looked from"))
+            (heading("looks", "Rows that query strategies read"))
             p {
                 "Mean share of the weight in %. The last rows of a prompt are the template's own (its "
                 code { "ASSISTANT:" } "), not the question's."
@@ -112,7 +112,7 @@ fn looks(source: &Source<'_>) -> Markup {
 
 fn looks_table(source: &Source<'_>) -> Table {
     let mut table = Table::new(
-        "Rows looked from by query strategy",
+        "Rows read by query strategy",
         "plain",
         &[
             "query strategy",
@@ -123,7 +123,7 @@ fn looks_table(source: &Source<'_>) -> Table {
             "last five but one",
             "last row",
             "heads without mass",
-            "rule it came to",
+            "rule applied",
         ],
     );
     for look in &source.analysis.looks {

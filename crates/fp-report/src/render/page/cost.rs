@@ -18,7 +18,7 @@ pub(super) fn cost(source: &Source<'_>) -> Section {
         (heading("counted", "Counted, per prefill"))
         (counted(source))
         p.small {
-            "Multiply-accumulates per layer on n tokens: 4nd² + 2n²d + 3ndm; one is two FLOPs; the prompt's include scoring. The first FastV paper counts two MLP matrices, 2ndm. Head strategies cost the same, query strategies as many rows as they look from."
+            "Multiply-accumulates per layer on n tokens: 4nd² + 2n²d + 3ndm; one is two FLOPs; the prompt's include scoring. The first FastV paper counts two MLP matrices, 2ndm. Head strategies cost the same; query strategies cost as many rows as they read."
         }
     };
     section(
@@ -110,7 +110,7 @@ fn measured(source: &Source<'_>, times: &MeasuredTimes) -> Markup {
             " runs). So an answer of the study takes less than one by itself. Thread-seconds, from stages that ran side by side."
         }
         details {
-            summary { "The whole run in figures" }
+            summary { "Totals of the run" }
             (whole_run(times))
         }
         @if let Some(verdict) = times.loading.and_then(|loading| loading.verdict()) {
@@ -199,7 +199,7 @@ fn whole_run(times: &MeasuredTimes) -> Table {
 }
 
 fn counted(source: &Source<'_>) -> Table {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let mut table = Table::new(
         "Counted cost of a prefill",
         "plain",
@@ -216,15 +216,15 @@ fn counted(source: &Source<'_>) -> Table {
             "keys and values",
         ],
     );
-    let mut cells: Vec<(String, Option<usize>)> = vec![("vanilla".to_owned(), roster.vanilla)];
+    let mut cells: Vec<(String, Option<usize>)> = vec![("vanilla".to_owned(), cell_index.vanilla)];
     for budget in ascending_budgets(source).into_iter().rev() {
-        let label = &roster.budgets[budget];
+        let label = &cell_index.budgets[budget];
         // Head strategies differ in nothing that is counted.
         let studied = best_at(source, budget).map(|best| best.cell);
         cells.push((format!("any strategy, {label}"), studied));
         cells.push((
             format!("random, {label}"),
-            roster.random[budget].first().copied(),
+            cell_index.random[budget].first().copied(),
         ));
     }
     let large = |value: f64| Field::exact(scaled(value), value);

@@ -100,7 +100,7 @@ fn charts(source: &Source<'_>, efficiency: &Efficiency) -> Markup {
         }
         (front_table(&points))
         p.small {
-            "On the front is what no other point beats in both cost and accuracy. It is drawn through means on these questions: of two points whose intervals overlap either may be the better one. Methods that keep equally many tokens differ in their scoring alone, so they share their budget's time but for the query strategy's. The oracle is left out, because it reads the answer's boxes, and so is no_image, which has no image to prune."
+            "A point is on the front if no other point beats it in both cost and accuracy. The front is drawn through means on these questions: of two points whose intervals overlap either may be better. Methods that keep the same number of tokens differ only in their scoring, so they share their budget's time except for the query strategy's. The oracle is excluded because it reads the answer's boxes, and no_image because it has no image to prune."
         }
     }
 }
@@ -148,8 +148,8 @@ fn points(source: &Source<'_>, efficiency: &Efficiency) -> Vec<Point> {
         let name = analysis.cells[index].id.clone();
         points.extend(point(source, efficiency, index, name, style, accuracy));
     }
-    for (budget, seeds) in source.roster.random.iter().enumerate() {
-        let label = &source.roster.budgets[budget];
+    for (budget, seeds) in source.cell_index.random.iter().enumerate() {
+        let label = &source.cell_index.budgets[budget];
         let random = analysis
             .random
             .iter()
@@ -237,7 +237,7 @@ fn figures(efficiency: &Efficiency) -> Markup {
         (plain_table("Measured efficiency", &overview.header, &overview.rows))
         @if let Some(fastest) = fastest(efficiency) {
             p {
-                "Of the time to the first token, pruning leaves the vision tower and layers 1 to K as they are: at "
+                "Pruning does not shorten the vision tower and layers 1 to K: at "
                 (fastest.label) " it comes "
                 (with_spread(&fastest.first_token_speed_up, |value| format!("{value:.2}")))
                 " times as early as without pruning."

@@ -15,8 +15,8 @@ pub(super) fn figures(source: &Source<'_>) -> Option<Section> {
         return None;
     }
     let lead = format!(
-        "The figures that papers print of each benchmark, computed as rescore computes them of the same answers. ▲ better, ▼ worse, ≈ equivalent to {} at the same h and budget, after Holm's correction over the tests of one figure; tests are over images.",
-        source.roster.baseline_name()
+        "The metrics that papers report for each benchmark, computed from the same answers as rescore computes them. ▲ better, ▼ worse, ≈ equivalent to {} at the same h and budget, after Holm's correction over the tests of one figure; tests are over images.",
+        source.cell_index.baseline_name()
     );
     let group = |(at, dataset): (usize, &DatasetFigures)| Group {
         value: at.to_string(),
@@ -47,7 +47,7 @@ fn of_dataset(dataset: &DatasetFigures, is_only: bool) -> Markup {
                 @for line in dataset.undefined(&others(dataset)) { p.small { (line) } }
                 @if !without_test.is_empty() {
                     p.small {
-                        "Not tested, as they are parts or further readings of what is: "
+                        "Not tested, because they are components or variants of tested metrics: "
                         (without_test.join(", ")) "."
                     }
                 }

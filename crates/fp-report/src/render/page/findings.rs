@@ -20,7 +20,7 @@ pub(super) fn header(source: &Source<'_>) -> Section {
             "Full evaluation: head and query strategies together"
         }
         fp_eval::study::config::StudyKind::Methods => {
-            "Pruning methods: which of them keep the visual tokens that answers need"
+            "Pruning methods: which of them keep the visual tokens that answers depend on"
         }
     };
     let id = "verdict";
@@ -43,7 +43,7 @@ pub(super) fn header(source: &Source<'_>) -> Section {
             }
             @if !verdict.cautions.is_empty() {
                 aside {
-                    h2 { "To be kept in mind" }
+                    h2 { "Caveats" }
                     ul {
                         @for caution in &verdict.cautions {
                             li { (caution) }
@@ -84,9 +84,9 @@ fn facts(source: &Source<'_>) -> Vec<(&'static str, String)> {
     }
     let accuracy = |cell: Option<usize>| cell.and_then(|cell| analysis.cells[cell].accuracy.mean);
     for (name, cell) in [
-        ("no pruning", source.roster.vanilla),
-        ("all dropped after K", source.roster.drop_all),
-        ("text alone", source.roster.no_image),
+        ("no pruning", source.cell_index.vanilla),
+        ("all dropped after K", source.cell_index.drop_all),
+        ("text alone", source.cell_index.no_image),
     ] {
         if let Some(mean) = accuracy(cell) {
             facts.push((name, format!("{} %", percent(mean))));
@@ -102,7 +102,7 @@ fn facts(source: &Source<'_>) -> Vec<(&'static str, String)> {
 pub(super) fn best(source: &Source<'_>) -> Option<Section> {
     let best = source.analysis.best.as_ref()?;
     let lead = format!(
-        "The largest of many means is too large by chance. So each strategy's h, the baseline's too, and the best strategy are chosen on {} and tested on {} about other images.",
+        "The largest of many means is biased upwards. So each strategy's h, the baseline's too, and the best strategy are chosen on {} and tested on {} about other images.",
         counted(best.num_select, "question"),
         counted(best.num_confirm, "other")
     );
@@ -127,11 +127,11 @@ pub(super) fn best(source: &Source<'_>) -> Option<Section> {
     for (name, mean) in &best.ranking {
         ranking.row([Field::Head(name.clone()), Field::percent(*mean)]);
     }
-    let title = "The best of many, tested on the other half";
+    let title = "Best strategy, tested on the other half";
     let content = html! {
         (table)
         details {
-            summary { "Ranking on the questions to choose by" }
+            summary { "Ranking on the selection half" }
             (ranking)
         }
     };
@@ -177,7 +177,7 @@ pub(super) fn hypotheses(source: &Source<'_>) -> Option<Section> {
     Some(section(
         "hypotheses",
         "The registered hypotheses",
-        "Written down before any run; each answered by its test.",
+        "Registered before any run; each is answered by its test.",
         content,
     ))
 }

@@ -10,7 +10,7 @@ use crate::sample::ReportSample;
 #[derive(Debug)]
 pub(super) struct ImageSources<'a> {
     run: &'a Run,
-    /// Data sets whose images lie inside other files, by number; read when the first
+    /// Datasets whose images lie inside other files, by number; read when the first
     /// such image is asked for.
     datasets: Vec<Option<Result<Dataset, String>>>,
 }
@@ -44,7 +44,7 @@ impl<'a> ImageSources<'a> {
             sample.id == record.id && sample.image.name(&dataset.folder) == record.image
         });
         same.map(|sample| sample.image.clone())
-            .ok_or_else(|| format!("{} is no longer what it was", path.display()))
+            .ok_or_else(|| format!("{} has changed since the run", path.display()))
     }
 }
 

@@ -30,10 +30,10 @@ pub(super) fn methods(source: &Source<'_>) -> Section {
         (costs(source))
     };
     let lead = if analysis.methods.is_empty() {
-        "What each method does with the visual tokens, and what that costs.".to_owned()
+        "What each method does with the visual tokens, and its cost.".to_owned()
     } else {
         format!(
-            "Whole methods at the same budget, paired by question. ▲ better, ▼ worse (Holm-corrected, interval beyond 0), ■ equivalent within {} points (the grey band), ● not told apart.",
+            "Whole methods at the same budget, paired by question. ▲ better, ▼ worse (Holm-corrected, interval beyond 0), ■ equivalent within {} points (the grey band), ● undecided.",
             points(analysis.margin)
         )
     };
@@ -43,7 +43,7 @@ pub(super) fn methods(source: &Source<'_>) -> Section {
 /// Most tokens first.
 fn in_order<'a>(source: &Source<'a>) -> Vec<&'a MethodTests> {
     let order = ascending_budgets(source).into_iter().rev();
-    let labels = order.map(|budget| &source.roster.budgets[budget]);
+    let labels = order.map(|budget| &source.cell_index.budgets[budget]);
     let all = &source.analysis.methods;
     let found = labels.filter_map(|label| all.iter().find(|tests| tests.budget == *label));
     found.collect()
@@ -201,7 +201,7 @@ fn costs(source: &Source<'_>) -> Markup {
         ],
     );
     let mut measured = Table::new(
-        "Choosing tokens beside what it saves",
+        "Time to select tokens and time saved",
         "plain",
         &[
             "cell",
@@ -221,7 +221,7 @@ fn costs(source: &Source<'_>) -> Markup {
     html! {
         (counted)
         @if is_timed {
-            (heading("choosing", "Choosing tokens beside what it saves"))
+            (heading("choosing", "Time to select tokens and time saved"))
             p.small { (TIMES_LEGEND) }
             (measured)
         }

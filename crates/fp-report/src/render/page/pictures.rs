@@ -26,7 +26,7 @@ const LEAST_BYTES: usize = 1024;
 pub(super) struct Pictures<'a> {
     run: &'a Run,
     sources: ImageSources<'a>,
-    /// By data set and what samples on one image share: a Parquet file holds an image
+    /// By dataset and what samples on one image share: a Parquet file holds an image
     /// once for each of its questions.
     known: HashMap<(usize, String), Option<usize>>,
     /// Data of `data:image/jpeg;base64,` addresses.
@@ -134,7 +134,7 @@ impl<'a> Pictures<'a> {
             let images = counted(self.num_left_out, "image");
             let most = bytes(self.most_bytes as f64);
             parts.push(format!(
-                "{images} not shown: a report holds pictures of {most} at most."
+                "{images} not shown: a report holds images of {most} at most."
             ));
         }
         if let Some(reason) = &self.unreadable {

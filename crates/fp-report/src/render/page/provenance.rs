@@ -33,7 +33,7 @@ pub(super) fn provenance(source: &Source<'_>) -> Result<Section, ReportError> {
     Ok(section(
         "run",
         "What was run",
-        "Enough to repeat it: the same program, configuration, model and data give the same records.",
+        "Sufficient to repeat the run: the same program, configuration, model and data give the same records.",
         content,
     ))
 }
@@ -63,7 +63,7 @@ fn command(environment: &Environment) -> Markup {
     let command = &environment.invocation.command;
     if command.is_empty() {
         return html! {
-            p { "Command line: unknown; the run was recorded by a program that didn't note it." }
+            p { "Command line: unknown; the run was recorded by a version that didn't store it." }
         };
     }
     let line: Vec<String> = command.iter().map(|word| quoted(word)).collect();

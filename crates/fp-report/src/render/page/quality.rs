@@ -1,4 +1,4 @@
-//! What the kept tokens see: overlap with the evidence, spread and diversity.
+//! What the kept tokens cover: overlap with the evidence, spread and diversity.
 
 use fp_eval::format::fixed;
 use maud::{Markup, html};
@@ -22,13 +22,13 @@ pub(super) fn quality(source: &Source<'_>) -> Option<Section> {
     let content = html! {
         (chooser("quality", "Budget", &groups))
         p.small {
-            "recall: share of the boxes' area that is kept. precision: share of the kept area inside boxes. hit: at least one token on the evidence. half: recall of tokens that boxes cover by half or more. nearest, fill: distances in patches to the next kept token, largest from any patch. blocks: share of 4 × 4 blocks with a kept token. effective number: exp of the entropy of the attention that chose. box attention: its mass on the boxes over what uniform attention would have. cosine distance, redundancy: of the kept tokens' features."
+            "recall: share of the boxes' area that is kept. precision: share of the kept area inside boxes. hit: at least one token on the evidence. half: recall of tokens that boxes cover by half or more. nearest, fill: distances in patches to the next kept token, largest from any patch. blocks: share of 4 × 4 blocks with a kept token. effective number: exp of the entropy of the attention used for selection. box attention: its mass on the boxes relative to uniform attention. cosine distance, redundancy: of the kept tokens' features."
         }
     };
     Some(section(
         "quality",
-        "What the kept tokens see",
-        "Against ground-truth boxes, on questions that have some. Lift 1 is what random tokens are expected to reach; ▲ keeps more of the evidence than random (Holm-corrected), ▼ less.",
+        "What the kept tokens cover",
+        "Against ground-truth boxes, on questions that have some. A lift of 1 is what random tokens are expected to reach; ▲ keeps more of the evidence than random (Holm-corrected), ▼ less.",
         content,
     ))
 }
@@ -43,7 +43,7 @@ fn quality_table(source: &Source<'_>, budget: usize) -> Table {
     };
     let label = format!(
         "Quality of kept tokens at {}",
-        source.roster.budgets[budget]
+        source.cell_index.budgets[budget]
     );
     let mut table = Table::new(
         &label,
@@ -115,7 +115,7 @@ fn by_area(source: &Source<'_>, budget: usize) -> Markup {
     let analysis = source.analysis;
     let label = format!(
         "Recall by size of the evidence at {}",
-        source.roster.budgets[budget]
+        source.cell_index.budgets[budget]
     );
     let columns = ["cell", "below 0.5 %", "0.5 to 5 %", "5 % and more"];
     let mut table = Table::new(&label, "plain", &columns);

@@ -32,17 +32,17 @@ pub(super) fn difficult(source: &Source<'_>) -> Option<Section> {
 }
 
 fn at_budget(source: &Source<'_>, difficult: &DifficultSamples, budget: usize) -> Markup {
-    let label = &source.roster.budgets[budget];
+    let label = &source.cell_index.budgets[budget];
     let of = difficult.budgets.iter().find(|of| of.budget == *label);
     html! {
         @if let Some(of) = of {
             p.small {
                 (of.n) " of " (of.of) " questions, on " (counted(of.num_images, "image"))
-                "; each is wrong under " (of.chosen_by.join(", ")) "."
+                "; each is answered wrong under " (of.chosen_by.join(", ")) "."
             }
             (difficult_table(source, difficult, of, budget))
         } @else {
-            p { "At " (label) " no control chooses: nothing is called difficult." }
+            p { "At " (label) " no control defines difficult samples." }
         }
     }
 }
@@ -53,7 +53,7 @@ fn difficult_table(
     of: &DifficultBudget,
     budget: usize,
 ) -> Table {
-    let label = &source.roster.budgets[budget];
+    let label = &source.cell_index.budgets[budget];
     let caption = format!("Accuracy on difficult samples at {label}");
     let columns = [
         "cell",
@@ -67,7 +67,7 @@ fn difficult_table(
     let mut cells = cells_at(source, budget);
     cells.extend(
         source
-            .roster
+            .cell_index
             .vanilla
             .map(|cell| ("vanilla".to_owned(), cell)),
     );
@@ -84,7 +84,7 @@ fn difficult_table(
             .iter()
             .find(|all| all.budget == *label);
         let all = all.and_then(|all| all.accuracy.mean);
-        table.row(estimate("random, seeds that didn't choose", random, all));
+        table.row(estimate("random, other seeds", random, all));
     }
     table
 }
@@ -146,7 +146,7 @@ pub(super) fn answer_types(source: &Source<'_>) -> Option<Section> {
     Some(section(
         "answers",
         "By type of answer",
-        "Accuracy in % on the questions of each type. ⚠ marks cells that give nearly one answer alone there, far more often than it is true, or gain by one answer alone.",
+        "Accuracy in % on the questions of each type. ⚠ marks cells that give nearly only one answer there, far more often than it is correct, or gain by one answer alone.",
         content,
     ))
 }
@@ -155,14 +155,14 @@ fn types_table(source: &Source<'_>, types: &[&str], budget: usize) -> Table {
     let analysis = source.analysis;
     let caption = format!(
         "Accuracy by type of answer at {}",
-        source.roster.budgets[budget]
+        source.cell_index.budgets[budget]
     );
     let mut columns = vec!["cell"];
     columns.extend(types);
     let mut table = Table::new(&caption, "plain", &columns);
     let whole = [
-        ("vanilla", source.roster.vanilla),
-        ("no_image", source.roster.no_image),
+        ("vanilla", source.cell_index.vanilla),
+        ("no_image", source.cell_index.no_image),
     ];
     let mut cells: Vec<(String, usize)> = whole
         .into_iter()
@@ -192,7 +192,7 @@ fn frequent(source: &Source<'_>) -> Markup {
     let answers = &source.analysis.frequent_answers;
     html! {
         @if answers.is_empty() {
-            p { "No cell gives one answer suspiciously often." }
+            p { "No cell gives one answer too often." }
         } @else {
             (heading("frequent", "Answers that are given too often"))
             (frequent_table(answers))

@@ -19,7 +19,7 @@ pub(super) fn static_heads(source: &Source<'_>) -> Option<Section> {
         }
     };
     let lead = format!(
-        "A static variant uses the heads that its strategy ranks highest by their mean score on the half to choose by, the same for every question; static_heads.json lists them. {}",
+        "A static variant uses the heads that its strategy ranks highest by their mean score on the selection half, the same for every question; static_heads.json lists them. {}",
         tests.sentence()
     );
     Some(section(

@@ -7,7 +7,7 @@ use crate::pruning::{Dense, Extra, MethodChoice, SelectError, Selected, TokenSel
 
 /// `chosen` of each crop, whose patches became `tokens`, as a selection of all N tokens.
 ///
-/// Tokens that go on as they are, in the order of their crop, come in the order of the whole
+/// Tokens that are kept as they are, in the order of their crop, come in the order of the whole
 /// image: the squeezed image's, then row by row of the stitched tiles (as FasterVLM, VisPruner
 /// and CDPruner mask them). Where a crop's have an order of their own, or rows are merged, crop
 /// comes after crop, the squeezed image first.

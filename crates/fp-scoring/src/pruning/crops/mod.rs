@@ -183,15 +183,15 @@ pub(super) fn way(
     match setting.crops {
         ImageCrops::One => Ok(Way::OneSet),
         ImageCrops::Unpadded if looks_at_tower => refuse(
-            "it looks at the vision tower, which sees each crop by itself, and with padding taken \
-             out and newlines put in the image tokens are no whole crops; no authors define it \
+            "it reads the vision tower, which sees each crop by itself, and with padding removed \
+             and newlines added the image tokens don't form whole crops; no authors define it \
              there. Expected `--anyres fixed-2880`, the form that papers report, or one square \
              image, `--aspect pad`"
                 .to_owned(),
         ),
         ImageCrops::Joined if looks_at_tower => refuse(
-            "it looks at the vision tower, of whose patches several are one image token in this \
-             model; no authors define it there. Expected a method that looks at the decoder"
+            "it reads the vision tower, of whose patches several form one image token in this \
+             model; no authors define it there. Expected a method that reads the decoder"
                 .to_owned(),
         ),
         ImageCrops::Unpadded | ImageCrops::Joined => Ok(Way::OneSet),
@@ -206,7 +206,7 @@ pub(super) fn way(
             };
             match budget {
                 Some(CropBudget::Whole) if looks_at_tower => refuse(
-                    "crop budget `whole`: it looks at the vision tower, which sees each crop by \
+                    "crop budget `whole`: it reads the vision tower, which sees each crop by \
                      itself, and its values of different crops aren't comparable; expected \
                      `per-crop`"
                         .to_owned(),

@@ -83,8 +83,7 @@ impl Left {
         let (tokens, at): (Vec<usize>, Vec<usize>) = found.map(|(i, place)| (i, *place)).unzip();
         if tokens.is_empty() {
             return Err(SelectError::NotApplicable {
-                reason: "every image token is padding; mask_padding leaves none to choose among"
-                    .to_owned(),
+                reason: "every image token is padding; mask_padding leaves no candidate".to_owned(),
             });
         }
         let whole = *evidence.layout();

@@ -45,7 +45,7 @@ impl Selector for PaddingMasked {
         let is_read_here = self.0.needs().attention == Some(AttentionNeed::Here);
         let in_image = |row: &usize| layout.image_range().contains(row);
         if is_read_here && rows.iter().any(in_image) {
-            // Which rows of the image it looks from depends on which are left.
+            // Which rows of the image it reads depends on which are left.
             return Ok((layout.num_system..layout.sequence_len()).collect());
         }
         Ok(rows)
@@ -61,7 +61,7 @@ impl Selector for PaddingMasked {
                 let num_padded = padding.iter().filter(|is_padded| **is_padded).count();
                 return Err(SelectError::NotApplicable {
                     reason: format!(
-                        "{rule} takes the whole grid of image tokens; mask_padding leaves out \
+                        "{rule} takes the whole grid of image tokens; mask_padding excludes \
                          {num_padded} of {} that are padding",
                         padding.len()
                     ),

@@ -157,7 +157,7 @@ impl PublishedMethod for Dart {
             each,
         );
         if chosen.kept.is_empty() {
-            let expected = "less: no token would go on".to_owned();
+            let expected = "less: no token would be kept".to_owned();
             return Err(params.refuse("reduction", &reduction, expected));
         }
         let selection = TokenSelection::new(chosen.kept.clone(), num_tokens)?;

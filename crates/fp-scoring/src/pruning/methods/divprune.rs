@@ -2,12 +2,12 @@
 //!
 //! m = round(ratio·N), half to even. d(i, j) = 1 − cos(x_i, x_j). The first token is the one
 //! whose nearest neighbour is farthest; then again and again argmax_j min_{s chosen} d(s, j).
-//! All go on in spatial order. Shape: `projected` [N, P], all image tokens of the sample.
+//! All are kept in spatial order. Shape: `projected` [N, P], all image tokens of the sample.
 //! Source: divprune @ 799e2d950aa0, `llava_arch.py`.
 //!
 //! The authors don't exclude what is chosen: with fewer distinct rows than m their sequence
 //! repeats tokens (64 rows, 32 of them distinct, m = 48: 32 distinct tokens). Here a token
-//! goes on once; where only repetitions are left, the lowest index comes next. Their text
+//! is kept once; where only repetitions are left, the lowest index comes next. Their text
 //! begins at a literal 35, so another prompt template chooses of the wrong rows; here the
 //! image's own place is used. In f16 their code keeps 95 to 97 % of its f64 set.
 
@@ -29,7 +29,7 @@ pub struct DivPrune;
 
 static CARD: PublishedCard = PublishedCard {
     name: "divprune",
-    summary: "the tokens that lie farthest from one another, chosen greedily",
+    summary: "the tokens farthest from one another, selected greedily",
     site: "embeddings",
     formula: "m = round(ratio*N); argmax_i min_{j != i} 1 - cos(x_i, x_j), then \
               argmax_j min_{s chosen} 1 - cos(x_s, x_j)",
@@ -39,13 +39,13 @@ static CARD: PublishedCard = PublishedCard {
         kind: ParamKind::Share,
         default: ParamDefault::Is("0.098"),
         scope: ParamScope::Both,
-        summary: "the share of the image tokens that goes on",
+        summary: "the share of the image tokens that is kept",
     }],
     presets: &[
         Preset {
             budget: "192",
             params: "ratio=0.3333333333333333",
-            whose: "those who re-ran it; the authors publish 0.098 alone",
+            whose: "those who re-ran it; the authors publish only 0.098",
         },
         Preset {
             budget: "128",
@@ -62,7 +62,7 @@ static CARD: PublishedCard = PublishedCard {
     source: "vbdi/divprune @ 799e2d950aa0, LLaVA/llava/model/llava_arch.py",
     positions: PositionRule::Renumber,
     disagreements: &[
-        "the code repeats tokens where distinct rows are fewer than m; here each goes on once, \
+        "the code repeats tokens where distinct rows are fewer than m; here each is kept once, \
          the lowest index first",
         "the code takes the text to begin at 35, whatever the prompt; here where it begins",
         "the script named 7b loads the 13b checkpoint; another paper says that positions are \
@@ -119,7 +119,7 @@ impl PublishedMethod for DivPrune {
         }])
     }
 
-    /// Of an image with tokens left out, the number that goes on of all its tokens.
+    /// Of an image with excluded tokens, the number kept of all its tokens.
     fn stage_params(
         &self,
         params: &MethodParams,
@@ -141,7 +141,7 @@ fn num_kept(params: &MethodParams, num_tokens: usize) -> Result<usize, Published
     let count = (ratio * num_tokens as f64).round_ties_even() as usize;
     if count == 0 {
         let least = 0.5 / num_tokens as f64;
-        let expected = format!("more than {least}: of {num_tokens} tokens none would go on");
+        let expected = format!("more than {least}: of {num_tokens} tokens none would be kept");
         return Err(params.refuse("ratio", &ratio, expected));
     }
     Ok(count)

@@ -4,7 +4,7 @@
 //! `smaller_grid` finds for the budget. It lies in the upper left corner of the tower's
 //! input, which otherwise has the colour that padding has (the processor's mean), since the
 //! tower's position embeddings are those of one size. The tower runs on all of it; the
-//! w·h tokens of the corner go on, numbered anew from the image's first position. What
+//! w·h tokens of the corner are kept, numbered anew from the image's first position. What
 //! VTC-Bench found hard to beat is the same idea.
 
 use super::{before_decoder, check_whole, smaller_grid};

@@ -1,7 +1,7 @@
 //! FasterVLM: the tokens that the class token attends to most.
 //!
 //! a_j = mean over heads of the class token's attention to patch j, in the layer that gives
-//! the features; the T largest go on, in spatial order, and then pass the projector.
+//! the features; the T largest are kept, in spatial order, and then pass the projector.
 //! Shapes: `cls_attention` [H, N]. Source: FasterVLM @ f5d5f12037e1,
 //! `llava_arch.py encode_images`. Sum and mean over heads order alike.
 

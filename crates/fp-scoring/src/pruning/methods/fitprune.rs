@@ -25,7 +25,7 @@ pub struct FitPrune;
 
 static CARD: PublishedCard = PublishedCard {
     name: "fitprune",
-    summary: "in each layer, tokens go that have least attention of text and image together",
+    summary: "in each layer, the tokens with the least attention from text and image together are dropped",
     site: "layer k",
     formula: "delete d_l smallest (sum over text rows of max_h A[h, t, j]) * (sum over image \
               rows of max_h A[h, i, j] / n)",
@@ -40,7 +40,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Selection,
-            summary: "how many tokens go",
+            summary: "the number of tokens dropped",
         },
         VISUAL_START,
         ParamCard {
@@ -55,7 +55,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Counts,
             default: ParamDefault::Required,
             scope: ParamScope::Model,
-            summary: "how many tokens go in each layer, one number per layer",
+            summary: "the number of tokens dropped in each layer, one number per layer",
         },
     ],
     presets: &[],

@@ -1,7 +1,7 @@
 //! Heads that are fixed beforehand, whatever the sample.
 //!
 //! importance = Σ_h w_h · a_h / Σ_h w_h over the heads with a weight, a being each head's
-//! attention row as the query strategy combines it; the R most important tokens go on, ties
+//! attention row as the query strategy combines it; the R most important tokens are kept, ties
 //! to the lower index. With equal weights that is the mean over those heads, as a head
 //! strategy takes it of the heads that it selects. HAWK's form.
 

@@ -13,7 +13,7 @@ impl PruningMethod for NoImage {
 
     fn card(&self) -> MethodCard {
         MethodCard {
-            summary: "the question without its image: what the text alone gives away",
+            summary: "the question without its image: what can be answered from the text alone",
             source: "language prior, as VQA v2 measures it",
         }
     }

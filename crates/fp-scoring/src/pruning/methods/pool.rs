@@ -3,7 +3,7 @@
 //! The C × R grid of the projector's output is brought down to the w × h cells that
 //! `smaller_grid` finds for the budget. Cell (i, j) is the mean over columns
 //! ⌊i·C/w⌋ .. ⌈(i+1)·C/w⌉ and rows ⌊j·R/h⌋ .. ⌈(j+1)·R/h⌉, as adaptive average pooling
-//! takes it, so windows overlap by one where w doesn't divide C. What goes on are w·h
+//! takes it, so windows overlap by one where w doesn't divide C. What is kept are w·h
 //! tokens, numbered anew from the image's first position; often a few less than R.
 
 use std::ops::Range;

@@ -3,10 +3,10 @@
 //! Of the tower's last layer, queries and keys taken as one head of width C: a = softmax over
 //! all N + 1 of q_class·k / √C, its patch columns. With Q1, Q3 the quartiles of a (linear
 //! between values, in f32), the outliers are the patches of a > Q3 + 1.5 (Q3 − Q1); as many
-//! of the largest a go on, in descending order. Behind them the grid 0, s, 2s, … < N − 1
+//! of the largest a are kept, in descending order. Behind them the grid 0, s, 2s, … < N − 1
 //! without repetitions, s = ⌊⌊1 / ratio⌋ / 3⌋, ratio = outliers / N. Each of these tokens
 //! becomes itself + Σ a_j·feature_j over the 32 others of nearest key (cosine), kept ones
-//! too; one token more is Σ a_j·feature_j of all that didn't go on. Then the projector.
+//! too; one token more is Σ a_j·feature_j of all that were not kept. Then the projector.
 //! Shapes: `last_q`, `last_k` [N+1, C], `hidden` [N+1, D].
 //! Source: LLaVA-PruMerge @ 097c04116a58, `clip_encoder.py`.
 //!
@@ -56,7 +56,7 @@ static CARD: PublishedCard = PublishedCard {
     source: "42Shawn/LLaVA-PruMerge @ 097c04116a58, llava/model/multimodal_encoder/clip_encoder.py",
     positions: PositionRule::Renumber,
     disagreements: &[
-        "how many tokens go on depends on the image; there is no budget to set",
+        "the number of tokens kept depends on the image; there is no budget to set",
         "no outlier divides by zero in the code and more than N/3 give a grid of step 0; both \
          are refused here",
         "the grid ends before the last patch, which is never in it",

@@ -1,9 +1,9 @@
-//! PyramidDrop: after some decoder layers the tokens go on that the prompt's last token is
+//! PyramidDrop: after some decoder layers the tokens are kept that the prompt's last token is
 //! about to attend to most.
 //!
 //! After L layers: the attention of layer L + 1's queries and keys at the present positions,
 //! from the prompt's last token, softmax over all keys; mean over heads (the authors sum,
-//! which orders alike); the ⌊N·ratio⌋ largest image tokens go on in their order, N always
+//! which orders alike); the ⌊N·ratio⌋ largest image tokens are kept in their order, N always
 //! being the number before any stage. Shape: `rows` [H, T, N], of which the last row is
 //! read. Source: PyramidDrop @ 6444f304aee4, `modeling_llama_pdrop.py`.
 //!
@@ -36,7 +36,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Selection,
-            summary: "how many tokens go on",
+            summary: "the number of tokens kept",
         },
         layers(ParamDefault::Is("8,16,24")),
         ParamCard {
@@ -44,14 +44,14 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Shares,
             default: ParamDefault::Is("0.5,0.25,0.125"),
             scope: ParamScope::Model,
-            summary: "the share of N that goes on from each stage",
+            summary: "the share of N that is kept at each stage",
         },
         ParamCard {
             name: "keep",
             kind: ParamKind::Counts,
             default: ParamDefault::Absent,
             scope: ParamScope::Model,
-            summary: "how many tokens go on from each stage, instead of ratios",
+            summary: "the number of tokens kept at each stage, instead of ratios",
         },
     ],
     presets: &[

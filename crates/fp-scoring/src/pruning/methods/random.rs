@@ -20,7 +20,7 @@ impl PruningMethod for Random {
 
     fn card(&self) -> MethodCard {
         MethodCard {
-            summary: "tokens kept at random, by seed; a strategy that doesn't beat it is useless",
+            summary: "tokens kept at random, by seed; a strategy that doesn't beat it carries no signal",
             source: "seeded chance, SplitMix64",
         }
     }

@@ -1,7 +1,7 @@
 //! SparseVLM v1.5: rated by the text, with merged tokens of the best that were dropped.
 //!
 //! score_j = mean over raters of the mean over heads of a layer's attention to image token
-//! j; the min(keep, n − 1) largest go on. Of the d dropped, the r = ⌊0.3·d⌋ + 1 of largest
+//! j; the min(keep, n − 1) largest are kept. Of the d dropped, the r = ⌊0.3·d⌋ + 1 of largest
 //! score, in that order, are clustered by DPC-kNN into C = ⌊r / 10⌋ + 1: dist = ‖x_i − x_j‖ /
 //! √D of the hidden states after the layer, density = exp(−mean of the C smallest squared
 //! distances, the token's own 0 included) + noise, δ = distance to the nearest token of
@@ -59,7 +59,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Selection,
-            summary: "how many tokens go on as they are, n - 1 at most",
+            summary: "the number of tokens kept as they are, n - 1 at most",
         },
         RATERS,
         ParamCard {
@@ -75,7 +75,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Counts,
             default: ParamDefault::Is("300,200,110"),
             scope: ParamScope::Model,
-            summary: "how many tokens go on as they are from each stage",
+            summary: "the number of tokens kept as they are at each stage",
         },
         ParamCard {
             name: "noise",

@@ -5,7 +5,7 @@
 //! d/2 pairs, θ_k = base^(−2k/d), Δ the distance of their positions: what rotary positions
 //! alone would give to vectors of ones. Then the `heads` heads of largest Σ over raters and
 //! image tokens are chosen, and score_j is their mean, and the raters' mean. The
-//! min(keep, n − 1) largest go on, in their order; nothing is merged.
+//! min(keep, n − 1) largest are kept, in their order; nothing is merged.
 //! Shape: `rows` [H, T, n]; the image stands at `visual_start`, the text behind it.
 //! Source: SparseVLMs @ 26a5f48813c4.
 //!
@@ -39,7 +39,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Selection,
-            summary: "how many tokens go on, n - 1 at most",
+            summary: "the number of tokens kept, n - 1 at most",
         },
         RATERS,
         ParamCard {
@@ -78,7 +78,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Counts,
             default: ParamDefault::Is("300,200,118"),
             scope: ParamScope::Model,
-            summary: "how many tokens go on from each stage",
+            summary: "the number of tokens kept at each stage",
         },
     ],
     presets: &[

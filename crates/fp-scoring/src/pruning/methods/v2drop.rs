@@ -47,7 +47,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Share,
             default: ParamDefault::Required,
             scope: ParamScope::Selection,
-            summary: "the share of the tokens that are there that goes on; 0 keeps one",
+            summary: "the share of the remaining tokens that is kept; 0 keeps one",
         },
         layers(ParamDefault::Is("3,17,22")),
         ParamCard {
@@ -55,7 +55,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Shares,
             default: ParamDefault::Is("0.5,0.5,0"),
             scope: ParamScope::Model,
-            summary: "the same for each stage, of the tokens that are there then",
+            summary: "the same for each stage, of the tokens remaining there",
         },
     ],
     presets: &[

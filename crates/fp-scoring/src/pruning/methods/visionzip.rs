@@ -1,6 +1,6 @@
 //! VisionZip: the class token, what it attends to most, and merged tokens of the rest.
 //!
-//! The `dominant` − 1 patches of largest Σ_heads class attention go on in spatial order
+//! The `dominant` − 1 patches of largest Σ_heads class attention are kept in spatial order
 //! behind the class token itself. Of the M patches left, in spatial order, every step-th
 //! (step = max(1, ⌊M / contextual⌋)) is a target, `contextual` of them; every other goes to
 //! the target of largest cosine of keys (mean over heads), ties to the first. A merged token
@@ -51,7 +51,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Both,
-            summary: "tokens that go on by attention, the class token counted",
+            summary: "tokens kept by attention, including the class token",
         },
         ParamCard {
             name: "contextual",
@@ -195,7 +195,7 @@ impl PublishedMethod for VisionZip {
 /// What VisionZip keeps and merges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisionZipTokens {
-    /// Patches that go on as they are, ascending.
+    /// Patches that are kept as they are, ascending.
     pub dominant: Vec<usize>,
     /// The patches that others are merged into; one of them several times where it is the
     /// only patch left.

@@ -1,6 +1,6 @@
 //! VisPruner: the most attended tokens, and those of the rest that repeat least.
 //!
-//! imp = ⌊T·r⌋ tokens go on by the class token's attention (mean over heads). The rest R,
+//! imp = ⌊T·r⌋ tokens are kept by the class token's attention (mean over heads). The rest R,
 //! in descending attention, is thinned round by round to T − imp: its even positions a are
 //! held against its odd positions b, s_i = max_j cos(a_i, b_j) of the features; the
 //! n = min(8, |R| − (T − imp), |a|) rows of a with the largest s go; R becomes the survivors
@@ -44,7 +44,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Share,
             default: ParamDefault::Is("0.5"),
             scope: ParamScope::Both,
-            summary: "r, the share of T that goes on by attention",
+            summary: "r, the share of T that is kept by attention",
         },
     ],
     presets: &[

@@ -6,7 +6,7 @@
 //! others by the last layer but one. After the projector every token that was dropped joins
 //! the kept one of largest cosine, ties to the first; a kept token becomes the mean of its
 //! members, itself included. Spatial order. Stage 2, after `layer` decoder layers: as
-//! PyramidDrop, min(keep2, present) go on.
+//! PyramidDrop, min(keep2, present) are kept.
 //! Shapes: `shallow`, `deep` [N], `projected` [N, P].
 //! Source: SelfEvolvingAgent @ a82450e1b5e1, `VScan/llava/model/llava_arch.py`.
 //!
@@ -78,7 +78,7 @@ static CARD: PublishedCard = PublishedCard {
             kind: ParamKind::Count,
             default: ParamDefault::Required,
             scope: ParamScope::Model,
-            summary: "how many tokens go on from the second stage",
+            summary: "the number of tokens kept at the second stage",
         },
     ],
     presets: &[
@@ -226,7 +226,7 @@ pub struct VScanTokens {
     pub merged_from: Vec<Vec<usize>>,
 }
 
-/// How many of N tokens go on from the first stage: what windows can't share evenly is lost.
+/// How many of N tokens are kept at the first stage: what windows can't share evenly is lost.
 fn num_kept(num_tokens: usize, window: usize, keep: usize) -> usize {
     let side = num_tokens.isqrt();
     if window == 0 || side * side != num_tokens || !side.is_multiple_of(window) {

@@ -167,7 +167,7 @@ pub(crate) fn keep(share: f64, setting: &PlanSetting) -> Vec<(&'static str, Stri
     vec![("keep", tokens(share, setting).to_string())]
 }
 
-/// Authors' layers of 32 in a decoder of L, and how many tokens go on from each where
+/// Authors' layers of 32 in a decoder of L, and the number of tokens kept from each where
 /// `kept` of 576 are the authors' at `share` = 1. Layers that fall together are one, with
 /// the fewer tokens.
 pub(crate) fn staged(

@@ -9,7 +9,7 @@ use crate::PositionRule;
 pub struct PublishedCard {
     /// Unique.
     pub name: &'static str,
-    /// One sentence: which tokens go on.
+    /// One sentence: which tokens are kept.
     pub summary: &'static str,
     /// Where it acts: `vision`, `embeddings`, `layer k`, or several of them.
     pub site: &'static str,
@@ -25,7 +25,7 @@ pub struct PublishedCard {
     pub paper: &'static str,
     /// Repository, commit and file that the rule was checked with.
     pub source: &'static str,
-    /// Positions of the tokens that go on, as the authors have them.
+    /// Positions of the tokens that are kept, as the authors have them.
     pub positions: PositionRule,
     /// Where paper, code and others disagree, and what is done here where the code fails.
     pub disagreements: &'static [&'static str],
@@ -42,7 +42,7 @@ impl PublishedCard {
     }
 }
 
-/// A tensor that a method looks at.
+/// A tensor that a method reads.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct InputCard {
     /// Its name in files.

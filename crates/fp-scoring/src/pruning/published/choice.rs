@@ -8,7 +8,7 @@ use crate::TokenSelection;
 /// What a method chose of one set of tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MethodChoice {
-    /// The tokens that go on, in the order of the sequence: indices from 0; −1 is a zero
+    /// The tokens that are kept, in the order of the sequence: indices from 0; −1 is a zero
     /// vector. Rows that are merged of several tokens and the class token are not among
     /// them; they are in `rows`. Of `sparsevlm_raters`: indices of text tokens.
     pub kept: Vec<i64>,
@@ -16,7 +16,7 @@ pub struct MethodChoice {
     pub picked: Option<Vec<usize>>,
     /// What else there is to say, by name.
     pub extras: Vec<(&'static str, Extra)>,
-    /// Whether the class token goes on, before all others.
+    /// Whether the class token is kept, before all others.
     pub has_class_token: bool,
     /// The resulting rows, where the method makes some.
     pub rows: Option<Dense>,
@@ -45,7 +45,7 @@ pub enum Extra {
 }
 
 impl MethodChoice {
-    /// Tokens that go on as they are.
+    /// Tokens that are kept as they are.
     pub(crate) fn plain(kept: &[usize], selection: TokenSelection) -> MethodChoice {
         MethodChoice {
             kept: codes(kept),
@@ -93,7 +93,7 @@ pub(crate) fn codes(tokens: &[usize]) -> Vec<i64> {
     tokens.iter().map(|&token| token as i64).collect()
 }
 
-/// A token that goes on: its place, and the rows that it is a sum of.
+/// A token that is kept: its place, and the rows that it is a sum of.
 pub(crate) type Sum = (usize, Vec<(usize, f64)>);
 
 /// The sums themselves, over rows of `table`.

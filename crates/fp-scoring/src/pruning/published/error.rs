@@ -18,7 +18,7 @@ pub enum PublishedError {
         /// The names that there are.
         known: Vec<&'static str>,
     },
-    /// The method has no setting for how many tokens go on.
+    /// The method has no setting for the number of tokens kept.
     #[error("`{method}` has no setting for a budget")]
     NoBudget {
         /// The method.

@@ -34,7 +34,7 @@ pub trait PublishedMethod: Debug + Send + Sync {
 
     /// Its settings for a share of the image tokens, larger ones for a larger share; layers
     /// and heads scaled to the model; by default the number of tokens to keep, where that
-    /// is a setting. None where no setting says how many tokens go on.
+    /// is a setting. None where no setting says the number of tokens kept.
     fn settings_at(
         &self,
         share: f64,
@@ -45,7 +45,7 @@ pub trait PublishedMethod: Debug + Send + Sync {
         takes_keep.then(|| at_budget::keep(share, setting))
     }
 
-    /// Whether a budget sets it; otherwise it runs once, and as many tokens go on as its
+    /// Whether a budget sets it; otherwise it runs once, and as many tokens are kept as its
     /// rule finds.
     fn takes_budget(&self) -> bool {
         true
@@ -130,7 +130,7 @@ pub struct PublishedStage {
     pub method: &'static dyn PublishedMethod,
     /// Its parameters there.
     pub params: MethodParams,
-    /// How many tokens go on at most.
+    /// How many tokens are kept at most.
     pub kept: usize,
     /// Where each tensor comes from.
     pub sources: Vec<(&'static str, Source)>,

@@ -1,7 +1,7 @@
 //! The field's published pruning methods, as their authors' code computes them.
 //!
 //! Each is one file under `methods/`: a pure function in `f64` from what it looks at to the
-//! tokens that go on, with parameters of its own, and a [`PublishedCard`] that says where it
+//! tokens that are kept, with parameters of its own, and a [`PublishedCard`] that says where it
 //! acts, what it needs, whose its default settings are, and where paper and code disagree.
 //! [`PublishedMethod::choose`] takes tensors by name; that is what golden cases hold.
 //!

@@ -14,7 +14,7 @@ pub struct RunCodes {
 /// What a stage did, in codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageCodes {
-    /// The tokens that go on, in their order.
+    /// The tokens that are kept, in their order.
     pub kept: Vec<i64>,
     /// What went into each merged token, where the method says it.
     pub merged_from: Option<Vec<Vec<i64>>>,
@@ -38,7 +38,7 @@ impl RunCodes {
         }
     }
 
-    /// What the next stage did by `choice`, of which `num_kept` tokens go on.
+    /// What the next stage did by `choice`, of which `num_kept` tokens are kept.
     pub fn after(&mut self, choice: &MethodChoice, num_kept: usize) -> StageCodes {
         let code = |token: i64| match usize::try_from(token) {
             Ok(token) => self.codes.get(token).copied().unwrap_or(token as i64),

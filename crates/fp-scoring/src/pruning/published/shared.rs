@@ -34,13 +34,13 @@ pub(crate) const ROWS: InputCard = InputCard {
     summary: "attention of the text after the image to the image tokens in a decoder layer, after softmax",
 };
 
-/// How many tokens go on.
+/// How many tokens are kept.
 pub(crate) const KEEP: ParamCard = ParamCard {
     name: "keep",
     kind: ParamKind::Count,
     default: ParamDefault::Required,
     scope: ParamScope::Both,
-    summary: "T, how many tokens go on",
+    summary: "T, the number of tokens kept",
 };
 
 /// The decoder layers that have run before each stage.

@@ -249,7 +249,7 @@ impl PublishedStage {
             inputs.insert(name, shape, values)?;
         }
         let mut params = self.method.stage_params(&self.params, evidence)?;
-        // What was left out can't go on, however many should.
+        // What was excluded can't be kept, however many should.
         if evidence.num_left_out() > 0
             && let Some(ParamValue::Count(keep)) = params.get("keep")
             && *keep > kept
@@ -307,7 +307,7 @@ fn values_of(
 ) -> Result<Vec<f64>, SelectError> {
     let (rows, num_tokens) = (attention.rows(), attention.layout().num_image);
     let missing = SelectError::MissingEvidence {
-        what: "attention of the rows that the method looks from",
+        what: "attention of the rows that the method reads",
     };
     let at: Vec<usize> = wanted
         .iter()

@@ -6,31 +6,33 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fp_data::dataset::check::{Look, Place, check, places};
+use fp_data::dataset::check::{CheckDepth, Location, check, places};
 use fp_data::dataset::locate;
 use fp_eval::study::dataset_selector;
 
 use crate::commands::{AlreadyReported, print_json, print_text};
 use report::{Entry, text};
 
-/// Check datasets: what there is, how large it is, and everything that is wrong with it.
+/// Check datasets: what they hold, their size, and everything that is wrong.
 ///
-/// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA, TextVQA,
-/// POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet, SEED-Bench), in the same form DocVQA,
-/// InfographicVQA, ChartQA, OCRBench, AI2D, MMStar and MMMU with their authors' files of
-/// answers, RefCOCO's lines of expressions, the plain form (benchmark.json and questions.jsonl), or Parquet files by the columns that
-/// these benchmarks have on the Hugging Face Hub. Where the folder itself holds none, the
-/// folders in it are looked at.
+/// A folder is recognised by its files: those of LLaVA's evaluation (VQAv2, GQA,
+/// TextVQA, POPE, MME, ScienceQA, MMBench, VizWiz, MM-Vet, SEED-Bench), in the
+/// same form DocVQA, InfographicVQA, ChartQA, OCRBench, AI2D, MMStar and MMMU with
+/// their authors' files of answers, RefCOCO's lines of expressions, the plain form
+/// (benchmark.json and questions.jsonl), or Parquet files by the columns that
+/// these benchmarks have on the Hugging Face Hub. If the folder itself holds no
+/// dataset, its subfolders are searched.
 ///
-/// Every line, every image and every box is checked; what is wrong is counted by kind and
-/// named with its file and line. Of an image its header is read, and its file is gone
-/// through to the end, so that cut files are found; damage inside of compressed pixels
-/// takes --decode. What a model sees otherwise than other programs show it (EXIF
-/// orientation, 16-bit grey, animations, transparent palettes), and files with equal bytes,
-/// are noted and no error.
+/// Every line, every image and every box is checked; problems are counted by kind
+/// and listed with file and line. The header of every image is read and its file
+/// is scanned to the end, so that truncated files are found; --decode also finds
+/// damage within compressed pixels. Images that a model sees differently from how
+/// other programs show them (EXIF orientation, 16-bit grey, animations,
+/// transparent palettes), and files with equal bytes, are noted and are not
+/// errors.
 ///
-/// A dataset is complete if nothing is wrong with it and its answers can be scored: then a
-/// study on it runs. The exit code is 2 if anything is wrong.
+/// A dataset is complete, and a study on it runs, if nothing is wrong and its
+/// answers can be scored. The exit code is 2 if anything is wrong.
 ///
 /// Examples:
 ///   finepruner data check playground/data/eval
@@ -38,13 +40,13 @@ use report::{Entry, text};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CheckArgs {
-    /// Folders of datasets, or of such folders; FOLDER:PART or embedded:select for one.
+    /// Folders of datasets, or of such folders; FOLDER:SPLIT or embedded:select for one.
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<String>,
-    /// Decode every image to its last pixel, too.
+    /// Also decode every image in full.
     #[arg(long)]
     decode: bool,
-    /// Name every problem and every image with a note, and not only the first ones.
+    /// List every problem and every image with a note, not only the first few.
     #[arg(long)]
     all: bool,
     /// Print JSON: one object with an entry per dataset and all of its problems.
@@ -54,10 +56,10 @@ pub(crate) struct CheckArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs) -> Result<()> {
-    let look = if args.decode {
-        Look::Decode
+    let depth = if args.decode {
+        CheckDepth::Decode
     } else {
-        Look::Header
+        CheckDepth::Header
     };
     let mut entries: Vec<Entry> = Vec::new();
     let mut not_recognised: Vec<PathBuf> = Vec::new();
@@ -69,20 +71,20 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         }
         for place in found {
             entries.push(match place {
-                Place::Part(part) => Entry::of(&part, check(&part, look)),
-                Place::Damaged(place, error) => Entry::damaged(&place, error),
+                Location::Split(split) => Entry::of(&split, check(&split, depth)),
+                Location::Damaged(place, error) => Entry::damaged(&place, error),
             });
         }
         not_recognised.extend(unknown);
     }
     if entries.is_empty() {
         bail!(
-            "no dataset in {}, nor in the folders in it; `finepruner data check --help` says what is recognised",
+            "no dataset in {} or its subfolders; `finepruner data check --help` lists what is recognised",
             nothing.join(", ")
         );
     }
     for folder in nothing {
-        let error = "no dataset in it, nor in the folders in it".to_owned();
+        let error = "no dataset in it or its subfolders".to_owned();
         entries.push(Entry::damaged(Path::new(folder), error));
     }
     if args.json {
@@ -103,9 +105,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
 
 /// What a folder, or the name of one dataset, stands for; second, folders that are
 /// nothing that is recognised.
-fn find(name: &str) -> (Vec<Place>, Vec<PathBuf>) {
+fn find(name: &str) -> (Vec<Location>, Vec<PathBuf>) {
     let damaged = |error: anyhow::Error| {
-        let place = Place::Damaged(PathBuf::from(name), format!("{error:#}"));
+        let place = Location::Damaged(PathBuf::from(name), format!("{error:#}"));
         (vec![place], Vec::new())
     };
     let selector = match dataset_selector(name) {
@@ -113,10 +115,10 @@ fn find(name: &str) -> (Vec<Place>, Vec<PathBuf>) {
         Err(error) => return damaged(error.into()),
     };
     let folder = Path::new(&selector);
-    let is_part = !folder.is_dir() && selector.contains(':');
-    if is_part {
+    let is_split = !folder.is_dir() && selector.contains(':');
+    if is_split {
         return match locate(&selector) {
-            Ok(part) => (vec![Place::Part(part)], Vec::new()),
+            Ok(split) => (vec![Location::Split(split)], Vec::new()),
             Err(error) => damaged(error.into()),
         };
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use fp_data::dataset::check::{Checked, Finding, ImageNotes, ImageProblems};
-use fp_data::dataset::{Form, Part, Problems, Reading};
+use fp_data::dataset::{DatasetSplit, Form, Problems, Reading};
 use serde::Serialize;
 
 use crate::table::{WIDTH, table, wrap};
@@ -53,11 +53,11 @@ struct Found {
 
 impl Entry {
     /// Of a dataset that was checked.
-    pub(super) fn of(part: &Part, checked: Checked) -> Entry {
+    pub(super) fn of(split: &DatasetSplit, checked: Checked) -> Entry {
         Entry {
-            selector: part.selector(),
-            benchmark: part.benchmark.title(),
-            form: Some(part.form),
+            selector: split.selector(),
+            benchmark: split.benchmark.title(),
+            form: Some(split.form),
             is_complete: checked.is_complete(),
             errors: checked.errors,
             found: checked.reading.map(Found::of),
@@ -217,7 +217,7 @@ fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
     };
     let more = |shown: usize, count: usize| {
         let more = count.saturating_sub(shown);
-        (more > 0).then(|| (4, format!("and {more} more (--all names every one)")))
+        (more > 0).then(|| (4, format!("and {more} more (--all lists all)")))
     };
     let problems = &entry.problems;
     if !problems.is_empty() {
@@ -265,7 +265,10 @@ fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
     lines.extend(image_notes(entry, found, names_all));
     lines.extend(found.notes.iter().map(|note| (2, note.clone())));
     if let Some(judge) = &found.judge {
-        lines.push((2, format!("no answers to score by: they go to {judge}")));
+        lines.push((
+            2,
+            format!("no reference answers: predictions are scored by {judge}"),
+        ));
     }
     if entry.num_cut_boxes > 0 {
         let count = entry.num_cut_boxes;
@@ -292,7 +295,7 @@ fn image_notes(entry: &Entry, found: &Found, names_all: bool) -> Vec<(usize, Str
         lines.extend(shown.iter().map(|note| (4, found.image_line(note))));
         let more = count - shown.len();
         if more > 0 {
-            lines.push((4, format!("and {more} more (--all names every one)")));
+            lines.push((4, format!("and {more} more (--all lists all)")));
         }
     }
     lines

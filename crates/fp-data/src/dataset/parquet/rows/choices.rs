@@ -16,7 +16,7 @@ pub(super) fn ai2d(number: usize, cells: Cells<'_>) -> Result<Sample, LineFault>
     let choices = cells.texts("options", "text")?;
     let answer = cells.text("answer")?;
     let place: usize = answer.trim().parse().map_err(|_| {
-        let message = format!("answer {answer:?} is no place of an option, from 0");
+        let message = format!("answer {answer:?} is not the index of an option, counted from 0");
         (ProblemKind::InvalidValue, message)
     })?;
     Ok(Sample {
@@ -43,7 +43,7 @@ pub(super) fn seedbench(cells: Cells<'_>) -> Result<Sample, LineFault> {
     let id = cells.id("question_id")?;
     let kind = cells.id("question_type_id")?;
     let kind: usize = kind.parse().map_err(|_| {
-        let message = format!("question_type_id {kind:?} is no number");
+        let message = format!("question_type_id {kind:?} is not a number");
         (ProblemKind::InvalidValue, message)
     })?;
     Ok(Sample {
@@ -85,7 +85,7 @@ pub(super) fn mmstar(cells: Cells<'_>) -> Result<Sample, LineFault> {
 }
 
 /// Columns of `MMMU/MMMU` and `lmms-lab/MMMU`: options as Python prints a list of texts, and
-/// answers too where there are several. Those of the part `test` are question marks.
+/// answers too where there are several. Those of the split `test` are question marks.
 pub(super) fn mmmu(cells: Cells<'_>) -> Result<Sample, LineFault> {
     let id = cells.id("id")?;
     let kind = cells.text("question_type")?;
@@ -112,7 +112,7 @@ fn mmmu_options(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
     }
     let options = cells.text("options")?;
     list(options).ok_or_else(|| {
-        let message = format!("options {options:?} are no list of texts as Python prints it");
+        let message = format!("options {options:?} are not a list of texts as Python prints it");
         (ProblemKind::InvalidValue, message)
     })
 }

@@ -40,7 +40,7 @@ fn neither_yes_nor_no() {
         let level = if count > 0 { Level::Loud } else { Level::Fine };
         check(&health, name, count, 40, level);
     }
-    // One of ten is ten points, but says nothing.
+    // One of ten is ten points, but carries no signal.
     let ten = [vec!["Nope"], turns(9, &["Yes", "No"])].concat();
     check(
         &health(Benchmark::Pope, yes_no(ten)),
@@ -179,7 +179,7 @@ fn longer_than_references() {
     assert_eq!(
         found(&loud, name).sentence,
         "20 of 40 answers have more words than any reference, and 20 of them score 0: \
-         sentences where words are asked"
+         sentences where words are asked for"
     );
     check(&say(Benchmark::Gqa, sentences), name, 20, 40, Level::Loud);
     // A word too many now and then.
@@ -252,7 +252,7 @@ fn rules_differ() {
     // One rule alone.
     let boxes = vec![said("[0, 0, 1, 1]", "[0, 0, 1, 1]")];
     check(&health(Benchmark::Refcoco, boxes), name, 0, 0, Level::Fine);
-    // A data set of one's own is scored by a benchmark's rule.
+    // A dataset of one's own is scored by a benchmark's rule.
     let samples: Vec<Sample> = yes_no(turns(40, &[""]))
         .into_iter()
         .map(|it| it.sample)

@@ -189,7 +189,7 @@ impl StudyConfig {
     fn check_crops(&self, found: &mut Diagnostics) {
         if let (Some(form), Some(aspect)) = (self.anyres, self.image_aspect) {
             let message = format!(
-                "{form}, and image_aspect {aspect} makes one square of every image; leave one out"
+                "{form}, and image_aspect {aspect} makes one square of every image; remove one"
             );
             found.add("anyres", message);
         }
@@ -220,8 +220,8 @@ impl StudyConfig {
         ] {
             if format == bf16 && self.device != "cpu" {
                 let message = format!(
-                    "bf16; it is for device cpu, and device is {}, where all is in the model's \
-                     dtype: leave it out",
+                    "bf16; it is for device cpu, and device is {}, where everything is in the \
+                     model's dtype: remove it",
                     self.device
                 );
                 found.add(name, message);

@@ -71,8 +71,8 @@ pub(crate) fn surroundings_with(
             {
                 found.add(
                     "mask_padding",
-                    "true; it is for single squares, and this model's any-resolution tiles have \
-                     their padding taken out already; expected image_aspect pad, or false",
+                    "true; it is for single squares, and the padding of this model's \
+                     any-resolution tiles is removed already; expected image_aspect pad, or false",
                 );
             }
             for (place, error) in Grid::problems(config, &shape, &own.registry) {
@@ -224,7 +224,7 @@ fn check_files(config: &StudyConfig, folder: &Path, found: &mut Diagnostics) -> 
         let more = problems.len() - MOST_NAMED;
         found.add(
             "model",
-            format!("and {more} more; `finepruner inspect` names all"),
+            format!("and {more} more; `finepruner inspect` lists all"),
         );
     }
     for name in &inspection.missing_files {
@@ -256,7 +256,7 @@ fn dataset_problem(name: &str) -> Option<String> {
         let meant = did_you_mean(name, splits());
         let splits: Vec<&str> = splits().collect();
         return Some(format!(
-            "no folder `{folder}`{meant}; expected a dataset's folder, FOLDER:PART, {}",
+            "no folder `{folder}`{meant}; expected the folder of a dataset, FOLDER:SPLIT, {}",
             splits.join(" or ")
         ));
     }
