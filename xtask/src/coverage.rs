@@ -8,13 +8,13 @@ use clap::Args as ClapArgs;
 
 /// Simulate what the intervals and verdicts of studies hold, and print the table.
 ///
-/// Data sets of known truth, 12 to 400 images, from 0.1 to 20 % disagreement: how often
+/// Datasets of known truth, 12 to 400 images, from 0.1 to 20 % disagreement: how often
 /// 95 % intervals cover the truth beside those used before, how often a difference at
 /// the margin passes for equivalent, how often a family without any difference holds a
 /// "better". Seeded; exits with an error where a demand is missed.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// A few points with few data sets each.
+    /// A few points with few datasets each.
     #[arg(long)]
     quick: bool,
     /// Write coverage.md and coverage.json into this folder.

@@ -1,6 +1,6 @@
-//! `cargo xtask cuda-setup`: a CUDA tool kit for builds with the feature `cuda`.
+//! `cargo xtask cuda-setup`: a CUDA toolkit for builds with the feature `cuda`.
 //!
-//! Whatever tool kit is used, `.cuda/toolkit` leads to it and `.cuda/libclang` to the
+//! Whatever toolkit is used, `.cuda/toolkit` leads to it and `.cuda/libclang` to the
 //! library that bindgen reads headers with, so that build scripts and
 //! `.cargo/cuda.toml` need no environment.
 
@@ -14,17 +14,17 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{root, run};
 
-/// Pinned packages of the tool kit.
+/// Pinned packages of the toolkit.
 const PINS: &str = include_str!("../cuda-toolkit.txt");
-/// Libraries that are linked against and loaded from the driver's or the tool kit's
+/// Libraries that are linked against and loaded from the driver's or the toolkit's
 /// folders at run time, if ever.
 const STUBS: [&str; 5] = ["cuda", "nvrtc", "curand", "cublas", "cublasLt"];
 
-/// Finds a CUDA tool kit (CUDA_HOME, CUDA_PATH, nvcc on PATH) or installs a pinned one
+/// Finds a CUDA toolkit (CUDA_HOME, CUDA_PATH, nvcc on PATH) or installs a pinned one
 /// from PyPI into .cuda, and compiles, links and starts a trial program with it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Install the pinned tool kit even where another one is found.
+    /// Install the pinned toolkit even where another one is found.
     #[arg(long)]
     pinned: bool,
     /// The Python that makes the folder the packages go into.
@@ -41,7 +41,7 @@ impl Default for Args {
     }
 }
 
-/// Whether .cuda leads to a tool kit.
+/// Whether .cuda leads to a toolkit.
 pub(crate) fn is_done() -> bool {
     Path::new(&root()).join(".cuda/toolkit/bin/nvcc").is_file()
 }
@@ -72,7 +72,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     };
     link(&folder.join("libclang"), &libclang)?;
 
-    println!("tool kit   {}", toolkit.display());
+    println!("toolkit   {}", toolkit.display());
     println!("libclang   {}", libclang.display());
     trial::run_trial(&toolkit)?;
     println!(
@@ -82,7 +82,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The tool kit that the environment names, or the one whose nvcc is on PATH.
+/// The toolkit that the environment names, or the one whose nvcc is on PATH.
 fn find_toolkit() -> Option<PathBuf> {
     let named = ["CUDA_HOME", "CUDA_PATH"]
         .into_iter()
@@ -116,7 +116,7 @@ fn install(folder: &Path, python: &Path, is_wanted: impl Fn(&str) -> bool) -> Re
     run(Command::new(folder.join("bin/python"))
         .args(["-m", "pip", "install", "--quiet", "--no-deps"])
         .args(&wanted))
-    .context("can't install the tool kit from PyPI; or set CUDA_HOME to one that is there")?;
+    .context("can't install the toolkit from PyPI; or set CUDA_HOME to one that is there")?;
     fs::write(&stamp, mark).with_context(|| format!("can't write {}", stamp.display()))
 }
 
@@ -139,7 +139,7 @@ fn site_packages(folder: &Path) -> Result<PathBuf> {
     ))
 }
 
-/// Adds what the packages lack: stubs to link against, as every full tool kit has
+/// Adds what the packages lack: stubs to link against, as every full toolkit has
 /// them, and the static runtime under the name that dependencies link with.
 fn complete(toolkit: &Path) -> Result<()> {
     let stubs = toolkit.join("lib/stubs");
@@ -165,7 +165,7 @@ fn link(link: &Path, target: &Path) -> Result<()> {
         fs::remove_file(link).with_context(|| format!("can't replace {}", link.display()))?;
     } else if link.exists() {
         bail!(
-            "{} is in the way; it must be a link to a tool kit or not be there",
+            "{} is in the way; it must be a link to a toolkit or not be there",
             link.display()
         );
     }

@@ -86,7 +86,7 @@ pub(crate) fn test() -> Result<()> {
     run(with(&mut tests, &toolkit))
 }
 
-/// With the tool kit and the wrapper around rustc in the environment.
+/// With the toolkit and the wrapper around rustc in the environment.
 fn with<'a>(command: &'a mut Command, toolkit: &Path) -> &'a mut Command {
     command
         .env("CUDA_HOME", toolkit)
@@ -96,7 +96,7 @@ fn with<'a>(command: &'a mut Command, toolkit: &Path) -> &'a mut Command {
         .env("RUSTC_WRAPPER", toolkit.join("bin/rustc"))
 }
 
-/// A tool kit that compiles nothing, for the tensor library's build; its folder.
+/// A toolkit that compiles nothing, for the tensor library's build; its folder.
 fn make_toolkit(folder: &Path) -> Result<PathBuf> {
     let toolkit = folder.join("toolkit");
     for inner in ["bin", "include", "lib/stubs", "lib64"] {

@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long)]
     kernels_only: bool,
     /// With launchers that run in the emulation and a driver whose device is the host: the
-    /// same bundle and runner, for a machine without a GPU. Takes no tool kit, but libclang.
+    /// same bundle and runner, for a machine without a GPU. Takes no toolkit, but libclang.
     #[arg(long, conflicts_with = "output")]
     emulated: bool,
     /// The profile to build in.
@@ -65,7 +65,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     let root = PathBuf::from(root());
     ensure!(
         args.emulated || cuda_setup::is_done(),
-        "no tool kit in .cuda; run `cargo xtask cuda-setup`"
+        "no toolkit in .cuda; run `cargo xtask cuda-setup`"
     );
     let work = root.join("target/gpu-bundle");
     let name = if args.emulated {

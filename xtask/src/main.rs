@@ -46,7 +46,7 @@ enum Task {
     /// What continuous integration runs: format, lints, documentation, tests.
     Ci {
         /// The CUDA code too: what calls the kernels is linted, and the GPU's tests run in
-        /// the emulation; the kernels are compiled by the tool kit of cuda-setup, and must
+        /// the emulation; the kernels are compiled by the toolkit of cuda-setup, and must
         /// not spill.
         #[arg(long)]
         cuda: bool,

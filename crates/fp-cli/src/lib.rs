@@ -40,7 +40,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "finepruner", version, max_term_width = 80)]
 struct Cli {
-    /// Let links in a data set's folder lead out of it.
+    /// Let links in a dataset's folder lead out of it.
     #[arg(long, global = true, hide = true, env = "FINEPRUNER_FOLLOW_LINKS")]
     follow_links: bool,
     #[command(subcommand)]

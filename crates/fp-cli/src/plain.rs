@@ -1,6 +1,6 @@
 //! Text of files on a terminal.
 //!
-//! Names of tensors, data sets and files come from others. What a terminal takes for a
+//! Names of tensors, datasets and files come from others. What a terminal takes for a
 //! command, and what turns the direction of writing, is shown instead of obeyed.
 
 use std::borrow::Cow;

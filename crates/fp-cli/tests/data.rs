@@ -1,4 +1,4 @@
-//! Data sets and answers by the command: check, convert, export, rescore.
+//! Datasets and answers by the command: check, convert, export, rescore.
 
 mod common;
 mod data_files;

@@ -151,7 +151,7 @@ fn answers_of_the_shipped_model_are_no_alarm() {
     assert!(loud.is_null(), "{loud}");
 }
 
-/// A data set of four questions on images, of which `bad` are no images, and two without.
+/// A dataset of four questions on images, of which `bad` are no images, and two without.
 fn dataset(to: &Path, bad: &[&str]) {
     std::fs::create_dir_all(to).unwrap();
     let mut lines = String::new();
@@ -180,7 +180,7 @@ fn dataset(to: &Path, bad: &[&str]) {
     std::fs::write(to.join("benchmark.json"), description).unwrap();
 }
 
-/// A small study of a data set.
+/// A small study of a dataset.
 fn small<'a>(command: &'a str, data: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![
         command,
@@ -258,12 +258,12 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
         assert_eq!(value["failures"]["by_kind"][0]["kind"], "missing_image");
         succeed(&[args.as_slice(), &["--allow-failed"]].concat());
     }
-    let pieces: Vec<_> = ["1/2", "2/2"]
+    let shards: Vec<_> = ["1/2", "2/2"]
         .map(|shard| {
-            let piece = dir.path().join(shard.replace('/', "of"));
+            let folder = dir.path().join(shard.replace('/', "of"));
             let more = ["--shard", shard, "--allow-failed"];
-            succeed(&small("study", shown(&data), shown(&piece), &more));
-            piece
+            succeed(&small("study", shown(&data), shown(&folder), &more));
+            folder
         })
         .into_iter()
         .collect();
@@ -271,8 +271,8 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
     let args = [
         "merge",
         shown(&merged),
-        shown(&pieces[0]),
-        shown(&pieces[1]),
+        shown(&shards[0]),
+        shown(&shards[1]),
     ];
     let output = common::finepruner(&args);
     assert_eq!(output.code, Some(3), "{}", output.stderr);

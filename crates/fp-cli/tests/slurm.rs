@@ -1,6 +1,6 @@
 //! Launches on a real Slurm of one node, which this test starts and stops: tasks that are
 //! killed, requeued, out of time or out of disk, a node that is drained, and at the end the
-//! bytes that the study in one piece has. Skips, saying why, where Slurm can't run.
+//! bytes that the study without shards has. Skips, saying why, where Slurm can't run.
 #![cfg(target_os = "linux")]
 
 mod launched;

@@ -1,4 +1,4 @@
-//! Data sets, and what answers to them are worth: every published layout read and written,
+//! Datasets, and what answers to them are worth: every published layout read and written,
 //! the procedural benchmark, the metrics, and answers of others scored anew. Nothing here
 //! knows a model.
 

@@ -1,4 +1,4 @@
-//! One question, as every data set gives it: about an image, or about a text alone.
+//! One question, as every dataset gives it: about an image, or about a text alone.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use crate::metric::{AnswerRule, ocrbench};
 /// A question, its image, and what is right.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sample {
-    /// Unique in its data set.
+    /// Unique in its dataset.
     pub id: String,
     /// What the samples of one image share: the cluster of every statistic.
     pub image_id: String,
     /// Where the image lies; [`ImageRef::None`] for a text-only question.
     pub image: ImageRef,
-    /// Width and height in pixels, where the data set says it.
+    /// Width and height in pixels, where the dataset says it.
     pub image_size: Option<[usize; 2]>,
     /// The user's whole text, instruction included, without the image's placeholder.
     pub question: String,

@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering;
 
 use fp_eval::study::{
     CellResult, Counted, Engine, FORMAT, Invocation, Method, OLDEST_FORMAT, RunOptions,
-    SampleRecord, Seen, Shard, StudyConfig, StudyError, cell_results, count_records, merge,
-    read_records, read_spec, read_timings,
+    SampleRecord, Shard, StudyConfig, StudyError, VisualInputRecord, cell_results, count_records,
+    merge, read_records, read_spec, read_timings,
 };
 use fp_scoring::QueryStrategy;
 use serde_json::{Value, json};
@@ -71,9 +71,10 @@ fn check_cell(record: &SampleRecord, index: usize, method: &Method, kept: Option
     }
     let run = record.run_of(index).unwrap();
     match (&run.seen, method.name()) {
-        (Seen::All, Some("vanilla")) | (Seen::NoImage, Some("no_image")) => {}
-        (Seen::Kept(tokens), Some("drop_all")) => assert!(tokens.is_empty()),
-        (Seen::Kept(tokens), _) => {
+        (VisualInputRecord::All, Some("vanilla"))
+        | (VisualInputRecord::NoImage, Some("no_image")) => {}
+        (VisualInputRecord::Kept(tokens), Some("drop_all")) => assert!(tokens.is_empty()),
+        (VisualInputRecord::Kept(tokens), _) => {
             assert_eq!(Some(tokens.len()), kept);
             assert!(tokens.is_sorted_by(|a, b| a < b));
         }
@@ -440,23 +441,23 @@ fn pieces_merged_in_any_order_are_the_whole() {
     let config = world.study_a();
     let folder = world.path("whole");
     run(&config, &RunOptions::new(&folder)).unwrap();
-    let mut pieces = Vec::new();
+    let mut shards = Vec::new();
     for index in 1..=3 {
-        let piece = world.path(&format!("piece_{index}"));
+        let shard = world.path(&format!("shard_{index}"));
         let options = RunOptions {
             shard: Some(Shard { index, count: 3 }),
-            ..RunOptions::new(&piece)
+            ..RunOptions::new(&shard)
         };
         run(&config, &options).unwrap();
-        // A piece is gone on with as that piece alone.
-        let message = run(&config, &RunOptions::new(&piece))
+        // A shard is gone on with as that shard alone.
+        let message = run(&config, &RunOptions::new(&shard))
             .unwrap_err()
             .to_string();
         assert!(
-            message.contains(&format!("piece {index}/3 instead of the whole")),
+            message.contains(&format!("shard {index}/3 instead of the whole")),
             "{message}"
         );
-        pieces.push(piece);
+        shards.push(shard);
     }
     for (name, order) in [
         ("forth", [0, 1, 2]),
@@ -464,27 +465,27 @@ fn pieces_merged_in_any_order_are_the_whole() {
         ("mixed", [1, 2, 0]),
     ] {
         let merged = world.path(name);
-        let pieces = order.map(|index| pieces[index].clone());
-        assert_eq!(merge(&merged, &pieces).unwrap(), 12);
+        let shards = order.map(|index| shards[index].clone());
+        assert_eq!(merge(&merged, &shards).unwrap(), 12);
         assert!(records(&merged) == records(&folder), "{name}");
         assert!(blocks(&merged) == blocks(&folder), "{name}");
         // And it is a run like any other.
         let summary = run(&config, &RunOptions::new(&merged)).unwrap();
         assert_eq!(summary.num_resumed, 12);
     }
-    // The whole with a piece of itself changes nothing.
+    // The whole with a shard of itself changes nothing.
     let twice = world.path("twice");
-    merge(&twice, &[pieces[1].clone(), folder.clone()]).unwrap();
+    merge(&twice, &[shards[1].clone(), folder.clone()]).unwrap();
     assert!(records(&twice) == records(&folder));
     assert!(matches!(
         merge(&twice, std::slice::from_ref(&folder)),
         Err(StudyError::NotARun { .. })
     ));
 
-    let message = merge(&world.path("short"), &pieces[..2])
+    let message = merge(&world.path("short"), &shards[..2])
         .unwrap_err()
         .to_string();
-    let missing = lines(&pieces[2]);
+    let missing = lines(&shards[2]);
     assert!(
         message.contains(&format!(
             "{missing} of 12 samples are in none of the folders"
@@ -496,8 +497,8 @@ fn pieces_merged_in_any_order_are_the_whole() {
         "{message}"
     );
     let cut = world.path("cut");
-    copy_run(&pieces[2], &cut, 1);
-    let unfinished = [pieces[0].clone(), pieces[1].clone(), cut.clone()];
+    copy_run(&shards[2], &cut, 1);
+    let unfinished = [shards[0].clone(), shards[1].clone(), cut.clone()];
     let message = merge(&world.path("short"), &unfinished)
         .unwrap_err()
         .to_string();
@@ -593,19 +594,19 @@ fn copy_run(from: &Path, to: &Path, num_records: usize) {
     set_lines(to, kept);
 }
 
-/// Pieces that an earlier version began hold other images.
+/// Shards that an earlier version began hold other images.
 #[test]
 fn pieces_by_another_rule_are_neither_resumed_nor_merged() {
     let world = World::new();
     let config = world.study_a();
     let mut options = Vec::new();
     for index in 1..=2 {
-        let piece = RunOptions {
+        let shard = RunOptions {
             shard: Some(Shard { index, count: 2 }),
-            ..RunOptions::new(world.path(&format!("piece_{index}")))
+            ..RunOptions::new(world.path(&format!("shard_{index}")))
         };
-        run(&config, &piece).unwrap();
-        options.push(piece);
+        run(&config, &shard).unwrap();
+        options.push(shard);
     }
     let plan = read_spec(&options[0].output).unwrap().shard_plan.unwrap();
     assert_eq!(plan.num_samples, lines(&options[0].output));
@@ -692,19 +693,19 @@ fn runs_of_the_format_with_lines_are_read_resumed_and_merged() {
         assert_eq!(read_spec(&old).unwrap().format, FORMAT);
     }
     // Shards of either format are one run of this one.
-    let mut pieces = Vec::new();
+    let mut shards = Vec::new();
     for index in 1..=2 {
-        let piece = world.path(&format!("old_shard_{index}"));
+        let shard = world.path(&format!("old_shard_{index}"));
         let options = RunOptions {
             shard: Some(Shard { index, count: 2 }),
-            ..RunOptions::new(&piece)
+            ..RunOptions::new(&shard)
         };
         run(&config, &options).unwrap();
-        pieces.push(piece);
+        shards.push(shard);
     }
-    make_old(&pieces[1], 12);
+    make_old(&shards[1], 12);
     let merged = world.path("merged_formats");
-    merge(&merged, &pieces).unwrap();
+    merge(&merged, &shards).unwrap();
     assert!(blocks(&merged) == blocks(&whole));
     assert_eq!(read_spec(&merged).unwrap().format, FORMAT);
     // A version that nobody knows yet.

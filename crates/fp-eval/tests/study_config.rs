@@ -465,7 +465,7 @@ fn bad_configurations_and_all_of_their_problems() {
             "{\"study\": \"a\", \"datasets\": [\n\"embedded:selct\",\n\"no/such\",\n\"embedded\"]}",
             vec![
                 "2: datasets[0]: `embedded:selct` (did you mean `embedded:select`?)".into(),
-                "3: datasets[1]: no folder `no/such`; expected a dataset's folder, FOLDER:PART, \
+                "3: datasets[1]: no folder `no/such`; expected a dataset's folder, FOLDER:SPLIT, \
                  embedded:select or embedded:confirm"
                     .into(),
                 "4: datasets[2]: `embedded`; expected one of: embedded:select, embedded:confirm"

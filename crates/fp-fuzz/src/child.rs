@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::MEMORY;
 use crate::clock::Clock;
-use crate::corpus::{Corpus, Place, Target};
+use crate::corpus::{Corpus, InputPosition, Target};
 use crate::fault::{Kept, Kind};
 use crate::parsers::Input;
 use crate::progress::{Counts, Progress};
@@ -161,7 +161,7 @@ impl Workplace {
     pub(crate) fn try_bytes(
         &self,
         corpus: &Corpus,
-        place: Place,
+        place: InputPosition,
         target: &Target,
         bytes: &[u8],
     ) -> Result<(bool, Option<(Kind, String)>)> {

@@ -36,7 +36,7 @@ pub(crate) struct Corpus {
 
 /// An input by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct InputPosition {
     /// Index of the parser.
     pub(crate) parser: usize,
     /// Inputs of this parser before it.
@@ -75,18 +75,18 @@ impl Corpus {
     }
 
     /// What the input with a number over all parsers is.
-    pub(crate) fn place(&self, input: u64) -> Place {
+    pub(crate) fn place(&self, input: u64) -> InputPosition {
         let length = self.turn.len().max(1) as u64;
         let (parser, before) = self.turn[(input % length) as usize];
         let weight = self.loaded[parser].parser.weight as u64;
-        Place {
+        InputPosition {
             parser,
             number: input / length * weight + before as u64,
         }
     }
 
     /// Makes an input; the same for the same seed, parser and number.
-    pub(crate) fn make(&self, seed: u64, place: Place) -> (&Target, Vec<u8>) {
+    pub(crate) fn make(&self, seed: u64, place: InputPosition) -> (&Target, Vec<u8>) {
         let Loaded { parser, targets } = &self.loaded[place.parser];
         let mut random = Random::of_input(seed, &parser.name, place.number);
         let target = &targets[random.below(targets.len())];
@@ -98,7 +98,13 @@ impl Corpus {
 
 impl Corpus {
     /// What is known of an input that failed.
-    pub(crate) fn fault(&self, seed: u64, place: Place, kind: Kind, message: String) -> Fault {
+    pub(crate) fn fault(
+        &self,
+        seed: u64,
+        place: InputPosition,
+        kind: Kind,
+        message: String,
+    ) -> Fault {
         let (target, _) = self.make(seed, place);
         Fault {
             parser: self.loaded[place.parser].parser.name.clone(),

@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 use fp_kernels::CountingAllocator;
 
 use child::{Work, Workplace};
-use corpus::{Corpus, Place};
+use corpus::{Corpus, InputPosition};
 use fault::Fault;
 use parent::Plan;
 
@@ -128,7 +128,7 @@ fn repeat(file: &Path) -> Result<ExitCode> {
         .iter()
         .find(|it| it.file == fault.target);
     let target = target.with_context(|| format!("no sound file {}", fault.target.display()))?;
-    let place = Place {
+    let place = InputPosition {
         parser: 0,
         number: fault.number,
     };

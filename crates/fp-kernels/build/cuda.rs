@@ -50,7 +50,7 @@ pub(super) fn build() -> Result<(), String> {
     bind(&workspace, &kernels)
 }
 
-/// The tool kit: as the environment names it, by nvcc's place, or where cuda-setup put it.
+/// The toolkit: as the environment names it, by nvcc's place, or where cuda-setup put it.
 fn toolkit(prepared: &Path) -> Result<PathBuf, String> {
     let has_nvcc = |folder: &PathBuf| folder.join("bin/nvcc").is_file();
     for name in ["CUDA_HOME", "CUDA_PATH"] {

@@ -14,7 +14,7 @@ use crate::llama::Llama;
 use crate::opened::OpenedCheckpoint;
 use crate::positions::Numbering;
 use crate::vision::{Vision, VisionEvidence, VisionParts};
-use crate::weights::{Loader, Names, Place, RandomWeights, Source};
+use crate::weights::{ComputeContext, Loader, Names, RandomWeights, Source};
 
 /// How a model is loaded.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl LoadOptions {
         self.formats(None).map(|_| ())
     }
 
-    pub(crate) fn place(&self, config: &ModelConfig) -> Result<Place> {
+    pub(crate) fn context(&self, config: &ModelConfig) -> Result<ComputeContext> {
         if !self.device.is_cpu() && !config.family.card().runs_on_gpu() {
             return Err(ModelError::InputValue {
                 what: "the device",
@@ -83,7 +83,7 @@ impl LoadOptions {
     }
 
     /// `stored` is the dtype that the checkpoint names.
-    fn formats(&self, stored: Option<&str>) -> Result<Place> {
+    fn formats(&self, stored: Option<&str>) -> Result<ComputeContext> {
         if let Some(dtype) = self
             .dtype
             .filter(|dtype| !matches!(dtype, DType::F32 | DType::F16 | DType::BF16))
@@ -101,7 +101,7 @@ impl LoadOptions {
             Some("bfloat16") => DType::BF16,
             _ => DType::F16,
         };
-        Ok(Place {
+        Ok(ComputeContext {
             device: self.device.clone(),
             dtype: if is_cpu {
                 DType::F32
@@ -231,11 +231,11 @@ impl LlavaModel {
     /// # Errors
     /// As there.
     pub fn random_of(config: ModelConfig, seed: u64, options: &LoadOptions) -> Result<LlavaModel> {
-        let place = options.place(&config)?;
+        let context = options.context(&config)?;
         let source = Source::Random(RandomWeights { seed });
         let path = config.path.clone();
         let names = config.family.card().layout_of_dummies();
-        LlavaModel::build(config, &path, &source, names, &place, &options.vision)
+        LlavaModel::build(config, &path, &source, names, &context, &options.vision)
     }
 
     pub(crate) fn build(
@@ -243,19 +243,19 @@ impl LlavaModel {
         tower_config: &Path,
         source: &Source,
         names: &Names,
-        place: &Place,
+        context: &ComputeContext,
         vision: &VisionParts,
     ) -> Result<LlavaModel> {
         let loaders = Loaders {
             main: Loader {
                 source,
-                place,
+                context,
                 config: &config.path,
                 in_tower: false,
             },
             tower: Loader {
                 source,
-                place,
+                context,
                 config: tower_config,
                 in_tower: names.has_tower_apart(),
             },
@@ -276,12 +276,12 @@ impl LlavaModel {
 
     /// Where the model computes.
     pub fn device(&self) -> &Device {
-        &self.decoder.place().device
+        &self.decoder.context().device
     }
 
     /// Number format of hidden states and caches.
     pub fn dtype(&self) -> DType {
-        self.decoder.place().dtype
+        self.decoder.context().dtype
     }
 
     /// Features that were made elsewhere, `[N, D]`.

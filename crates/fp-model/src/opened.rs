@@ -128,7 +128,7 @@ impl OpenedCheckpoint {
     /// misshapen; weights that can't be read or aren't finite; or whatever the device
     /// reports.
     pub fn load(self, options: &LoadOptions) -> Result<LlavaModel> {
-        let place = options.place(&self.config)?;
+        let context = options.context(&self.config)?;
         options.vision.check(&self.config.vision)?;
         let card = self.config.family.card();
         for tensor in card.extra_vision_tensors(&self.config, &self.names, &options.vision) {
@@ -139,7 +139,7 @@ impl OpenedCheckpoint {
             &self.tower_config,
             &self.source,
             &self.names,
-            &place,
+            &context,
             &options.vision,
         )
     }

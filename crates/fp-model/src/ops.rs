@@ -9,7 +9,7 @@ use fp_kernels::dense;
 use crate::config::Activation;
 use crate::error::{ModelError, Result};
 use crate::linear::into_rows;
-use crate::weights::Place;
+use crate::weights::ComputeContext;
 
 /// Calls `f` with the values of a contiguous `f32` tensor on the CPU.
 pub(crate) fn with_values<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
@@ -44,8 +44,13 @@ pub(crate) fn host_values(tensor: &Tensor) -> Result<Vec<f32>> {
 }
 
 /// `x / sqrt(mean(x²) + epsilon) · weight`.
-pub(crate) fn rms_norm(place: &Place, x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
-    if place.kernels {
+pub(crate) fn rms_norm(
+    context: &ComputeContext,
+    x: &Tensor,
+    weight: &Tensor,
+    epsilon: f64,
+) -> Result<Tensor> {
+    if context.kernels {
         let width = x.dim(1)?;
         let y = with_values(x, |x| {
             with_values(weight, |weight| {
@@ -73,13 +78,13 @@ pub(crate) fn rms_norm(place: &Place, x: &Tensor, weight: &Tensor, epsilon: f64)
 
 /// `(x − mean) / sqrt(variance + epsilon) · weight + bias`.
 pub(crate) fn layer_norm(
-    place: &Place,
+    context: &ComputeContext,
     x: &Tensor,
     weight: &Tensor,
     bias: &Tensor,
     epsilon: f64,
 ) -> Result<Tensor> {
-    if place.kernels {
+    if context.kernels {
         let width = x.dim(1)?;
         let y = with_values(x, |x| {
             with_values(weight, |weight| {

@@ -8,7 +8,7 @@ use crate::config::ModelConfig;
 use crate::model::LoadOptions;
 use crate::opened::OpenedCheckpoint;
 use crate::source::ModelSource;
-use crate::weights::{Names, Place, StoredDtype, expected_tensors};
+use crate::weights::{ComputeContext, Names, StoredDtype, expected_tensors};
 
 /// The program itself: its code, its threads, a tokenizer.
 const PROGRAM: u64 = 48 << 20;
@@ -112,7 +112,7 @@ impl ResidentMemory {
         run: &ResidentRun,
         stored: impl Fn(&str, bool) -> Option<(StoredDtype, bool)>,
     ) -> ResidentMemory {
-        let place = Place {
+        let context = ComputeContext {
             device: candle_core::Device::Cpu,
             dtype: DType::F32,
             rounding: options.dtype,
@@ -127,9 +127,9 @@ impl ResidentMemory {
             let is_matrix =
                 tensor.shape.len() > 1 && !tensor.name.ends_with("position_embedding.weight");
             let found = stored(&tensor.name, tensor.in_tower);
-            let kept = place.kept(found.map(|(dtype, _)| dtype));
+            let kept = context.kept(found.map(|(dtype, _)| dtype));
             let stays = matches!(
-                (place.rounding, found),
+                (context.rounding, found),
                 (None, Some((StoredDtype::F16 | StoredDtype::Bf16, true)))
                     | (Some(DType::F16), Some((StoredDtype::F16, true)))
                     | (Some(DType::BF16), Some((StoredDtype::Bf16, true)))

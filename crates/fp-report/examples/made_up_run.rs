@@ -14,9 +14,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use fp_eval::study::{
-    AttentionRecord, BLOCKS_FILE, CellRecord, CutRecord, DiversityRecord, FORMAT, Grid, Look,
-    Method, ModelShape, OLDEST_FORMAT, RECORDS_FILE, Records, RecordsWriter, RunRecord,
-    SampleRecord, Seen, StudyConfig, StudyError,
+    AttentionRecord, BLOCKS_FILE, CellRecord, CutRecord, DiversityRecord, FORMAT, Grid, Method,
+    ModelShape, OLDEST_FORMAT, QueryRows, RECORDS_FILE, Records, RecordsWriter, RunRecord,
+    SampleRecord, StudyConfig, StudyError, VisualInputRecord,
 };
 use fp_scoring::{DecoderShape, KeptTokens, MethodRegistry};
 use rayon::prelude::*;
@@ -209,11 +209,15 @@ fn record(grid: &Grid, image: usize, index: usize) -> SampleRecord {
             Method::Named { .. } => None,
         };
         let seen = match (cell.method.name(), chosen, kept) {
-            (Some("vanilla"), ..) => Seen::All,
-            (Some("no_image"), ..) => Seen::NoImage,
-            (_, Some(attention), Some(kept)) => Seen::Kept(first(&rankings[attention], kept)),
-            (_, None, Some(kept)) => Seen::Kept(first(&ranking(&base, 3.0, &mut random), kept)),
-            _ => Seen::Kept(Vec::new()),
+            (Some("vanilla"), ..) => VisualInputRecord::All,
+            (Some("no_image"), ..) => VisualInputRecord::NoImage,
+            (_, Some(attention), Some(kept)) => {
+                VisualInputRecord::Kept(first(&rankings[attention], kept))
+            }
+            (_, None, Some(kept)) => {
+                VisualInputRecord::Kept(first(&ranking(&base, 3.0, &mut random), kept))
+            }
+            _ => VisualInputRecord::Kept(Vec::new()),
         };
         let known = runs.iter().position(|run| run.seen == seen);
         let run = known.unwrap_or_else(|| {
@@ -267,7 +271,7 @@ fn record(grid: &Grid, image: usize, index: usize) -> SampleRecord {
             "num_system": 32, "num_image": TOKENS, "num_text": num_text,
         }))
         .ok(),
-        looks: vec![Look {
+        looks: vec![QueryRows {
             query_strategy: grid.query_strategies()[0],
             branch: "last_token".to_owned(),
             rows: vec![184],
@@ -304,21 +308,23 @@ fn heads(count: usize, random: &mut Random) -> Vec<usize> {
     first(&ranking(&base, 1.0, random), count)
 }
 
-fn answer(seen: Seen, word: usize, is_right: bool, random: &mut Random) -> RunRecord {
+fn answer(seen: VisualInputRecord, word: usize, is_right: bool, random: &mut Random) -> RunRecord {
     let hash = match &seen {
-        Seen::Kept(kept) => KeptTokens::new(kept.clone(), TOKENS).ok(),
+        VisualInputRecord::Kept(kept) => KeptTokens::new(kept.clone(), TOKENS).ok(),
         _ => None,
     };
     RunRecord {
         kept_hash: hash.map(|kept| format!("{:016x}", kept.hash64())),
-        diversity: matches!(&seen, Seen::Kept(kept) if kept.len() > 1).then(|| DiversityRecord {
-            mean_cosine_distance: random.next() as f32,
-            min_cosine_distance: random.next() as f32 / 1e4,
-            redundancy: random.next() as f32,
-            coverage: random.next() as f32,
-            effective_rank: None,
-            vendi: None,
-            log_det_plus_identity: None,
+        diversity: matches!(&seen, VisualInputRecord::Kept(kept) if kept.len() > 1).then(|| {
+            DiversityRecord {
+                mean_cosine_distance: random.next() as f32,
+                min_cosine_distance: random.next() as f32 / 1e4,
+                redundancy: random.next() as f32,
+                coverage: random.next() as f32,
+                effective_rank: None,
+                vendi: None,
+                log_det_plus_identity: None,
+            }
         }),
         seen,
         after_layer: None,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::analysis::{Column, Comparison, Judge, Pair, Untested, kept_tokens};
+use super::analysis::{Column, Comparison, Pair, PairedTester, Untested, kept_tokens};
 use super::error::ReportError;
 use super::lookup::for_each_pair;
 use super::run::Run;
@@ -166,7 +166,7 @@ fn cells(
         })
         .collect();
     let config = &first.spec.config;
-    let judge = Judge::new(&config.statistics, config.seed, clusters);
+    let tester = PairedTester::new(&config.statistics, config.seed, clusters);
     let (mut differences, mut both) = (Vec::new(), Vec::new());
     for (index, cell) in first.spec.grid.cells.iter().enumerate() {
         if let Some(other) = second.spec.grid.position(&cell.id) {
@@ -196,12 +196,12 @@ fn cells(
         ));
     }
     let samples: Vec<usize> = (0..shared.len()).collect();
-    let judged = judge.judge(&pairs, &samples)?;
+    let tested = tester.test(&pairs, &samples)?;
     for difference in &mut differences {
         let of_cell = |comparison: &&Comparison| comparison.a == difference.cell;
-        difference.comparison = judged.comparisons.iter().find(of_cell).cloned();
+        difference.comparison = tested.comparisons.iter().find(of_cell).cloned();
         let of_cell = |untested: &&Untested| untested.a == difference.cell;
-        difference.untested = judged.untested.iter().find(of_cell).cloned();
+        difference.untested = tested.untested.iter().find(of_cell).cloned();
     }
     Ok(differences)
 }

@@ -76,7 +76,7 @@ pub fn cell_summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
     analysis::summaries(run)
 }
 
-/// The text-only questions of a run; none where its data sets have no such question.
+/// The text-only questions of a run; none where its datasets have no such question.
 pub fn text_only(run: &Run) -> Option<TextOnly> {
     TextOnly::of(run, &Scores::new(run))
 }
@@ -101,11 +101,11 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
     let analysis = analysis::analyse_with(&run, repetition.as_ref(), &mut add)?;
     let times = measured::measured_times(&run);
     let efficiency = efficiency::read(&folder.join(efficiency::EFFICIENCY_FILE))?;
-    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    let cell_index = CellIndex::new(&run.spec.config, &run.spec.grid);
     let source = render::Source {
         run: &run,
         analysis: &analysis,
-        roster: &roster,
+        cell_index: &cell_index,
         times: times.as_ref(),
         efficiency: efficiency.as_ref(),
     };

@@ -107,13 +107,13 @@ impl Run {
         self.spec.num_samples.saturating_sub(text_only)
     }
 
-    /// Whether every sample of the run, or of its piece, was there to be read. A piece
+    /// Whether every sample of the run, or of its shard, was there to be read. A shard
     /// is never the whole.
     pub(crate) fn is_complete(&self) -> bool {
         self.all_records().count() == self.spec.num_samples
     }
 
-    /// The data sets by name and part, in order; one that is there twice is told apart
+    /// The datasets by name and part, in order; one that is there twice is told apart
     /// by a number.
     pub(crate) fn dataset_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -161,7 +161,7 @@ fn check(spec: &RunSpec, record: &SampleRecord) -> Result<(), ReportError> {
     if record.dataset >= spec.datasets.len() {
         let known = spec.datasets.len();
         return wrong(format!(
-            "it is of data set {}, the run has {known}",
+            "it is of dataset {}, the run has {known}",
             record.dataset
         ));
     }

@@ -9,15 +9,15 @@ use fp_scoring::TokenLayout;
 /// columns of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportSample {
-    /// Position over all data sets of the run.
+    /// Position over all datasets of the run.
     pub index: usize,
-    /// Which of the run's data sets it is from.
+    /// Which of the run's datasets it is from.
     pub dataset: usize,
-    /// Id in its data set.
+    /// Id in its dataset.
     pub id: String,
     /// What samples on one image share.
     pub image_id: String,
-    /// The image's file, relative to the data set's folder; empty for a text-only question.
+    /// The image's file, relative to the dataset's folder; empty for a text-only question.
     pub image: String,
     /// Whether the question is asked without an image.
     pub text_only: bool,

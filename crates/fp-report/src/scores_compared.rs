@@ -6,7 +6,7 @@ use fp_eval::study::config::Statistics;
 use fp_stats::StatsError;
 use serde::Serialize;
 
-use super::analysis::{Column, Comparison, Judge, Pair, Untested};
+use super::analysis::{Column, Comparison, Pair, PairedTester, Untested};
 use super::error::ReportError;
 
 /// A name and its scores, `[samples]`, 0 to 1; none where there is no answer.
@@ -66,10 +66,10 @@ pub fn compare_scores(
         .map(|(a, scores)| Pair::new(a, &column(scores), name, &of_reference, "all"))
         .collect();
     let samples: Vec<usize> = (0..expected).collect();
-    let judged = Judge::new(statistics, seed, clusters.into()).judge(&pairs, &samples)?;
+    let tested = PairedTester::new(statistics, seed, clusters.into()).test(&pairs, &samples)?;
     Ok(ScoresCompared {
-        comparisons: judged.comparisons,
-        untested: judged.untested,
+        comparisons: tested.comparisons,
+        untested: tested.untested,
     })
 }
 

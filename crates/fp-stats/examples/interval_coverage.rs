@@ -1,7 +1,7 @@
 //! Simulates what intervals and tests of studies hold, and prints the table; started by
 //! `cargo xtask coverage`.
 //!
-//! Arguments: `--quick` for a few points with few data sets, `--record FOLDER` to write
+//! Arguments: `--quick` for a few points with few datasets, `--record FOLDER` to write
 //! `coverage.md` and `coverage.json` there. Exits with an error where a demand is missed.
 
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ fn write(
 fn page(found: &[Found], effort: &Effort) -> String {
     let mut text = format!(
         "# Coverage of intervals, by simulation\n\n\
-         `cargo xtask coverage`: {} points, {} data sets each ({} of them bootstrapped), {} \
+         `cargo xtask coverage`: {} points, {} datasets each ({} of them bootstrapped), {} \
          families of {} tests where there is no difference, seed {}. The same on any machine.\n\n\
          Demanded: the 95 % interval covers the true difference in at least {:.0} % of data \
          sets, and in at most {:.1} % where {MANY_DISAGREE:.0} images or more disagree; a true \

@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_interval_covers_as_often_as_it_says() {
-        // 200 data sets of 40 clusters of two uniform numbers each; the mean is ½.
+        // 200 datasets of 40 clusters of two uniform numbers each; the mean is ½.
         for method in [IntervalMethod::Percentile, IntervalMethod::Bca] {
             let mut random = Random::new(5, Stream::Permutation);
             let labels: Vec<usize> = (0..80).map(|i| i / 2).collect();

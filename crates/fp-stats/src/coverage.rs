@@ -53,7 +53,7 @@ pub struct Scenario {
 /// How much is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Effort {
-    /// Data sets per point.
+    /// Datasets per point.
     pub num_runs: usize,
     /// Those of them on which the cluster bootstrap is computed too.
     pub num_bootstrapped: usize,
@@ -191,7 +191,7 @@ pub fn simulate(scenario: &Scenario, index: usize, effort: &Effort) -> Result<Fo
     })
 }
 
-/// Counts over the data sets of one point.
+/// Counts over the datasets of one point.
 #[derive(Default)]
 struct Tally {
     disagreeing: f64,
@@ -245,7 +245,7 @@ mod tests {
     fn a_part_of_the_grid_holds() {
         for (index, scenario) in quick_grid().iter().enumerate() {
             let found = simulate(scenario, index, &QUICK).unwrap();
-            // Three standard errors of 400 data sets beside the demands.
+            // Three standard errors of 400 datasets beside the demands.
             assert!(found.coverage > MIN_COVERAGE - 0.037, "{found:?}");
             if found.disagreeing >= MANY_DISAGREE {
                 assert!(found.coverage < MAX_COVERAGE + 0.015, "{found:?}");

@@ -56,7 +56,7 @@ pub(crate) enum Stream {
     Bootstrap,
     /// Flipping signs or swapping labels of clusters.
     Permutation,
-    /// Drawing data sets whose truth is known.
+    /// Drawing datasets whose truth is known.
     Simulation,
 }
 

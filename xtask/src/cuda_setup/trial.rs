@@ -1,4 +1,4 @@
-//! A trial of a tool kit: compile, link and start.
+//! A trial of a toolkit: compile, link and start.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ pub(super) fn run_trial(toolkit: &Path) -> Result<()> {
             nvcc.arg("-L").arg(toolkit.join(name));
         }
     }
-    run(nvcc.arg("-o").arg(&program).arg(&source)).context("this tool kit doesn't compile")?;
+    run(nvcc.arg("-o").arg(&program).arg(&source)).context("this toolkit doesn't compile")?;
     let output = Command::new(&program)
         .output()
         .context("the trial program doesn't start")?;

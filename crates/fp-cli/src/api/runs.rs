@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fp_eval::study::{SampleRecord, Seen};
+use fp_eval::study::{SampleRecord, VisualInputRecord};
 use fp_report::{Run, cell_summaries};
 use serde_json::{Map, Value, json};
 
@@ -51,7 +51,7 @@ fn add_rows(rows: &mut Vec<Value>, run: &Run, names: &[String], record: &SampleR
             "score": answer.map(|answer| answer.score),
             "num_kept": answer.map(|answer| answer.seen.num_last(num_image)),
             "kept_tokens": match answer.map(|answer| &answer.seen) {
-                Some(Seen::NoImage) => json!([]),
+                Some(VisualInputRecord::NoImage) => json!([]),
                 _ => json!(kept),
             },
             "selected_heads": of_cell

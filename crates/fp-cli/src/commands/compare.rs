@@ -31,7 +31,7 @@ pub(crate) struct CompareArgs {
     first: PathBuf,
     /// Folder of the second run, or [NAME=]FILE of answers.
     second: PathBuf,
-    /// The dataset that files of answers are to: a folder, or FOLDER:PART.
+    /// The dataset that files of answers are to: a folder, or FOLDER:SPLIT.
     #[arg(long, value_name = "DIR")]
     dataset: Option<String>,
     /// Print JSON: one object with every test.

@@ -1,4 +1,4 @@
-//! `finepruner data`: making and reading data sets.
+//! `finepruner data`: making and reading datasets.
 
 mod check;
 mod convert;
@@ -13,7 +13,7 @@ use fp_data::dataset::{SheetOptions, contact_sheet, open};
 use fp_data::scene::{GenerateOptions, Mixture, Split, write_benchmark, write_training};
 use fp_eval::study::dataset_selector;
 
-/// Make and read data sets.
+/// Make and read datasets.
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
     #[command(subcommand)]
@@ -95,7 +95,7 @@ enum Form {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct SheetArgs {
-    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    /// A folder, FOLDER:SPLIT where it holds several datasets, or embedded:confirm.
     dataset: String,
     /// The file to write.
     #[arg(long, value_name = "FILE")]

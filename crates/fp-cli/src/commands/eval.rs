@@ -66,6 +66,6 @@ fn default_output(config: &StudyConfig, run: &RunArgs) -> Result<PathBuf> {
         some(heads.map(|strategy| strategy.name()).collect()),
         some(queries.map(|strategy| strategy.name()).collect()),
         hasher.finish() as u32,
-        run.piece_name(),
+        run.shard_name(),
     )))
 }

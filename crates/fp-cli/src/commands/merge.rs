@@ -24,7 +24,7 @@ pub(crate) struct MergeArgs {
     output: PathBuf,
     /// Folders of the shards.
     #[arg(required = true)]
-    pieces: Vec<PathBuf>,
+    shards: Vec<PathBuf>,
     /// Merge only, write no report.
     #[arg(long)]
     no_report: bool,
@@ -38,7 +38,7 @@ pub(crate) struct MergeArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &MergeArgs) -> Result<()> {
-    let num_samples = study::merge(&args.output, &args.pieces)?;
+    let num_samples = study::merge(&args.output, &args.shards)?;
     let files = if args.no_report {
         Vec::new()
     } else {
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
         let mut object = serde_json::json!({
             "output": args.output,
             "num_samples": num_samples,
-            "num_pieces": args.pieces.len(),
+            "num_pieces": args.shards.len(),
             "report": files,
         });
         if !failures.is_empty() {
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
     let mut text = failures.text();
     text += &format!(
         "{num_samples} samples from {} in {}\n",
-        counted(args.pieces.len(), "shard"),
+        counted(args.shards.len(), "shard"),
         args.output.display()
     );
     for file in &files {

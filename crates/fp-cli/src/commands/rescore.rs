@@ -53,7 +53,7 @@ pub(crate) struct RescoreArgs {
     /// Answer files; NAME=FILE gives a file a name.
     #[arg(required = true, value_name = "[NAME=]FILE")]
     answers: Vec<String>,
-    /// The dataset: a folder, FOLDER:PART, or embedded:confirm.
+    /// The dataset: a folder, FOLDER:SPLIT, or embedded:confirm.
     #[arg(long, value_name = "DIR")]
     dataset: Option<String>,
     /// Compare the others with this file only, not every pair.
@@ -161,7 +161,7 @@ fn name_of(path: &str) -> String {
     stem.unwrap_or(path).to_owned()
 }
 
-/// The data set that is named, or else the one in the file that has most of it.
+/// The dataset that is named, or else the one in the file that has most of it.
 fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset> {
     if let Some(name) = &args.dataset {
         return Ok(open_questions(&dataset_selector(name)?)?);
@@ -191,12 +191,12 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
     let path = file.path.display();
     let all = ids(questions);
     let dataset = questions.clone().whole().with_context(|| {
-        format!("questions can't be taken from {path}; name their data set with --dataset")
+        format!("questions can't be taken from {path}; name their dataset with --dataset")
     })?;
     for (name, _, questions) in with_questions {
         if !ids(questions).is_subset(&all) {
             bail!(
-                "{name} answers questions that {first} doesn't; name the data set of both with --dataset"
+                "{name} answers questions that {first} doesn't; name the dataset of both with --dataset"
             );
         }
     }

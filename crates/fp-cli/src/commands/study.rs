@@ -196,7 +196,7 @@ fn carry_out(
     let failures = Failures::of(&fp_report::Run::read(folder)?);
     // A shard is a part of something that may well have answers.
     anyhow::ensure!(
-        args.is_piece() || !failures.is_total(),
+        args.is_shard() || !failures.is_total(),
         "all {} failed, and there is nothing to report: {}; `finepruner records {}` has every reason",
         counted(failures.num_recorded, "question"),
         failures.first().join("; "),
@@ -206,8 +206,8 @@ fn carry_out(
         Some(settings) => efficiency::measure_run(&summary, settings, &options, args, finish.json),
         None => Ok(()),
     };
-    // A piece of a study is no study: it is reported when it is merged.
-    let report = if finish.report && !args.is_piece() {
+    // A shard of a study is no study: it is reported when it is merged.
+    let report = if finish.report && !args.is_shard() {
         Some(report(&summary)?)
     } else {
         None
@@ -226,13 +226,13 @@ fn report(summary: &RunSummary) -> Result<Written> {
     fp_report::write(folder).with_context(|| format!("report of {}", folder.display()))
 }
 
-/// `runs/` and the name of the configuration; a quick look and a piece have their own.
+/// `runs/` and the name of the configuration; a quick look and a shard have their own.
 fn default_output(config: &Path, overrides: &Overrides, run: &RunArgs) -> Result<PathBuf> {
     let name = config
         .file_stem()
         .and_then(|name| name.to_str())
         .with_context(|| format!("{} has no name", config.display()))?;
     let quick = if overrides.quick { "-quick" } else { "" };
-    let piece = run.piece_name();
-    Ok(Path::new("runs").join(format!("{name}{quick}{piece}")))
+    let shard = run.shard_name();
+    Ok(Path::new("runs").join(format!("{name}{quick}{shard}")))
 }

@@ -98,7 +98,7 @@ pub(super) fn run(args: &K8sArgs) -> Result<()> {
         ensure!(number != Some(0), "{flag} is 0; expected at least 1");
     }
     ensure!(
-        !args.run.is_piece(),
+        !args.run.is_shard(),
         "--shard is set by each pod; say with --shards how many there are"
     );
     let mut config = args.overrides.read(&args.config)?;

@@ -166,7 +166,7 @@ pub(super) fn run(args: &SlurmArgs) -> Result<()> {
         ensure!(number != Some(0), "{flag} is 0; expected at least 1");
     }
     ensure!(
-        !args.run.is_piece(),
+        !args.run.is_shard(),
         "--shard is set by the launcher for each task; say with --shards how many there are"
     );
     let output = std::path::absolute(&args.output)?;

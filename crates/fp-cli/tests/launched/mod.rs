@@ -1,4 +1,4 @@
-//! A small study of the embedded model, as a launch and in one piece.
+//! A small study of the embedded model, as a launch and without shards.
 
 #![allow(dead_code)] // Each test binary uses its own part.
 
@@ -111,7 +111,7 @@ pub(crate) fn lines(run: &Path) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The study in one piece.
+/// The study without shards.
 pub(crate) struct Whole {
     pub(crate) folder: PathBuf,
     lines: Vec<Vec<u8>>,

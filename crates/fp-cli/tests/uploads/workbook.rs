@@ -50,7 +50,7 @@ fn mmbench_is_a_workbook_with_a_column_of_answers() {
         let value: Value = serde_json::from_str(&text).unwrap();
         value["files"][0]["figures"].clone()
     };
-    // The workbook holds its questions, and gives what answers and data set give.
+    // The workbook holds its questions, and gives what answers and dataset give.
     let figures = of(&book, &[]);
     assert_eq!(figures, of(&answers, &["--dataset", &dataset]));
     assert_eq!(figures[0]["value"], 50.0);

@@ -1,7 +1,7 @@
 //! AI2D: `llava_ai2d_test.jsonl`, whose ids are those of the authors' question files,
 //! `questions/<image>.json`, one per image; images in `images/`.
 //!
-//! The authors' files alone are no data set: which questions are tested is in a list of
+//! The authors' files alone are no dataset: which questions are tested is in a list of
 //! images, and where a question speaks of letters in its diagram these have to be drawn into
 //! the image first.
 
@@ -25,12 +25,12 @@ const ANNOTATIONS: &str = "questions";
 const IMAGES: [&str; 2] = ["images", "ai2d/images"];
 /// Folder of images with letters in place of their labels.
 const LETTERED: &str = "abc_images";
-const PART: &str = "test";
+const SPLIT: &str = "test";
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     if folder.join(QUESTIONS).is_file() {
-        vec![PART.to_owned()]
+        vec![SPLIT.to_owned()]
     } else {
         Vec::new()
     }
@@ -59,12 +59,12 @@ fn read_image(path: &Path) -> OfImage {
 }
 
 /// Reads the questions.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let questions = need(folder, "question file", &[QUESTIONS])?;
     let lines = Lines {
         benchmark: Benchmark::Ai2d,
         folder,
-        part,
+        split,
         questions,
         annotations: Vec::new(),
         images: &[IMAGES[0], IMAGES[1], LETTERED],

@@ -45,11 +45,11 @@ impl LeftOut {
     }
 }
 
-/// Where a part's questions and images lie.
+/// Where a split's questions and images lie.
 pub(super) struct Lines<'a> {
     pub(super) benchmark: Benchmark,
     pub(super) folder: &'a Path,
-    pub(super) part: &'a str,
+    pub(super) split: &'a str,
     /// The question file.
     pub(super) questions: PathBuf,
     /// What the questions' right answers are from.
@@ -101,7 +101,7 @@ impl Lines<'_> {
         })?;
         let mut files = vec![self.questions];
         files.extend(self.annotations);
-        let mut reading = Reading::new(self.benchmark, self.part, self.folder, files, collector);
+        let mut reading = Reading::new(self.benchmark, self.split, self.folder, files, collector);
         reading.dataset.notes.extend(left_out.notes(total));
         Ok(reading)
     }

@@ -24,8 +24,8 @@ use crate::sample::Sample;
 const PARTS: [&str; 2] = ["val", "test"];
 const SPLITS: [&str; 2] = [HUMAN, AUGMENTED];
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     let has = |part: &&str| {
         let file = |split: &&str| find(folder, &as_strs(&names(part, split))).is_some();
         folder.join(questions(part)).is_file() || SPLITS.iter().any(file)
@@ -38,7 +38,7 @@ fn questions(part: &str) -> String {
     format!("llava_chartqa_{part}.jsonl")
 }
 
-/// Names of the file of a part's questions that people wrote, or the others.
+/// Names of the file of a split's questions that people wrote, or the others.
 fn names(part: &str, split: &str) -> [String; 3] {
     let name = format!("{part}_{split}.json");
     [
@@ -120,7 +120,7 @@ impl Golds {
     }
 }
 
-/// Reads a part.
+/// Reads a split.
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let mut files = Vec::new();
     for split in SPLITS {
@@ -157,7 +157,7 @@ fn read_asked(
     let lines = Lines {
         benchmark: Benchmark::Chartqa,
         folder,
-        part,
+        split: part,
         questions,
         annotations,
         images: &as_strs(&images),
@@ -215,7 +215,7 @@ fn read_entries(
     ))
 }
 
-/// Writes the part `test`. Questions of another family than ChartQA's two are written as
+/// Writes the split `test`. Questions of another family than ChartQA's two are written as
 /// those of people.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     let part = "test";

@@ -13,68 +13,68 @@ use crate::metric::YesNo;
 use crate::sample::Sample;
 
 impl Benchmark {
-    /// What results are called: the benchmark and what sets its parts apart.
-    pub(super) fn result_name(self, part: &str) -> String {
-        let is = |word: &str| part.split(['-', '_']).any(|part| part == word);
+    /// What results are called: the benchmark and what sets its splits apart.
+    pub(super) fn result_name(self, split: &str) -> String {
+        let is = |word: &str| split.split(['-', '_']).any(|split| split == word);
         match self {
             Benchmark::Textvqa if is(textvqa::WITHOUT_OCR) => "textvqa_noocr".to_owned(),
             Benchmark::Textvqa => "textvqa_ocr".to_owned(),
             Benchmark::Mmbench if is("cn") => "mmbench_cn".to_owned(),
             Benchmark::Mmbench => "mmbench_en".to_owned(),
             Benchmark::Scienceqa => "scienceqa_img".to_owned(),
-            Benchmark::Refcoco if part.starts_with("refcoco+") => "refcoco+".to_owned(),
-            Benchmark::Refcoco if part.starts_with("refcocog") => "refcocog".to_owned(),
+            Benchmark::Refcoco if split.starts_with("refcoco+") => "refcoco+".to_owned(),
+            Benchmark::Refcoco if split.starts_with("refcocog") => "refcocog".to_owned(),
             _ => self.name().to_owned(),
         }
     }
 
     /// Parts of it that a folder has in LLaVA's layout, or the plain form.
-    pub(super) fn parts(self, folder: &Path) -> Vec<String> {
+    pub(super) fn splits(self, folder: &Path) -> Vec<String> {
         match self {
-            Benchmark::Plain => plain::parts(folder),
-            Benchmark::Vqav2 => vqav2::parts(folder),
-            Benchmark::Gqa => gqa::parts(folder),
-            Benchmark::Textvqa => textvqa::parts(folder),
-            Benchmark::Pope => pope::parts(folder),
-            Benchmark::Mme => mme::parts(folder),
-            Benchmark::Scienceqa => scienceqa::parts(folder),
-            Benchmark::Mmbench => mmbench::parts(folder),
-            Benchmark::Vizwiz => vizwiz::parts(folder),
-            Benchmark::Mmvet => mmvet::parts(folder),
-            Benchmark::Refcoco => refcoco::parts(folder),
-            Benchmark::Docvqa => docvqa::parts(folder),
-            Benchmark::Infovqa => infovqa::parts(folder),
-            Benchmark::Chartqa => chartqa::parts(folder),
-            Benchmark::Ocrbench => ocrbench::parts(folder),
-            Benchmark::Ai2d => ai2d::parts(folder),
-            Benchmark::Seedbench => seedbench::parts(folder),
-            Benchmark::Mmstar => mmstar::parts(folder),
-            Benchmark::Mmmu => mmmu::parts(folder),
+            Benchmark::Plain => plain::splits(folder),
+            Benchmark::Vqav2 => vqav2::splits(folder),
+            Benchmark::Gqa => gqa::splits(folder),
+            Benchmark::Textvqa => textvqa::splits(folder),
+            Benchmark::Pope => pope::splits(folder),
+            Benchmark::Mme => mme::splits(folder),
+            Benchmark::Scienceqa => scienceqa::splits(folder),
+            Benchmark::Mmbench => mmbench::splits(folder),
+            Benchmark::Vizwiz => vizwiz::splits(folder),
+            Benchmark::Mmvet => mmvet::splits(folder),
+            Benchmark::Refcoco => refcoco::splits(folder),
+            Benchmark::Docvqa => docvqa::splits(folder),
+            Benchmark::Infovqa => infovqa::splits(folder),
+            Benchmark::Chartqa => chartqa::splits(folder),
+            Benchmark::Ocrbench => ocrbench::splits(folder),
+            Benchmark::Ai2d => ai2d::splits(folder),
+            Benchmark::Seedbench => seedbench::splits(folder),
+            Benchmark::Mmstar => mmstar::splits(folder),
+            Benchmark::Mmmu => mmmu::splits(folder),
         }
     }
 
-    /// Reads a part.
-    pub(super) fn read(self, folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    /// Reads a split.
+    pub(super) fn read(self, folder: &Path, split: &str) -> Result<Reading, DatasetError> {
         match self {
             Benchmark::Plain => plain::read(folder),
-            Benchmark::Vqav2 => vqav2::read(folder, part),
-            Benchmark::Gqa => gqa::read(folder, part),
-            Benchmark::Textvqa => textvqa::read(folder, part),
-            Benchmark::Pope => pope::read(folder, part),
-            Benchmark::Mme => mme::read(folder, part),
-            Benchmark::Scienceqa => scienceqa::read(folder, part),
-            Benchmark::Mmbench => mmbench::read(folder, part),
-            Benchmark::Vizwiz => vizwiz::read(folder, part),
-            Benchmark::Mmvet => mmvet::read(folder, part),
-            Benchmark::Refcoco => refcoco::read(folder, part),
-            Benchmark::Docvqa => docvqa::read(folder, part),
-            Benchmark::Infovqa => infovqa::read(folder, part),
-            Benchmark::Chartqa => chartqa::read(folder, part),
-            Benchmark::Ocrbench => ocrbench::read(folder, part),
-            Benchmark::Ai2d => ai2d::read(folder, part),
-            Benchmark::Seedbench => seedbench::read(folder, part),
-            Benchmark::Mmstar => mmstar::read(folder, part),
-            Benchmark::Mmmu => mmmu::read(folder, part),
+            Benchmark::Vqav2 => vqav2::read(folder, split),
+            Benchmark::Gqa => gqa::read(folder, split),
+            Benchmark::Textvqa => textvqa::read(folder, split),
+            Benchmark::Pope => pope::read(folder, split),
+            Benchmark::Mme => mme::read(folder, split),
+            Benchmark::Scienceqa => scienceqa::read(folder, split),
+            Benchmark::Mmbench => mmbench::read(folder, split),
+            Benchmark::Vizwiz => vizwiz::read(folder, split),
+            Benchmark::Mmvet => mmvet::read(folder, split),
+            Benchmark::Refcoco => refcoco::read(folder, split),
+            Benchmark::Docvqa => docvqa::read(folder, split),
+            Benchmark::Infovqa => infovqa::read(folder, split),
+            Benchmark::Chartqa => chartqa::read(folder, split),
+            Benchmark::Ocrbench => ocrbench::read(folder, split),
+            Benchmark::Ai2d => ai2d::read(folder, split),
+            Benchmark::Seedbench => seedbench::read(folder, split),
+            Benchmark::Mmstar => mmstar::read(folder, split),
+            Benchmark::Mmmu => mmmu::read(folder, split),
         }
     }
 
@@ -103,7 +103,7 @@ impl Benchmark {
         }
     }
 
-    /// Who scores the parts whose answers nobody else knows.
+    /// Who scores the splits whose answers nobody else knows.
     #[cfg(feature = "parquet")]
     pub(super) const fn judge(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! DocVQA: the files of the Robust Reading Competition (rrc.cvc.uab.es, challenge 17),
 //! `val_v1.0_withQT.json` and `test_v1.0.json`, in the folder itself, in `qas/` or in
 //! `spdocvqa_qas/`; images in `documents/` or `spdocvqa_images/`. The right answers to the
-//! test part are known to the server alone. Where `llava_docvqa_val.jsonl` or
+//! test split are known to the server alone. Where `llava_docvqa_val.jsonl` or
 //! `llava_docvqa_test.jsonl` is there, prompts and their order are its.
 //!
 //! InfographicVQA has the same form under other names.
@@ -22,7 +22,7 @@ use super::{Benchmark, Dataset, DatasetError, Reading};
 use crate::metric::vqa;
 use crate::sample::Sample;
 
-/// Who scores test parts.
+/// Who scores test splits.
 pub(super) const JUDGE: &str = "the server of the Robust Reading Competition";
 
 /// Name of what is asked about, in the keys of InfographicVQA's samples.
@@ -57,17 +57,17 @@ const LAYOUT: Layout = Layout {
     images: &["documents", "spdocvqa_images", "images"],
 };
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
-    LAYOUT.parts(folder)
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
+    LAYOUT.splits(folder)
 }
 
-/// Reads a part.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
-    LAYOUT.read(folder, part)
+/// Reads a split.
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
+    LAYOUT.read(folder, split)
 }
 
-/// Writes the part `val`.
+/// Writes the split `val`.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     LAYOUT.export(dataset, out)
 }
@@ -114,28 +114,28 @@ pub(super) fn keys(operations: &[String]) -> BTreeMap<String, String> {
 }
 
 impl Layout {
-    pub(super) fn parts(&self, folder: &Path) -> Vec<String> {
+    pub(super) fn splits(&self, folder: &Path) -> Vec<String> {
         let has = |names: &[&str], questions: &str| {
             find(folder, names).is_some() || folder.join(questions).is_file()
         };
-        let mut parts = Vec::new();
+        let mut splits = Vec::new();
         if has(self.val, self.llava_val) {
-            parts.push("val".to_owned());
+            splits.push("val".to_owned());
         }
         if has(self.test, self.llava_test) {
-            parts.push("test".to_owned());
+            splits.push("test".to_owned());
         }
-        parts
+        splits
     }
 
-    pub(super) fn read(&self, folder: &Path, part: &str) -> Result<Reading, DatasetError> {
-        if part == "test" {
-            return self.read_test(folder, part);
+    pub(super) fn read(&self, folder: &Path, split: &str) -> Result<Reading, DatasetError> {
+        if split == "test" {
+            return self.read_test(folder, split);
         }
         let annotations = need(folder, "file of annotations", self.val)?;
         let questions = folder.join(self.llava_val);
         if !questions.is_file() {
-            return self.read_entries(folder, part, annotations);
+            return self.read_entries(folder, split, annotations);
         }
         let golds = Annotations::read(&annotations, Some("data"), |_, entry: Entry| {
             (entry.question_id.clone().into_text(), entry)
@@ -143,7 +143,7 @@ impl Layout {
         let lines = Lines {
             benchmark: self.benchmark,
             folder,
-            part,
+            split,
             questions,
             annotations: vec![annotations],
             images: self.images,
@@ -151,25 +151,32 @@ impl Layout {
         lines.read_with(golds, |_, entry| Ok(Taken::asked(entry.sample(self))))
     }
 
-    fn read_test(&self, folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+    fn read_test(&self, folder: &Path, split: &str) -> Result<Reading, DatasetError> {
         if folder.join(self.llava_test).is_file() {
             let images = image_folders(folder, self.images);
             let images = images.first().and_then(|path| path.file_name()?.to_str());
             let images = images.unwrap_or(self.images[0]);
-            return read_unanswered(self.benchmark, folder, part, self.llava_test, images, JUDGE);
+            return read_unanswered(
+                self.benchmark,
+                folder,
+                split,
+                self.llava_test,
+                images,
+                JUDGE,
+            );
         }
         let path = need(folder, "question file", self.test)?;
-        self.read_entries(folder, part, path)
+        self.read_entries(folder, split, path)
     }
 
     /// Questions of an official file, asked as lmms-eval asks them.
     fn read_entries(
         &self,
         folder: &Path,
-        part: &str,
+        split: &str,
         path: PathBuf,
     ) -> Result<Reading, DatasetError> {
-        let is_test = part == "test";
+        let is_test = split == "test";
         let images = image_folders(folder, self.images);
         let rule = self.benchmark.answer_rule().filter(|_| !is_test);
         let mut collector = Collector::new("entry", rule);
@@ -185,7 +192,7 @@ impl Layout {
             });
             collector.take(number, sample);
         })?;
-        let mut reading = Reading::new(self.benchmark, part, folder, vec![path], collector);
+        let mut reading = Reading::new(self.benchmark, split, folder, vec![path], collector);
         reading.dataset.judge = is_test.then(|| JUDGE.to_owned());
         Ok(reading)
     }

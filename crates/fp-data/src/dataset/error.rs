@@ -1,4 +1,4 @@
-//! What can be wrong with a data set.
+//! What can be wrong with a dataset.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fp_scoring::Cause;
 
-/// A data set that can't be used.
+/// A dataset that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
@@ -19,12 +19,12 @@ pub enum DatasetError {
         /// Why.
         source: std::io::Error,
     },
-    /// An error that several readings of a data set share.
+    /// An error that several readings of a dataset share.
     #[error(transparent)]
     Shared(Arc<DatasetError>),
     /// A folder in no known form.
     #[error(
-        "{} is no data set that is known: it has no {}, no file of questions of {}, and no Parquet file with the columns of one of them",
+        "{} is no dataset that is known: it has no {}, no file of questions of {}, and no Parquet file with the columns of one of them",
         folder.display(), super::benchmark::DESCRIPTION_FILE, super::Benchmark::titles()
     )]
     UnknownForm {
@@ -43,9 +43,9 @@ pub enum DatasetError {
         /// Files that it is read from.
         needed: &'static str,
     },
-    /// A folder with several data sets, none of them named.
+    /// A folder with several datasets, none of them named.
     #[error(
-        "{} holds several data sets; name one: {}",
+        "{} holds several datasets; name one: {}",
         folder.display(),
         selectors.join(", ")
     )]
@@ -55,9 +55,9 @@ pub enum DatasetError {
         /// How each is named.
         selectors: Vec<String>,
     },
-    /// A part of a folder that it doesn't have.
+    /// A split of a folder that it doesn't have.
     #[error(
-        "{} has no part `{name}`{}; it has {}",
+        "{} has no split `{name}`{}; it has {}",
         folder.display(),
         fp_scoring::did_you_mean(name, known.iter().map(String::as_str)),
         if known.is_empty() { "none".to_owned() } else { known.join(", ") }
@@ -70,7 +70,7 @@ pub enum DatasetError {
         /// Parts that it has.
         known: Vec<String>,
     },
-    /// A file that a data set can't do without.
+    /// A file that a dataset can't do without.
     #[error("{} has no {what}; looked for {}", folder.display(), names.join(", "))]
     Missing {
         /// The folder.
@@ -98,13 +98,13 @@ pub enum DatasetError {
         /// What the reader says.
         source: Cause,
     },
-    /// An image outside of its data set's folder.
+    /// An image outside of its dataset's folder.
     #[error(
-        "{} is a link that leads out of its data set's folder, to {}; if that is meant, --follow-links allows it",
+        "{} is a link that leads out of its dataset's folder, to {}; if that is meant, --follow-links allows it",
         path.display(), found.display()
     )]
     LeadsOut {
-        /// As the data set names it.
+        /// As the dataset names it.
         path: PathBuf,
         /// Where it leads.
         found: PathBuf,
@@ -126,7 +126,7 @@ pub enum DatasetError {
         "{name} ({split}) has no answers to score by; its answers go to {judge}: `finepruner rescore --upload` writes the file"
     )]
     NoAnswers {
-        /// The data set.
+        /// The dataset.
         name: String,
         /// Its split.
         split: String,
@@ -150,7 +150,7 @@ pub enum DatasetError {
     /// Samples that a layout has no place for.
     #[error("none of the {count} samples of {name} can be written as {layout}: {reason}")]
     NothingFits {
-        /// The data set.
+        /// The dataset.
         name: String,
         /// Its samples.
         count: usize,

@@ -27,17 +27,17 @@ const LAYOUT: Layout = Layout {
     images: &["infographicsvqa_images", "images"],
 };
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
-    LAYOUT.parts(folder)
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
+    LAYOUT.splits(folder)
 }
 
-/// Reads a part.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
-    LAYOUT.read(folder, part)
+/// Reads a split.
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
+    LAYOUT.read(folder, split)
 }
 
-/// Writes the part `val`.
+/// Writes the split `val`.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     LAYOUT.export(dataset, out)
 }

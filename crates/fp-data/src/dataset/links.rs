@@ -1,6 +1,6 @@
-//! Images that lie elsewhere than in their data set's folder.
+//! Images that lie elsewhere than in their dataset's folder.
 //!
-//! A data set that comes from somebody else may hold a link to any file of the reader, and
+//! A dataset that comes from somebody else may hold a link to any file of the reader, and
 //! `data convert` would copy that file into what is passed on. A name can't lead out of the
 //! folder; a link may where the reader says so.
 
@@ -12,13 +12,13 @@ use super::{DatasetError, Reading};
 
 static IS_FOLLOWED: AtomicBool = AtomicBool::new(false);
 
-/// Lets links in data sets lead out of their folders, in all of this process: who started
-/// it vouches for its data sets, wherever they are opened.
+/// Lets links in datasets lead out of their folders, in all of this process: who started
+/// it vouches for its datasets, wherever they are opened.
 pub fn follow_links() {
     IS_FOLLOWED.store(true, Ordering::Relaxed);
 }
 
-/// The first image that a link leads to outside of the data set's folder, unless links are
+/// The first image that a link leads to outside of the dataset's folder, unless links are
 /// followed.
 pub(super) fn leading_out(reading: &Reading) -> Option<DatasetError> {
     if IS_FOLLOWED.load(Ordering::Relaxed) {
@@ -108,7 +108,7 @@ mod tests {
         symlink(elsewhere.path(), set.path().join("images")).unwrap();
         assert!(told(set.path()).is_some());
 
-        // The data set's folder may be a link itself.
+        // The dataset's folder may be a link itself.
         let own = tempfile::tempdir().unwrap();
         data_set(own.path());
         fs::create_dir(own.path().join("images")).unwrap();

@@ -98,11 +98,11 @@ pub(super) fn for_each_question(
     Ok(())
 }
 
-/// Reads a question file of a part whose answers `judge` alone knows.
+/// Reads a question file of a split whose answers `judge` alone knows.
 pub(super) fn read_unanswered(
     benchmark: Benchmark,
     folder: &Path,
-    part: &str,
+    split: &str,
     file: &str,
     images: &str,
     judge: &str,
@@ -120,7 +120,7 @@ pub(super) fn read_unanswered(
         });
         collector.take(number, sample);
     })?;
-    let mut reading = Reading::new(benchmark, part, folder, vec![path], collector);
+    let mut reading = Reading::new(benchmark, split, folder, vec![path], collector);
     reading.dataset.judge = Some(judge.to_owned());
     Ok(reading)
 }

@@ -19,8 +19,8 @@ use crate::sample::Sample;
 const QUESTIONS: &str = "llava_mme.jsonl";
 const RELEASE: &str = "MME_Benchmark_release_version";
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     if folder.join(QUESTIONS).is_file() {
         vec!["test".to_owned()]
     } else {
@@ -143,7 +143,7 @@ impl Release {
 }
 
 /// Reads questions and answers.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &[QUESTIONS])?;
     let images = image_folders(folder, &[RELEASE]);
     let mut release = Release {
@@ -195,7 +195,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let mut answers: Vec<PathBuf> = release.files.into_keys().collect();
     answers.sort();
     files.extend(answers);
-    let mut reading = Reading::new(Benchmark::Mme, part, folder, files, collector);
+    let mut reading = Reading::new(Benchmark::Mme, split, folder, files, collector);
     reading.faults.extend(faults.into_iter().map(Arc::new));
     Ok(reading)
 }

@@ -27,7 +27,7 @@ const ANNOTATIONS: [&str; 3] = [
     "mmmu/answer_dict_val.json",
 ];
 const IMAGES: [&str; 1] = ["images"];
-const PART: &str = "val";
+const SPLIT: &str = "val";
 
 /// What the authors call a question with options.
 pub(super) const CHOICE: &str = "multiple-choice";
@@ -39,17 +39,17 @@ pub(super) const SEVERAL_IMAGES: &str = "need several images";
 #[cfg(feature = "parquet")]
 pub(super) const OTHER_IMAGE: &str = "need another image than the first of their row";
 
-/// Who scores the part `test`.
+/// Who scores the split `test`.
 #[cfg(feature = "parquet")]
 pub(super) const JUDGE: &str = "MMMU's server on EvalAI";
 
 /// Name of the discipline in a sample's keys.
 pub(crate) const DISCIPLINE: &str = "discipline";
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     if folder.join(QUESTIONS).is_file() {
-        vec![PART.to_owned()]
+        vec![SPLIT.to_owned()]
     } else {
         Vec::new()
     }
@@ -101,7 +101,7 @@ pub(super) fn question_type(sample: &Sample) -> &'static str {
 }
 
 /// Reads the questions on one image.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let questions = need(folder, "question file", &[QUESTIONS])?;
     let annotations = need(folder, "file of annotations", &ANNOTATIONS)?;
     let golds = Annotations::read(&annotations, None, |id, entry: Entry| {
@@ -110,7 +110,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let lines = Lines {
         benchmark: Benchmark::Mmmu,
         folder,
-        part,
+        split,
         questions,
         annotations: vec![annotations],
         images: &IMAGES,

@@ -19,7 +19,7 @@ use crate::sample::Sample;
 const QUESTIONS: &str = "llava_mmstar.jsonl";
 const ANNOTATIONS: &str = "mmstar.json";
 const IMAGES: [&str; 1] = ["images"];
-const PART: &str = "val";
+const SPLIT: &str = "val";
 
 /// Name of the finer category in a sample's keys.
 pub(crate) const FINE: &str = "l2_category";
@@ -75,10 +75,10 @@ pub(super) fn choices(question: &str) -> Vec<String> {
     found
 }
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     if folder.join(QUESTIONS).is_file() {
-        vec![PART.to_owned()]
+        vec![SPLIT.to_owned()]
     } else {
         Vec::new()
     }
@@ -113,7 +113,7 @@ pub(super) fn of_category(answer: &str, category: Option<&str>, fine: Option<&st
 }
 
 /// Reads the questions.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let questions = need(folder, "question file", &[QUESTIONS])?;
     let annotations = need(folder, "file of annotations", &[ANNOTATIONS])?;
     let golds = Annotations::read(&annotations, None, |_, entry: Entry| {
@@ -122,7 +122,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let lines = Lines {
         benchmark: Benchmark::Mmstar,
         folder,
-        part,
+        split,
         questions,
         annotations: vec![annotations],
         images: &IMAGES,

@@ -19,8 +19,8 @@ const DETAILS: &str = "mm-vet.json";
 /// Who scores the answers.
 pub(super) const JUDGE: &str = "MM-Vet's judge, a language model";
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     if folder.join(QUESTIONS).is_file() {
         vec!["test".to_owned()]
     } else {
@@ -36,7 +36,7 @@ struct Details {
 }
 
 /// Reads the questions.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &[QUESTIONS])?;
     let images = image_folders(folder, &["images"]);
     let mut files = vec![path.clone()];
@@ -71,7 +71,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         });
         collector.take(number, sample);
     })?;
-    let mut reading = Reading::new(Benchmark::Mmvet, part, folder, files, collector);
+    let mut reading = Reading::new(Benchmark::Mmvet, split, folder, files, collector);
     reading.dataset.judge = Some(JUDGE.to_owned());
     let note = details.and_then(|details| details.note());
     reading.dataset.notes.extend(note);

@@ -1,6 +1,6 @@
-//! Data sets: where samples come from.
+//! Datasets: where samples come from.
 //!
-//! A data set is named by its folder, or by `FOLDER:PART` where the folder holds several:
+//! A dataset is named by its folder, or by `FOLDER:SPLIT` where the folder holds several:
 //! [`find`] lists them, [`open`] reads one.
 
 mod ai2d;
@@ -68,18 +68,18 @@ use std::sync::Arc;
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
 
-/// A data set, read: what it says of itself, and its samples in order.
+/// A dataset, read: what it says of itself, and its samples in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// What it is called.
     pub name: String,
-    /// Which part of it this is.
+    /// Which split of it this is.
     pub split: String,
     /// What it is.
     pub benchmark: Benchmark,
     /// How answers are scored.
     pub answer_rule: AnswerRule,
-    /// Who scores answers where the data set can't say what is right.
+    /// Who scores answers where the dataset can't say what is right.
     pub judge: Option<String>,
     /// Kinds of question that it holds; empty where it doesn't say.
     pub families: Vec<String>,
@@ -102,7 +102,7 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Refuses a data set that answers can't be scored by.
+    /// Refuses a dataset that answers can't be scored by.
     ///
     /// # Errors
     /// Someone else scores it.
@@ -118,7 +118,7 @@ impl Dataset {
     }
 }
 
-/// A data set as far as it can be used, and what can't.
+/// A dataset as far as it can be used, and what can't.
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// Everything that can be used.
@@ -174,16 +174,16 @@ impl Dataset {
 impl Reading {
     fn new(
         benchmark: Benchmark,
-        part: &str,
+        split: &str,
         folder: &Path,
         files: Vec<PathBuf>,
         collector: collect::Collector,
     ) -> Reading {
         let dataset = Dataset {
-            name: benchmark.result_name(part),
+            name: benchmark.result_name(split),
             samples: collector.samples,
             text_only: collector.text_only,
-            ..Dataset::empty(benchmark, part, folder, files)
+            ..Dataset::empty(benchmark, split, folder, files)
         };
         Reading {
             dataset,
@@ -195,7 +195,7 @@ impl Reading {
     }
 
     /// Reads with the rule that answers are scored by, and without it where no question has
-    /// any: files of test parts have a column for them too, with nothing in it.
+    /// any: files of test splits have a column for them too, with nothing in it.
     fn scored_or_not(
         read: impl Fn(bool) -> Result<Reading, DatasetError>,
     ) -> Result<Reading, DatasetError> {
@@ -209,7 +209,7 @@ impl Reading {
         Ok(if has_none { unscored } else { scored })
     }
 
-    /// The data set, if nothing is wrong with it.
+    /// The dataset, if nothing is wrong with it.
     ///
     /// # Errors
     /// A file that is wrong as a whole; any line that can't be used, by number; no
@@ -235,7 +235,7 @@ impl Reading {
     }
 }
 
-/// In which form a data set lies on the disk.
+/// In which form a dataset lies on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
@@ -248,9 +248,9 @@ pub enum Form {
     Parquet,
 }
 
-/// A data set that a folder holds.
+/// A dataset that a folder holds.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Part {
+pub struct DatasetSplit {
     /// Where it lies.
     pub folder: PathBuf,
     /// What it is.
@@ -261,7 +261,7 @@ pub struct Part {
     pub name: String,
 }
 
-impl Part {
+impl DatasetSplit {
     /// How [`open`] is told of it.
     pub fn selector(&self) -> String {
         if self.name.is_empty() {
@@ -287,12 +287,12 @@ impl Part {
     }
 }
 
-/// Every data set that a folder itself holds, in whichever form.
+/// Every dataset that a folder itself holds, in whichever form.
 ///
 /// # Errors
 /// A Parquet file that can't be read; Parquet files alone, whose columns are those of no
 /// benchmark; files of a benchmark alone that it isn't read from.
-pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
+pub fn find(folder: &Path) -> Result<Vec<DatasetSplit>, DatasetError> {
     let (found, errors) = find_all(folder);
     match errors.into_iter().next() {
         Some(error) => Err(error),
@@ -300,30 +300,35 @@ pub fn find(folder: &Path) -> Result<Vec<Part>, DatasetError> {
     }
 }
 
-/// Every data set that a folder itself holds; second, what is wrong with files that might
+/// Every dataset that a folder itself holds; second, what is wrong with files that might
 /// be others. A bad file hides none of the rest.
-pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
+pub fn find_all(folder: &Path) -> (Vec<DatasetSplit>, Vec<DatasetError>) {
     let mut found = Vec::new();
     for benchmark in Benchmark::ALL {
         let form = match benchmark {
             Benchmark::Plain => Form::Plain,
             _ => Form::Llava,
         };
-        found.extend(benchmark.parts(folder).into_iter().map(|name| Part {
-            folder: folder.to_owned(),
-            benchmark,
-            form,
-            name,
-        }));
+        found.extend(
+            benchmark
+                .splits(folder)
+                .into_iter()
+                .map(|name| DatasetSplit {
+                    folder: folder.to_owned(),
+                    benchmark,
+                    form,
+                    name,
+                }),
+        );
     }
     #[cfg(feature = "parquet")]
     let mut errors = {
         let parquet::Found {
-            parts,
+            splits,
             unknown,
             mut errors,
         } = parquet::find(folder);
-        found.extend(parts);
+        found.extend(splits);
         errors.extend(unknown.filter(|_| found.is_empty()));
         errors
     };
@@ -335,51 +340,51 @@ pub fn find_all(folder: &Path) -> (Vec<Part>, Vec<DatasetError>) {
     (found, errors)
 }
 
-/// The data set that `selector` names: a folder, or `FOLDER:PART`.
+/// The dataset that `selector` names: a folder, or `FOLDER:SPLIT`.
 ///
 /// # Errors
-/// A folder in no known form, with several data sets none of which is named, or
-/// without the part that is.
-pub fn locate(selector: &str) -> Result<Part, DatasetError> {
+/// A folder in no known form, with several datasets none of which is named, or
+/// without the split that is.
+pub fn locate(selector: &str) -> Result<DatasetSplit, DatasetError> {
     let whole = Path::new(selector);
     let (folder, name) = match selector.rsplit_once(':') {
         Some((folder, name)) if !whole.is_dir() => (Path::new(folder), Some(name)),
         _ => (whole, None),
     };
-    let mut parts = find(folder)?;
-    if parts.is_empty() {
+    let mut splits = find(folder)?;
+    if splits.is_empty() {
         return Err(DatasetError::UnknownForm {
             folder: folder.to_owned(),
         });
     }
     let Some(name) = name else {
-        if parts.len() > 1 {
+        if splits.len() > 1 {
             return Err(DatasetError::Ambiguous {
                 folder: folder.to_owned(),
-                selectors: parts.iter().map(Part::selector).collect(),
+                selectors: splits.iter().map(DatasetSplit::selector).collect(),
             });
         }
-        return Ok(parts.remove(0));
+        return Ok(splits.remove(0));
     };
-    match parts.iter().position(|part| part.name == name) {
-        Some(place) => Ok(parts.remove(place)),
+    match splits.iter().position(|split| split.name == name) {
+        Some(place) => Ok(splits.remove(place)),
         None => Err(DatasetError::UnknownPart {
             folder: folder.to_owned(),
             name: name.to_owned(),
-            known: parts.into_iter().map(|part| part.name).collect(),
+            known: splits.into_iter().map(|split| split.name).collect(),
         }),
     }
 }
 
-/// Reads the data set that `selector` names; every line has to be right.
+/// Reads the dataset that `selector` names; every line has to be right.
 ///
 /// # Errors
-/// As [`locate`], or anything that is wrong with the data set.
+/// As [`locate`], or anything that is wrong with the dataset.
 pub fn open(selector: &str) -> Result<Dataset, DatasetError> {
     locate(selector)?.read()?.whole()
 }
 
-/// Loads the data set in `folder`, in whichever form it is.
+/// Loads the dataset in `folder`, in whichever form it is.
 ///
 /// # Errors
 /// As [`open`].

@@ -41,14 +41,14 @@ const NEAR: [Near; 14] = [
     Near {
         benchmark: Benchmark::Gqa,
         is: |name, _| {
-            let parts = ["testdev", "val", "train", "test", "challenge", "submission"];
-            let is_official = parts.iter().any(|part| name.starts_with(part));
+            let splits = ["testdev", "val", "train", "test", "challenge", "submission"];
+            let is_official = splits.iter().any(|split| name.starts_with(split));
             is_official && name.ends_with("_questions.json")
                 || name.ends_with("scenegraphs.json")
                 || name.starts_with("llava_gqa_")
                 || name.starts_with("testdev_balanced")
         },
-        what: "belongs to GQA and isn't the file of one of its balanced parts",
+        what: "belongs to GQA and isn't the file of one of its balanced splits",
         needed: "testdev_balanced_questions.json (or testdev_balanced_all_questions.json), with llava_gqa_testdev_balanced.jsonl or alone",
     },
     Near {
@@ -147,7 +147,7 @@ const NEAR: [Near; 14] = [
     },
 ];
 
-/// Folders inside a data set's where files of benchmarks lie, too.
+/// Folders inside a dataset's where files of benchmarks lie, too.
 const INSIDE: [&str; 6] = [
     "annotations",
     "Annotations",

@@ -20,18 +20,18 @@ use crate::sample::Sample;
 const ANNOTATIONS: [&str; 2] = ["OCRBench.json", "OCRBench/OCRBench.json"];
 const QUESTIONS: &str = "llava_ocrbench.jsonl";
 const IMAGES: [&str; 2] = ["OCRBench_Images", "images"];
-const PART: &str = "test";
+const SPLIT: &str = "test";
 
-/// Data set whose answers are formulas.
+/// Dataset whose answers are formulas.
 const FORMULAS: &str = "HME100k";
-/// Name of the data set that a question is from, in its keys.
+/// Name of the dataset that a question is from, in its keys.
 const SOURCE: &str = "dataset";
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     let marks = [ANNOTATIONS[0], ANNOTATIONS[1], QUESTIONS];
     match super::llava::find(folder, &marks) {
-        Some(_) => vec![PART.to_owned()],
+        Some(_) => vec![SPLIT.to_owned()],
         None => Vec::new(),
     }
 }
@@ -67,7 +67,7 @@ impl Entry {
     }
 }
 
-/// A question of a category, from a data set; those from HME100k are formulas.
+/// A question of a category, from a dataset; those from HME100k are formulas.
 pub(super) fn of_category(
     category: String,
     answers: Vec<String>,
@@ -89,7 +89,7 @@ pub(super) fn of_category(
     }
 }
 
-/// The data set that a question is from, as its files name it.
+/// The dataset that a question is from, as its files name it.
 pub(super) fn source(sample: &Sample) -> String {
     match sample.keys.get(SOURCE) {
         Some(source) => source.clone(),
@@ -99,7 +99,7 @@ pub(super) fn source(sample: &Sample) -> String {
 }
 
 /// Reads the questions.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let annotations = need(folder, "file of annotations", &ANNOTATIONS)?;
     let questions = folder.join(QUESTIONS);
     let mut place = 0;
@@ -115,7 +115,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         let lines = Lines {
             benchmark: Benchmark::Ocrbench,
             folder,
-            part,
+            split,
             questions,
             annotations: vec![annotations],
             images: &IMAGES,
@@ -141,7 +141,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let files = vec![annotations];
     Ok(Reading::new(
         Benchmark::Ocrbench,
-        part,
+        split,
         folder,
         files,
         collector,

@@ -19,8 +19,8 @@ use crate::sample::Sample;
 
 const QUESTIONS: &str = "llava_pope_test.jsonl";
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     if folder.join(QUESTIONS).is_file() {
         vec!["test".to_owned()]
     } else {
@@ -95,7 +95,7 @@ impl Labels {
 }
 
 /// Reads questions and labels.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &[QUESTIONS])?;
     let images = image_folders(folder, &["val2014", "images"]);
     let mut labels: BTreeMap<String, Labels> = BTreeMap::new();
@@ -141,7 +141,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         }
         files.push(labels.path);
     }
-    let mut reading = Reading::new(Benchmark::Pope, part, folder, files, collector);
+    let mut reading = Reading::new(Benchmark::Pope, split, folder, files, collector);
     reading.dataset.notes = notes;
     Ok(reading)
 }

@@ -25,22 +25,22 @@ const IMAGES: [&str; 4] = [
     "data/coco/train2014",
     "images",
 ];
-/// Said of every part.
+/// Said of every split.
 pub(super) const NOTE: &str = "right answers are boxes in shares of the image's width and height, as lmms-eval asks for them, with an IoU of at least 0.5";
 
-/// Parts that a folder has: names of files without their ending.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has: names of files without their ending.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut parts: Vec<String> = entries
+    let mut splits: Vec<String> = entries
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let part = name.strip_suffix(".jsonl")?;
-            let is_known = PREFIXES.iter().any(|prefix| part.starts_with(prefix));
-            is_known.then(|| part.to_owned())
+            let split = name.strip_suffix(".jsonl")?;
+            let is_known = PREFIXES.iter().any(|prefix| split.starts_with(prefix));
+            is_known.then(|| split.to_owned())
         })
         .collect();
-    parts.sort();
-    parts
+    splits.sort();
+    splits
 }
 
 /// A line; the box as corners in pixels.
@@ -83,9 +83,9 @@ pub(super) fn image_id(file_name: &str) -> String {
     }
 }
 
-/// Reads a part.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
-    let path = need(folder, "file of expressions", &[&format!("{part}.jsonl")])?;
+/// Reads a split.
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
+    let path = need(folder, "file of expressions", &[&format!("{split}.jsonl")])?;
     let images = image_folders(folder, &IMAGES);
     let mut occurrences = Occurrences::default();
     let mut collector = Collector::new("line", Benchmark::Refcoco.answer_rule());
@@ -105,7 +105,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         });
         collector.take(number, sample);
     })?;
-    let mut reading = Reading::new(Benchmark::Refcoco, part, folder, vec![path], collector);
+    let mut reading = Reading::new(Benchmark::Refcoco, split, folder, vec![path], collector);
     reading.dataset.notes.push(NOTE.to_owned());
     Ok(reading)
 }

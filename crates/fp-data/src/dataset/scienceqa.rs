@@ -23,8 +23,8 @@ const IMAGES_ONLY: &str = "llava_test_CQM-I.json";
 const PROBLEMS: &str = "problems.json";
 const SPLITS: &str = "pid_splits.json";
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     match find(folder, &QUESTIONS) {
         Some(_) => vec!["test".to_owned()],
         None => Vec::new(),
@@ -59,7 +59,7 @@ struct Problem {
 }
 
 /// Reads the questions, those without an image apart.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &QUESTIONS)?;
     let problems_path = need(folder, "file of problems", &[PROBLEMS])?;
     let mut problems = Annotations::read(&problems_path, None, |id, problem: Problem| {
@@ -80,7 +80,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         collector.take(number, sample);
     })?;
     let files = vec![path, problems_path];
-    let mut reading = Reading::new(Benchmark::Scienceqa, part, folder, files, collector);
+    let mut reading = Reading::new(Benchmark::Scienceqa, split, folder, files, collector);
     reading.dataset.note_text_only(number);
     if reading.dataset.files[0].ends_with(IMAGES_ONLY) {
         let note = format!(

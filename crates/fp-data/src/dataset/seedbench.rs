@@ -19,7 +19,7 @@ use crate::sample::Sample;
 const QUESTIONS: &str = "llava-seed-bench.jsonl";
 const ANNOTATIONS: &str = "SEED-Bench.json";
 const IMAGES: [&str; 1] = ["SEED-Bench-image"];
-const PART: &str = "image";
+const SPLIT: &str = "image";
 
 /// Why a question isn't asked.
 pub(super) const ON_VIDEO: &str = "are on videos";
@@ -61,11 +61,11 @@ pub(super) fn numbers(families: impl Iterator<Item = String>) -> HashMap<String,
     numbers
 }
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     let marks = [QUESTIONS, ANNOTATIONS];
     match super::llava::find(folder, &marks) {
-        Some(_) => vec![PART.to_owned()],
+        Some(_) => vec![SPLIT.to_owned()],
         None => Vec::new(),
     }
 }
@@ -83,7 +83,7 @@ struct Entry {
 }
 
 /// Reads the questions on images.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let questions = need(folder, "question file", &[QUESTIONS])?;
     let annotations = need(folder, "file of annotations", &[ANNOTATIONS])?;
     let mut names: HashMap<usize, String> = HashMap::new();
@@ -96,7 +96,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let lines = Lines {
         benchmark: Benchmark::Seedbench,
         folder,
-        part,
+        split,
         questions,
         annotations: vec![annotations],
         images: &IMAGES,

@@ -1,4 +1,4 @@
-//! A contact sheet: images of a data set with their questions, answers and boxes.
+//! A contact sheet: images of a dataset with their questions, answers and boxes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -65,7 +65,7 @@ pub enum SheetError {
 /// How a sheet is laid out.
 #[derive(Debug, Clone, Copy)]
 pub struct SheetOptions {
-    /// Images, the first ones of the data set.
+    /// Images, the first ones of the dataset.
     pub images: usize,
     /// Images beside each other.
     pub columns: usize,

@@ -29,8 +29,8 @@ pub(super) const WITH_OCR: &str = "ocr";
 /// Without it, as lmms-eval asks.
 pub(super) const WITHOUT_OCR: &str = "noocr";
 
-/// Parts that a folder has: the same questions with and without the OCR line.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has: the same questions with and without the OCR line.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     match find(folder, &[QUESTIONS, ANNOTATIONS]) {
         Some(_) => vec![WITH_OCR.to_owned(), WITHOUT_OCR.to_owned()],
         None => Vec::new(),
@@ -71,7 +71,7 @@ struct OcrBox {
 }
 
 /// Reads the questions, with or without the OCR line.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &[QUESTIONS])?;
     let annotations = need(folder, "file of annotations", &[ANNOTATIONS])?;
     let mut golds = Annotations::read(&annotations, Some("data"), |_, gold: Gold| {
@@ -83,7 +83,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     for_each_question(&path, |number, question| {
         let sample = question.and_then(|question| {
             let image = collector.image(&images, &question.image)?;
-            let mut sample = sample(&question, part, &mut golds)?;
+            let mut sample = sample(&question, split, &mut golds)?;
             sample.image = image;
             Ok(sample)
         });
@@ -97,7 +97,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         }
         None => notes.push(format!("no {OCR}, so no boxes")),
     }
-    let mut reading = Reading::new(Benchmark::Textvqa, part, folder, files, collector);
+    let mut reading = Reading::new(Benchmark::Textvqa, split, folder, files, collector);
     reading.dataset.notes = notes;
     Ok(reading)
 }
@@ -109,7 +109,7 @@ fn key(image_id: &str, question: &str) -> String {
 
 fn sample(
     question: &Question,
-    part: &str,
+    split: &str,
     golds: &mut Annotations<Gold>,
 ) -> Result<Sample, LineFault> {
     let image_id = question.question_id.clone().into_text();
@@ -121,7 +121,7 @@ fn sample(
         id: gold.question_id.into_text(),
         image_id,
         image_size: gold.image_width.zip(gold.image_height).map(|(w, h)| [w, h]),
-        question: match part {
+        question: match split {
             WITHOUT_OCR => without_ocr(&question.text),
             _ => question.text.clone(),
         },

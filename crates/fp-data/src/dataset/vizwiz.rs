@@ -22,21 +22,21 @@ const TEST: &str = "llava_test.jsonl";
 const VAL: &str = "llava_val.jsonl";
 const ANNOTATIONS: [&str; 2] = ["val.json", "Annotations/val.json"];
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
-    let mut parts = Vec::new();
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
+    let mut splits = Vec::new();
     // `val.json` alone is a name that others use too.
     let is_known = folder.join("val").is_dir() || folder.join(TEST).is_file();
     let annotations = find(folder, &ANNOTATIONS);
     if annotations.is_some_and(|path| is_known || begins_as_vizwiz(&path))
         || folder.join(VAL).is_file()
     {
-        parts.push("val".to_owned());
+        splits.push("val".to_owned());
     }
     if folder.join(TEST).is_file() {
-        parts.push("test".to_owned());
+        splits.push("test".to_owned());
     }
-    parts
+    splits
 }
 
 /// Whether a file of annotations names VizWiz's images: scores need the annotations alone.
@@ -68,21 +68,21 @@ impl Entry {
     }
 }
 
-/// Reads a part.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+/// Reads a split.
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let judge = "the VizWiz server";
-    match part {
-        "test" => read_unanswered(Benchmark::Vizwiz, folder, part, TEST, "test", judge),
-        _ => read_val(folder, part),
+    match split {
+        "test" => read_unanswered(Benchmark::Vizwiz, folder, split, TEST, "test", judge),
+        _ => read_val(folder, split),
     }
 }
 
 /// An image has one question, so that its name is the question's id where nothing else
 /// gives one.
-fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+fn read_val(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "file of annotations", &ANNOTATIONS)?;
     if let Some(asked) = find(folder, &[VAL]) {
-        return read_asked(folder, part, &asked, &path);
+        return read_asked(folder, split, &asked, &path);
     }
     let images = image_folders(folder, &["val", "images/val"]);
     let mut collector = Collector::new("entry", Benchmark::Vizwiz.answer_rule());
@@ -100,7 +100,7 @@ fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let files = vec![path];
     Ok(Reading::new(
         Benchmark::Vizwiz,
-        part,
+        split,
         folder,
         files,
         collector,
@@ -111,7 +111,7 @@ fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
 /// their order where one stands in several.
 fn read_asked(
     folder: &Path,
-    part: &str,
+    split: &str,
     asked: &Path,
     annotations: &Path,
 ) -> Result<Reading, DatasetError> {
@@ -140,12 +140,12 @@ fn read_asked(
         collector.take(number, sample);
     })?;
     let files = vec![asked.to_owned(), annotations.to_owned()];
-    let mut reading = Reading::new(Benchmark::Vizwiz, part, folder, files, collector);
+    let mut reading = Reading::new(Benchmark::Vizwiz, split, folder, files, collector);
     reading.dataset.notes.extend(golds.note());
     Ok(reading)
 }
 
-/// Writes the part `val`.
+/// Writes the split `val`.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     let mut lines = out.lines(VAL)?;
     let mut entries = Vec::new();

@@ -1,4 +1,4 @@
-//! VQAv2: LLaVA's question files, or the official files of the validation part.
+//! VQAv2: LLaVA's question files, or the official files of the validation split.
 //!
 //! `val`: `v2_mscoco_val2014_annotations.json` with
 //! `llava_vqav2_mscoco_val2014.jsonl` or else `v2_OpenEnded_mscoco_val2014_questions.json`;
@@ -35,9 +35,9 @@ const TEST: [(&str, &str); 2] = [
     ("test", "llava_vqav2_mscoco_test2015.jsonl"),
 ];
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
-    let mut parts = Vec::new();
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
+    let mut splits = Vec::new();
     let marks = [
         VAL,
         ANNOTATIONS[0],
@@ -46,11 +46,11 @@ pub(super) fn parts(folder: &Path) -> Vec<String> {
         QUESTIONS[1],
     ];
     if find(folder, &marks).is_some() {
-        parts.push("val".to_owned());
+        splits.push("val".to_owned());
     }
     let test = TEST.iter().filter(|(_, file)| folder.join(file).is_file());
-    parts.extend(test.map(|(part, _)| (*part).to_owned()));
-    parts
+    splits.extend(test.map(|(split, _)| (*split).to_owned()));
+    splits
 }
 
 #[derive(Deserialize)]
@@ -101,18 +101,18 @@ pub(super) struct Answer {
     pub(super) answer: String,
 }
 
-/// Reads a part.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
-    match TEST.iter().find(|(name, _)| *name == part) {
+/// Reads a split.
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
+    match TEST.iter().find(|(name, _)| *name == split) {
         Some((_, file)) => {
             let judge = "the VQAv2 server";
-            read_unanswered(Benchmark::Vqav2, folder, part, file, "test2015", judge)
+            read_unanswered(Benchmark::Vqav2, folder, split, file, "test2015", judge)
         }
-        None => read_val(folder, part),
+        None => read_val(folder, split),
     }
 }
 
-fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
+fn read_val(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let annotations = need(folder, "file of annotations", &ANNOTATIONS)?;
     let mut golds = Annotations::read(&annotations, Some("annotations"), |_, entry: Entry| {
         (entry.question_id.clone().into_text(), Gold::from(entry))
@@ -156,16 +156,16 @@ fn read_val(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         }
     };
     let files = vec![path, annotations];
-    let mut reading = Reading::new(Benchmark::Vqav2, part, folder, files, collector);
+    let mut reading = Reading::new(Benchmark::Vqav2, split, folder, files, collector);
     reading.dataset.notes.extend(golds.note());
     Ok(reading)
 }
 
 /// Said where a file is handed in without the server's own list of questions.
-pub(crate) const NO_UPLOAD_LIST: &str = "the server takes every question of test2015, in the order of llava_vqav2_mscoco_test2015.jsonl, which isn't there: only the questions of this part are in the file";
+pub(crate) const NO_UPLOAD_LIST: &str = "the server takes every question of test2015, in the order of llava_vqav2_mscoco_test2015.jsonl, which isn't there: only the questions of this split are in the file";
 
-/// Ids of all questions that the server wants to see when a test part is handed in: those
-/// of the part `test`, beside which `test-dev` lies. None where that file isn't there.
+/// Ids of all questions that the server wants to see when a test split is handed in: those
+/// of the split `test`, beside which `test-dev` lies. None where that file isn't there.
 ///
 /// # Errors
 /// A line of it that can't be read.
@@ -212,7 +212,7 @@ fn sample(id: Id, question: String, golds: &mut Annotations<Gold>) -> Result<Sam
     })
 }
 
-/// Writes the part `val`.
+/// Writes the split `val`.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     let mut annotations = Vec::new();
     let mut questions = Vec::new();

@@ -1,4 +1,4 @@
-//! Data sets of which some images aren't there: a study asks all questions, and those fail.
+//! Datasets of which some images aren't there: a study asks all questions, and those fail.
 
 use super::{Dataset, DatasetError, Problems, Reading, locate};
 use crate::sample::Sample;
@@ -26,9 +26,9 @@ impl Reading {
         self.questions().next().is_none()
     }
 
-    /// The data set, if nothing is wrong with it but that some images aren't there: their
+    /// The dataset, if nothing is wrong with it but that some images aren't there: their
     /// questions are among the samples, to fail one by one when they are asked. Second, the ids
-    /// of those. Where no image at all is there, the data set itself is wrong.
+    /// of those. Where no image at all is there, the dataset itself is wrong.
     ///
     /// # Errors
     /// As [`Reading::whole`].

@@ -1,4 +1,4 @@
-//! The rule by which one answer is scored, named in configurations and data sets.
+//! The rule by which one answer is scored, named in configurations and datasets.
 
 mod score;
 

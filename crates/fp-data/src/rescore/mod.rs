@@ -1,7 +1,7 @@
 //! Metrics of answers that others produced, without a model: answer files of LLaVA, of
 //! MME's official tool, of MMBench, lmms-eval and VLMEvalKit, scored and compared pairwise.
 //!
-//! [`AnswerFile::read`] reads one file, [`Scored::new`] joins it with a data set and
+//! [`AnswerFile::read`] reads one file, [`Scored::new`] joins it with a dataset and
 //! scores it, [`compare`] tests two of them against each other on the same questions.
 //! [`AnswerSets`] are many sets of answers to the same questions, as a study has them.
 
@@ -40,7 +40,7 @@ use crate::metric::MetricError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RescoreError {
-    /// A file or a data set that can't be used.
+    /// A file or a dataset that can't be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// A figure that has no value.
@@ -74,7 +74,7 @@ pub enum RescoreError {
         path: PathBuf,
         /// Answers in it.
         count: usize,
-        /// The data set.
+        /// The dataset.
         dataset: String,
         /// The first ids of the answers.
         ids: Vec<String>,
@@ -90,7 +90,7 @@ pub enum RescoreError {
         count: usize,
         /// Those to no question.
         unknown: usize,
-        /// The data set.
+        /// The dataset.
         dataset: String,
         /// Questions without an answer.
         missing: usize,
@@ -108,15 +108,15 @@ pub enum RescoreError {
         count: usize,
         /// Those to other questions.
         others: usize,
-        /// The data set.
+        /// The dataset.
         dataset: String,
         /// The first id of them.
         id: String,
         /// What it was asked.
         prompt: String,
-        /// What the data set asks under that id.
+        /// What the dataset asks under that id.
         question: String,
-        /// Whether the data set has the question that was asked, under another id.
+        /// Whether the dataset has the question that was asked, under another id.
         is_known: bool,
     },
     /// Answers that another evaluator gave to another benchmark.
@@ -130,13 +130,13 @@ pub enum RescoreError {
         task: String,
         /// The benchmark that it is.
         benchmark: &'static str,
-        /// The data set.
+        /// The dataset.
         dataset: String,
-        /// The data set's benchmark.
+        /// The dataset's benchmark.
         asked: &'static str,
     },
     /// Files whose questions differ.
-    #[error("{first} and {second} answer different questions; name the data set that both are of")]
+    #[error("{first} and {second} answer different questions; name the dataset that both are of")]
     Different {
         /// The first file.
         first: String,
@@ -171,7 +171,7 @@ pub struct Scored {
     pub name: String,
     /// The file.
     pub path: PathBuf,
-    /// The data set.
+    /// The dataset.
     pub dataset: String,
     /// How answers met questions.
     pub joined: Joined,
@@ -188,7 +188,7 @@ impl Scored {
     /// Joins and scores answers. Questions without an answer count as wrong.
     ///
     /// # Errors
-    /// A data set without answers, or answers to nothing of it.
+    /// A dataset without answers, or answers to nothing of it.
     pub fn new(name: &str, file: &AnswerFile, dataset: &Dataset) -> Result<Scored, RescoreError> {
         dataset.require_answers()?;
         let (texts, joined) = join(file, dataset)?;

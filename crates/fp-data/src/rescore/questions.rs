@@ -1,8 +1,8 @@
-//! The questions that answers are to: a data set, whether its images are there or not.
+//! The questions that answers are to: a dataset, whether its images are there or not.
 
 use crate::dataset::{Dataset, DatasetError, ProblemKind, Reading, locate};
 
-/// Reads the data set that `selector` names, as [`crate::dataset::open`] does, but for images:
+/// Reads the dataset that `selector` names, as [`crate::dataset::open`] does, but for images:
 /// scores need none. A note says how many files aren't there.
 ///
 /// # Errors

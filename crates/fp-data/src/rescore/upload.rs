@@ -30,7 +30,7 @@ pub struct Upload {
 /// all of `test2015`, whichever part was answered.
 ///
 /// # Errors
-/// A benchmark without such a file, answers to nothing of the data set.
+/// A benchmark without such a file, answers to nothing of the dataset.
 pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreError> {
     let form = |reason: String| RescoreError::Form {
         path: file.path.clone(),

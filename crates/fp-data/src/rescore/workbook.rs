@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{RescoreError, Upload};
 use crate::dataset::{Dataset, DatasetError, for_each_tab_row};
 
-/// Columns that the server takes, in its order, whichever the data set's table has.
+/// Columns that the server takes, in its order, whichever the dataset's table has.
 const COLUMNS: [&str; 9] = [
     "index", "question", "A", "B", "C", "D", PREDICTION, "answer", "split",
 ];
@@ -15,14 +15,14 @@ const PREDICTION: &str = "prediction";
 /// Rows of the workbook, the header first.
 pub(super) struct Rows {
     pub(super) rows: Vec<Vec<String>>,
-    /// Columns that the data set's table lacks: they stand empty.
+    /// Columns that the dataset's table lacks: they stand empty.
     pub(super) empty: Vec<&'static str>,
 }
 
-/// Rows of the data set's table with the answers to them, in its order.
+/// Rows of the dataset's table with the answers to them, in its order.
 ///
 /// # Errors
-/// A data set that was not read from such a table.
+/// A dataset that was not read from such a table.
 pub(super) fn mmbench(
     dataset: &Dataset,
     answers: &HashMap<&str, &str>,
@@ -38,7 +38,7 @@ pub(super) fn mmbench(
     let mut places: [Option<usize>; COLUMNS.len()] = [None; COLUMNS.len()];
     let mut rows = Vec::new();
     for_each_tab_row(&path, |number, cells| {
-        // Reading the data set made sure that all of this is UTF-8.
+        // Reading the dataset made sure that all of this is UTF-8.
         let text = |place: usize| {
             let cell = cells.get(place).map_or(&[][..], Vec::as_slice);
             String::from_utf8_lossy(cell).into_owned()

@@ -166,7 +166,7 @@ fn missing_columns_are_named() {
     );
     assert!(error.contains("to be MME's it lacks answer"), "{error}");
     assert!(locate(&folder.path().display().to_string()).is_err());
-    // Beside a data set that is known, a file of something else is left alone.
+    // Beside a dataset that is known, a file of something else is left alone.
     write(&folder.path().join("data/dev.parquet"), &mme());
     assert_eq!(find(folder.path()).unwrap().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Data sets of known answers, written in a layout and read back.
+//! Datasets of known answers, written in a layout and read back.
 
 #![allow(dead_code)] // Each test binary uses its own part.
 
@@ -85,7 +85,7 @@ pub(crate) fn read_back(folder: &Path) -> Dataset {
 
 type Write = fn(&Dataset, Benchmark, &Path) -> Result<Exported, DatasetError>;
 
-/// Writes a data set and reads it back: the same prompts, answers, images and boxes, and
+/// Writes a dataset and reads it back: the same prompts, answers, images and boxes, and
 /// for the same recorded answers the same accuracy.
 #[track_caller]
 pub(crate) fn check_layout(dataset: &Dataset, benchmark: Benchmark, write: Write) {

@@ -1,6 +1,6 @@
-//! Data sets: every layout written and read back, the procedural benchmark, and what can be
+//! Datasets: every layout written and read back, the procedural benchmark, and what can be
 //! wrong, family by family: counted and named, or refused as a whole with the file's name.
-//! Never a smaller data set without a word.
+//! Never a smaller dataset without a word.
 
 mod answers;
 mod damage;

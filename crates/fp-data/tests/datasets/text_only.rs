@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::dataset_support::choices;
 
-/// A data set of the plain form with these lines, and one image, `a.png`.
+/// A dataset of the plain form with these lines, and one image, `a.png`.
 fn plain(folder: &Path, lines: &[Value]) {
     let description = r#"{"name": "n", "split": "s", "answer_rule": "exact"}"#;
     std::fs::write(folder.join("benchmark.json"), description).unwrap();

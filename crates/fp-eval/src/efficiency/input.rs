@@ -99,7 +99,7 @@ impl Input {
         }
     }
 
-    /// A question of a data set.
+    /// A question of a dataset.
     pub(super) fn of_sample(
         inputs: Inputs,
         config: &ModelConfig,

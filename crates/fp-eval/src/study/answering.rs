@@ -6,13 +6,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use fp_model::{GenerateOptions, LlavaModel, ModelConfig};
 
-use super::ahead::{Ahead, Limit};
 use super::choose::Chooser;
 use super::engine::{Done, Job, Loaded, Worker};
 use super::error::StudyError;
 use super::loading::Loader;
 use super::memory::{self, MemoryPlan};
 use super::options::RunOptions;
+use super::prefetch_queue::{Limit, PrefetchQueue};
 use super::prepare::Prepared;
 use super::static_heads::StaticHeads;
 use super::timings::StopWatch;
@@ -77,7 +77,7 @@ impl<'a> Answering<'a> {
         let answering = pools(num_workers, threads)?;
         // Decoding shares an image's work out too, but several images are better.
         let loading = pools(num_loaders, 1)?;
-        let ahead: Ahead<Part<'_>> = Ahead::new(
+        let queue: PrefetchQueue<Part<'_>> = PrefetchQueue::new(
             sizes,
             Limit {
                 // One waits for each worker, and one is being loaded.
@@ -90,20 +90,20 @@ impl<'a> Answering<'a> {
         let (answered, to_record) = sync_channel::<(usize, T)>(2 * num_workers);
         std::thread::scope(|scope| {
             for pool in &loading {
-                let (loader, ahead) = (&loader, &ahead);
-                scope.spawn(move || pool.install(|| loader.run(ahead)));
+                let (loader, queue) = (&loader, &queue);
+                scope.spawn(move || pool.install(|| loader.run(queue)));
             }
             for pool in &answering {
                 let answered = answered.clone();
-                let (worker, ahead, work) = (&worker, &ahead, &work);
+                let (worker, queue, work) = (&worker, &queue, &work);
                 let is_ending = || self.options.is_ending();
                 scope.spawn(move || {
-                    pool.install(|| take_jobs(worker, ahead, (work, &is_ending), &answered));
+                    pool.install(|| take_jobs(worker, queue, (work, &is_ending), &answered));
                 });
             }
             drop(answered);
             let outcome = record_in_order(&to_record, &mut record);
-            ahead.stop();
+            queue.stop();
             // Workers that wait to hand over what nobody takes any more must not wait for ever.
             drop(to_record);
             outcome
@@ -150,19 +150,19 @@ impl<'a> Answering<'a> {
 /// Works on jobs until there are none, no other is to be begun, or nobody records them.
 fn take_jobs<'a, T>(
     worker: &Worker<'_>,
-    ahead: &Ahead<Part<'a>>,
+    queue: &PrefetchQueue<Part<'a>>,
     (work, is_ending): (
         &impl Fn(&Worker<'_>, Job<'_>, Waited) -> Option<T>,
         &impl Fn() -> bool,
     ),
     answered: &SyncSender<(usize, T)>,
 ) {
-    let _guard = ahead.stop_on_panic();
+    let _guard = queue.stop_on_panic();
     let mut watch = StopWatch::start();
     let mut is_first = true;
-    while let Some((number, parts)) = ahead.take() {
+    while let Some((number, parts)) = queue.take() {
         if is_ending() {
-            ahead.stop();
+            queue.stop();
             return;
         }
         let waited = Waited {
@@ -171,7 +171,7 @@ fn take_jobs<'a, T>(
         };
         let parts = parts.into_iter().flatten().collect();
         let Some(done) = work(worker, Job { parts }, waited) else {
-            ahead.stop();
+            queue.stop();
             return;
         };
         if answered.send((number, done)).is_err() {

@@ -12,9 +12,10 @@ use fp_scoring::error_text;
 use super::choose::Choice;
 use super::failure::Failure;
 use super::inputs::Inputs;
-use super::path::Visible;
+use super::path::VisualInput;
 use super::record::{
-    CellRecord, DiversityRecord, Look, RunRecord, SampleRecord, Seen, SeenStage, SeenStages,
+    CellRecord, DiversityRecord, QueryRows, RunRecord, SampleRecord, VisualInputRecord,
+    VisualStageRecord, VisualStagesRecord,
 };
 
 /// A sample of a run: where it stands and how it is scored.
@@ -23,7 +24,7 @@ pub(crate) struct Placed<'a> {
     pub(crate) index: usize,
     pub(crate) dataset: usize,
     pub(crate) rule: AnswerRule,
-    /// Where the data set lies.
+    /// Where the dataset lies.
     pub(crate) folder: &'a Path,
     pub(crate) sample: &'a Sample,
 }
@@ -98,7 +99,7 @@ impl Placed<'_> {
         };
         Ok(SampleRecord {
             runs: vec![RunRecord {
-                seen: Seen::NoImage,
+                seen: VisualInputRecord::NoImage,
                 after_layer: None,
                 kept_hash: None,
                 score: self.sample.score(self.rule, &text),
@@ -128,7 +129,7 @@ impl<'a> Answers<'a> {
         inputs: &'a Inputs,
         image_size: [usize; 2],
         layout: TokenLayout,
-        looks: Vec<Look>,
+        looks: Vec<QueryRows>,
         names_layers: bool,
     ) -> Answers<'a> {
         let record = placed.record(inputs, Some(image_size));
@@ -181,7 +182,7 @@ impl<'a> Answers<'a> {
 
     fn run(
         &mut self,
-        visible: &Visible,
+        visible: &VisualInput,
         generation: &Generation,
         min_margin: Option<f32>,
         diversity: Option<DiversityRecord>,
@@ -192,16 +193,18 @@ impl<'a> Answers<'a> {
             .map(|(_, kept)| format!("{:016x}", kept.hash64()));
         let after_layer = plain.as_ref().map(|(layer, _)| *layer);
         let seen = match (visible, plain) {
-            (Visible::All, _) => Seen::All,
-            (Visible::NoImage, _) => Seen::NoImage,
-            (Visible::Path(_), Some((_, kept))) => Seen::Kept(kept.as_slice().to_vec()),
-            (Visible::Path(path), None) => Seen::Stages(SeenStages {
+            (VisualInput::All, _) => VisualInputRecord::All,
+            (VisualInput::NoImage, _) => VisualInputRecord::NoImage,
+            (VisualInput::Path(_), Some((_, kept))) => {
+                VisualInputRecord::Kept(kept.as_slice().to_vec())
+            }
+            (VisualInput::Path(path), None) => VisualInputRecord::Stages(VisualStagesRecord {
                 input: path.input,
                 positions: path.positions,
                 stages: path
                     .stages
                     .iter()
-                    .map(|stage| SeenStage {
+                    .map(|stage| VisualStageRecord {
                         site: stage.site,
                         kept: stage.places.to_vec(),
                         merge: stage.selection.merge().map(|merge| merge.rows().to_vec()),

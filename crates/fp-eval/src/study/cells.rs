@@ -58,7 +58,7 @@ pub struct CellResult {
     pub vanilla_on_same: Option<Mean>,
     /// The same by kind of question.
     pub by_family: BTreeMap<String, Mean>,
-    /// The same by data set, in their order.
+    /// The same by dataset, in their order.
     pub by_dataset: Vec<Mean>,
     /// Samples that it doesn't apply to.
     pub num_skipped: usize,

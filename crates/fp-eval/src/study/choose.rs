@@ -17,16 +17,16 @@ use super::config::StudyConfig;
 use super::grid::{Cell, Grid, ModelShape, square_grid};
 use super::inputs::LoadedImage;
 use super::method::Method;
-use super::path::{PathStage, Visible};
+use super::path::{PathStage, VisualInput};
 use super::quality::{Attentions, TokenFeatures};
-use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look};
+use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, QueryRows};
 use super::spec::RunSpec;
 use super::static_heads::{RankedRule, StaticHeads};
 
 /// A cell's choice, and what decided it.
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
-    pub(crate) visible: Option<Visible>,
+    pub(crate) visible: Option<VisualInput>,
     /// What tokens were chosen by.
     pub(crate) attention: Option<AttentionRecord>,
     /// How different the chosen tokens are.
@@ -77,7 +77,7 @@ impl Chosen {
 }
 
 impl Choice {
-    fn new(visible: Option<Visible>, record: CellRecord) -> Choice {
+    fn new(visible: Option<VisualInput>, record: CellRecord) -> Choice {
         Choice {
             visible,
             attention: None,
@@ -106,7 +106,7 @@ impl Choice {
             });
         }
         record.token_cut = closest;
-        let visible = Visible::new(plan.input, plan.positions, stages, num_image_tokens);
+        let visible = VisualInput::new(plan.input, plan.positions, stages, num_image_tokens);
         Choice {
             attention,
             ..Choice::new(Some(visible), record)
@@ -365,15 +365,15 @@ pub(crate) fn measure_diversity(choices: &mut [Choice], features: &TokenFeatures
     }
 }
 
-impl Look {
+impl QueryRows {
     pub(crate) fn new(
         branch: &str,
         query_strategy: QueryStrategy,
         rows: &[usize],
         weights: &[f64],
-    ) -> Look {
+    ) -> QueryRows {
         let is_even = weights.windows(2).all(|pair| pair[0] == pair[1]);
-        Look {
+        QueryRows {
             query_strategy,
             branch: branch.to_owned(),
             rows: rows.to_vec(),

@@ -7,7 +7,7 @@ use fp_scoring::{
 use serde::Serialize;
 
 use super::method::Method;
-use super::record::{RunRecord, SampleRecord, Seen};
+use super::record::{RunRecord, SampleRecord, VisualInputRecord};
 use super::spec::RunSpec;
 use super::token_flow::{Flows, TokenFlow};
 
@@ -207,16 +207,16 @@ fn schedule(
 ) -> Result<TokenSchedule, BudgetError> {
     let num_layers = spec.model.shape.decoder.num_layers;
     match &run.seen {
-        Seen::All => Ok(TokenSchedule::constant(num_layers, layout.num_image)),
+        VisualInputRecord::All => Ok(TokenSchedule::constant(num_layers, layout.num_image)),
         // Left out from the first layer on, not from the one after K.
-        Seen::NoImage => Ok(TokenSchedule::constant(num_layers, 0)),
-        Seen::Kept(kept) => TokenSchedule::one_stage(
+        VisualInputRecord::NoImage => Ok(TokenSchedule::constant(num_layers, 0)),
+        VisualInputRecord::Kept(kept) => TokenSchedule::one_stage(
             num_layers,
             layout.num_image,
             run.after_layer.unwrap_or(spec.config.prune_layer.first()),
             kept.len(),
         ),
-        Seen::Stages(seen) => {
+        VisualInputRecord::Stages(seen) => {
             let sites = seen
                 .stages
                 .iter()
@@ -232,12 +232,12 @@ fn num_query_rows(record: &SampleRecord, layout: TokenLayout, method: &Method) -
     let Some(query) = method.query_strategy() else {
         return 0;
     };
-    let look = record
+    let query_rows = record
         .looks
         .iter()
-        .find(|look| look.query_strategy == query);
-    look.map_or(0, |look| {
-        let rows = look.rows.iter();
+        .find(|query_rows| query_rows.query_strategy == query);
+    query_rows.map_or(0, |query_rows| {
+        let rows = query_rows.rows.iter();
         rows.filter(|&&row| row >= layout.num_system).count()
     })
 }

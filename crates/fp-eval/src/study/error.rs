@@ -152,7 +152,7 @@ pub enum StudyError {
         /// Which program.
         holder: String,
     },
-    /// Runs that aren't pieces of one.
+    /// Runs that aren't shards of one.
     #[error("{} and {} can't be merged: {reason}", first.display(), second.display())]
     Merge {
         /// One folder.
@@ -162,7 +162,7 @@ pub enum StudyError {
         /// Why.
         reason: String,
     },
-    /// Pieces that don't make a whole.
+    /// Shards that don't make a whole.
     #[error(
         "{missing} of {expected} samples are in none of the folders, the first one is sample {first}{}",
         listed(holes)

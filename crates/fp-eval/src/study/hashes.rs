@@ -96,7 +96,7 @@ pub(crate) fn files_of(
     Ok((sha256_hex(list.as_bytes()), files))
 }
 
-/// Hash over a data set's files and the images of its samples.
+/// Hash over a dataset's files and the images of its samples.
 pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), StudyError> {
     let mut list = String::new();
     // A file that holds images too, such as a Parquet file, counts as one of them.

@@ -2,11 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::ahead::Ahead;
 use super::answers::Placed;
 use super::engine::{ImageJob, Loaded, Prompts, Question, TextQuestion};
 use super::failure::Failure;
 use super::inputs::EncodedImage;
+use super::prefetch_queue::PrefetchQueue;
 use super::prepare::Prepared;
 
 /// What is to be loaded: samples on one image, and the image; a text-only question; nothing
@@ -74,21 +74,24 @@ impl<'a> Loader<'a> {
     }
 
     /// Loads images until there are none; an image of the jobs without any sample is none.
-    pub(super) fn run(&self, ahead: &Ahead<Option<Loaded<'a>>>) {
-        let _guard = ahead.stop_on_panic();
-        while let Some((at, begun)) = self.begin(ahead) {
+    pub(super) fn run(&self, queue: &PrefetchQueue<Option<Loaded<'a>>>) {
+        let _guard = queue.stop_on_panic();
+        while let Some((at, begun)) = self.begin(queue) {
             let loaded = match begun {
                 Begun::Nothing => None,
                 Begun::Image(placed, encoded) => Some(Loaded::Image(self.load(&placed, encoded))),
                 Begun::Text(placed) => Some(Loaded::Text(self.text_only(placed))),
             };
-            ahead.hand_in(at, loaded);
+            queue.hand_in(at, loaded);
         }
     }
 
-    fn begin(&self, ahead: &Ahead<Option<Loaded<'a>>>) -> Option<((usize, usize), Begun<'a>)> {
+    fn begin(
+        &self,
+        queue: &PrefetchQueue<Option<Loaded<'a>>>,
+    ) -> Option<((usize, usize), Begun<'a>)> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let (job, image) = ahead.begin()?;
+        let (job, image) = queue.begin()?;
         let group = self.jobs[job][image].iter();
         let placed: Vec<Placed<'a>> = group.filter_map(|&index| self.placed(index)).collect();
         let begun = match placed.first() {
@@ -140,7 +143,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// The sample at a position over all data sets.
+    /// The sample at a position over all datasets.
     fn placed(&self, index: usize) -> Option<Placed<'a>> {
         let prepared: &'a Prepared = self.prepared;
         let specs = prepared.spec.datasets.iter();

@@ -1,4 +1,4 @@
-//! Putting the pieces of a run together.
+//! Putting the shards of a run together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -12,47 +12,47 @@ use super::static_heads::{STATIC_HEADS_FILE, StaticHeads};
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    piece: usize,
-    /// Of the piece's records.
+struct RecordPosition {
+    shard: usize,
+    /// Of the shard's records.
     part: usize,
     place: usize,
 }
 
-/// Parts of pieces that are held at once: of each piece the one that is read.
+/// Parts of shards that are held at once: of each shard the one that is read.
 const MOST_HELD: usize = 256;
 
-/// Puts pieces of one run together in a new folder, which then holds what the run
-/// in one piece holds, whatever the order of the pieces. Samples that are in
-/// several pieces have to be the same in each. Returns the number of samples.
+/// Puts shards of one run together in a new folder, which then holds what the run
+/// without shards holds, whatever the order of the shards. Samples that are in
+/// several shards have to be the same in each. Returns the number of samples.
 ///
 /// # Errors
-/// Pieces of different runs, samples that differ or are in none of them, a damaged
+/// Shards of different runs, samples that differ or are in none of them, a damaged
 /// line, a folder that isn't new.
-pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
-    let specs = pieces
+pub fn merge(output: &Path, shards: &[PathBuf]) -> Result<usize, StudyError> {
+    let specs = shards
         .iter()
-        .map(|piece| read_spec(piece))
+        .map(|shard| read_spec(shard))
         .collect::<Result<Vec<_>, _>>()?;
-    let (Some(first), Some(first_piece)) = (specs.first(), pieces.first()) else {
+    let (Some(first), Some(first_shard)) = (specs.first(), shards.first()) else {
         return Err(StudyError::Setting {
-            what: "pieces",
+            what: "shards",
             found: "none".to_owned(),
             expected: "at least one run's folder".to_owned(),
         });
     };
-    for (spec, piece) in specs.iter().zip(pieces) {
-        check_same(first, first_piece, spec, piece)?;
+    for (spec, shard) in specs.iter().zip(shards) {
+        check_same(first, first_shard, spec, shard)?;
     }
-    check_sharing(&specs, pieces)?;
-    let mut reader = Reader::open(&specs, pieces)?;
+    check_sharing(&specs, shards)?;
+    let mut reader = Reader::open(&specs, shards)?;
     let (places, order) = reader.places()?;
     if let Some(missing) = (0..first.num_samples).find(|index| !places.contains_key(index)) {
         return Err(StudyError::Incomplete {
             missing: first.num_samples - places.len(),
             expected: first.num_samples,
             first: missing,
-            holes: holes(&specs, pieces)?,
+            holes: holes(&specs, shards)?,
         });
     }
     start(output)?;
@@ -63,8 +63,8 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
         }
     }
     writer.finish()?;
-    merge_timings(output, pieces)?;
-    merge_static_heads(output, pieces)?;
+    merge_timings(output, shards)?;
+    merge_static_heads(output, shards)?;
     write_spec(
         output,
         &RunSpec {
@@ -79,13 +79,13 @@ pub fn merge(output: &Path, pieces: &[PathBuf]) -> Result<usize, StudyError> {
 
 fn check_same(
     first: &RunSpec,
-    first_piece: &Path,
+    first_shard: &Path,
     spec: &RunSpec,
-    piece: &Path,
+    shard: &Path,
 ) -> Result<(), StudyError> {
     let refuse = |reason: String| StudyError::Merge {
-        first: first_piece.to_owned(),
-        second: piece.to_owned(),
+        first: first_shard.to_owned(),
+        second: shard.to_owned(),
         reason,
     };
     let whole = |spec: &RunSpec| RunSpec {
@@ -94,7 +94,7 @@ fn check_same(
         ..spec.clone()
     };
     let changes =
-        changes(&whole(first), &whole(spec)).map_err(StudyError::json(piece.join(SPEC_FILE)))?;
+        changes(&whole(first), &whole(spec)).map_err(StudyError::json(shard.join(SPEC_FILE)))?;
     if !changes.is_empty() {
         return Err(refuse(format!("the second has {}", changes.join(", "))));
     }
@@ -109,20 +109,20 @@ fn check_same(
 
 /// Refuses shards whose images were assigned by different rules: together they would lack
 /// samples, or have them twice.
-fn check_sharing(specs: &[RunSpec], pieces: &[PathBuf]) -> Result<(), StudyError> {
+fn check_sharing(specs: &[RunSpec], shards: &[PathBuf]) -> Result<(), StudyError> {
     let rule = |spec: &RunSpec| spec.shard_plan.map(|plan| (plan.rule, plan.total_cost));
     let mut shards = specs
         .iter()
-        .zip(pieces)
+        .zip(shards)
         .filter(|(spec, _)| spec.shard.is_some());
-    let Some((first, first_piece)) = shards.next() else {
+    let Some((first, first_shard)) = shards.next() else {
         return Ok(());
     };
     match shards.find(|(spec, _)| rule(spec) != rule(first)) {
         None => Ok(()),
-        Some((_, piece)) => Err(StudyError::Merge {
-            first: first_piece.clone(),
-            second: piece.clone(),
+        Some((_, shard)) => Err(StudyError::Merge {
+            first: first_shard.clone(),
+            second: shard.clone(),
             reason: "their images were assigned to shards by different rules; run the shards of \
                      one study with one version of the program"
                 .to_owned(),
@@ -130,8 +130,8 @@ fn check_sharing(specs: &[RunSpec], pieces: &[PathBuf]) -> Result<(), StudyError
     }
 }
 
-/// Shards that aren't among the pieces or aren't finished, in words.
-fn holes(specs: &[RunSpec], pieces: &[PathBuf]) -> Result<Vec<String>, StudyError> {
+/// Shards that are missing or aren't finished, in words.
+fn holes(specs: &[RunSpec], shards: &[PathBuf]) -> Result<Vec<String>, StudyError> {
     let mut holes = Vec::new();
     let count = specs
         .iter()
@@ -141,17 +141,17 @@ fn holes(specs: &[RunSpec], pieces: &[PathBuf]) -> Result<Vec<String>, StudyErro
     for index in 1..=count.unwrap_or(0) {
         let of_shard: Vec<_> = specs
             .iter()
-            .zip(pieces)
+            .zip(shards)
             .filter(|(spec, _)| spec.shard.is_some_and(|shard| shard.index == index))
             .collect();
         let mut is_short = true;
         let mut found = Vec::new();
-        for (spec, piece) in of_shard {
-            let done = count_records(piece, Counted::default())?.lines as usize;
+        for (spec, shard) in of_shard {
+            let done = count_records(shard, Counted::default())?.lines as usize;
             let total = spec.shard_plan.map(|plan| plan.num_samples);
             is_short &= total.is_some_and(|total| done < total);
             let of = total.map_or(String::new(), |total| format!(" of {total}"));
-            found.push(format!("{done}{of} in {}", piece.display()));
+            found.push(format!("{done}{of} in {}", shard.display()));
         }
         if is_short {
             let count = count.unwrap_or(0);
@@ -165,21 +165,21 @@ fn holes(specs: &[RunSpec], pieces: &[PathBuf]) -> Result<Vec<String>, StudyErro
     Ok(holes)
 }
 
-/// Reads the records of pieces.
+/// Reads the records of shards.
 struct Reader<'a> {
-    pieces: &'a [PathBuf],
+    shards: &'a [PathBuf],
     specs: &'a [RunSpec],
     records: Vec<Records>,
-    /// Parts that were read, by piece and part, and when each was last looked at.
+    /// Parts that were read, by shard and part, and when each was last looked at.
     held: BTreeMap<(usize, usize), (u64, Vec<Stored>)>,
     looks: u64,
 }
 
 impl Reader<'_> {
-    fn open<'a>(specs: &'a [RunSpec], pieces: &'a [PathBuf]) -> Result<Reader<'a>, StudyError> {
-        let records = pieces.iter().map(|piece| Records::open(piece));
+    fn open<'a>(specs: &'a [RunSpec], shards: &'a [PathBuf]) -> Result<Reader<'a>, StudyError> {
+        let records = shards.iter().map(|shard| Records::open(shard));
         Ok(Reader {
-            pieces,
+            shards,
             specs,
             records: records.collect::<Result<_, _>>()?,
             held: BTreeMap::new(),
@@ -187,21 +187,21 @@ impl Reader<'_> {
         })
     }
 
-    fn stored(&mut self, place: Place) -> Result<&Stored, StudyError> {
-        let key = (place.piece, place.part);
+    fn stored(&mut self, place: RecordPosition) -> Result<&Stored, StudyError> {
+        let key = (place.shard, place.part);
         if !self.held.contains_key(&key) {
             if self.held.len() >= MOST_HELD {
                 let longest = self.held.iter().min_by_key(|(_, (look, _))| *look);
                 let longest = longest.map(|(key, _)| *key);
                 longest.and_then(|key| self.held.remove(&key));
             }
-            let part = self.records[place.piece].stored(place.part)?;
+            let part = self.records[place.shard].stored(place.part)?;
             self.held.insert(key, (0, part));
         }
         self.looks += 1;
         let looks = self.looks;
         let missing = || StudyError::Content {
-            path: self.pieces[place.piece].clone(),
+            path: self.shards[place.shard].clone(),
             reason: "its records have become fewer".to_owned(),
         };
         let (look, part) = self.held.get_mut(&key).ok_or_else(missing)?;
@@ -211,18 +211,18 @@ impl Reader<'_> {
 
     /// Where each sample's record lies, and the order in which one run records them.
     ///
-    /// A piece holds whole images, images in order, so a sample's place in the
+    /// A shard holds whole images, images in order, so a sample's place in the
     /// whole follows from its image's first sample, which every record of the image
     /// comes right behind.
-    fn places(&mut self) -> Result<(HashMap<usize, Place>, Vec<usize>), StudyError> {
-        let mut places: HashMap<usize, Place> = HashMap::new();
+    fn places(&mut self) -> Result<(HashMap<usize, RecordPosition>, Vec<usize>), StudyError> {
+        let mut places: HashMap<usize, RecordPosition> = HashMap::new();
         let mut images: HashMap<(usize, String), Vec<usize>> = HashMap::new();
-        for piece in 0..self.pieces.len() {
-            for part in 0..self.records[piece].num_parts() {
+        for shard in 0..self.shards.len() {
+            for part in 0..self.records[shard].num_parts() {
                 // Each is held against the run before anything is made of it.
-                let records = self.records[piece].part(&self.specs[piece], part)?;
+                let records = self.records[shard].part(&self.specs[shard], part)?;
                 for (place, record) in records.into_iter().enumerate() {
-                    let place = Place { piece, part, place };
+                    let place = RecordPosition { shard, part, place };
                     let Some(other) = places.get(&record.index).copied() else {
                         places.insert(record.index, place);
                         let image = match record.image.as_str() {
@@ -237,8 +237,8 @@ impl Reader<'_> {
                     let known = self.stored(other)?.clone();
                     if *self.stored(place)? != known {
                         return Err(StudyError::Merge {
-                            first: self.pieces[other.piece].clone(),
-                            second: self.pieces[piece].clone(),
+                            first: self.shards[other.shard].clone(),
+                            second: self.shards[shard].clone(),
                             reason: format!("sample {} differs", record.index),
                         });
                     }
@@ -264,33 +264,33 @@ fn start(output: &Path) -> Result<(), StudyError> {
 }
 
 /// The heads of static variants, which every shard has ranked alike.
-fn merge_static_heads(output: &Path, pieces: &[PathBuf]) -> Result<(), StudyError> {
+fn merge_static_heads(output: &Path, shards: &[PathBuf]) -> Result<(), StudyError> {
     let mut known: Option<(&PathBuf, StaticHeads)> = None;
-    for piece in pieces {
-        let Some(heads) = StaticHeads::read(piece)? else {
+    for shard in shards {
+        let Some(heads) = StaticHeads::read(shard)? else {
             continue;
         };
         match &known {
             Some((first, other)) if *other != heads => {
                 return Err(StudyError::Merge {
                     first: (*first).clone(),
-                    second: piece.clone(),
+                    second: shard.clone(),
                     reason: format!("their {STATIC_HEADS_FILE} differ"),
                 });
             }
             Some(_) => {}
-            None => known = Some((piece, heads)),
+            None => known = Some((shard, heads)),
         }
     }
     known.map_or(Ok(()), |(_, heads)| heads.write(output))
 }
 
-/// Timings one after the other; pieces without any have none.
-fn merge_timings(output: &Path, pieces: &[PathBuf]) -> Result<(), StudyError> {
+/// Timings one after the other; shards without any have none.
+fn merge_timings(output: &Path, shards: &[PathBuf]) -> Result<(), StudyError> {
     let path = output.join(TIMINGS_FILE);
     let mut all = Vec::new();
-    for piece in pieces {
-        let from = piece.join(TIMINGS_FILE);
+    for shard in shards {
+        let from = shard.join(TIMINGS_FILE);
         if from.is_file() {
             let bytes = fp_scoring::read_file(&from).map_err(StudyError::io("read", &from))?;
             let whole = bytes

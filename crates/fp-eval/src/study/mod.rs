@@ -10,7 +10,6 @@
 //! gives them images ahead of time, `engine` answers, `choose` lets cells choose their
 //! tokens, `answers` makes records, `folder` writes them.
 
-mod ahead;
 mod answering;
 mod answers;
 mod budget;
@@ -40,6 +39,7 @@ mod options;
 mod order;
 mod own_methods;
 mod path;
+mod prefetch_queue;
 mod prepare;
 mod quality;
 mod rank_heads;
@@ -84,8 +84,8 @@ pub use order::Shard;
 pub use own_methods::methods_of;
 pub(crate) use own_methods::plans_of_run;
 pub use record::{
-    AttentionRecord, CellRecord, CutRecord, DiversityRecord, Look, NEAR_TIE_MARGIN, RunRecord,
-    SampleRecord, Seen, SeenStage, SeenStages,
+    AttentionRecord, CellRecord, CutRecord, DiversityRecord, NEAR_TIE_MARGIN, QueryRows, RunRecord,
+    SampleRecord, VisualInputRecord, VisualStageRecord, VisualStagesRecord,
 };
 pub use records::{
     BLOCKS_FILE, BlockError, Counted, Ordered, RECORDS_FILE, Records, RecordsWriter, count_records,

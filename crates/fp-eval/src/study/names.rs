@@ -46,11 +46,11 @@ pub fn is_embedded(name: &Path) -> bool {
     name.as_os_str() == EMBEDDED
 }
 
-/// What a data set is opened by, from the name that a configuration has for it: a
-/// folder, or a folder and a part of it, `FOLDER:PART`.
+/// What a dataset is opened by, from the name that a configuration has for it: a
+/// folder, or a folder and a part of it, `FOLDER:SPLIT`.
 ///
 /// # Errors
-/// A shipped data set is named and isn't there.
+/// A shipped dataset is named and isn't there.
 pub fn dataset_selector(name: &str) -> Result<String, StudyError> {
     Ok(match name.split_once(':') {
         Some((EMBEDDED, split)) => embedded::benchmark_dir(split)?.display().to_string(),

@@ -31,7 +31,7 @@ pub struct RunOptions {
     /// The methods that are known by name; what is registered here can be named in
     /// configurations.
     pub methods: Arc<MethodRegistry>,
-    /// Only this piece of the run.
+    /// Only this shard of the run.
     pub shard: Option<Shard>,
     /// Resume though configuration, data or weights differ from those at the start.
     pub accept_changes: bool,

@@ -9,13 +9,13 @@ use fp_data::Sample;
 use fp_data::dataset::ImageRef;
 use serde::{Deserialize, Serialize};
 
-/// One of several pieces of a run.
+/// One of several shards of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
-    /// Which piece, counted from 1.
+    /// Which shard, counted from 1.
     pub index: usize,
-    /// How many pieces.
+    /// How many shards.
     pub count: usize,
 }
 
@@ -30,7 +30,7 @@ impl FromStr for Shard {
 
     fn from_str(text: &str) -> Result<Shard, String> {
         let wrong =
-            || format!("`{text}` is no piece of a run; write i/n with i from 1 to n, such as 1/4");
+            || format!("`{text}` is no shard of a run; write i/n with i from 1 to n, such as 1/4");
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
         let (index, count) = (number(index)?, number(count)?);
@@ -42,7 +42,7 @@ impl FromStr for Shard {
     }
 }
 
-/// Samples by image, a text-only one by itself: indices over all data sets, in the order of
+/// Samples by image, a text-only one by itself: indices over all datasets, in the order of
 /// running.
 pub(crate) fn image_groups(datasets: &[&[Sample]]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();

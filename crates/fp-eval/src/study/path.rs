@@ -6,7 +6,7 @@ use fp_scoring::{ImageInput, KeptTokens, PositionRule, Site, TokenSelection};
 
 /// What of the image a run of the model sees.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Visible {
+pub(crate) enum VisualInput {
     /// All of it.
     All,
     /// What some stages let through.
@@ -34,7 +34,7 @@ pub(crate) struct PathStage {
     pub(crate) places: Arc<[usize]>,
 }
 
-impl Visible {
+impl VisualInput {
     /// What stages let through of N tokens. A stage beside others that lets everything
     /// through is none.
     pub(crate) fn new(
@@ -42,9 +42,9 @@ impl Visible {
         positions: PositionRule,
         mut stages: Vec<PathStage>,
         num_image_tokens: usize,
-    ) -> Visible {
+    ) -> VisualInput {
         if input == ImageInput::None {
-            return Visible::NoImage;
+            return VisualInput::NoImage;
         }
         let mut entering = num_image_tokens;
         let is_idle: Vec<bool> = stages
@@ -65,9 +65,9 @@ impl Visible {
             stays
         });
         if stages.is_empty() && input == ImageInput::Whole {
-            return Visible::All;
+            return VisualInput::All;
         }
-        Visible::Path(Arc::new(Path {
+        VisualInput::Path(Arc::new(Path {
             input,
             positions,
             stages,
@@ -77,7 +77,7 @@ impl Visible {
     /// The tokens kept, where one stage of the whole image keeps some at their old
     /// positions, unmerged and in their order: the layer, and they.
     pub(crate) fn kept_after_layer(&self) -> Option<(usize, KeptTokens)> {
-        let Visible::Path(path) = self else {
+        let VisualInput::Path(path) = self else {
             return None;
         };
         match (path.input, path.positions, path.stages.as_slice()) {
@@ -91,7 +91,7 @@ impl Visible {
 
     /// The tokens of the whole image that are there in the end, where none was merged.
     pub(crate) fn last_tokens(&self, num_image_tokens: usize) -> Option<KeptTokens> {
-        let Visible::Path(path) = self else {
+        let VisualInput::Path(path) = self else {
             return None;
         };
         let is_merged = |stage: &PathStage| stage.selection.merge().is_some();
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn stages_that_keep_everything_are_none() {
-        let new = |stages| Visible::new(ImageInput::Whole, PositionRule::Keep, stages, 4);
+        let new = |stages| VisualInput::new(ImageInput::Whole, PositionRule::Keep, stages, 4);
         let one = new(vec![stage(Site::Layer(2), &[0, 2], 4)]);
         let idle_first = new(vec![
             stage(Site::Layer(1), &[0, 1, 2, 3], 4),
@@ -126,11 +126,11 @@ mod tests {
         ]);
         assert_eq!(one, idle_first);
         assert_eq!(one.kept_after_layer().unwrap().0, 2);
-        assert_eq!(new(vec![]), Visible::All);
+        assert_eq!(new(vec![]), VisualInput::All);
         // What was chosen is recorded, though nothing was dropped.
         let all = new(vec![stage(Site::Layer(2), &[0, 1, 2, 3], 4)]);
         assert_eq!(all.kept_after_layer().unwrap().1.len(), 4);
-        let none = Visible::new(ImageInput::None, PositionRule::Keep, vec![], 4);
-        assert_eq!(none, Visible::NoImage);
+        let none = VisualInput::new(ImageInput::None, PositionRule::Keep, vec![], 4);
+        assert_eq!(none, VisualInput::NoImage);
     }
 }

@@ -33,8 +33,8 @@ pub(crate) struct Prepared {
     pub(crate) spec: RunSpec,
     pub(crate) datasets: Vec<Dataset>,
     pub(crate) inputs: Inputs,
-    /// Samples of this run or piece by image, in the order of running: indices over all
-    /// data sets.
+    /// Samples of this run or shard by image, in the order of running: indices over all
+    /// datasets.
     pub(crate) groups: Vec<Vec<usize>>,
     /// The methods that cells name.
     pub(crate) registry: MethodRegistry,
@@ -132,8 +132,8 @@ impl Prepared {
         if let Some(shard) = shard {
             let costs = prepared.costs();
             let groups = std::mem::take(&mut prepared.groups);
-            let (piece, plan) = shards::piece(groups, &costs, shard);
-            prepared.groups = piece;
+            let (shard, plan) = shards::own_shard(groups, &costs, shard);
+            prepared.groups = own;
             prepared.spec.shard = Some(shard);
             prepared.spec.shard_plan = Some(plan);
         }
@@ -228,7 +228,7 @@ fn check(config: &StudyConfig, own: &OwnMethods) -> Result<(), StudyError> {
     }))
 }
 
-/// Ids of the samples whose image isn't there, of one data set.
+/// Ids of the samples whose image isn't there, of one dataset.
 type Absent = HashSet<String>;
 
 /// Reads every dataset; what is wrong with one hides nothing of the next.

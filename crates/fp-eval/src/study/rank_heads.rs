@@ -1,6 +1,6 @@
 //! Ranks heads on the half to choose by, for the static variants of head strategies.
 //!
-//! A shard ranks over the whole half, not over its piece of it.
+//! A shard ranks over the whole half, not over its share of it.
 
 use std::path::Path;
 

@@ -12,15 +12,15 @@ use super::failure::FailureKind;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SampleRecord {
-    /// Position over all data sets of the run, in their order.
+    /// Position over all datasets of the run, in their order.
     pub index: usize,
-    /// Which of the run's data sets it is from.
+    /// Which of the run's datasets it is from.
     pub dataset: usize,
-    /// Id in its data set.
+    /// Id in its dataset.
     pub id: String,
     /// What samples on one image share: the cluster of every statistic.
     pub image_id: String,
-    /// The image's file, relative to the data set's folder; empty for a text-only question.
+    /// The image's file, relative to the dataset's folder; empty for a text-only question.
     pub image: String,
     /// The question is asked without an image: there is nothing to prune, so that one run
     /// answers every cell.
@@ -46,7 +46,7 @@ pub struct SampleRecord {
     pub layout: Option<TokenLayout>,
     /// Where each query strategy of the grid looked from, in the grid's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub looks: Vec<Look>,
+    pub looks: Vec<QueryRows>,
     /// The distinct attentions that strategies chose by: the means over their heads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attentions: Vec<AttentionRecord>,
@@ -67,7 +67,7 @@ pub struct SampleRecord {
 /// Where a query strategy looked from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Look {
+pub struct QueryRows {
     /// The strategy.
     pub query_strategy: QueryStrategy,
     /// The rule that it came to on this sample.
@@ -134,14 +134,14 @@ pub struct DiversityRecord {
 /// What a run of the model saw of the image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Seen {
+pub enum VisualInputRecord {
     /// Every token: no pruning.
     All,
     /// These tokens after layer K, ascending, at their old positions; none of them in the
     /// control `drop_all`.
     Kept(Vec<usize>),
     /// What the stages of another method let through.
-    Stages(SeenStages),
+    Stages(VisualStagesRecord),
     /// The image was left out from the beginning.
     NoImage,
 }
@@ -149,20 +149,20 @@ pub enum Seen {
 /// What the stages of a method let through.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SeenStages {
+pub struct VisualStagesRecord {
     /// What the vision tower was given, where it wasn't the whole image.
     #[serde(default, skip_serializing_if = "ImageInput::is_whole")]
     pub input: ImageInput,
     /// Positions of the tokens that went on.
     pub positions: PositionRule,
     /// In the order of their sites.
-    pub stages: Vec<SeenStage>,
+    pub stages: Vec<VisualStageRecord>,
 }
 
 /// What one stage let through.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SeenStage {
+pub struct VisualStageRecord {
     /// Where.
     pub site: Site,
     /// The tokens that went on, in their order, by their places in the image.
@@ -173,17 +173,17 @@ pub struct SeenStage {
     pub merge: Option<Vec<Vec<(usize, f64)>>>,
 }
 
-impl Seen {
+impl VisualInputRecord {
     /// Image tokens that were there in the last layer, of N.
     pub fn num_last(&self, num_image_tokens: usize) -> usize {
         match self {
-            Seen::All => num_image_tokens,
-            Seen::Kept(kept) => kept.len(),
-            Seen::Stages(seen) => seen
+            VisualInputRecord::All => num_image_tokens,
+            VisualInputRecord::Kept(kept) => kept.len(),
+            VisualInputRecord::Stages(seen) => seen
                 .stages
                 .last()
                 .map_or(num_image_tokens, |s| s.kept.len()),
-            Seen::NoImage => 0,
+            VisualInputRecord::NoImage => 0,
         }
     }
 
@@ -191,16 +191,16 @@ impl Seen {
     /// some were dropped, none merged, and those left kept their order.
     pub fn last_tokens(&self) -> Option<&[usize]> {
         match self {
-            Seen::Kept(kept) => Some(kept),
-            Seen::Stages(seen) => {
-                let is_merged = |stage: &SeenStage| stage.merge.is_some();
+            VisualInputRecord::Kept(kept) => Some(kept),
+            VisualInputRecord::Stages(seen) => {
+                let is_merged = |stage: &VisualStageRecord| stage.merge.is_some();
                 let is_whole = seen.input.is_whole();
                 let last = seen.stages.last().filter(|_| is_whole)?;
                 let is_set =
                     last.kept.is_sorted_by(|a, b| a < b) && !seen.stages.iter().any(is_merged);
                 is_set.then_some(last.kept.as_slice())
             }
-            Seen::All | Seen::NoImage => None,
+            VisualInputRecord::All | VisualInputRecord::NoImage => None,
         }
     }
 }
@@ -210,7 +210,7 @@ impl Seen {
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
     /// What was seen of the image.
-    pub seen: Seen,
+    pub seen: VisualInputRecord,
     /// K of `kept`, where the study has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_layer: Option<usize>,
@@ -225,7 +225,7 @@ pub struct RunRecord {
     pub finish_reason: FinishReason,
     /// Smallest distance between the two largest logits while decoding.
     pub min_margin: Option<f32>,
-    /// 0 to 1, by the data set's rule.
+    /// 0 to 1, by the dataset's rule.
     pub score: f64,
     /// How different the kept tokens are; none for fewer than two.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Samples of this run or piece.
+    /// Samples of this run or shard.
     pub total: usize,
     /// Samples that are recorded.
     pub done: usize,
@@ -38,7 +38,7 @@ pub struct Progress {
 pub struct RunSummary {
     /// The run's folder.
     pub output: PathBuf,
-    /// Samples of this run or piece.
+    /// Samples of this run or shard.
     pub num_samples: usize,
     /// Those that were there already.
     pub num_resumed: usize,

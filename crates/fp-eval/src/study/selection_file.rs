@@ -29,9 +29,9 @@ use serde::{Deserialize, Serialize};
 
 use self::rows::{Rows, read_rows};
 use super::config::name_of;
-use super::record::{SampleRecord, SeenStage, SeenStages};
+use super::record::{SampleRecord, VisualStageRecord, VisualStagesRecord};
 use super::spec::{FileHash, RunSpec};
-use super::{Cell, Grid, Seen};
+use super::{Cell, Grid, VisualInputRecord};
 
 /// Problems of one file that are named.
 const MOST_NAMED: usize = 5;
@@ -80,7 +80,7 @@ struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     merge: Option<Vec<Vec<(usize, f64)>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    stages: Option<Vec<SeenStage>>,
+    stages: Option<Vec<VisualStageRecord>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     positions: Option<PositionRule>,
     #[serde(default, skip_serializing_if = "ImageInput::is_whole")]
@@ -89,9 +89,9 @@ struct Line {
 
 impl Line {
     /// Its stages, however they are written.
-    fn seen(self) -> Result<SeenStages, &'static str> {
+    fn seen(self) -> Result<VisualStagesRecord, &'static str> {
         let stages = match (self.site, self.kept, self.stages) {
-            (Some(site), Some(kept), None) => vec![SeenStage {
+            (Some(site), Some(kept), None) => vec![VisualStageRecord {
                 site,
                 kept,
                 merge: self.merge,
@@ -99,7 +99,7 @@ impl Line {
             (None, None, Some(stages)) if self.merge.is_none() && !stages.is_empty() => stages,
             _ => return Err("expected either `site` and `kept`, or `stages`"),
         };
-        Ok(SeenStages {
+        Ok(VisualStagesRecord {
             input: self.input,
             positions: self.positions.unwrap_or(PositionRule::Keep),
             stages,
@@ -116,7 +116,7 @@ pub struct SelectionFile {
     sha256: String,
     /// What problems count: `line` or `row`.
     unit: &'static str,
-    by_id: Arc<HashMap<String, SeenStages>>,
+    by_id: Arc<HashMap<String, VisualStagesRecord>>,
     /// The line of each id.
     lines: HashMap<String, usize>,
     /// What all lines have in common.
@@ -150,7 +150,7 @@ impl SelectionFile {
             positions: PositionRule::Keep,
             sites: Vec::new(),
         };
-        let mut by_id: HashMap<String, SeenStages> = HashMap::new();
+        let mut by_id: HashMap<String, VisualStagesRecord> = HashMap::new();
         for (number, row) in rows {
             let read = row.and_then(|line: Line| {
                 let id = line.id.clone();
@@ -179,7 +179,7 @@ impl SelectionFile {
     fn take(
         &mut self,
         id: &str,
-        seen: &SeenStages,
+        seen: &VisualStagesRecord,
         number: usize,
         is_first: bool,
     ) -> Option<String> {
@@ -277,7 +277,7 @@ impl SelectionFile {
     }
 }
 
-fn problem_of(stage: &SeenStage) -> Option<String> {
+fn problem_of(stage: &VisualStageRecord) -> Option<String> {
     let mut seen = HashSet::new();
     if let Some(twice) = stage.kept.iter().find(|token| !seen.insert(**token)) {
         return Some(format!("token {twice} comes twice"));
@@ -294,7 +294,7 @@ fn problem_of(stage: &SeenStage) -> Option<String> {
 
 /// The selections of stages, for an image whose tokens stand at `places` at first.
 fn selections_of(
-    seen: &SeenStages,
+    seen: &VisualStagesRecord,
     mut places: Vec<usize>,
 ) -> Result<Vec<TokenSelection>, SelectError> {
     let mut selections = Vec::with_capacity(seen.stages.len());
@@ -306,7 +306,10 @@ fn selections_of(
 }
 
 /// The selection of a stage that tokens at `places` enter.
-fn selection_of(stage: &SeenStage, places: &[usize]) -> Result<TokenSelection, SelectError> {
+fn selection_of(
+    stage: &VisualStageRecord,
+    places: &[usize],
+) -> Result<TokenSelection, SelectError> {
     let at: HashMap<usize, usize> = places.iter().enumerate().map(|(i, p)| (*p, i)).collect();
     let index = |place: &usize| {
         at.get(place).copied().ok_or_else(|| SelectError::Invalid {
@@ -381,7 +384,7 @@ impl PruningMethod for SelectionFile {
 
 #[derive(Debug)]
 struct OfFile {
-    by_id: Arc<HashMap<String, SeenStages>>,
+    by_id: Arc<HashMap<String, VisualStagesRecord>>,
     stage: usize,
 }
 
@@ -421,19 +424,19 @@ pub fn selections_of_run(
             .run_of(index)
             .ok_or_else(|| format!("sample `{}` has no answer in `{cell}`", record.id))?;
         let seen = match &run.seen {
-            Seen::All | Seen::NoImage => {
+            VisualInputRecord::All | VisualInputRecord::NoImage => {
                 return Err(format!("`{cell}` selects no tokens"));
             }
-            Seen::Kept(kept) => SeenStages {
+            VisualInputRecord::Kept(kept) => VisualStagesRecord {
                 input: ImageInput::Whole,
                 positions: PositionRule::Keep,
-                stages: vec![SeenStage {
+                stages: vec![VisualStageRecord {
                     site: Site::Layer(layer_of(spec, &grid.cells[index], run.after_layer)),
                     kept: kept.clone(),
                     merge: None,
                 }],
             },
-            Seen::Stages(seen) => seen.clone(),
+            VisualInputRecord::Stages(seen) => seen.clone(),
         };
         let line = line_of(&record.id, seen);
         text += &serde_json::to_string(&line).map_err(|error| error.to_string())?;
@@ -447,7 +450,7 @@ fn layer_of(spec: &RunSpec, cell: &Cell, after_layer: Option<usize>) -> usize {
     after_layer.or(cell.prune_layer).unwrap_or(first)
 }
 
-fn line_of(id: &str, seen: SeenStages) -> Line {
+fn line_of(id: &str, seen: VisualStagesRecord) -> Line {
     let positions = (seen.positions != PositionRule::Keep).then_some(seen.positions);
     let mut line = Line {
         id: id.to_owned(),

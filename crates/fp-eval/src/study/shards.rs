@@ -235,7 +235,7 @@ pub(super) fn plans(groups: &[Vec<usize>], costs: &[u64], count: usize) -> Vec<S
 }
 
 /// The images of one shard, in the order of the whole run, and what they come to.
-pub(super) fn piece(
+pub(super) fn own_shard(
     groups: Vec<Vec<usize>>,
     costs: &[u64],
     shard: Shard,
@@ -244,8 +244,8 @@ pub(super) fn piece(
     let plan = plans(&groups, costs, shard.count)[own];
     let shards = share_out(costs, shard.count);
     let images = groups.into_iter().zip(shards);
-    let piece = images.filter_map(|(group, shard)| (shard == own).then_some(group));
-    (piece.collect(), plan)
+    let shard = images.filter_map(|(group, shard)| (shard == own).then_some(group));
+    (shard.collect(), plan)
 }
 
 /// A study's shards before anything is run.
@@ -305,11 +305,11 @@ mod tests {
         let costs = [20, 10, 10, 20, 10];
         let mut seen = Vec::new();
         for index in 1..=3 {
-            let (piece, plan) = piece(groups.clone(), &costs, Shard { index, count: 3 });
-            assert!(piece.is_sorted());
-            assert_eq!((plan.num_images, plan.total_cost), (piece.len(), 70));
-            assert_eq!(plan.num_samples, piece.iter().flatten().count());
-            seen.extend(piece);
+            let (shard, plan) = own_shard(groups.clone(), &costs, Shard { index, count: 3 });
+            assert!(shard.is_sorted());
+            assert_eq!((plan.num_images, plan.total_cost), (shard.len(), 70));
+            assert_eq!(plan.num_samples, shard.iter().flatten().count());
+            seen.extend(shard);
         }
         seen.sort_unstable();
         assert_eq!(seen, groups);

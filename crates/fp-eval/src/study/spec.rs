@@ -35,18 +35,18 @@ pub struct RunSpec {
     /// The rest of the vision tower's CLIP model, where the configuration names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<ClipSpec>,
-    /// The data sets, in the order of the configuration.
+    /// The datasets, in the order of the configuration.
     pub datasets: Vec<DatasetSpec>,
     /// Budgets and cells.
     pub grid: Grid,
     /// Files of selections that cells are made of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selections: Vec<FileHash>,
-    /// Samples of the whole run, all pieces together.
+    /// Samples of the whole run, all shards together.
     pub num_samples: usize,
-    /// Which piece this is; none for a whole run.
+    /// Which shard this is; none for a whole run.
     pub shard: Option<Shard>,
-    /// What this piece holds and by which rule; none for a whole run. Pieces of earlier
+    /// What this shard holds and by which rule; none for a whole run. Shards of earlier
     /// versions hold every n-th image and have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard_plan: Option<ShardPlan>,
@@ -120,7 +120,7 @@ pub struct FileHash {
     pub sha256: String,
 }
 
-/// How a data set's images went into its hash.
+/// How a dataset's images went into its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImagesHashed {
@@ -130,7 +130,7 @@ pub enum ImagesHashed {
     Sizes,
 }
 
-/// One data set of a run.
+/// One dataset of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSpec {
@@ -155,7 +155,7 @@ pub struct DatasetSpec {
     /// Those of them that are text-only; they come after the others.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub num_text_only: usize,
-    /// Text-only questions that the data set has and that are not run.
+    /// Text-only questions that the dataset has and that are not run.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub num_text_only_left_out: usize,
     /// Samples that are run, to fail, though their image's file isn't there.

@@ -7,7 +7,7 @@ use fp_data::Sample;
 use fp_data::scene::SceneRng;
 use serde::{Deserialize, Serialize};
 
-/// How the samples of a limited data set were chosen.
+/// How the samples of a limited dataset were chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SubsetRule {
@@ -16,7 +16,7 @@ pub enum SubsetRule {
     SpreadOverImages,
 }
 
-/// The part of a data set that a run is of.
+/// The part of a dataset that a run is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subset {
@@ -24,7 +24,7 @@ pub struct Subset {
     pub rule: SubsetRule,
     /// Of the choice.
     pub seed: u64,
-    /// Samples of the whole data set.
+    /// Samples of the whole dataset.
     pub of: usize,
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use fp_scoring::{ImageInput, Site};
 use serde::Serialize;
 
-use super::record::{RunRecord, Seen};
+use super::record::{RunRecord, VisualInputRecord};
 
 /// Most stages that are written out one by one.
 const MOST_STAGES: usize = 5;
@@ -54,16 +54,16 @@ impl Flows {
     /// record none of their own.
     pub(super) fn add(&mut self, run: &RunRecord, num_image_tokens: usize, prune_layer: usize) {
         let stages = match &run.seen {
-            Seen::All => Vec::new(),
-            Seen::NoImage => {
+            VisualInputRecord::All => Vec::new(),
+            VisualInputRecord::NoImage => {
                 self.is_without_image = true;
                 Vec::new()
             }
-            Seen::Kept(kept) => {
+            VisualInputRecord::Kept(kept) => {
                 let layer = run.after_layer.unwrap_or(prune_layer);
                 vec![(Site::Layer(layer), kept.len())]
             }
-            Seen::Stages(seen) => {
+            VisualInputRecord::Stages(seen) => {
                 self.is_shrunk |= matches!(seen.input, ImageInput::Shrunk { .. });
                 let stages = seen.stages.iter();
                 stages.map(|stage| (stage.site, stage.kept.len())).collect()
@@ -156,9 +156,9 @@ mod tests {
     use fp_scoring::PositionRule;
 
     use super::*;
-    use crate::study::record::{SeenStage, SeenStages};
+    use crate::study::record::{VisualStageRecord, VisualStagesRecord};
 
-    fn run(seen: Seen) -> RunRecord {
+    fn run(seen: VisualInputRecord) -> RunRecord {
         RunRecord {
             seen,
             after_layer: None,
@@ -173,12 +173,12 @@ mod tests {
     }
 
     fn stages(input: ImageInput, stages: &[(Site, usize)]) -> RunRecord {
-        run(Seen::Stages(SeenStages {
+        run(VisualInputRecord::Stages(VisualStagesRecord {
             input,
             positions: PositionRule::Renumber,
             stages: stages
                 .iter()
-                .map(|&(site, kept)| SeenStage {
+                .map(|&(site, kept)| VisualStageRecord {
                     site,
                     kept: (0..kept).collect(),
                     merge: None,
@@ -199,9 +199,12 @@ mod tests {
     fn stages_as_a_line() {
         let whole = ImageInput::Whole;
         let text = |run: RunRecord| flow(&[(run, 576)]).text;
-        assert_eq!(text(run(Seen::All)), "576");
-        assert_eq!(text(run(Seen::NoImage)), "no image");
-        assert_eq!(text(run(Seen::Kept((0..30).collect()))), "576→30@2");
+        assert_eq!(text(run(VisualInputRecord::All)), "576");
+        assert_eq!(text(run(VisualInputRecord::NoImage)), "no image");
+        assert_eq!(
+            text(run(VisualInputRecord::Kept((0..30).collect()))),
+            "576→30@2"
+        );
         assert_eq!(
             text(stages(
                 whole,

@@ -10,7 +10,8 @@ use crate::study::budget::Budget;
 use crate::study::grid::Cell;
 use crate::study::method::Method;
 use crate::study::record::{
-    AttentionRecord, CellRecord, CutRecord, DiversityRecord, RunRecord, SampleRecord, Seen,
+    AttentionRecord, CellRecord, CutRecord, DiversityRecord, RunRecord, SampleRecord,
+    VisualInputRecord,
 };
 use crate::study::spec::{DatasetSpec, RunSpec};
 
@@ -77,7 +78,7 @@ pub(crate) fn check_spec(spec: &RunSpec) -> Check {
     }
     if spec.datasets.len() != spec.config.datasets.len() {
         return Err(format!(
-            "it has {} data sets, its configuration names {}",
+            "it has {} datasets, its configuration names {}",
             spec.datasets.len(),
             spec.config.datasets.len()
         ));
@@ -113,7 +114,7 @@ fn check_name(name: &str) -> Check {
     Ok(())
 }
 
-/// Data sets follow each other and are all that there is.
+/// Datasets follow each other and are all that there is.
 fn check_samples(datasets: &[DatasetSpec], num_samples: usize) -> Check {
     let mut next = 0_usize;
     for (index, dataset) in datasets.iter().enumerate() {
@@ -130,7 +131,7 @@ fn check_samples(datasets: &[DatasetSpec], num_samples: usize) -> Check {
     }
     if next != num_samples {
         return Err(format!(
-            "num_samples is {num_samples}, its data sets have {next}"
+            "num_samples is {num_samples}, its datasets have {next}"
         ));
     }
     Ok(())
@@ -175,20 +176,20 @@ pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     let Some(dataset) = spec.datasets.get(record.dataset) else {
         let known = spec.datasets.len();
         return Err(format!(
-            "it is of data set {}, the run has {known}",
+            "it is of dataset {}, the run has {known}",
             record.dataset
         ));
     };
     let end = dataset.first_index.saturating_add(dataset.num_samples);
     if !(dataset.first_index..end).contains(&record.index) {
         return Err(format!(
-            "sample {} is none of data set {}",
+            "sample {} is none of dataset {}",
             record.index, record.dataset
         ));
     }
     if !is_inside(&record.image) {
         return Err(format!(
-            "image {:?} is no path inside the data set's folder",
+            "image {:?} is no path inside the dataset's folder",
             record.image
         ));
     }
@@ -219,10 +220,10 @@ pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     }
     let num_heads = spec.model.shape.decoder.num_heads;
     let sequence = layout.num_system + layout.num_image + layout.num_text;
-    for look in &record.looks {
-        all_below("looks: a row", &look.rows, sequence)?;
-        finite("looks: a weight", look.weights.iter().copied())?;
-        all_below("looks: a head", &look.zero_mass_heads, num_heads)?;
+    for query_rows in &record.looks {
+        all_below("looks: a row", &query_rows.rows, sequence)?;
+        finite("looks: a weight", query_rows.weights.iter().copied())?;
+        all_below("looks: a head", &query_rows.zero_mass_heads, num_heads)?;
     }
     for attention in &record.attentions {
         check_attention(attention, layout.num_image)?;
@@ -245,7 +246,7 @@ fn check_text_only(record: &SampleRecord) -> Check {
     if !record.text_only {
         return Ok(());
     }
-    let sees_image = |run: &RunRecord| run.seen != Seen::NoImage;
+    let sees_image = |run: &RunRecord| run.seen != VisualInputRecord::NoImage;
     if !record.image.is_empty() || record.runs.iter().any(sees_image) || record.runs.len() > 1 {
         return Err("it is text-only, and speaks of an image or of several runs".to_owned());
     }
@@ -277,14 +278,14 @@ fn check_run(spec: &RunSpec, run: &RunRecord, num_image: usize) -> Check {
         check_diversity(diversity)?;
     }
     match &run.seen {
-        Seen::All | Seen::NoImage => Ok(()),
-        Seen::Kept(kept) => {
+        VisualInputRecord::All | VisualInputRecord::NoImage => Ok(()),
+        VisualInputRecord::Kept(kept) => {
             if !kept.is_sorted_by(|a, b| a < b) {
                 return Err("kept tokens are not ascending".to_owned());
             }
             all_below("a kept token", kept, num_image)
         }
-        Seen::Stages(seen) => {
+        VisualInputRecord::Stages(seen) => {
             for stage in &seen.stages {
                 // At the tower the class token is one more.
                 all_below("a kept token", &stage.kept, num_image.saturating_add(1))?;

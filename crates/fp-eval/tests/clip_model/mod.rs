@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use fp_eval::study::{Engine, RunOptions, Seen, StudyConfig, read_records, read_spec};
+use fp_eval::study::{Engine, RunOptions, StudyConfig, VisualInputRecord, read_records, read_spec};
 use fp_scoring::{
     ConfiguredMethod, MethodParams, MethodRegistry, ParamScope, error_text, published_method,
 };
@@ -86,7 +86,7 @@ fn every_engine_chooses_by_the_question() {
     let cell = spec.grid.position("cdpruner:four").unwrap();
     let mut of_image_0 = BTreeSet::new();
     for record in read_records(&folder).unwrap() {
-        let Seen::Stages(seen) = &record.run_of(cell).unwrap().seen else {
+        let VisualInputRecord::Stages(seen) = &record.run_of(cell).unwrap().seen else {
             panic!("{}", record.id);
         };
         let kept = &seen.stages.last().unwrap().kept;

@@ -5,8 +5,8 @@ mod bad_images;
 use std::path::Path;
 
 use fp_eval::study::{
-    Engine, FailureKind, RunOptions, SampleRecord, Seen, Shard, StudyConfig, StudyError, merge,
-    read_records, read_spec,
+    Engine, FailureKind, RunOptions, SampleRecord, Shard, StudyConfig, StudyError,
+    VisualInputRecord, merge, read_records, read_spec,
 };
 use serde_json::{Value, json};
 
@@ -123,19 +123,19 @@ fn no_bad_sample_ends_a_study_and_each_is_recorded_with_its_kind() {
         assert_eq!(summary.num_resumed, num_whole);
         assert_same(&again, &folder);
     }
-    let pieces: Vec<_> = (1..=3)
+    let shards: Vec<_> = (1..=3)
         .map(|index| {
-            let piece = world.path(&format!("piece_{index}"));
+            let shard = world.path(&format!("shard_{index}"));
             let options = RunOptions {
                 shard: Some(Shard { index, count: 3 }),
-                ..RunOptions::new(&piece)
+                ..RunOptions::new(&shard)
             };
             run(&config, &options).unwrap();
-            piece
+            shard
         })
         .collect();
     let merged = world.path("merged");
-    merge(&merged, &[2, 0, 1].map(|at| pieces[at].clone())).unwrap();
+    merge(&merged, &[2, 0, 1].map(|at| shards[at].clone())).unwrap();
     assert_same(&merged, &folder);
 }
 
@@ -195,7 +195,7 @@ fn a_text_only_question_has_one_answer_for_every_cell() {
         let [only] = record.runs.as_slice() else {
             panic!("{} has {} runs", record.id, record.runs.len())
         };
-        assert_eq!(only.seen, Seen::NoImage);
+        assert_eq!(only.seen, VisualInputRecord::NoImage);
         assert_eq!(record.cells.len(), cells);
         assert!(record.cells.iter().all(|cell| cell.run == Some(0)));
     }

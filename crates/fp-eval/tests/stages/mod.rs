@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fp_eval::study::{
-    Engine, RunOptions, SampleRecord, Seen, StudyConfig, cell_results, counted_cost, read_records,
-    read_spec, selections_of_run,
+    Engine, RunOptions, SampleRecord, StudyConfig, VisualInputRecord, cell_results, counted_cost,
+    read_records, read_spec, selections_of_run,
 };
 use fp_scoring::{
     AttentionNeed, Evidence, MethodCard, MethodRegistry, Needs, OneStage, Plan, PlanError,
@@ -364,11 +364,11 @@ fn a_file_of_selections_gives_its_cell_again() {
     assert!(missing.contains("no cell"), "{missing}");
 }
 
-fn places(seen: &Seen) -> Vec<usize> {
+fn places(seen: &VisualInputRecord) -> Vec<usize> {
     match seen {
-        Seen::Kept(kept) => kept.clone(),
-        Seen::Stages(seen) => seen.stages.last().unwrap().kept.clone(),
-        Seen::All | Seen::NoImage => Vec::new(),
+        VisualInputRecord::Kept(kept) => kept.clone(),
+        VisualInputRecord::Stages(seen) => seen.stages.last().unwrap().kept.clone(),
+        VisualInputRecord::All | VisualInputRecord::NoImage => Vec::new(),
     }
 }
 
@@ -435,7 +435,7 @@ fn a_method_of_ones_own_is_ten_lines() {
         let records = read_records(&folder).unwrap();
         for record in &records {
             let seen = &record.run_of(cell).unwrap().seen;
-            assert_eq!(*seen, Seen::Kept(vec![0, 2, 4, 6, 8, 10]));
+            assert_eq!(*seen, VisualInputRecord::Kept(vec![0, 2, 4, 6, 8, 10]));
         }
         all.push(records);
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 use candle_core::Device;
 use fp_data::dataset;
 use fp_eval::study::{
-    Halves, Method, RunOptions, STATIC_HEADS_FILE, Seen, Shard, StaticHeads, StudyConfig, merge,
-    read_records, read_spec,
+    Halves, Method, RunOptions, STATIC_HEADS_FILE, Shard, StaticHeads, StudyConfig,
+    VisualInputRecord, merge, read_records, read_spec,
 };
 use fp_image::decode_file;
 use fp_model::prompt::PromptTemplate;
@@ -126,7 +126,7 @@ fn heads_are_ranked_by_their_mean_score_on_the_half_to_choose_by() {
             (entry.head_strategy, entry.num_selected_heads) == (head_strategy, num_selected_heads)
         });
         for record in &records {
-            let seen = |at: usize| -> Option<&Seen> { Some(&record.run_of(at)?.seen) };
+            let seen = |at: usize| -> Option<&VisualInputRecord> { Some(&record.run_of(at)?.seen) };
             assert!(seen(at).is_some());
             if Some(&record.cells[own].heads) == ranked.map(|entry| &entry.heads) {
                 num_alike += 1;
@@ -143,20 +143,20 @@ fn resumed_runs_and_shards_answer_by_the_same_heads() {
     let config = config(&world);
     let whole = world.path("whole");
     run(&config, &RunOptions::new(&whole)).unwrap();
-    let mut pieces = Vec::new();
+    let mut shards = Vec::new();
     for index in 1..=2 {
-        let piece = world.path(&format!("piece_{index}"));
+        let shard = world.path(&format!("shard_{index}"));
         let options = RunOptions {
             shard: Some(Shard { index, count: 2 }),
             threads: 1,
-            ..RunOptions::new(&piece)
+            ..RunOptions::new(&shard)
         };
         run(&config, &options).unwrap();
-        assert_eq!(read(&piece), read(&whole));
-        pieces.push(piece);
+        assert_eq!(read(&shard), read(&whole));
+        shards.push(shard);
     }
     let merged = world.path("merged");
-    merge(&merged, &pieces).unwrap();
+    merge(&merged, &shards).unwrap();
     assert!(records(&merged) == records(&whole));
     assert_eq!(read(&merged), read(&whole));
 

@@ -1,4 +1,4 @@
-//! A tiny model and a tiny data set for studies, made from the golden model.
+//! A tiny model and a tiny dataset for studies, made from the golden model.
 #![allow(dead_code)] // each test binary uses its own part
 
 use std::collections::{BTreeMap, HashMap};

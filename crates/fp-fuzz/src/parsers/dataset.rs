@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use fp_data::dataset::check::{Look, check as check_part};
+use fp_data::dataset::check::{CheckDepth, check as check_part};
 use fp_data::dataset::find_all;
 use fp_scoring::error_text;
 
@@ -12,18 +12,18 @@ use super::Input;
 const DECODED: u64 = 8;
 
 pub(super) fn check(input: &Input<'_>) -> bool {
-    let (parts, errors) = find_all(input.folder);
+    let (splits, errors) = find_all(input.folder);
     for error in &errors {
         black_box(error_text(error));
     }
-    let look = if input.number.is_multiple_of(DECODED) {
-        Look::Decode
+    let depth = if input.number.is_multiple_of(DECODED) {
+        CheckDepth::Decode
     } else {
-        Look::Header
+        CheckDepth::Header
     };
-    let mut is_right = errors.is_empty() && !parts.is_empty();
-    for part in &parts {
-        let checked = check_part(part, look);
+    let mut is_right = errors.is_empty() && !splits.is_empty();
+    for split in &splits {
+        let checked = check_part(split, depth);
         is_right &= checked.is_right();
         black_box(checked.problems.counts());
         black_box(checked.images.counts());

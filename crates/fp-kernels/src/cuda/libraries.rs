@@ -36,7 +36,7 @@ pub(super) const CURAND: Library = Library {
 
 /// Where Python packages of NVIDIA's keep libraries, in site-packages.
 const IN_PACKAGES: [&str; 3] = ["nvidia/cu13/lib", "nvidia/cublas/lib", "nvidia/curand/lib"];
-/// Where a tool kit keeps them.
+/// Where a toolkit keeps them.
 const IN_TOOLKITS: [&str; 3] = ["lib64", "lib", "targets/x86_64-linux/lib"];
 
 /// A library that is nowhere.
@@ -60,7 +60,7 @@ pub struct LibraryMissing {
 
 fn places(searched: &[PathBuf]) -> String {
     if searched.is_empty() {
-        return "any Python environment or CUDA tool kit".to_owned();
+        return "any Python environment or CUDA toolkit".to_owned();
     }
     let shown: Vec<String> = searched
         .iter()
@@ -70,7 +70,7 @@ fn places(searched: &[PathBuf]) -> String {
 }
 
 /// Loads `library` for the whole process: from where the system's loader finds it, or from
-/// a Python environment or a tool kit. Who asks the loader for it later gets it.
+/// a Python environment or a toolkit. Who asks the loader for it later gets it.
 pub(super) fn find(library: &Library) -> Result<(), LibraryMissing> {
     if library.files.iter().any(|file| load(Path::new(file))) {
         return Ok(());

@@ -22,25 +22,25 @@ pub(crate) type Sums = [[f32; PANEL]; MAX_BLOCK_ROWS];
 /// What is asked for from the far memory while a block is computed, for a block after it: a
 /// place that moves by so many bytes with each `k`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ahead {
+pub(crate) struct Prefetch {
     start: *const u8,
     bytes_per_step: usize,
 }
 
-impl Ahead {
+impl Prefetch {
     /// Nothing.
-    pub(crate) fn nothing() -> Ahead {
+    pub(crate) fn nothing() -> Prefetch {
         static HERE: u8 = 0;
-        Ahead {
+        Prefetch {
             start: &raw const HERE,
             bytes_per_step: 0,
         }
     }
 
     /// Part `part` of `parts` of `values`, spread over so many steps.
-    pub(crate) fn part_of<T>(values: &[T], part: usize, parts: usize, steps: usize) -> Ahead {
+    pub(crate) fn part_of<T>(values: &[T], part: usize, parts: usize, steps: usize) -> Prefetch {
         let bytes = size_of_val(values) / parts.max(1);
-        Ahead {
+        Prefetch {
             start: values.as_ptr().cast::<u8>().wrapping_add(part * bytes),
             bytes_per_step: bytes.div_ceil(steps.max(1)),
         }
@@ -48,10 +48,10 @@ impl Ahead {
 }
 
 macro_rules! by_rows {
-    ($rows:ident, $a:ident, $b:ident, $ahead:ident, $sums:ident, $kernel:path: $($n:literal)*) => {
+    ($rows:ident, $a:ident, $b:ident, $prefetch:ident, $sums:ident, $kernel:path: $($n:literal)*) => {
         match $rows {
             // SAFETY: the level was detected on this machine.
-            $($n => unsafe { $kernel($a.as_chunks::<$n>().0, $b, $ahead, $sums) },)*
+            $($n => unsafe { $kernel($a.as_chunks::<$n>().0, $b, $prefetch, $sums) },)*
             _ => unreachable!("blocks hold at most `Level::block_rows` rows"),
         }
     };
@@ -66,27 +66,27 @@ pub(crate) fn accumulate(
     b: &[[f32; PANEL]],
     sums: &mut Sums,
 ) {
-    accumulate_ahead(level, rows, a, b, Ahead::nothing(), sums);
+    accumulate_prefetching(level, rows, a, b, Prefetch::nothing(), sums);
 }
 
 /// As [`accumulate`], with something to ask for meanwhile.
 #[inline]
-pub(crate) fn accumulate_ahead(
+pub(crate) fn accumulate_prefetching(
     level: Level,
     rows: usize,
     a: &[f32],
     b: &[[f32; PANEL]],
-    ahead: Ahead,
+    prefetch: Prefetch,
     sums: &mut Sums,
 ) {
     assert!(a.len() == rows * b.len());
     match level {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => {
-            by_rows!(rows, a, b, ahead, sums, x86::avx512: 1 2 3 4 5 6 7 8 9 10 11 12);
+            by_rows!(rows, a, b, prefetch, sums, x86::avx512: 1 2 3 4 5 6 7 8 9 10 11 12);
         }
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => by_rows!(rows, a, b, ahead, sums, x86::avx2: 1 2 3 4 5 6),
+        Level::Avx2 => by_rows!(rows, a, b, prefetch, sums, x86::avx2: 1 2 3 4 5 6),
         Level::Portable => match rows {
             1 => portable::<1>(a.as_chunks().0, b, sums),
             2 => portable::<2>(a.as_chunks().0, b, sums),
@@ -107,18 +107,18 @@ pub(crate) fn accumulate_pairs(
     rows: usize,
     a: &[f32],
     b: &[[f32; PANEL]],
-    ahead: Ahead,
+    prefetch: Prefetch,
     sums: &mut Sums,
 ) {
     assert!(a.len() == rows * b.len());
     assert!(Level::has_pairs(), "no AVX512_BF16");
     #[cfg(target_arch = "x86_64")]
     {
-        by_rows!(rows, a, b, ahead, sums, x86::pairs: 1 2 3 4 5 6 7 8 9 10 11 12);
+        by_rows!(rows, a, b, prefetch, sums, x86::pairs: 1 2 3 4 5 6 7 8 9 10 11 12);
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
-        let _ = (ahead, sums);
+        let _ = (prefetch, sums);
     }
 }
 
@@ -149,14 +149,14 @@ fn portable<const ROWS: usize>(a: &[[f32; ROWS]], b: &[[f32; PANEL]], sums: &mut
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Ahead, PANEL, Sums};
+    use super::{PANEL, Prefetch, Sums};
 
     /// All 24 sums of twelve rows fit the 32 registers of 512 bits.
     #[target_feature(enable = "avx512f")]
     pub(super) fn avx512<const ROWS: usize>(
         a: &[[f32; ROWS]],
         b: &[[f32; PANEL]],
-        ahead: Ahead,
+        prefetch: Prefetch,
         sums: &mut Sums,
     ) {
         let mut left = [_mm512_setzero_ps(); ROWS];
@@ -168,12 +168,12 @@ mod x86 {
                 right[row] = _mm512_loadu_ps(sums[row].as_ptr().add(16));
             }
         }
-        let mut far = ahead.start;
+        let mut far = prefetch.start;
         for (a, b) in a.iter().zip(b) {
             // SAFETY: a panel's row holds 32 values; a prefetch may go astray.
             let (b_left, b_right) = unsafe {
                 _mm_prefetch::<_MM_HINT_T1>(far.cast());
-                far = far.wrapping_add(ahead.bytes_per_step);
+                far = far.wrapping_add(prefetch.bytes_per_step);
                 _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL).cast());
                 _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL + 16).cast());
                 (
@@ -201,7 +201,7 @@ mod x86 {
     pub(super) fn pairs<const ROWS: usize>(
         a: &[[f32; ROWS]],
         b: &[[f32; PANEL]],
-        ahead: Ahead,
+        prefetch: Prefetch,
         sums: &mut Sums,
     ) {
         #[inline(always)]
@@ -218,12 +218,12 @@ mod x86 {
                 right[row] = _mm512_loadu_ps(sums[row].as_ptr().add(16));
             }
         }
-        let mut far = ahead.start;
+        let mut far = prefetch.start;
         for (a, b) in a.iter().zip(b) {
             // SAFETY: a panel's row holds 32 values; a prefetch may go astray.
             let (b_left, b_right) = unsafe {
                 _mm_prefetch::<_MM_HINT_T1>(far.cast());
-                far = far.wrapping_add(ahead.bytes_per_step);
+                far = far.wrapping_add(prefetch.bytes_per_step);
                 _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL).cast());
                 _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(8 * PANEL + 16).cast());
                 (
@@ -251,12 +251,12 @@ mod x86 {
     pub(super) fn avx2<const ROWS: usize>(
         a: &[[f32; ROWS]],
         b: &[[f32; PANEL]],
-        ahead: Ahead,
+        prefetch: Prefetch,
         sums: &mut Sums,
     ) {
         for half in 0..2 {
             let column = half * 16;
-            let mut far = ahead.start;
+            let mut far = prefetch.start;
             let mut left = [_mm256_setzero_ps(); ROWS];
             let mut right = [_mm256_setzero_ps(); ROWS];
             for row in 0..ROWS {
@@ -271,7 +271,7 @@ mod x86 {
                 let (b_left, b_right) = unsafe {
                     if half == 0 {
                         _mm_prefetch::<_MM_HINT_T1>(far.cast());
-                        far = far.wrapping_add(ahead.bytes_per_step);
+                        far = far.wrapping_add(prefetch.bytes_per_step);
                     }
                     (
                         _mm256_loadu_ps(b.as_ptr().add(column)),

@@ -6,7 +6,7 @@ use super::micro::PANEL;
 ///
 /// A matrix kernel writes blocks of columns, which no safe split of a row-major
 /// slice can express; this holds the one pointer that they share.
-pub(crate) struct Sheet {
+pub(crate) struct OutputMatrix {
     data: *mut f32,
     rows: usize,
     cols: usize,
@@ -14,11 +14,11 @@ pub(crate) struct Sheet {
 
 // SAFETY: the pointer is used only through `write` and `read`, whose callers
 // promise that no two threads touch the same piece.
-unsafe impl Send for Sheet {}
+unsafe impl Send for OutputMatrix {}
 // SAFETY: as above.
-unsafe impl Sync for Sheet {}
+unsafe impl Sync for OutputMatrix {}
 
-impl Sheet {
+impl OutputMatrix {
     #[inline(always)]
     fn at(&self, row: usize, col: usize, len: usize) -> *mut f32 {
         assert!(row < self.rows && len <= self.cols && col <= self.cols - len);
@@ -63,10 +63,14 @@ impl Sheet {
 ///
 /// # Safety
 /// `fill` writes every element.
-pub(crate) unsafe fn filled(rows: usize, cols: usize, fill: impl FnOnce(&Sheet)) -> Vec<f32> {
+pub(crate) unsafe fn filled(
+    rows: usize,
+    cols: usize,
+    fill: impl FnOnce(&OutputMatrix),
+) -> Vec<f32> {
     let len = rows * cols;
     let mut out: Vec<f32> = Vec::with_capacity(len);
-    fill(&Sheet {
+    fill(&OutputMatrix {
         data: out.as_mut_ptr(),
         rows,
         cols,
@@ -77,9 +81,9 @@ pub(crate) unsafe fn filled(rows: usize, cols: usize, fill: impl FnOnce(&Sheet))
 }
 
 /// A new `[rows, cols]` buffer that is zero where `fill` doesn't write.
-pub(crate) fn zeroed(rows: usize, cols: usize, fill: impl FnOnce(&Sheet)) -> Vec<f32> {
+pub(crate) fn zeroed(rows: usize, cols: usize, fill: impl FnOnce(&OutputMatrix)) -> Vec<f32> {
     let mut out = vec![0.0; rows * cols];
-    fill(&Sheet {
+    fill(&OutputMatrix {
         data: out.as_mut_ptr(),
         rows,
         cols,

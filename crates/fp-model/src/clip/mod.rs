@@ -24,7 +24,7 @@ use crate::cpu_format::CpuFormat;
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops::host_values;
-use crate::weights::{Loader, Place, Source};
+use crate::weights::{ComputeContext, Loader, Source};
 
 /// Name of the projection of image features.
 const VISUAL_PROJECTION: &str = "visual_projection";
@@ -40,7 +40,7 @@ pub(crate) struct Clip {
 impl Clip {
     /// Reads the weights. The text tower computes where and as the model does, the projection
     /// of image features in `f32`, as CDPruner's authors have it.
-    fn load(opened: OpenedClip, place: &Place) -> Result<Clip> {
+    fn load(opened: OpenedClip, context: &ComputeContext) -> Result<Clip> {
         let OpenedClip {
             config,
             checkpoint,
@@ -50,23 +50,23 @@ impl Clip {
             main: checkpoint,
             tower: None,
         };
-        let loader = |place| Loader {
+        let loader = |context| Loader {
             source: &source,
-            place,
+            context,
             config: &config.path,
             in_tower: false,
         };
         // A question is a few dozen tokens: it waits for no GPU.
-        let place = &place.on_cpu();
-        let exact = Place {
+        let context = &context.on_cpu();
+        let exact = ComputeContext {
             dtype: DType::F32,
             rounding: None,
             activations: CpuFormat::F32,
-            ..place.clone()
+            ..context.clone()
         };
         let outputs = (VISUAL_PROJECTION, config.projection_dim);
         Ok(Clip {
-            tower: TextTower::load(&loader(place), &config)?,
+            tower: TextTower::load(&loader(context), &config)?,
             visual_projection: loader(&exact).linear(
                 &[outputs],
                 config.vision.hidden_size,

@@ -85,7 +85,7 @@ impl LlavaModel {
     /// A CLIP model of another vision tower; weights that can't be read or aren't finite.
     pub fn with_clip(mut self, opened: OpenedClip) -> Result<LlavaModel> {
         check_tower(&opened.config, self.config())?;
-        let clip = Clip::load(opened, self.decoder.place())?;
+        let clip = Clip::load(opened, self.decoder.context())?;
         self.clip = Some(clip);
         Ok(self)
     }

@@ -7,7 +7,7 @@ use crate::config::{ClipConfig, ClipTextConfig};
 use crate::error::Result;
 use crate::linear::{Embedding, Linear};
 use crate::vision::{EncoderLayer, EncoderShape, Norm};
-use crate::weights::{Loader, Place};
+use crate::weights::{ComputeContext, Loader};
 
 impl From<&ClipTextConfig> for EncoderShape {
     fn from(config: &ClipTextConfig) -> EncoderShape {
@@ -33,7 +33,7 @@ pub(super) struct TextTower {
     layers: Vec<EncoderLayer>,
     final_norm: Norm,
     projection: Linear,
-    place: Place,
+    context: ComputeContext,
 }
 
 /// Names and shapes of the tensors that it takes, its layers' among them.
@@ -97,7 +97,7 @@ impl TextTower {
             layers,
             final_norm: Norm::load(loader, "text_model.final_layer_norm", &shape)?,
             projection: loader.linear(&[("text_projection", config.projection_dim)], w, false)?,
-            place: loader.place.clone(),
+            context: loader.context.clone(),
             shape,
             config: text.clone(),
         })
@@ -120,10 +120,10 @@ impl TextTower {
         let positions = self.positions.narrow(0, 0, len)?;
         let mut x = (self.tokens.rows(ids)? + positions)?;
         for layer in &self.layers {
-            let projections = layer.project(&self.place, &self.shape, &x, 1)?;
-            x = layer.finish(&self.place, &self.shape, &x, &projections)?;
+            let projections = layer.project(&self.context, &self.shape, &x, 1)?;
+            x = layer.finish(&self.context, &self.shape, &x, &projections)?;
         }
         let last = x.narrow(0, len - 1, 1)?.contiguous()?;
-        self.final_norm.forward(&self.place, &last)
+        self.final_norm.forward(&self.context, &last)
     }
 }

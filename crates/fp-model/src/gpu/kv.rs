@@ -10,7 +10,7 @@ use fp_kernels::cuda::{KeyValueRun, KvRunViews};
 use super::values::{Element, by_format};
 use super::{driver, uninitialised};
 use crate::error::{ModelError, Result};
-use crate::weights::Place;
+use crate::weights::ComputeContext;
 
 /// Runs start at multiples of so many values, which is 16 bytes or more in any format.
 const ALIGNMENT: usize = 8;
@@ -32,17 +32,21 @@ impl KvMemory {
     ///
     /// # Errors
     /// Memory that can't be had.
-    pub(crate) fn of_layers(place: &Place, num_layers: usize, len: usize) -> Result<Vec<KvMemory>> {
-        let Device::Cuda(device) = &place.device else {
+    pub(crate) fn of_layers(
+        context: &ComputeContext,
+        num_layers: usize,
+        len: usize,
+    ) -> Result<Vec<KvMemory>> {
+        let Device::Cuda(device) = &context.device else {
             return Err(ModelError::InputValue {
                 what: "the device of a KV cache",
-                found: format!("{:?}", place.device),
+                found: format!("{:?}", context.device),
                 expected: "a CUDA device".to_owned(),
             });
         };
         let stride = len.next_multiple_of(ALIGNMENT);
         let memory = by_format!(
-            place.dtype,
+            context.dtype,
             "the KV cache",
             allocate(device, 2 * num_layers * stride)
         )?;

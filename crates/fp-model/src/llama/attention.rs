@@ -15,7 +15,7 @@ use crate::config::TextConfig;
 use crate::error::Result;
 use crate::linear::{Linear, into_rows};
 use crate::ops::{self, attention_weights, heads_of, with_values};
-use crate::weights::{Loader, Place};
+use crate::weights::{ComputeContext, Loader};
 
 /// One layer's attention. Queries, keys and values come from one matrix, side by side.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Attention {
     query_key_value: Linear,
     out: Linear,
     shape: AttentionShape,
-    place: Place,
+    context: ComputeContext,
 }
 
 /// The heads of each layer.
@@ -63,7 +63,7 @@ impl Attention {
                 config.output_bias,
             )?,
             shape: attention_shape(config),
-            place: loader.place.clone(),
+            context: loader.context.clone(),
         })
     }
 
@@ -162,7 +162,7 @@ impl Attention {
         layer: usize,
         queries: &[Queries<'_>],
     ) -> Result<Tensor> {
-        let mixed = if self.place.kernels {
+        let mixed = if self.context.kernels {
             self.mix_values(projected, layer, queries)?
         } else {
             self.mix_tensors(projected, layer, queries)?
@@ -232,7 +232,7 @@ impl Attention {
         if rows.is_empty() {
             return Ok(AttentionStore::default());
         }
-        if self.place.kernels {
+        if self.context.kernels {
             let stride = projected.dim(1)?;
             let sequence = Queries::of(step).for_kernels(layer)?;
             return with_values(projected, |queries| {
@@ -254,7 +254,7 @@ impl Attention {
             .map(|row| past + row - step.rows.start + 1)
             .collect();
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             let asked = crate::gpu::QueryRows {
                 queries: &selected,
                 shape: self.shape,

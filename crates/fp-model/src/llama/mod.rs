@@ -20,7 +20,7 @@ use crate::linear::{Embedding, Linear};
 use crate::logits::Logits;
 use crate::ops::{self, concatenated};
 use crate::positions::Position;
-use crate::weights::{Loader, Names, Place};
+use crate::weights::{ComputeContext, Loader, Names};
 use attention::Attention;
 use kv_cache::no_layer;
 pub(crate) use kv_cache::{SequenceCache, total_bytes};
@@ -94,7 +94,7 @@ pub(crate) struct Llama {
     layers: Vec<DecoderLayer>,
     norm: Tensor,
     head: Linear,
-    place: Place,
+    context: ComputeContext,
     #[cfg(feature = "cuda")]
     angles: on_gpu::Angles,
 }
@@ -130,15 +130,15 @@ impl Llama {
                 Some(head) => head,
                 None => loader.matrix(&[(names.head.to_owned(), vocab)], &[d], None)?,
             },
-            place: loader.place.clone(),
+            context: loader.context.clone(),
             #[cfg(feature = "cuda")]
             angles: on_gpu::Angles::default(),
             config: text.clone(),
         })
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn context(&self) -> &ComputeContext {
+        &self.context
     }
 
     /// Embeddings `[ids, D]`.
@@ -168,7 +168,7 @@ impl Llama {
     /// them, which come in their order: `[rows, D]`.
     pub(crate) fn embed_with(&self, rows: &[Row], features: &Tensor) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             return self.embedding.rows_with(rows, features);
         }
         let tokens = rows.iter().filter_map(|row| match row {
@@ -199,7 +199,7 @@ impl Llama {
         layers: Range<usize>,
         tokens: usize,
     ) -> Result<()> {
-        cache.reserve(&self.config, &self.place, layers, tokens)
+        cache.reserve(&self.config, &self.context, layers, tokens)
     }
 
     /// Runs `layers` on `hidden [T, D]` whose rows stand at `positions`. The
@@ -213,7 +213,7 @@ impl Llama {
         observer: Option<Observer<'_>>,
     ) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             let run = on_gpu::Run {
                 layers,
                 hidden,
@@ -222,7 +222,7 @@ impl Llama {
             };
             return self.run_on_gpu(&run, steps, observer);
         }
-        let rotary = Rotary::new(&self.config, positions, &self.place)?;
+        let rotary = Rotary::new(&self.config, positions, &self.context)?;
         self.run_layers(layers, hidden, &rotary, steps, observer)
     }
 
@@ -237,7 +237,7 @@ impl Llama {
         steps: &mut [Step<'_>],
     ) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             let run = on_gpu::Run {
                 layers,
                 hidden,
@@ -246,7 +246,7 @@ impl Llama {
             };
             return self.run_on_gpu(&run, steps, None);
         }
-        let rotary = Rotary::new(&self.config, positions, &self.place)?;
+        let rotary = Rotary::new(&self.config, positions, &self.context)?;
         let before = layers.start..layers.end.saturating_sub(1);
         let index = before.end;
         let hidden = self.run_layers(before, hidden, &rotary, steps, None)?;
@@ -321,7 +321,7 @@ impl Llama {
             .get(layer)
             .ok_or_else(|| no_layer(layer, self.layers.len()))?;
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             let run = on_gpu::Run {
                 layers: layer..layer + 1,
                 hidden,
@@ -334,7 +334,7 @@ impl Llama {
             };
             return self.attention_of_inputs_on_gpu(layer, &run, step, (rows, columns));
         }
-        let rotary = Rotary::new(&self.config, positions, &self.place)?;
+        let rotary = Rotary::new(&self.config, positions, &self.context)?;
         let normed = self.rms_norm(hidden, &found.attention_norm)?;
         let projected = found.attention.project(&normed, &rotary)?;
         let mut steps = [Step {
@@ -363,6 +363,6 @@ impl Llama {
     }
 
     fn rms_norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        ops::rms_norm(&self.place, x, weight, self.config.rms_norm_eps)
+        ops::rms_norm(&self.context, x, weight, self.config.rms_norm_eps)
     }
 }

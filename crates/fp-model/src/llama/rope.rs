@@ -7,7 +7,7 @@ use crate::config::{RopeScaling, TextConfig};
 use crate::error::Result;
 use crate::ops::with_values;
 use crate::positions::Position;
-use crate::weights::Place;
+use crate::weights::ComputeContext;
 
 /// Cosines and sines of a batch's positions, `[T, head_dim / 2]` each.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl Rotary {
     pub(crate) fn new(
         config: &TextConfig,
         positions: &[Position],
-        place: &Place,
+        context: &ComputeContext,
     ) -> Result<Rotary> {
         let head_dim = config.head_dim();
         let half = head_dim / 2;
@@ -46,7 +46,7 @@ impl Rotary {
             let axis = axes.as_ref().map_or(0, |axes| axes[index]);
             along[axis] / stretch * frequency
         });
-        Rotary::of_angles(angles, positions.len(), head_dim, place)
+        Rotary::of_angles(angles, positions.len(), head_dim, context)
     }
 
     /// Of given angles, `[T, head_dim / 2]`.
@@ -54,7 +54,7 @@ impl Rotary {
         angles: impl Iterator<Item = f32>,
         num_rows: usize,
         head_dim: usize,
-        place: &Place,
+        context: &ComputeContext,
     ) -> Result<Rotary> {
         let len = num_rows * (head_dim / 2);
         let (mut cos, mut sin) = (Vec::with_capacity(len), Vec::with_capacity(len));
@@ -63,7 +63,7 @@ impl Rotary {
             cos.push(c as f32);
             sin.push(s as f32);
         }
-        let tensor = |values| Tensor::from_vec(values, (num_rows, head_dim / 2), &place.device);
+        let tensor = |values| Tensor::from_vec(values, (num_rows, head_dim / 2), &context.device);
         Ok(Rotary {
             cos: tensor(cos)?,
             sin: tensor(sin)?,

@@ -7,7 +7,7 @@ use crate::config::{Activation, VisionConfig};
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops;
-use crate::weights::{Loader, Place};
+use crate::weights::{ComputeContext, Loader};
 
 /// The sizes of a CLIP tower's layers.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +62,8 @@ impl Norm {
         }
     }
 
-    pub(crate) fn forward(&self, place: &Place, x: &Tensor) -> Result<Tensor> {
-        ops::layer_norm(place, x, &self.weight, &self.bias, self.epsilon)
+    pub(crate) fn forward(&self, context: &ComputeContext, x: &Tensor) -> Result<Tensor> {
+        ops::layer_norm(context, x, &self.weight, &self.bias, self.epsilon)
     }
 }
 
@@ -104,26 +104,26 @@ impl EncoderLayer {
     /// Queries, keys and values of `count` sequences' hidden states `[count · T, V]`.
     pub(crate) fn project<'a>(
         &self,
-        place: &'a Place,
+        context: &'a ComputeContext,
         shape: &EncoderShape,
         x: &Tensor,
         count: usize,
     ) -> Result<Projections<'a>> {
-        let normed = self.norm1.forward(place, x)?;
+        let normed = self.norm1.forward(context, x)?;
         let rows = self.query_key_value.forward(&normed)?;
-        Projections::new(place, rows, count, shape)
+        Projections::new(context, rows, count, shape)
     }
 
     /// The layer's output for its input `x` and what [`EncoderLayer::project`] made of it.
     pub(crate) fn finish(
         &self,
-        place: &Place,
+        context: &ComputeContext,
         shape: &EncoderShape,
         x: &Tensor,
         projections: &Projections<'_>,
     ) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
-        if place.device.is_cuda() {
+        if context.device.is_cuda() {
             // The norm adds as it reads.
             let attended = self.out.forward(&projections.attend()?)?;
             let weights = self.norm2.weights();
@@ -132,7 +132,7 @@ impl EncoderLayer {
             return self.down.forward_onto(&inner, &x);
         }
         let x = self.out.forward_onto(&projections.attend()?, x)?;
-        let normed = self.norm2.forward(place, &x)?;
+        let normed = self.norm2.forward(context, &x)?;
         let inner = self.up.activated(&normed, shape.activation)?;
         self.down.forward_onto(&inner, &x)
     }

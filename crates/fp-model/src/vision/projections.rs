@@ -11,7 +11,7 @@ use super::layer::EncoderShape;
 use crate::error::Result;
 use crate::linear::into_rows;
 use crate::ops::{self, with_values};
-use crate::weights::Place;
+use crate::weights::ComputeContext;
 
 /// Which of the three projections.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) enum Part {
 /// What a layer's norm and projections make of several sequences' hidden states.
 #[derive(Debug)]
 pub(crate) struct Projections<'a> {
-    place: &'a Place,
+    context: &'a ComputeContext,
     /// `[B · T, 3 · V]`: queries, keys, values.
     rows: Tensor,
     /// B.
@@ -38,14 +38,14 @@ pub(crate) struct Projections<'a> {
 
 impl<'a> Projections<'a> {
     pub(super) fn new(
-        place: &'a Place,
+        context: &'a ComputeContext,
         rows: Tensor,
         count: usize,
         shape: &EncoderShape,
     ) -> Result<Projections<'a>> {
         let (num_rows, width) = rows.dims2()?;
         Ok(Projections {
-            place,
+            context,
             rows,
             count,
             len: num_rows / count,
@@ -68,7 +68,7 @@ impl<'a> Projections<'a> {
     pub(super) fn side_by_side(&self, part: Part, image: usize) -> Result<Tensor> {
         let width = self.width();
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             let columns = crate::gpu::Columns {
                 table: &self.rows,
                 first: part as usize * width,
@@ -88,7 +88,7 @@ impl<'a> Projections<'a> {
     /// One image's keys, as [`Projections::weights`] takes them for any number of rows: by
     /// head, `[H, T, d]`; on a GPU the projections, in which the kernels read them.
     pub(super) fn keys(&self, image: usize) -> Result<Tensor> {
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             return Ok(self.rows.clone());
         }
         self.by_head(Part::Key, image)
@@ -97,7 +97,7 @@ impl<'a> Projections<'a> {
     /// The mean over heads of one image's keys, `[T, d]` in `f32`, summed in `f64` on the
     /// host.
     pub(super) fn mean_keys(&self, image: usize) -> Result<Tensor> {
-        let keys = if self.place.device.is_cuda() {
+        let keys = if self.context.device.is_cuda() {
             let rows = self.side_by_side(Part::Key, image)?;
             let heads = (self.len, self.num_heads, self.head_dim);
             Tensor::from_vec(ops::host_values(&rows)?, heads, &Device::Cpu)?
@@ -183,10 +183,10 @@ impl<'a> Projections<'a> {
     pub(super) fn attend(&self) -> Result<Tensor> {
         let width = self.width();
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             return self.on_gpu().attend(self.is_causal);
         }
-        if self.place.kernels {
+        if self.context.kernels {
             let (keys, values) = (self.all_by_head(Part::Key)?, self.all_by_head(Part::Value)?);
             let image = self.len * width;
             let mixed = with_values(&self.rows, |rows| {
@@ -238,12 +238,12 @@ impl<'a> Projections<'a> {
         columns: Range<usize>,
     ) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             let visible = self.visible(rows.clone());
             return self.on_gpu().rows(image, rows, &visible, columns);
         }
         let dims = (self.num_heads, rows.len(), columns.len());
-        if self.place.kernels {
+        if self.context.kernels {
             let stride = 3 * self.width();
             let start = image * self.len;
             let rows: Vec<usize> = rows.map(|row| start + row).collect();

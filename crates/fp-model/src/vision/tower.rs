@@ -13,7 +13,7 @@ use crate::linear::Linear;
 use crate::ops::concatenated;
 #[cfg(feature = "cuda")]
 use crate::ops::gather_ids;
-use crate::weights::{Loader, Names, Place};
+use crate::weights::{ComputeContext, Loader, Names};
 
 /// Images encoded at a time, so that an any-resolution grid takes no more memory
 /// than this many squares.
@@ -35,7 +35,7 @@ pub(crate) struct VisionTower {
     /// Layers whose output is the features; more may be there.
     num_feature_layers: usize,
     post_norm: Option<Norm>,
-    place: Place,
+    context: ComputeContext,
 }
 
 impl VisionTower {
@@ -88,7 +88,7 @@ impl VisionTower {
             layers,
             num_feature_layers,
             post_norm,
-            place: loader.place.clone(),
+            context: loader.context.clone(),
             shape,
             config: vision.clone(),
         })
@@ -132,7 +132,7 @@ impl VisionTower {
     }
 
     fn forward_batch(&self, pixels: &Tensor, collector: &mut Collector<'_>) -> Result<Tensor> {
-        let (config, place) = (&self.config, &self.place);
+        let (config, context) = (&self.config, &self.context);
         let (count, len) = (pixels.dim(0)?, config.num_tokens());
         let per_image =
             |x: &Tensor| -> Result<Tensor> { Ok(x.reshape((count, len, config.hidden_size))?) };
@@ -150,14 +150,14 @@ impl VisionTower {
             } else {
                 // No output is needed any more.
                 if collector.request().looks_into(index) {
-                    collector.layer(index, &layer.project(place, &self.shape, &x, count)?)?;
+                    collector.layer(index, &layer.project(context, &self.shape, &x, count)?)?;
                 }
                 break;
             }
         }
         if let Some(norm) = &self.post_norm {
             collector.states(VisionRead::NormedFeatures, || {
-                per_image(&norm.forward(place, &features)?)
+                per_image(&norm.forward(context, &features)?)
             })?;
         }
         let features = per_image(&features)?;
@@ -178,9 +178,9 @@ impl VisionTower {
         count: usize,
         collector: &mut Collector<'_>,
     ) -> Result<Tensor> {
-        let projections = layer.project(&self.place, &self.shape, x, count)?;
+        let projections = layer.project(&self.context, &self.shape, x, count)?;
         collector.layer(index, &projections)?;
-        let x = layer.finish(&self.place, &self.shape, x, &projections)?;
+        let x = layer.finish(&self.context, &self.shape, x, &projections)?;
         collector.states(VisionRead::HiddenState(index + 1), || {
             Ok(x.reshape((count, x.dim(0)? / count, ()))?)
         })?;
@@ -204,12 +204,12 @@ impl VisionTower {
             _ => pixels,
         };
         let patches = pixels
-            .to_dtype(self.place.dtype)?
+            .to_dtype(self.context.dtype)?
             .reshape(vec![count, channels, grid, patch, grid, patch])?
             .permute(vec![0, 2, 4, 1, 3, 5])?
             .contiguous()?
             .reshape((count * grid * grid, channels * patch * patch))?
-            .to_device(&self.place.device)?;
+            .to_device(&self.context.device)?;
         let embedded = self.patch_embedding.forward(&patches)?;
         let width = config.hidden_size;
         let (Some(class), Some(pre_norm)) = (&self.class_embedding, &self.pre_norm) else {
@@ -218,7 +218,7 @@ impl VisionTower {
             return Ok(embedded.flatten_to(1)?);
         };
         #[cfg(feature = "cuda")]
-        if self.place.device.is_cuda() {
+        if self.context.device.is_cuda() {
             let len = grid * grid;
             let class = class.reshape((1, width))?;
             // Row 0 is the class token, which every image begins with.
@@ -244,7 +244,7 @@ impl VisionTower {
         let embedded = Tensor::cat(&[&class.contiguous()?, &embedded], 1)?
             .broadcast_add(&self.position_embedding)?
             .flatten_to(1)?;
-        pre_norm.forward(&self.place, &embedded)
+        pre_norm.forward(&self.context, &embedded)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::linear::{Embedding, Linear};
 
 /// Where and in what precision the model computes.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct ComputeContext {
     pub(crate) device: Device,
     /// Of hidden states and caches.
     pub(crate) dtype: DType,
@@ -30,7 +30,7 @@ pub(crate) struct Place {
     pub(crate) kv_cache: CpuFormat,
 }
 
-impl Place {
+impl ComputeContext {
     /// The two-byte format that a matrix stays in for the CPU kernels: the one that its
     /// values are rounded to, or else the one that they are stored in. None: `f32`.
     pub(crate) fn kept(&self, stored: Option<StoredDtype>) -> Option<HalfFormat> {
@@ -45,11 +45,11 @@ impl Place {
     }
 
     /// The same precision on the CPU, by this project's kernels unless they are off.
-    pub(crate) fn on_cpu(&self) -> Place {
+    pub(crate) fn on_cpu(&self) -> ComputeContext {
         if self.device.is_cpu() {
             return self.clone();
         }
-        Place {
+        ComputeContext {
             device: Device::Cpu,
             dtype: DType::F32,
             rounding: Some(self.dtype).filter(|dtype| *dtype != DType::F32),
@@ -120,7 +120,7 @@ impl Source {
 /// Reads the parts of one model.
 pub(crate) struct Loader<'a> {
     pub(crate) source: &'a Source,
-    pub(crate) place: &'a Place,
+    pub(crate) context: &'a ComputeContext,
     /// The config that asks for the tensors, for messages.
     pub(crate) config: &'a Path,
     /// Whether the tensors lie in the tower's own folder.
@@ -134,7 +134,7 @@ impl Loader<'_> {
             shape,
             self.in_tower,
             self.config,
-            &mut |first, values| match self.place.rounding {
+            &mut |first, values| match self.context.rounding {
                 Some(DType::F16) => {
                     let rounded: Vec<f32> =
                         values.iter().map(|&x| f16::from_f32(x).to_f32()).collect();
@@ -166,8 +166,8 @@ impl Loader<'_> {
     /// A tensor of the host, in the format and the place of the model.
     fn placed(&self, tensor: &Tensor) -> Result<Tensor> {
         Ok(tensor
-            .to_dtype(self.place.dtype)?
-            .to_device(&self.place.device)?)
+            .to_dtype(self.context.dtype)?
+            .to_device(&self.context.device)?)
     }
 
     /// The linear layers `names` (without `.weight`), of `rows` outputs each,
@@ -204,7 +204,7 @@ impl Loader<'_> {
         bias: Option<Tensor>,
     ) -> Result<Linear> {
         let num_in: usize = inputs.iter().product();
-        if self.place.kernels {
+        if self.context.kernels {
             let matrix = self.kernel_matrix(names, inputs)?;
             return Ok(Linear::kernels(matrix, bias));
         }
@@ -215,15 +215,15 @@ impl Loader<'_> {
                 .collect();
             let values = self.values(name, &shape)?;
             let part = Tensor::from_vec(values, (*rows, num_in), &Device::Cpu)?;
-            parts.push(part.to_dtype(self.place.dtype)?);
+            parts.push(part.to_dtype(self.context.dtype)?);
         }
-        let weight = Tensor::cat(&parts, 0)?.to_device(&self.place.device)?;
+        let weight = Tensor::cat(&parts, 0)?.to_device(&self.context.device)?;
         Ok(Linear::dense(weight, bias))
     }
 
     /// The two-byte format that a stack stays in; none where its tensors don't agree.
     fn kept(&self, names: &[(String, usize)]) -> Option<HalfFormat> {
-        let kept = |name: &str| self.place.kept(self.source.stored(name, self.in_tower));
+        let kept = |name: &str| self.context.kept(self.source.stored(name, self.in_tower));
         let mut formats = names.iter().map(|(name, _)| kept(name));
         let first = formats.next()??;
         formats.all(|format| format == Some(first)).then_some(first)
@@ -242,7 +242,7 @@ impl Loader<'_> {
             for (name, rows) in names {
                 self.push(name, &shape(*rows), &mut matrix)?;
             }
-            let rounds_rows = self.place.activations == CpuFormat::Bf16;
+            let rounds_rows = self.context.activations == CpuFormat::Bf16;
             return Ok(KernelMatrix::half(matrix, rounds_rows));
         }
         let num_out = names.iter().map(|(_, rows)| rows).sum();

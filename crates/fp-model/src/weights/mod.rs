@@ -16,7 +16,7 @@ mod random;
 mod shard;
 
 pub(crate) use checkpoint::Checkpoint;
-pub(crate) use loader::{Loader, Place, Source};
+pub(crate) use loader::{ComputeContext, Loader, Source};
 pub(crate) use names::{
     ExpectedTensor, Names, expected_tensors, extra_square_tensors, square_tensors,
 };

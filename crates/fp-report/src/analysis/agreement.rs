@@ -3,8 +3,8 @@
 use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
+use super::cell_index::CellIndex;
 use super::kept::{TokenBits, kept_tokens};
-use super::roster::Roster;
 
 /// Pairs that keep the same tokens on this share of samples are equivalent in practice.
 pub const SAME_IN_PRACTICE: f64 = 0.95;
@@ -74,16 +74,16 @@ pub(super) struct GroupSums {
 }
 
 /// The groups of a run, of no record yet.
-pub(super) fn groups(roster: &Roster) -> Vec<GroupSums> {
-    let size = labels(roster).len();
-    let has_all_heads = has_all_heads(roster);
+pub(super) fn groups(cell_index: &CellIndex) -> Vec<GroupSums> {
+    let size = labels(cell_index).len();
+    let has_all_heads = has_all_heads(cell_index);
     let mut groups = Vec::new();
-    for budget in 0..roster.budgets.len() {
-        for count in 0..roster.head_counts.len() {
-            let strategies = 0..roster.strategies.len();
+    for budget in 0..cell_index.budgets.len() {
+        for count in 0..cell_index.head_counts.len() {
+            let strategies = 0..cell_index.strategies.len();
             let cells = strategies
-                .map(|strategy| roster.cell(strategy, count, budget))
-                .chain(has_all_heads.then(|| roster.all_heads[budget]))
+                .map(|strategy| cell_index.cell(strategy, count, budget))
+                .chain(has_all_heads.then(|| cell_index.all_heads[budget]))
                 .collect();
             groups.push(GroupSums {
                 budget,
@@ -97,13 +97,17 @@ pub(super) fn groups(roster: &Roster) -> Vec<GroupSums> {
     groups
 }
 
-fn has_all_heads(roster: &Roster) -> bool {
-    roster.all_heads.iter().all(Option::is_some)
+fn has_all_heads(cell_index: &CellIndex) -> bool {
+    cell_index.all_heads.iter().all(Option::is_some)
 }
 
-fn labels(roster: &Roster) -> Vec<String> {
-    let mut labels: Vec<String> = roster.strategies.iter().map(|s| s.name.clone()).collect();
-    if has_all_heads(roster) {
+fn labels(cell_index: &CellIndex) -> Vec<String> {
+    let mut labels: Vec<String> = cell_index
+        .strategies
+        .iter()
+        .map(|s| s.name.clone())
+        .collect();
+    if has_all_heads(cell_index) {
         labels.push("all_heads".to_owned());
     }
     labels
@@ -111,10 +115,10 @@ fn labels(roster: &Roster) -> Vec<String> {
 
 /// What groups come to.
 pub(crate) fn agreement(
-    roster: &Roster,
+    cell_index: &CellIndex,
     groups: &[GroupSums],
 ) -> (Vec<AgreementMatrix>, Vec<StrategyPair>) {
-    let labels = labels(roster);
+    let labels = labels(cell_index);
     let size = labels.len();
     let mut matrices = Vec::new();
     let mut total = (0, vec![PairSums::default(); size * size]);
@@ -136,8 +140,8 @@ pub(crate) fn agreement(
                 .collect()
         };
         matrices.push(AgreementMatrix {
-            budget: roster.budgets[budget].clone(),
-            num_selected_heads: roster.head_counts[count],
+            budget: cell_index.budgets[budget].clone(),
+            num_selected_heads: cell_index.head_counts[count],
             labels: labels.clone(),
             n: *n,
             mean_jaccard: matrix(&|sums| sums.jaccard),

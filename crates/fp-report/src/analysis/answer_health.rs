@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// One thing that explains the score of a cell on a data set.
+/// One thing that explains the score of a cell on a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LoudAnswers {
     /// The cell's id.
     pub cell: String,
-    /// The data set's name and part.
+    /// The dataset's name and part.
     pub dataset: String,
     /// What was found.
     #[serde(flatten)]

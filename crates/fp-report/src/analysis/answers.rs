@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::answer_types::{gold, normalized};
-use super::roster::Roster;
+use super::cell_index::CellIndex;
 use super::scores::Scores;
 use super::strata::{Strata, Stratum};
 use crate::run::Run;
@@ -79,7 +79,7 @@ struct Given<'a> {
 /// Every remarkable answer, cell by cell.
 pub(crate) fn frequent_answers(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
     strata: &[Strata],
 ) -> Vec<FrequentAnswer> {
@@ -115,7 +115,7 @@ pub(crate) fn frequent_answers(
         let text = |at: usize| Some(texts[columns.answer(cell, at)?].as_str());
         (0..run.records.len()).map(text).collect()
     };
-    let unpruned = roster
+    let unpruned = cell_index
         .vanilla
         .map(|vanilla| (said(vanilla), &scores.cells[vanilla]));
     let of_cell = |(index, cell): (usize, &Cell)| {
@@ -135,7 +135,7 @@ pub(crate) fn frequent_answers(
                     })
                 })
                 .collect();
-            let is_vanilla = roster.vanilla == Some(index);
+            let is_vanilla = cell_index.vanilla == Some(index);
             found.extend(remarkable(&given, is_vanilla).map(|answer| FrequentAnswer {
                 cell: cell.id.clone(),
                 by: (*by).to_owned(),

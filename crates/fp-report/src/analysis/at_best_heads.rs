@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::best::mean_on;
-use super::compare::{Comparison, Judge, Pair, Untested};
+use super::cell_index::CellIndex;
+use super::compare::{Comparison, Pair, PairedTester, Untested};
 use super::halves::Split;
-use super::roster::Roster;
 use super::scores::{Column, Scores};
 use crate::error::ReportError;
 use crate::run::Run;
@@ -44,7 +44,7 @@ pub(super) struct Choice {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
-    /// Position among the roster's head counts.
+    /// Position among the index's head counts.
     count: usize,
     cell: usize,
     mean: f64,
@@ -53,11 +53,11 @@ pub(super) struct Chosen {
 impl Choice {
     /// Chooses by the means on `samples`; of equal means the first head count of the
     /// configuration leads.
-    pub(super) fn new(roster: &Roster, scores: &Scores, samples: &[usize]) -> Choice {
+    pub(super) fn new(cell_index: &CellIndex, scores: &Scores, samples: &[usize]) -> Choice {
         let choose = |strategy: usize, budget: usize| {
-            let counts = 0..roster.head_counts.len();
+            let counts = 0..cell_index.head_counts.len();
             let cells: Vec<(usize, usize)> = counts
-                .filter_map(|count| Some((count, roster.cell(strategy, count, budget)?)))
+                .filter_map(|count| Some((count, cell_index.cell(strategy, count, budget)?)))
                 .collect();
             // By the samples that every head count answered.
             let all = scores.mean_of(&cells.iter().map(|(_, cell)| *cell).collect::<Vec<_>>());
@@ -77,9 +77,9 @@ impl Choice {
             }
             best
         };
-        let budgets = 0..roster.budgets.len();
+        let budgets = 0..cell_index.budgets.len();
         Choice {
-            chosen: (0..roster.strategies.len())
+            chosen: (0..cell_index.strategies.len())
                 .map(|strategy| budgets.clone().map(|at| choose(strategy, at)).collect())
                 .collect(),
         }
@@ -97,10 +97,10 @@ impl Choice {
     }
 
     /// A strategy's number of heads at each budget.
-    pub(super) fn heads(&self, roster: &Roster, strategy: usize) -> Vec<usize> {
+    pub(super) fn heads(&self, cell_index: &CellIndex, strategy: usize) -> Vec<usize> {
         let chosen = self.chosen[strategy].iter().flatten();
         chosen
-            .map(|chosen| roster.head_counts[chosen.count])
+            .map(|chosen| cell_index.head_counts[chosen.count])
             .collect()
     }
 }
@@ -109,9 +109,9 @@ impl Choice {
 /// the half that nothing was chosen by.
 pub(super) fn at_best_heads(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
-    judge: &Judge,
+    tester: &PairedTester,
     choice: &Choice,
     split: &Split,
 ) -> Result<(Vec<AtBestHeads>, Vec<Untested>), ReportError> {
@@ -121,17 +121,17 @@ pub(super) fn at_best_heads(
     let column = |cell: usize| &scores.cells[cell];
     let mut entries = Vec::new();
     let (mut to_all_heads, mut to_baseline) = (Vec::new(), Vec::new());
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
-        for (budget, label) in roster.budgets.iter().enumerate() {
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
+        for (budget, label) in cell_index.budgets.iter().enumerate() {
             let Some(Chosen { count, cell, mean }) = choice.at(strategy, budget) else {
                 continue;
             };
-            if let Some(all_heads) = roster.all_heads[budget] {
+            if let Some(all_heads) = cell_index.all_heads[budget] {
                 let family = "each strategy at its best h against all_heads, confirm half";
                 let (a, b) = (column(cell), column(all_heads));
                 to_all_heads.push(Pair::new(id(cell), a, id(all_heads), b, family));
             }
-            let baseline = roster.reference_of(strategy);
+            let baseline = cell_index.reference_of(strategy);
             if let Some(baseline) = baseline.and_then(|other| choice.at(other, budget)) {
                 let family = "each strategy and the baseline at its best h, confirm half";
                 let (a, b) = (column(cell), column(baseline.cell));
@@ -140,18 +140,18 @@ pub(super) fn at_best_heads(
             entries.push(AtBestHeads {
                 strategy: entry.name.clone(),
                 budget: label.clone(),
-                num_selected_heads: roster.head_counts[count],
+                num_selected_heads: cell_index.head_counts[count],
                 cell: id(cell),
                 select_mean: mean,
                 confirm_mean: mean_on(column(cell), samples),
-                is_baseline: roster.is_baseline(strategy),
+                is_baseline: cell_index.is_baseline(strategy),
                 against_all_heads: None,
                 against_baseline: None,
             });
         }
     }
-    let to_all_heads = judge.judge(&to_all_heads, samples)?;
-    let to_baseline = judge.judge(&to_baseline, samples)?;
+    let to_all_heads = tester.test(&to_all_heads, samples)?;
+    let to_baseline = tester.test(&to_baseline, samples)?;
     let find = |all: &[Comparison], cell: &str| all.iter().find(|c| c.a == cell).cloned();
     for entry in &mut entries {
         entry.against_all_heads = find(&to_all_heads.comparisons, &entry.cell);

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use fp_eval::study::{CutRecord, Look, Method, RunRecord, SampleRecord};
+use fp_eval::study::{CutRecord, Method, QueryRows, RunRecord, SampleRecord};
 use fp_scoring::{QueryStrategy, TokenLayout};
 use serde::Serialize;
 
+use super::cell_index::CellIndex;
 use super::gather::{CellSums, Gathered, Given};
-use super::roster::Roster;
 use crate::run::Run;
 
 /// A strategy whose heads were chosen by index order on this share of samples is named
@@ -198,18 +198,18 @@ impl LookSums {
     pub(super) fn add(&mut self, given: &Given) {
         let record = &given.record;
         let mut looks = record.looks.iter();
-        let look = looks.find(|look| look.query_strategy == self.strategy);
-        let Some((layout, look)) = record.layout.zip(look) else {
+        let query_rows = looks.find(|query_rows| query_rows.query_strategy == self.strategy);
+        let Some((layout, query_rows)) = record.layout.zip(query_rows) else {
             return;
         };
-        if look.rows.is_empty() {
+        if query_rows.rows.is_empty() {
             return;
         }
         self.n += 1;
-        *self.branches.entry(look.branch.clone()).or_insert(0) += 1;
-        self.rows += look.rows.len();
-        self.zero_mass_samples += usize::from(!look.zero_mass_heads.is_empty());
-        let shape = shape_of(layout, look);
+        *self.branches.entry(query_rows.branch.clone()).or_insert(0) += 1;
+        self.rows += query_rows.rows.len();
+        self.zero_mass_samples += usize::from(!query_rows.zero_mass_heads.is_empty());
+        let shape = shape_of(layout, query_rows);
         let next = self.shapes.len() as u32 + 1;
         self.of_samples[given.place] = *self.shapes.entry(shape).or_insert(next);
     }
@@ -252,14 +252,14 @@ impl LookSums {
     }
 }
 
-fn shape_of(layout: TokenLayout, look: &Look) -> Shape {
-    let even = 1.0 / look.rows.len() as f64;
+fn shape_of(layout: TokenLayout, query_rows: &QueryRows) -> Shape {
+    let even = 1.0 / query_rows.rows.len() as f64;
     // Stored weights are rounded: divided by their sum they are shares again.
-    let sum: f64 = look.weights.iter().sum();
+    let sum: f64 = query_rows.weights.iter().sum();
     let end = layout.sequence_len();
     let mut shape: Shape = Vec::new();
-    for (position, &row) in look.rows.iter().enumerate() {
-        let share = match look.weights.get(position) {
+    for (position, &row) in query_rows.rows.iter().enumerate() {
+        let share = match query_rows.weights.get(position) {
             Some(weight) if sum > 0.0 => weight / sum,
             _ => even,
         };
@@ -331,16 +331,16 @@ impl HeadCounts {
 }
 
 /// The choice of heads doesn't depend on the budget, so the first one stands for all.
-pub(crate) fn head_usage(roster: &Roster, gathered: &Gathered) -> Vec<HeadUsage> {
+pub(crate) fn head_usage(cell_index: &CellIndex, gathered: &Gathered) -> Vec<HeadUsage> {
     let mut usage = Vec::new();
-    for (strategy, count, budget, cell) in roster.studied() {
+    for (strategy, count, budget, cell) in cell_index.studied() {
         let HeadCounts { n, counts } = &gathered.cells[cell].heads;
         if budget != 0 || *n == 0 {
             continue;
         }
         usage.push(HeadUsage {
-            strategy: roster.strategies[strategy].name.clone(),
-            num_selected_heads: roster.head_counts[count],
+            strategy: cell_index.strategies[strategy].name.clone(),
+            num_selected_heads: cell_index.head_counts[count],
             n: *n,
             shares: counts
                 .iter()

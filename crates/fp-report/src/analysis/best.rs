@@ -9,9 +9,9 @@
 use serde::Serialize;
 
 use super::at_best_heads::{AtBestHeads, Choice, at_best_heads};
-use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
+use super::cell_index::CellIndex;
+use super::compare::{Comparison, Outcome, Pair, PairedTester, TestResults, Untested};
 use super::halves::{Halves, Split};
-use super::roster::Roster;
 use super::samples::{distinct, is_answered};
 use super::scores::{Column, Scores, mean_columns};
 use crate::error::ReportError;
@@ -86,13 +86,13 @@ impl BestOfMany {
 /// None where the run has no strategy, or no answer in the half to choose by.
 pub(crate) fn best_of_many(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
-    judge: &Judge,
+    tester: &PairedTester,
 ) -> Result<Option<BestOfMany>, ReportError> {
     let split = Split::new(run);
-    let choice = Choice::new(roster, scores, &split.select);
-    let columns: Vec<Option<Column>> = (0..roster.strategies.len())
+    let choice = Choice::new(cell_index, scores, &split.select);
+    let columns: Vec<Option<Column>> = (0..cell_index.strategies.len())
         .map(|strategy| choice.mean_over_budgets(scores, strategy))
         .collect();
     let mut ranking: Vec<(usize, f64)> = columns
@@ -107,14 +107,14 @@ pub(crate) fn best_of_many(
     let Some(&(candidate, _)) = ranking.first() else {
         return Ok(None);
     };
-    let name = |strategy: usize| roster.strategies[strategy].name.clone();
-    let confirmation = confirmation(roster, scores, judge, &columns, candidate, &split)?;
-    let baseline = roster.reference_of(candidate).map(name);
+    let name = |strategy: usize| cell_index.strategies[strategy].name.clone();
+    let confirmation = confirmation(cell_index, scores, tester, &columns, candidate, &split)?;
+    let baseline = cell_index.reference_of(candidate).map(name);
     let is_confirmed = confirmation.comparisons.iter().any(|comparison| {
         Some(&comparison.b) == baseline.as_ref() && comparison.outcome == Outcome::Better
     });
-    let contenders = contenders(roster, judge, &columns, &ranking, &split)?;
-    let (strategies, untested) = at_best_heads(run, roster, scores, judge, &choice, &split)?;
+    let contenders = contenders(cell_index, tester, &columns, &ranking, &split)?;
+    let (strategies, untested) = at_best_heads(run, cell_index, scores, tester, &choice, &split)?;
     let answered = |half: &[usize]| -> Vec<usize> {
         let half = half.iter().copied();
         half.filter(|&at| is_answered(&run.records[at])).collect()
@@ -126,12 +126,12 @@ pub(crate) fn best_of_many(
         num_confirm: confirm.len(),
         num_confirm_images: distinct(confirm.iter().map(|&at| scores.clusters[at]).collect()),
         candidate: name(candidate),
-        candidate_heads: choice.heads(roster, candidate),
+        candidate_heads: choice.heads(cell_index, candidate),
         contenders: not_worse(contenders.comparisons),
         untested: [contenders.untested, confirmation.untested, untested].concat(),
         recommended: is_confirmed.then(|| name(candidate)),
         confirmation: confirmation.comparisons,
-        per_budget: per_budget(roster, &strategies),
+        per_budget: per_budget(cell_index, &strategies),
         strategies,
         ranking: ranking
             .into_iter()
@@ -154,81 +154,82 @@ fn not_worse(comparisons: Vec<Comparison>) -> Vec<String> {
 
 /// The other strategies against the candidate where it was chosen.
 fn contenders(
-    roster: &Roster,
-    judge: &Judge,
+    cell_index: &CellIndex,
+    tester: &PairedTester,
     columns: &[Option<Column>],
     ranking: &[(usize, f64)],
     split: &Split,
-) -> Result<Judged, ReportError> {
-    let name = |strategy: usize| roster.strategies[strategy].name.as_str();
+) -> Result<TestResults, ReportError> {
+    let name = |strategy: usize| cell_index.strategies[strategy].name.as_str();
     let [(candidate, _), others @ ..] = ranking else {
-        return Ok(Judged::default());
+        return Ok(TestResults::default());
     };
     let pairs = others.iter().filter_map(|&(other, _)| {
         let family = "candidate against the others, select half";
         let (a, b) = (columns[other].as_ref()?, columns[*candidate].as_ref()?);
         Some(Pair::new(name(other), a, name(*candidate), b, family))
     });
-    judge.judge(&pairs.collect::<Vec<_>>(), &split.select)
+    tester.test(&pairs.collect::<Vec<_>>(), &split.select)
 }
 
 /// The candidate against what it is held to, one family.
 fn confirmation(
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
-    judge: &Judge,
+    tester: &PairedTester,
     columns: &[Option<Column>],
     candidate: usize,
     split: &Split,
-) -> Result<Judged, ReportError> {
+) -> Result<TestResults, ReportError> {
     let Some(column) = &columns[candidate] else {
-        return Ok(Judged::default());
+        return Ok(TestResults::default());
     };
-    let baseline = roster.reference_of(candidate).and_then(|baseline| {
-        let name = roster.strategies[baseline].name.clone();
+    let baseline = cell_index.reference_of(candidate).and_then(|baseline| {
+        let name = cell_index.strategies[baseline].name.clone();
         Some((name, columns[baseline].clone()?))
     });
-    let random = pooled_random(roster, scores).map(|column| ("random".to_owned(), column));
-    let all_heads = pooled_all_heads(roster, scores).map(|column| ("all_heads".to_owned(), column));
+    let random = pooled_random(cell_index, scores).map(|column| ("random".to_owned(), column));
+    let all_heads =
+        pooled_all_heads(cell_index, scores).map(|column| ("all_heads".to_owned(), column));
     let pairs: Vec<Pair> = [baseline, random, all_heads]
         .into_iter()
         .flatten()
         .map(|(name, other)| {
             let family = "candidate at its best h, means over all budgets, confirm half";
-            let a = roster.strategies[candidate].name.clone();
+            let a = cell_index.strategies[candidate].name.clone();
             Pair::new(a, column, name, &other, family)
         })
         .collect();
-    judge.judge(&pairs, &split.confirm)
+    tester.test(&pairs, &split.confirm)
 }
 
 /// Each strategy's mean over all head counts and budgets, sample by sample.
-pub(crate) fn pooled(roster: &Roster, scores: &Scores) -> Vec<Column> {
-    (0..roster.strategies.len())
-        .map(|strategy| scores.mean_of(&roster.cells_of(strategy)))
+pub(crate) fn pooled(cell_index: &CellIndex, scores: &Scores) -> Vec<Column> {
+    (0..cell_index.strategies.len())
+        .map(|strategy| scores.mean_of(&cell_index.cells_of(strategy)))
         .collect()
 }
 
 /// Chance over all seeds and budgets; none without that control.
-pub(crate) fn pooled_random(roster: &Roster, scores: &Scores) -> Option<Column> {
-    let by_budget: Vec<Column> = roster
+pub(crate) fn pooled_random(cell_index: &CellIndex, scores: &Scores) -> Option<Column> {
+    let by_budget: Vec<Column> = cell_index
         .random
         .iter()
         .filter(|seeds| !seeds.is_empty())
         .map(|seeds| scores.mean_of(seeds))
         .collect();
-    (!by_budget.is_empty() && by_budget.len() == roster.budgets.len())
+    (!by_budget.is_empty() && by_budget.len() == cell_index.budgets.len())
         .then(|| mean_columns(&by_budget.iter().collect::<Vec<_>>()))
 }
 
-fn pooled_all_heads(roster: &Roster, scores: &Scores) -> Option<Column> {
-    let cells: Option<Vec<usize>> = roster.all_heads.iter().copied().collect();
+fn pooled_all_heads(cell_index: &CellIndex, scores: &Scores) -> Option<Column> {
+    let cells: Option<Vec<usize>> = cell_index.all_heads.iter().copied().collect();
     Some(scores.mean_of(&cells?))
 }
 
 /// The leader of each budget, with the tests that were made of it.
-fn per_budget(roster: &Roster, strategies: &[AtBestHeads]) -> Vec<BestCell> {
-    let best = roster.budgets.iter().filter_map(|budget| {
+fn per_budget(cell_index: &CellIndex, strategies: &[AtBestHeads]) -> Vec<BestCell> {
+    let best = cell_index.budgets.iter().filter_map(|budget| {
         let mut leader: Option<&AtBestHeads> = None;
         for entry in strategies.iter().filter(|entry| entry.budget == *budget) {
             if leader.is_none_or(|leader| entry.select_mean > leader.select_mean) {

@@ -3,9 +3,9 @@
 use fp_eval::study::Method;
 use serde::Serialize;
 
+use super::cell_index::CellIndex;
 use super::estimate::Estimate;
 use super::on_same::{OnSameQuestions, on_same_questions};
-use super::roster::Roster;
 use super::scores::{Scores, present};
 use super::strata::Strata;
 use crate::error::ReportError;
@@ -71,13 +71,13 @@ pub struct RandomControl {
 
 pub(crate) fn summaries(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
     strata: &[Strata],
     confidence: f64,
 ) -> Result<Vec<CellSummary>, ReportError> {
     let grid = &run.spec.grid;
-    let vanilla = |cell: &usize| roster.vanilla.filter(|vanilla| vanilla != cell);
+    let vanilla = |cell: &usize| cell_index.vanilla.filter(|vanilla| vanilla != cell);
     let estimate = |cell: usize, samples: &mut dyn Iterator<Item = usize>| {
         let (values, images) = present(&scores.cells[cell], &scores.clusters, samples);
         Estimate::new(&values, &images, confidence)
@@ -122,13 +122,13 @@ pub(crate) fn summaries(
 }
 
 pub(crate) fn random_controls(
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
     cells: &[CellSummary],
     confidence: f64,
 ) -> Result<Vec<RandomControl>, ReportError> {
     let mut controls = Vec::new();
-    for (budget, seeds) in roster.random.iter().enumerate() {
+    for (budget, seeds) in cell_index.random.iter().enumerate() {
         let means: Vec<f64> = seeds
             .iter()
             .filter_map(|&cell| cells[cell].accuracy.mean)
@@ -141,10 +141,10 @@ pub(crate) fn random_controls(
         let mean = means.iter().sum::<f64>() / means.len() as f64;
         let squares: f64 = means.iter().map(|value| (value - mean).powi(2)).sum();
         controls.push(RandomControl {
-            budget: roster.budgets[budget].clone(),
+            budget: cell_index.budgets[budget].clone(),
             num_seeds: seeds.len(),
             accuracy: Estimate::new(&values, &images, confidence)?,
-            vanilla_on_same: roster
+            vanilla_on_same: cell_index
                 .vanilla
                 .and_then(|vanilla| on_same_questions(&column, &scores.cells[vanilla])),
             seed_deviation: (means.len() > 1).then(|| (squares / (means.len() - 1) as f64).sqrt()),

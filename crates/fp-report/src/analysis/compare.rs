@@ -1,9 +1,9 @@
 //! Paired comparisons in declared families.
 
-mod judge;
+mod paired_tester;
 mod reasons;
 
-pub(crate) use judge::{Judge, Pair};
+pub(crate) use paired_tester::{Pair, PairedTester};
 pub use reasons::{Undecided, Untested, WhyUndecided, WhyUntested};
 
 use fp_stats::{Discordant, IntervalKind, PermutationMethod};
@@ -130,16 +130,16 @@ impl Comparison {
 
 /// What was tested, and what could not be.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Judged {
+pub(crate) struct TestResults {
     /// The tests that were made, in the order asked for.
     pub comparisons: Vec<Comparison>,
     /// The pairs that could not be tested, in the order asked for.
     pub untested: Vec<Untested>,
 }
 
-impl Judged {
+impl TestResults {
     /// Adds what was judged elsewhere.
-    pub(crate) fn extend(&mut self, other: Judged) {
+    pub(crate) fn extend(&mut self, other: TestResults) {
         self.comparisons.extend(other.comparisons);
         self.untested.extend(other.untested);
     }

@@ -9,11 +9,11 @@
 use serde::Serialize;
 
 use super::best::{BestOfMany, mean_on};
-use super::compare::{Comparison, Judge, Pair, Untested};
+use super::cell_index::CellIndex;
+use super::compare::{Comparison, Pair, PairedTester, Untested};
 use super::estimate::Estimate;
 use super::flips::RIGHT;
 use super::halves::Split;
-use super::roster::Roster;
 use super::samples::distinct;
 use super::scores::{Column, Scores, present};
 use crate::error::ReportError;
@@ -108,29 +108,29 @@ impl Choosers {
 /// What the figures of a budget are made from.
 struct Grounds<'a> {
     run: &'a Run,
-    roster: &'a Roster,
+    cell_index: &'a CellIndex,
     scores: &'a Scores,
-    judge: &'a Judge,
+    tester: &'a PairedTester,
 }
 
 /// None where no control of the run chooses.
 pub(crate) fn difficult_samples(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
-    judge: &Judge,
+    tester: &PairedTester,
     best: Option<&BestOfMany>,
 ) -> Result<Option<DifficultSamples>, ReportError> {
     let grounds = Grounds {
         run,
-        roster,
+        cell_index,
         scores,
-        judge,
+        tester,
     };
     let (mut budgets, mut tests) = (Vec::new(), Tests::default());
     let (mut is_single, mut names) = (false, Vec::new());
     let confirm = Split::new(run).confirm;
-    for budget in 0..roster.budgets.len() {
+    for budget in 0..cell_index.budgets.len() {
         let choosers = Choosers::new(run, budget);
         if choosers.choosing.is_empty() {
             continue;
@@ -154,8 +154,8 @@ pub(crate) fn difficult_samples(
         return Ok(None);
     }
     let all: Vec<usize> = (0..run.records.len()).collect();
-    let to_all_heads = judge.judge(&tests.all_heads, &all)?;
-    let to_baseline = judge.judge(&tests.baseline, &all)?;
+    let to_all_heads = tester.test(&tests.all_heads, &all)?;
+    let to_baseline = tester.test(&tests.baseline, &all)?;
     Ok(Some(DifficultSamples {
         rule: rule(&names, is_single),
         budgets,
@@ -203,12 +203,15 @@ fn describe(
     samples: &[usize],
 ) -> Result<DifficultBudget, ReportError> {
     let Grounds {
-        run, scores, judge, ..
+        run,
+        scores,
+        tester,
+        ..
     } = grounds;
     let cells = &run.spec.grid.cells;
     let estimate = |column: &Column| {
         let (values, images) = present(column, &scores.clusters, samples.iter().copied());
-        Estimate::new(&values, &images, judge.confidence())
+        Estimate::new(&values, &images, tester.confidence())
     };
     let mut accuracies = Vec::new();
     for (index, cell) in cells.iter().enumerate() {
@@ -227,7 +230,7 @@ fn describe(
         .filter(|&cell| cells[cell].method.is("random"))
         .collect();
     Ok(DifficultBudget {
-        budget: grounds.roster.budgets[budget].clone(),
+        budget: grounds.cell_index.budgets[budget].clone(),
         chosen_by: choosers
             .choosing
             .iter()
@@ -256,11 +259,11 @@ impl Tests {
     fn add(&mut self, grounds: &Grounds<'_>, best: &BestOfMany, budget: usize, samples: &[usize]) {
         let Grounds {
             run,
-            roster,
+            cell_index,
             scores,
             ..
         } = grounds;
-        let label = &roster.budgets[budget];
+        let label = &cell_index.budgets[budget];
         let grid = &run.spec.grid;
         // Only these samples: the others have no value.
         let only = |cell: usize| -> Column {
@@ -282,17 +285,17 @@ impl Tests {
             if mean_on(&a, samples).is_none() {
                 continue;
             }
-            if let Some(other) = roster.all_heads[budget] {
+            if let Some(other) = cell_index.all_heads[budget] {
                 let (b, family) = (only(other), "difficult samples against all_heads");
                 let name = grid.cells[other].id.clone();
                 self.all_heads
                     .push(Pair::new(entry.cell.clone(), &a, name, &b, family));
             }
-            let names = || roster.strategies.iter().map(|strategy| &strategy.name);
+            let names = || cell_index.strategies.iter().map(|strategy| &strategy.name);
             let baseline = names()
                 .position(|name| *name == entry.strategy)
-                .and_then(|strategy| roster.reference_of(strategy))
-                .and_then(|other| best.strategy(&roster.strategies[other].name, label));
+                .and_then(|strategy| cell_index.reference_of(strategy))
+                .and_then(|other| best.strategy(&cell_index.strategies[other].name, label));
             if let Some(other) = baseline.and_then(|other| grid.position(&other.cell)) {
                 let (b, family) = (only(other), "difficult samples against the baseline");
                 let name = grid.cells[other].id.clone();

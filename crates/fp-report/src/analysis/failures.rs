@@ -39,13 +39,13 @@ pub struct FailuresOfKind {
 /// A question without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedSample {
-    /// Position over all data sets of the run.
+    /// Position over all datasets of the run.
     pub index: usize,
-    /// Name and part of its data set.
+    /// Name and part of its dataset.
     pub dataset: String,
     /// Its id there.
     pub id: String,
-    /// The image's file, relative to the data set's folder; empty for a text-only question.
+    /// The image's file, relative to the dataset's folder; empty for a text-only question.
     pub image: String,
     /// The kind of reason.
     pub kind: FailureKind,

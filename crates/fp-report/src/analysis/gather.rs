@@ -9,11 +9,11 @@ use rayon::prelude::*;
 
 use super::agreement::{GroupSums, groups};
 use super::audit::{AuditSums, HeadCounts, LookSums};
+use super::cell_index::CellIndex;
 use super::described::{AttentionSums, DiversitySums};
 use super::evidence::{Evidence, EvidenceGrids};
 use super::left_out::LeftOut;
 use super::near_ties::{NearTie, NearTies};
-use super::roster::Roster;
 use super::tokens::{MeasuredRuns, QualitySums, RetentionCounts};
 use crate::error::ReportError;
 use crate::run::Run;
@@ -83,7 +83,7 @@ impl CellSums {
 /// index.
 pub(crate) fn gather(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     sink: NearTieSink<'_>,
 ) -> Result<Gathered, ReportError> {
     let grids = EvidenceGrids::new(run);
@@ -98,7 +98,7 @@ pub(crate) fn gather(
             .iter()
             .map(|it| LookSums::new(run, *it))
             .collect(),
-        groups: groups(roster),
+        groups: groups(cell_index),
         left_out: LeftOut::default(),
         near_ties: NearTies::default(),
     };

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::run::Run;
 
-/// Where the image tokens of one data set stood.
+/// Where the image tokens of one dataset stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageRange {
-    /// Name and part of the data set.
+    /// Name and part of the dataset.
     pub dataset: String,
     /// Questions that it is known of.
     pub num_questions: usize,
@@ -21,7 +21,7 @@ pub struct ImageRange {
     pub num_image_tokens: [usize; 2],
 }
 
-/// Per data set, those without any sequence left out.
+/// Per dataset, those without any sequence left out.
 pub fn image_ranges(run: &Run) -> Vec<ImageRange> {
     let names = run.dataset_names().into_iter().enumerate();
     names

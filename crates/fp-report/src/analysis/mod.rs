@@ -8,6 +8,7 @@ mod answers;
 mod at_best_heads;
 mod audit;
 mod best;
+mod cell_index;
 mod cells;
 mod compare;
 mod described;
@@ -29,7 +30,6 @@ mod noise;
 mod on_same;
 mod references;
 mod relative;
-mod roster;
 mod samples;
 mod scores;
 mod static_heads;
@@ -72,11 +72,11 @@ pub use text_only::{OverallAccuracy, TextOnly};
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 
-pub(crate) use compare::{Beats, Judge, Pair};
+pub(crate) use cell_index::CellIndex;
+pub(crate) use compare::{Beats, Pair, PairedTester};
 pub(crate) use gather::NearTieSink;
 pub(crate) use kept::kept_tokens;
 pub(crate) use methods::{method_headline, samples_of_tests};
-pub(crate) use roster::Roster;
 pub(crate) use scores::{Column, Scores};
 
 use fp_eval::study::CountedCost;
@@ -99,13 +99,13 @@ pub struct Analysis {
     /// Questions without an image; none where the data have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_only: Option<TextOnly>,
-    /// Where image tokens stood in the sequences, per data set.
+    /// Where image tokens stood in the sequences, per dataset.
     pub image_ranges: Vec<ImageRange>,
     /// How samples are grouped.
     pub strata: Vec<Strata>,
     /// Accuracy of every cell.
     pub cells: Vec<CellSummary>,
-    /// Cells relative to no pruning; empty for a single data set.
+    /// Cells relative to no pruning; empty for a single dataset.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relative: Vec<RelativeAccuracy>,
     /// What each benchmark reports of its own beside the accuracy; empty where no dataset
@@ -193,39 +193,41 @@ pub(crate) fn analyse_with(
 ) -> Result<Analysis, ReportError> {
     let statistics = &run.spec.config.statistics;
     let confidence = statistics.confidence;
-    let roster = Roster::new(&run.spec.config, &run.spec.grid);
+    let cell_index = CellIndex::new(&run.spec.config, &run.spec.grid);
     let scores = Scores::new(run);
-    let judge = Judge::new(statistics, run.spec.config.seed, scores.clusters.clone());
-    let mut gathered = gather::gather(run, &roster, near_ties)?;
+    let tester = PairedTester::new(statistics, run.spec.config.seed, scores.clusters.clone());
+    let mut gathered = gather::gather(run, &cell_index, near_ties)?;
     let strata = strata::strata(run, &gathered.evidence);
-    let cells = cells::summaries(run, &roster, &scores, &strata, confidence)?;
-    let (agreement, pairs) = agreement::agreement(&roster, &gathered.groups);
-    let best = best::best_of_many(run, &roster, &scores, &judge)?;
-    let difficult = difficult::difficult_samples(run, &roster, &scores, &judge, best.as_ref())?;
-    let static_heads = static_heads::static_heads_tests(run, &roster, &scores, &judge)?;
+    let cells = cells::summaries(run, &cell_index, &scores, &strata, confidence)?;
+    let (agreement, pairs) = agreement::agreement(&cell_index, &gathered.groups);
+    let best = best::best_of_many(run, &cell_index, &scores, &tester)?;
+    let difficult =
+        difficult::difficult_samples(run, &cell_index, &scores, &tester, best.as_ref())?;
+    let static_heads = static_heads::static_heads_tests(run, &cell_index, &scores, &tester)?;
     let hypotheses = hypotheses::answers(&hypotheses::Grounds {
         run,
-        roster: &roster,
+        cell_index: &cell_index,
         scores: &scores,
-        judge: &judge,
+        tester: &tester,
         strata: &strata,
         pairs: &pairs,
     })?;
-    let (references, mut untested) = references::against_references(run, &roster, &scores, &judge)?;
-    let controls = references::controls(run, &roster, &scores, &judge)?;
+    let (references, mut untested) =
+        references::against_references(run, &cell_index, &scores, &tester)?;
+    let controls = references::controls(run, &cell_index, &scores, &tester)?;
     untested.extend(controls.untested);
     let costs: Vec<CountedCost> = gathered.cells.iter().map(|sums| sums.cost.mean()).collect();
     let grounds = methods::MethodGrounds {
         run,
-        roster: &roster,
+        cell_index: &cell_index,
         scores: &scores,
-        judge: &judge,
+        tester: &tester,
         costs: &costs,
     };
-    let reference = |budget: usize| methods::reference_cell(run, &roster, budget);
+    let reference = |budget: usize| methods::reference_cell(run, &cell_index, budget);
     let methods = methods::method_tests(&grounds, &reference)?;
     untested.extend(methods.iter().flat_map(|tests| tests.untested.clone()));
-    let recall = tokens::recall_against_random(run, &roster, &gathered, &judge)?;
+    let recall = tokens::recall_against_random(run, &cell_index, &gathered, &tester)?;
     untested.extend(recall.untested);
     if let Some(best) = &best {
         untested.extend(best.untested.iter().cloned());
@@ -240,24 +242,24 @@ pub(crate) fn analyse_with(
         .iter()
         .flat_map(|hypothesis| &hypothesis.untested);
     untested.extend(of_hypotheses.cloned());
-    let figures = figures::figures(run, &roster, &judge)?;
+    let figures = figures::figures(run, &cell_index, &tester)?;
     let published = beside(&BesideGrounds {
         run,
-        roster: &roster,
+        cell_index: &cell_index,
         cells: &cells,
         figures: &figures,
         costs: &costs,
     })?;
     let mut analysis = Analysis {
         verdict: Verdict::default(),
-        margin: judge.margin(),
+        margin: tester.margin(),
         samples: SampleCounts::new(run, &scores),
         text_only: TextOnly::of(run, &scores),
         image_ranges: image_ranges(run),
-        relative: relative::relative_accuracies(&cells, roster.vanilla),
+        relative: relative::relative_accuracies(&cells, cell_index.vanilla),
         figures,
         published,
-        random: cells::random_controls(&roster, &scores, &cells, confidence)?,
+        random: cells::random_controls(&cell_index, &scores, &cells, confidence)?,
         references,
         controls: controls.comparisons,
         methods,
@@ -265,7 +267,7 @@ pub(crate) fn analyse_with(
         best,
         static_heads,
         difficult,
-        frequent_answers: answers::frequent_answers(run, &roster, &scores, &strata),
+        frequent_answers: answers::frequent_answers(run, &cell_index, &scores, &strata),
         answer_health: answer_health::loud_answers(run),
         hypotheses,
         agreement,
@@ -273,12 +275,12 @@ pub(crate) fn analyse_with(
         audit: audit::cell_audits(run, &gathered),
         near_ties: std::mem::take(&mut gathered.near_ties),
         looks: audit::look_audits(&gathered),
-        head_usage: audit::head_usage(&roster, &gathered),
+        head_usage: audit::head_usage(&cell_index, &gathered),
         token_quality: tokens::token_quality(run, &gathered),
         recall_against_random: recall.comparisons,
         retention: tokens::retention(run, &gathered),
         costs,
-        flips: flips::flips(run, &scores, &strata, roster.vanilla),
+        flips: flips::flips(run, &scores, &strata, cell_index.vanilla),
         noise_floor: repetition
             .map(|repetition| noise::noise_floor(run, repetition))
             .transpose()?,
@@ -287,15 +289,15 @@ pub(crate) fn analyse_with(
         strata,
         cells,
     };
-    analysis.verdict = verdict::verdict(run, &roster, &analysis);
+    analysis.verdict = verdict::verdict(run, &cell_index, &analysis);
     Ok(analysis)
 }
 
 /// Every cell's accuracy alone.
 pub(crate) fn summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
     let confidence = run.spec.config.statistics.confidence;
-    let roster = Roster::new(&run.spec.config, &run.spec.grid);
-    cells::summaries(run, &roster, &Scores::new(run), &[], confidence)
+    let cell_index = CellIndex::new(&run.spec.config, &run.spec.grid);
+    cells::summaries(run, &cell_index, &Scores::new(run), &[], confidence)
 }
 
 impl Analysis {

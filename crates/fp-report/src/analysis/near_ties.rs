@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct NearTie {
     /// The sample.
     pub index: usize,
-    /// Its id in its data set.
+    /// Its id in its dataset.
     pub id: String,
     /// The cell's id.
     pub cell: String,

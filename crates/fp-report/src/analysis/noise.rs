@@ -40,7 +40,7 @@ pub struct NoiseFloor {
 pub struct AnswerDifference {
     /// The sample.
     pub index: usize,
-    /// Its id in its data set.
+    /// Its id in its dataset.
     pub id: String,
     /// The cell's id.
     pub cell: String,

@@ -4,8 +4,8 @@
 use fp_eval::study::config::HolmFamily;
 use serde::Serialize;
 
-use super::compare::{Comparison, Judge, Judged, Pair, Untested};
-use super::roster::Roster;
+use super::cell_index::CellIndex;
+use super::compare::{Comparison, Pair, PairedTester, TestResults, Untested};
 use super::scores::{Column, Scores};
 use crate::error::ReportError;
 use crate::run::Run;
@@ -69,21 +69,21 @@ impl ReferenceComparisons {
 /// The comparisons with every reference, and the pairs that could not be tested.
 pub(crate) fn against_references(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
-    judge: &Judge,
+    tester: &PairedTester,
 ) -> Result<(Vec<ReferenceComparisons>, Vec<Untested>), ReportError> {
     let samples: Vec<usize> = (0..run.records.len()).collect();
     let family = run.spec.config.statistics.holm_family;
     let (mut all, mut untested) = (Vec::new(), Vec::new());
     for reference in Reference::ALL {
-        let pairs = pairs(run, roster, scores, reference, family);
-        let judged = judge.judge(&pairs, &samples)?;
-        untested.extend(judged.untested);
-        if !judged.comparisons.is_empty() {
+        let pairs = pairs(run, cell_index, scores, reference, family);
+        let tested = tester.test(&pairs, &samples)?;
+        untested.extend(tested.untested);
+        if !tested.comparisons.is_empty() {
             all.push(ReferenceComparisons {
                 reference,
-                comparisons: judged.comparisons,
+                comparisons: tested.comparisons,
             });
         }
     }
@@ -92,43 +92,43 @@ pub(crate) fn against_references(
 
 fn pairs(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
     reference: Reference,
     family: HolmFamily,
 ) -> Vec<Pair> {
     let cells = &run.spec.grid.cells;
-    let against = reference.label(roster.baseline_name());
+    let against = reference.label(cell_index.baseline_name());
     let mut pairs = Vec::new();
-    for budget in 0..roster.budgets.len() {
-        let label = &roster.budgets[budget];
+    for budget in 0..cell_index.budgets.len() {
+        let label = &cell_index.budgets[budget];
         let plain = |cell: Option<usize>| {
             cell.map(|cell| (cells[cell].id.clone(), Column::clone(&scores.cells[cell])))
         };
         let of_budget = match reference {
             Reference::Baseline => None,
-            Reference::Random => (!roster.random[budget].is_empty()).then(|| {
+            Reference::Random => (!cell_index.random[budget].is_empty()).then(|| {
                 (
                     format!("random/{label}"),
-                    scores.mean_of(&roster.random[budget]),
+                    scores.mean_of(&cell_index.random[budget]),
                 )
             }),
-            Reference::AllHeads => plain(roster.all_heads[budget]),
-            Reference::UniformGrid => plain(roster.uniform_grid[budget]),
-            Reference::Vanilla => plain(roster.vanilla),
+            Reference::AllHeads => plain(cell_index.all_heads[budget]),
+            Reference::UniformGrid => plain(cell_index.uniform_grid[budget]),
+            Reference::Vanilla => plain(cell_index.vanilla),
         };
-        for (strategy, count, at, cell) in roster.studied() {
+        for (strategy, count, at, cell) in cell_index.studied() {
             if at != budget {
                 continue;
             }
             let b = match reference {
-                Reference::Baseline => roster
+                Reference::Baseline => cell_index
                     .reference_of(strategy)
-                    .and_then(|other| plain(roster.cell(other, count, budget))),
+                    .and_then(|other| plain(cell_index.cell(other, count, budget))),
                 _ => of_budget.clone(),
             };
             let Some((name, column)) = b else { continue };
-            let heads = roster.head_counts[count];
+            let heads = cell_index.head_counts[count];
             let family = family_name(family, &against, label, heads);
             pairs.push(Pair::new(
                 cells[cell].id.clone(),
@@ -156,10 +156,10 @@ pub(crate) fn family_name(family: HolmFamily, against: &str, budget: &str, heads
 /// method of the run against FastV, a family of its own.
 pub(crate) fn controls(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
-    judge: &Judge,
-) -> Result<Judged, ReportError> {
+    tester: &PairedTester,
+) -> Result<TestResults, ReportError> {
     let cells = &run.spec.grid.cells;
     let mut pairs = Vec::new();
     let mut add = |a: Option<usize>, name: String, column: &Column| {
@@ -174,27 +174,30 @@ pub(crate) fn controls(
             ));
         }
     };
-    if let Some(vanilla) = roster.vanilla {
+    if let Some(vanilla) = cell_index.vanilla {
         let column = &scores.cells[vanilla];
-        for a in [roster.drop_all, roster.no_image] {
+        for a in [cell_index.drop_all, cell_index.no_image] {
             add(a, cells[vanilla].id.clone(), column);
         }
-        for &a in &roster.oracle {
+        for &a in &cell_index.oracle {
             add(a, cells[vanilla].id.clone(), column);
         }
     }
-    for (budget, seeds) in roster.random.iter().enumerate() {
+    for (budget, seeds) in cell_index.random.iter().enumerate() {
         if seeds.is_empty() {
             continue;
         }
         let column = scores.mean_of(seeds);
-        for a in [roster.all_heads[budget], roster.uniform_grid[budget]] {
-            add(a, format!("random/{}", roster.budgets[budget]), &column);
+        for a in [
+            cell_index.all_heads[budget],
+            cell_index.uniform_grid[budget],
+        ] {
+            add(a, format!("random/{}", cell_index.budgets[budget]), &column);
         }
     }
     // Every other method against FastV: at its budget, or at all of them where it has none.
-    for other in &roster.others {
-        for (budget, &fastv) in roster.all_heads.iter().enumerate() {
+    for other in &cell_index.others {
+        for (budget, &fastv) in cell_index.all_heads.iter().enumerate() {
             if let (Some(cell), Some(fastv)) = (other.at(budget), fastv) {
                 pairs.push(Pair::new(
                     cells[cell].id.clone(),
@@ -207,5 +210,5 @@ pub(crate) fn controls(
         }
     }
     let samples: Vec<usize> = (0..run.records.len()).collect();
-    judge.judge(&pairs, &samples)
+    tester.test(&pairs, &samples)
 }

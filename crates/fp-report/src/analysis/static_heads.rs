@@ -7,9 +7,9 @@
 use fp_eval::study::Halves;
 use serde::Serialize;
 
-use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
+use super::cell_index::CellIndex;
+use super::compare::{Comparison, Outcome, Pair, PairedTester, TestResults, Untested};
 use super::halves::Split;
-use super::roster::Roster;
 use super::samples::{distinct, is_answered};
 use super::scores::Scores;
 use crate::error::ReportError;
@@ -61,22 +61,22 @@ impl StaticHeadsTests {
 /// None where the run has no static variant.
 pub(crate) fn static_heads_tests(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     scores: &Scores,
-    judge: &Judge,
+    tester: &PairedTester,
 ) -> Result<Option<StaticHeadsTests>, ReportError> {
-    if roster.static_variants().next().is_none() {
+    if cell_index.static_variants().next().is_none() {
         return Ok(None);
     }
     let split = Split::new(run);
     let mut pairs = Vec::new();
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
         // Only where both are there, so that both means are over the same budgets and h.
-        let both: Vec<(usize, usize)> = roster
+        let both: Vec<(usize, usize)> = cell_index
             .static_variants()
             .filter(|(of, ..)| *of == strategy)
             .filter_map(|(_, count, budget, fixed)| {
-                Some((roster.cell(strategy, count, budget)?, fixed))
+                Some((cell_index.cell(strategy, count, budget)?, fixed))
             })
             .collect();
         if both.is_empty() {
@@ -91,10 +91,10 @@ pub(crate) fn static_heads_tests(
             "per-sample against static heads, means over all budgets and h, confirm half",
         ));
     }
-    let Judged {
+    let TestResults {
         comparisons,
         untested,
-    } = judge.judge(&pairs, &split.confirm)?;
+    } = tester.test(&pairs, &split.confirm)?;
     let answered = split.confirm.iter().copied();
     let answered: Vec<usize> = answered
         .filter(|&at| is_answered(&run.records[at]))

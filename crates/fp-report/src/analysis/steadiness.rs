@@ -2,7 +2,7 @@
 
 use fp_stats::{ClusterTotals, NoInterval, StatsError, compare_statistic, holm};
 
-use super::compare::Judge;
+use super::compare::PairedTester;
 use super::scores::Column;
 use super::strata::Strata;
 use crate::error::ReportError;
@@ -32,13 +32,13 @@ pub(crate) const NOT_TESTED: &str =
 /// one, against the other strategies'. A group is one width-two column of totals: sum
 /// and number.
 pub(crate) fn against(
-    judge: &Judge,
+    tester: &PairedTester,
     column: &Column,
     others: &[(&str, &Column)],
     vanilla: Option<&Column>,
     groups: &Strata,
 ) -> Result<Vec<Steadiness>, ReportError> {
-    let num_clusters = judge.clusters().iter().max().map_or(0, |last| last + 1);
+    let num_clusters = tester.clusters().iter().max().map_or(0, |last| last + 1);
     if num_clusters < 2 {
         return Ok(Vec::new());
     }
@@ -59,14 +59,14 @@ pub(crate) fn against(
                     continue;
                 };
                 for (totals, value) in totals.iter_mut().zip([a, b]) {
-                    let row = totals.row_mut(judge.clusters()[sample]);
+                    let row = totals.row_mut(tester.clusters()[sample]);
                     row[2 * index] += value - unpruned;
                     row[2 * index + 1] += 1.0;
                 }
             }
         }
         let [of_column, of_other] = totals;
-        let result = compare_statistic(&of_column, &of_other, judge.options(), range_of_means);
+        let result = compare_statistic(&of_column, &of_other, tester.options(), range_of_means);
         // With few images a group is missing in too many draws to say anything.
         let result = match result {
             Err(StatsError::UndefinedStatistic | StatsError::UndefinedDraws { .. }) => continue,

@@ -7,15 +7,15 @@ use super::evidence::Evidence;
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// What groups by data set are called.
-pub const BY_DATASET: &str = "data set";
+/// What groups by dataset are called.
+pub const BY_DATASET: &str = "dataset";
 
 /// A way to group samples, and the groups.
 #[derive(Debug, Clone, Serialize)]
 pub struct Strata {
     /// What is grouped by, such as `text length`.
     pub by: String,
-    /// The groups, in a fixed order; empty ones are left out, but for data sets.
+    /// The groups, in a fixed order; empty ones are left out, but for datasets.
     pub groups: Vec<Stratum>,
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn strata(run: &Run, evidence: &[Option<Evidence>]) -> Vec<Strata> {
     all
 }
 
-/// Families of questions, in the order in which the data sets name or hold them.
+/// Families of questions, in the order in which the datasets name or hold them.
 pub(crate) fn by_family(records: &[ReportSample]) -> Strata {
     let mut names: Vec<&str> = records
         .iter()
@@ -110,7 +110,7 @@ pub(crate) fn by_family(records: &[ReportSample]) -> Strata {
 fn by_dataset(run: &Run) -> Strata {
     let names = run.dataset_names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    // With those that have no sample yet: their order is that of the run's data sets.
+    // With those that have no sample yet: their order is that of the run's datasets.
     all_groups(BY_DATASET, &names, &run.records, |at| {
         Some(run.records[at].dataset)
     })

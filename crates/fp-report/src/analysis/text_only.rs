@@ -17,7 +17,7 @@ pub struct TextOnly {
     pub num_failed: usize,
     /// Mean score over those answered; none where none was.
     pub accuracy: Option<f64>,
-    /// Questions that the data sets have and that were not asked.
+    /// Questions that the datasets have and that were not asked.
     pub num_left_out: usize,
     /// Every cell over all questions, those on images and the text-only ones. Compare no cells
     /// by it: the text-only part is the same answer in each.
@@ -37,7 +37,7 @@ pub struct OverallAccuracy {
 }
 
 impl TextOnly {
-    /// Of a run; none where its data sets have no such question.
+    /// Of a run; none where its datasets have no such question.
     pub(crate) fn of(run: &Run, scores: &Scores) -> Option<TextOnly> {
         let left_out = run.spec.datasets.iter();
         let num_left_out = left_out.map(|dataset| dataset.num_text_only_left_out).sum();

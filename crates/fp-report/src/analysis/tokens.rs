@@ -10,12 +10,12 @@ use fp_eval::study::SampleRecord;
 use fp_scoring::KeptTokens;
 use serde::Serialize;
 
-use super::compare::{Judge, Judged, Pair};
+use super::cell_index::CellIndex;
+use super::compare::{Pair, PairedTester, TestResults};
 use super::described::{MeanAttention, MeanDiversity};
 use super::evidence::stratum;
 use super::gather::{Gathered, Given};
 use super::kept::kept_tokens;
-use super::roster::Roster;
 use super::scores::{Column, mean_columns};
 use crate::error::ReportError;
 use crate::run::Run;
@@ -343,21 +343,21 @@ pub(crate) fn token_quality(run: &Run, gathered: &Gathered) -> Vec<TokenQuality>
 /// Area recall of every studied cell against chance at its budget, a family per budget.
 pub(crate) fn recall_against_random(
     run: &Run,
-    roster: &Roster,
+    cell_index: &CellIndex,
     gathered: &Gathered,
-    judge: &Judge,
-) -> Result<Judged, ReportError> {
+    tester: &PairedTester,
+) -> Result<TestResults, ReportError> {
     let samples: Vec<usize> = (0..run.records.len()).collect();
     let recall = |cell: usize| gathered.cells[cell].quality.recall(samples.len());
-    let mut judged = Judged::default();
-    for (budget, seeds) in roster.random.iter().enumerate() {
+    let mut tested = TestResults::default();
+    for (budget, seeds) in cell_index.random.iter().enumerate() {
         if seeds.is_empty() {
             continue;
         }
-        let label = &roster.budgets[budget];
+        let label = &cell_index.budgets[budget];
         let chance: Vec<Column> = seeds.iter().map(|&cell| recall(cell)).collect();
         let chance = mean_columns(&chance.iter().collect::<Vec<_>>());
-        let of_budget = roster.studied().filter(|(_, _, at, _)| *at == budget);
+        let of_budget = cell_index.studied().filter(|(_, _, at, _)| *at == budget);
         let pairs = of_budget.map(|(.., cell)| {
             Pair::new(
                 run.spec.grid.cells[cell].id.clone(),
@@ -368,9 +368,9 @@ pub(crate) fn recall_against_random(
             )
         });
         // A budget at a time: the columns of all of them would be much.
-        judged.extend(judge.judge(&pairs.collect::<Vec<_>>(), &samples)?);
+        tested.extend(tester.test(&pairs.collect::<Vec<_>>(), &samples)?);
     }
-    Ok(judged)
+    Ok(tested)
 }
 
 /// How often each token was kept by one cell.

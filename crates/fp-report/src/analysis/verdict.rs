@@ -14,7 +14,7 @@ use fp_eval::study::Budget;
 use serde::Serialize;
 
 use super::agreement::StrategyPair;
-use super::roster::Roster;
+use super::cell_index::CellIndex;
 use super::{Analysis, Failures, StaticHeadsTests};
 use crate::run::Run;
 use cautions::cautions;
@@ -87,7 +87,7 @@ impl Failures {
     }
 }
 
-pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdict {
+pub(crate) fn verdict(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -> Verdict {
     let static_heads = analysis.static_heads.as_ref();
     let methods = analysis.methods.iter().flat_map(|tests| {
         let mut budgets = run.spec.grid.budgets.iter();
@@ -95,25 +95,25 @@ pub(crate) fn verdict(run: &Run, roster: &Roster, analysis: &Analysis) -> Verdic
         tests.sentences(&budget.map_or_else(|| tests.budget.clone(), budget_text))
     });
     let methods: Vec<String> = methods.collect();
-    let strategies = headline::numbers(run, roster, analysis);
+    let strategies = headline::numbers(run, cell_index, analysis);
     // What the study asks about comes first.
-    let (numbers, others) = if roster.asks_about_methods() && !methods.is_empty() {
+    let (numbers, others) = if cell_index.asks_about_methods() && !methods.is_empty() {
         (methods, strategies)
     } else {
         (strategies, methods)
     };
     let sentences = [
-        against_random(run, roster, analysis),
-        against_all_heads(roster, analysis),
+        against_random(run, cell_index, analysis),
+        against_all_heads(cell_index, analysis),
         static_heads.map(StaticHeadsTests::sentence),
         same_strategies(analysis),
     ];
     Verdict {
         failed: failed(&analysis.failures),
-        headline: headline::headline(run, roster, analysis),
+        headline: headline::headline(run, cell_index, analysis),
         numbers,
         sentences: sentences.into_iter().flatten().chain(others).collect(),
-        cautions: cautions(run, roster, analysis),
+        cautions: cautions(run, cell_index, analysis),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{
     Origin, PublishedColumn, PublishedError, PublishedModel, PublishedRow, published_rows,
 };
-use crate::analysis::{BY_DATASET, CellSummary, DatasetFigures, Roster};
+use crate::analysis::{BY_DATASET, CellIndex, CellSummary, DatasetFigures};
 use crate::run::Run;
 
 /// How far a layer average may lie from the number that a budget is called by: rounding to
@@ -73,7 +73,7 @@ pub struct PublishedFigure {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BesideGrounds<'a> {
     pub(crate) run: &'a Run,
-    pub(crate) roster: &'a Roster,
+    pub(crate) cell_index: &'a CellIndex,
     pub(crate) cells: &'a [CellSummary],
     pub(crate) figures: &'a [DatasetFigures],
     pub(crate) costs: &'a [CountedCost],
@@ -102,7 +102,7 @@ pub(crate) fn beside(
         })
         .collect();
     let is_about_methods =
-        grounds.roster.compares_methods() || run.spec.grid.cells.iter().any(is_published);
+        grounds.cell_index.compares_methods() || run.spec.grid.cells.iter().any(is_published);
     if columns.is_empty() && !is_about_methods {
         return Ok(None);
     }

@@ -9,7 +9,7 @@ use crate::analysis::OnSameQuestions;
 /// answered what vanilla did, or isn't there.
 pub(crate) fn oracle(source: &Source<'_>) -> Option<Vec<Option<OnSameQuestions>>> {
     let of = |cell: &Option<usize>| source.analysis.cells[(*cell)?].vanilla_on_same;
-    let same: Vec<_> = source.roster.oracle.iter().map(of).collect();
+    let same: Vec<_> = source.cell_index.oracle.iter().map(of).collect();
     let differs = |same: &OnSameQuestions| !same.is_all;
     same.iter().flatten().any(differs).then_some(same)
 }

@@ -1,4 +1,4 @@
-//! Accuracy by data set, and the mean relative to no pruning.
+//! Accuracy by dataset, and the mean relative to no pruning.
 
 use std::fmt::Write;
 
@@ -6,17 +6,17 @@ use fp_eval::format::percent;
 
 use super::Source;
 
-/// The section of `summary.md`; nothing for a single data set.
+/// The section of `summary.md`; nothing for a single dataset.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {
     let analysis = source.analysis;
     let names = source.run.dataset_names();
     if names.len() < 2 {
         return;
     }
-    let _ = writeln!(text, "\n## Accuracy by data set in %\n");
+    let _ = writeln!(text, "\n## Accuracy by dataset in %\n");
     let _ = writeln!(
         text,
-        "The last column is the mean over data sets of the accuracy relative to no pruning.\n"
+        "The last column is the mean over datasets of the accuracy relative to no pruning.\n"
     );
     let _ = writeln!(text, "| cell | {} | relative mean |", names.join(" | "));
     let _ = writeln!(text, "| ---{} | ---: |", " | ---:".repeat(names.len()));

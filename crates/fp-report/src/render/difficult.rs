@@ -38,7 +38,7 @@ pub(super) fn difficult(source: &Source<'_>, text: &mut String) {
         let accuracy = difficult.accuracy(budget, id);
         accuracy.map_or("–".to_owned(), estimate)
     };
-    for strategy in &source.roster.strategies {
+    for strategy in &source.cell_index.strategies {
         let values = budgets.iter().map(|budget| {
             let best = source.analysis.best.as_ref();
             let entry = best.and_then(|best| best.strategy(&strategy.name, &budget.budget));
@@ -55,14 +55,14 @@ pub(super) fn difficult(source: &Source<'_>, text: &mut String) {
 }
 
 fn controls(source: &Source<'_>, difficult: &DifficultSamples, text: &mut String) {
-    let (roster, cells) = (source.roster, &source.analysis.cells);
-    let position = |label: &str| roster.budgets.iter().position(|budget| budget == label);
-    let everywhere = |cell: Option<usize>| vec![cell; roster.budgets.len()];
+    let (cell_index, cells) = (source.cell_index, &source.analysis.cells);
+    let position = |label: &str| cell_index.budgets.iter().position(|budget| budget == label);
+    let everywhere = |cell: Option<usize>| vec![cell; cell_index.budgets.len()];
     for (name, of) in [
-        ("all_heads (FastV)", roster.all_heads.clone()),
-        ("uniform_grid", roster.uniform_grid.clone()),
-        ("oracle (questions with boxes)", roster.oracle.clone()),
-        ("vanilla", everywhere(roster.vanilla)),
+        ("all_heads (FastV)", cell_index.all_heads.clone()),
+        ("uniform_grid", cell_index.uniform_grid.clone()),
+        ("oracle (questions with boxes)", cell_index.oracle.clone()),
+        ("vanilla", everywhere(cell_index.vanilla)),
     ] {
         if of.iter().all(Option::is_none) {
             continue;

@@ -111,7 +111,7 @@ pub(super) fn section(source: &Source<'_>, text: &mut String) {
         return;
     }
     text.push_str("\n## What each benchmark reports\n");
-    let baseline = source.roster.baseline_name();
+    let baseline = source.cell_index.baseline_name();
     for dataset in &source.analysis.figures {
         let _ = writeln!(text, "\n### {}\n", dataset.title());
         for note in dataset.notes() {
@@ -231,7 +231,7 @@ pub(super) fn tables_tex(source: &Source<'_>, text: &mut String) {
             "\\caption{{What {} reports on {}. $\\dagger$: better than {} at the same $h$ and budget ({}\\,\\% level, tests over images, Holm-corrected).{said}}}",
             escape(dataset.benchmark),
             escape(&dataset.dataset),
-            escape(source.roster.baseline_name()),
+            escape(source.cell_index.baseline_name()),
             level(1.0 - confidence),
         ));
         add("\\end{table}");

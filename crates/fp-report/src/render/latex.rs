@@ -10,8 +10,8 @@ use crate::analysis::{Outcome, Reference};
 /// Accuracies in percent; a dagger where a cell beats the baseline, bold for the
 /// largest studied one of a budget.
 pub(crate) fn table_tex(source: &Source<'_>) -> String {
-    let (analysis, roster) = (source.analysis, source.roster);
-    let budgets = &roster.budgets;
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
+    let budgets = &cell_index.budgets;
     let mut text = String::new();
     let confidence = source.run.spec.config.statistics.confidence;
     let mut add = |line: &str| {
@@ -31,18 +31,18 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     add("\\midrule");
     let best: Vec<Option<f64>> = (0..budgets.len())
         .map(|budget| {
-            roster
+            cell_index
                 .studied()
                 .filter(|(_, _, at, _)| *at == budget)
                 .filter_map(|(.., cell)| analysis.cells[cell].accuracy.mean)
                 .max_by(f64::total_cmp)
         })
         .collect();
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
-        for (count, heads) in roster.head_counts.iter().enumerate() {
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
+        for (count, heads) in cell_index.head_counts.iter().enumerate() {
             let mut row = format!("{} & {heads}", escape(&entry.name));
             for (budget, best) in best.iter().enumerate() {
-                let cell = roster
+                let cell = cell_index
                     .cell(strategy, count, budget)
                     .map(|cell| &analysis.cells[cell]);
                 let mean = cell.and_then(|cell| cell.accuracy.mean);
@@ -64,9 +64,9 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     }
     add("\\midrule");
     for (name, cells) in [
-        ("all\\_heads", &roster.all_heads),
-        ("uniform\\_grid", &roster.uniform_grid),
-        ("oracle", &roster.oracle),
+        ("all\\_heads", &cell_index.all_heads),
+        ("uniform\\_grid", &cell_index.uniform_grid),
+        ("oracle", &cell_index.oracle),
     ] {
         if cells.iter().any(Option::is_some) {
             let values: Vec<String> = cells
@@ -102,7 +102,7 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     }
     add("\\bottomrule");
     add("\\end{tabular}");
-    let vanilla = roster
+    let vanilla = cell_index
         .vanilla
         .and_then(|cell| analysis.cells[cell].accuracy.mean);
     let unpruned = vanilla.map_or(String::new(), |mean| {
@@ -111,7 +111,7 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     add(&format!(
         "\\caption{{Accuracy in \\% on {}.{unpruned} $\\dagger$: better than {} at the same $h$ and budget ({}\\,\\% level, sign-flip test over images, Holm-corrected).}}",
         escape(&analysis.samples.text()),
-        escape(roster.baseline_name()),
+        escape(cell_index.baseline_name()),
         level(1.0 - confidence),
     ));
     add("\\end{table}");

@@ -76,8 +76,8 @@ fn code(name: &str) -> String {
 }
 
 fn accuracy(source: &Source<'_>, text: &mut String) {
-    let (analysis, roster) = (source.analysis, source.roster);
-    let baseline = roster.baseline_name();
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
+    let baseline = cell_index.baseline_name();
     let confidence = level(source.run.spec.config.statistics.confidence);
     let _ = writeln!(text, "\n## Accuracy in %\n");
     let _ = writeln!(
@@ -90,16 +90,16 @@ fn accuracy(source: &Source<'_>, text: &mut String) {
         ["strategy", "h"]
             .into_iter()
             .map(str::to_owned)
-            .chain(roster.budgets.iter().cloned()),
+            .chain(cell_index.budgets.iter().cloned()),
     );
     row(
         text,
-        (0..2 + roster.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()),
+        (0..2 + cell_index.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()),
     );
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
-        for (count, heads) in roster.head_counts.iter().enumerate() {
-            let cells = (0..roster.budgets.len()).map(|budget| {
-                let cell = roster.cell(strategy, count, budget);
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
+        for (count, heads) in cell_index.head_counts.iter().enumerate() {
+            let cells = (0..cell_index.budgets.len()).map(|budget| {
+                let cell = cell_index.cell(strategy, count, budget);
                 cell.map_or("–".to_owned(), |cell| with_mark(source, cell))
             });
             row(
@@ -169,22 +169,25 @@ fn static_heads(source: &Source<'_>, text: &mut String) {
 }
 
 fn controls(source: &Source<'_>, text: &mut String) {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     text.push_str("\n## Controls, accuracy in %\n\n");
     row(
         text,
         ["control".to_owned()]
             .into_iter()
-            .chain(roster.budgets.iter().cloned()),
+            .chain(cell_index.budgets.iter().cloned()),
     );
     row(
         text,
-        (0..1 + roster.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()),
+        (0..1 + cell_index.budgets.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()),
     );
     for (name, cell) in [
-        ("vanilla (no pruning)", roster.vanilla),
-        ("drop_all (no image token after layer K)", roster.drop_all),
-        ("no_image (text alone)", roster.no_image),
+        ("vanilla (no pruning)", cell_index.vanilla),
+        (
+            "drop_all (no image token after layer K)",
+            cell_index.drop_all,
+        ),
+        ("no_image (text alone)", cell_index.no_image),
     ] {
         if let Some(cell) = cell {
             let value = estimate(&analysis.cells[cell].accuracy);
@@ -192,14 +195,14 @@ fn controls(source: &Source<'_>, text: &mut String) {
                 text,
                 [name.to_owned()]
                     .into_iter()
-                    .chain(roster.budgets.iter().map(|_| value.clone())),
+                    .chain(cell_index.budgets.iter().map(|_| value.clone())),
             );
         }
     }
     for (name, cells) in [
-        ("all_heads (FastV)", &roster.all_heads),
-        ("uniform_grid", &roster.uniform_grid),
-        ("oracle (ground-truth boxes)", &roster.oracle),
+        ("all_heads (FastV)", &cell_index.all_heads),
+        ("uniform_grid", &cell_index.uniform_grid),
+        ("oracle (ground-truth boxes)", &cell_index.oracle),
     ] {
         if cells.iter().any(Option::is_some) {
             let values = cells.iter().map(|cell| {
@@ -211,8 +214,8 @@ fn controls(source: &Source<'_>, text: &mut String) {
             row(text, [name.to_owned()].into_iter().chain(values));
         }
     }
-    for other in &roster.others {
-        let values = (0..roster.budgets.len()).map(|budget| match other.at(budget) {
+    for other in &cell_index.others {
+        let values = (0..cell_index.budgets.len()).map(|budget| match other.at(budget) {
             Some(cell) => {
                 let cell = &analysis.cells[cell];
                 estimate(&cell.accuracy) + &note(cell.vanilla_on_same)
@@ -222,7 +225,7 @@ fn controls(source: &Source<'_>, text: &mut String) {
         row(text, [other.label.clone()].into_iter().chain(values));
     }
     if !analysis.random.is_empty() {
-        let values = roster.budgets.iter().map(|budget| {
+        let values = cell_index.budgets.iter().map(|budget| {
             let random = analysis
                 .random
                 .iter()

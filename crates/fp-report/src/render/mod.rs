@@ -26,7 +26,7 @@ use fp_eval::efficiency::Efficiency;
 use fp_eval::study::RunSpec;
 use fp_image::ImageAspect;
 
-use super::analysis::{Analysis, Roster};
+use super::analysis::{Analysis, CellIndex};
 use super::measured::MeasuredTimes;
 use super::run::Run;
 
@@ -35,7 +35,7 @@ use super::run::Run;
 pub(crate) struct Source<'a> {
     pub(crate) run: &'a Run,
     pub(crate) analysis: &'a Analysis,
-    pub(crate) roster: &'a Roster,
+    pub(crate) cell_index: &'a CellIndex,
     /// What the run took; differs from run to run.
     pub(crate) times: Option<&'a MeasuredTimes>,
     /// What was measured of each budget alone, where that was done.

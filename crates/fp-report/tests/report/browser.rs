@@ -47,7 +47,7 @@ fn browser() -> Option<PathBuf> {
 
 /// How a page is looked at.
 #[derive(Clone, Copy)]
-struct Look<'a> {
+struct View<'a> {
     width: u32,
     is_dark: bool,
     /// What stands behind the page's name.
@@ -56,8 +56,8 @@ struct Look<'a> {
     looks_only: bool,
 }
 
-fn plain(width: u32, is_dark: bool) -> Look<'static> {
-    Look {
+fn plain(width: u32, is_dark: bool) -> View<'static> {
+    View {
         width,
         is_dark,
         hash: "",
@@ -95,8 +95,8 @@ fn dump(browser: &Path, frame: &Path, is_dark: bool, budget: u32) -> String {
 }
 
 /// Writes the page of `folder` with the probe in it, looks, and returns what was found.
-fn probe(browser: &Path, folder: &Path, look: Look<'_>) -> Value {
-    let only = if look.looks_only {
+fn probe(browser: &Path, folder: &Path, view: View<'_>) -> Value {
+    let only = if view.looks_only {
         "<script>window.probeLooksOnly = true;</script>"
     } else {
         ""
@@ -107,15 +107,15 @@ fn probe(browser: &Path, folder: &Path, look: Look<'_>) -> Value {
         .replacen("</body>", &format!("<script>{PROBE}</script></body>"), 1);
     std::fs::write(folder.join("probed.html"), page).unwrap();
     let frame = folder.join("frame.html");
-    let inner = format!("probed.html{}", look.hash.replace('&', "&amp;"));
+    let inner = format!("probed.html{}", view.hash.replace('&', "&amp;"));
     let text = FRAME
-        .replace("WIDTH", &look.width.to_string())
+        .replace("WIDTH", &view.width.to_string())
         .replace("PAGE", &inner);
     std::fs::write(&frame, text).unwrap();
     // A browser that gets little of the processor may use its time up before the page is
     // there; then it is given more.
     let text = [20_000, 60_000, 180_000].into_iter().find_map(|budget| {
-        let text = dump(browser, &frame, look.is_dark, budget);
+        let text = dump(browser, &frame, view.is_dark, budget);
         text.contains(FOUND).then_some(text)
     });
     let text = text.expect("the page left no findings");
@@ -350,12 +350,12 @@ fn the_address_keeps_the_choice() {
         hash.starts_with("#explorer?a=") && hash.contains("show=differ"),
         "{hash}"
     );
-    let look = Look {
+    let view = View {
         hash,
         looks_only: true,
         ..plain(1280, false)
     };
-    let found = probe(&browser, folder.path(), look);
+    let found = probe(&browser, folder.path(), view);
     assert_eq!(found["start"], used["explorer"]["sample"]);
     assert_eq!(found["hash"], hash);
     let method = used["explorer"]["method"].as_str().unwrap();
@@ -368,12 +368,12 @@ fn the_address_keeps_the_choice() {
     assert_eq!(picked[..4], [method, "6", "R42", method]);
     assert_eq!(picked[4], "A and B answer differently");
     // What can't be chosen is not chosen.
-    let look = Look {
+    let view = View {
         hash: "#explorer?a=nothing&b=vanilla&sample=x&show=%22",
         looks_only: true,
         ..plain(1280, false)
     };
-    let found = probe(&browser, folder.path(), look);
+    let found = probe(&browser, folder.path(), view);
     assert_eq!(found["picked"][3], "vanilla");
     assert_eq!(found["picked"][4], "all");
     assert!(found["start"].is_string());
@@ -393,12 +393,12 @@ fn many_samples_lie_beside_the_page() {
     assert!(samples.join("index-0.js").is_file() && samples.join("seen-2.js").is_file());
     let page = std::fs::metadata(folder.path().join("report.html")).unwrap();
     assert!(page.len() < 3_000_000, "{}", page.len());
-    let look = Look {
+    let view = View {
         hash: "#explorer?sample=300",
         looks_only: true,
         ..plain(768, false)
     };
-    let found = probe(&browser, folder.path(), look);
+    let found = probe(&browser, folder.path(), view);
     let lines = Lines::read(folder.path());
     let id = lines.samples[300]["id"].as_str().unwrap();
     assert!(found["start"].as_str().unwrap().ends_with(id), "{found}");
@@ -410,11 +410,11 @@ fn many_samples_lie_beside_the_page() {
         let (call, rest) = text.split_at(text.find(", \"").unwrap() + 3);
         std::fs::write(&path, format!("{call}{}{}", "0".repeat(16), &rest[16..])).unwrap();
     }
-    let found = probe(&browser, folder.path(), look);
+    let found = probe(&browser, folder.path(), view);
     let missing = found["missing"].as_str().unwrap();
     assert!(missing.contains("of another report"), "{missing}");
     std::fs::remove_dir_all(&samples).unwrap();
-    let found = probe(&browser, folder.path(), look);
+    let found = probe(&browser, folder.path(), view);
     let missing = found["missing"].as_str().unwrap();
     assert!(missing.contains("report_samples beside it"), "{missing}");
     assert!(found["start"].is_null());

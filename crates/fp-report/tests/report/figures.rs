@@ -20,7 +20,7 @@ pub(crate) struct Asked {
     pub(crate) benchmark: Benchmark,
     pub(crate) name: &'static str,
     pub(crate) samples: Vec<Sample>,
-    /// Samples of the whole data set, where a limit left some out.
+    /// Samples of the whole dataset, where a limit left some out.
     pub(crate) limited_of: Option<usize>,
 }
 

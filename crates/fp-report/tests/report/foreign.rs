@@ -91,7 +91,7 @@ fn records_that_are_none_of_the_run() {
         }),
         ("index is", |record| record.index = usize::MAX),
         ("index is 6, and there are 6", |record| record.index = 6),
-        ("data set 3", |record| record.dataset = 3),
+        ("dataset 3", |record| record.dataset = 3),
         ("num_image is", |record| {
             record.layout.as_mut().unwrap().num_image = 1 << 40;
         }),
@@ -105,11 +105,11 @@ fn records_that_are_none_of_the_run() {
         ("a score is -0.1", |record| record.runs[0].score = -0.1),
         ("a kept token is", |record| {
             let run = record.runs.last_mut().unwrap();
-            run.seen = fp_eval::study::Seen::Kept(vec![3, 144]);
+            run.seen = fp_eval::study::VisualInputRecord::Kept(vec![3, 144]);
         }),
         ("not ascending", |record| {
             let run = record.runs.last_mut().unwrap();
-            run.seen = fp_eval::study::Seen::Kept(vec![3, 3]);
+            run.seen = fp_eval::study::VisualInputRecord::Kept(vec![3, 3]);
         }),
         ("after_layer is", |record| {
             record.runs[0].after_layer = Some(9);

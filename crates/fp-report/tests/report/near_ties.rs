@@ -1,6 +1,6 @@
 //! What rounding may have decided is counted and listed, and explains what differs.
 
-use fp_eval::study::{Grid, SampleRecord, Seen};
+use fp_eval::study::{Grid, SampleRecord, VisualInputRecord};
 use fp_report::{MOST_LISTED, Run, analyse, write};
 
 use crate::naive::Lines;
@@ -12,7 +12,7 @@ const CELL: &str = "variance+last_token/h4/R25";
 fn change(grid: &Grid, record: &mut SampleRecord) {
     let cell = grid.position(CELL).unwrap();
     let mut other = record.run_of(cell).unwrap().clone();
-    let Seen::Kept(kept) = &mut other.seen else {
+    let VisualInputRecord::Kept(kept) = &mut other.seen else {
         panic!("{:?}", other.seen);
     };
     let free = (0..144).find(|token| !kept.contains(token)).unwrap();

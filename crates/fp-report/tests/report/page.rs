@@ -212,7 +212,7 @@ fn data_cannot_break_out() {
         let text = std::fs::read_to_string(&path).unwrap();
         let mut spec: serde_json::Value = serde_json::from_str(&text).unwrap();
         spec["datasets"][0]["name"] = evil.into();
-        // Twice, so that the page has a section and columns by data set.
+        // Twice, so that the page has a section and columns by dataset.
         let mut again = spec["datasets"][0].clone();
         let samples = spec["num_samples"].as_u64().unwrap();
         let half = samples / 2;

@@ -1,4 +1,4 @@
-//! A study over several data sets, one of them in a benchmark's own layout.
+//! A study over several datasets, one of them in a benchmark's own layout.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ fn the_same_questions_in_another_layout_get_the_same_answers() {
     write(&folder).unwrap();
     let text = std::fs::read_to_string(folder.join("summary.md")).unwrap();
     assert!(
-        text.contains("## Accuracy by data set in %") && text.contains("vqav2 val"),
+        text.contains("## Accuracy by dataset in %") && text.contains("vqav2 val"),
         "{text}"
     );
     let page = std::fs::read_to_string(folder.join("report.html")).unwrap();

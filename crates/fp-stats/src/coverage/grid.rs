@@ -84,7 +84,7 @@ impl Scenario {
         (self.plus - self.minus) * size
     }
 
-    /// One data set, `[samples]`.
+    /// One dataset, `[samples]`.
     pub(super) fn draw(&self, clusters: &Clusters, random: &mut Random) -> Vec<f64> {
         let mut before: Vec<Vec<f64>> = vec![Vec::new(); clusters.len()];
         let magnitudes: Vec<f64> = self

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fp_data::dataset::check::{Look, Place, check, places};
+use fp_data::dataset::check::{CheckDepth, Location, check, places};
 use fp_data::dataset::locate;
 use fp_eval::study::dataset_selector;
 
@@ -38,7 +38,7 @@ use report::{Entry, text};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CheckArgs {
-    /// Folders of datasets, or of such folders; FOLDER:PART or embedded:select for one.
+    /// Folders of datasets, or of such folders; FOLDER:SPLIT or embedded:select for one.
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<String>,
     /// Decode every image to its last pixel, too.
@@ -54,10 +54,10 @@ pub(crate) struct CheckArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs) -> Result<()> {
-    let look = if args.decode {
-        Look::Decode
+    let depth = if args.decode {
+        CheckDepth::Decode
     } else {
-        Look::Header
+        CheckDepth::Header
     };
     let mut entries: Vec<Entry> = Vec::new();
     let mut not_recognised: Vec<PathBuf> = Vec::new();
@@ -69,8 +69,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         }
         for place in found {
             entries.push(match place {
-                Place::Part(part) => Entry::of(&part, check(&part, look)),
-                Place::Damaged(place, error) => Entry::damaged(&place, error),
+                Location::Split(split) => Entry::of(&split, check(&split, depth)),
+                Location::Damaged(place, error) => Entry::damaged(&place, error),
             });
         }
         not_recognised.extend(unknown);
@@ -103,9 +103,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
 
 /// What a folder, or the name of one dataset, stands for; second, folders that are
 /// nothing that is recognised.
-fn find(name: &str) -> (Vec<Place>, Vec<PathBuf>) {
+fn find(name: &str) -> (Vec<Location>, Vec<PathBuf>) {
     let damaged = |error: anyhow::Error| {
-        let place = Place::Damaged(PathBuf::from(name), format!("{error:#}"));
+        let place = Location::Damaged(PathBuf::from(name), format!("{error:#}"));
         (vec![place], Vec::new())
     };
     let selector = match dataset_selector(name) {
@@ -113,10 +113,10 @@ fn find(name: &str) -> (Vec<Place>, Vec<PathBuf>) {
         Err(error) => return damaged(error.into()),
     };
     let folder = Path::new(&selector);
-    let is_part = !folder.is_dir() && selector.contains(':');
-    if is_part {
+    let is_split = !folder.is_dir() && selector.contains(':');
+    if is_split {
         return match locate(&selector) {
-            Ok(part) => (vec![Place::Part(part)], Vec::new()),
+            Ok(split) => (vec![Location::Split(split)], Vec::new()),
             Err(error) => damaged(error.into()),
         };
     }

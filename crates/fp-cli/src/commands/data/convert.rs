@@ -11,9 +11,9 @@ use fp_eval::study::dataset_selector;
 
 use crate::commands::{print_json, print_text};
 
-/// Write any data set in the plain form: benchmark.json, questions.jsonl and images.
+/// Write any dataset in the plain form: benchmark.json, questions.jsonl and images.
 ///
-/// Prompts, answers, choices, categories and boxes are kept as they were read. A data set
+/// Prompts, answers, choices, categories and boxes are kept as they were read. A dataset
 /// with lines that can't be used is refused: `finepruner data check` names them.
 ///
 /// Examples:
@@ -22,7 +22,7 @@ use crate::commands::{print_json, print_text};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ConvertArgs {
-    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    /// A folder, FOLDER:SPLIT where it holds several datasets, or embedded:confirm.
     dataset: String,
     /// Folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
@@ -32,10 +32,10 @@ pub(crate) struct ConvertArgs {
     json: bool,
 }
 
-/// Write a data set in the layout that LLaVA's evaluation has for a benchmark.
+/// Write a dataset in the layout that LLaVA's evaluation has for a benchmark.
 ///
 /// Reading the result gives the same prompts, answers, images and boxes, so that a
-/// pipeline can be tried on a small data set of known answers. Samples that a layout has
+/// pipeline can be tried on a small dataset of known answers. Samples that a layout has
 /// no place for are left out and counted: POPE and MME want yes or no, ScienceQA, MMBench,
 /// AI2D, SEED-Bench and MMStar choices.
 ///
@@ -45,7 +45,7 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ExportArgs {
-    /// A folder, FOLDER:PART where it holds several data sets, or embedded:confirm.
+    /// A folder, FOLDER:SPLIT where it holds several datasets, or embedded:confirm.
     dataset: String,
     /// Whose layout.
     #[arg(long, value_name = "NAME", value_parser = layouts())]

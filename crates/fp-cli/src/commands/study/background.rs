@@ -36,7 +36,7 @@ pub enum Outcome {
         folder: PathBuf,
         /// Samples that are recorded.
         done: usize,
-        /// Samples of the run or piece.
+        /// Samples of the run or shard.
         total: usize,
     },
 }
@@ -60,7 +60,7 @@ impl Study {
         Ok(Study {
             config,
             options: args.run.options(output.to_owned()),
-            has_report: !args.no_report && !args.run.is_piece(),
+            has_report: !args.no_report && !args.run.is_shard(),
         })
     }
 

@@ -17,9 +17,9 @@ pub(super) fn measure_run(
     is_quiet: bool,
 ) -> Result<()> {
     let folder = &summary.output;
-    if args.is_piece() {
+    if args.is_shard() {
         eprintln!(
-            "efficiency: not measured for a piece of a study; after `finepruner merge`, \
+            "efficiency: not measured for a shard of a study; after `finepruner merge`, \
              `finepruner efficiency --run DIR` does it"
         );
         return Ok(());

@@ -30,7 +30,7 @@ struct Outcome<'a> {
     /// Questions without an image; none where the data have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     text_only: Option<TextOnly>,
-    /// Where image tokens stood in the sequences, per data set.
+    /// Where image tokens stood in the sequences, per dataset.
     image_ranges: Vec<ImageRange>,
     /// What each benchmark reports of its own, where there is a report.
     #[serde(skip_serializing_if = "Option::is_none")]

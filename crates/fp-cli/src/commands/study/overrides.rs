@@ -132,7 +132,7 @@ pub(crate) struct Overrides {
     /// Most tokens of an answer.
     #[arg(long, value_name = "T")]
     max_new_tokens: Option<usize>,
-    /// Only this many samples of each data set, spread over its images: one question of
+    /// Only this many samples of each dataset, spread over its images: one question of
     /// each image first, then a second of each, chosen by --seed.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -164,7 +164,7 @@ pub(crate) struct Overrides {
     /// Bootstrap draws and permutations.
     #[arg(long, value_name = "N")]
     num_draws: Option<usize>,
-    /// A quick look: 60 samples of each data set, each on another image where there are as
+    /// A quick look: 60 samples of each dataset, each on another image where there are as
     /// many, and half of the heads, unless said otherwise.
     #[arg(long)]
     pub(super) quick: bool,

@@ -62,8 +62,8 @@ impl RunArgs {
         }
     }
 
-    /// The flags that were given, for a program that runs a piece of the study: all but which
-    /// piece it is.
+    /// The flags that were given, for a program that runs a shard of the study: all but which
+    /// shard it is.
     pub(crate) fn flags(&self) -> Vec<String> {
         let threads = self.threads.map(|n| format!("--threads={n}"));
         let loaders = self.loaders.map(|n| format!("--loaders={n}"));
@@ -77,15 +77,15 @@ impl RunArgs {
         fixed.into_iter().chain(given).collect()
     }
 
-    /// The end of a folder's name: nothing, or which piece it is for.
-    pub(crate) fn piece_name(&self) -> String {
+    /// The end of a folder's name: nothing, or which shard it is for.
+    pub(crate) fn shard_name(&self) -> String {
         self.shard.map_or(String::new(), |shard| {
             format!("-{}of{}", shard.index, shard.count)
         })
     }
 
-    /// Whether only a piece of the study is run.
-    pub(crate) fn is_piece(&self) -> bool {
+    /// Whether only a shard of the study is run.
+    pub(crate) fn is_shard(&self) -> bool {
         self.shard.is_some()
     }
 }

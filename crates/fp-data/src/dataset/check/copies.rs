@@ -50,7 +50,7 @@ pub(super) fn copies(images: &[&ImageRef], looked: &[Looked]) -> Vec<(usize, usi
 
 #[cfg(test)]
 mod tests {
-    use super::super::Look;
+    use super::super::CheckDepth;
     use super::super::images::look_at;
     use super::*;
 
@@ -77,7 +77,7 @@ mod tests {
             })
             .collect();
         let images: Vec<&ImageRef> = images.iter().collect();
-        let looked = look_at(&images, Look::Header);
+        let looked = look_at(&images, CheckDepth::Header);
         assert_eq!(copies(&images, &looked), [(2, 0), (4, 1), (5, 0)]);
     }
 }

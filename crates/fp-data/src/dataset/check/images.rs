@@ -6,7 +6,7 @@ use fp_image::{DecodeLimits, ImageError, Remark, decode, inspect};
 use fp_scoring::error_text;
 use rayon::prelude::*;
 
-use super::Look;
+use super::CheckDepth;
 use super::findings::{ImageFault, ImageNote};
 use crate::dataset::ImageRef;
 
@@ -34,7 +34,7 @@ impl Looked {
 
 /// Looks at images, each by itself but for those of one Parquet file, whose rows are read
 /// in their order. The result is in the order of `images`.
-pub(super) fn look_at(images: &[&ImageRef], look: Look) -> Vec<Looked> {
+pub(super) fn look_at(images: &[&ImageRef], depth: CheckDepth) -> Vec<Looked> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     #[cfg(feature = "parquet")]
     let mut group_of = std::collections::HashMap::<&std::path::Path, usize>::new();
@@ -58,7 +58,7 @@ pub(super) fn look_at(images: &[&ImageRef], look: Look) -> Vec<Looked> {
         indices.sort_by_key(|index| images.get(*index));
         let looked = indices.into_iter().filter_map(|index| {
             let image = images.get(index)?;
-            Some((index, look_at_one(image, look)))
+            Some((index, look_at_one(image, depth)))
         });
         looked.collect()
     };
@@ -67,9 +67,9 @@ pub(super) fn look_at(images: &[&ImageRef], look: Look) -> Vec<Looked> {
     looked.into_iter().map(|(_, looked)| looked).collect()
 }
 
-fn look_at_one(image: &ImageRef, look: Look) -> Looked {
+fn look_at_one(image: &ImageRef, depth: CheckDepth) -> Looked {
     match image.read() {
-        Ok(bytes) => look_at_bytes(&bytes, look),
+        Ok(bytes) => look_at_bytes(&bytes, depth),
         Err(error) => Looked::fault(ImageFault::Unreadable, unreadable(&error)),
     }
 }
@@ -78,11 +78,11 @@ fn unreadable(error: &io::Error) -> String {
     error.to_string()
 }
 
-fn look_at_bytes(bytes: &[u8], look: Look) -> Looked {
+fn look_at_bytes(bytes: &[u8], depth: CheckDepth) -> Looked {
     let limits = DecodeLimits::default();
-    let inspected = inspect(bytes, limits).and_then(|inspected| match look {
-        Look::Header => Ok(inspected),
-        Look::Decode => decode(bytes, limits).map(|_| inspected),
+    let inspected = inspect(bytes, limits).and_then(|inspected| match depth {
+        CheckDepth::Header => Ok(inspected),
+        CheckDepth::Decode => decode(bytes, limits).map(|_| inspected),
     });
     match inspected {
         Ok(inspected) => Looked {
@@ -155,7 +155,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let image = ImageRef::File(file.path().to_owned());
-        [Look::Header, Look::Decode].map(|look| look_at_one(&image, look).found)
+        [CheckDepth::Header, CheckDepth::Decode].map(|depth| look_at_one(&image, depth).found)
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
             }
         }
         let missing = ImageRef::File("there-is-none.png".into());
-        let found = look_at_one(&missing, Look::Header).found;
+        let found = look_at_one(&missing, CheckDepth::Header).found;
         assert_eq!(found.unwrap_err().0, ImageFault::Unreadable);
     }
 

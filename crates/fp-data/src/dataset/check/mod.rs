@@ -1,4 +1,4 @@
-//! Everything that is wrong with a data set: its lines, its images, its boxes.
+//! Everything that is wrong with a dataset: its lines, its images, its boxes.
 
 mod boxes;
 mod copies;
@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 
 use fp_scoring::error_text;
 
-use super::{DatasetError, ImageRef, Part, ProblemKind, Problems, Reading, find_all};
+use super::{DatasetError, DatasetSplit, ImageRef, ProblemKind, Problems, Reading, find_all};
 use findings::Used;
 
 /// How closely images are looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Look {
+pub enum CheckDepth {
     /// Their headers and the structure of their files, to the end.
     #[default]
     Header,
@@ -27,7 +27,7 @@ pub enum Look {
     Decode,
 }
 
-/// A data set with everything that is wrong with it.
+/// A dataset with everything that is wrong with it.
 #[derive(Debug)]
 pub struct Checked {
     /// What could be read; none where not even its questions could.
@@ -58,10 +58,10 @@ impl Checked {
     }
 }
 
-/// Reads a data set and looks at all of it. Images are looked at by all threads.
-pub fn check(part: &Part, look: Look) -> Checked {
-    match part.read() {
-        Ok(reading) => check_reading(reading, look),
+/// Reads a dataset and looks at all of it. Images are looked at by all threads.
+pub fn check(split: &DatasetSplit, depth: CheckDepth) -> Checked {
+    match split.read() {
+        Ok(reading) => check_reading(reading, depth),
         Err(error) => Checked {
             reading: None,
             errors: vec![error_text(&error)],
@@ -73,7 +73,7 @@ pub fn check(part: &Part, look: Look) -> Checked {
     }
 }
 
-fn check_reading(reading: Reading, look: Look) -> Checked {
+fn check_reading(reading: Reading, depth: CheckDepth) -> Checked {
     let samples = &reading.dataset.samples;
     let mut errors: Vec<String> = reading
         .faults
@@ -109,7 +109,7 @@ fn check_reading(reading: Reading, look: Look) -> Checked {
         question: first[place],
         num_questions: uses[place],
     };
-    let looked = images::look_at(&distinct, look);
+    let looked = images::look_at(&distinct, depth);
     let mut images = ImageProblems::default();
     let mut image_notes = ImageNotes::default();
     for (place, looked) in looked.iter().enumerate() {
@@ -164,11 +164,11 @@ fn merged(read: &Problems, later: Vec<(usize, ProblemKind, String)>) -> Problems
     problems
 }
 
-/// A data set of a folder, or what is wrong with a file that might be one.
+/// A dataset of a folder, or what is wrong with a file that might be one.
 #[derive(Debug)]
-pub enum Place {
-    /// A data set.
-    Part(Part),
+pub enum Location {
+    /// A dataset.
+    Split(DatasetSplit),
     /// The folder or file, and what is wrong.
     Damaged(PathBuf, String),
 }
@@ -176,13 +176,13 @@ pub enum Place {
 /// What a folder holds, or else the folders in it.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// Data sets, and what keeps files from being some.
-    pub found: Vec<Place>,
+    /// Datasets, and what keeps files from being some.
+    pub found: Vec<Location>,
     /// Folders in it that hold nothing that is recognised.
     pub unknown: Vec<PathBuf>,
 }
 
-/// Data sets of the folder, or of the folders in it where it holds none itself.
+/// Datasets of the folder, or of the folders in it where it holds none itself.
 ///
 /// # Errors
 /// A folder that can't be read.
@@ -208,7 +208,7 @@ pub fn places(folder: &Path) -> std::io::Result<Places> {
             places.unknown.push(folder);
         }
     }
-    // A stray file beside folders of data sets is nobody's mistake.
+    // A stray file beside folders of datasets is nobody's mistake.
     if !places.has_part() {
         places.found.extend(near);
     }
@@ -218,12 +218,12 @@ pub fn places(folder: &Path) -> std::io::Result<Places> {
 impl Places {
     /// Adds what a folder holds; gives what is said of files that are nearly those of a
     /// benchmark.
-    fn add(&mut self, folder: &Path) -> Vec<Place> {
-        let (parts, errors) = find_all(folder);
-        self.found.extend(parts.into_iter().map(Place::Part));
+    fn add(&mut self, folder: &Path) -> Vec<Location> {
+        let (splits, errors) = find_all(folder);
+        self.found.extend(splits.into_iter().map(Location::Split));
         let mut near = Vec::new();
         for error in errors {
-            let place = Place::Damaged(folder.to_owned(), error_text(&error));
+            let place = Location::Damaged(folder.to_owned(), error_text(&error));
             match error {
                 DatasetError::NearMiss { .. } => near.push(place),
                 _ => self.found.push(place),
@@ -232,9 +232,9 @@ impl Places {
         near
     }
 
-    /// Whether there is any data set.
+    /// Whether there is any dataset.
     pub fn has_part(&self) -> bool {
-        let is_part = |place: &Place| matches!(place, Place::Part(_));
-        self.found.iter().any(is_part)
+        let is_split = |place: &Location| matches!(place, Location::Split(_));
+        self.found.iter().any(is_split)
     }
 }

@@ -1,4 +1,4 @@
-//! Writing a data set in another layout.
+//! Writing a dataset in another layout.
 //!
 //! Every layout is written so that reading it gives the same prompts, answers, images
 //! and, where it has a place for them, boxes. Ids are kept where the layout lets them
@@ -48,7 +48,7 @@ pub fn export(
     Ok(out.exported(dataset, &fitting, benchmark))
 }
 
-/// The data set with only the samples that a layout has a place for.
+/// The dataset with only the samples that a layout has a place for.
 pub(super) fn fitting(dataset: &Dataset, benchmark: Benchmark) -> Result<Dataset, DatasetError> {
     let mut asked = HashSet::new();
     let is_new = |sample: &Sample, asked: &mut HashSet<(String, String)>| {

@@ -9,7 +9,7 @@ use crate::dataset::export::{Exporter, bare_question};
 use crate::dataset::llava::stem;
 use crate::dataset::{Dataset, DatasetError};
 
-/// Writes the part `testdev_balanced`, with scene graphs that hold the boxes.
+/// Writes the split `testdev_balanced`, with scene graphs that hold the boxes.
 pub(in crate::dataset) fn export(
     dataset: &Dataset,
     out: &mut Exporter,

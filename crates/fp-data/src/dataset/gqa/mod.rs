@@ -1,5 +1,5 @@
 //! GQA: LLaVA's `llava_gqa_testdev_balanced.jsonl` with the official questions, or the
-//! official questions of another part alone; with scene graphs where they are there.
+//! official questions of another split alone; with scene graphs where they are there.
 //!
 //! Official files lie in the folder itself, in `data/`, or in `questions/` and
 //! `sceneGraphs/` of either; images in `data/images/` or `images/`.
@@ -21,7 +21,7 @@ use crate::metric::gqa::{GqaQuestion, GqaScene};
 use crate::metric::vqa;
 use crate::sample::Sample;
 
-/// Parts, from the name of their official file of questions.
+/// Splits, from the name of their official file of questions.
 const PARTS: [&str; 6] = [
     "testdev_balanced",
     "val_balanced",
@@ -48,7 +48,7 @@ fn official(folder: &Path, file: &str) -> Option<PathBuf> {
     find(folder, &places.each_ref().map(String::as_str))
 }
 
-/// The official file of a part's questions, if it is there: by the release's name, or by
+/// The official file of a split's questions, if it is there: by the release's name, or by
 /// the one that the official script for scores asks for.
 fn official_questions(folder: &Path, part: &str) -> Option<PathBuf> {
     let mut names = question_names(part).into_iter();
@@ -71,8 +71,8 @@ fn question_file(part: &str) -> String {
     format!("llava_gqa_{part}.jsonl")
 }
 
-/// Parts that a folder has.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
+/// Splits that a folder has.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
     let has = |part: &&&str| {
         folder.join(question_file(part)).is_file() || official_questions(folder, part).is_some()
     };
@@ -117,7 +117,7 @@ impl From<GqaQuestion> for Known {
     }
 }
 
-/// Reads a part.
+/// Reads a split.
 pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
     let path = official_questions(folder, part).ok_or_else(|| {
         let mut names = question_names(part);

@@ -25,11 +25,11 @@ use rows::Rows;
 const ROTATION: u64 = 1_000_000;
 const PREFIX: &str = "mmbench_";
 
-/// Parts that a folder has: names of tables without `mmbench_` and their ending.
-pub(super) fn parts(folder: &Path) -> Vec<String> {
-    let mut parts: Vec<String> = tables(folder).into_iter().map(|(part, _)| part).collect();
-    parts.sort();
-    parts
+/// Splits that a folder has: names of tables without `mmbench_` and their ending.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
+    let mut splits: Vec<String> = tables(folder).into_iter().map(|(split, _)| split).collect();
+    splits.sort();
+    splits
 }
 
 fn tables(folder: &Path) -> Vec<(String, PathBuf)> {
@@ -38,15 +38,15 @@ fn tables(folder: &Path) -> Vec<(String, PathBuf)> {
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let lower = name.to_ascii_lowercase();
-            let part = lower.strip_prefix(PREFIX)?.strip_suffix(".tsv")?;
-            Some((part.to_owned(), entry.path()))
+            let split = lower.strip_prefix(PREFIX)?.strip_suffix(".tsv")?;
+            Some((split.to_owned(), entry.path()))
         })
         .collect()
 }
 
-/// What ends the prompt of a part.
-pub(super) fn instruction(part: &str) -> &'static str {
-    if part.split(['_', '-']).any(|word| word == "cn") {
+/// What ends the prompt of a split.
+pub(super) fn instruction(split: &str) -> &'static str {
+    if split.split(['_', '-']).any(|word| word == "cn") {
         INSTRUCTION_CN
     } else {
         INSTRUCTION_EN
@@ -90,16 +90,16 @@ impl Row<'_> {
 }
 
 /// Reads a table.
-pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
-    Reading::scored_or_not(|is_scored| read_rows(folder, part, is_scored))
+pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
+    Reading::scored_or_not(|is_scored| read_rows(folder, split, is_scored))
 }
 
-fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, DatasetError> {
-    let found = tables(folder).into_iter().find(|(name, _)| name == part);
+fn read_rows(folder: &Path, split: &str, is_scored: bool) -> Result<Reading, DatasetError> {
+    let found = tables(folder).into_iter().find(|(name, _)| name == split);
     let (_, path) = found.ok_or_else(|| DatasetError::Missing {
         folder: folder.to_owned(),
         what: "table",
-        names: vec![format!("{PREFIX}{part}.tsv")],
+        names: vec![format!("{PREFIX}{split}.tsv")],
     })?;
     let content = |reason: String| DatasetError::Content {
         path: path.clone(),
@@ -134,7 +134,7 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
     }
     let has_answers = columns.contains_key("answer") && is_scored;
     let rule = Benchmark::Mmbench.answer_rule().filter(|_| has_answers);
-    let mut rows = Rows::new(&path, &columns, num_columns, instruction(part));
+    let mut rows = Rows::new(&path, &columns, num_columns, instruction(split));
     let mut collector = Collector::new("row", rule);
     let mut number = 0;
     loop {
@@ -156,7 +156,7 @@ fn read_rows(folder: &Path, part: &str, is_scored: bool) -> Result<Reading, Data
     }
     let absent = collector.without_file.iter().map(|(_, sample)| sample);
     let notes = notes(collector.samples.iter().chain(absent));
-    let mut reading = Reading::new(Benchmark::Mmbench, part, folder, vec![path], collector);
+    let mut reading = Reading::new(Benchmark::Mmbench, split, folder, vec![path], collector);
     reading.dataset.notes.extend(notes);
     if !has_answers {
         reading.dataset.judge = Some("MMBench's server".to_owned());

@@ -28,7 +28,7 @@ use super::beside::LeftOut;
 use super::collect::Collector;
 use super::lines::LineFault;
 use super::textvqa::{WITH_OCR, WITHOUT_OCR};
-use super::{Benchmark, DatasetError, Form, Part, ProblemKind, Reading, mmbench};
+use super::{Benchmark, DatasetError, DatasetSplit, Form, ProblemKind, Reading, mmbench};
 use crate::metric::refcoco;
 use crate::sample::Sample;
 use pictures::Images;
@@ -90,8 +90,8 @@ fn without_shard(stem: &str) -> &str {
 
 /// What a folder has in this form.
 pub(super) struct Found {
-    /// Data sets.
-    pub(super) parts: Vec<Part>,
+    /// Datasets.
+    pub(super) splits: Vec<DatasetSplit>,
     /// What keeps the first file of other columns from being one.
     pub(super) unknown: Option<DatasetError>,
     /// Files that can't be read or are cut off.
@@ -101,7 +101,7 @@ pub(super) struct Found {
 /// Looks at every Parquet file of a folder.
 pub(super) fn find(folder: &Path) -> Found {
     let mut found = Found {
-        parts: Vec::new(),
+        splits: Vec::new(),
         unknown: None,
         errors: Vec::new(),
     };
@@ -123,12 +123,14 @@ pub(super) fn find(folder: &Path) -> Found {
                 .to_vec(),
             _ => vec![split.name],
         };
-        found.parts.extend(names.into_iter().map(|name| Part {
-            folder: folder.to_owned(),
-            benchmark,
-            form: Form::Parquet,
-            name,
-        }));
+        found
+            .splits
+            .extend(names.into_iter().map(|name| DatasetSplit {
+                folder: folder.to_owned(),
+                benchmark,
+                form: Form::Parquet,
+                name,
+            }));
     }
     found
 }
@@ -137,20 +139,20 @@ pub(super) fn find(folder: &Path) -> Found {
 pub(super) fn read(
     benchmark: Benchmark,
     folder: &Path,
-    part: &str,
+    split: &str,
 ) -> Result<Reading, DatasetError> {
-    Reading::scored_or_not(|is_scored| read_rows(benchmark, folder, part, is_scored))
+    Reading::scored_or_not(|is_scored| read_rows(benchmark, folder, split, is_scored))
 }
 
 fn read_rows(
     benchmark: Benchmark,
     folder: &Path,
-    part: &str,
+    split: &str,
     is_scored: bool,
 ) -> Result<Reading, DatasetError> {
     let split = match benchmark {
-        Benchmark::Textvqa => part.rsplit_once('-').map_or(part, |(split, _)| split),
-        _ => part,
+        Benchmark::Textvqa => split.rsplit_once('-').map_or(split, |(split, _)| split),
+        _ => split,
     };
     let missing = || DatasetError::Missing {
         folder: folder.to_owned(),
@@ -168,7 +170,7 @@ fn read_rows(
     let mut images = Images::of(benchmark, split, &splits, &files)?;
     let has_answers = table.has("answers") || table.has("answer");
     let rule = benchmark.answer_rule().filter(|_| has_answers && is_scored);
-    let context = Context::new(benchmark, part);
+    let context = Context::new(benchmark, split);
     let mut collector = Collector::new("row", rule);
     let columns = schema::columns(benchmark).into_iter().map(|(name, _)| name);
     let image_column = schema::image_column(benchmark);
@@ -239,7 +241,7 @@ fn read_rows(
     })?;
     let mut files = files;
     files.extend(images.files());
-    let mut reading = Reading::new(benchmark, part, folder, files, collector);
+    let mut reading = Reading::new(benchmark, split, folder, files, collector);
     let notes = match benchmark {
         Benchmark::Refcoco => vec![super::refcoco::NOTE.to_owned()],
         Benchmark::Mmbench => mmbench::notes(reading.dataset.samples.iter()),

@@ -18,7 +18,7 @@ const INSTRUCTIONS: &str = "_instructions";
 /// See [`INSTRUCTIONS`].
 const IMAGES: &str = "_images";
 
-/// Hexadecimal digits of a hash that make an image's id: no two of a data set's are alike.
+/// Hexadecimal digits of a hash that make an image's id: no two of a dataset's are alike.
 const ID_DIGITS: usize = 16;
 
 /// An image as a row has it.

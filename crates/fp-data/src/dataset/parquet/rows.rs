@@ -17,16 +17,16 @@ use crate::metric::{mme, scienceqa, textvqa, vizwiz, vqa};
 use crate::sample::Sample;
 use shared::{answers_of_people, id_or_place, key, one_answer, or_default};
 
-/// What rows of one part have in common.
+/// What rows of one split have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     benchmark: Benchmark,
-    part: &'a str,
+    split: &'a str,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(benchmark: Benchmark, part: &'a str) -> Self {
-        Context { benchmark, part }
+    pub(super) fn new(benchmark: Benchmark, split: &'a str) -> Self {
+        Context { benchmark, split }
     }
 
     /// Why a row isn't asked, if it isn't.
@@ -49,11 +49,11 @@ impl<'a> Context<'a> {
             }
             Benchmark::Vqav2 => vqav2(cells)?,
             Benchmark::Gqa => gqa(cells)?,
-            Benchmark::Textvqa => text_vqa(cells, self.part)?,
+            Benchmark::Textvqa => text_vqa(cells, self.split)?,
             Benchmark::Pope => pope(cells)?,
             Benchmark::Mme => mme_pair(number, cells)?,
             Benchmark::Scienceqa => science_qa(number, cells)?,
-            Benchmark::Mmbench => mmbench(cells, self.part)?,
+            Benchmark::Mmbench => mmbench(cells, self.split)?,
             Benchmark::Vizwiz => viz_wiz(cells)?,
             Benchmark::Mmvet => mmvet(cells)?,
             Benchmark::Refcoco => return expressions(cells),
@@ -149,9 +149,9 @@ fn gqa(cells: Cells<'_>) -> Result<Sample, LineFault> {
     })
 }
 
-fn text_vqa(cells: Cells<'_>, part: &str) -> Result<Sample, LineFault> {
+fn text_vqa(cells: Cells<'_>, split: &str) -> Result<Sample, LineFault> {
     let tokens = cells.texts("ocr_tokens", "word")?;
-    let is_without = part.ends_with(WITHOUT_OCR);
+    let is_without = split.ends_with(WITHOUT_OCR);
     let answers = answers_of_people(cells)?;
     if !answers.is_empty() {
         check_golds(&answers)?;
@@ -220,7 +220,7 @@ fn science_qa(number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
     })
 }
 
-fn mmbench(cells: Cells<'_>, part: &str) -> Result<Sample, LineFault> {
+fn mmbench(cells: Cells<'_>, split: &str) -> Result<Sample, LineFault> {
     let cell = |name: &str| Ok::<_, LineFault>(cells.optional(name)?.unwrap_or_default());
     let row = mmbench_table::Row {
         index: cells.number("index")?,
@@ -234,8 +234,8 @@ fn mmbench(cells: Cells<'_>, part: &str) -> Result<Sample, LineFault> {
             category => category,
         },
     };
-    let part = part.replace('/', "_");
-    Ok(row.sample(mmbench_table::instruction(&part)))
+    let split = split.replace('/', "_");
+    Ok(row.sample(mmbench_table::instruction(&split)))
 }
 
 fn viz_wiz(cells: Cells<'_>) -> Result<Sample, LineFault> {

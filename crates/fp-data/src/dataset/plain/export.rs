@@ -5,7 +5,7 @@ use crate::dataset::export::Exporter;
 use crate::dataset::{Dataset, DatasetError};
 use crate::hash::sha256_file;
 
-/// Writes a data set in this form, images included.
+/// Writes a dataset in this form, images included.
 pub(in crate::dataset) fn export(
     dataset: &Dataset,
     out: &mut Exporter,

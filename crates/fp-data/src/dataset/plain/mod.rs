@@ -3,7 +3,7 @@
 //! `benchmark.json` is one object: `name`, `split`, `answer_rule`, and optionally
 //! `families` (a list; a line of another family is refused), `license`, `source`,
 //! `images` (the folder that image paths are relative to, itself relative to the
-//! data set's; the data set's folder by default) and `sha256` (of
+//! dataset's; the dataset's folder by default) and `sha256` (of
 //! `questions.jsonl`; checked).
 //!
 //! `questions.jsonl` has one object a line:
@@ -16,7 +16,7 @@
 //! A line without `image`, or with an empty one, is a text-only question. `image_id` is the
 //! image's path by default; `keys`, `boxes`, `choices` (the texts of
 //! options A, B, …) and `image_size` (`[width, height]`) may be left out. Unknown keys are
-//! refused. A description with `judge` names who scores answers that the data set has not.
+//! refused. A description with `judge` names who scores answers that the dataset has not.
 
 mod description;
 mod export;
@@ -48,9 +48,9 @@ pub const QUESTIONS_FILE: &str = "questions.jsonl";
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// What the data set is called.
+    /// What the dataset is called.
     pub name: String,
-    /// Which part of it this is.
+    /// Which split of it this is.
     pub split: String,
     /// How answers are scored.
     pub answer_rule: String,
@@ -106,13 +106,13 @@ pub struct Line {
     pub boxes: Vec<[f64; 4]>,
 }
 
-/// Whether `folder` looks like a data set in this form.
+/// Whether `folder` looks like a dataset in this form.
 pub fn is_plain(folder: &Path) -> bool {
     folder.join(DESCRIPTION_FILE).is_file()
 }
 
-pub(super) fn parts(folder: &Path) -> Vec<String> {
-    // Questions without a description are a data set that lost it, not none.
+pub(super) fn splits(folder: &Path) -> Vec<String> {
+    // Questions without a description are a dataset that lost it, not none.
     if is_plain(folder) || folder.join(QUESTIONS_FILE).is_file() {
         vec![String::new()]
     } else {
@@ -126,7 +126,7 @@ fn leads_out(images: &Path) -> bool {
     !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// Loads a data set; every line has to be right.
+/// Loads a dataset; every line has to be right.
 ///
 /// # Errors
 /// As [`read`], and any line that can't be used, by number.
@@ -134,7 +134,7 @@ pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
     read(folder)?.whole()
 }
 
-/// Reads a data set, setting lines that can't be used apart. Images are looked
+/// Reads a dataset, setting lines that can't be used apart. Images are looked
 /// for, not opened. A description that is not as it has to be, and questions that are not
 /// those its hash speaks of, are among [`Reading::faults`].
 ///
@@ -162,7 +162,7 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
             faults.push(DatasetError::Content {
                 path: description_path.clone(),
                 reason: format!(
-                    "`images` is {}, which is no path inside the data set's folder",
+                    "`images` is {}, which is no path inside the dataset's folder",
                     images.display()
                 ),
             });

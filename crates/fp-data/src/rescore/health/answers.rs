@@ -1,7 +1,7 @@
 //! Answers beside their questions, as checks look at them.
 
 use super::level::of_losses;
-use super::{Example, Seen, example};
+use super::{CheckResult, Example, example};
 use crate::dataset::Benchmark;
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
@@ -10,7 +10,7 @@ use crate::sample::Sample;
 pub(super) struct Answered<'a> {
     pub(super) sample: &'a Sample,
     pub(super) text: &'a str,
-    /// 0 to 1, by the data set's own rule.
+    /// 0 to 1, by the dataset's own rule.
     pub(super) score: f64,
 }
 
@@ -76,10 +76,14 @@ impl<'a> Answers<'a> {
     }
 
     /// Counts answers that are lost by being such.
-    pub(super) fn losses(&self, what: &str, is_such: impl Fn(&Answered<'a>) -> bool) -> Seen {
+    pub(super) fn losses(
+        &self,
+        what: &str,
+        is_such: impl Fn(&Answered<'a>) -> bool,
+    ) -> CheckResult {
         let (count, example) = self.count(is_such);
         let of = self.all.len();
-        Seen {
+        CheckResult {
             count,
             of,
             example,

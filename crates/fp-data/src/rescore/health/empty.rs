@@ -1,13 +1,13 @@
 //! Answers of white space or nothing.
 
 use super::answers::Answers;
-use super::{Check, Seen};
+use super::{Check, CheckResult};
 
 pub(super) const CHECK: Check = Check {
     name: "empty answers",
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     answers.losses("are empty", |answered| answered.text.trim().is_empty())
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::answers::Answers;
 use super::level::of_note;
-use super::{Check, Example, Seen};
+use super::{Check, CheckResult, Example};
 use crate::dataset::Benchmark;
 use crate::metric::mmbench::ROTATION;
 use crate::sample::Sample;
@@ -22,16 +22,16 @@ struct Group<'a> {
     first: &'a Sample,
     num_rows: usize,
     num_answered: usize,
-    /// Whether the data set has no whole group.
+    /// Whether the dataset has no whole group.
     is_short: bool,
 }
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let what = match answers.benchmark {
         Some(Benchmark::Mmbench) => "questions with their rotations",
         Some(Benchmark::Mme) => "pairs of an image",
         Some(Benchmark::Gqa) => "groups of like questions",
-        _ => return Seen::nothing("questions are scored each by itself"),
+        _ => return CheckResult::nothing("questions are scored each by itself"),
     };
     let groups = groups(answers);
     let is_unanswered = |group: &&&Group<'_>| group.num_answered < group.num_rows;
@@ -52,7 +52,7 @@ fn look(answers: &Answers<'_>) -> Seen {
     let parts: Vec<String> = parts
         .map(|(count, what)| format!("{count} with {what}"))
         .collect();
-    Seen {
+    CheckResult {
         count,
         of,
         example: incomplete.first().map(|group| Example {

@@ -2,7 +2,7 @@
 
 use super::answers::{Answered, Answers};
 use super::level::{Level, is_share, of_note};
-use super::{Check, Seen};
+use super::{Check, CheckResult};
 use crate::metric::AnswerRule;
 
 /// Unpruned, LLaVA-1.5 gives a word too many in one of twenty answers to TextVQA. A
@@ -14,9 +14,9 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     if !compares_words(answers.rule) {
-        return Seen::nothing("answers aren't compared with references word for word");
+        return CheckResult::nothing("answers aren't compared with references word for word");
     }
     let (count, example) = answers.count(is_longer);
     let is_lost = |answered: &Answered<'_>| is_longer(answered) && answered.score == 0.0;
@@ -34,7 +34,7 @@ fn look(answers: &Answers<'_>) -> Seen {
     if level == Level::Loud {
         sentence += ": sentences where words are asked";
     }
-    Seen {
+    CheckResult {
         count,
         of,
         example,

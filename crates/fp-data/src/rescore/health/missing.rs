@@ -2,18 +2,18 @@
 
 use super::answers::Answers;
 use super::level::of_losses;
-use super::{Check, Example, Seen};
+use super::{Check, CheckResult, Example};
 
 pub(super) const CHECK: Check = Check {
     name: "missing answers",
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let count = answers.unanswered.len();
     let of = answers.all.len() + count;
     let first = answers.unanswered.first();
-    Seen {
+    CheckResult {
         count,
         of,
         example: first.map(|sample| Example {

@@ -57,11 +57,11 @@ const MOST_QUOTED: usize = 40;
 /// One way of looking at answers.
 struct Check {
     name: &'static str,
-    look: fn(&Answers<'_>) -> Seen,
+    look: fn(&Answers<'_>) -> CheckResult,
 }
 
 /// What a check saw.
-struct Seen {
+struct CheckResult {
     count: usize,
     of: usize,
     example: Option<Example>,
@@ -69,10 +69,10 @@ struct Seen {
     sentence: String,
 }
 
-impl Seen {
+impl CheckResult {
     /// Where there is nothing that a check could look at.
-    fn nothing(why: &str) -> Seen {
-        Seen {
+    fn nothing(why: &str) -> CheckResult {
+        CheckResult {
             count: 0,
             of: 0,
             example: None,
@@ -82,7 +82,7 @@ impl Seen {
     }
 }
 
-/// What the answers to a data set's questions are like.
+/// What the answers to a dataset's questions are like.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Health {
     /// Answers that were looked at.
@@ -128,8 +128,8 @@ impl Finding {
 }
 
 impl Health {
-    /// Looks at the answers of a file: `texts`, `[questions]`, and their scores by the data
-    /// set's own rule.
+    /// Looks at the answers of a file: `texts`, `[questions]`, and their scores by the dataset's
+    /// own rule.
     pub(super) fn new(
         dataset: &Dataset,
         texts: &[Option<String>],

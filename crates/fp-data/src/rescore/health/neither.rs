@@ -2,7 +2,7 @@
 
 use super::answers::Answers;
 use super::reading::yes_no;
-use super::{Check, Seen};
+use super::{Check, CheckResult};
 use crate::metric::{AnswerRule, YesNo};
 
 pub(super) const CHECK: Check = Check {
@@ -10,10 +10,10 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let rule = answers.rule;
     if !rule.is_yes_no() {
-        return Seen::nothing("answers aren't yes or no");
+        return CheckResult::nothing("answers aren't yes or no");
     }
     let what = match rule {
         AnswerRule::Pope => "say neither yes nor no; pope counts them as yes".to_owned(),

@@ -2,17 +2,17 @@
 
 use super::answers::Answers;
 use super::reading::letter;
-use super::{Check, Seen};
+use super::{Check, CheckResult};
 
 pub(super) const CHECK: Check = Check {
     name: "not inferable",
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let rule = answers.rule;
     if !rule.is_choice() {
-        return Seen::nothing("answers are no letters of options");
+        return CheckResult::nothing("answers are no letters of options");
     }
     let what = format!("name no option that {rule} can tell and count as wrong");
     answers.losses(&what, |answered| {

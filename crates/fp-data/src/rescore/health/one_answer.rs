@@ -6,7 +6,7 @@ use super::answers::{Answers, normalized, truth};
 use super::level::{Level, of_one};
 use super::reading::label;
 use super::unanswerable::is_unanswerable;
-use super::{Check, Seen, example, percent, shortened};
+use super::{Check, CheckResult, example, percent, shortened};
 
 /// Free text has no few values to share out: nine in ten alike are no accident.
 const NEARLY_ALL: f64 = 0.9;
@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let texts: Vec<String> = answers
         .all
         .iter()
@@ -29,9 +29,9 @@ fn look(answers: &Answers<'_>) -> Seen {
     let of = texts.len();
     let most = counts.iter().rev().max_by_key(|(_, count)| **count);
     let Some((&most, &count)) = most else {
-        return Seen {
+        return CheckResult {
             of,
-            ..Seen::nothing("no answer has any text")
+            ..CheckResult::nothing("no answer has any text")
         };
     };
     let first = texts.iter().position(|text| text == most);
@@ -47,7 +47,7 @@ fn look(answers: &Answers<'_>) -> Seen {
     } else {
         of_one(count, of, right, NEARLY_ALL)
     };
-    Seen {
+    CheckResult {
         count,
         of,
         example: first.map(example),

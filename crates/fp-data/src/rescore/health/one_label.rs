@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::answers::Answers;
 use super::level::of_one;
 use super::reading::label;
-use super::{Check, Seen, example, percent};
+use super::{Check, CheckResult, example, percent};
 
 /// At nineteen of twenty answers, at most a twentieth of the score can tell one question
 /// from another.
@@ -17,10 +17,10 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let rule = answers.rule;
     if !rule.is_yes_no() && !rule.is_choice() {
-        return Seen::nothing("answers are no labels");
+        return CheckResult::nothing("answers are no labels");
     }
     let labels: Vec<Option<String>> = answers
         .all
@@ -34,9 +34,9 @@ fn look(answers: &Answers<'_>) -> Seen {
     // The first of equally frequent ones: `max_by_key` would take the last.
     let most = counts.iter().rev().max_by_key(|(_, count)| **count);
     let Some((&most, &count)) = most else {
-        return Seen {
+        return CheckResult {
             of: answers.all.len(),
-            ..Seen::nothing("no answer has a label")
+            ..CheckResult::nothing("no answer has a label")
         };
     };
     let of = answers.all.len();
@@ -59,7 +59,7 @@ fn look(answers: &Answers<'_>) -> Seen {
             percent(right)
         )
     };
-    Seen {
+    CheckResult {
         count,
         of,
         example: first.map(|first| example(&answers.all[first])),

@@ -2,7 +2,7 @@
 //! end, or the template isn't the model's.
 
 use super::answers::Answers;
-use super::{Check, Seen};
+use super::{Check, CheckResult};
 use crate::metric::{mmbench, mme, vqa};
 
 /// Tokens and roles of the templates that LLaVA's models use, with their case: nothing in a
@@ -41,7 +41,7 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let parts = || MARKS.iter().chain(&INSTRUCTIONS);
     answers.losses("repeat tokens, roles or instructions of the prompt", |it| {
         parts().any(|part| it.text.contains(part))

@@ -1,7 +1,7 @@
 //! Answers that refuse or excuse themselves.
 
 use super::answers::Answers;
-use super::{Check, Seen};
+use super::{Check, CheckResult};
 
 /// What refusals begin with, in lower case and with a straight apostrophe. What is read off
 /// a picture may begin with "Sorry" too, so that an "I" has to follow.
@@ -32,7 +32,7 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     answers.losses("refuse", |answered| is_refusal(answered.text))
 }
 

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::answers::{Answered, Answers};
 use super::level::{COSTLY, FEW, Level, of_note};
-use super::{Check, Seen, example, percent};
+use super::{Check, CheckResult, example, percent};
 use crate::metric::AnswerRule;
 
 /// Scores nearer than this are the same.
@@ -15,9 +15,9 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     if answers.other_rules.is_empty() {
-        return Seen::nothing("no other evaluator's rule is known");
+        return CheckResult::nothing("no other evaluator's rule is known");
     }
     let by = |rule: AnswerRule| -> Vec<f64> {
         let all = answers.all.par_iter();
@@ -50,7 +50,7 @@ fn look(answers: &Answers<'_>) -> Seen {
             percent(other)
         )
     });
-    Seen {
+    CheckResult {
         count,
         of,
         example: first.map(|first| example(&answers.all[first])),

@@ -2,7 +2,7 @@
 
 use super::answers::{Answers, normalized, truth};
 use super::level::of_one;
-use super::{Check, Seen, percent};
+use super::{Check, CheckResult, percent};
 
 /// At nine of ten, at most a tenth of the score can come of what was seen.
 const NEARLY_ALL: f64 = 0.9;
@@ -12,14 +12,14 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let (count, example) = answers.count(|answered| is_unanswerable(&normalized(answered.text)));
     let of = answers.all.len();
     let right = answers.share_of(|answered| {
         let truth = truth(answered.sample);
         truth.is_some_and(|truth| is_unanswerable(&truth))
     });
-    Seen {
+    CheckResult {
         count,
         of,
         example,

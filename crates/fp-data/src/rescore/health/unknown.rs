@@ -1,18 +1,18 @@
-//! Answers to questions that the data set doesn't have. They change no score.
+//! Answers to questions that the dataset doesn't have. They change no score.
 
 use super::answers::Answers;
 use super::level::of_note;
-use super::{Check, Example, Seen, shortened};
+use super::{Check, CheckResult, Example, shortened};
 
 pub(super) const CHECK: Check = Check {
     name: "unknown ids",
     look,
 };
 
-fn look(answers: &Answers<'_>) -> Seen {
+fn look(answers: &Answers<'_>) -> CheckResult {
     let count = answers.num_unknown;
     let of = answers.all.len() + count;
-    Seen {
+    CheckResult {
         count,
         of,
         example: answers.first_unknown.map(|id| Example {

@@ -33,7 +33,7 @@ pub(super) enum Fit {
     Other,
 }
 
-/// The questions of a data set by everything that answers may name them by. Those on images
+/// The questions of a dataset by everything that answers may name them by. Those on images
 /// come first, those without an image after them.
 pub(super) struct Questions<'a> {
     pub(super) samples: Vec<&'a Sample>,

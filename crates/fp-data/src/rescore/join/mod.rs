@@ -37,18 +37,18 @@ pub enum JoinedBy {
     Row,
 }
 
-/// How the answers of a file met the questions of a data set.
+/// How the answers of a file met the questions of a dataset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Joined {
     /// By what they met.
     pub by: JoinedBy,
-    /// Questions of the data set, those without an image not counted.
+    /// Questions of the dataset, those without an image not counted.
     pub num_questions: usize,
     /// Those of them that have an answer.
     pub num_answered: usize,
     /// The first ones that have none.
     pub missing: Vec<String>,
-    /// Questions of the data set that have no image.
+    /// Questions of the dataset that have no image.
     pub num_text_only: usize,
     /// Those of them that have an answer.
     pub num_text_only_answered: usize,
@@ -60,7 +60,7 @@ pub struct Joined {
     pub num_duplicate: usize,
     /// The first ones of them.
     pub duplicate: Vec<String>,
-    /// Answers to another wording than the data set's.
+    /// Answers to another wording than the dataset's.
     pub num_other_prompts: usize,
     /// The first ones of them.
     pub other_prompts: Vec<String>,
@@ -99,7 +99,7 @@ struct Placement {
 /// Gives each question its answer, where it has one.
 ///
 /// # Errors
-/// Answers to no question of the data set, or to others than their ids say, where nothing
+/// Answers to no question of the dataset, or to others than their ids say, where nothing
 /// else tells which.
 pub fn join(file: &AnswerFile, dataset: &Dataset) -> Result<(Texts, Joined), RescoreError> {
     let questions = Questions::new(dataset);

@@ -47,7 +47,7 @@ pub struct Questions {
     pub answer_rule: AnswerRule,
     /// The questions. Options of choices may be left out where the prompt lists them.
     pub samples: Vec<Sample>,
-    /// Whether some of the data set's questions may be missing.
+    /// Whether some of the dataset's questions may be missing.
     pub is_cut: bool,
 }
 
@@ -138,7 +138,7 @@ impl AnswerSets {
             .chain([answer_rule])
             .map(|rule| (rule, score_all(rule)))
             .collect();
-        // What was recorded was scored with everything that the data set says; a prompt may
+        // What was recorded was scored with everything that the dataset says; a prompt may
         // list its options in a way that they can't be read from.
         let is_contradicted = match scores.get(&answer_rule) {
             Some(anew) => anew.iter().zip(&recorded).map(|(a, b)| a != b).collect(),

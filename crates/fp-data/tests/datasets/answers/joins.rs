@@ -253,7 +253,7 @@ fn texts_that_only_one_question_has_need_no_id() {
             "question_id 3 was asked \"Who is it?\"",
         ],
     );
-    // Prompts of another data set under the same ids.
+    // Prompts of another dataset under the same ids.
     let mut others = lines.clone();
     for (line, text) in others
         .iter_mut()

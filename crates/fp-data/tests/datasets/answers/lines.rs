@@ -159,7 +159,7 @@ fn lines() {
                 ],
             },
             Case {
-                what: "one of another data set",
+                what: "one of another dataset",
                 bytes: changed("\"question_id\": 1", "\"question_id\": 11"),
                 accuracy: 50.0,
                 warnings: &[

@@ -10,7 +10,7 @@ use fp_scoring::{
 
 use super::tree::{Node, Tree};
 use crate::study::choose::{CellPlans, Choice, Chosen, describe};
-use crate::study::record::Look;
+use crate::study::record::QueryRows;
 use crate::study::timings::StopWatch;
 
 /// A cell, the rule that it chooses by, and how many tokens it keeps.
@@ -49,7 +49,7 @@ impl Tree<'_, '_> {
         for (cell, stage) in others {
             let selected = self.select(node, cell, stage, features);
             let selected = selected.map_err(|error| Choice::of_error(&error));
-            self.look_of(cell, &selected);
+            self.note_rows_of(cell, &selected);
             self.put(node, cell, plans, None, selected);
         }
         self.timing.seconds.scoring += watch.lap();
@@ -168,12 +168,12 @@ impl Tree<'_, '_> {
         }
         match combined.audit() {
             Ok(audit) => {
-                let look = Look {
+                let query_rows = QueryRows {
                     zero_mass_heads,
-                    ..Look::new(&audit.branch, query, &audit.rows, &audit.weights)
+                    ..QueryRows::new(&audit.branch, query, &audit.rows, &audit.weights)
                 };
                 let first = cells.iter().map(|(cell, ..)| *cell).min();
-                self.look(first.unwrap_or(usize::MAX), query, look);
+                self.note_rows(first.unwrap_or(usize::MAX), query, query_rows);
             }
             Err(error) => {
                 for (cell, ..) in cells {
@@ -184,21 +184,21 @@ impl Tree<'_, '_> {
     }
 
     /// Notes where a rule looked from that chose by itself.
-    fn look_of(&mut self, cell: usize, selected: &Result<Selected, Choice>) {
+    fn note_rows_of(&mut self, cell: usize, selected: &Result<Selected, Choice>) {
         let audit = selected.as_ref().ok().and_then(|s| s.audit.as_ref());
         let Some((audit, query)) = audit.and_then(|a| Some((a, a.audit.query.as_ref()?))) else {
             return;
         };
-        let look = Look {
+        let query_rows = QueryRows {
             zero_mass_heads: audit.audit.zero_mass_heads.clone(),
-            ..Look::new(&query.branch, query.strategy, &query.rows, &query.weights)
+            ..QueryRows::new(&query.branch, query.strategy, &query.rows, &query.weights)
         };
-        self.look(cell, query.strategy, look);
+        self.note_rows(cell, query.strategy, query_rows);
     }
 
     /// Notes where a query strategy looked from; the first cell of the grid counts, at its
     /// first stage.
-    fn look(&mut self, cell: usize, query: QueryStrategy, look: Look) {
+    fn note_rows(&mut self, cell: usize, query: QueryStrategy, query_rows: QueryRows) {
         let queries = self.worker.grid.query_strategies();
         let Some(at) = queries.iter().position(|other| *other == query) else {
             return;
@@ -206,18 +206,21 @@ impl Tree<'_, '_> {
         match self.looks.get(&at) {
             Some((first, _)) if *first <= cell => {}
             _ => {
-                self.looks.insert(at, (cell, look));
+                self.looks.insert(at, (cell, query_rows));
             }
         }
     }
 
     /// One look per query strategy, in the order of the grid.
-    pub(super) fn looks(&mut self) -> Vec<Look> {
+    pub(super) fn looks(&mut self) -> Vec<QueryRows> {
         let queries = self.worker.grid.query_strategies().into_iter().enumerate();
         queries
             .map(|(at, query)| {
                 let found = self.looks.remove(&at);
-                found.map_or_else(|| Look::new("none", query, &[], &[]), |(_, look)| look)
+                found.map_or_else(
+                    || QueryRows::new("none", query, &[], &[]),
+                    |(_, query_rows)| query_rows,
+                )
             })
             .collect()
     }

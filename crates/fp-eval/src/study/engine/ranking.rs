@@ -38,7 +38,7 @@ pub(crate) fn rank(
         let mut seen = image.and_then(|image| {
             let features = image.features(worker.model, &VisionRequest::new());
             let is_masked = worker.chooser.config.mask_padding;
-            Ok(Seen {
+            Ok(RankedImage {
                 features: features.map_err(Failure::from)?,
                 padding: image.padding.filter(|_| is_masked),
                 prefix: None,
@@ -62,7 +62,7 @@ pub(crate) fn rank(
 }
 
 /// An image whose questions are ranked by.
-struct Seen {
+struct RankedImage {
     features: ImageFeatures,
     /// Which tokens are left out of what is chosen among.
     padding: Option<Vec<bool>>,
@@ -75,7 +75,7 @@ fn scores(
     worker: &Worker<'_>,
     rules: &[RankedRule],
     depths: &[usize],
-    seen: &mut Seen,
+    seen: &mut RankedImage,
     prompt: &EncodedPrompt,
 ) -> Result<HeadScores, ModelError> {
     let system = worker.system(prompt.system_ids())?;

@@ -10,7 +10,7 @@ use crate::study::config::TokenDiversity;
 use crate::study::failure::Failure;
 use crate::study::inputs::LoadedImage;
 use crate::study::quality::{Attentions, TokenFeatures};
-use crate::study::record::{Look, SampleRecord};
+use crate::study::record::{QueryRows, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord, seconds};
 
 pub(super) fn run(
@@ -101,28 +101,32 @@ fn answer(
 /// What is recorded of a question beside its answers.
 struct Measured<'a> {
     subject: Subject<'a>,
-    looks: Vec<Look>,
+    looks: Vec<QueryRows>,
 }
 
 impl Measured<'_> {
     fn add_look(&mut self, audit: &QueryAudit, zero_mass_heads: &[usize]) {
-        let is_known = |look: &Look| look.query_strategy == audit.strategy;
+        let is_known = |query_rows: &QueryRows| query_rows.query_strategy == audit.strategy;
         if !self.looks.iter().any(is_known) {
-            let mut look = Look::new(&audit.branch, audit.strategy, &audit.rows, &audit.weights);
-            look.zero_mass_heads = zero_mass_heads.to_vec();
-            self.looks.push(look);
+            let mut query_rows =
+                QueryRows::new(&audit.branch, audit.strategy, &audit.rows, &audit.weights);
+            query_rows.zero_mass_heads = zero_mass_heads.to_vec();
+            self.looks.push(query_rows);
         }
     }
 
     /// One look per query strategy, in the order of the grid.
-    fn looks(&self, worker: &Worker<'_>) -> Vec<Look> {
+    fn looks(&self, worker: &Worker<'_>) -> Vec<QueryRows> {
         let queries = worker.grid.query_strategies().into_iter();
         queries
             .map(|query| {
-                let found = self.looks.iter().find(|look| look.query_strategy == query);
+                let found = self
+                    .looks
+                    .iter()
+                    .find(|query_rows| query_rows.query_strategy == query);
                 found
                     .cloned()
-                    .unwrap_or_else(|| Look::new("none", query, &[], &[]))
+                    .unwrap_or_else(|| QueryRows::new("none", query, &[], &[]))
             })
             .collect()
     }

@@ -13,9 +13,9 @@ use crate::study::answers::{Answers, Outcome, Placed};
 use crate::study::choose::{Choice, Subject, measure_diversity};
 use crate::study::failure::Failure;
 use crate::study::inputs::LoadedImage;
-use crate::study::path::Visible;
+use crate::study::path::VisualInput;
 use crate::study::quality::TokenFeatures;
-use crate::study::record::{Look, SampleRecord};
+use crate::study::record::{QueryRows, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord};
 
 /// A question whose cells have chosen and wait for the model.
@@ -24,7 +24,7 @@ pub(super) struct Pending<'a> {
     image_size: [usize; 2],
     pub(super) layout: TokenLayout,
     pub(super) without_image: Option<Vec<u32>>,
-    looks: Vec<Look>,
+    looks: Vec<QueryRows>,
     choices: Vec<Choice>,
     /// What is to be run, and what came of it.
     pub(super) runs: Vec<Run>,
@@ -59,7 +59,7 @@ pub(super) enum Entry<'a> {
 }
 
 /// An image whose work is done.
-pub(super) struct SeenImage<'a> {
+pub(super) struct SharedImage<'a> {
     pub(super) image: &'a LoadedImage,
     /// The image as it is.
     pub(super) features: ImageFeatures,
@@ -116,7 +116,7 @@ pub(super) fn run(
             }
         };
         timing.seconds.diversity += watch.lap();
-        let mut seen = SeenImage {
+        let mut seen = SharedImage {
             image: &image,
             features,
             tokens,
@@ -162,7 +162,7 @@ fn is_full(worker: &Worker<'_>, entries: &[Entry<'_>]) -> bool {
 fn choose<'a>(
     worker: &Worker<'_>,
     question: Question<'a>,
-    image: &mut SeenImage<'_>,
+    image: &mut SharedImage<'_>,
     timing: &mut TimingRecord,
 ) -> Result<Pending<'a>, Failure> {
     let prompts = question.prompts.as_ref().map_err(Clone::clone)?;
@@ -209,7 +209,7 @@ fn choose<'a>(
 pub(super) struct Walked {
     /// In the order of the grid, with the last stretch of their way.
     pub(super) cells: Vec<(Choice, Option<Run>)>,
-    pub(super) looks: Vec<Look>,
+    pub(super) looks: Vec<QueryRows>,
     pub(super) held: u64,
 }
 
@@ -217,7 +217,7 @@ fn walk(
     worker: &Worker<'_>,
     subject: &Subject<'_>,
     prompts: &Prompts,
-    image: &mut SeenImage<'_>,
+    image: &mut SharedImage<'_>,
     timing: &mut TimingRecord,
 ) -> Result<Walked, Failure> {
     Ok(Tree::new(worker, subject, prompts, timing).walk(image)?)
@@ -230,7 +230,7 @@ fn runs_of(
     endings: Vec<Option<Run>>,
 ) -> (Vec<Run>, Vec<Option<usize>>) {
     let mut runs: Vec<Run> = Vec::new();
-    let mut known: HashMap<&Visible, usize> = HashMap::new();
+    let mut known: HashMap<&VisualInput, usize> = HashMap::new();
     let run_of_cell = choices
         .iter()
         .zip(endings)

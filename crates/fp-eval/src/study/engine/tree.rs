@@ -13,11 +13,11 @@ use fp_model::{Advance, ImageFeatures, ImagePrefix, ModelError, Prefix, Sample};
 use fp_scoring::{ImageInput, Plan, PositionRule, Selected, Stage, TokenLayout, TokenSelection};
 
 use super::runs::batches;
-use super::shared::{Ending, Run, SeenImage, Walked};
+use super::shared::{Ending, Run, SharedImage, Walked};
 use super::{Prompts, Worker};
 use crate::study::choose::{CellPlans, Choice, Chosen, Subject};
 use crate::study::quality::Attentions;
-use crate::study::record::Look;
+use crate::study::record::QueryRows;
 use crate::study::timings::{StopWatch, TimingRecord};
 
 /// What was run of an image for one input of the vision tower; shared by its questions.
@@ -34,7 +34,7 @@ pub(super) struct Tree<'w, 'a> {
     pub(super) timing: &'w mut TimingRecord,
     pub(super) attentions: Attentions,
     /// By query strategy of the grid, with the cell that looked.
-    pub(super) looks: BTreeMap<usize, (usize, Look)>,
+    pub(super) looks: BTreeMap<usize, (usize, QueryRows)>,
     /// By cell, what was chosen before layer 1 by what looks at the image alone.
     pub(super) of_image: HashMap<usize, Selected>,
     num_nodes: usize,
@@ -96,7 +96,7 @@ impl<'w, 'a> Tree<'w, 'a> {
     ///
     /// # Errors
     /// What keeps the question from being run at all.
-    pub(super) fn walk(mut self, image: &mut SeenImage<'_>) -> Result<Walked, ModelError> {
+    pub(super) fn walk(mut self, image: &mut SharedImage<'_>) -> Result<Walked, ModelError> {
         let plans = self.worker.chooser.plans(self.subject.layout.num_image);
         let mut by_input: BTreeMap<ImageInput, Vec<usize>> = BTreeMap::new();
         for (index, plan) in plans.iter().enumerate() {
@@ -146,7 +146,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         input: ImageInput,
         cells: &[usize],
         plans: &CellPlans,
-        image: &mut SeenImage<'_>,
+        image: &mut SharedImage<'_>,
     ) -> Result<(), ModelError> {
         let first = |cell: usize| plan_of(plans, cell)?.stages.first();
         // Cells without a stage start from the deepest root there is.
@@ -229,7 +229,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         &mut self,
         input: ImageInput,
         depths: &[usize],
-        image: &mut SeenImage<'_>,
+        image: &mut SharedImage<'_>,
     ) -> Result<Variant, ModelError> {
         if let Some(known) = image.variants.remove(&input) {
             return Ok(known);

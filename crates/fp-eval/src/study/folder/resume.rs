@@ -30,7 +30,7 @@ pub(super) fn go_on(
     } else if old.num_samples != new.num_samples {
         Some("it has another number of samples")
     } else if old.shard != new.shard {
-        Some("it is another piece")
+        Some("it is another shard")
     } else if old.shard_plan != new.shard_plan {
         Some("its images were assigned to shards by another rule")
     } else if !chosen_otherwise(old, new).is_empty() {
@@ -50,7 +50,7 @@ pub(super) fn go_on(
     write_spec(path, &spec)
 }
 
-/// A piece of the same number that holds other images.
+/// A shard of the same number that holds other images.
 const OTHER_SHARING: &str = "images assigned to shards by another rule";
 
 /// What differs between two runs, in words.
@@ -61,7 +61,7 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
         changes.push(format!("another configuration ({})", keys.join(", ")));
     }
     if old.datasets.len() != new.datasets.len() {
-        changes.push("another number of data sets".to_owned());
+        changes.push("another number of datasets".to_owned());
     } else {
         changes.extend(chosen_otherwise(old, new));
         // Of other samples other images are hashed, whatever the data.
@@ -96,16 +96,16 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
     if clip(old) != clip(new) {
         changes.push("another CLIP model".to_owned());
     }
-    let piece = |spec: &RunSpec| spec.shard.map_or("the whole".to_owned(), |s| s.to_string());
+    let shard = |spec: &RunSpec| spec.shard.map_or("the whole".to_owned(), |s| s.to_string());
     if old.shard != new.shard {
-        changes.push(format!("piece {} instead of {}", piece(old), piece(new)));
+        changes.push(format!("shard {} instead of {}", shard(old), shard(new)));
     } else if old.shard_plan != new.shard_plan {
         changes.push(OTHER_SHARING.to_owned());
     }
     Ok(changes)
 }
 
-/// Data sets of which other samples are run, in words.
+/// Datasets of which other samples are run, in words.
 fn chosen_otherwise(old: &RunSpec, new: &RunSpec) -> Vec<String> {
     let pairs = old.datasets.iter().zip(&new.datasets);
     pairs
@@ -118,7 +118,7 @@ fn chosen_otherwise(old: &RunSpec, new: &RunSpec) -> Vec<String> {
         .collect()
 }
 
-/// Which samples of a data set are run.
+/// Which samples of a dataset are run.
 fn chosen(dataset: &DatasetSpec) -> String {
     let count = dataset.num_samples;
     match &dataset.subset {

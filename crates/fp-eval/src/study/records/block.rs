@@ -74,7 +74,7 @@ pub enum BlockError {
 /// A sample as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
-    /// Position over all data sets of the run.
+    /// Position over all datasets of the run.
     pub(crate) index: usize,
     /// Its JSON.
     pub(crate) content: Vec<u8>,

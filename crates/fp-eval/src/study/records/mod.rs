@@ -35,7 +35,7 @@ use rayon::prelude::*;
 
 use self::block::SAMPLES;
 use self::blocks::Blocks;
-use self::ordered::Place;
+use self::ordered::RecordPosition;
 use self::tail::Tail;
 use super::error::StudyError;
 use super::line::{LineError, framed};
@@ -159,7 +159,7 @@ impl Records {
         spec: &'a RunSpec,
         indices: &[usize],
     ) -> Result<Ordered<'a>, StudyError> {
-        let places: HashMap<usize, Place> = self.places()?.into_iter().collect();
+        let places: HashMap<usize, RecordPosition> = self.places()?.into_iter().collect();
         let places = indices
             .iter()
             .filter_map(|index| places.get(index).copied());
@@ -167,11 +167,11 @@ impl Records {
     }
 
     /// Where each sample is, by its index, in the order of running.
-    fn places(&self) -> Result<Vec<(usize, Place)>, StudyError> {
+    fn places(&self) -> Result<Vec<(usize, RecordPosition)>, StudyError> {
         let parts = self.indices()?.into_iter().enumerate();
         let places = parts.flat_map(|(part, indices)| {
             let indices = indices.into_iter().enumerate();
-            indices.map(move |(place, index)| (index, Place { part, place }))
+            indices.map(move |(place, index)| (index, RecordPosition { part, place }))
         });
         Ok(places.collect())
     }

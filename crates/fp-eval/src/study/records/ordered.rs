@@ -24,7 +24,7 @@ const AT_ONCE: usize = 8 * SAMPLES;
 
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct RecordPosition {
     pub(super) part: usize,
     pub(super) place: usize,
 }
@@ -35,15 +35,19 @@ pub struct Ordered<'a> {
     records: &'a Records,
     spec: &'a RunSpec,
     /// All that are asked for, in order.
-    places: Vec<Place>,
+    places: Vec<RecordPosition>,
     /// How many of those were found.
     next: usize,
-    held: VecDeque<(Place, Stored)>,
+    held: VecDeque<(RecordPosition, Stored)>,
     most_held: usize,
 }
 
 impl<'a> Ordered<'a> {
-    pub(super) fn new(records: &'a Records, spec: &'a RunSpec, places: Vec<Place>) -> Ordered<'a> {
+    pub(super) fn new(
+        records: &'a Records,
+        spec: &'a RunSpec,
+        places: Vec<RecordPosition>,
+    ) -> Ordered<'a> {
         let bytes = if places.is_sorted() {
             IN_ORDER
         } else {
@@ -77,7 +81,7 @@ impl<'a> Ordered<'a> {
 
     fn look_further(&mut self) -> Result<(), StudyError> {
         let wanted = self.places[self.next..].iter().take(self.most_held);
-        let wanted: Vec<Place> = wanted.copied().collect();
+        let wanted: Vec<RecordPosition> = wanted.copied().collect();
         self.next += wanted.len();
         let mut by_part: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
         for (turn, at) in wanted.iter().enumerate() {

@@ -63,7 +63,7 @@ fn expected_lines(order: &[usize]) -> Vec<u8> {
     lines.collect()
 }
 
-/// A run of so many samples in one piece; its blocks.
+/// A run of so many samples without shards; its blocks.
 fn whole(folder: &Path, len: usize) -> Vec<u8> {
     assert_eq!(resume(folder, &order(len), 1), 0);
     assert!(!folder.join(RECORDS_FILE).exists());

@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use super::super::level::{for_level, multiply_add};
 use super::super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
-use super::super::raw::Sheet;
+use super::super::raw::OutputMatrix;
 use super::head::{Head, exponentials};
 
 impl Head<'_> {
     /// As [`Head::attend`], in the same order of operations.
-    pub(super) fn attend_few(&self, rows: Range<usize>, sheet: &Sheet) {
+    pub(super) fn attend_few(&self, rows: Range<usize>, output: &OutputMatrix) {
         let head_dim = self.shape.head_dim;
         // A lane is one row in one of the query heads.
         let lanes: Vec<(usize, usize)> = self
@@ -33,7 +33,7 @@ impl Head<'_> {
             let scale = 1.0 / total;
             mixed.iter_mut().for_each(|out| *out *= scale);
             // SAFETY: tasks own disjoint rows of disjoint heads.
-            unsafe { sheet.write(row, head * head_dim, &mixed) };
+            unsafe { output.write(row, head * head_dim, &mixed) };
         }
     }
 

@@ -7,7 +7,7 @@ use super::super::gemm::Blocks;
 use super::super::level::{Level, for_level};
 use super::super::math;
 use super::super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
-use super::super::raw::Sheet;
+use super::super::raw::OutputMatrix;
 use super::{AttentionShape, KeyValues, SequenceQueries};
 
 /// One key head of one sequence, with the query heads that share it.
@@ -61,7 +61,7 @@ impl Head<'_> {
     }
 
     /// Writes the output of `rows` in this head's query heads.
-    pub(super) fn attend(&self, rows: Range<usize>, sheet: &Sheet) {
+    pub(super) fn attend(&self, rows: Range<usize>, output: &OutputMatrix) {
         let head_dim = self.shape.head_dim;
         let visible = self.sequence.visible(rows.end - 1);
         let keys = self.pack_keys(visible);
@@ -88,7 +88,7 @@ impl Head<'_> {
                         let scale = 1.0 / total;
                         sums.iter_mut().for_each(|sum| *sum *= scale);
                         // SAFETY: tasks own disjoint rows of disjoint heads.
-                        unsafe { sheet.write(row, head * head_dim + col, &sums[..width]) };
+                        unsafe { output.write(row, head * head_dim + col, &sums[..width]) };
                     }
                 }
             }

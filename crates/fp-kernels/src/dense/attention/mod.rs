@@ -141,7 +141,7 @@ pub fn attention(
         })
         .collect();
     let level = Level::best();
-    zeroed(num_rows, width, |sheet| {
+    zeroed(num_rows, width, |output| {
         tasks.into_par_iter().for_each(|(index, kv_head, rows)| {
             let sequence = &sequences[index];
             let head = Head {
@@ -153,9 +153,9 @@ pub fn attention(
                 kv_head,
             };
             if sequence.rows.len() <= FEW_ROWS {
-                head.attend_few(rows, sheet);
+                head.attend_few(rows, output);
             } else {
-                head.attend(rows, sheet);
+                head.attend(rows, output);
             }
         });
     })

@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::super::level::Level;
-use super::super::micro::{Ahead, MAX_BLOCK_ROWS, PANEL, Sums, accumulate_ahead, accumulate_pairs};
-use super::super::raw::Sheet;
+use super::super::micro::{
+    MAX_BLOCK_ROWS, PANEL, Prefetch, Sums, accumulate_pairs, accumulate_prefetching,
+};
+use super::super::raw::OutputMatrix;
 use super::super::turn;
 use super::{Blocks, Weights};
 
@@ -21,7 +23,7 @@ const DEPTH_OF_ONE_BLOCK: usize = 128;
 const MOST_PIECES: usize = 8;
 
 /// Where a block stands in a task.
-struct Place {
+struct BlockPosition {
     panel: usize,
     /// The panel that this thread will take next.
     next: usize,
@@ -69,21 +71,21 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
-    pub(super) fn run(&self, panels: Range<usize>, sheet: &Sheet) {
+    pub(super) fn run(&self, panels: Range<usize>, output: &OutputMatrix) {
         if self.blocks.count() > 1 {
-            return self.run_panels(panels, sheet);
+            return self.run_panels(panels, output);
         }
         // One block reads each panel once: from begin to end.
         for panel in panels {
-            self.run_panels(panel..panel + 1, sheet);
+            self.run_panels(panel..panel + 1, output);
         }
     }
 
-    fn run_panels(&self, panels: Range<usize>, sheet: &Sheet) {
+    fn run_panels(&self, panels: Range<usize>, output: &OutputMatrix) {
         match self.weights {
             Weights::Packed(_) => {
                 for steps in self.slices() {
-                    self.run_slice(&panels, steps, &[], sheet);
+                    self.run_slice(&panels, steps, &[], output);
                 }
             }
             Weights::Half(_) => TURNED.with_borrow_mut(|turned| {
@@ -96,7 +98,7 @@ impl Job<'_> {
                     for (panel, out) in panels.clone().zip(turned.chunks_mut(steps.len())) {
                         self.turn(panel, steps.start, out);
                     }
-                    self.run_slice(&panels, steps, turned, sheet);
+                    self.run_slice(&panels, steps, turned, output);
                 }
             }),
         }
@@ -137,7 +139,7 @@ impl Job<'_> {
         panels: &Range<usize>,
         steps: Range<usize>,
         turned: &[[f32; PANEL]],
-        sheet: &Sheet,
+        output: &OutputMatrix,
     ) {
         let (num_out, num_rows) = (self.weights.num_out(), self.blocks.num_rows());
         let mut rows = &self.rows[steps.start * num_rows..];
@@ -152,7 +154,7 @@ impl Job<'_> {
                     if steps.start > 0 {
                         // SAFETY: tasks own disjoint panels, so disjoint
                         // columns; the slice before this one wrote them.
-                        unsafe { sheet.read(row, col, &mut sums[..width]) };
+                        unsafe { output.read(row, col, &mut sums[..width]) };
                     } else {
                         self.start(row, col, &mut sums[..width]);
                     }
@@ -163,7 +165,7 @@ impl Job<'_> {
                         &turned[(panel - panels.start) * steps.len()..][..steps.len()]
                     }
                 };
-                let place = Place {
+                let place = BlockPosition {
                     panel,
                     next: panel + panels.len(),
                     end: steps.end,
@@ -173,12 +175,12 @@ impl Job<'_> {
                 for piece in 0..pieces {
                     let [from, to] = [piece, piece + 1].map(|at| at * steps.len() / pieces);
                     let a = &a[from * block.len()..to * block.len()];
-                    let ahead = self.ahead(&place, piece, to - from);
-                    self.accumulate(block.len(), a, &b[from..to], ahead, &mut sums);
+                    let prefetch = self.prefetch(&place, piece, to - from);
+                    self.accumulate(block.len(), a, &b[from..to], prefetch, &mut sums);
                 }
                 for (sums, row) in sums.iter().zip(block.clone()) {
                     // SAFETY: tasks own disjoint columns.
-                    unsafe { sheet.write(row, col, &sums[..width]) };
+                    unsafe { output.write(row, col, &sums[..width]) };
                 }
             }
         }
@@ -197,10 +199,10 @@ impl Job<'_> {
 
     /// What to ask for during so many steps: a part of the weights that come after these. The
     /// first block to see them would wait for memory, and no other.
-    fn ahead(&self, place: &Place, piece: usize, steps: usize) -> Ahead {
+    fn prefetch(&self, place: &BlockPosition, piece: usize, steps: usize) -> Prefetch {
         let blocks = self.blocks.count();
         if blocks == 1 {
-            return Ahead::nothing();
+            return Prefetch::nothing();
         }
         let (panel, from) = if place.end < self.num_steps {
             (place.panel, place.end)
@@ -208,23 +210,23 @@ impl Job<'_> {
             (place.next, 0)
         };
         if panel >= self.weights.num_panels() {
-            return Ahead::nothing();
+            return Prefetch::nothing();
         }
         let coming = from..(from + self.depth).min(self.num_steps);
         match self.weights {
             Weights::Packed(matrix) => {
-                Ahead::part_of(matrix.panel(panel, coming), place.block, blocks, steps)
+                Prefetch::part_of(matrix.panel(panel, coming), place.block, blocks, steps)
             }
             Weights::Half(matrix) => {
                 let row = place.block * self.pieces() + piece;
                 let output = panel * PANEL + row;
                 if row >= PANEL || output >= matrix.num_out() {
-                    return Ahead::nothing();
+                    return Prefetch::nothing();
                 }
                 let width = if self.terms == Terms::Pairs { 2 } else { 1 };
                 let row = matrix.stored_row(output);
                 let values = width * coming.start..(width * coming.end).min(row.len());
-                Ahead::part_of(&row[values], 0, 1, steps)
+                Prefetch::part_of(&row[values], 0, 1, steps)
             }
         }
     }
@@ -234,14 +236,14 @@ impl Job<'_> {
         count: usize,
         a: &[f32],
         b: &[[f32; PANEL]],
-        ahead: Ahead,
+        prefetch: Prefetch,
         sums: &mut Sums,
     ) {
         match self.terms {
             Terms::Single | Terms::Swapped => {
-                accumulate_ahead(self.level, count, a, b, ahead, sums);
+                accumulate_prefetching(self.level, count, a, b, prefetch, sums);
             }
-            Terms::Pairs => accumulate_pairs(count, a, b, ahead, sums),
+            Terms::Pairs => accumulate_pairs(count, a, b, prefetch, sums),
         }
     }
 

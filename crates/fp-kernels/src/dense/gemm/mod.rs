@@ -205,11 +205,11 @@ fn multiply(
     };
     // SAFETY: the tasks' panels cover all columns, their blocks all rows.
     unsafe {
-        filled(num_rows, weights.num_out(), |sheet| {
+        filled(num_rows, weights.num_out(), |output| {
             (0..num_panels.div_ceil(group))
                 .into_par_iter()
                 .for_each(|task| {
-                    job.run(task * group..((task + 1) * group).min(num_panels), sheet);
+                    job.run(task * group..((task + 1) * group).min(num_panels), output);
                 });
         })
     }

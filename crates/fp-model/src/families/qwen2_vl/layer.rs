@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::linear::{Linear, into_rows};
 use crate::llama::Rotary;
 use crate::ops::{self, attention_weights, heads_of, with_values};
-use crate::weights::{Loader, Place};
+use crate::weights::{ComputeContext, Loader};
 
 /// A norm with a bias, or one without.
 #[derive(Debug)]
@@ -36,10 +36,10 @@ impl Norm {
         })
     }
 
-    pub(super) fn forward(&self, place: &Place, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, context: &ComputeContext, x: &Tensor) -> Result<Tensor> {
         match &self.bias {
-            Some(bias) => ops::layer_norm(place, x, &self.weight, bias, self.epsilon),
-            None => ops::rms_norm(place, x, &self.weight, self.epsilon),
+            Some(bias) => ops::layer_norm(context, x, &self.weight, bias, self.epsilon),
+            None => ops::rms_norm(context, x, &self.weight, self.epsilon),
         }
     }
 }
@@ -105,20 +105,20 @@ impl Layer {
     /// The layer's output `[P, V]` for its input, each patch seeing those of its window.
     pub(super) fn forward(
         &self,
-        place: &Place,
+        context: &ComputeContext,
         x: &Tensor,
         rotary: &Rotary,
         windows: &[Range<usize>],
     ) -> Result<Tensor> {
-        let normed = self.norm1.forward(place, x)?;
+        let normed = self.norm1.forward(context, x)?;
         let projected = self.project(&normed, rotary)?;
-        let mixed = if place.kernels {
+        let mixed = if context.kernels {
             self.mix_values(&projected, windows)?
         } else {
             self.mix_tensors(&projected, windows)?
         };
         let x = self.out.forward_onto(&mixed, x)?;
-        let normed = self.norm2.forward(place, &x)?;
+        let normed = self.norm2.forward(context, &x)?;
         let inner = match &self.up {
             Mlp::Plain(up, activation) => up.activated(&normed, *activation)?,
             Mlp::Gated(gate_up) => gate_up.gated(&normed, self.inner_width)?,

@@ -10,7 +10,7 @@ use crate::linear::Linear;
 use crate::llama::Rotary;
 use crate::ops::gather_rows;
 use crate::vision::check_finite;
-use crate::weights::{Loader, Names, Place};
+use crate::weights::{ComputeContext, Loader, Names};
 
 /// Base of the frequencies by which rows and columns turn.
 const ROTARY_BASE: f64 = 10_000.0;
@@ -24,7 +24,7 @@ pub(crate) struct PatchVision {
     layers: Vec<Layer>,
     merger_norm: Norm,
     merger: [Linear; 2],
-    place: Place,
+    context: ComputeContext,
 }
 
 impl PatchVision {
@@ -65,7 +65,7 @@ impl PatchVision {
                 loader.linear(&[(first, merged)], merged, true)?,
                 loader.linear(&[(second, config.text.hidden_size)], merged, true)?,
             ],
-            place: loader.place.clone(),
+            context: loader.context.clone(),
             config: vision.clone(),
             dynamic,
         })
@@ -112,7 +112,7 @@ impl PatchVision {
                 Some(_) => &order.windows[..],
                 None => std::slice::from_ref(&whole),
             };
-            x = layer.forward(&self.place, &x, &rotary, windows)?;
+            x = layer.forward(&self.context, &x, &rotary, windows)?;
         }
         let tokens = self.merge(&x)?;
         let tokens = gather_rows(&tokens, &order.cells)?;
@@ -144,8 +144,8 @@ impl PatchVision {
         }
         Ok(
             Tensor::from_vec(rows, (order.places.len(), len), &Device::Cpu)?
-                .to_dtype(self.place.dtype)?
-                .to_device(&self.place.device)?,
+                .to_dtype(self.context.dtype)?
+                .to_device(&self.context.device)?,
         )
     }
 
@@ -160,12 +160,12 @@ impl PatchVision {
             let at = at as f32;
             frequencies.iter().map(move |frequency| at * frequency)
         });
-        Rotary::of_angles(angles, order.places.len(), head_dim, &self.place)
+        Rotary::of_angles(angles, order.places.len(), head_dim, &self.context)
     }
 
     /// `[P, V]` to `[cells, D]`: the patches of a cell side by side, through two layers.
     fn merge(&self, x: &Tensor) -> Result<Tensor> {
-        let normed = self.merger_norm.forward(&self.place, x)?;
+        let normed = self.merger_norm.forward(&self.context, x)?;
         let unit = self.dynamic.merge_size.pow(2);
         let rows = normed.reshape((normed.dim(0)? / unit, unit * self.config.hidden_size))?;
         let [first, second] = &self.merger;

@@ -18,7 +18,7 @@ use fp_kernels::dense::KeyValues;
 
 use crate::config::TextConfig;
 use crate::error::{ModelError, Result};
-use crate::weights::Place;
+use crate::weights::ComputeContext;
 use run::KvRun;
 
 /// One layer's cache of one sequence.
@@ -120,12 +120,12 @@ impl SequenceCache {
     pub(crate) fn reserve(
         &mut self,
         config: &TextConfig,
-        place: &Place,
+        context: &ComputeContext,
         layers: Range<usize>,
         tokens: usize,
     ) -> Result<()> {
         let count = if tokens == 0 { 0 } else { layers.len() };
-        let mut runs = KvRun::of_layers(config, place, count, tokens)?.into_iter();
+        let mut runs = KvRun::of_layers(config, context, count, tokens)?.into_iter();
         for layer in layers {
             let cache = self.layer_mut(layer)?;
             cache.freeze();
@@ -219,7 +219,7 @@ mod tests {
     /// Bytes of a half-precision cache with 64 further tokens, as published.
     #[test]
     fn allocations_are_those_of_the_published_table() {
-        let place = Place {
+        let context = ComputeContext {
             device: Device::Cpu,
             dtype: DType::F16,
             rounding: None,
@@ -239,16 +239,16 @@ mod tests {
         ] {
             let text = preset.config().text;
             let mut cache = SequenceCache::new(text.num_layers);
-            cache.reserve(&text, &place, 0..2, 576).unwrap();
+            cache.reserve(&text, &context, 0..2, 576).unwrap();
             cache
-                .reserve(&text, &place, 2..text.num_layers, kept)
+                .reserve(&text, &context, 2..text.num_layers, kept)
                 .unwrap();
             // Prefill has filled the runs, so that decoding opens new ones.
             for layer in &mut cache.layers {
                 layer.open.iter_mut().for_each(|run| run.len = run.capacity);
             }
             cache
-                .reserve(&text, &place, 0..text.num_layers, 64)
+                .reserve(&text, &context, 0..text.num_layers, 64)
                 .unwrap();
             assert_eq!(cache.bytes() as f64 / f64::from(1 << 20), mib);
             let lengths =

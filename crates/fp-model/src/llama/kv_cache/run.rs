@@ -12,7 +12,7 @@ use crate::config::TextConfig;
 use crate::cpu_format::CpuFormat;
 use crate::error::{ModelError, Result};
 use crate::ops::{heads_of, host_values, with_values};
-use crate::weights::Place;
+use crate::weights::ComputeContext;
 
 /// Keys and values of consecutive tokens in one layer: `[heads][capacity][head_dim]`.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl KvRun {
     /// One run with room for `capacity` tokens for each of `num_layers` layers.
     pub(super) fn of_layers(
         config: &TextConfig,
-        place: &Place,
+        context: &ComputeContext,
         num_layers: usize,
         capacity: usize,
     ) -> Result<Vec<KvRun>> {
@@ -58,15 +58,15 @@ impl KvRun {
             capacity,
         };
         #[cfg(feature = "cuda")]
-        if place.device.is_cuda() {
-            let memory = crate::gpu::KvMemory::of_layers(place, num_layers, len)?;
+        if context.device.is_cuda() {
+            let memory = crate::gpu::KvMemory::of_layers(context, num_layers, len)?;
             return Ok(memory.into_iter().map(Store::Device).map(run).collect());
         }
         let dims = (num_heads, capacity, head_dim);
-        let zeros = || Tensor::zeros(dims, place.dtype, &place.device);
+        let zeros = || Tensor::zeros(dims, context.dtype, &context.device);
         (0..num_layers)
             .map(|_| {
-                Ok(run(match (place.kernels, place.kv_cache) {
+                Ok(run(match (context.kernels, context.kv_cache) {
                     (true, CpuFormat::F32) => Store::Values {
                         keys: vec![0.0; len],
                         values: vec![0.0; len],
@@ -114,7 +114,7 @@ impl KvRun {
         let width = self.num_heads * head_dim;
         let count = rows.len();
         self.check_room(count)?;
-        let place = NewRows {
+        let target = NewRows {
             rows: &rows,
             len,
             capacity,
@@ -125,8 +125,8 @@ impl KvRun {
                 let stride = projected.dim(1)?;
                 with_values(projected, |from| {
                     let copy = <[f32]>::copy_from_slice;
-                    place.copy(from, stride, key_column, keys, copy);
-                    place.copy(from, stride, key_column + width, values, copy);
+                    target.copy(from, stride, key_column, keys, copy);
+                    target.copy(from, stride, key_column + width, values, copy);
                     Ok(())
                 })?;
             }
@@ -134,8 +134,8 @@ impl KvRun {
                 let stride = projected.dim(1)?;
                 with_values(projected, |from| {
                     let round = <[bf16]>::convert_from_f32_slice;
-                    place.copy(from, stride, key_column, keys, round);
-                    place.copy(from, stride, key_column + width, values, round);
+                    target.copy(from, stride, key_column, keys, round);
+                    target.copy(from, stride, key_column + width, values, round);
                     Ok(())
                 })?;
             }

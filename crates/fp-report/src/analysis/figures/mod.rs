@@ -18,9 +18,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use self::pairs::pairs;
-use super::compare::{Judge, Outcome};
+use super::cell_index::CellIndex;
+use super::compare::{Outcome, PairedTester};
 use super::references::Reference;
-use super::roster::Roster;
 use crate::error::ReportError;
 use crate::run::Run;
 use crate::sample::ReportSample;
@@ -130,14 +130,14 @@ pub struct UntestedFigure {
 /// The figures of every dataset that is a benchmark's.
 pub(crate) fn figures(
     run: &Run,
-    roster: &Roster,
-    judge: &Judge,
+    cell_index: &CellIndex,
+    tester: &PairedTester,
 ) -> Result<Vec<DatasetFigures>, ReportError> {
     let names = run.dataset_names();
     let mut all = Vec::new();
     for (dataset, name) in names.iter().enumerate() {
         if let Some(answers) = Answers::new(run, dataset) {
-            all.push(of_dataset(run, roster, judge, name, &answers)?);
+            all.push(of_dataset(run, cell_index, tester, name, &answers)?);
         }
     }
     Ok(all)
@@ -242,8 +242,8 @@ impl Scored<'_> {
 
 fn of_dataset(
     run: &Run,
-    roster: &Roster,
-    judge: &Judge,
+    cell_index: &CellIndex,
+    tester: &PairedTester,
     name: &str,
     answers: &Answers,
 ) -> Result<DatasetFigures, ReportError> {
@@ -307,8 +307,8 @@ fn of_dataset(
             .collect(),
         names,
     };
-    let pairs = pairs(run, roster, &mut scored);
-    tested::test(run, judge, &mut scored, &pairs, &mut figures)?;
+    let pairs = pairs(run, cell_index, &mut scored);
+    tested::test(run, tester, &mut scored, &pairs, &mut figures)?;
     Ok(figures)
 }
 

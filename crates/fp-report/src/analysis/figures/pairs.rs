@@ -1,8 +1,8 @@
 //! Which cells are held against which by a benchmark's own figures.
 
 use super::Scored;
+use crate::analysis::cell_index::CellIndex;
 use crate::analysis::references::{Reference, family_name};
-use crate::analysis::roster::Roster;
 use crate::run::Run;
 
 /// Two cells to be compared, by position in the grid.
@@ -20,7 +20,7 @@ pub(super) struct CellPair {
 /// Every studied cell against the baseline strategy at the same budget and h and against no
 /// pruning, in the families of the study; and every other cell against no pruning, a family
 /// of its own. The mean over seeds of chance is no set of answers: each seed is a cell here.
-pub(super) fn pairs(run: &Run, roster: &Roster, scored: &mut Scored<'_>) -> Vec<CellPair> {
+pub(super) fn pairs(run: &Run, cell_index: &CellIndex, scored: &mut Scored<'_>) -> Vec<CellPair> {
     let rule = run.spec.config.statistics.holm_family;
     let mut pairs = Vec::new();
     let mut add = |reference, a: usize, b: Option<usize>, family: String| {
@@ -36,23 +36,23 @@ pub(super) fn pairs(run: &Run, roster: &Roster, scored: &mut Scored<'_>) -> Vec<
     };
     let mut is_studied = vec![false; run.spec.grid.cells.len()];
     for reference in [Reference::Baseline, Reference::Vanilla] {
-        let against = reference.label(roster.baseline_name());
-        for (strategy, count, budget, cell) in roster.studied() {
+        let against = reference.label(cell_index.baseline_name());
+        for (strategy, count, budget, cell) in cell_index.studied() {
             is_studied[cell] = true;
             let b = match reference {
-                Reference::Baseline => roster
+                Reference::Baseline => cell_index
                     .reference_of(strategy)
-                    .and_then(|other| roster.cell(other, count, budget)),
-                _ => roster.vanilla,
+                    .and_then(|other| cell_index.cell(other, count, budget)),
+                _ => cell_index.vanilla,
             };
-            let label = &roster.budgets[budget];
-            let family = family_name(rule, &against, label, roster.head_counts[count]);
+            let label = &cell_index.budgets[budget];
+            let family = family_name(rule, &against, label, cell_index.head_counts[count]);
             add(reference, cell, b, family);
         }
     }
     for (cell, _) in is_studied.iter().enumerate().filter(|(_, is)| !**is) {
         let family = "other cells against vanilla".to_owned();
-        add(Reference::Vanilla, cell, roster.vanilla, family);
+        add(Reference::Vanilla, cell, cell_index.vanilla, family);
     }
     pairs
 }

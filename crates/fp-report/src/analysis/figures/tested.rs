@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::pairs::CellPair;
 use super::{DatasetFigures, FigureComparison, Scored, UntestedFigure, figure};
-use crate::analysis::compare::{Comparison, Judge, Outcome, Pair};
+use crate::analysis::compare::{Comparison, Outcome, Pair, PairedTester};
 use crate::analysis::scores::Column;
 use crate::error::ReportError;
 use crate::run::Run;
@@ -22,7 +22,7 @@ type Tested = Result<FigureComparison, UntestedFigure>;
 /// Tests every figure that can be tested, and adds what came of it.
 pub(super) fn test(
     run: &Run,
-    judge: &Judge,
+    tester: &PairedTester,
     scored: &mut Scored<'_>,
     pairs: &[CellPair],
     figures: &mut DatasetFigures,
@@ -34,7 +34,7 @@ pub(super) fn test(
     );
     let context = Context {
         run,
-        judge,
+        tester,
         scored,
         pairs,
     };
@@ -53,7 +53,7 @@ pub(super) fn test(
             Err(untested) => figures.untested.push(untested),
         }
     }
-    correct(&mut comparisons, judge)?;
+    correct(&mut comparisons, tester)?;
     comparisons.append(&mut figures.comparisons);
     let place = |figure: &str| figures.names.iter().position(|name| name == figure);
     comparisons.sort_by_key(|comparison| place(&comparison.figure));
@@ -66,7 +66,7 @@ pub(super) fn test(
 
 struct Context<'a> {
     run: &'a Run,
-    judge: &'a Judge,
+    tester: &'a PairedTester,
     scored: &'a Scored<'a>,
     pairs: &'a [CellPair],
 }
@@ -130,9 +130,9 @@ impl Context<'_> {
             Pair::new(self.id(pair.a), a, self.id(pair.b), b, family)
         });
         let pairs: Vec<Pair> = pairs.collect();
-        let judged = self.judge.judge(&pairs, &self.scored.answers.records)?;
+        let tested = self.tester.test(&pairs, &self.scored.answers.records)?;
         // In the order of the pairs; untestable pairs are listed separately.
-        let (mut made, mut not) = (judged.comparisons.into_iter(), judged.untested.into_iter());
+        let (mut made, mut not) = (tested.comparisons.into_iter(), tested.untested.into_iter());
         let mut next = (made.next(), not.next());
         let mut tested = Vec::new();
         for pair in self.pairs {
@@ -170,7 +170,7 @@ impl Context<'_> {
     }
 
     fn additive_of(&self, part: usize, pairs: &[&CellPair], additive: &Additive) -> Vec<Tested> {
-        let options = self.judge.options();
+        let options = self.tester.options();
         let mut cells: Vec<usize> = pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect();
         cells.sort_unstable();
         cells.dedup();
@@ -241,7 +241,7 @@ impl Context<'_> {
                 .map(|interval| [interval.low, interval.high]),
             no_interval: result.no_interval.map(|reason| reason.to_string()),
             interval_method: result.interval_method,
-            confidence: self.judge.confidence(),
+            confidence: self.tester.confidence(),
             p: result.p,
             method: result.method,
             p_holm: result.p,
@@ -279,7 +279,7 @@ fn in_percent(comparison: &Comparison, pair: &CellPair, name: &str) -> FigureCom
 
 /// Holm's correction within each family, and what follows from it. Without an interval
 /// nothing is better or worse.
-fn correct(comparisons: &mut [FigureComparison], judge: &Judge) -> Result<(), ReportError> {
+fn correct(comparisons: &mut [FigureComparison], tester: &PairedTester) -> Result<(), ReportError> {
     let mut families: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, comparison) in comparisons.iter().enumerate() {
         families
@@ -296,7 +296,7 @@ fn correct(comparisons: &mut [FigureComparison], judge: &Judge) -> Result<(), Re
             let comparison = &mut comparisons[member];
             comparison.p_holm = adjusted;
             comparison.family_size = members.len();
-            let is_significant = adjusted < judge.alpha();
+            let is_significant = adjusted < tester.alpha();
             comparison.outcome = match comparison.interval {
                 Some([low, _]) if is_significant && low > 0.0 => Outcome::Better,
                 Some([_, high]) if is_significant && high < 0.0 => Outcome::Worse,

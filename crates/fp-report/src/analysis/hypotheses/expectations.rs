@@ -5,7 +5,7 @@ use fp_eval::study::config::{Expectation, Suffice};
 
 use super::{Answer, Grounds, Hypothesis, describe};
 use crate::analysis::best::pooled;
-use crate::analysis::compare::{Comparison, Judged, Outcome, Pair};
+use crate::analysis::compare::{Comparison, Outcome, Pair, TestResults};
 use crate::analysis::scores::Column;
 use crate::analysis::steadiness::{self, Steadiness};
 use crate::analysis::strata::Stratum;
@@ -36,22 +36,22 @@ fn not_tested(strategy: Option<&str>, hypothesis: &str, because: &str) -> Hypoth
 
 /// All leaders against each other strategy.
 fn lead(grounds: &Grounds<'_>, names: &[String]) -> Result<Hypothesis, ReportError> {
-    let roster = grounds.roster;
+    let cell_index = grounds.cell_index;
     let (only, verb, lacking) = match names {
         [only] => (Some(only.as_str()), "leads", "the run lacks it"),
         _ => (None, "lead", "the run lacks one of them"),
     };
     let hypothesis = format!("{} {verb}", listed(names));
-    let position = |name: &String| roster.strategies.iter().position(|s| s.name == *name);
+    let position = |name: &String| cell_index.strategies.iter().position(|s| s.name == *name);
     let leaders: Option<Vec<usize>> = names.iter().map(position).collect();
     let Some(leaders) = leaders else {
         return Ok(not_tested(only, &hypothesis, lacking));
     };
-    let columns = pooled(roster, grounds.scores);
+    let columns = pooled(cell_index, grounds.scores);
     let mut pairs = Vec::new();
     for &leader in &leaders {
         for other in (0..columns.len()).filter(|other| !leaders.contains(other)) {
-            let name = |strategy: usize| roster.strategies[strategy].name.as_str();
+            let name = |strategy: usize| cell_index.strategies[strategy].name.as_str();
             let (a, b) = (&columns[leader], &columns[other]);
             pairs.push(Pair::new(
                 name(leader),
@@ -62,10 +62,10 @@ fn lead(grounds: &Grounds<'_>, names: &[String]) -> Result<Hypothesis, ReportErr
             ));
         }
     }
-    let Judged {
+    let TestResults {
         comparisons,
         untested,
-    } = grounds.judge.judge(&pairs, &all_samples(grounds))?;
+    } = grounds.tester.test(&pairs, &all_samples(grounds))?;
     let count = |outcome: Outcome| comparisons.iter().filter(|c| c.outcome == outcome).count();
     let (better, worse) = (count(Outcome::Better), count(Outcome::Worse));
     let answer = if comparisons.is_empty() {
@@ -101,10 +101,10 @@ fn lead(grounds: &Grounds<'_>, names: &[String]) -> Result<Hypothesis, ReportErr
 
 /// A strategy against the baseline, family by family.
 fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportError> {
-    let roster = grounds.roster;
+    let cell_index = grounds.cell_index;
     let hypothesis = format!("{name} leads on some tasks");
-    let strategy = roster.strategies.iter().position(|s| s.name == name);
-    let baseline = strategy.and_then(|strategy| roster.reference_of(strategy));
+    let strategy = cell_index.strategies.iter().position(|s| s.name == name);
+    let baseline = strategy.and_then(|strategy| cell_index.reference_of(strategy));
     let (Some(strategy), Some(baseline)) = (strategy, baseline) else {
         return Ok(not_tested(
             Some(name),
@@ -112,10 +112,13 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
             "the run lacks it or its baseline",
         ));
     };
-    let columns = pooled(roster, grounds.scores);
-    let mut judged = Judged::default();
+    let columns = pooled(cell_index, grounds.scores);
+    let mut tested = TestResults::default();
     for family in families(grounds) {
-        let label = format!("{} on {}", roster.strategies[baseline].name, family.name);
+        let label = format!(
+            "{} on {}",
+            cell_index.strategies[baseline].name, family.name
+        );
         let pair = Pair::new(
             name,
             &columns[strategy],
@@ -123,13 +126,13 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
             &columns[baseline],
             "by task",
         );
-        judged.extend(grounds.judge.judge(&[pair], &family.samples)?);
+        tested.extend(grounds.tester.test(&[pair], &family.samples)?);
     }
-    let Judged {
+    let TestResults {
         mut comparisons,
         untested,
-    } = judged;
-    grounds.judge.correct(&mut comparisons)?;
+    } = tested;
+    grounds.tester.correct(&mut comparisons)?;
     let better: Vec<&Comparison> = comparisons
         .iter()
         .filter(|c| c.outcome == Outcome::Better)
@@ -174,13 +177,13 @@ fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, Rep
 
 /// Smallest spread of accuracy over text lengths.
 fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportError> {
-    let roster = grounds.roster;
+    let cell_index = grounds.cell_index;
     let hypothesis = format!("{name} is steadiest over text lengths");
     let lengths = grounds
         .strata
         .iter()
         .find(|strata| strata.by == "text length");
-    let strategy = roster.strategies.iter().position(|s| s.name == name);
+    let strategy = cell_index.strategies.iter().position(|s| s.name == name);
     let (Some(strategy), Some(lengths)) = (strategy, lengths) else {
         return Ok(not_tested(Some(name), &hypothesis, "the run lacks it"));
     };
@@ -191,15 +194,21 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
             "all texts are of one length group",
         ));
     }
-    let columns = pooled(roster, grounds.scores);
+    let columns = pooled(cell_index, grounds.scores);
     let others: Vec<(&str, &Column)> = (0..columns.len())
         .filter(|&other| other != strategy)
-        .map(|other| (roster.strategies[other].name.as_str(), &columns[other]))
+        .map(|other| (cell_index.strategies[other].name.as_str(), &columns[other]))
         .collect();
-    let vanilla = roster.vanilla.map(|cell| &grounds.scores.cells[cell]);
-    let found = steadiness::against(grounds.judge, &columns[strategy], &others, vanilla, lengths)?;
+    let vanilla = cell_index.vanilla.map(|cell| &grounds.scores.cells[cell]);
+    let found = steadiness::against(
+        grounds.tester,
+        &columns[strategy],
+        &others,
+        vanilla,
+        lengths,
+    )?;
     let is_shown = |s: &Steadiness, is_side: fn([f64; 2]) -> bool| {
-        s.p_holm < grounds.judge.alpha() && s.interval.is_ok_and(is_side)
+        s.p_holm < grounds.tester.alpha() && s.interval.is_ok_and(is_side)
     };
     let is_steadier = |s: &Steadiness| is_shown(s, |[_, high]| high < 0.0);
     let is_shakier = |s: &Steadiness| is_shown(s, |[low, _]| low > 0.0);
@@ -223,7 +232,7 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
                 s.other,
                 signed_points(s.difference),
                 match s.interval {
-                    Ok(interval) => interval_points(interval, grounds.judge.confidence()),
+                    Ok(interval) => interval_points(interval, grounds.tester.confidence()),
                     Err(reason) => reason.to_string(),
                 },
                 p_value("Holm p", s.p_holm),
@@ -253,26 +262,26 @@ fn suffice(grounds: &Grounds<'_>, expected: &Suffice) -> Result<Hypothesis, Repo
     };
     let generic = || format!("{} {verb} on {on}", listed(names));
     let hypothesis = expected.hypothesis.clone().unwrap_or_else(generic);
-    let roster = grounds.roster;
+    let cell_index = grounds.cell_index;
     let find = |name: &String| families(grounds).find(|family| family.name == *name);
     let wanted: Vec<&Stratum> = expected.families.iter().filter_map(find).collect();
     let samples = wanted.iter().flat_map(|family| family.samples.iter());
     let mut samples: Vec<usize> = samples.copied().collect();
     samples.sort_unstable();
-    let columns = pooled(roster, grounds.scores);
+    let columns = pooled(cell_index, grounds.scores);
     let mut pairs = Vec::new();
-    for (one, column) in roster.strategies.iter().zip(&columns) {
-        for (several, other) in roster.strategies.iter().zip(&columns) {
+    for (one, column) in cell_index.strategies.iter().zip(&columns) {
+        for (several, other) in cell_index.strategies.iter().zip(&columns) {
             if names.contains(&one.name) && !names.contains(&several.name) {
                 let (a, b) = (one.name.as_str(), several.name.as_str());
                 pairs.push(Pair::new(a, column, b, other, "expected to suffice"));
             }
         }
     }
-    let Judged {
+    let TestResults {
         comparisons,
         untested,
-    } = grounds.judge.judge(&pairs, &samples)?;
+    } = grounds.tester.test(&pairs, &samples)?;
     if comparisons.is_empty() {
         let because = untested.first().map(|pair| pair.because.as_str());
         let missing = "the run has no strategies of both kinds";
@@ -285,7 +294,7 @@ fn suffice(grounds: &Grounds<'_>, expected: &Suffice) -> Result<Hypothesis, Repo
         // Not worse by the margin than every one: each test at α, so all of them at α.
         of_it().next().is_some()
             && of_it().all(|c| {
-                let one_sided = c.interval[0] > -grounds.judge.margin();
+                let one_sided = c.interval[0] > -grounds.tester.margin();
                 one_sided && c.outcome != Outcome::Worse
             })
     };
@@ -324,7 +333,7 @@ fn suffice(grounds: &Grounds<'_>, expected: &Suffice) -> Result<Hypothesis, Repo
                 .collect::<Vec<_>>()
                 .join(", "),
             listed(names),
-            points(grounds.judge.margin())
+            points(grounds.tester.margin())
         ),
         answer,
         because,

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::agreement::StrategyPair;
 use super::best::{pooled, pooled_random};
-use super::compare::{Comparison, Judge, Judged, Outcome, Pair, Untested};
-use super::roster::Roster;
+use super::cell_index::CellIndex;
+use super::compare::{Comparison, Outcome, Pair, PairedTester, TestResults, Untested};
 use super::scores::Scores;
 use super::strata::Strata;
 use crate::error::ReportError;
@@ -63,9 +63,9 @@ pub struct Hypothesis {
 /// What hypotheses are answered from.
 pub(crate) struct Grounds<'a> {
     pub(crate) run: &'a Run,
-    pub(crate) roster: &'a Roster,
+    pub(crate) cell_index: &'a CellIndex,
     pub(crate) scores: &'a Scores,
-    pub(crate) judge: &'a Judge,
+    pub(crate) tester: &'a PairedTester,
     pub(crate) strata: &'a [Strata],
     pub(crate) pairs: &'a [StrategyPair],
 }
@@ -81,38 +81,38 @@ pub(crate) fn answers(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportEr
 /// against chance.
 fn of_strategies(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> {
     let Grounds {
-        roster,
+        cell_index,
         scores,
-        judge,
+        tester,
         ..
     } = grounds;
-    let columns = pooled(roster, scores);
+    let columns = pooled(cell_index, scores);
     let samples: Vec<usize> = (0..grounds.run.records.len()).collect();
-    let name = |strategy: usize| roster.strategies[strategy].name.as_str();
+    let name = |strategy: usize| cell_index.strategies[strategy].name.as_str();
     let tested: Vec<(usize, usize)> = (0..columns.len())
-        .filter_map(|strategy| Some((strategy, roster.reference_of(strategy)?)))
+        .filter_map(|strategy| Some((strategy, cell_index.reference_of(strategy)?)))
         .collect();
     let against_baseline = tested.iter().map(|&(strategy, baseline)| {
         let family = "hypotheses against the baseline, all budgets and h";
         let (a, b) = (&columns[strategy], &columns[baseline]);
         Pair::new(name(strategy), a, name(baseline), b, family)
     });
-    let against_baseline = judge.judge(&against_baseline.collect::<Vec<_>>(), &samples)?;
-    let random = pooled_random(roster, scores);
+    let against_baseline = tester.test(&against_baseline.collect::<Vec<_>>(), &samples)?;
+    let random = pooled_random(cell_index, scores);
     let against_random = match &random {
-        None => Judged::default(),
+        None => TestResults::default(),
         Some(random) => {
             let pairs = tested.iter().map(|&(strategy, _)| {
                 let family = "hypotheses against random, all budgets and h";
                 Pair::new(name(strategy), &columns[strategy], "random", random, family)
             });
-            judge.judge(&pairs.collect::<Vec<_>>(), &samples)?
+            tester.test(&pairs.collect::<Vec<_>>(), &samples)?
         }
     };
     Ok(tested
         .iter()
         .map(|&(strategy, _)| {
-            let find = |all: &Judged| {
+            let find = |all: &TestResults| {
                 let mut all = all.comparisons.iter();
                 all.find(|c| c.a == name(strategy)).cloned()
             };
@@ -128,7 +128,7 @@ fn of_strategies(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> 
                 judge_strategy(grounds, to_baseline.as_ref(), to_random.as_ref(), &untested);
             Hypothesis {
                 strategy: Some(name(strategy).to_owned()),
-                hypothesis: roster.card(strategy).hypothesis.to_owned(),
+                hypothesis: cell_index.card(strategy).hypothesis.to_owned(),
                 test: "mean over all budgets and h against the baseline (better: supported; \
                        worse or equivalent: refuted) and against random"
                     .to_owned(),
@@ -155,7 +155,7 @@ fn judge_strategy(
         let names = [pair.a.as_str(), pair.b.as_str()];
         names.contains(&comparison.a.as_str()) && names.contains(&comparison.b.as_str())
     });
-    let margin = points(grounds.judge.margin());
+    let margin = points(grounds.tester.margin());
     let mut numbers = describe(comparison);
     if same.is_some_and(StrategyPair::is_same) {
         numbers += &format!(

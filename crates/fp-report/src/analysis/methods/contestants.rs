@@ -18,23 +18,23 @@ pub(super) fn by_budget(
     grounds: &MethodGrounds<'_>,
     reference: &dyn Fn(usize) -> Option<usize>,
 ) -> Vec<Vec<Contestant>> {
-    let (roster, grid) = (grounds.roster, &grounds.run.spec.grid);
-    let mut by_budget = vec![Vec::new(); roster.budgets.len()];
-    if by_budget.is_empty() || (roster.others.is_empty() && !roster.compares_methods()) {
+    let (cell_index, grid) = (grounds.cell_index, &grounds.run.spec.grid);
+    let mut by_budget = vec![Vec::new(); cell_index.budgets.len()];
+    if by_budget.is_empty() || (cell_index.others.is_empty() && !cell_index.compares_methods()) {
         return by_budget;
     }
     let is_other = |index: usize| {
-        let mut others = roster.others.iter();
+        let mut others = cell_index.others.iter();
         others
             .any(|other| other.without_budget == Some(index) || other.cells.contains(&Some(index)))
     };
-    let strategies: Vec<usize> = roster.studied().map(|(.., cell)| cell).collect();
+    let strategies: Vec<usize> = cell_index.studied().map(|(.., cell)| cell).collect();
     for (index, cell) in grid.cells.iter().enumerate() {
         let is_control = |cells: &[Option<usize>]| cells.contains(&Some(index));
         let is_compared = is_other(index)
-            || is_control(&roster.all_heads)
-            || is_control(&roster.uniform_grid)
-            || (roster.compares_methods() && strategies.contains(&index));
+            || is_control(&cell_index.all_heads)
+            || is_control(&cell_index.uniform_grid)
+            || (cell_index.compares_methods() && strategies.contains(&index));
         if !is_compared {
             continue;
         }

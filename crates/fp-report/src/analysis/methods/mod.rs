@@ -10,8 +10,8 @@ use fp_eval::study::config::HolmFamily;
 use serde::Serialize;
 
 use self::contestants::Contestant;
-use super::compare::{Comparison, Judge, Pair, Untested};
-use super::roster::Roster;
+use super::cell_index::CellIndex;
+use super::compare::{Comparison, Pair, PairedTester, Untested};
 use super::scores::Scores;
 use crate::error::ReportError;
 use crate::run::Run;
@@ -59,9 +59,9 @@ pub struct MethodEntry {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MethodGrounds<'a> {
     pub(crate) run: &'a Run,
-    pub(crate) roster: &'a Roster,
+    pub(crate) cell_index: &'a CellIndex,
     pub(crate) scores: &'a Scores,
-    pub(crate) judge: &'a Judge,
+    pub(crate) tester: &'a PairedTester,
     /// `[cells]`.
     pub(crate) costs: &'a [CountedCost],
 }
@@ -90,12 +90,12 @@ pub(crate) fn method_tests(
         tests.push(at.empty(contestants));
     }
     let samples: Vec<usize> = (0..grounds.run.records.len()).collect();
-    let judged = grounds.judge.judge(&asked, &samples)?;
+    let tested = grounds.tester.test(&asked, &samples)?;
     for of_budget in &mut tests {
         let random = random_name(&of_budget.budget);
         for entry in &mut of_budget.methods {
             let of = |b: &str| {
-                let mut all = judged.comparisons.iter();
+                let mut all = tested.comparisons.iter();
                 all.find(|c| c.a == entry.cell && c.b == b).cloned()
             };
             entry.against_reference = of_budget.reference.as_deref().and_then(of);
@@ -106,7 +106,7 @@ pub(crate) fn method_tests(
             cells.any(|entry| entry.cell == untested.a)
                 && (untested.b == random || Some(&untested.b) == of_budget.reference.as_ref())
         };
-        of_budget.untested = judged.untested.iter().filter(is_here).cloned().collect();
+        of_budget.untested = tested.untested.iter().filter(is_here).cloned().collect();
     }
     Ok(tests)
 }
@@ -120,14 +120,14 @@ struct Budget<'a> {
 
 impl Budget<'_> {
     fn label(&self) -> &str {
-        &self.grounds.roster.budgets[self.budget]
+        &self.grounds.cell_index.budgets[self.budget]
     }
 
     fn reference_name(&self) -> String {
         let cells = &self.grounds.run.spec.grid.cells;
         match self.reference {
             Some(cell) => reference_name(&cells[cell]),
-            None => self.grounds.roster.baseline_name().to_owned(),
+            None => self.grounds.cell_index.baseline_name().to_owned(),
         }
     }
 
@@ -135,7 +135,7 @@ impl Budget<'_> {
     fn pairs(&self, contestants: &[Contestant]) -> Vec<Pair> {
         let MethodGrounds { run, scores, .. } = self.grounds;
         let cells = &run.spec.grid.cells;
-        let seeds = &self.grounds.roster.random[self.budget];
+        let seeds = &self.grounds.cell_index.random[self.budget];
         let random = (!seeds.is_empty())
             .then(|| (random_name(self.label()), scores.mean_of(seeds), "random"));
         let name = self.reference_name();
@@ -186,7 +186,7 @@ impl Budget<'_> {
             budget: self.label().to_owned(),
             reference: self.reference.map(|cell| cells[cell].id.clone()),
             reference_name: self.reference_name(),
-            num_random_seeds: self.grounds.roster.random[self.budget].len(),
+            num_random_seeds: self.grounds.cell_index.random[self.budget].len(),
             methods: contestants.iter().map(entry).collect(),
             untested: Vec::new(),
         }

@@ -2,28 +2,28 @@
 
 use fp_eval::study::{Cell, Method};
 
-use crate::analysis::roster::Roster;
+use crate::analysis::cell_index::CellIndex;
 use crate::run::Run;
 
 /// The cell that methods are held to at a budget: the one that the configuration's baseline
 /// names by its label, such as `sum+last_token`, with the most heads where there are
 /// several; else FastV, else the baseline strategy with the most heads.
-pub(crate) fn reference_cell(run: &Run, roster: &Roster, budget: usize) -> Option<usize> {
+pub(crate) fn reference_cell(run: &Run, cell_index: &CellIndex, budget: usize) -> Option<usize> {
     let configured = run.spec.config.statistics.baseline.as_deref();
     let is_named = |cell: &Cell| configured.is_some_and(|name| cell.method.label() == name);
     let named = most_heads(run, budget, &is_named);
     let of_baseline = || {
-        let names = roster.strategies.iter().enumerate();
-        let mut baselines = names.filter(|(at, _)| roster.is_baseline(*at));
+        let names = cell_index.strategies.iter().enumerate();
+        let mut baselines = names.filter(|(at, _)| cell_index.is_baseline(*at));
         let (baseline, _) = baselines.next()?;
-        let cells = roster.cells_of(baseline);
+        let cells = cell_index.cells_of(baseline);
         let ids: Vec<&str> = cells
             .iter()
             .map(|&cell| run.spec.grid.cells[cell].id.as_str())
             .collect();
         most_heads(run, budget, &|cell| ids.contains(&cell.id.as_str()))
     };
-    named.or(roster.all_heads[budget]).or_else(of_baseline)
+    named.or(cell_index.all_heads[budget]).or_else(of_baseline)
 }
 
 /// Of some cells of a budget the one with the most heads; the first of those alike.

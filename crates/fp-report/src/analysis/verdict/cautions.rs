@@ -3,7 +3,7 @@
 use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
 
 use crate::analysis::{
-    ALL_QUESTIONS, Analysis, CellAudit, FrequentAnswer, LoudAnswers, ONE_ANSWER_SHARE, Roster,
+    ALL_QUESTIONS, Analysis, CellAudit, CellIndex, FrequentAnswer, LoudAnswers, ONE_ANSWER_SHARE,
 };
 use crate::run::Run;
 
@@ -13,7 +13,7 @@ const STAKE: f64 = 0.05;
 /// Cases of one kind that are named; the rest is counted.
 const NAMED: usize = 3;
 
-pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
+pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -> Vec<String> {
     let mut cautions = Vec::new();
     if run.spec.config.model == "embedded" {
         cautions.push(
@@ -21,14 +21,14 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
                 .to_owned(),
         );
     }
-    if !roster.strategies.is_empty() && roster.all_heads.iter().all(Option::is_none) {
+    if !cell_index.strategies.is_empty() && cell_index.all_heads.iter().all(Option::is_none) {
         cautions.push(
             "FastV (the control all_heads) is not part of this run, so nothing can be said against it."
                 .to_owned(),
         );
     }
     let mean = |cell: Option<usize>| cell.and_then(|cell| analysis.cells[cell].accuracy.mean);
-    if let (Some(vanilla), Some(dropped)) = (mean(roster.vanilla), mean(roster.drop_all)) {
+    if let (Some(vanilla), Some(dropped)) = (mean(cell_index.vanilla), mean(cell_index.drop_all)) {
         let stake = vanilla - dropped;
         let k = run.spec.config.prune_layer.first();
         if stake < STAKE {
@@ -57,7 +57,7 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
     cautions.extend(told("Does not apply, and leaves them out", skipped));
     cautions.extend(frequent_answers(analysis));
     cautions.extend(explained_scores(run, analysis));
-    let degenerate = degenerate(roster, analysis);
+    let degenerate = degenerate(cell_index, analysis);
     if !degenerate.is_empty() {
         cautions.push(format!(
             "Index order, not the score, chose heads of {}.",
@@ -88,9 +88,9 @@ pub(super) fn cautions(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<S
 }
 
 /// Strategies of which some cell is degenerate, with the largest share of samples.
-fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
+fn degenerate(cell_index: &CellIndex, analysis: &Analysis) -> Vec<String> {
     let of_strategy = |strategy: usize| {
-        let cells = roster.cells_of(strategy);
+        let cells = cell_index.cells_of(strategy);
         let audits = analysis.audit.iter().filter(|audit| {
             audit.is_degenerate()
                 && cells
@@ -100,10 +100,10 @@ fn degenerate(roster: &Roster, analysis: &Analysis) -> Vec<String> {
         let worst = audits
             .map(CellAudit::index_order_share)
             .max_by(f64::total_cmp)?;
-        let name = &roster.strategies[strategy].name;
+        let name = &cell_index.strategies[strategy].name;
         Some(format!("{name} (in up to {} % of samples)", percent(worst)))
     };
-    (0..roster.strategies.len())
+    (0..cell_index.strategies.len())
         .filter_map(of_strategy)
         .collect()
 }

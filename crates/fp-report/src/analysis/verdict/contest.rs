@@ -6,7 +6,7 @@ use fp_eval::study::config::StudyKind;
 
 use super::budget_text;
 use crate::analysis::{
-    Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Outcome, Reference, Roster,
+    Analysis, AtBestHeads, Beats, BestOfMany, CellIndex, Comparison, Outcome, Reference,
 };
 use crate::run::Run;
 
@@ -41,14 +41,14 @@ impl<'a> Contest<'a> {
     /// The contest with FastV or with the baseline; none where the run has no such cell.
     pub(super) fn new(
         run: &'a Run,
-        roster: &Roster,
+        cell_index: &CellIndex,
         analysis: &'a Analysis,
         best: &'a BestOfMany,
         reference: Reference,
     ) -> Option<Contest<'a>> {
         let is_fastv = reference == Reference::AllHeads;
         let is_there = if is_fastv {
-            roster.all_heads.iter().any(Option::is_some)
+            cell_index.all_heads.iter().any(Option::is_some)
         } else {
             best.strategies.iter().any(|entry| !entry.is_baseline)
                 && best.strategies.iter().any(|entry| entry.is_baseline)
@@ -56,7 +56,7 @@ impl<'a> Contest<'a> {
         let name = if is_fastv {
             "FastV (all_heads)".to_owned()
         } else {
-            format!("{} (at its best h)", roster.baseline_name())
+            format!("{} (at its best h)", cell_index.baseline_name())
         };
         let others = ["random", "all_heads"];
         let of_reference = |c: &&Comparison| {
@@ -77,7 +77,7 @@ impl<'a> Contest<'a> {
         let mut candidate = candidate.filter(|entry| entry.strategy == best.candidate);
         is_there.then(|| Contest {
             run,
-            kind: roster.kind,
+            kind: cell_index.kind,
             best,
             margin: analysis.margin,
             name,

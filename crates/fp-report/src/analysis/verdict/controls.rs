@@ -3,18 +3,22 @@
 use fp_eval::format::listed;
 
 use super::budget_text;
-use crate::analysis::{Analysis, CellSummary, Outcome, Reference, Roster};
+use crate::analysis::{Analysis, CellIndex, CellSummary, Outcome, Reference};
 use crate::run::Run;
 
 /// Which strategies say anything at all: those that beat chance somewhere.
-pub(super) fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) -> Option<String> {
+pub(super) fn against_random(
+    run: &Run,
+    cell_index: &CellIndex,
+    analysis: &Analysis,
+) -> Option<String> {
     let set = analysis
         .references
         .iter()
         .find(|set| set.reference == Reference::Random)?;
     let mut parts = Vec::new();
     for (index, budget) in run.spec.grid.budgets.iter().enumerate() {
-        let cells: Vec<&CellSummary> = roster
+        let cells: Vec<&CellSummary> = cell_index
             .studied()
             .filter(|(_, _, at, _)| *at == index)
             .map(|(.., cell)| &analysis.cells[cell])
@@ -34,19 +38,19 @@ pub(super) fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) ->
             budget_text(budget)
         ));
     }
-    let never: Vec<String> = (0..roster.strategies.len())
+    let never: Vec<String> = (0..cell_index.strategies.len())
         .filter(|&strategy| {
-            let cells = roster.cells_of(strategy);
+            let cells = cell_index.cells_of(strategy);
             !cells.iter().any(|&cell| {
                 set.of(&analysis.cells[cell].id)
                     .is_some_and(|c| c.outcome == Outcome::Better)
             })
         })
-        .map(|strategy| roster.strategies[strategy].name.clone())
+        .map(|strategy| cell_index.strategies[strategy].name.clone())
         .collect();
     let never = match never.len() {
         0 => String::new(),
-        n if n == roster.strategies.len() => {
+        n if n == cell_index.strategies.len() => {
             " No strategy is shown to beat it anywhere, so none is shown to be of use here."
                 .to_owned()
         }
@@ -60,10 +64,10 @@ pub(super) fn against_random(run: &Run, roster: &Roster, analysis: &Analysis) ->
 
 /// How the cells stand to FastV on all questions, without a choice among them: the
 /// largest of many differences is too large by chance, so none is named.
-pub(super) fn against_all_heads(roster: &Roster, analysis: &Analysis) -> Option<String> {
+pub(super) fn against_all_heads(cell_index: &CellIndex, analysis: &Analysis) -> Option<String> {
     let mut references = analysis.references.iter();
     let set = references.find(|set| set.reference == Reference::AllHeads)?;
-    let outcomes: Vec<Outcome> = roster
+    let outcomes: Vec<Outcome> = cell_index
         .studied()
         .filter_map(|(.., cell)| Some(set.of(&analysis.cells[cell].id)?.outcome))
         .collect();

@@ -6,12 +6,12 @@ use fp_eval::study::config::StudyKind;
 use super::budget_text;
 use super::contest::{Contest, subject};
 use crate::analysis::{
-    Analysis, AtBestHeads, Beats, BestOfMany, Comparison, Reference, Roster, method_headline,
+    Analysis, AtBestHeads, Beats, BestOfMany, CellIndex, Comparison, Reference, method_headline,
 };
 use crate::run::Run;
 
 /// Whether anything beats FastV, and what is best.
-pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> String {
+pub(super) fn headline(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -> String {
     let samples = &analysis.samples;
     if samples.answered == 0 {
         return format!(
@@ -20,10 +20,10 @@ pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> Strin
         );
     }
     let of_methods = method_headline(&analysis.methods, analysis.margin);
-    if let Some(sentence) = of_methods.filter(|_| roster.asks_about_methods()) {
+    if let Some(sentence) = of_methods.filter(|_| cell_index.asks_about_methods()) {
         return sentence;
     }
-    if roster.strategies.is_empty() {
+    if cell_index.strategies.is_empty() {
         return format!(
             "{} answered; this run holds controls alone and no strategy to compare.",
             samples.text()
@@ -32,14 +32,14 @@ pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> Strin
     let Some(best) = &analysis.best else {
         return format!(
             "Undecided whether any {} beats FastV (all_heads): with {} answered, no answer falls into the half of the images to choose by.",
-            subject(roster.kind),
+            subject(cell_index.kind),
             samples.text()
         );
     };
-    let contest = |reference| Contest::new(run, roster, analysis, best, reference);
+    let contest = |reference| Contest::new(run, cell_index, analysis, best, reference);
     let margin = points(analysis.margin);
     match (contest(Reference::AllHeads), contest(Reference::Baseline)) {
-        (Some(fastv), Some(baseline)) if roster.kind == StudyKind::B && !baseline.is_open() => {
+        (Some(fastv), Some(baseline)) if cell_index.kind == StudyKind::B && !baseline.is_open() => {
             let name = &baseline.name;
             let more = match (fastv.beats(), baseline.beats()) {
                 (_, Beats::Yes) => baseline.answer(),
@@ -63,12 +63,12 @@ pub(super) fn headline(run: &Run, roster: &Roster, analysis: &Analysis) -> Strin
 }
 
 /// The best strategy of each budget, and whether anything beats the baseline.
-pub(super) fn numbers(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<String> {
+pub(super) fn numbers(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -> Vec<String> {
     let Some(best) = &analysis.best else {
         return Vec::new();
     };
-    let fastv = Contest::new(run, roster, analysis, best, Reference::AllHeads);
-    let baseline = Contest::new(run, roster, analysis, best, Reference::Baseline);
+    let fastv = Contest::new(run, cell_index, analysis, best, Reference::AllHeads);
+    let baseline = Contest::new(run, cell_index, analysis, best, Reference::Baseline);
     let mut numbers = Vec::new();
     // Without FastV the baseline's answer is the headline already.
     if let (Some(_), Some(baseline)) = (&fastv, &baseline) {
@@ -83,7 +83,7 @@ pub(super) fn numbers(run: &Run, roster: &Roster, analysis: &Analysis) -> Vec<St
         });
         if let Some(entry) = entry {
             let at = budget_text(budget);
-            numbers.extend(at_budget(&at, entry, best, roster.baseline_name()));
+            numbers.extend(at_budget(&at, entry, best, cell_index.baseline_name()));
         }
     }
     numbers.push(method(best));

@@ -3,7 +3,7 @@
 use fp_eval::format::{counted, fixed, level, percent};
 use maud::{Markup, html};
 
-use super::chart::{self, Place, Point, Scale, Series};
+use super::chart::{self, Frame, Point, Scale, Series};
 use super::markup::{Field, Section, Table, heading, section};
 use super::roles::{Leader, ascending_budgets, baseline_at, best_at};
 use crate::analysis::Estimate;
@@ -23,7 +23,7 @@ pub(super) fn curves(source: &Source<'_>) -> Section {
             .flat_map(|series| series.points.iter().flatten())
             .flat_map(|point| point.interval.unwrap_or([point.mean; 2])),
     );
-    let places: Vec<Place> = order.iter().map(|&budget| place(source, budget)).collect();
+    let places: Vec<Frame> = order.iter().map(|&budget| place(source, budget)).collect();
     let title = "Best strategy, baseline and controls by budget";
     let content = html! {
         figure {
@@ -39,8 +39,8 @@ pub(super) fn curves(source: &Source<'_>) -> Section {
 
 /// How much the first two lines are worth.
 fn caption(source: &Source<'_>) -> Markup {
-    let num_cells = source.roster.studied().count();
-    let num_budgets = source.roster.budgets.len().max(1);
+    let num_cells = source.cell_index.studied().count();
+    let num_budgets = source.cell_index.budgets.len().max(1);
     html! {
         @if num_cells == 0 {
             "The controls."
@@ -48,7 +48,7 @@ fn caption(source: &Source<'_>) -> Markup {
             "Best strategy: the highest mean at each budget among its "
             (num_cells / num_budgets)
             " studied cells, over all strategies and h; "
-            (source.roster.baseline_name())
+            (source.cell_index.baseline_name())
             ": the baseline at the h that is best for it there. Both are the highest means on these very questions, and so optimistic. "
             @if source.analysis.best.is_some() {
                 "What holds on other questions is tested in " a href="#best" { "The best of many" } "."
@@ -63,10 +63,10 @@ fn caption(source: &Source<'_>) -> Markup {
 /// below names them.
 const MOST_NAMED: usize = 4;
 
-fn place(source: &Source<'_>, budget: usize) -> Place {
-    let label = source.roster.budgets[budget].clone();
-    if source.roster.budgets.len() > MOST_NAMED {
-        return Place {
+fn place(source: &Source<'_>, budget: usize) -> Frame {
+    let label = source.cell_index.budgets[budget].clone();
+    if source.cell_index.budgets.len() > MOST_NAMED {
+        return Frame {
             label,
             notes: Vec::new(),
         };
@@ -79,7 +79,7 @@ fn place(source: &Source<'_>, budget: usize) -> Place {
         note("best", best_at(source, budget)),
         note("baseline", baseline_at(source, budget)),
     ];
-    Place {
+    Frame {
         label,
         notes: notes.into_iter().flatten().collect(),
     }
@@ -101,7 +101,7 @@ fn random_series(source: &Source<'_>, order: &[usize]) -> Option<Series> {
         points: order
             .iter()
             .map(|&budget| {
-                let label = &source.roster.budgets[budget];
+                let label = &source.cell_index.budgets[budget];
                 random.iter().find(|random| random.budget == *label)
             })
             .map(|random| point(&random?.accuracy, None))
@@ -129,7 +129,7 @@ fn cells_series(
 }
 
 fn overview(source: &Source<'_>, order: &[usize]) -> Vec<Series> {
-    let roster = source.roster;
+    let cell_index = source.cell_index;
     let everywhere = |name: &str, style: usize, cell: Option<usize>| {
         let cells = order.iter().map(|_| Some((cell?, None)));
         cells_series(source, name, style, cells)
@@ -145,16 +145,16 @@ fn overview(source: &Source<'_>, order: &[usize]) -> Vec<Series> {
         });
         cells_series(source, name, style, cells)
     };
-    let baseline = format!("{}, best h", roster.baseline_name());
+    let baseline = format!("{}, best h", cell_index.baseline_name());
     [
-        everywhere("vanilla", 3, roster.vanilla),
-        by_budget("oracle", 4, &roster.oracle),
+        everywhere("vanilla", 3, cell_index.vanilla),
+        by_budget("oracle", 4, &cell_index.oracle),
         leading("best strategy", 0, best_at),
         leading(&baseline, 1, baseline_at),
-        by_budget("all_heads (FastV)", 7, &roster.all_heads),
-        by_budget("uniform_grid", 5, &roster.uniform_grid),
+        by_budget("all_heads (FastV)", 7, &cell_index.all_heads),
+        by_budget("uniform_grid", 5, &cell_index.uniform_grid),
         random_series(source, order),
-        everywhere("drop_all", 2, roster.drop_all),
+        everywhere("drop_all", 2, cell_index.drop_all),
     ]
     .into_iter()
     .flatten()
@@ -163,7 +163,7 @@ fn overview(source: &Source<'_>, order: &[usize]) -> Vec<Series> {
 
 /// The chart's first lines in words and figures, most tokens first.
 fn leaders_table(source: &Source<'_>, order: &[usize]) -> Markup {
-    let roster = source.roster;
+    let cell_index = source.cell_index;
     let mut table = Table::new(
         "Highest mean at each budget",
         "plain",
@@ -193,13 +193,13 @@ fn leaders_table(source: &Source<'_>, order: &[usize]) -> Markup {
             ],
             None => [Field::Empty, Field::Empty],
         });
-        let head = Field::Head(roster.budgets[budget].clone());
-        let others = [mean(roster.all_heads[budget]), mean(roster.vanilla)];
+        let head = Field::Head(cell_index.budgets[budget].clone());
+        let others = [mean(cell_index.all_heads[budget]), mean(cell_index.vanilla)];
         table.row([head].into_iter().chain(best).chain(baseline).chain(others));
     }
-    let num_cells = roster.studied().count() / roster.budgets.len().max(1);
+    let num_cells = cell_index.studied().count() / cell_index.budgets.len().max(1);
     html! {
-        @if !roster.strategies.is_empty() {
+        @if !cell_index.strategies.is_empty() {
             (heading("highest", "Highest mean at each budget"))
             p.small {
                 "Of " (counted(num_cells, "studied cell"))
@@ -211,9 +211,9 @@ fn leaders_table(source: &Source<'_>, order: &[usize]) -> Markup {
 }
 
 fn controls_table(source: &Source<'_>) -> Markup {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let mut columns = vec!["control"];
-    columns.extend(roster.budgets.iter().map(String::as_str));
+    columns.extend(cell_index.budgets.iter().map(String::as_str));
     let mut table = Table::new("Accuracy of the controls in %", "plain", &columns);
     let value = |estimate: &Estimate| {
         Field::or_dash(estimate.mean, |mean| {
@@ -224,20 +224,20 @@ fn controls_table(source: &Source<'_>) -> Markup {
         })
     };
     for (name, cell) in [
-        ("vanilla", roster.vanilla),
-        ("drop_all", roster.drop_all),
-        ("no_image", roster.no_image),
+        ("vanilla", cell_index.vanilla),
+        ("drop_all", cell_index.drop_all),
+        ("no_image", cell_index.no_image),
     ] {
         if let Some(cell) = cell {
             let field = value(&analysis.cells[cell].accuracy);
-            let fields = roster.budgets.iter().map(|_| field.clone());
+            let fields = cell_index.budgets.iter().map(|_| field.clone());
             table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
         }
     }
     for (name, cells) in [
-        ("oracle", &roster.oracle),
-        ("all_heads", &roster.all_heads),
-        ("uniform_grid", &roster.uniform_grid),
+        ("oracle", &cell_index.oracle),
+        ("all_heads", &cell_index.all_heads),
+        ("uniform_grid", &cell_index.uniform_grid),
     ] {
         if cells.iter().any(Option::is_some) {
             let fields = cells.iter().map(|cell| match cell {
@@ -247,8 +247,8 @@ fn controls_table(source: &Source<'_>) -> Markup {
             table.row([Field::Head(name.to_owned())].into_iter().chain(fields));
         }
     }
-    for other in &roster.others {
-        let fields = (0..roster.budgets.len()).map(|budget| match other.at(budget) {
+    for other in &cell_index.others {
+        let fields = (0..cell_index.budgets.len()).map(|budget| match other.at(budget) {
             Some(cell) => value(&analysis.cells[cell].accuracy),
             None => Field::Number("–".to_owned()),
         });
@@ -268,12 +268,12 @@ fn controls_table(source: &Source<'_>) -> Markup {
                 .iter()
                 .find(|random| random.budget == *label)
         };
-        let fields = roster.budgets.iter().map(|label| match of(label) {
+        let fields = cell_index.budgets.iter().map(|label| match of(label) {
             Some(random) => value(&random.accuracy),
             None => Field::Number("–".to_owned()),
         });
         table.row([Field::Head("random".to_owned())].into_iter().chain(fields));
-        let spread = roster.budgets.iter().map(|label| {
+        let spread = cell_index.budgets.iter().map(|label| {
             let deviation = of(label).and_then(|random| random.seed_deviation);
             Field::or_dash(deviation, |deviation| {
                 Field::exact(

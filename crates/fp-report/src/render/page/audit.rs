@@ -25,7 +25,7 @@ pub(super) fn audit(source: &Source<'_>) -> Section {
 }
 
 fn ties(source: &Source<'_>) -> Table {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let mut table = Table::new(
         "Ties by strategy over all budgets and h",
         "plain",
@@ -74,10 +74,10 @@ fn ties(source: &Source<'_>) -> Table {
             sum(&|audit| audit.answer_near_ties),
         ]);
     };
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
-        add(&entry.name, &roster.cells_of(strategy));
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
+        add(&entry.name, &cell_index.cells_of(strategy));
     }
-    let all_heads: Vec<usize> = roster.all_heads.iter().flatten().copied().collect();
+    let all_heads: Vec<usize> = cell_index.all_heads.iter().flatten().copied().collect();
     if !all_heads.is_empty() {
         add("all_heads", &all_heads);
     }

@@ -53,36 +53,36 @@ struct Cast {
 }
 
 fn cast(source: &Source<'_>) -> Option<(String, Cast)> {
-    let roster = source.roster;
+    let cell_index = source.cell_index;
     // The tightest budget shows most.
     let budget = *ascending_budgets(source).first()?;
     let (candidate, baseline) = protagonists(source, budget);
     let (candidate, baseline) = (candidate?, baseline?);
     let mut shown = vec![
-        ("vanilla".to_owned(), roster.vanilla?),
+        ("vanilla".to_owned(), cell_index.vanilla?),
         (candidate.name(source), candidate.cell),
         (baseline.name(source), baseline.cell),
     ];
     for (name, cell) in [
-        ("all_heads", roster.all_heads[budget]),
-        ("random", roster.random[budget].first().copied()),
-        ("oracle", roster.oracle[budget]),
+        ("all_heads", cell_index.all_heads[budget]),
+        ("random", cell_index.random[budget].first().copied()),
+        ("oracle", cell_index.oracle[budget]),
     ] {
         shown.extend(cell.map(|cell| (name.to_owned(), cell)));
     }
     let at = format!(
         "{}: the strategy and the baseline with the highest means there ({} and {})",
-        roster.budgets[budget],
+        cell_index.budgets[budget],
         candidate.name(source),
         baseline.name(source)
     );
     Some((
         at,
         Cast {
-            vanilla: roster.vanilla?,
+            vanilla: cell_index.vanilla?,
             candidate: candidate.cell,
             baseline: baseline.cell,
-            oracle: roster.oracle[budget],
+            oracle: cell_index.oracle[budget],
             shown,
         },
     ))

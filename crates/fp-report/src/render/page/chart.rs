@@ -7,7 +7,7 @@ mod lines;
 mod scatter;
 
 pub(super) use forest::{ForestRow, forest};
-pub(super) use lines::{Place, Point, Series, key, lines};
+pub(super) use lines::{Frame, Point, Series, key, lines};
 pub(super) use scatter::{Dot, scatter};
 
 use fp_eval::format::percent;

@@ -199,7 +199,7 @@ fn whole_run(times: &MeasuredTimes) -> Table {
 }
 
 fn counted(source: &Source<'_>) -> Table {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let mut table = Table::new(
         "Counted cost of a prefill",
         "plain",
@@ -216,15 +216,15 @@ fn counted(source: &Source<'_>) -> Table {
             "keys and values",
         ],
     );
-    let mut cells: Vec<(String, Option<usize>)> = vec![("vanilla".to_owned(), roster.vanilla)];
+    let mut cells: Vec<(String, Option<usize>)> = vec![("vanilla".to_owned(), cell_index.vanilla)];
     for budget in ascending_budgets(source).into_iter().rev() {
-        let label = &roster.budgets[budget];
+        let label = &cell_index.budgets[budget];
         // Head strategies differ in nothing that is counted.
         let studied = best_at(source, budget).map(|best| best.cell);
         cells.push((format!("any strategy, {label}"), studied));
         cells.push((
             format!("random, {label}"),
-            roster.random[budget].first().copied(),
+            cell_index.random[budget].first().copied(),
         ));
     }
     let large = |value: f64| Field::exact(scaled(value), value);

@@ -1,4 +1,4 @@
-//! Accuracy by data set, and the mean of what is left of the unpruned accuracy.
+//! Accuracy by dataset, and the mean of what is left of the unpruned accuracy.
 
 use maud::{Render, html};
 
@@ -7,7 +7,7 @@ use super::roles::{by_budget, cells_at};
 use crate::analysis::BY_DATASET;
 use crate::render::Source;
 
-/// Nothing for a run on a single data set.
+/// Nothing for a run on a single dataset.
 pub(super) fn datasets(source: &Source<'_>) -> Option<Section> {
     let names = source.run.dataset_names();
     if names.len() < 2 {
@@ -16,23 +16,23 @@ pub(super) fn datasets(source: &Source<'_>) -> Option<Section> {
     let lead = if source.analysis.relative.is_empty() {
         "Accuracy in %. The run has no cell without pruning that others could be set against."
     } else {
-        "Accuracy in %. Relative: of the accuracy without pruning on the same data set; the mean counts every data set alike, however many questions it has."
+        "Accuracy in %. Relative: of the accuracy without pruning on the same dataset; the mean counts every dataset alike, however many questions it has."
     };
     let groups = by_budget(source, |budget| table(source, &names, budget).render());
     let content = html! {
         (chooser("datasets", "Budget", &groups))
-        @if source.roster.oracle.iter().any(Option::is_some) {
+        @if source.cell_index.oracle.iter().any(Option::is_some) {
             p.small {
                 "oracle answers questions with boxes alone, and is set against all questions without pruning."
             }
         }
     };
-    Some(section("datasets", "Data set by data set", lead, content))
+    Some(section("datasets", "Dataset by dataset", lead, content))
 }
 
 fn table(source: &Source<'_>, names: &[String], budget: usize) -> Table {
-    let roster = source.roster;
-    let label = format!("Accuracy by data set at {}", roster.budgets[budget]);
+    let cell_index = source.cell_index;
+    let label = format!("Accuracy by dataset at {}", cell_index.budgets[budget]);
     let relative: Vec<String> = names
         .iter()
         .map(|name| format!("{name}, relative"))
@@ -64,16 +64,16 @@ fn table(source: &Source<'_>, names: &[String], budget: usize) -> Table {
 
 /// What is not pruned first, then the budget's cells, chance as the mean over its seeds.
 fn rows(source: &Source<'_>, budget: usize) -> Vec<(String, Vec<usize>)> {
-    let roster = source.roster;
+    let cell_index = source.cell_index;
     let mut rows: Vec<(String, Vec<usize>)> = Vec::new();
     for (name, cell) in [
-        ("vanilla", roster.vanilla),
-        ("drop_all", roster.drop_all),
-        ("no_image", roster.no_image),
+        ("vanilla", cell_index.vanilla),
+        ("drop_all", cell_index.drop_all),
+        ("no_image", cell_index.no_image),
     ] {
         rows.extend(cell.map(|cell| (name.to_owned(), vec![cell])));
     }
-    let seeds = &roster.random[budget];
+    let seeds = &cell_index.random[budget];
     for (name, cell) in cells_at(source, budget) {
         let is_random = seeds.contains(&cell);
         rows.push(if is_random && seeds.len() > 1 {
@@ -90,7 +90,7 @@ fn rows(source: &Source<'_>, budget: usize) -> Vec<(String, Vec<usize>)> {
 
 /// Means over some cells; none where one of them has none.
 struct Values {
-    /// By data set, as the others.
+    /// By dataset, as the others.
     accuracy: Vec<Option<f64>>,
     relative: Vec<Option<f64>>,
     mean: Option<f64>,

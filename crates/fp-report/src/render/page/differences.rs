@@ -19,7 +19,7 @@ const ORDER: [Reference; 5] = [
 ];
 
 pub(super) fn differences(source: &Source<'_>) -> Option<Section> {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let mut sets: Vec<&ReferenceComparisons> = analysis.references.iter().collect();
     sets.sort_by_key(|set| ORDER.iter().position(|other| *other == set.reference));
     if sets.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn differences(source: &Source<'_>) -> Option<Section> {
         points(analysis.margin)
     );
     let groups = sets.iter().map(|set| {
-        let label = set.reference.label(roster.baseline_name());
+        let label = set.reference.label(cell_index.baseline_name());
         Group {
             text: described(set.reference, &label),
             content: panels(source, set, &label),
@@ -58,7 +58,7 @@ fn described(reference: Reference, label: &str) -> String {
 
 /// A panel for each budget, most tokens first, on one scale.
 fn panels(source: &Source<'_>, set: &ReferenceComparisons, against: &str) -> Markup {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let bounds = set
         .comparisons
         .iter()
@@ -67,7 +67,7 @@ fn panels(source: &Source<'_>, set: &ReferenceComparisons, against: &str) -> Mar
         });
     let panel = |budget: usize| {
         let rows = rows(source, set, budget);
-        let label = &roster.budgets[budget];
+        let label = &cell_index.budgets[budget];
         let title = format!("Differences from {against} at {label}");
         html! {
             @if !rows.is_empty() {
@@ -86,14 +86,14 @@ fn panels(source: &Source<'_>, set: &ReferenceComparisons, against: &str) -> Mar
 }
 
 fn rows(source: &Source<'_>, set: &ReferenceComparisons, budget: usize) -> Vec<ForestRow> {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let mut rows: Vec<ForestRow> = Vec::new();
     let mut last = None;
-    for (strategy, count, at, cell) in roster.studied() {
+    for (strategy, count, at, cell) in cell_index.studied() {
         let Some(c) = set.of(&analysis.cells[cell].id).filter(|_| at == budget) else {
             continue;
         };
-        let name = &roster.strategies[strategy].name;
+        let name = &cell_index.strategies[strategy].name;
         let text = format!(
             "{} points, {}, p = {:.4}, {}",
             signed_points(c.difference),
@@ -102,7 +102,7 @@ fn rows(source: &Source<'_>, set: &ReferenceComparisons, budget: usize) -> Vec<F
             p_value("Holm p", c.p_holm)
         );
         rows.push(ForestRow {
-            name: format!("{name} {}", roster.head_counts[count]),
+            name: format!("{name} {}", cell_index.head_counts[count]),
             difference: c.difference,
             interval: c.interval,
             outcome: c.outcome.name(),

@@ -148,8 +148,8 @@ fn points(source: &Source<'_>, efficiency: &Efficiency) -> Vec<Point> {
         let name = analysis.cells[index].id.clone();
         points.extend(point(source, efficiency, index, name, style, accuracy));
     }
-    for (budget, seeds) in source.roster.random.iter().enumerate() {
-        let label = &source.roster.budgets[budget];
+    for (budget, seeds) in source.cell_index.random.iter().enumerate() {
+        let label = &source.cell_index.budgets[budget];
         let random = analysis
             .random
             .iter()

@@ -16,7 +16,7 @@ pub(super) fn figures(source: &Source<'_>) -> Option<Section> {
     }
     let lead = format!(
         "The figures that papers print of each benchmark, computed as rescore computes them of the same answers. ▲ better, ▼ worse, ≈ equivalent to {} at the same h and budget, after Holm's correction over the tests of one figure; tests are over images.",
-        source.roster.baseline_name()
+        source.cell_index.baseline_name()
     );
     let group = |(at, dataset): (usize, &DatasetFigures)| Group {
         value: at.to_string(),

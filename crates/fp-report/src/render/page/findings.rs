@@ -84,9 +84,9 @@ fn facts(source: &Source<'_>) -> Vec<(&'static str, String)> {
     }
     let accuracy = |cell: Option<usize>| cell.and_then(|cell| analysis.cells[cell].accuracy.mean);
     for (name, cell) in [
-        ("no pruning", source.roster.vanilla),
-        ("all dropped after K", source.roster.drop_all),
-        ("text alone", source.roster.no_image),
+        ("no pruning", source.cell_index.vanilla),
+        ("all dropped after K", source.cell_index.drop_all),
+        ("text alone", source.cell_index.no_image),
     ] {
         if let Some(mean) = accuracy(cell) {
             facts.push((name, format!("{} %", percent(mean))));

@@ -35,11 +35,11 @@ pub(super) fn flips(source: &Source<'_>) -> Option<Section> {
 }
 
 fn flips_table(source: &Source<'_>, order: &[usize], row: &Row) -> Table {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let columns: Vec<String> = order
         .iter()
         .flat_map(|&budget| {
-            let label = &roster.budgets[budget];
+            let label = &cell_index.budgets[budget];
             [format!("{label} lost"), format!("{label} won")]
         })
         .collect();
@@ -84,7 +84,7 @@ struct Row {
 }
 
 fn rows(source: &Source<'_>, order: &[usize]) -> Vec<Row> {
-    let roster = source.roster;
+    let cell_index = source.cell_index;
     let leaders = |name: String, of: usize| {
         let leaders: Vec<Option<Leader>> = order
             .iter()
@@ -95,7 +95,7 @@ fn rows(source: &Source<'_>, order: &[usize]) -> Vec<Row> {
             .collect();
         let names = order.iter().zip(&leaders).filter_map(|(&budget, leader)| {
             let name = leader.as_ref()?.name(source);
-            Some(format!("{name} at {}", roster.budgets[budget]))
+            Some(format!("{name} at {}", cell_index.budgets[budget]))
         });
         Row {
             name,
@@ -113,9 +113,11 @@ fn rows(source: &Source<'_>, order: &[usize]) -> Vec<Row> {
     };
     let mut rows = vec![
         leaders("best other strategy".to_owned(), 0),
-        leaders(format!("{} at its best h", roster.baseline_name()), 1),
-        plain("all_heads", &|budget| roster.all_heads[budget]),
-        plain("random", &|budget| roster.random[budget].first().copied()),
+        leaders(format!("{} at its best h", cell_index.baseline_name()), 1),
+        plain("all_heads", &|budget| cell_index.all_heads[budget]),
+        plain("random", &|budget| {
+            cell_index.random[budget].first().copied()
+        }),
     ];
     rows.retain(|row| row.cells.iter().any(Option::is_some));
     rows

@@ -10,12 +10,12 @@ use crate::analysis::{CellSummary, Comparison, Reference};
 use crate::render::Source;
 
 pub(super) fn grid(source: &Source<'_>) -> Section {
-    let baseline = source.roster.baseline_name();
+    let baseline = source.cell_index.baseline_name();
     let lead = format!(
         "Accuracy in %; the stronger the colour, the higher. Against {baseline} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided."
     );
     let content = html! {
-        @if !source.roster.strategies.is_empty() {
+        @if !source.cell_index.strategies.is_empty() {
             (heat_map(source))
         }
         (heading("cells", "All cells in figures"))
@@ -29,29 +29,29 @@ pub(super) fn grid(source: &Source<'_>) -> Section {
 }
 
 fn heat_map(source: &Source<'_>) -> Table {
-    let (analysis, roster) = (source.analysis, source.roster);
-    let means: Vec<f64> = roster
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
+    let means: Vec<f64> = cell_index
         .studied()
         .filter_map(|(.., cell)| analysis.cells[cell].accuracy.mean)
         .collect();
     let low = means.iter().copied().fold(f64::INFINITY, f64::min);
     let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let columns: Vec<String> = roster
+    let columns: Vec<String> = cell_index
         .budgets
         .iter()
         .flat_map(|budget| {
-            let heads = roster.head_counts.iter();
+            let heads = cell_index.head_counts.iter();
             heads.map(move |h| format!("{budget} h {h}"))
         })
         .collect();
     let mut head = vec!["strategy"];
     head.extend(columns.iter().map(String::as_str));
     let mut table = Table::new("Accuracy by strategy, budget and h", "heat", &head);
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
         let mut fields = vec![Field::Head(entry.name.clone())];
-        for budget in 0..roster.budgets.len() {
-            for count in 0..roster.head_counts.len() {
-                let cell = roster.cell(strategy, count, budget);
+        for budget in 0..cell_index.budgets.len() {
+            for count in 0..cell_index.head_counts.len() {
+                let cell = cell_index.cell(strategy, count, budget);
                 fields.push(heat_field(source, cell, low, high));
             }
         }
@@ -74,8 +74,8 @@ fn heat_field(source: &Source<'_>, cell: Option<usize>, low: f64, high: f64) -> 
 }
 
 fn all_cells(source: &Source<'_>) -> Table {
-    let roster = source.roster;
-    let baseline = roster.baseline_name();
+    let cell_index = source.cell_index;
+    let baseline = cell_index.baseline_name();
     let difference = format!("minus {baseline}");
     let mut table = Table::new(
         "All cells",
@@ -100,9 +100,9 @@ fn all_cells(source: &Source<'_>) -> Table {
         ],
     );
     let whole = [
-        ("vanilla", roster.vanilla),
-        ("drop_all", roster.drop_all),
-        ("no_image", roster.no_image),
+        ("vanilla", cell_index.vanilla),
+        ("drop_all", cell_index.drop_all),
+        ("no_image", cell_index.no_image),
     ];
     for (name, cell) in whole {
         if let Some(cell) = cell {
@@ -110,7 +110,7 @@ fn all_cells(source: &Source<'_>) -> Table {
         }
     }
     for budget in ascending_budgets(source).into_iter().rev() {
-        let seeds = &roster.random[budget];
+        let seeds = &cell_index.random[budget];
         for (name, cell) in cells_at(source, budget) {
             if seeds.contains(&cell) {
                 for &seed in seeds {

@@ -10,7 +10,7 @@ use crate::sample::ReportSample;
 #[derive(Debug)]
 pub(super) struct ImageSources<'a> {
     run: &'a Run,
-    /// Data sets whose images lie inside other files, by number; read when the first
+    /// Datasets whose images lie inside other files, by number; read when the first
     /// such image is asked for.
     datasets: Vec<Option<Result<Dataset, String>>>,
 }

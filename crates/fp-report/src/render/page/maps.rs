@@ -16,7 +16,7 @@ pub(super) fn head_usage(source: &Source<'_>) -> Option<Section> {
     if source.analysis.head_usage.is_empty() {
         return None;
     }
-    let groups = source.roster.head_counts.iter().map(|&h| Group {
+    let groups = source.cell_index.head_counts.iter().map(|&h| Group {
         value: h.to_string(),
         text: format!("h = {h}"),
         content: usage_table(source, h).render(),
@@ -129,15 +129,15 @@ fn agreement_table(matrix: &AgreementMatrix) -> Table {
 }
 
 pub(super) fn retention(source: &Source<'_>) -> Option<Section> {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     if analysis.retention.is_empty() {
         return None;
     }
     let side = source.run.grid_side()?;
     let mut groups = Vec::new();
     for budget in ascending_budgets(source).into_iter().rev() {
-        for (count, h) in roster.head_counts.iter().enumerate() {
-            let label = &roster.budgets[budget];
+        for (count, h) in cell_index.head_counts.iter().enumerate() {
+            let label = &cell_index.budgets[budget];
             groups.push(Group {
                 value: format!("{label}/h{h}"),
                 text: format!("{label}, h = {h}"),
@@ -155,7 +155,7 @@ pub(super) fn retention(source: &Source<'_>) -> Option<Section> {
 
 /// The maps of all that keeps tokens at a budget, strategies at one h.
 fn retention_maps(source: &Source<'_>, side: usize, budget: usize, count: usize) -> Markup {
-    let (analysis, roster) = (source.analysis, source.roster);
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
     let mut maps: Vec<(String, &Retention)> = Vec::new();
     let mut add = |name: &str, cell: Option<usize>| {
         let id = cell.map(|cell| analysis.cells[cell].id.as_str());
@@ -168,13 +168,13 @@ fn retention_maps(source: &Source<'_>, side: usize, budget: usize, count: usize)
                 .map(|map| (name.to_owned(), map)),
         );
     };
-    for (strategy, entry) in roster.strategies.iter().enumerate() {
-        add(&entry.name, roster.cell(strategy, count, budget));
+    for (strategy, entry) in cell_index.strategies.iter().enumerate() {
+        add(&entry.name, cell_index.cell(strategy, count, budget));
     }
-    add("all_heads", roster.all_heads[budget]);
-    add("uniform_grid", roster.uniform_grid[budget]);
-    add("random", roster.random[budget].first().copied());
-    add("oracle", roster.oracle[budget]);
+    add("all_heads", cell_index.all_heads[budget]);
+    add("uniform_grid", cell_index.uniform_grid[budget]);
+    add("random", cell_index.random[budget].first().copied());
+    add("oracle", cell_index.oracle[budget]);
     let shares = |map: &Retention| -> Vec<f64> {
         let counts = map.counts.iter();
         counts

@@ -43,7 +43,7 @@ pub(super) fn methods(source: &Source<'_>) -> Section {
 /// Most tokens first.
 fn in_order<'a>(source: &Source<'a>) -> Vec<&'a MethodTests> {
     let order = ascending_budgets(source).into_iter().rev();
-    let labels = order.map(|budget| &source.roster.budgets[budget]);
+    let labels = order.map(|budget| &source.cell_index.budgets[budget]);
     let all = &source.analysis.methods;
     let found = labels.filter_map(|label| all.iter().find(|tests| tests.budget == *label));
     found.collect()

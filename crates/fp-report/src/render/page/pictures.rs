@@ -26,7 +26,7 @@ const LEAST_BYTES: usize = 1024;
 pub(super) struct Pictures<'a> {
     run: &'a Run,
     sources: ImageSources<'a>,
-    /// By data set and what samples on one image share: a Parquet file holds an image
+    /// By dataset and what samples on one image share: a Parquet file holds an image
     /// once for each of its questions.
     known: HashMap<(usize, String), Option<usize>>,
     /// Data of `data:image/jpeg;base64,` addresses.

@@ -43,7 +43,7 @@ fn quality_table(source: &Source<'_>, budget: usize) -> Table {
     };
     let label = format!(
         "Quality of kept tokens at {}",
-        source.roster.budgets[budget]
+        source.cell_index.budgets[budget]
     );
     let mut table = Table::new(
         &label,
@@ -115,7 +115,7 @@ fn by_area(source: &Source<'_>, budget: usize) -> Markup {
     let analysis = source.analysis;
     let label = format!(
         "Recall by size of the evidence at {}",
-        source.roster.budgets[budget]
+        source.cell_index.budgets[budget]
     );
     let columns = ["cell", "below 0.5 %", "0.5 to 5 %", "5 % and more"];
     let mut table = Table::new(&label, "plain", &columns);

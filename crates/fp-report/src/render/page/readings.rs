@@ -32,7 +32,7 @@ pub(super) fn difficult(source: &Source<'_>) -> Option<Section> {
 }
 
 fn at_budget(source: &Source<'_>, difficult: &DifficultSamples, budget: usize) -> Markup {
-    let label = &source.roster.budgets[budget];
+    let label = &source.cell_index.budgets[budget];
     let of = difficult.budgets.iter().find(|of| of.budget == *label);
     html! {
         @if let Some(of) = of {
@@ -53,7 +53,7 @@ fn difficult_table(
     of: &DifficultBudget,
     budget: usize,
 ) -> Table {
-    let label = &source.roster.budgets[budget];
+    let label = &source.cell_index.budgets[budget];
     let caption = format!("Accuracy on difficult samples at {label}");
     let columns = [
         "cell",
@@ -67,7 +67,7 @@ fn difficult_table(
     let mut cells = cells_at(source, budget);
     cells.extend(
         source
-            .roster
+            .cell_index
             .vanilla
             .map(|cell| ("vanilla".to_owned(), cell)),
     );
@@ -155,14 +155,14 @@ fn types_table(source: &Source<'_>, types: &[&str], budget: usize) -> Table {
     let analysis = source.analysis;
     let caption = format!(
         "Accuracy by type of answer at {}",
-        source.roster.budgets[budget]
+        source.cell_index.budgets[budget]
     );
     let mut columns = vec!["cell"];
     columns.extend(types);
     let mut table = Table::new(&caption, "plain", &columns);
     let whole = [
-        ("vanilla", source.roster.vanilla),
-        ("no_image", source.roster.no_image),
+        ("vanilla", source.cell_index.vanilla),
+        ("no_image", source.cell_index.no_image),
     ];
     let mut cells: Vec<(String, usize)> = whole
         .into_iter()

@@ -18,7 +18,7 @@ pub(super) fn by_budget(source: &Source<'_>, content: impl Fn(usize) -> Markup) 
     let order = ascending_budgets(source).into_iter().rev();
     order
         .map(|budget| {
-            let label = &source.roster.budgets[budget];
+            let label = &source.cell_index.budgets[budget];
             Group {
                 value: label.clone(),
                 text: label.clone(),
@@ -45,9 +45,9 @@ pub(super) struct Leader {
 impl Leader {
     /// Strategy and h.
     pub(super) fn name(&self, source: &Source<'_>) -> String {
-        let roster = source.roster;
-        let name = &roster.strategies[self.strategy].name;
-        format!("{name}, h = {}", roster.head_counts[self.count])
+        let cell_index = source.cell_index;
+        let name = &cell_index.strategies[self.strategy].name;
+        format!("{name}, h = {}", cell_index.head_counts[self.count])
     }
 
     /// The same, and that others are as high where they are.
@@ -63,7 +63,7 @@ impl Leader {
 /// The highest mean at a budget, of the strategies that fit, over every h.
 fn leader(source: &Source<'_>, budget: usize, fits: impl Fn(usize) -> bool) -> Option<Leader> {
     let mut leader: Option<Leader> = None;
-    for (strategy, count, at, cell) in source.roster.studied() {
+    for (strategy, count, at, cell) in source.cell_index.studied() {
         let mean = source.analysis.cells[cell].accuracy.mean;
         let Some(mean) = mean.filter(|_| at == budget && fits(strategy)) else {
             continue;
@@ -93,39 +93,42 @@ pub(super) fn best_at(source: &Source<'_>, budget: usize) -> Option<Leader> {
 /// The baseline at the h at which it has its highest mean.
 pub(super) fn baseline_at(source: &Source<'_>, budget: usize) -> Option<Leader> {
     leader(source, budget, |strategy| {
-        source.roster.is_baseline(strategy)
+        source.cell_index.is_baseline(strategy)
     })
 }
 
 /// The best strategy of a budget and the baseline there, each at its best h; where the
 /// baseline leads, the best of the others stands beside it.
 pub(super) fn protagonists(source: &Source<'_>, budget: usize) -> (Option<Leader>, Option<Leader>) {
-    let roster = source.roster;
-    let other = leader(source, budget, |strategy| !roster.is_baseline(strategy));
+    let cell_index = source.cell_index;
+    let other = leader(source, budget, |strategy| !cell_index.is_baseline(strategy));
     (other, baseline_at(source, budget))
 }
 
 /// Cells of one budget with the names that tables give them: strategies at each h,
 /// then the controls.
 pub(super) fn cells_at(source: &Source<'_>, budget: usize) -> Vec<(String, usize)> {
-    let roster = source.roster;
-    let mut cells: Vec<(String, usize)> = roster
+    let cell_index = source.cell_index;
+    let mut cells: Vec<(String, usize)> = cell_index
         .studied()
         .filter(|(_, _, at, _)| *at == budget)
         .map(|(strategy, count, _, cell)| {
-            let name = &roster.strategies[strategy].name;
-            (format!("{name}, h = {}", roster.head_counts[count]), cell)
+            let name = &cell_index.strategies[strategy].name;
+            (
+                format!("{name}, h = {}", cell_index.head_counts[count]),
+                cell,
+            )
         })
         .collect();
     for (name, cell) in [
-        ("all_heads", roster.all_heads[budget]),
-        ("uniform_grid", roster.uniform_grid[budget]),
-        ("random", roster.random[budget].first().copied()),
-        ("oracle", roster.oracle[budget]),
+        ("all_heads", cell_index.all_heads[budget]),
+        ("uniform_grid", cell_index.uniform_grid[budget]),
+        ("random", cell_index.random[budget].first().copied()),
+        ("oracle", cell_index.oracle[budget]),
     ] {
         cells.extend(cell.map(|cell| (name.to_owned(), cell)));
     }
-    for other in &roster.others {
+    for other in &cell_index.others {
         cells.extend(other.at(budget).map(|cell| (other.label.clone(), cell)));
     }
     cells

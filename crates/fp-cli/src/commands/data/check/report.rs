@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use fp_data::dataset::check::{Checked, Finding, ImageNotes, ImageProblems};
-use fp_data::dataset::{Form, Part, Problems, Reading};
+use fp_data::dataset::{DatasetSplit, Form, Problems, Reading};
 use serde::Serialize;
 
 use crate::table::{WIDTH, table, wrap};
@@ -53,11 +53,11 @@ struct Found {
 
 impl Entry {
     /// Of a dataset that was checked.
-    pub(super) fn of(part: &Part, checked: Checked) -> Entry {
+    pub(super) fn of(split: &DatasetSplit, checked: Checked) -> Entry {
         Entry {
-            selector: part.selector(),
-            benchmark: part.benchmark.title(),
-            form: Some(part.form),
+            selector: split.selector(),
+            benchmark: split.benchmark.title(),
+            form: Some(split.form),
             is_complete: checked.is_complete(),
             errors: checked.errors,
             found: checked.reading.map(Found::of),

@@ -85,7 +85,7 @@ pub(super) fn mmstar(cells: Cells<'_>) -> Result<Sample, LineFault> {
 }
 
 /// Columns of `MMMU/MMMU` and `lmms-lab/MMMU`: options as Python prints a list of texts, and
-/// answers too where there are several. Those of the part `test` are question marks.
+/// answers too where there are several. Those of the split `test` are question marks.
 pub(super) fn mmmu(cells: Cells<'_>) -> Result<Sample, LineFault> {
     let id = cells.id("id")?;
     let kind = cells.text("question_type")?;

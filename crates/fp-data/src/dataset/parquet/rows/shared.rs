@@ -20,7 +20,7 @@ pub(super) fn one_answer(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
     Ok(answer.map(str::to_owned).into_iter().collect())
 }
 
-/// What people answered. Test parts have empty texts in place of what they hold back.
+/// What people answered. Test splits have empty texts in place of what they hold back.
 pub(super) fn answers_of_people(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
     let answers = cells.texts("answers", "answer")?;
     if answers.iter().all(String::is_empty) {

@@ -252,7 +252,7 @@ fn rules_differ() {
     // One rule alone.
     let boxes = vec![said("[0, 0, 1, 1]", "[0, 0, 1, 1]")];
     check(&health(Benchmark::Refcoco, boxes), name, 0, 0, Level::Fine);
-    // A data set of one's own is scored by a benchmark's rule.
+    // A dataset of one's own is scored by a benchmark's rule.
     let samples: Vec<Sample> = yes_no(turns(40, &[""]))
         .into_iter()
         .map(|it| it.sample)

@@ -256,7 +256,7 @@ fn dataset_problem(name: &str) -> Option<String> {
         let meant = did_you_mean(name, splits());
         let splits: Vec<&str> = splits().collect();
         return Some(format!(
-            "no folder `{folder}`{meant}; expected a dataset's folder, FOLDER:PART, {}",
+            "no folder `{folder}`{meant}; expected a dataset's folder, FOLDER:SPLIT, {}",
             splits.join(" or ")
         ));
     }

@@ -26,7 +26,7 @@ pub(in crate::render::page) struct Point {
 
 /// A position along x: its name, and what is written below it where there is room.
 #[derive(Debug, Clone)]
-pub(in crate::render::page) struct Place {
+pub(in crate::render::page) struct Frame {
     pub(in crate::render::page) label: String,
     pub(in crate::render::page) notes: Vec<String>,
 }
@@ -35,7 +35,7 @@ pub(in crate::render::page) struct Place {
 /// `width` is [`super::NARROW`] or [`super::WIDE`].
 pub(in crate::render::page) fn lines(
     title: &str,
-    places: &[Place],
+    places: &[Frame],
     series: &[Series],
     scale: Scale,
     width: f64,

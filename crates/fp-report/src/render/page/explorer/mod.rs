@@ -124,7 +124,7 @@ fn to_json(value: &impl Serialize) -> Result<String, ReportError> {
 
 fn choices(source: &Source<'_>, samples: &Samples, run: &str, is_apart: bool) -> Choices {
     let grid = &source.run.spec.grid;
-    let roster = source.roster;
+    let cell_index = source.cell_index;
     let mut methods: Vec<String> = Vec::new();
     let cells = grid
         .cells
@@ -136,7 +136,7 @@ fn choices(source: &Source<'_>, samples: &Samples, run: &str, is_apart: bool) ->
                 methods.push(name);
                 methods.len() - 1
             });
-            let position = |h: usize| roster.head_counts.iter().position(|other| *other == h);
+            let position = |h: usize| cell_index.head_counts.iter().position(|other| *other == h);
             Choice {
                 id: cell.id.clone(),
                 m,
@@ -149,10 +149,10 @@ fn choices(source: &Source<'_>, samples: &Samples, run: &str, is_apart: bool) ->
     Choices {
         side: source.run.grid_side().unwrap_or(0),
         methods,
-        heads: roster.head_counts.clone(),
-        budgets: roster.budgets.clone(),
+        heads: cell_index.head_counts.clone(),
+        budgets: cell_index.budgets.clone(),
         cells,
-        vanilla: roster.vanilla,
+        vanilla: cell_index.vanilla,
         families: samples.families.clone(),
         first,
         second,
@@ -172,7 +172,7 @@ fn described(source: &Source<'_>, cell: &Cell) -> (String, Option<usize>) {
             query_strategy,
             num_selected_heads,
         } => {
-            let strategies = source.roster.strategies.iter();
+            let strategies = source.cell_index.strategies.iter();
             let mut same = strategies.filter(|strategy| {
                 strategy.head == *head_strategy && strategy.query == *query_strategy
             });
@@ -204,6 +204,6 @@ fn beside(source: &Source<'_>) -> [usize; 2] {
         None => (None, None),
     };
     let second = baseline.map(|leader| leader.cell);
-    let second = second.or(source.roster.vanilla).unwrap_or(0);
+    let second = second.or(source.cell_index.vanilla).unwrap_or(0);
     [other.map_or(second, |leader| leader.cell), second]
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fp_eval::study::{RunRecord, SampleRecord, Seen};
+use fp_eval::study::{RunRecord, SampleRecord, VisualInputRecord};
 use serde::Serialize;
 
 use crate::error::ReportError;
@@ -191,12 +191,12 @@ fn sample(
 
 fn seen(record: &SampleRecord) -> Vec<String> {
     let num_tokens = record.layout.map_or(0, |layout| layout.num_image);
-    let of = |seen: &Seen| match seen {
-        Seen::All => "*".to_owned(),
-        Seen::NoImage => "-".to_owned(),
+    let of = |seen: &VisualInputRecord| match seen {
+        VisualInputRecord::All => "*".to_owned(),
+        VisualInputRecord::NoImage => "-".to_owned(),
         // Of merged tokens the places that they stand at.
-        Seen::Kept(tokens) => bits(tokens, num_tokens),
-        Seen::Stages(seen) => match seen.stages.last() {
+        VisualInputRecord::Kept(tokens) => bits(tokens, num_tokens),
+        VisualInputRecord::Stages(seen) => match seen.stages.last() {
             Some(last) => bits(&last.kept, num_tokens),
             None => "*".to_owned(),
         },

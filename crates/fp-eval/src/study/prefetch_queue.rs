@@ -18,7 +18,7 @@ pub(super) struct Limit {
 
 /// What lies between those who make parts and those who take jobs.
 #[derive(Debug)]
-pub(super) struct Ahead<T> {
+pub(super) struct PrefetchQueue<T> {
     /// Parts of each job, at least one.
     sizes: Vec<usize>,
     limit: Limit,
@@ -45,10 +45,10 @@ struct Begun<T> {
     num_missing: usize,
 }
 
-impl<T> Ahead<T> {
+impl<T> PrefetchQueue<T> {
     /// For jobs of so many parts each, at least one.
-    pub(super) fn new(sizes: Vec<usize>, limit: Limit) -> Ahead<T> {
-        Ahead {
+    pub(super) fn new(sizes: Vec<usize>, limit: Limit) -> PrefetchQueue<T> {
+        PrefetchQueue {
             sizes,
             limit,
             state: Mutex::new(State {
@@ -62,7 +62,7 @@ impl<T> Ahead<T> {
     }
 
     /// Job and part to be made next; waits while enough is ahead. None when all parts
-    /// are begun, or after [`Ahead::stop`].
+    /// are begun, or after [`PrefetchQueue::stop`].
     pub(super) fn begin(&self) -> Option<(usize, usize)> {
         let mut state = self.lock();
         loop {
@@ -110,7 +110,7 @@ impl<T> Ahead<T> {
     }
 
     /// The first job that is whole, with its parts in order; waits for one. None when
-    /// all are taken, or after [`Ahead::stop`].
+    /// all are taken, or after [`PrefetchQueue::stop`].
     pub(super) fn take(&self) -> Option<(usize, Vec<T>)> {
         let mut state = self.lock();
         loop {
@@ -160,8 +160,8 @@ fn wait<'a, S>(condition: &Condvar, guard: MutexGuard<'a, S>) -> MutexGuard<'a, 
         .unwrap_or_else(PoisonError::into_inner)
 }
 
-/// See [`Ahead::stop_on_panic`].
-pub(super) struct StopOnPanic<'a, T>(&'a Ahead<T>);
+/// See [`PrefetchQueue::stop_on_panic`].
+pub(super) struct StopOnPanic<'a, T>(&'a PrefetchQueue<T>);
 
 impl<T> Drop for StopOnPanic<'_, T> {
     fn drop(&mut self) {
@@ -185,19 +185,19 @@ mod tests {
         num_makers: usize,
         num_takers: usize,
     ) -> Vec<(usize, Vec<[usize; 2]>)> {
-        let ahead = Ahead::new(sizes.to_vec(), LIMIT);
+        let queue = PrefetchQueue::new(sizes.to_vec(), LIMIT);
         let taken = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..num_makers {
                 scope.spawn(|| {
-                    while let Some((job, part)) = ahead.begin() {
-                        ahead.hand_in((job, part), [job, part]);
+                    while let Some((job, part)) = queue.begin() {
+                        queue.hand_in((job, part), [job, part]);
                     }
                 });
             }
             for _ in 0..num_takers {
                 scope.spawn(|| {
-                    while let Some(job) = ahead.take() {
+                    while let Some(job) = queue.take() {
                         taken.lock().unwrap().push(job);
                     }
                 });
@@ -224,33 +224,33 @@ mod tests {
 
     #[test]
     fn one_maker_and_one_taker_keep_the_order() {
-        let ahead = Ahead::new(vec![2, 1], LIMIT);
-        let parts: Vec<_> = std::iter::from_fn(|| ahead.begin()).collect();
+        let queue = PrefetchQueue::new(vec![2, 1], LIMIT);
+        let parts: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
         assert_eq!(parts, [(0, 0), (0, 1), (1, 0)]);
         // Whichever part is ready first, a job is taken when it is whole.
-        ahead.hand_in((1, 0), 'c');
-        assert_eq!(ahead.take(), Some((1, vec!['c'])));
-        ahead.hand_in((0, 1), 'b');
-        ahead.hand_in((0, 0), 'a');
-        assert_eq!(ahead.take(), Some((0, vec!['a', 'b'])));
-        assert_eq!(ahead.take(), None);
+        queue.hand_in((1, 0), 'c');
+        assert_eq!(queue.take(), Some((1, vec!['c'])));
+        queue.hand_in((0, 1), 'b');
+        queue.hand_in((0, 0), 'a');
+        assert_eq!(queue.take(), Some((0, vec!['a', 'b'])));
+        assert_eq!(queue.take(), None);
     }
 
     #[test]
     fn no_more_is_begun_than_may_be_ahead() {
         let sizes = vec![3; 40];
-        let ahead = Ahead::new(sizes.clone(), LIMIT);
+        let queue = PrefetchQueue::new(sizes.clone(), LIMIT);
         let (begun, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    while let Some(at) = ahead.begin() {
+                    while let Some(at) = queue.begin() {
                         begun.fetch_add(1, Ordering::SeqCst);
-                        ahead.hand_in(at, ());
+                        queue.hand_in(at, ());
                     }
                 });
             }
-            while let Some((_, parts)) = ahead.take() {
+            while let Some((_, parts)) = queue.take() {
                 taken.fetch_add(parts.len(), Ordering::SeqCst);
                 std::thread::yield_now();
                 // Jobs of three parts: the second one fills both limits.
@@ -263,15 +263,15 @@ mod tests {
 
     #[test]
     fn stopping_wakes_everyone() {
-        let ahead: Ahead<()> = Ahead::new(vec![1; 10], LIMIT);
+        let queue: PrefetchQueue<()> = PrefetchQueue::new(vec![1; 10], LIMIT);
         std::thread::scope(|scope| {
             // Takers wait for parts that are never handed in, makers for room.
-            let takers = [0; 2].map(|_| scope.spawn(|| ahead.take().is_none()));
-            let makers = [0; 2].map(|_| scope.spawn(|| while ahead.begin().is_some() {}));
-            while ahead.lock().begun.len() < 5 {
+            let takers = [0; 2].map(|_| scope.spawn(|| queue.take().is_none()));
+            let makers = [0; 2].map(|_| scope.spawn(|| while queue.begin().is_some() {}));
+            while queue.lock().begun.len() < 5 {
                 std::thread::yield_now();
             }
-            ahead.stop();
+            queue.stop();
             assert!(takers.into_iter().all(|taker| taker.join().unwrap()));
             assert!(makers.into_iter().all(|maker| maker.join().is_ok()));
         });
@@ -279,14 +279,14 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_leaves_nobody_waiting() {
-        let ahead: Ahead<()> = Ahead::new(vec![1], LIMIT);
+        let queue: PrefetchQueue<()> = PrefetchQueue::new(vec![1], LIMIT);
         std::thread::scope(|scope| {
             let maker = scope.spawn(|| {
-                let _guard = ahead.stop_on_panic();
-                ahead.begin();
+                let _guard = queue.stop_on_panic();
+                queue.begin();
                 std::panic::resume_unwind(Box::new("lost"));
             });
-            assert!(ahead.take().is_none());
+            assert!(queue.take().is_none());
             assert!(maker.join().is_err());
         });
     }

@@ -33,7 +33,7 @@ impl OtherMethod {
 
 /// The cells of a grid by their roles. Indices are of the grid's cells.
 #[derive(Debug, Clone)]
-pub(crate) struct Roster {
+pub(crate) struct CellIndex {
     pub(crate) kind: StudyKind,
     pub(crate) strategies: Vec<Strategy>,
     pub(crate) head_counts: Vec<usize>,
@@ -56,10 +56,10 @@ pub(crate) struct Roster {
     baseline: String,
 }
 
-impl Roster {
-    pub(crate) fn new(config: &StudyConfig, grid: &Grid) -> Roster {
+impl CellIndex {
+    pub(crate) fn new(config: &StudyConfig, grid: &Grid) -> CellIndex {
         let num_budgets = grid.budgets.len();
-        let mut roster = Roster {
+        let mut cell_index = CellIndex {
             kind: config.study,
             strategies: Vec::new(),
             head_counts: Vec::new(),
@@ -77,15 +77,15 @@ impl Roster {
             baseline: config.baseline().to_owned(),
         };
         for cell in &grid.cells {
-            roster.note(cell);
+            cell_index.note(cell);
         }
-        let (rows, columns) = (roster.head_counts.len(), num_budgets);
-        roster.studied = vec![vec![vec![None; columns]; rows]; roster.strategies.len()];
-        roster.statics = roster.studied.clone();
+        let (rows, columns) = (cell_index.head_counts.len(), num_budgets);
+        cell_index.studied = vec![vec![vec![None; columns]; rows]; cell_index.strategies.len()];
+        cell_index.statics = cell_index.studied.clone();
         for (index, cell) in grid.cells.iter().enumerate() {
-            roster.place(index, cell);
+            cell_index.place(index, cell);
         }
-        roster
+        cell_index
     }
 
     /// Learns the strategies and head counts that there are.

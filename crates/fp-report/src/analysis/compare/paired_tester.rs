@@ -8,7 +8,9 @@ use fp_eval::study::config::Statistics;
 use fp_stats::{CompareOptions, PairedComparison, compare_paired, holm};
 use rayon::prelude::*;
 
-use super::{Comparison, Judged, Outcome, POWER, Undecided, Untested, WhyUndecided, WhyUntested};
+use super::{
+    Comparison, Outcome, POWER, TestResults, Undecided, Untested, WhyUndecided, WhyUntested,
+};
 use crate::analysis::scores::Column;
 use crate::error::ReportError;
 
@@ -38,7 +40,7 @@ impl Pair {
 
 /// How comparisons are judged.
 #[derive(Debug, Clone)]
-pub(crate) struct Judge {
+pub(crate) struct PairedTester {
     options: CompareOptions,
     /// In scores, not points.
     margin: f64,
@@ -46,9 +48,9 @@ pub(crate) struct Judge {
     clusters: Arc<[usize]>,
 }
 
-impl Judge {
-    pub(crate) fn new(statistics: &Statistics, seed: u64, clusters: Arc<[usize]>) -> Judge {
-        Judge {
+impl PairedTester {
+    pub(crate) fn new(statistics: &Statistics, seed: u64, clusters: Arc<[usize]>) -> PairedTester {
+        PairedTester {
             options: CompareOptions {
                 num_draws: statistics.num_draws,
                 num_permutations: statistics.num_draws,
@@ -85,7 +87,11 @@ impl Judge {
     /// Makes comparisons over `samples`, in the order given, and corrects them by
     /// family. Pairs that can't be tested are returned with the reason; they don't count
     /// in their family.
-    pub(crate) fn judge(&self, pairs: &[Pair], samples: &[usize]) -> Result<Judged, ReportError> {
+    pub(crate) fn test(
+        &self,
+        pairs: &[Pair],
+        samples: &[usize],
+    ) -> Result<TestResults, ReportError> {
         // Strategies that answer alike are one test; it needn't be computed twice. What tests
         // are computed from is made for one at a time: together it would be much.
         let looked: Vec<Result<u64, WhyUntested>> = pairs
@@ -120,20 +126,20 @@ impl Judge {
                 compare_paired(&a, &b, &images, &self.options)
             })
             .collect::<Result<_, _>>()?;
-        let mut judged = Judged::default();
+        let mut tested = TestResults::default();
         for (pair, index) in pairs.iter().zip(which) {
             match index {
-                Ok(index) => judged
+                Ok(index) => tested
                     .comparisons
                     .push(self.describe(pair, &results[index])?),
                 Err(reason) => {
                     let untested = Untested::new(&pair.a.0, &pair.b.0, &pair.family, reason);
-                    judged.untested.push(untested);
+                    tested.untested.push(untested);
                 }
             }
         }
-        self.correct(&mut judged.comparisons)?;
-        Ok(judged)
+        self.correct(&mut tested.comparisons)?;
+        Ok(tested)
     }
 
     fn describe(&self, pair: &Pair, result: &PairedComparison) -> Result<Comparison, ReportError> {
@@ -302,12 +308,12 @@ mod tests {
     use super::*;
     use crate::analysis::Beats;
 
-    fn judge(clusters: &[usize]) -> Judge {
+    fn tester(clusters: &[usize]) -> PairedTester {
         let statistics = Statistics {
             num_draws: 1000,
             ..Statistics::default()
         };
-        Judge::new(&statistics, 0, Arc::from(clusters))
+        PairedTester::new(&statistics, 0, Arc::from(clusters))
     }
 
     #[test]
@@ -327,7 +333,7 @@ mod tests {
             Pair::new("same", &same, "bad", &bad, "x"),
             Pair::new("good", &good, "bad", &bad, "y"),
         ];
-        let results = judge(&clusters).judge(&pairs, &all).unwrap().comparisons;
+        let results = tester(&clusters).test(&pairs, &all).unwrap().comparisons;
         let outcomes: Vec<Outcome> = results.iter().map(|result| result.outcome).collect();
         use Outcome::{Better, Undecided, Worse};
         assert_eq!(outcomes, [Better, Worse, Undecided, Better]);
@@ -369,9 +375,9 @@ mod tests {
             Pair::new("early", &early, "both", &both, "y"),
         ];
         let reasons = |clusters: &[usize], samples: &[usize]| {
-            let judged = judge(clusters).judge(&pairs, samples).unwrap();
-            let reasons = judged.untested.iter().map(|untested| untested.reason);
-            (judged.comparisons.len(), reasons.collect::<Vec<_>>())
+            let tested = tester(clusters).test(&pairs, samples).unwrap();
+            let reasons = tested.untested.iter().map(|untested| untested.reason);
+            (tested.comparisons.len(), reasons.collect::<Vec<_>>())
         };
         use WhyUntested::{NoSamples, NoSharedSample, OneImage};
         let apart = [
@@ -384,13 +390,13 @@ mod tests {
         assert_eq!(reasons(&[0, 0, 1], &[0, 1, 2]), (0, one_image));
         assert_eq!(reasons(&[0, 1, 2], &[0, 1, 2]), (1, apart.to_vec()));
         assert_eq!(reasons(&[0, 1, 2], &[]), (0, vec![NoSamples; 4]));
-        let judged = judge(&[0, 0, 1]).judge(&pairs, &[0, 1, 2]).unwrap();
+        let tested = tester(&[0, 0, 1]).test(&pairs, &[0, 1, 2]).unwrap();
         assert_eq!(
-            judged.untested[0].because,
+            tested.untested[0].because,
             "All 2 samples with a score of both both and both too are on one image; a test needs \
              at least two."
         );
-        let json = serde_json::to_value(&judged.untested[1]).unwrap();
+        let json = serde_json::to_value(&tested.untested[1]).unwrap();
         assert_eq!(
             (&json["reason"], &json["num_a"]),
             (&"no_shared_sample".into(), &1.into())
