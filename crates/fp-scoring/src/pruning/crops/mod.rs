@@ -180,16 +180,22 @@ pub(super) fn way(
             reason,
         })
     };
+    let refuse_tower = |reason: String| {
+        Err(PlanError::Tower {
+            method: method.to_owned(),
+            reason,
+        })
+    };
     match setting.crops {
         ImageCrops::One => Ok(Way::OneSet),
-        ImageCrops::Unpadded if looks_at_tower => refuse(
+        ImageCrops::Unpadded if looks_at_tower => refuse_tower(
             "it looks at the vision tower, which sees each crop by itself, and with padding taken \
              out and newlines put in the image tokens are no whole crops; no authors define it \
              there. Expected `--anyres fixed-2880`, the form that papers report, or one square \
              image, `--aspect pad`"
                 .to_owned(),
         ),
-        ImageCrops::Joined if looks_at_tower => refuse(
+        ImageCrops::Joined if looks_at_tower => refuse_tower(
             "it looks at the vision tower, of whose patches several are one image token in this \
              model; no authors define it there. Expected a method that looks at the decoder"
                 .to_owned(),
