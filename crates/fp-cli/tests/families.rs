@@ -115,6 +115,83 @@ fn what_a_family_does_not_have_is_refused_by_name() {
     );
 }
 
+/// Methods whose authors number tokens anew keep positions on rows and columns.
+#[test]
+fn published_methods_keep_rows_and_columns() {
+    for family in ["qwen2_vl", "qwen2_5_vl"] {
+        let method = ["--method=divprune", "--method-param=ratio=0.25"];
+        let found = answer(family, "wide", &method);
+        assert_eq!(found["method"]["positions"], "keep", "{found}");
+        let [columns, rows] = [0, 1].map(|axis| found["grid"][axis].as_u64().unwrap());
+        assert!(columns > rows, "{found}");
+        let num_system = found["layout"]["num_system"].as_u64().unwrap();
+        let stage = &found["stages"][0];
+        let kept = stage["kept_tokens"].as_array().unwrap();
+        let positions = stage["visual_positions"].as_array().unwrap();
+        assert_eq!(kept.len(), positions.len());
+        for (token, at) in kept.iter().zip(positions) {
+            let token = token.as_u64().unwrap();
+            let expected = [0, token / columns, token % columns].map(|at| num_system + at);
+            assert_eq!(*at, json!(expected), "{found}");
+        }
+    }
+}
+
+/// One square of a tower without a class token: methods that don't need one.
+#[test]
+fn methods_on_one_square_of_llava_onevision() {
+    for (method, other) in [("vispruner", "keep=9"), ("hiprune", "object_layer=1")] {
+        let flags = [
+            "--aspect=pad",
+            &format!("--method={method}"),
+            "--method-param=keep=9",
+            &format!("--method-param={other}"),
+        ];
+        let flags = if method == "vispruner" {
+            &flags[..3]
+        } else {
+            &flags[..]
+        };
+        let found = answer("llava_onevision", "wide", flags);
+        assert_eq!(found["layout"]["num_image"], 36, "{found}");
+        assert_eq!(found["stages"][0]["kept"].as_array().map(Vec::len), Some(9));
+    }
+    for method in ["fastervlm", "scope", "holov"] {
+        refused(
+            "llava_onevision",
+            &[
+                "--aspect=pad",
+                &format!("--method={method}"),
+                "--method-param=keep=9",
+            ],
+            &[method, "class token of the vision tower", "Expected"],
+        );
+    }
+}
+
+/// Costs of a model's own layers and image tokens.
+#[test]
+fn budgets_of_models() {
+    let budget = |flags: &[&str]| -> Value {
+        let args = [&["budget", "--json"], flags].concat();
+        serde_json::from_str(&succeed(&args)).unwrap()
+    };
+    let folder = golden().join("qwen2_5_vl/b2");
+    let model = format!("--model={}", folder.display());
+    let found = budget(&[&model, "--num-image-tokens=40", "--keep=10"]);
+    let shape = ["num_layers", "num_heads", "num_kv_heads"].map(|key| found["shape"][key].clone());
+    assert_eq!(json!(shape), json!([3, 6, 2]));
+    assert_eq!(found["layout"]["num_image"], 40);
+    fail(
+        &["budget", &model],
+        &["depends on its size", "--num-image-tokens"],
+    );
+    let found = budget(&["--model=random:qwen2.5-vl-7b", "--num-image-tokens=1000"]);
+    assert_eq!(found["shape"]["num_layers"], 28);
+    let found = budget(&["--model=random:llava-1.5-7b"]);
+    assert_eq!(found["layout"]["num_image"], 576);
+}
+
 #[test]
 fn shapes_for_timing() {
     for shape in ["llava-onevision-0.5b", "qwen2.5-vl-3b", "qwen2.5-vl-7b"] {

@@ -29,6 +29,7 @@ mod processor;
 mod resample;
 mod rgb;
 mod smart;
+mod token_grid;
 
 pub use anyres::{
     AnyRes, AnyResPixels, FeaturePacking, GridPinpoints, Resolution, Tiling, TokenSource,
@@ -42,6 +43,7 @@ pub use processor::{ImageProcessor, PixelValues};
 pub use resample::{ResampleFilter, resize};
 pub use rgb::{ImageSize, RgbImage};
 pub use smart::SmartResize;
+pub use token_grid::TokenGrid;
 
 /// What stands in a prompt's text for the image.
 pub const IMAGE_PLACEHOLDER: &str = "<image>";

@@ -13,9 +13,9 @@
 //! MODEL is a checkpoint's folder or `random:NAME`. Vision is timed apart, and each
 //! measured ratio stands beside the one that counting multiply-accumulates
 //! predicts. The first form prints one JSON object. The second is for a program
-//! that times something else in between, `benches/peers/prefill_transformers.py`:
-//! INPUTS is a safetensors file with `pixel_values` and `input_ids`; what there is
-//! to time comes as one line of JSON, and then each line on standard input, the
+//! that times something else in between, `benches/peers/prefill_transformers.py` and
+//! `qwen_transformers.py`: INPUTS is a safetensors file with `pixel_values`, `input_ids` and,
+//! where the image doesn't stand behind 35 tokens, `image_position`; what there is to time comes as one line of JSON, and then each line on standard input, the
 //! index of a stage, is answered with the milliseconds that it took.
 
 use std::error::Error;
@@ -183,16 +183,26 @@ impl Bench {
         let start = Instant::now();
         let model = source.load(SEED, &options)?;
         let load_seconds = start.elapsed().as_secs_f64();
-        let (pixels, input_ids) = match inputs {
+        let (pixels, prompt) = match inputs {
             None => {
                 let dummy = DummyInput::new(model.config(), SYSTEM, TEXT, SEED)?;
-                (dummy.pixel_values, dummy.prompt.input_ids)
+                (dummy.pixel_values, dummy.prompt)
             }
             Some(path) => {
                 let tensors = candle_core::safetensors::load(path, &Device::Cpu)?;
                 let tensor = |name| tensors.get(name).ok_or(format!("{path}: no `{name}`"));
-                let ids = tensor("input_ids")?.to_dtype(DType::U32)?.to_vec1()?;
-                (tensor("pixel_values")?.clone(), ids)
+                let ids = |name| -> Result<Vec<u32>, Box<dyn Error>> {
+                    Ok(tensor(name)?.to_dtype(DType::U32)?.to_vec1()?)
+                };
+                let image_position = match tensors.contains_key("image_position") {
+                    true => ids("image_position")?.first().map_or(0, |at| *at as usize),
+                    false => SYSTEM,
+                };
+                let prompt = EncodedPrompt {
+                    input_ids: ids("input_ids")?,
+                    image_position,
+                };
+                (tensor("pixel_values")?.clone(), prompt)
             }
         };
         let image = model.encode_image(&pixels)?;
@@ -210,10 +220,7 @@ impl Bench {
             model,
             pixels,
             image,
-            prompt: EncodedPrompt {
-                input_ids,
-                image_position: SYSTEM,
-            },
+            prompt,
             kept,
             load_seconds,
             options,

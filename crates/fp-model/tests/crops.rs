@@ -42,6 +42,7 @@ fn plan(model: &LlavaModel, name: &str, given: &[(&str, &str)], crops: ImageCrop
         grid: None,
         crops,
         num_vision_layers: Some(model.config().vision.num_layers),
+        has_class_token: true,
         prune_layer: 1,
         budget: None,
         schedule: None,

@@ -8,11 +8,14 @@ use candle_core::{DType, Device, Tensor};
 use fp_image::{ImageAspect, decode_file};
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
-    ImageFeatures, LlavaModel, LoadOptions, OpenedCheckpoint, PrefixOptions, Sample, ToTensor,
-    VisionRequest, inspect,
+    ImageFeatures, LlavaModel, LoadOptions, OpenedCheckpoint, PlannedSample, PrefixOptions, Sample,
+    SampleFacts, ToTensor, VisionRead, VisionRequest, inspect,
 };
+use fp_scoring::methods::vispruner_tokens;
 use fp_scoring::{
-    HeadCount, HeadStrategy, KeptTokens, Normalization, PruneConfig, QueryStrategy, TokenBudget,
+    Dense, HeadCount, HeadStrategy, ImageCrops, KeptTokens, MethodParams, Normalization,
+    ParamScope, PlanSetting, PruneConfig, QueryStrategy, TokenBudget, published_method,
+    published_plan,
 };
 use serde::Deserialize;
 
@@ -291,9 +294,18 @@ fn check_pruned(checkpoint: &Checkpoint, model: &LlavaModel) {
     );
 }
 
+/// As many weights as the checkpoint stores, of which memory is predicted.
+fn check_weights(checkpoint: &Checkpoint) {
+    let stored = checkpoint.folder.join("model.safetensors");
+    let stored = candle_core::safetensors::load(stored, &Device::Cpu).unwrap();
+    let count: usize = stored.values().map(Tensor::elem_count).sum();
+    assert_eq!(checkpoint.opened.config().num_weights(), count as u64);
+}
+
 fn check_family(family: &str) {
     for name in CHECKPOINTS {
         let checkpoint = Checkpoint::open(family, name);
+        check_weights(&checkpoint);
         let inspection = inspect(&checkpoint.folder, None).unwrap();
         assert!(inspection.is_complete(), "{family}/{name}: {inspection}");
         let model = checkpoint.load(true);
@@ -332,6 +344,145 @@ fn what_families_refuse() {
         let refused = model.image_features(&rows).unwrap_err().to_string();
         assert!(refused.contains("grid"), "{refused}");
     }
+}
+
+/// What Hugging Face's processors make of a question: see benches/peers/family_prompts.py.
+#[derive(Debug, Deserialize)]
+struct PromptCase {
+    family: String,
+    picture: String,
+    question: String,
+    text: String,
+    /// Ids with repetitions counted.
+    ids: Vec<(u32, usize)>,
+}
+
+#[test]
+fn prompts_are_those_of_the_chat_templates() {
+    let cases = std::fs::read(golden("families/prompts.json")).unwrap();
+    let cases: Vec<PromptCase> = serde_json::from_slice(&cases).unwrap();
+    let mut families = Vec::new();
+    for case in &cases {
+        let name = format!("{} {} {:?}", case.family, case.picture, case.question);
+        let folder = match case.family.as_str() {
+            "llava" => golden("model"),
+            family => golden("families").join(family).join("b2"),
+        };
+        let opened = OpenedCheckpoint::open(&folder, None).unwrap();
+        let config = opened.config();
+        let card = config.family;
+        let image_token = match card.name() {
+            "qwen2_vl" => "<|image_pad|>",
+            _ => "<image>",
+        };
+        let text = card.template().render(&case.question);
+        assert_eq!(text.replace("<image>", image_token), case.text, "{name}");
+        let prompt = opened.tokenizer().unwrap().encode(&text).unwrap();
+        // The processor repeats the image's token.
+        let picture = golden("families").join(format!("{}.png", case.picture));
+        let image = decode_file(&picture).unwrap();
+        let processor = opened.image_processor().unwrap();
+        let count = match config.pinpoints().unwrap() {
+            Some(pinpoints) => {
+                let tiles = processor.preprocess_anyres(&image, &pinpoints).unwrap();
+                let packing = tiles.tiling.packing(config.vision.patches_per_side());
+                packing.num_image_tokens()
+            }
+            None => match processor.size_of(image.size()).unwrap() {
+                Some(size) => {
+                    let [columns, rows] = config.token_grid([size.height, size.width]).unwrap();
+                    columns * rows
+                }
+                None => config.tokens_per_square(),
+            },
+        };
+        let mut found: Vec<(u32, usize)> = Vec::new();
+        for (at, id) in prompt.input_ids.iter().enumerate() {
+            let count = if at == prompt.image_position {
+                count
+            } else {
+                1
+            };
+            match found.last_mut() {
+                Some((last, times)) if last == id => *times += count,
+                _ => found.push((*id, count)),
+            }
+        }
+        assert_eq!(found, case.ids, "{name}");
+        if !families.contains(&case.family) {
+            families.push(case.family.clone());
+        }
+    }
+    families.sort_unstable();
+    assert_eq!(
+        families,
+        ["llava", "llava_onevision", "qwen2_5_vl", "qwen2_vl"]
+    );
+}
+
+/// VisPruner on a tower without a class token, against the mean over rows of its whole attention.
+#[test]
+fn vispruner_by_the_mean_over_rows() {
+    let checkpoint = Checkpoint::open("llava_onevision", "b2");
+    let options = LoadOptions::default();
+    let model = LlavaModel::load(&checkpoint.folder, &options).unwrap();
+    let config = model.config();
+    let image = decode_file(&golden("families/wide.png")).unwrap();
+    let processor = checkpoint.opened.image_processor().unwrap();
+    let pixels = processor.preprocess(&image, ImageAspect::Pad).unwrap();
+    let pixels = pixels.to_tensor(&Device::Cpu).unwrap();
+    let (keep, num_tokens) = (12, config.tokens_per_square());
+    let method = published_method("vispruner").unwrap();
+    let given = [("keep".to_owned(), keep.to_string())];
+    let params = MethodParams::parse(method.card(), ParamScope::Model, &given).unwrap();
+    let setting = PlanSetting {
+        shape: config.text.decoder_shape(),
+        num_image_tokens: num_tokens,
+        grid: None,
+        num_vision_layers: config.num_readable_layers(),
+        has_class_token: config.vision.num_class_tokens() > 0,
+        crops: ImageCrops::One,
+        prune_layer: 1,
+        budget: None,
+        schedule: None,
+        query_strategy: QueryStrategy::LastToken,
+        normalization: Normalization::L1,
+        allow_degenerate: false,
+        seed: 0,
+    };
+    let plan = published_plan(method, &params, None, &setting).unwrap();
+    let request = config.vision_request([&plan]).unwrap();
+    let features = model.encode_image_for(&pixels, &request).unwrap();
+    let prompt = checkpoint.cases[0].prompt();
+    let planned = PlannedSample {
+        sample: Sample {
+            prompt: &prompt,
+            features: &features,
+        },
+        plan: &plan,
+        facts: SampleFacts::of(""),
+    };
+    let (outputs, _) = model.answer_planned(&[planned], &greedy(2)).unwrap();
+    let found = &outputs[0].stages[0].places;
+
+    let layer = config.vision.num_layers - 1;
+    let reads = [VisionRead::Attention(layer), VisionRead::Features];
+    let request = VisionRequest::from_iter(reads);
+    let (_, evidence) = model.encode_image_with(&pixels, &request).unwrap();
+    let attention = evidence.values(reads[0]).unwrap();
+    let mut received = vec![0.0_f64; num_tokens];
+    for row in attention.chunks_exact(num_tokens) {
+        for (sum, value) in received.iter_mut().zip(row) {
+            *sum += f64::from(*value);
+        }
+    }
+    let rows = evidence.values(VisionRead::Features).unwrap();
+    let rows = rows.into_iter().map(f64::from).collect();
+    let rows = Dense::new(rows, config.vision.hidden_size).unwrap();
+    let chosen = vispruner_tokens(&received, &rows, keep, 0.5);
+    let mut expected = [chosen.important, chosen.diverse].concat();
+    expected.sort_unstable();
+    assert_eq!(found.to_vec(), expected);
 }
 
 /// transformers 5 saves processors whole, in one file.

@@ -2,10 +2,10 @@
 
 use fp_data::metric::MetricError;
 use fp_data::metric::token_quality::{
-    AttentionOverlap, Concentration, CoverageGrid, Diversity, DiversityOptions, Framing, Overlap,
-    Spatial, coverage_of_all, padding_waste, row_profile,
+    AttentionOverlap, Concentration, CoverageGrid, Diversity, DiversityOptions, Overlap, Spatial,
+    TokenPlaces, coverage_of_all, padding_waste, row_profile,
 };
-use fp_image::ImageAspect;
+use fp_image::{ImageAspect, ImageSize, TokenGrid};
 use fp_scoring::KeptTokens;
 use pyo3::prelude::*;
 use serde_json::{Map, Value, json};
@@ -14,18 +14,19 @@ use crate::error::to_python;
 use crate::memory::Borrowed;
 
 /// Where the image lay in what the vision tower saw: boxes `[x0, y0, x1, y1]` in pixels, width
-/// and height, what happened to an image that isn't square, and the tower's input side.
-type Evidence = (Vec<[f64; 4]>, [usize; 2], String, usize);
+/// and height, what happened to an image that isn't square (none: the grid lies over the whole
+/// image), and the tower's input side.
+type Evidence = (Vec<[f64; 4]>, [usize; 2], Option<String>, usize);
 
 /// Mass of the nucleus whose size is told.
 const NUCLEUS: f64 = 0.9;
 
-/// JSON of the measures of kept tokens on a grid of `side` by `side`.
+/// JSON of the measures of kept tokens on a grid of `[columns, rows]`.
 #[pyfunction]
 fn token_quality(
     py: Python<'_>,
     kept: Vec<usize>,
-    side: usize,
+    grid: [usize; 2],
     importance: Option<&Bound<'_, PyAny>>,
     features: Option<&Bound<'_, PyAny>>,
     evidence: Option<Evidence>,
@@ -37,13 +38,14 @@ fn token_quality(
     let features = read("features", features)?;
     let (importance, features) = (importance.as_ref().map(view), features.as_ref().map(view));
     let found = py.detach(|| -> anyhow::Result<Value> {
-        let kept = KeptTokens::new(kept, side.saturating_mul(side))?;
+        let num_cells = grid[0].saturating_mul(grid[1]);
+        let kept = KeptTokens::new(kept, num_cells)?;
         let importance = importance
             .map(|(elements, shape, strides)| elements.widened(shape, strides))
             .transpose()?;
         let mut all = Map::new();
-        all.insert("spatial".to_owned(), json!(Spatial::new(&kept, side)?));
-        all.insert("row_profile".to_owned(), json!(row_profile(&kept, side)?));
+        all.insert("spatial".to_owned(), json!(Spatial::new(&kept, grid)?));
+        all.insert("row_profile".to_owned(), json!(row_profile(&kept, grid)?));
         if let Some(importance) = &importance {
             all.insert("attention".to_owned(), concentration(importance)?);
         }
@@ -52,16 +54,16 @@ fn token_quality(
                 anyhow::bail!("features are of shape {shape:?}; expected [image tokens, D]");
             };
             anyhow::ensure!(
-                num_tokens == side * side && width > 0,
+                num_tokens == num_cells && width > 0,
                 "features are of shape {shape:?}; expected one row for each of {} image tokens",
-                side * side
+                num_cells
             );
             let values = elements.widened(shape, strides)?;
             let rows: Vec<Vec<f64>> = values.chunks_exact(width).map(<[f64]>::to_vec).collect();
             all.insert("diversity".to_owned(), diversity(&rows, &kept)?);
         }
         if let Some(evidence) = &evidence {
-            let found = overlap(evidence, &kept, side, importance.as_deref())?;
+            let found = overlap(evidence, &kept, grid, importance.as_deref())?;
             all.insert("evidence".to_owned(), found);
         }
         Ok(Value::Object(all))
@@ -99,14 +101,23 @@ fn diversity(rows: &[Vec<f64>], kept: &KeptTokens) -> anyhow::Result<Value> {
 }
 
 fn overlap(
-    (boxes, [width, height], aspect, input_side): &Evidence,
+    (boxes, size, aspect, input_side): &Evidence,
     kept: &KeptTokens,
-    side: usize,
+    grid: [usize; 2],
     importance: Option<&[f64]>,
 ) -> anyhow::Result<Value> {
-    let aspect: ImageAspect = aspect.parse()?;
-    let framing = Framing::new(*width, *height, aspect, *input_side)?;
-    let grid = CoverageGrid::new(boxes, &framing, side)?;
+    let places = match aspect {
+        Some(aspect) => {
+            let aspect: ImageAspect = aspect.parse()?;
+            TokenPlaces::square(*size, aspect, *input_side, grid[0])?
+        }
+        None => {
+            let [width, height] = *size;
+            let grid = TokenGrid::over(ImageSize { height, width }, grid);
+            TokenPlaces::of_grids(*size, &[grid])?
+        }
+    };
+    let grid = CoverageGrid::over(boxes, &places)?;
     let attention = importance
         .map(|importance| -> Result<_, MetricError> {
             let total: f64 = importance.iter().sum();

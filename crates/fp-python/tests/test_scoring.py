@@ -259,6 +259,12 @@ def test_token_quality() -> None:
     assert found["evidence"]["overlap"]["area_recall"] == 1.0
     assert found["evidence"]["attention"]["mass"] == 0.25
     assert found["spatial"]["centroid"] == [0.5, 0.5]
+    # Three columns and one row over the whole of a wide image.
+    wide = finepruner.token_quality(
+        [1], grid=(3, 1), boxes=[(100, 0, 150, 100)], image_size=(300, 100)
+    )
+    assert wide["evidence"]["overlap"]["area_precision"] == 0.5
+    assert wide["row_profile"] == [1.0]
     with pytest.raises(finepruner.Error, match="below 16"):
         finepruner.token_quality([16], grid=4)
     with pytest.raises(finepruner.Error, match="image_size"):

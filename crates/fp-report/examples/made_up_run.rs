@@ -103,6 +103,7 @@ fn make(folder: &Path, samples: usize, is_apart: bool) -> Outcome {
             head_dim: 8,
         },
         num_vision_layers: None,
+        has_class_token: true,
         num_image_tokens: Some(TOKENS),
     };
     let grid = Grid::new(&config, &shape, &MethodRegistry::standard())?;
@@ -267,6 +268,7 @@ fn record(grid: &Grid, image: usize, index: usize) -> SampleRecord {
             "{:016x}",
             (index as u64 + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ),
+        grids: Vec::new(),
         layout: serde_json::from_value(json!({
             "num_system": 32, "num_image": TOKENS, "num_text": num_text,
         }))

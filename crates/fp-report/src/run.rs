@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fp_data::metric::token_quality::TokenPlaces;
 use fp_eval::study::{
     Records, RunSpec, SampleRecord, StudyError, TimingRecord, read_spec, read_timings,
 };
@@ -136,6 +137,14 @@ impl Run {
         let n = self.spec.model.shape.num_image_tokens?;
         let side = n.isqrt();
         (side * side == n).then_some(side)
+    }
+
+    /// Where the image tokens of a sample lie over its image; none where that isn't known.
+    pub(crate) fn places(&self, sample: &ReportSample) -> Option<TokenPlaces> {
+        let count = sample.layout.map(|layout| layout.num_image);
+        let model = &self.spec.model;
+        let places = model.places_of(sample.image_size, &sample.grids, count);
+        places.ok().flatten()
     }
 }
 

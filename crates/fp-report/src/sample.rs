@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fp_eval::study::{FailureKind, SampleRecord};
+use fp_image::TokenGrid;
 use fp_scoring::TokenLayout;
 
 /// A sample as reports keep it: what its record says apart from its cells and runs, which are
@@ -35,6 +36,8 @@ pub struct ReportSample {
     pub boxes: Vec<[f64; 4]>,
     /// Tokens before, of and after the image; none for a sample that failed or is text-only.
     pub layout: Option<TokenLayout>,
+    /// The grids of the image's tokens, where they aren't one square.
+    pub grids: Vec<TokenGrid>,
     /// Why the whole sample failed.
     pub error: Option<String>,
     /// The kind of that reason.
@@ -74,6 +77,7 @@ impl ReportSample {
             answers: record.answers,
             boxes: record.boxes,
             layout: record.layout,
+            grids: record.grids,
             error: record.error,
             failure: record.failure,
         }

@@ -72,6 +72,7 @@ fn plans_and_selectors() {
         StageOrder { method: "mine".to_owned(), index: 1, site: Site::Layer(2) },
         StageTokens { method: "mine".to_owned(), site: Site::Layer(2), kept: 9, entering: 8 },
         Setting { method: "mine".to_owned(), reason: "no heads".to_owned() },
+        Tower { method: "mine".to_owned(), reason: "no class token".to_owned() },
     ));
     check(&every_variant!(SelectError:
         NotApplicable { reason: "no boxes".to_owned() },

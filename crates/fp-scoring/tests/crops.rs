@@ -29,6 +29,7 @@ fn setting(num_image_tokens: usize, crops: ImageCrops) -> PlanSetting {
         grid: None,
         crops,
         num_vision_layers: None,
+        has_class_token: true,
         prune_layer: 1,
         budget: None,
         schedule: None,

@@ -64,6 +64,7 @@ fn setting() -> PlanSetting {
         grid: Some([4, 4]),
         crops: fp_scoring::ImageCrops::One,
         num_vision_layers: None,
+        has_class_token: true,
         prune_layer: 2,
         budget: Some(TokenBudget::Kept(5)),
         schedule: None,

@@ -213,6 +213,7 @@ fn setting(budget: TokenBudget) -> PlanSetting {
         num_image_tokens: 576,
         grid: Some([24, 24]),
         num_vision_layers: Some(24),
+        has_class_token: true,
         crops: fp_scoring::ImageCrops::One,
         prune_layer: 2,
         budget: Some(budget),

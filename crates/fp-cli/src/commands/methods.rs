@@ -97,6 +97,7 @@ fn at_budgets(card: &PublishedCard) -> Vec<AtBudget> {
                 num_image_tokens: 576,
                 grid: Some([24, 24]),
                 num_vision_layers: Some(24),
+                has_class_token: true,
                 crops: ImageCrops::One,
                 prune_layer: 2,
                 budget: Some(TokenBudget::AverageVisualTokens(average as f64)),

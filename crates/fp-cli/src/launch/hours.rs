@@ -135,7 +135,7 @@ pub(super) fn run(args: &HoursArgs) -> Result<()> {
     args.check()?;
     let config = args.overrides.read(&args.config)?;
     let model = args.shape.config();
-    let shape = ModelShape::cut(&model, config.anyres);
+    let shape = ModelShape::cut(&model, config.anyres, config.image_aspect);
     let grid = Grid::new(&config, &shape, &MethodRegistry::standard())?;
     let costs = CostModel::new(&config, &grid, &model);
     let tokens = shape.num_image_tokens.unwrap_or(model.tokens_per_square()) as f64;

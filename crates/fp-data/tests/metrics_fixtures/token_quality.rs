@@ -160,7 +160,7 @@ fn diversity(case: &Value, expected: &Value) {
 }
 
 fn spatial(kept: &KeptTokens, expected: &Value) {
-    let got = Spatial::new(kept, SIDE).expect("kept tokens");
+    let got = Spatial::new(kept, [SIDE, SIDE]).expect("kept tokens");
     for (what, got) in [
         ("rms_radius", Some(got.rms_radius)),
         ("mean_pairwise", got.mean_pairwise),

@@ -373,6 +373,7 @@ mod tests {
             num_image_tokens: prepared.plan.layout.num_image,
             grid: None,
             num_vision_layers: None,
+            has_class_token: true,
             crops: fp_scoring::ImageCrops::One,
             prune_layer: 2,
             budget: None,

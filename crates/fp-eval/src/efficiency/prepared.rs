@@ -200,6 +200,7 @@ impl Prepared {
                     num_image_tokens: self.plan.layout.num_image,
                     grid: self.input.grid(),
                     num_vision_layers: self.source.config().num_readable_layers(),
+                    has_class_token: self.source.config().vision.num_class_tokens() > 0,
                     crops: match (self.input.grid(), &self.source.config().dynamic) {
                         (_, Some(_)) => ImageCrops::Joined,
                         (Some(_), None) => ImageCrops::One,

@@ -70,7 +70,7 @@ pub fn prepare_run(
         options,
         named: Vec::new(),
     };
-    let plans = plans_of_run(&spec, prepared.plan.layout.num_image);
+    let plans = plans_of_run(&spec, prepared.plan.layout.num_image, prepared.input.grid());
     for (cell, plan) in spec.grid.cells.iter().zip(plans.iter()) {
         if is_run_whole(&spec, cell) {
             let plan = plan.clone().map_err(|error| error_text(&error));

@@ -11,7 +11,7 @@ use fp_scoring::error_text;
 
 use super::choose::Choice;
 use super::failure::Failure;
-use super::inputs::Inputs;
+use super::inputs::{ImageFacts, Inputs};
 use super::path::VisualInput;
 use super::record::{
     CellRecord, DiversityRecord, QueryRows, RunRecord, SampleRecord, VisualInputRecord,
@@ -58,6 +58,7 @@ impl Placed<'_> {
             boxes: sample.boxes.clone(),
             prompt_hash,
             layout: None,
+            grids: Vec::new(),
             looks: Vec::new(),
             attentions: Vec::new(),
             runs: Vec::new(),
@@ -127,17 +128,18 @@ impl<'a> Answers<'a> {
     pub(crate) fn new(
         placed: Placed<'a>,
         inputs: &'a Inputs,
-        image_size: [usize; 2],
+        image: ImageFacts,
         layout: TokenLayout,
         looks: Vec<QueryRows>,
         names_layers: bool,
     ) -> Answers<'a> {
-        let record = placed.record(inputs, Some(image_size));
+        let record = placed.record(inputs, Some(image.size));
         Answers {
             placed,
             inputs,
             record: SampleRecord {
                 layout: Some(layout),
+                grids: image.grids,
                 looks,
                 ..record
             },

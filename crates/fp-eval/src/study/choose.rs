@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fp_data::Sample;
-use fp_data::metric::token_quality::{CoverageGrid, Framing};
+use fp_data::metric::token_quality::{CoverageGrid, TokenPlaces};
 use fp_image::ImageAspect;
 use fp_model::{ModelError, SampleFacts};
 use fp_scoring::{
-    AttentionSelector, HeadCount, ImageCrops, KeptTokens, MethodRegistry, Plan, PlanError,
-    PlanSetting, PruningMethod, QueryStrategy, SelectError, Selected, Site, TokenLayout,
-    TokenSelection, error_text,
+    AttentionSelector, HeadCount, KeptTokens, MethodRegistry, Plan, PlanError, PlanSetting,
+    PruningMethod, QueryStrategy, SelectError, Selected, Site, TokenLayout, TokenSelection,
+    error_text,
 };
 
 use super::config::StudyConfig;
@@ -18,6 +18,7 @@ use super::grid::{Cell, Grid, ModelShape, square_grid};
 use super::inputs::LoadedImage;
 use super::method::Method;
 use super::path::{PathStage, VisualInput};
+use super::places::ImageTokens;
 use super::quality::{Attentions, TokenFeatures};
 use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, QueryRows};
 use super::spec::RunSpec;
@@ -152,8 +153,8 @@ pub(crate) struct Chooser<'a> {
     pub(crate) aspect: Option<ImageAspect>,
     /// Side of the vision tower's input.
     pub(crate) image_side: usize,
-    /// Plans of all cells, by N.
-    pub(crate) plans: Mutex<HashMap<usize, Arc<CellPlans>>>,
+    /// Plans of all cells, by N and the one grid of the tokens.
+    pub(crate) plans: Mutex<HashMap<(usize, Option<[usize; 2]>), Arc<CellPlans>>>,
 }
 
 /// The plan of each cell of the grid.
@@ -172,6 +173,11 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// Columns and rows of the one grid that its image tokens lie on.
+    pub(crate) fn grid(&self) -> Option<[usize; 2]> {
+        self.grid
+    }
+
     pub(crate) fn evidence(&self) -> Option<&CoverageGrid> {
         self.evidence.as_ref().ok()
     }
@@ -225,7 +231,7 @@ impl Chooser<'_> {
             layout,
             grid: image.grid.or_else(|| self.square_grid(layout.num_image)),
             padding: image.padding.as_deref(),
-            evidence: self.evidence(sample, image.size, layout.num_image),
+            evidence: self.evidence(sample, image, layout.num_image),
         }
     }
 
@@ -237,50 +243,72 @@ impl Chooser<'_> {
     fn evidence(
         &self,
         sample: &Sample,
-        [width, height]: [usize; 2],
+        image: &LoadedImage,
         num_image_tokens: usize,
     ) -> Result<CoverageGrid, String> {
         if sample.boxes.is_empty() {
             return Err("no boxes".to_owned());
         }
-        let aspect = self.aspect.ok_or("image tokens aren't one square grid")?;
-        let [side, _] = self
-            .square_grid(num_image_tokens)
-            .ok_or("the class token among the image tokens is not a cell of their grid")?;
-        Framing::new(width, height, aspect, self.image_side)
-            .and_then(|framing| CoverageGrid::new(&sample.boxes, &framing, side))
-            .map_err(|error| error_text(&error))
+        let tokens = ImageTokens {
+            size: image.size,
+            grids: &image.grids,
+            count: num_image_tokens,
+        };
+        let places = match (self.aspect, self.square_grid(num_image_tokens)) {
+            (Some(_), None) => {
+                return Err(
+                    "the class token among the image tokens is not a cell of their grid".to_owned(),
+                );
+            }
+            (aspect, _) => tokens.places(aspect, self.image_side),
+        };
+        places
+            .and_then(|places| {
+                let grid = |places: TokenPlaces| CoverageGrid::over(&sample.boxes, &places);
+                places.map(grid).transpose()
+            })
+            .map_err(|error| error_text(&error))?
+            .ok_or_else(|| "the image tokens lie on no known grid".to_owned())
     }
 
-    /// The plan of every cell for an image of N tokens.
-    pub(crate) fn plans(&self, num_image_tokens: usize) -> Arc<CellPlans> {
+    /// As [`Chooser::plans`], for an image of N tokens that is one square, or of whose grid
+    /// nothing is known.
+    pub(crate) fn plans_for(&self, num_image_tokens: usize) -> Arc<CellPlans> {
+        self.plans(num_image_tokens, self.square_grid(num_image_tokens))
+    }
+
+    /// The plan of every cell for an image of N tokens, on one `grid` where they lie on one.
+    pub(crate) fn plans(
+        &self,
+        num_image_tokens: usize,
+        grid: Option<[usize; 2]>,
+    ) -> Arc<CellPlans> {
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = plans.entry(num_image_tokens).or_insert_with(|| {
+        let made = plans.entry((num_image_tokens, grid)).or_insert_with(|| {
             let cells = self.grid.cells.iter();
             Arc::new(
                 cells
-                    .map(|cell| self.plan(cell, num_image_tokens))
+                    .map(|cell| self.plan(cell, num_image_tokens, grid))
                     .collect(),
             )
         });
         Arc::clone(made)
     }
 
-    fn plan(&self, cell: &Cell, num_image_tokens: usize) -> Result<Plan, PlanError> {
+    fn plan(
+        &self,
+        cell: &Cell,
+        num_image_tokens: usize,
+        grid: Option<[usize; 2]>,
+    ) -> Result<Plan, PlanError> {
         let budget = cell.budget.and_then(|index| self.grid.budgets.get(index));
-        let grid = self.square_grid(num_image_tokens);
         let setting = self
             .config
             .plan_setting(&self.shape, num_image_tokens, grid, budget);
         let mut setting = PlanSetting {
-            crops: match (self.aspect, setting.crops) {
-                // One image of any size, of whose tower nothing is read.
-                (None, ImageCrops::One) if self.shape.num_vision_layers.is_none() => {
-                    ImageCrops::Joined
-                }
-                // Any-resolution tiles in the checkpoint's own form.
-                (None, ImageCrops::One) => ImageCrops::Unpadded,
-                (_, crops) => crops,
+            crops: match self.aspect {
+                None => self.shape.crops_of_any_size(setting.crops),
+                Some(_) => setting.crops,
             },
             prune_layer: cell.prune_layer.unwrap_or(setting.prune_layer),
             query_strategy: cell

@@ -1,10 +1,10 @@
 //! The cells of a study: strategy × budget × h, and the controls.
 
-use fp_image::{AnyRes, Tiling};
+use fp_image::{AnyRes, ImageAspect, Tiling};
 use fp_model::{ClipError, ModelConfig};
 use fp_scoring::{
-    BudgetError, DecoderShape, DuplicateMethod, MethodRegistry, PlanError, PruningMethod,
-    QueryStrategy, ScheduleStages, TokenBudget, TokenSchedule, UnknownMethod,
+    BudgetError, DecoderShape, DuplicateMethod, ImageCrops, MethodRegistry, PlanError, PlanSetting,
+    PruningMethod, QueryStrategy, ScheduleStages, TokenBudget, TokenSchedule, UnknownMethod,
     average_visual_tokens,
 };
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::budget::Budget;
 use super::config::{HeadSetting, StudyConfig, StudyKind};
 use super::method::Method;
+
+/// N of an image of which nothing is known.
+const SOME_TOKENS: usize = 576;
 
 /// What a grid depends on of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,10 @@ pub struct ModelShape {
     /// Layers of the vision tower; none in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_vision_layers: Option<usize>,
+    /// Whether the vision tower has a class token, as that of every run of earlier versions but
+    /// those on models of other families than LLaVA.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub has_class_token: bool,
 }
 
 impl ModelShape {
@@ -34,29 +41,56 @@ impl ModelShape {
 
     /// The shape that a configuration describes.
     pub fn new(config: &ModelConfig) -> ModelShape {
-        ModelShape::cut(config, None)
+        ModelShape::cut(config, None, None)
     }
 
-    /// The same with images cut as `anyres` says: the fixed form gives every image as many
-    /// tokens.
-    pub fn cut(config: &ModelConfig, anyres: Option<AnyRes>) -> ModelShape {
+    /// The same with images cut as `anyres` says, or made squares as `aspect` says: the fixed
+    /// form and squares give every image as many tokens.
+    pub fn cut(
+        config: &ModelConfig,
+        anyres: Option<AnyRes>,
+        aspect: Option<ImageAspect>,
+    ) -> ModelShape {
         let fixed = Tiling::FIXED_SQUARES * config.vision.num_patches();
         ModelShape {
             decoder: config.text.decoder_shape(),
             num_image_tokens: match (&config.grid_pinpoints, anyres) {
+                (Some(_), _) if aspect.is_some() => Some(config.tokens_per_square()),
                 (Some(_), Some(AnyRes::Fixed2880)) => Some(fixed),
                 (Some(_), Some(AnyRes::Unpad) | None) => None,
                 (None, _) => config.fixed_num_tokens(),
             },
             num_vision_layers: config.num_readable_layers(),
+            has_class_token: config.vision.num_class_tokens() > 0,
         }
     }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// The square grid that so many image tokens make, if they make one.
 pub(crate) fn square_grid(num_image_tokens: usize) -> Option<[usize; 2]> {
     let side = num_image_tokens.isqrt();
     (side * side == num_image_tokens).then_some([side, side])
+}
+
+impl ModelShape {
+    /// What the tokens of images lie in where their number depends on the image: one image of
+    /// any size, of whose tower nothing is read, or tiles in the checkpoint's own form; `crops`
+    /// where that says more.
+    pub(crate) fn crops_of_any_size(&self, crops: ImageCrops) -> ImageCrops {
+        match crops {
+            ImageCrops::One if self.num_vision_layers.is_none() => ImageCrops::Joined,
+            ImageCrops::One => ImageCrops::Unpadded,
+            other => other,
+        }
+    }
 }
 
 /// One way to answer every sample.
@@ -136,7 +170,7 @@ impl Grid {
         let budgets = budgets(config, shape, &mut problems);
         let settings = &config.num_selected_heads;
         let head_counts = head_counts(settings, shape.decoder.num_heads, &mut problems);
-        let methods = methods(config, registry, &mut problems);
+        let methods = methods(config, shape, registry, &mut problems);
         if let Some((_, error)) = problems.into_iter().next() {
             return Err(error);
         }
@@ -231,7 +265,7 @@ impl Grid {
         let budgets = budgets(config, shape, &mut problems);
         let settings = &config.num_selected_heads;
         head_counts(settings, shape.decoder.num_heads, &mut problems);
-        let methods = methods(config, registry, &mut problems);
+        let methods = methods(config, shape, registry, &mut problems);
         if !problems.is_empty() {
             return problems;
         }
@@ -240,12 +274,17 @@ impl Grid {
             .iter()
             .flat_map(|m| budgets.iter().map(move |b| (m, b)))
         {
-            let Some(num_image_tokens) = shape.num_image_tokens else {
-                break;
-            };
             let budget = method.takes_budget().then_some(budget);
-            let setting = config.plan_setting(shape, num_image_tokens, shape.grid(), budget);
             let place = config.method_place(method.name());
+            let Some(num_image_tokens) = shape.num_image_tokens else {
+                if let Some(error) = tower_refusal(config, shape, &**method, budget)
+                    && problems.iter().all(|(known, _)| *known != place)
+                {
+                    problems.push((place, error.into()));
+                }
+                continue;
+            };
+            let setting = config.plan_setting(shape, num_image_tokens, shape.grid(), budget);
             match method.plan(&setting) {
                 Ok(plan) if plan.needs_clip() && config.clip.is_none() => {
                     // Once, whatever the budgets.
@@ -312,12 +351,17 @@ impl Grid {
 /// that it doesn't know go to `problems`.
 fn methods(
     config: &StudyConfig,
+    shape: &ModelShape,
     registry: &MethodRegistry,
     problems: &mut Vec<(String, GridError)>,
 ) -> Vec<std::sync::Arc<dyn PruningMethod>> {
     let names = config.method_names();
     let wanted = |method: &dyn PruningMethod| {
-        config.controls.has(method.name()) || names.iter().any(|name| name == method.name())
+        // Without a list of one's own, what the model's tower allows.
+        let is_allowed =
+            || !config.has_usual_methods() || tower_refusal(config, shape, method, None).is_none();
+        config.controls.has(method.name())
+            || (names.iter().any(|name| name == method.name()) && is_allowed())
     };
     for (index, name) in config.methods.iter().enumerate() {
         if let Err(error) = registry.get(name) {
@@ -326,6 +370,29 @@ fn methods(
     }
     let found = registry.iter().filter(|method| wanted(&***method));
     found.cloned().collect()
+}
+
+/// Why a method that looks at the vision tower has no meaning for a model of `shape`, whatever
+/// its images are; what else keeps it from a plan is not looked at.
+fn tower_refusal(
+    config: &StudyConfig,
+    shape: &ModelShape,
+    method: &dyn PruningMethod,
+    budget: Option<&Budget>,
+) -> Option<PlanError> {
+    let n = shape.num_image_tokens.unwrap_or(SOME_TOKENS);
+    let setting = config.plan_setting(shape, n, shape.grid(), budget);
+    let setting = PlanSetting {
+        crops: match shape.num_image_tokens {
+            None => shape.crops_of_any_size(setting.crops),
+            Some(_) => setting.crops,
+        },
+        ..setting
+    };
+    match method.plan(&setting) {
+        Err(error @ PlanError::Tower { .. }) => Some(error),
+        _ => None,
+    }
 }
 
 /// A registered method with each of its seeds.

@@ -6,7 +6,7 @@ use fp_data::Sample;
 use fp_data::dataset::ImageRef;
 use fp_image::{
     AnyRes, AnyResPixels, DecodeLimits, GridPinpoints, ImageAspect, ImageError, ImageProcessor,
-    ImageSize, PixelValues, RgbImage, Tiling, decode, decode_file,
+    ImageSize, PixelValues, RgbImage, Tiling, TokenGrid, decode, decode_file,
 };
 use fp_model::prompt::{EncodedPrompt, PromptTemplate};
 use fp_model::tokenizer::LlavaTokenizer;
@@ -52,11 +52,22 @@ pub(crate) struct LoadedImage {
     pub(crate) size: [usize; 2],
     /// Columns and rows of the tokens of an image that is taken in its own shape.
     pub(crate) grid: Option<[usize; 2]>,
+    /// Where its tokens lie over it; none of one square, whose framing says that.
+    pub(crate) grids: Vec<TokenGrid>,
     /// `[N]`: which image tokens show only padding; none of any-resolution input.
     pub(crate) padding: Option<Vec<bool>>,
     pixels: Pixels,
     /// What reading, decoding and preprocessing took.
     pub(crate) duration: Duration,
+}
+
+/// What records say of an image.
+#[derive(Debug, Clone)]
+pub(crate) struct ImageFacts {
+    /// Width and height.
+    pub(crate) size: [usize; 2],
+    /// Where its tokens lie over it; none of one square.
+    pub(crate) grids: Vec<TokenGrid>,
 }
 
 /// An image that is not decoded yet.
@@ -194,9 +205,18 @@ impl Inputs {
             Pixels::Square(pixels) => self.model.token_grid([pixels.height, pixels.width]),
             Pixels::AnyResolution(_) => None,
         };
+        let grids = match (&pixels, grid) {
+            (Pixels::AnyResolution(tiles), _) => {
+                let patches = self.model.vision.patches_per_side();
+                tiles.tiling.token_grids(patches).to_vec()
+            }
+            (Pixels::Square(_), Some(grid)) => vec![TokenGrid::over(image.size(), grid)],
+            (Pixels::Square(_), None) => Vec::new(),
+        };
         Ok(LoadedImage {
             size,
             grid,
+            grids,
             padding,
             pixels,
             duration: reading + start.elapsed(),
@@ -268,6 +288,14 @@ impl<'a> EncodedImage<'a> {
 }
 
 impl LoadedImage {
+    /// What records say of it.
+    pub(crate) fn facts(&self) -> ImageFacts {
+        ImageFacts {
+            size: self.size,
+            grids: self.grids.clone(),
+        }
+    }
+
     /// How many tokens it will become.
     pub(crate) fn num_tokens(&self, config: &ModelConfig) -> usize {
         if let Some([columns, rows]) = self.grid {
@@ -292,8 +320,13 @@ impl LoadedImage {
     ) -> Result<ImageFeatures, ModelError> {
         match (input, &self.pixels) {
             (ImageInput::Shrunk { columns, rows }, Pixels::Square(pixels)) => {
-                let patch = model.config().vision.patch_size;
-                let (width, height) = (columns * patch, rows * patch);
+                let config = model.config();
+                let merged = config
+                    .dynamic
+                    .as_ref()
+                    .map_or(1, |vision| vision.merge_size);
+                let cell = config.vision.patch_size * merged;
+                let (width, height) = (columns * cell, rows * cell);
                 let shrunk = inputs.processor.shrink(pixels, width, height)?;
                 model.encode_image_for(&shrunk.to_tensor(model.device())?, request)
             }

@@ -39,6 +39,7 @@ mod options;
 mod order;
 mod own_methods;
 mod path;
+mod places;
 mod prefetch_queue;
 mod prepare;
 mod quality;

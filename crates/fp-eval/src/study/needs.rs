@@ -54,7 +54,7 @@ impl MemoryNeeds {
     ) -> MemoryNeeds {
         let plan = MemoryPlan::new(u64::MAX, config, bytes_per_value, depth, max_new_tokens);
         MemoryNeeds {
-            weights: num_weights(config) * bytes_per_value as u64,
+            weights: config.num_weights() * bytes_per_value as u64,
             question: plan.node_bytes(num_tokens, depth) + plan.sequence_bytes(num_tokens),
             reserved: RESERVED,
             dtype: dtype.to_owned(),
@@ -127,27 +127,6 @@ pub(crate) fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
-/// Values in all tensors of decoder, projector and vision tower.
-fn num_weights(config: &ModelConfig) -> u64 {
-    let text = &config.text;
-    let vision = &config.vision;
-    let [hidden, inner, vocab] =
-        [text.hidden_size, text.intermediate_size, text.vocab_size].map(|size| size as u64);
-    let head = text.head_dim() as u64;
-    let queries = text.num_heads as u64 * head;
-    let keys = text.num_kv_heads as u64 * head;
-    let layer = hidden * (2 * queries + 2 * keys + 3 * inner + 2);
-    let tables = if text.tie_embeddings { 1 } else { 2 };
-    let decoder = tables * vocab * hidden + text.num_layers as u64 * layer + hidden;
-    let [width, mlp] = [vision.hidden_size, vision.intermediate_size].map(|size| size as u64);
-    let patch = (vision.num_channels * vision.patch_size * vision.patch_size) as u64;
-    let positions = vision.num_patches() as u64 + 1;
-    let tower_layer = width * (4 * width + 2 * mlp) + 9 * width + mlp;
-    let tower = width * (patch + positions + 5) + vision.num_layers as u64 * tower_layer;
-    let projector = hidden * (width + hidden + 2);
-    decoder + tower + projector
-}
-
 #[cfg(test)]
 mod tests {
     use fp_model::Preset;
@@ -164,12 +143,15 @@ mod tests {
 
     #[test]
     fn weights_are_those_of_the_real_models() {
-        // What LlavaForConditionalGeneration of transformers 5.24 has in these shapes.
+        // What the classes of transformers 5.24 have in these shapes.
         for (preset, real) in [
             (Preset::Llava15With7b, 7_063_427_072_u64),
             (Preset::Llava15With13b, 13_351_494_656),
+            (Preset::LlavaOnevisionWith05b, 893_675_552),
+            (Preset::Qwen25VlWith3b, 3_754_622_976),
+            (Preset::Qwen25VlWith7b, 8_292_166_656),
         ] {
-            assert_eq!(num_weights(&preset.config()), real, "{preset:?}");
+            assert_eq!(preset.config().num_weights(), real, "{preset:?}");
         }
     }
 

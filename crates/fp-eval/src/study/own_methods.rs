@@ -76,10 +76,14 @@ pub fn methods_of(
     (own.registry, own.problems)
 }
 
-/// The plan of each cell of a run for images of N tokens, by the methods that come with this
-/// program and those that its configuration makes itself. Cells whose methods another
-/// program registered have the reason why there is none.
-pub(crate) fn plans_of_run(spec: &RunSpec, num_image_tokens: usize) -> Arc<CellPlans> {
+/// The plan of each cell of a run for an image of N tokens, on one `grid` where they lie on
+/// one, by the methods that come with this program and those that its configuration makes
+/// itself. Cells whose methods another program registered have the reason why there is none.
+pub(crate) fn plans_of_run(
+    spec: &RunSpec,
+    num_image_tokens: usize,
+    grid: Option<[usize; 2]>,
+) -> Arc<CellPlans> {
     let own = OwnMethods::new(&spec.config, &MethodRegistry::standard());
-    Chooser::new(spec, &own.registry, None).plans(num_image_tokens)
+    Chooser::new(spec, &own.registry, None).plans(num_image_tokens, grid)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fp_data::Sample;
 use fp_data::dataset::{self, Dataset};
-use fp_image::Tiling;
+use fp_image::{ResizeTarget, Tiling};
 use fp_model::{
     LlavaModel, LoadOptions, ModelConfig, OpenedCheckpoint, OpenedClip, ResidentMemory,
     ResidentRun, VisionRequest, inspect,
@@ -67,7 +67,7 @@ impl Prepared {
             prompt_template: Some(template.unwrap_or(model_config.family.template())),
             ..config.clone()
         };
-        let shape = ModelShape::cut(model_config, config.anyres);
+        let shape = ModelShape::cut(model_config, config.anyres, config.image_aspect);
         let grid = Grid::new(config, &shape, &registry)?;
         let cut = Cut {
             aspect: config.image_aspect,
@@ -167,16 +167,19 @@ impl Prepared {
             return Ok(());
         }
         let config = &self.spec.config;
-        let model = ModelConfig::from_dir(&self.spec.model.path)?;
-        let (dtype, bytes_per_value) = number_format(&self.load, &model);
-        let num_image_tokens = self.spec.model.shape.num_image_tokens;
+        let tower = self.load.vision_tower.as_deref();
+        let opened = OpenedCheckpoint::open(&self.spec.model.path, tower)?;
+        let model = opened.config();
+        let (dtype, bytes_per_value) = number_format(&self.load, model);
+        let num_image_tokens = match self.spec.model.shape.num_image_tokens {
+            Some(count) => count,
+            None => most_image_tokens(&opened)?,
+        };
         let needs = MemoryNeeds::new(
-            &model,
+            model,
             (&dtype, bytes_per_value),
             config.prune_layer.deepest(),
-            most_tokens(
-                num_image_tokens.unwrap_or(Tiling::FIXED_SQUARES * model.vision.num_patches()),
-            ),
+            most_tokens(num_image_tokens),
             config.max_new_tokens,
         );
         if let Some(free) = needs.check(&self.load.device, &config.device)?? {
@@ -196,6 +199,25 @@ impl Prepared {
     }
 }
 
+/// As many tokens as an image can become at most, of a model that gives them by its size.
+fn most_image_tokens(opened: &OpenedCheckpoint) -> Result<usize, StudyError> {
+    let config = opened.config();
+    let square = config.vision.num_patches();
+    if config.dynamic.is_some() {
+        let processor = opened.image_processor()?;
+        return Ok(match processor.config().resize {
+            Some(ResizeTarget::Smart(rule)) => rule.max_pixels / rule.factor.pow(2).max(1),
+            _ => config.tokens_per_square(),
+        });
+    }
+    Ok(match config.most_crops {
+        // Feature maps stay as they are up to 1.1 squared times the limit; ends of rows, and
+        // the squeezed image.
+        Some(most) => square * (2 + most * 5 / 4),
+        None => Tiling::FIXED_SQUARES * square,
+    })
+}
+
 /// The samples of each dataset.
 pub(super) fn samples(datasets: &[Dataset]) -> Vec<&[Sample]> {
     let samples = datasets.iter().map(|dataset| dataset.samples.as_slice());
@@ -212,7 +234,7 @@ fn vision_request(
     let Some(num_image_tokens) = spec.model.shape.num_image_tokens else {
         return Ok(VisionRequest::new());
     };
-    let plans = Chooser::new(spec, registry, None).plans(num_image_tokens);
+    let plans = Chooser::new(spec, registry, None).plans_for(num_image_tokens);
     Ok(model.vision_request(plans.iter().flatten())?)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fp_image::TokenGrid;
 use fp_model::FinishReason;
 use fp_scoring::{CutAudit, ImageInput, PositionRule, QueryStrategy, Selection, Site, TokenLayout};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,10 @@ pub struct SampleRecord {
     pub prompt_hash: String,
     /// Tokens before, of and after the image; none for a sample that failed or is text-only.
     pub layout: Option<TokenLayout>,
+    /// The grids of the image's tokens in their order, where they aren't one square: of models
+    /// that take images in their own shape or as tiles. None in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grids: Vec<TokenGrid>,
     /// The rows that each query strategy of the grid read, in the grid's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub looks: Vec<QueryRows>,
@@ -95,11 +100,11 @@ pub struct AttentionRecord {
     pub max: f32,
     /// The smallest number of tokens that hold 90 % of the mass.
     pub nucleus: usize,
-    /// Mass on the boxes; none without boxes, or where tokens aren't one square grid.
+    /// Mass on the boxes; none without boxes, or where tokens lie on no grid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub box_mass: Option<f32>,
     /// Attention on the rectangle around the boxes, relative to the mean over all
-    /// rectangles of its size.
+    /// rectangles of its size; none where tokens lie on several grids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub box_ratio: Option<f32>,
     /// Whether the most attended token is covered by a box.

@@ -218,6 +218,7 @@ pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
             layout.num_image
         ));
     }
+    check_grids(record, layout.num_image)?;
     let num_heads = spec.model.shape.decoder.num_heads;
     let sequence = layout.num_system + layout.num_image + layout.num_text;
     for query_rows in &record.looks {
@@ -237,6 +238,30 @@ pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     if record.error.is_none() && record.cells.len() != spec.grid.cells.len() {
         let (found, expected) = (record.cells.len(), spec.grid.cells.len());
         return Err(format!("it has {found} cells, the run has {expected}"));
+    }
+    Ok(())
+}
+
+/// Grids that hold all image tokens, over an image that was there.
+fn check_grids(record: &SampleRecord, num_image: usize) -> Check {
+    if record.grids.is_empty() {
+        return Ok(());
+    }
+    for grid in &record.grids {
+        within("grids: columns", grid.columns, 1, MOST)?;
+        within("grids: rows", grid.rows, 1, MOST)?;
+        finite("grids: area", grid.area)?;
+        let [x0, y0, x1, y1] = grid.area;
+        if x1 <= x0 || y1 <= y0 {
+            return Err(format!("grids: area {:?} is empty", grid.area));
+        }
+    }
+    let tokens = record.grids.iter().map(|grid| grid.num_tokens());
+    let tokens = tokens.fold(0_usize, usize::saturating_add);
+    if tokens != num_image || record.image_size.is_none() {
+        return Err(format!(
+            "grids of {tokens} tokens; the layout has {num_image} image tokens"
+        ));
     }
     Ok(())
 }

@@ -127,6 +127,24 @@ pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<Expec
     tensors
 }
 
+impl ModelConfig {
+    /// Values in all tensors of the model as its class has them: decoder, connector, and the
+    /// whole vision tower, with the layers and the last norm that features don't take.
+    pub fn num_weights(&self) -> u64 {
+        let card = self.family.card();
+        let names = card.layout_of_dummies();
+        let parts = VisionParts {
+            num_layers: self.vision.num_layers,
+            post_norm: true,
+        };
+        expected_tensors(self, names)
+            .iter()
+            .chain(&card.extra_vision_tensors(self, names, &parts))
+            .map(|tensor| tensor.shape.iter().product::<usize>() as u64)
+            .sum()
+    }
+}
+
 /// Every tensor of a tower of squares, of the projector, and of the end of a row where there is
 /// one.
 pub(crate) fn square_tensors(config: &ModelConfig, names: &Names) -> Vec<ExpectedTensor> {

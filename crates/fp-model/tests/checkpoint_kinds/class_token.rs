@@ -21,6 +21,7 @@ fn setting(model: &LlavaModel, grid: Option<[usize; 2]>, kept: usize) -> PlanSet
         num_image_tokens: 5,
         grid,
         num_vision_layers: Some(model.config().vision.num_layers),
+        has_class_token: true,
         crops: fp_scoring::ImageCrops::One,
         prune_layer: 1,
         budget: Some(TokenBudget::Kept(kept)),

@@ -124,6 +124,7 @@ fn plan(model: &LlavaModel, keep: usize) -> Plan {
         num_image_tokens: model.config().tokens_per_square(),
         grid: None,
         num_vision_layers: None,
+        has_class_token: true,
         crops: fp_scoring::ImageCrops::One,
         prune_layer: 1,
         budget: None,

@@ -59,6 +59,7 @@ fn every_method_keeps_and_answers_the_same() {
         num_image_tokens: n,
         grid: Some([n.isqrt(), n.isqrt()]),
         num_vision_layers: Some(config.vision.num_layers),
+        has_class_token: true,
         crops: ImageCrops::One,
         prune_layer: 1,
         budget: Some(TokenBudget::AverageVisualTokens(0.4 * n as f64)),

@@ -28,6 +28,7 @@ fn setting(model: &LlavaModel, num_image_tokens: usize) -> PlanSetting {
         num_image_tokens,
         grid: None,
         num_vision_layers: Some(model.config().vision.num_layers),
+        has_class_token: true,
         crops: fp_scoring::ImageCrops::One,
         prune_layer: 1,
         budget: None,

@@ -24,10 +24,10 @@ def select(
 def equivalence(labels: Sequence[str], samples: Sequence[Sequence[Sequence[int]]]) -> str: ...
 def token_quality(
     kept: Sequence[int],
-    side: int,
+    grid: tuple[int, int],
     importance: Any | None,
     features: Any | None,
-    evidence: tuple[Sequence[Sequence[float]], tuple[int, int], str, int] | None,
+    evidence: tuple[Sequence[Sequence[float]], tuple[int, int], str | None, int] | None,
 ) -> str: ...
 def answer_rules() -> list[str]: ...
 def answer_score(

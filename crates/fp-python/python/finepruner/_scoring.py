@@ -281,7 +281,7 @@ def equivalence(
 def token_quality(
     kept_tokens: Iterable[int],
     *,
-    grid: int,
+    grid: int | tuple[int, int],
     importance: Any | None = None,
     features: Any | None = None,
     boxes: Iterable[Sequence[float]] | None = None,
@@ -294,13 +294,15 @@ def token_quality(
 
     Args:
         kept_tokens: Image tokens, ascending, counted from 0, row by row on the grid.
-        grid: g, tokens beside each other; N = g * g.
+        grid: g, tokens beside each other of a square, N = g * g; or columns and rows of tokens
+            over the whole image, as of models that take images in their own shape.
         importance: ``[N]``, attention or importance, not negative: adds ``attention``.
         features: ``[N, D]``, such as the projector's output: adds ``diversity``.
         boxes: ``[x0, y0, x1, y1]`` in pixels of the image, of what decides the answer: adds
             ``evidence``; needs ``image_size``.
         image_size: Width and height of the image in pixels.
-        aspect: How the model made a square of the image: ``pad`` or ``crop``.
+        aspect: How the model made a square of the image: ``pad`` or ``crop``. Columns and rows
+            need none.
         input_side: Side of the vision tower's input in pixels, of ``crop`` alone.
 
     Returns:
@@ -310,7 +312,7 @@ def token_quality(
     Raises:
         Error: Tokens outside the grid or none, arrays of other shapes, boxes that are none.
     """
-    evidence: tuple[Sequence[Sequence[float]], tuple[int, int], str, int] | None = None
+    evidence: tuple[Sequence[Sequence[float]], tuple[int, int], str | None, int] | None = None
     if boxes is not None:
         if image_size is None:
             raise _native.Error("boxes are in pixels: image_size=(width, height) is needed")
@@ -318,7 +320,7 @@ def token_quality(
         evidence = (
             [[float(side) for side in box] for box in boxes],
             (width, height),
-            aspect,
+            None if isinstance(grid, tuple) else aspect,
             input_side,
         )
     elif image_size is not None:
@@ -326,7 +328,7 @@ def token_quality(
     found: dict[str, Any] = json.loads(
         _native.token_quality(
             [int(token) for token in kept_tokens],
-            grid,
+            grid if isinstance(grid, tuple) else (grid, grid),
             None if importance is None else readable(importance),
             None if features is None else readable(features),
             evidence,

@@ -1,8 +1,7 @@
 //! Where the evidence of each sample lies on the grid of image tokens.
 
-use fp_data::metric::token_quality::{AreaStratum, CoverageGrid, Framing};
-use fp_eval::study::SampleRecord;
-use fp_image::ImageAspect;
+use fp_data::metric::token_quality::{AreaStratum, CoverageGrid};
+use fp_eval::study::{ModelSpec, SampleRecord};
 
 use super::tokens::MeasuredRuns;
 use crate::error::ReportError;
@@ -13,7 +12,7 @@ use crate::run::Run;
 pub(crate) struct Evidence {
     /// Tokens that the boxes touch.
     pub(crate) num_tokens: usize,
-    /// Third of the grid, from the top, that the evidence's centre of area lies in.
+    /// Third of the image, from the top, that the evidence's centre of area lies in.
     pub(crate) third: Option<usize>,
 }
 
@@ -27,45 +26,45 @@ impl Evidence {
     }
 }
 
+/// By the first grid, which shows the whole image.
 fn third(grid: &CoverageGrid) -> Option<usize> {
-    let side = grid.side();
+    let [columns, num_rows] = grid.first_grid();
     let (mut area, mut rows) = (0.0, 0.0);
-    for (token, share) in grid.covered().iter().enumerate() {
+    for (token, share) in grid.covered().iter().take(columns * num_rows).enumerate() {
         area += share;
-        rows += share * ((token / side) as f64 + 0.5);
+        rows += share * ((token / columns) as f64 + 0.5);
     }
-    (area > 0.0).then(|| ((3.0 * rows / area / side as f64) as usize).min(2))
+    (area > 0.0).then(|| ((3.0 * rows / area / num_rows as f64) as usize).min(2))
 }
 
-/// How boxes lie on the grid of a run's model.
+/// How boxes lie on the grids of a run's images.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct EvidenceGrids {
-    /// Of models whose tokens are one square.
-    grid: Option<(usize, ImageAspect)>,
-    image_side: usize,
+pub(crate) struct EvidenceGrids<'a> {
+    model: &'a ModelSpec,
+    /// Whether all samples have one grid of tokens, so that each token is a place by itself.
+    is_fixed: bool,
 }
 
-impl EvidenceGrids {
-    pub(crate) fn new(run: &Run) -> EvidenceGrids {
-        let model = &run.spec.model;
+impl<'a> EvidenceGrids<'a> {
+    pub(crate) fn new(run: &'a Run) -> EvidenceGrids<'a> {
         EvidenceGrids {
-            grid: run.grid_side().zip(model.image_aspect),
-            image_side: model.image_side,
+            model: &run.spec.model,
+            is_fixed: run.grid_side().is_some(),
         }
     }
 
-    /// The evidence of a sample, and its kept sets measured; none where its tokens aren't one
-    /// square. Without boxes the grid still tells padding from image.
+    /// The evidence of a sample, and its kept sets measured; none where its tokens lie on no
+    /// grid that is known. Without boxes the grid still tells padding from image.
     pub(crate) fn measure(
         &self,
         record: &SampleRecord,
     ) -> Result<(Option<Evidence>, MeasuredRuns), ReportError> {
-        let (Some((side, aspect)), Some([width, height])) = (self.grid, record.image_size) else {
+        let Some(places) = self.model.token_places(record)? else {
             return Ok((None, MeasuredRuns::none()));
         };
-        let framing = Framing::new(width, height, aspect, self.image_side)?;
-        let grid = CoverageGrid::new(&record.boxes, &framing, side)?;
-        let measured = MeasuredRuns::new(record, &grid)?;
+        let grid = CoverageGrid::over(&record.boxes, &places)?;
+        let raster = (!self.is_fixed).then_some(&places);
+        let measured = MeasuredRuns::new(record, &grid, raster)?;
         Ok((Some(Evidence::of(&grid)), measured))
     }
 }

@@ -74,7 +74,7 @@ impl CellSums {
         self.attention.add(record, cell);
         self.diversity.add(record, cell);
         self.quality.add(given, cell);
-        self.retention.add(record, cell);
+        self.retention.add(given, cell);
         Ok(self.cost.add(&run.spec, record)?)
     }
 }

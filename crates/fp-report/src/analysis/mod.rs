@@ -69,6 +69,7 @@ pub use samples::SampleCounts;
 pub use static_heads::StaticHeadsTests;
 pub use strata::{BY_DATASET, Strata, Stratum};
 pub use text_only::{OverallAccuracy, TextOnly};
+pub(crate) use tokens::RASTER;
 pub use tokens::{MeanOverlap, MeanSpread, Retention, TokenQuality};
 pub use verdict::Verdict;
 

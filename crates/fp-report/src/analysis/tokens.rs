@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fp_data::metric::token_quality::{
-    AreaStratum, CoverageGrid, Overlap, Spatial, padding_waste, row_profile,
+    AreaStratum, CoverageGrid, Overlap, Spatial, TokenPlaces, padding_waste, row_profile,
 };
 use fp_eval::study::SampleRecord;
 use fp_scoring::KeptTokens;
@@ -29,9 +29,10 @@ pub struct TokenQuality {
     pub overlap: Option<MeanOverlap>,
     /// The same by size of the evidence as a share of the image.
     pub by_area: Vec<(AreaStratum, MeanOverlap)>,
-    /// How they spread, over all samples with a square grid.
+    /// How they spread, over all samples with one grid.
     pub spread: Option<MeanSpread>,
-    /// `[rows]`, share of the kept tokens in each row of the grid, from the top.
+    /// `[rows]`, share of the kept tokens in each row of the grid, from the top; where grids
+    /// differ, in each of 24 bands of the image. Of samples with one grid.
     pub row_profile: Vec<f64>,
     /// The attention that chose them; of methods that read any.
     pub attention: Option<MeanAttention>,
@@ -90,17 +91,69 @@ pub struct Retention {
     pub cell: String,
     /// Samples.
     pub n: usize,
-    /// `[N]`, samples that kept each token.
+    /// `[N]`, samples that kept each token; empty where samples differ in N.
     pub counts: Vec<u32>,
+    /// `[24 · 24]`, of as many equal parts of the image as are in 24 rows and columns, the share
+    /// that lay under kept tokens, mean over samples and over the grids of a sample; of models
+    /// whose images don't have one square of tokens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<f64>,
 }
+
+/// Columns and rows of the raster that grids of different shapes are brought to.
+pub(crate) const RASTER: [usize; 2] = [24, 24];
 
 /// One kept set, measured.
 #[derive(Debug, Clone)]
 struct Measured {
     overlap: Option<Overlap>,
+    /// Of tokens that lie on one grid.
+    spread: Option<Spread>,
+    /// `[24 · 24]`, where grids differ.
+    raster: Vec<f64>,
+}
+
+/// How a kept set lies on one grid.
+#[derive(Debug, Clone)]
+struct Spread {
     spatial: Spatial,
     padding_waste: f64,
     row_profile: Vec<f64>,
+}
+
+impl Spread {
+    /// None on several grids; rows become bands where grids differ.
+    fn new(
+        kept: &KeptTokens,
+        grid: &CoverageGrid,
+        is_fixed: bool,
+    ) -> Result<Option<Spread>, ReportError> {
+        let Some(size) = grid.one_grid() else {
+            return Ok(None);
+        };
+        let rows = row_profile(kept, size)?;
+        Ok(Some(Spread {
+            spatial: Spatial::new(kept, size)?,
+            padding_waste: padding_waste(grid, kept)?,
+            row_profile: if is_fixed { rows } else { bands(&rows) },
+        }))
+    }
+}
+
+/// A profile of any number of rows as one of the raster's.
+fn bands(rows: &[f64]) -> Vec<f64> {
+    let (num_rows, num_bands) = (rows.len() as f64, RASTER[1] as f64);
+    (0..RASTER[1])
+        .map(|band| {
+            let start = band as f64 * num_rows / num_bands;
+            let end = (band + 1) as f64 * num_rows / num_bands;
+            let inside = rows.iter().enumerate().map(|(row, share)| {
+                let overlap = end.min((row + 1) as f64) - start.max(row as f64);
+                share * overlap.max(0.0)
+            });
+            inside.sum()
+        })
+        .collect()
 }
 
 /// The kept sets of a sample, each distinct one measured once.
@@ -112,7 +165,7 @@ pub(crate) struct MeasuredRuns {
 }
 
 impl MeasuredRuns {
-    /// Of a sample whose tokens are not one square.
+    /// Of a sample whose tokens lie on no grid that is known.
     pub(super) fn none() -> MeasuredRuns {
         MeasuredRuns {
             runs: Vec::new(),
@@ -120,7 +173,12 @@ impl MeasuredRuns {
         }
     }
 
-    pub(super) fn new(record: &SampleRecord, grid: &CoverageGrid) -> Result<Self, ReportError> {
+    /// `places` where grids differ among samples.
+    pub(super) fn new(
+        record: &SampleRecord,
+        grid: &CoverageGrid,
+        places: Option<&TokenPlaces>,
+    ) -> Result<Self, ReportError> {
         let measure = |tokens: &[usize]| -> Result<Measured, ReportError> {
             let kept = KeptTokens::new(tokens.to_vec(), grid.num_tokens()).map_err(|source| {
                 ReportError::Kept {
@@ -131,9 +189,8 @@ impl MeasuredRuns {
             })?;
             Ok(Measured {
                 overlap: Overlap::new(grid, &kept)?,
-                spatial: Spatial::new(&kept, grid.side())?,
-                padding_waste: padding_waste(grid, &kept)?,
-                row_profile: row_profile(&kept, grid.side())?,
+                spread: Spread::new(&kept, grid, places.is_none())?,
+                raster: places.map_or_else(Vec::new, |places| places.raster(tokens, RASTER)),
             })
         };
         let mut known: HashMap<&[usize], Arc<Measured>> = HashMap::new();
@@ -197,12 +254,14 @@ impl QualitySums {
         let Some(measured) = measured.filter(|_| self.has_budget) else {
             return;
         };
-        self.spread.add(measured);
-        if self.row_profile.is_empty() {
-            self.row_profile = vec![0.0; measured.row_profile.len()];
-        }
-        for (sum, share) in self.row_profile.iter_mut().zip(&measured.row_profile) {
-            *sum += share;
+        if let Some(spread) = &measured.spread {
+            self.spread.add(spread);
+            if self.row_profile.is_empty() {
+                self.row_profile = vec![0.0; spread.row_profile.len()];
+            }
+            for (sum, share) in self.row_profile.iter_mut().zip(&spread.row_profile) {
+                *sum += share;
+            }
         }
         let Some(overlap) = measured.overlap else {
             return;
@@ -289,8 +348,8 @@ struct SpreadSums {
 }
 
 impl SpreadSums {
-    fn add(&mut self, measured: &Measured) {
-        let spatial = &measured.spatial;
+    fn add(&mut self, spread: &Spread) {
+        let spatial = &spread.spatial;
         self.n += 1;
         self.rms_radius += spatial.rms_radius;
         self.nearest += spatial.mean_nearest.unwrap_or_default();
@@ -299,7 +358,7 @@ impl SpreadSums {
         self.rows_covered += spatial.rows_covered;
         self.columns_covered += spatial.columns_covered;
         self.fill_distance += spatial.fill_distance;
-        self.padding_waste += measured.padding_waste;
+        self.padding_waste += spread.padding_waste;
     }
 
     fn mean(&self) -> Option<MeanSpread> {
@@ -376,26 +435,30 @@ pub(crate) fn recall_against_random(
 /// How often each token was kept by one cell.
 #[derive(Debug)]
 pub(super) struct RetentionCounts {
+    has_budget: bool,
     n: usize,
     /// `[N]`; empty for cells without a budget, and where samples differ in N.
     counts: Vec<u32>,
+    /// Sums of rasters, and of how many samples; empty where every sample has one square.
+    shares: Vec<f64>,
+    num_shares: usize,
 }
 
 impl RetentionCounts {
     pub(super) fn new(run: &Run, cell: usize) -> RetentionCounts {
         let num_tokens = run.spec.model.shape.num_image_tokens;
-        let num_tokens = num_tokens.filter(|_| run.spec.grid.cells[cell].budget.is_some());
+        let has_budget = run.spec.grid.cells[cell].budget.is_some();
         RetentionCounts {
+            has_budget,
             n: 0,
-            counts: vec![0; num_tokens.unwrap_or(0)],
+            counts: vec![0; num_tokens.filter(|_| has_budget).unwrap_or(0)],
+            shares: Vec::new(),
+            num_shares: 0,
         }
     }
 
-    pub(super) fn add(&mut self, record: &SampleRecord, cell: usize) {
-        if self.counts.is_empty() {
-            return;
-        }
-        let Some(tokens) = kept_tokens(record, cell) else {
+    pub(super) fn add(&mut self, given: &Given, cell: usize) {
+        let Some(tokens) = kept_tokens(&given.record, cell).filter(|_| self.has_budget) else {
             return;
         };
         self.n += 1;
@@ -404,12 +467,31 @@ impl RetentionCounts {
                 *count += 1;
             }
         }
+        let run = given.record.cells.get(cell).and_then(|cell| cell.run);
+        let measured = run.and_then(|run| given.measured.runs.get(run)?.as_deref());
+        if let Some(measured) = measured.filter(|measured| !measured.raster.is_empty()) {
+            self.shares.resize(measured.raster.len(), 0.0);
+            self.num_shares += 1;
+            for (sum, share) in self.shares.iter_mut().zip(&measured.raster) {
+                *sum += share;
+            }
+        }
+    }
+
+    fn shares(&self) -> Vec<f64> {
+        let n = self.num_shares as f64;
+        self.shares.iter().map(|sum| sum / n).collect()
     }
 }
 
-/// Of every cell with a budget, where all samples have the same number of tokens.
+/// Of every cell with a budget, where all samples have the same number of tokens or grids that
+/// are known.
 pub(crate) fn retention(run: &Run, gathered: &Gathered) -> Vec<Retention> {
-    if run.spec.model.shape.num_image_tokens.is_none() {
+    let has_shares = gathered
+        .cells
+        .iter()
+        .any(|sums| !sums.retention.shares.is_empty());
+    if run.spec.model.shape.num_image_tokens.is_none() && !has_shares {
         return Vec::new();
     }
     let cells = run.spec.grid.cells.iter().zip(&gathered.cells);
@@ -419,6 +501,27 @@ pub(crate) fn retention(run: &Run, gathered: &Gathered) -> Vec<Retention> {
             cell: cell.id.clone(),
             n: sums.retention.n,
             counts: sums.retention.counts.clone(),
+            shares: sums.retention.shares(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bands_by_hand() {
+        let whole = bands(&[0.25, 0.75]);
+        assert_eq!(
+            (whole.len(), whole[0], whole[23]),
+            (24, 0.25 / 12.0, 0.75 / 12.0)
+        );
+        // Each of 48 rows is half a band.
+        let mut rows = vec![0.0; 48];
+        (rows[0], rows[1], rows[47]) = (0.5, 0.25, 0.25);
+        let fine = bands(&rows);
+        assert_eq!((fine[0], fine[1], fine[23]), (0.75, 0.0, 0.25));
+        assert!((bands(&[0.2; 5]).iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
 }

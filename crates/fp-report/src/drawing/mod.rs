@@ -8,4 +8,4 @@ mod square;
 
 pub use overlay::{Overlay, OverlayError, OverlayFormat, Panel};
 pub(crate) use shade::shade;
-pub(crate) use square::squared;
+pub(crate) use square::{shrunk, squared};

@@ -10,7 +10,7 @@ use image::RgbImage;
 
 use super::font;
 use super::shapes::{Area, Color, Drawing, Group, Shape};
-use super::{shade, squared};
+use super::{shade, shrunk, squared};
 
 /// Side of a grid in units, at most.
 const SIDE: u32 = 252;
@@ -115,6 +115,8 @@ pub struct Overlay {
     panels: Vec<Panel>,
     picture: Option<RgbImage>,
     notes: Vec<String>,
+    /// What stands below: the same selections on another grid.
+    below: Option<Box<Overlay>>,
 }
 
 impl Overlay {
@@ -127,7 +129,16 @@ impl Overlay {
             panels: Vec::new(),
             picture: None,
             notes: Vec::new(),
+            below: None,
         }
+    }
+
+    /// Draws `other` below this one, with one legend and the notes of both.
+    #[must_use]
+    pub fn above(mut self, mut other: Overlay) -> Overlay {
+        other.notes.splice(0..0, std::mem::take(&mut self.notes));
+        self.below = Some(Box::new(other));
+        self
     }
 
     /// Shows a picture beside each grid, squared as the vision tower sees it by `aspect`,
@@ -145,7 +156,7 @@ impl Overlay {
                 Some(aspect) => squared(&pixels, aspect, PICTURE_SIDE),
                 None => pixels,
             };
-            shrunk(seen)
+            shrunk(seen, PICTURE_SIDE)
         });
         self
     }
@@ -174,6 +185,11 @@ impl Overlay {
     }
 
     fn drawing(&self) -> Result<Drawing, OverlayError> {
+        self.drawing_from(0)
+    }
+
+    /// From a height on.
+    fn drawing_from(&self, top: u32) -> Result<Drawing, OverlayError> {
         let count = self.panels.len();
         if !(1..=MOST_PANELS).contains(&count) {
             return Err(OverlayError::Panels { count });
@@ -181,11 +197,20 @@ impl Overlay {
         for panel in &self.panels {
             self.check(panel)?;
         }
-        let layout = Layout::new(self);
+        let layout = Layout::new(self, top);
         let mut groups = Vec::new();
         for (at, panel) in self.panels.iter().enumerate() {
             let (x, y) = layout.corner(at);
             groups.extend(self.panel(&layout, panel, x, y));
+        }
+        if let Some(below) = &self.below {
+            let mut drawing = below.drawing_from(layout.legend_top())?;
+            groups.append(&mut drawing.groups);
+            return Ok(Drawing {
+                width: layout.width.max(drawing.width),
+                groups,
+                ..drawing
+            });
         }
         let legend = self.legend(&layout);
         let height = layout.legend_top() + legend.height;
@@ -366,6 +391,8 @@ struct Legend {
 
 /// Where things are, in units.
 struct Layout {
+    /// Where it begins.
+    top: u32,
     /// Side of a token.
     cell: u32,
     grid_width: u32,
@@ -383,7 +410,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(overlay: &Overlay) -> Layout {
+    fn new(overlay: &Overlay, top: u32) -> Layout {
         let longest = overlay.columns.max(overlay.rows) as u32;
         let cell = (SIDE / longest.max(1)).max(3);
         let (grid_width, grid_height) = (overlay.columns as u32 * cell, overlay.rows as u32 * cell);
@@ -397,6 +424,7 @@ impl Layout {
         let num_columns = overlay.panels.len().min(most_columns);
         let num_rows = overlay.panels.len().div_ceil(num_columns.max(1)) as u32;
         Layout {
+            top,
             cell,
             grid_width,
             grid_height,
@@ -415,12 +443,12 @@ impl Layout {
         let (row, column) = (at / self.num_columns, at % self.num_columns);
         (
             MARGIN + column as u32 * (self.panel_width + MARGIN),
-            MARGIN + row as u32 * (self.panel_height + MARGIN),
+            self.top + MARGIN + row as u32 * (self.panel_height + MARGIN),
         )
     }
 
     fn legend_top(&self) -> u32 {
-        MARGIN + self.num_rows * (self.panel_height + MARGIN)
+        self.top + MARGIN + self.num_rows * (self.panel_height + MARGIN)
     }
 
     /// A token's place in a grid whose upper left corner is (x, y).
@@ -450,24 +478,6 @@ fn text(x: u32, y: u32, text: &str, width: u32, color: Color) -> Shape {
         start + "…"
     };
     Shape::Text(x, y, line, color)
-}
-
-fn shrunk(picture: RgbImage) -> RgbImage {
-    let (width, height) = picture.dimensions();
-    let longest = width.max(height);
-    if longest <= PICTURE_SIDE {
-        return picture;
-    }
-    let side = |length: u32| {
-        let shrunk = u64::from(length) * u64::from(PICTURE_SIDE) / u64::from(longest);
-        (shrunk as u32).max(1)
-    };
-    image::imageops::resize(
-        &picture,
-        side(width),
-        side(height),
-        image::imageops::FilterType::Triangle,
-    )
 }
 
 #[cfg(test)]
@@ -526,6 +536,27 @@ mod tests {
         assert_eq!(image.width(), 2 * width);
         let height = format!("height=\"{}\"", image.height());
         assert!(svg.contains(&height), "{height} is not in the SVG");
+    }
+
+    #[test]
+    fn another_grid_stands_below() {
+        let mut base = Overlay::new(2, 2);
+        base.add(panel(4, &[1]));
+        base.note("of the whole image");
+        let mut tiles = Overlay::new(6, 3);
+        tiles.add(panel(18, &[0, 17]));
+        let svg = svg(&base.above(tiles));
+        assert_eq!(shapes(&svg, "importance"), [4, 18]);
+        assert_eq!(shapes(&svg, "kept"), [1, 2]);
+        assert_eq!(svg.matches("class=\"legend\"").count(), 1);
+        assert!(svg.contains("of the whole image"));
+        // The first token of the second grid lies below the last of the first.
+        let height: u32 = svg
+            .split("height=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next()?.parse().ok())
+            .unwrap();
+        assert!(height > 2 * SIDE, "{height}");
     }
 
     #[test]

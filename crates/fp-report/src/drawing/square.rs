@@ -1,4 +1,4 @@
-//! The square of an image that a vision tower sees.
+//! Images as a vision tower sees them, made smaller.
 
 use fp_image::{ImageAspect, ImageSize};
 use image::imageops::{FilterType, crop_imm, overlay, resize};
@@ -38,6 +38,20 @@ pub(crate) fn squared(image: &RgbImage, aspect: ImageAspect, most: u32) -> RgbIm
     let mut seen = RgbImage::from_pixel(side, side, PADDING);
     overlay(&mut seen, &view, before(square.left), before(square.top));
     seen
+}
+
+/// The image with its longer side `most` pixels at most.
+pub(crate) fn shrunk(image: RgbImage, most: u32) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let longest = width.max(height);
+    if longest <= most {
+        return image;
+    }
+    let side = |length: u32| {
+        let shrunk = u64::from(length) * u64::from(most) / u64::from(longest);
+        (shrunk as u32).max(1)
+    };
+    resize(&image, side(width), side(height), FilterType::Triangle)
 }
 
 #[cfg(test)]

@@ -350,6 +350,7 @@ mod tests {
             decoder,
             num_image_tokens,
             num_vision_layers: None,
+            has_class_token: true,
         };
         let seven = DecoderShape::LLAVA_1_5_7B;
         assert_eq!(

@@ -118,6 +118,7 @@ fn shape(size: Size) -> ModelShape {
             head_dim: 8,
         },
         num_vision_layers: None,
+        has_class_token: true,
         num_image_tokens: Some(size.side * size.side),
     }
 }

@@ -9,9 +9,9 @@ pub enum PlanError {
     /// A budget, head count or layer that can't be met.
     #[error(transparent)]
     Budget(#[from] BudgetError),
-    /// The method needs one square grid of image tokens.
+    /// The method needs one grid of image tokens.
     #[error(
-        "`{method}` needs one square grid of image tokens; any-resolution input has several grids, \
+        "`{method}` needs one grid of image tokens; any-resolution input has several, \
          and a class token among the features is no cell of one"
     )]
     NoGrid {
@@ -39,6 +39,14 @@ pub enum PlanError {
         kept: usize,
         /// Tokens that enter the stage.
         entering: usize,
+    },
+    /// A method that looks at the vision tower of a model for which nobody defines that.
+    #[error("`{method}`: {reason}")]
+    Tower {
+        /// The method.
+        method: String,
+        /// Why not, and what would be right.
+        reason: String,
     },
     /// A setting that the method needs and wasn't given, or that it can't use.
     #[error("`{method}`: {reason}")]

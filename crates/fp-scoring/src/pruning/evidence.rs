@@ -218,7 +218,7 @@ impl<'a> Evidence<'a> {
     /// Tokens that aren't one grid.
     pub fn grid(&self) -> Result<[usize; 2], SelectError> {
         self.grid.ok_or_else(|| SelectError::NotApplicable {
-            reason: "image tokens aren't one square grid".to_owned(),
+            reason: "image tokens aren't one grid".to_owned(),
         })
     }
 

@@ -182,6 +182,8 @@ pub struct PlanSetting {
     pub grid: Option<[usize; 2]>,
     /// Layers of the vision tower, where that is known.
     pub num_vision_layers: Option<usize>,
+    /// Whether the vision tower has a class token (CLIP has, SigLIP hasn't).
+    pub has_class_token: bool,
     /// What the image tokens lie in.
     pub crops: ImageCrops,
     /// K, counted from 1.
@@ -278,6 +280,17 @@ impl PlanSetting {
                 })
             }
             _ => self.kept_after_layer(),
+        }
+    }
+
+    /// The rule for positions of a method whose authors have `rule`: theirs, but where image
+    /// tokens stand on rows and columns (M-RoPE, [`ImageCrops::Joined`]). There 0 to n − 1 has
+    /// no meaning, and tokens keep their positions.
+    #[must_use]
+    pub fn positions(&self, rule: PositionRule) -> PositionRule {
+        match self.crops {
+            ImageCrops::Joined => PositionRule::Keep,
+            _ => rule,
         }
     }
 

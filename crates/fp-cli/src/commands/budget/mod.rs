@@ -2,11 +2,14 @@
 
 mod schedule;
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use clap::builder::RangedU64ValueParser;
+use fp_model::{ModelConfig, Preset};
 use fp_scoring::{
     DecoderShape, MlpConvention, PrunedCost, ScheduleStages, TokenBudget, TokenLayout,
-    TokenSchedule,
+    TokenSchedule, error_text,
 };
 use serde::Serialize;
 
@@ -23,6 +26,50 @@ const MIB: f64 = (1024 * 1024) as f64;
 /// The width of a head where neither it nor the number of heads was given.
 const USUAL_HEAD_DIM: usize = 128;
 
+/// N where no model says another: a square of LLaVA-1.5.
+const USUAL_IMAGE_TOKENS: usize = 576;
+
+/// What `--model` names.
+#[derive(Debug, Clone)]
+struct KnownModel {
+    shape: DecoderShape,
+    /// None where it depends on the image.
+    num_image_tokens: Option<usize>,
+}
+
+impl KnownModel {
+    /// A published shape, dummy weights or a checkpoint's folder.
+    fn parse(name: &str) -> Result<KnownModel, String> {
+        let published = match DecoderShape::preset(name) {
+            Ok(shape) => {
+                return Ok(KnownModel {
+                    shape,
+                    num_image_tokens: Some(USUAL_IMAGE_TOKENS),
+                });
+            }
+            Err(error) => error,
+        };
+        let config = match name.strip_prefix("random:") {
+            Some(preset) => {
+                let preset: Preset = preset.parse().map_err(|error| error_text(&error))?;
+                preset.config()
+            }
+            None if Path::new(name).join("config.json").is_file() => {
+                ModelConfig::from_dir(Path::new(name)).map_err(|error| error_text(&error))?
+            }
+            None => {
+                return Err(format!(
+                    "{published}, random:NAME, or the folder of a checkpoint with its config.json"
+                ));
+            }
+        };
+        Ok(KnownModel {
+            shape: config.text.decoder_shape(),
+            num_image_tokens: config.fixed_num_tokens(),
+        })
+    }
+}
+
 /// Show what a budget means: R, layer average, MACs, FLOPs and KV cache.
 ///
 /// A budget is the layer average of visual tokens (192, 128, 64 in most papers), the
@@ -31,11 +78,11 @@ const USUAL_HEAD_DIM: usize = 128;
 /// Example: finepruner budget --model llava-1.5-13b --prune-layer 3
 #[derive(Debug, clap::Args)]
 pub(crate) struct BudgetArgs {
-    /// A published shape, llava-1.5-7b or llava-1.5-13b [default: llava-1.5-7b, unless
-    /// sizes are given].
-    #[arg(long, value_parser = DecoderShape::preset, conflicts_with_all = ["num_layers",
+    /// A published shape, llava-1.5-7b or llava-1.5-13b, a checkpoint's folder or random:NAME
+    /// [default: llava-1.5-7b, unless sizes are given].
+    #[arg(long, value_parser = KnownModel::parse, conflicts_with_all = ["num_layers",
         "hidden_size", "intermediate_size", "num_heads", "num_kv_heads", "head_dim"])]
-    model: Option<DecoderShape>,
+    model: Option<KnownModel>,
 
     /// L, the number of decoder layers, for a custom shape.
     #[arg(long, value_name = "L", value_parser = size(1),
@@ -62,9 +109,10 @@ pub(crate) struct BudgetArgs {
     #[arg(long, value_name = "D", value_parser = size(1), requires = "num_layers")]
     head_dim: Option<usize>,
 
-    /// N, the number of image tokens.
-    #[arg(long, value_name = "N", default_value = "576", value_parser = size(1))]
-    num_image_tokens: usize,
+    /// N, the number of image tokens [default: what the model makes of an image, 576 of a
+    /// published shape and of sizes that are given].
+    #[arg(long, value_name = "N", value_parser = size(1))]
+    num_image_tokens: Option<usize>,
 
     /// Tokens before the image.
     #[arg(long, value_name = "T", default_value = "35", value_parser = size(0))]
@@ -205,7 +253,8 @@ pub(crate) fn value(args: &BudgetArgs) -> Result<serde_json::Value> {
 /// The published shape, or one of sizes given.
 fn shape(args: &BudgetArgs) -> Result<DecoderShape> {
     let Some(num_layers) = args.num_layers else {
-        return Ok(args.model.unwrap_or(DecoderShape::LLAVA_1_5_7B));
+        let known = args.model.as_ref().map(|model| model.shape);
+        return Ok(known.unwrap_or(DecoderShape::LLAVA_1_5_7B));
     };
     let hidden_size = args.hidden_size.context("--hidden-size is needed")?;
     let (num_heads, head_dim) = match (args.num_heads, args.head_dim) {
@@ -242,16 +291,23 @@ fn part(hidden_size: usize, parts: usize, flag: &str) -> Result<usize> {
     Ok(hidden_size / parts)
 }
 
-fn layout(args: &BudgetArgs) -> TokenLayout {
-    TokenLayout {
+fn layout(args: &BudgetArgs) -> Result<TokenLayout> {
+    let known = match &args.model {
+        Some(model) => model.num_image_tokens,
+        None => Some(USUAL_IMAGE_TOKENS),
+    };
+    Ok(TokenLayout {
         num_system: args.num_system_tokens,
-        num_image: args.num_image_tokens,
+        num_image: args.num_image_tokens.or(known).context(
+            "how many tokens an image becomes depends on its size in this model; say how many \
+             with --num-image-tokens N",
+        )?,
         num_text: args.num_text_tokens,
-    }
+    })
 }
 
 /// What was asked for, or the published budgets scaled to N.
-fn budgets(args: &BudgetArgs) -> Vec<TokenBudget> {
+fn budgets(args: &BudgetArgs, layout: &TokenLayout) -> Vec<TokenBudget> {
     let averages = args
         .average_visual_tokens
         .iter()
@@ -263,7 +319,7 @@ fn budgets(args: &BudgetArgs) -> Vec<TokenBudget> {
         .map(|&share| TokenBudget::Retention(share));
     let asked: Vec<TokenBudget> = averages.chain(kept).chain(shares).collect();
     if asked.is_empty() {
-        let n = args.num_image_tokens as f64;
+        let n = layout.num_image as f64;
         return [3.0, 4.5, 9.0]
             .map(|part| TokenBudget::AverageVisualTokens(n / part))
             .to_vec();
@@ -274,10 +330,10 @@ fn budgets(args: &BudgetArgs) -> Vec<TokenBudget> {
 impl Report {
     fn new(args: &BudgetArgs) -> Result<Self> {
         let shape = shape(args)?;
-        let layout = layout(args);
+        let layout = layout(args)?;
         let (k, rows, bytes) = (args.prune_layer, args.num_query_rows, args.dtype.bytes());
         let mut reports = Vec::new();
-        for budget in budgets(args) {
+        for budget in budgets(args, &layout) {
             let kept = budget.kept(layout.num_image, shape.num_layers, k)?;
             let schedule = TokenSchedule::one_stage(shape.num_layers, layout.num_image, k, kept)?;
             let cost = |mlp| PrunedCost::new(&shape, &layout, &schedule, mlp, rows, bytes);

@@ -47,7 +47,7 @@ pub(super) fn run(args: &BudgetArgs, stages: &ScheduleStages) -> Result<()> {
 
 impl<'a> Report<'a> {
     pub(super) fn new(args: &BudgetArgs, stages: &'a ScheduleStages) -> Result<Report<'a>> {
-        let (shape, layout) = (shape(args)?, layout(args));
+        let (shape, layout) = (shape(args)?, layout(args)?);
         let schedule = TokenSchedule::from_stages(shape.num_layers, layout.num_image, &stages.0)?;
         let (rows, bytes) = (args.num_query_rows, args.dtype.bytes());
         let cost = |mlp| {

@@ -67,7 +67,7 @@ fn explain(args: &ExplainArgs) -> Result<()> {
         Some(shape) => shape.config(),
         None => model_config(&config)?,
     };
-    let shape = ModelShape::cut(&model, config.anyres);
+    let shape = ModelShape::cut(&model, config.anyres, config.image_aspect);
     let (registry, problems) = methods_of(&config, &MethodRegistry::standard());
     let mut diagnostics = Diagnostics::default();
     for (place, message) in problems {

@@ -278,6 +278,36 @@ impl Inputs {
         }
     }
 
+    /// The tiles of an image side by side, without what is left out of them, and the columns and
+    /// rows of patches that are tokens there; none where the image has no tiles.
+    pub(super) fn stitched(&self, config: &ModelConfig) -> Result<Option<(RgbImage, [usize; 2])>> {
+        let (Pixels::AnyResolution(tiles), Some(processor)) = (&self.pixels, &self.processor)
+        else {
+            return Ok(None);
+        };
+        let patches = config.vision.patches_per_side();
+        let packing = tiles.tiling.packing(patches);
+        let (side, [_, across]) = (tiles.tiling.tile_side, tiles.tiling.grid());
+        let pictures = tiles.tiles.iter().skip(1);
+        let pictures = pictures
+            .map(|tile| processor.picture(tile))
+            .collect::<Result<Vec<_>, _>>()?;
+        let pixel = |patch: usize| patch * side / patches.max(1);
+        let (top, bottom) = (pixel(packing.rows.start), pixel(packing.rows.end));
+        let (left, right) = (pixel(packing.columns.start), pixel(packing.columns.end));
+        let mut data = Vec::with_capacity(3 * (bottom - top) * (right - left));
+        for y in top..bottom {
+            for x in left..right {
+                let tile = &pictures[y / side * across + x / side];
+                let at = 3 * (y % side * tile.width() + x % side);
+                data.extend_from_slice(&tile.as_raw()[at..at + 3]);
+            }
+        }
+        let [rows, columns] = packing.stitched_size();
+        let picture = RgbImage::new(right - left, bottom - top, data)?;
+        Ok(Some((picture, [columns, rows])))
+    }
+
     /// Runs the vision tower and the projector; what `request` asks for of the tower comes
     /// with the features of a single square, and of each of several whole crops.
     pub(super) fn features(

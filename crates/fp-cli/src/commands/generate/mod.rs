@@ -386,6 +386,11 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         num_left_out,
         crop_budget,
         positions: plan.positions,
+        grid: model
+            .config()
+            .dynamic
+            .as_ref()
+            .map(|_| inputs.drawn_grid(model.config())),
         source: &inputs.source,
         layout: Some(sample.layout()),
         sequence: Ok(Sequence::new(sample.layout(), inputs.tiles(model.config()))),

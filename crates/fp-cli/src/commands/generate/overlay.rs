@@ -32,8 +32,8 @@ impl OverlayFile {
         }))
     }
 
-    /// The file's content: the square that the vision tower sees. Of any-resolution input
-    /// that is the whole image, whose tokens come before those of the tiles. Tokens are framed
+    /// The file's content: what the vision tower sees, on the image's own grid of tokens. Of
+    /// any-resolution input that is the whole image, and below it the tiles. Tokens are framed
     /// that the last stage let through, shaded by what the first one chose by; a published
     /// method has nothing to shade by.
     pub(super) fn draw(
@@ -56,14 +56,6 @@ impl OverlayFile {
             Some(picture) => overlay = overlay.with_picture(&picture, None),
             None => overlay.note("dummy weights: there is no picture"),
         }
-        if num_tokens > num_cells {
-            overlay.note(format!(
-                "of {num_tokens} image tokens the {} of the whole image are drawn; the {} others{} are not",
-                num_cells,
-                num_tokens - num_cells,
-                if num_tokens > config.tokens_per_square() { ", of tiles," } else { "" },
-            ));
-        }
         let by = output.stages.first();
         let by = by.and_then(|stage| stage.selected.audit.as_ref());
         let (titles, importance) = match (by, method) {
@@ -80,11 +72,43 @@ impl OverlayFile {
         // Tokens without a place of their own share one.
         kept.sort_unstable();
         kept.dedup();
+        let tiles = inputs.stitched(config)?;
+        let num_drawn = num_cells + tiles.as_ref().map_or(0, |(_, [w, h])| w * h);
+        if num_tokens > num_drawn {
+            overlay.note(format!(
+                "{num_drawn} of {num_tokens} image tokens are drawn; {} {}",
+                num_tokens - num_drawn,
+                if tiles.is_some() {
+                    "that end rows are not"
+                } else {
+                    "before them are not"
+                },
+            ));
+        }
+        let below = tiles.map(|(picture, [columns, rows])| {
+            let of_row = (num_tokens - num_cells) / rows.max(1);
+            let token = |cell: usize| num_cells + cell / columns * of_row + cell % columns;
+            let mut tiles = Overlay::new(columns, rows).with_picture(&picture, None);
+            tiles.add(Panel {
+                titles: vec!["tiles".to_owned()],
+                importance: (0..columns * rows)
+                    .map(|cell| importance[token(cell)])
+                    .collect(),
+                kept: (0..columns * rows)
+                    .filter(|cell| kept.binary_search(&token(*cell)).is_ok())
+                    .collect(),
+            });
+            tiles
+        });
+        let all = num_cells.min(num_tokens - first);
         overlay.add(Panel {
             titles,
-            importance: importance[first..].to_vec(),
-            kept,
+            importance: importance[first..first + all].to_vec(),
+            kept: kept.into_iter().filter(|token| *token < all).collect(),
         });
+        if let Some(below) = below {
+            overlay = overlay.above(below);
+        }
         overlay.render(self.format).context("--overlay")
     }
 

@@ -30,6 +30,7 @@ pub(super) fn plan(
         num_image_tokens,
         grid: None,
         num_vision_layers: config.num_readable_layers(),
+        has_class_token: config.vision.num_class_tokens() > 0,
         crops: fp_scoring::ImageCrops::One,
         prune_layer: prune.prune_layer,
         budget: Some(prune.budget),

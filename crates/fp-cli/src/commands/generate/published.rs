@@ -46,6 +46,7 @@ pub(super) fn plan(
         num_image_tokens: inputs.num_image_tokens(config),
         grid: None,
         num_vision_layers: config.num_readable_layers(),
+        has_class_token: config.vision.num_class_tokens() > 0,
         crops: inputs.crops(config, args.crop_budget),
         prune_layer: 1,
         budget: None,
@@ -70,10 +71,13 @@ pub(super) fn method_json(params: &MethodParams, positions: PositionRule) -> Val
 }
 
 /// Where tokens were dropped, and which went on; a prompt without an image has no layout.
+/// Positions are numbers, or time, row and column where tokens stand on a `grid` of columns and
+/// rows.
 pub(super) fn stages_json(
     output: &SampleOutput,
     layout: Option<&TokenLayout>,
     positions: PositionRule,
+    grid: Option<[usize; 2]>,
 ) -> Vec<Value> {
     let Some(layout) = layout else {
         return Vec::new();
@@ -99,7 +103,14 @@ pub(super) fn stages_json(
             json.insert("merged_targets".to_owned(), json!(targets));
         }
         if positions == PositionRule::Keep {
-            let at: Vec<usize> = stage.places.iter().map(|p| layout.num_system + p).collect();
+            let places = stage.places.iter();
+            let at: Vec<Value> = match grid {
+                None => places.map(|p| json!(layout.num_system + p)).collect(),
+                Some([columns, _]) => places
+                    .map(|p| [0, p / columns.max(1), p % columns.max(1)])
+                    .map(|at| json!(at.map(|at| layout.num_system + at)))
+                    .collect(),
+            };
             json.insert("visual_positions".to_owned(), json!(at));
         }
         Value::Object(json)

@@ -29,6 +29,8 @@ pub(super) struct Report<'a> {
     /// What the method's numbers are meant for, on several crops.
     pub(super) crop_budget: Option<CropBudget>,
     pub(super) positions: PositionRule,
+    /// Columns and rows that image tokens stand on, of models whose positions are those.
+    pub(super) grid: Option<[usize; 2]>,
     pub(super) source: &'a Source,
     pub(super) layout: Option<TokenLayout>,
     /// Where the image stands, or how long a text-only prompt is.
@@ -81,7 +83,9 @@ impl Report<'_> {
             "mask_padding": self.num_left_out.is_some(),
             "num_tokens_left_out": self.num_left_out.unwrap_or(0),
             "kept_tokens": self.output.stages.last().map(|stage| &stage.places),
-            "stages": published::stages_json(self.output, self.layout.as_ref(), self.positions),
+            "stages": published::stages_json(
+                self.output, self.layout.as_ref(), self.positions, self.grid,
+            ),
             "selected_heads": selection.map(|selection| &selection.selected_heads),
             "audit": selection.map(|selection| &selection.audit),
             "timings": self.timings().into_iter().collect::<BTreeMap<_, _>>(),
@@ -89,6 +93,9 @@ impl Report<'_> {
             "kv_tokens_per_layer": self.output.kv_tokens,
             "notes": self.notes,
         });
+        if let Some(grid) = self.grid {
+            json["grid"] = json!(grid);
+        }
         if let Some(params) = self.method {
             json["method"] = published::method_json(params, self.positions);
         }

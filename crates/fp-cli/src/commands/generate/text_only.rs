@@ -119,6 +119,7 @@ pub(super) fn run(
         num_left_out: None,
         crop_budget: None,
         positions: PositionRule::Keep,
+        grid: None,
         source: &Source {
             question: text.cloned(),
             ..Source::default()

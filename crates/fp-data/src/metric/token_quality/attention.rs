@@ -44,8 +44,8 @@ impl AttentionOverlap {
 
     /// Attention on the smallest rectangle of cells around the covered ones, relative to
     /// the mean over all places of a rectangle of that size on the grid: the ratio of
-    /// "MLLMs know where to look" (arXiv 2502.17422). `None` where no cell is covered or
-    /// nothing is attended.
+    /// "MLLMs know where to look" (arXiv 2502.17422). `None` where no cell is covered,
+    /// nothing is attended, or tokens lie on several grids.
     ///
     /// # Errors
     /// As [`AttentionOverlap::new`].
@@ -54,10 +54,12 @@ impl AttentionOverlap {
         attention: &[f64],
     ) -> Result<Option<f64>, MetricError> {
         check_attention(attention, grid.num_tokens())?;
-        let side = grid.side();
+        let Some([columns, rows]) = grid.one_grid() else {
+            return Ok(None);
+        };
         let covered = (0..grid.num_tokens()).filter(|&token| grid.covered()[token] > 0.0);
         let bounds = covered.fold(None, |bounds: Option<[usize; 4]>, token| {
-            let (row, column) = (token / side, token % side);
+            let (row, column) = (token / columns, token % columns);
             let [top, left, bottom, right] = bounds.unwrap_or([row, column, row, column]);
             Some([
                 top.min(row),
@@ -71,14 +73,14 @@ impl AttentionOverlap {
         };
         let (height, width) = (bottom - top + 1, right - left + 1);
         let sum_at = |top: usize, left: usize| -> f64 {
-            let rows = attention.chunks_exact(side).skip(top).take(height);
+            let rows = attention.chunks_exact(columns).skip(top).take(height);
             rows.map(|row| row[left..left + width].iter().sum::<f64>())
                 .sum()
         };
-        let places = (side - height + 1) * (side - width + 1);
+        let places = (rows - height + 1) * (columns - width + 1);
         let mut total = 0.0;
-        for top in 0..=side - height {
-            for left in 0..=side - width {
+        for top in 0..=rows - height {
+            for left in 0..=columns - width {
                 total += sum_at(top, left);
             }
         }
@@ -110,10 +112,10 @@ pub(super) fn check_attention(attention: &[f64], num_tokens: usize) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use fp_image::ImageAspect;
+    use fp_image::{ImageAspect, ImageSize, TokenGrid};
 
     use super::*;
-    use crate::metric::token_quality::Framing;
+    use crate::metric::token_quality::{Framing, TokenPlaces};
 
     fn grid(boxes: &[[f64; 4]]) -> CoverageGrid {
         let framing = Framing::new(2, 2, ImageAspect::Pad, 0).unwrap();
@@ -133,6 +135,32 @@ mod tests {
         // The upper row holds 0.6, the lower 0.4; the mean is 0.5.
         let ratio = AttentionOverlap::ratio_to_same_size(&grid, &[0.4, 0.2, 0.4, 0.0]).unwrap();
         assert!((ratio.unwrap() - 1.2).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_wide_grid_by_hand() {
+        // Three cells beside each other, two below: the box is one cell, at (1, 2).
+        let size = ImageSize {
+            height: 2,
+            width: 3,
+        };
+        let grids = [TokenGrid::over(size, [3, 2])];
+        let boxes = [[2.0, 1.0, 3.0, 2.0]];
+        let attention = [0.1, 0.1, 0.1, 0.1, 0.2, 0.4];
+        let one = TokenPlaces::of_grids([3, 2], &grids).unwrap();
+        let one = CoverageGrid::over(&boxes, &one).unwrap();
+        let ratio = AttentionOverlap::ratio_to_same_size(&one, &attention).unwrap();
+        assert!((ratio.unwrap() - 0.4 * 6.0).abs() < 1e-15);
+        // Several grids have no rectangles of one size.
+        let both = TokenPlaces::of_grids([3, 2], &[grids[0], grids[0]]).unwrap();
+        let both = CoverageGrid::over(&boxes, &both).unwrap();
+        let attention = [attention, attention].concat();
+        assert_eq!(
+            AttentionOverlap::ratio_to_same_size(&both, &attention),
+            Ok(None)
+        );
+        let overlap = AttentionOverlap::new(&both, &attention).unwrap().unwrap();
+        assert_eq!(overlap.mass, 0.8);
     }
 
     #[test]

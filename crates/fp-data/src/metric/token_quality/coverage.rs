@@ -1,15 +1,20 @@
 //! How much of each token's cell the gold boxes cover.
 
 use super::framing::Framing;
+use super::places::TokenPlaces;
 use crate::metric::MetricError;
 
 /// A share of a cell below this is rounding, not coverage.
 const MIN_SHARE: f64 = 1e-12;
 
-/// Coverage of every cell of a token grid by the union of gold boxes.
+/// Coverage of every image token's cell by the union of gold boxes. A token that ends a row has
+/// no cell: nothing covers it, and it isn't padding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CoverageGrid {
-    side: usize,
+    /// Columns and rows of the first grid, which shows the whole image.
+    first: [usize; 2],
+    /// Whether its cells are all tokens.
+    is_one: bool,
     covered: Vec<f64>,
     padding: Vec<bool>,
     gold_share: f64,
@@ -17,8 +22,8 @@ pub struct CoverageGrid {
 
 impl CoverageGrid {
     /// Coverage by `boxes`, each `[x0, y0, x1, y1]` in pixels of the image, on a grid of
-    /// `grid_side` × `grid_side` tokens over the square that `framing` describes. Boxes are
-    /// clipped to the image first; where they overlap, area counts once.
+    /// `grid_side` × `grid_side` tokens over what `framing` describes. Boxes are clipped to the
+    /// image first; where they overlap, area counts once.
     ///
     /// # Errors
     /// A grid without cells; a box with NaN, infinity, or its end before its start.
@@ -27,26 +32,22 @@ impl CoverageGrid {
         framing: &Framing,
         grid_side: usize,
     ) -> Result<Self, MetricError> {
-        if grid_side == 0 {
-            return Err(MetricError::OutOfRange {
-                name: "grid side",
-                value: 0.0,
-                expected: "at least 1",
-            });
-        }
+        CoverageGrid::over(boxes, &TokenPlaces::of_framing(framing, grid_side)?)
+    }
+
+    /// As [`CoverageGrid::new`], on the grids of an image's tokens. Where there are several, each
+    /// token counts alike, by the share of its own cell.
+    ///
+    /// # Errors
+    /// A box with NaN, infinity, or its end before its start.
+    pub fn over(boxes: &[[f64; 4]], places: &TokenPlaces) -> Result<Self, MetricError> {
+        let size = places.grids()[0].framing.size;
         let boxes: Vec<[f64; 4]> = boxes
             .iter()
-            .map(|corners| clip(*corners, framing.size))
+            .map(|corners| clip(*corners, size))
             .collect::<Result<_, _>>()?;
-        let on_grid: Vec<[f64; 4]> = boxes
-            .iter()
-            .map(|b| [0, 1, 2, 3].map(|i| framing.to_grid(i % 2, b[i], grid_side)))
-            .collect();
-        let image = [0.0, 0.0, framing.size[0], framing.size[1]];
-        let image = [0, 1, 2, 3].map(|i| framing.to_grid(i % 2, image[i], grid_side));
-        let cells =
-            || (0..grid_side).flat_map(move |row| (0..grid_side).map(move |column| (row, column)));
-        let share = |boxes: &[[f64; 4]], (row, column): (usize, usize)| {
+        let image = [0.0, 0.0, size[0], size[1]];
+        let share = |boxes: &[[f64; 4]], [row, column]: [usize; 2]| {
             let (x, y) = (column as f64, row as f64);
             let inside = boxes.iter().map(|b| {
                 [
@@ -59,29 +60,46 @@ impl CoverageGrid {
             let share = union_area(&inside.filter(has_area).collect::<Vec<_>>());
             if share < MIN_SHARE { 0.0 } else { share }
         };
-        let covered: Vec<f64> = cells().map(|cell| share(&on_grid, cell)).collect();
-        let padding = cells().map(|cell| share(&[image], cell) == 0.0).collect();
+        let (mut covered, mut padding) = (Vec::new(), Vec::new());
+        for grid in places.grids() {
+            let on_grid: Vec<[f64; 4]> = boxes.iter().map(|b| grid.to_cells(*b)).collect();
+            let image = [grid.to_cells(image)];
+            for token in 0..grid.num_tokens() {
+                let cell = grid.cell(token);
+                covered.push(cell.map_or(0.0, |cell| share(&on_grid, cell)));
+                padding.push(cell.is_some_and(|cell| share(&image, cell) == 0.0));
+            }
+        }
         let whole = union_area(&boxes.iter().copied().filter(has_area).collect::<Vec<_>>());
+        let first = &places.grids()[0];
         Ok(CoverageGrid {
-            side: grid_side,
-            gold_share: whole / (framing.size[0] * framing.size[1]),
+            first: [first.columns, first.rows],
+            is_one: places.one_grid().is_some(),
+            gold_share: whole / (size[0] * size[1]),
             covered,
             padding,
         })
     }
 
-    /// g, tokens per row and per column.
-    pub fn side(&self) -> usize {
-        self.side
+    /// Columns and rows of the first grid, which shows the whole image: its tokens come first,
+    /// row by row.
+    pub fn first_grid(&self) -> [usize; 2] {
+        self.first
     }
 
-    /// N, tokens of the grid.
+    /// Columns and rows where every token is a cell of one grid.
+    pub fn one_grid(&self) -> Option<[usize; 2]> {
+        self.is_one.then_some(self.first)
+    }
+
+    /// N.
     pub fn num_tokens(&self) -> usize {
         self.covered.len()
     }
 
-    /// `[N]`, share of each cell that gold boxes cover, 0 to 1. Cells are equal, so this
-    /// is also the covered area in units of a cell: what the oracle control keeps by.
+    /// `[N]`, share of each token's cell that gold boxes cover, 0 to 1. Cells of a grid are
+    /// equal, so this is also the covered area in units of a cell: what the oracle control keeps
+    /// by.
     pub fn covered(&self) -> &[f64] {
         &self.covered
     }
@@ -191,7 +209,7 @@ fn union_area(boxes: &[[f64; 4]]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use fp_image::ImageAspect;
+    use fp_image::{ImageAspect, ImageSize, TokenGrid};
     use proptest::prelude::*;
 
     use super::*;
@@ -252,6 +270,44 @@ mod tests {
             assert!(CoverageGrid::new(&[bad], &framing, 2).is_err());
         }
         assert!(CoverageGrid::new(&[], &framing, 0).is_err());
+    }
+
+    #[test]
+    fn grids_of_any_shape_by_hand() {
+        // 6 × 2 pixels on 3 × 1 cells, then on 6 × 2 with ends of rows: the box is the left
+        // half of the middle cell, and columns 2 of both rows.
+        let size = ImageSize {
+            height: 2,
+            width: 6,
+        };
+        let fine = TokenGrid {
+            has_newlines: true,
+            ..TokenGrid::over(size, [6, 2])
+        };
+        let boxes = [[2.0, 0.0, 3.0, 2.0]];
+        let coarse = TokenPlaces::of_grids([6, 2], &[TokenGrid::over(size, [3, 1])]).unwrap();
+        let grid = CoverageGrid::over(&boxes, &coarse).unwrap();
+        assert_eq!(grid.covered(), [0.0, 0.5, 0.0]);
+        assert_eq!((grid.one_grid(), grid.first_grid()), (Some([3, 1]), [3, 1]));
+        assert_eq!(grid.gold_share(), 1.0 / 6.0);
+        let both = [TokenGrid::over(size, [3, 1]), fine];
+        let both = TokenPlaces::of_grids([6, 2], &both).unwrap();
+        let grid = CoverageGrid::over(&boxes, &both).unwrap();
+        let mut expected = vec![0.0; 3 + 14];
+        (expected[1], expected[5], expected[12]) = (0.5, 1.0, 1.0);
+        assert_eq!(grid.covered(), expected);
+        assert_eq!((grid.one_grid(), grid.num_tokens()), (None, 17));
+        assert!(!grid.is_padding().contains(&true));
+        // Two rows of the grid below the image.
+        let below = TokenGrid {
+            rows: 4,
+            area: [0.0, 0.0, 6.0, 4.0],
+            ..TokenGrid::over(size, [3, 4])
+        };
+        let below = TokenPlaces::of_grids([6, 2], &[below]).unwrap();
+        let padding = CoverageGrid::over(&boxes, &below).unwrap();
+        let expected: Vec<bool> = (0..12).map(|token| token >= 6).collect();
+        assert_eq!(padding.is_padding(), expected);
     }
 
     proptest! {

@@ -1,19 +1,20 @@
-//! Where the pixels of an image lie in the square that the vision tower sees.
+//! Where the pixels of an image lie in what a grid of image tokens covers.
 
 use fp_image::{ImageAspect, ImageSize, shortest_edge};
 
 use crate::metric::MetricError;
 
-/// An image's place in the square: square = scale · pixel + offset, per axis.
+/// An image's place in the frame that a grid covers, such as the square that the vision tower
+/// sees: frame = scale · pixel + offset, per axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Framing {
     /// Width and height of the image in pixels.
     pub size: [f64; 2],
-    /// Side of the square.
-    pub side: f64,
+    /// Width and height of the frame.
+    pub extent: [f64; 2],
     /// Per axis.
     pub scale: [f64; 2],
-    /// Per axis; negative where the square cuts the image.
+    /// Per axis; negative where the frame cuts the image.
     pub offset: [f64; 2],
 }
 
@@ -33,11 +34,7 @@ impl Framing {
         input_side: usize,
     ) -> Result<Self, MetricError> {
         if width == 0 || height == 0 || (aspect == ImageAspect::Crop && input_side == 0) {
-            return Err(MetricError::OutOfRange {
-                name: "side of an image in pixels",
-                value: 0.0,
-                expected: "at least 1",
-            });
+            return Err(no_pixels());
         }
         let size = ImageSize { height, width };
         let seen = match aspect {
@@ -47,7 +44,7 @@ impl Framing {
         let square = aspect.square(seen);
         Ok(Framing {
             size: [width as f64, height as f64],
-            side: square.side as f64,
+            extent: [square.side as f64; 2],
             scale: [
                 seen.width as f64 / width as f64,
                 seen.height as f64 / height as f64,
@@ -56,10 +53,48 @@ impl Framing {
         })
     }
 
-    /// A coordinate of the image along `axis` (0: x, 1: y) on a grid of `grid_side` cells.
-    pub(super) fn to_grid(self, axis: usize, pixel: f64, grid_side: usize) -> f64 {
+    /// The part `area`, `[x0, y0, x1, y1]` in pixels, of an image of `width` × `height` pixels;
+    /// it may reach beyond the image.
+    ///
+    /// # Errors
+    /// An image of no pixels; an area that is empty or not finite.
+    pub fn of_area(width: usize, height: usize, area: [f64; 4]) -> Result<Self, MetricError> {
+        if width == 0 || height == 0 {
+            return Err(no_pixels());
+        }
+        let [x0, y0, x1, y1] = area;
+        let extent = [x1 - x0, y1 - y0];
+        let is_finite = area.iter().all(|edge| edge.is_finite());
+        match extent.iter().find(|length| !is_finite || **length <= 0.0) {
+            Some(&value) => Err(MetricError::OutOfRange {
+                name: "extent of a grid over the image, in pixels",
+                value,
+                expected: "finite and above 0",
+            }),
+            None => Ok(Framing {
+                size: [width as f64, height as f64],
+                extent,
+                scale: [1.0; 2],
+                // Not -0.0.
+                offset: [0.0 - x0, 0.0 - y0],
+            }),
+        }
+    }
+
+    /// A coordinate of the image along `axis` (0: x, 1: y) on a grid of so many `cells` along
+    /// that axis.
+    #[must_use]
+    pub fn to_grid(self, axis: usize, pixel: f64, cells: usize) -> f64 {
         // Multiplied first: pixels on a cell's edge come out as whole numbers.
-        (pixel * self.scale[axis] + self.offset[axis]) * grid_side as f64 / self.side
+        (pixel * self.scale[axis] + self.offset[axis]) * cells as f64 / self.extent[axis]
+    }
+}
+
+fn no_pixels() -> MetricError {
+    MetricError::OutOfRange {
+        name: "side of an image in pixels",
+        value: 0.0,
+        expected: "at least 1",
     }
 }
 
@@ -70,7 +105,7 @@ mod tests {
     #[test]
     fn padding_by_hand() {
         let wide = Framing::new(101, 50, ImageAspect::Pad, 0).unwrap();
-        assert_eq!((wide.side, wide.offset), (101.0, [0.0, 25.0]));
+        assert_eq!((wide.extent, wide.offset), ([101.0; 2], [0.0, 25.0]));
         let tall = Framing::new(50, 101, ImageAspect::Pad, 0).unwrap();
         assert_eq!(tall.offset, [25.0, 0.0]);
         assert_eq!(tall.to_grid(0, 25.5, 2), 1.0);
@@ -80,14 +115,33 @@ mod tests {
     fn cropping_by_hand() {
         // 300 × 200 to 67 × 45 → ⌊45·300/200⌋ = 67, of which ⌊22/2⌋ = 11 are cut before.
         let wide = Framing::new(300, 200, ImageAspect::Crop, 45).unwrap();
-        assert_eq!((wide.side, wide.offset), (45.0, [-11.0, 0.0]));
+        assert_eq!((wide.extent, wide.offset), ([45.0; 2], [-11.0, 0.0]));
         assert_eq!(wide.scale, [67.0 / 300.0, 45.0 / 200.0]);
         let square = Framing::new(30, 30, ImageAspect::Crop, 45).unwrap();
         assert_eq!((square.scale, square.offset), ([1.5; 2], [0.0; 2]));
     }
 
     #[test]
+    fn areas_by_hand() {
+        // The lower half of 8 × 4 pixels, and two pixels below it.
+        let half = Framing::of_area(8, 4, [0.0, 2.0, 8.0, 6.0]).unwrap();
+        assert_eq!((half.extent, half.offset), ([8.0, 4.0], [0.0, -2.0]));
+        assert_eq!(
+            (half.to_grid(0, 6.0, 4), half.to_grid(1, 4.0, 2)),
+            (3.0, 1.0)
+        );
+        for area in [
+            [0.0, 0.0, 0.0, 4.0],
+            [0.0, f64::NAN, 8.0, 4.0],
+            [8.0, 0.0, 0.0, 4.0],
+        ] {
+            assert!(Framing::of_area(8, 4, area).is_err(), "{area:?}");
+        }
+    }
+
+    #[test]
     fn nothing_cannot_be_framed() {
+        assert!(Framing::of_area(0, 5, [0.0, 0.0, 1.0, 1.0]).is_err());
         assert!(Framing::new(0, 5, ImageAspect::Pad, 1).is_err());
         assert!(Framing::new(5, 5, ImageAspect::Crop, 0).is_err());
     }

@@ -1,7 +1,8 @@
 //! What the kept tokens cover: do they hold the evidence, how concentrated was the
 //! attention that chose them, and how different are they from each other?
 //!
-//! Tokens lie row by row on a g × g grid. No paper on pruning defines a standard share
+//! Tokens lie row by row on a grid, or on several over the same image
+//! ([`TokenPlaces`]). No paper on pruning defines a standard share
 //! of evidence kept, so each measure states its own.
 
 mod attention;
@@ -10,6 +11,7 @@ mod coverage;
 mod diversity;
 mod framing;
 mod overlap;
+mod places;
 mod singular_values;
 mod spatial;
 
@@ -19,5 +21,6 @@ pub use coverage::{AreaStratum, CoverageGrid};
 pub use diversity::{Diversity, DiversityOptions, coverage_of_all};
 pub use framing::Framing;
 pub use overlap::{Overlap, TokenOverlap};
+pub use places::{PlacedGrid, TokenPlaces};
 pub use singular_values::{effective_rank, singular_values};
 pub use spatial::{Spatial, padding_waste, row_profile};

@@ -31,16 +31,16 @@ pub struct Spatial {
 }
 
 impl Spatial {
-    /// Measures `kept` on a grid of `side` × `side` tokens.
+    /// Measures `kept` on a grid of `[columns, rows]` of tokens.
     ///
     /// # Errors
     /// None kept, or one outside the grid.
-    pub fn new(kept: &KeptTokens, side: usize) -> Result<Self, MetricError> {
-        membership(kept, side * side)?;
+    pub fn new(kept: &KeptTokens, [columns, rows]: [usize; 2]) -> Result<Self, MetricError> {
+        membership(kept, columns * rows)?;
         let tokens = kept.as_slice();
         let places: Vec<[f64; 2]> = tokens
             .iter()
-            .map(|&token| [(token / side) as f64, (token % side) as f64])
+            .map(|&token| [(token / columns) as f64, (token % columns) as f64])
             .collect();
         let k = places.len() as f64;
         let mean = |axis: usize| places.iter().map(|place| place[axis]).sum::<f64>() / k;
@@ -66,9 +66,9 @@ impl Spatial {
             hit.iter().filter(|hit| **hit).count() as f64 / parts as f64
         };
         // A grid smaller than the blocks has a block per cell.
-        let blocks = BLOCKS.min(side);
-        let block = |index: usize| index * blocks / side;
-        let cells = (0..side * side).map(|cell| [(cell / side) as f64, (cell % side) as f64]);
+        let (across, down) = (BLOCKS.min(columns), BLOCKS.min(rows));
+        let cells =
+            (0..columns * rows).map(|cell| [(cell / columns) as f64, (cell % columns) as f64]);
         let to_nearest = |cell: [f64; 2]| {
             let distances = places.iter().map(|place| distance(cell, *place));
             distances.fold(f64::INFINITY, f64::min)
@@ -78,11 +78,12 @@ impl Spatial {
             rms_radius: (squares / k).sqrt(),
             mean_pairwise: has_pairs.then(|| pairwise / (0.5 * k * (k - 1.0))),
             mean_nearest: has_pairs.then(|| nearest.iter().sum::<f64>() / k),
-            block_coverage: share_hit(blocks * blocks, &|token| {
-                block(token / side) * blocks + block(token % side)
+            block_coverage: share_hit(across * down, &|token| {
+                let (row, column) = (token / columns, token % columns);
+                row * down / rows * across + column * across / columns
             }),
-            rows_covered: share_hit(side, &|token| token / side),
-            columns_covered: share_hit(side, &|token| token % side),
+            rows_covered: share_hit(rows, &|token| token / columns),
+            columns_covered: share_hit(columns, &|token| token % columns),
             fill_distance: cells.map(to_nearest).fold(0.0, f64::max),
         })
     }
@@ -105,16 +106,19 @@ pub fn padding_waste(grid: &CoverageGrid, kept: &KeptTokens) -> Result<f64, Metr
     Ok(wasted.count() as f64 / kept.len() as f64)
 }
 
-/// `[side]`, share of the kept tokens in each row of the image, from the top: pruning
-/// early in the decoder keeps mostly the bottom (FEATHER, arXiv 2412.13180).
+/// `[rows]`, share of the kept tokens in each row of a grid of `[columns, rows]`, from the top:
+/// pruning early in the decoder keeps mostly the bottom (FEATHER, arXiv 2412.13180).
 ///
 /// # Errors
 /// None kept, or one outside the grid.
-pub fn row_profile(kept: &KeptTokens, side: usize) -> Result<Vec<f64>, MetricError> {
-    membership(kept, side * side)?;
-    let mut profile = vec![0.0; side];
+pub fn row_profile(
+    kept: &KeptTokens,
+    [columns, rows]: [usize; 2],
+) -> Result<Vec<f64>, MetricError> {
+    membership(kept, columns * rows)?;
+    let mut profile = vec![0.0; rows];
     for &token in kept.as_slice() {
-        profile[token / side] += 1.0;
+        profile[token / columns] += 1.0;
     }
     let k = kept.len() as f64;
     profile.iter_mut().for_each(|share| *share /= k);
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn three_tokens_by_hand() {
         // (0, 0), (0, 4), (3, 0) on 8 × 8: sides 4, 3 and 5.
-        let measures = Spatial::new(&kept(&[0, 4, 24], 64), 8).unwrap();
+        let measures = Spatial::new(&kept(&[0, 4, 24], 64), [8, 8]).unwrap();
         assert_eq!(measures.centroid, [1.0, 4.0 / 3.0]);
         assert_eq!(measures.mean_pairwise, Some(4.0));
         assert_eq!(measures.mean_nearest, Some(10.0 / 3.0));
@@ -152,8 +156,25 @@ mod tests {
     }
 
     #[test]
+    fn a_wide_grid_by_hand() {
+        // (0, 0) and (1, 4) of five columns and two rows.
+        let measures = Spatial::new(&kept(&[0, 9], 10), [5, 2]).unwrap();
+        assert_eq!(measures.centroid, [0.5, 2.0]);
+        assert_eq!(measures.mean_pairwise, Some(17.0_f64.sqrt()));
+        assert_eq!(
+            (measures.rows_covered, measures.columns_covered),
+            (1.0, 0.4)
+        );
+        // Four blocks across and two down.
+        assert_eq!(measures.block_coverage, 0.25);
+        assert_eq!(measures.fill_distance, 2.0);
+        let profile = row_profile(&kept(&[0, 1, 9], 10), [5, 2]).unwrap();
+        assert_eq!(profile, [2.0 / 3.0, 1.0 / 3.0]);
+    }
+
+    #[test]
     fn a_single_token_has_no_pairs() {
-        let measures = Spatial::new(&kept(&[4], 9), 3).unwrap();
+        let measures = Spatial::new(&kept(&[4], 9), [3, 3]).unwrap();
         assert_eq!(
             (measures.mean_pairwise, measures.mean_nearest),
             (None, None)
@@ -172,8 +193,11 @@ mod tests {
         let grid = CoverageGrid::new(&[], &framing, 4).unwrap();
         let tokens = kept(&[0, 5, 6, 15], 16);
         assert_eq!(padding_waste(&grid, &tokens), Ok(0.5));
-        assert_eq!(row_profile(&tokens, 4).unwrap(), [0.25, 0.5, 0.0, 0.25]);
-        assert!(row_profile(&tokens, 3).is_err());
-        assert!(Spatial::new(&tokens, 3).is_err());
+        assert_eq!(
+            row_profile(&tokens, [4, 4]).unwrap(),
+            [0.25, 0.5, 0.0, 0.25]
+        );
+        assert!(row_profile(&tokens, [3, 4]).is_err());
+        assert!(Spatial::new(&tokens, [3, 4]).is_err());
     }
 }

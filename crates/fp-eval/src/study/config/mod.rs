@@ -134,8 +134,8 @@ pub struct StudyConfig {
     #[schemars(schema_with = "lists::controls_schema")]
     pub controls: Controls,
     /// Further methods to compare at every budget, by the names that `finepruner strategies`
-    /// lists; in a study of methods by default every published one, cdpruner where clip is
-    /// given.
+    /// lists; in a study of methods by default every published one that the model's vision
+    /// tower allows, cdpruner where clip is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("uniqueItems" = true))]
     pub methods: Vec<String>,
@@ -378,6 +378,11 @@ fn published_names(has_clip: bool) -> Vec<String> {
 }
 
 impl StudyConfig {
+    /// Whether methods are those that a study of methods has by default.
+    pub(super) fn has_usual_methods(&self) -> bool {
+        self.study == StudyKind::Methods && self.methods == published_names(self.clip.is_some())
+    }
+
     /// Reads and checks a configuration file.
     ///
     /// # Errors
@@ -472,6 +477,7 @@ impl StudyConfig {
             num_image_tokens,
             grid,
             num_vision_layers: shape.num_vision_layers,
+            has_class_token: shape.has_class_token,
             crops: match self.anyres {
                 Some(AnyRes::Fixed2880) => ImageCrops::Whole {
                     num_crops: Tiling::FIXED_SQUARES,

@@ -59,7 +59,10 @@ fn answer(
         looks: Vec::new(),
     };
     worker.check_room(measured.subject.layout.sequence_len())?;
-    let plans = worker.chooser.plans(measured.subject.layout.num_image);
+    let subject = &measured.subject;
+    let plans = worker
+        .chooser
+        .plans(subject.layout.num_image, subject.grid());
     let (mut choices, mut outcomes) = (Vec::new(), Vec::new());
     for plan in plans.iter() {
         if worker.is_stopped() {
@@ -87,7 +90,7 @@ fn answer(
     let mut answers = Answers::new(
         question.placed,
         worker.inputs,
-        image.size,
+        image.facts(),
         layout,
         looks,
         worker.names_layers,

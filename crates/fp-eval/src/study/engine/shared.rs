@@ -12,7 +12,7 @@ use super::{ImageJob, Loaded, Prompts, Question, Worker, all_failed, subject, ti
 use crate::study::answers::{Answers, Outcome, Placed};
 use crate::study::choose::{Choice, Subject, measure_diversity};
 use crate::study::failure::Failure;
-use crate::study::inputs::LoadedImage;
+use crate::study::inputs::{ImageFacts, LoadedImage};
 use crate::study::path::VisualInput;
 use crate::study::quality::TokenFeatures;
 use crate::study::record::{QueryRows, SampleRecord};
@@ -21,7 +21,7 @@ use crate::study::timings::{StopWatch, TimingRecord};
 /// A question whose cells have chosen and wait for the model.
 pub(super) struct Pending<'a> {
     placed: Placed<'a>,
-    image_size: [usize; 2],
+    image: ImageFacts,
     pub(super) layout: TokenLayout,
     pub(super) without_image: Option<Vec<u32>>,
     looks: Vec<QueryRows>,
@@ -190,7 +190,7 @@ fn choose<'a>(
     timing.num_answers += run_of_cell.iter().flatten().count();
     Ok(Pending {
         placed: question.placed,
-        image_size: image.image.size,
+        image: image.image.facts(),
         layout: subject.layout,
         without_image: question
             .prompts
@@ -269,7 +269,7 @@ impl Pending<'_> {
         let mut answers = Answers::new(
             self.placed,
             worker.inputs,
-            self.image_size,
+            self.image,
             self.layout,
             self.looks,
             worker.names_layers,

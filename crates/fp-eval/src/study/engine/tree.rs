@@ -108,7 +108,11 @@ impl<'w, 'a> Tree<'w, 'a> {
     /// # Errors
     /// What keeps the question from being run at all.
     pub(super) fn walk(mut self, image: &mut SharedImage<'_>) -> Result<Walked, ModelError> {
-        let plans = self.worker.chooser.plans(self.subject.layout.num_image);
+        let subject = self.subject;
+        let plans = self
+            .worker
+            .chooser
+            .plans(subject.layout.num_image, subject.grid());
         let mut by_input: BTreeMap<ImageInput, Vec<usize>> = BTreeMap::new();
         for (index, plan) in plans.iter().enumerate() {
             match plan {

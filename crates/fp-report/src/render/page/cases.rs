@@ -1,13 +1,12 @@
 //! Case studies: samples on which something flips, with what each cell saw.
 
-use std::fmt::Write as _;
-
 use fp_eval::study::{RunRecord, SampleRecord};
 use maud::{Markup, html};
 
 use super::markup::{Section, section};
-use super::pictures::{Pictures, boxes_on_grid};
+use super::pictures::Pictures;
 use super::roles::{ascending_budgets, protagonists};
+use super::view::{View, views};
 use crate::analysis::{RIGHT, kept_tokens};
 use crate::error::ReportError;
 use crate::lookup::records_of;
@@ -93,7 +92,7 @@ pub(super) fn cases(
     source: &Source<'_>,
     pictures: &mut Pictures<'_>,
 ) -> Result<Option<Section>, ReportError> {
-    let (Some((at, cast)), Some(side)) = (cast(source), source.run.grid_side()) else {
+    let Some((at, cast)) = cast(source) else {
         return Ok(None);
     };
     let found = choose(source, &cast);
@@ -104,13 +103,19 @@ pub(super) fn cases(
         "At {at}. Dropped patches are dark; boxes frame the evidence. Chosen by rule: the first samples of each kind, of different families where possible."
     );
     let samples = found.iter().map(|(_, sample)| &source.run.records[*sample]);
+    if samples
+        .clone()
+        .all(|sample| views(source.run, sample).is_empty())
+    {
+        return Ok(None);
+    }
     let indices: Vec<usize> = samples.clone().map(|sample| sample.index).collect();
     let records = records_of(source.run, &indices)?;
     let mut cases: Vec<Markup> = Vec::new();
     for (((kind, _), sample), record) in found.iter().zip(samples).zip(&records) {
         let picture = pictures.in_page(sample);
-        let boxes = boxes_on_grid(source.run, sample);
-        cases.push(case(picture, &boxes, &cast, kind, record, side));
+        let views = views(source.run, sample);
+        cases.push(case(picture, &views, &cast, kind, record));
     }
     let content = html! { @for case in cases { (case) } };
     Ok(Some(section("cases", "Case studies", &lead, content)))
@@ -157,12 +162,12 @@ fn choose(source: &Source<'_>, cast: &Cast) -> Vec<(&'static str, usize)> {
 
 fn case(
     picture: Option<usize>,
-    boxes: &[[f64; 4]],
+    views: &[View],
     cast: &Cast,
     kind: &str,
     record: &SampleRecord,
-    side: usize,
 ) -> Markup {
+    let num_tokens = record.layout.map_or(0, |layout| layout.num_image);
     html! {
         article.case {
             p.kind { (kind) " · " (record.family) " · " (record.id) }
@@ -172,7 +177,7 @@ fn case(
                 @for (name, cell) in &cast.shown {
                     @if let Some(run) = record.run_of(*cell) {
                         figure {
-                            (view(picture, boxes, kept_tokens(record, *cell), side, name))
+                            (drawn(views, picture, kept_tokens(record, *cell), num_tokens, name))
                             figcaption { (name) br; (answer(run)) }
                         }
                     }
@@ -197,44 +202,25 @@ fn answer(run: &RunRecord) -> Markup {
     }
 }
 
-/// The picture with dropped patches darkened and boxes framed.
-fn view(
+/// Each grid's picture with dropped patches darkened and boxes framed.
+fn drawn(
+    views: &[View],
     picture: Option<usize>,
-    boxes: &[[f64; 4]],
     kept: Option<&[usize]>,
-    side: usize,
+    num_tokens: usize,
     name: &str,
 ) -> Markup {
     let what = match kept {
         None => "every patch".to_owned(),
-        Some(kept) => format!("{} of {} patches kept", kept.len(), side * side),
+        Some(kept) => format!("{} of {num_tokens} patches kept", kept.len()),
     };
     html! {
-        svg.view viewBox={ "0 0 " (side) " " (side) } role="img" aria-label={ (name) ": " (what) } {
-            rect.ground width=(side) height=(side) {}
-            @if let Some(picture) = picture {
-                use href={ "#picture-" (picture) } {}
-            }
-            @if let Some(kept) = kept {
-                path.dropped d=(dropped(kept, side)) {}
-            }
-            @for [x, y, width, height] in boxes.iter().map(|corners| corners.map(hundredths)) {
-                rect.box x=(x) y=(y) width=(width) height=(height) {}
-            }
+        @for (index, view) in views.iter().enumerate() {
+            @let grid = match views.len() {
+                1 => String::new(),
+                count => format!(", grid {} of {count}", index + 1),
+            };
+            (view.draw(picture, kept, &format!("{name}: {what}{grid}")))
         }
     }
-}
-
-/// A path around each patch that isn't kept.
-fn dropped(kept: &[usize], side: usize) -> String {
-    let mut path = String::new();
-    for token in (0..side * side).filter(|token| !kept.contains(token)) {
-        // Writing to a string can't fail.
-        let _ = write!(path, "M{} {}h1v1h-1z", token % side, token / side);
-    }
-    path
-}
-
-fn hundredths(value: f64) -> String {
-    format!("{value:.2}")
 }

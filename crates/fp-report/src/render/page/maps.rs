@@ -8,7 +8,7 @@ use maud::{Markup, Render, html};
 
 use super::markup::{Field, Group, Section, Table, chooser, section};
 use super::roles::ascending_budgets;
-use crate::analysis::{AgreementMatrix, Retention, SAME_IN_PRACTICE};
+use crate::analysis::{AgreementMatrix, RASTER, Retention, SAME_IN_PRACTICE};
 use crate::drawing::shade;
 use crate::render::Source;
 
@@ -133,7 +133,10 @@ pub(super) fn retention(source: &Source<'_>) -> Option<Section> {
     if analysis.retention.is_empty() {
         return None;
     }
-    let side = source.run.grid_side()?;
+    let is_raster = source.run.grid_side().is_none();
+    if is_raster && analysis.retention.iter().all(|map| map.shares.is_empty()) {
+        return None;
+    }
     let mut groups = Vec::new();
     for budget in ascending_budgets(source).into_iter().rev() {
         for (count, h) in cell_index.head_counts.iter().enumerate() {
@@ -141,21 +144,31 @@ pub(super) fn retention(source: &Source<'_>) -> Option<Section> {
             groups.push(Group {
                 value: format!("{label}/h{h}"),
                 text: format!("{label}, h = {h}"),
-                content: retention_maps(source, side, budget, count),
+                content: retention_maps(source, budget, count),
             });
         }
     }
+    let lead = match is_raster {
+        true => {
+            "Images have grids of their own here, so the maps are of 24 × 24 equal parts of an image, whatever its shape: which share of each lay under kept tokens. A picture that doesn't follow the evidence but the place, such as bright lower rows, is a bias of the strategy."
+        }
+        false => {
+            "One square per image patch. A picture that doesn't follow the evidence but the place, such as bright lower rows, is a bias of the strategy."
+        }
+    };
     Some(section(
         "retention",
         "How often each patch is kept",
-        "One square per image patch. A pattern that follows position and not evidence, such as bright lower rows, is a bias of the strategy.",
+        lead,
         chooser("retention", "At", &groups),
     ))
 }
 
 /// The maps of all that keeps tokens at a budget, strategies at one h.
-fn retention_maps(source: &Source<'_>, side: usize, budget: usize, count: usize) -> Markup {
+fn retention_maps(source: &Source<'_>, budget: usize, count: usize) -> Markup {
     let (analysis, cell_index) = (source.analysis, source.cell_index);
+    let side = source.run.grid_side();
+    let [columns, rows] = side.map_or(RASTER, |side| [side, side]);
     let mut maps: Vec<(String, &Retention)> = Vec::new();
     let mut add = |name: &str, cell: Option<usize>| {
         let id = cell.map(|cell| analysis.cells[cell].id.as_str());
@@ -164,7 +177,7 @@ fn retention_maps(source: &Source<'_>, side: usize, budget: usize, count: usize)
             .iter()
             .find(|map| Some(map.cell.as_str()) == id);
         maps.extend(
-            map.filter(|map| map.n > 0)
+            map.filter(|map| map.n > 0 && (side.is_some() || !map.shares.is_empty()))
                 .map(|map| (name.to_owned(), map)),
         );
     };
@@ -176,6 +189,9 @@ fn retention_maps(source: &Source<'_>, side: usize, budget: usize, count: usize)
     add("random", cell_index.random[budget].first().copied());
     add("oracle", cell_index.oracle[budget]);
     let shares = |map: &Retention| -> Vec<f64> {
+        if side.is_none() {
+            return map.shares.clone();
+        }
         let counts = map.counts.iter();
         counts
             .map(|&count| f64::from(count) / map.n as f64)
@@ -192,21 +208,21 @@ fn retention_maps(source: &Source<'_>, side: usize, budget: usize, count: usize)
             span.ramp aria-hidden="true" {} " 0 to " (percent(most)) " % of samples"
         }
         div.maps {
-            @for (name, map) in maps { (retention_map(&name, &shares(map), side, most)) }
+            @for (name, map) in maps { (retention_map(&name, &shares(map), [columns, rows], most)) }
         }
     }
 }
 
-fn retention_map(name: &str, shares: &[f64], side: usize, most: f64) -> Markup {
+fn retention_map(name: &str, shares: &[f64], [columns, rows]: [usize; 2], most: f64) -> Markup {
     let third = |from: usize, to: usize| {
-        let kept: f64 = shares[from * side..to * side].iter().sum();
+        let kept: f64 = shares[from * columns..to * columns].iter().sum();
         percent(kept / shares.iter().sum::<f64>().max(f64::MIN_POSITIVE))
     };
-    let (upper, lower) = (third(0, side / 3), third(side - side / 3, side));
+    let (upper, lower) = (third(0, rows / 3), third(rows - rows / 3, rows));
     let told =
         format!("{name}: {upper} % of the kept tokens in the upper third, {lower} % in the lower");
     html! {
-        @if let Some(picture) = picture(shares, side, most) {
+        @if let Some(picture) = picture(shares, [columns, rows], most) {
             figure {
                 @let picture = format!("data:image/png;base64,{picture}");
                 img.map src=(picture) width="132" height="132" alt=(told);
@@ -216,16 +232,16 @@ fn retention_map(name: &str, shares: &[f64], side: usize, most: f64) -> Markup {
     }
 }
 
-fn picture(shares: &[f64], side: usize, most: f64) -> Option<String> {
+fn picture(shares: &[f64], [columns, rows]: [usize; 2], most: f64) -> Option<String> {
     let pixels: Vec<u8> = shares
         .iter()
         .flat_map(|share| shade(share / most.max(f64::MIN_POSITIVE)))
         .collect();
     let mut png = Vec::new();
     let encoder = image::codecs::png::PngEncoder::new(&mut png);
-    let side = u32::try_from(side).ok()?;
+    let (width, height) = (u32::try_from(columns).ok()?, u32::try_from(rows).ok()?);
     encoder
-        .write_image(&pixels, side, side, ExtendedColorType::Rgb8)
+        .write_image(&pixels, width, height, ExtendedColorType::Rgb8)
         .ok()?;
     Some(STANDARD.encode(&png))
 }

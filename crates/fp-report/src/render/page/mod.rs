@@ -31,6 +31,7 @@ mod readings;
 mod roles;
 mod static_heads;
 mod table;
+mod view;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -120,7 +121,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
                 a.skip href="#main" { "Skip to the verdict" }
                 "\n"
                 (navigation::navigation(&sections))
-                (definitions(source, &pictures))
+                (definitions(&pictures))
                 main #main tabindex="-1" {
                     "\n"
                     @for section in &sections { (section.markup) }
@@ -137,17 +138,16 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
     })
 }
 
-/// Pictures, each once, in units of the grid; everything else refers to them.
-fn definitions(source: &Source<'_>, pictures: &Pictures<'_>) -> Markup {
-    let side = source.run.grid_side();
-    let side = side.filter(|_| pictures.of_page().next().is_some());
+/// Pictures, each once, as squares of one unit; what shows them stretches them over its cells.
+fn definitions(pictures: &Pictures<'_>) -> Markup {
     html! {
-        @if let Some(side) = side {
+        @if pictures.of_page().next().is_some() {
             svg.ear width="0" height="0" aria-hidden="true" {
                 defs {
                     @for (index, data) in pictures.of_page() {
                         @let data = format!("data:image/jpeg;base64,{data}");
-                        image id={ "picture-" (index) } width=(side) height=(side) href=(data) {}
+                        image id={ "picture-" (index) } width="1" height="1"
+                            preserveAspectRatio="none" href=(data) {}
                         "\n"
                     }
                 }

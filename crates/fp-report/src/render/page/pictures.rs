@@ -1,4 +1,5 @@
-//! Images of samples as the vision tower sees them, small enough for a page.
+//! Images of samples, small enough for a page: squares as the vision tower sees them, or in
+//! their own shape where tokens lie on other grids.
 
 use std::collections::HashMap;
 
@@ -6,15 +7,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fp_eval::format::{bytes, counted};
 use fp_eval::study::EncodedImage;
-use fp_image::{ImageAspect, ImageSize};
+use fp_image::ImageAspect;
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::image_sources::ImageSources;
-use crate::drawing::squared;
+use crate::drawing::{shrunk, squared};
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// Pixels along a picture's side, at most.
+/// Pixels along a picture's longer side, at most.
 const SIDE: u32 = 224;
 /// Of 100.
 const JPEG_QUALITY: u8 = 72;
@@ -60,10 +61,13 @@ impl<'a> Pictures<'a> {
         }
     }
 
-    /// Which picture shows a sample's image; none where it can't be read any more,
-    /// isn't one square, or would be too much.
+    /// Which picture shows a sample's image; none where it can't be read any more, its tokens
+    /// lie on no grid that is known, or it would be too much.
     pub(super) fn of(&mut self, record: &ReportSample) -> Option<usize> {
-        let aspect = self.run.spec.model.image_aspect?;
+        let aspect = self.run.spec.model.image_aspect;
+        if aspect.is_none() && record.grids.is_empty() {
+            return None;
+        }
         let key = (record.dataset, record.image_id.clone());
         if let Some(known) = self.known.get(&key) {
             return *known;
@@ -144,7 +148,12 @@ impl<'a> Pictures<'a> {
         (!parts.is_empty()).then(|| parts.join(" "))
     }
 
-    fn encode(&mut self, record: &ReportSample, aspect: ImageAspect) -> Result<String, String> {
+    /// Made a square by `aspect`, else in its own shape.
+    fn encode(
+        &mut self,
+        record: &ReportSample,
+        aspect: Option<ImageAspect>,
+    ) -> Result<String, String> {
         let source = self.sources.of(record)?;
         let decoded = EncodedImage::new(&source)
             .decode()
@@ -152,36 +161,15 @@ impl<'a> Pictures<'a> {
         let (width, height) = (decoded.width() as u32, decoded.height() as u32);
         let image = RgbImage::from_raw(width, height, decoded.as_raw().to_vec())
             .ok_or_else(|| format!("{source} has not as many bytes as pixels"))?;
-        let image = squared(&image, aspect, SIDE);
-        let side = image.width();
+        let image = match aspect {
+            Some(aspect) => squared(&image, aspect, SIDE),
+            None => shrunk(image, SIDE),
+        };
+        let (width, height) = image.dimensions();
         let mut jpeg = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
-            .write_image(image.as_raw(), side, side, ExtendedColorType::Rgb8)
+            .write_image(image.as_raw(), width, height, ExtendedColorType::Rgb8)
             .map_err(|error| fp_scoring::error_text(&error))?;
         Ok(STANDARD.encode(&jpeg))
     }
-}
-
-/// Boxes of a sample on its grid, `[x, y, width, height]` in tokens.
-pub(super) fn boxes_on_grid(run: &Run, record: &ReportSample) -> Vec<[f64; 4]> {
-    let (Some(side), Some(aspect), Some([width, height])) = (
-        run.grid_side(),
-        run.spec.model.image_aspect,
-        record.image_size,
-    ) else {
-        return Vec::new();
-    };
-    let square = aspect.square(ImageSize { height, width });
-    let cell = square.side as f64 / side as f64;
-    let (dx, dy) = (square.left as f64, square.top as f64);
-    let limit = |value: f64| (value / cell).clamp(0.0, side as f64);
-    record
-        .boxes
-        .iter()
-        .map(|&[x0, y0, x1, y1]| {
-            let (left, top) = (limit(x0 + dx), limit(y0 + dy));
-            [left, top, limit(x1 + dx) - left, limit(y1 + dy) - top]
-        })
-        .filter(|b| b[2] > 0.0 && b[3] > 0.0)
-        .collect()
 }

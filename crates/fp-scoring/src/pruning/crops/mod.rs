@@ -180,16 +180,22 @@ pub(super) fn way(
             reason,
         })
     };
+    let refuse_tower = |reason: String| {
+        Err(PlanError::Tower {
+            method: method.to_owned(),
+            reason,
+        })
+    };
     match setting.crops {
         ImageCrops::One => Ok(Way::OneSet),
-        ImageCrops::Unpadded if looks_at_tower => refuse(
+        ImageCrops::Unpadded if looks_at_tower => refuse_tower(
             "it reads the vision tower, which sees each crop by itself, and with padding removed \
              and newlines added the image tokens don't form whole crops; no authors define it \
              there. Expected `--anyres fixed-2880`, the form that papers report, or one square \
              image, `--aspect pad`"
                 .to_owned(),
         ),
-        ImageCrops::Joined if looks_at_tower => refuse(
+        ImageCrops::Joined if looks_at_tower => refuse_tower(
             "it reads the vision tower, of whose patches several form one image token in this \
              model; no authors define it there. Expected a method that reads the decoder"
                 .to_owned(),

@@ -45,7 +45,12 @@ impl PruningMethod for Downsample {
         }
         let [columns, rows] = corner;
         let input = ImageInput::Shrunk { columns, rows };
-        Ok(before_decoder(input, Corner { grid, corner }, corner))
+        Ok(before_decoder(
+            setting,
+            input,
+            Corner { grid, corner },
+            corner,
+        ))
     }
 }
 

@@ -71,6 +71,10 @@ impl PublishedMethod for FasterVlm {
         Ok(MethodChoice::plain(&kept, selection))
     }
 
+    fn looks_at_class_token(&self) -> bool {
+        true
+    }
+
     fn stages(
         &self,
         params: &MethodParams,

@@ -6,7 +6,7 @@
 //! rest of T by the last layer but one, without the anchors. Spatial order.
 //! Shapes: `shallow` [N], `deep` [N]. Source: HiPrune @ 6e83a1240874, `llava_arch.py`.
 //!
-//! Neighbours are index arithmetic: j ± 1 wraps from one row into the next, and what falls
+//! A tower without a class token (SigLIP) has N queries. Neighbours are index arithmetic: j ± 1 wraps from one row into the next, and what falls
 //! out of the image is its first or last token. More anchors than T fail in the authors'
 //! code and are refused here.
 
@@ -136,7 +136,7 @@ impl PublishedMethod for HiPrune {
     fn stages(
         &self,
         params: &MethodParams,
-        _setting: &PlanSetting,
+        setting: &PlanSetting,
     ) -> Result<Vec<PublishedStage>, PublishedError> {
         let layer = params.count("object_layer")?;
         let shallow = i64::try_from(layer).unwrap_or(i64::MAX) - 1;
@@ -156,7 +156,9 @@ impl PublishedMethod for HiPrune {
                 ),
                 (
                     "deep",
-                    Source::VisionMean(VisionNeed::ReceivedAttention(-2)),
+                    Source::VisionMean(VisionNeed::ReceivedAttention(shared::feature_layer(
+                        setting,
+                    ))),
                 ),
             ],
         }])

@@ -118,6 +118,10 @@ impl PublishedMethod for HoloV {
         Ok(choice.with("allocated", Extra::Indices(chosen.allocated)))
     }
 
+    fn looks_at_class_token(&self) -> bool {
+        true
+    }
+
     fn stages(
         &self,
         params: &MethodParams,

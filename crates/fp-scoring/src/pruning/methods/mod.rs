@@ -61,7 +61,8 @@ pub use vscan::{VScan, VScanTokens, vscan_tokens};
 use std::sync::Arc;
 
 use crate::{
-    BudgetError, Evidence, ImageInput, Plan, PositionRule, SelectError, Selector, Site, Stage,
+    BudgetError, Evidence, ImageInput, Plan, PlanSetting, PositionRule, SelectError, Selector,
+    Site, Stage,
 };
 
 /// Refuses R outside 1..=N.
@@ -102,8 +103,10 @@ fn smaller_grid([columns, rows]: [usize; 2], kept: usize) -> [usize; 2] {
     best.0
 }
 
-/// One stage before layer 1 that lets a grid of `cells` through, numbered anew.
+/// One stage before layer 1 that lets a grid of `cells` through, numbered anew where positions
+/// are a line.
 fn before_decoder(
+    setting: &PlanSetting,
     input: ImageInput,
     selector: impl Selector + 'static,
     [columns, rows]: [usize; 2],
@@ -115,7 +118,7 @@ fn before_decoder(
             selector: Arc::new(selector),
             kept: columns * rows,
         }],
-        positions: PositionRule::Renumber,
+        positions: setting.positions(PositionRule::Renumber),
     }
 }
 

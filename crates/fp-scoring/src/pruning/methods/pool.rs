@@ -42,7 +42,7 @@ impl PruningMethod for Pool {
         let grid = setting.one_grid(self.name())?;
         let cells = smaller_grid(grid, setting.kept_before_decoder()?);
         let average = Average { grid, cells };
-        Ok(before_decoder(ImageInput::Whole, average, cells))
+        Ok(before_decoder(setting, ImageInput::Whole, average, cells))
     }
 }
 

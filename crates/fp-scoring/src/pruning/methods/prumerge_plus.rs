@@ -114,6 +114,10 @@ impl PublishedMethod for PruMergePlus {
         false
     }
 
+    fn looks_at_class_token(&self) -> bool {
+        true
+    }
+
     fn stages(
         &self,
         params: &MethodParams,

@@ -104,6 +104,10 @@ impl PublishedMethod for Scope {
         Ok(MethodChoice::plain(&kept, selection).with_picked(picked))
     }
 
+    fn looks_at_class_token(&self) -> bool {
+        true
+    }
+
     fn stages(
         &self,
         params: &MethodParams,

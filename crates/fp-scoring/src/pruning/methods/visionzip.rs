@@ -170,6 +170,10 @@ impl PublishedMethod for VisionZip {
         ])
     }
 
+    fn looks_at_class_token(&self) -> bool {
+        true
+    }
+
     fn stages(
         &self,
         params: &MethodParams,

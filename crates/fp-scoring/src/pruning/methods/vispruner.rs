@@ -8,6 +8,9 @@
 //! projector. Shapes: `cls_attention` [H, N], `hidden` [N+1, D].
 //! Source: VisPruner @ aefa01adc7c7, `llava_arch.py encode_images`.
 //!
+//! Of a tower without a class token (SigLIP) the paper takes the attention that each patch
+//! receives, the mean over all rows, in its place; `hidden` has the patches alone there, [N, D].
+//!
 //! The authors' code fails where |R| is odd (⌊T·r⌋ odd with N even: T = 58, 10, 14, 30, …
 //! at r = 0.5) and where a has fewer rows than a round drops (N = 576: T = 8 and 4), and
 //! sometimes keeps T − 1 there. Here the odd element goes to a, and a round drops at most
@@ -15,7 +18,9 @@
 //! sets (in f16 67 to 81 % of its own f64 set); this is computed in f64. The rule knows an
 //! order and so isn't indifferent to permuting tokens where attention ties.
 
-use crate::pruning::published::shared::{CLS_ATTENTION, HIDDEN, KEEP, patch_features};
+use crate::pruning::published::shared::{
+    CLS_ATTENTION, HIDDEN, KEEP, feature_layer, patch_features,
+};
 use crate::pruning::published::{
     Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
     ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
@@ -70,6 +75,8 @@ static CARD: PublishedCard = PublishedCard {
     disagreements: &[
         "the code fails where the rest is odd (T = 58) or a round is larger than its half \
          (T = 8); here the odd token goes to the even places and a round drops at most them",
+        "of a tower without a class token (SigLIP) the paper takes the attention that each patch \
+         receives, mean over all rows; so does this",
         "half precision chooses other sets: in f16 the code keeps 67 to 81 % of its f64 set",
         "LLaVA-NeXT: the authors pin the grid to 672 x 672 and drop newlines, T per crop: the form fixed-2880 here",
     ],
@@ -91,7 +98,13 @@ impl PublishedMethod for VisPruner {
     ) -> Result<MethodChoice, PublishedError> {
         let attention = inputs.matrix("cls_attention")?;
         let num_tokens = attention.num_columns();
-        let features = patch_features(inputs, num_tokens)?;
+        // Of a tower without a class token there is no row of it.
+        let hidden = inputs.matrix("hidden")?;
+        let features = if hidden.num_rows() == num_tokens {
+            hidden
+        } else {
+            patch_features(inputs, num_tokens)?
+        };
         let keep = params.count_up_to("keep", num_tokens, "image tokens")?;
         let chosen = vispruner_tokens(
             &attention.column_means(),
@@ -110,20 +123,28 @@ impl PublishedMethod for VisPruner {
     fn stages(
         &self,
         params: &MethodParams,
-        _setting: &PlanSetting,
+        setting: &PlanSetting,
     ) -> Result<Vec<PublishedStage>, PublishedError> {
         Ok(vec![PublishedStage {
             site: Site::Vision,
             method: &VisPruner,
             params: params.clone(),
             kept: params.count("keep")?,
-            sources: vec![
-                (
-                    "cls_attention",
-                    Source::Vision(VisionNeed::ClassAttention(-2)),
-                ),
-                ("hidden", Source::Vision(VisionNeed::HiddenState(-2))),
-            ],
+            sources: if setting.has_class_token {
+                vec![
+                    (
+                        "cls_attention",
+                        Source::Vision(VisionNeed::ClassAttention(-2)),
+                    ),
+                    ("hidden", Source::Vision(VisionNeed::HiddenState(-2))),
+                ]
+            } else {
+                let received = VisionNeed::ReceivedAttention(feature_layer(setting));
+                vec![
+                    ("cls_attention", Source::Vision(received)),
+                    ("hidden", Source::Vision(VisionNeed::Features)),
+                ]
+            },
         }])
     }
 }

@@ -186,6 +186,10 @@ impl PublishedMethod for VScan {
         ])
     }
 
+    fn looks_at_class_token(&self) -> bool {
+        true
+    }
+
     fn stages(
         &self,
         params: &MethodParams,

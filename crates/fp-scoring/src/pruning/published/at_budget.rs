@@ -149,9 +149,12 @@ impl PruningMethod for AtBudget {
             let params = MethodParams::parse(self.method.card(), ParamScope::Model, &[]);
             params.and_then(|params| published_plan(self.method, &params, None, setting))
         };
-        plan.map_err(|error| PlanError::Setting {
-            method: self.name().to_owned(),
-            reason: error_text(&error),
+        plan.map_err(|error| match error {
+            PublishedError::Plan(error @ PlanError::Tower { .. }) => error,
+            other => PlanError::Setting {
+                method: self.name().to_owned(),
+                reason: error_text(&other),
+            },
         })
     }
 }

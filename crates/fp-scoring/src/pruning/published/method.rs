@@ -72,6 +72,11 @@ pub trait PublishedMethod: Debug + Send + Sync {
         false
     }
 
+    /// Whether it has no meaning in a vision tower without a class token.
+    fn looks_at_class_token(&self) -> bool {
+        false
+    }
+
     /// What its number of tokens is meant for on the crops of LLaVA-NeXT, as its authors have
     /// it; none where that isn't known.
     fn authors_crop_budget(&self) -> Option<CropBudget> {

@@ -4,7 +4,7 @@ use super::{
     Dense, InputCard, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind, ParamScope,
     PublishedError,
 };
-use crate::SelectError;
+use crate::{PlanSetting, SelectError};
 
 /// The class token's attention.
 pub(crate) const CLS_ATTENTION: InputCard = InputCard {
@@ -71,6 +71,13 @@ pub(crate) const RATERS: ParamCard = ParamCard {
     scope: ParamScope::Selection,
     summary: "the text tokens after the image that rate, as sparsevlm_raters finds them",
 };
+
+/// The vision layer whose attention a method looks at as that of the features: the last but one
+/// of LLaVA's CLIP, whose output the features are. Of a tower without a class token, the SigLIP
+/// of LLaVA-OneVision, they are the last one's.
+pub(crate) fn feature_layer(setting: &PlanSetting) -> i64 {
+    if setting.has_class_token { -2 } else { -1 }
+}
 
 /// The features of the patches alone, for N patches.
 pub(crate) fn patch_features(

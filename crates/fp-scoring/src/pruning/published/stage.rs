@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What a published method does with a model, an image size and parameters of its own;
-/// `positions` instead of the authors' rule.
+/// `positions` instead of the authors' rule ([`PlanSetting::positions`]).
 ///
 /// # Errors
 /// Parameters that don't fit the model, or a method that a model can't run.
@@ -28,7 +28,7 @@ pub fn published_plan(
     let card = method.card();
     let plan = Plan {
         stages: stages_of(method, params, setting)?,
-        positions: positions.unwrap_or(card.positions),
+        positions: positions.unwrap_or(setting.positions(card.positions)),
         ..Plan::vanilla()
     };
     plan.check(
@@ -77,12 +77,30 @@ fn way_of(
     )?)
 }
 
+/// Refuses a method that looks at the class token of a tower that has none. Where several patches
+/// are one image token nothing of the tower is looked at, which [`crops::way`] refuses.
+fn check_class_token(method: &dyn PublishedMethod, setting: &PlanSetting) -> Result<(), PlanError> {
+    let is_there = setting.has_class_token || setting.crops == ImageCrops::Joined;
+    if is_there || !method.looks_at_class_token() {
+        return Ok(());
+    }
+    Err(PlanError::Tower {
+        method: method.card().name.to_owned(),
+        reason:
+            "it looks at the class token of the vision tower, and this model's tower has none; \
+                 no rule of its authors for such a tower is known here. Expected a model with a \
+                 CLIP tower, or a method that looks at something else"
+                .to_owned(),
+    })
+}
+
 /// Its stages, the first on each crop by itself where that is how it meets several.
 fn stages_of(
     method: &dyn PublishedMethod,
     params: &MethodParams,
     setting: &PlanSetting,
 ) -> Result<Vec<Stage>, PublishedError> {
+    check_class_token(method, setting)?;
     let stages = method.stages(params, setting)?;
     let stage = |stage: PublishedStage| Stage {
         site: stage.site,
@@ -146,9 +164,12 @@ impl PruningMethod for ConfiguredMethod {
 
     fn plan(&self, setting: &PlanSetting) -> Result<Plan, PlanError> {
         published_plan(self.method, &self.params, self.positions, setting).map_err(|error| {
-            PlanError::Setting {
-                method: self.name.clone(),
-                reason: error_text(&error),
+            match error {
+                PublishedError::Plan(error @ PlanError::Tower { .. }) => error,
+                other => PlanError::Setting {
+                    method: self.name.clone(),
+                    reason: error_text(&other),
+                },
             }
         })
     }

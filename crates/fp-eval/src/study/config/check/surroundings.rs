@@ -154,7 +154,7 @@ fn shape_of(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics) 
         );
         found.add("anyres", message);
     }
-    ModelShape::cut(model, config.anyres)
+    ModelShape::cut(model, config.anyres, config.image_aspect)
 }
 
 /// An answer has to leave room for the question in the positions that the model knows.

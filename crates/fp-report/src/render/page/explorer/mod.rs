@@ -29,7 +29,7 @@ const MOST_SAMPLES: usize = 20_000;
 /// What can be chosen, and where the samples are.
 #[derive(Debug, Serialize)]
 struct Choices {
-    /// Image tokens along one side; 0 where they aren't one square.
+    /// Image tokens along one side; 0 where not every sample has that square.
     side: usize,
     /// Strategies and controls.
     methods: Vec<String>,

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::error::ReportError;
 use crate::render::Source;
-use crate::render::page::pictures::{Pictures, boxes_on_grid};
+use crate::render::page::pictures::Pictures;
+use crate::render::page::view::{View, views};
 
 /// Every sample of a run that was answered.
 #[derive(Debug, Serialize)]
@@ -46,9 +47,12 @@ pub(super) struct Sample {
     /// Picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     p: Option<usize>,
-    /// Boxes on the grid.
+    /// Boxes on the square of tokens that every sample has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     b: Vec<[f64; 4]>,
+    /// Grids of the tokens, where they are a sample's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    g: Vec<View>,
     /// Runs: text, score, kept tokens.
     r: Vec<(usize, f64, usize)>,
     /// Per cell, its run from 1, and 0 for none.
@@ -172,6 +176,11 @@ fn sample(
     let runs = drawn.runs.iter();
     let runs = runs.map(|(text, score, kept)| (texts.index(text), *score, *kept));
     let family = families.binary_search(&record.family);
+    let mut views = views(source.run, record);
+    let boxes: Vec<[f64; 4]> = match source.run.grid_side() {
+        Some(_) => views.drain(..).flat_map(|view| view.boxes).collect(),
+        None => Vec::new(),
+    };
     Sample {
         x: record.index,
         i: record.id.clone(),
@@ -180,10 +189,11 @@ fn sample(
         a: record.answers.clone(),
         n: record.layout.map_or(0, |layout| layout.num_image),
         p: pictures.of(record),
-        b: boxes_on_grid(source.run, record)
+        b: boxes
             .into_iter()
             .map(|corners| corners.map(|value| (value * 100.0).round() / 100.0))
             .collect(),
+        g: views,
         r: runs.collect(),
         c: drawn.cells,
     }

@@ -248,7 +248,7 @@ function explore() {
         const score = run.score === 0 || run.score === 1 ? "" : ", score " + run.score;
         const same = side === "B" && run.number === runOf(sample, pickers.a.cell)?.number ? ", the same as A" : "";
         caption.append(make("p", run.kept + " of " + sample.n + " tokens" + same + score, "small"));
-        if (choices.side > 0) figure.append(view(sample, seen[run.number], run.kept, picture, choices.cells[cell].id));
+        figure.append(...views(sample, seen[run.number], run.kept, picture, choices.cells[cell].id));
       } else {
         caption.append(make("p", "Not answered: this cell doesn't apply to the sample, or failed on it.", "small"));
       }
@@ -264,22 +264,31 @@ function explore() {
     return element;
   }
 
-  /** The picture with dropped patches darkened and boxes framed. */
-  function view(sample, seen, kept, picture, name) {
-    const side = choices.side, total = side * side;
-    const drawn = svg("svg", { class: "view", viewBox: "0 0 " + side + " " + side, role: "img", "aria-label": name + ": " + kept + " of " + total + " patches kept" });
-    drawn.append(svg("rect", { class: "ground", width: side, height: side }));
-    if (picture) drawn.append(svg("image", { href: picture, width: side, height: side }));
-    if (seen !== "*") {
-      const bytes = seen === "-" ? "" : atob(seen);
+  /** The grids of a sample's tokens: its own, or the square that all have. */
+  function gridsOf(sample) {
+    const side = choices.side;
+    if (sample.g) return sample.g;
+    return side > 0 ? [{ c: side, r: side, n: false, f: 0, p: [0, 0, side, side], b: sample.b || [] }] : [];
+  }
+
+  /** Each grid's picture with dropped patches darkened and boxes framed. */
+  function views(sample, seen, kept, picture, name) {
+    const grids = gridsOf(sample), bytes = seen === "-" || seen === "*" ? "" : atob(seen);
+    const isKept = (token) => seen === "*" || bytes.charCodeAt(token >> 3) >> (token & 7) & 1;
+    return grids.map((grid, index) => {
+      const which = grids.length > 1 ? ", grid " + (index + 1) + " of " + grids.length : "";
+      const drawn = svg("svg", { class: "view", viewBox: "0 0 " + grid.c + " " + grid.r, role: "img", "aria-label": name + ": " + kept + " of " + sample.n + " patches kept" + which });
+      drawn.append(svg("rect", { class: "ground", width: grid.c, height: grid.r }));
+      const [left, top, wide, tall] = grid.p;
+      if (picture) drawn.append(svg("image", { href: picture, x: left, y: top, width: wide, height: tall, preserveAspectRatio: "none" }));
       let path = "";
-      for (let token = 0; token < total; token++) {
-        if (!(bytes.charCodeAt(token >> 3) >> (token & 7) & 1)) path += "M" + (token % side) + " " + Math.floor(token / side) + "h1v1h-1z";
+      for (let row = 0; row < grid.r; row++) for (let column = 0; column < grid.c; column++) {
+        if (!isKept(grid.f + row * (grid.c + (grid.n ? 1 : 0)) + column)) path += "M" + column + " " + row + "h1v1h-1z";
       }
-      drawn.append(svg("path", { class: "dropped", d: path }));
-    }
-    for (const [x, y, width, height] of sample.b || []) drawn.append(svg("rect", { class: "box", x, y, width, height }));
-    return drawn;
+      if (path) drawn.append(svg("path", { class: "dropped", d: path }));
+      for (const [x, y, width, height] of grid.b) drawn.append(svg("rect", { class: "box", x, y, width, height }));
+      return drawn;
+    });
   }
 
   function missing(error) {
