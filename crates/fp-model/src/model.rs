@@ -69,16 +69,6 @@ impl LoadOptions {
     }
 
     pub(crate) fn context(&self, config: &ModelConfig) -> Result<ComputeContext> {
-        if !self.device.is_cpu() && !config.family.card().runs_on_gpu() {
-            return Err(ModelError::InputValue {
-                what: "the device",
-                found: "a GPU".to_owned(),
-                expected: format!(
-                    "cpu: models of the family {} run there alone",
-                    config.family
-                ),
-            });
-        }
         self.formats(config.stored_dtype.as_deref())
     }
 

@@ -151,14 +151,7 @@ pub(crate) fn activate(
         let kind = match activation {
             Activation::Gelu => ActivationKind::Gelu,
             Activation::QuickGelu => ActivationKind::QuickGelu,
-            // No family with it runs on a GPU.
-            Activation::GeluTanh => {
-                return Err(ModelError::InputValue {
-                    what: "an activation on a GPU",
-                    found: "gelu_pytorch_tanh".to_owned(),
-                    expected: "gelu or quick_gelu".to_owned(),
-                });
-            }
+            Activation::GeluTanh => ActivationKind::GeluTanh,
         };
         return crate::gpu::activated(x, bias, kind);
     }

@@ -22,6 +22,12 @@ impl Position {
             column: at,
         }
     }
+
+    /// Whether it is the same on all axes.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn is_on_line(self) -> bool {
+        self == Position::line(self.time)
+    }
 }
 
 /// How a sequence is numbered, nothing dropped.

@@ -6,3 +6,4 @@ mod golden;
 mod masked;
 mod permuted;
 mod properties;
+mod towers;

@@ -42,19 +42,37 @@ fn generating_gives_the_same_on_both_devices() {
 
 #[test]
 fn a_study_chooses_and_answers_the_same_on_both_devices() {
+    studied("embedded");
+}
+
+#[test]
+fn a_study_of_images_of_any_size_does_too() {
+    studied(&format!("{GOLDEN}/families/qwen2_5_vl/b2"));
+}
+
+/// A study of a model on both devices chooses and answers the same.
+fn studied(model: &str) {
     let Some(from) = libraries() else {
         eprintln!("no emulated libraries, nothing was checked");
         return;
     };
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.json");
-    let text = r#"{"study": "a", "head_selection_strategies": ["variance", "entropy"],
-        "query_selection_strategies": ["last_token"], "normalization": "l1", "prune_layer": 2,
-        "budgets": [{"retention": 0.1736}], "num_selected_heads": ["1/2"],
+    let text = serde_json::json!({
+        "study": "a",
+        "head_selection_strategies": ["variance", "entropy"],
+        "query_selection_strategies": ["last_token"],
+        "normalization": "l1",
+        "prune_layer": 2,
+        "budgets": [{"retention": 0.1736}],
+        "num_selected_heads": ["1/2"],
         "controls": {"vanilla": true, "random_seeds": [1], "drop_all": true},
-        "model": "embedded", "datasets": ["embedded:select"], "max_new_tokens": 2,
-        "dtype": "f32"}"#;
-    std::fs::write(&config, text).unwrap();
+        "model": model,
+        "datasets": ["embedded:select"],
+        "max_new_tokens": 2,
+        "dtype": "f32",
+    });
+    std::fs::write(&config, text.to_string()).unwrap();
     let config = config.display().to_string();
     let [cpu, cuda] = ["cpu", "cuda"].map(|device| {
         let run = dir.path().join(device);
@@ -109,4 +127,34 @@ fn efficiency_is_measured_on_a_gpu() {
     assert_eq!(measured["plan"]["device"], "cuda");
     assert_eq!(measured["is_repeatable"], true);
     assert_eq!(measured["schedules"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn every_family_answers_the_same_on_both_devices() {
+    let Some(from) = libraries() else {
+        eprintln!("no emulated libraries, nothing was checked");
+        return;
+    };
+    for family in ["llava_onevision", "qwen2_vl", "qwen2_5_vl"] {
+        let model = format!("--model={GOLDEN}/families/{family}/b2");
+        let image = format!("--image={GOLDEN}/families/wide.png");
+        for pruned in [vec![], vec!["--keep=5", "--num-selected-heads=all"]] {
+            let [cpu, cuda] = ["cpu", "cuda"].map(|device| {
+                let fixed = [
+                    "generate",
+                    "--prompt=What color is it?",
+                    "--max-new-tokens=4",
+                    "--dtype=f32",
+                ];
+                let all = [&fixed[..], &[&model, &image], &pruned].concat();
+                json(&from, device, &all)
+            });
+            for key in ["token_ids", "layout", "text"] {
+                assert!(!cpu[key].is_null(), "{family}, {key}");
+                assert_eq!(cpu[key], cuda[key], "{family}, {key}");
+            }
+            let kept = |answer: &serde_json::Value| answer["stages"][0]["kept"].clone();
+            assert_eq!(kept(&cpu), kept(&cuda), "{family}");
+        }
+    }
 }

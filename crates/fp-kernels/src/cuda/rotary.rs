@@ -13,8 +13,11 @@ use super::kv_runs::KvRunTable;
 use super::launch::Launch;
 use super::sys;
 use crate::KernelError;
+use crate::error::check_shape;
 
-/// Cosines and sines of every position, `[positions, D/2]` each, in device memory.
+/// Cosines and sines of every position, `[positions, D/2]` each, in device memory. A position
+/// is a row of the table: a place on a line ([`RotaryAngles::new`]), or whatever the given
+/// angles are of ([`RotaryAngles::of_rows`]).
 #[derive(Debug)]
 pub struct RotaryAngles {
     cosines: CudaSlice<f32>,
@@ -36,24 +39,36 @@ impl RotaryAngles {
         stretch: f32,
         num_positions: usize,
     ) -> Result<RotaryAngles, CudaError> {
-        const OP: &str = "rotary angles";
-        check_multiple(OP, "D", head_dim, 2)?;
-        if head_dim == 0 || num_positions == 0 {
-            return Err(KernelError::EmptyShape {
-                op: OP,
-                tensor: "[positions, D]",
-                shape: vec![num_positions, head_dim],
-            }
-            .into());
-        }
+        check_table([num_positions, head_dim])?;
         let (cosines, sines) = rotary_angles(head_dim, theta, stretch, num_positions);
-        let upload = |values: &Vec<f32>| {
-            let failed = |source| CudaError::Driver { op: OP, source };
+        RotaryAngles::of_rows(stream, head_dim, &cosines, &sines)
+    }
+
+    /// Given cosines and sines, `[rows, D/2]` each: of tokens whose frequencies turn by
+    /// several axes, which no table by one position has.
+    ///
+    /// # Errors
+    /// An odd D, no rows, cosines or sines that don't fill whole rows or differ in number, or
+    /// memory that can't be had.
+    pub fn of_rows(
+        stream: &Arc<CudaStream>,
+        head_dim: usize,
+        cosines: &[f32],
+        sines: &[f32],
+    ) -> Result<RotaryAngles, CudaError> {
+        let half = head_dim / 2;
+        let num_positions = cosines.len().checked_div(half).unwrap_or(0);
+        check_table([num_positions, head_dim])?;
+        for (tensor, values) in [("cosines", cosines), ("sines", sines)] {
+            check_shape(TABLE, tensor, &[num_positions, half], values.len())?;
+        }
+        let upload = |values: &[f32]| {
+            let failed = |source| CudaError::Driver { op: TABLE, source };
             stream.clone_htod(values).map_err(failed)
         };
         Ok(RotaryAngles {
-            cosines: upload(&cosines)?,
-            sines: upload(&sines)?,
+            cosines: upload(cosines)?,
+            sines: upload(sines)?,
             num_positions,
             head_dim,
         })
@@ -63,6 +78,21 @@ impl RotaryAngles {
     pub fn num_positions(&self) -> usize {
         self.num_positions
     }
+}
+
+const TABLE: &str = "rotary angles";
+
+fn check_table([num_positions, head_dim]: [usize; 2]) -> Result<(), CudaError> {
+    check_multiple(TABLE, "D", head_dim, 2)?;
+    if head_dim == 0 || num_positions == 0 {
+        return Err(KernelError::EmptyShape {
+            op: TABLE,
+            tensor: "[positions, D]",
+            shape: vec![num_positions, head_dim],
+        }
+        .into());
+    }
+    Ok(())
 }
 
 /// Cosines and sines `[num_positions, head_dim / 2]` of the angles

@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 
 use cudarc::driver::sys::{self, CUresult};
+use fp_kernels::cuda::RotaryAngles;
 use fp_kernels::cuda::emulated::{last_refusal, simulate};
 
 use super::gpu;
@@ -92,4 +93,25 @@ fn memory_ends() {
     assert!(stream.alloc_zeros::<u8>(600).is_ok());
     assert!(simulate("memory", total as u64));
     assert!(!simulate("colour", 3));
+}
+
+#[test]
+fn given_angles_fill_whole_rows() {
+    let Some(gpu) = gpu("given_angles_fill_whole_rows") else {
+        return;
+    };
+    let values = [0.5; 6];
+    let of = |head_dim, [cosines, sines]: [usize; 2]| {
+        RotaryAngles::of_rows(&gpu.stream, head_dim, &values[..cosines], &values[..sines])
+    };
+    assert_eq!(of(4, [6, 6]).unwrap().num_positions(), 3);
+    for (head_dim, lengths) in [
+        (4, [5, 5]),
+        (4, [6, 4]),
+        (3, [6, 6]),
+        (4, [0, 0]),
+        (0, [4, 4]),
+    ] {
+        assert!(of(head_dim, lengths).is_err(), "{head_dim}, {lengths:?}");
+    }
 }

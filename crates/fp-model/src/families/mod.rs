@@ -61,9 +61,6 @@ pub(crate) trait ModelFamily: Sync {
         IMAGE_PLACEHOLDER
     }
 
-    /// Whether it is computed on a GPU too.
-    fn runs_on_gpu(&self) -> bool;
-
     /// Every tensor of the vision part and the connector.
     fn vision_tensors(&self, config: &ModelConfig, names: &Names) -> Vec<ExpectedTensor> {
         square_tensors(config, names)

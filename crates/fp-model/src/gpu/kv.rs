@@ -37,20 +37,8 @@ impl KvMemory {
         num_layers: usize,
         len: usize,
     ) -> Result<Vec<KvMemory>> {
-        let Device::Cuda(device) = &context.device else {
-            return Err(ModelError::InputValue {
-                what: "the device of a KV cache",
-                found: format!("{:?}", context.device),
-                expected: "a CUDA device".to_owned(),
-            });
-        };
         let stride = len.next_multiple_of(ALIGNMENT);
-        let memory = by_format!(
-            context.dtype,
-            "the KV cache",
-            allocate(device, 2 * num_layers * stride)
-        )?;
-        let memory = Arc::new(memory);
+        let memory = memory_of(context, 2 * num_layers * stride)?;
         Ok((0..num_layers)
             .map(|layer| KvMemory {
                 memory: Arc::clone(&memory),
@@ -58,6 +46,19 @@ impl KvMemory {
                 len,
             })
             .collect())
+    }
+
+    /// As [`KvMemory::of_layers`], of one run that several layers fill in turn.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn of_layer(context: &ComputeContext, len: usize) -> Result<KvMemory> {
+        let stride = len.next_multiple_of(ALIGNMENT);
+        Ok(KvMemory {
+            memory: memory_of(context, 2 * stride)?,
+            starts: [0, stride],
+            len,
+        })
     }
 
     /// Bytes of keys and values.
@@ -110,6 +111,18 @@ impl KvMemory {
         use candle_core::backend::BackendStorage;
         by_format!(self.memory.dtype(), "the KV cache", host_keys_of(self))
     }
+}
+
+fn memory_of(context: &ComputeContext, len: usize) -> Result<Arc<CudaStorage>> {
+    let Device::Cuda(device) = &context.device else {
+        return Err(ModelError::InputValue {
+            what: "the device of a KV cache",
+            found: format!("{:?}", context.device),
+            expected: "a CUDA device".to_owned(),
+        });
+    };
+    let memory = by_format!(context.dtype, "the KV cache", allocate(device, len))?;
+    Ok(Arc::new(memory))
 }
 
 fn allocate<T: Element>(device: &candle_core::CudaDevice, len: usize) -> Result<CudaStorage> {

@@ -7,6 +7,7 @@ mod attention;
 mod choose;
 mod gather;
 mod kv;
+mod residual;
 mod rows;
 mod score;
 mod values;
@@ -16,11 +17,10 @@ pub(crate) use attention::{Projected, QueryRows};
 pub(crate) use choose::{Choice, check_finite, choose_tokens};
 pub(crate) use gather::{Columns, rows_of, rows_of_both};
 pub(crate) use kv::KvMemory;
-pub(crate) use rows::{
-    NormWeights, activated, add_and_norm, added, added_and_normed, gated, norm_of, normed,
-};
+pub(crate) use residual::Residual;
+pub(crate) use rows::{NormWeights, activated, added, added_and_normed, gated, normed};
 pub(crate) use score::{DeviceCombined, LayerAttention};
-pub(crate) use values::{Element, by_format, concatenated, copy_of, host_values, tensor, view};
+pub(crate) use values::{Element, by_format, concatenated, host_values, tensor, view};
 pub(crate) use word::with_word;
 
 use std::sync::Arc;

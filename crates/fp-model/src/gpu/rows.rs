@@ -66,7 +66,7 @@ pub(crate) fn added(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 }
 
 /// Adds rows `add [T, D]` to the residual stream and returns the norm of the sum.
-pub(crate) fn add_and_norm<T: Element>(
+pub(super) fn add_and_norm<T: Element>(
     device: &CudaDevice,
     residual: &mut CudaSlice<T>,
     add: &Tensor,
@@ -82,7 +82,7 @@ pub(crate) fn add_and_norm<T: Element>(
 }
 
 /// The norm of the residual stream as it is.
-pub(crate) fn norm_of<T: Element>(
+pub(super) fn norm_of<T: Element>(
     device: &CudaDevice,
     residual: &CudaSlice<T>,
     num_rows: usize,

@@ -262,8 +262,7 @@ impl Attention {
                 columns,
             };
             let dtype = selected.dtype();
-            let rows = crate::gpu::by_format!(dtype, "queries", on_gpu(&asked, cache))?;
-            return Ok(AttentionStore::device(rows));
+            return crate::gpu::by_format!(dtype, "queries", on_gpu(&asked, cache));
         }
         let (keys, _) = cache.tensors()?;
         let queries = heads_of(
@@ -278,12 +277,41 @@ impl Attention {
     }
 }
 
+/// Attention to as many tokens as the kernels score stays on the GPU. To more, which images cut
+/// into many crops have, it is computed in parts and goes to the host, where it is scored.
 #[cfg(feature = "cuda")]
 fn on_gpu<T: crate::gpu::Element>(
     asked: &crate::gpu::QueryRows<'_>,
     cache: &LayerCache,
-) -> Result<Tensor> {
-    asked.attention::<T>(cache.to_read()?)
+) -> Result<AttentionStore> {
+    let (columns, most) = (
+        &asked.columns,
+        fp_kernels::cuda::FP_MAX_IMAGE_TOKENS as usize,
+    );
+    if columns.len() <= most {
+        let rows = asked.attention::<T>(cache.to_read()?)?;
+        return Ok(AttentionStore::device(rows));
+    }
+    let mut parts = Vec::new();
+    for start in columns.clone().step_by(most) {
+        let part = crate::gpu::QueryRows {
+            columns: start..columns.end.min(start + most),
+            ..*asked
+        };
+        let width = part.columns.len();
+        parts.push((
+            ops::host_values(&part.attention::<T>(cache.to_read()?)?)?,
+            width,
+        ));
+    }
+    let num_rows = asked.shape.num_heads * asked.visible.len();
+    let mut joined = Vec::with_capacity(num_rows * columns.len());
+    for row in 0..num_rows {
+        for (values, width) in &parts {
+            joined.extend_from_slice(&values[row * width..(row + 1) * width]);
+        }
+    }
+    Ok(AttentionStore::host(joined))
 }
 
 /// The last tokens of a sequence's cache, with their rows among the projections.

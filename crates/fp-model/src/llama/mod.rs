@@ -28,6 +28,8 @@ use std::ops::Range;
 
 use mlp::Mlp;
 pub(crate) use rope::Rotary;
+#[cfg(feature = "cuda")]
+pub(crate) use rope::cosines_and_sines;
 
 /// One sequence's part in a run through layers.
 #[derive(Debug)]

@@ -17,36 +17,53 @@ pub(crate) struct Rotary {
     head_dim: usize,
 }
 
+/// Angles `position · theta^(−2i / head_dim)` of each position, `[T, head_dim / 2]`, in `f32` as
+/// the reference has them. Which axis of the position turns frequency i, the configuration says.
+pub(super) fn angles<'p>(
+    config: &TextConfig,
+    positions: &'p [Position],
+) -> impl Iterator<Item = f32> + use<'p> {
+    let head_dim = config.head_dim();
+    let half = head_dim / 2;
+    let frequencies: Vec<f32> = (0..half)
+        .map(|i| config.rope_theta.powf(-2.0 * i as f64 / head_dim as f64) as f32)
+        .collect();
+    let stretch = match config.rope_scaling {
+        RopeScaling::None => 1.0,
+        RopeScaling::Linear(factor) => factor as f32,
+    };
+    let axes = config.rope_axes();
+    (0..positions.len() * half).map(move |at| {
+        let (position, index) = (positions[at / half], at % half);
+        let along = [position.time, position.row, position.column];
+        let axis = axes.as_ref().map_or(0, |axes| axes[index]);
+        along[axis] as f32 / stretch * frequencies[index]
+    })
+}
+
+/// Cosines and sines of `len` angles, taken in `f64` and rounded.
+pub(crate) fn cosines_and_sines(
+    angles: impl Iterator<Item = f32>,
+    len: usize,
+) -> (Vec<f32>, Vec<f32>) {
+    let (mut cosines, mut sines) = (Vec::with_capacity(len), Vec::with_capacity(len));
+    for angle in angles {
+        let (sine, cosine) = f64::from(angle).sin_cos();
+        cosines.push(cosine as f32);
+        sines.push(sine as f32);
+    }
+    (cosines, sines)
+}
+
 impl Rotary {
-    /// Angles `position · theta^(−2i / head_dim)`, in `f32` as the reference has them. Which
-    /// axis of the position turns frequency i, the configuration says.
+    /// Of a decoder's tokens at `positions`.
     pub(crate) fn new(
         config: &TextConfig,
         positions: &[Position],
         context: &ComputeContext,
     ) -> Result<Rotary> {
-        let head_dim = config.head_dim();
-        let half = head_dim / 2;
-        let frequencies: Vec<f32> = (0..half)
-            .map(|i| config.rope_theta.powf(-2.0 * i as f64 / head_dim as f64) as f32)
-            .collect();
-        let stretch = match config.rope_scaling {
-            RopeScaling::None => 1.0,
-            RopeScaling::Linear(factor) => factor as f32,
-        };
-        let axes = config.rope_axes();
-        let angles = positions.iter().flat_map(|position| {
-            let along = [position.time, position.row, position.column].map(|at| at as f32);
-            frequencies
-                .iter()
-                .enumerate()
-                .map(move |(index, frequency)| (index, along, *frequency))
-        });
-        let angles = angles.map(|(index, along, frequency)| {
-            let axis = axes.as_ref().map_or(0, |axes| axes[index]);
-            along[axis] / stretch * frequency
-        });
-        Rotary::of_angles(angles, positions.len(), head_dim, context)
+        let angles = angles(config, positions);
+        Rotary::of_angles(angles, positions.len(), config.head_dim(), context)
     }
 
     /// Of given angles, `[T, head_dim / 2]`.
@@ -56,13 +73,7 @@ impl Rotary {
         head_dim: usize,
         context: &ComputeContext,
     ) -> Result<Rotary> {
-        let len = num_rows * (head_dim / 2);
-        let (mut cos, mut sin) = (Vec::with_capacity(len), Vec::with_capacity(len));
-        for angle in angles {
-            let (s, c) = f64::from(angle).sin_cos();
-            cos.push(c as f32);
-            sin.push(s as f32);
-        }
+        let (cos, sin) = cosines_and_sines(angles, num_rows * (head_dim / 2));
         let tensor = |values| Tensor::from_vec(values, (num_rows, head_dim / 2), &context.device);
         Ok(Rotary {
             cos: tensor(cos)?,

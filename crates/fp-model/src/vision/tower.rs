@@ -10,9 +10,7 @@ use super::request::{VisionRead, VisionRequest};
 use crate::config::{FeatureSelect, ModelConfig, TowerKind, VisionConfig};
 use crate::error::{ModelError, Result};
 use crate::linear::Linear;
-use crate::ops::concatenated;
-#[cfg(feature = "cuda")]
-use crate::ops::gather_ids;
+use crate::ops::{self, concatenated, gather_ids};
 use crate::weights::{ComputeContext, Loader, Names};
 
 /// Images encoded at a time, so that an any-resolution grid takes no more memory
@@ -213,9 +211,9 @@ impl VisionTower {
         let embedded = self.patch_embedding.forward(&patches)?;
         let width = config.hidden_size;
         let (Some(class), Some(pre_norm)) = (&self.class_embedding, &self.pre_norm) else {
-            let embedded = embedded.reshape((count, grid * grid, width))?;
-            let embedded = embedded.broadcast_add(&self.position_embedding)?;
-            return Ok(embedded.flatten_to(1)?);
+            let places = (0..count).flat_map(|_| 0..(grid * grid) as u32);
+            let positions = gather_ids(&self.position_embedding, &places.collect::<Vec<_>>())?;
+            return ops::add(&embedded, &positions);
         };
         #[cfg(feature = "cuda")]
         if self.context.device.is_cuda() {

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each program of tests uses its own part
 
 pub(crate) mod checkpoint;
+pub(crate) mod family;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

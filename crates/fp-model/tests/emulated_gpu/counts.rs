@@ -13,6 +13,7 @@ use fp_scoring::{
 };
 
 use crate::common::greedy;
+use crate::families::Small;
 use crate::support::{gpu, numbers, prompt};
 
 fn model(num_layers: usize, device: &Device) -> LlavaModel {
@@ -68,6 +69,64 @@ fn a_prefill() {
 #[test]
 fn a_grid_before_decoding() {
     alone("counts::grid");
+}
+
+#[test]
+fn an_image_of_any_size() {
+    alone("counts::any_size");
+}
+
+/// Nothing goes to the device inside a layer of a tower with windows or of a decoder that turns
+/// by three axes, whose biases are a launch each.
+#[test]
+#[ignore = "started by another test, in a process of its own"]
+fn any_size() {
+    let device = gpu("any_size").unwrap();
+    let (mut towers, mut prefills) = (Vec::new(), Vec::new());
+    for num_layers in [2_usize, 5] {
+        let small = Small::Qwen25;
+        let mut config = small.config([8, 2]);
+        (config.vision.num_layers, config.text.num_layers) = (num_layers, num_layers);
+        let options = LoadOptions {
+            device: device.clone(),
+            dtype: Some(DType::F32),
+            ..LoadOptions::default()
+        };
+        let model = LlavaModel::random_of(config, 3, &options).unwrap();
+        let pixels = small.pixels(3);
+        let features = model.encode_image(&pixels).unwrap();
+        let tower = counted(|| {
+            model.encode_image(&pixels).unwrap();
+        });
+        let prompt = prompt(&model, 3, 6);
+        let sample = Sample {
+            prompt: &prompt,
+            features: &features,
+        };
+        let prefill = counted(|| {
+            model.prefill(&[sample]).unwrap();
+        });
+        for (what, counts) in [("a tower", &tower), ("a prefill", &prefill)] {
+            let launches = counts.all_launches();
+            println!(
+                "{num_layers} layers, {what}: {launches} launches, {} uploads",
+                counts.host_to_device_copies
+            );
+            assert!(
+                launches <= 14 * num_layers as u64 + 20,
+                "{what}: {launches}"
+            );
+            assert_eq!(
+                (counts.device_to_host_copies, counts.synchronisations),
+                (1, 0),
+                "{what}"
+            );
+        }
+        towers.push(tower.host_to_device_copies);
+        prefills.push(prefill.host_to_device_copies);
+    }
+    assert_eq!(towers[0], towers[1]);
+    assert_eq!(prefills[0], prefills[1]);
 }
 
 #[test]

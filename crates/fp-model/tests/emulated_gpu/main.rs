@@ -7,6 +7,7 @@
 mod common;
 mod counts;
 mod device;
+mod families;
 mod methods;
 mod model;
 mod support;

@@ -1,5 +1,7 @@
 //! The same model on the CPU and on the emulated GPU.
 
+use std::fmt::Debug;
+
 use candle_core::{DType, Device};
 use fp_model::{
     GenerateOptions, ImageFeatures, LlavaModel, PrefixOptions, Sample, VisionRead, VisionRequest,
@@ -22,7 +24,7 @@ fn pair(which: Which, device: &Device) -> [LlavaModel; 2] {
 }
 
 #[track_caller]
-fn check(what: &str, which: Which, a: &[f32], b: &[f32]) {
+pub(crate) fn check(what: &str, which: impl Debug, a: &[f32], b: &[f32]) {
     let largest = a.iter().fold(1.0, |most: f32, x| most.max(x.abs()));
     let difference = largest_difference(a, b) / largest;
     assert!(difference <= TOLERANCE, "{which:?}, {what}: {difference:e}");
@@ -58,7 +60,11 @@ fn vision_tower_projector_and_evidence() {
     }
 }
 
-fn prefix_of(model: &LlavaModel, features: &ImageFeatures, depth: usize) -> fp_model::Prefix {
+pub(crate) fn prefix_of(
+    model: &LlavaModel,
+    features: &ImageFeatures,
+    depth: usize,
+) -> fp_model::Prefix {
     let prompt = prompt(model, 4, 7);
     let layout = TokenLayout {
         num_system: 4,
@@ -131,8 +137,8 @@ fn prefixes_attention_selections_and_branches() {
 }
 
 #[track_caller]
-fn same_tokens(
-    which: Which,
+pub(crate) fn same_tokens(
+    which: impl Debug,
     cpu: &LlavaModel,
     gpu: &LlavaModel,
     [a, b]: [&mut fp_model::Branches; 2],

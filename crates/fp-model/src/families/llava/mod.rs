@@ -94,8 +94,4 @@ impl ModelFamily for Llava {
     fn begins_with_bos(&self) -> bool {
         true
     }
-
-    fn runs_on_gpu(&self) -> bool {
-        true
-    }
 }

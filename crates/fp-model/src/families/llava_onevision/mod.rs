@@ -80,10 +80,6 @@ impl ModelFamily for LlavaOnevision {
     fn begins_with_bos(&self) -> bool {
         false
     }
-
-    fn runs_on_gpu(&self) -> bool {
-        false
-    }
 }
 
 /// The number behind `anyres_max_`.

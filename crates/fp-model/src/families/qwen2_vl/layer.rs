@@ -36,6 +36,15 @@ impl Norm {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    pub(super) fn weights(&self) -> crate::gpu::NormWeights<'_> {
+        crate::gpu::NormWeights {
+            weight: &self.weight,
+            bias: self.bias.as_ref(),
+            epsilon: self.epsilon,
+        }
+    }
+
     pub(super) fn forward(&self, context: &ComputeContext, x: &Tensor) -> Result<Tensor> {
         match &self.bias {
             Some(bias) => ops::layer_norm(context, x, &self.weight, bias, self.epsilon),
@@ -52,14 +61,14 @@ enum Mlp {
 
 #[derive(Debug)]
 pub(super) struct Layer {
-    norm1: Norm,
-    query_key_value: Linear,
-    out: Linear,
-    norm2: Norm,
+    pub(super) norm1: Norm,
+    pub(super) query_key_value: Linear,
+    pub(super) out: Linear,
+    pub(super) norm2: Norm,
     up: Mlp,
-    down: Linear,
+    pub(super) down: Linear,
     inner_width: usize,
-    shape: AttentionShape,
+    pub(super) shape: AttentionShape,
 }
 
 impl Layer {
@@ -118,12 +127,16 @@ impl Layer {
             self.mix_tensors(&projected, windows)?
         };
         let x = self.out.forward_onto(&mixed, x)?;
-        let normed = self.norm2.forward(context, &x)?;
-        let inner = match &self.up {
-            Mlp::Plain(up, activation) => up.activated(&normed, *activation)?,
-            Mlp::Gated(gate_up) => gate_up.gated(&normed, self.inner_width)?,
-        };
+        let inner = self.inner(&self.norm2.forward(context, &x)?)?;
         self.down.forward_onto(&inner, &x)
+    }
+
+    /// What the MLP makes of normed rows before its last matrix, `[P, M]`.
+    pub(super) fn inner(&self, normed: &Tensor) -> Result<Tensor> {
+        match &self.up {
+            Mlp::Plain(up, activation) => up.activated(normed, *activation),
+            Mlp::Gated(gate_up) => gate_up.gated(normed, self.inner_width),
+        }
     }
 
     fn width(&self) -> usize {

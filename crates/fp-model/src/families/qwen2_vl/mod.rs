@@ -7,6 +7,8 @@
 mod config;
 mod layer;
 mod names;
+#[cfg(feature = "cuda")]
+mod on_gpu;
 mod preset;
 mod tensors;
 mod tower;
@@ -57,10 +59,6 @@ impl ModelFamily for Qwen2Vl {
 
     fn image_token(&self) -> &'static str {
         "<|image_pad|>"
-    }
-
-    fn runs_on_gpu(&self) -> bool {
-        false
     }
 
     fn vision_tensors(&self, config: &ModelConfig, names: &Names) -> Vec<ExpectedTensor> {

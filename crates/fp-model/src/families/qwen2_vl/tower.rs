@@ -104,20 +104,36 @@ impl PatchVision {
             (0..self.config.num_layers).find_map(|layer| self.dynamic.window(&self.config, layer));
         let order = PatchOrder::new(grid, self.dynamic.merge_size, window);
         let patches = self.patches(pixels, &order)?;
-        let mut x = self.patch_embedding.forward(&patches)?;
-        let rotary = self.rotary(&order)?;
-        let whole = 0..order.places.len();
-        for (index, layer) in self.layers.iter().enumerate() {
-            let windows = match self.dynamic.window(&self.config, index) {
-                Some(_) => &order.windows[..],
-                None => std::slice::from_ref(&whole),
-            };
-            x = layer.forward(&self.context, &x, &rotary, windows)?;
-        }
-        let tokens = self.merge(&x)?;
+        let embedded = self.patch_embedding.forward(&patches)?;
+        let tokens = self.merge(&self.run_layers(embedded, &order)?)?;
         let tokens = gather_rows(&tokens, &order.cells)?;
         check_finite(&tokens, "the image features")?;
         Ok((tokens, grid))
+    }
+
+    /// The last layer's output `[P, V]` for embedded patches.
+    fn run_layers(&self, mut x: Tensor, order: &PatchOrder) -> Result<Tensor> {
+        let layers = self.layers.iter().enumerate();
+        let layers = layers.map(|(index, layer)| {
+            let has_windows = self.dynamic.window(&self.config, index).is_some();
+            (layer, has_windows)
+        });
+        let (angles, num_patches) = (self.angles(order), order.places.len());
+        #[cfg(feature = "cuda")]
+        if self.context.device.is_cuda() {
+            return super::on_gpu::run_layers(layers, &self.context, &x, &angles, &order.windows);
+        }
+        let head_dim = self.config.hidden_size / self.config.num_heads;
+        let rotary = Rotary::of_angles(angles.into_iter(), num_patches, head_dim, &self.context)?;
+        let whole = 0..num_patches;
+        for (layer, has_windows) in layers {
+            let windows = match has_windows {
+                true => &order.windows[..],
+                false => std::slice::from_ref(&whole),
+            };
+            x = layer.forward(&self.context, &x, &rotary, windows)?;
+        }
+        Ok(x)
     }
 
     /// Patches as rows for the patch matrix, `[P, channels · pictures · patch · patch]`: a still
@@ -149,8 +165,9 @@ impl PatchVision {
         )
     }
 
-    /// The first half of a head's frequencies turns by the row, the second by the column.
-    fn rotary(&self, order: &PatchOrder) -> Result<Rotary> {
+    /// Angles `[P, head size / 2]`: the first half of a head's frequencies turns by the row, the
+    /// second by the column.
+    fn angles(&self, order: &PatchOrder) -> Vec<f32> {
         let head_dim = self.config.hidden_size / self.config.num_heads;
         let quarter = head_dim / 4;
         let frequencies: Vec<f32> = (0..quarter)
@@ -160,7 +177,7 @@ impl PatchVision {
             let at = at as f32;
             frequencies.iter().map(move |frequency| at * frequency)
         });
-        Rotary::of_angles(angles, order.places.len(), head_dim, &self.context)
+        angles.collect()
     }
 
     /// `[P, V]` to `[cells, D]`: the patches of a cell side by side, through two layers.

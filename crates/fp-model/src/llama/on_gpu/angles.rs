@@ -1,5 +1,6 @@
 //! Angles of the rotary embedding, kept on the device.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::CudaStream;
@@ -8,17 +9,61 @@ use fp_kernels::cuda::RotaryAngles;
 use crate::config::{RopeScaling, TextConfig};
 use crate::error::Result;
 use crate::gpu::gpu;
+use crate::llama::rope::{angles, cosines_and_sines};
+use crate::positions::Position;
 
 /// Positions of the first table; a further one has at least twice as many.
 const FEWEST: usize = 4096;
 
-/// Cosines and sines of all positions that were asked for so far.
+/// Cosines and sines of all positions on a line that were asked for so far.
 #[derive(Debug, Default)]
 pub(in crate::llama) struct Angles(Mutex<Option<Arc<RotaryAngles>>>);
 
+/// A table of angles, and the row of it by which each of a run's rows turns.
+pub(super) struct RowAngles {
+    pub(super) table: Arc<RotaryAngles>,
+    pub(super) rows: Vec<u32>,
+}
+
 impl Angles {
-    /// A table that has the positions below `num_positions`.
-    pub(super) fn reaching(
+    /// The angles of rows at `positions`. On a line they come from one table that serves every
+    /// run; rows among which some stand on a grid get a table of their own, of as many rows as
+    /// there are different positions.
+    pub(super) fn of(
+        &self,
+        stream: &Arc<CudaStream>,
+        config: &TextConfig,
+        positions: &[Position],
+    ) -> Result<RowAngles> {
+        let is_plain = config.rope_sections.is_none();
+        if is_plain || positions.iter().all(|position| position.is_on_line()) {
+            let times = || positions.iter().map(|position| position.time);
+            let furthest = times().max().map_or(0, |last| last + 1);
+            return Ok(RowAngles {
+                table: self.reaching(stream, config, furthest)?,
+                rows: times().map(|at| at as u32).collect(),
+            });
+        }
+        let (mut different, mut known) = (Vec::new(), HashMap::new());
+        let rows = positions.iter().map(|&position| {
+            *known.entry(position).or_insert_with(|| {
+                different.push(position);
+                different.len() as u32 - 1
+            })
+        });
+        let rows = rows.collect();
+        let head_dim = config.head_dim();
+        let len = different.len() * (head_dim / 2);
+        let (cosines, sines) = cosines_and_sines(angles(config, &different), len);
+        let table = gpu(RotaryAngles::of_rows(stream, head_dim, &cosines, &sines))?;
+        Ok(RowAngles {
+            table: Arc::new(table),
+            rows,
+        })
+    }
+
+    /// A table that has the positions on a line below `num_positions`.
+    fn reaching(
         &self,
         stream: &Arc<CudaStream>,
         config: &TextConfig,

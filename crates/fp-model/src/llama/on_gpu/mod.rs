@@ -4,17 +4,13 @@
 //! values lie, and where its rows stand. After that nothing goes to the device or comes from
 //! it until someone asks for a result. Per layer there are nine launches, one more where
 //! rows are decoded, and one for each bias.
-//!
-//! The residual stream is one buffer that the norms add to as they read it, so that no
-//! addition is a launch of its own.
 
 mod angles;
 mod tables;
 
 use std::ops::Range;
 
-use candle_core::{CudaDevice, Tensor};
-use cudarc::driver::CudaSlice;
+use candle_core::Tensor;
 
 pub(super) use angles::Angles;
 use tables::Tables;
@@ -23,7 +19,7 @@ use super::kv_cache::no_layer;
 use super::{DecoderLayer, LayerView, Llama, Observer, Step};
 use crate::attention_store::AttentionStore;
 use crate::error::Result;
-use crate::gpu::{self, Columns, Element, NormWeights, by_format};
+use crate::gpu::{self, Columns, Element, NormWeights, Residual, by_format};
 use crate::positions::Position;
 
 /// One run through layers.
@@ -31,7 +27,7 @@ pub(super) struct Run<'a> {
     pub(super) layers: Range<usize>,
     /// `[T, D]`.
     pub(super) hidden: &'a Tensor,
-    /// `[T]`; no decoder that turns by several axes runs on a GPU.
+    /// `[T]`.
     pub(super) positions: &'a [Position],
     /// Whether only each sequence's last row comes out.
     pub(super) last_rows: bool,
@@ -80,50 +76,6 @@ impl Llama {
     }
 }
 
-/// The residual stream, and what the last matrix product adds to it.
-struct Stream<'a, T> {
-    llama: &'a Llama,
-    device: &'a CudaDevice,
-    residual: CudaSlice<T>,
-    add: Option<Tensor>,
-    num_rows: usize,
-}
-
-impl<T: Element> Stream<'_, T> {
-    /// The norm of the residual stream, with everything added.
-    fn normed(&mut self, weight: &Tensor) -> Result<Tensor> {
-        let weights = self.llama.norm_weights(weight);
-        match self.add.take() {
-            None => gpu::norm_of(self.device, &self.residual, self.num_rows, weights),
-            Some(add) => {
-                let residual = &mut self.residual;
-                gpu::add_and_norm(self.device, residual, &add, self.num_rows, weights)
-            }
-        }
-    }
-
-    /// Some of its rows alone. Nothing is left to add here: rows are chosen behind a norm.
-    fn keep(self, rows: &[u32]) -> Result<Self> {
-        let dims = (self.num_rows, self.llama.config.hidden_size);
-        let all = gpu::tensor(self.residual, dims, self.device);
-        Ok(Stream {
-            residual: gpu::copy_of(&gpu::rows_of(Columns::all(&all)?, rows)?)?,
-            num_rows: rows.len(),
-            ..self
-        })
-    }
-
-    /// The sum of everything.
-    fn finish(mut self) -> Result<Tensor> {
-        if self.add.is_some() {
-            // The norm adds, and what it norms is of no use.
-            self.normed(&self.llama.norm)?;
-        }
-        let dims = (self.num_rows, self.llama.config.hidden_size);
-        Ok(gpu::tensor(self.residual, dims, self.device))
-    }
-}
-
 fn run_of<T: Element>(
     llama: &Llama,
     run: &Run<'_>,
@@ -131,13 +83,7 @@ fn run_of<T: Element>(
     mut observer: Option<Observer<'_>>,
 ) -> Result<Tensor> {
     let mut tables = Tables::<T>::new(llama, run, steps)?;
-    let mut stream = Stream {
-        llama,
-        device: gpu::cuda_device(run.hidden)?,
-        residual: gpu::copy_of::<T>(run.hidden)?,
-        add: None,
-        num_rows: run.positions.len(),
-    };
+    let mut residual = Residual::<T>::of(run.hidden)?;
     let last = run.layers.end - 1;
     for (at, index) in run.layers.clone().enumerate() {
         let Some(layer) = llama.layers.get(index) else {
@@ -149,16 +95,16 @@ fn run_of<T: Element>(
             mlp_norm,
             mlp,
         } = layer;
-        let normed = stream.normed(attention_norm)?;
+        let normed = residual.normed(llama.norm_weights(attention_norm))?;
         let projected = attention.projected(&normed)?;
         let mut queries = tables.rotate_and_append(at, &projected)?;
         if index == last && run.last_rows {
             let rows: Vec<u32> = steps.iter().map(|step| step.rows.end as u32 - 1).collect();
             queries = gpu::rows_of(Columns::all(&queries)?, &rows)?;
-            stream = stream.keep(&rows)?;
+            residual = residual.keep(&rows)?;
         }
         let mixed = tables.attend(at, &queries)?;
-        stream.add = Some(attention.out(&mixed)?);
+        residual.add(attention.out(&mixed)?);
         if let Some(observer) = observer.as_mut().filter(|_| index == last) {
             let view = LayerView {
                 attention,
@@ -167,10 +113,10 @@ fn run_of<T: Element>(
             };
             observer(&view, steps)?;
         }
-        let normed = stream.normed(mlp_norm)?;
-        stream.add = Some(mlp.on_gpu(&normed)?);
+        let normed = residual.normed(llama.norm_weights(mlp_norm))?;
+        residual.add(mlp.on_gpu(&normed)?);
     }
-    stream.finish()
+    residual.finish()
 }
 
 fn inputs_of<T: Element>(

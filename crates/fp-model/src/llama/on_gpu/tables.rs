@@ -10,6 +10,7 @@ use fp_kernels::cuda::{
 };
 
 use super::Run;
+use super::angles::RowAngles;
 use crate::error::{ModelError, Result};
 use crate::gpu::{Element, cuda_device, driver, gpu, tensor, uninitialised, view, with_word};
 use crate::llama::attention::attention_shape;
@@ -23,7 +24,7 @@ pub(super) struct Tables<'a, T> {
     attention: AttentionTable<T>,
     /// The runs that grow.
     open: KvRunTable<T>,
-    /// Positions, runs and slots of the rows, `[T]` each.
+    /// Rows of the angles, runs and slots of the rows, `[T]` each.
     rows: CudaSlice<u32>,
     num_rows: usize,
     num_heads: usize,
@@ -70,9 +71,10 @@ impl<'a, T: Element> Tables<'a, T> {
         let size = [shape.num_kv_heads, shape.head_dim];
         let open = gpu(KvRunTable::new(&stream, size, run.layers.len(), &open))?;
         let attention = gpu(plan.upload(&stream))?;
-        let positions = || run.positions.iter().map(|position| position.time);
-        let furthest = positions().max().map_or(0, |last| last + 1);
-        let mut rows: Vec<u32> = positions().map(|at| at as u32).collect();
+        let RowAngles {
+            table: angles,
+            mut rows,
+        } = llama.angles.of(&stream, &llama.config, run.positions)?;
         let of =
             |step: &Step<'_>, from: u32| (0..step.rows.len() as u32).map(move |row| from + row);
         for (index, step) in steps.iter().enumerate() {
@@ -83,7 +85,7 @@ impl<'a, T: Element> Tables<'a, T> {
         }
         Ok(Tables {
             device,
-            angles: llama.angles.reaching(&stream, &llama.config, furthest)?,
+            angles,
             workspace: None,
             attention,
             open,

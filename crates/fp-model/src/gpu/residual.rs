@@ -1,0 +1,71 @@
+//! The residual stream of a run through layers: one buffer that norms add to as they read it, so
+//! that no addition is a launch of its own.
+
+use candle_core::{CudaDevice, Tensor};
+use cudarc::driver::CudaSlice;
+
+use super::cuda_device;
+use super::gather::{Columns, rows_of};
+use super::rows::{NormWeights, add_and_norm, norm_of};
+use super::values::{Element, copy_of, tensor};
+use crate::error::Result;
+
+/// The residual stream `[T, D]`, and what the last matrix product adds to it.
+pub(crate) struct Residual<'a, T> {
+    device: &'a CudaDevice,
+    values: CudaSlice<T>,
+    add: Option<Tensor>,
+    dims: (usize, usize),
+}
+
+impl<'a, T: Element> Residual<'a, T> {
+    /// A copy of hidden states `[T, D]`, to be added to.
+    pub(crate) fn of(hidden: &'a Tensor) -> Result<Residual<'a, T>> {
+        Ok(Residual {
+            device: cuda_device(hidden)?,
+            values: copy_of::<T>(hidden)?,
+            add: None,
+            dims: hidden.dims2()?,
+        })
+    }
+
+    /// Rows `[T, D]` that the next norm adds before it reads.
+    pub(crate) fn add(&mut self, rows: Tensor) {
+        debug_assert!(self.add.is_none(), "a norm stands between additions");
+        self.add = Some(rows);
+    }
+
+    /// The norm of the residual stream, with everything added.
+    pub(crate) fn normed(&mut self, weights: NormWeights<'_>) -> Result<Tensor> {
+        let num_rows = self.dims.0;
+        match self.add.take() {
+            None => norm_of(self.device, &self.values, num_rows, weights),
+            Some(add) => add_and_norm(self.device, &mut self.values, &add, num_rows, weights),
+        }
+    }
+
+    /// Some of its rows alone. Nothing is left to add here: rows are chosen behind a norm.
+    pub(crate) fn keep(self, rows: &[u32]) -> Result<Residual<'a, T>> {
+        debug_assert!(self.add.is_none(), "rows are chosen behind a norm");
+        let all = tensor(self.values, self.dims, self.device);
+        Ok(Residual {
+            values: copy_of(&rows_of(Columns::all(&all)?, rows)?)?,
+            dims: (rows.len(), self.dims.1),
+            ..self
+        })
+    }
+
+    /// The sum of everything, `[T, D]`.
+    pub(crate) fn finish(mut self) -> Result<Tensor> {
+        if let Some(add) = &self.add {
+            // The norm adds, and what it norms is of no use: any weight will do.
+            let weight = add.narrow(0, 0, 1)?.flatten_all()?;
+            self.normed(NormWeights {
+                weight: &weight,
+                bias: None,
+                epsilon: 1.0,
+            })?;
+        }
+        Ok(tensor(self.values, self.dims, self.device))
+    }
+}
