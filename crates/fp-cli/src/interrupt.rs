@@ -41,7 +41,7 @@ impl fmt::Display for Interrupted {
         write!(
             f,
             "interrupted: {done} of {total} samples are recorded in {folder}; \
-             to resume the run, use the same command: {command}"
+             the same command resumes the run: {command}"
         )
     }
 }

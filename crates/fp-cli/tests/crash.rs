@@ -319,7 +319,7 @@ fn a_damaged_line_and_another_configuration_are_refused_and_lose_nothing() {
         &[
             "records.jsonl, line 2",
             "checksum",
-            "cutting the file there",
+            "truncating the file there",
         ],
     );
     assert!(std::fs::read(&path).unwrap() == damaged);

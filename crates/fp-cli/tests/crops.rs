@@ -118,7 +118,7 @@ fn methods_that_look_at_the_tower_choose_of_each_crop() {
         assert_eq!(found["crop_budget"], "per-crop");
         assert_eq!(numbers(&found["stages"][0]["kept_tokens"]), kept);
         let text = world.text(&flags);
-        let said = format!("{method} chose of each of 5 crops by itself");
+        let said = format!("{method} selected from each of 5 crops by itself");
         assert!(
             text.contains(&said) && text.contains("as its authors do"),
             "{text}"
@@ -178,7 +178,7 @@ fn methods_that_look_at_embeddings_take_crops_as_one_set() {
     let each = world.json(&[&flags[..], &["--crop-budget=per-crop"]].concat());
     assert_eq!(per_square(&numbers(&each["kept_tokens"])), [14; 5]);
     let text = world.text(&[&flags[..], &["--crop-budget=per-crop"]].concat());
-    assert!(text.contains("not its authors' way"), "{text}");
+    assert!(text.contains("unlike its authors"), "{text}");
     // In the decoder all crops are one sequence.
     let strategy = ["--anyres=fixed-2880", "--keep=50"];
     world.json(&[&strategy[..], &["--crop-budget=whole"]].concat());

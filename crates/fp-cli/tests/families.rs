@@ -105,7 +105,7 @@ fn what_a_family_does_not_have_is_refused_by_name() {
         refused(
             family,
             &method,
-            &["vision tower", "several are one image token"],
+            &["vision tower", "several form one image token"],
         );
     }
     refused(

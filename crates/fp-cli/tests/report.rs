@@ -225,7 +225,7 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
         "{stderr}"
     );
     assert!(
-        stderr.ends_with("--allow-failed takes the rest as it is, with exit code 0"),
+        stderr.ends_with("--allow-failed accepts the rest, with exit code 0"),
         "{stderr}"
     );
     let summary = std::fs::read_to_string(run.join("summary.md")).unwrap();

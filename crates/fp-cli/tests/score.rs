@@ -102,7 +102,7 @@ fn every_strategy_on_a_batch() {
     );
     let text = succeed(&args);
     assert!(text.contains("Keeping 4 of 9 image tokens by 2 of 4 heads, l1 normalisation"));
-    assert!(text.contains("over 2 samples") && text.contains("sample 1, looked at"));
+    assert!(text.contains("over 2 samples") && text.contains("sample 1, query"));
     check_width(&text);
 }
 
@@ -320,7 +320,7 @@ fn dumps_are_scored_together() {
 
     let other = write_dump(first.path(), &[("a", &[3, 4], &[0.25; 12])]);
     let args = ["score", other.to_str().unwrap(), paths[1], "--keep=2"];
-    fail(&args, &["3 heads", "has 2", "apart"]);
+    fail(&args, &["3 heads", "has 2", "separately"]);
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn bad_lines_of_a_release_are_named_and_other_tasks_stay() {
             "a column more",
             right.replacen("Yes", "Yes\tx", 1),
             3,
-            Some("1.txt: line 1: 3 columns instead of question and answer"),
+            Some("1.txt: line 1: 3 columns; expected question and answer"),
         ),
     ];
     for (what, existence, count, said) in cases {

@@ -425,7 +425,7 @@ fn files_of_other_evaluators_are_compared() {
             "--dataset",
             &pope,
         ],
-        &["is a run, the other one a file of answers"],
+        &["is a run, the other one an answer file"],
     );
 }
 

@@ -46,7 +46,7 @@ fn folders_of_answers() {
                 "three columns",
                 first,
                 |bytes| replaced(bytes, "\tYes", "\tYes\tsure"),
-                Problems(MissingAnswer, 1, "3 columns instead of question and answer"),
+                Problems(MissingAnswer, 1, "3 columns; expected question and answer"),
             ),
             // Every question is found, and yet a line is not what it has to be.
             (

@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(choice(None).both(), [HeadStrategy::Sum]);
         assert_eq!(
             choice(Some("variance")).to_string(),
-            "variance: confirmed on the held-out half to beat sum"
+            "variance: shown on the held-out half to beat sum"
         );
         assert_eq!(
             choice(None).to_string(),
