@@ -192,7 +192,7 @@ def roofline(record, name):
 def markdown(record):
     show = lambda s: f"{s['median_ms']:.1f} ms ({s['p10_ms']:.1f}–{s['p90_ms']:.1f})"
     ours = lambda name, kind: next(
-        s for s in record["finepruner"][name]["stages"] if s["name"] == kind and s["branches"] == 1
+        s for s in record["finepruner"][name]["stages"] if s["name"] == kind and s["branches"] <= 1
     )
     first = record["finepruner"]["f32"]
     versions = record["versions"]

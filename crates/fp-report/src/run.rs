@@ -1,5 +1,6 @@
 //! A run as its folder holds it: everything that a report is made from.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use fp_data::metric::token_quality::TokenPlaces;
@@ -48,7 +49,7 @@ impl Run {
             let records: Vec<_> = records.into_iter().map(|it| (place(&it), it)).collect();
             columns.add(&records);
             samples.extend(records.into_iter().map(|(_, it)| ReportSample::new(it)));
-            Ok::<_, ReportError>(())
+            Ok::<_, ReportError>(ControlFlow::Continue(()))
         })?;
         samples.sort_by_key(|sample| sample.index);
         check_indices(&samples)?;
@@ -83,7 +84,18 @@ impl Run {
     /// Records that can't be read any more; whatever `visit` refuses.
     pub fn stream<E: From<StudyError>>(
         &self,
-        visit: impl FnMut(Vec<SampleRecord>) -> Result<(), E>,
+        mut visit: impl FnMut(Vec<SampleRecord>) -> Result<(), E> + Send,
+    ) -> Result<(), E>
+    where
+        E: Send,
+    {
+        self.stream_while(|records| visit(records).map(|()| ControlFlow::Continue(())))
+    }
+
+    /// As [`Run::stream`], until `visit` has seen enough.
+    pub(crate) fn stream_while<E: From<StudyError> + Send>(
+        &self,
+        visit: impl FnMut(Vec<SampleRecord>) -> Result<ControlFlow<()>, E> + Send,
     ) -> Result<(), E> {
         stream(&Records::open(&self.folder)?, &self.spec, visit)
     }
@@ -148,19 +160,22 @@ impl Run {
     }
 }
 
-fn stream<E: From<StudyError>>(
+/// The next records are decoded while `visit` looks at the ones before them.
+fn stream<E: From<StudyError> + Send>(
     records: &Records,
     spec: &RunSpec,
-    mut visit: impl FnMut(Vec<SampleRecord>) -> Result<(), E>,
+    mut visit: impl FnMut(Vec<SampleRecord>) -> Result<ControlFlow<()>, E> + Send,
 ) -> Result<(), E> {
     let mut records = records.by_index(spec)?;
-    loop {
-        let some = records.next_records()?;
-        if some.is_empty() {
-            return Ok(());
+    let mut some = records.next_records()?;
+    while !some.is_empty() {
+        let (visited, next) = rayon::join(|| visit(some), || records.next_records());
+        if visited?.is_break() {
+            break;
         }
-        visit(some)?;
+        some = next?;
     }
+    Ok(())
 }
 
 /// Refuses a record that contradicts the run, or holds a score that is none.

@@ -20,7 +20,7 @@ mod workbook;
 pub use answers::{Answer, AnswerFile, Origin};
 pub use compare::{Comparison, compare, compare_all};
 pub use figures::{Figure, Figures, Groups};
-pub use health::{Example, Finding, Health, Level};
+pub use health::{Example, Finding, Health, Level, QuestionFacts};
 pub use join::{Joined, JoinedBy, Texts, join};
 pub use questions::open_questions;
 pub use reported::{BesideOurs, Reported};

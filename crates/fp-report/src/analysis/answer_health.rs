@@ -4,7 +4,7 @@
 //! The checks are those of answer files; see [`fp_data::rescore::Health`].
 
 use fp_data::Sample;
-use fp_data::rescore::{Finding, Health};
+use fp_data::rescore::{Finding, Health, QuestionFacts};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -39,22 +39,31 @@ pub(crate) fn loud_answers(run: &Run) -> Vec<LoudAnswers> {
             (dataset.answer_rule, name, records, samples)
         })
         .collect();
+    // What every cell's answers are compared with is found out once.
+    let datasets: Vec<_> = datasets
+        .iter()
+        .map(|(rule, name, records, samples)| {
+            let questions: Vec<QuestionFacts<'_>> =
+                samples.par_iter().map(QuestionFacts::new).collect();
+            (*rule, name, records, questions)
+        })
+        .collect();
     let cells = run.spec.grid.cells.par_iter().enumerate();
     cells
         .flat_map_iter(|(index, cell)| {
             datasets
                 .iter()
-                .flat_map(move |(rule, name, records, samples)| {
+                .flat_map(move |(rule, name, records, questions)| {
                     let said = records.iter().map(|&at| {
                         let score = run.columns.scores[index][at]?;
                         Some((run.columns.text(index, at)?, score))
                     });
-                    let health = Health::of_samples(*rule, samples, said);
+                    let health = Health::of_samples(*rule, questions, said);
                     let loud: Vec<LoudAnswers> = health
                         .loud()
                         .map(|finding| LoudAnswers {
                             cell: cell.id.clone(),
-                            dataset: name.clone(),
+                            dataset: (*name).clone(),
                             finding: finding.clone(),
                         })
                         .collect();

@@ -19,7 +19,7 @@ use crate::error::ReportError;
 use crate::run::Run;
 
 /// Gets every near-tie as it is found.
-pub(crate) type NearTieSink<'a> = &'a mut dyn FnMut(&NearTie) -> Result<(), ReportError>;
+pub(crate) type NearTieSink<'a> = &'a mut (dyn FnMut(&NearTie) -> Result<(), ReportError> + Send);
 
 /// A sample on an image, its record, and its kept sets measured.
 pub(super) struct Given {

@@ -1,7 +1,13 @@
 //! The distribution of a sum under all sign patterns, exactly.
 
-/// Additions up to which the exact distribution is worth its time: some 20 ms.
+use std::collections::BTreeMap;
+
+/// Multiplications up to which the exact distribution is worth its time: some 20 ms.
 const MAX_CONVOLUTION_WORK: f64 = 3e7;
+
+/// Probabilities below this share of the largest are left out of a distribution: they are
+/// far below what any p could show, and their products would be 0.
+const SMALLEST_SHARE: f64 = 1e-300;
 
 /// Units of which sums of 0/1 scores, thirds and tenths are whole multiples.
 const UNITS_PER_POINT: [f64; 4] = [1.0, 3.0, 10.0, 30.0];
@@ -25,50 +31,182 @@ pub(super) fn enumerate(differences: &[f64], threshold: f64) -> f64 {
     }
 }
 
-/// The differences as whole numbers of a common unit, if they are that and few enough.
-pub(super) fn whole_units(differences: &[f64]) -> Option<Vec<i64>> {
-    UNITS_PER_POINT.iter().find_map(|units_per_point| {
-        let mut work = 0.0;
-        let units: Option<Vec<i64>> = differences
-            .iter()
-            .map(|difference| {
-                let exact = difference * units_per_point;
-                let rounded = exact.round();
-                let is_whole = (exact - rounded).abs() <= 1e-9 * exact.abs().max(1.0);
-                work += rounded.abs();
-                is_whole.then_some(rounded as i64)
-            })
-            .collect();
-        units.filter(|_| work * differences.len() as f64 <= MAX_CONVOLUTION_WORK)
-    })
+/// The differences as whole numbers of a common unit: how many there are of each size, and
+/// their total in absolute value. `None` if they are no such numbers, or if their distribution
+/// would take too long.
+pub(super) fn whole_units(differences: &[f64]) -> Option<WholeUnits> {
+    let in_units = |units_per_point: f64| {
+        let mut units = WholeUnits::default();
+        for difference in differences {
+            let exact = difference * units_per_point;
+            let rounded = exact.round();
+            if (exact - rounded).abs() > 1e-9 * exact.abs().max(1.0) {
+                return None;
+            }
+            units.add(rounded as i64);
+        }
+        Some(units)
+    };
+    let units = UNITS_PER_POINT.into_iter().find_map(in_units)?;
+    (units.work() <= MAX_CONVOLUTION_WORK).then_some(units)
 }
 
-/// P(|Σ ±d| ≥ |Σ d|), exactly: Σ ±d = 2S − Σ|d| with S the sum of those |d| whose
-/// sign came out positive, and the distribution of S grows one cluster at a time.
-pub(super) fn convolve(differences: &[i64]) -> f64 {
-    let largest: u64 = differences.iter().map(|d| d.unsigned_abs()).sum();
-    let observed = differences.iter().sum::<i64>().unsigned_abs();
-    if observed == 0 {
-        return 1.0;
-    }
-    let mut probability = vec![0.0; largest as usize + 1];
-    probability[0] = 1.0;
-    let mut reach = 0;
-    for step in differences.iter().map(|d| d.unsigned_abs() as usize) {
-        reach += step;
-        for sum in (0..=reach).rev() {
-            let shifted = if sum >= step {
-                probability[sum - step]
-            } else {
-                0.0
-            };
-            probability[sum] = 0.5 * (probability[sum] + shifted);
+/// Whole numbers other than 0 with any signs, counted by size.
+#[derive(Debug, Default)]
+pub(super) struct WholeUnits {
+    num_of_size: BTreeMap<u64, u64>,
+    sum: i64,
+}
+
+/// Consecutive probabilities, the first of which is that of `first`.
+struct Distribution {
+    first: usize,
+    probabilities: Vec<f64>,
+}
+
+impl WholeUnits {
+    fn add(&mut self, unit: i64) {
+        if unit != 0 {
+            *self.num_of_size.entry(unit.unsigned_abs()).or_default() += 1;
+            self.sum += unit;
         }
     }
-    let first = (largest + observed) / 2;
-    // From the tail inwards, so that small terms are not lost.
-    let tail: f64 = probability[first as usize..].iter().rev().sum();
-    (2.0 * tail).min(1.0)
+
+    /// Multiplications of [`tail`](Self::tail), at most.
+    fn work(&self) -> f64 {
+        let (mut work, mut len, mut variance) = (0.0, 1.0, 0.0);
+        let mut groups = self.by_support();
+        groups.pop();
+        for (size, count) in groups {
+            work += len * support(count as f64).min(1.0 + count as f64);
+            variance += count as f64 * (size * size) as f64;
+            len = support(variance).min(len + (size * count) as f64);
+        }
+        work + len
+    }
+
+    /// Sizes with their counts, the most frequent last.
+    fn by_support(&self) -> Vec<(u64, u64)> {
+        let mut groups: Vec<(u64, u64)> = self.num_of_size.iter().map(|(s, n)| (*s, *n)).collect();
+        groups.sort_by_key(|&(size, count)| (count, size));
+        groups
+    }
+
+    /// P(|Σ ±d| ≥ |Σ d|), exactly but for rounding.
+    ///
+    /// Σ ±d = 2S − Σ|d| with S the sum of those |d| whose sign came out positive. Of n
+    /// differences of one size the number of positive signs is binomial, so S is a sum of as
+    /// many independent terms as there are sizes, not differences. All but the most frequent
+    /// size are put together; of that one, the probability of a tail is enough: P(A + B ≥ t) =
+    /// Σ P(A = a) P(B ≥ t − a), which takes one multiplication per a.
+    pub(super) fn tail(&self) -> f64 {
+        let observed = self.sum.unsigned_abs();
+        if observed == 0 {
+            return 1.0;
+        }
+        let mut groups = self.by_support();
+        let Some((size, count)) = groups.pop() else {
+            return 1.0;
+        };
+        let rest = groups.into_iter().fold(
+            Distribution {
+                first: 0,
+                probabilities: vec![1.0],
+            },
+            |sum, (size, count)| sum.plus(&Distribution::binomial(count), size as usize),
+        );
+        let last = Distribution::binomial(count);
+        let total: u64 = self
+            .num_of_size
+            .iter()
+            .map(|(size, count)| size * count)
+            .sum();
+        let needed = ((total + observed) / 2) as usize;
+        let tails = last.upper_tails();
+        let size = size as usize;
+        // From the tail inwards, so that small terms are not lost.
+        let tail: f64 = (rest.probabilities.iter().enumerate().rev())
+            .map(|(at, probability)| {
+                let missing = needed.saturating_sub(rest.first + at).div_ceil(size);
+                let from = missing.saturating_sub(last.first);
+                probability * tails.get(from).copied().unwrap_or(0.0)
+            })
+            .sum();
+        // Never 0: every sign as observed is one of the patterns.
+        (2.0 * tail).clamp(f64::MIN_POSITIVE, 1.0)
+    }
+}
+
+impl Distribution {
+    /// Of the number of positive signs among `count`, from the middle outwards by the ratio of
+    /// neighbours, (n − k) / (k + 1).
+    fn binomial(count: u64) -> Distribution {
+        let middle = count / 2;
+        let mut upper = vec![1.0];
+        let mut share = 1.0;
+        for k in middle..count {
+            share *= (count - k) as f64 / (k + 1) as f64;
+            if share < SMALLEST_SHARE {
+                break;
+            }
+            upper.push(share);
+        }
+        // By symmetry, k has the share of count − k; for an odd count two lie in the middle.
+        let is_odd = count % 2 == 1;
+        let lower = upper.iter().skip(if is_odd { 2 } else { 1 });
+        let probabilities: Vec<f64> = lower.rev().chain(&upper).copied().collect();
+        let last = middle as usize + upper.len() - 1;
+        Distribution {
+            first: last + 1 - probabilities.len(),
+            probabilities,
+        }
+        .normalized()
+    }
+
+    fn normalized(mut self) -> Distribution {
+        // From both ends inwards: the small ones first.
+        let (low, high) = self.probabilities.split_at(self.probabilities.len() / 2);
+        let total = low.iter().sum::<f64>() + high.iter().rev().sum::<f64>();
+        self.probabilities.iter_mut().for_each(|p| *p /= total);
+        self
+    }
+
+    /// Of `self` plus `size` times a number distributed as `other`.
+    fn plus(self, other: &Distribution, size: usize) -> Distribution {
+        let len = self.probabilities.len() + size * (other.probabilities.len() - 1);
+        let mut probabilities = vec![0.0; len];
+        for (at, factor) in other.probabilities.iter().enumerate() {
+            let sums = &mut probabilities[size * at..][..self.probabilities.len()];
+            for (sum, probability) in sums.iter_mut().zip(&self.probabilities) {
+                *sum += factor * probability;
+            }
+        }
+        let largest = probabilities.iter().copied().fold(0.0, f64::max);
+        let is_kept = |probability: &f64| *probability >= SMALLEST_SHARE * largest;
+        let start = probabilities.iter().position(is_kept).unwrap_or(0);
+        let end = probabilities.iter().rposition(is_kept).unwrap_or(0);
+        Distribution {
+            first: self.first + size * other.first + start,
+            probabilities: probabilities[start..=end].to_vec(),
+        }
+    }
+
+    /// The probability of each number or a larger one.
+    fn upper_tails(&self) -> Vec<f64> {
+        let mut tails = self.probabilities.clone();
+        let mut above = 0.0;
+        for tail in tails.iter_mut().rev() {
+            above += *tail;
+            *tail = above;
+        }
+        tails
+    }
+}
+
+/// About how many values of S keep a probability, where Σ ±d has this variance: exp(−x²/2)
+/// falls below [`SMALLEST_SHARE`] at 37.2 standard deviations, and those of S are half of Σ's.
+fn support(variance_of_signs: f64) -> f64 {
+    1.0 + 2.0 * 37.2 * 0.5 * variance_of_signs.sqrt()
 }
 
 #[cfg(test)]
@@ -77,13 +215,62 @@ mod tests {
 
     use super::*;
 
+    /// The distribution of S grows by one difference at a time.
+    fn one_at_a_time(differences: &[i64]) -> f64 {
+        let largest: u64 = differences.iter().map(|d| d.unsigned_abs()).sum();
+        let observed = differences.iter().sum::<i64>().unsigned_abs();
+        if observed == 0 {
+            return 1.0;
+        }
+        let mut probability = vec![0.0; largest as usize + 1];
+        probability[0] = 1.0;
+        for step in differences.iter().map(|d| d.unsigned_abs() as usize) {
+            for sum in (0..probability.len()).rev() {
+                let shifted = sum.checked_sub(step).map_or(0.0, |from| probability[from]);
+                probability[sum] = 0.5 * (probability[sum] + shifted);
+            }
+        }
+        let first = (largest + observed) / 2;
+        let tail: f64 = probability[first as usize..].iter().rev().sum();
+        (2.0 * tail).min(1.0)
+    }
+
+    #[test]
+    fn many_differences_of_a_normal_size() {
+        // 30,000 signs whose sum is 3 standard deviations: 2 (1 − Φ(3)), with the correction
+        // for continuity.
+        let num = 30_000_i64;
+        let sum = 520_i64;
+        let differences: Vec<f64> = (0..num)
+            .map(|at| if at < (num + sum) / 2 { 1.0 } else { -1.0 })
+            .collect();
+        let p = whole_units(&differences).unwrap().tail();
+        let z = (sum as f64 - 1.0) / (num as f64).sqrt();
+        let normal = 2.0 * crate::distribution::normal_cdf(-z);
+        assert!((p / normal - 1.0).abs() < 1e-3, "{p} {normal}");
+        // All alike: far below the smallest number, but not 0.
+        let p = whole_units(&vec![1.0; 30_000]).unwrap().tail();
+        assert_eq!(p, f64::MIN_POSITIVE);
+    }
+
     proptest! {
         #[test]
         fn convolution_equals_enumeration(units in proptest::collection::vec(-4_i64..=4, 1..12)) {
             let differences: Vec<f64> = units.iter().map(|&unit| unit as f64).collect();
             let threshold = differences.iter().sum::<f64>().abs() - 1e-9;
             let exact = enumerate(&differences, threshold);
-            prop_assert!((convolve(&units) - exact).abs() < 1e-14);
+            let counted = whole_units(&differences).unwrap();
+            prop_assert!((counted.tail() - exact).abs() < 1e-14);
+        }
+
+        #[test]
+        fn grouping_by_size_equals_one_cluster_at_a_time(
+            units in proptest::collection::vec(-5_i64..=5, 1..300),
+        ) {
+            let differences: Vec<f64> = units.iter().map(|&unit| unit as f64).collect();
+            let exact = one_at_a_time(&units);
+            let tail = whole_units(&differences).unwrap().tail();
+            prop_assert!((tail - exact).abs() <= 1e-11 * exact, "{tail} {exact}");
         }
     }
 }

@@ -9,7 +9,7 @@
 
 mod exact;
 
-use self::exact::{convolve, enumerate, whole_units};
+use self::exact::{enumerate, whole_units};
 use super::error::{StatsError, check_finite};
 use super::random::{Random, Stream};
 
@@ -91,7 +91,7 @@ pub fn sign_flip_test(
             PermutationMethod::ExactEnumeration,
         )
     } else if let Some(units) = whole_units(&informative) {
-        (convolve(&units), PermutationMethod::ExactConvolution)
+        (units.tail(), PermutationMethod::ExactConvolution)
     } else {
         (
             sample(&informative, threshold, options),

@@ -6,10 +6,35 @@ use crate::dataset::Benchmark;
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
 
+/// A question and what checks compare answers with: the same for every set of answers.
+#[derive(Debug)]
+pub struct QuestionFacts<'a> {
+    pub(super) sample: &'a Sample,
+    /// The answer that most people gave, normalised; of equally frequent ones the first.
+    pub(super) truth: Option<String>,
+    /// Words of the longest reference; none without references.
+    pub(super) longest: Option<usize>,
+}
+
+impl<'a> QuestionFacts<'a> {
+    /// Finds out once what every set of answers to `sample` is compared with.
+    pub fn new(sample: &'a Sample) -> QuestionFacts<'a> {
+        let references = sample.answers.iter();
+        QuestionFacts {
+            sample,
+            truth: truth(sample),
+            longest: references.map(|answer| num_words(answer)).max(),
+        }
+    }
+}
+
 /// A question and what was said to it.
 pub(super) struct Answered<'a> {
     pub(super) sample: &'a Sample,
+    pub(super) question: &'a QuestionFacts<'a>,
     pub(super) text: &'a str,
+    /// The text as repetitions are counted.
+    pub(super) normalized: String,
     /// 0 to 1, by the dataset's own rule.
     pub(super) score: f64,
 }
@@ -32,7 +57,7 @@ impl<'a> Answers<'a> {
     pub(super) fn new(
         rule: AnswerRule,
         other_rules: Vec<AnswerRule>,
-        samples: &'a [Sample],
+        questions: &'a [QuestionFacts<'a>],
         said: impl Iterator<Item = (Option<&'a str>, f64)>,
     ) -> Answers<'a> {
         let mut answers = Answers {
@@ -44,14 +69,16 @@ impl<'a> Answers<'a> {
             num_unknown: 0,
             first_unknown: None,
         };
-        for (sample, (text, score)) in samples.iter().zip(said) {
+        for (question, (text, score)) in questions.iter().zip(said) {
             match text {
                 Some(text) => answers.all.push(Answered {
-                    sample,
+                    sample: question.sample,
+                    question,
                     text,
+                    normalized: normalized(text),
                     score,
                 }),
-                None => answers.unanswered.push(sample),
+                None => answers.unanswered.push(question.sample),
             }
         }
         answers
@@ -95,12 +122,15 @@ impl<'a> Answers<'a> {
 
 /// An answer as repetitions are counted: in lower case, without white space and full stops
 /// around it.
-pub(super) fn normalized(text: &str) -> String {
+fn normalized(text: &str) -> String {
     text.trim().trim_end_matches('.').trim_end().to_lowercase()
 }
 
-/// The answer that most people gave, normalised; of equally frequent ones the first.
-pub(super) fn truth(sample: &Sample) -> Option<String> {
+pub(super) fn num_words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+fn truth(sample: &Sample) -> Option<String> {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for answer in &sample.answers {
         let answer = normalized(answer);

@@ -1,6 +1,6 @@
 //! Answers with more words than any reference: sentences where words are asked for.
 
-use super::answers::{Answered, Answers};
+use super::answers::{Answered, Answers, num_words};
 use super::level::{Level, is_share, of_note};
 use super::{Check, CheckResult};
 use crate::metric::AnswerRule;
@@ -52,8 +52,6 @@ fn compares_words(rule: AnswerRule) -> bool {
 }
 
 fn is_longer(answered: &Answered<'_>) -> bool {
-    let num_words = |text: &str| text.split_whitespace().count();
-    let references = answered.sample.answers.iter();
-    let longest = references.map(|answer| num_words(answer)).max();
+    let longest = answered.question.longest;
     longest.is_some_and(|longest| num_words(answered.text) > longest)
 }

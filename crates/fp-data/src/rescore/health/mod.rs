@@ -25,13 +25,13 @@ mod tests;
 mod unanswerable;
 mod unknown;
 
+pub use answers::QuestionFacts;
 pub use level::Level;
 
 use self::answers::{Answered, Answers};
 use super::Joined;
 use crate::dataset::{Benchmark, Dataset};
 use crate::metric::AnswerRule;
-use crate::sample::Sample;
 
 /// Every check, in the order in which equally loud findings are told.
 const CHECKS: [Check; 14] = [
@@ -140,10 +140,12 @@ impl Health {
             .iter()
             .map(Option::as_deref)
             .zip(scores.iter().copied());
+        let questions: Vec<QuestionFacts<'_>> =
+            dataset.samples.iter().map(QuestionFacts::new).collect();
         let mut answers = Answers::new(
             dataset.answer_rule,
             other_rules(dataset.answer_rule, Some(dataset.benchmark)),
-            &dataset.samples,
+            &questions,
             said,
         );
         answers.benchmark = Some(dataset.benchmark);
@@ -152,19 +154,19 @@ impl Health {
         Health::of_answers(&answers)
     }
 
-    /// Looks at what was said to `samples`, `[samples]`: the text and its score by `rule`;
+    /// Looks at what was said to `questions`, `[questions]`: the text and its score by `rule`;
     /// none where it wasn't asked for or there is no answer, which is no finding here.
     /// Other evaluators' rules are tried but for those of VQA, which clean ten references
     /// per answer and would take longer than the rest of a report.
     pub fn of_samples<'a>(
         rule: AnswerRule,
-        samples: &'a [Sample],
+        questions: &'a [QuestionFacts<'a>],
         said: impl Iterator<Item = Option<(&'a str, f64)>>,
     ) -> Health {
         let said = said.map(|said| (said.map(|(text, _)| text), said.map_or(0.0, |(_, s)| s)));
         let mut others = other_rules(rule, None);
         others.retain(|rule| !rule.is_vqa());
-        let mut answers = Answers::new(rule, others, samples, said);
+        let mut answers = Answers::new(rule, others, questions, said);
         answers.unanswered.clear();
         Health::of_answers(&answers)
     }

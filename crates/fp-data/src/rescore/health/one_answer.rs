@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::answers::{Answers, normalized, truth};
+use super::answers::Answers;
 use super::level::{Level, of_one};
 use super::reading::label;
 use super::unanswerable::is_unanswerable;
@@ -17,16 +17,15 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn look(answers: &Answers<'_>) -> CheckResult {
-    let texts: Vec<String> = answers
-        .all
-        .iter()
-        .map(|answered| normalized(answered.text))
-        .collect();
+    let texts = || {
+        let all = answers.all.iter();
+        all.map(|answered| answered.normalized.as_str())
+    };
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for text in texts.iter().filter(|text| !text.is_empty()) {
+    for text in texts().filter(|text| !text.is_empty()) {
         *counts.entry(text).or_default() += 1;
     }
-    let of = texts.len();
+    let of = answers.all.len();
     let most = counts.iter().rev().max_by_key(|(_, count)| **count);
     let Some((&most, &count)) = most else {
         return CheckResult {
@@ -34,9 +33,9 @@ fn look(answers: &Answers<'_>) -> CheckResult {
             ..CheckResult::nothing("no answer has any text")
         };
     };
-    let first = texts.iter().position(|text| text == most);
+    let first = texts().position(|text| text == most);
     let first = first.map(|first| &answers.all[first]);
-    let right = answers.share_of(|answered| truth(answered.sample).as_deref() == Some(most));
+    let right = answers.share_of(|answered| answered.question.truth.as_deref() == Some(most));
     // Checks of their own count these.
     let is_label = first.is_some_and(|first| {
         label(answers.rule, first.text, first.sample).is_some()

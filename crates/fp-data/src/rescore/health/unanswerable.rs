@@ -1,6 +1,6 @@
 //! "Unanswerable" for nearly everything: a model that sees less may score higher by it.
 
-use super::answers::{Answers, normalized, truth};
+use super::answers::Answers;
 use super::level::of_one;
 use super::{Check, CheckResult, percent};
 
@@ -13,11 +13,11 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn look(answers: &Answers<'_>) -> CheckResult {
-    let (count, example) = answers.count(|answered| is_unanswerable(&normalized(answered.text)));
+    let (count, example) = answers.count(|answered| is_unanswerable(&answered.normalized));
     let of = answers.all.len();
     let right = answers.share_of(|answered| {
-        let truth = truth(answered.sample);
-        truth.is_some_and(|truth| is_unanswerable(&truth))
+        let truth = answered.question.truth.as_deref();
+        truth.is_some_and(is_unanswerable)
     });
     CheckResult {
         count,

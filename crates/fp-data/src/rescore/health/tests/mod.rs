@@ -5,11 +5,28 @@ mod reading;
 mod text;
 
 use super::*;
+use crate::sample::Sample;
 
 /// A question and what is said to it; none where nothing is.
 struct Asked {
     sample: Sample,
     text: Option<String>,
+}
+
+/// As a study looks at the answers of a cell.
+fn of_samples<'a>(
+    rule: AnswerRule,
+    samples: &[Sample],
+    said: impl Iterator<Item = Option<(&'a str, f64)>>,
+) -> Health {
+    let questions: Vec<QuestionFacts<'_>> = samples.iter().map(QuestionFacts::new).collect();
+    let texts: Vec<Option<(String, f64)>> = said
+        .map(|said| said.map(|(text, score)| (text.to_owned(), score)))
+        .collect();
+    let said = texts
+        .iter()
+        .map(|said| said.as_ref().map(|(text, score)| (text.as_str(), *score)));
+    Health::of_samples(rule, &questions, said)
 }
 
 fn said(gold: &str, text: &str) -> Asked {

@@ -150,7 +150,7 @@ fn not_inferable() {
     let samples = vec![sample; 40];
     let say = |text: &'static str| {
         let said = samples.iter().map(|_| Some((text, 0.0)));
-        Health::of_samples(AnswerRule::Mmbench, &samples, said)
+        of_samples(AnswerRule::Mmbench, &samples, said)
     };
     check(&say("two owls"), name, 0, 40, Level::Fine);
     check(&say("C"), name, 40, 40, Level::Loud);
@@ -258,6 +258,6 @@ fn rules_differ() {
         .map(|it| it.sample)
         .collect();
     let said = samples.iter().map(|_| Some(("Yes.", 0.5)));
-    let own = Health::of_samples(AnswerRule::Pope, &samples, said);
+    let own = of_samples(AnswerRule::Pope, &samples, said);
     check(&own, name, 40, 40, Level::Loud);
 }

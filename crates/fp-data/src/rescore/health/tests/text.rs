@@ -115,7 +115,7 @@ fn missing_and_unknown() {
     // In a study what wasn't asked isn't missing.
     let samples = vec![said("red", "").sample; 40];
     let said = (0..40).map(|at| (at < 8).then_some(("red", 1.0)));
-    let health = Health::of_samples(AnswerRule::Gqa, &samples, said);
+    let health = of_samples(AnswerRule::Gqa, &samples, said);
     assert_eq!(health.num_answers, 8);
     check(&health, name, 0, 8, Level::Fine);
 

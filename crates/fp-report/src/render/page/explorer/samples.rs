@@ -2,6 +2,7 @@
 //! is drawn alone in another.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -81,14 +82,17 @@ impl Samples {
         let num_whole = whole.clone().count();
         let shown: Vec<usize> = whole.take(most).collect();
         let mut drawn: Vec<Drawn> = Vec::with_capacity(shown.len());
-        run.stream(|records| {
+        run.stream_while(|records| {
             for record in &records {
                 let place = run.place_of(record);
                 if let Some(place) = place.filter(|place| shown.binary_search(place).is_ok()) {
                     drawn.push(Drawn::new(place, record));
                 }
             }
-            Ok::<_, ReportError>(())
+            Ok::<_, ReportError>(match drawn.len() < shown.len() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
         })?;
         let families = shown.iter().map(|&at| run.records[at].family.clone());
         let mut families: Vec<String> = families.collect();
