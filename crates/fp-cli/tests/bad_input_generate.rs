@@ -380,7 +380,10 @@ fn flags_that_cannot_be_met() {
     check(&["--retention=0"], &["R = 0 of 576"]);
     check(&["--retention=1.5"], &["R = 864 of 576"]);
     check(&["--retention=nan"], &["R = NaN of 576"]);
-    check(&["--average-visual-tokens=600"], &["can't be reached", "576"]);
+    check(
+        &["--average-visual-tokens=600"],
+        &["can't be reached", "576"],
+    );
     check(&["--average-visual-tokens=inf"], &["can't be reached"]);
     check(&["--keep=5", "--prune-layer=0"], &["after layer 0 of 32"]);
     check(&["--keep=5", "--num-selected-heads=0"], &["select 0 of 8"]);

@@ -371,10 +371,7 @@ fn a_grid_that_a_model_cant_follow_says_why() {
             .to_string()
     };
     let message = refused(&|v| v["num_selected_heads"] = json!([32]));
-    assert!(
-        message.contains("leave it to the control all_heads"),
-        "{message}"
-    );
+    assert!(message.contains("use the control all_heads"), "{message}");
     let message = refused(&|v| v["num_selected_heads"] = json!([16, "1/2"]));
     assert!(
         message.contains("16 and 1/2 both resolve to h = 16"),
@@ -495,7 +492,7 @@ fn bad_configurations_and_all_of_their_problems() {
                 "1: num_selected_heads[3]: 1/2 and 4 both resolve to h = 4; remove one".into(),
                 "1: num_selected_heads[4]: `x`; expected a share such as \"3/4\"".into(),
                 "1: num_selected_heads[5]: `4/4` is not a number of heads; expected a count such as 16 \
-                 or a share below 1 such as 3/4; all heads are the control all_heads"
+                 or a share below 1 such as 3/4 (all heads are the control all_heads)"
                     .into(),
             ],
         ),

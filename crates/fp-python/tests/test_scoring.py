@@ -171,7 +171,7 @@ def test_dlpack(attention: Attention) -> None:
         ({"num_selected_heads": 99}, "can't select 99 of"),
         ({"normalize": "l2"}, "expected one of: l1, softmax"),
         ({"image_range": (60, 5)}, "image range 60..5"),
-        ({"image_range": None}, "say where the image stands with image_range"),
+        ({"image_range": None}, "give the position of the image with image_range"),
         ({"image_range": range(5, 69, 2)}, "has a step of 2"),
     ],
 )

@@ -326,7 +326,7 @@ fn what_a_model_sees_otherwise_is_a_note() {
         assert!(flat.contains(part), "{part}: {text}");
     }
     let all = unwrapped(&succeed(&["data", "check", &path, "--all"]));
-    assert!(all.contains("e.jpg: the same as a.jpg") && !all.contains("--all names"));
+    assert!(all.contains("e.jpg: the same as a.jpg") && !all.contains("--all lists"));
 }
 
 #[test]

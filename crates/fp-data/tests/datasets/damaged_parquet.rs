@@ -225,7 +225,7 @@ fn columns_of_answers_with_nothing_in_them_are_no_answers() {
     let dataset = read(folder.path()).unwrap().whole().unwrap();
     assert_eq!(dataset.samples.len(), 2);
     let error = fp_scoring::error_text(&dataset.require_answers().unwrap_err());
-    assert!(error.contains("no answers to score by"), "{error}");
+    assert!(error.contains("no reference answers"), "{error}");
     // One of them is a hole.
     write(&path, &changed("answer", Values::Texts(vec!["Yes", ""])));
     let problems = read(folder.path()).unwrap().problems;

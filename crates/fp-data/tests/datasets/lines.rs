@@ -83,7 +83,7 @@ fn lines_of_questions() {
                 "path out of the folder",
                 QUESTIONS,
                 |bytes| replaced(bytes, "confirm-00000.png", "../a.png"),
-                Problems(InvalidValue, 1, "no path inside"),
+                Problems(InvalidValue, 1, "not a path inside"),
             ),
             (
                 "annotation of another question",

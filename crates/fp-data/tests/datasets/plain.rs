@@ -107,7 +107,7 @@ fn folders_of_images_lead_nowhere_else() {
         let error = fp_scoring::error_text(&load().unwrap_err());
         assert!(error.contains("benchmark.json"), "{error}");
         assert!(
-            error.contains("no path inside the dataset's folder"),
+            error.contains("not a path inside the dataset's folder"),
             "{error}"
         );
     }

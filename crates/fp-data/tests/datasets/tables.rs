@@ -52,7 +52,7 @@ fn tables() {
                 Problems(DuplicateId, 1, "earlier question"),
             ),
             (
-                "no number",
+                "not a number",
                 TABLE,
                 |bytes| replaced(bytes, "\n1\t", "\none\t"),
                 Problems(WrongType, 1, "row 1: index \"one\" is not a number"),

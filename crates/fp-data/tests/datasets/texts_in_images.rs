@@ -81,7 +81,7 @@ fn documents() {
                 "path out of the folder",
                 QUESTIONS,
                 |bytes| replaced(bytes, "confirm-00000.png", "../a.png"),
-                Problems(InvalidValue, 1, "no path inside"),
+                Problems(InvalidValue, 1, "not a path inside"),
             ),
             (
                 "near-miss of an id",

@@ -215,13 +215,13 @@ mod tests {
         );
         assert_eq!(times.waiting_share(), Some(0.1));
         let verdict = times.verdict().unwrap();
-        assert!(verdict.contains("10.0 %") && verdict.ends_with("held the model up."));
+        assert!(verdict.contains("10.0 %") && verdict.ends_with("slowed the model down."));
         times.add(&timing(1.0, 91.0, Some(0.0)));
         assert!(
             times
                 .verdict()
                 .unwrap()
-                .ends_with("kept up with the model.")
+                .ends_with("kept pace with the model.")
         );
         let json = serde_json::to_value(times).unwrap();
         assert_eq!(json["waiting_share"], 1.0 / 101.0);

@@ -270,7 +270,7 @@ fn a_line_says_truthfully_what_can_be_done_about_it() {
         fp_scoring::error_text(&error)
     };
     assert_eq!(resealed(content), first);
-    let cutting = "cutting the file there lets the run be resumed";
+    let cutting = "the run can be resumed after truncating the file there";
     for damaged in [
         first.replacen("\"index\":0", "\"index\":1", 1),
         first.replacen("sample", "simple", 1),
@@ -289,7 +289,7 @@ fn a_line_says_truthfully_what_can_be_done_about_it() {
         ),
         (
             content.replacen("\"image\":\"images/0.png\"", "\"image\":\"/etc/passwd\"", 1),
-            "no path inside",
+            "not a path inside",
         ),
         (
             content.replacen("\"image\":", "\"text_only\":true,\"image\":", 1),
@@ -298,11 +298,14 @@ fn a_line_says_truthfully_what_can_be_done_about_it() {
     ] {
         let text = told(&resealed(&edited));
         assert!(
-            text.contains("doesn't fit the run") && text.contains(reason),
+            text.contains("doesn't match the run") && text.contains(reason),
             "{text}"
         );
         assert!(!text.contains(cutting), "{text}");
     }
     let text = told(&resealed("{\"index\":0}"));
-    assert!(text.contains("no record that this version reads"), "{text}");
+    assert!(
+        text.contains("isn't a record that this version reads"),
+        "{text}"
+    );
 }

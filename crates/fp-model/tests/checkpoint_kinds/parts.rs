@@ -111,7 +111,7 @@ fn a_model_without_its_projector() {
     ]);
     folder.write("mm_projector.bin", b"");
     let beside = folder.file("mm_projector.bin").display().to_string();
-    folder.refused_with(&["projector is missing", &beside, "save it whole"]);
+    folder.refused_with(&["projector is missing", &beside, "save it in full"]);
     // With the projector among the weights that file is no more than a copy.
     let (mut tensors, config) = original_decoder();
     tensors.extend(renamed(golden_tensors(), |name| {
@@ -137,7 +137,7 @@ fn a_model_without_its_tower() {
     let folder = Folder::with(|tensors, _| {
         tensors.retain(|name, _| !name.starts_with("vision_tower"));
     });
-    folder.refused_with(&["vision tower is missing", "saved whole"]);
+    folder.refused_with(&["vision tower is missing", "saved in full"]);
     assert!(matches!(folder.refusal(), CheckpointError::NoTower { .. }));
     // Only that of it which nothing takes.
     let folder = Folder::with(|tensors, _| {

@@ -575,6 +575,6 @@ fn an_accuracy_is_not_repeated() {
     assert!(figures.headlines.is_empty());
     assert_eq!(
         figures.notes(),
-        ["IMG accuracy (scienceqa) is the accuracy that the other tables have."]
+        ["IMG accuracy (scienceqa) is the accuracy of the other tables."]
     );
 }

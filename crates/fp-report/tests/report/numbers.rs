@@ -388,7 +388,10 @@ fn flips_heads_and_audit() {
         assert_eq!(audit["head_ties"], expected, "{audit}");
     }
     let cautions = results["analysis"]["verdict"]["cautions"].to_string();
-    assert!(cautions.contains("chose heads of sparsity"), "{cautions}");
+    assert!(
+        cautions.contains("decided the heads of sparsity"),
+        "{cautions}"
+    );
     let sentences = results["analysis"]["verdict"]["sentences"].to_string();
     assert!(
         sentences.contains("max_attention and attention_range (same tokens"),

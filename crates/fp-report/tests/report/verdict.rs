@@ -135,7 +135,7 @@ fn what_beats_fastv_is_named_with_its_h_and_budgets() {
     assert!(
         headline.starts_with("entropy (h = 6) beats FastV (all_heads) by ")
             && headline.contains(" points at R = 8 (95 % interval ")
-            && headline.contains("at 2 of 3 budgets nothing is shown to"),
+            && headline.contains("at 2 of 3 budgets no strategy is shown to"),
         "{headline}"
     );
 }

@@ -135,7 +135,7 @@ fn ids_of_another_numbering_are_never_taken_at_their_word() {
     let (value, by, warnings) = joined(&no_image, &rows);
     assert_eq!((value, by), (Some(100.0), JoinedBy::CategoryAndPlace));
     assert!(
-        warnings[0].contains("joined by category and place"),
+        warnings[0].contains("joined by category and position"),
         "{warnings:?}"
     );
 
@@ -147,7 +147,7 @@ fn ids_of_another_numbering_are_never_taken_at_their_word() {
             "8 of the 12 answers",
             "\"20000001\"",
             "\"0\", \"1\"",
-            "no prompt tells",
+            "no prompt identifies",
         ],
     );
     // One category alone: no id is known, and every prompt stands in three.
@@ -340,7 +340,7 @@ fn ids_that_questions_share_are_told_by_prompts_or_taken_in_order() {
     let (_, _, warnings) = joined(&lines, &asked);
     assert!(
         warnings[0].starts_with("1 of 4 questions have no answer")
-            && warnings[1].starts_with("1 answers are to a question that is answered before"),
+            && warnings[1].starts_with("1 answers are to a question answered earlier"),
         "{warnings:?}"
     );
     // A prompt of the other image.
@@ -374,7 +374,7 @@ fn text_vqa_is_handed_in_where_nobody_has_the_answers() {
     std::fs::write(&path, lines.join("\n")).unwrap();
     let file = AnswerFile::read(&path).unwrap();
     let error = upload(&file, &asked).unwrap_err().to_string();
-    assert!(error.contains("it is scored here"), "{error}");
+    assert!(error.contains("it is scored locally"), "{error}");
     asked.judge = Some("a server".to_owned());
     let made = upload(&file, &asked).unwrap();
     assert_eq!(

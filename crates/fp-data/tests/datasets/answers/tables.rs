@@ -74,7 +74,7 @@ fn folders_of_tasks() {
         (
             "a line more without a tab",
             format!("{GOOD}3.jpg Is it? Yes Yes\n").into_bytes(),
-            "existence.txt line 5: no tab; a line is image, question, right answer, answer",
+            "existence.txt line 5: no tab; expected image, question, correct answer and answer",
             None,
         ),
         (
@@ -178,7 +178,7 @@ fn tables() {
             "columns instead of 6",
         ),
         (
-            "no number",
+            "not a number",
             TABLE.replacen("\n2\t", "\ntwo\t", 1).into_bytes(),
             "row 3: index \"two\" is not a number",
         ),

@@ -127,7 +127,7 @@ fn other_faults_are_still_faults() {
         ["1 of 2 questions have no image here; scores need none"]
     );
     for (from, to, part) in [
-        ("gone.png", "../a.png", "no path inside"),
+        ("gone.png", "../a.png", "not a path inside"),
         ("[\"x\"]", "[]", "without an answer to score by"),
         ("\"id\": \"2\"", "\"id\": \"\"", "the id is empty"),
     ] {

@@ -31,7 +31,7 @@ fn the_columns_are_the_servers() {
             "index\tquestion\tA\tB",
             "7\tWhich?\tup\tdown",
             ["7", "Which?", "up", "down", "", "", "A", "", ""],
-            "no column C, D, answer, split; it stands empty",
+            "no column C, D, answer, split; it is left empty",
         ),
         (
             "split\tanswer\tB\tA\tquestion\thint\tindex\tcategory",

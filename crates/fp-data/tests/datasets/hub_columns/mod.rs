@@ -156,7 +156,10 @@ fn diagrams() {
         format!("What is A?\nA. ears\nB. nose\n{LETTER}")
     );
     assert_eq!((sample.answers[0].as_str(), sample.choices.len()), ("B", 2));
-    for (answer, message) in [("2", "the letter of one of its choices"), ("B", "no place")] {
+    for (answer, message) in [
+        ("2", "the letter of one of its choices"),
+        ("B", "not the index"),
+    ] {
         let (_folder, reading) = read(Benchmark::Ai2d, file, &columns(answer));
         assert_eq!(
             reading.problems.counts()[&ProblemKind::InvalidValue],
@@ -340,7 +343,7 @@ fn questions_on_several_images_are_left_out() {
     let (_folder, reading) = read(Benchmark::Mmmu, file, &columns(&answers, "a, b"));
     assert_eq!(reading.problems.counts()[&ProblemKind::InvalidValue], 1);
     assert!(
-        reading.problems.to_string().contains("no list of texts"),
+        reading.problems.to_string().contains("not a list of texts"),
         "{}",
         reading.problems
     );
