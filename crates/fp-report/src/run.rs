@@ -82,13 +82,10 @@ impl Run {
     ///
     /// # Errors
     /// Records that can't be read any more; whatever `visit` refuses.
-    pub fn stream<E: From<StudyError>>(
+    pub fn stream<E: From<StudyError> + Send>(
         &self,
         mut visit: impl FnMut(Vec<SampleRecord>) -> Result<(), E> + Send,
-    ) -> Result<(), E>
-    where
-        E: Send,
-    {
+    ) -> Result<(), E> {
         self.stream_while(|records| visit(records).map(|()| ControlFlow::Continue(())))
     }
 

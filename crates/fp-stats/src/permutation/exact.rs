@@ -32,7 +32,7 @@ pub(super) fn enumerate(differences: &[f64], threshold: f64) -> f64 {
 }
 
 /// The differences as whole numbers of a common unit: how many there are of each size, and
-/// their total in absolute value. `None` if they are no such numbers, or if their distribution
+/// their total. `None` if they are no such numbers, or if their distribution
 /// would take too long.
 pub(super) fn whole_units(differences: &[f64]) -> Option<WholeUnits> {
     let in_units = |units_per_point: f64| {
@@ -40,7 +40,9 @@ pub(super) fn whole_units(differences: &[f64]) -> Option<WholeUnits> {
         for difference in differences {
             let exact = difference * units_per_point;
             let rounded = exact.round();
-            if (exact - rounded).abs() > 1e-9 * exact.abs().max(1.0) {
+            let is_whole = (exact - rounded).abs() <= 1e-9 * exact.abs().max(1.0);
+            // A distribution has a place for every number up to the largest.
+            if !is_whole || rounded.abs() > MAX_CONVOLUTION_WORK {
                 return None;
             }
             units.add(rounded as i64);
@@ -251,6 +253,15 @@ mod tests {
         // All alike: far below the smallest number, but not 0.
         let p = whole_units(&vec![1.0; 30_000]).unwrap().tail();
         assert_eq!(p, f64::MIN_POSITIVE);
+    }
+
+    #[test]
+    fn numbers_too_large_to_count_are_left_to_sampling() {
+        for largest in [1e8, 5e9, 1e19, 1e300] {
+            let mut differences = vec![1.0; 30];
+            differences.extend([largest; 3]);
+            assert!(whole_units(&differences).is_none(), "{largest}");
+        }
     }
 
     proptest! {
