@@ -14,6 +14,12 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
+/// Where the examples, the configurations and the shipped files are.
+pub(crate) fn workspace() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().unwrap()
+}
+
 /// Runs `finepruner` with `args`.
 pub(crate) fn finepruner(args: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_finepruner"))

@@ -2,18 +2,14 @@
 //! kept in `tests/terminal/` (help in `help/`), so that a change of one is seen. Run with
 //! `FINEPRUNER_UPDATE_SNAPSHOTS=1`, the test writes these files anew.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
-const WIDTH: usize = 80;
+use crate::common::workspace;
 
-/// Where the examples, the configurations and the shipped files are.
-fn workspace() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    root.canonicalize().unwrap()
-}
+const WIDTH: usize = 80;
 
 /// What the command prints in `folder`, on standard output and after it on standard error.
 #[track_caller]

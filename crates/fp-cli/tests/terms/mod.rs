@@ -159,7 +159,7 @@ fn problems(name: &str, content: &str, terms: &[Term]) -> Vec<String> {
 
 #[test]
 fn texts_use_the_preferred_terms() {
-    let root = super::workspace();
+    let root = crate::common::workspace();
     let terms = terms(&std::fs::read_to_string(root.join(PAGE)).unwrap());
     assert!(terms.len() > 40, "{} phrases", terms.len());
     let mut files = Vec::new();
