@@ -211,7 +211,7 @@ fn methods_that_a_tower_does_not_allow_are_refused_before_the_run() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let text = refused("llava_onevision", &["holov", "vispruner"]);
-    for part in ["holov", "class token", "vispruner", "no whole crops"] {
+    for part in ["holov", "class token", "vispruner", "form whole crops"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // A study of methods has by default those that are left.

@@ -380,7 +380,7 @@ fn what_is_decided_on_average_is_said_where_single_budgets_are_not() {
     assert!(
         headline.starts_with(
             "Undecided whether any head strategy beats FastV (all_heads) at any of 3 budgets: 9 \
-             of 27 tests can't tell; entropy (h = 6), chosen on the other images, is "
+             of 27 tests are inconclusive; entropy (h = 6), chosen on the other images, is "
         ) && headline.contains(" points worse on average over 3 budgets (95 % interval "),
         "{headline}"
     );
