@@ -1,18 +1,18 @@
-//! From rows of two-byte weights to the panels that the matrix kernel reads.
+//! Transposes rows of two-byte weights to the panels that the matrix kernel reads.
 //!
-//! A panel's part is turned from `[32 outputs][inputs]` to `[inputs][32 outputs]` in
-//! registers, each value widened to `f32` (exact), or each two consecutive values of a row
-//! left side by side in one lane, for the instruction that multiplies pairs.
+//! A part of a panel is transposed from `[32 outputs][inputs]` to `[inputs][32 outputs]` in
+//! registers. Each value is widened to `f32` (exact), or two consecutive values of a row stay
+//! side by side in one lane, for the instruction that multiplies pairs.
 
 use super::halves::{Half, HalfFormat};
 use super::level::Level;
 use super::micro::PANEL;
 
-/// Rows of one panel, as they are stored.
+/// Rows of one panel in their storage format.
 pub(super) type Rows<'a> = [&'a [Half]; PANEL];
 
-/// Columns of one step of the widest kernel; slices of a product are made of whole ones but
-/// for the last, so that rows are read in whole cache lines where they are aligned.
+/// Columns per step of the widest kernel. All slices of a product but the last consist of whole
+/// steps, so that aligned rows are read in whole cache lines.
 pub(super) const STEP: usize = 32;
 
 /// Widens inputs `first..first + out.len()` of `rows` into `out[input][output]`.
@@ -46,18 +46,18 @@ pub(super) fn widen(
     }
 }
 
-/// Puts pairs of inputs from `2 · first` on into `out[pair][output]`, the first of a pair in
-/// the lower half of a lane; what a row lacks at its end is zero.
+/// Writes pairs of inputs from index `2 · first` on to `out[pair][output]`, the first of a pair
+/// in the lower half of a lane; inputs beyond a row's end are zero.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn pair_up(rows: &Rows<'_>, first: usize, out: &mut [[f32; PANEL]]) {
     let end = rows[0].len().min(2 * (first + out.len()));
     let rows: Rows<'_> = std::array::from_fn(|lane| &rows[lane][2 * first..end]);
     assert!(rows.iter().all(|row| row.len().div_ceil(2) == out.len()));
-    // SAFETY: only called where pairs can be multiplied, which takes AVX-512.
+    // SAFETY: only called on machines that multiply pairs, which have AVX-512.
     unsafe { x86::pairs_avx512(&rows, out) };
 }
 
-/// As [`widen`], of the inputs from `from` on.
+/// As [`widen`], for the inputs from index `from` on.
 fn widen_portable(format: HalfFormat, rows: &Rows<'_>, from: usize, out: &mut [[f32; PANEL]]) {
     for (lane, row) in rows.iter().enumerate() {
         for (slot, &value) in out[from..].iter_mut().zip(&row[from..]) {
@@ -73,7 +73,7 @@ mod x86 {
     use super::super::halves::{Half, HalfFormat};
     use super::{PANEL, Rows, STEP, widen_portable};
 
-    /// How far ahead of a row's values its next ones are asked for.
+    /// Prefetch distance within a row, in bytes.
     const AHEAD: usize = 512;
 
     fn format_of(is_f16: bool) -> HalfFormat {
@@ -84,7 +84,7 @@ mod x86 {
         }
     }
 
-    /// All rows are as long as `out`.
+    /// All rows must be as long as `out`.
     #[target_feature(enable = "avx512f")]
     pub(super) fn widen_avx512<const F16: bool>(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
         let whole = out.len() / STEP * STEP;
@@ -104,7 +104,7 @@ mod x86 {
                         )
                     };
                     let slots = &mut out[start + 2 * pair..][..2];
-                    // SAFETY: half of a slot's 32 values.
+                    // SAFETY: half of the 32 values of a slot.
                     unsafe {
                         _mm512_storeu_ps(slots[0].as_mut_ptr().add(half * 16), first);
                         _mm512_storeu_ps(slots[1].as_mut_ptr().add(half * 16), second);
@@ -115,7 +115,7 @@ mod x86 {
         widen_portable(format_of(F16), rows, whole, out);
     }
 
-    /// All rows are twice as long as `out`, or one shorter.
+    /// All rows must be twice as long as `out`, or one value shorter.
     #[target_feature(enable = "avx512f")]
     pub(super) fn pairs_avx512(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
         let whole = rows[0].len() / STEP * STEP;
@@ -124,7 +124,7 @@ mod x86 {
                 let turned = turned_16(rows, half * 16, start);
                 for (slot, lanes) in out[start / 2..].iter_mut().zip(turned) {
                     let lanes = _mm512_castsi512_ps(lanes);
-                    // SAFETY: half of a slot's 32 values.
+                    // SAFETY: half of the 32 values of a slot.
                     unsafe { _mm512_storeu_ps(slot.as_mut_ptr().add(half * 16), lanes) };
                 }
             }
@@ -138,21 +138,22 @@ mod x86 {
         }
     }
 
-    /// Pairs of values from `start` on of 16 rows, turned: register `p` has pair `p` of each.
+    /// Transposed pairs of values of 16 rows, from index `start` on: register `p` holds pair `p`
+    /// of each row.
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn turned_16(rows: &Rows<'_>, first: usize, start: usize) -> [__m512i; 16] {
         let mut r = [_mm512_setzero_si512(); 16];
         for (r, row) in r.iter_mut().zip(&rows[first..first + 16]) {
             let values: &[Half] = &row[start..start + STEP];
-            // SAFETY: 32 values are 64 bytes; a prefetch may go astray.
+            // SAFETY: 32 values are 64 bytes; a prefetch may be out of bounds.
             unsafe {
                 let values = values.as_ptr().cast::<i8>();
                 _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(AHEAD));
                 *r = _mm512_loadu_si512(values.cast());
             }
         }
-        // Two by two, then four by four; 128-bit lane `l` has columns 4l..4l + 4.
+        // Two rows at a time, then four; 128-bit lane `l` holds columns 4l..4l + 4.
         let mut u = [_mm512_setzero_si512(); 16];
         for quad in 0..4 {
             let q = 4 * quad;
@@ -179,7 +180,7 @@ mod x86 {
         out
     }
 
-    /// All rows are as long as `out`.
+    /// All rows must be as long as `out`.
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn widen_avx2<const F16: bool>(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
         const WIDTH: usize = STEP / 2;
@@ -191,7 +192,8 @@ mod x86 {
                     let (first, second) = if F16 {
                         let low = _mm256_and_si256(lanes, _mm256_set1_epi32(0xffff));
                         let high = _mm256_srli_epi32::<16>(lanes);
-                        // Lane by lane four of each; put in order, eight of each.
+                        // Packing leaves four values of each register per 128-bit lane; the
+                        // permutation restores their order, eight of each.
                         let both = _mm256_packus_epi32(low, high);
                         let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
                         (
@@ -206,7 +208,7 @@ mod x86 {
                         )
                     };
                     let slots = &mut out[start + 2 * pair..][..2];
-                    // SAFETY: a quarter of a slot's 32 values.
+                    // SAFETY: a quarter of the 32 values of a slot.
                     unsafe {
                         _mm256_storeu_ps(slots[0].as_mut_ptr().add(quarter * 8), first);
                         _mm256_storeu_ps(slots[1].as_mut_ptr().add(quarter * 8), second);
@@ -217,14 +219,14 @@ mod x86 {
         widen_portable(format_of(F16), rows, whole, out);
     }
 
-    /// As [`turned_16`], of 8 rows and as many pairs.
+    /// As [`turned_16`], for 8 rows and 8 pairs.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn turned_8(rows: &Rows<'_>, first: usize, start: usize) -> [__m256i; 8] {
         let mut r = [_mm256_setzero_si256(); 8];
         for (r, row) in r.iter_mut().zip(&rows[first..first + 8]) {
             let values: &[Half] = &row[start..start + STEP / 2];
-            // SAFETY: 16 values are 32 bytes; a prefetch may go astray.
+            // SAFETY: 16 values are 32 bytes; a prefetch may be out of bounds.
             unsafe {
                 let values = values.as_ptr().cast::<i8>();
                 _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(AHEAD));
@@ -258,7 +260,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows of every pattern of bits that is a finite number, in an order that mixes them.
+    /// Rows with all bit patterns of finite numbers, in a mixed order.
     fn rows(format: HalfFormat, len: usize) -> Vec<Vec<Half>> {
         let mut bits = 0_u16;
         (0..PANEL)

@@ -1,4 +1,4 @@
-//! One task's part of a product: all rows, some panels of columns.
+//! One task of a product: all rows, some panels of columns.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -11,28 +11,28 @@ use super::super::raw::OutputMatrix;
 use super::super::turn;
 use super::{Blocks, Weights};
 
-/// Steps summed before the sums go back to memory: a panel's part of it is
-/// 64 KiB and the rows' part 24 KiB, which the caches next to a core hold.
+/// Steps that are summed before the sums are written back to memory. A panel's part of this
+/// length takes 64 KiB and the rows' part 24 KiB, which fit the caches next to a core.
 const DEPTH: usize = 512;
 
-/// The same where there is one block of rows, which passes a panel once: what is widened of
-/// it stays in the first cache.
+/// The same for a single block of rows, which passes each panel once: the widened part of the
+/// panel stays in the first-level cache.
 const DEPTH_OF_ONE_BLOCK: usize = 128;
 
-/// Most pieces that a block's steps are taken in; each reads and writes the sums once more.
+/// Most pieces that a block's steps are split into; each reads and writes the sums once more.
 const MOST_PIECES: usize = 8;
 
-/// Where a block stands in a task.
+/// Position of a block within a task.
 struct BlockPosition {
     panel: usize,
     /// The panel that this thread will take next.
     next: usize,
-    /// The first step after the slice at hand.
+    /// The first step after the current slice.
     end: usize,
     block: usize,
 }
 
-/// Steps at a time for so many blocks of rows.
+/// Number of steps per slice for this many blocks of rows.
 pub(super) fn depth(num_blocks: usize) -> usize {
     if num_blocks == 1 {
         DEPTH_OF_ONE_BLOCK
@@ -41,23 +41,23 @@ pub(super) fn depth(num_blocks: usize) -> usize {
     }
 }
 
-/// What a lane of rows and weights is in one step.
+/// Contents of a lane of rows and weights in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Terms {
     /// One input, in `f32`.
     Single,
     /// Two inputs in `bf16`, multiplied by one instruction.
     Pairs,
-    /// One input in `f32`, the second of each pair before the first.
+    /// One input, in `f32`, with the two inputs of each pair swapped.
     Swapped,
 }
 
 thread_local! {
-    /// Panels of two-byte weights as the kernel reads them.
+    /// Transposed panels of two-byte weights, in the kernel's layout.
     static TURNED: RefCell<Vec<[f32; PANEL]>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What every task of one product shares.
+/// Data that all tasks of one product share.
 pub(super) struct Job<'a> {
     pub(super) level: Level,
     pub(super) terms: Terms,
@@ -75,7 +75,7 @@ impl Job<'_> {
         if self.blocks.count() > 1 {
             return self.run_panels(panels, output);
         }
-        // One block reads each panel once: from begin to end.
+        // A single block reads each panel once, from start to end.
         for panel in panels {
             self.run_panels(panel..panel + 1, output);
         }
@@ -110,7 +110,7 @@ impl Job<'_> {
         starts.map(move |start| start..(start + depth).min(num_steps))
     }
 
-    /// Puts the weights of a panel from step `first` on into `out`.
+    /// Transposes the weights of a panel into `out`, starting at step `first`.
     fn turn(&self, panel: usize, first: usize, out: &mut [[f32; PANEL]]) {
         let Weights::Half(matrix) = self.weights else {
             return;
@@ -123,7 +123,7 @@ impl Job<'_> {
             #[cfg(not(target_arch = "x86_64"))]
             Terms::Pairs => unreachable!("no processor of this kind multiplies pairs"),
             Terms::Swapped => {
-                // A pair that lacks its second has zero there.
+                // An incomplete last pair is filled up with zero.
                 let count = out.len().min(matrix.num_in() - first);
                 out[count..].fill([0.0; PANEL]);
                 turn::widen(self.level, matrix.format(), &rows, first, &mut out[..count]);
@@ -132,7 +132,7 @@ impl Job<'_> {
         }
     }
 
-    /// All blocks of rows over some steps of some panels, whose weights are in `turned`
+    /// Computes all blocks of rows over some steps of some panels, whose weights are in `turned`
     /// unless they are packed.
     fn run_slice(
         &self,
@@ -152,8 +152,8 @@ impl Job<'_> {
                 let width = PANEL.min(num_out - col);
                 for (sums, row) in sums.iter_mut().zip(block.clone()) {
                     if steps.start > 0 {
-                        // SAFETY: tasks own disjoint panels, so disjoint
-                        // columns; the slice before this one wrote them.
+                        // SAFETY: tasks own disjoint panels, so disjoint columns; the slice
+                        // before this one wrote these elements.
                         unsafe { output.read(row, col, &mut sums[..width]) };
                     } else {
                         self.start(row, col, &mut sums[..width]);
@@ -186,8 +186,8 @@ impl Job<'_> {
         }
     }
 
-    /// In how many pieces a block's steps are taken: of weights as stored each piece asks for
-    /// another row.
+    /// Number of pieces that a block's steps are split into: for weights as stored, each piece
+    /// prefetches another row.
     fn pieces(&self) -> usize {
         match self.weights {
             Weights::Half(_) if self.blocks.count() > 1 => {
@@ -197,8 +197,8 @@ impl Job<'_> {
         }
     }
 
-    /// What to ask for during so many steps: a part of the weights that come after these. The
-    /// first block to see them would wait for memory, and no other.
+    /// The data to prefetch during `steps` steps: a part of the weights that follow these.
+    /// Without it the first block that reads them would wait for memory.
     fn prefetch(&self, place: &BlockPosition, piece: usize, steps: usize) -> Prefetch {
         let blocks = self.blocks.count();
         if blocks == 1 {
