@@ -40,7 +40,7 @@ typedef enum fp_status {
   FP_BAD_SHAPE = -2,           /* a dimension of 0, or dimensions that contradict each other */
   FP_TOO_LARGE = -3,           /* a dimension above its FP_MAX_… or beyond the range of indices */
   FP_BAD_DTYPE = -4,           /* not one of fp_dtype */
-  FP_BAD_OPTION = -5,          /* not one of an enum's values, or a NaN scale */
+  FP_BAD_OPTION = -5,          /* not one of an enum's values, or a bad scale */
   FP_BAD_COUNT = -6,           /* h outside 1..=H or R outside 1..=N */
   FP_BAD_STRATEGY = -7,        /* none, unknown, named twice, or not for this launcher */
   FP_MISALIGNED = -8,          /* an address, stride or row that isn't a multiple of 16 bytes */

@@ -91,7 +91,7 @@ pub enum CudaError {
         /// What is wrong.
         reason: String,
     },
-    /// A scale that is not a number.
+    /// A scale that is not positive and finite.
     #[error("{op}: the scale of logits is {scale}; it must be finite")]
     Scale {
         /// Operation that was called.
