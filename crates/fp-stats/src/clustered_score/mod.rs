@@ -317,7 +317,7 @@ impl Spread {
     }
 }
 
-/// `part / whole`; 0 if both are 0.
+/// `part / whole`; 0 unless `whole` is positive.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

@@ -247,7 +247,7 @@ proptest! {
         let again = difference(&turned, &names).interval(0.95).unwrap();
         prop_assert!((again.low - interval.low).abs() < 1e-9);
         prop_assert!((again.high - interval.high).abs() < 1e-9);
-        // The p of a smaller difference decreases with the distance.
+        // z(δ) decreases in δ.
         let mut last = f64::INFINITY;
         for step in -20..=20 {
             let z = ours.statistic(f64::from(step) / 20.0);
