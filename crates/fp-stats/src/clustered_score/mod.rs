@@ -55,8 +55,8 @@
 //! for the paired-sample design", Statistics in Medicine 17, 1998; Rao & Scott, "A simple method
 //! for the analysis of clustered binary data", Biometrics 48, 1992; Johnson, "Modified t tests
 //! and confidence intervals for asymmetrical populations", JASA 73, 1978; Wilson 1927. For
-//! effective counts in clustered matched pairs: Yang, Sun & Hardin, Statistics in Medicine 31,
-//! 2012. The shrinkage, the extension to fractional scores and the quarter step are our own,
+//! effective counts in clustered matched pairs: Yang, Sun & Hardin, Statistics in Medicine
+//! 31, 2012. The shrinkage, the extension to fractional scores and the quarter step are our own,
 //! validated by simulation.
 
 use super::clusters::Clusters;

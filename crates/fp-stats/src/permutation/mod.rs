@@ -3,8 +3,9 @@
 //!
 //! For a mean, swapping an image's labels flips the sign of the sum of its differences. With few
 //! images, or with sums that are integer multiples of a unit (0/1 scores, VQA accuracies), the
-//! distribution under all swaps is computed exactly; otherwise it is sampled, and p = (b + 1)/(m
-//! + 1) for b of m samples at least as extreme (Phipson & Smyth 2010), which is never 0.
+//! distribution under all swaps is computed exactly. Otherwise it is sampled, and
+//! p = (b + 1)/(m + 1) for b of m samples at least as extreme (Phipson & Smyth 2010), which is
+//! never 0.
 
 mod exact;
 
