@@ -108,7 +108,6 @@ impl DecoderShape {
     /// attention square 2n²·(H·head_dim).
     ///
     /// Fractional token counts are not rounded, since published tables use them.
-    /// use them.
     pub fn layer_macs(&self, num_tokens: f64, mlp: MlpConvention) -> f64 {
         let (n, d) = (num_tokens, self.hidden_size as f64);
         let kv_width = self.num_kv_heads as f64 * self.head_dim as f64;

@@ -3,7 +3,7 @@
 // With it, and with launchers that run in the emulation, the host's side of the CUDA code
 // (wrappers, scoring, the model, tests, benchmarks and their runner) runs without a GPU. Every
 // call completes before it returns; work that a device could run in another order is found by
-// order.cc. It says nothing about a device's speed: times are the host's. Missing functions are
+// order.cc. It proves nothing about a device's speed: times are the host's. Missing functions are
 // missing on purpose: calling one is refused by name. So are graphs and kernels that come as PTX.
 // The driver refuses what a device refuses, and also copies of no bytes, which a device accepts
 // but no caller should request.

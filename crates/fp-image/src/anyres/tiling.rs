@@ -30,7 +30,6 @@ impl Tiling {
     /// [`ImageError::NoFittingPinpoint`], [`ImageError::TooLarge`] for a pinpoint above the
     /// limits of an image, and [`ImageError::PinpointNotTiled`] if tiles of `tile_side` do not
     /// fill the selected one.
-    /// the chosen one.
     pub fn new(
         image: ImageSize,
         pinpoints: &GridPinpoints,

@@ -76,6 +76,7 @@ impl fmt::Display for Remark {
 /// WebP, the rows of a BMP and the strips of a TIFF. Compressed data isn't unpacked, so damage
 /// inside it is not found; if the structure is irregular, [`decode`] decides.
 ///
+/// # Errors
 /// The errors of [`decode`] that can be found this way.
 pub fn inspect(bytes: &[u8], limits: DecodeLimits) -> Result<Inspection, ImageError> {
     let format = recognised(bytes)?;

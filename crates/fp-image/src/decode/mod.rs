@@ -79,6 +79,7 @@ impl DecodeLimits {
 
 /// Reads the image file at `path` with the default [`DecodeLimits`].
 ///
+/// # Errors
 /// [`ImageError::Io`] if it cannot be read, otherwise [`ImageError::InFile`] around the error of
 /// [`decode`].
 pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {

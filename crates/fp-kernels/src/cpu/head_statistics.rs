@@ -18,9 +18,9 @@ use crate::{Element, HeadStatistics, Isa, KernelError, Key, StatisticsOptions};
 /// Rows are computed independently of each other and of the number of threads: the same row gives
 /// the same bits at any index.
 ///
+/// # Errors
 /// A shape that `rows` does not fill, or a value that is NaN, infinite or negative; the error
 /// names the first one.
-/// negative; the first such value is named.
 pub fn head_statistics<T: Element>(
     rows: &[T],
     num_rows: usize,

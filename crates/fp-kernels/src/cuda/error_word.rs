@@ -15,7 +15,7 @@ use super::sys;
 const NO_DATA_ERROR: u64 = u64::MAX;
 
 /// A word on the device that kernels lower when they find a value that they can't compute with.
-/// It names the lowest row at fault, in whatever order the rows ran.
+/// It names the lowest row at fault, in any order of execution.
 ///
 /// One word serves any number of launches; [`ErrorWord::check`] waits for them.
 #[derive(Debug)]

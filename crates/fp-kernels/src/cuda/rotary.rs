@@ -16,8 +16,8 @@ use crate::KernelError;
 use crate::error::check_shape;
 
 /// Cosines and sines of every position, `[positions, D/2]` each, in device memory. A position is
-/// a row of the table: a position in a sequence ([`RotaryAngles::new`]), or whatever the caller's
-/// angles stand for ([`RotaryAngles::of_rows`]).
+/// a row of the table: a position in a sequence ([`RotaryAngles::new`]), or any index that the
+/// caller gives angles for ([`RotaryAngles::of_rows`]).
 #[derive(Debug)]
 pub struct RotaryAngles {
     cosines: CudaSlice<f32>,

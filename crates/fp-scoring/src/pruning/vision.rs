@@ -9,7 +9,6 @@ use super::{Matrix, SelectError};
 /// then the patches'. Layers and states are indexed as in transformers' `attentions` and
 /// `hidden_states`, with negative numbers from the end: −2 is the last layer but one, and state
 /// −2 is the output of that layer.
-/// −2 is what that layer gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VisionNeed {
     /// The features that enter the projector, `[N, V]`.

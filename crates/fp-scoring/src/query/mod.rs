@@ -2,7 +2,6 @@
 //!
 //! A strategy names rows and their weights. Two strategies weight rows by the attention itself,
 //! so their weights are known only after the rows are read.
-//! the attention itself, so the weights come after the rows are known.
 
 mod adaptive_by_length;
 mod attention_weighted;

@@ -154,7 +154,6 @@ impl DrawnTotals<'_> {
     /// # Errors
     /// Sets of different shapes, or no permutations. For a figure that is undefined on the data
     /// or in more than half of the draws, its own result is an error.
-    /// in more than half of the draws is an error of its own.
     pub fn compare(
         &self,
         other: &DrawnTotals<'_>,

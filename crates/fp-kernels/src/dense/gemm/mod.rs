@@ -7,9 +7,6 @@
 //! pass over it. This is the scheme of GotoBLAS and BLIS (Goto & van de Geijn, "Anatomy of
 //! high-performance matrix multiplication", ACM TOMS 34, 2008; Van Zee & van de Geijn, "BLIS",
 //! ACM TOMS 41, 2015).
-//! while all blocks of rows pass it. This is the scheme of GotoBLAS and BLIS (Goto & van de
-//! Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34, 2008; Van Zee &
-//! van de Geijn, "BLIS", ACM TOMS 41, 2015).
 //!
 //! **Why not a library.** Libraries choose block shapes, and with them the order of summation, by
 //! the number of rows and threads. Here tasks only split outputs, never a sum: each output is one
@@ -121,6 +118,7 @@ pub fn linear<'a>(
 /// way; on other processors both are fused multiply-adds. Results of the two therefore differ in
 /// their last bits, and [`super::rounding`] says which of them a machine gives.
 ///
+/// # Panics
 /// As in [`linear`], and for weights that are not `bf16`.
 pub fn linear_bf16(x: &[f32], num_rows: usize, weights: &HalfMatrix, start: Start<'_>) -> Vec<f32> {
     let terms = if Level::has_pairs() {

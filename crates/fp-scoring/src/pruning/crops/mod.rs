@@ -20,7 +20,7 @@ use super::{
 use crate::TokenLayout;
 
 crate::named::named_enum! {
-    /// What a method's number of tokens is meant for on an image of several crops.
+    /// What a method's number of tokens refers to on an image of several crops.
     pub enum CropBudget as "crop budget" {
         /// Each crop: the rule chooses of every crop by itself.
         PerCrop = "per-crop",

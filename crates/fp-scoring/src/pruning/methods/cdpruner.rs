@@ -162,6 +162,7 @@ impl PublishedMethod for CdPruner {
 
 /// r `[N]` of image embeddings `[N, C]` and text embeddings `[segments, C]`.
 ///
+/// # Errors
 /// All patches are equally relevant, which divides by zero.
 pub fn cdpruner_relevance(images: &Dense, texts: &Dense) -> Result<Vec<f64>, SelectError> {
     let cosines = images.normalized().products(&texts.normalized());

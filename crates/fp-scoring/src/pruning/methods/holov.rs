@@ -6,7 +6,7 @@
 //! (c_ij − mean_i)² / (n − 1) of the cosines c_ij = f_i·f_j, c_ii = 0, mean_i their mean over all
 //! n; v' = v · mean|1000 a| / (mean|v| + 1e-6); score = 1000 a + 0.09 v'. A run's weight is its
 //! mean score over (the sum of all + 1e-6); it gets ⌊weight·T⌋ tokens, and the remaining tokens
-//! go one each to the runs with the largest weights. A run keeps its most attended tokens, in
+//! are given, one each, to the runs with the largest weights. A run keeps its most attended tokens, in
 //! descending attention, or all of them, in spatial order, if it has no more than its share. If
 //! the total is below T, zero vectors are appended at the end of the image. Shapes: `projected`
 //! [N, D], `cls_attention` [H, N]. Source: HoloV @ 1d2e65e961e6, `llava/model/utils.py`.

@@ -48,7 +48,7 @@ impl PublishedCard {
 pub struct InputCard {
     /// Its name in files.
     pub name: &'static str,
-    /// Its shape, in letters: N image tokens, H heads, S the sequence, T text tokens behind
+    /// Its shape, in letters: N image tokens, H heads, S the sequence, T text tokens after
     /// the image, D, P and C widths.
     pub shape: &'static str,
     /// What it holds.

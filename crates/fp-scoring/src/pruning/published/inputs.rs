@@ -13,6 +13,7 @@ pub struct MethodInputs {
 impl MethodInputs {
     /// Adds a tensor, row-major.
     ///
+    /// # Errors
     /// Values that don't fill the shape, an empty tensor, a value that isn't finite, or a
     /// duplicate name.
     pub fn insert(

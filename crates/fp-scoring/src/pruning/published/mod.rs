@@ -8,7 +8,6 @@
 //! Everything is implemented from descriptions of the rules; none of the authors' code is used.
 //! If that code fails, or does something that its authors can't have intended, the case is
 //! defined or refused here by name, and documented in the method's file.
-//! case is defined or refused by name here, and documented in the method's file.
 
 pub(crate) mod at_budget;
 mod card;
