@@ -207,7 +207,7 @@ fn methods_that_a_tower_does_not_allow_are_refused_before_the_run() {
         fp_scoring::error_text(&error)
     };
     let text = refused("qwen2_5_vl", &["fastervlm", "hiprune"]);
-    for part in ["fastervlm", "hiprune", "several are one image token"] {
+    for part in ["fastervlm", "hiprune", "several form one image token"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let text = refused("llava_onevision", &["holov", "vispruner"]);

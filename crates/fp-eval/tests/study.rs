@@ -213,7 +213,7 @@ fn lines_in_another_order_are_refused() {
     assert!(
         error
             .to_string()
-            .contains("record 2: it is sample 8, where sample 2 belongs"),
+            .contains("record 2: it is sample 8; expected sample 2"),
         "{error}"
     );
 }

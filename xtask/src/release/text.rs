@@ -72,7 +72,7 @@ mod tests {
     fn an_entry_of_the_changelog() {
         let changelog = "# Changelog\n\n## 0.2.0 (unreleased)\n\n* New.\n\n## 0.1.0\n\n## 0.0.1\n";
         assert_eq!(section(changelog, "0.2.0"), Some("* New."));
-        assert_eq!(section(changelog, "0.1.0"), None, "it says nothing");
+        assert_eq!(section(changelog, "0.1.0"), None, "the entry is empty");
         assert_eq!(section(changelog, "0.2"), None);
         let dated = dated(changelog, "0.2.0", "2026-12-01");
         assert!(dated.contains("## 0.2.0 (2026-12-01)\n\n* New."), "{dated}");

@@ -664,7 +664,7 @@ fn a_comparison_that_cannot_be_made_hides_no_figure() {
             .collect::<Vec<_>>()
             .join(" ");
         assert!(
-            words.contains("count.txt line 2: 3 columns instead of 4"),
+            words.contains("count.txt line 2: 3 columns, expected 4"),
             "{words}"
         );
         assert!(words.contains("1 of 2 questions have no answer"), "{words}");

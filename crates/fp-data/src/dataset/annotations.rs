@@ -114,6 +114,6 @@ mod tests {
     #[test]
     fn duplicates_are_refused_by_number() {
         let error = read(r#"{"a": 1, "b": 2, "a": 3}"#).unwrap_err().to_string();
-        assert!(error.contains("entry 3: \"a\" is that"), "{error}");
+        assert!(error.contains("entry 3: \"a\" is already used"), "{error}");
     }
 }

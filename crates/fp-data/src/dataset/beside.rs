@@ -175,8 +175,8 @@ mod tests {
         assert_eq!(
             left_out.notes(9),
             [
-                "2 of 9 questions are long and are left out",
-                "1 of 9 questions are short and are left out"
+                "2 of 9 questions are long and are skipped",
+                "1 of 9 questions are short and are skipped"
             ]
         );
     }

@@ -132,7 +132,7 @@ fn parts_are_named() {
     assert_eq!(part.read().unwrap().dataset.name, "textvqa_noocr");
     let error = fp_scoring::error_text(&locate(&format!("{selector}:val")).unwrap_err());
     assert!(
-        error.contains("no part `val`; it has ocr, noocr"),
+        error.contains("no split `val`; it has ocr, noocr"),
         "{error}"
     );
     let empty = tempfile::tempdir().unwrap();

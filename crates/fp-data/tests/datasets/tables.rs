@@ -33,7 +33,7 @@ fn tables() {
                 "short row",
                 TABLE,
                 |bytes| append(bytes, b"77\tWhich?\t\tup"),
-                Problems(Malformed, 1, "4 columns instead of 12"),
+                Problems(Malformed, 1, "4 columns, expected 12"),
             ),
             (
                 "an open quote",

@@ -94,7 +94,7 @@ pub enum StudyError {
         source: BlockError,
     },
     /// A record that isn't the one that belongs there.
-    #[error("{}, record {line}: it is sample {found}; expected sample {expected}", path.display())]
+    #[error("{}, record {line}: it is sample {found}; expected {expected}", path.display())]
     Order {
         /// The records.
         path: PathBuf,

@@ -244,12 +244,18 @@ impl HalfMatrix {
         values.map(|&value| self.format.widen(value)).collect()
     }
 
-    /// The values of row `row` as they are stored.
-    pub(super) fn stored_row(&self, row: usize) -> &[Half] {
+    /// The part that has row `row`.
+    fn part_of(&self, row: usize) -> &Part {
         assert!(row < self.num_out, "row {row} of {}", self.num_out);
         let after = self.parts.partition_point(|part| part.first <= row);
         let part = &self.parts[after - 1];
         debug_assert!(row - part.first < part.num_rows);
+        part
+    }
+
+    /// The values of row `row` as they are stored.
+    pub(super) fn stored_row(&self, row: usize) -> &[Half] {
+        let part = self.part_of(row);
         &part.store.values()[(row - part.first) * self.num_in..][..self.num_in]
     }
 
@@ -259,8 +265,14 @@ impl HalfMatrix {
 
     /// The rows of panel `panel`; beyond the last row, the last row is repeated.
     pub(super) fn panel_rows(&self, panel: usize) -> [&[Half]; PANEL] {
-        let last = self.num_out - 1;
-        std::array::from_fn(|lane| self.stored_row((panel * PANEL + lane).min(last)))
+        let (first, last) = (panel * PANEL, self.num_out - 1);
+        let part = self.part_of(first);
+        if first + PANEL <= part.first + part.num_rows {
+            // As nearly all panels are, it is of one stored tensor, which is looked up once.
+            let values = &part.store.values()[(first - part.first) * self.num_in..];
+            return std::array::from_fn(|lane| &values[lane * self.num_in..][..self.num_in]);
+        }
+        std::array::from_fn(|lane| self.stored_row((first + lane).min(last)))
     }
 }
 

@@ -45,6 +45,20 @@ impl Prefetch {
             bytes_per_step: bytes.div_ceil(steps.max(1)),
         }
     }
+
+    /// Memory from `start` on in the order in which it lies, a value of type `T` with each step.
+    pub(super) fn sequential<T>(start: *const T) -> Prefetch {
+        Prefetch {
+            start: start.cast(),
+            bytes_per_step: size_of::<T>(),
+        }
+    }
+
+    /// The address after so many steps. It may lie outside of any allocation: prefetching from
+    /// it is allowed, reading is not.
+    pub(super) fn at(self, steps: usize) -> *const i8 {
+        self.start.wrapping_add(steps * self.bytes_per_step).cast()
+    }
 }
 
 macro_rules! by_rows {

@@ -24,6 +24,7 @@ mod halves;
 mod level;
 mod math;
 mod micro;
+mod one_row;
 mod packed;
 mod raw;
 mod rowwise;

@@ -4,9 +4,10 @@
 //! registers. Each value is widened to `f32` (exact), or two consecutive values of a row stay
 //! side by side in one lane, for the instruction that multiplies pairs.
 
-use super::halves::{Half, HalfFormat};
+pub(super) use super::halves::Half;
+use super::halves::HalfFormat;
 use super::level::Level;
-use super::micro::PANEL;
+use super::micro::{PANEL, Prefetch};
 
 /// Rows of one panel in their storage format.
 pub(super) type Rows<'a> = [&'a [Half]; PANEL];
@@ -15,66 +16,113 @@ pub(super) type Rows<'a> = [&'a [Half]; PANEL];
 /// steps, so that aligned rows are read in whole cache lines.
 pub(super) const STEP: usize = 32;
 
-/// Widens inputs `first..first + out.len()` of `rows` into `out[input][output]`.
+/// Widens inputs `first..first + out.len()` of `rows` into `out[input][output]`, and prefetches
+/// as many values as it reads: a step of `prefetch` for each.
 pub(super) fn widen(
     level: Level,
     format: HalfFormat,
     rows: &Rows<'_>,
     first: usize,
+    prefetch: Prefetch,
     out: &mut [[f32; PANEL]],
 ) {
-    let len = out.len();
-    let rows: Rows<'_> = std::array::from_fn(|lane| &rows[lane][first..first + len]);
+    assert!(rows.iter().all(|row| row.len() >= first + out.len()));
     match level {
-        Level::Portable => widen_portable(format, &rows, 0, out),
+        Level::Portable => widen_portable(format, rows, first, out),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level was detected on this machine; all rows are as long as `out`.
+        // SAFETY: the level was detected on this machine; all rows reach as far as `out`.
         Level::Avx2 => unsafe {
             match format {
-                HalfFormat::Bf16 => x86::widen_avx2::<false>(&rows, out),
-                HalfFormat::F16 => x86::widen_avx2::<true>(&rows, out),
+                HalfFormat::Bf16 => x86::widen_avx2::<false>(rows, first, prefetch, out),
+                HalfFormat::F16 => x86::widen_avx2::<true>(rows, first, prefetch, out),
             }
         },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Level::Avx512 => unsafe {
             match format {
-                HalfFormat::Bf16 => x86::widen_avx512::<false>(&rows, out),
-                HalfFormat::F16 => x86::widen_avx512::<true>(&rows, out),
+                HalfFormat::Bf16 => x86::widen_avx512::<false>(rows, first, prefetch, out),
+                HalfFormat::F16 => x86::widen_avx512::<true>(rows, first, prefetch, out),
             }
         },
     }
 }
 
-/// Writes pairs of inputs from index `2 · first` on to `out[pair][output]`, the first of a pair
-/// in the lower half of a lane; inputs beyond a row's end are zero.
+/// Puts pairs of inputs from `2 · first` on into `out[pair][output]`, the first of a pair in
+/// the lower half of a lane; what a row lacks at its end is zero. Prefetches as [`widen`] does.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn pair_up(rows: &Rows<'_>, first: usize, out: &mut [[f32; PANEL]]) {
-    let end = rows[0].len().min(2 * (first + out.len()));
-    let rows: Rows<'_> = std::array::from_fn(|lane| &rows[lane][2 * first..end]);
-    assert!(rows.iter().all(|row| row.len().div_ceil(2) == out.len()));
-    // SAFETY: only called on machines that multiply pairs, which have AVX-512.
-    unsafe { x86::pairs_avx512(&rows, out) };
+pub(super) fn pair_up(rows: &Rows<'_>, first: usize, prefetch: Prefetch, out: &mut [[f32; PANEL]]) {
+    let num_in = rows[0].len();
+    assert!(rows.iter().all(|row| row.len() == num_in));
+    let end = num_in.min(2 * (first + out.len()));
+    assert_eq!((end - 2 * first).div_ceil(2), out.len());
+    // SAFETY: only called where pairs can be multiplied, which takes AVX-512; all rows reach as
+    // far as `out`, but for the second of a last pair.
+    unsafe { x86::pairs_avx512(rows, 2 * first, end, prefetch, out) };
 }
 
-/// As [`widen`], for the inputs from index `from` on.
-fn widen_portable(format: HalfFormat, rows: &Rows<'_>, from: usize, out: &mut [[f32; PANEL]]) {
+/// As [`widen`].
+fn widen_portable(format: HalfFormat, rows: &Rows<'_>, first: usize, out: &mut [[f32; PANEL]]) {
     for (lane, row) in rows.iter().enumerate() {
-        for (slot, &value) in out[from..].iter_mut().zip(&row[from..]) {
+        for (slot, &value) in out.iter_mut().zip(&row[first..]) {
             slot[lane] = format.widen(value);
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
+pub(super) use x86::turned_16;
+
+#[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
     use super::super::halves::{Half, HalfFormat};
-    use super::{PANEL, Rows, STEP, widen_portable};
+    use super::{PANEL, Prefetch, Rows, STEP, widen_portable};
 
-    /// Prefetch distance within a row, in bytes.
-    const AHEAD: usize = 512;
+    /// Pairs of values from `start` on of 16 rows, turned: register `p` has pair `p` of each. A
+    /// macro, since the 16 registers of a function's result would go through memory.
+    macro_rules! turned_16 {
+        ($rows:expr, $lane:expr, $start:expr, $far:expr) => {{
+            let mut r = [_mm512_setzero_si512(); 16];
+            for (index, r) in r.iter_mut().enumerate() {
+                let row: &[Half] = $rows[$lane + index];
+                let far: *const i8 = $far($lane + index);
+                // SAFETY: 32 values are 64 bytes, and the caller checked that all rows reach so
+                // far; a prefetch may go astray.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T1>(far);
+                    *r = _mm512_loadu_si512(row.as_ptr().add($start).cast());
+                }
+            }
+            // Two by two, then four by four; 128-bit lane `l` has columns 4l..4l + 4.
+            let mut u = [_mm512_setzero_si512(); 16];
+            for quad in 0..4 {
+                let q = 4 * quad;
+                let a = _mm512_unpacklo_epi32(r[q], r[q + 1]);
+                let b = _mm512_unpackhi_epi32(r[q], r[q + 1]);
+                let c = _mm512_unpacklo_epi32(r[q + 2], r[q + 3]);
+                let d = _mm512_unpackhi_epi32(r[q + 2], r[q + 3]);
+                u[q] = _mm512_unpacklo_epi64(a, c);
+                u[q + 1] = _mm512_unpackhi_epi64(a, c);
+                u[q + 2] = _mm512_unpacklo_epi64(b, d);
+                u[q + 3] = _mm512_unpackhi_epi64(b, d);
+            }
+            let mut out = [_mm512_setzero_si512(); 16];
+            for c in 0..4 {
+                let even = _mm512_shuffle_i32x4::<0x88>(u[c], u[4 + c]);
+                let odd = _mm512_shuffle_i32x4::<0xdd>(u[c], u[4 + c]);
+                let even_after = _mm512_shuffle_i32x4::<0x88>(u[8 + c], u[12 + c]);
+                let odd_after = _mm512_shuffle_i32x4::<0xdd>(u[8 + c], u[12 + c]);
+                out[c] = _mm512_shuffle_i32x4::<0x88>(even, even_after);
+                out[4 + c] = _mm512_shuffle_i32x4::<0x88>(odd, odd_after);
+                out[8 + c] = _mm512_shuffle_i32x4::<0xdd>(even, even_after);
+                out[12 + c] = _mm512_shuffle_i32x4::<0xdd>(odd, odd_after);
+            }
+            out
+        }};
+    }
+    pub(in crate::dense) use turned_16;
 
     fn format_of(is_f16: bool) -> HalfFormat {
         if is_f16 {
@@ -84,15 +132,24 @@ mod x86 {
         }
     }
 
-    /// All rows must be as long as `out`.
+    /// # Safety
+    /// All rows reach to `first + out.len()`.
     #[target_feature(enable = "avx512f")]
-    pub(super) fn widen_avx512<const F16: bool>(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
-        let whole = out.len() / STEP * STEP;
-        for start in (0..whole).step_by(STEP) {
+    pub(super) unsafe fn widen_avx512<const F16: bool>(
+        rows: &Rows<'_>,
+        first: usize,
+        prefetch: Prefetch,
+        out: &mut [[f32; PANEL]],
+    ) {
+        let (tiles, rest) = out.as_chunks_mut::<STEP>();
+        let num_wide = tiles.len() * STEP;
+        for (tile, slots) in tiles.iter_mut().enumerate() {
+            let far = |row: usize| prefetch.at((tile * PANEL + row) * STEP);
             for half in 0..2 {
-                let turned = turned_16(rows, half * 16, start);
-                for (pair, lanes) in turned.into_iter().enumerate() {
-                    let (first, second) = if F16 {
+                let turned = turned_16!(rows, half * 16, first + tile * STEP, far);
+                let slots = slots.as_chunks_mut::<2>().0;
+                for ([slot, next], lanes) in slots.iter_mut().zip(turned) {
+                    let (value, value_after) = if F16 {
                         let low = _mm512_cvtepi32_epi16(lanes);
                         let high = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(lanes));
                         (_mm512_cvtph_ps(low), _mm512_cvtph_ps(high))
@@ -103,26 +160,35 @@ mod x86 {
                             _mm512_castsi512_ps(_mm512_and_si512(lanes, upper)),
                         )
                     };
-                    let slots = &mut out[start + 2 * pair..][..2];
-                    // SAFETY: half of the 32 values of a slot.
+                    // SAFETY: half of a slot's 32 values.
                     unsafe {
-                        _mm512_storeu_ps(slots[0].as_mut_ptr().add(half * 16), first);
-                        _mm512_storeu_ps(slots[1].as_mut_ptr().add(half * 16), second);
+                        _mm512_storeu_ps(slot.as_mut_ptr().add(half * 16), value);
+                        _mm512_storeu_ps(next.as_mut_ptr().add(half * 16), value_after);
                     }
                 }
             }
         }
-        widen_portable(format_of(F16), rows, whole, out);
+        widen_portable(format_of(F16), rows, first + num_wide, rest);
     }
 
-    /// All rows must be twice as long as `out`, or one value shorter.
+    /// # Safety
+    /// All rows reach to `end`, `first` is even, and `out` has a place for each pair between.
     #[target_feature(enable = "avx512f")]
-    pub(super) fn pairs_avx512(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
-        let whole = rows[0].len() / STEP * STEP;
-        for start in (0..whole).step_by(STEP) {
+    pub(super) unsafe fn pairs_avx512(
+        rows: &Rows<'_>,
+        first: usize,
+        end: usize,
+        prefetch: Prefetch,
+        out: &mut [[f32; PANEL]],
+    ) {
+        let num_tiles = (end - first) / STEP;
+        let (wide, rest) = out.split_at_mut(num_tiles * STEP / 2);
+        let tiles = wide.as_chunks_mut::<{ STEP / 2 }>().0;
+        for (tile, slots) in tiles.iter_mut().enumerate() {
+            let far = |row: usize| prefetch.at((tile * PANEL + row) * STEP);
             for half in 0..2 {
-                let turned = turned_16(rows, half * 16, start);
-                for (slot, lanes) in out[start / 2..].iter_mut().zip(turned) {
+                let turned = turned_16!(rows, half * 16, first + tile * STEP, far);
+                for (slot, lanes) in slots.iter_mut().zip(turned) {
                     let lanes = _mm512_castsi512_ps(lanes);
                     // SAFETY: half of the 32 values of a slot.
                     unsafe { _mm512_storeu_ps(slot.as_mut_ptr().add(half * 16), lanes) };
@@ -130,7 +196,8 @@ mod x86 {
             }
         }
         for (lane, row) in rows.iter().enumerate() {
-            for (slot, pair) in out[whole / 2..].iter_mut().zip(row[whole..].chunks(2)) {
+            let values = &row[first + num_tiles * STEP..end];
+            for (slot, pair) in rest.iter_mut().zip(values.chunks(2)) {
                 let second = pair.get(1).copied().unwrap_or_default();
                 let bits = [pair[0][0], pair[0][1], second[0], second[1]];
                 slot[lane] = f32::from_bits(u32::from_le_bytes(bits));
@@ -138,58 +205,25 @@ mod x86 {
         }
     }
 
-    /// Transposed pairs of values of 16 rows, from index `start` on: register `p` holds pair `p`
-    /// of each row.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn turned_16(rows: &Rows<'_>, first: usize, start: usize) -> [__m512i; 16] {
-        let mut r = [_mm512_setzero_si512(); 16];
-        for (r, row) in r.iter_mut().zip(&rows[first..first + 16]) {
-            let values: &[Half] = &row[start..start + STEP];
-            // SAFETY: 32 values are 64 bytes; a prefetch may be out of bounds.
-            unsafe {
-                let values = values.as_ptr().cast::<i8>();
-                _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(AHEAD));
-                *r = _mm512_loadu_si512(values.cast());
-            }
-        }
-        // Two rows at a time, then four; 128-bit lane `l` holds columns 4l..4l + 4.
-        let mut u = [_mm512_setzero_si512(); 16];
-        for quad in 0..4 {
-            let q = 4 * quad;
-            let a = _mm512_unpacklo_epi32(r[q], r[q + 1]);
-            let b = _mm512_unpackhi_epi32(r[q], r[q + 1]);
-            let c = _mm512_unpacklo_epi32(r[q + 2], r[q + 3]);
-            let d = _mm512_unpackhi_epi32(r[q + 2], r[q + 3]);
-            u[q] = _mm512_unpacklo_epi64(a, c);
-            u[q + 1] = _mm512_unpackhi_epi64(a, c);
-            u[q + 2] = _mm512_unpacklo_epi64(b, d);
-            u[q + 3] = _mm512_unpackhi_epi64(b, d);
-        }
-        let mut out = [_mm512_setzero_si512(); 16];
-        for c in 0..4 {
-            let even = _mm512_shuffle_i32x4::<0x88>(u[c], u[4 + c]);
-            let odd = _mm512_shuffle_i32x4::<0xdd>(u[c], u[4 + c]);
-            let even_after = _mm512_shuffle_i32x4::<0x88>(u[8 + c], u[12 + c]);
-            let odd_after = _mm512_shuffle_i32x4::<0xdd>(u[8 + c], u[12 + c]);
-            out[c] = _mm512_shuffle_i32x4::<0x88>(even, even_after);
-            out[4 + c] = _mm512_shuffle_i32x4::<0x88>(odd, odd_after);
-            out[8 + c] = _mm512_shuffle_i32x4::<0xdd>(even, even_after);
-            out[12 + c] = _mm512_shuffle_i32x4::<0xdd>(odd, odd_after);
-        }
-        out
-    }
-
-    /// All rows must be as long as `out`.
+    /// # Safety
+    /// All rows reach to `first + out.len()`.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn widen_avx2<const F16: bool>(rows: &Rows<'_>, out: &mut [[f32; PANEL]]) {
-        const WIDTH: usize = STEP / 2;
-        let whole = out.len() / WIDTH * WIDTH;
-        for start in (0..whole).step_by(WIDTH) {
+    pub(super) unsafe fn widen_avx2<const F16: bool>(
+        rows: &Rows<'_>,
+        first: usize,
+        prefetch: Prefetch,
+        out: &mut [[f32; PANEL]],
+    ) {
+        let (tiles, rest) = out.as_chunks_mut::<{ STEP / 2 }>();
+        let num_wide = tiles.len() * STEP / 2;
+        for (tile, slots) in tiles.iter_mut().enumerate() {
             for quarter in 0..4 {
-                let turned = turned_8(rows, quarter * 8, start);
-                for (pair, lanes) in turned.into_iter().enumerate() {
-                    let (first, second) = if F16 {
+                let lane = quarter * 8;
+                let far = prefetch.at((tile * PANEL + lane) * STEP / 2);
+                let turned = turned_8(rows, lane, first + tile * STEP / 2, far);
+                let slots = slots.as_chunks_mut::<2>().0;
+                for ([slot, next], lanes) in slots.iter_mut().zip(turned) {
+                    let (value, value_after) = if F16 {
                         let low = _mm256_and_si256(lanes, _mm256_set1_epi32(0xffff));
                         let high = _mm256_srli_epi32::<16>(lanes);
                         // Packing leaves four values of each register per 128-bit lane; the
@@ -207,30 +241,31 @@ mod x86 {
                             _mm256_castsi256_ps(_mm256_and_si256(lanes, upper)),
                         )
                     };
-                    let slots = &mut out[start + 2 * pair..][..2];
-                    // SAFETY: a quarter of the 32 values of a slot.
+                    // SAFETY: a quarter of a slot's 32 values.
                     unsafe {
-                        _mm256_storeu_ps(slots[0].as_mut_ptr().add(quarter * 8), first);
-                        _mm256_storeu_ps(slots[1].as_mut_ptr().add(quarter * 8), second);
+                        _mm256_storeu_ps(slot.as_mut_ptr().add(lane), value);
+                        _mm256_storeu_ps(next.as_mut_ptr().add(lane), value_after);
                     }
                 }
             }
         }
-        widen_portable(format_of(F16), rows, whole, out);
+        widen_portable(format_of(F16), rows, first + num_wide, rest);
     }
 
-    /// As [`turned_16`], for 8 rows and 8 pairs.
+    /// As `turned_16`, of 8 rows and as many pairs. Prefetches the four lines from `far` on, which
+    /// are as many bytes as it reads.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn turned_8(rows: &Rows<'_>, first: usize, start: usize) -> [__m256i; 8] {
+    fn turned_8(rows: &Rows<'_>, lane: usize, start: usize, far: *const i8) -> [__m256i; 8] {
         let mut r = [_mm256_setzero_si256(); 8];
-        for (r, row) in r.iter_mut().zip(&rows[first..first + 8]) {
-            let values: &[Half] = &row[start..start + STEP / 2];
-            // SAFETY: 16 values are 32 bytes; a prefetch may be out of bounds.
+        for (index, r) in r.iter_mut().enumerate() {
+            let values: &[Half] = &rows[lane + index][start..start + STEP / 2];
+            // SAFETY: 16 values are 32 bytes; a prefetch may go astray.
             unsafe {
-                let values = values.as_ptr().cast::<i8>();
-                _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(AHEAD));
-                *r = _mm256_loadu_si256(values.cast());
+                if index % 2 == 0 {
+                    _mm_prefetch::<_MM_HINT_T1>(far.wrapping_add(index * STEP));
+                }
+                *r = _mm256_loadu_si256(values.as_ptr().cast());
             }
         }
         let mut u = [_mm256_setzero_si256(); 8];
@@ -288,7 +323,7 @@ mod tests {
                     let rows = rows(format, first + len);
                     let rows: Rows<'_> = std::array::from_fn(|lane| rows[lane].as_slice());
                     let mut out = vec![[f32::NAN; PANEL]; len];
-                    widen(level, format, &rows, first, &mut out);
+                    widen(level, format, &rows, first, Prefetch::nothing(), &mut out);
                     for (input, slot) in out.iter().enumerate() {
                         for (lane, &got) in slot.iter().enumerate() {
                             let stored = rows[lane][first + input];
@@ -316,7 +351,7 @@ mod tests {
             let rows = rows(HalfFormat::Bf16, num_in);
             let rows: Rows<'_> = std::array::from_fn(|lane| rows[lane].as_slice());
             let mut out = vec![[f32::NAN; PANEL]; len.div_ceil(2)];
-            pair_up(&rows, first, &mut out);
+            pair_up(&rows, first, Prefetch::nothing(), &mut out);
             for (pair, slot) in out.iter().enumerate() {
                 for (lane, &got) in slot.iter().enumerate() {
                     let at = |index: usize| rows[lane].get(index).copied().unwrap_or_default();

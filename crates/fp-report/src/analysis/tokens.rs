@@ -142,14 +142,14 @@ impl Spread {
 
 /// A profile of any number of rows as one of the raster's.
 fn bands(rows: &[f64]) -> Vec<f64> {
-    let (num_rows, num_bands) = (rows.len() as f64, RASTER[1] as f64);
-    (0..RASTER[1])
+    let (num_rows, num_bands) = (rows.len(), RASTER[1]);
+    // In units of one row divided by the number of bands, where all borders are whole numbers.
+    (0..num_bands)
         .map(|band| {
-            let start = band as f64 * num_rows / num_bands;
-            let end = (band + 1) as f64 * num_rows / num_bands;
             let inside = rows.iter().enumerate().map(|(row, share)| {
-                let overlap = end.min((row + 1) as f64) - start.max(row as f64);
-                share * overlap.max(0.0)
+                let end = ((band + 1) * num_rows).min((row + 1) * num_bands);
+                let start = (band * num_rows).max(row * num_bands);
+                share * end.saturating_sub(start) as f64 / num_bands as f64
             });
             inside.sum()
         })

@@ -65,6 +65,7 @@ impl OverlayFile {
             _ => (of_method(output, method, num_tokens), vec![0.0; num_tokens]),
         };
         let kept = output.stages.last().map_or(&[][..], |stage| &stage.places);
+        let num_kept = kept.len();
         let mut kept: Vec<usize> = kept
             .iter()
             .filter_map(|&token| token.checked_sub(first))
@@ -74,15 +75,20 @@ impl OverlayFile {
         kept.dedup();
         let tiles = inputs.stitched(config)?;
         let num_drawn = num_cells + tiles.as_ref().map_or(0, |(_, [w, h])| w * h);
-        if num_tokens > num_drawn {
+        let undrawn = num_tokens - num_drawn;
+        if tiles.is_some() || undrawn > 0 {
+            let place = if tiles.is_some() {
+                "that end rows"
+            } else {
+                "before the grid"
+            };
+            let rest = match undrawn {
+                0 => String::new(),
+                1 => format!("; the one {place} is not drawn"),
+                _ => format!("; the {undrawn} {place} are not drawn"),
+            };
             overlay.note(format!(
-                "{num_drawn} of {num_tokens} image tokens are drawn; {} {}",
-                num_tokens - num_drawn,
-                if tiles.is_some() {
-                    "that end rows are not"
-                } else {
-                    "before them are not"
-                },
+                "kept {num_kept} of {num_tokens} image tokens{rest}"
             ));
         }
         let below = tiles.map(|(picture, [columns, rows])| {

@@ -85,7 +85,10 @@ impl Figures {
         let count = dataset.samples.len();
         let rule = dataset.answer_rule;
         let score = |rule: AnswerRule, right: f64| {
-            (format!("right of {count} questions ({rule})"), Some(right))
+            (
+                format!("correct of {count} questions ({rule})"),
+                Some(right),
+            )
         };
         let (name, value) = score(rule, total(&self.scores));
         self.add(name, value, NO_QUESTION);
@@ -281,15 +284,18 @@ mod tests {
         );
         assert_eq!(
             named[0],
-            ("right of 4 questions (ocrbench)".to_owned(), Some(3.0))
+            ("correct of 4 questions (ocrbench)".to_owned(), Some(3.0))
         );
-        assert_eq!(value(&named, "text recognition: right of 2"), Some(1.0));
+        assert_eq!(value(&named, "text recognition: correct of 2"), Some(1.0));
         assert_eq!(
-            value(&named, "Handwriting Recognition: right of 1"),
+            value(&named, "Handwriting Recognition: correct of 1"),
             Some(0.0)
         );
-        assert_eq!(value(&named, "Digit String Recognition: right of 0"), None);
-        let other = value(&named, "right of 4 questions (ocrbench_lmms_eval)");
+        assert_eq!(
+            value(&named, "Digit String Recognition: correct of 0"),
+            None
+        );
+        let other = value(&named, "correct of 4 questions (ocrbench_lmms_eval)");
         assert_eq!(other, Some(2.0));
         // All, text recognition, ten categories, and the other evaluator's.
         assert_eq!(named.len(), 13);

@@ -60,7 +60,7 @@ fn read(folder: &Path) -> Result<AnswerFile, RescoreError> {
             let [image, question, gold, answer] = columns[..] else {
                 let found = match columns.len() {
                     1 => "no tab".to_owned(),
-                    count => format!("{count} columns instead of 4"),
+                    count => format!("{count} columns, expected 4"),
                 };
                 let message = format!(
                     "{found}; expected image, question, correct answer and answer, separated by tabs"

@@ -86,13 +86,13 @@ fn folders_of_tasks() {
         (
             "short line",
             GOOD.replacen("\tYes\tno", "\tYes", 1).into_bytes(),
-            "existence.txt line 3: 3 columns instead of 4",
+            "existence.txt line 3: 3 columns, expected 4",
             Some(one),
         ),
         (
             "no gold",
             GOOD.replacen("\tYes\tno", "\tMaybe\tno", 1).into_bytes(),
-            "existence.txt line 3: the right answer is \"Maybe\"",
+            "existence.txt line 3: the correct answer is \"Maybe\"",
             Some(one),
         ),
         (
@@ -170,12 +170,12 @@ fn tables() {
         (
             "short row",
             TABLE.replacen("\tout\tB\n", "\tB\n", 1).into_bytes(),
-            "row 3: 5 columns instead of 6",
+            "row 3: 5 columns, expected 6",
         ),
         (
             "cut off",
             TABLE.as_bytes()[..TABLE.len() - 9].to_vec(),
-            "columns instead of 6",
+            "columns, expected 6",
         ),
         (
             "not a number",
@@ -185,7 +185,7 @@ fn tables() {
         (
             "a row twice",
             format!("{TABLE}2\tWhich?\tin\tout\tin\tB\n").into_bytes(),
-            "row 5: index 2 is that",
+            "row 5: index 2 is already used",
         ),
         (
             "no right answer",

@@ -278,7 +278,7 @@ fn samples_of_another_order_are_refused() {
         "{said}"
     );
     let said = refused(&order(len)[..SAMPLES + 3]);
-    assert!(said.contains("where the end belongs"), "{said}");
+    assert!(said.contains("expected the end"), "{said}");
     // Lines that leave a hole.
     fs::write(
         temporary.path().join(RECORDS_FILE),

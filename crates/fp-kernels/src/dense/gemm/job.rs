@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::super::halves::{HalfFormat, HalfMatrix};
 use super::super::level::Level;
 use super::super::micro::{
     MAX_BLOCK_ROWS, PANEL, Prefetch, Sums, accumulate_pairs, accumulate_prefetching,
 };
+use super::super::one_row;
 use super::super::raw::OutputMatrix;
 use super::super::turn;
 use super::{Blocks, Weights};
@@ -52,6 +54,17 @@ pub(crate) enum Terms {
     Swapped,
 }
 
+impl Terms {
+    /// Lanes of a row of `num_in` inputs.
+    pub(crate) fn num_steps(self, num_in: usize) -> usize {
+        match self {
+            Terms::Single => num_in,
+            Terms::Pairs => num_in.div_ceil(2),
+            Terms::Swapped => num_in.div_ceil(2) * 2,
+        }
+    }
+}
+
 thread_local! {
     /// Transposed panels of two-byte weights, in the kernel's layout.
     static TURNED: RefCell<Vec<[f32; PANEL]>> = const { RefCell::new(Vec::new()) };
@@ -75,9 +88,36 @@ impl Job<'_> {
         if self.blocks.count() > 1 {
             return self.run_panels(panels, output);
         }
-        // A single block reads each panel once, from start to end.
+        if let Weights::Half(matrix) = self.weights
+            && self.blocks.num_rows() == 1
+            && one_row::is_for(self.level)
+        {
+            return self.run_one_row(matrix, panels, output);
+        }
+        // One block reads each panel once: from begin to end.
         for panel in panels {
             self.run_panels(panel..panel + 1, output);
+        }
+    }
+
+    /// Panels of weights as stored times the only row.
+    fn run_one_row(&self, matrix: &HalfMatrix, panels: Range<usize>, output: &OutputMatrix) {
+        for panel in panels {
+            let col = panel * PANEL;
+            let width = PANEL.min(matrix.num_out() - col);
+            let mut sums = [0.0; PANEL];
+            self.start(0, col, &mut sums[..width]);
+            one_row::accumulate(
+                self.level,
+                self.terms,
+                matrix.format(),
+                self.rows,
+                &matrix.panel_rows(panel),
+                self.next_panel(matrix, panel, 0),
+                &mut sums,
+            );
+            // SAFETY: tasks own disjoint panels, so disjoint columns.
+            unsafe { output.write(0, col, &sums[..width]) };
         }
     }
 
@@ -88,15 +128,21 @@ impl Job<'_> {
                     self.run_slice(&panels, steps, &[], output);
                 }
             }
-            Weights::Half(_) => TURNED.with_borrow_mut(|turned| {
+            Weights::Half(matrix) => TURNED.with_borrow_mut(|turned| {
+                let rows: Vec<turn::Rows<'_>> = panels
+                    .clone()
+                    .map(|panel| matrix.panel_rows(panel))
+                    .collect();
                 let needed = panels.len() * self.depth.min(self.num_steps);
                 if turned.len() < needed {
                     turned.resize(needed, [0.0; PANEL]);
                 }
                 for steps in self.slices() {
                     let turned = &mut turned[..panels.len() * steps.len()];
-                    for (panel, out) in panels.clone().zip(turned.chunks_mut(steps.len())) {
-                        self.turn(panel, steps.start, out);
+                    let outs = turned.chunks_mut(steps.len());
+                    for ((panel, rows), out) in panels.clone().zip(&rows).zip(outs) {
+                        let next = self.next_panel(matrix, panel, steps.start);
+                        self.turn(rows, matrix.format(), steps.start, next, out);
                     }
                     self.run_slice(&panels, steps, turned, output);
                 }
@@ -110,29 +156,51 @@ impl Job<'_> {
         starts.map(move |start| start..(start + depth).min(num_steps))
     }
 
-    /// Transposes the weights of a panel into `out`, starting at step `first`.
-    fn turn(&self, panel: usize, first: usize, out: &mut [[f32; PANEL]]) {
-        let Weights::Half(matrix) = self.weights else {
-            return;
-        };
-        let rows = matrix.panel_rows(panel);
+    /// Puts the weights of a panel, whose `rows` these are, from step `first` on into `out`.
+    fn turn(
+        &self,
+        rows: &turn::Rows<'_>,
+        format: HalfFormat,
+        first: usize,
+        next: Prefetch,
+        out: &mut [[f32; PANEL]],
+    ) {
         match self.terms {
-            Terms::Single => turn::widen(self.level, matrix.format(), &rows, first, out),
+            Terms::Single => turn::widen(self.level, format, rows, first, next, out),
             #[cfg(target_arch = "x86_64")]
-            Terms::Pairs => turn::pair_up(&rows, first, out),
+            Terms::Pairs => turn::pair_up(rows, first, next, out),
             #[cfg(not(target_arch = "x86_64"))]
             Terms::Pairs => unreachable!("no processor of this kind multiplies pairs"),
             Terms::Swapped => {
-                // An incomplete last pair is filled up with zero.
-                let count = out.len().min(matrix.num_in() - first);
+                // A pair that lacks its second has zero there.
+                let count = out.len().min(rows[0].len() - first);
                 out[count..].fill([0.0; PANEL]);
-                turn::widen(self.level, matrix.format(), &rows, first, &mut out[..count]);
+                turn::widen(self.level, format, rows, first, next, &mut out[..count]);
                 out.chunks_exact_mut(2).for_each(<[_]>::reverse);
             }
         }
     }
 
-    /// Computes all blocks of rows over some steps of some panels, whose weights are in `turned`
+    /// What to prefetch while a panel is turned from step `first` on. With one block of rows,
+    /// which waits for memory only, it is the next panel, whose rows lie one after the other: as
+    /// many bytes as are turned, in the order in which they lie. Reading across 32 rows, which a
+    /// panel needs, is more than the processor's own prefetching follows. With more blocks
+    /// [`Job::prefetch`] has asked for everything.
+    fn next_panel(&self, matrix: &HalfMatrix, panel: usize, first: usize) -> Prefetch {
+        let output = (panel + 1) * PANEL;
+        if self.blocks.count() > 1 || output >= matrix.num_out() {
+            return Prefetch::nothing();
+        }
+        let first = if self.terms == Terms::Pairs {
+            2 * first
+        } else {
+            first
+        };
+        let start = matrix.stored_row(output).as_ptr();
+        Prefetch::sequential(start.wrapping_add(first * PANEL))
+    }
+
+    /// All blocks of rows over some steps of some panels, whose weights are in `turned`
     /// unless they are packed.
     fn run_slice(
         &self,

@@ -31,7 +31,8 @@ use super::halves::{HalfFormat, HalfMatrix};
 use super::level::Level;
 use super::packed::PackedMatrix;
 use super::raw::filled;
-use job::{Job, Terms};
+use job::Job;
+pub(super) use job::Terms;
 pub(crate) use rows::Blocks;
 
 /// Panels that one task takes, so that rows are read from the outer cache levels once per this
