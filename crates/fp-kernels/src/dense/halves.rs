@@ -244,7 +244,7 @@ impl HalfMatrix {
         values.map(|&value| self.format.widen(value)).collect()
     }
 
-    /// The part that has row `row`.
+    /// The part that contains row `row`.
     fn part_of(&self, row: usize) -> &Part {
         assert!(row < self.num_out, "row {row} of {}", self.num_out);
         let after = self.parts.partition_point(|part| part.first <= row);
@@ -253,7 +253,7 @@ impl HalfMatrix {
         part
     }
 
-    /// The values of row `row` as they are stored.
+    /// The values of row `row` in their storage format.
     pub(super) fn stored_row(&self, row: usize) -> &[Half] {
         let part = self.part_of(row);
         &part.store.values()[(row - part.first) * self.num_in..][..self.num_in]
@@ -268,7 +268,7 @@ impl HalfMatrix {
         let (first, last) = (panel * PANEL, self.num_out - 1);
         let part = self.part_of(first);
         if first + PANEL <= part.first + part.num_rows {
-            // As nearly all panels are, it is of one stored tensor, which is looked up once.
+            // Like nearly all panels, it belongs to one stored tensor, which is looked up once.
             let values = &part.store.values()[(first - part.first) * self.num_in..];
             return std::array::from_fn(|lane| &values[lane * self.num_in..][..self.num_in]);
         }

@@ -46,7 +46,7 @@ impl Prefetch {
         }
     }
 
-    /// Memory from `start` on in the order in which it lies, a value of type `T` with each step.
+    /// Memory from `start` on in address order, one value of type `T` per step.
     pub(super) fn sequential<T>(start: *const T) -> Prefetch {
         Prefetch {
             start: start.cast(),
@@ -54,8 +54,8 @@ impl Prefetch {
         }
     }
 
-    /// The address after so many steps. It may lie outside of any allocation: prefetching from
-    /// it is allowed, reading is not.
+    /// The address after `steps` steps. It may be outside of any allocation: it may be
+    /// prefetched, but not read.
     pub(super) fn at(self, steps: usize) -> *const i8 {
         self.start.wrapping_add(steps * self.bytes_per_step).cast()
     }

@@ -55,7 +55,7 @@ pub(crate) enum Terms {
 }
 
 impl Terms {
-    /// Lanes of a row of `num_in` inputs.
+    /// Number of lanes of a row of `num_in` inputs.
     pub(crate) fn num_steps(self, num_in: usize) -> usize {
         match self {
             Terms::Single => num_in,
@@ -94,13 +94,13 @@ impl Job<'_> {
         {
             return self.run_one_row(matrix, panels, output);
         }
-        // One block reads each panel once: from begin to end.
+        // A single block reads each panel once, from start to end.
         for panel in panels {
             self.run_panels(panel..panel + 1, output);
         }
     }
 
-    /// Panels of weights as stored times the only row.
+    /// Multiplies panels of weights as stored by the only row.
     fn run_one_row(&self, matrix: &HalfMatrix, panels: Range<usize>, output: &OutputMatrix) {
         for panel in panels {
             let col = panel * PANEL;
@@ -156,7 +156,7 @@ impl Job<'_> {
         starts.map(move |start| start..(start + depth).min(num_steps))
     }
 
-    /// Puts the weights of a panel, whose `rows` these are, from step `first` on into `out`.
+    /// Transposes the weights of a panel with these `rows` into `out`, starting at step `first`.
     fn turn(
         &self,
         rows: &turn::Rows<'_>,
@@ -172,7 +172,7 @@ impl Job<'_> {
             #[cfg(not(target_arch = "x86_64"))]
             Terms::Pairs => unreachable!("no processor of this kind multiplies pairs"),
             Terms::Swapped => {
-                // A pair that lacks its second has zero there.
+                // An incomplete last pair is filled up with zero.
                 let count = out.len().min(rows[0].len() - first);
                 out[count..].fill([0.0; PANEL]);
                 turn::widen(self.level, format, rows, first, next, &mut out[..count]);
@@ -181,11 +181,11 @@ impl Job<'_> {
         }
     }
 
-    /// What to prefetch while a panel is turned from step `first` on. With one block of rows,
-    /// which waits for memory only, it is the next panel, whose rows lie one after the other: as
-    /// many bytes as are turned, in the order in which they lie. Reading across 32 rows, which a
-    /// panel needs, is more than the processor's own prefetching follows. With more blocks
-    /// [`Job::prefetch`] has asked for everything.
+    /// The data to prefetch while a panel is transposed from step `first` on. A single block of
+    /// rows only waits for memory; for it this is the next panel, whose rows are contiguous: as
+    /// many bytes as are transposed, in memory order. The processor's own prefetching can't
+    /// follow the access across 32 rows that a panel needs. With more blocks [`Job::prefetch`]
+    /// has already requested everything.
     fn next_panel(&self, matrix: &HalfMatrix, panel: usize, first: usize) -> Prefetch {
         let output = (panel + 1) * PANEL;
         if self.blocks.count() > 1 || output >= matrix.num_out() {
@@ -200,7 +200,7 @@ impl Job<'_> {
         Prefetch::sequential(start.wrapping_add(first * PANEL))
     }
 
-    /// All blocks of rows over some steps of some panels, whose weights are in `turned`
+    /// Computes all blocks of rows over some steps of some panels, whose weights are in `turned`
     /// unless they are packed.
     fn run_slice(
         &self,
