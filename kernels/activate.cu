@@ -1,8 +1,7 @@
-// Activations between the matrices of an MLP, with the bias that a matrix product left out.
+// Activations between the matrix products of an MLP, with the bias that the matrix product omits.
 //
-// Values don't depend on each other, so all that counts is bytes: 16-byte accesses, two of
-// each operand in flight per thread. Exponentials are the accurate ones; the work is bound
-// by memory either way.
+// Values are independent of each other and the work is bound by memory: 16-byte accesses, two of
+// each operand in flight per thread, and accurate exponentials, which cost nothing extra.
 
 #include "check.cuh"
 #include "elements.cuh"
@@ -24,7 +23,7 @@ template <unsigned ACTIVATION> __device__ __forceinline__ float activated(float 
   if constexpr (ACTIVATION == FP_GELU) return 0.5f * x * erfcf(x * -0.707106781186547524f);
   if constexpr (ACTIVATION == FP_GELU_TANH) {
     const float inner = 0.797884560802865356f * fmaf(0.044715f * x * x, x, x);
-    // x/2 · (1 + tanh u) = x / (1 + e^(−2u)), which keeps the tail too.
+    // x/2 · (1 + tanh u) = x / (1 + e^(−2u)), which preserves the tail too.
     return x / (1.0f + expf(-2.0f * inner));
   }
   return x;
@@ -37,7 +36,7 @@ struct RowsKernelArgs {
   bool is_aligned;  // rows start at multiples of 16 bytes
 };
 
-/// Adds `bias` to `values` where there is one.
+/// Adds `bias` to `values` if it is given.
 template <class Format>
 __device__ __forceinline__ void add_bias(const void *bias, const uint4 &pack,
                                          float (&values)[Format::kValues]) {
@@ -48,7 +47,7 @@ __device__ __forceinline__ void add_bias(const void *bias, const uint4 &pack,
   for (unsigned j = 0; j < Format::kValues; ++j) values[j] += addend[j];
 }
 
-/// Grid: rows, chunks of their packs.
+/// Grid: rows, chunks of 16-byte packs of a row.
 template <class Format, unsigned ACTIVATION>
 __global__ void __launch_bounds__(kMaxThreads, kMinBlocks)
     activate(const __grid_constant__ RowsKernelArgs args) {
@@ -70,7 +69,7 @@ __global__ void __launch_bounds__(kMaxThreads, kMinBlocks)
   }
 }
 
-/// Grid: rows, chunks of the packs of their results.
+/// Grid: rows, chunks of 16-byte packs of a result's row.
 template <class Format>
 __global__ void __launch_bounds__(kMaxThreads, kMinBlocks)
     gated_silu(const __grid_constant__ RowsKernelArgs args) {
@@ -99,7 +98,7 @@ __global__ void __launch_bounds__(kMaxThreads, kMinBlocks)
   }
 }
 
-/// As many threads as a row has packs, by warps.
+/// As many threads as a row has packs, rounded to whole warps.
 template <class Format> LaunchShape shape_of(unsigned num_rows, unsigned width) {
   const unsigned packs = (width + Format::kValues - 1) / Format::kValues;
   const unsigned wanted = (packs + kWarpSize - 1) / kWarpSize * kWarpSize;

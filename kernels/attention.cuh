@@ -1,8 +1,9 @@
-// What attention over lists of runs has in common: sequences, where keys lie, how rows are read.
+// Code shared by the attention kernels over lists of runs: sequences, location of keys, reading
+// of rows.
 //
-// A sequence's keys and values lie in runs, each of which may be shared with others. Kernels
-// take keys in tiles of a fixed size by their index in the sequence and never by run, so that
-// a result depends neither on how a sequence is cut into runs nor on its company.
+// A sequence's keys and values are stored in runs, each of which other sequences may share.
+// Kernels take keys in tiles of a fixed size by their index in the sequence, never by run, so
+// that a result depends neither on how a sequence is split into runs nor on other sequences.
 #pragma once
 
 #include "check.cuh"
@@ -11,14 +12,14 @@
 namespace fp {
 
 /// Rows of D values that aren't whole 16-byte words are read and written value by value, by
-/// kernels of their own: that is for the tiny models of tests, up to this D.
+/// separate kernels: for the tiny models of tests, up to this D.
 constexpr unsigned kMaxNarrowDim = 64;
 
 template <class E> constexpr bool is_narrow(unsigned head_dim) {
   return head_dim % E::kValues != 0;
 }
 
-/// Word `word` of a row of D values at `row`; zeros behind its end and where there is no row.
+/// Word `word` of a row of D values at `row`; zeros beyond its end, and if `row` is null.
 template <class E, bool NARROW>
 __device__ __forceinline__ uint4 load_word(unsigned long long row, unsigned word,
                                            unsigned head_dim) {
@@ -43,17 +44,17 @@ __device__ __forceinline__ unsigned long long row_address(const void *base, size
   return reinterpret_cast<unsigned long long>(base) + offset * sizeof(typename E::Stored);
 }
 
-/// Base 2, so that a probability is one exp2 of a difference.
+/// Logits are scaled to base 2, so that a probability is one exp2 of a difference.
 constexpr float kLog2E = 1.4426950408889634f;
 
 __device__ __forceinline__ float larger(float a, float b) { return b > a ? b : a; }
 
-/// Whether sums of exponentials are those of a softmax: no logit was NaN or infinite.
+/// Whether a sum of exponentials belongs to a valid softmax: no logit was NaN or infinite.
 __device__ __forceinline__ bool is_total(float total) {
   return total > 0.0f && total <= 3.402823466e38f;
 }
 
-/// Whether what the descriptor says of a sequence fits together and into the launch.
+/// Whether the descriptor of a sequence is consistent in itself and with the launch.
 __device__ inline bool is_sound(const fp_attention_args &args,
                                 const fp_attention_sequence &sequence) {
   const bool has_rows = sequence.first_row <= args.num_rows &&
@@ -67,19 +68,19 @@ __device__ inline bool is_sound(const fp_attention_args &args,
   return has_rows && has_runs && has_keys && sequence.num_keys <= args.max_keys;
 }
 
-/// Number of keys that the rows before `end_row` of a sequence see.
+/// Number of keys that the rows before `end_row` of a sequence attend to.
 __device__ __forceinline__ unsigned visible_keys(const fp_attention_args &args,
                                                  const fp_attention_sequence &sequence,
                                                  unsigned end_row) {
   return args.is_causal ? sequence.first_key + end_row : sequence.num_keys;
 }
 
-/// The run that a thread has come to; its keys only ever ascend.
+/// The current run of a thread, whose keys are visited in ascending order.
 struct KeyCursor {
   unsigned run = 0, begin = 0;
 };
 
-/// The run that holds `key`; false where the runs end before.
+/// Advances to the run that holds `key`; false if the runs end before it.
 __device__ __forceinline__ bool find_run(Global<const fp_attention_run> runs,
                                          const fp_attention_sequence &sequence, unsigned key,
                                          KeyCursor &cursor, fp_attention_run &run) {
@@ -91,12 +92,13 @@ __device__ __forceinline__ bool find_run(Global<const fp_attention_run> runs,
   return false;
 }
 
-/// Addresses of a tile's keys and values, 0 behind the last one.
+/// Addresses of a tile's keys and values; 0 beyond the last one.
 struct TileAddresses {
   Shared<unsigned long long> keys, values;
 };
 
-/// One thread per key: finds where key `key` of the sequence and its value lie for a head.
+/// One thread per key: finds the addresses of key `key` of the sequence and of its value for a
+/// head.
 template <class E>
 __device__ __forceinline__ void locate(const fp_attention_args &args,
                                        const fp_attention_sequence &sequence, unsigned index,
@@ -119,7 +121,7 @@ __device__ __forceinline__ void locate(const fp_attention_args &args,
   addresses.values[slot] = values;
 }
 
-/// Writes a value of an output row, if there is such a column.
+/// Writes a value of an output row if the column exists.
 template <class E>
 __device__ __forceinline__ void store_value(const fp_attention_args &args, size_t row,
                                             unsigned head, unsigned column, float value) {
@@ -129,7 +131,7 @@ __device__ __forceinline__ void store_value(const fp_attention_args &args, size_
         E::narrow(value);
 }
 
-/// What launchers check alike; FP_OK or what is wrong.
+/// Checks that all launchers share; FP_OK or the status of the failed check.
 inline int check_attention(const fp_attention_args &args) {
   if (!args.queries || !args.output || !args.sequences || !args.runs || !args.error)
     return FP_NULL_POINTER;

@@ -1,5 +1,5 @@
-// Attention of one query row per sequence: attention_decode.cuh has what each block makes of its
-// stretch of keys.
+// Attention of one query row per sequence; attention_decode.cuh computes each block's share of
+// the keys.
 
 #include "attention_decode.cuh"
 

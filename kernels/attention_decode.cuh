@@ -1,10 +1,10 @@
 // Attention of one query row per sequence over long lists of keys.
 //
-// A single row has nothing to compute and much to read: a block takes a stretch of a
-// sequence's keys for all query heads that share them, so that every key and value is read
-// once, and there are enough blocks to keep a whole GPU reading. A second launch adds up the
-// stretches in ascending order; where a sequence has one stretch only, the first one already
-// writes the result. How many stretches there are depends on the row's keys alone.
+// A single row has little to compute and much to read. A block takes a range of a sequence's keys
+// for all query heads that share them, so that every key and value is read once, and there are
+// enough blocks to keep a whole GPU reading. A second launch adds up the ranges in ascending
+// order; if a sequence has one range only, the first launch already writes the result. The number
+// of ranges depends only on the row's keys.
 #pragma once
 
 #include "attention.cuh"
@@ -13,9 +13,9 @@ namespace fp {
 
 constexpr unsigned kDecodeThreads = 128;
 constexpr unsigned kDecodeWarps = kDecodeThreads / kWarpSize;
-/// Keys that a block takes at a time; a thread finds where each of them lies.
+/// Keys that a block takes at a time; each thread finds the address of one of them.
 constexpr unsigned kChunk = kDecodeThreads;
-/// Stretches of a sequence; beyond 32 · 128 keys they grow instead.
+/// Most ranges per sequence; beyond 32 · 128 keys the ranges grow instead.
 constexpr unsigned kMaxSplits = 32;
 /// Words that each thread has in flight.
 constexpr unsigned kAtOnce = 4;
@@ -29,7 +29,7 @@ struct Splits {
   }
 };
 
-/// The workspace: per sequence, head and split D sums, a maximum and a total.
+/// The workspace: for each sequence, head and split D sums, a maximum and a total.
 struct Partials {
   unsigned max_splits;
   size_t maxima, totals;  // offsets in floats; sums are at 0
@@ -41,7 +41,7 @@ struct Partials {
     max_splits = chunks < kMaxSplits ? chunks : kMaxSplits;
     floats_of_sequence = size_t(args.num_heads) * max_splits * (args.head_dim + 2);
   }
-  /// Sequences whose partial results fit at once.
+  /// Number of sequences whose partial results fit in the workspace together.
   unsigned at_once(unsigned num_sequences) const {
     const size_t fit = FP_MAX_ATTENTION_WORKSPACE / (floats_of_sequence * sizeof(float));
     return fit < num_sequences ? unsigned(fit) : num_sequences;
@@ -54,19 +54,19 @@ struct DecodeArgs {
   unsigned first_sequence;
 };
 
-/// Which threads read what of rows of up to DIM values, for up to HEADS query heads.
+/// Assignment of threads to words of rows of up to DIM values, for up to HEADS query heads.
 template <class E, int DIM, int HEADS> struct DecodeTile {
   static constexpr unsigned kWords = DIM / E::kValues;
-  static constexpr unsigned kLanes = kWords < kWarpSize ? kWords : kWarpSize;  // of a row
-  static constexpr unsigned kOfLane = kWords / kLanes;                         // words
+  static constexpr unsigned kLanes = kWords < kWarpSize ? kWords : kWarpSize;  // per row
+  static constexpr unsigned kOfLane = kWords / kLanes;                         // words per lane
   static constexpr unsigned kValues = kOfLane * E::kValues;
-  static constexpr unsigned kRows = kDecodeThreads / kLanes;  // that the block reads side by side
+  static constexpr unsigned kRows = kDecodeThreads / kLanes;  // rows that the block reads at once
   static constexpr size_t kSharedBytes =
       2 * kChunk * sizeof(unsigned long long) +
       (HEADS * DIM + HEADS * kChunk + 3 * ((HEADS + 3) & ~3) + kRows * HEADS * DIM) * sizeof(float);
 };
 
-/// The slot of a sequence's head and split in the workspace.
+/// Index in the workspace of a sequence's head and split.
 __device__ __forceinline__ size_t slot_of(const DecodeArgs &decode, unsigned place, unsigned head,
                                           unsigned split) {
   return (size_t(place) * decode.args.num_heads + head) * decode.partials.max_splits + split;
@@ -104,7 +104,8 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
   const Shared<float4> query_fours = arena.take<float4>(HEADS * DIM / 4);
   const Shared<float> queries = shared_cast<float>(query_fours);
   const Shared<float> weights = arena.take<float>(HEADS * kChunk);
-  // Per head: the maximum so far, the total, and by what the last chunk shrank older sums.
+  // Per head: the maximum so far, the total, and the factor that rescales older sums after a
+  // chunk.
   const Shared<float> maxima = arena.take<float>(HEADS);
   const Shared<float> totals = arena.take<float>(HEADS);
   const Shared<float> shrinks = arena.take<float>(HEADS);
@@ -138,7 +139,7 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
               addresses, threadIdx.x);
     block_sync();
 
-    // Logits: neighbouring lanes read a key's words.
+    // Logits: neighbouring lanes read the words of one key.
 #pragma unroll 1
     for (unsigned base = 0; base < in_chunk; base += Tile::kRows * kAtOnce) {
       uint4 words[kAtOnce][Tile::kOfLane];
@@ -186,7 +187,7 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
     }
     block_sync();
 
-    // Weights: a warp takes a head.
+    // Weights: one warp per head.
     for (unsigned h = warp; h < num_heads; h += kDecodeWarps) {
       float logits[kChunk / kWarpSize];
       float maximum = maxima[h];
@@ -218,7 +219,7 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
     }
     block_sync();
 
-    // Sums of values: each thread has the same words of every kRows-th one.
+    // Sums of values: each thread has the same words of every kRows-th value.
 #pragma unroll
     for (int h = 0; h < HEADS; ++h) {
       if (h >= int(num_heads)) break;
@@ -257,7 +258,7 @@ __global__ void __launch_bounds__(kDecodeThreads, kMinBlocks)
         }
       }
     }
-    block_sync();  // weights and addresses are free again
+    block_sync();  // weights and addresses can be overwritten
   }
 
 #pragma unroll

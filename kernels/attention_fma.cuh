@@ -1,9 +1,10 @@
 // Attention of a tile of query rows by fused multiply-adds, for f32.
 //
-// 16 neighbouring threads share four rows. A tile of 64 keys gives each of them four logits
-// per row; maxima go by shuffles, probabilities through shared memory, and each thread then
-// has a few columns of its four rows' outputs in registers. Keys and values take turns in the
-// same shared memory: what that costs in barriers is won back by a further block beside it.
+// 16 neighbouring threads share four rows. A tile of 64 keys gives each of them four logits per
+// row. Maxima are exchanged by shuffles and probabilities through shared memory, and each thread
+// holds a few columns of its four rows' outputs in registers. Keys and values use the same shared
+// memory in turn: the barriers that this costs are outweighed by an additional block per
+// multiprocessor.
 #pragma once
 
 #include "attention.cuh"
@@ -14,8 +15,8 @@ namespace fp {
 template <int COLUMNS> struct FmaTile {
   static constexpr unsigned kThreads = 128;
   static constexpr unsigned kRows = 32, kKeys = 64;
-  static constexpr unsigned kLanes = 16;  // threads of a row
-  static constexpr unsigned kOfThread = 4;  // rows, and keys of each
+  static constexpr unsigned kLanes = 16;  // threads per row
+  static constexpr unsigned kOfThread = 4;  // rows per thread, and keys of each
   /// Rows of shared memory in float4, one longer than the data: lanes hit different banks.
   static constexpr unsigned kFours = 16 * COLUMNS, kStride = kFours + 1;
   static constexpr unsigned kWeightStride = kKeys / 4 + 1;
@@ -35,13 +36,13 @@ __device__ __forceinline__ void add_scaled(float scale, const float4 &value, flo
   sum.w = fmaf(scale, value.w, sum.w);
 }
 
-/// Fills rows of shared memory from `addresses`, zeros where there is nothing. Several loads
-/// are under way before the first is stored.
+/// Fills rows of shared memory from `addresses`, zeros where the address is null. Several loads
+/// are in flight before the first is stored.
 template <class E, int COLUMNS, bool NARROW, unsigned ROWS, class Address>
 __device__ __forceinline__ void load_tile(const Address &address, Shared<float4> target,
                                           unsigned head_dim) {
   using Tile = FmaTile<COLUMNS>;
-  constexpr unsigned kWords = 4 * Tile::kFours / E::kValues;  // of a row
+  constexpr unsigned kWords = 4 * Tile::kFours / E::kValues;  // per row
   constexpr unsigned kOfThread = ROWS * kWords / Tile::kThreads;
   constexpr unsigned kAtOnce = kOfThread < 8 ? kOfThread : 8;
   static_assert(kOfThread % kAtOnce == 0, "whole batches");
@@ -75,7 +76,7 @@ __global__ void __launch_bounds__(FmaTile<COLUMNS>::kThreads, kMinBlocks)
   constexpr unsigned kOwn = Tile::kOfThread;
   const unsigned head = blockIdx.y, index = blockIdx.z;
   const unsigned kv_head = head / (args.num_heads / args.num_kv_heads);
-  // The last rows see the most keys: they begin first.
+  // The last rows attend to the most keys, so they start first.
   const unsigned first_row = (gridDim.x - 1 - blockIdx.x) * Tile::kRows;
   const fp_attention_sequence sequence =
       global<const fp_attention_sequence>(args.sequences)[index];
@@ -174,7 +175,7 @@ __global__ void __launch_bounds__(FmaTile<COLUMNS>::kThreads, kMinBlocks)
         sums[r][c].w *= shrink;
       }
     }
-    block_sync();  // the keys were read, and all weights are there
+    block_sync();  // the keys were read, and all weights are written
     load_tile<E, COLUMNS, NARROW, Tile::kKeys>(
         [&](unsigned key) -> unsigned long long { return addresses.values[key]; }, tile,
         args.head_dim);
@@ -203,7 +204,7 @@ __global__ void __launch_bounds__(FmaTile<COLUMNS>::kThreads, kMinBlocks)
         }
       }
     }
-    block_sync();  // tile, weights and addresses are free again
+    block_sync();  // tile, weights and addresses can be overwritten
   }
 
 #pragma unroll

@@ -1,9 +1,10 @@
 // Attention of a tile of query rows on tensor cores, for f16 and bf16.
 //
-// A warp has 16 rows: their logits over 64 keys, and their outputs, stay in its registers, in
-// the layout in which a tensor core gives sums and takes the next product's left side, so
-// that weights never go through memory. A weight in f32 is the sum of two 16-bit numbers, and
-// each of them multiplies the values: rounding it to one would cost what f32 sums are for.
+// A warp has 16 rows. Their logits over 64 keys and their outputs stay in its registers, in the
+// layout in which a tensor core returns sums and takes the left operand of the next product, so
+// that weights never pass through memory. A weight in f32 is split into the sum of two 16-bit
+// numbers, each of which multiplies the values: rounding it to one would lose the precision of
+// the f32 sums.
 #pragma once
 
 #include "attention.cuh"
@@ -24,7 +25,7 @@ template <int CHUNKS> struct MmaTile {
       (kRows + 2 * kKeys) * kStride * sizeof(uint4) + 2 * kKeys * sizeof(unsigned long long);
 };
 
-/// Fills rows of shared memory from their addresses, zeros where there is nothing.
+/// Fills rows of shared memory from their addresses, zeros where the address is null.
 template <class E, int CHUNKS, bool NARROW, unsigned ROWS, class Address>
 __device__ __forceinline__ void load_words(const Address &address, Shared<uint4> target,
                                            unsigned head_dim) {
@@ -49,7 +50,7 @@ __device__ __forceinline__ void load_words(const Address &address, Shared<uint4>
   }
 }
 
-/// Two weights as a pair of 16-bit numbers and a pair of what those leave.
+/// Splits two weights into a pair of 16-bit numbers and a pair of their remainders.
 template <class E>
 __device__ __forceinline__ void split_pair(float low, float high, unsigned &near, unsigned &rest) {
   const unsigned short a = E::narrow(low), b = E::narrow(high);
@@ -66,7 +67,7 @@ __global__ void __launch_bounds__(MmaTile<CHUNKS>::kThreads, kMinBlocks)
   constexpr unsigned kKeyTiles = Tile::kKeys / 8;
   const unsigned head = blockIdx.y, index = blockIdx.z;
   const unsigned kv_head = head / (args.num_heads / args.num_kv_heads);
-  // The last rows see the most keys: they begin first.
+  // The last rows attend to the most keys, so they start first.
   const unsigned first_row = (gridDim.x - 1 - blockIdx.x) * Tile::kRows;
   const fp_attention_sequence sequence =
       global<const fp_attention_sequence>(args.sequences)[index];
@@ -101,13 +102,14 @@ __global__ void __launch_bounds__(MmaTile<CHUNKS>::kThreads, kMinBlocks)
 
   const unsigned lane = threadIdx.x % kWarpSize;
   const unsigned warp_row = threadIdx.x / kWarpSize * Tile::kRowsOfWarp;
-  // This lane's rows and its first column of each eight, as `mma` has them.
+  // This lane's rows and its first column of each eight, in the layout of `mma`.
   const unsigned rows[2] = {warp_row + lane / 4, warp_row + lane / 4 + 8};
   const unsigned pair = lane % 4 * 2;
-  // Whose address this lane gives to load_matrices: a row among 16, and which eight columns.
+  // The address that this lane passes to load_matrices: a row among 16, and one of two groups of
+  // eight columns.
   const unsigned low_row = lane % 16, low_column = lane / 16 * 8;
   const unsigned high_row = lane / 16 * 8 + lane % 8, high_column = lane / 8 % 2 * 8;
-  // Keys that the warp's last row sees: no tile behind them is computed.
+  // Keys that the warp's last row attends to: no tile beyond them is computed.
   const unsigned end_of_warp = visible_keys(args, sequence, first_row + warp_row + 16);
 
   const float scale = args.scale * kLog2E;
@@ -123,7 +125,7 @@ __global__ void __launch_bounds__(MmaTile<CHUNKS>::kThreads, kMinBlocks)
     if (threadIdx.x < Tile::kKeys)
       locate<E>(args, sequence, index, kv_head, first_key + threadIdx.x,
                 first_key + threadIdx.x < end_key, cursor, addresses, threadIdx.x);
-    block_sync();  // addresses are there, and the last tile was read
+    block_sync();  // addresses are written, and the last tile was read
     load_words<E, CHUNKS, NARROW, Tile::kKeys>(
         [&](unsigned key) -> unsigned long long { return addresses.keys[key]; }, key_words,
         args.head_dim);

@@ -25,7 +25,7 @@ int launch_mma(const fp_attention_args &args, void *stream) {
   return launch(prefill_mma<E, CHUNKS, NARROW>, shape, stream, args);
 }
 
-/// By the rows' padded size; 80 is CLIP's and gets its own.
+/// Dispatches on the padded row size; CLIP's size 80 has its own kernel.
 template <class E> int launch_prefill(const fp_attention_args &args, void *stream) {
   if constexpr (E::kValues == 4) {
     if (is_narrow<E>(args.head_dim)) return launch_fma<E, 1, true>(args, stream);

@@ -1,9 +1,9 @@
-// Attention of chosen query rows to the image, without the attention of all rows.
+// Attention of selected query rows to the image, without computing the other rows.
 //
-// One kernel takes a tile of keys and gives the logits of image columns and, for the whole
-// causal row, the tile's maximum and sum of exponentials. A second one merges the tiles'
-// sums and turns logits into attention, weighted on the way where weights are known. What
-// lies between is `[B, H, Q, N]` at most, never S × S.
+// One kernel takes a tile of keys and writes the logits of image columns and, for the whole
+// causal row, the tile's maximum and sum of exponentials. A second kernel merges the tiles' sums
+// and turns logits into attention, applying weights if they are known. The intermediate results
+// are at most `[B, H, Q, N]`, never S × S.
 
 #include "attention_rows.cuh"
 
@@ -34,7 +34,7 @@ struct AttentionKernelArgs {
 /// q · k over D values, in four interleaved sums.
 __device__ float dot(Shared<float4> query, Shared<float4> key, unsigned head_dim) {
   float4 sums = {0.0f, 0.0f, 0.0f, 0.0f};
-#pragma unroll 2  // more takes registers that eight blocks don't have
+#pragma unroll 2  // more needs more registers than eight blocks allow
   for (unsigned i = 0; i < head_dim / 4; ++i) {
     const float4 q = query[i], k = key[i];
     sums.x = fmaf(q.x, k.x, sums.x);
@@ -58,8 +58,8 @@ __device__ float warp_sum(float value) {
   return value;
 }
 
-/// Grid: tiles of keys, key heads, samples. Each warp takes rows in turn, the next one's query
-/// on its way while this one is worked on; a lane is a key.
+/// Grid: tiles of keys, key heads, samples. Each warp takes rows in turn and loads the next row's
+/// query while it works on the current one; a lane is a key.
 template <class E, bool NARROW>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     tile_logits(const __grid_constant__ AttentionKernelArgs kernel) {
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
       if (!isfinite(logit)) report(error, FP_DATA_INVALID_LOGITS, unsigned(row_index), key);
     }
     warp_sync();  // the query may be overwritten
-    const unsigned column = key - args.image_start;  // wraps for keys before the image
+    const unsigned column = key - args.image_start;  // wraps around for keys before the image
     if (column < args.num_image_tokens)
       workspace[kernel.sizes.logits + row_index * args.num_image_tokens + column] = logit;
     const float maximum = warp_max(logit);

@@ -1,4 +1,4 @@
-// How queries and a tile of keys come into shared memory for attention_rows.cu.
+// Loads queries and a tile of keys into shared memory, for attention_rows.cu.
 #pragma once
 
 #include "attention.cuh"
@@ -7,14 +7,14 @@ namespace fp {
 
 constexpr unsigned kTileKeys = 32;  // one per lane
 constexpr unsigned kTileThreads = 128;
-/// Blocks per multiprocessor: reads wait for each other less when there are many.
+/// Blocks per multiprocessor: many blocks hide the latency of reads.
 constexpr unsigned kTileBlocks = 8;
 constexpr unsigned kTileWarps = kTileThreads / kWarpSize;
 constexpr unsigned kColumnThreads = 256;
-/// Rows of shared memory are longer by this, so that lanes hit different banks.
+/// Padding of rows in shared memory, so that lanes hit different banks.
 constexpr unsigned kPadding = 4;
 
-/// Words of a row that a lane holds on the way to shared memory.
+/// Words of a row that a lane holds before they are stored to shared memory.
 template <class E>
 constexpr unsigned kWordsOfLane = FP_MAX_HEAD_DIM / E::kValues / kWarpSize < 1
                                       ? 1
@@ -22,7 +22,7 @@ constexpr unsigned kWordsOfLane = FP_MAX_HEAD_DIM / E::kValues / kWarpSize < 1
 /// Words of the tile's keys that each thread has in flight.
 constexpr unsigned kWordsAtOnce = 4;
 
-/// Where query row `row` of `head` begins.
+/// Address of query row `row` of `head`.
 template <class E>
 __device__ __forceinline__ unsigned long long query_address(const fp_attention_rows_args &args,
                                                             unsigned sample, unsigned head,
@@ -32,8 +32,8 @@ __device__ __forceinline__ unsigned long long query_address(const fp_attention_r
                                           row * args.query_row_stride);
 }
 
-/// Where key `key` of the sample begins: in the one tensor, or in the run that holds it. 0 for
-/// keys that aren't there, which the descriptor must not ask for.
+/// Address of key `key` of the sample, in the single tensor or in the run that holds it; 0 for
+/// keys that do not exist, which a valid descriptor never refers to.
 template <class E>
 __device__ __forceinline__ unsigned long long key_address(const fp_attention_rows_args &args,
                                                           unsigned sample, unsigned kv_head,
@@ -59,7 +59,7 @@ __device__ __forceinline__ unsigned long long key_address(const fp_attention_row
                                       size_t(key - cursor.begin) * run.token_stride);
 }
 
-/// Puts a word's values into shared memory as f32.
+/// Stores a word's values to shared memory as f32.
 template <class E>
 __device__ __forceinline__ void store_word(const uint4 &word, Shared<float4> target,
                                            unsigned place) {
@@ -71,14 +71,14 @@ __device__ __forceinline__ void store_word(const uint4 &word, Shared<float4> tar
                                                       values[4 * four + 2], values[4 * four + 3]};
 }
 
-/// D as rows have it in shared memory: whole words, zeros behind the values. Others than narrow
-/// ones are whole words as they are, and need no register more.
+/// Row length in shared memory: whole words, zero beyond the values. Rows that aren't narrow
+/// already consist of whole words and need no extra register.
 template <class E, bool NARROW> __host__ __device__ constexpr unsigned padded_dim(unsigned head_dim) {
   return NARROW ? (head_dim + E::kValues - 1) / E::kValues * E::kValues : head_dim;
 }
 
-/// Copies the tile's keys into shared memory. Keys and their words are dealt out over the whole
-/// block, so that no lane is idle whatever D is, and several loads are under way at a time.
+/// Copies the tile's keys to shared memory. Keys and their words are distributed over the whole
+/// block, so that no lane is idle for any D and several loads are in flight at a time.
 template <class E, bool NARROW>
 __device__ __forceinline__ void load_keys(Shared<unsigned long long> addresses,
                                           Shared<float4> keys, unsigned head_dim,

@@ -1,4 +1,4 @@
-// What launchers check of their arguments on the host.
+// Checks that launchers make of their arguments on the host.
 #pragma once
 
 #include "fp_kernels.h"
@@ -13,21 +13,21 @@ inline bool is_dtype(uint32_t dtype) { return dtype <= FP_BF16; }
 
 inline size_t dtype_bytes(uint32_t dtype) { return dtype == FP_F32 ? 4 : 2; }
 
-/// Whether rows of `width` values at these addresses all start and end at multiples of 16
-/// bytes. Pointers that are null don't count.
+/// Whether rows of `width` values at these addresses all start and end at multiples of 16 bytes.
+/// Null pointers are ignored.
 template <class... Pointers>
 bool is_aligned_row(size_t width, uint32_t dtype, const Pointers *...addresses) {
   return width * dtype_bytes(dtype) % FP_ALIGNMENT == 0 && (is_aligned(addresses) && ...);
 }
 
-/// Rows ride on the x dimension of a grid.
+/// Limit of the x dimension of a grid, which indexes rows.
 constexpr uint32_t kMaxGridX = INT32_MAX;
-/// Heads of a decoder's layer, far above any.
+/// Limit on the heads of a decoder's layer, far above any model.
 constexpr uint32_t kMaxLayerHeads = 1024;
-/// Batches ride on the y or z dimension of a grid.
+/// Limit of the y and z dimensions of a grid, which index samples.
 constexpr uint32_t kMaxGridYZ = 65535;
 
-/// B, H and N; rows b·H + h and their values must be countable in the error word.
+/// Checks B, H and N; rows b·H + h and their values must fit the fields of the error word.
 inline int check_sizes(uint32_t batch_size, uint32_t num_heads, uint32_t num_image_tokens) {
   if (batch_size == 0 || num_heads == 0 || num_image_tokens == 0) return FP_BAD_SHAPE;
   if (num_heads > FP_MAX_HEADS || num_image_tokens > FP_MAX_IMAGE_TOKENS ||
@@ -36,7 +36,7 @@ inline int check_sizes(uint32_t batch_size, uint32_t num_heads, uint32_t num_ima
   return FP_OK;
 }
 
-/// h of H, or R of N.
+/// Checks h against H, or R against N.
 inline int check_count(uint32_t count, uint32_t of) {
   return count >= 1 && count <= of ? FP_OK : FP_BAD_COUNT;
 }
@@ -48,7 +48,7 @@ inline int check_selection(const fp_selection &selection, uint32_t num_heads,
   return heads != FP_OK ? heads : check_count(selection.num_kept_tokens, num_image_tokens);
 }
 
-/// Each strategy known, below `limit`, and named once.
+/// Checks that each strategy is known, below `limit`, and listed once.
 inline int check_strategies(const fp_strategies &strategies, uint32_t limit) {
   if (strategies.count == 0 || strategies.count > FP_NUM_STRATEGIES) return FP_BAD_STRATEGY;
   uint32_t seen = 0;
@@ -61,7 +61,7 @@ inline int check_strategies(const fp_strategies &strategies, uint32_t limit) {
 
 }  // namespace fp
 
-/// Returns from a launcher with the first status that isn't FP_OK.
+/// Returns from the launcher if `status` isn't FP_OK.
 #define FP_CHECK(status)                       \
   do {                                         \
     const int fp_status_ = (status);           \

@@ -1,8 +1,8 @@
 // Scores of the strategies that compare heads with each other.
 //
-// Each head's distribution and its features, the cosines of each pair of heads, then for
-// each strategy one block per sample that puts them together. All in f64: under softmax the
-// heads differ by less than f32 can tell.
+// Computes each head's distribution and features, then the cosines of each pair of heads, then
+// for each strategy one block per sample that combines them. All in f64: under softmax the heads
+// differ by less than f32 resolves.
 
 #include "check.cuh"
 #include "comparison.cuh"
@@ -12,7 +12,7 @@
 namespace fp {
 namespace {
 
-/// Grid: heads, samples. The distribution of a row and what the strategies ask of it.
+/// Grid: heads, samples. The distribution of a row and the features that the strategies need.
 template <int THREADS, int ELEMENTS>
 __global__ void __launch_bounds__(THREADS, kMinBlocks)
     distributions(const __grid_constant__ ComparisonKernelArgs kernel) {
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(THREADS, kMinBlocks)
   global<HeadFeatures>(args.workspace)[row_index] = features;
 }
 
-/// Grid: heads, samples. Cosines of one head and all heads, a warp per pair.
+/// Grid: heads, samples. Cosines between one head and all heads, one warp per pair.
 __global__ void __launch_bounds__(kComparisonThreads, kMinBlocks)
     cosines(const __grid_constant__ ComparisonKernelArgs kernel) {
   const fp_compare_heads_args &args = kernel.args;
@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(kComparisonThreads, kMinBlocks)
   }
 }
 
-/// Grid: samples. A thread per head; one kernel per strategy keeps registers few.
+/// Grid: samples. One thread per head; one kernel per strategy keeps the register count low.
 template <unsigned STRATEGY>
 __global__ void __launch_bounds__(kComparisonThreads, kMinBlocks)
     compare(const __grid_constant__ ComparisonKernelArgs kernel) {
@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(kComparisonThreads, kMinBlocks)
         comparison.has_distribution() ? score : -double(INFINITY);
 }
 
-/// Launches the comparison for the strategy in `slot`, if it is one that compares.
+/// Launches the comparison for the strategy in `slot`, if it compares heads.
 int launch_comparison(ComparisonKernelArgs kernel, uint32_t slot, void *stream) {
   kernel.slot = slot;
   const LaunchShape samples = {dim3(kernel.args.batch_size), kComparisonThreads,

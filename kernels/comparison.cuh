@@ -1,4 +1,4 @@
-// What one block makes of the features and cosines of a sample's heads.
+// What one block computes from the features and cosines of a sample's heads.
 #pragma once
 
 #include "top.cuh"
@@ -8,19 +8,19 @@ namespace fp {
 constexpr unsigned kComparisonThreads = 256;
 /// Part of the strategies' definitions: under softmax their results depend on it.
 constexpr double kEpsilon = 1e-8;
-/// `graph_based` joins heads of a larger cosine.
+/// `graph_based` connects heads whose cosine is larger.
 constexpr double kEdgeCosine = 0.1;
-/// Up to this many heads `hierarchical` makes one choice.
+/// Up to this many heads, `hierarchical` selects in a single stage.
 constexpr unsigned kOneStageHeads = 8;
 
-/// Of one head's distribution p; `squares` and on are 0 where it has none.
+/// Features of one head's distribution p; `squares` and the following are 0 if it has none.
 struct alignas(16) HeadFeatures {
   double has_distribution;
   double squares, entropy, max, variance;  // Σ p², −Σ p ln(p + ε), unbiased
   double share_above_mean, kurtosis, divergence;
 };
 
-/// Where things lie in the workspace, in doubles; features `[B, H]` come first.
+/// Layout of the workspace, in doubles; features `[B, H]` come first.
 struct ComparisonLayout {
   size_t p;        // [B, H, N]
   size_t cosines;  // [B, H, H]
@@ -37,10 +37,10 @@ struct ComparisonLayout {
 struct ComparisonKernelArgs {
   fp_compare_heads_args args;
   ComparisonLayout layout;
-  uint32_t slot;  // the strategy's place in the scores
+  uint32_t slot;  // index of the strategy in the scores
 };
 
-/// The heads of one sample; each thread below H holds one of them.
+/// The heads of one sample; each thread below H holds one head.
 class Comparison {
  public:
   static size_t bytes(unsigned num_image_tokens) {
@@ -114,7 +114,7 @@ class Comparison {
     return sum / kNumFeatures;
   }
 
-  /// Candidates first, then a finer choice among them; −∞ outside.
+  /// Selects candidates first, then ranks among them by a finer score; −∞ for all other heads.
   __device__ double hierarchical() const {
     const unsigned h = args_.num_selected_heads;
     if (args_.num_heads <= h || args_.num_heads <= kOneStageHeads) {
@@ -157,7 +157,8 @@ class Comparison {
     return other != group_.rank && has(other) && cosine(other) > kEdgeCosine;
   }
 
-  /// (x − min x) / (max x − min x + ε) over the threads that count; 0 where that is 0/0.
+  /// (x − min x) / (max x − min x + ε) over the threads for which `counts` is true; 0 if that is
+  /// 0/0.
   __device__ double scaled(double x, bool counts, double epsilon) const {
     double ends[2] = {counts ? x : -double(INFINITY), counts ? -x : -double(INFINITY)};
     reduce<Max>(group_, scratch_.reduction, ends);
@@ -199,7 +200,7 @@ class Comparison {
     return distance;
   }
 
-  /// The first of two cuts; none where `keys` is null.
+  /// Writes the first of the two cuts; an empty cut if `keys` is null.
   __device__ void write_coarse_cut(const unsigned long long (*keys)[1], unsigned kept) const {
     if (!args_.coarse_cuts) return;
     fp_cut cut = {double(NAN), double(NAN), double(INFINITY), -double(INFINITY), 0, 0};

@@ -1,9 +1,9 @@
-// The primitives that kernels are written against.
+// The primitives that kernels are written with.
 //
-// Everything that a kernel asks of the device beyond plain C++ is here, under one name
-// for nvcc and for the emulation: checked pointers to global and shared memory, barriers
-// of groups and clusters, shuffles and votes, atomics, and the launch itself. A kernel
-// that needs more asks first whether it should.
+// Everything that a kernel needs from the device beyond plain C++ is here, under one name for
+// nvcc and for the emulation: checked pointers to global and shared memory, barriers of groups
+// and clusters, shuffles and votes, atomics, and the launch itself. Add to this list only if a
+// kernel can't do without.
 #pragma once
 
 #include "fp_kernels.h"
@@ -11,7 +11,7 @@
 #ifdef FP_EMULATION
 #include "emulation/emulation.h"
 #else
-// Where a rendezvous stands in the source: the emulation alone wants to know.
+// Source location of a rendezvous: used by the emulation only.
 #define FP_SITE_PARAMETERS
 #define FP_SITE
 #define FP_AND_SITE
@@ -23,7 +23,7 @@
 
 namespace fp {
 
-/// Memory of the device; plain pointers here, checked ones in the emulation.
+/// Device memory: plain pointers here, checked ones in the emulation.
 template <class T> using Global = T *;
 /// Shared memory of a block.
 template <class T> using Shared = T *;
@@ -32,8 +32,8 @@ template <class T> __device__ __forceinline__ Global<T> global(const void *addre
   return static_cast<T *>(const_cast<void *>(address));
 }
 
-/// Cuts the dynamic shared memory of a block into arrays. The same calls in the same
-/// order give the same addresses in every block of a cluster.
+/// Splits the dynamic shared memory of a block into arrays. The same calls in the same order give
+/// the same addresses in every block of a cluster.
 class SharedArena {
  public:
   /// `count` elements, 16-byte aligned.
@@ -55,7 +55,7 @@ template <class To, class From> __device__ __forceinline__ Shared<To> shared_cas
 
 __device__ __forceinline__ void block_sync() { __syncthreads(); }
 
-/// Waits for `threads` threads of the block; ids 1 to 15.
+/// Waits for `threads` threads of the block; ids are 1 to 15.
 __device__ __forceinline__ void barrier_sync(unsigned id, unsigned threads) {
   asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
@@ -66,7 +66,7 @@ template <class T> __device__ __forceinline__ T shuffle_xor(T value, unsigned ma
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
 
-/// The value of the lane `distance` below; the own one where there is none.
+/// The value of the lane `distance` below; the lane's own value if there is no such lane.
 template <class T> __device__ __forceinline__ T shuffle_up(T value, unsigned distance) {
   return __shfl_up_sync(0xffffffffu, value, distance);
 }
@@ -86,15 +86,15 @@ __device__ __forceinline__ void atomic_min(Global<unsigned long long> word,
   atomicMin(word, value);
 }
 
-// Whether this compilation is for devices that run clusters; kernels that use them are
-// empty elsewhere and never launched there.
+// Whether this compilation targets devices with clusters; on others, kernels that use clusters
+// are empty and never launched.
 #if __CUDA_ARCH__ >= 900
 #define FP_HAS_CLUSTERS 1
 __device__ __forceinline__ unsigned cluster_rank() {
   return cooperative_groups::this_cluster().block_rank();
 }
 __device__ __forceinline__ void cluster_sync() { cooperative_groups::this_cluster().sync(); }
-/// The same array in another block of the cluster.
+/// The corresponding array in another block of the cluster.
 template <class T> __device__ __forceinline__ Shared<T> on_rank(Shared<T> array, unsigned rank) {
   return cooperative_groups::this_cluster().map_shared_rank(array, rank);
 }
@@ -108,7 +108,7 @@ template <class T> __device__ __forceinline__ Shared<T> on_rank(Shared<T> array,
 __device__ __forceinline__ float half_to_float(unsigned short bits) {
   return __half2float(__ushort_as_half(bits));
 }
-/// To the nearest binary16 and bfloat16, ties to even.
+/// Round to the nearest binary16 and bfloat16; ties go to even.
 __device__ __forceinline__ unsigned short float_to_half(float value) {
   return __half_as_ushort(__float2half_rn(value));
 }
@@ -124,10 +124,10 @@ __device__ __forceinline__ unsigned long long double_to_bits(double value) {
   return static_cast<unsigned long long>(__double_as_longlong(value));
 }
 
-/// Four 8 × 8 matrices of 16-bit values from shared memory into the fragments of `mma`: lane
-/// 8·i + r gives the address of row r of matrix i, 16-byte aligned; a lane then has of each
-/// matrix the values 2·(lane % 4) and the next one of row lane / 4, the first one in the low
-/// half. All 32 lanes take part.
+/// Loads four 8 × 8 matrices of 16-bit values from shared memory into the fragments of `mma`.
+/// Lane 8·i + r passes the address of row r of matrix i, 16-byte aligned. Each lane gets, for
+/// each matrix, values 2·(lane % 4) and 2·(lane % 4) + 1 of row lane / 4, the first one in the
+/// low half. All 32 lanes must take part.
 __device__ __forceinline__ void load_matrices(const unsigned short *row, unsigned (&out)[4]) {
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(row));
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -136,7 +136,7 @@ __device__ __forceinline__ void load_matrices(const unsigned short *row, unsigne
                : "memory");
 }
 
-/// As `load_matrices`, each matrix transposed on the way.
+/// As `load_matrices`, with each matrix transposed.
 __device__ __forceinline__ void load_matrices_transposed(const unsigned short *row,
                                                          unsigned (&out)[4]) {
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(row));
@@ -146,11 +146,11 @@ __device__ __forceinline__ void load_matrices_transposed(const unsigned short *r
                : "memory");
 }
 
-/// sums[16 × 8] += a[16 × 16] · b[16 × 8] over a warp, in f32, of binary16 values or, where
-/// IS_BFLOAT, bfloat16 ones. Fragments as the PTX manual has them for mma.m16n8k16: with
-/// g = lane / 4 and t = lane % 4 a lane has of a the rows g and g + 8 at columns 2t, 2t + 1
-/// (a0, a1) and 2t + 8, 2t + 9 (a2, a3), of b the rows 2t, 2t + 1 (b0) and 2t + 8, 2t + 9
-/// (b1) of column g, and of the sums columns 2t, 2t + 1 of row g and of row g + 8.
+/// sums[16 × 8] += a[16 × 16] · b[16 × 8] over a warp, in f32, with binary16 operands or, if
+/// IS_BFLOAT, bfloat16 operands. Fragments are laid out as in the PTX manual for mma.m16n8k16.
+/// With g = lane / 4 and t = lane % 4, a lane holds of a the rows g and g + 8 at columns 2t, 2t +
+/// 1 (a0, a1) and 2t + 8, 2t + 9 (a2, a3), of b the rows 2t, 2t + 1 (b0) and 2t + 8, 2t + 9 (b1)
+/// of column g, and of the sums columns 2t, 2t + 1 of rows g and g + 8.
 template <bool IS_BFLOAT>
 __device__ __forceinline__ void mma(float (&sums)[4], const unsigned (&a)[4], unsigned b0,
                                     unsigned b1) {
@@ -166,7 +166,7 @@ __device__ __forceinline__ void mma(float (&sums)[4], const unsigned (&a)[4], un
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-/// Whether the current device runs clusters.
+/// Whether the current device supports clusters.
 inline bool device_has_clusters() {
   int device = 0, major = 0;
   return cudaGetDevice(&device) == cudaSuccess &&
@@ -174,7 +174,7 @@ inline bool device_has_clusters() {
          major >= 9;
 }
 
-/// Multiprocessors of the current device; 0 where it doesn't say.
+/// Number of multiprocessors of the current device; 0 if the query fails.
 inline unsigned num_multiprocessors() {
   int device = 0, count = 0;
   const bool is_known =

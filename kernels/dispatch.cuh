@@ -1,4 +1,4 @@
-// How many threads work on a row, and how many of its values each holds.
+// Number of threads per row, and of values that each thread holds.
 #pragma once
 
 #include "fp_kernels.h"
@@ -10,8 +10,8 @@ template <int THREADS, int ELEMENTS> struct RowShape {
   static constexpr int kElements = ELEMENTS;
 };
 
-/// Calls `run(RowShape)` with the smallest shape that holds a row of N values. Every
-/// launcher goes through here, so that all of them reduce a row in the same order.
+/// Calls `run(RowShape)` with the smallest shape that holds a row of N values. All launchers use
+/// this function, so that they reduce rows in the same order.
 template <class Run> int for_row_shape(unsigned num_image_tokens, const Run &run) {
   if (num_image_tokens <= 256) return run(RowShape<128, 2>());
   if (num_image_tokens <= 512) return run(RowShape<128, 4>());

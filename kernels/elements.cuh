@@ -1,6 +1,6 @@
 // Number formats of device memory, and 16-byte packs of them.
 //
-// Kernels take the format as a template parameter: with a branch on it inside a loop, the
+// Kernels take the format as a template parameter: with a branch on the format inside a loop, the
 // compiler issues one load at a time and waits for each.
 #pragma once
 
@@ -8,8 +8,8 @@
 
 namespace fp {
 
-// A format says how a value is stored, and how it becomes f32 (exactly) and is made of it
-// (rounded to the nearest). `kValues` of them fill 16 bytes.
+// A format defines how a value is stored, and its conversion to f32 (exact) and from f32 (rounded
+// to the nearest). `kValues` values fill 16 bytes.
 struct F32 {
   using Stored = float;
   static constexpr unsigned kDtype = FP_F32, kValues = 4;
@@ -28,7 +28,7 @@ struct F32 {
   }
 };
 
-/// What the two formats of 16 bits have in common.
+/// Code that the two 16-bit formats share.
 template <class Format> struct Halves {
   using Stored = unsigned short;
   static constexpr unsigned kValues = 8;
@@ -42,7 +42,7 @@ template <class Format> struct Halves {
     return uint4{pack_two(values[0], values[1]), pack_two(values[2], values[3]),
                  pack_two(values[4], values[5]), pack_two(values[6], values[7])};
   }
-  /// Two stored values as one word, the first one in the low half.
+  /// Joins two stored values to one word, the first one in the low half.
   __device__ __forceinline__ static unsigned join(Stored low, Stored high) {
     return unsigned(low) | unsigned(high) << 16;
   }
@@ -77,21 +77,21 @@ struct Bf16 : Halves<Bf16> {
   }
 };
 
-/// `value` as memory of this format would give it back.
+/// `value` after a round trip through memory in this format.
 template <class Format> __device__ __forceinline__ float rounded(float value) {
   return Format::widen(Format::narrow(value));
 }
 
-/// One row of a tensor, read and written in packs of `Format::kValues` values. Where rows
-/// don't start at multiples of 16 bytes, the same packs are moved value by value, so that
-/// results don't depend on where a row lies.
+/// One row of a tensor, read and written in packs of `Format::kValues` values. If rows don't
+/// start at multiples of 16 bytes, the same packs are moved value by value, so that results don't
+/// depend on the address of a row.
 template <class Format> class PackedRow {
  public:
   static constexpr unsigned kValues = Format::kValues;
 
   PackedRow() = default;
-  /// The `length` values from `offset` on; `is_aligned`: address, offset and length are
-  /// multiples of 16 bytes.
+  /// The `length` values from `offset` on; `is_aligned`: address, offset and length are multiples
+  /// of 16 bytes.
   __device__ PackedRow(const void *tensor, size_t offset, unsigned length, bool is_aligned)
       : length_(length), is_aligned_(is_aligned) {
     if (is_aligned)
@@ -127,7 +127,7 @@ template <class Format> class PackedRow {
     }
   }
 
-  /// Writes pack `pack`; what lies beyond the row's end is dropped.
+  /// Writes pack `pack`; values beyond the row's end are dropped.
   __device__ __forceinline__ void store(unsigned pack, const float (&values)[kValues]) const {
     if (is_aligned_) {
       if (pack * kValues < length_) words_[pack] = Format::pack(values);

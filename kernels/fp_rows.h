@@ -1,8 +1,8 @@
 /* C interface of the operations on rows of a decoder and a vision tower; part of
- * fp_kernels.h, whose conventions hold.
+ * fp_kernels.h, whose conventions apply.
  *
- * T rows, D or M values of a row. Any width is taken; rows that start at multiples of 16
- * bytes are read by 16-byte accesses. A row's result depends on nothing but the row: not on
+ * T rows, D or M values of a row. Any width is supported; rows that start at multiples of 16
+ * bytes are read by 16-byte accesses. A row's result depends only on the row: not on
  * T, on other rows, or on alignment. Values are read as f32, computed in f32 and rounded
  * to the format once, where they are written. All tensors of a call have one format, unless
  * said otherwise.
@@ -25,7 +25,7 @@ enum {
  * With `add`, x is first replaced by x + add, rounded to the format; the result is that of
  * an addition and a norm one after the other. */
 typedef struct fp_norm_args {
-  void *x;            /* [T, D]; written where add is given */
+  void *x;            /* [T, D]; written if add is given */
   const void *add;    /* [T, D], or NULL */
   const void *weight; /* [D] */
   const void *bias;   /* [D], or NULL */
@@ -43,14 +43,14 @@ int fp_norm(const fp_norm_args *args, void *stream);
  * 16-byte aligned. */
 typedef struct fp_kv_run {
   void *keys, *values;
-  uint64_t capacity; /* tokens that it has room for */
+  uint64_t capacity; /* in tokens */
 } fp_kv_run;
 
-/* Of each row, the H queries and H_kv keys are rotated: value i of the first half of a head
+/* In each row, the H queries and H_kv keys are rotated: value i of the first half of a head
  * and value i of its second half, (a, b) → (a cos − b sin, b cos + a sin). Rotated keys, and
- * values as they are, go into slot `slots[t]` of run `runs[t]`. A row whose position, run or
- * slot doesn't exist is named by the error word and leaves nothing. No two rows may go into
- * one slot. */
+ * unchanged values, are written to slot `slots[t]` of run `runs[t]`. A row whose position, run
+ * or slot does not exist is named by the error word and not written. No two rows may share a
+ * slot. */
 typedef struct fp_rotary_append_args {
   const void *projected;     /* [T, (H + 2·H_kv)·D]: queries, keys and values side by side */
   void *queries;             /* out [T, H·D] with a stride; may be `projected` itself */
@@ -70,11 +70,11 @@ typedef struct fp_rotary_append_args {
 
 int fp_rotary_append(const fp_rotary_append_args *args, void *stream);
 
-/* ---- gated_silu, activate: what stands between the matrices of an MLP --------------- */
+/* ---- gated_silu, activate: operations between the products of an MLP ---------------- */
 
 typedef struct fp_gated_silu_args {
-  const void *gates_and_ups; /* [T, 2·M], gates first */
-  const void *bias;          /* [2·M], added before, or NULL */
+  const void *gates_and_ups; /* [T, 2·M]: gates, then ups */
+  const void *bias;          /* [2·M], added first, or NULL */
   void *out;                 /* [T, M]: silu(gate) · up, silu(x) = x / (1 + e^−x) */
   uint32_t num_rows, width;  /* T, M */
   uint32_t dtype;
@@ -83,7 +83,7 @@ typedef struct fp_gated_silu_args {
 int fp_gated_silu(const fp_gated_silu_args *args, void *stream);
 
 typedef enum fp_activation {
-  FP_NO_ACTIVATION = 0, /* the bias alone */
+  FP_NO_ACTIVATION = 0, /* only the bias */
   FP_QUICK_GELU = 1,    /* x / (1 + e^(−1.702 x)) */
   FP_GELU = 2,          /* x · Φ(x) */
   FP_GELU_TANH = 3      /* x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))) */
@@ -91,7 +91,7 @@ typedef enum fp_activation {
 
 typedef struct fp_activate_args {
   const void *x;            /* [T, M] */
-  const void *bias;         /* [M], added before, or NULL */
+  const void *bias;         /* [M], added first, or NULL */
   void *out;                /* [T, M]; may be x itself */
   uint32_t num_rows, width; /* T, M */
   uint32_t dtype, activation;
@@ -99,18 +99,18 @@ typedef struct fp_activate_args {
 
 int fp_activate(const fp_activate_args *args, void *stream);
 
-/* ---- gather_rows: embeddings of tokens, features of an image among them, rows by index - */
+/* ---- gather_rows: rows by index, of an embedding and of image features -------------- */
 
-/* Where a row of out comes from the table: see feature_rows. */
+/* In feature_rows: this row of out comes from the table. */
 #define FP_FROM_TABLE UINT32_MAX
 
-/* Row t of out is row `feature_rows[t]` of the features where that is given and isn't
- * FP_FROM_TABLE, and else row `indices[t]` of the table. Rows are moved as bytes. */
+/* Row t of out is row `feature_rows[t]` of the features if that is given and isn't
+ * FP_FROM_TABLE, otherwise row `indices[t]` of the table. Rows are moved as bytes. */
 typedef struct fp_gather_rows_args {
   const void *table;            /* [V, row] with a stride */
   const void *features;         /* [F, row] with a stride, or NULL */
   const uint32_t *indices;      /* [T] */
-  const uint32_t *feature_rows; /* [T]; NULL where features is */
+  const uint32_t *feature_rows; /* [T]; NULL if features is */
   void *out;                    /* [T, row], dense; no overlap */
   uint64_t *error;
   size_t table_stride, feature_stride; /* bytes */
@@ -120,14 +120,13 @@ typedef struct fp_gather_rows_args {
 
 int fp_gather_rows(const fp_gather_rows_args *args, void *stream);
 
-/* ---- greedy: the token that greedy decoding takes ----------------------------------- */
+/* ---- greedy: the next token in greedy decoding -------------------------------------- */
 
-/* What greedy decoding needs to know of a sequence's logits. */
+/* What greedy decoding needs of a sequence's logits. */
 typedef struct fp_greedy_choice {
-  uint32_t token;     /* of the largest logit, ties to the lower */
-  float margin;       /* largest less second largest; +∞ where no second is above −∞ */
-  uint32_t is_finite; /* 1: every logit is a finite number; else token and margin are of
-                         those that are not NaN */
+  uint32_t token;     /* with the largest logit, ties to the lower */
+  float margin;       /* largest minus second largest; +∞ if no second is above −∞ */
+  uint32_t is_finite; /* 1: every logit is finite; otherwise token and margin ignore NaN */
 } fp_greedy_choice;
 
 typedef struct fp_greedy_args {

@@ -1,9 +1,9 @@
 // Scoring and selection in one launch: a cluster of blocks per sample.
 //
-// Each block of the cluster scores every kClusterSize-th head, a group of threads per
-// head, and keeps those rows and scores in its shared memory. After the cluster's barrier
-// each group takes one strategy and reads scores and rows of all heads from where they
-// lie. Attention is read from global memory once.
+// Each block of the cluster scores every kClusterSize-th head, with a group of threads per head,
+// and keeps those rows and scores in its shared memory. After the cluster's barrier each group
+// takes one strategy and reads the scores and rows of all heads from the blocks' shared memory.
+// Attention is read from global memory once.
 
 #include "check.cuh"
 #include "dispatch.cuh"
@@ -13,15 +13,15 @@
 namespace fp {
 namespace {
 
-constexpr unsigned kClusterSize = 8;  // the largest that every device with clusters runs
+constexpr unsigned kClusterSize = 8;  // the largest size that every device with clusters supports
 constexpr unsigned kBlockThreads = 512;
-/// Heads of one block. With the longest rows their shared memory is 64 KiB.
+/// Most heads per block. With the longest rows their shared memory is 64 KiB.
 constexpr unsigned kMaxHeadsOfBlock = 8;
-/// Longer rows take more registers than the threads of such a block have.
+/// Longer rows need more registers than the threads of such a block have.
 constexpr unsigned kMaxTokens = 2048;
 
-/// A batch whose clusters wait for others takes longer than two launches that fill the
-/// device: an estimate, until both were timed on one.
+/// A batch whose clusters wait for others takes longer than two launches that fill the device: an
+/// estimate until both have been timed on one.
 inline bool is_one_wave(unsigned batch_size) {
   return size_t(kClusterSize) * batch_size <= num_multiprocessors();
 }
@@ -42,7 +42,7 @@ template <int THREADS, int ELEMENTS> constexpr unsigned fused_bytes(const FusedK
 }
 
 #if FP_HAS_CLUSTERS
-/// What the blocks of a cluster share: rows, sums and scores of their own heads.
+/// Data that the blocks of a cluster share: rows, sums and scores of their own heads.
 struct ClusterHeads {
   Shared<float> rows;     // [heads_of_block, N], N rounded up to 4
   Shared<double> sums;    // [heads_of_block]
@@ -67,7 +67,7 @@ struct ClusterHeads {
   }
 };
 
-/// Scores one head; its row, sum and scores go to where the cluster finds them.
+/// Scores one head; stores its row, sum and scores where the cluster reads them.
 template <int THREADS, int ELEMENTS>
 __device__ void score_head(const Group<THREADS> &group,
                            const RowScratch<THREADS, ELEMENTS> &scratch, const ClusterHeads &heads,

@@ -1,4 +1,4 @@
-// What stays of the sequence: hidden states, keys, values and positions.
+// Gathers the kept part of a sequence: hidden states, keys, values and positions.
 
 #include "check.cuh"
 #include "group.cuh"
@@ -10,14 +10,14 @@ constexpr unsigned kThreads = 256;
 /// 16-byte words that each thread has in flight.
 constexpr unsigned kWordsOfThread = 4;
 
-/// The stretches of the sequence, and the kept tokens of one sample.
+/// The parts of the sequence, and the kept tokens of one sample.
 struct Layout {
   Global<const unsigned> kept;
   unsigned num_system, num_image_tokens, num_text, num_kept;
 
   __device__ unsigned num_rows() const { return num_system + num_kept + num_text; }
-  /// The row of the whole sequence that becomes row `row`; false for a kept token that
-  /// doesn't exist or isn't above the one before it.
+  /// Finds the row of the whole sequence that is copied to row `row`; false for a kept token that
+  /// does not exist or is not above the one before it.
   __device__ bool source_row(unsigned row, unsigned &source) const {
     if (row < num_system) {
       source = row;
@@ -39,7 +39,7 @@ template <class Args> __device__ Layout layout_of(const Args &args, unsigned sam
           args.num_system, args.num_image_tokens, args.num_text, args.num_kept_tokens};
 }
 
-/// Grid: chunks of 16-byte words of one `[rows, row]` target, outer, samples.
+/// Grid: chunks of 16-byte words of one target `[rows, row]`, outer, samples.
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     gather_tokens(const __grid_constant__ fp_gather_tokens_args args) {
   const unsigned outer = blockIdx.y, sample = blockIdx.z;
@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   global<unsigned>(args.positions)[size_t(sample) * layout.num_rows() + row] = source_row;
 }
 
-/// Sequence lengths fit 32 bits with room for a grid's chunk.
+/// Checks that sequence lengths fit 32 bits, with room for a chunk of the grid.
 template <class Args> int check_layout(const Args &args) {
   if (args.batch_size == 0 || args.num_image_tokens == 0) return FP_BAD_SHAPE;
   const size_t sequence_len = size_t(args.num_system) + args.num_image_tokens + args.num_text;

@@ -1,8 +1,8 @@
-// Rows by index: embeddings of tokens, an image's features among them.
+// Rows by index: embeddings of tokens, with an image's features in between.
 //
-// A prompt with an image in it is one launch: each row says whether it comes from the table
-// or from the features. Rows are moved as bytes, in the widest words that all of them start
-// at.
+// A prompt with an image is one launch: for each row an index says whether it comes from the
+// table or from the features. Rows are moved as bytes, in the widest words that all addresses are
+// aligned to.
 
 #include "check.cuh"
 #include "group.cuh"

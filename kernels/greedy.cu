@@ -1,9 +1,11 @@
-// The token of the largest logit, by how much it is the largest, and whether all are numbers.
+// For each sequence, the token with the largest logit, its margin, and whether all logits are
+// finite.
 //
-// The host needs twelve bytes of a sequence's logits, and all sequences' in one copy. A block
-// takes a sequence: its threads go through the vocabulary with several 16-byte loads in
-// flight, each keeping the largest two it has seen, and then agree. Largest, lowest index and
-// second largest don't depend on the order in which they are found, so no rounding can.
+// The host needs twelve bytes of a sequence's logits, for all sequences in one copy. A block
+// takes one sequence: its threads pass over the vocabulary with several 16-byte loads in flight,
+// each keeping its two largest values, and then combine them. Largest value, lowest index and
+// second largest value don't depend on the order in which they are found, so results are
+// independent of it.
 
 #include "check.cuh"
 #include "elements.cuh"
@@ -21,7 +23,7 @@ struct Leaders {
   float first = -float(INFINITY), second = -float(INFINITY);
   unsigned index = kNone;
 
-  /// Takes in a logit whose index is above all before.
+  /// Adds a logit whose index is above all earlier ones.
   __device__ __forceinline__ void see(float logit, unsigned at) {
     if (logit > first) {
       second = first;

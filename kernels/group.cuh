@@ -1,8 +1,8 @@
-// Groups of threads that work on one row, and what they compute together.
+// Groups of threads that work on one row, and their collective operations.
 //
-// A block holds one or more groups of THREADS threads; each meets at a barrier of its
-// own, so that the groups of a block can work on different rows. All reductions go by the
-// same tree whatever the data and whoever arrives first.
+// A block holds one or more groups of THREADS threads. Each group has its own barrier, so that
+// the groups of a block can work on different rows. All reductions use the same tree for all data
+// and any order of arrival.
 #pragma once
 
 #include "elements.cuh"
@@ -11,11 +11,11 @@ namespace fp {
 
 constexpr unsigned kWarpSize = 32;
 
-/// Every kernel asks for one block per multiprocessor: asked for nothing, the compiler aims
-/// at an occupancy of its own and spills registers to reach it.
+/// Every kernel requests one block per multiprocessor: without a request the compiler aims at an
+/// occupancy of its own choice and spills registers to reach it.
 constexpr unsigned kMinBlocks = 1;
 
-/// This thread's place in its group of THREADS threads.
+/// This thread's position in its group of THREADS threads.
 template <int THREADS> struct Group {
   static constexpr unsigned kThreads = THREADS;
   static constexpr unsigned kWarps = THREADS / kWarpSize;
@@ -29,7 +29,7 @@ template <int THREADS> struct Group {
       : index(threadIdx.x / THREADS), rank(threadIdx.x % THREADS), is_alone(is_alone) {}
   __device__ __forceinline__ unsigned warp() const { return rank / kWarpSize; }
   __device__ __forceinline__ unsigned lane() const { return rank % kWarpSize; }
-  /// Barrier 0 is the block's; the groups of a block have the next ones.
+  /// Barrier 0 is the block's; the groups of a block use the following ones.
   __device__ __forceinline__ void sync(FP_SITE_PARAMETERS) const {
     if (is_alone)
       block_sync(FP_SITE);
@@ -41,10 +41,10 @@ template <int THREADS> struct Group {
 /// The most values that one reduction combines.
 constexpr unsigned kReduceValues = 8;
 
-/// T where it is not to be deduced.
+/// Type T in a context where it is not deduced.
 template <class T> struct Same { using Type = T; };
 
-// Combined as f64 unless said otherwise.
+// Combined in f64 unless stated otherwise.
 struct Sum {
   template <class T = double>
   __device__ static T combine(typename Same<T>::Type a, typename Same<T>::Type b) {
@@ -58,8 +58,8 @@ struct Max {
   }
 };
 
-/// Combines each of `values` over the group; every thread gets the result. The lanes of a
-/// warp by a butterfly, the warps in ascending order. `scratch`: kWarps · COUNT values.
+/// Combines each of `values` over the group; every thread gets the result. The lanes of a warp
+/// are combined by a butterfly, the warps in ascending order. `scratch`: kWarps · COUNT values.
 template <class Operation, int THREADS, class T, int COUNT>
 __device__ void reduce(const Group<THREADS> &group, Shared<T> scratch, T (&values)[COUNT]) {
   static_assert(COUNT <= int(kReduceValues), "the scratch is made for fewer");
@@ -74,12 +74,12 @@ __device__ void reduce(const Group<THREADS> &group, Shared<T> scratch, T (&value
   group.sync();
 #pragma unroll
   for (int i = 0; i < COUNT; ++i) values[i] = scratch[i];
-#pragma unroll 1  // else the loads of all warps are in flight at once, and registers spill
+#pragma unroll 1  // otherwise the loads of all warps are in flight at once and registers spill
   for (unsigned warp = 1; warp < Group<THREADS>::kWarps; ++warp)
 #pragma unroll
     for (int i = 0; i < COUNT; ++i)
       values[i] = Operation::template combine<T>(values[i], scratch[warp * COUNT + i]);
-  group.sync();  // the scratch is free again
+  group.sync();  // the scratch can be overwritten
 }
 
 /// Calls `visit(e, position)` for each flagged element of this thread, where `position` is
@@ -123,10 +123,10 @@ __device__ void visit_in_order(const Group<THREADS> &group, Shared<unsigned> scr
     if (flags >> e & 1)
       visit(e, scratch[e * kWarps + group.warp()] + count_bits(votes & lanes_below));
   }
-  group.sync();  // the scratch is free again
+  group.sync();  // the scratch can be overwritten
 }
 
-/// Lowers the error word to what was found here.
+/// Lowers the error word to the error found here.
 __device__ inline void report(Global<unsigned long long> error, fp_data_error code, unsigned row,
                               unsigned position) {
   atomic_min(error, static_cast<unsigned long long>(row) << 32 |
@@ -138,8 +138,8 @@ class Values {
  public:
   __device__ Values(const void *address, unsigned dtype) : address_(address), dtype_(dtype) {}
 
-  /// The `count` values at `first`, `first + step`, …, at most COUNT of them; 0 in the places
-  /// beyond. The format is asked for once, so that all loads are in flight together.
+  /// The `count` values at `first`, `first + step`, …, at most COUNT of them; the remaining
+  /// places are 0. The format is tested once, so that all loads are in flight together.
   template <int COUNT>
   __device__ __forceinline__ void load(size_t first, size_t step, unsigned count,
                                        float (&values)[COUNT]) const {
@@ -171,12 +171,12 @@ class Values {
   unsigned dtype_;
 };
 
-/// How many of `begin`, `begin + step`, … are below `end`.
+/// Number of `begin`, `begin + step`, … below `end`.
 __device__ __forceinline__ unsigned steps_below(unsigned begin, unsigned end, unsigned step) {
   return begin < end ? (end - begin - 1) / step + 1 : 0;
 }
 
-/// Whether a softmax can have given this value.
+/// Whether a softmax can produce this value.
 __device__ inline bool is_attention(float value) {
   return value >= 0.0f && value <= 3.402823466e38f;
 }

@@ -1,10 +1,10 @@
 // RMS norm and layer norm of rows, with the addition to the residual stream before them.
 //
-// A row is read once and stays in the registers of its block: the statistics need all of
-// it before the first value can be written. Each thread holds whole 16-byte packs, so that
-// every load is as wide as possible; weights are loaded along with the row, since their
-// latency would otherwise stand after the reduction. The layer norm's variance is that of
-// deviations in registers, never a difference of means.
+// A row is read once and stays in the registers of its block, since the statistics need all of it
+// before the first value can be written. Each thread holds whole 16-byte packs, so that every
+// load is as wide as possible; weights are loaded along with the row, which hides their latency
+// behind the reduction. The layer norm's variance is that of deviations in registers, never a
+// difference of means.
 
 #include "check.cuh"
 #include "elements.cuh"
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(THREADS, kMinBlocks)
       Format::unpack(packs[i], values[i]);
       Format::unpack(addends[i], addend);
 #pragma unroll
-      for (unsigned j = 0; j < kValues; ++j)  // as a reader of x sees it
+      for (unsigned j = 0; j < kValues; ++j)  // as stored in x
         values[i][j] = rounded<Format>(values[i][j] + addend[j]);
       x.store(group.rank + i * THREADS, values[i]);
     }
@@ -115,7 +115,7 @@ int launch_shape_of(const NormKernelArgs &kernel, void *stream) {
                           : launch(norm<Format, THREADS, PACKS, false>, shape, stream, kernel);
 }
 
-/// Threads and packs by the width alone: a row's result doesn't depend on its company.
+/// Threads and packs depend only on the width, so a row's result doesn't depend on other rows.
 template <class Format> int launch_norm(const NormKernelArgs &kernel, void *stream) {
   const unsigned packs = (kernel.args.width + Format::kValues - 1) / Format::kValues;
   if (packs <= 128) return launch_shape_of<Format, 128, 1>(kernel, stream);

@@ -1,4 +1,4 @@
-// Query rows into one row per head, where the weights depend on attention.
+// Combines query rows to one row per head, with weights that depend on attention.
 
 #include "check.cuh"
 #include "group.cuh"
@@ -11,7 +11,7 @@ constexpr int kThreads = 256;
 constexpr int kLoads = 4;
 constexpr unsigned kReductionBytes = Group<kThreads>::kWarps * kReduceValues * sizeof(double);
 
-/// Grid: query rows, samples. How much a row attends to the image over all heads.
+/// Grid: query rows, samples. Total attention of a row to the image over all heads.
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     row_totals(const __grid_constant__ fp_query_weights_args args) {
   const Group<kThreads> group(true);
@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   if (group.rank == 0) global<double>(args.totals)[size_t(sample) * args.num_rows + row] = total[0];
 }
 
-/// Grid: samples. Rows that were left out come first in the sequence and have total 0.
+/// Grid: samples. Omitted rows come first in the sequence and have total 0.
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     weigh_rows(const __grid_constant__ fp_query_weights_args args) {
   const Group<kThreads> group(true);
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
     largest[0] = Max::combine(largest[0], totals[row]);
   reduce<Max>(group, scratch, largest);
   if (args.weighting == FP_LARGEST_TOTAL) {
-    // The lowest row that has it: the largest −row.
+    // The lowest row with that total: the largest −row.
     double lowest[1] = {args.num_unseen_rows > 0 && largest[0] == 0.0 ? 1.0 : -double(INFINITY)};
     for (unsigned row = group.rank; row < args.num_rows; row += kThreads)
       if (totals[row] == largest[0]) lowest[0] = Max::combine(lowest[0], -double(row));

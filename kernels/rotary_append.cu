@@ -1,13 +1,14 @@
-// Rotary embedding of new queries and keys, and the new keys and values into their cache.
+// Rotary embedding of new queries and keys, and appending of the new keys and values to their
+// cache.
 //
-// A decode step appends one token to each of many sequences, a prefill many tokens to each
-// of few; both are rows that know their run and slot, so that one launch serves any number
-// of sequences. Cosines and sines come from a table by position that the host has made once,
-// in the precision that the CPU's path has: a device would need f64 sines to come near it.
+// A decode step appends one token to each of many sequences, a prefill many tokens to each of
+// few. Both are rows with a run and a slot, so that one launch serves any number of sequences.
+// Cosines and sines come from a table by position, computed once on the host in the precision of
+// the CPU's path: a device would need f64 sines to match it.
 //
-// A work item is a pack of a head's first half and the pack of its second half that it is
-// paired with. Value heads are cut in the same way, though nothing is turned there, so that
-// all heads of a row are one range of items.
+// A work item is a pack of a head's first half and the matching pack of its second half. Value
+// heads are split in the same way, though they are not rotated, so that all heads of a row are
+// one range of items.
 
 #include "check.cuh"
 #include "elements.cuh"
@@ -22,10 +23,10 @@ constexpr unsigned kItems = 2;
 
 struct RotaryKernelArgs {
   fp_rotary_append_args args;
-  unsigned num_items;  // of a row
+  unsigned num_items;  // per row
 };
 
-/// VALUES values at a place: a 16-byte pack where that many fit one, or a single value.
+/// VALUES values at an address: a 16-byte pack if the values fill one, or a single value.
 template <class Format, unsigned VALUES> struct Piece {
   uint4 words;
   __device__ __forceinline__ void load(const void *tensor, size_t offset) {
@@ -38,7 +39,7 @@ template <class Format, unsigned VALUES> struct Piece {
                                                const float (&values)[VALUES]) {
     global<uint4>(tensor)[offset / VALUES] = Format::pack(values);
   }
-  /// Angles of as many pairs, by 16-byte reads.
+  /// Angles of VALUES pairs, by 16-byte reads.
   __device__ __forceinline__ static void load_angles(const float *table, size_t offset,
                                                      float (&values)[VALUES]) {
     const Global<const float4> fours = global<const float4>(table) + offset / 4;
@@ -113,7 +114,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
       Piece<Format, VALUES>::load_angles(args.cosines, angles, cosine);
       Piece<Format, VALUES>::load_angles(args.sines, angles, sine);
 #pragma unroll
-      for (unsigned j = 0; j < VALUES; ++j) {  // as the CPU's path rounds
+      for (unsigned j = 0; j < VALUES; ++j) {  // with the rounding of the CPU's path
         const float x = a[j], y = b[j];
         a[j] = fmaf(x, cosine[j], -(y * sine[j]));
         b[j] = fmaf(y, cosine[j], x * sine[j]);

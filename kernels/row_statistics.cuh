@@ -35,13 +35,13 @@ template <int THREADS, int ELEMENTS> struct Row {
     return e * THREADS + group.rank;
   }
 
-  /// Reads row `row` of `[rows, N]` and reports the first value that is no attention.
+  /// Reads row `row` of `[rows, N]` and reports the first value that is not valid attention.
   __device__ Row(const Group<THREADS> &group, const Values &attention, unsigned row,
                  unsigned num_tokens, Global<unsigned long long> error)
       : num_tokens(num_tokens) {
     attention.load(size_t(row) * num_tokens + group.rank, THREADS,
                    steps_below(group.rank, num_tokens, THREADS), values);
-    // Checked when all are there: a check between two loads would wait for the first.
+    // Checked after all loads: a check between two loads would wait for the first.
     int bad = -1;
 #pragma unroll
     for (int e = ELEMENTS - 1; e >= 0; --e) {
@@ -52,8 +52,8 @@ template <int THREADS, int ELEMENTS> struct Row {
   }
 };
 
-/// Top-k sum and Gini coefficient from the sorted row. A softmax keeps the order, so the
-/// sorted row gives the sorted distribution; the Gini coefficient doesn't see its scale.
+/// Top-k sum and Gini coefficient from the sorted row. A softmax keeps the order, so the sorted
+/// row gives the sorted distribution; the Gini coefficient is independent of its scale.
 template <int THREADS, int ELEMENTS>
 __device__ void order_statistics(const Group<THREADS> &group,
                                  const RowScratch<THREADS, ELEMENTS> &scratch,
@@ -63,7 +63,7 @@ __device__ void order_statistics(const Group<THREADS> &group,
   const unsigned n = row.num_tokens;
   unsigned keys[ELEMENTS];
 #pragma unroll
-  for (int e = 0; e < ELEMENTS; ++e)  // bits of values that aren't negative order as they do
+  for (int e = 0; e < ELEMENTS; ++e)  // bits of nonnegative values have the same order
     keys[e] = row.token(group, e) < n ? float_to_bits(row.values[e]) : kNone;
   sort(group, scratch.keys, keys);
   double sums[3] = {0.0, 0.0, 0.0};  // weighted, mass, top k
@@ -147,7 +147,7 @@ __device__ void softmax_statistics(const Group<THREADS> &group,
   statistics.p_count = sums[3];
 }
 
-/// The statistics of a row, the same in every thread of the group.
+/// The statistics of a row, equal in all threads of the group.
 template <int THREADS, int ELEMENTS>
 __device__ fp_head_statistics row_statistics(const Group<THREADS> &group,
                                              const RowScratch<THREADS, ELEMENTS> &scratch,

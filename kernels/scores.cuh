@@ -1,4 +1,4 @@
-// Scores of the strategies that look at one head at a time.
+// Scores of the strategies that use one head at a time.
 #pragma once
 
 #include "row_statistics.cuh"
@@ -9,7 +9,7 @@ namespace fp {
 constexpr double kCoverageEpsilon = 1e-8;
 static_assert(FP_SUM == 0 && FP_GINI_COEFFICIENT == 8, "`score` counts on their order");
 
-/// Whether a head has a distribution: under softmax even zeros have one.
+/// Whether a head has a distribution: under softmax even a row of zeros has one.
 __device__ inline bool has_distribution(const fp_head_statistics &head, unsigned normalization) {
   return normalization == FP_SOFTMAX || head.sum > 0.0;
 }
@@ -21,7 +21,7 @@ __device__ inline double weighted_quality(const fp_head_statistics &head, unsign
   return 0.4 * head.p_max + 0.4 * head.p_squares + 0.2 * coverage;
 }
 
-/// The `index`-th of nine values. They come by value: choosing between fields of a
+/// Selects one of nine values by `index`. They are passed by value: selecting between fields of a
 /// structure makes nvcc keep it in local memory.
 __device__ __forceinline__ double choose(unsigned index, double a, double b, double c, double d,
                                          double e, double f, double g, double h, double i) {
@@ -30,7 +30,7 @@ __device__ __forceinline__ double choose(unsigned index, double a, double b, dou
   return index < 4 ? low : high;
 }
 
-/// Higher is better; −∞ for a head without a distribution.
+/// The strategy's score, higher is better; −∞ for a head without a distribution.
 __device__ __forceinline__ double score(unsigned strategy, const fp_head_statistics &head,
                                         unsigned normalization) {
   const double chosen = choose(strategy, head.sum, head.variance, -head.p_entropy, head.max,
@@ -39,7 +39,7 @@ __device__ __forceinline__ double score(unsigned strategy, const fp_head_statist
   return has_distribution(head, normalization) ? chosen : -double(INFINITY);
 }
 
-/// Whether any of the strategies needs the row sorted.
+/// Whether any of the strategies needs the sorted row.
 inline bool needs_order(const fp_strategies &strategies) {
   for (unsigned i = 0; i < strategies.count; ++i)
     if (strategies.id[i] == FP_TOP_K_SUM || strategies.id[i] == FP_GINI_COEFFICIENT) return true;

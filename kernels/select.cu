@@ -1,4 +1,4 @@
-// Heads, importance and kept tokens, one block per sample and strategy.
+// Selects heads, computes importance and keeps tokens, one block per sample and strategy.
 
 #include "check.cuh"
 #include "dispatch.cuh"

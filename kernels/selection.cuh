@@ -1,11 +1,11 @@
-// From the scores of one strategy to its heads, their mean, and the tokens kept.
+// Selection from the scores of one strategy: its heads, the mean of their rows, the kept tokens.
 #pragma once
 
 #include "top.cuh"
 
 namespace fp {
 
-/// What a selection writes, for one sample and strategy; each but `kept_tokens` may be absent.
+/// Outputs of a selection for one sample and strategy; all but `kept_tokens` may be null.
 struct SelectionOutputs {
   Global<unsigned> selected_heads = Global<unsigned>();
   Global<double> token_importance = Global<double>();
@@ -13,12 +13,12 @@ struct SelectionOutputs {
   Global<fp_selection_audit> audit = Global<fp_selection_audit>();
 };
 
-/// What is selected from, and how much of it.
+/// Sizes of the input, and how much of it is selected.
 struct SelectionSizes {
   unsigned num_heads, num_image_tokens, num_selected_heads, num_kept_tokens;
 };
 
-/// Where sample and strategy number `slot` writes.
+/// Outputs of index `slot`, which counts samples and strategies.
 __device__ inline SelectionOutputs outputs_of(const fp_selection &selection, size_t slot,
                                               unsigned num_image_tokens) {
   SelectionOutputs out;
@@ -44,7 +44,7 @@ template <int THREADS, int ELEMENTS> struct SelectionScratch {
       : top(arena, group, num_groups),
         heads(arena.take<unsigned>(num_groups * FP_MAX_HEADS) + group * FP_MAX_HEADS) {}
 
-  /// The same memory for the choice of heads, one of them per thread.
+  /// The same memory for the selection of heads, with one head per thread.
   __device__ TopScratch<THREADS, 1> for_heads() const {
     return TopScratch<THREADS, 1>(top.bins, top.found, top.counts, top.reduction);
   }

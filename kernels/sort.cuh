@@ -5,7 +5,7 @@
 
 namespace fp {
 
-/// One comparator of a bitonic network: the smaller key to the lower index where ascending.
+/// One comparator of a bitonic network: the smaller key goes to the lower index if ascending.
 __device__ __forceinline__ void order(unsigned &low, unsigned &high, bool ascending) {
   const unsigned smaller = low < high ? low : high;
   const unsigned larger = low < high ? high : low;
@@ -13,7 +13,7 @@ __device__ __forceinline__ void order(unsigned &low, unsigned &high, bool ascend
   high = ascending ? larger : smaller;
 }
 
-/// All comparators of stride STRIDE and less that stay within one thread.
+/// All comparators of stride at most STRIDE that stay within one thread.
 template <int ELEMENTS, int STRIDE>
 __device__ __forceinline__ void order_own(unsigned (&keys)[ELEMENTS], unsigned first,
                                           unsigned length) {
@@ -26,7 +26,7 @@ __device__ __forceinline__ void order_own(unsigned (&keys)[ELEMENTS], unsigned f
   }
 }
 
-/// Sorts THREADS · ELEMENTS keys ascending: thread r holds sorted keys r·ELEMENTS and on.
+/// Sorts THREADS · ELEMENTS keys ascending: thread r holds sorted keys r·ELEMENTS and following.
 ///
 /// A bitonic network (K. Batcher, 1968): no branch depends on a key. Strides within a
 /// thread are compared in registers, within a warp by shuffles, the few longer ones

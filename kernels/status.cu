@@ -1,4 +1,4 @@
-// Names of statuses, and the version of what is linked in.
+// Texts of statuses, and the version of the linked CUDA runtime.
 
 #include "device.cuh"
 

@@ -1,13 +1,13 @@
-// The R largest of a group's values, ties to the lower index, exactly.
+// The R largest of a group's values, ties to the lower index, exact.
 //
 // How: radix selection (Alabi et al., "Fast k-selection algorithms for graphics processing
 // units", ACM JEA 17, 2012). Keys stay in registers; each pass counts one digit of eight bits in
 // 256 bins of shared memory and fixes the digit of the R-th largest key. A last pass ranks ties
 // by index.
-// Why: a sort moves every key log² times to order what is then thrown away; a heap per thread
+// Why: a sort moves every key log² times to order keys that are then discarded; a heap per thread
 // branches on keys. Here no key moves, and no branch of the count depends on a key.
 // Cost: at most eight passes of one shared atomic per open key. Passes count only keys with the
-// digits found so far, and end once what is wanted of a bin is all of it.
+// digits found so far, and end once all keys of a bin are selected.
 // Reference: fp_kernels::cpu::reference::top_r, on the emulation and on a GPU.
 #pragma once
 
@@ -15,14 +15,14 @@
 
 namespace fp {
 
-/// Maps a double to an integer of the same order; −0 and 0 to the same one.
+/// Maps a double to an integer of the same order; −0 and 0 map to the same integer.
 __device__ __forceinline__ unsigned long long ordered_key(double value) {
   const unsigned long long bits = double_to_bits(value + 0.0);
   constexpr unsigned long long kSign = 1ull << 63;
   return bits & kSign ? ~bits : bits | kSign;
 }
 
-/// Undoes `ordered_key`.
+/// Inverse of `ordered_key`.
 __device__ __forceinline__ double value_of_key(unsigned long long key) {
   constexpr unsigned long long kSign = 1ull << 63;
   return bits_to_double(key & kSign ? key & ~kSign : ~key);
@@ -34,7 +34,7 @@ constexpr unsigned kNumBins = 1u << kDigitBits;
 /// Shared memory of a group while it selects.
 template <int THREADS, int ELEMENTS> struct TopScratch {
   Shared<unsigned> bins;     // kNumBins
-  Shared<unsigned> found;    // digit, still wanted, in its bin
+  Shared<unsigned> found;    // digit, keys still wanted, keys in its bin
   Shared<unsigned> counts;   // ELEMENTS · kWarps
   Shared<double> reduction;
 
@@ -71,7 +71,7 @@ __device__ void find_bin(const Group<THREADS> &group, const TopScratch<THREADS, 
     if (group.lane() >= distance) sum += higher;
   }
   unsigned above = sum - own;
-  if (above >= wanted || sum < wanted) return;  // another lane's
+  if (above >= wanted || sum < wanted) return;  // in another lane's bins
   for (unsigned i = 0; i < kPerLane; ++i) {
     const unsigned in_bin = scratch.bins[top - i];
     if (above + in_bin >= wanted) {
@@ -84,9 +84,9 @@ __device__ void find_bin(const Group<THREADS> &group, const TopScratch<THREADS, 
   }
 }
 
-/// A bit for each of the `count` largest keys of elements below `num_values`; element e of
-/// this thread has index e·THREADS + rank. By radix selection: eight bits at a time from
-/// the top, until what is wanted of a bin is all of it or its keys are equal to the last bit.
+/// A bit for each of the `count` largest keys of elements below `num_values`; element e of this
+/// thread has index e·THREADS + rank. By radix selection: eight bits at a time from the top,
+/// until all keys of a bin are wanted or its keys are equal to the last bit.
 template <int THREADS, int ELEMENTS>
 __device__ unsigned mark_top(const Group<THREADS> &group,
                              const TopScratch<THREADS, ELEMENTS> &scratch,
@@ -94,7 +94,7 @@ __device__ unsigned mark_top(const Group<THREADS> &group,
                              unsigned count) {
   unsigned wanted = count, in_bin = num_values;
   unsigned long long prefix = 0;  // the digits found so far, in place
-  unsigned shift = 64;            // bits below it are open
+  unsigned shift = 64;            // the bits below are still open
   while (wanted < in_bin && shift > 0) {
     shift -= kDigitBits;
     for (unsigned bin = group.rank; bin < kNumBins; bin += THREADS) scratch.bins[bin] = 0u;
@@ -129,7 +129,7 @@ __device__ unsigned mark_top(const Group<THREADS> &group,
   return kept;
 }
 
-/// Where a cut fell between the kept and the dropped values.
+/// The boundary between the kept and the dropped values.
 template <int THREADS, int ELEMENTS>
 __device__ fp_cut describe_cut(const Group<THREADS> &group,
                                const TopScratch<THREADS, ELEMENTS> &scratch,

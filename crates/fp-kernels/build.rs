@@ -1,5 +1,5 @@
-//! Compiles `kernels/*.cu` and binds `kernels/fp_kernels.h`, under the feature `cuda` alone;
-//! for the tests under `emulation`, the same sources by the host's compiler.
+//! Compiles `kernels/*.cu` and generates bindings of `kernels/fp_kernels.h`, under the feature
+//! `cuda` only; for the tests under `emulation`, the host's compiler builds the same sources.
 
 #[cfg(feature = "cuda")]
 #[path = "build/cuda.rs"]

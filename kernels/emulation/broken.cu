@@ -1,4 +1,4 @@
-// Kernels with one mistake each, which the emulation must catch.
+// Kernels with one mistake each, which the emulation must detect.
 
 #include "device.cuh"
 
@@ -61,12 +61,12 @@ __global__ void broken(const __grid_constant__ BrokenArgs args) {
     block_sync();
   }
   if (args.mistake == kShuffleInBranch && !skips) shuffle_xor(thread, 1);
-  // The one that skipped the barrier would read what isn't there yet.
+  // The thread that skipped the barrier would read values that are not written yet.
   const bool is_ahead = args.mistake == kBarrierInBranch && skips;
   output[first + thread] = is_ahead ? 0.0f : float(tile[63 - thread]);
 }
 
-/// The same with a read of the other block of the cluster after it began to leave.
+/// The same with a read of the cluster's other block after that block began to exit.
 __global__ void broken_cluster(const __grid_constant__ BrokenArgs args) {
   SharedArena arena;
   const Shared<float> tile = arena.take<float>(64);

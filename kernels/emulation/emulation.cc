@@ -16,12 +16,12 @@ Machine &make_machine() {
 
 namespace {
 
-/// Back to the scheduler, until it resumes this fiber.
+/// Returns to the scheduler until it resumes this fiber.
 void yield() {
   if (_setjmp(current_fiber().context) == 0) _longjmp(machine().scheduler, 1);
 }
 
-/// A fiber outlives its block: it runs the bodies of block after block.
+/// A fiber outlives its block: it runs the threads of block after block.
 void fiber_main() {
   for (;;) {
     machine().body(machine().argument);
@@ -46,14 +46,14 @@ void start_or_resume(Fiber &fiber) {
     fiber.stack = static_cast<unsigned char *>(stack);
   }
   fiber.start.uc_stack.ss_sp = fiber.stack;
-  // Stacks that begin at the same place of their pages would fall on the same cache lines.
+  // Stacks that start at the same page offset would map to the same cache lines.
   fiber.start.uc_stack.ss_size = kStackBytes - machine().current % kWarp * kStackStagger;
   fiber.start.uc_link = nullptr;
   makecontext(&fiber.start, fiber_main, 0);
   setcontext(&fiber.start);
 }
 
-/// Waits until `expected` threads are here; false for the one that completes it.
+/// Waits until `expected` threads have arrived; false for the thread that completes it.
 void meet(Rendezvous &meeting, unsigned expected, const char *file, int line) {
   if (meeting.arrived == 0) {
     meeting.expected = expected;
@@ -79,7 +79,7 @@ void meet(Rendezvous &meeting, unsigned expected, const char *file, int line) {
   meeting.arrived = 0;
 }
 
-/// Nobody can go on: says how many wait where, and how many have left.
+/// No thread can continue: reports how many wait where, and how many have ended.
 void report_deadlock() {
   unsigned waiting = 0;
   const Rendezvous *first = nullptr;
@@ -101,8 +101,7 @@ uint64_t next_random(uint64_t &state) {
   return state >> 33;
 }
 
-/// The order in which threads get their turn: warp after warp, both shuffled where an order
-/// was asked for.
+/// The order in which threads run: warp by warp, both shuffled if an order was set.
 std::vector<unsigned> turns(unsigned count) {
   std::vector<unsigned> warps(count / kWarp), order;
   std::iota(warps.begin(), warps.end(), 0u);
@@ -122,7 +121,7 @@ std::vector<unsigned> turns(unsigned count) {
   return order;
 }
 
-/// Gives each ready thread of a warp a turn; false if there was none.
+/// Runs each ready thread of a warp once; false if none was ready.
 bool run_warp(const unsigned *threads) {
   bool has_progress = false;
   for (unsigned lane = 0; lane < kWarp && !machine().has_fault; ++lane) {
@@ -151,7 +150,7 @@ bool run_cluster() {
   const std::vector<unsigned> order = turns(count);
   for (bool has_progress = true; has_progress && !machine().has_fault;) {
     has_progress = false;
-    // A warp goes on for as long as it can by itself: its stacks stay in the cache.
+    // A warp runs for as long as it can by itself: its stacks stay in the cache.
     for (unsigned first = 0; first < count && !machine().has_fault; first += kWarp)
       while (run_warp(&order[first])) has_progress = true;
   }

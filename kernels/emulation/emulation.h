@@ -1,23 +1,23 @@
 // The CUDA execution model on the host, for tests.
 //
-// The kernel sources compile against this header instead of the CUDA headers and run as
-// they are. Each thread of a block is a fiber; blocks run one after another, the blocks
-// of a cluster together; barriers, shuffles and votes are rendezvous.
+// The kernel sources compile against this header instead of the CUDA headers and run unchanged.
+// Each thread of a block is a fiber; blocks run one after another, the blocks of a cluster
+// together; barriers, shuffles and votes are rendezvous.
 //
-// What a run without a fault proves, for the inputs it was given:
+// What a run without a fault proves, for its inputs:
 //   * no access to global memory outside a registered buffer, to shared memory outside the
 //     array it was taken for, to another block's shared memory after that block began to
 //     exit, or off its type's alignment; no write to a read-only buffer;
 //   * no read of shared memory that nothing wrote;
 //   * all threads of a barrier, and all 32 of a warp's shuffle or vote, arrive, and from
-//     the same line: else the fault says who waits where instead of hanging;
+//     the same line: otherwise the fault says which threads wait where, and nothing hangs;
 //   * with several orders (fp_emulation_set_order), that the result doesn't depend on
 //     which thread runs first between two rendezvous.
-// What it does not prove: anything about weak memory (memory is sequentially consistent,
-// and a fiber runs until its next rendezvous), races that no tried order shows,
-// asynchronous copies, timing, occupancy, limits of registers, or the last bit of exp and
-// log, which are the host's. Blocks outside a cluster never run at the same time. That is
-// for compute-sanitizer and a device.
+// What it does not prove: anything about weak memory (memory is sequentially consistent, and a
+// fiber runs until its next rendezvous), races that no tried order shows, asynchronous copies,
+// timing, occupancy, register limits, or the last bit of exp and log, which are the host's.
+// Blocks outside a cluster never run at the same time. For these, use compute-sanitizer and a
+// device.
 #pragma once
 
 #include <cmath>
@@ -25,18 +25,18 @@
 #include <cstring>
 
 extern "C" {
-/// Makes [address, address + bytes) known to kernels until it is unregistered.
+/// Registers [address, address + bytes) as accessible to kernels until it is unregistered.
 void fp_emulation_register(const void *address, size_t bytes, int is_writable);
 void fp_emulation_unregister_all(void);
-/// Seeds the order in which threads run; 0 is ascending.
+/// Seeds the order in which threads run; 0 is ascending order.
 void fp_emulation_set_order(uint64_t seed);
-/// What the last launch of this thread was stopped for; empty if it wasn't.
+/// Fault that stopped the last launch of this thread; empty if there was none.
 const char *fp_emulation_fault(void);
-/// Launches on this thread so far.
+/// Number of launches on this thread so far.
 uint64_t fp_emulation_num_launches(void);
 }
 
-// Where a rendezvous stands in the source, for faults.
+// Source location of a rendezvous, for faults.
 #define FP_SITE_PARAMETERS const char *file = __builtin_FILE(), int line = __builtin_LINE()
 #define FP_SITE file, line
 #define FP_AND_SITE , file, line
@@ -65,7 +65,7 @@ inline thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 namespace fp {
 namespace emulation {
 
-/// All between the first and the last byte that a launch accessed.
+/// The range from the first to the last byte that a launch accessed.
 struct Touched {
   uintptr_t begin = UINTPTR_MAX, end = 0;
   void add(uintptr_t address, size_t bytes) {
@@ -78,13 +78,13 @@ struct Buffer {
   bool is_writable;
   mutable Touched reads, writes;  // of the running launch, for the emulated driver
 };
-/// A block's shared memory, as accesses see it.
+/// A block's shared memory, as seen by accesses.
 struct Block {
-  unsigned char *bytes = nullptr, *shadow = nullptr;  // one byte of each: whether it was written
+  unsigned char *bytes = nullptr, *shadow = nullptr;  // whether each byte was written
   size_t size = 0;
-  bool has_exits = false;  // a thread of it has ended
+  bool has_exits = false;  // one of its threads has ended
 };
-/// That of the running thread.
+/// The block of the running thread.
 inline thread_local Block *running_block = nullptr;
 
 [[noreturn]] __attribute__((format(printf, 1, 2))) void fault(const char *format, ...);
@@ -95,18 +95,18 @@ Block *block_of_rank(unsigned rank);
 /// Waits for `count` threads of the block (barrier ids 0 to 15).
 void wait_at_barrier(unsigned id, unsigned count, const char *file, int line);
 void wait_for_cluster(const char *file, int line);
-/// Words that a lane gives to an exchange at most.
+/// Most words that a lane passes to an exchange.
 constexpr unsigned kMaxWords = 3;
-/// Gives `count` words to the warp; of each word all 32 lanes' values. What it returns is
-/// good until this lane's next exchange, which nobody passes before.
+/// Passes `count` words to the warp; returns all 32 lanes' values of each word. The result is
+/// valid until this lane's next exchange, which no lane passes before this one.
 const uint64_t (*exchange_in_warp(const uint64_t *words, unsigned count, const char *file,
                                   int line))[32];
-/// The same of one word.
+/// The same for one word.
 inline const uint64_t *exchange_in_warp(uint64_t value, const char *file, int line) {
   return exchange_in_warp(&value, 1, file, line)[0];
 }
 unsigned rank_in_cluster();
-/// Where a launch goes, and what it is called in messages.
+/// Stream of a launch, and its name in messages.
 struct Launched {
   void *stream;
   const char *name;
@@ -178,7 +178,7 @@ template <class T> Shared<T> on_rank(Shared<T> array, unsigned rank) {
 
 }  // namespace fp
 
-// Of the primitives above.
+// Used by the primitives above.
 #include "numbers.h"
 #include "matrices.h"
 

@@ -1,5 +1,5 @@
-// Launches in the emulation: which memory they may touch, and what the emulated driver of
-// `driver/` is told of them, where this process has loaded it.
+// Launches in the emulation: the memory that they may access, and the report to the emulated
+// driver of `driver/` if this process has loaded it.
 
 #include "machine.h"
 
@@ -11,24 +11,24 @@ namespace fp::emulation {
 
 namespace {
 
-/// A function of the emulated driver of `driver/`, where this process has loaded it.
+/// A function of the emulated driver of `driver/`, if this process has loaded it.
 void *in_driver(const char *function) {
   void *library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
   if (!library) return nullptr;
   void *address = dlsym(library, function);
-  dlclose(library);  // as it was: loaded
+  dlclose(library);  // stays loaded by its other user
   return address;
 }
 
-/// The type of the kernel's arguments in the name of the function that launches it.
+/// The argument type of the kernel, taken from the name of the launching function.
 std::string kernel_name(const char *pretty) {
   const std::string text = pretty;
   const size_t begin = text.find("Args = "), end = text.find_first_of(";]", begin);
   return begin == std::string::npos ? text : text.substr(begin + 7, end - begin - 7);
 }
 
-/// Tells the emulated driver what the launch did to its memory; it refuses what no order
-/// of streams allows.
+/// Reports the launch's memory accesses to the emulated driver, which refuses accesses that no
+/// stream order covers.
 int report_to_driver(const Launched &launched) {
   struct Access {  // FpEmulatedAccess
     uintptr_t begin, end;
@@ -56,7 +56,7 @@ int report_to_driver(const Launched &launched) {
 }  // namespace
 
 const Buffer *find_buffer(uintptr_t address) {
-  if (address == 0) return nullptr;  // what a kernel doesn't use; asking the driver takes long
+  if (address == 0) return nullptr;  // unused by the kernel; querying the driver is slow
   Machine &it = machine();
   if (it.last_found && address >= it.last_found->begin && address < it.last_found->end)
     return it.last_found;
@@ -104,7 +104,7 @@ int run(const dim3 &grid, unsigned threads, size_t shared_bytes, unsigned cluste
         for (unsigned rank = 0; rank < cluster; ++rank)
           prepare_block(machine().blocks[rank], dim3(x + rank, y, z), shared_bytes);
         if (run_cluster()) continue;
-        // The fibers stand somewhere inside the kernel: start them anew next time.
+        // The fibers are suspended inside the kernel: restart them at the next launch.
         for (auto &fiber : machine().fibers) fiber->is_started = false;
         machine().blocks.clear();
         machine().cluster = Rendezvous();

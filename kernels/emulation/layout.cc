@@ -1,4 +1,4 @@
-// Sizes of the argument structures, for bindings that are written by hand.
+// Sizes of the argument structures, to check bindings that are written by hand.
 
 #include "../fp_kernels.h"
 

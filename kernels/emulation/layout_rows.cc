@@ -1,5 +1,5 @@
-// For tests: sizes of the structures of fp_rows.h, whose bindings are written by hand, and
-// rounding to the formats of 16 bits.
+// For tests: sizes of the structures of fp_rows.h, to check bindings that are written by hand,
+// and rounding to the 16-bit formats.
 
 #include "../elements.cuh"
 

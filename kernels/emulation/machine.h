@@ -1,4 +1,4 @@
-// What the emulation of this thread knows: shared by its scheduler and its launches.
+// State of this thread's emulation, shared by its scheduler and its launches.
 #pragma once
 
 #include "emulation.h"
@@ -18,10 +18,10 @@ constexpr size_t kStackBytes = 64 << 10;
 constexpr size_t kStackStagger = 832;
 constexpr unsigned kWarp = 32;
 constexpr unsigned kNumBarriers = 16;
-/// What memory holds before anything is written to it.
+/// Contents of memory before anything is written to it.
 constexpr unsigned char kPoison = 0xcb;
 
-/// Where threads meet: a barrier of a block or cluster, or a warp's exchange.
+/// A meeting point of threads: a barrier of a block or cluster, or a warp's exchange.
 struct Rendezvous {
   unsigned arrived = 0;
   unsigned expected = 0;
@@ -48,7 +48,7 @@ struct Fiber {
   unsigned block_in_cluster = 0, thread = 0;
 };
 
-/// A block that runs.
+/// A running block.
 struct RunningBlock : Block {
   dim3 index;
   std::vector<unsigned char> memory, written;
@@ -66,7 +66,7 @@ struct Machine {
   void (*body)(const void *) = nullptr;
   const void *argument = nullptr;
   std::vector<Buffer> buffers;
-  std::deque<Buffer> driver_buffers;  // seen by the running launch; addresses are stable
+  std::deque<Buffer> driver_buffers;  // found by the running launch; addresses are stable
   const Buffer *last_found = nullptr;
   std::string fault;
   bool has_fault = false;
@@ -80,10 +80,10 @@ struct Machine {
   }
 };
 
-// Through a pointer that needs no initialiser: reaching a thread-local object with one takes
-// a call, and every access would make it.
+// Accessed through a pointer that needs no initialiser: reaching a thread-local object with one
+// takes a call on every access.
 inline thread_local Machine *machine_of_thread = nullptr;
-/// Sets it to a machine that ends with the thread.
+/// Sets it to a machine that is destroyed with the thread.
 Machine &make_machine();
 
 inline Machine &machine() { return machine_of_thread ? *machine_of_thread : make_machine(); }
@@ -92,9 +92,9 @@ inline Fiber &current_fiber() { return *machine().fibers[machine().current]; }
 
 inline RunningBlock &current_block() { return machine().blocks[current_fiber().block_in_cluster]; }
 
-/// Makes a block ready to run, its shared memory poisoned.
+/// Makes a block ready to run, with its shared memory poisoned.
 void prepare_block(RunningBlock &block, const dim3 &index, size_t shared_bytes);
-/// Runs every thread of the machine's blocks to its end; false on a fault.
+/// Runs every thread of the machine's blocks to completion; false on a fault.
 bool run_cluster();
 
 }  // namespace fp::emulation

@@ -1,11 +1,11 @@
-// What tensor cores do, for the emulation: a part of emulation.h, which alone includes it.
+// Tensor core operations of the emulation: a part of emulation.h, which alone includes it.
 #pragma once
 
 namespace fp {
 
 namespace emulation {
 
-/// The value `index` of `row`, an address of shared memory that another lane gave.
+/// The value at `index` of `row`, a shared-memory address that another lane passed.
 inline unsigned matrix_value(uint64_t row, unsigned index) {
   return SharedRef<unsigned short>(this_block(), size_t(row) + index * sizeof(unsigned short));
 }
@@ -22,7 +22,7 @@ inline void load_matrices(Shared<unsigned short> row, unsigned (&out)[4], bool i
                  ? matrix_value(matrix[pair], first) | matrix_value(matrix[pair + 1], first) << 16
                  : matrix_value(matrix[first], pair) | matrix_value(matrix[first], pair + 1) << 16;
   }
-  // Nobody writes there before the last lane has read.
+  // No lane writes there before the last lane has read.
   exchange_in_warp(0, file, line);
 }
 
@@ -36,7 +36,7 @@ inline void load_matrices_transposed(Shared<unsigned short> row, unsigned (&out)
   emulation::load_matrices(row, out, true, FP_SITE);
 }
 
-/// Each sum is exact but for one rounding at its end; a tensor core's is rounded otherwise.
+/// Each sum is exact except for one rounding at its end; a tensor core rounds differently.
 template <bool IS_BFLOAT>
 void mma(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, FP_SITE_PARAMETERS) {
   const auto two = [](unsigned low, unsigned high) { return low | uint64_t(high) << 32; };

@@ -1,11 +1,10 @@
-// Checked accesses to memory, for the emulation: a part of emulation.h, which alone includes
-// it.
+// Checked memory accesses of the emulation: a part of emulation.h, which alone includes it.
 #pragma once
 
 namespace fp {
 namespace emulation {
 
-/// A place in global memory, read and written with checks.
+/// A reference to global memory, read and written with checks.
 template <class T> class GlobalRef {
  public:
   using Value = std::remove_const_t<T>;
@@ -35,7 +34,7 @@ template <class T> class GlobalRef {
   const Buffer *buffer_;
 };
 
-/// A place in shared memory, read and written with checks.
+/// A reference to shared memory, read and written with checks.
 template <class T> class SharedRef {
  public:
   SharedRef(Block *block, size_t offset) : block_(block), offset_(offset) {}
@@ -110,7 +109,7 @@ template <class T> class Shared {
                        sizeof(To));
     return {block_, offset_, count_ * sizeof(T) / sizeof(To)};
   }
-  /// Where it begins, for a read of `count` values by another lane.
+  /// Start address, for a read of `count` values by another lane.
   size_t place(size_t count) const {
     if (count > count_) emulation::fault("shared array of %zu read to its %zuth", count_, count);
     return offset_;

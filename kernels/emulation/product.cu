@@ -1,4 +1,4 @@
-// The matrix primitives by themselves, whole and with one mistake each.
+// Tests of the matrix primitives: correct, and with one mistake each.
 
 #include "device.cuh"
 
@@ -20,7 +20,7 @@ struct ProductArgs {
   unsigned is_bfloat, mistake;
 };
 
-/// sums += a · b by one warp, as a kernel would: through shared memory.
+/// sums += a · b by one warp, through shared memory as in a real kernel.
 __global__ void product(const __grid_constant__ ProductArgs args) {
   SharedArena arena;
   const Shared<uint4> a_words = arena.take<uint4>(32), b_words = arena.take<uint4>(32);
@@ -29,7 +29,7 @@ __global__ void product(const __grid_constant__ ProductArgs args) {
   const unsigned lane = threadIdx.x;
   if (args.mistake != kMatrixNotLoaded || lane != 3)
     a_words[lane] = global<const uint4>(args.a)[lane];
-  // A row of b is one word; twice, since four matrices are loaded at a time.
+  // A row of b is one word; loaded twice, since four matrices are loaded at a time.
   b_words[lane] = global<const uint4>(args.b)[lane % 16];
   warp_sync();
   unsigned left[4], right[4];

@@ -1,4 +1,4 @@
-/* What benchmarks hold the kernels beside; no part of the interface. */
+/* Implementations that benchmarks compare the kernels with; not part of the interface. */
 #ifndef FP_PEERS_H
 #define FP_PEERS_H
 
@@ -10,8 +10,8 @@ extern "C" {
 #endif
 
 /* CUB's segmented sort of `[rows, length]` keys, ascending. With `workspace` NULL it only
- * writes how many bytes of it are needed. `offsets`: [rows + 1], multiples of `length`.
- * A cudaError_t. */
+ * writes the number of bytes that the workspace needs. `offsets`: [rows + 1], multiples of
+ * `length`. Returns a cudaError_t. */
 int fp_peer_segmented_sort(const float *keys, float *sorted, const uint32_t *offsets, uint32_t rows,
                            uint32_t length, void *workspace, size_t *workspace_bytes, void *stream);
 

@@ -1,4 +1,4 @@
-// The sort that a row's order statistics would take if a library did it.
+// The library sort that could provide a row's order statistics instead.
 
 #include "fp_peers.h"
 

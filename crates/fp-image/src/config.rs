@@ -1,4 +1,4 @@
-//! `preprocessor_config.json`.
+//! Parses `preprocessor_config.json`.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use super::{ImageError, ImageSize, ResampleFilter, SmartResize};
 
 /// Mean of CLIP's training images, the class default of Hugging Face's `CLIPImageProcessor`.
 const CLIP_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
-/// Standard deviation of CLIP's training images, likewise.
+/// Standard deviation of CLIP's training images, from the same class.
 const CLIP_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
-/// Shortest edge and crop of `CLIPImageProcessor` when the file gives none.
+/// Shortest edge and crop of `CLIPImageProcessor` if the file gives none.
 const CLIP_SIDE: usize = 224;
-/// Pinpoints `(height, width)` of `LlavaNextImageProcessor` when the file gives none.
+/// Pinpoints `(height, width)` of `LlavaNextImageProcessor` if the file gives none.
 const NEXT_PINPOINTS: [(usize, usize); 5] =
     [(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)];
 
@@ -35,17 +35,17 @@ const ONEVISION_TYPES: [&str; 2] = [
     "LlavaOnevisionImageProcessor",
     "LlavaOnevisionImageProcessorFast",
 ];
-/// Side that `LlavaOnevisionImageProcessor` resizes to when the file gives none.
+/// Side that `LlavaOnevisionImageProcessor` resizes to if the file gives none.
 const ONEVISION_SIDE: usize = 384;
-/// Sides of the pinpoints of `LlavaOnevisionImageProcessor`, each with each.
+/// Sides of the pinpoints of `LlavaOnevisionImageProcessor`, in all combinations.
 const ONEVISION_SIDES: [usize; 6] = [384, 768, 1152, 1536, 1920, 2304];
 const QWEN_TYPES: [&str; 3] = [
     "Qwen2VLImageProcessor",
     "Qwen2VLImageProcessorFast",
     "Qwen2_5_VLImageProcessor",
 ];
-/// Side of a patch, patches along a cell, fewest and most pixels of `Qwen2VLImageProcessor` when
-/// the file gives none.
+/// Patch side, patches per cell side, and pixel limits of `Qwen2VLImageProcessor` if the file
+/// gives none.
 const QWEN_PATCH: usize = 14;
 const QWEN_MERGE: usize = 2;
 const QWEN_PIXELS: [usize; 2] = [56 * 56, 28 * 28 * 1280];
@@ -55,19 +55,19 @@ const QWEN_PIXELS: [usize; 2] = [56 * 56, 28 * 28 * 1280];
 pub enum ResizeTarget {
     /// The shorter side becomes this many pixels, the longer keeps the aspect ratio (rounded down).
     ShortestEdge(usize),
-    /// Exactly this size, whatever the aspect ratio.
+    /// Exactly this size, regardless of the aspect ratio.
     Exact {
         /// Rows.
         height: usize,
         /// Columns.
         width: usize,
     },
-    /// Whole cells, the aspect ratio kept as well as they allow.
+    /// A whole number of cells, with the aspect ratio kept as closely as they allow.
     Smart(SmartResize),
 }
 
 impl ResizeTarget {
-    /// What an image or canvas of `size` is resized to.
+    /// The size to which an image or canvas of `size` is resized.
     ///
     /// # Errors
     /// As [`SmartResize::size`].
@@ -80,21 +80,21 @@ impl ResizeTarget {
     }
 }
 
-/// How pixels become the values that the vision tower sees. A field that the file lacks has the
-/// default of Hugging Face's image processor class.
+/// Conversion of pixels to the vision tower's input values. A field that is missing in the file
+/// has the default of Hugging Face's image processor class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreprocessorConfig {
-    /// Resize before anything else; `None`: keep the size.
+    /// Resize as the first step; `None`: keep the size.
     pub resize: Option<ResizeTarget>,
     /// Kernel of the resize.
     pub resample: ResampleFilter,
-    /// Cut `[height, width]` from the middle; `None`: keep everything.
+    /// Crop `[height, width]` from the centre; `None`: no crop.
     pub crop: Option<[usize; 2]>,
-    /// Multiply samples of 0..=255 with this; `None`: leave them.
+    /// Factor for samples of 0..=255; `None`: no rescaling.
     pub rescale_factor: Option<f64>,
-    /// Mean and standard deviation of each channel to normalise with; `None`: do not.
+    /// Mean and standard deviation of each channel for normalisation; `None`: no normalisation.
     pub normalize: Option<ChannelStatistics>,
-    /// Mean of each channel, which also colours the padding, normalised or not.
+    /// Mean of each channel, which is also the padding colour, with or without normalisation.
     pub image_mean: [f64; 3],
     /// Any-resolution sizes `(height, width)`; `None`: not an any-resolution processor.
     pub grid_pinpoints: Option<Vec<(usize, usize)>>,
@@ -127,7 +127,7 @@ impl Default for PreprocessorConfig {
     }
 }
 
-/// The file as written; every field may be missing.
+/// The file's fields, all of which are optional.
 #[derive(Debug, Default, Deserialize)]
 struct Raw {
     image_processor_type: Option<String>,
@@ -155,7 +155,7 @@ struct Whole {
     image_processor: Option<Raw>,
 }
 
-/// The processor classes that are followed, by what they do.
+/// The supported processor classes, by behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Clip,
@@ -184,8 +184,8 @@ impl PreprocessorConfig {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`ImageError::Io`] if it cannot be read (a missing file included), else as
-    /// [`from_json`](Self::from_json), both naming the file.
+    /// [`ImageError::Io`] if it cannot be read (including a missing file), otherwise as
+    /// [`from_json`](Self::from_json); both name the file.
     pub fn load(path: &Path) -> Result<Self, ImageError> {
         let text = fp_scoring::read_text_file(path).map_err(|source| ImageError::Io {
             path: path.to_owned(),
@@ -197,10 +197,10 @@ impl PreprocessorConfig {
         })
     }
 
-    /// Reads the file at `path`, or takes the class defaults where there is none.
+    /// Reads the file at `path`, or returns the class defaults if it does not exist.
     ///
     /// # Errors
-    /// As [`load`](Self::load), a missing file apart.
+    /// As [`load`](Self::load), except for a missing file.
     pub fn load_or_default(path: &Path) -> Result<Self, ImageError> {
         match Self::load(path) {
             Err(ImageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -210,8 +210,8 @@ impl PreprocessorConfig {
         }
     }
 
-    /// Parses the text of a `preprocessor_config.json`, older forms (`"size": 336`) included, or
-    /// of a `processor_config.json`, in which transformers 5 has the same under
+    /// Parses the text of a `preprocessor_config.json`, including older forms (`"size": 336`), or
+    /// of a `processor_config.json`, in which transformers 5 stores the same under
     /// `image_processor`.
     ///
     /// # Errors
@@ -311,7 +311,7 @@ pub fn onevision_pinpoints() -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// `min_pixels` and `max_pixels` come before `size`, whose edges mean the same numbers.
+/// `min_pixels` and `max_pixels` take precedence over `size`, whose edges hold the same numbers.
 fn smart_resize(raw: &Raw) -> Result<SmartResize, ImageError> {
     const MOST: u64 = 1 << 32;
     let number = |field: &'static str, value: Option<&Value>, default: usize| {
@@ -392,7 +392,7 @@ fn crop_size(value: &Value) -> Result<[usize; 2], ImageError> {
     }
 }
 
-/// Larger sides than this are a mistake in the file, and would overflow nothing but memory.
+/// Larger sides are errors in the file, and would only exhaust memory.
 const MAX_SIDE: u64 = 1 << 16;
 
 fn side(field: &'static str, value: &Value) -> Result<usize, ImageError> {

@@ -1,19 +1,19 @@
-//! What bytes are, told from their beginning: an image that is read here, one of another
-//! format, or what downloads leave in an image's place.
+//! Recognises files by their first bytes: a supported image, an image in another format, or what
+//! failed downloads leave in an image's place.
 
 use image::ImageFormat;
 
 use super::ImageError;
 
-/// Formats that are read, in words.
+/// Supported formats, in words.
 const KNOWN: &str = "PNG, JPEG, GIF, WebP, BMP, TIFF";
-/// Bytes of a text that are looked at.
+/// Number of bytes of a text that are examined.
 const MOST_TEXT: usize = 512;
 
-/// What isn't read here, as a name and its first bytes, with the byte at which they stand.
+/// An unsupported format: its name, the offset of its signature, and the signature.
 type Signature = (&'static str, usize, &'static [u8]);
 
-/// Images of formats that aren't read here.
+/// Unsupported image formats.
 const OTHER_IMAGES: [Signature; 18] = [
     ("AVIF", 4, b"ftypavif"),
     ("AVIF", 4, b"ftypavis"),
@@ -35,7 +35,7 @@ const OTHER_IMAGES: [Signature; 18] = [
     ("ICO", 0, b"\0\0\x01\0"),
 ];
 
-/// What no image is.
+/// Files that are not images.
 const OTHER_FILES: [Signature; 15] = [
     ("a PDF document", 0, b"%PDF-"),
     ("data compressed with gzip", 0, b"\x1f\x8b"),
@@ -54,7 +54,7 @@ const OTHER_FILES: [Signature; 15] = [
     ("a program (ELF)", 0, b"\x7fELF"),
 ];
 
-/// The format of an image that is read here.
+/// The format of a supported image.
 ///
 /// # Errors
 /// [`ImageError::Empty`], [`ImageError::Unsupported`] for images of other formats and
@@ -94,7 +94,7 @@ pub(super) fn recognised(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
     })
 }
 
-/// Whether this is one of the portable formats: `P6`, then a number or a comment.
+/// Whether this is a portable pixmap format: `P6`, then a number or a comment.
 fn is_map(bytes: &[u8]) -> bool {
     match bytes {
         [b'P', b'7', b'\n', ..] => true,
@@ -109,13 +109,12 @@ fn not_read(format: &'static str) -> ImageError {
     ImageError::unsupported(format, "this format isn't read")
 }
 
-/// The beginning of a text without what stands before its first letter; none of bytes that
-/// are no text.
+/// The start of a text from its first letter on; `None` if the bytes are not text.
 fn text_of(bytes: &[u8]) -> Option<String> {
     let start = bytes.get(..MOST_TEXT).unwrap_or(bytes);
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
-        // The cut may go through a letter.
+        // The cut may fall within a character.
         Err(error) if bytes.len() > MOST_TEXT && error.valid_up_to() + 4 > MOST_TEXT => {
             std::str::from_utf8(start.get(..error.valid_up_to())?).ok()?
         }
@@ -126,7 +125,7 @@ fn text_of(bytes: &[u8]) -> Option<String> {
     (!text.contains(is_odd)).then(|| text.to_owned())
 }
 
-/// What a text is: pages of servers and pointers of version control have a name.
+/// Classifies a text: server error pages and version-control pointers are named.
 fn of_text(text: &str, unknown: impl Fn(String) -> ImageError) -> ImageError {
     let lower = text.to_lowercase();
     let starts = |beginning: &str| lower.starts_with(beginning);
@@ -205,7 +204,7 @@ mod tests {
             (b"\x1a\x45\xdf\xa3\x01", "WebM"),
             (b"\x93NUMPY\x01\0", "NumPy"),
             (b"\x01\x02\x03\xff", "the bytes 01 02 03 ff"),
-            // Words of a terminal are no text.
+            // Terminal escape sequences are not text.
             (b"\x1b[31mx", "the bytes 1b 5b"),
         ];
         for (bytes, said) in cases {

@@ -1,4 +1,4 @@
-//! What can go wrong between an image file and pixel values.
+//! Errors between an image file and pixel values.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use fp_scoring::Cause;
 
 use super::{DecoderPanic, ImageSize, Resolution};
 
-/// Every failure of decoding and preprocessing, with what was found and what would be right.
+/// An error of decoding or preprocessing, with the value found and the values expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -15,10 +15,10 @@ pub enum ImageError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why the operating system refused.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// An error of the bytes, told with the file that they came from.
+    /// An error in the bytes, with the file that they came from.
     #[error("{}", path.display())]
     InFile {
         /// The file.
@@ -29,55 +29,55 @@ pub enum ImageError {
     /// No bytes at all.
     #[error("the image is empty (0 bytes)")]
     Empty,
-    /// The bytes are no image, or one of a format that nobody knows here.
+    /// The bytes are not an image, or are in an unknown format.
     #[error("not an image in a known format: {what}; known: {known}")]
     UnknownFormat {
-        /// What they are instead, as far as their beginning tells.
+        /// What they appear to be, judging from the first bytes.
         what: String,
-        /// The formats that are read.
+        /// The supported formats.
         known: &'static str,
     },
-    /// The format is known, the content is damaged or cut off.
+    /// A known format with damaged or truncated content.
     #[error("damaged {format} image: {reason}")]
     Damaged {
         /// Name of the format.
         format: &'static str,
-        /// What is wrong, and where known, at which byte.
+        /// What is wrong, and at which byte if known.
         reason: String,
     },
-    /// A legal image that is not read here.
+    /// A valid image that is not supported.
     #[error("unsupported {format} image: {reason}; convert it to PNG")]
     Unsupported {
         /// Name of the format.
         format: &'static str,
-        /// What isn't read of it.
+        /// The unsupported feature.
         reason: String,
     },
-    /// The format is known, and its decoder gives up on the content.
+    /// A known format whose decoder returned an error.
     #[error("damaged {format} image")]
     Decoder {
         /// Name of the format.
         format: &'static str,
-        /// What the decoder says.
+        /// The decoder's error.
         source: Cause,
     },
-    /// The format is known, and its decoder panics on the content.
+    /// A known format whose decoder panicked.
     #[error("damaged {format} image, or one that its decoder doesn't know")]
     Panicked {
         /// Name of the format.
         format: &'static str,
-        /// The decoder, and what it said.
+        /// The decoder and its message.
         source: DecoderPanic,
     },
-    /// A legal image that its decoder doesn't read.
+    /// A valid image that its decoder doesn't support.
     #[error("unsupported {format} image, which can be converted to PNG")]
     NoDecoder {
         /// Name of the format.
         format: &'static str,
-        /// What the decoder says.
+        /// The decoder's error.
         source: Cause,
     },
-    /// The header promises more pixels than allowed; nothing was allocated.
+    /// The header declares more pixels than allowed; nothing was allocated.
     #[error(
         "the image is {width}x{height} = {} pixels, more than the limit of {max_pixels}",
         u64::from(*width) * u64::from(*height)
@@ -120,28 +120,28 @@ pub enum ImageError {
         /// Height in pixels.
         height: usize,
     },
-    /// preprocessor_config.json is no JSON, or a field has the wrong type.
+    /// preprocessor_config.json is not JSON, or a field has the wrong type.
     #[error("the preprocessor configuration is invalid")]
     ConfigSyntax(#[from] serde_json::Error),
-    /// A field of preprocessor_config.json with a value that cannot be used.
+    /// A field of preprocessor_config.json with an invalid value.
     #[error("preprocessor configuration: `{field}` is {got}, expected {expected}")]
     ConfigField {
         /// The field.
         field: &'static str,
         /// Its value.
         got: String,
-        /// What would be right.
+        /// Accepted values.
         expected: &'static str,
     },
-    /// Any-resolution input was asked of a configuration without pinpoints.
+    /// Any-resolution preprocessing with a configuration without pinpoints.
     #[error(
         "any-resolution preprocessing needs `image_grid_pinpoints`, which the configuration lacks"
     )]
     NoPinpoints,
-    /// A pinpoint that whole tiles cannot fill.
+    /// A pinpoint that is not a whole number of tiles.
     #[error("grid pinpoint {pinpoint} is not a multiple of the tile side {tile_side}")]
     PinpointNotTiled {
-        /// The offending pinpoint.
+        /// The pinpoint.
         pinpoint: Resolution,
         /// Side of one tile in pixels.
         tile_side: usize,
@@ -153,10 +153,10 @@ pub enum ImageError {
     Elongated {
         /// The image.
         size: ImageSize,
-        /// Most times.
+        /// The largest allowed ratio.
         most: usize,
     },
-    /// The image is so elongated that at every pinpoint its short side rounds to nothing.
+    /// An image so elongated that at every pinpoint its short side rounds to zero.
     #[error("image of {size} is too elongated for every grid pinpoint")]
     NoFittingPinpoint {
         /// The image.

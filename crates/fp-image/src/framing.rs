@@ -1,36 +1,36 @@
-//! What part of an image the vision tower sees, and how large.
+//! The part of an image that the vision tower gets, and its size.
 
 use fp_scoring::named_enum;
 
 use super::ImageSize;
 
 named_enum! {
-    /// What happens to an image that is not square.
+    /// How an image that isn't square is handled.
     pub enum ImageAspect as "image aspect" {
-        /// Centred on a square of the longer side, the rest in the mean colour: nothing is lost.
-        /// `image_aspect_ratio: pad`, what LLaVA-1.5 was trained with.
+        /// Centred on a square of the longer side, with the rest in the mean colour: nothing is
+        /// lost. `image_aspect_ratio: pad`, as in the training of LLaVA-1.5.
         Pad = "pad",
-        /// The shorter side fills the input, what sticks out of the longer one is cut off: what a
-        /// Hugging Face processor does on its own.
+        /// The shorter side fills the input, and the ends of the longer side are cut off: the
+        /// behaviour of a Hugging Face processor on its own.
         Crop = "crop",
     }
 }
 
-/// The square of an image that the vision tower sees, in pixels of the image.
+/// The square of an image that the vision tower gets, in pixels of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Square {
     /// Its side.
     pub side: usize,
-    /// Column of the square in which the image's first one lies; negative where the square
-    /// cuts the image.
+    /// Column of the square that holds the image's first column; negative if the square crops the
+    /// image.
     pub left: isize,
-    /// The same of rows.
+    /// The same for rows.
     pub top: isize,
 }
 
 impl ImageAspect {
-    /// The square of an image of `size`: of its longer side where it is padded, of its
-    /// shorter one where it is cropped. The smaller half of an odd rest goes before.
+    /// The square of an image of `size`: of the longer side if the image is padded, of the
+    /// shorter one if it is cropped. An odd remainder has its smaller half before the image.
     pub fn square(self, size: ImageSize) -> Square {
         let ImageSize { height, width } = size;
         let side = match self {
@@ -66,8 +66,9 @@ pub fn shortest_edge(size: ImageSize, edge: usize) -> ImageSize {
     }
 }
 
-/// One axis of a centre crop: which input samples survive and where they land. A crop larger than
-/// the input centres it on zeros, the larger half of an odd rest before it.
+/// One axis of a centre crop: the kept input samples and their positions in the output. If the
+/// crop is larger than the input, the input is centred on zeros, with the larger half of an odd
+/// remainder before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CropLine {
     pub(super) source: std::ops::Range<usize>,

@@ -1,8 +1,8 @@
-//! One guard around the decoders of others.
+//! A guard around third-party decoders.
 //!
-//! A decoder may panic on a file that nobody has tried before. That is the file's error, not
-//! the end of a study: the panic is caught, nothing is printed, and the caller is told which
-//! decoder gave up and what it said.
+//! A decoder may panic on an unusual file. That is an error of this file and must not end a
+//! study: the panic is caught, nothing is printed, and the caller learns which decoder panicked
+//! and its message.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
@@ -17,16 +17,16 @@ thread_local! {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {decoder} gives up on this content ({message})")]
 pub struct DecoderPanic {
-    /// Which decoder, such as `TIFF decoder`.
+    /// Name of the decoder, such as `TIFF decoder`.
     pub decoder: &'static str,
-    /// What it said, in one line.
+    /// Its message, in one line.
     pub message: String,
 }
 
-/// Runs `call` and turns a panic in it into an error, silently.
+/// Runs `call` and turns a panic in it into an error, without output.
 ///
-/// What `call` was changing when it panicked has to be thrown away: a reader that gave up
-/// must not be asked again. Panics of other threads that `call` starts are not covered.
+/// Anything that `call` was changing when it panicked must be discarded: do not use such a reader
+/// again. Panics in other threads that `call` starts are not caught.
 ///
 /// # Errors
 /// [`DecoderPanic`] if `call` panics.
@@ -56,7 +56,7 @@ pub fn guarded<T>(decoder: &'static str, call: impl FnOnce() -> T) -> Result<T, 
     })
 }
 
-/// A decoder's text may quote the file: one line of it, not too long.
+/// A decoder's message may quote the file: shortens it to one line.
 fn one_line(text: &str) -> String {
     const MOST: usize = 160;
     let line = text.lines().next().unwrap_or_default();
@@ -68,13 +68,13 @@ fn one_line(text: &str) -> String {
     shown
 }
 
-/// Puts a panic hook before the present one that prints nothing inside a guarded call.
+/// Wraps the present panic hook so that it prints nothing inside a guarded call.
 fn keep_quiet_inside() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = take_hook();
         let hook = move |info: &PanicHookInfo<'_>| {
-            // A thread that is ending has no flag any more; nothing is guarded there.
+            // A thread that is ending no longer has a flag; nothing is guarded there.
             if !IS_GUARDED.try_with(Cell::get).unwrap_or(false) {
                 usual(info);
             }
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(guarded("F", || 5), Ok(5));
     }
 
-    /// Nested guards, and what comes after a panic, are as before it.
+    /// Nested guards, and code after a panic, find the flag restored.
     #[test]
     fn the_flag_is_put_back() {
         let inner = guarded("outer", || {
@@ -125,10 +125,10 @@ mod tests {
         assert!(!IS_GUARDED.get());
     }
 
-    /// What was set before stays for panics that no guard is around.
+    /// The previous hook still handles panics outside of any guard.
     #[test]
     fn other_panics_are_told_as_ever() {
-        // The first guard of the process takes whatever hook there is.
+        // The first guard of the process wraps the present hook.
         guarded("any", || ()).unwrap();
         let told = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&told);

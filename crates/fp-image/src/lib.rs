@@ -1,9 +1,9 @@
-//! From an image file to what the vision tower sees.
+//! From an image file to the vision tower's input.
 //!
 //! [`decode`] reads a file as Pillow's `Image.open(…).convert("RGB")` does, [`ImageProcessor`]
 //! resizes and normalises as Hugging Face's processors do, and [`Tiling`] cuts any-resolution
-//! input into tiles. Equality with those references is what the crate is for: a pixel that is one
-//! step off moves image features, and with them what is pruned.
+//! input into tiles. The crate's purpose is equality with those references: a pixel that differs
+//! by one step changes image features, and with them the pruning.
 //!
 //! ```
 //! use fp_image::{ImageAspect, ImageProcessor, PreprocessorConfig, RgbImage};
@@ -45,5 +45,5 @@ pub use rgb::{ImageSize, RgbImage};
 pub use smart::SmartResize;
 pub use token_grid::TokenGrid;
 
-/// What stands in a prompt's text for the image.
+/// Placeholder of the image in a prompt's text.
 pub const IMAGE_PLACEHOLDER: &str = "<image>";

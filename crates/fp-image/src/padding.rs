@@ -1,31 +1,31 @@
-//! Which patches of what the vision tower sees show padding and nothing of the image.
+//! Finds the patches of the vision tower's input that show only padding.
 
 use super::config::ResizeTarget;
 use super::framing::{CropLine, shortest_edge};
 use super::{ImageAspect, ImageProcessor, ImageSize};
 
-/// One axis from the image to the tower's input, in pixels.
+/// One axis, from the image to the tower's input, in pixels.
 struct Line {
     /// The image's length.
     image: usize,
-    /// Where it begins on the canvas.
+    /// Offset of the image on the canvas.
     before: usize,
     /// Length of the canvas, the image with its padding.
     canvas: usize,
-    /// What the canvas is resized to.
+    /// Length to which the canvas is resized.
     resized: usize,
-    /// What is cut out of that.
+    /// Length of the crop.
     crop: usize,
 }
 
 impl Line {
-    /// Of `cells` equal cells of the crop, which lie beside the image. Exact: whole numbers,
-    /// a cell that touches the image by any share of a pixel is none of them.
+    /// Which of `cells` equal cells of the crop lie entirely outside the image. Computed exactly
+    /// in integers: a cell that overlaps the image by any fraction of a pixel does not count.
     fn is_padded(&self, cells: usize) -> Vec<bool> {
         let line = CropLine::new(self.resized, self.crop);
         let wide = |number: usize| number as i128;
         let shift = wide(line.source.start) - wide(line.target);
-        // Everything times cells · resized, the image's coordinates and the crop's alike.
+        // All lengths are multiplied by cells · resized, in image and crop coordinates alike.
         let scale = wide(cells) * wide(self.resized);
         let image = wide(self.before) * scale..wide(self.before + self.image) * scale;
         let edge =
@@ -37,10 +37,10 @@ impl Line {
 }
 
 impl ImageProcessor {
-    /// Of a grid of `columns` × `rows` patches over what [`ImageProcessor::preprocess`] makes
-    /// of an image of `size`, row by row, which patches lie wholly in padding: none of an image
-    /// that nothing is added to. The border is that of the image itself; the filter that
-    /// resizes it may carry its colours a few pixels further.
+    /// For a grid of `columns` × `rows` patches over the result of [`ImageProcessor::preprocess`]
+    /// for an image of `size`, in row-major order, which patches lie entirely in padding; all
+    /// false if no padding is added. The border is that of the image itself; the resize filter
+    /// may carry its colours a few pixels further.
     #[must_use]
     pub fn padded_patches(
         &self,
@@ -64,7 +64,7 @@ impl ImageProcessor {
             None => canvas,
             Some(ResizeTarget::Exact { height, width }) => ImageSize { height, width },
             Some(ResizeTarget::ShortestEdge(edge)) => shortest_edge(canvas, edge),
-            // Nothing is added.
+            // No padding is added.
             Some(ResizeTarget::Smart(_)) => return vec![false; columns * rows],
         };
         let [height, width] = self
@@ -113,16 +113,16 @@ mod tests {
             assert_eq!(of.len(), rows);
             of
         };
-        // 100 × 50: rows 25 to 75 of 100 are the image's.
+        // 100 × 50: rows 25 to 75 of 100 belong to the image.
         assert_eq!(rows(100, 50, 4), [true, false, false, true]);
-        // Of five rows of 20, 20 to 40 and 60 to 80 have a part of it.
+        // Of five rows of 20, those at 20 to 40 and 60 to 80 overlap it.
         assert_eq!(rows(100, 50, 5), [true, false, false, false, true]);
-        // 100 × 51 lies in 24 to 75: the first row of 25 has one row of its pixels.
+        // 100 × 51 is at rows 24 to 75: the first row of 25 contains one row of its pixels.
         assert_eq!(rows(100, 51, 4), [false, false, false, true]);
-        // An odd rest has its smaller half before: 3 × 2 lies in 0 to 2 of 3.
+        // An odd remainder has its smaller half before: 3 × 2 is at rows 0 to 2 of 3.
         assert_eq!(rows(3, 2, 3), [false, false, true]);
         assert_eq!(rows(64, 64, 4), [false; 4]);
-        // One row of pixels is somewhere.
+        // One row of pixels lies in one of the patches.
         assert_eq!(rows(999, 1, 3), [true, false, true]);
         let columns = processor.padded_patches(size(50, 100), ImageAspect::Pad, [4, 1]);
         assert_eq!(columns, [true, false, false, true]);
@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn patches_of_the_padding_have_its_colour() {
-        // A filter of no reach: what is no image has the padding's colour to the pixel.
+        // A filter without spread: outside the image every pixel has exactly the padding's
+        // colour.
         let json = r#"{"size": 12, "crop_size": 12, "resample": 0, "do_normalize": false,
                        "do_rescale": false}"#;
         let processor = processor(json);
@@ -146,7 +147,7 @@ mod tests {
                     let pixel = (row + at / 3) * 12 + column + at % 3;
                     (pixels.data[pixel] - 3.0).abs() < 0.5
                 });
-                // A patch that touches the image may still sample none of it.
+                // A patch that overlaps the image may still sample none of it.
                 assert!(!(*is_padded && shows_image), "{width} × {height}, {patch}");
             }
         }

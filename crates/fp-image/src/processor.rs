@@ -1,4 +1,4 @@
-//! Pixels to `pixel_values`: pad or not, resize, centre crop, rescale, normalise.
+//! From pixels to `pixel_values`: optional padding, resize, centre crop, rescale, normalise.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use super::framing::CropLine;
 use super::resample::{Canvas, Crop, resize_canvas};
 use super::{DecodeLimits, ImageAspect, ImageError, ImageSize, RgbImage};
 
-/// One image as the vision tower takes it: `[3, height, width]`, channels first.
+/// The vision tower's input for one image: `[3, height, width]`, channels first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelValues {
     /// All red values row by row, then green, then blue.
@@ -19,12 +19,12 @@ pub struct PixelValues {
     pub width: usize,
 }
 
-/// Turns decoded images into pixel values, equal to those of Hugging Face's `CLIPImageProcessor`
+/// Converts decoded images to pixel values, equal to those of Hugging Face's `CLIPImageProcessor`
 /// (slow, Pillow-backed) with the same configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageProcessor {
     config: PreprocessorConfig,
-    /// The value of each of the 256 samples of each channel: after the resize everything is a
+    /// The value of each of the 256 samples of each channel: after the resize every value is a
     /// function of one 8-bit sample.
     values: [Vec<f32>; 3],
 }
@@ -41,23 +41,24 @@ impl ImageProcessor {
         Self { config, values }
     }
 
-    /// The configuration that it follows.
+    /// Its configuration.
     #[must_use]
     pub fn config(&self) -> &PreprocessorConfig {
         &self.config
     }
 
-    /// The colour of the padding: the channel means in 8-bit samples, rounded down.
+    /// The colour of padding: the channel means as 8-bit samples, rounded down.
     #[must_use]
     pub fn padding_color(&self) -> [u8; 3] {
         self.config.image_mean.map(|mean| (mean * 255.0) as u8)
     }
 
-    /// The picture that pixel values came from, as the vision tower sees it: padded or
-    /// cropped, resized, and with rescaling and normalising undone.
+    /// The picture for pixel values, as the vision tower sees it: padded or cropped, resized,
+    /// with rescaling and normalisation undone.
     ///
     /// # Errors
-    /// [`ImageError::NoPixels`] or [`ImageError::RawLength`] for values that are no image.
+    /// [`ImageError::NoPixels`] or [`ImageError::RawLength`] for values that do not form an
+    /// image.
     pub fn picture(&self, pixels: &PixelValues) -> Result<RgbImage, ImageError> {
         let len = pixels.width.saturating_mul(pixels.height);
         let samples = (0..len.saturating_mul(3)).map_while(|at| {
@@ -68,8 +69,8 @@ impl ImageProcessor {
         RgbImage::new(pixels.width, pixels.height, samples.collect())
     }
 
-    /// The picture of [`Self::picture`] made smaller, to `width` × `height` in the upper left
-    /// corner of pixel values of the same size; the rest has the padding's colour.
+    /// Reduces the picture of [`Self::picture`] to `width` × `height` and places it in the upper
+    /// left corner of pixel values of the original size; the rest has the padding's colour.
     ///
     /// # Errors
     /// As [`Self::picture`], and a size of 0 or larger than the picture.
@@ -113,14 +114,14 @@ impl ImageProcessor {
     /// Preprocesses one image.
     ///
     /// # Errors
-    /// [`ImageError::NoPixels`] if a configured size leaves nothing.
+    /// [`ImageError::NoPixels`] if a configured size leaves no pixels.
     pub fn preprocess(
         &self,
         image: &RgbImage,
         aspect: ImageAspect,
     ) -> Result<PixelValues, ImageError> {
         let canvas = match aspect {
-            // Sizes of whole cells keep the image's own shape.
+            // Resizing to whole cells keeps the image's own shape.
             _ if self.keeps_shape() => Canvas::tight(image),
             ImageAspect::Pad => Canvas::square(image, self.padding_color()),
             ImageAspect::Crop => Canvas::tight(image),
@@ -128,14 +129,14 @@ impl ImageProcessor {
         self.preprocess_canvas(image, canvas)
     }
 
-    /// Whether an image is resized in its own shape, neither padded nor cropped.
+    /// Whether images are resized in their own shape, without padding or cropping.
     #[must_use]
     pub fn keeps_shape(&self) -> bool {
         matches!(self.config.resize, Some(ResizeTarget::Smart(_)))
     }
 
-    /// The size that [`Self::preprocess`] makes of an image of `size`, where it depends on it;
-    /// none where all come out alike.
+    /// The size that [`Self::preprocess`] gives an image of `size`; `None` if all images get the
+    /// same size.
     ///
     /// # Errors
     /// As [`super::SmartResize::size`].
@@ -147,11 +148,11 @@ impl ImageProcessor {
     }
 
     /// Preprocesses one image at any resolution: the whole image squeezed to the tower's input,
-    /// then the tiles of its enlargement to the best of `pinpoints`, row by row.
+    /// then the tiles of the image enlarged to the best of `pinpoints`, row by row.
     ///
     /// # Errors
     /// [`ImageError::PinpointNotTiled`], [`ImageError::NoFittingPinpoint`], and
-    /// [`ImageError::ConfigField`] if the configuration fixes no square tile.
+    /// [`ImageError::ConfigField`] if the configuration does not define a square tile.
     pub fn preprocess_anyres(
         &self,
         image: &RgbImage,
@@ -161,11 +162,11 @@ impl ImageProcessor {
         self.preprocess_tiles(image, tiling)
     }
 
-    /// As [`Self::preprocess_anyres`], in the fixed form: two by two tiles, whatever the size.
+    /// As [`Self::preprocess_anyres`], in the fixed form: two by two tiles for any image size.
     ///
     /// # Errors
-    /// [`ImageError::ConfigField`] if the configuration fixes no square tile, and
-    /// [`ImageError::TooLarge`] if four of them are beyond what an image may have.
+    /// [`ImageError::ConfigField`] if the configuration does not define a square tile, and
+    /// [`ImageError::TooLarge`] if four of them exceed the limits of an image.
     pub fn preprocess_fixed(&self, image: &RgbImage) -> Result<AnyResPixels, ImageError> {
         let tiling = Tiling::fixed(image.size(), self.tile_side()?)?;
         self.preprocess_tiles(image, tiling)
@@ -198,8 +199,8 @@ impl ImageProcessor {
         })
     }
 
-    /// The side of one tile: the crop, or without one the size that all is resized to, which
-    /// has to be square for tiles to meet without a gap.
+    /// The side of one tile: the crop, or without a crop the target size of the resize, which
+    /// must be square for tiles to join without gaps.
     fn tile_side(&self) -> Result<usize, ImageError> {
         match (self.config.crop, self.config.resize) {
             (Some([height, width]), _) if height == width => Ok(height),
@@ -222,7 +223,7 @@ impl ImageProcessor {
             Some(target) => target.size(canvas.size)?,
         };
         let [height, width] = self.config.crop.unwrap_or([resized.height, resized.width]);
-        // Without a crop an elongated image can ask for more than the file ever held.
+        // Without a crop, an elongated image can need more pixels than the file has.
         DecodeLimits::default().check_size(ImageSize { height, width })?;
         let rows = CropLine::new(resized.height, height);
         let columns = CropLine::new(resized.width, width);
@@ -232,7 +233,7 @@ impl ImageProcessor {
         };
         let pixels = resize_canvas(image, canvas, resized, &crop, self.config.resample)?;
 
-        // Black, as the crop pads it, normalised like any other pixel.
+        // Black padding, as added by the crop, is normalised like any other pixel.
         let mut data = Vec::with_capacity(3 * height * width);
         for values in &self.values {
             data.resize(data.len() + height * width, values[0]);
@@ -257,7 +258,7 @@ impl ImageProcessor {
     }
 }
 
-/// The sample whose value, among the ascending `values`, is nearest.
+/// The sample whose value among `values`, which ascend, is nearest to `value`.
 fn nearest(values: &[f32], value: f32) -> u8 {
     let above = values.partition_point(|&other| other < value);
     let below = above.saturating_sub(1);
@@ -270,7 +271,7 @@ fn nearest(values: &[f32], value: f32) -> u8 {
     sample.min(usize::from(u8::MAX)) as u8
 }
 
-/// Rescaling is done in f64 and rounded to f32, normalising in f32, as NumPy does it there.
+/// Rescaling is done in f64 and rounded to f32, normalisation in f32, as in NumPy.
 fn value_of(config: &PreprocessorConfig, channel: usize, sample: u8) -> f32 {
     let rescaled = match config.rescale_factor {
         Some(factor) => (f64::from(sample) * factor) as f32,
@@ -373,7 +374,7 @@ mod tests {
             .preprocess(&striped(2, 1), ImageAspect::Crop)
             .expect("cropped");
         let mut red = [0.0; 16];
-        red[2 * 4 + 2] = 1.0; // rest 3 rows: two above; rest 2 columns: one left of samples 0, 1
+        red[2 * 4 + 2] = 1.0; // 3 extra rows: two above; 2 extra columns: one left of samples 0, 1
         assert_eq!(values.data[..16], red);
     }
 

@@ -27,11 +27,11 @@ pub struct RgbImage {
 }
 
 impl RgbImage {
-    /// Takes `data` as rows of interleaved RGB.
+    /// Creates an image from `data`, rows of interleaved RGB.
     ///
     /// # Errors
     /// [`ImageError::NoPixels`] if a side is 0, [`ImageError::RawLength`] if `data` does not hold
-    /// exactly three bytes a pixel.
+    /// exactly three bytes per pixel.
     pub fn new(width: usize, height: usize, data: Vec<u8>) -> Result<Self, ImageError> {
         if width == 0 || height == 0 {
             return Err(ImageError::NoPixels { width, height });

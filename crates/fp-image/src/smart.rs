@@ -1,29 +1,29 @@
-//! Sizes of Qwen2-VL's input: whole cells, as many pixels as the model takes, the aspect kept as
-//! well as cells allow.
+//! Sizes of Qwen2-VL's input: whole cells, a number of pixels within the model's limits, and the
+//! aspect ratio kept as closely as cells allow.
 
 use super::{ImageError, ImageSize};
 
-/// A side may be at most so many times the other.
+/// Largest ratio of the longer to the shorter side.
 const MOST_ASPECT: f64 = 200.0;
 
-/// The rule by which an image's size becomes a multiple of cells, `smart_resize` of Hugging
-/// Face's `Qwen2VLImageProcessor`.
+/// The rule that rounds an image's size to whole cells: `smart_resize` of Hugging Face's
+/// `Qwen2VLImageProcessor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SmartResize {
-    /// Side of a cell in pixels: what becomes one image token.
+    /// Side in pixels of a cell, which becomes one image token.
     pub factor: usize,
-    /// Fewest pixels.
+    /// Fewest pixels of the resized image.
     pub min_pixels: usize,
-    /// Most pixels.
+    /// Most pixels of the resized image.
     pub max_pixels: usize,
 }
 
 impl SmartResize {
-    /// The size that an image of `size` is resized to.
+    /// The size to which an image of `size` is resized.
     ///
     /// # Errors
-    /// [`ImageError::NoPixels`] of an image without any, [`ImageError::Elongated`] of one whose
-    /// longer side is more than 200 times the shorter.
+    /// [`ImageError::NoPixels`] for an image without pixels, [`ImageError::Elongated`] for one
+    /// whose longer side is more than 200 times the shorter.
     pub fn size(&self, size: ImageSize) -> Result<ImageSize, ImageError> {
         let ImageSize { height, width } = size;
         if height == 0 || width == 0 {
@@ -37,7 +37,7 @@ impl SmartResize {
             });
         }
         let factor = self.factor as f64;
-        // Ties go to the even neighbour, as Python's `round` has it.
+        // Ties go to the even neighbour, as in Python's `round`.
         let nearest = |side: f64| (side / factor).round_ties_even() * factor;
         let (mut rows, mut columns) = (nearest(h), nearest(w));
         if rows * columns > self.max_pixels as f64 {
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!([size.height, size.width], expected, "{height} x {width}");
     }
 
-    /// Figures of transformers 5.24.
+    /// Values from transformers 5.24.
     #[test]
     fn sizes_are_those_of_the_reference() {
         check(448, 448, [448, 448]);

@@ -1,4 +1,4 @@
-//! Grids of image tokens, and what part of an image each lies over.
+//! Grids of image tokens, and the part of an image that each covers.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ use super::{ImageSize, Resolution};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenGrid {
-    /// Cells beside each other.
+    /// Number of cells in a row.
     pub columns: usize,
-    /// Cells below each other.
+    /// Number of rows of cells.
     pub rows: usize,
-    /// What the cells cover, `[x0, y0, x1, y1]` in pixels of the image; beyond its edges where
-    /// cells show padding.
+    /// The area that the cells cover, `[x0, y0, x1, y1]` in pixels of the image; it extends
+    /// beyond the image if cells show padding.
     pub area: [f64; 4],
-    /// Whether a token that is no cell ends each row.
+    /// Whether a token that isn't a cell ends each row.
     #[serde(default, skip_serializing_if = "is_false")]
     pub has_newlines: bool,
 }
 
 impl TokenGrid {
-    /// Of `[columns, rows]` cells over the whole of an image, however it was stretched.
+    /// A grid of `[columns, rows]` cells over the whole of an image, regardless of stretching.
     #[must_use]
     pub fn over(size: ImageSize, [columns, rows]: [usize; 2]) -> TokenGrid {
         TokenGrid {
@@ -33,7 +33,7 @@ impl TokenGrid {
         }
     }
 
-    /// Tokens, ends of rows included.
+    /// Number of tokens, including those that end rows.
     #[must_use]
     pub fn num_tokens(&self) -> usize {
         let of_row = self.columns.saturating_add(usize::from(self.has_newlines));
@@ -43,9 +43,9 @@ impl TokenGrid {
 
 impl Tiling {
     /// The grids of the image's tokens in their order, for a tower of `patches_per_side` ×
-    /// `patches_per_side` patches a tile: the squeezed whole image, then the stitched tiles
-    /// without what is left out of them. Patches are taken to share a tile evenly; where they
-    /// don't fill it (27 × 14 of 384 pixels), cells lie up to that remainder off.
+    /// `patches_per_side` patches per tile: the squeezed whole image, then the kept part of the
+    /// stitched tiles. Patches are assumed to divide a tile evenly; if they don't fill it (27 ×
+    /// 14 of 384 pixels), cells are off by up to that remainder.
     #[must_use]
     pub fn token_grids(&self, patches_per_side: usize) -> [TokenGrid; 2] {
         let packing = self.packing(patches_per_side);
@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn tiles_lie_over_the_enlarged_image() {
-        // 6 × 2 pixels become 12 × 4 of 12 × 12 in tiles of 4, two patches a side: of six rows
-        // of patches those of pixels 4 to 8 are the image's, 2 and 3.
+        // 6 × 2 pixels become 12 × 4 of 12 × 12 in tiles of 4, two patches per side: of six rows
+        // of patches, those of pixels 4 to 8 belong to the image, 2 and 3.
         let pinpoints = GridPinpoints::new(&[(12, 12)]).expect("valid");
         let tiling = Tiling::new(size(6, 2), &pinpoints, 4).expect("tiles");
         let [base, stitched] = tiling.token_grids(2);

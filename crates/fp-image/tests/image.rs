@@ -1,4 +1,4 @@
-//! Decoding, resizing and preprocessing against what Pillow and Hugging Face's processors give
+//! Decoding, resizing and preprocessing, compared with Pillow and Hugging Face's processors
 //! (`golden_images/generate.py`): equal to the last bit.
 
 use fp_image::{
@@ -66,7 +66,7 @@ fn pixel_values_equal_hugging_faces() {
     }
 }
 
-/// Number of tiles, the squeezed whole image not counted.
+/// Number of tiles, excluding the squeezed whole image.
 fn num_tiles(tiling: &Tiling) -> usize {
     tiling.grid().iter().product()
 }
@@ -134,7 +134,7 @@ fn files_that_are_no_images_are_told_apart() {
     }
 }
 
-/// A header of a few bytes must not cost gigabytes.
+/// A header of a few bytes must not cause an allocation of gigabytes.
 #[test]
 fn large_images_are_refused_by_their_header() {
     let mut jpeg = std::fs::read(folder().join("jpeg_420.jpg")).expect("golden file");
@@ -180,7 +180,7 @@ fn large_images_are_refused_by_their_header() {
     );
 }
 
-/// A tiled TIFF of separate planes, at which its decoder panics: `tiles` beside each other.
+/// A tiled TIFF of separate planes with `tiles` tiles in a row, on which its decoder panics.
 fn planar_tiff(bits: u16, tiles: u16, planes: u16) -> Vec<u8> {
     let (side, size) = (16_u32, 16 * 16 * u32::from(bits / 8));
     let width = side * u32::from(tiles);
@@ -209,7 +209,7 @@ fn planar_tiff(bits: u16, tiles: u16, planes: u16) -> Vec<u8> {
         let value = match tag {
             324 => lists,
             325 => lists + 4 * count,
-            // Three equal numbers fit no entry: the first tile's offsets serve.
+            // Three equal numbers don't fit in an entry: the first tile's offsets are used.
             _ => value,
         };
         bytes.extend(number.to_le_bytes());
@@ -226,7 +226,7 @@ fn planar_tiff(bits: u16, tiles: u16, planes: u16) -> Vec<u8> {
     bytes
 }
 
-/// What a decoder does with a file that it doesn't know is that file's error at most.
+/// A decoder's behaviour on an unusual file is at most an error of that file.
 #[test]
 fn decoders_that_give_up_are_errors() {
     for (bits, tiles, planes) in [(8, 2, 3), (8, 3, 3), (16, 2, 3), (8, 1, 3), (8, 2, 4)] {
@@ -239,7 +239,7 @@ fn decoders_that_give_up_are_errors() {
     }
 }
 
-/// The same scan again and again costs a few bytes and a pass over the whole image.
+/// Repeating a scan costs a few bytes and a pass over the whole image.
 #[test]
 fn scans_have_a_limit() {
     let jpeg = std::fs::read(folder().join("jpeg_420_progressive.jpg")).expect("golden file");
@@ -263,7 +263,7 @@ fn scans_have_a_limit() {
     }
 }
 
-/// Where scans are missing, libjpeg-turbo guesses what they would have said.
+/// If scans are missing, libjpeg-turbo estimates their contents.
 #[test]
 fn progressive_images_without_their_later_scans_are_refused() {
     for name in ["jpeg_420_progressive.jpg", "jpeg_444_progressive.jpg"] {
@@ -288,7 +288,7 @@ fn progressive_images_without_their_later_scans_are_refused() {
     }
 }
 
-/// A side has a limit of its own, told from the header.
+/// A side has its own limit, checked with the header.
 #[test]
 fn long_images_are_refused_by_their_header() {
     let mut png = std::fs::read(folder().join("png_rgb.png")).expect("golden file");
@@ -302,14 +302,14 @@ fn long_images_are_refused_by_their_header() {
     }
 }
 
-/// Half a file is never an image: what is missing is not made up.
+/// A truncated file is never an image: missing parts are not made up.
 #[test]
 fn truncated_files_are_errors() {
     for case in expected().decode {
         let bytes = std::fs::read(folder().join(&case.file)).expect("golden file");
         for length in (1..bytes.len()).step_by(1 + bytes.len() / 97) {
             match decode(&bytes[..length], DecodeLimits::default()) {
-                // Only what follows the first frame may be missing.
+                // Only data after the first frame may be missing.
                 Ok(image) => assert_eq!(digest(image.as_raw()), case.digest, "{}", case.file),
                 Err(error) => assert!(!error.to_string().is_empty()),
             }
@@ -321,7 +321,7 @@ fn truncated_files_are_errors() {
     }
 }
 
-/// Whatever a damaged byte does, it panics nowhere.
+/// No damaged byte causes a panic.
 #[test]
 fn damaged_files_never_panic() {
     let mut state = 1_u32;
@@ -345,7 +345,7 @@ fn damaged_files_never_panic() {
                 Ok(image) => {
                     assert_eq!(image.as_raw().len(), 3 * image.width() * image.height());
                 }
-                // This crate's own decoder has no excuse.
+                // This crate's own decoder must not panic.
                 Err(error) => assert!(
                     !case.file.ends_with("jpg") || !matches!(error, ImageError::Panicked { .. }),
                     "{}: {error}",
@@ -396,7 +396,7 @@ proptest! {
         prop_assert!(resized.as_raw().chunks(3).all(|pixel| pixel == colour));
     }
 
-    /// Padding before or within the resize is the same.
+    /// Padding before the resize and during it give the same result.
     #[test]
     fn padding_equals_a_padded_image(width in 1_usize..80, height in 1_usize..80, seed in 0_u64..9) {
         let image = pixels(width, height, seed);
@@ -416,7 +416,7 @@ proptest! {
         );
     }
 
-    /// Every patch that is kept is named once, base and newlines included.
+    /// Every kept patch is listed once, including the base image and newlines.
     #[test]
     fn packing_names_each_patch_once(
         height in 1_usize..3000, width in 1_usize..3000, side in 1_usize..30,

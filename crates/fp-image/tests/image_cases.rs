@@ -1,4 +1,4 @@
-//! What `golden_images/generate.py` wrote, and the pixels that it made its cases from.
+//! The output of `golden_images/generate.py`, and the pixels that it generated its cases from.
 
 use std::path::PathBuf;
 

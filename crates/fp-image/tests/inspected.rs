@@ -1,5 +1,5 @@
-//! What headers and structure say, held against decoding: the same sizes, the same refusals,
-//! and every file that is cut off.
+//! Inspection of headers and structure, compared with decoding: the same sizes, the same
+//! refusals, for complete and for truncated files.
 
 use fp_image::{DecodeLimits, ImageError, Inspection, Remark};
 
@@ -17,7 +17,7 @@ fn golden(file: &str) -> Vec<u8> {
     std::fs::read(folder().join(file)).expect("golden file")
 }
 
-/// What is said of the golden files that have something to say of.
+/// The remarks on the golden files that have any.
 fn remarks(file: &str) -> Vec<Remark> {
     match file {
         "jpeg_turned.jpg" => vec![Remark::Turned { orientation: 6 }],
@@ -46,7 +46,7 @@ fn golden_files_are_whole_and_as_large_as_decoded() {
     }
 }
 
-/// What decoding would refuse, structure refuses as well: wherever a file is cut.
+/// Truncated files that decoding refuses are refused by their structure, at every cut.
 #[test]
 fn cut_files_are_found_without_decoding() {
     for case in expected().decode {
@@ -65,7 +65,7 @@ fn cut_files_are_found_without_decoding() {
                 case.file,
                 bytes.len()
             );
-            // Nothing that is cut passes without a word, but for bytes that fill up.
+            // No truncation is accepted without a remark, except for missing padding bytes.
             if let Ok(inspected) = structure {
                 let mut remarks = inspected.remarks.iter();
                 let is_told = remarks.any(|remark| matches!(remark, Remark::Irregular { .. }));
@@ -77,7 +77,7 @@ fn cut_files_are_found_without_decoding() {
     }
 }
 
-/// A checksum that is wrong is found in every chunk, and named with it.
+/// A wrong checksum is found in every chunk, and the error names the chunk.
 #[test]
 fn wrong_checksums_are_named() {
     let bytes = golden("png_palette_transparent.png");
@@ -90,7 +90,7 @@ fn wrong_checksums_are_named() {
         damaged[at + 8 + length as usize] ^= 1;
         let told = match inspect(&damaged) {
             Ok(inspected) => {
-                // Of a chunk that decoding goes without.
+                // A chunk that decoding doesn't need.
                 assert!(decode(&damaged).is_ok());
                 format!("{:?}", inspected.remarks)
             }
@@ -106,7 +106,7 @@ fn wrong_checksums_are_named() {
     assert!(kinds.contains(&"IDAT".to_owned()) && kinds.contains(&"tRNS".to_owned()));
 }
 
-/// A directory of one tag: an orientation.
+/// A directory with one tag: an orientation.
 fn exif(orientation: u8) -> Vec<u8> {
     let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
@@ -144,7 +144,7 @@ fn png_chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// The chunk stands before the image data.
+/// The PNG with the chunk before the image data.
 fn png_with(chunk: &[u8]) -> Vec<u8> {
     let png = golden("png_rgb.png");
     [&png[..33], chunk, &png[33..]].concat()
@@ -188,14 +188,14 @@ fn orientations_are_told_and_not_followed() {
             }
         }
     }
-    // EXIF data that make no sense are ignored.
+    // Invalid EXIF data are ignored.
     for nonsense in [&b""[..], b"II*\0", b"II*\0\xff\xff\xff\xff", &exif(6)[..12]] {
         let inspected = inspect(&jpeg_with(nonsense)).expect("a whole image");
         assert_eq!(inspected.remarks, []);
     }
 }
 
-/// An uncompressed TIFF of one strip with so many bits a sample, a page before `pages` more.
+/// An uncompressed TIFF of one strip with `bits` bits per sample, followed by `pages` pages.
 fn tiff(bits: u16, photometric: u16, samples: u16, orientation: u16, pages: u32) -> Vec<u8> {
     const SIDE: [u32; 2] = [3, 2];
     let entries: [(u16, u16, u32); 10] = [
@@ -245,7 +245,7 @@ fn tagged_images_are_told_apart() {
         (8, 1, 1, false),
         (16, 2, 3, false),
     ] {
-        // Three equal numbers of bits fit no entry: the decoder would look elsewhere.
+        // Three equal numbers of bits don't fit in an entry: the decoder would read elsewhere.
         if samples > 1 {
             continue;
         }
@@ -267,7 +267,7 @@ fn tagged_images_are_told_apart() {
     assert_eq!(inspected.remarks, []);
     let pages = inspect(&tiff(8, 1, 1, 1, 4)).expect("a whole image");
     assert_eq!(pages.remarks, [Remark::Animated { num_frames: 5 }]);
-    // The strip goes beyond the end.
+    // The strip exceeds the end.
     let whole = tiff(8, 1, 1, 1, 0);
     for missing in 1..4 {
         let error = inspect(&whole[..whole.len() - missing]).unwrap_err();
@@ -276,14 +276,14 @@ fn tagged_images_are_told_apart() {
             "{error}"
         );
     }
-    // Directories in a circle end, whatever the decoder makes of them.
+    // Directories in a cycle are accepted or refused, but reading them ends.
     let mut circle = tiff(8, 1, 1, 1, 0);
     let next = 8 + 2 + 12 * 10;
     circle[next..next + 4].copy_from_slice(&8_u32.to_le_bytes());
     assert_eq!(inspect(&circle).is_ok(), decode(&circle).is_ok());
 }
 
-/// The rest of an animation is missing; its first frame, which is all that is read, is not.
+/// The rest of an animation is missing, but not its first frame, the only one that is read.
 #[test]
 fn cut_animations_are_irregular() {
     let bytes = golden("gif_animated.gif");
@@ -330,7 +330,7 @@ fn what_other_programs_smooth_or_do_not_read_is_refused_without_decoding() {
     }
 }
 
-/// Sizes are held to the limits before anything is made of them.
+/// Sizes are checked against the limits before anything is allocated.
 #[test]
 fn limits_hold_for_headers() {
     for file in [
@@ -353,7 +353,7 @@ fn limits_hold_for_headers() {
     }
 }
 
-/// Rows of a run-length code have no fixed length: decoding tells whether they are whole.
+/// Rows of a run-length code have no fixed length: only decoding shows whether they are complete.
 #[test]
 fn run_length_codes_are_whole_or_damaged() {
     let mut bmp = b"BM".to_vec();

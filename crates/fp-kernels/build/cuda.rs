@@ -1,7 +1,9 @@
-//! nvcc through `cc`, the C header through bindgen.
+//! Runs nvcc through `cc`, and bindgen on the C header.
 //!
-//! The CUDA runtime is linked in, and it looks for the driver when it is first called:
-//! what is built here starts on a machine without one.
+//! The CUDA runtime is linked statically and loads the driver at its first call, so a binary
+//! built here also starts on a machine without a driver.
+//! Virtual architectures and what is generated for each: machine code for Ampere and Hopper, PTX
+//! for later architectures.
 
 use std::env;
 use std::ffi::OsStr;
@@ -50,7 +52,8 @@ pub(super) fn build() -> Result<(), String> {
     bind(&workspace, &kernels)
 }
 
-/// The toolkit: as the environment names it, by nvcc's place, or where cuda-setup put it.
+/// The toolkit's folder: named by the environment, derived from nvcc's location, or installed by
+/// cuda-setup.
 fn toolkit(prepared: &Path) -> Result<PathBuf, String> {
     let has_nvcc = |folder: &PathBuf| folder.join("bin/nvcc").is_file();
     for name in ["CUDA_HOME", "CUDA_PATH"] {
@@ -80,7 +83,7 @@ fn toolkit(prepared: &Path) -> Result<PathBuf, String> {
         })
 }
 
-/// Every `.cu`, sorted; headers are watched too.
+/// All `.cu` files, sorted; cargo watches the headers too.
 fn sources(kernels: &Path) -> Result<Vec<PathBuf>, String> {
     let wrong = |error| format!("can't read {}: {error}", kernels.display());
     println!("cargo:rerun-if-changed={}", kernels.display());
@@ -104,7 +107,7 @@ fn sources(kernels: &Path) -> Result<Vec<PathBuf>, String> {
     }
 }
 
-/// Each source by itself, since several together turn on relocatable device code.
+/// Compiles each source separately, since several together turn on relocatable device code.
 fn compile(toolkit: &Path, kernels: &Path, sources: &[PathBuf]) -> Result<(), String> {
     set_env("NVCC", &toolkit.join("bin/nvcc"));
     let jobs = env::var("NUM_JOBS").unwrap_or_else(|_| "1".to_owned());
@@ -115,17 +118,17 @@ fn compile(toolkit: &Path, kernels: &Path, sources: &[PathBuf]) -> Result<(), St
             .cuda(true)
             .cudart("none")
             .cargo_metadata(false)
-            .debug(false) // would build for the debugger, unoptimised
+            .debug(false) // debug mode would disable optimisation
             .opt_level(3)
             .include(kernels)
             .warnings(false)
             .flag("-std=c++17")
             .flag("--expt-relaxed-constexpr")
             .flag("-lineinfo")
-            // Contracted or not by the compiler's choice, the fused launch and the
-            // separate ones could round the same score differently.
+            // If the compiler may choose contraction, the fused launch and the separate launches
+            // could round the same score differently.
             .flag("-fmad=false")
-            // The architectures side by side.
+            // Compile the architectures in parallel.
             .flag("--threads")
             .flag(&jobs);
         for (architecture, code) in TARGETS {
@@ -176,12 +179,12 @@ fn bind(workspace: &Path, kernels: &Path) -> Result<(), String> {
             set_env("LIBCLANG_PATH", &prepared);
         }
     }
-    // A libclang from a package comes without the compiler's own headers.
+    // A libclang from a package lacks the compiler's own headers.
     if let Ok(found) = Command::new("cc").arg("-print-file-name=include").output() {
         arguments.push("-idirafter".to_owned());
         arguments.push(String::from_utf8_lossy(&found.stdout).trim().to_owned());
     }
-    // bindgen panics where it finds no libclang: say what to do about it.
+    // bindgen panics if it finds no libclang: return an error that says what to do.
     if std::panic::catch_unwind(bindgen::clang_version).is_err() {
         return Err(format!(
             "the feature `cuda` takes libclang, which is not in LIBCLANG_PATH, nor in \
@@ -212,7 +215,7 @@ fn bind(workspace: &Path, kernels: &Path) -> Result<(), String> {
         .map_err(|error| format!("can't write the bindings: {error}"))
 }
 
-/// Binds to what the emulation exports.
+/// Binds the functions that the emulation exports.
 #[derive(Debug)]
 struct Emulated;
 
@@ -222,10 +225,10 @@ impl ParseCallbacks for Emulated {
     }
 }
 
-/// For crates that take a path from the environment alone.
+/// Sets an environment variable, for crates that accept a path only that way.
 fn set_env(name: &str, path: &Path) {
     #[allow(unsafe_code)]
-    // SAFETY: a build script's only thread.
+    // SAFETY: a build script has one thread.
     unsafe {
         env::set_var(name, path);
     }

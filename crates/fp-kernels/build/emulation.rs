@@ -1,12 +1,12 @@
-//! The kernel sources again, by the host's C++ compiler, for the tests that run them in
-//! the emulation of `kernels/emulation`.
+//! Compiles the kernel sources with the host's C++ compiler, for the tests that run them in the
+//! emulation of `kernels/emulation`.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the C interface exports: named apart, so that a build with the feature `cuda`
-/// beside this one has both.
+/// Functions that the C interface exports. They get other names here, so that a build with the
+/// feature `cuda` can link both versions.
 const FUNCTIONS: &[&str] = &[
     "fp_status_string",
     "fp_runtime_version",
@@ -43,10 +43,10 @@ pub(super) fn build() -> Result<(), String> {
         .std("c++17")
         .include(&kernels)
         .define("FP_EMULATION", None)
-        .opt_level(2) // the tests are slow without
+        .opt_level(2) // the tests are slow without it
         .debug(false)
-        .flag("-ffp-contract=off") // as nvcc's -fmad=false
-        .flag("-U_FORTIFY_SOURCE") // which takes a fiber's longjmp for an attack
+        .flag("-ffp-contract=off") // same as nvcc's -fmad=false
+        .flag("-U_FORTIFY_SOURCE") // it reports a fiber's longjmp as an attack
         .flag("-Wno-unknown-pragmas")
         .flag("-xc++");
     for function in FUNCTIONS {

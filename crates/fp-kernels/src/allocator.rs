@@ -1,12 +1,12 @@
-//! An allocator that counts, for programs that hold memory use against a limit.
+//! A counting allocator, for programs that check memory use against a limit.
 //!
-//! Here because implementing an allocator is `unsafe`, and all `unsafe` of the workspace
-//! is in this crate.
+//! It is in this crate because implementing an allocator is `unsafe`, and all `unsafe` of the
+//! workspace is here.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The system's allocator, with the bytes that are held now and were held at most.
+/// The system's allocator, which counts the bytes in use and their peak.
 ///
 /// ```
 /// use fp_kernels::CountingAllocator;
@@ -32,7 +32,7 @@ impl Default for CountingAllocator {
 }
 
 impl CountingAllocator {
-    /// Counts from nothing, without a limit.
+    /// An allocator with all counters at zero and no limit.
     pub const fn new() -> Self {
         CountingAllocator {
             held: AtomicUsize::new(0),
@@ -41,30 +41,30 @@ impl CountingAllocator {
         }
     }
 
-    /// Bytes that are held now, by all threads.
+    /// Bytes in use now, by all threads.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Most bytes that were held at once since [`restart`](Self::restart), or ever.
+    /// Peak of the bytes in use since the last [`restart`](Self::restart), or since the start.
     pub fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// Lets the peak begin at what is held now, and gives that.
+    /// Resets the peak to the bytes in use now, and returns them.
     pub fn restart(&self) -> usize {
         let held = self.held();
         self.peak.store(held, Ordering::Relaxed);
         held
     }
 
-    /// Refuses from now on what would make the bytes held more than `bytes`; the
-    /// standard library ends the process then.
+    /// From now on refuses any allocation that would raise the bytes in use above `bytes`; the
+    /// standard library then ends the process.
     pub fn set_limit(&self, bytes: usize) {
         self.limit.store(bytes, Ordering::Relaxed);
     }
 
-    /// Counts `bytes` as held, unless that is beyond the limit.
+    /// Counts `bytes` as in use and returns true, unless they would exceed the limit.
     fn take(&self, bytes: usize) -> bool {
         let held = self.held.fetch_add(bytes, Ordering::Relaxed);
         let after = held.saturating_add(bytes);
@@ -80,7 +80,7 @@ impl CountingAllocator {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Counts what `allocate` gives; null is nothing.
+    /// Counts the allocation that `allocate` returns; a null pointer is not counted.
     fn counted(&self, bytes: usize, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
         if !self.take(bytes) {
             return std::ptr::null_mut();
@@ -93,11 +93,11 @@ impl CountingAllocator {
     }
 }
 
-// SAFETY: every call is handed on to the system's allocator with the arguments as they came,
-// or answered by null, which says that there is no memory. The counters allocate nothing.
+// SAFETY: every call is passed to the system's allocator with its arguments unchanged, or
+// answered by null, which means out of memory. The counters allocate nothing.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        // SAFETY: the caller's guarantees are those that the system's allocator requires.
         self.counted(layout.size(), || unsafe { System.alloc(layout) })
     }
 
@@ -107,17 +107,17 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: `memory` came of this allocator, and so of the system's, with this layout.
+        // SAFETY: `memory` came from this allocator, and so from the system's, with this layout.
         unsafe { System.dealloc(memory, layout) };
         self.give_back(layout.size());
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // What grows in place never stands twice; what is copied does, for a moment that
-        // isn't counted.
+        // Memory that grows in place is never held twice. A copy is, for a moment that isn't
+        // counted.
         let more = size.saturating_sub(layout.size());
-        // SAFETY: `memory` came of the system's allocator with this layout, and the caller
-        // promises that `size` fits its alignment.
+        // SAFETY: `memory` came from the system's allocator with this layout, and the caller
+        // guarantees that `size` fits its alignment.
         let moved = self.counted(more, || unsafe { System.realloc(memory, layout, size) });
         if !moved.is_null() {
             self.give_back(layout.size().saturating_sub(size));
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn bytes_are_counted_until_they_are_given_back() {
         let memory = CountingAllocator::default();
-        // SAFETY: the layouts aren't empty, and all that is given back came of this
-        // allocator with the layout that is named.
+        // SAFETY: the layouts aren't empty, and everything freed came from this allocator with
+        // the layout passed here.
         unsafe {
             let first = memory.alloc(LAYOUT);
             let second = memory.alloc_zeroed(LAYOUT);

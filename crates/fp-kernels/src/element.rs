@@ -1,14 +1,14 @@
-//! Number types that attention arrives in.
+//! Number types of attention.
 
 use std::borrow::Cow;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-/// A type that rows are sorted and read in: `f32`, or `f64` where rows were
-/// combined in `f64` and rounding them back would lose what they carry.
+/// A type in which rows are read and sorted: `f32`, or `f64` if rows were combined in `f64` and
+/// rounding them to `f32` would lose information.
 pub trait Key: Copy + PartialOrd + Send + Sync + Default + 'static {
-    /// The value as `f64`, exactly.
+    /// The value as `f64`, exact.
     fn widen(self) -> f64;
 }
 
@@ -26,10 +26,10 @@ impl Key for f64 {
     }
 }
 
-/// A type that attention is stored in. Every conversion is exact, so `f16` and
-/// `bf16` input gives what the same values would give as `f32`.
+/// A storage type of attention. Every conversion is exact, so `f16` and `bf16` input gives the
+/// same results as the same values in `f32`.
 pub trait Element: Copy + Send + Sync + 'static {
-    /// The type that this one is read as.
+    /// The type that values are read as.
     type Key: Key + Element<Key = Self::Key>;
 
     /// The values as keys, borrowed where no conversion is needed.

@@ -1,10 +1,10 @@
-//! What can be wrong with an operation's arguments, found before any work.
+//! Errors in an operation's arguments, found before any work.
 
-/// An argument that an operation can't be run on.
+/// An argument that an operation can't be run with.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// A buffer's length contradicts the shape it is said to have.
+    /// A buffer's length contradicts its shape.
     #[error("{op}: {tensor} has {got} values, its shape {shape:?} asks for {expected}")]
     ShapeMismatch {
         /// Operation that was called.
@@ -28,7 +28,7 @@ pub enum KernelError {
         /// Shape as given by the caller.
         shape: Vec<usize>,
     },
-    /// An attention value that no softmax gives: NaN, infinite or negative.
+    /// An attention value that no softmax produces: NaN, infinite or negative.
     #[error(
         "row {row} holds {value} at position {position}; attention after a softmax is finite and not negative"
     )]
@@ -50,14 +50,14 @@ pub enum KernelError {
         /// Length of the dimension.
         len: usize,
     },
-    /// A count that selects nothing or more than there is.
+    /// A count of zero, or above the number of elements.
     #[error("{op}: can't keep {count} of {len}; must be between 1 and {len}")]
     CountOutOfRange {
         /// Operation that was called.
         op: &'static str,
-        /// Number asked for.
+        /// Number requested.
         count: usize,
-        /// Number that is there.
+        /// Number of elements.
         len: usize,
     },
 }

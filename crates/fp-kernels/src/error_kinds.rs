@@ -45,7 +45,7 @@ fn gpu() {
         Data { op: "select", source: DataError::NoAttention { row: 3 } },
         Driver { op: "select", source: driver },
     );
-    // Only a driver that is loaded has a text for its errors.
+    // Texts of driver errors need a loaded driver.
     every.retain(|error| !matches!(error, CudaError::Driver { .. }));
     check(&every);
     let missing = || LibraryMissing {

@@ -1,12 +1,12 @@
-//! The instruction sets that the CPU operations are compiled for.
+//! Instruction sets that the CPU operations are compiled for.
 
 use std::sync::OnceLock;
 
-/// An instruction set. All give the same bits; they differ in speed alone.
+/// An instruction set. All give the same bits; they differ only in speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isa {
-    /// What the compiler's baseline for the target offers.
+    /// The compiler's baseline for the target.
     Portable,
     /// AVX2, eight `f32` at a time.
     Avx2,
@@ -15,13 +15,13 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest one that this machine has, looked up once.
+    /// The widest one that this machine supports, detected once.
     pub fn best() -> Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| Isa::available().pop().unwrap_or(Isa::Portable))
     }
 
-    /// Every one that this machine has, narrowest first.
+    /// All that this machine supports, narrowest first.
     pub fn available() -> Vec<Isa> {
         #[allow(unused_mut)]
         let mut available = vec![Isa::Portable];
@@ -41,7 +41,7 @@ impl Isa {
         available
     }
 
-    /// `self` where this machine has it, the best one it has otherwise.
+    /// `self` if this machine supports it, otherwise the best one that it supports.
     pub(crate) fn or_best(self) -> Isa {
         let best = Isa::best();
         if (self as u8) <= (best as u8) {
@@ -54,8 +54,8 @@ impl Isa {
 
 /// Defines `fn $name(isa, args…)`, which runs `$body(args…)` compiled for `isa`.
 ///
-/// `$body` must be `#[inline(always)]`: it takes on the instruction set of the
-/// function that it is inlined into.
+/// `$body` must be `#[inline(always)]`: it is compiled for the instruction set of the function
+/// that it is inlined into.
 macro_rules! instantiate {
     ($(#[$doc:meta])* $vis:vis fn $name:ident $(<$generic:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
         $(#[$doc])*
@@ -67,7 +67,7 @@ macro_rules! instantiate {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
                 fn avx512 $(<$generic: $bound>)? ($($arg: $ty),*) $(-> $ret)? { $body($($arg),*) }
                 match isa.or_best() {
-                    // SAFETY: `or_best` yields only what was detected on this machine.
+                    // SAFETY: `or_best` returns only instruction sets detected on this machine.
                     $crate::Isa::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     $crate::Isa::Avx2 => return unsafe { avx2($($arg),*) },

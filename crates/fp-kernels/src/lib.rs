@@ -1,18 +1,16 @@
 //! The arithmetic of visual-token pruning, one function per operation.
 //!
-//! Each operation exists twice: [`cpu::reference`] is naive, sequential and in
-//! `f64`, written to be read beside the formula; the functions directly under
-//! [`cpu`] are what everything else calls. They run the instruction set found
-//! at run time ([`Isa`]) and give the same bits on every one of them, since
-//! lanes and reduction trees are fixed and nothing is contracted.
+//! Each operation exists twice: [`cpu::reference`] is naive, sequential and in `f64`, written to
+//! be compared with the formula; the functions directly under [`cpu`] are what all other code
+//! calls. They use the instruction set detected at run time ([`Isa`]) and give the same bits on
+//! every instruction set, since lanes and reduction trees are fixed and nothing is contracted.
 //!
-//! [`map`] is here for another reason: mapping a file into memory is `unsafe`, and
-//! all `unsafe` of the workspace is in this crate, but for where the Python package reads
-//! arrays of others. So is an allocator that counts, under the feature
-//! `counting-allocator`.
+//! [`map`] is in this crate because mapping a file into memory is `unsafe`, and all `unsafe` of
+//! the workspace is here, except where the Python package reads arrays of other libraries. For
+//! the same reason this crate has a counting allocator, under the feature `counting-allocator`.
 //!
-//! This crate knows slices and shapes. What a strategy is, and which statistic
-//! it reads, is the business of the crate above.
+//! This crate knows only slices and shapes. Strategies, and the statistics that they read, are
+//! defined in `fp-scoring`.
 //!
 //! ```
 //! use fp_kernels::cpu::{token_importance, top_r};

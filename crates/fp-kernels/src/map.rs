@@ -1,4 +1,4 @@
-//! Files as memory.
+//! Memory-mapped files.
 
 use std::fs::File;
 use std::io;
@@ -7,27 +7,25 @@ use std::path::Path;
 
 use memmap2::{Mmap, MmapOptions};
 
-/// A file whose bytes are read as memory, a page at a time when it is first
-/// looked at.
+/// A memory-mapped file, whose pages are read when they are first accessed.
 ///
-/// The file must stay as it is for as long as this value lives. One that is cut
-/// short meanwhile ends the process with a bus error at the first look past its new
-/// end, which no check can turn into an error; one that is overwritten gives old or
-/// new bytes.
+/// The file must not change while this value exists. If the file is truncated, the first access
+/// past its new end ends the process with a bus error, which no check can turn into an error; if
+/// it is overwritten, reads give old or new bytes.
 #[derive(Debug)]
 pub struct MappedFile {
     map: Mmap,
-    /// 0 for an empty file, of which a page is mapped that nobody reads.
+    /// 0 for an empty file, for which one unused page is mapped.
     len: usize,
 }
 
 impl MappedFile {
-    /// Maps the whole of the file at `path`, as long as it is now.
+    /// Maps the whole file at `path`, with its current length.
     ///
     /// # Errors
-    /// A file that can't be opened or mapped, or is none, such as a folder.
+    /// A path that can't be opened or mapped, or that isn't a file, such as a folder.
     pub fn open(path: &Path) -> io::Result<MappedFile> {
-        // Looked at before it is opened: opening a pipe waits.
+        // Checked before opening: opening a pipe blocks.
         let metadata = std::fs::metadata(path)?;
         if !metadata.is_file() {
             return Err(io::Error::new(
@@ -38,9 +36,9 @@ impl MappedFile {
         let file = File::open(path)?;
         let len = usize::try_from(file.metadata()?.len())
             .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        // SAFETY: the mapping is read-only and covers what the file holds. That
-        // nobody shortens or rewrites the file meanwhile is asked of the user, as
-        // the type says: the system offers no way to forbid it.
+        // SAFETY: the mapping is read-only and covers the file's contents. The type's
+        // documentation requires that nobody truncates or rewrites the file meanwhile, which the
+        // system can't enforce.
         let map = unsafe { MmapOptions::new().len(len.max(1)).map(&file)? };
         Ok(MappedFile { map, len })
     }
@@ -55,19 +53,19 @@ impl MappedFile {
         self.len == 0
     }
 
-    /// Some of the bytes; `None` where the file doesn't reach.
+    /// A range of the bytes; `None` if it exceeds the file.
     pub fn bytes(&self, range: Range<usize>) -> Option<&[u8]> {
         self.map.get(..self.len)?.get(range)
     }
 
-    /// Says that some bytes will be read soon, all of them and in order.
+    /// Announces that these bytes will soon be read, completely and in order.
     pub fn prefetch(&self, range: Range<usize>) {
         #[cfg(unix)]
         if self
             .bytes(range.clone())
             .is_some_and(|bytes| !bytes.is_empty())
         {
-            // Advice that isn't taken costs time alone.
+            // Ignoring this advice only costs time.
             let _ = self
                 .map
                 .advise_range(memmap2::Advice::WillNeed, range.start, range.len());
@@ -76,7 +74,7 @@ impl MappedFile {
         let _ = range;
     }
 
-    /// Says that some bytes won't be read soon: their pages stop counting as this
+    /// Announces that these bytes won't be read soon: their pages no longer count as this
     /// process's memory. They can still be read.
     pub fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
@@ -84,8 +82,8 @@ impl MappedFile {
             .bytes(range.clone())
             .is_some_and(|bytes| !bytes.is_empty())
         {
-            // SAFETY: pages of a read-only mapping of a file come back with the
-            // file's bytes when they are looked at again.
+            // SAFETY: pages of a read-only file mapping are read again from the file at the next
+            // access.
             let _ = unsafe {
                 self.map.unchecked_advise_range(
                     memmap2::UncheckedAdvice::DontNeed,
@@ -103,7 +101,7 @@ impl MappedFile {
 mod tests {
     use super::*;
 
-    /// A file of the test's own, gone with it.
+    /// A temporary file, removed when dropped.
     struct Scratch(std::path::PathBuf);
 
     impl Scratch {

@@ -1,34 +1,34 @@
-//! What is known of one attention row after it was read.
+//! Statistics of attention rows.
 
 /// How an attention row becomes a distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Normalization {
     /// `p = a / Σ a`.
     L1,
-    /// `p = softmax(a)`: a softmax of values that already went through one.
+    /// `p = softmax(a)`: a second softmax of values that already are softmax outputs.
     Softmax,
 }
 
-/// What to compute for each row.
+/// The statistics to compute for each row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StatisticsOptions {
     /// How `p` is made from the row.
     pub normalization: Normalization,
-    /// How many of the largest values [`HeadStatistics::top_k_sum`] adds; a row
-    /// that is shorter gives its sum.
+    /// How many of the largest values [`HeadStatistics::top_k_sum`] adds; for a shorter row it is
+    /// the sum of all values.
     pub top_k: usize,
     /// [`HeadStatistics::p_count`] counts the `p` that exceed this.
     pub threshold: f64,
-    /// Whether the statistics that need a sorted row are wanted. Without it
-    /// `top_k_sum` and `gini` are NaN.
+    /// Whether to compute the statistics that need a sorted row. Otherwise `top_k_sum` and `gini`
+    /// are NaN.
     pub order_statistics: bool,
 }
 
 /// The statistics of one attention row `a` of length N and of its distribution
 /// `p`, each in `f64`.
 ///
-/// A row whose values sum to 0 has no distribution under [`Normalization::L1`]:
-/// everything on `p`, and `gini`, is 0 then; [`HeadStatistics::sum`] tells.
+/// A row whose values sum to 0 has no distribution under [`Normalization::L1`]: all statistics of
+/// `p`, and `gini`, are then 0, and [`HeadStatistics::sum`] identifies such a row.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct HeadStatistics {
     /// Σ a.

@@ -67,7 +67,7 @@ fn assert_statistics(got: &HeadStatistics, expected: &HeadStatistics, row: &[f64
     assert_close("p_squares", got.p_squares, expected.p_squares, 0.0);
     assert_close("p_entropy", got.p_entropy, expected.p_entropy, n.ln());
     assert_close("gini", got.gini, expected.gini, 1.0);
-    // A count may differ where a p stands at the threshold to the last bit.
+    // A count may differ if a p equals the threshold up to rounding.
     let p = reference::normalize_row(row, Normalization::L1);
     if p.iter().all(|p| (p - threshold).abs() > 1e-15) {
         assert_eq!(got.p_count, expected.p_count);

@@ -1,4 +1,4 @@
-//! Which image tokens each head strategy keeps, on attention that is made up.
+//! The image tokens that each head strategy keeps, on made-up attention.
 //!
 //! `cargo run --release --package fp-scoring --example select_tokens`
 
@@ -10,8 +10,8 @@ const NUM_HEADS: usize = 4;
 /// A grid of 4 × 4 image tokens.
 const NUM_TOKENS: usize = 16;
 
-/// Attention of the last token to the image, `[heads, tokens]`: one head without a
-/// preference, one with a peak, one with two, and one that looks past the image.
+/// Attention of the last token to the image, `[heads, tokens]`: one head without a preference,
+/// one with a peak, one with two, and one with almost no attention to the image.
 fn attention() -> Vec<f32> {
     let mut rows = vec![0.0; NUM_HEADS * NUM_TOKENS];
     rows[..NUM_TOKENS].fill(0.05);

@@ -1,4 +1,4 @@
-//! How many tokens and how many heads.
+//! Numbers of kept tokens and of selected heads.
 
 /// A budget or a head count that can't be met.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -11,19 +11,19 @@ pub enum BudgetError {
     Kept {
         /// The budget in words.
         budget: String,
-        /// R as it came out.
+        /// The resulting R.
         kept: f64,
         /// N.
         num_image_tokens: usize,
     },
-    /// A layer average that no R gives.
+    /// A layer average that no R results in.
     #[error(
         "average_visual_tokens = {average} can't be reached by pruning after layer {prune_layer} of {num_layers} with {num_image_tokens} image tokens: it gives R = {kept}; the average must be between {lowest:.2} and {num_image_tokens}"
     )]
     Average {
         /// B.
         average: f64,
-        /// R as it came out.
+        /// The resulting R.
         kept: f64,
         /// K.
         prune_layer: usize,
@@ -31,7 +31,7 @@ pub enum BudgetError {
         num_layers: usize,
         /// N.
         num_image_tokens: usize,
-        /// The average that R = 1 gives.
+        /// The average for R = 1.
         lowest: f64,
     },
     /// K outside 1..L.
@@ -50,12 +50,12 @@ pub enum BudgetError {
         /// The stage's layer.
         after_layer: usize,
     },
-    /// A stage that lets through more tokens than entered it.
+    /// A stage that keeps more tokens than enter it.
     #[error("schedule: {tokens} tokens after layer {after_layer}, but only {entering} enter it")]
     StageTokens {
         /// The stage's layer.
         after_layer: usize,
-        /// Tokens that it lets through.
+        /// Tokens that it keeps.
         tokens: usize,
         /// Tokens that entered it.
         entering: usize,
@@ -153,7 +153,7 @@ impl std::fmt::Display for TokenBudget {
     }
 }
 
-/// (K·N + (L − K)·R) / L: the visual tokens that an average layer works on.
+/// (K·N + (L − K)·R) / L: the visual tokens in an average layer.
 pub fn average_visual_tokens(
     kept: f64,
     num_image_tokens: usize,
@@ -164,8 +164,8 @@ pub fn average_visual_tokens(
     (full + (num_layers - prune_layer) as f64 * kept) / num_layers as f64
 }
 
-/// h, how many heads are selected. There is no default of *all*: with every head
-/// selected all head strategies are the same method.
+/// h, the number of heads to select. *All* is not the default: with every head selected, all head
+/// strategies are the same method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeadCount {
@@ -175,9 +175,9 @@ pub enum HeadCount {
     Count(usize),
     /// H · numerator / denominator, rounded down; the study's grid is ¾, ½ and ¼.
     Share {
-        /// Above the line.
+        /// Numerator.
         numerator: usize,
-        /// Below it.
+        /// Denominator.
         denominator: usize,
     },
 }
@@ -189,7 +189,7 @@ impl HeadCount {
         denominator: 2,
     };
 
-    /// h of H heads.
+    /// h for H heads.
     ///
     /// # Errors
     /// h outside 1..=H.
@@ -202,7 +202,7 @@ impl HeadCount {
                 denominator,
             } => {
                 let share = num_heads.saturating_mul(numerator).checked_div(denominator);
-                // Half of one head, which nobody asked for by its number, is that head.
+                // Half of one head, which is only the default, is rounded up to that head.
                 let least = usize::from(*self == HeadCount::HALF);
                 share.unwrap_or(0).max(least)
             }

@@ -1,4 +1,4 @@
-//! How a model prunes.
+//! Configuration of a model's pruning.
 
 use crate::{HeadCount, HeadStrategy, Normalization, QueryStrategy, TokenBudget};
 
@@ -6,15 +6,15 @@ use crate::{HeadCount, HeadStrategy, Normalization, QueryStrategy, TokenBudget};
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PruneConfig {
-    /// Scores the heads.
+    /// Strategy that scores the heads.
     pub head_strategy: HeadStrategy,
-    /// Chooses the rows that the attention is read from.
+    /// Strategy that selects the rows to read attention from.
     pub query_strategy: QueryStrategy,
-    /// Makes distributions of rows.
+    /// How rows are normalized to distributions.
     pub normalization: Normalization,
     /// h, the number of top-scoring heads to average.
     pub num_selected_heads: HeadCount,
-    /// How many tokens stay.
+    /// How many tokens are kept.
     pub budget: TokenBudget,
     /// K, counted from 1: attention is read in layer K, tokens are dropped after it.
     pub prune_layer: usize,

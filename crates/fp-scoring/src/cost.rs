@@ -1,11 +1,11 @@
-//! What a forward pass costs, with and without pruning.
+//! Cost of a forward pass, with and without pruning.
 //!
 //! A decoder layer on n tokens with hidden size d and MLP width m takes
 //! 4nd² + 2n²d + 3ndm multiply-accumulates (MACs): four projections, QKᵀ and the
 //! weighted sum of V, three MLP matrices. One MAC is two FLOPs. The formula
-//! counts both halves of the attention square, as the literature does, although
-//! a causal mask needs only one. Norms, embeddings and the vocabulary head are
-//! left out: pruning doesn't change them.
+//! counts both halves of the attention square, as the literature does, although a causal mask
+//! needs only one. Norms, embeddings and the vocabulary head are excluded: pruning doesn't change
+//! them.
 
 use crate::named::UnknownName;
 use crate::{TokenLayout, TokenSchedule};
@@ -13,25 +13,25 @@ use crate::{TokenLayout, TokenSchedule};
 /// FLOPs per multiply-accumulate.
 pub const FLOPS_PER_MAC: f64 = 2.0;
 
-/// How many matrices an MLP is counted with.
+/// Number of matrices that an MLP is counted with.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum MlpConvention {
-    /// 3ndm: gate, up and down, what a LLaMA decoder has.
+    /// 3ndm: gate, up and down, as in a LLaMA decoder.
     #[default]
     ThreeMatrices,
-    /// 2ndm, as the first FastV paper counts.
+    /// 2ndm, as in the first FastV paper.
     TwoMatrices,
 }
 
 impl MlpConvention {
-    /// Both ways to count.
+    /// Both conventions.
     pub const ALL: &'static [MlpConvention] =
         &[MlpConvention::ThreeMatrices, MlpConvention::TwoMatrices];
 
-    /// Matrices of width m.
+    /// Number of matrices of width m.
     pub const fn num_matrices(self) -> usize {
         match self {
             MlpConvention::ThreeMatrices => 3,
@@ -79,13 +79,13 @@ impl DecoderShape {
         head_dim: 128,
     };
 
-    /// Names that [`DecoderShape::preset`] knows.
+    /// Names that [`DecoderShape::preset`] accepts.
     pub const PRESETS: &'static [&'static str] = &["llava-1.5-7b", "llava-1.5-13b"];
 
     /// The shape of a published model.
     ///
     /// # Errors
-    /// An unknown name, with the known ones.
+    /// An unknown name; the error lists the known ones.
     pub fn preset(name: &str) -> Result<Self, UnknownName> {
         match name {
             "llava-1.5-7b" => Ok(Self::LLAVA_1_5_7B),
@@ -98,17 +98,16 @@ impl DecoderShape {
         }
     }
 
-    /// Width of all query heads side by side, d where heads divide it.
+    /// Width of all query heads side by side; equal to d if H divides d.
     fn query_width(&self) -> f64 {
         self.num_heads as f64 * self.head_dim as f64
     }
 
-    /// MACs of one layer on `num_tokens`: 4nd² + 2n²d + 3ndm where every query
-    /// head has its own K and V. In general Q and O take 2nd·(H·head_dim), K and
-    /// V 2nd·(kv heads·head_dim), the attention square 2n²·(H·head_dim).
+    /// MACs of one layer on `num_tokens`: 4nd² + 2n²d + 3ndm if every query head has its own K
+    /// and V. In general Q and O take 2nd·(H·head_dim), K and V 2nd·(kv heads·head_dim), the
+    /// attention square 2n²·(H·head_dim).
     ///
-    /// Fractional token counts are taken as they are, since published tables
-    /// use them.
+    /// Fractional token counts are not rounded, since published tables use them.
     pub fn layer_macs(&self, num_tokens: f64, mlp: MlpConvention) -> f64 {
         let (n, d) = (num_tokens, self.hidden_size as f64);
         let kv_width = self.num_kv_heads as f64 * self.head_dim as f64;
@@ -118,8 +117,8 @@ impl DecoderShape {
         projections + attention + matrices * n * d * self.intermediate_size as f64
     }
 
-    /// MACs of a prefill that each layer sees `num_other` tokens beside the visual ones
-    /// of `schedule` in: 0 counts visual tokens alone.
+    /// MACs of a prefill in which each layer runs on the visual tokens of `schedule` and
+    /// `num_other` other tokens; 0 counts visual tokens only.
     pub fn prefill_macs(
         &self,
         schedule: &TokenSchedule,
@@ -132,23 +131,22 @@ impl DecoderShape {
             .sum()
     }
 
-    /// Bytes of K and V where the layers hold `lengths` tokens, `[L]`.
+    /// Bytes of K and V if the layers hold `lengths` tokens, `[L]`.
     pub fn kv_bytes(
         &self,
         lengths: impl IntoIterator<Item = usize>,
         bytes_per_value: usize,
     ) -> u128 {
-        // Products of five sizes given by hand overflow 64 bits.
+        // Products of five user-given sizes can overflow 64 bits.
         let values_per_token = 2 * self.num_kv_heads as u128 * self.head_dim as u128;
         let tokens: u128 = lengths.into_iter().map(|length| length as u128).sum();
         tokens * values_per_token * bytes_per_value as u128
     }
 
-    /// MACs of scoring itself, for a model whose attention kernel doesn't hand
-    /// out its rows: `num_query_rows` × `num_keys` × H·head_dim to make the rows
-    /// again, then one operation for each of H × N values that is read, per row to
-    /// combine the rows, once for the heads' statistics, once for the mean over
-    /// the selected heads. Nothing for no rows.
+    /// MACs of scoring itself, for a model whose attention kernel does not return its rows:
+    /// `num_query_rows` × `num_keys` × H·head_dim to compute the rows again, then one operation
+    /// for each of the H × N values read: per row to combine the rows, once for the heads'
+    /// statistics, once for the mean over the selected heads. Zero for no rows.
     pub fn scoring_macs(
         &self,
         num_query_rows: usize,
@@ -164,10 +162,10 @@ impl DecoderShape {
     }
 }
 
-/// One prefill under a token schedule, beside the unpruned one.
+/// One prefill under a token schedule, compared with the unpruned prefill.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct PrunedCost {
-    /// How the MLP was counted.
+    /// Convention for counting the MLP.
     pub mlp: MlpConvention,
     /// R, the visual tokens that enter the last layer.
     pub kept: usize,
@@ -177,7 +175,7 @@ pub struct PrunedCost {
     pub visual_macs: f64,
     /// The same without pruning.
     pub unpruned_visual_macs: f64,
-    /// MACs on the whole sequence, scoring not included.
+    /// MACs on the whole sequence, excluding scoring.
     pub sequence_macs: f64,
     /// The same without pruning.
     pub unpruned_sequence_macs: f64,
@@ -190,9 +188,8 @@ pub struct PrunedCost {
 }
 
 impl PrunedCost {
-    /// Cost of a prompt of `layout` whose layers see the visual tokens of `schedule`,
-    /// scored from `num_query_rows` rows (0: not scored), with `bytes_per_value` in the
-    /// KV cache.
+    /// Cost of a prompt of `layout` whose layers run on the visual tokens of `schedule`, scored
+    /// from `num_query_rows` rows (0: no scoring), with `bytes_per_value` in the KV cache.
     pub fn new(
         shape: &DecoderShape,
         layout: &TokenLayout,
@@ -222,12 +219,12 @@ impl PrunedCost {
         }
     }
 
-    /// MACs on image tokens as a share of the unpruned ones.
+    /// MACs on image tokens as a fraction of the unpruned MACs.
     pub fn visual_ratio(&self) -> f64 {
         self.visual_macs / self.unpruned_visual_macs
     }
 
-    /// MACs on the whole sequence, scoring included, as a share of the unpruned ones.
+    /// MACs on the whole sequence, including scoring, as a fraction of the unpruned MACs.
     pub fn sequence_ratio(&self) -> f64 {
         (self.sequence_macs + self.scoring_macs) / self.unpruned_sequence_macs
     }
@@ -237,7 +234,7 @@ impl PrunedCost {
         FLOPS_PER_MAC * self.visual_macs
     }
 
-    /// FLOPs on the whole sequence, scoring included.
+    /// FLOPs on the whole sequence, including scoring.
     pub fn sequence_flops(&self) -> f64 {
         FLOPS_PER_MAC * (self.sequence_macs + self.scoring_macs)
     }
@@ -281,7 +278,7 @@ mod tests {
         assert_eq!(costs.map(|cost| tera(cost.visual_macs)), pruned);
         assert_eq!(costs[0].unpruned_kv_bytes as f64 / MIB, kv[0]);
         for (cost, kv) in costs.iter().zip(&kv[1..]) {
-            // Stated to four decimals.
+            // Published to four decimals.
             assert!(
                 (cost.kv_bytes as f64 / MIB - kv).abs() <= 0.5e-4,
                 "{cost:?}"
@@ -309,7 +306,7 @@ mod tests {
     fn one_layers_average_of_fastv() {
         // 13B, two MLP matrices, 612 tokens of which 576 are visual, in 10⁹ MACs.
         let shape = DecoderShape::LLAVA_1_5_13B;
-        // The paper's numbers of tokens aren't whole ones.
+        // The paper's token counts are fractional.
         let average = |prune_layer: usize, retained: f64| {
             let after = 612.0 - 576.0 * (1.0 - retained);
             let layer = |tokens| shape.layer_macs(tokens, MlpConvention::TwoMatrices);

@@ -5,9 +5,9 @@ use crate::{KeptTokens, ScoringError};
 /// Agreement of one pair of strategies over samples.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Equivalence {
-    /// Mean Jaccard of the kept sets.
+    /// Mean Jaccard index of the kept sets.
     pub mean_jaccard: f64,
-    /// Share of samples in which the kept sets are identical.
+    /// Fraction of samples in which the kept sets are identical.
     pub identical_share: f64,
 }
 
@@ -16,7 +16,7 @@ pub struct Equivalence {
 pub struct EquivalenceMatrix {
     labels: Vec<String>,
     num_samples: usize,
-    /// Sum of Jaccards and count of identical sets, row-major.
+    /// Sum of Jaccard indices and count of identical sets, row-major.
     sums: Vec<(f64, usize)>,
 }
 
@@ -31,10 +31,10 @@ impl EquivalenceMatrix {
         }
     }
 
-    /// Adds one sample: what each selection kept, in the order of the labels.
+    /// Adds one sample: the tokens that each selection kept, in the order of the labels.
     ///
     /// # Errors
-    /// Another number of selections than there are labels.
+    /// A number of selections that differs from the number of labels.
     pub fn add_sample(&mut self, kept: &[&KeptTokens]) -> Result<(), ScoringError> {
         let n = self.labels.len();
         if kept.len() != n {
@@ -55,17 +55,18 @@ impl EquivalenceMatrix {
         Ok(())
     }
 
-    /// The selections compared.
+    /// Labels of the selections.
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
 
-    /// Samples added so far.
+    /// Number of samples added so far.
     pub fn num_samples(&self) -> usize {
         self.num_samples
     }
 
-    /// Agreement of selections `i` and `j`; none before the first sample or outside the labels.
+    /// Agreement of selections `i` and `j`; `None` before the first sample, or for an index
+    /// outside the labels.
     pub fn get(&self, i: usize, j: usize) -> Option<Equivalence> {
         let n = self.labels.len();
         if self.num_samples == 0 || i >= n || j >= n {

@@ -1,4 +1,4 @@
-//! What can be wrong with attention or with what is asked of it.
+//! Errors in attention, or in the requested selection.
 
 use std::error::Error;
 use std::fmt;
@@ -8,24 +8,24 @@ use fp_kernels::KernelError;
 
 use crate::{BudgetError, UnknownName};
 
-/// An error of another library, or a text of its own.
+/// An error of another library, or a text.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why no selection was made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScoringError {
-    /// An attention value that no softmax gives.
+    /// An attention value that no softmax produces.
     #[error(
         "attention of {}head {head}{} to image token {token} is {value}; after a softmax it is finite and not negative",
         place("layer", *layer), row.map_or(String::new(), |row| format!(" from row {row}"))
     )]
     InvalidAttention {
-        /// Layer K, counted from 1, where it is known.
+        /// Layer K, counted from 1, if known.
         layer: Option<usize>,
         /// Head, counted from 0.
         head: usize,
-        /// Row in the sequence, where it is known.
+        /// Row in the sequence, if known.
         row: Option<usize>,
         /// Image token, counted from 0.
         token: usize,
@@ -38,18 +38,18 @@ pub enum ScoringError {
         if rows.is_empty() { String::new() } else { format!(" (rows {rows:?})") }
     )]
     NoAttention {
-        /// The rows, where they are known.
+        /// The rows, if known.
         rows: Vec<usize>,
     },
-    /// There is no row to read.
+    /// No row to read.
     #[error("no query row to read: the sequence has neither a token before nor after the image")]
     NoQueryRows,
     /// A row that a strategy reads was not given.
     #[error("row {row} is needed, but attention was given of rows {given:?} only")]
     MissingRow {
-        /// The row that is missing.
+        /// The missing row.
         row: usize,
-        /// The rows that are there.
+        /// The given rows.
         given: Vec<usize>,
     },
     /// Rows that are not ascending or lie outside the sequence.
@@ -60,14 +60,14 @@ pub enum ScoringError {
         /// S.
         sequence_len: usize,
     },
-    /// An image range that doesn't lie in the sequence.
+    /// An image range outside the sequence.
     #[error(
         "image range {start}..{end} doesn't lie in a sequence of {sequence_len} tokens; it is half open, so 35..611 holds 576 tokens"
     )]
     ImageRange {
         /// First image token.
         start: usize,
-        /// One past the last.
+        /// One past the last image token.
         end: usize,
         /// S.
         sequence_len: usize,
@@ -77,15 +77,15 @@ pub enum ScoringError {
     TooFewHeads {
         /// The strategy.
         strategy: &'static str,
-        /// Heads it needs.
+        /// Number of heads that it needs.
         needed: usize,
-        /// Heads given.
+        /// Number of heads given.
         got: usize,
     },
     /// Kept tokens that are not ascending, repeat, or lie outside the image.
     #[error("kept tokens must be ascending, unique and below {num_image_tokens}; {token} is not")]
     InvalidKeptTokens {
-        /// The first that breaks the rule.
+        /// The first invalid token.
         token: usize,
         /// N.
         num_image_tokens: usize,
@@ -98,14 +98,14 @@ pub enum ScoringError {
         /// The value found.
         value: f64,
     },
-    /// Two things that should cover the same tokens don't.
+    /// Two values that should cover the same tokens differ in length.
     #[error("{what} has {got} entries, {expected} are needed")]
     LengthMismatch {
-        /// What has the wrong length.
+        /// The value with the wrong length.
         what: &'static str,
-        /// Length needed.
+        /// Expected length.
         expected: usize,
-        /// Length found.
+        /// Actual length.
         got: usize,
     },
     /// One sample of a batch can't be scored.
@@ -113,33 +113,33 @@ pub enum ScoringError {
     Sample {
         /// Index in the batch.
         sample: usize,
-        /// Why.
+        /// Its error.
         source: Box<ScoringError>,
     },
     /// A budget or head count that can't be met.
     #[error(transparent)]
     Budget(#[from] BudgetError),
-    /// A name that nothing has.
+    /// An unknown name.
     #[error(transparent)]
     UnknownName(#[from] UnknownName),
     /// Scoring on a GPU failed.
     #[error("scoring on the GPU failed")]
     Gpu {
-        /// The operation, what it found, and where.
+        /// The operation and the error that it found.
         source: SharedError,
     },
-    /// A shape that a buffer doesn't fill.
+    /// A buffer that does not fill its shape.
     #[error(transparent)]
     Kernel(KernelError),
 }
 
-/// An error of a kind that is known only where it comes from, shared so that the one it
-/// caused can be cloned. Equal are errors that say the same.
+/// An error whose type is known only at its origin, shared so that the error that wraps it can be
+/// cloned. Errors with equal texts compare equal.
 #[derive(Clone)]
 pub struct SharedError(Arc<dyn Error + Send + Sync>);
 
 impl SharedError {
-    /// Shares `error`, a text or any error.
+    /// Wraps `error`, which may be a text or any error.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> SharedError {
         SharedError(Arc::from(error.into()))
     }
@@ -193,7 +193,7 @@ impl From<KernelError> for ScoringError {
 }
 
 impl ScoringError {
-    /// The same error, naming the layer that the attention came from.
+    /// Adds the layer that the attention came from.
     #[must_use]
     pub(crate) fn in_layer(self, layer: Option<usize>) -> Self {
         match self {
@@ -214,7 +214,7 @@ impl ScoringError {
         }
     }
 
-    /// The same error, naming the rows that were read.
+    /// Adds the rows that were read.
     #[must_use]
     pub(crate) fn naming_rows(self, rows: &[usize]) -> Self {
         match self {

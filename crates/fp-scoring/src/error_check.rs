@@ -1,12 +1,12 @@
-//! What holds of every kind of error of every crate, whose tests include this file: a text
-//! is told once, and no cause is lost.
+//! Checks of all error types of every crate, whose tests include this file: no text is repeated,
+//! and no cause is lost.
 
 use std::error::Error;
 
-/// What every error wraps in the end that wraps one at all.
+/// The innermost cause in every test error that wraps one.
 pub(crate) const CAUSE: &str = "what began it all";
 
-/// Every variant of an error type, with an expression for each of its fields (`0` for an
+/// Lists every variant of an error type, with an expression for each of its fields (`0` for an
 /// unnamed one). Doesn't compile while a variant is missing.
 macro_rules! every_variant {
     ($type:ident: $($variant:ident { $($field:tt: $value:expr),* $(,)? }),+ $(,)?) => {{
@@ -21,8 +21,8 @@ macro_rules! every_variant {
     }};
 }
 
-/// Holds that no link of an error's chain has the text of its source in its own, and that
-/// what an error wraps is reached by its sources, once.
+/// Asserts that no error in the chain contains its source's text, and that a wrapped error is
+/// reached through its sources exactly once.
 pub(crate) fn check<E: Error>(every: &[E]) {
     for error in every {
         let mut causes = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn check<E: Error>(every: &[E]) {
             causes.push(source.to_string());
             next = source.source();
         }
-        // Some errors of other libraries are the text of their own source.
+        // Some errors of other libraries have the same text as their source.
         causes.dedup();
         let texts = [vec![error.to_string()], causes].concat();
         for pair in texts.windows(2) {

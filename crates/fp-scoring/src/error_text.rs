@@ -1,12 +1,12 @@
-//! An error with everything that led to it, every text once.
+//! Text of an error with all its causes, without repetition.
 
 use std::error::Error;
 
-/// The texts of an error and of its causes, outermost first, no text twice.
+/// The texts of an error and of its causes, outermost first, without repetition.
 ///
-/// The error types of this project never repeat the text of their source. Those of
-/// other libraries often do, so a cause that was told already is left out here, and one
-/// that begins with the text before it replaces that.
+/// The error types of this project never repeat the text of their source. Those of other
+/// libraries often do, so a cause whose text is already included is omitted, and a cause that
+/// begins with the text before it replaces that text.
 pub fn error_chain(error: &dyn Error) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
@@ -22,13 +22,13 @@ pub fn error_chain(error: &dyn Error) -> Vec<String> {
     texts
 }
 
-/// An error and its causes in one line, as it is shown to people and kept in records:
-/// `cannot read a.json: No such file or directory (os error 2)`.
+/// An error and its causes in one line, as shown to users and stored in records: `cannot read
+/// a.json: No such file or directory (os error 2)`.
 pub fn error_text(error: &dyn Error) -> String {
     error_chain(error).join(": ")
 }
 
-/// Whether `text` is `start`, a colon, and more.
+/// Whether `text` is `start` followed by a colon and more.
 fn continues(text: &str, start: &str) -> bool {
     let rest = text.strip_prefix(start);
     rest.is_some_and(|rest| rest.starts_with(':'))
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn every_text_once() {
         assert_eq!(error_text(&chain(&["a", "b", "c"])), "a: b: c");
-        // As libraries do it that print their cause and name it as their source too.
+        // As in libraries that print their cause and also return it as their source.
         assert_eq!(error_text(&chain(&["a: b: c", "b: c", "c"])), "a: b: c");
         assert_eq!(
             error_text(&chain(&["p05.png", "p05.png: cut off"])),

@@ -1,23 +1,23 @@
-//! Files as they are expected: regular, and not larger than what can be held.
+//! Opens and reads files with checks: only regular files, up to a maximum size.
 //!
-//! Opening a pipe waits for somebody to write into it, a device may never end, and a sparse
-//! file of a few blocks can be as long as it likes. Each is told in a sentence instead.
+//! Opening a pipe waits for a writer, reading a device may never end, and a sparse file of a few
+//! blocks can have any length. Each of these is an error with an explanation instead.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-/// Bytes that a file may have which is read as a whole.
+/// Maximum size of a file that is read as a whole, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
-/// Bytes that a line of a file may have.
+/// Maximum length of a line, in bytes.
 const MOST_OF_LINE: u64 = 1 << 28;
 
-/// Opens a file to read it, unless it is a pipe, a device or a socket.
+/// Opens a file for reading, unless it is a pipe, a device or a socket.
 ///
 /// # Errors
-/// As [`File::open`], or something else than a file.
+/// Those of [`File::open`], and a path that isn't a file.
 pub fn open_file(path: &Path) -> io::Result<File> {
-    // Looked at before it is opened: opening a pipe waits.
+    // Checked before opening: opening a pipe blocks.
     let metadata = std::fs::metadata(path)?;
     if metadata.is_file() || metadata.is_dir() {
         return File::open(path);
@@ -31,7 +31,7 @@ pub fn open_file(path: &Path) -> io::Result<File> {
 /// Reads a whole file.
 ///
 /// # Errors
-/// As [`open_file`], and a file of more than a gibibyte.
+/// As [`open_file`], and a file of more than one gibibyte.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let file = open_file(path)?;
     let length = file.metadata()?.len();
@@ -47,7 +47,7 @@ pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a whole file of text in UTF-8.
+/// Reads a whole UTF-8 text file.
 ///
 /// # Errors
 /// As [`read_file`], and bytes that aren't UTF-8.
@@ -56,10 +56,11 @@ pub fn read_text_file(path: &Path) -> io::Result<String> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Appends a line with its end to `line`; gives its bytes, 0 at the end of the file.
+/// Appends a line with its line end to `line`, and returns its number of bytes, 0 at the end of
+/// the file.
 ///
 /// # Errors
-/// What can't be read, and a line of more than 256 MiB.
+/// A read error, and a line of more than 256 MiB.
 pub fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
     let read = file.take(MOST_OF_LINE + 1).read_until(b'\n', line)?;
     if read as u64 > MOST_OF_LINE {
@@ -75,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder of this test's own, which goes with it.
+    /// A temporary folder, removed when dropped.
     struct Folder(std::path::PathBuf);
 
     impl Folder {

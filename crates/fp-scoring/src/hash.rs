@@ -1,11 +1,11 @@
-//! Hash functions whose values are the same on every machine, for ever: random choices,
+//! Hash functions with the same values on every machine and in every version: random choices,
 //! dummy weights, scenes and records depend on them.
 
-/// 2⁶⁴ over the golden ratio, made odd: what the state of SplitMix64 grows by.
+/// 2⁶⁴ divided by the golden ratio, made odd: the increment of SplitMix64's state.
 pub const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The finaliser of SplitMix64, one to one: of the states seed + i · [`GOLDEN_GAMMA`],
-/// i = 1, 2, …, it makes the generator's outputs.
+/// The finaliser of SplitMix64, a bijection: from the states seed + i · [`GOLDEN_GAMMA`], i = 1,
+/// 2, …, it computes the generator's outputs.
 ///
 /// Source: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014.
 pub const fn split_mix(state: u64) -> u64 {
@@ -20,7 +20,7 @@ pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     fnv1a_seeded(0, bytes)
 }
 
-/// 64-bit FNV-1a whose first state is changed by `seed`; 0 changes nothing.
+/// 64-bit FNV-1a with a seeded initial state; seed 0 gives plain FNV-1a.
 pub fn fnv1a_seeded(seed: u64, bytes: impl IntoIterator<Item = u8>) -> u64 {
     let start = seed ^ 0xcbf2_9ce4_8422_2325;
     bytes.into_iter().fold(start, |hash, byte| {

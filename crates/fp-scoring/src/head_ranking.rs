@@ -1,15 +1,15 @@
-//! Heads ranked once, by their mean score over many samples.
+//! Ranks heads once, by their mean score over many samples.
 //!
-//! A head strategy chooses heads sample by sample. Its static variant keeps the h heads with
-//! the highest mean score over the samples that it was ranked on, whatever comes after. Where
-//! the two do equally well, nothing is gained by choosing per sample.
+//! A head strategy selects heads for each sample. Its static variant selects, for every later
+//! sample, the h heads with the highest mean score over the samples that it was ranked on. If
+//! both do equally well, selecting per sample gains nothing.
 
 use fp_kernels::cpu::top_r;
 use serde::{Deserialize, Serialize};
 
 use crate::ScoringError;
 
-/// The sum of each head's scores, and of how many samples it is one.
+/// The sum of each head's scores, and the number of samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeadRanking {
     sums: Vec<f64>,
@@ -18,7 +18,7 @@ pub struct HeadRanking {
 }
 
 impl HeadRanking {
-    /// A ranking of `num_heads` heads by no sample yet.
+    /// An empty ranking of `num_heads` heads.
     pub fn new(num_heads: usize) -> HeadRanking {
         HeadRanking {
             sums: vec![0.0; num_heads],
@@ -27,12 +27,12 @@ impl HeadRanking {
         }
     }
 
-    /// Adds one sample's scores `[H]`. A head without a score (−∞: it has no mass, or
-    /// `hierarchical` left it out) counts as the lowest score of the sample; a sample in
-    /// which no head has one is only counted.
+    /// Adds one sample's scores `[H]`. A head without a score (−∞: without mass, or not a
+    /// candidate of `hierarchical`) counts as the lowest score of the sample; a sample in which
+    /// no head has a score is only counted.
     ///
     /// # Errors
-    /// Another number of heads.
+    /// A number of scores that differs from the number of heads.
     pub fn add(&mut self, scores: &[f64]) -> Result<(), ScoringError> {
         if scores.len() != self.sums.len() {
             return Err(ScoringError::LengthMismatch {
@@ -53,27 +53,27 @@ impl HeadRanking {
         Ok(())
     }
 
-    /// Samples that the ranking is by.
+    /// Number of samples in the ranking.
     pub fn num_samples(&self) -> usize {
         self.num_samples
     }
 
-    /// Samples in which no head had a score.
+    /// Number of samples in which no head had a score.
     pub fn num_without_scores(&self) -> usize {
         self.num_without_scores
     }
 
-    /// Mean score of each head, `[H]`; none where no sample had one.
+    /// Mean score of each head, `[H]`; `None` if no sample had scores.
     pub fn means(&self) -> Option<Vec<f64>> {
         let count = self.num_samples as f64;
         (self.num_samples > 0).then(|| self.sums.iter().map(|sum| sum / count).collect())
     }
 
-    /// The h heads with the highest means, ascending; ties to the lower index. None where
-    /// no sample had a score.
+    /// The h heads with the highest means, ascending; ties go to the lower index. `None` if no
+    /// sample had scores.
     ///
     /// # Errors
-    /// h of 0 or above H.
+    /// h = 0, or h above H.
     pub fn top(&self, num_selected_heads: usize) -> Result<Option<Vec<usize>>, ScoringError> {
         self.means()
             .map(|means| Ok(top_r(&means, num_selected_heads)?.kept))

@@ -1,18 +1,18 @@
-//! Which image tokens stay.
+//! Kept image tokens.
 
 use crate::ScoringError;
 use crate::hash::fnv1a;
 
-/// Image tokens that are kept: image-relative, ascending, unique.
+/// Kept image tokens: relative to the image, ascending, unique.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct KeptTokens(Vec<usize>);
 
 impl KeptTokens {
-    /// Takes tokens that are ascending, unique and below N.
+    /// Accepts tokens that are ascending, unique and below N.
     ///
     /// # Errors
-    /// Names the first token that breaks the rule.
+    /// The first token that violates this.
     pub fn new(tokens: Vec<usize>, num_image_tokens: usize) -> Result<Self, ScoringError> {
         let mut next_allowed = 0;
         for &token in &tokens {
@@ -27,13 +27,13 @@ impl KeptTokens {
         Ok(KeptTokens(tokens))
     }
 
-    /// For tokens that a selection made, which yields nothing else.
+    /// For tokens of a selection, which always satisfy this.
     pub(crate) fn from_selection(tokens: Vec<usize>) -> Self {
         debug_assert!(tokens.is_sorted_by(|a, b| a < b));
         KeptTokens(tokens)
     }
 
-    /// Every one of N tokens.
+    /// All of N tokens.
     pub fn all(num_image_tokens: usize) -> Self {
         KeptTokens((0..num_image_tokens).collect())
     }
@@ -48,13 +48,13 @@ impl KeptTokens {
         self.0.len()
     }
 
-    /// Whether nothing is kept.
+    /// Whether no token is kept.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// 64-bit FNV-1a over the indices as little-endian `u32`: equal sets have
-    /// equal hashes on every machine.
+    /// 64-bit FNV-1a over the indices as little-endian `u32`: equal sets have equal hashes on
+    /// every machine.
     pub fn hash64(&self) -> u64 {
         let bytes = self
             .0
@@ -63,7 +63,7 @@ impl KeptTokens {
         fnv1a(bytes)
     }
 
-    /// |A ∩ B| / |A ∪ B|; 1 for two empty sets.
+    /// Jaccard index |A ∩ B| / |A ∪ B|; 1 for two empty sets.
     pub fn jaccard(&self, other: &KeptTokens) -> f64 {
         let (mut shared, mut others) = (0, other.0.iter().peekable());
         for token in &self.0 {

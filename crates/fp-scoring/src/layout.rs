@@ -1,11 +1,11 @@
-//! Where the image stands in the sequence.
+//! Position of the image in the sequence.
 
 use std::ops::Range;
 
 use crate::ScoringError;
 
-/// The three stretches of a prompt: system, image, text. *Text* is everything
-/// after the image, the template's tail included.
+/// The three parts of a prompt: system, image, text. *Text* is everything after the image,
+/// including the end of the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TokenLayout {
     /// Tokens before the image.
@@ -17,11 +17,11 @@ pub struct TokenLayout {
 }
 
 impl TokenLayout {
-    /// The layout of a sequence of `sequence_len` tokens whose image stands at
-    /// `image_range` (half open).
+    /// The layout of a sequence of `sequence_len` tokens with the image at `image_range` (half
+    /// open).
     ///
     /// # Errors
-    /// A range that is empty, reversed, or reaches past the sequence.
+    /// A range that is empty, reversed, or extends past the sequence.
     pub fn new(image_range: Range<usize>, sequence_len: usize) -> Result<Self, ScoringError> {
         if image_range.start >= image_range.end || image_range.end > sequence_len {
             return Err(ScoringError::ImageRange {
@@ -47,7 +47,7 @@ impl TokenLayout {
         self.num_system..self.num_system + self.num_image
     }
 
-    /// Positions of everything after the image.
+    /// Positions of all tokens after the image.
     pub fn text_range(&self) -> Range<usize> {
         self.num_system + self.num_image..self.sequence_len()
     }

@@ -1,9 +1,9 @@
-//! Which attention heads and which query tokens tell which visual tokens to keep.
+//! Finds the attention heads and query tokens that best identify the visual tokens to keep.
 //!
-//! A [`QueryStrategy`] turns the attention rows of layer K into one row per
-//! head, a [`HeadStrategy`] scores the heads, and the mean over the best of them
-//! is each image token's importance. The R most important are kept. Everything
-//! that decided the outcome stands in the [`SelectionAudit`] beside it.
+//! A [`QueryStrategy`] combines the attention rows of layer K to one row per head, a
+//! [`HeadStrategy`] scores the heads, and the mean over the heads with the highest scores is each
+//! image token's importance. The R most important tokens are kept. The [`SelectionAudit`] of a
+//! selection records what decided it.
 //!
 //! ```
 //! use fp_scoring::{HeadCount, HeadStrategy, ImageAttention, Normalization, SelectOptions, score_all};
@@ -23,7 +23,7 @@
 //! # Ok::<(), fp_scoring::ScoringError>(())
 //! ```
 //!
-//! This crate sees slices and shapes, never model tensors.
+//! This crate works on slices and shapes, never on model tensors.
 
 mod audit;
 mod budget;

@@ -1,17 +1,17 @@
-//! Enums whose variants are known by a name in configs, flags and reports.
+//! Enums whose variants have names in configs, flags and reports.
 
-/// What the documentation, `finepruner strategies` and reports say of a strategy.
+/// Description of a strategy in the documentation, `finepruner strategies` and reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StrategyCard {
-    /// What is computed, in the notation of the study.
+    /// The computation, in the notation of the study.
     pub formula: &'static str,
-    /// Why it might tell which tokens matter; registered before any run.
+    /// Why it might identify the important tokens; registered before any run.
     pub hypothesis: &'static str,
-    /// Where the measure comes from.
+    /// Source of the measure.
     pub source: &'static str,
 }
 
-/// A name that no variant has.
+/// An unknown name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown {kind} `{name}`{}; expected one of: {}",
@@ -19,16 +19,16 @@ pub struct StrategyCard {
     known.join(", ")
 )]
 pub struct UnknownName {
-    /// What kind of thing was to be named.
+    /// Kind of the named thing.
     pub kind: &'static str,
-    /// The name as given.
+    /// The given name.
     pub name: String,
-    /// The names that there are.
+    /// The known names.
     pub known: &'static [&'static str],
 }
 
-/// The name among `known` that is a few letters off `name`, if there is one. Upper and
-/// lower case are the same.
+/// The name among `known` that differs from `name` by a few letters, if there is one. Case is
+/// ignored.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     known
@@ -39,7 +39,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
-/// ` (did you mean …?)` where [`nearest`] finds a name, else nothing.
+/// ` (did you mean …?)` if [`nearest`] finds a name, otherwise an empty string.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map_or(String::new(), |known| format!(" (did you mean `{known}`?)"))
 }
@@ -59,8 +59,8 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// Defines an enum whose variants have a name: `name()`, `ALL`, `Display`,
-/// `FromStr` and serde all speak it. The workspace's own; callers need serde.
+/// Defines an enum whose variants have names, with `name()`, `ALL`, `Display`, `FromStr` and
+/// serde by name. For use within the workspace; callers need serde.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! named_enum {

@@ -1,27 +1,26 @@
-//! How many visual tokens enter each decoder layer: what everything that is counted
-//! derives from.
+//! Number of visual tokens that enter each decoder layer, which determines all costs.
 //!
-//! A method drops tokens at one or several layers. Whatever it looks at to choose them,
-//! its multiply-accumulates, its KV cache and its average number of tokens follow from
-//! the number of tokens that enter each layer alone.
+//! A method drops tokens at one or several layers. Whatever it reads to select them, its
+//! multiply-accumulates, its KV cache and its average number of tokens depend only on the number
+//! of tokens that enter each layer.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{BudgetError, Site};
 
-/// Where the number of visual tokens changes, and to what.
+/// A change of the number of visual tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleStage {
-    /// Tokens are dropped after this layer, counted from 1; 0 is before the first one.
+    /// Tokens are dropped after this layer, counted from 1; 0 means before layer 1.
     pub after_layer: usize,
-    /// Visual tokens that enter the layers behind it.
+    /// Visual tokens that enter the following layers.
     pub tokens: usize,
 }
 
-/// Stages as people write them: `3:309,7:204,16:113`, each a layer and the number of
-/// visual tokens that enter the layers after it.
+/// Stages in their text form `3:309,7:204,16:113`: each is a layer and the number of visual
+/// tokens that enter the layers after it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ScheduleStages(pub Vec<ScheduleStage>);
 
@@ -29,7 +28,7 @@ pub struct ScheduleStages(pub Vec<ScheduleStage>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a schedule: expected LAYER:TOKENS pairs such as 3:309,7:204,16:113")]
 pub struct ScheduleSyntax {
-    /// The text as given.
+    /// The given text.
     pub text: String,
 }
 
@@ -77,7 +76,7 @@ impl TokenSchedule {
     /// N = `num_image_tokens` through layer K = `prune_layer`, `kept` after it.
     ///
     /// # Errors
-    /// K outside 1..L, or more tokens kept than there are. Keeping none is possible.
+    /// K outside 1..L, or more tokens kept than there are. Keeping none is allowed.
     pub fn one_stage(
         num_layers: usize,
         num_image_tokens: usize,
@@ -97,11 +96,11 @@ impl TokenSchedule {
         Self::from_stages(num_layers, num_image_tokens, &[stage])
     }
 
-    /// N = `num_image_tokens` until the first stage, then what each stage lets through.
+    /// N = `num_image_tokens` until the first stage, then the number that each stage keeps.
     ///
     /// # Errors
-    /// A stage at or behind the last layer, stages whose layers don't ascend, or one
-    /// that lets through more tokens than entered it.
+    /// A stage at or after the last layer, stages whose layers don't ascend, or a stage that
+    /// keeps more tokens than enter it.
     pub fn from_stages(
         num_layers: usize,
         num_image_tokens: usize,
@@ -136,11 +135,11 @@ impl TokenSchedule {
         Ok(TokenSchedule(entering))
     }
 
-    /// As [`TokenSchedule::from_stages`], of sites and what is kept at each. Of several
-    /// before layer 1 the last one counts.
+    /// As [`TokenSchedule::from_stages`], from sites and the number of tokens kept at each. Of
+    /// several stages before layer 1 the last one counts.
     ///
     /// # Errors
-    /// As there.
+    /// As [`TokenSchedule::from_stages`].
     pub fn from_sites(
         num_layers: usize,
         num_image_tokens: usize,
@@ -170,7 +169,7 @@ impl TokenSchedule {
         self.0.len()
     }
 
-    /// Visual tokens that enter the last layer: what is kept in the end.
+    /// Visual tokens that enter the last layer.
     pub fn last(&self) -> usize {
         self.0.last().copied().unwrap_or(0)
     }
@@ -180,10 +179,10 @@ impl TokenSchedule {
         self.mean(self.0.iter().sum())
     }
 
-    /// The mean over layers of the tokens that *leave* a layer, as SparseVLM counts
-    /// (its 192, 128 and 64 are 206.5, 145.4 and 82.3 by what enters).
+    /// The mean over layers of the tokens that *leave* a layer, as SparseVLM counts (its 192, 128
+    /// and 64 are 206.5, 145.4 and 82.3 by tokens that enter).
     pub fn average_by_output(&self) -> f64 {
-        // A layer gives out what enters the next one, the last one all that it takes.
+        // A layer outputs what enters the next one; the last layer outputs all that enters it.
         let leaving = self.0.iter().skip(1).sum::<usize>() + self.last();
         self.mean(leaving)
     }
@@ -209,7 +208,7 @@ mod tests {
 
     #[test]
     fn published_schedules() {
-        // SparseVLM's budgets by what enters a layer and by what leaves it.
+        // SparseVLM's budgets by tokens that enter a layer and by tokens that leave it.
         for (text, by_input, by_output, last) in [
             ("3:309,7:204,16:113", 206.5, 192.03125, 113),
             ("3:312,7:117,16:39", 145.40625, 128.625, 39),
@@ -268,7 +267,7 @@ mod tests {
         ));
         assert!(of("1:17").is_err());
         assert!(TokenSchedule::one_stage(8, 16, 0, 4).is_err());
-        // Before the first layer, and down to nothing.
+        // Before the first layer, and down to zero.
         assert_eq!(of("0:4,7:0").unwrap().entering(), [4, 4, 4, 4, 4, 4, 4, 0]);
     }
 

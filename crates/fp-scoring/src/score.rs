@@ -48,7 +48,7 @@ impl<'a, T: Element> ImageAttention<'a, T> {
         })
     }
 
-    /// Names the layer, counted from 1, in errors.
+    /// Sets the layer, counted from 1, for error messages.
     #[must_use]
     pub fn with_layer(self, layer: usize) -> Self {
         ImageAttention {
@@ -58,10 +58,10 @@ impl<'a, T: Element> ImageAttention<'a, T> {
     }
 }
 
-/// What is asked of a selection beside its strategies.
+/// Options of a selection besides its strategies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SelectOptions {
-    /// Makes distributions of rows.
+    /// How rows are normalized to distributions.
     pub normalization: Normalization,
     /// h.
     pub num_selected_heads: HeadCount,
@@ -71,15 +71,15 @@ pub struct SelectOptions {
     pub allow_degenerate: bool,
 }
 
-/// What one head strategy chose for one sample.
+/// The selection of one head strategy for one sample.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Selection {
     /// The strategy.
     pub head_strategy: HeadStrategy,
     /// h.
     pub num_selected_heads: usize,
-    /// `[H]`, higher is better; −∞ for a head without mass under `l1` and for
-    /// what `hierarchical` didn't take as a candidate.
+    /// `[H]`, higher is better; −∞ for a head without mass under `l1` and for a head that isn't a
+    /// candidate of `hierarchical`.
     pub head_scores: Vec<f64>,
     /// `[h]`, ascending.
     pub selected_heads: Vec<usize>,
@@ -91,11 +91,11 @@ pub struct Selection {
     pub audit: SelectionAudit,
 }
 
-/// Combines query rows `[H, Q, N]` into one row per head `[H, N]`, and tells
-/// the rows that the strategy read.
+/// Combines query rows `[H, Q, N]` to one row per head `[H, N]`, and returns the rows that the
+/// strategy read.
 ///
 /// # Errors
-/// A row that is needed and missing, or a value that no softmax gives.
+/// A required row that is missing, or a value that no softmax produces.
 pub fn image_attention<T: Element>(
     rows: &AttentionRows<'_, T>,
     strategy: QueryStrategy,
@@ -122,11 +122,11 @@ pub fn select<T: Element>(
     Ok(selection)
 }
 
-/// Selects with each of `strategies` on the same rows. The statistics are read
-/// once for all, and strategies that select the same heads share what follows.
+/// Selects with each of `strategies` on the same rows. Statistics are computed once for all, and
+/// strategies that select the same heads share the remaining work.
 ///
 /// # Errors
-/// A value that no softmax gives, no mass in any head (unless allowed), or an
+/// A value that no softmax produces, no mass in any head (unless allowed), or an
 /// impossible h or R.
 pub fn score_all<T: Element>(
     attention: &ImageAttention<'_, T>,
@@ -144,11 +144,11 @@ pub fn score_all<T: Element>(
     .map_err(|error| error.in_layer(attention.layer))
 }
 
-/// [`score_all`] for each sample of a batch `[B, H, N]`, in parallel; the outcome
-/// of a sample doesn't depend on the batch or on the number of threads.
+/// [`score_all`] for each sample of a batch `[B, H, N]`, in parallel; the result of a sample
+/// depends neither on the batch nor on the number of threads.
 ///
 /// # Errors
-/// As [`score_all`], of the first sample that has one, with its index.
+/// As [`score_all`], for the first sample that fails, with its index.
 pub fn score_batch<T: Element>(
     values: &[T],
     batch_size: usize,
@@ -215,7 +215,7 @@ fn score_sample<K: Key + Element<Key = K>>(
     if zero_mass_heads.len() == num_heads && !options.allow_degenerate {
         return Err(ScoringError::NoAttention { rows: Vec::new() });
     }
-    // Strategies often agree on the heads, and then on all that follows.
+    // Strategies often agree on the heads, and then on everything after.
     let mut by_heads: HashMap<Vec<usize>, TokenChoice> = HashMap::new();
     let mut selections = Vec::with_capacity(strategies.len());
     for &strategy in strategies {
@@ -249,7 +249,7 @@ fn score_sample<K: Key + Element<Key = K>>(
     Ok(selections)
 }
 
-/// The R most important tokens and how sharply they were told from the rest.
+/// The R most important tokens, and the cut between them and the rest.
 struct TokenChoice {
     importance: Vec<f64>,
     kept: KeptTokens,
@@ -270,7 +270,7 @@ impl TokenChoice {
     }
 }
 
-/// The h best heads and how sharply they were told from the rest.
+/// The h heads with the highest scores, and the cut between them and the rest.
 struct HeadChoice {
     scores: Vec<f64>,
     selected: Vec<usize>,

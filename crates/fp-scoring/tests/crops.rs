@@ -1,4 +1,4 @@
-//! Methods on the crops of one image choose of each crop what they would choose of it alone.
+//! On each crop, methods select what they would select if the crop were the whole image.
 
 use fp_scoring::{
     CropBudget, CropEvidence, DecoderShape, Evidence, ImageCrops, Matrix, MethodParams,
@@ -7,8 +7,8 @@ use fp_scoring::{
     published_method, published_plan,
 };
 
-/// Three crops of 2 × 2 patches: the whole image, then two side by side, whose rows run
-/// across both.
+/// Three crops of 2 × 2 patches: the whole image, then two side by side, whose rows run across
+/// both.
 const CROPS: [[usize; 4]; 3] = [[0, 1, 2, 3], [4, 5, 8, 9], [6, 7, 10, 11]];
 const N: usize = 12;
 const P: usize = 4;

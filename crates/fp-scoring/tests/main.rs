@@ -1,5 +1,5 @@
-//! Integration tests of strategies and methods. Those of GPUs are in `gpu/`: they are built with
-//! the feature `cuda` only, and run beside an emulated driver.
+//! Integration tests of strategies and methods. GPU tests are in `gpu/`: they are built only with
+//! the feature `cuda`, and also run on an emulated driver.
 
 mod crops;
 mod golden;

@@ -1,4 +1,4 @@
-//! Rules that leave tokens of padding out choose as they would of the other tokens alone.
+//! Rules that mask padding tokens select what they would select among only the other tokens.
 
 use fp_scoring::{
     AttentionRows, AttentionSelector, Candidates, DecoderShape, DecoderValues, Evidence, Extra,
@@ -14,15 +14,15 @@ const WIDTH: usize = 6;
 const SYSTEM: usize = 3;
 const TEXT: usize = 8;
 
-/// The first and the last row of a 4 × 4 grid, as of a wide image.
+/// Padding in the first and the last row of a 4 × 4 grid, as for a wide image.
 fn padding() -> Vec<bool> {
     (0..N).map(|token| !(4..12).contains(&token)).collect()
 }
 
-/// The tokens that are left.
+/// The unmasked tokens.
 const LEFT: [usize; 8] = [4, 5, 6, 7, 8, 9, 10, 11];
 
-/// Numbers in 0..1 that don't tie.
+/// Numbers in 0..1 without ties.
 fn numbers(seed: u64, count: usize) -> Vec<f32> {
     let state = |i: usize| seed.wrapping_add((i as u64 + 1).wrapping_mul(hash::GOLDEN_GAMMA));
     (0..count)
@@ -85,7 +85,7 @@ fn published(name: &str, given: &[(&str, &str)]) -> Plan {
     published_plan(method, &params, None, &setting()).unwrap()
 }
 
-/// What the first stage chooses, tokens of padding left out.
+/// The selection of the first stage with padding tokens masked.
 fn masked(plan: &Plan, evidence: Evidence<'_>) -> Result<Selected, SelectError> {
     let padding = padding();
     let plan = plan.clone().masking_padding();
@@ -127,7 +127,7 @@ fn fastv_sees_the_columns_that_are_left() {
         let places = places();
         let evidence = Evidence::new(layout(N), &places, N, "a").with_attention(attention);
         let found = masked(&plan, evidence).unwrap();
-        // By hand: the same rows without the other tokens.
+        // By hand: the same rows without the masked tokens.
         let left = columns_of(&values, N, &LEFT);
         let at: Vec<usize> = rows.iter().map(|row| row - 8).collect();
         let attention = AttentionRows::causal(&left, &at, HEADS, layout(8)).unwrap();
@@ -160,7 +160,7 @@ fn fastv_sees_the_columns_that_are_left() {
     }
 }
 
-/// What a method chooses of tensors of the tokens that are left.
+/// The selection of a method from tensors of only the unmasked tokens.
 fn by_hand(
     name: &str,
     tensors: &[(&str, Vec<usize>, Vec<f32>)],
@@ -233,7 +233,7 @@ fn published_rules_see_the_patches_that_are_left() {
     };
     assert!(important.iter().all(|token| LEFT.contains(token)));
 
-    // Half of 16 tokens is all that are left; a quarter is 4 of them.
+    // Half of 16 tokens are all unmasked tokens; a quarter is 4 of them.
     for (ratio, of_left) in [("0.5", "1"), ("0.25", "0.5")] {
         let found = masked(&published("divprune", &[("ratio", ratio)]), evidence()).unwrap();
         let rows = rows_of(&projected, WIDTH, &LEFT);
@@ -249,7 +249,7 @@ fn published_rules_see_the_patches_that_are_left() {
     let of_left = rows_of(&keys, WIDTH, &class_and_left);
     let tensors = [cls, features, ("keys", vec![9, WIDTH], of_left)];
     let expected = by_hand("visionzip", &tensors, &given);
-    // The class token's row is 16, behind all tokens, and stood behind those left, at 8.
+    // The class token's row is 16, after all tokens; among the unmasked tokens it was 8.
     let merge = found.selection.merge().unwrap();
     assert!(merge.is_before_projector());
     assert_eq!(merge.rows()[0], [(16, 1.0)]);
@@ -259,7 +259,7 @@ fn published_rules_see_the_patches_that_are_left() {
         };
         assert_eq!(*row, of_left.iter().map(back).collect::<Vec<_>>());
     }
-    // It stands at the first token that is left.
+    // It takes the position of the first unmasked token.
     assert_eq!(found.selection.places()[0], LEFT[0]);
 }
 
@@ -346,7 +346,7 @@ fn a_sequence_is_one_without_the_others() {
         ("visual_tokens", "8"),
     ];
     check_places(&found, &by_hand("dart", &tensors, &given));
-    // Pivots are positions of the sequence that was run, one of image and one of text.
+    // Pivots are positions in the unmasked sequence, one of image and one of text.
     let choice = found.choice.unwrap();
     let Some(Extra::Positions(pivots)) = choice.extra("pivots") else {
         panic!("{choice:?}");
@@ -384,7 +384,7 @@ fn what_takes_the_whole_grid_says_so() {
     }
 }
 
-/// Keeps the first token, whatever is left out.
+/// Keeps the first token, regardless of masking.
 #[derive(Debug)]
 struct Given;
 
@@ -420,12 +420,12 @@ fn extremes_are_defined() {
     assert!(matches!(all, SelectError::NotApplicable { .. }), "{all}");
     let wrong = select(Some(&[true; 3]), &plan).unwrap_err();
     assert!(wrong.to_string().contains("expected 16"), "{wrong}");
-    // One that is unpadded is the rule itself, and so is scored with others.
+    // Without padding the selector is the rule itself, and is scored together with others.
     let stage = &plan.stages[0];
     assert!(stage.selector.without_padding().is_some());
     let itself = format!("{:?}", stage.selector_for(Some(&[false; N])));
     assert_eq!(itself, format!("{:?}", random.stages[0].selector));
-    // What was decided elsewhere stays.
+    // A selection that was decided elsewhere is not changed.
     let given = Plan::one_stage(Site::Layer(2), std::sync::Arc::new(Given), 1);
     let found = select(Some(&padding()), &given.masking_padding()).unwrap();
     assert_eq!(found.selection.places(), [0]);
@@ -434,7 +434,7 @@ fn extremes_are_defined() {
 
 #[test]
 fn the_class_token_stays_a_candidate() {
-    // 17 tokens, the class token first; the patches are those of before.
+    // 17 tokens with the class token first; the patches are unchanged.
     let padding: Vec<bool> = std::iter::once(false).chain(padding()).collect();
     let places: Vec<usize> = (0..=N).collect();
     let attention = numbers(2, HEADS * N);
@@ -446,7 +446,7 @@ fn the_class_token_stays_a_candidate() {
     );
     vision.insert(VisionNeed::Features, Matrix::new(&features, WIDTH).unwrap());
 
-    /// Checks what it is shown and keeps everything.
+    /// Checks the evidence that it is given, and keeps everything.
     #[derive(Debug)]
     struct Shown(Vec<f32>, Vec<f32>);
 

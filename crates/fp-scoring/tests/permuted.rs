@@ -1,4 +1,4 @@
-//! Image tokens that change places take what is chosen of them along.
+//! Permuting the image tokens permutes the selection.
 
 use fp_scoring::{
     AttentionRows, AttentionSelector, Evidence, HeadCount, HeadStrategy, Matrix, MethodInputs,
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 const HEADS: usize = 4;
 
-/// Numbers in 0..1 that don't tie.
+/// Numbers in 0..1 without ties.
 fn numbers(seed: u64, count: usize) -> Vec<f32> {
     let state = |i: usize| seed.wrapping_add((i as u64 + 1).wrapping_mul(hash::GOLDEN_GAMMA));
     (0..count)
@@ -56,7 +56,7 @@ proptest! {
         };
         let layout = layout(n);
         let rows = rule.query_rows(&layout).unwrap();
-        // A window that reaches into the image sees tokens by their places.
+        // A window that extends into the image depends on the tokens' positions.
         prop_assume!(rows.iter().all(|row| layout.text_range().contains(row)));
         let kept = ((n as f64 * share) as usize).max(1);
         let values = numbers(seed, HEADS * rows.len() * n);
@@ -69,7 +69,7 @@ proptest! {
         let chosen = select(&values);
         let order = order(seed ^ 1, n);
         let moved = select(&permuted(&values, n, &order));
-        // Sums in another order may round otherwise: what is near a tie is left out.
+        // Sums in another order may round differently: near-ties are excluded.
         let audit = chosen.audit.as_ref().unwrap();
         let cuts = [audit.audit.head_cut, audit.audit.coarse_head_cut, audit.audit.token_cut];
         prop_assume!(cuts.iter().flatten().all(|cut| cut.gap > 1e-9));
@@ -93,8 +93,8 @@ proptest! {
     }
 }
 
-/// Tensors of `n` image tokens for a published method whose rule knows no order, each with
-/// its shape and the dimension that runs over the tokens, behind `skip` others.
+/// Tensors of `n` image tokens for a published method whose rule is independent of their order,
+/// each with its shape and the dimension of the tokens, after `skip` other entries.
 fn tensors(n: usize) -> Vec<(&'static str, Vec<usize>, usize, usize)> {
     vec![
         ("cls_attention", vec![HEADS, n], 1, 0),
@@ -108,7 +108,7 @@ fn tensors(n: usize) -> Vec<(&'static str, Vec<usize>, usize, usize)> {
     ]
 }
 
-/// The same values with the entries of one dimension, behind `skip`, in another order.
+/// The same values with the entries of one dimension, after `skip`, in another order.
 fn reordered(
     values: &[f64],
     shape: &[usize],
@@ -130,8 +130,8 @@ fn reordered(
         .collect()
 }
 
-/// Published methods that choose the same tokens in whichever order they come; the others
-/// look at places, and say so in their documentation.
+/// Published methods that select the same tokens in any order; the others depend on positions,
+/// and say so in their documentation.
 const ORDERLESS: [(&str, &str); 7] = [
     ("fastervlm", "keep"),
     ("scope", "keep"),
@@ -142,7 +142,7 @@ const ORDERLESS: [(&str, &str); 7] = [
     ("v2drop", "keep_ratio"),
 ];
 
-/// By how much the token whose nearest neighbour is farthest, by the cosine, leads.
+/// Lead, by cosine distance, of the token whose nearest neighbour is farthest.
 fn first_gap(values: &[f32], n: usize) -> f64 {
     let rows: Vec<Vec<f64>> = values
         .chunks_exact(values.len() / n)
@@ -193,8 +193,8 @@ proptest! {
         };
         if name == "divprune" {
             let projected = numbers(seed.wrapping_add(2 * 77), n * 50);
-            // Two tokens that are each other's nearest are equally far from it: were they to
-            // come first, the lower index would decide.
+            // Two tokens that are each other's nearest neighbour are equally far from it: if they
+            // came first, the lower index would decide.
             prop_assume!(first_gap(&projected, n) > 1e-9);
         }
         let sorted = |mut tokens: Vec<i64>| {
@@ -237,7 +237,7 @@ fn every_registered_method_plans_what_its_budget_says() {
             plan.check(method.name(), layers, 576).unwrap();
             let schedule = plan.schedule(layers, 576).unwrap();
             if plan.stages.len() > 1 {
-                // As much as one cut after layer K costs, as far as stages can.
+                // The same cost as one cut after layer K, as closely as the stages allow.
                 let wanted = average_visual_tokens(kept as f64, 576, layers, 2);
                 let gap = (schedule.average() - wanted).abs();
                 assert!(
@@ -247,7 +247,7 @@ fn every_registered_method_plans_what_its_budget_says() {
                 );
                 assert!(schedule.average() <= 576.0);
             } else {
-                // Grids and pivots come close.
+                // Grids and pivots meet the budget approximately.
                 assert!(schedule.last() <= kept + 4, "{}", method.name());
                 assert!(schedule.last() * 10 >= kept * 8, "{}", method.name());
             }
@@ -268,8 +268,8 @@ fn every_registered_method_plans_what_its_budget_says() {
     assert!(Matrix::new(&[0.0; 5], 2).is_none());
 }
 
-/// At the authors' own sizes a budget gives the authors' settings, where they have one that
-/// keeps to it.
+/// At the authors' own sizes a budget gives the authors' settings, if they have settings that
+/// meet it.
 #[test]
 fn budgets_on_authors_models_are_authors_settings() {
     let registry = MethodRegistry::standard();

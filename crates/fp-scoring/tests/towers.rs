@@ -1,4 +1,4 @@
-//! Methods on models whose vision tower has no class token, or joins patches to tokens.
+//! Methods on models whose vision tower has no class token, or merges patches into tokens.
 
 use fp_scoring::{
     DecoderShape, ImageCrops, MethodParams, MethodRegistry, Normalization, ParamScope, PlanError,
@@ -24,7 +24,7 @@ fn setting(crops: ImageCrops, has_class_token: bool) -> PlanSetting {
     }
 }
 
-/// Names of the published methods that a setting refuses because of the tower.
+/// Names of the published methods that can't be planned because of the tower.
 fn refused(setting: &PlanSetting) -> Vec<&'static str> {
     let registry = MethodRegistry::standard();
     published_methods()
@@ -62,7 +62,7 @@ fn only_methods_that_need_the_class_token_are_refused_without_it() {
             "vscan"
         ]
     );
-    // Nothing is read of a tower whose patches are joined, and of tiles without padding.
+    // Methods can't read a tower whose patches are merged, nor tiles without padding.
     for crops in [ImageCrops::Joined, ImageCrops::Unpadded] {
         let names = refused(&setting(crops, false));
         for name in ["fastervlm", "vispruner", "hiprune", "visionzip"] {
@@ -101,7 +101,7 @@ fn vispruner_takes_the_mean_over_rows_of_such_a_tower() {
     );
 }
 
-/// Where tokens stand on rows and columns they keep their positions; a rule of one's own stays.
+/// If tokens have row and column positions, they keep them; a configured rule still applies.
 #[test]
 fn authors_rules_for_positions_are_of_lines() {
     let positions = |name: &str, own: Option<PositionRule>, crops: ImageCrops| {

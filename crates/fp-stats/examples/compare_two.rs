@@ -1,5 +1,5 @@
-//! Two methods on the same questions: is one better, are they equivalent, and what could so
-//! many questions have shown?
+//! Two methods on the same questions: is one better, are they equivalent, and which difference
+//! could this many questions have shown?
 //!
 //! `cargo run --release --package fp-stats --example compare_two`
 
@@ -10,7 +10,7 @@ const PER_IMAGE: usize = 3;
 const NUM_QUESTIONS: usize = 600;
 
 fn main() -> Result<(), StatsError> {
-    // The first answers 70 % of the questions, the second all but every 29th of those.
+    // The first is right on 70 % of the questions, the second on all but every 29th of those.
     let is_right = |at: usize| at * 7 % 10 < 7;
     let first: Vec<f64> = (0..NUM_QUESTIONS).map(|at| score(is_right(at))).collect();
     let second: Vec<f64> = (0..NUM_QUESTIONS)

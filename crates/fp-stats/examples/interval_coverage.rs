@@ -1,8 +1,8 @@
-//! Simulates what intervals and tests of studies hold, and prints the table; started by
-//! `cargo xtask coverage`.
+//! Simulates the coverage of intervals and the error rates of tests, and prints the table;
+//! started by `cargo xtask coverage`.
 //!
 //! Arguments: `--quick` for a few points with few datasets, `--record FOLDER` to write
-//! `coverage.md` and `coverage.json` there. Exits with an error where a demand is missed.
+//! `coverage.md` and `coverage.json` there. Exits with an error if a requirement is missed.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

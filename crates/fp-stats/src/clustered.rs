@@ -1,4 +1,4 @@
-//! Standard errors and t tests, with samples taken alone or by cluster.
+//! Standard errors and t tests, for independent or clustered samples.
 //!
 //! Source of the clustered standard error: Miller, "Adding error bars to evals",
 //! arXiv 2411.00640.
@@ -10,7 +10,7 @@ use super::error::{StatsError, check_finite, check_len, check_open_unit};
 /// Mean of `values`.
 ///
 /// # Errors
-/// None given, NaN or infinity.
+/// An empty slice, NaN or infinity.
 pub fn mean(values: &[f64]) -> Result<f64, StatsError> {
     if values.is_empty() {
         return Err(StatsError::Empty { what: "values" });
@@ -19,9 +19,9 @@ pub fn mean(values: &[f64]) -> Result<f64, StatsError> {
     Ok(values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Standard error of the mean when samples of one cluster move together:
-/// SE² = s²/n + n⁻² Σ over clusters Σ_{i≠j} (x_i − x̄)(x_j − x̄).
-/// With every sample its own cluster it is s / √n with the unbiased s².
+/// Standard error of the mean if samples within a cluster are correlated: SE² = s²/n + n⁻² Σ over
+/// clusters Σ_{i≠j} (x_i − x̄)(x_j − x̄). If every sample is its own cluster, this is s / √n with
+/// the unbiased s².
 ///
 /// # Errors
 /// Different lengths, fewer than two clusters, NaN or infinity.
@@ -32,7 +32,7 @@ pub fn clustered_standard_error(values: &[f64], clusters: &Clusters) -> Result<f
     let n = values.len() as f64;
     let deviations: Vec<f64> = values.iter().map(|value| value - mean).collect();
     let squares = sum_of_squares(values, mean);
-    // Σ_{i≠j} in a cluster is the square of its sum less the sum of its squares.
+    // Σ_{i≠j} in a cluster is the square of its sum minus the sum of its squares.
     let sum_squared: f64 = clusters
         .sums(&deviations)?
         .iter()
@@ -46,7 +46,7 @@ pub fn clustered_standard_error(values: &[f64], clusters: &Clusters) -> Result<f
 /// A t test of mean(a) − mean(b) over paired scores.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct PairedTTest {
-    /// Pairs.
+    /// Number of pairs.
     pub n: usize,
     /// mean(a) − mean(b).
     pub difference: f64,
@@ -56,16 +56,17 @@ pub struct PairedTTest {
     pub low: f64,
     /// Upper end of the interval.
     pub high: f64,
-    /// Difference over standard error; infinite where every pair differs alike, 0 where none does.
+    /// Difference divided by standard error; infinite if all pairs differ by the same amount, 0
+    /// if no pair differs.
     pub t: f64,
-    /// Degrees of freedom: pairs or clusters less one.
+    /// Degrees of freedom: number of pairs or clusters minus one.
     pub degrees_of_freedom: f64,
     /// Two-sided p.
     pub p: f64,
 }
 
-/// Paired t test with the clustered standard error and clusters less one as degrees
-/// of freedom.
+/// Paired t test with the clustered standard error, and the number of clusters minus one as
+/// degrees of freedom.
 ///
 /// # Errors
 /// Different lengths, fewer than two clusters, NaN or infinity, a confidence outside 0..1.
@@ -84,7 +85,7 @@ pub fn clustered_paired_t_test(
 /// a − b, pair by pair.
 ///
 /// # Errors
-/// Different lengths, none given, NaN or infinity.
+/// Different lengths, empty slices, NaN or infinity.
 pub fn differences(a: &[f64], b: &[f64]) -> Result<Vec<f64>, StatsError> {
     check_len("b", b.len(), a.len())?;
     if a.is_empty() {
@@ -142,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// Standard error of the mean, samples independent: s / √n with the unbiased s².
+    /// Standard error of the mean for independent samples: s / √n with the unbiased s².
     fn standard_error(values: &[f64]) -> f64 {
         let n = values.len() as f64;
         let mean = mean(values).unwrap();
@@ -160,11 +161,11 @@ mod tests {
         let values = [1.0, 1.0, 0.0, 0.0];
         let alone = standard_error(&values);
         assert!((alone - (1.0_f64 / 12.0).sqrt()).abs() < 1e-15);
-        // Two images of two like answers: plus (1/16)·(½ + ½) = 1/12 + 1/16.
+        // Two images with two equal answers each: plus (1/16)·(½ + ½) = 1/12 + 1/16.
         let pairs = Clusters::new(&[5, 5, 9, 9]).unwrap();
         let clustered = clustered_standard_error(&values, &pairs).unwrap();
         assert!((clustered - (7.0_f64 / 48.0).sqrt()).abs() < 1e-15);
-        // Answers that cancel within the image: 1/12 − 1/16.
+        // Answers that cancel within an image: 1/12 − 1/16.
         let mixed = Clusters::new(&[5, 9, 5, 9]).unwrap();
         let clustered = clustered_standard_error(&values, &mixed).unwrap();
         assert!((clustered - (1.0_f64 / 48.0).sqrt()).abs() < 1e-15);

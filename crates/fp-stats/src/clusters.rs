@@ -1,15 +1,15 @@
-//! Samples that share an image share their luck: they are resampled together.
+//! Clusters of samples that share an image, which are correlated and resampled together.
 
 use std::collections::HashMap;
 
 use super::error::{StatsError, check_len};
 
-/// Which samples belong together, numbered densely in order of first appearance.
+/// The cluster of each sample, numbered densely in order of first appearance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clusters {
     /// `[samples]`, number of the sample's cluster.
     of_sample: Vec<u32>,
-    /// `[clusters]`, samples in each.
+    /// `[clusters]`, number of samples in each.
     sizes: Vec<u32>,
 }
 
@@ -38,7 +38,7 @@ impl Clusters {
         Ok(Clusters { of_sample, sizes })
     }
 
-    /// Every sample by itself.
+    /// Every sample as its own cluster.
     ///
     /// # Errors
     /// No samples at all.
@@ -52,7 +52,7 @@ impl Clusters {
         self.sizes.len()
     }
 
-    /// Never: a set of clusters holds at least one sample.
+    /// Always false: a set of clusters holds at least one sample.
     pub fn is_empty(&self) -> bool {
         self.sizes.is_empty()
     }
@@ -62,7 +62,7 @@ impl Clusters {
         self.of_sample.len()
     }
 
-    /// `[clusters]`, samples in each.
+    /// `[clusters]`, number of samples in each.
     pub fn sizes(&self) -> &[u32] {
         &self.sizes
     }
@@ -75,7 +75,7 @@ impl Clusters {
     /// `[clusters]`, the sum of `values` in each.
     ///
     /// # Errors
-    /// A number of values other than that of the samples.
+    /// A number of values that differs from the number of samples.
     pub fn sums(&self, values: &[f64]) -> Result<Vec<f64>, StatsError> {
         check_len("values", values.len(), self.num_samples())?;
         let mut sums = vec![0.0; self.len()];

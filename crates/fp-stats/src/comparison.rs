@@ -1,4 +1,4 @@
-//! Two strategies on the same questions: everything that a table or a verdict needs.
+//! Compares two strategies on the same questions: all results for a table or a verdict.
 
 use super::bootstrap::{BootstrapOptions, IntervalMethod};
 use super::clustered::{clustered_paired_t_test, differences};
@@ -11,24 +11,24 @@ use super::mcnemar::Discordant;
 use super::permutation::{PermutationMethod, PermutationOptions, sign_flip_test};
 use super::power::min_detectable_difference;
 
-/// How to compare.
+/// Options of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompareOptions {
-    /// Bootstrap draws, of figures that are no mean over questions; at least 1,000.
+    /// Bootstrap draws, for figures that are not a mean over questions; at least 1,000.
     pub num_draws: usize,
-    /// Random sign patterns where the exact distribution is out of reach.
+    /// Random sign patterns, if the exact distribution is too expensive.
     pub num_permutations: usize,
     /// Seed of both.
     pub seed: u64,
-    /// How sure the interval is to be.
+    /// Confidence level of the interval.
     pub confidence: f64,
-    /// How draws become an interval.
+    /// How the interval is computed from draws.
     pub interval_method: IntervalMethod,
 }
 
 impl Default for CompareOptions {
-    /// 10,000 draws and patterns of seed 0, a percentile interval at 95 %.
+    /// 10,000 draws and patterns with seed 0, and a percentile interval at 95 %.
     fn default() -> Self {
         CompareOptions {
             num_draws: 10_000,
@@ -58,12 +58,12 @@ impl CompareOptions {
     }
 }
 
-/// a against b on the same questions. All figures are in the unit of the scores.
+/// Comparison of a and b on the same questions. All figures are in the unit of the scores.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PairedComparison {
-    /// Questions.
+    /// Number of questions.
     pub n: usize,
-    /// Images.
+    /// Number of images.
     pub num_clusters: usize,
     /// Mean score of a.
     pub mean_a: f64,
@@ -77,19 +77,19 @@ pub struct PairedComparison {
     pub num_disagreeing: usize,
     /// Interval of the difference.
     pub interval: Interval,
-    /// How the interval came about.
+    /// Kind of the interval.
     pub interval_method: IntervalKind,
-    /// What the interval and the tests for equivalence rest on.
+    /// The quantities that the interval and the tests for equivalence are computed from.
     pub score: ClusteredDifference,
     /// Two-sided p of the cluster sign-flip test, the primary one.
     pub p: f64,
-    /// How `p` came about.
+    /// How `p` was computed.
     pub method: PermutationMethod,
-    /// Two-sided p of a t test with the clustered standard error, as a check.
+    /// Two-sided p of a t test with the clustered standard error, for comparison.
     pub t_test_p: f64,
-    /// Questions that exactly one of both has right; only for 0/1 scores.
+    /// Questions that exactly one of the two answers correctly; only for 0/1 scores.
     pub discordant: Option<Discordant>,
-    /// McNemar's exact two-sided p, which takes questions as independent; only for 0/1 scores.
+    /// McNemar's exact two-sided p, which assumes independent questions; only for 0/1 scores.
     pub mcnemar_p: Option<f64>,
     /// McNemar's mid-p; only for 0/1 scores.
     pub mcnemar_mid_p: Option<f64>,
@@ -112,7 +112,7 @@ impl PairedComparison {
         non_inferiority(&self.score, margin, alpha)
     }
 
-    /// The smallest difference that these questions would show with `power`.
+    /// The smallest difference that these questions would detect with `power`.
     ///
     /// # Errors
     /// Probabilities outside 0..1.
@@ -121,9 +121,8 @@ impl PairedComparison {
     }
 }
 
-/// Compares the scores of a and b, both `[samples]` in the same order; `clusters` is
-/// `[samples]`, any number per image. Scores lie in 0..1. The result depends on the seed
-/// alone.
+/// Compares the scores of a and b, both `[samples]` in the same order; `clusters` is `[samples]`,
+/// an arbitrary label per image. Scores lie in 0..1. The result depends only on the seed.
 ///
 /// # Errors
 /// Different lengths, NaN, scores that differ by more than 1, fewer than two clusters.
@@ -161,7 +160,7 @@ pub fn compare_paired(
     })
 }
 
-/// Clusters that hold a difference other than 0.
+/// Number of clusters with a nonzero difference.
 fn num_disagreeing(differences: &[f64], clusters: &Clusters) -> Result<usize, StatsError> {
     let sizes: Vec<f64> = differences.iter().map(|d| d.abs()).collect();
     let sums = clusters.sums(&sizes)?;
@@ -181,14 +180,14 @@ mod tests {
             (result.mean_a, result.mean_b, result.difference),
             (0.75, 0.5, 0.25)
         );
-        // Cluster sums 2 and −1: ±2 ±1 reaches 1 always.
+        // Cluster sums 2 and −1: |±2 ±1| is at least 1 in every pattern.
         assert_eq!(
             (result.p, result.method),
             (1.0, PermutationMethod::ExactEnumeration)
         );
         assert_eq!(result.discordant, Some(Discordant { b: 2, c: 1 }));
         assert_eq!(result.mcnemar_p, Some(1.0));
-        // Two images say next to nothing.
+        // Two images carry almost no information.
         assert!(result.interval.low < -0.8 && result.interval.high > 0.95);
         assert_eq!(result.num_disagreeing, 2);
         // Deviations ¾, ¾, −¼, −1¼: squares 2¾, cluster sums 1½ and −1½.
@@ -207,7 +206,7 @@ mod tests {
             (result.difference, result.p, result.t_test_p),
             (0.0, 1.0, 1.0)
         );
-        // Four questions on three images: no certainty, however alike they are.
+        // Four questions on three images: no certainty, even if all scores are equal.
         assert_eq!((result.discordant, result.num_disagreeing), (None, 0));
         assert_eq!(result.interval.low, -result.interval.high);
         assert!(result.interval.high > 0.5, "{:?}", result.interval);

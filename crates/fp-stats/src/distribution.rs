@@ -1,4 +1,4 @@
-//! Distribution functions of the tests here, good to about twelve digits.
+//! Distribution functions for the tests of this crate, accurate to about twelve digits.
 
 use super::error::{StatsError, check_open_unit};
 
@@ -10,7 +10,7 @@ pub(crate) fn normal_cdf(z: f64) -> f64 {
 /// Φ⁻¹(p): −∞ at 0, ∞ at 1, NaN outside.
 pub(crate) fn normal_quantile(p: f64) -> f64 {
     if p > 0.5 {
-        // 1 − p is exact here, and small probabilities are known to more digits.
+        // 1 − p is exact here, and small probabilities have more significant digits.
         return -normal_quantile(1.0 - p);
     }
     if p <= 0.0 || p.is_nan() {
@@ -20,8 +20,8 @@ pub(crate) fn normal_quantile(p: f64) -> f64 {
             f64::NAN
         };
     }
-    // Abramowitz & Stegun 26.2.23 is within 4.5e-4; Newton's method on ln Φ, which is
-    // concave, doubles the digits each time.
+    // Abramowitz & Stegun 26.2.23 is accurate to 4.5e-4; Newton's method on ln Φ, which is
+    // concave, doubles the number of digits each time.
     let t = (-2.0 * p.ln()).sqrt();
     let numerator = 2.515_517 + t * (0.802_853 + t * 0.010_328);
     let denominator = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));
@@ -65,15 +65,15 @@ pub(crate) fn student_t_two_sided(t: f64, degrees_of_freedom: f64) -> Result<f64
     Ok(2.0 * student_t_tail(t.abs(), degrees_of_freedom)?)
 }
 
-/// The value below which Student's t with `degrees_of_freedom` lies with probability `p`.
+/// The `p` quantile of Student's t with `degrees_of_freedom`.
 ///
 /// # Errors
 /// p outside 0..1, or degrees of freedom that are not positive.
 pub(crate) fn student_t_quantile(p: f64, degrees_of_freedom: f64) -> Result<f64, StatsError> {
     check_open_unit("probability", p)?;
     let tail = p.min(1.0 - p);
-    // The tail falls monotonically: double until it is passed, then halve the bracket
-    // to the last bit.
+    // The tail decreases monotonically: double the bracket until it contains p, then bisect to
+    // the last bit.
     let (mut low, mut high) = (0.0, 1.0);
     while student_t_tail(high, degrees_of_freedom)? > tail {
         (low, high) = (high, 2.0 * high);
@@ -102,7 +102,7 @@ fn two_sided(t: f64, nu: f64) -> f64 {
     }
     let (x, rest) = (nu / (nu + square), square / (nu + square));
     let (a, b) = (0.5 * nu, 0.5);
-    // x^a (1 − x)^b / B(a, b); ln x through ln(1 + t²/ν), which keeps its digits near 1.
+    // x^a (1 − x)^b / B(a, b); ln x is computed by ln(1 + t²/ν), which is accurate near x = 1.
     let log_beta = libm::lgamma(b) - log_gamma_half_step(a);
     let front = (b * rest.ln() - a * (square / nu).ln_1p() - log_beta).exp();
     if x < (a + 1.0) / (a + b + 2.0) {
@@ -112,7 +112,7 @@ fn two_sided(t: f64, nu: f64) -> f64 {
     }
 }
 
-/// ln Γ(a + ½) − ln Γ(a), by its series where the difference would lose digits.
+/// ln Γ(a + ½) − ln Γ(a), by its series where the difference would cancel.
 /// Source: DLMF 5.11.13, Γ(a + ½)/Γ(a) ~ √a (1 − 1/(8a) + 1/(128a²) + 5/(1024a³) − …).
 fn log_gamma_half_step(a: f64) -> f64 {
     if a < 100.0 {

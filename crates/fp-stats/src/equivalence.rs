@@ -1,5 +1,5 @@
-//! "As good as" needs its own test: a large p value of a difference is no evidence
-//! of equality. The margin is declared beforehand.
+//! Tests for equivalence: a large p value of a difference is no evidence of equality. The margin
+//! is declared in advance.
 
 use super::clustered_score::ClusteredDifference;
 use super::error::{StatsError, check_non_negative, check_open_unit};
@@ -15,11 +15,11 @@ pub struct Equivalence {
     pub p_lower: f64,
     /// p of "the difference is margin or more".
     pub p_upper: f64,
-    /// The larger of both.
+    /// The larger of the two.
     pub p: f64,
-    /// Lower end of the 1 − 2α interval, which lies within ±margin exactly when both tests reject.
+    /// Lower end of the 1 − 2α interval, which lies within ±margin exactly if both tests reject.
     pub low: f64,
-    /// Upper end of it.
+    /// Its upper end.
     pub high: f64,
     /// p < α.
     pub is_equivalent: bool,
@@ -40,8 +40,8 @@ pub struct NonInferiority {
     pub is_non_inferior: bool,
 }
 
-/// Tests whether a difference lies within ±`margin`, by the tails of the score statistic
-/// that its interval comes from.
+/// Tests whether a difference lies within ±`margin`, by the tails of the score statistic that
+/// also gives its interval.
 ///
 /// # Errors
 /// A margin that is not positive, α outside 0..½, NaN.
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// n pairs on images of their own, of which b favour a and c favour b.
+    /// n pairs, each on its own image, of which b favour a and c favour b.
     fn pairs(n: u32, b: u32, c: u32) -> ClusteredDifference {
         let total = f64::from(n);
         ClusteredDifference {
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn agreement_is_evidence_by_its_amount() {
-        // Without any disagreement among n, a difference of 3/n or more has a chance of
-        // 5 % at most: 0.5 points need some 600 images, and 12 are far from it.
+        // Without any disagreement among n, a difference of 3/n or more has a probability of at
+        // most 5 %: 0.5 points need about 600 images, far more than 12.
         for (n, is_equivalent) in [(12, false), (399, false), (500, false), (800, true)] {
             let result = equivalence(&pairs(n, 0, 0), 0.005, 0.05).unwrap();
             assert_eq!(result.is_equivalent, is_equivalent, "{n}: {result:?}");
@@ -136,7 +136,7 @@ mod tests {
     fn a_difference_beyond_the_margin_is_never_equivalent() {
         let outside = equivalence(&pairs(2000, 20, 0), 0.005, 0.05).unwrap();
         assert!(outside.p > 0.9 && !outside.is_equivalent, "{outside:?}");
-        // Not worse, though.
+        // It is not worse, however.
         let better = non_inferiority(&pairs(2000, 20, 0), 0.005, 0.05).unwrap();
         assert!(better.is_non_inferior, "{better:?}");
     }
@@ -160,7 +160,7 @@ mod tests {
             n in 40_u32..3000, b in 0_u32..20, c in 0_u32..20, margin in 0.001_f64..0.2,
         ) {
             let result = equivalence(&pairs(n, b, c), margin, 0.05).unwrap();
-            // Rounding decides where they touch.
+            // At the boundary, rounding decides.
             prop_assume!((result.p - 0.05).abs() > 1e-9);
             let fits = -margin < result.low && result.high < margin;
             prop_assert_eq!(result.is_equivalent, fits, "{:?}", result);

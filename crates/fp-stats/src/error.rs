@@ -1,21 +1,21 @@
-//! What can be wrong with the numbers given to a statistic.
+//! Errors in the inputs of statistics.
 
-/// Every failure of a statistic, with what was found and what would be right.
+/// An invalid input of a statistic, with the value found and the values expected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatsError {
-    /// Nothing to compute from.
+    /// An empty input.
     #[error("{what} is empty, expected at least one value")]
     Empty {
         /// The input.
         what: &'static str,
     },
-    /// Inputs that belong together have different lengths.
+    /// Inputs of different lengths that must have the same length.
     #[error("{what} has {got} values, expected {expected}, one per sample")]
     LengthMismatch {
         /// The input that is too short or too long.
         what: &'static str,
-        /// Length of the input before it.
+        /// Length of the preceding input.
         expected: usize,
         /// Its own length.
         got: usize,
@@ -25,43 +25,43 @@ pub enum StatsError {
     NotFinite {
         /// The input.
         what: &'static str,
-        /// Where in it.
+        /// Index in the input.
         index: usize,
-        /// What was there.
+        /// The value.
         value: f64,
     },
-    /// A setting outside the range in which it means something.
+    /// A setting outside its range.
     #[error("{name} is {value}, expected {expected}")]
     OutOfRange {
         /// The setting.
         name: &'static str,
         /// Its value.
         value: f64,
-        /// What it may be.
+        /// Accepted values.
         expected: &'static str,
     },
-    /// Spread over clusters can't be seen from fewer than two.
+    /// Fewer than two clusters, which don't show the spread over clusters.
     #[error("{got} cluster(s), expected at least {needed}: spread between clusters is unknown")]
     TooFewClusters {
         /// Clusters in the data.
         got: usize,
-        /// The smallest number that works.
+        /// The required number.
         needed: usize,
     },
-    /// The statistic has no value on the data itself.
+    /// The statistic is undefined on the data itself.
     #[error("the statistic is undefined on the observed data (a rate with denominator 0?)")]
     UndefinedStatistic,
-    /// The statistic has no value in most draws, so its spread carries no signal.
+    /// The statistic is undefined in most draws, so its spread carries no signal.
     #[error("the statistic is undefined in {undefined} of {draws} draws, expected at most half")]
     UndefinedDraws {
-        /// Draws without a value.
+        /// Number of draws in which it is undefined.
         undefined: usize,
-        /// All draws.
+        /// Number of all draws.
         draws: usize,
     },
 }
 
-/// Fails on the first NaN or infinity.
+/// Returns an error for the first NaN or infinity.
 pub(crate) fn check_finite(what: &'static str, values: &[f64]) -> Result<(), StatsError> {
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(StatsError::NotFinite {
@@ -73,7 +73,7 @@ pub(crate) fn check_finite(what: &'static str, values: &[f64]) -> Result<(), Sta
     }
 }
 
-/// Fails unless `values` has one value per sample.
+/// Returns an error unless `values` has one value per sample.
 pub(crate) fn check_len(what: &'static str, got: usize, expected: usize) -> Result<(), StatsError> {
     if got != expected {
         return Err(StatsError::LengthMismatch {
@@ -85,7 +85,7 @@ pub(crate) fn check_len(what: &'static str, got: usize, expected: usize) -> Resu
     Ok(())
 }
 
-/// Fails unless `value` is strictly between 0 and 1.
+/// Returns an error unless `value` is strictly between 0 and 1.
 pub(crate) fn check_open_unit(name: &'static str, value: f64) -> Result<(), StatsError> {
     if value > 0.0 && value < 1.0 {
         return Ok(());
@@ -97,7 +97,7 @@ pub(crate) fn check_open_unit(name: &'static str, value: f64) -> Result<(), Stat
     })
 }
 
-/// Fails unless `value` is a finite number of at least 0.
+/// Returns an error unless `value` is finite and at least 0.
 pub(crate) fn check_non_negative(name: &'static str, value: f64) -> Result<(), StatsError> {
     if (0.0..=f64::MAX).contains(&value) {
         return Ok(());

@@ -1,12 +1,12 @@
-//! Many tests at once: p values adjusted for the family they belong to.
+//! Multiple testing: p values adjusted for the family of tests that they belong to.
 //!
-//! Families are declared before any result is seen. Holm's step-down keeps the
-//! chance of any false claim in the family below α.
+//! Families are declared before any result is known. Holm's step-down procedure keeps the
+//! probability of any false claim in the family below α.
 
 use super::error::StatsError;
 
-/// Holm 1979: sorted ascending, p·m, p·(m − 1), …; cumulative maximum, at most 1.
-/// In the order given.
+/// Holm 1979: sorted ascending, p·m, p·(m − 1), …; cumulative maximum, at most 1. Returned in the
+/// given order.
 ///
 /// # Errors
 /// A p value outside 0..=1.
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn four_tests_by_hand() {
         let p = [0.04, 0.01, 0.03, 0.005];
-        // Sorted .005·4, .01·3, .03·2, .04·1 = .02, .03, .06, .04 → the last rises to .06.
+        // Sorted .005·4, .01·3, .03·2, .04·1 = .02, .03, .06, .04; the last is raised to .06.
         check_close(&holm(&p).unwrap(), &[0.06, 0.03, 0.06, 0.02]);
         check_close(&holm(&[0.6, 0.7]).unwrap(), &[1.0, 1.0]);
         assert_eq!(holm(&[]), Ok(vec![]));
@@ -73,7 +73,7 @@ mod tests {
         fn order_is_kept_and_nothing_falls(p in proptest::collection::vec(0.0_f64..=1.0, 1..30)) {
             let holm = holm(&p).unwrap();
             for i in 0..p.len() {
-                // Between no correction and Bonferroni's.
+                // Between the uncorrected p and Bonferroni's.
                 let bonferroni = (p[i] * p.len() as f64).min(1.0);
                 prop_assert!(p[i] <= holm[i] && holm[i] <= bonferroni);
                 for j in 0..p.len() {

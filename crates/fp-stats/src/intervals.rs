@@ -1,15 +1,15 @@
-//! Confidence intervals, and how they come about.
+//! Confidence intervals and their kinds.
 
-/// How an interval came about.
+/// How an interval was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalKind {
-    /// Clustered score interval, which holds where few samples differ; see
+    /// Clustered score interval, which is valid even if few samples differ; see
     /// [`crate::ClusteredDifference`].
     ClusteredScore,
     /// Quantiles of cluster bootstrap draws.
     BootstrapPercentile,
-    /// The same, corrected for bias and acceleration.
+    /// Such quantiles, corrected for bias and acceleration.
     BootstrapBca,
 }
 
@@ -20,7 +20,7 @@ pub struct Interval {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// How sure, such as 0.95.
+    /// Confidence level, such as 0.95.
     pub confidence: f64,
 }
 

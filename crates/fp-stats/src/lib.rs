@@ -1,9 +1,9 @@
-//! Statistics of paired comparisons: the same questions, answered two ways, with
-//! questions on one image taken together.
+//! Statistics of paired comparisons: the same questions answered by two methods, with the
+//! questions on one image forming a cluster.
 //!
-//! [`compare_paired`] is what studies and reports use; figures that are no mean over
-//! questions go through [`compare_statistic`]. Everything is `f64`, depends on a seed
-//! alone and uses one thread.
+//! Studies and reports use [`compare_paired`]; for figures that are not a mean over questions
+//! they use [`compare_statistic`]. Everything is computed in `f64` on one thread and depends only
+//! on a seed.
 //!
 //! ```
 //! use fp_stats::{CompareOptions, compare_paired};

@@ -1,20 +1,20 @@
-//! McNemar's test: do two ways to answer the same questions differ?
+//! McNemar's test: do two methods differ on the same questions?
 //!
-//! Only the questions on which exactly one of them is right say anything: b where
-//! the first is, c where the second is. If neither is better, b is binomial with
-//! b + c trials and probability ½. Questions on one image are not independent, so
-//! this stands beside the cluster sign-flip test, not in its place.
+//! Only the questions that exactly one method answers correctly are informative: b for the first,
+//! c for the second. If neither method is better, b is binomial with b + c trials and probability
+//! ½. Questions on one image are not independent, so this test supplements the cluster sign-flip
+//! test and does not replace it.
 //!
 //! Source: McNemar 1947; mid-p: Fagerland, Lydersen & Laake 2013.
 
 use super::error::{StatsError, check_finite, check_len};
 
-/// On how many questions exactly one of two is right.
+/// Numbers of questions that exactly one of two methods answers correctly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Discordant {
-    /// The first alone.
+    /// Only the first is right.
     pub b: u64,
-    /// The second alone.
+    /// Only the second is right.
     pub c: u64,
 }
 
@@ -43,12 +43,12 @@ impl Discordant {
         (2.0 * self.smaller_tail().0).min(1.0)
     }
 
-    /// Two-sided mid-p: outcomes as extreme as the observed one enter by half, so the
-    /// test is less conservative.
+    /// Two-sided mid-p: outcomes as extreme as the observed one count half, so the test is less
+    /// conservative.
     pub fn mid_p(self) -> f64 {
         let (tail, point) = self.smaller_tail();
         if self.b == self.c {
-            // One outcome in the middle, not one on either side.
+            // There is one outcome in the middle instead of one on either side.
             return 1.0 - 0.5 * point;
         }
         2.0 * tail - point
@@ -57,7 +57,7 @@ impl Discordant {
     /// P(X ≤ m) and P(X = m) for m = min(b, c), X binomial(b + c, ½).
     fn smaller_tail(self) -> (f64, f64) {
         let (n, m) = (self.b + self.c, self.b.min(self.c));
-        // C(n, m) as mantissa · 2^exponent: 2⁻ⁿ alone would vanish beyond n = 1074.
+        // C(n, m) as mantissa · 2^exponent: 2⁻ⁿ alone would underflow for n > 1074.
         let (mut mantissa, mut exponent) = (1.0_f64, 0_i64);
         for i in 1..=m {
             mantissa *= (n - m + i) as f64 / i as f64;
@@ -66,7 +66,7 @@ impl Discordant {
                 exponent += 500;
             }
         }
-        // Terms below m relative to it, from the largest down.
+        // Terms below m relative to the term at m, in descending order.
         let (mut sum, mut term) = (1.0, 1.0);
         for k in (1..=m).rev() {
             term *= k as f64 / (n - k + 1) as f64;
@@ -76,7 +76,7 @@ impl Discordant {
             }
         }
         let exponent = exponent - n as i64;
-        // Two halves: a single power would underflow before the mantissa lifts it.
+        // Two factors: a single power would underflow before it is multiplied by the mantissa.
         let half = (exponent / 2).clamp(-1100, 1100) as i32;
         let rest = (exponent - exponent / 2).clamp(-1100, 1100) as i32;
         let point = mantissa * 2.0_f64.powi(half) * 2.0_f64.powi(rest);
@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn small_tables_by_hand() {
-        // 6 against 1: 2·(1 + 7)/2⁷ = 1/8; the point weighs 7/128.
+        // 6 against 1: 2·(1 + 7)/2⁷ = 1/8; the point probability is 7/128.
         let counts = Discordant { b: 6, c: 1 };
         check_close(counts.exact_p(), 0.125);
         check_close(counts.mid_p(), 0.125 - 7.0 / 128.0);
-        // 2 against 2: both tails together are capped at 1; mid-p is 1 − 3/16.
+        // 2 against 2: the sum of both tails is capped at 1; mid-p is 1 − 3/16.
         let even = Discordant { b: 2, c: 2 };
         assert_eq!(even.exact_p(), 1.0);
         check_close(even.mid_p(), 1.0 - 3.0 / 16.0);
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn many_trials_neither_vanish_nor_overflow() {
-        // All of n one way: 2·2⁻ⁿ.
+        // All n in one direction: 2·2⁻ⁿ.
         check_close(Discordant { b: 1000, c: 0 }.exact_p(), 2.0_f64.powi(-999));
         assert_eq!(Discordant { b: 20_000, c: 0 }.exact_p(), 0.0);
         // Near the middle of 20,000 the exact test and the normal distribution, with

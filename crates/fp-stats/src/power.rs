@@ -1,16 +1,15 @@
-//! What a study can see: the difference it would find with a given power.
+//! Statistical power: the difference that a study would detect.
 
 use super::distribution::normal_quantile;
 use super::error::{StatsError, check_non_negative, check_open_unit};
 
-/// The smallest difference that a two-sided test at `alpha` finds with `power`, given
-/// the standard error of the difference as measured, and by how much one disagreement
-/// more moves the difference (1 / n for independent 0/1 scores).
+/// The smallest difference that a two-sided test at `alpha` detects with `power`, given the
+/// observed standard error of the difference, and `step`, by how much one additional disagreement
+/// moves the difference (1 / n for independent 0/1 scores).
 ///
-/// With r = z_{1−α/2} + z_power, 2.8 at 5 % and 80 %: Δ = √((r · SE)² + (r² · step)²), at
-/// most 1. A true difference Δ brings disagreement of its own; without any in the data
-/// Δ = r² · step: 7.8 questions of n, of which a sign test needs to see 6, and
-/// does so 80 times in 100.
+/// With r = z_{1−α/2} + z_power, 2.8 at 5 % and 80 %: Δ = √((r · SE)² + (r² · step)²), at most 1.
+/// A true difference Δ causes disagreement of its own; without any in the data Δ = r² · step: 7.8
+/// questions of n, of which a sign test needs to observe 6, which happens 80 times in 100.
 ///
 /// # Errors
 /// A negative standard error or step, or probabilities outside 0..1.

@@ -1,4 +1,4 @@
-//! The random numbers of resampling: the same on every machine for a seed.
+//! Random numbers for resampling, the same on every machine for a given seed.
 
 use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
 
@@ -12,7 +12,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// Generator of a stream: the same seed gives unrelated numbers in another stream.
+    /// The generator of a stream: the same seed gives unrelated numbers in another stream.
     pub(crate) fn new(seed: u64, stream: Stream) -> Self {
         let mut mix = seed ^ stream.salt();
         let state = std::array::from_fn(|_| {
@@ -36,7 +36,7 @@ impl Random {
         result
     }
 
-    /// A number below `bound`, each with the same probability; 0 for a bound of 0.
+    /// A number below `bound`, uniformly distributed; 0 for a bound of 0.
     pub(crate) fn below(&mut self, bound: u32) -> usize {
         let mut product = (self.bits() >> 32) * u64::from(bound);
         if (product as u32) < bound {
@@ -49,14 +49,14 @@ impl Random {
     }
 }
 
-/// What random numbers are drawn for.
+/// Purpose of random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
     /// Resampling clusters with replacement.
     Bootstrap,
     /// Flipping signs or swapping labels of clusters.
     Permutation,
-    /// Drawing datasets whose truth is known.
+    /// Drawing datasets with a known truth.
     Simulation,
 }
 
@@ -93,7 +93,7 @@ mod tests {
         for _ in 0..50_000 {
             counts[random.below(5)] += 1;
         }
-        // Standard deviation of a count is about 89.
+        // The standard deviation of a count is about 89.
         assert!(
             counts.iter().all(|count| count.abs_diff(10_000) < 500),
             "{counts:?}"

@@ -1,6 +1,6 @@
 //! McNemar, multiplicity, standard errors, and two real pairs of runs.
 
-#[allow(dead_code)] // what other tests use of it
+#[allow(dead_code)] // used by other tests
 #[path = "../../fp-data/tests/metrics_fixtures/fixture.rs"]
 mod fixture;
 
@@ -76,7 +76,7 @@ fn clustered(case: &Value) {
         .collect();
     let got = clustered_standard_error(&scores, &Clusters::new(&labels).expect("samples"));
     if case["expected"] == "nan" {
-        // A spread that nothing is known about is an error here, not a number.
+        // An unknown spread is an error here, not a number.
         assert!(got.is_err(), "{got:?}");
     } else {
         check("standard error", got.expect("clusters"), &case["expected"]);
@@ -96,7 +96,7 @@ fn t_test(x: &[f64], y: &[f64], expected: &Value) {
     ] {
         check(what, got, &expected[what]);
     }
-    // The reference takes small tails from 1, which costs it digits.
+    // The reference computes small tails by subtraction from 1, which loses digits.
     check_absolute("p_value", got.p, &expected["p_value"]);
 }
 
@@ -150,7 +150,8 @@ fn real_pair(runs: &Value, case: &Value) -> Outcome {
     Outcome::Ran
 }
 
-/// 0/1 scores and the image of every question; gold alternates Yes, No over an image.
+/// 0/1 scores and the image of every question; the gold answers alternate Yes, No within an
+/// image.
 fn correctness(runs: &Value, id: &str) -> Option<(Vec<f64>, Vec<usize>)> {
     let cases = runs["cases"].as_array().expect("cases");
     let run = cases.iter().find(|case| case["id"] == id)?;
@@ -166,7 +167,7 @@ fn correctness(runs: &Value, id: &str) -> Option<(Vec<f64>, Vec<usize>)> {
     Some((scores, images))
 }
 
-/// 0/1 scores of which b, c and n are the given ones: all that an unclustered test sees.
+/// 0/1 scores with the given b, c and n, all that an unclustered test depends on.
 fn with_the_same_counts(expected: &Value) -> (Vec<f64>, Vec<f64>) {
     let counts = discordant(expected);
     let mut pairs = vec![(1.0, 0.0); counts.b as usize];

@@ -1,8 +1,8 @@
-// A cuBLAS whose device is the host: the matrix products that are called, and no others.
+// A cuBLAS whose device is the host, with only the matrix products that FinePruner calls.
 //
-// f32, f16 and bf16 with f32 accumulation. Each element is summed in an order that depends
-// on k alone. cuBLAS promises no order, so last bits differ from a device's. What is called
-// and not here is refused by its name.
+// f32, f16 and bf16 with f32 accumulation. Each element is summed in an order that depends only
+// on k. cuBLAS guarantees no order, so last bits differ from a device's. Calls that are not
+// implemented are refused by name.
 
 #include <cstdarg>
 #include <cstdio>
@@ -18,7 +18,7 @@ using fp::driver::half_to_float;
 
 namespace {
 
-// Of cublasStatus_t.
+// Values of cublasStatus_t.
 enum BlasStatus {
   kSuccess = 0,
   kNotInitialized = 1,
@@ -27,7 +27,7 @@ enum BlasStatus {
   kExecutionFailed = 13,
   kNotSupported = 15,
 };
-// Of cudaDataType, cublasOperation_t, cublasComputeType_t, cublasMath_t.
+// Values of cudaDataType, cublasOperation_t, cublasComputeType_t, cublasMath_t.
 enum { kF32 = 0, kF16 = 2, kBf16 = 14 };
 enum { kNotTransposed = 0, kTransposed = 1 };
 enum { kCompute32F = 68, kCompute32FPedantic = 69 };
@@ -84,7 +84,7 @@ struct Product {
   int batch;
 };
 
-/// The bytes between an operand's first and last element.
+/// The byte range from an operand's first to its last element.
 FpEmulatedAccess range(const Operand &operand, long long rows, long long columns, int batch,
                        bool is_write) {
   const auto base = reinterpret_cast<uintptr_t>(operand.base);
@@ -92,7 +92,7 @@ FpEmulatedAccess range(const Operand &operand, long long rows, long long columns
   return {base, base + elements * size_of(operand.type), is_write};
 }
 
-/// Packs op(X) so that what is summed over lies side by side: [outer, k].
+/// Packs op(X) so that the summed dimension is contiguous: [outer, k].
 std::vector<float> packed(const Operand &operand, size_t offset, size_t outer, size_t k,
                           bool is_contiguous) {
   std::vector<float> rows(outer * k);
@@ -126,7 +126,7 @@ void multiply(const Product &it) {
         const size_t index =
             sample * size_t(it.c.stride) + column * size_t(it.c.leading) + row;
         float value = it.alpha * dot(&a[row * k], &b[column * k], k);
-        // With beta 0, what is there is not read: it may be NaN.
+        // With beta 0, the existing value is not read: it may be NaN.
         if (it.beta != 0) value += it.beta * load(it.c.base, index, it.c.type);
         store(const_cast<void *>(it.c.base), index, it.c.type, value);
       }
@@ -150,7 +150,7 @@ int run(Handle *handle, const Product &it) {
                   it.call, it.m, it.n, it.k, it.a.leading, it.b.leading, it.c.leading);
   if (it.a.stride < 0 || it.b.stride < 0 || it.c.stride < 0)
     return refuse(kInvalidValue, "%s with a negative stride", it.call);
-  if (it.m == 0 || it.n == 0 || it.batch == 0) return kSuccess;  // as cuBLAS does
+  if (it.m == 0 || it.n == 0 || it.batch == 0) return kSuccess;  // same as cuBLAS
   std::vector<FpEmulatedAccess> accesses;
   if (it.k > 0) {
     accesses.push_back(range(it.a, a_rows, a_columns, it.batch, false));
@@ -269,7 +269,7 @@ const char *cublasGetStatusString(int status) {
   }
 }
 
-// What the tensor library and its binding could call and nothing here does.
+// Functions that the tensor library and its binding could call but never do here.
 #define FP_REFUSED(name)                                                          \
   int name(...) {                                                                 \
     return refuse(kNotSupported, "%s is not emulated: call cublasGemmEx or "      \

@@ -1,12 +1,12 @@
-// A CUDA driver whose device is the host: enough of it for cudarc and the tensor library.
+// A CUDA driver whose device is the host, complete enough for cudarc and the tensor library.
 //
 // With it, and with launchers that run in the emulation, the host's side of the CUDA code
-// (wrappers, scoring, the model, tests, benchmarks and their runner) runs without a GPU.
-// Every call completes before it returns; what a device would have run in another order is
-// found by order.cc. It proves nothing about a device's speed, and times are the host's.
-// What is not here is missing on purpose: a call of it says so by name. Graphs are refused,
-// and so are kernels that come as PTX. It refuses what a device refuses, and copies of no
-// bytes, which a device takes but which no caller should ask for.
+// (wrappers, scoring, the model, tests, benchmarks and their runner) runs without a GPU. Every
+// call completes before it returns; work that a device could run in another order is found by
+// order.cc. It proves nothing about a device's speed: times are the host's. Missing functions are
+// missing on purpose: calling one is refused by name. So are graphs and kernels that come as PTX.
+// The driver refuses what a device refuses, and also copies of no bytes, which a device accepts
+// but no caller should request.
 
 #include <cstring>
 
@@ -16,7 +16,7 @@ using namespace fp::driver;
 
 namespace {
 
-// Of CUdevice_attribute.
+// Values of CUdevice_attribute.
 enum Attribute {
   kMaxThreadsPerBlock = 1,
   kWarpSize = 10,
@@ -30,7 +30,7 @@ enum Attribute {
 
 constexpr int kDeviceMemory = 2;  // CU_MEMORYTYPE_DEVICE
 
-/// CUDA_MEMCPY2D.
+/// Layout of CUDA_MEMCPY2D.
 struct Copy2D {
   size_t source_x, source_y;
   int source_type;
@@ -52,7 +52,7 @@ void *pointer(Address address) { return reinterpret_cast<void *>(address); }
 
 uint64_t bytes_of(const FpEmulatedAccess &access) { return access.end - access.begin; }
 
-/// Puts a copy or memset on its stream; then the caller moves the bytes.
+/// Enqueues a copy or memset on its stream; the caller then moves the bytes.
 int enqueue(void *stream, FpEmulatedWork work, const char *what, Address address, size_t bytes,
             bool is_write) {
   const FpEmulatedAccess access = {uintptr_t(address), uintptr_t(address) + bytes, is_write};
@@ -84,7 +84,7 @@ int fp_emulated_driver_enqueue(void *stream, int work, const char *what,
   return status;
 }
 
-// The device.
+// Device.
 
 int cuInit(unsigned) { return settings().num_devices == 0 ? kNoDevice : kSuccess; }
 int cuDriverGetVersion(int *version) {
@@ -161,7 +161,7 @@ int cuMemAllocAsync(Address *address, size_t bytes, void *stream) {
   return access(number, "the allocation", &whole, 1);
 }
 int cuMemFree_v2(Address address) {
-  // Waits for the device.
+  // Freeing waits for the device.
   wait_on_host_for_all();
   forget(uintptr_t(address));
   return release(address, "cuMemFree");
@@ -193,7 +193,7 @@ int cuMemcpyDtoHAsync_v2(void *target, Address source, size_t bytes, void *strea
                              source, bytes, false);
   if (status != kSuccess) return status;
   std::memcpy(target, pointer(source), bytes);
-  // A copy to memory that isn't pinned returns when it is done.
+  // A copy to pageable memory returns when it is complete.
   wait_on_host(clock_of_stream(stream_number(stream)));
   return status;
 }

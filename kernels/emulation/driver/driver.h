@@ -1,7 +1,7 @@
-// What the parts of the emulated CUDA libraries share.
+// Declarations that the parts of the emulated CUDA libraries share.
 //
-// libcuda.so is made of driver.cc, state.cc, order.cc, streams.cc and modules.cc;
-// libcublas.so and libcurand.so, of blas.cc and rand.cc, ask it about memory and order.
+// libcuda.so consists of driver.cc, state.cc, order.cc, streams.cc and modules.cc. libcublas.so
+// (blas.cc) and libcurand.so (rand.cc) query it about memory and order.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ struct FpEmulatedAccess {
   int is_write;
 };
 
-/// What work is counted as.
+/// Kinds of work that are counted.
 enum FpEmulatedWork {
   FP_EMULATED_LAUNCH,
   FP_EMULATED_GEMM,
@@ -27,9 +27,9 @@ enum FpEmulatedWork {
   FP_EMULATED_MEMSET,
 };
 
-/// What the process asked of the driver since the last reset.
+/// Numbers of driver operations in this process since the last reset.
 struct FpEmulatedCounters {
-  uint64_t launches;  // of kernels
+  uint64_t launches;  // kernels
   uint64_t gemms;     // matrix products by cuBLAS
   uint64_t host_to_device_copies, host_to_device_bytes;
   uint64_t device_to_host_copies, device_to_host_bytes;
@@ -39,25 +39,25 @@ struct FpEmulatedCounters {
   uint64_t synchronisations;  // of a stream, an event or the whole context
 };
 
-/// The allocation that holds `address`, or that it is the end of; 0 if there is none.
+/// Finds the allocation that holds `address`, or that ends at it; returns 0 if there is none.
 int fp_emulated_driver_find(uintptr_t address, uintptr_t *begin, uintptr_t *end);
-/// Puts work on a stream: checks that its memory is allocated and that earlier work of
-/// other streams on the same memory is ordered before it. 0, or a CUresult.
+/// Enqueues work on a stream: checks that its memory is allocated and that earlier work of other
+/// streams on the same memory is ordered before it. Returns 0, or a CUresult.
 int fp_emulated_driver_enqueue(void *stream, int work, const char *what,
                                const FpEmulatedAccess *accesses, size_t count);
-/// What the last refusal of this thread was for; empty if there was none.
+/// Reason of the last refusal on this thread; empty if there was none.
 const char *fp_emulated_driver_fault(void);
-/// Reads the counters, and sets them to zero.
+/// Reads the counters and resets them to zero.
 void fp_emulated_counters_take(FpEmulatedCounters *counters);
-/// Changes what is simulated, as the variable FINEPRUNER_EMULATED_<NAME> does: see state.cc.
-/// 0, or 1 for an unknown name or a value that is no number.
+/// Changes the simulated device, as the variable FINEPRUNER_EMULATED_<NAME> does: see state.cc.
+/// Returns 0, or 1 for an unknown name or a value that is not a number.
 int fp_emulated_driver_set(const char *name, const char *value);
 
 }  // extern "C"
 
 namespace fp::driver {
 
-// Of CUresult.
+// Values of CUresult.
 enum Status {
   kSuccess = 0,
   kInvalidValue = 1,
@@ -73,12 +73,12 @@ enum Status {
 };
 
 using Address = unsigned long long;
-/// How much of each stream's work is done or ordered before; by stream number.
+/// For each stream, by number, how much of its work is complete or ordered before.
 using Clock = std::vector<uint64_t>;
 
-/// The device that is simulated.
+/// The simulated device.
 struct Settings {
-  int driver_version;  // as cuDriverGetVersion gives it
+  int driver_version;  // in the form of cuDriverGetVersion
   int num_devices;
   int capability_major, capability_minor;
   int num_multiprocessors;
@@ -86,29 +86,29 @@ struct Settings {
 };
 Settings settings();
 
-/// Says on stderr what was refused and why, keeps it for fp_emulated_driver_fault, and
-/// returns `status`.
+/// Prints to stderr what was refused and why, stores it for fp_emulated_driver_fault, and returns
+/// `status`.
 __attribute__((format(printf, 2, 3))) int refuse(Status status, const char *format, ...);
 
-/// The number of the stream that a handle stands for here and now; -1 if it is none.
+/// The number of the stream that a handle refers to on this thread; -1 if it is not a stream.
 int stream_number(void *stream);
 std::string stream_name(int number);
 
 int allocate(Address *address, size_t bytes, const char *call);
 int release(Address address, const char *call);
-/// Bytes of all allocations.
+/// Total bytes of all allocations.
 uint64_t allocated_bytes();
 
 void count_synchronisation();
 void count_work(FpEmulatedWork work, uint64_t bytes);
 
-// Order. All of it: what is done on the host after a synchronisation, by whichever thread,
-// counts as ordered; threads that only tell each other are not followed.
+// Order of work. Host work after a synchronisation counts as ordered for all threads;
+// synchronisation between threads is not tracked.
 int create_stream(void *handle, bool is_blocking);
 bool destroy_stream(void *handle);
-/// Puts accesses on a stream's timeline, or refuses what nothing orders.
+/// Adds accesses to a stream's timeline, or refuses them if nothing orders them.
 int access(int number, const char *what, const FpEmulatedAccess *accesses, size_t count);
-/// Forgets who touched an allocation that is freed.
+/// Removes the recorded accesses of an allocation that is freed.
 void forget(uintptr_t allocation);
 Clock clock_of_stream(int number);
 void wait_on_stream(int number, const Clock &clock);

@@ -1,4 +1,4 @@
-// binary16 and bfloat16, exactly, on the host.
+// Exact binary16 and bfloat16 on the host.
 #pragma once
 
 #include <cstdint>
@@ -26,14 +26,14 @@ inline float half_to_float(uint16_t half) {
   return sign ? -value : value;
 }
 
-/// To the nearest, ties to even.
+/// Round to the nearest; ties go to even.
 inline uint16_t float_to_half(float value) {
   const uint32_t bits = float_to_bits(value), sign = (bits >> 16) & 0x8000,
                  magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return uint16_t(sign | 0x7e00);
   if (magnitude >= 0x477ff000) return uint16_t(sign | 0x7c00);  // 65520 and above
   if (magnitude < 0x38800000) {                                 // below 2^-14: multiples of 2^-24
-    // Adding 0.5 leaves the value in units of 2^-24 in the mantissa, rounded.
+    // Adding 0.5 leaves the value in the mantissa, rounded to units of 2^-24.
     const float shifted = bits_to_float(magnitude) + 0.5f;
     return uint16_t(sign | (float_to_bits(shifted) - float_to_bits(0.5f)));
   }

@@ -1,7 +1,7 @@
-// Kernels that come as PTX: the emulation has none of them and says which was wanted.
+// Kernels that come as PTX: the emulation has none of them, and reports which one was requested.
 //
-// The tensor library loads its own kernels so. A module can be loaded, since its text may
-// hold kernels that nobody calls; a function of it is refused by its name.
+// The tensor library loads its own kernels as PTX. A module can be loaded, since it may hold
+// kernels that are never called; requests for one of its functions are refused by name.
 
 #include <cctype>
 
@@ -15,7 +15,7 @@ struct Module {
   std::string name;
 };
 
-/// What the first line says, as a build without nvcc writes it: "// module NAME".
+/// The module's name in the first line, which a build without nvcc writes as "// module NAME".
 std::string name_of(const char *text) {
   const std::string mark = "// module ";
   const char *end = text;

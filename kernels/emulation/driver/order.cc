@@ -1,14 +1,14 @@
-// Streams and what orders them.
+// Order of work on streams.
 //
-// Work completes before its call returns, so a missing order never shows in a result here.
-// It is found by vector clocks instead: each stream counts its work and knows how much of
-// every other stream's is ordered before it, through events, synchronisations and the rules
-// of the default stream. Memory remembers who touched it last. Two streams that touch the
-// same bytes, at least one of them writing, must be ordered; a device would run them in
-// either order or both at once.
+// Work completes before its call returns, so a missing order never affects a result here. It is
+// detected by vector clocks instead: each stream counts its work and records how much of every
+// other stream's work is ordered before it, through events, synchronisations and the rules of the
+// default stream. Memory records its last accesses. Two streams that access the same bytes, at
+// least one of them writing, must be ordered; a device would run them in either order or both at
+// once.
 //
-// A launch is taken to touch all between the first and the last byte that it reads, and
-// likewise writes, of each allocation.
+// A launch is assumed to read everything between the first and the last byte that it reads in
+// each allocation, and to write everything between the first and the last byte that it writes.
 
 #include <algorithm>
 #include <map>
@@ -21,7 +21,7 @@ namespace fp::driver {
 namespace {
 
 constexpr size_t kManyAccesses = 4096;
-constexpr int kLegacy = 0;  // the number of the stream that orders itself with blocking ones
+constexpr int kLegacy = 0;  // the default stream, which synchronises with blocking ones
 
 struct Stream {
   std::string name;
@@ -43,7 +43,7 @@ struct Order {
   std::vector<Stream> streams = {{"the default stream", true, true, {}}};
   std::map<void *, int> numbers;
   Clock host;
-  std::map<uintptr_t, std::vector<Access>> accesses;  // by the allocation's begin
+  std::map<uintptr_t, std::vector<Access>> accesses;  // by the allocation's start
   int num_threads = 0;
 };
 
@@ -66,7 +66,7 @@ int add_stream(Order &it, std::string name, bool is_blocking) {
   return int(it.streams.size()) - 1;
 }
 
-/// The stream's clock, when the host puts something on it now.
+/// Advances the stream's clock for work that the host enqueues now.
 Clock &begin_work(Order &it, int number) {
   Clock &clock = it.streams[size_t(number)].clock;
   join(clock, it.host);
@@ -79,8 +79,8 @@ Clock &begin_work(Order &it, int number) {
   return clock;
 }
 
-/// Remembers an access, and forgets those that it stands for or that nothing can be
-/// unordered with any more.
+/// Records an access, and removes earlier ones that it covers or that can no longer be unordered
+/// with anything.
 void remember(Order &it, std::vector<Access> &past, Access access) {
   past.erase(std::remove_if(past.begin(), past.end(),
                             [&](const Access &old) {
@@ -116,7 +116,7 @@ int stream_number(void *stream) {
   const std::lock_guard<std::mutex> lock(it.mutex);
   if (reinterpret_cast<uintptr_t>(stream) <= 1) return kLegacy;
   if (reinterpret_cast<uintptr_t>(stream) == 2) {
-    thread_local int own = -1;  // each thread's default stream is one of its own
+    thread_local int own = -1;  // each thread has its own default stream
     if (own < 0)
       own = add_stream(it, "the default stream of thread " + std::to_string(++it.num_threads), true);
     return own;

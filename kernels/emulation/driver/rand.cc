@@ -1,12 +1,12 @@
-// A cuRAND whose generators can be made, as the tensor library does when it makes a device,
-// and give nothing: numbers drawn on a device are not part of the emulation.
+// A cuRAND whose generators can be created, as the tensor library does with each device, but
+// produce nothing: random numbers on a device are not part of the emulation.
 
 #include <cstddef>
 #include <cstdio>
 
 namespace {
 
-constexpr int kSuccess = 0, kNotInitialized = 101, kInternalError = 999;  // of curandStatus_t
+constexpr int kSuccess = 0, kNotInitialized = 101, kInternalError = 999;  // curandStatus_t
 
 struct Generator {};
 

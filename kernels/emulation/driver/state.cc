@@ -1,13 +1,13 @@
-// What the emulated driver knows: the simulated device, memory, counters, refusals.
+// State of the emulated driver: the simulated device, memory, counters, refusals.
 //
-// Variables of the environment, or fp_emulated_driver_set with the last part of a name in
-// lower case, simulate a device that can't be used:
+// Environment variables simulate a device that can't be used; so does fp_emulated_driver_set with
+// the last part of a variable's name in lower case:
 //   FINEPRUNER_EMULATED_DRIVER_VERSION   13000 for CUDA 13.0
-//   FINEPRUNER_EMULATED_DEVICES          how many GPUs there are; 0 for none
-//   FINEPRUNER_EMULATED_CAPABILITY       10·major + minor: 75 for an RTX 20
-//   FINEPRUNER_EMULATED_MEMORY           bytes of memory that the GPU has
-//   FINEPRUNER_EMULATED_MULTIPROCESSORS  132, as an H100 has
-// A machine without a driver, cuBLAS or cuRAND is one whose library is not in the folder.
+//   FINEPRUNER_EMULATED_DEVICES          number of GPUs
+//   FINEPRUNER_EMULATED_CAPABILITY       10·major + minor: 75 for RTX 20
+//   FINEPRUNER_EMULATED_MEMORY           bytes of GPU memory
+//   FINEPRUNER_EMULATED_MULTIPROCESSORS  132 for an H100
+// To simulate a machine without a driver, cuBLAS or cuRAND, remove that library from the folder.
 
 #include <cerrno>
 #include <cstdarg>
@@ -65,7 +65,7 @@ struct State {
   }
 };
 
-// Never destroyed: buffers of other threads may outlive the end of main.
+// Never destroyed: buffers of other threads may outlive main.
 State &state() {
   static State *const only = new State();
   return *only;
@@ -101,7 +101,7 @@ int allocate(Address *address, size_t bytes, const char *call) {
   {
     const std::lock_guard<std::mutex> lock(it.mutex);
     if (bytes > total || it.allocated > total - bytes) {
-      // Programs ask for memory to see whether there is enough: no message on stderr.
+      // Programs allocate to test whether memory suffices: no message on stderr.
       last_fault = "out of memory";
       return kOutOfMemory;
     }

@@ -1,4 +1,4 @@
-// Streams and events of the emulated driver; what they order is in order.cc.
+// Streams and events of the emulated driver; order.cc tracks the order that they define.
 
 #include <chrono>
 
@@ -18,7 +18,7 @@ struct Event {
   Clock clock;
 };
 
-/// The number of the stream, or -1 after saying which call it was missing in.
+/// The number of the stream, or -1 after reporting the call that used an unknown one.
 int known(void *stream, const char *call) {
   const int number = stream_number(stream);
   if (number < 0) refuse(kInvalidHandle, "%s of a stream that doesn't exist", call);

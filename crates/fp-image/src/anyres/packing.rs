@@ -1,4 +1,4 @@
-//! How the features of tiles become image tokens.
+//! Order in which the features of tiles become image tokens.
 
 use std::ops::Range;
 
@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::AnyRes;
 
 /// The order of image tokens: all patches of the squeezed image, then the stitched feature map,
-/// row by row across the tiles. Its padding is left out and a newline embedding ends each row,
-/// or neither, as [`AnyRes`] says.
+/// row by row across the tiles. Depending on [`AnyRes`], padding is removed and a newline
+/// embedding ends each row, or neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeaturePacking {
     pub(super) patches_per_side: usize,
@@ -16,15 +16,15 @@ pub struct FeaturePacking {
     pub rows: Range<usize>,
     /// Columns of the stitched feature map that are kept.
     pub columns: Range<usize>,
-    /// Whether a newline embedding ends each of those rows.
+    /// Whether a newline embedding ends each of these rows.
     pub has_newlines: bool,
-    /// Rows and columns that the kept part of the stitched feature map is made smaller to, by
-    /// bilinear interpolation of what left the projector; none where it is left as it is.
+    /// Rows and columns to which the kept part of the stitched feature map is reduced, by
+    /// bilinear interpolation of the projector's output; `None` if it is not reduced.
     pub shrunk: Option<[usize; 2]>,
 }
 
 impl FeaturePacking {
-    /// Image tokens in all, newlines included.
+    /// Number of image tokens, including newlines.
     #[must_use]
     pub fn num_image_tokens(&self) -> usize {
         let base = self.patches_per_side * self.patches_per_side;
@@ -38,7 +38,7 @@ impl FeaturePacking {
         self.shrunk.unwrap_or([self.rows.len(), self.columns.len()])
     }
 
-    /// Where each image token's embedding lies, or would lie if nothing was made smaller.
+    /// Source of each image token's embedding, as if nothing were reduced.
     pub fn sources(&self) -> impl Iterator<Item = TokenSource> + '_ {
         let side = self.patches_per_side;
         let base = (0..side * side).map(|patch| TokenSource::Patch { tile: 0, patch });
@@ -55,8 +55,8 @@ impl FeaturePacking {
         base.chain(stitched)
     }
 
-    /// Of each square, the squeezed image first, the image tokens that its patches became,
-    /// patch by patch; none where some patches became none, or a token is no patch.
+    /// For each square, the squeezed image first, the image tokens of its patches, patch by
+    /// patch; `None` if some patches have no token, or if tokens aren't patches.
     #[must_use]
     pub fn tokens_of_squares(&self) -> Option<Vec<Vec<usize>>> {
         let per_square = self.patches_per_side * self.patches_per_side;
@@ -79,7 +79,7 @@ impl FeaturePacking {
 
     /// The same as indices into the rows of `[tiles + 1, P · P, D]` features flattened to
     /// `[(tiles + 1) · P · P, D]`, with the newline embedding appended as a last row at
-    /// `newline_row`. Where something is made smaller, as if it was not.
+    /// `newline_row`. Any reduction is ignored.
     #[must_use]
     pub fn gather_indices(&self, newline_row: u32) -> Vec<u32> {
         let per_tile = self.patches_per_side * self.patches_per_side;
@@ -92,7 +92,7 @@ impl FeaturePacking {
     }
 }
 
-/// Where the embedding of one image token comes from.
+/// Source of the embedding of one image token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenSource {
     /// A patch of the vision tower's output.
@@ -102,7 +102,7 @@ pub enum TokenSource {
         /// Row-major position within the tile.
         patch: usize,
     },
-    /// The learnt end of a feature row.
+    /// The learned newline embedding that ends a feature row.
     Newline,
 }
 
@@ -155,7 +155,7 @@ mod tests {
                 .expect("2 × 2")
                 .packing(2);
             assert_eq!(packing.num_image_tokens(), 5 * 4);
-            // Tiles 1 and 2 above 3 and 4: rows run across both, no newline ends them.
+            // Tiles 1 and 2 above 3 and 4: rows run across both, and no newline ends them.
             assert_eq!(
                 packing.gather_indices(99),
                 [

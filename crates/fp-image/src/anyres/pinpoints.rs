@@ -1,4 +1,4 @@
-//! The sizes that an image may be enlarged to, and the best of them.
+//! The sizes that an image may be enlarged to, and the selection of the best one.
 
 use std::fmt;
 
@@ -19,8 +19,8 @@ impl fmt::Display for Resolution {
     }
 }
 
-/// The resolutions to choose from; never empty. Their order matters: of a wide and a tall one that
-/// fit equally well, as for every square image, the first is taken.
+/// The resolutions to select from; never empty. Their order matters: of a wide and a tall
+/// resolution that fit equally well, as for every square image, the first is selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GridPinpoints {
     resolutions: Vec<Resolution>,
@@ -28,8 +28,8 @@ pub struct GridPinpoints {
 }
 
 impl GridPinpoints {
-    /// Takes pairs of `(height, width)`, as Hugging Face checkpoints have them. Checkpoints in the
-    /// original layout have `(width, height)`, which the caller turns round.
+    /// Accepts pairs of `(height, width)`, as in Hugging Face checkpoints. Checkpoints in the
+    /// original layout have `(width, height)`, which the caller must swap.
     ///
     /// # Errors
     /// [`ImageError::NoPinpoints`] if there are none, [`ImageError::ConfigField`] if one has a
@@ -58,14 +58,14 @@ impl GridPinpoints {
             })
     }
 
-    /// With features of more than so many crops made smaller, as `anyres_max_9` of
-    /// LLaVA-OneVision has it: see [`super::FeaturePacking::shrunk`].
+    /// Sets the number of crops above which features are reduced, as in `anyres_max_9` of
+    /// LLaVA-OneVision: see [`super::FeaturePacking::shrunk`].
     #[must_use]
     pub fn with_most_crops(self, most_crops: Option<usize>) -> Self {
         Self { most_crops, ..self }
     }
 
-    /// Crops whose features are left as large as they are, where there is a limit.
+    /// Number of crops up to which features are not reduced, if there is a limit.
     #[must_use]
     pub fn most_crops(&self) -> Option<usize> {
         self.most_crops
@@ -77,7 +77,8 @@ impl GridPinpoints {
         &self.resolutions
     }
 
-    /// The resolution that keeps most of an image's pixels, and among those wastes least.
+    /// The resolution that keeps most of an image's pixels, and among those the one that wastes
+    /// fewest.
     ///
     /// # Errors
     /// [`ImageError::NoFittingPinpoint`] if at every pinpoint the image's short side rounds to 0.

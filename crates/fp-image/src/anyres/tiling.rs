@@ -1,4 +1,4 @@
-//! From an image to tiles, and how many of their features will be left.
+//! Cuts an image into tiles, and computes which of their features are kept.
 
 use super::super::resample::{Canvas, Crop, resize_canvas};
 use super::super::{DecodeLimits, ImageError, ImageSize, ResampleFilter, RgbImage};
@@ -9,27 +9,27 @@ use super::{AnyRes, FeaturePacking, GridPinpoints, Resolution};
 pub struct Tiling {
     /// The image before preprocessing.
     pub image: ImageSize,
-    /// What it is enlarged and padded to.
+    /// The size that it is enlarged and padded to.
     pub resolution: Resolution,
     /// Side of a tile in pixels, the vision tower's input.
     pub tile_side: usize,
-    /// What becomes of padding and ends of rows.
+    /// How padding and ends of rows are handled.
     pub form: AnyRes,
-    /// Crops whose features are left as large as they are, where there is a limit:
+    /// Number of crops up to which features are not reduced, if there is a limit:
     /// [`GridPinpoints::most_crops`].
     pub most_crops: Option<usize>,
 }
 
 impl Tiling {
-    /// Squares of the fixed form: the squeezed whole image and two by two tiles.
+    /// Number of squares in the fixed form: the squeezed whole image and two by two tiles.
     pub const FIXED_SQUARES: usize = 5;
 
-    /// Chooses the resolution for an image of size `image`.
+    /// Selects the resolution for an image of size `image`.
     ///
     /// # Errors
-    /// [`ImageError::NoFittingPinpoint`], [`ImageError::TooLarge`] for a pinpoint beyond what an
-    /// image may have, and [`ImageError::PinpointNotTiled`] if tiles of `tile_side` do not fill
-    /// the chosen one.
+    /// [`ImageError::NoFittingPinpoint`], [`ImageError::TooLarge`] for a pinpoint above the
+    /// limits of an image, and [`ImageError::PinpointNotTiled`] if tiles of `tile_side` do not
+    /// fill the selected one.
     pub fn new(
         image: ImageSize,
         pinpoints: &GridPinpoints,
@@ -54,11 +54,10 @@ impl Tiling {
         })
     }
 
-    /// Two by two tiles of `tile_side` for an image of any size, as [`AnyRes::Fixed2880`] has
-    /// them.
+    /// Two by two tiles of `tile_side` for an image of any size, as in [`AnyRes::Fixed2880`].
     ///
     /// # Errors
-    /// [`ImageError::TooLarge`] for tiles beyond what an image may have, and
+    /// [`ImageError::TooLarge`] for tiles above the limits of an image, and
     /// [`ImageError::ConfigField`] for tiles without pixels.
     pub fn fixed(image: ImageSize, tile_side: usize) -> Result<Self, ImageError> {
         let side = tile_side.saturating_mul(2);
@@ -85,7 +84,7 @@ impl Tiling {
         })
     }
 
-    /// Rows and columns of tiles.
+    /// Number of rows and columns of tiles.
     #[must_use]
     pub fn grid(&self) -> [usize; 2] {
         [
@@ -94,7 +93,7 @@ impl Tiling {
         ]
     }
 
-    /// The image's size once enlarged, before the padding to the resolution.
+    /// The image's size after enlarging and before padding to the resolution.
     #[must_use]
     pub fn enlarged(&self) -> ImageSize {
         let Resolution { height, width } = self.resolution;
@@ -142,7 +141,7 @@ impl Tiling {
                 else {
                     continue;
                 };
-                // Columns of the enlarged image that fall into this tile.
+                // Columns of the enlarged image within this tile.
                 let first = (column * side).saturating_sub(left).min(size.width);
                 let end = ((column + 1) * side).saturating_sub(left).min(size.width);
                 let at = first + left - (column * side).min(first + left);
@@ -160,7 +159,7 @@ impl Tiling {
             .collect()
     }
 
-    /// How the features of base and tiles become image tokens, for a tower of
+    /// How the features of the base image and the tiles become image tokens, for a tower of
     /// `patches_per_side` × `patches_per_side` patches per tile.
     #[must_use]
     pub fn packing(&self, patches_per_side: usize) -> FeaturePacking {
@@ -184,7 +183,7 @@ impl Tiling {
             let padding = all.saturating_sub(used) / 2;
             padding..all - padding
         };
-        // With a limit of crops, as Hugging Face has it: rounded to seven decimals before.
+        // With a limit of crops, lengths are first rounded to seven decimals, as in Hugging Face.
         let whole = |length: f64| match self.most_crops {
             None => length as usize,
             Some(_) => ((length * 1e7).round_ties_even() / 1e7) as usize,
@@ -210,8 +209,8 @@ impl Tiling {
     }
 }
 
-/// The size that a feature map of more than `most` patches is made smaller to; none where it is
-/// hardly larger than that.
+/// The size to which a feature map of more than `most` patches is reduced; `None` if it is only
+/// slightly larger.
 fn shrunk([rows, columns]: [usize; 2], most: usize) -> Option<[usize; 2]> {
     const HARDLY: f64 = 1.1;
     let ratio = ((rows * columns) as f64 / most as f64).sqrt();

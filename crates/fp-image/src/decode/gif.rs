@@ -1,7 +1,8 @@
-//! The first frame of a GIF, laid on the screen that the file declares.
+//! The first frame of a GIF, placed on the screen that the file declares.
 //!
-//! Where a frame does not cover the screen, Pillow fills with the transparent colour of the frame's
-//! palette, or its first one; the `image` crate would leave black, so the frame is read by index.
+//! If a frame does not cover the screen, Pillow fills the rest with the transparent colour of the
+//! frame's palette, or with its first colour; the `image` crate would leave it black, so the
+//! frame is read by index.
 
 use std::io::Cursor;
 use std::num::NonZeroU64;

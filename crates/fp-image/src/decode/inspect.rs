@@ -1,4 +1,4 @@
-//! What an image's headers and structure say of it, without decoding its pixels.
+//! Inspects an image's headers and structure without decoding its pixels.
 
 use std::fmt;
 
@@ -9,37 +9,37 @@ use super::structure::{self, Structure};
 use super::{DecodeLimits, decode, names, opened, pixels, refused};
 use crate::content::recognised;
 
-/// What the header and the structure of an image say.
+/// Information from the header and the structure of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// Name of the format, such as `PNG`.
     pub format: &'static str,
-    /// Height and width in pixels, as [`decode`] gives them.
+    /// Height and width in pixels, equal to those from [`decode`].
     pub size: ImageSize,
-    /// What someone who looks at the picture elsewhere should know.
+    /// Differences that matter when the picture is viewed in another program.
     pub remarks: Vec<Remark>,
 }
 
-/// How the pixels that [`decode`] gives may differ from what another program shows. Each is
-/// as Pillow's `convert("RGB")` has it.
+/// Differences between the pixels of [`decode`] and those shown by another program. Each follows
+/// Pillow's `convert("RGB")`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Remark {
-    /// An EXIF orientation other than 1, which is not followed: pixels are as stored.
+    /// An EXIF orientation other than 1, which is ignored: pixels are as stored.
     Turned {
-        /// 2 to 8.
+        /// The orientation, 2 to 8.
         orientation: u16,
     },
-    /// 16-bit grey, whose samples are clipped at 255: nearly all of them become white.
+    /// 16-bit grey, whose samples are clipped at 255, so that nearly all of them become white.
     Grey16,
     /// Several frames or pages, of which the first is read.
     Animated {
-        /// As many as were found; of PNG as many as it announces.
+        /// Number of frames found; for PNG the number that the file declares.
         num_frames: usize,
     },
-    /// A palette with transparent colours, which are shown as if they were not.
+    /// A palette with transparent colours, which are treated as opaque.
     PaletteAlpha,
-    /// The pixels can be decoded, but the file is not whole around them.
+    /// The pixels can be decoded, but the rest of the file is incomplete.
     Irregular {
         /// What is wrong with it.
         reason: String,
@@ -47,7 +47,7 @@ pub enum Remark {
 }
 
 impl fmt::Display for Remark {
-    /// As a sentence without its end, on an image that was named before.
+    /// A sentence without its final stop, for an image that was named before.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Remark::Turned { orientation } => write!(
@@ -71,14 +71,13 @@ impl fmt::Display for Remark {
     }
 }
 
-/// Looks at an image's headers, and at whether its structure is whole: every chunk of a PNG
-/// with its checksum, all scans of a JPEG to its end mark, all blocks of a GIF, all chunks of
-/// a WebP, the rows of a BMP and the strips of a TIFF. Compressed data isn't unpacked, so
-/// that damage inside it stays unseen; where the structure is odd, [`decode`] has the last
-/// word.
+/// Checks an image's headers, and whether its structure is complete: every chunk of a PNG with
+/// its checksum, all scans of a JPEG to its end marker, all blocks of a GIF, all chunks of a
+/// WebP, the rows of a BMP and the strips of a TIFF. Compressed data isn't unpacked, so damage
+/// inside it is not found; if the structure is irregular, [`decode`] decides.
 ///
 /// # Errors
-/// As [`decode`], of what it would report.
+/// The errors of [`decode`] that can be found this way.
 pub fn inspect(bytes: &[u8], limits: DecodeLimits) -> Result<Inspection, ImageError> {
     let format = recognised(bytes)?;
     let (name, decoder) = names(format);
@@ -106,7 +105,7 @@ pub fn inspect(bytes: &[u8], limits: DecodeLimits) -> Result<Inspection, ImageEr
                 remarks.extend(fault.map(|reason| Remark::Irregular { reason }));
                 image.size()
             }
-            // What a decoder of others says of damage speaks of its own parts.
+            // A third-party decoder describes damage in terms of its own parts.
             (Err(ImageError::Decoder { .. } | ImageError::Panicked { .. }), Some(reason)) => {
                 return Err(ImageError::damaged(name, reason));
             }
@@ -129,8 +128,7 @@ pub fn inspect(bytes: &[u8], limits: DecodeLimits) -> Result<Inspection, ImageEr
     })
 }
 
-/// The size that decoding gives, once it is known that the pixels are of a kind that is
-/// read.
+/// The size after decoding, after a check that the pixel type is supported.
 fn size(
     bytes: &[u8],
     format: ImageFormat,

@@ -1,11 +1,12 @@
-//! Image files to RGB, as Pillow's `Image.open(…).convert("RGB")` reads them.
+//! Decodes image files to RGB, equal to Pillow's `Image.open(…).convert("RGB")`.
 //!
-//! Only the first frame of an animation is read. Alpha is dropped, never blended. Samples of 16
-//! bits keep their high byte, but for grey ones, which Pillow clips at 255. EXIF orientation is
-//! left alone, a TIFF's own orientation tag is followed. Colour profiles and gamma are ignored.
+//! Only the first frame of an animation is read. Alpha is dropped, never blended. 16-bit samples
+//! keep their high byte, except grey ones, which Pillow clips at 255. EXIF orientation is
+//! ignored; a TIFF's own orientation tag is applied. Colour profiles and gamma are ignored.
 //!
-//! Samples equal Pillow's, with one exception: JPEG data inside a TIFF may be a step off. What is
-//! known to come out otherwise is refused (`refused.rs`, and progressive JPEG without all scans).
+//! Samples equal Pillow's, with one exception: JPEG data inside a TIFF may differ by one step.
+//! Files that are known to decode differently are refused (`refused.rs`, and progressive JPEG
+//! without all scans).
 
 mod gif;
 mod inspect;
@@ -25,19 +26,19 @@ use super::{ImageError, ImageSize, RgbImage, guarded};
 
 pub use inspect::{Inspection, Remark, inspect};
 
-/// Pixels of a side: a picture that is one pixel high could be as long as all its pixels,
-/// and is resized by a table of its length.
+/// Longest side in pixels: a picture that is one pixel high could have all its pixels in one row,
+/// and resizing needs a table of that length.
 const MOST_SIDE: u32 = 1 << 20;
 
-/// What a file may ask for before it is refused.
+/// Limits on a file's demands, above which it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
-    /// Most pixels that an image may have, told from its header before anything is allocated.
+    /// Most pixels of an image, checked with its header before anything is allocated.
     pub max_pixels: u64,
 }
 
 impl Default for DecodeLimits {
-    /// 178 956 970 pixels, where Pillow too takes a file for a decompression bomb.
+    /// 178 956 970 pixels, above which Pillow also reports a decompression bomb.
     fn default() -> Self {
         Self {
             max_pixels: 178_956_970,
@@ -69,7 +70,8 @@ impl DecodeLimits {
         self.check(side(size.width), side(size.height))
     }
 
-    /// Bytes that a decoder may hold: four samples of 16 bits a pixel and as much again to work in.
+    /// Bytes that a decoder may allocate: four 16-bit samples per pixel, and the same again for
+    /// work.
     fn max_alloc(self) -> u64 {
         self.max_pixels.saturating_mul(16).saturating_add(1 << 20)
     }
@@ -78,8 +80,8 @@ impl DecodeLimits {
 /// Reads the image file at `path` with the default [`DecodeLimits`].
 ///
 /// # Errors
-/// [`ImageError::Io`] if it cannot be read, else [`ImageError::InFile`] around what
-/// [`decode`] reports.
+/// [`ImageError::Io`] if it cannot be read, otherwise [`ImageError::InFile`] around the error of
+/// [`decode`].
 pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {
     let bytes = read_file(path).map_err(|source| ImageError::Io {
         path: path.to_owned(),
@@ -91,12 +93,14 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, ImageError> {
     })
 }
 
-/// Reads an image from the bytes of a PNG, JPEG, GIF, WebP, BMP or TIFF file, whatever its name.
+/// Reads an image from the bytes of a PNG, JPEG, GIF, WebP, BMP or TIFF file; its name is
+/// ignored.
 ///
 /// # Errors
-/// [`ImageError::Empty`], [`ImageError::UnknownFormat`], [`ImageError::Damaged`] (a truncated
-/// file included), [`ImageError::Decoder`], [`ImageError::Panicked`], [`ImageError::Unsupported`],
-/// [`ImageError::NoDecoder`], [`ImageError::TooLarge`] and [`ImageError::TooLong`].
+/// [`ImageError::Empty`], [`ImageError::UnknownFormat`], [`ImageError::Damaged`] (including a
+/// truncated file), [`ImageError::Decoder`], [`ImageError::Panicked`],
+/// [`ImageError::Unsupported`], [`ImageError::NoDecoder`], [`ImageError::TooLarge`] and
+/// [`ImageError::TooLong`].
 pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError> {
     let format = recognised(bytes)?;
     let (name, decoder) = names(format);
@@ -118,7 +122,7 @@ pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, ImageError
     })
 }
 
-/// A format that is read here and its decoder, in words.
+/// Names of a supported format and of its decoder.
 fn names(format: ImageFormat) -> (&'static str, &'static str) {
     match format {
         ImageFormat::Png => ("PNG", "PNG decoder"),
@@ -130,7 +134,7 @@ fn names(format: ImageFormat) -> (&'static str, &'static str) {
     }
 }
 
-/// A WebP file says at byte 4 how many bytes follow; the decoder is content with the first frame.
+/// A WebP file states at byte 4 how many bytes follow; the decoder accepts the first frame alone.
 fn check_riff_length(bytes: &[u8]) -> Result<(), ImageError> {
     let stated = bytes
         .get(4..8)
@@ -144,7 +148,7 @@ fn check_riff_length(bytes: &[u8]) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// What a decoder of the `image` crate reads, its header taken in and held to the limits.
+/// A decoder of the `image` crate, with the header read and checked against the limits.
 fn opened(
     bytes: &[u8],
     format: ImageFormat,
@@ -165,7 +169,7 @@ fn opened(
     Ok(decoder)
 }
 
-/// The formats whose decoder in the `image` crate agrees with Pillow's to the last bit.
+/// Decodes the formats for which the `image` crate agrees with Pillow to the last bit.
 fn by_crate(
     bytes: &[u8],
     format: ImageFormat,
@@ -182,7 +186,7 @@ fn by_crate(
     if let Some(orientation) = turned {
         decoded.apply_orientation(orientation);
     }
-    // PNG's colour type, a fixed position: 4 is grey with alpha.
+    // PNG's colour type, at a fixed offset: 4 is grey with alpha.
     let has_alpha = format != ImageFormat::Png || bytes.get(25) == Some(&4);
     pixels::to_rgb(decoded, has_alpha, name)
 }

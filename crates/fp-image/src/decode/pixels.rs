@@ -1,11 +1,11 @@
-//! The `image` crate's pixel types to 8-bit RGB, by Pillow's rules.
+//! Converts the `image` crate's pixel types to 8-bit RGB, by Pillow's rules.
 
 use image::{ColorType, DynamicImage};
 
 use super::super::{ImageError, RgbImage};
 
-/// `has_alpha` tells a file with an alpha channel from one whose alpha was made of a single
-/// transparent value: Pillow reads 16-bit grey of the two differently.
+/// `has_alpha` distinguishes a file with an alpha channel from one whose alpha was derived from a
+/// single transparent value: Pillow reads 16-bit grey differently in the two cases.
 pub(super) fn to_rgb(
     image: DynamicImage,
     has_alpha: bool,
@@ -30,7 +30,7 @@ pub(super) fn to_rgb(
     RgbImage::new(width, height, data)
 }
 
-/// Whether pixels of a kind are read, told before there are any.
+/// Checks, before decoding, that a pixel type is supported.
 pub(super) fn check(color: ColorType, format: &'static str) -> Result<(), ImageError> {
     use ColorType::{L8, L16, La8, La16, Rgb8, Rgb16, Rgba8, Rgba16};
     match color {

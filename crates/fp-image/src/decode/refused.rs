@@ -1,14 +1,15 @@
-//! What decodes, but not to the pixels that Pillow gives.
+//! Files that could be decoded, but not to Pillow's pixels.
 //!
-//! A pixel that is a step off moves image features, and with them what is pruned: such a
-//! file is refused by name, with what to convert it to, rather than read nearly right.
+//! A pixel that differs by one step changes image features, and with them the pruning. Such a
+//! file is therefore refused, with a format to convert it to, instead of being read
+//! approximately.
 
 use image::ImageFormat;
 
 use super::super::ImageError;
 use super::structure::tags::Tagged;
 
-/// Refuses files that are known to come out otherwise than in Pillow.
+/// Refuses files that are known to decode differently than in Pillow.
 pub(super) fn check(
     bytes: &[u8],
     format: ImageFormat,
@@ -41,10 +42,10 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_le_bytes)
 }
 
-/// Pixels of 16 bits are widened by another rule, and what a run-length code skips is filled
+/// 16-bit pixels are widened by another rule, and pixels that a run-length code skips are filled
 /// with another colour.
 fn bmp(bytes: &[u8]) -> Option<&'static str> {
-    // The oldest header has neither in these places.
+    // The oldest header has neither field at these offsets.
     if u32_at(bytes, 14)? < 40 {
         return None;
     }
@@ -63,8 +64,8 @@ fn bmp(bytes: &[u8]) -> Option<&'static str> {
     skips.then_some("a run-length code that skips pixels")
 }
 
-/// Whether a run-length code ends a row or the image early, or jumps. Of damaged codes the
-/// decoder tells.
+/// Whether a run-length code ends a row or the image early, or jumps. Damaged codes are left to
+/// the decoder.
 fn skips_pixels(codes: &[u8], width: u32, height: u32, is_half: bool) -> bool {
     let (mut at, mut x, mut y) = (0, 0_u64, 0_u64);
     let (width, height) = (u64::from(width), u64::from(height));
@@ -91,7 +92,7 @@ fn skips_pixels(codes: &[u8], width: u32, height: u32, is_half: bool) -> bool {
     false
 }
 
-/// Colours that were multiplied by their alpha, and JPEG data of CMYK.
+/// Colours that are premultiplied by their alpha, and CMYK JPEG data.
 fn tiff(bytes: &[u8]) -> Option<&'static str> {
     const COMPRESSION: u16 = 259;
     const PHOTOMETRIC: u16 = 262;
@@ -117,7 +118,7 @@ fn tiff(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// An animation whose first frame is blended onto nothing.
+/// An animation whose first frame is blended onto an empty canvas.
 fn webp(bytes: &[u8]) -> Option<&'static str> {
     let mut at = 12;
     while let Some(chunk) = array::<4>(bytes, at) {
@@ -128,7 +129,7 @@ fn webp(bytes: &[u8]) -> Option<&'static str> {
             let inner = content + 16;
             let has_alpha = match &array::<4>(bytes, inner)? {
                 b"ALPH" => true,
-                // Behind its sign and two sizes of 14 bits.
+                // After its signature and two 14-bit sizes.
                 b"VP8L" => u32_at(bytes, inner + 9)? >> 28 & 1 == 1,
                 _ => false,
             };
@@ -167,7 +168,7 @@ mod tests {
         for bits in [1, 4, 8, 24, 32] {
             assert_eq!(bmp(&bmp_of(bits, 0, (2, 2), &[])), None);
         }
-        // 3 × 2 pixels, each row whole, with and without an end of its last row.
+        // 3 × 2 pixels with complete rows, with and without an end mark of the last row.
         for codes in [
             &[3, 7, 0, 0, 3, 7, 0, 0, 0, 1][..],
             &[3, 7, 0, 0, 3, 7, 0, 1],

@@ -5,10 +5,10 @@ use std::f64::consts::PI;
 use super::super::ImageError;
 
 /// Fractional bits of a weight: a product with an 8-bit sample, summed over a window whose
-/// weights add up to one, then stays within 32 bits with two to spare for over- and undershoot.
+/// weights add up to one, then fits 32 bits, with two bits to spare for over- and undershoot.
 pub(super) const WEIGHT_BITS: u32 = 32 - 8 - 2;
 
-/// A resampling kernel, numbered in `preprocessor_config.json` as Pillow numbers it.
+/// A resampling kernel, with Pillow's numbering, which `preprocessor_config.json` uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResampleFilter {
     /// 0: the nearest source pixel.
@@ -57,8 +57,9 @@ impl ResampleFilter {
         }
     }
 
-    /// The kernel at distance `x` from the centre, in units of source pixels of a non-shrinking
-    /// resize. The order of operations is kept, for a weight must round to the same last bit.
+    /// The kernel at distance `x` from the centre, in source pixels of a resize that does not
+    /// shrink. The order of operations must not change, since a weight must round to the same
+    /// last bit.
     fn weight(self, x: f64) -> f64 {
         match self {
             Self::Nearest | Self::Box => f64::from(u8::from(x > -0.5 && x <= 0.5)),
@@ -106,8 +107,8 @@ impl ResampleFilter {
     }
 }
 
-/// What one output sample takes from the source line: `weights[i]` of source sample
-/// `first + i`, in units of 2^-22, and `outside` in all of the constant around the source.
+/// The contributions to one output sample: `weights[i]` of source sample `first + i`, in units of
+/// 2^-22, and `outside` for the constant around the source in total.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
     pub(super) first: usize,
@@ -115,8 +116,8 @@ pub(super) struct Window {
     pub(super) outside: i32,
 }
 
-/// A line of `source` samples laid at `offset` in a constant line of `canvas` samples, resized to
-/// `output` samples of which only `wanted` are computed.
+/// A line of `source` samples at `offset` in a constant line of `canvas` samples, resized to
+/// `output` samples, of which only `wanted` are computed.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) source: usize,
@@ -161,8 +162,8 @@ impl Line {
             .collect()
     }
 
-    /// The source position is accumulated, not multiplied: that is where Pillow's nearest filter
-    /// gets its last bit from.
+    /// The source position is accumulated, not multiplied, to reproduce the last bit of Pillow's
+    /// nearest filter.
     fn nearest(&self) -> Vec<Window> {
         let scale = self.canvas as f64 / self.output as f64;
         let mut position = scale * 0.5;
@@ -176,8 +177,8 @@ impl Line {
         windows
     }
 
-    /// Rounds the weights of canvas samples `first..` to fixed point and splits them into those of
-    /// the source and the sum of those around it.
+    /// Rounds the weights of canvas samples `first..` to fixed point and splits them into those
+    /// of the source and the sum of those outside it.
     fn clip(&self, first: usize, weights: &[f64]) -> Window {
         let mut window = Window {
             first: 0,
@@ -186,7 +187,7 @@ impl Line {
         };
         for (i, &w) in weights.iter().enumerate() {
             let scaled = w * f64::from(1_u32 << WEIGHT_BITS);
-            // Half away from zero, the sum taken before the truncation.
+            // Half away from zero; the offset is added before truncation.
             let fixed = if w < 0.0 { scaled - 0.5 } else { scaled + 0.5 } as i32;
             match (first + i).checked_sub(self.offset) {
                 Some(at) if at < self.source => {
@@ -240,7 +241,7 @@ mod tests {
 
     #[test]
     fn bicubic_weights_of_a_doubling_are_those_by_hand() {
-        // The centre of output 3 lies at 1.75, those of the samples at 0.5, 1.5, 2.5 and 3.5:
+        // The centre of output 3 is at 1.75, those of the samples at 0.5, 1.5, 2.5 and 3.5:
         // distances 1.25, 0.25, 0.75 and 1.75.
         let window = &line(8, 16).windows(ResampleFilter::Bicubic)[3];
         let one = f64::from(1 << WEIGHT_BITS);

@@ -1,16 +1,16 @@
 //! 8-bit RGB resampling with the arithmetic of Pillow's `Image.resize`, bit for bit.
 //!
-//! Horizontal pass, then vertical pass, each rounded to 8 bits. A weight is evaluated in
-//! f64, normalised, and rounded to 22 fractional bits; sums are exact in 32-bit integers, so neither
-//! the order of summation nor the number of threads can change a pixel.
+//! A horizontal pass, then a vertical pass, each rounded to 8 bits. A weight is evaluated in f64,
+//! normalised, and rounded to 22 fractional bits; sums are exact in 32-bit integers, so neither
+//! the order of summation nor the number of threads affects a pixel.
 //!
-//! Pillow 13 takes the vertical pass first where that is less work, as for most tall images, and
-//! moves single samples by some steps. Followed here are the releases before it, whose order is
-//! fixed and which the golden cases agree with.
+//! Pillow 13 runs the vertical pass first if that is less work, as for most tall images, which
+//! changes single samples by some steps. This module follows the earlier releases, whose order is
+//! fixed and which the golden cases were generated with.
 //!
-//! Two things keep odd shapes cheap without changing the result. A padded image is never built:
-//! the constant around it enters as the sum of the weights that fall on it. And where a crop
-//! follows, only the pixels that survive it are computed.
+//! Two optimisations keep unusual shapes cheap without changing the result. A padded image is
+//! never built: the constant around it contributes the sum of the weights outside the image. And
+//! if a crop follows, only the pixels inside it are computed.
 
 mod filter;
 
@@ -21,7 +21,7 @@ use super::rgb::{ImageSize, RgbImage};
 pub use filter::ResampleFilter;
 use filter::{Line, WEIGHT_BITS, Window};
 
-/// An image laid into a larger, elsewhere constant one.
+/// An image placed in a larger, otherwise constant one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Canvas {
     pub(super) size: ImageSize,
@@ -31,7 +31,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// The image itself, nothing around it.
+    /// The image itself, without padding.
     pub(super) fn tight(image: &RgbImage) -> Self {
         Self {
             size: image.size(),
@@ -41,8 +41,8 @@ impl Canvas {
         }
     }
 
-    /// The image in the middle of a square of its longer side, the smaller half of an odd rest
-    /// above or left of it.
+    /// The image in the middle of a square of its longer side, with the smaller half of an odd
+    /// remainder above or left of it.
     pub(super) fn square(image: &RgbImage, fill: [u8; 3]) -> Self {
         let square = ImageAspect::Pad.square(image.size());
         Self {
@@ -50,7 +50,7 @@ impl Canvas {
                 height: square.side,
                 width: square.side,
             },
-            // A padded square cuts nothing.
+            // A padded square crops nothing.
             top: square.top.unsigned_abs(),
             left: square.left.unsigned_abs(),
             fill,
@@ -58,7 +58,7 @@ impl Canvas {
     }
 }
 
-/// Rows and columns of an output that are wanted.
+/// Range of rows and columns of an output that are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Crop {
     pub(super) rows: std::ops::Range<usize>,
@@ -99,7 +99,7 @@ pub fn resize(
     )
 }
 
-/// Lays `image` on `canvas`, resizes that to `size` and returns the part `crop` of it.
+/// Places `image` on `canvas`, resizes that to `size` and returns its part `crop`.
 pub(super) fn resize_canvas(
     image: &RgbImage,
     canvas: Canvas,
@@ -128,7 +128,7 @@ pub(super) fn resize_canvas(
     let across = columns.windows(filter);
     let down = rows.windows(filter);
 
-    // The vertical pass reads no row outside this span.
+    // The vertical pass reads only rows of this range.
     let used = down.iter().filter(|w| !w.weights.is_empty());
     let first_row = used.clone().map(|w| w.first).min().unwrap_or(0);
     let end_row = used.map(|w| w.first + w.weights.len()).max().unwrap_or(0);
@@ -143,8 +143,8 @@ pub(super) fn resize_canvas(
         .with_min_len(16)
         .for_each(|(out, row)| narrow_row(row, &across, canvas.fill, out));
 
-    // Rows around the source need no first pass: a constant row resamples to that constant, the
-    // rounding of its weights being far below half a step.
+    // Rows around the source need no horizontal pass: a constant row resamples to that constant,
+    // since the rounding of its weights is far below half a step.
     let mut data = vec![0_u8; stride * height];
     data.par_chunks_exact_mut(stride)
         .zip(&down)

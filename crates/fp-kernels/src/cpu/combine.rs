@@ -1,4 +1,4 @@
-//! Query rows into one row per head.
+//! Combines query rows into one row per head.
 
 use rayon::prelude::*;
 

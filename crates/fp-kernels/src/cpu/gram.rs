@@ -1,4 +1,4 @@
-//! How alike rows are.
+//! Inner products of rows.
 
 use super::math::dot;
 use crate::error::check_shape;

@@ -1,9 +1,8 @@
 //! The statistics of every strategy for each attention row.
 //!
-//! A row is read from memory once. What follows works on a copy in the
-//! first-level cache: one sweep for the sum and the extremes, one for the
-//! moments and the entropy, and for the order statistics a network that sorts
-//! sixteen rows at a time.
+//! A row is read from memory once. All passes work on a copy in the first-level cache: one for
+//! the sum and the extremes, one for the moments and the entropy, and for the order statistics a
+//! network that sorts sixteen rows at a time.
 
 use rayon::prelude::*;
 
@@ -16,12 +15,12 @@ use crate::{Element, HeadStatistics, Isa, KernelError, Key, StatisticsOptions};
 /// Statistics of each row of `rows`, `[num_rows, N]` row-major; for a batch
 /// `num_rows` is B·H.
 ///
-/// Rows are independent of each other and of the number of threads: the same
-/// row gives the same bits wherever it stands.
+/// Rows are computed independently of each other and of the number of threads: the same row gives
+/// the same bits at any index.
 ///
 /// # Errors
-/// A shape that `rows` does not fill, or a value that is NaN, infinite or
-/// negative; the first such value is named.
+/// A shape that `rows` does not fill, or a value that is NaN, infinite or negative; the error
+/// names the first one.
 pub fn head_statistics<T: Element>(
     rows: &[T],
     num_rows: usize,
@@ -57,16 +56,16 @@ pub fn head_statistics_on<T: Element>(
             let keys = T::to_keys(rows);
             group_statistics(isa, &keys, num_image_tokens, options, scratch, statistics)
         })
-        // Groups run in any order: look again, so that the first offender is named.
+        // Groups run in any order: search again, so that the error names the first invalid value.
         .map_err(|Invalid| first_invalid(rows, num_image_tokens))?;
     Ok(statistics)
 }
 
-/// Values per task below which another thread costs more than it brings: one
-/// sample of common size stays on one thread, so that batches divide by samples.
+/// Values per task below which another thread costs more than it gains: one sample of common size
+/// stays on one thread, so that batches are split by samples.
 pub(super) const TASK_LEN: usize = 1 << 15;
 
-/// A row holds a value that no softmax gives.
+/// A row holds a value that no softmax produces.
 struct Invalid;
 
 #[inline(always)]
@@ -87,7 +86,7 @@ fn first_invalid<T: Element>(rows: &[T], num_image_tokens: usize) -> KernelError
     }
 }
 
-/// Buffers of one worker, kept from group to group.
+/// Buffers of one worker, reused from group to group.
 struct Scratch<K> {
     row: Vec<f64>,
     terms: Vec<f64>,

@@ -35,7 +35,7 @@ pub(crate) fn sum_of(values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
     tree_sum(lanes)
 }
 
-/// The smallest and the largest value; (∞, −∞) for none. NaN is passed over.
+/// The smallest and the largest value; (∞, −∞) for an empty slice. NaN is ignored.
 #[inline(always)]
 pub(crate) fn extremes(values: &[f64]) -> (f64, f64) {
     let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);

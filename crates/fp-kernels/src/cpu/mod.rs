@@ -1,4 +1,4 @@
-//! The operations on the CPU.
+//! The CPU operations.
 //!
 //! | operation | input | output |
 //! |---|---|---|

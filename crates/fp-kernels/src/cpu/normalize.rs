@@ -1,4 +1,4 @@
-//! Attention rows into distributions, for the strategies that compare heads.
+//! Normalizes attention rows to distributions, for the strategies that compare heads.
 
 use rayon::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::{Element, Isa, KernelError, Key, Normalization};
 
 /// The distribution p of each row of `rows`, `[num_rows, N]` row-major, in `f64`.
 ///
-/// A row without mass becomes zeros under [`Normalization::L1`].
+/// A row without mass becomes all zeros under [`Normalization::L1`].
 ///
 /// # Errors
 /// A shape that `rows` does not fill. Values are not checked here:

@@ -1,4 +1,4 @@
-//! What sorted rows give, sixteen of them at a time.
+//! Statistics of sorted rows, computed for sixteen rows at a time.
 
 use super::math::exp_nonpositive;
 use super::sort::{Lanes, SORT_LANES};
@@ -33,7 +33,7 @@ fn transpose_body<K: Key>(rows: &[K], num_image_tokens: usize, columns: &mut Vec
     }
 }
 
-/// Elements of each row whose exponentials are taken together.
+/// Elements of each row whose exponentials are computed together.
 pub(super) const ORDER_BLOCK: usize = 32;
 
 instantiate! {

@@ -1,10 +1,10 @@
-//! Each operation again: naive, one thread, `f64`, the formula as it is written.
+//! Naive versions of all operations: one thread, `f64`, the formula as written.
 //!
-//! This is what the fast paths are held to. Nothing else calls it.
+//! The fast paths are tested against these functions. Nothing else calls them.
 
 use crate::{HeadStatistics, Normalization, StatisticsOptions};
 
-/// The distribution of one row; zeros where a row without mass has none.
+/// The distribution of one row; all zeros for a row without mass.
 pub fn normalize_row(row: &[f64], normalization: Normalization) -> Vec<f64> {
     let weights: Vec<f64> = match normalization {
         Normalization::L1 => row.to_vec(),
@@ -113,7 +113,7 @@ pub fn token_importance(attention: &[f64], num_image_tokens: usize, heads: &[usi
         .collect()
 }
 
-/// The indices that [`super::top_r`] keeps: a stable sort, descending.
+/// The indices that [`super::top_r`] keeps, by a stable descending sort.
 pub fn top_r(values: &[f64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| {

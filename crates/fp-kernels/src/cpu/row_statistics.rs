@@ -1,12 +1,12 @@
-//! What a row gives without being sorted: sums, extremes, moments, and the
-//! statistics of the distribution that it is normalised to.
+//! Statistics that need no sorted row: sums, extremes, moments, and those of the row's
+//! distribution.
 
 use super::math::{exp_nonpositive, extremes, ln, sum, sum_of};
 use crate::isa::instantiate;
 use crate::{HeadStatistics, Key, Normalization, StatisticsOptions};
 
 instantiate! {
-    /// Everything but the order statistics; none if the row holds an invalid value.
+    /// All statistics but the order statistics; `None` if the row holds an invalid value.
     pub(super) fn row_statistics<K: Key>(
         keys: &[K],
         options: &StatisticsOptions,
@@ -29,7 +29,7 @@ fn row_statistics_body<K: Key>(
     let n = row.len() as f64;
     let total = sum(row);
     let (min, max) = extremes(row);
-    // A comparison passes over NaN, but a sum doesn't.
+    // A comparison ignores NaN, but a sum propagates it.
     if total.is_nan() || min < 0.0 || max > f64::MAX {
         return None;
     }
@@ -85,8 +85,8 @@ fn l1_distribution(
 
 /// The statistics of p = exp(a − max a) / Z; overwrites `row` with p.
 ///
-/// Entropy is ln Z − Σ p (a − max a), which takes one logarithm a row and
-/// keeps the small differences between nearly uniform rows.
+/// The entropy is ln Z − Σ p (a − max a), which takes one logarithm per row and preserves the
+/// small differences between nearly uniform rows.
 #[inline(always)]
 fn softmax_distribution(
     row: &mut [f64],

@@ -26,7 +26,7 @@ instantiate! {
     pub(crate) fn sort_lanes<K: Key>(columns: &mut [Lanes<K>]) = sort_body
 }
 
-/// Segments up to this length are sorted while they lie in the first-level cache.
+/// Segments up to this length are sorted while they are in the first-level cache.
 const BLOCK: usize = 128;
 
 /// Batcher's odd-even merge sort for any length: a network over the next power
@@ -35,7 +35,7 @@ const BLOCK: usize = 128;
 /// applications", 1968.
 #[inline(always)]
 fn sort_body<K: Key>(columns: &mut [Lanes<K>]) {
-    // Sorting blocks first keeps the many small merges in the cache; the network is the same.
+    // Sorting blocks first keeps the many small merges in the cache; the network stays the same.
     for block in columns.chunks_mut(BLOCK) {
         let mut sorted = 1;
         while sorted < block.len() {
@@ -78,7 +78,7 @@ fn compare_runs<K: Key>(columns: &mut [Lanes<K>], start: usize, stride: usize, c
     for (low, high) in low.iter_mut().zip(high).take(count) {
         for lane in 0..SORT_LANES {
             let (a, b) = (low[lane], high[lane]);
-            // Written so that it becomes one `min` and one `max` instruction.
+            // Written so that it compiles to one `min` and one `max` instruction.
             low[lane] = if b < a { b } else { a };
             high[lane] = if b < a { a } else { b };
         }

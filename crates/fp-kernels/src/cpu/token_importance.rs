@@ -1,4 +1,4 @@
-//! Selected heads into one importance per image token.
+//! Averages the selected heads to one importance per image token.
 
 use crate::error::check_shape;
 use crate::isa::instantiate;

@@ -1,18 +1,18 @@
-//! The R largest values, ties to the lower index, indices ascending.
+//! The R largest values, ties go to the lower index, indices ascending.
 //!
-//! **How.** Values become integers of the same order, of which the standard library's
-//! `select_nth_unstable` finds the R-th largest; one sweep in index order then keeps what is
-//! larger, and ties until R are kept. Sorting by value and index gives the same set, but takes
-//! N log N comparisons for N values instead of a linear number, and the sweep returns indices
-//! ascending without a second sort. Integer keys make −0 equal to 0 and the order total.
+//! **How.** Values are mapped to integers of the same order, in which the standard library's
+//! `select_nth_unstable` finds the R-th largest; one sweep in index order then keeps all larger
+//! values, and ties until R are kept. Sorting by value and index gives the same set, but takes N
+//! log N comparisons for N values instead of a linear number, and the sweep returns ascending
+//! indices without a second sort. Integer keys make −0 equal to 0 and the order total.
 //!
-//! **Cost.** O(N) time, also in the worst case, and N keys of memory.
+//! **Cost.** O(N) time, also in the worst case, and memory for N keys.
 //!
 //! **Reference.** [`super::reference::top_r`], which sorts.
 
 use crate::KernelError;
 
-/// Where a selection of the best divides the values, and how sharply.
+/// The boundary between kept and dropped values, and how clear it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cut {
     /// Smallest value kept.
@@ -21,7 +21,7 @@ pub struct Cut {
     pub first_dropped: f64,
     /// Number of values equal to `last_kept`, kept or not.
     pub num_tied: usize,
-    /// Number of those that were kept.
+    /// Number of those tied values that were kept.
     pub num_tied_kept: usize,
 }
 
@@ -30,14 +30,14 @@ pub struct Cut {
 pub struct TopR {
     /// Indices of the values kept, ascending.
     pub kept: Vec<usize>,
-    /// Where the cut fell; none if everything is kept.
+    /// The boundary; `None` if everything is kept.
     pub cut: Option<Cut>,
 }
 
-/// The `count` largest of `values`; of equal values the one with the lower index.
+/// The `count` largest of `values`; among equal values the lower index wins.
 ///
-/// Exact, by selection on order-preserving integer keys, then one sweep in index
-/// order. −∞ is an ordinary smallest value; the caller sees to it that none is NaN.
+/// Exact: selection on order-preserving integer keys, then one sweep in index order. −∞ is an
+/// ordinary smallest value; the caller ensures that no value is NaN.
 ///
 /// # Errors
 /// A count of 0 or above the number of values.
@@ -84,14 +84,14 @@ pub fn top_r(values: &[f64], count: usize) -> Result<TopR, KernelError> {
     })
 }
 
-/// Maps a float to an integer of the same order; −0 and 0 to the same one.
+/// Maps a float to an integer of the same order; −0 and 0 map to the same integer.
 fn ordered_key(value: f64) -> u64 {
     let bits = (value + 0.0).to_bits();
     let sign = 1 << 63;
     if bits & sign == 0 { bits | sign } else { !bits }
 }
 
-/// Undoes [`ordered_key`].
+/// Inverse of [`ordered_key`].
 fn value_of(key: u64) -> f64 {
     let sign = 1 << 63;
     f64::from_bits(if key & sign == 0 { !key } else { key & !sign })

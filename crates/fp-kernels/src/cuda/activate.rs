@@ -1,4 +1,4 @@
-//! What stands between the matrices of an MLP.
+//! Operations between the matrix products of an MLP.
 
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
 
@@ -8,24 +8,24 @@ use super::error::CudaError;
 use super::launch::Launch;
 use super::sys;
 
-/// Values that an operation replaces, or reads and writes elsewhere.
+/// Rows of an operation that works in place or from one buffer to another.
 #[derive(Debug)]
 pub enum RowsTo<'a, T> {
-    /// What is read is written.
+    /// Input and output share one buffer.
     InPlace(CudaViewMut<'a, T>),
-    /// Two buffers.
+    /// Input and output are separate buffers.
     Out {
-        /// Read.
+        /// Input.
         from: CudaView<'a, T>,
-        /// Written.
+        /// Output.
         to: CudaViewMut<'a, T>,
     },
 }
 
-/// What is done to each value by [`activate`].
+/// The activation that [`activate`] applies to each value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActivationKind {
-    /// Nothing: the bias alone is added.
+    /// Identity: only the bias is added.
     None,
     /// `x / (1 + e^(−1.702 x))`
     QuickGelu,
@@ -59,19 +59,18 @@ pub struct GatedSilu<'a, T> {
     pub num_rows: usize,
     /// M.
     pub width: usize,
-    /// `[T, 2·M]`, gates first.
+    /// `[T, 2·M]`: all gates, then all ups.
     pub gates_and_ups: CudaView<'a, T>,
-    /// `[2·M]`, added before.
+    /// `[2·M]`, added to `gates_and_ups` first.
     pub bias: Option<CudaView<'a, T>>,
     /// Out, `[T, M]`.
     pub out: CudaViewMut<'a, T>,
 }
 
-/// `silu(gate) · up`.
+/// `silu(gate) · up`, `[T, M]`.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device; a launch that
-/// fails.
+/// Buffers that don't fill their shapes, overlap or are on another device; a failed launch.
 pub fn gated_silu<T: DeviceElement>(
     stream: &CudaStream,
     mut call: GatedSilu<'_, T>,
@@ -94,8 +93,8 @@ pub fn gated_silu<T: DeviceElement>(
         width,
         dtype: T::DTYPE,
     };
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, held until the launch is enqueued and freed in stream order.
+    // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's device,
+    // held until the launch is enqueued and freed in stream order.
     launch.run(|stream| unsafe { sys::fp_gated_silu(&args, stream) })
 }
 
@@ -108,13 +107,13 @@ pub struct Activate<'a, T> {
     pub width: usize,
     /// `[T, M]`.
     pub rows: RowsTo<'a, T>,
-    /// `[M]`, added before.
+    /// `[M]`, added to the rows first.
     pub bias: Option<CudaView<'a, T>>,
-    /// What is done to each value.
+    /// The activation.
     pub activation: ActivationKind,
 }
 
-/// An activation of every value, after the addition of a bias.
+/// Applies an activation to every value, after adding a bias.
 ///
 /// # Errors
 /// As [`gated_silu`].
@@ -147,6 +146,6 @@ pub fn activate<T: DeviceElement>(
         dtype: T::DTYPE,
         activation: call.activation.raw(),
     };
-    // SAFETY: as in `gated_silu`; the kernel takes an output that is its input.
+    // SAFETY: as in `gated_silu`; the kernel allows the output to be its input.
     launch.run(|stream| unsafe { sys::fp_activate(&args, stream) })
 }

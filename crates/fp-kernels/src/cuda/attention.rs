@@ -1,4 +1,4 @@
-//! Attention of chosen query rows to the image, over keys in one tensor.
+//! Attention of selected query rows to the image, over keys in one tensor.
 
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceSlice};
 
@@ -13,10 +13,10 @@ use super::sys;
 use crate::KernelError;
 use crate::error::check_shape;
 
-/// Sizes of queries, keys and the image among them.
+/// Sizes of the queries, the keys and the image span.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Heads {
-    /// B, H and N of the attention that comes out.
+    /// B, H and N of the resulting attention.
     pub shape: ScoreShape,
     /// H_kv, a divisor of H.
     pub num_kv_heads: usize,
@@ -24,15 +24,15 @@ pub struct Heads {
     pub num_rows: usize,
     /// S.
     pub sequence_len: usize,
-    /// D; above 64 in rows of whole 16-byte words.
+    /// D; above 64 a row must consist of whole 16-byte words.
     pub head_dim: usize,
-    /// Where the image begins.
+    /// Position of the first image token.
     pub image_start: usize,
-    /// Of logits, usually 1/√D.
+    /// Factor on logits, usually 1/√D.
     pub scale: f32,
 }
 
-/// Strides of queries `[B, H, Q, D]` in values; D is dense.
+/// Strides of queries `[B, H, Q, D]`, counted in values; D is contiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryStrides {
     /// From sample to sample.
@@ -43,7 +43,7 @@ pub struct QueryStrides {
     pub row: usize,
 }
 
-/// Strides of keys `[B, H_kv, S, D]` in values; D is dense.
+/// Strides of keys `[B, H_kv, S, D]`, counted in values; D is contiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyStrides {
     /// From sample to sample.
@@ -61,39 +61,39 @@ pub struct AttentionRows<'a, T> {
     pub heads: Heads,
     /// `[B, H, Q, D]`, rotated.
     pub queries: CudaView<'a, T>,
-    /// Where queries lie.
+    /// Strides of the queries.
     pub query_strides: QueryStrides,
     /// `[B, H_kv, S, D]`, rotated.
     pub keys: CudaView<'a, T>,
-    /// Where keys lie.
+    /// Strides of the keys.
     pub key_strides: KeyStrides,
-    /// `[Q]`: row q sees keys up to this position.
+    /// `[Q]`: row q attends to keys up to and including this position.
     pub row_positions: CudaView<'a, u32>,
-    /// `[B, Q]`, or `[Q]` for all samples: rows are summed by these weights.
+    /// `[B, Q]`, or `[Q]` for all samples: rows are summed with these weights.
     pub weights: Option<CudaView<'a, f64>>,
     /// Out: `[B, H, N]` with weights, `[B, H, Q, N]` without.
     pub attention: CudaViewMut<'a, f32>,
-    /// Of [`attention_rows_workspace`] bytes.
+    /// Scratch memory of [`attention_rows_workspace`] bytes.
     pub workspace: CudaViewMut<'a, u8>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
 pub(super) const ATTENTION_ROWS: &str = "attention_rows";
 
-/// Values in 16 bytes.
+/// Number of values in 16 bytes.
 const fn per_word<T>() -> usize {
     sys::FP_ALIGNMENT as usize / size_of::<T>()
 }
 
 impl Heads {
-    /// Whether rows of D values are whole 16-byte words, and have to be aligned.
+    /// Whether rows of D values are whole 16-byte words, which must then be aligned.
     pub(super) fn is_wide<T>(&self) -> bool {
         self.head_dim.is_multiple_of(per_word::<T>())
     }
 }
 
-/// The sizes, checked, as the launcher takes them.
+/// The checked sizes in the launcher's form.
 fn raw_sizes(heads: &Heads) -> Result<sys::fp_attention_rows_args, CudaError> {
     const OP: &str = ATTENTION_ROWS;
     let [batch_size, num_heads, num_image_tokens] = heads.shape.check(OP)?;
@@ -144,17 +144,17 @@ fn raw_sizes(heads: &Heads) -> Result<sys::fp_attention_rows_args, CudaError> {
     })
 }
 
-/// Bytes of scratch memory that [`attention_rows`] takes.
+/// Bytes of scratch memory that [`attention_rows`] needs.
 ///
 /// # Errors
-/// Sizes that can't be run on.
+/// Unsupported sizes.
 pub fn attention_rows_workspace(heads: &Heads) -> Result<usize, CudaError> {
     let sizes = raw_sizes(heads)?;
     // SAFETY: reads the sizes alone.
     Ok(unsafe { sys::fp_attention_rows_workspace(&sizes) })
 }
 
-/// What both forms of a call have beside their keys.
+/// Arguments that both forms of a call share; their keys differ.
 pub(super) struct Rows<'x, 'a, T> {
     pub(super) heads: Heads,
     pub(super) queries: &'x CudaView<'a, T>,
@@ -166,13 +166,13 @@ pub(super) struct Rows<'x, 'a, T> {
     pub(super) error: &'x mut ErrorWord,
 }
 
-/// Post-softmax attention of query rows to the image, the softmax over the whole causal
-/// row, without the attention of all rows.
+/// Post-softmax attention of query rows to the image, with the softmax over the whole causal row.
+/// The attention of the other rows is not computed.
 ///
 /// # Errors
-/// Buffers that sizes and strides reach out of, that overlap, are on another device or
-/// misaligned; sizes that can't be run on; a launch that fails. Logits that are no
-/// numbers and positions outside the sequence are told by the error word.
+/// Buffers that are too small for sizes and strides, overlap, are misaligned or on another
+/// device; unsupported sizes; a failed launch. Logits whose softmax is not a number and positions
+/// outside the sequence are reported by the error word.
 pub fn attention_rows<T: DeviceElement>(
     stream: &CudaStream,
     mut call: AttentionRows<'_, T>,
@@ -211,7 +211,7 @@ pub fn attention_rows<T: DeviceElement>(
     })
 }
 
-/// Checks what both forms have and launches; `keys` adds the keys.
+/// Checks the arguments that both forms share, and launches; `keys` adds the keys.
 pub(super) fn enqueue<'x, T: DeviceElement>(
     stream: &'x CudaStream,
     rows: Rows<'x, '_, T>,
@@ -265,10 +265,10 @@ pub(super) fn enqueue<'x, T: DeviceElement>(
     args.query_head_stride = query.head;
     args.query_row_stride = query.row;
     args.dtype = T::DTYPE;
-    // SAFETY: every pointer leads to as many values as sizes and strides reach, on the
-    // stream's device, aligned, held until the launch is enqueued and freed in stream
-    // order. The kernel checks row positions before it reads by them, and the table's
-    // entries were checked before they were uploaded.
+    // SAFETY: every pointer is valid for as many values as sizes and strides reach, on the
+    // stream's device, aligned, held until the launch is enqueued and freed in stream order. The
+    // kernel checks row positions before it reads at them, and the table's entries were checked
+    // before they were uploaded.
     launch.run(|stream| unsafe { sys::fp_attention_rows(&args, stream) })
 }
 
@@ -299,7 +299,7 @@ fn check_reach<T>(
     }
 }
 
-/// 0 for weights `[Q]`, Q for `[B, Q]`.
+/// Stride between samples in the weights: 0 for `[Q]`, Q for `[B, Q]`.
 pub(super) fn weights_stride(
     op: &'static str,
     weights: &impl DeviceSlice<f64>,

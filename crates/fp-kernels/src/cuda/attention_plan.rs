@@ -1,7 +1,7 @@
-//! Where the keys and values of sequences lie, layer by layer, for attention over them.
+//! Location of the sequences' keys and values in every layer, for attention over them.
 //!
-//! A step writes down every layer's sequences and runs on the host, uploads all of it at once
-//! and then runs layer after layer: nothing goes to the device inside a layer.
+//! A step collects every layer's sequences and runs on the host, uploads them in one copy, and
+//! then runs the layers: nothing is copied to the device within a layer.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -31,7 +31,7 @@ pub struct AttentionPlan<T> {
     element: PhantomData<T>,
 }
 
-/// Two 32-bit fields of the C structures, as they lie in memory.
+/// Two 32-bit fields of the C structures in their memory layout.
 fn pair(first: u32, second: u32) -> u64 {
     let mut bytes = [0; 8];
     let (low, high) = bytes.split_at_mut(4);
@@ -49,10 +49,10 @@ pub(super) fn contradiction(index: usize, reason: String) -> CudaError {
 }
 
 impl<T: DeviceElement> AttentionPlan<T> {
-    /// A plan without layers for GPU work on `stream`, which all views must belong to.
+    /// An empty plan for GPU work on `stream`, which all views must belong to.
     ///
     /// # Errors
-    /// Sizes that the kernels don't take.
+    /// Sizes that the kernels do not support.
     pub fn new(stream: &CudaStream, shape: AttentionShape) -> Result<AttentionPlan<T>, CudaError> {
         let dims = [shape.num_heads, shape.num_kv_heads, shape.head_dim];
         if dims.contains(&0) {
@@ -90,12 +90,12 @@ impl<T: DeviceElement> AttentionPlan<T> {
         })
     }
 
-    /// Adds the next layer: `num_rows` packed query rows, of which each belongs to one
-    /// sequence at most.
+    /// Adds the next layer: `num_rows` packed query rows, each of which belongs to at most one
+    /// sequence.
     ///
     /// # Errors
-    /// Runs that reach out of their views, are misaligned or on another device; sequences
-    /// whose rows, keys and runs contradict each other.
+    /// Runs that exceed their views, are misaligned or on another device; sequences whose rows,
+    /// keys and runs contradict each other.
     pub fn add_layer(
         &mut self,
         stream: &CudaStream,
@@ -170,7 +170,7 @@ impl<T: DeviceElement> AttentionPlan<T> {
         Ok(())
     }
 
-    /// `fp_attention_run`, checked.
+    /// The words of one `fp_attention_run`, checked.
     fn run_words(
         &self,
         stream: &CudaStream,
@@ -223,7 +223,7 @@ impl<T: DeviceElement> AttentionPlan<T> {
     /// Uploads all layers in one copy.
     ///
     /// # Errors
-    /// No layer, or a driver that fails.
+    /// A plan without layers, or a driver error.
     pub fn upload(self, stream: &Arc<CudaStream>) -> Result<AttentionTable<T>, CudaError> {
         if self.words.is_empty() {
             return Err(KernelError::EmptyShape {
@@ -248,9 +248,9 @@ impl<T: DeviceElement> AttentionPlan<T> {
 
 const SEQUENCE_WORDS: usize = size_of::<sys::fp_attention_sequence>() / size_of::<u64>();
 const RUN_WORDS: usize = size_of::<sys::fp_attention_run>() / size_of::<u64>();
-/// Rows above it are whole 16-byte words.
+/// Rows longer than this many values must be whole 16-byte words.
 pub(super) const MAX_NARROW_DIM: usize = 64;
-/// Sequences ride on a dimension of a grid that goes so far.
+/// Sequences are indexed by a grid dimension with this limit.
 const MAX_SEQUENCES: usize = 65_535;
-/// Keys of a sequence, as the kernels take them.
+/// Most keys of a sequence that the kernels support.
 const MAX_KEYS: usize = 1 << 24;

@@ -1,4 +1,4 @@
-//! Where the keys and values of sequences lie, as kernels read it.
+//! Location of the sequences' keys and values in the form that kernels read.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -16,10 +16,10 @@ use super::sys;
 use crate::KernelError;
 use crate::dense::AttentionShape;
 
-/// One layer's place in the table.
+/// Position of one layer in the table.
 #[derive(Debug)]
 pub(super) struct LayerPart {
-    /// In words of the table.
+    /// Offset, in words of the table.
     pub(super) sequences: usize,
     pub(super) runs: usize,
     pub(super) num_sequences: usize,
@@ -33,19 +33,19 @@ pub(super) struct LayerPart {
 }
 
 impl LayerPart {
-    /// Whether there is nothing to compute, and so nothing to launch.
+    /// Whether the layer has nothing to compute, so that no launch is needed.
     pub(super) fn is_empty(&self) -> bool {
         self.max_rows == 0
     }
 }
 
-/// Sequences and runs of every layer of a step on the device, for as many launches as one likes.
+/// Sequences and runs of every layer of a step on the device, usable by any number of launches.
 #[derive(Debug)]
 pub struct AttentionTable<T> {
     pub(super) words: CudaSlice<u64>,
     pub(super) shape: AttentionShape,
     pub(super) layers: Vec<LayerPart>,
-    /// What keeps every run's memory.
+    /// Owners of the runs' memory, which keep it allocated.
     #[allow(dead_code)] // held, not read
     pub(super) owners: Vec<Arc<dyn Any + Send + Sync>>,
     pub(super) element: PhantomData<T>,
@@ -64,10 +64,10 @@ impl<T: DeviceElement> AttentionTable<T> {
         self.layers.len()
     }
 
-    /// The most rows that a sequence of a layer has.
+    /// The largest number of rows of any sequence in the layer.
     ///
     /// # Errors
-    /// No such layer.
+    /// A layer outside the table.
     pub fn max_rows(&self, layer: usize) -> Result<usize, CudaError> {
         Ok(self.layer(OP, layer)?.max_rows)
     }
@@ -86,7 +86,7 @@ impl<T: DeviceElement> AttentionTable<T> {
         &self.layers
     }
 
-    /// A layer's arrays, held by the launch with everything that its runs reach.
+    /// A layer's arrays. The launch holds them and all memory that their runs refer to.
     pub(super) fn arrays<'x>(
         &'x self,
         launch: &mut Launch<'x>,
@@ -101,7 +101,8 @@ impl<T: DeviceElement> AttentionTable<T> {
         })
     }
 
-    /// As [`Self::arrays`], where each sequence is a sample with `heads`' keys.
+    /// As [`Self::arrays`], after a check that each sequence is a sample with the sizes of
+    /// `heads`.
     pub(super) fn keys_of<'x>(
         &'x self,
         op: &'static str,

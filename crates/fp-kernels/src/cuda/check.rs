@@ -3,7 +3,7 @@
 use super::error::CudaError;
 use crate::KernelError;
 
-/// A buffer as a launch sees it.
+/// Address range of a buffer that a launch uses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Region {
     pub(super) tensor: &'static str,
@@ -34,7 +34,7 @@ impl Region {
     }
 }
 
-/// No written buffer shares memory with any other.
+/// Checks that no written buffer shares memory with any other buffer.
 pub(super) fn check_disjoint(
     op: &'static str,
     reads: &[Region],
@@ -109,7 +109,7 @@ pub(super) fn check_count(op: &'static str, count: usize, len: usize) -> Result<
     }
 }
 
-/// A dimension in the width that kernels take it in.
+/// A dimension as the 32-bit integer that kernels take.
 pub(super) fn dim(op: &'static str, what: &'static str, got: usize) -> Result<u32, CudaError> {
     u32::try_from(got).map_err(|_| CudaError::TooLarge {
         op,
@@ -119,7 +119,7 @@ pub(super) fn dim(op: &'static str, what: &'static str, got: usize) -> Result<u3
     })
 }
 
-/// Values from the first to the last that strides and sizes reach.
+/// Number of values from the first to the last that sizes and strides reach.
 pub(super) fn reach(dims: &[usize], strides: &[usize]) -> usize {
     dims.iter()
         .zip(strides)
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn strides_reach_the_last_value() {
-        // [2, 3, 4] dense, and the same with rows of 4 in rows of 10.
+        // [2, 3, 4] dense, then the same shape with rows of 4 values at a stride of 10.
         assert_eq!(reach(&[2, 3, 4], &[12, 4, 1]), 24);
         assert_eq!(reach(&[2, 3, 4], &[30, 10, 1]), 54);
         assert_eq!(reach(&[1, 1], &[usize::MAX, 1]), 1);

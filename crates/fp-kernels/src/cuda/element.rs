@@ -1,13 +1,13 @@
-//! What device memory can hold.
+//! Types of values in device memory.
 
 use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
 use half::{bf16, f16};
 
 use super::sys;
 
-/// A number format of attention, of queries and keys, and of all else that a model computes.
+/// A number format of attention, queries, keys and everything else that a model computes.
 pub trait DeviceElement: DeviceRepr + sealed::Sealed {
-    /// Its `fp_dtype`.
+    /// The corresponding `fp_dtype`.
     #[doc(hidden)]
     const DTYPE: u32;
 }
@@ -31,13 +31,13 @@ impl DeviceElement for bf16 {
     const DTYPE: u32 = sys::FP_BF16;
 }
 
-/// The statistics of one row, as the device writes them.
+/// The statistics of one row, in the device's layout.
 pub type HeadStatistics = sys::fp_head_statistics;
-/// A cut of a ranking, as the device writes it.
+/// The boundary of a selection, in the device's layout.
 pub type Cut = sys::fp_cut;
-/// What decided one selection, as the device writes it.
+/// What decided one selection, in the device's layout.
 pub type SelectionAudit = sys::fp_selection_audit;
-/// What greedy decoding needs to know of a sequence's logits, as the device writes it.
+/// What greedy decoding needs of one sequence's logits, in the device's layout.
 pub type GreedyChoice = sys::fp_greedy_choice;
 
 // SAFETY: `repr(C)` structs of numbers, laid out by the header that the kernels use.
@@ -48,7 +48,7 @@ unsafe impl DeviceRepr for Cut {}
 unsafe impl DeviceRepr for SelectionAudit {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for GreedyChoice {}
-// SAFETY: every bit pattern is a value of each field, zeros too.
+// SAFETY: every bit pattern is a valid value of each field, including zeros.
 unsafe impl ValidAsZeroBits for HeadStatistics {}
 // SAFETY: as above.
 unsafe impl ValidAsZeroBits for Cut {}
@@ -76,7 +76,7 @@ impl From<HeadStatistics> for crate::HeadStatistics {
 }
 
 impl Cut {
-    /// The cut in the form that the CPU gives; none where nothing was dropped.
+    /// The cut in the CPU's form; `None` if nothing was dropped.
     pub fn known(&self) -> Option<crate::cpu::Cut> {
         (!self.first_dropped.is_nan()).then_some(crate::cpu::Cut {
             last_kept: self.last_kept,

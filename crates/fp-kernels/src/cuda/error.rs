@@ -1,11 +1,11 @@
-//! What can go wrong on a GPU.
+//! Errors of GPU operations.
 
 use cudarc::driver::DriverError;
 
 use super::preflight::PreflightError;
 use crate::KernelError;
 
-/// An operation that can't be run, or that failed.
+/// A GPU operation that can't be run, or that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CudaError {
@@ -15,19 +15,19 @@ pub enum CudaError {
     /// A buffer's length contradicts its shape, or a count or index is out of range.
     #[error(transparent)]
     Argument(#[from] KernelError),
-    /// A dimension above what the kernels are built for.
+    /// A dimension above the kernels' maximum.
     #[error("{op}: {what} is {got}; the kernels take up to {max}")]
     TooLarge {
         /// Operation that was called.
         op: &'static str,
-        /// Dimension at fault.
+        /// The dimension.
         what: &'static str,
         /// Its size.
         got: usize,
-        /// The largest possible.
+        /// The maximum.
         max: usize,
     },
-    /// A size or stride that must be a multiple of something and isn't.
+    /// A size or stride that is not a multiple of a required number.
     #[error("{op}: {what} is {got}; it must be a multiple of {multiple}")]
     NotMultiple {
         /// Operation that was called.
@@ -36,7 +36,7 @@ pub enum CudaError {
         what: &'static str,
         /// Its value.
         got: usize,
-        /// What it must be a multiple of.
+        /// The required divisor.
         multiple: usize,
     },
     /// A buffer that doesn't start at an aligned address.
@@ -46,9 +46,9 @@ pub enum CudaError {
         op: &'static str,
         /// Buffer at fault.
         tensor: &'static str,
-        /// Where it starts.
+        /// Its start address.
         address: u64,
-        /// Bytes.
+        /// Required alignment in bytes.
         alignment: usize,
     },
     /// A buffer that is written shares memory with another one.
@@ -58,7 +58,7 @@ pub enum CudaError {
         op: &'static str,
         /// The buffer that is written.
         written: &'static str,
-        /// The other one.
+        /// The other buffer.
         other: &'static str,
     },
     /// A buffer on another device than the stream's.
@@ -68,12 +68,12 @@ pub enum CudaError {
         op: &'static str,
         /// Buffer at fault.
         tensor: &'static str,
-        /// GPU that holds it.
+        /// GPU that holds the buffer.
         got: usize,
         /// GPU of the stream.
         expected: usize,
     },
-    /// Strategies that can't be asked for together, or of this operation.
+    /// Strategies that can't be combined, or that this operation does not compute.
     #[error("{op}: {reason}")]
     Strategies {
         /// Operation that was called.
@@ -91,7 +91,7 @@ pub enum CudaError {
         /// What is wrong.
         reason: String,
     },
-    /// A scale that is no number.
+    /// A scale that is not positive and finite.
     #[error("{op}: the scale of logits is {scale}; it must be finite")]
     Scale {
         /// Operation that was called.
@@ -99,7 +99,7 @@ pub enum CudaError {
         /// The value given.
         scale: f32,
     },
-    /// A number that an operation can't be run with.
+    /// A number that the operation does not accept.
     #[error("{op}: {what} is {got}; it must be {expected}")]
     Number {
         /// Operation that was called.
@@ -108,7 +108,7 @@ pub enum CudaError {
         what: &'static str,
         /// Its value.
         got: f32,
-        /// What it may be.
+        /// Accepted values.
         expected: &'static str,
     },
     /// A buffer of scratch memory that is too small.
@@ -116,22 +116,22 @@ pub enum CudaError {
     Workspace {
         /// Operation that was called.
         op: &'static str,
-        /// Bytes that it must have.
+        /// Required bytes.
         expected: usize,
-        /// Bytes that it has.
+        /// Bytes of the given buffer.
         got: usize,
     },
-    /// The launcher refused or CUDA failed to launch.
+    /// The launcher refused its arguments, or CUDA failed to launch.
     #[error("{op} was not launched: {reason} (status {status})")]
     Launch {
         /// Operation that was called.
         op: &'static str,
-        /// Status of the launcher.
+        /// Status code of the launcher.
         status: i32,
-        /// What it means.
+        /// Its meaning.
         reason: String,
     },
-    /// The device found values that can't be worked with.
+    /// The device found values that it can't compute with.
     #[error("{op} can't work with the values that it read")]
     Data {
         /// Operation that was called.
@@ -149,11 +149,11 @@ pub enum CudaError {
     },
 }
 
-/// What a kernel found wrong with the values that it read; the first row of all.
+/// A problem that a kernel found in its input values; the lowest row is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// An attention value that no softmax gives.
+    /// An attention value that no softmax produces.
     #[error(
         "row {row} holds NaN, infinity or a negative value at position {position}; attention after \
          a softmax is finite and not negative"
@@ -170,13 +170,13 @@ pub enum DataError {
         /// Index in the batch.
         row: usize,
     },
-    /// Queries or keys whose softmax is no number.
+    /// Queries or keys whose softmax is not a number.
     #[error("row {row}: the softmax of its queries and keys is not a number")]
     InvalidLogits {
         /// (b·H + h)·Q + q.
         row: usize,
     },
-    /// A kept token that can't be, or out of order.
+    /// A kept token outside the image or out of order.
     #[error(
         "row {row}: kept token number {position} is outside the image or not above the one before"
     )]
@@ -186,21 +186,21 @@ pub enum DataError {
         /// Place among the kept tokens.
         position: usize,
     },
-    /// A query row outside the sequence, or a position that the table of angles lacks.
+    /// A query row outside the sequence, or a position without an entry in the table of angles.
     #[error("row {row}: its position is outside the sequence, or beyond the table of angles")]
     BadPosition {
         /// Index among the rows.
         row: usize,
     },
-    /// An index of a row that isn't there.
+    /// An index of a row that does not exist.
     #[error("row {row}: its index is outside {of}")]
     BadRow {
-        /// Index among the rows that were asked for.
+        /// Index among the requested rows.
         row: usize,
-        /// The table or the features.
+        /// Where the row was looked up: the table or the features.
         of: &'static str,
     },
-    /// A place in a KV cache that isn't there.
+    /// A slot that does not exist in a KV cache.
     #[error("row {row}: its run or slot is outside the KV cache")]
     BadSlot {
         /// Index among the rows.

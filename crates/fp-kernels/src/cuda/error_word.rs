@@ -1,4 +1,4 @@
-//! What kernels found wrong with their data, told after the fact.
+//! Data errors found by kernels, read after their launches.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use super::error::{CudaError, DataError};
 use super::memory::uninitialised;
 use super::sys;
 
-/// The word as it is before anything was found.
+/// Value of the word before any error.
 const NO_DATA_ERROR: u64 = u64::MAX;
 
-/// A word on the device that kernels lower when they find a value that they can't work
-/// with: the first row at fault is named, whatever ran first.
+/// A word on the device that kernels lower when they find a value that they can't compute with.
+/// It names the lowest row at fault, in any order of execution.
 ///
 /// One word serves any number of launches; [`ErrorWord::check`] waits for them.
 #[derive(Debug)]
 pub struct ErrorWord {
     word: ManuallyDrop<CudaSlice<u64>>,
-    /// Whether its memory is its own, to be freed with it.
+    /// Whether it owns its memory, which is then freed with it.
     is_owner: bool,
 }
 
 impl ErrorWord {
-    /// A word on the stream's device, reset.
+    /// Allocates a word on the stream's device and resets it.
     ///
     /// # Errors
-    /// Memory that can't be had.
+    /// Memory that can't be allocated.
     pub fn new(stream: &Arc<CudaStream>) -> Result<ErrorWord, CudaError> {
         let mut word = ErrorWord {
             word: ManuallyDrop::new(uninitialised(stream, 1)?),
@@ -39,16 +39,16 @@ impl ErrorWord {
         Ok(word)
     }
 
-    /// The first word of a buffer, not reset yet.
+    /// Uses the first word of a buffer, without resetting it.
     ///
     /// # Safety
-    /// The buffer outlives the word, and nothing else takes its first word for its own.
+    /// The buffer must outlive the word, and nothing else may use its first word.
     pub(super) unsafe fn at_begin(
         stream: &Arc<CudaStream>,
         buffer: &mut CudaSlice<u64>,
     ) -> ErrorWord {
         let (pointer, _guard) = buffer.device_ptr_mut(stream);
-        // SAFETY: one u64 of the buffer, which is never freed through this.
+        // SAFETY: one u64 of the buffer, which is never freed through this handle.
         let word = unsafe { stream.upgrade_device_ptr(pointer, 1) };
         ErrorWord {
             word: ManuallyDrop::new(word),
@@ -56,10 +56,10 @@ impl ErrorWord {
         }
     }
 
-    /// Forgets what was found, in the order of the stream. Can be captured.
+    /// Clears the recorded error, in stream order. A CUDA graph can capture this.
     ///
     /// # Errors
-    /// A driver that fails.
+    /// A driver error.
     pub fn reset(&mut self, stream: &CudaStream) -> Result<(), CudaError> {
         let failed = |source| CudaError::Driver {
             op: "error word",
@@ -67,18 +67,18 @@ impl ErrorWord {
         };
         stream.context().bind_to_thread().map_err(failed)?;
         let (pointer, _guard) = self.word.device_ptr_mut(stream);
-        // SAFETY: the word is one u64 in device memory, and all its bits are set.
+        // SAFETY: the word is one u64 in device memory, and the memset sets all its bits.
         unsafe { result::memset_d8_async(pointer, 0xff, size_of::<u64>(), stream.cu_stream()) }
             .map_err(failed)
     }
 
-    /// Waits for the stream and tells what the launches since the last reset found.
-    /// `op` names them.
+    /// Waits for the stream and returns the first error that launches found since the last reset.
+    /// `op` names these launches in the error.
     ///
     /// # Errors
-    /// What was found, or a driver that fails.
+    /// What was found, or a driver error.
     pub fn check(&self, stream: &Arc<CudaStream>, op: &'static str) -> Result<(), CudaError> {
-        // A copy to memory that isn't pinned waits for the stream up to it.
+        // A copy to pageable memory waits for all earlier work of the stream.
         let word = stream
             .clone_dtoh(&*self.word)
             .map_err(|source| CudaError::Driver { op, source })?;
@@ -86,7 +86,7 @@ impl ErrorWord {
             .map_or(Ok(()), |&word| ErrorWord::told(word, op))
     }
 
-    /// What a word that was copied to the host tells of the launches of `op`.
+    /// Decodes a word that was copied to the host after the launches of `op`.
     pub(super) fn told(word: u64, op: &'static str) -> Result<(), CudaError> {
         match found(word) {
             Some(source) => Err(CudaError::Data { op, source }),
@@ -113,7 +113,7 @@ impl ErrorWord {
         stream.context().bind_to_thread().map_err(failed)?;
         let (from, _from_guard) = self.word.device_ptr(stream);
         let (to, _to_guard) = to.device_ptr_mut(stream);
-        // SAFETY: eight bytes each, of two allocations.
+        // SAFETY: eight bytes in each of two distinct allocations.
         unsafe { result::memcpy_dtod_async(to, from, BYTES, stream.cu_stream()) }.map_err(failed)
     }
 
@@ -132,7 +132,7 @@ impl Drop for ErrorWord {
     }
 }
 
-/// row << 32 | position << 8 | code, in words.
+/// Decodes a word row << 32 | position << 8 | code.
 pub(super) fn found(word: u64) -> Option<DataError> {
     if word == NO_DATA_ERROR {
         return None;

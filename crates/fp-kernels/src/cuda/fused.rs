@@ -12,15 +12,15 @@ use super::strategy::Strategies;
 use super::sys;
 use crate::Normalization;
 
-/// How [`fused`] is run.
+/// How [`fused`] runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FusedPath {
-    /// One launch of clusters where device and sizes allow and every sample's cluster runs
-    /// at once (8·B multiprocessors), else two.
+    /// One launch of clusters if device and sizes allow it and the clusters of all samples run at
+    /// once (8·B multiprocessors), otherwise two launches.
     #[default]
     Auto,
-    /// One launch of thread-block clusters, or an error where there are none or H or N
-    /// are above what a cluster's shared memory holds.
+    /// One launch of thread-block clusters. An error on devices without clusters, and if H or N
+    /// exceed what a cluster's shared memory holds.
     Cluster,
     /// [`super::head_score`], then [`super::select()`].
     Two,
@@ -33,7 +33,7 @@ pub struct Fused<'a, T> {
     pub shape: ScoreShape,
     /// `[B, H, N]`.
     pub attention: CudaView<'a, T>,
-    /// Makes distributions of rows.
+    /// How rows are normalized to distributions.
     pub normalization: Normalization,
     /// None of them may compare heads.
     pub strategies: &'a Strategies,
@@ -45,17 +45,18 @@ pub struct Fused<'a, T> {
     pub scores: CudaViewMut<'a, f64>,
     /// Out, `[B, H]`; needed unless `allow_degenerate`.
     pub statistics: Option<CudaViewMut<'a, HeadStatistics>>,
-    /// What is selected.
+    /// Sizes and outputs of the selection.
     pub selection: SelectionOutputs<'a>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
-/// Which tokens to keep under every strategy at once. The same bits as
-/// [`super::head_score`] and [`super::select()`] give.
+/// Selects tokens under every strategy at once, with the same bits as [`super::head_score`]
+/// followed by [`super::select()`].
 ///
 /// # Errors
-/// As those, strategies that compare heads, and clusters asked of a device without.
+/// Those of the two operations, strategies that compare heads, and clusters on a device without
+/// them.
 pub fn fused<T: DeviceElement>(
     stream: &CudaStream,
     mut call: Fused<'_, T>,
@@ -100,7 +101,7 @@ pub fn fused<T: DeviceElement>(
             FusedPath::Two => sys::FP_PATH_TWO,
         },
     };
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, aligned, held until the launch is enqueued and freed in stream order.
+    // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's device,
+    // aligned, held until the launch is enqueued and freed in stream order.
     launch.run(|stream| unsafe { sys::fp_fused(&args, stream) })
 }

@@ -1,4 +1,4 @@
-//! What stays of the sequence.
+//! Gathers the kept part of a sequence.
 
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DeviceRepr};
 
@@ -10,10 +10,10 @@ use super::sys;
 use crate::KernelError;
 use crate::error::check_shape;
 
-/// Longest sequence that is gathered from.
+/// Longest sequence that can be gathered from.
 const MAX_SEQUENCE: usize = 1 << 24;
 
-/// Where the image stands, and what stays of it.
+/// Position of the image in a sequence, and how many of its tokens are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sequence {
     /// Tokens before the image.
@@ -27,17 +27,17 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// S.
+    /// S, the length of the whole sequence.
     pub fn len(&self) -> usize {
         self.num_system + self.num_image_tokens + self.num_text
     }
 
-    /// Whether there is nothing.
+    /// Whether the sequence is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// System, kept tokens and text.
+    /// Number of system, kept image and text tokens together.
     pub fn num_rows(&self) -> usize {
         self.num_system + self.num_kept_tokens + self.num_text
     }
@@ -48,7 +48,7 @@ impl Sequence {
     }
 }
 
-/// The kept tokens `[B, R]`, or one `[R]` for all samples.
+/// Stride between samples in the kept tokens: R for `[B, R]`, 0 for one `[R]` for all.
 fn kept_stride(
     op: &'static str,
     kept: &CudaView<'_, u32>,
@@ -67,32 +67,32 @@ fn kept_stride(
 pub struct GatherTokens<'a, T> {
     /// B.
     pub batch_size: usize,
-    /// 1 for hidden states, the number of key heads for keys and values.
+    /// 1 for hidden states; the number of key heads for keys and values.
     pub outer: usize,
-    /// Values of a row: the hidden size, or a head's.
+    /// Values in a row: the hidden size, or the size of a head.
     pub width: usize,
-    /// What stays.
+    /// The sequence and how many image tokens are kept.
     pub sequence: Sequence,
-    /// `[B, outer, S, width]`, whose rows are dense, by these strides in values.
+    /// `[B, outer, S, width]` with contiguous rows, at these strides, counted in values.
     pub source: CudaView<'a, T>,
     /// From sample to sample.
     pub batch_stride: usize,
-    /// From one of `outer` to the next.
+    /// From one index of `outer` to the next.
     pub outer_stride: usize,
-    /// `[B, R]`, ascending, image-relative; or `[R]` for all samples.
+    /// `[B, R]`, ascending, relative to the image; or `[R]` for all samples.
     pub kept_tokens: CudaView<'a, u32>,
     /// Out, `[B, outer, system + R + text, width]`.
     pub target: CudaViewMut<'a, T>,
-    /// Where bad indices are told.
+    /// Reports bad indices.
     pub error: &'a mut ErrorWord,
 }
 
-/// Rows of system, kept tokens and text, by 16-byte accesses.
+/// Copies the rows of system, kept and text tokens, by 16-byte accesses.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap, are on another device or don't start at
-/// a multiple of 16 bytes; rows or strides that aren't one. Kept tokens outside the image
-/// or out of order are told by the error word.
+/// Buffers that don't fill their shapes, overlap, are on another device or don't start at a
+/// multiple of 16 bytes; rows or strides that aren't such multiples. Kept tokens outside the
+/// image or out of order are reported by the error word.
 pub fn gather_tokens<T: DeviceRepr>(
     stream: &CudaStream,
     mut call: GatherTokens<'_, T>,
@@ -158,9 +158,9 @@ pub fn gather_tokens<T: DeviceRepr>(
         num_text: dim(OP, "text tokens", sequence.num_text)?,
         num_kept_tokens: dim(OP, "R", sequence.num_kept_tokens)?,
     };
-    // SAFETY: every pointer leads to as many values as sizes and strides reach, on the
-    // stream's device, aligned, held until the launch is enqueued and freed in stream
-    // order. The kernel checks each kept token before it reads by it.
+    // SAFETY: every pointer is valid for as many values as sizes and strides reach, on the
+    // stream's device, held until the launch is enqueued and freed in stream order. The kernel
+    // checks each kept token before it reads at it.
     launch.run(|stream| unsafe { sys::fp_gather_tokens(&args, stream) })
 }
 
@@ -169,17 +169,17 @@ pub fn gather_tokens<T: DeviceRepr>(
 pub struct GatherPositions<'a> {
     /// B.
     pub batch_size: usize,
-    /// What stays.
+    /// The sequence and how many image tokens are kept.
     pub sequence: Sequence,
     /// As in [`GatherTokens`].
     pub kept_tokens: CudaView<'a, u32>,
-    /// Out, `[B, system + R + text]`: the original ones.
+    /// Out, `[B, system + R + text]`: positions in the original sequence.
     pub positions: CudaViewMut<'a, u32>,
-    /// Where bad indices are told.
+    /// Reports bad indices.
     pub error: &'a mut ErrorWord,
 }
 
-/// The original positions of system, kept tokens and text.
+/// Writes the original positions of the system, kept and text tokens.
 ///
 /// # Errors
 /// As [`gather_tokens`].

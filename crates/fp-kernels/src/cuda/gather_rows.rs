@@ -1,4 +1,4 @@
-//! Rows by index: embeddings of tokens, an image's features among them.
+//! Rows by index: embeddings of tokens, with an image's features in between.
 
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
 
@@ -10,26 +10,26 @@ use super::launch::Launch;
 use super::sys;
 use crate::KernelError;
 
-/// Where a row of features is not wanted, but one of the table.
+/// Index that selects the row from the table, not from the features.
 pub const FROM_TABLE: u32 = u32::MAX;
 
 /// Rows `[rows, width]` to choose from.
 #[derive(Debug)]
 pub struct RowTable<'a, T> {
-    /// Values; those of a row lie side by side.
+    /// Values; each row is contiguous.
     pub values: CudaView<'a, T>,
-    /// How many rows there are.
+    /// Number of rows.
     pub num_rows: usize,
-    /// Values from the start of a row to that of the next.
+    /// Values from the start of one row to the start of the next.
     pub stride: usize,
 }
 
-/// Rows of features among those of the table.
+/// Rows of features that replace rows of the table.
 #[derive(Debug)]
 pub struct FeatureRows<'a, T> {
     /// `[F, width]`.
     pub features: RowTable<'a, T>,
-    /// `[T]`: a row of the features, or [`FROM_TABLE`].
+    /// `[T]`: an index into the features, or [`FROM_TABLE`].
     pub rows: CudaView<'a, u32>,
 }
 
@@ -38,20 +38,20 @@ pub struct FeatureRows<'a, T> {
 pub struct GatherRows<'a, T> {
     /// Values of a row.
     pub width: usize,
-    /// `[V, width]`: an embedding, or any rows.
+    /// `[V, width]`: an embedding, or any other rows.
     pub table: RowTable<'a, T>,
-    /// `[T]`: rows of the table; not looked at where a row of features is wanted.
+    /// `[T]`: rows of the table; ignored where a row of features is selected.
     pub indices: CudaView<'a, u32>,
-    /// Rows that come from elsewhere.
+    /// Rows that come from features.
     pub features: Option<FeatureRows<'a, T>>,
     /// Out, `[T, width]`.
     pub out: CudaViewMut<'a, T>,
-    /// Where bad indices are told.
+    /// Reports bad indices.
     pub error: &'a mut ErrorWord,
 }
 
 impl<T: DeviceElement> RowTable<'_, T> {
-    /// Address, rows and the stride in bytes.
+    /// Address, number of rows, and stride in bytes.
     fn raw<'b>(
         &'b self,
         launch: &mut Launch<'b>,
@@ -83,11 +83,11 @@ impl<T: DeviceElement> RowTable<'_, T> {
     }
 }
 
-/// Row t of the result is row `indices[t]` of the table, or a row of the features.
+/// Writes row `indices[t]` of the table, or a row of the features, to row t of the output.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device; a launch that
-/// fails. Indices of rows that aren't there are told by the error word.
+/// Buffers that don't fill their shapes, overlap or are on another device; a failed launch.
+/// Indices of rows that do not exist are reported by the error word.
 pub fn gather_rows<T: DeviceElement>(
     stream: &CudaStream,
     mut call: GatherRows<'_, T>,
@@ -124,8 +124,8 @@ pub fn gather_rows<T: DeviceElement>(
         args.feature_stride = stride;
         args.feature_rows = launch.input("feature rows", &wanted.rows, &[num_rows])?;
     }
-    // SAFETY: every pointer leads to as many values as sizes and strides reach, on the
-    // stream's device, held until the launch is enqueued and freed in stream order. The
-    // kernel checks each index before it reads by it.
+    // SAFETY: every pointer is valid for as many values as sizes and strides reach, on the
+    // stream's device, held until the launch is enqueued and freed in stream order. The kernel
+    // checks each index before it reads at it.
     launch.run(|stream| unsafe { sys::fp_gather_rows(&args, stream) })
 }

@@ -1,4 +1,4 @@
-//! The token that greedy decoding takes.
+//! The next token in greedy decoding.
 
 use std::sync::Arc;
 
@@ -21,16 +21,15 @@ pub struct Greedy<'a, T> {
     pub vocabulary: usize,
     /// `[B, V]`.
     pub logits: CudaView<'a, T>,
-    /// Out, `[B]`: twelve bytes of a sequence, all of them in one copy.
+    /// Out, `[B]`: twelve bytes per sequence, all read in one copy.
     pub choices: CudaViewMut<'a, GreedyChoice>,
 }
 
-/// Of each sequence the token of its largest logit, ties to the lower, how far the second
-/// largest is from it, and whether all logits are finite.
+/// Finds for each sequence the token with the largest logit (ties go to the lower index), its
+/// margin over the second largest logit, and whether all logits are finite.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device; a launch that
-/// fails.
+/// Buffers that don't fill their shapes, overlap or are on another device; a failed launch.
 pub fn greedy<T: DeviceElement>(
     stream: &CudaStream,
     mut call: Greedy<'_, T>,
@@ -49,23 +48,23 @@ pub fn greedy<T: DeviceElement>(
         vocabulary: dim(OP, "V", vocabulary)?,
         dtype: T::DTYPE,
     };
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, held until the launch is enqueued and freed in stream order.
+    // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's device,
+    // held until the launch is enqueued and freed in stream order.
     launch.run(|stream| unsafe { sys::fp_greedy(&args, stream) })
 }
 
-/// What [`choose`] found of each sequence, on the device: read in one copy.
+/// The results of [`choose`] on the device, read in one copy.
 #[derive(Debug)]
 pub struct Choices {
-    /// [B] choices, and in one more the bits of the error word.
+    /// `[B + 1]`: the choices, then the bits of the error word.
     values: CudaSlice<GreedyChoice>,
 }
 
-/// As [`greedy`], and puts beside the choices what `word` says by then, so that one copy
+/// As [`greedy`], and appends the state of `word` at that point to the choices, so that one copy
 /// brings both to the host. Enqueues and returns.
 ///
 /// # Errors
-/// As [`greedy`], and memory that can't be had.
+/// As [`greedy`], and memory that can't be allocated.
 pub fn choose<T: DeviceElement>(
     stream: &Arc<CudaStream>,
     [batch_size, vocabulary]: [usize; 2],
@@ -87,11 +86,11 @@ pub fn choose<T: DeviceElement>(
 }
 
 impl Choices {
-    /// Waits for the device: the choices, or what launches before found wrong with their
-    /// data. Choices that are not finite come first: they say where.
+    /// Waits for the device and returns the choices, or the error that earlier launches found in
+    /// their data. Choices that aren't finite take precedence, since they name the sequence.
     ///
     /// # Errors
-    /// What the error word says, or a driver that fails.
+    /// The recorded error, or a driver error.
     pub fn read(&self, stream: &Arc<CudaStream>) -> Result<Vec<GreedyChoice>, CudaError> {
         const OP: &str = "greedy";
         let failed = |source| CudaError::Driver { op: OP, source };

@@ -1,4 +1,4 @@
-//! Runs of KV caches, as kernels that append to them find them.
+//! Runs of KV caches, in the form that appending kernels read.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -14,52 +14,52 @@ use crate::KernelError;
 use crate::error::check_shape;
 
 const OP: &str = "KV runs";
-/// An entry of the table: keys, values and capacity.
+/// Words of a table entry: keys, values and capacity.
 const WORDS: usize = size_of::<sys::fp_kv_run>() / size_of::<u64>();
 
 /// Keys and values of consecutive tokens in one layer, `[H_kv, capacity, D]` each.
 ///
-/// Kernels write through both views, whoever else holds some of the same memory: launches
-/// on one stream are in order, and the host reads by copies on that stream.
+/// Kernels write through both views even if others hold views of the same memory: launches on one
+/// stream are ordered, and the host reads by copies on that stream.
 #[derive(Debug)]
 pub struct KvRunViews<'a, T> {
     /// Keys, rotated.
     pub keys: CudaView<'a, T>,
     /// Values.
     pub values: CudaView<'a, T>,
-    /// Tokens that there is room for.
+    /// Number of tokens that fit.
     pub capacity: usize,
-    /// What owns the memory of both views: the table keeps it for as long as it lives.
+    /// Owner of the memory of both views; the table holds it for its own lifetime.
     pub owner: Arc<dyn Any + Send + Sync>,
 }
 
-/// The runs that rows are appended to, of any number of layers: checked once, and written to
-/// the device in one copy.
+/// The runs that rows are appended to, for any number of layers: checked once, and uploaded in
+/// one copy.
 ///
-/// It keeps the runs' memory for as long as it is there. Between them and work on other
-/// streams it keeps no order: use it on the stream that all of the work is on.
+/// The table keeps the runs' memory allocated while it exists. It does not order their use across
+/// streams: use it only on the stream of all other work on these runs.
 #[derive(Debug)]
 pub struct KvRunTable<T> {
     entries: CudaSlice<u64>,
-    /// Keys and values of each run.
+    /// Address ranges of the keys and values of each run.
     regions: Vec<Region>,
     num_layers: usize,
     num_runs: usize,
     num_kv_heads: usize,
     head_dim: usize,
-    /// What keeps every run's memory.
+    /// Owners of the runs' memory, which keep it allocated.
     #[allow(dead_code)] // held, not read
     owners: Vec<Arc<dyn Any + Send + Sync>>,
     element: PhantomData<T>,
 }
 
 impl<T: DeviceElement> KvRunTable<T> {
-    /// A table of `runs`, as many for each of `num_layers` layers: those of the first layer
-    /// first.
+    /// A table of `runs`, the same number for each of `num_layers` layers, ordered by layer.
     ///
     /// # Errors
-    /// Runs that can't be shared among so many layers, don't fill their shape, overlap, are
-    /// on another device or don't start at a multiple of 16 bytes; memory that can't be had.
+    /// No layers or runs, or a number of runs that is not a multiple of `num_layers`; runs that
+    /// don't fill their shape, overlap, are on another device or don't start at a multiple of 16
+    /// bytes; memory that can't be allocated.
     pub fn new(
         stream: &Arc<CudaStream>,
         [num_kv_heads, head_dim]: [usize; 2],
@@ -116,7 +116,7 @@ impl<T: DeviceElement> KvRunTable<T> {
         })
     }
 
-    /// Runs of each layer.
+    /// Number of runs in each layer.
     pub fn num_runs(&self) -> usize {
         self.num_runs
     }
@@ -135,7 +135,7 @@ impl<T: DeviceElement> KvRunTable<T> {
         &self.entries
     }
 
-    /// Where in the entries those of a layer begin, and the memory of its runs.
+    /// Index of the layer's first entry, and the memory of its runs.
     pub(super) fn layer(
         &self,
         op: &'static str,
@@ -157,7 +157,7 @@ impl<T: DeviceElement> KvRunTable<T> {
     }
 }
 
-/// No two runs share memory.
+/// Checks that no two runs share memory.
 fn check_apart(regions: &[Region]) -> Result<(), CudaError> {
     let mut sorted = regions.to_vec();
     sorted.sort_by_key(|region| region.address);

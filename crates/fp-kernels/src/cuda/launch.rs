@@ -1,4 +1,4 @@
-//! One launch: its buffers checked and held until it is enqueued.
+//! One launch, with its buffers checked and held until it is enqueued.
 
 use std::ffi::{CStr, c_int, c_void};
 
@@ -16,7 +16,7 @@ pub(super) struct Launch<'a> {
     stream: &'a CudaStream,
     reads: Vec<Region>,
     writes: Vec<Region>,
-    /// Dropped after the launch: they tell other streams when a buffer is free.
+    /// Dropped after the launch, which signals other streams that the buffers are free.
     guards: Vec<SyncOnDrop<'a>>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// A buffer that is read, dense and of this shape.
+    /// Adds a buffer of this shape that is read, dense.
     pub(super) fn input<T>(
         &mut self,
         tensor: &'static str,
@@ -42,7 +42,7 @@ impl<'a> Launch<'a> {
         self.read(tensor, slice)
     }
 
-    /// As [`Self::input`], null where there is none.
+    /// As [`Self::input`]; null for `None`.
     pub(super) fn optional_input<T>(
         &mut self,
         tensor: &'static str,
@@ -55,7 +55,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// A buffer that is read, whose length was checked.
+    /// Adds a buffer that is read and whose length was checked.
     pub(super) fn read<T>(
         &mut self,
         tensor: &'static str,
@@ -75,12 +75,12 @@ impl<'a> Launch<'a> {
         Ok(address as *const T)
     }
 
-    /// Memory that the launch reads beside its own buffers.
+    /// Adds memory that the launch reads besides its own buffers.
     pub(super) fn reads(&mut self, regions: &[Region]) {
         self.reads.extend_from_slice(regions);
     }
 
-    /// A buffer that is written, dense and of this shape.
+    /// Adds a buffer of this shape that is written, dense.
     pub(super) fn output<T>(
         &mut self,
         tensor: &'static str,
@@ -91,7 +91,7 @@ impl<'a> Launch<'a> {
         self.write(tensor, slice)
     }
 
-    /// As [`Self::output`], null where it isn't wanted.
+    /// As [`Self::output`]; null for `None`.
     pub(super) fn optional_output<T>(
         &mut self,
         tensor: &'static str,
@@ -104,7 +104,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// Scratch memory of at least so many bytes, aligned for 16-byte accesses.
+    /// Adds scratch memory of at least this many bytes, aligned for 16-byte accesses.
     pub(super) fn workspace(
         &mut self,
         slice: &'a mut impl DevicePtrMut<u8>,
@@ -115,7 +115,7 @@ impl<'a> Launch<'a> {
         Ok(pointer)
     }
 
-    /// As [`Self::workspace`], whatever alignment the launch's other buffers have.
+    /// As [`Self::workspace`], independent of the alignment of the launch's other buffers.
     pub(super) fn scratch(
         &mut self,
         slice: &'a mut impl DevicePtrMut<u8>,
@@ -136,7 +136,7 @@ impl<'a> Launch<'a> {
         Ok(pointer.cast())
     }
 
-    /// The word that tells what is wrong with the data.
+    /// Adds the word that reports errors in the data.
     pub(super) fn error(&mut self, word: &'a mut ErrorWord) -> Result<*mut u64, CudaError> {
         self.write("the error word", word.slice_mut())
     }
@@ -165,7 +165,7 @@ impl<'a> Launch<'a> {
         check_device(self.op, tensor, ordinal(of), ordinal(self.stream))
     }
 
-    /// Whether every buffer so far starts at a multiple of 16 bytes.
+    /// Checks that every buffer so far starts at a multiple of 16 bytes.
     pub(super) fn check_aligned(&self) -> Result<(), CudaError> {
         self.reads
             .iter()
@@ -174,7 +174,7 @@ impl<'a> Launch<'a> {
             .try_for_each(|region| region.check_alignment(self.op, sys::FP_ALIGNMENT as usize))
     }
 
-    /// Whether no buffer so far shares memory with one of `written`.
+    /// Checks that no buffer so far shares memory with one of `written`.
     pub(super) fn check_apart(&self, written: &[Region]) -> Result<(), CudaError> {
         let own = || self.reads.iter().chain(&self.writes);
         for region in written {
@@ -189,11 +189,11 @@ impl<'a> Launch<'a> {
         Ok(())
     }
 
-    /// Enqueues by `launcher`, which gets the stream.
+    /// Enqueues the launch by `launcher`, which gets the stream.
     pub(super) fn run(self, launcher: impl FnOnce(*mut c_void) -> c_int) -> Result<(), CudaError> {
         let op = self.op;
         check_disjoint(op, &self.reads, &self.writes)?;
-        // The launcher works on whichever device is current.
+        // The launcher uses the current device.
         let context = self.stream.context();
         context
             .bind_to_thread()
@@ -209,18 +209,18 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// What a launcher's status means.
+/// Meaning of a launcher's status.
 fn status_text(status: c_int) -> String {
     #[cfg(feature = "emulated-gpu")]
     if status == sys::FP_EMULATION_FAULT {
         return super::emulated::launch_fault();
     }
-    // SAFETY: takes any number and returns null or a string of static storage.
+    // SAFETY: accepts any number and returns null or a static string.
     let text = unsafe { sys::fp_status_string(status) };
     if text.is_null() {
         return "unknown status".to_owned();
     }
-    // SAFETY: not null, so it is a string of static storage.
+    // SAFETY: not null, so it is a static string.
     unsafe { CStr::from_ptr(text) }
         .to_string_lossy()
         .into_owned()

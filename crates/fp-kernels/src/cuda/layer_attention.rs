@@ -17,48 +17,49 @@ use crate::dense::AttentionShape;
 /// Arguments of [`attention_prefill`] and [`attention_decode`].
 #[derive(Debug)]
 pub struct LayerAttention<'a, T> {
-    /// Where every layer's keys and values lie.
+    /// Location of every layer's keys and values.
     pub table: &'a AttentionTable<T>,
     /// Layer of the table.
     pub layer: usize,
-    /// `[T, query_stride]`, rotated: head h of a row at column h · D. What follows the
-    /// queries in a row, keys and values of the projection, is not read.
+    /// `[T, query_stride]`, rotated: head h of a row starts at column h · D. The columns after
+    /// the queries, keys and values of the projection, are not read.
     pub queries: CudaView<'a, T>,
     /// Values from one row of queries to the next, at least H · D.
     pub query_stride: usize,
-    /// Out, `[T, H · D]`. Rows of no sequence stay as they are.
+    /// Out, `[T, H · D]`. Rows that belong to no sequence are left unchanged.
     pub output: CudaViewMut<'a, T>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
 /// Attention of any number of rows per sequence, in one launch and without scratch memory.
 ///
-/// A row's result depends on its own query and keys alone, bit for bit: not on the other
-/// sequences, on rows beside it, or on how keys are cut into runs.
+/// A row's result depends only on its own query and keys, bit for bit: not on other sequences or
+/// rows, or on how keys are cut into runs.
 ///
 /// # Errors
-/// Buffers that sizes reach out of, that overlap, are on another device or misaligned; a
-/// launch that fails. Logits that are no numbers are told by the error word.
+/// Buffers that are too small for the sizes, overlap, are misaligned or on another device; a
+/// failed launch. Logits whose softmax is not a number are reported by the error word.
 pub fn attention_prefill<T: DeviceElement>(
     stream: &CudaStream,
     call: LayerAttention<'_, T>,
 ) -> Result<(), CudaError> {
     enqueue(stream, "attention_prefill", call, None, |args, stream| {
-        // SAFETY: `enqueue` holds what the arguments lead to, checked, over the launch.
+        // SAFETY: `enqueue` has checked everything that the arguments point to, and holds it over
+        // the launch.
         unsafe { sys::fp_attention_prefill(args, stream) }
     })
 }
 
-/// Attention of one row per sequence at most, in two launches at most. The keys of a
-/// sequence are split by their number alone, so that results don't depend on company. Bits
-/// may differ from those of [`attention_prefill`].
+/// Attention of at most one row per sequence, in at most two launches. How the keys of a sequence
+/// are split depends only on their number, so that results don't depend on the other sequences.
+/// Bits may differ from those of [`attention_prefill`].
 ///
-/// `workspace`: [`attention_decode_workspace`] bytes; any number of calls on one stream share
+/// `workspace`: [`attention_decode_workspace`] bytes; any number of calls on one stream can share
 /// it.
 ///
 /// # Errors
-/// As [`attention_prefill`], and a sequence with more rows.
+/// As [`attention_prefill`], and a sequence with more than one row.
 pub fn attention_decode<T: DeviceElement>(
     stream: &CudaStream,
     call: LayerAttention<'_, T>,
@@ -80,11 +81,11 @@ pub fn attention_decode<T: DeviceElement>(
     })
 }
 
-/// Bytes of scratch memory that [`attention_decode`] takes for any layer of the table; at
-/// most 64 MiB, and 1 where it takes none, so that a buffer can be made of it.
+/// Bytes of scratch memory that [`attention_decode`] needs for any layer of the table: at most 64
+/// MiB, and 1 if it needs none, so that a buffer of this size can be allocated.
 ///
 /// # Errors
-/// Sizes that can't be run on.
+/// Unsupported sizes.
 pub fn attention_decode_workspace<T: DeviceElement>(
     table: &AttentionTable<T>,
 ) -> Result<usize, CudaError> {

@@ -1,4 +1,4 @@
-//! Libraries of CUDA that are loaded when the program runs, and where they may be.
+//! CUDA libraries that are loaded at run time, and where they are searched for.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use libloading::os::unix::{Library as Loaded, RTLD_GLOBAL, RTLD_NOW};
 
-/// A library and the names that it comes under.
+/// A library and its possible file names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Library {
-    /// What it is called in messages.
+    /// Name in messages.
     title: &'static str,
-    /// Names of its file, the newest first.
+    /// File names, newest version first.
     files: &'static [&'static str],
-    /// What it needs and what lies beside it.
+    /// Libraries that it depends on, which are installed beside it.
     needs: &'static [&'static str],
-    /// Its Python package.
+    /// Python package that contains it.
     package: &'static str,
 }
 
@@ -34,12 +34,12 @@ pub(super) const CURAND: Library = Library {
     package: "nvidia-curand",
 };
 
-/// Where Python packages of NVIDIA's keep libraries, in site-packages.
+/// Folders of NVIDIA's Python packages in site-packages that hold libraries.
 const IN_PACKAGES: [&str; 3] = ["nvidia/cu13/lib", "nvidia/cublas/lib", "nvidia/curand/lib"];
-/// Where a toolkit keeps them.
+/// Folders of a toolkit that hold libraries.
 const IN_TOOLKITS: [&str; 3] = ["lib64", "lib", "targets/x86_64-linux/lib"];
 
-/// A library that is nowhere.
+/// A library that was not found.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{title} is missing: {} is neither in the loader's path nor in {}; install it with \
@@ -48,13 +48,13 @@ const IN_TOOLKITS: [&str; 3] = ["lib64", "lib", "targets/x86_64-linux/lib"];
     files.join(" or "), places(searched)
 )]
 pub struct LibraryMissing {
-    /// What it is called.
+    /// Name of the library.
     pub title: &'static str,
-    /// Names of its file.
+    /// Its possible file names.
     pub files: &'static [&'static str],
-    /// The Python package that brings it.
+    /// Python package that contains it.
     pub package: &'static str,
-    /// Folders that were looked in, beside the loader's own.
+    /// Folders that were searched, besides the loader's own.
     pub searched: Vec<PathBuf>,
 }
 
@@ -69,15 +69,15 @@ fn places(searched: &[PathBuf]) -> String {
     shown.join(", ")
 }
 
-/// Loads `library` for the whole process: from where the system's loader finds it, or from
-/// a Python environment or a toolkit. Who asks the loader for it later gets it.
+/// Loads `library` for the whole process, from the system loader's path, a Python environment or
+/// a toolkit. Later requests to the loader then find it.
 pub(super) fn find(library: &Library) -> Result<(), LibraryMissing> {
     if library.files.iter().any(|file| load(Path::new(file))) {
         return Ok(());
     }
     let searched = folders();
     for folder in &searched {
-        // What it needs may not be on its own path either.
+        // Its dependencies may not be on the loader's path either.
         for needed in library.needs {
             load(&folder.join(needed));
         }
@@ -93,9 +93,9 @@ pub(super) fn find(library: &Library) -> Result<(), LibraryMissing> {
     })
 }
 
-/// Loads a file for good; false if that fails.
+/// Loads a file permanently; false if that fails.
 fn load(file: &Path) -> bool {
-    // SAFETY: a library of CUDA, whose initialisers set up nothing but itself.
+    // SAFETY: the initialisers of a CUDA library set up only the library itself.
     match unsafe { Loaded::open(Some(file), RTLD_NOW | RTLD_GLOBAL) } {
         Ok(library) => {
             std::mem::forget(library);
@@ -105,7 +105,7 @@ fn load(file: &Path) -> bool {
     }
 }
 
-/// Folders that exist, in the order they are looked in.
+/// Existing folders, in search order.
 fn folders() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for packages in site_packages() {
@@ -119,7 +119,7 @@ fn folders() -> Vec<PathBuf> {
     found
 }
 
-/// Folders that Python imports from: of the active environment, of PYTHONPATH, of the
+/// Folders that Python imports from: those of the active environment, of PYTHONPATH, of the
 /// Python on PATH, and of the user.
 fn site_packages() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["VIRTUAL_ENV", "CONDA_PREFIX"]
@@ -142,7 +142,7 @@ fn site_packages() -> Vec<PathBuf> {
     found
 }
 
-/// Package folders under `prefix`/lib, the newest Python first.
+/// Package folders under `prefix`/lib, newest Python version first.
 fn of_prefix(prefix: &Path) -> Vec<PathBuf> {
     let mut pythons = entries(&prefix.join("lib"), "python3");
     pythons.reverse();
@@ -163,7 +163,7 @@ fn toolkits() -> Vec<PathBuf> {
     found
 }
 
-/// What begins with `start` in a folder, sorted.
+/// Entries of a folder whose names begin with `start`, sorted.
 fn entries(folder: &Path, start: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()

@@ -1,4 +1,4 @@
-//! Device memory without a memset.
+//! Allocates device memory without a memset.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use cudarc::driver::{CudaSlice, CudaStream, DeviceRepr};
 use super::element::{DeviceElement, GreedyChoice};
 use super::error::CudaError;
 
-/// What any bits are a value of.
+/// A type for which all bit patterns are valid values.
 pub trait PlainValue: DeviceRepr + sealed::Sealed {}
 
 mod sealed {
@@ -25,11 +25,11 @@ impl PlainValue for u64 {}
 impl PlainValue for GreedyChoice {}
 impl<T: DeviceElement> PlainValue for T {}
 
-/// Memory for `len` values, at least one, that a kernel is about to write: what it holds
-/// until then is arbitrary, and no launch is spent on clearing it.
+/// Memory for `len` values, at least one, that a kernel is about to write. Its contents are
+/// arbitrary until then, and no launch is spent on clearing it.
 ///
 /// # Errors
-/// Memory that can't be had.
+/// Memory that can't be allocated.
 pub fn uninitialised<T: PlainValue>(
     stream: &Arc<CudaStream>,
     len: usize,

@@ -16,7 +16,7 @@
 //! | [`gather_tokens`] | hidden states, keys or values | those of the tokens that stay |
 //! | [`gather_positions`] | kept tokens | positions of the tokens that stay |
 //!
-//! and those of a model's rows:
+//! For a model's rows:
 //!
 //! | operation | input | output |
 //! |---|---|---|
@@ -27,12 +27,12 @@
 //! | [`gather_rows`] | a table, features, indices `[T]` | rows `[T, D]` |
 //! | [`greedy`] | logits `[B, V]` | token, margin and finiteness of each sequence |
 //!
-//! Every call checks its arguments before it launches and returns without waiting for
-//! the device; nothing is allocated, so that a CUDA graph can capture it. What is wrong
-//! with the *data* is found on the device: see [`ErrorWord`].
+//! Every call checks its arguments before it launches, and returns without waiting for the
+//! device. Nothing is allocated, so that a CUDA graph can capture it. Errors in the *data* are
+//! found on the device: see [`ErrorWord`].
 //!
-//! A build with the feature `cuda` starts on a machine without a driver;
-//! [`is_driver_present`] tells whether there is one, and [`preflight()`] what else is missing.
+//! A build with the feature `cuda` starts on a machine without a driver; [`is_driver_present`]
+//! says whether there is one, and [`preflight()`] what else is missing.
 
 mod activate;
 mod attention;
@@ -106,8 +106,8 @@ pub use stream::{disable_event_tracking, only_stream};
 pub use sys::{FP_MAX_HEAD_DIM, FP_MAX_HEADS, FP_MAX_IMAGE_TOKENS};
 pub use take_rows::take_rows;
 
-/// Whether a CUDA driver can be loaded. Without one every other call of CUDA fails.
+/// Whether a CUDA driver can be loaded. Without it every other CUDA call fails.
 pub fn is_driver_present() -> bool {
-    // SAFETY: opens the driver's library, which runs nothing but its own initialisers.
+    // SAFETY: opens the driver's library, which only runs its own initialisers.
     unsafe { cudarc::driver::sys::is_culib_present() }
 }

@@ -8,7 +8,7 @@ use super::error::CudaError;
 use super::launch::Launch;
 use super::sys;
 
-/// Which norm.
+/// The kind of norm.
 #[derive(Debug)]
 pub enum NormKind<'a, T> {
     /// `x / √(mean(x²) + ε) · weight`
@@ -20,14 +20,14 @@ pub enum NormKind<'a, T> {
     },
 }
 
-/// What is normed.
+/// The rows to normalize.
 #[derive(Debug)]
 pub enum NormInput<'a, T> {
-    /// `[T, D]`, as it is.
+    /// `[T, D]`, unchanged.
     Rows(CudaView<'a, T>),
-    /// The sum, which replaces the residual stream, rounded to its format.
+    /// The sum of both buffers, which replaces the residual stream, rounded to its format.
     Sum {
-        /// `[T, D]`; out: the sum.
+        /// `[T, D]`; overwritten with the sum.
         residual: CudaViewMut<'a, T>,
         /// `[T, D]`.
         add: CudaView<'a, T>,
@@ -41,9 +41,9 @@ pub struct Norm<'a, T> {
     pub num_rows: usize,
     /// D, at most 16384.
     pub width: usize,
-    /// Which norm.
+    /// The kind of norm.
     pub kind: NormKind<'a, T>,
-    /// What is normed.
+    /// The rows to normalize.
     pub input: NormInput<'a, T>,
     /// `[D]`.
     pub weight: CudaView<'a, T>,
@@ -53,11 +53,11 @@ pub struct Norm<'a, T> {
     pub out: CudaViewMut<'a, T>,
 }
 
-/// Norm of each row, after an addition where one is asked for; in one launch and one read.
+/// Norm of each row, after an addition if requested, in one launch and one read.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device; a width or ε
-/// that can't be; a launch that fails.
+/// Buffers that don't fill their shapes, overlap or are on another device; an unsupported width
+/// or ε; a failed launch.
 pub fn norm<T: DeviceElement>(stream: &CudaStream, mut call: Norm<'_, T>) -> Result<(), CudaError> {
     const OP: &str = "norm";
     let (shape, width) = ([call.num_rows, call.width], [call.width]);
@@ -97,8 +97,8 @@ pub fn norm<T: DeviceElement>(stream: &CudaStream, mut call: Norm<'_, T>) -> Res
         epsilon: call.epsilon,
         dtype: T::DTYPE,
     };
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, held until the launch is enqueued and freed in stream order. `x` is written
-    // only with `add`, and was then taken as writable.
+    // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's device,
+    // held until the launch is enqueued and freed in stream order. `x` is written only with
+    // `add`, in which case it came from a mutable view.
     launch.run(|stream| unsafe { sys::fp_norm(&args, stream) })
 }

@@ -1,4 +1,4 @@
-//! What several launches write, in one allocation that one copy brings to the host.
+//! Outputs of several launches in one allocation, which one copy brings to the host.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -11,13 +11,13 @@ use super::error_word::ErrorWord;
 use super::memory::uninitialised;
 use super::sys;
 
-/// Parts begin at multiples of this, in words of 8 bytes, as launches ask of buffers.
+/// Alignment of parts in words of 8 bytes, as launches require of buffers.
 const ALIGNED_WORDS: usize = sys::FP_ALIGNMENT as usize / size_of::<u64>();
 
 /// An array of `T` in a [`Packed`].
 #[derive(Debug)]
 pub struct Part<T> {
-    /// In words of 8 bytes.
+    /// First word, in words of 8 bytes.
     begin: usize,
     len: usize,
     of: PhantomData<fn() -> T>,
@@ -38,11 +38,11 @@ impl<T> Part<T> {
     }
 }
 
-/// What a [`Packed`] is to hold, array after array. The error word comes first.
+/// The arrays that a [`Packed`] holds, in order. The error word comes first.
 #[derive(Debug)]
 pub struct PackedLayout {
     words: usize,
-    /// Words that are for the host; scratch memory lies behind them.
+    /// Words that the host reads; scratch memory follows them.
     num_read: usize,
 }
 
@@ -53,7 +53,7 @@ impl Default for PackedLayout {
 }
 
 impl PackedLayout {
-    /// The error word alone.
+    /// A layout with the error word only.
     pub fn new() -> PackedLayout {
         PackedLayout {
             words: 1,
@@ -85,11 +85,11 @@ impl PackedLayout {
     }
 }
 
-/// One allocation with an error word and what a [`PackedLayout`] lists. Nothing but the
-/// error word is set to anything: launches write the rest.
+/// One allocation with an error word and the arrays of a [`PackedLayout`]. Only the error word is
+/// initialised; launches write the rest.
 #[derive(Debug)]
 pub struct Packed {
-    /// A part of `buffer`, and before it, so that it goes first.
+    /// A part of `buffer`, and declared before it, so that it is dropped first.
     error: ErrorWord,
     buffer: CudaSlice<u64>,
     num_read: usize,
@@ -100,10 +100,10 @@ impl Packed {
     /// Allocates on the stream's device and resets the error word.
     ///
     /// # Errors
-    /// Memory that can't be had.
+    /// Memory that can't be allocated.
     pub fn new(stream: &Arc<CudaStream>, layout: &PackedLayout) -> Result<Packed, CudaError> {
         let mut buffer = uninitialised::<u64>(stream, layout.words)?;
-        // SAFETY: the word stands before all parts, and both are dropped with this struct.
+        // SAFETY: the word comes before all parts, and both are dropped with this struct.
         let mut error = unsafe { ErrorWord::at_begin(stream, &mut buffer) };
         error.reset(stream)?;
         Ok(Packed {
@@ -114,7 +114,7 @@ impl Packed {
         })
     }
 
-    /// All parts to write to, and the error word.
+    /// All parts, for writing, and the error word.
     pub fn split(&mut self) -> (PackedParts<'_>, &mut ErrorWord) {
         let parts = PackedParts {
             rest: Some(self.buffer.slice_mut(1..)),
@@ -123,21 +123,21 @@ impl Packed {
         (parts, &mut self.error)
     }
 
-    /// One part to read.
+    /// One part, for reading.
     pub fn view<T: DeviceRepr>(&self, part: Part<T>) -> CudaView<'_, T> {
         let words = self.buffer.slice(part.words());
-        // SAFETY: as many bytes as the part has, which launches wrote as `T`.
+        // SAFETY: the words cover the part's bytes, which launches wrote as `T`.
         let view = unsafe { words.transmute(part.len) };
         view.expect("a part has as many words as its values take")
     }
 
-    /// Waits for the stream, copies all outputs and tells what the launches found wrong.
-    /// `op` names them. One copy, one wait.
+    /// Waits for the stream, copies all outputs and returns the first error that the launches
+    /// found. `op` names them in the error. One copy, one wait.
     ///
     /// # Errors
-    /// What was found, or a driver that fails.
+    /// The recorded error, or a driver error.
     pub fn read(&self, op: &'static str) -> Result<PackedOnHost, CudaError> {
-        // A copy to memory that isn't pinned waits for the stream up to it.
+        // A copy to pageable memory waits for all earlier work of the stream.
         let words = self
             .stream
             .clone_dtoh(&self.buffer.slice(..self.num_read))
@@ -145,11 +145,11 @@ impl Packed {
         PackedOnHost::checked(words, op)
     }
 
-    /// As [`Self::read`], of several on one stream: still one copy and one wait. Each has an
-    /// outcome of its own.
+    /// As [`Self::read`], for several allocations on one stream, still with one copy and one
+    /// wait. Each has its own result.
     ///
     /// # Errors
-    /// A driver that fails.
+    /// A driver error.
     pub fn read_all(
         all: &[&Packed],
         op: &'static str,
@@ -183,7 +183,7 @@ impl Packed {
     }
 }
 
-/// Parts of a [`Packed`] that are not taken yet.
+/// Parts of a [`Packed`] that have not been taken yet.
 #[derive(Debug)]
 pub struct PackedParts<'a> {
     rest: Option<CudaViewMut<'a, u64>>,
@@ -200,8 +200,8 @@ impl<'a> PackedParts<'a> {
         let mut rest = self.rest.take().expect("put back below");
         let (taken, left) = rest.split_at_mut(words.end - self.begin);
         let skipped = words.start - self.begin;
-        // SAFETY: both are parts of `rest`, which lives for 'a, and don't overlap; `rest`
-        // itself is used no more.
+        // SAFETY: both are parts of `rest`, which lives for 'a, and don't overlap; `rest` itself
+        // is not used afterwards.
         let (mut taken, left) = unsafe {
             (
                 std::mem::transmute::<CudaViewMut<'_, u64>, CudaViewMut<'a, u64>>(taken),
@@ -211,8 +211,8 @@ impl<'a> PackedParts<'a> {
         self.rest = Some(left);
         self.begin = words.end;
         let mut own = taken.slice_mut(skipped..);
-        // SAFETY: as many bytes as the part has; all bits are values of `T`, numbers. The
-        // view lives as long as what it was made of.
+        // SAFETY: the words cover the part's bytes; all bit patterns are values of `T`, a number
+        // type. The view lives as long as the one that it was made from.
         unsafe {
             let own = own.transmute_mut::<T>(part.len);
             let own = own.expect("a part has as many words as its values take");
@@ -228,7 +228,7 @@ pub struct PackedOnHost {
 }
 
 impl PackedOnHost {
-    /// Words whose first one is the error word.
+    /// Takes the copied words, of which the first is the error word.
     fn checked(words: Vec<u64>, op: &'static str) -> Result<PackedOnHost, CudaError> {
         ErrorWord::told(words[0], op)?;
         Ok(PackedOnHost { words })
@@ -237,11 +237,12 @@ impl PackedOnHost {
     /// The values of one part.
     ///
     /// # Panics
-    /// If the part is scratch memory, or of another layout.
+    /// If the part is scratch memory, or belongs to another layout.
     pub fn values<T: DeviceRepr>(&self, part: Part<T>) -> &[T] {
         let words = &self.words[part.words()];
-        // SAFETY: as many initialised bytes as the values take, aligned to 8 and therefore
-        // to `T`, as the layout checked; values on a device are numbers of any bits.
+        // SAFETY: the words cover the values' bytes, are initialised and aligned to 8, hence to
+        // `T`, as the layout checked; device values are numbers for which all bit patterns are
+        // valid.
         unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), part.len) }
     }
 }

@@ -1,4 +1,4 @@
-//! What benchmarks hold the kernels beside (feature `peers`).
+//! Implementations that benchmarks compare the kernels with (feature `peers`).
 
 use std::ffi::c_int;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ pub struct SegmentedSort {
 }
 
 impl SegmentedSort {
-    /// For keys `[num_rows, row_len]`.
+    /// Allocates for keys `[num_rows, row_len]`.
     ///
     /// # Errors
-    /// Sizes whose product 32 bits don't hold, memory that can't be had, or an error of CUB.
+    /// Sizes whose product exceeds 32 bits, memory that can't be allocated, or an error of CUB.
     pub fn new(
         stream: &Arc<CudaStream>,
         num_rows: usize,
@@ -36,7 +36,7 @@ impl SegmentedSort {
         let offsets: Vec<u32> = (0..=num_rows).map(|row| (row * row_len) as u32).collect();
         let (rows, length) = (num_rows as u32, row_len as u32);
         let mut bytes = 0;
-        // SAFETY: without a workspace it reads the sizes alone and writes the number of bytes.
+        // SAFETY: without a workspace it only reads the sizes and writes the number of bytes.
         let status = unsafe {
             sys::fp_peer_segmented_sort(
                 std::ptr::null(),
@@ -54,7 +54,7 @@ impl SegmentedSort {
             num_rows,
             row_len,
             offsets: stream.clone_htod(&offsets).map_err(failed)?,
-            // Never null, which would ask for the number of bytes.
+            // Never null: a null workspace would request the number of bytes.
             workspace: stream.alloc_zeros(bytes.max(1)).map_err(failed)?,
         })
     }
@@ -62,7 +62,7 @@ impl SegmentedSort {
     /// Sorts `keys` into `sorted`, both `[num_rows, row_len]`.
     ///
     /// # Errors
-    /// Buffers of other sizes, that overlap or are on another device, a launch that fails.
+    /// Buffers of other sizes, that overlap or are on another device; a failed launch.
     pub fn launch(
         &mut self,
         stream: &CudaStream,
@@ -77,7 +77,7 @@ impl SegmentedSort {
         let offsets = launch.input("offsets", &self.offsets, &[self.num_rows + 1])?;
         let workspace = launch.workspace(&mut self.workspace, bytes)?;
         let (rows, length) = (self.num_rows as u32, self.row_len as u32);
-        // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
+        // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's
         // device, held until the launch is enqueued and freed in stream order.
         launch.run(|stream| unsafe {
             sys::fp_peer_segmented_sort(

@@ -1,4 +1,4 @@
-//! What a GPU must have before anything is computed on it.
+//! Checks of a GPU before anything is computed on it.
 
 use cudarc::driver::{DriverError, result, sys::CUdevice_attribute};
 
@@ -6,11 +6,11 @@ use super::libraries::{self, LibraryMissing};
 use super::stream::context;
 use super::{is_driver_present, sys};
 
-/// The oldest GPUs that the kernels run on: Ampere.
+/// The oldest supported compute capability: Ampere.
 const OLDEST_CAPABILITY: (i32, i32) = (8, 0);
-/// Memory without which not even the libraries' own buffers fit.
+/// Below this much free memory not even the libraries' own buffers fit.
 const LEAST_FREE_BYTES: u64 = 512 << 20;
-/// CUDA versions, and the first driver series that has each.
+/// CUDA versions, and the first driver series that supports each.
 const DRIVER_SERIES: [(i32, u32); 7] = [
     (13_000, 580),
     (12_090, 575),
@@ -25,7 +25,7 @@ const DRIVER_SERIES: [(i32, u32); 7] = [
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreflightError {
-    /// There is no driver to load.
+    /// No driver can be loaded.
     #[error(
         "this machine has no CUDA driver (libcuda.so.1 can't be loaded); install NVIDIA's driver, \
          or compute on the CPU with `--device cpu`"
@@ -37,71 +37,71 @@ pub enum PreflightError {
         version(*found), version(*needed), series(*needed)
     )]
     OldDriver {
-        /// What the driver supports, 1000·major + 10·minor.
+        /// CUDA version that the driver supports, 1000·major + 10·minor.
         found: i32,
-        /// What this build was made with, likewise.
+        /// CUDA version of this build, in the same form.
         needed: i32,
     },
-    /// The driver is there and finds no GPU.
+    /// The driver finds no GPU.
     #[error(
         "the NVIDIA driver finds no GPU; see what `nvidia-smi -L` lists and what \
          CUDA_VISIBLE_DEVICES hides, or compute on the CPU with `--device cpu`"
     )]
     NoGpu,
-    /// A number above those of the GPUs that are there.
+    /// A GPU index that is too large.
     #[error("there is no GPU {index}: this machine has {count}, numbered from 0; name another one")]
     NoSuchGpu {
-        /// The number that was asked for.
+        /// The requested index.
         index: usize,
-        /// GPUs that there are.
+        /// Number of GPUs.
         count: usize,
     },
-    /// A GPU of a generation that the kernels don't run on.
+    /// A GPU of a generation that the kernels don't support.
     #[error(
         "GPU {index} ({name}) has compute capability {}.{}, and 8.0 is the least that works: use a \
          GPU of the Ampere generation or newer", capability.0, capability.1
     )]
     OldGpu {
-        /// Its number.
+        /// Index of the GPU.
         index: usize,
         /// Its name.
         name: String,
         /// Its compute capability.
         capability: (i32, i32),
     },
-    /// A library of CUDA is missing.
+    /// A missing CUDA library.
     #[error(transparent)]
     Library(#[from] LibraryMissing),
-    /// Other programs have taken the memory.
+    /// Too little free memory, since other programs use it.
     #[error(
         "GPU {index} ({name}) has {} MiB of {} MiB free, and {} MiB are the least that works: end \
          what else runs there (`nvidia-smi` lists it), or name another GPU",
         free_bytes >> 20, total_bytes >> 20, LEAST_FREE_BYTES >> 20
     )]
     Memory {
-        /// Its number.
+        /// Index of the GPU.
         index: usize,
         /// Its name.
         name: String,
-        /// Bytes that are free.
+        /// Free bytes.
         free_bytes: u64,
-        /// Bytes that it has.
+        /// Total bytes.
         total_bytes: u64,
     },
-    /// The driver failed at a question about the GPU.
+    /// A driver error during a query about the GPU.
     #[error("the CUDA driver failed at {call}; see whether `nvidia-smi` works on this machine")]
     Driver {
-        /// What it was asked.
+        /// The query.
         call: &'static str,
-        /// Its reason.
+        /// The driver's reason.
         source: DriverError,
     },
 }
 
-/// A GPU that can be used.
+/// A usable GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuInfo {
-    /// Its number.
+    /// Its index.
     pub index: usize,
     /// Its name.
     pub name: String,
@@ -109,19 +109,19 @@ pub struct GpuInfo {
     pub capability: (i32, i32),
     /// CUDA version of the driver, 1000·major + 10·minor.
     pub driver_version: i32,
-    /// Bytes of its memory that were free.
+    /// Bytes of its memory that were free at the check.
     pub free_bytes: u64,
-    /// Bytes of its memory.
+    /// Bytes of its memory in total.
     pub total_bytes: u64,
 }
 
-/// Checks all that GPU `index` must have, in this order: the driver, its version, the GPU's
-/// number, its compute capability, cuBLAS, cuRAND, free memory. cuBLAS and cuRAND are loaded
-/// from where Python packages put them if the system's loader doesn't find them, so that the
-/// tensor library finds them afterwards.
+/// Checks everything that GPU `index` must have, in this order: the driver, its version, the
+/// GPU's index, its compute capability, cuBLAS, cuRAND, free memory. If the system's loader
+/// doesn't find cuBLAS and cuRAND, they are loaded from where Python packages install them, so
+/// that the tensor library finds them afterwards.
 ///
 /// # Errors
-/// The first of these that is missing.
+/// The first failed check.
 pub fn preflight(index: usize) -> Result<GpuInfo, PreflightError> {
     if !is_driver_present() {
         return Err(PreflightError::NoDriver);
@@ -150,7 +150,7 @@ pub fn preflight(index: usize) -> Result<GpuInfo, PreflightError> {
         .and_then(|index| asked("a GPU by its number", result::device::get(index)))?;
     let name = asked("a GPU's name", result::device::get_name(device))?;
     let attribute = |attribute| {
-        // SAFETY: the device was given by the driver.
+        // SAFETY: the driver returned this device.
         let value = unsafe { result::device::get_attribute(device, attribute) };
         asked("a GPU's compute capability", value)
     };
@@ -186,7 +186,7 @@ pub fn preflight(index: usize) -> Result<GpuInfo, PreflightError> {
     })
 }
 
-/// Free and all bytes of GPU `index`.
+/// Free and total bytes of GPU `index`.
 fn memory_info(index: usize) -> Result<(u64, u64), DriverError> {
     let (free, total) = context(index)?.mem_get_info()?;
     Ok((free as u64, total as u64))
@@ -208,12 +208,12 @@ fn asked<T>(call: &'static str, outcome: Result<T, DriverError>) -> Result<T, Pr
     outcome.map_err(|source| PreflightError::Driver { call, source })
 }
 
-/// `13.0` of 13000.
+/// Formats 13000 as `13.0`.
 fn version(number: i32) -> String {
     format!("{}.{}", number / 1000, number % 1000 / 10)
 }
 
-/// The first driver series that supports this CUDA version or an older one that is known.
+/// The first driver series that supports this CUDA version, or the newest known older version.
 fn series(cuda: i32) -> u32 {
     let known = DRIVER_SERIES.iter().find(|(version, _)| *version <= cuda);
     known.map_or(DRIVER_SERIES[0].1, |&(_, series)| series)

@@ -1,4 +1,4 @@
-//! Rotary embedding, and new keys and values into their cache.
+//! Rotary embedding, and appending of new keys and values to their caches.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use super::sys;
 use crate::KernelError;
 use crate::error::check_shape;
 
-/// Cosines and sines of every position, `[positions, D/2]` each, in device memory. A position
-/// is a row of the table: a place on a line ([`RotaryAngles::new`]), or whatever the given
-/// angles are of ([`RotaryAngles::of_rows`]).
+/// Cosines and sines of every position, `[positions, D/2]` each, in device memory. A position is
+/// a row of the table: a position in a sequence ([`RotaryAngles::new`]), or any index that the
+/// caller gives angles for ([`RotaryAngles::of_rows`]).
 #[derive(Debug)]
 pub struct RotaryAngles {
     cosines: CudaSlice<f32>,
@@ -27,11 +27,11 @@ pub struct RotaryAngles {
 }
 
 impl RotaryAngles {
-    /// Angles `position / stretch · theta^(−2i / D)` of the positions below
-    /// `num_positions`, by [`rotary_angles`].
+    /// Angles `position / stretch · theta^(−2i / D)` of positions below `num_positions`, as in
+    /// [`rotary_angles`].
     ///
     /// # Errors
-    /// An odd D, no positions, or memory that can't be had.
+    /// An odd D, no positions, or memory that can't be allocated.
     pub fn new(
         stream: &Arc<CudaStream>,
         head_dim: usize,
@@ -44,12 +44,12 @@ impl RotaryAngles {
         RotaryAngles::of_rows(stream, head_dim, &cosines, &sines)
     }
 
-    /// Given cosines and sines, `[rows, D/2]` each: of tokens whose frequencies turn by
-    /// several axes, which no table by one position has.
+    /// Given cosines and sines, `[rows, D/2]` each: for tokens whose frequencies depend on
+    /// several axes, which a table over one position can't express.
     ///
     /// # Errors
     /// An odd D, no rows, cosines or sines that don't fill whole rows or differ in number, or
-    /// memory that can't be had.
+    /// memory that can't be allocated.
     pub fn of_rows(
         stream: &Arc<CudaStream>,
         head_dim: usize,
@@ -74,7 +74,7 @@ impl RotaryAngles {
         })
     }
 
-    /// Positions below this have angles.
+    /// Number of positions with angles.
     pub fn num_positions(&self) -> usize {
         self.num_positions
     }
@@ -95,9 +95,9 @@ fn check_table([num_positions, head_dim]: [usize; 2]) -> Result<(), CudaError> {
     Ok(())
 }
 
-/// Cosines and sines `[num_positions, head_dim / 2]` of the angles
-/// `position / stretch · theta^(−2i / head_dim)`: the angles in `f32`, as models were
-/// trained with, their cosines and sines in `f64` and rounded.
+/// Cosines and sines `[num_positions, head_dim / 2]` of the angles `position / stretch ·
+/// theta^(−2i / head_dim)`. The angles are computed in `f32`, as in the training of the models;
+/// their cosines and sines in `f64`, then rounded.
 pub fn rotary_angles(
     head_dim: usize,
     theta: f64,
@@ -125,22 +125,22 @@ pub struct RotaryAppend<'a, T> {
     pub num_heads: usize,
     /// T.
     pub num_rows: usize,
-    /// Projections `[T, (H + 2·H_kv)·D]`: queries, keys and values side by side. Rotated
-    /// queries replace those that were there, or go to `[T, H·D]`.
+    /// Projections `[T, (H + 2·H_kv)·D]`: queries, keys and values side by side. Rotated queries
+    /// overwrite the queries in place, or go to `[T, H·D]`.
     pub projected: RowsTo<'a, T>,
-    /// By position.
+    /// Angles by position.
     pub angles: &'a RotaryAngles,
-    /// `[T]`: where each row stands.
+    /// `[T]`: the position of each row.
     pub positions: CudaView<'a, u32>,
-    /// The runs, and by their shape H_kv and D.
+    /// The runs, whose shape gives H_kv and D.
     pub table: &'a KvRunTable<T>,
-    /// Of the table.
+    /// Layer of the table.
     pub layer: usize,
-    /// `[T]`: the run of each row among the layer's.
+    /// `[T]`: the run of each row, by index within the layer.
     pub runs: CudaView<'a, u32>,
-    /// `[T]`: the token of its run that each row becomes. No two rows may become one.
+    /// `[T]`: the slot in its run that each row is written to. No two rows may share a slot.
     pub slots: CudaView<'a, u32>,
-    /// Where bad positions, runs and slots are told.
+    /// Reports bad positions, runs and slots.
     pub error: &'a mut ErrorWord,
 }
 
@@ -148,9 +148,9 @@ pub struct RotaryAppend<'a, T> {
 /// caches of any number of sequences, in one launch.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device; sizes that
-/// contradict each other; a launch that fails. Positions without an angle, runs and slots
-/// that aren't there are told by the error word, and their rows leave nothing.
+/// Buffers that don't fill their shapes, overlap or are on another device; sizes that contradict
+/// each other; a failed launch. Positions without angles, and runs and slots that do not exist,
+/// are reported by the error word; their rows are not written.
 pub fn rotary_append<T: DeviceElement>(
     stream: &CudaStream,
     mut call: RotaryAppend<'_, T>,
@@ -209,14 +209,14 @@ pub fn rotary_append<T: DeviceElement>(
         dtype: T::DTYPE,
     };
     launch.check_apart(regions)?;
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, held until the launch is enqueued and freed in stream order; so do those in
-    // the table, whose runs it borrows. The kernel checks each position, run and slot before
-    // it goes by them.
+    // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's device,
+    // held until the launch is enqueued and freed in stream order; this includes those in the
+    // table, whose runs it borrows. The kernel checks each position, run and slot before it uses
+    // them.
     launch.run(|stream| unsafe { sys::fp_rotary_append(&args, stream) })
 }
 
-/// As the launcher has it.
+/// The launcher's limit.
 const MAX_HEADS: usize = 1024;
 
 #[cfg(test)]

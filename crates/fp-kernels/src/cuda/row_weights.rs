@@ -1,4 +1,4 @@
-//! Weights of query rows, and rows combined by them.
+//! Weights of query rows, and weighted sums of rows.
 
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
 
@@ -11,12 +11,12 @@ use super::launch::Launch;
 use super::score::ScoreShape;
 use super::sys;
 
-/// How [`query_weights`] weighs rows by their total attention to the image.
+/// How [`query_weights`] derives weights from the rows' total attention to the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weighting {
-    /// A softmax of the totals.
+    /// Softmax of the totals.
     SoftmaxOfTotals,
-    /// Weight 1 for the largest; ties to the lower row.
+    /// Weight 1 for the row with the largest total; ties go to the lower row.
     LargestTotal,
 }
 
@@ -27,25 +27,25 @@ pub struct QueryWeights<'a, T> {
     pub shape: ScoreShape,
     /// Q.
     pub num_rows: usize,
-    /// Rows before the image that were left out: their totals are 0.
+    /// Number of rows before the image that were omitted: their totals are 0.
     pub num_unseen_rows: usize,
     /// `[B, H, Q, N]`.
     pub rows: CudaView<'a, T>,
-    /// How.
+    /// How weights follow from totals.
     pub weighting: Weighting,
-    /// Out, `[B, Q]`.
+    /// Out, `[B, Q]`: total attention to the image.
     pub totals: CudaViewMut<'a, f64>,
-    /// Out, `[B, Q]`.
+    /// Out, `[B, Q]`: weights.
     pub weights: CudaViewMut<'a, f64>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
-/// Weights of query rows that depend on their attention.
+/// Computes weights of query rows that depend on their attention.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device; a launch that
-/// fails. Bad values are told by the error word.
+/// Buffers that don't fill their shapes, overlap or are on another device; a failed launch. Bad
+/// values are reported by the error word.
 pub fn query_weights<T: DeviceElement>(
     stream: &CudaStream,
     mut call: QueryWeights<'_, T>,
@@ -71,8 +71,8 @@ pub fn query_weights<T: DeviceElement>(
             Weighting::LargestTotal => sys::FP_LARGEST_TOTAL,
         },
     };
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, aligned, held until the launch is enqueued and freed in stream order.
+    // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's device,
+    // aligned, held until the launch is enqueued and freed in stream order.
     launch.run(|stream| unsafe { sys::fp_query_weights(&args, stream) })
 }
 
@@ -89,11 +89,11 @@ pub struct CombineRows<'a, T> {
     pub weights: CudaView<'a, f64>,
     /// Out, `[B, H, N]`.
     pub attention: CudaViewMut<'a, f32>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
-/// Query rows into one row per head, summed in `f64` by their weights.
+/// Combines query rows to one row per head, a weighted sum in `f64`.
 ///
 /// # Errors
 /// As [`query_weights`].

@@ -1,4 +1,4 @@
-//! Attention of chosen query rows to the image, over keys in runs.
+//! Attention of selected query rows to the image, over keys in runs.
 
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut};
 
@@ -15,28 +15,29 @@ pub struct RowsOfRuns<'a, T> {
     pub heads: Heads,
     /// `[B, H, Q, D]`, rotated.
     pub queries: CudaView<'a, T>,
-    /// Where queries lie.
+    /// Strides of the queries.
     pub query_strides: QueryStrides,
-    /// Where the keys lie; of its sequences only keys and runs count.
+    /// Location of the keys; only the keys and runs of its sequences are used.
     pub table: &'a AttentionTable<T>,
     /// Layer of the table.
     pub layer: usize,
-    /// `[Q]`: row q sees keys up to this position.
+    /// `[Q]`: row q attends to keys up to and including this position.
     pub row_positions: CudaView<'a, u32>,
-    /// `[B, Q]`, or `[Q]` for all samples: rows are summed by these weights.
+    /// `[B, Q]`, or `[Q]` for all samples: rows are summed with these weights.
     pub weights: Option<CudaView<'a, f64>>,
     /// Out: `[B, H, N]` with weights, `[B, H, Q, N]` without.
     pub attention: CudaViewMut<'a, f32>,
-    /// Of [`attention_rows_workspace`](super::attention_rows_workspace) bytes.
+    /// Scratch memory of [`attention_rows_workspace`](super::attention_rows_workspace) bytes.
     pub workspace: CudaViewMut<'a, u8>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
-/// As [`attention_rows`](super::attention_rows), over keys that lie in runs.
+/// As [`attention_rows`](super::attention_rows), over keys that are stored in runs.
 ///
 /// # Errors
-/// As there, and a table whose sequences have other sizes than `heads` says.
+/// Those of [`attention_rows`](super::attention_rows), and a table whose sequences differ in size
+/// from `heads`.
 pub fn attention_rows_of_runs<T: DeviceElement>(
     stream: &CudaStream,
     mut call: RowsOfRuns<'_, T>,

@@ -24,12 +24,12 @@ pub struct ScoreShape {
 }
 
 impl ScoreShape {
-    /// `[B, H, N]`.
+    /// The dimensions `[B, H, N]`.
     pub fn dims(&self) -> [usize; 3] {
         [self.batch_size, self.num_heads, self.num_image_tokens]
     }
 
-    /// Every dimension there and none above what the kernels take.
+    /// Checks that no dimension is zero or above the kernels' limits.
     pub(super) fn check(&self, op: &'static str) -> Result<[u32; 3], CudaError> {
         let dims = self.dims();
         check_shape(op, "attention", &dims, dims.iter().product())?;
@@ -45,7 +45,7 @@ impl ScoreShape {
     }
 }
 
-/// Batches ride on a dimension of a grid that goes so far.
+/// Samples are indexed by a grid dimension with this limit.
 const MAX_BATCH: usize = 65_535;
 
 pub(super) fn raw_normalization(normalization: Normalization) -> u32 {
@@ -62,24 +62,24 @@ pub struct HeadScore<'a, T> {
     pub shape: ScoreShape,
     /// `[B, H, N]`.
     pub attention: CudaView<'a, T>,
-    /// Makes distributions of rows.
+    /// How rows are normalized to distributions.
     pub normalization: Normalization,
-    /// What each slot of `scores` is; slots of strategies that compare heads are left
-    /// to [`compare_heads`].
+    /// The strategy of each slot of `scores`; slots of strategies that compare heads are left to
+    /// [`compare_heads`].
     pub strategies: &'a Strategies,
-    /// Out, `[B, strategies, H]`; −∞ for a head without mass under l1.
+    /// Out, `[B, strategies, H]`; −∞ for a head without mass under L1 normalization.
     pub scores: CudaViewMut<'a, f64>,
     /// Out, `[B, H]`.
     pub statistics: Option<CudaViewMut<'a, HeadStatistics>>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
-/// The statistics of each row in one read, and the scores that they make.
+/// Computes the statistics of each row in one read, and the scores that follow from them.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device, sizes above
-/// the kernels', a launch that fails. Bad values are told by the error word.
+/// Buffers that don't fill their shapes, overlap or are on another device; sizes above the
+/// kernels' limits; a failed launch. Bad values are reported by the error word.
 pub fn head_score<T: DeviceElement>(
     stream: &CudaStream,
     mut call: HeadScore<'_, T>,
@@ -102,8 +102,8 @@ pub fn head_score<T: DeviceElement>(
         normalization: raw_normalization(call.normalization),
         strategies: call.strategies.raw(),
     };
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, aligned, held until the launch is enqueued and freed in stream order.
+    // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's device,
+    // aligned, held until the launch is enqueued and freed in stream order.
     launch.run(|stream| unsafe { sys::fp_head_score(&args, stream) })
 }
 
@@ -114,26 +114,27 @@ pub struct CompareHeads<'a, T> {
     pub shape: ScoreShape,
     /// `[B, H, N]`.
     pub attention: CudaView<'a, T>,
-    /// Makes distributions of rows.
+    /// How rows are normalized to distributions.
     pub normalization: Normalization,
     /// h.
     pub num_selected_heads: usize,
-    /// What each slot of `scores` is; others than those that compare heads are left.
+    /// The strategy of each slot of `scores`; slots of strategies that don't compare heads are
+    /// left unchanged.
     pub strategies: &'a Strategies,
     /// Out, `[B, strategies, H]`.
     pub scores: CudaViewMut<'a, f64>,
-    /// Out, `[B]`: where `hierarchical` chose its candidates.
+    /// Out, `[B]`: the cut at which `hierarchical` selected its candidates.
     pub coarse_cuts: Option<CudaViewMut<'a, Cut>>,
-    /// Of [`compare_heads_workspace`] bytes.
+    /// Scratch memory of [`compare_heads_workspace`] bytes.
     pub workspace: CudaViewMut<'a, u8>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
-/// Bytes of scratch memory that [`compare_heads`] takes.
+/// Bytes of scratch memory that [`compare_heads`] needs.
 ///
 /// # Errors
-/// Sizes above the kernels'.
+/// Sizes above the kernels' limits.
 pub fn compare_heads_workspace(shape: &ScoreShape) -> Result<usize, CudaError> {
     let [batch_size, num_heads, num_image_tokens] = shape.check(COMPARE_HEADS)?;
     let sizes = sys::fp_compare_heads_args {
@@ -149,10 +150,10 @@ pub fn compare_heads_workspace(shape: &ScoreShape) -> Result<usize, CudaError> {
 
 const COMPARE_HEADS: &str = "compare_heads";
 
-/// The scores of the strategies that compare heads with each other.
+/// Computes the scores of the strategies that compare heads with each other.
 ///
 /// # Errors
-/// As [`head_score`], and a workspace that is too small or h outside 1..=H.
+/// As [`head_score`], and a workspace that is too small, or h outside 1..=H.
 pub fn compare_heads<T: DeviceElement>(
     stream: &CudaStream,
     mut call: CompareHeads<'_, T>,

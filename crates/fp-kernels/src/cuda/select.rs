@@ -10,7 +10,7 @@ use super::launch::Launch;
 use super::score::ScoreShape;
 use super::sys;
 
-/// How much is selected, and where it goes.
+/// Sizes and outputs of a selection.
 #[derive(Debug)]
 pub struct SelectionOutputs<'a> {
     /// h.
@@ -28,7 +28,7 @@ pub struct SelectionOutputs<'a> {
 }
 
 impl<'a> SelectionOutputs<'a> {
-    /// Checks counts and buffers for `[B, strategies]` selections.
+    /// Checks sizes and buffers of `[B, strategies]` selections.
     pub(super) fn raw<'b>(
         &'b mut self,
         launch: &mut Launch<'b>,
@@ -71,20 +71,20 @@ pub struct Select<'a, T> {
     pub scores: CudaView<'a, f64>,
     /// Number of strategies.
     pub num_strategies: usize,
-    /// `[B, H]`. With them a sample in which no head attends to the image is an error.
+    /// `[B, H]`. If given, a sample in which no head attends to the image is an error.
     pub statistics: Option<CudaView<'a, HeadStatistics>>,
-    /// What is selected.
+    /// Sizes and outputs of the selection.
     pub selection: SelectionOutputs<'a>,
-    /// Where bad values are told.
+    /// Reports bad values.
     pub error: &'a mut ErrorWord,
 }
 
-/// The h best heads, the mean of their rows, the R most important tokens; ties to the
-/// lower index.
+/// Selects the h heads with the highest scores, averages their rows, and keeps the R most
+/// important tokens; ties go to the lower index.
 ///
 /// # Errors
-/// Buffers that don't fill their shapes, overlap or are on another device, h outside
-/// 1..=H, R outside 1..=N, a launch that fails. Bad values are told by the error word.
+/// Buffers that don't fill their shapes, overlap or are on another device; h outside 1..=H; R
+/// outside 1..=N; a failed launch. Bad values are reported by the error word.
 pub fn select<T: DeviceElement>(
     stream: &CudaStream,
     mut call: Select<'_, T>,
@@ -120,7 +120,7 @@ pub fn select<T: DeviceElement>(
         num_strategies: dim(OP, "strategies", count)?,
         dtype: T::DTYPE,
     };
-    // SAFETY: every pointer leads to as many values as the sizes say, on the stream's
-    // device, aligned, held until the launch is enqueued and freed in stream order.
+    // SAFETY: every pointer is valid for as many values as the sizes say, on the stream's device,
+    // aligned, held until the launch is enqueued and freed in stream order.
     launch.run(|stream| unsafe { sys::fp_select(&args, stream) })
 }

@@ -1,4 +1,4 @@
-//! A layer's sequences, and the runs of keys and values that each of them sees.
+//! A layer's sequences, and the runs of keys and values that each of them attends to.
 
 use std::any::Any;
 use std::ops::Range;
@@ -17,32 +17,32 @@ use super::error::CudaError;
 /// `[T, width]` they are D and width.
 #[derive(Debug)]
 pub struct KeyValueRun<'a, T> {
-    /// Keys, from the first head's first one on.
+    /// Keys, starting at the first key of the first head.
     pub keys: CudaView<'a, T>,
-    /// Values.
+    /// Values, in the same layout.
     pub values: CudaView<'a, T>,
-    /// Number of tokens; those that this step appends before it attends are among them.
+    /// Number of tokens, including those that this step appends before attention.
     pub len: usize,
-    /// Values from one head to the next.
+    /// Distance between heads, in values.
     pub head_stride: usize,
-    /// Values from one token to the next.
+    /// Distance between tokens, in values.
     pub token_stride: usize,
-    /// What owns the memory of both views: the table keeps it for as long as it lives.
+    /// Owner of the memory of both views; the table holds it for its own lifetime.
     pub owner: Arc<dyn Any + Send + Sync>,
 }
 
 /// One sequence in one layer.
 #[derive(Debug)]
 pub struct SequenceKeys<'a, T> {
-    /// Its rows among the packed queries and outputs; none are possible.
+    /// Its rows among the packed queries and outputs; may be empty.
     pub rows: Range<usize>,
-    /// Under a causal mask row i of the sequence sees keys 0..=first_key + i.
+    /// Under a causal mask row i of the sequence attends to keys 0..=first_key + i.
     pub first_key: usize,
-    /// Its keys, in order. Runs may be shared with other sequences.
+    /// Its keys, in order. Other sequences may share the runs.
     pub runs: Vec<KeyValueRun<'a, T>>,
 }
 
-/// Rows are among those that there are, and no two sequences write the same one.
+/// Checks that all rows exist and that no two sequences write the same one.
 pub(super) fn check_rows<T>(
     num_rows: usize,
     num_heads: usize,

@@ -1,12 +1,12 @@
-//! Which scores kernels compute.
+//! Head scores that the kernels compute.
 
 use super::error::CudaError;
 use super::sys;
 
-/// A score of heads that the kernels know.
+/// A head score that the kernels compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-#[allow(missing_docs)] // formulas stand with the strategies of the crate above
+#[allow(missing_docs)] // fp-scoring documents the formulas
 pub enum Strategy {
     Sum = sys::FP_SUM as u8,
     Variance = sys::FP_VARIANCE as u8,
@@ -23,7 +23,7 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// Whether it compares heads, which [`super::compare_heads`] does.
+    /// Whether it compares heads with each other, as [`super::compare_heads`] does.
     pub fn compares_heads(self) -> bool {
         self as u32 >= sys::FP_NUM_OWN_STRATEGIES
     }
@@ -36,10 +36,10 @@ pub struct Strategies {
 }
 
 impl Strategies {
-    /// One or more strategies, each once.
+    /// Takes one or more strategies, each once.
     ///
     /// # Errors
-    /// None, or one twice.
+    /// An empty list, or a duplicate.
     pub fn new(list: &[Strategy]) -> Result<Strategies, CudaError> {
         let wrong = |reason: String| CudaError::Strategies {
             op: "strategies",
@@ -58,17 +58,17 @@ impl Strategies {
         })
     }
 
-    /// How many there are.
+    /// Number of strategies.
     pub fn count(&self) -> usize {
         self.list.len()
     }
 
-    /// In the order of their slots.
+    /// The strategies, in the order of their slots.
     pub fn as_slice(&self) -> &[Strategy] {
         &self.list
     }
 
-    /// Whether some of them compare heads.
+    /// Whether any of them compares heads.
     pub fn compare_heads(&self) -> bool {
         self.list.iter().any(|strategy| strategy.compares_heads())
     }

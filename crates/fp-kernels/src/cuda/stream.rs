@@ -1,4 +1,4 @@
-//! A GPU by its number.
+//! Context and stream of a GPU, by its index.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -9,9 +9,9 @@ use super::error::CudaError;
 use super::is_driver_present;
 use super::preflight::PreflightError;
 
-/// The context of GPU `index`: one for the whole process, since making another takes
-/// hundreds of megabytes and a third of a second, and since whoever drops the last one
-/// drops every buffer with it. Nothing in it is tracked by events.
+/// The context of GPU `index`: one for the whole process, since creating another takes hundreds
+/// of megabytes and a third of a second, and since dropping the last one drops all its buffers.
+/// Events do not track its buffers.
 pub(super) fn context(index: usize) -> Result<Arc<CudaContext>, DriverError> {
     static CONTEXTS: OnceLock<Mutex<HashMap<usize, Arc<CudaContext>>>> = OnceLock::new();
     let contexts = CONTEXTS.get_or_init(Mutex::default);
@@ -25,21 +25,21 @@ pub(super) fn context(index: usize) -> Result<Arc<CudaContext>, DriverError> {
     Ok(context)
 }
 
-/// Stops cudarc from keeping two events for each buffer of `context`, which order what
-/// several streams do with it.
+/// Stops cudarc from keeping two events for each buffer of `context`, which order the buffer's
+/// uses across streams.
 ///
-/// Call it before anything is allocated, where each buffer is then used on the stream that
-/// it was allocated on: nothing else orders its uses.
+/// Call it before anything is allocated, and use each buffer only on the stream that it was
+/// allocated on: nothing else orders its uses.
 pub fn disable_event_tracking(context: &CudaContext) {
-    // SAFETY: buffers are allocated, used and freed in the order of one stream, as asked of
-    // who calls this; the emulated driver finds the exceptions.
+    // SAFETY: buffers are allocated, used and freed in the order of one stream, as required of
+    // the caller; the emulated driver detects violations.
     unsafe { context.disable_event_tracking() };
 }
 
-/// A stream of GPU `index` for work that is all enqueued on it, without the events that
-/// cudarc keeps for each buffer otherwise: they cost time and can't be captured in a graph.
+/// A stream of GPU `index` on which all work is enqueued, without the events that cudarc
+/// otherwise keeps for each buffer: they cost time and can't be captured in a graph.
 ///
-/// Use no buffer of this stream on another one: nothing would keep the two in order.
+/// Use no buffer of this stream on another stream: nothing would order the two.
 ///
 /// # Errors
 /// No driver, or no such GPU.

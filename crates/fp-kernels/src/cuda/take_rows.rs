@@ -1,4 +1,4 @@
-//! Some query rows of attention, packed.
+//! Copies some query rows of attention to a dense buffer.
 
 use cudarc::driver::sys::{CUDA_MEMCPY2D, CUmemorytype, cuMemcpy2DAsync_v2};
 use cudarc::driver::{CudaStream, CudaView, CudaViewMut, DevicePtr, DevicePtrMut};
@@ -9,11 +9,11 @@ use crate::error::check_shape;
 
 const OP: &str = "take_rows";
 
-/// Copies rows `chosen` (indices below Q, ascending) of `rows` `[H, Q, N]` to `target`
-/// `[H, chosen, N]`, on the stream: one copy for each run of rows that follow each other.
+/// Copies rows `chosen` (indices below Q, ascending) of `rows` `[H, Q, N]` to `target` `[H,
+/// chosen, N]`, on the stream: one copy for each run of consecutive rows.
 ///
 /// # Errors
-/// Buffers of other sizes, rows that aren't there or out of order, a driver that fails.
+/// Buffers of other sizes, rows that do not exist or are out of order, a driver error.
 pub fn take_rows(
     stream: &CudaStream,
     [num_heads, num_rows, num_image_tokens]: [usize; 3],
@@ -54,8 +54,8 @@ pub fn take_rows(
             Height: num_heads,
             ..EMPTY
         };
-        // SAFETY: both buffers have the lengths checked above and are held until the copies
-        // are enqueued; the borrow checker keeps them apart.
+        // SAFETY: both buffers have the lengths checked above and are held until the copies are
+        // enqueued; by the borrow checker they are distinct.
         unsafe { cuMemcpy2DAsync_v2(&raw const copy, stream.cu_stream()) }
             .result()
             .map_err(failed)?;

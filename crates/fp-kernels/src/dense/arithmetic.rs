@@ -1,20 +1,21 @@
-//! What a machine's products are, for runs to record.
+//! How a machine rounds its products, for run records.
 
 use super::level::Level;
 
-/// How sums of products are rounded. Machines of which this is equal give equal bits.
+/// How sums of products are rounded. Machines with the same rounding give equal bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
-    /// Each term by one fused multiply-add.
+    /// Each term is one fused multiply-add.
     Fused,
-    /// Each term after its product and after its sum: a processor without fused multiply-add.
+    /// Each term is rounded after the multiplication and after the addition: a processor without
+    /// fused multiply-add.
     Twice,
-    /// Pairs of `bf16` terms, as `vdpbf16ps` of AVX512_BF16 does it.
+    /// Pairs of `bf16` terms, rounded as by `vdpbf16ps` of AVX512_BF16.
     Pairs,
 }
 
 impl Rounding {
-    /// As it is recorded.
+    /// The name in run records.
     pub fn name(self) -> &'static str {
         match self {
             Rounding::Fused => "fused multiply-add",
@@ -24,8 +25,7 @@ impl Rounding {
     }
 }
 
-/// How this machine rounds [`super::linear`], or where `rows_in_bf16` says so
-/// [`super::linear_bf16`].
+/// How this machine rounds [`super::linear`], or, if `rows_in_bf16`, [`super::linear_bf16`].
 pub fn rounding(rows_in_bf16: bool) -> Rounding {
     if rows_in_bf16 && Level::has_pairs() {
         Rounding::Pairs
@@ -36,7 +36,7 @@ pub fn rounding(rows_in_bf16: bool) -> Rounding {
     }
 }
 
-/// The instruction set that this machine's products run on.
+/// The instruction set that this machine's products use.
 pub fn instructions(rows_in_bf16: bool) -> &'static str {
     if rows_in_bf16 && Level::has_pairs() {
         "avx512_bf16"

@@ -1,4 +1,4 @@
-//! Weight matrices in half precision, as they lie in a checkpoint's file.
+//! Weight matrices in half precision, in the layout of a checkpoint file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::map::MappedFile;
 pub enum HalfFormat {
     /// The upper half of an `f32`.
     Bf16,
-    /// 16 bits of IEEE 754.
+    /// IEEE 754 half precision.
     F16,
 }
 
-/// One stored value, low byte first: its place in a file need not be even.
+/// One stored value, low byte first; a byte array, since its file offset may be odd.
 pub(super) type Half = [u8; 2];
 
 impl HalfFormat {
-    /// The value as `f32`, exactly.
+    /// The value as `f32`, exact.
     #[inline]
     pub(super) fn widen(self, value: Half) -> f32 {
         match self {
@@ -30,7 +30,7 @@ impl HalfFormat {
         }
     }
 
-    /// The nearest stored value; ties to even.
+    /// The nearest representable value; ties go to even.
     #[inline]
     fn round(self, value: f32) -> Half {
         match self {
@@ -39,7 +39,7 @@ impl HalfFormat {
         }
     }
 
-    /// Bits that are all set in a value that isn't finite.
+    /// The exponent bits, which are all set in a value that isn't finite.
     fn exponent(self) -> u16 {
         match self {
             HalfFormat::Bf16 => 0x7f80,
@@ -60,7 +60,7 @@ struct Part {
 #[derive(Debug, Clone)]
 enum Store {
     Owned(Arc<Vec<Half>>),
-    /// Bytes of a file.
+    /// A byte range of a mapped file.
     Mapped(Arc<MappedFile>, Range<usize>),
 }
 
@@ -68,7 +68,7 @@ impl Store {
     fn values(&self) -> &[Half] {
         match self {
             Store::Owned(values) => values,
-            // The range was found inside the file when it was put in.
+            // The range was checked against the file when it was added.
             Store::Mapped(file, bytes) => file
                 .bytes(bytes.clone())
                 .map_or(&[], |bytes| bytes.as_chunks().0),
@@ -78,10 +78,10 @@ impl Store {
 
 /// A weight matrix `[out, in]` of two-byte values, row after row as checkpoints store them.
 ///
-/// It may be several stored tensors, one after the other. Tensors of a mapped file stay
-/// there: no copy exists beside the pages that the system keeps of the file, which processes
-/// share. The matrix kernel turns and widens them as it goes, which is exact, so that
-/// products have the bits that they have with the same values stored in `f32`.
+/// It may consist of several stored tensors, one after the other. Tensors of a mapped file are
+/// not copied: the only copy in memory is the system's page cache, which processes share. The
+/// matrix kernel transposes and widens them as it reads, which is exact, so that products have
+/// the same bits as with the values stored in `f32`.
 #[derive(Debug, Clone)]
 pub struct HalfMatrix {
     parts: Vec<Part>,
@@ -93,17 +93,17 @@ pub struct HalfMatrix {
 /// The first value of a tensor that isn't finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NotFinite {
-    /// Its index.
+    /// Its index in the tensor.
     pub index: usize,
-    /// The value.
+    /// Its value.
     pub value: f32,
 }
 
 impl HalfMatrix {
-    /// A matrix of `num_in` columns without rows yet.
+    /// An empty matrix of `num_in` columns.
     ///
     /// # Panics
-    /// If there are no columns.
+    /// If `num_in` is zero.
     pub fn new(format: HalfFormat, num_in: usize) -> HalfMatrix {
         assert!(num_in > 0, "a matrix without columns");
         HalfMatrix {
@@ -114,11 +114,10 @@ impl HalfMatrix {
         }
     }
 
-    /// Adds the rows that lie in `bytes` of a mapped file, where they stay. Nothing of them
-    /// is read.
+    /// Adds the rows in the range `bytes` of a mapped file, without copying or reading them.
     ///
     /// # Panics
-    /// If the file doesn't reach so far, or these are no whole rows.
+    /// If the range exceeds the file or does not consist of whole rows.
     pub fn push_mapped(&mut self, file: Arc<MappedFile>, bytes: Range<usize>) {
         let width = self.num_in * size_of::<Half>();
         assert!(
@@ -130,11 +129,11 @@ impl HalfMatrix {
         self.push(bytes.len() / width, Store::Mapped(file, bytes));
     }
 
-    /// Adds rows that `fill` makes, called with the index of the first value of a piece and
-    /// the piece: in parallel, in pieces of whole rows, and rounded to the matrix's format.
+    /// Adds rows that `fill` produces, in parallel, in pieces of whole rows, rounded to the
+    /// matrix's format. `fill` gets the index of the first value of a piece, and the piece.
     ///
     /// # Panics
-    /// If there are no rows.
+    /// If `num_rows` is zero.
     pub fn push_rounded(&mut self, num_rows: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
         use rayon::prelude::*;
         const PIECE: usize = 1 << 16;
@@ -156,7 +155,7 @@ impl HalfMatrix {
     /// Adds rows of values, rounded to the matrix's format.
     ///
     /// # Panics
-    /// If `rows` isn't made of whole rows.
+    /// If `rows` doesn't consist of whole rows.
     pub fn push_rows(&mut self, rows: &[f32]) {
         let num_rows = rows.len() / self.num_in;
         assert_eq!(rows.len(), num_rows * self.num_in, "no whole rows");
@@ -189,12 +188,12 @@ impl HalfMatrix {
         self.format
     }
 
-    /// Bytes that the matrix takes, in memory of its own or in mapped files.
+    /// Bytes of the matrix, in its own memory and in mapped files.
     pub fn bytes(&self) -> usize {
         self.num_out * self.num_in * size_of::<Half>()
     }
 
-    /// Bytes of those that lie in mapped files.
+    /// Bytes of the matrix in mapped files.
     pub fn mapped_bytes(&self) -> usize {
         let mapped = self.parts.iter().map(|part| match &part.store {
             Store::Mapped(_, bytes) => bytes.len(),
@@ -203,11 +202,11 @@ impl HalfMatrix {
         mapped.sum()
     }
 
-    /// Looks for values that aren't finite among the last rows that were added, which reads
-    /// all of them.
+    /// Searches the rows that were added last for values that aren't finite, which reads all of
+    /// them.
     ///
     /// # Errors
-    /// The first one, with its index among the values of those rows.
+    /// The first such value, with its index among the values of those rows.
     pub fn check_finite(&self) -> Result<(), NotFinite> {
         use rayon::prelude::*;
         const PIECE: usize = 1 << 18;
@@ -217,7 +216,8 @@ impl HalfMatrix {
         };
         let values = part.store.values();
         let is_damaged = |values: &[Half]| {
-            // A piece's largest exponent tells, with no branch per value.
+            // The largest exponent of a piece shows whether it is damaged, without a branch per
+            // value.
             let exponents = values.iter().map(|v| u16::from_le_bytes(*v) & exponent);
             exponents.fold(0, u16::max) == exponent
         };
@@ -244,7 +244,7 @@ impl HalfMatrix {
         values.map(|&value| self.format.widen(value)).collect()
     }
 
-    /// The part that has row `row`.
+    /// The part that contains row `row`.
     fn part_of(&self, row: usize) -> &Part {
         assert!(row < self.num_out, "row {row} of {}", self.num_out);
         let after = self.parts.partition_point(|part| part.first <= row);
@@ -253,7 +253,7 @@ impl HalfMatrix {
         part
     }
 
-    /// The values of row `row` as they are stored.
+    /// The values of row `row` in their storage format.
     pub(super) fn stored_row(&self, row: usize) -> &[Half] {
         let part = self.part_of(row);
         &part.store.values()[(row - part.first) * self.num_in..][..self.num_in]
@@ -263,12 +263,12 @@ impl HalfMatrix {
         self.num_out.div_ceil(PANEL)
     }
 
-    /// The rows of panel `panel`; past the last one, the last one again.
+    /// The rows of panel `panel`; beyond the last row, the last row is repeated.
     pub(super) fn panel_rows(&self, panel: usize) -> [&[Half]; PANEL] {
         let (first, last) = (panel * PANEL, self.num_out - 1);
         let part = self.part_of(first);
         if first + PANEL <= part.first + part.num_rows {
-            // As nearly all panels are, it is of one stored tensor, which is looked up once.
+            // Like nearly all panels, it belongs to one stored tensor, which is looked up once.
             let values = &part.store.values()[(first - part.first) * self.num_in..];
             return std::array::from_fn(|lane| &values[lane * self.num_in..][..self.num_in]);
         }
@@ -293,7 +293,7 @@ mod tests {
         for format in [HalfFormat::Bf16, HalfFormat::F16] {
             let mut matrix = HalfMatrix::new(format, 3);
             let file = tempfile::NamedTempFile::new().unwrap();
-            // An odd place in the file, and two rows there.
+            // An odd file offset, and two rows from there.
             let stored: Vec<u8> = std::iter::once(9)
                 .chain((0..6).flat_map(|i| format.round(i as f32 - 2.5)))
                 .collect();

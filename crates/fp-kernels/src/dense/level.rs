@@ -1,4 +1,4 @@
-//! Which instruction set the dense arithmetic runs on.
+//! Instruction sets of the dense arithmetic.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 pub(crate) enum Level {
     /// The compiler's baseline for the target.
     Portable,
-    /// AVX2 with FMA, and F16C, which every such processor has.
+    /// AVX2 with FMA and F16C, which every such processor has.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 F.
@@ -16,13 +16,13 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The widest one that this machine has, looked up once.
+    /// The widest one that this machine supports, detected once.
     pub(crate) fn best() -> Level {
         static BEST: OnceLock<Level> = OnceLock::new();
         *BEST.get_or_init(|| Level::available().pop().unwrap_or(Level::Portable))
     }
 
-    /// Every one that this machine has, narrowest first.
+    /// All that this machine supports, narrowest first.
     pub(crate) fn available() -> Vec<Level> {
         #[allow(unused_mut)]
         let mut available = vec![Level::Portable];
@@ -39,8 +39,8 @@ impl Level {
         available
     }
 
-    /// Whether this machine multiplies pairs of `bf16` (AVX512_BF16), in blocks of as many
-    /// rows as AVX-512 has.
+    /// Whether this machine multiplies pairs of `bf16` (AVX512_BF16), in blocks of as many rows
+    /// as for AVX-512.
     pub(crate) fn has_pairs() -> bool {
         #[cfg(target_arch = "x86_64")]
         {
@@ -52,7 +52,7 @@ impl Level {
         }
     }
 
-    /// What the instruction set is called.
+    /// Name of the instruction set.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Level::Portable => "portable",
@@ -84,7 +84,7 @@ impl Level {
     }
 }
 
-/// `a · b + c`, in one rounding where `FUSED`.
+/// `a · b + c`, rounded once if `FUSED`.
 ///
 /// Without hardware support a fused multiply-add is a slow library call, which
 /// is why the portable build of x86 rounds twice.
@@ -93,11 +93,11 @@ pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Whether the baseline build has fused multiply-add.
+/// Whether the compiler's baseline has fused multiply-add.
 pub(crate) const BASELINE_FUSED: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
 
-/// Defines `fn $name(level, args…)`, which runs `$body::<FUSED>(args…)` compiled
-/// for `level`; `$body` must be `#[inline(always)]`.
+/// Defines `fn $name(level, args…)`, which runs `$body::<FUSED>(args…)` compiled for `level`;
+/// `$body` must be `#[inline(always)]`.
 macro_rules! for_level {
     ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
         $(#[$doc])*

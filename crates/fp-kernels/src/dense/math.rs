@@ -1,4 +1,4 @@
-//! Elementary functions in `f32` that the compiler can turn into vectors.
+//! Elementary functions in `f32` that the compiler can vectorise.
 
 use super::level::multiply_add;
 
@@ -51,7 +51,7 @@ pub(crate) fn dot<const FUSED: bool>(x: &[f32], y: &[f32]) -> f32 {
     tree_sum(lanes)
 }
 
-/// Largest value; −∞ of none.
+/// Largest value; −∞ for an empty slice.
 #[inline(always)]
 pub(crate) fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -129,7 +129,8 @@ pub(crate) fn gelu<const FUSED: bool>(x: f32) -> f32 {
     x * if x < 0.0 { tail } else { 1.0 - tail }
 }
 
-/// x · ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), as x times the sigmoid of twice the argument.
+/// x · ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), computed as x times the sigmoid of twice the
+/// argument of tanh.
 #[inline(always)]
 pub(crate) fn gelu_tanh<const FUSED: bool>(x: f32) -> f32 {
     const TWICE_ROOT: f32 = 1.595_769; // 2 √(2/π)

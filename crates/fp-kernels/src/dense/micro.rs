@@ -1,11 +1,11 @@
-//! The matrix kernel proper: one block of rows times one panel of columns.
+//! The innermost matrix kernel: one block of rows times one panel of columns.
 //!
 //! Computes `acc[r][j] += Σ_k a[k][r] · b[k][j]` for up to
 //! [`Level::block_rows`] rows and [`PANEL`] columns. `a` is `[k, rows]` and `b`
 //! `[k, PANEL]`, both contiguous, so the loop walks two pointers; the sums stay
 //! in registers over the whole of `k`.
 //!
-//! Where a processor multiplies pairs of `bf16`, a lane of `a` and of `b` may be two of them
+//! On processors that multiply pairs of `bf16`, a lane of `a` and of `b` may hold two of them
 //! instead of an `f32`: see [`accumulate_pairs`].
 
 use super::level::{BASELINE_FUSED, Level, multiply_add};
@@ -13,14 +13,14 @@ use super::level::{BASELINE_FUSED, Level, multiply_add};
 /// Columns of one panel.
 pub(crate) const PANEL: usize = 32;
 
-/// Most rows that any level's block has.
+/// Largest number of rows in a block at any level.
 pub(crate) const MAX_BLOCK_ROWS: usize = 12;
 
 /// Sums of one block: `[rows][PANEL]`, the first `rows` in use.
 pub(crate) type Sums = [[f32; PANEL]; MAX_BLOCK_ROWS];
 
-/// What is asked for from the far memory while a block is computed, for a block after it: a
-/// place that moves by so many bytes with each `k`.
+/// Data to prefetch while a block is computed, for a later block: an address that advances by a
+/// number of bytes with each `k`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prefetch {
     start: *const u8,
@@ -28,7 +28,7 @@ pub(crate) struct Prefetch {
 }
 
 impl Prefetch {
-    /// Nothing.
+    /// No prefetch.
     pub(crate) fn nothing() -> Prefetch {
         static HERE: u8 = 0;
         Prefetch {
@@ -37,7 +37,7 @@ impl Prefetch {
         }
     }
 
-    /// Part `part` of `parts` of `values`, spread over so many steps.
+    /// Part `part` of `parts` equal parts of `values`, spread over `steps` steps.
     pub(crate) fn part_of<T>(values: &[T], part: usize, parts: usize, steps: usize) -> Prefetch {
         let bytes = size_of_val(values) / parts.max(1);
         Prefetch {
@@ -46,7 +46,7 @@ impl Prefetch {
         }
     }
 
-    /// Memory from `start` on in the order in which it lies, a value of type `T` with each step.
+    /// Memory from `start` on in address order, one value of type `T` per step.
     pub(super) fn sequential<T>(start: *const T) -> Prefetch {
         Prefetch {
             start: start.cast(),
@@ -54,8 +54,8 @@ impl Prefetch {
         }
     }
 
-    /// The address after so many steps. It may lie outside of any allocation: prefetching from
-    /// it is allowed, reading is not.
+    /// The address after `steps` steps. It may be outside of any allocation: it may be
+    /// prefetched, but not read.
     pub(super) fn at(self, steps: usize) -> *const i8 {
         self.start.wrapping_add(steps * self.bytes_per_step).cast()
     }
@@ -83,7 +83,7 @@ pub(crate) fn accumulate(
     accumulate_prefetching(level, rows, a, b, Prefetch::nothing(), sums);
 }
 
-/// As [`accumulate`], with something to ask for meanwhile.
+/// As [`accumulate`], with a prefetch in the meantime.
 #[inline]
 pub(crate) fn accumulate_prefetching(
     level: Level,
@@ -111,8 +111,8 @@ pub(crate) fn accumulate_prefetching(
     }
 }
 
-/// `sums[r] += Σ_k a₁[k][r] · b₁[k] + a₀[k][r] · b₀[k]`, each lane of `a` and `b` being two
-/// `bf16`, the one with index 0 in the lower half: `vdpbf16ps`, which rounds as it does.
+/// `sums[r] += Σ_k a₁[k][r] · b₁[k] + a₀[k][r] · b₀[k]`, where each lane of `a` and `b` holds two
+/// `bf16`, index 0 in the lower half. Uses `vdpbf16ps` and has its rounding.
 ///
 /// # Panics
 /// On a processor without that instruction.
@@ -136,7 +136,7 @@ pub(crate) fn accumulate_pairs(
     }
 }
 
-/// The kernel in plain Rust, a quarter of a panel at a time.
+/// The kernel in plain Rust, one quarter of a panel at a time.
 fn portable<const ROWS: usize>(a: &[[f32; ROWS]], b: &[[f32; PANEL]], sums: &mut Sums) {
     const WIDTH: usize = 8;
     for part in 0..PANEL / WIDTH {
@@ -184,7 +184,7 @@ mod x86 {
         }
         let mut far = prefetch.start;
         for (a, b) in a.iter().zip(b) {
-            // SAFETY: a panel's row holds 32 values; a prefetch may go astray.
+            // SAFETY: a panel's row holds 32 values; a prefetch may be out of bounds.
             let (b_left, b_right) = unsafe {
                 _mm_prefetch::<_MM_HINT_T1>(far.cast());
                 far = far.wrapping_add(prefetch.bytes_per_step);
@@ -210,7 +210,7 @@ mod x86 {
         }
     }
 
-    /// The same of pairs of `bf16` in each lane.
+    /// The same for pairs of `bf16` in each lane.
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub(super) fn pairs<const ROWS: usize>(
         a: &[[f32; ROWS]],
@@ -220,7 +220,7 @@ mod x86 {
     ) {
         #[inline(always)]
         fn bf16(lanes: __m512) -> __m512bh {
-            // SAFETY: both are 64 bytes of which every pattern of bits is a value.
+            // SAFETY: both types are 64 bytes, and every bit pattern is a valid value.
             unsafe { std::mem::transmute::<__m512, __m512bh>(lanes) }
         }
         let mut left = [_mm512_setzero_ps(); ROWS];
@@ -234,7 +234,7 @@ mod x86 {
         }
         let mut far = prefetch.start;
         for (a, b) in a.iter().zip(b) {
-            // SAFETY: a panel's row holds 32 values; a prefetch may go astray.
+            // SAFETY: a panel's row holds 32 values; a prefetch may be out of bounds.
             let (b_left, b_right) = unsafe {
                 _mm_prefetch::<_MM_HINT_T1>(far.cast());
                 far = far.wrapping_add(prefetch.bytes_per_step);
@@ -260,7 +260,7 @@ mod x86 {
         }
     }
 
-    /// Half a panel at a time: the twelve sums of six rows, of 16 registers.
+    /// Half a panel at a time: the sums of six rows take twelve of the 16 registers.
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn avx2<const ROWS: usize>(
         a: &[[f32; ROWS]],
@@ -281,7 +281,7 @@ mod x86 {
                 }
             }
             for (a, b) in a.iter().zip(b) {
-                // SAFETY: as above; a prefetch may go astray.
+                // SAFETY: as above; a prefetch may be out of bounds.
                 let (b_left, b_right) = unsafe {
                     if half == 0 {
                         _mm_prefetch::<_MM_HINT_T1>(far.cast());

@@ -1,4 +1,4 @@
-//! Dense arithmetic of a transformer in `f32`, on the CPU.
+//! Dense arithmetic of a transformer on the CPU, in `f32`.
 //!
 //! | operation | input | output |
 //! |---|---|---|
@@ -10,13 +10,12 @@
 //! | [`gated_silu`], [`quick_gelu`], [`gelu`], [`gelu_tanh`] | pre-activations | activations |
 //! | [`rotate`] | query or key heads, cosines and sines | rotated in place |
 //!
-//! **Every output element is one fixed chain of operations.** A product sum runs
-//! over its terms from first to last in fused multiply-adds, whatever block the
-//! element falls into. So the bits of a row don't depend on how many rows it is
-//! computed with, on the number of threads, nor on the vector width; only a
-//! machine without fused multiply-add rounds differently. Weights of two bytes are widened
-//! in registers and give the bits of the same weights in `f32`. Where rows are rounded to
-//! `bf16` an instruction of some processors rounds in its own way: [`rounding`].
+//! **Every output element is one fixed chain of operations.** A product sum runs over its terms
+//! from first to last in fused multiply-adds, whichever block the element belongs to. The bits of
+//! a row therefore don't depend on the number of rows computed with it, on the number of threads
+//! or on the vector width; only a machine without fused multiply-add rounds differently. Two-byte
+//! weights are widened in registers and give the same bits as these weights in `f32`. If rows are
+//! rounded to `bf16`, some processors use an instruction with its own rounding: see [`rounding`].
 
 mod arithmetic;
 mod attention;

@@ -1,10 +1,11 @@
-//! One row times a panel of two-byte weights as they are stored: decoding, whose time should be
-//! that of reading the weights.
+//! Multiplies one row by a panel of two-byte weights as stored, for decoding, whose time should
+//! be that of reading the weights.
 //!
-//! Turning a panel's part into a buffer and multiplying from there, as blocks of rows do, costs
-//! a row more than the reading. Here a tile of 32 inputs is turned in registers and multiplied
-//! at once; the 16 outputs of a register are 16 chains of fused multiply-adds over the inputs
-//! from first to last, the order of every other path, so that the bits are the same.
+//! Transposing a part of a panel into a buffer and multiplying from there, as for blocks of rows,
+//! costs more than the reading for a single row. Here a tile of 32 inputs is transposed in
+//! registers and multiplied immediately. The 16 outputs of a register are 16 chains of fused
+//! multiply-adds over the inputs from first to last, in the order of all other paths, so that the
+//! bits are the same.
 
 use super::gemm::Terms;
 use super::halves::HalfFormat;
@@ -12,7 +13,7 @@ use super::level::Level;
 use super::micro::{PANEL, Prefetch};
 use super::turn::Rows;
 
-/// Whether [`accumulate`] is written for this instruction set.
+/// Whether [`accumulate`] is implemented for this instruction set.
 pub(super) fn is_for(level: Level) -> bool {
     match level {
         #[cfg(target_arch = "x86_64")]
@@ -21,11 +22,11 @@ pub(super) fn is_for(level: Level) -> bool {
     }
 }
 
-/// `sums[j] += Σ_k x[k] · rows[j][k]`, `x` and the order of terms as `terms` says, and a step of
-/// `prefetch` for every weight.
+/// `sums[j] += Σ_k x[k] · rows[j][k]`, where `terms` defines the lanes of `x` and the order of
+/// terms, with one step of `prefetch` for every weight.
 ///
 /// # Panics
-/// Where [`is_for`] is false.
+/// If [`is_for`] is false.
 pub(super) fn accumulate(
     level: Level,
     terms: Terms,
@@ -44,7 +45,7 @@ pub(super) fn accumulate(
         "no AVX512_BF16"
     );
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the level was detected on this machine, and all rows are equally long.
+    // SAFETY: the level was detected on this machine, and all rows have the same length.
     unsafe {
         match (terms, format) {
             (Terms::Single, HalfFormat::Bf16) => x86::single::<false>(x, rows, prefetch, sums),
@@ -66,8 +67,8 @@ mod x86 {
     use super::super::turn::{Half, STEP, turned_16};
     use super::{PANEL, Prefetch, Rows};
 
-    /// Walks the tiles of a panel: `$term(sum, pair, lanes)` adds the terms of pair `pair` of
-    /// the row.
+    /// Iterates over the tiles of a panel: `$term(sum, pair, lanes)` adds the terms of pair
+    /// `pair` of the row.
     macro_rules! by_tiles {
         ($rows:ident, $prefetch:ident, $sums:ident, $term:expr) => {{
             let num_tiles = $rows[0].len() / STEP;
@@ -98,7 +99,7 @@ mod x86 {
         }};
     }
 
-    /// Both values of each lane, widened.
+    /// Both values of each lane, widened to `f32`.
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn widened<const F16: bool>(lanes: __m512i) -> [__m512; 2] {
@@ -144,7 +145,7 @@ mod x86 {
     }
 
     /// # Safety
-    /// All rows are as long as `x`, or one shorter, which is even.
+    /// All rows are as long as `x`, or one value shorter than an even `x`.
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn swapped(
         x: &[f32],
@@ -169,7 +170,7 @@ mod x86 {
     }
 
     /// # Safety
-    /// Rows have two values for each lane of `x`, or one fewer.
+    /// Rows have two values for each lane of `x`, or one fewer in total.
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub(super) unsafe fn pairs(
         x: &[f32],
@@ -179,7 +180,7 @@ mod x86 {
     ) {
         #[inline(always)]
         fn bf16(lanes: __m512i) -> __m512bh {
-            // SAFETY: both are 64 bytes of which every pattern of bits is a value.
+            // SAFETY: both types are 64 bytes, and every bit pattern is a valid value.
             unsafe { std::mem::transmute::<__m512i, __m512bh>(lanes) }
         }
         let lane = |pair: usize| _mm512_set1_epi32(x[pair].to_bits().cast_signed());
@@ -195,7 +196,7 @@ mod x86 {
                 *lane = u32::from(low) | u32::from(high) << 16;
             }
             for half in [0, 16] {
-                // SAFETY: half of 32 lanes and of as many sums.
+                // SAFETY: half of 32 lanes, and of the 32 sums.
                 unsafe {
                     let sum = _mm512_loadu_ps(sums.as_ptr().add(half));
                     let weights = _mm512_loadu_si512(lanes.as_ptr().add(half).cast());

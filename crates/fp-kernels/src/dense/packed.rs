@@ -1,13 +1,13 @@
-//! Weight matrices in the order in which the matrix kernel reads them.
+//! Weight matrices in the layout that the matrix kernel reads.
 
 use super::micro::PANEL;
 
 /// A weight matrix `[out, in]`, stored as panels of a few outputs.
 ///
-/// Panel `p` is `[in][PANEL]`: for each input the weights of its outputs side by
-/// side. The last panel is filled up with zeros, so the matrix takes as much
-/// memory as its plain form and at most 31 rows more. Rows are put in as they
-/// are read from disk, and the plain form never exists beside this one.
+/// Panel `p` is `[in][PANEL]`: for each input the weights of the panel's outputs side by side.
+/// The last panel is padded with zeros, so the matrix takes the memory of its plain form and of
+/// at most 31 more rows. Rows are packed as they are read from disk, and the plain form never
+/// exists in memory.
 #[derive(Debug, Clone)]
 pub struct PackedMatrix {
     panels: Vec<[f32; PANEL]>,
@@ -42,10 +42,10 @@ impl PackedMatrix {
         packed
     }
 
-    /// Sets the rows from `first` on; `rows` holds whole rows of `in` values.
+    /// Sets the rows from index `first` on; `rows` holds whole rows of `in` values.
     ///
     /// # Panics
-    /// If `rows` isn't made of whole rows, or they reach past the last one.
+    /// If `rows` doesn't consist of whole rows, or they extend past the last row.
     pub fn set_rows(&mut self, first: usize, rows: &[f32]) {
         let num_rows = rows.len() / self.num_in;
         assert_eq!(
@@ -95,7 +95,7 @@ impl PackedMatrix {
         self.num_in
     }
 
-    /// Bytes that the matrix takes.
+    /// Bytes of the matrix.
     pub fn bytes(&self) -> usize {
         std::mem::size_of_val(self.panels.as_slice())
     }
@@ -104,7 +104,7 @@ impl PackedMatrix {
         self.num_out.div_ceil(PANEL)
     }
 
-    /// Inputs `inputs` of panel `panel`: `[inputs][PANEL]`.
+    /// Inputs `inputs` of panel `panel`, `[inputs][PANEL]`.
     #[inline]
     pub(crate) fn panel(&self, panel: usize, inputs: std::ops::Range<usize>) -> &[[f32; PANEL]] {
         let start = panel * self.num_in;

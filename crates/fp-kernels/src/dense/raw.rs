@@ -1,19 +1,19 @@
-//! Output buffers that several threads fill in disjoint pieces.
+//! Output buffers that several threads fill in disjoint parts.
 
 use super::micro::PANEL;
 
-/// A `[rows, cols]` buffer being filled by several threads.
+/// A `[rows, cols]` buffer that several threads fill.
 ///
-/// A matrix kernel writes blocks of columns, which no safe split of a row-major
-/// slice can express; this holds the one pointer that they share.
+/// A matrix kernel writes blocks of columns, which no safe split of a row-major slice can
+/// express; this type holds the pointer that the threads share.
 pub(crate) struct OutputMatrix {
     data: *mut f32,
     rows: usize,
     cols: usize,
 }
 
-// SAFETY: the pointer is used only through `write` and `read`, whose callers
-// promise that no two threads touch the same piece.
+// SAFETY: the pointer is used only through `write` and `read`, whose callers guarantee that no
+// two threads access the same elements.
 unsafe impl Send for OutputMatrix {}
 // SAFETY: as above.
 unsafe impl Sync for OutputMatrix {}
@@ -25,15 +25,15 @@ impl OutputMatrix {
         self.data.wrapping_add(row * self.cols + col)
     }
 
-    /// Writes `values` to `row` from `col` on.
+    /// Writes `values` to `row`, starting at `col`.
     ///
     /// # Safety
-    /// No other thread uses this piece.
+    /// No other thread accesses these elements.
     #[inline(always)]
     pub(crate) unsafe fn write(&self, row: usize, col: usize, values: &[f32]) {
         let target = self.at(row, col, values.len());
-        // SAFETY: in bounds by the check, unshared by the caller's promise. Most
-        // pieces are a panel wide, and a copy of fixed length needs no call.
+        // SAFETY: in bounds by the check, and not shared by the caller's guarantee. Most writes
+        // are a panel wide, and a copy of fixed length needs no call.
         unsafe {
             match values.len() {
                 PANEL => target.copy_from_nonoverlapping(values.as_ptr(), PANEL),
@@ -42,10 +42,10 @@ impl OutputMatrix {
         }
     }
 
-    /// Reads what was written at `row` from `col` on.
+    /// Reads elements of `row`, starting at `col`, that were written before.
     ///
     /// # Safety
-    /// It was written, and no other thread uses this piece.
+    /// They were written, and no other thread accesses them.
     #[inline(always)]
     pub(crate) unsafe fn read(&self, row: usize, col: usize, values: &mut [f32]) {
         let source = self.at(row, col, values.len());
@@ -59,7 +59,7 @@ impl OutputMatrix {
     }
 }
 
-/// A new `[rows, cols]` buffer that `fill` fills.
+/// Allocates a `[rows, cols]` buffer and lets `fill` write it.
 ///
 /// # Safety
 /// `fill` writes every element.
@@ -75,12 +75,13 @@ pub(crate) unsafe fn filled(
         rows,
         cols,
     });
-    // SAFETY: room for `len` was reserved, and the caller promises that all of it is written.
+    // SAFETY: the capacity is at least `len`, and the caller guarantees that all of it is
+    // written.
     unsafe { out.set_len(len) };
     out
 }
 
-/// A new `[rows, cols]` buffer that is zero where `fill` doesn't write.
+/// Allocates a `[rows, cols]` buffer that is zero wherever `fill` doesn't write.
 pub(crate) fn zeroed(rows: usize, cols: usize, fill: impl FnOnce(&OutputMatrix)) -> Vec<f32> {
     let mut out = vec![0.0; rows * cols];
     fill(&OutputMatrix {

@@ -1,14 +1,14 @@
-//! What a transformer does to each row on its own.
+//! Operations of a transformer on single rows.
 
 use rayon::prelude::*;
 
 use super::level::{Level, for_level, multiply_add};
 use super::math;
 
-/// Values that one task takes at least; less isn't worth a thread's wake-up.
+/// Fewest values of a task; fewer are not worth waking a thread.
 const TASK_VALUES: usize = 16 * 1024;
 
-/// Runs `body(row index, row)` for the rows of `out`, in parallel where it pays.
+/// Runs `body(row index, row)` for the rows of `out`, in parallel if that pays off.
 fn for_rows(out: &mut [f32], width: usize, body: impl Fn(usize, &mut [f32]) + Sync) {
     if width == 0 {
         return;
@@ -23,7 +23,7 @@ fn for_rows(out: &mut [f32], width: usize, body: impl Fn(usize, &mut [f32]) + Sy
         });
 }
 
-/// Runs `body` on all values in place, in parallel where it pays.
+/// Runs `body` on all values in place, in parallel if that pays off.
 fn for_values(mut x: Vec<f32>, body: fn(Level, &mut [f32])) -> Vec<f32> {
     let level = Level::best();
     x.par_chunks_mut(TASK_VALUES)
@@ -115,7 +115,7 @@ fn layer_norm_body<const FUSED: bool>(
 /// `silu(gate) · up` with `gates_and_ups [T, 2 · width]`, gates first: `[T, width]`.
 ///
 /// # Panics
-/// If the input isn't made of such rows.
+/// If the input doesn't consist of rows of `2 · width` values.
 pub fn gated_silu(gates_and_ups: &[f32], width: usize) -> Vec<f32> {
     assert!(
         width > 0 && gates_and_ups.len().is_multiple_of(2 * width),
@@ -141,8 +141,8 @@ fn gated_silu_body<const FUSED: bool>(gate: &[f32], up: &[f32], out: &mut [f32])
     }
 }
 
-/// `x / (1 + e^(−1.702 x))` of every value, the sigmoid stand-in for GELU that
-/// CLIP was trained with.
+/// `x / (1 + e^(−1.702 x))` of every value: the approximation of GELU by a sigmoid that CLIP was
+/// trained with.
 pub fn quick_gelu(x: Vec<f32>) -> Vec<f32> {
     for_values(x, quick_gelu_slice)
 }
@@ -158,7 +158,7 @@ fn quick_gelu_body<const FUSED: bool>(x: &mut [f32]) {
     }
 }
 
-/// `x · Φ(x)` of every value: GELU in its exact form, to `f32`'s precision.
+/// `x · Φ(x)` of every value: exact GELU, to `f32` precision.
 pub fn gelu(x: Vec<f32>) -> Vec<f32> {
     for_values(x, gelu_slice)
 }
@@ -191,15 +191,15 @@ fn gelu_tanh_body<const FUSED: bool>(x: &mut [f32]) {
     }
 }
 
-/// Rotary position embedding, in place, of `num_heads` heads that lie side by
-/// side from the start of each row of `x [T, stride]`.
+/// Rotary position embedding, in place, of `num_heads` heads that lie side by side from the start
+/// of each row of `x [T, stride]`.
 ///
 /// The first half of a head's `head_dim` values pairs with the second:
 /// `(a, b) ← (a cos − b sin, b cos + a sin)`, with `cos` and `sin`
 /// `[T, head_dim / 2]`.
 ///
 /// # Panics
-/// If the shapes don't fit together or `head_dim` is odd.
+/// If the shapes contradict each other or `head_dim` is odd.
 pub fn rotate(
     x: &mut [f32],
     stride: usize,

@@ -1,23 +1,23 @@
-//! From rows of two-byte weights to the panels that the matrix kernel reads.
+//! Transposes rows of two-byte weights to the panels that the matrix kernel reads.
 //!
-//! A panel's part is turned from `[32 outputs][inputs]` to `[inputs][32 outputs]` in
-//! registers, each value widened to `f32` (exact), or each two consecutive values of a row
-//! left side by side in one lane, for the instruction that multiplies pairs.
+//! A part of a panel is transposed from `[32 outputs][inputs]` to `[inputs][32 outputs]` in
+//! registers. Each value is widened to `f32` (exact), or two consecutive values of a row stay
+//! side by side in one lane, for the instruction that multiplies pairs.
 
 pub(super) use super::halves::Half;
 use super::halves::HalfFormat;
 use super::level::Level;
 use super::micro::{PANEL, Prefetch};
 
-/// Rows of one panel, as they are stored.
+/// Rows of one panel in their storage format.
 pub(super) type Rows<'a> = [&'a [Half]; PANEL];
 
-/// Columns of one step of the widest kernel; slices of a product are made of whole ones but
-/// for the last, so that rows are read in whole cache lines where they are aligned.
+/// Columns per step of the widest kernel. All slices of a product but the last consist of whole
+/// steps, so that aligned rows are read in whole cache lines.
 pub(super) const STEP: usize = 32;
 
 /// Widens inputs `first..first + out.len()` of `rows` into `out[input][output]`, and prefetches
-/// as many values as it reads: a step of `prefetch` for each.
+/// as many values as it reads: one step of `prefetch` for each value.
 pub(super) fn widen(
     level: Level,
     format: HalfFormat,
@@ -30,7 +30,8 @@ pub(super) fn widen(
     match level {
         Level::Portable => widen_portable(format, rows, first, out),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level was detected on this machine; all rows reach as far as `out`.
+        // SAFETY: the level was detected on this machine; all rows extend at least to the end of
+        // `out`.
         Level::Avx2 => unsafe {
             match format {
                 HalfFormat::Bf16 => x86::widen_avx2::<false>(rows, first, prefetch, out),
@@ -48,20 +49,20 @@ pub(super) fn widen(
     }
 }
 
-/// Puts pairs of inputs from `2 · first` on into `out[pair][output]`, the first of a pair in
-/// the lower half of a lane; what a row lacks at its end is zero. Prefetches as [`widen`] does.
+/// Writes pairs of inputs from index `2 · first` on to `out[pair][output]`, the first of a pair
+/// in the lower half of a lane; inputs beyond a row's end are zero. Prefetches as in [`widen`].
 #[cfg(target_arch = "x86_64")]
 pub(super) fn pair_up(rows: &Rows<'_>, first: usize, prefetch: Prefetch, out: &mut [[f32; PANEL]]) {
     let num_in = rows[0].len();
     assert!(rows.iter().all(|row| row.len() == num_in));
     let end = num_in.min(2 * (first + out.len()));
     assert_eq!((end - 2 * first).div_ceil(2), out.len());
-    // SAFETY: only called where pairs can be multiplied, which takes AVX-512; all rows reach as
-    // far as `out`, but for the second of a last pair.
+    // SAFETY: only called on machines that multiply pairs, which have AVX-512; all rows extend to
+    // the end of `out`, except for the second value of a last pair.
     unsafe { x86::pairs_avx512(rows, 2 * first, end, prefetch, out) };
 }
 
-/// As [`widen`].
+/// As [`widen`], without prefetching.
 fn widen_portable(format: HalfFormat, rows: &Rows<'_>, first: usize, out: &mut [[f32; PANEL]]) {
     for (lane, row) in rows.iter().enumerate() {
         for (slot, &value) in out.iter_mut().zip(&row[first..]) {
@@ -80,22 +81,22 @@ mod x86 {
     use super::super::halves::{Half, HalfFormat};
     use super::{PANEL, Prefetch, Rows, STEP, widen_portable};
 
-    /// Pairs of values from `start` on of 16 rows, turned: register `p` has pair `p` of each. A
-    /// macro, since the 16 registers of a function's result would go through memory.
+    /// Transposed pairs of values of 16 rows, from index `start` on: register `p` holds pair `p`
+    /// of each row. A macro, since a function would return its 16 registers through memory.
     macro_rules! turned_16 {
         ($rows:expr, $lane:expr, $start:expr, $far:expr) => {{
             let mut r = [_mm512_setzero_si512(); 16];
             for (index, r) in r.iter_mut().enumerate() {
                 let row: &[Half] = $rows[$lane + index];
                 let far: *const i8 = $far($lane + index);
-                // SAFETY: 32 values are 64 bytes, and the caller checked that all rows reach so
-                // far; a prefetch may go astray.
+                // SAFETY: 32 values are 64 bytes, and the caller checked that all rows extend
+                // that far; a prefetch may be out of bounds.
                 unsafe {
                     _mm_prefetch::<_MM_HINT_T1>(far);
                     *r = _mm512_loadu_si512(row.as_ptr().add($start).cast());
                 }
             }
-            // Two by two, then four by four; 128-bit lane `l` has columns 4l..4l + 4.
+            // Two rows at a time, then four; 128-bit lane `l` holds columns 4l..4l + 4.
             let mut u = [_mm512_setzero_si512(); 16];
             for quad in 0..4 {
                 let q = 4 * quad;
@@ -133,7 +134,7 @@ mod x86 {
     }
 
     /// # Safety
-    /// All rows reach to `first + out.len()`.
+    /// All rows extend at least to `first + out.len()`.
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn widen_avx512<const F16: bool>(
         rows: &Rows<'_>,
@@ -160,7 +161,7 @@ mod x86 {
                             _mm512_castsi512_ps(_mm512_and_si512(lanes, upper)),
                         )
                     };
-                    // SAFETY: half of a slot's 32 values.
+                    // SAFETY: half of the 32 values of a slot.
                     unsafe {
                         _mm512_storeu_ps(slot.as_mut_ptr().add(half * 16), value);
                         _mm512_storeu_ps(next.as_mut_ptr().add(half * 16), value_after);
@@ -172,7 +173,8 @@ mod x86 {
     }
 
     /// # Safety
-    /// All rows reach to `end`, `first` is even, and `out` has a place for each pair between.
+    /// All rows extend at least to `end`, `first` is even, and `out` has a slot for each pair in
+    /// between.
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn pairs_avx512(
         rows: &Rows<'_>,
@@ -190,7 +192,7 @@ mod x86 {
                 let turned = turned_16!(rows, half * 16, first + tile * STEP, far);
                 for (slot, lanes) in slots.iter_mut().zip(turned) {
                     let lanes = _mm512_castsi512_ps(lanes);
-                    // SAFETY: half of a slot's 32 values.
+                    // SAFETY: half of the 32 values of a slot.
                     unsafe { _mm512_storeu_ps(slot.as_mut_ptr().add(half * 16), lanes) };
                 }
             }
@@ -206,7 +208,7 @@ mod x86 {
     }
 
     /// # Safety
-    /// All rows reach to `first + out.len()`.
+    /// All rows extend at least to `first + out.len()`.
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) unsafe fn widen_avx2<const F16: bool>(
         rows: &Rows<'_>,
@@ -226,7 +228,8 @@ mod x86 {
                     let (value, value_after) = if F16 {
                         let low = _mm256_and_si256(lanes, _mm256_set1_epi32(0xffff));
                         let high = _mm256_srli_epi32::<16>(lanes);
-                        // Lane by lane four of each; put in order, eight of each.
+                        // Packing leaves four values of each register per 128-bit lane; the
+                        // permutation restores their order, eight of each.
                         let both = _mm256_packus_epi32(low, high);
                         let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
                         (
@@ -240,7 +243,7 @@ mod x86 {
                             _mm256_castsi256_ps(_mm256_and_si256(lanes, upper)),
                         )
                     };
-                    // SAFETY: a quarter of a slot's 32 values.
+                    // SAFETY: a quarter of the 32 values of a slot.
                     unsafe {
                         _mm256_storeu_ps(slot.as_mut_ptr().add(lane), value);
                         _mm256_storeu_ps(next.as_mut_ptr().add(lane), value_after);
@@ -251,15 +254,15 @@ mod x86 {
         widen_portable(format_of(F16), rows, first + num_wide, rest);
     }
 
-    /// As `turned_16`, of 8 rows and as many pairs. Prefetches the four lines from `far` on, which
-    /// are as many bytes as it reads.
+    /// As `turned_16`, for 8 rows and 8 pairs. Prefetches the four cache lines from `far` on, as
+    /// many bytes as it reads.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn turned_8(rows: &Rows<'_>, lane: usize, start: usize, far: *const i8) -> [__m256i; 8] {
         let mut r = [_mm256_setzero_si256(); 8];
         for (index, r) in r.iter_mut().enumerate() {
             let values: &[Half] = &rows[lane + index][start..start + STEP / 2];
-            // SAFETY: 16 values are 32 bytes; a prefetch may go astray.
+            // SAFETY: 16 values are 32 bytes; a prefetch may be out of bounds.
             unsafe {
                 if index % 2 == 0 {
                     _mm_prefetch::<_MM_HINT_T1>(far.wrapping_add(index * STEP));
@@ -294,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows of every pattern of bits that is a finite number, in an order that mixes them.
+    /// Rows with all bit patterns of finite numbers, in a mixed order.
     fn rows(format: HalfFormat, len: usize) -> Vec<Vec<Half>> {
         let mut bits = 0_u16;
         (0..PANEL)

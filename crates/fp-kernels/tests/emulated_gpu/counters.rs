@@ -1,4 +1,4 @@
-//! What a process asked of the driver.
+//! Counters of the process's driver operations.
 
 use fp_kernels::Normalization;
 use fp_kernels::cuda::emulated::take_counters;

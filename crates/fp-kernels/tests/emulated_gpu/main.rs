@@ -1,6 +1,6 @@
-//! The emulated CUDA libraries of `kernels/emulation/driver`: what they compute, count,
-//! order and refuse. Where they are not what the loader finds, every test says that it
-//! checked nothing, and passes: `cargo xtask ci --cuda` builds and names them.
+//! The emulated CUDA libraries of `kernels/emulation/driver`: what they compute, count, order and
+//! refuse. If the loader finds other libraries, every test reports that it checked nothing, and
+//! passes: `cargo xtask ci --cuda` builds them and sets the path.
 #![allow(unsafe_code)] // calls of the libraries' C interface
 
 mod blas;
@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cudarc::driver::CudaStream;
 use fp_kernels::cuda::{emulated, is_driver_present, only_stream};
 
-/// A stream of the emulated GPU, held by one test at a time: counters and the simulated
-/// device belong to the process.
+/// A stream of the emulated GPU, used by one test at a time: counters and the simulated device
+/// belong to the process.
 struct Gpu {
     stream: Arc<CudaStream>,
     _alone: MutexGuard<'static, ()>,
@@ -35,7 +35,7 @@ fn gpu(test: &str) -> Option<Gpu> {
     })
 }
 
-/// Where the emulated libraries are.
+/// The folder of the emulated libraries.
 fn libraries() -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH")?)
         .find(|folder| folder.join("libcublas.so").is_file())

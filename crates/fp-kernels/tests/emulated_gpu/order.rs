@@ -1,4 +1,4 @@
-//! Work on several streams that touches the same memory.
+//! Work on several streams that accesses the same memory.
 
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaStream, DriverError};
@@ -49,7 +49,7 @@ fn an_event_or_a_wait_orders_them() {
     let mut buffer = first.clone_htod(&[1_u8; 64]).unwrap();
     second.join(first).unwrap();
     second.memcpy_htod(&[2_u8; 64], &mut buffer).unwrap();
-    // The order has a direction.
+    // The order is directed.
     let outcome = first.memset_zeros(&mut buffer);
     is_refused(outcome, "a memset", "a copy from host to device");
     second.synchronize().unwrap();

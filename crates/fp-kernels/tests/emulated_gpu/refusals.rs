@@ -1,4 +1,4 @@
-//! What a device refuses, and what the emulation has not.
+//! Calls that a device refuses, and calls that the emulation lacks.
 
 use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
@@ -35,7 +35,7 @@ fn launches_of_no_threads_and_of_the_tensor_librarys_kernels() {
     };
     let stream = gpu.stream.cu_stream();
     let launch = |blocks: u32| {
-        // SAFETY: refused whatever it is given.
+        // SAFETY: refused for any arguments.
         unsafe {
             sys::cuLaunchKernel(
                 null_mut(),
@@ -58,7 +58,7 @@ fn launches_of_no_threads_and_of_the_tensor_librarys_kernels() {
 
     let mut module = null_mut();
     let text: &CStr = c"// module reduce\n";
-    // SAFETY: a text that ends, and a place for the handle.
+    // SAFETY: a null-terminated text, and room for the handle.
     let loaded = unsafe { sys::cuModuleLoadData(&raw mut module, text.as_ptr().cast::<c_void>()) };
     assert_eq!(loaded, CUresult::CUDA_SUCCESS);
     let mut function = null_mut();
@@ -71,7 +71,7 @@ fn launches_of_no_threads_and_of_the_tensor_librarys_kernels() {
         text.contains("`softmax_f32` of the module `reduce`"),
         "{text}"
     );
-    // SAFETY: nothing of it is used any more.
+    // SAFETY: nothing of the module is used any more.
     let unloaded = unsafe { sys::cuModuleUnload(module) };
     assert_eq!(unloaded, CUresult::CUDA_SUCCESS);
 }

@@ -1,4 +1,4 @@
-//! Machines whose GPU can't be used, each simulated in a process of its own.
+//! Machines whose GPU can't be used, each simulated in its own process.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -13,7 +13,7 @@ const BLAS: &str = "libcublas.so";
 const RAND: &str = "libcurand.so";
 const INDEX: &str = "FINEPRUNER_TEST_GPU";
 
-/// What the preflight of this process says.
+/// Prints the preflight's result in this process.
 #[test]
 #[ignore = "started by the other tests of this file"]
 fn report() {
@@ -24,7 +24,7 @@ fn report() {
     }
 }
 
-/// What it says in a process that has these libraries and variables.
+/// The preflight's output in a process with these libraries and variables.
 fn said(found: &[&str], variables: &[(&str, &str)]) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
     for library in found {
@@ -173,7 +173,7 @@ fn libraries_of_a_virtual_environment() {
         let packages = packages.to_str().unwrap();
         let text = said_in(&driver, &[("PYTHONPATH", packages)]);
         assert!(text.contains("usable: "), "{text}");
-        // Without them it says where it looked.
+        // Without them the error lists the searched folders.
         std::fs::remove_file(Path::new(packages).join(blas).join("libcublas.so.13")).unwrap();
         let text = said_in(&driver, &[("VIRTUAL_ENV", prefix)]);
         assert!(

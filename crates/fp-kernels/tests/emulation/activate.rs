@@ -1,4 +1,4 @@
-//! gated_silu and activate: what stands between the matrices of an MLP.
+//! gated_silu and activate: operations between the matrix products of an MLP.
 
 use crate::emulation::cases::{DTYPES, Random};
 use crate::emulation::device::{Device, launch, set_order, try_launch};
@@ -18,8 +18,8 @@ fn sigmoid_gate(x: f64, slope: f64) -> f64 {
     x / (1.0 + (-slope * x).exp())
 }
 
-/// The normal distribution function: by its power series, and by the continued fraction of
-/// its tail.
+/// The normal distribution function, by its power series and by the continued fraction of its
+/// tail.
 fn phi(x: f64) -> f64 {
     if x.abs() < 3.0 {
         let (mut term, mut sum) = (x, x);
@@ -61,10 +61,10 @@ fn reference_functions_are_what_they_are_called() {
     }
 }
 
-/// f32 exponentials of up to a hundred: a relative error of the argument's last place times
-/// the argument.
+/// f32 exponentials of arguments up to a hundred: the relative error of the argument times the
+/// argument.
 const RELATIVE: f64 = 4e-5;
-/// What is below the smallest normal number may be 0.
+/// Values below the smallest normal number may be 0.
 const ABSOLUTE: f64 = 1e-37;
 
 fn gated_args(
@@ -113,7 +113,7 @@ fn gated_silu_equals_reference() {
                 .flat_map(|row| {
                     let bias = &bias;
                     (0..width).map(move |at| {
-                        // The sum is one of f32.
+                        // The sum is computed in f32.
                         let sum = |at: usize| f64::from((row[at] + bias[at]) as f32);
                         sigmoid_gate(sum(at), 1.0) * sum(width + at)
                     })
@@ -169,7 +169,7 @@ fn activations_equal_reference_in_place_too() {
     }
 }
 
-/// The values that formulas are apt to get wrong: far out, zero, and no numbers.
+/// Values that are hard for the formulas: far from zero, zero, and NaN or infinite.
 #[test]
 fn far_values_are_what_they_come_to() {
     let _device = Device::new();

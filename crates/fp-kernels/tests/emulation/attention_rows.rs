@@ -1,4 +1,4 @@
-//! attention_rows: queries and keys to attention of the image.
+//! attention_rows: attention to the image from queries and keys.
 
 use crate::emulation::cases::{DTYPES, Random};
 use crate::emulation::device::{
@@ -7,7 +7,7 @@ use crate::emulation::device::{
 use crate::emulation::ffi::{self, AttentionRowsArgs, F32};
 use crate::emulation::ffi_attention::{AttentionRun, AttentionSequence};
 
-/// Sizes of one case, with paddings that make strides differ from sizes.
+/// Sizes of one case, with padding that makes strides differ from sizes.
 struct Sizes {
     batch_size: usize,
     num_heads: usize,
@@ -17,7 +17,7 @@ struct Sizes {
     image_start: usize,
     n: usize,
     positions: Vec<u32>,
-    /// Tokens between the keys of two heads that belong to neither.
+    /// Tokens of padding between the keys of two heads.
     key_padding: usize,
 }
 
@@ -37,7 +37,7 @@ impl Sizes {
             batch_size: random.between(1, 2),
             num_heads: num_kv_heads * random.between(1, 3),
             num_kv_heads,
-            // Rows of other than whole words too.
+            // Includes rows that aren't whole words.
             head_dim: match random.below(3) {
                 0 => random.between(1, 64),
                 _ => 8 * random.between(1, 9),
@@ -63,7 +63,7 @@ impl Sizes {
         self.batch_size * self.num_heads * self.positions.len()
     }
 
-    /// Attention `[B, H, Q, N]` by the definition.
+    /// Attention `[B, H, Q, N]` by definition.
     fn reference(&self, queries: &[f64], keys: &[f64], scale: f32) -> Vec<f64> {
         let (d, q) = (self.head_dim, self.positions.len());
         let tokens = self.sequence_len + self.key_padding;
@@ -124,7 +124,7 @@ impl Case {
             weights: weights.map(Buffer::input),
             workspace: Buffer::output(0),
             error: ErrorWord::new(),
-            // SAFETY: numbers and pointers, all of which may be 0.
+            // SAFETY: numbers and pointers, all of which may be zero.
             args: unsafe { std::mem::zeroed() },
         };
         case.args = AttentionRowsArgs {
@@ -239,7 +239,7 @@ fn attention_rows_equal_reference() {
     }
 }
 
-/// A sample's keys as runs of these lengths, which share the tensor's memory.
+/// A sample's keys as runs of these lengths, in the memory of the tensor.
 fn runs_of(case: &Case, sample: usize, lengths: &[usize]) -> Vec<AttentionRun> {
     let args = &case.args;
     let bytes = if args.dtype == F32 { 4 } else { 2 };
@@ -260,7 +260,7 @@ fn runs_of(case: &Case, sample: usize, lengths: &[usize]) -> Vec<AttentionRun> {
         .collect()
 }
 
-/// Keys in runs give the bits of keys in one tensor.
+/// Keys in runs give the same bits as keys in one tensor.
 #[test]
 fn keys_in_runs_are_those_of_one_tensor() {
     for (seed, dtype) in DTYPES.into_iter().enumerate() {
@@ -305,7 +305,7 @@ fn keys_in_runs_are_those_of_one_tensor() {
             launch(ffi::fp_emulated_attention_rows, &case.args);
             assert_eq!(case.error.found(), None);
             assert_eq!(case.attention.read(), expected);
-            // A sequence of other length than the call's, and one whose runs aren't there.
+            // A sequence whose length differs from the call's, and one whose runs do not exist.
             for change in [0, 1] {
                 let mut wrong = sequences.clone();
                 let last = wrong.len() - 1;
@@ -366,7 +366,7 @@ fn what_has_no_softmax_is_named() {
         };
         let queries = normal_like(&mut random, sizes.num_queries(), 3.0);
         let mut keys = normal_like(&mut random, sizes.num_keys(), 2.0);
-        // Row 0 sees 11 keys and not this one; row 1 of either head does.
+        // Row 0 attends to 11 keys without this one; row 1 of either head attends to it.
         keys[44 * 8 + 3] = bad;
         let case = Case::new(&sizes, &queries, &keys, None, F32);
         launch(ffi::fp_emulated_attention_rows, &case.args);

@@ -1,15 +1,15 @@
-//! Kernels with a mistake each: the emulation must say so.
+//! Kernels with one mistake each, which the emulation must report.
 
 use crate::emulation::device::{Buffer, Device, last_fault, set_order};
 use crate::emulation::{ffi, ffi_attention};
 
-/// Runs the broken kernel; what the emulation found, or none.
+/// Runs the broken kernel and returns the fault that the emulation found, if any.
 fn run(mistake: u32, cluster: u32) -> Option<String> {
     let _device = Device::new();
     let values: Vec<f32> = (0..128_u8).map(f32::from).collect();
     let input = Buffer::input(&values);
     let output = Buffer::<f32>::output(128);
-    // SAFETY: the emulation checks every access, the wrong ones too.
+    // SAFETY: the emulation checks every access, including the faulty ones.
     let status =
         unsafe { ffi::fp_emulation_broken(input.ptr(), output.mut_ptr(), 128, mistake, cluster) };
     if status == ffi::EMULATION_FAULT {
@@ -31,7 +31,7 @@ fn check(mistake: u32, cluster: u32, says: &str) {
         set_order(order);
         let fault = run(mistake, cluster).expect("nothing found");
         assert!(fault.contains(says), "{fault}");
-        // The emulation continues with the next launch.
+        // The emulation still runs the next launch.
         assert_eq!(run(0, cluster), None);
     }
     set_order(0);
@@ -67,7 +67,7 @@ fn divergence_is_reported_and_does_not_hang() {
     check(11, 1, "divergence: 31 of 32 threads wait");
 }
 
-/// Without the barrier between writes and reads.
+/// No barrier between writes and reads.
 #[test]
 fn a_missing_barrier_is_caught() {
     check(13, 1, "read of uninitialised shared memory");

@@ -4,7 +4,7 @@ use crate::emulation::ffi::{BF16, F16, F32};
 
 pub(crate) const DTYPES: [u32; 3] = [F32, F16, BF16];
 
-/// A small generator of its own, so that every run sees the same cases.
+/// A small generator, so that every run tests the same cases.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -21,23 +21,23 @@ impl Random {
         word.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 11
     }
 
-    /// Below `end`.
+    /// An integer below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    /// From `low` to `high`, both possible.
+    /// An integer from `low` to `high`, inclusive.
     pub(crate) fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
 
-    /// In 0..1.
+    /// A number in 0..1.
     pub(crate) fn unit(&mut self) -> f32 {
         self.next() as f32 / (1_u64 << 53) as f32
     }
 }
 
-/// N up to 4096: mostly small, at the edges of every row shape now and then.
+/// N up to 4096: mostly small, sometimes at the limits of a row shape.
 pub(crate) fn num_image_tokens(random: &mut Random, case: usize) -> usize {
     const EDGES: [usize; 14] = [
         1, 2, 127, 128, 129, 256, 257, 511, 513, 576, 1024, 1025, 2049, 4096,
@@ -49,7 +49,7 @@ pub(crate) fn num_image_tokens(random: &mut Random, case: usize) -> usize {
     }
 }
 
-/// H up to 64 now and then; few for long rows, which take the emulation long.
+/// H, sometimes up to 64; few heads for long rows, which the emulation runs slowly.
 pub(crate) fn num_heads(random: &mut Random, num_image_tokens: usize, case: usize) -> usize {
     match num_image_tokens {
         0..=100 if case.is_multiple_of(10) => random.between(1, 64),
@@ -65,7 +65,7 @@ pub(crate) fn attention(random: &mut Random, rows: usize, n: usize) -> Vec<f32> 
     attention_of_kinds(random, rows, n, 9)
 }
 
-/// Attention whose rows are of no special kind.
+/// Attention without special rows.
 pub(crate) fn plain_attention(random: &mut Random, rows: usize, n: usize) -> Vec<f32> {
     attention_of_kinds(random, rows, n, 4)
 }

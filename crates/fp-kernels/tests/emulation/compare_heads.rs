@@ -1,4 +1,4 @@
-//! compare_heads: the three strategies that look at several heads.
+//! compare_heads: the three strategies that use several heads.
 
 use fp_kernels::cpu::reference;
 use fp_scoring::HeadStrategy;
@@ -80,7 +80,7 @@ pub(crate) fn run(
     }
 }
 
-/// Whether rounding decides how many p exceed their mean, or which heads are joined.
+/// Whether rounding decides how many p exceed their mean, or which heads are connected.
 fn is_graph_uncertain(rows: &[f64], n: usize, normalization: u32) -> bool {
     let normalization = oracle::options(normalization).normalization;
     let distributions: Vec<Vec<f64>> = rows
@@ -100,7 +100,7 @@ fn is_graph_uncertain(rows: &[f64], n: usize, normalization: u32) -> bool {
     has_equal_to_mean || has_cosine_at_edge
 }
 
-/// Heads that are told apart by rounding alone are scaled to 0..1 all the same.
+/// Whether heads differ only by rounding, which is scaled to 0..1 all the same.
 fn is_scale_of_rounding(rows: &[f64], n: usize) -> bool {
     let first = &rows[..n];
     let scale = first.iter().sum::<f64>();
@@ -155,8 +155,8 @@ fn scores_equal_the_cpu(normalization: u32) {
                 num_compared[slot] += 1;
                 for (head, expected) in expected.head_scores.iter().enumerate() {
                     let got = got.scores[slot * num_heads + head];
-                    // Each measure is scaled by its range over heads, which under softmax
-                    // is a small part of its value.
+                    // Each measure is scaled by its range over heads, which under softmax is a
+                    // small fraction of its value.
                     assert!(
                         got == *expected || (got - expected).abs() < 1e-6 * expected.abs().max(1.0),
                         "case {case}, {name}, head {head} of {num_heads}, N {n}: {got} instead of {expected}"

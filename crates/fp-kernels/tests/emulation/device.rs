@@ -7,13 +7,13 @@ use half::{bf16, f16};
 
 use crate::emulation::ffi::{self, Launcher, NO_DATA_ERROR};
 
-/// What outputs hold before a launch: no kernel writes it.
+/// Contents of outputs before a launch; no kernel writes this value.
 const POISON: u8 = 0xa5;
-/// Poisoned words around each buffer, beyond what the emulation checks by itself.
+/// Poisoned words around each buffer, in addition to the emulation's own checks.
 const GUARD: usize = 4;
 
 thread_local! {
-    /// Each thread has a device of its own; its buffers live as long as the test does.
+    /// Each thread has its own device, whose buffers live as long as the test.
     static BUFFERS: RefCell<Vec<Box<[u128]>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -32,7 +32,7 @@ impl<T: Copy> Buffer<T> {
         let address = memory[GUARD..].as_mut_ptr().cast();
         BUFFERS.with_borrow_mut(|buffers| buffers.push(memory));
         let bytes = len * size_of::<T>();
-        // SAFETY: the memory stays where it is until `Device` is dropped.
+        // SAFETY: the memory does not move until `Device` is dropped.
         unsafe { ffi::fp_emulation_register(address as *const c_void, bytes, is_writable.into()) };
         Buffer {
             address,
@@ -43,7 +43,7 @@ impl<T: Copy> Buffer<T> {
 
     pub(crate) fn input(values: &[T]) -> Buffer<T> {
         let buffer: Buffer<T> = Buffer::allocate(values.len(), false);
-        // SAFETY: the buffer holds as many values.
+        // SAFETY: the buffer holds this many values.
         unsafe {
             buffer
                 .address
@@ -52,7 +52,7 @@ impl<T: Copy> Buffer<T> {
         buffer
     }
 
-    /// Memory that a kernel writes; poisoned.
+    /// Poisoned memory for a kernel to write.
     pub(crate) fn output(len: usize) -> Buffer<T> {
         Buffer::allocate(len, true)
     }
@@ -71,11 +71,11 @@ impl<T: Copy> Buffer<T> {
     }
 
     pub(crate) fn read(&self) -> Vec<T> {
-        // SAFETY: `len` plain values, any bits of which are valid.
+        // SAFETY: `len` plain values, for which all bit patterns are valid.
         unsafe { std::slice::from_raw_parts(self.address, self.len).to_vec() }
     }
 
-    /// Whether nothing was written.
+    /// Whether nothing was written to it.
     pub(crate) fn is_untouched(&self) -> bool {
         let bytes = self.len * size_of::<T>();
         // SAFETY: the buffer's bytes.
@@ -84,7 +84,7 @@ impl<T: Copy> Buffer<T> {
     }
 }
 
-/// Frees what a test allocated when it leaves.
+/// Frees the buffers that a test allocated when the test ends.
 pub(crate) struct Device;
 
 impl Device {
@@ -106,7 +106,7 @@ impl Drop for Device {
     }
 }
 
-/// The outcome of a launch: its status and, for a fault, what the emulation says.
+/// Result of a launch; on failure its status and, for a fault, the emulation's text.
 pub(crate) fn try_launch<Args>(launcher: Launcher<Args>, args: &Args) -> Result<(), (i32, String)> {
     // SAFETY: the emulation checks every access that the kernels make.
     let status = unsafe { launcher(args, std::ptr::null_mut()) };
@@ -122,12 +122,12 @@ pub(crate) fn try_launch<Args>(launcher: Launcher<Args>, args: &Args) -> Result<
 }
 
 pub(crate) fn last_fault() -> String {
-    // SAFETY: a C string that stays until the next launch.
+    // SAFETY: a C string that is valid until the next launch.
     let text = unsafe { CStr::from_ptr(ffi::fp_emulation_fault()) };
     text.to_string_lossy().into_owned()
 }
 
-/// Launches what must run.
+/// Launches a kernel that must succeed.
 #[track_caller]
 pub(crate) fn launch<Args>(launcher: Launcher<Args>, args: &Args) {
     if let Err((status, text)) = try_launch(launcher, args) {
@@ -135,7 +135,7 @@ pub(crate) fn launch<Args>(launcher: Launcher<Args>, args: &Args) {
     }
 }
 
-/// Runs threads in another order from now on.
+/// Sets the order of threads from now on.
 pub(crate) fn set_order(seed: u64) {
     // SAFETY: sets a number.
     unsafe { ffi::fp_emulation_set_order(seed) };
@@ -147,7 +147,7 @@ pub(crate) struct ErrorWord(Buffer<u64>);
 impl ErrorWord {
     pub(crate) fn new() -> ErrorWord {
         let word: Buffer<u64> = Buffer::output(1);
-        // SAFETY: room for one word.
+        // SAFETY: the buffer has room for one word.
         unsafe { word.mut_ptr().write(NO_DATA_ERROR) };
         ErrorWord(word)
     }
@@ -156,7 +156,7 @@ impl ErrorWord {
         self.0.mut_ptr()
     }
 
-    /// Code, row and position of what was found.
+    /// Code, row and position of the recorded error.
     pub(crate) fn found(&self) -> Option<(u64, usize, usize)> {
         let word = self.0.read()[0];
         (word != NO_DATA_ERROR).then_some((
@@ -167,7 +167,7 @@ impl ErrorWord {
     }
 }
 
-/// Attention in one of the three types, and its exact values.
+/// Attention in one of the three formats, and its exact values.
 pub(crate) struct Attention {
     pub(crate) dtype: u32,
     pub(crate) values: Vec<f32>,
@@ -175,7 +175,7 @@ pub(crate) struct Attention {
 }
 
 impl Attention {
-    /// Rounds `values` to the type.
+    /// Rounds `values` to the format.
     pub(crate) fn new(values: &[f32], dtype: u32) -> Attention {
         let (bytes, values): (Vec<u8>, Vec<f32>) = match dtype {
             ffi::F32 => (

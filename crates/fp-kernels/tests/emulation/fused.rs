@@ -1,4 +1,4 @@
-//! fused: scoring and selection together, by a cluster and by two launches.
+//! fused: scoring and selection together, by one cluster launch and by two launches.
 
 use crate::emulation::cases::{self, DTYPES, Random};
 use crate::emulation::device::{
@@ -32,7 +32,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// A batch of one.
+    /// A batch of one sample.
     pub(crate) fn of_one(num_heads: usize, n: usize, h: usize, kept: usize) -> Sizes {
         Sizes {
             batch_size: 1,
@@ -104,7 +104,7 @@ fn run_with(
     (outcome, audits.read())
 }
 
-/// Heads and tokens of one strategy; both paths give the same bits.
+/// Heads and tokens of one strategy; both paths must give the same bits.
 pub(crate) fn run_one(
     attention: &Attention,
     sizes: &Sizes,
@@ -115,7 +115,7 @@ pub(crate) fn run_one(
     (outcome.heads, outcome.tokens)
 }
 
-/// Audits hold NaN, which equals nothing.
+/// Audits as bits, since they may hold NaN, which is not equal to itself.
 fn audit_bits(audits: &[Audit]) -> Vec<Vec<u64>> {
     let bits = |audit: &Audit| {
         [audit.heads, audit.tokens]
@@ -139,7 +139,7 @@ fn fused_equals(normalization: u32) {
         let mut random = Random::new(seed as u64 + 200 + u64::from(normalization));
         for case in 0..200 {
             let _device = Device::new();
-            // The edges are each one type's: other tests have them for all.
+            // Each edge case runs in one format here; other tests cover it in all formats.
             let is_edge_of_another = case < 14 && case % 3 != seed;
             let n = if is_edge_of_another {
                 random.between(1, 100)
@@ -234,7 +234,7 @@ fn one_launch_by_cluster_and_two_without() {
             h: 1,
             kept: 1,
         };
-        // SAFETY: reads a count.
+        // SAFETY: reads a counter.
         let count = || unsafe { ffi::fp_emulation_num_launches() };
         let before = count();
         run(&attention, &sizes, L1, &[2, 8], path);

@@ -52,7 +52,7 @@ impl Sizes {
         self.kept[0].len()
     }
 
-    /// Source rows of a sample, by the definition.
+    /// Source rows of a sample, by definition.
     fn rows(&self, sample: usize) -> Vec<usize> {
         let kept = &self.kept[sample % self.kept.len()];
         let text = self.num_system + self.n;

@@ -1,4 +1,4 @@
-//! gather_rows: embeddings, features of an image among them.
+//! gather_rows: embeddings, with features of an image in between.
 
 use crate::emulation::cases::Random;
 use crate::emulation::device::{Buffer, Device, ErrorWord, launch, set_order, try_launch};
@@ -15,7 +15,7 @@ struct Case {
     args: GatherRowsArgs,
 }
 
-/// Sizes of table, features and rows in bytes, with bytes between rows.
+/// Sizes in bytes of table, features and rows, with padding between rows.
 struct Sizes {
     row_bytes: usize,
     table: (usize, usize),
@@ -67,7 +67,7 @@ impl Case {
         }
     }
 
-    /// By the definition.
+    /// The output by definition.
     fn expected(&self) -> Vec<u8> {
         let bytes = self.args.row_bytes as usize;
         let of_row = |t: usize| {
@@ -116,7 +116,7 @@ fn gathered_rows_equal_reference() {
         });
         let mut case = Case::new(&mut random, &sizes, indices, feature_rows);
         if let Some(rows) = &case.feature_rows {
-            // The ids of image rows are placeholders, whatever they are.
+            // The ids of image rows are placeholders, which may have any value.
             for (id, row) in case.indices.iter_mut().zip(rows) {
                 if *row != FROM_TABLE && random.below(2) == 0 {
                     *id = u32::MAX;

@@ -1,5 +1,5 @@
-//! The original study's formulas in `f64`, as fp-scoring's tests hold them: heads and
-//! kept tokens through the kernels, wherever neither choice is a near-tie.
+//! The original study's formulas in `f64`, from fp-scoring's golden cases: heads and kept tokens
+//! computed by the kernels, unless either selection is a near-tie.
 
 use fp_scoring::{HeadStrategy, NEAR_TIE_GAP, TokenLayout};
 

@@ -1,4 +1,4 @@
-//! greedy: the token that greedy decoding takes, its margin, and whether logits are numbers.
+//! greedy: the next token in greedy decoding, its margin, and whether logits are finite.
 
 use crate::emulation::cases::{DTYPES, Random};
 use crate::emulation::device::{Buffer, Device, launch, set_order, try_launch};
@@ -27,7 +27,7 @@ fn choose(logits: &Typed, shape: (usize, usize), dtype: u32) -> Vec<GreedyChoice
     choices.read()
 }
 
-/// By sorting: NaN counts as nothing.
+/// By sorting, ignoring NaN.
 fn expected(logits: &[f32]) -> GreedyChoice {
     let mut order: Vec<usize> = (0..logits.len())
         .filter(|&i| logits[i] > f32::NEG_INFINITY)
@@ -43,7 +43,7 @@ fn expected(logits: &[f32]) -> GreedyChoice {
     }
 }
 
-/// V up to 160,000, of some value now and then the largest twice, and at the very end.
+/// V up to 160,000, sometimes with the largest value twice, also at the very end.
 #[test]
 fn choices_equal_reference() {
     const SIZES: [usize; 11] = [1, 2, 3, 7, 31, 1023, 4097, 32_000, 32_064, 128_257, 160_000];
@@ -66,7 +66,7 @@ fn choices_equal_reference() {
                 match index % 6 {
                     0 => row[place(&mut random)] = 20.0,
                     1 => {
-                        // Ties, which coarse values have anyway.
+                        // Ties, which coarse values contain anyway.
                         let (a, b) = (place(&mut random), place(&mut random));
                         (row[a], row[b]) = (20.0, 20.0);
                     }

@@ -90,7 +90,7 @@ fn softmax_statistics_equal_reference() {
     statistics_equal_reference(SOFTMAX);
 }
 
-/// In any order of threads, in any batch and beside any other strategy.
+/// The same bits in any order of threads, in any batch and beside any other strategy.
 #[test]
 fn the_same_bits_however_it_runs() {
     let mut random = Random::new(5);

@@ -1,7 +1,7 @@
 //! The CUDA kernels, run by the emulation of `kernels/emulation`, against the references.
 //!
-//! The same sources that nvcc compiles run here on the host. What that proves and what
-//! not stands at the head of `kernels/emulation/emulation.h`.
+//! The sources that nvcc compiles run here on the host. What this proves, and what not, is
+//! documented in `kernels/emulation/emulation.h`.
 #![allow(unsafe_code)] // calls through the kernels' C interface
 
 mod activate;

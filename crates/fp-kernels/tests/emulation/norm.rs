@@ -51,7 +51,7 @@ impl Values {
 }
 
 impl Case {
-    /// Rows begin `shift` values past a multiple of 16 bytes.
+    /// Rows start `shift` values after a multiple of 16 bytes.
     fn new(values: &Values, dtype: u32, shift: usize) -> Case {
         let width = values.weight.len();
         let place = |values: &[f32]| Typed::shifted(values, dtype, shift);
@@ -83,7 +83,7 @@ impl Case {
     }
 }
 
-/// Norm of the rows of `x` by the definition.
+/// Norm of the rows of `x` by definition.
 fn reference(x: &[f64], weight: &[f64], bias: Option<&[f64]>, epsilon: f64) -> Vec<f64> {
     let width = weight.len();
     let n = width as f64;
@@ -134,7 +134,7 @@ fn norms_equal_reference() {
                     assert!(width == 1 && is_layer && epsilon == 0.0);
                     continue;
                 }
-                // A mean that is large beside the deviations takes their last bits along.
+                // A mean that is large compared with the deviations costs their last bits.
                 let absolute = if is_layer { 2e-5 } else { 0.0 };
                 assert_near(&case.out.read(), &expected, dtype, 2e-6, absolute);
             }
@@ -142,8 +142,8 @@ fn norms_equal_reference() {
     }
 }
 
-/// Neither other rows, nor alignment, nor the order of threads, nor whether the addition is
-/// a step of its own.
+/// Independent of other rows, alignment, the order of threads, and whether the addition is a
+/// separate step.
 #[test]
 fn a_rows_norm_depends_on_nothing_but_the_row() {
     let mut random = Random::new(740);

@@ -1,4 +1,4 @@
-//! What the kernels are held to, and how closely.
+//! References that the kernels are compared with, and the tolerances.
 
 use fp_kernels::cpu::{self, reference};
 use fp_kernels::{HeadStatistics, StatisticsOptions};
@@ -8,7 +8,7 @@ use crate::emulation::ffi::{Cut, L1, Statistics};
 
 pub(crate) const THRESHOLD: f64 = 0.01;
 
-/// Two choices closer than this, as a share of the range of scores, may differ by rounding.
+/// Two choices closer than this, as a fraction of the range of scores, may differ by rounding.
 pub(crate) const GAP: f64 = 1e-9;
 
 pub(crate) fn options(normalization: u32) -> StatisticsOptions {
@@ -32,7 +32,7 @@ pub(crate) fn assert_close(name: &str, got: f64, expected: f64, scale: f64) {
     );
 }
 
-/// Whether some p stands so close to the threshold that rounding decides the count.
+/// Whether some p is so close to the threshold that rounding decides the count.
 pub(crate) fn is_count_uncertain(row: &[f64], normalization: u32) -> bool {
     let p = reference::normalize_row(row, options(normalization).normalization);
     p.iter().any(|p| (p - THRESHOLD).abs() < 1e-15)
@@ -58,7 +58,7 @@ pub(crate) fn check_statistics(got: &Statistics, row: &[f64], normalization: u32
     }
 }
 
-/// What the CPU selects, of every strategy.
+/// The CPU's selections under every strategy.
 pub(crate) fn selections(
     values: &[f32],
     num_heads: usize,
@@ -83,7 +83,7 @@ pub(crate) fn selections(
     score_all(&attention, &strategies, &options).unwrap()
 }
 
-/// Checks kept tokens and heads against the CPU's, wherever its cuts are no near-ties.
+/// Compares kept tokens and heads with the CPU's, unless its cuts are near-ties.
 #[track_caller]
 pub(crate) fn check_selection(expected: &Selection, heads: &[u32], tokens: &[u32], gap: f64) {
     let audit = &expected.audit;
@@ -104,7 +104,7 @@ pub(crate) fn check_selection(expected: &Selection, heads: &[u32], tokens: &[u32
     );
 }
 
-/// Whether equal scores are equal without rounding: values read, not computed.
+/// Whether equal scores are equal without rounding: values that are read, not computed.
 fn audit_is_exact(selection: &Selection) -> bool {
     matches!(
         selection.head_strategy,
@@ -112,7 +112,7 @@ fn audit_is_exact(selection: &Selection) -> bool {
     )
 }
 
-/// A cut as the CPU's selection describes it.
+/// Compares a cut with the one in the CPU's selection.
 #[track_caller]
 pub(crate) fn check_cut(got: &Cut, values: &[f64], count: usize) {
     let top = cpu::top_r(values, count).unwrap();

@@ -1,14 +1,14 @@
-//! The matrix primitives: products, and mistakes that the emulation must catch.
+//! The matrix primitives: products, and mistakes that the emulation must detect.
 
 use crate::emulation::cases::Random;
 use crate::emulation::device::{Attention, Buffer, Device, last_fault, set_order};
 use crate::emulation::ffi::{BF16, EMULATION_FAULT, F16};
 use crate::emulation::ffi_attention::fp_emulation_product;
 
-/// [16, 16] · [16, 8] onto what is there; the fault instead, if there was one.
+/// Adds the product [16, 16] · [16, 8] to `sums`; returns the fault if there was one.
 fn product(a: &Attention, b: &Attention, sums: &[f32], mistake: u32) -> Result<Vec<f32>, String> {
     let out: Buffer<f32> = Buffer::output(sums.len());
-    // SAFETY: room for as many values; the emulation checks every access.
+    // SAFETY: room for these values; the emulation checks every access.
     let status = unsafe {
         out.mut_ptr().copy_from(sums.as_ptr(), sums.len());
         let is_bfloat = (a.dtype == BF16).into();

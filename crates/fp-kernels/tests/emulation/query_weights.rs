@@ -72,8 +72,8 @@ fn combine(
     (attention.read(), error.found())
 }
 
-/// What a query strategy makes of `values` `[H, Q, N]` of the Q `rows`, by the kernels:
-/// the weights too where they depend on attention.
+/// Combines `values` `[H, Q, N]` of the Q `rows` under a query strategy, by the kernels; also
+/// returns the weights if they depend on attention.
 pub(crate) fn combine_by(
     values: &[f32],
     rows: &[usize],
@@ -91,7 +91,7 @@ pub(crate) fn combine_by(
         _ => None,
     };
     let Some(weighting) = weighting else {
-        // Fixed weights; rows of the plan that are not given are zero under the mask.
+        // Fixed weights; rows of the plan that are not given are zero under the causal mask.
         let weight_of = |row: &usize| {
             let at = audit.rows.iter().position(|planned| planned == row);
             at.map_or(0.0, |at| audit.weights[at])
@@ -99,7 +99,7 @@ pub(crate) fn combine_by(
         let weights: Vec<f64> = rows.iter().map(weight_of).collect();
         return combine(&memory, &weights, (1, num_heads, rows.len(), n)).0;
     };
-    // The weights are over the text alone, whose rows are the last ones given.
+    // The weights cover only the text, whose rows are the last ones given.
     let first = rows
         .iter()
         .position(|&row| row >= layout.text_range().start)
@@ -116,7 +116,7 @@ pub(crate) fn combine_by(
     combine(&text, &weighed.weights, shape).0
 }
 
-/// Against the query strategies themselves, with system rows left out as a causal mask allows.
+/// Compares with the query strategies, with system rows omitted as a causal mask allows.
 #[test]
 fn weights_equal_the_query_strategies() {
     for (seed, dtype) in DTYPES.into_iter().enumerate() {
@@ -146,7 +146,7 @@ fn weights_equal_the_query_strategies() {
                 let got = weigh(&rows, shape, layout.num_system, weighting);
                 assert_eq!(got.error, None);
                 let of_text = &audit.weights[layout.num_system..];
-                // Rounding decides between rows whose totals are one number but for it.
+                // Rounding decides between rows whose totals are mathematically equal.
                 if weighting == 1 && got.weights != of_text {
                     let total_of = |weights: &[f64]| -> f64 {
                         weights.iter().zip(&got.totals).map(|(w, t)| w * t).sum()

@@ -1,4 +1,4 @@
-//! select: scores to heads, importance and kept tokens.
+//! select: from scores to heads, importance and kept tokens.
 
 use fp_kernels::cpu::reference;
 
@@ -35,7 +35,7 @@ impl Case {
             kept_tokens: Buffer::output(slots * kept),
             audits: Buffer::output(slots),
             error: ErrorWord::new(),
-            // SAFETY: numbers and pointers, all of which may be 0.
+            // SAFETY: numbers and pointers, all of which may be zero.
             args: unsafe { std::mem::zeroed() },
         };
         case.args = SelectArgs {
@@ -61,7 +61,7 @@ impl Case {
     }
 }
 
-/// Heads and tokens that `scores` `[1, H]` select.
+/// Heads and tokens selected by `scores` `[1, H]`.
 pub(crate) fn run(
     attention: &Attention,
     scores: &[f64],
@@ -88,7 +88,7 @@ fn random_scores(random: &mut Random, count: usize) -> Vec<f64> {
     (0..count).map(|_| score(random)).collect()
 }
 
-/// Everything exactly: selection compares, and the mean is summed as on the CPU.
+/// All results are exact: selection compares, and the mean is summed as on the CPU.
 #[test]
 fn select_equals_reference_to_the_last_bit() {
     for (seed, dtype) in DTYPES.into_iter().enumerate() {
@@ -165,7 +165,7 @@ fn a_sample_without_attention_is_named() {
     let mut case = Case::new(&attention, &[0.0; 6], (3, 2, 4), (1, 1));
     let mass = |sum: f64| Statistics {
         sum,
-        // SAFETY: numbers, all of which may be 0.
+        // SAFETY: numbers, all of which may be zero.
         ..unsafe { std::mem::zeroed() }
     };
     let sums = [0.0, 0.5, 0.0, 0.0, 0.0, 0.0];

@@ -51,7 +51,7 @@ fn decode(bytes: &[u8], dtype: u32) -> Vec<f32> {
     }
 }
 
-/// `value` as the format holds it.
+/// `value` rounded to the format.
 pub(crate) fn round(value: f32, dtype: u32) -> f32 {
     match dtype {
         F32 => value,
@@ -61,7 +61,7 @@ pub(crate) fn round(value: f32, dtype: u32) -> f32 {
 }
 
 impl Typed {
-    /// Read-only, `values` rounded to the format.
+    /// A read-only buffer with `values` rounded to the format.
     pub(crate) fn input(values: &[f32], dtype: u32) -> Typed {
         Typed {
             dtype,
@@ -70,7 +70,7 @@ impl Typed {
         }
     }
 
-    /// Writable and poisoned.
+    /// A writable, poisoned buffer.
     pub(crate) fn output(len: usize, dtype: u32) -> Typed {
         Typed {
             dtype,
@@ -79,16 +79,16 @@ impl Typed {
         }
     }
 
-    /// Writable, holding `values` rounded to the format.
+    /// A writable buffer with `values` rounded to the format.
     pub(crate) fn writable(values: &[f32], dtype: u32) -> Typed {
         Typed::shifted(values, dtype, 0)
     }
 
-    /// As [`Typed::writable`], so many values past an address that is a multiple of 16.
+    /// As [`Typed::writable`], starting `by` values after a multiple of 16 bytes.
     pub(crate) fn shifted(values: &[f32], dtype: u32, by: usize) -> Typed {
         let (bytes, shift) = (encode(values, dtype), by * bytes_of(dtype));
         let memory: Buffer<u8> = Buffer::output(shift + bytes.len());
-        // SAFETY: the buffer holds as many bytes behind `shift`.
+        // SAFETY: the buffer holds this many bytes after `shift`.
         unsafe {
             memory
                 .mut_ptr()
@@ -130,8 +130,8 @@ pub(crate) fn normal_like(random: &mut Random, count: usize, width: f32) -> Vec<
         .collect()
 }
 
-/// Compares with the reference: `relative` and `absolute` are what `f32` arithmetic may
-/// lose, to which comes half a unit in the last place of the format.
+/// Compares with the reference. `relative` and `absolute` are the tolerances of `f32` arithmetic,
+/// to which half a unit in the last place of the format is added.
 #[track_caller]
 pub(crate) fn assert_near(got: &[f32], expected: &[f64], dtype: u32, relative: f64, absolute: f64) {
     assert_eq!(got.len(), expected.len());
@@ -150,7 +150,7 @@ pub(crate) fn assert_near(got: &[f32], expected: &[f64], dtype: u32, relative: f
     }
 }
 
-/// Widths at the edges of packs and row shapes, and any.
+/// Widths at the limits of packs and row shapes, and random ones.
 pub(crate) fn width(random: &mut Random, case: usize, largest: usize) -> usize {
     const EDGES: [usize; 16] = [
         1, 2, 3, 7, 8, 9, 31, 64, 255, 256, 1024, 1030, 4096, 5120, 8200, 16384,
@@ -162,12 +162,12 @@ pub(crate) fn width(random: &mut Random, case: usize, largest: usize) -> usize {
     }
 }
 
-/// The kernels' rounding against the `half` crate's.
+/// The kernels' rounding against that of the `half` crate.
 #[test]
 fn narrow_values_are_rounded_to_the_nearest() {
     let mut random = Random::new(1140);
     let mut bits: Vec<u32> = (0..6000).map(|_| random.next() as u32).collect();
-    // Every exponent with mantissas at and beside ties.
+    // Every exponent, with mantissas at and next to ties.
     for exponent in 0..256_u32 {
         for mantissa in [
             0, 1, 0xfff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x7fff, 0x8000, 0x1_8000, 0x7f_ffff,
@@ -189,6 +189,6 @@ fn narrow_values_are_rounded_to_the_nearest() {
 }
 
 fn narrow(value: f32, dtype: u32) -> u16 {
-    // SAFETY: takes any number.
+    // SAFETY: accepts any number.
     unsafe { fp_emulation_narrow(value, dtype) }
 }

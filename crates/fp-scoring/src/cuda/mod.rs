@@ -1,7 +1,7 @@
-//! Scoring on a GPU: attention stays there, and so does what is made of it.
+//! Scoring on a GPU: attention and all results stay on the device.
 //!
-//! [`image_attention`] and [`score_batch`] enqueue and return; [`DeviceSelections::read`]
-//! waits and brings selections with their audits to the host, the only thing that does.
+//! [`image_attention`] and [`score_batch`] enqueue and return. Only [`DeviceSelections::read`]
+//! waits; it copies selections with their audits to the host.
 
 mod parts;
 mod read;
@@ -20,39 +20,39 @@ use parts::{Asked, Outputs, Parts};
 pub use read::Outcome;
 pub use rows::{DeviceAttention, DeviceRows, image_attention};
 
-/// What head strategies chose for each sample of a batch, on the device.
+/// The selections of head strategies for each sample of a batch, on the device.
 #[derive(Debug)]
 pub struct DeviceSelections {
     stream: Arc<CudaStream>,
     shape: ScoreShape,
     options: SelectOptions,
     num_selected_heads: usize,
-    /// One per slot, each once.
+    /// One strategy per slot, without duplicates.
     slots: Vec<HeadStrategy>,
-    /// Slot of each strategy that was asked for.
+    /// Slot of each requested strategy.
     slot_of: Vec<usize>,
     parts: Parts,
     packed: Packed,
 }
 
 impl DeviceSelections {
-    /// `[B, slots, R]`, ascending; [`Self::slot`] tells a strategy's slot.
+    /// `[B, slots, R]`, ascending; [`Self::slot`] gives the slot of a strategy.
     pub fn kept_tokens(&self) -> CudaView<'_, u32> {
         self.packed.view(self.parts.tokens)
     }
 
-    /// Slot of the strategy that stood at `index` of those asked for.
+    /// Slot of the requested strategy at `index`.
     pub fn slot(&self, index: usize) -> Option<usize> {
         self.slot_of.get(index).copied()
     }
 }
 
-/// As [`crate::score_batch`], of attention `[B, H, N]` on a GPU. Enqueues and returns:
-/// values that no softmax gives come to light when the selections are read.
+/// As [`crate::score_batch`], for attention `[B, H, N]` on a GPU. Enqueues and returns: values
+/// that no softmax produces are reported when the selections are read.
 ///
 /// # Errors
-/// An impossible h or R, too few heads for a strategy, sizes above the kernels', or a GPU
-/// that fails.
+/// An impossible h or R, too few heads for a strategy, sizes above the kernels' limits, or a GPU
+/// error.
 pub fn score_batch<T: DeviceElement>(
     stream: &Arc<CudaStream>,
     attention: &CudaView<'_, T>,
@@ -146,7 +146,8 @@ impl DeviceSelections {
         Ok(())
     }
 
-    /// Strategies that compare heads need all of them before the first score is known.
+    /// Scores, compares and selects in separate launches: strategies that compare heads need all
+    /// heads before the first score is known.
     fn in_three_steps<T: DeviceElement>(
         &mut self,
         attention: &CudaView<'_, T>,
@@ -200,7 +201,7 @@ impl DeviceSelections {
     }
 }
 
-/// The kernels' name of a strategy.
+/// The kernels' identifier of a strategy.
 fn on_device(strategy: HeadStrategy) -> Strategy {
     match strategy {
         HeadStrategy::Sum => Strategy::Sum,

@@ -1,4 +1,4 @@
-//! All that scoring a batch writes, in one buffer.
+//! All outputs of scoring a batch, in one buffer.
 
 use cudarc::driver::CudaViewMut;
 use fp_kernels::cuda::{
@@ -8,11 +8,11 @@ use fp_kernels::cuda::{
 
 use crate::ScoringError;
 
-/// What decides the sizes.
+/// Sizes that determine the layout.
 pub(super) struct Asked {
     /// B, H and N.
     pub(super) shape: ScoreShape,
-    /// Slots.
+    /// Number of slots.
     pub(super) count: usize,
     /// h.
     pub(super) num_selected_heads: usize,
@@ -20,7 +20,7 @@ pub(super) struct Asked {
     pub(super) kept: usize,
 }
 
-/// Where the arrays stand in the one buffer of them all, in this order.
+/// Location of the arrays in the shared buffer, in this order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parts {
     /// `[B, slots, H]`.
@@ -35,13 +35,13 @@ pub(super) struct Parts {
     pub(super) tokens: Part<u32>,
     /// `[B, slots]`.
     pub(super) audits: Part<SelectionAudit>,
-    /// `[B]`, where `hierarchical` is among the strategies.
+    /// `[B]`, if `hierarchical` is among the strategies.
     pub(super) coarse_cuts: Option<Part<Cut>>,
-    /// Scratch memory, where strategies compare heads.
+    /// Scratch memory, if strategies compare heads.
     pub(super) workspace: Option<Part<u8>>,
 }
 
-/// The same as what kernels write to.
+/// The same arrays as writable views for the kernels.
 pub(super) struct Outputs<'a> {
     pub(super) scores: CudaViewMut<'a, f64>,
     pub(super) statistics: CudaViewMut<'a, HeadStatistics>,
@@ -51,7 +51,7 @@ pub(super) struct Outputs<'a> {
 }
 
 impl Parts {
-    /// Places for what is asked; coarse cuts where `has_coarse_cuts`.
+    /// Plans all arrays; coarse cuts only if `has_coarse_cuts`.
     pub(super) fn new(
         asked: &Asked,
         strategies: &Strategies,
@@ -76,7 +76,7 @@ impl Parts {
         Ok((parts, layout))
     }
 
-    /// All of them to write to, for h heads and R tokens.
+    /// Writable views of all arrays, for h heads and R tokens.
     pub(super) fn outputs<'a>(
         &self,
         mut packed: PackedParts<'a>,

@@ -1,4 +1,4 @@
-//! Selections from the device, with what decided them.
+//! Reads selections and their audits from the device.
 
 use fp_kernels::cuda::{Cut, HeadStatistics, Packed, PackedOnHost};
 
@@ -8,23 +8,23 @@ use crate::{HeadStrategy, KeptTokens, ScoringError, Selection};
 
 const OP: &str = "scoring";
 
-/// What each strategy chose for each sample.
+/// The selection of each strategy for each sample.
 pub type Outcome = Result<Vec<Vec<Selection>>, ScoringError>;
 
 impl DeviceSelections {
-    /// Waits for the device and reads what each strategy chose for each sample, in the
-    /// order that they were asked for: one copy, whatever the batch and the strategies.
+    /// Waits for the device and reads each strategy's selection for each sample, in the order in
+    /// which strategies were requested: one copy for any batch and number of strategies.
     ///
     /// # Errors
-    /// Attention that no softmax gives, a sample without any (unless allowed), or a GPU
-    /// that fails.
+    /// Attention that no softmax produces, a sample without attention to the image (unless
+    /// allowed), or a GPU error.
     pub fn read(&self) -> Result<Vec<Vec<Selection>>, ScoringError> {
         let host = self.packed.read(OP)?;
         Ok(self.of_host(&host))
     }
 
-    /// As [`Self::read`], of several on one stream: still one copy. Each has an outcome of
-    /// its own.
+    /// As [`Self::read`], for several batches on one stream, still with one copy. Each has its
+    /// own result.
     pub fn read_all(all: &[&DeviceSelections]) -> Vec<Outcome> {
         let packed: Vec<&Packed> = all.iter().map(|selections| &selections.packed).collect();
         match Packed::read_all(&packed, OP) {
@@ -107,7 +107,7 @@ impl DeviceSelections {
     }
 }
 
-/// What a selection is made of, as the device wrote it.
+/// The arrays of a selection as written by the device.
 struct Host<'a> {
     scores: &'a [f64],
     statistics: &'a [HeadStatistics],
@@ -122,7 +122,7 @@ fn part<T>(values: &[T], index: usize, len: usize) -> &[T] {
     &values[index * len..][..len]
 }
 
-/// The device knows the range of the finite scores that a cut is judged against.
+/// Audits a cut, with the range of the finite scores computed on the device.
 fn judged(cut: &Cut) -> Option<CutAudit> {
     Some(CutAudit::new(cut.known()?, &[cut.min, cut.max]))
 }

@@ -1,4 +1,4 @@
-//! Query rows on a GPU into one row per head.
+//! Combines query rows on a GPU to one row per head.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use super::allocate;
 use crate::query::{QueryPlan, Weighting};
 use crate::{QueryAudit, QueryStrategy, ScoringError, TokenLayout};
 
-/// Layer K's attention of one sample on a GPU, `[H, Q, N]`, of a model with a causal mask.
+/// Layer K's attention of one sample on a GPU, `[H, Q, N]`, for a model with a causal mask.
 #[derive(Debug)]
 pub struct DeviceRows<'a> {
     /// `[H, Q, N]`.
     pub values: CudaView<'a, f32>,
-    /// Positions in the sequence, ascending; rows before the image are left out.
+    /// Positions in the sequence, ascending; rows before the image are omitted.
     pub rows: &'a [usize],
     /// H.
     pub num_heads: usize,
-    /// Where the image stands.
+    /// Position of the image in the sequence.
     pub layout: TokenLayout,
 }
 
@@ -27,10 +27,10 @@ pub struct DeviceRows<'a> {
 pub struct DeviceAttention {
     values: CudaSlice<f32>,
     audit: QueryAudit,
-    /// Weights of the visible rows, where attention decided them.
+    /// Weights of the visible rows, if they depend on attention.
     weights: Option<CudaSlice<f64>>,
     num_unseen: usize,
-    /// One row takes all; ties to the lower one.
+    /// Whether one row gets all weight; ties go to the lower row.
     is_single: bool,
     error: ErrorWord,
     stream: Arc<CudaStream>,
@@ -45,7 +45,7 @@ impl DeviceAttention {
     /// Waits for the device and returns the rows that the strategy read.
     ///
     /// # Errors
-    /// Attention that no softmax gives, or a GPU that fails.
+    /// Attention that no softmax produces, or a GPU error.
     pub fn audit(&self) -> Result<QueryAudit, ScoringError> {
         self.error.check(&self.stream, "combining query rows")?;
         let mut audit = self.audit.clone();
@@ -56,8 +56,8 @@ impl DeviceAttention {
             };
             audit.weights = vec![0.0; self.num_unseen];
             let seen = self.stream.clone_dtoh(weights).map_err(failed)?;
-            // Rows that the mask hides have a total of 0: a softmax gives that a weight,
-            // and where no row has more it is the largest.
+            // Masked rows have a total of 0: a softmax still gives it a weight, and if no total
+            // is larger, 0 is the largest.
             let rest = (1.0 - seen.iter().sum::<f64>()).max(0.0);
             match (self.is_single, audit.weights.first_mut()) {
                 (_, None) => {}
@@ -73,7 +73,7 @@ impl DeviceAttention {
 /// As [`crate::image_attention`], on a GPU. Enqueues and returns.
 ///
 /// # Errors
-/// A row that is needed and missing, or a GPU that fails.
+/// A required row that is missing, or a GPU error.
 pub fn image_attention(
     stream: &Arc<CudaStream>,
     rows: &DeviceRows<'_>,
@@ -102,8 +102,8 @@ pub fn image_attention(
         },
     };
     if visible.is_empty() {
-        // Every row is masked: zeros, as they were allocated. Which weights the rows have
-        // is then of no account, and alike they are as any rule has them.
+        // Every row is masked: the values stay zero, as allocated. The weights then have no
+        // effect, and are what the rule gives for equal totals.
         let num_rows = attention.audit.rows.len();
         attention.audit.weights = match plan.weighting {
             Weighting::Fixed(weights) => weights,
@@ -112,7 +112,7 @@ pub fn image_attention(
         };
         return Ok(attention);
     }
-    // Weights that depend on attention are of these rows alone.
+    // Weights that depend on attention are computed from these rows only.
     let chosen: Vec<usize> = visible.iter().map(|&index| rows.rows[index]).collect();
     let packed = match plan.weighting {
         Weighting::Fixed(_) => None,
@@ -158,7 +158,7 @@ pub fn image_attention(
     Ok(attention)
 }
 
-/// The rows `chosen` (indices among those given) side by side, `[H, chosen, N]`.
+/// Copies the rows `chosen` (indices into the given rows) to a dense `[H, chosen, N]`.
 fn pack(
     stream: &Arc<CudaStream>,
     rows: &DeviceRows<'_>,
@@ -205,7 +205,7 @@ fn weigh(
     Ok(weights)
 }
 
-/// Where the plan's rows stand among those given, without those before the image.
+/// Indices of the plan's rows among the given rows, without those before the image.
 fn visible_rows(rows: &DeviceRows<'_>, plan: &QueryPlan) -> Result<Vec<usize>, ScoringError> {
     plan.rows
         .iter()

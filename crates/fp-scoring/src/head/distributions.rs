@@ -1,4 +1,4 @@
-//! What strategies see of the heads of one sample.
+//! Data about the heads of one sample that strategies read.
 
 use std::cell::OnceCell;
 
@@ -8,8 +8,8 @@ use fp_kernels::{HeadStatistics, Key, StatisticsOptions};
 use super::{COVERAGE_THRESHOLD, TOP_K};
 use crate::{Normalization, ScoringError};
 
-/// The rows of all heads with their statistics, and, for the strategies that
-/// compare heads, the distributions on demand.
+/// The rows of all heads with their statistics, and, for the strategies that compare heads, their
+/// distributions, computed on demand.
 pub(crate) struct HeadContext<'a> {
     statistics: Vec<HeadStatistics>,
     normalization: Normalization,
@@ -18,9 +18,9 @@ pub(crate) struct HeadContext<'a> {
     normalize: Box<dyn Fn() -> Result<Vec<f64>, ScoringError> + 'a>,
 }
 
-/// The distributions of the heads that have one.
+/// The distributions of the heads that have mass.
 pub(crate) struct Distributions {
-    /// Heads with mass, ascending; every head under softmax.
+    /// Heads with mass, ascending; all heads under softmax.
     pub(crate) heads: Vec<usize>,
     /// p of those heads, `[heads, N]`.
     pub(crate) p: Vec<f64>,
@@ -30,7 +30,7 @@ pub(crate) struct Distributions {
 }
 
 impl Distributions {
-    /// Each head's p with its index among all heads.
+    /// Each head's p, with its index among all heads.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (usize, &[f64])> {
         self.heads
             .iter()
@@ -40,7 +40,7 @@ impl Distributions {
 }
 
 impl<'a> HeadContext<'a> {
-    /// Reads `keys` `[H, N]`, once for all strategies.
+    /// Reads `keys` `[H, N]` once for all strategies.
     pub(crate) fn new<K: Key + fp_kernels::Element<Key = K>>(
         keys: &'a [K],
         num_heads: usize,
@@ -80,12 +80,12 @@ impl<'a> HeadContext<'a> {
         &self.statistics
     }
 
-    /// Whether a head has a distribution: under softmax even zeros have one.
+    /// Whether a head has a distribution: under softmax even a row of zeros has one.
     pub(crate) fn has_distribution(&self, head: usize) -> bool {
         self.normalization == Normalization::Softmax || self.statistics[head].sum > 0.0
     }
 
-    /// One score per head from its own statistics.
+    /// One score per head, computed from its own statistics.
     pub(crate) fn score_each(&self, score: fn(&HeadStatistics) -> f64) -> Vec<f64> {
         (0..self.num_heads())
             .map(|head| {
@@ -98,7 +98,7 @@ impl<'a> HeadContext<'a> {
             .collect()
     }
 
-    /// Scores of the heads of [`Self::distributions`] put among all heads.
+    /// Expands scores of the heads in [`Self::distributions`] to all heads.
     pub(crate) fn spread(&self, distributions: &Distributions, scores: &[f64]) -> Vec<f64> {
         let mut all = vec![f64::NEG_INFINITY; self.num_heads()];
         for (&head, &score) in distributions.heads.iter().zip(scores) {
@@ -160,7 +160,7 @@ pub(crate) fn entropy_with(epsilon: f64, p: &[f64]) -> f64 {
     -p.iter().map(|&p| p * (p + epsilon).ln()).sum::<f64>()
 }
 
-/// (x − min x) / (max x − min x + ε); all zero where ε = 0 and every x is the same.
+/// (x − min x) / (max x − min x + ε); all zero if ε = 0 and every x is the same.
 pub(crate) fn min_max(x: &[f64], epsilon: f64) -> Vec<f64> {
     let min = x.iter().copied().fold(f64::INFINITY, f64::min);
     let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -170,7 +170,7 @@ pub(crate) fn min_max(x: &[f64], epsilon: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Scores rows and compares with figures worked out by hand.
+/// Scores rows and compares with values worked out by hand.
 #[cfg(test)]
 #[track_caller]
 pub(crate) fn check_scores(

@@ -1,4 +1,4 @@
-//! Features passed among heads that look alike.
+//! Features propagated among similar heads.
 
 use super::HeadContext;
 use super::distributions::{entropy_with, mean, variance};
@@ -14,9 +14,9 @@ const EPSILON: f64 = 1e-8;
 const EDGE_COSINE: f64 = 0.1;
 const NUM_FEATURES: usize = 5;
 
-/// f_j = (Q, E, M, V, share of tokens above the mean p); A joins heads of cosine
-/// above 0.1, W is A with rows divided by their degree + ε; X¹ = max(0, f + W f),
-/// X² = max(0, X¹ + W X¹); the score is the mean of the five entries of X².
+/// f_j = (Q, E, M, V, fraction of tokens above the mean p); A connects heads whose cosine exceeds
+/// 0.1; W is A with rows divided by their degree + ε; X¹ = max(0, f + W f), X² = max(0, X¹ + W
+/// X¹); the score is the mean of the five entries of X².
 pub(super) fn scores(heads: &HeadContext<'_>) -> Result<Vec<f64>, ScoringError> {
     let distributions = heads.distributions()?;
     let count = distributions.heads.len();
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // p = (1, 0) and (0, 1) share nothing: no edge, so the features stay.
+        // p = (1, 0) and (0, 1) are orthogonal: no edge, so the features don't change.
         // Q = 1, E = −ln(1 + ε), clipped to 0, M = 1, V = ½, half above the mean.
         check_scores(
             HeadStrategy::GraphBased,

@@ -1,4 +1,4 @@
-//! Candidates by sparsity, then a finer choice among them.
+//! Candidates by sparsity, then a finer ranking among them.
 
 use fp_kernels::cpu::top_r;
 
@@ -13,14 +13,13 @@ pub(super) const CARD: StrategyCard = StrategyCard {
 };
 
 const EPSILON: f64 = 1e-8;
-/// Up to this many heads one stage is enough.
+/// Up to this many heads, a single stage is used.
 const ONE_STAGE_HEADS: usize = 8;
 
-/// With H ≤ h or H ≤ 8: 0.5·Q + 0.3·M + 0.2·V. Else C, the min(H, max(2h, h + 4))
-/// best by 0.6·Q + 0.4·(1 − n₀(E)), and over C alone
-/// 0.3·n₀(E) + 0.25·n₀(D) + 0.25·n₀(g) + 0.2·n₀(s) with D the divergence from
-/// uniform, g the distance from the mean direction and s = 1/(√V + ε).
-/// Heads outside C come last.
+/// With H ≤ h or H ≤ 8: 0.5·Q + 0.3·M + 0.2·V. Otherwise C, the min(H, max(2h, h + 4)) best heads
+/// by 0.6·Q + 0.4·(1 − n₀(E)), and over C only 0.3·n₀(E) + 0.25·n₀(D) + 0.25·n₀(g) + 0.2·n₀(s)
+/// with D the divergence from uniform, g the distance from the mean direction and s = 1/(√V + ε).
+/// Heads outside C rank last.
 pub(super) fn scores(
     heads: &HeadContext<'_>,
     num_selected_heads: usize,
@@ -49,7 +48,7 @@ pub(super) fn scores(
     let num_candidates = num_heads.min((2 * num_selected_heads).max(num_selected_heads + 4));
     let all_coarse = heads.spread(distributions, &coarse);
     let top = top_r(&all_coarse, num_candidates)?;
-    // Heads without mass may fill up the candidates; they have nothing to compare.
+    // Heads without mass may be among the candidates; they have nothing to compare.
     let candidates: Vec<usize> = (0..rows.len())
         .filter(|&index| top.kept.binary_search(&distributions.heads[index]).is_ok())
         .collect();
@@ -64,7 +63,7 @@ pub(super) fn scores(
     })
 }
 
-/// The second stage, over the candidates alone.
+/// Scores of the second stage, over the candidates only.
 fn fine_scores(candidates: &[usize], rows: &[&[f64]], entropies: &[f64]) -> Vec<f64> {
     let Some(&first) = candidates.first() else {
         return Vec::new();
@@ -126,8 +125,8 @@ mod tests {
 
     #[test]
     fn two_stages_keep_candidates_first() {
-        // Ten heads, h = 2: six candidates. Head i has its mass on i + 1 tokens, so
-        // the sparsest six are heads 0..6 and the others come last.
+        // Ten heads, h = 2: six candidates. Head i has its mass on i + 1 tokens, so the sparsest
+        // six are heads 0..6, and the others rank last.
         let values: Vec<f64> = (0..10)
             .flat_map(|i| (0..12).map(move |j| if j <= i { 0.5 } else { 0.0 }))
             .collect();
@@ -142,8 +141,8 @@ mod tests {
                 .iter()
                 .all(|score| *score == f64::NEG_INFINITY)
         );
-        // Head 5 is the most diffuse of them (E, s = 1), head 0 the most peaked (D = 1):
-        // its direction is (1, 0, …) and the farthest from the mean (g = 1).
+        // Head 5 is the most diffuse candidate (E, s = 1). Head 0 is the most peaked (D = 1), and
+        // its direction (1, 0, …) is the farthest from the mean (g = 1).
         assert!(
             (scores.scores[0] - 0.5).abs() < 1e-12,
             "{}",

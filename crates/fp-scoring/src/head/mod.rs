@@ -1,8 +1,8 @@
-//! Head strategies: one attention row per head in, one score per head out.
+//! Head strategies: from one attention row per head to one score per head.
 //!
-//! A strategy is one file with one pure function. Those of the study read one
-//! head's statistics; the three further ones compare heads. To add one: a
-//! variant here, a file beside this one, and the `match`es ask for the rest.
+//! A strategy is one file with one pure function. Those of the study read each head's statistics;
+//! the three others compare heads. To add one, add a variant here and a file beside this one; the
+//! compiler then reports the `match` arms to add.
 
 mod attention_range;
 mod entropy;
@@ -60,7 +60,7 @@ named_enum! {
     }
 }
 
-/// Scores of all heads, and the first of two cuts where a strategy makes two.
+/// Scores of all heads, and the first cut of a strategy that makes two.
 pub(crate) struct HeadScores {
     pub(crate) scores: Vec<f64>,
     pub(crate) coarse_cut: Option<(Cut, Vec<f64>)>,
@@ -88,15 +88,15 @@ impl HeadStrategy {
         }
     }
 
-    /// Whether the score needs the row sorted.
+    /// Whether the score needs the sorted row.
     pub(crate) const fn needs_order_statistics(self) -> bool {
         matches!(self, HeadStrategy::TopKSum | HeadStrategy::GiniCoefficient)
     }
 
     /// Scores every head. `num_selected_heads` is h, which `hierarchical` depends on.
     ///
-    /// Under `l1` a head without mass has no distribution: it gets −∞, the worst
-    /// score of all, whatever the strategy.
+    /// Under `l1` a head without mass has no distribution: every strategy gives it −∞, the lowest
+    /// score of all.
     pub(crate) fn scores(
         self,
         heads: &HeadContext<'_>,

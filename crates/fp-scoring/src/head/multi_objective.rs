@@ -1,4 +1,4 @@
-//! Diffuse, peaked, unlike other heads and sparse at once.
+//! Heads that are diffuse, peaked, unlike other heads and sparse at once.
 
 use super::HeadContext;
 use super::distributions::{entropy_with, mean, min_max};
@@ -35,7 +35,7 @@ pub(super) fn scores(heads: &HeadContext<'_>) -> Result<Vec<f64>, ScoringError> 
     }
     let distances: Vec<f64> = (0..count)
         .map(|j| {
-            // Leaving the own cosine out is Σ_k c_jk − 1 without its cancellation.
+            // Skipping the head's own cosine avoids the cancellation in Σ_k c_jk − 1.
             let others = (0..count).filter(|&k| k != j);
             let sum: f64 = others.map(|k| distributions.cosines[j * count + k]).sum();
             1.0 / (sum / (count - 1).max(1) as f64 + EPSILON)
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn by_hand() {
         // p = (1, 0) and (½, ½). E: 0 and ln 2. m2 = m4^½ = ¼ and 0, so κ: ~1 and 0.
-        // One cosine serves both: d equal, n(d) = 0. Q: 1 and ½.
+        // The one cosine is the same for both: d is equal, so n(d) = 0. Q: 1 and ½.
         let (e, k, q) = (2.0_f64.ln(), 0.0625 / (0.0625 + 1e-8), 0.5);
         let entropy_gap = -(0.5_f64 + 1e-8).ln() + (1.0_f64 + 1e-8).ln();
         assert!((entropy_gap - e).abs() < 1e-7);

@@ -1,4 +1,4 @@
-//! How few tokens a head's attention falls on.
+//! Concentration of a head's attention on few tokens.
 
 use fp_kernels::HeadStatistics;
 
@@ -32,7 +32,7 @@ mod tests {
             ],
             &[0.5, 1.0, 0.25],
         );
-        // Equal values have the uniform softmax, mass or none.
+        // Equal values have the uniform softmax, with or without mass.
         check_scores(
             HeadStrategy::Sparsity,
             Normalization::Softmax,

@@ -1,10 +1,10 @@
-//! Attention to the few tokens that get most of it.
+//! Attention to the few tokens that receive most of it.
 
 use fp_kernels::HeadStatistics;
 
 use crate::StrategyCard;
 
-/// k. A row of fewer tokens gives its sum.
+/// k. For a row of fewer tokens the score is its sum.
 pub(crate) const TOP_K: usize = 10;
 
 pub(super) const CARD: StrategyCard = StrategyCard {
@@ -25,7 +25,8 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Twelve tokens: the two smallest, 1 and 2 sixty-fourths, are left out of 78.
+        // Twelve tokens: the two smallest, 1 and 2 sixty-fourths, are excluded from the sum of
+        // 78.
         let ramp: Vec<f64> = (1..=12).map(|i| f64::from(i) / 64.0).collect();
         check_scores(
             HeadStrategy::TopKSum,

@@ -7,7 +7,7 @@ use crate::StrategyCard;
 /// A token is covered if its p exceeds this.
 pub(crate) const COVERAGE_THRESHOLD: f64 = 0.01;
 
-/// Keeps the original's coverage finite; kept exactly, for its results depend on it.
+/// Keeps the original's coverage finite; not changed, since results depend on it.
 const EPSILON: f64 = 1e-8;
 
 pub(super) const CARD: StrategyCard = StrategyCard {
@@ -16,7 +16,7 @@ pub(super) const CARD: StrategyCard = StrategyCard {
     source: "the original study; its c lets the flattest head win when no p exceeds 0.01, which l1 mends",
 };
 
-/// With coverage 0 where no p exceeds the threshold.
+/// With coverage 0 if no p exceeds the threshold.
 pub(super) fn score_l1(head: &HeadStatistics) -> f64 {
     let coverage = if head.p_count > 0 {
         1.0 / head.p_count as f64
@@ -26,7 +26,7 @@ pub(super) fn score_l1(head: &HeadStatistics) -> f64 {
     weigh(head, coverage)
 }
 
-/// With the original's coverage, which is 10⁸ where no p exceeds the threshold.
+/// With the original's coverage, which is 10⁸ if no p exceeds the threshold.
 pub(super) fn score_softmax(head: &HeadStatistics) -> f64 {
     weigh(head, 1.0 / (head.p_count as f64 + EPSILON))
 }
@@ -47,7 +47,7 @@ mod tests {
             HeadStrategy::WeightedQuality,
             Normalization::L1,
             &[&flat],
-            // p = 1/200 throughout: nothing is covered.
+            // p = 1/200 everywhere: no token is covered.
             &[0.4 / 200.0 + 0.4 / 200.0],
         );
         check_scores(

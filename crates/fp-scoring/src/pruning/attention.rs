@@ -9,20 +9,20 @@ use crate::{
 /// Keeps the tokens with the highest mean attention over the selected heads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionSelector {
-    /// Scores the heads.
+    /// Strategy that scores the heads.
     pub head_strategy: HeadStrategy,
-    /// Chooses the rows.
+    /// Strategy that selects the rows to read attention from.
     pub query_strategy: QueryStrategy,
-    /// h; with all heads selected the head strategy is of no account.
+    /// h; with all heads selected the head strategy has no effect.
     pub num_selected_heads: HeadCount,
-    /// Makes distributions of rows.
+    /// How rows are normalized to distributions.
     pub normalization: Normalization,
     /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
 }
 
 impl PruneConfig {
-    /// What it chooses tokens by.
+    /// The selector of these settings.
     pub fn selector(&self) -> AttentionSelector {
         AttentionSelector {
             head_strategy: self.head_strategy,
@@ -35,7 +35,7 @@ impl PruneConfig {
 }
 
 impl AttentionSelector {
-    /// What scoring takes, for R = `kept`.
+    /// The scoring options for R = `kept`.
     pub fn options(&self, kept: usize) -> SelectOptions {
         SelectOptions {
             normalization: self.normalization,

@@ -1,15 +1,15 @@
-//! What keeps a method from being planned, and a selector from selecting.
+//! Errors in planning a method, and errors of selectors.
 
 use crate::{BudgetError, ScoringError, SharedError, Site};
 
-/// Why a method has no plan for a model, an image and a budget.
+/// Why a method can't be planned for a model, an image and a budget.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
     /// A budget, head count or layer that can't be met.
     #[error(transparent)]
     Budget(#[from] BudgetError),
-    /// The method needs one grid of image tokens.
+    /// A method that needs one grid of image tokens, on input that has several.
     #[error(
         "`{method}` needs one grid of image tokens; any-resolution input has several, \
          and a class token among the features is no cell of one"
@@ -18,7 +18,7 @@ pub enum PlanError {
         /// The method.
         method: String,
     },
-    /// Stages whose sites don't follow one another.
+    /// Stages whose sites are out of order.
     #[error("`{method}`: stage {index} at {site} does not come after the stage before it")]
     StageOrder {
         /// The method.
@@ -28,27 +28,27 @@ pub enum PlanError {
         /// Its site.
         site: Site,
     },
-    /// A stage that lets through more tokens than enter it.
+    /// A stage that keeps more tokens than enter it.
     #[error("`{method}`: {kept} tokens are to be kept at {site}, but only {entering} enter it")]
     StageTokens {
         /// The method.
         method: String,
         /// The stage's site.
         site: Site,
-        /// Tokens that are to be kept.
+        /// Tokens to keep.
         kept: usize,
         /// Tokens that enter the stage.
         entering: usize,
     },
-    /// A method that looks at the vision tower of a model for which nobody defines that.
+    /// A method that reads the vision tower, on a model for which that is undefined.
     #[error("`{method}`: {reason}")]
     Tower {
         /// The method.
         method: String,
-        /// Why not, and what would be right.
+        /// Why, and what is expected.
         reason: String,
     },
-    /// A setting that the method needs and wasn't given, or that it can't use.
+    /// A setting that the method needs and wasn't given, or can't use.
     #[error("`{method}`: {reason}")]
     Setting {
         /// The method.
@@ -58,23 +58,23 @@ pub enum PlanError {
     },
 }
 
-/// Why a selector selected nothing.
+/// Why a selector made no selection.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectError {
-    /// The method has no meaning for this sample; that is no failure.
+    /// The method is undefined for this sample, which is not a failure.
     #[error("{reason}")]
     NotApplicable {
         /// Why.
         reason: String,
     },
-    /// Evidence that the selector reads and didn't ask for, or that isn't available.
+    /// Evidence that the selector reads without requesting it, or that isn't available.
     #[error("{what} is needed and was not computed; the selector's `needs` must ask for it")]
     MissingEvidence {
         /// The evidence.
         what: &'static str,
     },
-    /// A selection that can't be made of the tokens that are there.
+    /// A selection that isn't possible with the given tokens.
     #[error("the selection is not valid: {reason}")]
     Invalid {
         /// What is wrong with it.

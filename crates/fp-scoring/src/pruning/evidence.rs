@@ -1,14 +1,14 @@
-//! What a selector looks at.
+//! Inputs of selectors.
 
 use super::published::Rope;
 use super::{ClipValues, CropEvidence, Matrix, SelectError, VisionNeed, VisionValues};
 use crate::{AttentionRows, TokenLayout};
 
-/// How much of each image token ground-truth boxes cover, `[N]`, or why that isn't known.
+/// The fraction of each image token that ground-truth boxes cover, `[N]`, or why it is unknown.
 pub type CoveredArea<'a> = Result<&'a [f64], &'a str>;
 
-/// What is known of a sample at a stage. Only what the selector's
-/// [`super::Selector::needs`] asked for is there beside the shapes.
+/// The data about a sample at a stage. Besides shapes it only contains what the selector
+/// requested in [`super::Selector::needs`].
 #[derive(Debug, Clone)]
 pub struct Evidence<'a> {
     pub(super) layout: TokenLayout,
@@ -29,29 +29,28 @@ pub struct Evidence<'a> {
     pub(super) crops: Option<&'a [CropEvidence<'a>]>,
 }
 
-/// What is known of the decoder beside attention and hidden states, as far as it was asked
-/// for.
+/// Requested values of the decoder, in addition to attention and hidden states.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DecoderValues<'a> {
-    /// Hidden states of the image tokens that are there as they entered the layer before
-    /// the stage, `[n, D]`.
+    /// Hidden states of the present image tokens when they entered the layer before the stage,
+    /// `[n, D]`.
     pub previous_hidden: Option<Matrix<'a>>,
     /// Embeddings of the text after the image, `[T, D]`.
     pub text_embeds: Option<Matrix<'a>>,
-    /// Hidden states of the whole sequence through the final norm, `[S, D]`.
+    /// Hidden states of the whole sequence after the final norm, `[S, D]`.
     pub states: Option<Matrix<'a>>,
-    /// Keys of the layer before the stage, after rotary positions, heads side by side,
-    /// `[S, H·d]`.
+    /// Keys of the layer before the stage, after rotary embedding, heads side by side, `[S,
+    /// H·d]`.
     pub keys: Option<Matrix<'a>>,
-    /// Width of a head and base of its rotary positions.
+    /// Width of a head and base of the rotary embedding.
     pub rope: Option<Rope>,
-    /// `[S]`: positions at which the sequence ran.
+    /// `[S]`: positions of the sequence's tokens.
     pub positions: Option<&'a [usize]>,
 }
 
 impl<'a> Evidence<'a> {
-    /// A sample whose sequence stands at `layout` when it enters the stage, the tokens of
-    /// its image being those at `places` of N = `num_image_tokens`.
+    /// Evidence on a sample whose sequence has `layout` when it enters the stage, and whose
+    /// present image tokens are those at `places` among N = `num_image_tokens`.
     pub fn new(
         layout: TokenLayout,
         places: &'a [usize],
@@ -78,14 +77,14 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Adds the grid of image tokens, columns and rows; none for any-resolution input.
+    /// Adds the grid of image tokens, as columns and rows; `None` for any-resolution input.
     #[must_use]
     pub fn with_grid(self, grid: Option<[usize; 2]>) -> Self {
         Evidence { grid, ..self }
     }
 
-    /// Says whether image token 0 is the vision tower's class token, which stands for the
-    /// whole image and is no cell of its grid.
+    /// Sets whether image token 0 is the vision tower's class token, which represents the whole
+    /// image and is no cell of its grid.
     #[must_use]
     pub fn with_class_token(self, has_class_token: bool) -> Self {
         Evidence {
@@ -94,7 +93,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Adds attention rows to the image tokens that are there, `[H, Q, n]`.
+    /// Adds attention rows to the present image tokens, `[H, Q, n]`.
     #[must_use]
     pub fn with_attention(self, rows: AttentionRows<'a, f32>) -> Self {
         Evidence {
@@ -103,7 +102,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Adds how much of each of N tokens boxes cover.
+    /// Adds the fraction of each of N tokens that boxes cover.
     #[must_use]
     pub fn with_covered_area(self, area: CoveredArea<'a>) -> Self {
         Evidence {
@@ -112,7 +111,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Adds the projector's output of the whole image, `[N, D]`.
+    /// Adds the projector's output for the whole image, `[N, D]`.
     #[must_use]
     pub fn with_embeds(self, embeds: Matrix<'a>) -> Self {
         Evidence {
@@ -121,7 +120,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Adds the hidden states of the image tokens that are there, `[n, D]`.
+    /// Adds the hidden states of the present image tokens, `[n, D]`.
     #[must_use]
     pub fn with_hidden(self, hidden: Matrix<'a>) -> Self {
         Evidence {
@@ -130,7 +129,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Adds what was read of the vision tower.
+    /// Adds values of the vision tower.
     #[must_use]
     pub fn with_vision(self, values: &'a VisionValues<'a>) -> Self {
         Evidence {
@@ -139,13 +138,13 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Adds what is known of the decoder.
+    /// Adds values of the decoder.
     #[must_use]
     pub fn with_decoder(self, decoder: DecoderValues<'a>) -> Self {
         Evidence { decoder, ..self }
     }
 
-    /// Adds the crops that the tokens lie in, and what was read of the vision tower for each.
+    /// Adds the crops of the tokens, with the vision tower's values for each.
     #[must_use]
     pub fn with_crops(self, crops: &'a [CropEvidence<'a>]) -> Self {
         Evidence {
@@ -154,40 +153,40 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// The crops that the tokens lie in.
+    /// The crops of the tokens.
     ///
     /// # Errors
-    /// They lie in none, as those of one square, or in crops whose padding was taken out.
+    /// The image is a single square, or its crops had their padding removed.
     pub fn crops(&self) -> Result<&'a [CropEvidence<'a>], SelectError> {
         self.crops.ok_or_else(|| SelectError::NotApplicable {
             reason: "the image tokens lie in no whole crops".to_owned(),
         })
     }
 
-    /// Says which of N tokens show padding and nothing of the image.
+    /// Sets which of N tokens show only padding.
     #[must_use]
     pub fn with_padding(self, padding: Option<&'a [bool]>) -> Self {
         Evidence { padding, ..self }
     }
 
-    /// Which of N tokens show padding and nothing of the image, where that is known.
+    /// Which of N tokens show only padding, if known.
     pub fn padding(&self) -> Option<&'a [bool]> {
         self.padding
     }
 
-    /// How many tokens of padding were left out of what is chosen among; see
+    /// Number of padding tokens that are excluded from the candidates; see
     /// [`super::PaddingMasked`].
     pub fn num_left_out(&self) -> usize {
         self.num_left_out
     }
 
-    /// How many of the tokens that are there are no cells of the image's grid: the class
-    /// token, which comes first where it is a feature and hasn't been dropped.
+    /// Number of present tokens that are no cells of the image's grid: the class token, which
+    /// comes first if it is a feature and hasn't been dropped.
     pub fn num_class_tokens(&self) -> usize {
         usize::from(self.has_class_token && self.places.first() == Some(&0))
     }
 
-    /// Where system, image and text stand as the stage is entered.
+    /// Positions of system, image and text when the stage is entered.
     pub fn layout(&self) -> &TokenLayout {
         &self.layout
     }
@@ -202,39 +201,39 @@ impl<'a> Evidence<'a> {
         self.num_image_tokens
     }
 
-    /// `[n]`: of each token that is there, which of the N tokens it stands at.
+    /// `[n]`: index among the N tokens of each present token.
     pub fn places(&self) -> &'a [usize] {
         self.places
     }
 
-    /// The sample's id: chance draws from a stream of its own for every sample.
+    /// The sample's id: random selection uses a separate stream for every sample.
     pub fn sample_id(&self) -> &'a str {
         self.sample_id
     }
 
-    /// Columns and rows of the grid that the N tokens lie on.
+    /// Columns and rows of the grid of the N tokens.
     ///
     /// # Errors
-    /// Tokens that aren't one grid.
+    /// Tokens that don't form one grid.
     pub fn grid(&self) -> Result<[usize; 2], SelectError> {
         self.grid.ok_or_else(|| SelectError::NotApplicable {
             reason: "image tokens aren't one grid".to_owned(),
         })
     }
 
-    /// Attention rows to the image tokens that are there.
+    /// Attention rows to the present image tokens.
     ///
     /// # Errors
-    /// They weren't asked for.
+    /// They weren't requested.
     pub fn attention(&self) -> Result<&AttentionRows<'a, f32>, SelectError> {
         let missing = SelectError::MissingEvidence { what: "attention" };
         self.attention.as_ref().ok_or(missing)
     }
 
-    /// How much of each of N tokens boxes cover.
+    /// The fraction of each of N tokens that boxes cover.
     ///
     /// # Errors
-    /// It wasn't asked for, or the sample has no boxes that lie on a grid.
+    /// It wasn't requested, or the sample has no boxes on a grid.
     pub fn covered_area(&self) -> Result<&'a [f64], SelectError> {
         match self.covered_area {
             None => Err(SelectError::MissingEvidence {
@@ -247,19 +246,19 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// The projector's output of the whole image, `[N, D]`.
+    /// The projector's output for the whole image, `[N, D]`.
     ///
     /// # Errors
-    /// It wasn't asked for.
+    /// It wasn't requested.
     pub fn embeds(&self) -> Result<Matrix<'a>, SelectError> {
         let missing = SelectError::MissingEvidence { what: "embeddings" };
         self.embeds.ok_or(missing)
     }
 
-    /// Hidden states of the image tokens that are there, `[n, D]`.
+    /// Hidden states of the present image tokens, `[n, D]`.
     ///
     /// # Errors
-    /// They weren't asked for.
+    /// They weren't requested.
     pub fn hidden(&self) -> Result<Matrix<'a>, SelectError> {
         let missing = SelectError::MissingEvidence {
             what: "hidden states",
@@ -267,10 +266,10 @@ impl<'a> Evidence<'a> {
         self.hidden.ok_or(missing)
     }
 
-    /// What was read of the vision tower, in the shape that the need states.
+    /// Values of the vision tower, in the shape that the need states.
     ///
     /// # Errors
-    /// It wasn't asked for, or the image is any-resolution tiles, which have it once per
+    /// They weren't requested, or the image is any-resolution tiles, which have them once per
     /// tile.
     pub fn vision(&self, need: VisionNeed) -> Result<Matrix<'a>, SelectError> {
         match self.vision {
@@ -283,11 +282,11 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Hidden states of the image tokens that are there as they entered the layer before
-    /// the stage, `[n, D]`.
+    /// Hidden states of the present image tokens when they entered the layer before the stage,
+    /// `[n, D]`.
     ///
     /// # Errors
-    /// They weren't asked for, or whoever runs the model doesn't have them.
+    /// They weren't requested, or the caller that runs the model doesn't provide them.
     pub fn previous_hidden(&self) -> Result<Matrix<'a>, SelectError> {
         needed(
             self.decoder.previous_hidden,
@@ -303,7 +302,7 @@ impl<'a> Evidence<'a> {
         needed(self.decoder.text_embeds, "embeddings of the text")
     }
 
-    /// Hidden states of the whole sequence through the final norm, `[S, D]`.
+    /// Hidden states of the whole sequence after the final norm, `[S, D]`.
     ///
     /// # Errors
     /// As [`Evidence::previous_hidden`].
@@ -319,18 +318,18 @@ impl<'a> Evidence<'a> {
         needed(self.decoder.keys, "keys of the sequence")
     }
 
-    /// Width of a head and base of its rotary positions.
+    /// Width of a head and base of the rotary embedding.
     ///
     /// # Errors
-    /// Whoever runs the model didn't say.
+    /// The caller that runs the model didn't provide them.
     pub fn rope(&self) -> Result<Rope, SelectError> {
         needed(self.decoder.rope, "rotary positions")
     }
 
-    /// `[S]`: positions at which the sequence ran.
+    /// `[S]`: positions of the sequence's tokens.
     ///
     /// # Errors
-    /// Whoever runs the model didn't say.
+    /// The caller that runs the model didn't provide them.
     pub fn positions(&self) -> Result<&'a [usize], SelectError> {
         needed(self.decoder.positions, "positions")
     }

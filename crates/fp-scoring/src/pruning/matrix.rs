@@ -1,4 +1,4 @@
-//! Dense values that selectors look at.
+//! Dense matrices that selectors read.
 
 /// A dense matrix, row-major.
 #[derive(Debug, Clone, Copy)]
@@ -8,7 +8,7 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Values `[rows, columns]`; none where they don't fill whole rows.
+    /// Values `[rows, columns]`; `None` if they don't fill whole rows.
     pub fn new(values: &'a [f32], num_columns: usize) -> Option<Matrix<'a>> {
         let is_whole = num_columns > 0 && values.len().is_multiple_of(num_columns);
         is_whole.then_some(Matrix {

@@ -1,13 +1,12 @@
-//! Pruning in general: where tokens are dropped, by what, and how many are kept.
+//! Pruning in general: where tokens are dropped, which selector decides, and how many are kept.
 //!
 //! A method is an ordered list of [`Stage`]s and a [`PositionRule`]; a stage is a
 //! [`Site`], a [`Selector`] and the number of tokens that are kept. A selector turns
 //! [`Evidence`] into a [`TokenSelection`]. What a method costs follows from the number of
 //! tokens that enter each layer, its [`crate::TokenSchedule`].
 //!
-//! A [`PruningMethod`] makes the stages for a model and a budget. Those that are known by
-//! name stand in a [`MethodRegistry`]: one file under `methods/` and one line in
-//! [`MethodRegistry::standard`].
+//! A [`PruningMethod`] creates the stages for a model and a budget. Named methods are in a
+//! [`MethodRegistry`]: one file under `methods/` and one line in [`MethodRegistry::standard`].
 
 mod attention;
 mod clip;

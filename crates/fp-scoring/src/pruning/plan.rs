@@ -1,4 +1,4 @@
-//! A method on one model, one image size and one budget.
+//! Plan of a method for one model, one image size and one budget.
 
 use std::sync::Arc;
 
@@ -10,52 +10,52 @@ use crate::{
     TokenSchedule,
 };
 
-/// What the vision tower is given.
+/// Input of the vision tower.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum ImageInput {
-    /// The image as the model is made for it.
+    /// The whole image, in the model's input size.
     #[default]
     Whole,
-    /// The image made smaller, in the upper left corner of the tower's input; what it
-    /// doesn't cover has the colour of padding.
+    /// A smaller image in the upper left corner of the tower's input; the rest has the colour of
+    /// padding.
     Shrunk {
         /// Width in patches.
         columns: usize,
         /// Height in patches.
         rows: usize,
     },
-    /// No image: the question alone.
+    /// No image: only the question.
     None,
 }
 
-/// One place where tokens are dropped.
+/// A point where tokens are dropped.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Where.
+    /// Where tokens are dropped.
     pub site: Site,
-    /// By what.
+    /// Which rule selects the tokens.
     pub selector: Arc<dyn Selector>,
-    /// How many are kept at most.
+    /// The most tokens that are kept.
     pub kept: usize,
 }
 
-/// What a method does with one model, image size and budget.
+/// A method's stages for one model, image size and budget.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What the vision tower is given.
+    /// Input of the vision tower.
     pub input: ImageInput,
-    /// In the order of their sites; none for no pruning.
+    /// Stages in the order of their sites; empty for no pruning.
     pub stages: Vec<Stage>,
     /// Positions of the tokens that are kept.
     pub positions: PositionRule,
 }
 
 impl Stage {
-    /// What chooses here on an image of which `padding` says which tokens are padding: where
-    /// none is, a rule that leaves such tokens out is the rule itself.
+    /// The selector that runs on an image whose padding tokens are marked in `padding`. Without
+    /// padding tokens, a rule that masks them is replaced by the rule itself.
     pub fn selector_for(&self, padding: Option<&[bool]>) -> &dyn Selector {
         let is_padded = padding.is_some_and(|padding| padding.contains(&true));
         match self.selector.without_padding() {
@@ -66,14 +66,14 @@ impl Stage {
 }
 
 impl ImageInput {
-    /// Whether it is the image as the model is made for it.
+    /// Whether the tower gets the whole image.
     pub fn is_whole(&self) -> bool {
         *self == ImageInput::Whole
     }
 }
 
 impl Plan {
-    /// No pruning.
+    /// The plan without pruning.
     pub fn vanilla() -> Plan {
         Plan {
             input: ImageInput::Whole,
@@ -82,7 +82,7 @@ impl Plan {
         }
     }
 
-    /// One stage, positions kept: FastV's form.
+    /// One stage with positions kept, the form of FastV.
     pub fn one_stage(site: Site, selector: Arc<dyn Selector>, kept: usize) -> Plan {
         Plan {
             stages: vec![Stage {
@@ -94,7 +94,7 @@ impl Plan {
         }
     }
 
-    /// The same, tokens of padding left out of what its first stage chooses among; see
+    /// The same plan with padding tokens excluded from the candidates of its first stage; see
     /// [`PaddingMasked`]. A plan that drops nothing has no stage, and keeps them.
     #[must_use]
     pub fn masking_padding(mut self) -> Plan {
@@ -104,11 +104,11 @@ impl Plan {
         self
     }
 
-    /// Checks that stages follow one another and that none lets through more tokens than
-    /// enter it; `method` is named in errors.
+    /// Checks that stages are in order and that none keeps more tokens than enter it; errors name
+    /// `method`.
     ///
     /// # Errors
-    /// The first stage that breaks a rule, or lies behind the last layer but one.
+    /// The first stage that violates this, or that comes after the last layer but one.
     pub fn check(
         &self,
         method: &str,
@@ -147,17 +147,16 @@ impl Plan {
         Ok(())
     }
 
-    /// Whether a stage looks at where CLIP puts image and question, which takes a CLIP model
-    /// beside the LLaVA checkpoint.
+    /// Whether a stage reads CLIP's embeddings of image and question, which needs a CLIP model in
+    /// addition to the LLaVA checkpoint.
     pub fn needs_clip(&self) -> bool {
         self.stages.iter().any(|stage| stage.selector.needs().clip)
     }
 
-    /// The visual tokens that enter each of L layers, if every stage lets through as many
-    /// as it may.
+    /// The visual tokens that enter each of L layers, if every stage keeps as many as it may.
     ///
     /// # Errors
-    /// Stages that no model of L layers has.
+    /// Stages that don't fit a model of L layers.
     pub fn schedule(
         &self,
         num_layers: usize,
@@ -171,40 +170,40 @@ impl Plan {
     }
 }
 
-/// What a method is planned for.
+/// Inputs of a method's plan.
 #[derive(Debug, Clone)]
 pub struct PlanSetting {
     /// Sizes of the decoder.
     pub shape: DecoderShape,
     /// N.
     pub num_image_tokens: usize,
-    /// Columns and rows of the image tokens; none for any-resolution input.
+    /// Columns and rows of the image tokens; `None` for any-resolution input.
     pub grid: Option<[usize; 2]>,
-    /// Layers of the vision tower, where that is known.
+    /// Layers of the vision tower, if known.
     pub num_vision_layers: Option<usize>,
     /// Whether the vision tower has a class token (CLIP has, SigLIP hasn't).
     pub has_class_token: bool,
-    /// What the image tokens lie in.
+    /// How image tokens relate to crops.
     pub crops: ImageCrops,
     /// K, counted from 1.
     pub prune_layer: usize,
-    /// How many tokens stay; none for methods that take no budget.
+    /// How many tokens are kept; `None` for methods without a budget.
     pub budget: Option<TokenBudget>,
-    /// Layers and what is kept after each, in place of one stage after layer K; such a
-    /// budget says that too.
+    /// Layers and the number of tokens kept after each, instead of one stage after layer K; the
+    /// budget then holds the same stages.
     pub schedule: Option<ScheduleStages>,
-    /// Where attention is read from.
+    /// Which rows attention is read from.
     pub query_strategy: QueryStrategy,
-    /// Makes distributions of rows.
+    /// How rows are normalized to distributions.
     pub normalization: Normalization,
     /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
-    /// Seed of methods that draw by chance.
+    /// Seed of methods with random selection.
     pub seed: u64,
 }
 
 impl PlanSetting {
-    /// `selector` after layer K, or after each layer of the schedule.
+    /// `selector` after layer K, or after each layer of the schedule if there is one.
     ///
     /// # Errors
     /// A budget that can't be met.
@@ -232,7 +231,7 @@ impl PlanSetting {
     /// As [`PlanSetting::stages`], as a plan with positions kept.
     ///
     /// # Errors
-    /// As there.
+    /// As [`PlanSetting::stages`].
     pub fn staged(&self, selector: Arc<dyn Selector>) -> Result<Plan, PlanError> {
         Ok(Plan {
             stages: self.stages(selector)?,
@@ -255,9 +254,9 @@ impl PlanSetting {
         }
     }
 
-    /// R, for a method that drops tokens before layer 1. A budget says what is equal
-    /// among methods: a layer average is the number of tokens itself there, a number or a
-    /// share of tokens kept is the same as after layer K.
+    /// R, for a method that drops tokens before layer 1. A budget states what is equal among
+    /// methods: a layer average is here the number of tokens itself; a number or fraction of kept
+    /// tokens is the same as after layer K.
     ///
     /// # Errors
     /// A budget that can't be met.
@@ -283,9 +282,9 @@ impl PlanSetting {
         }
     }
 
-    /// The rule for positions of a method whose authors have `rule`: theirs, but where image
-    /// tokens stand on rows and columns (M-RoPE, [`ImageCrops::Joined`]). There 0 to n − 1 has
-    /// no meaning, and tokens keep their positions.
+    /// The position rule of a method whose authors use `rule`: theirs, except if image tokens
+    /// have row and column positions (M-RoPE, [`ImageCrops::Joined`]). There 0 to n − 1 is
+    /// undefined, and tokens keep their positions.
     #[must_use]
     pub fn positions(&self, rule: PositionRule) -> PositionRule {
         match self.crops {
@@ -294,10 +293,10 @@ impl PlanSetting {
         }
     }
 
-    /// Columns and rows of the one grid that the image tokens lie on.
+    /// Columns and rows of the one grid of the image tokens.
     ///
     /// # Errors
-    /// Any-resolution input, which has several, and features with the class token among them.
+    /// Any-resolution input, which has several grids, and features that include the class token.
     pub fn one_grid(&self, method: &str) -> Result<[usize; 2], PlanError> {
         self.grid.ok_or_else(|| PlanError::NoGrid {
             method: method.to_owned(),

@@ -1,4 +1,4 @@
-//! The methods that are known by name.
+//! The registry of named methods.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -7,35 +7,35 @@ use super::published::at_budget::AtBudget;
 use super::{Plan, PlanError, PlanSetting, Selector, Site, methods};
 use crate::did_you_mean;
 
-/// What listings, help and reports say of a method.
+/// Description of a method in listings, help and reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MethodCard {
     /// One sentence: which tokens it keeps.
     pub summary: &'static str,
-    /// Where it comes from.
+    /// Its origin.
     pub source: &'static str,
 }
 
-/// What a method is to a study.
+/// The role of a method in a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MethodRole {
-    /// What others are held to; in every study by default.
+    /// A control that is in every study by default.
     Control,
-    /// What others are held to; where it is asked for.
+    /// A control that runs on request.
     OptionalControl,
-    /// What a study asks about.
+    /// A method under study.
     Studied,
 }
 
-/// A way to prune, by name.
+/// A named pruning method.
 pub trait PruningMethod: Debug + Send + Sync {
-    /// Unique; in configurations, flags, cells and reports.
+    /// Unique name in configurations, flags, cells and reports.
     fn name(&self) -> &str;
 
-    /// What is said of it.
+    /// Its description.
     fn card(&self) -> MethodCard;
 
-    /// What it is to a study.
+    /// Its role in a study.
     fn role(&self) -> MethodRole {
         MethodRole::Studied
     }
@@ -45,7 +45,7 @@ pub trait PruningMethod: Debug + Send + Sync {
         true
     }
 
-    /// Whether it does something else for another K.
+    /// Whether its result depends on K.
     fn takes_prune_layer(&self) -> bool {
         true
     }
@@ -60,14 +60,14 @@ pub trait PruningMethod: Debug + Send + Sync {
         false
     }
 
-    /// What it does with a model, an image size and a budget.
+    /// Its plan for a model, an image size and a budget.
     ///
     /// # Errors
-    /// A setting that it can't follow.
+    /// A setting that the method can't meet.
     fn plan(&self, setting: &PlanSetting) -> Result<Plan, PlanError>;
 }
 
-/// A method of one selector at one site: the shortest way to one's own.
+/// A method with one selector at one site: the shortest way to define a method of your own.
 #[derive(Debug, Clone)]
 pub struct OneStage {
     name: String,
@@ -91,7 +91,7 @@ impl OneStage {
         }
     }
 
-    /// `selector` at one site, whatever K is.
+    /// `selector` at one site, independent of K.
     pub fn at(
         name: &str,
         card: MethodCard,
@@ -135,7 +135,7 @@ impl PruningMethod for OneStage {
     }
 }
 
-/// No method has the name.
+/// An unknown method.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown method `{name}`{}; expected one of: {}",
@@ -143,13 +143,13 @@ impl PruningMethod for OneStage {
     known.join(", ")
 )]
 pub struct UnknownMethod {
-    /// The name as given.
+    /// The given name.
     pub name: String,
-    /// The names that there are.
+    /// The known names.
     pub known: Vec<String>,
 }
 
-/// Two methods have the same name.
+/// A duplicate method name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a method named `{name}` is registered already")]
 pub struct DuplicateMethod {
@@ -157,7 +157,7 @@ pub struct DuplicateMethod {
     pub name: String,
 }
 
-/// What others are held to, and FastV's rule over all heads.
+/// The controls, and FastV's rule over all heads.
 fn controls() -> Vec<Arc<dyn PruningMethod>> {
     vec![
         Arc::new(methods::Vanilla),
@@ -172,19 +172,19 @@ fn controls() -> Vec<Arc<dyn PruningMethod>> {
     ]
 }
 
-/// The field's published methods, each set by a study's budget.
+/// The published methods, each set by a study's budget.
 fn published() -> impl Iterator<Item = Arc<dyn PruningMethod>> {
     AtBudget::all().map(|method| -> Arc<dyn PruningMethod> { Arc::new(method) })
 }
 
-/// The methods that are known by name, in the order of listings and grids.
+/// The named methods, in the order of listings and grids.
 #[derive(Debug, Clone)]
 pub struct MethodRegistry {
     methods: Vec<Arc<dyn PruningMethod>>,
 }
 
 impl MethodRegistry {
-    /// Every method that comes with this crate.
+    /// Every method of this crate.
     pub fn standard() -> MethodRegistry {
         MethodRegistry {
             methods: controls().into_iter().chain(published()).collect(),
@@ -194,7 +194,7 @@ impl MethodRegistry {
     /// Adds a method.
     ///
     /// # Errors
-    /// A name that is taken.
+    /// A duplicate name.
     pub fn register(
         &mut self,
         method: impl PruningMethod + 'static,
@@ -202,10 +202,10 @@ impl MethodRegistry {
         self.add(Arc::new(method))
     }
 
-    /// As [`MethodRegistry::register`], for a method that is shared.
+    /// As [`MethodRegistry::register`], for a shared method.
     ///
     /// # Errors
-    /// As there.
+    /// As [`MethodRegistry::register`].
     pub fn add(&mut self, method: Arc<dyn PruningMethod>) -> Result<(), DuplicateMethod> {
         if self.methods.iter().any(|m| m.name() == method.name()) {
             return Err(DuplicateMethod {
@@ -221,16 +221,16 @@ impl MethodRegistry {
         self.methods.iter()
     }
 
-    /// What others are held to.
+    /// The controls.
     pub fn controls(&self) -> impl Iterator<Item = &Arc<dyn PruningMethod>> {
         self.iter()
             .filter(|method| method.role() != MethodRole::Studied)
     }
 
-    /// The method of a name.
+    /// The method with this name.
     ///
     /// # Errors
-    /// There is none.
+    /// An unknown name.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn PruningMethod>, UnknownMethod> {
         let found = self.iter().find(|method| method.name() == name);
         found.ok_or_else(|| UnknownMethod {

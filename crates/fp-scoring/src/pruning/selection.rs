@@ -1,4 +1,4 @@
-//! Which tokens a stage keeps.
+//! The tokens that a stage keeps.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -6,23 +6,21 @@ use std::sync::Arc;
 use super::SelectError;
 use crate::KeptTokens;
 
-/// The tokens that a stage keeps, in their order. Indices are of the tokens that
-/// enter it, 0..n.
+/// The tokens that a stage keeps, in their order. Indices refer to the n tokens that enter the
+/// stage, 0..n.
 ///
-/// Every token that is kept has a *place*, the token of before whose position it takes.
-/// Without a merge it is that token; with one it is a weighted sum of some: of hidden
-/// states, or at the site `vision` of the rows that enter the projector, where index n
-/// is the class token's row. Two selections are equal where places and weights are, bit
-/// for bit.
+/// Every kept token has a *place*: the input token whose position it takes. Without a merge the
+/// kept token is that token; with a merge it is a weighted sum of input tokens: of hidden states,
+/// or, at the site `vision`, of the rows that enter the projector, where index n is the class
+/// token's row. Two selections are equal if their places and weights are, bit for bit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TokenSelection {
     places: Arc<[usize]>,
     merge: Option<Merge>,
 }
 
-/// Of each token that is kept, the tokens of before that it is a sum of, with their
-/// weights. Sums are taken in the order of the entries, in `f64`; a sum of nothing is the
-/// zero vector.
+/// For each kept token, the input tokens that it is a sum of, with their weights. Sums are
+/// computed in the order of the entries, in `f64`; an empty sum is the zero vector.
 #[derive(Debug, Clone)]
 pub struct Merge {
     rows: Arc<[Vec<(usize, f64)>]>,
@@ -30,12 +28,12 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// One list of tokens and weights per token that is kept.
+    /// One list of tokens and weights per kept token.
     pub fn rows(&self) -> &[Vec<(usize, f64)>] {
         &self.rows
     }
 
-    /// Whether sums are of the rows that enter the projector.
+    /// Whether the sums are over the rows that enter the projector.
     pub fn is_before_projector(&self) -> bool {
         self.is_before_projector
     }
@@ -70,7 +68,7 @@ impl Hash for Merge {
 }
 
 impl TokenSelection {
-    /// Every one of n tokens.
+    /// All of n tokens.
     pub fn all(num_tokens: usize) -> TokenSelection {
         TokenSelection {
             places: (0..num_tokens).collect(),
@@ -81,7 +79,7 @@ impl TokenSelection {
     /// Tokens in the order in which they are kept, not necessarily ascending.
     ///
     /// # Errors
-    /// A token outside 0..n, or one that comes twice.
+    /// A token outside 0..n, or a duplicate.
     pub fn new(places: Vec<usize>, num_tokens: usize) -> Result<TokenSelection, SelectError> {
         check_places(&places, num_tokens)?;
         Ok(TokenSelection {
@@ -90,13 +88,13 @@ impl TokenSelection {
         })
     }
 
-    /// Tokens that are weighted sums of hidden states: one entry per token that is kept, its
-    /// place and the tokens of before with their weights; no tokens are the zero vector.
-    /// Tokens without an origin of their own may share a place. Sums of one token with
-    /// weight 1 throughout are a selection without a merge.
+    /// Tokens that are weighted sums of hidden states: one entry per kept token, with its place
+    /// and the input tokens with their weights; an empty list is the zero vector. Tokens without
+    /// an origin of their own may share a place. If every sum is one token with weight 1, the
+    /// result is a selection without a merge.
     ///
     /// # Errors
-    /// A place or token outside 0..n, a sum with a token twice, a weight that isn't finite.
+    /// A place or token outside 0..n, a duplicate token in a sum, or a weight that isn't finite.
     pub fn merged(
         rows: Vec<(usize, Vec<(usize, f64)>)>,
         num_tokens: usize,
@@ -105,11 +103,10 @@ impl TokenSelection {
     }
 
     /// As [`TokenSelection::merged`], at the site `vision`: sums of the rows that enter the
-    /// projector. Index n is the class token's row, where the features don't have it
-    /// already.
+    /// projector. Index n is the class token's row, unless the features already contain it.
     ///
     /// # Errors
-    /// As there, and a token above n.
+    /// As [`TokenSelection::merged`], and a token above n.
     pub fn merged_before_projector(
         rows: Vec<(usize, Vec<(usize, f64)>)>,
         num_tokens: usize,
@@ -117,11 +114,11 @@ impl TokenSelection {
         TokenSelection::summed(rows, num_tokens, Some(1))
     }
 
-    /// As [`TokenSelection::merged_before_projector`], of an image of several crops, each of
-    /// which has a class token: indices n, n + 1, … are their rows, crop by crop.
+    /// As [`TokenSelection::merged_before_projector`], for an image of several crops, each with a
+    /// class token: indices n, n + 1, … are their rows, crop by crop.
     ///
     /// # Errors
-    /// As there.
+    /// As [`TokenSelection::merged_before_projector`].
     pub fn merged_with_class_rows(
         rows: Vec<(usize, Vec<(usize, f64)>)>,
         num_tokens: usize,
@@ -177,7 +174,7 @@ impl TokenSelection {
         })
     }
 
-    /// Of each token that is kept the token of before whose position it takes.
+    /// For each kept token, the input token whose position it takes.
     pub fn places(&self) -> &[usize] {
         &self.places
     }
@@ -187,29 +184,29 @@ impl TokenSelection {
         Arc::clone(&self.places)
     }
 
-    /// How tokens are summed, where some are.
+    /// How tokens are summed, if any are merged.
     pub fn merge(&self) -> Option<&Merge> {
         self.merge.as_ref()
     }
 
-    /// How many tokens are kept.
+    /// Number of kept tokens.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether nothing is kept.
+    /// Whether no token is kept.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Whether every one of n tokens is kept as it was.
+    /// Whether all of n tokens are kept unchanged.
     pub fn is_all(&self, num_tokens: usize) -> bool {
         self.merge.is_none()
             && self.places.len() == num_tokens
             && self.places.iter().enumerate().all(|(i, place)| i == *place)
     }
 
-    /// The tokens kept, where nothing is merged and they keep their old order.
+    /// The kept tokens, if nothing is merged and they keep their order.
     pub fn kept_tokens(&self) -> Option<KeptTokens> {
         let is_plain = self.merge.is_none() && self.places.is_sorted_by(|a, b| a < b);
         is_plain.then(|| KeptTokens::from_selection(self.places.to_vec()))
@@ -287,7 +284,7 @@ mod tests {
         let vision = TokenSelection::merged_before_projector(rows(), 4).unwrap();
         assert!(vision.merge().unwrap().is_before_projector());
         assert_eq!(vision.places(), [0, 0, 2]);
-        // The same sums of other rows are another selection.
+        // The same sums over other rows are a different selection.
         let rows = || vec![(0, vec![(1, 1.0)])];
         let vision = TokenSelection::merged_before_projector(rows(), 4).unwrap();
         assert_ne!(vision, TokenSelection::merged(rows(), 4).unwrap());

@@ -1,4 +1,4 @@
-//! What chooses tokens at a stage.
+//! Selectors, which select tokens at a stage.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -6,62 +6,62 @@ use std::sync::Arc;
 use super::{AttentionSelector, Evidence, MethodChoice, SelectError, TokenSelection, VisionNeed};
 use crate::{ScoringError, Selection, TokenLayout};
 
-/// Which layer's attention a selector at `layer k` looks at.
+/// The layer whose attention a selector at `layer k` reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AttentionNeed {
-    /// That of layer k itself, whose output the tokens are.
+    /// Layer k itself, whose outputs the tokens are.
     Here,
-    /// That of layer k + 1, which the tokens are about to enter.
+    /// Layer k + 1, which the tokens enter next.
     Next,
 }
 
-/// The evidence that a selector asks for. What it doesn't ask for isn't computed.
+/// The evidence that a selector requests. Nothing else is computed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Attention rows, see [`Selector::query_rows`].
     pub attention: Option<AttentionNeed>,
-    /// How much of each token ground-truth boxes cover.
+    /// The fraction of each token that ground-truth boxes cover.
     pub covered_area: bool,
     /// The projector's output.
     pub embeds: bool,
     /// Hidden states of the image tokens at the stage.
     pub hidden: bool,
-    /// Hidden states of the image tokens as they entered the layer before the stage.
+    /// Hidden states of the image tokens when they entered the layer before the stage.
     pub previous_hidden: bool,
     /// Embeddings of the text after the image.
     pub text_embeds: bool,
-    /// Of the whole sequence, hidden states through the final norm and keys of the layer
-    /// before the stage.
+    /// For the whole sequence, hidden states after the final norm and keys of the layer before
+    /// the stage.
     pub sequence: bool,
-    /// Where the CLIP model that the vision tower is of puts image and question.
+    /// Embeddings of image and question by the CLIP model that the vision tower belongs to.
     pub clip: bool,
-    /// What is read of the vision tower.
+    /// Values of the vision tower.
     pub vision: Vec<VisionNeed>,
 }
 
-/// What a rule makes of it where some tokens are excluded from its candidates.
+/// How a rule handles tokens that are excluded from its candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Candidates {
-    /// It chooses among whatever tokens are there.
+    /// It selects among any tokens.
     #[default]
     Any,
-    /// It takes the grid of image tokens as a whole, and has no meaning for a part of it.
+    /// It needs the complete grid of image tokens, and is undefined for a part of it.
     WholeGrid {
-        /// What it is called.
+        /// Name of the rule.
         rule: &'static str,
     },
-    /// What is kept was decided elsewhere; nothing is excluded.
+    /// The kept tokens were decided elsewhere; nothing is excluded.
     Given,
 }
 
-/// What a selector chose, and what decided it.
+/// The selection of a selector, and what decided it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selected {
-    /// The tokens that are kept.
+    /// The kept tokens.
     pub selection: TokenSelection,
-    /// Heads, importance and cuts, where attention decided.
+    /// Heads, importance and cuts, if attention decided.
     pub audit: Option<Selection>,
-    /// What a published method says of its choice.
+    /// The result of a published method.
     pub choice: Option<Arc<MethodChoice>>,
 }
 
@@ -77,15 +77,15 @@ impl From<TokenSelection> for Selected {
 
 /// A pure function from evidence and a number of tokens to a selection.
 ///
-/// The same evidence gives the same selection, whatever the batch and the thread.
+/// The same evidence gives the same selection, for any batch and thread.
 pub trait Selector: Debug + Send + Sync {
     /// The evidence that [`Selector::select`] reads.
     fn needs(&self) -> Needs {
         Needs::default()
     }
 
-    /// Rows of the sequence whose attention is read, ascending, for a sequence that
-    /// enters the stage at `layout`. None before the image: they see nothing of it.
+    /// Rows of the sequence whose attention is read, ascending, for a sequence that enters the
+    /// stage with `layout`. No row before the image, since these don't attend to it.
     ///
     /// # Errors
     /// A sequence that has no row to read.
@@ -93,26 +93,27 @@ pub trait Selector: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Chooses tokens, about `kept` of those that are there: a rule that can't meet the
-    /// number exactly takes fewer.
+    /// Selects about `kept` of the present tokens; a rule that can't meet the number exactly
+    /// selects fewer.
     ///
     /// # Errors
-    /// [`SelectError::NotApplicable`] where the rule has no meaning for the sample; all
-    /// else is a failure.
+    /// [`SelectError::NotApplicable`] if the rule is undefined for the sample; any other error is
+    /// a failure.
     fn select(&self, evidence: &Evidence<'_>, kept: usize) -> Result<Selected, SelectError>;
 
-    /// Whether before layer 1 it looks at nothing but the image: then it chooses the same
-    /// for every question on an image.
+    /// Whether it reads only the image before layer 1, so that its selection is the same for
+    /// every question on an image.
     fn looks_at_image_alone(&self) -> bool {
         false
     }
 
-    /// What leaving out some of the tokens means to the rule.
+    /// How the rule handles excluded tokens.
     fn candidates(&self) -> Candidates {
         Candidates::Any
     }
 
-    /// The selector that this one is where no token is padding, if it leaves out such tokens.
+    /// For a selector that masks padding tokens, the selector that it equals if no token is
+    /// padding.
     fn without_padding(&self) -> Option<&dyn Selector> {
         None
     }

@@ -1,11 +1,11 @@
-//! Where tokens are dropped, and what happens to the positions of those that are kept.
+//! Where tokens are dropped, and what happens to the positions of the kept tokens.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where tokens are dropped. Sites are ordered as a forward pass reaches them.
+/// Where tokens are dropped. Sites are ordered as in a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Site {
@@ -18,7 +18,7 @@ pub enum Site {
 }
 
 impl Site {
-    /// Decoder layers that run before it.
+    /// Number of decoder layers that run before it.
     pub fn depth(self) -> usize {
         match self {
             Site::Vision | Site::Embeddings => 0,
@@ -37,11 +37,11 @@ impl fmt::Display for Site {
     }
 }
 
-/// A text that names no site.
+/// A text that isn't a site.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown site `{text}`; expected one of: vision, embeddings, layer K (such as `layer 2`)")]
 pub struct UnknownSite {
-    /// The text as given.
+    /// The given text.
     pub text: String,
 }
 

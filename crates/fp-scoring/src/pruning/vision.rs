@@ -1,24 +1,23 @@
-//! What selectors can look at in the vision tower.
+//! Values of the vision tower that selectors can read.
 
 use super::{Matrix, SelectError};
 
-/// Something to read of the vision tower.
+/// A value to read from the vision tower.
 ///
-/// In the shapes P is the number of patches in row-major order, H and d number and width of
-/// the tower's heads, V the width of its hidden states; "P + 1 rows" are the class token's,
-/// then the patches'. Layers and states are counted as transformers counts `attentions` and
-/// `hidden_states`, negative numbers from the end: −2 is the last layer but one, and state
-/// −2 is what that layer gives.
+/// In the shapes, P is the number of patches in row-major order, H and d the number and width of
+/// the tower's heads, V the width of its hidden states; "P + 1 rows" are the class token's row,
+/// then the patches'. Layers and states are indexed as in transformers' `attentions` and
+/// `hidden_states`, with negative numbers from the end: −2 is the last layer but one, and state
+/// −2 is the output of that layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VisionNeed {
-    /// The features as they enter the projector, `[N, V]`.
+    /// The features that enter the projector, `[N, V]`.
     Features,
     /// A hidden state, `[P + 1, V]`.
     HiddenState(i64),
     /// Attention of the class token to the patches in a layer, `[H, P]`.
     ClassAttention(i64),
-    /// Attention that each patch receives in a layer, as the mean over all P + 1 rows,
-    /// `[H, P]`.
+    /// Attention that each patch receives in a layer, averaged over all P + 1 rows, `[H, P]`.
     ReceivedAttention(i64),
     /// Queries of a layer, heads side by side, `[P + 1, V]`.
     Queries(i64),
@@ -28,25 +27,25 @@ pub enum VisionNeed {
     MeanKeys(i64),
 }
 
-/// What was read of the vision tower for one image, as far as it was asked for.
+/// Requested values of the vision tower for one image.
 #[derive(Debug, Clone, Default)]
 pub struct VisionValues<'a>(Vec<(VisionNeed, Matrix<'a>)>);
 
 impl<'a> VisionValues<'a> {
-    /// Adds what was read.
+    /// Adds a value.
     pub fn insert(&mut self, need: VisionNeed, values: Matrix<'a>) {
         self.0.push((need, values));
     }
 
-    /// All that was read.
+    /// All values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (VisionNeed, Matrix<'a>)> + '_ {
         self.0.iter().copied()
     }
 
-    /// What was read.
+    /// The value for `need`.
     ///
     /// # Errors
-    /// It wasn't asked for.
+    /// It wasn't requested.
     pub fn get(&self, need: VisionNeed) -> Result<Matrix<'a>, SelectError> {
         let found = self.0.iter().find(|(known, _)| *known == need);
         let missing = SelectError::MissingEvidence {

@@ -1,4 +1,4 @@
-//! One of the other rules, by the length of the text.
+//! Applies one of the other rules, depending on the length of the text.
 
 use super::{QueryPlan, attention_weighted, last_token, text_tokens_only, weighted_recent};
 use crate::{StrategyCard, TokenLayout};
@@ -9,9 +9,9 @@ pub(super) const CARD: StrategyCard = StrategyCard {
     source: "the original study; every published benchmark prompt is longer than 10 tokens, where it is attention_weighted",
 };
 
-/// Texts up to this length are taken whole.
+/// For texts up to this length all rows are read.
 const SHORT: usize = 3;
-/// Of texts up to this length the last rows are read.
+/// For texts up to this length the last rows are read.
 const MEDIUM: usize = 10;
 
 pub(super) fn plan(layout: &TokenLayout) -> QueryPlan {

@@ -1,4 +1,4 @@
-//! Every row by how strongly it looks at the image.
+//! Every row, weighted by its attention to the image.
 
 use super::{QueryPlan, Weighting};
 use crate::{StrategyCard, TokenLayout};

@@ -1,4 +1,4 @@
-//! A longer window of the newest rows.
+//! A longer window of the last rows.
 
 use super::QueryPlan;
 use crate::{StrategyCard, TokenLayout};

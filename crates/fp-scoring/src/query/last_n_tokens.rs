@@ -1,4 +1,4 @@
-//! A short window of the newest rows.
+//! A short window of the last rows.
 
 use super::QueryPlan;
 use crate::{StrategyCard, TokenLayout};
@@ -28,7 +28,7 @@ mod tests {
             &[9, 10, 11],
             &[third; 3],
         );
-        // Into the image, and clipped to the sequence.
+        // Extends into the image; clipped to the sequence.
         check_plan(
             QueryStrategy::LastNTokens,
             (3, 4, 1),

@@ -1,4 +1,4 @@
-//! The one row that looks at the image most.
+//! The row with the most attention to the image.
 
 use super::{QueryPlan, Weighting};
 use crate::{StrategyCard, TokenLayout};

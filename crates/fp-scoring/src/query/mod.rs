@@ -1,7 +1,7 @@
-//! Query strategies: where in the sequence the model looks at the image from.
+//! Query strategies: the query rows from which attention to the image is read.
 //!
-//! A strategy names rows and how they are weighted. Two of them weigh rows by
-//! the attention itself, so the weights come after the rows are known.
+//! A strategy names rows and their weights. Two strategies weight rows by the attention itself,
+//! so their weights are known only after the rows are read.
 
 mod adaptive_by_length;
 mod attention_weighted;
@@ -43,14 +43,14 @@ named_enum! {
     }
 }
 
-/// How rows become one.
+/// How rows are combined to one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Weighting {
-    /// Known beforehand, sum 1.
+    /// Fixed weights with sum 1.
     Fixed(Vec<f64>),
     /// Softmax over the rows' total attention to the image.
     SoftmaxOfTotals,
-    /// The row of the largest total alone, ties to the lower row.
+    /// Only the row with the largest total; ties go to the lower row.
     LargestTotal,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct QueryPlan {
 }
 
 impl QueryPlan {
-    /// Rows that count alike.
+    /// Rows with equal weights.
     fn mean(branch: impl Into<String>, rows: impl IntoIterator<Item = usize>) -> QueryPlan {
         let rows: Vec<usize> = rows.into_iter().collect();
         let weights = vec![1.0 / rows.len() as f64; rows.len()];
@@ -76,14 +76,14 @@ impl QueryPlan {
         }
     }
 
-    /// The last `window` rows alike; clipped to the sequence, and into the image
-    /// where the text is shorter.
+    /// The last `window` rows with equal weights; clipped to the sequence, and extending into the
+    /// image if the text is shorter.
     fn last(branch: &str, layout: &TokenLayout, window: usize) -> QueryPlan {
         let end = layout.sequence_len();
         QueryPlan::mean(branch, end.saturating_sub(window)..end)
     }
 
-    /// Every row but the image's; the system's alone where no text follows.
+    /// Every row outside the image; only the system's if no text follows.
     fn outside_image(branch: &str, layout: &TokenLayout, weighting: Weighting) -> QueryPlan {
         let branch = match layout.num_text {
             0 => format!("{branch} over system rows (no text)"),
@@ -136,13 +136,13 @@ impl QueryStrategy {
     /// Every row that the strategy reads, ascending.
     ///
     /// # Errors
-    /// A sequence of nothing but the image, for strategies that leave its rows out.
+    /// A sequence that consists only of the image, for strategies that exclude its rows.
     pub fn rows(self, layout: &TokenLayout) -> Result<Vec<usize>, ScoringError> {
         Ok(self.plan(layout)?.rows)
     }
 
-    /// The rows of [`Self::rows`] that can see the image under a causal mask:
-    /// those before it are left out, since their attention to it is zero.
+    /// The rows of [`Self::rows`] that attend to the image under a causal mask: rows before the
+    /// image are omitted, since their attention to it is zero.
     ///
     /// # Errors
     /// As [`Self::rows`].

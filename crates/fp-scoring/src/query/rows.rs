@@ -18,7 +18,7 @@ pub struct AttentionRows<'a, T> {
 }
 
 impl<'a, T: Element> AttentionRows<'a, T> {
-    /// Attention `[H, Q, N]` of the Q `rows`, positions in the sequence, ascending.
+    /// Attention `[H, Q, N]` of Q `rows`, given as ascending positions in the sequence.
     ///
     /// # Errors
     /// Rows that are not ascending or lie outside the sequence, or a length other
@@ -56,8 +56,8 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         })
     }
 
-    /// As [`Self::new`], of a model with a causal mask: rows before the image may
-    /// be left out, since they are zero.
+    /// As [`Self::new`], for a model with a causal mask: rows before the image may be omitted,
+    /// since they are zero.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -73,7 +73,7 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         })
     }
 
-    /// Names the layer, counted from 1, in errors.
+    /// Sets the layer, counted from 1, for error messages.
     #[must_use]
     pub fn with_layer(self, layer: usize) -> Self {
         AttentionRows {
@@ -87,24 +87,24 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         self.num_heads
     }
 
-    /// The rows, positions in the sequence, ascending.
+    /// The rows, as ascending positions in the sequence.
     pub fn rows(&self) -> &'a [usize] {
         self.rows
     }
 
-    /// `[H, Q, N]`.
+    /// The values, `[H, Q, N]`.
     pub fn values(&self) -> &'a [T] {
         self.values
     }
 
-    /// Where the image stands.
+    /// Position of the image.
     pub fn layout(&self) -> &TokenLayout {
         &self.layout
     }
 
-    /// The values and rows that are left of some of the image tokens, ascending: their columns
-    /// `[H, Q', tokens]`, and of the rows those of other tokens alone dropped, the rest at the
-    /// positions of the sequence that has no others.
+    /// The values and rows restricted to some image tokens, ascending: their columns `[H, Q',
+    /// tokens]`. Rows of other image tokens are dropped; the remaining rows are at their
+    /// positions in the sequence without those tokens.
     pub(crate) fn of_tokens(&self, tokens: &[usize]) -> (Vec<T>, Vec<usize>) {
         let (image, num_gone) = (
             self.layout.image_range(),
@@ -130,7 +130,7 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         (values.collect(), left.iter().flatten().copied().collect())
     }
 
-    /// The same of other values, rows and layout.
+    /// The same with other values, rows and layout.
     pub(crate) fn replaced<'b>(
         &self,
         values: &'b [T],
@@ -145,12 +145,13 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         })
     }
 
-    /// Layer K, where it was named.
+    /// Layer K, if it was set.
     pub(crate) fn layer(&self) -> Option<usize> {
         self.layer
     }
 
-    /// One row per head, `[H, N]`, as `strategy` combines them, and the rows that it read.
+    /// Combines the rows to one per head, `[H, N]`, by `strategy`; also returns the rows that it
+    /// read.
     pub(crate) fn combine(
         &self,
         strategy: QueryStrategy,
@@ -184,8 +185,8 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         ))
     }
 
-    /// Where each row of the plan stands in `values`; none for a row that the
-    /// causal mask makes zero.
+    /// Index in `values` of each row of the plan; `None` for a row that is zero under the causal
+    /// mask.
     fn positions(&self, plan: &QueryPlan) -> Result<Vec<Option<usize>>, ScoringError> {
         let find = |&row: &usize| match self.rows.binary_search(&row) {
             Ok(position) => Ok(Some(position)),
@@ -236,7 +237,7 @@ impl<'a, T: Element> AttentionRows<'a, T> {
         })
     }
 
-    /// Finds a value that no softmax gives, which a weighted sum would hide.
+    /// Checks a row for values that no softmax produces, which a weighted sum would hide.
     fn check_row(&self, row: usize) -> Result<(), ScoringError> {
         let n = self.layout.num_image;
         for head in 0..self.num_heads {

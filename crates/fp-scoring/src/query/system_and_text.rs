@@ -1,4 +1,4 @@
-//! Everything but the image itself.
+//! All rows outside the image.
 
 use super::QueryPlan;
 use crate::{StrategyCard, TokenLayout};

@@ -1,4 +1,4 @@
-//! Everything that is said about the image.
+//! All rows after the image.
 
 use super::QueryPlan;
 use crate::{StrategyCard, TokenLayout};

@@ -1,4 +1,4 @@
-//! The newest rows, the newest heaviest.
+//! The last rows, with the largest weight on the newest.
 
 use super::{QueryPlan, Weighting};
 use crate::{StrategyCard, TokenLayout};
@@ -9,7 +9,7 @@ pub(super) const CARD: StrategyCard = StrategyCard {
     source: "the original study",
 };
 
-/// Rows of the full window.
+/// Number of rows in the full window.
 pub(super) const WINDOW: usize = 5;
 
 pub(super) fn plan(layout: &TokenLayout) -> QueryPlan {

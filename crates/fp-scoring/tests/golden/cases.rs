@@ -1,4 +1,4 @@
-//! The golden cases, for all tests that are held to them.
+//! The golden cases, for all tests that use them.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) type HeadCase = (
     f64,
     f64,
 );
-/// The same with the query strategy before the head strategy.
+/// The same, with the query strategy before the head strategy.
 pub(crate) type QueryCase = (
     String,
     QueryStrategy,

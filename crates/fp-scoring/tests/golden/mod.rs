@@ -1,5 +1,5 @@
-//! The original study's formulas, evaluated in `f64`: heads, importance and kept
-//! tokens must agree wherever neither choice is a near-tie.
+//! The original study's formulas, evaluated in `f64`: heads, importance and kept tokens must
+//! agree unless either selection is a near-tie.
 //!
 //! `golden/attention.safetensors` holds `[H, N]` rows for the head cases, and for
 //! the query cases `[H, Q, N]`: the last five rows and all rows after the image.

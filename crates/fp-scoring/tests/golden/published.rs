@@ -1,6 +1,6 @@
-//! What the authors' own functions choose, executed in `f64` on random tensors, for every
-//! published method. Where a margin is below 1e-9 of the scores' range another choice is no
-//! fault.
+//! Selections of the authors' own functions, executed in `f64` on random tensors, for every
+//! published method. If a margin is below 1e-9 of the scores' range, a different selection is
+//! accepted.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Case {
         inputs
     }
 
-    /// The parameters as they would be written.
+    /// The parameters in their text form.
     pub(crate) fn params(&self) -> Vec<(String, String)> {
         let mut params: Vec<(String, String)> = self.0["params"]
             .as_object()
@@ -188,7 +188,7 @@ fn check(case: &Case) -> Result<(), String> {
     Ok(())
 }
 
-/// The same on any number of threads, and again.
+/// The result is the same on any number of threads, and when repeated.
 #[test]
 fn published_methods_choose_the_same_on_any_threads() {
     let run = |case: &Case| {
@@ -209,7 +209,7 @@ fn published_methods_choose_the_same_on_any_threads() {
     }
 }
 
-/// Every required parameter and tensor is missed by name.
+/// Every missing parameter or tensor is reported by name.
 #[test]
 fn what_a_published_method_misses_is_named() {
     for case in cases() {

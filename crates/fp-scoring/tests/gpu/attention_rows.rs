@@ -7,7 +7,7 @@ use fp_kernels::cuda::{
 
 use crate::{Random, gpu, num_cases};
 
-/// `[H, Q, N]`.
+/// The attention `[H, Q, N]`.
 fn reference(heads: &Heads, queries: &[f32], keys: &[f32], positions: &[u32]) -> Vec<f64> {
     let (d, s) = (heads.head_dim, heads.sequence_len);
     let group = heads.shape.num_heads / heads.num_kv_heads;

@@ -1,5 +1,5 @@
-//! What scoring asks of a device, counted by the emulated driver. It counts for the whole
-//! process, so that each test runs in one of its own.
+//! Device operations of scoring, counted by the emulated driver. It counts for the whole process,
+//! so each test runs in its own process.
 
 use std::process::Command;
 
@@ -45,7 +45,7 @@ fn count() {
             };
             let [least, most] = launches;
             assert!((least..=most).contains(&scored.launches), "{scored:?}");
-            // One buffer for everything, of which the error word alone is set.
+            // One buffer for everything, of which only the error word is initialised.
             assert_eq!(scored.allocations, 1, "{scored:?}");
             assert_eq!((scored.memsets, scored.memset_bytes), (1, 8), "{scored:?}");
             assert_eq!(scored.host_to_device_copies, 0);

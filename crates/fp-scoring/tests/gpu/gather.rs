@@ -1,4 +1,4 @@
-//! Tokens and positions that stay.
+//! Kept tokens and their positions.
 
 use fp_kernels::cuda::{
     ErrorWord, GatherPositions, GatherTokens, Sequence, gather_positions, gather_tokens,

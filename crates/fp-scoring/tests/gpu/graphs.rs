@@ -18,7 +18,7 @@ const SHAPE: ScoreShape = ScoreShape {
 const STRATEGIES: [Strategy; 2] = [Strategy::Variance, Strategy::GiniCoefficient];
 const KEPT: usize = 50;
 
-/// What a pass works on, allocated beforehand.
+/// Buffers of a pass, allocated in advance.
 struct Buffers {
     attention: CudaSlice<f32>,
     scores: CudaSlice<f64>,
@@ -84,7 +84,7 @@ fn a_captured_pass_gives_what_launches_give() {
         launched.unwrap();
         let graph = graph.expect("the capture holds a launch");
 
-        // A replay reads what is there now.
+        // A replay reads the current contents.
         stream.memcpy_htod(&second, &mut buffers.attention).unwrap();
         graph.launch().unwrap();
         let replayed = stream.clone_dtoh(&buffers.tokens).unwrap();

@@ -1,4 +1,4 @@
-//! Attention over runs of keys and values, every layer from one table, against the CPU's.
+//! Attention over runs of keys and values, for all layers from one table, against the CPU's.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ const SHAPE: AttentionShape = AttentionShape {
     scale: 0.25,
 };
 const WIDTH: usize = 4 * 16;
-/// Of a row of a projection: queries, keys and values.
+/// Width of a row of a projection: queries, keys and values.
 const STRIDE: usize = WIDTH + 2 * 2 * 16;
 
-/// A run on both sides, `[H_kv, capacity, D]`.
+/// A run on the host and on the device, `[H_kv, capacity, D]`.
 struct Run {
     keys: Vec<f32>,
     values: Vec<f32>,
@@ -74,7 +74,7 @@ impl Run {
     }
 }
 
-/// Sequences by their numbers of rows and the runs that they consist of.
+/// Sequences, given by their number of rows and their runs.
 fn sequences<'a>(runs: &'a [Run], all: &[(usize, &[usize])]) -> Vec<SequenceKeys<'a, f32>> {
     let mut begin = 0;
     all.iter()
@@ -137,7 +137,7 @@ fn layers_of_one_table_equal_the_cpu() {
         return;
     };
     let mut random = Random(31);
-    // A shared prefix, one that tokens were dropped from, and what sequences have of their own.
+    // A shared prefix, one from which tokens were dropped, and the sequences' own runs.
     let runs: Vec<Run> = [(40, 40), (17, 17), (5, 9), (150, 150), (1, 4), (0, 3)]
         .into_iter()
         .map(|(len, capacity)| Run::new(&stream, &mut random, len, capacity))

@@ -1,5 +1,5 @@
-//! The kernels on a GPU against the CPU. On a machine without one every test says that
-//! it checked nothing, and passes.
+//! The kernels on a GPU against the CPU. On a machine without a GPU every test reports that it
+//! checked nothing, and passes.
 
 mod attention_rows;
 #[cfg(feature = "emulated-gpu")]
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use cudarc::driver::CudaStream;
 use fp_kernels::cuda::{is_driver_present, only_stream};
 
-/// The first GPU; none where there is no driver.
+/// The first GPU; `None` if there is no driver.
 fn gpu(test: &str) -> Option<Arc<CudaStream>> {
     if !is_driver_present() {
         eprintln!("{test}: no CUDA driver on this machine, nothing was checked");
@@ -26,8 +26,8 @@ fn gpu(test: &str) -> Option<Arc<CudaStream>> {
     Some(only_stream(0).expect("a machine with a driver has a GPU"))
 }
 
-/// Of `all` cases those that time allows: a fifteenth where the device is the host, or
-/// where a sanitizer watches and says so by FINEPRUNER_FEW_CASES.
+/// Number of `all` cases to run: a fifteenth if the device is emulated on the host, or if
+/// FINEPRUNER_FEW_CASES announces a sanitizer.
 fn num_cases(stream: &CudaStream, all: usize) -> usize {
     let name = stream.context().name();
     let is_emulated = name.is_ok_and(|name| name.starts_with("emulated"));
@@ -38,7 +38,7 @@ fn num_cases(stream: &CudaStream, all: usize) -> usize {
     }
 }
 
-/// A small generator, the same on every machine: Knuth's 64-bit linear congruence.
+/// A small generator, the same on every machine: Knuth's 64-bit linear congruential generator.
 struct Random(u64);
 
 impl Random {
@@ -54,12 +54,12 @@ impl Random {
         low + self.next() as usize % (high - low + 1)
     }
 
-    /// In 0..1.
+    /// A number in 0..1.
     fn unit(&mut self) -> f32 {
         (self.next() & 0xff_ffff) as f32 / (1 << 24) as f32
     }
 
-    /// Attention of `rows` heads: different mass and sharpness, some ties, some zeros.
+    /// Attention of `rows` heads with different mass and sharpness, some ties and some zeros.
     fn attention(&mut self, rows: usize, n: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(rows * n);
         for _ in 0..rows {

@@ -1,8 +1,8 @@
-//! What this machine's first GPU lacks, in one line that a runner can read.
+//! What this machine's first GPU lacks, in one line that a test runner can read.
 
 use fp_kernels::cuda::preflight;
 
-/// Never fails: the tests that need something fail themselves.
+/// Never fails: tests that need something missing fail themselves.
 #[test]
 fn the_first_gpu() {
     match preflight(0) {

@@ -1,4 +1,4 @@
-//! Query strategies: rows of one sample into one row per head.
+//! Query strategies: combine rows of one sample to one row per head.
 
 use fp_scoring::cuda::{self, DeviceRows};
 use fp_scoring::{AttentionRows, QueryStrategy, TokenLayout, image_attention};
@@ -24,7 +24,7 @@ fn every_query_strategy_combines_as_on_the_cpu() {
             let host = AttentionRows::causal(&values, &rows, num_heads, layout).unwrap();
             let (expected, audit) = image_attention(&host, strategy).unwrap();
 
-            // cudarc refuses a buffer of no values; no kernel reads this one then.
+            // cudarc refuses an empty buffer; no kernel reads this one then.
             let padded = if values.is_empty() {
                 &[0.0][..]
             } else {
@@ -50,7 +50,7 @@ fn every_query_strategy_combines_as_on_the_cpu() {
             let got = stream.clone_dtoh(&got.values()).unwrap();
             assert_eq!(got.len(), expected.len(), "{strategy}");
             for (got, expected) in got.iter().zip(&expected) {
-                // Summed in f64, rounded to f32 once.
+                // Summed in f64 and rounded to f32 once.
                 let difference = (f64::from(*got) - expected).abs();
                 assert!(
                     difference <= 1e-7 * expected.abs() + 1e-30,
@@ -61,7 +61,7 @@ fn every_query_strategy_combines_as_on_the_cpu() {
     }
 }
 
-/// What is combined of rows among others is what is combined of them alone, to the bit.
+/// Rows combined among other rows give the same bits as on their own.
 #[test]
 fn rows_of_other_strategies_change_nothing() {
     let Some(stream) = gpu("rows_of_other_strategies_change_nothing") else {
@@ -81,7 +81,7 @@ fn rows_of_other_strategies_change_nothing() {
             if needed.is_empty() {
                 continue;
             }
-            // All that are needed, and about a third of the others.
+            // All required rows, and about a third of the others.
             let rows: Vec<usize> = all
                 .iter()
                 .copied()

@@ -1,4 +1,4 @@
-//! What is refused before anything is launched.
+//! Arguments that are refused before a launch.
 
 use fp_kernels::Normalization;
 use fp_kernels::cuda::{

@@ -13,7 +13,7 @@ use half::{bf16, f16};
 
 use crate::{Random, gpu, num_cases};
 
-/// Beyond this gap a cut is told apart by both sides.
+/// Both sides must agree on a cut with a larger gap.
 const SHARP: f64 = 1e-5;
 
 fn options(heads: usize, kept: usize, normalization: Normalization) -> SelectOptions {

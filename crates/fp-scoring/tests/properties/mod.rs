@@ -1,4 +1,4 @@
-//! What must hold for any attention.
+//! Properties that hold for any attention.
 
 mod published;
 
@@ -10,7 +10,7 @@ use fp_scoring::{
 use half::{bf16, f16};
 use proptest::prelude::*;
 
-/// Attention `[H, N]` whose heads differ in sharpness and mass, as real ones do.
+/// Attention `[H, N]` whose heads differ in sharpness and mass, as in real models.
 fn attention(min_heads: usize) -> impl Strategy<Value = (usize, usize, Vec<f32>)> {
     (min_heads..20, 4usize..80).prop_flat_map(|(heads, tokens)| {
         let logits = prop::collection::vec(-6.0f32..0.0, heads * tokens);
@@ -44,9 +44,9 @@ fn all(values: &[f32], heads: usize, tokens: usize, options: &SelectOptions) -> 
     score_all(&attention, HeadStrategy::ALL, options).unwrap()
 }
 
-/// Whether rounding could have decided the heads, or the tokens. Where all scores are
-/// one number but for rounding (`graph_based` on two heads that look alike gives both
-/// the sum of their features), gaps are shares of that rounding and carry no signal.
+/// Whether rounding could have decided the heads or the tokens. If all scores are equal up to
+/// rounding (`graph_based` on two similar heads gives both the sum of their features), gaps are
+/// fractions of that rounding and carry no signal.
 fn is_near_tie(selection: &Selection) -> bool {
     let audit = &selection.audit;
     let scores = || {
@@ -84,7 +84,7 @@ proptest! {
             prop_assert!(selection.kept_tokens.as_slice().is_sorted_by(|a, b| a < b));
             prop_assert!(selection.selected_heads.is_sorted_by(|a, b| a < b));
             prop_assert_eq!(selection.selected_heads.len(), selection.num_selected_heads);
-            // Nothing dropped is more important than anything kept.
+            // No dropped token is more important than a kept one.
             let importance = &selection.token_importance;
             let kept = selection.kept_tokens.as_slice();
             let weakest = kept.iter().map(|&t| importance[t]).fold(f64::INFINITY, f64::min);
@@ -133,7 +133,7 @@ proptest! {
     #[test]
     fn scaling_all_attention_changes_no_selection_under_l1((heads, tokens, values) in attention(2), exponent in -6i32..6) {
         let options = options(Normalization::L1, heads.div_ceil(2), tokens.div_ceil(3));
-        // A power of two scales without rounding.
+        // Multiplying by a power of two is exact.
         let scaled: Vec<f32> = values.iter().map(|a| a * 2f32.powi(exponent)).collect();
         let before = all(&values, heads, tokens, &options);
         for (before, after) in before.iter().zip(all(&scaled, heads, tokens, &options)) {
@@ -282,7 +282,7 @@ fn ties_go_to_the_lower_index_and_are_audited() {
 #[test]
 fn a_head_without_mass_is_worst_and_reported() {
     let mut values = vec![0.125_f32; 4 * 4];
-    values[4] = 0.25; // head 1 is the only one that isn't flat
+    values[4] = 0.25; // head 1 is the only one with non-constant attention
     values[..4].fill(0.0);
     for selection in all(&values, 4, 4, &options(Normalization::L1, 3, 2)) {
         assert_eq!(
@@ -303,7 +303,7 @@ fn no_mass_at_all_is_an_error_unless_allowed() {
         num_image: 3,
         num_text: 0,
     };
-    // No text: the system rows remain, and the causal mask makes them zero.
+    // Without text only the system rows remain, and the causal mask makes them zero.
     let attention = AttentionRows::<f32>::causal(&[], &[], 2, layout).unwrap();
     let mut options = options(Normalization::L1, 1, 2);
     let query = QueryStrategy::SystemAndText;

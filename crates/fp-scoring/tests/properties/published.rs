@@ -1,5 +1,5 @@
-//! What must hold of every published method, on any tensors; and slow references beside
-//! those that are computed step by step.
+//! Properties of every published method, for any tensors; and slow references for rules that are
+//! computed incrementally.
 
 use fp_scoring::methods::{cdpruner_tokens, divprune_tokens, scope_tokens, vispruner_tokens};
 use fp_scoring::{
@@ -11,10 +11,10 @@ use proptest::prelude::*;
 const NUM_HEADS: usize = 3;
 const NUM_TEXT: usize = 5;
 const WIDTH: usize = 12;
-/// Where the image stands in sequences.
+/// Position of the first image token.
 const START: usize = 4;
 
-/// Numbers from 0 to 1, the same for a seed.
+/// Numbers from 0 to 1, determined by the seed.
 fn numbers(seed: u64, len: usize) -> Vec<f64> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut next = || {
@@ -43,7 +43,7 @@ fn mixed(seed: u64, name: &str) -> u64 {
         .fold(seed, |seed, byte| seed.wrapping_mul(31) ^ u64::from(byte))
 }
 
-/// Shape and values of a tensor of a method for `n` image tokens, which stand in `order`.
+/// Shape and values of a method's tensor for `n` image tokens, permuted by `order`.
 fn tensor(name: &str, set: u64, n: usize, order: &[usize]) -> (Vec<usize>, Vec<f64>) {
     let seed = mixed(set, name);
     let rows = |fixed: usize| {
@@ -67,7 +67,7 @@ fn tensor(name: &str, set: u64, n: usize, order: &[usize]) -> (Vec<usize>, Vec<f
         "hidden" | "keys" => rows(1),
         "last_k" => (vec![n + 1, WIDTH], centred(seed, (n + 1) * WIDTH)),
         "last_q" => {
-            // One patch stands out for the class token: the first.
+            // The first patch is an outlier for the class token.
             let keys = centred(mixed(set, "last_k"), (n + 1) * WIDTH);
             let mut values = centred(seed, (n + 1) * WIDTH);
             for (value, key) in values.iter_mut().zip(&keys[WIDTH..2 * WIDTH]) {
@@ -86,8 +86,8 @@ fn tensor(name: &str, set: u64, n: usize, order: &[usize]) -> (Vec<usize>, Vec<f
     }
 }
 
-/// Settings of a method for `keep` of `n` tokens, and how many image tokens it then keeps as
-/// they are, where that is known.
+/// Settings of a method for `keep` of `n` tokens, and the number of image tokens that it then
+/// keeps unmerged, if known.
 fn settings(name: &str, n: usize, keep: usize) -> (Vec<(&'static str, String)>, Option<usize>) {
     let kept = ("keep", keep.to_string());
     let start = ("visual_start", START.to_string());
@@ -155,14 +155,14 @@ fn choose(name: &str, set: u64, n: usize, keep: usize, order: &[usize]) -> Metho
     method.choose(&inputs, &params).unwrap()
 }
 
-/// Grids of 4, 6 and 8 tokens a side, and a share of them.
+/// Grids of side 4, 6 and 8, and a fraction of their tokens.
 fn sizes() -> impl Strategy<Value = (usize, usize)> {
     (2_usize..5, any::<prop::sample::Index>())
         .prop_map(|(half, keep)| (4 * half * half, keep))
         .prop_map(|(n, keep)| (n, 1 + keep.index(n - 1)))
 }
 
-/// Methods whose rule knows no order of tokens.
+/// Methods whose rule is independent of the order of tokens.
 const WITHOUT_ORDER: [&str; 8] = [
     "fastervlm",
     "vispruner",
@@ -182,7 +182,7 @@ proptest! {
         let order: Vec<usize> = (0..n).collect();
         for method in published_methods() {
             let name = method.card().name;
-            // Anchors may be more than the tokens to keep, which is refused.
+            // There may be more anchors than tokens to keep, which is refused.
             if name == "hiprune" && keep < 20 {
                 continue;
             }
@@ -214,7 +214,7 @@ proptest! {
     #[test]
     fn permuting_tokens_permutes_what_is_published((n, keep) in sizes(), set: u64, shift in 1_usize..60) {
         let straight: Vec<usize> = (0..n).collect();
-        // 5 has no factor in common with any n here.
+        // 5 is coprime to every n here.
         let order: Vec<usize> = (0..n).map(|token| (5 * token + shift) % n).collect();
         for name in WITHOUT_ORDER {
             let chosen = choose(name, set, n, keep, &straight);
@@ -223,8 +223,8 @@ proptest! {
                 let first = choice.picked.iter().flatten().next();
                 first.map(|&token| order[token])
             };
-            // Two tokens nearest to one another tie for DivPrune's first, and the lower
-            // index is another after permuting.
+            // Two tokens that are each other's nearest neighbour tie for DivPrune's first token,
+            // and permuting changes which has the lower index.
             if name == "divprune" && first(&chosen, &straight) != first(&moved, &order) {
                 continue;
             }
@@ -260,7 +260,7 @@ proptest! {
             let best = free.max_by(|a, b| nearest(**a, among).total_cmp(&nearest(**b, among)));
             picked.push(*best.unwrap());
         }
-        // Among two mutual neighbours the first one is a tie, which rounding decides.
+        // Which of two mutual neighbours comes first is a tie, decided by rounding.
         let found = divprune_tokens(&rows, n);
         let is_tie = (nearest(found[0], &all) - nearest(picked[0], &all)).abs() < 1e-12;
         prop_assert!(found == picked || (found[0] != picked[0] && is_tie), "{found:?} {picked:?}");
@@ -354,7 +354,7 @@ proptest! {
     }
 }
 
-/// By elimination, of a small matrix.
+/// Determinant of a small matrix, by elimination.
 fn determinant(mut rows: Vec<Vec<f64>>) -> f64 {
     let n = rows.len();
     let mut product = 1.0;

@@ -1,12 +1,12 @@
-//! The cluster bootstrap: images are drawn with replacement, both strategies are
-//! computed on the same draw, and the spread of their difference gives its interval.
+//! The cluster bootstrap: images are drawn with replacement, both strategies are computed on the
+//! same draw, and the spread of their difference gives its interval.
 //!
 //! Source: Efron & Tibshirani, "An introduction to the bootstrap", 1993, chapters 13
 //! (percentile) and 14 (BCa: bias-corrected and accelerated).
 //!
-//! Draws can only repeat what was seen. Where the statistic is the same in all of them
-//! the quantiles coincide, and no interval is given: see [`NoInterval`]. Means and
-//! differences of means have [`super::ClusteredDifference`], which holds there.
+//! Draws can only repeat observed values. If the statistic is the same in all draws, the
+//! quantiles coincide and no interval is given: see [`NoInterval`]. Means and differences of
+//! means have [`super::ClusteredDifference`], which is valid in that case too.
 
 mod quantiles;
 
@@ -19,39 +19,39 @@ use super::error::{StatsError, check_len, check_open_unit};
 use super::intervals::Interval;
 use super::random::{Random, Stream};
 
-/// Fewer draws than this place the ends of a 95 % interval by a handful of values.
+/// With fewer draws, only a handful of values determine the ends of a 95 % interval.
 const MIN_DRAWS: usize = 1_000;
 
-/// Which quantiles of the draws bound the interval.
+/// The quantiles of the draws that bound the interval.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalMethod {
-    /// The quantiles themselves.
+    /// The percentiles themselves.
     #[default]
     Percentile,
-    /// Corrected for bias and for a spread that depends on the value; fit for skewed
+    /// Corrected for bias and for a spread that depends on the value; suited to skewed
     /// statistics.
     Bca,
 }
 
-/// How to draw.
+/// Options of the draws.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootstrapOptions {
-    /// Draws; at least 1,000.
+    /// Number of draws; at least 1,000.
     pub num_draws: usize,
     /// Seed of the draws.
     pub seed: u64,
-    /// How sure the interval is to be.
+    /// Confidence level of the interval.
     pub confidence: f64,
-    /// How the draws become an interval.
+    /// How the interval is computed from the draws.
     pub method: IntervalMethod,
 }
 
 impl Default for BootstrapOptions {
-    /// 10,000 draws of seed 0, a percentile interval at 95 %.
+    /// 10,000 draws with seed 0, and a percentile interval at 95 %.
     fn default() -> Self {
         BootstrapOptions {
             num_draws: 10_000,
@@ -66,19 +66,19 @@ impl Default for BootstrapOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum NoInterval {
-    /// All draws give the same value: a point would claim certainty that there isn't.
+    /// All draws give the same value: a single point would claim certainty that does not exist.
     AllDrawsAlike,
-    /// So few clusters differ that draws of them cover far less often than they claim.
+    /// So few clusters differ that the interval would cover far less often than it claims.
     TooFewDiffer {
-        /// Clusters that differ.
+        /// Number of clusters that differ.
         got: usize,
-        /// Clusters that have to.
+        /// Required number.
         needed: usize,
     },
 }
 
 impl std::fmt::Display for NoInterval {
-    /// The reason in a few words, to stand in place of the interval.
+    /// The reason in a few words, printed in place of the interval.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             NoInterval::AllDrawsAlike => f.write_str("no interval: all bootstrap draws are alike"),
@@ -93,24 +93,24 @@ impl std::fmt::Display for NoInterval {
     }
 }
 
-/// What the draws say.
+/// Result of a bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Bootstrap {
     /// The statistic on the data itself.
     pub observed: f64,
-    /// Its interval; none where all draws are alike.
+    /// Its interval; `None` if all draws are equal.
     pub interval: Option<Interval>,
     /// Standard deviation over draws.
     pub standard_error: f64,
-    /// Draws in which the statistic had no value; they are left out.
+    /// Draws in which the statistic was undefined; they are excluded.
     pub num_undefined: usize,
 }
 
-/// Bootstraps the mean of `values`, usually differences, drawing clusters. In each
-/// draw the mean is over the samples drawn, whose number varies with the clusters.
+/// Bootstraps the mean of `values`, usually differences, by drawing clusters. In each draw the
+/// mean is over the drawn samples, whose number varies with the clusters.
 ///
 /// # Errors
-/// Different lengths, NaN, fewer than two clusters, too few draws.
+/// Different lengths, NaN, fewer than two clusters, or too few draws.
 pub fn bootstrap_mean(
     values: &[f64],
     clusters: &Clusters,
@@ -143,8 +143,8 @@ pub fn bootstrap_mean(
     summarise(sum / size, draws, 0, leave_one_out, options)
 }
 
-/// Bootstraps any statistic. `statistic` gets `[clusters]`, how often each cluster
-/// was drawn, and gives `None` where it is undefined.
+/// Bootstraps any statistic. `statistic` gets the number of times that each cluster was drawn,
+/// `[clusters]`, and returns `None` if it is undefined.
 ///
 /// # Errors
 /// Fewer than two clusters, too few draws, a statistic undefined on the data or in
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn a_statistic_that_is_seldom_defined_is_counted_or_refused() {
         let options = options(IntervalMethod::Percentile);
-        // Defined unless cluster 0 is missing: (1 − 1/20)²⁰ = 36 % of draws.
+        // Undefined if cluster 0 is missing: (1 − 1/20)²⁰ = 36 % of draws.
         let result = bootstrap_statistic(20, &options, |counts| {
             (counts[0] > 0).then(|| f64::from(counts[0]))
         })

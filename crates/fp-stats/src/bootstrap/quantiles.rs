@@ -1,15 +1,15 @@
-//! Which quantiles of sorted draws bound an interval, and quantiles themselves.
+//! Quantiles, and the choice of quantiles that bound an interval.
 
 use crate::distribution::normal_quantile;
 
-/// Share of the draws' range below which two draws are the same but for rounding.
+/// Two draws that differ by less than this fraction of the draws' range are equal up to rounding.
 const SAME_DRAW: f64 = 1e-12;
 
-/// Φ⁻¹ of the share of draws below the observed value, equal ones by half. Where all
-/// lie on one side the share is taken as half a draw, since Φ⁻¹ has no value there.
+/// Φ⁻¹ of the fraction of draws below the observed value, where equal draws count half. If all
+/// are on one side, half a draw is counted on the other, since Φ⁻¹ would be infinite.
 pub(super) fn bias_correction(sorted_draws: &[f64], observed: f64) -> f64 {
     let num_draws = sorted_draws.len() as f64;
-    // Equal draws sum the same scores in another order: equal but for rounding.
+    // Equal draws sum the same scores in another order, so they are equal only up to rounding.
     let rounding = match (sorted_draws.first(), sorted_draws.last()) {
         (Some(first), Some(last)) => SAME_DRAW * (last - first),
         _ => 0.0,
@@ -20,8 +20,8 @@ pub(super) fn bias_correction(sorted_draws: &[f64], observed: f64) -> f64 {
     normal_quantile(share.clamp(0.5 / num_draws, 1.0 - 0.5 / num_draws))
 }
 
-/// Σ(m − x)³ / (6 (Σ(m − x)²)^{3/2}) over the values without one cluster each; 0
-/// where they are all the same.
+/// Σ(m − x)³ / (6 (Σ(m − x)²)^{3/2}) over the leave-one-cluster-out values; 0 if they are all
+/// equal.
 pub(super) fn acceleration(leave_one_out: impl IntoIterator<Item = Option<f64>>) -> f64 {
     let values: Vec<f64> = leave_one_out.into_iter().flatten().collect();
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
@@ -71,7 +71,7 @@ mod tests {
         let values = [Some(0.0), Some(0.0), Some(3.0)];
         assert!((acceleration(values) + 6.0_f64.powf(-1.5)).abs() < 1e-15);
         assert_eq!(acceleration([Some(2.0), Some(2.0), None]), 0.0);
-        // Half of the draws below, one equal: no bias.
+        // Half of the draws below, with one equal: no bias.
         assert!(bias_correction(&[1.0, 2.0, 3.0], 2.0).abs() < 1e-15);
         assert!(bias_correction(&[1.0, 2.0], 9.0).is_finite());
     }

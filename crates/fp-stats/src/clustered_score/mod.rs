@@ -1,13 +1,13 @@
-//! The interval of a mean or of a paired difference over clusters that holds where few
+//! An interval of a mean or of a paired difference over clusters that is valid even if few
 //! samples differ, or none.
 //!
-//! A clustered t interval and the cluster bootstrap take their width from the spread in
-//! the data alone. Where no pair of answers disagrees the spread is 0 and both claim
-//! certainty, on 12 questions as on 2,000; where a handful disagrees they cover 20 to
-//! 90 % instead of 95. `cargo xtask coverage` simulates both beside what stands here.
+//! A clustered t interval and the cluster bootstrap take their width only from the spread of the
+//! data. If no pair of answers disagrees, the spread is 0 and both claim certainty, for 12
+//! questions as for 2,000; if a handful disagrees, they cover 20 to 90 % instead of 95. `cargo
+//! xtask coverage` simulates both and the interval of this module.
 //!
-//! **Differences** d in −1..1 of n samples have the mean D and the mean size
-//! a = Σ|d| / n; on 0/1 scores a is the share of discordant pairs. Three steps:
+//! **Differences** d in −1..1 of n samples have the mean D and the mean absolute value a = Σ|d| /
+//! n; for 0/1 scores a is the fraction of discordant pairs. Three steps:
 //!
 //! 1. *The weight of one disagreement* is w = f · g. With e the deviations d − D and E
 //!    their sum in a cluster of m samples, V = Σ E² / (1 − m / n) over clusters is the
@@ -15,88 +15,90 @@
 //!    effective sample size n / f is that of Rao & Scott 1992. g = Σ e² / (n (a − D²)) is
 //!    the size of a disagreement, 1 for 0/1 scores and less for fractional ones.
 //!
-//!    While few clusters tell about f and g, both are drawn towards the worst case. k =
-//!    V² / (Σ E⁴ + 10⁻⁸) is the effective number of clusters that carry V (Kish's); 10⁻⁸
-//!    lets differences below a hundredth fade into none. That all of k clusters fail to
-//!    show what a fixed share of them would is a chance that falls exponentially, hence
-//!    f ← (1 − λ) f + λ max(f, W′) with λ = exp(−k r / 2), where W′ = Σ m² / (1 − m / n) / n is the design
-//!    effect of clusters that move as one, and r, the mean of min(1, (m − 1) / (W − 1))
-//!    weighted by E² with W = Σ m² / n, discounts clusters too small to show it; and
-//!    g ← (1 − λ) g + λ with λ = exp(−k / 8).
-//! 2. *The score statistic* of Tango 1998 for matched pairs, on u = w / n in place of
+//!    With few clusters, f and g are uncertain, so both are shrunk towards the worst case.
+//!    k = V² / (Σ E⁴ + 10⁻⁸) is the effective number of clusters that carry V (Kish's); the
+//!    10⁻⁸ makes differences below a hundredth count as none. The probability that all of k
+//!    clusters fail to show what a fixed fraction of them would show decreases exponentially,
+//!    hence f ← (1 − λ) f + λ max(f, W′) with λ = exp(−k r / 2). Here
+//!    W′ = Σ m² / (1 − m / n) / n is the design effect of fully correlated clusters, and r,
+//!    the mean of min(1, (m − 1) / (W − 1)) weighted by E² with W = Σ m² / n, discounts
+//!    clusters that are too small to show it. Likewise g ← (1 − λ) g + λ with
+//!    λ = exp(−k / 8).
+//! 2. *The score statistic* of Tango 1998 for matched pairs, with u = w / n in place of
 //!    1 / n: z(δ) = (D − δ) / √(u (2 q + δ (1 − δ))), where q ≥ 0 solves
-//!    2 q² + (δ (2 − D) − a) q − p δ (1 − δ) = 0 with p = (a − D) / 2 (for δ ≥ 0; below
-//!    that both strategies change places). The variance is that which the hypothesis
-//!    δ implies, so that it stays positive without any disagreement, and its skew is
-//!    that of rare events. A quarter of a disagreement, u / 4, is taken off |D − δ|, for
-//!    the statistic moves in steps. In one-sided tests, where skew doesn't cancel, and
-//!    where clusters are lumpier than u, with b = Σ |E|³ / (n Σ E²) above it, so is b − u:
-//!    lumps shift the mean by (1 + 2 z²) b / 6 against its standard error (Johnson 1978),
-//!    which is b at the 5 % of one side, and u is what the variance above accounts for.
-//! 3. *The interval* holds all δ with |z(δ)| below the quantile of Student's t with
-//!    n² / Σ m² − 1 degrees of freedom, the effective number of clusters less one, at
+//!    2 q² + (δ (2 − D) − a) q − p δ (1 − δ) = 0 with p = (a − D) / 2 (for δ ≥ 0; for
+//!    δ < 0 the strategies are exchanged). The variance is the one that the hypothesis δ
+//!    implies, so it is positive even without any disagreement, and its skew is that of
+//!    rare events. A quarter of a disagreement, u / 4, is subtracted from |D − δ| as a
+//!    continuity correction. One-sided tests, in which skew doesn't cancel, also subtract
+//!    b − u if b = Σ |E|³ / (n Σ E²), the size of lumps, is above u: lumps shift the mean by
+//!    (1 + 2 z²) b / 6 against its standard error (Johnson 1978), which is b at a one-sided
+//!    5 %, and the variance above accounts for u.
+//! 3. *The interval* contains all δ with |z(δ)| below the quantile of Student's t with
+//!    n² / Σ m² − 1 degrees of freedom, the effective number of clusters minus one, at
 //!    least 1. One-sided tests take the tail of z(δ) with b; their bounds lie within
-//!    ±margin exactly where both reject.
+//!    ±margin exactly if both reject.
 //!
-//! Where D = 0 the half-width is about √((t · SE)² + (t² u)²): the ordinary one where many
-//! disagree, t² u ≈ 3.9 / n without any.
+//! For D = 0 the half-width is about √((t · SE)² + (t² u)²): the ordinary one if many disagree,
+//! t² u ≈ 3.9 / n if none does.
 //!
-//! **Means** of values in 0..1 have Wilson's interval with the same u and t, and half of a
-//! step instead of a quarter; a is then the mean itself.
+//! **Means** of values in 0..1 have Wilson's interval with the same u and t, and half of a step
+//! instead of a quarter; a is then the mean itself.
 //!
-//! **Limits.** Rare differences ten times as large as the usual ones go unseen on few
-//! images: with 9 % of such ones among ten disagreements the interval covered 81 to 88 %
-//! in simulation. Neither 0/1 scores nor VQA accuracies nor means of a few seeds are like
-//! that. Where a few images hold most of the questions (five of 100 with 30 each), a
-//! one-sided difference at the margin passed for equivalent in up to 11 %.
+//! **Limits.** Rare differences ten times as large as the usual ones may not be observed on few
+//! images: with 9 % of such differences among ten disagreements, the interval covered 81 to 88 %
+//! in simulation. 0/1 scores, VQA accuracies and means of a few seeds have no such differences.
+//! If a few images have most of the questions (five of 100 with 30 each), a one-sided difference
+//! at the margin was accepted as equivalent in up to 11 %.
 //!
-//! Sources: Tango, "Equivalence test and confidence interval for the difference in
-//! proportions for the paired-sample design", Statistics in Medicine 17, 1998; Rao &
-//! Scott, "A simple method for the analysis of clustered binary data", Biometrics 48,
-//! 1992; Johnson, "Modified t tests and confidence intervals for asymmetrical
-//! populations", JASA 73, 1978; Wilson 1927. For effective counts in clustered matched pairs: Yang, Sun & Hardin,
-//! Statistics in Medicine 31, 2012. The shrinkage, the extension to fractional scores and
-//! the quarter are our own, held by simulation.
+//! Sources: Tango, "Equivalence test and confidence interval for the difference in proportions
+//! for the paired-sample design", Statistics in Medicine 17, 1998; Rao & Scott, "A simple method
+//! for the analysis of clustered binary data", Biometrics 48, 1992; Johnson, "Modified t tests
+//! and confidence intervals for asymmetrical populations", JASA 73, 1978; Wilson 1927. For
+//! effective counts in clustered matched pairs: Yang, Sun & Hardin, Statistics in Medicine
+//! 31, 2012. The shrinkage, the extension to fractional scores and the quarter step are our own,
+//! validated by simulation.
 
 use super::clusters::Clusters;
 use super::distribution::{student_t_quantile, student_t_tail};
 use super::error::{StatsError, check_finite, check_len, check_open_unit};
 use super::intervals::Interval;
 
-/// Clusters by which the pull of the design effect to its worst case has fallen to 1/e.
+/// Number of clusters at which the shrinkage of the design effect to its worst case has fallen to
+/// 1/e.
 const CLUSTERS_FOR_EFFECT: f64 = 2.0;
-/// The same of the size of a disagreement.
+/// The same for the size of a disagreement.
 const CLUSTERS_FOR_SIZE: f64 = 8.0;
-/// Fourth power of the deviation of a cluster that is as good as none.
+/// Fourth power of a cluster's deviation that is negligible.
 const AS_GOOD_AS_NONE: f64 = 1e-8;
-/// Share of one disagreement that is taken off every distance.
+/// Fraction of one disagreement that is subtracted from every distance.
 const CONTINUITY: f64 = 0.25;
-/// The same of means, whose lower end has to allow for a single rare answer: half of one.
+/// The same for means, whose lower end must allow for a single rare answer: half of one.
 const CONTINUITY_OF_MEANS: f64 = 0.5;
-/// How far rounding may carry a score beyond its range.
+/// How far rounding may move a score beyond its range.
 const ROUNDING: f64 = 1e-9;
-/// Halvings of a range of 2 at most, until doubles can't tell its ends apart.
+/// Number of bisections of a range of at most 2, until its ends are adjacent doubles.
 const HALVINGS: usize = 60;
 
-/// What the interval and the tests of a paired difference depend on.
+/// The quantities that determine the interval and the tests of a paired difference.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ClusteredDifference {
     /// D, mean(a) − mean(b).
     pub difference: f64,
-    /// a, the mean size of a difference; the share of discordant pairs for 0/1 scores.
+    /// a, the mean absolute difference; the fraction of discordant pairs for 0/1 scores.
     pub disagreement: f64,
-    /// u, by how much one disagreement more may move the mean: 1 / n for independent 0/1
+    /// u, by how much one additional disagreement may move the mean: 1 / n for independent 0/1
     /// scores.
     pub step: f64,
-    /// By how much the clusters that carry the spread move the mean, each by itself; above
-    /// `step` where answers of one cluster go together more than the design effect says.
+    /// By how much each of the clusters that carry the spread moves the mean; above `step` if
+    /// answers within a cluster are more correlated than the design effect implies.
     pub lump: f64,
-    /// Of Student's t: the effective number of clusters less one.
+    /// Degrees of freedom of Student's t: the effective number of clusters minus one.
     pub degrees_of_freedom: f64,
 }
 
 impl ClusteredDifference {
-    /// Of `[samples]` differences between −1 and 1.
+    /// Computes them from `[samples]` differences between −1 and 1.
     ///
     /// # Errors
     /// Different lengths, a difference beyond −1..1, fewer than two clusters, NaN.
@@ -129,8 +131,8 @@ impl ClusteredDifference {
         two_sided.ends(confidence)
     }
 
-    /// The lower and the upper bound of the difference, each at level `alpha` by itself:
-    /// they lie within ±margin exactly where both one-sided tests reject.
+    /// The lower and the upper bound of the difference, each at level `alpha` separately: they
+    /// lie within ±margin exactly if both one-sided tests reject.
     ///
     /// # Errors
     /// An alpha outside 0..½.
@@ -164,14 +166,14 @@ impl ClusteredDifference {
         self.mirrored().p_at_least(-value)
     }
 
-    /// Standard error that the interval rests on where the true difference is the observed one.
+    /// The standard error used by the interval if the true difference is the observed one.
     pub fn standard_error(&self) -> f64 {
         (self.step * (self.disagreement - self.difference * self.difference))
             .max(0.0)
             .sqrt()
     }
 
-    /// a and b in each other's place.
+    /// The same with a and b exchanged.
     fn mirrored(&self) -> Self {
         ClusteredDifference {
             difference: -self.difference,
@@ -192,7 +194,7 @@ impl ClusteredDifference {
         (self.difference + outside).min(1.0)
     }
 
-    /// z(δ): above 0 where the observed difference is above `delta`.
+    /// z(δ): above 0 if the observed difference is above `delta`.
     fn statistic(&self, delta: f64) -> f64 {
         let distance = self.difference - delta;
         let correction = CONTINUITY * self.step + (self.lump - self.step).max(0.0);
@@ -200,7 +202,7 @@ impl ClusteredDifference {
         if reduced == 0.0 {
             return 0.0;
         }
-        // No variance at ±1 and beyond: an impossible difference is infinitely far.
+        // The variance is zero at ±1 and beyond: an impossible difference is infinitely far.
         (reduced / self.variance(delta).sqrt()).copysign(distance)
     }
 
@@ -214,7 +216,7 @@ impl ClusteredDifference {
         let linear = delta * (2.0 - self.difference) - self.disagreement;
         let product = of_b_alone * spread;
         let root = (linear * linear + 8.0 * product).sqrt();
-        // The form without cancellation.
+        // The form of the root without cancellation.
         let q = if linear > 0.0 {
             2.0 * product / (linear + root)
         } else {
@@ -224,8 +226,8 @@ impl ClusteredDifference {
     }
 }
 
-/// Interval of the mean of `[samples]` values between 0 and 1 that come in clusters:
-/// Wilson's, with the effective number of samples.
+/// Interval of the mean of `[samples]` clustered values between 0 and 1: Wilson's, with the
+/// effective number of samples.
 ///
 /// # Errors
 /// Different lengths, a value beyond 0..1, fewer than two clusters, NaN, a confidence
@@ -248,7 +250,7 @@ pub fn clustered_score_interval(
     })
 }
 
-/// The larger π with (p − π)² = t² u π (1 − π), half a step added to p.
+/// The larger π with (p − π)² = t² u π (1 − π), with half a step added to p.
 fn upper_end_of_mean(mean: f64, step: f64, quantile: f64) -> f64 {
     let p = mean + CONTINUITY_OF_MEANS * step;
     if p >= 1.0 {
@@ -262,7 +264,7 @@ fn upper_end_of_mean(mean: f64, step: f64, quantile: f64) -> f64 {
     ((p + 0.5 * square + root) / (1.0 + square)).min(1.0)
 }
 
-/// How the values of clusters spread around their mean.
+/// Spread of the clusters' values around their mean.
 struct Spread {
     mean: f64,
     /// u = w / n.
@@ -273,7 +275,7 @@ struct Spread {
 }
 
 impl Spread {
-    /// `size` is a, the mean size of the values.
+    /// Computes the spread; `size` is a, the mean absolute value.
     fn new(values: &[f64], clusters: &Clusters, size: f64) -> Result<Self, StatsError> {
         check_len("values", values.len(), clusters.num_samples())?;
         super::clustered::check_num_clusters(clusters)?;
@@ -315,7 +317,7 @@ impl Spread {
     }
 }
 
-/// 0 of nothing.
+/// `part / whole`; 0 unless `whole` is positive.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

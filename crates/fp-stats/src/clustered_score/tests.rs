@@ -8,7 +8,7 @@ fn difference(values: &[f64], labels: &[usize]) -> ClusteredDifference {
     ClusteredDifference::new(values, &Clusters::new(labels).unwrap()).unwrap()
 }
 
-/// `n` samples on images of their own, the first `b` + 1, the next `c` − 1.
+/// `n` samples, each on its own image, the first `b` of which are + 1 and the next `c` − 1.
 fn singles(n: usize, b: usize, c: usize) -> ClusteredDifference {
     let values: Vec<f64> = (0..n)
         .map(|i| f64::from(u8::from(i < b)) - f64::from(u8::from((b..b + c).contains(&i))))
@@ -16,7 +16,7 @@ fn singles(n: usize, b: usize, c: usize) -> ClusteredDifference {
     difference(&values, &(0..n).collect::<Vec<_>>())
 }
 
-/// The formulas of the module's head the plain way, each sum by itself.
+/// The formulas of the module's documentation in naive form, with each sum computed separately.
 mod naive {
     #[derive(Clone, Copy)]
     pub(super) struct Naive {
@@ -93,14 +93,14 @@ mod naive {
 
 #[test]
 fn no_disagreement_bounds_the_difference_by_the_number_of_images() {
-    // By binomial theory none of 399 excludes 0.92 points at 97.5 % on either side.
+    // By binomial theory, 0 of 399 excludes 0.92 points at 97.5 % on either side.
     let interval = singles(399, 0, 0).interval(0.95).unwrap();
     assert_eq!(interval.low, -interval.high);
     assert!((0.0092..0.0115).contains(&interval.high), "{interval:?}");
-    // None of 12: 26 points.
+    // 0 of 12: 26 points.
     let few = singles(12, 0, 0).interval(0.95).unwrap();
     assert!((0.26..0.40).contains(&few.high), "{few:?}");
-    // Six questions to an image may all be one.
+    // Six questions per image may be fully correlated.
     let labels: Vec<usize> = (0..399 * 6).map(|i| i / 6).collect();
     let clustered = difference(&[0.0; 399 * 6], &labels).interval(0.95).unwrap();
     assert!(
@@ -111,14 +111,14 @@ fn no_disagreement_bounds_the_difference_by_the_number_of_images() {
 
 #[test]
 fn tango_by_hand() {
-    // 0/1 scores on images of their own: w = n / (n − 1), nearly Tango's own statistic.
+    // 0/1 scores, each on its own image: w = n / (n − 1), nearly Tango's own statistic.
     let ours = singles(1000, 30, 10);
     assert!((ours.step - 1.0 / 999.0).abs() < 1e-6, "{ours:?}");
-    // δ = 0: q = a / 2, so the variance is u · a: McNemar's, a quarter taken off.
+    // δ = 0: q = a / 2, so the variance is u · a, McNemar's; a quarter is subtracted.
     let z = ours.statistic(0.0);
     let expected = (0.02 - ours.step / 4.0) / (ours.step * 0.04).sqrt();
     assert!((z - expected).abs() < 1e-12, "{z} {expected}");
-    // δ = 0.02, the observed one: within a quarter, no distance at all.
+    // δ = 0.02, the observed difference: within a quarter, so the distance is zero.
     assert_eq!(ours.statistic(0.02), 0.0);
 }
 
@@ -173,7 +173,7 @@ fn means_have_wilsons_interval() {
     let flipped: Vec<f64> = values.iter().map(|value| 1.0 - value).collect();
     let flipped = clustered_score_interval(&flipped, &clusters, 0.95).unwrap();
     assert!((flipped.low + ours.high - 1.0).abs() < 1e-12);
-    // None and all: one end is exact, the other isn't.
+    // None and all: one end is exact, the other is not.
     for value in [0.0, 1.0] {
         let ends = clustered_score_interval(&[value; 4000], &clusters, 0.95).unwrap();
         assert!(
@@ -236,18 +236,18 @@ proptest! {
         let interval = ours.interval(0.95).unwrap();
         prop_assert!(-1.0 <= interval.low && interval.high <= 1.0);
         prop_assert!(interval.low < interval.high && interval.contains(ours.difference));
-        // a and b in each other's place mirror it, to the bit.
+        // Exchanging a and b mirrors the result, bit for bit.
         let negative: Vec<f64> = values.iter().map(|value| -value).collect();
         let mirrored = difference(&negative, &labels).interval(0.95).unwrap();
         prop_assert_eq!((mirrored.low, mirrored.high), (-interval.high, -interval.low));
-        // Neither names nor order matter.
+        // Neither labels nor order matter.
         let turn = shift % values.len();
         let turned: Vec<f64> = values[turn..].iter().chain(&values[..turn]).copied().collect();
         let names: Vec<usize> = labels[turn..].iter().chain(&labels[..turn]).map(|l| 99 - l).collect();
         let again = difference(&turned, &names).interval(0.95).unwrap();
         prop_assert!((again.low - interval.low).abs() < 1e-9);
         prop_assert!((again.high - interval.high).abs() < 1e-9);
-        // A smaller difference is always the less probable the farther it is.
+        // z(δ) decreases in δ.
         let mut last = f64::INFINITY;
         for step in -20..=20 {
             let z = ours.statistic(f64::from(step) / 20.0);

@@ -1,4 +1,4 @@
-//! The points that are simulated.
+//! The simulated points.
 
 use serde::Serialize;
 
@@ -7,22 +7,22 @@ use crate::clusters::Clusters;
 use crate::error::StatsError;
 use crate::random::Random;
 
-/// What is scored.
+/// Kind of scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scores {
     /// Differences of 0/1 scores.
     Binary,
-    /// Differences of VQA accuracies: 0.3, 0.4, 0.6, 0.7 or 1 where answers disagree.
+    /// Differences of VQA accuracies: 0.3, 0.4, 0.6, 0.7 or 1 if answers disagree.
     Vqa,
-    /// Differences of a 0/1 score and the mean of three: thirds.
+    /// Differences of a 0/1 score and a mean of three such scores: thirds.
     Thirds,
     /// The mean of 0/1 scores.
     Means,
 }
 
 impl Scores {
-    /// As it stands in tables.
+    /// Name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Scores::Binary => "0/1",
@@ -32,7 +32,7 @@ impl Scores {
         }
     }
 
-    /// The size of a difference, by its probability in tenths.
+    /// The sizes of a difference with their probabilities in tenths.
     const fn magnitudes(self) -> &'static [(f64, usize)] {
         match self {
             Scores::Binary | Scores::Means => &[(1.0, 10)],
@@ -42,18 +42,18 @@ impl Scores {
     }
 }
 
-/// Questions on an image.
+/// Numbers of questions per image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sizes {
-    /// The same number on all.
+    /// The same number for all images.
     Equal(usize),
-    /// 1 to 20, each ten-fold part of the range as often.
+    /// 1 to 20, uniform on a logarithmic scale.
     Unequal,
 }
 
 impl Sizes {
-    /// As it stands in tables.
+    /// Name in tables.
     pub fn name(self) -> String {
         match self {
             Sizes::Equal(size) => size.to_string(),
@@ -61,7 +61,7 @@ impl Sizes {
         }
     }
 
-    /// `[samples]`, the image of each.
+    /// `[samples]`, the image of each sample.
     pub(super) fn labels(self, num_clusters: usize) -> Vec<usize> {
         let last = num_clusters.saturating_sub(1).max(1) as f64;
         let size = |cluster: usize| match self {
@@ -117,7 +117,7 @@ impl Scenario {
         clusters.of_samples().iter().map(draw).collect()
     }
 
-    /// Images that hold a value unlike the usual one.
+    /// Number of images with a value that differs from the usual one.
     pub(super) fn num_disagreeing(
         &self,
         values: &[f64],
@@ -136,13 +136,13 @@ impl Scenario {
     }
 }
 
-/// A number from 0 to 1, 1 excluded.
+/// A number from 0 to 1, excluding 1.
 fn unit(random: &mut Random) -> f64 {
     (random.bits() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 const DISCORDANCE: [f64; 6] = [0.001, 0.004, 0.01, 0.03, 0.1, 0.2];
-/// Share of disagreements that favour a.
+/// Fraction of disagreements that favour a.
 const BALANCES: [f64; 3] = [0.5, 0.75, 1.0];
 const CLUSTERS: [usize; 4] = [12, 40, 100, 400];
 

@@ -1,10 +1,10 @@
-//! What intervals and tests hold, by simulation: how often an interval covers the true
-//! value, how often a difference at the margin passes for equivalent, and how often a
-//! family without any difference yields a "better".
+//! Simulates the error rates of intervals and tests: how often an interval covers the true value,
+//! how often a difference at the margin is accepted as equivalent, and how often a family without
+//! any difference yields a "better".
 //!
-//! Answers of one image are drawn from Pólya's urn: each is with probability
-//! (1 − ρ) / (1 − ρ + ρ i) a new draw and else a copy of one of the i before it, which
-//! gives any two of them the correlation ρ (the Dirichlet-multinomial distribution).
+//! Answers for one image are drawn from a Pólya urn: with probability (1 − ρ) / (1 − ρ + ρ i) an
+//! answer is a new draw, otherwise a copy of one of the i answers before it, so that any two of
+//! them have correlation ρ (the Dirichlet-multinomial distribution).
 
 mod grid;
 
@@ -22,50 +22,50 @@ use super::holm::holm;
 use super::permutation::{PermutationOptions, sign_flip_test};
 use super::random::{Random, Stream};
 
-/// Level of the tests, and what the intervals leave out.
+/// Level of the tests, and one minus the confidence of the intervals.
 const ALPHA: f64 = 0.05;
-/// Clusters with a disagreement from which on an interval must not be too wide.
+/// Number of clusters with a disagreement from which on an interval must not be too wide.
 pub const MANY_DISAGREE: f64 = 30.0;
-/// Least coverage, of intervals that claim 95 %.
+/// Minimum coverage of intervals with confidence 95 %.
 pub const MIN_COVERAGE: f64 = 0.93;
-/// Largest coverage where [`MANY_DISAGREE`].
+/// Maximum coverage from [`MANY_DISAGREE`] clusters on.
 pub const MAX_COVERAGE: f64 = 0.975;
-/// Largest share of false claims.
+/// Maximum fraction of false claims.
 pub const MAX_FALSE: f64 = 0.05;
 
 /// One point of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Scenario {
-    /// What is scored.
+    /// Kind of scores.
     pub scores: Scores,
-    /// Images.
+    /// Number of images.
     pub num_clusters: usize,
-    /// Questions on an image.
+    /// Numbers of questions per image.
     pub sizes: Sizes,
-    /// Probability of +1: only a is right; of a mean, that an answer is right.
+    /// Probability of +1: only a is right; for a mean, that an answer is right.
     pub plus: f64,
     /// Probability of −1: only b is right.
     pub minus: f64,
-    /// Correlation of two answers about one image.
+    /// Correlation of two answers for one image.
     pub correlation: f64,
 }
 
-/// How much is simulated.
+/// Size of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Effort {
     /// Datasets per point.
     pub num_runs: usize,
-    /// Those of them on which the cluster bootstrap is computed too.
+    /// Number of these datasets for which the cluster bootstrap is computed too.
     pub num_bootstrapped: usize,
-    /// Families of tests without any difference, at balanced points.
+    /// Number of families of tests without any difference, at balanced points.
     pub num_families: usize,
-    /// Tests in each.
+    /// Number of tests in each family.
     pub family_size: usize,
-    /// Seed of everything.
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
-/// What was found at one point; shares from 0 to 1.
+/// Results at one point; rates are from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Found {
     /// The point.
@@ -73,8 +73,8 @@ pub struct Found {
     pub scenario: Scenario,
     /// The true mean.
     pub truth: f64,
-    /// Mean number of images with a disagreement; of a mean, with an answer unlike the
-    /// more frequent one.
+    /// Mean number of images with a disagreement; for a mean, with an answer that differs from
+    /// the more frequent one.
     pub disagreeing: f64,
     /// Coverage of the clustered score interval.
     pub coverage: f64,
@@ -84,18 +84,17 @@ pub struct Found {
     pub coverage_t: f64,
     /// Coverage of the cluster bootstrap's percentiles.
     pub coverage_bootstrap: f64,
-    /// How often a difference exactly at the margin passed for equivalent; none where the
+    /// How often a difference exactly at the margin was accepted as equivalent; `None` if the
     /// true difference is 0.
     pub false_equivalent: Option<f64>,
-    /// How often a family held a false "better" or "worse"; none where there is a
-    /// difference.
+    /// How often a family had a false "better" or "worse"; `None` if there is a difference.
     pub false_better: Option<f64>,
 }
 
 impl Found {
-    /// The demands that the point misses. False claims may exceed their bound by three
-    /// standard errors of the simulation: at the margin 5 % is where a good test stands,
-    /// and the largest of hundreds lies that far above by chance.
+    /// The requirements that the point misses. False claims may exceed their bound by three
+    /// standard errors of the simulation: at the margin the rate of a good test is 5 %, and the
+    /// largest of hundreds of points exceeds it by that much by chance.
     pub fn missed(&self, effort: &Effort) -> Vec<String> {
         let mut missed = Vec::new();
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
@@ -118,7 +117,7 @@ impl Found {
     }
 }
 
-/// Simulates one point. `index` tells its random numbers from those of others.
+/// Simulates one point. `index` selects its stream of random numbers.
 ///
 /// # Errors
 /// A scenario with fewer than two images, or too small an effort.
@@ -168,7 +167,7 @@ pub fn simulate(scenario: &Scenario, index: usize, effort: &Effort) -> Result<Fo
                 ..BootstrapOptions::default()
             };
             let drawn = bootstrap_mean(&values, &clusters, &options)?;
-            // What was printed where all draws are alike: the point itself.
+            // If all draws are equal, the interval is that single point.
             let ends = drawn.interval.map_or((centre, centre), |i| (i.low, i.high));
             tally.by_bootstrap += holds(ends.0, ends.1);
         }
@@ -202,8 +201,8 @@ struct Tally {
     equivalent: usize,
 }
 
-/// Share of families in which any test says "better" or "worse": adjusted p below α and
-/// an interval on one side, as studies have it.
+/// Fraction of families in which any test yields "better" or "worse": adjusted p below α and an
+/// interval on one side of 0, as in studies.
 fn false_better(
     scenario: &Scenario,
     clusters: &Clusters,
@@ -245,7 +244,7 @@ mod tests {
     fn a_part_of_the_grid_holds() {
         for (index, scenario) in quick_grid().iter().enumerate() {
             let found = simulate(scenario, index, &QUICK).unwrap();
-            // Three standard errors of 400 datasets beside the demands.
+            // The requirements with a tolerance of three standard errors for 400 datasets.
             assert!(found.coverage > MIN_COVERAGE - 0.037, "{found:?}");
             if found.disagreeing >= MANY_DISAGREE {
                 assert!(found.coverage < MAX_COVERAGE + 0.015, "{found:?}");

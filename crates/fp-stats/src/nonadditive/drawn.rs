@@ -1,9 +1,9 @@
-//! Several figures of many sets of answers at once: what is drawn is drawn once for all.
+//! Several figures of many sets of answers: images are drawn once for all of them.
 //!
-//! [`super::compare_statistic`] draws images anew for each pair. Where a hundred cells are
-//! held against the same few, each set's figures in every draw are wanted over and over:
-//! here a set meets each draw once, whatever it is compared with, and all of its figures
-//! share the sums. The results are those of `compare_statistic`, bit for bit.
+//! [`super::compare_statistic`] draws images again for each pair. If a hundred cells are compared
+//! with the same few, each set's figures in every draw are needed repeatedly. Here each set is
+//! evaluated once per draw, for all comparisons, and all of its figures share the sums. The
+//! results equal those of `compare_statistic` bit for bit.
 
 use super::{ClusterTotals, StatisticComparison, add_scaled, compare_statistic, interval_kind};
 use crate::bootstrap::{Bootstrap, IntervalMethod, check_options, summarise};
@@ -12,14 +12,14 @@ use crate::error::{StatsError, check_finite, check_len};
 use crate::permutation::label_swap_tests;
 use crate::random::{Random, Stream};
 
-/// Draws that are summed side by side.
+/// Number of draws that are summed together.
 const BLOCK: usize = 128;
 
-/// Gets `[width]`, the totals over images, and fills in `[count]`, all of them none before;
-/// none where a figure is undefined.
+/// Gets the totals over images, `[width]`, and writes the figures, `[count]`, which are initially
+/// `None` and stay so if undefined.
 type Fill<'a> = dyn Fn(&[f64], &mut [Option<f64>]) + Sync + 'a;
 
-/// Figures that follow from totals.
+/// Figures that are functions of totals.
 #[derive(Clone, Copy)]
 pub struct Statistics<'a> {
     count: usize,
@@ -27,13 +27,13 @@ pub struct Statistics<'a> {
 }
 
 impl<'a> Statistics<'a> {
-    /// `count` figures; `fill` gets `[width]`, the totals over images, and fills in
-    /// `[count]`, all of them none before, where a figure is defined.
+    /// `count` figures; `fill` gets the totals over images, `[width]`, and writes the defined
+    /// figures, `[count]`, all of which are initially `None`.
     pub fn new(count: usize, fill: &'a Fill<'a>) -> Statistics<'a> {
         Statistics { count, fill }
     }
 
-    /// Every figure, none where it is undefined or infinite.
+    /// Computes every figure; `None` if it is undefined or infinite.
     fn defined(&self, totals: &[f64], found: &mut [Option<f64>]) {
         found.fill(None);
         (self.fill)(totals, found);
@@ -43,18 +43,18 @@ impl<'a> Statistics<'a> {
     }
 }
 
-/// One set of totals with its figures on the data and in every draw.
+/// One set of totals, with its figures on the data and in every draw.
 #[derive(Debug, Clone)]
 pub struct DrawnTotals<'a> {
     totals: &'a ClusterTotals,
     sums: Vec<f64>,
     /// `[figures]`.
     observed: Vec<Option<f64>>,
-    /// `[figures, draws]`; NaN where a figure is undefined.
+    /// `[figures, draws]`; NaN if a figure is undefined.
     draws: Vec<f64>,
 }
 
-/// Draws images once and computes the figures of every set in every draw. Sets have the
+/// Draws images once and computes the figures of every set in every draw. All sets must have the
 /// same images in the same order.
 ///
 /// # Errors
@@ -91,7 +91,7 @@ pub fn draw_statistics<'a>(
     }
     let entries: Vec<Vec<Entry>> = sets.iter().map(|set| entries(set)).collect();
     let mut random = Random::new(options.seed, Stream::Bootstrap);
-    // How often each image was drawn, `[clusters, BLOCK]`.
+    // Number of times that each image was drawn, `[clusters, BLOCK]`.
     let mut counts = vec![0.0_f64; num_clusters * BLOCK];
     let mut sums = vec![0.0_f64; width * BLOCK];
     let mut totals = vec![0.0_f64; width];
@@ -127,7 +127,7 @@ pub fn draw_statistics<'a>(
     Ok(drawn)
 }
 
-/// A figure of a cluster that isn't 0: most are, as an image is of one task.
+/// A nonzero total of a cluster: most are zero, since an image belongs to one task.
 struct Entry {
     cluster: usize,
     column: usize,
@@ -148,12 +148,12 @@ fn entries(totals: &ClusterTotals) -> Vec<Entry> {
 }
 
 impl DrawnTotals<'_> {
-    /// Compares every figure with that of `other`, as [`compare_statistic`] does, in the
-    /// order of `statistics`. Both were drawn with these options and statistics.
+    /// Compares every figure with that of `other`, as [`compare_statistic`] does, in the order of
+    /// `statistics`. Both must have been drawn with these options and statistics.
     ///
     /// # Errors
-    /// Sets of different shapes, no permutations. A figure that is undefined on the data or
-    /// in more than half of the draws is an error of its own.
+    /// Sets of different shapes, or no permutations. For a figure that is undefined on the data
+    /// or in more than half of the draws, its own result is an error.
     pub fn compare(
         &self,
         other: &DrawnTotals<'_>,
@@ -167,7 +167,7 @@ impl DrawnTotals<'_> {
         let expected = statistics.count * options.num_draws;
         check_len("draws", self.draws.len(), expected)?;
         if options.interval_method == IntervalMethod::Bca {
-            // Needs every figure without every image, which isn't kept.
+            // Needs the figures without each image, which are not stored.
             let figures = 0..statistics.count;
             return Ok(figures
                 .map(|figure| compare_statistic(a, b, options, |t| one(statistics, figure, t)))
@@ -250,7 +250,7 @@ fn one(statistics: &Statistics<'_>, figure: usize, totals: &[f64]) -> Option<f64
     found[figure]
 }
 
-/// What makes b's row of a's: the columns in which they differ.
+/// The columns in which b's row differs from a's, with the changes.
 fn changes(a: &[f64], b: &[f64]) -> Vec<(usize, f64)> {
     let columns = a.iter().zip(b).enumerate();
     columns
@@ -265,7 +265,7 @@ mod tests {
 
     use super::*;
 
-    /// Two shares, the second over a column that some draws lack.
+    /// Two fractions, the second over a column that is zero in some draws.
     fn shares(totals: &[f64], found: &mut [Option<f64>]) {
         for (place, found) in found.iter_mut().enumerate() {
             let (part, whole) = (totals[2 * place], totals[2 * place + 1]);
@@ -289,7 +289,7 @@ mod tests {
         ) {
             let mut sets = vec![ClusterTotals::zeros(rows.len(), 4).unwrap(); 3];
             for (cluster, &(a, b, rare, c, d)) in rows.iter().enumerate() {
-                // Some images are of the first share alone, few of the second.
+                // All images count in the first fraction, few in the second.
                 for (set, right) in sets.iter_mut().zip([a, b, c]) {
                     let row = [f64::from(right.min(d)), f64::from(d), f64::from(right % 2 * rare),
                         f64::from(rare)];
@@ -329,7 +329,7 @@ mod tests {
         let of_a = draw_statistics(&[&a], &options, &SHARES).unwrap();
         let of_b = draw_statistics(&[&b], &options, &SHARES).unwrap();
         assert!(of_a[0].compare(&of_b[0], &options, &SHARES).is_err());
-        // Nothing is counted: both shares are undefined, each by itself.
+        // Nothing is counted: both fractions are undefined, each with its own error.
         let same = of_a[0].compare(&of_a[0], &options, &SHARES).unwrap();
         assert_eq!(same, vec![Err(StatsError::UndefinedStatistic); 2]);
     }

@@ -1,10 +1,9 @@
-//! Comparison of figures that are no mean over questions: F1, the MME score, circular
+//! Comparison of figures that are not a mean over questions: F1, the MME score, circular
 //! accuracy, means of relative scores.
 //!
-//! Such a figure is a function of totals that do add up over images: F1 of the counts
-//! of true positives, false positives and false negatives, the MME score of right
-//! questions, right images and the numbers of both per task. A draw of images then
-//! needs the totals alone.
+//! Such a figure is a function of totals that are additive over images: F1 of the counts of true
+//! positives, false positives and false negatives, the MME score of correct questions, correct
+//! images and the numbers of both per task. A draw of images then needs only the totals.
 
 mod drawn;
 
@@ -16,12 +15,12 @@ use super::error::{StatsError, check_finite, check_len};
 use super::intervals::{Interval, IntervalKind};
 use super::permutation::{PermutationMethod, label_swap_test};
 
-/// Clusters in which a and b differ from which on a bootstrap interval is given: with
-/// 20 the percentiles of a count that is as good as Poisson's still cover 93 %, with fewer
-/// they fall off fast.
+/// Number of clusters in which a and b differ that a bootstrap interval requires: with 20 the
+/// percentiles of an approximately Poisson count still cover 93 %, with fewer their coverage
+/// decreases quickly.
 pub const MIN_DIFFERING: usize = 20;
 
-/// What adds up over clusters: `[clusters, width]`, row-major.
+/// Quantities that are additive over clusters: `[clusters, width]`, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterTotals {
     width: usize,
@@ -29,10 +28,10 @@ pub struct ClusterTotals {
 }
 
 impl ClusterTotals {
-    /// Totals of `num_clusters` clusters, `width` figures each, all 0.
+    /// Zero totals of `num_clusters` clusters, `width` quantities each.
     ///
     /// # Errors
-    /// No clusters or no figures.
+    /// No clusters, or no quantities.
     pub fn zeros(num_clusters: usize, width: usize) -> Result<Self, StatsError> {
         if num_clusters == 0 || width == 0 {
             return Err(StatsError::Empty {
@@ -50,21 +49,21 @@ impl ClusterTotals {
         self.values.len() / self.width
     }
 
-    /// `[width]`, the figures of one cluster.
+    /// `[width]`, the totals of one cluster.
     pub fn row(&self, cluster: usize) -> &[f64] {
         &self.values[cluster * self.width..][..self.width]
     }
 
-    /// `[width]`, the figures of one cluster, to add to.
+    /// `[width]`, the totals of one cluster, mutable.
     pub fn row_mut(&mut self, cluster: usize) -> &mut [f64] {
         &mut self.values[cluster * self.width..][..self.width]
     }
 }
 
-/// a against b by a figure that is no mean.
+/// Comparison of a and b by a figure that is not a mean.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StatisticComparison {
-    /// Images.
+    /// Number of images.
     pub num_clusters: usize,
     /// The figure of a.
     pub value_a: f64,
@@ -74,26 +73,26 @@ pub struct StatisticComparison {
     pub difference: f64,
     /// Standard deviation of the difference over draws.
     pub standard_error: f64,
-    /// Images whose totals differ.
+    /// Number of images whose totals differ.
     pub num_disagreeing: usize,
-    /// Cluster bootstrap interval of the difference; none where fewer than
-    /// [`MIN_DIFFERING`] images differ.
+    /// Cluster bootstrap interval of the difference; `None` if fewer than [`MIN_DIFFERING`]
+    /// images differ.
     pub interval: Option<Interval>,
-    /// How the interval came about.
+    /// Kind of the interval.
     pub interval_method: IntervalKind,
     /// Why there is no interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_interval: Option<NoInterval>,
-    /// Draws in which a figure had no value.
+    /// Number of draws in which a figure is undefined.
     pub num_undefined_draws: usize,
-    /// Two-sided p of swapping labels per image.
+    /// Two-sided p of the test that swaps labels per image.
     pub p: f64,
-    /// How `p` came about.
+    /// How `p` was computed.
     pub method: PermutationMethod,
 }
 
-/// Compares a figure of a with that of b; `statistic` gets `[width]`, the totals over
-/// images, and gives `None` where the figure is undefined.
+/// Compares a figure of a with that of b; `statistic` gets the totals over images, `[width]`, and
+/// returns `None` if the figure is undefined.
 ///
 /// # Errors
 /// Totals of different shapes, NaN, fewer than two clusters, too few draws, a figure
@@ -176,7 +175,7 @@ fn interval_kind(options: &CompareOptions) -> IntervalKind {
 }
 
 impl StatisticComparison {
-    /// With the interval of its draws, or why it has none.
+    /// Adds the interval of its draws, or the reason why there is none.
     fn with_interval(self, interval: Option<Interval>) -> StatisticComparison {
         let no_interval = if self.num_disagreeing < MIN_DIFFERING {
             Some(NoInterval::TooFewDiffer {
@@ -215,7 +214,7 @@ mod tests {
         totals
     }
 
-    /// a and b on `num_clusters` images of six questions, directly and by totals.
+    /// a and b on `num_clusters` images of six questions each, compared directly and by totals.
     fn both_ways(num_clusters: usize) -> (Vec<f64>, PairedComparison, StatisticComparison) {
         let n = 6 * num_clusters;
         let labels: Vec<usize> = (0..n).map(|i| i / 6).collect();
@@ -238,7 +237,7 @@ mod tests {
         let (_, direct, by_totals) = both_ways(10);
         assert!((by_totals.difference - direct.difference).abs() < 1e-15);
         assert_eq!((by_totals.p, by_totals.method), (direct.p, direct.method));
-        // Ten images are too few to draw from.
+        // Ten images are too few to bootstrap.
         assert_eq!(by_totals.interval, None);
 
         let (differences, direct, by_totals) = both_ways(30);
@@ -248,7 +247,8 @@ mod tests {
         let (interval, drawn) = (by_totals.interval.unwrap(), drawn.interval.unwrap());
         assert!((interval.low - drawn.low).abs() < 1e-12);
         assert!((interval.high - drawn.high).abs() < 1e-12);
-        // The one that means have takes no comfort from answers that cancel on an image.
+        // The interval of means is wider, since it does not trust answers that cancel on an
+        // image.
         assert!(direct.interval.low < interval.low && interval.high < direct.interval.high);
     }
 
@@ -270,7 +270,7 @@ mod tests {
         let result = compare_statistic(&a, &b, &CompareOptions::default(), f1).unwrap();
         assert!((result.value_a - 12.0 / 14.0).abs() < 1e-15);
         assert!((result.value_b - 8.0 / 14.0).abs() < 1e-15);
-        // Two informative images: both or none swapped is as extreme, one is not.
+        // Two informative images: swapping both or none is as extreme, swapping one is not.
         assert_eq!(
             (result.p, result.method),
             (0.5, PermutationMethod::ExactEnumeration)

@@ -1,18 +1,18 @@
-//! The distribution of a sum under all sign patterns, exactly.
+//! The exact distribution of a sum under all sign patterns.
 
 use std::collections::BTreeMap;
 
-/// Multiplications up to which the exact distribution is worth its time: some 20 ms.
+/// Maximum number of multiplications for the exact distribution: about 20 ms.
 const MAX_CONVOLUTION_WORK: f64 = 3e7;
 
-/// Probabilities below this share of the largest are left out of a distribution: they are
-/// far below what any p could show, and their products would be 0.
+/// Probabilities below this fraction of the largest are omitted from a distribution: they are far
+/// too small to affect any p, and their products would underflow.
 const SMALLEST_SHARE: f64 = 1e-300;
 
-/// Units of which sums of 0/1 scores, thirds and tenths are whole multiples.
+/// Units of which sums of 0/1 scores, thirds and tenths are integer multiples.
 const UNITS_PER_POINT: [f64; 4] = [1.0, 3.0, 10.0, 30.0];
 
-/// Share of all sign patterns whose total is at least `threshold` in absolute value.
+/// Fraction of all sign patterns whose total is at least `threshold` in absolute value.
 pub(super) fn enumerate(differences: &[f64], threshold: f64) -> f64 {
     fn count(rest: &[f64], total: f64, threshold: f64) -> u64 {
         match rest.split_first() {
@@ -24,16 +24,15 @@ pub(super) fn enumerate(differences: &[f64], threshold: f64) -> f64 {
     }
     match differences.split_first() {
         Some((first, rest)) if threshold > 0.0 => {
-            // Flipping every sign changes nothing, so the first stays.
+            // Flipping every sign changes nothing, so the first sign is fixed.
             count(rest, *first, threshold) as f64 / (1_u64 << rest.len()) as f64
         }
         _ => 1.0,
     }
 }
 
-/// The differences as whole numbers of a common unit: how many there are of each size, and
-/// their total. `None` if they are no such numbers, or if their distribution
-/// would take too long.
+/// The differences as integer multiples of a common unit: the count of each size, and their
+/// total. `None` if there is no such unit, or if the distribution would take too long.
 pub(super) fn whole_units(differences: &[f64]) -> Option<WholeUnits> {
     let in_units = |units_per_point: f64| {
         let mut units = WholeUnits::default();
@@ -41,7 +40,7 @@ pub(super) fn whole_units(differences: &[f64]) -> Option<WholeUnits> {
             let exact = difference * units_per_point;
             let rounded = exact.round();
             let is_whole = (exact - rounded).abs() <= 1e-9 * exact.abs().max(1.0);
-            // A distribution has a place for every number up to the largest.
+            // A distribution has an entry for every integer up to the largest.
             if !is_whole || rounded.abs() > MAX_CONVOLUTION_WORK {
                 return None;
             }
@@ -53,14 +52,14 @@ pub(super) fn whole_units(differences: &[f64]) -> Option<WholeUnits> {
     (units.work() <= MAX_CONVOLUTION_WORK).then_some(units)
 }
 
-/// Whole numbers other than 0 with any signs, counted by size.
+/// Nonzero integers with any signs, counted by size.
 #[derive(Debug, Default)]
 pub(super) struct WholeUnits {
     num_of_size: BTreeMap<u64, u64>,
     sum: i64,
 }
 
-/// Consecutive probabilities, the first of which is that of `first`.
+/// Consecutive probabilities, starting with that of `first`.
 struct Distribution {
     first: usize,
     probabilities: Vec<f64>,
@@ -74,7 +73,7 @@ impl WholeUnits {
         }
     }
 
-    /// Multiplications of [`tail`](Self::tail), at most.
+    /// Upper bound on the number of multiplications of [`tail`](Self::tail).
     fn work(&self) -> f64 {
         let (mut work, mut len, mut variance) = (0.0, 1.0, 0.0);
         let mut groups = self.by_support();
@@ -94,13 +93,13 @@ impl WholeUnits {
         groups
     }
 
-    /// P(|Σ ±d| ≥ |Σ d|), exactly but for rounding.
+    /// P(|Σ ±d| ≥ |Σ d|), exact up to rounding.
     ///
-    /// Σ ±d = 2S − Σ|d| with S the sum of those |d| whose sign came out positive. Of n
-    /// differences of one size the number of positive signs is binomial, so S is a sum of as
-    /// many independent terms as there are sizes, not differences. All but the most frequent
-    /// size are put together; of that one, the probability of a tail is enough: P(A + B ≥ t) =
-    /// Σ P(A = a) P(B ≥ t − a), which takes one multiplication per a.
+    /// Σ ±d = 2S − Σ|d| with S the sum of those |d| whose sign is positive. Among n differences
+    /// of one size the number of positive signs is binomial, so S is a sum of as many independent
+    /// terms as there are sizes, not differences. All but the most frequent size are convolved;
+    /// for that one, tail probabilities suffice: P(A + B ≥ t) = Σ P(A = a) P(B ≥ t − a), which
+    /// takes one multiplication per a.
     pub(super) fn tail(&self) -> f64 {
         let observed = self.sum.unsigned_abs();
         if observed == 0 {
@@ -126,7 +125,7 @@ impl WholeUnits {
         let needed = ((total + observed) / 2) as usize;
         let tails = last.upper_tails();
         let size = size as usize;
-        // From the tail inwards, so that small terms are not lost.
+        // Summed from the tail inwards, so that small terms are not lost.
         let tail: f64 = (rest.probabilities.iter().enumerate().rev())
             .map(|(at, probability)| {
                 let missing = needed.saturating_sub(rest.first + at).div_ceil(size);
@@ -134,14 +133,14 @@ impl WholeUnits {
                 probability * tails.get(from).copied().unwrap_or(0.0)
             })
             .sum();
-        // Never 0: every sign as observed is one of the patterns.
+        // Never 0: the observed signs are one of the patterns.
         (2.0 * tail).clamp(f64::MIN_POSITIVE, 1.0)
     }
 }
 
 impl Distribution {
-    /// Of the number of positive signs among `count`, from the middle outwards by the ratio of
-    /// neighbours, (n − k) / (k + 1).
+    /// Distribution of the number of positive signs among `count`, computed from the middle
+    /// outwards by the ratio of neighbours, (n − k) / (k + 1).
     fn binomial(count: u64) -> Distribution {
         let middle = count / 2;
         let mut upper = vec![1.0];
@@ -153,7 +152,8 @@ impl Distribution {
             }
             upper.push(share);
         }
-        // By symmetry, k has the share of count − k; for an odd count two lie in the middle.
+        // By symmetry, k and count − k have the same probability; for an odd count two of them
+        // are in the middle.
         let is_odd = count % 2 == 1;
         let lower = upper.iter().skip(if is_odd { 2 } else { 1 });
         let probabilities: Vec<f64> = lower.rev().chain(&upper).copied().collect();
@@ -166,14 +166,14 @@ impl Distribution {
     }
 
     fn normalized(mut self) -> Distribution {
-        // From both ends inwards: the small ones first.
+        // Summed from both ends inwards: small terms first.
         let (low, high) = self.probabilities.split_at(self.probabilities.len() / 2);
         let total = low.iter().sum::<f64>() + high.iter().rev().sum::<f64>();
         self.probabilities.iter_mut().for_each(|p| *p /= total);
         self
     }
 
-    /// Of `self` plus `size` times a number distributed as `other`.
+    /// Distribution of `self` plus `size` times a variable distributed as `other`.
     fn plus(self, other: &Distribution, size: usize) -> Distribution {
         let len = self.probabilities.len() + size * (other.probabilities.len() - 1);
         let mut probabilities = vec![0.0; len];
@@ -205,8 +205,9 @@ impl Distribution {
     }
 }
 
-/// About how many values of S keep a probability, where Σ ±d has this variance: exp(−x²/2)
-/// falls below [`SMALLEST_SHARE`] at 37.2 standard deviations, and those of S are half of Σ's.
+/// Approximate number of values of S with a stored probability, if Σ ±d has this variance:
+/// exp(−x²/2) falls below [`SMALLEST_SHARE`] at 37.2 standard deviations, and the standard
+/// deviation of S is half of that of Σ ±d.
 fn support(variance_of_signs: f64) -> f64 {
     1.0 + 2.0 * 37.2 * 0.5 * variance_of_signs.sqrt()
 }
@@ -217,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// The distribution of S grows by one difference at a time.
+    /// The distribution of S, computed by adding one difference at a time.
     fn one_at_a_time(differences: &[i64]) -> f64 {
         let largest: u64 = differences.iter().map(|d| d.unsigned_abs()).sum();
         let observed = differences.iter().sum::<i64>().unsigned_abs();
@@ -239,8 +240,8 @@ mod tests {
 
     #[test]
     fn many_differences_of_a_normal_size() {
-        // 30,000 signs whose sum is 3 standard deviations: 2 (1 − Φ(3)), with the correction
-        // for continuity.
+        // 30,000 signs whose sum is 3 standard deviations: 2 (1 − Φ(3)), with the continuity
+        // correction.
         let num = 30_000_i64;
         let sum = 520_i64;
         let differences: Vec<f64> = (0..num)
@@ -250,7 +251,7 @@ mod tests {
         let z = (sum as f64 - 1.0) / (num as f64).sqrt();
         let normal = 2.0 * crate::distribution::normal_cdf(-z);
         assert!((p / normal - 1.0).abs() < 1e-3, "{p} {normal}");
-        // All alike: far below the smallest number, but not 0.
+        // All equal: far below the smallest number, but not 0.
         let p = whole_units(&vec![1.0; 30_000]).unwrap().tail();
         assert_eq!(p, f64::MIN_POSITIVE);
     }

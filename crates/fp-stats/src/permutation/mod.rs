@@ -1,11 +1,11 @@
-//! Permutation tests over clusters: if two strategies are alike, swapping their
-//! labels on any image changes nothing but chance.
+//! Permutation tests over clusters: if two strategies are equivalent, swapping their labels on
+//! any image does not change the distribution of the difference.
 //!
-//! For a mean, swapping an image's labels flips the sign of the sum of its
-//! differences. With few images, or with sums that are whole multiples of a unit
-//! (0/1 scores, VQA accuracies), the distribution under all swaps is computed
-//! exactly; else it is sampled, and p = (b + 1)/(m + 1) for b of m samples at least
-//! as extreme (Phipson & Smyth 2010), which is never 0.
+//! For a mean, swapping an image's labels flips the sign of the sum of its differences. With few
+//! images, or with sums that are integer multiples of a unit (0/1 scores, VQA accuracies), the
+//! distribution under all swaps is computed exactly. Otherwise it is sampled, and
+//! p = (b + 1)/(m + 1) for b of m samples at least as extreme (Phipson & Smyth 2010), which is
+//! never 0.
 
 mod exact;
 
@@ -13,47 +13,48 @@ use self::exact::{enumerate, whole_units};
 use super::error::{StatsError, check_finite};
 use super::random::{Random, Stream};
 
-/// Clusters with a difference up to which all sign patterns are tried.
+/// Up to this many clusters with a difference, all sign patterns are enumerated.
 const MAX_ENUMERATED_CLUSTERS: usize = 20;
 
-/// Share of the largest possible sum below which two sums are the same but for rounding.
+/// Two sums that differ by less than this fraction of the largest possible sum are equal up to
+/// rounding.
 const SAME_SUM: f64 = 1e-10;
 
-/// How a permutation test's p came about.
+/// How a permutation test's p was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PermutationMethod {
-    /// Every pattern of signs was tried.
+    /// Every sign pattern was enumerated.
     ExactEnumeration,
-    /// The exact distribution of a sum of whole units.
+    /// The exact distribution of a sum of integer units.
     ExactConvolution,
     /// Seeded random patterns.
     MonteCarlo,
 }
 
-/// Outcome of a permutation test.
+/// Result of a permutation test.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PermutationTest {
     /// Two-sided p.
     pub p: f64,
-    /// Exact, or sampled.
+    /// How p was computed.
     pub method: PermutationMethod,
-    /// Clusters on which the two differ; the others carry no signal.
+    /// Number of clusters on which the two differ; the others carry no signal.
     pub num_informative_clusters: usize,
 }
 
-/// How to sample where the exact distribution is out of reach.
+/// Options of sampling, if the exact distribution is too expensive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PermutationOptions {
-    /// m, random patterns.
+    /// m, the number of random patterns.
     pub num_permutations: usize,
     /// Seed of the patterns.
     pub seed: u64,
 }
 
 impl Default for PermutationOptions {
-    /// 10,000 patterns of seed 0.
+    /// 10,000 patterns with seed 0.
     fn default() -> Self {
         PermutationOptions {
             num_permutations: 10_000,
@@ -107,10 +108,9 @@ pub fn sign_flip_test(
 
 /// Tests any statistic by swapping the labels a and b within clusters.
 ///
-/// `informative` lists the clusters on which a and b differ. `difference` gets, for
-/// each of them, whether its labels are swapped, and gives the statistic's value of
-/// a less that of b; `None` where it is undefined. Undefined patterns count as
-/// extreme, so they can only raise p.
+/// `informative` lists the clusters on which a and b differ. `difference` gets, for each of them,
+/// whether its labels are swapped, and returns the statistic of a minus that of b; `None` if it
+/// is undefined. Undefined patterns count as extreme, so they can only increase p.
 ///
 /// # Errors
 /// A statistic that is undefined without any swap, no permutations.
@@ -128,11 +128,12 @@ pub fn label_swap_test(
     }
 }
 
-/// As [`label_swap_test`], of several statistics under the same swaps; `differences` fills
-/// in `[statistics]`. Each has its own result, in order.
+/// As [`label_swap_test`], for several statistics under the same swaps; `differences` writes
+/// `[statistics]`. Each has its own result, in order.
 ///
 /// # Errors
-/// No permutations. A statistic that is undefined without any swap is an error of its own.
+/// No permutations. For a statistic that is undefined without any swap, its own result is an
+/// error.
 pub(crate) fn label_swap_tests(
     num_informative_clusters: usize,
     options: &PermutationOptions,
@@ -160,7 +161,8 @@ pub(crate) fn label_swap_tests(
             *extreme += usize::from(is_extreme);
         }
     };
-    // Enumerating beyond what sampling would cost is no use where the statistic is dear.
+    // Enumerating more patterns than sampling would use does not pay off if the statistic is
+    // expensive.
     let num_patterns = 1_usize
         .checked_shl(num_informative_clusters as u32)
         .filter(|&patterns| num_informative_clusters < 63 && patterns <= options.num_permutations);
@@ -226,7 +228,7 @@ fn sample(differences: &[f64], threshold: f64, options: &PermutationOptions) -> 
         for chunk in differences.chunks(64) {
             let mut bits = random.bits();
             for difference in chunk {
-                // The sign bit alone, without a branch that would be mispredicted.
+                // Flips only the sign bit, without a branch that could be mispredicted.
                 total += f64::from_bits(difference.to_bits() ^ (bits << 63));
                 bits >>= 1;
             }
@@ -306,7 +308,7 @@ mod tests {
         assert_eq!(test.method, PermutationMethod::MonteCarlo);
         let observed = differences.iter().sum::<f64>().abs();
         let exact = enumerate(&differences, observed - 1e-12);
-        // Four standard errors of a sampled share.
+        // Four standard errors of a sampled fraction.
         let tolerance = 4.0 * (exact * (1.0 - exact) / 10_000.0).sqrt();
         assert!((test.p - exact).abs() < tolerance, "{} {exact}", test.p);
     }
@@ -322,7 +324,7 @@ mod tests {
         };
         let by_swapping = label_swap_test(4, &options, swap).unwrap();
         assert_eq!(by_swapping, sign_flip_test(&differences, &options).unwrap());
-        // Too few permutations to try all sixteen: sampled.
+        // Too few permutations to enumerate all sixteen: sampled.
         let few = PermutationOptions {
             num_permutations: 10,
             ..options

@@ -1,4 +1,4 @@
-//! Bits of the entropy-coded segments: stuffed zeros are taken out, a marker ends the stream.
+//! Bits of the entropy-coded segments: stuffed zeros are removed, and a marker ends the stream.
 
 use super::super::super::ImageError;
 use super::damaged;
@@ -8,7 +8,7 @@ use super::damaged;
 pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The unread bits, left-aligned; below them zeros.
+    /// The unread bits, left-aligned, followed by zeros.
     window: u64,
     available: u32,
 }
@@ -42,7 +42,7 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    /// The next 16 bits without taking them, zeros beyond the end of the segment.
+    /// The next 16 bits without consuming them; zeros beyond the end of the segment.
     pub(super) fn peek16(&mut self) -> u32 {
         if self.available < 16 {
             self.refill();
@@ -50,7 +50,7 @@ impl<'a> BitReader<'a> {
         (self.window >> 48) as u32
     }
 
-    /// Takes `count` bits that were looked at.
+    /// Consumes `count` bits that were peeked.
     pub(super) fn skip(&mut self, count: u32) -> Result<(), ImageError> {
         if count > self.available {
             return Err(damaged(format!(
@@ -63,14 +63,14 @@ impl<'a> BitReader<'a> {
         Ok(())
     }
 
-    /// Takes `count` bits, at most 16, as a number.
+    /// Consumes `count` bits, at most 16, as a number.
     pub(super) fn take(&mut self, count: u32) -> Result<u32, ImageError> {
         let bits = self.peek16() >> (16 - count);
         self.skip(count)?;
         Ok(bits)
     }
 
-    /// Takes `count` bits as a coefficient: the upper half of the range is positive, the lower
+    /// Consumes `count` bits as a coefficient: the upper half of the range is positive, the lower
     /// half counts up from the most negative value of that length.
     pub(super) fn take_signed(&mut self, count: u32) -> Result<i32, ImageError> {
         if count == 0 {
@@ -85,7 +85,7 @@ impl<'a> BitReader<'a> {
         })
     }
 
-    /// Drops what is left of the segment and takes the restart marker numbered `expected`.
+    /// Discards the rest of the segment and consumes the restart marker numbered `expected`.
     pub(super) fn restart(&mut self, expected: u8) -> Result<(), ImageError> {
         self.window = 0;
         self.available = 0;
@@ -103,7 +103,7 @@ impl<'a> BitReader<'a> {
 
     /// The position of the next marker's `0xff`, or the end of the file.
     pub(super) fn seek_marker(&self) -> usize {
-        // The window may hold bytes that were read ahead, never a marker.
+        // The window may hold bytes that were read ahead, but never a marker.
         let mut at = self.at;
         loop {
             match (self.bytes.get(at), self.bytes.get(at + 1)) {

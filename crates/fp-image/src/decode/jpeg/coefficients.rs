@@ -1,21 +1,21 @@
 //! The quantised coefficients of one component.
 
-/// Coefficients, DC included, that libjpeg-turbo guesses from the blocks around where scans
-/// that refine them are missing.
+/// Number of coefficients, DC included, that libjpeg-turbo estimates from neighbouring blocks if
+/// the scans that refine them are missing.
 pub(super) const NUM_SMOOTHED: usize = 10;
 
 /// A component of the frame and its coefficients, filled scan by scan.
 #[derive(Debug)]
 pub(super) struct Component {
-    /// Its number in the file.
+    /// Its identifier in the file.
     pub(super) id: u8,
     /// Blocks of the component in one interleaved unit, across and down.
     pub(super) sampling: [usize; 2],
-    /// Which quantisation table is its own.
+    /// Index of its quantisation table.
     pub(super) table: usize,
-    /// The image has this many times its columns and rows.
+    /// Ratio of the image's columns and rows to those of this component.
     pub(super) scale: [usize; 2],
-    /// Samples that belong to the image.
+    /// Width in samples that belong to the image.
     pub(super) width: usize,
     /// Rows of samples that belong to the image.
     pub(super) height: usize,
@@ -25,17 +25,18 @@ pub(super) struct Component {
     pub(super) block_rows: usize,
     /// 64 coefficients a block in zigzag order, blocks row by row.
     pub(super) coefficients: Vec<i16>,
-    /// Its table as it was when the component's first scan began.
+    /// Its table at the start of the component's first scan.
     pub(super) quantization: Option<[u16; 64]>,
-    /// Of each of the first coefficients, the lowest bit that scans have sent; none yet where
-    /// they have sent nothing of it.
+    /// For each of the first coefficients, the lowest bit that scans have sent; `None` if they
+    /// have sent none of it.
     pub(super) sent: [Option<u32>; NUM_SMOOTHED],
-    /// The last DC value, from which the next is a difference.
+    /// The last DC value, to which the next difference is added.
     pub(super) last_dc: i32,
 }
 
 impl Component {
-    /// Blocks that belong to the image, across and down: what a scan of this component alone holds.
+    /// Blocks that belong to the image, across and down: the blocks in a scan of only this
+    /// component.
     pub(super) fn own_blocks(&self) -> [usize; 2] {
         [self.width.div_ceil(8), self.height.div_ceil(8)]
     }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::frame::Frame;
 use super::{Plane, upsample};
 
-/// What the components mean.
+/// Colour space of the components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Space {
     Grey,
@@ -64,13 +64,13 @@ impl Space {
             Self::Rgb => [a, b, c],
             Self::YCbCr => from_ycbcr(a, b, c),
             Self::Cmyk => from_inverted_cmyk([a, b, c], d),
-            // What the transform gives as red, green and blue is ink that is not inverted.
+            // The transform's red, green and blue are here inks that aren't inverted.
             Self::Ycck => from_inverted_cmyk(from_ycbcr(a, b, c).map(|x| 255 - x), d),
         }
     }
 }
 
-/// ITU-R BT.601 with full range, as JFIF has it.
+/// ITU-R BT.601 with full range, as in JFIF.
 fn from_ycbcr(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     const HALF: i32 = 1 << 15;
     const fn fixed(x: f64) -> i32 {
@@ -83,7 +83,7 @@ fn from_ycbcr(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     [red, green, blue].map(|offset| (y + offset).clamp(0, 255) as u8)
 }
 
-/// 255 stands for no ink, as all programs write it whatever the standard says.
+/// 255 means no ink, as written by all programs regardless of the standard.
 fn from_inverted_cmyk(inverted: [u8; 3], light: u8) -> [u8; 3] {
     inverted.map(|sample| {
         let ink = u32::from(255 - sample) * u32::from(light) + 128;

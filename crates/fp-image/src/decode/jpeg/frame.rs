@@ -1,4 +1,4 @@
-//! Frame and scan headers: what the image is made of, and what comes next of it.
+//! Frame and scan headers: the image's components, and the contents of the next scan.
 
 use super::super::super::ImageError;
 use super::coefficients::{Component, NUM_SMOOTHED};
@@ -14,33 +14,33 @@ pub(super) enum Coding {
     Progressive,
 }
 
-/// The image that is being read.
+/// The frame of the image that is decoded.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) coding: Coding,
     pub(super) width: usize,
     pub(super) height: usize,
-    /// Interleaved units across and down.
+    /// Number of interleaved units across and down.
     pub(super) units: [usize; 2],
     pub(super) components: Vec<Component>,
     pub(super) has_jfif: bool,
-    /// The colour transform that an Adobe marker names.
+    /// The colour transform of an Adobe marker.
     pub(super) adobe: Option<u8>,
 }
 
-/// What a scan holds.
+/// Contents of a scan.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ScanHeader {
-    /// Positions of its components in the frame, with their DC and AC table.
+    /// Indices of its components in the frame, with the indices of their DC and AC tables.
     pub(super) components: Vec<(usize, usize, usize)>,
     /// First and last coefficient in zigzag order.
     pub(super) spectrum: [usize; 2],
-    /// Bits below those already known and below those sent now.
+    /// Number of low bits still missing before this scan, and after it.
     pub(super) approximation: [u32; 2],
 }
 
 impl Frame {
-    /// Notes which bits of which coefficients a scan has sent.
+    /// Records which bits of which coefficients a scan has sent.
     pub(super) fn note_sent(&mut self, scan: &ScanHeader) {
         let [first, last] = scan.spectrum;
         for &(position, ..) in &scan.components {
@@ -51,8 +51,8 @@ impl Frame {
         }
     }
 
-    /// Refuses a progressive image that lacks some of its scans. Of a component without any
-    /// it is said elsewhere.
+    /// Refuses a progressive image that lacks some of its scans. A component without any scan is
+    /// reported elsewhere.
     pub(super) fn check_scans(&self) -> Result<(), ImageError> {
         let is_whole = |component: &Component| {
             let mut sent = component.sent.iter();
@@ -203,7 +203,7 @@ impl Decoder<'_> {
         let [first, last] = spectrum;
         let [before, now] = approximation;
         let is_valid = match frame.coding {
-            // Some encoders write nonsense into the spectral fields of a sequential scan.
+            // Some encoders write invalid values to the spectral fields of a sequential scan.
             Coding::Sequential => true,
             Coding::Progressive => {
                 first <= last

@@ -6,7 +6,7 @@ use super::frame::{Frame, ScanHeader};
 use super::huffman::HuffmanTable;
 use super::{FORMAT, damaged};
 
-/// What the next marker was about; tables are taken in on the way.
+/// Kind of the marker that was read; tables are stored in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
     /// A scan header: its entropy-coded data comes next.
@@ -17,7 +17,7 @@ pub(super) enum Marker {
     Other,
 }
 
-/// The file and all that its markers have set so far.
+/// The file, and the state set by its markers so far.
 #[derive(Debug)]
 pub(super) struct Decoder<'a> {
     pub(super) bytes: &'a [u8],
@@ -178,7 +178,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// The rest of a segment.
+/// The remaining bytes of a segment.
 pub(super) struct Fields<'a> {
     bytes: &'a [u8],
     marker_at: usize,

@@ -1,20 +1,20 @@
-//! Huffman tables and their symbols.
+//! Huffman tables and decoding of symbols.
 
 use super::super::super::ImageError;
 use super::bits::BitReader;
 use super::damaged;
 
-/// Codes up to this length are found by one look-up.
+/// Codes up to this length are decoded by one look-up.
 const FAST_BITS: u32 = 9;
 
 /// One table of at most 16-bit codes.
 #[derive(Debug, Clone)]
 pub(super) struct HuffmanTable {
-    /// `length << 8 | symbol` for every 9-bit prefix of a short code, 0 for the others.
+    /// `length << 8 | symbol` for every 9-bit prefix of a short code, 0 for all others.
     fast: Vec<u16>,
     /// For each length 1..=16: one past its last code, left-aligned to 16 bits.
     ends: [u32; 17],
-    /// For each length: what to add to a code to get the position of its symbol.
+    /// For each length: the number to add to a code to get the index of its symbol.
     offsets: [i32; 17],
     symbols: Vec<u8>,
 }
@@ -53,7 +53,7 @@ impl HuffmanTable {
         Ok(table)
     }
 
-    /// Takes one code and returns its symbol.
+    /// Consumes one code and returns its symbol.
     pub(super) fn symbol(&self, bits: &mut BitReader<'_>) -> Result<u8, ImageError> {
         let next = bits.peek16();
         let entry = self.fast[(next >> (16 - FAST_BITS)) as usize & ((1 << FAST_BITS) - 1)];
@@ -70,7 +70,7 @@ impl HuffmanTable {
                 return self.symbols.get(position).copied().ok_or_else(unknown);
             }
         }
-        // No code: the segment ended, or it is damaged.
+        // Not a code: the segment ended, or it is damaged.
         bits.skip(16)?;
         Err(unknown())
     }

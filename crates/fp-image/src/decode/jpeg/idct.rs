@@ -1,6 +1,6 @@
-//! The inverse cosine transform in integers, after Loeffler, Ligtenberg and Moschytz (1989): eleven
-//! multiplications a line, 13 fractional bits, of which two survive the first pass. This is the
-//! "accurate" method, and its rounding is part of the format for all practical purposes.
+//! The inverse cosine transform in integers, after Loeffler, Ligtenberg and Moschytz (1989):
+//! eleven multiplications per line and 13 fractional bits, of which two are kept after the first
+//! pass. This is the "accurate" method, and its rounding is in practice part of the format.
 
 use rayon::prelude::*;
 
@@ -9,7 +9,7 @@ use super::coefficients::Component;
 const FRACTION: u32 = 13;
 const KEPT: u32 = 2;
 
-/// Position in the block, row by row, of the i-th coefficient of the file.
+/// Row-major position in the block of the i-th coefficient in the file.
 const ZIGZAG: [usize; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
     13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
@@ -47,7 +47,7 @@ fn block(coefficients: &[i16], table: &[u16; 64], out: &mut [u8], stride: usize)
     }
     for column in 0..8 {
         let line: [i32; 8] = std::array::from_fn(|row| work[8 * row + column]);
-        // Most columns of a photograph are flat.
+        // Most columns of a photograph are constant.
         if line[1..] == [0; 7] {
             let flat = line[0] << KEPT;
             (0..8).for_each(|row| work[8 * row + column] = flat);
@@ -58,7 +58,7 @@ fn block(coefficients: &[i16], table: &[u16; 64], out: &mut [u8], stride: usize)
     }
     for (row, line) in work.chunks_exact(8).enumerate() {
         let line = std::array::from_fn(|i| line[i]);
-        // Eight samples of a block are an eighth of the sum over its coefficients.
+        // The samples of a block are an eighth of the sum over its coefficients.
         let line = transform(line, FRACTION + KEPT + 3);
         for (sample, value) in out[row * stride..].iter_mut().zip(line) {
             *sample = value.saturating_add(128).clamp(0, 255) as u8;
@@ -66,8 +66,8 @@ fn block(coefficients: &[i16], table: &[u16; 64], out: &mut [u8], stride: usize)
     }
 }
 
-/// Eight coefficients to eight samples, rounded after `shift` bits. Sums wrap: only a damaged file
-/// gets near the end of the range, and it may look like anything.
+/// Transforms eight coefficients to eight samples, rounded after `shift` bits. Sums wrap: only a
+/// damaged file comes near the end of the range, and its pixels are arbitrary.
 fn transform(input: [i32; 8], shift: u32) -> [i32; 8] {
     let times = |a: i32, b: f64| a.wrapping_mul(fixed(b));
     let add = i32::wrapping_add;

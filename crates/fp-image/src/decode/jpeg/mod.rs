@@ -1,14 +1,14 @@
-//! JPEG with the arithmetic of libjpeg-turbo, which Pillow decodes with.
+//! JPEG with the arithmetic of libjpeg-turbo, which Pillow uses for decoding.
 //!
-//! A JPEG does not determine its pixels: the inverse transform and the enlargement of the colour
-//! planes are left to the decoder. Photographs with 4:2:0 colour come out different in a quarter of
-//! their samples between two good decoders, which is far more than the study's comparison with
-//! earlier results bears, so this one follows the accurate integer transform and the triangle
-//! filter ("fancy upsampling") that are libjpeg-turbo's defaults.
+//! A JPEG does not determine its pixels: the inverse transform and the upsampling of the colour
+//! planes are left to the decoder. Between two good decoders, photographs with 4:2:0 colour
+//! differ in a quarter of their samples, which is far more than the study's comparison with
+//! earlier results tolerates. This decoder therefore implements the accurate integer transform
+//! and the triangle filter ("fancy upsampling") that are libjpeg-turbo's defaults.
 //!
-//! Read: baseline, extended sequential and progressive Huffman files of 8 bits, grey, YCbCr, RGB,
-//! CMYK and YCCK. Not read: arithmetic coding, lossless, 12 bits, hierarchical. A damaged stream is
-//! an error, not a grey rest.
+//! Supported: baseline, extended sequential and progressive Huffman files of 8 bits, in grey,
+//! YCbCr, RGB, CMYK and YCCK. Not supported: arithmetic coding, lossless, 12 bits, hierarchical.
+//! A damaged stream is an error; the rest of the image is never filled with grey.
 
 mod bits;
 mod coefficients;
@@ -29,8 +29,8 @@ use header::{Decoder, Marker};
 pub(super) use structure::structure;
 
 const FORMAT: &str = "JPEG";
-/// Scans of a file. Each goes over the whole image, if only to find nothing in a few bytes;
-/// encoders write ten or so.
+/// Most scans of a file. Each passes over the whole image, even if it holds nothing in a few
+/// bytes; encoders write about ten.
 const MOST_SCANS: usize = 64;
 
 fn damaged(reason: impl Into<String>) -> ImageError {
@@ -60,20 +60,20 @@ pub(super) fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<RgbImage, Ima
     RgbImage::new(frame.width, frame.height, rgb)
 }
 
-/// One component at its own resolution: rows of `stride` samples, of which
-/// `width` × `height` belong to the image.
+/// One component at its own resolution: rows of `stride` samples, of which `width` × `height`
+/// belong to the image.
 #[derive(Debug)]
 struct Plane {
     samples: Vec<u8>,
     stride: usize,
     width: usize,
     height: usize,
-    /// The image has this many times the columns and rows of the plane.
+    /// Ratio of the image's columns and rows to those of the plane.
     scale: [usize; 2],
 }
 
 impl Plane {
-    /// Row `y`, the samples that belong to the image only; below the last row, the last.
+    /// Row `y`, only the samples that belong to the image; below the last row, the last row.
     fn row(&self, y: usize) -> &[u8] {
         let at = y.min(self.height - 1) * self.stride;
         self.samples.get(at..at + self.width).unwrap_or_default()

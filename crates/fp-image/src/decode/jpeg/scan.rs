@@ -1,4 +1,4 @@
-//! Entropy-coded data to coefficients.
+//! Decodes entropy-coded data to coefficients.
 
 use super::super::super::ImageError;
 use super::bits::BitReader;
@@ -7,7 +7,7 @@ use super::frame::{Coding, Frame, ScanHeader};
 use super::header::Decoder;
 use super::huffman::HuffmanTable;
 
-/// How one block of this scan is read.
+/// How a block is read in this scan.
 #[derive(Debug, Clone, Copy)]
 enum Pass {
     Sequential,
@@ -24,7 +24,7 @@ struct Tables<'t> {
     ac: Option<&'t HuffmanTable>,
 }
 
-/// Reads the scan whose header was read last and leaves the decoder at the marker after it.
+/// Reads the scan whose header was read last, and leaves the decoder at the marker after it.
 pub(super) fn decode(decoder: &mut Decoder<'_>) -> Result<(), ImageError> {
     let Some(mut frame) = decoder.frame.take() else {
         return Err(damaged("a scan before the frame header"));
@@ -69,7 +69,7 @@ struct State<'a> {
     pass: Pass,
     spectrum: [usize; 2],
     low: u32,
-    /// Blocks of this scan that have nothing (more) to say.
+    /// Number of following blocks without (further) data in this scan.
     blocks_to_skip: u32,
 }
 
@@ -81,7 +81,7 @@ impl State<'_> {
         tables: &[Tables<'_>],
         restart_interval: usize,
     ) -> Result<(), ImageError> {
-        // A scan of one component holds its own blocks only, not those that fill up the units.
+        // A scan of one component holds only its own blocks, not those that pad the units.
         let alone = match scan.components.as_slice() {
             &[(component, ..)] => frame.components.get(component).map(|c| c.own_blocks()),
             _ => None,
@@ -194,7 +194,7 @@ impl State<'_> {
             let (zeros, length) = (u32::from(symbol >> 4), u32::from(symbol & 15));
             if length == 0 {
                 if zeros < 15 {
-                    // A run of empty blocks that this one begins.
+                    // This block starts a run of empty blocks.
                     self.blocks_to_skip = (1 << zeros) + self.bits.take(zeros)? - 1;
                     break;
                 }
@@ -225,7 +225,7 @@ impl State<'_> {
                     1 => -1 << self.low,
                     _ => return Err(damaged("a new coefficient of more than one bit")),
                 };
-                // Known coefficients on the way get their next bit; zeros are counted.
+                // Nonzero coefficients on the way get their next bit; zeros are counted.
                 while at <= last {
                     let coefficient = block.get_mut(at).ok_or_else(too_long)?;
                     if *coefficient == 0 {
@@ -254,7 +254,7 @@ impl State<'_> {
     }
 }
 
-/// One more bit of a coefficient that is already known to be other than zero.
+/// Adds one bit to a coefficient that is already known to be nonzero.
 fn refine(coefficient: &mut i16, bits: &mut BitReader<'_>, low: u32) -> Result<(), ImageError> {
     let bit = 1 << low;
     if bits.take(1)? == 1 && *coefficient & bit == 0 {

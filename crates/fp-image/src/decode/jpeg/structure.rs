@@ -1,4 +1,4 @@
-//! The markers of a file to its last one, scans skipped.
+//! Reads the markers of a file to the last one, skipping the scans.
 
 use super::super::super::ImageError;
 use super::super::DecodeLimits;
@@ -7,10 +7,10 @@ use super::bits::BitReader;
 use super::header::{Decoder, Marker};
 use super::{MOST_SCANS, damaged};
 
-/// Goes through a file without reading its coefficients.
+/// Checks a file without decoding its coefficients.
 ///
 /// # Errors
-/// An image that isn't read or is too large; of damage the structure tells.
+/// An image that isn't supported or is too large; damage is recorded in the structure.
 pub(in super::super) fn structure(
     bytes: &[u8],
     limits: DecodeLimits,
@@ -25,7 +25,7 @@ pub(in super::super) fn structure(
     Ok(found)
 }
 
-/// Width and height, once every scan and the end mark were found.
+/// Width and height, after every scan and the end marker were found.
 fn frame_size(bytes: &[u8], limits: DecodeLimits) -> Result<[u32; 2], ImageError> {
     let mut decoder = Decoder::new(bytes, limits)?;
     let mut num_scans = 0;
@@ -51,11 +51,11 @@ fn frame_size(bytes: &[u8], limits: DecodeLimits) -> Result<[u32; 2], ImageError
         return Err(damaged(format!("no scan holds component {}", component.id)));
     }
     frame.check_scans()?;
-    // Both are words of the frame header.
+    // Both are 16-bit fields of the frame header.
     Ok([frame.width as u32, frame.height as u32])
 }
 
-/// What the first segment of EXIF data holds; it stands before the image.
+/// The EXIF data of the first segment that has them; it precedes the image.
 fn exif(bytes: &[u8]) -> Option<&[u8]> {
     let mut at = 2;
     loop {

@@ -1,12 +1,12 @@
-//! Enlarging a colour plane to the size of the image.
+//! Upsampling of a colour plane to the size of the image.
 //!
-//! Twice the samples of a line are interpolated with weights 3/4 and 1/4 from the two nearest, and
-//! the rounding alternates so that no bias is left. Other factors, and planes of one or two columns
-//! (where the horizontal filter has no neighbours to speak of), repeat their samples.
+//! To double the samples of a line, each is interpolated with weights 3/4 and 1/4 from the two
+//! nearest, and the rounding alternates to avoid a bias. Other factors, and planes of one or two
+//! columns (which are too narrow for the horizontal filter), repeat their samples.
 
 use super::Plane;
 
-/// How the plane is enlarged.
+/// How a plane is upsampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Method {
     Copy,
@@ -65,8 +65,8 @@ pub(super) fn row(plane: &Plane, y: usize, out: &mut [u8], sums: &mut Vec<u16>) 
     }
 }
 
-/// The other row of the plane that image row `y` lies next to; the first row is its own neighbour,
-/// and [`Plane::row`] sees to the last.
+/// The other row of the plane that is near image row `y`; the first row is its own neighbour, and
+/// [`Plane::row`] handles the last.
 fn neighbour(y: usize) -> usize {
     if y.is_multiple_of(2) {
         (y / 2).saturating_sub(1)
@@ -75,8 +75,8 @@ fn neighbour(y: usize) -> usize {
     }
 }
 
-/// Doubles the columns of `line`, whose samples have `bits` − 2 fractional bits: each gives one that
-/// leans left and one that leans right, rounded with `bias`.
+/// Doubles the columns of `line`, whose samples have `bits` − 2 fractional bits: each gives one
+/// sample weighted to the left and one to the right, rounded with `bias`.
 fn widen(line: &[u16], out: &mut [u8], bits: u32, bias: [u16; 2]) {
     let at = |i: usize| line.get(i).copied().unwrap_or_default();
     for (i, pair) in out.chunks_mut(2).enumerate() {

@@ -1,4 +1,4 @@
-//! BMP: rows of a length that the header says.
+//! BMP: rows whose length follows from the header.
 
 use super::{CUT, Structure, array};
 
@@ -13,7 +13,8 @@ pub(super) fn structure(bytes: &[u8]) -> Structure {
     }
 }
 
-/// Bytes of the file; none where rows have no fixed length, or the header is an old one.
+/// Expected length of the file in bytes; `None` if rows have no fixed length, or for an old
+/// header.
 fn expected_length(bytes: &[u8]) -> Option<u64> {
     let long = |at: usize| array(bytes, at).map(u32::from_le_bytes);
     let word = |at: usize| array(bytes, at).map(u16::from_le_bytes);

@@ -6,7 +6,7 @@ use super::{CUT, Structure, array};
 
 const SCREEN: usize = 13;
 
-/// Goes through all frames; size and transparency are those of the first.
+/// Checks all frames; size and transparency are those of the first.
 pub(super) fn structure(bytes: &[u8]) -> Result<Structure, ImageError> {
     let mut frames = Frames::default();
     let is_whole = frames.read(bytes).is_some();
@@ -36,14 +36,14 @@ struct Frames {
 }
 
 struct First {
-    /// Width and height of the screen with all of the frame.
+    /// Width and height of the screen, extended to contain the whole frame.
     size: [u32; 2],
     has_colors: bool,
     is_transparent: bool,
 }
 
 impl Frames {
-    /// To the end mark; none where it is missing.
+    /// Reads to the end mark; `None` if it is missing.
     fn read(&mut self, bytes: &[u8]) -> Option<()> {
         let word = |at: usize| array(bytes, at).map(|pair| u32::from(u16::from_le_bytes(pair)));
         let screen = [word(6)?, word(8)?];
@@ -55,7 +55,8 @@ impl Frames {
             match *bytes.get(at)? {
                 b';' => return Some(()),
                 b'!' => {
-                    // A graphic control says whether a colour of the next frame is none.
+                    // A graphic control block states whether the next frame has a transparent
+                    // colour.
                     if bytes.get(at + 1) == Some(&0xf9) {
                         is_transparent = bytes.get(at + 3)? & 1 == 1;
                     }
@@ -75,14 +76,14 @@ impl Frames {
                     });
                     is_transparent = false;
                 }
-                // Bytes between blocks are no reason to stop for any decoder.
+                // All decoders skip bytes between blocks.
                 _ => at += 1,
             }
         }
     }
 }
 
-/// Bytes of the colour table that flags announce.
+/// Length in bytes of the colour table that `flags` declare.
 fn table_length(flags: u8) -> usize {
     if flags & 0x80 == 0 {
         0
@@ -91,7 +92,7 @@ fn table_length(flags: u8) -> usize {
     }
 }
 
-/// The byte behind blocks that begin at `at`, each with its length, the last one empty.
+/// Offset after the blocks that begin at `at`, each with its length, the last one empty.
 fn behind_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let length = usize::from(*bytes.get(at)?);

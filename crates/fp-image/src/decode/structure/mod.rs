@@ -1,7 +1,7 @@
-//! How the parts of an image's file follow each other, as far as its end.
+//! Checks the structure of an image file up to its end.
 //!
-//! A cut file is told from a whole one without unpacking anything; damage inside of
-//! compressed data is not.
+//! This detects truncated files without unpacking anything; damage inside compressed data is not
+//! detected.
 
 mod bmp;
 mod gif;
@@ -16,18 +16,18 @@ use super::super::ImageError;
 use super::inspect::Remark;
 use super::{DecodeLimits, jpeg};
 
-/// What is said of a file that has no more bytes where some have to follow.
+/// Fault of a file that ends where more bytes must follow.
 const CUT: &str = "the file ends before the image does";
 
-/// What was found on the way through a file.
+/// Result of checking a file's structure.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Structure {
     pub(super) remarks: Vec<Remark>,
-    /// What keeps the file from being whole.
+    /// Why the file is incomplete.
     pub(super) fault: Option<String>,
-    /// Whether only decoding can tell where the image ends.
+    /// Whether only decoding can determine where the image ends.
     pub(super) is_untold: bool,
-    /// Width and height; none where a decoder's header has to say it.
+    /// Width and height; `None` if they must be read from a decoder's header.
     pub(super) size: Option<[u32; 2]>,
     /// Whether decoding exchanges width and height.
     pub(super) is_turned: bool,
@@ -54,10 +54,10 @@ impl Structure {
     }
 }
 
-/// Goes through a file.
+/// Checks a file's structure.
 ///
 /// # Errors
-/// An image that isn't read, or is too large, as far as that shows on the way.
+/// An image that isn't supported or is too large, as far as the structure shows it.
 pub(super) fn of(
     bytes: &[u8],
     format: ImageFormat,
@@ -73,7 +73,7 @@ pub(super) fn of(
     }
 }
 
-/// So many bytes of a file from byte `at` on.
+/// `N` bytes of a file from offset `at` on.
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }

@@ -1,34 +1,34 @@
-//! Directories of tags, as TIFF and EXIF have them.
+//! Directories of tags, in TIFF and EXIF.
 
 use super::array;
 
 /// Orientation, 1 to 8.
 const ORIENTATION: u16 = 274;
 
-/// A file, or a part of one, with directories in it.
+/// A file, or a part of one, that contains directories.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Tagged<'a> {
     bytes: &'a [u8],
     is_little: bool,
 }
 
-/// A tag and the place of its values.
+/// A tag and the location of its values.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Entry {
     pub(in super::super) tag: u16,
     pub(in super::super) kind: u16,
     pub(in super::super) count: u32,
-    /// Byte of the field that holds the values, or where they stand.
+    /// Offset of the field that holds the values or points to them.
     pub(in super::super) at: usize,
 }
 
 impl<'a> Tagged<'a> {
-    /// None of bytes that begin otherwise.
+    /// `None` if the bytes don't start with a TIFF header.
     pub(in super::super) fn new(bytes: &'a [u8]) -> Option<Tagged<'a>> {
         let is_little = bytes.starts_with(b"II");
         let tagged = Tagged { bytes, is_little };
         let is_known = is_little || bytes.starts_with(b"MM");
-        // Larger offsets, as files of more than 4 GiB have them, are another format.
+        // BigTIFF, which has larger offsets for files above 4 GiB, is a different format.
         (is_known && tagged.word(2)? == 42).then_some(tagged)
     }
 
@@ -50,13 +50,13 @@ impl<'a> Tagged<'a> {
         })
     }
 
-    /// Where the first directory stands.
+    /// Offset of the first directory.
     pub(in super::super) fn first(self) -> Option<usize> {
         usize::try_from(self.long(4)?).ok()
     }
 
-    /// Entries of the directory at a byte, and where the next one stands, 0 for none. None of
-    /// one that goes beyond the end.
+    /// Entries of the directory at an offset, and the offset of the next directory, 0 for none.
+    /// `None` if the directory exceeds the end.
     pub(in super::super) fn directory(self, at: usize) -> Option<(Vec<Entry>, usize)> {
         let count = usize::from(self.word(at)?);
         let mut entries = Vec::new();
@@ -73,7 +73,7 @@ impl<'a> Tagged<'a> {
         Some((entries, usize::try_from(next).ok()?))
     }
 
-    /// The first value of an entry of words, in the entry or where it points.
+    /// The first value of an entry of 16-bit words, in the entry or at its offset.
     pub(in super::super) fn first_word(self, entry: Entry) -> Option<u16> {
         match (entry.kind, entry.count) {
             (3, 0..=2) => self.word(entry.at),
@@ -82,7 +82,8 @@ impl<'a> Tagged<'a> {
         }
     }
 
-    /// All values of an entry of words or longs; none of another type, or beyond the end.
+    /// All values of an entry of 16-bit words or 32-bit longs; `None` for another type, or beyond
+    /// the end.
     pub(in super::super) fn values(self, entry: Entry) -> Option<Vec<u32>> {
         let size = match entry.kind {
             3 => 2,
@@ -95,7 +96,7 @@ impl<'a> Tagged<'a> {
         } else {
             usize::try_from(self.long(entry.at)?).ok()?
         };
-        // What is claimed has to be there before anything is kept of it.
+        // The declared length must exist before anything is allocated for it.
         self.bytes.get(start..start.checked_add(count * size)?)?;
         let value = |at: usize| match size {
             2 => self.word(at).map(u32::from),
@@ -107,7 +108,7 @@ impl<'a> Tagged<'a> {
     }
 }
 
-/// The orientation that EXIF data name.
+/// The orientation in EXIF data.
 pub(in super::super) fn orientation(exif: &[u8]) -> Option<u16> {
     let tagged = Tagged::new(exif)?;
     let (entries, _) = tagged.directory(tagged.first()?)?;

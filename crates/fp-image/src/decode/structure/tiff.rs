@@ -1,4 +1,4 @@
-//! TIFF: directories of tags, and the strips or tiles that they name.
+//! TIFF: directories of tags, and the strips or tiles that they list.
 
 use super::super::inspect::Remark;
 use super::tags::{Entry, Tagged};
@@ -12,7 +12,7 @@ const SAMPLES: u16 = 277;
 const STRIP_LENGTHS: u16 = 279;
 const TILE_OFFSETS: u16 = 324;
 const TILE_LENGTHS: u16 = 325;
-/// Directories that are counted: a circle of them has no end.
+/// Most directories that are counted: they may form a cycle.
 const MOST_PAGES: usize = 1 << 16;
 
 pub(super) fn structure(bytes: &[u8]) -> Structure {
@@ -23,13 +23,13 @@ pub(super) fn structure(bytes: &[u8]) -> Structure {
     found
 }
 
-/// None where something that is named lies beyond the end.
+/// `None` if anything listed lies beyond the end.
 fn read(bytes: &[u8], found: &mut Structure) -> Option<()> {
     let tagged = Tagged::new(bytes)?;
     let (entries, mut next) = tagged.directory(tagged.first()?)?;
     let entry = |tag: u16| -> Option<Entry> { entries.iter().copied().find(|e| e.tag == tag) };
     let word = |tag: u16| entry(tag).and_then(|entry| tagged.first_word(entry));
-    // Pillow follows the orientation of a TIFF, and so does decoding.
+    // Pillow applies the orientation of a TIFF, and so does this decoder.
     found.is_turned = matches!(word(ORIENTATION), Some(5..=8));
     let is_grey = matches!(word(PHOTOMETRIC), Some(0 | 1)) && word(SAMPLES).unwrap_or(1) == 1;
     if is_grey && word(BITS) == Some(16) {
@@ -37,7 +37,7 @@ fn read(bytes: &[u8], found: &mut Structure) -> Option<()> {
     }
     let mut num_pages = 1;
     while next != 0 && num_pages < MOST_PAGES {
-        // A page that can't be read any more is none of those that are.
+        // A page that can't be read is not counted.
         let Some((_, behind)) = tagged.directory(next) else {
             found.fault = Some("a page behind the first one is cut off".to_owned());
             break;

@@ -1,4 +1,4 @@
-//! WebP: chunks inside a RIFF whose length is known.
+//! WebP: chunks inside a RIFF container of known length.
 
 use super::super::inspect::Remark;
 use super::{CUT, Structure, array, tags};
@@ -14,7 +14,7 @@ fn read(bytes: &[u8], found: &mut Structure) -> Result<(), &'static str> {
     let end = (length as usize).saturating_add(8);
     let riff = bytes.get(..end).ok_or(CUT)?;
     let (mut at, mut num_frames, mut has_image) = (12, 0, false);
-    // A byte that fills up the last chunk may be missing.
+    // The padding byte of the last chunk may be missing.
     while at + 1 < end {
         let kind = array::<4>(riff, at).ok_or("its last chunk is cut off")?;
         let length = array(riff, at + 4).map(u32::from_le_bytes);
@@ -25,7 +25,7 @@ fn read(bytes: &[u8], found: &mut Structure) -> Result<(), &'static str> {
             b"VP8 " | b"VP8L" => has_image = true,
             b"ANMF" => num_frames += 1,
             b"EXIF" => {
-                // Some programs write the mark of JPEG's segment before it.
+                // Some programs add the signature of JPEG's EXIF segment.
                 let content = content.strip_prefix(b"Exif\0\0").unwrap_or(content);
                 found.remark_orientation(tags::orientation(content));
             }

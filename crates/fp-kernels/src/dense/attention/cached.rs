@@ -1,14 +1,14 @@
-//! Keys and values as a cache keeps them.
+//! Keys and values in a cache's storage format.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use half::bf16;
 
-/// Values of a cache.
+/// Keys or values of a cache.
 #[derive(Debug, Clone, Copy)]
 pub enum Cached<'a> {
-    /// In 32 bits.
+    /// 32-bit values.
     F32(&'a [f32]),
     /// Rounded to their upper half; read as the same numbers in `f32`.
     Bf16(&'a [bf16]),
@@ -23,12 +23,12 @@ impl<'a> Cached<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// Some of them in `f32`, borrowed where they are.
+    /// A range of the values in `f32`, borrowed if they are stored as `f32`.
     pub(super) fn widened(self, range: Range<usize>) -> Cow<'a, [f32]> {
         match self {
             Cached::F32(values) => Cow::Borrowed(&values[range]),

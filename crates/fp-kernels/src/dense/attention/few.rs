@@ -1,5 +1,5 @@
-//! Few query rows, as a new token's: keys are turned a panel at a time, and values
-//! are read as they lie.
+//! Attention of few query rows, such as a new token's: keys are transposed one panel at a time,
+//! and values are read in their stored layout.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ impl Head<'_> {
     /// As [`Head::attend`], in the same order of operations.
     pub(super) fn attend_few(&self, rows: Range<usize>, output: &OutputMatrix) {
         let head_dim = self.shape.head_dim;
-        // A lane is one row in one of the query heads.
+        // A lane is one row of one query head.
         let lanes: Vec<(usize, usize)> = self
             .query_heads()
             .flat_map(|head| rows.clone().map(move |row| (head, row)))
@@ -37,10 +37,10 @@ impl Head<'_> {
         }
     }
 
-    /// Scores of `lanes` on all keys: `[lanes, stride]`, and the stride.
+    /// Scores of `lanes` for all keys: `[lanes, stride]`, and the stride.
     fn scores(&self, lanes: &[(usize, usize)]) -> (Vec<f32>, usize) {
         let head_dim = self.shape.head_dim;
-        // The last panel of a run sticks out past its keys.
+        // The last panel of a run extends past its keys.
         let stride = self.sequence.num_keys() + PANEL;
         let mut scores = vec![0.0; lanes.len() * stride];
         let queries: Vec<Vec<f32>> = lanes
@@ -72,7 +72,7 @@ impl Head<'_> {
     }
 }
 
-/// Writes up to [`PANEL`] keys `[keys, head_dim]` as `[head_dim][PANEL]`.
+/// Transposes up to [`PANEL`] keys from `[keys, head_dim]` to `[head_dim][PANEL]`.
 fn turn(keys: &[f32], turned: &mut [[f32; PANEL]]) {
     for (lane, key) in keys.chunks_exact(turned.len()).enumerate() {
         for (slot, &value) in turned.iter_mut().zip(key) {
@@ -82,7 +82,7 @@ fn turn(keys: &[f32], turned: &mut [[f32; PANEL]]) {
 }
 
 for_level! {
-    /// `out += Σ weights[i] · values[i]`, key after key.
+    /// `out += Σ weights[i] · values[i]`, in the order of the keys.
     fn add_weighted(weights: &[f32], values: &[f32], out: &mut [f32]) = add_weighted_body
 }
 

@@ -1,4 +1,4 @@
-//! One head of one sequence: scores, softmax, and the sum of values.
+//! One head of one sequence: scores, softmax, and the weighted sum of values.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -26,7 +26,7 @@ impl Head<'_> {
         self.kv_head * group..(self.kv_head + 1) * group
     }
 
-    /// Scaled queries of `count` (head, row) lanes, side by side `[head_dim][count]`.
+    /// Scaled queries of `count` (head, row) lanes, interleaved as `[head_dim][count]`.
     pub(super) fn interleave(
         &self,
         lanes: impl Iterator<Item = (usize, usize)>,
@@ -42,25 +42,25 @@ impl Head<'_> {
         }
     }
 
-    /// This head's keys of each run, `[len, head_dim]`.
+    /// This head's keys in each run, `[len, head_dim]`.
     pub(super) fn key_runs(&self) -> impl Iterator<Item = Cow<'_, [f32]>> {
         let runs = self.sequence.runs.iter();
         runs.map(|run| run.keys.widened(self.range(run)))
     }
 
-    /// Its values of each run.
+    /// This head's values in each run, `[len, head_dim]`.
     pub(super) fn value_runs(&self) -> impl Iterator<Item = Cow<'_, [f32]>> {
         let runs = self.sequence.runs.iter();
         runs.map(|run| run.values.widened(self.range(run)))
     }
 
-    /// Where a run has this head.
+    /// Range of this head's elements in a run.
     fn range(&self, run: &KeyValues<'_>) -> Range<usize> {
         let start = self.kv_head * run.head_stride;
         start..start + run.len * self.shape.head_dim
     }
 
-    /// Writes the output of `rows` in this head's query heads.
+    /// Writes the outputs of `rows` for the query heads of this key head.
     pub(super) fn attend(&self, rows: Range<usize>, output: &OutputMatrix) {
         let head_dim = self.shape.head_dim;
         let visible = self.sequence.visible(rows.end - 1);
@@ -95,8 +95,7 @@ impl Head<'_> {
         }
     }
 
-    /// Puts the weights of `rows` on `columns` into `out`
-    /// `[query heads, rows, columns]`.
+    /// Writes the weights of `rows` on `columns` to `out`, `[query heads, rows, columns]`.
     pub(super) fn attention_rows(&self, rows: &[usize], columns: Range<usize>, out: &mut [f32]) {
         let Some(visible) = rows.iter().map(|&row| self.sequence.visible(row)).max() else {
             return;
@@ -124,9 +123,9 @@ impl Head<'_> {
         }
     }
 
-    /// Puts e^(score − maximum) of a block of rows into `scratch`, by row in
-    /// `scores` and by key in `interleaved`, with the rows' sums in `totals`;
-    /// zero where a row sees nothing. Returns the number of keys covered.
+    /// Writes e^(score − maximum) of a block of rows to `scratch`, by row in `scores` and by key
+    /// in `interleaved`, and the rows' sums to `totals`; zero for keys that a row does not attend
+    /// to. Returns the number of keys covered.
     fn weights(
         &self,
         head: usize,

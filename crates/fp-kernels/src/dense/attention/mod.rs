@@ -1,22 +1,21 @@
 //! Attention of query rows to the keys of their own sequence.
 //!
-//! A head's keys and values are repacked for the matrix kernel once per task;
-//! then blocks of rows go through scores, softmax over the whole visible row,
-//! and the weighted sum of values. The scores of one block are all that exists
-//! at a time; there is never a matrix of all rows by all keys.
+//! A head's keys and values are repacked for the matrix kernel once per task. Then blocks of rows
+//! go through scores, a softmax over the whole visible row, and the weighted sum of values. Only
+//! the scores of one block exist at a time; there is never a matrix of all rows by all keys.
 //!
-//! A score is one chain of multiply-adds over the head's width, a mixed value one
-//! over the visible keys, whichever way the rows and keys are cut up: the same
-//! row gives the same bits in a prefill and as a new token.
+//! A score is one chain of multiply-adds over the head's width, an output value one chain over
+//! the visible keys, however rows and keys are split: the same row gives the same bits in a
+//! prefill and as a new token.
 //!
 //! **Why not an online softmax.** FlashAttention (Dao et al., 2022) rescales partial sums
 //! whenever a later tile has a larger score, so that the bits depend on the tiles. Rows of
 //! scores fit a core's cache here, hence the softmax sees a whole row first.
 //!
 //! **Cost.** Per head `2 · rows · keys · head_dim` multiply-adds over the keys that a block's
-//! rows see, which a causal mask makes about half of all in a prefill; memory for the scores of
-//! one block of rows per thread. Up to four rows (decoding) skip the repacking of values, which
-//! they would not repay.
+//! rows attend to, about half of all keys under a causal mask in a prefill; memory for the scores
+//! of one block of rows per thread. Up to four rows (decoding) skip the repacking of values,
+//! which would cost more than it saves.
 //!
 //! **Reference.** `tests.rs` computes the formula in `f64`, row by row.
 
@@ -35,13 +34,13 @@ use super::raw::zeroed;
 pub use cached::Cached;
 use head::Head;
 
-/// Query rows of one task: many enough to repay the repacking of the keys.
+/// Query rows of one task: enough to amortise the repacking of the keys.
 const TASK_ROWS: usize = 240;
 
-/// Up to this many query rows it doesn't pay to repack values.
+/// For up to this many query rows, repacking values does not pay off.
 const FEW_ROWS: usize = 4;
 
-/// What all sequences of a call have in common.
+/// Sizes that all sequences of a call share.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionShape {
     /// Query heads.
@@ -54,8 +53,8 @@ pub struct AttentionShape {
     pub scale: f32,
 }
 
-/// A run of consecutive keys and values: `[num_kv_heads][len][head_dim]`, with
-/// `head_stride` values from one head's start to the next one's.
+/// A run of consecutive keys and values: `[num_kv_heads][len][head_dim]`, with `head_stride`
+/// values from the start of one head to the start of the next.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyValues<'a> {
     /// Keys.
@@ -64,19 +63,19 @@ pub struct KeyValues<'a> {
     pub values: Cached<'a>,
     /// Number of positions.
     pub len: usize,
-    /// Distance between heads.
+    /// Distance between heads, in values.
     pub head_stride: usize,
 }
 
-/// One sequence's query rows and what they look at.
+/// One sequence's query rows and the keys that they attend to.
 #[derive(Debug, Clone)]
 pub struct SequenceQueries<'a> {
     /// Its rows in the query buffer.
     pub rows: Range<usize>,
     /// Its keys and values, in order; runs may be shared with other sequences.
     pub runs: Vec<KeyValues<'a>>,
-    /// Under a causal mask the number of keys before the first row's own, so
-    /// that row `i` sees `past + i + 1` keys. `None`: all rows see all keys.
+    /// Under a causal mask the number of keys before the first row's own key, so that row `i`
+    /// attends to `past + i + 1` keys. `None`: all rows attend to all keys.
     pub past: Option<usize>,
 }
 
@@ -117,12 +116,11 @@ impl SequenceQueries<'_> {
     }
 }
 
-/// Attention output `[T, num_heads · head_dim]` for the query rows
-/// `queries [T, stride]`, whose heads lie side by side from each row's start.
-/// Rows that no sequence names stay zero.
+/// Attention output `[T, num_heads · head_dim]` for the query rows `queries [T, stride]`, whose
+/// heads are side by side from each row's start. Rows that belong to no sequence stay zero.
 ///
 /// # Panics
-/// If the shapes don't fit together or sequences share rows.
+/// If the shapes contradict each other or sequences share rows.
 pub fn attention(
     shape: &AttentionShape,
     queries: &[f32],
@@ -172,12 +170,11 @@ pub fn attention(
     })
 }
 
-/// Post-softmax attention `[num_heads, Q, columns]` of the rows `rows` (in the
-/// query buffer) of one sequence to its keys `columns`, the softmax taken over
-/// all visible keys.
+/// Post-softmax attention `[num_heads, Q, columns]` of the rows `rows` (indices in the query
+/// buffer) of one sequence to its keys `columns`, with the softmax over all visible keys.
 ///
 /// # Panics
-/// If the shapes don't fit together, or a row or column isn't the sequence's.
+/// If the shapes contradict each other, or a row or column does not belong to the sequence.
 pub fn attention_rows(
     shape: &AttentionShape,
     queries: &[f32],

@@ -1,4 +1,4 @@
-//! Attention against its naive form, and against itself cut up otherwise.
+//! Attention against its naive form, and against the same attention split differently.
 
 use half::bf16;
 

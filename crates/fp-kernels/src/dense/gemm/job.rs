@@ -1,4 +1,4 @@
-//! One task's part of a product: all rows, some panels of columns.
+//! One task of a product: all rows, some panels of columns.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,28 +13,28 @@ use super::super::raw::OutputMatrix;
 use super::super::turn;
 use super::{Blocks, Weights};
 
-/// Steps summed before the sums go back to memory: a panel's part of it is
-/// 64 KiB and the rows' part 24 KiB, which the caches next to a core hold.
+/// Steps that are summed before the sums are written back to memory. A panel's part of this
+/// length takes 64 KiB and the rows' part 24 KiB, which fit the caches next to a core.
 const DEPTH: usize = 512;
 
-/// The same where there is one block of rows, which passes a panel once: what is widened of
-/// it stays in the first cache.
+/// The same for a single block of rows, which passes each panel once: the widened part of the
+/// panel stays in the first-level cache.
 const DEPTH_OF_ONE_BLOCK: usize = 128;
 
-/// Most pieces that a block's steps are taken in; each reads and writes the sums once more.
+/// Most pieces that a block's steps are split into; each reads and writes the sums once more.
 const MOST_PIECES: usize = 8;
 
-/// Where a block stands in a task.
+/// Position of a block within a task.
 struct BlockPosition {
     panel: usize,
     /// The panel that this thread will take next.
     next: usize,
-    /// The first step after the slice at hand.
+    /// The first step after the current slice.
     end: usize,
     block: usize,
 }
 
-/// Steps at a time for so many blocks of rows.
+/// Number of steps per slice for this many blocks of rows.
 pub(super) fn depth(num_blocks: usize) -> usize {
     if num_blocks == 1 {
         DEPTH_OF_ONE_BLOCK
@@ -43,19 +43,19 @@ pub(super) fn depth(num_blocks: usize) -> usize {
     }
 }
 
-/// What a lane of rows and weights is in one step.
+/// Contents of a lane of rows and weights in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Terms {
     /// One input, in `f32`.
     Single,
     /// Two inputs in `bf16`, multiplied by one instruction.
     Pairs,
-    /// One input in `f32`, the second of each pair before the first.
+    /// One input, in `f32`, with the two inputs of each pair swapped.
     Swapped,
 }
 
 impl Terms {
-    /// Lanes of a row of `num_in` inputs.
+    /// Number of lanes of a row of `num_in` inputs.
     pub(crate) fn num_steps(self, num_in: usize) -> usize {
         match self {
             Terms::Single => num_in,
@@ -66,11 +66,11 @@ impl Terms {
 }
 
 thread_local! {
-    /// Panels of two-byte weights as the kernel reads them.
+    /// Transposed panels of two-byte weights, in the kernel's layout.
     static TURNED: RefCell<Vec<[f32; PANEL]>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What every task of one product shares.
+/// Data that all tasks of one product share.
 pub(super) struct Job<'a> {
     pub(super) level: Level,
     pub(super) terms: Terms,
@@ -94,13 +94,13 @@ impl Job<'_> {
         {
             return self.run_one_row(matrix, panels, output);
         }
-        // One block reads each panel once: from begin to end.
+        // A single block reads each panel once, from start to end.
         for panel in panels {
             self.run_panels(panel..panel + 1, output);
         }
     }
 
-    /// Panels of weights as stored times the only row.
+    /// Multiplies panels of weights as stored by the only row.
     fn run_one_row(&self, matrix: &HalfMatrix, panels: Range<usize>, output: &OutputMatrix) {
         for panel in panels {
             let col = panel * PANEL;
@@ -156,7 +156,7 @@ impl Job<'_> {
         starts.map(move |start| start..(start + depth).min(num_steps))
     }
 
-    /// Puts the weights of a panel, whose `rows` these are, from step `first` on into `out`.
+    /// Transposes the weights of a panel with these `rows` into `out`, starting at step `first`.
     fn turn(
         &self,
         rows: &turn::Rows<'_>,
@@ -172,7 +172,7 @@ impl Job<'_> {
             #[cfg(not(target_arch = "x86_64"))]
             Terms::Pairs => unreachable!("no processor of this kind multiplies pairs"),
             Terms::Swapped => {
-                // A pair that lacks its second has zero there.
+                // An incomplete last pair is filled up with zero.
                 let count = out.len().min(rows[0].len() - first);
                 out[count..].fill([0.0; PANEL]);
                 turn::widen(self.level, format, rows, first, next, &mut out[..count]);
@@ -181,11 +181,11 @@ impl Job<'_> {
         }
     }
 
-    /// What to prefetch while a panel is turned from step `first` on. With one block of rows,
-    /// which waits for memory only, it is the next panel, whose rows lie one after the other: as
-    /// many bytes as are turned, in the order in which they lie. Reading across 32 rows, which a
-    /// panel needs, is more than the processor's own prefetching follows. With more blocks
-    /// [`Job::prefetch`] has asked for everything.
+    /// The data to prefetch while a panel is transposed from step `first` on. A single block of
+    /// rows only waits for memory; for it this is the next panel, whose rows are contiguous: as
+    /// many bytes as are transposed, in memory order. The processor's own prefetching can't
+    /// follow the access across 32 rows that a panel needs. With more blocks [`Job::prefetch`]
+    /// has already requested everything.
     fn next_panel(&self, matrix: &HalfMatrix, panel: usize, first: usize) -> Prefetch {
         let output = (panel + 1) * PANEL;
         if self.blocks.count() > 1 || output >= matrix.num_out() {
@@ -200,7 +200,7 @@ impl Job<'_> {
         Prefetch::sequential(start.wrapping_add(first * PANEL))
     }
 
-    /// All blocks of rows over some steps of some panels, whose weights are in `turned`
+    /// Computes all blocks of rows over some steps of some panels, whose weights are in `turned`
     /// unless they are packed.
     fn run_slice(
         &self,
@@ -220,8 +220,8 @@ impl Job<'_> {
                 let width = PANEL.min(num_out - col);
                 for (sums, row) in sums.iter_mut().zip(block.clone()) {
                     if steps.start > 0 {
-                        // SAFETY: tasks own disjoint panels, so disjoint
-                        // columns; the slice before this one wrote them.
+                        // SAFETY: tasks own disjoint panels, so disjoint columns; the slice
+                        // before this one wrote these elements.
                         unsafe { output.read(row, col, &mut sums[..width]) };
                     } else {
                         self.start(row, col, &mut sums[..width]);
@@ -254,8 +254,8 @@ impl Job<'_> {
         }
     }
 
-    /// In how many pieces a block's steps are taken: of weights as stored each piece asks for
-    /// another row.
+    /// Number of pieces that a block's steps are split into: for weights as stored, each piece
+    /// prefetches another row.
     fn pieces(&self) -> usize {
         match self.weights {
             Weights::Half(_) if self.blocks.count() > 1 => {
@@ -265,8 +265,8 @@ impl Job<'_> {
         }
     }
 
-    /// What to ask for during so many steps: a part of the weights that come after these. The
-    /// first block to see them would wait for memory, and no other.
+    /// The data to prefetch during `steps` steps: a part of the weights that follow these.
+    /// Without it the first block that reads them would wait for memory.
     fn prefetch(&self, place: &BlockPosition, piece: usize, steps: usize) -> Prefetch {
         let blocks = self.blocks.count();
         if blocks == 1 {

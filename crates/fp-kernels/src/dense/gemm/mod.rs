@@ -1,24 +1,24 @@
-//! `y = x Wᵀ`, the product that nearly all of a transformer's time goes to.
+//! `y = x Wᵀ`, the product that takes nearly all of a transformer's time.
 //!
-//! **How.** Both sides are laid out in the order in which the register-blocked kernel of
-//! `micro` reads them, the weights once when a model is loaded (panels of 32 outputs,
-//! [`PackedMatrix`]), the rows once per product. A task takes some panels and all rows, `DEPTH`
-//! steps of the sums at a time, so that a slice of a panel stays in the cache next to a core
-//! while all blocks of rows pass it. This is the scheme of GotoBLAS and BLIS (Goto & van de
-//! Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34, 2008; Van Zee &
-//! van de Geijn, "BLIS", ACM TOMS 41, 2015).
+//! **How.** Both sides are laid out in the order in which the register-blocked kernel of `micro`
+//! reads them: the weights once, when a model is loaded (panels of 32 outputs, [`PackedMatrix`]),
+//! the rows once per product. A task takes some panels and all rows, `DEPTH` steps of the sums at
+//! a time, so that a slice of a panel stays in the cache next to a core while all blocks of rows
+//! pass over it. This is the scheme of GotoBLAS and BLIS (Goto & van de Geijn, "Anatomy of
+//! high-performance matrix multiplication", ACM TOMS 34, 2008; Van Zee & van de Geijn, "BLIS",
+//! ACM TOMS 41, 2015).
 //!
-//! **Why not a library.** Libraries choose block shapes, and with them the order of a sum, by
-//! the number of rows and threads. Here tasks split outputs only, never a sum: each output is
-//! one chain of fused multiply-adds over the inputs from first to last, so that a row has the
-//! same bits alone, in a batch and on any number of threads.
+//! **Why not a library.** Libraries choose block shapes, and with them the order of summation, by
+//! the number of rows and threads. Here tasks only split outputs, never a sum: each output is one
+//! chain of fused multiply-adds over the inputs from first to last, so that a row has the same
+//! bits alone, in a batch and on any number of threads.
 //!
-//! **Cost.** `rows · in · out` multiply-adds. Weights are read from memory once per product,
-//! which bounds products of a few rows (decoding) by memory and products of many (a prefill) by
-//! arithmetic; packing the rows copies them once.
+//! **Cost.** `rows · in · out` multiply-adds. Weights are read from memory once per product, so
+//! products of few rows (decoding) are bound by memory and products of many rows (a prefill) by
+//! arithmetic; packing copies the rows once.
 //!
-//! **Reference.** `tests.rs`: naive sums in `f64` to a tolerance; instruction sets, and a row alone
-//! and in company, to the bit.
+//! **Reference.** `tests.rs` compares with naive sums in `f64` to a tolerance. Instruction sets
+//! agree bit for bit, and so does a row computed alone or with others.
 
 mod job;
 mod rows;
@@ -35,11 +35,11 @@ use job::Job;
 pub(super) use job::Terms;
 pub(crate) use rows::Blocks;
 
-/// Panels that one task takes, so that rows are read from the far cache once
-/// per this many columns.
+/// Panels that one task takes, so that rows are read from the outer cache levels once per this
+/// many panels' columns.
 const GROUP: usize = 4;
 
-/// What the sums start from.
+/// Initial value of the sums.
 #[derive(Debug, Clone, Copy)]
 pub enum Start<'a> {
     /// Zero.
@@ -52,12 +52,12 @@ pub enum Start<'a> {
     BiasAndResidual(&'a [f32], &'a [f32]),
 }
 
-/// The right side of a product, `[out, in]`.
+/// The right operand of a product, `[out, in]`.
 #[derive(Debug, Clone, Copy)]
 pub enum Weights<'a> {
-    /// In `f32`, in the kernel's order.
+    /// `f32` values in the kernel's layout.
     Packed(&'a PackedMatrix),
-    /// In two bytes a value, as stored.
+    /// Values of two bytes, as stored.
     Half(&'a HalfMatrix),
 }
 
@@ -96,9 +96,9 @@ impl Weights<'_> {
     }
 }
 
-/// `y = start + x Wᵀ` with `x [num_rows, in]`, `W [out, in]`: `[num_rows, out]`, every
-/// product and sum in `f32`. Weights of two bytes are widened, so that the result has the
-/// bits that it has with the same values in `f32`.
+/// `y = start + x Wᵀ` with `x [num_rows, in]`, `W [out, in]`: `[num_rows, out]`, every product
+/// and sum in `f32`. Two-byte weights are widened, so that the result has the same bits as with
+/// the same values in `f32`.
 ///
 /// # Panics
 /// If `x` or `start` don't have these shapes.
@@ -111,16 +111,16 @@ pub fn linear<'a>(
     linear_on(Level::best(), x, num_rows, weights.into(), start)
 }
 
-/// As [`linear`], the rows of `x` rounded to `bf16` before they are multiplied: half of the
+/// As [`linear`], with the rows of `x` rounded to `bf16` before they are multiplied: half of the
 /// digits, and twice the speed on a processor with AVX512_BF16.
 ///
-/// Pairs of terms are summed second before first, which is how that instruction does it. It
-/// also takes numbers below 2⁻¹²⁶ for zero and may round between the two in its own way;
-/// elsewhere both are fused multiply-adds. So results differ between the two in their last
-/// bits, and [`super::rounding`] says which a machine has.
+/// Of each pair of terms the second is added first, as that instruction does. The instruction
+/// also treats numbers below 2⁻¹²⁶ as zero and may round between the two additions in its own
+/// way; on other processors both are fused multiply-adds. Results of the two therefore differ in
+/// their last bits, and [`super::rounding`] says which of them a machine gives.
 ///
 /// # Panics
-/// As there, and for weights that are no `bf16`.
+/// As in [`linear`], and for weights that are not `bf16`.
 pub fn linear_bf16(x: &[f32], num_rows: usize, weights: &HalfMatrix, start: Start<'_>) -> Vec<f32> {
     let terms = if Level::has_pairs() {
         Terms::Pairs
@@ -179,7 +179,7 @@ fn check(x: &[f32], num_rows: usize, weights: Weights<'_>, start: Start<'_>) {
     }
 }
 
-/// Bias and residual.
+/// Bias and residual, if there are any.
 fn parts(start: Start<'_>) -> (Option<&[f32]>, Option<&[f32]>) {
     match start {
         Start::Zero => (None, None),
@@ -189,7 +189,7 @@ fn parts(start: Start<'_>) -> (Option<&[f32]>, Option<&[f32]>) {
     }
 }
 
-/// The product of `x [num_rows, steps]`, whose lanes are what `terms` says.
+/// The product of `x [num_rows, steps]`, whose lanes hold the given `terms`.
 fn multiply(
     level: Level,
     terms: Terms,
@@ -207,7 +207,7 @@ fn multiply(
     let depth = job::depth(blocks.count());
     let rows = rows::pack(x, num_steps, depth, &blocks);
     let num_panels = weights.num_panels();
-    // A product of few rows ends soon: smaller tasks keep all threads at it.
+    // A product of few rows is short: smaller tasks keep all threads busy.
     let group = if num_panels < GROUP * 2 * rayon::current_num_threads() {
         1
     } else {
@@ -224,7 +224,7 @@ fn multiply(
         bias,
         residual,
     };
-    // SAFETY: the tasks' panels cover all columns, their blocks all rows.
+    // SAFETY: the panels of the tasks cover all columns, and their blocks cover all rows.
     unsafe {
         filled(num_rows, weights.num_out(), |output| {
             (0..num_panels.div_ceil(group))

@@ -1,11 +1,11 @@
-//! The left side of a product in the order in which the matrix kernel reads it.
+//! The left operand of a product in the layout that the matrix kernel reads.
 
 use std::ops::Range;
 
 use half::bf16;
 use rayon::prelude::*;
 
-/// A split of the rows into blocks whose sizes differ by one at most.
+/// A partition of the rows into blocks whose sizes differ by at most one.
 pub(crate) struct Blocks {
     starts: Vec<usize>,
 }
@@ -33,7 +33,7 @@ impl Blocks {
     }
 }
 
-/// `x [T, steps]` in the kernel's order: per slice of `depth` steps and block of rows,
+/// `x [T, steps]` in the kernel's layout: for each slice of `depth` steps and each block of rows,
 /// `[steps][rows of the block]`.
 pub(super) fn pack(x: &[f32], num_steps: usize, depth: usize, blocks: &Blocks) -> Vec<f32> {
     let num_rows = blocks.num_rows();
@@ -57,7 +57,7 @@ pub(super) fn pack(x: &[f32], num_steps: usize, depth: usize, blocks: &Blocks) -
     packed
 }
 
-/// Writes `x[rows][steps]` as `[steps][rows]`.
+/// Transposes `x[rows][steps]` to `[steps][rows]`.
 #[inline]
 fn interleave(x: &[f32], stride: usize, steps: Range<usize>, rows: Range<usize>, out: &mut [f32]) {
     let count = rows.len();
@@ -69,8 +69,8 @@ fn interleave(x: &[f32], stride: usize, steps: Range<usize>, rows: Range<usize>,
     }
 }
 
-/// Rows `[T, in]` rounded to `bf16`, two in a lane, the first in its lower half:
-/// `[T, ⌈in / 2⌉]`.
+/// Rows `[T, in]` rounded to `bf16`, two values per lane with the first in the lower half: `[T,
+/// ⌈in / 2⌉]`.
 pub(super) fn paired(x: &[f32], num_in: usize) -> Vec<f32> {
     by_pairs(x, num_in, 1, |first, second, out| {
         let (low, high) = (first.to_bits(), second.to_bits());
@@ -78,8 +78,8 @@ pub(super) fn paired(x: &[f32], num_in: usize) -> Vec<f32> {
     })
 }
 
-/// The same numbers as `f32`, the second of a pair before the first, the order in which
-/// pairs are summed: `[T, in]`, one more where `in` is odd.
+/// The same numbers as `f32`, with the second of each pair first, the order in which pairs are
+/// summed: `[T, in]`, padded to an even width.
 pub(super) fn swapped(x: &[f32], num_in: usize) -> Vec<f32> {
     by_pairs(x, num_in, 2, |first, second, out| {
         out[0] = second.to_f32();
@@ -87,7 +87,7 @@ pub(super) fn swapped(x: &[f32], num_in: usize) -> Vec<f32> {
     })
 }
 
-/// Rows of which each pair becomes `width` lanes.
+/// Rows in which each pair becomes `width` lanes.
 fn by_pairs(
     x: &[f32],
     num_in: usize,

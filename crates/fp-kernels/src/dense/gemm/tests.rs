@@ -46,7 +46,7 @@ fn check(num_rows: usize, num_in: usize, num_out: usize) {
     for pair in by_level[1..].windows(2) {
         assert_eq!(pair[0], pair[1]);
     }
-    // A row doesn't depend on its company.
+    // A row does not depend on the other rows.
     if num_rows > 1 {
         let alone = linear(
             &x[..num_in],
@@ -92,7 +92,7 @@ fn thread_count_changes_nothing() {
 
 const FORMATS: [HalfFormat; 2] = [HalfFormat::Bf16, HalfFormat::F16];
 
-/// A matrix of two parts where there are rows for them, and its values in `f32`.
+/// A matrix of two parts if there are enough rows, and its values in `f32`.
 fn halves(format: HalfFormat, num_out: usize, num_in: usize, seed: u32) -> (HalfMatrix, Vec<f32>) {
     let values = values(num_out * num_in, seed);
     let mut matrix = HalfMatrix::new(format, num_in);
@@ -167,7 +167,7 @@ proptest! {
                     });
                     let (sum, size) = (sum + f64::from(bias[out]), size + 1.0);
                     let error = (f64::from(y[row * num_out + out]) - sum).abs();
-                    // One rounding of the sum a term, of 2⁻²⁴ of what was summed by then.
+                    // One rounding of the sum per term, of 2⁻²⁴ of the partial sum.
                     let bound = size * 2.0 * num_in as f64 * 2_f64.powi(-24) + 1e-30;
                     prop_assert!(error <= bound, "{:?} {:?}: {} > {}", level, terms, error, bound);
                 }
@@ -210,7 +210,7 @@ fn pairs_are_multiplied_where_the_processor_does_so() {
         return;
     }
     assert_eq!(super::super::rounding(true), super::super::Rounding::Pairs);
-    // Small whole numbers have exact sums: any order of pairs gives the same.
+    // Small integers have exact sums: any order of pairs gives the same result.
     let (num_rows, num_in, num_out) = (25, 1025, 70);
     let whole = |len, seed| -> Vec<f32> {
         values(len, seed)

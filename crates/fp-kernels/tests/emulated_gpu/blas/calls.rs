@@ -51,12 +51,12 @@ pub(super) struct Case {
     pub(super) batch: usize,
     pub(super) alpha: f32,
     pub(super) beta: f32,
-    /// What each leading dimension has beside the rows.
+    /// Values by which each leading dimension exceeds the number of rows.
     pub(super) slack: usize,
 }
 
 impl Case {
-    /// Rows and columns of a, b and c as they are stored.
+    /// Stored rows and columns of a, b and c.
     pub(super) fn dims(&self) -> [[usize; 2]; 3] {
         let dims = |rows, columns, is_transposed| match is_transposed {
             true => [columns, rows],
@@ -122,7 +122,7 @@ pub(super) struct Blas {
 
 impl Blas {
     pub(super) fn new(gpu: &Gpu) -> Blas {
-        // SAFETY: the emulated library, and functions of these types.
+        // SAFETY: the emulated library, whose functions have these types.
         unsafe {
             let library = Library::new("libcublas.so").unwrap();
             let mut handle = std::ptr::null_mut();
@@ -136,7 +136,7 @@ impl Blas {
         }
     }
 
-    /// The status, after computing into `c`.
+    /// Computes into `c` and returns the status.
     pub(super) fn multiply<T>(
         &self,
         gpu: &Gpu,
@@ -149,7 +149,7 @@ impl Blas {
         let [la, lb, lc] = case.lens().map(|len| len as c_longlong);
         let [a_dims, b_dims, c_dims] = case.dims();
         let leading = |dims: [usize; 2]| (dims[0] + case.slack) as c_int;
-        // SAFETY: buffers of the lengths that the case says.
+        // SAFETY: the buffers have the lengths that the case gives.
         unsafe {
             (self.gemm)(
                 self.handle,
@@ -180,7 +180,7 @@ impl Blas {
     }
 }
 
-/// Half a step of the number format at 1, beside what f32 sums lose.
+/// Tolerance: half a step of the number format at 1, plus the error of f32 sums.
 pub(super) fn agree<T: Copy + cudarc::driver::DeviceRepr>(
     gpu: &Gpu,
     dtype: c_int,

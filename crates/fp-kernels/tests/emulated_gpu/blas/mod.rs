@@ -82,7 +82,7 @@ fn what_is_not_emulated_is_refused() {
     let mut status = |case: &Case, types| blas.multiply(&gpu, case, [&a, &b], &mut c, types);
     assert_eq!(status(&case, [F32, COMPUTE_F16]), NOT_SUPPORTED);
     assert_eq!(status(&case, [1, COMPUTE_F32]), NOT_SUPPORTED);
-    // More than is allocated.
+    // Exceeds the allocation.
     assert_eq!(
         status(&Case { n: 3, ..case }, [F32, COMPUTE_F32]),
         EXECUTION_FAILED

@@ -3,7 +3,7 @@
 use super::layer::{Layer, Run, Sequence, Shape};
 use crate::emulation::cases::Random;
 
-/// Head sizes of real models and of tests' tiny ones.
+/// Head sizes of real models, and of tiny test models.
 const HEAD_DIMS: [usize; 12] = [4, 8, 7, 16, 20, 32, 64, 64, 80, 96, 128, 136];
 
 pub(super) fn numbers(random: &mut Random, count: usize, width: f32) -> Vec<f32> {
@@ -19,7 +19,7 @@ pub(super) fn shape(random: &mut Random, case: usize, dtype: u32) -> Shape {
         0 => 256,
         _ => HEAD_DIMS[random.below(HEAD_DIMS.len())],
     };
-    // Few layers have many heads of many columns: the emulation is slow with them.
+    // Few layers have many heads with many columns, which the emulation runs slowly.
     let (num_kv_heads, group) = match case % 10 {
         0 | 5 if head_dim <= 64 => (num_kv_heads, group),
         _ if head_dim > 64 => (1, group.min(2)),
@@ -36,7 +36,7 @@ pub(super) fn shape(random: &mut Random, case: usize, dtype: u32) -> Shape {
     }
 }
 
-/// A run of a cache, with room behind its tokens.
+/// A run of a cache, with unused capacity after its tokens.
 pub(super) fn run(random: &mut Random, shape: &Shape, len: usize) -> Run {
     let capacity = len + random.below(3);
     let count = (shape.num_kv_heads * capacity * shape.head_dim).max(1);
@@ -49,7 +49,7 @@ pub(super) fn run(random: &mut Random, shape: &Shape, len: usize) -> Run {
     }
 }
 
-/// Keys and values as columns of a projection.
+/// Keys and values that are columns of a projection.
 pub(super) fn strided_run(random: &mut Random, shape: &Shape, len: usize) -> Run {
     let token_stride = (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim;
     Run {
@@ -61,7 +61,7 @@ pub(super) fn strided_run(random: &mut Random, shape: &Shape, len: usize) -> Run
     }
 }
 
-/// A layer of these lengths of (keys, rows), each sequence's keys in a few runs of its own.
+/// A layer with these lengths (keys, rows), where each sequence has a few runs of its own.
 pub(super) fn layer_of(random: &mut Random, shape: Shape, lengths: &[(usize, usize)]) -> Layer {
     let (mut runs, mut sequences) = (Vec::new(), Vec::new());
     let mut num_rows = 0;
@@ -88,7 +88,7 @@ pub(super) fn layer_of(random: &mut Random, shape: Shape, lengths: &[(usize, usi
     layer(random, shape, num_rows, runs, sequences)
 }
 
-/// A layer of these runs and sequences.
+/// A layer with these runs and sequences.
 pub(super) fn layer(
     random: &mut Random,
     shape: Shape,

@@ -1,4 +1,4 @@
-//! What attention refuses, and what it finds wrong with its data.
+//! Arguments that attention refuses, and errors that it finds in its data.
 
 use super::cases::layer_of;
 use super::causal;
@@ -11,7 +11,7 @@ use crate::emulation::ffi_attention::{
     fp_emulated_attention_decode_workspace, fp_emulated_attention_prefill,
 };
 
-/// Two sequences of one row and 9 and 12 keys.
+/// Two sequences of one row, with 9 and 12 keys.
 fn small(dtype: u32) -> Layer {
     layer_of(
         &mut Random::new(80),
@@ -26,7 +26,7 @@ fn what_has_no_softmax_is_named() {
         for bad in [f32::NAN, f32::INFINITY] {
             let _device = Device::new();
             let mut layer = small(dtype);
-            // The last sequence's first token; an infinite product has either sign.
+            // First token of the last sequence; the infinite product can have either sign.
             let run = layer.sequences[1].runs[0];
             layer.runs[run].keys[3] = bad;
             layer

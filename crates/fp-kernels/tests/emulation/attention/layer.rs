@@ -1,4 +1,4 @@
-//! One layer's sequences and runs in emulated memory, and what comes of them by definition.
+//! One layer's sequences and runs in emulated memory, and the expected output by definition.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::emulation::ffi_attention::{
     fp_emulated_attention_decode_workspace, fp_emulated_attention_prefill,
 };
 
-/// Keys and values of consecutive tokens; `[H_kv, capacity, D]`, or inside rows of a width.
+/// Keys and values of consecutive tokens: `[H_kv, capacity, D]`, or columns of wider rows.
 #[derive(Clone)]
 pub(super) struct Run {
     pub(super) len: usize,
@@ -22,7 +22,7 @@ pub(super) struct Run {
     pub(super) values: Vec<f32>,
 }
 
-/// A sequence: its rows, the keys before them, and its runs by number.
+/// A sequence: its rows, the number of keys before them, and the indices of its runs.
 #[derive(Clone)]
 pub(super) struct Sequence {
     pub(super) rows: Range<usize>,
@@ -37,7 +37,7 @@ pub(super) struct Shape {
     pub(super) head_dim: usize,
     pub(super) is_causal: bool,
     pub(super) dtype: u32,
-    /// Columns of a query row behind the queries, as keys and values are.
+    /// Columns of a query row after the queries, such as keys and values.
     pub(super) padding: usize,
 }
 
@@ -80,7 +80,7 @@ impl Layer {
         self.place_with(&|_, _| ())
     }
 
-    /// As [`Self::place`], the descriptor changed before it is uploaded.
+    /// As [`Self::place`], with the descriptor changed before it is uploaded.
     pub(super) fn place_with(
         &self,
         change: &dyn Fn(&mut Vec<AttentionSequence>, &mut Vec<AttentionRun>),
@@ -156,7 +156,7 @@ impl Layer {
         }
     }
 
-    /// The output by the definition, with the largest value of what it averages.
+    /// The output by definition, with the largest of the values that it averages.
     pub(super) fn reference(&self, placed: &Placed) -> Vec<Option<(f64, f64)>> {
         let shape = self.shape;
         let (d, width) = (shape.head_dim, shape.width());
@@ -215,7 +215,7 @@ impl Layer {
 }
 
 impl Placed {
-    /// The output's values; what nothing wrote is what poison stands for.
+    /// The output's values; unwritten ones hold the poison.
     pub(super) fn output(&self) -> Vec<f32> {
         let bytes = self.output.read();
         match self.args.dtype {
@@ -240,7 +240,7 @@ impl Placed {
         }
     }
 
-    /// The bytes of some rows.
+    /// The bytes of these rows.
     pub(super) fn rows(&self, rows: Range<usize>) -> Vec<u8> {
         let bytes = self.output.read();
         let row = bytes.len() / self.args.num_rows as usize;
@@ -259,8 +259,8 @@ impl Placed {
         self.run(fp_emulated_attention_decode);
     }
 
-    /// Holds the output to the definition. f32 sums, and exponentials of logits up to about
-    /// ten; then what rounding to 16 bits adds.
+    /// Compares the output with the definition. Tolerance: f32 sums, exponentials of logits up to
+    /// about ten, and the rounding to 16 bits.
     #[track_caller]
     pub(super) fn check(&self, layer: &Layer, case: &str) {
         assert_eq!(self.error.found(), None, "{case}");

@@ -11,7 +11,7 @@ use crate::emulation::cases::{DTYPES, Random};
 use crate::emulation::device::{Device, set_order};
 use crate::emulation::ffi::{self, F16, F32};
 
-/// Runs a layer in two orders of threads; the bytes must be the same.
+/// Runs a layer in two orders of threads; the bytes must be equal.
 fn in_any_order(layer: &Layer, is_decode: bool, case: &str) {
     let placed = layer.place();
     let run = || {
@@ -102,7 +102,7 @@ fn lengths_of_one_and_of_three_thousand() {
     }
 }
 
-/// Keys and values are columns of the tower's projection, and nothing is masked.
+/// Keys and values are columns of the tower's projection, without a mask.
 #[test]
 fn a_vision_tower_reads_its_projection() {
     for dtype in [F32, F16] {
@@ -130,7 +130,7 @@ fn a_vision_tower_reads_its_projection() {
     }
 }
 
-/// The same keys in one run, in runs of one, with empty ones between: the same bits.
+/// The same keys in one run, and in runs of one key with empty runs between: the same bits.
 #[test]
 fn results_do_not_depend_on_the_cut_into_runs() {
     for dtype in DTYPES {

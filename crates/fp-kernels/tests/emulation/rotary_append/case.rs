@@ -1,17 +1,17 @@
-//! A case of rotary_append in emulated memory, and what comes of it by definition.
+//! A case of rotary_append in emulated memory, and its expected results by definition.
 
 use crate::emulation::cases::Random;
 use crate::emulation::device::{Buffer, ErrorWord};
 use crate::emulation::ffi_rows::{KvRun, RotaryAppendArgs};
 use crate::emulation::typed::Typed;
 
-/// Sizes of a case, and where its rows go.
+/// Sizes of a case, and the destination of its rows.
 #[derive(Clone)]
 pub(super) struct Sizes {
     pub(super) num_heads: usize,
     pub(super) num_kv_heads: usize,
     pub(super) head_dim: usize,
-    /// Values between one row of projections and the next.
+    /// Padding between rows of the projections, in values.
     pub(super) gap: usize,
     pub(super) capacities: Vec<usize>,
     pub(super) positions: Vec<u32>,
@@ -64,7 +64,7 @@ impl Sizes {
     }
 }
 
-/// Cosines and sines `[P, D/2]` as the decoder makes them: angles in f32.
+/// Cosines and sines `[P, D/2]` as the decoder computes them: angles in f32.
 pub(super) fn angles(num_positions: usize, head_dim: usize) -> (Vec<f32>, Vec<f32>) {
     let half = head_dim / 2;
     (0..num_positions * half)
@@ -147,8 +147,8 @@ impl Case {
 /// Keys and values of a run.
 pub(super) type RunValues = (Vec<f64>, Vec<f64>);
 
-/// All that a launch leaves behind, by the definition in f64: queries `[T, H·D]`, and keys
-/// and values of each run, 7 where nothing was appended.
+/// All results of a launch, by definition in f64: queries `[T, H·D]`, and keys and values of each
+/// run, with 7 where nothing was appended.
 pub(super) fn reference(sizes: &Sizes, projected: &[f64]) -> (Vec<f64>, Vec<RunValues>) {
     let (d, half) = (sizes.head_dim, sizes.head_dim / 2);
     let (cosines, sines) = angles(sizes.num_positions, d);

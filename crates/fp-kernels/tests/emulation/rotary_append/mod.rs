@@ -55,7 +55,7 @@ fn appended_rows_equal_reference() {
                         .collect()
                 }
             };
-            // Sums of two products of up to 4.5, one of which was rounded.
+            // Sums of two products of magnitude up to 4.5, one of which was rounded.
             assert_near(&got, &queries, dtype, 1e-6, 1e-6);
             for ((keys, values), (want_keys, want_values)) in case.runs.iter().zip(&runs) {
                 assert_near(&keys.read(), want_keys, dtype, 1e-6, 1e-6);
@@ -65,7 +65,7 @@ fn appended_rows_equal_reference() {
     }
 }
 
-/// The CPU's rotation, bit for bit, and the same of a row by itself.
+/// Equals the CPU's rotation bit for bit, and that of a row by itself.
 #[test]
 fn rotation_has_the_bits_of_the_cpus() {
     let mut random = Random::new(1120);
@@ -119,7 +119,7 @@ fn rotation_has_the_bits_of_the_cpus() {
     }
 }
 
-/// Positions up to 32,768 against angles in f64 of the same f32 products.
+/// Positions up to 32,768 against f64 angles of the same f32 products.
 #[test]
 fn angles_of_far_positions_hold() {
     let _device = Device::new();
@@ -221,7 +221,7 @@ fn impossible_arguments_are_refused_and_short_buffers_caught() {
     });
     assert_eq!(code, ffi::EMULATION_FAULT);
     assert!(fault.contains("outside its buffer"), "{fault}");
-    // A run that has less room than the table says.
+    // A run whose capacity is smaller than the table says.
     let small: Vec<KvRun> = sizes
         .capacities
         .iter()

@@ -1,16 +1,16 @@
-//! What was chosen of each crop, as one selection of the whole image.
+//! Combines the selections of all crops to one selection of the whole image.
 
 use std::sync::Arc;
 
 use crate::pruning::published::RunCodes;
 use crate::pruning::{Dense, Extra, MethodChoice, SelectError, Selected, TokenSelection};
 
-/// `chosen` of each crop, whose patches became `tokens`, as a selection of all N tokens.
+/// Combines `chosen` of each crop, whose patches became `tokens`, to a selection of all N tokens.
 ///
-/// Tokens that are kept as they are, in the order of their crop, come in the order of the whole
-/// image: the squeezed image's, then row by row of the stitched tiles (as FasterVLM, VisPruner
-/// and CDPruner mask them). Where a crop's have an order of their own, or rows are merged, crop
-/// comes after crop, the squeezed image first.
+/// Unmerged tokens that each crop keeps in ascending order come in the order of the whole image:
+/// the squeezed image's tokens, then row by row those of the stitched tiles (as FasterVLM,
+/// VisPruner and CDPruner mask them). If a crop's tokens have another order, or rows are merged,
+/// the crops follow each other, the squeezed image first.
 pub(super) fn of_all(
     chosen: &[Selected],
     tokens: &[&[usize]],
@@ -42,8 +42,8 @@ pub(super) fn of_all(
     })
 }
 
-/// Crop after crop, each in its own order; class tokens' rows stand behind all tokens, one for
-/// each crop.
+/// Concatenates the crops, each in its own order. Class tokens' rows come after all tokens, one
+/// for each crop.
 fn summed(
     chosen: &[Selected],
     tokens: &[&[usize]],
@@ -71,7 +71,7 @@ fn summed(
     }
 }
 
-/// What the method says of its choice, of all crops one after another.
+/// Combines what the method reports of its choices, in the order of the crops.
 fn choice(
     choices: &[&MethodChoice],
     chosen: &[Selected],
@@ -126,7 +126,8 @@ fn choice(
     }
 }
 
-/// The same of all crops: tokens as those of the whole image, numbers one after another.
+/// Joins one extra of all crops: tokens are indexed in the whole image, other numbers are
+/// concatenated.
 fn joined(of: &[(&Extra, &[usize])]) -> Option<Extra> {
     let whole = |list: &[usize], tokens: &[usize]| -> Vec<usize> {
         list.iter().map(|&t| tokens[t]).collect()

@@ -1,13 +1,13 @@
 //! Rules on an image that was cut into crops.
 //!
-//! Any-resolution input in its fixed form is the whole image, squeezed, and 2 × 2 tiles: crops
-//! of one size whose every patch is an image token. The vision tower sees each crop by itself,
-//! so what is read of it (the class token's attention above all) exists per crop, and values of
-//! different crops aren't comparable. Rules that look at it choose T tokens of each crop; that
-//! is their authors' way too, where it is known: FasterVLM @ 29ed074 and VisPruner @ a089bff
+//! Any-resolution input in its fixed form is the whole image, squeezed, and 2 × 2 tiles: crops of
+//! equal size in which every patch is an image token. The vision tower runs on each crop
+//! separately, so its values (above all the class token's attention) exist per crop, and values
+//! of different crops aren't comparable. Rules that read them select T tokens in each crop, as
+//! their authors do where that is known: FasterVLM @ 29ed074 and VisPruner @ a089bff
 //! (`llava_arch.py`, T per crop), VisionZip (its two numbers per crop), HiPrune and SCOPE, whose
-//! scripts give each crop int(T / crops) of a number for the whole image. Rules that look at
-//! embeddings alone take all crops as one set, as DivPrune's authors do.
+//! scripts give each crop int(T / crops) of a number for the whole image. Rules that only read
+//! embeddings take all crops as one set, as DivPrune's authors do.
 
 mod combine;
 
@@ -20,7 +20,7 @@ use super::{
 use crate::TokenLayout;
 
 crate::named::named_enum! {
-    /// What a method's number of tokens is meant for on an image of several crops.
+    /// What a method's number of tokens refers to on an image of several crops.
     pub enum CropBudget as "crop budget" {
         /// Each crop: the rule chooses of every crop by itself.
         PerCrop = "per-crop",
@@ -29,38 +29,38 @@ crate::named::named_enum! {
     }
 }
 
-/// What image tokens lie in.
+/// How image tokens relate to crops.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ImageCrops {
-    /// One square, or crops of which nothing is known.
+    /// One square image, or crops about which nothing is known.
     #[default]
     One,
-    /// Crops whose padding is taken out and whose rows end in newlines: no token lies in a
-    /// whole crop.
+    /// Crops whose padding is removed and whose rows end in newlines, so that the tokens form no
+    /// whole crops.
     Unpadded,
-    /// One image of any size, of which a token is several patches of the vision tower.
+    /// One image of any size, in which a token combines several patches of the vision tower.
     Joined,
-    /// Crops of which every patch is a token.
+    /// Crops in which every patch is a token.
     Whole {
-        /// How many.
+        /// Number of crops.
         num_crops: usize,
-        /// Tokens of each.
+        /// Tokens of each crop.
         tokens_per_crop: usize,
-        /// What numbers of tokens are meant for; by default as the method's authors have it.
+        /// What token counts refer to; by default as the method's authors define it.
         budget: Option<CropBudget>,
     },
 }
 
-/// A crop: its tokens, patch by patch, and what was read of the vision tower for it.
+/// A crop: the tokens of its patches, and the vision tower's values for it.
 #[derive(Debug, Clone)]
 pub struct CropEvidence<'a> {
-    /// Which image tokens its patches became.
+    /// The image token of each patch.
     pub tokens: &'a [usize],
-    /// As far as it was asked for.
+    /// The requested values of the vision tower.
     pub vision: VisionValues<'a>,
 }
 
-/// A rule that chooses of each crop by itself.
+/// A rule that selects in each crop separately.
 #[derive(Debug, Clone)]
 pub struct PerCrop {
     selector: Arc<dyn Selector>,
@@ -68,7 +68,7 @@ pub struct PerCrop {
 }
 
 impl PerCrop {
-    /// `selector` on each crop, to keep `kept` tokens of it.
+    /// `selector` on each crop, keeping `kept` tokens of it.
     pub fn new(selector: Arc<dyn Selector>, kept: usize) -> PerCrop {
         PerCrop { selector, kept }
     }
@@ -148,25 +148,25 @@ impl PerCrop {
     }
 }
 
-/// How the first stage of a method meets the crops of an image.
+/// How the first stage of a method treats the crops of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     /// All tokens as one set.
     OneSet,
-    /// So many crops, each by itself.
+    /// Each of these crops separately.
     EachCrop {
-        /// How many.
+        /// Number of crops.
         num_crops: usize,
-        /// Tokens of each.
+        /// Tokens of each crop.
         tokens_per_crop: usize,
     },
 }
 
-/// The way of `method`, whose first stage looks at the vision tower or not, and acts before
-/// layer 1 or not.
+/// How `method` treats crops, depending on whether its first stage reads the vision tower and
+/// whether it acts before layer 1.
 ///
 /// # Errors
-/// A budget that the method has no meaning for, and the vision tower of crops that aren't
+/// A budget that is undefined for the method, and the vision tower's values for crops that aren't
 /// whole.
 pub(super) fn way(
     method: &str,

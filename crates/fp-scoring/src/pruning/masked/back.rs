@@ -1,12 +1,12 @@
-//! What was chosen of the tokens that are left, in the indices of all tokens.
+//! Translates a selection among the unmasked tokens to the indices of all tokens.
 
 use std::sync::Arc;
 
 use crate::pruning::{Extra, MethodChoice, SelectError, Selected, TokenSelection};
 use crate::{KeptTokens, Selection, TokenLayout};
 
-/// `selected` of the tokens `left`, as a selection of all those that enter the stage at
-/// `layout`.
+/// Translates `selected`, made among the tokens `left`, to a selection of all tokens that enter
+/// the stage with `layout`.
 pub(super) fn of_all(
     selected: Selected,
     left: &[usize],
@@ -25,13 +25,13 @@ pub(super) fn of_all(
 
 struct Back<'a> {
     left: &'a [usize],
-    /// Of the whole sequence.
+    /// Layout of the whole sequence.
     layout: &'a TokenLayout,
 }
 
 impl Back<'_> {
-    /// A token; what stands behind the last of those left, the class token's row, stands behind
-    /// the last of all.
+    /// Index of a token among all. The index after the last unmasked token, which is the class
+    /// token's row, becomes the index after the last of all.
     fn token(&self, token: usize) -> usize {
         let behind = || self.layout.num_image + (token - self.left.len());
         self.left.get(token).copied().unwrap_or_else(behind)
@@ -41,7 +41,7 @@ impl Back<'_> {
         tokens.iter().map(|&token| self.token(token)).collect()
     }
 
-    /// A position in the sequence.
+    /// Index of a position in the whole sequence.
     fn row(&self, row: usize) -> usize {
         match row.checked_sub(self.layout.num_system) {
             None => row,
@@ -69,7 +69,7 @@ impl Back<'_> {
         }
     }
 
-    /// The importance of a token that was left out is 0.
+    /// The importance of a masked token is 0.
     fn audit(&self, mut audit: Selection) -> Selection {
         let mut importance = vec![0.0; self.layout.num_image];
         for (value, &token) in audit.token_importance.iter().zip(self.left) {

@@ -1,11 +1,11 @@
-//! What a rule sees of the tokens that are left.
+//! Evidence restricted to the unmasked tokens.
 
 use crate::pruning::{
     ClipValues, DecoderValues, Evidence, Matrix, SelectError, VisionNeed, VisionValues,
 };
 use crate::{AttentionRows, TokenLayout};
 
-/// The tokens that are left, and copies of what is known of them.
+/// The unmasked tokens, and copies of their data.
 #[derive(Debug)]
 pub(super) struct Left {
     /// `[m]`: their indices among those that enter the stage, ascending.
@@ -17,7 +17,7 @@ pub(super) struct Left {
     attention: Option<(Vec<f32>, Vec<usize>)>,
     covered_area: Option<Result<Vec<f64>, String>>,
     embeds: Option<Rows>,
-    /// CLIP's embeddings of the tokens; those of the text are as they were.
+    /// CLIP's embeddings of the tokens; those of the text don't change.
     clip_images: Option<Rows>,
     hidden: Option<Rows>,
     previous_hidden: Option<Rows>,
@@ -35,7 +35,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// Rows of a matrix; those outside it are none.
+    /// Copies rows of a matrix; indices outside it are skipped.
     fn of(matrix: Matrix<'_>, rows: impl IntoIterator<Item = usize>) -> Rows {
         let width = matrix.num_columns();
         let mut values = Vec::new();
@@ -49,7 +49,7 @@ impl Rows {
         }
     }
 
-    /// Columns of a matrix.
+    /// Copies columns of a matrix.
     fn of_columns(matrix: Matrix<'_>, columns: &[usize]) -> Rows {
         let values = matrix.rows().flat_map(|row| {
             let value = |column: &usize| row.get(*column).copied();
@@ -67,7 +67,8 @@ impl Rows {
 }
 
 impl Left {
-    /// The tokens of `evidence` that `padding`, one entry for each of N tokens, doesn't mark.
+    /// The tokens of `evidence` that `padding`, with one entry for each of N tokens, doesn't
+    /// mark.
     pub(super) fn new(evidence: &Evidence<'_>, padding: &[bool]) -> Result<Left, SelectError> {
         let num_image_tokens = evidence.num_image_tokens();
         if padding.len() != num_image_tokens {
@@ -142,7 +143,7 @@ impl Left {
         self.tokens.len()
     }
 
-    /// What was read of the vision tower, of the tokens that are left.
+    /// The vision tower's values of the unmasked tokens.
     pub(super) fn vision_values(&self) -> Option<VisionValues<'_>> {
         let read = self.vision.as_ref()?;
         let mut values = VisionValues::default();
@@ -154,8 +155,8 @@ impl Left {
         Some(values)
     }
 
-    /// `whole` as if the others had never been there; `vision` is what
-    /// [`Left::vision_values`] gives.
+    /// `whole` as if the masked tokens did not exist; `vision` is the result of
+    /// [`Left::vision_values`].
     pub(super) fn evidence<'a>(
         &'a self,
         whole: &Evidence<'a>,
@@ -170,7 +171,7 @@ impl Left {
             layout: self.layout,
             places: &self.places,
             num_image_tokens: self.tokens.len(),
-            // What is left of a grid is no grid.
+            // The unmasked part of a grid is not a grid.
             grid: None,
             attention,
             covered_area: self.covered_area.as_ref().map(|area| match area {
@@ -202,8 +203,8 @@ impl Left {
     }
 }
 
-/// Of something of the vision tower what belongs to the tokens at `places`; `num_class_tokens`
-/// of the image tokens are before the patches. The class token's row stays.
+/// Restricts a value of the vision tower to the tokens at `places`; `num_class_tokens` of the
+/// image tokens precede the patches. The class token's row is kept.
 fn of_tower(
     need: VisionNeed,
     matrix: Matrix<'_>,

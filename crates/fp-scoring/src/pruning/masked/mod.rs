@@ -1,19 +1,19 @@
-//! Any rule, with the image tokens that show nothing but padding left out of its choice.
+//! Excludes image tokens that show only padding from the candidates of any rule.
 //!
-//! An image that isn't square is padded to one, and up to all but one row of its patches then
-//! show the padding's colour alone. Most authors let their rules choose among them; MMTok
-//! leaves them out (Ironieser/MMTok @ d1522cd), which is an advantage on such images that has
-//! nothing to do with its rule. [`PaddingMasked`] gives every rule the same.
+//! An image that isn't square is padded to a square, and up to all but one row of its patches
+//! then show only the padding's colour. Most authors let their rules select among them; MMTok
+//! excludes them (Ironieser/MMTok @ d1522cd), which is an advantage on such images that is
+//! unrelated to its rule. [`PaddingMasked`] gives every rule the same advantage.
 //!
-//! The rule runs as if the masked tokens had never been there: it sees the others alone, in
-//! their order, as 0..m, with their attention columns, hidden states, rows of the vision tower
-//! and positions, and chooses min(kept, m) of them. Attention isn't normalised anew: its softmax
-//! was taken over all tokens. What it chose is then said in the indices of all tokens. A share
-//! that a rule keeps is a share of the m tokens, where its authors take a share of what is
-//! there (DART, V2Drop, FitPrune); DivPrune's number is that of the whole image.
+//! The rule runs as if the masked tokens did not exist: it reads only the others, in their order,
+//! as 0..m, with their attention columns, hidden states, rows of the vision tower and positions,
+//! and selects min(kept, m) of them. Attention isn't normalised again: its softmax was taken over
+//! all tokens. The selection is then translated to the indices of all tokens. A fraction that a
+//! rule keeps refers to the m tokens if its authors take a fraction of the present tokens (DART,
+//! V2Drop, FitPrune); DivPrune's number refers to the whole image.
 //!
-//! Only the first stage of a plan leaves tokens out; those that it dropped are gone after it.
-//! Where no token is padding the rule is run as it is, where all are it doesn't apply.
+//! Only the first stage of a plan masks tokens; they are then dropped for the stages after it. If
+//! no token is padding, the rule runs unchanged; if all are, it is not applicable.
 
 mod back;
 mod left;
@@ -24,12 +24,12 @@ use super::{AttentionNeed, Candidates, Evidence, Needs, SelectError, Selected, S
 use crate::{ScoringError, TokenLayout};
 use left::Left;
 
-/// A rule that doesn't choose tokens of padding, as [`Evidence::padding`] tells them.
+/// A rule that never selects padding tokens, as marked by [`Evidence::padding`].
 #[derive(Debug, Clone)]
 pub struct PaddingMasked(Arc<dyn Selector>);
 
 impl PaddingMasked {
-    /// `selector`, tokens of padding left out of what it chooses among.
+    /// `selector` with padding tokens excluded from its candidates.
     pub fn new(selector: Arc<dyn Selector>) -> PaddingMasked {
         PaddingMasked(selector)
     }
@@ -45,7 +45,7 @@ impl Selector for PaddingMasked {
         let is_read_here = self.0.needs().attention == Some(AttentionNeed::Here);
         let in_image = |row: &usize| layout.image_range().contains(row);
         if is_read_here && rows.iter().any(in_image) {
-            // Which rows of the image it reads depends on which are left.
+            // Which of the image's rows it reads depends on the masked tokens.
             return Ok((layout.num_system..layout.sequence_len()).collect());
         }
         Ok(rows)

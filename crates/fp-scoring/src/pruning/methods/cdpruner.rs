@@ -1,16 +1,16 @@
-//! CDPruner: a determinantal point process over tokens that the question makes relevant.
+//! CDPruner: a determinantal point process over tokens, weighted by relevance to the question.
 //!
-//! S = cosines of the projector's output. rel_j = mean over text segments of
-//! −cos(image_embed_j, text_embed), the minus as the authors have it; r = (rel − min + 1e-6) /
-//! (max − min); L = r_i S_ij r_j. Greedy maximum of det L: T times the token of largest d²
-//! is chosen, d² starting at the diagonal of L and losing e² each time, e = (L_j· − Σ c_j c) /
-//! √d²_j. Spatial order. Shapes: `projected` [N, P], `image_embeds` [N, C], `text_embeds`
-//! [segments, C]. Source: CDPruner @ 9541616c40fc, `llava_arch.py encode_images`.
+//! S = cosines of the projector's output. rel_j = mean over text segments of −cos(image_embed_j,
+//! text_embed), with the authors' minus sign; r = (rel − min + 1e-6) / (max − min); L = r_i S_ij
+//! r_j. Greedy maximum of det L: T times the token of largest d² is selected, where d² starts at
+//! the diagonal of L and is reduced by e² each time, e = (L_j· − Σ c_j c) / √d²_j. Spatial order.
+//! Shapes: `projected` [N, P], `image_embeds` [N, C], `text_embeds` [segments, C]. Source:
+//! CDPruner @ 9541616c40fc, `llava_arch.py encode_images`.
 //!
-//! T above the numerical rank of the projected rows gives NaN in the authors' code, repeats
-//! an index and keeps fewer tokens; here that is refused, with the rank. A text longer than
-//! CLIP's context is cut in segments; the first, without an end token, pools at its first
-//! token and doesn't depend on the question.
+//! For T above the numerical rank of the projected rows, the authors' code computes NaN, repeats
+//! an index and keeps fewer tokens; here that is refused, with the rank in the error. A text
+//! longer than CLIP's context is cut into segments; the first segment, without an end token,
+//! pools at its first token and doesn't depend on the question.
 
 use crate::pruning::published::dense::dot;
 use crate::pruning::published::shared::{KEEP, PROJECTED};
@@ -23,7 +23,7 @@ use crate::{CropBudget, PlanSetting, PositionRule, SelectError, Site, TokenSelec
 
 /// Added to relevance before it is scaled.
 const EPSILON: f64 = 1e-6;
-/// A d² below this share of the first is rounding: nothing new is left to choose.
+/// A d² below this fraction of the first one is rounding error: no independent token is left.
 const RANK_TOLERANCE: f64 = 1e-12;
 
 /// A determinantal point process over relevant tokens.
@@ -163,7 +163,7 @@ impl PublishedMethod for CdPruner {
 /// r `[N]` of image embeddings `[N, C]` and text embeddings `[segments, C]`.
 ///
 /// # Errors
-/// No patch is more relevant than another, which divides by zero.
+/// All patches are equally relevant, which divides by zero.
 pub fn cdpruner_relevance(images: &Dense, texts: &Dense) -> Result<Vec<f64>, SelectError> {
     let cosines = images.normalized().products(&texts.normalized());
     let count = texts.num_rows() as f64;
@@ -186,7 +186,8 @@ pub fn cdpruner_relevance(images: &Dense, texts: &Dense) -> Result<Vec<f64>, Sel
         .collect())
 }
 
-/// CDPruner's choice of `keep` ≤ N rows `[N, P]` of relevance `[N]`, in the order of choice,
+/// CDPruner's selection of `keep` ≤ N rows `[N, P]` with relevance `[N]`, in the order of
+/// selection,
 /// and the last d² relative to the first.
 ///
 /// # Errors
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Diagonal 1, 0.81, 0.64; 0 and 1 are alike, 2 is across.
+        // Diagonal 1, 0.81, 0.64; 0 and 1 are parallel, 2 is orthogonal.
         let rows = Dense::new(vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0], 2).unwrap();
         let (picked, smallest) = cdpruner_tokens(&rows, &[1.0, 0.9, 0.8], 2).unwrap();
         assert_eq!(picked, [0, 2]);

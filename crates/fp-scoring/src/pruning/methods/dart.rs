@@ -1,17 +1,17 @@
 //! DART: pivots of image and text, and the image tokens that repeat them least.
 //!
-//! After K layers: pivots are the `pivot_image` image tokens and the `pivot_text` tokens
-//! behind the image with the largest L1 norm of keys (of the last layer run, after rotary
-//! positions, heads side by side). Pivot by pivot, ⌊N·(1 − reduction) / pivots⌋ of the image
-//! tokens still in the pool with the lowest cosine to it (states after the final norm) are
-//! kept and leave the pool; image pivots are kept and never were in it. Original order and
-//! positions. Shapes: `states` [S, P], `layer_keys` [S, H·d], the image at `visual_start`.
-//! Source: the authors' Qwen2-VL code as VTC-Bench @ 983e443ebb41 ships it (their LLaVA code
-//! isn't to be had).
+//! After K layers: pivots are the `pivot_image` image tokens and the `pivot_text` tokens after
+//! the image with the largest L1 norm of keys (of the last layer run, after rotary embedding,
+//! heads side by side). For each pivot in turn, the ⌊N·(1 − reduction) / pivots⌋ image tokens in
+//! the pool with the lowest cosine to it (states after the final norm) are kept and removed from
+//! the pool; image pivots are kept and never in the pool. Original order and positions. Shapes:
+//! `states` [S, P], `layer_keys` [S, H·d], the image starts at `visual_start`. Source: the
+//! authors' Qwen2-VL code as shipped by VTC-Bench @ 983e443ebb41 (their LLaVA code isn't
+//! available).
 //!
-//! The pool shrinks, so the order of pivots decides, and that is the order of a Python set
-//! of absolute positions: its hash table's, which is rebuilt here by its rule. Rounding down
-//! makes fewer tokens than asked: 0.7778 of 576 keeps 124, not 128.
+//! Since the pool shrinks, the order of the pivots matters. It is the order of a Python set of
+//! absolute positions, that is of its hash table, which is reproduced here by its rule. Rounding
+//! down keeps fewer tokens than requested: 0.7778 of 576 keeps 124, not 128.
 
 use crate::pruning::published::at_budget;
 use crate::pruning::published::dense::dot;
@@ -23,7 +23,7 @@ use crate::pruning::published::{
 };
 use crate::{Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
-/// Pivots, and the image tokens that repeat them least.
+/// Pivots, and the image tokens that duplicate them least.
 #[derive(Debug)]
 pub struct Dart;
 
@@ -170,7 +170,7 @@ impl PublishedMethod for Dart {
         share: f64,
         setting: &PlanSetting,
     ) -> Option<Vec<(&'static str, String)>> {
-        // Eight pivots, four of them image tokens, and as many tokens for each.
+        // Eight pivots, four of them image tokens, with the same number of tokens for each.
         const PIVOTS: usize = 8;
         let each = at_budget::tokens(share, setting).saturating_sub(PIVOTS / 2) / PIVOTS;
         let kept = (each as f64 + 0.5) * PIVOTS as f64;
@@ -234,17 +234,17 @@ fn params_pivots(
     ))
 }
 
-/// What DART keeps.
+/// DART's selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DartTokens {
     /// Image tokens, ascending.
     pub kept: Vec<usize>,
-    /// Positions in the sequence, in the order visited.
+    /// Positions in the sequence, in the order of processing.
     pub pivots: Vec<usize>,
 }
 
-/// DART's choice by states `[S, P]` and keys `[S, H·d]`, the image's `num_tokens` at `start`;
-/// `each` tokens per pivot of image and text.
+/// DART's selection by states `[S, P]` and keys `[S, H·d]`, with the image's `num_tokens` at
+/// `start`; `each` tokens per pivot of image and text.
 pub fn dart_tokens(
     states: &Dense,
     keys: &Dense,
@@ -289,8 +289,8 @@ pub fn dart_tokens(
     DartTokens { kept, pivots }
 }
 
-/// The order in which CPython iterates a set of whole numbers that were inserted one after
-/// another: an open hash table, read slot by slot.
+/// The order in which CPython iterates a set of integers that were inserted one after another: an
+/// open-addressing hash table, read slot by slot.
 fn set_order(values: &[usize]) -> Vec<usize> {
     const LINEAR_PROBES: usize = 9;
     const PERTURB_SHIFT: u32 = 5;
@@ -346,15 +346,16 @@ mod tests {
     fn sets_by_hand() {
         // Up to four fit a table of eight slots.
         assert_eq!(set_order(&[9, 3, 8]), [8, 9, 3]);
-        // The fifth makes it 32 slots.
+        // The fifth value grows it to 32 slots.
         assert_eq!(set_order(&[40, 35, 8, 1, 64]), [64, 1, 35, 40, 8]);
         assert_eq!(set_order(&[5, 5, 4]), [4, 5]);
     }
 
     #[test]
     fn by_hand() {
-        // Positions 0 text, 1..5 image, 5 text. Keys make 2 the image pivot, 5 the text's;
-        // 2 comes first. Least like it (0°) is 3 (180°), least like 5 (180°) then 1 (10°).
+        // Positions: 0 text, 1..5 image, 5 text. By the keys, 2 is the image pivot and 5 the text
+        // pivot; 2 comes first. Least similar to it (0°) is 3 (180°), then least similar to 5
+        // (180°) is 1 (10°).
         let angles = [0.0_f64, 10.0, 0.0, 180.0, 20.0, 180.0];
         let rows = angles.map(|a| [a.to_radians().cos(), a.to_radians().sin()]);
         let states = Dense::new(rows.concat(), 2).unwrap();

@@ -1,15 +1,15 @@
-//! DivPrune: the tokens that lie farthest from one another.
+//! DivPrune: tokens that are as far from each other as possible.
 //!
 //! m = round(ratio·N), half to even. d(i, j) = 1 − cos(x_i, x_j). The first token is the one
-//! whose nearest neighbour is farthest; then again and again argmax_j min_{s chosen} d(s, j).
-//! All are kept in spatial order. Shape: `projected` [N, P], all image tokens of the sample.
-//! Source: divprune @ 799e2d950aa0, `llava_arch.py`.
+//! whose nearest neighbour is farthest; then repeatedly argmax_j min_{s selected} d(s, j). All
+//! are kept in spatial order. Shape: `projected` [N, P], all image tokens of the sample. Source:
+//! divprune @ 799e2d950aa0, `llava_arch.py`.
 //!
-//! The authors don't exclude what is chosen: with fewer distinct rows than m their sequence
-//! repeats tokens (64 rows, 32 of them distinct, m = 48: 32 distinct tokens). Here a token
-//! is kept once; where only repetitions are left, the lowest index comes next. Their text
-//! begins at a literal 35, so another prompt template chooses of the wrong rows; here the
-//! image's own place is used. In f16 their code keeps 95 to 97 % of its f64 set.
+//! The authors don't exclude selected tokens: with fewer distinct rows than m their sequence
+//! repeats tokens (64 rows, 32 of them distinct, m = 48: 32 distinct tokens). Here a token is
+//! kept once; if only duplicates are left, the lowest index comes next. Their text starts at a
+//! literal 35, so another prompt template selects among the wrong rows; here the image's actual
+//! position is used. In f16 their code keeps 95 to 97 % of its f64 set.
 
 use rayon::prelude::*;
 
@@ -23,7 +23,7 @@ use crate::pruning::published::{
 };
 use crate::{CropBudget, Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
-/// The tokens that lie farthest from one another.
+/// Tokens that are as far from each other as possible.
 #[derive(Debug)]
 pub struct DivPrune;
 
@@ -119,7 +119,7 @@ impl PublishedMethod for DivPrune {
         }])
     }
 
-    /// Of an image with excluded tokens, the number kept of all its tokens.
+    /// With masked tokens, the number kept follows from all tokens of the image.
     fn stage_params(
         &self,
         params: &MethodParams,
@@ -147,7 +147,7 @@ fn num_kept(params: &MethodParams, num_tokens: usize) -> Result<usize, Published
     Ok(count)
 }
 
-/// DivPrune's choice of `count` ≤ N rows `[N, P]`, in the order of choice.
+/// DivPrune's selection of `count` ≤ N rows `[N, P]`, in the order of selection.
 pub fn divprune_tokens(rows: &Dense, count: usize) -> Vec<usize> {
     let unit = rows.normalized();
     let num_tokens = unit.num_rows();
@@ -158,7 +158,7 @@ pub fn divprune_tokens(rows: &Dense, count: usize) -> Vec<usize> {
             .map(|other| 1.0 - dot(row, other))
             .collect()
     };
-    // How far each token's nearest neighbour is.
+    // Distance of each token to its nearest neighbour.
     let alone: Vec<f64> = (0..num_tokens)
         .into_par_iter()
         .map(|token| {
@@ -190,7 +190,7 @@ pub fn divprune_tokens(rows: &Dense, count: usize) -> Vec<usize> {
     picked
 }
 
-/// The free token of the largest value. Rounding doesn't tell repetitions apart: they tie.
+/// The free token of the largest value. Values that differ only by rounding are ties.
 fn farthest(values: &[f64], is_free: &[bool]) -> Option<usize> {
     const ROUNDING: f64 = 1e-14;
     let of = |token: usize| {
@@ -214,8 +214,8 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // 0°, 10°, 90°, 180°: the nearest of 180° is 90° away, as is the nearest of 90°
-        // from 10° but for 10°; so 180° is first, then 0°, then 90°.
+        // 0°, 10°, 90°, 180°: the nearest neighbour of 180° is 90° away, that of 90° is 80° away;
+        // so 180° is first, then 0°, then 90°.
         let rows = [0.0_f64, 10.0, 90.0, 180.0].map(|angle| {
             let angle = angle.to_radians();
             [angle.cos(), angle.sin()]

@@ -1,11 +1,10 @@
-//! The image itself made smaller before the vision tower.
+//! The image made smaller before the vision tower.
 //!
-//! The image that the tower would get, C × R patches, is resized to the w × h patches that
-//! `smaller_grid` finds for the budget. It lies in the upper left corner of the tower's
-//! input, which otherwise has the colour that padding has (the processor's mean), since the
-//! tower's position embeddings are those of one size. The tower runs on all of it; the
-//! w·h tokens of the corner are kept, numbered anew from the image's first position. What
-//! VTC-Bench found hard to beat is the same idea.
+//! The tower's input image, C × R patches, is resized to the w × h patches that `smaller_grid`
+//! finds for the budget. It is placed in the upper left corner of the tower's input, and the rest
+//! has the colour of padding (the processor's mean), since the tower's position embeddings are
+//! for one size. The tower runs on the whole input; the w·h tokens of the corner are kept,
+//! renumbered from the image's first position. VTC-Bench found the same idea hard to beat.
 
 use super::{before_decoder, check_whole, smaller_grid};
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     PruningMethod, SelectError, Selected, Selector, TokenSelection,
 };
 
-/// The image made smaller to the budget, before the vision tower.
+/// The image made smaller to meet the budget, before the vision tower.
 #[derive(Debug)]
 pub struct Downsample;
 

@@ -7,7 +7,7 @@ use crate::{
     Selected, Selector, Site, TokenSelection,
 };
 
-/// No image token after layer K: what pruning can lose at most.
+/// No image token after layer K: the most that pruning can lose.
 #[derive(Debug)]
 pub struct DropAll;
 

@@ -1,9 +1,9 @@
-//! FasterVLM: the tokens that the class token attends to most.
+//! FasterVLM: the tokens with the highest attention from the class token.
 //!
-//! a_j = mean over heads of the class token's attention to patch j, in the layer that gives
-//! the features; the T largest are kept, in spatial order, and then pass the projector.
-//! Shapes: `cls_attention` [H, N]. Source: FasterVLM @ f5d5f12037e1,
-//! `llava_arch.py encode_images`. Sum and mean over heads order alike.
+//! a_j = mean over heads of the class token's attention to patch j, in the layer that outputs the
+//! features; the T largest are kept, in spatial order, and then pass the projector. Shapes:
+//! `cls_attention` [H, N]. Source: FasterVLM @ f5d5f12037e1, `llava_arch.py encode_images`. Sum
+//! and mean over heads give the same order.
 
 use crate::pruning::published::shared::{CLS_ATTENTION, KEEP};
 use crate::pruning::published::{
@@ -12,7 +12,7 @@ use crate::pruning::published::{
 };
 use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
-/// The tokens that the class token attends to most.
+/// The tokens with the highest attention from the class token.
 #[derive(Debug)]
 pub struct FasterVlm;
 
@@ -93,8 +93,8 @@ impl PublishedMethod for FasterVlm {
     }
 }
 
-/// The `keep` tokens of largest mean attention over heads `[H, N]`, ascending; all of them
-/// where there are fewer.
+/// The `keep` tokens of largest mean attention over heads `[H, N]`, ascending; all of them if
+/// there are fewer.
 pub fn fastervlm_tokens(cls_attention: &Dense, keep: usize) -> Vec<usize> {
     let all: Vec<usize> = (0..cls_attention.num_columns()).collect();
     best(&cls_attention.column_means(), &all, keep)

@@ -1,13 +1,13 @@
-//! FitPrune: in every layer the tokens go that matter least to image and text alike.
+//! FitPrune: in every layer, deletes the tokens that matter least to both image and text.
 //!
-//! cross_j = Σ over the text rows after the image, self_j = Σ over the rows of the image
-//! divided by n, of the largest attention to j among all heads; the `delete` smallest
-//! cross·self are deleted, ties going to the lower index's favour. The authors delete
-//! between attention and MLP of the layer, which is the same as deleting after it: its KV
-//! cache keeps all. Shape: `attention` [H, S, S] after softmax, the image at `visual_start`.
+//! cross_j = Σ over the text rows after the image, self_j = Σ over the rows of the image divided
+//! by n, of the largest attention to j among all heads. The `delete` tokens with the smallest
+//! cross·self are deleted; of tied tokens the lower index is kept. The authors delete between
+//! attention and MLP of the layer, which is equivalent to deleting after it: its KV cache keeps
+//! all tokens. Shape: `attention` [H, S, S] after softmax, the image starts at `visual_start`.
 //! Source: FitPrune @ d28e418c9209, `modeling_llama.py`.
 //!
-//! The numbers per layer are literals for 32 layers at 40 to 90 %; they come of a fit on
+//! The numbers per layer are literals for 32 layers at 40 to 90 %; they come from a fit on
 //! LLaVA-1.5-7B, so `delete` has to be given for any model.
 
 use crate::pruning::published::at_budget;
@@ -19,7 +19,7 @@ use crate::pruning::published::{
 };
 use crate::{Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
-/// In every layer the tokens go that matter least to image and text alike.
+/// In every layer, deletes the tokens that matter least to both image and text.
 #[derive(Debug)]
 pub struct FitPrune;
 
@@ -114,8 +114,8 @@ impl PublishedMethod for FitPrune {
         share: f64,
         setting: &PlanSetting,
     ) -> Option<Vec<(&'static str, String)>> {
-        // The authors fit their tables to a model; here the same share of what is there is
-        // deleted in every layer.
+        // The authors fit their tables to a model; here every layer deletes the same fraction of
+        // its present tokens.
         let share = share.min(1.0);
         let mut present = setting.num_image_tokens;
         let mut delete: Vec<usize> = (1..setting.shape.num_layers)
@@ -171,7 +171,7 @@ impl PublishedMethod for FitPrune {
         params: &MethodParams,
         evidence: &Evidence<'_>,
     ) -> Result<MethodParams, PublishedError> {
-        // The attention is of image and text alone.
+        // The attention covers only image and text.
         let num_tokens = ParamValue::Count(evidence.num_tokens());
         Ok(params
             .with("visual_start", ParamValue::Count(0))
@@ -179,7 +179,7 @@ impl PublishedMethod for FitPrune {
     }
 }
 
-/// The largest value over heads at each place.
+/// The largest value over heads at each position.
 fn largest_over_heads(heads: &[Dense]) -> Dense {
     let mut largest = heads[0].values().to_vec();
     for head in &heads[1..] {
@@ -191,8 +191,8 @@ fn largest_over_heads(heads: &[Dense]) -> Dense {
     Dense::from_rows(rows.collect(), heads[0].num_columns())
 }
 
-/// All but the `delete` tokens of least importance, ascending, by the sums over the rows of
-/// the image and of the text `[n]` of the largest attention among heads.
+/// All but the `delete` tokens of least importance, ascending, by the sums over the rows of the
+/// image and of the text, each `[n]`, of the largest attention among heads.
 pub fn fitprune_tokens(from_image: &[f64], from_text: &[f64], delete: usize) -> Vec<usize> {
     let num_tokens = from_image.len();
     let scores: Vec<f64> = from_text
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Products 2, 3, 2, 8: of the tie the lower index stays.
+        // Products 2, 3, 2, 8: of the tie the lower index is kept.
         assert_eq!(
             fitprune_tokens(&[1.0, 3.0, 2.0, 2.0], &[2.0, 1.0, 1.0, 4.0], 1),
             [0, 1, 3]

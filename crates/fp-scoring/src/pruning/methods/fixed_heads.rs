@@ -1,9 +1,9 @@
-//! Heads that are fixed beforehand, whatever the sample.
+//! Heads that are fixed in advance, for all samples.
 //!
-//! importance = Σ_h w_h · a_h / Σ_h w_h over the heads with a weight, a being each head's
-//! attention row as the query strategy combines it; the R most important tokens are kept, ties
-//! to the lower index. With equal weights that is the mean over those heads, as a head
-//! strategy takes it of the heads that it selects. HAWK's form.
+//! importance = Σ_h w_h · a_h / Σ_h w_h over the heads with a weight, where a_h is the head's
+//! attention row as combined by the query strategy; the R most important tokens are kept, ties to
+//! the lower index. With equal weights this is the mean over those heads, as computed for the
+//! heads that a head strategy selects. This is HAWK's form.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct FixedHeads {
     name: String,
-    /// Heads and weights, each above 0.
+    /// Heads and their weights, all above 0.
     weights: Arc<[(usize, f64)]>,
-    /// H, where every head was given a weight.
+    /// H, if every head was given a weight.
     num_heads: Option<usize>,
 }
 
@@ -29,12 +29,12 @@ impl FixedHeads {
     /// Equal weights for a list of heads.
     ///
     /// # Errors
-    /// No head, or one that comes twice.
+    /// An empty list, or a duplicate head.
     pub fn of_heads(name: &str, heads: &[usize]) -> Result<FixedHeads, PlanError> {
         FixedHeads::new(name, heads.iter().map(|&head| (head, 1.0)).collect())
     }
 
-    /// A weight for every head, `[H]`; heads of weight 0 don't count.
+    /// A weight for every head, `[H]`; heads of weight 0 are ignored.
     ///
     /// # Errors
     /// A weight that is negative or not finite, or none above 0.
@@ -122,7 +122,7 @@ struct WeightedMean {
 }
 
 impl WeightedMean {
-    /// `[N]` of the attention `[H, N]`.
+    /// Importance `[N]` from attention `[H, N]`.
     fn importance(&self, rows: &[f64], num_tokens: usize) -> Result<Vec<f64>, ScoringError> {
         let first = self.weights.first().map(|(_, weight)| *weight);
         if self
@@ -210,7 +210,7 @@ mod tests {
         let of = |heads: &[usize]| FixedHeads::of_heads("fixed", heads).unwrap();
         assert_eq!(chosen(&of(&[0]), &values, 2), [0, 3]);
         assert_eq!(chosen(&of(&[1, 2]), &values, 1), [1]);
-        // 0.4, 0.9, 0.0, 0.4 over 4: a tie that the lower index decides.
+        // 0.4, 0.9, 0.0, 0.4 over 4: a tie, which the lower index decides.
         let weighted = FixedHeads::of_weights("fixed", &[1.0, 3.0, 0.0]).unwrap();
         assert_eq!(chosen(&weighted, &values, 2), [0, 1]);
     }

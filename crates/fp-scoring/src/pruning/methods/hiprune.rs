@@ -1,14 +1,14 @@
-//! HiPrune: anchors of a middle vision layer with their neighbours, the rest by a deep one.
+//! HiPrune: anchors of a middle vision layer with their neighbours, then tokens of a deep layer.
 //!
-//! A token's attention is what it receives: mean over heads and over all N + 1 queries, the
-//! class token's included. round(T·α/5) seeds (half to even) by layer `object_layer`,
-//! counted from 1; anchors are the seeds and j ± 1, j ± side of each, held to 0..N−1. The
-//! rest of T by the last layer but one, without the anchors. Spatial order.
-//! Shapes: `shallow` [N], `deep` [N]. Source: HiPrune @ 6e83a1240874, `llava_arch.py`.
+//! A token's attention is the attention that it receives: the mean over heads and over all N + 1
+//! queries, including the class token's. round(T·α/5) seeds (half to even) are selected by layer
+//! `object_layer`, counted from 1; anchors are the seeds and j ± 1, j ± side of each, clamped to
+//! 0..N−1. The rest of T is selected by the last layer but one, excluding the anchors. Spatial
+//! order. Shapes: `shallow` [N], `deep` [N]. Source: HiPrune @ 6e83a1240874, `llava_arch.py`.
 //!
-//! A tower without a class token (SigLIP) has N queries. Neighbours are index arithmetic: j ± 1 wraps from one row into the next, and what falls
-//! out of the image is its first or last token. More anchors than T fail in the authors'
-//! code and are refused here.
+//! A tower without a class token (SigLIP) has N queries. Neighbours are index arithmetic: j ± 1
+//! wraps from one row into the next, and a neighbour outside the image becomes its first or last
+//! token. More anchors than T fail in the authors' code and are refused here.
 
 use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{self, KEEP};
@@ -19,10 +19,10 @@ use crate::pruning::published::{
 };
 use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
-/// The authors' vision layer of the anchors, counted from 1, of 24.
+/// The authors' vision layer of the anchors, counted from 1, of 24 layers.
 const AUTHORS_LAYER: usize = 9;
 
-/// Anchors of a middle layer, the rest by a deep one.
+/// Anchors of a middle layer, then tokens of a deep layer.
 #[derive(Debug)]
 pub struct HiPrune;
 
@@ -165,21 +165,21 @@ impl PublishedMethod for HiPrune {
     }
 }
 
-/// What HiPrune keeps.
+/// HiPrune's selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HiPruneTokens {
-    /// All, ascending.
+    /// All kept tokens, ascending.
     pub kept: Vec<usize>,
-    /// From the highest down.
+    /// Seeds, in descending order of attention.
     pub seeds: Vec<usize>,
     /// Seeds and neighbours, ascending.
     pub anchors: Vec<usize>,
 }
 
-/// HiPrune's choice of `keep` tokens of a grid `side` wide.
+/// HiPrune's selection of `keep` tokens of a grid `side` wide.
 ///
 /// # Errors
-/// More anchors than tokens to keep: their number.
+/// More anchors than tokens to keep; the error holds their number.
 pub fn hiprune_tokens(
     shallow: &[f64],
     deep: &[f64],
@@ -227,8 +227,8 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // A 4 × 4 grid; one seed at its first token, whose neighbours above and before are
-        // itself.
+        // A 4 × 4 grid; one seed at its first token, whose neighbours above and before it are
+        // clamped to itself.
         let mut shallow = [0.0; 16];
         shallow[0] = 1.0;
         let deep: Vec<f64> = (0..16).map(f64::from).collect();
@@ -236,11 +236,11 @@ mod tests {
         assert_eq!(chosen.seeds, [0]);
         assert_eq!(chosen.anchors, [0, 1, 4]);
         assert_eq!(chosen.kept, [0, 1, 4, 14, 15]);
-        // A seed at the end of a row has its neighbour in the next.
+        // A seed at the end of a row has a neighbour in the next row.
         shallow[7] = 2.0;
         let chosen = hiprune_tokens(&shallow, &deep, 4, 5, 1.0).unwrap();
         assert_eq!(chosen.anchors, [3, 6, 7, 8, 11]);
-        // Half to even: 2.5 / 5 is no seed.
+        // Half to even: 2.5 / 5 gives no seed.
         assert!(
             hiprune_tokens(&shallow, &deep, 4, 5, 0.5)
                 .unwrap()

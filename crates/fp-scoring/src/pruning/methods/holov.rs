@@ -1,21 +1,20 @@
-//! HoloV: the budget shared among runs of consecutive tokens, then attention within each.
+//! HoloV: the budget divided among runs of consecutive tokens, then attention within each.
 //!
-//! The N tokens are cut into P runs in raster order, the first N mod P one token longer; at
-//! 24 × 24 and P = 16 that is 1.5 rows each, no squares. Within a run, with a the class
-//! token's attention (mean over heads) and f = x / (‖x‖ + 1e-6) of the projector's output:
-//! v_i = Σ_j (c_ij − mean_i)² / (n − 1) of the cosines c_ij = f_i·f_j, c_ii = 0, mean_i their
-//! mean over all n; v' = v · mean|1000 a| / (mean|v| + 1e-6); score = 1000 a + 0.09 v'. A
-//! run's weight is its mean score over (the sum of all + 1e-6); it gets ⌊weight·T⌋ tokens,
-//! and those left over go one each to the heaviest runs. A run gives its most attended
-//! tokens, in descending attention; all of them, in spatial order, where it has no more than
-//! it was given. What is missing then to T is zero vectors at the end of the image.
-//! Shapes: `projected` [N, D], `cls_attention` [H, N]. Source: HoloV @ 1d2e65e961e6,
-//! `llava/model/utils.py`.
+//! The N tokens are cut into P runs in raster order, the first N mod P one token longer; at 24 ×
+//! 24 and P = 16 a run is 1.5 rows, not a square. Within a run, with a the class token's
+//! attention (mean over heads) and f = x / (‖x‖ + 1e-6) of the projector's output: v_i = Σ_j
+//! (c_ij − mean_i)² / (n − 1) of the cosines c_ij = f_i·f_j, c_ii = 0, mean_i their mean over all
+//! n; v' = v · mean|1000 a| / (mean|v| + 1e-6); score = 1000 a + 0.09 v'. A run's weight is its
+//! mean score over (the sum of all + 1e-6); it gets ⌊weight·T⌋ tokens, and the remaining tokens
+//! are given, one each, to the runs with the largest weights. A run keeps its most attended tokens, in
+//! descending attention, or all of them, in spatial order, if it has no more than its share. If
+//! the total is below T, zero vectors are appended at the end of the image. Shapes: `projected`
+//! [N, D], `cls_attention` [H, N]. Source: HoloV @ 1d2e65e961e6, `llava/model/utils.py`.
 //!
-//! The variance cancels: within a run v' has the mean of 1000 a, and only means enter
-//! weights, so all are multiplied by 1.09, but for runs of one token (whose variance is
-//! undefined in the code, and 0 here) and the 1e-6. It is computed as written all the same.
-//! The released code doesn't give the paper's figures. Runs depend on the order of tokens.
+//! The variance cancels out: within a run v' has the mean of 1000 a, and weights depend only on
+//! means, so all are multiplied by 1.09, except for runs of one token (whose variance is
+//! undefined in the code, and 0 here) and the 1e-6. It is computed as written all the same. The
+//! released code doesn't reproduce the paper's figures. Runs depend on the order of tokens.
 
 use crate::pruning::published::choice::Sum;
 use crate::pruning::published::dense::dot;
@@ -27,14 +26,14 @@ use crate::pruning::published::{
 };
 use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
-/// Keeps divisions from being by zero, in the three places where the authors do.
+/// Avoids division by zero, in the three places where the authors add it.
 const EPSILON: f64 = 1e-6;
 /// The authors' factor of attention.
 const ATTENTION_SCALE: f64 = 1000.0;
 /// The authors' weight of the variance.
 const VARIANCE_WEIGHT: f64 = 0.09;
 
-/// The budget shared among runs of tokens, then attention within each.
+/// The budget divided among runs of tokens, then attention within each.
 #[derive(Debug)]
 pub struct HoloV;
 
@@ -143,18 +142,18 @@ impl PublishedMethod for HoloV {
     }
 }
 
-/// What HoloV keeps.
+/// HoloV's selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoloVTokens {
-    /// In the order of the sequence.
+    /// Kept tokens, in the order of the sequence.
     pub kept: Vec<usize>,
-    /// Zero vectors behind them.
+    /// Number of zero vectors after them.
     pub num_zeros: usize,
-    /// How many tokens each run was given, also where it has fewer.
+    /// Number of tokens allotted to each run, which may exceed its length.
     pub allocated: Vec<usize>,
 }
 
-/// HoloV's choice of `keep` ≤ N tokens by the projector's output `[N, D]` and attention `[N]`
+/// HoloV's selection of `keep` ≤ N tokens by the projector's output `[N, D]` and attention `[N]`
 /// in `num_runs` ≤ N runs.
 pub fn holov_tokens(
     projected: &Dense,
@@ -250,16 +249,17 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Runs of 2, 1, 1 tokens: the first is one longer. Features that don't vary have
-        // almost no variance, so weights are as mean attention: 0.3, 0.2, 0.1 of 0.6.
+        // Runs of 2, 1, 1 tokens: the first is one longer. Constant features have almost no
+        // variance, so weights are those of the mean attention: 0.3, 0.2, 0.1 of 0.6.
         let attention = [0.2, 0.4, 0.2, 0.1];
         let features = Dense::new(vec![1e-30; 8], 2).unwrap();
         let chosen = holov_tokens(&features, &attention, 2, 3);
-        // Of 2 tokens a little less than 1 by the epsilon, 0.67 and 0.33: none is whole, and
-        // the two left over go to the two heaviest runs, one each.
+        // Shares of 2 tokens: slightly less than 1 (by the epsilon), 0.67 and 0.33. None is
+        // whole, and the two remaining tokens go to the two runs with the largest weights, one
+        // each.
         assert_eq!(chosen.allocated, [1, 1, 0]);
         assert_eq!((chosen.kept, chosen.num_zeros), (vec![1, 2], 0));
-        // 2.9, 0.04 and 0.04 of 3: one is left over for the heaviest, which has but two.
+        // 2.9, 0.04 and 0.04 of 3: the remaining token goes to the first run, which has only two.
         let chosen = holov_tokens(&features, &[0.8, 0.7, 0.01, 0.01], 3, 3);
         assert_eq!(chosen.allocated, [3, 0, 0]);
         assert_eq!((chosen.kept, chosen.num_zeros), (vec![0, 1], 1));

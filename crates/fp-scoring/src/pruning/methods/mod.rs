@@ -1,4 +1,4 @@
-//! The methods that come with this crate, one file each.
+//! The methods of this crate, one file each.
 
 mod all_heads;
 mod cdpruner;
@@ -77,10 +77,10 @@ fn check_kept(name: &str, num_image_tokens: usize, kept: usize) -> Result<(), Bu
     Ok(())
 }
 
-/// The grid of at most `kept` cells that a grid of `columns` × `rows` is brought down to:
-/// as many cells as possible, among those the one whose sides are nearest to the grid's own
-/// proportion, wider before taller. Sides differ by a factor of 2 at most, relative to it,
-/// where that is possible.
+/// The grid of at most `kept` cells to which a grid of `columns` × `rows` is reduced: as many
+/// cells as possible, and among those the grid whose proportions are nearest to the original,
+/// wider before taller. Relative to the original the sides differ by at most a factor of 2, if
+/// possible.
 fn smaller_grid([columns, rows]: [usize; 2], kept: usize) -> [usize; 2] {
     let stretch = |w: usize, h: usize| {
         let ratio = (w * rows) as f64 / (h * columns) as f64;
@@ -103,8 +103,8 @@ fn smaller_grid([columns, rows]: [usize; 2], kept: usize) -> [usize; 2] {
     best.0
 }
 
-/// One stage before layer 1 that lets a grid of `cells` through, numbered anew where positions
-/// are a line.
+/// One stage before layer 1 that keeps a grid of `cells`, renumbered if positions are
+/// one-dimensional.
 fn before_decoder(
     setting: &PlanSetting,
     input: ImageInput,
@@ -122,7 +122,7 @@ fn before_decoder(
     }
 }
 
-/// Refuses image tokens that aren't the whole of a grid.
+/// Refuses image tokens that aren't a complete grid.
 fn check_whole(evidence: &Evidence<'_>, [columns, rows]: [usize; 2]) -> Result<(), SelectError> {
     if evidence.num_tokens() == columns * rows {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use crate::{ImageInput, MethodCard, MethodRole, Plan, PlanError, PlanSetting, PruningMethod};
 
-/// The question without its image: what the text alone gives away.
+/// The question without its image: what the text alone reveals.
 #[derive(Debug)]
 pub struct NoImage;
 

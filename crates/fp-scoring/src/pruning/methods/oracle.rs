@@ -57,9 +57,9 @@ impl Selector for Covered {
     }
 }
 
-/// The R tokens that ground-truth boxes cover most: by covered area descending,
-/// ties to the lower index. Where fewer than R are covered, the rest comes from
-/// [`uniform_grid_tokens`], spread over those of its tokens that aren't taken.
+/// The R tokens that ground-truth boxes cover most: by covered area descending, ties to the lower
+/// index. If fewer than R are covered, the rest comes from [`uniform_grid_tokens`], spread over
+/// those of its tokens that aren't selected yet.
 ///
 /// `covered_area` is `[N]`, 0 for a token that no box touches.
 ///

@@ -1,10 +1,10 @@
 //! Average pooling of the feature grid.
 //!
-//! The C × R grid of the projector's output is brought down to the w × h cells that
-//! `smaller_grid` finds for the budget. Cell (i, j) is the mean over columns
-//! ⌊i·C/w⌋ .. ⌈(i+1)·C/w⌉ and rows ⌊j·R/h⌋ .. ⌈(j+1)·R/h⌉, as adaptive average pooling
-//! takes it, so windows overlap by one where w doesn't divide C. What is kept are w·h
-//! tokens, numbered anew from the image's first position; often a few less than R.
+//! The C × R grid of the projector's output is reduced to the w × h cells that `smaller_grid`
+//! finds for the budget. Cell (i, j) is the mean over columns ⌊i·C/w⌋ .. ⌈(i+1)·C/w⌉ and rows
+//! ⌊j·R/h⌋ .. ⌈(j+1)·R/h⌉, as in adaptive average pooling, so windows overlap by one if w doesn't
+//! divide C. The w·h resulting tokens, often slightly fewer than R, are renumbered from the
+//! image's first position.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::{
     PruningMethod, SelectError, Selected, Selector, TokenSelection,
 };
 
-/// Average pooling of the feature grid to the budget, before layer 1.
+/// Average pooling of the feature grid to meet the budget, before layer 1.
 #[derive(Debug)]
 pub struct Pool;
 

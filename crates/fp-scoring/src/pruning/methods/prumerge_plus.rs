@@ -1,19 +1,19 @@
-//! PruMerge+: outliers of the class token's attention and a grid, merged with their nearest.
+//! PruMerge+: outliers of the class token's attention and a grid, merged with similar tokens.
 //!
-//! Of the tower's last layer, queries and keys taken as one head of width C: a = softmax over
-//! all N + 1 of q_class·k / √C, its patch columns. With Q1, Q3 the quartiles of a (linear
-//! between values, in f32), the outliers are the patches of a > Q3 + 1.5 (Q3 − Q1); as many
-//! of the largest a are kept, in descending order. Behind them the grid 0, s, 2s, … < N − 1
-//! without repetitions, s = ⌊⌊1 / ratio⌋ / 3⌋, ratio = outliers / N. Each of these tokens
-//! becomes itself + Σ a_j·feature_j over the 32 others of nearest key (cosine), kept ones
-//! too; one token more is Σ a_j·feature_j of all that were not kept. Then the projector.
-//! Shapes: `last_q`, `last_k` [N+1, C], `hidden` [N+1, D].
-//! Source: LLaVA-PruMerge @ 097c04116a58, `clip_encoder.py`.
+//! In the tower's last layer, with queries and keys taken as one head of width C: a = softmax
+//! over all N + 1 of q_class·k / √C, restricted to the patches. With Q1, Q3 the quartiles of a
+//! (interpolated linearly, in f32), the outliers are the patches of a > Q3 + 1.5 (Q3 − Q1); the
+//! same number of patches with the largest a is kept, in descending order. The grid 0, s, 2s, … <
+//! N − 1 follows without duplicates, s = ⌊⌊1 / ratio⌋ / 3⌋, ratio = outliers / N. Each of these
+//! tokens becomes itself + Σ a_j·feature_j over the 32 other tokens with the nearest keys
+//! (cosine), kept ones included; one additional token is Σ a_j·feature_j of all tokens that are
+//! not kept. Then the projector. Shapes: `last_q`, `last_k` [N+1, C], `hidden` [N+1, D]. Source:
+//! LLaVA-PruMerge @ 097c04116a58, `clip_encoder.py`.
 //!
-//! Without an outlier the authors' code divides by zero, and with more than a third of N it
-//! has a grid of step 0; both are refused here. Of fewer than 33 patches all others are
-//! the nearest. The grid depends on the order of tokens. Under `keep` the last token stands
-//! at the image's first position (ours).
+//! Without an outlier the authors' code divides by zero, and with more than a third of N its grid
+//! has step 0; both are refused here. With fewer than 33 patches, all others are the nearest. The
+//! grid depends on the order of tokens. Under `keep` the additional token has the image's first
+//! position (our choice).
 
 use crate::pruning::published::choice::{Sum, weighted_rows};
 use crate::pruning::published::dense::{dot, softmax};
@@ -24,10 +24,10 @@ use crate::pruning::published::{
 };
 use crate::{PlanSetting, PositionRule, SelectError, Site, TokenSelection, VisionNeed};
 
-/// How many of the nearest are merged into each token.
+/// Number of nearest tokens that are merged into each token.
 const NEAREST: usize = 32;
 
-/// Outliers of the class token's attention and a grid, merged with their nearest.
+/// Outliers of the class token's attention and a grid, merged with similar tokens.
 #[derive(Debug)]
 pub struct PruMergePlus;
 
@@ -137,8 +137,8 @@ impl PublishedMethod for PruMergePlus {
     }
 }
 
-/// The class token's attention to the patches `[N]`, of its query `[C]` and all keys
-/// `[N+1, C]` as one head.
+/// The class token's attention to the patches `[N]`, from its query `[C]` and all keys `[N+1,
+/// C]`, as one head.
 pub fn prumerge_attention(query: &[f64], keys: &Dense) -> Vec<f64> {
     let scale = (query.len() as f64).sqrt().recip();
     let mut row: Vec<f64> = keys.rows().map(|key| dot(query, key) * scale).collect();
@@ -146,23 +146,23 @@ pub fn prumerge_attention(query: &[f64], keys: &Dense) -> Vec<f64> {
     row.split_off(1)
 }
 
-/// What PruMerge+ keeps.
+/// PruMerge+'s selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PruMergePlusTokens {
     /// Outliers in descending attention, then the grid.
     pub kept: Vec<usize>,
-    /// Of each the others of nearest key, from the nearest on.
+    /// For each kept token the others with the nearest keys, nearest first.
     pub nearest: Vec<Vec<usize>>,
-    /// How many are outliers.
+    /// Number of outliers.
     pub num_outliers: usize,
     /// The grid's step.
     pub grid_step: usize,
 }
 
-/// PruMerge+'s choice by attention `[N]` and keys `[N, C]`.
+/// PruMerge+'s selection by attention `[N]` and keys `[N, C]`.
 ///
 /// # Errors
-/// No outlier, or so many that the grid has no step.
+/// No outlier, or so many that the grid's step is 0.
 pub fn prumerge_plus_tokens(
     attention: &[f64],
     keys: &Dense,
@@ -216,7 +216,7 @@ pub fn prumerge_plus_tokens(
     })
 }
 
-/// A quantile of ascending values, linear between two.
+/// A quantile of ascending values, interpolated linearly.
 fn quantile(sorted: &[f32], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
     let below = at.floor() as usize;

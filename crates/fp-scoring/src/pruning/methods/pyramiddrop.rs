@@ -1,15 +1,15 @@
-//! PyramidDrop: after some decoder layers the tokens are kept that the prompt's last token is
-//! about to attend to most.
+//! PyramidDrop: after some decoder layers, keeps the tokens that the prompt's last token will
+//! attend to most in the next layer.
 //!
-//! After L layers: the attention of layer L + 1's queries and keys at the present positions,
-//! from the prompt's last token, softmax over all keys; mean over heads (the authors sum,
-//! which orders alike); the ⌊N·ratio⌋ largest image tokens are kept in their order, N always
-//! being the number before any stage. Shape: `rows` [H, T, N], of which the last row is
-//! read. Source: PyramidDrop @ 6444f304aee4, `modeling_llama_pdrop.py`.
+//! After L layers: the attention of layer L + 1's queries and keys at the present positions, from
+//! the prompt's last token, softmax over all keys; mean over heads (the authors sum, which gives
+//! the same order); the ⌊N·ratio⌋ largest image tokens are kept in their order, where N is always
+//! the number before any stage. Shape: `rows` [H, T, N], of which the last row is read. Source:
+//! PyramidDrop @ 6444f304aee4, `modeling_llama_pdrop.py`.
 //!
-//! The authors' schedule is ratios 0.5, 0.25, 0.125 after 8, 16 and 24 layers. The schedules
-//! of 192, 128 and 64 tokens are others' (SCOPE's copy, with SparseVLM's lists); figures
-//! differ by more than five points with the schedule, so it belongs beside any figure.
+//! The authors' schedule is ratios 0.5, 0.25, 0.125 after 8, 16 and 24 layers. The schedules of
+//! 192, 128 and 64 tokens are by other authors (SCOPE's copy, with SparseVLM's lists). Figures
+//! differ by more than five points between schedules, so any figure should state its schedule.
 
 use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{ROWS, layers};
@@ -20,7 +20,7 @@ use crate::pruning::published::{
 };
 use crate::{Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
-/// The tokens that the prompt's last token is about to attend to most.
+/// The tokens that the prompt's last token will attend to most in the next layer.
 #[derive(Debug)]
 pub struct PyramidDrop;
 
@@ -110,7 +110,7 @@ impl PublishedMethod for PyramidDrop {
         share: f64,
         setting: &PlanSetting,
     ) -> Option<Vec<(&'static str, String)>> {
-        // The authors' own layers leave more than most budgets do; SCOPE's copy has these.
+        // The authors' own layers keep more than most budgets allow; SCOPE's copy uses these.
         let (layers, keep) = at_budget::staged(share, &[2, 6, 16], &[300, 200, 110], setting);
         Some(vec![
             ("layers", at_budget::list(&layers)),
@@ -154,7 +154,7 @@ impl PublishedMethod for PyramidDrop {
     }
 }
 
-/// A stage that lets `kept` tokens through, or all if there are fewer.
+/// A stage that keeps `kept` tokens, or all if there are fewer.
 pub(super) fn stage(site: Site, kept: usize) -> Result<PublishedStage, PublishedError> {
     let given = [("keep".to_owned(), kept.to_string())];
     Ok(PublishedStage {
@@ -166,7 +166,7 @@ pub(super) fn stage(site: Site, kept: usize) -> Result<PublishedStage, Published
     })
 }
 
-/// Each head's last row, `[H, N]`.
+/// The last row of each head, `[H, N]`.
 fn last_rows(heads: &[Dense]) -> Dense {
     let rows = heads
         .iter()

@@ -1,4 +1,4 @@
-//! Seeded chance.
+//! Seeded random selection.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     ScoringError, SelectError, Selected, Selector, TokenSelection,
 };
 
-/// Tokens kept at random after layer K, by seed: a rule that doesn't beat it is useless.
+/// Tokens kept at random after layer K, by seed: a rule that isn't better is useless.
 #[derive(Debug)]
 pub struct Random;
 
@@ -51,14 +51,14 @@ impl Selector for Chance {
     }
 }
 
-/// A seed for one sample under a study's seed: chance must not keep the same places in
+/// A seed for one sample under a study's seed: random selection must not keep the same tokens in
 /// every image.
 fn stream_of(seed: u64, sample_id: &str) -> u64 {
     fnv1a(sample_id.bytes()) ^ seed.wrapping_mul(GOLDEN_GAMMA)
 }
 
-/// R of N tokens by chance: the same seed keeps the same tokens on every machine,
-/// and fewer tokens under one seed are a subset of more.
+/// R of N tokens at random: the same seed keeps the same tokens on every machine, and a smaller R
+/// under the same seed keeps a subset.
 ///
 /// # Errors
 /// R outside 1..=N.

@@ -1,13 +1,13 @@
 //! SCOPE: the tokens that cover the others best, weighted by the class token's attention.
 //!
-//! T times: gain_i = Σ_j max(0, cos(j, i) − m_j), m_j the best cosine of j to a chosen token
-//! and 0 at first; the token of the largest gain_i·aᵢ^α (`combined` multi) or gain_i + aᵢ^α
-//! (add) is chosen, a_i being the sum over heads of the class token's attention. Spatial
-//! order. Shapes: `cls_attention` [H, N], `hidden` [N+1, D].
-//! Source: SCOPE @ 6bf73069e0d6, `clip_encoder.py`.
+//! T times: gain_i = Σ_j max(0, cos(j, i) − m_j), where m_j is the largest cosine of j to a
+//! selected token and initially 0; the token of the largest gain_i·aᵢ^α (`combined` multi) or
+//! gain_i + aᵢ^α (add) is selected, a_i being the sum over heads of the class token's attention.
+//! Spatial order. Shapes: `cls_attention` [H, N], `hidden` [N+1, D]. Source: SCOPE @
+//! 6bf73069e0d6, `clip_encoder.py`.
 //!
-//! Under `add` the sum over heads counts, not the mean. The code reads α and the form from
-//! the environment (ALPHA, COMBINED).
+//! Under `add` it matters that the code takes the sum over heads, not the mean. It reads α and
+//! the form from the environment (ALPHA, COMBINED).
 
 use rayon::prelude::*;
 
@@ -129,8 +129,8 @@ impl PublishedMethod for Scope {
     }
 }
 
-/// SCOPE's choice of `keep` ≤ N tokens by weights `[N]` and features `[N, D]`, in the order
-/// of choice; `is_sum`: gain and weight are added.
+/// SCOPE's selection of `keep` ≤ N tokens by weights `[N]` and features `[N, D]`, in the order of
+/// selection; `is_sum`: gain and weight are added.
 pub fn scope_tokens(weights: &[f64], features: &Dense, keep: usize, is_sum: bool) -> Vec<usize> {
     let unit = features.normalized();
     let cosines = unit.products(&unit);
@@ -175,8 +175,8 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Two tokens alike and one across: covering two is worth 2, then the third is all
-        // that is left to gain; the twin of the first gains nothing.
+        // Two equal tokens and an orthogonal one: covering two is worth 2, then only the third
+        // gains anything; the duplicate of the first gains nothing.
         let features = Dense::new(vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0], 2).unwrap();
         assert_eq!(
             scope_tokens(&[1.0, 1.0, 1.5], &features, 3, false),
@@ -184,7 +184,7 @@ mod tests {
         );
         // A heavier third token comes first.
         assert_eq!(scope_tokens(&[1.0, 1.0, 2.5], &features, 2, false), [2, 0]);
-        // Added: 2 + 1, 2 + 1.2, 1 + 1.5.
+        // With addition: 2 + 1, 2 + 1.2, 1 + 1.5.
         assert_eq!(scope_tokens(&[1.0, 1.2, 1.5], &features, 2, true), [1, 2]);
     }
 }

@@ -1,22 +1,21 @@
-//! SparseVLM v1.5: rated by the text, with merged tokens of the best that were dropped.
+//! SparseVLM v1.5: tokens rated by the text, and merged tokens of the best dropped ones.
 //!
-//! score_j = mean over raters of the mean over heads of a layer's attention to image token
-//! j; the min(keep, n − 1) largest are kept. Of the d dropped, the r = ⌊0.3·d⌋ + 1 of largest
-//! score, in that order, are clustered by DPC-kNN into C = ⌊r / 10⌋ + 1: dist = ‖x_i − x_j‖ /
-//! √D of the hidden states after the layer, density = exp(−mean of the C smallest squared
-//! distances, the token's own 0 included) + noise, δ = distance to the nearest token of
-//! greater density, or the largest distance of all; centres are the C largest of δ·density,
-//! every token goes to its nearest centre, ties to the first, a centre to itself. A merged
-//! token is Σ members / (count + 1e-6). Order: kept tokens, then clusters by descending
-//! δ·density of their centres. Shapes: `rows` [H, T, n], `after` [n, D].
-//! Source: SparseVLMs @ 26a5f48813c4, `score.py`, `utils.py`.
+//! score_j = mean over raters of the mean over heads of a layer's attention to image token j; the
+//! min(keep, n − 1) largest are kept. Of the d dropped, the r = ⌊0.3·d⌋ + 1 of largest score, in
+//! that order, are clustered by DPC-kNN into C = ⌊r / 10⌋ + 1: dist = ‖x_i − x_j‖ / √D of the
+//! hidden states after the layer, density = exp(−mean of the C smallest squared distances, the
+//! token's own 0 included) + noise, δ = distance to the nearest token of greater density, or the
+//! largest distance of all; centres are the C largest of δ·density, every token joins its nearest
+//! centre, ties to the first, and a centre joins itself. A merged token is Σ members / (count +
+//! 1e-6). Order: kept tokens, then clusters by descending δ·density of their centres. Shapes:
+//! `rows` [H, T, n], `after` [n, D]. Source: SparseVLMs @ 26a5f48813c4, `score.py`, `utils.py`.
 //!
-//! The authors add noise of U(0, 1e-6) to densities, and in half precision it mostly adds
-//! nothing: the order of a top-k decides ties, which C = 2 has often (two mutual nearest
-//! neighbours have one density). Here the noise is 0 unless a seed or the values are given,
-//! and exact ties go to the earlier recycled token. Distances are taken as written, not by a
-//! Gram matrix, which would break such ties.
-//! Positions under `keep` are ours: a cluster stands at its centre's.
+//! The authors add noise of U(0, 1e-6) to densities, which in half precision mostly has no
+//! effect: the order of a top-k decides ties, which are frequent for C = 2 (two mutual nearest
+//! neighbours have the same density). Here the noise is 0 unless a seed or the values are given,
+//! and exact ties go to the earlier recycled token. Distances are computed as written, not by a
+//! Gram matrix, which would break such ties. Positions under `keep` are our choice: a cluster has
+//! its centre's position.
 
 use crate::hash::{GOLDEN_GAMMA, split_mix};
 use crate::pruning::published::at_budget;
@@ -30,12 +29,12 @@ use crate::pruning::published::{
 };
 use crate::{Evidence, PlanSetting, PositionRule, Site, TokenSelection};
 
-/// Added to the count of a cluster's members.
+/// Added to the number of a cluster's members.
 const EPSILON: f64 = 1e-6;
 /// The range of the authors' noise.
 const NOISE: f64 = 1e-6;
 
-/// Rated by the text, with merged tokens of the best that were dropped.
+/// Tokens rated by the text, and merged tokens of the best dropped ones.
 #[derive(Debug)]
 pub struct SparseVlm;
 
@@ -223,13 +222,13 @@ impl PublishedMethod for SparseVlm {
     }
 }
 
-/// Kept tokens and clusters of n tokens.
+/// Number of kept tokens and clusters for n tokens.
 fn num_going_on(num_tokens: usize, keep: usize) -> usize {
     let kept = keep.min(num_tokens.saturating_sub(1));
     kept + num_recycled(num_tokens - kept) / 10 + 1
 }
 
-/// How many of the dropped are merged.
+/// Number of dropped tokens that are merged.
 fn num_recycled(num_dropped: usize) -> usize {
     (0.3 * num_dropped as f64) as usize + 1
 }
@@ -244,7 +243,7 @@ pub(super) fn rated(heads: &[Dense], raters: &[usize]) -> Vec<f64> {
     Dense::from_rows(rows.collect(), num_tokens).column_means()
 }
 
-/// The dropped tokens that are merged, from the best down.
+/// The dropped tokens that are merged, in descending order of score.
 fn recycled_tokens(scores: &[f64], kept: &[usize]) -> Vec<usize> {
     let is_dropped = |token: &usize| kept.binary_search(token).is_err();
     let mut dropped: Vec<usize> = descending(scores).into_iter().filter(is_dropped).collect();
@@ -252,7 +251,7 @@ fn recycled_tokens(scores: &[f64], kept: &[usize]) -> Vec<usize> {
     dropped
 }
 
-/// What is added to the densities of `count` tokens.
+/// The noise added to the densities of `count` tokens.
 fn noise(params: &MethodParams, count: usize) -> Result<Vec<f64>, PublishedError> {
     let given = params.numbers("noise")?;
     if params.get("seed").is_some() {
@@ -273,7 +272,7 @@ fn noise(params: &MethodParams, count: usize) -> Result<Vec<f64>, PublishedError
     }
 }
 
-/// Noise of U(0, 1e-6), the same for a seed everywhere.
+/// Noise of U(0, 1e-6), reproducible from the seed on every machine.
 pub(super) fn seeded_noise(seed: u64, count: usize) -> Vec<f64> {
     let draw = |index: u64| {
         let bits = split_mix(seed.wrapping_add(index.wrapping_mul(GOLDEN_GAMMA))) >> 11;
@@ -285,13 +284,13 @@ pub(super) fn seeded_noise(seed: u64, count: usize) -> Vec<f64> {
 /// Clusters of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clusters {
-    /// Rows, by descending δ·density.
+    /// Centres of the clusters, as rows in descending order of δ·density.
     pub centres: Vec<usize>,
-    /// The rows of each centre's cluster, itself included, ascending.
+    /// The rows of each cluster, including its centre, ascending.
     pub members: Vec<Vec<usize>>,
 }
 
-/// DPC-kNN: `num_clusters` clusters of rows `[r, D]`, `noise` `[r]` being added to their
+/// DPC-kNN: `num_clusters` clusters of rows `[r, D]`, with `noise` `[r]` added to their
 /// densities; every tie goes to the lower index.
 pub fn dpc_knn(rows: &Dense, num_clusters: usize, noise: &[f64]) -> Clusters {
     let count = rows.num_rows();
@@ -344,14 +343,14 @@ mod tests {
 
     #[test]
     fn clusters_by_hand() {
-        // On a line at 0, 1, 10, 12 and two clusters: densities by the nearest neighbour,
-        // e^-1/2 (0 and 1, which tie), e^-2 twice. Largest distance 12: 0 and 1 both score
-        // 12·e^-1/2, and lie first and second.
+        // Points 0, 1, 10, 12 on a line, and two clusters: densities by the nearest neighbour are
+        // e^-1/2 (0 and 1, which tie) and e^-2 twice. The largest distance is 12: 0 and 1 both
+        // score 12·e^-1/2 and rank first and second.
         let rows = Dense::new(vec![0.0, 1.0, 10.0, 12.0], 1).unwrap();
         let clusters = dpc_knn(&rows, 2, &[0.0; 4]);
         assert_eq!(clusters.centres, [0, 1]);
         assert_eq!(clusters.members, [vec![0], vec![1, 2, 3]]);
-        // With noise, 1 is denser: the other centre is 10, of 9·e^-2 against 1·e^-1/2.
+        // With noise, 1 is denser: the other centre is 10, with 9·e^-2 against 1·e^-1/2.
         let clusters = dpc_knn(&rows, 2, &[0.0, 1e-6, 1e-7, 0.0]);
         assert_eq!(clusters.centres, [1, 2]);
         assert_eq!(clusters.members, [vec![0, 1], vec![2, 3]]);
@@ -361,7 +360,7 @@ mod tests {
 
     #[test]
     fn recycled_by_hand() {
-        // Four dropped: ⌊1.2⌋ + 1 = 2 of them, from the best down.
+        // Four dropped: ⌊1.2⌋ + 1 = 2 of them, in descending order of score.
         let scores = [0.1, 0.9, 0.3, 0.2, 0.5];
         assert_eq!(recycled_tokens(&scores, &[1]), [4, 2]);
         assert_eq!(recycled_tokens(&scores, &[0, 1, 2, 4]), [3]);

@@ -1,17 +1,17 @@
-//! SparseVLM+ (v2.0): rated by the text over heads that look at the image, without the
-//! attention's slope by distance.
+//! SparseVLM+ (v2.0): tokens rated by the text over heads that attend to the image, corrected for
+//! the decay of attention with distance.
 //!
-//! Attention of row t to image token j is divided by g(Δ) = 2/√d · Σ_k cos(Δ·θ_k), k over
-//! d/2 pairs, θ_k = base^(−2k/d), Δ the distance of their positions: what rotary positions
-//! alone would give to vectors of ones. Then the `heads` heads of largest Σ over raters and
-//! image tokens are chosen, and score_j is their mean, and the raters' mean. The
-//! min(keep, n − 1) largest are kept, in their order; nothing is merged.
-//! Shape: `rows` [H, T, n]; the image stands at `visual_start`, the text behind it.
-//! Source: SparseVLMs @ 26a5f48813c4.
+//! The attention of row t to image token j is divided by g(Δ) = 2/√d · Σ_k cos(Δ·θ_k), k over d/2
+//! pairs, θ_k = base^(−2k/d), Δ the distance of their positions: the product that the rotary
+//! embedding alone gives for vectors of ones. Then the `heads` heads with the largest Σ over
+//! raters and image tokens are selected, and score_j is the mean over these heads and the raters.
+//! The min(keep, n − 1) largest are kept, in their order; nothing is merged. Shape: `rows` [H, T,
+//! n]; the image starts at `visual_start`, followed by the text. Source: SparseVLMs @
+//! 26a5f48813c4.
 //!
-//! g changes its sign: for d = 128 from Δ = 1706 on, for d = 64 from 725, and for tiny heads
-//! much earlier; scores flip there. Nothing is clamped, as in the authors' code; a g of 0
-//! exactly is refused. The number of heads, 14, is of 32.
+//! g changes sign: for d = 128 at Δ = 1706, for d = 64 at 725, and for tiny heads much earlier;
+//! beyond that, scores change sign. As in the authors' code, nothing is clamped; a g of exactly 0
+//! is refused. The number of heads, 14, is for 32 heads.
 
 use crate::pruning::published::at_budget;
 use crate::pruning::published::shared::{self, RATERS, ROWS, VISUAL_START, layers};
@@ -22,7 +22,7 @@ use crate::pruning::published::{
 };
 use crate::{Evidence, PlanSetting, PositionRule, SelectError, Site, TokenSelection};
 
-/// Rated by the text over heads that look at the image.
+/// Tokens rated by the text over heads that attend to the image.
 #[derive(Debug)]
 pub struct SparseVlmPlus;
 
@@ -206,7 +206,7 @@ impl PublishedMethod for SparseVlmPlus {
     }
 }
 
-/// Positions of n image tokens and the text behind them.
+/// Positions of n image tokens and of the text after them.
 fn positions(
     params: &MethodParams,
     num_tokens: usize,
@@ -225,17 +225,17 @@ fn positions(
     Err(params.refuse("positions", &format!("{} numbers", given.len()), expected))
 }
 
-/// What SparseVLM+ keeps.
+/// SparseVLM+'s selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SparseVlmPlusTokens {
-    /// Ascending.
+    /// Kept tokens, ascending.
     pub kept: Vec<usize>,
     /// The heads that were averaged, ascending.
     pub heads: Vec<usize>,
 }
 
-/// SparseVLM+'s choice by the raters' rows `[raters, n]` of each head; raters stand at `rows`
-/// and image tokens at `columns` of the sequence, rows behind columns.
+/// SparseVLM+'s selection by the raters' rows `[raters, n]` of each head; raters are at positions
+/// `rows` of the sequence and image tokens at `columns`, which precede the rows.
 ///
 /// # Errors
 /// A distance at which the correction is 0.
@@ -300,7 +300,7 @@ mod tests {
         };
         assert!((rope.gravity(0) - 2.0_f64.sqrt()).abs() < 1e-12);
         assert!((rope.gravity(2) - 2.0_f64.sqrt() * 2.0_f64.cos()).abs() < 1e-12);
-        // The far token's correction is negative, which makes it least.
+        // The correction for the far token is negative, which gives it the lowest score.
         let heads = [
             Dense::new(vec![0.9, 0.1], 2).unwrap(),
             Dense::new(vec![0.2, 0.3], 2).unwrap(),

@@ -1,13 +1,13 @@
-//! SparseVLM's raters: the text tokens that decide for the others what is seen.
+//! SparseVLM's raters: the text tokens whose attention rates the image tokens.
 //!
-//! Once, on the decoder's input embeddings: M = V·Tᵀ, no scale and no positions; softmax
-//! over the text tokens, mean over the visual tokens; raters are the text tokens above the
-//! mean of that. "Text" is all behind the image, the prompt's fixed words included.
-//! Shapes: `projected` [N, P], `text` [T, P].
-//! Source: SparseVLMs @ 26a5f48813c4, `modelling_sparse_llama.py`.
+//! Computed once, on the decoder's input embeddings: M = V·Tᵀ without scale or positions; softmax
+//! over the text tokens, mean over the visual tokens; raters are the text tokens above the mean
+//! of that. "Text" is everything after the image, including the prompt's fixed words. Shapes:
+//! `projected` [N, P], `text` [T, P]. Source: SparseVLMs @ 26a5f48813c4,
+//! `modelling_sparse_llama.py`.
 //!
-//! Where no token is above the mean (all alike, or only one) the authors' code takes a mean
-//! of nothing; refused here.
+//! If no token is above the mean (all are equal, or there is only one) the authors' code takes
+//! the mean of an empty set; refused here.
 
 use crate::pruning::published::choice::codes;
 use crate::pruning::published::dense::softmax;
@@ -18,7 +18,7 @@ use crate::pruning::published::{
 };
 use crate::{Evidence, PlanSetting, PositionRule, SelectError};
 
-/// The text tokens that decide what is seen.
+/// The text tokens whose attention rates the image tokens.
 #[derive(Debug)]
 pub struct SparseVlmRaters;
 
@@ -93,10 +93,10 @@ impl PublishedMethod for SparseVlmRaters {
     }
 }
 
-/// The rows of `text` `[T, P]` that rate, ascending, for the visual rows `[N, P]`.
+/// The raters among the rows of `text` `[T, P]`, ascending, for the visual rows `[N, P]`.
 ///
 /// # Errors
-/// None is above the mean.
+/// No row is above the mean.
 pub fn sparsevlm_raters(visual: &Dense, text: &Dense) -> Result<Vec<usize>, SelectError> {
     let products = visual.products(text);
     let rows = products.rows().map(|row| {

@@ -8,7 +8,7 @@ use crate::{
     ScoringError, SelectError, Selected, Selector, TokenSelection,
 };
 
-/// Evenly spaced tokens after layer K, whatever the image shows.
+/// Evenly spaced tokens after layer K, independent of the image.
 #[derive(Debug)]
 pub struct UniformGrid;
 
@@ -44,8 +44,8 @@ impl Selector for Spread {
     }
 }
 
-/// R tokens of which the first few are no cells of a grid: evenly spaced over the cells,
-/// and all tokens where the cells are too few.
+/// R tokens, of which the first few are no cells of a grid: evenly spaced over the cells, or all
+/// tokens if there are too few cells.
 fn grid_tokens(
     num_tokens: usize,
     num_before: usize,
@@ -85,7 +85,7 @@ mod tests {
             (1, vec![3]),
             (2, vec![2, 4]),
             (4, vec![1, 2, 3, 4]),
-            // More than there are cells: everything.
+            // More than the number of cells: everything.
             (5, vec![0, 1, 2, 3, 4]),
         ] {
             let tokens = grid_tokens(5, 1, kept).unwrap();

@@ -1,14 +1,14 @@
 //! V2Drop: the tokens that the last layer changed most.
 //!
-//! max(1, ⌊n·ratio⌋) of the n tokens that are there, by ‖after − before‖: `after` are the
-//! hidden states that enter the present layer, `before` those that entered the previous
-//! one. No attention is needed. Original order and positions.
-//! Shapes: `before`, `after` [n, D]. Source: V2Drop @ 219e03ede8cf, `V2Drop.py`.
+//! The max(1, ⌊n·ratio⌋) of the n present tokens with the largest ‖after − before‖: `after` are
+//! the hidden states that enter the present layer, `before` those that entered the previous one.
+//! No attention is needed. Original order and positions. Shapes: `before`, `after` [n, D].
+//! Source: V2Drop @ 219e03ede8cf, `V2Drop.py`.
 //!
-//! Ratios are of the present number, and a ratio of 0 keeps one token. The repository's
-//! constants (0.5, 0.5, 0 entering layers 3, 17, 22) average 202.8 tokens; the paper's 192
-//! prunes 50, 70 and 100 %. A literal in the code lets sequences of up to 576 tokens pass
-//! unpruned; that isn't done here.
+//! Ratios refer to the present number of tokens, and a ratio of 0 keeps one token. The
+//! repository's constants (0.5, 0.5, 0 entering layers 3, 17, 22) average 202.8 tokens; the
+//! paper's 192 prunes 50, 70 and 100 %. A literal in the code leaves sequences of up to 576
+//! tokens unpruned; that isn't reproduced here.
 
 use crate::pruning::published::at_budget;
 use crate::pruning::published::dense::distance;

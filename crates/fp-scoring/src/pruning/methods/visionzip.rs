@@ -1,19 +1,19 @@
-//! VisionZip: the class token, what it attends to most, and merged tokens of the rest.
+//! VisionZip: the class token, the tokens that it attends to most, and merged tokens of the rest.
 //!
-//! The `dominant` − 1 patches of largest Σ_heads class attention are kept in spatial order
-//! behind the class token itself. Of the M patches left, in spatial order, every step-th
-//! (step = max(1, ⌊M / contextual⌋)) is a target, `contextual` of them; every other goes to
-//! the target of largest cosine of keys (mean over heads), ties to the first. A merged token
-//! is feature(target) + mean(features that went to it): not a mean that counts the target,
-//! so its norm is about twice a token's. Order: class token, dominant, merged; then the
-//! projector. Shapes: `cls_attention` [H, N], `hidden` [N+1, D], `keys` [N+1, d], of k_proj
-//! with its bias and no scale. Source: VisionZip @ 3151f6df4fca, `clip_encoder.py`.
+//! The `dominant` − 1 patches of largest Σ_heads class attention are kept in spatial order after
+//! the class token itself. Of the M remaining patches, in spatial order, every step-th (step =
+//! max(1, ⌊M / contextual⌋)) is a target, `contextual` of them; every other patch joins the
+//! target of largest cosine of keys (mean over heads), ties to the first. A merged token is
+//! feature(target) + mean(features that joined it): not a mean that includes the target, so its
+//! norm is about twice a token's. Order: class token, dominant, merged; then the projector.
+//! Shapes: `cls_attention` [H, N], `hidden` [N+1, D], `keys` [N+1, d], of k_proj with its bias
+//! and no scale. Source: VisionZip @ 3151f6df4fca, `clip_encoder.py`.
 //!
-//! The authors' code fails where 2 ≤ M < contextual, which is refused here; M = 1 gives
-//! `contextual` copies of one row there, and here; `contextual` = 0 divides by zero there
-//! and merges nothing here. Targets depend on the order of tokens.
-//! Positions under `keep` are ours: the class token's is the image's first, a merged
-//! token's its target's.
+//! The authors' code fails for 2 ≤ M < contextual, which is refused here; M = 1 gives
+//! `contextual` copies of one row, in their code and here; `contextual` = 0 divides by zero in
+//! their code and merges nothing here. Targets depend on the order of tokens. Positions under
+//! `keep` are our choice: the class token has the image's first position, a merged token its
+//! target's.
 
 use crate::pruning::published::at_budget;
 use crate::pruning::published::choice::{Sum, weighted_rows};
@@ -26,7 +26,7 @@ use crate::pruning::published::{
 };
 use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
-/// The class token, what it attends to most, and merged tokens of the rest.
+/// The class token, the tokens that it attends to most, and merged tokens of the rest.
 #[derive(Debug)]
 pub struct VisionZip;
 
@@ -124,7 +124,7 @@ impl PublishedMethod for VisionZip {
         }
         let keys = keys.slice(1, num_tokens);
         let chosen = visionzip_tokens(&attention.column_sums(), &keys, dominant, contextual);
-        // Rows as the projector takes them: patches, then the class token.
+        // Rows in the projector's order: patches, then the class token.
         let mut sums: Vec<Sum> = vec![(0, vec![(num_tokens, 1.0)])];
         sums.extend(
             chosen
@@ -161,7 +161,7 @@ impl PublishedMethod for VisionZip {
         share: f64,
         setting: &PlanSetting,
     ) -> Option<Vec<(&'static str, String)>> {
-        // The authors' 30 of 192, 20 of 128 and 10 of 64, nearly.
+        // Approximately the authors' 30 of 192, 20 of 128 and 10 of 64.
         let tokens = at_budget::tokens(share, setting);
         let contextual = (tokens as f64 * 5.0 / 32.0).round() as usize;
         Some(vec![
@@ -196,19 +196,18 @@ impl PublishedMethod for VisionZip {
     }
 }
 
-/// What VisionZip keeps and merges.
+/// VisionZip's selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisionZipTokens {
-    /// Patches that are kept as they are, ascending.
+    /// Patches that are kept unchanged, ascending.
     pub dominant: Vec<usize>,
-    /// The patches that others are merged into; one of them several times where it is the
-    /// only patch left.
+    /// The patches that others are merged into; the same patch several times if only one is left.
     pub targets: Vec<usize>,
-    /// The patches that went to each target.
+    /// The patches that joined each target.
     pub merged_from: Vec<Vec<usize>>,
 }
 
-/// VisionZip's choice by attention `[N]` and keys `[N, d]`; `dominant` counts the class
+/// VisionZip's selection by attention `[N]` and keys `[N, d]`; `dominant` includes the class
 /// token.
 pub fn visionzip_tokens(
     attention: &[f64],
@@ -261,7 +260,7 @@ mod tests {
     #[test]
     fn by_hand() {
         let attention = [0.1, 0.5, 0.1, 0.1, 0.2, 0.1];
-        // Left of dominant 1 and 4: 0, 2, 3, 5; step 2: targets 0 and 3.
+        // Remaining after dominant 1 and 4: 0, 2, 3, 5; step 2: targets 0 and 3.
         let keys = [
             [1.0, 0.0],
             [0.0, 0.0],
@@ -275,7 +274,7 @@ mod tests {
         assert_eq!(chosen.dominant, [1, 4]);
         assert_eq!(chosen.targets, [0, 3]);
         assert_eq!(chosen.merged_from, [vec![5], vec![2]]);
-        // One patch is left: copies of it.
+        // One patch remains: copies of it.
         let chosen = visionzip_tokens(&attention, &keys, 6, 2);
         assert_eq!(chosen.targets, [5, 5]);
         assert!(visionzip_tokens(&attention, &keys, 3, 0).targets.is_empty());

@@ -1,22 +1,22 @@
-//! VisPruner: the most attended tokens, and those of the rest that repeat least.
+//! VisPruner: the most attended tokens, and the most diverse of the rest.
 //!
-//! imp = ⌊T·r⌋ tokens are kept by the class token's attention (mean over heads). The rest R,
-//! in descending attention, is thinned round by round to T − imp: its even positions a are
-//! held against its odd positions b, s_i = max_j cos(a_i, b_j) of the features; the
-//! n = min(8, |R| − (T − imp), |a|) rows of a with the largest s go; R becomes the survivors
-//! of a by descending s, then b. All that went on is put in spatial order before the
-//! projector. Shapes: `cls_attention` [H, N], `hidden` [N+1, D].
-//! Source: VisPruner @ aefa01adc7c7, `llava_arch.py encode_images`.
+//! imp = ⌊T·r⌋ tokens are kept by the class token's attention (mean over heads). The rest R, in
+//! descending attention, is reduced in rounds to T − imp: its even positions a are compared with
+//! its odd positions b, s_i = max_j cos(a_i, b_j) of the features; the n = min(8, |R| − (T −
+//! imp), |a|) rows of a with the largest s are dropped; R becomes the survivors of a by
+//! descending s, then b. All kept tokens are put in spatial order before the projector. Shapes:
+//! `cls_attention` [H, N], `hidden` [N+1, D]. Source: VisPruner @ aefa01adc7c7, `llava_arch.py
+//! encode_images`.
 //!
-//! Of a tower without a class token (SigLIP) the paper takes the attention that each patch
-//! receives, the mean over all rows, in its place; `hidden` has the patches alone there, [N, D].
+//! For a tower without a class token (SigLIP) the paper uses the attention that each patch
+//! receives, the mean over all rows, instead; `hidden` then holds only the patches, [N, D].
 //!
-//! The authors' code fails where |R| is odd (⌊T·r⌋ odd with N even: T = 58, 10, 14, 30, …
-//! at r = 0.5) and where a has fewer rows than a round drops (N = 576: T = 8 and 4), and
-//! sometimes keeps T − 1 there. Here the odd element goes to a, and a round drops at most
-//! all of a. The whole order of R counts, not the cut alone, so half precision gives other
-//! sets (in f16 67 to 81 % of its own f64 set); this is computed in f64. The rule knows an
-//! order and so isn't indifferent to permuting tokens where attention ties.
+//! The authors' code fails if |R| is odd (⌊T·r⌋ odd with N even: T = 58, 10, 14, 30, … at r =
+//! 0.5) and if a has fewer rows than a round drops (N = 576: T = 8 and 4), and sometimes keeps T
+//! − 1 there. Here the odd element goes to a, and a round drops at most all of a. The result
+//! depends on the whole order of R, not only on the cut, so half precision gives other sets (in
+//! f16 67 to 81 % of its own f64 set); this is computed in f64. The rule depends on the order of
+//! tokens, so it isn't invariant under permutations if attention ties.
 
 use crate::pruning::published::shared::{
     CLS_ATTENTION, HIDDEN, KEEP, feature_layer, patch_features,
@@ -28,10 +28,10 @@ use crate::pruning::published::{
 };
 use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
-/// Rows that a round drops at most.
+/// Most rows that a round drops.
 const ROUND: usize = 8;
 
-/// The most attended tokens, and those of the rest that repeat least.
+/// The most attended tokens, and the most diverse of the rest.
 #[derive(Debug)]
 pub struct VisPruner;
 
@@ -98,7 +98,7 @@ impl PublishedMethod for VisPruner {
     ) -> Result<MethodChoice, PublishedError> {
         let attention = inputs.matrix("cls_attention")?;
         let num_tokens = attention.num_columns();
-        // Of a tower without a class token there is no row of it.
+        // A tower without a class token has no row for it.
         let hidden = inputs.matrix("hidden")?;
         let features = if hidden.num_rows() == num_tokens {
             hidden
@@ -149,16 +149,16 @@ impl PublishedMethod for VisPruner {
     }
 }
 
-/// What VisPruner keeps.
+/// VisPruner's selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisPrunerTokens {
-    /// By attention, from the highest down.
+    /// In descending order of attention.
     pub important: Vec<usize>,
-    /// What the last round left, in its order.
+    /// The rest after the last round, in its order.
     pub diverse: Vec<usize>,
 }
 
-/// VisPruner's choice of `keep` ≤ N tokens by attention `[N]` and features `[N, D]`.
+/// VisPruner's selection of `keep` ≤ N tokens by attention `[N]` and features `[N, D]`.
 pub fn vispruner_tokens(
     attention: &[f64],
     features: &Dense,
@@ -216,14 +216,14 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Token 0 by attention. The rest 1, 2, 3, 4, 5: even places 1, 3, 5 at 10°, 60°,
-        // 95°, odd ones 2, 4 at 12° and 90°. Nearest: 2°, 30°, 5°. One token is to stay,
-        // so all three may go; 2 and 4 are left, of which 2 is in the even place.
+        // Token 0 is kept by attention. The rest 1, 2, 3, 4, 5: even positions 1, 3, 5 at 10°,
+        // 60°, 95°, odd ones 2, 4 at 12° and 90°. Nearest: 2°, 30°, 5°. One token is to be kept,
+        // so all three are dropped; 2 and 4 remain, of which 2 is in the even position.
         let attention = [0.9, 0.5, 0.4, 0.3, 0.2, 0.1];
         let features = at(&[0.0, 10.0, 12.0, 60.0, 90.0, 95.0]);
         let chosen = vispruner_tokens(&attention, &features, 2, 0.5);
         assert_eq!((chosen.important, chosen.diverse), (vec![0], vec![4]));
-        // Three are to stay: 1 and 5 go, 3 survives before the odd ones.
+        // Three are to be kept: 1 and 5 are dropped, 3 survives before the odd ones.
         let chosen = vispruner_tokens(&attention, &features, 4, 0.25);
         assert_eq!((chosen.important, chosen.diverse), (vec![0], vec![3, 2, 4]));
     }

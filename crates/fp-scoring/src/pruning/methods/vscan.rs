@@ -1,17 +1,16 @@
-//! VScan: local and global attention of the vision tower, the rest merged; then a cut in
-//! the decoder.
+//! VScan: local and global attention of the vision tower with the other tokens merged, then a
+//! second stage in the decoder.
 //!
-//! Stage 1, T tokens: of each window of w × w patches the ⌊⌊T/2⌋ / windows⌋ most attended in
+//! Stage 1, T tokens: in each window of w × w patches the ⌊⌊T/2⌋ / windows⌋ most attended in
 //! vision layer index 5 (the class token's attention, mean over heads), and T − ⌊T/2⌋ of the
-//! others by the last layer but one. After the projector every token that was dropped joins
-//! the kept one of largest cosine, ties to the first; a kept token becomes the mean of its
-//! members, itself included. Spatial order. Stage 2, after `layer` decoder layers: as
-//! PyramidDrop, min(keep2, present) are kept.
-//! Shapes: `shallow`, `deep` [N], `projected` [N, P].
-//! Source: SelfEvolvingAgent @ a82450e1b5e1, `VScan/llava/model/llava_arch.py`.
+//! others by the last layer but one. After the projector every dropped token joins the kept token
+//! of largest cosine, ties to the first; a kept token becomes the mean of its members, including
+//! itself. Spatial order. Stage 2, after `layer` decoder layers: as in PyramidDrop, min(keep2,
+//! present) are kept. Shapes: `shallow`, `deep` [N], `projected` [N, P]. Source:
+//! SelfEvolvingAgent @ a82450e1b5e1, `VScan/llava/model/llava_arch.py`.
 //!
-//! What a window can't share evenly is lost: T = 67 keeps 66. T < 2·windows fails in the
-//! authors' code and is refused here, as a window that doesn't divide the grid.
+//! The remainder that windows can't share evenly is lost: T = 67 keeps 66. T < 2·windows fails in
+//! the authors' code and is refused here, as is a window that doesn't divide the grid.
 
 use crate::pruning::published::at_budget;
 use crate::pruning::published::choice::{Sum, weighted_rows};
@@ -24,10 +23,10 @@ use crate::pruning::published::{
 };
 use crate::{PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
 
-/// The vision layer of the windows, counted from 0: the authors' literal.
+/// The vision layer used for the windows, counted from 0: the authors' literal.
 const SHALLOW: usize = 5;
 
-/// Local and global attention of the tower, the rest merged.
+/// Local and global attention of the tower, with the other tokens merged.
 #[derive(Debug)]
 pub struct VScan;
 
@@ -164,8 +163,8 @@ impl PublishedMethod for VScan {
         share: f64,
         setting: &PlanSetting,
     ) -> Option<Vec<(&'static str, String)>> {
-        // A quarter of the grid's side, as the authors' 6 of 24, where that divides it; wider
-        // where each window couldn't have its two tokens.
+        // A quarter of the grid's side, like the authors' 6 of 24, if that divides it; wider if
+        // windows would otherwise have fewer than two tokens each.
         let side = setting.grid.map_or(24, |[columns, _]| columns);
         let keep = at_budget::tokens(share / 2.0, setting);
         let fits = |window: &usize| {
@@ -219,18 +218,19 @@ impl PublishedMethod for VScan {
     }
 }
 
-/// What VScan's first stage keeps.
+/// Selection of VScan's first stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VScanTokens {
-    /// Ascending.
+    /// Kept tokens, ascending.
     pub kept: Vec<usize>,
-    /// Those of the windows, window by window, from the most attended down.
+    /// Tokens of the windows, window by window, in descending order of attention.
     pub local: Vec<usize>,
     /// The dropped tokens that joined each kept one.
     pub merged_from: Vec<Vec<usize>>,
 }
 
-/// How many of N tokens are kept at the first stage: what windows can't share evenly is lost.
+/// Number of N tokens that the first stage keeps, without the remainder that windows can't share
+/// evenly.
 fn num_kept(num_tokens: usize, window: usize, keep: usize) -> usize {
     let side = num_tokens.isqrt();
     if window == 0 || side * side != num_tokens || !side.is_multiple_of(window) {
@@ -240,7 +240,7 @@ fn num_kept(num_tokens: usize, window: usize, keep: usize) -> usize {
     keep / 2 / windows * windows + (keep - keep / 2)
 }
 
-/// VScan's first choice of about `keep` tokens of a grid `side` wide in windows of `window`.
+/// VScan's first selection of about `keep` tokens of a grid `side` wide in windows of `window`.
 pub fn vscan_tokens(
     shallow: &[f64],
     deep: &[f64],
@@ -299,8 +299,8 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // A 2 × 2 grid of windows of one patch... of 4 × 4 patches in windows of 2: one
-        // local token each, at the windows' first patches, and four global, the last ones.
+        // 4 × 4 patches in windows of 2 × 2: one local token each, at the windows' first patches,
+        // and four global tokens, the last ones.
         let shallow = [
             9.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 9.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0,
         ];
@@ -312,8 +312,8 @@ mod tests {
         let chosen = vscan_tokens(&shallow, &deep, &projected, 4, 2, 8);
         assert_eq!(chosen.local, [0, 2, 8, 10]);
         assert_eq!(chosen.kept, [0, 2, 8, 10, 12, 13, 14, 15]);
-        // By angle: 3 to 5 are nearest to 2 or 8, 5 lies between and goes to the first; 1, 9
-        // and 11 lie between two kept ones, rounding decides.
+        // By angle: 3 to 5 are nearest to 2 or 8, where 5 is in the middle and joins the first;
+        // 1, 9 and 11 are between two kept tokens, where rounding decides.
         assert!(chosen.merged_from[1].contains(&3) && chosen.merged_from[1].contains(&4));
         assert!(chosen.merged_from[2].contains(&6) && chosen.merged_from[2].contains(&7));
         assert_eq!(chosen.merged_from.concat().len(), 8);

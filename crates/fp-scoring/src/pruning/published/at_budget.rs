@@ -1,17 +1,17 @@
 //! Published methods at a study's budget.
 //!
-//! Authors state budgets in three ways, and their settings are for a decoder of 32 layers
-//! and 576 image tokens. A study compares methods at one budget on any model, so each
-//! method says with [`PublishedMethod::settings_at`] how it is set for a share of the image
-//! tokens, and the share is searched here whose plan comes nearest to the budget:
+//! Authors state budgets in three ways, and their settings are for a decoder of 32 layers and 576
+//! image tokens. A study compares methods at one budget on any model. Each method therefore
+//! defines, with [`PublishedMethod::settings_at`], its settings for a fraction of the image
+//! tokens, and this module searches the fraction whose plan is nearest to the budget:
 //!
-//! * one stage: the number of tokens that the budget leaves at its site, which before
-//!   layer 1 is the layer average itself;
-//! * several stages: the layer average by the tokens that enter each layer, of a budget in
-//!   tokens kept that of one cut after layer K, so that both cost the same.
+//! * one stage: the number of tokens that the budget keeps at its site, which before layer 1 is
+//!   the layer average itself;
+//! * several stages: the layer average by the tokens that enter each layer; for a budget in kept
+//!   tokens, the average of one stage after layer K, so that both cost the same.
 //!
-//! Authors' layers are scaled to the decoder's number of layers. What a method can't meet
-//! exactly it meets as nearly as whole tokens allow; costs are counted by what it does.
+//! Authors' layers are scaled to the decoder's number of layers. A method that can't meet a
+//! budget exactly meets it as closely as whole tokens allow; costs are those of its actual plan.
 
 use super::{MethodParams, ParamScope, PublishedError, PublishedMethod, published_plan};
 use crate::{
@@ -19,23 +19,24 @@ use crate::{
     average_visual_tokens, error_text,
 };
 
-/// Decoder layers of the models that authors' settings are for.
+/// Decoder layers of the models that the authors' settings are for.
 const AUTHORS_LAYERS: usize = 32;
 /// Layers of their vision towers.
 const AUTHORS_VISION_LAYERS: usize = 24;
-/// Largest factor on a method's shape that is tried: counts are cut at the image tokens.
+/// Largest factor on a method's settings that is tried: counts are clamped to the image tokens.
 const MOST: f64 = 4.0;
-/// Halvings of the share: the steps of a plan are far apart beside the last.
+/// Number of bisections of the fraction; the steps of a plan are far apart compared with the
+/// last.
 const HALVINGS: usize = 40;
 
-/// A published method that is set by a study's budget.
+/// A published method whose settings follow from a study's budget.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AtBudget {
     method: &'static dyn PublishedMethod,
 }
 
 impl AtBudget {
-    /// Every published method that a budget sets, and those that nothing has to be set of.
+    /// Every published method that a budget sets, and those without required settings.
     pub(crate) fn all() -> impl Iterator<Item = AtBudget> {
         let methods = super::published_methods().iter();
         methods
@@ -43,7 +44,7 @@ impl AtBudget {
             .filter(|at| at.method.runs_in_models())
     }
 
-    /// Its plan for a share of the image tokens.
+    /// Its plan for a fraction of the image tokens.
     fn at(self, share: f64, setting: &PlanSetting) -> Result<Plan, PublishedError> {
         let card = self.method.card();
         let settings = self
@@ -61,7 +62,7 @@ impl AtBudget {
     /// The plan nearest to the budget.
     fn nearest(self, setting: &PlanSetting) -> Result<Plan, PublishedError> {
         let name = self.method.card().name;
-        // What it has too many, or too few.
+        // Excess of tokens over the budget; negative if there are too few.
         let at = |share: f64| -> Result<(Plan, f64), PublishedError> {
             let plan = self.at(share, setting)?;
             let (found, wanted) = figures(&plan, setting)?;
@@ -76,7 +77,7 @@ impl AtBudget {
                 least,
             });
         }
-        // Settings for too large a share may be none that the method takes.
+        // Settings for too large a fraction may be invalid for the method.
         let mut above = at(MOST).ok();
         if let Some((plan, _)) = above.take_if(|above| above.1 <= 0.0) {
             return Ok(plan);
@@ -96,7 +97,7 @@ impl AtBudget {
     }
 }
 
-/// What a plan has of that which a budget makes equal, and what it should have.
+/// The plan's value of the quantity that the budget fixes, and the budget's value.
 fn figures(plan: &Plan, setting: &PlanSetting) -> Result<(f64, f64), PlanError> {
     if let [stage] = plan.stages.as_slice() {
         let wanted = match stage.site.depth() {
@@ -170,9 +171,9 @@ pub(crate) fn keep(share: f64, setting: &PlanSetting) -> Vec<(&'static str, Stri
     vec![("keep", tokens(share, setting).to_string())]
 }
 
-/// Authors' layers of 32 in a decoder of L, and the number of tokens kept from each where
-/// `kept` of 576 are the authors' at `share` = 1. Layers that fall together are one, with
-/// the fewer tokens.
+/// The authors' layers of 32 in a decoder of L, and the number of tokens kept after each, where
+/// the authors keep `kept` of 576 at `share` = 1. Layers that coincide become one, with the
+/// smaller number of tokens.
 pub(crate) fn staged(
     share: f64,
     layers: &[usize],
@@ -195,13 +196,13 @@ pub(crate) fn staged(
     (at, going_on)
 }
 
-/// A number of decoder layers that have run, of 32, in a decoder of L: 1 to L − 1.
+/// A number of finished decoder layers, of 32, in a decoder of L: 1 to L − 1.
 pub(crate) fn decoder_layer(layer: usize, setting: &PlanSetting) -> usize {
     let most = setting.shape.num_layers.saturating_sub(1).max(1);
     scaled(layer, setting.shape.num_layers, AUTHORS_LAYERS).clamp(1, most)
 }
 
-/// A vision layer of 24, in a tower of another depth; as it is where that isn't known.
+/// A vision layer of 24, in a tower of another depth; unchanged if the depth is unknown.
 pub(crate) fn vision_layer(layer: usize, setting: &PlanSetting) -> usize {
     match setting.num_vision_layers {
         Some(layers) => scaled(layer, layers, AUTHORS_VISION_LAYERS),
@@ -209,7 +210,7 @@ pub(crate) fn vision_layer(layer: usize, setting: &PlanSetting) -> usize {
     }
 }
 
-/// A number of authors' heads of 32, in a decoder of H.
+/// A number of heads that authors state for 32, in a decoder of H heads.
 pub(crate) fn heads(count: usize, setting: &PlanSetting) -> usize {
     let most = setting.shape.num_heads;
     scaled(count, most, AUTHORS_LAYERS).clamp(1, most.max(1))
@@ -219,7 +220,7 @@ fn scaled(count: usize, of: usize, instead_of: usize) -> usize {
     (count as f64 * of as f64 / instead_of as f64).round() as usize
 }
 
-/// Numbers as a parameter is written.
+/// Formats a list of numbers as a parameter.
 pub(crate) fn list<T: ToString>(values: &[T]) -> String {
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
     values.join(",")

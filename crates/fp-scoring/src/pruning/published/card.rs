@@ -1,42 +1,43 @@
-//! What listings and help say of a published method.
+//! Descriptions of published methods for listings and help.
 
 use serde::Serialize;
 
 use crate::PositionRule;
 
-/// A published method, described.
+/// The description of a published method.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PublishedCard {
-    /// Unique.
+    /// Unique name.
     pub name: &'static str,
     /// One sentence: which tokens are kept.
     pub summary: &'static str,
-    /// Where it acts: `vision`, `embeddings`, `layer k`, or several of them.
+    /// Where it acts: `vision`, `embeddings`, `layer k`, or several of these.
     pub site: &'static str,
     /// The rule, in symbols.
     pub formula: &'static str,
-    /// The tensors that one selection looks at.
+    /// The tensors that one selection reads.
     pub inputs: &'static [InputCard],
-    /// What can be set.
+    /// Its parameters.
     pub params: &'static [ParamCard],
-    /// Settings that are known by a budget, and whose they are.
+    /// Named settings for budgets, and their origin.
     pub presets: &'static [Preset],
     /// Paper and venue.
     pub paper: &'static str,
-    /// Repository, commit and file that the rule was checked with.
+    /// Repository, commit and file that the rule was checked against.
     pub source: &'static str,
-    /// Positions of the tokens that are kept, as the authors have them.
+    /// The authors' positions of kept tokens.
     pub positions: PositionRule,
-    /// Where paper, code and others disagree, and what is done here where the code fails.
+    /// Disagreements between paper, code and other sources, and what is done here if the code
+    /// fails.
     pub disagreements: &'static [&'static str],
 }
 
-/// What is said of licences, of every method: theirs don't reach what is here.
+/// The statement on licences for every method: those of the authors don't apply to this code.
 pub(super) const LICENCE: &str = "own implementation of the published rule; no code of the \
      repository is used or needed. Its licence holds for its code and weights only";
 
 impl PublishedCard {
-    /// What is said of licences.
+    /// The statement on licences.
     pub fn licence(&self) -> &'static str {
         LICENCE
     }
@@ -47,35 +48,35 @@ impl PublishedCard {
 pub struct InputCard {
     /// Its name in files.
     pub name: &'static str,
-    /// Its shape, in letters: N image tokens, H heads, S the sequence, T text tokens behind
+    /// Its shape, in letters: N image tokens, H heads, S the sequence, T text tokens after
     /// the image, D, P and C widths.
     pub shape: &'static str,
     /// What it holds.
     pub summary: &'static str,
 }
 
-/// Something of a method that can be set.
+/// A parameter of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ParamCard {
     /// Its name.
     pub name: &'static str,
-    /// What it may be.
+    /// Accepted values.
     pub kind: ParamKind,
-    /// What it is where it isn't given.
+    /// Its default.
     pub default: ParamDefault,
-    /// Where it is of account.
+    /// The contexts that it applies to.
     pub scope: ParamScope,
-    /// What it does.
+    /// Its meaning.
     pub summary: &'static str,
 }
 
-/// What a parameter may be.
+/// Kinds of parameter values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParamKind {
-    /// A whole number from 0.
+    /// An integer of at least 0.
     Count,
-    /// Whole numbers, separated by commas.
+    /// Integers, separated by commas.
     Counts,
     /// A number from 0 to 1.
     Share,
@@ -104,43 +105,42 @@ impl ParamKind {
     }
 }
 
-/// What a parameter is where it isn't given.
+/// The default of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParamDefault {
-    /// It has to be given.
+    /// No default: it must be given.
     Required,
-    /// The method goes without it.
+    /// Unset by default.
     Absent,
-    /// This, as it would be written.
+    /// This value, in its text form.
     Is(&'static str),
 }
 
-/// Where a parameter is of account.
+/// The context that a parameter applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParamScope {
-    /// Everywhere.
+    /// All contexts.
     Both,
     /// One selection on given tensors.
     Selection,
-    /// A whole model's run.
+    /// A run of a whole model.
     Model,
 }
 
 /// Settings for a budget.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Preset {
-    /// The budget's name: tokens of a 24 × 24 grid, on the average over layers as its
-    /// authors count.
+    /// The budget's name: tokens of a 24 × 24 grid, averaged over layers as its authors count.
     pub budget: &'static str,
-    /// The parameters, as they would be written.
+    /// The parameters, in their text form.
     pub params: &'static str,
-    /// Who set them.
+    /// Origin of the settings.
     pub whose: &'static str,
 }
 
-// Cards are told apart by their names.
+// Cards are identified by their names.
 impl PartialEq for PublishedCard {
     fn eq(&self, other: &PublishedCard) -> bool {
         self.name == other.name

@@ -1,34 +1,34 @@
-//! What a published method chose.
+//! Selections of published methods.
 
 use serde::Serialize;
 
 use super::Dense;
 use crate::TokenSelection;
 
-/// What a method chose of one set of tensors.
+/// A method's selection for one set of tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MethodChoice {
-    /// The tokens that are kept, in the order of the sequence: indices from 0; −1 is a zero
-    /// vector. Rows that are merged of several tokens and the class token are not among
-    /// them; they are in `rows`. Of `sparsevlm_raters`: indices of text tokens.
+    /// The kept tokens in the order of the sequence: indices from 0; −1 is a zero vector. Rows
+    /// merged from several tokens and the class token are not included; they are in `rows`. For
+    /// `sparsevlm_raters`: indices of text tokens.
     pub kept: Vec<i64>,
-    /// The order of choice, where the rule is greedy.
+    /// The order of selection, if the rule is greedy.
     pub picked: Option<Vec<usize>>,
-    /// What else there is to say, by name.
+    /// Further results by name.
     pub extras: Vec<(&'static str, Extra)>,
     /// Whether the class token is kept, before all others.
     pub has_class_token: bool,
-    /// The resulting rows, where the method makes some.
+    /// The resulting rows, if the method computes some.
     pub rows: Option<Dense>,
-    /// The same as a stage takes it; none of a rule that chooses no image tokens.
+    /// The same in the form of a stage; `None` for a rule that selects no image tokens.
     pub selection: Option<TokenSelection>,
 }
 
-/// Something else that a method says of its choice.
+/// A further result of a method.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Extra {
-    /// A number of things.
+    /// A count.
     Count(usize),
     /// A number.
     Number(f64),
@@ -36,16 +36,16 @@ pub enum Extra {
     Numbers(Vec<f64>),
     /// Heads, or numbers of tokens.
     Indices(Vec<usize>),
-    /// Image tokens, by their index among those that entered the stage.
+    /// Image tokens, as indices among those that enter the stage.
     Tokens(Vec<usize>),
-    /// Positions in the sequence that entered the stage.
+    /// Positions in the sequence that enters the stage.
     Positions(Vec<usize>),
     /// Groups of image tokens.
     Groups(Vec<Vec<usize>>),
 }
 
 impl MethodChoice {
-    /// Tokens that are kept as they are.
+    /// A selection of unmerged tokens.
     pub(crate) fn plain(kept: &[usize], selection: TokenSelection) -> MethodChoice {
         MethodChoice {
             kept: codes(kept),
@@ -79,7 +79,7 @@ impl MethodChoice {
         }
     }
 
-    /// What is said beside the tokens, by name.
+    /// A further result, by name.
     pub fn extra(&self, name: &str) -> Option<&Extra> {
         let mut extras = self.extras.iter();
         extras
@@ -88,15 +88,15 @@ impl MethodChoice {
     }
 }
 
-/// Indices as they are written where other codes stand among them.
+/// Converts indices to the form that also holds other codes.
 pub(crate) fn codes(tokens: &[usize]) -> Vec<i64> {
     tokens.iter().map(|&token| token as i64).collect()
 }
 
-/// A token that is kept: its place, and the rows that it is a sum of.
+/// A kept token: its place, and the weighted rows that it is a sum of.
 pub(crate) type Sum = (usize, Vec<(usize, f64)>);
 
-/// The sums themselves, over rows of `table`.
+/// Computes the sums over rows of `table`.
 pub(crate) fn weighted_rows(sums: &[Sum], table: &Dense) -> Dense {
     let width = table.num_columns();
     let rows = sums.iter().map(|(_, sum)| {

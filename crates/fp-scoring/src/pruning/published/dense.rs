@@ -1,4 +1,4 @@
-//! Matrices in `f64`, and sums over them whose order is fixed.
+//! Matrices in `f64`, and operations with a fixed order of summation.
 
 use rayon::prelude::*;
 
@@ -12,7 +12,7 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// Values `[rows, columns]`; none where they don't fill whole rows.
+    /// Values `[rows, columns]`; `None` if they don't fill whole rows.
     pub fn new(values: Vec<f64>, num_columns: usize) -> Option<Dense> {
         let is_whole = num_columns > 0 && values.len().is_multiple_of(num_columns);
         is_whole.then_some(Dense {
@@ -21,7 +21,7 @@ impl Dense {
         })
     }
 
-    /// Rows of one width, one after another.
+    /// A matrix from rows of equal width.
     pub(crate) fn from_rows(rows: Vec<Vec<f64>>, num_columns: usize) -> Dense {
         debug_assert!(rows.iter().all(|row| row.len() == num_columns));
         Dense {
@@ -55,7 +55,7 @@ impl Dense {
         &self.values
     }
 
-    /// The rows from `start` on, `count` of them.
+    /// `count` rows from index `start` on.
     pub(crate) fn slice(&self, start: usize, count: usize) -> Dense {
         let width = self.num_columns;
         Dense {
@@ -82,7 +82,7 @@ impl Dense {
         sums
     }
 
-    /// Rows over their norms; a zero row stays zero.
+    /// Rows divided by their norms; a zero row stays zero.
     pub(crate) fn normalized(&self) -> Dense {
         let mut values = self.values.clone();
         for row in values.chunks_exact_mut(self.num_columns) {
@@ -97,8 +97,8 @@ impl Dense {
         }
     }
 
-    /// All products of rows with rows of `other`, `[rows, other's rows]`; each is one sum of
-    /// fixed order, whatever the number of threads.
+    /// Products of all rows with all rows of `other`, `[rows, other's rows]`; each is one sum in
+    /// a fixed order, for any number of threads.
     pub(crate) fn products(&self, other: &Dense) -> Dense {
         let width = other.num_rows();
         let mut values = vec![0.0; self.num_rows() * width];
@@ -131,7 +131,7 @@ impl From<Matrix<'_>> for Dense {
     }
 }
 
-/// Σ a·b in eight interleaved sums that are added in pairs, the rest behind them.
+/// Σ a·b in eight interleaved sums that are added in pairs, followed by the remainder.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
     let mut sums = [0.0; 8];

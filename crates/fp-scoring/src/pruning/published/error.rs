@@ -1,30 +1,30 @@
-//! What keeps a published method from choosing.
+//! Errors of published methods.
 
 use crate::{PlanError, SelectError, did_you_mean};
 
-/// Why a published method chose nothing.
+/// Why a published method made no selection.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishedError {
-    /// No published method has the name.
+    /// An unknown method.
     #[error(
         "unknown method `{name}`{}; expected one of: {}",
         did_you_mean(name, known.iter().copied()),
         known.join(", ")
     )]
     UnknownMethod {
-        /// The name as given.
+        /// The given name.
         name: String,
-        /// The names that there are.
+        /// The known names.
         known: Vec<&'static str>,
     },
-    /// The method has no setting for the number of tokens kept.
+    /// A budget for a method that has no setting for the number of kept tokens.
     #[error("`{method}` has no setting for a budget")]
     NoBudget {
         /// The method.
         method: &'static str,
     },
-    /// A budget below what the method's layers leave.
+    /// A budget below the fewest tokens of the method.
     #[error(
         "`{method}` can't meet a budget of {wanted:.2} image tokens on this model: it has at \
          least {least:.2}"
@@ -32,12 +32,12 @@ pub enum PublishedError {
     BudgetOutOfReach {
         /// The method.
         method: &'static str,
-        /// Tokens wanted: after its stage, or on the average over layers.
+        /// Requested tokens: after its stage, or on the average over layers.
         wanted: f64,
-        /// The fewest that there can be.
+        /// The fewest possible tokens.
         least: f64,
     },
-    /// The method has no such parameter.
+    /// An unknown parameter.
     #[error(
         "`{method}` has no parameter `{param}`{}; {}",
         did_you_mean(param, known.iter().copied()),
@@ -46,24 +46,24 @@ pub enum PublishedError {
     UnknownParam {
         /// The method.
         method: &'static str,
-        /// The parameter as given.
+        /// The given name.
         param: String,
-        /// Those that there are.
+        /// Known parameters.
         known: Vec<&'static str>,
     },
-    /// A parameter that is of account elsewhere.
+    /// A parameter that doesn't apply in this context.
     #[error("`{method}`: `{param}` is a setting of {belongs}; {}", expected(known))]
     ParamScope {
         /// The method.
         method: &'static str,
         /// The parameter.
         param: &'static str,
-        /// What it is a setting of.
+        /// The context that it applies to.
         belongs: &'static str,
-        /// Those that can be set.
+        /// Parameters that can be set here.
         known: Vec<&'static str>,
     },
-    /// A parameter that comes twice.
+    /// A duplicate parameter.
     #[error("`{method}`: `{param}` is given twice")]
     ParamTwice {
         /// The method.
@@ -71,34 +71,34 @@ pub enum PublishedError {
         /// The parameter.
         param: &'static str,
     },
-    /// A parameter that isn't what it may be.
+    /// A parameter with an invalid value.
     #[error("`{method}`: `{param}` is `{found}`; expected {expected}")]
     ParamValue {
         /// The method.
         method: &'static str,
         /// The parameter.
         param: &'static str,
-        /// As given.
+        /// The given value.
         found: String,
-        /// What would be right.
+        /// The expected value.
         expected: String,
     },
-    /// A parameter that has to be given.
+    /// A required parameter that is missing.
     #[error("`{method}` needs `{param}`: {summary}")]
     MissingParam {
         /// The method.
         method: &'static str,
         /// The parameter.
         param: &'static str,
-        /// What it is.
+        /// Its meaning.
         summary: &'static str,
     },
-    /// A tensor that isn't there.
+    /// A missing tensor.
     #[error("tensor `{tensor}` is missing; there are {}", listed(given))]
     MissingTensor {
         /// The tensor.
         tensor: &'static str,
-        /// Those that there are.
+        /// The given tensors.
         given: Vec<String>,
     },
     /// A tensor that is in the file twice.
@@ -107,27 +107,27 @@ pub enum PublishedError {
         /// The tensor.
         tensor: String,
     },
-    /// A tensor of another shape.
+    /// A tensor of the wrong shape.
     #[error("tensor `{tensor}` has the shape {found:?}; expected {expected}")]
     TensorShape {
         /// The tensor.
         tensor: String,
         /// Its shape.
         found: Vec<usize>,
-        /// What would be right.
+        /// The expected shape.
         expected: String,
     },
-    /// A value that no rule can compare.
+    /// A value that isn't finite.
     #[error("tensor `{tensor}` has the value {value} at index {index:?}")]
     NotFinite {
         /// The tensor.
         tensor: String,
-        /// Where.
+        /// Its index.
         index: Vec<usize>,
         /// The value.
         value: f64,
     },
-    /// A model can't run the method.
+    /// A method that the model can't run.
     #[error("`{method}` can't be run in a model: {reason}")]
     NotInModel {
         /// The method.
@@ -135,10 +135,10 @@ pub enum PublishedError {
         /// Why.
         reason: &'static str,
     },
-    /// The stages don't fit the model.
+    /// Stages that don't fit the model.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The rule can't be followed.
+    /// An error of the rule.
     #[error(transparent)]
     Select(#[from] SelectError),
 }

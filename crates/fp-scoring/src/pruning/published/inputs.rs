@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Dense, PublishedError};
 
-/// The tensors that a method looks at, by name, every value finite.
+/// The tensors that a method reads, by name, with only finite values.
 #[derive(Debug, Clone, Default)]
 pub struct MethodInputs {
     tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
@@ -14,8 +14,8 @@ impl MethodInputs {
     /// Adds a tensor, row-major.
     ///
     /// # Errors
-    /// Values that don't fill the shape, an empty tensor, a value that isn't finite, a name
-    /// that is taken.
+    /// Values that don't fill the shape, an empty tensor, a value that isn't finite, or a
+    /// duplicate name.
     pub fn insert(
         &mut self,
         name: &str,
@@ -56,10 +56,10 @@ impl MethodInputs {
             })
     }
 
-    /// A tensor of one dimension.
+    /// A one-dimensional tensor.
     ///
     /// # Errors
-    /// It is missing, or has more.
+    /// It is missing, or has another number of dimensions.
     pub fn vector(&self, name: &'static str) -> Result<&[f64], PublishedError> {
         let (shape, values) = self.get(name)?;
         match shape.as_slice() {
@@ -68,10 +68,10 @@ impl MethodInputs {
         }
     }
 
-    /// A tensor of two dimensions.
+    /// A two-dimensional tensor.
     ///
     /// # Errors
-    /// It is missing, or has another number of them.
+    /// It is missing, or has another number of dimensions.
     pub fn matrix(&self, name: &'static str) -> Result<Dense, PublishedError> {
         let (shape, values) = self.get(name)?;
         let wrong = || dimensions(name, shape, "two dimensions");
@@ -81,10 +81,10 @@ impl MethodInputs {
         }
     }
 
-    /// A tensor of three dimensions, as a matrix per index of the first.
+    /// A three-dimensional tensor, as one matrix per index of the first dimension.
     ///
     /// # Errors
-    /// It is missing, or has another number of them.
+    /// It is missing, or has another number of dimensions.
     pub fn matrices(&self, name: &'static str) -> Result<Vec<Dense>, PublishedError> {
         let (shape, values) = self.get(name)?;
         let wrong = || dimensions(name, shape, "three dimensions");
@@ -97,7 +97,7 @@ impl MethodInputs {
         }
     }
 
-    /// Refuses a tensor that hasn't the number of rows or values that others ask for.
+    /// Refuses a tensor whose number of rows or values contradicts the other tensors.
     pub(crate) fn check_rows(
         name: &'static str,
         found: usize,

@@ -1,4 +1,4 @@
-//! The published methods that there are.
+//! The list of published methods.
 
 use super::{PublishedError, PublishedMethod};
 use crate::pruning::methods;
@@ -26,10 +26,10 @@ pub fn published_methods() -> &'static [&'static dyn PublishedMethod] {
     ]
 }
 
-/// The published method of a name.
+/// The published method with this name.
 ///
 /// # Errors
-/// There is none.
+/// An unknown name.
 pub fn published_method(name: &str) -> Result<&'static dyn PublishedMethod, PublishedError> {
     let methods = published_methods();
     let found = methods.iter().find(|method| method.card().name == name);

@@ -1,4 +1,4 @@
-//! A published method, and its stages in a model.
+//! Published methods and their stages in a model.
 
 use std::fmt::Debug;
 
@@ -6,35 +6,35 @@ use super::shared::KEEP;
 use super::{MethodChoice, MethodInputs, MethodParams, PublishedCard, PublishedError, at_budget};
 use crate::{CropBudget, Evidence, PlanSetting, Site, VisionNeed};
 
-/// A published method, by name.
+/// A named published method.
 pub trait PublishedMethod: Debug + Send + Sync {
-    /// What is said of it.
+    /// Its description.
     fn card(&self) -> &'static PublishedCard;
 
-    /// What it chooses of given tensors.
+    /// Its selection for given tensors.
     ///
     /// # Errors
-    /// Tensors that are missing or don't fit, parameters that don't fit them, and what the
-    /// rule isn't defined for.
+    /// Tensors that are missing or contradict each other, parameters that don't fit them, and
+    /// inputs for which the rule is undefined.
     fn choose(
         &self,
         inputs: &MethodInputs,
         params: &MethodParams,
     ) -> Result<MethodChoice, PublishedError>;
 
-    /// Its stages in a model, for an image size and parameters of a whole model's run.
+    /// Its stages in a model, for an image size and the parameters of a whole model's run.
     ///
     /// # Errors
-    /// Parameters that don't fit the model, or a method that a model can't run.
+    /// Parameters that don't fit the model, or a method that the model can't run.
     fn stages(
         &self,
         params: &MethodParams,
         setting: &PlanSetting,
     ) -> Result<Vec<PublishedStage>, PublishedError>;
 
-    /// Its settings for a share of the image tokens, larger ones for a larger share; layers
-    /// and heads scaled to the model; by default the number of tokens to keep, where that
-    /// is a setting. None where no setting says the number of tokens kept.
+    /// Its settings for a fraction of the image tokens, which grow with the fraction and have
+    /// layers and heads scaled to the model. The default is the number of tokens to keep, if
+    /// there is such a setting. `None` if no setting determines the number of kept tokens.
     fn settings_at(
         &self,
         share: f64,
@@ -45,48 +45,47 @@ pub trait PublishedMethod: Debug + Send + Sync {
         takes_keep.then(|| at_budget::keep(share, setting))
     }
 
-    /// Whether a budget sets it; otherwise it runs once, and as many tokens are kept as its
-    /// rule finds.
+    /// Whether it is set by a budget; otherwise it runs once, and its rule determines the number
+    /// of kept tokens.
     fn takes_budget(&self) -> bool {
         true
     }
 
-    /// Whether it prunes a model's image tokens by itself.
+    /// Whether it prunes a model's image tokens on its own.
     fn runs_in_models(&self) -> bool {
         true
     }
 
-    /// Whether it looks at embeddings of a model beside the one that is pruned.
+    /// Whether it reads embeddings of another model than the pruned one.
     fn needs_another_model(&self) -> bool {
         false
     }
 
-    /// Whether its stages find SparseVLM's raters by the embeddings of image and text.
+    /// Whether its stages find SparseVLM's raters from the embeddings of image and text.
     fn finds_raters(&self) -> bool {
         false
     }
 
-    /// Whether it takes the grid of image tokens as a whole: windows of it, or neighbours in
-    /// it.
+    /// Whether it needs the complete grid of image tokens, for windows or neighbours.
     fn takes_whole_grid(&self) -> bool {
         false
     }
 
-    /// Whether it has no meaning in a vision tower without a class token.
+    /// Whether it is undefined for a vision tower without a class token.
     fn looks_at_class_token(&self) -> bool {
         false
     }
 
-    /// What its number of tokens is meant for on the crops of LLaVA-NeXT, as its authors have
-    /// it; none where that isn't known.
+    /// What its number of tokens refers to on the crops of LLaVA-NeXT, according to its authors;
+    /// `None` if unknown.
     fn authors_crop_budget(&self) -> Option<CropBudget> {
         None
     }
 
-    /// The parameters of one selection, at a stage that has `params`, for a sample.
+    /// The parameters of one selection for a sample, at a stage with parameters `params`.
     ///
     /// # Errors
-    /// Evidence that isn't there.
+    /// Missing evidence.
     fn stage_params(
         &self,
         params: &MethodParams,
@@ -96,47 +95,47 @@ pub trait PublishedMethod: Debug + Send + Sync {
     }
 }
 
-/// Where a tensor comes from in a model.
+/// Where a model provides a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// Read of the vision tower, as it is.
+    /// A value of the vision tower, unchanged.
     Vision(VisionNeed),
-    /// Read of the vision tower, mean over its rows: a vector.
+    /// A value of the vision tower, averaged over its rows: a vector.
     VisionMean(VisionNeed),
     /// The projector's output, `[N, D]`.
     Embeds,
-    /// Where CLIP puts the patches, `[N, C]`.
+    /// CLIP's embeddings of the patches, `[N, C]`.
     ClipImage,
-    /// Where CLIP puts each segment of the question, `[segments, C]`.
+    /// CLIP's embeddings of the segments of the question, `[segments, C]`.
     ClipText,
     /// Hidden states of the image tokens at the stage, `[n, D]`.
     Hidden,
-    /// Hidden states of the same tokens as they entered the layer before, `[n, D]`.
+    /// Hidden states of the same tokens when they entered the layer before, `[n, D]`.
     PreviousHidden,
-    /// Attention of the prompt's last token in the layer to come, `[H, 1, n]`.
+    /// Attention of the prompt's last token in the next layer, `[H, 1, n]`.
     LastRowAhead,
-    /// Attention of the text in the layer just run, `[H, T, n]`.
+    /// Attention of the text in the last layer run, `[H, T, n]`.
     TextRows,
-    /// The largest attention among heads, of image and text to both in the layer just run;
-    /// to the text it is left 0: `[1, n + T, n + T]`.
+    /// The largest attention among heads, from image and text to image tokens in the last layer
+    /// run; the columns of the text stay 0: `[1, n + T, n + T]`.
     LargestOverHeads,
-    /// Hidden states of the whole sequence through the final norm, `[S, D]`.
+    /// Hidden states of the whole sequence after the final norm, `[S, D]`.
     States,
-    /// Keys of the layer just run, after rotary positions, heads side by side, `[S, H·d]`.
+    /// Keys of the last layer run, after rotary embedding, heads side by side, `[S, H·d]`.
     Keys,
 }
 
 /// A stage of a published method.
 #[derive(Debug, Clone)]
 pub struct PublishedStage {
-    /// Where.
+    /// Where tokens are dropped.
     pub site: Site,
-    /// The rule that chooses there.
+    /// The rule that selects there.
     pub method: &'static dyn PublishedMethod,
     /// Its parameters there.
     pub params: MethodParams,
-    /// How many tokens are kept at most.
+    /// The most tokens that are kept.
     pub kept: usize,
-    /// Where each tensor comes from.
+    /// The source of each tensor.
     pub sources: Vec<(&'static str, Source)>,
 }

@@ -1,13 +1,13 @@
-//! The field's published pruning methods, as their authors' code computes them.
+//! Published pruning methods, computed as by their authors' code.
 //!
-//! Each is one file under `methods/`: a pure function in `f64` from what it looks at to the
-//! tokens that are kept, with parameters of its own, and a [`PublishedCard`] that says where it
-//! acts, what it needs, whose its default settings are, and where paper and code disagree.
-//! [`PublishedMethod::choose`] takes tensors by name; that is what golden cases hold.
+//! Each is one file under `methods/`: a pure function in `f64` from its inputs to the kept
+//! tokens, with its own parameters, and a [`PublishedCard`] that states where it acts, what it
+//! needs, the origin of its default settings, and where paper and code disagree.
+//! [`PublishedMethod::choose`] takes tensors by name; golden cases test it.
 //!
-//! Everything is implemented from descriptions of the rules; none of the authors' code is
-//! used. Where that code fails, or does something that its authors can't have meant, the
-//! case is defined or refused by name here, and documented in the method's file.
+//! Everything is implemented from descriptions of the rules; none of the authors' code is used.
+//! If that code fails, or does something that its authors can't have intended, the case is
+//! defined or refused here by name, and documented in the method's file.
 
 pub(crate) mod at_budget;
 mod card;

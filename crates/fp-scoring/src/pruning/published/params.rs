@@ -1,4 +1,4 @@
-//! Parameters of a method, as they are given and as they are used.
+//! Parameters of a method, as text and as values.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub enum ParamValue {
     Choice(&'static str),
 }
 
-/// The parameters of one method: what was given, and defaults for the rest.
+/// The parameters of one method: the given values, and defaults for the rest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MethodParams {
     card: &'static PublishedCard,
@@ -27,12 +27,12 @@ pub struct MethodParams {
 }
 
 impl MethodParams {
-    /// Reads parameters as they are written, `name` and value each; `scope` is that of one
-    /// selection or of a whole model's run.
+    /// Parses parameters from pairs of `name` and value; `scope` is one selection or a whole
+    /// model's run.
     ///
     /// # Errors
-    /// A parameter that the method doesn't have there, that comes twice, that isn't what it
-    /// may be, or that is missing.
+    /// A parameter that the method doesn't have in this scope, that is a duplicate, has an
+    /// invalid value, or is missing.
     pub fn parse(
         card: &'static PublishedCard,
         scope: ParamScope,
@@ -96,17 +96,17 @@ impl MethodParams {
         Ok(MethodParams { card, values })
     }
 
-    /// The method whose they are.
+    /// The method's card.
     pub fn card(&self) -> &'static PublishedCard {
         self.card
     }
 
-    /// All of them, defaults included, by name.
+    /// All parameters by name, including defaults.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &ParamValue)> {
         self.values.iter().map(|(name, value)| (*name, value))
     }
 
-    /// The same with another value for one of them.
+    /// A copy with another value for one parameter.
     #[must_use]
     pub(crate) fn with(&self, name: &'static str, value: ParamValue) -> MethodParams {
         let mut params = self.clone();
@@ -114,7 +114,7 @@ impl MethodParams {
         params
     }
 
-    /// A list that has one entry per stage, of which `layers` are the layers.
+    /// Checks that a list has one entry per stage; `layers` names the list of layers.
     pub(crate) fn check_per_stage(
         &self,
         name: &'static str,
@@ -142,7 +142,7 @@ impl MethodParams {
         }
     }
 
-    /// A whole number.
+    /// An integer.
     ///
     /// # Errors
     /// The parameter is absent.
@@ -153,7 +153,7 @@ impl MethodParams {
         }
     }
 
-    /// Whole numbers.
+    /// A list of integers.
     ///
     /// # Errors
     /// The parameter is absent.
@@ -175,7 +175,7 @@ impl MethodParams {
         }
     }
 
-    /// Numbers.
+    /// A list of numbers.
     ///
     /// # Errors
     /// The parameter is absent.
@@ -186,7 +186,7 @@ impl MethodParams {
         }
     }
 
-    /// One of some words.
+    /// One of several words.
     ///
     /// # Errors
     /// The parameter is absent.
@@ -197,7 +197,7 @@ impl MethodParams {
         }
     }
 
-    /// An error that says what a parameter may be where only the tensors can tell.
+    /// An error that states the accepted values of a parameter, if these depend on the tensors.
     pub(crate) fn refuse(
         &self,
         name: &'static str,
@@ -212,7 +212,7 @@ impl MethodParams {
         }
     }
 
-    /// A count that has to lie in 1..=`most`; `what` is what there are that many of.
+    /// A count in 1..=`most`; `what` names what is counted.
     pub(crate) fn count_up_to(
         &self,
         name: &'static str,

@@ -1,6 +1,6 @@
-//! Orders of scores: ties to the lower index.
+//! Rankings by score, ties to the lower index.
 
-/// Indices of `scores` from the highest down.
+/// Indices of `scores` in descending order of score.
 pub(crate) fn descending(scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));

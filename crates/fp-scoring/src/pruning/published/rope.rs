@@ -1,6 +1,6 @@
-//! Rotary positions.
+//! Rotary position embedding.
 
-/// Rotary positions of a head.
+/// Parameters of a head's rotary position embedding.
 #[derive(Debug, Clone, Copy)]
 pub struct Rope {
     /// Width of a head.
@@ -10,8 +10,8 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// What positions alone give to the product of vectors of ones `apart` positions apart,
-    /// over √width.
+    /// The product of two vectors of ones at positions `apart` from each other, due to the
+    /// rotation only, divided by √width.
     pub fn gravity(self, apart: usize) -> f64 {
         let width = self.width as f64;
         let angles = (0..self.width / 2).map(|k| self.base.powf(-2.0 * k as f64 / width));

@@ -1,8 +1,8 @@
-//! What the tokens of a run are called, over several stages.
+//! Codes of a run's tokens over several stages.
 
 use super::{Extra, MethodChoice};
 
-/// The image tokens of a run by codes: from 0 a patch, −1 a zero vector, −2 the class token,
+/// Codes of the image tokens of a run: from 0 on a patch, −1 a zero vector, −2 the class token,
 /// from N on the (code − N)-th token that the run merged.
 #[derive(Debug, Clone)]
 pub struct RunCodes {
@@ -11,25 +11,25 @@ pub struct RunCodes {
     num_merged: usize,
 }
 
-/// What a stage did, in codes.
+/// The result of a stage, in codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageCodes {
-    /// The tokens that are kept, in their order.
+    /// The kept tokens, in their order.
     pub kept: Vec<i64>,
-    /// What went into each merged token, where the method says it.
+    /// The members of each merged token, if the method reports them.
     pub merged_from: Option<Vec<Vec<i64>>>,
-    /// What the others were added to, where the method says it.
+    /// The tokens that the others were merged into, if the method reports them.
     pub merged_targets: Option<Vec<i64>>,
 }
 
 impl RunCodes {
     /// The class token, in the `kept` of a choice.
     pub const CLASS_TOKEN: i64 = -2;
-    /// A row that the stage merged, in the `kept` of a choice where such rows stand among
-    /// others; it is given its number here.
+    /// In the `kept` of a choice, a row that the stage merged, if such rows are mixed with
+    /// others; its number is assigned here.
     pub const MERGED: i64 = -3;
 
-    /// A run with N image tokens, all there.
+    /// A run with all N image tokens.
     pub fn new(num_image_tokens: usize) -> RunCodes {
         RunCodes {
             codes: (0..num_image_tokens as i64).collect(),
@@ -38,7 +38,7 @@ impl RunCodes {
         }
     }
 
-    /// What the next stage did by `choice`, of which `num_kept` tokens are kept.
+    /// The result of the next stage with selection `choice`, which keeps `num_kept` tokens.
     pub fn after(&mut self, choice: &MethodChoice, num_kept: usize) -> StageCodes {
         let code = |token: i64| match usize::try_from(token) {
             Ok(token) => self.codes.get(token).copied().unwrap_or(token as i64),
@@ -93,7 +93,7 @@ mod tests {
         let stage = codes.after(&choice, 3);
         assert_eq!(stage.kept, [1, 3, 4]);
         assert_eq!(stage.merged_from, Some(vec![vec![0, 2]]));
-        // Of 1, 3 and the merged one, the last two go into another.
+        // Of 1, 3 and the merged token, the last two are merged into another.
         let selection = TokenSelection::new(vec![0], 3).unwrap();
         let choice =
             MethodChoice::plain(&[0], selection).with("clusters", Extra::Groups(vec![vec![1, 2]]));

@@ -1,4 +1,4 @@
-//! What several published methods take alike.
+//! Code that several published methods share.
 
 use super::{
     Dense, InputCard, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind, ParamScope,
@@ -34,7 +34,7 @@ pub(crate) const ROWS: InputCard = InputCard {
     summary: "attention of the text after the image to the image tokens in a decoder layer, after softmax",
 };
 
-/// How many tokens are kept.
+/// Number of kept tokens.
 pub(crate) const KEEP: ParamCard = ParamCard {
     name: "keep",
     kind: ParamKind::Count,
@@ -54,7 +54,7 @@ pub(crate) const fn layers(default: ParamDefault) -> ParamCard {
     }
 }
 
-/// Where the image begins.
+/// Position of the first image token.
 pub(crate) const VISUAL_START: ParamCard = ParamCard {
     name: "visual_start",
     kind: ParamKind::Count,
@@ -63,7 +63,7 @@ pub(crate) const VISUAL_START: ParamCard = ParamCard {
     summary: "position of the first image token in the sequence",
 };
 
-/// The text tokens that rate.
+/// The text tokens that rate image tokens.
 pub(crate) const RATERS: ParamCard = ParamCard {
     name: "raters",
     kind: ParamKind::Counts,
@@ -72,14 +72,14 @@ pub(crate) const RATERS: ParamCard = ParamCard {
     summary: "the text tokens after the image that rate, as sparsevlm_raters finds them",
 };
 
-/// The vision layer whose attention a method looks at as that of the features: the last but one
-/// of LLaVA's CLIP, whose output the features are. Of a tower without a class token, the SigLIP
-/// of LLaVA-OneVision, they are the last one's.
+/// The vision layer whose attention belongs to the features: for LLaVA's CLIP the last but one,
+/// whose output the features are; for a tower without a class token, the SigLIP of
+/// LLaVA-OneVision, the last one.
 pub(crate) fn feature_layer(setting: &PlanSetting) -> i64 {
     if setting.has_class_token { -2 } else { -1 }
 }
 
-/// The features of the patches alone, for N patches.
+/// The features of only the patches, for N patches.
 pub(crate) fn patch_features(
     inputs: &MethodInputs,
     num_tokens: usize,
@@ -90,7 +90,7 @@ pub(crate) fn patch_features(
     Ok(hidden.slice(1, num_tokens))
 }
 
-/// The side of the square grid of so many tokens.
+/// The side of a square grid of `num_tokens` tokens.
 pub(crate) fn square_side(method: &str, num_tokens: usize) -> Result<usize, SelectError> {
     let side = num_tokens.isqrt();
     if side * side == num_tokens {
@@ -101,7 +101,7 @@ pub(crate) fn square_side(method: &str, num_tokens: usize) -> Result<usize, Sele
     })
 }
 
-/// The raters that were given, each a row of the text.
+/// The given raters, each a row of the text.
 pub(crate) fn raters(params: &MethodParams, num_rows: usize) -> Result<&[usize], PublishedError> {
     let raters = params.counts("raters")?;
     let found = raters.iter().enumerate();
@@ -114,13 +114,13 @@ pub(crate) fn raters(params: &MethodParams, num_rows: usize) -> Result<&[usize],
     Ok(raters)
 }
 
-/// Numbers as they are written in a list.
+/// Formats numbers as a list.
 pub(crate) fn listed(numbers: &[usize]) -> String {
     let texts: Vec<String> = numbers.iter().map(usize::to_string).collect();
     texts.join(",")
 }
 
-/// min(keep, n − 1), as SparseVLM drops one token at least.
+/// min(keep, n − 1), since SparseVLM drops at least one token.
 pub(crate) fn keep_below(
     params: &MethodParams,
     num_tokens: usize,
@@ -133,15 +133,15 @@ pub(crate) fn keep_below(
     Ok(keep.min(num_tokens - 1))
 }
 
-/// The number of image tokens in a sequence of `len`, the image at `start` and `num_text`
-/// tokens at least behind it: as given, or the greatest square that fits.
+/// The number of image tokens in a sequence of `len`, with the image at `start` and at least
+/// `num_text` tokens after it: the given number, or the largest square that fits.
 pub(crate) fn visual_tokens(
     params: &MethodParams,
     len: usize,
     start: usize,
     num_text: usize,
 ) -> Result<usize, PublishedError> {
-    // Some text there has to be in any case.
+    // There must be some text in any case.
     let most = len.saturating_sub(start).saturating_sub(1);
     if params.get("visual_tokens").is_some() {
         return params.count_up_to("visual_tokens", most, "places from the image's first on");

@@ -1,5 +1,4 @@
-//! Published methods as stages of a plan: from what a model knows to the tensors that a
-//! method looks at.
+//! Published methods as stages of a plan: provides a method's tensors from a model's values.
 
 use std::sync::Arc;
 
@@ -14,11 +13,11 @@ use crate::{
     Selected, Selector, SharedError, Stage, TokenLayout, error_text,
 };
 
-/// What a published method does with a model, an image size and parameters of its own;
-/// `positions` instead of the authors' rule ([`PlanSetting::positions`]).
+/// The plan of a published method for a model, an image size and the method's parameters;
+/// `positions` replaces the authors' rule ([`PlanSetting::positions`]).
 ///
 /// # Errors
-/// Parameters that don't fit the model, or a method that a model can't run.
+/// Parameters that don't fit the model, or a method that the model can't run.
 pub fn published_plan(
     method: &dyn PublishedMethod,
     params: &MethodParams,
@@ -39,7 +38,7 @@ pub fn published_plan(
     Ok(plan)
 }
 
-/// What a method's number of tokens is meant for in a setting; none of an image that isn't cut
+/// What a method's number of tokens refers to in a setting; `None` for an image that isn't cut
 /// into whole crops.
 ///
 /// # Errors
@@ -59,7 +58,7 @@ pub fn published_crop_budget(
     }))
 }
 
-/// How a method with these stages meets the crops of an image.
+/// How a method with these stages treats the crops of an image.
 fn way_of(
     method: &dyn PublishedMethod,
     stages: &[PublishedStage],
@@ -77,8 +76,8 @@ fn way_of(
     )?)
 }
 
-/// Refuses a method that looks at the class token of a tower that has none. Where several patches
-/// are one image token nothing of the tower is looked at, which [`crops::way`] refuses.
+/// Refuses a method that reads the class token of a tower without one. If several patches form
+/// one image token, [`crops::way`] refuses everything that reads the tower.
 fn check_class_token(method: &dyn PublishedMethod, setting: &PlanSetting) -> Result<(), PlanError> {
     let is_there = setting.has_class_token || setting.crops == ImageCrops::Joined;
     if is_there || !method.looks_at_class_token() {
@@ -94,7 +93,8 @@ fn check_class_token(method: &dyn PublishedMethod, setting: &PlanSetting) -> Res
     })
 }
 
-/// Its stages, the first on each crop by itself where that is how it meets several.
+/// The method's stages, with the first on each crop separately if the method treats crops that
+/// way.
 fn stages_of(
     method: &dyn PublishedMethod,
     params: &MethodParams,
@@ -128,7 +128,7 @@ fn stages_of(
     Ok(stages)
 }
 
-/// A published method with its parameters, to be registered under a name.
+/// A published method with its parameters, for registration under a name.
 #[derive(Debug, Clone)]
 pub struct ConfiguredMethod {
     /// The name.
@@ -137,7 +137,7 @@ pub struct ConfiguredMethod {
     pub method: &'static dyn PublishedMethod,
     /// The parameters.
     pub params: MethodParams,
-    /// Positions instead of the authors'.
+    /// Positions that replace the authors'.
     pub positions: Option<PositionRule>,
 }
 
@@ -270,7 +270,7 @@ impl PublishedStage {
             inputs.insert(name, shape, values)?;
         }
         let mut params = self.method.stage_params(&self.params, evidence)?;
-        // What was excluded can't be kept, however many should.
+        // Masked tokens can't be kept, even if there are too few others.
         if evidence.num_left_out() > 0
             && let Some(ParamValue::Count(keep)) = params.get("keep")
             && *keep > kept
@@ -282,7 +282,7 @@ impl PublishedStage {
 }
 
 impl PublishedStage {
-    /// Shape and values of what a source gives.
+    /// Shape and values of a source.
     fn tensor(
         &self,
         source: Source,
@@ -320,8 +320,7 @@ impl PublishedStage {
     }
 }
 
-/// `[H, rows, n]` of the rows that are wanted: where several rules look at one stage, others
-/// were read too.
+/// The requested rows, `[H, rows, n]`: if several rules read one stage, other rows were read too.
 fn values_of(
     attention: &AttentionRows<'_, f32>,
     wanted: &[usize],
@@ -344,8 +343,8 @@ fn values_of(
     Ok(values)
 }
 
-/// The largest of `[H, rows, n]` over heads, `[1, rows, rows]`; what is beside the n image
-/// tokens is left 0.
+/// The largest value of `[H, rows, n]` over heads, `[1, rows, rows]`; columns other than the n
+/// image tokens stay 0.
 fn largest_over_heads(
     values: &[f64],
     num_rows: usize,
