@@ -30,8 +30,8 @@ pub struct Advance<'a> {
 }
 
 impl LlavaModel {
-    /// Runs the tokens selected of each prefix up to the end of layer `depth`, all in one batch. A
-    /// prefix and a selection give the same result in any batch.
+    /// Runs the tokens selected from each prefix up to the end of layer `depth`, all in one batch.
+    /// A prefix and a selection give the same result in any batch.
     ///
     /// # Errors
     /// Prefixes of different depths, a depth before theirs or outside 0..L, a selection that isn't

@@ -136,16 +136,16 @@ impl LlavaModel {
     /// at their original positions.
     ///
     /// # Errors
-    /// As [`LlavaModel::finish_all`].
+    /// Those of [`LlavaModel::finish_all`].
     pub fn branch(&self, prefix: &Prefix, kept: &[KeptTokens]) -> Result<Branches> {
         let requests: Vec<_> = kept.iter().map(|kept| (prefix, kept)).collect();
         self.branch_all(&requests)
     }
 
-    /// As [`LlavaModel::branch`], over several prefixes of the same depth.
+    /// Like [`LlavaModel::branch`], over several prefixes of the same depth.
     ///
     /// # Errors
-    /// As [`LlavaModel::finish_all`].
+    /// Those of [`LlavaModel::finish_all`].
     pub fn branch_all(&self, requests: &[(&Prefix, &KeptTokens)]) -> Result<Branches> {
         let selections: Vec<TokenSelection> = requests
             .iter()
@@ -163,7 +163,7 @@ impl LlavaModel {
         self.finish_all(&endings)
     }
 
-    /// Runs the remaining layers on the tokens selected of each prefix, all in one batch.
+    /// Runs the remaining layers on the tokens selected from each prefix, all in one batch.
     ///
     /// The hidden states of dropped image tokens are discarded. Kept image tokens, system and text
     /// get their positions from the rule, and the caches of these layers hold only them. A system
@@ -233,11 +233,11 @@ impl LlavaModel {
         self.prefill_rows(&hidden, &ranges, &Standings::of(samples))
     }
 
-    /// As [`LlavaModel::prefill`], with the same result; `between` is called after layer `split`,
+    /// Like [`LlavaModel::prefill`], with the same result; `between` is called after layer `split`,
     /// so that the layers before and after it can be timed.
     ///
     /// # Errors
-    /// As there, a layer outside 1..L, and what `between` returns.
+    /// The same, a layer outside 1..L, and what `between` returns.
     pub fn prefill_in_two(
         &self,
         samples: &[Sample<'_>],
@@ -273,10 +273,10 @@ impl LlavaModel {
         self.prefill_texts(&[ids])
     }
 
-    /// As [`LlavaModel::prefill_text`], for several prompts in one batch.
+    /// Like [`LlavaModel::prefill_text`], for several prompts in one batch.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn prefill_texts(&self, prompts: &[&[u32]]) -> Result<Branches> {
         let mut ranges: Vec<Range<usize>> = Vec::with_capacity(prompts.len());
         let mut start = 0;

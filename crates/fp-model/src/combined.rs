@@ -55,7 +55,7 @@ impl Prefix {
     /// The audited selection by one pair of strategies.
     ///
     /// # Errors
-    /// As [`Prefix::combine`], and attention that can't be scored.
+    /// Those of [`Prefix::combine`], and attention that can't be scored.
     pub fn select(
         &self,
         head: HeadStrategy,

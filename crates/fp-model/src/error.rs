@@ -154,7 +154,7 @@ pub enum ModelError {
         /// Ids below this exist.
         vocab_size: usize,
     },
-    /// CUDA was requested of a build without it.
+    /// CUDA was requested in a build without it.
     #[error(
         "this build computes on the CPU alone; build with `--features cuda`, which takes NVIDIA's \
          CUDA toolkit, to compute on a GPU"

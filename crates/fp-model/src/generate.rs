@@ -65,12 +65,12 @@ impl LlavaModel {
         self.generate_observed(branches, options, &mut |_| Ok(()))
     }
 
-    /// As [`LlavaModel::generate`]; `observer` is called with the number of tokens decoded so far,
-    /// each time another token of every sequence has been chosen. It is first called when the first
-    /// token is known.
+    /// Like [`LlavaModel::generate`]; `observer` is called with the number of tokens decoded so
+    /// far, each time another token of every sequence has been chosen. It is first called when the
+    /// first token is known.
     ///
     /// # Errors
-    /// As there, and what `observer` returns.
+    /// The same, and what `observer` returns.
     pub fn generate_observed(
         &self,
         branches: &mut Branches,

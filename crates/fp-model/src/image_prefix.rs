@@ -121,7 +121,7 @@ impl LlavaModel {
     /// `query_rows` has the rows for each depth, in the same order.
     ///
     /// # Errors
-    /// As there, and a prompt that doesn't begin with the shared part.
+    /// The same, and a prompt that doesn't begin with the shared part.
     pub fn prefill_question(
         &self,
         image: &ImagePrefix,

@@ -178,7 +178,7 @@ impl Embedding {
         }
     }
 
-    /// As [`Embedding::rows`] on a GPU, with rows of `features [F, D]` in between, in one launch.
+    /// Like [`Embedding::rows`] on a GPU, with rows of `features [F, D]` in between, in one launch.
     #[cfg(feature = "cuda")]
     pub(crate) fn rows_with(&self, rows: &[Row], features: &Tensor) -> Result<Tensor> {
         let table = match self {

@@ -152,7 +152,7 @@ pub struct ImageFeatures {
 pub(crate) struct CropFeatures {
     /// For each crop, the resized whole image first, the tokens of its patches.
     pub(crate) tokens: Vec<Vec<usize>>,
-    /// The evidence read of the vision tower for each crop.
+    /// The evidence read from the vision tower for each crop.
     pub(crate) vision: Vec<VisionEvidence>,
 }
 
@@ -162,7 +162,7 @@ impl ImageFeatures {
         self.embeds.dims().first().copied().unwrap_or(0)
     }
 
-    /// Adds evidence read of the vision tower for the same image.
+    /// Adds evidence read from the vision tower for the same image.
     #[must_use]
     pub fn with_vision(self, evidence: VisionEvidence) -> ImageFeatures {
         ImageFeatures {
@@ -215,10 +215,10 @@ impl LlavaModel {
         LlavaModel::random_of(preset.config(), seed, options)
     }
 
-    /// As [`LlavaModel::random`], for any configuration.
+    /// Like [`LlavaModel::random`], for any configuration.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn random_of(config: ModelConfig, seed: u64, options: &LoadOptions) -> Result<LlavaModel> {
         let context = options.context(&config)?;
         let source = Source::Random(RandomWeights { seed });

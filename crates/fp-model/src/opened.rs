@@ -60,7 +60,8 @@ impl OpenedCheckpoint {
     /// The checkpoint's own tokenizer; see [`LlavaTokenizer::for_checkpoint`].
     ///
     /// # Errors
-    /// As there, and a token with an id outside the model's vocabulary.
+    /// Those of [`LlavaTokenizer::for_checkpoint`], and a token with an id outside the model's
+    /// vocabulary.
     pub fn tokenizer(&self) -> Result<LlavaTokenizer> {
         self.inputs().tokenizer()
     }

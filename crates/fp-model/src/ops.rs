@@ -195,7 +195,7 @@ pub(crate) fn gather_rows(x: &Tensor, rows: &[usize]) -> Result<Tensor> {
     gather_ids(x, &rows)
 }
 
-/// As [`gather_rows`], with ids as `u32`. Without ids the result is an empty view, since a GPU
+/// Like [`gather_rows`], with ids as `u32`. Without ids the result is an empty view, since a GPU
 /// can't launch a kernel on nothing.
 pub(crate) fn gather_ids(x: &Tensor, ids: &[u32]) -> Result<Tensor> {
     #[cfg(feature = "cuda")]

@@ -240,11 +240,11 @@ impl LlavaModel {
         })
     }
 
-    /// As [`LlavaModel::prefill_prefix`], for several samples at once with one `options` each,
+    /// Like [`LlavaModel::prefill_prefix`], for several samples at once with one `options` each,
     /// which must agree on the depth. The results equal those of single runs.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn prefill_prefixes(
         &self,
         samples: &[Sample<'_>],

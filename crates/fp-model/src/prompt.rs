@@ -120,7 +120,8 @@ named_enum! {
 impl PromptTemplate {
     /// The whole prompt for a question about an image: the user's message is the placeholder, a
     /// newline, then `question` unchanged. A question that contains a placeholder of its own gives
-    /// a prompt with two, which [`LlavaTokenizer::encode`](crate::LlavaTokenizer::encode) refuses.
+    /// a prompt with two, which
+    /// [`LlavaTokenizer::encode`](crate::tokenizer::LlavaTokenizer::encode) refuses.
     #[must_use]
     pub fn render(self, question: &str) -> String {
         self.render_text_only(&format!("{IMAGE_PLACEHOLDER}\n{question}"))

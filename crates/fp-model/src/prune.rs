@@ -24,7 +24,7 @@ pub struct SampleOutput {
     pub stages: Vec<StageOutput>,
     /// Logits `[vocab]` at the prompt's last position.
     pub prompt_logits: Vec<f32>,
-    /// As [`Branches::min_margin`].
+    /// The smallest margin of the answer; see [`Branches::min_margin`].
     pub min_margin: Option<f32>,
     /// Tokens cached per layer at the end.
     pub kv_tokens: Vec<usize>,
@@ -156,12 +156,12 @@ impl LlavaModel {
         self.answer_by(requests, options, StageClock::plain())
     }
 
-    /// As [`LlavaModel::answer_planned`], with timings that can be compared: the device finishes
+    /// Like [`LlavaModel::answer_planned`], with timings that can be compared: the device finishes
     /// each stage before the next one starts, and choosing the first token counts towards the
     /// prefill, not towards decoding.
     ///
     /// # Errors
-    /// As there, and a device that fails.
+    /// The same, and a device that fails.
     pub fn answer_planned_timed(
         &self,
         requests: &[PlannedSample<'_>],

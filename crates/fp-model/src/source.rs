@@ -80,7 +80,7 @@ impl ModelSource {
     /// Reads the weights, or generates dummy weights from `seed`.
     ///
     /// # Errors
-    /// As [`OpenedCheckpoint::load`] and [`LlavaModel::random`].
+    /// Those of [`OpenedCheckpoint::load`] and [`LlavaModel::random`].
     pub fn load(self, seed: u64, options: &LoadOptions) -> Result<LlavaModel> {
         match self {
             ModelSource::Checkpoint(opened) => opened.load(options),

@@ -63,11 +63,11 @@ impl LlavaModel {
         self.select_stage_behind(prefix, None, stage, features, facts)
     }
 
-    /// As [`LlavaModel::select_stage`], for selectors that also read the previous layer's input:
+    /// Like [`LlavaModel::select_stage`], for selectors that also read the previous layer's input:
     /// `previous` is the same sequence one layer earlier.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn select_stage_behind(
         &self,
         prefix: &Prefix,

@@ -107,8 +107,8 @@ impl LlavaTokenizer {
         Ok(loaded)
     }
 
-    /// As [`from_file`](Self::from_file), for a family without a token that begins every sequence;
-    /// `image` is the text of the token that stands for the image.
+    /// Like [`from_file`](Self::from_file), for a family without a token that begins every
+    /// sequence; `image` is the text of the token that stands for the image.
     fn without_bos(
         path: &Path,
         ids: SpecialTokenIds,

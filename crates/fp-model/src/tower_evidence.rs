@@ -9,7 +9,7 @@ use crate::model::{CropFeatures, ImageFeatures, LlavaModel};
 use crate::ops::{concatenated, gather_ids};
 use crate::vision::{VisionEvidence, VisionRead};
 
-/// Values read of the vision tower, on the host, with the width of their rows.
+/// Values read from the vision tower, on the host, with the width of their rows.
 pub(crate) type OfTower = (VisionNeed, Vec<f32>, usize);
 
 pub(crate) fn vision_values(read: &[OfTower]) -> VisionValues<'_> {

@@ -1,4 +1,4 @@
-//! Crops in which every patch is a token: evidence read of the tower for each, and what methods
+//! Crops in which every patch is a token: evidence read from the tower for each, and what methods
 //! keep and merge.
 
 use crate::common;

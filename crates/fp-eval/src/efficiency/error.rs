@@ -29,9 +29,9 @@ pub enum EfficiencyError {
     Setting {
         /// The setting.
         what: &'static str,
-        /// What is expected.
+        /// What was given.
         found: String,
-        /// What would be right.
+        /// What is expected.
         expected: String,
     },
     /// A file can't be read or written.

@@ -150,8 +150,8 @@ impl Input {
         self.features_for(model, ImageInput::Whole, &VisionRequest::new())
     }
 
-    /// As [`Input::features`], for the image as a method gives it to the tower, with the requested
-    /// evidence of the tower.
+    /// Like [`Input::features`], for the image as a method gives it to the tower, with the
+    /// requested evidence of the tower.
     pub(super) fn features_for(
         &self,
         model: &LlavaModel,

@@ -45,7 +45,7 @@ pub struct SkippedMethod {
 pub struct MeasuredMethod {
     /// The cell of [`NamedMethod`].
     pub cell: String,
-    /// Vision tower and projector, including the evidence read of the tower for the method.
+    /// Vision tower and projector, including the evidence read from the tower for the method.
     pub vision_ms: Spread,
     /// Time that reading the tower adds: this vision time minus the dense one. `None` if nothing is
     /// read.

@@ -46,7 +46,7 @@ impl Counted<'_> {
         Ok(self.predict_schedule(&schedule, query_rows))
     }
 
-    /// As [`Counted::predict`], for any schedule.
+    /// Like [`Counted::predict`], for any schedule.
     pub(super) fn predict_schedule(
         &self,
         schedule: &TokenSchedule,

@@ -153,7 +153,7 @@ impl ResultSums {
     /// Adds a record.
     ///
     /// # Errors
-    /// As [`cell_results`].
+    /// Those of [`cell_results`].
     pub fn add(&mut self, spec: &RunSpec, record: &SampleRecord) -> Result<(), BudgetError> {
         self.num_records += 1;
         let vanilla = self.vanilla.and_then(|vanilla| record.run_of(vanilla));

@@ -271,7 +271,7 @@ impl Chooser<'_> {
             .ok_or_else(|| "the image tokens lie on no known grid".to_owned())
     }
 
-    /// As [`Chooser::plans`], for an image of N tokens that is one square, or whose grid isn't
+    /// Like [`Chooser::plans`], for an image of N tokens that is one square, or whose grid isn't
     /// known.
     pub(crate) fn plans_for(&self, num_image_tokens: usize) -> Arc<CellPlans> {
         self.plans(num_image_tokens, self.square_grid(num_image_tokens))

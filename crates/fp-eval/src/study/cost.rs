@@ -126,7 +126,7 @@ impl CostSums {
     /// Adds a record, if the cell answered it.
     ///
     /// # Errors
-    /// As [`counted_cost`].
+    /// Those of [`counted_cost`].
     pub fn add(&mut self, spec: &RunSpec, record: &SampleRecord) -> Result<(), BudgetError> {
         let (Some(layout), Some(run)) = (record.layout, record.run_of(self.cell)) else {
             return Ok(());

@@ -81,7 +81,7 @@ pub(crate) fn square_grid(num_image_tokens: usize) -> Option<[usize; 2]> {
 
 impl ModelShape {
     /// The crops that contain the tokens of images whose number of tokens depends on the image: one
-    /// image of any size (nothing is read of its tower), or tiles in the checkpoint's own form;
+    /// image of any size (nothing is read from its tower), or tiles in the checkpoint's own form;
     /// `crops` if it is more specific.
     pub(crate) fn crops_of_any_size(&self, crops: ImageCrops) -> ImageCrops {
         match crops {

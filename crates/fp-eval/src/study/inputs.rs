@@ -309,7 +309,7 @@ impl LoadedImage {
         }
     }
 
-    /// As [`LoadedImage::features`], for the image as a method gives it to the tower.
+    /// Like [`LoadedImage::features`], for the image as a method gives it to the tower.
     pub(crate) fn features_of(
         &self,
         input: ImageInput,

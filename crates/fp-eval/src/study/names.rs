@@ -14,7 +14,7 @@ pub(crate) const EMBEDDED: &str = "embedded";
 /// Folder of the model named in a configuration.
 ///
 /// # Errors
-/// As [`model_folder`].
+/// Those of [`model_folder`].
 pub fn model_dir(config: &StudyConfig) -> Result<PathBuf, StudyError> {
     model_folder(Path::new(&config.model))
 }

@@ -55,11 +55,11 @@ impl ModelSpec {
         )
     }
 
-    /// As [`ModelSpec::token_places`], given an image's size, its recorded grids and its number of
-    /// tokens.
+    /// Like [`ModelSpec::token_places`], given an image's size, its recorded grids and its number
+    /// of tokens.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn places_of(
         &self,
         image_size: Option<[usize; 2]>,

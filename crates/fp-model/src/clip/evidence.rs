@@ -75,7 +75,7 @@ impl LlavaModel {
     }
 }
 
-/// The values read of the tower, for one square image.
+/// The values read from the tower, for one square image.
 fn tower_values(features: &ImageFeatures) -> Result<&VisionEvidence, SelectError> {
     let read = features.vision.as_deref();
     read.ok_or_else(|| SelectError::NotApplicable {

@@ -121,10 +121,10 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// As [`ModelConfig::from_dir`], from a parsed `config.json`.
+    /// Like [`ModelConfig::from_dir`], from a parsed `config.json`.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn from_value(value: &Value, path: &Path) -> Result<ModelConfig> {
         let fields = Fields::new(value, path)?;
         Family::config(&fields)
@@ -180,7 +180,7 @@ impl ModelConfig {
     }
 
     /// Number of vision layers that methods may read; `None` if a token merges several patches,
-    /// since nothing is read of such a tower.
+    /// since nothing is read from such a tower.
     pub fn num_readable_layers(&self) -> Option<usize> {
         self.dynamic.is_none().then_some(self.vision.num_layers)
     }

@@ -48,10 +48,10 @@ impl KvMemory {
             .collect())
     }
 
-    /// As [`KvMemory::of_layers`], for one run that several layers fill in turn.
+    /// Like [`KvMemory::of_layers`], for one run that several layers fill in turn.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub(crate) fn of_layer(context: &ComputeContext, len: usize) -> Result<KvMemory> {
         let stride = len.next_multiple_of(ALIGNMENT);
         Ok(KvMemory {

@@ -40,7 +40,7 @@ impl LayerAttention<'_> {
     /// Combines the rows into one per head. Enqueues the work without waiting.
     ///
     /// # Errors
-    /// As [`fp_scoring::image_attention`], and a GPU that fails.
+    /// Those of [`fp_scoring::image_attention`], and a GPU that fails.
     pub(crate) fn combine(&self, query: QueryStrategy) -> Result<DeviceCombined> {
         let stream = cuda_device(self.values)?.cuda_stream();
         let (storage, _) = self.values.storage_and_layout();
@@ -65,7 +65,7 @@ impl LayerAttention<'_> {
     /// The selection by one pair of strategies; errors name the row.
     ///
     /// # Errors
-    /// As [`fp_scoring::select`], and a GPU that fails.
+    /// Those of [`fp_scoring::select`], and a GPU that fails.
     pub(crate) fn select(
         &self,
         head: HeadStrategy,

@@ -114,8 +114,8 @@ impl Attention {
         self.mix(projected, residual, layer, &queries)
     }
 
-    /// As [`Attention::forward`] for each sequence's last row alone, `[sequences, D]`; of the other
-    /// rows only keys and values are kept.
+    /// Like [`Attention::forward`] for each sequence's last row alone, `[sequences, D]`; of the
+    /// other rows only keys and values are kept.
     pub(crate) fn forward_last_rows(
         &self,
         projected: &Tensor,

@@ -13,8 +13,8 @@ use crate::weights::Loader;
 /// in every layer.
 const ROWS_AT_A_TIME: usize = 768;
 
-/// As [`ROWS_AT_A_TIME`] on a GPU, where the number needn't fit a cache: the activations then take
-/// 2 GB in half precision for a 7B model.
+/// Like [`ROWS_AT_A_TIME`] on a GPU, where the number needn't fit a cache: the activations then
+/// take 2 GB in half precision for a 7B model.
 #[cfg(feature = "cuda")]
 const GPU_ROWS_AT_A_TIME: usize = 32_768;
 

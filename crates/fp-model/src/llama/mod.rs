@@ -227,7 +227,7 @@ impl Llama {
         self.run_layers(layers, hidden, &rotary, steps, observer)
     }
 
-    /// As [`Llama::run`] for the output of each sequence's last row alone, `[steps, D]`. In the
+    /// Like [`Llama::run`] for the output of each sequence's last row alone, `[steps, D]`. In the
     /// last layer, only keys and values are computed for the other rows.
     pub(crate) fn run_to_last_rows(
         &self,

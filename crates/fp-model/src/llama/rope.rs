@@ -97,7 +97,7 @@ impl Rotary {
         })
     }
 
-    /// As [`Rotary::rotate_values`], with the tensor library.
+    /// Like [`Rotary::rotate_values`], with the tensor library.
     pub(crate) fn rotate(&self, x: &Tensor, num_heads: usize) -> Result<Tensor> {
         let (rows, stride) = x.dims2()?;
         let (half, width) = (self.head_dim / 2, num_heads * self.head_dim);

@@ -28,11 +28,11 @@ impl LlavaModel {
         Ok(features)
     }
 
-    /// As [`LlavaModel::encode_image`], with bit-identical features, and the evidence of the vision
-    /// tower that `request` lists.
+    /// Like [`LlavaModel::encode_image`], with bit-identical features, and the evidence of the
+    /// vision tower that `request` lists.
     ///
     /// # Errors
-    /// As there, a request for a layer that the tower doesn't have or that wasn't loaded
+    /// The same, a request for a layer that the tower doesn't have or that wasn't loaded
     /// ([`crate::LoadOptions::vision`]), or evidence that isn't finite.
     ///
     /// # Examples
@@ -84,11 +84,11 @@ impl LlavaModel {
         Ok((features_of(embeds), evidence))
     }
 
-    /// As [`LlavaModel::encode_image_with`], with the evidence attached to the features for
+    /// Like [`LlavaModel::encode_image_with`], with the evidence attached to the features for
     /// selectors to read.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn encode_image_for(
         &self,
         pixel_values: &Tensor,
@@ -114,13 +114,13 @@ impl LlavaModel {
         Ok(features)
     }
 
-    /// As [`LlavaModel::encode_tiles`], with bit-identical features, and the evidence that
+    /// Like [`LlavaModel::encode_tiles`], with bit-identical features, and the evidence that
     /// `request` lists for each square: first the resized whole image's, then the tiles' in the
     /// order of the pixel values. The squares have more patches than the image has tokens:
     /// `packing` drops those that cover padding and inserts ends of rows.
     ///
     /// # Errors
-    /// As there and as [`LlavaModel::encode_image_with`].
+    /// The same, and those of [`LlavaModel::encode_image_with`].
     pub fn encode_tiles_with(
         &self,
         pixel_values: &Tensor,
@@ -153,12 +153,12 @@ impl LlavaModel {
         Ok((features_of(embeds), evidence))
     }
 
-    /// As [`LlavaModel::encode_tiles_with`], with the evidence attached to the features, for
+    /// Like [`LlavaModel::encode_tiles_with`], with the evidence attached to the features, for
     /// selectors to read crop by crop, if `packing` makes a token of every patch of every square
     /// (`fp_image::AnyRes::Fixed2880`); otherwise without evidence.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn encode_tiles_for(
         &self,
         pixel_values: &Tensor,

@@ -1,4 +1,4 @@
-//! Evidence read of the vision tower.
+//! Evidence read from the vision tower.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -42,7 +42,7 @@ impl VisionEvidence {
     /// The values of [`VisionEvidence::get`] on the CPU, in the same order.
     ///
     /// # Errors
-    /// As there, and a GPU that fails.
+    /// The same, and a GPU that fails.
     pub fn values(&self, read: VisionRead) -> Result<Vec<f32>> {
         host_values(self.get(read)?)
     }
@@ -89,8 +89,8 @@ impl<'a> Collector<'a> {
         self.images
     }
 
-    /// Stores evidence taken of hidden states `[B, T, V]`, if it was requested; `make` computes the
-    /// states.
+    /// Stores evidence taken from hidden states `[B, T, V]`, if it was requested; `make` computes
+    /// the states.
     pub(super) fn states(
         &mut self,
         read: VisionRead,

@@ -1,4 +1,4 @@
-//! From selectors' needs to what is read of the vision tower.
+//! From selectors' needs to what is read from the vision tower.
 
 use fp_scoring::{Plan, Site, VisionNeed};
 

@@ -1,4 +1,4 @@
-//! Evidence that can be read of the vision tower.
+//! Evidence that can be read from the vision tower.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::parts::VisionParts;
 use crate::config::{ModelConfig, VisionConfig};
 use crate::error::{ModelError, Result};
 
-/// One kind of evidence to read of the vision tower, per image.
+/// One kind of evidence to read from the vision tower, per image.
 ///
 /// In the shapes, P is the number of patches in row-major order, H and d the number and width of
 /// the tower's heads, V = H · d the width of its hidden states. "P + 1 rows" are the class token's,
@@ -89,7 +89,7 @@ impl VisionRead {
     }
 }
 
-/// Evidence to read of the vision tower while it encodes an image: any number of [`VisionRead`]s,
+/// Evidence to read from the vision tower while it encodes an image: any number of [`VisionRead`]s,
 /// or none. Nothing else is computed or kept.
 ///
 /// # Examples

@@ -100,7 +100,7 @@ impl Folder {
         }
     }
 
-    /// As [`Folder::refusal`], with all `parts` in the text, which is returned.
+    /// Like [`Folder::refusal`], with all `parts` in the text, which is returned.
     #[track_caller]
     pub(crate) fn refused_with(&self, parts: &[&str]) -> String {
         let error = OpenedCheckpoint::open(self.path(), None).unwrap_err();

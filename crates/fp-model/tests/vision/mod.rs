@@ -1,4 +1,4 @@
-//! Evidence read of the vision tower, compared with a plain `f64` reference; and checks that
+//! Evidence read from the vision tower, compared with a plain `f64` reference; and checks that
 //! reading changes nothing.
 
 mod naive;
@@ -20,7 +20,7 @@ use tiny::{
 /// Features are the output of layer 2 of 0..4.
 const FEATURE_LAYERS: usize = 3;
 
-/// Everything that can be read of layers `0..num_layers`.
+/// Everything that can be read from layers `0..num_layers`.
 fn reads_of(num_layers: usize) -> Vec<VisionRead> {
     let mut reads = vec![VisionRead::Features];
     reads.extend((0..=num_layers).map(VisionRead::HiddenState));

@@ -67,7 +67,7 @@ impl ConfigFile {
         }
     }
 
-    /// As [`ConfigFile::read`], for a text that was read from `path`.
+    /// Like [`ConfigFile::read`], for a text that was read from `path`.
     pub fn of_text(path: &Path, text: &str) -> ConfigFile {
         let mut file = ConfigFile::empty(path);
         let mut document = match Document::parse(text) {

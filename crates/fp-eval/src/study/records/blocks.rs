@@ -47,7 +47,8 @@ impl Blocks {
         }
     }
 
-    /// As [`Blocks::read`], but stops at a damaged header, if there is one, and returns its error.
+    /// Like [`Blocks::read`], but stops at a damaged header, if there is one, and returns its
+    /// error.
     pub(super) fn scan(folder: &Path) -> Result<(Blocks, Option<StudyError>), StudyError> {
         let mut blocks = Blocks {
             path: folder.join(BLOCKS_FILE),

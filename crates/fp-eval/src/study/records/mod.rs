@@ -197,7 +197,7 @@ impl Records {
     /// Passes the records to `visit` in order, decoding a few parts at a time on all threads.
     ///
     /// # Errors
-    /// As [`Records::part`], and errors of `visit`.
+    /// Those of [`Records::part`], and errors of `visit`.
     pub fn stream<E: From<StudyError>>(
         &self,
         spec: &RunSpec,
@@ -216,7 +216,7 @@ impl Records {
     /// at a time.
     ///
     /// # Errors
-    /// As [`Records::part`], and errors of `visit`.
+    /// Those of [`Records::part`], and errors of `visit`.
     pub fn lines<E: From<StudyError>>(
         &self,
         mut visit: impl FnMut(&[u8]) -> Result<(), E>,

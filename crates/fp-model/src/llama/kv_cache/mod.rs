@@ -151,7 +151,7 @@ impl SequenceCache {
         SequenceCache { layers }
     }
 
-    /// As [`SequenceCache::share`], without the layers from `end` on.
+    /// Like [`SequenceCache::share`], without the layers from `end` on.
     pub(crate) fn share_up_to(&self, end: usize) -> SequenceCache {
         let mut cache = self.share();
         for layer in cache.layers.iter_mut().skip(end) {

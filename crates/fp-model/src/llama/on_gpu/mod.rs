@@ -51,7 +51,7 @@ impl Llama {
         by_format!(dtype, "hidden states", run_of(self, run, steps, observer))
     }
 
-    /// As [`Llama::attention_of_inputs`].
+    /// [`Llama::attention_of_inputs`] on a GPU.
     pub(super) fn attention_of_inputs_on_gpu(
         &self,
         layer: usize,

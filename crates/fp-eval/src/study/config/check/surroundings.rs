@@ -42,7 +42,7 @@ pub fn surroundings(
     surroundings_with(config, model, will_run, &OwnMethods::new(config, registry))
 }
 
-/// As [`surroundings`], with the methods that the configuration itself defines.
+/// Like [`surroundings`], with the methods that the configuration itself defines.
 pub(crate) fn surroundings_with(
     config: &StudyConfig,
     model: Model,
