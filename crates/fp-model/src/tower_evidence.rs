@@ -41,7 +41,7 @@ impl LlavaModel {
     }
 
     /// The rows that can enter the projector, `[N, V]`, followed by the class token's row if it
-    /// isn't a feature; `None` after layer 1 or if they weren't read.
+    /// isn't a feature; `None` if `depth` isn't 0 or the rows weren't read.
     pub(crate) fn projector_rows(
         &self,
         features: &ImageFeatures,

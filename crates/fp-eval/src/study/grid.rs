@@ -26,7 +26,8 @@ pub struct ModelShape {
     /// Number of layers of the vision tower; `None` in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_vision_layers: Option<usize>,
-    /// Whether the vision tower has a class token; runs of earlier versions omit it if so.
+    /// Whether the vision tower has a class token. If a run doesn't state it, it has one; only runs
+    /// of earlier versions on families other than LLaVA are exceptions.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub has_class_token: bool,
 }

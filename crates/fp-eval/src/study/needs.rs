@@ -45,7 +45,7 @@ pub struct DoesNotFit {
 
 impl MemoryNeeds {
     /// Needs of `config` in `dtype`, pruned after layer `depth` at the latest, for questions of
-    /// `num_tokens` tokens, those of the image included, and answers of `new_tokens` tokens.
+    /// `num_tokens` tokens, those of the image included, and answers of `max_new_tokens`.
     pub(crate) fn new(
         config: &ModelConfig,
         (dtype, bytes_per_value): (&str, usize),

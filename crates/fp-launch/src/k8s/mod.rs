@@ -26,7 +26,7 @@ pub struct JobSettings {
     pub shards: usize,
     /// Largest number of pods that run at the same time.
     pub max_parallel: usize,
-    /// Number of failed starts of a shard before it counts as failed.
+    /// Number of starts of a shard that may fail before the shard counts as failed.
     pub retries: usize,
     /// Claim of the volume with data, checkpoint and output.
     pub claim: String,

@@ -160,7 +160,7 @@ fn activated_of<T: Element>(
     Ok(tensor(out, (num_rows, width), device))
 }
 
-/// `silu(gate + bias) · (up + bias)` of rows `[T, 2 · width]`, gates in the first half.
+/// `silu(gate) · up` of rows `[T, 2 · width]`, gates in the first half, after adding a bias.
 pub(crate) fn gated(x: &Tensor, bias: Option<&Tensor>, width: usize) -> Result<Tensor> {
     by_format!(x.dtype(), "rows", gated_of(x, bias, width))
 }
