@@ -6,7 +6,7 @@
 //! selections then advance to the next stage together, siblings as one batch, depth first. What
 //! remains is the end of each path, which runs later, in batches over many questions.
 //!
-//! **Why a tree.** The hundreds of cells of a grid differ in what they select, and rarely before
+//! **Why a tree.** The hundreds of cells of a grid differ in what they select, but rarely before
 //! their first pruning layer. Run one by one they would repeat the vision tower, the layers up to
 //! that point, and whole answers if two cells keep the same tokens. With depth-first order, a
 //! node's caches are freed before its sibling's are made.
